@@ -34,7 +34,7 @@ from pointillist.columns import encoder
 from pointillist.columns.scaling import QuantileScaling
 from pointillist.evaluation import Evaluation, evaluate
 from pointillist.models import planning
-from pointillist.tables.table import Column, MixedTable, to_arrow
+from pointillist.tables.table import Column, Table, to_arrow
 
 ROOT = Path(__file__).parent.parent
 SCORES = {
@@ -99,7 +99,7 @@ class Numbers:
         way: Code of categories, "one-hot" or "bits".
     """
 
-    def __init__(self, table: MixedTable, way: str) -> None:
+    def __init__(self, table: Table, way: str) -> None:
         self.table, self.codes = table, []
         for cells in table.cells:
             if cells.categories is None:
@@ -146,7 +146,7 @@ def having(way: str) -> Iterator[None]:
 
 def generated(way: str, train: pa.Table, seed: int, settings: dict[str, Any]) -> tuple[pa.Table, dict[str, float]]:
     """Draws as many rows as there are training rows, and measures the seconds of fitting and sampling."""
-    numbers = Numbers(MixedTable(train), way) if way in ("one-hot", "bits") else None
+    numbers = Numbers(Table(train), way) if way in ("one-hot", "bits") else None
     rows: Any = train if numbers is None else numbers.encode()
     if numbers is not None:
         settings = {"scaling": None, "width": 256, "batch_size": 256, "epochs": 160}
@@ -228,7 +228,7 @@ def measured(
         rows, seconds = (
             generated(way, train, seed, settings) if python is None else by_library(way, python, train, seed)
         )
-        sides = [MixedTable(table).arrays() for table in (rows, train, test)]
+        sides = [Table(table).arrays() for table in (rows, train, test)]
         evaluation = evaluate(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
         runs.append({**seconds, **scores(evaluation), "detection": detection(train, rows)})
     print(f"\n{name}, {way}: {len(train):,} rows x {train.num_columns}, {len(test):,} held out, {seeds} seed(s)\n")

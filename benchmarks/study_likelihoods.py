@@ -19,9 +19,8 @@ from pointillist.study.grid import study_cells
 from pointillist.study.results import Results
 from pointillist.study.sampling import denoiser_of
 from pointillist.study.scorer import held_out
-from pointillist.study.shared import Shared
+from pointillist.study.shared import Shared, Work
 from pointillist.study.store import Store
-from pointillist.study.work import Work
 
 
 def main() -> None:

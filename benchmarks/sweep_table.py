@@ -13,7 +13,8 @@ from pointillist import Diffusion, evaluate
 from pointillist.columns.codec import Codec
 from pointillist.models.fitting import prepare
 from pointillist.models.token_codec import TokenCodec
-from pointillist.rules.relation import Relation
+from pointillist.rules.equation import Equation
+from pointillist.rules.orders import Order
 
 TINY = {"width": 16, "depth": 1, "epochs": 1, "random_state": 0}
 """Parameters of fits whose rows need not be good."""
@@ -106,9 +107,8 @@ def _inside(codec: Codec, *, are_given: bool = False) -> set[str]:
     """
     if not isinstance(codec, TokenCodec):
         return set()
-    found = [relation for relation in codec.relations if isinstance(relation, Relation)]
-    summed = {place for relation in found if relation.factors for place in relation.places}
-    ordered = {place for relation in found if not relation.factors for place in relation.places}
+    summed = {column for rule in codec.rules if isinstance(rule, Equation) for column in rule.columns}
+    ordered = {column for rule in codec.rules if isinstance(rule, Order) for column in rule.columns}
     codes = enumerate(codec.encoding.columns)
     kept = {code.name for place, code in codes if code.scores is None or place not in summed}
     return kept - {codec.encoding.columns[place].name for place in ordered} if are_given else kept

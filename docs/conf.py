@@ -47,5 +47,5 @@ nitpick_ignore_regex = [
     ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pa|pathlib|rich)\..*"),
     ("py:class", "Array|ArrayLike|Console|PRNGKeyArray|ndarray"),
     # Parts of models that the reference does not show.
-    ("py:class", r"pointillist\.(engine\.recipes|models\.plan|points\.(codec|encoding|frame_layout|layout))\..*"),
+    ("py:class", r"pointillist\.(engine\.recipes|models\.plan|tables\.layout)\..*"),
 ]

@@ -19,7 +19,7 @@ from scipy import sparse
 
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.cli import main
-from pointillist.files.reading import read_table
+from pointillist.files.reading import read_numbers
 from pointillist.models import checkpoint, training
 
 N = 20
@@ -471,7 +471,7 @@ def test_what_works(run, folder, write, name):
     write(folder / name)
     assert run(f"fit {name} {FIT} --out m")[0] == 0
     assert run(f"sample m -n 30 --out new-{name}") == (0, "")
-    table, rows = read_table(name), read_table(f"new-{name}")
+    table, rows = read_numbers(name), read_numbers(f"new-{name}")
     assert rows.names == table.names and len(rows.rows) == 30
     low, high = table.rows.min(axis=0), table.rows.max(axis=0)
     # A tenth of half the range, and float32's rounding.

@@ -5,6 +5,7 @@ import sys
 import time
 
 import jax
+import numpy as np
 import pytest
 
 from pointillist.__main__ import _interrupt
@@ -44,6 +45,26 @@ def test_help_loads_no_numerical_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "study" in done.stdout and "report" in done.stdout
+
+
+@pytest.mark.parametrize("target", [[], ["--target", "2"]])
+def test_an_array_is_fitted_and_drawn_without_arrow(tmp_path, target):
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    np.save(tmp_path / "rows.npy", np.column_stack([rows, [0, 1] * 30]) if target else rows)
+    quick = ["--epochs", "1", "--width", "8", "--depth", "1", "--out", "m"]
+    code = (
+        "import sys\n"
+        "from pointillist.cli import main\n"
+        "sys.argv = ['pointillist', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "heavy = {'pyarrow', 'pandas', 'polars', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    for arguments in (["fit", "rows.npy", *quick, *target], ["sample", "m", "-n", "5", "--out", "new.npy"]):
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_what_fits_a_file_is_loaded_without_scikit_learn():

@@ -52,7 +52,7 @@ def test_errors_in_the_pages_scripts_are_found_with_their_file_and_line(tmp_path
         pytest.skip("needs deno")
     planted = {
         "csv.js": ("rows.push(row)", "rows.push(wor)"),
-        "mixed_table.js": ("mixed.restore(", "mixed.restor("),  # what another script handed on
+        "mixed_table.js": ("restoreRules(this", "restorRules(this"),  # what another script handed on
         "table.js": ("const ROWS_AT_ONCE", "const UNUSED = 1;\n  const ROWS_AT_ONCE"),
     }
     scripts, expected = [], []

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits, load_wine
 
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.cli import main
-from pointillist.files.reading import read_table
+from pointillist.files.reading import read_numbers
 from pointillist.models import saving
 
 X = np.arange(60.0)
@@ -59,7 +59,7 @@ def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
     run("fit", "wine.csv", "--target", "cultivar", "--out", "m", "--epochs", 20, *SMALL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "wine.csv"]
     run("sample", "m", "-n", 600, "--out", f"new{ending}")
-    new = read_table(f"new{ending}", "cultivar")
+    new = read_numbers(f"new{ending}", "cultivar")
     assert new.names == ("alcohol", "magnesium", "year") and new.types == (
         "float64",
         "int64",
@@ -72,7 +72,7 @@ def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
     )
     assert (np.abs(shares - expected) < 4 * np.sqrt(expected * (1 - expected) / 600)).all()
     run("sample", "m", "-n", 5, "--class", "barbera", "--guidance", 1, "--out", "one.csv", "--seed", 3)
-    of_class = read_table("one.csv", "cultivar")
+    of_class = read_numbers("one.csv", "cultivar")
     assert of_class.label.values.tolist() == ["barbera"] * 5
     model = Diffusion.load("m")
     expected = model.sample(5, labels="barbera", guidance=1, random_state=3)
@@ -174,7 +174,7 @@ def test_labels_that_differ_in_nothing_but_capitals(run):
     run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
     for label in ("A", "a"):
         run("sample", "m", "-n", 3, "--class", label, "--out", "new.csv")
-        assert read_table("new.csv", "kind").label.values.tolist() == [label] * 3
+        assert read_numbers("new.csv", "kind").label.values.tolist() == [label] * 3
 
 
 def test_truths_are_labels_in_any_case(run):
@@ -183,14 +183,14 @@ def test_truths_are_labels_in_any_case(run):
     run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
     for label in ("true", "True"):
         run("sample", "m", "-n", 3, "--class", label, "--out", "new.csv")
-        assert read_table("new.csv", "kind").label.values.tolist() == [True] * 3
+        assert read_numbers("new.csv", "kind").label.values.tolist() == [True] * 3
 
 
 def test_a_column_called_label_stays_apart_from_the_labels(run):
     frame = pandas.DataFrame({"label": X, "label_1": X**0.5})
     Diffusion(timesteps=20, width=16, depth=1, epochs=1, random_state=0).fit(frame, np.arange(60) % 2).save("m")
     run("sample", "m", "-n", 5, "--out", "new.csv")
-    table = read_table("new.csv", "label_2")
+    table = read_numbers("new.csv", "label_2")
     assert table.names == ("label", "label_1") and set(table.label.values) <= {0, 1}
 
 

@@ -208,26 +208,45 @@ declare global {
     bounds?: [number, number];
   }
 
-  /**
-   * A column is a sum of others, or of a function of another; with a power a product or a quotient; without factors it
-   * is no less than another.
-   */
-  type Relation = [
-    column: number,
-    terms: number[],
-    factors: number[],
-    constant: number,
-    power: number,
-    name: string,
-    isExact: boolean,
-  ];
-
-  /** A column that decides others: its values, increasing, and beside each those of the others. */
-  interface Lookup {
-    column: number;
-    terms: number[];
+  /** A rule that rows obey, with the attributes of its kind. */
+  interface Rule {
+    kind: string;
+    /** By token. */
+    columns: number[];
+    /** Of a sum. */
+    factors: number[];
+    constant: number;
+    /** Of a product. */
+    factor: number;
+    /** Of sums and products: the column that is calculated, and whether they hold to its last digit. */
+    solved: number;
+    is_exact: boolean;
+    /** Of a lookup: the values of the first column, increasing, and beside each those of the others. */
     table: number[][];
     is_followed: boolean;
+  }
+
+  /** How a rule is restored in a row. */
+  interface Restoring {
+    /** Which of its columns may change, and which may although other cells can. */
+    free: boolean[];
+    reserved: boolean[];
+    /** Number of columns that are moved from the front of the order of moves to its end. */
+    shift: number;
+    isStrict: boolean;
+    canLeave: boolean;
+    /** Whether orders are restored in this pass. */
+    isFirst: boolean;
+  }
+
+  /** A kind of rule; it changes the values of the rule's columns in a row. */
+  interface RuleKind {
+    breaks(rule: Rule, own: DrawnColumn[], values: number[]): boolean;
+    restore(rule: Rule, own: DrawnColumn[], values: number[], how: Restoring): void;
+    /** Calculates the only column that is not fixed; returns whether it can. */
+    determine?(rule: Rule, own: DrawnColumn[], values: number[], i: number, canLeave: boolean): boolean;
+    /** Columns that other rules change only where no other cell can change. */
+    reserved(rule: Rule): number[];
   }
 
   /** What a condition allows of a token, and of the number beside it. */
@@ -322,8 +341,8 @@ declare global {
     numbers: string;
     columns: PageColumn[];
     pairs: PairsContent | null;
-    relations: (Relation | Lookup)[];
-    relation_texts: string[];
+    rules: Rule[];
+    rule_texts: string[];
     classes: {
       labels: (string | number | boolean)[];
       counts: number[];

@@ -5,7 +5,7 @@ nothing. HTML is made by templates that escape all text by themselves, and JSON 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -80,3 +80,18 @@ def is_numeral(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+_SHOWN = 10
+_LONGEST_SHOWN = 40
+
+
+def shown(text: str) -> str:
+    """Quotes text from a file for use in a message: on one line, shortened if it is long."""
+    return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Lists the first few names, and says how many more there are."""
+    first = ", ".join(shown(name)[1:-1] for name in names[:_SHOWN])
+    return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"

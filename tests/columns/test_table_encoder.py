@@ -12,7 +12,7 @@ from pointillist.columns.dependence import explained
 from pointillist.columns.kinds import fit_encoder
 from pointillist.columns.scores import NormalScores
 from pointillist.columns.table_encoder import TableEncoder
-from pointillist.tables.table import Column, MixedTable, to_arrow
+from pointillist.tables.table import Column, Table, to_arrow
 
 RNG = np.random.default_rng(0)
 
@@ -143,7 +143,7 @@ def test_a_table_comes_back():
             "count": pa.array(np.where(RNG.random(n) < 0.1, None, RNG.integers(0, 9, n))),
         }
     )
-    table = MixedTable(frame)
+    table = Table(frame)
     encoding = TableEncoder.fit(table)
     back = to_arrow(encoding.decode(encoding.encode(table.cells)), frame.schema)
     for name in ("city", "ok", "count", "when"):
@@ -159,13 +159,13 @@ def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_
     day = RNG.integers(0, 100, n)
     columns = {"day": day, "warm": np.round(day / 2 + RNG.normal(0, 3, n)), "dice": RNG.integers(0, 60, n)}
     columns["kind"] = RNG.choice(["a", "b"], n)
-    shares = explained(MixedTable(pa.table(columns)).cells)
+    shares = explained(Table(pa.table(columns)).cells)
     assert shares[0] > 0.8 and shares[1] > 0.8 and abs(shares[2]) < 0.05 and shares[3] == 0
     # No numbers of many values hang together.
-    encoding = TableEncoder.fit(MixedTable(pa.table(columns)))
+    encoding = TableEncoder.fit(Table(pa.table(columns)))
     assert encoding.with_number == () and encoding.sizes[2:] == (60, 2) and encoding.width == 4
     columns |= {name: day + RNG.normal(0, 9, n) for name in ("wet", "bright")}
-    encoding = TableEncoder.fit(MixedTable(pa.table(columns)))
+    encoding = TableEncoder.fit(Table(pa.table(columns)))
     assert encoding.with_number == (0, 1, 4, 5) and encoding.sizes == (1, 1, 60, 2, 1, 1) and encoding.width == 10
 
 
@@ -177,9 +177,9 @@ def test_sparse_columns_hide_nothing_of_the_others():
     rows = [*nine.T, nine.sum(axis=1) + 0.3 * rng.normal(size=4000)]
     for more in ([], [sparse], exclusive):
         columns = {str(i): pa.array(x, from_pandas=True) for i, x in enumerate([*rows, *more])}
-        shares = explained(MixedTable(pa.table(columns)).cells)
+        shares = explained(Table(pa.table(columns)).cells)
         assert (shares[:10] > 0.8).all() and (abs(shares[10:]) < 0.1).all()
-        assert len(TableEncoder.fit(MixedTable(pa.table(columns))).with_number) == 10
+        assert len(TableEncoder.fit(Table(pa.table(columns))).with_number) == 10
 
 
 @pytest.mark.parametrize("shift", [0.0, 10.0])
@@ -189,9 +189,7 @@ def test_gaps_explain_nothing_and_hide_little(share, shift):
 
     def shares(rows):
         rows = np.where(rng.random(rows.shape) < share, np.nan, rows + shift)
-        return explained(
-            MixedTable(pa.table({str(i): pa.array(x, from_pandas=True) for i, x in enumerate(rows.T)})).cells
-        )
+        return explained(Table(pa.table({str(i): pa.array(x, from_pandas=True) for i, x in enumerate(rows.T)})).cells)
 
     # Of tables with fewer and fewer rows that have two columns.
     for n, d in ((300, 20), (1000, 10), (100, 40), (4000, 30)):
@@ -214,7 +212,7 @@ def test_in_small_tables_numbers_are_numbers_if_others_explain_a_part_of_them():
     others = {"kind": rng.choice(["a", "b"], n), "dice": rng.integers(0, 6, n), "noise": rng.normal(size=n)}
 
     def found(columns, times=1):
-        table = MixedTable(pa.table({name: np.tile(values, times) for name, values in (columns | others).items()}))
+        table = Table(pa.table({name: np.tile(values, times) for name, values in (columns | others).items()}))
         encoding = TableEncoder.fit(table)
         return [encoding.columns[i].name for i in encoding.with_number], encoding.with_intervals
 
@@ -249,35 +247,35 @@ def test_text_is_text_though_most_of_it_is_numbers():
     """Codes of diseases, and a column in which a word marks missing cells."""
     codes = [*(f"{RNG.integers(1, 999)}" for _ in range(300)), "250.83", "V57", "E909"]
     columns = {"code": np.repeat(codes, 4), "age": np.append(np.tile(np.arange(101).astype(str), 12)[1:], "?")}
-    found = TableEncoder.fit(MixedTable(pa.table(columns))).columns
+    found = TableEncoder.fit(Table(pa.table(columns))).columns
     assert [set(code.categories) for code in found] == [set(values) for values in columns.values()]
 
 
 def test_columns_that_are_no_use_are_named():
     names = pa.table({"id": [f"x{i}" for i in range(200)], "a": RNG.normal(size=200)})
     with pytest.raises(ValueError, match=r"column 'id' has 200 different categories in 200 rows, too many to learn"):
-        TableEncoder.fit(MixedTable(names))
+        TableEncoder.fit(Table(names))
     almost = pa.table({"a": [*map(str, range(30)), "12 cm"]})
     with pytest.raises(ValueError, match=r"column 'a' holds numbers except for '12 cm'"):
-        TableEncoder.fit(MixedTable(almost))
-    assert TableEncoder.fit(MixedTable(almost), ["a"]).sizes == (31,)
-    assert TableEncoder.fit(MixedTable(pa.concat_tables([almost] * 4))).sizes == (31,)
+        TableEncoder.fit(Table(almost))
+    assert TableEncoder.fit(Table(almost), ["a"]).sizes == (31,)
+    assert TableEncoder.fit(Table(pa.concat_tables([almost] * 4))).sizes == (31,)
     nothing = pa.table({"a": pa.array([None, None], pa.string()), "b": ["x", "y"]})
     with pytest.raises(ValueError, match="column 'a' has no value at all: drop it"):
-        TableEncoder.fit(MixedTable(nothing))
+        TableEncoder.fit(Table(nothing))
     with pytest.raises(ValueError, match="every column is constant"):
-        TableEncoder.fit(MixedTable(pa.table({"a": ["x", "x"]})))
+        TableEncoder.fit(Table(pa.table({"a": ["x", "x"]})))
     with pytest.raises(ValueError, match=r"column 'a' holds list<.*>, which is not a number, category or date"):
-        TableEncoder.fit(MixedTable(pa.table({"a": [[1], [2]]})))
+        TableEncoder.fit(Table(pa.table({"a": [[1], [2]]})))
     with pytest.raises(ValueError, match="there is no column 'b' to be categorical: the columns are a"):
-        TableEncoder.fit(MixedTable(pa.table({"a": ["x", "y"]})), categorical=["b"])
+        TableEncoder.fit(Table(pa.table({"a": ["x", "y"]})), categorical=["b"])
 
 
 def test_numbers_that_no_other_column_explains_have_intervals_and_places_in_them():
     n = 4000
     spiky = np.where(RNG.random(n) < 0.2, 0.0, RNG.lognormal(size=n))
     columns = {"a": spiky, "b": np.round(RNG.normal(0, 1e4, n)), "c": RNG.choice(["x", "y"], n)}
-    table = MixedTable(pa.table(columns))
+    table = Table(pa.table(columns))
     encoding = TableEncoder.fit(table)
     assert encoding.with_intervals == (0, 1) and not encoding.with_number and encoding.sizes == (65, 64, 2)
     rows = encoding.encode(table.cells)
@@ -313,7 +311,7 @@ def test_numbers_of_wide_tables_explain_each_other_too():
     rng = np.random.default_rng(0)
     sides = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 200)) + 0.1 * rng.normal(size=(300, 200))
     columns = {f"x{j}": side for j, side in enumerate(sides.T)} | {"kind": rng.choice(["a", "b"], 300)}
-    encoding = TableEncoder.fit(MixedTable(pa.table(columns)))
+    encoding = TableEncoder.fit(Table(pa.table(columns)))
     assert len(encoding.with_number) > 190 and not encoding.with_intervals
 
 

@@ -9,7 +9,7 @@ from pointillist import Diffusion, DiffusionClassifier, between, missing, one_of
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.observed_numbers import column_values, rows_with_gaps
-from pointillist.tables.array_layout import Layout
+from pointillist.tables.layout import Layout
 
 MEAN = np.array([0.0, 1.0, 2.0])
 COVARIANCE = np.array([[1.0, 0.8, 0.2], [0.8, 2.0, 0.5], [0.2, 0.5, 1.0]])

@@ -248,13 +248,13 @@ def orders():
 @pytest.fixture(scope="module")
 def of_orders(orders):
     model = Diffusion(width=16, depth=1, epochs=1, random_state=0).fit(orders)
-    found = [each.text(model.model_.codec.column_names) for each in model.model_.codec.relations]
+    found = [each.text(model.model_.codec.column_names) for each in model.model_.codec.rules]
     assert {"amount = quantity × price", "paid = amount + tip", "sent ≥ ordered", "city decides country"} <= {*found}
     return model
 
 
 def broken(rows):
-    """Rows in which a relation does not hold to the last digit."""
+    """Rows in which a rule does not hold to the last digit."""
     is_off = (rows["amount"] - (rows["quantity"] * rows["price"]).round(2)).abs() > 1e-6
     is_off |= (rows["paid"] - rows["amount"] - rows["tip"]).abs() > 1e-6
     return is_off | (rows["sent"] < rows["ordered"]) | (rows["city"].map(LANDS) != rows["country"].astype(str))
@@ -279,7 +279,7 @@ RELATED = [
 @pytest.mark.parametrize(
     "where", [RELATED[0], *(pytest.param(each, marks=pytest.mark.slow) for each in RELATED[1:])], ids=str
 )
-def test_rows_under_conditions_obey_all_relations(of_orders, orders, where):
+def test_rows_under_conditions_obey_all_rules(of_orders, orders, where):
     rows = of_orders.sample(40, where=where, random_state=0)
     assert (
         not broken(rows).any()
@@ -297,11 +297,11 @@ def test_rows_under_conditions_obey_all_relations(of_orders, orders, where):
     [
         (
             {"paid": 100, "amount": 80, "tip": 5},
-            r"where contradicts the relation paid = amount \+ tip: paid is 100, amount is 80, tip is 5",
+            r"where contradicts the rule paid = amount \+ tip: paid is 100, amount is 80, tip is 5",
         ),
         (
             {"amount": [20, 20], "quantity": [4, 3], "price": 5},
-            "relation amount = quantity × price in row 1: amount is 20, quantity is 3, price is 5",
+            "rule amount = quantity × price in row 1: amount is 20, quantity is 3, price is 5",
         ),
         (
             {"quantity": 2, "amount": between(500, None)},
@@ -309,7 +309,7 @@ def test_rows_under_conditions_obey_all_relations(of_orders, orders, where):
         ),
         (
             {"city": "Paris", "country": "DE"},
-            "where contradicts the relation city decides country: city is Paris, country is DE",
+            "where contradicts the rule city decides country: city is Paris, country is DE",
         ),
         (
             {"city": one_of("Paris", "Rome"), "country": "DE"},
@@ -317,11 +317,11 @@ def test_rows_under_conditions_obey_all_relations(of_orders, orders, where):
         ),
         (
             {"ordered": day("2024-05-02"), "sent": day("2024-05-01")},
-            "relation sent ≥ ordered: sent is 2024-05-01 00:00:00, ordered is 2024-05-02 00:00:00",
+            "rule sent ≥ ordered: sent is 2024-05-01 00:00:00, ordered is 2024-05-02 00:00:00",
         ),
         (
             {"ordered": between(day("2024-05-02"), None), "sent": day("2024-05-01")},
-            "relation sent ≥ ordered: sent is 2024",
+            "rule sent ≥ ordered: sent is 2024",
         ),
         ({"quantity": 200}, "column 'quantity': no training row is 200; its values go from 1 to 11"),
         (
@@ -331,13 +331,13 @@ def test_rows_under_conditions_obey_all_relations(of_orders, orders, where):
     ],
     ids=str,
 )
-def test_conditions_that_contradict_a_relation_or_a_range_are_refused(of_orders, where, message):
+def test_conditions_that_contradict_a_rule_or_a_range_are_refused(of_orders, where, message):
     with pytest.raises(ValueError, match=message) as raised:
         of_orders.sample(where=where)
     assert "\n" not in str(raised.value)
 
 
-def test_observed_cells_may_contradict_a_relation_or_a_range(of_orders, orders):
+def test_observed_cells_may_contradict_a_rule_or_a_range(of_orders, orders):
     """A contradiction in conditions is refused; rows with contradictory observed cells are filled and predicted."""
     observed = orders.head(4).copy()
     observed.loc[0, ["paid", "amount"]] = 100.0, 80.0

@@ -9,26 +9,26 @@ from pointillist.evaluation import draw_evaluation
 from pointillist.evaluation.inputs import as_columns, columns_of
 from pointillist.evaluation.numbers import measure_numbers
 from pointillist.metrics import pair_trends
-from pointillist.tables.number_table import LabelColumn, Table
-from pointillist.tables.table import MixedTable
+from pointillist.tables.numbers import LabelColumn, Numbers
+from pointillist.tables.table import Table
 
 N = 60
 
 
 def table(**columns):
-    return MixedTable(pa.table(columns))
+    return Table(pa.table(columns))
 
 
 def test_booleans_of_one_value_are_that_value():
     data, rows = table(x=np.arange(3.0), ok=[False] * 3), table(x=np.arange(3.0), ok=[True] * 3)
     found = as_columns({"data": data, "rows": rows})
     assert found["data"]["ok"].tolist() == [0, 0, 0] and found["rows"]["ok"].tolist() == [1, 1, 1]
-    assert table(x=[1.0, 2.0], ok=[True, True]).plain().rows.tolist() == [[1, 1], [2, 1]]
+    assert table(x=[1.0, 2.0], ok=[True, True]).numbers.rows.tolist() == [[1, 1], [2, 1]]
 
 
 def test_labels_are_columns_in_their_place():
     rows = np.arange(6.0).reshape(3, 2)
-    own = Table(rows, None, ("float64", "float64"), LabelColumn("0", 0, np.array([1, 0, 1])))
+    own = Table(Numbers(rows, None, ("float64", "float64"), LabelColumn("0", 0, np.array([1, 0, 1]))))
     found = as_columns({"data": own, "rows": own})["data"]
     assert {name: column.tolist() for name, column in found.items()} == {
         "0": [1, 0, 1],

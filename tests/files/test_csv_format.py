@@ -3,6 +3,7 @@
 import gzip
 import re
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas
@@ -11,13 +12,12 @@ import pytest
 
 from pointillist import Diffusion
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.mixed_files import read_mixed
-from pointillist.files.reading import read_any, read_table
+from pointillist.files.reading import read_numbers, read_table
 from pointillist.files.texts import Notes, typed
 from pointillist.files.writing import TableWriter
-from pointillist.models.file_columns import forms
-from pointillist.tables.frames import mixed_table
 from pointillist.tables.time_formats import FORM, form_in, written
+
+read_mixed = partial(read_table, kind="mixed")
 
 N = 40
 PLAIN = "größe,name\n" + "".join(f"{i / 2},{'Köln' if i % 2 else 'Bern'}\n" for i in range(N))
@@ -39,7 +39,7 @@ def columns(table):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_form_is_recognised(tmp_path, ending, encoding, delimiter):
     path = write(tmp_path / f"a.{ending}", PLAIN.replace(",", delimiter), encoding)
-    found = columns(read_any(path))
+    found = columns(read_table(path))
     assert list(found) == ["größe", "name"] and found["größe"] == SIZES.tolist()
     assert found["name"][:2] == ["Bern", "Köln"]
 
@@ -48,18 +48,18 @@ def test_the_form_is_recognised(tmp_path, ending, encoding, delimiter):
 def test_the_encoding_is_given(tmp_path, encoding):
     path = write(tmp_path / "a.csv", PLAIN, encoding)
     with pytest.raises(ValueError, match=r"a\.csv: (is not UTF-8|looks like UTF-16) text: give .*--encoding"):
-        read_any(path)
-    assert columns(read_any(path, form=CsvForm(encoding=encoding)))["name"][1] == "Köln"
+        read_table(path)
+    assert columns(read_table(path, form=CsvForm(encoding=encoding)))["name"][1] == "Köln"
     with pytest.raises(ValueError, match="is not ascii text: give another --encoding"):
-        read_any(write(tmp_path / "b.csv", PLAIN), form=CsvForm(encoding="ascii"))
+        read_table(write(tmp_path / "b.csv", PLAIN), form=CsvForm(encoding="ascii"))
 
 
 def test_a_table_of_numbers_has_any_form(tmp_path):
     path = write(tmp_path / "a.csv", "x;y\n1;2\n3;4.5\n", "utf-16")
-    np.testing.assert_array_equal(read_table(path).rows, [[1, 2], [3, 4.5]])
+    np.testing.assert_array_equal(read_numbers(path).rows, [[1, 2], [3, 4.5]])
     path = write(tmp_path / "b.csv", "x:y\n1:2\n3:4\n")
-    np.testing.assert_array_equal(read_table(path, form=CsvForm(":")).rows, [[1, 2], [3, 4]])
-    assert read_table(write(tmp_path / "c.csv", "x\n1\n2\n\n\n", "utf-16")).rows.tolist() == [[1], [2]]
+    np.testing.assert_array_equal(read_numbers(path, form=CsvForm(":")).rows, [[1, 2], [3, 4]])
+    assert read_numbers(write(tmp_path / "c.csv", "x\n1\n2\n\n\n", "utf-16")).rows.tolist() == [[1], [2]]
 
 
 KEPT_BY_COMMAS = {
@@ -82,7 +82,7 @@ def test_commas_between_semicolons_may_be_decimal_marks_in_all_lines(tmp_path):
     with pytest.raises(
         ValueError, match=r"the first line must hold the names .*, but it holds numbers: 1,5, 2,5; give"
     ):
-        read_any(write(tmp_path / "b.csv", "1,5;2,5\n2,5;3,5\n-,5;1,5\n"), form=CsvForm(decimal=","))
+        read_table(write(tmp_path / "b.csv", "1,5;2,5\n2,5;3,5\n-,5;1,5\n"), form=CsvForm(decimal=","))
 
 
 ROWS = {
@@ -110,33 +110,33 @@ def test_a_row_is_not_taken_for_names(tmp_path, text):
     fields = [field.strip() for field in text.split("\n")[0].split(",")]
     path, shown = write(tmp_path / "a.csv", "\n" + text), re.escape(", ".join(fields))
     with pytest.raises(ValueError, match=rf"must hold the names of .*, but it .*: {shown}; give --no-header if"):
-        read_any(path)
-    table = mixed_table(read_any(path, form=CsvForm(has_names=False)))
+        read_table(path)
+    table = read_table(path, form=CsvForm(has_names=False))
     assert table.names == tuple("012")[: len(fields)] and len(table) == text.count("\n")
 
 
 @pytest.mark.parametrize("text", NAMES.values(), ids=NAMES)
 def test_names_may_look_like_values(tmp_path, text):
-    assert mixed_table(read_any(write(tmp_path / "a.csv", text))).names == tuple(text.split("\n")[0].split(","))
+    assert read_table(write(tmp_path / "a.csv", text)).names == tuple(text.split("\n")[0].split(","))
 
 
 def test_a_table_of_numbers_without_names(tmp_path):
     path = write(tmp_path / "a.csv", "1.5,2\n3,4\n5,6\n")
-    table = read_table(path, "1", form=CsvForm(has_names=False))
+    table = read_numbers(path, "1", form=CsvForm(has_names=False))
     assert table.rows.tolist() == [[1.5], [3], [5]] and table.label.values.tolist() == [2, 4, 6]
 
 
 def test_commas_in_names_and_numbers_between_semicolons(tmp_path):
     path = write(tmp_path / "a.csv", 'price, in €;"a;b"\n1,5;x\n2,25;y\n,5;"z;\nz"\n')
     with pytest.warns(UserWarning, match=r"read as numbers without their marks: 'price, in €' \('1,5' is 1\.5\)"):
-        found = columns(read_any(path))
+        found = columns(read_table(path))
     assert found == {"price, in €": [1.5, 2.25, 0.5], "a;b": ["x", "y", "z;\nz"]}
 
 
 def test_a_header_longer_than_what_is_looked_at(tmp_path):
     names = [f"column {i:05}" for i in range(5000)]
     path = write(tmp_path / "a.csv", "\n".join(";".join(row) for row in (names, ["1"] * 5000, ["2"] * 5000)))
-    assert read_table(path).names == tuple(names)
+    assert read_numbers(path).names == tuple(names)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_encodings_that_are_none(name):
 def test_only_csv_files_have_a_form(tmp_path):
     np.save(tmp_path / "a.npy", np.eye(3))
     with pytest.raises(ValueError, match=r"a\.npy: only a CSV file has a delimiter"):
-        read_any(tmp_path / "a.npy", form=CsvForm(";"))
+        read_table(tmp_path / "a.npy", form=CsvForm(";"))
 
 
 MARKED = {
@@ -227,10 +227,10 @@ def test_labels_stay_as_they_are():
 def test_a_comma_that_may_mean_two_things_is_named(tmp_path):
     path = write(tmp_path / "a.csv", "x;y\n1,234;a\n5,678;b\n")
     with pytest.raises(ValueError, match=r"a\.csv: column 'x' holds numbers such as '1,234', whose comma may mark"):
-        read_any(path)
+        read_table(path)
     with pytest.warns(UserWarning, match="without their marks"):
-        assert columns(read_any(path, form=CsvForm(decimal=",")))["x"] == [1.234, 5.678]
-    assert columns(read_any(path, types={"x": "text"}))["x"] == ["1,234", "5,678"]
+        assert columns(read_table(path, form=CsvForm(decimal=",")))["x"] == [1.234, 5.678]
+    assert columns(read_table(path, types={"x": "text"}))["x"] == ["1,234", "5,678"]
 
 
 def test_a_type_that_is_asked_for_has_marks_too(tmp_path):
@@ -244,10 +244,10 @@ def test_a_category_among_whose_cells_are_numbers_is_said(tmp_path):
     path = write(tmp_path / "a.csv", "code,x\n" + "".join(f"{code},a\n" for code in codes))
     said = r"a\.csv: columns are read as categories because some cells are not numbers: 'code' \('V57'\); clear these"
     with pytest.warns(UserWarning, match=said):
-        assert columns(read_any(path))["code"] == codes
+        assert columns(read_table(path))["code"] == codes
     with warnings.catch_warnings(action="error"):
-        assert columns(read_any(path, types={"code": "text"}))["code"] == codes
-        assert columns(read_any(write(tmp_path / "b.csv", "size\nS\nM\n38\n")))["size"] == ["S", "M", "38"]
+        assert columns(read_table(path, types={"code": "text"}))["code"] == codes
+        assert columns(read_table(write(tmp_path / "b.csv", "size\nS\nM\n38\n")))["size"] == ["S", "M", "38"]
 
 
 MOMENTS = {
@@ -266,15 +266,15 @@ MOMENTS = {
 @pytest.mark.parametrize("texts", MOMENTS.values(), ids=MOMENTS)
 def test_times_are_written_as_they_were(tmp_path, texts):
     path = write(tmp_path / "a.csv", "when,x\n" + "".join(f"{each},a\n" for each in [*texts * 3, ""]))
-    model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(read_any(path)).model_
+    model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(read_table(path)).model_
     rows = model.codec.restore(model.codec.decode(np.zeros((0, model.codec.width)), {}, slice(0)))
-    assert rows.schema.field("when").type == read_any(path).arrow.schema.field("when").type
-    given = read_any(path).arrow
+    assert rows.schema.field("when").type == read_table(path).arrow.schema.field("when").type
+    given = read_table(path).arrow
     for ending in (".csv", ".csv.gz", ".parquet"):
         new = tmp_path / f"new{ending}"
-        with TableWriter(new, given.column_names, given.schema.types, len(given), forms(model)) as writer:
+        with TableWriter(new, given.column_names, given.schema.types, len(given), model.codec.layout.forms) as writer:
             writer.write(given.columns)
-        assert read_any(new).arrow["when"].to_pylist() == given["when"].to_pylist()
+        assert read_table(new).arrow["when"].to_pylist() == given["when"].to_pylist()
     assert (tmp_path / "new.csv").read_text().replace('"', "") == path.read_text()
 
 
@@ -285,7 +285,7 @@ def test_a_time_is_not_cut_to_the_form_of_the_others():
 def test_times_of_several_offsets_are_read_as_utc(tmp_path):
     path = write(tmp_path / "a.csv", "when,x\n2024-03-20T13:45:00+02:00,a\n2024-03-20T13:45:00+01:00,b\n")
     with pytest.warns(UserWarning, match=r"a\.csv: times have several offsets from UTC and are read as UTC: 'when'"):
-        found = read_any(path).arrow["when"]
+        found = read_table(path).arrow["when"]
     assert str(found.type) == "timestamp[s, tz=UTC]" and [each.as_py().hour for each in found] == [11, 12]
 
 
@@ -293,14 +293,14 @@ def test_a_point_beside_decimal_commas_is_named(tmp_path):
     path = write(tmp_path / "a.csv", "price;lat;name\n1.234,50;52.514;a\n7,25;4.125;b\n")
     said = r"column 'lat' holds numbers such as '52\.514', whose point may mark .*, or thousands as in column 'price'"
     with pytest.raises(ValueError, match=said):
-        read_any(path)
+        read_table(path)
     with pytest.warns(UserWarning, match="without their marks"):
-        assert columns(read_any(path, types={"lat": "number"}))["lat"] == [52.514, 4.125]
-        assert columns(read_any(path, form=CsvForm(decimal=",")))["lat"] == [52514, 4125]
+        assert columns(read_table(path, types={"lat": "number"}))["lat"] == [52.514, 4.125]
+        assert columns(read_table(path, form=CsvForm(decimal=",")))["lat"] == [52514, 4125]
     for other in ("52.51", "0.514"):
         path.write_text(f"price;lat;name\n1.234,50;{other};a\n7,25;4.125;b\n")
         with pytest.warns(UserWarning, match="without their marks"):
-            assert columns(read_any(path))["lat"] == [float(other), 4.125]
+            assert columns(read_table(path))["lat"] == [float(other), 4.125]
     assert typed("x", pa.chunked_array([["52.514", "1.234,50"]])).to_pylist() == [52514, 1234.5]
 
 
@@ -308,12 +308,12 @@ def test_words_that_pandas_reads_as_missing_are_missing(tmp_path):
     words = ["None", "NA", "null", "NaN", "<NA>", "n/a", "#N/A", ""]
     lines = [f"{word},{i}.5\n" for i, word in enumerate([*words, "none", "a"])]
     path = write(tmp_path / "a.csv", "x,y\n" + "".join(lines))
-    assert columns(read_any(path))["x"] == [None] * 8 + ["none", "a"]
+    assert columns(read_table(path))["x"] == [None] * 8 + ["none", "a"]
     assert pandas.read_csv(path)["x"].isna().tolist() == [True] * 8 + [False] * 2
     path.write_text('x,y\n"None",1\nNone,2\n')
-    assert columns(read_any(path))["x"] == ["None", None]
+    assert columns(read_table(path))["x"] == ["None", None]
     path.write_text('x,y\n"None",a\n2,b\n')
-    assert columns(read_any(path))["x"] == [None, 2]
+    assert columns(read_table(path))["x"] == [None, 2]
 
 
 @pytest.mark.parametrize(

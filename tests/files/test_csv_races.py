@@ -39,16 +39,16 @@ ssize_t read(int descriptor, void *buffer, size_t size) {
 READ = """
 import sys
 from pathlib import Path
-from pointillist.files import read_mixed, read_table
+from pointillist.files import read_numbers, read_table
 
 mixed, numbers = Path(sys.argv[1]), Path(sys.argv[2])
 for _ in range(int(sys.argv[3])):
     try:
-        read_table(mixed)
+        read_numbers(mixed)
     except ValueError as error:
         # What follows is read while Arrow may still read ahead in a table that was refused.
         assert "is not a number" in str(error), error
-    print(len(read_mixed(mixed)), len(read_table(numbers).rows), read_mixed(mixed).arrow["n"].to_numpy().sum())
+    print(len(read_table(mixed)), len(read_numbers(numbers).rows), read_table(mixed).arrow["n"].to_numpy().sum())
 """
 
 

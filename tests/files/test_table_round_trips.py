@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,14 +18,15 @@ from pyarrow import parquet
 
 from pointillist.cli.table_options import print_types, read_for
 from pointillist.columns.table_encoder import TableEncoder
-from pointillist.files.reading import read_any
+from pointillist.files.reading import read_table
 from pointillist.files.texts import typed
 from pointillist.files.writing import TableWriter
 from pointillist.models.choosing import as_mixed
+from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
-from pointillist.tables.frame_layout import FrameLayout
 from pointillist.tables.frames import aligned
-from pointillist.tables.table import Column, MixedTable, cells_in, cells_of, kind_of, to_arrow
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Column, Table, cells_in, cells_of, kind_of, to_arrow
 
 DAY = date(2024, 1, 1)
 WHOLE = {f"{sign}int{bits}": (0 if sign else -100, 100) for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -170,7 +172,7 @@ def tables(draw):
 
 def codec_of(X):
     table, kind, headings = as_mixed("masked", X)
-    return TokenCodec(FrameLayout.of(table, kind, headings), TableEncoder.fit(table)), table
+    return TokenCodec(Layout.of(table, kind, headings), TableEncoder.fit(table)), table
 
 
 def types_of(X):
@@ -216,6 +218,7 @@ def test_every_type_comes_back(X):
 def check_written(path, codec, rows):
     """Asserts that a file holds rows, as a model reads it."""
     model = SimpleNamespace(codec=codec, label_place=None, classes=None)
+    model.file_columns = partial(RowModel.file_columns, model)
     for one, other in zip(aligned(read_for(model, path), codec.layout).cells, rows.cells, strict=True):
         # In CSV, what is but white space is missing.
         blank = [i for i, text in enumerate(other.categories or ()) if path.suffix == ".csv" and text == "\n"]
@@ -304,8 +307,8 @@ def test_categories_that_are_the_same_or_missing_are_one():
 def test_decimals_of_a_file_stay_so(tmp_path):
     decimals = pa.array([Decimal(f"{i}.25") for i in range(60)])
     parquet.write_table(pa.table({"x": np.arange(60.0), "m": decimals}), tmp_path / "a.parquet")
-    found = read_any(tmp_path / "a.parquet")
-    assert isinstance(found, MixedTable) and found.arrow.column("m").type == decimals.type
+    found = read_table(tmp_path / "a.parquet")
+    assert isinstance(found, Table) and found.arrow.column("m").type == decimals.type
     codec, table = codec_of(found)
     assert through(codec, table).column("m").type == decimals.type
 
@@ -334,9 +337,9 @@ def test_digits_of_single_precision_and_of_decimals_are_seen(kind):
     hundredths = np.arange(-5000, 5000)
     decimals = pa.array([Decimal(i).scaleb(-2) for i in hundredths.tolist()])
     column = decimals if kind == "decimal" else pa.array((hundredths / 100).astype(np.float32))
-    table = MixedTable(pa.table({"x": column, "y": hundredths % 7}))
+    table = Table(pa.table({"x": column, "y": hundredths % 7}))
     assert np.array_equal(table.cells[0].values, hundredths / 100)
-    assert TableEncoder.fit(table).columns[0].decimals == 2
+    assert TableEncoder.fit(table).columns[0].grid.decimals == 2
 
 
 NEW_YORK = pa.timestamp("us", "America/New_York")
@@ -457,7 +460,7 @@ def test_cells_of_another_type_are_held_as_they_are_or_refused(fitted, given, he
 def test_long_decimals_and_hexadecimal_digits_are_no_numbers():
     long = pa.table({"x": pa.array([Decimal(1234567890123456789), Decimal(1)], pa.decimal128(38, 0))})
     with pytest.raises(ValueError, match=r"column 'x' holds integers beyond 2\*\*53"):
-        _ = MixedTable(long).cells
+        _ = Table(long).cells
     assert typed("x", pa.chunked_array([["10", "0x1F"]])).to_pylist() == ["10", "0x1F"]
 
 
@@ -489,12 +492,12 @@ def test_categories_of_any_values_are_read_from_columns_that_are_plain_or_absent
 
 def test_labels_of_a_table_of_numbers_keep_their_type():
     numbers = pa.array([0.5, 1.5])
-    whole = MixedTable(pa.table({"x": numbers, "k": pa.array([1234567, 1234568])}), label="k")
-    assert whole.is_plain and whole.plain().label.values.dtype == np.int64
-    dated = MixedTable(pa.table({"x": numbers, "k": pa.array([DAY, DAY])}), label="k")
+    whole = Table(pa.table({"x": numbers, "k": pa.array([1234567, 1234568])}), label="k")
+    assert whole.is_plain and whole.numbers.label.values.dtype == np.int64
+    dated = Table(pa.table({"x": numbers, "k": pa.array([DAY, DAY])}), label="k")
     assert not dated.is_plain
     with pytest.raises(ValueError, match="labels must be numbers, booleans or text, and column 'k' holds dates"):
-        dated.plain()
+        _ = dated.numbers
 
 
 def test_dates_that_float64_cannot_hold_are_called_dates():
@@ -514,11 +517,11 @@ def test_masked_arrays_keep_what_is_not_masked():
 
 
 def test_half_precision_has_the_digits_that_it_is_written_with():
-    (cells,) = MixedTable(pa.table({"x": np.array([0.1, 2.7, 3.3], np.float16)})).cells
+    (cells,) = Table(pa.table({"x": np.array([0.1, 2.7, 3.3], np.float16)})).cells
     assert cells.values.tolist() == [0.1, 2.7, 3.3]
 
 
 def test_texts_that_read_infinity_are_text(tmp_path):
     (tmp_path / "t.csv").write_text("brand,price\nInfinity,3\nNokia,4\n")
-    brand, _ = read_any(tmp_path / "t.csv").cells
+    brand, _ = read_table(tmp_path / "t.csv").cells
     assert brand.categories == ("Infinity", "Nokia")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pointillist.files.csv_files import _BLOCK
-from pointillist.files.reading import read_any, read_table
+from pointillist.files.reading import read_numbers, read_table
 from pointillist.tables import spool
 
 
@@ -30,7 +30,7 @@ def write_parquet(path, **columns):
 def complaint(path, label=None, error=ValueError):
     """The one line, without the path it starts with."""
     with pytest.raises(error) as caught:
-        read_table(path, label)
+        read_numbers(path, label)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and message.splitlines() == [message]
     return message.removeprefix(f"{path}: ")
@@ -43,7 +43,7 @@ def test_npy_of_two_and_three_dimensions(tmp_path):
     np.save(tmp_path / "ints.npy", array.reshape(4, 6).astype(">i4"))
     np.save(tmp_path / "halves.npy", array.astype(np.float16))
     for name, type_ in (("three", "float64"), ("fortran", "float64"), ("ints", "int32"), ("halves", "float16")):
-        table = read_table(tmp_path / f"{name}.npy")
+        table = read_numbers(tmp_path / f"{name}.npy")
         assert table.rows.dtype == np.float64 and not table.rows.flags.writeable
         np.testing.assert_array_equal(table.rows, array.reshape(4, 6))
         assert table.names is None and table.label is None and table.types == (type_,) * 6
@@ -51,7 +51,7 @@ def test_npy_of_two_and_three_dimensions(tmp_path):
 
 def test_float64_npy_is_mapped_where_it_lies(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(24.0).reshape(4, 3, 2))
-    rows = read_table(tmp_path / "a.npy").rows
+    rows = read_numbers(tmp_path / "a.npy").rows
     assert isinstance(rows, np.memmap) and rows.filename == tmp_path / "a.npy"
 
 
@@ -60,7 +60,7 @@ def test_float64_npy_is_mapped_where_it_lies(tmp_path):
 def test_label_column_of_npy(tmp_path, label, position, dtype, kept):
     array = np.array([[1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 0]], dtype)
     np.save(tmp_path / "a.npy", array)
-    table = read_table(tmp_path / "a.npy", label)
+    table = read_numbers(tmp_path / "a.npy", label)
     assert (table.label.name, table.label.position) == (str(position), position)
     assert table.label.values.dtype == np.dtype(kept)
     np.testing.assert_array_equal(table.label.values, array[:, position])
@@ -91,7 +91,7 @@ SINGLE = {
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
 @pytest.mark.parametrize("content", CSV.values(), ids=CSV)
 def test_ways_to_write_csv(tmp_path, content, ending):
-    table = read_table(write(tmp_path / f"a{ending}", content))
+    table = read_numbers(write(tmp_path / f"a{ending}", content))
     np.testing.assert_array_equal(table.rows, [[1, 2.5], [3, -4]])
     assert table.names == ("x", "y") and table.types[1] == "float64"
     assert table.types[0] == "int64"
@@ -100,7 +100,7 @@ def test_ways_to_write_csv(tmp_path, content, ending):
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
 @pytest.mark.parametrize("content", SINGLE.values(), ids=SINGLE)
 def test_ways_to_write_one_column(tmp_path, content, ending):
-    table = read_table(write(tmp_path / f"a{ending}", content))
+    table = read_numbers(write(tmp_path / f"a{ending}", content))
     assert table.names == ("x",) and table.types == ("int64",)
     np.testing.assert_array_equal(table.rows, [[1], [2]])
 
@@ -116,15 +116,15 @@ def test_a_far_empty_line_of_one_column_is_a_missing_value(tmp_path, ending):
     "content", ["0,1\n2,3\n4,5\n", "0\n1\n2\n", "0,1,kind\n2,3,4\n5,6,7\n", ",0,1\n0,2,3\n1,4,5\n"]
 )
 def test_names_that_are_numbers(tmp_path, content):
-    table = read_table(write(tmp_path / "a.csv", content))
+    table = read_numbers(write(tmp_path / "a.csv", content))
     assert ",".join(table.names) == content.split("\n")[0] and len(table.rows) == 2
 
 
 def test_a_name_that_is_nothing_but_an_ending(tmp_path):
-    assert read_table(write(tmp_path / ".csv", CSV["plain"])).names == ("x", "y")
-    assert read_table(write(tmp_path / ".csv.gz", CSV["plain"])).names == ("x", "y")
+    assert read_numbers(write(tmp_path / ".csv", CSV["plain"])).names == ("x", "y")
+    assert read_numbers(write(tmp_path / ".csv.gz", CSV["plain"])).names == ("x", "y")
     np.save(tmp_path / "a.npy", np.eye(2))
-    assert len(read_table((tmp_path / "a.npy").rename(tmp_path / ".npy")).rows) == 2
+    assert len(read_numbers((tmp_path / "a.npy").rename(tmp_path / ".npy")).rows) == 2
 
 
 def test_the_fewest_rows(tmp_path):
@@ -133,16 +133,16 @@ def test_the_fewest_rows(tmp_path):
     write_parquet(tmp_path / "a.parquet", x=[1], y=[1])
     write(tmp_path / "none.csv", "x,y\n")
     for name in ("a.npy", "a.csv", "a.parquet"):
-        np.testing.assert_array_equal(read_table(tmp_path / name, min_rows=1).rows, [[1, 1]])
+        np.testing.assert_array_equal(read_numbers(tmp_path / name, min_rows=1).rows, [[1, 1]])
         with pytest.raises(ValueError, match=r"has 1 row; at least 3 are needed$"):
-            read_table(tmp_path / name, min_rows=3)
+            read_numbers(tmp_path / name, min_rows=3)
     with pytest.raises(ValueError, match=r"has 0 rows; at least 1 is needed$"):
-        read_table(tmp_path / "none.csv", min_rows=1)
+        read_numbers(tmp_path / "none.csv", min_rows=1)
 
 
 def test_types_of_csv_columns(tmp_path):
     content = "i,f,b,mixed,exponent,point\n1,0.5,true,1,1e2,1.0\n-2,1,FALSE,2.5,2,2.0\n+3,2,True,3,3,3.0\n"
-    table = read_table(write(tmp_path / "a.csv", content))
+    table = read_numbers(write(tmp_path / "a.csv", content))
     assert table.types == ("int64", "float64", "bool", "float64", "float64", "float64")
     expected = [[1, 0.5, 1, 1, 100, 1], [-2, 1, 0, 2.5, 2, 2], [3, 2, 1, 3, 3, 3]]
     np.testing.assert_array_equal(table.rows, expected)
@@ -152,7 +152,7 @@ def test_a_type_that_changes_after_many_blocks(tmp_path):
     n = 4 * _BLOCK // 10
     path = write(tmp_path / "a.csv", "x,y\n" + "".join(f"{i % 1000:04},{10**5 + i}\n" for i in range(n)) + "3.5,7\n")
     assert path.stat().st_size > 3 * _BLOCK
-    table = read_table(path)
+    table = read_numbers(path)
     assert table.types == ("float64", "int64")
     np.testing.assert_array_equal(table.rows[:-1, 0], np.arange(n) % 1000)
     np.testing.assert_array_equal(table.rows[:-1, 1], 10**5 + np.arange(n))
@@ -192,7 +192,7 @@ LABELS = {
 @pytest.mark.parametrize("written,expected", LABELS.values(), ids=LABELS)
 def test_label_column_of_csv(tmp_path, written, expected):
     content = "x,kind,y\n" + "".join(f"{i},{value},{i / 2}\n" for i, value in enumerate(written))
-    table = read_table(write(tmp_path / "a.csv", content), "kind")
+    table = read_numbers(write(tmp_path / "a.csv", content), "kind")
     assert (table.label.name, table.label.position) == ("kind", 1)
     assert table.label.values.dtype.kind == expected.dtype.kind
     np.testing.assert_array_equal(table.label.values, expected)
@@ -269,13 +269,13 @@ def test_bad_csv_is_one_clear_line(tmp_path, content, message):
 
 def test_integers_that_float64_holds(tmp_path):
     content = "x,y\n9007199254740992,9007199254740993\n-9007199254740992,0.5\n"
-    table = read_table(write(tmp_path / "a.csv", content))
+    table = read_numbers(write(tmp_path / "a.csv", content))
     assert table.types == ("int64", "float64")
     np.testing.assert_array_equal(table.rows, [[2.0**53, 2.0**53], [-(2.0**53), 0.5]])
 
 
 def test_an_empty_name_is_a_name(tmp_path):
-    table = read_table(write(tmp_path / "a.csv", ",y\n1,2\n3,4\n"), "")
+    table = read_numbers(write(tmp_path / "a.csv", ",y\n1,2\n3,4\n"), "")
     assert table.names == ("y",) and table.label.values.tolist() == [1, 3]
 
 
@@ -319,7 +319,7 @@ def test_any_bytes_give_a_table_or_one_line(tmp_path_factory, content):
     for name in ("a.csv", "a.npy", "a.parquet"):
         path = write(folder / name, content)
         try:
-            table = read_table(path)
+            table = read_numbers(path)
         except ValueError as error:
             assert str(error).startswith(f"{path}: ") and len(str(error).splitlines()) == 1
         else:
@@ -349,7 +349,7 @@ def test_parquet_of_all_types(tmp_path):
         "h": pa.array(np.array([0.5, 1, 2], np.float16)),
         "b": pa.array([True, False, True]),
     }
-    table = read_table(write_parquet(tmp_path / "a.parquet", **columns))
+    table = read_numbers(write_parquet(tmp_path / "a.parquet", **columns))
     assert table.names == tuple(columns)
     assert table.types == ("int64", "uint8", "float32", "float64", "float16", "bool")
     expected = [[1, -2, 3], [0, 255, 7], np.float32([0.5, 0.1, -3]), [0.1, 1e300, -3.5], [0.5, 1, 2], [1, 0, 1]]
@@ -368,7 +368,7 @@ PARQUET_LABELS = {
 
 @pytest.mark.parametrize("values,expected", PARQUET_LABELS.values(), ids=PARQUET_LABELS)
 def test_label_column_of_parquet(tmp_path, values, expected):
-    table = read_table(write_parquet(tmp_path / "a.parquet", kind=values, x=[1, 2, 3]), "kind")
+    table = read_numbers(write_parquet(tmp_path / "a.parquet", kind=values, x=[1, 2, 3]), "kind")
     assert (table.label.name, table.label.position, table.names) == ("kind", 0, ("x",))
     assert table.label.values.dtype.kind == expected.dtype.kind
     np.testing.assert_array_equal(table.label.values, expected)
@@ -413,10 +413,10 @@ def test_an_index_of_pandas_without_a_name_is_no_column(tmp_path):
 
     frame = pandas.DataFrame({"x": [0.5, 1.5, 2.5], "y": [1.0, 2.0, 4.0]}, index=[7, 3, 5])
     frame.to_parquet(tmp_path / "t.parquet")
-    assert read_any(tmp_path / "t.parquet").names == ("x", "y")
-    assert read_any(tmp_path / "t.parquet", types={"__index_level_0__": "text"}).names[-1] == "__index_level_0__"
+    assert read_table(tmp_path / "t.parquet").names == ("x", "y")
+    assert read_table(tmp_path / "t.parquet", types={"__index_level_0__": "text"}).names[-1] == "__index_level_0__"
     frame.rename_axis("row").to_parquet(tmp_path / "t.parquet")
-    assert read_any(tmp_path / "t.parquet").names == ("x", "y", "row")
+    assert read_table(tmp_path / "t.parquet").names == ("x", "y", "row")
 
 
 def test_broken_parquet(tmp_path):
@@ -569,9 +569,9 @@ def test_many_rows_go_to_a_temporary_file(tmp_path, monkeypatch, label):
     for name in ("a.csv", "a.parquet", "a.npy"):
         wanted = label and (label[1:] if name == "a.npy" else label)
         monkeypatch.setattr(spool, "SPOOL_ABOVE", 2**28)
-        small = read_table(tmp_path / name, wanted)
+        small = read_numbers(tmp_path / name, wanted)
         monkeypatch.setattr(spool, "SPOOL_ABOVE", 1000)
-        large = read_table(tmp_path / name, wanted)
+        large = read_numbers(tmp_path / name, wanted)
         assert isinstance(large.rows, np.memmap) and not isinstance(small.rows, np.memmap)
         assert not large.rows.flags.writeable and not small.rows.flags.writeable
         np.testing.assert_array_equal(large.rows, small.rows)

@@ -1,6 +1,7 @@
 """What texts stand for, in files of numbers and of mixed columns alike, and that tables come back as they were."""
 
 from datetime import date, datetime, time
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointillist.files.mixed_files import read_mixed
-from pointillist.files.reading import read_table
+from pointillist.files.reading import read_numbers, read_table
 from pointillist.files.writing import TableWriter
+
+read_mixed = partial(read_table, kind="mixed")
 
 HOUR_EAST = pa.timestamp("s", "+01:00")
 COLUMNS = {
@@ -53,10 +55,10 @@ def test_columns_are_what_all_their_cells_are(tmp_path, cells, kind, values):
 def test_a_table_of_numbers_has_the_same_rules(tmp_path, cells, label):
     values = mixed(tmp_path, cells, label=label).to_pylist()
     if label:
-        assert read_table(tmp_path / "table.csv", label).label.values.tolist() == values
+        assert read_numbers(tmp_path / "table.csv", label).label.values.tolist() == values
     else:
         with pytest.raises(ValueError, match=r"is text|not a number|missing value"):
-            read_table(tmp_path / "table.csv")
+            read_numbers(tmp_path / "table.csv")
 
 
 def test_types_that_are_asked_for(tmp_path):

@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as npst
 from pyarrow import parquet
 
 from pointillist.atomic_files import write_whole
-from pointillist.files.endings import READABLE
-from pointillist.files.reading import read_table
+from pointillist.files.formats import READABLE, format_of
+from pointillist.files.reading import read_numbers
 from pointillist.files.writing import TableWriter
 
 NUMBERS = ("int64", "uint8", "float32", "float64", "bool")
@@ -52,13 +52,13 @@ def test_what_is_written_is_read(tmp_path_factory, ending, table):
     names = [f"c{i}, of {type_}" for i, type_ in enumerate(types)]
     common = np.result_type(*types).name
     save(path, names, types, columns, step)
-    back = read_table(path)
+    back = read_numbers(path)
     assert back.rows.shape == (len(columns[0]), len(types))
     for column, type_, found, found_type in zip(columns, types, back.rows.T, back.types, strict=True):
         np.testing.assert_array_equal(found.astype(type_), column)
         if ending == ".npy":
             assert found_type == common
-        elif ending == ".parquet":
+        elif format_of(path).has_types:
             assert found_type == type_
         elif column.dtype.kind in "iu":
             assert found_type == "int64"
@@ -81,7 +81,7 @@ def test_text_labels_come_back(tmp_path_factory, ending, labels):
     path = tmp_path_factory.mktemp("written") / f"a{ending}"
     labels = np.array(labels)
     save(path, ["x", "kind"], ["int64", "str"], [np.arange(len(labels)), labels], step=3)
-    back = read_table(path, "kind")
+    back = read_numbers(path, "kind")
     np.testing.assert_array_equal(back.label.values, labels)
     np.testing.assert_array_equal(back.rows[:, 0], np.arange(len(labels)))
 
@@ -175,7 +175,7 @@ def test_the_number_of_rows_is_kept(tmp_path, ending):
     assert str(caught.value) == f"{path}: more rows were written than the 5 promised"
     assert path.read_text() == "as it was" and os.listdir(tmp_path) == [path.name]
     save(path, ["x"], ["int64"], [np.arange(5)])
-    np.testing.assert_array_equal(read_table(path).rows[:, 0], np.arange(5))
+    np.testing.assert_array_equal(read_numbers(path).rows[:, 0], np.arange(5))
 
 
 @pytest.mark.parametrize("columns", [[], [np.arange(2)], [np.arange(2), np.arange(3)], [np.arange(2)] * 3])
@@ -259,7 +259,7 @@ def test_what_is_no_regular_file_stays(tmp_path):
 def test_a_name_that_is_nothing_but_an_ending(tmp_path):
     for ending in READABLE:
         save(tmp_path / ending.strip(".") / ending, ["x"], ["int64"], [np.arange(3)])
-        assert len(read_table(tmp_path / ending.strip(".") / ending).rows) == 3
+        assert len(read_numbers(tmp_path / ending.strip(".") / ending).rows) == 3
 
 
 def test_writers_of_one_file_do_not_share_a_part(tmp_path):
@@ -354,4 +354,4 @@ def test_what_another_process_is_writing_stays(tmp_path):
     assert process.stdout.readline() == "half\n"
     write_whole(tmp_path / "a.csv", "x\n")
     _, errors = process.communicate("\n", timeout=60)
-    assert errors == "" and len(read_table(tmp_path / "a.csv").rows) == 400_000
+    assert errors == "" and len(read_numbers(tmp_path / "a.csv").rows) == 400_000

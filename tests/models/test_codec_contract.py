@@ -20,10 +20,10 @@ from pointillist.columns.table_scaling import SCALINGS, TableScaling
 from pointillist.files.writing import TableWriter
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.token_codec import TokenCodec
-from pointillist.tables.array_layout import Layout, read_numbers
-from pointillist.tables.frame_layout import KINDS, FrameLayout
+from pointillist.tables.arrays import read_numbers
 from pointillist.tables.frames import table_of
-from pointillist.tables.table import Column, MixedTable
+from pointillist.tables.layout import KINDS, Layout
+from pointillist.tables.table import Column, Table
 
 N = 1500
 RNG = np.random.default_rng(0)
@@ -111,11 +111,11 @@ def tokens(X):
     table, kind, headings = table_of(X)
     encoding = TableEncoder.fit(table)
     # Of single precision.
-    return Case(TokenCodec(FrameLayout.of(table, kind, headings), encoding), X, read, rebuild, around, 1e-5)
+    return Case(TokenCodec(Layout.of(table, kind, headings), encoding), X, read, rebuild, around, 1e-5)
 
 
 def mixed(X):
-    return MixedTable(X) if isinstance(X, pa.Table) else table_of(X)[0]
+    return Table(X) if isinstance(X, pa.Table) else table_of(X)[0]
 
 
 def pandas_of(columns, **types):
@@ -147,7 +147,7 @@ CODECS = {
     "tokens, pyarrow": lambda: tokens(pa.table(MIXED)),
     "tokens, two of a number": lambda: tokens(pa.table({"a": GROWING + RNG.normal(size=9000), "b": GROWING})),
     "tokens, of intervals": lambda: tokens(pa.table({"a": RNG.uniform(size=9000), "b": RNG.permutation(GROWING)})),
-    "tokens, a file": lambda: tokens(MixedTable(pa.table(MIXED))),
+    "tokens, a file": lambda: tokens(Table(pa.table(MIXED))),
     "tokens, array": lambda: tokens(np.stack([MIXED["weight"], ARRAY[:, 1]], axis=1).astype(np.float32)),
     "tokens, array of numbers and text": lambda: tokens(np.array([MIXED["city"], MIXED["visits"]], object).T),
 }
@@ -165,7 +165,7 @@ def container(X):
         return type(X), X.dtypes.tolist(), X.columns.tolist(), X.columns.names
     if isinstance(X, pandas.Series):
         return type(X), X.dtype, X.name
-    if isinstance(X, MixedTable):
+    if isinstance(X, Table):
         return container(X.arrow)
     return (type(X), X.dtype, X.shape[1:]) if isinstance(X, np.ndarray) else (type(X), X.schema)
 

@@ -18,7 +18,7 @@ from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters, parts_of
 from pointillist.models.planning import plan_numbers, warn_of_prior
 from pointillist.models.token_codec import TokenCodec
-from pointillist.tables.array_layout import Layout
+from pointillist.tables.layout import Layout
 
 X, Y = load_pointset("blobs", 600)
 QUICK = {"timesteps": 20, "width": 16, "depth": 1, "epochs": 12, "learning_rate": 3e-3, "random_state": 0}

@@ -10,12 +10,12 @@ from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.models.process import Learned
 from pointillist.models.request import Request
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 
 def labels_in(column, known):
     known = np.array(known)
-    return Classes(known, np.ones(len(known), np.int64)).labels_in(MixedTable(pa.table({"y": column})).cells[0])
+    return Classes(known, np.ones(len(known), np.int64)).labels_in(Table(pa.table({"y": column})).cells[0])
 
 
 def test_labels_are_those_of_the_table():
@@ -37,7 +37,7 @@ def test_masked_labels_are_missing():
 
 def test_labels_that_no_training_row_had_are_refused():
     frame = pd.DataFrame({"kind": ["a", "b", "c", "a"] * 20, "y": [1, 2, 3, 5] * 20})
-    plan = prepare(Hyperparameters(process="masked"), MixedTable(pa.Table.from_pandas(frame), "y"), None).plan
+    plan = prepare(Hyperparameters(process="masked"), Table(pa.Table.from_pandas(frame), "y"), None).plan
     learned = Learned(plan.codec, plan.process, None, Classes(np.array([1, 2, 3, 5]), np.full(4, 20), ("y", 1)))
     for request in (Request(2, labels=4), Request(2, where={"y": 99})):
         with pytest.raises(ValueError, match=r"column 'y' has no (4|99) in the training rows, which have 1, 2, 3, 5"):

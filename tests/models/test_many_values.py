@@ -18,7 +18,7 @@ from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNe
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.recipes import TokenArchitecture
 from pointillist.models.masked import MaskedProcess
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 TOKENS = Tokens((90, 2, 1, 3, 40), (-1.0,) * 136, (1, 4), (1, 0))
 
@@ -56,7 +56,7 @@ def names(n):
 
 def test_a_table_of_many_names_has_factored_layers_in_training_alone():
     frame = names(MANY)
-    encoding = TableEncoder.fit(MixedTable(pa.Table.from_pandas(frame)))
+    encoding = TableEncoder.fit(Table(pa.Table.from_pandas(frame)))
     parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     for options, is_factored in (
         ({"has_ranks": True}, True),
@@ -73,6 +73,6 @@ def test_a_table_of_many_names_has_factored_layers_in_training_alone():
 
 
 def test_a_table_of_fewer_names_has_whole_layers():
-    encoding = TableEncoder.fit(MixedTable(pa.Table.from_pandas(names(200))))
+    encoding = TableEncoder.fit(Table(pa.Table.from_pandas(names(200))))
     parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     assert not MaskedProcess.of(parameters, encoding, has_ranks=True).architecture.is_factored

@@ -22,7 +22,7 @@ from pointillist.models.saving import load_model, save_model
 from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.conditions import between, one_of
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 N = 300
 RNG = np.random.default_rng(0)
@@ -77,7 +77,7 @@ PROCESSES = {
         {"label", "labels", "return_labels", "guidance", *OF_NUMBERS},
         has_classes=False,
     ),
-    "masked, of a label column": Case(lambda: untrained(MixedTable(TABLE, "kind")), OF_NUMBERS),
+    "masked, of a label column": Case(lambda: untrained(Table(TABLE, "kind")), OF_NUMBERS),
     "masked, with numbers": Case(
         lambda: untrained(PAIRED), {"label", "labels", "return_labels", "guidance", *OF_NUMBERS}, has_classes=False
     ),

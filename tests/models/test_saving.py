@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pandas
+import pyarrow as pa
 import pytest
 from safetensors.numpy import load, save
 
@@ -14,6 +15,7 @@ from pointillist import Diffusion, DiffusionClassifier, load_pointset
 from pointillist.models import container
 from pointillist.models.container import FORMAT, ModelFileError
 from pointillist.models.hyperparameters import DECIDING
+from pointillist.tables.layout import Layout
 
 X, Y = load_pointset("blobs", 300)
 QUICK = {"timesteps": 20, "width": 16, "depth": 2, "epochs": 5}
@@ -117,7 +119,10 @@ EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in DECIDING} | {
     "schedule": "linear", "beta_start": 0.9, "beta_end": 0.95, "timesteps": 10_000,
 }  # fmt: skip
 NAMES = [["str", "a"], ["str", "b"]]
-OF_NO_TYPE = {"kind": "polars", "types": ["float64"] * 2, "names": NAMES, "natives": ["FLOAT64"] * 2, "headings": None}
+OF_NO_TYPE = {"kind": "polars", "plain_types": ["float64"] * 2, "plain_names": NAMES, "schema_bytes": None}
+OF_NO_TYPE |= {"categories": [], "is_nan": [], "headings": None}
+OF_NO_SCHEMA = OF_NO_TYPE | {"schema_bytes": "show_versions"}
+OF_TEXT = Layout.of_schema("polars", pa.schema({"a": pa.float64(), "b": pa.string()}), None).to_json()
 
 
 @pytest.mark.parametrize(
@@ -144,19 +149,20 @@ OF_NO_TYPE = {"kind": "polars", "types": ["float64"] * 2, "names": NAMES, "nativ
         (setting("classes", value=["right", "left"]), "classes are not at least two sorted labels"),
         (setting("classes", value=[1, "left"]), "classes are not at least two sorted labels"),
         (setting("classes", value=None), "tensors are missing, unknown"),
-        (setting("layout", "types", value=["float64"] * 10**5), "tensors are missing, unknown"),
-        (setting("layout", "types", value=[]), "rows have no columns"),
-        (setting("layout", "types", value=["float64", "O"]), "columns hold types that are not numbers"),
-        (setting("layout", "types", value=["float64", "no type"]), "is damaged: "),
-        (setting("layout", "names", value=[["str", "a"]]), "1 names stand for 2 columns"),
-        (setting("layout", "names", value=[["str", "a"], ["str", 1]]), "1 is not the name of a column"),
-        (setting("layout", "names", value=[["str", "a"], ["tuple", 1]]), "is damaged: "),
-        (setting("layout", "names", value=[["str", "a"], ["str", "a"]]), "two columns have the same name"),
-        (setting("layout", "types", value=[None, None]), "is damaged: "),
-        (setting("layout", "kind", value="pandas"), "rows of kind 'pandas' are not known, or have no names"),
+        (setting("layout", "plain_types", value=["float64"] * 10**5), "tensors are missing, unknown"),
+        (setting("layout", "plain_types", value=[]), "rows have no columns"),
+        (setting("layout", "plain_types", value=["float64", "O"]), "columns hold types that are not numbers"),
+        (setting("layout", "plain_types", value=["float64", "no type"]), "is damaged: "),
+        (setting("layout", "plain_names", value=[["str", "a"]]), "1 names stand for 2 columns"),
+        (setting("layout", "plain_names", value=[["str", "a"], ["str", 1]]), "1 is not the name of a column"),
+        (setting("layout", "plain_names", value=[["str", "a"], ["tuple", 1]]), "is damaged: "),
+        (setting("layout", "plain_names", value=[["str", "a"], ["str", "a"]]), "two columns have the same name"),
+        (setting("layout", "plain_types", value=[None, None]), "columns hold types that are not numbers"),
+        (setting("layout", "kind", value="pandas"), "rows of kind 'pandas' are not known, or have no types"),
         (setting("trained_with", value=EMPTY), "the noise schedule leaves nothing of the data"),
-        (setting("layout", value=OF_NO_TYPE), "types FLOAT64, FLOAT64 are not float64, float64"),
-        (setting("layout", "natives", value=["show_versions", "x"]), "types show_versions, x are not float64, float64"),
+        (setting("layout", value=OF_NO_TYPE), "rows of kind 'polars' are not known, or have no types"),
+        (setting("layout", value=OF_NO_SCHEMA), "the layout's schema cannot be read"),
+        (setting("layout", value=OF_TEXT), "columns hold types that are not numbers"),
         (setting("scaling", value="other"), "is damaged: "),
         (setting("scaling", value="quantile"), "tensors are missing, unknown"),
         (setting("label_column", value=[["str", "y"], 7]), "label_column has no place"),

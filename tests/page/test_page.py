@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion, evaluate
 from pointillist.cli import app
-from pointillist.models.guarantee import Guarantee
+from pointillist.models.row_model import Guarantee
 from pointillist.page import Verdict, render
 
 SMALL = {"width": 16, "depth": 2, "epochs": 2, "batch_size": 32, "timesteps": 50, "random_state": 0}

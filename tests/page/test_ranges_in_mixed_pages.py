@@ -120,12 +120,12 @@ FIXED = [("sum", {}), ("sum", {"low": 3}), *SETS]
 
 
 def test_conditions_fix_the_columns_that_pythons_fix(mixed_model, page_of):
-    """Others are free to obey the relations of the columns."""
+    """Others are free to obey the rules."""
     encoding, layout = (getattr(mixed_model.model_.codec, part) for part in ("encoding", "layout"))
     is_fixed = """([name, own]) => {
-      const { MixedTable, conditionOf, content } = pointillist;
+      const { Table, content } = pointillist;
       const column = content.columns.find((each) => each.name === name);
-      return new MixedTable(content, 1, { conditions: [conditionOf(column, own)] }).isFixed(0, column.token);
+      return new Table(content, 1, { conditions: [column.allowed(own)] }).isFixed(0, column.token);
     }"""
     page = page_of(mixed_model)
     found = [page.evaluate(is_fixed, each) for each in FIXED]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pointillist.models.guarantee import Guarantee
+from pointillist.models.row_model import Guarantee
 from pointillist.privacy.accountant import check_accountant, gaussian_noise, noise_for, spent_epsilon
 
 pytest.importorskip("dp_accounting")

@@ -61,7 +61,7 @@ def test_the_file_states_the_guarantee_and_nothing_of_the_rows(fitted, saved):
     assert stated["epsilon"] == 3 and 0 < stated["delta"] < 0.01 and stated["relation"] == "one row added or removed"
     assert stated["accountant"].startswith("dp-accounting") and stated["is_seeded"] and len(stated["mechanisms"]) == 3
     assert facts["seed"] == 0 and facts["fingerprint"] == "private" and facts["parameters"]["random_state"] is None
-    assert facts["relations"] == [] and not fitted.history_.any() and not len(fitted.validation_history_)
+    assert facts["rules"] == [] and not fitted.history_.any() and not len(fitted.validation_history_)
     again = Diffusion.load(saved)
     assert again.domain == {**DOMAIN} and again.model_.record.guarantee == fitted.model_.record.guarantee
     pandas.testing.assert_frame_equal(again.sample(20, random_state=1), fitted.sample(20, random_state=1))

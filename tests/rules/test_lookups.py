@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from test_relations import codes_of
+from test_table_rules import codes_of
 
 from pointillist import Diffusion, one_of
 from pointillist.rules.lookups import Lookup
-from pointillist.rules.relations import relations, restored
+from pointillist.rules.table_rules import find_rules, restore_rows, rule_from_json
 from pointillist.tables.table import Column
 
 N = 2000
@@ -34,13 +34,13 @@ def places(rng, n=N):
 
 
 def found_in(columns):
-    return relations(columns, codes_of(columns))
+    return find_rules(columns, codes_of(columns))
 
 
 def test_a_city_decides_its_country_and_its_code(rng):
     (found,) = found_in(places(rng))
     # Of two columns that decide each other, the first decides the other.
-    assert (found.column, found.terms) == (1, (0, 2))
+    assert found.columns == (1, 0, 2)
     np.testing.assert_array_equal(found.table, np.stack([np.arange(5), COUNTRY_OF, CODE_OF], axis=1))
     assert found.text(["country", "city", "code"]) == "city decides country, code"
 
@@ -66,7 +66,7 @@ def test_a_rare_flag_of_a_few_days_is_decided_by_the_day(rng):
     day = rng.permutation(np.repeat(np.arange(100), 20))
     rare = np.isin(day, (40, 41))
     (found,) = found_in([cells(day, tuple(f"d{i}" for i in range(100))), cells(rare, (False, True))])
-    assert (found.column, found.terms) == (0, (1,)) and found.table[:, 1].sum() == 2
+    assert found.columns == (0, 1) and found.table[:, 1].sum() == 2
 
 
 def test_rows_are_decided_again(rng):
@@ -75,7 +75,7 @@ def test_rows_are_decided_again(rng):
     rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     country, city, code = (each.values for each in rows[:3])
     free = np.zeros((N, 5), bool)
-    own = [each.values for each in restored(rows, codes_of(data), (found,), free)]
+    own = [each.values for each in restore_rows(rows, codes_of(data), (found,), free)]
     # The country comes first: the city agrees with it, and the code follows.
     np.testing.assert_array_equal(own[0], country)
     np.testing.assert_array_equal(COUNTRY_OF[own[1].astype(int)], country)
@@ -89,7 +89,7 @@ def test_rows_are_decided_again(rng):
 
     fixed = free.copy()
     fixed[:700, 2] = fixed[500:1200, 1] = True
-    own = [each.values for each in restored(rows, codes_of(data), (found,), fixed)]
+    own = [each.values for each in restore_rows(rows, codes_of(data), (found,), fixed)]
     # A given code decides the city, and that the country.
     np.testing.assert_array_equal(own[2][:700], code[:700])
     np.testing.assert_array_equal(CODE_OF[own[1][:500].astype(int)], code[:500])
@@ -103,7 +103,7 @@ def broken(found, columns):
     shares = []
     for each in found:
         decided = {row[0]: row for row in each.table.tolist()}
-        rows = np.stack([columns[place].values for place in each.places], axis=1)
+        rows = np.stack([columns[column].values for column in each.columns], axis=1)
         shares.append(np.array([decided.get(row[0]) != row for row in rows.tolist()]))
     return shares
 
@@ -124,12 +124,12 @@ def test_chains_of_what_decides_what(rng, order, fixed):
     all_columns = streets(street)
     data = [all_columns[i] for i in order]
     (found,) = found_in(data)
-    assert {order[place] for place in found.terms} == {1, 2} and order[found.column] == 0
+    assert {order[column] for column in found.columns[1:]} == {1, 2} and order[found.columns[0]] == 0
     rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     is_fixed = np.zeros((N, 3), bool)
     if fixed is not None:
         is_fixed[:, fixed] = True
-    back = restored(rows, codes_of(data), (found,), is_fixed)
+    back = restore_rows(rows, codes_of(data), (found,), is_fixed)
     assert not broken([found], back)[0].any()
     if fixed is not None:
         np.testing.assert_array_equal(back[fixed].values, rows[fixed].values)
@@ -142,7 +142,7 @@ def test_orders_hold_beside_lookups(rng):
     found = found_in(data)
     assert len(found) == 2
     rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
-    own = [each.values for each in restored(rows, codes_of(data), found, np.zeros((N, 3), bool))]
+    own = [each.values for each in restore_rows(rows, codes_of(data), found, np.zeros((N, 3), bool))]
     np.testing.assert_array_equal(own[1], np.array([10.0, 30, 20, 80, 5, 60])[own[0].astype(int)])
     assert (own[2] <= own[1]).all()
 
@@ -153,9 +153,9 @@ def test_what_a_sum_decides_is_followed(rng):
     data = [cells(total // 20), cells(exam), cells(homework), cells(total)]
     found = found_in(data)
     (table,) = [each for each in found if isinstance(each, Lookup)]
-    assert (table.column, table.terms, table.is_followed) == (3, (0,), True)
+    assert (table.columns, table.is_followed) == ((3, 0), True)
     rows = [Column(rng.permutation(each.values), each.is_missing) for each in data]
-    own = [each.values for each in restored(rows, codes_of(data), found, np.zeros((N, 4), bool))]
+    own = [each.values for each in restore_rows(rows, codes_of(data), found, np.zeros((N, 4), bool))]
     np.testing.assert_array_equal(own[3], own[1] + own[2])
     np.testing.assert_array_equal(own[0], own[3] // 20)
     np.testing.assert_array_equal(own[1], rows[1].values)
@@ -163,11 +163,11 @@ def test_what_a_sum_decides_is_followed(rng):
 
 def test_labels_never_move(rng):
     data = places(rng)
-    found = relations(data, codes_of(data), (), "2")
+    found = find_rules(data, codes_of(data), (), "2")
     # The code would be looked up by the city, before which it is not.
-    assert [(each.column, each.terms, each.is_followed) for each in found] == [(2, (0, 1), True)]
+    assert [(each.columns, each.is_followed) for each in found] == [((2, 0, 1), True)]
     rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
-    back = restored(rows, codes_of(data), found, np.zeros((N, 5), bool))
+    back = restore_rows(rows, codes_of(data), found, np.zeros((N, 5), bool))
     np.testing.assert_array_equal(back[2].values, rows[2].values)
     assert not broken(found, back)[0].any()
 
@@ -177,14 +177,14 @@ def test_tables_of_many_numbers_are_left_out(rng, monkeypatch):
     street = rng.integers(0, 40, N)
     data = streets(street)
     (found,) = found_in(data)
-    assert (found.column, found.terms) == (1, (2,))
+    assert found.columns == (1, 2)
 
 
 def test_numbers_to_the_ends_of_their_range_are_kept_in_files(rng, tmp_path):
     amount = np.where(rng.random(6000) < 0.8, 0, np.round(rng.gamma(2, 60, 6000)))
     data = pd.DataFrame({"amount": amount, "band": np.floor(amount / 100), "x": rng.normal(size=6000)})
     model = Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(data)
-    (found,) = [each for each in model.model_.codec.relations if isinstance(each, Lookup)]
+    (found,) = [each for each in model.model_.codec.rules if isinstance(each, Lookup)]
     assert found.table[:, 0].max() == amount.max()
     model.save(tmp_path / "m.safetensors")
     assert Diffusion.load(tmp_path / "m.safetensors").sample(5, random_state=0).shape == (5, 3)
@@ -233,23 +233,21 @@ def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path, kin
 def test_files_hold_no_other_values(rng):
     columns = places(rng)
     codes, (found,) = codes_of(columns), found_in(columns)
-    again = Lookup.from_json(found.to_json(), 5)
+    again = rule_from_json(found.to_json(), 5)
     np.testing.assert_array_equal(again.table, found.table)
     again.check(codes)
     facts = found.to_json()
     for change in (
-        {"column": 7},
-        {"terms": [1, 0]},
-        {"terms": []},
+        {"columns": [1, 0]},
         {"table": [[0.0, 1.0]]},
         {"table": [[0.0, 1.0, float("nan")]]},
         {"table": [[1.0, 1.0, 10.0], [0.0, 1.0, 10.0]]},
         {"table": []},
     ):
         with pytest.raises(ValueError, match=r"decides"):
-            Lookup.from_json({**facts, **change}, 5)
+            rule_from_json({**facts, **change}, 5)
     for row in ([0.0, 4.0, 10.0], [0.5, 1.0, 10.0], [0.0, 1.0, 60.0]):
         with pytest.raises(ValueError, match="has no such values"):
-            Lookup(1, (0, 2), np.array([row])).check(codes)
+            Lookup((1, 0, 2), np.array([row])).check(codes)
     with pytest.raises(ValueError, match="has no such values"):
         found.check([replace(code, has_missing=True) for code in codes])

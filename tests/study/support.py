@@ -41,7 +41,7 @@ def write_tiny(folder):
 
 def dump(store):
     """Everything in a store that an interruption must not change, bit for bit."""
-    connection = store._connection
+    connection = store.connection
     names = ("cells", "models", "rows", "floors")
     tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
     for temporary in ("checkpoints", "parts"):

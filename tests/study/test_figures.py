@@ -11,7 +11,7 @@ from support import add_whole
 
 from pointillist.metrics import METRICS, Estimate, Floor
 from pointillist.study.figures import losses_figure, metrics_figure, rows_figure, write_figures
-from pointillist.study.figures.panels import DPI, column_title
+from pointillist.study.figures.parts import DPI, column_title
 from pointillist.study.figures.rows import MAX_ROWS
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.quantities import QUANTITIES
@@ -45,7 +45,7 @@ def make(tmp_path):
 
     def build(rows=lambda d, timesteps: draw_rows(d, seed=timesteps), section=STEPS, seeds=1, n_real=60):
         store = Store(tmp_path / f"{len(stores)}.db")
-        store._connection.execute("PRAGMA synchronous = OFF")
+        store.connection.execute("PRAGMA synchronous = OFF")
         stores.append(store)
         datasets = {name: Dataset(name, draw_rows(N_COLUMNS[name], n_real)) for name in section.datasets}
         store.set_fact("spec", to_json(Spec("study", "A study", seeds, (section,))))
@@ -422,7 +422,7 @@ def test_floors_that_differ_between_settings_and_missing_ones(make):
     results.store.add_floor(results.fingerprints["plane"], protocol(columns[1].settings), "emd", record)
     axes = metrics_of(results).axes[0]
     assert any(list(line.get_ydata()) == [29, 27] for line in axes.lines)
-    results.store._connection.execute("DELETE FROM floors")
+    results.store.connection.execute("DELETE FROM floors")
     assert "data against data" not in " ".join(all_text(metrics_of(Results(results.store))))
 
 

@@ -213,8 +213,8 @@ def test_parts_of_a_study_are_merged(tmp_path):
         merged = dump(store)
         assert store.measures(CELL.key).keys() == MEASURES.keys()
     with Store(part) as store:
-        store._connection.execute("DELETE FROM checkpoints")
-        store._connection.execute("DELETE FROM parts")
+        store.connection.execute("DELETE FROM checkpoints")
+        store.connection.execute("DELETE FROM parts")
         assert dump(store) == merged
 
 

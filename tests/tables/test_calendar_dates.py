@@ -8,9 +8,9 @@ from scipy.stats import norm
 
 from pointillist import Diffusion
 from pointillist.columns.kinds import fit_encoder
-from pointillist.files.reading import read_any
+from pointillist.files.reading import read_table
 from pointillist.tables.calendar_dates import are_dates, dates_after, dates_before, has_dates, nearest_dates
-from pointillist.tables.table import Column, MixedTable
+from pointillist.tables.table import Column, Table
 
 RNG = np.random.default_rng(0)
 
@@ -68,7 +68,7 @@ def test_days_at_the_ends_of_months_are_no_more_frequent_than_others(share):
 def test_every_container_gives_dates_back_in_the_form_they_had(tmp_path):
     frame = pd.DataFrame({"day": DATES.astype("int32"), "x": RNG.normal(size=300)})
     frame.to_csv(tmp_path / "a.csv", index=False)
-    for table in (frame, pa.Table.from_pandas(frame), read_any(tmp_path / "a.csv"), frame.to_numpy()):
+    for table in (frame, pa.Table.from_pandas(frame), read_table(tmp_path / "a.csv"), frame.to_numpy()):
         model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(table)
         rows = model.sample(300, random_state=0)
         drawn = (rows["day"].to_numpy() if hasattr(rows, "columns") else rows[:, 0]).astype(float)
@@ -79,8 +79,8 @@ def test_every_container_gives_dates_back_in_the_form_they_had(tmp_path):
 def test_dates_as_integers_may_be_asked_for(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("day,x\n" + "".join(f"{day:.0f},a\n" for day in DATES))
-    table = read_any(path, types={"day": "date"})
-    assert isinstance(table, MixedTable) and table.arrow["day"].to_pylist() == DATES.tolist()
+    table = read_table(path, types={"day": "date"})
+    assert isinstance(table, Table) and table.arrow["day"].to_pylist() == DATES.tolist()
     path.write_text("day,x\n20240131,a\n20240132,b\n")
     with pytest.raises(ValueError, match="column 'day' cannot be read as date, as not every cell is a date or time"):
-        read_any(path, types={"day": "date"})
+        read_table(path, types={"day": "date"})

@@ -8,13 +8,12 @@ import pytest
 
 from pointillist import Diffusion
 from pointillist.evaluation.inputs import columns_of
-from pointillist.files.reading import read_any
+from pointillist.files.reading import read_table
 from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters
-from pointillist.tables.array_layout import Layout
 from pointillist.tables.keys import few_words, stray_words, without_keys
-from pointillist.tables.number_table import Table
-from pointillist.tables.table import MixedTable
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Table
 
 N = 120
 COLUMNS = {
@@ -33,12 +32,12 @@ CONTAINERS = {
     "arrow": pa.table,
     "views of arrow": lambda columns: pa.table({**columns, "key": pa.array(columns["key"]).cast(pa.string_view())}),
     "dictionaries": lambda columns: pa.table({**columns, "key": pa.array(columns["key"]).dictionary_encode()}),
-    "a file": lambda columns: MixedTable(pa.table(columns)),
+    "a file": lambda columns: Table(pa.table(columns)),
 }
 
 
 def names(X):
-    return list(X.names if isinstance(X, MixedTable) else X.column_names if isinstance(X, pa.Table) else X.columns)
+    return list(X.names if isinstance(X, Table) else X.column_names if isinstance(X, pa.Table) else X.columns)
 
 
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
@@ -96,7 +95,7 @@ NO_NUMBERINGS = {
 
 
 @pytest.mark.parametrize("integers", NUMBERINGS.values(), ids=NUMBERINGS)
-@pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pa.table, lambda c: MixedTable(pa.table(c))])
+@pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pa.table, lambda c: Table(pa.table(c))])
 def test_integers_that_number_the_rows_are_left_out(make, integers):
     left, reasons = without_keys(make({"id": integers, "x": np.arange(N) / 2}))
     assert names(left) == ["x"]
@@ -123,11 +122,11 @@ def test_a_file_of_numbers_is_read_without_its_index(tmp_path, label):
     frame = pandas.DataFrame({"x": rng.normal(size=N), "y": [0, 1] * (N // 2)})
     for written in (frame, frame.set_axis(ids(N)), frame.set_axis(rng.permutation(10**6)[:N])):
         written.to_csv(tmp_path / "a.csv")
-        for table in (read_any(tmp_path / "a.csv", label), read_any(tmp_path / "a.csv", label, is_mixed=True)):
+        for table in (read_table(tmp_path / "a.csv", label), read_table(tmp_path / "a.csv", label, kind="mixed")):
             left, reasons = without_keys(table)
             assert reasons[0].startswith(("column '' numbers the rows", "column '' is an index without a name"))
             assert len(reasons) == 1 and "" not in left.names
-            again = left if isinstance(left, Table) else left.plain()
+            again = left.numbers
             np.testing.assert_array_equal(again.rows[:, 0], frame["x"])
             assert label is None or (again.label.values == frame["y"]).all()
             assert label is None or again.label.position == 1
@@ -155,7 +154,7 @@ def test_other_columns_stay():
     keys = pandas.DataFrame({"key": COLUMNS["key"]})
     array = np.array([COLUMNS["key"], COLUMNS["kind"]], object).T
     assert without_keys(keys)[0] is keys and without_keys(array)[0] is array
-    labelled = MixedTable(pa.table(COLUMNS), "key")
+    labelled = Table(pa.table(COLUMNS), "key")
     assert names(without_keys(labelled)[0]) == ["kind", "key", "x"]
 
 

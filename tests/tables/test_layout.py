@@ -5,7 +5,7 @@ import pyarrow
 import pytest
 
 from pointillist import Diffusion
-from pointillist.tables.array_layout import read_numbers as read
+from pointillist.tables.arrays import read_numbers as read
 from pointillist.tables.frames import check_room
 
 RNG = np.random.default_rng(0)

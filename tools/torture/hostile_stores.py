@@ -39,7 +39,7 @@ class _Open(Store):
 
     def all(self, table: str) -> list[tuple[Any, ...]]:
         """Reads all rows."""
-        return self._connection.execute(f"SELECT * FROM {table}").fetchall()
+        return self.connection.execute(f"SELECT * FROM {table}").fetchall()
 
 
 def hostile_store(rng: np.random.Generator, good: Path, path: Path) -> str:

@@ -8,15 +8,13 @@ from jaxtyping import Float
 if TYPE_CHECKING:
     from pointillist.evaluation import Calibration
     from pointillist.models.row_model import RowModel
-    from pointillist.tables.table import MixedTable
+    from pointillist.tables.table import Table
 
 MOST_ROWS = 2000
 """Most held-out rows that are predicted, chosen by the seed."""
 
 
-def calibrated(
-    model: "RowModel", data: "MixedTable", holdout: "MixedTable", target: str, seed: int
-) -> "Calibration | str":
+def calibrated(model: "RowModel", data: "Table", holdout: "Table", target: str, seed: int) -> "Calibration | str":
     """Measures a model's predictions of a column of numbers in held-out rows; or says why it has none.
 
     Args:
@@ -29,14 +27,14 @@ def calibrated(
     from pointillist.cli.predictions import column_named, column_of, labels_in
     from pointillist.evaluation.calibration import POINTS, calibration
     from pointillist.queries.conditionals import conditional_of
-    from pointillist.tables.table import MixedTable
+    from pointillist.tables.table import Table
 
     name = column_named(model, target)
     try:
         values, known = (_numbers(model, name, side.arrow.column(target)) for side in (holdout, data))
         there = np.flatnonzero(~np.isnan(values))
         places = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_ROWS])
-        rows = MixedTable(holdout.arrow.take(places))
+        rows = Table(holdout.arrow.take(places))
         view = conditional_of(model, name, labels_in(model, rows))
         points = view.quantiles(rows, ((np.arange(POINTS) + 0.5) / POINTS).tolist())
         found = _numbers(model, name, column_of(model, name, points.ravel())).reshape(points.shape)
@@ -51,11 +49,11 @@ def _numbers(model: "RowModel", name: Any, column: Any) -> Float[np.ndarray, " n
 
     from pointillist.models.token_codec import TokenCodec
     from pointillist.tables.frames import aligned
-    from pointillist.tables.table import MixedTable, cells_in
+    from pointillist.tables.table import Table, cells_in
 
     codec = model.codec
     if isinstance(codec, TokenCodec) and name in codec.names:
-        one = MixedTable(pa.table([column], names=[str(name)]))
+        one = Table(pa.table([column], names=[str(name)]))
         column = aligned(one, codec.layout, absent=codec.names).arrow.column(codec.names.index(name))
     cells = cells_in(name, column)
     return np.where(cells.is_missing, np.nan, cells.numbers)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.cli.table_options import file_names
-from pointillist.models.file_columns import headings
+from pointillist.foreign_text import listed, shown
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.conditions import between, missing, one_of, present
-from pointillist.tables.number_table import listed, shown
 from pointillist.tables.table import kind_of
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
     where: dict[Any, Any] = {}
     codec = model.codec
     columns = codec.encoding.columns if isinstance(codec, TokenCodec) else ()
-    names = [str(code.name) for code in columns] or headings(model)[0] or file_names(model)
+    names = [str(code.name) for code in columns] or model.file_columns()[0] or file_names(model)
     for text in given:
         # Names may have an equals sign too.
         column = max((name for name in names if text.startswith(f"{name}=")), key=len, default=text.partition("=")[0])

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
     from pointillist.privacy import Audit
-    from pointillist.tables.number_table import Table
-    from pointillist.tables.table import MixedTable
+    from pointillist.tables.table import Table
 
 _AUDITED_ROWS = 2000
 """Most members, and most non-members, in the audit of an evaluation; `audit` uses more and detects smaller effects."""
@@ -36,7 +35,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")] = False,
     figure: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="SamplingRun the columns that differ most, singly and in pairs."),
+        typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs."),
     ] = None,
     check: Annotated[
         bool,
@@ -61,12 +60,10 @@ def evaluate(
     from pointillist.evaluation.inputs import as_columns
     from pointillist.evaluation.json_values import json_value
     from pointillist.files.csv_format import CsvForm
-    from pointillist.files.endings import READABLE
+    from pointillist.files.formats import READABLE
     from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
     from pointillist.models.saving import load_model
-    from pointillist.tables.frames import mixed_table
-    from pointillist.tables.number_table import Table
 
     if figure is not None:
         if figure.suffix.lower() != ".png":
@@ -81,13 +78,12 @@ def evaluate(
     if model is not None:
         tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in given}
         real = tables[str(data)]
-        tables[str(rows)] = _drawn(model, len(real.rows) if isinstance(real, Table) else len(real), seed)
+        tables[str(rows)] = _drawn(model, len(real), seed)
     else:
         forms = {data: form, rows: form if rows == data else CsvForm()} | ({} if holdout is None else {holdout: form})
         tables = {str(path): table for path, table in _alike(forms, target, MIN_ROWS).items()}
         real = tables[str(data)]
-    name = real.label.name if isinstance(real, Table) and real.label is not None else target
-    name = None if name is None else str(name)
+    name = target if real.label is None else str(real.label)
     columns = as_columns(tables)
     # Here rather than below, where the sides are not called by their files' names.
     check_tables(MIN_ROWS, **columns)
@@ -104,7 +100,7 @@ def evaluate(
         others = _read_like(model, holdout, None, 1, form)
         attacked = _audited(model, real, others, seed)
         if name is not None and is_of_numbers(columns[str(data)][name]):
-            predicted = calibrated(model, mixed_table(real), mixed_table(others), name, seed)
+            predicted = calibrated(model, real, others, name, seed)
     if as_json:
         said = attacked if attacked is None or isinstance(attacked, str) else attacked.to_json()
         found = evaluation.to_json() | ({} if said is None else {"audit": said})
@@ -122,13 +118,11 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _audited(
-    model: "RowModel", data: "MixedTable | Table", others: "MixedTable | Table", seed: int
-) -> "Audit | str | None":
+def _audited(model: "RowModel", data: "Table", others: "Table", seed: int) -> "Audit | str | None":
     """The audit of a model, or why there is none; None of too few rows."""
     from pointillist.privacy import MIN_ROWS, audit
 
-    if min(len(each.rows if hasattr(each, "rows") else each) for each in (data, others)) < MIN_ROWS:
+    if min(len(data), len(others)) < MIN_ROWS:
         return None
     try:
         return audit(model, data, others, max_rows=_AUDITED_ROWS, random_state=seed)
@@ -136,23 +130,21 @@ def _audited(
         return f"No audit: {error}"
 
 
-def _read_like(
-    model: "RowModel", path: Path, target: str | None, min_rows: int, form: "CsvForm"
-) -> "MixedTable | Table":
+def _read_like(model: "RowModel", path: Path, target: str | None, min_rows: int, form: "CsvForm") -> "Table":
     """A table as the model has its columns; of arrays, with its labels apart if they are the target."""
     from pointillist.cli.table_options import read_for
-    from pointillist.files.endings import ending_of
-    from pointillist.files.reading import read_any
-    from pointillist.tables.number_table import check_enough
+    from pointillist.files.formats import format_of
+    from pointillist.files.number_rows import check_enough
+    from pointillist.files.reading import read_table
 
-    if ending_of(path) == ".npy":
-        return read_any(path, target, min_rows=min_rows)
-    table: MixedTable = read_for(model, path, form)
+    if not format_of(path).holds_text:
+        return read_table(path, target, min_rows=min_rows)
+    table = read_for(model, path, form)
     check_enough(len(table), path, min_rows)
     return table
 
 
-def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -> "dict[Path, MixedTable | Table]":
+def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -> "dict[Path, Table]":
     """The tables of files, in which a column of text is text in all: in the one or other, codes may look like numbers.
 
     Args:
@@ -160,12 +152,13 @@ def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -
         target: The column of labels.
         min_rows: Fewest rows of a file.
     """
-    from pointillist.files.endings import ending_of
-    from pointillist.files.reading import read_any
-    from pointillist.tables.table import MixedTable
+    from pointillist.files.formats import format_of
+    from pointillist.files.reading import read_table
 
-    tables = {path: read_any(path, target, is_mixed=True, min_rows=min_rows, form=form) for path, form in forms.items()}
-    mixed = {path: table for path, table in tables.items() if isinstance(table, MixedTable)}
+    tables = {
+        path: read_table(path, target, kind="mixed", min_rows=min_rows, form=form) for path, form in forms.items()
+    }
+    mixed = {path: table for path, table in tables.items() if format_of(path).holds_text}
     texts: dict[str, set[str]] = {}
     for table in mixed.values():
         for name, cells in zip(table.names, table.cells, strict=True):
@@ -174,18 +167,17 @@ def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -
     for path, table in mixed.items():
         own = {name: cells for name, cells in zip(table.names, table.cells, strict=True) if name in texts}
         others = [name for name, cells in own.items() if not any(isinstance(c, str) for c in cells.categories or ())]
-        if others and ending_of(path).startswith(".csv"):
-            as_text = read_any(path, target, types=dict.fromkeys(others, "text"), min_rows=min_rows, form=forms[path])
-            assert isinstance(as_text, MixedTable)
-            kinds = {name: {*map(str, as_text.column(name).categories or ())} for name in others}
-            # Numbers among which a few texts strayed stay numbers, and are refused.
-            shared = [name for name, found in kinds.items() if 2 * len(found & texts[name]) >= len(found)]
-            types = dict.fromkeys(shared, "text")
-            tables[path] = read_any(path, target, types=types, is_mixed=True, min_rows=min_rows, form=forms[path])
+        if others and not format_of(path).has_types:
+            as_text = read_table(path, target, types=dict.fromkeys(others, "text"), min_rows=min_rows, form=forms[path])
+            for name in others:
+                found = {*map(str, as_text.column(name).categories or ())}
+                # Numbers among which a few texts strayed stay numbers, and are refused.
+                if 2 * len(found & texts[name]) >= len(found):
+                    tables[path] = tables[path].with_column(name, as_text.arrow[name])
     return tables
 
 
-def _drawn(model: "RowModel", n: int, seed: int) -> "MixedTable | Table":
+def _drawn(model: "RowModel", n: int, seed: int) -> "Table":
     """Draws rows of a model, as many as asked for, with its labels."""
     from rich.console import Console
 
@@ -193,8 +185,8 @@ def _drawn(model: "RowModel", n: int, seed: int) -> "MixedTable | Table":
     from pointillist.models.token_codec import TokenCodec
     from pointillist.progress import Bar
     from pointillist.queries.sampling import SamplingRun
-    from pointillist.tables.number_table import LabelColumn, Table
-    from pointillist.tables.table import MixedTable
+    from pointillist.tables.numbers import LabelColumn, Numbers
+    from pointillist.tables.table import Table
 
     codec, classes = model.codec, model.classes
     request = Request(n, return_labels=classes is not None, variance=model.asked["variance"], random_state=seed)
@@ -204,8 +196,8 @@ def _drawn(model: "RowModel", n: int, seed: int) -> "MixedTable | Table":
         table = drawn.rename_columns([str(name) for name in codec.names])
         if model.label_place is not None and classes is not None and classes.column is not None:
             table = table.add_column(model.label_place, str(classes.column[0]), [labels])
-        return MixedTable(table)
+        return Table(table)
     names = None if codec.names is None else tuple(map(str, codec.names))
     name, place = (None if classes is None else classes.column) or ("label", codec.n_columns)
     label = None if labels is None else LabelColumn(str(name), place, labels)
-    return Table(drawn, names, codec.types, label)
+    return Table(Numbers(drawn, names, codec.types, label))

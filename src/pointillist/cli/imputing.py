@@ -43,15 +43,14 @@ def impute(
     from pointillist.atomic_files import check_apart, check_place
     from pointillist.cli.predictions import labels_in
     from pointillist.cli.table_options import form_of, names_in, of_model, read_for
-    from pointillist.files.endings import ending_of
+    from pointillist.files.formats import format_of
     from pointillist.files.writing import TableWriter
-    from pointillist.models.file_columns import forms
     from pointillist.models.number_codec import NumberCodec
     from pointillist.models.observed_numbers import rows_with_gaps
     from pointillist.models.saving import load_model
     from pointillist.models.token_codec import TokenCodec
     from pointillist.queries.imputation import check_statistic, imputed, imputed_numbers
-    from pointillist.tables.frames import aligned, mixed_table
+    from pointillist.tables.frames import aligned
     from pointillist.tables.names import free_name
 
     check_statistic(statistic, is_alone=draws == 1)
@@ -60,8 +59,8 @@ def impute(
     check_apart(out, model, "the model")
     fitted = load_model(model)
     form = form_of(delimiter, encoding, decimal, no_header)
-    others: Literal["text", "typed"] = "text" if ending_of(out).startswith(".csv") else "typed"
-    codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, others=others))
+    others: Literal["text", "typed"] = "typed" if format_of(out).has_types else "text"
+    codec, rows = fitted.codec, read_for(fitted, table, form, others=others)
     labels = labels_in(fitted, rows)
     missing = [] if labels is None else [row for row, label in enumerate(labels) if label is None]
     tables: list[Any]
@@ -84,7 +83,7 @@ def impute(
     type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in beside.items()}
     numbered = [free_name(["draw"], names)] if draws > 1 else []
     types_written = [*(["int64"] * len(numbered)), *(type_of[name] for name in names)]
-    kept = {name: form for name, form in forms(fitted).items() if name not in beside}
+    kept = {name: form for name, form in fitted.codec.layout.forms.items() if name not in beside}
     with TableWriter(out, [*numbered, *names], types_written, draws * len(rows), kept) as writer:
         for number, filled in enumerate(tables, 1):
             columns = dict(zip(own, codec.columns(filled), strict=True)) | beside

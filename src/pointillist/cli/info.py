@@ -40,8 +40,8 @@ def _of_model(path: Path) -> dict[str, Any]:
     columns = [f"{name} ({kind})" for name, kind in zip(file_names(model), codec.types, strict=True)]
     kind = "tokens (masked diffusion)" if is_of_tokens else "numbers (Gaussian diffusion)"
     facts = {"kind": kind, "columns": f"{codec.n_columns}: {_listed(columns)}"}
-    if isinstance(codec, TokenCodec) and codec.relations:
-        facts["relations"] = "; ".join(relation.text(codec.names) for relation in codec.relations)
+    if isinstance(codec, TokenCodec) and codec.rules:
+        facts["rules"] = "; ".join(rule.text(codec.names) for rule in codec.rules)
     if model.classes is not None:
         counts = zip(model.classes.labels.tolist(), model.classes.counts.tolist(), strict=True)
         is_counted = record.guarantee is None

@@ -13,7 +13,7 @@ from pointillist.cli.locks import exclusive
 if TYPE_CHECKING:
     from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
-    from pointillist.tables.table import MixedTable
+    from pointillist.tables.table import Table
 
 
 @exclusive
@@ -43,7 +43,6 @@ def predict(
     from pointillist.cli.table_options import form_of, of_model, read_for
     from pointillist.models.saving import load_model
     from pointillist.queries.conditionals import conditional_of
-    from pointillist.tables.frames import mixed_table
 
     check_place(out)
     check_apart(out, table)
@@ -52,7 +51,7 @@ def predict(
         raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
-    rows = mixed_table(read_for(fitted, table, form_of(delimiter, encoding, decimal, no_header), unread=target))
+    rows = read_for(fitted, table, form_of(delimiter, encoding, decimal, no_header), unread=target)
     view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows, unread=target))
     rows = of_model(fitted, rows)
     if probabilities:
@@ -100,18 +99,17 @@ def _read(model: "RowModel", path: Path, form: "CsvForm") -> Any:
     from pointillist.cli.table_options import of_model, read_for
     from pointillist.models.number_codec import NumberCodec
     from pointillist.models.observed_numbers import rows_with_gaps
-    from pointillist.tables.array_layout import check_finite
-    from pointillist.tables.frames import mixed_table
+    from pointillist.tables.arrays import check_finite
 
     table = read_for(model, path, form)
     if not isinstance(model.codec, NumberCodec):
         return table
-    rows = rows_with_gaps(model.codec, of_model(model, mixed_table(table)))
+    rows = rows_with_gaps(model.codec, of_model(model, table))
     check_finite(rows, str(path), model.codec.names, first=1)
     return rows
 
 
-def labels_in(model: "RowModel", table: "MixedTable", unread: str | None = None) -> list[Any] | None:
+def labels_in(model: "RowModel", table: "Table", unread: str | None = None) -> list[Any] | None:
     """Returns the labels of a table, None where one is missing, if the model is shown them apart from its columns.
 
     Args:

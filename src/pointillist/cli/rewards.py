@@ -8,7 +8,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-from pointillist.tables.number_table import listed, shown
+from pointillist.foreign_text import listed, shown
 
 
 def reward_of(text: str) -> Callable[[Any], Any]:

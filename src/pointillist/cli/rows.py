@@ -114,7 +114,7 @@ def fit(
     from pointillist.atomic_files import check_apart, check_place
     from pointillist.cli.table_options import check_columns, domain_in, form_of, print_types, types_of
     from pointillist.engine.devices import configure
-    from pointillist.files.reading import read_any
+    from pointillist.files.reading import read_table
     from pointillist.foreign_text import terminal_text
     from pointillist.memory import give_back
     from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
@@ -162,7 +162,9 @@ def fit(
     form, types = form_of(delimiter, encoding, decimal, no_header), types_of(type or ())
     console = Console(stderr=True, quiet=quiet)
     with waiting(console, f"reading {data}", is_shown=not quiet):
-        table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen) or is_private, form=form)
+        table = read_table(
+            data, target, drop=drop or (), types=types, kind="mixed" if chosen or is_private else "any", form=form
+        )
     if not resume and not is_private:
         remove_checkpoint(kept)
     started = time.monotonic()
@@ -278,9 +280,8 @@ def sample(
     from pointillist.cli.conditions import category_of, where_of
     from pointillist.cli.rewards import reward_of, told
     from pointillist.engine.cluster import check_engine
-    from pointillist.files.reading import read_table
+    from pointillist.files.reading import read_numbers
     from pointillist.files.writing import TableWriter
-    from pointillist.models.file_columns import forms, headings
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
     from pointillist.progress import Bar
@@ -291,7 +292,7 @@ def sample(
     if prior is not None:
         check_apart(out, prior)
     fitted = load_model(model)
-    start = None if prior is None else read_table(prior, min_rows=1).rows
+    start = None if prior is None else read_numbers(prior, min_rows=1).rows
     if n is None and start is None:
         raise ValueError("the number of rows is missing: give -n or --prior")
     n_rows = n if n is not None else len(start if start is not None else ())
@@ -324,7 +325,7 @@ def sample(
     draw = SamplingRun(fitted, request)
     console = Console(stderr=True)
     failing = nullcontext() if reward is None else told(reward)
-    written = TableWriter(out, *headings(fitted), n_rows, forms(fitted))
+    written = TableWriter(out, *fitted.file_columns(), n_rows, fitted.codec.layout.forms)
     with failing, written as writer, Bar(console, n_rows) as bar:
         bar.say("sampling")
         for part, labels in draw.parts(engine, address):

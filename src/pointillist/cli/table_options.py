@@ -10,14 +10,12 @@ import numpy as np
 
 from pointillist.atomic_files import check_regular, naming
 from pointillist.files.csv_format import NOTHING_SAID, CsvForm
-from pointillist.files.endings import ending_of
-from pointillist.files.reading import read_any
+from pointillist.files.formats import format_of
+from pointillist.files.reading import read_table
 from pointillist.files.texts import TYPES
-from pointillist.foreign_text import terminal_text
+from pointillist.foreign_text import shown, terminal_text
 from pointillist.models.token_codec import TokenCodec
-from pointillist.rules.relation import Relation
-from pointillist.tables.number_table import Table, listed, shown
-from pointillist.tables.table import MixedTable, kind_of
+from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +55,7 @@ def read_for(
     *,
     others: Literal["out", "typed", "text"] = "out",
     unread: str | None = None,
-) -> Any:
+) -> Table:
     """Reads a table for a model: what is text to it, such as codes that look like numbers, is read as text.
 
     Args:
@@ -67,12 +65,11 @@ def read_for(
         others: What becomes of columns that the model lacks: they are left out, read like any, or kept as text.
         unread: Name of a column that is left out too.
     """
-    from pointillist.models.file_columns import headings
-
     types = {}
-    own, kinds = headings(model)
-    names = _names(path, form)
-    is_csv = ending_of(path).startswith(".csv")
+    own, kinds = model.file_columns()
+    with naming(path):
+        names = format_of(path).names(path, form)
+    is_csv = not format_of(path).has_types
     # As a CSV file has them, without white space around them.
     full = {name.strip() if is_csv else name: name for name in own or ()}
     # Without names, by place.
@@ -88,31 +85,15 @@ def read_for(
     label = None if model.label_place is None or own is None else own[model.label_place].strip()
     if is_csv and form.has_names is None and full and full.keys() - {unread, label} <= {*names}:
         form = replace(form, has_names=True)
-    table = read_any(path, drop=drop, types=types, is_mixed=True, min_rows=1, form=form)
-    if all(name == own for name, own in full.items()) or not isinstance(table, MixedTable):
+    table = read_table(path, drop=drop, types=types, kind="mixed", min_rows=1, form=form)
+    if all(name == own for name, own in full.items()):
         return table
-    return MixedTable(table.arrow.rename_columns([full.get(name, name) for name in table.names]))
-
-
-def _names(path: Path, form: CsvForm) -> list[str]:
-    """The names of the columns of a file; none of a `.npy` file, or of one that cannot be read."""
-    from pointillist.files.csv_files import CsvFile
-    from pointillist.files.parquet_files import names_in_file
-
-    if ending_of(path) == ".parquet":
-        return names_in_file(path)
-    if not ending_of(path).startswith(".csv"):
-        return []
-    check_regular(path)
-    with naming(path):
-        return list(CsvFile(path, form).names)
+    return Table(table.arrow.rename_columns([full.get(name, name) for name in table.names]))
 
 
 def file_names(model: "RowModel") -> list[str]:
     """Returns the names of a model's columns in files, where columns without names have their places."""
-    from pointillist.models.file_columns import headings
-
-    names, kinds = headings(model)
+    names, kinds = model.file_columns()
     names = [str(place) for place in range(len(kinds))] if names is None else list(names)
     if model.label_place is not None:
         del names[model.label_place]
@@ -128,11 +109,11 @@ def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
     return others if len(others) == len(own) else own
 
 
-def of_model(model: "RowModel", table: MixedTable) -> MixedTable:
+def of_model(model: "RowModel", table: Table) -> Table:
     """Returns the columns of a table that a model without names has, in its order; for others, the table as it is."""
     if model.codec.names is not None:
         return table
-    return MixedTable(table.arrow.select([name for name in names_in(model, table.names) if name in table.names]))
+    return table.select([name for name in names_in(model, table.names) if name in table.names])
 
 
 def _is_text(kind: Any) -> bool:
@@ -172,17 +153,15 @@ def domain_in(path: Path) -> dict[str, Any]:
     return found
 
 
-def check_columns(table: MixedTable | Table, names: Sequence[str], option: str) -> None:
+def check_columns(table: Table, names: Sequence[str], option: str) -> None:
     """Raises a ValueError if an option names a column that a table has not."""
-    known = table.names if table.names is not None else [str(place) for place in range(len(table.types))]
-    label = getattr(table.label, "name", table.label)
     for name in names:
-        if name not in known and name != label:
-            raise ValueError(f"{option}: there is no column {shown(name)}; the columns are {listed(known)}")
+        if name not in table.names:
+            raise ValueError(f"{option}: there is no column {shown(name)}; the columns are {table.listed()}")
 
 
-def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
-    """Prints what each column of a table is taken for, and the relations that rows obey."""
+def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
+    """Prints what each column of a table is taken for, and the rules that rows obey."""
     from rich.table import Table as Grid
 
     grid = Grid("column", "kind", "values", "missing", box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -205,9 +184,9 @@ def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str]
         kind += " (label)" if field.name == table.label else ""
         grid.add_row(*map(terminal_text, (field.name, kind, seen, f"{share:.1%}" if share else "")))
     console.print(grid)
-    for relation in codec.relations:
-        where = "in nearly every row" if isinstance(relation, Relation) and relation.power else "in every row"
-        console.print(terminal_text(f"{where}: {relation.text(codec.names)}"))
+    for rule in codec.rules:
+        where = "in nearly every row" if rule.has_exceptions else "in every row"
+        console.print(terminal_text(f"{where}: {rule.text(codec.names)}"))
 
 
 def _shown(value: float, kind: Any) -> str:

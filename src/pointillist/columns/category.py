@@ -16,8 +16,8 @@ from pointillist.columns.encoder import (
     Volume,
     unknown_value,
 )
+from pointillist.foreign_text import listed
 from pointillist.tables.conditions import Between, OneOf
-from pointillist.tables.number_table import listed
 from pointillist.tables.table import Column
 
 if TYPE_CHECKING:

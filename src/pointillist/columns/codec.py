@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.columns.encoder import Span
+from pointillist.tables.layout import Layout
 from pointillist.tables.table import Column
 
 Observed = Mapping[Any, Column]
@@ -18,17 +20,23 @@ Ends = Mapping[Any, Span]
 """Ranges of the columns that are drawn under conditions, by column."""
 
 
+@dataclass(frozen=True)
 class Codec(ABC):
     """Maps rows to the values that a network sees, and drawn values to rows in the container of the training rows.
 
     Drawn rows are passed around as the codec decodes them, which only the codec needs to know: numbers as an array,
     other columns as an Arrow table.
+
+    Attributes:
+        layout: Container, names and types of the rows.
     """
 
+    layout: Layout
+
     @property
-    @abstractmethod
-    def names(self) -> tuple[Any, ...] | None:
-        """Names of the d columns; None if they have none."""
+    def names(self) -> Any:
+        """Names of the d columns; None if they have none, or for columns of several kinds their positions."""
+        return self.layout.names
 
     @property
     @abstractmethod
@@ -61,9 +69,9 @@ class Codec(ABC):
     def joined(self, parts: Sequence[Any]) -> Any:
         """Joins decoded rows; without parts, returns no rows."""
 
-    @abstractmethod
     def restore(self, decoded: Any, index: Any = None) -> Any:
         """Converts decoded rows to the container of the training rows, for pandas with an index."""
+        return self.layout.restore(decoded, index)
 
     @abstractmethod
     def columns(self, decoded: Any) -> list[Any]:

@@ -57,9 +57,9 @@ def principal_axes(covariance: Float[np.ndarray, "k k"], is_turned: Bool[np.ndar
     """
     variance = covariance.diagonal().astype(np.float64)
     axes = np.eye(len(covariance))
-    places = np.flatnonzero(is_turned)
-    block = np.ix_(places, places)
-    variance[places], own = np.linalg.eigh(covariance[block].astype(np.float64))
+    indices = np.flatnonzero(is_turned)
+    block = np.ix_(indices, indices)
+    variance[indices], own = np.linalg.eigh(covariance[block].astype(np.float64))
     # The last digits are not the same with every number of threads.
     axes[block] = own.round(7)
     return (axes * np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))).astype(np.float32)

@@ -25,21 +25,21 @@ def explained(columns: Sequence[Column]) -> Float[np.ndarray, " d"]:
     correlations of numbers are those of the rows that have both.
     """
     n_rows = len(columns[0].values)
-    places = np.linspace(0, n_rows - 1, min(n_rows, _ROWS)).astype(np.int64)
+    indices = np.linspace(0, n_rows - 1, min(n_rows, _ROWS)).astype(np.int64)
     parts: list[np.ndarray] = []
     is_given: list[np.ndarray] = []
     own = {}
     for j, cells in enumerate(columns):
-        values, is_missing = cells.values[places], cells.is_missing[places]
+        values, is_missing = cells.values[indices], cells.is_missing[indices]
         if cells.categories is None:
             own[j] = sum(part.shape[1] for part in parts)
             parts.append(_of_numbers(values, is_missing))
-            is_given.append(np.stack([~is_missing, ~is_missing, np.ones(len(places), bool)], axis=1))
+            is_given.append(np.stack([~is_missing, ~is_missing, np.ones(len(indices), bool)], axis=1))
         else:
             kinds, inverse = np.unique(np.where(is_missing, -1, values), return_inverse=True)
             if len(kinds) <= _MOST_VALUES:
                 parts.append(np.eye(len(kinds))[inverse])
-                is_given.append(np.ones((len(places), len(kinds)), bool))
+                is_given.append(np.ones((len(indices), len(kinds)), bool))
     found = np.zeros(len(columns))
     if not own:
         return found
@@ -82,16 +82,16 @@ def explained(columns: Sequence[Column]) -> Float[np.ndarray, " d"]:
     return found
 
 
-def _kept(pairs: Float[np.ndarray, "k k"], places: list[int], varies: Bool[np.ndarray, " p"]) -> list[int]:
+def _kept(pairs: Float[np.ndarray, "k k"], indices: list[int], varies: Bool[np.ndarray, " p"]) -> list[int]:
     """Places of columns of numbers of which enough rows have any two, for a regression on all their features."""
-    kept, p = [*range(len(places))], int(varies.sum())
+    kept, p = [*range(len(indices))], int(varies.sum())
     while kept:
         n_few = (pairs[np.ix_(kept, kept)] < max(_FEWEST_SHARED, _ROWS_A_FEATURE * p)).sum(axis=0)
         if not n_few.any():
             break
-        worst = places[kept.pop(int(n_few.argmax()))]
+        worst = indices[kept.pop(int(n_few.argmax()))]
         p -= int(varies[worst : worst + 2].sum())
-    return [places[i] for i in kept]
+    return [indices[i] for i in kept]
 
 
 def _of_numbers(values: Float[np.ndarray, " n"], is_missing: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
@@ -110,29 +110,29 @@ def _of_numbers(values: Float[np.ndarray, " n"], is_missing: Bool[np.ndarray, " 
     return found
 
 
-def _shared(is_given: Bool[np.ndarray, "n p"], places: list[int]) -> Float[np.ndarray, "k p"]:
+def _shared(is_given: Bool[np.ndarray, "n p"], indices: list[int]) -> Float[np.ndarray, "k p"]:
     """Numbers of rows that have both of two features."""
     if is_given.all():
-        return np.full((len(places), is_given.shape[1]), float(len(is_given)))
-    return is_given[:, places].T.astype(float) @ is_given
+        return np.full((len(indices), is_given.shape[1]), float(len(is_given)))
+    return is_given[:, indices].T.astype(float) @ is_given
 
 
 def _correlation(
-    features: Float[np.ndarray, "n p"], is_given: Bool[np.ndarray, "n p"], places: list[int]
+    features: Float[np.ndarray, "n p"], is_given: Bool[np.ndarray, "n p"], indices: list[int]
 ) -> Float[np.ndarray, "k p"]:
     """Correlations of some features with all, each of the rows that have both."""
-    products = features[:, places].T @ features
-    counts = np.maximum(_shared(is_given, places), 1)
+    products = features[:, indices].T @ features
+    counts = np.maximum(_shared(is_given, indices), 1)
     if is_given.all():
         return products / counts
     # Of the rows that have both, the mean and the square of the one, and of the other.
-    own, other = features[:, places], is_given[:, places].astype(float)
+    own, other = features[:, indices], is_given[:, indices].astype(float)
     mean, other_mean = own.T @ is_given / counts, other.T @ features / counts
     variance = own.T**2 @ is_given / counts - mean**2
     other_variance = other.T @ features**2 / counts - other_mean**2
     scale = np.sqrt(np.maximum(variance, 0) * np.maximum(other_variance, 0))
     found = np.where(scale > 0, (products / counts - mean * other_mean) / np.where(scale > 0, scale, 1), 0)
-    if len(places) < features.shape[1]:
+    if len(indices) < features.shape[1]:
         return np.clip(found, -1, 1)
     # Correlations of different rows need not be those of any table.
     values, vectors = np.linalg.eigh(found)

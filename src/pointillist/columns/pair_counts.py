@@ -50,7 +50,7 @@ class PairCounts:
             _most_frequent(column, n_bins) if is_index else _quantiles(column, n_bins)
             for column, is_index in zip(columns, is_nominal, strict=True)
         ]
-        places = [place for _, place in found]
+        places = [index for _, index in found]
         pairs = [_counted(a, b, n_bins) for a, b in combinations(places, 2)]
         return cls(np.stack([ends for ends, _ in found]), np.stack(pairs))
 

@@ -20,7 +20,7 @@ _EXPONENT = -8
 _END_ROWS, _END_SHARE = 3.0, 0.0005
 
 LARGEST_PLACE = 1 - 2**-12
-"""Largest place in an interval: added to a token of up to four digits in single precision, it stays below 1."""
+"""Largest position in an interval: added to a token of up to four digits in single precision, it stays below 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,23 +81,23 @@ class NormalScores:
         return len(self.levels) > len(self.points)
 
     def encode(
-        self, values: Float[np.ndarray, " n"], step: float, places: Float[np.ndarray, " n"]
+        self, values: Float[np.ndarray, " n"], step: float, indices: Float[np.ndarray, " n"]
     ) -> Float[np.ndarray, " n"]:
         """Computes scores; a value beyond the known ones has the score of the nearest.
 
         Args:
             values: The numbers.
             step: The column's step, as in `fit`.
-            places: Place of each number among those that it stands for, in [0, 1).
+            indices: Place of each number among those that it stands for, in [0, 1).
         """
         if not self.is_discrete:
-            scaled = np.ldexp(_spread(values, step, places), _EXPONENT)
+            scaled = np.ldexp(_spread(values, step, indices), _EXPONENT)
             return np.interp(scaled, np.ldexp(self.points, _EXPONENT), self.levels)
         from scipy.special import ndtri
 
         nearest = nearest_index(self.points, values)
         low, high = self.levels[nearest], self.levels[nearest + 1]
-        return ndtri(np.clip(low + places * (high - low), _EDGE, 1 - _EDGE))
+        return ndtri(np.clip(low + indices * (high - low), _EDGE, 1 - _EDGE))
 
     def decode(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Returns the numbers of some scores, not rounded."""
@@ -133,7 +133,7 @@ class NormalScores:
         return span if span[0] < span[1] else None
 
     def split(self, scores: Float[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-        """Splits scores into the interval, 0 … intervals - 1, and the place in it, in [0, 1)."""
+        """Splits scores into the interval, 0 … intervals - 1, and the position in it, in [0, 1)."""
         from scipy.special import ndtr
 
         shares = ndtr(scores)
@@ -141,13 +141,13 @@ class NormalScores:
         low, high = self.edges[interval], self.edges[interval + 1]
         return interval, np.clip((shares - low) / (high - low), 0, LARGEST_PLACE)
 
-    def joined(self, interval: Int[np.ndarray, " n"], places: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    def joined(self, interval: Int[np.ndarray, " n"], indices: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Returns the scores of what `split` returned."""
         from scipy.special import ndtri
 
         low, high = self.edges[interval], self.edges[interval + 1]
         # Not an upper end, which belongs to the next interval.
-        return ndtri(np.clip(low + places * (high - low), low, np.nextafter(high, low)))
+        return ndtri(np.clip(low + indices * (high - low), low, np.nextafter(high, low)))
 
     def check(self) -> None:
         """Raises a ValueError if there are no such scores."""
@@ -193,6 +193,6 @@ def _end(n: int) -> float:
     return float(np.clip(_END_SHARE, 0.5 / n, _END_ROWS / n))
 
 
-def _spread(values: np.ndarray, step: float, places: np.ndarray) -> np.ndarray:
+def _spread(values: np.ndarray, step: float, indices: np.ndarray) -> np.ndarray:
     # Not to the very ends, which rounding could take to a neighbor.
-    return values + 0.998 * step * (places - 0.5)
+    return values + 0.998 * step * (indices - 0.5)

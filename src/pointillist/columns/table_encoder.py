@@ -23,7 +23,7 @@ from pointillist.columns.kinds import (
 from pointillist.columns.repeats import are_few
 from pointillist.tables.keys import hardly_repeat, stray_words, too_many
 from pointillist.tables.names import check_names
-from pointillist.tables.table import Column, MixedTable
+from pointillist.tables.table import Column, Table
 
 MISSING = ("value", "unknown")
 """What a missing cell is: one more value of its column, or a value that nobody knows."""
@@ -46,7 +46,7 @@ class TableEncoder:
     columns: tuple[ColumnEncoder, ...]
 
     @classmethod
-    def fit(cls, table: MixedTable, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoder":
+    def fit(cls, table: Table, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoder":
         """Learns the tokens of all columns.
 
         Args:
@@ -200,7 +200,7 @@ class TableEncoder:
         return tuple(cells)
 
 
-def _shares(table: MixedTable, has_gaps: bool) -> np.ndarray:
+def _shares(table: Table, has_gaps: bool) -> np.ndarray:
     """How well the other columns explain each column; 0 for all if they explain less than two columns of many values.
 
     Numbers of few values, and single ones, are learned more exactly as tokens. In a small table a token has few rows,

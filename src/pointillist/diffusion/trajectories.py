@@ -17,16 +17,16 @@ class TrajectorySampler(Sampler):
 
     Attributes:
         sampler: The sampler whose walk it is.
-        places: Indices of the points, shape (points,), increasing, each in 0 … n_steps - 1.
+        indices: Indices of the points, shape (points,), increasing, each in 0 … n_steps - 1.
     """
 
     sampler: RowSampler
-    places: Int[Array | np.ndarray, " points"]
+    indices: Int[Array | np.ndarray, " points"]
 
     @property
     def rows_per_draw(self) -> int:
         """Number of rows per draw: the points and x_0."""
-        return len(self.places) + 1
+        return len(self.indices) + 1
 
     @property
     def width(self) -> int:
@@ -41,11 +41,11 @@ class TrajectorySampler(Sampler):
         """Draws the points in the order of the walk, and the x_0 that the sampler draws with this key."""
         step = partial(self.sampler.step, key, denoiser)
 
-        def onwards(at: tuple[Array, Any], place: Array) -> tuple[tuple[Array, Any], Array]:
+        def onwards(at: tuple[Array, Any], index: Array) -> tuple[tuple[Array, Any], Array]:
             i, state = at
-            state = jax.lax.fori_loop(i, place, step, state)
-            return (place, state), self.sampler.x_t(place, state)
+            state = jax.lax.fori_loop(i, index, step, state)
+            return (index, state), self.sampler.x_t(index, state)
 
         start = jnp.zeros((), jnp.int32), self.sampler.begin(x_T)
-        (i, state), points = jax.lax.scan(onwards, start, jnp.asarray(self.places, jnp.int32))
+        (i, state), points = jax.lax.scan(onwards, start, jnp.asarray(self.indices, jnp.int32))
         return jnp.concatenate([points, self.sampler.end(key, denoiser, i, state)[None]])

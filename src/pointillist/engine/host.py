@@ -84,9 +84,9 @@ def walk(
     reward = sampler.reward
     if labels is not None and isinstance(reward, ConditionalReward):
         raise ValueError("a reward that depends on the class must be one that JAX can trace")
-    place = _Place(draws, columns, mesh)
+    index = _Place(draws, columns, mesh)
     parts = (key, denoiser, replace(sampler, reward=_OnHost()), starts, labels)
-    points = _begin(*parts, prior, place=place)
+    points = _begin(*parts, prior, index=index)
 
     def rewards() -> np.ndarray:
         # A device's chunk at a time: a reward's bits may depend on how many rows it gets.
@@ -94,8 +94,8 @@ def walk(
         return np.stack(by_device).reshape(mesh.size, draws, -1)
 
     for i in range(int(sampler.sampler.n_steps) - 1):
-        points = _step(*parts, np.asarray(i, np.int32), points, rewards(), place=place)
-    return np.asarray(_finish(*parts, points, rewards(), place=place)).reshape(mesh.size, -1, columns)
+        points = _step(*parts, np.asarray(i, np.int32), points, rewards(), index=index)
+    return np.asarray(_finish(*parts, points, rewards(), index=index)).reshape(mesh.size, -1, columns)
 
 
 class _Place(eqx.Module):
@@ -134,31 +134,31 @@ class _Place(eqx.Module):
         )(key, denoiser, sampler, starts, labels, more)
 
 
-@partial(jax.jit, static_argnames="place")
-def _begin(*parts_and_prior: Any, place: _Place) -> Points:
+@partial(jax.jit, static_argnames="index")
+def _begin(*parts_and_prior: Any, index: _Place) -> Points:
     *parts, prior = parts_and_prior
 
     def one(key: PRNGKeyArray, denoiser: Denoiser, sampler: Steered, x_T: Array | None) -> Points:
-        return sampler.begin(denoiser, sampler.start(key, place.columns) if x_T is None else x_T)
+        return sampler.begin(denoiser, sampler.start(key, index.columns) if x_T is None else x_T)
 
-    return place.map(one, tuple(parts), prior)
+    return index.map(one, tuple(parts), prior)
 
 
-@partial(jax.jit, static_argnames="place")
-def _step(*parts_and_more: Any, place: _Place) -> Points:
+@partial(jax.jit, static_argnames="index")
+def _step(*parts_and_more: Any, index: _Place) -> Points:
     *parts, i, points, rewards = parts_and_more
 
     def one(key: PRNGKeyArray, denoiser: Denoiser, sampler: Steered, points: Points, rewards: Array) -> Points:
         return sampler.step(key, denoiser, i, points, rewards)
 
-    return place.map(one, tuple(parts), points, rewards)
+    return index.map(one, tuple(parts), points, rewards)
 
 
-@partial(jax.jit, static_argnames="place")
-def _finish(*parts_and_more: Any, place: _Place) -> Float[Array, "devices draws rows d"]:
+@partial(jax.jit, static_argnames="index")
+def _finish(*parts_and_more: Any, index: _Place) -> Float[Array, "devices draws rows d"]:
     *parts, points, rewards = parts_and_more
 
     def one(key: PRNGKeyArray, denoiser: Denoiser, sampler: Steered, points: Points, rewards: Array) -> Array:
         return sampler.finish(key, points, rewards)
 
-    return place.map(one, tuple(parts), points, rewards)
+    return index.map(one, tuple(parts), points, rewards)

@@ -83,8 +83,8 @@ def poisson_batch(
         capacity: Number of places. Rows beyond them are left out.
     """
     is_drawn = jax.random.uniform(key, (n,)) < sampling
-    (places,) = jnp.nonzero(is_drawn, size=capacity, fill_value=0)
-    return places, jnp.arange(capacity) < is_drawn.sum()
+    (indices,) = jnp.nonzero(is_drawn, size=capacity, fill_value=0)
+    return indices, jnp.arange(capacity) < is_drawn.sum()
 
 
 def example_of(
@@ -109,7 +109,7 @@ def clipped_sum(
     key: PRNGKeyArray,
     network: Weights,
     rows: Float[Array, "n width"],
-    places: Int[Array, " capacity"],
+    indices: Int[Array, " capacity"],
     is_taken: Bool[Array, " capacity"],
     clip: float | Array,
     noise: Any,
@@ -142,7 +142,7 @@ def clipped_sum(
         return jax.tree.map(jnp.add, total, jax.grad(weighted)(network)), None
 
     zeros = jax.tree.map(jnp.zeros_like, network)
-    cut = places.reshape(-1, ROWS_AT_ONCE), is_taken.reshape(-1, ROWS_AT_ONCE)
+    cut = indices.reshape(-1, ROWS_AT_ONCE), is_taken.reshape(-1, ROWS_AT_ONCE)
     return jax.lax.scan(add, zeros, cut)[0]
 
 
@@ -211,8 +211,8 @@ def _run(
 ) -> TrainingState:
     def step(i: Array, state: TrainingState) -> TrainingState:
         batch_key, row_key, noise_key = jax.random.split(jax.random.fold_in(key, i), 3)
-        places, is_taken = poisson_batch(batch_key, len(rows), numbers["sampling"], method.capacity)
-        total = clipped_sum(row_key, state.network, rows, places, is_taken, numbers["clip"], noise, method, features)
+        indices, is_taken = poisson_batch(batch_key, len(rows), numbers["sampling"], method.capacity)
+        total = clipped_sum(row_key, state.network, rows, indices, is_taken, numbers["clip"], noise, method, features)
         total = with_noise(noise_key, total, numbers["noise"] * numbers["clip"])
         gradient = jax.tree.map(lambda g: g / numbers["expected"], total)
         done = i.astype(jnp.float32)

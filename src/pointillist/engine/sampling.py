@@ -139,11 +139,11 @@ def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np
     values, counts = np.unique(labels, return_counts=True)
     in_draws = -(-counts // together) * together
     starts = np.cumsum(in_draws) - in_draws
-    places = np.empty(len(labels), np.int64)
-    places[order] = np.concatenate(
+    indices = np.empty(len(labels), np.int64)
+    indices[order] = np.concatenate(
         [np.empty(0, np.int64), *(s + np.arange(c) for s, c in zip(starts, counts, strict=True))]
     )
-    return np.repeat(values, in_draws).astype(np.int32), places
+    return np.repeat(values, in_draws).astype(np.int32), indices
 
 
 def _labels_of_draws(

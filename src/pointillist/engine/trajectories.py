@@ -56,5 +56,5 @@ def sample_trajectories(
 @jax.jit
 def noise_levels(walk: TrajectorySampler) -> Float[Array, " times"]:
     """Noise levels σ = sigma_t / alpha_t of the points of walks, and 0 for x_0."""
-    log_snr = jax.vmap(walk.sampler.log_snr)(jnp.asarray(walk.places, jnp.int32))
+    log_snr = jax.vmap(walk.sampler.log_snr)(jnp.asarray(walk.indices, jnp.int32))
     return jnp.append(jnp.exp(-log_snr), 0.0)

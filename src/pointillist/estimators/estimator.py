@@ -342,7 +342,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
 
         With `statistic="median"`, a number is filled with the median of its distribution and a category with the most
         probable one, each cell by itself. Such cells are nearer to what is missing, but vary less than data does, and
-        several of a row do not go together, nor keep relations of columns: good features of a prediction, and no
+        several of a row do not go together, nor keep rules of columns: good features of a prediction, and no
         sample of rows.
 
         A model of numbers can do this if it was fitted with `p_given` above 0.
@@ -421,7 +421,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         density falls with the square of the distance. A new category gets part of the mass of the rarest one. A row has
         -inf if a cell is missing in a column that had no missing cell in `fit`, if its label is unknown, or if a column
         listed as categorical has an unknown value. With missing="unknown", the density is that of the cells that are
-        not missing. It is that of rows before relations of columns are restored in them.
+        not missing. It is that of rows before rules of columns are restored in them.
 
         Raises:
             ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, if

@@ -7,10 +7,11 @@ from jaxtyping import Float
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from pointillist.tables.array_layout import Layout, check_finite, read_numbers
+from pointillist.tables.arrays import check_finite, read_numbers
 from pointillist.tables.frames import with_columns
 from pointillist.tables.headings import Headings, is_frame
-from pointillist.tables.number_table import Table
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Table
 
 
 def take_over(estimator: Any, fresh: Any) -> None:

@@ -20,7 +20,6 @@ from pointillist.metrics.mixed_tables import Table, check_tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 DPI = 110
 DATA = "0.35"
@@ -56,8 +55,16 @@ class _Panel:
     def limits(self) -> tuple[float, float]:
         if self.ticks:
             return -0.6, len(self.ticks) - 0.4
-        rows, data = (side[~np.isnan(side)] for side in (self.rows, self.data))
-        return _limits(rows, data, self.is_discrete)
+        known = (side[~np.isnan(side)] for side in (self.data, self.rows))
+        sides = [side for side in known if len(side)] or [np.zeros(1)]
+        if self.is_discrete:
+            return min(side.min() for side in sides) - 0.5, max(side.max() for side in sides) + 0.5
+        ends = [np.percentile(side, [OUTSIDE, 100 - OUTSIDE]) for side in sides]
+        (low, high), (rows_low, rows_high) = ends[0], ends[-1]
+        reach = high - low or 1.0
+        low, high = max(min(low, rows_low), low - reach), min(max(high, rows_high), high + reach)
+        margin = MARGIN * (high - low)
+        return low - margin, high + margin
 
 
 def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
@@ -79,6 +86,7 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     sides = {"data": data, "rows": rows}
     tables: dict[str, Table] = sides if isinstance(data, dict) else columns_of(sides)
@@ -108,7 +116,11 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
             axes.set_ylim(panels[i].limits)
             axes.scatter(sample[:, j], sample[:, i], s=dot, c=colours, alpha=0.5, linewidths=0)
         _frame(axes, panels[j], panels[i], is_left=j == 0 and i > 0, is_bottom=i == k - 1)
-    _write_legend(figure, m, n, k, of)
+    handles = [Patch(color=DATA, alpha=0.6, label=f"data ({n:,})"), Patch(color=ROWS, label=f"rows ({m:,})")]
+    few = f"the {k} of {of:,} columns that differ most" if k < of else None
+    # In the free upper right, or above a single panel.
+    options: dict[str, Any] = {"fontsize": 9, "title_fontsize": 8, "frameon": False, "alignment": "left"}
+    figure.legend(handles=handles, title=few, loc="upper right", ncols=2 if k == 1 else 1, **options)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     write_whole(Path(path), buffer.getvalue())
@@ -152,18 +164,6 @@ def _shuffled_points(panels: list[_Panel]) -> tuple[Rows, NDArray[Any]]:
     return points[order], np.repeat([DATA, ROWS], size)[order]
 
 
-def _limits(rows: Rows, data: Rows, is_discrete: bool) -> tuple[float, float]:
-    sides = [side for side in (data, rows) if len(side)] or [np.zeros(1)]
-    if is_discrete:
-        return min(side.min() for side in sides) - 0.5, max(side.max() for side in sides) + 0.5
-    ends = [np.percentile(side, [OUTSIDE, 100 - OUTSIDE]) for side in sides]
-    (low, high), (rows_low, rows_high) = ends[0], ends[-1]
-    reach = high - low or 1.0
-    low, high = max(min(low, rows_low), low - reach), min(max(high, rows_high), high + reach)
-    margin = MARGIN * (high - low)
-    return low - margin, high + margin
-
-
 def _draw_marginal(axes: Axes, panel: _Panel) -> None:
     column, sides = panel.column, [side[~np.isnan(side)] for side in (panel.data, panel.rows)]
     if panel.is_discrete:
@@ -200,13 +200,3 @@ def _frame(axes: Axes, x: _Panel, y: _Panel, *, is_left: bool, is_bottom: bool) 
         axes.set_xlabel(figure_text(x.column.name, 24), fontsize=8)
     if is_left:
         axes.set_ylabel(figure_text(y.column.name, 24), fontsize=8)
-
-
-def _write_legend(figure: Figure, m: int, n: int, shown: int, of: int) -> None:
-    """Writes the legend in the free upper right, or above a single panel."""
-    from matplotlib.patches import Patch
-
-    handles = [Patch(color=DATA, alpha=0.6, label=f"data ({n:,})"), Patch(color=ROWS, label=f"rows ({m:,})")]
-    few = f"the {shown} of {of:,} columns that differ most" if shown < of else None
-    options: dict[str, Any] = {"fontsize": 9, "title_fontsize": 8, "frameon": False, "alignment": "left"}
-    figure.legend(handles=handles, title=few, loc="upper right", ncols=2 if shown == 1 else 1, **options)

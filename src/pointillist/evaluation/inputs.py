@@ -8,11 +8,11 @@ import numpy as np
 
 from pointillist.metrics.checks import check_rows
 from pointillist.metrics.mixed_tables import Table as Columns
-from pointillist.tables.frames import mixed_table, table_of
+from pointillist.tables.frames import table_of
 from pointillist.tables.headings import is_frame
 from pointillist.tables.keys import without_keys
-from pointillist.tables.number_table import Table
-from pointillist.tables.table import MixedTable, kind_of
+from pointillist.tables.numbers import Numbers
+from pointillist.tables.table import Table, kind_of
 
 
 def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Columns]:
@@ -28,7 +28,7 @@ def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Column
     return as_columns({name: _table(side, name, target) for name, side in sides.items()})
 
 
-def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
+def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
     """Convert tables to columns by name, of the same kinds on all sides.
 
     Args:
@@ -42,10 +42,9 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
         UserWarning: If columns of names or keys are left out, which generated rows have not.
     """
     sides = _of_one_kind(_without_keys({name: _with_label(side) for name, side in sides.items()}))
-    mixed = [side for side in sides.values() if isinstance(side, MixedTable)]
-    if not all(side.is_plain for side in mixed):
-        return {name: mixed_table(side).arrays() for name, side in sides.items()}
-    plain = {name: side.plain() if isinstance(side, MixedTable) else side for name, side in sides.items()}
+    if not all(side.is_plain for side in sides.values()):
+        return {name: side.arrays() for name, side in sides.items()}
+    plain, has_frame = {name: side.numbers for name, side in sides.items()}, not all(s.is_rows for s in sides.values())
     first, real = next(iter(plain.items()))
     names = next((each.names for each in plain.values() if each.names is not None), None)
     names = tuple(str(i) for i in range(real.rows.shape[1])) if names is None else names
@@ -58,7 +57,7 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
         if table.names is None and table.rows.shape[1] != len(names):
             raise ValueError(f"{name} has {table.rows.shape[1]} column(s) and {first} has {len(names)}: give the same")
         own = zip(table.names or names, table.rows.T, strict=True)
-        columns[name] = {key: _as_written(values, kinds[key], has_frame=bool(mixed)) for key, values in own}
+        columns[name] = {key: _as_written(values, kinds[key], has_frame=has_frame) for key, values in own}
     return columns
 
 
@@ -77,31 +76,29 @@ def _as_written(values: np.ndarray, kinds: set[str], *, has_frame: bool) -> np.n
     return values.astype(narrow).astype(str).astype(float)
 
 
-def _with_label(side: MixedTable | Table) -> MixedTable | Table:
+def _with_label(side: Table) -> Table:
     """The table with its labels as a column like the others, of their own type."""
-    return side if side.label is None else MixedTable(mixed_table(side).arrow)
+    return side if side.label is None else Table(side.arrow)
 
 
-def _without_keys(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTable | Table]:
+def _without_keys(sides: Mapping[str, Table]) -> dict[str, Table]:
     """The tables without columns that no model learns, if one of the others lacks them as well."""
     (first, real), *others = sides.items()
-    names = [side.names for _, side in others if side.names is not None]
-    if not isinstance(real, MixedTable) or not names:
+    names = [side.names for _, side in others if side.has_names]
+    if real.is_rows or not names:
         return dict(sides)
     shared = [name for name in real.names if all(name in own for own in names)]
     left, reasons = without_keys(real, shared)
     for reason in reasons:
         warnings.warn(f"{first}: {reason}, and is left out", UserWarning, stacklevel=4)
     gone = {*real.names} - {*left.names}
-    found: dict[str, MixedTable | Table] = {first: left}
+    found: dict[str, Table] = {first: left}
     for name, side in others:
-        if isinstance(side, MixedTable) and gone & {*side.names}:
-            side = MixedTable(side.arrow.drop_columns([each for each in side.names if each in gone]), side.label)
-        found[name] = side
+        found[name] = side.select([each for each in side.names if each not in gone]) if not side.is_rows else side
     return found
 
 
-def _of_one_kind(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTable | Table]:
+def _of_one_kind(sides: Mapping[str, Table]) -> dict[str, Table]:
     """The tables with dates, times and durations in microseconds where their units differ, and in one time zone.
 
     Columns without any cells are of the kind of the other tables' ones. Durations come back from CSV files as integers,
@@ -110,7 +107,7 @@ def _of_one_kind(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTabl
     Raises:
         ValueError: If a column holds dates in one table and numbers in another.
     """
-    mixed = {side: table for side, table in sides.items() if isinstance(table, MixedTable)}
+    mixed = {side: table for side, table in sides.items() if not table.is_rows}
     for column in dict.fromkeys(name for table in mixed.values() for name in table.names):
         own = {side: table.arrow.column(column) for side, table in mixed.items() if column in table.names}
         kinds = [cells.type for cells in own.values() if cells.null_count < len(cells)]
@@ -122,7 +119,7 @@ def _of_one_kind(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTabl
             zone = next((kind.tz for kind in kinds if getattr(kind, "tz", None) is not None), None)
             own = {side: _in_microseconds(cells, zone) for side, cells in own.items()}
         for side, cells in own.items():
-            mixed[side] = MixedTable(mixed[side].arrow.set_column(mixed[side].names.index(column), column, cells))
+            mixed[side] = mixed[side].with_column(column, cells)
     return {**sides, **mixed}
 
 
@@ -154,14 +151,13 @@ def _in_microseconds(column: Any, zone: str | None) -> Any:
     return column.cast(pa.timestamp("us"), safe=False)
 
 
-def _table(side: Any, name: str, target: Any) -> MixedTable | Table:
+def _table(side: Any, name: str, target: Any) -> Table:
     if not is_frame(side):
         array = np.asarray(side)
         if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():
             rows = check_rows(side, name)
-            return Table(
-                rows, None, (array.dtype.name if array.dtype.itemsize <= 8 else "float64",) * rows.shape[1], None
-            )
+            kind = array.dtype.name if array.dtype.itemsize <= 8 else "float64"
+            return Table(Numbers(rows, None, (kind,) * rows.shape[1]))
     found = table_of(side)
     if found is None:
         raise ValueError("a data frame is of an unsupported kind, or two of its columns have the same name")
@@ -174,4 +170,4 @@ def _table(side: Any, name: str, target: Any) -> MixedTable | Table:
         raise ValueError(f"{name} has two columns whose names read {twice!r}: rename one")
     if target is not None and str(target) not in texts:
         raise ValueError(f"target={target!r} is not a column of every table")
-    return MixedTable(table.arrow.rename_columns(texts))
+    return Table(table.arrow.rename_columns(texts))

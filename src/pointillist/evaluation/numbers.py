@@ -6,19 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pointillist.metrics import (
-    CorrelationDifferences,
-    EnergyTest,
-    Estimate,
-    Floor,
-    NearestRecords,
-    correlation_differences,
-    emd,
-    energy_test,
-    floor,
-    nearest_records,
-    two_sample_test,
-)
+from pointillist import metrics
 from pointillist.metrics.checks import check_pair
 
 Rows = NDArray[np.float64]
@@ -53,16 +41,16 @@ class NumberMeasures:
     """
 
     names: tuple[str, ...]
-    energy: EnergyTest
-    forest: Estimate
+    energy: metrics.EnergyTest
+    forest: metrics.Estimate
     forest_rows: int
     forest_p_value: float
-    emd: Estimate
-    emd_floor: Floor
+    emd: metrics.Estimate
+    emd_floor: metrics.Floor
     emd_rows: int
-    nearest: NearestRecords
+    nearest: metrics.NearestRecords
     closer_p_value: float
-    correlations: CorrelationDifferences
+    correlations: metrics.CorrelationDifferences
 
 
 def measure_numbers(data: Rows, rows: Rows, names: tuple[str, ...], random_state: int) -> NumberMeasures:
@@ -75,26 +63,28 @@ def measure_numbers(data: Rows, rows: Rows, names: tuple[str, ...], random_state
     near_data, near_rows = check_pair(
         (data - middle) / scale, (rows - middle) / scale, ("data, scaled,", "rows, scaled,")
     )
-    nearest = nearest_records(near_data, near_rows, random_state=random_state)
+    nearest = metrics.nearest_records(near_data, near_rows, random_state=random_state)
     most = FOREST_ROWS if d <= MANY_COLUMNS else FOREST_ROWS_OF_MANY
-    forest = two_sample_test(near_data, near_rows, max_rows=most, random_state=random_state)
+    forest = metrics.two_sample_test(near_data, near_rows, max_rows=most, random_state=random_state)
     emd_rows = min(EMD_ROWS, n // 2, m)
     return NumberMeasures(
         names=names,
-        energy=energy_test(near_data, near_rows, max_rows=ENERGY_ROWS, random_state=random_state),
+        energy=metrics.energy_test(near_data, near_rows, max_rows=ENERGY_ROWS, random_state=random_state),
         forest=forest,
         forest_rows=min(m, n, most),
         forest_p_value=_above_half(forest, forest.null_standard_error),
-        emd=emd(near_data, near_rows, n_subsample=emd_rows, random_state=random_state),
-        emd_floor=floor(partial(emd, n_subsample=emd_rows, n_repeats=1), near_data, random_state=random_state),
+        emd=metrics.emd(near_data, near_rows, n_subsample=emd_rows, random_state=random_state),
+        emd_floor=metrics.floor(
+            partial(metrics.emd, n_subsample=emd_rows, n_repeats=1), near_data, random_state=random_state
+        ),
         emd_rows=emd_rows,
         nearest=nearest,
         closer_p_value=_above_half(nearest.share_closer, nearest.share_closer.standard_error),
-        correlations=correlation_differences(data, rows, random_state=random_state),
+        correlations=metrics.correlation_differences(data, rows, random_state=random_state),
     )
 
 
-def _above_half(estimate: Estimate, error: float) -> float:
+def _above_half(estimate: metrics.Estimate, error: float) -> float:
     """One-sided p-value of a share above 0.5; an error of zero leaves no doubt, either way."""
     from scipy.stats import t
 

@@ -64,7 +64,8 @@ def _say_difference(evaluation: Evaluation) -> str:
     worst = evaluation.worst_columns[0]
     where = "no single column differs"
     if adjusted["columns"] <= LEVEL:
-        where = f"the worst column is {worst.name!r} ({_statistic(worst.kind)} {worst.value:.2f})"
+        statistic = "Kolmogorov-Smirnov" if worst.kind == "continuous" else "total variation"
+        where = f"the worst column is {worst.name!r} ({statistic} {worst.value:.2f})"
     return (
         f"Distinguishable from the data at the 1 % level ({sizes}), most clearly by {_test_text(evaluation, name)}, "
         f"{_p_text(adjusted[name])}; {where}."
@@ -85,11 +86,7 @@ def _test_text(evaluation: Evaluation, name: str) -> str:
     if name == "correlations" and numbers is not None and numbers.correlations.pair is not None:
         one, two = (numbers.names[column] for column in numbers.correlations.pair)
         return f"the correlation of {one!r} and {two!r} (off by {numbers.correlations.largest:.2f})"
-    return f"boosted trees (AUC {evaluation.rows.two_sample.auc:.2f})"
-
-
-def _statistic(kind: str) -> str:
-    return "Kolmogorov-Smirnov" if kind == "continuous" else "total variation"
+    return f"{name} (AUC {evaluation.rows.two_sample.auc:.2f})" if name == "boosted trees" else name
 
 
 def _say_scores(evaluation: Evaluation) -> str:

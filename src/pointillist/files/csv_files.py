@@ -1,99 +1,182 @@
-"""Reads tables from `.csv` and `.csv.gz` files, in one pass and with little memory."""
+"""Reads `.csv` and `.csv.gz` files in one pass, as rows of numbers or as columns of any kind, and writes them."""
 
 import codecs
 import csv as text_csv
+import gzip
+import io
 import re
+import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import LARGEST_INTEGER
+from pointillist.atomic_files import check_regular
 from pointillist.files import csv_format
+from pointillist.files.arrow_columns import in_schema, read_columns, schema_of
 from pointillist.files.csv_format import NOTHING_SAID, CsvForm
+from pointillist.files.formats import Asked, Format, Write
 from pointillist.files.limits import check_expansion
+from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough
 from pointillist.files.texts import (
     MISSING,
     NUMBER,
     TRUTHS,
+    Notes,
     are_codes,
     are_integers,
     label_values,
     missing_words,
     parsed,
+    typed,
     without_missing,
 )
-from pointillist.tables.labels import Labels
-from pointillist.tables.number_table import Columns, NotNumbers, Table, check_enough, listed, shown
-from pointillist.tables.spool import Spool
+from pointillist.foreign_text import listed, shown
+from pointillist.tables import time_formats
+from pointillist.tables.numbers import Numbers
+from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BLOCK = 2**21
+_KEPT = 2**26
+"""Number of bytes of text that are kept while all columns look like numbers."""
+
 _LINE_ENDS = b"\r\n"
+_NOTED = 5
 
 
-def read_csv(path: Path, label: str | None, min_rows: int, form: CsvForm = NOTHING_SAID) -> Table:
-    """Reads a file with a header line and numbers below it; see `read_table`."""
+class CsvFormat(Format):
+    """Lines of text, which may be compressed: names, and below them cells of any kind."""
+
+    has_types = False
+
+    def names(self, path: Path, form: CsvForm) -> list[str]:
+        """Names of the columns of a file; their numbers if it has none."""
+        check_regular(path)
+        return CsvFile(path, form).names
+
+    def read(self, path: Path, asked: Asked) -> Table:
+        """Reads rows of numbers as long as all columns hold them, and otherwise columns of any kind."""
+        file = CsvFile(path, asked.form)
+        check_header(file.names, path, asked.form)
+        batches = _Batches(file)
+        numbers = partial(_numbers, path, file.names, batches.first(is_kept=asked.kind != "numbers"), asked)
+        return read_columns(path, file.names, asked, numbers, partial(_mixed, path, file.names, batches, asked))
+
+    @contextmanager
+    def writing(
+        self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
+    ) -> Iterator[Write]:
+        """Begins a file in UTF-8, with commas between the fields."""
+        from pyarrow import csv
+
+        schema, header = schema_of(names, types, has_categories=False), io.StringIO()
+        # Arrow would put all names in quotes.
+        text_csv.writer(header, lineterminator="\n").writerow(names)
+        is_text, options = kind_of(schema.types[0]) == "category", csv.WriteOptions(include_header=False)
+        # Neither a name nor a time, so that the same rows give the same bytes.
+        packed: Any = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.name.endswith(".gz") else nullcontext(file)
+        with packed as out:
+            out.write(header.getvalue().encode())
+            with csv.CSVWriter(out, schema, write_options=options) as writer:
+
+                def write(columns: Sequence[Any]) -> None:
+                    rows = in_schema(columns, schema)
+                    if rows.num_columns > 1 or not rows.column(0).null_count:
+                        writer.write_table(rows)
+                        return
+                    # Of one column, a missing cell would be an empty line, which is no row at all.
+                    cells = rows.column(0).cast("string").to_pylist()
+                    lines = ("NA" if cell is None else _quoted(cell) if is_text else cell for cell in cells)
+                    out.write("".join(f"{line}\n" for line in lines).encode())
+
+                yield write
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+FORMAT = CsvFormat()
+
+
+class _Batches:
+    """Batches of text from a file, the first of which are kept until it is known what the columns hold."""
+
+    def __init__(self, file: "CsvFile") -> None:
+        self._file, self._left = file, file.batches()
+        self._kept: list[pa.RecordBatch] = []
+        self._size = 0
+
+    def first(self, *, is_kept: bool) -> "Iterator[pa.RecordBatch]":
+        """Yields the batches, and keeps them for `all` if they take little memory."""
+        for batch in self._left:
+            self._size += batch.nbytes
+            if is_kept and self._size <= _KEPT:
+                self._kept.append(batch)
+            else:
+                self._kept.clear()
+            yield batch
+
+    def all(self) -> "Iterator[pa.RecordBatch]":
+        """Yields all batches, also those that `first` has yielded."""
+        if self._size > _KEPT:
+            self._left = self._file.batches()
+        while self._kept:
+            yield self._kept.pop(0)
+        yield from self._left
+
+
+def _numbers(path: Path, names: Sequence[str], batches: "Iterable[pa.RecordBatch]", asked: Asked) -> Numbers:
     import pyarrow.compute as pc
 
-    file = CsvFile(path, form)
-    check_header(file.names, path, form)
-    columns = Columns.of(path, file.names, label)
-    labels = None if columns.label is None else Labels(columns, label_values)
-    written = [_Written(columns, position) for position in columns.kept]
-    spool = Spool(len(written))
-    start = 1
-    for batch in file.batches():
+    gathered = NumberRows(path, names, asked.label)
+    written = [_Written(gathered, position) for position in gathered.kept]
+    for batch in batches:
         texts = [pc.ascii_trim_whitespace(pc.fill_null(column, "")) for column in batch.columns]
         block = np.empty((batch.num_rows, len(written)))
-        for place, column in enumerate(written):
-            block[:, place] = column.values(texts[column.position])
-        columns.check_finite(block, start, partial(_complaint, written, texts, start))
-        spool.append(block)
-        if labels is not None:
-            labels.append(without_missing(batch.column(labels.position)), start)
-        start += batch.num_rows
-    check_enough(start - 1, path, min_rows)
-    types = tuple(column.type_of_all() for column in written)
-    return Table(spool.rows(), columns.kept_names, types, None if labels is None else labels.column())
+        for i, column in enumerate(written):
+            block[:, i] = column.values(texts[column.position])
+        labels = None if gathered.label is None else without_missing(batch.column(gathered.label))
+        gathered.append(block, labels, nan=lambda row, i: written[i].complaint(row))
+    check_enough(gathered.n, path, asked.min_rows)
+    return gathered.numbers([column.type_of_all() for column in written], label_values)
 
 
 class _Written:
     """The way the values of one column are written, over all blocks so far."""
 
-    def __init__(self, columns: Columns, position: int) -> None:
+    def __init__(self, gathered: NumberRows, position: int) -> None:
         self.position = position
-        self._columns = columns
-        self._truths: bool | None = None
-        self._integers = True
-        self._beyond = False
-        self._codes = False
+        self._gathered = gathered
+        self._integers, self._truths, self._beyond, self._codes = True, False, False, False
 
     def values(self, text: "pa.StringArray") -> Float[np.ndarray, " m"]:
         """Parses the numbers; NaN where a text is not a number."""
         import pyarrow.compute as pc
 
-        if self._truths is None:
+        self._text = text
+        if not self._gathered.n:
             self._truths = text[0].as_py().lower() in TRUTHS
         if self._truths:
             lower = pc.ascii_lower(text)
             true, false = (pc.equal(lower, word).to_numpy(zero_copy_only=False) for word in TRUTHS)
             return np.where(true, 1.0, np.where(false, 0.0, np.nan))
         values = parsed(text)
-        if self._integers:
-            self._integers = are_integers(text)
+        self._integers = self._integers and are_integers(text)
         if self._integers:
             self._codes = self._codes or are_codes(text)
-        if self._integers and not self._beyond:
             # The text decides: 2**53 is fine, but 2**53 + 1 becomes the same float64.
             large = np.flatnonzero(np.abs(values) >= LARGEST_INTEGER)
-            self._beyond = any(abs(int(text[int(row)].as_py())) > LARGEST_INTEGER for row in large)
+            self._beyond = self._beyond or any(abs(int(text[int(row)].as_py())) > LARGEST_INTEGER for row in large)
         return values
 
     def type_of_all(self) -> str:
@@ -105,29 +188,90 @@ class _Written:
         if self._truths:
             return "bool"
         if self._integers and self._codes:
-            name = shown(self._columns.names[self.position])
+            name = shown(self._gathered.names[self.position])
             raise NotNumbers(
-                self._columns.error(
+                self._gathered.error(
                     f"column {name} holds integers that begin with a zero, such as postal codes, and is text; drop or "
                     "encode the column first"
                 )
             )
         if self._integers and self._beyond:
-            raise self._columns.too_large(self.position)
+            raise self._gathered.too_large(self.position)
         return "int64" if self._integers else "float64"
 
-    def complaint(self, text: str, row: int) -> ValueError:
-        """Makes the error about a text that `values` could not read; rows are counted from 1."""
+    def complaint(self, row: int) -> ValueError:
+        """Makes the error about a text that `values` could not read, by its row in the block, from 0."""
+        text = self._text[row].as_py()
         if text.lower() in MISSING:
-            return NotNumbers(self._columns.bad_value("has a missing value", row, self.position))
+            return NotNumbers(self._gathered.bad_value("has a missing value", row, self.position))
         wrong = "neither true nor false, as the rows above are" if self._truths else "not a number"
-        place = f"{shown(text)} in row {row}, column {shown(self._columns.names[self.position])},"
-        return NotNumbers(self._columns.error(f"{place} is {wrong}; drop or encode the column first"))
+        where = (
+            f"{shown(text)} in row {self._gathered.n + row + 1}, column {shown(self._gathered.names[self.position])},"
+        )
+        return NotNumbers(self._gathered.error(f"{where} is {wrong}; drop or encode the column first"))
 
 
-def _complaint(written: list[_Written], texts: "list[pa.StringArray]", start: int, row: int, place: int) -> ValueError:
-    column = written[place]
-    return column.complaint(texts[column.position][row].as_py(), start + row)
+def _mixed(path: Path, names: Sequence[str], batches: _Batches, asked: Asked, kept: list[str]) -> "pa.Table":
+    """Reads columns of any kind into memory; `pointillist.files.texts` has the rules for what their texts stand for."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    indices = [names.index(name) for name in kept]
+    held = [batch.select(indices) for batch in batches.all()]
+    texts = [pa.chunked_array([batch.column(i) for batch in held], pa.string()) for i in range(len(kept))]
+    del held
+    repeated = [
+        name
+        for name, text in zip(kept, texts, strict=True)
+        if pc.any(pc.equal(pc.ascii_trim_whitespace(text), name)).as_py()
+    ]
+    columns, forms, notes = {}, dict[str, str](), Notes()
+    try:
+        for name in kept:
+            # The text of a column is freed before the next one is converted.
+            text, wanted, is_label = texts.pop(0), asked.types.get(name), name == asked.label
+            columns[name] = typed(name, text, wanted, is_label=is_label, decimal=asked.form.decimal, notes=notes)
+            if kind_of(columns[name].type) == "date":
+                given = pc.ascii_trim_whitespace(text).filter(columns[name].is_valid())
+                forms |= {name: found} if (found := time_formats.form_of(given)) else {}
+        notes.check()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if asked.form.has_names is None:
+        _check_not_a_row(names, columns, repeated, path)
+    for (what, way_out), examples in notes.said.items():
+        more = f" and {len(examples) - _NOTED} more" if len(examples) > _NOTED else ""
+        warnings.warn(f"{path}: {what}: {', '.join(examples[:_NOTED])}{more}; {way_out}", UserWarning, stacklevel=5)
+    return time_formats.with_forms(pa.table(columns), forms)
+
+
+def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated: Sequence[str], path: Path) -> None:
+    """Raises a ValueError if the first line looks like a row.
+
+    It does if it fits every column of numbers, dates or booleans (a value of that kind, or a missing cell) and it also
+    holds a date or a boolean, or a text that occurs again in its column. Numbers alone, such as years, may be names.
+
+    Args:
+        names: What the first line holds.
+        columns: The columns that are kept.
+        repeated: Names that occur as a cell of their column.
+        path: The file.
+    """
+    kinds = {name: kind_of(column.type) for name, column in columns.items()}
+    of_values = [name for name, kind in kinds.items() if kind != "category" and name.lower() not in MISSING]
+    has_dates = any(kinds[name] in ("date", "truth") for name in of_values)
+    is_repeated = any(kinds[name] == "category" for name in repeated)
+    if of_values and (has_dates or is_repeated) and all(_is_value(name, kinds[name]) for name in of_values):
+        raise without_names(names, path, "looks like a row")
+
+
+def _is_value(text: str, kind: str) -> bool:
+    """Returns whether a text can be read as a value of a column of this kind."""
+    import pyarrow as pa
+
+    if kind in ("number", "whole"):
+        return has_number(text)
+    return kind_of(typed("", pa.chunked_array([[text]]), decimal=".").type) == kind
 
 
 def has_number(name: str) -> bool:
@@ -171,7 +315,7 @@ class CsvFile:
         names, n_blank, n_lines, self._delimiter = _header(path, self._encoding, form.delimiter)
         has_names = form.has_names is not False
         self._lines_above = n_lines if has_names else n_blank
-        self.names = [name.strip() if has_names else str(place) for place, name in enumerate(names)]
+        self.names = [name.strip() if has_names else str(i) for i, name in enumerate(names)]
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
         """Yields the rows in batches, none of them empty."""
@@ -183,7 +327,7 @@ class CsvFile:
         from pyarrow import csv
 
         # By number, as names may be the same.
-        names = [str(place) for place in range(len(self.names))]
+        names = [str(i) for i in range(len(self.names))]
         reader, size, packed = None, 0, self._path.stat().st_size
         while True:
             try:

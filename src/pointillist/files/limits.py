@@ -1,7 +1,6 @@
 """Limits on how much memory a small file may unpack to."""
 
 from pathlib import Path
-from typing import Any
 
 FREE = 2**29
 """Number of bytes that any file may unpack to."""
@@ -24,15 +23,3 @@ def check_expansion(path: Path, size: int, packed: int, way_out: str) -> None:
             f"{path}: unpacks to {size / max(1, packed):,.0f} times its size of {packed:,} bytes, which no ordinary "
             f"table does: {way_out}"
         )
-
-
-def check_parquet(path: Path, metadata: Any) -> None:
-    """Does what `check_expansion` does by the metadata of a Parquet file; a cell takes 8 bytes."""
-    cells = 8 * metadata.num_rows * metadata.num_columns
-    pages = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    check_unpacked(path, max(cells, pages))
-
-
-def check_unpacked(path: Path, size: int) -> None:
-    """Does what `check_expansion` does for the bytes that a Parquet file's cells take in memory."""
-    check_expansion(path, size, path.stat().st_size, "write it as CSV first if it is one")

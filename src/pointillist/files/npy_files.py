@@ -1,41 +1,70 @@
-"""Reads tables from `.npy` files, which are memory-mapped."""
+"""Reads tables from `.npy` files, which are memory-mapped, and writes them."""
 
+import io
 import math
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from pointillist.tables.number_table import Columns, Table, check_enough
-from pointillist.tables.spool import Spool
+from pointillist.files.csv_format import CsvForm
+from pointillist.files.formats import Asked, Format, Write
+from pointillist.files.number_rows import NumberRows, check_enough
+from pointillist.tables.numbers import LabelColumn, Numbers
+from pointillist.tables.table import Table
 
 _BLOCK_VALUES = 2**20
 
 
-def read_npy(path: Path, label: str | None, min_rows: int) -> Table:
-    """Reads an array of two dimensions, or of three, which are flattened to two; see `read_table`."""
-    array = _mapped(path)
-    n, width = len(array), math.prod(array.shape[1:])
-    # First, as an array without rows may claim any width.
-    check_enough(n, path, min_rows)
-    columns = Columns.of(path, [str(column) for column in range(width)], _column_name(label, width))
-    # Such a mapping is the table already.
-    whole = array.dtype == np.float64 and array.flags.c_contiguous and array.flags.aligned and columns.label is None
-    spool = Spool(len(columns.kept))
-    labels = []
-    step = max(1, _BLOCK_VALUES // width)
-    for first in range(0, n, step):
-        block = array[first : first + step].reshape(-1, width)
-        if columns.label is not None:
-            labels.append(_checked_labels(block[:, columns.label], first + 1, columns))
-            block = np.delete(block, columns.label, axis=1)
-        rows = _floats(block, columns)
-        columns.check_finite(rows, first + 1, partial(_nan, columns, first + 1))
-        if not whole:
-            spool.append(rows)
-    types = (_type_name(array.dtype),) * len(columns.kept)
-    return Table(array.reshape(n, width) if whole else spool.rows(), None, types, columns.label_column(labels))
+class NpyFormat(Format):
+    """Arrays of numbers, of two dimensions, or of three, which are flattened to two."""
+
+    holds_text = False
+
+    def names(self, path: Path, form: CsvForm) -> list[str]:
+        """No names, as an array has none."""
+        return []
+
+    def read(self, path: Path, asked: Asked) -> Table:
+        """Maps the rows if they are float64; see `read_table`."""
+        if asked.drop or asked.types:
+            raise ValueError(f"{path}: an .npy file holds numbers alone: give a .csv or .parquet file")
+        array = _mapped(path)
+        n, width = len(array), math.prod(array.shape[1:])
+        # First, as an array without rows may claim any width.
+        check_enough(n, path, asked.min_rows)
+        gathered = NumberRows(path, [str(column) for column in range(width)], _column_name(asked.label, width), "NaN")
+        label = gathered.label
+        # Such a mapping is the table already.
+        is_table = array.dtype == np.float64 and array.flags.c_contiguous and array.flags.aligned and label is None
+        labels = []
+        step = max(1, _BLOCK_VALUES // width)
+        for first in range(0, n, step):
+            block = array[first : first + step].reshape(-1, width)
+            if label is not None:
+                labels.append(_checked_labels(block[:, label], gathered, label))
+                block = np.delete(block, label, axis=1)
+            gathered.append(_floats(block, gathered), is_kept=not is_table)
+        rows = array.reshape(n, width) if is_table else gathered.spool.rows()
+        # `longdouble` is named after a size that differs between machines.
+        types = ("float64" if array.dtype.itemsize > 8 else array.dtype.name,) * rows.shape[1]
+        of_label = None if label is None else LabelColumn(gathered.names[label], label, np.concatenate(labels))
+        return Table(Numbers(rows, None, types, of_label))
+
+    @contextmanager
+    def writing(
+        self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
+    ) -> Iterator[Write]:
+        """Begins an array of the one type that holds all columns."""
+        dtype = np.result_type(*types)
+        descr = np.lib.format.dtype_to_descr(dtype)
+        np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (n, len(types))})
+        yield lambda columns: file.write(np.stack(columns, axis=1, dtype=dtype).data)
+
+
+FORMAT = NpyFormat()
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -69,34 +98,24 @@ def _column_name(label: str | None, width: int) -> str | None:
     return str(position + width if -width <= position < 0 else position)
 
 
-def _type_name(dtype: np.dtype) -> str:
-    # `longdouble` is named after a size that differs between machines.
-    return "float64" if dtype.itemsize > 8 else dtype.name
-
-
-def _floats(block: np.ndarray, columns: Columns) -> Float[np.ndarray, "m d"]:
+def _floats(block: np.ndarray, gathered: NumberRows) -> np.ndarray:
     if block.dtype.kind in "iu":
-        for place, position in enumerate(columns.kept):
-            columns.check_size(block[:, place], position)
+        for i, position in enumerate(gathered.kept):
+            gathered.check_size(block[:, i], position)
     # What is beyond float64 becomes infinite, which is refused later.
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(block, np.float64)
 
 
-def _checked_labels(values: np.ndarray, start: int, columns: Columns) -> np.ndarray:
-    assert columns.label is not None, "only a file with a label column has labels"
+def _checked_labels(values: np.ndarray, gathered: NumberRows, label: int) -> np.ndarray:
     if values.dtype.kind == "b":
         return values.copy()
     if values.dtype.kind == "f":
         finite = np.isfinite(values)
         if not finite.all():
-            what = "NaN" if np.isnan(values[np.argmin(finite)]) else "an infinite value"
-            raise columns.bad_value(what, start + int(np.argmin(finite)), columns.label)
+            row = int(np.argmin(finite))
+            raise gathered.bad_value("NaN" if np.isnan(values[row]) else "an infinite value", row, label)
         return values.astype(np.float64)
     if values.max() > np.iinfo(np.int64).max:
-        raise columns.error(f"the label column {columns.names[columns.label]!r} holds integers beyond int64")
+        raise gathered.error(f"the label column {gathered.names[label]!r} holds integers beyond int64")
     return values.astype(np.int64)
-
-
-def _nan(columns: Columns, start: int, row: int, place: int) -> ValueError:
-    return columns.bad_value("NaN", start + row, columns.kept[place])

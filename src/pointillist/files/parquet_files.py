@@ -1,149 +1,139 @@
-"""Reads tables from `.parquet` files, batch by batch."""
+"""Reads tables from `.parquet` files, rows of numbers batch by batch, and writes them."""
 
-import re
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from jaxtyping import Float
+from typing import TYPE_CHECKING, Any
 
 from pointillist.atomic_files import check_regular
-from pointillist.files.limits import check_parquet
-from pointillist.tables.labels import Labels
-from pointillist.tables.number_table import Columns, NotNumbers, Table, check_enough, shown
-from pointillist.tables.spool import Spool
+from pointillist.files.arrow_columns import (
+    in_schema,
+    in_types,
+    numbers_of,
+    read_columns,
+    reading,
+    schema_of,
+    without_index,
+)
+from pointillist.files.csv_format import CsvForm
+from pointillist.files.formats import Asked, Format, Write
+from pointillist.files.limits import check_expansion
+from pointillist.tables.table import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
 
 _BATCH_VALUES = 2**20
+_ROW_GROUP = 2**16
 
 
-def read_parquet(path: Path, label: str | None, min_rows: int) -> Table:
-    """Reads a file of number columns; see `read_table`."""
+class ParquetFormat(Format):
+    """Columns of Arrow's types."""
+
+    def names(self, path: Path, form: CsvForm) -> list[str]:
+        """Names of the columns of a file; none of one that cannot be read."""
+        from pyarrow import parquet
+
+        check_regular(path)
+        try:
+            with reading(path, ".parquet"):
+                return list(parquet.read_schema(path).names)
+        except ValueError:
+            # Whoever reads the rows says why.
+            return []
+
+    def read(self, path: Path, asked: Asked) -> Table:
+        """Reads rows of numbers if all columns hold them, and otherwise columns of any kind; see `read_table`."""
+        from pyarrow import parquet
+
+        with reading(path, ".parquet"):
+            metadata = parquet.read_metadata(path)
+            schema = metadata.schema.to_arrow_schema()
+            # A text that a file holds once may stand in all of its rows: it is counted before it is repeated.
+            texts = [field.name for field in schema if _is_text(field.type)]
+            # Without a buffer, a whole row group, which may be the whole file, would be read at once.
+            options = {"read_dictionary": texts, "buffer_size": 2**18, "pre_buffer": False}
+            file = parquet.ParquetFile(path, metadata=metadata, **options)
+        with file:
+            cells = 8 * metadata.num_rows * metadata.num_columns
+            pages = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+            _check_unpacked(path, max(cells, pages))
+            asked = without_index(schema.names, asked)
+
+            def columns(kept: list[str]) -> "pa.Table":
+                with reading(path, ".parquet"):
+                    table = file.read(kept)
+                    table = _with_texts(path, table, schema, [name for name in texts if name in kept])
+                return in_types(path, table, asked.types)
+
+            numbers = partial(numbers_of, path, schema, _batches(path, file, len(schema.names)), asked)
+            return read_columns(path, schema.names, asked, numbers, columns)
+
+    @contextmanager
+    def writing(
+        self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
+    ) -> Iterator[Write]:
+        """Begins a file; memory holds no more than the rows of a row group, as small ones are slow to read."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        schema = schema_of(names, types)
+        held = [schema.empty_table()]
+        with parquet.ParquetWriter(file, schema) as writer:
+
+            def write(columns: Sequence[Any]) -> None:
+                held.append(in_schema(columns, schema))
+                if sum(map(len, held)) >= _ROW_GROUP:
+                    writer.write_table(pa.concat_tables(held))
+                    held.clear()
+
+            yield write
+            writer.write_table(pa.concat_tables([schema.empty_table(), *held]))
+
+
+FORMAT = ParquetFormat()
+
+
+def _check_unpacked(path: Path, size: int) -> None:
+    check_expansion(path, size, path.stat().st_size, "write it as CSV first if it is one")
+
+
+def _batches(path: Path, file: "parquet.ParquetFile", width: int) -> "Iterator[pa.RecordBatch]":
+    with reading(path, ".parquet"):
+        yield from file.iter_batches(_BATCH_VALUES // width or 1)
+
+
+def _is_text(kind: "pa.DataType") -> bool:
     import pyarrow as pa
-    from pyarrow import parquet
 
-    try:
-        # Else a whole row group, which may be the whole file, would be read at once.
-        file = parquet.ParquetFile(path, buffer_size=2**18, pre_buffer=False)
-        schema = file.schema_arrow
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _unreadable(error, path) from error
-    with file:
-        check_parquet(path, file.metadata)
-        columns = Columns.of(path, schema.names, label)
-        types = tuple(_type_name(columns, position, schema.types[position]) for position in columns.kept)
-        labels = None if columns.label is None else Labels(columns, np.array)
-        label_type = None if columns.label is None else _label_type(columns, columns.label, schema.types[columns.label])
-        spool = Spool(len(types))
-        start = 1
-        for batch in _batches(file, columns):
-            block = np.empty((batch.num_rows, len(types)))
-            for place, position in enumerate(columns.kept):
-                block[:, place] = _floats(columns, position, batch.column(position))
-            columns.check_finite(block, start, partial(_missing, columns, start))
-            spool.append(block)
-            if labels is not None:
-                labels.append(_cast(columns, labels.position, batch.column(labels.position), label_type), start)
-            start += batch.num_rows
-    check_enough(start - 1, path, min_rows)
-    return Table(spool.rows(), columns.kept_names, types, None if labels is None else labels.column())
+    tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary
+    return any(test(kind) for test in tests)
 
 
-def names_in_file(path: Path) -> list[str]:
-    """Names of the columns of a file; none of one that cannot be read."""
+def _with_texts(path: Path, table: "pa.Table", schema: "pa.Schema", texts: Sequence[str]) -> "pa.Table":
+    """The table with its columns of text, which were read as dictionaries, written out, if they are not too long."""
     import pyarrow as pa
-    from pyarrow import parquet
 
-    check_regular(path)
-    try:
-        return list(parquet.read_schema(path).names)
-    except (pa.ArrowException, OSError, UnicodeDecodeError):
-        # Whoever reads the rows says why.
-        return []
-
-
-def unnamed_index(path: Path) -> list[str]:
-    """Names of the columns of a file that are no columns, but an index of pandas that has no name."""
-    names = names_in_file(path)
-    found = [name for name in names if re.fullmatch(r"__index_level_\d+__", name)]
-    return found if len(found) < len(names) else []
+    _check_unpacked(path, sum(_size(table[name]) for name in texts))
+    for name in texts:
+        column = table[name]
+        # Not every type of text can be made of a dictionary in one step.
+        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        table = table.set_column(table.column_names.index(name), name, plain.cast(schema.field(name).type))
+    return table
 
 
-def _type_name(columns: Columns, position: int, kind: "pa.DataType") -> str:
-    from pyarrow import types
-
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
-        return np.dtype(kind.to_pandas_dtype()).name
-    raise NotNumbers(
-        columns.error(
-            f"column {shown(columns.names[position])} holds {kind}, not numbers; drop or encode the column first"
-        )
-    )
-
-
-def _label_type(columns: Columns, position: int, kind: "pa.DataType") -> "pa.DataType":
-    """The type, one of four, that labels of type `kind` are cast to."""
-    import pyarrow as pa
-    from pyarrow import types
-
-    kind = kind.value_type if types.is_dictionary(kind) else kind
-    if types.is_boolean(kind):
-        return kind
-    if types.is_integer(kind):
-        return pa.int64()
-    if types.is_floating(kind) or types.is_decimal(kind):
-        return pa.float64()
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return pa.string()
-    raise columns.error(
-        f"the label column {shown(columns.names[position])} holds {kind}; labels must be numbers, booleans or text"
-    )
-
-
-def _floats(columns: Columns, position: int, values: "pa.Array") -> Float[np.ndarray, " m"]:
-    """The values of a column of numbers; NaN where they are missing."""
+def _size(texts: "pa.ChunkedArray") -> int:
+    """Number of bytes of a column of texts, which may be read as a dictionary, once all are written out."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_integer(values.type):
-        columns.check_size(values.drop_null().to_numpy(), position)
-    return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-
-
-def _cast(columns: Columns, position: int, values: "pa.Array", kind: "pa.DataType") -> "pa.Array":
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    try:
-        return values.cast(kind)
-    except pa.ArrowInvalid as error:
-        reason = shown(str(error))
-        raise columns.error(f"the label column {shown(columns.names[position])} is not {kind}: {reason}") from error
-
-
-def _missing(columns: Columns, start: int, row: int, place: int) -> ValueError:
-    return NotNumbers(columns.bad_value("has a missing value", start + row, columns.kept[place]))
-
-
-def _batches(file: "parquet.ParquetFile", columns: Columns) -> "Iterator[pa.RecordBatch]":
-    import pyarrow as pa
-
-    batches = file.iter_batches(max(1, _BATCH_VALUES // len(columns.names)))
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise _unreadable(error, columns.path) from error
-        yield batch
-
-
-def _unreadable(error: Exception, path: Path) -> ValueError:
-    return ValueError(f"{path}: is not a whole .parquet file (truncated, or of another format): {shown(str(error))}")
+    if not pa.types.is_dictionary(texts.type):
+        return int(texts.nbytes)
+    size = 0
+    for chunk in texts.chunks:
+        size += pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+    return size

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.foreign_text import shown
 from pointillist.tables.calendar_dates import are_dates
 from pointillist.tables.keys import few_words, hardly_repeat
 from pointillist.tables.marked_numbers import all_match, in_thousands, unmarked
-from pointillist.tables.number_table import shown
 from pointillist.tables.time_formats import offset_of
 
 if TYPE_CHECKING:

@@ -1,29 +1,22 @@
 """Writes tables to `.npy`, `.csv`, `.csv.gz` and `.parquet` files, row by row, and yet whole or not at all."""
 
-import csv as text_csv
-import gzip
-import io
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pointillist.atomic_files import check_place, naming, whole_file
-from pointillist.files.endings import ending_of
-from pointillist.tables.number_table import check_distinct, shown
-from pointillist.tables.table import kind_of
+from pointillist.files.formats import format_of
+from pointillist.files.number_rows import check_names
+from pointillist.foreign_text import shown
+from pointillist.tables.table import is_numeric, kind_of
 from pointillist.tables.time_formats import written
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _TYPES = ("bool", *_INTEGERS, "float16", "float32", "float64", "str")
-_ROW_GROUP = 2**16
 
 
 class TableWriter:
@@ -57,14 +50,14 @@ class TableWriter:
         forms: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._path = Path(path)
-        self._ending = ending_of(self._path)
+        self._format = format_of(self._path)
         self._types = tuple(types)
         self._names = tuple(str(column) for column in range(len(types))) if names is None else tuple(names)
         self._n_rows = n_rows
         self._written = 0
         self._check_columns()
         check_place(self._path)
-        self._forms = forms if self._ending.startswith(".csv") else {}
+        self._forms = {} if self._format.has_types else forms
         if self._forms:
             import pyarrow as pa
 
@@ -76,30 +69,24 @@ class TableWriter:
             raise ValueError(f"{self._path}: a table needs at least one column")
         if len(self._names) != len(self._types):
             raise ValueError(f"{self._path}: {len(self._names)} names do not fit {len(self._types)} columns")
-        check_distinct(self._names, self._path)
+        check_names(self._path, self._names)
         for name, type_ in zip(self._names, self._types, strict=True):
-            if not isinstance(type_, str):
-                if self._ending == ".npy" and not _is_of_numbers(type_):
-                    raise ValueError(f"{self._path}: an .npy file holds numbers alone: give a .csv or .parquet file")
-                continue
-            if type_ not in _TYPES:
+            if isinstance(type_, str) and type_ not in _TYPES:
                 raise ValueError(
                     f"{self._path}: column {shown(name)} cannot be of {type_}: types are {', '.join(_TYPES)}"
                 )
-            if type_ == "str" and self._ending == ".npy":
-                raise ValueError(f"{self._path}: column {shown(name)} is text, which needs a .csv or .parquet file")
+            is_number = type_ != "str" if isinstance(type_, str) else is_numeric(type_)
+            if not self._format.holds_text and not is_number:
+                what = "text" if type_ == "str" or kind_of(type_) == "category" else f"of {type_}"
+                raise ValueError(f"{self._path}: column {shown(name)} is {what}, which needs a .csv or .parquet file")
 
     def __enter__(self) -> "TableWriter":
         with naming(self._path), ExitStack() as stack:
             part = stack.enter_context(whole_file(self._path))
             file = stack.enter_context(part.open("wb"))
-            sinks: dict[str, Callable[..., _Sink]] = {
-                ".npy": _NpySink,
-                ".csv": _CsvSink,
-                ".csv.gz": _GzipSink,
-                ".parquet": _ParquetSink,
-            }
-            self._sink = sinks[self._ending](file, self._names, self._types, self._n_rows)
+            types = self._types if self._format.holds_text else tuple(map(_numpy_name, self._types))
+            self._writing = self._format.writing(self._path, file, self._names, types, self._n_rows)
+            self._write = self._writing.__enter__()
             stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
@@ -110,13 +97,14 @@ class TableWriter:
 
     def _finish(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None and self._written == self._n_rows:
-            self._sink.close()
+            self._writing.__exit__(None, None, None)
             return
+        few = ValueError(f"{self._path}: {self._written} rows were written of the {self._n_rows} promised")
         # The first error counts, not that a file given up on has no proper end.
         with suppress(Exception):
-            self._sink.close()
+            self._writing.__exit__(kind or ValueError, error or few, trace)
         if error is None:
-            raise ValueError(f"{self._path}: {self._written} rows were written of the {self._n_rows} promised")
+            raise few
 
     def write(self, columns: Sequence[Any]) -> None:
         """Adds rows.
@@ -135,11 +123,11 @@ class TableWriter:
             raise ValueError(f"{self._path}: more rows were written than the {self._n_rows} promised")
         converted = [self._converted(*column) for column in zip(self._names, self._types, columns, strict=True)]
         with naming(self._path):
-            self._sink.write(converted)
+            self._write(converted)
 
     def _converted(self, name: str, type_: Any, values: Any) -> Any:
         if not isinstance(type_, str):
-            if self._ending != ".npy":
+            if self._format.holds_text:
                 return written(values, self._forms[name]) if name in self._forms else values
             type_, values = _numpy_name(type_), values.to_numpy()
         with np.errstate(invalid="ignore", over="ignore"):
@@ -150,138 +138,6 @@ class TableWriter:
         return converted
 
 
-class _Sink(ABC):
-    """A file of one format that is being written; whoever opened it closes it."""
-
-    @abstractmethod
-    def write(self, columns: Sequence[Any]) -> None:
-        """Adds rows, given as columns of the right types, each of m cells."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Writes what is held back."""
-
-
-class _NpySink(_Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n_rows: int) -> None:
-        self._file = file
-        self._dtype = np.result_type(*(type_ if isinstance(type_, str) else _numpy_name(type_) for type_ in types))
-        header = {
-            "descr": np.lib.format.dtype_to_descr(self._dtype),
-            "fortran_order": False,
-            "shape": (n_rows, len(types)),
-        }
-        np.lib.format.write_array_header_1_0(file, header)
-
-    def write(self, columns: Sequence[Any]) -> None:
-        self._file.write(np.stack(columns, axis=1, dtype=self._dtype).data)
-
-    def close(self) -> None:
-        pass
-
-
-class _CsvSink(_Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n_rows: int) -> None:
-        from pyarrow import csv
-
-        header = io.StringIO()
-        # Arrow would put all names in quotes.
-        text_csv.writer(header, lineterminator="\n").writerow(names)
-        file.write(header.getvalue().encode())
-        self._schema, self._file = _schema(names, types, has_categories=False), file
-        self._writer = csv.CSVWriter(file, self._schema, write_options=csv.WriteOptions(include_header=False))
-
-    def write(self, columns: Sequence[Any]) -> None:
-        batch = _batch(columns, self._schema)
-        if batch.num_columns > 1 or not batch.column(0).null_count:
-            self._writer.write_batch(batch)
-            return
-        # Of one column, a missing cell would be an empty line, which is no row at all.
-        is_text = kind_of(self._schema.types[0]) == "category"
-        cells = batch.column(0).cast("string").to_pylist()
-        lines = ("NA" if cell is None else _quoted(cell) if is_text else cell for cell in cells)
-        self._file.write("".join(f"{line}\n" for line in lines).encode())
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _GzipSink(_Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n_rows: int) -> None:
-        # Neither a name nor a time, so that the same rows give the same bytes.
-        self._file = gzip.GzipFile("", "wb", 6, file, mtime=0)
-        self._csv = _CsvSink(self._file, names, types, n_rows)
-
-    def write(self, columns: Sequence[Any]) -> None:
-        self._csv.write(columns)
-
-    def close(self) -> None:
-        self._csv.close()
-        self._file.close()
-
-
-class _ParquetSink(_Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n_rows: int) -> None:
-        from pyarrow import parquet
-
-        self._schema = _schema(names, types, has_categories=True)
-        self._writer = parquet.ParquetWriter(file, self._schema)
-        self._held: list[pa.RecordBatch] = []
-
-    def write(self, columns: Sequence[Any]) -> None:
-        self._held.append(_batch(columns, self._schema))
-        # Small row groups are slow to read.
-        if sum(batch.num_rows for batch in self._held) >= _ROW_GROUP:
-            self._flush()
-
-    def close(self) -> None:
-        self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        batches, self._held = self._held, []
-        self._writer.write_table(pa.Table.from_batches(batches, self._schema))
-
-
-def _is_of_numbers(kind: "pa.DataType") -> bool:
-    from pyarrow import types
-
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
-
-
-def _numpy_name(kind: "pa.DataType") -> str:
-    return np.dtype(kind.to_pandas_dtype()).name
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _schema(names: Sequence[str], types: Sequence[Any], *, has_categories: bool) -> "pa.Schema":
-    import pyarrow as pa
-
-    def kind(type_: Any) -> "pa.DataType":
-        if isinstance(type_, str):
-            return pa.string() if type_ == "str" else pa.from_numpy_dtype(np.dtype(type_))
-        if has_categories:
-            return type_
-        plain = type_.value_type if pa.types.is_dictionary(type_) else type_
-        # Arrow writes no views of text to CSV.
-        return pa.large_string() if pa.types.is_string_view(plain) else plain
-
-    return pa.schema(list(zip(names, map(kind, types), strict=True)))
-
-
-def _batch(columns: Sequence[Any], schema: "pa.Schema") -> "pa.RecordBatch":
-    import pyarrow as pa
-
-    def array(column: Any, kind: "pa.DataType") -> "pa.Array":
-        if isinstance(column, np.ndarray):
-            return pa.array(column, kind)
-        whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        return whole.cast(kind)
-
-    arrays = [array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-    return pa.record_batch(arrays, schema=schema)
+def _numpy_name(kind: Any) -> str:
+    """NumPy's name of a type, which may be Arrow's."""
+    return kind if isinstance(kind, str) else np.dtype(kind.to_pandas_dtype()).name

@@ -91,33 +91,24 @@ def _check_predictions(probabilities: ArrayLike, labels: ArrayLike) -> tuple[NDA
         )
     probabilities = check_rows(probabilities, "probabilities", min_rows=1)
     n, classes = probabilities.shape
-    outside = (probabilities < 0) | (probabilities > 1)
-    if outside.any():
-        row, column = np.argwhere(outside)[0]
+    sums, labels = probabilities.sum(axis=1), np.asarray(labels)
+    if ((probabilities < 0) | (probabilities > 1)).any():
+        row, column = np.argwhere((probabilities < 0) | (probabilities > 1))[0]
+        problem = f"{probabilities[row, column]:.3g} in row {row}, column {column}, outside [0, 1]"
+        raise ValueError(f"probabilities has {problem}: apply a softmax to logits first")
+    if (off := np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)).size:
         raise ValueError(
-            f"probabilities has {probabilities[row, column]:.3g} in row {row}, column {column}, outside [0, 1]: "
-            "apply a softmax to logits first"
-        )
-    sums = probabilities.sum(axis=1)
-    off = np.abs(sums - 1) > SUM_TOLERANCE
-    if off.any():
-        row = np.flatnonzero(off)[0]
-        raise ValueError(
-            f"probabilities sums to {sums[row]:.4g} in row {row} but must sum to 1: "
+            f"probabilities sums to {sums[off[0]]:.4g} in row {off[0]} but must sum to 1: "
             "pass the probabilities of all classes, or divide each row by its sum"
         )
-
-    labels = np.asarray(labels)
     if labels.shape != (n,):
         hint = "take labels.argmax(axis=1) of one-hot rows" if labels.ndim == 2 else "pass one label per row"
         raise ValueError(f"labels has shape {labels.shape} but probabilities has {n} row(s): {hint}")
     if labels.dtype.kind not in "biu":
         raise ValueError(f"labels is an array of {labels.dtype} but needs integers: pass the index of each true class")
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        row = np.flatnonzero(wrong)[0]
+    if (wrong := np.flatnonzero((labels < 0) | (labels >= classes))).size:
         raise ValueError(
-            f"labels has {labels[row]} in row {row} but probabilities has {classes} column(s): "
+            f"labels has {labels[wrong[0]]} in row {wrong[0]} but probabilities has {classes} column(s): "
             f"number the classes from 0 to {classes - 1} in the order of the columns"
         )
     return probabilities, labels.astype(np.int64)

@@ -11,7 +11,7 @@ from pointillist.metrics.checks import check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed_tables import Table
-from pointillist.metrics.points import points_of
+from pointillist.metrics.points import Points, points_of
 
 # A distance that equals a radius counts as within it. Relative; far above the rounding of the two.
 ROUNDING = 1e-12
@@ -72,7 +72,7 @@ def manifold_scores(
         random_state: Seed of the subsamples.
 
     Returns:
-        The four scores. A standard error is over the draw of both sides, at this number of rows and k: from the
+        The four scores. A standard error is over the draw of both sides, at this number of rows and k, from the
         differences between disjoint random halves of both sides, over 20 splits (hence 20 degrees of freedom),
         assuming that the variance halves with twice the rows, and never below the binomial error with one more success
         and failure. With 200 or more rows it is 0.85 to 1.2 times the true one, and more for a share above 0.99. It is
@@ -97,11 +97,11 @@ def manifold_scores(
         raise ValueError(f"k={k} must be at least 1 and below {n}, the number of rows per side: pass more rows")
     rng = np.random.default_rng(random_state)
     records, rows = (side.take(rng.permutation(len(side))[:n]) for side in sides)
-    within = records.distances(records), rows.distances(rows), rows.distances(records)
+    neighbors, all_across = [_Neighbors(side, k) for side in (records, rows)], rows.distances(records)
 
-    def scores(a: NDArray[np.int64] | slice, b: NDArray[np.int64] | slice) -> Rows:
-        of_records, of_rows = (_kth_nearest(each, k) for each in (within[0][a][:, a], within[1][b][:, b]))
-        across = within[2][b][:, a]
+    def scores(a: NDArray[np.int64], b: NDArray[np.int64]) -> Rows:
+        of_records, of_rows = neighbors[0].radii(a), neighbors[1].radii(b)
+        across = all_across[np.ix_(b, a)]
         in_records = across <= of_records
         return np.array(
             [
@@ -112,7 +112,7 @@ def manifold_scores(
             ]
         )
 
-    values, variances = scores(slice(n), slice(n)), np.full(4, np.nan)
+    values, variances = scores(np.arange(n), np.arange(n)), np.full(4, np.nan)
     if n // 2 > k:
         # A row that is in a ball is in at least one: an error of the density is no smaller than that.
         floors = _binomial_variance(values[[0, 1, 0, 3]], n) / np.array([1, 1, k**2, 1])
@@ -203,9 +203,23 @@ def _binomial_variance(shares: Any, trials: int) -> Any:
     return smoothed * (1 - smoothed) / trials
 
 
-def _kth_nearest(within: Rows, k: int) -> Rows:
-    """Distance of each row to its k-th nearest neighbor, rounded up. The row itself is at distance 0."""
-    return np.partition(within, k, axis=1)[:, k] * (1 + ROUNDING)
+class _Neighbors:
+    """The nearest rows of each row, itself included: so many that k others are in any random half of all."""
+
+    def __init__(self, points: Points, k: int) -> None:
+        within = points.distances(points)
+        m = min(len(points), 32 + 16 * k)
+        nearest = np.argpartition(within, m - 1, axis=1)[:, :m]
+        order = np.argsort(np.take_along_axis(within, nearest, axis=1), axis=1)
+        self._k, self._nearest = k, np.take_along_axis(nearest, order, axis=1)
+        self._distances = np.take_along_axis(within, self._nearest, axis=1)
+
+    def radii(self, rows: NDArray[np.int64]) -> Rows:
+        """Distance of some rows to their k-th nearest neighbor among them, rounded up."""
+        is_among = np.zeros(len(self._nearest), bool)
+        is_among[rows] = True
+        last = (np.cumsum(is_among[self._nearest[rows]], axis=1) > self._k).argmax(axis=1)
+        return self._distances[rows, last] * (1 + ROUNDING)
 
 
 def _covered(data: Rows, samples: Rows, k: int) -> Any:

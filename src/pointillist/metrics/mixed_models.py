@@ -1,7 +1,6 @@
 """Boosted trees on mixed tables: whether they distinguish rows from data, and what they learn from each."""
 
 import math
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -183,7 +182,8 @@ def utility(
         raise ValueError(f"target={target!r} is the only column: there is none to predict it from")
     tables = [rows, data, test]
     targets, (is_class,) = encode(*({target: table[target]} for table in tables))
-    features, is_category = encode(*(_without(table, target) for table in tables), max_categories=MAX_CATEGORIES)
+    others = ({name: column for name, column in table.items() if name != target} for table in tables)
+    features, is_category = encode(*others, max_categories=MAX_CATEGORIES)
     known = [~np.isnan(values[:, 0]) for values in targets]
     labels = [values[kept, 0] for values, kept in zip(targets, known, strict=True)]
     features = [values[kept] for values, kept in zip(features, known, strict=True)]
@@ -224,10 +224,6 @@ def fit_trees(trees: Any, features: Rows, labels: NDArray[Any]) -> None:
     """Fit scikit-learn's boosted trees, even if a column has no values."""
     has_values = ~np.isnan(features).all(axis=0)
     trees.fit(np.where(has_values, features, 0.0), labels)  # of a column without values they cannot make bins
-
-
-def _without(table: Table, target: str) -> Mapping[str, NDArray[Any]]:
-    return {name: column for name, column in table.items() if name != target}
 
 
 def _error(influence: Rows) -> float:

@@ -92,7 +92,7 @@ def nearest_records(
 
     pairs = _distances(rows, data, max_rows)
     D, E = pairs.of_rows[:, 0], pairs.of_data
-    independent = _placements(D, E).var() / len(D) + _placements(E, D).var() / len(E)  # DeLong et al. 1988
+    independent = (1 - placements(D, E)).var() / len(D) + (1 - placements(E, D)).var() / len(E)  # DeLong et al. 1988
     variance = max(_split_variance(rows, data, max_rows), independent) if min(len(rows), len(data)) >= 4 else math.nan
     return NearestRecords(
         Estimate(_share_closer(pairs), math.sqrt(variance), N_SPLITS),
@@ -124,7 +124,7 @@ def _share_closer(pairs: _Distances) -> float:
     Both then have the same n − 1 records to be close to, so the mean is 0.5 for one distribution, whatever n.
     """
     closest, second = pairs.of_rows.T
-    total = _placements(closest, pairs.of_data).sum()
+    total = (1 - placements(closest, pairs.of_data)).sum()
     itself = pairs.records[:, 0] < len(pairs.of_data)  # the row's closest record is among those it is compared with
     of_record = pairs.of_data[pairs.records[itself, 0]]
     correction = _is_below(second[itself], of_record).sum() - _is_below(closest[itself], of_record).sum()
@@ -153,11 +153,11 @@ def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int
     return distances, indices.astype(np.int64)
 
 
-def _placements(values: Rows, others: Rows) -> Rows:
-    """Share of `others` above each value, where equal ones count half."""
+def placements(values: Rows, others: Rows) -> Rows:
+    """Return the fraction of `others` below each value, where equal ones count half."""
     ordered = np.sort(others)
     below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    return 1 - below / (2 * len(others))
+    return below / (2 * len(others))
 
 
 def _split_variance(rows: Rows, data: Rows, max_rows: int) -> float:
@@ -208,9 +208,9 @@ def nearest_share(
         random_state: Seed of these draws.
 
     Returns:
-        The share and its interval: that of a binomial share, widened if rows share their nearest records and so are not
-        independent trials. Its standard deviation is the larger of 0.5 / √rows and that of the share if each record had
-        been assigned to the training or to the held-out side at random, which is `share.null_standard_error`.
+        The share and its interval, which is that of a binomial share, widened if rows share their nearest records and
+        so are not independent trials. Its standard deviation is the larger of 0.5 / √rows and that of the share if each
+        record had been assigned to the training or to the held-out side at random, `share.null_standard_error`.
 
     Raises:
         ValueError: As in `check_tables`.

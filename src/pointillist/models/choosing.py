@@ -12,17 +12,16 @@ from pointillist.arguments import is_missing
 from pointillist.columns.repeats import has_repeats
 from pointillist.tables.calendar_dates import has_dates
 from pointillist.tables.headings import Headings, as_array, is_frame
-from pointillist.tables.number_table import Table
 from pointillist.tables.row_blocks import blocks, rows_at
 from pointillist.tables.spool import SPOOL_ABOVE
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 _ROWS_FOR_KIND = 20_000
 
 
 def as_mixed(
     process: str, X: Any, categorical: Sequence[str | int] = (), *, prefers_gaussian: bool = False
-) -> "tuple[MixedTable, str, Headings | None] | None":
+) -> "tuple[Table, str, Headings | None] | None":
     """Returns X as a table for tokens, its kind of container and its headings; None if it is for Gaussian diffusion.
 
     Args:
@@ -36,7 +35,8 @@ def as_mixed(
             raise ValueError("categorical columns are for process='masked': leave one of them out")
         return None
     is_asked = process == "masked" or len(categorical) > 0
-    if not is_asked and not is_frame(X) and not isinstance(X, MixedTable) and not _is_mixed_array(X):
+    is_array = X.is_rows if isinstance(X, Table) else not is_frame(X)
+    if not is_asked and is_array and not _is_mixed_array(X):
         # Without Arrow.
         return None
     from pointillist.tables.frames import table_of
@@ -56,7 +56,7 @@ def _is_mixed_array(X: Any) -> bool:
     Dates written as integers, such as 20240320, do not count as continuous.
     """
     try:
-        rows = X.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else as_array(X)
+        rows = X.numbers.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else as_array(X)
     except ValueError:
         # Rows of different lengths, which are refused where rows are checked.
         return False
@@ -85,7 +85,7 @@ def _some(rows: np.ndarray) -> np.ndarray:
     return rows_at(rows, places).astype(np.float64)
 
 
-def _some_numbers(table: MixedTable) -> np.ndarray:
+def _some_numbers(table: Table) -> np.ndarray:
     cells = [cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label]
     if not cells:
         raise ValueError(f"no column is left besides the labels in {table.label!r}: give one")

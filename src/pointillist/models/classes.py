@@ -9,8 +9,8 @@ from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing
-from pointillist.tables.labels import LONGEST_LABEL
 from pointillist.tables.names import free_name
+from pointillist.tables.numbers import LONGEST_LABEL
 from pointillist.tables.table import Column
 
 

@@ -90,7 +90,7 @@ def restriction_of(codec: TokenCodec, tokens: Tokens, cells: Sequence[Allowed]) 
     slots, log_shares, low, high = np.moveaxis(table, 2, 0)
     single = np.float32
     return Restriction(
-        places=tuple(codec.encoding.place(own.name) for own in cells),
+        indices=tuple(codec.encoding.place(own.name) for own in cells),
         slots=slots.astype(np.int32),
         log_shares=log_shares.astype(single),
         low=low.astype(single),

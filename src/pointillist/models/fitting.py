@@ -13,7 +13,6 @@ from pointillist.engine.devices import configure
 from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import as_mixed
 from pointillist.models.classes import Classes
-from pointillist.models.guarantee import Guarantee
 from pointillist.models.hyperparameters import (
     Hyperparameters,
     asked_of_gaussian,
@@ -23,15 +22,15 @@ from pointillist.models.hyperparameters import (
 )
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
-from pointillist.models.row_model import Record, RowModel
+from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.token_codec import TokenCodec
 from pointillist.models.training import train
 from pointillist.models.trials import tried
-from pointillist.tables.array_layout import Layout, check_finite, read_numbers
+from pointillist.tables.arrays import check_finite, read_numbers
 from pointillist.tables.keys import without_keys
-from pointillist.tables.number_table import Table
-from pointillist.tables.table import MixedTable
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Table
 
 Reader = Callable[[Any], tuple[Layout, np.ndarray]]
 """Reads rows of numbers, finite, with their layout."""
@@ -63,7 +62,7 @@ class Task:
     plan: Plan
     classes: Classes | None
     trained_with: dict[str, Any]
-    table: MixedTable | None = None
+    table: Table | None = None
     before: RowModel | None = None
     summary: Summary | None = None
     guarantee: Guarantee | None = None
@@ -153,11 +152,10 @@ def prepare(
         assert isinstance(codec, TokenCodec)
         summary = Summary.of_table(own.rows, mixed[0], codec.encoding)
         return Task(asked, own, classes, trained_with, table=mixed[0], summary=summary)
-    rows = X.plain() if isinstance(X, MixedTable) else X
     label = None
-    if isinstance(rows, Table):
-        read, label = numbers_of, rows.label
-    own, classes, trained_with = plan_numbers(asked, *read(rows), y, label=label, before=before, seed=seed)
+    if isinstance(X, Table):
+        read, label = numbers_of, X.numbers.label
+    own, classes, trained_with = plan_numbers(asked, *read(X), y, label=label, before=before, seed=seed)
     return Task(asked, own, classes, trained_with, before=before, summary=Summary.of_numbers(own.rows, own.labels))
 
 

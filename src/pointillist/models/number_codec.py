@@ -12,8 +12,8 @@ from pointillist.columns.codec import Codec, Ends, Observed
 from pointillist.columns.grids import MAX_DECIMALS
 from pointillist.columns.scaling import AffineScaling, QuantileScaling
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.tables.array_layout import Layout
-from pointillist.tables.number_table import listed
+from pointillist.foreign_text import listed
+from pointillist.tables.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,10 @@ class NumberCodec(Codec):
     """Scales the columns that vary, and puts constant ones back; decoded rows are arrays of shape (n, d), float64.
 
     Attributes:
-        layout: Container, names and types of the rows.
         scaling: Scaling between the units of the table and what the network sees.
     """
 
-    layout: Layout
     scaling: TableScaling
-
-    @property
-    def names(self) -> tuple[Any, ...] | None:
-        """Names of the d columns; None if they have none."""
-        return self.layout.names
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -74,10 +67,6 @@ class NumberCodec(Codec):
     def joined(self, parts: Sequence[np.ndarray]) -> Float[np.ndarray, "n d"]:
         """Joins decoded rows."""
         return np.concatenate([np.empty((0, self.n_columns)), *parts])
-
-    def restore(self, decoded: Float[np.ndarray, "n d"], index: Any = None) -> Any:
-        """Converts decoded rows to the container of the training rows, for pandas with an index."""
-        return self.layout.restore(decoded, index)
 
     def columns(self, decoded: Float[np.ndarray, "n d"]) -> list[np.ndarray]:
         """Splits decoded rows into columns, each of its own type."""

@@ -51,12 +51,12 @@ def in_ranges(
         raise ValueError("classes are not known before the ranges: give labels (--class)")
     asked: list[tuple[int, Float[np.ndarray, "r 2"]]] = []
     ends: dict[Any, Span] = {}
-    places = np.cumsum(codec.scaling.varies) - 1
+    indices = np.cumsum(codec.scaling.varies) - 1
     for name, condition in conditions.items():
-        place = codec.place(name)
-        found = _ranges(codec, name, place, condition)
-        if found is not None and codec.scaling.varies[place]:
-            asked.append((int(places[place]), _scaled(codec, place, found)))
+        index = codec.place(name)
+        found = _ranges(codec, name, index, condition)
+        if found is not None and codec.scaling.varies[index]:
+            asked.append((int(indices[index]), _scaled(codec, index, found)))
             ends[name] = Span(float(found.min()), float(found.max()))
     if not asked:
         return plan
@@ -69,9 +69,9 @@ def in_ranges(
     return replace(plan, sampler=sampler, ends=ends, conditions=text, has_own_rows=has_own_rows)
 
 
-def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> Float[np.ndarray, "r 2"] | None:
+def _ranges(codec: NumberCodec, name: Any, index: int, condition: Condition) -> Float[np.ndarray, "r 2"] | None:
     """Ranges of a column in the units of the table, which some training row lies between; None for all numbers."""
-    low, high = float(codec.scaling.minimum[place]), float(codec.scaling.maximum[place])
+    low, high = float(codec.scaling.minimum[index]), float(codec.scaling.maximum[index])
     if isinstance(condition, Present):
         return None
     if isinstance(condition, Between):
@@ -84,39 +84,39 @@ def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> 
             raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
         if not all(is_number(value) or isinstance(value, np.bool_) for value in condition.values):
             raise ValueError(f"column {name!r} holds numbers, and {condition} does not")
-        if not codec.scaling.steps[place] and low < high:
+        if not codec.scaling.steps[index] and low < high:
             raise ValueError(f"column {name!r} holds continuous numbers, of which {condition} has mass 0: take between")
         asked = [(float(value), float(value)) for value in sorted(condition.values)]
     else:
         raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
-    asked = [(_on_grid(codec, place, first, 1), _on_grid(codec, place, last, -1)) for first, last in asked]
+    asked = [(_on_grid(codec, index, first, 1), _on_grid(codec, index, last, -1)) for first, last in asked]
     kept = [(first, last) for first, last in asked if first <= last and first <= high and last >= low]
-    if not kept or (not codec.scaling.steps[place] and low < high and all(first == last for first, last in kept)):
+    if not kept or (not codec.scaling.steps[index] and low < high and all(first == last for first, last in kept)):
         span = f"its values go from {low:g} to {high:g}"
         raise ValueError(f"column {name!r}: no training row is {condition}; {span}")
     return np.array(kept)
 
 
-def _on_grid(codec: NumberCodec, place: int, bound: float, sign: int) -> float:
+def _on_grid(codec: NumberCodec, index: int, bound: float, sign: int) -> float:
     """Returns the nearest number on a column's grid that is not below a bound or, with sign -1, not above it."""
-    nearest = float(codec.scaling.rounded(np.array(bound), place))
+    nearest = float(codec.scaling.rounded(np.array(bound), index))
     if sign * nearest >= sign * bound:
         return nearest
-    return float(codec.scaling.rounded(np.array(nearest + sign * codec.scaling.units[place]), place))
+    return float(codec.scaling.rounded(np.array(nearest + sign * codec.scaling.units[index]), index))
 
 
-def _scaled(codec: NumberCodec, place: int, ranges: Float[np.ndarray, "r 2"]) -> Float[np.ndarray, "r 2"]:
+def _scaled(codec: NumberCodec, index: int, ranges: Float[np.ndarray, "r 2"]) -> Float[np.ndarray, "r 2"]:
     """Ranges as the network sees them."""
-    low, high = float(codec.scaling.minimum[place]), float(codec.scaling.maximum[place])
+    low, high = float(codec.scaling.minimum[index]), float(codec.scaling.maximum[index])
     # A number on a grid represents all numbers that are rounded to it.
-    half = 0.499 * codec.scaling.units[place]
+    half = 0.499 * codec.scaling.units[index]
     wide = ranges + np.array([-half, half])
     if not half:
         # A value that repeats has many quantiles, and all of them are inside.
         wide = np.nextafter(wide, [-np.inf, np.inf])
     rows = np.repeat(codec.scaling.minimum[None], wide.size, axis=0)
-    rows[:, place] = np.clip(wide, low - 0.5, high + 0.5).ravel()
-    own = int(np.cumsum(codec.scaling.varies)[place] - 1)
+    rows[:, index] = np.clip(wide, low - 0.5, high + 0.5).ravel()
+    own = int(np.cumsum(codec.scaling.varies)[index] - 1)
     scaled = np.asarray(codec.encode(rows)[:, own], np.float64).reshape(wide.shape)
     return np.stack(
         [np.where(ranges[:, 0] <= low, -np.inf, scaled[:, 0]), np.where(ranges[:, 1] >= high, np.inf, scaled[:, 1])],

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pointillist.arguments import is_missing, is_number
 from pointillist.models.number_codec import NumberCodec
 from pointillist.tables.frames import table_of, with_columns
-from pointillist.tables.table import Column, MixedTable, cells_in
+from pointillist.tables.table import Column, Table, cells_in
 
 
 def column_values(codec: NumberCodec, name: Any, value: Any) -> Column:
@@ -115,7 +115,7 @@ def _check_held(name: Any, values: Float[np.ndarray, " n"], kind: str) -> None:
         raise ValueError(f"column {name!r} holds {kind}, and {values[~is_held][0]:g} is not that")
 
 
-def _numbers(name: Any, table: MixedTable, place: int) -> Float[np.ndarray, " n"]:
+def _numbers(name: Any, table: Table, place: int) -> Float[np.ndarray, " n"]:
     import pyarrow as pa
 
     # Not the cells of columns that the model lacks, which may hold anything.

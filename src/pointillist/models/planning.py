@@ -31,13 +31,12 @@ from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data_to_learn
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
-from pointillist.rules.relations import relations
-from pointillist.tables.array_layout import Layout
-from pointillist.tables.frame_layout import FrameLayout
+from pointillist.rules.table_rules import find_rules
 from pointillist.tables.headings import Headings
+from pointillist.tables.layout import Layout
 from pointillist.tables.names import free_name
 from pointillist.tables.row_blocks import column_range, rows_at
-from pointillist.tables.table import Column, MixedTable
+from pointillist.tables.table import Column, Table
 
 WIDTH, WIDTH_OF_TOKENS, WIDTH_WITH_GAPS = 96, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
@@ -156,7 +155,7 @@ def plan_numbers(
 
 def plan_tokens(
     asked: Hyperparameters,
-    table: MixedTable,
+    table: Table,
     kind: str,
     headings: Headings | None,
     y: ArrayLike | None,
@@ -177,7 +176,7 @@ def plan_tokens(
     """
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
-    layout = FrameLayout.of(table, kind, headings)
+    layout = Layout.of(table, kind, headings)
     encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
     columns, label = table.cells, table.label
     if y is not None:
@@ -190,7 +189,7 @@ def plan_tokens(
         columns = (*columns, cells)
     elif label is not None:
         check_label(encoding.code(label))
-    found = relations(table.cells, encoding.columns, categorical, table.label)
+    found = find_rules(table.cells, encoding.columns, categorical, table.label)
     codec = TokenCodec(layout, encoding, found, asked.missing)
     rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
     has_gaps = _without_gaps(rows, table)
@@ -260,7 +259,7 @@ def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, has_own_wi
     return int(np.clip(MOST_WEIGHTS_IN_ALL // n_weights, FEWEST_STEPS, DEFAULT_MIXED_STEPS))
 
 
-def _without_gaps(rows: Float[np.ndarray, "n width"], table: MixedTable) -> bool:
+def _without_gaps(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
     """Puts `HIDDEN` in place of tokens that are unknown, and says whether there are any.
 
     Raises:

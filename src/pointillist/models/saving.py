@@ -19,17 +19,16 @@ from pointillist.engine.recipes import AnyArchitecture
 from pointillist.models.classes import Classes
 from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
 from pointillist.models.gaussian import GaussianProcess, architecture_of, noise_schedule
-from pointillist.models.guarantee import Guarantee
 from pointillist.models.hyperparameters import DECIDING, DEFAULTS, Hyperparameters, check_hyperparameters
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Process
-from pointillist.models.row_model import Record, RowModel
+from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.token_codec import TokenCodec
-from pointillist.tables.array_layout import Layout
-from pointillist.tables.labels import LONGEST_LABEL
+from pointillist.tables.layout import Layout
 from pointillist.tables.names import name_from_json, name_to_json
+from pointillist.tables.numbers import LONGEST_LABEL
 
 _NETWORK = "network."
 _VALUES = np.dtype("f8")

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from pointillist.columns.pair_counts import MOST_COLUMNS, MOST_ROWS, PairCounts
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.tables.row_blocks import rows_at
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
 """Shapes and types of tensors, by name."""
@@ -43,7 +43,7 @@ class Summary:
         return cls(PairCounts.of([*columns, *classes], [False] * len(columns) + [True] * len(classes)))
 
     @classmethod
-    def of_table(cls, rows: Float[np.ndarray, "n width"], table: MixedTable, encoding: TableEncoder) -> "Summary":
+    def of_table(cls, rows: Float[np.ndarray, "n width"], table: Table, encoding: TableEncoder) -> "Summary":
         """Counts rows of tokens.
 
         Args:

@@ -9,11 +9,10 @@ from jaxtyping import Bool, Float
 
 from pointillist.columns.codec import Codec, Ends, Observed
 from pointillist.columns.table_encoder import MISSING, TableEncoder
-from pointillist.rules.lookups import Lookup
-from pointillist.rules.relation import Relation
-from pointillist.rules.relations import broken, restored
-from pointillist.tables.frame_layout import FrameLayout
-from pointillist.tables.table import Column, MixedTable, kind_of
+from pointillist.rules.rule import Rule
+from pointillist.rules.table_rules import broken_rows, restore_rows, rule_from_json
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Column, Table, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,21 +23,14 @@ class TokenCodec(Codec):
     """Turns cells into tokens and back; decoded rows are Arrow tables.
 
     Attributes:
-        layout: Container, names and types of the table.
         encoding: Tokens of each column: those of the table, and perhaps one more for labels that are not in the table.
-        relations: Relations that the rows obey.
+        rules: Rules that the rows obey.
         missing: What a missing cell is, one of `encoding.MISSING`.
     """
 
-    layout: FrameLayout
     encoding: TableEncoder
-    relations: tuple[Relation | Lookup, ...] = ()
+    rules: tuple[Rule, ...] = ()
     missing: str = "value"
-
-    @property
-    def names(self) -> tuple[Any, ...]:
-        """Names of the d columns; in an array, their positions."""
-        return self.layout.names
 
     @property
     def types(self) -> tuple["pa.DataType", ...]:
@@ -63,9 +55,9 @@ class TokenCodec(Codec):
     def broken(
         self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends
     ) -> list[tuple[str, Bool[np.ndarray, " n"]]]:
-        """Returns each relation as text, and which decoded rows break it; see `decode`."""
-        codes, found = self.encoding.columns, self.relations
-        masks = broken(self._cells(drawn, given, rows, ends), codes, found)
+        """Returns each rule as text, and which decoded rows break it; see `decode`."""
+        codes, found = self.encoding.columns, self.rules
+        masks = broken_rows(self._cells(drawn, given, rows, ends), codes, found)
         return [(each.text(self.column_names), mask) for each, mask in zip(found, masks, strict=True)]
 
     @property
@@ -76,7 +68,7 @@ class TokenCodec(Codec):
     def _cells(
         self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends | None
     ) -> tuple[Column, ...]:
-        """Decodes tokens and scores into cells that obey the relations, as far as the conditions allow it."""
+        """Decodes tokens and scores into cells that obey the rules, as far as the conditions allow it."""
         cells = list(self.encoding.decode(drawn.astype(np.float64)))
         is_fixed = np.zeros((len(drawn), len(cells)), bool)
         for name, own in given.items():
@@ -90,7 +82,7 @@ class TokenCodec(Codec):
                 bounds[place] = low, high
             is_fixed[:, place] = is_set or cells[place].categories is not None
         is_asked = bool(given or ends)
-        return restored(cells, self.encoding.columns, self.relations, is_fixed, bounds if is_asked else None)
+        return restore_rows(cells, self.encoding.columns, self.rules, is_fixed, bounds if is_asked else None)
 
     def joined(self, parts: Sequence["pa.Table"]) -> "pa.Table":
         """Joins decoded rows."""
@@ -100,20 +92,16 @@ class TokenCodec(Codec):
         empty = self.decode(np.empty((0, self.width)), {}, slice(0, 0))
         return pa.concat_tables([empty, *parts]).unify_dictionaries()
 
-    def restore(self, decoded: "pa.Table", index: Any = None) -> Any:
-        """Converts decoded rows to the container of the training rows."""
-        return self.layout.restore(decoded, index)
-
     def columns(self, decoded: "pa.Table") -> list["pa.ChunkedArray"]:
         """Splits decoded rows into columns."""
         return decoded.columns
 
     def facts(self) -> dict[str, Any]:
-        """Returns the layout, the encoding, the relations and what a missing cell is."""
+        """Returns the layout, the encoding, the rules and what a missing cell is."""
         return {
             "layout": self.layout.to_json(),
             "encoding": self.encoding.to_json(),
-            "relations": [relation.to_json() for relation in self.relations],
+            "rules": [rule.to_json() for rule in self.rules],
             "scaling": "tokens",
             "missing": self.missing,
         }
@@ -129,7 +117,7 @@ class TokenCodec(Codec):
         Raises:
             ValueError: If there is no such codec.
         """
-        layout, content = FrameLayout.from_json(facts["layout"]), facts["encoding"]
+        layout, content = Layout.from_json(facts["layout"]), facts["encoding"]
         encoding = TableEncoder.from_json(content, None if tensors is None else tensors["columns"])
         if [code.name for code in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns are not those of its layout")
@@ -138,13 +126,12 @@ class TokenCodec(Codec):
         if facts["missing"] not in MISSING:
             raise ValueError(f"missing cells are no {facts['missing']!r:.40}")
         n = len(layout.names)
-        kinds = (Lookup if isinstance(each, dict) else Relation for each in facts["relations"])
-        found = tuple(kind.from_json(each, n) for kind, each in zip(kinds, facts["relations"], strict=True))
+        found = tuple(rule_from_json(each, n) for each in facts["rules"])
         codec = cls(layout, encoding, found, facts["missing"])
         if tensors is not None:
             codec._check_values()
-            for relation in found:
-                relation.check(encoding.columns)
+            for rule in found:
+                rule.check(encoding.columns)
         return codec
 
     def _check_values(self) -> None:
@@ -173,7 +160,7 @@ class TokenCodec(Codec):
             self._fill(rows, name, cells, np.zeros(len(cells.values), bool))
         return rows
 
-    def known_tokens(self, table: MixedTable, hidden: float) -> Float[np.ndarray, "n width"]:
+    def known_tokens(self, table: Table, hidden: float) -> Float[np.ndarray, "n width"]:
         """Returns what is known of a table's rows; where cells are missing, `hidden`, and NaN for the score."""
         rows = self.unknown_rows(len(table), hidden)
         for code, cells in zip(self.encoding.columns, table.cells, strict=False):
@@ -202,13 +189,13 @@ class TokenCodec(Codec):
         return np.concatenate(slots)
 
     def completed(self, given: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
-        """Returns new cells where given ones are missing, with which the relations hold."""
+        """Returns new cells where given ones are missing, with which the rules hold."""
         # Without separate labels.
         merged = [_merged(cells, own) for cells, own in zip(given, new, strict=False)]
         is_known = ~np.stack([cells.is_missing for cells in given], axis=1)
-        return restored(merged, self.encoding.columns, self.relations, is_known)
+        return restore_rows(merged, self.encoding.columns, self.rules, is_known)
 
-    def filled(self, table: MixedTable, new: Sequence[Column]) -> "pa.Table":
+    def filled(self, table: Table, new: Sequence[Column]) -> "pa.Table":
         """Returns a table with new cells where its own are missing, and all others as they are."""
         import pyarrow as pa
 

@@ -45,7 +45,7 @@ SCRIPTS = (
     "columns/grids.js",
     *(f"columns/{kind}.js" for kind in KINDS),
     "columns/scaled.js",
-    "relations.js",
+    "rules.js",
     "table.js",
     "gaps.js",
     "in_ranges.js",
@@ -60,7 +60,7 @@ SCRIPTS = (
 OF_KIND = {
     "numbers": {"known.js", "numbers.js", "classes.js", "columns/scaled.js"},
     "mixed": {
-        *("mixed_networks.js", "mixed.js", "columns/grids.js", "relations.js"),
+        *("mixed_networks.js", "mixed.js", "columns/grids.js", "rules.js"),
         *(f"columns/{kind}.js" for kind in KINDS),
     },
 }

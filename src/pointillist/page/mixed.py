@@ -14,7 +14,6 @@ from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES, MixedNet
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE
 from pointillist.diffusion.tokens.token_networks import TokenNetwork
 from pointillist.engine.weights import named
-from pointillist.models.file_columns import headings
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
@@ -91,8 +90,8 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "can_fill": True,
         "can_restrict": True,
         "columns": _columns(model, codec),
-        "relations": [relation.to_json() for relation in codec.relations],
-        "relation_texts": [relation.text(codec.column_names) for relation in codec.relations],
+        "rules": [rule.to_json() for rule in codec.rules],
+        "rule_texts": [rule.text(codec.column_names) for rule in codec.rules],
         "classes": None,
         "carried": _carried(model, codec),
         "shown_of_data": "Line: the numbers of the training data, where the model knows their distribution."
@@ -163,7 +162,7 @@ def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
         column["score"] = own
         column |= {"format": "category"} if place >= codec.n_columns else _written(code.name, codec.types[place])
         columns.append(column)
-    names = headings(model)[0]
+    names = model.file_columns()[0]
     order = list(range(codec.n_columns))
     if model.label_place is not None:
         order.insert(model.label_place, codec.n_columns)
@@ -230,8 +229,6 @@ def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
         )
     if sum(code.has_number for code in codes) > 1:
         lines.append("how those numbers vary together, two by two")
-    if codec.relations:
-        lines.append(
-            "sums, functions, products and orders of columns that training rows obey, and which values decide others"
-        )
+    if codec.rules:
+        lines.append("sums, products and orders of columns that training rows obey, and which values decide others")
     return lines

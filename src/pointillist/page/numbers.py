@@ -11,7 +11,6 @@ from pointillist.diffusion.conditioning.ranged_sampling import POINTS
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.solvers import DPM_POINTS
 from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
-from pointillist.models.file_columns import headings
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.row_model import RowModel
@@ -72,7 +71,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
 
 
 def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[dict[str, Any]]:
-    names, _ = headings(model)
+    names, _ = model.file_columns()
     scaling, varies = codec.scaling, codec.scaling.varies
     varying = scaling.varying
     columns = []

@@ -232,16 +232,12 @@ def audit(
     if not 0 <= delta < 1:
         raise ValueError(f"delta must be at least 0 and below 1, not {delta!r}")
     rng = np.random.default_rng(random_state)
-    of_members, of_others = labels or (None, None)
-    inside = side_of(fitted, members, of_members, "members")
-    outside = side_of(fitted, non_members, of_others, "non_members")
-    _check_sides(inside, outside)
+    inside, outside = _sides(fitted, members, non_members, *(labels or (None, None)))
     order, chosen = rng.permutation(len(outside)), rng.permutation(len(inside))[:max_rows]
     n_reference = min(len(outside) // 3, MOST_REFERENCE)
     reference, others = outside.take(order[:n_reference]), outside.take(order[n_reference:][:max_rows])
     n_drawn = n_drawn or int(np.clip(DRAWN_PER_MEMBER * len(inside), LEAST_DRAWN, MOST_DRAWN))
     drawn = drawn_columns(fitted, n_drawn, inside.columns, random_state)
-    smaller, larger = sorted((outside, inside), key=len)
     known = Knowledge(fitted, drawn, reference, random_state)
     some = inside.take(chosen)
     level = LEVEL_OF_BOUNDS / len(ATTACKS)
@@ -254,7 +250,7 @@ def audit(
         n_drawn=n_drawn,
         given=(len(inside), len(outside)),
         n_strangers=count_strangers(fitted, inside),
-        overlap=copies(larger.columns, smaller.columns),
+        overlap=copies(*(side.columns for side in sorted((inside, outside), key=len, reverse=True))),
         attacks=attacks,
         exposed=_exposed(strongest, chosen),
         delta=delta,
@@ -263,7 +259,9 @@ def audit(
     )
 
 
-def _check_sides(inside: Side, outside: Side) -> None:
+def _sides(model: RowModel, members: Any, non_members: Any, of_members: Any, of_others: Any) -> tuple[Side, Side]:
+    inside = side_of(model, members, of_members, "members")
+    outside = side_of(model, non_members, of_others, "non_members")
     if inside.columns.keys() != outside.columns.keys():
         raise ValueError("one of members and non_members has labels, the other has none: give both, or neither")
     for name, side in (("members", inside), ("non_members", outside)):
@@ -271,6 +269,7 @@ def _check_sides(inside: Side, outside: Side) -> None:
             raise ValueError(
                 f"{name} has {len(side)} rows, and at least {MIN_ROWS} are needed to tell anything: give more"
             )
+    return inside, outside
 
 
 def _exposed(attack: Attack, places: np.ndarray) -> tuple[Exposed, ...]:

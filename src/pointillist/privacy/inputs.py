@@ -20,7 +20,7 @@ from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import aligned, table_of
 from pointillist.tables.names import free_name
-from pointillist.tables.table import Column, MixedTable
+from pointillist.tables.table import Column, Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
             raise ValueError(f"column {label_name!r} of {name} has missing labels: drop such rows")
         assert classes is not None
         labels = classes.labels_in(cells)
-        table = MixedTable(table.arrow.remove_column(place))
+        table = Table(table.arrow.remove_column(place))
         del names[place]
     arrow = _in_order(codec, table, names, name, is_array=found[1] == "array")
     indices = None
@@ -95,12 +95,12 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
         if len(indices) != arrow.num_rows:
             raise ValueError(f"{name} has {arrow.num_rows} rows and {len(indices)} labels: give one label a row")
     if isinstance(codec, TokenCodec):
-        return _of_tokens(codec, MixedTable(arrow, own_names=codec.names), indices, name)
+        return _of_tokens(codec, Table(arrow, own_names=codec.names), indices, name)
     assert isinstance(codec, NumberCodec)
     return _of_numbers(model, codec, arrow, indices, name)
 
 
-def _in_order(codec: Codec, table: MixedTable, names: list[Any], name: str, *, is_array: bool) -> pa.Table:
+def _in_order(codec: Codec, table: Table, names: list[Any], name: str, *, is_array: bool) -> pa.Table:
     """The columns of a model, under names that Arrow supports.
 
     Args:
@@ -132,7 +132,7 @@ def _in_order(codec: Codec, table: MixedTable, names: list[Any], name: str, *, i
 def _of_numbers(
     model: RowModel, codec: NumberCodec, arrow: pa.Table, indices: Int[np.ndarray, " n"] | None, name: str
 ) -> Side:
-    table = MixedTable(arrow)
+    table = Table(arrow)
     if not table.is_plain:
         raise ValueError(f"{name} has missing cells or text, and the model is of numbers: give rows as in fit")
     rows = np.stack([cells.numbers for cells in table.cells], axis=1)
@@ -162,7 +162,7 @@ def _texts(labels: np.ndarray) -> np.ndarray:
     return np.array([str(label) for label in labels.tolist()], object)
 
 
-def _of_tokens(codec: TokenCodec, table: MixedTable, indices: Int[np.ndarray, " n"] | None, name: str) -> Side:
+def _of_tokens(codec: TokenCodec, table: Table, indices: Int[np.ndarray, " n"] | None, name: str) -> Side:
     table = aligned(table, codec.layout)
     columns = {str(own): column for own, column in table.arrays().items()}
     cells = list(table.cells)
@@ -197,7 +197,7 @@ def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
     request = Request(n, return_labels=has_labels, variance=model.asked["variance"], random_state=seed)
     drawn, labels = SamplingRun(model, request).rows()
     if isinstance(model.codec, TokenCodec):
-        table = MixedTable(drawn, own_names=model.codec.names)
+        table = Table(drawn, own_names=model.codec.names)
         columns = {str(name): column for name, column in table.arrays().items()}
     else:
         columns = _columns(drawn)

@@ -42,7 +42,6 @@ from pointillist.models import fitting
 from pointillist.models.classes import Classes
 from pointillist.models.fitting import Task, warn_of_unused
 from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.guarantee import Guarantee
 from pointillist.models.hyperparameters import (
     Hyperparameters,
     asked_of_gaussian,
@@ -54,16 +53,16 @@ from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan
 from pointillist.models.planning import check_label
-from pointillist.models.row_model import Record, RowModel
+from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.token_codec import TokenCodec
 from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
 from pointillist.privacy.counted_columns import with_counted_columns
 from pointillist.privacy.noisy_counts import column_of, counts_of
 from pointillist.progress import Bar
-from pointillist.tables.array_layout import read_numbers
-from pointillist.tables.frame_layout import FrameLayout
+from pointillist.tables.arrays import read_numbers
 from pointillist.tables.frames import table_of
-from pointillist.tables.table import MixedTable, kind_of
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Table, kind_of
 
 SHARE_OF_COUNT, SHARE_OF_COLUMNS = 0.05, 0.1
 """Share of ε that counts the rows, and share of the budget, in units of 1 / noise², that counts cells by column."""
@@ -342,20 +341,17 @@ def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -
     return process == "masked" or not are_numbers
 
 
-def _layout(table: MixedTable, kind: str, headings: Any, domains: list[ColumnDomain]) -> FrameLayout:
+def _layout(table: Table, kind: str, headings: Any, domains: list[ColumnDomain]) -> Layout:
     """The layout of a table without anything that its cells say."""
-    import base64
-
     import pyarrow as pa
 
     schema = pa.schema(
         [_with_room(field, len(own.values)) for field, own in zip(table.arrow.schema, domains, strict=True)]
     )
-    text = base64.b64encode(schema.serialize()).decode()
     categories = [
         own.values if pa.types.is_dictionary(field.type) else None for own, field in zip(domains, schema, strict=True)
     ]
-    return FrameLayout(kind, text, tuple(categories), (False,) * len(categories), headings)
+    return Layout.of_schema(kind, schema, headings, categories)
 
 
 def _with_room(field: Any, n_values: int) -> Any:
@@ -369,7 +365,7 @@ def _with_room(field: Any, n_values: int) -> Any:
 
 
 def _tokens(
-    table: MixedTable, layout: FrameLayout, domains: list[ColumnDomain], rng: np.random.Generator, noise: float
+    table: Table, layout: Layout, domains: list[ColumnDomain], rng: np.random.Generator, noise: float
 ) -> tuple[TokenCodec, Float[np.ndarray, "n width"], Float[np.ndarray, " slots"], int]:
     """The codec of a table, its rows, logarithms of its values' shares, and the number of histograms they are from."""
     types = table.arrow.schema.types
@@ -392,7 +388,7 @@ def _tokens(
 
 
 def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np.ndarray, "n d"]]:
-    layout, given = read_numbers(X.plain() if isinstance(X, MixedTable) else X)
+    layout, given = read_numbers(X)
     rows = np.asarray(given, np.float64)
     ends = np.array([sorted(own.values) for own in domains], np.float64)
     if np.isnan(rows).any():

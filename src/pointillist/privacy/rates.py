@@ -11,6 +11,7 @@ from jaxtyping import Float
 from scipy.stats import beta, binom, mannwhitneyu
 
 from pointillist.metrics import Estimate
+from pointillist.metrics.nearest import placements
 
 Scores = Float[np.ndarray, " n"]
 
@@ -42,8 +43,8 @@ def area(members: Scores, others: Scores) -> tuple[Estimate, float]:
         (DeLong et al. 1988); and the p-value of Mann and Whitney's one-sided test.
     """
     m, n = len(members), len(others)
-    above = _placements(members, others)
-    below = 1 - _placements(others, members)
+    above = placements(members, others)
+    below = 1 - placements(others, members)
     value = float(above.mean())
     variance = above.var(ddof=1) / m + below.var(ddof=1) / n
     # Scores that separate the two entirely are not without error.
@@ -52,13 +53,6 @@ def area(members: Scores, others: Scores) -> tuple[Estimate, float]:
     p_value = float(mannwhitneyu(members, others, alternative="greater").pvalue)
     null = math.sqrt((m + n + 1) / (12 * m * n))
     return Estimate(value, error, math.inf, null), 1.0 if math.isnan(p_value) else p_value
-
-
-def _placements(some: Scores, others: Scores) -> Scores:
-    """Share of the other scores that are below each of some scores; ties count half."""
-    ordered = np.sort(others)
-    left, right = (np.searchsorted(ordered, some, side) for side in ("left", "right"))
-    return (left + right) / (2 * len(others))
 
 
 def rate_at(members: Scores, others: Scores, false_positives: float, level: float = 0.05) -> Rate:

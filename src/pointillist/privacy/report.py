@@ -17,12 +17,7 @@ NAMES = {"loss": "the model's own loss"}
 
 
 def print_audit(audit: Audit, console: Console) -> None:
-    """Print a table of the attacks, the rows most exposed, and the verdict.
-
-    Args:
-        audit: The audit.
-        console: Where to print.
-    """
+    """Print a table of the attacks, the rows most exposed, and the verdict."""
     rows = [
         (
             NAMES.get(attack.name, attack.name),

@@ -36,8 +36,8 @@ class Conditional(ABC):
 
     Missing cells of the others are unknown: the distribution is then a mean over `COMPLETIONS` draws of them, except
     for the probabilities of single values, which a network of tokens gives as they are. The cells that are asked for
-    are not missing: where training rows lacked them, the distribution is that of the others. It leaves relations
-    between columns out. Times with a time zone are in UTC, as those of NumPy have none.
+    are not missing: where training rows lacked them, the distribution is that of the others. It leaves rules
+    of columns out. Times with a time zone are in UTC, as those of NumPy have none.
 
     Args:
         model: The model; for columns of models of numbers, one that was fitted with `p_given` above 0.
@@ -146,8 +146,8 @@ class Conditional(ABC):
         (known, is_whole), log_probability, log_factors = self._measured(X)
         found = np.empty(len(known))
         for of, n_draws in ((np.flatnonzero(is_whole), 1), (np.flatnonzero(~is_whole), COMPLETIONS)):
-            for places in blocks(known[of], n_draws):
-                rows = of[places]
+            for indices in blocks(known[of], n_draws):
+                rows = of[indices]
                 draws = known[rows][None] if n_draws == 1 else self._completions(known[rows])
                 of_draws = log_probability(draws.reshape(-1, draws.shape[2]), np.tile(rows, len(draws)))
                 of_rows = of_draws.reshape(len(draws), len(rows))
@@ -157,10 +157,10 @@ class Conditional(ABC):
     def _of_each(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
         """What a function makes of the name and the distribution of each target."""
         known, is_whole = self._of_rows(X)
-        places = blocks(known, DRAWS)
+        indices = blocks(known, DRAWS)
         if self._is_one:
-            return np.concatenate([self._of_target(known[rows], is_whole[rows], summary) for rows in places])
-        parts = [self._of_targets(known[rows], summary) for rows in places]
+            return np.concatenate([self._of_target(known[rows], is_whole[rows], summary) for rows in indices])
+        parts = [self._of_targets(known[rows], summary) for rows in indices]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.targets}
 
     def _of_targets(self, known: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]) -> dict[Any, np.ndarray]:

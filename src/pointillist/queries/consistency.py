@@ -1,4 +1,4 @@
-"""Draws rows under conditions again if they break a relation of their columns."""
+"""Draws rows under conditions again if they break a rule."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,7 +19,7 @@ def consistent(
     plan: SamplingPlan,
     codec: TokenCodec,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
-    """Yields the encoded rows of a drawing, and replaces a row that breaks a relation by that of another draw.
+    """Yields the encoded rows of a drawing, and replaces a row that breaks a rule by that of another draw.
 
     The replacement has the same index, so a row does not depend on how many rows are drawn.
 
@@ -27,10 +27,10 @@ def consistent(
         parts: The rows, in consecutive parts.
         again: Function that yields the rows of a drawing; it is called with other seeds.
         plan: The sampling plan of the rows.
-        codec: The codec, with the relations.
+        codec: The codec, with the rules.
 
     Raises:
-        ValueError: In one line, if none of `MOST_DRAWS` draws of a row obeys the relations.
+        ValueError: In one line, if none of `MOST_DRAWS` draws of a row obeys the rules.
     """
     others: list[_Rows] = []
     first = 0
@@ -43,8 +43,8 @@ def consistent(
             if not is_broken.any():
                 break
             if turn == MOST_DRAWS - 1:
-                relation, _ = max(found, key=lambda each: int(each[1].sum()))
-                raise ValueError(f"no row drawn under where obeys the relation {relation}: widen the conditions")
+                rule, _ = max(found, key=lambda each: int(each[1].sum()))
+                raise ValueError(f"no row drawn under where obeys the rule {rule}: widen the conditions")
             if turn == len(others):
                 seed = int(np.random.SeedSequence([plan.seed, 0, turn]).generate_state(1)[0])
                 others.append(_Rows(again(replace(plan, seed=seed))))

@@ -8,7 +8,7 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Learned
 from pointillist.queries.mixed_density import joint_log_density
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 
 def numbers_only(model: Learned, what: str) -> tuple[NumberCodec, GaussianProcess]:
@@ -24,7 +24,7 @@ def numbers_only(model: Learned, what: str) -> tuple[NumberCodec, GaussianProces
     return model.codec, model.process
 
 
-def log_density(model: Learned, rows: Float[np.ndarray, "n d"] | MixedTable) -> Float[np.ndarray, " n"]:
+def log_density(model: Learned, rows: Float[np.ndarray, "n d"] | Table) -> Float[np.ndarray, " n"]:
     """Computes log p(x) of rows in nats, in the units of the table; see `Diffusion.score_samples`.
 
     Args:
@@ -34,7 +34,7 @@ def log_density(model: Learned, rows: Float[np.ndarray, "n d"] | MixedTable) -> 
     Raises:
         ValueError: If the model has no density, or not that of all classes together.
     """
-    if isinstance(rows, MixedTable):
+    if isinstance(rows, Table):
         return joint_log_density(model, rows)
     codec, process = numbers_only(model, "log-densities of arrays are")
     if model.classes is not None and process.p_uncond == 0:

@@ -19,7 +19,7 @@ from pointillist.models.request import check_drawn
 from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.observed import with_labels
 from pointillist.queries.sampling import streamed
-from pointillist.tables.table import Column, MixedTable, medians, modes
+from pointillist.tables.table import Column, Table, medians, modes
 
 MEDIAN_OF = 25
 """Number of draws whose median fills a cell: odd, so that it is one of them. More bring little: tried by hand on three
@@ -42,7 +42,7 @@ def check_statistic(statistic: Any, *, is_alone: bool) -> None:
 
 def imputed(
     model: Learned,
-    table: MixedTable,
+    table: Table,
     n_draws: int,
     random_state: Any,
     labels: Any = None,

@@ -14,7 +14,7 @@ from pointillist.engine.mapping import map_rows
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Learned
 from pointillist.models.token_codec import TokenCodec
-from pointillist.tables.table import Column, MixedTable
+from pointillist.tables.table import Column, Table
 
 ORDERS = 4
 """Number of fixed orders of tokens that are drawn in any, over whose probabilities that of a row is the mean."""
@@ -34,7 +34,7 @@ def _of_tokens(model: Learned) -> tuple[TokenCodec, MaskedProcess]:
     return model.codec, model.process
 
 
-def joint_log_density(model: Learned, table: MixedTable) -> Float[np.ndarray, " n"]:
+def joint_log_density(model: Learned, table: Table) -> Float[np.ndarray, " n"]:
     """Log of probability mass of discrete cells times density of numbers, in nats, in the units of the table.
 
     Args:

@@ -32,13 +32,13 @@ class NumberConditional(Conditional):
         process.check_asked(model, "conditional", has_label=labels is not None)
         process.check_noise_levels("conditional")
         varies = codec.scaling.varies
-        for name, place in zip(self.targets, self._places, strict=True):
-            if not varies[place]:
+        for name, index in zip(self.targets, self._places, strict=True):
+            if not varies[index]:
                 raise ValueError(f"column {name!r} is constant in the training rows: there is nothing to predict")
         self._check_others(codec.n_columns)
-        self._own = [int(place) for place in (np.cumsum(varies) - 1)[self._places]]
+        self._own = [int(index) for index in (np.cumsum(varies) - 1)[self._places]]
         is_whole = codec.scaling.is_whole
-        self._discrete = [name for name, place in zip(self.targets, self._places, strict=True) if is_whole[place]]
+        self._discrete = [name for name, index in zip(self.targets, self._places, strict=True) if is_whole[index]]
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, by `POINTS` quantiles of the number before it is rounded."""
@@ -47,8 +47,8 @@ class NumberConditional(Conditional):
         found = np.empty((len(known), len(classes)))
         edges = (classes[:-1] + classes[1:]) / 2
         for of, is_drawn in ((np.flatnonzero(is_whole), False), (np.flatnonzero(~is_whole), True)):
-            for places in blocks(known[of], max(POINTS, COMPLETIONS)):
-                rows = of[places]
+            for indices in blocks(known[of], max(POINTS, COMPLETIONS)):
+                rows = of[indices]
                 draws = self._completions(known[rows]) if is_drawn else known[rows][None]
                 found[rows] = np.mean([self._masses(own, edges) for own in draws], axis=0)
         return found
@@ -63,14 +63,14 @@ class NumberConditional(Conditional):
         return np.diff(below, axis=1, prepend=0, append=1)
 
     def _classes(self) -> np.ndarray | None:
-        (place,) = self._places if self._is_one else (None,)
-        if place is None:
+        (index,) = self._places if self._is_one else (None,)
+        if index is None:
             raise ValueError(f"classes_ are for one target, and these are {len(self.targets)}: ask for one")
         scaling = self._codec.scaling
-        low, high = scaling.minimum[place], scaling.maximum[place]
-        if not scaling.is_whole[place] or high - low >= MOST_CLASSES * scaling.steps[place]:
+        low, high = scaling.minimum[index], scaling.maximum[index]
+        if not scaling.is_whole[index] or high - low >= MOST_CLASSES * scaling.steps[index]:
             return None
-        return np.arange(int(low), int(high) + 1, int(scaling.steps[place]))
+        return np.arange(int(low), int(high) + 1, int(scaling.steps[index]))
 
     def _known(self, X: Any) -> Known:
         return self._without_targets(rows_with_gaps(self._codec, X, self.targets, self.targets))
@@ -83,8 +83,8 @@ class NumberConditional(Conditional):
 
     def _measured(self, X: Any) -> tuple[Known, LogProbability, Float[np.ndarray, " n"]]:
         codec = self._codec
-        for name, place in zip(self.targets, self._places, strict=True):
-            if place in codec.scaling.repeating:
+        for name, index in zip(self.targets, self._places, strict=True):
+            if index in codec.scaling.repeating:
                 raise ValueError(
                     f"column {name!r} holds a value so often that it has no density there under "
                     "scaling='quantile': fit with scaling='minmax'"
@@ -101,10 +101,10 @@ class NumberConditional(Conditional):
         denoiser = self._process.denoiser(self._model.network)
         function = ColumnDensity(denoiser, tuple(columns), self._labels is not None)
 
-        def log_density(known: np.ndarray, places: np.ndarray) -> np.ndarray:
+        def log_density(known: np.ndarray, indices: np.ndarray) -> np.ndarray:
             whole = known.copy()
             # Not moved into the range of the training rows, as given values are.
-            whole[:, columns] = scaled[places]
+            whole[:, columns] = scaled[indices]
             return map_rows(function, whole).astype(np.float64)
 
         return self._without_targets(rows), log_density, slope

@@ -13,7 +13,7 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.process import Learned
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.frames import aligned
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Observed:
         is_whole: Which rows have no missing cell but those that are asked for.
     """
 
-    table: MixedTable
+    table: Table
     known: Float[np.ndarray, "n width"]
     is_whole: Bool[np.ndarray, " n"]
 
@@ -52,7 +52,7 @@ def observed_cells(
     encoding = codec.encoding
     table = aligned(X, codec.layout, absent=targets, unread=() if are_read else targets)
     hidden = [encoding.place(name) for name in targets]
-    kept = MixedTable(_without(table, [place for place in hidden if place < len(codec.names)]), own_names=codec.names)
+    kept = Table(_without(table, [place for place in hidden if place < len(codec.names)]), own_names=codec.names)
     known = with_labels(model, codec.known_tokens(kept, HIDDEN), labels)
     others = np.delete(known[:, : len(encoding.columns)], hidden, axis=1)
     is_hidden = others == HIDDEN
@@ -99,7 +99,7 @@ def with_labels(model: Learned, known: Float[np.ndarray, "n width"], labels: Any
     return known
 
 
-def _without(table: MixedTable, places: Sequence[int]) -> Any:
+def _without(table: Table, places: Sequence[int]) -> Any:
     """The table with some columns empty."""
     import pyarrow as pa
 

@@ -77,10 +77,10 @@ class Predictive:
         shares = shares.reshape(len(values), -1)
         ends = np.repeat(values, 2, axis=1)
         if self.is_atom.all():
-            places = (above[:, None] < np.asarray(levels)[None, :, None] - 1e-9).sum(axis=2)
-            return np.take_along_axis(values, np.minimum(places, values.shape[1] - 1), axis=1)
-        places, asked = ndtri(np.clip(shares, _FAR, 1 - _FAR)), ndtri(levels)
-        found = [np.interp(asked, row, own) for row, own in zip(places, ends, strict=True)]
+            indices = (above[:, None] < np.asarray(levels)[None, :, None] - 1e-9).sum(axis=2)
+            return np.take_along_axis(values, np.minimum(indices, values.shape[1] - 1), axis=1)
+        indices, asked = ndtri(np.clip(shares, _FAR, 1 - _FAR)), ndtri(levels)
+        found = [np.interp(asked, row, own) for row, own in zip(indices, ends, strict=True)]
         return np.array(found).reshape(len(values), len(levels))
 
     def mode(self) -> Float[np.ndarray, " n"]:

@@ -85,7 +85,7 @@ class SamplingRun:
                 yield drawn
 
         drawn_rows = stream(plan, self._acceptance)
-        if isinstance(codec, TokenCodec) and codec.relations and (plan.given or plan.ends):
+        if isinstance(codec, TokenCodec) and codec.rules and (plan.given or plan.ends):
             drawn_rows = consistent(drawn_rows, stream, plan, codec)
         for drawn in drawn_rows:
             rows = slice(first, first + len(drawn))

@@ -11,12 +11,22 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.encoder import ColumnEncoder
-from pointillist.rules.products import is_needed
+from pointillist.rules.number_range import NumberRange
+from pointillist.rules.rule import (
+    FEWEST_ROWS,
+    Conditions,
+    Rows,
+    Rule,
+    TrainingRows,
+    checked_columns,
+    complete,
+    numbers_of,
+)
 from pointillist.tables.table import Column
 
-FEWEST_ROWS, ROWS_PER_VALUE = 100, 5
-"""Fewest rows that show that a column decides another, and fewest for each of its values on average. Of fewer, nearly
-every column of many values would decide all others, and single training rows would come back."""
+ROWS_PER_VALUE = 5
+"""Fewest rows for each value of a column that decides others, on average. With fewer, nearly every column of many
+values would decide all others, and single training rows would come back."""
 
 MOST_COLUMNS, MOST_NUMBERS, MOST_IN_SOME = 128, 20_000, 0.8
 """Most columns that are compared, most numbers in all tables, and most different values of a column, a row of some."""
@@ -28,123 +38,147 @@ _ROWS = 5000
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
-    """A column that decides others: its values, and theirs.
+class Lookup(Rule):
+    """The first column decides the others: its values, and theirs.
 
     Attributes:
-        column: Position of the column.
-        terms: Positions of those that it decides.
-        table: Its values, increasing, and beside each those of the others, shape (m, 1 + k). A category is the index
-            of its token.
-        is_followed: Whether the column never moves, and the others always follow it.
+        table: The values of the first column, increasing, and beside each those of the others, shape (m, k). A
+            category is the index of its token.
+        is_followed: Whether the first column never moves, and the others always follow it.
     """
 
-    column: int
-    terms: tuple[int, ...]
-    table: Float[np.ndarray, "m columns"]
+    table: Float[np.ndarray, "m k"]
     is_followed: bool = False
 
-    @property
-    def places(self) -> tuple[int, ...]:
-        """Positions of all columns."""
-        return (self.column, *self.terms)
+    kind = "lookup"
 
-    def restored(
-        self, columns: list[Column], codes: Sequence[ColumnEncoder], is_fixed: Bool[np.ndarray, "n d"]
-    ) -> None:
-        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
+    @classmethod
+    def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> list["Lookup"]:
+        """Finds the columns that decide others in all rows, among those without missing cells.
 
-        The column takes the nearest of its values that agrees with those decided columns that are fixed, or come
-        before it and were drawn without it. Where there is none, those that are not fixed follow it. Rows stay as they
-        are where the column has none of the values.
+        What a column decides that another one decides is looked up by that other one. Of two that decide each other,
+        the first decides the second. If several decide a column independently, the one with the fewest values counts.
+        A calculated column may decide others, but not those that it is calculated from, and never moves for them; nor
+        does the label.
         """
-        for place in self.places:
-            columns[place] = _of_tokens(columns[place], codes[place])
-        free, keys, decided = ~is_fixed[:, list(self.places)], self.table[:, 0], self.table[:, 1:]
-        values, at, is_broken = self._looked_up(columns)
+        return _lookups(rows, calculated if rows.label is None else {**calculated, rows.label: ()})
+
+    @property
+    def reserved(self) -> tuple[int, ...]:
+        """All columns; of a first column that never moves, the others."""
+        return self.columns[self.is_followed :]
+
+    def restore(self, rows: Rows) -> None:
+        """Changes cells that are not fixed so that rows without missing ones obey the lookup.
+
+        The first column takes the nearest of its values that agrees with those others that are fixed, or come before it
+        and were drawn without it. Where there is none, those that are not fixed follow it. Rows stay as they are where
+        the first column has none of the values.
+        """
+        for column in self.columns:
+            rows.columns[column] = _of_tokens(rows.columns[column], rows.ranges[column].encoder)
+        free, keys, decided = ~rows.is_fixed[:, list(self.columns)], self.table[:, 0], self.table[:, 1:]
+        values, at, is_broken = self._looked_up(rows.columns)
         wrong = np.flatnonzero(is_broken)
         moves = wrong[free[wrong, 0] & (not self.is_followed)]
         if len(moves):
-            # Rows alike are looked for once.
+            # Equal rows are looked up once.
             alike = np.column_stack([at[moves], values[moves, 1:], free[moves, 1:]])
             different, which = np.unique(alike, axis=0, return_inverse=True)
-            k = len(self.terms)
+            k = decided.shape[1]
             found = [self._agreeing(int(row[0]), row[1 : 1 + k], row[1 + k :] == 0) for row in different]
             at[moves] = np.array(found)[which.ravel()]
         values[wrong, 0] = keys[at[wrong]]
         values[wrong, 1:] = np.where(free[wrong, 1:], decided[at[wrong]], values[wrong, 1:])
-        for i, place in enumerate(self.places):
-            own = values[:, i] if columns[place].categories is None else values[:, i].astype(np.int64)
-            columns[place] = replace(columns[place], values=own)
+        rows.put(self.columns, values)
 
-    def broken(self, columns: Sequence[Column], codes: Sequence[ColumnEncoder]) -> Bool[np.ndarray, " n"]:
-        """Finds the rows without missing cells in which a decided column differs from the lookup table."""
-        cells = {place: _of_tokens(columns[place], codes[place]) for place in self.places}
-        return self._looked_up([cells.get(place, each) for place, each in enumerate(columns)])[2]
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
+        """Finds the rows without missing cells in which a decided column differs from the table."""
+        own = {column: _of_tokens(columns[column], ranges[column].encoder) for column in self.columns}
+        return self._looked_up([own.get(i, cells) for i, cells in enumerate(columns)])[2]
 
     def _looked_up(
         self, columns: Sequence[Column]
     ) -> tuple[Float[np.ndarray, "n k"], Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
         """Returns the values of all columns, each row's index in the table, and which rows differ from that entry."""
-        there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
-        values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
-        keys = self.table[:, 0]
+        values, keys = numbers_of(columns, self.columns), self.table[:, 0]
         at = np.minimum(np.searchsorted(keys, values[:, 0]), len(keys) - 1)
         is_other = (self.table[at, 1:] != values[:, 1:]).any(axis=1)
-        return values, at, there & (keys[at] == values[:, 0]) & is_other
+        return values, at, complete(columns, self.columns) & (keys[at] == values[:, 0]) & is_other
 
     def _agreeing(self, at: int, own: Float[np.ndarray, " k"], is_fixed: Bool[np.ndarray, " k"]) -> int:
         """The row of the table to take in place of another, for some values of the decided columns."""
-        for which in (is_fixed | (np.array(self.terms) < self.column), is_fixed):
+        for which in (is_fixed | (np.array(self.columns[1:]) < self.columns[0]), is_fixed):
             if which.any():
                 agree = np.flatnonzero((self.table[:, 1:][:, which] == own[which]).all(axis=1))
                 if len(agree):
                     return int(agree[np.abs(agree - at).argmin()])
         return at
 
+    def contradicted(self, conditions: Conditions) -> Bool[np.ndarray, " n"]:
+        """Finds the rows whose observed cells and conditions no entry of the table meets.
+
+        Conditions lose the values that no entry has, such as cities outside an observed country.
+        """
+        encoders = [conditions.encoders[column] for column in self.columns]
+        is_observed = np.array([column in conditions.observed for column in self.columns])
+        cells = [
+            _of_tokens(conditions.observed[c], conditions.encoders[c]) for c in self.columns if c in conditions.observed
+        ]
+        observed = np.column_stack(np.broadcast_arrays(*(each.values for each in cells))) if cells else np.empty((1, 0))
+        # Equal rows are looked up once: there may be many, and the table may be long.
+        different, which = np.unique(observed, axis=0, return_inverse=True)
+        possible = np.ones((len(different), len(self.table)), bool)
+        for own, values in zip(different.T, self.table.T[is_observed], strict=True):
+            possible &= own[:, None] == values
+        for column, encoder, values in zip(self.columns, encoders, self.table.T, strict=True):
+            if column in conditions.allowed:
+                possible &= encoder.is_allowed(conditions.allowed[column], values)
+        is_known = np.isin(observed[:, 0], self.table[:, 0]) if is_observed[0] else np.ones(len(observed), bool)
+        for column, encoder, values in zip(self.columns, encoders, self.table.T, strict=True):
+            if column in conditions.allowed and encoder.scores is None and is_known.all():
+                asked, left = conditions.allowed[column], values[possible.any(axis=0)]
+                kept = np.isin(asked.slots if encoder.categories is not None else encoder.atoms[asked.slots], left)
+                conditions.allowed[column] = replace(
+                    asked, slots=asked.slots[kept], low=asked.low[kept], high=asked.high[kept]
+                )
+        return is_known & ~np.asarray(possible.any(axis=1))[which.ravel()]
+
     def text(self, names: Sequence[Any]) -> str:
-        """The relation, with the columns' names."""
-        return f"{names[self.column]} decides {', '.join(str(names[place]) for place in self.terms)}"
+        """The rule, with the columns' names."""
+        first, *others = (str(names[column]) for column in self.columns)
+        return f"{first} decides {', '.join(others)}"
 
     def to_json(self) -> dict[str, Any]:
-        """All attributes, as JSON values."""
-        return {
-            "column": self.column,
-            "terms": list(self.terms),
-            "table": self.table.tolist(),
-            "is_followed": self.is_followed,
-        }
+        """The kind and all attributes, as JSON values."""
+        return {**super().to_json(), "table": self.table.tolist()}
 
     @classmethod
-    def from_json(cls, content: dict[str, Any], n_columns: int) -> "Lookup":
+    def from_json(cls, content: dict[str, Any]) -> "Lookup":
         """Rebuilds what `to_json` returned.
 
         Raises:
             ValueError: If there is no such lookup.
         """
-        column, terms, rows = content["column"], content["terms"], content["table"]
-        places = [column, *terms]
-        if not all(type(place) is int and 0 <= place < n_columns for place in places) or not terms:
-            raise ValueError("a column decides columns that there are not")
-        table = np.array(rows, float)
-        if len(set(places)) < len(places) or table.shape != (len(rows), len(places)) or not np.isfinite(table).all():
+        columns, table = checked_columns(content), np.array(content["table"], float)
+        if table.shape != (len(content["table"]), len(columns)) or not np.isfinite(table).all():
             raise ValueError("a column that decides others has a table of another shape, or with other than numbers")
         if not len(table) or (np.diff(table[:, 0]) <= 0).any():
             raise ValueError("the values of a column that decides others do not increase")
-        return cls(column, tuple(terms), table, bool(content["is_followed"]))
+        return cls(columns, table, bool(content["is_followed"]))
 
-    def check(self, codes: Sequence[ColumnEncoder]) -> None:
-        """Raises a ValueError if it has values that its columns cannot hold."""
-        for values, place in zip(self.table.T, self.places, strict=True):
-            code = codes[place]
-            if code.categories is not None or code.scores is None:
-                known = np.arange(code.n_values) if code.categories is not None else code.atoms
+    def check(self, encoders: Sequence[ColumnEncoder]) -> None:
+        """Raises a ValueError if the table has values that the columns cannot hold."""
+        for values, column in zip(self.table.T, self.columns, strict=True):
+            encoder = encoders[column]
+            if encoder.categories is not None or encoder.scores is None:
+                known = np.arange(encoder.n_values) if encoder.categories is not None else encoder.atoms
                 is_known = np.isin(values, known).all()
             else:
-                low, high = code.rounded(np.array(code.ends))
-                is_known = values.min() >= low and values.max() <= high and (code.rounded(values) == values).all()
-            if not is_known or code.has_missing:
-                raise ValueError(f"column {code.name!r} has no such values as another one decides for it")
+                low, high = encoder.rounded(np.array(encoder.ends))
+                is_known = values.min() >= low and values.max() <= high and (encoder.rounded(values) == values).all()
+            if not is_known or encoder.has_missing:
+                raise ValueError(f"column {encoder.name!r} has no such values as another one decides for it")
 
 
 def _of_tokens(cells: Column, code: ColumnEncoder) -> Column:
@@ -154,20 +188,8 @@ def _of_tokens(cells: Column, code: ColumnEncoder) -> Column:
     return replace(cells, values=np.where(cells.is_missing, 0, code.encode(cells)[0]), categories=code.categories)
 
 
-def lookups(
-    columns: Sequence[Column], codes: Sequence[ColumnEncoder], decided: Mapping[int, Collection[int]]
-) -> list[Lookup]:
-    """Finds the columns that decide others in all rows, among those without missing cells.
-
-    What a column decides that another one decides is looked up by that other one. Of two that decide each other, the
-    first decides the second. If several decide a column independently, the one with the fewest values counts.
-
-    Args:
-        columns: The columns of a table.
-        codes: Their codes.
-        decided: Columns that something else decides, each with the columns that it is calculated from. They may decide
-            others, but not these, and never move for them.
-    """
+def _lookups(rows: TrainingRows, decided: Mapping[int, Collection[int]]) -> list[Lookup]:
+    columns, codes = rows.columns, rows.encoders
     n = len(columns[0].values) if columns else 0
     places = [place for place, cells in enumerate(columns) if not cells.is_missing.any()]
     if n < FEWEST_ROWS or not 1 < len(places) <= MOST_COLUMNS:
@@ -199,10 +221,15 @@ def lookups(
     tables = []
     for x, terms in of.items():
         first = np.unique(in_all(x)[1], return_index=True)[1]
-        rows = [_of_tokens(columns[place].take(first), codes[place]).values for place in (x, *terms)]
-        table = np.stack(rows, axis=1).astype(float)
-        tables.append(Lookup(x, tuple(terms), table[np.argsort(table[:, 0])], x in decided))
+        own = [_of_tokens(columns[place].take(first), codes[place]).values for place in (x, *terms)]
+        table = np.stack(own, axis=1).astype(float)
+        tables.append(Lookup((x, *terms), table[np.argsort(table[:, 0])], x in decided))
     return tables
+
+
+def is_needed(calculated: Mapping[int, Collection[int]], columns: Collection[int], wanted: int) -> bool:
+    """Says whether any of some columns is the wanted one, or is calculated from it, directly or by way of others."""
+    return any(wanted == each or is_needed(calculated, calculated.get(each, ()), wanted) for each in columns)
 
 
 def _grouped(

@@ -1,111 +1,131 @@
-"""Products and quotients that the rows of a table obey: total = price × quantity, depth = 200 z / (x + y)."""
+"""Products that rows obey: total = price × quantity, depth = 0.005 × z × (x + y)."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, permutations
+from itertools import product as cartesian
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
-from numpy.typing import ArrayLike
+from jaxtyping import Bool, Float, Int
+
+from pointillist.rules.equation import HELD, Equation, checked_equation
+from pointillist.rules.number_range import NumberRange
+from pointillist.rules.rule import TrainingRows, checked_columns, checked_numbers
 
 MOST_COLUMNS, MOST_COLUMNS_OF_SUMS = 64, 24
 """Most columns among which products are looked for, and those with a sum of two."""
 
-HELD = 0.98
-"""Share of the rows that obey a relation: a few may be typing errors."""
-
 BY_CHANCE = 0.5
-"""Most rows that may obey it if one of its columns is in another order; else it says little about that one."""
+"""Most rows that may obey a product if one of its columns is in another order; else it says little about that one."""
 
 FEWEST_VALUES = 20
-"""Fewest values of a product, and of the column that is calculated."""
+"""Fewest values of a product."""
+
+_STEPS = 50
+"""Most units of its last digit by which a factor moves to make a product exact."""
 
 _SEARCHED = 200
-_NULL = 1e-9
 
 
 @dataclass(frozen=True)
-class Product:
-    """top = factor · left · (sum of right), of positions of columns."""
+class Product(Equation):
+    """The first column as a factor times the second column times the third, or times the sum of the third and fourth.
 
-    top: int
-    left: int
-    right: tuple[int, ...]
+    Attributes:
+        factor: The factor.
+    """
+
     factor: float
 
-    @property
-    def places(self) -> tuple[int, ...]:
-        """All positions."""
-        return self.top, self.left, *self.right
+    kind = "product"
+    has_exceptions = True
 
-    def solved(self, values: Float[np.ndarray, "n d"], units: Float[np.ndarray, " d"]) -> Bool[np.ndarray, " n"]:
-        """Says which rows obey it to the precision of the columns, of which `units` are 0 where numbers are exact."""
-        left, right = values[:, self.left], values[:, list(self.right)].sum(axis=1)
-        of_right = np.abs(left) * units[list(self.right)].sum() + np.abs(right) * units[self.left]
-        within = units[self.top] + abs(self.factor) * of_right + 2 * _NULL * np.abs(values[:, self.top])
-        off: np.ndarray = np.abs(values[:, self.top] - self.factor * left * right)
-        return off <= within / 2
+    @classmethod
+    def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Product"]:
+        """Finds products that nearly all rows obey."""
+        own = [column for column in rows.numeric if not rows.columns[column].is_date]
+        own = [column for column in own if np.ptp(rows.columns[column].values[rows.sample]) > 0]
+        if not 2 < len(own) <= MOST_COLUMNS:
+            return
+        values, ranges = rows.numbers(own), rows.ranges(own)
+        few = values[np.linspace(0, len(values) - 1, min(len(values), _SEARCHED)).astype(np.int64)]
+        n_values = [len(np.unique(column)) for column in values.T]
+        seen = set[frozenset[int]]()
+        with np.errstate(all="ignore"):
+            for each in _candidates(few, ranges, n_values):
+                if frozenset(each.columns) not in seen and _is_real(each, values, ranges):
+                    seen.add(frozenset(each.columns))
+                    yield replace(each, columns=tuple(own[i] for i in each.columns))
+
+    def residual(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
+        """Returns the first column minus what the others make of it."""
+        return np.asarray(values[:, 0] - self.factor * values[:, 1] * values[:, 2:].sum(axis=1))
+
+    def gradient(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
+        """Returns the derivatives of the residual."""
+        slopes = np.ones(values.shape)
+        slopes[:, 1] = -self.factor * values[:, 2:].sum(axis=1)
+        slopes[:, 2:] = -self.factor * values[:, 1:2]
+        return slopes
+
+    def reach(
+        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"]
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Returns the lowest and highest number of the first column."""
+        ends = [(side[:, 1], side[:, 2:].sum(axis=1)) for side in (low, high)]
+        found = np.stack([self.factor * one[0] * other[1] for one, other in cartesian(ends, repeat=2)])
+        return found.min(axis=0), found.max(axis=0)
+
+    def search(
+        self,
+        values: Float[np.ndarray, "n k"],
+        ranges: Sequence[NumberRange],
+        free: Bool[np.ndarray, "n k"],
+        wrong: Int[np.ndarray, " m"],
+    ) -> Int[np.ndarray, " l"]:
+        """Searches the nearest rows that obey the product to the last digit.
+
+        Few rounded numbers, such as prices in cents, have a given product exactly. So one of the other columns moves by
+        a few units, another is calculated (or moved one unit further), and then the solved column if it is free.
+        """
+        others = [i for i in range(len(ranges)) if i != self.solved]
+        steps = [step for size in range(_STEPS + 1) for step in sorted({-size, size})]
+        loose, s = replace(self, is_exact=False), self.solved
+        for (moved, other), step, next_to in cartesian(permutations(others, 2), steps, (0, -1, 1)):
+            rows = wrong[free[wrong, other] & (free[wrong, moved] | (step == 0))]
+            if len(rows):
+                tried = values[rows]
+                if step:
+                    tried[:, moved] = ranges[moved].fitted(tried[:, moved] + step * ranges[moved].unit)
+                tried[:, other] = ranges[other].fitted(self.solve(tried, other) + next_to * ranges[other].unit)
+                is_near = ~loose.is_off(tried, ranges)
+                tried[:, s] = np.where(free[rows, s], ranges[s].fitted(self.solve(tried, s)), tried[:, s])
+                holds = is_near & np.isfinite(tried).all(axis=1) & ~self.is_off(tried, ranges)
+                values[rows[holds]] = tried[holds]
+                wrong = np.setdiff1d(wrong, rows[holds], assume_unique=True)
+        return wrong
+
+    def text(self, names: Sequence[Any]) -> str:
+        """Returns the equation, with the columns' names."""
+        column, first, *rest = (names[column] for column in self.columns)
+        total = str(rest[0]) if len(rest) == 1 else f"({' + '.join(map(str, rest))})"
+        return f"{column} = {'' if self.factor == 1 else f'{self.factor:.12g} × '}{first} × {total}"
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Product":
+        """Rebuilds what `to_json` returned; raises a ValueError if there is no such product."""
+        columns, (factor,) = checked_columns(content), checked_numbers([content["factor"]])
+        if not 3 <= len(columns) <= 4 or factor == 0:
+            raise ValueError("a product is not of three or four columns, or has the factor 0")
+        return cls(columns, factor, **checked_equation(content))
 
 
-def products(
-    values: Float[np.ndarray, "n d"], units: Float[np.ndarray, " d"], decided: Mapping[int, Collection[int]]
-) -> Iterator[tuple[int, tuple[int, ...], float, int]]:
-    """Finds products of two columns, or of one and a sum of two, that nearly all rows obey.
-
-    Args:
-        values: Numbers, in rows, at least two of each column.
-        units: What the numbers of each column are multiples of, shape (d,); 0 if of nothing.
-        decided: Columns that other relations decide, each with the columns that it is calculated from.
-
-    Yields:
-        For each, the column to calculate, the others, the factor, and the power of the sum, 1 or -1. Of the columns
-        that no other relation decides, it is the one that changes least, in parts of its range, where the columns do
-        not fit together. None is calculated from itself, by way of others.
-    """
-    n = len(values)
-    exact = rounding(units)
-    few = values[np.arange(min(n, _SEARCHED)) * n // min(n, _SEARCHED)]
-    n_values = [len(np.unique(column)) for column in values.T]
-    size = np.median(np.abs(values), axis=0) / np.ptp(values, axis=0)
-    of, seen = {column: set(terms) for column, terms in decided.items()}, set[frozenset[int]]()
-    for found in _candidates(few, units, exact, n_values):
-        own = exact.copy()
-        own[found.top] = units[found.top]
-        if frozenset(found.places) in seen or not _is_real(found, values, own):
-            continue
-        ends = found.places[: 2 + (len(found.right) == 1)]
-        free = [place for place in ends if place not in of and n_values[place] >= FEWEST_VALUES]
-        free = [place for place in free if not is_needed(of, set(found.places) - {place}, place)]
-        free = [place for place in free if place == found.top or _survives(found, place, values, units)]
-        if not free:
-            continue
-        seen.add(frozenset(found.places))
-        column = min(free, key=lambda place: size[place])
-        of[column] = set(found.places) - {column}
-        if column == found.top:
-            yield column, (found.left, *found.right), found.factor, 1
-            continue
-        below = found.right if column == found.left else (found.left,)
-        short = float(f"{1 / found.factor:.12g}")
-        yield column, (found.top, *below), short, -1
-
-
-def rounding(units: ArrayLike) -> Float[np.ndarray, " d"]:
-    """Returns to what numbers were rounded that are multiples of units: whole numbers are counts, and exact."""
-    units = np.asarray(units, float)
-    return np.where(units >= 1, 0.0, units)
-
-
-def is_needed(of: Mapping[int, Collection[int]], columns: Collection[int], wanted: int) -> bool:
-    """Says whether any of some columns is the wanted one, or is calculated from it, directly or by way of others."""
-    return any(wanted == each or is_needed(of, of.get(each, ()), wanted) for each in columns)
-
-
-def _candidates(
-    rows: Float[np.ndarray, "n d"], units: Float[np.ndarray, " d"], exact: Float[np.ndarray, " d"], n_values: list[int]
-) -> Iterator[Product]:
-    d = rows.shape[1]
-    sums: list[tuple[int, ...]] = [(place,) for place in range(d)]
+def _candidates(rows: Float[np.ndarray, "m d"], ranges: list[NumberRange], n_values: list[int]) -> Iterator[Product]:
+    """Products, of indices of columns, that most of a few rows obey."""
+    d, exact = rows.shape[1], np.array([each.rounding for each in ranges])
+    units = np.array([each.unit for each in ranges])
+    sums: list[tuple[int, ...]] = [(i,) for i in range(d)]
     if d <= MOST_COLUMNS_OF_SUMS:
         sums += combinations(range(d), 2)
     for right in sums:
@@ -118,44 +138,32 @@ def _candidates(
             factor = np.median(rows[is_there] / product[is_there, None], axis=0)
             slack = np.abs(rows[:, left]) * of_total + np.abs(total) * exact[left]
             within = (units + np.outer(slack, np.abs(factor))) / 2 + 1e-6 * np.abs(rows)
-            share = (np.abs(rows - np.outer(product, factor)) <= within).mean(axis=0)
-            for top in np.flatnonzero((share > HELD - 0.05) & (factor != 0)):
+            held = (np.abs(rows - np.outer(product, factor)) <= within).mean(axis=0)
+            for top in np.flatnonzero((held > HELD - 0.05) & (np.abs(factor) > np.finfo(float).tiny)):
                 if top != left and top not in right and n_values[top] >= FEWEST_VALUES:
-                    yield _snapped(Product(int(top), left, right, float(factor[top])), rows, units)
+                    yield _shortened(Product((int(top), left, *right), float(factor[top])), rows, ranges)
 
 
-def _snapped(found: Product, rows: np.ndarray, units: np.ndarray) -> Product:
-    """The product with a factor of few digits, if as many rows obey that to the top's own precision."""
-    own = np.zeros(len(units))
-    own[found.top] = units[found.top]
+def _shortened(found: Product, rows: np.ndarray, ranges: list[NumberRange]) -> Product:
+    """The product with a factor of few digits, if as many rows obey that to the last digit of the product."""
+    own, ranges = rows[:, found.columns], [ranges[i] for i in found.columns]
     short = [float(f"{found.factor:.{n}g}") for n in range(1, 7)]
     short += [1 / float(f"{1 / found.factor:.{n}g}") for n in range(1, 7)]
-    tried = [Product(found.top, found.left, found.right, factor) for factor in (*short, found.factor)]
-    shares = [each.solved(rows, own).mean() for each in tried]
-    return next(each for each, share in zip(tried, shares, strict=True) if share >= max(shares) - 0.01)
+    tried = [replace(found, factor=factor) for factor in (*short, found.factor)]
+    held = [1 - each.is_off(own, ranges).mean() for each in tried]
+    chosen = next(each for each, share in zip(tried, held, strict=True) if share >= max(held) - 0.01)
+    return replace(chosen, is_exact=False)
 
 
-def _survives(found: Product, column: int, rows: np.ndarray, units: np.ndarray) -> bool:
-    """Whether nearly as many rows obey it to the top's own precision if a column is calculated, and rounded."""
-    own = np.zeros(len(units))
-    own[found.top] = units[found.top]
-    made = rows.copy()
-    made[:, found.top] = rows[np.random.default_rng(0).permutation(len(rows)), found.top]
-    others = found.right if column == found.left else (found.left,)
-    solved = made[:, found.top] / (found.factor * made[:, list(others)].sum(axis=1))
-    is_there = np.isfinite(solved)
-    made[:, column] = np.round(solved / units[column]) * units[column] if units[column] else solved
-    return is_there.any() and bool(found.solved(made, own)[is_there].mean() >= found.solved(rows, own).mean() - 0.02)
-
-
-def _is_real(found: Product, rows: np.ndarray, units: np.ndarray) -> bool:
+def _is_real(found: Product, rows: np.ndarray, ranges: list[NumberRange]) -> bool:
     """Whether nearly all rows obey it, and by chance few would."""
-    if found.solved(rows, units).mean() < HELD:
+    own, ranges = rows[:, found.columns], [ranges[i] for i in found.columns]
+    if found.is_off(own, ranges).mean() > 1 - HELD:
         return False
-    order = np.random.default_rng(0).permutation(len(rows))
-    for place in found.places:
-        other = rows.copy()
-        other[:, place] = rows[order, place]
-        if found.solved(other, units).mean() > BY_CHANCE:
+    order = np.random.default_rng(0).permutation(len(own))
+    for i in range(len(ranges)):
+        other = own.copy()
+        other[:, i] = own[order, i]
+        if found.is_off(other, ranges).mean() < 1 - BY_CHANCE:
             return False
     return True

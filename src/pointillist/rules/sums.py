@@ -1,93 +1,155 @@
-"""Sums that the rows of a table obey: elapsed = air + taxi."""
+"""Sums that rows obey: elapsed = air + taxi, fahrenheit = 1.8 celsius + 32."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from pointillist.columns.encoder import ColumnEncoder
-from pointillist.tables.table import Column
+from pointillist.rules.equation import Equation, checked_equation
+from pointillist.rules.rule import TrainingRows, checked_columns, checked_numbers
 
-_NULL = 1e-9
-_DENOMINATOR = 1000
+_NULL, _ABSENT, _DENOMINATOR = 1e-9, 1e-7, 1000
+"""Largest error of a sum and largest coefficient of a column that is not in it, in standard deviations; and largest
+denominator of a factor."""
+
+_FEWEST_VALUES = 20
+"""Fewest values of a column and of its multiple: any few values are a multiple of few others, rounded."""
+
+_CORRELATION, _AS_ROUNDED = 0.9999, 0.9
+"""Least correlation of a column and its multiple, and least fraction of rows whose number is the rounded multiple."""
 
 
-def sums(
-    columns: Sequence[Column], codes: Sequence[ColumnEncoder], places: Sequence[int], rows: Int[np.ndarray, " m"]
-) -> Iterator[tuple[int, tuple[int, ...], tuple[float, ...], float]]:
-    """Finds columns that are sums of others in every row in which no cell of theirs is missing.
+@dataclass(frozen=True)
+class Sum(Equation):
+    """The first column as a sum of multiples of the others.
 
-    They are the null space of the columns, each with the last of its columns on the left, so that no two have the same
-    one there.
-
-    Args:
-        columns: The columns of a table.
-        codes: Their codes.
-        places: Positions of the columns of numbers among which sums are looked for.
-        rows: Some rows in which none of those is missing.
-
-    Yields:
-        For each, the column, its terms, their factors, and the constant.
+    Attributes:
+        factors: Factor of each other column.
+        constant: What is added to the sum.
     """
-    values = np.stack([columns[place].values[rows].astype(float) for place in places], axis=1)
-    with np.errstate(over="ignore"):
-        middle, spread = values.mean(axis=0), values.std(axis=0)
-    varies = (spread > 0) & np.isfinite(spread)
-    own, middle, spread = [p for p, v in zip(places, varies, strict=True) if v], middle[varies], spread[varies]
-    if len(own) < 2:
-        return
-    _, sizes, directions = np.linalg.svd((values[:, varies] - middle) / spread, full_matrices=False)
-    null = _reduced(directions[sizes <= _NULL * sizes[0]] / spread)
-    for row, pivot in null:
-        terms = [i for i in np.flatnonzero(row) if i != pivot]
-        factors = tuple(_simple(-row[i]) for i in terms)
-        constant = _simple(middle[pivot] - float(np.dot(factors, middle[terms])))
-        found = own[pivot], tuple(own[i] for i in terms), factors, constant
-        if terms and _holds(*found, columns, codes[own[pivot]].grid.decimals):
-            yield found
+
+    factors: tuple[float, ...]
+    constant: float = 0.0
+
+    kind = "sum"
+
+    @classmethod
+    def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Sum"]:
+        """Finds sums to the last digit of all columns, then columns that are a rounded multiple of another."""
+        values = rows.numbers(rows.numeric)
+        with np.errstate(over="ignore"):
+            deviation = values.std(axis=0)
+            # A constant column may have a deviation by rounding.
+            varies = (np.ptp(values, axis=0) > 0) & (deviation > 0) & np.isfinite(deviation)
+        own, values = np.array(rows.numeric)[varies], values[:, varies]
+        if len(own) < 2:
+            return
+        ranges = rows.ranges(range(len(rows.columns)))
+        for each in (*_sums(own, values), *_multiples(own, values, rows)):
+            if not each.broken(rows.columns, ranges).any():
+                yield each
+
+    def residual(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
+        """Returns the first column minus what the others make of it."""
+        return np.asarray(values @ np.array([1.0, *(-factor for factor in self.factors)]) - self.constant)
+
+    def gradient(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
+        """Returns the derivatives of the residual."""
+        return np.tile([1.0, *(-factor for factor in self.factors)], (len(values), 1))
+
+    def reach(
+        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"]
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Returns the lowest and highest number of the first column."""
+        factors = np.array(self.factors)
+        ends = np.stack([low[:, 1:] * factors, high[:, 1:] * factors])
+        return ends.min(axis=0).sum(axis=1) + self.constant, ends.max(axis=0).sum(axis=1) + self.constant
+
+    def text(self, names: Sequence[Any]) -> str:
+        """Returns the equation, with the columns' names."""
+        column, *terms = (names[column] for column in self.columns)
+        parts = [
+            f"{'-' if factor < 0 else '+'} {'' if abs(factor) == 1 else f'{abs(factor):.12g} '}{term}"
+            for factor, term in zip(self.factors, terms, strict=True)
+        ]
+        if self.constant:
+            parts.append(f"{'-' if self.constant < 0 else '+'} {abs(self.constant):.12g}")
+        return f"{column} = {' '.join(parts).removeprefix('+ ')}"
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Sum":
+        """Rebuilds what `to_json` returned; raises a ValueError if there is no such sum."""
+        columns = checked_columns(content)
+        factors, constant = checked_numbers(content["factors"]), *checked_numbers([content["constant"]])
+        if len(factors) != len(columns) - 1 or 0 in factors:
+            raise ValueError("a sum has no factor for a column, or the factor 0")
+        return cls(columns, factors, constant, **checked_equation(content))
+
+
+def _sums(own: np.ndarray, values: Float[np.ndarray, "m d"]) -> Iterator[Sum]:
+    """Columns that are linear combinations of the columns before them, which are not."""
+    middle, deviation = values.mean(axis=0), values.std(axis=0)
+    # Least squares on the triangular factor are those on all rows.
+    triangle = np.linalg.qr((values - middle) / deviation, mode="r") / np.sqrt(len(values))
+    free: list[int] = []
+    for i in range(len(own)):
+        slopes = np.linalg.lstsq(triangle[:, free], triangle[:, i])[0]
+        terms = [j for j, slope in zip(free, slopes, strict=True) if abs(slope) > _ABSENT]
+        if np.linalg.norm(triangle[:, i] - triangle[:, free] @ slopes) > _NULL:
+            free.append(i)
+        elif terms:
+            scaled = dict(zip(free, slopes * deviation[i] / deviation[free], strict=True))
+            factors = tuple(_simple(scaled[j]) for j in terms)
+            constant = _simple(middle[i] - float(np.dot(factors, middle[terms])))
+            yield Sum((int(own[i]), *own[terms].tolist()), factors, constant)
 
 
 def _simple(number: float) -> float:
     """The nearest fraction of a small denominator, if it is very near."""
-    scaled = number * np.arange(1, _DENOMINATOR + 1)
-    near = np.flatnonzero(np.abs(scaled - np.round(scaled)) <= 1e-7 * np.maximum(1, np.abs(scaled)))
-    return float(np.round(scaled[near[0]]) / (near[0] + 1)) if len(near) else float(number)
+    simple = float(Fraction(float(number)).limit_denominator(_DENOMINATOR))
+    return simple if abs(simple - number) <= _ABSENT * max(1.0, abs(number)) else float(number)
 
 
-def _reduced(rows: Float[np.ndarray, "r d"]) -> list[tuple[Float[np.ndarray, " d"], int]]:
-    """The rows in reduced echelon form, from the last column on, each with its pivot; 0 where nearly so."""
-    rows = rows.copy()
-    pivots: list[int] = []
-    for column in reversed(range(rows.shape[1])):
-        done = len(pivots)
-        if done == len(rows):
-            break
-        best = done + int(np.abs(rows[done:, column]).argmax())
-        if abs(rows[best, column]) <= 1e-6 * np.abs(rows[done:]).max():
+def _multiples(own: np.ndarray, values: Float[np.ndarray, "m d"], rows: TrainingRows) -> Iterator[Sum]:
+    """Columns that are a multiple of another plus a constant, rounded to their digits."""
+    with np.errstate(all="ignore"):
+        correlations = np.abs(np.corrcoef(values, rowvar=False))
+    few = {i for i, column in enumerate(values.T) if len(np.unique(column)) < _FEWEST_VALUES}
+    # The column whose numbers are rounded less is calculated: from that, the other could not be, to the last digit.
+    coarseness = np.array([rows.encoders[column].unit for column in own]) / values.std(axis=0)
+    pairs = np.argwhere(correlations > _CORRELATION).tolist()
+    for i, j in sorted(pairs, key=lambda pair: -coarseness[pair[1]]):
+        unit = rows.encoders[own[i]].unit
+        if i == j or not few.isdisjoint((i, j)) or not unit or any(rows.columns[own[k]].is_date for k in (i, j)):
             continue
-        rows[[done, best]] = rows[[best, done]]
-        rows[done] /= rows[done, column]
-        for other in range(len(rows)):
-            if other != done:
-                rows[other] -= rows[other, column] * rows[done]
-        pivots.append(column)
-    rows[np.abs(rows) < 1e-7 * np.abs(rows).max(axis=1, initial=0, keepdims=True)] = 0
-    return list(zip(rows, pivots, strict=False))
+        there = ~rows.columns[own[i]].is_missing & ~rows.columns[own[j]].is_missing
+        y, x = (rows.columns[own[k]].values[there].astype(float) for k in (i, j))
+        found = _line(x, y, unit)
+        if found and np.mean(rows.encoders[own[i]].rounded(found[0] * x + found[1]) == y) >= _AS_ROUNDED:
+            yield Sum((int(own[i]), int(own[j])), found[:1], found[1])
 
 
-def _holds(
-    column: int,
-    terms: tuple[int, ...],
-    factors: tuple[float, ...],
-    constant: float,
-    columns: Sequence[Column],
-    decimals: int | None,
-) -> bool:
-    """Whether all rows without missing cells obey a sum, to the precision of its column."""
-    places = (column, *terms)
-    there = ~np.any([columns[place].is_missing for place in places], axis=0)
-    own, *of_terms = (columns[place].values[there].astype(float) for place in places)
-    total = np.stack(of_terms, axis=1) @ np.array(factors) + constant
-    if decimals is not None and np.abs(own).max() < 2.0**52 / 10.0**decimals:
-        return bool((np.abs(total - own) < 0.5 * 10.0**-decimals).all())
-    return bool(np.allclose(total, own, rtol=1e-9, atol=1e-9 * np.abs(own).max()))
+def _line(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], unit: float) -> tuple[float, float] | None:
+    """The factor and constant of the fewest digits with which y is rounded to a unit; None if there are none."""
+    from scipy.optimize import minimize_scalar
+
+    off_x, half = x - x.mean(), (0.5 + _NULL) * unit
+    slope, reach = float(off_x @ (y - y.mean()) / (off_x @ off_x)), unit / float(off_x.std())
+    if np.ptp(y - slope * x) > 2 * unit:
+        return None
+    # Of all lines, the one whose largest error is least is nearest to the true one.
+    best = minimize_scalar(lambda move: np.ptp(y - (slope + move * reach) * x), bounds=(-1, 1), method="bounded").x
+    for factor in _shortened(slope + float(best) * reach):
+        rest = y - factor * x
+        low, high = float(rest.max()) - half, float(rest.min()) + half
+        if factor and low <= high:
+            return factor, next(each for each in (0.0, *_shortened((low + high) / 2)) if low <= each <= high)
+    return None
+
+
+def _shortened(number: float) -> list[float]:
+    """The number to one to seven digits, and with all."""
+    return [float(f"{number:.{n}g}") for n in (*range(1, 8), 17)]

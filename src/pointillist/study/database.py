@@ -24,6 +24,9 @@ class Database:
     Args:
         path: The file; made if it does not exist or is empty.
 
+    Attributes:
+        connection: SQLite's connection to the file.
+
     Raises:
         StoreError: If the file is not a store of this version, is damaged, or has another program's journal beside it.
         OSError: If it is not a regular file, or cannot be made.
@@ -45,14 +48,14 @@ class Database:
         _check_journal(path)
         try:
             uri = f"{path.absolute().as_uri()}?mode=rw"
-            self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
+            self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
             self._check()
         except sqlite3.OperationalError as error:
             raise StoreError(f"{path}: cannot be read: {error}") from error
 
     def close(self) -> None:
         """Closes the file."""
-        self._connection.close()
+        self.connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -72,18 +75,18 @@ class Database:
             return connection.serialize(), connection.execute(_SCHEMA).fetchall()
 
     def _check(self) -> None:
-        self._connection.execute("PRAGMA trusted_schema = OFF")
-        self._connection.execute("PRAGMA cell_size_check = ON")
-        self._connection.text_factory = lambda text: text.decode(errors="replace")
+        self.connection.execute("PRAGMA trusted_schema = OFF")
+        self.connection.execute("PRAGMA cell_size_check = ON")
+        self.connection.text_factory = lambda text: text.decode(errors="replace")
         problem = ""
         try:
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
             if version != self.version:
                 problem = "is not a store of this version of pointillist"
-            elif self._connection.execute(_SCHEMA).fetchall() != self._empty()[1]:
+            elif self.connection.execute(_SCHEMA).fetchall() != self._empty()[1]:
                 problem = "is damaged: its tables are not those of a store"
             else:
-                (found,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+                (found,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
                 problem = "" if found == "ok" else f"is damaged: {' '.join(found.split())}"
         except sqlite3.OperationalError:
             self.close()
@@ -97,13 +100,13 @@ class Database:
 
     def _put(self, table: str, *values: Any) -> None:
         """Writes a row, which replaces the one with the same key if there is one."""
-        self._connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+        self.connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 
     def _get(self, table: str, **keys: str) -> list[tuple[Any, ...]]:
         """Reads the rows with some keys."""
         condition = " AND ".join(f"{name} = ?" for name in keys)
         with self._reading():
-            return self._connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),)).fetchall()
+            return self.connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),)).fetchall()
 
     def _one(self, table: str, **keys: str) -> tuple[Any, ...] | None:
         """Reads the row with a key, if there is one."""
@@ -123,13 +126,13 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Makes everything that is written within it be written completely or not at all."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self.connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
+        self.connection.execute("COMMIT")
 
 
 _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"

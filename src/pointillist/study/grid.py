@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from pointillist.columns.scaling import AffineScaling
 from pointillist.datasets.pointsets import POINTSETS, load_pointset
 from pointillist.diffusion.schedules import LOWEST_LAMBDA
-from pointillist.files.reading import read_table
+from pointillist.files.reading import read_numbers
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec
 
@@ -79,7 +79,7 @@ def load_dataset(name: str) -> Dataset:
     """Loads a named set or a file, and scales it."""
     if name in POINTSETS:
         return Dataset(name, *load_pointset(name))
-    table = read_table(Path(name))
+    table = read_numbers(Path(name))
     scaling = AffineScaling.minmax(table.rows)
     return Dataset(name, scaling.transform(table.rows), names=table.names, scaling=scaling)
 

@@ -7,19 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist import metrics
 from pointillist.datasets.pointsets import POINTSETS, true_class_probabilities, true_log_density
-from pointillist.metrics import (
-    METRICS,
-    Estimate,
-    Floor,
-    coverage,
-    emd,
-    energy_distance,
-    expected_calibration_error,
-    floor,
-    log_loss,
-    spread,
-)
+from pointillist.metrics import Estimate, Floor
 from pointillist.study.comparisons import satterthwaite
 from pointillist.study.grid import Cell, Dataset, random_seed
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
@@ -27,10 +17,10 @@ from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
 
 _OF_A_CLASS: dict[str, Callable[..., Estimate]] = {
-    "emd": emd,
-    "energy_distance": energy_distance,
-    "coverage": coverage,
-    "spread": spread,
+    "emd": metrics.emd,
+    "energy_distance": metrics.energy_distance,
+    "coverage": metrics.coverage,
+    "spread": metrics.spread,
 }
 """Metrics that are measured class by class."""
 
@@ -50,7 +40,9 @@ def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
     return {name, *(of_class(name, label) for label in range(dataset.n_classes if is_by_class else 0))}
 
 
-def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, Floor]:
+def measure_floor(
+    name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
+) -> dict[str, Floor]:
     """Measures a quantity's floor, its value for the data itself; empty if that is not known.
 
     For rows, the floor is the metric between random halves of the data, and the likelihood of fresh rows under the
@@ -62,13 +54,13 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
         return {} if true is None else {name: Floor(float(true), true.standard_error, 1)}
     if settings.kind == "rows":
         n_rows = settings.n_samples
-        measured = floor(
-            METRICS[name], dataset.rows, n_rows=n_rows, n_repeats=_repeats(name), **_options(name, settings)
+        measured = metrics.floor(
+            metrics.METRICS[name], dataset.rows, n_rows=n_rows, n_repeats=_repeats(name), **_options(name, settings)
         )
         spread = measured.spread if name != "report_nll" else _error_of_half(dataset.rows, n_rows)
         return {name: Floor(measured.value, spread, measured.n_repeats)}
     if settings.kind == "classes":
-        return _floors_of_classes(name, dataset, settings, scorer)
+        return _floors_of_classes(name, dataset, settings, None if scorer is None else scorer())
     if not has_true_probabilities(dataset):
         return {}
     best = _measure_by(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
@@ -83,7 +75,7 @@ def _error_of_half(rows: Float[np.ndarray, "n d"], n_rows: int) -> float:
     """
     n = 2 * min(len(rows) // 2, n_rows)
     chosen = rows[np.arange(n) * len(rows) // n]
-    return METRICS["report_nll"](chosen[::2], chosen[1::2]).standard_error
+    return metrics.METRICS["report_nll"](chosen[::2], chosen[1::2]).standard_error
 
 
 def has_true_probabilities(dataset: Dataset) -> bool:
@@ -112,7 +104,7 @@ def _floors_of_classes(name: str, dataset: Dataset, settings: Settings, scorer: 
     n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
     for label in range(dataset.n_classes):
         function = partial(_OF_A_CLASS[name], **_options(name, settings), **({"n_repeats": 1} if name == "emd" else {}))
-        measured = floor(function, dataset.of_class(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
+        measured = metrics.floor(function, dataset.of_class(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
         # A cell's EMD is the mean of five draws.
         one = measured.spread / np.sqrt(5) if name == "emd" else measured.spread
         records[of_class(name, label)] = Floor(measured.value, one, measured.n_repeats)
@@ -137,10 +129,11 @@ def measure_rows(
     """
     likelihood = {} if log_density is None else {"nll": measure_likelihood(log_density)}
     if not np.isfinite(rows).all():
-        return {**_diverged(METRICS), **likelihood}
+        return {**_diverged(metrics.METRICS), **likelihood}
     seed = random_seed(cell.key)
     measures = {
-        name: metric(data, rows, random_state=seed, **_options(name, cell.settings)) for name, metric in METRICS.items()
+        name: metric(data, rows, random_state=seed, **_options(name, cell.settings))
+        for name, metric in metrics.METRICS.items()
     }
     return {**measures, **likelihood}
 
@@ -158,13 +151,13 @@ def measure_classes(
     by_class: dict[str, list[Estimate]] = {name: [] for name in _OF_A_CLASS}
     for label in range(dataset.n_classes):
         real, generated = dataset.of_class(label), rows[labels == label]
-        by_class["emd"].append(emd(real, generated, n_subsample=cell.settings.emd_rows, random_state=rng))
-        by_class["energy_distance"].append(energy_distance(real, generated))
+        by_class["emd"].append(metrics.emd(real, generated, n_subsample=cell.settings.emd_rows, random_state=rng))
+        by_class["energy_distance"].append(metrics.energy_distance(real, generated))
         # As many rows on both sides, as in the floor: coverage grows with the share of samples.
         size = min(len(real), len(generated))
         halves = (side[rng.permutation(len(side))[:size]] for side in (real, generated))
-        by_class["coverage"].append(coverage(*halves))
-        by_class["spread"].append(spread(real, generated))
+        by_class["coverage"].append(metrics.coverage(*halves))
+        by_class["spread"].append(metrics.spread(real, generated))
     measures = {name: _mean(estimates) for name, estimates in by_class.items()}
     for name in OF_EACH_CLASS:
         for label, estimate in enumerate(by_class[name]):
@@ -180,8 +173,8 @@ def measure_classifier(
         return _diverged(("accuracy", "calibration_error", "log_loss"))
     return {
         "accuracy": _share(probabilities.argmax(axis=1) == labels),
-        "calibration_error": expected_calibration_error(probabilities, labels),
-        "log_loss": log_loss(probabilities, labels),
+        "calibration_error": metrics.expected_calibration_error(probabilities, labels),
+        "log_loss": metrics.log_loss(probabilities, labels),
     }
 
 

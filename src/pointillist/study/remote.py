@@ -12,10 +12,10 @@ from pointillist.engine.devices import configure
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.grid import Cell
 from pointillist.study.runner import Study, compute
+from pointillist.study.shared import Work
 from pointillist.study.spec import Spec
 from pointillist.study.store import Model, Store
 from pointillist.study.training import stacks
-from pointillist.study.work import Work
 
 Part = tuple[tuple[str, ...], tuple[str, ...], dict[str, Model], dict[str, np.ndarray]]
 """Keys of cells, names of data sets whose floors are wanted, and models and rows that already exist."""

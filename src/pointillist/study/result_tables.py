@@ -38,12 +38,18 @@ class Entry:
         reported: Value reported elsewhere, as text; empty if there is none.
         is_best: Whether it is among the best.
         number: Measured value; None if there is none.
+        band: On the page, the class of its distance from the floor; empty if it is not known.
+        distance: The same in words.
+        live: On the page, what the live stage is asked for to show its network; empty if it does not hold it.
     """
 
     measured: str
     reported: str = ""
     is_best: bool = False
     number: float | None = None
+    band: str = ""
+    distance: str = ""
+    live: str = ""
 
 
 @dataclass(frozen=True)

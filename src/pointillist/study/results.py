@@ -195,7 +195,10 @@ class Results:
         floors = tuple(each.get(metric) for each in known)
         reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
         lacks_target = any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
-        is_ranked = self._is_comparable(section, metric) and not (better == "floor" and lacks_target)
+        # Not densities with unlike noise, or EMDs of unlike numbers of rows.
+        size = self.cut_off if metric == "nll" else _SIZES.get(metric.partition(",")[0], lambda settings: 0)
+        is_comparable = len({size(column.settings) for column in section.columns}) == 1
+        is_ranked = is_comparable and not (better == "floor" and lacks_target)
         targets = [np.nan if f is None else f.value for f in floors] if better == "floor" else None
         is_best = best(summaries, targets, highest=better == "higher") if is_ranked else [False] * len(summaries)
         return Row(
@@ -211,11 +214,6 @@ class Results:
             tuple(is_asked(metric, column.settings) for column in section.columns),
             tuple(reach_floor(summaries, [None if f is None else _one_evaluation(f) for f in floors], better)),
         )
-
-    def _is_comparable(self, section: Section, metric: str) -> bool:
-        """Whether all columns measure the same: not densities with unlike noise, or EMDs of unlike numbers of rows."""
-        measured = self.cut_off if metric == "nll" else _SIZES.get(metric.partition(",")[0], lambda settings: 0)
-        return len({measured(column.settings) for column in section.columns}) == 1
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
         found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]
@@ -275,10 +273,8 @@ class Results:
         return finished, len(keys) - finished
 
 
-@lru_cache(maxsize=100_000)
-def _cell(fingerprint: str, settings: Settings, seed: int) -> Cell:
-    """Makes a cell, or returns a cached one: hashing its keys takes longer than looking up what they lead to."""
-    return Cell(fingerprint, settings, seed)
+# Hashing a cell's keys takes longer than looking up what they lead to.
+_cell = lru_cache(maxsize=100_000)(Cell)
 
 
 def _one_evaluation(floor: Floor) -> Summary:

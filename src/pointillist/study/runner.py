@@ -16,29 +16,18 @@ from rich.console import Console
 from pointillist.engine.devices import configure
 from pointillist.metrics import Estimate, Floor
 from pointillist.progress import Bar, Interruption, deferred_interrupt
+from pointillist.study import measuring
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, study_cells
-from pointillist.study.measuring import (
-    floor_names,
-    has_true_probabilities,
-    measure_classes,
-    measure_classifier,
-    measure_fitted,
-    measure_floor,
-    measure_neighbors,
-    measure_rows,
-    true_nll,
-)
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import protocol
 from pointillist.study.sampling import class_probabilities_of, log_density_of, rows_of
 from pointillist.study.scorer import Scorer
 from pointillist.study.settings import Settings
-from pointillist.study.shared import Shared
+from pointillist.study.shared import Shared, Work
 from pointillist.study.spec import Spec, short_name, to_json
 from pointillist.study.store import Store
 from pointillist.study.training import stacks, train
-from pointillist.study.work import Work
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
@@ -103,10 +92,12 @@ class Study:
         }
         for key, settings in wanted.items():
             known = store.floors(dataset.fingerprint, key)
-            missing = [q for q in QUANTITIES[settings.kind] if not known.keys() >= floor_names(q, dataset, settings)]
-            if settings.kind == "classifier" and missing and not has_true_probabilities(dataset):
+            missing = [
+                q for q in QUANTITIES[settings.kind] if not known.keys() >= measuring.floor_names(q, dataset, settings)
+            ]
+            if settings.kind == "classifier" and missing and not measuring.has_true_probabilities(dataset):
                 continue
-            if "nll" in missing and true_nll(dataset, settings) is None:
+            if "nll" in missing and measuring.true_nll(dataset, settings) is None:
                 missing.remove("nll")
             if missing:
                 yield key, settings, missing
@@ -162,15 +153,9 @@ def compute(
 
 def _scored(study: Study, cells: Sequence[Cell], floors_of: Sequence[str]) -> list[Dataset]:
     """The data sets that need a classifier of their classes."""
-    asked = {
-        cell.dataset for cell in cells if cell.settings.kind == "classes" or cell.settings.classifier == "mlp_100_50"
-    }
-    asked |= {
-        study.datasets[name].fingerprint
-        for section in study.spec.sections
-        for name in section.datasets
-        if section.kind == "classes" and name in floors_of
-    }
+    sections = [section for section in study.spec.sections if section.kind == "classes"]
+    asked = {study.datasets[name].fingerprint for each in sections for name in each.datasets if name in floors_of}
+    asked |= {c.dataset for c in cells if c.settings.kind == "classes" or c.settings.classifier == "mlp_100_50"}
     return [dataset for fingerprint, dataset in study.by_fingerprint.items() if fingerprint in asked]
 
 
@@ -203,10 +188,10 @@ class _Measuring:
         for name, key, settings, quantities in missing:
             dataset = study.datasets[name]
             # All are given to the threads before this: none of them waits for a later one.
-            scorer = self.scorers[dataset.fingerprint] if settings.kind == "classes" else None
+            scorer = self.scorers[dataset.fingerprint].result if settings.kind == "classes" else None
             self.shared.say(f"floor of {short_name(name)}: data against data")
             for q in quantities:
-                future = self.pool.submit(_floor, q, dataset, settings, scorer)
+                future = self.pool.submit(measuring.measure_floor, q, dataset, settings, scorer)
                 self.waiting.append((f"floor of {short_name(name)}", future, partial(self._store_floors, dataset, key)))
 
     def begin(self, cells: list[Cell]) -> None:
@@ -245,17 +230,15 @@ class _Measuring:
         shared, dataset = self.shared, self.shared.dataset(cell)
         kind = cell.settings.classifier or cell.settings.kind
         if kind == "mlp_100_50":
-            return self.pool.submit(measure_fitted, cell, dataset, self.scorers[cell.dataset].result().classifier)
+            return self.pool.submit(
+                measuring.measure_fitted, cell, dataset, self.scorers[cell.dataset].result().classifier
+            )
         if kind in ("elbo", "exact"):
-            return self.pool.submit(measure_classifier, *class_probabilities_of(shared, cell))
+            return self.pool.submit(measuring.measure_classifier, *class_probabilities_of(shared, cell))
         scorer = self.scorers[cell.dataset].result() if kind == "classes" else None
         rows = rows_of(shared, cell, scorer)
         if kind == "knn_100":
-            return self.pool.submit(measure_neighbors, cell, dataset, rows)
+            return self.pool.submit(measuring.measure_neighbors, cell, dataset, rows)
         if scorer is not None:
-            return self.pool.submit(measure_classes, cell, dataset, rows, scorer)
-        return self.pool.submit(measure_rows, cell, dataset.rows, rows, log_density_of(shared, cell))
-
-
-def _floor(name: str, dataset: Dataset, settings: Settings, scorer: "Future[Scorer] | None") -> dict[str, Floor]:
-    return measure_floor(name, dataset, settings, None if scorer is None else scorer.result())
+            return self.pool.submit(measuring.measure_classes, cell, dataset, rows, scorer)
+        return self.pool.submit(measuring.measure_rows, cell, dataset.rows, rows, log_density_of(shared, cell))

@@ -20,13 +20,7 @@ from pointillist.study.shared import Shared
 
 
 def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarray, "n d"]:
-    """Returns a cell's rows, drawn if no other cell has drawn them.
-
-    Args:
-        shared: What the parts of the study share.
-        cell: The cell, whose model is trained.
-        scorer: The classifier whose probability steers the rows, if they are steered.
-    """
+    """Returns a cell's rows, drawn if no other cell has drawn them."""
     store, dataset, settings = shared.store, shared.dataset(cell), cell.settings
     columns = dataset.rows.shape[1]
     kept = store.rows(cell.rows_key, columns)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pointillist.files.endings import READABLE
+from pointillist.files.formats import READABLE
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings
 
@@ -85,12 +85,10 @@ class Spec:
         cells = self.seeds * sum(len(section.datasets) * len(section.columns) for section in self.sections)
         if cells > MAX_CELLS:
             raise SpecError(f"{self.name}: sets x settings x seeds make {cells:,} cells, more than {MAX_CELLS:,}")
-        settings = sum(len(section.columns) for section in self.sections)
-        if settings > MAX_SETTINGS:
-            raise SpecError(f"{self.name}: its sections have {settings:,} settings, more than {MAX_SETTINGS:,}")
-        sets = sum(len(section.datasets) for section in self.sections)
-        if sets > MAX_SETS:
-            raise SpecError(f"{self.name}: its sections have {sets:,} data sets, more than {MAX_SETS:,}")
+        for what, field, most in (("settings", "columns", MAX_SETTINGS), ("data sets", "datasets", MAX_SETS)):
+            n = sum(len(getattr(section, field)) for section in self.sections)
+            if n > most:
+                raise SpecError(f"{self.name}: its sections have {n:,} {what}, more than {most:,}")
         _check_set_names(self)
         _check_file_names(self)
 

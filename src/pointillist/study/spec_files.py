@@ -13,7 +13,7 @@ from typing import Any
 
 from pointillist.atomic_files import check_regular
 from pointillist.datasets.pointsets import POINTSETS
-from pointillist.files.endings import READABLE
+from pointillist.files.formats import READABLE
 from pointillist.foreign_text import printable
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.reference import ReferenceValue, read_reference, read_text
@@ -46,9 +46,6 @@ _SECTION_KEYS = ("title", "note", "datasets", "reference", "variants", *CHECKS)
 
 def load_spec(name_or_path: str) -> Spec:
     """Reads a built-in spec by name, or a TOML file.
-
-    Args:
-        name_or_path: One of `BUILT_IN`, or a path.
 
     Raises:
         SpecError: If something in the file is wrong.

@@ -157,7 +157,7 @@ class Store(Database):
     def _finish(self, table: str, key: str, *values: Any) -> None:
         """Writes a model or rows, and removes what was kept of them while they were under way."""
         self._put(table, key, *values)
-        self._connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", (key,))
+        self.connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", (key,))
 
     def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
         """Reads generated rows, shape (n_samples, d), scaled, if all are there; they must have `columns` columns."""
@@ -186,7 +186,7 @@ class Store(Database):
 
     def finished(self) -> set[str]:
         """Keys of the finished cells."""
-        return {row[0] for row in self._connection.execute("SELECT key FROM cells")}
+        return {row[0] for row in self.connection.execute("SELECT key FROM cells")}
 
     def measures(self, key: str) -> dict[str, Estimate]:
         """Reads a finished cell's measures by metric; empty if it is not finished."""
@@ -200,7 +200,7 @@ class Store(Database):
         with Store(path) as part, self.transaction():
             for table in ("floors", "models", "rows", "cells"):
                 write = self._finish if table in _UNFINISHED else self._put
-                for row in part._connection.execute(f"SELECT * FROM {table}"):
+                for row in part.connection.execute(f"SELECT * FROM {table}"):
                     write(table, *row)
 
     def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:

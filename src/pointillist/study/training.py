@@ -40,13 +40,7 @@ def stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list
 
 
 def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> None:
-    """Trains the models of some cells that one program can train together, and keeps them.
-
-    Args:
-        shared: What the parts of the study share.
-        cells: The cells, one for each model.
-        meanwhile: Function called between two calls of the devices.
-    """
+    """Trains models of cells, one for each, in one program; calls `meanwhile` between calls of the devices."""
     trainer = _trainer(shared, cells)
     losses = _restored(shared, trainer, cells)
     names = ", ".join(short_name(shared.datasets[own].name) for own in dict.fromkeys(cell.dataset for cell in cells))

@@ -1,15 +1,14 @@
 """Tables of columns of any kind: arrays and data frames in and out, column names, missing cells, conditions."""
 
-from pointillist.tables.labels import LONGEST_LABEL
-from pointillist.tables.number_table import LabelColumn, Table
+from pointillist.tables.numbers import LONGEST_LABEL, LabelColumn, Numbers
 from pointillist.tables.row_blocks import blocks, column_range, rows_at
-from pointillist.tables.table import Column, MixedTable
+from pointillist.tables.table import Column, Table
 
 __all__ = [
     "LONGEST_LABEL",
     "Column",
     "LabelColumn",
-    "MixedTable",
+    "Numbers",
     "Table",
     "blocks",
     "column_range",

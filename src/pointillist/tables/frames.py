@@ -10,11 +10,9 @@ import narwhals as nw
 import numpy as np
 
 from pointillist.arguments import is_missing
-from pointillist.tables.array_layout import Layout
-from pointillist.tables.frame_layout import FrameLayout, described_anew
 from pointillist.tables.headings import Headings, as_array
-from pointillist.tables.number_table import Table
-from pointillist.tables.table import MixedTable, kind_of
+from pointillist.tables.layout import Layout, described_anew
+from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +22,7 @@ _NO_UNICODE = (
 )
 
 
-def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
+def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
     """Returns X as a mixed table, with its kind of container and its headings; None if X cannot be read as one.
 
     Args:
@@ -33,8 +31,8 @@ def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
     Raises:
         ValueError: In one line, if a column mixes values of several kinds, or names cannot be kept.
     """
-    if isinstance(X, MixedTable | Table):
-        return mixed_table(X), "file", None
+    if isinstance(X, Table):
+        return X, "file", None
     frame, headings = Headings.of(X)
     if headings is not None:
         return _of_pandas(frame, headings), "pandas", headings
@@ -45,24 +43,8 @@ def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
     except nw.exceptions.DuplicateError:
         return None
     if kind == "pyarrow":
-        return MixedTable(X), kind, None
+        return Table(X), kind, None
     return None if kind != "polars" else _of_polars(X)
-
-
-def mixed_table(table: MixedTable | Table) -> MixedTable:
-    """Converts the table of a file to a mixed one, with the label column in its place."""
-    import pyarrow as pa
-
-    if isinstance(table, MixedTable):
-        return table
-    d, label = len(table.types), table.label
-    places = [place for place in range(d + 1) if label is None or place != label.position]
-    names = [str(place) for place in places[:d]] if table.names is None else list(table.names)
-    columns = [pa.array(column.astype(kind)) for column, kind in zip(table.rows.T, table.types, strict=True)]
-    if label is not None:
-        names.insert(label.position, label.name)
-        columns.insert(label.position, pa.array(label.values))
-    return MixedTable(pa.table(columns, names=names), None if label is None else label.name)
 
 
 def _check_times(name: Any, cells: Sequence[Any]) -> None:
@@ -84,7 +66,7 @@ def _numbers_among_truths(cells: np.ndarray) -> np.ndarray:
     return np.array([cell if is_missing(cell) else cell + 0 for cell in cells], object)
 
 
-def _of_array(X: Any) -> MixedTable:
+def _of_array(X: Any) -> Table:
     """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
     import pyarrow as pa
 
@@ -108,18 +90,18 @@ def _of_array(X: Any) -> MixedTable:
         except (pa.ArrowException, TypeError, OverflowError) as error:
             raise ValueError(f"column {place} holds values of several kinds: give it one kind, or drop it") from error
     names = [str(place) for place in range(len(columns))]
-    return MixedTable(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
+    return Table(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
 
 
-def _of_polars(frame: Any) -> tuple[MixedTable, str, None] | None:
+def _of_polars(frame: Any) -> tuple[Table, str, None] | None:
     try:
-        return MixedTable(frame.to_arrow()), "polars", None
+        return Table(frame.to_arrow()), "polars", None
     except ValueError:
         # A type that Arrow has not, which is then no number either.
         return None
 
 
-def _of_pandas(frame: Any, headings: Headings) -> MixedTable:
+def _of_pandas(frame: Any, headings: Headings) -> Table:
     import pyarrow as pa
 
     try:
@@ -137,7 +119,7 @@ def _of_pandas(frame: Any, headings: Headings) -> MixedTable:
             _check_times(name, frame.iloc[:, place].tolist())
     of_arrow = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
     table = described_anew(table, of_arrow) if of_arrow else table
-    return MixedTable(table, own_names=None if headings.are_text else headings.names)
+    return Table(table, own_names=None if headings.are_text else headings.names)
 
 
 def _check_columns(frame: Any, headings: Headings) -> None:
@@ -162,7 +144,7 @@ def _check_columns(frame: Any, headings: Headings) -> None:
             continue
 
 
-def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> MixedTable:
+def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
     """Returns X with the columns of a layout, in their order; others may hold anything.
 
     Args:
@@ -205,7 +187,7 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = (), unread
             # As files of text hold them, in their unit.
             column = column.cast(pa.int64()).cast(field.type)
         columns.append(_as_in_fit(name, column, field.type))
-    return MixedTable(pa.table(columns, names=layout.schema.names), own_names=layout.names)
+    return Table(pa.table(columns, names=layout.schema.names), own_names=layout.names)
 
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
@@ -254,7 +236,7 @@ def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
     return sorted(range(len(names)), key=lambda place: ranks.get(names[place], len(ranks)))
 
 
-def check_room(X: Any, layout: FrameLayout | Layout) -> None:
+def check_room(X: Any, layout: Layout) -> None:
     """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold.
 
     Args:

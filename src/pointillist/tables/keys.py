@@ -1,8 +1,7 @@
 """Columns that no model learns: names and keys, integers that number the rows, and empty columns."""
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -11,10 +10,7 @@ import numpy as np
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import is_numeral
 from pointillist.tables.headings import Headings
-from pointillist.tables.number_table import Table
-from pointillist.tables.row_blocks import blocks
-from pointillist.tables.spool import Spool
-from pointillist.tables.table import MixedTable, kind_of
+from pointillist.tables.table import Table, kind_of
 
 MAX_CATEGORIES = 10_000
 """Most categories of a column."""
@@ -69,53 +65,39 @@ def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
         kept: Names of columns that are not left out.
     """
     if isinstance(X, Table):
-        return _without_numbering(X, kept)
-    is_file = isinstance(X, MixedTable)
-    given, headings = (X.arrow, None) if is_file else Headings.of(X)
+        found = _complaints(_columns_of(X), {*kept, X.label})
+        rest = [name for name in X.names if name not in found]
+        return (X.select(rest), [*found.values()]) if found and {*rest} - {X.label} else (X, [])
+    given, headings = Headings.of(X)
     try:
         frame = nw.from_native(given, eager_only=True, pass_through=True)
     except nw.exceptions.DuplicateError:
         return X, []
     if not isinstance(frame, nw.DataFrame):
         return X, []
-    names = X.names if is_file else frame.columns if headings is None else headings.names
-    kept = {*kept, X.label} if is_file else kept
-    found = {
-        place: reason
-        for place, (name, column) in enumerate(zip(names, frame.iter_columns(), strict=True))
-        if name not in kept and (reason := complaint(name, column))
-    }
+    names = frame.columns if headings is None else headings.names
+    found = _complaints(zip(names, frame.iter_columns(), strict=True), kept)
     if not found or len(found) == len(names):
         return X, []
-    places = [place for place in range(len(names)) if place not in found]
-    if is_file:
-        own = None if X.own_names is None else tuple(X.own_names[place] for place in places)
-        return MixedTable(X.arrow.select(places), X.label, own), [*found.values()]
-    left = X.iloc[:, places] if headings is not None else frame.select([names[p] for p in places]).to_native()
+    rest = [i for i, name in enumerate(names) if name not in found]
+    left = X.iloc[:, rest] if headings is not None else frame.select([names[i] for i in rest]).to_native()
     return left, [*found.values()]
 
 
-def _without_numbering(table: Table, kept: Collection[Any]) -> tuple[Table, list[str]]:
-    """Removes columns that number the rows from the table of a file of numbers, and says why."""
-    names = table.names or ()
-    found = {
-        place: reason
-        for place, name in enumerate(names)
-        if name not in kept
-        and np.dtype(table.types[place]).kind in "iu"
-        and (reason := _numbering(name, nw.from_dict({"": table.rows[:, place]}, backend="pyarrow")[""]))
-    }
-    if not found or len(found) == len(names):
-        return table, []
-    places = [place for place in range(len(names)) if place not in found]
-    spool = Spool(len(places))
-    for block in blocks(table.rows):
-        spool.append(np.take(block, places, axis=1))
-    label = table.label
-    if label is not None:
-        label = replace(label, position=label.position - sum(place < label.position for place in found))
-    left = Table(spool.rows(), tuple(names[p] for p in places), tuple(table.types[p] for p in places), label)
-    return left, [*found.values()]
+def _complaints(columns: Iterable[tuple[Any, nw.Series]], kept: Collection[Any]) -> dict[Any, str]:
+    """Why columns are left out, by name."""
+    return {name: why for name, column in columns if name not in kept and (why := complaint(name, column))}
+
+
+def _columns_of(table: Table) -> Iterator[tuple[Any, nw.Series]]:
+    """The columns of the table of a file, with their names; of rows of numbers those of integers, one by one."""
+    if not table.is_rows:
+        yield from zip(table.names, nw.from_native(table.arrow, eager_only=True).iter_columns(), strict=True)
+        return
+    numbers = table.numbers
+    for name, kind, cells in zip(numbers.names or (), numbers.types, numbers.rows.T, strict=False):
+        if np.dtype(kind).kind in "iu":
+            yield name, nw.from_dict({"": cells}, backend="pyarrow")[""].cast(nw.Int64)
 
 
 def _numbering(name: Any, integers: nw.Series) -> str | None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pointillist.tables.number_table import shown
+from pointillist.foreign_text import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.tables.number_table import LabelColumn, Table, listed
+from pointillist.foreign_text import listed
+from pointillist.tables.numbers import LabelColumn, Numbers
+from pointillist.tables.row_blocks import blocks
+from pointillist.tables.spool import Spool
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,31 +81,84 @@ def modes(draws: Sequence[Column]) -> Column:
     return replace(draws[0], values=np.take_along_axis(values, runs.argmax(axis=0)[None], axis=0)[0])
 
 
-@dataclass(frozen=True)
-class MixedTable:
+class Table:
     """A table of columns of any kind.
 
-    Attributes:
-        arrow: The table as Arrow holds it.
-        label: Name of the column that holds labels; None if there is none.
+    Args:
+        columns: The columns as Arrow holds them, or rows of numbers.
+        label: Name of the column that holds labels, if Arrow holds the columns; None if there is none.
         own_names: The columns' names if they are not all text, which is all that Arrow supports.
+
+    Attributes:
+        label: Name of the column that holds labels; None if there is none.
+        own_names: The columns' names if they are not all text.
+        is_rows: Whether the table is held as rows of numbers, which may be mapped from a file.
     """
 
-    arrow: "pa.Table"
-    label: Any = None
-    own_names: tuple[Any, ...] | None = None
+    def __init__(
+        self, columns: "pa.Table | Numbers", label: Any = None, own_names: tuple[Any, ...] | None = None
+    ) -> None:
+        self.is_rows = isinstance(columns, Numbers)
+        self.own_names = own_names
+        if isinstance(columns, Numbers):
+            self.numbers = columns
+            self.label = None if columns.label is None else columns.label.name
+        else:
+            self.arrow, self.label = columns, label
+
+    @cached_property
+    def names(self) -> tuple[Any, ...]:
+        """Names of the columns, the label's included; their indices if they have none."""
+        if not self.is_rows:
+            return tuple(self.arrow.column_names) if self.own_names is None else self.own_names
+        d, label = len(self.numbers.types), self.numbers.label
+        names = list(self.numbers.names or [str(i) for i in range(d + 1) if label is None or i != label.position][:d])
+        if label is not None:
+            names.insert(label.position, label.name)
+        return tuple(names)
 
     @property
-    def names(self) -> tuple[Any, ...]:
-        """Names of the columns."""
-        return tuple(self.arrow.column_names) if self.own_names is None else self.own_names
+    def has_names(self) -> bool:
+        """Whether the columns have names, as those of an array have not."""
+        return not self.is_rows or self.numbers.names is not None
 
     def listed(self) -> str:
         """The names, for use in a message."""
         return listed([str(name) for name in self.names])
 
     def __len__(self) -> int:
-        return self.arrow.num_rows
+        return len(self.numbers.rows) if self.is_rows else self.arrow.num_rows
+
+    @cached_property
+    def arrow(self) -> "pa.Table":
+        """The table as Arrow holds it."""
+        import pyarrow as pa
+
+        numbers = self.numbers
+        columns = [pa.array(column.astype(kind)) for column, kind in zip(numbers.rows.T, numbers.types, strict=True)]
+        if numbers.label is not None:
+            columns.insert(numbers.label.position, pa.array(numbers.label.values))
+        return pa.table(columns, names=self.names)
+
+    def select(self, names: Sequence[Any]) -> "Table":
+        """The table with some of its columns, in the order of the names."""
+        if not self.is_rows:
+            indices = [self.names.index(name) for name in names]
+            return Table(self.arrow.select(indices), self.label, None if self.own_names is None else tuple(names))
+        numbers, label = self.numbers, self.numbers.label
+        known = [name for name in self.names if name != self.label]
+        indices = [known.index(name) for name in names if name != self.label]
+        spool = Spool(len(indices))
+        for block in blocks(numbers.rows):
+            spool.append(np.take(block, indices, axis=1))
+        label = replace(label, position=list(names).index(label.name)) if label and label.name in names else None
+        types = tuple(numbers.types[i] for i in indices)
+        return Table(Numbers(spool.rows(), tuple(known[i] for i in indices), types, label))
+
+    def with_column(self, name: Any, cells: "pa.ChunkedArray") -> "Table":
+        """The table with other cells in one of its columns."""
+        i = self.names.index(name)
+        return Table(self.arrow.set_column(i, self.arrow.field(i).name, cells), self.label, self.own_names)
 
     @cached_property
     def cells(self) -> tuple[Column, ...]:
@@ -120,31 +176,34 @@ class MixedTable:
     @cached_property
     def is_plain(self) -> bool:
         """Whether all columns but the label's are numbers or booleans, and no cell is missing."""
-        from pyarrow import types
+        return self.is_rows or (
+            all(
+                is_numeric(column.type)
+                for name, column in zip(self.names, self.arrow.columns, strict=True)
+                # Labels of a table of numbers are numbers too, or text.
+                if name != self.label or kind_of(column.type) == "date"
+            )
+            and not any(cells.is_missing.any() for cells in self.cells)
+        )
 
-        return all(
-            types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
-            for name, column in zip(self.names, self.arrow.columns, strict=True)
-            # Labels of a table of numbers are numbers too, or text.
-            if name != self.label or kind_of(column.type) == "date"
-        ) and not any(cells.is_missing.any() for cells in self.cells)
-
-    def plain(self) -> Table:
-        """Converts a table that `is_plain` to one of numbers."""
+    @cached_property
+    def numbers(self) -> Numbers:
+        """The rows of a table that `is_plain`."""
         kept = [name for name in self.names if name != self.label]
         cells = dict(zip(self.names, self.cells, strict=True))
         rows = np.stack([cells[name].numbers for name in kept], axis=1)
-        types = tuple(np.dtype(self.arrow.schema.field(name).type.to_pandas_dtype()).name for name in kept)
+        kinds = dict(zip(self.names, self.arrow.schema.types, strict=True))
+        types = tuple(np.dtype(kinds[name].to_pandas_dtype()).name for name in kept)
         label = None
         if self.label is not None:
             own = cells[self.label]
-            kind = kind_of(self.arrow.column(self.names.index(self.label)).type)
+            kind = kind_of(kinds[self.label])
             if kind == "date":
                 raise ValueError(f"labels must be numbers, booleans or text, and column {self.label!r} holds dates")
             values = own.values if own.categories is None else np.array(own.categories)[own.values.astype(np.int64)]
             values = values.astype(np.int64) if kind == "whole" else values
             label = LabelColumn(self.label, self.names.index(self.label), values)
-        return Table(rows, tuple(kept), types, label)
+        return Numbers(rows, tuple(kept), types, label)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Each column: numbers as float64, NaN where missing; categories as text, None where missing."""
@@ -176,6 +235,13 @@ def kind_of(kind: "pa.DataType") -> str:
         return "date"
     is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
     return "category" if is_text else ""
+
+
+def is_numeric(kind: "pa.DataType") -> bool:
+    """Whether a column of an Arrow type holds numbers of NumPy's types, or booleans."""
+    from pyarrow import types
+
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
 
 
 def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:

@@ -20,7 +20,7 @@ def make(tmp_path_factory):
 
     def build(*sections, value=emd_of, seeds=1, floor=FLOOR, rename=None):
         store = Store(folder / f"{len(stores)}.db")
-        store._connection.execute("PRAGMA synchronous = OFF")
+        store.connection.execute("PRAGMA synchronous = OFF")
         stores.append(store)
         sections = sections or (STEPS, GUIDANCE, CLASSIFIER)
         rename = rename or {}

@@ -281,7 +281,7 @@ def test_rows_say_what_they_are(page_of, results):
 @IN_CHROMIUM
 def test_tables_and_conclusions_read_without_scripts(page_of, results):
     page = page_of(results, java_script_enabled=False)
-    assert page.get_by_text("By EMD, T = 500 is better than every other setting").is_visible()
+    assert page.locator(".lead").get_by_text("By EMD, T = 500 is better than every other setting").is_visible()
     assert page.locator(f"{STEPS} td", has_text="40.0 ± 1.0").first.is_visible()
     assert not page.locator(f"{STEPS} .chart").is_visible()
 

@@ -121,7 +121,7 @@ def test_table_says_how_far_a_cell_is_from_the_floor(make):
     assert (far.band, far.distance) == ("off", "14.1 standard errors above the floor")
     assert (off.band, off.distance) == ("off", "7.1 standard errors above the floor")
     assert at.band == "floor" and at.distance.endswith("no test finds it worse than the floor")
-    assert (at.value, at.error, at.entry.is_best, far.entry.reported) == ("20.0", "1.0", True, "39.5")
+    assert (at.measured, at.is_best, far.reported) == ("20.0 ± 1.0", True, "39.5")
     assert cell_of(table, "moons", "prior KL (nats)", 0).band == ""
     assert table.has_reported and not table.has_classes
 
@@ -183,11 +183,11 @@ def test_every_number_of_the_table_is_in_the_html(make):
     elements = Elements(render(results))
     numbers = [float(a["data-number"]) for tag, a in elements.tags if tag == "td" and "data-number" in a]
     wanted = [
-        cell.entry.number
+        cell.number
         for section in results.spec.sections
         for line in page_table(results, section).lines
         for cell in line.cells
-        if cell.entry.number is not None
+        if cell.number is not None
     ]
     assert numbers == wanted
 
@@ -279,8 +279,8 @@ def unpack(draw, dimensions):
 
 @pytest.mark.parametrize(("name", "dimensions"), [("moons", 2), ("space", 3), ("wide", 2)])
 def test_rows_survive_their_packing(make, name, dimensions):
-    found = pictures(make())
-    of_set = found.sets[name]
+    sets, _ = pictures(make())
+    of_set = sets[name]
     assert len(of_set["axes"]) == dimensions and of_set["projected"] == (name == "wide")
     window = Window.around(dataset(name).rows)
     shown, _ = window.split(dataset(name).rows)

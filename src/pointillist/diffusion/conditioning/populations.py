@@ -123,7 +123,7 @@ def chosen(
     """Draws rows by their final weights, in random order, with the `NOTES` of the population beside each."""
     drawn = jax.random.uniform(key, (kept + 1,))
     # Each place is to have the same distribution, as a draw may be cut short.
-    places = systematic(drawn[0], weighted.log_weights, kept)[jnp.argsort(drawn[1:])]
-    last = weighted.settled(places)
+    indices = systematic(drawn[0], weighted.log_weights, kept)[jnp.argsort(drawn[1:])]
+    last = weighted.settled(indices)
     notes = jnp.stack([last.log_weights, last.families.astype(rows.dtype)], axis=1)
-    return jnp.concatenate([rows[places], notes], axis=1)
+    return jnp.concatenate([rows[indices], notes], axis=1)

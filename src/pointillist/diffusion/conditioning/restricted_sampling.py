@@ -33,7 +33,7 @@ class Restriction(eqx.Module):
     A piece is a value of a token, or a part of an interval.
 
     Attributes:
-        places: The restricted tokens.
+        indices: The restricted tokens.
         slots: Value of each piece, shape (c, p).
         log_shares: Log of the share of the value's mass that the piece has, shape (c, p); -inf for none.
         low: Where an interval's piece begins, shape (c, p).
@@ -41,7 +41,7 @@ class Restriction(eqx.Module):
         ranges: Ranges of numbers; None for none.
     """
 
-    places: tuple[int, ...] = eqx.field(static=True)
+    indices: tuple[int, ...] = eqx.field(static=True)
     slots: Int[Any, "c p"]
     log_shares: Float[Any, "c p"]
     low: Float[Any, "c p"]
@@ -84,8 +84,8 @@ class RestrictedSampler(PopulationSampler):
         rows, numbers, weighted = self._restricted(first_key, of_tokens, rows, numbers)
         if self.restriction.ranges is None and self.population > self.kept:
             # Nothing weighs them any more.
-            places = systematic(jax.random.uniform(choice_key), weighted.log_weights, self.kept)
-            rows, numbers, weighted = rows[places], numbers[places], weighted.settled(places)
+            indices = systematic(jax.random.uniform(choice_key), weighted.log_weights, self.kept)
+            rows, numbers, weighted = rows[indices], numbers[indices], weighted.settled(indices)
         keys = jax.random.split(token_key, len(rows))
 
         def others(key: PRNGKeyArray, row: Array, numbers: Array) -> Array:
@@ -103,23 +103,23 @@ class RestrictedSampler(PopulationSampler):
     ) -> tuple[Float[Array, "n T"], Float[Array, "n k"], Weighted]:
         """Draws the restricted tokens, in an order that all candidates share."""
         own, tokens = self.restriction, of_tokens.tokens
-        order = jnp.argsort(jax.random.uniform(key, (len(own.places),)))
+        order = jnp.argsort(jax.random.uniform(key, (len(own.indices),)))
         longest = max(tokens.sizes)
         sizes, starts = jnp.asarray(tokens.sizes), jnp.asarray(tokens.starts)
-        has_place = jnp.asarray([place in tokens.with_intervals for place in range(len(tokens.sizes))])
+        has_place = jnp.asarray([index in tokens.with_intervals for index in range(len(tokens.sizes))])
 
         def step(i: Array, carry: tuple[Array, Array, Weighted]) -> tuple[Array, Array, Weighted]:
             rows, numbers, weighted = carry
             which = order[i]
-            place = jnp.asarray(own.places)[which]
+            index = jnp.asarray(own.indices)[which]
             # All in one draw: a program of many takes longer to compile.
             drawn = jax.random.uniform(jax.random.fold_in(key, i), (2 * len(rows) + 1,))
             for_piece, u = drawn[:-1].reshape(2, -1)
 
             def log_p(row: Array, numbers: Array) -> Array:
                 padded = jnp.pad(_beside(of_tokens, row, numbers).logits(row), (0, longest))
-                part = jax.lax.dynamic_slice(padded, (starts[place],), (longest,))
-                return jax.nn.log_softmax(jnp.where(jnp.arange(longest) < sizes[place], part, -jnp.inf))
+                part = jax.lax.dynamic_slice(padded, (starts[index],), (longest,))
+                return jax.nn.log_softmax(jnp.where(jnp.arange(longest) < sizes[index], part, -jnp.inf))
 
             pieces = jnp.asarray(own.slots)[which]
             scores = jax.vmap(log_p)(rows, numbers)[:, pieces] + jnp.asarray(own.log_shares)[which][None]
@@ -128,12 +128,12 @@ class RestrictedSampler(PopulationSampler):
             low, high = jnp.asarray(own.low)[which][piece], jnp.asarray(own.high)[which][piece]
             value = pieces[piece].astype(rows.dtype)
             inside = jnp.minimum(low + u * (high - low), LARGEST_PLACE)
-            rows = rows.at[:, place].set(value + jnp.where(has_place[place] & (high > low), inside, 0.0))
+            rows = rows.at[:, index].set(value + jnp.where(has_place[index] & (high > low), inside, 0.0))
             weighted = weighted.times(jax.nn.logsumexp(scores, axis=1))
             weighted, (rows, numbers) = resampled(drawn[-1], weighted, (rows, numbers))
             return rows, numbers, weighted
 
-        return jax.lax.fori_loop(0, len(own.places), step, (rows, numbers, Weighted.of(self.population)))
+        return jax.lax.fori_loop(0, len(own.indices), step, (rows, numbers, Weighted.of(self.population)))
 
     def _with_numbers(
         self,

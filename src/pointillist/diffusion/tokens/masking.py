@@ -68,7 +68,7 @@ class Tokens:
             if no token's values have an order.
         with_number: Tokens beside which a number may stand.
         number_values: For each of these, the value that says that there is a number.
-        with_intervals: Tokens of columns of intervals, in which a number has a place.
+        with_intervals: Tokens of columns of intervals, in which a number has a position.
         has_turns: Whether narrow rows are drawn in the order of their tokens, which half of training is then about; in
             random orders otherwise, as wide ones are.
     """
@@ -151,7 +151,7 @@ class Tokens:
     @cached_property
     def features(self) -> tuple[int, ...]:
         """Number of features of a value in each block: `rank`, or the number of values if that is smaller."""
-        return tuple(min(self.rank, max(self.sizes[place] for place in block)) for block in self.blocks)
+        return tuple(min(self.rank, max(self.sizes[index] for index in block)) for block in self.blocks)
 
     @property
     def n_features(self) -> int:
@@ -215,7 +215,7 @@ class Tokens:
     def one_hot(self, tokens: Float[Array, "*rows T"]) -> Float[Array, "*rows slots"]:
         """One-hot encoding: 1 in the slot of each token's value, 0 elsewhere; all 0 for hidden tokens.
 
-        A token of a single value is known though it is hidden. One of an interval may have the place in it added, a
+        A token of a single value is known though it is hidden. One of an interval may have the position in it added, a
         number in [0, 1).
         """
         shape = (1,) * (tokens.ndim - 1) + (-1,)

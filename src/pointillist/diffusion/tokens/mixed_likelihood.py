@@ -59,12 +59,12 @@ def token_log_probability(
 
 
 def token_log_probabilities(
-    denoiser: TokenDenoiser, row: Float[Array, " T"], places: Int[np.ndarray, " asked"]
+    denoiser: TokenDenoiser, row: Float[Array, " T"], indices: Int[np.ndarray, " asked"]
 ) -> Float[Array, " values"]:
     """Log-probabilities of all values of some tokens, one token after another, given those that are not `HIDDEN`."""
     logits = denoiser.logits(row)
     parts = jnp.split(logits, denoiser.tokens.splits)
-    return jnp.concatenate([jax.nn.log_softmax(parts[place]) for place in places])
+    return jnp.concatenate([jax.nn.log_softmax(parts[index]) for index in indices])
 
 
 def number_log_density(
@@ -217,17 +217,17 @@ class TokenProbabilities(eqx.Module):
     Attributes:
         denoiser: Denoiser of the tokens.
         is_asked: Which of the numbers are not shown.
-        places: The tokens, which are hidden in the rows.
+        indices: The tokens, which are hidden in the rows.
     """
 
     denoiser: TokenDenoiser
     is_asked: Bool[Array | np.ndarray, " k"]
-    places: tuple[int, ...] = eqx.field(static=True)
+    indices: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " values"]:
         """Computes the log-probabilities; the key decides nothing."""
         denoiser = beside_given(self.denoiser, x, self.is_asked)
-        return token_log_probabilities(denoiser, x[: len(denoiser.tokens.sizes)], np.asarray(self.places))
+        return token_log_probabilities(denoiser, x[: len(denoiser.tokens.sizes)], np.asarray(self.indices))
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel: one."""

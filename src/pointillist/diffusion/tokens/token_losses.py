@@ -178,9 +178,9 @@ class TokenObjective:
             jax.random.bernoulli(jax.random.fold_in(key, i), share, (shape[0], 1))
             for i, share in ((1, SHARE_IN_TURN), (2, 0.5))
         )
-        places = jnp.arange(shape[1])[None]
-        is_guided = places == (-1 if self.guided is None else self.guided)
-        in_turn = jnp.where(is_first & is_guided, -1.0, places / shape[1])
+        indices = jnp.arange(shape[1])[None]
+        is_guided = indices == (-1 if self.guided is None else self.guided)
+        in_turn = jnp.where(is_first & is_guided, -1.0, indices / shape[1])
         return jnp.where(is_in_turn, in_turn, order), is_in_turn
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:

@@ -22,7 +22,7 @@ HIDDEN = -1.0
 """Stands for a hidden token."""
 
 LARGEST_PLACE = 1 - 2.0**-12
-"""Largest place in an interval: added to a token of up to four digits, it stays below 1."""
+"""Largest position in an interval: added to a token of up to four digits, it stays below 1."""
 
 
 class TokenDenoiser(eqx.Module):
@@ -112,7 +112,7 @@ class TokenSampler(Sampler):
             x_T: Tokens, `HIDDEN` where they are to be drawn.
 
         Returns:
-            All tokens, those of intervals plus the places in them; NaN if the network's logits are NaN.
+            All tokens, those of intervals plus the positions in them; NaN if the network's logits are NaN.
         """
         return draw_tokens(key, denoiser, x_T)[None]
 
@@ -131,8 +131,8 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
         row = draw_all(key, denoiser, turns, x_T) if len(turns) else x_T
     if tokens.with_intervals:
         some = np.asarray(tokens.with_intervals)
-        places = jax.random.uniform(jax.random.fold_in(key, n + 2), some.shape, maxval=LARGEST_PLACE)
-        row = row.at[some].add(jnp.where(x_T[some] == HIDDEN, places, 0.0))
+        indices = jax.random.uniform(jax.random.fold_in(key, n + 2), some.shape, maxval=LARGEST_PLACE)
+        row = row.at[some].add(jnp.where(x_T[some] == HIDDEN, indices, 0.0))
     return jnp.where(jnp.isnan(row).any(), jnp.nan, row)
 
 
@@ -148,9 +148,9 @@ def _one_by_one(
     """Draws a row's hidden tokens, each given all before it in their order."""
 
     def step(i: Array, row: Array) -> Array:
-        place = turns[i]
-        drawn = _drawn(key, denoiser.tokens, _padded(denoiser, row), place, i)
-        return row.at[place].set(jnp.where(row[place] == HIDDEN, drawn, row[place]))
+        index = turns[i]
+        drawn = _drawn(key, denoiser.tokens, _padded(denoiser, row), index, i)
+        return row.at[index].set(jnp.where(row[index] == HIDDEN, drawn, row[index]))
 
     return jax.lax.fori_loop(0, len(turns), step, row)
 
@@ -163,20 +163,20 @@ def _in_turn(key: PRNGKeyArray, denoiser: TokenDenoiser, row: Float[Array, " T"]
     """
     tokens, network, longest = denoiser.tokens, denoiser.network, max(denoiser.tokens.sizes)
     assert isinstance(network, TokenNetwork) and not network.input_waves.shape[-2], "the network is not folded"
-    places = np.flatnonzero(~tokens.is_single)
-    if not len(places):
+    indices = np.flatnonzero(~tokens.is_single)
+    if not len(indices):
         return row
-    sizes = np.asarray(tokens.sizes)[places]
+    sizes = np.asarray(tokens.sizes)[indices]
     # Few lengths: each is compiled.
     lengths = np.minimum(4 ** np.ceil(np.log2(sizes) / 2).astype(int), longest)
     known = sorted(set(lengths.tolist()))
     weight, bias = jnp.pad(network.output.weight, ((0, 0), (0, longest))), jnp.pad(network.output.bias, (0, longest))
     forbidden = None if denoiser.forbidden is None else jnp.pad(jnp.asarray(denoiser.forbidden), (0, longest))
-    turns = jnp.cumsum(row[places] == HIDDEN) - 1
+    turns = jnp.cumsum(row[indices] == HIDDEN) - 1
 
     def drawn(length: int, hidden: list[Array], i: Array) -> Array:
         def own(of: Array) -> Array:
-            return jax.lax.dynamic_slice_in_dim(of, jnp.asarray(tokens.starts[places])[i], length, axis=-1)
+            return jax.lax.dynamic_slice_in_dim(of, jnp.asarray(tokens.starts[indices])[i], length, axis=-1)
 
         logits = denoiser.combined([network.through(h) @ own(weight) + own(bias) for h in hidden])
         if forbidden is not None:
@@ -189,16 +189,16 @@ def _in_turn(key: PRNGKeyArray, denoiser: TokenDenoiser, row: Float[Array, " T"]
 
     def step(i: Array, carry: tuple[Array, list[Array]]) -> tuple[Array, list[Array]]:
         row, hidden = carry
-        place = jnp.asarray(places)[i]
+        index = jnp.asarray(indices)[i]
         value = jax.lax.switch(jnp.asarray(np.searchsorted(known, lengths))[i], branches, hidden, i)
-        slot = jnp.asarray(tokens.starts)[place] + jnp.nan_to_num(value).astype(jnp.int32)
-        is_drawn = row[place] == HIDDEN
+        slot = jnp.asarray(tokens.starts)[index] + jnp.nan_to_num(value).astype(jnp.int32)
+        is_drawn = row[index] == HIDDEN
         new = jnp.where(is_drawn, jnp.asarray(network.input.weight)[slot], 0.0)
         hidden = [h + share[slot] * new for h, share in zip(hidden, shares, strict=True)]
-        return row.at[place].set(jnp.where(is_drawn, value, row[place])), hidden
+        return row.at[index].set(jnp.where(is_drawn, value, row[index])), hidden
 
     hidden = [network.input(view) for view in denoiser.views(seen)]
-    return jax.lax.fori_loop(0, len(places), step, (row, hidden))[0]
+    return jax.lax.fori_loop(0, len(indices), step, (row, hidden))[0]
 
 
 def _in_steps(
@@ -212,10 +212,10 @@ def _in_steps(
     def step(i: Array, row: Array) -> Array:
         logits = _padded(denoiser, row)
         own = numbers + jnp.where(i > 0, ends[i - 1], 0)
-        places = turns[jnp.minimum(own, last)]
+        indices = turns[jnp.minimum(own, last)]
         # In turn, for the memory of their noise.
         drawn = jax.lax.map(lambda turn: _drawn(key, tokens, logits, turns[jnp.minimum(turn, last)], turn), own)
-        return row.at[jnp.where(own < ends[i], places, len(row))].set(drawn, mode="drop")
+        return row.at[jnp.where(own < ends[i], indices, len(row))].set(drawn, mode="drop")
 
     return jax.lax.fori_loop(0, len(ends), step, row)
 
@@ -226,12 +226,12 @@ def _padded(denoiser: TokenDenoiser, row: Float[Array, " T"]) -> Float[Array, " 
 
 
 def _drawn(
-    key: PRNGKeyArray, tokens: Tokens, padded: Float[Array, " padded"], place: Int[Array, ""], turn: Int[Array, ""]
+    key: PRNGKeyArray, tokens: Tokens, padded: Float[Array, " padded"], index: Int[Array, ""], turn: Int[Array, ""]
 ) -> Float[Array, ""]:
     """Draws a token from its logits; NaN if these are NaN."""
     sizes, starts, longest = jnp.asarray(tokens.sizes), jnp.asarray(tokens.starts), max(tokens.sizes)
-    own = jax.lax.dynamic_slice(padded, (starts[place],), (longest,))
-    return _with_noise(jax.random.fold_in(key, turn), own, sizes[place])
+    own = jax.lax.dynamic_slice(padded, (starts[index],), (longest,))
+    return _with_noise(jax.random.fold_in(key, turn), own, sizes[index])
 
 
 def _with_noise(key: PRNGKeyArray, logits: Float[Array, " padded"], size: Int[Array, ""]) -> Float[Array, ""]:

@@ -2,7 +2,7 @@
 /* Drawn rows, or rows whose gaps are filled, as columns of the table, in its units, and as CSV. */
 
 (() => {
-  const { clamp, csvField: field, restore } = window.pointillist;
+  const { clamp, csvField: field, restoreRules } = window.pointillist;
   const ROWS_AT_ONCE = 5000;
 
   /** @implements {DrawnTable} */
@@ -13,16 +13,16 @@
      * @param {Pick<Asked, "given" | "gaps" | "ranges" | "conditions">} asked
      */
     constructor(content, rows, { given = [], gaps, ranges = [], conditions = [] } = {}) {
-      const { columns, model, relations = [], relation_texts: texts } = content;
+      const { columns, model, rules = [], rule_texts: texts } = content;
       this.rows = rows;
       this.width = model.width;
       this.given = new Map(given);
       this.gaps = gaps;
-      this.relations = relations;
+      this.rules = rules;
       this.texts = texts;
       /** @type {number | undefined} */
       this.effective = undefined;
-      // A condition without ends, such as that no cell is missing, leaves numbers free to obey relations.
+      // A condition without ends, such as that no cell is missing, leaves numbers free to obey rules.
       const limited = [...ranges.map(({ place, ...own }) => ({ token: place, ...own })), ...conditions].filter(({ ends }) =>
         ends.some(Number.isFinite),
       );
@@ -71,11 +71,11 @@
           values[first + r] = known ?? clamp(decode(drawn, r * this.width, labels?.[r]), low, high);
         }
       });
-      if (!this.relations.length) return;
-      const [broken] = restore(this.relations, this.byToken, first, rows, this.isFixed, this.isStrict);
+      if (!this.rules.length) return;
+      const [broken] = restoreRules(this.rules, this.byToken, first, rows, this.isFixed, this.isStrict);
       if (!broken) return;
-      const text = this.texts[this.relations.indexOf(broken)];
-      throw new Error(`these conditions contradict the relation ${text}: change one of them`);
+      const text = this.texts[this.rules.indexOf(broken)];
+      throw new Error(`these conditions contradict the rule ${text}: change one of them`);
     }
 
     text(column, row) {

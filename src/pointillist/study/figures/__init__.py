@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pointillist.atomic_files import write_whole
 from pointillist.study.figures.curves import losses_figure, metrics_figure
-from pointillist.study.figures.panels import DPI
+from pointillist.study.figures.parts import DPI
 from pointillist.study.figures.rows import rows_figure
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
@@ -29,16 +29,6 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
     A section has `{section}_{dataset}_rows.png` for each of its data sets, `{section}_losses.png` (neither, if it
     measures classifiers) and `{section}_metrics.png`. They show at most `MAX_SETTINGS` settings. A file is written
     whole or not at all.
-
-    Args:
-        results: The study to draw.
-        folder: Folder for the files; made if it does not exist.
-
-    Returns:
-        Paths of the files, in the order in which they were drawn.
-
-    Raises:
-        OSError: If a file cannot be written.
     """
     paths = []
     for name, draw in _figures(results):

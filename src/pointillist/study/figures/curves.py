@@ -7,22 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.foreign_text import figure_text
-from pointillist.study.figures.panels import (
-    DIVERGED,
-    FLOOR,
-    GENERATED,
-    REPORTED,
-    SHORT,
-    column_title,
-    headline,
-    legend,
-    line,
-    line_colours,
-    log_if_wide,
-    panel_grid,
-    say,
-    title,
-)
+from pointillist.study.figures import parts
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
@@ -39,17 +24,13 @@ def losses_figure(results: Results, section: Section) -> "Figure":
     """Draws the training loss by epoch: a panel for each data set, a line for each setting.
 
     With more than one seed, the line is their mean, and a band goes from the lowest to the highest.
-
-    Args:
-        results: The study.
-        section: One of its sections.
     """
     n_panels = len(section.datasets)
     n_columns = min(n_panels, 3)
-    titles = [column_title(section, column) for column in section.columns]
+    titles = [parts.column_title(section, column) for column in section.columns]
     fitting = int(n_columns * 3.4 / (0.55 + 0.08 * max(map(len, titles))))
     n_legend_rows = -(-len(titles) // max(fitting, 1))
-    figure, grid = panel_grid(
+    figure, grid = parts.panel_grid(
         -(-n_panels // n_columns),
         n_columns,
         size=(2.8, 2.1),
@@ -59,23 +40,23 @@ def losses_figure(results: Results, section: Section) -> "Figure":
     panels = list(grid.flat)
     for unused in panels[n_panels:]:
         unused.remove()
-    headline(figure, f"Training loss: {section.title}")
-    colours = line_colours(len(titles))
+    parts.headline(figure, f"Training loss: {section.title}")
+    colours = parts.line_colours(len(titles))
     for i, (axes, name) in enumerate(zip(panels, section.datasets, strict=False)):
-        title(axes, short_name(name))
+        parts.title(axes, short_name(name))
         values = []
         for column, colour in zip(section.columns, colours, strict=True):
             losses = [np.asarray(one, dtype=np.float64) for one in results.losses(name, column.settings)]
             if losses:
                 values.append(_draw_losses(axes, np.stack(losses), colour))
         if not values:
-            say(axes, "not finished")
-        log_if_wide(axes, np.concatenate(values) if values else np.empty(0))
+            parts.say(axes, "not finished")
+        parts.log_if_wide(axes, np.concatenate(values) if values else np.empty(0))
         axes.set_ylabel("mean loss" if i % n_columns == 0 else "")
         axes.set_xlabel("epoch" if i + n_columns >= n_panels else "")
-    legend(
+    parts.legend(
         figure,
-        [line(colour, title) for colour, title in zip(colours, titles, strict=True)],
+        [parts.line(colour, title) for colour, title in zip(colours, titles, strict=True)],
         -(-len(titles) // n_legend_rows),
     )
     return figure
@@ -92,43 +73,37 @@ def _draw_losses(axes: "Axes", losses: np.ndarray, colour: Any) -> np.ndarray:
 
 
 def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> "Figure":
-    """Draws metric against setting: a row of panels for each data set, a column for each metric.
-
-    Args:
-        results: The study.
-        section: One of its sections.
-        table: The section's table, `results.rows(section)`.
-    """
+    """Draws metric against setting: a row of panels for each data set, a column for each metric."""
     quantities = {q.name: q for q in QUANTITIES[section.kind].values() if q.name in {row.metric for row in table}}
     labels = [figure_text(column.label) for column in section.columns]
     width = max(2.2, 0.25 * len(labels))
     x, limits, is_number = _positions(section, width)
     turn, height = _turn(labels, x, limits, is_number, width)
     names = [short_name(name) for name in section.datasets]
-    figure, grid = panel_grid(
+    figure, grid = parts.panel_grid(
         len(names), len(quantities), size=(width, 1.35), gaps=(0.65, 0.18), margins=(0.85, 0.15, 0.95 + height, 0.8)
     )
-    headline(figure, section.title)
+    parts.headline(figure, section.title)
     panels = dict(zip(product(names, quantities), grid.flat, strict=True))
     by_panel = {(row.dataset, row.metric): row for row in table}
     for place, axes in panels.items():
         if place in by_panel:
             _draw_metric(axes, by_panel[place], x)
         else:
-            say(axes, "no fresh rows")
+            parts.say(axes, "no fresh rows")
         axes.set_xscale("log" if is_number else "linear")
         axes.set_xticks(x, [], minor=False)
         axes.set_xticks([], minor=True)
         axes.set_xlim(*limits)
     for axes, metric in zip(grid[0], quantities.values(), strict=True):
-        title(axes, metric.title)
+        parts.title(axes, metric.title)
     for axes, name in zip(grid[:, 0], names, strict=True):
         axes.set_ylabel(figure_text(name), fontsize=9, fontweight="bold")
     figure.align_ylabels(grid[:, 0])
     for axes in grid[-1]:
         axes.set_xticks(x, labels, **turn)
-        axes.set_xlabel(", ".join(SHORT.get(key, key.replace("_", " ")) for key in section.varied))
-    legend(figure, _metrics_handles(results, section, table), n_columns=3)
+        axes.set_xlabel(", ".join(parts.SHORT.get(key, key.replace("_", " ")) for key in section.varied))
+    parts.legend(figure, _metrics_handles(results, section, table), n_columns=3)
     return figure
 
 
@@ -137,16 +112,16 @@ def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
     floors = np.array([(nan, nan) if f is None else (f.value, HALF_LENGTH * f.spread) for f in row.floors]).T
     if row.floor is not None:
         value, half = floors[:, 0]
-        axes.axhspan(value - half, value + half, color=FLOOR, alpha=0.25, linewidth=0)
-        axes.axhline(value, color=FLOOR, linewidth=1)
+        axes.axhspan(value - half, value + half, color=parts.FLOOR, alpha=0.25, linewidth=0)
+        axes.axhline(value, color=parts.FLOOR, linewidth=1)
     elif np.isfinite(floors).any():
-        axes.fill_between(x, floors[0] - floors[1], floors[0] + floors[1], color=FLOOR, alpha=0.25, linewidth=0)
-        axes.plot(x, floors[0], color=FLOOR, linewidth=1)
+        axes.fill_between(x, floors[0] - floors[1], floors[0] + floors[1], color=parts.FLOOR, alpha=0.25, linewidth=0)
+        axes.plot(x, floors[0], color=parts.FLOOR, linewidth=1)
 
     values = np.array([nan if s is None else s.value for s in row.summaries])
     errors = HALF_LENGTH * np.array([nan if s is None else s.standard_error for s in row.summaries])
     errors[~np.isfinite(errors)] = 0
-    axes.errorbar(x, values, yerr=errors, linestyle="", color=GENERATED, linewidth=1, capsize=2)
+    axes.errorbar(x, values, yerr=errors, linestyle="", color=parts.GENERATED, linewidth=1, capsize=2)
     is_best = np.array(row.is_best)
     marked = [(is_best, _BEST), (~is_best, _WORSE)] if row.is_ranked else [(~is_best, _UNRANKED)]
     for chosen, style in marked:
@@ -157,13 +132,13 @@ def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
     if diverged.any():
         axes.plot(x[diverged], np.full(diverged.sum(), 0.08), transform=axes.get_xaxis_transform(), **_CROSS)
     if not np.isfinite(values).any() and not diverged.any():
-        say(axes, "not finished")
+        parts.say(axes, "not finished")
     axes.margins(y=0.12)
-    log_if_wide(axes, np.concatenate([values, floors[0] - floors[1]]))
+    parts.log_if_wide(axes, np.concatenate([values, floors[0] - floors[1]]))
 
 
-_MEASURED: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5, "color": GENERATED}
-_BEST: dict[str, Any] = _MEASURED | {"markerfacecolor": GENERATED}
+_MEASURED: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5, "color": parts.GENERATED}
+_BEST: dict[str, Any] = _MEASURED | {"markerfacecolor": parts.GENERATED}
 _WORSE: dict[str, Any] = _MEASURED | {"markerfacecolor": "white"}
 _UNRANKED: dict[str, Any] = _MEASURED | {"fillstyle": "bottom", "markerfacecoloralt": "white"}
 _DIAMOND: dict[str, Any] = {
@@ -171,9 +146,9 @@ _DIAMOND: dict[str, Any] = {
     "marker": "D",
     "markersize": 6,
     "markerfacecolor": "none",
-    "color": REPORTED,
+    "color": parts.REPORTED,
 }
-_CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 6, "color": DIVERGED}
+_CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 6, "color": parts.DIVERGED}
 
 
 _OF_HALVES = f"data against data, ± {HALF_LENGTH} standard deviations"
@@ -194,13 +169,13 @@ def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -
     handles: list[Any] = [
         Line2D([], [], label="measured, not distinguished from the best", **_BEST),
         Line2D([], [], label="measured, worse than the best", **_WORSE),
-        line(GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
+        parts.line(parts.GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
     ]
     if not all(row.is_ranked for row in table):
         handles.insert(2, Line2D([], [], label="measured, not ranked", **_UNRANKED))
     metrics = [row.metric for row in table if any(f is not None for f in row.floors)]
     floors = [_FLOORS.get((section.kind, metric), _OF_HALVES) for metric in metrics]
-    handles += [Patch(facecolor=FLOOR, alpha=0.5, label=text) for text in dict.fromkeys(floors)]
+    handles += [Patch(facecolor=parts.FLOOR, alpha=0.5, label=text) for text in dict.fromkeys(floors)]
     if any(r is not None for row in table for r in row.references):
         handles.append(Line2D([], [], label="reported", **_DIAMOND))
     if any(s is not None and not np.isfinite(s.value) for row in table for s in row.summaries):

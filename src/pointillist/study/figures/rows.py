@@ -6,17 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.study.comparisons import Summary
-from pointillist.study.figures.panels import (
-    DIVERGED,
-    GENERATED,
-    REAL,
-    class_colours,
-    column_title,
-    headline,
-    panel_grid,
-    say,
-    title,
-)
+from pointillist.study.figures import parts
 from pointillist.study.figures.window import Window
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
@@ -38,12 +28,6 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     with more than three columns is shown along the first two principal axes of the real rows.
 
     Rows with classes have their class's colour; generated ones have that of the class they were drawn for.
-
-    Args:
-        results: The study.
-        section: One of its sections.
-        name: One of the section's data sets.
-        table: The section's table, `results.rows(section)`.
     """
     dataset = results.dataset(name)
     real = dataset.rows
@@ -51,7 +35,7 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     n_panels = 1 + len(section.columns)
     n_columns = min(n_panels, 4)
     is_3d = window.dimensions == 3
-    figure, grid = panel_grid(
+    figure, grid = parts.panel_grid(
         -(-n_panels // n_columns),
         n_columns,
         size=(2.3, 2.3),
@@ -63,27 +47,27 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     for unused in panels[n_panels:]:
         unused.remove()
     note = "" if results.spec.seeds == 1 else " (rows of the models of seed 0, EMD of all seeds)"
-    headline(figure, f"{short_name(name)}: {section.title}{note}")
+    parts.headline(figure, f"{short_name(name)}: {section.title}{note}")
     for i, axes in enumerate(panels[:n_panels]):
         _frame(axes, window, is_left=i % n_columns == 0, is_bottom=i + n_columns >= n_panels)
 
     is_whole = len(real) <= MAX_ROWS or window.dimensions == 1
-    title(panels[0], "data", f"{'' if is_whole else f'{MAX_ROWS:,} of '}{len(real):,} rows")
+    parts.title(panels[0], "data", f"{'' if is_whole else f'{MAX_ROWS:,} of '}{len(real):,} rows")
     has_classes = section.kind == "classes"
-    _draw(panels[0], window, real, REAL, dataset.labels if has_classes else None)
+    _draw(panels[0], window, real, parts.REAL, dataset.labels if has_classes else None)
     of_set = (row.summaries for row in table if (row.dataset, row.metric) == (short_name(name), "emd"))
     emds = next(of_set, (None,) * len(section.columns))
     for axes, column, emd in zip(panels[1:], section.columns, emds, strict=False):
         generated = results.generated(name, column.settings)
-        title(axes, column_title(section, column), _emd_text(emd))
+        parts.title(axes, parts.column_title(section, column), _emd_text(emd))
         if generated is None:
-            say(axes, "not finished")
+            parts.say(axes, "not finished")
         elif not np.isfinite(generated).all():
             lost = int((~np.isfinite(generated).all(axis=1)).sum())
-            say(axes, f"diverged:\n{lost:,} of {len(generated):,} rows\nare not finite")
+            parts.say(axes, f"diverged:\n{lost:,} of {len(generated):,} rows\nare not finite")
         else:
             labels = dataset.labels_to_draw(len(generated)) if has_classes else None
-            _draw(axes, window, generated, GENERATED, labels)
+            _draw(axes, window, generated, parts.GENERATED, labels)
     if window.dimensions == 1:
         top = max(axes.dataLim.y1 for axes in panels[:n_panels])
         for axes in panels[:n_panels]:
@@ -131,7 +115,7 @@ def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.n
         if labels is None:
             axes.plot(*shown[chosen].T, color=colour, **style)
         else:
-            for label, class_colour in enumerate(class_colours(int(labels.max()) + 1)):
+            for label, class_colour in enumerate(parts.class_colours(int(labels.max()) + 1)):
                 of_class = chosen[labels[chosen] == label]
                 axes.plot(*shown[of_class].T, color=class_colour, **style)
     outside = len(rows) - int(is_inside.sum())
@@ -141,7 +125,7 @@ def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.n
             _FREE_CORNER[window.dimensions],
             xycoords="axes fraction",
             fontsize=7,
-            color=DIVERGED,
+            color=parts.DIVERGED,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
 

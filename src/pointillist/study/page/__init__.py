@@ -37,15 +37,7 @@ LIVE_SCRIPTS = (
 
 
 def write_page(results: Results, path: Path) -> None:
-    """Writes the page, whole or not at all.
-
-    Args:
-        results: The study.
-        path: The HTML file.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
+    """Writes the page, whole or not at all."""
     write_whole(path, render(results))
 
 

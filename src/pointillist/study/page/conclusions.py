@@ -35,13 +35,6 @@ def conclude(results: Results, section: Section) -> list[Statement]:
 
     Every statement about single cells comes from the tests behind the table: Welch's t-test at level 0.05 over a
     row, by Holm's correction.
-
-    Args:
-        results: The study.
-        section: One of its sections.
-
-    Returns:
-        Statements, the main one first.
     """
     rows = results.rows(section)
     main, *others = ([row for row in rows if row.metric == metric] for metric in QUANTITIES[section.kind])

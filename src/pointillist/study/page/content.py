@@ -20,9 +20,9 @@ from pointillist.study.spec import Section, short_name
 
 def page_content(results: Results, live: Mapping[str, str] | None = None) -> SimpleNamespace:
     """Makes everything that the template says about a study; `live` are its models, as `page_table` takes them."""
-    rows = pictures(results)
+    sets, draws = pictures(results)
     of_sections = [_section_data(results, section) for section in results.spec.sections]
-    data = {"study": results.spec.name, "sets": rows.sets, "sections": of_sections}
+    data = {"study": results.spec.name, "sets": sets, "sections": of_sections}
     sections = [_section(results, *pair, live) for pair in zip(results.spec.sections, of_sections, strict=True)]
     kinds = {section.kind for section in results.spec.sections}
     agreement, *parts = agreement_lines(results) or [""]
@@ -35,7 +35,7 @@ def page_content(results: Results, live: Mapping[str, str] | None = None) -> Sim
         agreement=f"{agreement} {'; '.join(parts)}." if parts else "",
         sections=sections,
         data=as_json(data),
-        draws=as_json(rows.draws),
+        draws=as_json(draws),
     )
 
 

@@ -1,8 +1,7 @@
 """The models in a study's page, with everything that a browser needs to draw their rows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +30,7 @@ MOST_REAL_ROWS = 1000
 """Most rows of a data set that are shown behind the generated ones."""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """A trained network that the page may hold: the name of its data set, its column, and its cell of seed 0."""
 
     name: str
@@ -45,10 +43,6 @@ def live_content(results: Results, *, budget: int = BUDGET) -> dict[str, Any] | 
 
     For every section and data set, the setting with the lowest EMD comes first, then the others, as many as the budget
     allows.
-
-    Args:
-        results: The study.
-        budget: Most characters that all models may take together.
     """
     models: dict[str, dict[str, Any]] = {}
     n_finished, spent = 0, 0

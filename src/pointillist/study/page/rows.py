@@ -1,7 +1,6 @@
 """Encodes real and generated rows in the few bytes that a picture of them needs."""
 
 import base64
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,36 +15,28 @@ MAX_ROWS = 1000
 _FULL_SCALE = 32767
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """The rows that the page draws.
+def pictures(results: Results) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Collects the rows of all sections; a draw that sections share is included once.
 
-    Attributes:
-        sets: Window and real rows of each data set, by its short name.
-        draws: Generated rows of each draw, by its key.
+    Returns:
+        Window and real rows of each data set, by its short name; and generated rows of each draw, by its key.
     """
-
-    sets: dict[str, Any]
-    draws: dict[str, Any]
-
-
-def pictures(results: Results) -> Pictures:
-    """Collects the rows of all sections; a draw that sections share is included once."""
-    found = Pictures({}, {})
+    sets: dict[str, Any] = {}
+    draws: dict[str, Any] = {}
     for section in results.spec.sections:
         for name in section.datasets if section.kind != "classifier" else ():
             dataset = results.dataset(name)
             window = Window.around(dataset.rows)
-            if short_name(name) not in found.sets:
+            if short_name(name) not in sets:
                 real = _packed(window, dataset.rows, dataset.labels)
                 is_projected = dataset.rows.shape[1] > window.dimensions
-                found.sets[short_name(name)] = {"axes": window.labels, "projected": is_projected, "real": real}
+                sets[short_name(name)] = {"axes": window.labels, "projected": is_projected, "real": real}
             for column, key in zip(section.columns, draw_keys(results, section, name), strict=True):
-                generated = results.generated(name, column.settings) if key not in found.draws else None
+                generated = results.generated(name, column.settings) if key not in draws else None
                 if generated is not None:
                     labels = dataset.labels_to_draw(len(generated)) if section.kind == "classes" else None
-                    found.draws[key] = _packed(window, generated, labels)
-    return found
+                    draws[key] = _packed(window, generated, labels)
+    return sets, draws
 
 
 def draw_keys(results: Results, section: Section, name: str) -> list[str]:

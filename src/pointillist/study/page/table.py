@@ -1,11 +1,11 @@
 """A section's table on the page: every number with its distance from the floor, the real-data baseline."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from pointillist.study.page.words import column_head, live_name, n_steps
-from pointillist.study.result_tables import Entry, Line, table_lines
+from pointillist.study.result_tables import Line, table_lines
 from pointillist.study.results import Results, Row
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, short_name
@@ -20,53 +20,16 @@ MOST_STEPS = {"dpm": 100, "heun": 50, "ddim": 1000, "ancestral": 1000}
 
 
 @dataclass(frozen=True)
-class TableCell:
-    """One cell.
-
-    Attributes:
-        entry: The entry that it shows.
-        band: One of `BANDS`; empty if there is no floor.
-        distance: Distance from the floor in words; empty if there is none.
-        live: What the live stage is asked for to show its network; empty if the page does not hold it.
-    """
-
-    entry: Entry
-    band: str = ""
-    distance: str = ""
-    live: str = ""
-
-    @property
-    def value(self) -> str:
-        """The number without its error."""
-        return self.entry.measured.partition(" ± ")[0]
-
-    @property
-    def error(self) -> str:
-        """The standard error; empty if there is none."""
-        return self.entry.measured.partition(" ± ")[2]
-
-
-@dataclass(frozen=True)
-class TableLine:
-    """One line: its data set, metric and kind, and cells from left to right, the floor last."""
-
-    dataset: str
-    title: str
-    is_of_class: bool
-    cells: tuple[TableCell, ...]
-
-
-@dataclass(frozen=True)
 class Table:
     """A section's table.
 
     Attributes:
         heads: Headings of the columns of numbers, the floor last.
-        lines: Lines below the headings.
+        lines: Lines below the headings, the floor among their cells.
     """
 
     heads: tuple[str, ...]
-    lines: tuple[TableLine, ...]
+    lines: tuple[Line, ...]
 
     @property
     def metrics(self) -> list[str]:
@@ -81,17 +44,11 @@ class Table:
     @property
     def has_reported(self) -> bool:
         """Whether numbers were reported elsewhere."""
-        return any(cell.entry.reported for line in self.lines for cell in line.cells)
+        return any(cell.reported for line in self.lines for cell in line.cells)
 
 
 def page_table(results: Results, section: Section, live: Mapping[str, str] | None = None) -> Table:
-    """Makes the section's table, including the lines of single classes.
-
-    Args:
-        results: The study.
-        section: The section.
-        live: The models that the page holds, as it names them, each with its ancestral sampler's variance.
-    """
+    """Makes the section's table; `live` has the models that the page holds, with each ancestral sampler's variance."""
     live = live or {}
     heads = (*(column_head(section, column) for column in section.columns), "floor")
     requests = {
@@ -117,12 +74,13 @@ def _request(results: Results, name: str, settings: Settings, live: Mapping[str,
     return urlencode(asked | ({"class": "all", "w": settings.guidance} if settings.method == "guidance" else {}))
 
 
-def _line(line: Line, requests: list[str]) -> TableLine:
-    cells = [
-        TableCell(entry, *(("", "") if line.row is None else standing(line.row, i)), request)
-        for i, (entry, request) in enumerate(zip(line.cells, requests, strict=True))
-    ]
-    return TableLine(line.dataset, line.title, line.is_of_class, (*cells, TableCell(line.floor)))
+def _line(line: Line, requests: list[str]) -> Line:
+    """Adds to each cell its distance from the floor, and how the live stage draws its rows."""
+    cells = []
+    for i, (cell, request) in enumerate(zip(line.cells, requests, strict=True)):
+        band, distance = ("", "") if line.row is None else standing(line.row, i)
+        cells.append(replace(cell, band=band, distance=distance, live=request))
+    return replace(line, cells=(*cells, line.floor))
 
 
 def standing(row: Row, i: int) -> tuple[str, str]:

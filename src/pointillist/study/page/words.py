@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pointillist.diffusion.solvers import SAMPLERS
-from pointillist.study.figures.panels import column_title
+from pointillist.study.figures.parts import column_title
 from pointillist.study.grid import Cell
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section
@@ -22,13 +22,7 @@ def count(n: int, noun: str) -> str:
 
 
 def settings(section: Section, chosen: Sequence[int], *, brief: bool = False) -> str:
-    """Lists some of a section's columns: "T = 100, 200 and 500", or "all settings but T = 10" if much shorter.
-
-    Args:
-        section: The section.
-        chosen: Indices of columns.
-        brief: Whether to only count many columns: "6 of 13 settings".
-    """
+    """Lists some of a section's columns: "T = 100, 200 and 500", or "all settings but T = 10" if much shorter."""
     others = [i for i in range(len(section.columns)) if i not in chosen]
     if len(chosen) > _MOST_NAMED and not others:
         return f"all {len(chosen)} settings"

@@ -2,16 +2,17 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from pointillist.tables.headings import Headings
-from pointillist.tables.names import check_names
-from pointillist.tables.table import Column, MixedTable, kind_of, listed_categories, to_arrow
+from pointillist.tables.names import check_names, name_from_json, name_to_json
+from pointillist.tables.table import Column, Table, is_numeric, kind_of, listed_categories, to_arrow
 from pointillist.tables.time_formats import form_in
 
 if TYPE_CHECKING:
@@ -20,39 +21,67 @@ if TYPE_CHECKING:
     from pointillist.columns.encoder import ColumnEncoder
 
 KINDS = ("pandas", "polars", "pyarrow", "file", "array")
+NUMBERS = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)), "float16", "float32", "float64")
+"""NumPy's names of the types that columns of numbers may have."""
 
 
 @dataclass(frozen=True)
-class FrameLayout:
+class Layout:
     """Container, names and types of a table.
 
     Attributes:
         kind: One of `KINDS`.
-        schema_bytes: Arrow's schema, as Arrow serializes it, in base64.
-        categories: For each column, the categories that its type lists; None if the type lists none.
-        is_nan: For each column, whether a missing number is NaN rather than null.
+        plain_types: NumPy's names of the types of an array of numbers, or of a file of numbers, which have no schema.
+        plain_names: Names of the columns of such a file; None if they have none.
+        schema_bytes: Arrow's schema of any other table, as Arrow serializes it, in base64.
+        categories: For each column of the schema, the categories that its type lists; None if the type lists none.
+        is_nan: For each column of the schema, whether a missing number is NaN rather than null.
         headings: Headings of a pandas frame. If not all names are text, the schema has numbers in their place.
     """
 
     kind: str
-    schema_bytes: str
-    categories: tuple[tuple[Any, ...] | None, ...]
-    is_nan: tuple[bool, ...]
+    plain_types: tuple[str, ...] = ()
+    plain_names: tuple[Any, ...] | None = None
+    schema_bytes: str | None = None
+    categories: tuple[tuple[Any, ...] | None, ...] = ()
+    is_nan: tuple[bool, ...] = ()
     headings: Headings | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"rows of kind {self.kind!r} are not known")
-        if not len(self.schema.names) == len(self.categories) == len(self.is_nan) == len(self.names):
-            raise ValueError("the layout's columns are not those of its schema")
-        if not all(kind_of(field.type) for field in self.schema):
+        if self.kind not in KINDS or (self.schema_bytes is None and self.kind != "array"):
+            raise ValueError(f"rows of kind {self.kind!r} are not known, or have no types")
+        n = len(self.plain_types) if self.schema_bytes is None else len(self.schema)
+        if self.schema_bytes is None:
+            if any(name not in NUMBERS for name in self.plain_types):
+                raise ValueError(f"columns hold types that are not numbers: {', '.join(self.plain_types)}")
+        elif not all(kind_of(field.type) for field in self.schema):
             raise ValueError("the layout has a column that is not a number, category or date")
+        elif not n == len(self.categories) == len(self.is_nan):
+            raise ValueError("the layout's columns are not those of its schema")
         if (self.kind == "pandas") != (self.headings is not None):
             raise ValueError(f"rows of kind {self.kind!r} have the wrong headings")
-        check_names(self.names)
+        if self.names is not None:
+            check_names(self.names)
+            if len(self.names) != n:
+                raise ValueError(f"{len(self.names)} names stand for {n} columns")
 
     @classmethod
-    def of(cls, table: MixedTable, kind: str, headings: Headings | None) -> "FrameLayout":
+    def of_schema(
+        cls,
+        kind: str,
+        schema: "pa.Schema",
+        headings: Headings | None,
+        categories: Sequence[Sequence[Any] | None] | None = None,
+        is_nan: Sequence[bool] | None = None,
+    ) -> "Layout":
+        """Returns the layout of a table of a schema; by default, without listed categories and without NaN."""
+        listed = tuple(None if each is None else tuple(each) for each in categories or [None] * len(schema))
+        text = base64.b64encode(schema.serialize()).decode()
+        flags = tuple(is_nan or [False] * len(schema))
+        return cls(kind, schema_bytes=text, categories=listed, is_nan=flags, headings=headings)
+
+    @classmethod
+    def of(cls, table: Table, kind: str, headings: Headings | None) -> "Layout":
         """Returns the layout of a table that came in a kind of container."""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -62,24 +91,27 @@ class FrameLayout:
             categories.append(None if cells.categories is None else listed_categories(column))
             has_nan = pa.types.is_floating(column.type) and column.null_count == 0
             is_nan.append(bool(has_nan and pc.any(pc.is_nan(column)).as_py()))
-        text = base64.b64encode(table.arrow.schema.serialize()).decode()
-        return cls(kind, text, tuple(categories), tuple(is_nan), headings)
+        return cls.of_schema(kind, table.arrow.schema, headings, categories, is_nan)
 
     def to_json(self) -> dict[str, Any]:
         """Converts to JSON values, which `from_json` reads."""
         headings = None if self.headings is None else self.headings.to_json()
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "headings": headings}
+        names = None if self.plain_names is None else [name_to_json(name) for name in self.plain_names]
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"headings": headings, "plain_names": names}
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "FrameLayout":
+    def from_json(cls, content: dict[str, Any]) -> "Layout":
         """Reads what `to_json` wrote.
 
         Raises:
             ValueError: If the values describe no valid layout.
         """
+        names, text = content["plain_names"], content["schema_bytes"]
         return cls(
             str(content["kind"]),
-            str(content["schema_bytes"]),
+            tuple(map(str, content["plain_types"])),
+            None if names is None else tuple(name_from_json(name) for name in names),
+            None if text is None else str(text),
             tuple(None if each is None else tuple(each) for each in content["categories"]),
             tuple(bool(each) for each in content["is_nan"]),
             Headings.from_json(content["headings"]),
@@ -90,6 +122,8 @@ class FrameLayout:
         """Names and types, as an Arrow schema."""
         import pyarrow as pa
 
+        if self.schema_bytes is None:
+            raise ValueError("the layout has no schema")
         try:
             return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.schema_bytes, validate=True)))
         except (ValueError, pa.ArrowException, OSError) as error:
@@ -119,11 +153,38 @@ class FrameLayout:
                 raise ValueError(f"column {code.name!r} has categories that its type lacks")
 
     @property
-    def names(self) -> tuple[Any, ...]:
-        """Names of the columns; in an array, their positions."""
+    def names(self) -> Any:
+        """Names of the columns; None if rows of numbers have none, and the positions in an array of other columns."""
+        if self.schema_bytes is None:
+            return self.plain_names
         if self.kind == "array":
             return tuple(range(len(self.schema)))
         return tuple(self.schema.names) if self.headings is None else self.headings.names
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """NumPy's names of the columns' types.
+
+        Raises:
+            ValueError: If there are no columns, or a column does not hold numbers.
+        """
+        types = self.plain_types
+        if self.schema_bytes is not None:
+            if not all(is_numeric(kind) for kind in self.schema.types):
+                raise ValueError("columns hold types that are not numbers")
+            types = tuple(np.dtype(kind.to_pandas_dtype()).name for kind in self.schema.types)
+        if not types:
+            raise ValueError("rows have no columns")
+        return types
+
+    @property
+    def is_whole(self) -> Bool[np.ndarray, " d"]:
+        """Whether each column holds integers or booleans."""
+        return np.array([np.dtype(name).kind in "biu" for name in self.types])
+
+    def columns(self, rows: Float[np.ndarray, "n d"]) -> list[np.ndarray]:
+        """Splits rows of numbers, shape (n, d), into columns, each of its type."""
+        return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]
 
     def type_of(self, name: Any) -> "pa.DataType | None":
         """Returns Arrow's type of a column; None if there is no column of that name."""
@@ -145,13 +206,18 @@ class FrameLayout:
         full = [_with_all(each, known) for each, known in zip(cells, self.categories, strict=True)]
         return to_arrow(full, self.schema, nan_is_missing=self.is_nan)
 
-    def restore(self, table: "pa.Table", index: Any = None) -> Any:
-        """Converts a table of this layout to the container that the layout was taken from.
+    def restore(self, rows: Any, index: Any = None) -> Any:
+        """Converts rows of this layout to the container that the layout was taken from.
 
         Args:
-            table: The table.
+            rows: An Arrow table, or an array of numbers, shape (n, d).
             index: Index for a pandas frame; by default its rows are numbered.
         """
+        if self.schema_bytes is None:
+            return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
+        table = rows
+        if isinstance(rows, np.ndarray):
+            table = self.table(tuple(Column(column, np.zeros(len(rows), bool)) for column in rows.T))
         if self.headings is not None:
             return self.headings.put_on(_to_pandas(table), index)
         if self.kind == "polars":
@@ -163,8 +229,8 @@ def _with_all(cells: Column, known: tuple[Any, ...] | None) -> Column:
     """Cells with all categories that the type lists, also those that no row has."""
     if known is None or cells.categories is None:
         return cells
-    places = np.array([known.index(category) for category in cells.categories] or [0])
-    return Column(np.where(cells.is_missing, 0, places[cells.values]), cells.is_missing, known)
+    indices = np.array([known.index(category) for category in cells.categories] or [0])
+    return Column(np.where(cells.is_missing, 0, indices[cells.values]), cells.is_missing, known)
 
 
 def _to_pandas(table: "pa.Table") -> Any:
@@ -199,19 +265,12 @@ def described_anew(table: "pa.Table", types: Mapping[str, str | None]) -> "pa.Ta
 
 def _to_array(table: "pa.Table") -> np.ndarray:
     """An array of a type that holds all columns: Python objects if there is text, or an integer is missing."""
-    from pyarrow import types
-
-    is_number = [
-        (types.is_integer(column.type) or types.is_boolean(column.type) or types.is_floating(column.type))
-        and not column.null_count
-        for column in table.columns
-    ]
-    if all(is_number):
+    if all(is_numeric(column.type) and not column.null_count for column in table.columns):
         columns = [column.to_numpy() for column in table.columns]
         return np.stack(columns, axis=1).astype(np.result_type(*(column.dtype for column in columns)))
     array = np.empty(table.shape, object)
-    for place, column in enumerate(table.columns):
-        array[:, place] = column.to_pylist()
+    for i, column in enumerate(table.columns):
+        array[:, i] = column.to_pylist()
     return array
 
 

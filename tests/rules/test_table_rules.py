@@ -1,12 +1,17 @@
-"""Sums and orders that every row obeys are found, and restored in rows that break them."""
+"""Rules that rows obey are found, and restored in rows that break them."""
+
+import json
 
 import numpy as np
 import pytest
 
 from pointillist.columns.kinds import fit_encoder
+from pointillist.rules.lookups import Lookup
 from pointillist.rules.number_range import NumberRange
-from pointillist.rules.relation import Relation
-from pointillist.rules.relations import broken, relations, restored
+from pointillist.rules.orders import Order
+from pointillist.rules.products import Product
+from pointillist.rules.sums import Sum
+from pointillist.rules.table_rules import KINDS, broken_rows, find_rules, restore_rows, rule_from_json
 from pointillist.tables.table import Column
 
 N = 1000
@@ -21,22 +26,17 @@ def codes_of(columns):
 
 
 def of(*columns):
-    return relations(columns, codes_of(columns))
+    return find_rules(columns, codes_of(columns))
 
 
 def test_sums_are_found_with_their_factors_and_no_others(rng):
     a, b, c = rng.integers(0, 1000, (3, N))
     total, code = a + b + 7, 100 * c + 2 * a
     found = of(*map(cells, (a, b, total, c, code)))
-    sums = [relation for relation in found if relation.factors]
-    assert sorted(relation.column for relation in sums) == [2, 4]
-    assert {relation.column: dict(zip(relation.terms, relation.factors, strict=True)) for relation in sums} == {
-        2: {0: 1, 1: 1},
-        4: {0: 2, 3: 100},
-    }
-    assert {relation.column: relation.constant for relation in sums} == {2: 7, 4: 0}
-    assert not any(found.factors for found in of(*map(cells, (a, b, total + (rng.random(N) < 0.01), c))))
-    assert relations([*map(cells, (a, b, total))], codes_of([*map(cells, (a, b, total))]), ["2"]) == ()
+    sums = [rule for rule in found if isinstance(rule, Sum)]
+    assert {*sums} == {Sum((2, 0, 1), (1.0, 1.0), 7.0), Sum((4, 0, 3), (2.0, 100.0))}
+    assert not any(isinstance(found, Sum) for found in of(*map(cells, (a, b, total + (rng.random(N) < 0.01), c))))
+    assert find_rules([*map(cells, (a, b, total))], codes_of([*map(cells, (a, b, total))]), ["2"]) == ()
     assert of(*map(cells, (a[:50], b[:50], total[:50]))) == ()
 
 
@@ -47,11 +47,11 @@ def test_sums_to_the_datas_precision_and_of_rows_without_missing_cells(rng):
     total = cells(np.where(missing, 0, np.round(parts.sum(axis=0), 2)), missing)
     data = [cells(parts[0]), cells(parts[1]), total, cells(share)]
     found = of(*data)
-    (own,) = [relation for relation in found if relation.factors]
-    assert (own.column, own.terms) == (2, (0, 1))
+    (own,) = [rule for rule in found if isinstance(rule, Sum)]
+    assert own.columns == (2, 0, 1)
     new = np.round(rng.gamma(2, 10, (4, N)), 2)
     rows = [*map(cells, new[:2]), cells(new[2], rng.random(N) < 0.3), cells(new[3])]
-    back = restored(rows, codes_of(data), found, np.zeros((N, 4), bool))
+    back = restore_rows(rows, codes_of(data), found, np.zeros((N, 4), bool))
     there = ~rows[2].is_missing
     np.testing.assert_array_equal(back[2].values[there], np.round(back[0].values + back[1].values, 2)[there])
     is_broken = new[0] < new[3]
@@ -62,14 +62,14 @@ def test_sums_to_the_datas_precision_and_of_rows_without_missing_cells(rng):
 
 
 def test_what_is_given_stays_and_another_column_makes_the_sum_right(rng):
-    relation = Relation(2, (0, 1), (1.0, 2.0), 3.0)
+    rule = Sum((2, 0, 1), (1.0, 2.0), 3.0)
     a, b, c = rng.integers(0, 100, (3, N)).astype(float)
     is_fixed = np.zeros((N, 3), bool)
     is_fixed[:, 2] = True
     is_fixed[500:, 0] = True
     is_fixed[900:] = True
     data = [*map(cells, (a, b, c))]
-    found = [column.values for column in restored(data, codes_of(data), (relation,), is_fixed)]
+    found = [column.values for column in restore_rows(data, codes_of(data), (rule,), is_fixed)]
     np.testing.assert_array_equal(found[2], c)
     np.testing.assert_array_equal(found[0][:500], (c - 3 - 2 * found[1])[:500])
     stays = np.abs(c - 3 - 2 * b - 49.5) <= 49.5
@@ -85,9 +85,9 @@ def test_sums_hold_within_the_ranges_of_their_columns(rng):
     total = np.round(parts.sum(axis=0), 2)
     data = [*map(cells, (married, single, divorced, *parts, total, np.round(total - 2 * single, 2)))]
     found = of(*data)
-    assert {relation.column for relation in found if relation.factors} == {2, 5, 6}
+    assert {rule.columns[0] for rule in found if isinstance(rule, Sum)} == {2, 5, 6}
     drawn = [cells(rng.permutation(column.values)) for column in data]
-    back = np.array([c.values for c in restored(drawn, codes_of(data), found, np.zeros((N, 7), bool))])
+    back = np.array([c.values for c in restore_rows(drawn, codes_of(data), found, np.zeros((N, 7), bool))])
     np.testing.assert_array_equal(back[:3].sum(axis=0), np.ones(N))
     assert set(back[:3].ravel()) == {0.0, 1.0}
     np.testing.assert_allclose(back[5], back[3] + back[4], atol=1e-9)
@@ -96,18 +96,18 @@ def test_sums_hold_within_the_ranges_of_their_columns(rng):
         assert values.min() >= column.values.min() and values.max() <= column.values.max()
 
 
-def test_orders_are_found_without_what_they_imply_and_restored(rng):
+def test_orders_are_found_without_what_they_imply_and_restore_rows(rng):
     start = rng.integers(0, 1000, N)
     middle = start + rng.integers(0, 400, N)
     end = middle + rng.integers(0, 400, N)
     far = rng.integers(5000, 9000, N)
     data = [*map(cells, (end, start, far, middle))]
     found = of(*data)
-    assert {(relation.terms[0], relation.column) for relation in found} == {(1, 3), (3, 0)}
+    assert {*found} == {Order((3, 1)), Order((0, 3))}
     new = [cells(column) for column in rng.integers(0, 1000, (4, N))]
     is_fixed = np.zeros((N, 4), bool)
     is_fixed[:300, 0] = True
-    back = [column.values for column in restored(new, codes_of(data), found, is_fixed)]
+    back = [column.values for column in restore_rows(new, codes_of(data), found, is_fixed)]
     assert (back[1][300:] <= back[3][300:]).all() and (back[3] <= back[0]).all()
     np.testing.assert_array_equal(back[0][:300], new[0].values[:300])
 
@@ -116,10 +116,10 @@ def test_sums_of_large_numbers_are_restored_to_their_last_digit(rng):
     start = 1.7e12 + rng.integers(0, 10**7, N)
     took = rng.integers(100, 900, N)
     columns = cells(start), cells(took), cells(start + took)
-    codes, (found,) = codes_of(columns), [each for each in of(*columns) if each.factors]
+    codes, (found,) = codes_of(columns), [each for each in of(*columns) if isinstance(each, Sum)]
     off = [*columns[:2], cells(start + took + 1000)]
     is_fixed = np.tile([True, True, False], (N, 1))
-    np.testing.assert_array_equal(restored(off, codes, [found], is_fixed)[2].values, start + took)
+    np.testing.assert_array_equal(restore_rows(off, codes, [found], is_fixed)[2].values, start + took)
 
 
 def test_orders_by_chance_are_none(rng):
@@ -138,16 +138,16 @@ def test_sums_are_kept_where_there_are_more_orders_than_can_be(rng):
     late = [cells(base + own) for own in rng.uniform(0, 1, (14, 400))]
     a, b = rng.integers(-900, -100, (2, 400))
     found = of(*early, *late, cells(a), cells(b), cells(a + b))
-    assert len(found) == 200 and any(each.factors for each in found)
+    assert len(found) == 200 and any(isinstance(each, Sum) for each in found)
 
 
 def test_whole_columns_stay_whole_above_others(rng):
     low = np.round(rng.gamma(2, 3, N), 1)
     data = [cells(low), cells(np.ceil(low))]
-    found = [relation for relation in of(*data) if isinstance(relation, Relation)]
-    assert [(relation.terms, relation.column) for relation in found] == [((0,), 1)]
+    found = [rule for rule in of(*data) if not isinstance(rule, Lookup)]
+    assert found == [Order((1, 0))]
     drawn = [cells(rng.permutation(column.values)) for column in data]
-    back = [column.values for column in restored(drawn, codes_of(data), found, np.zeros((N, 2), bool))]
+    back = [column.values for column in restore_rows(drawn, codes_of(data), found, np.zeros((N, 2), bool))]
     assert (back[1] >= back[0]).all() and (back[1] % 1 == 0).all() and back[1].max() <= data[1].values.max()
 
 
@@ -156,7 +156,7 @@ def test_what_ranges_do_not_allow(rng):
     data = [*map(cells, (year, month, 12 * year + month))]
     found = of(*data)
     drawn = [cells(rng.permutation(column.values)) for column in data]
-    back = [column.values for column in restored(drawn, codes_of(data), found, np.zeros((N, 3), bool))]
+    back = [column.values for column in restore_rows(drawn, codes_of(data), found, np.zeros((N, 3), bool))]
     np.testing.assert_array_equal(back[2], 12 * back[0] + back[1])
     assert all(a.min() >= b.values.min() and a.max() <= b.values.max() for a, b in zip(back, data, strict=True))
     # Of flags, no other values are made: the sum stays broken.
@@ -164,10 +164,10 @@ def test_what_ranges_do_not_allow(rng):
     is_fixed = np.zeros((N, 2), bool)
     is_fixed[:, 1] = True
     codes = codes_of([cells(rng.integers(0, 2, N)), cells(rng.normal(size=N))])
-    back = restored([flag, cells(np.full(N, 5.0))], codes, (Relation(0, (1,), (1.0,)),), is_fixed)
+    back = restore_rows([flag, cells(np.full(N, 5.0))], codes, (Sum((0, 1), (1.0,)),), is_fixed)
     assert back[0].values.max() == 1
     codes = codes_of([cells(rng.normal(size=N)), cells(rng.normal(size=N))])
-    back = restored([flag, cells(np.full(N, 5.0))], codes, (Relation(0, (1,), (1.0,)),), is_fixed)
+    back = restore_rows([flag, cells(np.full(N, 5.0))], codes, (Sum((0, 1), (1.0,)),), is_fixed)
     assert back[0].values.min() == 5
 
 
@@ -176,82 +176,101 @@ def test_dates_are_compared_with_dates_alone(rng):
     first, last = days.min(axis=0), days.max(axis=0)
     dates = [Column(column, np.zeros(N, bool), is_date=True) for column in (first, last)]
     found = of(*dates, cells(last + rng.integers(0, 9, N)))
-    assert [(relation.terms, relation.column) for relation in found] == [((0,), 1)]
+    assert found == (Order((1, 0)),)
 
 
-def test_rows_of_the_data_break_none_of_its_relations(rng):
-    """Also where a function was written in single precision, or a product is off by the rounding of its terms."""
-    x, a, b = rng.uniform(1, 9, N), np.round(rng.gamma(20, 0.3, N), 1), np.round(rng.gamma(20, 0.3, N), 1)
-    made = np.round(a * rng.normal(1, 0.3, N), 2)
-    data = [*map(cells, (x, np.log(x).astype(np.float32), a, b, a + b, made, np.round(made * a, 2)))]
+def test_rows_of_the_data_break_none_of_its_rules(rng):
+    """Also where a product is off by the rounding of its terms."""
+    a, b = np.round(rng.gamma(20, 0.3, N), 1), np.round(rng.gamma(20, 0.3, N), 1)
+    made, kind = np.round(a * rng.normal(1, 0.3, N), 2), rng.integers(0, 9, N)
+    table = [
+        a,
+        b,
+        a + b,
+        np.round(1.8 * a + 32, 1),
+        made,
+        np.round(made * a, 2),
+        b + 1 + rng.gamma(1, 1, N),
+        kind,
+        kind // 3,
+    ]
+    data = [*map(cells, table)]
     found, codes = of(*data), codes_of(data)
-    kinds = {(each.function, each.power) for each in found if each.factors}
-    assert kinds >= {("log", 0), ("", 0), ("", 1)}
-    assert not np.any(broken(data, codes, found))
+    assert {each.kind for each in found} == {*KINDS}
+    assert not np.any(broken_rows(data, codes, found))
     for each in found:
-        ranges = [NumberRange.of(codes[place], is_strict=True) for place in each.places]
-        values = np.stack([data[place].values for place in each.places], axis=1)
-        assert not each.excluded(values, values, ranges).any()
-        values[:, 0] = values[:, 0] - 1 - 0.1 * np.abs(values[:, 0]) if each.factors else values[:, 1:].min() - 1
-        assert each.excluded(values, values, ranges).all()
+        if not isinstance(each, Lookup):
+            ranges = [NumberRange.of(codes[column], is_strict=True) for column in each.columns]
+            values = np.stack([data[column].values for column in each.columns], axis=1)
+            assert not each.excluded(values, values, ranges).any()
+            values[:, 0] = values[:, 1:].min() - 1 if isinstance(each, Order) else 0.9 * values[:, 0] - 1
+            assert each.excluded(values, values, ranges).all()
+
+
+RULES = [
+    Sum((2, 0, 1), (1.0, -0.5), 3.0, solved=1, is_exact=False),
+    Product((2, 0, 1), 3.0, solved=2),
+    Order((1, 0)),
+    Lookup((1, 0), np.array([[0.0, 1.0], [2.0, 0.0]])),
+]
+
+
+def test_the_registry_has_every_kind():
+    assert [KINDS[each.kind] for each in RULES] == [type(each) for each in RULES] and len(KINDS) == len(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda each: each.kind)
+def test_a_rule_comes_back_from_its_json(rule):
+    again = rule_from_json(json.loads(json.dumps(rule.to_json())), 3)
+    assert again.to_json() == rule.to_json() and type(again) is type(rule)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda each: each.kind)
+@pytest.mark.parametrize("columns", [[2, 9, 1], [2, 0, 2], ["a", 0, 1], [1], [0, 1.0], [-1, 0, 1]], ids=str)
+def test_columns_that_cannot_be(rule, columns):
+    with pytest.raises(ValueError, match="rule"):
+        rule_from_json(
+            {**rule.to_json(), "columns": columns[: len(rule.columns)] if columns[-1:] != [2] else columns}, 3
+        )
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("rule", "change"),
     [
-        [2, [0, 9], [1.0, 1.0], 0.0, 0, "", False],
-        [2, [0, 2], [1.0, 1.0], 0.0, 0, "", False],
-        [2, [0, 1], [1.0], 0.0, 0, "", False],
-        [2, [0, 1], [1.0, 0.0], 0.0, 0, "", False],
-        [2, [0, 1], [1.0, float("nan")], 0.0, 0, "", False],
-        [2, [0, 1], [1.0, 1.0], "x", 0, "", False],
-        [2, [], [], 0.0, 0, "", False],
-        ["a", [0], [], 0.0, 0, "", False],
-        [2, [0, 1], [1.0], 0.0, 2, "", False],
-        [2, [0], [1.0], 0.0, 1, "", False],
-        [2, [0, 1], [1.0, 1.0], 0.0, 1, "", False],
-        [2, [0, 1], [1.0], 0.0, "1", "", False],
-        [2, [0], [1.0], 0.0, 0, "eval", False],
-        [2, [0], [1.0], 0.0, 0, ["log"], False],
-        [2, [0, 1], [1.0, 1.0], 0.0, 0, "log", False],
-        [2, [0], [], 0.0, 0, "log", False],
-        [2, [0], [1.0], 0.0, 0, "", True],
-        [2, [0, 1], [1.0], 0.0, 1, "", 1],
+        (RULES[0], {"kind": "sums"}),
+        (RULES[0], {"factors": [1.0]}),
+        (RULES[0], {"factors": [1.0, 0.0]}),
+        (RULES[0], {"factors": [1.0, float("nan")]}),
+        (RULES[0], {"constant": "x"}),
+        (RULES[0], {"solved": 3}),
+        (RULES[1], {"columns": [0, 1]}),
+        (RULES[1], {"factor": 0.0}),
+        (RULES[1], {"is_exact": 1}),
+        (RULES[2], {"columns": [0, 1, 2]}),
     ],
 )
-def test_relations_that_cannot_be(content):
-    with pytest.raises(ValueError, match="relation"):
-        Relation.from_json(content, 3)
+def test_rules_that_cannot_be(rule, change):
+    with pytest.raises(ValueError, match=r"rule|sum|product|order"):
+        rule_from_json({**rule.to_json(), **change}, 3)
 
 
-def test_relations_are_of_numbers():
+def test_equations_and_orders_are_of_numbers():
     codes = [
         fit_encoder("number", cells([1, 2])),
         fit_encoder("text", Column(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
     ]
-    Relation(0, (2,), (1.0,)).check([*codes, codes[0]])
+    Order((0, 2)).check([*codes, codes[0]])
     with pytest.raises(ValueError, match="'text' has categories"):
-        Relation(0, (1,), (1.0,), 0.0, 0, "log").check(codes)
+        Sum((0, 1), (1.0,)).check(codes)
 
 
-def test_a_relation_as_a_formula():
-    names = "total", "a", "b"
-    assert Relation(0, (1, 2), (1.0, -0.5), -3.0).text(names) == "total = a - 0.5 b - 3"
-    assert Relation(0, (1,), (2.0,)).text(names) == "total = 2 a"
-    assert Relation(0, (1,)).text(names) == "total ≥ a"
-    assert Relation(0, (1,), (-2.0,), 1.0, 0, "log").text(names) == "total = - 2 log(a) + 1"
-    assert Relation(0, (1, 2), (0.5,), 0.0, 1).text(names) == "total = 0.5 × a × b"
-    assert Relation(0, (1, 2), (1.0,), 0.0, -1).text(names) == "total = a / b"
-
-
-def test_a_relation_comes_back_from_its_facts():
-    sum_and_order = Relation(2, (0, 1), (1.0, -0.5), 3.0), Relation(1, (0,))
-    for relation in (
-        *sum_and_order,
-        Relation(2, (0, 1), (3.0,), 0.0, -1, "", True),
-        Relation(1, (0,), (2.0,), 0.5, 0, "log"),
-    ):
-        assert Relation.from_json(relation.to_json(), 3) == relation
+def test_a_rule_as_text():
+    names = "total", "a", "b", "c"
+    assert Sum((0, 1, 2), (1.0, -0.5), -3.0).text(names) == "total = a - 0.5 b - 3"
+    assert Sum((0, 1), (2.0,)).text(names) == "total = 2 a"
+    assert Order((0, 1)).text(names) == "total ≥ a"
+    assert Product((0, 1, 2), 0.5).text(names) == "total = 0.5 × a × b"
+    assert Product((0, 1, 2, 3), 1.0).text(names) == "total = a × (b + c)"
 
 
 def test_no_row_of_a_box_beyond_the_ends_of_a_long_sum_obeys_it(rng):
@@ -259,7 +278,7 @@ def test_no_row_of_a_box_beyond_the_ends_of_a_long_sum_obeys_it(rng):
     signs = np.repeat([1.0, -1.0], 15)
     data = [cells(signs @ terms), *map(cells, terms)]
     ranges = [NumberRange.of(code, is_strict=True) for code in codes_of(data)]
-    total = Relation(0, tuple(range(1, 31)), tuple(signs))
+    total = Sum(tuple(range(31)), tuple(signs))
     # The terms lie between 0 and 99, and the sum of 15 less that of 15 others between -1485 and 1485.
     low = np.column_stack([[-2000, -1490, 1480, 1486], np.zeros((4, 30))])
     high = np.column_stack([[-1486, -1480, 1490, 2000], np.full((4, 30), 99.0)])

@@ -1,0 +1,242 @@
+"""Rules that are equations, which can be solved for each of their columns."""
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from pointillist.rules.number_range import EXACT, NULL, NumberRange, order_of_moves
+from pointillist.rules.rule import NumberRule, Rows, TrainingRows, complete, numbers_of
+from pointillist.tables.table import Column
+
+HELD = 0.98
+"""Fraction of the training rows that obey an equation: a few may be typing errors."""
+
+AMPLIFIED, MOST_AMPLIFIED = 2.0, 20.0
+"""Error amplification above which an equation is solved for another column, and above which it is not solved."""
+
+_ROWS, _SURVIVES = 1000, 0.95
+
+
+@dataclass(frozen=True)
+class Equation(NumberRule):
+    """An equation that is linear in each of its columns, such as a sum or a product.
+
+    Attributes:
+        solved: Which of the columns is calculated from the others, as an index into `columns`.
+        is_exact: Whether the equation holds to the last digit of the solved column, not only within the rounding of
+            all columns.
+    """
+
+    solved: int = field(default=0, kw_only=True)
+    is_exact: bool = field(default=True, kw_only=True)
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """The columns that the solved one is calculated from."""
+        return self.columns[: self.solved] + self.columns[self.solved + 1 :]
+
+    @abstractmethod
+    def residual(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
+        """Returns the first column minus what the others make of it."""
+
+    @abstractmethod
+    def gradient(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
+        """Returns the derivatives of the residual with respect to each column."""
+
+    @abstractmethod
+    def reach(
+        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"]
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Returns the lowest and highest number of the first column, given those of the others."""
+
+    def search(
+        self,
+        values: Float[np.ndarray, "n k"],
+        ranges: Sequence[NumberRange],
+        free: Bool[np.ndarray, "n k"],
+        wrong: Int[np.ndarray, " m"],
+    ) -> Int[np.ndarray, " l"]:
+        """Changes the wrong rows that solving for one column cannot restore; returns the rows that stay wrong."""
+        return wrong
+
+    def solve(self, values: Float[np.ndarray, "m k"], i: int) -> Float[np.ndarray, " m"]:
+        """Calculates one column from the others; not finite where there is no solution."""
+        # Without the column, which may be so large that nothing else would be left.
+        others = values.copy()
+        others[:, i] = 0.0
+        with np.errstate(all="ignore"):
+            return np.asarray(0.0 - self.residual(others) / self.gradient(others)[:, i])
+
+    def is_off(
+        self, values: Float[np.ndarray, "m k"], ranges: Sequence[NumberRange], *, is_exact: bool | None = None
+    ) -> Bool[np.ndarray, " m"]:
+        """Returns which rows break the equation by more than the rounding of its columns; if exact, of the solved one.
+
+        Args:
+            values: Numbers of the equation's columns.
+            ranges: The ranges of these columns.
+            is_exact: Replaces the attribute.
+        """
+        own = ranges[self.solved]
+        with np.errstate(all="ignore"):
+            slopes = np.abs(self.gradient(values))
+            error = np.abs(self.residual(values)) / slopes[:, self.solved]
+            slopes /= slopes[:, [self.solved]]
+            # A sum of large numbers may be small, and is known no better than they are.
+            within = 0.5 * own.unit + own.negligible + EXACT * slopes @ np.array([each.largest for each in ranges])
+            if not (self.is_exact or is_exact):
+                units = np.array([each.rounding for each in ranges]) * (np.arange(len(ranges)) != self.solved)
+                within += (slopes * (0.5 * units + NULL * np.abs(values))).sum(axis=1)
+            return np.isfinite(error) & (error > within)
+
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
+        """Finds the rows that break the equation by more than rounding explains."""
+        own = [ranges[column] for column in self.columns]
+        return complete(columns, self.columns) & self.is_off(numbers_of(columns, self.columns), own)
+
+    def restore(self, rows: Rows) -> None:
+        """Solves the equation for one column after another, from the solved one on, until it holds."""
+        values, columns = numbers_of(rows.columns, self.columns), list(self.columns)
+        ranges, is_complete = [rows.ranges[column] for column in columns], complete(rows.columns, self.columns)
+        for is_fixed in (rows.is_reserved, rows.is_fixed) if rows.has_reserved else (rows.is_fixed,):
+            free, is_last = ~is_fixed[:, columns], rows.is_last and is_fixed is rows.is_fixed
+            wrong = np.flatnonzero(is_complete)
+            wrong = wrong[self.is_off(values[wrong], ranges, is_exact=True)]
+            if rows.shift:
+                wrong = self.search(values, ranges, free, wrong)
+            for i in order_of_moves(ranges, self.solved, rows.shift):
+                moved = wrong[free[wrong, i]]
+                wanted = self.solve(values[moved], i)
+                is_known = np.isfinite(wanted)
+                # What the range does not allow is left to the next column.
+                values[moved[is_known], i] = ranges[i].fitted(wanted[is_known], is_last=is_last)
+                wrong = wrong[self.is_off(values[wrong], ranges)]
+            self.search(values, ranges, free, wrong)
+        rows.put(columns, values)
+
+    def fix_determined(self, rows: Rows) -> bool:
+        """Solves the equation for the only cell that is not fixed, and fixes that."""
+        values, columns = numbers_of(rows.columns, self.columns), list(self.columns)
+        ranges, free = [rows.ranges[column] for column in columns], ~rows.is_fixed[:, columns]
+        is_single = complete(rows.columns, columns) & (free.sum(axis=1) == 1)
+        any_fixed = False
+        for i, column in enumerate(columns):
+            own = np.flatnonzero(is_single & free[:, i])
+            wanted = self.solve(values[own], i)
+            own, wanted = own[np.isfinite(wanted)], wanted[np.isfinite(wanted)]
+            is_off = self.is_off(values[own], ranges, is_exact=True)
+            values[own, i] = np.where(is_off, ranges[i].fitted(wanted, is_last=True), values[own, i])
+            rows.is_fixed[own, column] = True
+            any_fixed |= len(own) > 0
+        rows.put(columns, values)
+        return any_fixed
+
+    def excluded(
+        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange]
+    ) -> Bool[np.ndarray, " n"]:
+        """Finds the boxes in which no row obeys the equation."""
+        # A rounded number represents all numbers that are rounded to it.
+        half = np.array([0.0 if self.is_exact else 0.5 * each.rounding + NULL * each.largest for each in ranges])
+        half[self.solved] += 0.5 * ranges[self.solved].unit
+        with np.errstate(all="ignore"):
+            lowest, highest = self.reach(low - half, high + half)
+            slopes = np.maximum(np.abs(self.gradient(low)), np.abs(self.gradient(high)))
+            within = half[0] + ranges[0].negligible + EXACT * slopes @ np.array([each.largest for each in ranges])
+        is_apart = (lowest > high[:, 0] + within) | (highest < low[:, 0] - within)
+        return np.asarray(is_apart & np.isfinite(lowest) & np.isfinite(highest))
+
+    def ways(self, rows: TrainingRows) -> dict[int, tuple[float, bool]]:
+        """Returns the columns for which the equation can be solved.
+
+        Returns:
+            By index into `columns`: the error amplification, the error of the solved column for errors of one
+            interquartile range (or standard deviation, if that is 0) in each of the others, over the same of its own;
+            and whether the equation then holds to the last digit of that column.
+        """
+        values, ranges = rows.numbers(self.columns), rows.ranges(self.columns)
+        scale = np.subtract(*np.quantile(values, [0.75, 0.25], axis=0))
+        scale = np.where(scale > 0, scale, values.std(axis=0))
+        values = values[:: max(1, len(values) // _ROWS)]
+        slopes = np.abs(self.gradient(values)) * scale
+        found = {}
+        for i in range(len(self.columns)):
+            with np.errstate(all="ignore"):
+                moved = np.median(slopes / slopes[:, [i]], axis=0)
+            amplification = float(np.linalg.norm(np.delete(moved, i)))
+            if not amplification <= MOST_AMPLIFIED or (i and not self._survives(values, ranges, i)):
+                continue
+            is_off = replace(self, solved=i, is_exact=True).is_off(values, ranges)
+            found[i] = amplification, bool(is_off.mean() <= 1 - HELD)
+        return found
+
+    def _survives(self, values: Float[np.ndarray, "m k"], ranges: Sequence[NumberRange], i: int) -> bool:
+        """Returns whether the equation holds to the digits of its first column if another is calculated and rounded.
+
+        The first column has means of two rows for that, so that its numbers are not those of any row.
+        """
+        encoder, exact = ranges[i].encoder, replace(self, solved=0, is_exact=True)
+        if encoder.scores is None:
+            return False
+        made = values.copy()
+        other = values[np.random.default_rng(0).permutation(len(values)), 0]
+        made[:, 0] = ranges[0].encoder.rounded((values[:, 0] + other) / 2)
+        made[:, i] = encoder.rounded(self.solve(made, i))
+        made = made[np.isfinite(made[:, i])]
+        held = 1 - exact.is_off(values, ranges).mean()
+        return len(made) > 0 and bool(1 - exact.is_off(made, ranges).mean() >= _SURVIVES * held)
+
+
+def solvable(candidates: Iterable[Equation], rows: TrainingRows) -> list[Equation]:
+    """Returns the equations that can be solved one after another, each for a column that no earlier one contains.
+
+    A candidate is left out if the equations before it leave no column to solve it for. A column that is nearly
+    constant, such as the ratio of two areas that are almost the same, is not calculated from columns that vary: their
+    errors would be larger than its variation. So each equation is solved for its first column where this amplifies
+    errors at most twofold, and otherwise for the column in which they are amplified least.
+    """
+    kept = list[tuple[Equation, dict[int, tuple[float, bool]]]]()
+    solved = list[Equation]()
+    for each in candidates:
+        tried = [*kept, (each, each.ways(rows))]
+        if (found := _in_order(tried)) is not None:
+            kept, solved = tried, found
+    return solved
+
+
+def _in_order(candidates: list[tuple[Equation, dict[int, tuple[float, bool]]]]) -> list[Equation] | None:
+    """Returns equations, each solved for a column that none before it contains; None if there is no such order.
+
+    From the last equation to the first: a column that only one of the remaining equations contains can be calculated
+    after all others. The largest error amplification is the least of all orders.
+    """
+    left, order = list(candidates), list[Equation]()
+    while left:
+        counts = Counter(column for each, _ in left for column in each.columns)
+        choices = [
+            (max(amplification, AMPLIFIED), not is_exact, i, -at)
+            for at, (each, ways) in enumerate(left)
+            for i, (amplification, is_exact) in ways.items()
+            if counts[each.columns[i]] == 1
+        ]
+        if not choices:
+            return None
+        _, is_loose, i, at = min(choices)
+        order.append(replace(left.pop(-at)[0], solved=i, is_exact=not is_loose))
+    return order[::-1]
+
+
+def checked_equation(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns which column an equation in a file is solved for, and how exactly it holds.
+
+    Raises:
+        ValueError: If there is no such column.
+    """
+    solved, is_exact = content["solved"], content["is_exact"]
+    if type(solved) is not int or not 0 <= solved < len(content["columns"]) or type(is_exact) is not bool:
+        raise ValueError("a rule is solved for a column that it does not have")
+    return {"solved": solved, "is_exact": is_exact}

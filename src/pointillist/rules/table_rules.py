@@ -1,0 +1,126 @@
+"""The rules of a table: found in its training rows, restored in new rows, and checked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.rules.equation import Equation, solvable
+from pointillist.rules.lookups import Lookup
+from pointillist.rules.number_range import NumberRange
+from pointillist.rules.orders import Order
+from pointillist.rules.products import Product
+from pointillist.rules.rule import FEWEST_ROWS, MOST_TURNS, TURNS, Rows, Rule, TrainingRows
+from pointillist.rules.sums import Sum
+from pointillist.tables.table import Column
+
+EQUATIONS: tuple[type[Equation], ...] = (Sum, Product)
+"""Kinds of equations, in the order in which they are looked for."""
+
+OTHERS: tuple[type[Rule], ...] = (Lookup, Order)
+"""Other kinds of rules, which are restored before equations, so that these hold in the end."""
+
+KINDS: dict[str, type[Rule]] = {kind.kind: kind for kind in (*OTHERS, *EQUATIONS)}
+"""All kinds of rules, by their names in files."""
+
+_ROWS, _MOST_COLUMNS, _MOST_RULES = 5000, 128, 200
+
+
+def find_rules(
+    columns: Sequence[Column], encoders: Sequence[ColumnEncoder], categorical: Sequence[Any] = (), label: Any = None
+) -> tuple[Rule, ...]:
+    """Finds the rules that training rows obey, in the order in which they are restored.
+
+    Args:
+        columns: The cells of each column; those of categories have a part in lookups alone.
+        encoders: The encoder of each column.
+        categorical: Names of columns whose numbers stand for categories, and have a part in lookups alone too.
+        label: Name of the column of labels, if there is one; it has that part too, and never changes.
+    """
+    numeric = [
+        i
+        for i, cells in enumerate(columns)
+        if cells.categories is None
+        and encoders[i].name not in (*categorical, label)
+        and 2 * cells.is_missing.sum() < len(cells.values)
+    ]
+    complete = np.flatnonzero(~np.any([columns[i].is_missing for i in numeric], axis=0)) if numeric else np.empty(0)
+    if not 1 < len(numeric) <= _MOST_COLUMNS or len(complete) < max(FEWEST_ROWS, 4 * len(numeric)):
+        numeric = []
+    sample = complete[np.linspace(0, len(complete) - 1, min(len(complete), _ROWS)).astype(np.int64)]
+    labels = [i for i, encoder in enumerate(encoders) if label is not None and encoder.name == label]
+    rows = TrainingRows(columns, encoders, numeric, sample, labels[0] if labels else None)
+    found = (each for kind in EQUATIONS for each in kind.find(rows, {})) if numeric else ()
+    equations = solvable(found, rows)[:_MOST_RULES]
+    calculated = {each.columns[each.solved]: each.others for each in equations}
+    others = [each for kind in OTHERS for each in kind.find(rows, calculated)]
+    return (*others[: _MOST_RULES - len(equations)], *equations)
+
+
+def restore_rows(
+    columns: Sequence[Column],
+    encoders: Sequence[ColumnEncoder],
+    rules: Sequence[Rule],
+    is_fixed: Bool[np.ndarray, "n d"],
+    bounds: dict[int, tuple[float, float]] | None = None,
+) -> tuple[Column, ...]:
+    """Returns columns whose rows obey rules.
+
+    Cells that fixed cells determine through rules are restored first, and then are fixed too.
+
+    Args:
+        columns: Drawn columns.
+        encoders: The encoder of each column.
+        rules: What `find_rules` returned.
+        is_fixed: Which cells stay as they are.
+        bounds: Lowest and highest number of the columns in ranges, by index. With bounds, every number stays within
+            them and within its column's range, and rules that cannot hold there stay broken. None for rows without
+            conditions.
+    """
+    is_strict, is_fixed = bounds is not None, is_fixed.copy()
+    ranges = [NumberRange.of(encoder, (bounds or {}).get(i), is_strict=is_strict) for i, encoder in enumerate(encoders)]
+    rows = Rows(list(columns), ranges, is_fixed, is_fixed)
+    while any([rule.fix_determined(rows) for rule in rules]):
+        pass
+    reserved = [column for rule in rules for column in rule.reserved]
+    if reserved:
+        rows.is_reserved = rows.is_fixed.copy()
+        rows.is_reserved[:, reserved] = True
+    for rows.turn in range(MOST_TURNS if rules else 0):
+        for rule in rules:
+            rule.restore(rows)
+        if rows.turn >= TURNS - 1:
+            is_broken = np.any([rule.broken(rows.columns, ranges) for rule in rules], axis=0)
+            if not is_broken.any():
+                break
+            # Rows that obey all rules do not change any more.
+            rows.is_fixed |= ~is_broken[:, None]
+            rows.is_reserved |= ~is_broken[:, None]
+    for rule in rules:
+        if rule.reserved:
+            rule.restore(rows)
+    return tuple(rows.columns)
+
+
+def broken_rows(
+    columns: Sequence[Column], encoders: Sequence[ColumnEncoder], rules: Sequence[Rule]
+) -> list[Bool[np.ndarray, " n"]]:
+    """Finds the rows that break each rule; a row with a missing cell in its columns does not."""
+    ranges = [NumberRange.of(encoder, is_strict=True) for encoder in encoders]
+    return [rule.broken(columns, ranges) for rule in rules]
+
+
+def rule_from_json(content: dict[str, Any], n_columns: int) -> Rule:
+    """Rebuilds a rule of a table from what its `to_json` returned.
+
+    Raises:
+        ValueError: If there is no such rule.
+    """
+    if content["kind"] not in KINDS:
+        raise ValueError(f"there is no kind of rule {content['kind']!r:.40}")
+    rule = KINDS[content["kind"]].from_json(content)
+    if max(rule.columns) >= n_columns:
+        raise ValueError("a rule is of columns that there are not")
+    return rule
