@@ -28,7 +28,7 @@
       );
       /** @type {Map<number | undefined, [number, number]>} */
       this.ends = new Map(limited.map(({ token, ends }) => [token, ends]));
-      const inSets = conditions.filter(({ is_set: isSet }) => isSet);
+      const inSets = conditions.filter(({ is_set: isSet, ends }) => isSet && ends.some(Number.isFinite));
       const fixed = new Set([...this.given.keys(), ...inSets.map(({ token }) => token)]);
       const indices = new Map(columns.map(({ slot }, c) => [slot, c]));
       this.isStrict = !gaps && (given.length > 0 || limited.length > 0);
