@@ -15,7 +15,7 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.row_model import RowModel
 from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
-from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel
+from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, script, worker
 from pointillist.page.weights import deflated, planes
 
 WORKER = (
@@ -126,17 +126,17 @@ def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
             verdict=verdict,
             content=content,
             data=as_json(content),
-            worker=_packed(_needed(WORKER, content["model"])),
+            worker=_packed(worker(map(code, _needed(WORKER, content["model"])))),
             first=FIRST,
-            scripts=_packed(_needed(SCRIPTS, content["model"])),
+            scripts=_packed(Markup("\n").join(map(script, _needed(SCRIPTS, content["model"])))),
             security=SECURITY,
         )
     )
 
 
-def _packed(scripts: Sequence[str]) -> Markup:
-    """Scripts as one deflated text, a third of their length."""
-    return Markup(deflated("\n".join(map(code, scripts)).encode(), has_repeats=True))
+def _packed(text: str) -> Markup:
+    """A text deflated, to a third of its length."""
+    return Markup(deflated(text.encode(), has_repeats=True))
 
 
 def _needed(scripts: Sequence[str], model: dict[str, Any]) -> list[str]:

@@ -1,4 +1,3 @@
-"use strict";
 /* Rows of numbers of which some are given: what a network is told of them, and a denoiser of the others. */
 
 /** A residual network of which columns may be given, if it has weights for them. */

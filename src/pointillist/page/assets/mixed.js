@@ -1,4 +1,3 @@
-"use strict";
 /* Rows of tokens and numbers: tokens one after another, then the numbers at once, given them. */
 
 const HIDDEN = -1;

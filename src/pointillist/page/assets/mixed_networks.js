@@ -1,4 +1,3 @@
-"use strict";
 /* Networks of tokens, and of the numbers beside them; and what numbers are near to, given others. */
 
 /** Variance of the noise that a number is given with, and smallest variance of one that is not. */

@@ -1,4 +1,3 @@
-"use strict";
 /* A model's page: what is asked for, the rows that are drawn, and what is shown of them. */
 
 (async () => {

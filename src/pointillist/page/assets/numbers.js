@@ -1,4 +1,3 @@
-"use strict";
 /* Rows of numbers: all columns are drawn at once. */
 
 class NumberModel {

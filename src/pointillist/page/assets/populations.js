@@ -1,4 +1,3 @@
-"use strict";
 /* Populations of candidates with weights, and which of them are drawn by these, as populations.py has them. */
 
 /** Share of a population's size below which its effective size calls for resampling. */

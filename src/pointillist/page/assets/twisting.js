@@ -1,4 +1,3 @@
-"use strict";
 /* Numbers in ranges: candidates walk towards them and are weighed, which keeps rows exact; twisting.py says how. */
 
 /** Smallest variance of x_0 given x_t, as a share of that for normal data. */

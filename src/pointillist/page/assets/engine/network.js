@@ -1,4 +1,3 @@
-"use strict";
 /* The trained networks, for a block of rows at once. Activations lie unit by unit: [unit][row]. */
 
 /** Rows of a block: their activations stay in a core's cache. A multiple of 8, as the kernel wants. */

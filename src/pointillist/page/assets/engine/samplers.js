@@ -1,4 +1,3 @@
-"use strict";
 /* Schedules, denoisers and samplers, as the Python package has them; a sampler is a generator of its states. */
 
 /** Where solvers begin if a schedule goes farther. */

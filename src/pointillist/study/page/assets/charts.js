@@ -1,155 +1,153 @@
-"use strict";
 /** Metric against setting, one series a data set; training losses, one series a setting. */
-(() => {
-  const { axisOf, chart, element, fileName, fragment, keyOf, later, sample, saveChart, sections } = window.pointillist;
 
-  const range = (n) => Array.from({ length: n }, (_, i) => i);
+const { axisOf, chart, element, fileName, fragment, keyOf, later, sample, saveChart, sections } = window.pointillist;
 
-  /** Lets the buttons of a panel save its chart. */
-  function offerFiles(panel, titleOf, nameOf) {
-    const holder = panel.querySelector(".plot");
-    panel.querySelector(".save").addEventListener("click", () => saveChart(holder, titleOf(), "png", nameOf()));
-    panel.querySelector(".svg").addEventListener("click", () => saveChart(holder, titleOf(), "svg", nameOf()));
+const range = (n) => Array.from({ length: n }, (_, i) => i);
+
+/** Lets the buttons of a panel save its chart. */
+function offerFiles(panel, titleOf, nameOf) {
+  const holder = panel.querySelector(".plot");
+  panel.querySelector(".save").addEventListener("click", () => saveChart(holder, titleOf(), "png", nameOf()));
+  panel.querySelector(".svg").addEventListener("click", () => saveChart(holder, titleOf(), "svg", nameOf()));
+}
+
+/** @param {ShownSection} section */
+function setUpMetrics(section) {
+  const panel = section.root.querySelector(".chart");
+  const select = panel.querySelector("select");
+  const { heads, labels, xName, x, rows, metrics, halfLength } = section.chart;
+  const sets = [...new Set(rows.map((row) => row.set))];
+  const isCategory = x === null;
+  const places = x ?? range(heads.length);
+  // An axis goes upwards, whatever the order of the table's columns.
+  const order = range(heads.length).sort((a, b) => places[a] - places[b]);
+  const reported = section.root.querySelector("[name=reported]");
+  const hidden = new Set();
+  const keyFor = (i) => ({ colour: i, shape: i, dash: isCategory ? null : 0 });
+  const titleOf = () => select.selectedOptions[0].textContent;
+
+  /** @returns {Curve} */
+  function curveOf(row, k, n) {
+    const i = sets.indexOf(row.set);
+    const dodge = isCategory ? (k - (n - 1) / 2) * Math.min(0.08, 1 / (n + 1)) : 0;
+    const kindOf = (j) => (row.diverged[j] ? "diverged" : !row.isRanked ? "unranked" : row.best[j] ? "best" : "other");
+    const points = order.map((j) => [places[j] + dodge, row.value[j], halfLength * (row.error[j] ?? 0), kindOf(j)]);
+    const known = order.filter((j) => row.floor[j] !== null);
+    const bands = known.map((j) => ({ x: places[j], middle: row.floor[j], half: halfLength * row.spread[j] }));
+    const others = reported?.checked ? order.map((j) => [places[j] + dodge, row.reported[j], 0, "published"]) : [];
+    return { name: row.set, ...keyFor(i), points, reported: others, bands };
   }
 
-  /** @param {ShownSection} section */
-  function setUpMetrics(section) {
-    const panel = section.root.querySelector(".chart");
-    const select = panel.querySelector("select");
-    const { heads, labels, xName, x, rows, metrics, halfLength } = section.chart;
-    const sets = [...new Set(rows.map((row) => row.set))];
-    const isCategory = x === null;
-    const places = x ?? range(heads.length);
-    // An axis goes upwards, whatever the order of the table's columns.
-    const order = range(heads.length).sort((a, b) => places[a] - places[b]);
-    const reported = section.root.querySelector("[name=reported]");
-    const hidden = new Set();
-    const keyFor = (i) => ({ colour: i, shape: i, dash: isCategory ? null : 0 });
-    const titleOf = () => select.selectedOptions[0].textContent;
-
-    /** @returns {Curve} */
-    function curveOf(row, k, n) {
-      const i = sets.indexOf(row.set);
-      const dodge = isCategory ? (k - (n - 1) / 2) * Math.min(0.08, 1 / (n + 1)) : 0;
-      const kindOf = (j) => (row.diverged[j] ? "diverged" : !row.isRanked ? "unranked" : row.best[j] ? "best" : "other");
-      const points = order.map((j) => [places[j] + dodge, row.value[j], halfLength * (row.error[j] ?? 0), kindOf(j)]);
-      const known = order.filter((j) => row.floor[j] !== null);
-      const bands = known.map((j) => ({ x: places[j], middle: row.floor[j], half: halfLength * row.spread[j] }));
-      const others = reported?.checked ? order.map((j) => [places[j] + dodge, row.reported[j], 0, "published"]) : [];
-      return { name: row.set, ...keyFor(i), points, reported: others, bands };
-    }
-
-    function draw() {
-      const shown = rows.filter((row) => row.metric === select.value && !hidden.has(row.set));
-      const series = shown.map((row, k) => curveOf(row, k, shown.length));
-      const at = order.map((j) => places[j]);
-      /** @type {Pick<ChartAxis, "range" | "log">} */
-      const ends = isCategory ? { range: [-0.5, at.length - 0.5] } : axisOf(at, { margin: 0.05 });
-      chart(panel.querySelector(".plot"), {
-        label: `${titleOf()} against ${xName || "setting"}`,
-        x: { ...ends, isCategory, name: xName, ticks: at, texts: order.map((j) => labels[j]) },
-        series,
-        describe: (k, j = order[k]) => ({
-          head: heads[j],
-          lines: shown.map((row) => ({
-            colour: sets.indexOf(row.set),
-            name: row.set,
-            text: row.text[j],
-            more: [
-              row.floorText[j] && `floor ${row.floorText[j]}`,
-              reported?.checked && row.reported[j] !== null && `reported ${row.reported[j]}`,
-            ]
-              .filter(Boolean)
-              .join(", "),
-          })),
-        }),
-      });
-      for (const key of keys) key.setAttribute("aria-pressed", String(!hidden.has(key.dataset.set)));
-    }
-
-    function choose() {
-      draw();
-      fragment.change(section.view, { chart: select.value, hide: [...hidden].join(",") });
-    }
-
-    const keys = sets.map((set, i) => {
-      const key = element("button", { type: "button" }, sample(keyFor(i)), set);
-      key.dataset.set = set;
-      key.addEventListener("click", () => {
-        if (!hidden.delete(set)) hidden.add(set);
-        choose();
-      });
-      return key;
+  function draw() {
+    const shown = rows.filter((row) => row.metric === select.value && !hidden.has(row.set));
+    const series = shown.map((row, k) => curveOf(row, k, shown.length));
+    const at = order.map((j) => places[j]);
+    /** @type {Pick<ChartAxis, "range" | "log">} */
+    const ends = isCategory ? { range: [-0.5, at.length - 0.5] } : axisOf(at, { margin: 0.05 });
+    chart(panel.querySelector(".plot"), {
+      label: `${titleOf()} against ${xName || "setting"}`,
+      x: { ...ends, isCategory, name: xName, ticks: at, texts: order.map((j) => labels[j]) },
+      series,
+      describe: (k, j = order[k]) => ({
+        head: heads[j],
+        lines: shown.map((row) => ({
+          colour: sets.indexOf(row.set),
+          name: row.set,
+          text: row.text[j],
+          more: [
+            row.floorText[j] && `floor ${row.floorText[j]}`,
+            reported?.checked && row.reported[j] !== null && `reported ${row.reported[j]}`,
+          ]
+            .filter(Boolean)
+            .join(", "),
+        })),
+      }),
     });
-    panel.querySelector(".keys").append(...keys);
-    select.addEventListener("change", choose);
-    reported?.addEventListener("change", draw);
-    offerFiles(panel, () => `${section.title}: ${titleOf()}`, () => fileName(section, select.value));
-    fragment.onRestore(section.view, (params) => {
-      const wanted = params.get("chart");
-      [select.value] = metrics.find(([name]) => name === wanted) ?? metrics[0];
-      hidden.clear();
-      for (const set of (params.get("hide") ?? "").split(",")) if (sets.includes(set)) hidden.add(set);
-      draw();
-    });
+    for (const key of keys) key.setAttribute("aria-pressed", String(!hidden.has(key.dataset.set)));
+  }
+
+  function choose() {
     draw();
+    fragment.change(section.view, { chart: select.value, hide: [...hidden].join(",") });
   }
 
-  /** @param {ShownSection} section */
-  function setUpLosses(section) {
-    const panel = section.root.querySelector(".losses");
-    const { losses } = section;
-    if (!panel || !losses) return;
-    const select = panel.querySelector("select");
-    const [holder, keys] = [panel.querySelector(".plot"), panel.querySelector(".keys")];
-    const of = losses;
-
-    function draw() {
-      /** @type {Curve[]} */
-      const series = section.chart.heads.flatMap((name, i) => {
-        const curve = of[select.value][i];
-          const points = (curve?.[0] ?? []).map((epoch, k) => [epoch, curve?.[1][k] ?? null]);
-        return curve ? [{ name, colour: i, dash: i, points }] : [];
-      });
-      const x = [...new Set(series.flatMap(({ points }) => points.map(([epoch]) => epoch)))].sort((a, b) => a - b);
-      const at = ({ points }, k) => points.find(([epoch]) => epoch === x[k])?.[1] ?? null;
-      const isShown = panel?.open && series.length > 0;
-      keys.replaceChildren(...(isShown ? keyOf(series) : []));
-      const options = {
-        label: `training loss by epoch, ${select.value}`,
-        x: { ...axisOf(x, { margin: 0.05, canBeLog: false }), name: "epoch", stops: x },
-        series,
-        describe: (k) => ({
-          head: `epoch ${x[k]}`,
-          lines: series.map((one) => ({
-            colour: one.colour,
-            name: one.name,
-            text: at(one, k) === null ? "" : String(Number(at(one, k).toPrecision(4))),
-          })),
-        }),
-      };
-      chart(holder, isShown ? options : null);
-    }
-
-    function choose() {
-      draw();
-      fragment.change(section.view, { loss: panel?.open ? select.value : "" });
-    }
-
-    panel.addEventListener("toggle", choose);
-    select.addEventListener("change", choose);
-    const titleOf = () => `Training loss, ${select.value}: ${section.title}`;
-    offerFiles(panel, titleOf, () => fileName(section, "loss", select.value));
-    fragment.onRestore(section.view, (params) => {
-      const wanted = params.get("loss");
-      panel.open = wanted !== null && Object.hasOwn(losses, wanted);
-      if (wanted !== null && panel.open) select.value = wanted;
-      draw();
+  const keys = sets.map((set, i) => {
+    const key = element("button", { type: "button" }, sample(keyFor(i)), set);
+    key.dataset.set = set;
+    key.addEventListener("click", () => {
+      if (!hidden.delete(set)) hidden.add(set);
+      choose();
     });
+    return key;
+  });
+  panel.querySelector(".keys").append(...keys);
+  select.addEventListener("change", choose);
+  reported?.addEventListener("change", draw);
+  offerFiles(panel, () => `${section.title}: ${titleOf()}`, () => fileName(section, select.value));
+  fragment.onRestore(section.view, (params) => {
+    const wanted = params.get("chart");
+    [select.value] = metrics.find(([name]) => name === wanted) ?? metrics[0];
+    hidden.clear();
+    for (const set of (params.get("hide") ?? "").split(",")) if (sets.includes(set)) hidden.add(set);
+    draw();
+  });
+  draw();
+}
+
+/** @param {ShownSection} section */
+function setUpLosses(section) {
+  const panel = section.root.querySelector(".losses");
+  const { losses } = section;
+  if (!panel || !losses) return;
+  const select = panel.querySelector("select");
+  const [holder, keys] = [panel.querySelector(".plot"), panel.querySelector(".keys")];
+  const of = losses;
+
+  function draw() {
+    /** @type {Curve[]} */
+    const series = section.chart.heads.flatMap((name, i) => {
+      const curve = of[select.value][i];
+        const points = (curve?.[0] ?? []).map((epoch, k) => [epoch, curve?.[1][k] ?? null]);
+      return curve ? [{ name, colour: i, dash: i, points }] : [];
+    });
+    const x = [...new Set(series.flatMap(({ points }) => points.map(([epoch]) => epoch)))].sort((a, b) => a - b);
+    const at = ({ points }, k) => points.find(([epoch]) => epoch === x[k])?.[1] ?? null;
+    const isShown = panel?.open && series.length > 0;
+    keys.replaceChildren(...(isShown ? keyOf(series) : []));
+    const options = {
+      label: `training loss by epoch, ${select.value}`,
+      x: { ...axisOf(x, { margin: 0.05, canBeLog: false }), name: "epoch", stops: x },
+      series,
+      describe: (k) => ({
+        head: `epoch ${x[k]}`,
+        lines: series.map((one) => ({
+          colour: one.colour,
+          name: one.name,
+          text: at(one, k) === null ? "" : String(Number(at(one, k).toPrecision(4))),
+        })),
+      }),
+    };
+    chart(holder, isShown ? options : null);
   }
 
-  for (const section of sections) {
-    later(() => setUpMetrics(section));
-    later(() => setUpLosses(section));
+  function choose() {
+    draw();
+    fragment.change(section.view, { loss: panel?.open ? select.value : "" });
   }
-})();
+
+  panel.addEventListener("toggle", choose);
+  select.addEventListener("change", choose);
+  const titleOf = () => `Training loss, ${select.value}: ${section.title}`;
+  offerFiles(panel, titleOf, () => fileName(section, "loss", select.value));
+  fragment.onRestore(section.view, (params) => {
+    const wanted = params.get("loss");
+    panel.open = wanted !== null && Object.hasOwn(losses, wanted);
+    if (wanted !== null && panel.open) select.value = wanted;
+    draw();
+  });
+}
+
+for (const section of sections) {
+  later(() => setUpMetrics(section));
+  later(() => setUpLosses(section));
+}

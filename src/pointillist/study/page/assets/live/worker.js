@@ -1,4 +1,3 @@
-"use strict";
 /* A worker's side of the pool: it holds models, and draws its share of the rows a step at a time. */
 
 /** Of a walk with more steps not every state is kept. */

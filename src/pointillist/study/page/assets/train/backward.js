@@ -1,4 +1,3 @@
-"use strict";
 /* Gradients of a multi-layer perceptron. All three products of a layer are done by the kernel's `dense`:
    y = W x + b;   dx = Wᵀ dy;   dW = dy xᵀ, whose "weights" are dy and whose "rows" are the layer's inputs. */
 

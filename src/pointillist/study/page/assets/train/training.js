@@ -1,4 +1,3 @@
-"use strict";
 /* A worker's side of training: batches of noised rows, Adam, averaged weights, and what it tells the page meanwhile. */
 
 /** Numbers in [0, 1), the same for a seed (mulberry32). */
