@@ -52,6 +52,41 @@ function proceed() {
   }
 }
 
+/**
+ * Follows a pointer from where it goes down; one that hardly moves is a click.
+ * @param {HTMLElement} target
+ * @param {object} acts
+ * @param {(event: PointerEvent) => boolean} [acts.begin] whether to follow it
+ * @param {(dx: number, dy: number, event: PointerEvent, isFar: boolean) => void} acts.move
+ * @param {() => void} [acts.end]
+ * @param {(event: PointerEvent) => void} [acts.click]
+ */
+function onDrag(target, { begin = () => true, move, end = () => {}, click = () => {} }) {
+  /** @type {{first: PointerEvent, last: PointerEvent, isFar: boolean} | null} */
+  let drag = null;
+  target.addEventListener("pointerdown", (event) => {
+    if (!begin(event)) return;
+    drag = { first: event, last: event, isFar: false };
+    target.setPointerCapture(event.pointerId);
+  });
+  target.addEventListener("pointermove", (event) => {
+    if (!drag) return;
+    const { first, last } = drag;
+    drag.isFar ||= Math.hypot(event.clientX - first.clientX, event.clientY - first.clientY) >= 6;
+    drag.last = event;
+    move(event.clientX - last.clientX, event.clientY - last.clientY, event, drag.isFar);
+  });
+  for (const type of /** @type {("pointerup" | "pointercancel")[]} */ (["pointerup", "pointercancel"])) {
+    target.addEventListener(type, (event) => {
+      if (!drag) return;
+      const isClick = type === "pointerup" && !drag.isFar;
+      drag = null;
+      end();
+      if (isClick) click(event);
+    });
+  }
+}
+
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -139,5 +174,5 @@ for (const view of links.keys()) {
 }
 
 Object.assign(window.pointillist, {
-  later, data, sections, onTheme, say, saveCanvas, fileName, copyFrom,
+  later, data, sections, onTheme, say, saveCanvas, fileName, copyFrom, onDrag,
 });

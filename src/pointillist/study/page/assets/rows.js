@@ -1,7 +1,7 @@
 /** Generated rows beside real ones; rows of three columns turn. */
 
 const { bytesOf, contextOf, element, fragment, later, data, sections } = window.pointillist;
-const { colour, seriesColours, sized, onTheme, saveCanvas, fileName } = window.pointillist;
+const { colour, seriesColours, sized, onDrag, onTheme, saveCanvas, fileName } = window.pointillist;
 const START = [-60, 25]; // azimuth and elevation in degrees
 const BINS = 40;
 
@@ -205,24 +205,11 @@ function setUp(section) {
     turn(...STEPS[event.key]);
     write();
   });
-  /** @type {[number, number] | null} */
-  let from = null;
-  holder.addEventListener("pointerdown", (event) => {
-    if (!holder.classList.contains("turns") || !(event.target instanceof HTMLCanvasElement)) return;
-    from = [event.clientX, event.clientY];
-    holder.setPointerCapture(event.pointerId);
+  onDrag(holder, {
+    begin: ({ target }) => holder.classList.contains("turns") && target instanceof HTMLCanvasElement,
+    move: (dx, dy) => turn(-0.5 * dx, 0.5 * dy),
+    end: write,
   });
-  holder.addEventListener("pointermove", (event) => {
-    if (!from) return;
-    turn((from[0] - event.clientX) * 0.5, (event.clientY - from[1]) * 0.5);
-    from = [event.clientX, event.clientY];
-  });
-  for (const end of ["pointerup", "pointercancel"]) {
-    holder.addEventListener(end, () => {
-      if (from) write();
-      from = null;
-    });
-  }
 
   select.addEventListener("change", () => {
     build();

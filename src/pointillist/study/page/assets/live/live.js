@@ -10,7 +10,7 @@ const CHOICES = ["steps", "guidance", "class", "seed"];
 /** @type {Record<string, [least: number, most: number, usual: number]>} */
 const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
 
-const { Clock, Stage, evaluationsOf, labelsFor, later, latest, models, pool, save, saveCanvas } = window.pointillist;
+const { Clock, Stage, evaluationsOf, labelsFor, later, latest, models, onDrag, pool, save, saveCanvas } = window.pointillist;
 
 /** @type {<Id extends keyof LiveElements>(id: Id) => LiveElements[Id]} */
 const byId = (id) => document.getElementById(`live-${id}`);
@@ -263,18 +263,12 @@ class Live {
 
   /** @param {HTMLCanvasElement} canvas */
   #listenToCanvas(canvas) {
-    /** @type {number | null} */
-    let start = null;
-    let last = 0;
-    canvas.addEventListener("pointerdown", ({ clientX }) => (start = last = clientX));
-    canvas.addEventListener("pointermove", ({ clientX }) => {
-      // What hardly moves is a click.
-      if (start === null || this.scene.isSolid || (start === last && Math.abs(clientX - start) < 6)) return;
-      this.#seek(Number(byId("time").value) / 1000 + (clientX - last) / canvas.clientWidth);
-      last = clientX;
+    onDrag(canvas, {
+      move: (dx, dy, event, isFar) => {
+        if (isFar && !this.scene.isSolid) this.#seek(Number(byId("time").value) / 1000 + dx / canvas.clientWidth);
+      },
+      end: () => this.#write(),
     });
-    for (const end of ["pointerup", "pointercancel"])
-      canvas.addEventListener(end, () => ((start = null), this.#write()));
     canvas.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: 0, ArrowDown: 0 }[event.key];
       if (event.key === " ") byId("play").click();

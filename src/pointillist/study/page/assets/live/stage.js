@@ -1,6 +1,6 @@
 /* A picture of rows that walk: what they are drawn with, the frames of their walk, and a row whose path is shown. */
 
-const { Scene, framesOf, models, momentOf, pathOf, pool } = window.pointillist;
+const { Scene, framesOf, models, momentOf, onDrag, pathOf, pool } = window.pointillist;
 
 class Stage {
   /** @type {Frame[]} */
@@ -33,7 +33,11 @@ class Stage {
     this.rows = rows;
     this.onFrame = onFrame;
     const picked = onPick ?? ((row) => this.pick(row));
-    onDrag(canvas, this, picked);
+    // A click picks the row under it; of solid rows dragging turns the picture.
+    onDrag(canvas, {
+      move: (dx, dy) => this.scene.isSolid && this.scene.turnBy(0.01 * dx, 0.01 * dy),
+      click: ({ clientX, clientY }) => picked(this.scene.nearest(clientX, clientY), clientX, clientY),
+    });
     if (hasKeys) onKeys(canvas, this.scene, picked);
   }
 
@@ -113,34 +117,6 @@ function onKeys(canvas, scene, onPick) {
     else if (yaw !== undefined && scene.isSolid) scene.turnBy(yaw, pitch);
     else return;
     event.preventDefault();
-  });
-}
-
-/**
- * A click picks the row under it; of solid rows dragging turns the picture.
- * @param {HTMLCanvasElement} canvas
- * @param {Stage} stage
- * @param {(row: number | null, clientX: number, clientY: number) => void} onPick
- */
-function onDrag(canvas, stage, onPick) {
-  /** @type {[number, number] | null} */
-  let from = null;
-  /** @type {[number, number] | null} */
-  let last = null;
-  canvas.addEventListener("pointerdown", (event) => {
-    from = last = [event.clientX, event.clientY];
-    canvas.setPointerCapture(event.pointerId);
-  });
-  canvas.addEventListener("pointermove", ({ clientX, clientY }) => {
-    if (!last || !stage.scene.isSolid) return;
-    stage.scene.turnBy((clientX - last[0]) * 0.01, (clientY - last[1]) * 0.01);
-    last = [clientX, clientY];
-  });
-  canvas.addEventListener("pointercancel", () => (from = last = null));
-  canvas.addEventListener("pointerup", ({ clientX, clientY }) => {
-    const isClick = from && Math.hypot(clientX - from[0], clientY - from[1]) < 6;
-    from = last = null;
-    if (isClick) onPick(stage.scene.nearest(clientX, clientY), clientX, clientY);
   });
 }
 

@@ -1,6 +1,6 @@
 /* A canvas to draw points on, with a mouse, a pen or a finger. */
 
-const { Dots, contextOf, rgb } = window.pointillist;
+const { Dots, contextOf, onDrag, rgb } = window.pointillist;
 /** Points for each move, and how far they scatter, of half the width. */
 const [EACH, SCATTER] = [5, 0.028];
 const MOST = 5000;
@@ -18,17 +18,10 @@ class Pad {
     this.canvas = canvas;
     this.changed = changed;
     this.dots = new Dots();
-    let isDown = false;
-    canvas.addEventListener("pointerdown", (event) => {
-      if (!this.isOpen) return;
-      isDown = true;
-      canvas.setPointerCapture(event.pointerId);
-      this.#add(event);
+    onDrag(canvas, {
+      begin: (event) => this.isOpen && (this.#add(event), true),
+      move: (dx, dy, event) => (event.getCoalescedEvents?.() ?? [event]).forEach((one) => this.#add(one)),
     });
-    canvas.addEventListener("pointermove", (event) => {
-      if (isDown) for (const one of event.getCoalescedEvents?.() ?? [event]) this.#add(one);
-    });
-    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (isDown = false));
     new ResizeObserver(() => this.draw()).observe(canvas);
     document.addEventListener("pointillist:theme", () => this.draw());
   }
