@@ -30,7 +30,6 @@ function delimiterOf(text) {
 /**
  * Splits CSV into rows of cells; quotes protect delimiters and ends of lines. Empty lines are left out, but for those
  * within a single column, where they are missing cells.
- * @param {string} text
  * @returns {{cells: string[], quoted: boolean[], line: number}[]} quoted: which cells were; line: where the row begins,
  *   from 1 on
  */

@@ -47,7 +47,6 @@ function save(blob, name) {
  * Fills a table.
  * @param {HTMLTableElement} table
  * @param {string[]} names of the columns
- * @param {number} rows
  * @param {(row: number, column: number) => Node | string} cell
  */
 function fillTable(table, names, rows, cell) {

@@ -10,7 +10,6 @@ const textsOf = ({ categories }) => new Set(categories?.filter((each) => typeof 
 /**
  * Rows as the model is told of them, of which nothing is known.
  * @param {Pick<PageContent, "columns" | "model">} content
- * @param {number} rows
  */
 function unknownRows({ columns, model }, rows) {
   const { width } = model;
@@ -33,7 +32,6 @@ function knownRow(given, content) {
 
 /**
  * Reads CSV as rows with gaps.
- * @param {string} text
  * @param {Pick<PageContent, "columns" | "model" | "classes">} content
  * @param {number | null} label index of the class of rows of which the file says none
  * @returns {Gaps}

@@ -5,7 +5,6 @@
  * @param {{workers: Worker[], call: (worker: Worker, message: object) => Promise<Population>}} workers
  * @param {RangedContent} settings
  * @param {number} width of a row
- * @param {number} rows
  * @param {object} message what a worker is told of each population
  * @param {() => boolean} isWanted whether to go on
  * @param {(first: number, drawn: Float32Array) => void} put called with the rows from the first on

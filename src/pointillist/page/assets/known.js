@@ -41,7 +41,6 @@ class KnownRows {
    * @param {Denoiser} denoiser
    * @param {Float32Array} values rows × columns, NaN where none is given
    * @param {Int32Array | undefined} labels equal ones together
-   * @param {number} guidance
    */
   constructor(denoiser, values, labels, guidance) {
     const { columns, network } = denoiser;

@@ -189,9 +189,7 @@ class MixedModel {
 
   /**
    * What is the same for all rows.
-   * @param {number} guidance
    * @param {Float32Array | undefined} known one row, or more if they are filled
-   * @param {boolean} isFilling
    */
   #how(guidance, known, isFilling) {
     const { guided: place, with_number: places, number_values: values } = this.model;

@@ -100,10 +100,7 @@
     byId("draw").formNoValidate = isBusy;
   }
 
-  /**
-   * @param {"rows" | "seed"} id
-   * @param {number} most
-   */
+  /** @param {"rows" | "seed"} id */
   const whole = (id, most) => Math.min(most, Math.max(Number(byId(id).min), Math.floor(Number(byId(id).value)) || 0));
 
   const conditions = content.can_restrict ? new Conditions(content) : null;

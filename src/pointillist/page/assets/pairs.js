@@ -91,7 +91,6 @@ class Grid {
    * average: 1 less the total variation distance.
    * @param {DrawnColumn} x
    * @param {DrawnColumn} y
-   * @param {number} rows
    * @returns {[own: number, expected: number] | null} null if a side has no rows in the cells
    */
   overlap(x, y, rows) {

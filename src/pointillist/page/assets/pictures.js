@@ -19,7 +19,6 @@ const shown = (value) => {
 /**
  * The ends of a column's axis.
  * @param {DrawnColumn} column
- * @param {number} rows
  * @returns {[number, number]}
  */
 function ends({ nominal, isWhole, minimum, maximum, values }, rows) {
@@ -45,7 +44,6 @@ function expected(column, edges) {
  * Draws a histogram of the first rows of a column.
  * @param {HTMLCanvasElement} canvas
  * @param {DrawnColumn} column
- * @param {number} rows
  */
 function histogram(canvas, column, rows) {
   const { context, width, height } = sized(canvas);
@@ -135,7 +133,6 @@ function axisTexts(column, low, high) {
  * @param {DrawnColumn} x
  * @param {DrawnColumn} y
  * @param {DrawnColumn | undefined} label
- * @param {number} rows
  * @param {PairsGrid | null} grid
  */
 function pair(canvas, x, y, label, rows, grid) {

@@ -62,8 +62,6 @@ class Weighted {
    * Rows that are drawn by the weights, in random order.
    * @param {number[]} key
    * @param {Float32Array} rows one of each candidate
-   * @param {number} width
-   * @param {number} kept
    * @returns {Population}
    */
   chosen(key, rows, width, kept) {

@@ -197,8 +197,6 @@ const KINDS = { sum, product, order, lookup };
  *
  * @param {Rule[]} rules
  * @param {DrawnColumn[]} columns by token
- * @param {number} first
- * @param {number} rows
  * @param {(row: number, token: number) => boolean} isGiven which cells stay as they are
  * @param {boolean} isStrict whether no number ever leaves its column's range or bounds, as under conditions
  * @returns {Rule[]} those that rows break all the same; of rows without conditions, none is named

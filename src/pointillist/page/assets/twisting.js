@@ -13,7 +13,6 @@ const ERFC = [
 
 /**
  * log Φ(x), to single precision, also far out: Press et al. 1992, "Numerical Recipes in C", section 6.2.
- * @param {number} x
  * @returns {number}
  */
 function logCdf(x) {
@@ -40,8 +39,6 @@ function edge(x, logZ) {
 
 /**
  * Log-mass, mean and variance of a normal distribution within ranges that do not overlap.
- * @param {number} mean
- * @param {number} variance
  * @param {[number, number][]} ranges
  */
 function truncated(mean, variance, ranges) {

@@ -18,7 +18,6 @@ function normalCdf(z) {
 
 /**
  * Its inverse, by Newton's method on the logarithm of the share.
- * @param {number} share
  * @returns {number}
  */
 function normalQuantile(share) {
@@ -47,7 +46,6 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 /**
  * How many increasing values are not above a value, or, without `isWith`, below it.
  * @param {ArrayLike<number>} values
- * @param {number} value
  */
 function bisect(values, value, isWith = true) {
   let [low, high] = [0, values.length];

@@ -22,7 +22,6 @@ function inward(column, bound, sign) {
 /**
  * To the nearest number on a column's grid, (first + step k) / scale for all integers k; without a grid, the number.
  * @param {Column} column
- * @param {number} value
  */
 function onGrid({ grid }, value) {
   if (!grid) return value;
@@ -33,7 +32,6 @@ function onGrid({ grid }, value) {
 /**
  * Share of the training rows below a value; of one that repeats, to the middle of its rows, or to one side of them.
  * @param {Float64Array} known
- * @param {number} value
  * @param {number} side -1 and 1 for all of its rows above and below, 0 for the middle
  */
 function shareBelow(known, value, side) {

@@ -26,7 +26,6 @@ const SHAPES = [
 const shapePath = (shape, radius) => SHAPES[shape % SHAPES.length](radius);
 
 /**
- * @param {string} tag
  * @param {Record<string, any>} attributes
  * @param {(Node | string)[]} children
  */
@@ -99,8 +98,6 @@ const number = (value) => String(Number(value.toPrecision(4)));
 /**
  * From values of an axis to pixels.
  * @param {Pick<ChartAxis, "range" | "log">} axis
- * @param {number} from
- * @param {number} to
  */
 function scaleOf({ range: [low, high], log }, from, to) {
   const of = log ? Math.log : (value) => value;
@@ -289,7 +286,6 @@ const STYLES = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dashar
 /**
  * A chart as an SVG file, with its title above and the names of its series below.
  * @param {ChartHolder} holder
- * @param {string} title
  * @param {"svg" | "png"} type
  * @param {string} name of the file
  */

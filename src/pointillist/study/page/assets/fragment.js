@@ -27,7 +27,6 @@ const hash = (view, params) => `#${encodeURIComponent(view)}${String(params) && 
 
 /**
  * Makes `params` all that the fragment says of the view.
- * @param {string} view
  * @param {URLSearchParams} params
  */
 const write = (view, params) => {
@@ -41,7 +40,6 @@ const write = (view, params) => {
 
 /**
  * Changes some of a view's keys; null or "" takes one away.
- * @param {string} view
  * @param {Record<string, string | null>} changes
  */
 const change = (view, changes) => {
@@ -58,7 +56,6 @@ const link = (view) => location.href.split("#")[0] + hash(view, kept.get(view) ?
 
 /**
  * Calls back at once and whenever the fragment changes, if it names the view.
- * @param {string} view
  * @param {(params: URLSearchParams) => void} callback
  */
 const onRestore = (view, callback) => {

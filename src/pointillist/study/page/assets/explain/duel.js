@@ -3,10 +3,7 @@
 const { Clock, Stage, calm } = window.pointillist;
 
 class Duel {
-  /**
-   * @param {HTMLElement} root holds two canvases, a button `.play` and a range `.time`
-   * @param {string} channel
-   */
+  /** @param {HTMLElement} root holds two canvases, a button `.play` and a range `.time` */
   constructor(root, channel) {
     this.button = root.querySelector(".play");
     this.time = root.querySelector(".time");

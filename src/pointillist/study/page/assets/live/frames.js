@@ -6,7 +6,6 @@ const framesOf = (steps) => Math.ceil(steps / Math.ceil(steps / 200));
 /**
  * The level and the rows at a place between two frames.
  * @param {Frame[]} frames
- * @param {number} position
  * @returns {Frame}
  */
 function momentOf(frames, position) {

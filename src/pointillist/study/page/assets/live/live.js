@@ -230,7 +230,6 @@ class Live {
   #listen() {
     /**
      * @param {keyof LiveElements} id
-     * @param {string} type
      * @param {() => void} act
      */
     const on = (id, type, act) => byId(id).addEventListener(type, act);

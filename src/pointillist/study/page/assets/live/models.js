@@ -109,7 +109,6 @@ class Models {
 /**
  * The noise level at a time between 0 and T, which need not be whole.
  * @param {StudyModel} model
- * @param {number} t
  * @returns {Level}
  */
 function levelAt(model, t) {
@@ -123,8 +122,6 @@ function levelAt(model, t) {
 /**
  * Classes of some rows, in their order: all in the data's proportions, or one alone; null for none.
  * @param {StudyDataset} dataset
- * @param {number} rows
- * @param {string} chosen
  */
 function labelsFor(dataset, rows, chosen) {
   if (chosen === "none") return null;

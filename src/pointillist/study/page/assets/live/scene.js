@@ -65,10 +65,7 @@ class Scene {
     this.draw();
   }
 
-  /**
-   * @param {StudyDataset} dataset
-   * @param {number} columns
-   */
+  /** @param {StudyDataset} dataset */
   setDataset(dataset, columns) {
     if (this.view?.dataset === dataset && this.view.columns === columns) return;
     const turn = this.view?.turn;
@@ -211,10 +208,7 @@ class Scene {
     context.textAlign = "start";
   }
 
-  /**
-   * @param {{from: Float32Array, to: Float32Array}} field
-   * @param {number} scale
-   */
+  /** @param {{from: Float32Array, to: Float32Array}} field */
   #drawField(field, scale) {
     const [from, to] = [field.from, field.to].map((points) => this.place(this.view.project(points)));
     const { context } = this;
@@ -244,7 +238,6 @@ class Scene {
   /**
    * All that a row passes, a dot for each state, and a ring where it is now.
    * @param {Float32Array} states
-   * @param {number} scale
    */
   #drawPath(states, scale) {
     const { chosen, points } = this;
@@ -284,7 +277,6 @@ class Scene {
   /**
    * A point x_t, and where the denoiser would put it.
    * @param {{from: Float32Array, to: Float32Array}} guess
-   * @param {number} scale
    */
   #drawGuess(guess, scale) {
     const [from, to] = [guess.from, guess.to].map((point) => this.place(this.view.project(point)));

@@ -8,8 +8,6 @@ const upTo = (size, multiple) => Math.ceil(size / multiple) * multiple;
 class TrainedLayer {
   /**
    * @param {Memory} memory
-   * @param {number} inputs
-   * @param {number} outputs
    * @param {number} rows of a batch, a multiple of 8
    */
   constructor(memory, inputs, outputs, rows) {
@@ -51,10 +49,7 @@ class TrainedLayer {
     memory.view(this.bias, outputs).set(this.offset);
   }
 
-  /**
-   * @param {number} x place of [inputs][rows]
-   * @param {boolean} relu
-   */
+  /** @param {number} x place of [inputs][rows] */
   forward(x, relu) {
     this.x = x;
     this.relu = relu;

@@ -9,7 +9,6 @@ const SPREAD = 0.5;
 
 /**
  * Reads a CSV of two or three columns of numbers, with or without a line of names.
- * @param {string} text
  * @returns {{names: string[], rows: number[][]}}
  * @throws {Error} that says in one line what is wrong
  */
