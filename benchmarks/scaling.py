@@ -183,8 +183,8 @@ def _fit(point: Point) -> Callable[[], object]:
 def _stack(point: Point) -> Callable[[], object]:
     from pointillist.engine.recipes import Architecture, Method, Recipe
     from pointillist.engine.training import StackTrainer
+    from pointillist.models.configuration import REPORT
     from pointillist.models.gaussian import noise_schedule
-    from pointillist.models.hyperparameters import REPORT
 
     schedule = noise_schedule(REPORT)
     recipes = [Recipe(dataset=0, schedule=schedule, seed=seed, epochs=10_000) for seed in range(point.models)]

@@ -203,15 +203,21 @@ FITS = {
     "a class of one row": ("rare.csv --target kind", "column 'kind': class 'rare' has one row and a model of it"),
     "a missing label": ("missing_label.csv --target kind", "has a missing value in row 1, column 'kind'; drop or fill"),
     "values beyond float32": ("huge.csv --scaling none", "has values too large for the model's float32: scale it"),
-    "no timesteps": ("good.csv --timesteps 0", "timesteps must be an integer of at least 1, not 0"),
-    "too many timesteps": ("good.csv --timesteps 1000000", "timesteps = 1000000 is beyond 100000"),
+    "no timesteps": ("good.csv --timesteps 0", "timesteps must be an integer from 1 to 100,000, not 0"),
+    "too many timesteps": (
+        "good.csv --timesteps 1000000",
+        "timesteps must be an integer from 1 to 100,000",
+    ),
     "half a timestep": ("good.csv --timesteps 1.5", "Invalid value for '--timesteps': "),
-    "no width": ("good.csv --epochs 1 --width 0", "width must be an integer of at least 1, not 0"),
-    "negative epochs": ("good.csv --epochs -1", "epochs must be an integer of at least 1, not -1"),
-    "no batch": ("good.csv --batch-size 0", "batch_size must be an integer of at least 1, not 0"),
-    "learning rate NaN": ("good.csv --learning-rate nan", "learning_rate must be a number, not nan"),
-    "p_uncond of 2": ("good.csv --p-uncond 2", "p_uncond must lie between 0 and 1, not 2"),
-    "p_uncond NaN": ("good.csv --p-uncond nan", "p_uncond must be a number, not nan"),
+    "no width": ("good.csv --epochs 1 --width 0", "width must be an integer from 1 to 65,536, or None, not 0"),
+    "negative epochs": ("good.csv --epochs -1", "epochs must be an integer from 1 to 2,147,483,647, or None"),
+    "no batch": ("good.csv --batch-size 0", "batch_size must be an integer of at least 1, or None, not 0"),
+    "learning rate NaN": (
+        "good.csv --learning-rate nan",
+        "learning_rate must be a number above 0 and at most 1",
+    ),
+    "p_uncond of 2": ("good.csv --p-uncond 2", "p_uncond must be a number from 0 to 1, not 2.0"),
+    "p_uncond NaN": ("good.csv --p-uncond nan", "p_uncond must be a number from 0 to 1, not nan"),
     "a negative seed": ("good.csv --seed -1", "Invalid value for '--seed': "),
     "an unknown schedule": (
         "good.csv --schedule cubic",
@@ -251,7 +257,7 @@ SAMPLES = {
     ),
     "no steps": (
         "plain.model -n 3 --steps 0",
-        "steps of dpm must be an integer of at least 2, not 0",
+        "steps must be an integer of at least 1, or None, not 0",
     ),
     "too many steps": (
         "plain.model -n 3 --sampler ddim --steps 6",
@@ -587,14 +593,26 @@ USES = {
         ValueError,
         "prior must hold one row of 2 numb",
     ),
-    "a negative n": (lambda model: model.sample(-1), ValueError, "n_samples must be an integer of at least 0, not -1"),
-    "n of text": (lambda model: model.sample("3"), ValueError, "n_samples must be an integer of at least 0, not '3'"),
+    "a negative n": (
+        lambda model: model.sample(-1),
+        ValueError,
+        "n_samples must be an integer of at least 0",
+    ),
+    "n of text": (
+        lambda model: model.sample("3"),
+        ValueError,
+        "n_samples must be an integer of at least 0",
+    ),
     "guidance of text": (
         lambda model: model.sample(3, guidance="strong"),
         ValueError,
         "guidance must be a number from 0 to 3e38, not 'strong'",
     ),
-    "steps of half": (lambda model: model.sample(3, steps=2.5), ValueError, "steps of dpm must be an integer"),
+    "steps of half": (
+        lambda model: model.sample(3, steps=2.5),
+        ValueError,
+        "steps must be an integer of at least 1, or None, not 2.5",
+    ),
     "an unknown keyword": (lambda model: list(model.sample_batches(3, temperature=1)), TypeError, "temperature"),
     "labels of a plain model": (
         lambda model: model.sample(3, labels=1),

@@ -105,26 +105,20 @@ def test_help_everywhere(arguments):
 
 def test_help_has_defaults_and_choices():
     shown = " ".join(command("fit", "-h").stdout.split())
-    assert "[default: (96; 256 with mixed columns, 192 with few rows and unknown gaps)]" in shown
-    assert "with mixed columns by their kinds and gaps" in shown
+    assert '[default: (96; 256 with mixed columns; 192 with missing="unknown", missing cells,' in shown
+    assert "with mixed columns by their kinds and missing cells" in shown
     assert "<linear|cosine|sigmoid>" in shown and "-o, --out MODEL" in shown
     shown = " ".join(command("sample", "-h").stdout.split())
     assert "<ancestral|ddim|dpm|dpm-sde|heun>" in shown and "-n, --rows" in shown and "--class VALUE" in shown
 
 
-def test_choices_are_those_of_the_library():
+def test_engines_are_those_of_the_library():
     from typing import get_args
 
-    from pointillist.cli import choices
-    from pointillist.columns.table_scaling import SCALINGS
-    from pointillist.diffusion.schedules import SCHEDULES
-    from pointillist.diffusion.solvers import SAMPLERS
+    from pointillist.cli import options
     from pointillist.engine.cluster import ENGINES
 
-    pairs = {choices.Schedule: SCHEDULES, choices.Sampler: SAMPLERS, choices.Engine: ENGINES}
-    pairs[choices.Scaling] = ["none" if scaling is None else scaling for scaling in SCALINGS]
-    for own, known in pairs.items():
-        assert sorted(get_args(own)) == sorted(known)
+    assert sorted(get_args(options.Engine)) == sorted(ENGINES)
 
 
 def test_version_and_debug_after_the_command(tmp_path):

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pointillist.models.parameters import parameters_of
+from pointillist.study.settings import Settings, label
+
 DOCS = Path(__file__).parents[1] / "docs"
 NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.ipynb"))
 
@@ -27,6 +30,16 @@ def test_the_command_line_reference_is_that_of_the_commands():
     command = [sys.executable, "-m", "typer", "pointillist.cli", "utils", "docs", "--name", "pointillist"]
     done = subprocess.run([*command, "--title", "The command line"], capture_output=True, text=True, check=True)
     assert (DOCS / "reference/command-line.md").read_text().split() == done.stdout.split(), "run make reference"
+
+
+def test_the_reference_of_study_settings_is_that_of_the_declarations():
+    """Each row of the tables of keys that the code declares is made of the declaration."""
+    rows = {}
+    for name, each in parameters_of(Settings).items():
+        default = str(each.default).lower() if isinstance(each.default, bool) else label(name, each.default) or "none"
+        rows[name] = f"| `{name}` | {each.text} | {default} |"
+    page = (DOCS / "reference/study-settings.md").read_text().splitlines()
+    assert [row for row in rows.values() if row not in page] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])

@@ -308,7 +308,7 @@ def test_what_cannot_be_done_is_one_line(run, arguments, message):
 
 def test_a_damaged_model_is_told(run):
     content = Path("pets.model").read_bytes()
-    changes = {"cut": content[:-8], "other": content.replace(b'"is_discrete": false', b'"is_discrete": true ', 1)}
+    changes = {"cut": content[:-8], "other": content.replace(b'"missing": "value"', b'"missing": "Value"', 1)}
     for name, new in changes.items():
         assert new != content
         Path(name).write_bytes(new)

@@ -11,8 +11,8 @@ from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.recipes import Method, Recipe
 from pointillist.engine.sampling import sample_rows
 from pointillist.engine.training import StackTrainer, sigma_data_of
+from pointillist.models.configuration import REPORT
 from pointillist.models.gaussian import architecture_of, noise_schedule
-from pointillist.models.hyperparameters import REPORT
 
 WITHOUT_END = 1_000_000
 """Epochs of a recipe whose learning rate is constant: the benchmark says when it ends."""

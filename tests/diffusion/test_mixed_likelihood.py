@@ -32,7 +32,7 @@ class Normal(eqx.Module):
     def known(self, one_hot, shown):
         return jnp.concatenate([one_hot @ jnp.asarray(MEANS), shown])
 
-    def __call__(self, inside, is_open, known, lambda_t):
+    def __call__(self, inside, is_open, known, lambda_t, x_t):
         alpha, sigma = at_lambda(lambda_t)
         c_in, skip, out = coefficients("edm", alpha, sigma)
         x_t, mean, covariance = inside / c_in, known[:2], jnp.asarray(COVARIANCE)

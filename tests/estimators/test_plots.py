@@ -285,7 +285,7 @@ def test_a_film_needs_ffmpeg(model, tmp_path):
         ("rows.gif", {"frames": 1}, "frames must be an integer of at least 2, not 1"),
         ("rows.gif", {"fps": 0}, "fps must be a number from 0.1 to 50, not 0"),
         ("rows.gif", {"fps": 60}, "fps must be a number from 0.1 to 50, not 60"),
-        ("rows.gif", {"sampler": "euler"}, "sampler must be one of ancestral"),
+        ("rows.gif", {"sampler": "euler"}, "sampler must be one of 'ancestral'"),
     ],
 )
 def test_what_animate_cannot_use(model, tmp_path, name, options, message):

@@ -315,8 +315,8 @@ def test_the_same_seed_gives_the_same_model_in_other_units(quick):
     [
         ({"width": 0}, "width must be an integer of at least 1"),
         ({"batch_size": 0}, "batch_size must be an integer"),
-        ({"learning_rate": -1}, "learning_rate must be a positive number"),
-        ({"validation_fraction": 1}, "validation_fraction must lie in"),
+        ({"learning_rate": -1}, "learning_rate must be a number above 0, not -1"),
+        ({"validation_fraction": 1}, "validation_fraction must be a number of at least 0 and below 1, not 1"),
     ],
 )
 def test_what_cannot_be_fitted(parameters, message):

@@ -7,8 +7,8 @@ from scipy.stats import norm
 
 from pointillist import Diffusion, between, missing, one_of, present
 from pointillist.models import conditioning
+from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
-from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.models.number_conditions import _ranges, _scaled
 
 N = 2000
@@ -222,7 +222,7 @@ def test_a_range_that_ends_at_a_value_that_repeats_holds_all_of_it(end):
     rng = np.random.default_rng(0)
     x = np.where(rng.random(3000) < 0.3, 1.0, rng.normal(1.0, 1.0, 3000))
     rows = pd.DataFrame({"x": x, "y": rng.normal(size=3000)})
-    codec = prepare(Hyperparameters(process="gaussian", scaling="quantile"), rows, None).plan.codec
+    codec = prepare(Configuration(process="gaussian", scaling="quantile"), rows, None).plan.codec
     low, high = _scaled(codec, 0, _ranges(codec, "x", 0, end))[0]
     # Normal scores: the mass of the range, at the resolution of the quantiles.
     share = (x >= 1).mean() if end.high is None else (x <= 1).mean()

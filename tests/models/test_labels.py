@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from pointillist.models.classes import Classes, checked_labels
+from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
-from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.models.process import Learned
 from pointillist.models.request import Request
 from pointillist.tables.table import Table
@@ -37,7 +37,7 @@ def test_masked_labels_are_missing():
 
 def test_labels_that_no_training_row_had_are_refused():
     frame = pd.DataFrame({"kind": ["a", "b", "c", "a"] * 20, "y": [1, 2, 3, 5] * 20})
-    plan = prepare(Hyperparameters(process="masked"), Table(pa.Table.from_pandas(frame), "y"), None).plan
+    plan = prepare(Configuration(process="masked"), Table(pa.Table.from_pandas(frame), "y"), None).plan
     learned = Learned(plan.codec, plan.process, None, Classes(np.array([1, 2, 3, 5]), np.full(4, 20), ("y", 1)))
     for request in (Request(2, labels=4), Request(2, where={"y": 99})):
         with pytest.raises(ValueError, match=r"column 'y' has no (4|99) in the training rows, which have 1, 2, 3, 5"):
@@ -49,7 +49,7 @@ def test_guidance_of_numbers_beside_tokens_needs_hidden_labels():
     y = x + 0.1 * np.random.default_rng(1).normal(size=300)
     frame = pd.DataFrame({"x": x, "y": y, "kind": ["a", "b", "c"] * 100})
     for p_uncond in (0.0, 0.2):
-        plan = prepare(Hyperparameters(p_uncond=p_uncond), frame, ["yes", "no"] * 150).plan
+        plan = prepare(Configuration(p_uncond=p_uncond), frame, ["yes", "no"] * 150).plan
         assert plan.process.architecture.tokens.with_number and plan.process.can_guide == (p_uncond > 0)
         learned = Learned(
             plan.codec, plan.process, None, Classes(np.array(["no", "yes"]), np.ones(2, int), ("label", 3))
@@ -57,5 +57,5 @@ def test_guidance_of_numbers_beside_tokens_needs_hidden_labels():
         if not p_uncond:
             with pytest.raises(ValueError, match="guidance needs a model trained without labels too"):
                 plan.process.plan_sampling(learned, Request(2, labels="yes", guidance=1.0))
-    alone = prepare(Hyperparameters(p_uncond=0.0), frame[["kind"]], ["yes", "no"] * 150).plan
+    alone = prepare(Configuration(p_uncond=0.0), frame[["kind"]], ["yes", "no"] * 150).plan
     assert alone.process.can_guide

@@ -13,8 +13,8 @@ from safetensors.numpy import load, save
 
 from pointillist import Diffusion, DiffusionClassifier, load_pointset
 from pointillist.models import container
+from pointillist.models.configuration import OF_NETWORK
 from pointillist.models.container import FORMAT, ModelFileError
-from pointillist.models.hyperparameters import DECIDING
 from pointillist.tables.layout import Layout
 
 X, Y = load_pointset("blobs", 300)
@@ -115,7 +115,7 @@ def setting(*keys, value):
     return change
 
 
-EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in DECIDING} | {
+EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in OF_NETWORK} | {
     "schedule": "linear", "beta_start": 0.9, "beta_end": 0.95, "timesteps": 10_000,
 }  # fmt: skip
 NAMES = [["str", "a"], ["str", "b"]]
@@ -128,12 +128,21 @@ OF_TEXT = Layout.of_schema("polars", pa.schema({"a": pa.float64(), "b": pa.strin
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (setting("parameters", "width", value=10**9), "width = 1000000000 is beyond 65536"),
-        (setting("parameters", "depth", value=10**9), "depth = 1000000000 is beyond 1000"),
-        (setting("parameters", "timesteps", value=10**12), "timesteps = 1000000000000 is beyond 100000"),
+        (
+            setting("parameters", "width", value=10**9),
+            "width must be an integer from 1 to 65,536, or None",
+        ),
+        (setting("parameters", "depth", value=10**9), "depth must be an integer from 1 to 1,000, not 1000000000"),
+        (
+            setting("parameters", "timesteps", value=10**12),
+            "timesteps must be an integer from 1 to 100,000",
+        ),
         (setting("parameters", "width", value="wide"), "width must be an integer"),
         (setting("trained_with", "width", value=17), "tensors are missing, unknown"),
-        (setting("trained_with", "width", value=10**9), "width = 1000000000 is beyond 65536"),
+        (
+            setting("trained_with", "width", value=10**9),
+            "width must be an integer from 1 to 65,536, or None",
+        ),
         (
             setting("trained_with", "schedule", value="quadratic"),
             "schedule must be one of 'linear', 'cosine', 'sigmoid'",

@@ -11,8 +11,8 @@ import pytest
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.validation import held_out_loss
 from pointillist.models import trials
+from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
-from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.models.planning import DEFAULT_MIXED_STEPS, MOST_WEIGHTS_IN_ALL
 from pointillist.models.training import train
 from pointillist.models.trials import LONGEST, tried
@@ -27,7 +27,7 @@ def table_of_noise(n: int, seed: int = 0) -> pd.DataFrame:
 
 
 def plan_of(frame: pd.DataFrame, width: int = 32, **asked: Any) -> Any:
-    return prepare(Hyperparameters(width=width, depth=1, random_state=0, **asked), frame).plan
+    return prepare(Configuration(width=width, depth=1, random_state=0, **asked), frame).plan
 
 
 @pytest.mark.slow
@@ -59,7 +59,7 @@ def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch
     per_check = -(-150 // (60 // chosen.method.batch_size))
     best = per_check * (int(result.validation_history.argmin()) + 1)
     assert result.best_epochs == best and chosen.epochs == max(best, plan.most_default_epochs)
-    assert not len(chosen.held_out) and chosen.stopping is None
+    assert not len(chosen.held_out) and not chosen.training.early_stopping
 
 
 def test_what_is_asked_for_is_not_chosen() -> None:
@@ -75,7 +75,7 @@ def test_what_is_asked_for_is_not_chosen() -> None:
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights() -> None:
-    asked = Hyperparameters(width=16, depth=1, random_state=0)
+    asked = Configuration(width=16, depth=1, random_state=0)
     first, second = (prepare(asked, table_of_noise(40)).fit() for _ in range(2))
     assert first.trained_with["frequencies"] == 2
     assert np.array_equal(first.record.history, second.record.history)
@@ -134,7 +134,7 @@ def test_networks_of_many_weights_are_trained_for_fewer_steps() -> None:
     few, many = (table_of_noise(3000).assign(code=[f"code {i % n}" for i in range(3000)]) for n in (3, 400))
 
     def planned(frame: pd.DataFrame, **asked: Any) -> Any:
-        return prepare(Hyperparameters(random_state=0, **asked), frame).plan
+        return prepare(Configuration(random_state=0, **asked), frame).plan
 
     assert planned(few).default_steps == planned(many, width=256).default_steps == DEFAULT_MIXED_STEPS
     plan = planned(many)

@@ -51,7 +51,7 @@ def test_the_built_in_report():
 def test_the_built_in_recipes():
     from pointillist import Diffusion
     from pointillist.estimators import REPORT
-    from pointillist.models.hyperparameters import deciding
+    from pointillist.models.configuration import Configuration, network_parameters
     from pointillist.models.planning import BATCH_SIZE, LEARNING_RATE, WIDTH
 
     (section,) = load_spec("recipes").sections
@@ -60,7 +60,7 @@ def test_the_built_in_recipes():
     # The first column is what `Diffusion()` is, but for the scaling of the columns.
     model, settings = (
         Diffusion().get_params()
-        | deciding(Diffusion(), WIDTH)
+        | network_parameters(Configuration(), WIDTH)
         | {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE},
         everything.settings,
     )
@@ -179,9 +179,9 @@ MISTAKES = {
     "a list without effect": (
         GOOD + "[sections.a]\np_uncond = [0.1, 0.2]", "line 3: sections.a.p_uncond: is a list, and decides nothing",
     ),
-    "few held out": (GOOD + "n_held_out = 5", "n_held_out: 5 must be 0 or an integer from 10 to 1000000"),
+    "few held out": (GOOD + "n_held_out = 5", "n_held_out: 5 must be 0 or an integer from 10 to 1,000,000"),
     "decay a number": (GOOD + "decay = 1", "decay: 1 must be true or false"),
-    "T of 0": (GOOD + "timesteps = 0", "line 2: timesteps: 0 must be an integer from 1 to 100000"),
+    "T of 0": (GOOD + "timesteps = 0", "line 2: timesteps: 0 must be an integer from 1 to 100,000"),
     "T of 2.5": (GOOD + "timesteps = 2.5", r"timesteps: 2\.5 must be an integer"),
     "T in a list": (GOOD + "timesteps = [5, -1]", "line 2: timesteps: -1 must be an integer"),
     "T a truth": (GOOD + "timesteps = true", "timesteps: True must be an integer"),
@@ -189,10 +189,10 @@ MISTAKES = {
     "beta of three": (GOOD + "beta_range = [1, 2, 3]", r"line 2: beta_range: \[1, 2, 3\] must be a pair"),
     "beta reversed": (GOOD + "beta_range = [0.2, 0.1]", "0 < beta_start <= beta_end < 1"),
     "beta pair of text": (GOOD + 'beta_range = ["a", "b"]', "must be a pair"),
-    "schedule": (GOOD + 'schedule = "sine"', "line 2: schedule: 'sine' must be one of linear, cosine, sigmoid"),
-    "variance": (GOOD + 'variance = "both"', "must be one of posterior, beta"),
+    "schedule": (GOOD + 'schedule = "sine"', "line 2: schedule: 'sine' must be one of 'linear', 'cosine', 'sigmoid'"),
+    "variance": (GOOD + 'variance = "both"', "must be one of 'posterior', 'beta'"),
     "rate": (GOOD + "learning_rate = 0", "learning_rate: 0 must be a number above 0"),
-    "embedding": (GOOD + "time_embedding = 5", "must be an even number"),
+    "embedding": (GOOD + "time_embedding = 5", "must be an even integer from 4"),
     "seeds": ("seeds = 0\n" + GOOD, "line 1: seeds: 0 must be an integer from 1"),
     "title": ("title = 3\n" + GOOD, "line 1: title: 3 must be a text of at most 1,000 characters"),
     "sections not tables": (GOOD + "sections = 3", "line 2: sections: must be tables"),

@@ -9,8 +9,8 @@ import pytest
 from pointillist import Diffusion
 from pointillist.evaluation.inputs import columns_of
 from pointillist.files.reading import read_table
+from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
-from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.tables.keys import few_words, stray_words, without_keys
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
@@ -169,15 +169,15 @@ def test_names_of_any_kind_stay():
 def test_a_fit_says_what_it_leaves_out_and_chooses_by_the_rest():
     frame = pandas.DataFrame(COLUMNS).assign(x=np.random.default_rng(0).normal(size=N))
     with pytest.warns(UserWarning, match=r"'key' has 120 .*, and is left out") as said:
-        task = prepare(Hyperparameters(), frame)
+        task = prepare(Configuration(), frame)
     assert len(said) == 2 and task.plan.codec.names == ("kind", "x")
     with pytest.warns(UserWarning):
-        numbers = prepare(Hyperparameters(), frame.drop(columns="kind"))
+        numbers = prepare(Configuration(), frame.drop(columns="kind"))
     assert isinstance(numbers.plan.codec.layout, Layout) and numbers.plan.codec.names == ("x",)
     with pytest.raises(ValueError, match="column 'key' has 120 different categories in 120 rows, too many to learn"):
-        prepare(Hyperparameters(), frame.drop(columns="empty"), categorical=["key"])
+        prepare(Configuration(), frame.drop(columns="empty"), categorical=["key"])
     with pytest.raises(ValueError, match="column 'empty' holds null, which is not a number"):
-        prepare(Hyperparameters(), frame.drop(columns="key"), keep=["empty"])
+        prepare(Configuration(), frame.drop(columns="key"), keep=["empty"])
 
 
 def test_rows_are_compared_without_what_was_left_out():

@@ -2,15 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointillist.cli import choices
-from pointillist.cli.choices import FILES
+from pointillist.cli import options
+from pointillist.cli.options import FILES
+
+if TYPE_CHECKING:
+    from pointillist.files.csv_format import CsvForm
 
 
+@options.of_csv("TRAIN and HELDOUT")
 def audit(
+    *,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
     members: Annotated[Path, typer.Option(metavar="TRAIN", help=f"Rows that the model was fitted to ({FILES}).")],
     non_members: Annotated[
@@ -24,21 +29,17 @@ def audit(
     delta: Annotated[
         float | None, typer.Option(help="δ of the lower bounds of ε.", show_default="that of the model, or 0")
     ] = None,
-    delimiter: Annotated[str | None, choices.delimiter("TRAIN and HELDOUT")] = None,
-    encoding: Annotated[str | None, choices.encoding("TRAIN and HELDOUT")] = None,
-    decimal: Annotated[str | None, choices.decimal("TRAIN and HELDOUT")] = None,
-    no_header: Annotated[bool, choices.no_header("TRAIN and HELDOUT")] = False,
-    seed: Annotated[int, choices.seed("Seed of generated rows, noise and subsamples.")] = 0,
+    form: "CsvForm",
+    seed: Annotated[int, options.seed("Seed of generated rows, noise and subsamples.")] = 0,
 ) -> None:
     """Attacks a model: can the rows that it was fitted to be distinguished from others of the same population?"""
     from rich.console import Console
 
-    from pointillist.cli.table_options import form_of, read_for
+    from pointillist.cli.table_options import read_for
     from pointillist.models.saving import load_model
     from pointillist.privacy import audit as attack
     from pointillist.privacy import print_audit
 
-    form = form_of(delimiter, encoding, decimal, no_header)
     fitted = load_model(model)
     inside, outside = (read_for(fitted, path, form) for path in (members, non_members))
     found = attack(fitted, inside, outside, n_drawn=n, delta=delta, random_state=seed)

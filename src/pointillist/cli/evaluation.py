@@ -2,17 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pointillist.cli import choices
-from pointillist.cli.choices import FILES
+from pointillist.cli import options
+from pointillist.cli.options import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pointillist.evaluation import Calibration
+    from pointillist.evaluation import Calibration, Evaluation
     from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
     from pointillist.privacy import Audit
@@ -22,13 +22,15 @@ _AUDITED_ROWS = 2000
 """Most members, and most non-members, in the audit of an evaluation; `audit` uses more and detects smaller effects."""
 
 
+@options.of_csv("DATA and --holdout")
 def evaluate(
+    *,
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}).")],
     rows: Annotated[
         Path,
         typer.Argument(metavar="ROWS", help="Generated rows, or a model file that draws as many rows as DATA has."),
     ],
-    target: Annotated[str | None, choices.target("A column to predict in the held-out rows")] = None,
+    target: Annotated[str | None, options.target("A column to predict in the held-out rows")] = None,
     holdout: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="Real rows that the model was not fitted to.")
     ] = None,
@@ -43,46 +45,26 @@ def evaluate(
             "--check", help="Exit with status 1 if the rows are distinguishable from the data, or look copied."
         ),
     ] = False,
-    delimiter: Annotated[str | None, choices.delimiter("DATA and --holdout")] = None,
-    encoding: Annotated[str | None, choices.encoding("DATA and --holdout")] = None,
-    decimal: Annotated[str | None, choices.decimal("DATA and --holdout")] = None,
-    no_header: Annotated[bool, choices.no_header("DATA and --holdout")] = False,
-    seed: Annotated[int, choices.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
+    form: "CsvForm",
+    seed: Annotated[int, options.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from rich.console import Console
 
-    from pointillist.atomic_files import check_place, check_regular
+    from pointillist.atomic_files import check_place
     from pointillist.cli.calibrating import calibrated
-    from pointillist.cli.table_options import form_of
     from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
     from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
     from pointillist.evaluation.inputs import as_columns
-    from pointillist.evaluation.json_values import json_value
-    from pointillist.files.csv_format import CsvForm
-    from pointillist.files.formats import READABLE
     from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
-    from pointillist.models.saving import load_model
 
     if figure is not None:
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
-    form = form_of(delimiter, encoding, decimal, no_header)
-    given = [data, *([] if holdout is None else [holdout])]
-    if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
-        raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
-    check_regular(rows)
-    model = None if rows.name.endswith(READABLE) else load_model(rows)
-    if model is not None:
-        tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in given}
-        real = tables[str(data)]
-        tables[str(rows)] = _drawn(model, len(real), seed)
-    else:
-        forms = {data: form, rows: form if rows == data else CsvForm()} | ({} if holdout is None else {holdout: form})
-        tables = {str(path): table for path, table in _alike(forms, target, MIN_ROWS).items()}
-        real = tables[str(data)]
+    model, tables = _model_and_tables(data, rows, holdout, target, form, seed)
+    real = tables[str(data)]
     name = target if real.label is None else str(real.label)
     columns = as_columns(tables)
     # Here rather than below, where the sides are not called by their files' names.
@@ -102,10 +84,7 @@ def evaluate(
         if name is not None and is_of_numbers(columns[str(data)][name]):
             predicted = calibrated(model, real, others, name, seed)
     if as_json:
-        said = attacked if attacked is None or isinstance(attacked, str) else attacked.to_json()
-        found = evaluation.to_json() | ({} if said is None else {"audit": said})
-        found |= {} if predicted is None else {"calibration": json_value(predicted)}
-        print(json.dumps(found, indent=1, allow_nan=False))
+        print(json.dumps(_json(evaluation, attacked, predicted), indent=1, allow_nan=False))
     else:
         console = Console()
         if predicted is not None:
@@ -116,6 +95,41 @@ def evaluate(
         draw_evaluation(columns[str(data)], columns[str(rows)], figure)
     if check and (evaluation.is_distinguishable or evaluation.looks_copied):
         raise typer.Exit(1)
+
+
+def _model_and_tables(
+    data: Path, rows: Path, holdout: Path | None, target: str | None, form: "CsvForm", seed: int
+) -> "tuple[RowModel | None, dict[str, Table]]":
+    """The model, if ROWS is one, and the tables by their files' names, the rows that it draws among them."""
+    from pointillist.atomic_files import check_regular
+    from pointillist.evaluation.evaluation import MIN_ROWS
+    from pointillist.files.csv_format import CsvForm
+    from pointillist.files.formats import READABLE
+    from pointillist.models.saving import load_model
+
+    if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
+        raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
+    check_regular(rows)
+    others = {} if holdout is None else {holdout: form}
+    if rows.name.endswith(READABLE):
+        forms = {data: form, rows: form if rows == data else CsvForm(), **others}
+        return None, {str(path): table for path, table in _alike(forms, target, MIN_ROWS).items()}
+    model = load_model(rows)
+    tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in (data, *others)}
+    return model, tables | {str(rows): _drawn(model, len(tables[str(data)]), seed)}
+
+
+def _json(
+    evaluation: "Evaluation", attacked: "Audit | str | None", predicted: "Calibration | str | None"
+) -> dict[str, Any]:
+    from pointillist.evaluation.json_values import json_value
+
+    found = evaluation.to_json()
+    if attacked is not None:
+        found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
+    if predicted is not None:
+        found["calibration"] = json_value(predicted)
+    return found
 
 
 def _audited(model: "RowModel", data: "Table", others: "Table", seed: int) -> "Audit | str | None":

@@ -5,21 +5,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pointillist.cli import choices
-from pointillist.cli.choices import FILES
+from pointillist.cli import options
 from pointillist.cli.locks import exclusive
+from pointillist.cli.options import FILES
 
 if TYPE_CHECKING:
+    from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
 
 
 @exclusive
+@options.of_csv("TABLE")
 def impute(
+    *,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="A table with the model's columns: .csv, .csv.gz or .parquet.")
     ],
-    out: Annotated[Path, choices.out("FILLED", f"The table to write: {FILES}.")],
+    out: Annotated[Path, options.out("FILLED", f"The table to write: {FILES}.")],
     draws: Annotated[
         int,
         typer.Option(
@@ -27,14 +30,11 @@ def impute(
         ),
     ] = 1,
     statistic: Annotated[
-        choices.Statistic | None,
+        options.Statistic | None,
         typer.Option(help="Fills numbers with the median of 25 draws, and categories with the most frequent."),
     ] = None,
-    delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
-    encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
-    decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
-    no_header: Annotated[bool, choices.no_header("TABLE")] = False,
-    seed: Annotated[int, choices.seed("Same seed, same cells.")] = 0,
+    form: "CsvForm",
+    seed: Annotated[int, options.seed("Same seed, same cells.")] = 0,
 ) -> None:
     """Fills the missing cells of a table, each row's given its other cells; all others stay as they are."""
     import numpy as np
@@ -42,7 +42,7 @@ def impute(
 
     from pointillist.atomic_files import check_apart, check_place
     from pointillist.cli.predictions import labels_in
-    from pointillist.cli.table_options import form_of, names_in, of_model, read_for
+    from pointillist.cli.table_options import names_in, of_model, read_for
     from pointillist.files.formats import format_of
     from pointillist.files.writing import TableWriter
     from pointillist.models.number_codec import NumberCodec
@@ -58,7 +58,6 @@ def impute(
     check_apart(out, table)
     check_apart(out, model, "the model")
     fitted = load_model(model)
-    form = form_of(delimiter, encoding, decimal, no_header)
     others: Literal["text", "typed"] = "typed" if format_of(out).has_types else "text"
     codec, rows = fitted.codec, read_for(fitted, table, form, others=others)
     labels = labels_in(fitted, rows)

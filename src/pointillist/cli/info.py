@@ -30,7 +30,7 @@ def _of_model(path: Path) -> dict[str, Any]:
     import jax
 
     from pointillist.cli.table_options import file_names
-    from pointillist.models.hyperparameters import DEFAULTS
+    from pointillist.models.configuration import PARAMETERS
     from pointillist.models.saving import load_model
     from pointillist.models.token_codec import TokenCodec
 
@@ -47,7 +47,8 @@ def _of_model(path: Path) -> dict[str, Any]:
         is_counted = record.guarantee is None
         classes = [f"{label} ({n:,})" if is_counted else str(label) for label, n in counts]
         facts["classes"] = f"{len(model.classes)}: {_listed(classes)}"
-    changed = {k: v for k, v in model.asked.items() if v != DEFAULTS[k] and k not in ("verbose", "random_state")}
+    asked = {name: value for name, value in model.asked.items() if name not in ("verbose", "random_state")}
+    changed = {name: value for name, value in asked.items() if value != PARAMETERS[name].default}
     weights = sum(tensor.size for tensor in jax.tree.leaves(model.network))
     if record.guarantee is not None:
         facts |= {

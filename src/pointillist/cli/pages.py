@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointillist.cli import choices
+from pointillist.cli import options
 from pointillist.cli.locks import exclusive
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @exclusive
 def page(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
-    out: Annotated[Path, choices.out("FILE", "The HTML file to write.")],
+    out: Annotated[Path, options.out("FILE", "The HTML file to write.")],
     title: Annotated[
         str | None, typer.Option(help="Title of the page.", show_default="the model's name without its ending")
     ] = None,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pointillist.cli import choices
-from pointillist.cli.choices import FILES
+from pointillist.cli import options
 from pointillist.cli.locks import exclusive
+from pointillist.cli.options import FILES
 
 if TYPE_CHECKING:
     from pointillist.files.csv_format import CsvForm
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 @exclusive
+@options.of_csv("TABLE")
 def predict(
+    *,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns ({FILES}); COLUMN is not read.")
     ],
-    out: Annotated[Path, choices.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
+    out: Annotated[Path, options.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict.")],
     quantiles: Annotated[
         str | None,
@@ -31,16 +33,13 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the probability of each value of a column of few.")
     ] = False,
-    delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
-    encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
-    decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
-    no_header: Annotated[bool, choices.no_header("TABLE")] = False,
+    form: "CsvForm",
 ) -> None:
     """Predicts a column of a table from the others: the mean of a number, the most probable category."""
     import numpy as np
 
     from pointillist.atomic_files import check_apart, check_place
-    from pointillist.cli.table_options import form_of, of_model, read_for
+    from pointillist.cli.table_options import of_model, read_for
     from pointillist.models.saving import load_model
     from pointillist.queries.conditionals import conditional_of
 
@@ -51,7 +50,7 @@ def predict(
         raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
-    rows = read_for(fitted, table, form_of(delimiter, encoding, decimal, no_header), unread=target)
+    rows = read_for(fitted, table, form, unread=target)
     view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows, unread=target))
     rows = of_model(fitted, rows)
     if probabilities:
@@ -67,18 +66,16 @@ def predict(
 
 
 @exclusive
+@options.of_csv("TABLE")
 def score(
+    *,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
     table: Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")],
-    out: Annotated[Path, choices.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
-    delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
-    encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
-    decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
-    no_header: Annotated[bool, choices.no_header("TABLE")] = False,
+    out: Annotated[Path, options.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
+    form: "CsvForm",
 ) -> None:
     """Writes the log-density of each row of a table, in nats: the least probable rows are outliers."""
     from pointillist.atomic_files import check_apart, check_place
-    from pointillist.cli.table_options import form_of
     from pointillist.models.saving import load_model
     from pointillist.models.token_codec import TokenCodec
     from pointillist.queries.density import log_density
@@ -88,7 +85,7 @@ def score(
     check_apart(out, table)
     check_apart(out, model, "the model")
     fitted = load_model(model)
-    rows = _read(fitted, table, form_of(delimiter, encoding, decimal, no_header))
+    rows = _read(fitted, table, form)
     if isinstance(fitted.codec, TokenCodec):
         rows = aligned(rows, fitted.codec.layout)
     _write(out, ["log_density"], [column_of(fitted, None, log_density(fitted, rows))])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointillist.cli import choices
+from pointillist.cli import options
 from pointillist.cli.locks import alone
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def study(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs, in place of the spec's.")] = None,
     engine: Annotated[
-        choices.Engine, typer.Option(help="Where models are trained: in this process, or in Ray tasks.")
+        options.Engine, typer.Option(help="Where models are trained: in this process, or in Ray tasks.")
     ] = "local",
     address: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster.", show_default="a cluster on this machine")
@@ -101,7 +101,7 @@ def _tell_stopped(store: "Store", console: "Console", *, is_resumed: bool) -> No
     if store.fact("spec") is not None:
         finished, missing = Results(store).finished_and_missing()
     done = f"Stopped with {finished} of {finished + missing} cells finished."
-    console.print(f"{done} Run {choices.again(is_resumed=is_resumed)} to continue.", highlight=False)
+    console.print(f"{done} Run {options.again(is_resumed=is_resumed)} to continue.", highlight=False)
 
 
 def _remove_results(folder: Path) -> None:

@@ -124,7 +124,7 @@ class TargetObjective:
 
         def found(row: Array, inside: Array, lambda_t: Array) -> Array:
             known = network.context(features(row[1:-2], row[-2:]))
-            return network(inside, jnp.ones(1, bool), known, lambda_t)[0]
+            return network(inside, jnp.ones(1, bool), known, lambda_t, inside)[0]
 
         predicted = jax.vmap(found)(rows.astype(dtype), inside.astype(dtype), lambda_t[:, 0])
         return jnp.mean((predicted.astype(jnp.float32) - target[:, 0]) ** 2)

@@ -133,7 +133,7 @@ class TokenArchitecture:
             return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape))
         of_all = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_given=False)
         shape["width"] = -(-self.width // 2)
-        return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape), of_all)
+        return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape, sees_x_t=True), of_all)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pointillist.estimators.estimator import Diffusion
     from pointillist.estimators.imputer import DiffusionImputer
     from pointillist.estimators.regressor import DiffusionRegressor
-    from pointillist.models.hyperparameters import REPORT
+    from pointillist.models.configuration import REPORT
 
 # The command line has models without scikit-learn, and does not wait for its import.
 __getattr__ = getter(
@@ -19,7 +19,7 @@ __getattr__ = getter(
         "DiffusionClassifier": "pointillist.estimators.classifier",
         "DiffusionImputer": "pointillist.estimators.imputer",
         "DiffusionRegressor": "pointillist.estimators.regressor",
-        "REPORT": "pointillist.models.hyperparameters",
+        "REPORT": "pointillist.models.configuration",
     },
 )
 

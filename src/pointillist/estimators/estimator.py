@@ -19,12 +19,13 @@ from pointillist.arguments import RandomState, is_whole
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
 from pointillist.estimators.asking import draw_of, fitted_model
-from pointillist.estimators.inputs import checked_rows
+from pointillist.estimators.inputs import AsEstimator, checked_rows
 from pointillist.models.checkpoint import forget
+from pointillist.models.configuration import Configuration, SamplingConfig, values_of
 from pointillist.models.container import ModelFileError
-from pointillist.models.hyperparameters import Hyperparameters, values_of
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.observed_numbers import rows_with_gaps
+from pointillist.models.parameters import documented
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.models.token_codec import TokenCodec
@@ -37,7 +38,8 @@ from pointillist.queries.imputation import check_statistic, imputed, imputed_num
 from pointillist.tables.frames import aligned, check_room, with_others
 
 
-class Diffusion(Hyperparameters, BaseEstimator):
+@documented(Configuration)
+class Diffusion(AsEstimator, Configuration, BaseEstimator):
     """A diffusion model of the rows of a table, with or without classes.
 
     A network learns to denoise rows (Ho et al. 2020, arXiv 2006.11239), and a sampler turns noise into new rows. With
@@ -49,80 +51,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
     `pointillist.estimators.REPORT` holds the parameters of a plain DDPM.
 
     Args:
-        timesteps: T, the number of noise levels in the schedule, from 1 to 100,000.
-        schedule: "cosine", "sigmoid" or "linear".
-        beta_start: beta_1 of the linear schedule, in (0, 1).
-        beta_end: beta_T of the linear schedule, in [beta_start, 1).
-        scaling: Scaling of a column for the model: "minmax" maps its range to [-1, 1]; "standard" gives it mean 0
-            and standard deviation 1; "quantile" makes it normal, for columns with long tails or repeated values; None
-            leaves it as it is. Constant columns are left out of the model and put back into new rows.
-        network: "residual", blocks that the noise level modulates, or "mlp", ReLU layers that take it as an input.
-        prediction: Quantity that the network predicts: "edm" (preconditioned, Karras et al. 2022, table 1), "v"
-            (Salimans & Ho 2022, arXiv 2202.00512), "eps" (the noise) or "x0" (the row).
-        weighting: Weighting of the loss: "uniform", or "min-snr" (Hang et al. 2023, arXiv 2303.09556).
-        noise_levels: Distribution of the noise levels in training: "log-normal" (Karras et al. 2022, table 1), or
-            "uniform" over 1 … T.
-        width: Number of units in a hidden layer. None is 96, or 256 with mixed columns, or 192 with
-            missing="unknown", missing cells, numbers and at most 2,000 rows.
-        depth: Number of hidden blocks.
-        frequencies: Number of frequencies 1, 2, 4, … of the Fourier features by which the network sees noised numbers
-            of mixed columns, 1 … 16: more of them show where numbers determine each other precisely. None is 6, or 2
-            for at most 2,000 rows.
-        time_embedding: Width of the embedding of the noise level, even, at least 4.
-        class_embedding: Width of the embedding of the class, even, at least 4.
-        epochs: Most passes over the rows. None is as many as make 10,000 steps, but at most 400; with mixed columns at
-            most 60, or as many as make 8,000 steps but at most 150 if there are numbers among them (4,000 to 8,000
-            steps, in inverse proportion to the weights of networks that have more than 1,025,000), or 600 if there are
-            missing cells too, and missing="unknown". Without these, with 1 to 128 mixed columns and 20 to 2,000 rows,
-            it is the number after which the loss of a held-out fifth of the rows is lowest, from that most to three
-            times as many; the model is then trained anew on all rows.
-        batch_size: Number of rows in a step; all rows if the table has fewer. None is 64, or with mixed columns a
-            sixteenth of the rows, from 8 to 256, or to 512 if there are numbers among them; an eighth of the rows where
-            the width is 192 by default.
-        learning_rate: Adam's learning rate. None is 0.001; with numbers among mixed columns 0.003 times the root of
-            batch_size / 512, if that is larger.
-        warmup: Number of steps over which the learning rate rises from 0, at most a tenth of all steps.
-        decay: Whether the learning rate then falls to 0 along half a cosine.
-        averaging: Fraction of itself that a running average of the weights keeps in each step, in [0, 1). The averaged
-            network is the one that `fit` ends with; 0 turns averaging off.
-        gradient_clip: Largest norm of the gradient; None for no limit.
-        precision: Precision of the network's products in training, "float32" or "bfloat16"; weights stay float32.
-        early_stopping: Whether to hold out rows, and to stop when their loss no longer falls. The weights with the
-            lowest held-out loss are kept.
-        validation_fraction: Share of the rows to hold out, in (0, 1); at most 10,000 rows are held out.
-        n_iter_no_change: Number of checks without a lower held-out loss after which training stops. A check follows
-            every 500 steps, or every epoch if an epoch has more.
-        warm_start: Whether `fit` continues from the weights and the scaling of the last `fit`, for `epochs` more. Only
-            for models of numbers.
-        p_uncond: Share of the rows whose label is hidden in training, in [0, 1]. Guidance needs it above 0.
-        p_given: Share of the training rows of which some columns, chosen at random, are given without noise, in [0, 1],
-            so that `where`, `impute` and `conditional` can give columns; 0 for a model that cannot. Only models of
-            numbers with network="residual" use it; private fits do not.
-        variance: Variance of the ancestral sampler's noise, "posterior" or "beta".
-        process: "gaussian", "masked" or "auto". "gaussian" is diffusion of numbers. "masked" is diffusion of tokens
-            (`pointillist.diffusion.tokens`), for columns of any kind; besides `verbose` and `random_state` it uses only
-            `width`, `depth` and the parameters from `epochs` to `n_iter_no_change`. "auto" looks at what the columns
-            hold, not at the container: it chooses Gaussian diffusion for tables of numbers and booleans in which no
-            cell is missing and values do not repeat, and masked diffusion for all others, arrays included. Values
-            repeat if the table has at least 200 rows and, in some column, more than 5 % of the cells hold values that
-            many rows share; they do not count if a parameter is set that only Gaussian diffusion uses.
-        missing: What a missing cell is: "value", one more value of its column, which new rows have as often as the
-            training rows and which tells of the other columns; or "unknown", a value that nobody knows, which is
-            neither learned nor drawn, so that new rows have no missing cells. "unknown" assumes that cells are missing
-            completely at random: what rows lack of several numbers is learned from the rows that have them. It needs
-            masked diffusion, which "auto" takes for tables with missing cells; labels may not be missing.
-        epsilon: ε of a differentially private fit, above 0, for tables that differ in one added or removed row; None
-            for a fit without a guarantee. It needs `pointillist[privacy]`, and a `domain`. Of the parameters of
-            training, `epochs`, `batch_size`, `learning_rate`, `warmup`, `averaging` and `gradient_clip` (the largest
-            norm of a row's gradient) are used, with other defaults. Tables of floats in given ranges get Gaussian
-            diffusion, and all others masked diffusion, whose numbers have tokens by intervals.
-        delta: δ of a private fit, in (0, 1); None is 1 / (10 n), where n is the number of rows with noise.
-        domain: What is public of each column of a private fit, by name, or by position in an array: a tuple
-            (low, high), or a list of all values; with None in it, cells may be missing. Columns of booleans need none.
-            Cells outside are moved inside. `fit` learns none of this from the rows: they would not be covered.
-        verbose: Whether `fit` shows a progress bar.
-        random_state: Seed of `fit`. With `epsilon`, None takes all noise from the system's entropy. A seed is for
-            tests: whoever knows it, or guesses one of 2³², can take the noise away. Model files do not hold it.
+        PARAMETERS
 
     Attributes:
         model_: The fitted model, a `pointillist.models.RowModel`.
@@ -200,12 +129,18 @@ class Diffusion(Hyperparameters, BaseEstimator):
         if y is not None and np.asarray(y).ndim == 2:
             y = column_or_1d(y, warn=True)
         with waiting(Console(stderr=True), "encoding X", is_shown=bool(self.verbose)):
-            task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read)
+            task = prepare(
+                self._configuration, X, y, categorical=categorical, checkpoint=path, before=before, read=read
+            )
             task = task.without_table()
         self._hold(task.fit(path))
         if path is not None:
             forget(path)
         return self
+
+    @property
+    def _configuration(self) -> Configuration:
+        return Configuration(**self.get_params(deep=False))
 
     def _hold(self, model: RowModel) -> None:
         """Takes a fitted model as this estimator's."""
@@ -220,7 +155,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         if model.classes is not None:
             self.classes_, self.class_counts_ = model.classes.labels, model.classes.counts
 
-    def sample(
+    @documented(SamplingConfig)
+    def sample(  # noqa: D417
         self,
         n_samples: int | None = None,
         *,
@@ -252,7 +188,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
                 classes.
             return_labels: Whether to return `(rows, labels)`. Without `labels`, each row's label is drawn first, with
                 the classes' shares of the training rows.
-            guidance: w, at least 0, in ε = (1 + w) ε(x, y) - w ε(x, no class): **0 is plain conditional sampling**.
+            PARAMETERS
             guidance_interval: Noise levels σ = sigma_t / alpha_t at which guidance acts, as (low, high]; all by
                 default.
             worse: A model of the same data, scaling and noise schedule that is smaller or was trained for less time.
@@ -262,21 +198,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
                 often: the target is p(x) exp(reward(x) / reward_temperature). A function that JAX can trace is
                 compiled; any other gets NumPy arrays. -inf forbids a row. Values that the function closes over are
                 compiled as they are at the first call: pass a new function for new values.
-            reward_temperature: Temperature of the reward, at least 0; 0 keeps the best candidates ("svdd_pm" only).
-            candidates: Number of network evaluations for each row and step that steering takes.
-            steering: "svdd_pm" (rows are independent of each other; a biased sample of the target) or "feynman_kac"
-                (rows of one population share ancestors; exact in the limit of large populations).
-            sampler: "dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095);
-                "heun" is that of Karras et al. 2022, arXiv 2206.00364; "ddim" that of Song et al. 2020, arXiv
-                2010.02502, with eta = 0, so without noise; "ancestral" is algorithm 2 of Ho et al. 2020. The default is
-                "dpm", or "ancestral" with a reward or a single timestep. With tokens, it draws the numbers beside them,
-                by default "dpm-sde" with 60 points.
-            steps: Number of steps. "ancestral" and "ddim" take from 1 to the model's timesteps, by default all of them;
-                "dpm" and "dpm-sde" at least 2, by default 20; "heun" at least 2, by default 11. A step is one
-                evaluation of the network; those of "heun" are two, except for the last.
             prior: x_T, shape (n, d), instead of draws from N(0, I). Its values in constant columns are not used. It is
                 taken as it is: to draws for rows of a class, "dpm" and "heun" add what is left at T of its mean.
-            deterministic: Whether the ancestral sampler leaves out its noise, so that x_T decides the rows.
             where: What some columns hold, by name, or by position in an array: one value for all rows, or one per row;
                 None or `missing` is a missing cell, `present` one that is not; `between(low, high)` is a range and
                 `one_of(...)` a set. All columns are drawn from their distribution given that. Under ranges, sets and
@@ -442,7 +365,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted model as one safetensors file, whole or not at all. Nothing in it can run code."""
-        save_model(replace(fitted_model(self), asked=values_of(self)), Path(path))
+        save_model(replace(fitted_model(self), asked=values_of(self._configuration)), Path(path))
 
     def page(self, path: str | Path, *, title: str | None = None, evaluation: Any = None) -> None:
         """Writes the model as one HTML file that draws its rows in a browser, without a server or a network.

@@ -14,6 +14,15 @@ from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
 
 
+class AsEstimator:
+    """Makes an estimator of a configuration: scikit-learn sets parameters as they are, and `fit` checks them."""
+
+    __setattr__ = object.__setattr__
+
+    def __post_init__(self) -> None:
+        pass
+
+
 def take_over(estimator: Any, fresh: Any) -> None:
     """Gives an estimator what another has learned of the columns of X: after a fit, as one that fails changes nothing.
 

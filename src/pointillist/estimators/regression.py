@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from pointillist.arguments import RandomState
 from pointillist.columns.repeats import are_few
 from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.target_diffusion import (
@@ -24,13 +25,14 @@ from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Method, Recipe, TargetArchitecture, Weights
 from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer
 from pointillist.engine.validation import held_out_loss
+from pointillist.models.parameters import Checked, parameter
 from pointillist.queries.predictive import Predictive, normal_points
 
 LOWEST_LOG_MASS = -700.0
 """Least log-mass of a value that training rows had, in nats."""
 
 MANY = 5000
-FEW_ROWS, MANY_ROWS = {"n_networks": 6, "steps": 4000}, {"n_networks": 4, "steps": 10_000}
+FEW_ROWS, MANY_ROWS = (6, 4000), (4, 10_000)
 """The number of networks and of their steps where they are left open, for at most so many rows, and for more: what many
 rows gain by longer training is more than what they gain by further networks."""
 
@@ -56,32 +58,40 @@ FARTHEST = 10.0
 """Number of standard deviations beyond which x is clipped."""
 
 
-@dataclass(frozen=True)
-class Fitting:
-    """How an ensemble is trained.
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RegressionConfig(Checked):
+    """How an ensemble is trained."""
 
-    Attributes:
-        width: Number of units of a hidden layer.
-        depth: Number of hidden blocks.
-        n_networks: Number of networks.
-        steps: Most training steps of each.
-        batch_size: Number of rows in a step; None for an eighth of them, from 64 to 128.
-        learning_rate: Adam's learning rate.
-        validation_fraction: Fraction of the rows, at least one row, that a network does not see; other rows for each
-            network. Its weights are those with the lowest loss on them. 0 for the last weights, and no calibration.
-        n_iter_no_change: Number of checks without a lower loss after which training stops.
-        seed: Seed, 0 … 2³² - 1.
-    """
+    # fmt: off
+    width: int = parameter(128, "Number of units of a hidden layer.", low=1)
+    depth: int = parameter(2, "Number of hidden blocks.", low=1)
+    n_networks: int | None = parameter(
+        None, "Number of networks, which are trained side by side.", low=1,
+        unset=f"{FEW_ROWS[0]}; {MANY_ROWS[0]} of more than {MANY:,} rows",
+        details="With trees, half of them may be left out.")
+    steps: int | None = parameter(
+        None, "Most training steps of each network.", low=1,
+        unset=f"{FEW_ROWS[1]:,}; {MANY_ROWS[1]:,} of more than {MANY:,} rows")
+    batch_size: int | None = parameter(
+        None, "Number of rows in a step; all rows if there are fewer.", low=1,
+        unset="an eighth of the rows, from 64 to 128")
+    learning_rate: float = parameter(3e-3, "Adam's learning rate.", above=0)
+    validation_fraction: float = parameter(
+        0.1, "Fraction of the rows that a network does not see: at least one row, and different rows for each network.",
+        low=0, below=1,
+        details="Its weights are those with the lowest loss on these rows. With 0, they are the last ones, and the "
+        "intervals of small tables are too narrow.")
+    n_iter_no_change: int = parameter(
+        8, "Number of checks without a lower loss on these rows after which training stops.", low=1,
+        details="A check follows every 200 steps, or 64 epochs if they are fewer.")
+    random_state: RandomState = parameter(0, "Seed of `fit`.")
+    # fmt: on
 
-    width: int
-    depth: int
-    n_networks: int
-    steps: int
-    batch_size: int | None
-    learning_rate: float
-    validation_fraction: float
-    n_iter_no_change: int
-    seed: int
+
+def networks_and_steps(config: RegressionConfig, n_rows: int) -> tuple[int, int]:
+    """Returns the number of networks and of their steps."""
+    n_networks, steps = MANY_ROWS if n_rows > MANY else FEW_ROWS
+    return config.n_networks or n_networks, config.steps or steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,14 +261,15 @@ class Regression:
 
 
 def fit_regression(
-    x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitting: Fitting, n_guesses: int = 0
+    x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], config: RegressionConfig, seed: int, n_guesses: int = 0
 ) -> Regression:
     """Fits an ensemble to rows x and numbers y.
 
     Args:
         x: The rows.
         y: The numbers.
-        fitting: How it is trained.
+        config: How it is trained.
+        seed: Seed, 0 … 2³² - 1.
         n_guesses: Number of the last columns of x that are guesses of y. Every second network sees them. Of those that
             do and those that do not, the ones with the lower mean loss on held-out rows are kept; or all of them, if
             these losses are nearly equal, or no rows are held out.
@@ -266,19 +277,19 @@ def fit_regression(
     Raises:
         ValueError: If training diverges.
     """
-    distinct = np.unique(y)
+    distinct, (n_networks, steps) = np.unique(y), networks_and_steps(config, len(y))
     is_discrete = are_few(distinct, len(y))
-    n_held = min(max(round(fitting.validation_fraction * len(y)), fitting.validation_fraction > 0), len(y) - 1)
+    n_held = min(max(round(config.validation_fraction * len(y)), config.validation_fraction > 0), len(y) - 1)
     # Two that are compared are so on the same rows.
-    pairs = np.arange(fitting.n_networks) // (2 if n_guesses else 1)
-    held = [_held_out(len(y), n_held, fitting.seed, int(i)) for i in pairs]
+    pairs = np.arange(n_networks) // (2 if n_guesses else 1)
+    held = [_held_out(len(y), n_held, seed, int(i)) for i in pairs]
     units = Units.of(x, y, is_discrete=is_discrete)
     rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
-    sees_guesses = (np.arange(fitting.n_networks) % 2 == 1) & (n_guesses > 0)
+    sees_guesses = (np.arange(n_networks) % 2 == 1) & (n_guesses > 0)
     views = np.array(VIEWS, np.float32)[pairs % len(VIEWS)]
     hidden = np.concatenate([[False], guess_places(x.shape[1], n_guesses)])
     data = [_in_view(np.where(hidden & ~sees, 0, rows), view) for sees, view in zip(sees_guesses, views, strict=True)]
-    networks, history = _trained(data, held, fitting)
+    networks, history = _trained(data, held, steps, config, seed)
     kept = np.flatnonzero(_is_kept(history, sees_guesses, n_held))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(networks[i] for i in kept))
     target = TargetDistribution(stacked, views[kept], sees_guesses[kept], x.shape[1], n_guesses)
@@ -310,28 +321,32 @@ def _deviation(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*k"]:
 
 
 def _trained(
-    rows: list[Float[np.ndarray, "n columns"]], held: list[Int[np.ndarray, " v"]], fitting: Fitting
+    rows: list[Float[np.ndarray, "n columns"]],
+    held: list[Int[np.ndarray, " v"]],
+    steps: int,
+    config: RegressionConfig,
+    seed: int,
 ) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
     """Trains networks side by side, each on its own rows but those held out; returns best weights, and all losses."""
     n = len(rows[0]) - len(held[0])
-    batch_size = min(fitting.batch_size or int(np.clip(n // 8, 64, 128)), n)
+    batch_size = min(config.batch_size or int(np.clip(n // 8, 64, 128)), n)
     per_epoch = n // batch_size
-    epochs = max(1, fitting.steps // per_epoch)
-    architecture = TargetArchitecture((rows[0].shape[1] - 3) // 2, fitting.width, fitting.depth)
+    epochs = max(1, steps // per_epoch)
+    architecture = TargetArchitecture((rows[0].shape[1] - 3) // 2, config.width, config.depth)
     objective = TargetObjective()
     recipes = [
         Recipe(
             dataset=i,
             schedule=SCHEDULE,
             # So that ensembles of neighboring seeds have no network in common.
-            seed=int(np.random.SeedSequence([fitting.seed, i]).generate_state(1)[0]),
+            seed=int(np.random.SeedSequence([seed, i]).generate_state(1)[0]),
             epochs=epochs,
-            learning_rate=fitting.learning_rate,
+            learning_rate=config.learning_rate,
             warmup=min(200, epochs * per_epoch // 10),
             decay=True,
             averaging=0.995,
         )
-        for i in range(fitting.n_networks)
+        for i in range(len(rows))
     ]
     data = np.stack([np.delete(own, places, axis=0) for own, places in zip(rows, held, strict=True)])
     unseen = [own[places] for own, places in zip(rows, held, strict=True)]
@@ -340,25 +355,25 @@ def _trained(
         data, recipes, architecture, Method(objective, batch_size, is_averaged=True), sigma_data=spread
     )
     every = min(-(-STEPS_PER_CHECK // per_epoch), MAX_EPOCHS_PER_CALL)
-    best, losses = trainer.networks(), np.empty((fitting.n_networks, 0))
+    best, losses = trainer.networks(), np.empty((len(rows), 0))
     while not trainer.is_done:
         trained = trainer.run(every)
         if not all(np.isfinite(part).all() for part in trained):
-            raise ValueError(f"training diverged with learning_rate={fitting.learning_rate:g}: lower it")
+            raise ValueError(f"training diverged with learning_rate={config.learning_rate:g}: lower it")
         networks = trainer.networks()
         if not len(held[0]):
             best = networks
             continue
         found = np.array(
             [
-                held_out_loss(network, architecture, objective, SCHEDULE, spread[0], own, None, fitting.seed)
+                held_out_loss(network, architecture, objective, SCHEDULE, spread[0], own, None, seed)
                 for network, own in zip(networks, unseen, strict=True)
             ]
         )
         is_better = found < losses.min(axis=1, initial=np.inf)
         best = [new if better else old for new, old, better in zip(networks, best, is_better, strict=True)]
         losses = np.column_stack([losses, found])
-        if (losses.shape[1] - 1 - losses.argmin(axis=1) >= fitting.n_iter_no_change).all():
+        if (losses.shape[1] - 1 - losses.argmin(axis=1) >= config.n_iter_no_change).all():
             break
     return best, losses
 

@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pointillist.arguments import RandomState, check_unmasked, is_number, is_whole, seed_of
+from pointillist.arguments import RandomState, check_unmasked, is_whole, seed_of
 from pointillist.engine.devices import configure
-from pointillist.estimators.inputs import take_over
+from pointillist.estimators.inputs import AsEstimator, take_over
 from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
-from pointillist.estimators.regression import FEW_ROWS, MANY, MANY_ROWS, Fitting, Regression, fit_regression
+from pointillist.estimators.regression import Regression, RegressionConfig, fit_regression, networks_and_steps
+from pointillist.models.parameters import documented
 from pointillist.queries.predictive import checked_draws, checked_levels
 
 FEWEST_CALIBRATED = 20
@@ -25,7 +26,8 @@ MARGIN = 0.25
 """Distance from the training range at which predictions become extrapolations, as a fraction of that range."""
 
 
-class DiffusionRegressor(RegressorMixin, BaseEstimator):
+@documented(RegressionConfig)
+class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEstimator):
     """A regressor that predicts a distribution: diffusion of one number y, given x (Han et al. 2022, arXiv 2206.07275).
 
     Networks learn to denoise y given x, with EDM's preconditioning and noise levels (Karras et al. 2022, arXiv
@@ -47,20 +49,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
     values, and probabilities are masses.
 
     Args:
-        width: Number of units of a hidden layer.
-        depth: Number of hidden blocks.
-        n_networks: Number of networks, which are trained side by side; None for 6, or 4 of more than 5,000 rows.
-            With trees, half of them may be left out.
-        steps: Most training steps of each network; None for 4,000, or 10,000 of more than 5,000 rows.
-        batch_size: Number of rows in a step; None for an eighth of the rows, from 64 to 128, or
-            all if there are fewer.
-        learning_rate: Adam's learning rate.
-        validation_fraction: Fraction of the rows that a network does not see, in [0, 1): at least one row, and
-            different rows for each network. Its weights are those with the lowest loss on these rows. With 0, they
-            are the last ones, and the intervals of small tables are too narrow.
-        n_iter_no_change: Number of checks, one every 200 steps or 64 epochs if they are fewer, without a lower loss
-            after which training stops.
-        random_state: Seed of `fit`.
+        PARAMETERS
 
     Attributes:
         model_: The fitted model, a `pointillist.estimators.regression.Regression`.
@@ -75,29 +64,6 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         >>> model.quantiles(x[:3], [0.05, 0.95]).shape
         (3, 2)
     """
-
-    def __init__(
-        self,
-        *,
-        width: int = 128,
-        depth: int = 2,
-        n_networks: int | None = None,
-        steps: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float = 3e-3,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 8,
-        random_state: RandomState = 0,
-    ) -> None:
-        self.width = width
-        self.depth = depth
-        self.n_networks = n_networks
-        self.steps = steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fits the networks to rows X, shape (n, d), and numbers y, shape (n,), all finite.
@@ -116,11 +82,12 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
                 raise ValueError(f"{name} holds dates or durations: give numbers, such as days since the first")
         fresh = clone(self)
         rows, target = validate_data(fresh, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
-        y, fitting = np.asarray(target, np.float64), self._fitting(len(rows))
+        config, y = RegressionConfig(**self.get_params()), np.asarray(target, np.float64)
+        seed = seed_of(config.random_state)
         guesses, guessed = None, np.empty((len(rows), 0))
-        if len(rows) >= FEWEST_ROWS and fitting.n_networks > 1:
-            guesses, guessed = OutOfFold.fit(rows, y, fitting.seed)
-        model = fit_regression(np.column_stack([rows, guessed]), y, fitting, guessed.shape[1])
+        if len(rows) >= FEWEST_ROWS and networks_and_steps(config, len(rows))[0] > 1:
+            guesses, guessed = OutOfFold.fit(rows, y, seed)
+        model = fit_regression(np.column_stack([rows, guessed]), y, config, seed, guessed.shape[1])
         if guesses is not None and not model.target.sees_guesses.any():
             guesses = guesses.without_trees()
         self.model_, self.guesses_ = model, guesses
@@ -129,22 +96,6 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
             text = f"intervals from {len(rows)} rows may hold fewer values than they claim: fit to {FEWEST_CALIBRATED}"
             warnings.warn(f"{text} rows or more", UserWarning, stacklevel=2)
         return self
-
-    def _fitting(self, n_rows: int) -> Fitting:
-        for name in ("width", "depth", "n_iter_no_change"):
-            if not is_whole(getattr(self, name), 1):
-                raise ValueError(f"{name} must be an integer of at least 1, not {getattr(self, name)!r}")
-        for name in ("n_networks", "steps", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and not is_whole(value, 1):
-                raise ValueError(f"{name} must be an integer of at least 1, or None, not {value!r}")
-        if not is_number(self.learning_rate) or self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be a positive number, not {self.learning_rate!r}")
-        if not is_number(self.validation_fraction) or not 0 <= self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction must lie in [0, 1), not {self.validation_fraction!r}")
-        own = {name: value for name, value in self.get_params().items() if name != "random_state"}
-        own |= {name: value for name, value in (MANY_ROWS if n_rows > MANY else FEW_ROWS).items() if own[name] is None}
-        return Fitting(**own, seed=seed_of(self.random_state))
 
     def predict(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
         """Computes the mean of y for each row, shape (n,): that of 32 points of each network."""

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from pointillist.lazy import getter
 
 if TYPE_CHECKING:
+    from pointillist.models.configuration import Configuration
     from pointillist.models.fitting import prepare
-    from pointillist.models.hyperparameters import Hyperparameters
     from pointillist.models.request import Request
     from pointillist.models.row_model import RowModel
     from pointillist.models.saving import load_model, save_model
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __getattr__ = getter(
     __name__,
     {
-        "Hyperparameters": "pointillist.models.hyperparameters",
+        "Configuration": "pointillist.models.configuration",
         "Request": "pointillist.models.request",
         "RowModel": "pointillist.models.row_model",
         "load_model": "pointillist.models.saving",
@@ -24,7 +24,7 @@ __getattr__ = getter(
 )
 
 __all__ = [
-    "Hyperparameters",
+    "Configuration",
     "Request",
     "RowModel",
     "load_model",

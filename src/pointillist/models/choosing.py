@@ -25,7 +25,7 @@ def as_mixed(
     """Returns X as a table for tokens, its kind of container and its headings; None if it is for Gaussian diffusion.
 
     Args:
-        process: One of `hyperparameters.PROCESSES`; for "auto", what the columns hold decides, not their container.
+        process: "auto", "gaussian" or "masked"; for "auto", what the columns hold decides, not their container.
         X: The table, in any container.
         categorical: Columns whose numbers are categories.
         prefers_gaussian: Whether "auto" leaves a table of numbers alone to Gaussian diffusion though its values repeat.

@@ -1,4 +1,4 @@
-"""Fits a model to a table: from hyperparameters and rows to a `RowModel`."""
+"""Fits a model to a table: from a configuration and rows to a `RowModel`."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,13 +13,7 @@ from pointillist.engine.devices import configure
 from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import as_mixed
 from pointillist.models.classes import Classes
-from pointillist.models.hyperparameters import (
-    Hyperparameters,
-    asked_of_gaussian,
-    check_hyperparameters,
-    unused_betas,
-    values_of,
-)
+from pointillist.models.configuration import Configuration, set_for_numbers, unused_betas, values_of
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.row_model import Guarantee, Record, RowModel
@@ -48,17 +42,17 @@ class Task:
     """A fit that is ready to begin.
 
     Attributes:
-        asked: The hyperparameters.
+        asked: The configuration.
         plan: What decides the weights.
         classes: The classes; None without labels.
-        trained_with: The hyperparameters that decide the network.
+        trained_with: The parameters that decide the network.
         table: The table, if cells become tokens.
         before: The model whose training is continued.
         summary: What the model keeps of its training rows.
         guarantee: What a differentially private fit guarantees; None of any other.
     """
 
-    asked: Hyperparameters
+    asked: Configuration
     plan: Plan
     classes: Classes | None
     trained_with: dict[str, Any]
@@ -98,7 +92,7 @@ class Task:
 
 
 def prepare(
-    asked: Hyperparameters,
+    asked: Configuration,
     X: Any,
     y: ArrayLike | None = None,
     *,
@@ -111,7 +105,7 @@ def prepare(
     """Checks what is to be fitted, and plans the training; see `Diffusion.fit`.
 
     Args:
-        asked: The hyperparameters.
+        asked: The configuration.
         X: Rows, in any container; a table from a file may bring its labels.
         y: Labels.
         categorical: Columns whose numbers are categories.
@@ -121,14 +115,13 @@ def prepare(
         read: Reads arrays and data frames of numbers.
 
     Raises:
-        ValueError: In one line, if the rows, the labels or a hyperparameter cannot be used.
+        ValueError: In one line, if the rows, the labels or the configuration cannot be used.
 
     Warns:
         UserWarning: If columns are left out because they number the rows, differ in nearly every row, or are empty; or
-            if hyperparameters are set that the model does not use.
+            if parameters are set that the model does not use.
     """
     configure()
-    check_hyperparameters(asked)
     warn_of_unused(unused_betas(asked), f"noise schedule is {asked.schedule!r}")
     if asked.process != "gaussian":
         X, left_out = without_keys(X, {*categorical, *keep})
@@ -139,7 +132,7 @@ def prepare(
                 stacklevel=3,
             )
     seed = None if checkpoint is None or asked.random_state is not None else seed_in(checkpoint)
-    unused = asked_of_gaussian(asked)
+    unused = set_for_numbers(asked)
     mixed = as_mixed(asked.process, X, categorical, prefers_gaussian=bool(unused))
     if mixed is not None:
         if before is not None:
@@ -160,6 +153,6 @@ def prepare(
 
 
 def warn_of_unused(names: Sequence[str], model: str) -> None:
-    """Warns if hyperparameters are set that a model does not use; `model` says which model."""
+    """Warns if parameters are set that a model does not use; `model` says which model."""
     if names:
         warnings.warn(f"the {model}, which does not use {', '.join(names)}", UserWarning, stacklevel=4)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from pointillist.arguments import check_unmasked, is_missing, is_number, is_whole, seed_of
+from pointillist.arguments import check_unmasked, is_missing, seed_of
 from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
@@ -306,16 +306,10 @@ class GaussianProcess(Process):
         reward, temperature, steering = request.reward, request.reward_temperature, request.steering
         if reward is None or not isinstance(sampler, TransitionSampler):
             return sampler
-        if steering not in STEERING:
-            raise ValueError(f"steering must be one of {', '.join(STEERING)}, not {steering!r}")
         if not callable(reward):
             raise ValueError(f"reward must be a function of rows, not {reward!r}")
-        has_zero = steering == "svdd_pm"
-        if not is_number(temperature) or temperature < 0 or (temperature == 0 and not has_zero):
-            lowest = "of at least 0" if has_zero else "above 0"
-            raise ValueError(f"reward_temperature must be a number {lowest}, not {temperature!r}")
-        if not is_whole(request.candidates, 1):
-            raise ValueError(f"candidates must be an integer of at least 1, not {request.candidates!r}")
+        if temperature == 0 and steering != "svdd_pm":
+            raise ValueError(f"reward_temperature must be a number above 0 with steering={steering!r}, not 0")
         in_units = InUnits.of(reward, codec.scaling)
         return STEERING[steering](sampler, in_units, np.asarray(temperature, np.float32), request.candidates)
 

@@ -189,7 +189,7 @@ class MaskedProcess(Process):
     def _sampler(self, request: Request) -> Sampler:
         """The sampler of tokens, and of the numbers beside them: by default DPM-Solver++(2M) with noise."""
         tokens = self.architecture.tokens
-        chosen = request.first_changed(("sampler", "steps", "variance"))
+        chosen = request.first_changed(("sampler", "steps"))
         if chosen is not None and not tokens.with_number:
             raise ValueError(f"{chosen} is for numbers, and this table has only tokens: leave it out")
         if chosen is not None and any(isinstance(each, Condition) for each in (request.where or {}).values()):

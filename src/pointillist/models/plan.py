@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 
@@ -13,8 +13,9 @@ from pointillist.columns.codec import Codec
 from pointillist.engine import weights
 from pointillist.engine.epochs import TRAINING_VERSION
 from pointillist.engine.random_streams import HostStream, generator_of
-from pointillist.engine.recipes import Method, Recipe, Weights
+from pointillist.engine.recipes import AnyObjective, Method, Recipe, Weights
 from pointillist.engine.training import sigma_data_of
+from pointillist.models.configuration import TrainingConfig
 from pointillist.models.process import Process
 from pointillist.tables.row_blocks import blocks, rows_at
 
@@ -33,19 +34,8 @@ STEPS_PER_CHECK = 500
 ROWS_FOR_SIGMA = 100_000
 
 
-@dataclass(frozen=True)
-class Stopping:
-    """When to stop early: after `n_iter_no_change` checks without a lower held-out loss.
-
-    Attributes:
-        validation_fraction: Share of the rows to hold out.
-        n_iter_no_change: Number of checks.
-        steps_per_check: Fewest training steps between two checks.
-    """
-
-    validation_fraction: float
-    n_iter_no_change: int
-    steps_per_check: int = STEPS_PER_CHECK
+PARTS, LEAST_ROWS = (8, 4, 2), 512
+"""Numbers of parts of a large batch, which devices share, or one computes in turn; and fewest rows in a part."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +48,14 @@ class Plan:
         codec: Maps the rows to what the network sees.
         process: What the network learns.
         method: How it is trained; a table with fewer rows than a batch is one batch.
-        epochs: Passes over the rows; None for as many as make `default_steps`, but at most `most_default_epochs`.
+        training: The configuration of the training, with a learning rate; if `epochs` is None, as many passes as make
+            `default_steps`, but at most `most_default_epochs`.
         default_steps: Number of training steps if `epochs` is None.
         most_default_epochs: Most passes over the rows if `epochs` is None.
-        learning_rate: Adam's learning rate.
-        warmup: Number of steps over which the learning rate rises from 0.
-        decay: Whether the learning rate then falls to 0.
-        averaging: Fraction of itself that the average of the weights keeps in each step, if the method keeps one.
-        clip: Largest norm of the gradient, if the method clips it.
         seed: Seed, 0 … 2³² - 1.
         n_classes: Number of classes; 0 if the network is shown none.
-        p_uncond: Share of the labels that are hidden.
         held_out: Positions of the rows that training does not see, in order.
-        stopping: When to stop early; None to train to the end.
+        steps_per_check: Fewest training steps between two checks of the held-out rows, with early stopping.
         start: Weights to continue from; None to start anew.
         has_trial: Whether a trial on some of the rows is to choose the number of epochs.
         alternative: A process that a trial may choose in place of `process`; None for none.
@@ -81,19 +66,13 @@ class Plan:
     codec: Codec
     process: Process
     method: Method
-    epochs: int | None
+    training: TrainingConfig
     default_steps: int
     most_default_epochs: int
-    learning_rate: float
-    warmup: int
-    decay: bool
-    averaging: float
-    clip: float
     seed: int
     n_classes: int = 0
-    p_uncond: float = 0.0
     held_out: Int[np.ndarray, " v"] = field(default_factory=lambda: np.empty(0, np.int64))
-    stopping: Stopping | None = None
+    steps_per_check: int = STEPS_PER_CHECK
     start: Weights | None = None
     has_trial: bool = False
     alternative: Process | None = None
@@ -110,8 +89,7 @@ class Plan:
         Raises:
             ValueError: If they cannot be counted.
         """
-        shards = self.shards
-        epochs = self.epochs
+        shards, epochs = self.shards, self.training.epochs
         if epochs is None:
             epochs = min(-(-self.default_steps // (self.steps * shards.count)), self.most_default_epochs)
         if epochs * shards.count >= 2**31:
@@ -125,19 +103,21 @@ class Plan:
 
     def recipe(self, epochs: int, steps: int) -> Recipe:
         """Returns what the engine is told, for a number of epochs of some steps each."""
+        training = self.training
+        assert training.learning_rate is not None
         return Recipe(
             dataset=0,
             schedule=self.process.noise[0],
             seed=self.seed,
             epochs=epochs,
-            learning_rate=self.learning_rate,
+            learning_rate=training.learning_rate,
             # Of a short training all would be warm-up.
-            warmup=min(self.warmup, epochs * steps // 10),
-            decay=self.decay,
-            averaging=self.averaging,
+            warmup=min(training.warmup, epochs * steps // 10),
+            decay=training.decay,
+            averaging=training.averaging,
             n_classes=self.n_classes,
-            p_uncond=self.p_uncond,
-            clip=self.clip,
+            p_uncond=training.p_uncond,
+            clip=training.gradient_clip or np.inf,
         )
 
     def seen(self, places: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -147,13 +127,31 @@ class Plan:
         return self.codec.encode(rows), labels
 
 
+def parts_of(batch_size: int, width: int) -> int:
+    """Returns the number of equal parts to cut a batch into: one if parts would be too little work to be worth it."""
+    fitting = (n for n in PARTS if width >= 256 and batch_size % n == 0 and batch_size >= n * LEAST_ROWS)
+    return next(fitting, 1)
+
+
+def training_method(asked: TrainingConfig, objective: AnyObjective, batch_size: int, parts: int = 1) -> Method:
+    """Returns the training method for an objective; see `Method` for the parts of a batch."""
+    is_clipped = asked.gradient_clip is not None
+    return Method(objective, batch_size, asked.averaging > 0, is_clipped, asked.precision, parts)
+
+
 def rows_to_hold_out(
-    n: int, labels: Int[np.ndarray, " n"] | None, n_classes: int, stopping: Stopping | None, seed: int
+    n: int, labels: Int[np.ndarray, " n"] | None, n_classes: int, training: TrainingConfig, seed: int
 ) -> Int[np.ndarray, " v"]:
-    """Chooses rows that training does not see, in order; training keeps two rows, and one of every class."""
-    if stopping is None:
+    """Chooses rows that training does not see, in order; training keeps two rows, and one of every class.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    if not training.early_stopping:
         return np.empty(0, np.int64)
-    wanted = min(max(1, round(stopping.validation_fraction * n)), MAX_HELD_OUT, n - max(2, n_classes))
+    if n < max(3, n_classes + 1):
+        raise ValueError(f"early_stopping holds out rows, and X has {n}: give more, or leave it out")
+    wanted = min(max(1, round(training.validation_fraction * n)), MAX_HELD_OUT, n - max(2, n_classes))
     order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(n)
     if labels is not None:
         kept = np.unique(labels[order], return_index=True)[1]
@@ -238,6 +236,7 @@ def fingerprint(rows: np.ndarray) -> str:
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     """Returns a hash of everything that decides the weights that a plan ends with."""
     schedule, sigma_data = plan.process.noise
+    training, recipe = plan.training, replace(plan.recipe(plan.shard_epochs, plan.steps), schedule=None)
     facts = {
         "version": [version("pointillist"), TRAINING_VERSION],
         "rows": rows_fingerprint,
@@ -246,16 +245,11 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
         "codec": [fingerprint(tensor.reshape(-1, 1)) for tensor in plan.codec.tensors().values()],
         "architecture": asdict(plan.process.architecture),
         "method": asdict(plan.method),
+        "recipe": asdict(recipe),
         "sigma_data": None if sigma_data is None else fingerprint(sigma_data.reshape(-1, 1)),
-        "stopping": None if plan.stopping is None else asdict(plan.stopping),
+        "stopping": training.early_stopping
+        and [training.validation_fraction, training.n_iter_no_change, plan.steps_per_check],
         "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
         "shards": plan.shards.limit,
-    }
-    facts |= {
-        name: getattr(plan, name)
-        for name in (
-            *("n_classes", "epochs", "default_steps", "most_default_epochs", "p_uncond", "seed"),
-            *("learning_rate", "warmup", "decay", "averaging", "clip"),
-        )
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Turns hyperparameters and a table into what training needs: a plan, and the classes of the rows."""
+"""Turns a configuration and a table into what training needs: a plan, and the classes of the rows."""
 
 import warnings
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ from pointillist.diffusion.tokens.mixed_losses import MixedObjective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.models.classes import Classes, checked_labels
+from pointillist.models.configuration import Configuration, network_parameters
 from pointillist.models.container import description_of
 from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.hyperparameters import Hyperparameters, deciding, learning, parts_of, training_method
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
-from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data_to_learn
+from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, sigma_data_to_learn, training_method
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.table_rules import find_rules
@@ -81,7 +81,7 @@ _ROWS_FOR_PRIOR = 4096
 
 
 def plan_numbers(
-    asked: Hyperparameters,
+    asked: Configuration,
     layout: Layout,
     rows: np.ndarray,
     y: ArrayLike | None,
@@ -90,10 +90,10 @@ def plan_numbers(
     before: RowModel | None = None,
     seed: int | None = None,
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
-    """Returns the plan of Gaussian diffusion, the classes, and the hyperparameters that decide the network.
+    """Returns the plan of Gaussian diffusion, the classes, and the parameters that decide the network.
 
     Args:
-        asked: The hyperparameters.
+        asked: The configuration.
         layout: Layout of the rows.
         rows: Rows, shape (n, d), finite.
         y: Labels, shape (n,); None for those of the label column, if there is one.
@@ -107,7 +107,7 @@ def plan_numbers(
     values, labels, counts = checked_labels(y, len(rows), name)
     classes, n_classes = (Classes(values, counts, column), len(values)) if len(values) else (None, 0)
     shown = labels.astype(np.int32) if n_classes else None
-    parameters = deciding(asked, WIDTH)
+    parameters = network_parameters(asked, WIDTH)
     if before is not None:
         check_continuing(before, layout, rows, values, parameters)
     own = seed_of(asked.random_state)
@@ -119,10 +119,7 @@ def plan_numbers(
     if before is not None:
         # But the rows that the first one held out: it has learned the others.
         of_rows = own if isinstance(asked.random_state, int | np.integer) else before.record.seed
-    if asked.early_stopping and len(rows) < max(3, n_classes + 1):
-        raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
-    stopping = _stopping(asked)
-    held_out = rows_to_hold_out(len(rows), shown, n_classes, stopping, of_rows)
+    held_out = rows_to_hold_out(len(rows), shown, n_classes, asked, of_rows)
     if before is None:
         codec = NumberCodec(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
         sigma_data = sigma_data_to_learn(rows, codec, held_out)
@@ -131,7 +128,7 @@ def plan_numbers(
     process = GaussianProcess.of(parameters, n_classes, sigma_data)
     some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
-    batch_size = int(asked.batch_size or BATCH_SIZE)
+    batch_size = asked.batch_size or BATCH_SIZE
     p_given = parameters["p_given"] if process.architecture.has_given else 0.0
     objective = Objective(asked.prediction, asked.weighting, asked.noise_levels, p_given=p_given)
     plan = Plan(
@@ -142,19 +139,17 @@ def plan_numbers(
         method=training_method(asked, objective, batch_size, parts_of(batch_size, parameters["width"])),
         default_steps=DEFAULT_STEPS,
         most_default_epochs=MOST_EPOCHS,
-        **learning(asked, LEARNING_RATE),
+        training=replace(asked, learning_rate=asked.learning_rate or LEARNING_RATE),
         seed=seed,
         n_classes=n_classes,
-        p_uncond=float(asked.p_uncond),
         held_out=held_out,
-        stopping=stopping,
         start=None if before is None else before.network,
     )
     return plan, classes, parameters
 
 
 def plan_tokens(
-    asked: Hyperparameters,
+    asked: Configuration,
     table: Table,
     kind: str,
     headings: Headings | None,
@@ -163,10 +158,10 @@ def plan_tokens(
     categorical: Sequence[str | int] = (),
     seed: int | None = None,
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
-    """Returns the plan of masked diffusion, the classes, and the hyperparameters that decide the network.
+    """Returns the plan of masked diffusion, the classes, and the parameters that decide the network.
 
     Args:
-        asked: The hyperparameters.
+        asked: The configuration.
         table: The table.
         kind: Kind of container that it came in.
         headings: Headings of a pandas frame.
@@ -174,35 +169,14 @@ def plan_tokens(
         categorical: Columns whose numbers are categories.
         seed: Seed of a checkpoint; by default, that of `asked`.
     """
-    if len(table) < 2:
-        raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
-    layout = Layout.of(table, kind, headings)
-    encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
-    columns, label = table.cells, table.label
-    if y is not None:
-        values, indices, _ = checked_labels(y, len(table))
-        own = [name] if isinstance(name := getattr(y, "name", None), str) else []
-        label = free_name([*own, "label"], table.names)
-        cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
-        code = fit_encoder(label, cells)
-        encoding = TableEncoder((*encoding.columns, code))
-        columns = (*columns, cells)
-    elif label is not None:
-        check_label(encoding.code(label))
-    found = find_rules(table.cells, encoding.columns, categorical, table.label)
-    codec = TokenCodec(layout, encoding, found, asked.missing)
-    rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
-    has_gaps = _without_gaps(rows, table)
-    # Before training rather than after it.
-    description_of(codec.facts())
-    if asked.early_stopping and len(rows) < 3:
-        raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
+    codec, rows, label, has_gaps = _encoded(asked, table, kind, headings, y, categorical)
+    encoding = codec.encoding
     seed = seed_of(asked.random_state) if seed is None else seed
-    stopping = _stopping(asked)
+    held_out = rows_to_hold_out(len(rows), None, 0, asked, seed)
     is_small = len(rows) <= SMALL
     is_brief = is_small and has_gaps and len(encoding.with_number) > 0
     width = WIDTH_WITH_GAPS if is_brief else WIDTH_OF_TOKENS
-    parameters = deciding(asked, width, FREQUENCIES_OF_FEW if is_small else FREQUENCIES)
+    parameters = network_parameters(asked, width, FREQUENCIES_OF_FEW if is_small else FREQUENCIES)
     covariance, is_unknown = _covariance(rows, encoding), asked.missing == "unknown"
     process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_gaps=is_unknown)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
@@ -232,20 +206,60 @@ def plan_tokens(
         method=training_method(asked, objective, batch_size),
         default_steps=_default_steps(process, encoding, has_own_width=asked.width is not None),
         most_default_epochs=most_epochs,
-        **learning(asked, rate),
+        training=replace(asked, learning_rate=asked.learning_rate or rate),
         seed=seed,
-        held_out=rows_to_hold_out(len(rows), None, 0, stopping, seed),
-        stopping=stopping,
+        held_out=held_out,
         has_trial=has_trial and asked.epochs is None and not asked.early_stopping,
         alternative=None if asked.early_stopping else _turned(process),
     )
-    classes = None
-    if label is not None:
-        labels = codec.labels(label)
-        places = rows[:, encoding.place(label)].astype(np.int64)
-        place = layout.names.index(label) if label in layout.names else len(layout.names)
-        classes = Classes(labels, np.bincount(places, minlength=len(labels)), (label, place))
-    return plan, classes, parameters
+    return plan, _token_classes(codec, rows, label), parameters
+
+
+def _encoded(
+    asked: Configuration,
+    table: Table,
+    kind: str,
+    headings: Headings | None,
+    y: ArrayLike | None,
+    categorical: Sequence[str | int],
+) -> tuple[TokenCodec, Float[np.ndarray, "n width"], Any, bool]:
+    """Learns the codec of a table, and encodes its rows.
+
+    Returns:
+        The codec, the encoded rows, the name of the label column (None without labels), and whether cells are unknown.
+    """
+    if len(table) < 2:
+        raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
+    layout = Layout.of(table, kind, headings)
+    encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
+    columns, label = table.cells, table.label
+    if y is not None:
+        values, indices, _ = checked_labels(y, len(table))
+        own = [name] if isinstance(name := getattr(y, "name", None), str) else []
+        label = free_name([*own, "label"], table.names)
+        cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
+        code = fit_encoder(label, cells)
+        encoding = TableEncoder((*encoding.columns, code))
+        columns = (*columns, cells)
+    elif label is not None:
+        check_label(encoding.code(label))
+    found = find_rules(table.cells, encoding.columns, categorical, table.label)
+    codec = TokenCodec(layout, encoding, found, asked.missing)
+    rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
+    has_gaps = _without_gaps(rows, table)
+    # Before training rather than after it.
+    description_of(codec.facts())
+    return codec, rows, label, has_gaps
+
+
+def _token_classes(codec: TokenCodec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
+    """The classes of a label column with their numbers of rows; None without labels."""
+    if label is None:
+        return None
+    names, labels = codec.layout.names, codec.labels(label)
+    tokens = rows[:, codec.encoding.place(label)].astype(np.int64)
+    index = names.index(label) if label in names else len(names)
+    return Classes(labels, np.bincount(tokens, minlength=len(labels)), (label, index))
 
 
 def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, has_own_width: bool) -> int:
@@ -299,10 +313,6 @@ def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[NumberCod
     """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
     assert isinstance(before.codec, NumberCodec) and isinstance(before.process, GaussianProcess)
     return NumberCodec(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.sigma_data
-
-
-def _stopping(asked: Hyperparameters) -> Stopping | None:
-    return Stopping(asked.validation_fraction, asked.n_iter_no_change) if asked.early_stopping else None
 
 
 def check_label(code: ColumnEncoder) -> None:

@@ -7,41 +7,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.arguments import RandomState, is_number, is_whole
+from pointillist.arguments import RandomState
+from pointillist.models.configuration import SamplingConfig
+from pointillist.models.parameters import parameter
 
 OF_REWARD = ("reward", "reward_temperature", "candidates", "steering")
 """Parts of a request that steer rows by a reward."""
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(SamplingConfig):
     """A request for rows; `Diffusion.sample` describes each part of it. `worse` is a fitted model."""
 
-    n_samples: int | None = None
+    n_samples: int | None = parameter(None, "Number of rows.", low=0)
     labels: Any = None
     return_labels: bool = False
-    guidance: float = 0.0
     guidance_interval: tuple[float, float] | None = None
     worse: Any = None
     reward: Callable[[Any], Any] | None = None
-    reward_temperature: float = 0.1
-    candidates: int = 10
-    steering: str = "svdd_pm"
-    sampler: str | None = None
-    steps: int | None = None
     prior: ArrayLike | None = None
-    deterministic: bool = False
     where: Mapping[Any, Any] | None = None
     variance: str = "posterior"
     random_state: RandomState = None
 
     def __post_init__(self) -> None:
-        if self.n_samples is not None and not is_whole(self.n_samples, 0):
-            raise ValueError(f"n_samples must be an integer of at least 0, not {self.n_samples!r}")
-        if not is_number(self.guidance) or not 0 <= self.guidance <= float(np.finfo(np.float32).max):
-            raise ValueError(
-                f"guidance must be a number from 0 to 3e38, not {self.guidance!r}; 0 is plain conditional sampling"
-            )
+        super().__post_init__()
         if self.where is not None and not isinstance(self.where, Mapping):
             raise ValueError(f"where must map columns to values, as {{'column': value}}, not {self.where!r}")
         for name, value in (self.where or {}).items():
@@ -55,8 +45,9 @@ class Request:
 
     def first_changed(self, names: tuple[str, ...]) -> str | None:
         """Returns the first of some parts that is not at its default; None if all are."""
-        for name, default in ((field.name, field.default) for field in fields(self) if field.name in names):
-            value = getattr(self, name)
+        defaults = {field.name: field.default for field in fields(self)}
+        for name in names:
+            value, default = getattr(self, name), defaults[name]
             is_plain = isinstance(value, bool | int | float | str)
             if value is not default and not (is_plain and value == default):
                 return name

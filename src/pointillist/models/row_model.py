@@ -86,7 +86,7 @@ class RowModel(Learned):
 
     Attributes:
         record: What is known of its training.
-        asked: The hyperparameters, as the user gave them.
+        asked: The parameters, as the user gave them.
         trained_with: Those that decided the network.
         summary: Counts of the training rows; None of a differentially private fit.
     """

@@ -1,6 +1,6 @@
 """Saves a fitted model as the description and the tensors of a model file, and loads it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from pointillist.engine import weights
 from pointillist.engine.devices import configure
 from pointillist.engine.recipes import AnyArchitecture
 from pointillist.models.classes import Classes
+from pointillist.models.configuration import OF_NETWORK, PARAMETERS, Configuration, values_of
 from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
 from pointillist.models.gaussian import GaussianProcess, architecture_of, noise_schedule
-from pointillist.models.hyperparameters import DECIDING, DEFAULTS, Hyperparameters, check_hyperparameters
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Process
@@ -49,9 +49,10 @@ Tensors = dict[str, np.ndarray]
 
 def save_model(model: RowModel, path: Path) -> None:
     """Writes a fitted model."""
-    asked = {name: value.item() if isinstance(value, np.generic) else value for name, value in model.asked.items()}
-    if not isinstance(asked["random_state"], int | None):
-        asked["random_state"] = None  # the state of a generator that has gone on
+    asked = dict(model.asked)
+    seed = asked["random_state"]
+    # Not that of a generator that has gone on.
+    asked["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
     classes, record = model.classes, model.record
     if record.guarantee is not None:
         # Noise whose seed is known can be taken away again.
@@ -225,21 +226,23 @@ def _column(facts: dict[str, Any]) -> tuple[Any, int] | None:
 
 
 def _asked(parameters: dict[str, Any]) -> dict[str, Any]:
-    if parameters.keys() != DEFAULTS.keys():
-        raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ DEFAULTS.keys()))}")
+    _check_names(parameters, PARAMETERS)
     if parameters["domain"] is not None:
         parameters["domain"] = domain_from_json(parameters["domain"])
-    check_hyperparameters(Hyperparameters(**parameters))
     seed_of(parameters["random_state"])
-    return parameters
+    return values_of(Configuration(**parameters))
 
 
 def _trained_with(parameters: dict[str, Any]) -> dict[str, Any]:
-    if sorted(parameters) != sorted(DECIDING):
-        raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ set(DECIDING)))}")
-    check_hyperparameters(Hyperparameters(**parameters))
+    _check_names(parameters, OF_NETWORK)
+    Configuration(**parameters)
     noise_schedule(parameters)
     return parameters
+
+
+def _check_names(parameters: dict[str, Any], known: Iterable[str]) -> None:
+    if differing := parameters.keys() ^ set(known):
+        raise ValueError(f"parameters differ: {', '.join(sorted(differing))}")
 
 
 def _labels(values: list[Any] | None, declared: dict[str, Shape]) -> np.ndarray:

@@ -69,7 +69,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         sigma_data=None if sigma_data is None else sigma_data[None],
         devices=first() if method.parts == 1 else None,
     )
-    per_check = 1 if plan.stopping is None else -(-plan.stopping.steps_per_check // steps)
+    per_check = -(-plan.steps_per_check // steps) if plan.training.early_stopping else 1
     run = _Run(plan, trainer, recipe.epochs, per_check, what)
     console = Console(stderr=True)
     with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
@@ -93,12 +93,12 @@ class _Run:
         self._trainer = trainer
         self._epochs_per_check = epochs_per_check
         self._what = what
-        self._held_out = plan.seen(plan.held_out) if plan.stopping is not None else None
+        self._held_out = plan.seen(plan.held_out) if plan.training.early_stopping else None
         if plan.start is not None:
             (state,) = trainer.states()
             trainer.restore([state.starting_from(plan.start)])
-        checks = -(-epochs // epochs_per_check) if plan.stopping is not None else 0
-        best = trainer.networks()[0] if plan.stopping is not None else None
+        checks = -(-epochs // epochs_per_check) if plan.training.early_stopping else 0
+        best = trainer.networks()[0] if plan.training.early_stopping else None
         # The state is the trainer's; a large one is not to be held twice.
         self._progress = Progress(trainer.template, np.zeros(epochs, np.float32), np.zeros(checks, np.float32), best)
 
@@ -129,7 +129,7 @@ class _Run:
             (new,) = self._trainer.run(todo)
             losses[done : done + len(new)] = new
             if not np.isfinite(new[-1]):
-                rate = self._plan.learning_rate
+                rate = self._plan.training.learning_rate
                 raise ValueError(f"training diverged with learning_rate={rate:g}: lower it, or scale the columns")
             if self._held_out is not None:
                 self._check()
@@ -157,10 +157,8 @@ class _Run:
         return self._progress.validation[: -(-done // self._epochs_per_check)]
 
     def _is_stopped(self) -> bool:
-        checks, stopping = self._checks(), self._plan.stopping
-        if stopping is None or not len(checks):
-            return False
-        return len(checks) - 1 - int(checks.argmin()) >= stopping.n_iter_no_change
+        checks = self._checks()
+        return len(checks) > 0 and len(checks) - 1 - int(checks.argmin()) >= self._plan.training.n_iter_no_change
 
     def result(self, shards: int) -> Trained:
         network = self._progress.best

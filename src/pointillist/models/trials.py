@@ -10,6 +10,7 @@ than larger tables have at most: the lowest loss of some twenty rows comes too e
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +19,12 @@ from pointillist.diffusion.tokens.number_error import NumberError
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.validation import FEW
 from pointillist.models.masked import MaskedProcess
-from pointillist.models.plan import Plan, Stopping, rows_to_hold_out
+from pointillist.models.plan import Plan, rows_to_hold_out
 from pointillist.models.process import Learned
 from pointillist.models.training import train
 
-TRIAL = Stopping(validation_fraction=0.2, n_iter_no_change=5, steps_per_check=150)
+TRIAL: dict[str, Any] = {"early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 5}
+STEPS_PER_CHECK = 150
 """The held-out rows, and how long their loss may rise before the trial of the number of epochs ends."""
 
 LONGEST = 3
@@ -46,9 +48,10 @@ def tried(plan: Plan, *, is_shown: bool = False) -> Plan:
         plan = _with_better_axes(plan, is_shown=is_shown)
     if not plan.has_trial:
         return plan
-    trial = replace(_held_out(plan), stopping=TRIAL, epochs=LONGEST * plan.most_default_epochs)
+    training = replace(plan.training, **TRIAL, epochs=LONGEST * plan.most_default_epochs)
+    trial = replace(_held_out(plan), training=training, steps_per_check=STEPS_PER_CHECK)
     best = train(trial, is_shown=is_shown, what="trial of the length: loss").best_epochs
-    return replace(plan, epochs=max(best, plan.most_default_epochs), has_trial=False)
+    return replace(_with_epochs(plan, max(best, plan.most_default_epochs)), has_trial=False)
 
 
 def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
@@ -57,7 +60,7 @@ def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
     settled = replace(plan, alternative=None)
     if epochs >= plan.shard_epochs or plan.alternative is None:
         return settled
-    trial = replace(_held_out(settled), epochs=epochs)
+    trial = _with_epochs(_held_out(settled), epochs)
     own, others = (
         _error(replace(trial, process=process), is_shown=is_shown) for process in (plan.process, plan.alternative)
     )
@@ -65,10 +68,14 @@ def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
     return replace(settled, process=plan.alternative) if others < own else settled
 
 
+def _with_epochs(plan: Plan, epochs: int) -> Plan:
+    return replace(plan, training=replace(plan.training, epochs=epochs))
+
+
 def _held_out(plan: Plan) -> Plan:
     """A plan of as many rows, some of them twice, without some that are held out: one program trains both."""
     n = plan.shards.size
-    held_out = rows_to_hold_out(len(plan.rows), None, 0, TRIAL, plan.seed)
+    held_out = rows_to_hold_out(len(plan.rows), None, 0, replace(plan.training, **TRIAL), plan.seed)
     kept = np.delete(np.arange(len(plan.rows)), held_out)
     kept = kept[np.arange(n) * len(kept) // n]
     rows = plan.rows[np.concatenate([kept, held_out])]

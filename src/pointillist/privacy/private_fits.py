@@ -40,15 +40,9 @@ from pointillist.engine.random_streams import HostStream, Stream, generator_of, 
 from pointillist.engine.recipes import AnyObjective, Method, Weights
 from pointillist.models import fitting
 from pointillist.models.classes import Classes
+from pointillist.models.configuration import Configuration, network_parameters, set_for_numbers, values_of
 from pointillist.models.fitting import Task, warn_of_unused
 from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.hyperparameters import (
-    Hyperparameters,
-    asked_of_gaussian,
-    check_hyperparameters,
-    deciding,
-    values_of,
-)
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan
@@ -134,7 +128,7 @@ class _Random:
 
 
 def prepare(
-    asked: Hyperparameters,
+    asked: Configuration,
     X: Any,
     y: ArrayLike | None = None,
     *,
@@ -146,7 +140,7 @@ def prepare(
     """Checks what is to be fitted, privately or not, and plans the training.
 
     Args:
-        asked: The hyperparameters; with an `epsilon`, the fit is differentially private.
+        asked: The configuration; with an `epsilon`, the fit is differentially private.
         X: The table, in any container.
         y: Labels; of a private fit, they must be a column of the table.
         categorical: Columns of categories; of a private fit, the domain names them.
@@ -160,13 +154,12 @@ def prepare(
     if asked.epsilon is None:
         return fitting.prepare(asked, X, y, categorical=categorical, checkpoint=checkpoint, before=before, **others)
     configure()
-    check_hyperparameters(asked)
     if checkpoint is not None or before is not None:
         raise ValueError("a private fit cannot be continued, as its state tells of single rows: leave checkpoint out")
     task = plan_privately(asked, X, y, categorical)
     is_gaussian = task.trained_with["process"] == "gaussian"
     # The domain scales numbers, and the network learns from no rows of which some are given.
-    unused = [name for name in asked_of_gaussian(asked) if not is_gaussian or name in ("scaling", "p_given")]
+    unused = [name for name in set_for_numbers(asked) if not is_gaussian or name in ("scaling", "p_given")]
     warn_of_unused(unused, f"private model of this table is one of {'numbers' if is_gaussian else 'tokens'}")
     return task
 
@@ -206,13 +199,13 @@ class _Budget:
         mechanisms: All mechanisms, in words.
     """
 
-    def __init__(self, asked: Hyperparameters, n_rows: int, random: "_Random") -> None:
+    def __init__(self, asked: Configuration, n_rows: int, random: "_Random") -> None:
         assert asked.epsilon is not None
-        self.epsilon = float(asked.epsilon)
+        self.epsilon = asked.epsilon
         self.whole = gaussian_noise(self.epsilon, asked.delta or ROUGH_DELTA)
         self.of_count = SHARE_OF_COUNT * self.epsilon
         self.n_rows = max(10, n_rows + random.discrete_laplace(self.of_count))
-        self.delta = float(asked.delta or 1 / (10 * self.n_rows))
+        self.delta = asked.delta or 1 / (10 * self.n_rows)
         self.spent: list[float] = []
         self.mechanisms = [f"a count of the rows with discrete Laplace noise, ε = {self.of_count:g}"]
 
@@ -225,7 +218,7 @@ class _Budget:
         return noise
 
 
-def plan_privately(asked: Hyperparameters, X: Any, y: Any, categorical: Any) -> PrivateTask:
+def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> PrivateTask:
     """Plans a private fit; see `prepare` for the arguments and errors."""
     accountant = check_accountant()
     _check(asked, y, categorical)
@@ -250,7 +243,7 @@ def plan_privately(asked: Hyperparameters, X: Any, y: Any, categorical: Any) -> 
         budget.mechanisms.append(
             f"{n_histograms} Gaussian histograms of single columns, noise multiplier {of_counts:.3g} in all"
         )
-        parameters = deciding(asked, WIDTH) | {"process": "masked"}
+        parameters = network_parameters(asked, WIDTH) | {"process": "masked"}
         process = MaskedProcess.of(parameters, codec.encoding, has_ranks=True, is_private=True)
         objective = TokenObjective(process.architecture.tokens)
         classes = _classes(codec, table.label)
@@ -258,7 +251,7 @@ def plan_privately(asked: Hyperparameters, X: Any, y: Any, categorical: Any) -> 
         if table.label is not None:
             raise ValueError(f"the label column {table.label!r} has a range of numbers: list its values in the domain")
         codec, rows = _numbers(X, domains)
-        parameters = deciding(asked, WIDTH) | {"process": "gaussian"}
+        parameters = network_parameters(asked, WIDTH) | {"process": "gaussian"}
         process = GaussianProcess.of(parameters, 0, np.full(codec.width, SPREAD, np.float32))
         objective = Objective(asked.prediction, asked.weighting, asked.noise_levels)
     recipe, batch = _recipe(asked, budget)
@@ -273,21 +266,16 @@ def plan_privately(asked: Hyperparameters, X: Any, y: Any, categorical: Any) -> 
         codec=codec,
         process=process,
         method=Method(objective, min(batch, len(rows)), is_averaged=True),
-        epochs=None,
+        training=asked,
         default_steps=recipe.steps,
         most_default_epochs=recipe.steps,
-        learning_rate=recipe.learning_rate,
-        warmup=recipe.warmup,
-        decay=False,
-        averaging=recipe.averaging,
-        clip=recipe.clip,
         seed=0,
     )
     training = PrivateTraining(recipe, PrivateMethod(objective, capacity), random.key, logits)
     return PrivateTask(asked, plan, classes, parameters, guarantee=guarantee, training=training)
 
 
-def _recipe(asked: Hyperparameters, budget: _Budget) -> tuple[PrivateRecipe, int]:
+def _recipe(asked: Configuration, budget: _Budget) -> tuple[PrivateRecipe, int]:
     """The settings of the training, and the expected number of rows of a step."""
     batch = float(asked.batch_size or np.clip(budget.n_rows // BATCHES, LEAST_BATCH, LARGEST_BATCH))
     # As it is: uniform numbers of single precision are multiples of 2**-23.
@@ -295,13 +283,13 @@ def _recipe(asked: Hyperparameters, budget: _Budget) -> tuple[PrivateRecipe, int
     steps = STEPS if asked.epochs is None else max(1, round(asked.epochs / sampling))
     recipe = PrivateRecipe(
         sampling=sampling,
-        clip=float(asked.gradient_clip or CLIP),
+        clip=asked.gradient_clip or CLIP,
         noise=budget.noise_of_steps(sampling, steps),
         expected=sampling * budget.n_rows,
         steps=steps,
-        learning_rate=float(asked.learning_rate or LEARNING_RATE),
-        warmup=min(int(asked.warmup), steps // 10),
-        averaging=min(float(asked.averaging), AVERAGING),
+        learning_rate=asked.learning_rate or LEARNING_RATE,
+        warmup=min(asked.warmup, steps // 10),
+        averaging=min(asked.averaging, AVERAGING),
     )
     return recipe, int(batch)
 
@@ -316,7 +304,7 @@ def _capacity(recipe: PrivateRecipe, budget: _Budget, n_rows: int) -> int:
     return -(-min(largest, n_rows) // ROWS_AT_ONCE) * ROWS_AT_ONCE
 
 
-def _check(asked: Hyperparameters, y: Any, categorical: Any) -> None:
+def _check(asked: Configuration, y: Any, categorical: Any) -> None:
     if y is not None:
         raise ValueError("epsilon covers the columns of the table: make y one of them, with a domain, and leave y out")
     if len(categorical):

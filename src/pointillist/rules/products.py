@@ -99,9 +99,10 @@ class Product(Equation):
                 if step:
                     tried[:, moved] = ranges[moved].fitted(tried[:, moved] + step * ranges[moved].unit)
                 tried[:, other] = ranges[other].fitted(self.solve(tried, other) + next_to * ranges[other].unit)
-                is_near = ~loose.is_off(tried, ranges)
-                tried[:, s] = np.where(free[rows, s], ranges[s].fitted(self.solve(tried, s)), tried[:, s])
-                holds = is_near & np.isfinite(tried).all(axis=1) & ~self.is_off(tried, ranges)
+                near, is_free = tried.copy(), free[rows, s]
+                tried[is_free, s] = ranges[s].fitted(self.solve(tried[is_free], s))
+                holds = np.flatnonzero(np.isfinite(tried).all(axis=1) & ~self.is_off(tried, ranges))
+                holds = holds[~loose.is_off(near[holds], ranges)]
                 values[rows[holds]] = tried[holds]
                 wrong = np.setdiff1d(wrong, rows[holds], assume_unique=True)
         return wrong

@@ -2,87 +2,85 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pointillist.diffusion.losses import NOISE_LEVELS, Objective
-from pointillist.diffusion.networks import NETWORKS
-from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
-from pointillist.diffusion.samplers import VARIANCES, Sampler, TransitionSampler
+from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, padded
 from pointillist.diffusion.solvers import SAMPLERS, Solver, sampler_named
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.engine.recipes import Architecture, Method
+from pointillist.models.configuration import PARAMETERS, REPORT, SamplingConfig
 from pointillist.models.gaussian import STEERING
+from pointillist.models.parameters import Parameter, parameter, parameters_of
+
+CHAINED = "svdd_pm as published"
+"""Name of the method by which a published report ran "svdd_pm"."""
+
+STEERED: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {**STEERING, CHAINED: ChainedSVDD}
+"""The methods that steer by a reward: those of `gaussian.STEERING`, and one for comparison with a published report."""
+
+_OF_MODELS = PARAMETERS | parameters_of(SamplingConfig)
+
+
+def _of_models(name: str, **changed: Any) -> Any:
+    """A field for a parameter of models, which has the published recipe's value by default."""
+    declared = replace(_OF_MODELS[name], **changed)
+    return field(default=REPORT.get(name, declared.default), metadata={"parameter": declared})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of one model in a spec, besides its data set and seed.
+    """All settings of one model in a spec, besides its data set and seed."""
 
-    Attributes:
-        timesteps: Number of timesteps T.
-        schedule: Name of the noise schedule.
-        beta_range: beta_1 and beta_T of the linear schedule; None for the others, which have none.
-        network: Name of the network, "mlp" or "residual".
-        prediction: What it predicts, "eps", "v", "x0" or "edm".
-        weighting: Weighting of the loss, "uniform" or "min-snr".
-        noise_levels: Distribution of noise levels in training, "uniform" or "log-normal".
-        width: Number of units of a hidden layer.
-        depth: Number of hidden blocks.
-        time_embedding: Width of the embedding of t.
-        epochs: Number of passes over the data.
-        batch_size: Number of rows per step.
-        learning_rate: Adam's learning rate.
-        warmup: Number of steps over which the learning rate rises from 0.
-        decay: Whether it then falls to 0 as half a cosine.
-        averaging: Decay of the average of the weights per step; 0 for no average.
-        sampler: Name of the sampler, one of `solvers.SAMPLERS`.
-        steps: Number of its steps or points; 0 for all T with "ancestral" and "ddim", and for 20 evaluations otherwise.
-        variance: Variance of the ancestral sampler, "beta" or "posterior".
-        n_samples: Number of rows drawn from the model, over all classes in equal shares.
-        emd_rows: Number of rows per side in the EMD.
-        method: How rows are made: "plain" by a model without classes; "guidance" by a conditional one; "svdd_pm" and
-            "feynman_kac" by a model without classes, steered to a class by a classifier's probability; "svdd_pm as
-            published" by a published report's variant of "svdd_pm".
-        class_embedding: Width of the embedding of the class in a conditional model.
-        p_uncond: Share of labels dropped in training a conditional model.
-        guidance: w of a conditional model; 0 is plain conditional sampling.
-        candidates: Number of network evaluations per row and step in steering.
-        reward_temperature: Temperature of the reward in steering.
-        classifier: Name of the classifier if classification is measured; "" if rows are.
-        n_held_out: Number of fresh rows that a classifier, or the likelihood, is measured on; 0 for none.
-    """
-
-    timesteps: int = 200
-    schedule: str = "linear"
-    beta_range: tuple[float, float] | None = (1e-4, 0.02)
-    network: str = "mlp"
-    prediction: str = "eps"
-    weighting: str = "uniform"
-    noise_levels: str = "uniform"
-    width: int = 128
-    depth: int = 5
-    time_embedding: int = 16
-    epochs: int = 100
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    warmup: int = 0
-    decay: bool = False
-    averaging: float = 0.0
-    sampler: str = "ancestral"
-    steps: int = 0
-    variance: str = "beta"
-    n_samples: int = 5000
-    emd_rows: int = 250
-    method: str = "plain"
-    class_embedding: int = 16
-    p_uncond: float = 0.2
-    guidance: float = 0.0
-    candidates: int = 10
-    reward_temperature: float = 0.1
-    classifier: str = ""
-    n_held_out: int = 2000
+    # fmt: off
+    timesteps: int = _of_models("timesteps")
+    schedule: str = _of_models("schedule")
+    beta_range: tuple[float, float] | None = parameter(
+        (1e-4, 0.02), "First and last beta of the linear schedule.",
+        details="A pair `[beta_start, beta_end]` with 0 < beta_start ≤ beta_end < 1.")
+    network: str = _of_models("network")
+    prediction: str = _of_models("prediction")
+    weighting: str = _of_models("weighting")
+    noise_levels: str = _of_models("noise_levels")
+    width: int = _of_models("width")
+    depth: int = _of_models("depth")
+    time_embedding: int = _of_models("time_embedding")
+    epochs: int = _of_models(
+        "epochs", help="Number of passes over the rows.", high=1_000_000,
+        details="A pass leaves out the rows that do not fill a batch.")
+    batch_size: int = _of_models("batch_size", help="Number of rows in a step.")
+    learning_rate: float = _of_models("learning_rate")
+    warmup: int = _of_models("warmup", high=1_000_000, details="")
+    decay: bool = _of_models("decay")
+    averaging: float = _of_models("averaging")
+    sampler: str = parameter("ancestral", "Sampler.", choices=_OF_MODELS["sampler"].choices)
+    steps: int = parameter(
+        0, "Number of sampling steps.", low=0, high=100_000,
+        details='0 is all T for "ancestral" and "ddim", and 20 evaluations for the others.')
+    variance: str = _of_models("variance")
+    n_samples: int = parameter(
+        5000, "Number of rows drawn from each model, over all classes in equal parts.", low=10, high=10_000_000)
+    emd_rows: int = parameter(250, "Number of rows on each side of the EMD.", low=2, high=5000)
+    method: str = parameter(
+        "plain", "How rows are made.", choices=("plain", "guidance", *STEERED),
+        details='"plain" is by a model without classes; "guidance", the default with `guidance` or `classifier`, by a '
+        'conditional one; "svdd_pm" and "feynman_kac" by a model without classes, steered to a class by a '
+        f'classifier\'s probability; "{CHAINED}" is a published variant of "svdd_pm".')
+    class_embedding: int = _of_models("class_embedding")
+    p_uncond: float = _of_models("p_uncond", details="")
+    guidance: float = _of_models("guidance", high=100)
+    candidates: int = _of_models("candidates", high=500)
+    reward_temperature: float = _of_models("reward_temperature", high=1_000_000)
+    classifier: str = parameter(
+        "", "Classifier that is measured on `n_held_out` fresh rows, in place of rows.",
+        choices=("knn_100", "mlp_100_50", "elbo", "exact"),
+        details='"knn_100" (of the generated rows), "mlp_100_50", "elbo" or "exact".')
+    n_held_out: int = parameter(
+        2000, "Number of fresh rows on which classifiers or likelihoods are measured; 0 for no likelihoods.",
+        low=10, high=1_000_000, also=(0,))
+    # fmt: on
 
     def __post_init__(self) -> None:
         # What decides nothing must not make two equal models differ.
@@ -146,12 +144,6 @@ class Settings:
         return linear(self.timesteps, *self.beta_range) if self.beta_range else SCHEDULES[self.schedule](self.timesteps)
 
 
-CHAINED = "svdd_pm as published"
-"""Name of the method by which a published report ran "svdd_pm"."""
-
-STEERED: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {**STEERING, CHAINED: ChainedSVDD}
-"""The methods that steer by a reward: those of `gaussian.STEERING`, and one for comparison with a published report."""
-
 _TRAINING = (
     *("timesteps", "schedule", "beta_range", "network", "prediction", "weighting", "noise_levels"),
     *("width", "depth", "time_embedding", "class_embedding"),
@@ -160,57 +152,11 @@ _TRAINING = (
 _DRAWING = ("sampler", "steps", "variance", "n_samples", "method", "guidance", "candidates", "reward_temperature")
 
 
-def _whole(low: int, high: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"an integer from {low} to {high}")
-        return value
-
-    return check
-
-
-def _none_or_whole(low: int, high: int) -> Callable[[Any], int]:
-    check_whole = _whole(low, high)
-
-    def check(value: Any) -> int:
-        try:
-            return 0 if value == 0 and not isinstance(value, bool) else check_whole(value)
-        except ValueError as error:
-            raise ValueError(f"0 or {error}") from error
-
-    return check
-
-
-def _one_of(*choices: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return str(value)
-
-    return check
-
-
-def _number_to(high: float, *, open_below: bool = False) -> Callable[[Any], float]:
-    def check(value: Any) -> float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not 0 <= value <= high or (open_below and value == 0):
-            raise ValueError(f"a number {'above' if open_below else 'from'} 0, at most {high:g}")
-        return float(value)
-
-    return check
-
-
 def _beta_range(value: Any) -> tuple[float, float]:
     numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
     if not numbers or len(value) != 2 or not 0 < value[0] <= value[1] < 1:
         raise ValueError("a pair [beta_start, beta_end] with 0 < beta_start <= beta_end < 1")
     return float(value[0]), float(value[1])
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value
 
 
 def _text(longest: int) -> Callable[[Any], str]:
@@ -223,52 +169,15 @@ def _text(longest: int) -> Callable[[Any], str]:
     return check
 
 
-def _embedding_width(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value % 2 or not 4 <= value <= 1024:
-        raise ValueError("an even number from 4 to 1024")
-    return value
-
-
-CHECKS: dict[str, Callable[[Any], Any]] = {
-    "timesteps": _whole(1, 100_000),
-    "schedule": _one_of(*SCHEDULES),
-    "beta_range": _beta_range,
-    "network": _one_of(*NETWORKS),
-    "prediction": _one_of(*PREDICTIONS),
-    "weighting": _one_of(*WEIGHTINGS),
-    "noise_levels": _one_of(*NOISE_LEVELS),
-    "width": _whole(1, 4096),
-    "depth": _whole(1, 50),
-    "time_embedding": _embedding_width,
-    "epochs": _whole(1, 1_000_000),
-    "batch_size": _whole(1, 1_000_000),
-    "learning_rate": _number_to(1, open_below=True),
-    "warmup": _whole(0, 1_000_000),
-    "decay": _flag,
-    "averaging": _number_to(0.999999),
-    "sampler": _one_of(*SAMPLERS),
-    "steps": _whole(0, 100_000),
-    "variance": _one_of(*VARIANCES),
-    "n_samples": _whole(10, 10_000_000),
-    "emd_rows": _whole(2, 5000),
-    "method": _one_of("plain", "guidance", *STEERED),
-    "class_embedding": _embedding_width,
-    "p_uncond": _number_to(1),
-    "guidance": _number_to(100),
-    "candidates": _whole(1, 500),
-    "reward_temperature": _number_to(1e6),
-    "classifier": _one_of("knn_100", "mlp_100_50", "elbo", "exact"),
-    "n_held_out": _none_or_whole(10, 1_000_000),
-}
+CHECKS: dict[str, Callable[[Any], Any]] = {name: each.checked for name, each in parameters_of(Settings).items()}
+CHECKS["beta_range"] = _beta_range
 """Checks by key of `Settings`: each returns the checked value, or raises a ValueError with the allowed values."""
 
-SEEDS = _whole(1, 1000)
+SEEDS = Parameter(help="Number of seeds.", low=1, high=1000, types=(int,)).checked
 """The check of a number of seeds."""
 
 TEXT = _text(1000)
 """The check of a title, or of any other text that a study shows."""
-
-assert list(CHECKS) == [field.name for field in fields(Settings)]
 
 
 def is_list_of_values(key: str, value: Any) -> bool:

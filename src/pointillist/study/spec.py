@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pointillist.files.formats import READABLE
+from pointillist.models.parameters import shown
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings
 
@@ -282,12 +283,3 @@ def _checked(name: str, value: Any, check: Callable[[Any], Any]) -> Any:
         return check(value)
     except ValueError as error:
         raise SpecError(f"{name} = {shown(value)}: must be {error}") from error
-
-
-def shown(value: Any) -> str:
-    """Formats a value for an error: Python's text of it, shortened."""
-    try:
-        text = repr(value)
-    except ValueError:  # of an integer with thousands of digits
-        text = f"a very large {type(value).__name__}"
-    return text if len(text) <= 100 else f"{text[:100]}…"

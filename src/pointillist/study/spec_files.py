@@ -15,6 +15,7 @@ from pointillist.atomic_files import check_regular
 from pointillist.datasets.pointsets import POINTSETS
 from pointillist.files.formats import READABLE
 from pointillist.foreign_text import printable
+from pointillist.models.parameters import shown
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.reference import ReferenceValue, read_reference, read_text
 from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings, is_list_of_values, label
@@ -31,7 +32,6 @@ from pointillist.study.spec import (
     dataset_name,
     section_name,
     short_name,
-    shown,
 )
 
 BUILT_IN = ("report", "recipes")

@@ -193,7 +193,7 @@ class Layout:
     @property
     def forms(self) -> dict[str, str]:
         """Formats of dates and times in a CSV file that differ from the usual one, by column, for `strftime`."""
-        found = {field.name: form_in(field) for field in self.schema}
+        found = {} if self.schema_bytes is None else {field.name: form_in(field) for field in self.schema}
         return {name: form for name, form in found.items() if form is not None}
 
     def order_of(self, name: Any) -> tuple[Any, ...] | None:

@@ -84,7 +84,11 @@ class MixedObjective:
         # Whether there is a number or not: else a cell that is not shown would be one without, by that alone.
         is_chosen = place < 1 - share / most
         is_shown = is_there & is_chosen
-        is_given = is_there & (place < 1 - share) if self.is_paired else is_shown
+        is_given = is_shown
+        if self.is_paired:
+            # One is left at least: of rows whose numbers are all given, nothing would be learned.
+            largest = jnp.max(jnp.where(is_there, place, 0.0), axis=1, keepdims=True)
+            is_given = is_there & (place < jnp.minimum(1 - share, largest))
         places = np.asarray(self.tokens.with_number)
         is_seen = is_seen.at[:, places].set(is_seen[:, places] | (is_chosen & (rows[:, places] != HIDDEN)))
         level, eps = self.of_numbers.noise(level_key, noise_key, len(rows) // batch_size, batch_size, numbers.shape[1])
@@ -94,8 +98,9 @@ class MixedObjective:
 
         centre, sigma_data = _in_turns(spread[0] if self.is_paired else spread, numbers, is_given)
         own = noised(numbers - centre, sigma_data)
-        alpha_bar = at_lambda(own.lambda_t[:, None])[0] ** 2
-        is_hidden = uniform(context_key, rows.shape) < self.hidden_context * alpha_bar
+        alpha_t, sigma_t = at_lambda(own.lambda_t[:, None])
+        x_t = alpha_t * numbers + sigma_t * eps
+        is_hidden = uniform(context_key, rows.shape) < self.hidden_context * alpha_t**2
         # The finished network always sees a token of a single value.
         is_hidden &= ~self.tokens.is_single[None]
         if self.guided is not None:
@@ -103,7 +108,7 @@ class MixedObjective:
             is_hidden = is_hidden.at[:, self.guided].set(is_dropped)
         shown_tokens = jnp.where(is_hidden, HIDDEN, rows)
         shown = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_shown
-        examples = *shown, shown_tokens, own.inside, is_there, is_given, own.lambda_t[:, None], own.target
+        examples = *shown, shown_tokens, x_t, own.inside, is_there, is_given, own.lambda_t[:, None], own.target
         if not self.is_paired:
             return examples
         axes, sigma_data = turned(spread[1], numbers.shape[1])
@@ -144,6 +149,7 @@ class MixedObjective:
         numbers: Array,
         is_shown: Array,
         shown_tokens: Array,
+        x_t: Array,
         inside: Array,
         is_there: Array,
         is_given: Array,
@@ -162,7 +168,7 @@ class MixedObjective:
         of_tokens = token_loss(network.of_tokens, self.tokens, rows[::rows_per_tokens], seen, own_weight, shown)
 
         def error(own: NumberNetwork, known: Array, inside: Array, is_open: Array, target: Array) -> Array:
-            found = jax.vmap(own)(inside, is_open, known, lambda_t[:, 0]).astype(jnp.float32)
+            found = jax.vmap(own)(inside, is_open, known, lambda_t[:, 0], x_t).astype(jnp.float32)
             return jnp.sum(is_open.astype(jnp.float32) * (found - target) ** 2) / len(rows)
 
         of_shown = (

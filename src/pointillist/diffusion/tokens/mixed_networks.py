@@ -19,15 +19,20 @@ class NumberNetwork(eqx.Module):
 
     A block is that of `networks.ResidualMLP`. The output layer begins at 0.
 
+    The network of numbers given others sees noised ones twice: relative to their mean given the others, which is
+    precise, and as they are, by the weights of given numbers. What it learns about a given number thus also helps where
+    that number is noised, and the other way round.
+
     Attributes:
         input: Layer features of noised numbers → width.
-        context: Layer one-hot tokens and features of given numbers, if some can be given → width. In training, it may
+        context: Layer one-hot tokens and, if numbers can be given, features of these → width. In training, it may
             take the features of the tokens in a `FactoredNetwork` in place of these.
         modulation: Layer from features of the noise level to the scale and the shift of every block.
         inner: The `depth` layers width → width.
         outer: The `depth` layers width → width.
         output: Layer width → numbers.
         frequencies: Number of frequencies of the Fourier features of noised numbers.
+        sees_x_t: Whether it sees noised numbers as they are, too.
     """
 
     input: Dense
@@ -37,6 +42,7 @@ class NumberNetwork(eqx.Module):
     outer: tuple[Dense, ...]
     output: Dense
     frequencies: int = eqx.field(static=True)
+    sees_x_t: bool = eqx.field(static=True)
 
     @classmethod
     def build(
@@ -48,6 +54,7 @@ class NumberNetwork(eqx.Module):
         depth: int,
         frequencies: int,
         has_given: bool = True,
+        sees_x_t: bool = False,
         is_factored: bool = False,
     ) -> "NumberNetwork":
         """A fresh network, to which numbers can be given or not."""
@@ -61,7 +68,8 @@ class NumberNetwork(eqx.Module):
         shapes += [(LEVEL_FEATURES, depth * 2 * width, 0.1), *depth * [(width, width, 1.0)]]
         first, context, modulation, *middle = normal_layers(key, shapes + depth * [(width, width, 0.3)])
         output = Dense(jnp.zeros((width, numbers)), jnp.zeros(numbers))
-        return cls(first, context, modulation, tuple(middle[:depth]), tuple(middle[depth:]), output, frequencies)
+        inner, outer = tuple(middle[:depth]), tuple(middle[depth:])
+        return cls(first, context, modulation, inner, outer, output, frequencies, sees_x_t)
 
     def smoothed(self, tokens: Tokens) -> "NumberNetwork":
         """Returns the network with token weights that are smooth functions of the rank of ordered values.
@@ -76,20 +84,29 @@ class NumberNetwork(eqx.Module):
         return self.context(one_hot if shown is None else jnp.concatenate([one_hot, shown]))
 
     def __call__(
-        self, inside: Float[Array, " k"], is_open: Bool[Array, " k"], known: Float[Array, " width"], lambda_t: Array
+        self,
+        inside: Float[Array, " k"],
+        is_open: Bool[Array, " k"],
+        known: Float[Array, " width"],
+        lambda_t: Array,
+        x_t: Float[Array, " k"],
     ) -> Float[Array, " k"]:
         """Applies the network.
 
         Args:
-            inside: c_in x_t, shape (k,).
+            inside: c_in times the difference of x_t from its mean given the other numbers, shape (k,).
             is_open: Which numbers are noised, shape (k,).
             known: What `known` returned.
             lambda_t: log(alpha_t / sigma_t), a scalar.
+            x_t: The noised numbers as they are, shape (k,); ignored without `sees_x_t`.
         """
         waves = [2.0**i for i in range(self.frequencies)]
         # Of the numbers as they are: waves of rounded ones would be others.
         seen = number_features(inside, is_open, waves).astype(self.output.bias.dtype)
         h = self.input(seen) + known
+        if self.sees_x_t:
+            shown = number_features(x_t, is_open).astype(seen.dtype)
+            h = h + shown @ jnp.asarray(self.context.weight)[-len(shown) :]
         level = noise_level_embedding(lambda_t, LEVEL_FEATURES).astype(seen.dtype)
         return self.output(through_blocks(h, self.modulation(level), self.inner, self.outer))
 

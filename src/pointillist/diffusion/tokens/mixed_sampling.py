@@ -70,7 +70,7 @@ class NumberDenoiser(Denoiser):
         along = left if self.axes is None else left @ self.axes
 
         def predicted(known: Float[Array, " width"]) -> Float[Array, " k"]:
-            found = self.network(inside * along, self.is_open, known, jnp.log(alpha_t / sigma_t))
+            found = self.network(inside * along, self.is_open, known, jnp.log(alpha_t / sigma_t), x_t)
             moved = skip * along + out * found
             x0 = self.centre + (moved if self.axes is None else self.axes @ moved)
             return jnp.clip(x0, -largest, largest)

@@ -243,6 +243,17 @@ class MixedModel {
     });
   }
 
+  /** A sum with what noised numbers contribute as they are. */
+  #withNoised(of, known, x, isOpen) {
+    const [own, { columns }] = [known.slice(), this];
+    for (let r = 0; r < x.length / columns; r++) {
+      const numbers = Array.from(x.slice(r * columns, (r + 1) * columns));
+      const noised = numbers.map((value, c) => (isOpen[c * BLOCK + r] ? value : NaN));
+      this.#show(of, own, r, noised);
+    }
+    return own;
+  }
+
   #slot(token, value) {
     return this.starts[token] + Math.floor(value);
   }
@@ -402,7 +413,7 @@ class MixedModel {
     along.forEach((own, r) => {
       own.forEach((value, a) => (block[a * BLOCK + r] = value / Math.hypot(sigma, alpha * near[r][1][a])));
     });
-    network.given(isOpen, known);
+    network.given(isOpen, this.ofAll && network !== this.ofAll ? this.#withNoised(network.context, known, x, isOpen) : known);
     const found = memory.view(network.apply(this.block, network.share(level)), columns * BLOCK);
     const x0 = new Float32Array(x.length);
     along.forEach((own, r) => {

@@ -1,0 +1,100 @@
+"""Options that several commands share, as text so that --help loads nothing else."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal
+
+import typer
+
+from pointillist.models.parameters import Parameter, parameters_of
+
+Engine = Literal["local", "ray"]
+Statistic = Literal["median"]
+Command = Callable[..., None]
+
+LARGEST_SEED = 2**32 - 1
+FILES = ".npy, .csv, .csv.gz or .parquet"
+
+
+def out(metavar: str, text: str) -> Any:
+    """Returns the option for what a command writes."""
+    return typer.Option("--out", "-o", metavar=metavar, help=text)
+
+
+def seed(text: str, show_default: str | bool = True) -> Any:
+    """Returns the option for a 32-bit seed."""
+    return typer.Option(min=0, max=LARGEST_SEED, help=text, show_default=show_default)
+
+
+def again(*, is_resumed: bool) -> str:
+    """Says which command continues one that was stopped."""
+    return "the same command again" if is_resumed else "the same command again without --fresh"
+
+
+def target(text: str) -> Any:
+    """Returns the option for a target column."""
+    return typer.Option("--target", metavar="COLUMN", help=f"{text}; in a .npy file, its number.")
+
+
+def of(configuration: type) -> Callable[[Command], Command]:
+    """Adds the options of a configuration to a command, which takes their values as `**chosen`."""
+
+    def add(command: Command) -> Command:
+        declared = parameters_of(configuration).values()
+        return _with_options(command, "chosen", [_option(each) for each in declared if each.is_option])
+
+    return add
+
+
+def of_csv(files: str = "DATA") -> Callable[[Command], Command]:
+    """Adds the options for the form of CSV files to a command, which takes them as its `form`."""
+    texts = {
+        "delimiter": ("CHARACTER", f"What separates the fields of {files}, if CSV.", "as its first rows show"),
+        "encoding": ("NAME", f"Encoding of {files}, such as cp1252 or utf-16.", "utf-8"),
+        "decimal": ("MARK", f"What marks decimals in {files}: a point or a comma.", "as each column shows"),
+    }
+    options = [
+        _keyword(name, str | None, None, typer.Option(metavar=metavar, help=text, show_default=default))
+        for name, (metavar, text, default) in texts.items()
+    ]
+    text = f"Read the first line of {files} as a row, if CSV; columns are named 0, 1, 2, …"
+    options.append(_keyword("no_header", bool, False, typer.Option("--no-header", help=text)))
+
+    def add(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_form(**given: Any) -> None:
+            from pointillist.cli.table_options import form_of
+
+            form = form_of(*(given.pop(option.name) for option in options))
+            command(**given, form=form)
+
+        return _with_options(with_form, "form", options)
+
+    return add
+
+
+def _option(declared: Parameter) -> inspect.Parameter:
+    """The option for a declared parameter; of its choices, None is "none"."""
+    kind: Any = declared.types[0]
+    if declared.choices:
+        kind = Literal[tuple("none" if choice is None else choice for choice in declared.choices)]
+    if declared.default is None:
+        kind = kind | None
+    flag = [f"--{declared.name.replace('_', '-')}"] if kind is bool else []
+    info = typer.Option(*flag, help=declared.help, show_default=declared.unset or True)
+    return _keyword(declared.name, kind, declared.default, info)
+
+
+def _keyword(name: str, kind: Any, default: Any, info: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
+
+
+def _with_options(command: Command, name: str, options: Iterable[inspect.Parameter]) -> Command:
+    """Gives a command options in place of one of its arguments, as the command-line library reads them."""
+    known = inspect.signature(command).parameters.values()
+    each_or_options = [option for each in known for option in (options if each.name == name else [each])]
+    keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in each_or_options]
+    command.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in keywords}
+    return command
