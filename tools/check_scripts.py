@@ -3,9 +3,10 @@
 Types come from JSDoc comments, from what values are, and from `page_types.d.ts`. The checker is given programs: all the
 scripts of a page, or of its workers, one after another in one file, since they share one scope.
 
-A script of a page hands on what later ones use of it, by a closing `Object.assign(window.pointillist, {…})`. The
-checker cannot follow that, so here a script returns it instead, and `window.pointillist` is what those before have
-returned: a name that no earlier script handed on is an error. Lines stay lines.
+A script of a page has a scope of its own, and hands on what later ones use of it, by a closing
+`Object.assign(window.pointillist, {…})`. The checker cannot follow that, so here a script returns it instead, and
+`window.pointillist` is what those before have returned: a name that no earlier script handed on is an error. Lines stay
+lines.
 """
 
 import json
@@ -53,8 +54,7 @@ OPTIONS = {
 }
 """The checker's. Of those not named, `noUncheckedIndexedAccess` would doubt every element of every array."""
 
-_HANDED_ON = re.compile(r"^  Object\.assign\(window\.pointillist, (\{[^;]*\})\);$", re.MULTILINE)
-_BEGIN = "\n(() => {\n"
+_HANDED_ON = re.compile(r"^Object\.assign\(window\.pointillist, (\{[^;]*\})\);$", re.MULTILINE)
 _ERROR = re.compile(r"^(TS\d+) \[ERROR\]: (.*?)\n    at file://(\S+):(\d+):\d+$", re.MULTILINE | re.DOTALL)
 # A thousand parameters of small functions need not say their types. The rest of `noImplicitAny` counts: without it, any
 # object of JavaScript has whatever property is asked for.
@@ -84,10 +84,11 @@ class Program:
         for i, script in enumerate(scripts):
             text = script.read_text(encoding="utf-8").rstrip("\n")
             if "window.pointillist" in text:
-                returned = _HANDED_ON.sub(r"  return (\1);", text)
-                hands_on = returned != text and _BEGIN in text
-                text = returned.replace(_BEGIN, f"\nconst $of{i} = (() => {{\n") if hands_on else text
-                text = f"let $before{i} = {shared};" + text.replace("window.pointillist", f"$before{i}")
+                returned = _HANDED_ON.sub(r"return (\1);", text)
+                hands_on = returned != text
+                result = f"const $of{i} = " if hands_on else ""
+                own = returned.replace("window.pointillist", f"$before{i}")
+                text = f"let $before{i} = {shared}; {result}(() => {{ {own} }})();"
                 shared = f"{{ ...$before{i}, ...$of{i} }}" if hands_on else f"$before{i}"
             starts.append(len(lines) + 1)
             lines += text.split("\n")

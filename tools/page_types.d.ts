@@ -104,15 +104,16 @@ declare global {
   /** A column of a model's page. */
   interface Column {
     name: string;
-    kind?: "category" | "whole" | "number" | "decimal" | "day" | "time";
+    /** That of its encoder; a script of that name decodes it. */
+    kind: string;
+    /** How its cells are written. */
+    format: "category" | "boolean" | "whole" | "number" | "decimal" | "day" | "time";
     type: string;
     minimum: number;
     maximum: number;
     /** Those before rounding, of a model of mixed columns. */
     ends: [number, number];
     // Of a model of numbers.
-    is_label?: boolean;
-    is_whole?: boolean;
     /** Whether new values do not pass the lowest and the highest one. */
     is_end: [boolean, boolean];
     /** Its values are (first + step k) / scale, for integers k. */
@@ -162,21 +163,49 @@ declare global {
     overlap(x: DrawnColumn, y: DrawnColumn, rows: number): [own: number, expected: number] | null;
   }
 
-  /** A column with drawn values, and what becomes of them. */
-  interface DrawnColumn extends Column {
-    values: Float64Array;
-    /** The lowest and the highest number that a condition allows. */
-    bounds?: [number, number];
+  /** A set, or a range, that is asked for; NaN is a missing cell. */
+  interface AskedValues {
+    values?: number[];
+    low?: number;
+    high?: number;
+  }
+
+  /** A column with what its kind adds. */
+  interface PageColumn extends Column {
+    /** By which it is told from others where cells are given: its token, or its place among numbers that vary. */
+    slot: number;
+    isWhole: boolean;
+    /** Names of its categories. */
     nominal: string[] | null;
-    isWhole: boolean | undefined;
-    decode: (value: number, score?: number) => number;
+    /** From a drawn row, which begins at a place, to a value: the index of a category, a number, or NaN if it is missing. */
+    decode: (drawn: Float32Array, start: number, label?: number) => number;
+    /** Tells the model of a value. */
+    tell: (row: Float32Array, value: number) => void;
     write: (value: number) => string;
+    writeEnd: (value: number) => string;
+    /** From a text to a value; throws what is wrong with it. */
+    parse: (text: string) => number;
+    parseEnd: (text: string) => number;
+    parseGiven: (text: string) => number;
+    /** Values that may be given, with their texts; null for numbers of any size. */
+    choices: [value: number, text: string][] | null;
+    /** Values of which a condition names some; null if it is a range. */
+    few: [value: number, text: string][] | null;
+    /** What a condition allows; throws, in a line, that it is nothing. */
+    allowed: (asked: AskedValues) => any;
     /** Rounds to what the column can be; of mixed columns of numbers. */
-    round?: (value: number) => number;
+    round: (value: number) => number;
     /** Shares of the classes in the training rows. */
     shares?: number[];
     /** Share of the training rows up to a value. */
     below?: (value: number) => number;
+  }
+
+  /** A column with drawn values. */
+  interface DrawnColumn extends PageColumn {
+    values: Float64Array;
+    /** The lowest and the highest number that a condition allows. */
+    bounds?: [number, number];
   }
 
   /** A rule that rows obey, with the attributes of its kind. */
@@ -310,7 +339,7 @@ declare global {
   interface PageContent {
     kernel: string;
     numbers: string;
-    columns: Column[];
+    columns: PageColumn[];
     pairs: PairsContent | null;
     rules: Rule[];
     rule_texts: string[];
@@ -476,112 +505,64 @@ declare global {
     root: HTMLElement;
   }
 
-  /** An axis of a small chart. */
-  interface CurveAxis {
+  interface ChartAxis {
     range: [number, number];
     log?: boolean;
-    name: string;
+    name?: string;
+    /** Values that are written; round ones otherwise. */
     ticks?: number[];
+    /** What is written at the ticks instead of their values. */
+    texts?: string[];
+    /** Values that the chart tells by mouse and keyboard, instead of the ticks. */
+    stops?: number[];
+    /** Whether the ticks are names, which stand side by side. */
+    isCategory?: boolean;
   }
 
-  /** A curve, or points: x, y and, if known, half of an error bar. */
   interface Curve {
     name: string;
     colour: number;
-    isLine?: boolean;
-    points: number[][];
+    /** Of its marks; without one it has none. */
+    shape?: number | null;
+    /** Of its line; without one it has none. */
+    dash?: number | null;
+    /** x, y (null: a gap), perhaps half of an error bar, and a class of the mark. */
+    points: any[][];
+    /** Numbers that others measured. */
+    reported?: any[][];
+    bands?: { x: number; middle: number; half: number }[];
   }
 
-  interface CurveOptions {
+  interface ChartOptions {
     /** What it shows, for those who cannot see it. */
     label: string;
-    x: CurveAxis;
-    y: CurveAxis;
+    x: ChartAxis;
+    /** Without a range, all values are shown. */
+    y?: Partial<ChartAxis>;
     series: Curve[];
     /** Dashed horizontal lines. */
     levels?: { at: number; name: string }[];
     /** An x that is marked. */
     marker?: number;
-  }
-
-  /** What charts are painted on: a canvas, or a recorder of its paths. */
-  type Painter = Pick<
-    CanvasRenderingContext2D,
-    | "strokeStyle"
-    | "fillStyle"
-    | "lineWidth"
-    | "globalAlpha"
-    | "beginPath"
-    | "moveTo"
-    | "lineTo"
-    | "closePath"
-    | "rect"
-    | "arc"
-    | "setLineDash"
-    | "translate"
-    | "save"
-    | "restore"
-    | "stroke"
-    | "fill"
-  >;
-
-  /** What a chart by `plot` is made of. */
-  interface PlotOptions {
-    /** What the chart shows, for those who cannot see it. */
-    label: string;
-    /** Ascending. */
-    x: number[];
-    /** A label for each x; null for an axis of numbers with round ones. */
-    ticks: string[] | null;
-    /** Whether the ticks are names, which stand side by side. */
-    isCategory: boolean;
-    isLogX: boolean;
-    xName: string;
-    /** Values that the y axis has to show. */
-    inSight: number[];
-    paint: (u: { ctx: Painter; bbox: uPlot["bbox"] }, place: (i: number, value: number) => [number, number]) => void;
-    describe: (i: number) => {
+    /** The values at a stop of the x axis. */
+    describe?: (i: number) => {
       head: string;
-      lines: { colour: string; name: string; text: string; more?: string }[];
+      lines: { colour: number; name: string; text: string; more?: string }[];
     };
   }
 
-  /** What a picture of a chart in vectors needs. */
-  interface PlotParts extends PlotOptions {
-    xRange: [number, number];
-    yRange: [number, number];
-    isLogY: boolean;
-  }
-
-  interface Plot {
-    parts: PlotParts;
-    canvas(): HTMLCanvasElement;
-    destroy(): void;
-  }
-
-  interface CurveHolder extends HTMLElement {
-    chart?: CurveOptions;
+  interface ChartHolder extends HTMLElement {
+    chart?: (ChartOptions & { y: ChartAxis }) | null;
     watch?: ResizeObserver;
+    /** Pixels of the stops. */
+    places?: number[];
+    read?: (i: number | null, isSaid?: boolean) => void;
   }
 
   interface StudyContent {
     study: string;
     sets: Record<string, { axes: string[]; projected: boolean; real: Draw }>;
     sections: Section[];
-  }
-
-  /** The part of uPlot that the charts use. */
-  class uPlot {
-    constructor(options: object, data: (number | null)[][], holder: HTMLElement);
-    ctx: CanvasRenderingContext2D;
-    bbox: { left: number; top: number; width: number; height: number };
-    over: HTMLElement;
-    cursor: { left: number; idx?: number | null };
-    valToPos(value: number, scale: string, isOfCanvas?: boolean): number;
-    posToIdx(left: number): number;
-    setCursor(at: { left: number; top: number }): void;
-    setSize(size: { width: number; height: number }): void;
-    destroy(): void;
   }
 
   /** Elements that have an id. */
@@ -626,7 +607,6 @@ declare global {
     // Of a study's page.
     "page.data": HTMLElement;
     "page.draws": HTMLElement;
-    "page.uplot": HTMLElement;
     "page.status": HTMLElement;
     "page.how": HTMLElement;
     "page.train": HTMLElement;
@@ -664,6 +644,8 @@ declare global {
   interface PageParts {
     ".bar": HTMLElement;
     ".chart": HTMLElement;
+    ".cursor": SVGElement | null;
+    ".curves": SVGElement | null;
     ".clear": HTMLButtonElement;
     ".copy-link": HTMLButtonElement;
     ".curve": HTMLElement;

@@ -124,7 +124,7 @@ MOMENTS = [
 def test_dates_are_those_of_the_calendar(mixed_model, page_of):
     read = """(text) => {
       try {
-        return pointillist.parser({ kind: "time", per_second: 1000 })(text);
+        return pointillist.formats.time.parse(text, { format: "time", per_second: 1000 });
       } catch (error) {
         return null;
       }
@@ -135,10 +135,10 @@ def test_dates_are_those_of_the_calendar(mixed_model, page_of):
 
 
 HELD = [
-    ({"kind": "whole", "limits": [-128, 127]}, "128", "the column holds numbers from -128 to 127"),
-    ({"kind": "whole", "limits": [-128, 127]}, "1.5", '"1.5" is not a whole number'),
-    ({"kind": "decimal", "scale": 2}, "1.255", "the column holds 2 digits after the point"),
-    ({"kind": "decimal", "scale": 2}, "2.25", 2.25),
+    ({"format": "whole", "limits": [-128, 127]}, "128", "the column holds numbers from -128 to 127"),
+    ({"format": "whole", "limits": [-128, 127]}, "1.5", '"1.5" is not a whole number'),
+    ({"format": "decimal", "scale": 2}, "1.255", "the column holds 2 digits after the point"),
+    ({"format": "decimal", "scale": 2}, "2.25", 2.25),
     ({}, "1e3", "no training row is 1e3; its values go from 1.8 to 25.8"),
     ({"has_missing": True}, " Missing ", None),
 ]
@@ -149,8 +149,9 @@ def test_a_given_cell_is_one_that_the_column_can_hold(mixed_model, page_of):
     for parts, text, expected in HELD:
         found = page.evaluate(
             """([parts, text]) => {
-                 const column = pointillist.content.columns.find(({ name }) => name === "hours");
-                 const { field, read } = pointillist.givenCell({ ...column, ...parts }, true);
+                 const { columnOf, content, givenCell } = pointillist;
+                 const column = content.columns.find(({ name }) => name === "hours");
+                 const { field, read } = givenCell(columnOf({ ...column, ...parts }, content));
                  field.value = text;
                  try {
                    const value = read();

@@ -8,8 +8,8 @@ from pointillist import Diffusion
 from pointillist.columns.pair_counts import PairCounts
 
 OVERLAP = """([x, y, values]) => {
-  const { gridOf, content, Table, MixedTable } = pointillist;
-  const made = new (content.model.kind === "mixed" ? MixedTable : Table)(content, values[0].length, {});
+  const { gridOf, content, Table } = pointillist;
+  const made = new Table(content, values[0].length, {});
   const [a, b] = [x, y].map((name) => made.columns.find((column) => column.name === name));
   [a.values, b.values] = values.map((each) => Float64Array.from(each));
   return gridOf(content.pairs, a, b).overlap(a, b, values[0].length);
@@ -121,7 +121,7 @@ def test_histograms_have_the_training_rows_shares(mixed_model, mixed_table, page
     page = page_of(mixed_model)
     found = page.evaluate(
         """() => {
-             const { columns } = new pointillist.MixedTable(pointillist.content, 1, {});
+             const { columns } = new pointillist.Table(pointillist.content, 1, {});
              return Object.fromEntries(columns.map(({ name, shares, below }) =>
                [name, shares ?? [-1, 0, 1, 2, 3, 4, 6, 10].map((end) => below(end))]));
            }"""

@@ -11,9 +11,9 @@ from pointillist.columns.grids import Grid
 from pointillist.page import mixed, numbers
 
 DRAWN = """async ([asked, where, given]) => {
-  const { conditionOf, content, draw } = pointillist;
+  const { content, draw } = pointillist;
   const of = (name) => content.columns.find((column) => column.name === name);
-  const conditions = Object.entries(where).map(([name, own]) => conditionOf(of(name), own));
+  const conditions = Object.entries(where).map(([name, own]) => of(name).allowed(own));
   const tokens = Object.entries(given).map(([name, value]) => [of(name).token, value]);
   const { columns, effective } = await draw({ ...asked, given: tokens, conditions });
   return [Object.fromEntries(columns.map(({ name, values }) => [name, Array.from(values)])), effective ?? null];
@@ -123,9 +123,9 @@ def test_conditions_fix_the_columns_that_pythons_fix(mixed_model, page_of):
     """Others are free to obey the rules."""
     encoding, layout = (getattr(mixed_model.model_.codec, part) for part in ("encoding", "layout"))
     is_fixed = """([name, own]) => {
-      const { MixedTable, conditionOf, content } = pointillist;
+      const { Table, content } = pointillist;
       const column = content.columns.find((each) => each.name === name);
-      return new MixedTable(content, 1, { conditions: [conditionOf(column, own)] }).isFixed(0, column.token);
+      return new Table(content, 1, { conditions: [column.allowed(own)] }).isFixed(0, column.token);
     }"""
     page = page_of(mixed_model)
     found = [page.evaluate(is_fixed, each) for each in FIXED]
@@ -215,9 +215,9 @@ def test_dates_that_are_integers_are_rounded_as_in_python(mixed_model, page_of):
     values = np.random.default_rng(0).uniform(20231130, 20250105, 3000)
     code = DiscreteEncoder("day", False, np.empty(0), np.empty(0), Grid(0, is_calendar=True))
     script = """(values) => {
-      const column = { is_calendar: true, n_values: 1, atoms: [] };
-      pointillist.mixed.decoder(column);
-      const { bounded } = pointillist.mixed;
+      const { bounded, columnOf } = pointillist;
+      const described = { kind: "discrete", format: "number", is_calendar: true, n_values: 1, atoms: [] };
+      const column = columnOf(described, {});
       return values.map((value) => [bounded(column, value, 1), bounded(column, value, -1), column.round(value)]);
     }"""
     found = np.array(page_of(mixed_model).evaluate(script, values.tolist()))

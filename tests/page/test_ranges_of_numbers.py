@@ -31,10 +31,10 @@ def model(table):
 
 
 IN_RANGES = """async ([asked, where, given]) => {
-  const { content, draw, rangesOf } = pointillist;
+  const { content, draw } = pointillist;
   const of = (name) => content.columns.find((column) => column.name === name);
-  const ranges = Object.entries(where).map(([name, own]) => rangesOf(of(name), own, content.model.bounds));
-  const places = Object.entries(given).map(([name, value]) => [of(name).place, value]);
+  const ranges = Object.entries(where).map(([name, own]) => of(name).allowed(own));
+  const places = Object.entries(given).map(([name, value]) => [of(name).slot, value]);
   const { columns, effective } = await draw({ ...asked, given: places, ranges });
   return [Object.fromEntries(columns.map(({ name, values }) => [name, Array.from(values)])), effective];
 }"""
@@ -106,7 +106,7 @@ def test_a_range_that_ends_at_a_value_of_many_rows_has_all_of_them(page_of):
     rng = np.random.default_rng(0)
     rows = {"a": np.where(np.arange(400) % 3, rng.normal(size=400), 0.5), "b": rng.normal(size=400)}
     model = Diffusion(process="gaussian", scaling="quantile", **SMALL).fit(pa.table(rows))
-    ask = "own => pointillist.rangesOf(pointillist.content.columns[0], own, pointillist.content.model.bounds).ranges[0]"
+    ask = "own => pointillist.content.columns[0].allowed(own).ranges[0]"
     page, codec = page_of(model), model.model_.codec
     for own, place, beyond in (({"low": 0.5}, 0, -np.inf), ({"high": 0.5}, 1, np.inf)):
         end = codec.encode(np.array([[np.nextafter(0.5, beyond), 0.0]]))[0, 0]
@@ -119,7 +119,7 @@ def test_a_range_holds_the_numbers_of_a_grid(page_of):
     a = rng.normal(size=400)
     rows = {"a": np.round(0.05 * np.round(20 * a), 2), "b": rng.normal(size=400)}
     model = Diffusion(process="gaussian", **SMALL).fit(pa.table(rows))
-    ask = "own => pointillist.rangesOf(pointillist.content.columns[0], own, pointillist.content.model.bounds)"
+    ask = "own => pointillist.content.columns[0].allowed(own)"
     page, codec = page_of(model), model.model_.codec
     for own, ends in (({"low": 0.98, "high": 1.17}, [1.0, 1.15]), ({"values": [0.2]}, [0.2, 0.2])):
         found = page.evaluate(ask, own)

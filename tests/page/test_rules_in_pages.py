@@ -15,7 +15,7 @@ from pointillist.tables.table import Column
 N = 400
 
 RESTORE = """([rules, columns, fixed, isStrict]) => {
-  const own = columns.map((column) => ({ ...column, kind: "number", values: Float64Array.from(column.values) }));
+  const own = columns.map((column) => ({ ...column, values: Float64Array.from(column.values) }));
   for (const column of own) {
     const scale = column.step ? 1 / column.step : 10 ** column.decimals;
     if (!column.bounds) delete column.bounds;

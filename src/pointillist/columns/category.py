@@ -164,6 +164,7 @@ class CategoryEncoder(ColumnEncoder):
     def describe(self) -> dict[str, Any]:
         """The categories."""
         return {
+            "kind": self.kind,
             "n_values": self.n_values,
             "has_missing": self.has_missing,
             "categories": self.categories,

@@ -367,7 +367,10 @@ class ColumnEncoder(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What a page needs to decode, show and ask for the column's values, as JSON values and arrays."""
+        """What a page needs to decode, show and ask for the column's values, as JSON values and arrays.
+
+        The script of the page that decodes them has the name of the `kind`.
+        """
 
 
 def asked_cells(name: Any, values: Sequence[Any], of_type: "pa.DataType | None") -> Column:

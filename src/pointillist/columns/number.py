@@ -195,6 +195,7 @@ class NumberEncoder(ColumnEncoder):
         # Knots of numbers that have a step lie beside these.
         low, high = self.rounded(np.array(self.ends)).tolist()
         return {
+            "kind": self.kind,
             "n_values": self.n_values,
             "has_missing": self.has_missing,
             "atoms": self.atoms,

@@ -9,12 +9,13 @@ import numpy as np
 from markupsafe import Markup
 
 from pointillist.atomic_files import check_place, write_whole
+from pointillist.columns.kinds import KINDS
 from pointillist.columns.pair_counts import MOST_ROWS
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.row_model import RowModel
 from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
-from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel
+from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, script, worker
 from pointillist.page.weights import deflated, planes
 
 WORKER = (
@@ -38,15 +39,17 @@ SCRIPTS = (
     "engine/workers.js",
     "classes.js",
     "csv.js",
-    "table.js",
-    "scaled.js",
-    "cells.js",
+    "columns/mathematics.js",
+    "columns/formats.js",
+    "columns/column.js",
+    "columns/grids.js",
+    *(f"columns/{kind}.js" for kind in KINDS),
+    "columns/scaled.js",
     "rules.js",
-    "mixed_table.js",
-    "texts.js",
-    "given.js",
-    "ranges.js",
-    "conditions.js",
+    "table.js",
+    "gaps.js",
+    "in_ranges.js",
+    "fields.js",
     "pairs.js",
     "pictures.js",
     "fill.js",
@@ -55,8 +58,11 @@ SCRIPTS = (
 """Scripts of the page, in the order in which it runs them."""
 
 OF_KIND = {
-    "numbers": {"known.js", "numbers.js", "classes.js", "scaled.js"},
-    "mixed": {"mixed_networks.js", "mixed.js", "cells.js", "rules.js", "mixed_table.js"},
+    "numbers": {"known.js", "numbers.js", "classes.js", "columns/scaled.js"},
+    "mixed": {
+        *("mixed_networks.js", "mixed.js", "columns/grids.js", "rules.js"),
+        *(f"columns/{kind}.js" for kind in KINDS),
+    },
 }
 """Scripts that only pages of one kind of model need."""
 
@@ -120,17 +126,17 @@ def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
             verdict=verdict,
             content=content,
             data=as_json(content),
-            worker=_packed(_needed(WORKER, content["model"])),
+            worker=_packed(worker(map(code, _needed(WORKER, content["model"])))),
             first=FIRST,
-            scripts=_packed(_needed(SCRIPTS, content["model"])),
+            scripts=_packed(Markup("\n").join(map(script, _needed(SCRIPTS, content["model"])))),
             security=SECURITY,
         )
     )
 
 
-def _packed(scripts: Sequence[str]) -> Markup:
-    """Scripts as one deflated text, a third of their length."""
-    return Markup(deflated("\n".join(map(code, scripts)).encode(), has_repeats=True))
+def _packed(text: str) -> Markup:
+    """A text deflated, to a third of its length."""
+    return Markup(deflated(text.encode(), has_repeats=True))
 
 
 def _needed(scripts: Sequence[str], model: dict[str, Any]) -> list[str]:

@@ -160,7 +160,7 @@ def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
         column["token"] = place
         own = codec.encoding.score_place(code.name)
         column["score"] = own
-        column |= {"kind": "category"} if place >= codec.n_columns else _written(code.name, codec.types[place])
+        column |= {"format": "category"} if place >= codec.n_columns else _written(code.name, codec.types[place])
         columns.append(column)
     names = model.file_columns()[0]
     order = list(range(codec.n_columns))
@@ -195,17 +195,17 @@ def _written(name: Any, kind: Any) -> dict[str, Any]:
         if not is_plain:
             raise ValueError(f"a page cannot write {kind}, which column {name!r} holds: make it a number or text")
         if types.is_date(kind):
-            return {"kind": "day", "per_second": 1 / 86_400 if types.is_date32(kind) else 1000}
+            return {"format": "day", "per_second": 1 / 86_400 if types.is_date32(kind) else 1000}
         # Nanoseconds are known to the microsecond.
-        return {"kind": "time", "per_second": {"s": 1, "ms": 1000}.get(kind.unit, 1_000_000)}
+        return {"format": "time", "per_second": {"s": 1, "ms": 1000}.get(kind.unit, 1_000_000)}
     if of == "whole":
-        return {"kind": "whole", "limits": limits(kind.to_pandas_dtype())}
+        return {"format": "whole", "limits": limits(kind.to_pandas_dtype())}
     if types.is_decimal(kind):
         end = 10.0 ** (kind.precision - kind.scale) - 10.0**-kind.scale
-        return {"kind": "decimal", "scale": max(kind.scale, 0), "limits": [-end, end]}
+        return {"format": "decimal", "scale": max(kind.scale, 0), "limits": [-end, end]}
     if of == "number":
-        return {"kind": "number", "type": {16: "float16", 32: "float32"}.get(kind.bit_width, "float64")}
-    return {"kind": "category"}
+        return {"format": "number", "type": {16: "float16", 32: "float32"}.get(kind.bit_width, "float64")}
+    return {"format": "category"}
 
 
 def _carried(model: RowModel, codec: TokenCodec) -> list[str]:

@@ -54,6 +54,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
         "sampler": "dpm" if timesteps > 1 else "ancestral",
         "steps": DPM_POINTS if timesteps > 1 else 1,
         "bounds": codec.scaling.bounds.astype(float).tolist(),
+        "width": network["columns"],
         "chunk": CHUNK,
         "ranges": RANGES,
     }
@@ -70,13 +71,14 @@ def number_content(model: RowModel) -> dict[str, Any]:
 
 
 def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[dict[str, Any]]:
-    names, types = model.file_columns()
+    names, _ = model.file_columns()
     scaling, varies = codec.scaling, codec.scaling.varies
     varying = scaling.varying
     columns = []
     for i in range(codec.n_columns):
         column: dict[str, Any] = {"minimum": float(scaling.minimum[i]), "maximum": float(scaling.maximum[i])}
-        column |= {"is_whole": bool(scaling.is_whole[i]), "type": codec.types[i], "pair": i}
+        column |= {"kind": "scaled" if varies[i] else "constant", "type": codec.types[i], "pair": i}
+        column["format"] = "boolean" if codec.types[i] == "bool" else "whole" if scaling.is_whole[i] else "number"
         column |= {"is_end": scaling.is_end[:, i].tolist()}
         if scaling.steps[i]:
             column["grid"] = scaling.grid[:, i].tolist()
@@ -95,7 +97,7 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
         columns.append(column)
     if model.label_place is not None:
         assert model.classes is not None
-        columns.insert(model.label_place, {"is_label": True, "type": types[model.label_place], "pair": len(columns)})
+        columns.insert(model.label_place, {"kind": "label", "format": "category", "pair": len(columns)})
     for i, column in enumerate(columns):
         column["name"] = str(i) if names is None else names[i]
     return columns

@@ -31,6 +31,16 @@ def code(name: str, package: str = __package__) -> Markup:
     return Markup(_NO_CODE.sub("", text_of(package, f"assets/{name}")))
 
 
+def script(name: str, package: str = __package__) -> Markup:
+    """Reads a script of a page, whose names are its own; it hands on others in `window.pointillist`."""
+    return Markup('(() => {\n"use strict";\n%s})();') % code(name, package)
+
+
+def worker(scripts: Iterable[Markup]) -> Markup:
+    """Joins the scripts of a worker, which share one scope."""
+    return Markup("\n").join([Markup('"use strict";'), *scripts])
+
+
 def text_of(package: str, name: str) -> Markup:
     """Reads the text of a file of a package, unchanged."""
     return Markup(files(package).joinpath(name).read_text(encoding="utf-8"))
@@ -50,7 +60,7 @@ def environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"code": code}
+    made.globals |= {"code": code, "script": script}
     return made
 
 

@@ -157,7 +157,7 @@ def test_chart_tells_its_values_to_mouse_and_keyboard(page_of, results):
     page = page_of(results)
     chart = page.locator(f"{STEPS} .chart")
     tip, plot = chart.locator(".tip"), chart.locator(".plot")
-    over = chart.locator(".u-over")
+    over = chart.locator(".area")
     over.scroll_into_view_if_needed()
     box = over.bounding_box()
     over.hover(position={"x": box["width"] - 20, "y": 80})

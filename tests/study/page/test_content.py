@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import hashlib
 import json
 import re
 from dataclasses import replace
@@ -326,18 +325,6 @@ def test_summary_says_what_errors_cover(make):
     assert "drawing of rows alone, with 1 seed per setting" in one[0]
     assert "over 3 seeds: they cover training and the drawing of rows" in three[0]
     assert one[1] == "Made by pointillist 0.1.0, jax 0.10. Machine: x86_64, 2 devices"
-
-
-def test_vendored_files_are_the_distributed_ones():
-    readme = (PAGE / "vendor" / "README.md").read_text()
-    listed = dict(re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", readme))
-    assert set(listed) == {"uPlot.iife.min.js", "uPlot.min.css", "LICENSE"}
-    for name, digest in listed.items():
-        assert hashlib.sha256((PAGE / "vendor" / name).read_bytes()).hexdigest() == digest
-
-
-def test_licence_travels_in_the_page(make):
-    assert (PAGE / "vendor" / "LICENSE").read_text() in render(make())
 
 
 def luminance(colour):

@@ -1,4 +1,3 @@
-"use strict";
 /* A worker's side of a model's page: it draws some rows to their end, the same ones as the Python package. */
 
 /** Stream of the keys of rows. */

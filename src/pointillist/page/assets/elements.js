@@ -1,29 +1,59 @@
-"use strict";
 /* Elements of a page: those that it has, and new ones. */
 
-(() => {
-  /** @type {<Id extends keyof PageElements>(id: Id) => PageElements[Id]} */
-  const byId = (id) => document.getElementById(id);
+/** @type {<Id extends keyof PageElements>(id: Id) => PageElements[Id]} */
+const byId = (id) => document.getElementById(id);
 
-  /**
-   * An element with properties and children.
-   *
-   * @template {keyof HTMLElementTagNameMap} Tag
-   * @param {Tag} tag
-   * @param {Partial<HTMLElementTagNameMap[Tag]>} properties
-   * @param {(Node | string)[]} children
-   * @returns {HTMLElementTagNameMap[Tag]}
-   */
-  function element(tag, properties = {}, ...children) {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  }
+/**
+ * An element with properties and children.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Partial<HTMLElementTagNameMap[Tag]>} properties
+ * @param {(Node | string)[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
 
-  /** @param {HTMLCanvasElement} canvas */
-  const contextOf = (canvas) =>
-    /** @type {CanvasRenderingContext2D} */
-    (canvas.getContext("2d"));
+/** @param {HTMLCanvasElement} canvas */
+const contextOf = (canvas) =>
+  /** @type {CanvasRenderingContext2D} */
+  (canvas.getContext("2d"));
 
-  Object.assign(window.pointillist, { byId, element, contextOf });
-})();
+/** Sizes a canvas for the screen's pixels; gives its context in units of the page, and its size. */
+function sized(canvas, [width, height] = [canvas.clientWidth, canvas.clientHeight]) {
+  const scale = Math.min(2, devicePixelRatio || 1);
+  [canvas.width, canvas.height] = [width, height].map((length) => Math.round(length * scale));
+  const context = contextOf(canvas);
+  context.scale(scale, scale);
+  return { context, width, height };
+}
+
+/** The value of one of the style's colours, such as "--accent". */
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+const seriesColours = () => Array.from({ length: 8 }, (_, i) => colour(`--series-${i + 1}`));
+
+/** Lets the user save a file. */
+function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/**
+ * Fills a table.
+ * @param {HTMLTableElement} table
+ * @param {string[]} names of the columns
+ * @param {(row: number, column: number) => Node | string} cell
+ */
+function fillTable(table, names, rows, cell) {
+  const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
+  const line = (_, r) => element("tr", {}, ...names.map((_, c) => element("td", {}, cell(r, c))));
+  const body = element("tbody", {}, ...Array.from({ length: rows }, line));
+  table.replaceChildren(element("thead", {}, head), body);
+}
+
+Object.assign(window.pointillist, { byId, colour, contextOf, element, fillTable, save, seriesColours, sized });

@@ -1,15 +1,7 @@
-"use strict";
 /* Rows of numbers of which some are given: what a network is told of them, and a denoiser of the others. */
 
 /** A residual network of which columns may be given, if it has weights for them. */
 class GivenMLP extends ResidualMLP {
-  /**
-   * What given columns add to the first layer of a block of rows, [unit][row]; empty if none are given.
-   *
-   * @type {Float32Array}
-   */
-  known = new Float32Array();
-
   /**
    * @param {Memory} memory
    * @param {ResidualContent} model
@@ -23,7 +15,6 @@ class GivenMLP extends ResidualMLP {
 
   /**
    * What given columns add, for at most a block of rows.
-   *
    * @param {Float32Array} values rows × columns, NaN where none is given
    */
   of(values) {
@@ -40,13 +31,6 @@ class GivenMLP extends ResidualMLP {
     this.given.apply(this.told, this.u);
     return this.memory.view(this.u, this.width * BLOCK).slice();
   }
-
-  /** @override */
-  begin(x) {
-    super.begin(x);
-    const h = this.memory.view(this.h, this.known.length);
-    for (let i = 0; i < h.length; i++) h[i] += this.known[i];
-  }
 }
 
 NETWORKS.residual = GivenMLP;
@@ -57,7 +41,6 @@ class KnownRows {
    * @param {Denoiser} denoiser
    * @param {Float32Array} values rows × columns, NaN where none is given
    * @param {Int32Array | undefined} labels equal ones together
-   * @param {number} guidance
    */
   constructor(denoiser, values, labels, guidance) {
     const { columns, network } = denoiser;

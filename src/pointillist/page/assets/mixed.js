@@ -1,4 +1,3 @@
-"use strict";
 /* Rows of tokens and numbers: tokens one after another, then the numbers at once, given them. */
 
 const HIDDEN = -1;
@@ -22,7 +21,6 @@ function stepsOf(hidden, most) {
  * @property {Float32Array} row its tokens
  * @property {Float32Array} numbers those that are given, NaN for others
  * @property {(Float64Array | null)[]} [near] what its numbers are near to
- *
  * @typedef {object} How what is the same for all rows
  * @property {[token: number, value: number]} [guided]
  * @property {number} guidance
@@ -103,8 +101,8 @@ class MixedModel {
       let x = new Float32Array();
       if (this.columns) {
         const step = (i) => Float32Array.from(keys.flatMap((key) => [...normals(ofNumbers(key, i), this.columns)]));
-        const settings = { steps: ranges.points, noise: { step } };
-        for (const state of dpmSde(this.schedule, step(0), this.#denoiser(candidates, how), settings)) x = state.x;
+        const settings = { steps: ranges.points, noiseOf: step };
+        for (const state of dpm(this.schedule, step(0), this.#denoiser(candidates, how), settings)) x = state.x;
       }
       out.set(this.#joined(candidates, x), first * width);
     }
@@ -113,7 +111,6 @@ class MixedModel {
 
   /**
    * Draws a population of candidates under conditions, and keeps some of its rows; restricted_sampling.py says how.
-   *
    * @param {{seed: number, index: number, guidance: number, known?: Float32Array, conditions: Condition[]}} asked
    *   index: of the population; known: see above, one row
    * @returns {Population}
@@ -162,7 +159,6 @@ class MixedModel {
 
   /**
    * The walk of candidates' numbers.
-   *
    * @param {Candidate[]} candidates
    * @param {How} how
    * @param {Walk["ranges"]} ranges
@@ -193,10 +189,7 @@ class MixedModel {
 
   /**
    * What is the same for all rows.
-   *
-   * @param {number} guidance
    * @param {Float32Array | undefined} known one row, or more if they are filled
-   * @param {boolean} isFilling
    */
   #how(guidance, known, isFilling) {
     const { guided: place, with_number: places, number_values: values } = this.model;
@@ -208,7 +201,6 @@ class MixedModel {
 
   /**
    * Tokens of a row and its numbers, NaN where there are none or they are drawn.
-   *
    * @param {Float32Array | undefined} known
    * @returns {Candidate}
    */
@@ -279,7 +271,6 @@ class MixedModel {
 
   /**
    * Draws a token of candidates from what is allowed of it; gives the mass that was allowed of each.
-   *
    * @param {Candidate[]} candidates
    * @param {Condition} condition
    * @param {How} how
@@ -305,7 +296,6 @@ class MixedModel {
 
   /**
    * Draws the hidden tokens of a block of rows.
-   *
    * @param {number[][]} keys
    * @param {Candidate[]} candidates
    * @param {How} how
@@ -352,7 +342,6 @@ class MixedModel {
 
   /**
    * Logits of the tokens whose turn it is, row by row.
-   *
    * @param {Float32Array} sum what is seen
    * @param {number[][]} wanted
    * @param {How} how
@@ -382,7 +371,6 @@ class MixedModel {
 
   /**
    * E[x_0 | x_t] of the numbers of a block of rows.
-   *
    * @param {Candidate[]} candidates
    * @param {How} how
    * @returns {(x: Float32Array, level: Level) => Float32Array}

@@ -1,4 +1,3 @@
-"use strict";
 /* Networks of tokens, and of the numbers beside them; and what numbers are near to, given others. */
 
 /** Variance of the noise that a number is given with, and smallest variance of one that is not. */
@@ -85,12 +84,7 @@ class TokenNetwork {
     const h = sum.slice();
     for (let block = 0; block < this.inner.length; block++) {
       normalise(h, this.memory.view(this.u, size), this.width);
-      this.inner[block].apply(this.u, this.v);
-      const v = this.memory.view(this.v, size);
-      for (let i = 0; i < size; i++) v[i] /= 1 + Math.exp(-v[i]);
-      this.outer[block].apply(this.v, this.u);
-      const u = this.memory.view(this.u, size);
-      for (let i = 0; i < size; i++) h[i] += u[i];
+      addBlock(this, block, h);
     }
     normalise(h, h, this.width);
     return h;
@@ -121,8 +115,6 @@ function normalise(h, out, width) {
 class NumberNetwork extends ResidualMLP {
   /** @type {Uint8Array} */
   isOpen = new Uint8Array();
-  /** @type {Float32Array} */
-  known = new Float32Array();
 
   /**
    * @param {Memory} memory
@@ -146,7 +138,7 @@ class NumberNetwork extends ResidualMLP {
   }
 
   /** @override */
-  begin(x) {
+  see(x) {
     const size = this.columns * BLOCK;
     const row = this.memory.view(x, size);
     const seen = this.memory.view(this.seen, this.input.inputs * BLOCK);
@@ -160,8 +152,5 @@ class NumberNetwork extends ResidualMLP {
         seen[(2 * k + 3) * size + i] = Math.cos(frequency * row[i]);
       });
     }
-    this.input.apply(this.seen, this.h);
-    const h = this.memory.view(this.h, this.width * BLOCK);
-    for (let i = 0; i < h.length; i++) h[i] += this.known[i];
   }
 }

@@ -1,9 +1,9 @@
-"use strict";
 /* A model's page: what is asked for, the rows that are drawn, and what is shown of them. */
 
 (async () => {
-  const { Workers, Table, MixedTable, drawnLabels, histogram, pair, gridOf, shown, MOST_POINTS } = window.pointillist;
-  const { Conditions, byId, element, givenCell, inRanges, knownRow, setUpFill, textIn, withNumbers } = window.pointillist;
+  const { Workers, Table, columnOf, drawnLabels, histogram, pair, gridOf, shown, MOST_POINTS } = window.pointillist;
+  const { Conditions, byId, element, fillTable, givenCell, inRanges, knownRow, save, setUpFill, textIn, withNumbers } =
+    window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
@@ -11,8 +11,8 @@
   /** @type {PageContent} */
   const content = JSON.parse(byId("content").textContent);
   [content.pairs, ...content.columns] = await withNumbers([content.pairs, ...content.columns], content.numbers);
+  content.columns = content.columns.map((column) => columnOf(column, content));
   const { columns, classes, model } = content;
-  const isMixed = model.kind === "mixed";
   const workers = new Workers(await textIn("worker-source"), content.kernel, [model]);
 
   const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
@@ -27,7 +27,6 @@
 
   /**
    * Draws rows in chunks that workers take in turn.
-   *
    * @param {Asked} asked
    * @param {(table: DrawnTable, n: number) => void} onPart called with the number of rows that are there from the first
    *   on
@@ -38,17 +37,14 @@
     const kind = gaps ? "fill" : "draw";
     const run = ++latest[kind];
     await workers.load(model.id);
-    const made = isMixed
-      ? new MixedTable(content, rows, { given, gaps, conditions })
-      : new Table(content, rows, { given, gaps, ranges });
+    const made = new Table(content, rows, { given, gaps, conditions, ranges });
     /** @type {Int32Array | undefined} */
     let labels;
     if (gaps) labels = gaps.labels ?? undefined;
     else if (label !== null) labels = new Int32Array(rows).fill(label);
     else if (classes?.are_drawn && !given.length && !ranges.length) labels = drawnLabels(classes.counts, rows, seed);
-    const { chunk } = model;
+    const { chunk, width } = model;
     const row = knownRow(given, content);
-    const width = isMixed ? model.width : model.columns;
     const isWanted = () => run === latest[kind];
     const put = (first, drawn) => {
       if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
@@ -104,16 +100,13 @@
     byId("draw").formNoValidate = isBusy;
   }
 
-  /**
-   * @param {"rows" | "seed"} id
-   * @param {number} most
-   */
+  /** @param {"rows" | "seed"} id */
   const whole = (id, most) => Math.min(most, Math.max(Number(byId(id).min), Math.floor(Number(byId(id).value)) || 0));
 
   const conditions = content.can_restrict ? new Conditions(content) : null;
   const guided = byId("guided");
 
-  /** @type {{place: number, read: () => number | null}[]} what is said of cells that may be given */
+  /** @type {{slot: number, read: () => number | null}[]} what is said of cells that may be given */
   const givenCells = [];
 
   /** The index of the class that is chosen. */
@@ -125,10 +118,10 @@
   /** @returns {Asked} */
   function asked() {
     const label = chosenClass();
-    const given = givenCells.flatMap(({ place, read }) => {
+    const given = givenCells.flatMap(({ slot, read }) => {
       const value = read();
       /** @type {[number, number][]} */
-      const own = value === null ? [] : [[place, value]];
+      const own = value === null ? [] : [[slot, value]];
       return own;
     });
     const restricted = conditions?.asked(given);
@@ -245,7 +238,7 @@
   const spanned = content.privacy ? "domain" : "data";
 
   /** @param {DrawnColumn} column */
-  function remark({ values, nominal, kind, ...column }) {
+  function remark({ values, nominal, format, ...column }) {
     const [n, mean, deviation] = moments(values);
     const missing = n < ready ? `; ${percent(1 - n / ready)} missing` : "";
     if (nominal) {
@@ -254,7 +247,7 @@
       const most = counts.indexOf(Math.max(...counts));
       return `${percent(counts[most] / ready)} ${nominal[most]}${missing}`;
     }
-    if (kind === "day" || kind === "time") {
+    if (format === "day" || format === "time") {
       return `${spanned} from ${column.write(column.minimum)} to ${column.write(column.maximum)}${missing}`;
     }
     const known = column.is_standard ? ` (data: ${shown(column.centre)} ± ${shown(column.unit)})` : "";
@@ -280,7 +273,7 @@
       note.textContent = remark(drawn.columns[i]);
     }
     if (columns.length > 1) {
-      const label = drawn.columns.find((column) => column.is_label || (isMixed && column.token === model.guided));
+      const label = drawn.columns.find(({ kind, slot }) => kind === "label" || slot === (model.guided ?? -1));
       const [x, y] = axes.map(({ value }) => drawn.columns[Number(value)]);
       const grid = gridOf(content.pairs, x, y);
       pair(byId("scatter"), x, y, label, ready, grid);
@@ -288,28 +281,20 @@
       const points = `${n < ready ? "The first " : ""}${many(n, "row")}${label ? "; colour: the class" : ""}.`;
       byId("scatter-note").textContent = `${points}${grid ? ` ${comparison(grid, x, y)}` : ""}`;
     }
-    const head = element("tr", {}, ...columns.map(({ name }) => element("th", { scope: "col" }, name)));
-    const body = Array.from({ length: Math.min(FIRST_ROWS, ready) }, (_, r) =>
-      element("tr", {}, ...columns.map((_, c) => element("td", {}, drawn.text(c, r)))),
-    );
-    byId("first-rows").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
+    const names = columns.map(({ name }) => name);
+    fillTable(byId("first-rows"), names, Math.min(FIRST_ROWS, ready), (r, c) => drawn.text(c, r));
   }
 
-  async function save(table, name) {
-    if (!table) return;
-    const url = URL.createObjectURL(await table.csv());
-    element("a", { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  }
+  const saveTable = async (table, name) => table && save(await table.csv(), name);
 
-  const isGuided = ({ place, read }) => place === model.guided && read() !== null;
+  const isGuided = ({ slot, read }) => slot === model.guided && read() !== null;
 
   /** A field for every column whose cells may be given. */
   function setUpGiven() {
     for (const column of columns.filter((each) => each.can_be_given)) {
-      const { field, read } = givenCell(column, isMixed);
+      const { field, read } = givenCell(column);
       byId("given-cells").append(element("label", {}, column.name, field));
-      givenCells.push({ place: isMixed ? column.token : column.place ?? 0, read });
+      givenCells.push({ slot: column.slot, read });
     }
     const form = byId("given");
     if (form) form.hidden = !givenCells.length && !conditions?.count;
@@ -323,7 +308,7 @@
     }
     setUpGiven();
     const update = () => {
-      const isChosen = isMixed ? givenCells.some(isGuided) : classes?.can_guide && chosenClass() !== null;
+      const isChosen = givenCells.some(isGuided) || (classes?.can_guide && chosenClass() !== null);
       if (guided) guided.hidden = !isChosen;
       byId("guidance-value").textContent = byId("guidance").value;
     };
@@ -336,13 +321,13 @@
       if (byId("draw").dataset.busy) stop();
       else start();
     });
-    byId("csv").addEventListener("click", () => save(table, "rows.csv"));
+    byId("csv").addEventListener("click", () => saveTable(table, "rows.csv"));
   }
 
   setUpControls();
   setUpPictures();
   const seed = () => whole("seed", 2 ** 32 - 1);
-  if (content.can_fill) setUpFill({ content, draw, stop: () => latest.fill++, save, many, seed, label: chosenClass });
+  if (content.can_fill) setUpFill({ content, draw, stop: () => latest.fill++, save: saveTable, many, seed, label: chosenClass });
   Object.assign(window.pointillist, { draw, workers, content });
   start();
 })();

@@ -1,4 +1,3 @@
-"use strict";
 /* Rows of numbers: all columns are drawn at once. */
 
 class NumberModel {
@@ -51,7 +50,6 @@ class NumberModel {
 
   /**
    * Draws a population of candidates of one class and given values, and keeps some of its rows.
-   *
    * @param {{seed: number, index: number, label: number | null, guidance: number, known?: Float32Array,
    *   ranges: InRanges[]}} asked index: of the population; known: see above, one row
    * @returns {Population}

@@ -1,4 +1,3 @@
-"use strict";
 /* Populations of candidates with weights, and which of them are drawn by these, as populations.py has them. */
 
 /** Share of a population's size below which its effective size calls for resampling. */
@@ -61,11 +60,8 @@ class Weighted {
 
   /**
    * Rows that are drawn by the weights, in random order.
-   *
    * @param {number[]} key
    * @param {Float32Array} rows one of each candidate
-   * @param {number} width
-   * @param {number} kept
    * @returns {Population}
    */
   chosen(key, rows, width, kept) {

@@ -1,263 +1,257 @@
-"use strict";
 /* Rules that the rows of a table of mixed columns obey, one object a kind, and their restoring: as in Python's `rules`. */
 
-(() => {
-  const { clamp, mixed } = window.pointillist;
-  const { bounded, unitOf } = mixed;
+const { bounded, clamp, unitOf } = window.pointillist;
 
-  /** Number of passes over all rules, and most passes for a row that still breaks one. */
-  const [TURNS, MOST_TURNS] = [4, 20];
+/** Number of passes over all rules, and most passes for a row that still breaks one. */
+const [TURNS, MOST_TURNS] = [4, 20];
 
-  /** Most units of its last digit by which a factor moves to make a product exact. */
-  const STEPS = 50;
+/** Most units of its last digit by which a factor moves to make a product exact. */
+const STEPS = 50;
 
-  const [EXACT, NULL] = [2 ** -50, 1e-9];
+const [EXACT, NULL] = [2 ** -50, 1e-9];
 
-  /** The largest absolute value of a column's numbers. */
-  const largestOf = ({ ends: [low, high] }) => Math.max(Math.abs(low), Math.abs(high));
+/** The largest absolute value of a column's numbers. */
+const largestOf = ({ ends: [low, high] }) => Math.max(Math.abs(low), Math.abs(high));
 
-  /** The error that counts as rounding of a column's largest number. */
-  function negligible(column) {
-    const largest = largestOf(column);
-    return largest * (largest < 2 ** 52 * unitOf(column) ? EXACT : NULL);
+/** The error that counts as rounding of a column's largest number. */
+function negligible(column) {
+  const largest = largestOf(column);
+  return largest * (largest < 2 ** 52 * unitOf(column) ? EXACT : NULL);
+}
+
+/** The range of a column, or the part of it within the bounds of a condition. */
+function rangeOf({ ends, bounds }) {
+  return bounds ? [Math.max(ends[0], bounds[0]), Math.min(ends[1], bounds[1])] : ends;
+}
+
+/** The nearest number of a column's range; with `canLeave`, one beyond it stays. */
+function fitted(column, number, canLeave = false) {
+  const wanted = column.round(number);
+  const fits = column.round(clamp(wanted, ...rangeOf(column)));
+  return canLeave && column.scores && Math.abs(wanted - fits) > negligible(column) ? wanted : fits;
+}
+
+/** The order in which columns move: those that conditions bound last, then rotated by `shift`. */
+function orderOfMoves(columns, first = 0, shift = 0) {
+  const rank = (i) => (columns[i].bounds ? 2 * columns.length : 0) + (i === first ? -1 : i);
+  const order = columns.map((_, i) => i).sort((i, j) => rank(i) - rank(j));
+  const start = shift % order.length;
+  return [...order.slice(start), ...order.slice(0, start)];
+}
+
+/**
+ * A rule that is an equation, linear in each column: the residual is 0, up to rounding.
+ *
+ * @param {(values: number[], rule: Rule) => number} residual the first value minus what the others make of it
+ * @param {(values: number[], rule: Rule) => number[]} gradient its derivatives
+ * @param {boolean} isSearched whether rows that solving for one column cannot restore are searched for
+ * @returns {RuleKind}
+ */
+function equation(residual, gradient, isSearched = false) {
+  function solve(rule, values, i) {
+    // Without the column, which may be so large that nothing else would be left.
+    const others = values.map((value, k) => (k === i ? 0 : value));
+    return -residual(others, rule) / gradient(others, rule)[i];
   }
 
-  /** The range of a column, or the part of it within the bounds of a condition. */
-  function rangeOf({ ends, bounds }) {
-    return bounds ? [Math.max(ends[0], bounds[0]), Math.min(ends[1], bounds[1])] : ends;
+  function isOff(rule, own, values, isExact) {
+    const { solved } = rule;
+    const slopes = gradient(values, rule).map(Math.abs);
+    const error = Math.abs(residual(values, rule)) / slopes[solved];
+    let within = 0.5 * unitOf(own[solved]) + negligible(own[solved]);
+    own.forEach((column, i) => {
+      // Integers are counts, and exact.
+      const rounding = i === solved || unitOf(column) >= 1 ? 0 : unitOf(column);
+      const loose = isExact ? 0 : 0.5 * rounding + NULL * Math.abs(values[i]);
+      within += (slopes[i] / slopes[solved]) * (loose + EXACT * largestOf(column));
+    });
+    return Number.isFinite(error) && error > within;
   }
 
-  /** The nearest number of a column's range; with `canLeave`, one beyond it stays. */
-  function fitted(column, number, canLeave = false) {
-    const wanted = column.round(number);
-    const fits = column.round(clamp(wanted, ...rangeOf(column)));
-    return canLeave && column.scores && Math.abs(wanted - fits) > negligible(column) ? wanted : fits;
-  }
-
-  /** The order in which columns move: those that conditions bound last, then rotated by `shift`. */
-  function orderOfMoves(columns, first = 0, shift = 0) {
-    const rank = (i) => (columns[i].bounds ? 2 * columns.length : 0) + (i === first ? -1 : i);
-    const order = columns.map((_, i) => i).sort((i, j) => rank(i) - rank(j));
-    const start = shift % order.length;
-    return [...order.slice(start), ...order.slice(0, start)];
-  }
-
-  /**
-   * A rule that is an equation, linear in each column: the residual is 0, up to rounding.
-   *
-   * @param {(values: number[], rule: Rule) => number} residual the first value minus what the others make of it
-   * @param {(values: number[], rule: Rule) => number[]} gradient its derivatives
-   * @param {boolean} isSearched whether rows that solving for one column cannot restore are searched for
-   * @returns {RuleKind}
-   */
-  function equation(residual, gradient, isSearched = false) {
-    function solve(rule, values, i) {
-      // Without the column, which may be so large that nothing else would be left.
-      const others = values.map((value, k) => (k === i ? 0 : value));
-      return -residual(others, rule) / gradient(others, rule)[i];
-    }
-
-    function isOff(rule, own, values, isExact) {
-      const { solved } = rule;
-      const slopes = gradient(values, rule).map(Math.abs);
-      const error = Math.abs(residual(values, rule)) / slopes[solved];
-      let within = 0.5 * unitOf(own[solved]) + negligible(own[solved]);
-      own.forEach((column, i) => {
-        // Integers are counts, and exact.
-        const rounding = i === solved || unitOf(column) >= 1 ? 0 : unitOf(column);
-        const loose = isExact ? 0 : 0.5 * rounding + NULL * Math.abs(values[i]);
-        within += (slopes[i] / slopes[solved]) * (loose + EXACT * largestOf(column));
-      });
-      return Number.isFinite(error) && error > within;
-    }
-
-    /** Finds the nearest values that obey the rule: one column moves by units, another and the solved one are calculated. */
-    function search(rule, own, values, free) {
-      const others = own.map((_, i) => i).filter((i) => i !== rule.solved);
-      for (const moved of others) {
-        for (const other of others.filter((i) => i !== moved && free[i])) {
-          for (let size = 0; size <= (free[moved] ? STEPS : 0); size++) {
-            for (const step of size ? [-size, size] : [0]) {
-              for (const nextTo of [0, -1, 1]) {
-                const tried = [...values];
-                if (step) tried[moved] = fitted(own[moved], tried[moved] + step * unitOf(own[moved]));
-                tried[other] = fitted(own[other], solve(rule, tried, other) + nextTo * unitOf(own[other]));
-                const isNear = !isOff(rule, own, tried, false);
-                if (free[rule.solved]) tried[rule.solved] = fitted(own[rule.solved], solve(rule, tried, rule.solved));
-                if (!isNear || !tried.every(Number.isFinite) || isOff(rule, own, tried, rule.is_exact)) continue;
-                tried.forEach((value, i) => (values[i] = value));
-                return true;
-              }
+  /** Finds the nearest values that obey the rule: one column moves by units, another and the solved one are calculated. */
+  function search(rule, own, values, free) {
+    const others = own.map((_, i) => i).filter((i) => i !== rule.solved);
+    for (const moved of others) {
+      for (const other of others.filter((i) => i !== moved && free[i])) {
+        for (let size = 0; size <= (free[moved] ? STEPS : 0); size++) {
+          for (const step of size ? [-size, size] : [0]) {
+            for (const nextTo of [0, -1, 1]) {
+              const tried = [...values];
+              if (step) tried[moved] = fitted(own[moved], tried[moved] + step * unitOf(own[moved]));
+              tried[other] = fitted(own[other], solve(rule, tried, other) + nextTo * unitOf(own[other]));
+              const isNear = !isOff(rule, own, tried, false);
+              if (free[rule.solved]) tried[rule.solved] = fitted(own[rule.solved], solve(rule, tried, rule.solved));
+              if (!isNear || !tried.every(Number.isFinite) || isOff(rule, own, tried, rule.is_exact)) continue;
+              tried.forEach((value, i) => (values[i] = value));
+              return true;
             }
           }
         }
       }
-      return false;
     }
-
-    function restoreOnce(rule, own, values, free, { shift, canLeave }) {
-      if (!isOff(rule, own, values, true) || (shift && isSearched && search(rule, own, values, free))) return;
-      for (const i of orderOfMoves(own, rule.solved, shift)) {
-        const wanted = free[i] ? solve(rule, values, i) : NaN;
-        if (Number.isFinite(wanted)) values[i] = fitted(own[i], wanted, canLeave);
-        if (!isOff(rule, own, values, rule.is_exact)) return;
-      }
-      if (isSearched) search(rule, own, values, free);
-    }
-
-    return {
-      breaks: (rule, own, values) => isOff(rule, own, values, rule.is_exact),
-      restore(rule, own, values, { free, reserved, ...how }) {
-        if (reserved !== free) restoreOnce(rule, own, values, reserved, { ...how, canLeave: false });
-        restoreOnce(rule, own, values, free, how);
-      },
-      determine(rule, own, values, i, canLeave) {
-        const wanted = solve(rule, values, i);
-        if (!Number.isFinite(wanted)) return false;
-        if (isOff(rule, own, values, true)) values[i] = fitted(own[i], wanted, canLeave);
-        return true;
-      },
-      reserved: () => [],
-    };
+    return false;
   }
 
-  const sum = equation(
-    (values, { factors, constant }) => factors.reduce((rest, f, i) => rest - f * values[i + 1], values[0] - constant),
-    (_, { factors }) => [1, ...factors.map((f) => -f)],
-  );
+  function restoreOnce(rule, own, values, free, { shift, canLeave }) {
+    if (!isOff(rule, own, values, true) || (shift && isSearched && search(rule, own, values, free))) return;
+    for (const i of orderOfMoves(own, rule.solved, shift)) {
+      const wanted = free[i] ? solve(rule, values, i) : NaN;
+      if (Number.isFinite(wanted)) values[i] = fitted(own[i], wanted, canLeave);
+      if (!isOff(rule, own, values, rule.is_exact)) return;
+    }
+    if (isSearched) search(rule, own, values, free);
+  }
 
-  const total = (values) => values.slice(2).reduce((all, value) => all + value, 0);
-
-  const product = equation(
-    (values, { factor }) => values[0] - factor * values[1] * total(values),
-    (values, { factor }) => values.map((_, i) => (i ? -factor * (i === 1 ? total(values) : values[1]) : 1)),
-    true,
-  );
-
-  /** @type {RuleKind} the first value is no less than the second */
-  const order = {
-    breaks: (_, __, [high, low]) => high < low,
-    restore(_, own, values, { reserved, isFirst, isStrict }) {
-      for (const i of isFirst ? orderOfMoves(own) : []) {
-        const sign = i ? -1 : 1;
-        if (!(values[0] < values[1]) || !reserved[i]) continue;
-        const other = values[1 - i];
-        // As far on the other side, if the column goes so far.
-        const turned = fitted(own[i], 2 * other - values[i]);
-        const nearest = bounded(own[i], other, sign);
-        values[i] = sign * turned >= sign * other ? turned : isStrict ? fitted(own[i], nearest) : nearest;
-      }
+  return {
+    breaks: (rule, own, values) => isOff(rule, own, values, rule.is_exact),
+    restore(rule, own, values, { free, reserved, ...how }) {
+      if (reserved !== free) restoreOnce(rule, own, values, reserved, { ...how, canLeave: false });
+      restoreOnce(rule, own, values, free, how);
+    },
+    determine(rule, own, values, i, canLeave) {
+      const wanted = solve(rule, values, i);
+      if (!Number.isFinite(wanted)) return false;
+      if (isOff(rule, own, values, true)) values[i] = fitted(own[i], wanted, canLeave);
+      return true;
     },
     reserved: () => [],
   };
+}
 
-  /** @type {WeakMap<Rule, Map<number, number>>} the row of each value in a lookup's table */
-  const rowsOf = new WeakMap();
+const sum = equation(
+  (values, { factors, constant }) => factors.reduce((rest, f, i) => rest - f * values[i + 1], values[0] - constant),
+  (_, { factors }) => [1, ...factors.map((f) => -f)],
+);
 
-  /** @param {Rule} rule */
-  function rowOf(rule, value) {
-    const known = rowsOf.get(rule) ?? new Map(rule.table.map(([key], i) => [key, i]));
-    rowsOf.set(rule, known);
-    return known.get(value);
+const total = (values) => values.slice(2).reduce((all, value) => all + value, 0);
+
+const product = equation(
+  (values, { factor }) => values[0] - factor * values[1] * total(values),
+  (values, { factor }) => values.map((_, i) => (i ? -factor * (i === 1 ? total(values) : values[1]) : 1)),
+  true,
+);
+
+/** @type {RuleKind} the first value is no less than the second */
+const order = {
+  breaks: (_, __, [high, low]) => high < low,
+  restore(_, own, values, { reserved, isFirst, isStrict }) {
+    for (const i of isFirst ? orderOfMoves(own) : []) {
+      const sign = i ? -1 : 1;
+      if (!(values[0] < values[1]) || !reserved[i]) continue;
+      const other = values[1 - i];
+      // As far on the other side, if the column goes so far.
+      const turned = fitted(own[i], 2 * other - values[i]);
+      const nearest = bounded(own[i], other, sign);
+      values[i] = sign * turned >= sign * other ? turned : isStrict ? fitted(own[i], nearest) : nearest;
+    }
+  },
+  reserved: () => [],
+};
+
+/** @type {WeakMap<Rule, Map<number, number>>} the row of each value in a lookup's table */
+const rowsOf = new WeakMap();
+
+/** @param {Rule} rule */
+function rowOf(rule, value) {
+  const known = rowsOf.get(rule) ?? new Map(rule.table.map(([key], i) => [key, i]));
+  rowsOf.set(rule, known);
+  return known.get(value);
+}
+
+/** The nearest row of a table that agrees with some columns; undefined if none does, or there are no such columns. */
+function nearestRow(table, at, which, values) {
+  if (!which.includes(true)) return undefined;
+  /** @type {number | undefined} */
+  let found;
+  table.forEach((row, i) => {
+    if (found !== undefined && Math.abs(i - at) >= Math.abs(found - at)) return;
+    if (which.every((isAsked, k) => !isAsked || row[k + 1] === values[k + 1])) found = i;
+  });
+  return found;
+}
+
+/** @type {RuleKind} the first value decides the others */
+const lookup = {
+  breaks(rule, _, values) {
+    const at = rowOf(rule, values[0]);
+    return at !== undefined && values.some((value, k) => rule.table[at][k] !== value);
+  },
+  restore(rule, own, values, { free }) {
+    let at = rowOf(rule, values[0]);
+    if (at === undefined || !lookup.breaks(rule, own, values)) return;
+    if (!rule.is_followed && free[0]) {
+      const fixed = free.slice(1).map((isFree) => !isFree);
+      const before = fixed.map((isFixed, k) => isFixed || rule.columns[k + 1] < rule.columns[0]);
+      at = nearestRow(rule.table, at, before, values) ?? nearestRow(rule.table, at, fixed, values) ?? at;
+    }
+    rule.table[at].forEach((value, k) => (values[k] = k && !free[k] ? values[k] : value));
+  },
+  reserved: ({ columns, is_followed: isFollowed }) => (isFollowed ? columns.slice(1) : columns),
+};
+
+/** @type {Record<string, RuleKind>} */
+const KINDS = { sum, product, order, lookup };
+
+/**
+ * Restores rules in some rows.
+ *
+ * @param {Rule[]} rules
+ * @param {DrawnColumn[]} columns by token
+ * @param {(row: number, token: number) => boolean} isGiven which cells stay as they are
+ * @param {boolean} isStrict whether no number ever leaves its column's range or bounds, as under conditions
+ * @returns {Rule[]} those that rows break all the same; of rows without conditions, none is named
+ */
+function restoreRules(rules, columns, first, rows, isGiven, isStrict = false) {
+  const reserved = new Set(rules.flatMap((rule) => KINDS[rule.kind].reserved(rule)));
+  /** @type {Set<Rule>} */
+  const left = new Set();
+  for (let row = first; row < first + rows; row++) {
+    for (const rule of restoreRow(rules, columns, row, isGiven, isStrict, reserved)) left.add(rule);
   }
+  return isStrict ? rules.filter((rule) => left.has(rule)) : [];
+}
 
-  /** The nearest row of a table that agrees with some columns; undefined if none does, or there are no such columns. */
-  function nearestRow(table, at, which, values) {
-    if (!which.includes(true)) return undefined;
-    /** @type {number | undefined} */
-    let found;
-    table.forEach((row, i) => {
-      if (found !== undefined && Math.abs(i - at) >= Math.abs(found - at)) return;
-      if (which.every((isAsked, k) => !isAsked || row[k + 1] === values[k + 1])) found = i;
-    });
-    return found;
-  }
-
-  /** @type {RuleKind} the first value decides the others */
-  const lookup = {
-    breaks(rule, _, values) {
-      const at = rowOf(rule, values[0]);
-      return at !== undefined && values.some((value, k) => rule.table[at][k] !== value);
-    },
-    restore(rule, own, values, { free }) {
-      let at = rowOf(rule, values[0]);
-      if (at === undefined || !lookup.breaks(rule, own, values)) return;
-      if (!rule.is_followed && free[0]) {
-        const fixed = free.slice(1).map((isFree) => !isFree);
-        const before = fixed.map((isFixed, k) => isFixed || rule.columns[k + 1] < rule.columns[0]);
-        at = nearestRow(rule.table, at, before, values) ?? nearestRow(rule.table, at, fixed, values) ?? at;
-      }
-      rule.table[at].forEach((value, k) => (values[k] = k && !free[k] ? values[k] : value));
-    },
-    reserved: ({ columns, is_followed: isFollowed }) => (isFollowed ? columns.slice(1) : columns),
+/** Restores rules in a row; returns those that it breaks all the same. */
+function restoreRow(rules, columns, row, isGiven, isStrict, reserved) {
+  const fixed = new Set(columns.map((_, token) => token).filter((token) => isGiven(row, token)));
+  const inRow = (rule, change) => {
+    const own = rule.columns.map((token) => columns[token]);
+    const values = own.map((column) => column.values[row]);
+    if (values.some(Number.isNaN)) return false;
+    const result = change(KINDS[rule.kind], own, values);
+    own.forEach((column, i) => (column.values[row] = values[i]));
+    return result;
   };
-
-  /** @type {Record<string, RuleKind>} */
-  const KINDS = { sum, product, order, lookup };
-
-  /**
-   * Restores rules in some rows.
-   *
-   * @param {Rule[]} rules
-   * @param {DrawnColumn[]} columns by token
-   * @param {number} first
-   * @param {number} rows
-   * @param {(row: number, token: number) => boolean} isGiven which cells stay as they are
-   * @param {boolean} isStrict whether no number ever leaves its column's range or bounds, as under conditions
-   * @returns {Rule[]} those that rows break all the same; of rows without conditions, none is named
-   */
-  function restoreRules(rules, columns, first, rows, isGiven, isStrict = false) {
-    const reserved = new Set(rules.flatMap((rule) => KINDS[rule.kind].reserved(rule)));
-    /** @type {Set<Rule>} */
-    const left = new Set();
-    for (let row = first; row < first + rows; row++) {
-      for (const rule of restoreRow(rules, columns, row, isGiven, isStrict, reserved)) left.add(rule);
-    }
-    return isStrict ? rules.filter((rule) => left.has(rule)) : [];
+  // Cells that fixed cells determine are fixed too.
+  const isDetermined = (rule) => {
+    const free = rule.columns.filter((token) => !fixed.has(token));
+    if (free.length !== 1 || !KINDS[rule.kind].determine) return false;
+    const i = rule.columns.indexOf(free[0]);
+    const isSolved = inRow(rule, (kind, own, values) => kind.determine(rule, own, values, i, !isStrict));
+    if (isSolved) fixed.add(free[0]);
+    return isSolved;
+  };
+  while (rules.filter(isDetermined).length);
+  const restoreRule = (rule, turn) => {
+    const shift = Math.max(turn - TURNS + 1, 0);
+    const free = rule.columns.map((token) => !fixed.has(token));
+    const how = {
+      free,
+      reserved: reserved.size ? rule.columns.map((token, i) => free[i] && !reserved.has(token)) : free,
+      shift,
+      isStrict,
+      canLeave: turn >= TURNS - 1 && !isStrict,
+      isFirst: turn === 0 || shift > 1,
+    };
+    inRow(rule, (kind, own, values) => kind.restore(rule, own, values, how));
+  };
+  const broken = () => rules.filter((rule) => inRow(rule, (kind, own, values) => kind.breaks(rule, own, values)));
+  for (let turn = 0; turn < MOST_TURNS; turn++) {
+    for (const rule of rules) restoreRule(rule, turn);
+    if (turn >= TURNS - 1 && !broken().length) return [];
   }
+  for (const rule of rules) if (KINDS[rule.kind].reserved(rule).length) restoreRule(rule, 0);
+  return broken();
+}
 
-  /** Restores rules in a row; returns those that it breaks all the same. */
-  function restoreRow(rules, columns, row, isGiven, isStrict, reserved) {
-    const fixed = new Set(columns.map((_, token) => token).filter((token) => isGiven(row, token)));
-    const inRow = (rule, change) => {
-      const own = rule.columns.map((token) => columns[token]);
-      const values = own.map((column) => column.values[row]);
-      if (values.some(Number.isNaN)) return false;
-      const result = change(KINDS[rule.kind], own, values);
-      own.forEach((column, i) => (column.values[row] = values[i]));
-      return result;
-    };
-    // Cells that fixed cells determine are fixed too.
-    const isDetermined = (rule) => {
-      const free = rule.columns.filter((token) => !fixed.has(token));
-      if (free.length !== 1 || !KINDS[rule.kind].determine) return false;
-      const i = rule.columns.indexOf(free[0]);
-      const isSolved = inRow(rule, (kind, own, values) => kind.determine(rule, own, values, i, !isStrict));
-      if (isSolved) fixed.add(free[0]);
-      return isSolved;
-    };
-    while (rules.filter(isDetermined).length);
-    const restoreRule = (rule, turn) => {
-      const shift = Math.max(turn - TURNS + 1, 0);
-      const free = rule.columns.map((token) => !fixed.has(token));
-      const how = {
-        free,
-        reserved: reserved.size ? rule.columns.map((token, i) => free[i] && !reserved.has(token)) : free,
-        shift,
-        isStrict,
-        canLeave: turn >= TURNS - 1 && !isStrict,
-        isFirst: turn === 0 || shift > 1,
-      };
-      inRow(rule, (kind, own, values) => kind.restore(rule, own, values, how));
-    };
-    const broken = () => rules.filter((rule) => inRow(rule, (kind, own, values) => kind.breaks(rule, own, values)));
-    for (let turn = 0; turn < MOST_TURNS; turn++) {
-      for (const rule of rules) restoreRule(rule, turn);
-      if (turn >= TURNS - 1 && !broken().length) return [];
-    }
-    for (const rule of rules) if (KINDS[rule.kind].reserved(rule).length) restoreRule(rule, 0);
-    return broken();
-  }
-
-  Object.assign(window.pointillist, { restoreRules });
-})();
+Object.assign(window.pointillist, { restoreRules });

@@ -1,4 +1,3 @@
-"use strict";
 /* Runs the scripts that a page holds deflated. */
 
 (async () => {

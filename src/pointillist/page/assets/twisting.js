@@ -1,4 +1,3 @@
-"use strict";
 /* Numbers in ranges: candidates walk towards them and are weighed, which keeps rows exact; twisting.py says how. */
 
 /** Smallest variance of x_0 given x_t, as a share of that for normal data. */
@@ -14,8 +13,6 @@ const ERFC = [
 
 /**
  * log Φ(x), to single precision, also far out: Press et al. 1992, "Numerical Recipes in C", section 6.2.
- *
- * @param {number} x
  * @returns {number}
  */
 function logCdf(x) {
@@ -42,9 +39,6 @@ function edge(x, logZ) {
 
 /**
  * Log-mass, mean and variance of a normal distribution within ranges that do not overlap.
- *
- * @param {number} mean
- * @param {number} variance
  * @param {[number, number][]} ranges
  */
 function truncated(mean, variance, ranges) {
@@ -66,7 +60,6 @@ function truncated(mean, variance, ranges) {
 
 /**
  * Log-probability that x_0 lies in the ranges, by a normal distribution, whose mean becomes that of x_0 if it does.
- *
  * @param {Float64Array} x0 its mean
  * @param {Float64Array[]} covariances with each number that has ranges
  * @param {Walk["ranges"]} ranges
@@ -109,7 +102,6 @@ function twist(x0, covariances, ranges, isAsked, smallest, largest) {
 
 /**
  * E[x_0 | x_t], log ψ, and the mean in the ranges, of each candidate.
- *
  * @param {Walk} walk
  * @param {Float32Array} x
  * @param {Level} level
@@ -138,7 +130,6 @@ function twisted({ variances, ranges, predict, isAsked }, x, level) {
 
 /**
  * Walks a population to numbers in ranges, by DPM-Solver++(2M) with noise.
- *
  * @param {Walk} walk
  * @param {number[]} key
  * @param {Float32Array} x where the candidates start
@@ -167,10 +158,7 @@ function walkInto(walk, key, x, weighted) {
       logPsi = logPsi.map((_, r) => logPsi[parents[r]]);
       walk.follow(parents);
     }
-    const h = at[i + 1] - at[i];
-    const ofX = (to.sigma / from.sigma) * Math.exp(-h);
-    const towards = -to.alpha * Math.expm1(-2 * h);
-    const std = to.sigma * Math.sqrt(-Math.expm1(-2 * h));
+    const { ofX, ofD: towards, ofZ: std } = dpmFactors(from, to, at[i + 1] - at[i], true);
     // A candidate of weight 0 keeps it.
     const ratios = logPsi.map((value) => (value === -Infinity ? 0 : -value));
     const last = before;

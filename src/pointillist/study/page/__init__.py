@@ -3,10 +3,8 @@
 import re
 from pathlib import Path
 
-from markupsafe import Markup
-
 from pointillist.atomic_files import write_whole
-from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, text_of
+from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, worker
 from pointillist.study.page.content import page_content
 from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.page.table import BANDS
@@ -15,13 +13,13 @@ from pointillist.study.results import Results
 WEIGHTS = "weights", "scales", "rest"
 """What the page reads of a model when it is first used: these texts are most of the page."""
 
-SHARED = ("elements.js",)
+SHARED = ("elements.js", "engine/weights.js")
 """Scripts of all pages, which this one runs first."""
 
-LIVE_SHARED = ("csv.js", "engine/weights.js", "engine/workers.js")
+LIVE_SHARED = ("csv.js", "engine/workers.js")
 """Further ones, if models are in the page."""
 
-SCRIPTS = ("fragment.js", "page.js", "shapes.js", "tables.js", "vector.js", "plot.js", "charts.js", "rows.js")
+SCRIPTS = ("fragment.js", "page.js", "chart.js", "tables.js", "charts.js", "rows.js")
 """Scripts of `assets`, in the order in which the page runs them."""
 
 WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
@@ -29,7 +27,7 @@ WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
 
 LIVE_SCRIPTS = (
     *(f"live/{name}.js" for name in ("pool", "models", "frames", "clock", "dots", "density", "view", "scene", "stage")),
-    *(f"explain/{name}.js" for name in ("curves", "distance", "duel", "steps", "compare", "hero", "explain")),
+    *(f"explain/{name}.js" for name in ("distance", "duel", "steps", "compare", "hero", "explain")),
     *(f"train/{name}.js" for name in ("columns", "pad", "train")),
     "live/live.js",
 )
@@ -49,14 +47,14 @@ def render(results: Results) -> str:
         live["kernel"] = kernel()
     weights = {m["id"]: as_json({part: m.pop(part) for part in WEIGHTS if part in m}) for m in models}
     templates = environment(__package__)
-    templates.globals |= {"vendored": _vendored, "own_code": _code}
     templates.filters["unbroken"] = _unbroken
     return templates.get_template("page.html.j2").render(
         content=page_content(results, {m["id"]: m["variance"] for m in models}),
         live=live,
         live_data=None if live is None else as_json(live),
         weights=weights,
-        worker=Markup("\n").join([*map(code, ENGINE), *map(_code, WORKER)]),
+        package=__package__,
+        worker=worker([*map(code, ENGINE), *(code(name, __package__) for name in WORKER)]),
         shared_scripts=SHARED + (() if live is None else LIVE_SHARED),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),
         trainer=as_json(training_schedule()),
@@ -69,13 +67,3 @@ def _unbroken(text: str) -> str:
     """Replaces what lines would break at within "T = 10", "1.0 ± 0.1" and "1e-4"."""
     together = text.replace(" = ", "\u00a0=\u00a0").replace(" ± ", "\u00a0±\u00a0")
     return re.sub(r"(?<=\de)-(?=\d)", "-\u2060", together)
-
-
-def _vendored(name: str) -> Markup:
-    """Reads the text of a file that others wrote, unchanged."""
-    return text_of(__package__, f"vendor/{name}")
-
-
-def _code(name: str) -> Markup:
-    """Reads a script or a style of this package."""
-    return code(name, __package__)

@@ -1,4 +1,3 @@
-"use strict";
 /* A worker's way of answering messages, each by the handler of its type. */
 
 /** @type {Record<string, (message: any) => Promise<object>>} */

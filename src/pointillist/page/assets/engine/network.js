@@ -1,4 +1,3 @@
-"use strict";
 /* The trained networks, for a block of rows at once. Activations lie unit by unit: [unit][row]. */
 
 /** Rows of a block: their activations stay in a core's cache. A multiple of 8, as the kernel wants. */
@@ -140,8 +139,24 @@ class MLP {
   }
 }
 
+/** Adds a residual block of the values at the place `u` to h. */
+function addBlock({ memory, inner, outer, u, v }, block, h) {
+  inner[block].apply(u, v);
+  const activations = memory.view(v, h.length);
+  for (let i = 0; i < h.length; i++) activations[i] /= 1 + Math.exp(-activations[i]);
+  outer[block].apply(v, u);
+  const added = memory.view(u, h.length);
+  for (let i = 0; i < h.length; i++) h[i] += added[i];
+}
+
 /** Fourier features of the row, residual blocks that the noise level and the class modulate, output layer. */
 class ResidualMLP {
+  /**
+   * What is known beside x adds to the first layer's output, [unit][row]; empty for nothing.
+   * @type {Float32Array}
+   */
+  known = new Float32Array();
+
   /**
    * @param {Memory} memory
    * @param {ResidualContent} model
@@ -177,23 +192,20 @@ class ResidualMLP {
 
   apply(x, share) {
     const size = this.width * BLOCK;
-    this.begin(x);
+    this.see(x);
+    this.input.apply(this.seen, this.h);
+    const h = this.memory.view(this.h, size);
+    for (let i = 0; i < this.known.length; i++) h[i] += this.known[i];
     for (let block = 0; block < this.inner.length; block++) {
       this.#modulate(share, 2 * block * this.width);
-      this.inner[block].apply(this.u, this.v);
-      const v = this.memory.view(this.v, size);
-      for (let i = 0; i < size; i++) v[i] /= 1 + Math.exp(-v[i]);
-      this.outer[block].apply(this.v, this.u);
-      const h = this.memory.view(this.h, size);
-      const u = this.memory.view(this.u, size);
-      for (let i = 0; i < size; i++) h[i] += u[i];
+      addBlock(this, block, h);
     }
     this.output.apply(this.h, this.result);
     return this.result;
   }
 
-  /** The first layer, of x and then sin and cos of its multiples. */
-  begin(x) {
+  /** What the first layer is given: x, and then sin and cos of its multiples. */
+  see(x) {
     const size = this.columns * BLOCK;
     const row = this.memory.view(x, size);
     const seen = this.memory.view(this.seen, this.input.inputs * BLOCK);
@@ -204,7 +216,6 @@ class ResidualMLP {
         seen[(2 * k + 2) * size + i] = Math.cos(frequency * row[i]);
       }
     });
-    this.input.apply(this.seen, this.h);
   }
 
   /** u = (1 + scale) h / rms(h) + shift. */

@@ -1,4 +1,3 @@
-"use strict";
 /* Schedules, denoisers and samplers, as the Python package has them; a sampler is a generator of its states. */
 
 /** Where solvers begin if a schedule goes farther. */
@@ -188,7 +187,6 @@ function* byTransitions(schedule, x, predict, steps, transition) {
 
 /**
  * Steps by the chance of x at a time given x at a later one and x_0.
- *
  * @param {Schedule} schedule
  * @param {Float32Array} x
  * @param {(x: Float32Array, level: Level) => Float32Array} predict
@@ -221,53 +219,32 @@ function lambdas(schedule, points) {
   return Float64Array.from({ length: points }, (_, i) => lowest + (i / (points - 1)) * (highest - lowest));
 }
 
-/**
- * DPM-Solver++(2M).
- *
- * @param {Schedule} schedule
- * @param {Float32Array} x
- * @param {(x: Float32Array, level: Level) => Float32Array} predict
- * @param {{steps: number}} settings
- */
-function* dpm(schedule, x, predict, { steps }) {
-  const points = lambdas(schedule, steps);
-  /** @type {Float32Array | undefined} */
-  let before;
-  for (let i = 0; i < steps - 1; i++) {
-    const x0 = predict(x, schedule.atLambda(points[i]));
-    const [from, to] = [atLambda(points[i]), schedule.atLambda(points[i + 1])];
-    const last = before;
-    const D = last ? x0.map((value, k) => 1.5 * value - 0.5 * last[k]) : x0;
-    const [ofX, ofD] = [to.sigma / from.sigma, -to.alpha * Math.expm1(points[i] - points[i + 1])];
-    x = x.map((value, k) => ofX * value + ofD * D[k]);
-    before = x0;
-    yield { level: to, x };
-  }
-  yield { level: schedule.at(0), x: predict(x, schedule.atLambda(points[steps - 1])) };
+/** Factors of a step of DPM-Solver++ by h in λ: of x, of the extrapolated x̂_0, and of noise, if there is some. */
+function dpmFactors(from, to, h, isNoisy) {
+  const of = isNoisy ? 2 : 1;
+  const ofX = isNoisy ? (to.sigma / from.sigma) * Math.exp(-h) : to.sigma / from.sigma;
+  return { ofX, ofD: -to.alpha * Math.expm1(-of * h), ofZ: to.sigma * Math.sqrt(-Math.expm1(-2 * h)) };
 }
 
 /**
- * DPM-Solver++(2M) with noise: `noise.step(i)` gives that of the step to point i, rows × columns.
- *
+ * DPM-Solver++(2M).
  * @param {Schedule} schedule
  * @param {Float32Array} x
  * @param {(x: Float32Array, level: Level) => Float32Array} predict
- * @param {{steps: number, noise: {step: (i: number) => Float32Array}}} settings
+ * @param {{steps: number, noiseOf?: (i: number) => Float32Array}} settings noiseOf: that of the step to point i, rows ×
+ *   columns; without it, the equation of the probability flow is solved
  */
-function* dpmSde(schedule, x, predict, { steps, noise }) {
+function* dpm(schedule, x, predict, { steps, noiseOf }) {
   const points = lambdas(schedule, steps);
   /** @type {Float32Array | undefined} */
   let before;
   for (let i = 0; i < steps - 1; i++) {
     const x0 = predict(x, schedule.atLambda(points[i]));
     const [from, to] = [atLambda(points[i]), schedule.atLambda(points[i + 1])];
-    const h = points[i + 1] - points[i];
-    const z = noise.step(i + 1);
-    const [ofX, ofD] = [(to.sigma / from.sigma) * Math.exp(-h), -to.alpha * Math.expm1(-2 * h)];
-    const ofZ = to.sigma * Math.sqrt(-Math.expm1(-2 * h));
-    const last = before;
+    const { ofX, ofD, ofZ } = dpmFactors(from, to, points[i + 1] - points[i], Boolean(noiseOf));
+    const [last, z] = [before, noiseOf?.(i + 1)];
     const D = last ? x0.map((value, k) => 1.5 * value - 0.5 * last[k]) : x0;
-    x = x.map((value, k) => ofX * value + ofD * D[k] + ofZ * z[k]);
+    x = x.map((value, k) => ofX * value + ofD * D[k] + (z ? ofZ * z[k] : 0));
     before = x0;
     yield { level: to, x };
   }

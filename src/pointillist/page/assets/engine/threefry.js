@@ -1,4 +1,3 @@
-"use strict";
 /* Random numbers as JAX makes them: Threefry-2x32 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). */
 
 const TURNS = [

@@ -1,112 +1,108 @@
-"use strict";
 /* Numbers and weights from the texts of a page. */
 
-(() => {
-  function bytes(base64) {
-    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+function bytes(base64) {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+/** Digits of numbers to the base 85, of which five stand for four bytes; as in Python, but for one. */
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+
+function bytesOf85(text) {
+  const values = new Uint8Array(128);
+  [...DIGITS].forEach((digit, i) => (values[digit.charCodeAt(0)] = i));
+  const missing = (5 - (text.length % 5)) % 5;
+  const whole = text + "~".repeat(missing);
+  const view = new DataView(new ArrayBuffer((whole.length / 5) * 4));
+  for (let i = 0; i < whole.length / 5; i++) {
+    let value = 0;
+    for (let k = 0; k < 5; k++) value = value * 85 + values[whole.charCodeAt(5 * i + k)];
+    view.setUint32(4 * i, value);
   }
+  return new Uint8Array(view.buffer, 0, view.byteLength - missing);
+}
 
-  /** Digits of numbers to the base 85, of which five stand for four bytes; as in Python, but for one. */
-  const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+/** The bytes of a deflated text. */
+async function inflated(text) {
+  const stream = new Blob([bytesOf85(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
 
-  function bytesOf85(text) {
-    const values = new Uint8Array(128);
-    [...DIGITS].forEach((digit, i) => (values[digit.charCodeAt(0)] = i));
-    const missing = (5 - (text.length % 5)) % 5;
-    const whole = text + "~".repeat(missing);
-    const view = new DataView(new ArrayBuffer((whole.length / 5) * 4));
-    for (let i = 0; i < whole.length / 5; i++) {
-      let value = 0;
-      for (let k = 0; k < 5; k++) value = value * 85 + values[whole.charCodeAt(5 * i + k)];
-      view.setUint32(4 * i, value);
+/** The deflated text that an element of the page holds. */
+async function textIn(id) {
+  return new TextDecoder().decode(await inflated(document.getElementById(id)?.textContent));
+}
+
+/** float16 as float32: sign, 5 bits of exponent, 10 of fraction. */
+function widened(halves) {
+  return Float32Array.from(halves, (half) => {
+    const [sign, exponent, fraction] = [half & 0x8000 ? -1 : 1, (half >> 10) & 31, half & 1023];
+    if (exponent === 0) return sign * fraction * 2 ** -24;
+    if (exponent === 31) return fraction ? NaN : sign * Infinity;
+    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  });
+}
+
+function numbers(base64, type) {
+  const { buffer } = bytes(base64);
+  if (type === "float16") return widened(new Uint16Array(buffer));
+  return new Float32Array(buffer);
+}
+
+const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1);
+
+/** Whole numbers from planes of bytes: the last two bits of four of them, and the rest in two planes. */
+function wholeOf(planes, count) {
+  const quarters = Math.ceil(count / 4);
+  const [low, high] = [planes.subarray(quarters, quarters + count), planes.subarray(quarters + count)];
+  return Int32Array.from({ length: count }, (_, i) => {
+    const folded = low[i] | (high[i] << 8);
+    const rest = (folded >>> 1) ^ -(folded & 1);
+    return 4 * rest + ((planes[i >> 2] >> (2 * (i & 3))) & 3);
+  });
+}
+
+/**
+ * The tensors of a model, by name.
+ * @param {PackedWeights} model
+ */
+async function tensorsOf({ shapes, weights, weights_type: type, scales, rest }) {
+  const isRounded = type === "steps";
+  const count = shapes.reduce((sum, [, shape, along]) => sum + (along ? sizeOf(shape) : 0), 0);
+  const whole = isRounded ? wholeOf(await inflated(weights), count) : new Int32Array();
+  const exact = isRounded ? numbers(rest, "float16") : numbers(weights, "float32");
+  const steps = numbers(isRounded ? scales : "", "float32");
+  /** @type {Tensors} */
+  const tensors = {};
+  let [w, s, e] = [0, 0, 0];
+  for (const [name, shape, along] of shapes) {
+    const length = sizeOf(shape);
+    if (!along) {
+      tensors[name] = exact.subarray(e, (e += length));
+      continue;
     }
-    return new Uint8Array(view.buffer, 0, view.byteLength - missing);
+    const [inputs, outputs] = shape;
+    const [first, place] = [w, s];
+    const of = { all: () => 0, inputs: (i) => Math.floor(i / outputs), outputs: (i) => i % outputs }[along];
+    tensors[name] = Float32Array.from({ length }, (_, i) => whole[first + i] * steps[place + of(i)]);
+    w += length;
+    s += { all: 1, inputs, outputs }[along];
   }
+  return tensors;
+}
 
-  /** The bytes of a deflated text. */
-  async function inflated(text) {
-    const stream = new Blob([bytesOf85(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  }
+/** Puts views of the numbers of a deflated text where a value names some. */
+async function withNumbers(value, text) {
+  const planes = await inflated(text);
+  const count = planes.length / 8;
+  const bytes = Uint8Array.from(planes, (_, i) => planes[(i % 8) * count + Math.floor(i / 8)]);
+  const all = new Float64Array(bytes.buffer);
+  /** @type {(each: any) => any} */
+  const replaced = (each) => {
+    if (!each || typeof each !== "object" || Array.isArray(each)) return each;
+    if ("length" in each) return all.subarray(each.first, each.first + each.length);
+    return Object.fromEntries(Object.entries(each).map(([key, own]) => [key, replaced(own)]));
+  };
+  return value.map(replaced);
+}
 
-  /** The deflated text that an element of the page holds. */
-  async function textIn(id) {
-    return new TextDecoder().decode(await inflated(document.getElementById(id)?.textContent));
-  }
-
-  /** float16 as float32: sign, 5 bits of exponent, 10 of fraction. */
-  function widened(halves) {
-    return Float32Array.from(halves, (half) => {
-      const [sign, exponent, fraction] = [half & 0x8000 ? -1 : 1, (half >> 10) & 31, half & 1023];
-      if (exponent === 0) return sign * fraction * 2 ** -24;
-      if (exponent === 31) return fraction ? NaN : sign * Infinity;
-      return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-    });
-  }
-
-  function numbers(base64, type) {
-    const { buffer } = bytes(base64);
-    if (type === "float16") return widened(new Uint16Array(buffer));
-    return new Float32Array(buffer);
-  }
-
-  const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1);
-
-  /** Whole numbers from planes of bytes: the last two bits of four of them, and the rest in two planes. */
-  function wholeOf(planes, count) {
-    const quarters = Math.ceil(count / 4);
-    const [low, high] = [planes.subarray(quarters, quarters + count), planes.subarray(quarters + count)];
-    return Int32Array.from({ length: count }, (_, i) => {
-      const folded = low[i] | (high[i] << 8);
-      const rest = (folded >>> 1) ^ -(folded & 1);
-      return 4 * rest + ((planes[i >> 2] >> (2 * (i & 3))) & 3);
-    });
-  }
-
-  /**
-   * The tensors of a model, by name.
-   *
-   * @param {PackedWeights} model
-   */
-  async function tensorsOf({ shapes, weights, weights_type: type, scales, rest }) {
-    const isRounded = type === "steps";
-    const count = shapes.reduce((sum, [, shape, along]) => sum + (along ? sizeOf(shape) : 0), 0);
-    const whole = isRounded ? wholeOf(await inflated(weights), count) : new Int32Array();
-    const exact = isRounded ? numbers(rest, "float16") : numbers(weights, "float32");
-    const steps = numbers(isRounded ? scales : "", "float32");
-    /** @type {Tensors} */
-    const tensors = {};
-    let [w, s, e] = [0, 0, 0];
-    for (const [name, shape, along] of shapes) {
-      const length = sizeOf(shape);
-      if (!along) {
-        tensors[name] = exact.subarray(e, (e += length));
-        continue;
-      }
-      const [inputs, outputs] = shape;
-      const [first, place] = [w, s];
-      const of = { all: () => 0, inputs: (i) => Math.floor(i / outputs), outputs: (i) => i % outputs }[along];
-      tensors[name] = Float32Array.from({ length }, (_, i) => whole[first + i] * steps[place + of(i)]);
-      w += length;
-      s += { all: 1, inputs, outputs }[along];
-    }
-    return tensors;
-  }
-
-  /** Puts views of the numbers of a deflated text where a value names some. */
-  async function withNumbers(value, text) {
-    const planes = await inflated(text);
-    const count = planes.length / 8;
-    const bytes = Uint8Array.from(planes, (_, i) => planes[(i % 8) * count + Math.floor(i / 8)]);
-    const all = new Float64Array(bytes.buffer);
-    /** @type {(each: any) => any} */
-    const replaced = (each) => {
-      if (!each || typeof each !== "object" || Array.isArray(each)) return each;
-      if ("length" in each) return all.subarray(each.first, each.first + each.length);
-      return Object.fromEntries(Object.entries(each).map(([key, own]) => [key, replaced(own)]));
-    };
-    return value.map(replaced);
-  }
-
-  Object.assign(window.pointillist, { unpackNumbers: numbers, bytesOf: bytes, inflated, textIn, tensorsOf, withNumbers });
-})();
+Object.assign(window.pointillist, { unpackNumbers: numbers, bytesOf: bytes, inflated, textIn, tensorsOf, withNumbers });

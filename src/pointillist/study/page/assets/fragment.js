@@ -1,83 +1,75 @@
-"use strict";
 /** The page's state in the URL's fragment, `#view?key=value&key=value`: a link restores what its sender saw. */
-(() => {
-  /** What each view was last given, so that going to another view and back loses nothing. */
-  const kept = new Map();
-  /** @type {{view: string, callback: (params: URLSearchParams) => void}[]} */
-  const listeners = [];
 
-  const decoded = (text) => {
-    try {
-      return decodeURIComponent(text);
-    } catch {
-      return text;
-    }
+/** What each view was last given, so that going to another view and back loses nothing. */
+const kept = new Map();
+/** @type {{view: string, callback: (params: URLSearchParams) => void}[]} */
+const listeners = [];
+
+const decoded = (text) => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+
+/** @returns {{view: string, params: URLSearchParams}} */
+const read = () => {
+  const text = location.hash.slice(1);
+  const at = text.indexOf("?");
+  return {
+    view: decoded(at < 0 ? text : text.slice(0, at)),
+    params: new URLSearchParams(at < 0 ? "" : text.slice(at + 1)),
   };
+};
 
-  /** @returns {{view: string, params: URLSearchParams}} */
-  const read = () => {
-    const text = location.hash.slice(1);
-    const at = text.indexOf("?");
-    return {
-      view: decoded(at < 0 ? text : text.slice(0, at)),
-      params: new URLSearchParams(at < 0 ? "" : text.slice(at + 1)),
-    };
-  };
+const hash = (view, params) => `#${encodeURIComponent(view)}${String(params) && `?${params}`}`;
 
-  const hash = (view, params) => `#${encodeURIComponent(view)}${String(params) && `?${params}`}`;
+/**
+ * Makes `params` all that the fragment says of the view.
+ * @param {URLSearchParams} params
+ */
+const write = (view, params) => {
+  kept.set(view, new URLSearchParams(params));
+  try {
+    history.replaceState(null, "", hash(view, kept.get(view)));
+  } catch {
+    // Some browsers limit how often; the next call has it all.
+  }
+};
 
-  /**
-   * Makes `params` all that the fragment says of the view.
-   *
-   * @param {string} view
-   * @param {URLSearchParams} params
-   */
-  const write = (view, params) => {
-    kept.set(view, new URLSearchParams(params));
-    try {
-      history.replaceState(null, "", hash(view, kept.get(view)));
-    } catch {
-      // Some browsers limit how often; the next call has it all.
-    }
-  };
+/**
+ * Changes some of a view's keys; null or "" takes one away.
+ * @param {Record<string, string | null>} changes
+ */
+const change = (view, changes) => {
+  const params = new URLSearchParams(kept.get(view));
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null || value === "") params.delete(key);
+    else params.set(key, value);
+  }
+  write(view, params);
+};
 
-  /**
-   * Changes some of a view's keys; null or "" takes one away.
-   *
-   * @param {string} view
-   * @param {Record<string, string | null>} changes
-   */
-  const change = (view, changes) => {
-    const params = new URLSearchParams(kept.get(view));
-    for (const [key, value] of Object.entries(changes)) {
-      if (value === null || value === "") params.delete(key);
-      else params.set(key, value);
-    }
-    write(view, params);
-  };
+/** The URL that restores a view as it is now. */
+const link = (view) => location.href.split("#")[0] + hash(view, kept.get(view) ?? new URLSearchParams());
 
-  /** The URL that restores a view as it is now. */
-  const link = (view) => location.href.split("#")[0] + hash(view, kept.get(view) ?? new URLSearchParams());
+/**
+ * Calls back at once and whenever the fragment changes, if it names the view.
+ * @param {(params: URLSearchParams) => void} callback
+ */
+const onRestore = (view, callback) => {
+  listeners.push({ view, callback });
+  const now = read();
+  if (now.view === view) callback(now.params);
+};
 
-  /**
-   * Calls back at once and whenever the fragment changes, if it names the view.
-   *
-   * @param {string} view
-   * @param {(params: URLSearchParams) => void} callback
-   */
-  const onRestore = (view, callback) => {
-    listeners.push({ view, callback });
-    const now = read();
-    if (now.view === view) callback(now.params);
-  };
+const restore = () => {
+  const now = read();
+  kept.set(now.view, now.params);
+  for (const { view, callback } of listeners) if (view === now.view) callback(now.params);
+};
 
-  const restore = () => {
-    const now = read();
-    kept.set(now.view, now.params);
-    for (const { view, callback } of listeners) if (view === now.view) callback(now.params);
-  };
-
-  restore();
-  addEventListener("hashchange", restore);
-  Object.assign(window.pointillist, { fragment: { read, write, change, link, onRestore } });
-})();
+restore();
+addEventListener("hashchange", restore);
+Object.assign(window.pointillist, { fragment: { read, write, change, link, onRestore } });

@@ -1,160 +1,178 @@
-"use strict";
 /** What the page's parts share, its navigation and its links. */
-(() => {
-  const { element, fragment } = window.pointillist;
-  /** @type {StudyContent} */
-  const data = JSON.parse(document.getElementById("page.data").textContent);
 
-  /** The value of one of the style's colours, such as "--accent". */
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const { element, fragment, save } = window.pointillist;
+/** @type {StudyContent} */
+const data = JSON.parse(document.getElementById("page.data").textContent);
 
-  /** The colour of the i-th series; they repeat. */
-  const seriesColour = (i) => colour(`--series-${(i % 8) + 1}`);
+/** @param {() => void} callback */
+const onTheme = (callback) => document.addEventListener("pointillist:theme", callback);
 
-  /** @param {() => void} callback */
-  const onTheme = (callback) => document.addEventListener("pointillist:theme", callback);
+/** Tells a screen reader. */
+const say = (text) => {
+  document.getElementById("page.status").textContent = text;
+};
 
-  /** Tells a screen reader. */
-  const say = (text) => {
-    document.getElementById("page.status").textContent = text;
-  };
+const saveCanvas = (canvas, name) => canvas.toBlob((blob) => save(blob, name), "image/png");
 
-  const save = (blob, name) => {
-    const url = URL.createObjectURL(blob);
-    element("a", { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  };
+/**
+ * Each section's element beside its data.
+ * @type {ShownSection[]}
+ */
+const sections = data.sections.flatMap((of) => {
+  const root = document.getElementById(of.view);
+  return root ? [{ ...of, root }] : [];
+});
 
-  const saveCanvas = (canvas, name) => canvas.toBlob((blob) => save(blob, name), "image/png");
+/**
+ * @param {ShownSection} section
+ * @param {string[]} parts
+ */
+const fileName = (section, ...parts) =>
+  [data.study, section.name, ...parts].join("-").replace(/[^\w.-]+/g, "_");
 
-  /**
-   * Each section's element beside its data.
-   *
-   * @type {ShownSection[]}
-   */
-  const sections = data.sections.flatMap((of) => {
-    const root = document.getElementById(of.view);
-    return root ? [{ ...of, root }] : [];
-  });
+/** What the first picture does not need; it is done after it, a piece at a time. */
+/** @type {(() => void)[]} */
+const waiting = [];
+/** @param {() => void} work */
+const later = (work) => waiting.push(work);
 
-  /**
-   * @param {ShownSection} section
-   * @param {string[]} parts
-   */
-  const fileName = (section, ...parts) =>
-    [data.study, section.name, ...parts].join("-").replace(/[^\w.-]+/g, "_");
+/** Does all that waits, for a link that leads there. */
+function finish() {
+  while (waiting.length) waiting.shift()?.();
+  document.documentElement.dataset.isReady = "true";
+}
 
-  const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
-
-  /** What the first picture does not need; it is done after it, a piece at a time. */
-  /** @type {(() => void)[]} */
-  const waiting = [];
-  /** @param {() => void} work */
-  const later = (work) => waiting.push(work);
-
-  /** Does all that waits, for a link that leads there. */
-  function finish() {
-    while (waiting.length) waiting.shift()?.();
-    document.documentElement.dataset.isReady = "true";
+function proceed() {
+  try {
+    waiting.shift()?.();
+  } finally {
+    // What fails is reported, and the rest is done.
+    if (waiting.length) setTimeout(proceed);
+    else finish();
   }
+}
 
-  function proceed() {
-    try {
-      waiting.shift()?.();
-    } finally {
-      // What fails is reported, and the rest is done.
-      if (waiting.length) setTimeout(proceed);
-      else finish();
+/**
+ * Follows a pointer from where it goes down; one that hardly moves is a click.
+ * @param {HTMLElement} target
+ * @param {object} acts
+ * @param {(event: PointerEvent) => boolean} [acts.begin] whether to follow it
+ * @param {(dx: number, dy: number, event: PointerEvent, isFar: boolean) => void} acts.move
+ * @param {() => void} [acts.end]
+ * @param {(event: PointerEvent) => void} [acts.click]
+ */
+function onDrag(target, { begin = () => true, move, end = () => {}, click = () => {} }) {
+  /** @type {{first: PointerEvent, last: PointerEvent, isFar: boolean} | null} */
+  let drag = null;
+  target.addEventListener("pointerdown", (event) => {
+    if (!begin(event)) return;
+    drag = { first: event, last: event, isFar: false };
+    target.setPointerCapture(event.pointerId);
+  });
+  target.addEventListener("pointermove", (event) => {
+    if (!drag) return;
+    const { first, last } = drag;
+    drag.isFar ||= Math.hypot(event.clientX - first.clientX, event.clientY - first.clientY) >= 6;
+    drag.last = event;
+    move(event.clientX - last.clientX, event.clientY - last.clientY, event, drag.isFar);
+  });
+  for (const type of /** @type {("pointerup" | "pointercancel")[]} */ (["pointerup", "pointercancel"])) {
+    target.addEventListener(type, (event) => {
+      if (!drag) return;
+      const isClick = type === "pointerup" && !drag.isFar;
+      drag = null;
+      end();
+      if (isClick) click(event);
+    });
+  }
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = element("textarea", { value: text, className: "hidden-text" });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+/** Copies a text, and says so on the button that was clicked. */
+async function copyFrom(button, text) {
+  await copy(text);
+  button.textContent = "Copied";
+  say("The link is copied");
+  setTimeout(() => (button.textContent = "Copy link"), 1500);
+}
+
+for (const { view, root } of sections) {
+  const button = root.querySelector(".copy-link");
+  button.addEventListener("click", () => copyFrom(button, fragment.link(view)));
+}
+
+const menuButton = document.querySelector(".menu-button");
+const openMenu = (isOpen) => menuButton.setAttribute("aria-expanded", String(isOpen));
+menuButton.addEventListener("click", () => openMenu(menuButton.getAttribute("aria-expanded") !== "true"));
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") openMenu(false);
+});
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const show = (view, behavior) => document.getElementById(view)?.scrollIntoView({ behavior });
+
+// A link to a view keeps what was chosen there; the browser's own jump would restore its defaults.
+document.addEventListener("click", (event) => {
+  // To a new tab or window.
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  const link = event.target instanceof Element ? event.target.closest('a[href^="#"]') : null;
+  const view = link && decodeURIComponent(link.hash.slice(1));
+  if (!view || view.startsWith("page.") || view.includes("?")) return;
+  event.preventDefault();
+  finish();
+  openMenu(false);
+  fragment.change(view, {});
+  show(view, calm.matches ? "auto" : "smooth");
+  const target = document.getElementById(view);
+  if (!target) return;
+  target.tabIndex = -1;
+  target.focus({ preventScroll: true });
+});
+
+// After the parts have taken the room that they need.
+addEventListener("load", () => {
+  if (location.hash) finish();
+  else setTimeout(proceed, 100);
+  requestAnimationFrame(() => show(fragment.read().view, "auto"));
+});
+addEventListener("hashchange", () => {
+  finish();
+  show(fragment.read().view, "auto");
+});
+
+const bar = document.querySelector(".bar");
+new ResizeObserver(() => {
+  document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
+}).observe(bar);
+
+const links = new Map(
+  [...document.querySelectorAll(".menu a")].map((link) => [decodeURIComponent(link.hash.slice(1)), link]),
+);
+const observer = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (isIntersecting) links.get(target.id)?.setAttribute("aria-current", "true");
+      else links.get(target.id)?.removeAttribute("aria-current");
     }
-  }
+  },
+  { rootMargin: "-30% 0px -69% 0px" },
+);
+for (const view of links.keys()) {
+  const target = document.getElementById(view);
+  if (target) observer.observe(target);
+}
 
-  async function copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      const area = element("textarea", { value: text, className: "hidden-text" });
-      document.body.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
-  }
-
-  /** Copies a text, and says so on the button that was clicked. */
-  async function copyFrom(button, text) {
-    await copy(text);
-    button.textContent = "Copied";
-    say("The link is copied");
-    setTimeout(() => (button.textContent = "Copy link"), 1500);
-  }
-
-  for (const { view, root } of sections) {
-    const button = root.querySelector(".copy-link");
-    button.addEventListener("click", () => copyFrom(button, fragment.link(view)));
-  }
-
-  const menuButton = document.querySelector(".menu-button");
-  const openMenu = (isOpen) => menuButton.setAttribute("aria-expanded", String(isOpen));
-  menuButton.addEventListener("click", () => openMenu(menuButton.getAttribute("aria-expanded") !== "true"));
-  addEventListener("keydown", (event) => {
-    if (event.key === "Escape") openMenu(false);
-  });
-
-  const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  const show = (view, behavior) => document.getElementById(view)?.scrollIntoView({ behavior });
-
-  // A link to a view keeps what was chosen there; the browser's own jump would restore its defaults.
-  document.addEventListener("click", (event) => {
-    // To a new tab or window.
-    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-    const link = event.target instanceof Element ? event.target.closest('a[href^="#"]') : null;
-    const view = link && decodeURIComponent(link.hash.slice(1));
-    if (!view || view.startsWith("page.") || view.includes("?")) return;
-    event.preventDefault();
-    finish();
-    openMenu(false);
-    fragment.change(view, {});
-    show(view, calm.matches ? "auto" : "smooth");
-    const target = document.getElementById(view);
-    if (!target) return;
-    target.tabIndex = -1;
-    target.focus({ preventScroll: true });
-  });
-
-  // After the parts have taken the room that they need.
-  addEventListener("load", () => {
-    if (location.hash) finish();
-    else setTimeout(proceed, 100);
-    requestAnimationFrame(() => show(fragment.read().view, "auto"));
-  });
-  addEventListener("hashchange", () => {
-    finish();
-    show(fragment.read().view, "auto");
-  });
-
-  const bar = document.querySelector(".bar");
-  new ResizeObserver(() => {
-    document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
-  }).observe(bar);
-
-  const links = new Map(
-    [...document.querySelectorAll(".menu a")].map((link) => [decodeURIComponent(link.hash.slice(1)), link]),
-  );
-  const observer = new IntersectionObserver(
-    (entries) => {
-      for (const { isIntersecting, target } of entries) {
-        if (isIntersecting) links.get(target.id)?.setAttribute("aria-current", "true");
-        else links.get(target.id)?.removeAttribute("aria-current");
-      }
-    },
-    { rootMargin: "-30% 0px -69% 0px" },
-  );
-  for (const view of links.keys()) {
-    const target = document.getElementById(view);
-    if (target) observer.observe(target);
-  }
-
-  Object.assign(window.pointillist, {
-    later, data, sections, colour, seriesColour, onTheme, say, save, saveCanvas, fileName, FONT, copyFrom,
-  });
-})();
+Object.assign(window.pointillist, {
+  later, data, sections, onTheme, say, saveCanvas, fileName, copyFrom, onDrag,
+});

@@ -1,312 +1,281 @@
-"use strict";
 /** Generated rows beside real ones; rows of three columns turn. */
-(() => {
-  const { contextOf, element, fragment, later, data, sections } = window.pointillist;
-  const { colour, seriesColour, onTheme, saveCanvas, fileName, FONT } = window.pointillist;
-  const START = [-60, 25]; // azimuth and elevation in degrees
-  const BINS = 40;
 
-  /** Coordinates from -1 to 1, one row after the other. */
-  function unpacked(text) {
-    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-    const view = new DataView(bytes.buffer);
-    return Float32Array.from({ length: bytes.length / 2 }, (_, i) => view.getInt16(2 * i, true) / 32767);
+const { bytesOf, contextOf, element, fragment, later, data, sections } = window.pointillist;
+const { colour, seriesColours, sized, onDrag, onTheme, saveCanvas, fileName } = window.pointillist;
+const START = [-60, 25]; // azimuth and elevation in degrees
+const BINS = 40;
+
+/** Coordinates from -1 to 1, one row after the other. */
+const unpacked = (text) => Float32Array.from(new Int16Array(bytesOf(text).buffer), (value) => value / 32767);
+
+/** @type {Record<string, Draw> | undefined} */
+let draws;
+/** Generated rows by their key, which are read when they are first shown. */
+const drawOf = (key) => (draws ??= JSON.parse(document.getElementById("page.draws").textContent))[key];
+
+const cache = new WeakMap();
+function points(draw) {
+  if (!cache.has(draw)) cache.set(draw, unpacked(draw.rows));
+  return cache.get(draw);
+}
+
+/** The class of each row: rows are sorted by class. */
+function classOf(draw) {
+  return (draw.classes ?? []).flatMap((n, label) => Array(n).fill(label));
+}
+
+/** From three columns to x, y and the depth, which grows towards the eye. */
+function projection([azimuth, elevation]) {
+  const [a, e] = [azimuth, elevation].map((degrees) => (degrees * Math.PI) / 180);
+  const [sinA, cosA, sinE, cosE] = [Math.sin(a), Math.cos(a), Math.sin(e), Math.cos(e)];
+  return (x, y, z) => {
+    const across = -sinA * x + cosA * y;
+    const towards = cosA * x + sinA * y;
+    return [across / 1.6, (cosE * z - sinE * towards) / 1.6, sinE * z + cosE * towards];
+  };
+}
+
+const CORNERS = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => [i & 1, i & 2, i & 4].map((bit) => (bit ? 1 : -1)));
+const EDGES = CORNERS.flatMap((from, i) =>
+  [1, 2, 4].filter((bit) => !(i & bit)).map((bit) => [from, CORNERS[i | bit]]),
+);
+
+/** Draws rows into a square of `side` pixels at the context's origin. */
+function paint(context, side, draw, dimensions, angles, colours) {
+  const rows = points(draw);
+  const n = rows.length / dimensions;
+  const labels = classOf(draw);
+  const own = (i) => colours[labels.length ? labels[i] % colours.length : 0];
+  const place = (x, y) => [((x + 1) / 2) * side, ((1 - y) / 2) * side];
+  if (dimensions === 1) {
+    paintHistogram(context, side, rows, colours[0]);
+    return;
   }
-
-  /** @type {Record<string, Draw> | undefined} */
-  let draws;
-  /** Generated rows by their key, which are read when they are first shown. */
-  const drawOf = (key) => (draws ??= JSON.parse(document.getElementById("page.draws").textContent))[key];
-
-  const cache = new WeakMap();
-  function points(draw) {
-    if (!cache.has(draw)) cache.set(draw, unpacked(draw.rows));
-    return cache.get(draw);
-  }
-
-  /** The class of each row: rows are sorted by class. */
-  function classOf(draw) {
-    return (draw.classes ?? []).flatMap((n, label) => Array(n).fill(label));
-  }
-
-  /** From three columns to x, y and the depth, which grows towards the eye. */
-  function projection([azimuth, elevation]) {
-    const [a, e] = [azimuth, elevation].map((degrees) => (degrees * Math.PI) / 180);
-    const [sinA, cosA, sinE, cosE] = [Math.sin(a), Math.cos(a), Math.sin(e), Math.cos(e)];
-    return (x, y, z) => {
-      const across = -sinA * x + cosA * y;
-      const towards = cosA * x + sinA * y;
-      return [across / 1.6, (cosE * z - sinE * towards) / 1.6, sinE * z + cosE * towards];
-    };
-  }
-
-  const CORNERS = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => [i & 1, i & 2, i & 4].map((bit) => (bit ? 1 : -1)));
-  const EDGES = CORNERS.flatMap((from, i) =>
-    [1, 2, 4].filter((bit) => !(i & bit)).map((bit) => [from, CORNERS[i | bit]]),
-  );
-
-  /** Draws rows into a square of `side` pixels at the context's origin. */
-  function paint(context, side, draw, dimensions, angles, colours) {
-    const rows = points(draw);
-    const n = rows.length / dimensions;
-    const labels = classOf(draw);
-    const own = (i) => colours[labels.length ? labels[i] % colours.length : 0];
-    const place = (x, y) => [((x + 1) / 2) * side, ((1 - y) / 2) * side];
-    if (dimensions === 1) {
-      paintHistogram(context, side, rows, colours[0]);
-      return;
-    }
-    const radius = Math.max(0.8, Math.min(side / 170, 2.2));
-    const dot = (x, y, alpha, fill) => {
-      const [left, top] = place(x, y);
-      context.globalAlpha = alpha;
-      context.fillStyle = fill;
-      context.beginPath();
-      context.arc(left, top, radius, 0, 2 * Math.PI);
-      context.fill();
-    };
-    if (dimensions === 2) {
-      for (let i = 0; i < n; i++) dot(rows[2 * i], rows[2 * i + 1], 0.6, own(i));
-    } else {
-      const project = projection(angles);
-      context.strokeStyle = colour("--line");
-      context.lineWidth = 1;
-      for (const edge of EDGES) {
-        context.beginPath();
-        for (const corner of edge) context.lineTo(...place(...project(...corner)));
-        context.stroke();
-      }
-      const placed = Array.from({ length: n }, (_, i) => [...project(...rows.subarray(3 * i, 3 * i + 3)), i]);
-      // From far to near; what is far is paler.
-      placed.sort((a, b) => a[2] - b[2]);
-      for (const [x, y, depth, i] of placed) dot(x, y, Math.min(0.85, Math.max(0.2, 0.5 + 0.3 * depth)), own(i));
-    }
-    context.globalAlpha = 1;
-  }
-
-  function paintHistogram(context, side, rows, fill) {
-    const counts = new Array(BINS).fill(0);
-    for (const row of rows) counts[Math.min(BINS - 1, Math.floor(((row + 1) / 2) * BINS))]++;
-    const highest = Math.max(...counts, 1);
+  const radius = Math.max(0.8, Math.min(side / 170, 2.2));
+  const dot = (x, y, alpha, fill) => {
+    const [left, top] = place(x, y);
+    context.globalAlpha = alpha;
     context.fillStyle = fill;
-    counts.forEach((count, i) => {
-      const height = (count / highest) * side * 0.92;
-      context.fillRect((i * side) / BINS, side - height, (0.8 * side) / BINS, height);
+    context.beginPath();
+    context.arc(left, top, radius, 0, 2 * Math.PI);
+    context.fill();
+  };
+  if (dimensions === 2) {
+    for (let i = 0; i < n; i++) dot(rows[2 * i], rows[2 * i + 1], 0.6, own(i));
+  } else {
+    const project = projection(angles);
+    context.strokeStyle = colour("--line");
+    context.lineWidth = 1;
+    for (const edge of EDGES) {
+      context.beginPath();
+      for (const corner of edge) context.lineTo(...place(...project(...corner)));
+      context.stroke();
+    }
+    const placed = Array.from({ length: n }, (_, i) => [...project(...rows.subarray(3 * i, 3 * i + 3)), i]);
+    // From far to near; what is far is paler.
+    placed.sort((a, b) => a[2] - b[2]);
+    for (const [x, y, depth, i] of placed) dot(x, y, Math.min(0.85, Math.max(0.2, 0.5 + 0.3 * depth)), own(i));
+  }
+  context.globalAlpha = 1;
+}
+
+function paintHistogram(context, side, rows, fill) {
+  const counts = new Array(BINS).fill(0);
+  for (const row of rows) counts[Math.min(BINS - 1, Math.floor(((row + 1) / 2) * BINS))]++;
+  const highest = Math.max(...counts, 1);
+  context.fillStyle = fill;
+  counts.forEach((count, i) => {
+    const height = (count / highest) * side * 0.92;
+    context.fillRect((i * side) / BINS, side - height, (0.8 * side) / BINS, height);
+  });
+}
+
+function thumbnails() {
+  for (const canvas of document.querySelectorAll(".thumbnail")) {
+    const set = data.sets[canvas.dataset.set ?? ""];
+    canvas.hidden = !set;
+    if (!set || set.real.lost) continue;
+    const real = set.axes.length > 1 && set.real.classes ? seriesColours() : [colour("--accent")];
+    paint(sized(canvas, [40, 40]).context, 40, set.real, set.axes.length, START, real);
+  }
+}
+
+/** @param {ShownSection} section */
+function setUp(section) {
+  const figure = section.root.querySelector(".rows");
+  if (!figure) return;
+  const select = figure.querySelector("select");
+  const chips = [...figure.querySelectorAll("[data-panel]")];
+  const holder = figure.querySelector(".panels");
+  const legend = figure.querySelector(".legend");
+  const withClasses = figure.dataset.classes === "true";
+  const { heads } = section.chart;
+  const main = section.chart.metrics[0];
+  let angles = START;
+  /**
+   * The panels in sight.
+   * @type {{panel: string, title: string, draw: Draw, canvas: HTMLCanvasElement, box: HTMLElement, note: string}[]}
+   */
+  let shown = [];
+
+  const isChosen = (chip) => chip.getAttribute("aria-pressed") === "true";
+  const set = () => data.sets[select.value];
+
+  function caption(panel) {
+    if (panel === "data") return `${set().real.n.toLocaleString("en")} rows`;
+    const row = section.chart.rows.find((one) => one.set === select.value && one.metric === main[0]);
+    const text = row?.text[panel] ?? "not yet";
+    return text === "not yet" ? "" : `${main[1]} ${text}`;
+  }
+
+  function remark(draw) {
+    if (!draw) return "not finished";
+    if (draw.lost) return `diverged: ${draw.lost.toLocaleString("en")} of ${draw.n.toLocaleString("en")} rows are not finite`;
+    return draw.outside ? `${draw.outside.toLocaleString("en")} of ${draw.n.toLocaleString("en")} outside` : "";
+  }
+
+  function build() {
+    shown = chips.filter(isChosen).map(({ dataset: { panel = "data" } }) => {
+      const draw = panel === "data" ? set().real : drawOf(section.draws[select.value][Number(panel)]);
+      const title = panel === "data" ? "data" : heads[Number(panel)];
+      const canvas = element("canvas", {});
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `${panel === "data" ? "Real" : "Generated"} rows of ${select.value}, ${title}`);
+      const note = remark(draw);
+      const box = element(
+        "div",
+        { className: "picture" },
+        element("b", {}, title),
+        element("small", {}, caption(panel)),
+        element("div", { className: "frame" }, canvas, ...(note ? [element("span", { className: "remark" }, note)] : [])),
+      );
+      return { panel, title, draw, canvas, box, note };
+    });
+    holder.replaceChildren(...shown.map(({ box }) => box));
+    holder.style.setProperty("--count", String(shown.length));
+    const is3d = set().axes.length === 3;
+    holder.classList.toggle("turns", is3d);
+    if (is3d) {
+      holder.tabIndex = 0;
+      holder.setAttribute("role", "group");
+      holder.setAttribute("aria-label", "Rows in three columns. Arrow keys turn them.");
+    } else {
+      for (const name of ["tabindex", "role", "aria-label"]) holder.removeAttribute(name);
+    }
+    legend.textContent = [
+      `At most 1,000 evenly chosen rows of each model of seed 0. Axes: ${set().axes.join(", ")}`,
+      set().projected ? " of the real rows, their first two principal components." : ".",
+      withClasses && set().axes.length > 1 ? " Colour: the class of a row, or the class that it was drawn for." : "",
+      is3d ? " Drag or use the arrow keys to turn them." : "",
+    ].join("");
+    draw();
+  }
+
+  function draw() {
+    for (const { panel, draw: rows, canvas } of shown) {
+      const side = canvas.clientWidth;
+      if (!side) continue;
+      const { context } = sized(canvas, [side, side]);
+      if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colours(panel));
+    }
+  }
+
+  const colours = (panel) =>
+    withClasses && set().axes.length > 1 ? seriesColours() : [colour(panel === "data" ? "--muted" : "--accent")];
+
+  function write() {
+    const isAll = chips.every(isChosen);
+    fragment.change(section.view, {
+      figure: select.value,
+      settings: isAll ? "" : chips.filter(isChosen).map((chip) => chip.dataset.panel).join(".") || "none",
+      angle: angles === START ? "" : angles.map(Math.round).join("."),
     });
   }
 
-  const classColours = () => Array.from({ length: 8 }, (_, i) => seriesColour(i));
+  function turn(azimuth, elevation) {
+    angles = [((angles[0] + azimuth + 540) % 360) - 180, Math.max(-90, Math.min(90, angles[1] + elevation))];
+    requestAnimationFrame(draw);
+  }
 
-  /** Sizes a canvas for the screen's pixels; returns its context in units of the page and its side. */
-  function sized(canvas, side) {
-    const scale = devicePixelRatio || 1;
-    canvas.width = canvas.height = Math.round(side * scale);
-    const context = contextOf(canvas);
+  /** @type {Record<string, [azimuth: number, elevation: number]>} */
+  const STEPS = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] };
+  holder.addEventListener("keydown", (event) => {
+    if (!holder.classList.contains("turns") || !(event.key in STEPS)) return;
+    event.preventDefault();
+    turn(...STEPS[event.key]);
+    write();
+  });
+  onDrag(holder, {
+    begin: ({ target }) => holder.classList.contains("turns") && target instanceof HTMLCanvasElement,
+    move: (dx, dy) => turn(-0.5 * dx, 0.5 * dy),
+    end: write,
+  });
+
+  select.addEventListener("change", () => {
+    build();
+    write();
+  });
+  for (const chip of chips) {
+    chip.addEventListener("click", () => {
+      chip.setAttribute("aria-pressed", String(!isChosen(chip)));
+      build();
+      write();
+    });
+  }
+  figure.querySelector(".save").addEventListener("click", () => {
+    saveCanvas(sheet(), `${fileName(section, select.value, "rows")}.png`);
+  });
+
+  /** All panels on one picture. */
+  function sheet() {
+    const [side, gap, head, scale] = [240, 16, 40, 2];
+    const across = Math.min(shown.length, 4) || 1;
+    const down = Math.ceil(shown.length / across) || 1;
+    const made = element("canvas", {
+      width: scale * (across * (side + gap) + gap),
+      height: scale * (down * (side + head + gap) + gap + 24),
+    });
+    const context = contextOf(made);
     context.scale(scale, scale);
-    return context;
-  }
-
-  function thumbnails() {
-    for (const canvas of document.querySelectorAll(".thumbnail")) {
-      const set = data.sets[canvas.dataset.set ?? ""];
-      canvas.hidden = !set;
-      if (!set || set.real.lost) continue;
-      const real = set.axes.length > 1 && set.real.classes ? classColours() : [colour("--accent")];
-      paint(sized(canvas, 40), 40, set.real, set.axes.length, START, real);
-    }
-  }
-
-  /** @param {ShownSection} section */
-  function setUp(section) {
-    const figure = section.root.querySelector(".rows");
-    if (!figure) return;
-    const select = figure.querySelector("select");
-    const chips = [...figure.querySelectorAll("[data-panel]")];
-    const holder = figure.querySelector(".panels");
-    const legend = figure.querySelector(".legend");
-    const withClasses = figure.dataset.classes === "true";
-    const { heads } = section.chart;
-    const main = section.chart.metrics[0];
-    let angles = START;
-    /**
-     * The panels in sight.
-     *
-     * @type {{panel: string, title: string, draw: Draw, canvas: HTMLCanvasElement, box: HTMLElement, note: string}[]}
-     */
-    let shown = [];
-
-    const isChosen = (chip) => chip.getAttribute("aria-pressed") === "true";
-    const set = () => data.sets[select.value];
-
-    function caption(panel) {
-      if (panel === "data") return `${set().real.n.toLocaleString("en")} rows`;
-      const row = section.chart.rows.find((one) => one.set === select.value && one.metric === main[0]);
-      const text = row?.text[panel] ?? "not yet";
-      return text === "not yet" ? "" : `${main[1]} ${text}`;
-    }
-
-    function remark(draw) {
-      if (!draw) return "not finished";
-      if (draw.lost) return `diverged: ${draw.lost.toLocaleString("en")} of ${draw.n.toLocaleString("en")} rows are not finite`;
-      return draw.outside ? `${draw.outside.toLocaleString("en")} of ${draw.n.toLocaleString("en")} outside` : "";
-    }
-
-    function build() {
-      shown = chips.filter(isChosen).map(({ dataset: { panel = "data" } }) => {
-        const draw = panel === "data" ? set().real : drawOf(section.draws[select.value][Number(panel)]);
-        const title = panel === "data" ? "data" : heads[Number(panel)];
-        const canvas = element("canvas", {});
-        canvas.setAttribute("role", "img");
-        canvas.setAttribute("aria-label", `${panel === "data" ? "Real" : "Generated"} rows of ${select.value}, ${title}`);
-        const note = remark(draw);
-        const box = element(
-          "div",
-          { className: "picture" },
-          element("b", {}, title),
-          element("small", {}, caption(panel)),
-          element("div", { className: "frame" }, canvas, ...(note ? [element("span", { className: "remark" }, note)] : [])),
-        );
-        return { panel, title, draw, canvas, box, note };
-      });
-      holder.replaceChildren(...shown.map(({ box }) => box));
-      holder.style.setProperty("--count", String(shown.length));
-      const is3d = set().axes.length === 3;
-      holder.classList.toggle("turns", is3d);
-      if (is3d) {
-        holder.tabIndex = 0;
-        holder.setAttribute("role", "group");
-        holder.setAttribute("aria-label", "Rows in three columns. Arrow keys turn them.");
-      } else {
-        for (const name of ["tabindex", "role", "aria-label"]) holder.removeAttribute(name);
-      }
-      legend.textContent = [
-        `At most 1,000 evenly chosen rows of each model of seed 0. Axes: ${set().axes.join(", ")}`,
-        set().projected ? " of the real rows, their first two principal components." : ".",
-        withClasses && set().axes.length > 1 ? " Colour: the class of a row, or the class that it was drawn for." : "",
-        is3d ? " Drag or use the arrow keys to turn them." : "",
-      ].join("");
-      draw();
-    }
-
-    function draw() {
-      for (const { panel, draw: rows, canvas } of shown) {
-        const side = canvas.clientWidth;
-        if (!side) continue;
-        const context = sized(canvas, side);
-        if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colours(panel));
-      }
-    }
-
-    const colours = (panel) =>
-      withClasses && set().axes.length > 1 ? classColours() : [colour(panel === "data" ? "--muted" : "--accent")];
-
-    function write() {
-      const isAll = chips.every(isChosen);
-      fragment.change(section.view, {
-        figure: select.value,
-        settings: isAll ? "" : chips.filter(isChosen).map((chip) => chip.dataset.panel).join(".") || "none",
-        angle: angles === START ? "" : angles.map(Math.round).join("."),
-      });
-    }
-
-    function turn(azimuth, elevation) {
-      angles = [((angles[0] + azimuth + 540) % 360) - 180, Math.max(-90, Math.min(90, angles[1] + elevation))];
-      requestAnimationFrame(draw);
-    }
-
-    /** @type {Record<string, [azimuth: number, elevation: number]>} */
-    const STEPS = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] };
-    holder.addEventListener("keydown", (event) => {
-      if (!holder.classList.contains("turns") || !(event.key in STEPS)) return;
-      event.preventDefault();
-      turn(...STEPS[event.key]);
-      write();
-    });
-    /** @type {[number, number] | null} */
-    let from = null;
-    holder.addEventListener("pointerdown", (event) => {
-      if (!holder.classList.contains("turns") || !(event.target instanceof HTMLCanvasElement)) return;
-      from = [event.clientX, event.clientY];
-      holder.setPointerCapture(event.pointerId);
-    });
-    holder.addEventListener("pointermove", (event) => {
-      if (!from) return;
-      turn((from[0] - event.clientX) * 0.5, (event.clientY - from[1]) * 0.5);
-      from = [event.clientX, event.clientY];
-    });
-    for (const end of ["pointerup", "pointercancel"]) {
-      holder.addEventListener(end, () => {
-        if (from) write();
-        from = null;
-      });
-    }
-
-    select.addEventListener("change", () => {
-      build();
-      write();
-    });
-    for (const chip of chips) {
-      chip.addEventListener("click", () => {
-        chip.setAttribute("aria-pressed", String(!isChosen(chip)));
-        build();
-        write();
-      });
-    }
-    figure.querySelector(".save").addEventListener("click", () => {
-      saveCanvas(sheet(), `${fileName(section, select.value, "rows")}.png`);
-    });
-
-    /** All panels on one picture. */
-    function sheet() {
-      const [side, gap, head, scale] = [240, 16, 40, 2];
-      const across = Math.min(shown.length, 4) || 1;
-      const down = Math.ceil(shown.length / across) || 1;
-      const made = element("canvas", {
-        width: scale * (across * (side + gap) + gap),
-        height: scale * (down * (side + head + gap) + gap + 24),
-      });
-      const context = contextOf(made);
-      context.scale(scale, scale);
-      context.fillStyle = colour("--panel");
-      context.fillRect(0, 0, made.width, made.height);
+    context.fillStyle = colour("--panel");
+    context.fillRect(0, 0, made.width, made.height);
+    context.fillStyle = colour("--fg");
+    context.font = "600 14px system-ui, sans-serif";
+    context.fillText(`${select.value}: ${section.title}`, gap, 24, made.width / scale - 2 * gap);
+    shown.forEach(({ panel, title, draw: rows, note }, i) => {
+      context.save();
+      context.translate(gap + (i % across) * (side + gap), 24 + gap + Math.floor(i / across) * (side + head + gap));
       context.fillStyle = colour("--fg");
-      context.font = `600 14px ${FONT}`;
-      context.fillText(`${select.value}: ${section.title}`, gap, 24, made.width / scale - 2 * gap);
-      shown.forEach(({ panel, title, draw: rows, note }, i) => {
-        context.save();
-        context.translate(gap + (i % across) * (side + gap), 24 + gap + Math.floor(i / across) * (side + head + gap));
-        context.fillStyle = colour("--fg");
-        context.font = `600 12px ${FONT}`;
-        context.fillText(title, 0, 14, side);
-        context.fillStyle = colour("--muted");
-        context.font = `11px ${FONT}`;
-        context.fillText([caption(panel), note].filter(Boolean).join("; "), 0, 30, side);
-        context.translate(0, head);
-        context.strokeStyle = colour("--line");
-        context.strokeRect(0, 0, side, side);
-        if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colours(panel));
-        context.restore();
-      });
-      return made;
-    }
-
-    new ResizeObserver(draw).observe(holder);
-    onTheme(draw);
-    fragment.onRestore(section.view, (params) => {
-      const wanted = params.get("figure");
-      select.value = wanted !== null && Object.hasOwn(section.draws, wanted) ? wanted : select.options[0].value;
-      const chosen = params.get("settings")?.split(".");
-      for (const chip of chips) {
-        chip.setAttribute("aria-pressed", String(!chosen || chosen.includes(chip.dataset.panel ?? "")));
-      }
-      const turned = (params.get("angle") ?? "").split(".").map(Number);
-      angles = params.has("angle") && turned.length === 2 && turned.every(Number.isFinite) ? turned : START;
-      build();
+      context.font = "600 12px system-ui, sans-serif";
+      context.fillText(title, 0, 14, side);
+      context.fillStyle = colour("--muted");
+      context.font = "11px system-ui, sans-serif";
+      context.fillText([caption(panel), note].filter(Boolean).join("; "), 0, 30, side);
+      context.translate(0, head);
+      context.strokeStyle = colour("--line");
+      context.strokeRect(0, 0, side, side);
+      if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colours(panel));
+      context.restore();
     });
-    if (!shown.length) build();
+    return made;
   }
 
-  onTheme(thumbnails);
-  later(thumbnails);
-  for (const section of sections) later(() => setUp(section));
-})();
+  new ResizeObserver(draw).observe(holder);
+  onTheme(draw);
+  fragment.onRestore(section.view, (params) => {
+    const wanted = params.get("figure");
+    select.value = wanted !== null && Object.hasOwn(section.draws, wanted) ? wanted : select.options[0].value;
+    const chosen = params.get("settings")?.split(".");
+    for (const chip of chips) {
+      chip.setAttribute("aria-pressed", String(!chosen || chosen.includes(chip.dataset.panel ?? "")));
+    }
+    const turned = (params.get("angle") ?? "").split(".").map(Number);
+    angles = params.has("angle") && turned.length === 2 && turned.every(Number.isFinite) ? turned : START;
+    build();
+  });
+  if (!shown.length) build();
+}
+
+onTheme(thumbnails);
+later(thumbnails);
+for (const section of sections) later(() => setUp(section));

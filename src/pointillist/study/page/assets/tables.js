@@ -1,119 +1,116 @@
-"use strict";
 /** Tables: sorting, filters, reported numbers, CSV. */
-(() => {
-  const { fragment, later, sections, element, save, fileName, say } = window.pointillist;
 
-  /** The section's lines of results.csv, byte for byte. */
-  async function csv(packed) {
-    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).blob();
+const { bytesOf, fragment, later, sections, element, save, fileName, say } = window.pointillist;
+
+/** The section's lines of results.csv, byte for byte. */
+async function csv(packed) {
+  const stream = new Blob([bytesOf(packed)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).blob();
+}
+
+/** The order of two lines by one column; lines without a number come last, whichever way. */
+function comparison(column, sign) {
+  const text = (row) => (column ? row.dataset.metric : row.dataset.set);
+  if (column < 2) return (a, b) => sign * text(a).localeCompare(text(b));
+  const number = (row) => Number(row.cells[column].dataset.number ?? NaN);
+  return (a, b) => {
+    const [x, y] = [number(a), number(b)];
+    if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y));
+    return sign * (x - y);
+  };
+}
+
+/** A cell whose network is in the page opens it in the live stage; by keyboard, the first line of a set does. */
+function linkLive(cell, isFirst) {
+  const value = cell.querySelector(".value");
+  const link = element("a", {
+    href: `#live?${cell.dataset.live}`,
+    className: "open-live",
+    tabIndex: isFirst ? 0 : -1,
+  });
+  link.append(value.textContent, element("span", { className: "hidden-text" }, ", draw its rows live"));
+  value.replaceChildren(link);
+}
+
+/** @param {ShownSection} section */
+function setUp(section) {
+  const panel = section.root.querySelector(".table-panel");
+  const body = panel.querySelector("tbody");
+  const rows = [...body.rows];
+  const heads = [...panel.querySelectorAll("thead th")];
+  const filters = [panel.querySelector("[name=set]"), panel.querySelector("[name=metric]")];
+  const ofClasses = panel.querySelector("[name=classes]");
+  const checks = [panel.querySelector("[name=reported]"), ofClasses].filter((check) => check !== null);
+  let sort = 0; // 1, 2, …: by that column, upwards; negative: downwards
+
+  function show() {
+    const [set, metric] = filters.map((filter) => filter.value);
+    const isShown = (row) =>
+      (!set || row.dataset.set === set || row.dataset.set === "all") &&
+      (!metric || row.dataset.metric === metric || row.dataset.metric.startsWith(`${metric}, class`));
+    const ordered = sort ? [...rows].sort(comparison(Math.abs(sort) - 1, Math.sign(sort))) : rows;
+    let previous = null;
+    for (const row of ordered) {
+      row.hidden = !isShown(row);
+      const isSeen = !row.hidden && (!row.classList.contains("of-class") || ofClasses?.checked);
+      if (!isSeen) continue;
+      row.classList.toggle("first", row.dataset.set !== previous);
+      previous = row.dataset.set;
+    }
+    body.replaceChildren(...ordered);
+    heads.forEach((head, i) => {
+      if (Math.abs(sort) === i + 1) head.setAttribute("aria-sort", sort > 0 ? "ascending" : "descending");
+      else head.removeAttribute("aria-sort");
+    });
+    for (const check of checks) panel.classList.toggle(`with-${check.name}`, check.checked);
   }
 
-  /** The order of two lines by one column; lines without a number come last, whichever way. */
-  function comparison(column, sign) {
-    const text = (row) => (column ? row.dataset.metric : row.dataset.set);
-    if (column < 2) return (a, b) => sign * text(a).localeCompare(text(b));
-    const number = (row) => Number(row.cells[column].dataset.number ?? NaN);
-    return (a, b) => {
-      const [x, y] = [number(a), number(b)];
-      if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y));
-      return sign * (x - y);
-    };
+  function write() {
+    const state = Object.fromEntries([
+      ...filters.map((filter) => [filter.name, filter.value]),
+      ...checks.map((check) => [check.name, check.checked ? "1" : ""]),
+    ]);
+    fragment.change(section.view, { ...state, sort: sort ? String(sort) : "" });
   }
 
-  /** A cell whose network is in the page opens it in the live stage; by keyboard, the first line of a set does. */
-  function linkLive(cell, isFirst) {
-    const value = cell.querySelector(".value");
-    const link = element("a", {
-      href: `#live?${cell.dataset.live}`,
-      className: "open-live",
-      tabIndex: isFirst ? 0 : -1,
-    });
-    link.append(value.textContent, element("span", { className: "hidden-text" }, ", draw its rows live"));
-    value.replaceChildren(link);
+  // Without scripts there is nothing to click.
+  for (const head of heads) {
+    head.replaceChildren(element("button", { type: "button", className: "sort" }, head.textContent.trim()));
   }
+  rows.forEach((row, i) => {
+    const isFirst = row.dataset.set !== rows[i - 1]?.dataset.set;
+    for (const cell of row.querySelectorAll("[data-live]")) linkLive(cell, isFirst);
+  });
 
-  /** @param {ShownSection} section */
-  function setUp(section) {
-    const panel = section.root.querySelector(".table-panel");
-    const body = panel.querySelector("tbody");
-    const rows = [...body.rows];
-    const heads = [...panel.querySelectorAll("thead th")];
-    const filters = [panel.querySelector("[name=set]"), panel.querySelector("[name=metric]")];
-    const ofClasses = panel.querySelector("[name=classes]");
-    const checks = [panel.querySelector("[name=reported]"), ofClasses].filter((check) => check !== null);
-    let sort = 0; // 1, 2, …: by that column, upwards; negative: downwards
-
-    function show() {
-      const [set, metric] = filters.map((filter) => filter.value);
-      const isShown = (row) =>
-        (!set || row.dataset.set === set || row.dataset.set === "all") &&
-        (!metric || row.dataset.metric === metric || row.dataset.metric.startsWith(`${metric}, class`));
-      const ordered = sort ? [...rows].sort(comparison(Math.abs(sort) - 1, Math.sign(sort))) : rows;
-      let previous = null;
-      for (const row of ordered) {
-        row.hidden = !isShown(row);
-        const isSeen = !row.hidden && (!row.classList.contains("of-class") || ofClasses?.checked);
-        if (!isSeen) continue;
-        row.classList.toggle("first", row.dataset.set !== previous);
-        previous = row.dataset.set;
-      }
-      body.replaceChildren(...ordered);
-      heads.forEach((head, i) => {
-        if (Math.abs(sort) === i + 1) head.setAttribute("aria-sort", sort > 0 ? "ascending" : "descending");
-        else head.removeAttribute("aria-sort");
-      });
-      for (const check of checks) panel.classList.toggle(`with-${check.name}`, check.checked);
-    }
-
-    function write() {
-      const state = Object.fromEntries([
-        ...filters.map((filter) => [filter.name, filter.value]),
-        ...checks.map((check) => [check.name, check.checked ? "1" : ""]),
-      ]);
-      fragment.change(section.view, { ...state, sort: sort ? String(sort) : "" });
-    }
-
-    // Without scripts there is nothing to click.
-    for (const head of heads) {
-      head.replaceChildren(element("button", { type: "button", className: "sort" }, head.textContent.trim()));
-    }
-    rows.forEach((row, i) => {
-      const isFirst = row.dataset.set !== rows[i - 1]?.dataset.set;
-      for (const cell of row.querySelectorAll("[data-live]")) linkLive(cell, isFirst);
-    });
-
-    heads.forEach((head, i) =>
-      head.querySelector("button").addEventListener("click", () => {
-        const isSorted = Math.abs(sort) === i + 1;
-        sort = !isSorted ? i + 1 : sort > 0 ? -sort : 0;
-        show();
-        write();
-        say(sort ? `Sorted by ${head.textContent.trim()}, ${sort > 0 ? "ascending" : "descending"}` : "Not sorted");
-      }),
-    );
-    for (const input of [...filters, ...checks]) {
-      input.addEventListener("change", () => {
-        show();
-        write();
-      });
-    }
-    panel.querySelector(".save").addEventListener("click", async () => {
-      save(await csv(section.csv), `${fileName(section)}.csv`);
-    });
-
-    fragment.onRestore(section.view, (params) => {
-      for (const filter of filters) {
-        const value = params.get(filter.name) ?? "";
-        filter.value = [...filter.options].some((option) => option.value === value) ? value : "";
-      }
-      for (const check of checks) check.checked = params.get(check.name) === "1";
-      const wanted = Number(params.get("sort"));
-      sort = Number.isInteger(wanted) && Math.abs(wanted) <= heads.length ? wanted : 0;
+  heads.forEach((head, i) =>
+    head.querySelector("button").addEventListener("click", () => {
+      const isSorted = Math.abs(sort) === i + 1;
+      sort = !isSorted ? i + 1 : sort > 0 ? -sort : 0;
       show();
+      write();
+      say(sort ? `Sorted by ${head.textContent.trim()}, ${sort > 0 ? "ascending" : "descending"}` : "Not sorted");
+    }),
+  );
+  for (const input of [...filters, ...checks]) {
+    input.addEventListener("change", () => {
+      show();
+      write();
     });
   }
+  panel.querySelector(".save").addEventListener("click", async () => {
+    save(await csv(section.csv), `${fileName(section)}.csv`);
+  });
 
-  for (const section of sections) later(() => setUp(section));
-})();
+  fragment.onRestore(section.view, (params) => {
+    for (const filter of filters) {
+      const value = params.get(filter.name) ?? "";
+      filter.value = [...filter.options].some((option) => option.value === value) ? value : "";
+    }
+    for (const check of checks) check.checked = params.get(check.name) === "1";
+    const wanted = Number(params.get("sort"));
+    sort = Number.isInteger(wanted) && Math.abs(wanted) <= heads.length ? wanted : 0;
+    show();
+  });
+}
+
+for (const section of sections) later(() => setUp(section));

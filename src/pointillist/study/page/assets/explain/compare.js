@@ -1,214 +1,213 @@
-"use strict";
 /* The last two steps, each two stages in lockstep: samplers, and scales of guidance. */
 
-(() => {
-  const { Duel, curves, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
-    window.pointillist;
-  /** @type {Record<string, string>} */
-  const NAMES = { dpm: "DPM-Solver++(2M)", heun: "Heun", ddim: "DDIM", ancestral: "ancestral (DDPM)" };
-  /** Evaluations at which distances are measured. */
-  const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
-  const MEASURED_ROWS = 500;
+const { Duel, chart, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
+  window.pointillist;
+/** @type {Record<string, string>} */
+const NAMES = { dpm: "DPM-Solver++(2M)", heun: "Heun", ddim: "DDIM", ancestral: "ancestral (DDPM)" };
+/** Evaluations at which distances are measured. */
+const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
+const MEASURED_ROWS = 500;
 
-  /** Steps of a sampler for at most so many evaluations. */
-  const stepsFor = (sampler, evaluations, { timesteps }) =>
-    sampler === "heun"
-      ? Math.max(2, Math.floor((evaluations + 1) / 2))
-      : Math.max(2, sampler === "dpm" ? evaluations : Math.min(evaluations, timesteps));
+/** Steps of a sampler for at most so many evaluations. */
+const stepsFor = (sampler, evaluations, { timesteps }) =>
+  sampler === "heun"
+    ? Math.max(2, Math.floor((evaluations + 1) / 2))
+    : Math.max(2, sampler === "dpm" ? evaluations : Math.min(evaluations, timesteps));
 
-  const debounced = (act, wait = 150) => {
-    let timer = 0;
-    return () => {
-      clearTimeout(timer);
-      timer = setTimeout(act, wait);
-    };
+const debounced = (act, wait = 150) => {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, wait);
   };
+};
 
-  class SamplerStep {
-    /** @type {string} there once something is shown */
-    set;
-    /** @type {StudyModel[]} of the set */
-    offered = [];
-    /** @type {object | undefined} */
-    measuring;
+class SamplerStep {
+  /** @type {string} there once something is shown */
+  set;
+  /** @type {StudyModel[]} of the set */
+  offered = [];
+  /** @type {object | undefined} */
+  measuring;
 
-    /** @param {HTMLElement} root */
-    constructor(root) {
-      this.duel = new Duel(root, "sampler");
-      this.models = [...root.querySelectorAll("[name=model]")];
-      this.samplers = [...root.querySelectorAll("[name=sampler]")];
-      this.evaluations = root.querySelector("[name=evaluations]");
-      this.output = root.querySelector("output");
-      this.readout = root.querySelector(".readout");
-      this.chart = root.querySelector(".curve");
-      this.keys = root.querySelector(".keys");
-      const again = debounced(() => this.#run());
-      for (const input of [...this.models, ...this.samplers, this.evaluations]) input.addEventListener("input", again);
-      this.evaluations.addEventListener("input", () => (this.output.textContent = this.evaluations.value));
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.duel = new Duel(root, "sampler");
+    this.models = [...root.querySelectorAll("[name=model]")];
+    this.samplers = [...root.querySelectorAll("[name=sampler]")];
+    this.evaluations = root.querySelector("[name=evaluations]");
+    this.output = root.querySelector("output");
+    this.readout = root.querySelector(".readout");
+    this.chart = root.querySelector(".curve");
+    this.keys = root.querySelector(".keys");
+    const again = debounced(() => this.#run());
+    for (const input of [...this.models, ...this.samplers, this.evaluations]) input.addEventListener("input", again);
+    this.evaluations.addEventListener("input", () => (this.output.textContent = this.evaluations.value));
+  }
+
+  /** @param {Shown} shown */
+  show({ set, model }) {
+    const offered = models.of(set);
+    // One that was trained here again has the same name.
+    if (offered.length === this.offered.length && offered.every((each, i) => each === this.offered[i])) return;
+    this.set = set;
+    this.offered = offered;
+    for (const select of this.models) {
+      select.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
+      select.value = model.id;
     }
+    this.#run();
+  }
 
-    /** @param {Shown} shown */
-    show({ set, model }) {
-      const offered = models.of(set);
-      // One that was trained here again has the same name.
-      if (offered.length === this.offered.length && offered.every((each, i) => each === this.offered[i])) return;
-      this.set = set;
-      this.offered = offered;
-      for (const select of this.models) {
-        select.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
-        select.value = model.id;
+  #side(i, evaluations = Number(this.evaluations.value)) {
+    const model = models.get(this.models[i].value);
+    const sampler = this.samplers[i].value;
+    const labels = model.class_embedding ? labelsFor(models.datasets[this.set], 1000, "all") : undefined;
+    return { id: model.id, sampler, steps: stepsFor(sampler, evaluations, model), labels };
+  }
+
+  async #run() {
+    const sides = [0, 1].map((i) => this.#side(i));
+    const [before, now] = [this.measuring, {}];
+    this.measuring = now;
+    if (before) pool.stop("measure");
+    const ends = (await this.duel.run(sides)).filter((rows) => rows !== null);
+    if (this.measuring !== now || ends.length < sides.length) return;
+    const { columns } = models.get(sides[0].id);
+    const real = models.datasets[this.set].real.subarray(0, MEASURED_ROWS * columns);
+    this.readout.textContent = [0, 1]
+      .map((i) => {
+        const { value, error } = energyDistance(ends[i].subarray(0, MEASURED_ROWS * columns), real, columns);
+        const evaluations = evaluationsOf(sides[i].sampler, sides[i].steps);
+        const distance = `energy distance ${value.toFixed(4)} ± ${error.toFixed(4)}`;
+        return `${["Left", "Right"][i]}: ${evaluations} evaluations, ${distance}`;
+      })
+      .join(". ");
+    await this.#measure(now, real, columns);
+  }
+
+  /** Distances of both sides at all budgets, one after another. */
+  async #measure(now, real, columns) {
+    /** @type {Curve[]} */
+    const series = [0, 1].map((i) => ({ name: NAMES[this.samplers[i].value], colour: i, shape: i, dash: i, points: [] }));
+    if (this.models[0].value !== this.models[1].value) {
+      series.forEach((one, i) => (one.name += `, ${models.get(this.models[i].value).title}`));
+    }
+    this.keys.replaceChildren(...keyOf(series));
+    const draw = () =>
+      chart(this.chart, {
+        label: `Energy distance to the data against evaluations: ${series.map(({ name }) => name).join(", ")}`,
+        x: { range: [2.7, 56], log: true, name: "evaluations of the network per row", ticks: BUDGETS },
+        y: { range: [5e-4, 20], log: true, name: "energy distance to the data", ticks: [0.001, 0.01, 0.1, 1, 10] },
+        series,
+        marker: Number(this.evaluations.value),
+      });
+    draw();
+    for (const budget of BUDGETS) {
+      for (const i of [0, 1]) {
+        const side = this.#side(i, budget);
+        const labels = side.labels && labelsFor(models.datasets[this.set], MEASURED_ROWS, "all");
+        const { variance } = models.get(side.id);
+        const rows = await pool.run(
+          { ...side, variance, labels, rows: MEASURED_ROWS, seed: 1 },
+          undefined,
+          "measure",
+        );
+        if (!rows || this.measuring !== now) return;
+        const { value, error } = energyDistance(rows, real, columns);
+        const evaluations = evaluationsOf(side.sampler, side.steps);
+        series[i].points.push([evaluations, Math.max(value, 5e-4), value > 0 ? error : 0]);
       }
-      this.#run();
-    }
-
-    #side(i, evaluations = Number(this.evaluations.value)) {
-      const model = models.get(this.models[i].value);
-      const sampler = this.samplers[i].value;
-      const labels = model.class_embedding ? labelsFor(models.datasets[this.set], 1000, "all") : undefined;
-      return { id: model.id, sampler, steps: stepsFor(sampler, evaluations, model), labels };
-    }
-
-    async #run() {
-      const sides = [0, 1].map((i) => this.#side(i));
-      const [before, now] = [this.measuring, {}];
-      this.measuring = now;
-      if (before) pool.stop("measure");
-      const ends = (await this.duel.run(sides)).filter((rows) => rows !== null);
-      if (this.measuring !== now || ends.length < sides.length) return;
-      const { columns } = models.get(sides[0].id);
-      const real = models.datasets[this.set].real.subarray(0, MEASURED_ROWS * columns);
-      this.readout.textContent = [0, 1]
-        .map((i) => {
-          const { value, error } = energyDistance(ends[i].subarray(0, MEASURED_ROWS * columns), real, columns);
-          const evaluations = evaluationsOf(sides[i].sampler, sides[i].steps);
-          const distance = `energy distance ${value.toFixed(4)} ± ${error.toFixed(4)}`;
-          return `${["Left", "Right"][i]}: ${evaluations} evaluations, ${distance}`;
-        })
-        .join(". ");
-      await this.#measure(now, real, columns);
-    }
-
-    /** Distances of both sides at all budgets, one after another. */
-    async #measure(now, real, columns) {
-      /** @type {Curve[]} */
-      const series = [0, 1].map((i) => ({ name: NAMES[this.samplers[i].value], colour: i, points: [] }));
-      if (this.models[0].value !== this.models[1].value) {
-        series.forEach((one, i) => (one.name += `, ${models.get(this.models[i].value).title}`));
-      }
-      this.keys.replaceChildren(...keyOf(series));
-      const draw = () =>
-        curves(this.chart, {
-          label: `Energy distance to the data against evaluations: ${series.map(({ name }) => name).join(", ")}`,
-          x: { range: [2.7, 56], log: true, name: "evaluations of the network per row", ticks: BUDGETS },
-          y: { range: [5e-4, 20], log: true, name: "energy distance to the data", ticks: [0.001, 0.01, 0.1, 1, 10] },
-          series,
-          marker: Number(this.evaluations.value),
-        });
       draw();
-      for (const budget of BUDGETS) {
-        for (const i of [0, 1]) {
-          const side = this.#side(i, budget);
-          const labels = side.labels && labelsFor(models.datasets[this.set], MEASURED_ROWS, "all");
-          const { variance } = models.get(side.id);
-          const rows = await pool.run(
-            { ...side, variance, labels, rows: MEASURED_ROWS, seed: 1 },
-            undefined,
-            "measure",
-          );
-          if (!rows || this.measuring !== now) return;
-          const { value, error } = energyDistance(rows, real, columns);
-          const evaluations = evaluationsOf(side.sampler, side.steps);
-          series[i].points.push([evaluations, Math.max(value, 5e-4), value > 0 ? error : 0]);
-        }
-        draw();
-      }
     }
   }
+}
 
-  /** Numbers of the study: accuracy and coverage against w. */
-  function measuredGuidance(set) {
-    const section = sections.find(({ kind, chart }) => kind === "classes" && chart.x && chart.xName === "guidance");
-    if (!section) return null;
-    const { chart } = section;
-    const scales = chart.x ?? [];
-    const rows = ["accuracy", "coverage"].flatMap(
-      (metric) => chart.rows.find((row) => row.metric === metric && row.set === set) ?? [],
-    );
-    if (!rows.length) return null;
-    return {
-      most: Math.max(...scales),
-      series: rows.map((row, i) => ({
-        name: row.metric,
-        colour: i,
-        points: scales
-          .flatMap((w, k) => {
-            const value = row.value[k];
-            return value === null ? [] : [[w, value, chart.halfLength * (row.error[k] ?? 0)]];
-          })
-          .sort((a, b) => a[0] - b[0]),
-      })),
-    };
+/** Numbers of the study: accuracy and coverage against w. */
+function measuredGuidance(set) {
+  const section = sections.find(({ kind, chart }) => kind === "classes" && chart.x && chart.xName === "guidance");
+  if (!section) return null;
+  const { chart } = section;
+  const scales = chart.x ?? [];
+  const rows = ["accuracy", "coverage"].flatMap(
+    (metric) => chart.rows.find((row) => row.metric === metric && row.set === set) ?? [],
+  );
+  if (!rows.length) return null;
+  return {
+    most: Math.max(...scales),
+    series: rows.map((row, i) => ({
+      name: row.metric,
+      colour: i,
+      shape: i,
+      dash: i,
+      points: scales
+        .flatMap((w, k) => {
+          const value = row.value[k];
+          return value === null ? [] : [[w, value, chart.halfLength * (row.error[k] ?? 0)]];
+        })
+        .sort((a, b) => a[0] - b[0]),
+    })),
+  };
+}
+
+class GuidanceStep {
+  /** @type {string | undefined} as the model, there once something is shown */
+  set;
+  /** @type {StudyModel} */
+  model;
+
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.root = root;
+    this.duel = new Duel(root, "guidance");
+    this.scales = [...root.querySelectorAll("[name=w]")];
+    this.outputs = [...root.querySelectorAll("output")];
+    this.classes = root.querySelector("[name=class]");
+    this.chart = root.querySelector(".curve");
+    this.keys = root.querySelector(".keys");
+    this.readout = root.querySelector(".readout");
+    const again = debounced(() => this.#run());
+    for (const input of [...this.scales, this.classes]) input.addEventListener("input", again);
   }
 
-  class GuidanceStep {
-    /** @type {string | undefined} as the model, there once something is shown */
-    set;
-    /** @type {StudyModel} */
-    model;
-
-    /** @param {HTMLElement} root */
-    constructor(root) {
-      this.root = root;
-      this.duel = new Duel(root, "guidance");
-      this.scales = [...root.querySelectorAll("[name=w]")];
-      this.outputs = [...root.querySelectorAll("output")];
-      this.classes = root.querySelector("[name=class]");
-      this.chart = root.querySelector(".curve");
-      this.keys = root.querySelector(".keys");
-      this.readout = root.querySelector(".readout");
-      const again = debounced(() => this.#run());
-      for (const input of [...this.scales, this.classes]) input.addEventListener("input", again);
+  /** @param {Shown} shown */
+  show({ set: wanted }) {
+    // A set without such a model leaves the last one, or the first that has one.
+    const hasOne = (name) => models.conditional(name);
+    const set = hasOne(wanted) ? wanted : (this.set ?? Object.keys(models.datasets).find(hasOne));
+    const conditional = set && models.conditional(set);
+    if (!conditional || (this.set === set && this.model === conditional)) return;
+    this.set = set;
+    this.model = conditional;
+    const classes = Array.from({ length: conditional.n_classes }, (_, k) => new Option(`class ${k}`, String(k)));
+    this.classes.replaceChildren(new Option("all classes", "all"), ...classes);
+    const measured = measuredGuidance(set);
+    this.chart.closest("figure").hidden = !measured;
+    if (measured) {
+      chart(this.chart, {
+        label: `${data.study}: accuracy and coverage against the guidance scale w, ${set}`,
+        x: { range: [-0.1, measured.most + 0.1], name: "guidance scale w" },
+        y: { range: [0, 1.02], name: "share of rows, as the study measured it", ticks: [0, 0.25, 0.5, 0.75, 1] },
+        series: measured.series,
+      });
+      this.keys.replaceChildren(...keyOf(measured.series));
     }
-
-    /** @param {Shown} shown */
-    show({ set: wanted }) {
-      // A set without such a model leaves the last one, or the first that has one.
-      const hasOne = (name) => models.conditional(name);
-      const set = hasOne(wanted) ? wanted : (this.set ?? Object.keys(models.datasets).find(hasOne));
-      const conditional = set && models.conditional(set);
-      if (!conditional || (this.set === set && this.model === conditional)) return;
-      this.set = set;
-      this.model = conditional;
-      const classes = Array.from({ length: conditional.n_classes }, (_, k) => new Option(`class ${k}`, String(k)));
-      this.classes.replaceChildren(new Option("all classes", "all"), ...classes);
-      const measured = measuredGuidance(set);
-      this.chart.closest("figure").hidden = !measured;
-      if (measured) {
-        curves(this.chart, {
-          label: `${data.study}: accuracy and coverage against the guidance scale w, ${set}`,
-          x: { range: [-0.1, measured.most + 0.1], name: "guidance scale w" },
-          y: { range: [0, 1.02], name: "share of rows, as the study measured it", ticks: [0, 0.25, 0.5, 0.75, 1] },
-          series: measured.series,
-        });
-        this.keys.replaceChildren(...keyOf(measured.series));
-      }
-      this.#run();
-    }
-
-    #run() {
-      const labels = labelsFor(models.datasetOf(this.model), 1000, this.classes.value);
-      this.scales.forEach((scale, i) => (this.outputs[i].textContent = String(Number(scale.value))));
-      const shown = this.scales.map((scale) => ({
-        id: this.model.id,
-        sampler: "dpm",
-        steps: 24,
-        labels,
-        guidance: Number(scale.value),
-      }));
-      this.readout.textContent = `${this.set}, ${this.model.title}; 1,000 rows from one noise on both sides.`;
-      this.duel.run(shown);
-    }
+    this.#run();
   }
 
-  Object.assign(window.pointillist, { SamplerStep, GuidanceStep });
-})();
+  #run() {
+    const labels = labelsFor(models.datasetOf(this.model), 1000, this.classes.value);
+    this.scales.forEach((scale, i) => (this.outputs[i].textContent = String(Number(scale.value))));
+    const shown = this.scales.map((scale) => ({
+      id: this.model.id,
+      sampler: "dpm",
+      steps: 24,
+      labels,
+      guidance: Number(scale.value),
+    }));
+    this.readout.textContent = `${this.set}, ${this.model.title}; 1,000 rows from one noise on both sides.`;
+    this.duel.run(shown);
+  }
+}
+
+Object.assign(window.pointillist, { SamplerStep, GuidanceStep });

@@ -1,58 +1,51 @@
-"use strict";
 /* Two stages in lockstep: one noise, one clock. */
 
-(() => {
-  const { Clock, Stage, calm } = window.pointillist;
+const { Clock, Stage, calm } = window.pointillist;
 
-  class Duel {
-    /**
-     * @param {HTMLElement} root holds two canvases, a button `.play` and a range `.time`
-     * @param {string} channel
-     */
-    constructor(root, channel) {
-      this.button = root.querySelector(".play");
-      this.time = root.querySelector(".time");
-      this.stages = [...root.querySelectorAll("canvas")].map(
-        (canvas, i) =>
-          new Stage(canvas, {
-            channel: `${channel}-${i}`,
-            onFrame: () => this.#onFrame(),
-            onPick: (row) => this.stages.forEach((stage) => stage.pick(row)),
-          }),
-      );
-      this.clock = new Clock({
-        ready: () => Math.min(...this.stages.map(({ ready }) => ready)),
-        show: (share) => this.#show(share),
-        changed: (isPlaying) => (this.button.textContent = isPlaying ? "Pause" : "Play"),
-        seconds: 5,
-      });
-      this.button.addEventListener("click", () => (this.clock.isPlaying ? this.clock.pause() : this.clock.play()));
-      this.time.addEventListener("input", () => this.clock.seek(Number(this.time.value) / 1000));
-    }
-
-    /**
-     * Draws both sides anew, and plays them.
-     *
-     * @param {Pick<Run, "id" | "sampler" | "steps" | "guidance" | "labels">[]} sides
-     */
-    async run(sides) {
-      this.clock.pause();
-      this.clock.share = 0;
-      const runs = this.stages.map((stage, i) => stage.run(sides[i]));
-      if (calm.matches) this.clock.seek(1);
-      else this.clock.play();
-      return Promise.all(runs);
-    }
-
-    #onFrame() {
-      if (!this.clock.isPlaying) this.#show(this.clock.share);
-    }
-
-    #show(share) {
-      this.stages.forEach((stage) => stage.show(share));
-      this.time.value = String(Math.round(1000 * share));
-    }
+class Duel {
+  /** @param {HTMLElement} root holds two canvases, a button `.play` and a range `.time` */
+  constructor(root, channel) {
+    this.button = root.querySelector(".play");
+    this.time = root.querySelector(".time");
+    this.stages = [...root.querySelectorAll("canvas")].map(
+      (canvas, i) =>
+        new Stage(canvas, {
+          channel: `${channel}-${i}`,
+          onFrame: () => this.#onFrame(),
+          onPick: (row) => this.stages.forEach((stage) => stage.pick(row)),
+        }),
+    );
+    this.clock = new Clock({
+      ready: () => Math.min(...this.stages.map(({ ready }) => ready)),
+      show: (share) => this.#show(share),
+      changed: (isPlaying) => (this.button.textContent = isPlaying ? "Pause" : "Play"),
+      seconds: 5,
+    });
+    this.button.addEventListener("click", () => (this.clock.isPlaying ? this.clock.pause() : this.clock.play()));
+    this.time.addEventListener("input", () => this.clock.seek(Number(this.time.value) / 1000));
   }
 
-  Object.assign(window.pointillist, { Duel });
-})();
+  /**
+   * Draws both sides anew, and plays them.
+   * @param {Pick<Run, "id" | "sampler" | "steps" | "guidance" | "labels">[]} sides
+   */
+  async run(sides) {
+    this.clock.pause();
+    this.clock.share = 0;
+    const runs = this.stages.map((stage, i) => stage.run(sides[i]));
+    if (calm.matches) this.clock.seek(1);
+    else this.clock.play();
+    return Promise.all(runs);
+  }
+
+  #onFrame() {
+    if (!this.clock.isPlaying) this.#show(this.clock.share);
+  }
+
+  #show(share) {
+    this.stages.forEach((stage) => stage.show(share));
+    this.time.value = String(Math.round(1000 * share));
+  }
+}
+
+Object.assign(window.pointillist, { Duel });

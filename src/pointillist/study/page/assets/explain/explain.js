@@ -1,105 +1,102 @@
-"use strict";
 /* The explainer: one data set, one model and one time that all its steps share; a step begins once it is seen. */
 
-(() => {
-  const { Hero, NoiseStep, DenoiseStep, ScheduleStep, SamplerStep, GuidanceStep } = window.pointillist;
-  const { element, later, models } = window.pointillist;
+const { Hero, NoiseStep, DenoiseStep, ScheduleStep, SamplerStep, GuidanceStep } = window.pointillist;
+const { element, later, models } = window.pointillist;
 
-  const root = document.getElementById("page.how");
-  const first = Object.keys(models.datasets)[0];
-  const state = { set: first, model: models.plain(first), share: 0.45 };
-  /** @param {string} name */
-  const part = (name) => root.querySelector(`[data-step="${name}"]`);
-  /** @type {{show: (shown: Shown) => void}[]} */
-  const shown = [];
+const root = document.getElementById("page.how");
+const first = Object.keys(models.datasets)[0];
+const state = { set: first, model: models.plain(first), share: 0.45 };
+/** @param {string} name */
+const part = (name) => root.querySelector(`[data-step="${name}"]`);
+/** @type {{show: (shown: Shown) => void}[]} */
+const shown = [];
 
-  /** Makes a step when it comes near, and shows the state in it from then on. */
-  function whenNear(target, make) {
-    const watch = new IntersectionObserver(
-      ([{ isIntersecting }]) => {
-        if (!isIntersecting) return;
-        watch.disconnect();
-        const step = make(target);
-        shown.push(step);
-        step.show(current());
-      },
-      { rootMargin: "300px" },
-    );
-    watch.observe(target);
-  }
+/** Makes a step when it comes near, and shows the state in it from then on. */
+function whenNear(target, make) {
+  const watch = new IntersectionObserver(
+    ([{ isIntersecting }]) => {
+      if (!isIntersecting) return;
+      watch.disconnect();
+      const step = make(target);
+      shown.push(step);
+      step.show(current());
+    },
+    { rootMargin: "300px" },
+  );
+  watch.observe(target);
+}
 
-  /** @returns {Shown} */
-  const current = () => ({
-    set: state.set,
-    model: state.model,
-    dataset: models.datasets[state.set],
-    t: state.share * state.model.timesteps,
-  });
+/** @returns {Shown} */
+const current = () => ({
+  set: state.set,
+  model: state.model,
+  dataset: models.datasets[state.set],
+  t: state.share * state.model.timesteps,
+});
 
-  const times = [...root.querySelectorAll("[name=t]")];
-  const schedules = root.querySelector("[name=schedule]");
-  const pickers = [...document.querySelectorAll("[data-sets]")];
+const times = [...root.querySelectorAll("[name=t]")];
+const schedules = root.querySelector("[name=schedule]");
+const pickers = [...document.querySelectorAll("[data-sets]")];
 
-  function update() {
-    const t = Math.round(state.share * state.model.timesteps);
-    for (const time of times) {
-      time.value = String(Math.round(1000 * state.share));
-      time.closest("label").querySelector("output").textContent = `${t} of ${state.model.timesteps}`;
-      time.setAttribute("aria-valuetext", `t = ${t} of ${state.model.timesteps}`);
-    }
-    for (const step of shown) step.show(current());
-  }
-
-  function chooseSet(set) {
-    state.set = set;
-    const plain = models.of(set).filter((model) => !model.class_embedding);
-    const offered = plain.length ? plain : models.of(set);
-    schedules.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
-    state.model = models.plain(set);
-    schedules.value = state.model.id;
-    part("guidance").hidden =
-      !models.conditional(set) && !Object.keys(models.datasets).some((of) => models.conditional(of));
-    part("guidance").querySelector(".without").hidden = Boolean(models.conditional(set));
-    for (const picker of pickers)
-      for (const button of picker.querySelectorAll("button"))
-        button.setAttribute("aria-pressed", String(button.dataset.set === set));
-    update();
-  }
-
-  function fillPickers() {
-    for (const picker of pickers) {
-      picker.replaceChildren(
-        ...Object.keys(models.datasets).map((name) => {
-          const button = element("button", { type: "button" }, name);
-          button.dataset.set = name;
-          button.addEventListener("click", () => chooseSet(name));
-          return button;
-        }),
-      );
-    }
-  }
-
+function update() {
+  const t = Math.round(state.share * state.model.timesteps);
   for (const time of times) {
-    time.addEventListener("input", () => {
-      state.share = Number(time.value) / 1000;
-      update();
-    });
+    time.value = String(Math.round(1000 * state.share));
+    time.closest("label").querySelector("output").textContent = `${t} of ${state.model.timesteps}`;
+    time.setAttribute("aria-valuetext", `t = ${t} of ${state.model.timesteps}`);
   }
-  schedules.addEventListener("change", () => {
-    state.model = models.get(schedules.value);
+  for (const step of shown) step.show(current());
+}
+
+function chooseSet(set) {
+  state.set = set;
+  const plain = models.of(set).filter((model) => !model.class_embedding);
+  const offered = plain.length ? plain : models.of(set);
+  schedules.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
+  state.model = models.plain(set);
+  schedules.value = state.model.id;
+  part("guidance").hidden =
+    !models.conditional(set) && !Object.keys(models.datasets).some((of) => models.conditional(of));
+  part("guidance").querySelector(".without").hidden = Boolean(models.conditional(set));
+  for (const picker of pickers)
+    for (const button of picker.querySelectorAll("button"))
+      button.setAttribute("aria-pressed", String(button.dataset.set === set));
+  update();
+}
+
+function fillPickers() {
+  for (const picker of pickers) {
+    picker.replaceChildren(
+      ...Object.keys(models.datasets).map((name) => {
+        const button = element("button", { type: "button" }, name);
+        button.dataset.set = name;
+        button.addEventListener("click", () => chooseSet(name));
+        return button;
+      }),
+    );
+  }
+}
+
+for (const time of times) {
+  time.addEventListener("input", () => {
+    state.share = Number(time.value) / 1000;
     update();
   });
-  models.onAdded((model) => {
-    fillPickers();
-    chooseSet(model.dataset);
-  });
-
+}
+schedules.addEventListener("change", () => {
+  state.model = models.get(schedules.value);
+  update();
+});
+models.onAdded((model) => {
   fillPickers();
-  chooseSet(first);
-  whenNear(document.querySelector(".hero-stage"), (target) => new Hero(target));
-  const makers = {
-    noise: NoiseStep, denoise: DenoiseStep, schedule: ScheduleStep, sampler: SamplerStep, guidance: GuidanceStep,
-  };
-  for (const [name, Step] of Object.entries(makers)) later(() => whenNear(part(name), (target) => new Step(target)));
-  Object.assign(window.pointillist, { explain: { chooseSet, state, shown } });
-})();
+  chooseSet(model.dataset);
+});
+
+fillPickers();
+chooseSet(first);
+whenNear(document.querySelector(".hero-stage"), (target) => new Hero(target));
+const makers = {
+  noise: NoiseStep, denoise: DenoiseStep, schedule: ScheduleStep, sampler: SamplerStep, guidance: GuidanceStep,
+};
+for (const [name, Step] of Object.entries(makers)) later(() => whenNear(part(name), (target) => new Step(target)));
+Object.assign(window.pointillist, { explain: { chooseSet, state, shown } });

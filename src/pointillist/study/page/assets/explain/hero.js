@@ -1,106 +1,103 @@
-"use strict";
 /* The picture at the top: rows that go from noise to data and back, until they are told to stop. */
 
-(() => {
-  const { Stage, calm } = window.pointillist;
-  const [SECONDS, REST] = [3.6, 1.1];
-  const COLOURS = 9;
+const { Stage, calm } = window.pointillist;
+const [SECONDS, REST] = [3.6, 1.1];
+const COLOURS = 9;
 
-  class Hero {
-    place = 0;
-    direction = 1;
-    rest = 0;
-    isReady = false;
-    isSeen = false;
-    isMoving = false;
-    /** @type {StudyModel} there once something is shown */
-    model;
+class Hero {
+  place = 0;
+  direction = 1;
+  rest = 0;
+  isReady = false;
+  isSeen = false;
+  isMoving = false;
+  /** @type {StudyModel} there once something is shown */
+  model;
 
-    /** @param {HTMLElement} root */
-    constructor(root) {
-      this.root = root;
-      this.button = root.querySelector(".play");
-      this.bar = root.querySelector(".progress span");
-      const show = { real: false, ground: false, scale: false };
-      this.stage = new Stage(root.querySelector("canvas"), { channel: "hero", rows: 1200, show });
-      Object.assign(this.stage.scene, { size: 1.25, margin: 1.08 });
-      this.wants = !calm.matches;
-      this.button.addEventListener("click", () => this.#want(!this.wants));
-      new IntersectionObserver(([{ isIntersecting }]) => {
-        this.isSeen = isIntersecting;
-        this.#start();
-      }).observe(this.stage.canvas);
-    }
-
-    /** @param {Shown} shown */
-    async show({ model }) {
-      // One that was trained here again has the same name.
-      if (this.model === model) return;
-      this.model = model;
-      this.isReady = false;
-      const rows = await this.stage.run({ id: model.id, sampler: "dpm", steps: 32, seed: 3 });
-      if (!rows) return;
-      this.#paint(rows, model.columns);
-      this.isReady = true;
-      [this.place, this.direction, this.rest] = calm.matches ? [1, 1, 0] : [0, 1, 0];
-      this.#draw();
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.root = root;
+    this.button = root.querySelector(".play");
+    this.bar = root.querySelector(".progress span");
+    const show = { real: false, ground: false, scale: false };
+    this.stage = new Stage(root.querySelector("canvas"), { channel: "hero", rows: 1200, show });
+    Object.assign(this.stage.scene, { size: 1.25, margin: 1.08 });
+    this.wants = !calm.matches;
+    this.button.addEventListener("click", () => this.#want(!this.wants));
+    new IntersectionObserver(([{ isIntersecting }]) => {
+      this.isSeen = isIntersecting;
       this.#start();
-    }
-
-    /** A row keeps one colour all the way, by where it ends. */
-    #paint(rows, columns) {
-      const n = rows.length / columns;
-      const place = (r) => rows[r * columns] - (columns > 1 ? 0.35 * rows[r * columns + 1] : 0);
-      const order = Array.from({ length: n }, (_, r) => r).sort((a, b) => place(a) - place(b));
-      const of = new Uint8Array(n);
-      order.forEach((r, rank) => (of[r] = Math.floor((rank * COLOURS) / n)));
-      this.stage.scene.ramp = { count: COLOURS, of };
-    }
-
-    #want(wants) {
-      this.wants = wants;
-      this.#start();
-    }
-
-    #start() {
-      this.button.textContent = this.wants ? "Pause" : "Play";
-      if (!this.wants || !this.isSeen || !this.isReady || this.isMoving) return;
-      this.isMoving = true;
-      /** @type {number | null} */
-      let before = null;
-      const tick = (now) => {
-        if (!this.wants || !this.isSeen || !this.isReady) {
-          this.isMoving = false;
-          return;
-        }
-        const passed = before === null ? 0 : Math.min(0.1, Math.max(0, now - before) / 1000);
-        before = now;
-        this.#advance(passed);
-        requestAnimationFrame(tick);
-      };
-      requestAnimationFrame(tick);
-    }
-
-    #advance(seconds) {
-      if (this.rest > 0) {
-        this.rest -= seconds;
-        return;
-      }
-      this.place += (this.direction * seconds) / SECONDS;
-      if (this.place >= 1 || this.place <= 0) {
-        this.place = Math.min(1, Math.max(0, this.place));
-        this.direction = this.place ? -1 : 1;
-        this.rest = this.place ? 2 * REST : REST / 2;
-      }
-      this.#draw();
-    }
-
-    #draw() {
-      // Slow where the data appears.
-      this.stage.show(1 - (1 - this.place) ** 1.6);
-      this.bar.style.width = `${100 * this.place}%`;
-    }
+    }).observe(this.stage.canvas);
   }
 
-  Object.assign(window.pointillist, { Hero });
-})();
+  /** @param {Shown} shown */
+  async show({ model }) {
+    // One that was trained here again has the same name.
+    if (this.model === model) return;
+    this.model = model;
+    this.isReady = false;
+    const rows = await this.stage.run({ id: model.id, sampler: "dpm", steps: 32, seed: 3 });
+    if (!rows) return;
+    this.#paint(rows, model.columns);
+    this.isReady = true;
+    [this.place, this.direction, this.rest] = calm.matches ? [1, 1, 0] : [0, 1, 0];
+    this.#draw();
+    this.#start();
+  }
+
+  /** A row keeps one colour all the way, by where it ends. */
+  #paint(rows, columns) {
+    const n = rows.length / columns;
+    const place = (r) => rows[r * columns] - (columns > 1 ? 0.35 * rows[r * columns + 1] : 0);
+    const order = Array.from({ length: n }, (_, r) => r).sort((a, b) => place(a) - place(b));
+    const of = new Uint8Array(n);
+    order.forEach((r, rank) => (of[r] = Math.floor((rank * COLOURS) / n)));
+    this.stage.scene.ramp = { count: COLOURS, of };
+  }
+
+  #want(wants) {
+    this.wants = wants;
+    this.#start();
+  }
+
+  #start() {
+    this.button.textContent = this.wants ? "Pause" : "Play";
+    if (!this.wants || !this.isSeen || !this.isReady || this.isMoving) return;
+    this.isMoving = true;
+    /** @type {number | null} */
+    let before = null;
+    const tick = (now) => {
+      if (!this.wants || !this.isSeen || !this.isReady) {
+        this.isMoving = false;
+        return;
+      }
+      const passed = before === null ? 0 : Math.min(0.1, Math.max(0, now - before) / 1000);
+      before = now;
+      this.#advance(passed);
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  #advance(seconds) {
+    if (this.rest > 0) {
+      this.rest -= seconds;
+      return;
+    }
+    this.place += (this.direction * seconds) / SECONDS;
+    if (this.place >= 1 || this.place <= 0) {
+      this.place = Math.min(1, Math.max(0, this.place));
+      this.direction = this.place ? -1 : 1;
+      this.rest = this.place ? 2 * REST : REST / 2;
+    }
+    this.#draw();
+  }
+
+  #draw() {
+    // Slow where the data appears.
+    this.stage.show(1 - (1 - this.place) ** 1.6);
+    this.bar.style.width = `${100 * this.place}%`;
+  }
+}
+
+Object.assign(window.pointillist, { Hero });

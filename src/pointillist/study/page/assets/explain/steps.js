@@ -1,258 +1,235 @@
-"use strict";
 /* The first three steps, which share a time t: what noise does, what the network answers, how fast it goes. */
 
-(() => {
-  const { Stage, curves, keyOf, levelAt, pool } = window.pointillist;
+const { Stage, chart, keyOf, latest, levelAt, pool } = window.pointillist;
 
-  /** Normal numbers, the same for a seed: mulberry32 and Box and Muller. */
-  function normals(length, seed) {
-    let state = seed;
-    const uniform = () => {
-      state = (state + 0x6d2b79f5) | 0;
-      let value = Math.imul(state ^ (state >>> 15), 1 | state);
-      value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-      return ((value ^ (value >>> 14)) >>> 0) / 4294967296;
-    };
-    return Float32Array.from(
-      { length },
-      () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
-    );
+/** Normal numbers, the same for a seed: mulberry32 and Box and Muller. */
+function normals(length, seed) {
+  let state = seed;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let value = Math.imul(state ^ (state >>> 15), 1 | state);
+    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
+    return ((value ^ (value >>> 14)) >>> 0) / 4294967296;
+  };
+  return Float32Array.from(
+    { length },
+    () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
+}
+
+const noised = (rows, noise, { alpha, sigma }) => rows.map((value, i) => alpha * value + sigma * noise[i]);
+
+/** @type {Record<string, [number, number]>} */
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+const percent = (share) => `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
+
+/** Real rows beside the same rows with noise. */
+class NoiseStep {
+  /** @type {StudyDataset} as the others below, there once something is shown */
+  dataset;
+  /** @type {StudyModel} */
+  model;
+  /** @type {Level} */
+  level;
+
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.readout = root.querySelector(".readout");
+    const pick = (row) => this.#pick(row);
+    const show = { real: false };
+    this.stages = [...root.querySelectorAll("canvas")].map((canvas) => new Stage(canvas, { onPick: pick, show }));
   }
 
-  const noised = (rows, noise, { alpha, sigma }) => rows.map((value, i) => alpha * value + sigma * noise[i]);
-
-  /** @type {Record<string, [number, number]>} */
-  const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-
-  const percent = (share) => `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
-
-  /** Does what is asked for last, once what goes on is done. */
-  function latest(work) {
-    let [isBusy, wanted] = [false, null];
-    return async (asked) => {
-      wanted = asked;
-      if (isBusy) return;
-      isBusy = true;
-      try {
-        while (wanted) {
-          const now = wanted;
-          wanted = null;
-          await work(now);
-        }
-      } finally {
-        isBusy = false;
+  /** @param {Shown} shown */
+  show({ dataset, model, t }) {
+    if (this.dataset !== dataset) {
+      this.dataset = dataset;
+      this.noise = normals(dataset.real.length, 1);
+      for (const { scene } of this.stages) {
+        scene.chosen = null;
+        scene.path = null;
       }
-    };
+    }
+    const level = levelAt(model, t);
+    this.model = model;
+    this.level = level;
+    const [clean, noisy] = this.stages.map(({ scene }) => scene);
+    for (const scene of [clean, noisy]) scene.setDataset(dataset, model.columns);
+    clean.setRows(dataset.real, { alpha: 1, sigma: 0, t: 0, lambda: Infinity }, null);
+    this.#trace();
+    noisy.setRows(noised(dataset.real, this.noise, level), level, null);
+    this.readout.textContent =
+      `alpha_t = ${level.alpha.toFixed(3)}, sigma_t = ${level.sigma.toFixed(3)}: ` +
+      `${percent(level.alpha ** 2)} of a unit variance is still the data's.`;
   }
 
-  /** Real rows beside the same rows with noise. */
-  class NoiseStep {
-    /** @type {StudyDataset} as the others below, there once something is shown */
-    dataset;
-    /** @type {StudyModel} */
-    model;
-    /** @type {Level} */
-    level;
-
-    /** @param {HTMLElement} root */
-    constructor(root) {
-      this.readout = root.querySelector(".readout");
-      const pick = (row) => this.#pick(row);
-      const show = { real: false };
-      this.stages = [...root.querySelectorAll("canvas")].map((canvas) => new Stage(canvas, { onPick: pick, show }));
-    }
-
-    /** @param {Shown} shown */
-    show({ dataset, model, t }) {
-      if (this.dataset !== dataset) {
-        this.dataset = dataset;
-        this.noise = normals(dataset.real.length, 1);
-        for (const { scene } of this.stages) {
-          scene.chosen = null;
-          scene.path = null;
-        }
-      }
-      const level = levelAt(model, t);
-      this.model = model;
-      this.level = level;
-      const [clean, noisy] = this.stages.map(({ scene }) => scene);
-      for (const scene of [clean, noisy]) scene.setDataset(dataset, model.columns);
-      clean.setRows(dataset.real, { alpha: 1, sigma: 0, t: 0, lambda: Infinity }, null);
-      this.#trace();
-      noisy.setRows(noised(dataset.real, this.noise, level), level, null);
-      this.readout.textContent =
-        `alpha_t = ${level.alpha.toFixed(3)}, sigma_t = ${level.sigma.toFixed(3)}: ` +
-        `${percent(level.alpha ** 2)} of a unit variance is still the data's.`;
-    }
-
-    #pick(row) {
-      for (const { scene } of this.stages) scene.chosen = row;
-      this.#trace();
-      for (const { scene } of this.stages) scene.draw();
-    }
-
-    /** A row's way from t = 0 to the time that is shown, with one and the same noise. */
-    #trace() {
-      const [clean, noisy] = this.stages.map(({ scene }) => scene);
-      const { columns, timesteps } = this.model;
-      const { chosen } = clean;
-      if (chosen === null) {
-        clean.path = noisy.path = null;
-        return;
-      }
-      const of = (numbers) => numbers.subarray(chosen * columns, (chosen + 1) * columns);
-      clean.path = of(this.dataset.real);
-      const times = Array.from({ length: 41 }, (_, i) => (this.level.t * i) / 40).map((t) => Math.min(timesteps, t));
-      const points = times.map((t) => noised(of(this.dataset.real), of(this.noise), levelAt(this.model, t)));
-      noisy.path = Float32Array.from(points.flatMap((point) => [...point]));
-    }
+  #pick(row) {
+    for (const { scene } of this.stages) scene.chosen = row;
+    this.#trace();
+    for (const { scene } of this.stages) scene.draw();
   }
 
-  /** Noisy rows with the network's answers: of one point, as a field, and of all rows. */
-  class DenoiseStep {
-    /** @type {StudyDataset} there once something is shown */
-    dataset;
-    /** @type {Shown} there once something is shown */
-    state;
-    /** @type {ArrayLike<number> | null} x_t that is asked about; null for the one of a row */
-    point = null;
-    row = 0;
-
-    /** @param {HTMLElement} root */
-    constructor(root) {
-      this.readout = root.querySelector(".readout");
-      const [asked, answers] = root.querySelectorAll("canvas");
-      const show = { real: false };
-      this.asked = new Stage(asked, { onPick: (row, x, y) => this.#ask(row, x, y), show: { ...show, field: true } });
-      this.answers = new Stage(answers, { onPick: () => {}, hasKeys: false, show: { ...show, real: true } });
-      this.update = latest((state) => this.#update(state));
-      asked.addEventListener("keydown", (event) => {
-        const [dx, dy] = MOVES[event.key] ?? [];
-        if (dx === undefined || !this.point || this.state.model.columns !== 2) return;
-        event.preventDefault();
-        this.point = [this.point[0] + 0.05 * dx, this.point[1] + 0.05 * dy];
-        this.update(this.state);
-      });
+  /** A row's way from t = 0 to the time that is shown, with one and the same noise. */
+  #trace() {
+    const [clean, noisy] = this.stages.map(({ scene }) => scene);
+    const { columns, timesteps } = this.model;
+    const { chosen } = clean;
+    if (chosen === null) {
+      clean.path = noisy.path = null;
+      return;
     }
+    const of = (numbers) => numbers.subarray(chosen * columns, (chosen + 1) * columns);
+    clean.path = of(this.dataset.real);
+    const times = Array.from({ length: 41 }, (_, i) => (this.level.t * i) / 40).map((t) => Math.min(timesteps, t));
+    const points = times.map((t) => noised(of(this.dataset.real), of(this.noise), levelAt(this.model, t)));
+    noisy.path = Float32Array.from(points.flatMap((point) => [...point]));
+  }
+}
 
-    /** @param {Shown} state */
-    show(state) {
-      if (this.dataset !== state.dataset) {
-        this.dataset = state.dataset;
-        this.noise = normals(state.dataset.real.length, 1);
-        this.point = state.model.columns === 2 ? [0.5, 0.9] : null;
-        this.row = 0;
-      }
-      this.update(state);
-    }
+/** Noisy rows with the network's answers: of one point, as a field, and of all rows. */
+class DenoiseStep {
+  /** @type {StudyDataset} there once something is shown */
+  dataset;
+  /** @type {Shown} there once something is shown */
+  state;
+  /** @type {ArrayLike<number> | null} x_t that is asked about; null for the one of a row */
+  point = null;
+  row = 0;
 
-    /**
-     * Asks about a place, or about a row that has none: by keyboard, or in three columns.
-     *
-     * @param {number | null} row
-     * @param {number} [x]
-     * @param {number} [y]
-     */
-    #ask(row, x, y) {
-      if (!this.state || (row === null && x === undefined)) return;
-      const { scene } = this.asked;
-      scene.chosen = row;
-      if (this.state.model.columns !== 2) this.row = row ?? this.row;
-      else if (x !== undefined) this.point = scene.at(x, y);
-      else if (row !== null && scene.x) this.point = Array.from(scene.x.subarray(2 * row, 2 * row + 2));
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.readout = root.querySelector(".readout");
+    const [asked, answers] = root.querySelectorAll("canvas");
+    const show = { real: false };
+    this.asked = new Stage(asked, { onPick: (row, x, y) => this.#ask(row, x, y), show: { ...show, field: true } });
+    this.answers = new Stage(answers, { onPick: () => {}, hasKeys: false, show: { ...show, real: true } });
+    this.update = latest((state) => this.#update(state));
+    asked.addEventListener("keydown", (event) => {
+      const [dx, dy] = MOVES[event.key] ?? [];
+      if (dx === undefined || !this.point || this.state.model.columns !== 2) return;
+      event.preventDefault();
+      this.point = [this.point[0] + 0.05 * dx, this.point[1] + 0.05 * dy];
       this.update(this.state);
-    }
-
-    /** @param {Shown} state */
-    async #update(state) {
-      const { dataset, model } = state;
-      const level = levelAt(model, Math.max(1, state.t));
-      this.state = state;
-      const x = noised(dataset.real, this.noise, level);
-      const { scene } = this.asked;
-      scene.setDataset(dataset, model.columns);
-      Object.assign(scene, { x, level, labels: null });
-      const field = scene.fieldPoints();
-      const point = Float32Array.from(
-        this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns),
-      );
-      const all = new Float32Array(x.length + field.length + point.length);
-      all.set(x);
-      all.set(field, x.length);
-      all.set(point, x.length + field.length);
-      const x0 = await pool.predict(model.id, level.lambda, all);
-      const [ofRows, ofField, ofPoint] = [
-        x0.subarray(0, x.length),
-        x0.subarray(x.length, x.length + field.length),
-        x0.subarray(x.length + field.length),
-      ];
-      scene.setField({ from: field, to: ofField.map((value) => value * level.alpha) });
-      scene.guess = { from: point, to: ofPoint };
-      scene.setRows(x, level, null);
-      this.answers.scene.setDataset(dataset, model.columns);
-      this.answers.scene.setRows(ofRows.slice(), { ...level, alpha: 1, sigma: 0 }, null);
-      const text = (values) => `(${Array.from(values, (value) => value.toFixed(2)).join(", ")})`;
-      this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
-    }
+    });
   }
 
-  /** alpha_t and sigma_t, and what is left of the data at T. */
-  class ScheduleStep {
-    /** @type {StudyModel} there once something is shown */
-    model;
-
-    /** @param {HTMLElement} root */
-    constructor(root) {
-      this.readout = root.querySelector(".readout");
-      this.chart = root.querySelector(".curve");
-      this.keys = root.querySelector(".keys");
-      this.stage = new Stage(root.querySelector("canvas"), { onPick: () => {}, hasKeys: false, show: { real: false } });
+  /** @param {Shown} state */
+  show(state) {
+    if (this.dataset !== state.dataset) {
+      this.dataset = state.dataset;
+      this.noise = normals(state.dataset.real.length, 1);
+      this.point = state.model.columns === 2 ? [0.5, 0.9] : null;
+      this.row = 0;
     }
-
-    /** @param {Shown} shown */
-    show({ dataset, model, t }) {
-      const T = model.timesteps;
-      const times = Array.from({ length: Math.min(T, 200) + 1 }, (_, i, n = Math.min(T, 200)) =>
-        Math.round((i * T) / n),
-      );
-      const series = model.schedule.map((table, i) => ({
-        name: ["alpha_t: the data's share", "sigma_t: the noise's share"][i],
-        colour: i,
-        isLine: true,
-        points: times.map((time) => [time, table[time]]),
-      }));
-      curves(this.chart, {
-        label: `alpha_t and sigma_t of ${model.title}, t from 0 to ${T}`,
-        x: { range: [0, T], name: "t" },
-        y: { range: [0, 1], name: "share" },
-        series,
-        marker: t,
-      });
-      this.keys.replaceChildren(...keyOf(series));
-      if (this.model === model) return;
-      this.model = model;
-      const last = levelAt(model, T);
-      const { scene } = this.stage;
-      const noise = normals(dataset.real.length, 1);
-      scene.setDataset(dataset, model.columns);
-      const half = dataset.real.length;
-      const both = new Float32Array(2 * half);
-      both.set(normals(half, 7));
-      both.set(noised(dataset.real, noise, last), half);
-      const rows = half / model.columns;
-      scene.setRows(
-        both,
-        last,
-        Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)),
-      );
-      const kl = model.prior_kl;
-      this.readout.textContent =
-        `At T = ${T}, alpha_T = ${last.alpha.toFixed(3)}: ${percent(last.alpha)} of each row is still in x_T.` +
-        (kl === undefined
-          ? ""
-          : ` N(0, I) is off by ${kl < 0.001 ? "less than 0.001" : `at most ${kl.toPrecision(2)}`} nats per column.`);
-    }
+    this.update(state);
   }
 
-  Object.assign(window.pointillist, { NoiseStep, DenoiseStep, ScheduleStep });
-})();
+  /**
+   * Asks about a place, or about a row that has none: by keyboard, or in three columns.
+   * @param {number | null} row
+   * @param {number} [x]
+   * @param {number} [y]
+   */
+  #ask(row, x, y) {
+    if (!this.state || (row === null && x === undefined)) return;
+    const { scene } = this.asked;
+    scene.chosen = row;
+    if (this.state.model.columns !== 2) this.row = row ?? this.row;
+    else if (x !== undefined) this.point = scene.at(x, y);
+    else if (row !== null && scene.x) this.point = Array.from(scene.x.subarray(2 * row, 2 * row + 2));
+    this.update(this.state);
+  }
+
+  /** @param {Shown} state */
+  async #update(state) {
+    const { dataset, model } = state;
+    const level = levelAt(model, Math.max(1, state.t));
+    this.state = state;
+    const x = noised(dataset.real, this.noise, level);
+    const { scene } = this.asked;
+    scene.setDataset(dataset, model.columns);
+    Object.assign(scene, { x, level, labels: null });
+    const field = scene.fieldPoints();
+    const point = Float32Array.from(
+      this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns),
+    );
+    const all = new Float32Array(x.length + field.length + point.length);
+    all.set(x);
+    all.set(field, x.length);
+    all.set(point, x.length + field.length);
+    const x0 = await pool.predict(model.id, level.lambda, all);
+    const [ofRows, ofField, ofPoint] = [
+      x0.subarray(0, x.length),
+      x0.subarray(x.length, x.length + field.length),
+      x0.subarray(x.length + field.length),
+    ];
+    scene.setField({ from: field, to: ofField.map((value) => value * level.alpha) });
+    scene.guess = { from: point, to: ofPoint };
+    scene.setRows(x, level, null);
+    this.answers.scene.setDataset(dataset, model.columns);
+    this.answers.scene.setRows(ofRows.slice(), { ...level, alpha: 1, sigma: 0 }, null);
+    const text = (values) => `(${Array.from(values, (value) => value.toFixed(2)).join(", ")})`;
+    this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
+  }
+}
+
+/** alpha_t and sigma_t, and what is left of the data at T. */
+class ScheduleStep {
+  /** @type {StudyModel} there once something is shown */
+  model;
+
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.readout = root.querySelector(".readout");
+    this.chart = root.querySelector(".curve");
+    this.keys = root.querySelector(".keys");
+    this.stage = new Stage(root.querySelector("canvas"), { onPick: () => {}, hasKeys: false, show: { real: false } });
+  }
+
+  /** @param {Shown} shown */
+  show({ dataset, model, t }) {
+    const T = model.timesteps;
+    const times = Array.from({ length: Math.min(T, 200) + 1 }, (_, i, n = Math.min(T, 200)) =>
+      Math.round((i * T) / n),
+    );
+    const series = model.schedule.map((table, i) => ({
+      name: ["alpha_t: the data's share", "sigma_t: the noise's share"][i],
+      colour: i,
+      dash: i,
+      points: times.map((time) => [time, table[time]]),
+    }));
+    chart(this.chart, {
+      label: `alpha_t and sigma_t of ${model.title}, t from 0 to ${T}`,
+      x: { range: [0, T], name: "t" },
+      y: { range: [0, 1], name: "share" },
+      series,
+      marker: t,
+    });
+    this.keys.replaceChildren(...keyOf(series));
+    if (this.model === model) return;
+    this.model = model;
+    const last = levelAt(model, T);
+    const { scene } = this.stage;
+    const noise = normals(dataset.real.length, 1);
+    scene.setDataset(dataset, model.columns);
+    const half = dataset.real.length;
+    const both = new Float32Array(2 * half);
+    both.set(normals(half, 7));
+    both.set(noised(dataset.real, noise, last), half);
+    const rows = half / model.columns;
+    scene.setRows(
+      both,
+      last,
+      Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)),
+    );
+    const kl = model.prior_kl;
+    this.readout.textContent =
+      `At T = ${T}, alpha_T = ${last.alpha.toFixed(3)}: ${percent(last.alpha)} of each row is still in x_T.` +
+      (kl === undefined
+        ? ""
+        : ` N(0, I) is off by ${kl < 0.001 ? "less than 0.001" : `at most ${kl.toPrecision(2)}`} nats per column.`);
+  }
+}
+
+Object.assign(window.pointillist, { NoiseStep, DenoiseStep, ScheduleStep });

@@ -1,112 +1,108 @@
-"use strict";
 /*
  * Dots by the thousand, in a layer of pixels that is put on a picture at once: where no graphics processor draws, that
  * takes a sixth of the time of as many small pictures. Classes differ in shape too.
  */
 
-(() => {
-  const { SHAPES, contextOf } = window.pointillist;
-  const RADIUS = 2.2;
-  const OPACITY = 0.78;
-  /** Places within a pixel, along an axis, that dots are drawn at. */
-  const PARTS = 4;
+const { contextOf, shapePath } = window.pointillist;
+const RADIUS = 2.2;
+const OPACITY = 0.78;
+/** Places within a pixel, along an axis, that dots are drawn at. */
+const PARTS = 4;
+
+/**
+ * @typedef {object} Mask a dot
+ * @property {number} side of the square that holds it, in pixels
+ * @property {Uint8Array[]} masks by its place in a pixel: column, row and opacity of one pixel after another
+ */
+
+class Dots {
+  /** @type {Map<number, Mask[]>} by size and shape */
+  #made = new Map();
+  #holder = document.createElement("canvas");
+  /** @type {ImageData | null} */
+  #layer = null;
+  /** Whether the layer hides what is below. */
+  #isWhole = false;
 
   /**
-   * @typedef {object} Mask a dot
-   * @property {number} side of the square that holds it, in pixels
-   * @property {Uint8Array[]} masks by its place in a pixel: column, row and opacity of one pixel after another
+   * @param {number} size of the picture, in pixels
+   * @param {number[] | null} ground the colour that the layer has without dots; null if it has none
    */
-
-  class Dots {
-    /** @type {Map<number, Mask[]>} by size and shape */
-    #made = new Map();
-    #holder = document.createElement("canvas");
-    /** @type {ImageData | null} */
-    #layer = null;
-    /** Whether the layer hides what is below. */
-    #isWhole = false;
-
-    /**
-     * @param {number} size of the picture, in pixels
-     * @param {number[] | null} ground the colour that the layer has without dots; null if it has none
-     */
-    begin(size, ground = null) {
-      if (this.#layer?.width !== size) {
-        this.#holder.width = this.#holder.height = size;
-        this.#layer = new ImageData(size, size);
-      }
-      const colour = ground ? new Uint8Array([...ground, 255]) : new Uint8Array(4);
-      new Uint32Array(this.#layer.data.buffer).fill(new Uint32Array(colour.buffer)[0]);
-      this.#isWhole = ground !== null;
+  begin(size, ground = null) {
+    if (this.#layer?.width !== size) {
+      this.#holder.width = this.#holder.height = size;
+      this.#layer = new ImageData(size, size);
     }
+    const colour = ground ? new Uint8Array([...ground, 255]) : new Uint8Array(4);
+    new Uint32Array(this.#layer.data.buffer).fill(new Uint32Array(colour.buffer)[0]);
+    this.#isWhole = ground !== null;
+  }
 
-    /**
-     * @param {number} x
-     * @param {number} y
-     * @param {number[]} colour red, green and blue
-     * @param {number} size 1 for the usual radius
-     * @param {number} shape
-     * @param {number} opacity
-     */
-    add(x, y, [red, green, blue], size, shape, opacity) {
-      const { side, masks } = this.#masks(size, shape);
-      const [left, top] = [x - side / 2, y - side / 2];
-      const [column, row] = [Math.floor(left), Math.floor(top)];
-      const mask = masks[Math.floor((top - row) * PARTS) * PARTS + Math.floor((left - column) * PARTS)];
-      const { data, width } = /** @type {ImageData} */ (this.#layer);
-      for (let k = 0; k < mask?.length; k += 3) {
-        const [i, j] = [column + mask[k], row + mask[k + 1]];
-        if (i < 0 || j < 0 || i >= width || j >= width) continue;
-        const own = mask[k + 2] * opacity;
-        const at = 4 * (j * width + i);
-        const all = own + data[at + 3] * (1 - own / 255);
-        const share = own / all;
-        data[at] += (red - data[at]) * share;
-        data[at + 1] += (green - data[at + 1]) * share;
-        data[at + 2] += (blue - data[at + 2]) * share;
-        data[at + 3] = all;
-      }
-    }
-
-    /** Puts the layer on what is drawn already. */
-    paint(context) {
-      const first = this.#isWhole ? context : contextOf(this.#holder);
-      first.putImageData(this.#layer, 0, 0);
-      if (!this.#isWhole) context.drawImage(this.#holder, 0, 0);
-    }
-
-    #masks(size, shape) {
-      let ofSize = this.#made.get(size);
-      if (!ofSize) this.#made.set(size, (ofSize = []));
-      return (ofSize[shape] ??= this.#drawn(size, shape));
-    }
-
-    #drawn(size, shape) {
-      const radius = RADIUS * size;
-      const side = Math.ceil(2.6 * radius + 3);
-      const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [side, side * PARTS * PARTS];
-      const context = contextOf(canvas);
-      context.globalAlpha = OPACITY;
-      const masks = Array.from({ length: PARTS * PARTS }, (_, i) => {
-        const [down, right] = [Math.floor(i / PARTS), i % PARTS].map((part) => (part + 0.5) / PARTS);
-        context.setTransform(1, 0, 0, 1, side / 2 + right, side * (i + 0.5) + down);
-        context.beginPath();
-        SHAPES[shape % SHAPES.length](context, radius);
-        context.fill();
-        const { data } = context.getImageData(0, side * i, side, side);
-        const pixels = Array.from({ length: side * side }, (_, at) => [at % side, Math.floor(at / side), data[4 * at + 3]]);
-        return Uint8Array.from(pixels.filter(([, , opacity]) => opacity).flat());
-      });
-      return { side, masks };
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {number[]} colour red, green and blue
+   * @param {number} size 1 for the usual radius
+   * @param {number} shape
+   * @param {number} opacity
+   */
+  add(x, y, [red, green, blue], size, shape, opacity) {
+    const { side, masks } = this.#masks(size, shape);
+    const [left, top] = [x - side / 2, y - side / 2];
+    const [column, row] = [Math.floor(left), Math.floor(top)];
+    const mask = masks[Math.floor((top - row) * PARTS) * PARTS + Math.floor((left - column) * PARTS)];
+    const { data, width } = /** @type {ImageData} */ (this.#layer);
+    for (let k = 0; k < mask?.length; k += 3) {
+      const [i, j] = [column + mask[k], row + mask[k + 1]];
+      if (i < 0 || j < 0 || i >= width || j >= width) continue;
+      const own = mask[k + 2] * opacity;
+      const at = 4 * (j * width + i);
+      const all = own + data[at + 3] * (1 - own / 255);
+      const share = own / all;
+      data[at] += (red - data[at]) * share;
+      data[at + 1] += (green - data[at + 1]) * share;
+      data[at + 2] += (blue - data[at + 2]) * share;
+      data[at + 3] = all;
     }
   }
 
-  /** Red, green and blue of a colour in hexadecimal digits. */
-  function rgb(hex) {
-    const digits = hex.length === 4 ? [...hex.slice(1)].map((d) => d + d).join("") : hex.slice(1);
-    return [0, 2, 4].map((i) => parseInt(digits.slice(i, i + 2), 16));
+  /** Puts the layer on what is drawn already. */
+  paint(context) {
+    const first = this.#isWhole ? context : contextOf(this.#holder);
+    first.putImageData(this.#layer, 0, 0);
+    if (!this.#isWhole) context.drawImage(this.#holder, 0, 0);
   }
 
-  Object.assign(window.pointillist, { Dots, rgb });
-})();
+  #masks(size, shape) {
+    let ofSize = this.#made.get(size);
+    if (!ofSize) this.#made.set(size, (ofSize = []));
+    return (ofSize[shape] ??= this.#drawn(size, shape));
+  }
+
+  #drawn(size, shape) {
+    const radius = RADIUS * size;
+    const side = Math.ceil(2.6 * radius + 3);
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [side, side * PARTS * PARTS];
+    const context = contextOf(canvas);
+    context.globalAlpha = OPACITY;
+    const outline = new Path2D(shapePath(shape, radius));
+    const masks = Array.from({ length: PARTS * PARTS }, (_, i) => {
+      const [down, right] = [Math.floor(i / PARTS), i % PARTS].map((part) => (part + 0.5) / PARTS);
+      context.setTransform(1, 0, 0, 1, side / 2 + right, side * (i + 0.5) + down);
+      context.fill(outline);
+      const { data } = context.getImageData(0, side * i, side, side);
+      const pixels = Array.from({ length: side * side }, (_, at) => [at % side, Math.floor(at / side), data[4 * at + 3]]);
+      return Uint8Array.from(pixels.filter(([, , opacity]) => opacity).flat());
+    });
+    return { side, masks };
+  }
+}
+
+/** Red, green and blue of a colour in hexadecimal digits. */
+function rgb(hex) {
+  const digits = hex.length === 4 ? [...hex.slice(1)].map((d) => d + d).join("") : hex.slice(1);
+  return [0, 2, 4].map((i) => parseInt(digits.slice(i, i + 2), 16));
+}
+
+Object.assign(window.pointillist, { Dots, rgb });

@@ -1,43 +1,38 @@
-"use strict";
 /* What a run leaves: frames, each a noise level and the rows there. */
 
-(() => {
-  /** Frames after the first one of a run of so many steps: of long runs not every state is kept. */
-  const framesOf = (steps) => Math.ceil(steps / Math.ceil(steps / 200));
+/** Frames after the first one of a run of so many steps: of long runs not every state is kept. */
+const framesOf = (steps) => Math.ceil(steps / Math.ceil(steps / 200));
 
-  /**
-   * The level and the rows at a place between two frames.
-   *
-   * @param {Frame[]} frames
-   * @param {number} position
-   * @returns {Frame}
-   */
-  function momentOf(frames, position) {
-    const [first, share] = [Math.floor(position), position % 1];
-    const from = frames[first];
-    const to = frames[Math.min(first + 1, frames.length - 1)];
-    if (!share) return from;
-    const between = (a, b) => a + share * (b - a);
-    return {
-      level: {
-        alpha: between(from.level.alpha, to.level.alpha),
-        sigma: between(from.level.sigma, to.level.sigma),
-        lambda: between(from.level.lambda, Math.min(to.level.lambda, 10)),
-        t: between(from.level.t, to.level.t),
-      },
-      x: from.x.map((value, i) => between(value, to.x[i])),
-    };
-  }
+/**
+ * The level and the rows at a place between two frames.
+ * @param {Frame[]} frames
+ * @returns {Frame}
+ */
+function momentOf(frames, position) {
+  const [first, share] = [Math.floor(position), position % 1];
+  const from = frames[first];
+  const to = frames[Math.min(first + 1, frames.length - 1)];
+  if (!share) return from;
+  const between = (a, b) => a + share * (b - a);
+  return {
+    level: {
+      alpha: between(from.level.alpha, to.level.alpha),
+      sigma: between(from.level.sigma, to.level.sigma),
+      lambda: between(from.level.lambda, Math.min(to.level.lambda, 10)),
+      t: between(from.level.t, to.level.t),
+    },
+    x: from.x.map((value, i) => between(value, to.x[i])),
+  };
+}
 
-  /** A row in every frame, one after the other. */
-  function pathOf(frames, row, columns) {
-    const path = new Float32Array(frames.length * columns);
-    frames.forEach(({ x }, i) => path.set(x.subarray(row * columns, (row + 1) * columns), i * columns));
-    return path;
-  }
+/** A row in every frame, one after the other. */
+function pathOf(frames, row, columns) {
+  const path = new Float32Array(frames.length * columns);
+  frames.forEach(({ x }, i) => path.set(x.subarray(row * columns, (row + 1) * columns), i * columns));
+  return path;
+}
 
-  /** Evaluations of the network for a row, without guidance. */
-  const evaluationsOf = (sampler, steps) => (sampler === "heun" ? 2 * steps - 1 : steps);
+/** Evaluations of the network for a row, without guidance. */
+const evaluationsOf = (sampler, steps) => (sampler === "heun" ? 2 * steps - 1 : steps);
 
-  Object.assign(window.pointillist, { evaluationsOf, framesOf, momentOf, pathOf });
-})();
+Object.assign(window.pointillist, { evaluationsOf, framesOf, momentOf, pathOf });

@@ -1,387 +1,357 @@
-"use strict";
 /* The live model: controls, playback, and the link that restores a view. */
 
-(() => {
-  const ROWS = 2000;
-  /** Of a whole walk at speed 1. */
-  const SECONDS = 4;
-  /** @type {("real" | "density" | "field")[]} */
-  const SHOWN = ["real", "density", "field"];
-  /** @type {("steps" | "guidance" | "class" | "seed")[]} */
-  const CHOICES = ["steps", "guidance", "class", "seed"];
-  /** @type {Record<string, [least: number, most: number, usual: number]>} */
-  const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
+const ROWS = 2000;
+/** Of a whole walk at speed 1. */
+const SECONDS = 4;
+/** @type {("real" | "density" | "field")[]} */
+const SHOWN = ["real", "density", "field"];
+/** @type {("steps" | "guidance" | "class" | "seed")[]} */
+const CHOICES = ["steps", "guidance", "class", "seed"];
+/** @type {Record<string, [least: number, most: number, usual: number]>} */
+const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
 
-  const { Clock, Stage, evaluationsOf, labelsFor, later, models, pool, save, saveCanvas } = window.pointillist;
+const { Clock, Stage, evaluationsOf, labelsFor, later, latest, models, onDrag, pool, save, saveCanvas } = window.pointillist;
 
-  /** @type {<Id extends keyof LiveElements>(id: Id) => LiveElements[Id]} */
-  const byId = (id) => document.getElementById(`live-${id}`);
+/** @type {<Id extends keyof LiveElements>(id: Id) => LiveElements[Id]} */
+const byId = (id) => document.getElementById(`live-${id}`);
 
-  class Live {
-    hasBegun = false;
-    wasPlayed = false;
-    isAsking = false;
-    waiting = 0;
-    /** @type {Level | null} */
-    wantedField = null;
+class Live {
+  hasBegun = false;
+  wasPlayed = false;
+  waiting = 0;
 
-    constructor() {
-      this.stage = new Stage(byId("canvas"), {
-        channel: "live",
-        rows: ROWS,
-        onFrame: () => this.#onFrame(),
-        hasKeys: false,
-      });
-      this.clock = new Clock({
-        ready: () => this.stage.ready,
-        show: () => this.#show(),
-        changed: (isPlaying) => this.#playingChanged(isPlaying),
-        seconds: SECONDS,
-      });
-      this.#fillSets();
-      this.#chooseSet();
-      this.#listen();
-    }
+  constructor() {
+    this.stage = new Stage(byId("canvas"), {
+      channel: "live",
+      rows: ROWS,
+      onFrame: () => this.#onFrame(),
+      hasKeys: false,
+    });
+    this.clock = new Clock({
+      ready: () => this.stage.ready,
+      show: () => this.#show(),
+      changed: (isPlaying) => this.#playingChanged(isPlaying),
+      seconds: SECONDS,
+    });
+    this.#fillSets();
+    this.#chooseSet();
+    this.#listen();
+  }
 
-    get scene() {
-      return this.stage.scene;
-    }
+  get scene() {
+    return this.stage.scene;
+  }
 
-    get frames() {
-      return this.stage.frames;
-    }
+  get frames() {
+    return this.stage.frames;
+  }
 
-    get total() {
-      return this.stage.total;
-    }
+  get total() {
+    return this.stage.total;
+  }
 
-    get position() {
-      return this.clock.share * this.total;
-    }
+  get position() {
+    return this.clock.share * this.total;
+  }
 
-    get model() {
-      return models.get(byId("model").value);
-    }
+  get model() {
+    return models.get(byId("model").value);
+  }
 
-    get dataset() {
-      return models.datasets[this.model.dataset];
-    }
+  get dataset() {
+    return models.datasets[this.model.dataset];
+  }
 
-    #fillSets() {
-      const chosen = byId("set").value;
-      this.#options(
-        "set",
-        Object.keys(models.datasets).map((name) => [name, name]),
-      );
-      if (chosen) byId("set").value = chosen;
-    }
+  #fillSets() {
+    const chosen = byId("set").value;
+    this.#options(
+      "set",
+      Object.keys(models.datasets).map((name) => [name, name]),
+    );
+    if (chosen) byId("set").value = chosen;
+  }
 
-    /**
-     * @param {"set" | "model" | "class"} id
-     * @param {[value: string, text: string][]} pairs
-     */
-    #options(id, pairs) {
-      byId(id).replaceChildren(...pairs.map(([value, text]) => new Option(text, value)));
-    }
+  /**
+   * @param {"set" | "model" | "class"} id
+   * @param {[value: string, text: string][]} pairs
+   */
+  #options(id, pairs) {
+    byId(id).replaceChildren(...pairs.map(([value, text]) => new Option(text, value)));
+  }
 
-    #chooseSet() {
-      this.#options(
-        "model",
-        models.of(byId("set").value).map((model) => [model.id, model.title]),
-      );
-      this.#chooseModel();
-    }
+  #chooseSet() {
+    this.#options(
+      "model",
+      models.of(byId("set").value).map((model) => [model.id, model.title]),
+    );
+    this.#chooseModel();
+  }
 
-    #chooseModel() {
-      const { model } = this;
-      const isConditional = model.class_embedding > 0;
-      byId("conditional").hidden = !isConditional;
-      /** @type {[string, string][]} */
-      const classes = Array.from({ length: model.n_classes }, (_, k) => [String(k), `class ${k}`]);
-      this.#options("class", [["all", "all, in the data's proportions"], ...classes, ["none", "no class"]]);
-      this.scene.setDataset(this.dataset, model.columns);
-      this.#chooseSampler();
-    }
+  #chooseModel() {
+    const { model } = this;
+    const isConditional = model.class_embedding > 0;
+    byId("conditional").hidden = !isConditional;
+    /** @type {[string, string][]} */
+    const classes = Array.from({ length: model.n_classes }, (_, k) => [String(k), `class ${k}`]);
+    this.#options("class", [["all", "all, in the data's proportions"], ...classes, ["none", "no class"]]);
+    this.scene.setDataset(this.dataset, model.columns);
+    this.#chooseSampler();
+  }
 
-    #chooseSampler() {
-      const [least, most, usual] = STEPS[byId("sampler").value];
-      const { timesteps } = this.model;
-      const byTimes = ["ddim", "ancestral"].includes(byId("sampler").value);
-      const [min, max] = [least, byTimes ? Math.min(most, timesteps) : most].map(String);
-      Object.assign(byId("steps"), { min, max, value: String(usual) });
-      this.#forget();
-    }
+  #chooseSampler() {
+    const [least, most, usual] = STEPS[byId("sampler").value];
+    const { timesteps } = this.model;
+    const byTimes = ["ddim", "ancestral"].includes(byId("sampler").value);
+    const [min, max] = [least, byTimes ? Math.min(most, timesteps) : most].map(String);
+    Object.assign(byId("steps"), { min, max, value: String(usual) });
+    this.#forget();
+  }
 
-    /** What was drawn is of other choices now. */
-    #forget() {
-      pool.stop("live");
-      this.clock.pause();
-      this.clock.share = 0;
-      this.stage.frames = [];
-      this.hasBegun = false;
-      this.wantedField = null;
-      byId("steps-value").textContent = byId("steps").value;
-      byId("guidance-value").textContent = byId("guidance").value;
-      this.scene.setField(null);
-      if (this.wasPlayed) {
-        clearTimeout(this.waiting);
-        this.waiting = setTimeout(() => this.play(), 150);
-      }
-    }
-
-    get #choices() {
-      return {
-        id: byId("model").value,
-        sampler: byId("sampler").value,
-        steps: Number(byId("steps").value),
-        seed: Number(byId("seed").value) >>> 0,
-        guidance: this.model.class_embedding ? Number(byId("guidance").value) : 0,
-        labels: (this.model.class_embedding && labelsFor(this.dataset, ROWS, byId("class").value)) || undefined,
-      };
-    }
-
-    /** Draws the rows, and gives them once all are there. */
-    async draw() {
-      const choices = this.#choices;
-      const begin = performance.now();
-      this.hasBegun = true;
-      this.#say(`drawing ${ROWS.toLocaleString("en")} rows …`);
-      const drawn = this.stage.run(choices);
-      const { frames } = this;
-      const rows = await drawn;
-      if (rows && frames === this.frames) {
-        const evaluations = evaluationsOf(choices.sampler, choices.steps);
-        const guided = choices.guidance && choices.labels ? ", each with the class and without it" : "";
-        const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
-        this.#say(
-          `${ROWS.toLocaleString("en")} rows in ${((performance.now() - begin) / 1000).toFixed(2)} s: ` +
-            `${count(evaluations, "evaluation")} of the network per row${guided}, ` +
-            count(pool.workers.length, "worker"),
-        );
-      }
-      return rows;
-    }
-
-    #onFrame() {
-      if (!this.clock.isPlaying) this.#show();
-    }
-
-    /** Begins to draw the rows, once for all choices: the first frame comes later. */
-    #begin() {
-      this.draw().catch((error) => {
-        this.hasBegun = false;
-        this.#say(`cannot draw rows here: ${error.message}`);
-      });
-    }
-
-    play() {
-      this.wasPlayed = true;
-      if (!this.hasBegun) {
-        this.clock.share = 0;
-        this.#begin();
-      }
-      this.clock.play();
-    }
-
-    #playingChanged(isPlaying) {
-      byId("play").textContent = isPlaying ? "Pause" : "Play";
-      if (!isPlaying) this.#write();
-    }
-
-    /** Draws the moment that the clock shows, or the last one that is known. */
-    #show() {
-      if (!this.frames.length) return;
-      const { clock, stage, model } = this;
-      stage.show(clock.share);
-      const { level } = stage;
-      const position = Math.min(this.position, this.frames.length - 1);
-      byId("time").value = String(Math.round((1000 * position) / this.total));
-      byId("moment").textContent =
-        `t = ${level.t.toFixed(level.t % 1 ? 1 : 0)} of ${model.timesteps}, ` +
-        `noise sigma_t / alpha_t = ${(level.sigma / level.alpha).toPrecision(2)}, ` +
-        `step ${Math.floor(position)} of ${this.total}`;
-      if (this.scene.show.field) this.#askField(level);
-    }
-
-    /**
-     * Asks for the field at a noise level; of those wanted while one is computed, only the last counts.
-     *
-     * @param {Level} level
-     */
-    async #askField(level) {
-      this.wantedField = level;
-      if (this.isAsking) return;
-      this.isAsking = true;
-      try {
-        while (this.wantedField) {
-          /** @type {Level} */
-          const wanted = this.wantedField;
-          const field = await this.#field(wanted);
-          if (this.wantedField === wanted) this.wantedField = null;
-          if (this.frames.length) this.scene.setField(field);
-        }
-      } finally {
-        this.isAsking = false;
-      }
-      if (!this.clock.isPlaying) this.scene.draw();
-    }
-
-    /** @param {Level} level */
-    async #field(level) {
-      const points = this.scene.fieldPoints();
-      const label = byId("class").value;
-      const condition = {
-        label: this.model.class_embedding && /^\d+$/.test(label) ? Number(label) : null,
-        guidance: Number(byId("guidance").value),
-      };
-      const lambda = Math.min(level.lambda, 10);
-      const x0 = await pool.predict(this.model.id, lambda, points, condition);
-      const to = x0.map((value) => value * level.alpha);
-      return { t: level.t, from: points, to };
-    }
-
-    #seek(share) {
-      if (!this.hasBegun) this.#begin();
-      this.clock.seek(share);
-    }
-
-    #say(text) {
-      byId("status").textContent = text;
-    }
-
-    #listen() {
-      /**
-       * @param {keyof LiveElements} id
-       * @param {string} type
-       * @param {() => void} act
-       */
-      const on = (id, type, act) => byId(id).addEventListener(type, act);
-      on("set", "change", () => (this.#chooseSet(), this.#write()));
-      on("model", "change", () => (this.#chooseModel(), this.#write()));
-      on("sampler", "change", () => (this.#chooseSampler(), this.#write()));
-      for (const id of CHOICES) on(id, "input", () => (this.#forget(), this.#write()));
-      on("play", "click", () => (this.clock.isPlaying ? this.clock.pause() : this.play()));
-      on("speed", "change", () => (this.clock.seconds = SECONDS / Number(byId("speed").value)));
-      on("time", "input", () => this.#seek(Number(byId("time").value) / 1000));
-      on("time", "change", () => this.#write());
-      for (const id of SHOWN) {
-        on(id, "change", () => {
-          this.scene.show[id] = byId(id).checked;
-          this.#show();
-          this.scene.draw();
-          this.#write();
-        });
-      }
-      on("png", "click", () => saveCanvas(byId("canvas"), `${this.model.dataset}.png`));
-      on("csv", "click", () => this.#saveRows());
-      on("link", "click", () => (this.#write(), window.pointillist.copyFrom(byId("link"), location.href)));
-      this.#listenToCanvas(byId("canvas"));
-      models.onAdded((model) => {
-        this.#fillSets();
-        if (byId("set").value === model.dataset) this.#chooseSet();
-      });
-      window.pointillist.fragment.onRestore("live", (params) => this.#restore(params));
-    }
-
-    /** @param {HTMLCanvasElement} canvas */
-    #listenToCanvas(canvas) {
-      /** @type {number | null} */
-      let start = null;
-      let last = 0;
-      canvas.addEventListener("pointerdown", ({ clientX }) => (start = last = clientX));
-      canvas.addEventListener("pointermove", ({ clientX }) => {
-        // What hardly moves is a click.
-        if (start === null || this.scene.isSolid || (start === last && Math.abs(clientX - start) < 6)) return;
-        this.#seek(Number(byId("time").value) / 1000 + (clientX - last) / canvas.clientWidth);
-        last = clientX;
-      });
-      for (const end of ["pointerup", "pointercancel"])
-        canvas.addEventListener(end, () => ((start = null), this.#write()));
-      canvas.addEventListener("keydown", (event) => {
-        const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: 0, ArrowDown: 0 }[event.key];
-        if (event.key === " ") byId("play").click();
-        else if (event.shiftKey && this.scene.isSolid && step !== undefined) {
-          this.scene.turnBy(0.1 * step, { ArrowUp: -0.1, ArrowDown: 0.1 }[event.key] ?? 0);
-        } else if (step) this.#seek((Math.round(this.position) + step) / Math.max(1, this.total));
-        else return;
-        event.preventDefault();
-      });
-      canvas.addEventListener("keyup", (event) => event.key.startsWith("Arrow") && this.#write());
-    }
-
-    #saveRows() {
-      const frame = this.frames[this.total];
-      if (!frame) {
-        this.#say("There are no rows yet: press play, and wait for the last step.");
-        return;
-      }
-      const { columns } = this.model;
-      const { labels } = this.stage;
-      const { names, centre, unit } = this.dataset;
-      const { csvField: field } = window.pointillist;
-      const lines = Array.from({ length: ROWS }, (_, r) => {
-        const row = Array.from(
-          frame.x.subarray(r * columns, (r + 1) * columns),
-          (value, c) => value * unit[c] + centre[c],
-        );
-        return (labels ? [...row, labels[r]] : row).join(",");
-      });
-      const heads = labels ? [...names, "label"] : names;
-      const text = [heads.map(field).join(","), ...lines, ""].join("\n");
-      save(new Blob([text], { type: "text/csv" }), `${this.model.dataset}.csv`);
-    }
-
-    #write() {
-      const params = new URLSearchParams({
-        model: byId("model").value,
-        sampler: byId("sampler").value,
-        steps: byId("steps").value,
-        seed: byId("seed").value,
-      });
-      if (this.model.class_embedding) {
-        params.set("class", byId("class").value);
-        params.set("w", byId("guidance").value);
-      }
-      if (this.frames.length) params.set("t", this.clock.share.toFixed(3));
-      for (const id of SHOWN) if (id !== "real" && byId(id).checked) params.set(id, "1");
-      if (!byId("real").checked) params.set("real", "0");
-      if (this.scene.isSolid) {
-        params.set("turn", [this.scene.turn.yaw, this.scene.turn.pitch].map((a) => a.toFixed(2)).join(","));
-      }
-      window.pointillist.fragment.write("live", params);
-    }
-
-    /** @param {URLSearchParams} params */
-    #restore(params) {
-      const model = models.find(params.get("model"));
-      if (!model) return;
-      this.wasPlayed = false;
-      byId("set").value = model.dataset;
-      this.#chooseSet();
-      byId("model").value = model.id;
-      this.#chooseModel();
-      const sampler = params.get("sampler") ?? "";
-      if (Object.hasOwn(STEPS, sampler)) byId("sampler").value = sampler;
-      this.#chooseSampler();
-      for (const id of CHOICES) {
-        const [input, wanted] = [byId(id), params.get(id === "guidance" ? "w" : id)];
-        const isKnown = !("options" in input) || [...input.options].some(({ value }) => value === wanted);
-        if (wanted !== null && isKnown) input.value = wanted;
-      }
-      for (const id of SHOWN) {
-        byId(id).checked = params.has(id) ? params.get(id) === "1" : id === "real";
-        this.scene.show[id] = byId(id).checked;
-      }
-      const [yaw, pitch] = (params.get("turn") ?? "").split(",").map(Number);
-      if (Number.isFinite(yaw) && Number.isFinite(pitch)) Object.assign(this.scene.turn, { yaw, pitch });
-      this.#forget();
-      if (params.has("play")) this.play();
-      else if (params.has("t")) {
-        this.wasPlayed = true;
-        this.#seek(Number(params.get("t")) || 0);
-      }
+  /** What was drawn is of other choices now. */
+  #forget() {
+    pool.stop("live");
+    this.clock.pause();
+    this.clock.share = 0;
+    this.stage.frames = [];
+    this.hasBegun = false;
+    byId("steps-value").textContent = byId("steps").value;
+    byId("guidance-value").textContent = byId("guidance").value;
+    this.scene.setField(null);
+    if (this.wasPlayed) {
+      clearTimeout(this.waiting);
+      this.waiting = setTimeout(() => this.play(), 150);
     }
   }
 
-  later(() => Object.assign(window.pointillist, { live: new Live() }));
-})();
+  get #choices() {
+    return {
+      id: byId("model").value,
+      sampler: byId("sampler").value,
+      steps: Number(byId("steps").value),
+      seed: Number(byId("seed").value) >>> 0,
+      guidance: this.model.class_embedding ? Number(byId("guidance").value) : 0,
+      labels: (this.model.class_embedding && labelsFor(this.dataset, ROWS, byId("class").value)) || undefined,
+    };
+  }
+
+  /** Draws the rows, and gives them once all are there. */
+  async draw() {
+    const choices = this.#choices;
+    const begin = performance.now();
+    this.hasBegun = true;
+    this.#say(`drawing ${ROWS.toLocaleString("en")} rows …`);
+    const drawn = this.stage.run(choices);
+    const { frames } = this;
+    const rows = await drawn;
+    if (rows && frames === this.frames) {
+      const evaluations = evaluationsOf(choices.sampler, choices.steps);
+      const guided = choices.guidance && choices.labels ? ", each with the class and without it" : "";
+      const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
+      this.#say(
+        `${ROWS.toLocaleString("en")} rows in ${((performance.now() - begin) / 1000).toFixed(2)} s: ` +
+          `${count(evaluations, "evaluation")} of the network per row${guided}, ` +
+          count(pool.workers.length, "worker"),
+      );
+    }
+    return rows;
+  }
+
+  #onFrame() {
+    if (!this.clock.isPlaying) this.#show();
+  }
+
+  /** Begins to draw the rows, once for all choices: the first frame comes later. */
+  #begin() {
+    this.draw().catch((error) => {
+      this.hasBegun = false;
+      this.#say(`cannot draw rows here: ${error.message}`);
+    });
+  }
+
+  play() {
+    this.wasPlayed = true;
+    if (!this.hasBegun) {
+      this.clock.share = 0;
+      this.#begin();
+    }
+    this.clock.play();
+  }
+
+  #playingChanged(isPlaying) {
+    byId("play").textContent = isPlaying ? "Pause" : "Play";
+    if (!isPlaying) this.#write();
+  }
+
+  /** Draws the moment that the clock shows, or the last one that is known. */
+  #show() {
+    if (!this.frames.length) return;
+    const { clock, stage, model } = this;
+    stage.show(clock.share);
+    const { level } = stage;
+    const position = Math.min(this.position, this.frames.length - 1);
+    byId("time").value = String(Math.round((1000 * position) / this.total));
+    byId("moment").textContent =
+      `t = ${level.t.toFixed(level.t % 1 ? 1 : 0)} of ${model.timesteps}, ` +
+      `noise sigma_t / alpha_t = ${(level.sigma / level.alpha).toPrecision(2)}, ` +
+      `step ${Math.floor(position)} of ${this.total}`;
+    if (this.scene.show.field) this.askField(level);
+  }
+
+  /** Asks for the field at a noise level; of those wanted while one is computed, only the last counts. */
+  askField = latest(async (level) => {
+    const field = await this.#field(level);
+    if (this.frames.length) this.scene.setField(field);
+    if (!this.clock.isPlaying) this.scene.draw();
+  });
+
+  /** @param {Level} level */
+  async #field(level) {
+    const points = this.scene.fieldPoints();
+    const label = byId("class").value;
+    const condition = {
+      label: this.model.class_embedding && /^\d+$/.test(label) ? Number(label) : null,
+      guidance: Number(byId("guidance").value),
+    };
+    const lambda = Math.min(level.lambda, 10);
+    const x0 = await pool.predict(this.model.id, lambda, points, condition);
+    const to = x0.map((value) => value * level.alpha);
+    return { t: level.t, from: points, to };
+  }
+
+  #seek(share) {
+    if (!this.hasBegun) this.#begin();
+    this.clock.seek(share);
+  }
+
+  #say(text) {
+    byId("status").textContent = text;
+  }
+
+  #listen() {
+    /**
+     * @param {keyof LiveElements} id
+     * @param {() => void} act
+     */
+    const on = (id, type, act) => byId(id).addEventListener(type, act);
+    on("set", "change", () => (this.#chooseSet(), this.#write()));
+    on("model", "change", () => (this.#chooseModel(), this.#write()));
+    on("sampler", "change", () => (this.#chooseSampler(), this.#write()));
+    for (const id of CHOICES) on(id, "input", () => (this.#forget(), this.#write()));
+    on("play", "click", () => (this.clock.isPlaying ? this.clock.pause() : this.play()));
+    on("speed", "change", () => (this.clock.seconds = SECONDS / Number(byId("speed").value)));
+    on("time", "input", () => this.#seek(Number(byId("time").value) / 1000));
+    on("time", "change", () => this.#write());
+    for (const id of SHOWN) {
+      on(id, "change", () => {
+        this.scene.show[id] = byId(id).checked;
+        this.#show();
+        this.scene.draw();
+        this.#write();
+      });
+    }
+    on("png", "click", () => saveCanvas(byId("canvas"), `${this.model.dataset}.png`));
+    on("csv", "click", () => this.#saveRows());
+    on("link", "click", () => (this.#write(), window.pointillist.copyFrom(byId("link"), location.href)));
+    this.#listenToCanvas(byId("canvas"));
+    models.onAdded((model) => {
+      this.#fillSets();
+      if (byId("set").value === model.dataset) this.#chooseSet();
+    });
+    window.pointillist.fragment.onRestore("live", (params) => this.#restore(params));
+  }
+
+  /** @param {HTMLCanvasElement} canvas */
+  #listenToCanvas(canvas) {
+    onDrag(canvas, {
+      move: (dx, dy, event, isFar) => {
+        if (isFar && !this.scene.isSolid) this.#seek(Number(byId("time").value) / 1000 + dx / canvas.clientWidth);
+      },
+      end: () => this.#write(),
+    });
+    canvas.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: 0, ArrowDown: 0 }[event.key];
+      if (event.key === " ") byId("play").click();
+      else if (event.shiftKey && this.scene.isSolid && step !== undefined) {
+        this.scene.turnBy(0.1 * step, { ArrowUp: -0.1, ArrowDown: 0.1 }[event.key] ?? 0);
+      } else if (step) this.#seek((Math.round(this.position) + step) / Math.max(1, this.total));
+      else return;
+      event.preventDefault();
+    });
+    canvas.addEventListener("keyup", (event) => event.key.startsWith("Arrow") && this.#write());
+  }
+
+  #saveRows() {
+    const frame = this.frames[this.total];
+    if (!frame) {
+      this.#say("There are no rows yet: press play, and wait for the last step.");
+      return;
+    }
+    const { columns } = this.model;
+    const { labels } = this.stage;
+    const { names, centre, unit } = this.dataset;
+    const { csvField: field } = window.pointillist;
+    const lines = Array.from({ length: ROWS }, (_, r) => {
+      const row = Array.from(
+        frame.x.subarray(r * columns, (r + 1) * columns),
+        (value, c) => value * unit[c] + centre[c],
+      );
+      return (labels ? [...row, labels[r]] : row).join(",");
+    });
+    const heads = labels ? [...names, "label"] : names;
+    const text = [heads.map(field).join(","), ...lines, ""].join("\n");
+    save(new Blob([text], { type: "text/csv" }), `${this.model.dataset}.csv`);
+  }
+
+  #write() {
+    const params = new URLSearchParams({
+      model: byId("model").value,
+      sampler: byId("sampler").value,
+      steps: byId("steps").value,
+      seed: byId("seed").value,
+    });
+    if (this.model.class_embedding) {
+      params.set("class", byId("class").value);
+      params.set("w", byId("guidance").value);
+    }
+    if (this.frames.length) params.set("t", this.clock.share.toFixed(3));
+    for (const id of SHOWN) if (id !== "real" && byId(id).checked) params.set(id, "1");
+    if (!byId("real").checked) params.set("real", "0");
+    if (this.scene.isSolid) {
+      params.set("turn", [this.scene.turn.yaw, this.scene.turn.pitch].map((a) => a.toFixed(2)).join(","));
+    }
+    window.pointillist.fragment.write("live", params);
+  }
+
+  /** @param {URLSearchParams} params */
+  #restore(params) {
+    const model = models.find(params.get("model"));
+    if (!model) return;
+    this.wasPlayed = false;
+    byId("set").value = model.dataset;
+    this.#chooseSet();
+    byId("model").value = model.id;
+    this.#chooseModel();
+    const sampler = params.get("sampler") ?? "";
+    if (Object.hasOwn(STEPS, sampler)) byId("sampler").value = sampler;
+    this.#chooseSampler();
+    for (const id of CHOICES) {
+      const [input, wanted] = [byId(id), params.get(id === "guidance" ? "w" : id)];
+      const isKnown = !("options" in input) || [...input.options].some(({ value }) => value === wanted);
+      if (wanted !== null && isKnown) input.value = wanted;
+    }
+    for (const id of SHOWN) {
+      byId(id).checked = params.has(id) ? params.get(id) === "1" : id === "real";
+      this.scene.show[id] = byId(id).checked;
+    }
+    const [yaw, pitch] = (params.get("turn") ?? "").split(",").map(Number);
+    if (Number.isFinite(yaw) && Number.isFinite(pitch)) Object.assign(this.scene.turn, { yaw, pitch });
+    this.#forget();
+    if (params.has("play")) this.play();
+    else if (params.has("t")) {
+      this.wasPlayed = true;
+      this.#seek(Number(params.get("t")) || 0);
+    }
+  }
+}
+
+later(() => Object.assign(window.pointillist, { live: new Live() }));

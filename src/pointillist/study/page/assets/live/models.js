@@ -1,152 +1,141 @@
-"use strict";
 /* The models and data sets of the page, those that were trained in it too, and the workers that compute with them. */
 
-(() => {
-  const { Pool, unpackNumbers } = window.pointillist;
+const { Pool, unpackNumbers } = window.pointillist;
 
-  /** Of what is left of the data in x_T, in nats per column. */
-  const LARGE_KL = 0.05;
+/** Of what is left of the data in x_T, in nats per column. */
+const LARGE_KL = 0.05;
 
-  /** Gives an object a value that is made when it is first read: a page has many, and shows few at once. */
-  function lazily(object, name, make) {
-    const keep = (value) => Object.defineProperty(object, name, { value, enumerable: true });
-    Object.defineProperty(object, name, { get: () => keep(make())[name], enumerable: true, configurable: true });
-  }
+/** Gives an object a value that is made when it is first read: a page has many, and shows few at once. */
+function lazily(object, name, make) {
+  const keep = (value) => Object.defineProperty(object, name, { value, enumerable: true });
+  Object.defineProperty(object, name, { get: () => keep(make())[name], enumerable: true, configurable: true });
+}
 
-  class Models {
-    /** @type {((model: StudyModel) => void)[]} */
-    #listeners = [];
+class Models {
+  /** @type {((model: StudyModel) => void)[]} */
+  #listeners = [];
 
-    /** @type {{model: StudyModel, dataset: StudyDataset} | undefined} a model that goes on changing */
-    previewed;
+  /** @type {{model: StudyModel, dataset: StudyDataset} | undefined} a model that goes on changing */
+  previewed;
 
-    /** @param {{models: StudyModelContent[], datasets: Record<string, StudyDataset>}} content as the page holds it */
-    constructor(content) {
-      this.datasets = content.datasets;
-      this.all = content.models.map(Models.#prepare);
-      for (const dataset of Object.values(this.datasets))
-        lazily(dataset, "real", () => unpackNumbers(dataset.rows, "float16"));
-    }
-
-    /**
-     * @param {StudyModelContent} content
-     * @returns {StudyModel} the same one
-     */
-    static #prepare(content) {
-      const model = /** @type {StudyModel} */ (content);
-      const unpacked = (table) => (typeof table === "string" ? unpackNumbers(table, "float32") : table);
-      lazily(model, "schedule", () => [model.alpha, model.sigma].map(unpacked));
-      lazily(model, "timesteps", () => model.schedule[0].length - 1);
-      return model;
-    }
-
-    /** @param {string | null} id */
-    find(id) {
-      const { previewed } = this;
-      return id === previewed?.model.id ? previewed?.model : this.all.find((model) => model.id === id);
-    }
-
-    /** @param {string} id of one of the models */
-    get(id) {
-      const found = this.find(id);
-      if (!found) throw new Error(`there is no model ${id}`);
-      return found;
-    }
-
-    /** @param {StudyModel} model */
-    datasetOf(model) {
-      const { previewed } = this;
-      return model === previewed?.model ? previewed.dataset : this.datasets[model.dataset];
-    }
-
-    /** @param {string} set */
-    of(set) {
-      return this.all.filter((model) => model.dataset === set);
-    }
-
-    /** The best model of a set without classes, of those that start from little else than noise if there are any. */
-    plain(set) {
-      const plain = this.of(set).filter((model) => !model.class_embedding);
-      return plain.find(({ prior_kl = 0 }) => prior_kl <= LARGE_KL) ?? plain[0] ?? this.of(set)[0];
-    }
-
-    /** The first model of a set that knows its classes. */
-    conditional(set) {
-      return this.of(set).find((model) => model.class_embedding);
-    }
-
-    /**
-     * Adds a model that goes on changing, or replaces one of the same name: it is not offered yet.
-     *
-     * @param {StudyModelContent} content
-     * @param {StudyDataset} dataset
-     */
-    preview(content, dataset) {
-      const model = Models.#prepare(content);
-      this.previewed = { model, dataset };
-      pool.put(model);
-      return model;
-    }
-
-    /**
-     * Adds a model, or replaces one of the same name, and its data set.
-     *
-     * @param {StudyModelContent} content
-     * @param {StudyDataset} dataset
-     */
-    add(content, dataset) {
-      const model = this.preview(content, dataset);
-      this.datasets[model.dataset] = dataset;
-      this.all = [...this.all.filter(({ id }) => id !== model.id), model];
-      for (const listener of this.#listeners) listener(model);
-    }
-
-    /**
-     * Calls back when a model was added.
-     *
-     * @param {(model: StudyModel) => void} listener
-     */
-    onAdded(listener) {
-      this.#listeners.push(listener);
-    }
+  /** @param {{models: StudyModelContent[], datasets: Record<string, StudyDataset>}} content as the page holds it */
+  constructor(content) {
+    this.datasets = content.datasets;
+    this.all = content.models.map(Models.#prepare);
+    for (const dataset of Object.values(this.datasets))
+      lazily(dataset, "real", () => unpackNumbers(dataset.rows, "float16"));
   }
 
   /**
-   * The noise level at a time between 0 and T, which need not be whole.
-   *
-   * @param {StudyModel} model
-   * @param {number} t
-   * @returns {Level}
+   * @param {StudyModelContent} content
+   * @returns {StudyModel} the same one
    */
-  function levelAt(model, t) {
-    const [alphas, sigmas] = model.schedule;
-    const [low, share] = [Math.min(Math.floor(t), model.timesteps), t % 1];
-    const between = (table) => table[low] + (share ? share * (table[low + 1] - table[low]) : 0);
-    const [alpha, sigma] = [between(alphas), between(sigmas)];
-    return { t, alpha, sigma, lambda: Math.log(alpha / sigma) };
+  static #prepare(content) {
+    const model = /** @type {StudyModel} */ (content);
+    const unpacked = (table) => (typeof table === "string" ? unpackNumbers(table, "float32") : table);
+    lazily(model, "schedule", () => [model.alpha, model.sigma].map(unpacked));
+    lazily(model, "timesteps", () => model.schedule[0].length - 1);
+    return model;
+  }
+
+  /** @param {string | null} id */
+  find(id) {
+    const { previewed } = this;
+    return id === previewed?.model.id ? previewed?.model : this.all.find((model) => model.id === id);
+  }
+
+  /** @param {string} id of one of the models */
+  get(id) {
+    const found = this.find(id);
+    if (!found) throw new Error(`there is no model ${id}`);
+    return found;
+  }
+
+  /** @param {StudyModel} model */
+  datasetOf(model) {
+    const { previewed } = this;
+    return model === previewed?.model ? previewed.dataset : this.datasets[model.dataset];
+  }
+
+  /** @param {string} set */
+  of(set) {
+    return this.all.filter((model) => model.dataset === set);
+  }
+
+  /** The best model of a set without classes, of those that start from little else than noise if there are any. */
+  plain(set) {
+    const plain = this.of(set).filter((model) => !model.class_embedding);
+    return plain.find(({ prior_kl = 0 }) => prior_kl <= LARGE_KL) ?? plain[0] ?? this.of(set)[0];
+  }
+
+  /** The first model of a set that knows its classes. */
+  conditional(set) {
+    return this.of(set).find((model) => model.class_embedding);
   }
 
   /**
-   * Classes of some rows, in their order: all in the data's proportions, or one alone; null for none.
-   *
+   * Adds a model that goes on changing, or replaces one of the same name: it is not offered yet.
+   * @param {StudyModelContent} content
    * @param {StudyDataset} dataset
-   * @param {number} rows
-   * @param {string} chosen
    */
-  function labelsFor(dataset, rows, chosen) {
-    if (chosen === "none") return null;
-    if (chosen !== "all") return new Int32Array(rows).fill(Number(chosen));
-    const sizes = dataset.class_sizes;
-    const all = sizes.reduce((a, b) => a + b, 0);
-    let [label, until] = [0, sizes[0]];
-    return Int32Array.from({ length: rows }, (_, r) => {
-      while (((r + 0.5) / rows) * all > until) until += sizes[++label];
-      return label;
-    });
+  preview(content, dataset) {
+    const model = Models.#prepare(content);
+    this.previewed = { model, dataset };
+    pool.put(model);
+    return model;
   }
 
-  const content = JSON.parse(document.getElementById("live-content").textContent);
-  const source = document.getElementById("worker-source").textContent;
-  const pool = new Pool(source, content.kernel, content.models);
-  Object.assign(window.pointillist, { pool, models: new Models(content), levelAt, labelsFor });
-})();
+  /**
+   * Adds a model, or replaces one of the same name, and its data set.
+   * @param {StudyModelContent} content
+   * @param {StudyDataset} dataset
+   */
+  add(content, dataset) {
+    const model = this.preview(content, dataset);
+    this.datasets[model.dataset] = dataset;
+    this.all = [...this.all.filter(({ id }) => id !== model.id), model];
+    for (const listener of this.#listeners) listener(model);
+  }
+
+  /**
+   * Calls back when a model was added.
+   * @param {(model: StudyModel) => void} listener
+   */
+  onAdded(listener) {
+    this.#listeners.push(listener);
+  }
+}
+
+/**
+ * The noise level at a time between 0 and T, which need not be whole.
+ * @param {StudyModel} model
+ * @returns {Level}
+ */
+function levelAt(model, t) {
+  const [alphas, sigmas] = model.schedule;
+  const [low, share] = [Math.min(Math.floor(t), model.timesteps), t % 1];
+  const between = (table) => table[low] + (share ? share * (table[low + 1] - table[low]) : 0);
+  const [alpha, sigma] = [between(alphas), between(sigmas)];
+  return { t, alpha, sigma, lambda: Math.log(alpha / sigma) };
+}
+
+/**
+ * Classes of some rows, in their order: all in the data's proportions, or one alone; null for none.
+ * @param {StudyDataset} dataset
+ */
+function labelsFor(dataset, rows, chosen) {
+  if (chosen === "none") return null;
+  if (chosen !== "all") return new Int32Array(rows).fill(Number(chosen));
+  const sizes = dataset.class_sizes;
+  const all = sizes.reduce((a, b) => a + b, 0);
+  let [label, until] = [0, sizes[0]];
+  return Int32Array.from({ length: rows }, (_, r) => {
+    while (((r + 0.5) / rows) * all > until) until += sizes[++label];
+    return label;
+  });
+}
+
+const content = JSON.parse(document.getElementById("live-content").textContent);
+const source = document.getElementById("worker-source").textContent;
+const pool = new Pool(source, content.kernel, content.models);
+Object.assign(window.pointillist, { pool, models: new Models(content), levelAt, labelsFor });

@@ -1,372 +1,359 @@
-"use strict";
 /* Drawing rows at one moment of their walk: points, a row's whole path, the rows' density, the denoiser's field. */
 
-(() => {
-  const { Dots, View, LAYERS, contextOf, densityOf, rgb } = window.pointillist;
-  const FIELD_ARROWS = 18;
-  const CLEAN = { alpha: 1, sigma: 0, t: 0, lambda: Infinity };
-  /** How near a click has to be to a row, in pixels of the page. */
-  const REACH = 26;
+const { Dots, View, LAYERS, contextOf, densityOf, rgb } = window.pointillist;
+const FIELD_ARROWS = 18;
+const CLEAN = { alpha: 1, sigma: 0, t: 0, lambda: Infinity };
+/** How near a click has to be to a row, in pixels of the page. */
+const REACH = 26;
 
-  class Scene {
-    /** @type {InstanceType<typeof View>} as the others below, there once there is a data set */
-    view;
-    /** @type {StudyDataset} */
-    dataset;
-    /** @type {number} */
-    columns;
-    /** @type {Float32Array | null} rows × columns */
-    x = null;
-    /** @type {Level} there once there are rows */
-    level;
-    /** @type {ArrayLike<number> | null} classes of the rows */
-    labels = null;
-    /** @type {{count: number, of: Uint8Array} | null} colours of rows instead of their classes' */
-    ramp = null;
-    /** @type {Float32Array | null} places of the rows on the picture, in pairs */
-    points = null;
-    /** @type {number | null} a row */
-    chosen = null;
-    /** @type {Float32Array | null} all that the row passes */
-    path = null;
-    /** @type {{from: Float32Array, to: Float32Array} | null} */
-    field = null;
-    /** @type {{from: Float32Array, to: Float32Array} | null} */
-    guess = null;
-    /** @type {(points: Float32Array) => Float32Array} from coordinates to the picture's, there once it is drawn */
-    place;
-    /** @type {CSSStyleDeclaration | null} */
-    palette = null;
+class Scene {
+  /** @type {InstanceType<typeof View>} as the others below, there once there is a data set */
+  view;
+  /** @type {StudyDataset} */
+  dataset;
+  /** @type {number} */
+  columns;
+  /** @type {Float32Array | null} rows × columns */
+  x = null;
+  /** @type {Level} there once there are rows */
+  level;
+  /** @type {ArrayLike<number> | null} classes of the rows */
+  labels = null;
+  /** @type {{count: number, of: Uint8Array} | null} colours of rows instead of their classes' */
+  ramp = null;
+  /** @type {Float32Array | null} places of the rows on the picture, in pairs */
+  points = null;
+  /** @type {number | null} a row */
+  chosen = null;
+  /** @type {Float32Array | null} all that the row passes */
+  path = null;
+  /** @type {{from: Float32Array, to: Float32Array} | null} */
+  field = null;
+  /** @type {{from: Float32Array, to: Float32Array} | null} */
+  guess = null;
+  /** @type {(points: Float32Array) => Float32Array} from coordinates to the picture's, there once it is drawn */
+  place;
+  /** @type {CSSStyleDeclaration | null} */
+  palette = null;
 
-    /** @param {HTMLCanvasElement} canvas */
-    constructor(canvas) {
-      this.canvas = canvas;
-      this.context = contextOf(canvas);
-      this.dots = new Dots();
-      this.show = { field: false, density: false, real: true, ground: true, scale: true };
-      this.size = 1;
-      this.margin = 1;
-      new ResizeObserver(() => this.#resize()).observe(canvas);
-      document.addEventListener("pointillist:theme", () => {
-        this.palette = null;
-        this.draw();
-      });
-    }
-
-    get isSolid() {
-      return this.view?.isSolid ?? false;
-    }
-
-    get turn() {
-      return this.view.turn;
-    }
-
-    turnBy(yaw, pitch) {
-      this.turn.yaw += yaw;
-      this.turn.pitch = Math.min(1.5, Math.max(-1.5, this.turn.pitch + pitch));
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = contextOf(canvas);
+    this.dots = new Dots();
+    this.show = { field: false, density: false, real: true, ground: true, scale: true };
+    this.size = 1;
+    this.margin = 1;
+    new ResizeObserver(() => this.#resize()).observe(canvas);
+    document.addEventListener("pointillist:theme", () => {
+      this.palette = null;
       this.draw();
-    }
+    });
+  }
 
-    /**
-     * @param {StudyDataset} dataset
-     * @param {number} columns
-     */
-    setDataset(dataset, columns) {
-      if (this.view?.dataset === dataset && this.view.columns === columns) return;
-      const turn = this.view?.turn;
-      this.view = new View(dataset, columns);
-      if (turn) this.view.turn = turn;
-      Object.assign(this, { dataset, columns, x: null, field: null, path: null, guess: null });
+  get isSolid() {
+    return this.view?.isSolid ?? false;
+  }
+
+  get turn() {
+    return this.view.turn;
+  }
+
+  turnBy(yaw, pitch) {
+    this.turn.yaw += yaw;
+    this.turn.pitch = Math.min(1.5, Math.max(-1.5, this.turn.pitch + pitch));
+    this.draw();
+  }
+
+  /** @param {StudyDataset} dataset */
+  setDataset(dataset, columns) {
+    if (this.view?.dataset === dataset && this.view.columns === columns) return;
+    const turn = this.view?.turn;
+    this.view = new View(dataset, columns);
+    if (turn) this.view.turn = turn;
+    Object.assign(this, { dataset, columns, x: null, field: null, path: null, guess: null });
+    this.draw();
+  }
+
+  /**
+   * @param {Float32Array} x rows × columns
+   * @param {Level} level
+   * @param {ArrayLike<number> | null} labels
+   */
+  setRows(x, level, labels) {
+    Object.assign(this, { x, level, labels });
+    this.draw();
+  }
+
+  /** @param {{from: Float32Array, to: Float32Array} | null} field points, and where they are to go */
+  setField(field) {
+    this.field = field;
+  }
+
+  #resize() {
+    const scale = Math.min(2, window.devicePixelRatio || 1);
+    const side = Math.round(this.canvas.clientWidth * scale);
+    if (side && side !== this.canvas.width) {
+      this.canvas.width = this.canvas.height = side;
       this.draw();
-    }
-
-    /**
-     * @param {Float32Array} x rows × columns
-     * @param {Level} level
-     * @param {ArrayLike<number> | null} labels
-     */
-    setRows(x, level, labels) {
-      Object.assign(this, { x, level, labels });
-      this.draw();
-    }
-
-    /** @param {{from: Float32Array, to: Float32Array} | null} field points, and where they are to go */
-    setField(field) {
-      this.field = field;
-    }
-
-    #resize() {
-      const scale = Math.min(2, window.devicePixelRatio || 1);
-      const side = Math.round(this.canvas.clientWidth * scale);
-      if (side && side !== this.canvas.width) {
-        this.canvas.width = this.canvas.height = side;
-        this.draw();
-      }
-    }
-
-    #colour(name) {
-      this.palette ??= getComputedStyle(document.documentElement);
-      return this.palette.getPropertyValue(name).trim() || "#4477aa";
-    }
-
-    #rgb(name) {
-      return rgb(this.#colour(name));
-    }
-
-    /** Colours and shapes of the rows: of their classes, of a given ramp, or one for all. */
-    #styles() {
-      const count = this.ramp ? this.ramp.count : 8;
-      if (this.ramp) {
-        const stops = ["--series-1", "--series-4", "--series-2"].map((name) => this.#rgb(name));
-        const mixed = (share) => {
-          const [first, part] = [Math.min(1, Math.floor(2 * share)), 2 * share - Math.min(1, Math.floor(2 * share))];
-          return stops[first].map((a, c) => a + part * (stops[first + 1][c] - a));
-        };
-        return Array.from({ length: count }, (_, i) => [mixed(i / (count - 1)), 0]);
-      }
-      return Array.from({ length: count }, (_, i) => [this.#rgb(`--series-${i + 1}`), i]);
-    }
-
-    draw() {
-      const { context, canvas, view } = this;
-      if (!view || !canvas.width) return;
-      const size = canvas.width;
-      const scale = Math.min(2, window.devicePixelRatio || 1);
-      context.setTransform(1, 0, 0, 1, 0, 0);
-      const isBelow = view.isSolid || this.show.density || !this.show.ground;
-      this.dots.begin(size, isBelow ? null : this.#rgb("--panel"));
-      context.fillStyle = this.#colour("--panel");
-      if (isBelow) context[this.show.ground ? "fillRect" : "clearRect"](0, 0, size, size);
-      const level = this.level ?? CLEAN;
-      const half = this.margin * view.halfWidth(level);
-      this.place = (points) => points.map((value, i) => size / 2 + ((i % 2 ? -value : value) * size) / 2 / half);
-      const points = this.x && this.place(view.project(this.x));
-      this.points = points;
-      if (points && this.show.density) {
-        context.imageSmoothingEnabled = true;
-        context.drawImage(densityOf(points, size, this.#rgb("--series-1")), 0, 0, size, size);
-      }
-      if (view.isSolid && this.show.ground) this.#drawBox(level.alpha, scale);
-      if (this.show.real) {
-        const real = this.dataset.real.map((value) => value * level.alpha);
-        this.#scatter(this.place(view.project(real)), null, [[this.#rgb("--muted"), 0]], null, 0.7 * scale, 0.35);
-      }
-      if (points) {
-        const styles = this.#styles();
-        const kinds = this.ramp?.of ?? this.labels;
-        this.#scatter(points, kinds, styles, view.layers(this.x, half), this.size * scale, 1);
-      }
-      this.dots.paint(context);
-      if (this.show.field && this.field) this.#drawField(this.field, scale);
-      if (this.path) this.#drawPath(this.path, scale);
-      if (this.guess) this.#drawGuess(this.guess, scale);
-      if (this.show.scale && !view.isSolid) this.#drawScale(half, size, scale);
-    }
-
-    /** Points in their colours; of solid rows those behind first, smaller and paler. */
-    #scatter(points, kinds, styles, layers, scale, opacity) {
-      const rows = points.length / 2;
-      for (let layer = 0; layer < (layers ? LAYERS : 1); layer++) {
-        const near = layers ? layer / (LAYERS - 1) : 1;
-        const size = layers ? scale * (0.65 + 0.5 * near) : scale;
-        const own = opacity * (layers ? 0.4 + 0.6 * near : 1);
-        for (let r = 0; r < rows; r++) {
-          if (layers && layers[r] !== layer) continue;
-          const [colour, shape] = styles[kinds ? kinds[r] % styles.length : 0];
-          this.dots.add(points[2 * r], points[2 * r + 1], colour, size, shape, own);
-        }
-      }
-    }
-
-    #drawBox(alpha, scale) {
-      const { context, view } = this;
-      const edges = view.edges(alpha);
-      context.lineWidth = scale;
-      for (const { ends, isBack } of edges) {
-        const [x0, y0, x1, y1] = this.place(ends);
-        context.strokeStyle = this.#colour(isBack ? "--line" : "--muted");
-        context.globalAlpha = isBack ? 1 : 0.55;
-        context.setLineDash(isBack ? [3 * scale, 3 * scale] : []);
-        context.beginPath();
-        context.moveTo(x0, y0);
-        context.lineTo(x1, y1);
-        context.stroke();
-      }
-      context.setLineDash([]);
-      context.globalAlpha = 1;
-      context.font = `${11 * scale}px system-ui, sans-serif`;
-      context.fillStyle = this.#colour("--muted");
-      context.textAlign = "center";
-      view.named(edges).forEach(({ ends }, axis) => {
-        const [x0, y0, x1, y1] = this.place(ends);
-        const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
-        if (axis < 2) {
-          context.fillText(this.dataset.axes[axis], x, Math.min(this.canvas.height - 4 * scale, y + 16 * scale));
-          return;
-        }
-        context.save();
-        context.translate(Math.max(10 * scale, x - 8 * scale), y);
-        context.rotate(-Math.PI / 2);
-        context.fillText(this.dataset.axes[axis], 0, 0);
-        context.restore();
-      });
-      context.textAlign = "start";
-    }
-
-    /**
-     * @param {{from: Float32Array, to: Float32Array}} field
-     * @param {number} scale
-     */
-    #drawField(field, scale) {
-      const [from, to] = [field.from, field.to].map((points) => this.place(this.view.project(points)));
-      const { context } = this;
-      const longest = (this.canvas.width / FIELD_ARROWS) * 0.8;
-      context.strokeStyle = this.#colour("--fg");
-      context.globalAlpha = 0.75;
-      context.lineWidth = scale;
-      context.beginPath();
-      for (let i = 0; i < from.length; i += 2) {
-        const [dx, dy] = [to[i] - from[i], to[i + 1] - from[i + 1]];
-        const length = Math.hypot(dx, dy);
-        const shown = Math.min(longest, length);
-        if (shown < 1) continue;
-        const [ux, uy] = [dx / length, dy / length];
-        const [x, y] = [from[i] + ux * shown, from[i + 1] + uy * shown];
-        const head = Math.min(4 * scale, shown / 2);
-        context.moveTo(from[i], from[i + 1]);
-        context.lineTo(x, y);
-        context.moveTo(x - head * (ux + 0.6 * uy), y - head * (uy - 0.6 * ux));
-        context.lineTo(x, y);
-        context.lineTo(x - head * (ux - 0.6 * uy), y - head * (uy + 0.6 * ux));
-      }
-      context.stroke();
-      context.globalAlpha = 1;
-    }
-
-    /**
-     * All that a row passes, a dot for each state, and a ring where it is now.
-     *
-     * @param {Float32Array} states
-     * @param {number} scale
-     */
-    #drawPath(states, scale) {
-      const { chosen, points } = this;
-      if (chosen === null || !points) return;
-      const path = this.place(this.view.project(states));
-      this.#line(path, "--bg", 5 * scale);
-      this.#line(path, "--fg", 1.8 * scale);
-      if (path.length < 140) {
-        this.dots.begin(this.canvas.width);
-        this.#scatter(path, null, [[this.#rgb("--fg"), 0]], null, 0.9 * scale, 1);
-        this.dots.paint(this.context);
-      }
-      this.#ring(points[2 * chosen], points[2 * chosen + 1], scale);
-    }
-
-    #line(points, colour, width) {
-      const { context } = this;
-      context.strokeStyle = this.#colour(colour);
-      context.lineWidth = width;
-      context.lineJoin = "round";
-      context.beginPath();
-      for (let i = 0; i < points.length; i += 2) context.lineTo(points[i], points[i + 1]);
-      context.stroke();
-    }
-
-    #ring(x, y, scale) {
-      const { context } = this;
-      for (const [i, colour] of ["--bg", "--fg"].entries()) {
-        context.strokeStyle = this.#colour(colour);
-        context.lineWidth = [5, 2.2][i] * scale;
-        context.beginPath();
-        context.arc(x, y, 7 * scale, 0, 2 * Math.PI);
-        context.stroke();
-      }
-    }
-
-    /**
-     * A point x_t, and where the denoiser would put it.
-     *
-     * @param {{from: Float32Array, to: Float32Array}} guess
-     * @param {number} scale
-     */
-    #drawGuess(guess, scale) {
-      const [from, to] = [guess.from, guess.to].map((point) => this.place(this.view.project(point)));
-      this.#line(Float32Array.of(...from, ...to), "--bg", 6 * scale);
-      this.#line(Float32Array.of(...from, ...to), "--series-2", 2.4 * scale);
-      this.#ring(from[0], from[1], scale);
-      const { context } = this;
-      context.fillStyle = this.#colour("--series-2");
-      context.beginPath();
-      context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
-      context.fill();
-      context.font = `600 ${14 * scale}px system-ui, sans-serif`;
-      /** @type {[string, Float32Array][]} */
-      const named = [
-        ["x_t", from],
-        ["x̂₀", to],
-      ];
-      for (const [text, [x, y]] of named) {
-        context.lineWidth = 4 * scale;
-        context.strokeStyle = this.#colour("--panel");
-        context.strokeText(text, x + 11 * scale, y - 9 * scale);
-        context.fillStyle = this.#colour("--fg");
-        context.fillText(text, x + 11 * scale, y - 9 * scale);
-      }
-    }
-
-    /** How long one unit is, at the lower left. */
-    #drawScale(half, size, scale) {
-      const { context } = this;
-      const unit = [0.1, 0.2, 0.5, 1, 2].find((u) => u >= half / 6) ?? 2;
-      const length = (unit * size) / 2 / half;
-      const [x, y] = [12 * scale, size - 12 * scale];
-      context.strokeStyle = context.fillStyle = this.#colour("--muted");
-      context.lineWidth = scale;
-      context.beginPath();
-      context.moveTo(x, y);
-      context.lineTo(x + length, y);
-      context.stroke();
-      context.font = `${11 * scale}px system-ui, sans-serif`;
-      context.fillText(String(unit), x, y - 5 * scale);
-    }
-
-    /** The row nearest to a place of the page; null if none is near. */
-    nearest(clientX, clientY) {
-      if (!this.points) return null;
-      const box = this.canvas.getBoundingClientRect();
-      const scale = this.canvas.width / box.width;
-      const [x, y] = [(clientX - box.left) * scale, (clientY - box.top) * scale];
-      /** @type {[number | null, number]} */
-      let [best, least] = [null, (REACH * scale) ** 2];
-      for (let r = 0; 2 * r < this.points.length; r++) {
-        const distance = (this.points[2 * r] - x) ** 2 + (this.points[2 * r + 1] - y) ** 2;
-        if (distance < least) [best, least] = [r, distance];
-      }
-      return best;
-    }
-
-    /** The two coordinates at a place of the page, of flat rows of two columns. */
-    at(clientX, clientY) {
-      const box = this.canvas.getBoundingClientRect();
-      const half = this.view.halfWidth(this.level ?? CLEAN);
-      return [(2 * (clientX - box.left)) / box.width - 1, 1 - (2 * (clientY - box.top)) / box.height].map(
-        (value) => value * half,
-      );
-    }
-
-    /** Where to ask for the denoiser's field: on a grid in two columns, else at some of the rows. */
-    fieldPoints() {
-      if (this.columns !== 2) return (this.x ?? new Float32Array()).slice(0, 300 * this.columns);
-      const half = this.view.halfWidth(this.level);
-      const points = new Float32Array(2 * FIELD_ARROWS ** 2);
-      for (let i = 0; i < FIELD_ARROWS ** 2; i++) {
-        points[2 * i] = half * ((2 * (i % FIELD_ARROWS) + 1) / FIELD_ARROWS - 1);
-        points[2 * i + 1] = half * ((2 * Math.floor(i / FIELD_ARROWS) + 1) / FIELD_ARROWS - 1);
-      }
-      return points;
     }
   }
 
-  Object.assign(window.pointillist, { Scene });
-})();
+  #colour(name) {
+    this.palette ??= getComputedStyle(document.documentElement);
+    return this.palette.getPropertyValue(name).trim() || "#4477aa";
+  }
+
+  #rgb(name) {
+    return rgb(this.#colour(name));
+  }
+
+  /** Colours and shapes of the rows: of their classes, of a given ramp, or one for all. */
+  #styles() {
+    const count = this.ramp ? this.ramp.count : 8;
+    if (this.ramp) {
+      const stops = ["--series-1", "--series-4", "--series-2"].map((name) => this.#rgb(name));
+      const mixed = (share) => {
+        const [first, part] = [Math.min(1, Math.floor(2 * share)), 2 * share - Math.min(1, Math.floor(2 * share))];
+        return stops[first].map((a, c) => a + part * (stops[first + 1][c] - a));
+      };
+      return Array.from({ length: count }, (_, i) => [mixed(i / (count - 1)), 0]);
+    }
+    return Array.from({ length: count }, (_, i) => [this.#rgb(`--series-${i + 1}`), i]);
+  }
+
+  draw() {
+    const { context, canvas, view } = this;
+    if (!view || !canvas.width) return;
+    const size = canvas.width;
+    const scale = Math.min(2, window.devicePixelRatio || 1);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    const isBelow = view.isSolid || this.show.density || !this.show.ground;
+    this.dots.begin(size, isBelow ? null : this.#rgb("--panel"));
+    context.fillStyle = this.#colour("--panel");
+    if (isBelow) context[this.show.ground ? "fillRect" : "clearRect"](0, 0, size, size);
+    const level = this.level ?? CLEAN;
+    const half = this.margin * view.halfWidth(level);
+    this.place = (points) => points.map((value, i) => size / 2 + ((i % 2 ? -value : value) * size) / 2 / half);
+    const points = this.x && this.place(view.project(this.x));
+    this.points = points;
+    if (points && this.show.density) {
+      context.imageSmoothingEnabled = true;
+      context.drawImage(densityOf(points, size, this.#rgb("--series-1")), 0, 0, size, size);
+    }
+    if (view.isSolid && this.show.ground) this.#drawBox(level.alpha, scale);
+    if (this.show.real) {
+      const real = this.dataset.real.map((value) => value * level.alpha);
+      this.#scatter(this.place(view.project(real)), null, [[this.#rgb("--muted"), 0]], null, 0.7 * scale, 0.35);
+    }
+    if (points) {
+      const styles = this.#styles();
+      const kinds = this.ramp?.of ?? this.labels;
+      this.#scatter(points, kinds, styles, view.layers(this.x, half), this.size * scale, 1);
+    }
+    this.dots.paint(context);
+    if (this.show.field && this.field) this.#drawField(this.field, scale);
+    if (this.path) this.#drawPath(this.path, scale);
+    if (this.guess) this.#drawGuess(this.guess, scale);
+    if (this.show.scale && !view.isSolid) this.#drawScale(half, size, scale);
+  }
+
+  /** Points in their colours; of solid rows those behind first, smaller and paler. */
+  #scatter(points, kinds, styles, layers, scale, opacity) {
+    const rows = points.length / 2;
+    for (let layer = 0; layer < (layers ? LAYERS : 1); layer++) {
+      const near = layers ? layer / (LAYERS - 1) : 1;
+      const size = layers ? scale * (0.65 + 0.5 * near) : scale;
+      const own = opacity * (layers ? 0.4 + 0.6 * near : 1);
+      for (let r = 0; r < rows; r++) {
+        if (layers && layers[r] !== layer) continue;
+        const [colour, shape] = styles[kinds ? kinds[r] % styles.length : 0];
+        this.dots.add(points[2 * r], points[2 * r + 1], colour, size, shape, own);
+      }
+    }
+  }
+
+  #drawBox(alpha, scale) {
+    const { context, view } = this;
+    const edges = view.edges(alpha);
+    context.lineWidth = scale;
+    for (const { ends, isBack } of edges) {
+      const [x0, y0, x1, y1] = this.place(ends);
+      context.strokeStyle = this.#colour(isBack ? "--line" : "--muted");
+      context.globalAlpha = isBack ? 1 : 0.55;
+      context.setLineDash(isBack ? [3 * scale, 3 * scale] : []);
+      context.beginPath();
+      context.moveTo(x0, y0);
+      context.lineTo(x1, y1);
+      context.stroke();
+    }
+    context.setLineDash([]);
+    context.globalAlpha = 1;
+    context.font = `${11 * scale}px system-ui, sans-serif`;
+    context.fillStyle = this.#colour("--muted");
+    context.textAlign = "center";
+    view.named(edges).forEach(({ ends }, axis) => {
+      const [x0, y0, x1, y1] = this.place(ends);
+      const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
+      if (axis < 2) {
+        context.fillText(this.dataset.axes[axis], x, Math.min(this.canvas.height - 4 * scale, y + 16 * scale));
+        return;
+      }
+      context.save();
+      context.translate(Math.max(10 * scale, x - 8 * scale), y);
+      context.rotate(-Math.PI / 2);
+      context.fillText(this.dataset.axes[axis], 0, 0);
+      context.restore();
+    });
+    context.textAlign = "start";
+  }
+
+  /** @param {{from: Float32Array, to: Float32Array}} field */
+  #drawField(field, scale) {
+    const [from, to] = [field.from, field.to].map((points) => this.place(this.view.project(points)));
+    const { context } = this;
+    const longest = (this.canvas.width / FIELD_ARROWS) * 0.8;
+    context.strokeStyle = this.#colour("--fg");
+    context.globalAlpha = 0.75;
+    context.lineWidth = scale;
+    context.beginPath();
+    for (let i = 0; i < from.length; i += 2) {
+      const [dx, dy] = [to[i] - from[i], to[i + 1] - from[i + 1]];
+      const length = Math.hypot(dx, dy);
+      const shown = Math.min(longest, length);
+      if (shown < 1) continue;
+      const [ux, uy] = [dx / length, dy / length];
+      const [x, y] = [from[i] + ux * shown, from[i + 1] + uy * shown];
+      const head = Math.min(4 * scale, shown / 2);
+      context.moveTo(from[i], from[i + 1]);
+      context.lineTo(x, y);
+      context.moveTo(x - head * (ux + 0.6 * uy), y - head * (uy - 0.6 * ux));
+      context.lineTo(x, y);
+      context.lineTo(x - head * (ux - 0.6 * uy), y - head * (uy + 0.6 * ux));
+    }
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+
+  /**
+   * All that a row passes, a dot for each state, and a ring where it is now.
+   * @param {Float32Array} states
+   */
+  #drawPath(states, scale) {
+    const { chosen, points } = this;
+    if (chosen === null || !points) return;
+    const path = this.place(this.view.project(states));
+    this.#line(path, "--bg", 5 * scale);
+    this.#line(path, "--fg", 1.8 * scale);
+    if (path.length < 140) {
+      this.dots.begin(this.canvas.width);
+      this.#scatter(path, null, [[this.#rgb("--fg"), 0]], null, 0.9 * scale, 1);
+      this.dots.paint(this.context);
+    }
+    this.#ring(points[2 * chosen], points[2 * chosen + 1], scale);
+  }
+
+  #line(points, colour, width) {
+    const { context } = this;
+    context.strokeStyle = this.#colour(colour);
+    context.lineWidth = width;
+    context.lineJoin = "round";
+    context.beginPath();
+    for (let i = 0; i < points.length; i += 2) context.lineTo(points[i], points[i + 1]);
+    context.stroke();
+  }
+
+  #ring(x, y, scale) {
+    const { context } = this;
+    for (const [i, colour] of ["--bg", "--fg"].entries()) {
+      context.strokeStyle = this.#colour(colour);
+      context.lineWidth = [5, 2.2][i] * scale;
+      context.beginPath();
+      context.arc(x, y, 7 * scale, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
+
+  /**
+   * A point x_t, and where the denoiser would put it.
+   * @param {{from: Float32Array, to: Float32Array}} guess
+   */
+  #drawGuess(guess, scale) {
+    const [from, to] = [guess.from, guess.to].map((point) => this.place(this.view.project(point)));
+    this.#line(Float32Array.of(...from, ...to), "--bg", 6 * scale);
+    this.#line(Float32Array.of(...from, ...to), "--series-2", 2.4 * scale);
+    this.#ring(from[0], from[1], scale);
+    const { context } = this;
+    context.fillStyle = this.#colour("--series-2");
+    context.beginPath();
+    context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
+    context.fill();
+    context.font = `600 ${14 * scale}px system-ui, sans-serif`;
+    /** @type {[string, Float32Array][]} */
+    const named = [
+      ["x_t", from],
+      ["x̂₀", to],
+    ];
+    for (const [text, [x, y]] of named) {
+      context.lineWidth = 4 * scale;
+      context.strokeStyle = this.#colour("--panel");
+      context.strokeText(text, x + 11 * scale, y - 9 * scale);
+      context.fillStyle = this.#colour("--fg");
+      context.fillText(text, x + 11 * scale, y - 9 * scale);
+    }
+  }
+
+  /** How long one unit is, at the lower left. */
+  #drawScale(half, size, scale) {
+    const { context } = this;
+    const unit = [0.1, 0.2, 0.5, 1, 2].find((u) => u >= half / 6) ?? 2;
+    const length = (unit * size) / 2 / half;
+    const [x, y] = [12 * scale, size - 12 * scale];
+    context.strokeStyle = context.fillStyle = this.#colour("--muted");
+    context.lineWidth = scale;
+    context.beginPath();
+    context.moveTo(x, y);
+    context.lineTo(x + length, y);
+    context.stroke();
+    context.font = `${11 * scale}px system-ui, sans-serif`;
+    context.fillText(String(unit), x, y - 5 * scale);
+  }
+
+  /** The row nearest to a place of the page; null if none is near. */
+  nearest(clientX, clientY) {
+    if (!this.points) return null;
+    const box = this.canvas.getBoundingClientRect();
+    const scale = this.canvas.width / box.width;
+    const [x, y] = [(clientX - box.left) * scale, (clientY - box.top) * scale];
+    /** @type {[number | null, number]} */
+    let [best, least] = [null, (REACH * scale) ** 2];
+    for (let r = 0; 2 * r < this.points.length; r++) {
+      const distance = (this.points[2 * r] - x) ** 2 + (this.points[2 * r + 1] - y) ** 2;
+      if (distance < least) [best, least] = [r, distance];
+    }
+    return best;
+  }
+
+  /** The two coordinates at a place of the page, of flat rows of two columns. */
+  at(clientX, clientY) {
+    const box = this.canvas.getBoundingClientRect();
+    const half = this.view.halfWidth(this.level ?? CLEAN);
+    return [(2 * (clientX - box.left)) / box.width - 1, 1 - (2 * (clientY - box.top)) / box.height].map(
+      (value) => value * half,
+    );
+  }
+
+  /** Where to ask for the denoiser's field: on a grid in two columns, else at some of the rows. */
+  fieldPoints() {
+    if (this.columns !== 2) return (this.x ?? new Float32Array()).slice(0, 300 * this.columns);
+    const half = this.view.halfWidth(this.level);
+    const points = new Float32Array(2 * FIELD_ARROWS ** 2);
+    for (let i = 0; i < FIELD_ARROWS ** 2; i++) {
+      points[2 * i] = half * ((2 * (i % FIELD_ARROWS) + 1) / FIELD_ARROWS - 1);
+      points[2 * i + 1] = half * ((2 * Math.floor(i / FIELD_ARROWS) + 1) / FIELD_ARROWS - 1);
+    }
+    return points;
+  }
+}
+
+Object.assign(window.pointillist, { Scene });

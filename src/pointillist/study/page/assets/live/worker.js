@@ -1,4 +1,3 @@
-"use strict";
 /* A worker's side of the pool: it holds models, and draws its share of the rows a step at a time. */
 
 /** Of a walk with more steps not every state is kept. */
@@ -17,7 +16,6 @@ Object.assign(handlers, {
 
   /**
    * Posts a frame for the start and for each kept state, then answers.
-   *
    * @param {Run & {run: number, channel: string, place: number, firstRow: number, variance: any,
    *   sampler: keyof typeof SAMPLERS}} message
    */

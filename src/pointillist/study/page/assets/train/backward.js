@@ -1,4 +1,3 @@
-"use strict";
 /* Gradients of a multi-layer perceptron. All three products of a layer are done by the kernel's `dense`:
    y = W x + b;   dx = Wᵀ dy;   dW = dy xᵀ, whose "weights" are dy and whose "rows" are the layer's inputs. */
 
@@ -9,8 +8,6 @@ const upTo = (size, multiple) => Math.ceil(size / multiple) * multiple;
 class TrainedLayer {
   /**
    * @param {Memory} memory
-   * @param {number} inputs
-   * @param {number} outputs
    * @param {number} rows of a batch, a multiple of 8
    */
   constructor(memory, inputs, outputs, rows) {
@@ -52,10 +49,7 @@ class TrainedLayer {
     memory.view(this.bias, outputs).set(this.offset);
   }
 
-  /**
-   * @param {number} x place of [inputs][rows]
-   * @param {boolean} relu
-   */
+  /** @param {number} x place of [inputs][rows] */
   forward(x, relu) {
     this.x = x;
     this.relu = relu;
@@ -65,7 +59,6 @@ class TrainedLayer {
 
   /**
    * The gradients, from that of the output at the place `dy`.
-   *
    * @param {number|null} dx where to write the gradient of the input
    */
   backward(dx) {
@@ -126,7 +119,6 @@ class TrainedMLP {
 
   /**
    * Weights by the names that a page's models have.
-   *
    * @param {Tensors} tensors
    */
   set tensors(tensors) {
@@ -139,7 +131,6 @@ class TrainedMLP {
 
   /**
    * Mean squared distance of F(x) to what is wanted, over rows and columns; the layers then have its gradients.
-   *
    * @param {Float32Array} wanted [columns][rows]; the input stands at the place `x`: [columns + features][rows]
    */
   loss(wanted) {

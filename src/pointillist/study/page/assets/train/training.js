@@ -1,4 +1,3 @@
-"use strict";
 /* A worker's side of training: batches of noised rows, Adam, averaged weights, and what it tells the page meanwhile. */
 
 /** Numbers in [0, 1), the same for a seed (mulberry32). */
@@ -130,7 +129,6 @@ let isStopped = false;
 Object.assign(handlers, {
   /**
    * Trains until it is stopped or has done all steps; tells the loss and the weights now and then, and at the end.
-   *
    * @param {{model: Learned, settings: Settings, data: Float32Array, kernel: WebAssembly.Module,
    *   steps: number}} message
    */
@@ -166,7 +164,6 @@ Object.assign(handlers, {
 
   /**
    * The loss and the gradients of a network with given weights.
-   *
    * @param {{model: Learned, settings: Settings, tensors: Tensors, x0: Float32Array, times: Int32Array,
    *   noise: Float32Array, kernel: WebAssembly.Module}} message
    */

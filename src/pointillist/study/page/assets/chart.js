@@ -1,0 +1,332 @@
+/* Charts as SVG, with values by mouse, touch and keyboard, and as files. Series differ in shape and dashes as well as in
+   colour: not everyone can distinguish colours. */
+
+const { element, save, saveCanvas, say } = window.pointillist;
+const DASHES = ["", "6 4", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 3", "8 2 2 2 2 2"];
+/** Pixels of a character, roughly. */
+const CHARACTER = 6.2;
+const [TOP, RIGHT] = [16, 14];
+
+const polygon = (n, size, start) => (radius) => {
+  const corners = Array.from({ length: n }, (_, i) => start + (2 * Math.PI * i) / n);
+  const places = corners.map((a) => [Math.cos(a), Math.sin(a)].map((x) => (size * radius * x).toFixed(2)).join(" "));
+  return `M${places.join("L")}Z`;
+};
+
+/** Outlines around the origin, with about the same area. */
+const SHAPES = [
+  (r) => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`,
+  polygon(4, 1.27, Math.PI / 4),
+  polygon(3, 1.3, -Math.PI / 2),
+  polygon(4, 1.25, 0),
+  polygon(3, 1.3, Math.PI / 2),
+  polygon(6, 1.1, 0),
+];
+
+const shapePath = (shape, radius) => SHAPES[shape % SHAPES.length](radius);
+
+/**
+ * @param {Record<string, any>} attributes
+ * @param {(Node | string)[]} children
+ */
+function svg(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+const path = (d, name, more = {}) => svg("path", { d, class: name, ...more });
+const text = (x, y, anchor, content, more = {}) => svg("text", { x, y, "text-anchor": anchor, ...more }, content);
+const groupOf = (colour) => svg("g", { style: `--own: var(--series-${(colour % 8) + 1})`, class: "series" });
+
+/**
+ * A short piece of a series: its line and, if it has marks, one of them.
+ * @param {Pick<Curve, "colour" | "shape" | "dash">} series
+ */
+function sample({ colour, shape = null, dash = null }) {
+  const group = groupOf(colour);
+  if (dash !== null) group.append(path("M0 6H28", "line", { "stroke-dasharray": DASHES[dash % DASHES.length] }));
+  if (shape !== null) group.append(path(shapePath(shape, 4), "mark", { transform: "translate(14 6)" }));
+  return svg("svg", { viewBox: "0 0 28 12", width: 28, height: 12, class: "sample", "aria-hidden": "true" }, group);
+}
+
+/**
+ * Names of series, each with its line and mark as the chart has them.
+ * @param {Curve[]} series
+ */
+const keyOf = (series) => series.map((one) => element("span", { className: "key" }, sample(one), one.name));
+
+/**
+ * An axis that shows all values; wide ranges of positive ones are shown by their logarithms.
+ * @param {number[]} values
+ * @param {{margin?: number, canBeLog?: boolean}} options margin: as a share of their range
+ * @returns {{range: [number, number], log: boolean}}
+ */
+function axisOf(values, { margin = 0.08, canBeLog = true } = {}) {
+  // As arguments, more than 100,000 values would be too many.
+  const low = values.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  if (low > high) return { range: [0, 1], log: false };
+  if (canBeLog && low > 0 && high >= 10 * low) {
+    const factor = (high / low) ** 0.06;
+    return { range: [low / factor, high * factor], log: true };
+  }
+  const edge = (high - low) * margin || Math.abs(high) * 0.1 || 1;
+  return { range: [low - edge, high + edge], log: false };
+}
+
+/**
+ * Round numbers on an axis.
+ * @param {Pick<ChartAxis, "range" | "log">} axis
+ */
+function ticksOf({ range: [low, high], log }) {
+  const ticks = [];
+  if (log) {
+    for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++)
+      for (const m of high / low < 30 ? [1, 2, 5] : [1]) ticks.push(m * 10 ** e);
+    return ticks.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+  }
+  const power = 10 ** Math.floor(Math.log10((high - low) / 5));
+  const step = power * ([1, 2, 5].find((m) => m * power >= (high - low) / 5) ?? 10);
+  for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-6; value += step) ticks.push(value);
+  return ticks;
+}
+
+const number = (value) => String(Number(value.toPrecision(4)));
+
+/**
+ * From values of an axis to pixels.
+ * @param {Pick<ChartAxis, "range" | "log">} axis
+ */
+function scaleOf({ range: [low, high], log }, from, to) {
+  const of = log ? Math.log : (value) => value;
+  return (value) => from + ((of(value) - of(low)) / (of(high) - of(low))) * (to - from);
+}
+
+/** All values that an axis has to show; a bar below 0 does not take the logarithm from values that are positive. */
+const inSight = (series) =>
+  series.flatMap(({ points, reported = [], bands = [] }) => [
+    ...[...points, ...reported].flatMap(([, y, error = 0]) =>
+      y === null ? [] : [y, y + error, y - error > 0 || y <= 0 ? y - error : y],
+    ),
+    ...bands.map(({ middle }) => middle),
+  ]);
+
+/**
+ * Draws a chart into an element, anew whenever its size changes; null for none.
+ * @param {ChartHolder} holder
+ * @param {ChartOptions | null} options
+ */
+function chart(holder, options) {
+  holder.chart = options && { ...options, y: { ...axisOf(inSight(options.series)), ...options.y } };
+  if (!holder.watch) {
+    holder.watch = new ResizeObserver(() => draw(holder));
+    holder.watch.observe(holder);
+  }
+  if (options?.describe && !holder.read) listen(holder);
+  draw(holder);
+}
+
+/** @param {ChartHolder} holder */
+function draw(holder) {
+  const [width, height] = [holder.clientWidth, holder.clientHeight];
+  holder.read?.(null);
+  if (!holder.chart) holder.querySelector(".curves")?.remove();
+  if (!holder.chart || !width || !height) return;
+  const { label, x, y, series, levels = [], marker, describe } = holder.chart;
+  /** @type {[number, string][]} */
+  const across = (y.ticks ?? ticksOf(y)).map((value) => [value, number(value)]);
+  const left = 16 + CHARACTER * Math.max(5, ...across.map(([, { length }]) => length));
+  const right = width - RIGHT;
+  /** @type {[number, string][]} */
+  const along = (x.ticks ?? ticksOf(x)).map((value, i) => [value, x.texts?.[i] ?? number(value)]);
+  const longest = CHARACTER * Math.max(...along.map(([, { length }]) => length));
+  const isTurned = Boolean(x.isCategory) && longest + 8 > (right - left) / along.length;
+  const bottom = height - (isTurned ? Math.min(0.72 * longest + 34, 130) : 40);
+  const [toX, toY] = [scaleOf(x, left, right), scaleOf(y, bottom, TOP)];
+  // On an axis of logarithms, what is not positive lies below all.
+  const within = (at) => (Number.isNaN(at) ? bottom : Math.min(bottom, Math.max(TOP, at)));
+  const level = (at, name) => path(`M${left} ${at}H${right}`, name);
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "curves" });
+  for (const [name, value] of describe ? [["aria-hidden", "true"]] : [["role", "img"], ["aria-label", label]])
+    picture.setAttribute(name, value);
+  for (const [value, name] of across) picture.append(level(toY(value), "grid"), text(left - 8, toY(value) + 4, "end", name));
+  let end = -Infinity;
+  for (const [value, name] of along) {
+    const [at, half] = [toX(value), (CHARACTER * name.length) / 2];
+    const turned = { transform: `translate(${at} ${bottom + 16}) rotate(-45)` };
+    if (isTurned) picture.append(text(0, 0, "end", name, turned));
+    // Labels that would touch the one before are left out.
+    else if (at - half >= end) picture.append(text(at, bottom + 18, "middle", name));
+    else continue;
+    end = at + half + 6;
+  }
+  picture.append(text(right, height - 4, "end", x.name), text(left, 11, "start", y.name ?? ""));
+  if (marker !== undefined) picture.append(path(`M${toX(marker)} ${TOP}V${bottom}`, "marker"));
+  for (const one of series) picture.append(drawn(one, toX, (value) => within(toY(value)), [left, right, bottom], marker));
+  for (const { at, name } of levels) {
+    const place = within(toY(at));
+    picture.append(level(place, "level"), text(right, place - 5, "end", name, { class: "over" }));
+  }
+  if (describe) {
+    picture.append(svg("rect", { x: left, y: TOP, width: right - left, height: bottom - TOP, class: "area" }));
+    picture.append(path(`M0 ${TOP}V${bottom}`, "cursor"));
+  }
+  holder.places = (x.stops ?? x.ticks)?.map(toX);
+  holder.querySelector(".curves")?.remove();
+  holder.prepend(picture);
+}
+
+/**
+ * @param {Curve} one
+ * @param {(value: number) => number} toX
+ * @param {(value: number) => number} toY
+ * @param {number[]} ends of the axes
+ * @param {number} [marker]
+ */
+function drawn(one, toX, toY, [left, right, bottom], marker) {
+  const { colour, shape = null, dash = null, points, reported = [], bands = [] } = one;
+  const group = groupOf(colour);
+  const joined = (places) => places.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+  if (bands.length) {
+    const isShared = bands.every(({ middle, half }) => middle === bands[0].middle && half === bands[0].half);
+    // Where all settings share it, it goes from edge to edge.
+    const ends = (isShared ? [left, right] : bands.map(({ x }) => toX(x))).map((at, i) => ({ ...bands[i] ?? bands[0], at }));
+    const side = (sign) => ends.map(({ at, middle, half }) => [at, toY(middle + sign * half)]);
+    group.append(path(`${joined([...side(-1), ...side(1).reverse()])}Z`, "band"), path(joined(side(0)), "floor"));
+  }
+  if (dash !== null) {
+    const runs = points.map(([x, y], i) => {
+      if (y === null) return "";
+      return `${i && points[i - 1][1] !== null ? "L" : "M"}${toX(x).toFixed(1)} ${toY(y).toFixed(1)}`;
+    });
+    group.append(path(runs.join(""), "line", { "stroke-dasharray": DASHES[dash % DASHES.length] }));
+  }
+  for (const [x, y, error, kind = ""] of [...points, ...reported]) {
+    const at = toX(x);
+    if (kind === "diverged") group.append(path(`M${at - 4} ${bottom - 14}l8 8m0 -8l-8 8`, "bar"));
+    if (y === null || (shape === null && points.length > 1)) continue;
+    const [low, high] = [-1, 1].map((sign) => toY(y + sign * (error ?? 0)));
+    if (error) group.append(path(`M${at} ${low}V${high}M${at - 3} ${low}h6M${at - 3} ${high}h6`, "bar"));
+    const outline = shapePath(kind === "published" ? 3 : (shape ?? 0), kind === "published" ? 5 : 4.2);
+    group.append(path(outline, `mark ${kind}`, { transform: `translate(${at.toFixed(1)} ${toY(y).toFixed(1)})` }));
+  }
+  if (shape === null && marker !== undefined && points.length > 1) {
+    const next = Math.max(1, points.findIndex(([x]) => x >= marker));
+    const [[x0, y0], [x1, y1]] = [points[next - 1], points[next]];
+    const y = y0 + ((y1 - y0) * (marker - x0)) / (x1 - x0);
+    group.append(svg("circle", { cx: toX(marker), cy: toY(y), r: 5, class: "mark" }));
+  }
+  return group;
+}
+
+/**
+ * Shows the values at an x by mouse and touch, and tells them by keyboard.
+ * @param {ChartHolder} holder
+ */
+function listen(holder) {
+  const tip = element("div", { className: "tip", hidden: true });
+  /** @type {number | null} */
+  let chosen = null;
+  holder.append(tip);
+  holder.tabIndex = 0;
+  holder.setAttribute("role", "group");
+  const read = (holder.read = (i, isSaid = false) => {
+    const { describe, label } = holder.chart ?? {};
+    if (label) holder.setAttribute("aria-label", `Chart: ${label}. Arrow keys read its values.`);
+    chosen = i;
+    tip.hidden = i === null || !describe || !holder.places;
+    holder.querySelector(".cursor")?.classList.toggle("on", !tip.hidden);
+    if (i === null || !describe || !holder.places) return;
+    const { head, lines } = describe(i);
+    const line = ({ colour, name, text, more = "" }) => {
+      const dot = element("i");
+      dot.style.background = `var(--series-${(colour % 8) + 1})`;
+      return element("div", {}, dot, element("span", {}, name), element("span", {}, text), element("small", {}, more));
+    };
+    tip.replaceChildren(element("b", {}, head), ...lines.map(line));
+    const [at, width] = [holder.places[i], holder.clientWidth];
+    holder.querySelector(".cursor")?.setAttribute("transform", `translate(${at} 0)`);
+    const left = at > width / 2 ? at - tip.offsetWidth - 12 : at + 12;
+    tip.style.left = `${Math.max(0, Math.min(left, width - tip.offsetWidth))}px`;
+    if (!isSaid) return;
+    say(`${head}: ${lines.map(({ name, text, more = "" }) => [name, text, more].join(" ")).join("; ")}`);
+  });
+  const point = (event) => {
+    const at = event.clientX - holder.getBoundingClientRect().left;
+    const distances = (holder.places ?? []).map((place) => Math.abs(place - at));
+    const isInside = event.target instanceof Element && event.target.closest(".curves");
+    if (distances.length && isInside) read(distances.indexOf(Math.min(...distances)));
+  };
+  for (const type of ["pointermove", "pointerdown"]) holder.addEventListener(type, point);
+  for (const type of ["pointerleave", "blur"]) holder.addEventListener(type, () => read(null));
+  holder.addEventListener("keydown", (event) => {
+    const last = (holder.places?.length ?? 0) - 1;
+    /** @type {Record<string, number | null | undefined>} */
+    const targets = {
+      ArrowLeft: chosen === null ? last : Math.max(0, chosen - 1),
+      ArrowRight: chosen === null ? 0 : Math.min(last, chosen + 1),
+      Home: 0,
+      End: last,
+      Escape: null,
+    };
+    const to = targets[event.key];
+    if (to === undefined) return;
+    if (to !== null) event.preventDefault();
+    read(to, true);
+  });
+}
+
+/** What a file needs of the page's styles. */
+const STYLES = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity"].concat(
+  ["paint-order", "visibility", "font-family", "font-size", "font-weight"],
+);
+
+/**
+ * A chart as an SVG file, with its title above and the names of its series below.
+ * @param {ChartHolder} holder
+ * @param {"svg" | "png"} type
+ * @param {string} name of the file
+ */
+async function saveChart(holder, title, type, name) {
+  const shown = holder.querySelector(".curves");
+  if (!holder.chart || !shown) return;
+  const [width, inside] = [holder.clientWidth, holder.clientHeight];
+  let [at, line] = [12, 0];
+  const keys = holder.chart.series.map((one) => {
+    const own = 50 + 7 * one.name.length;
+    if (at > 12 && at + own > width) [at, line] = [12, line + 1];
+    at += own;
+    const place = { transform: `translate(${at - own} ${50 + inside + 20 * line})` };
+    return svg("g", place, sample(one), text(34, 10, "start", one.name, { class: "title" }));
+  });
+  const height = inside + 76 + 20 * line;
+  const file = svg(
+    "svg",
+    { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} ${height}`, width, height, class: "curves" },
+    svg("rect", { width, height, class: "ground" }),
+    text(12, 22, "start", title, { class: "title" }),
+    svg("g", { transform: "translate(0 34)" }, ...[...shown.children].map((child) => child.cloneNode(true))),
+    ...keys,
+  );
+  holder.append(file);
+  for (const each of file.querySelectorAll("*")) {
+    const style = getComputedStyle(each);
+    for (const property of STYLES) each.setAttribute(property, style.getPropertyValue(property));
+  }
+  file.remove();
+  const blob = new Blob([new XMLSerializer().serializeToString(file)], { type: "image/svg+xml" });
+  if (type === "svg") {
+    save(blob, `${name}.svg`);
+    return;
+  }
+  const image = new Image(2 * width, 2 * height);
+  image.src = URL.createObjectURL(blob);
+  await image.decode();
+  const canvas = element("canvas", { width: 2 * width, height: 2 * height });
+  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+  saveCanvas(canvas, `${name}.png`);
+}
+
+Object.assign(window.pointillist, { axisOf, chart, keyOf, sample, saveChart, shapePath });
