@@ -45,12 +45,8 @@ def impute(
     from pointillist.cli.table_options import names_in, of_model, read_for
     from pointillist.files.formats import format_of
     from pointillist.files.writing import TableWriter
-    from pointillist.models.number_codec import NumberCodec
-    from pointillist.models.observed_numbers import rows_with_gaps
     from pointillist.models.saving import load_model
-    from pointillist.models.token_codec import TokenCodec
-    from pointillist.queries.imputation import check_statistic, imputed, imputed_numbers
-    from pointillist.tables.frames import aligned
+    from pointillist.queries.imputation import check_statistic, imputed
     from pointillist.tables.names import free_name
 
     check_statistic(statistic, is_alone=draws == 1)
@@ -62,16 +58,9 @@ def impute(
     codec, rows = fitted.codec, read_for(fitted, table, form, others=others)
     labels = labels_in(fitted, rows)
     missing = [] if labels is None else [row for row, label in enumerate(labels) if label is None]
-    tables: list[Any]
     names, kinds = list(rows.names), list[Any](codec.types)
-    if isinstance(codec, TokenCodec):
-        own = [str(name) for name in codec.names]
-        tables = imputed(fitted, aligned(rows, codec.layout), draws, seed, labels, statistic)
-    else:
-        assert isinstance(codec, NumberCodec)
-        own = names_in(fitted, rows.names)
-        given = rows_with_gaps(codec, of_model(fitted, rows))
-        tables = imputed_numbers(fitted, given, draws, seed, labels, statistic)
+    own = names_in(fitted, rows.names)
+    tables = imputed(fitted, of_model(fitted, rows), draws, seed, labels, statistic)
     # Labels, and columns that the model lacks.
     beside = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}
     if missing and len(missing) == len(rows):

@@ -23,8 +23,6 @@ from pointillist.estimators.inputs import AsEstimator, checked_rows
 from pointillist.models.checkpoint import forget
 from pointillist.models.configuration import Configuration, SamplingConfig, values_of
 from pointillist.models.container import ModelFileError
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.observed_numbers import rows_with_gaps
 from pointillist.models.parameters import documented
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
@@ -34,7 +32,7 @@ from pointillist.progress import Bar, waiting
 from pointillist.queries.conditional import Conditional
 from pointillist.queries.conditionals import conditional_of
 from pointillist.queries.density import log_density
-from pointillist.queries.imputation import check_statistic, imputed, imputed_numbers
+from pointillist.queries.imputation import check_statistic, imputed
 from pointillist.tables.frames import aligned, check_room, with_others
 
 
@@ -292,15 +290,10 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
         check_statistic(statistic, is_alone=n_draws is None)
         codec = model.codec
-        assert isinstance(codec, TokenCodec | NumberCodec)
         check_room(X, codec.layout)
         index = X.index if codec.layout.kind == "pandas" and hasattr(X, "iloc") else None
         asked = n_draws or 1, random_state, labels, statistic
-        filled: list[Any]
-        if isinstance(codec, TokenCodec):
-            filled = imputed(model, aligned(X, codec.layout), *asked)
-        else:
-            filled = imputed_numbers(model, rows_with_gaps(codec, X), *asked)
+        filled = imputed(model, X, *asked)
         restored = [with_others(codec.restore(rows, index), X, codec.names or ()) for rows in filled]
         return restored[0] if n_draws is None else restored
 

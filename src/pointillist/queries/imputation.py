@@ -13,12 +13,13 @@ from pointillist.engine.sampling import ROWS_PER_CHUNK
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
-from pointillist.models.observed_numbers import known_numbers
+from pointillist.models.observed_numbers import known_numbers, rows_with_gaps
 from pointillist.models.process import Learned, SamplingPlan
 from pointillist.models.request import check_drawn
 from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.observed import with_labels
 from pointillist.queries.sampling import streamed
+from pointillist.tables.frames import aligned
 from pointillist.tables.table import Column, Table, medians, modes
 
 MEDIAN_OF = 25
@@ -42,23 +43,41 @@ def check_statistic(statistic: Any, *, is_alone: bool) -> None:
 
 def imputed(
     model: Learned,
+    X: Any,
+    n_draws: int,
+    random_state: Any,
+    labels: Any = None,
+    statistic: str | None = None,
+) -> list[Any]:
+    """Returns rows as the codec decodes them, once per draw, each like the given ones with their missing cells filled.
+
+    Args:
+        model: The model.
+        X: A table with the model's columns, in any container.
+        n_draws: Number of draws.
+        random_state: Seed.
+        labels: Labels that have no column in the table; see `with_labels`.
+        statistic: "median" for one table, of medians and of the most frequent categories, in place of draws. Rules are
+            restored in the draws that these are taken of.
+
+    Raises:
+        ValueError: In one line, if X lacks a column, or no columns can be given to the model.
+    """
+    asked = n_draws, random_state, labels, statistic
+    if isinstance(model.codec, NumberCodec):
+        return _imputed_numbers(model, rows_with_gaps(model.codec, X), *asked)
+    return _imputed_cells(model, aligned(X, model.codec.layout), *asked)
+
+
+def _imputed_cells(
+    model: Learned,
     table: Table,
     n_draws: int,
     random_state: Any,
     labels: Any = None,
     statistic: str | None = None,
 ) -> list[Any]:
-    """Returns one table per draw, each like the given one with its missing cells filled.
-
-    Args:
-        model: A model of tokens.
-        table: The table, with the model's columns.
-        n_draws: Number of tables.
-        random_state: Seed.
-        labels: Labels that have no column in the table; see `with_labels`.
-        statistic: "median" for one table, of medians and of the most frequent categories, in place of draws. Relations
-            are restored in the draws that these are taken of.
-    """
+    """Fills the missing cells of a table with tokens; see `imputed`."""
     codec = model.codec
     assert isinstance(codec, TokenCodec)
     known = with_labels(model, codec.known_tokens(table, HIDDEN), labels)
@@ -83,7 +102,7 @@ def imputed(
     return [codec.filled(table, [Column.joined(own).take(places) for own in zip(*parts, strict=True)])]
 
 
-def imputed_numbers(
+def _imputed_numbers(
     model: Learned,
     rows: Float[np.ndarray, "n d"],
     n_draws: int,
@@ -91,19 +110,7 @@ def imputed_numbers(
     labels: Any = None,
     statistic: str | None = None,
 ) -> list[Float[np.ndarray, "n d"]]:
-    """Returns one array per draw, each like the given one with its gaps filled.
-
-    Args:
-        model: A model of numbers.
-        rows: Rows in the units of the table, NaN in the gaps.
-        n_draws: Number of arrays.
-        random_state: Seed.
-        labels: Labels of the rows; see `with_labels`.
-        statistic: "median" for one array, of medians, in place of draws.
-
-    Raises:
-        ValueError: If no columns can be given to the model.
-    """
+    """Fills the gaps of rows of numbers, shape (n, d), NaN in the gaps; see `imputed`."""
     codec = model.codec
     assert isinstance(codec, NumberCodec)
     known = with_labels(model, known_numbers(codec, rows), labels)
