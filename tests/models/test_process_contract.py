@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from contracts import concrete
+from made_models import untrained
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
-from pointillist.models.configuration import PARAMETERS, Configuration, values_of
-from pointillist.models.fitting import prepare
+from pointillist.models.configuration import PARAMETERS
 from pointillist.models.process import Process, SamplingPlan
 from pointillist.models.request import Request
-from pointillist.models.row_model import Record, RowModel
+from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.sampling import SamplingRun
@@ -29,19 +29,6 @@ NUMBERS = np.stack([RNG.normal(10, 3, N), RNG.integers(0, 50, N)], axis=1)
 LABELS = RNG.choice(["a", "b", "c"], N, p=[0.5, 0.3, 0.2])
 TABLE = pa.table({"size": NUMBERS[:, 0], "city": RNG.choice(["x", "y"], N), "kind": LABELS})
 PAIRED = pa.table({"size": NUMBERS[:, 0] + 0.1 * NUMBERS[:, 1], "weight": NUMBERS[:, 0] ** 2, "city": TABLE["city"]})
-TINY = {"width": 8, "depth": 1, "time_embedding": 4, "class_embedding": 4, "timesteps": 20, "random_state": 3}
-
-
-def untrained(X, y=None, **parameters):
-    """A model of random weights: of those that training begins with, some are 0."""
-    asked = Configuration(**TINY, **parameters)
-    task = prepare(asked, X, y)
-    plan, rng = task.plan, np.random.default_rng(0)
-    network = plan.process.architecture.build(jax.random.key(0), plan.codec.width)
-    network = jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), network)
-    process, network = plan.process.finished(network)
-    record = Record(np.ones(1, np.float32), np.empty(0, np.float32), plan.seed, "")
-    return RowModel(plan.codec, process, network, task.classes, record, values_of(asked), task.trained_with)
 
 
 OF_NUMBERS = {"worse", "interval", "prior", "deterministic", "reward", "population", "sampler", "steps"}

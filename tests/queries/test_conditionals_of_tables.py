@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 from test_mixed_density import KIND, RNG, SIZE, TABLE, N, density, smooth
-from test_process_contract import untrained
 
+from made_models import untrained
 from pointillist.queries import imputation
 from pointillist.queries.conditionals import conditional_of
 from pointillist.queries.predictive import Predictive, normal_points

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from test_process_contract import untrained
 
+from made_models import untrained
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.queries.density import log_density
 from pointillist.queries.mixed_density import orders
