@@ -34,8 +34,8 @@ def plan_of(frame: pd.DataFrame, width: int = 32, **asked: Any) -> Any:
 def test_training_ends_before_single_rows_are_learned() -> None:
     plan = plan_of(table_of_noise(30), width=256)
     chosen = tried(plan)
-    assert chosen.epochs is not None and 0 < chosen.epochs < LONGEST * plan.most_default_epochs
-    long = train(replace(chosen, epochs=LONGEST * plan.most_default_epochs)).network
+    assert chosen.training.epochs is not None and 0 < chosen.training.epochs < LONGEST * plan.most_default_epochs
+    long = train(replace(chosen, training=replace(chosen.training, epochs=LONGEST * plan.most_default_epochs))).network
     short = train(chosen).network
     others = plan.codec.known_tokens(table_of(table_of_noise(500, seed=1))[0], HIDDEN)
     asked = chosen.process.architecture, chosen.method.objective, *chosen.process.noise
@@ -58,7 +58,7 @@ def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch
     assert len(trial.held_out) == 12 and len(trial.rows) == 72
     per_check = -(-150 // (60 // chosen.method.batch_size))
     best = per_check * (int(result.validation_history.argmin()) + 1)
-    assert result.best_epochs == best and chosen.epochs == max(best, plan.most_default_epochs)
+    assert result.best_epochs == best and chosen.training.epochs == max(best, plan.most_default_epochs)
     assert not len(chosen.held_out) and not chosen.training.early_stopping
 
 

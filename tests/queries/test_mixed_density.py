@@ -104,8 +104,8 @@ def test_labels_apart_from_the_table_are_summed_over():
     assert len(with_label.codec.encoding.columns) == TABLE.shape[1] + 1
     frame = TABLE.drop(columns=["size", "other"])
     apart = untrained(frame, labels, process="masked")
-    # Values that no training row had have some mass, which falls with the square of their distance.
-    rows = pd.DataFrame(list(product(["a", "b"], range(-500, 501))), columns=["kind", "legs"])
+    # Values that no training row had have some mass too: that of numbers falls with the square of their distance.
+    rows = pd.DataFrame(list(product(["a", "b", "new"], range(-500, 501))), columns=["kind", "legs"])
     assert np.exp(density(apart, rows)).sum() == pytest.approx(1, abs=1e-4)
     assert np.isfinite(density(with_label, TABLE[:5])).all()
 

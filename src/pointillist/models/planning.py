@@ -238,7 +238,8 @@ def _encoded(
         own = [name] if isinstance(name := getattr(y, "name", None), str) else []
         label = free_name([*own, "label"], table.names)
         cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
-        code = fit_encoder(label, cells)
+        # The classes are known, so a new label has no mass.
+        code = replace(fit_encoder(label, cells), counts=np.empty(0))
         encoding = TableEncoder((*encoding.columns, code))
         columns = (*columns, cells)
     elif label is not None:
