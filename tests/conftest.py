@@ -12,9 +12,9 @@ from jaxtyping import install_import_hook
 SOURCE = Path(__file__).parents[1] / "src" / "pointillist"
 
 
-def _with_arrays(*rooms):
-    """Modules of some rooms that say what shapes they take: in others, checks would find nothing and take as long."""
-    files = [path for room in rooms for path in (SOURCE / room).rglob("*.py") if path.name != "__init__.py"]
+def _with_arrays(*packages):
+    """Modules of some packages that declare shapes: elsewhere, checks would find nothing and take as long."""
+    files = [path for package in packages for path in (SOURCE / package).rglob("*.py") if path.name != "__init__.py"]
     found = [path.relative_to(SOURCE).with_suffix("") for path in files if "from jaxtyping" in path.read_text()]
     return [".".join(("pointillist", *path.parts)) for path in found]
 
@@ -174,12 +174,12 @@ def pytest_testnodedown(node):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Shows what each room's tests take, and the memory of the processes that ran them."""
+    """Shows what each package's tests take, and the memory of the processes that ran them."""
     seconds = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
             if hasattr(report, "duration"):
                 folder, *rest = report.nodeid.partition("::")[0].removeprefix("tests/").split("/")
                 seconds[folder if rest else "files"] += report.duration
-    rooms = ", ".join(f"{room} {total:.0f}" for room, total in seconds.most_common())
-    terminalreporter.write_line(f"seconds by room: {rooms}; peak MB by process: {[round(p) for p in _peaks]}")
+    packages = ", ".join(f"{package} {total:.0f}" for package, total in seconds.most_common())
+    terminalreporter.write_line(f"seconds by package: {packages}; peak MB by process: {[round(p) for p in _peaks]}")

@@ -59,7 +59,7 @@ class ContinuousEncoder(NumberEncoder):
 
     @property
     def n_counted(self) -> int:
-        """Number of distinct values of a column of discrete scores; 0 for others, of which no value is counted."""
+        """Number of distinct values if scores are discrete; -1 for other columns, whose values are not counted."""
         return len(self.atoms) + len(self.scores.points) if self.scores.is_discrete else -1
 
     @property

@@ -67,11 +67,11 @@ class OutOfFold:
         return cls(units, tuple(map(tuple, models))), guessed
 
     def without_trees(self) -> "OutOfFold":
-        """Guesses of 0, for networks that do not see them."""
+        """The predictions as 0 for every row, for networks that do not see them."""
         return replace(self, models=())
 
     def of(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n kinds"]:
-        """Guesses the number of rows: the mean of all models of a kind, of which all but one know a row of training."""
+        """Predicts the number by the mean of each kind of model. All but one of them know a given training row."""
         if not self.models:
             return np.zeros((len(x), N_KINDS))
         x = self.units.standard(x)

@@ -114,7 +114,7 @@ class TrainingConfig(Checked):
         0.2, "Fraction of the rows whose label is hidden in training.", low=0, high=1, is_option=True,
         is_of_network=True, details="Guidance needs it above 0.")
     p_given: float = _of_noise(
-        0.2, "Fraction of the rows of which some numbers are known without noise in training.", low=0, high=1,
+        0.2, "Fraction of training rows in which some numbers are known without noise.", low=0, high=1,
         details="They are chosen at random. `where`, `impute` and `conditional` need it above 0. Only models of "
         'numbers with network="residual" use it; private fits do not.')
 
