@@ -11,7 +11,7 @@ import pytest
 from made_models import untrained
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.queries.density import log_density
-from pointillist.queries.mixed_density import orders
+from pointillist.queries.density import orders
 from pointillist.tables.frames import aligned
 
 N = 300

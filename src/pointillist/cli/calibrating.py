@@ -26,7 +26,7 @@ def calibrated(model: "RowModel", data: "Table", holdout: "Table", target: str, 
     """
     from pointillist.cli.predictions import column_named, column_of, labels_in
     from pointillist.evaluation.calibration import POINTS, calibration
-    from pointillist.queries.conditionals import conditional_of
+    from pointillist.queries.label_conditional import conditional_of
     from pointillist.tables.table import Table
 
     name = column_named(model, target)

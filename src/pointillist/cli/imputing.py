@@ -94,7 +94,7 @@ def _labels_of(
     """
     import pyarrow as pa
 
-    from pointillist.queries.conditionals import conditional_of
+    from pointillist.queries.label_conditional import conditional_of
 
     assert model.classes is not None
     name = model.classes.name_beside(model.codec.names or ())

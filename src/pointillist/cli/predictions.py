@@ -41,7 +41,7 @@ def predict(
     from pointillist.atomic_files import check_apart, check_place
     from pointillist.cli.table_options import of_model, read_for
     from pointillist.models.saving import load_model
-    from pointillist.queries.conditionals import conditional_of
+    from pointillist.queries.label_conditional import conditional_of
 
     check_place(out)
     check_apart(out, table)

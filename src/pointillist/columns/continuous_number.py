@@ -109,6 +109,11 @@ class ContinuousEncoder(NumberEncoder):
             values[is_number] = found if self.scores.is_discrete else self.rounded(found)
         return values, is_missing
 
+    def predicted(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Decodes scores, such as quantiles, to numbers."""
+        tokens = np.full(scores.size, float(len(self.atoms)))
+        return self.decode(tokens, scores.ravel())[0].reshape(scores.shape)
+
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
         found = super()._one_of(cells, condition)
         if not self.scores.is_discrete and not self.unit and len(found.ranges):

@@ -1,12 +1,12 @@
 """The interface of column encoders: from the cells of a column to a token and perhaps a number, and back.
 
-A token is an integer from 0 on. A number, where a column has one, stands beside the token that says that there is one.
-A missing cell is one more value of the token, or unknown. Each kind of column is a subclass in a file of its own, which
+A token is an integer from 0 on. A number, where a column has both, is given beside the token that says that there is
+one. A missing cell is one more value of the token, or unknown. Each kind of column is a subclass in a file of its own, which
 `kinds` registers.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -31,6 +31,10 @@ MOST_CHOICES = 1000
 EVERY_NUMBER = (-np.inf, np.inf)
 
 
+Observed = Mapping[Any, Column]
+"""Observed cells by column: one for all rows, or one per row."""
+
+
 class Span(NamedTuple):
     """Range of the numbers that a condition allows in a column.
 
@@ -43,6 +47,10 @@ class Span(NamedTuple):
     low: float
     high: float
     is_set: bool = False
+
+
+Ends = Mapping[Any, Span]
+"""Ranges of the columns that are drawn under conditions, by column."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,9 @@ class ColumnEncoder(ABC):
     kind: ClassVar[str]
     """Name of the kind, in model files and on pages."""
 
+    has_token: ClassVar[bool] = True
+    """Whether cells of the kind have a token."""
+
     categories: ClassVar[tuple[Any, ...] | None] = None
     atoms: ClassVar[np.ndarray] = np.empty(0)
     grid: ClassVar[Grid] = Grid()
@@ -169,8 +180,17 @@ class ColumnEncoder(ABC):
 
     @property
     def has_number(self) -> bool:
-        """Whether a number stands beside the token."""
+        """Whether cells have a number."""
         return self.n_intervals == 1
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether each value is a single one, and does not represent the numbers near it."""
+        return self.scores is None
+
+    def classes(self) -> np.ndarray | None:
+        """All values of the column, if they have tokens and no numbers; None for other columns."""
+        return self.value_cells().values if self.is_discrete else None
 
     def encode(
         self, cells: Column, positions: Float[np.ndarray, " n"] | None = None
@@ -210,6 +230,10 @@ class ColumnEncoder(ABC):
             tokens: Tokens; that of an interval plus a number in [0, 1), the position in it.
             scores: Numbers beside the tokens.
         """
+
+    def predicted(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Decodes numbers, such as quantiles, to what a prediction averages."""
+        raise NotImplementedError(f"columns of the kind {self.kind!r} have no numbers")
 
     @property
     @abstractmethod
@@ -275,7 +299,7 @@ class ColumnEncoder(ABC):
             if not self.has_missing:
                 raise ValueError(f"column {self.name!r} has no missing cells in the model: give a value")
             slots = np.append(slots, self.n_values)
-        if not len(slots):
+        if not len(slots) and (self.has_token or not len(found.ranges)):
             raise ValueError(f"column {self.name!r}: no training row is {condition}{self.range_text(of_type)}")
         ends = Span(*found.ends, isinstance(condition, OneOf))
         return self._in_pieces(found._replace(slots=slots), str(condition), ends)

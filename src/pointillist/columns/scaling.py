@@ -38,6 +38,10 @@ class Scaling(ABC):
         """
 
     @abstractmethod
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The arrays that define the scaling, by name; the last axis is that of the columns."""
+
+    @abstractmethod
     def of(self, columns: Bool[np.ndarray, " d"]) -> "Scaling":
         """The scaling of some of the columns."""
 
@@ -102,6 +106,10 @@ class AffineScaling(Scaling):
     def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
         """Takes scaled rows of shape (n, d) back; see `Scaling.inverse`."""
         return _precise(rows) * self.unit[None] + self.centre[None]
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Centres and units."""
+        return {"centre": self.centre, "unit": self.unit}
 
     def of(self, columns: Bool[np.ndarray, " d"]) -> "AffineScaling":
         """The scaling of some of the columns."""
@@ -172,6 +180,10 @@ class QuantileScaling(Scaling):
         levels = xp.linspace(0, 1, len(self.quantiles))
         columns = [xp.interp(shares[:, j], levels, q) for j, q in enumerate(self.quantiles.T)]
         return xp.stack(columns, axis=1)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The quantiles."""
+        return {"quantiles": self.quantiles}
 
     def of(self, columns: Bool[np.ndarray, " d"]) -> "QuantileScaling":
         """The scaling of some of the columns."""

@@ -21,6 +21,9 @@ from pointillist.columns.kinds import (
     kind_of_content,
 )
 from pointillist.columns.repeats import are_few
+from pointillist.columns.scaled_number import ScaledEncoder
+from pointillist.columns.table_scaling import TableScaling
+from pointillist.foreign_text import listed
 from pointillist.tables.keys import hardly_repeat, stray_words, too_many
 from pointillist.tables.names import check_names
 from pointillist.tables.table import Column, Table
@@ -37,13 +40,23 @@ SMALL = 2000
 
 @dataclass(frozen=True, eq=False)
 class TableEncoder:
-    """The tokens of a table's columns.
+    """The encoders of a table's columns.
+
+    An encoded row has the token of each column that has one, and then the number of each column that has one.
 
     Attributes:
-        columns: One code per column.
+        columns: One encoder per column.
+        scaling: The scaling of all columns, if none of them has a token; None for other tables.
     """
 
     columns: tuple[ColumnEncoder, ...]
+    scaling: TableScaling | None = None
+
+    @classmethod
+    def of_scaling(cls, names: Sequence[Any], scaling: TableScaling) -> "TableEncoder":
+        """Makes the encoder of a table of numbers without tokens."""
+        encoders = (ScaledEncoder.of(name, scaling.column(i)) for i, name in enumerate(names))
+        return cls(tuple(encoders), scaling)
 
     @classmethod
     def fit(cls, table: Table, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoder":
@@ -120,55 +133,79 @@ class TableEncoder:
         return cls(tuple(encoders))
 
     @cached_property
+    def with_token(self) -> tuple[int, ...]:
+        """Indices of the columns that have a token."""
+        return tuple(index for index, encoder in enumerate(self.columns) if encoder.has_token)
+
+    @cached_property
+    def with_number(self) -> tuple[int, ...]:
+        """Indices of the columns that have a number."""
+        return tuple(index for index, encoder in enumerate(self.columns) if encoder.has_number)
+
+    @cached_property
+    def with_intervals(self) -> tuple[int, ...]:
+        """Indices of the columns whose numbers have intervals."""
+        return tuple(index for index, encoder in enumerate(self.columns) if encoder.has_intervals)
+
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Number of values of each token."""
-        return tuple(code.size for code in self.columns)
+        return tuple(self.columns[index].size for index in self.with_token)
 
     @cached_property
     def ranks(self) -> tuple[float, ...]:
         """Ranks of every value of all tokens."""
-        return tuple(float(rank) for code in self.columns for rank in code.ranks)
-
-    @cached_property
-    def with_number(self) -> tuple[int, ...]:
-        """Positions of the columns that have normal scores."""
-        return tuple(place for place, code in enumerate(self.columns) if code.has_number)
-
-    @cached_property
-    def with_intervals(self) -> tuple[int, ...]:
-        """Positions of the columns whose numbers have intervals."""
-        return tuple(place for place, code in enumerate(self.columns) if code.has_intervals)
+        return tuple(float(rank) for encoder in self.columns for rank in encoder.ranks)
 
     @cached_property
     def number_values(self) -> tuple[int, ...]:
-        """For each of these columns, the value of its token that says there is a number."""
-        return tuple(len(self.columns[place].atoms) for place in self.with_number)
+        """For each column with a token and a number, the value of the token that says that there is a number."""
+        return tuple(len(self.columns[index].atoms) for index in self.with_number)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens of a row."""
+        return len(self.with_token)
 
     @property
     def width(self) -> int:
-        """Number of values of an encoded row: a token of each column, then the scores."""
-        return len(self.columns) + len(self.with_number)
+        """Number of values of an encoded row."""
+        return len(self.with_token) + len(self.with_number)
 
-    def score_place(self, name: Any) -> int | None:
-        """Position of a column's score in an encoded row; None if it has none."""
-        place = self.place(name)
-        return len(self.columns) + self.with_number.index(place) if place in self.with_number else None
-
-    def code(self, name: Any) -> ColumnEncoder:
-        """The code of a column.
+    def encoder(self, name: Any) -> ColumnEncoder:
+        """Returns the encoder of a column.
 
         Raises:
             ValueError: If there is no such column.
         """
-        for code in self.columns:
-            if code.name == name:
-                return code
-        names = ", ".join(repr(code.name) for code in self.columns)
+        return self.columns[self.index(name)]
+
+    def index(self, name: Any) -> int:
+        """Returns the index of a column.
+
+        Raises:
+            ValueError: If there is no such column.
+        """
+        for index, encoder in enumerate(self.columns):
+            if encoder.name == name and not isinstance(name, bool):
+                return index
+        names = listed([str(encoder.name) for encoder in self.columns])
         raise ValueError(f"there is no column {name!r}: the model's columns are {names}")
 
-    def place(self, name: Any) -> int:
-        """Position of a column, which is that of its token."""
-        return self.columns.index(self.code(name))
+    @cached_property
+    def places(self) -> tuple[tuple[int | None, int | None], ...]:
+        """For each column, the index of its token and of its number in an encoded row; None where it has none."""
+        numbers = {column: self.n_tokens + i for i, column in enumerate(self.with_number)}
+        tokens = {column: i for i, column in enumerate(self.with_token)}
+        return tuple((tokens.get(column), numbers.get(column)) for column in range(len(self.columns)))
+
+    def token_index(self, name: Any) -> int | None:
+        """Returns the index of a column's token in an encoded row; None if it has none."""
+        return self.places[self.index(name)][0]
+
+    def number_index(self, name: Any) -> int | None:
+        """Returns the index of a column's number in an encoded row; None if it has none."""
+        return self.places[self.index(name)][1]
 
     def encode(
         self, columns: Sequence[Column], *, is_spread: bool = False, dtype: type[np.floating] = np.float64
@@ -182,21 +219,19 @@ class TableEncoder:
         """
         n = len(columns[0].values)
         rows = np.zeros((n, self.width), dtype)
-        for place, (code, cells) in enumerate(zip(self.columns, columns, strict=True)):
-            places = np.random.default_rng(place).random(n) if is_spread else None
-            rows[:, place], scores = code.encode(cells, places)
-            own = self.score_place(code.name)
-            if own is not None:
-                rows[:, own] = scores
+        for index, (encoder, cells) in enumerate(zip(self.columns, columns, strict=True)):
+            positions = np.random.default_rng(index).random(n) if is_spread else None
+            for place, values in zip(self.places[index], encoder.encode(cells, positions), strict=True):
+                if place is not None:
+                    rows[:, place] = values
         return rows
 
     def decode(self, rows: Float[np.ndarray, "n width"]) -> tuple[Column, ...]:
-        """Decodes tokens and scores to cells."""
-        cells = []
-        for place, code in enumerate(self.columns):
-            own = self.score_place(code.name)
-            values, is_missing = code.decode(rows[:, place], rows[:, place if own is None else own])
-            cells.append(Column(values, is_missing, code.categories))
+        """Decodes tokens and numbers to cells."""
+        none, cells = np.zeros(len(rows)), []
+        for encoder, places in zip(self.columns, self.places, strict=True):
+            values, is_missing = encoder.decode(*(none if place is None else rows[:, place] for place in places))
+            cells.append(Column(values, is_missing, encoder.categories))
         return tuple(cells)
 
 

@@ -6,9 +6,13 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.grids import common_grids, find_ends, find_grids
+from pointillist.arguments import LARGEST_INTEGER
+from pointillist.columns.grids import MAX_DECIMALS, common_grids, find_ends, find_grids
 from pointillist.columns.scaling import AffineScaling, QuantileScaling, Rows, Scaling
 from pointillist.tables.row_blocks import column_range
+
+Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
+"""Shapes and types of tensors, by name."""
 
 SCALINGS = ("minmax", "standard", "quantile", None)
 """Names of the ways to scale columns; None leaves them as they are."""
@@ -103,6 +107,20 @@ class TableScaling:
         """Which columns are not constant."""
         return self.maximum > self.minimum
 
+    def column(self, index: int) -> "TableScaling":
+        """Returns the scaling of one column alone."""
+        own = slice(index, index + 1)
+        is_own = np.arange(len(self.varies)) == index
+        return TableScaling(
+            self.minimum[own],
+            self.maximum[own],
+            self.is_whole[own],
+            self.varying.of(is_own[self.varies]),
+            self.decimals[own],
+            self.steps[own],
+            self.is_end[:, own],
+        )
+
     @property
     def bounds(self) -> Float[np.ndarray, "2 k"]:
         """Lowest and highest scaled values that a generated row may have in each column that varies."""
@@ -152,3 +170,55 @@ class TableScaling:
     def log_slope(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Log-determinant of the scaling of the columns that vary; see `Scaling.log_slope`."""
         return self.varying.log_slope(rows[:, self.varies])
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the arrays that a model file holds."""
+        return {
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "decimals": self.decimals,
+            "steps": self.steps,
+            "ends": self.is_end.astype(np.int64),
+            **self.varying.tensors(),
+        }
+
+    @staticmethod
+    def shapes(declared: Shapes, d: int, k: int, *, is_quantile: bool) -> Shapes:
+        """Returns the shape and type of each tensor of a file, as far as the file's claims are possible.
+
+        Args:
+            declared: Shapes and types that the file declares.
+            d: Number of columns.
+            k: Number of columns that vary.
+            is_quantile: Whether these are scaled by quantiles.
+        """
+        numbers, counts = np.dtype("f8"), np.dtype("i8")
+        found: Shapes = {name: ((d,), numbers) for name in ("minimum", "maximum")}
+        found |= {name: ((d,), counts) for name in ("decimals", "steps")} | {"ends": ((2, d), counts)}
+        if not is_quantile:
+            return found | {name: ((k,), numbers) for name in ("centre", "unit")}
+        return found | {"quantiles": ((max((2, *declared.get("quantiles", ((2,), numbers))[0][:1])), k), numbers)}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, np.ndarray], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
+        """Rebuilds a scaling from what `tensors` returned.
+
+        Raises:
+            ValueError: If there is no such scaling, or no such grid.
+        """
+        decimals, steps, ends = (tensors[name] for name in ("decimals", "steps", "ends"))
+        is_possible = (decimals >= 0) & (decimals <= MAX_DECIMALS) & (steps >= 0) & (steps <= LARGEST_INTEGER)
+        is_of_integers = (decimals == 0) & (steps > 0) & (ends == 1).all(axis=0)
+        if not is_possible.all() or not np.isin(ends, (0, 1)).all() or not is_of_integers[is_whole].all():
+            raise ValueError("its grids do not fit its columns")
+        varying: Scaling
+        if "quantiles" in tensors:
+            varying = QuantileScaling(tensors["quantiles"])
+            fits, k = (np.diff(tensors["quantiles"], axis=0) >= 0).all(), tensors["quantiles"].shape[1]
+        else:
+            varying = AffineScaling(tensors["centre"], tensors["unit"])
+            fits, k = (tensors["unit"] >= 0).all(), len(tensors["unit"])
+        scaling = cls(tensors["minimum"], tensors["maximum"], is_whole, varying, decimals, steps, ends > 0)
+        if not fits or scaling.varies.sum() != k:
+            raise ValueError("its scaling does not fit its columns")
+        return scaling

@@ -15,7 +15,6 @@ from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import checked_rows, take_over
 from pointillist.models.planning import DEFAULT_STEPS, MOST_EPOCHS
-from pointillist.queries.density import numbers_only
 
 
 class DiffusionClassifier(ClassifierMixin, BaseEstimator):
@@ -103,7 +102,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
             X: Rows, shape (n, d), finite.
         """
         model = self._fitted()
-        codec, process = numbers_only(model.model_, "a classifier by denoising is")
+        codec, process = model.model_.codec, gaussian_of(model.model_, "a classifier by denoising is")
         process.check_noise_levels("a classifier by denoising")
         denoiser = process.denoiser(model.model_.network)
         assert isinstance(denoiser, ConditionalDenoiser)

@@ -30,7 +30,7 @@ from pointillist.models.token_codec import TokenCodec
 from pointillist.privacy.private_fits import prepare
 from pointillist.progress import Bar, waiting
 from pointillist.queries.conditional import Conditional
-from pointillist.queries.conditionals import conditional_of
+from pointillist.queries.label_conditional import conditional_of
 from pointillist.queries.density import log_density
 from pointillist.queries.imputation import check_statistic, imputed
 from pointillist.tables.frames import aligned, check_room, with_others

@@ -1,4 +1,4 @@
-"""Turns the conditions of a request into what a sampler restricts, and draws until enough rows meet them."""
+"""Observed cells and conditions of a request, as samplers take them; draws until enough rows meet the conditions."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.encoder import Allowed
+from pointillist.columns.encoder import Allowed, Observed
 from pointillist.diffusion.conditioning.restricted_sampling import Restriction
 from pointillist.diffusion.conditioning.twisting import Ranges
-from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.models.token_codec import TokenCodec
+from pointillist.models.classes import Classes
+from pointillist.models.codec import Codec
+from pointillist.rules.rule import Conditions
 from pointillist.tables.conditions import Condition, Missing, OneOf
+from pointillist.tables.table import Column, cells_of
 
 POPULATION, KEPT = 250, 50
 """Number of candidates of a draw, and of the rows that are kept of them."""
@@ -58,7 +60,39 @@ def sizes(is_exact: bool, has_own_rows: bool) -> tuple[int, int]:
     return (CANDIDATES_PER_ROW, 1) if has_own_rows else (POPULATION, KEPT)
 
 
-def allowed_cells(codec: TokenCodec, conditions: Mapping[Any, Condition]) -> tuple[Allowed, ...]:
+def cells_of_values(codec: Codec, name: Any, value: Any, classes: Classes | None) -> Column:
+    """Converts what `where` gives of a column, one value for all rows or one per row, to cells.
+
+    Raises:
+        ValueError: In one line, if there is no such column, or no training row has such a value.
+    """
+    encoder, kind = codec.encoding.encoder(name), codec.layout.type_of(name)
+    if isinstance(value, str) or np.ndim(value) == 0:
+        is_moment = isinstance(value, np.datetime64 | np.timedelta64)
+        values = [value.item() if isinstance(value, np.generic) and not is_moment else value]
+    elif np.ndim(value) > 1:
+        raise ValueError(f"column {name!r} takes one value, or one value per row, not shape {np.shape(value)}")
+    else:
+        values = list(value)
+    cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
+    if cells.is_missing.any() and not encoder.has_missing:
+        raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
+    if classes is not None and classes.column is not None and name == classes.column[0]:
+        encoder.check_known(cells)
+    encoder.check_range(cells, kind)
+    # An unknown category is an error.
+    encoder.encode(cells)
+    return cells
+
+
+def _of_labels(values: Sequence[Any]) -> Column:
+    """Cells of labels that have no column in the table."""
+    known = tuple(dict.fromkeys(value for value in values if value is not None))
+    indices = np.array([0 if value is None else known.index(value) for value in values])
+    return Column(indices, np.array([value is None for value in values]), known)
+
+
+def allowed_cells(codec: Codec, conditions: Mapping[Any, Condition]) -> tuple[Allowed, ...]:
     """Returns what conditions allow, without those that every row meets.
 
     Raises:
@@ -66,18 +100,72 @@ def allowed_cells(codec: TokenCodec, conditions: Mapping[Any, Condition]) -> tup
     """
     found = []
     for name, condition in conditions.items():
-        code = codec.encoding.code(name)
-        own = code.allowed(condition, codec.layout.type_of(name), codec.layout.order_of(name))
-        is_whole = len(own.slots) == code.size and (own.low == 0).all() and (own.high == 1).all()
-        if not is_whole or (len(own.ranges) and not own.is_whole_score):
+        encoder = codec.encoding.encoder(name)
+        own = encoder.allowed(condition, codec.layout.type_of(name), codec.layout.order_of(name))
+        is_whole = len(own.slots) == encoder.size and (own.low == 0).all() and (own.high == 1).all()
+        # Scaled numbers may lie a little beyond the range of the training rows.
+        may_pass = not encoder.has_token and encoder.has_number and np.isfinite([own.ends.low, own.ends.high]).any()
+        if not is_whole or may_pass or (len(own.ranges) and not own.is_whole_score):
             found.append(own)
     return tuple(found)
 
 
-def restriction_of(codec: TokenCodec, tokens: Tokens, cells: Sequence[Allowed]) -> Restriction:
-    """Returns what a sampler restricts."""
-    numbers = {codec.encoding.columns[place].name: i for i, place in enumerate(tokens.with_number)}
-    in_ranges = [own for own in cells if own.name in numbers and len(own.ranges) and not own.is_whole_score]
+def agreeing(codec: Codec, observed: Observed, cells: Sequence[Allowed]) -> tuple[Allowed, ...]:
+    """Returns conditions without the values that rules exclude, such as cities outside an observed country.
+
+    Args:
+        codec: The codec, with its rules.
+        observed: Observed cells, one for all rows or one per row.
+        cells: What conditions allow.
+
+    Raises:
+        ValueError: In one line, if no row can meet the conditions and obey a rule.
+    """
+    conditions = Conditions(
+        codec.encoding.columns,
+        {codec.encoding.index(name): own for name, own in observed.items()},
+        {codec.encoding.index(each.name): each for each in cells},
+    )
+    for rule in codec.rules:
+        if not {*conditions.observed, *conditions.allowed}.isdisjoint(rule.columns):
+            is_contradicted = rule.contradicted(conditions)
+            if is_contradicted.any():
+                row = int(is_contradicted.argmax())
+                of_row = f" in row {row}" if len(is_contradicted) > 1 else ""
+                cells_text = ", ".join(_text(codec, conditions, column, row) for column in rule.columns)
+                raise ValueError(f"where contradicts the rule {rule.text(codec.column_names)}{of_row}: {cells_text}")
+    return tuple(conditions.allowed.values())
+
+
+def _text(codec: Codec, conditions: Conditions, column: int, row: int) -> str:
+    """Returns the condition on a column in a row as text or, without one, the range of the column."""
+    encoder = conditions.encoders[column]
+    name, kind = encoder.name, codec.layout.type_of(encoder.name)
+    if column in conditions.observed:
+        cells = conditions.observed[column]
+        value = cells.values[min(row, len(cells.values) - 1)]
+        known = encoder.text_of(float(value), kind) if cells.categories is None else cells.categories[int(value)]
+        return f"{name} is {known}"
+    if column in conditions.allowed:
+        return f"{name} is {conditions.allowed[column].text}"
+    if encoder.categories is not None:
+        return f"{name} is free"
+    low, high = (encoder.text_of(end, kind) for end in encoder.ends)
+    return f"{name} goes from {low} to {high}"
+
+
+def number_ranges(codec: Codec, cells: Sequence[Allowed]) -> Ranges | None:
+    """Returns the ranges of numbers that conditions allow; None if they allow all numbers."""
+    n_tokens, asked = codec.encoding.n_tokens, []
+    for own in cells:
+        index = codec.encoding.number_index(own.name)
+        if index is not None and len(own.ranges) and (not own.is_whole_score or not n_tokens):
+            asked.append((index - n_tokens, own.ranges))
+    return ranges_of(asked) if asked else None
+
+
+def restriction_of(codec: Codec, cells: Sequence[Allowed]) -> Restriction:
+    """Returns the restriction of tokens, and of the numbers beside them, that conditions are."""
     pieces = [
         [(slot, math.log(high - low), low, high) for slot, low, high in zip(own.slots, own.low, own.high, strict=True)]
         for own in cells
@@ -90,12 +178,12 @@ def restriction_of(codec: TokenCodec, tokens: Tokens, cells: Sequence[Allowed]) 
     slots, log_shares, low, high = np.moveaxis(table, 2, 0)
     single = np.float32
     return Restriction(
-        indices=tuple(codec.encoding.place(own.name) for own in cells),
+        indices=tuple(codec.encoding.index(own.name) for own in cells),
         slots=slots.astype(np.int32),
         log_shares=log_shares.astype(single),
         low=low.astype(single),
         high=high.astype(single),
-        ranges=ranges_of([(numbers[own.name], own.ranges) for own in in_ranges]) if in_ranges else None,
+        ranges=number_ranges(codec, cells),
     )
 
 

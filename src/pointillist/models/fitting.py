@@ -18,7 +18,6 @@ from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
-from pointillist.models.token_codec import TokenCodec
 from pointillist.models.training import train
 from pointillist.models.trials import tried
 from pointillist.tables.arrays import check_finite, read_numbers
@@ -141,9 +140,7 @@ def prepare(
             )
         own, classes, trained_with = plan_tokens(asked, *mixed, y, categorical=categorical, seed=seed)
         warn_of_unused(unused, "model of this table is one of tokens")
-        codec = own.codec
-        assert isinstance(codec, TokenCodec)
-        summary = Summary.of_table(own.rows, mixed[0], codec.encoding)
+        summary = Summary.of_table(own.rows, mixed[0], own.codec.encoding)
         return Task(asked, own, classes, trained_with, table=mixed[0], summary=summary)
     label = None
     if isinstance(X, Table):

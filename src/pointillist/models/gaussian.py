@@ -1,37 +1,42 @@
 """Gaussian diffusion of rows of numbers: denoisers, samplers, guidance and steering, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing, seed_of
+from pointillist.columns.encoder import Allowed, Observed
 from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
+from pointillist.diffusion.conditioning.observed_sampling import (
+    CentredSampler,
+    ColumnDensity,
+    ColumnQuantiles,
+    ObservedSampler,
+)
+from pointillist.diffusion.conditioning.ranged_sampling import POINTS, RangedSampler
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
-from pointillist.diffusion.networks import Network
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES, Schedule, linear
 from pointillist.diffusion.solvers import Solver, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
+from pointillist.engine.mapping import LogDensity
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
 from pointillist.models.classes import Classes
-from pointillist.models.conditioning import split
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.number_conditions import in_ranges
+from pointillist.models.codec import Codec
+from pointillist.models.conditioning import number_ranges, sizes, split
 from pointillist.models.number_sampler import number_sampler
-from pointillist.models.observed_numbers import column_values, known_of
 from pointillist.models.process import Learned, Process, SamplingPlan
-from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
+from pointillist.models.request import OF_REWARD, Request, check_drawn
 from pointillist.tables.arrays import check_finite
 
 _LABELS_AT_ONCE = 2**20
@@ -109,6 +114,9 @@ class GaussianProcess(Process):
     n_classes: int = 0
     p_uncond: float = 0.0
 
+    kind: ClassVar[str] = "gaussian"
+    has_label_token: ClassVar[bool] = False
+
     @classmethod
     def of(cls, parameters: dict[str, Any], n_classes: int, sigma_data: Float[np.ndarray, " k"]) -> "GaussianProcess":
         """Makes the process that hyperparameters describe."""
@@ -125,9 +133,12 @@ class GaussianProcess(Process):
         """Returns both as they are."""
         return self, network
 
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the root mean square of each column."""
+        return {"spread": self.sigma_data}
+
     def denoiser(self, network: Weights, bounds: Bounds | None = None) -> Denoiser:
         """Wraps a network; see `NetworkDenoiser` for bounds."""
-        assert isinstance(network, Network)
         return self.architecture.denoiser(
             network, self.prediction, self.sigma_data, self.schedule, self.n_classes, bounds
         )
@@ -148,16 +159,27 @@ class GaussianProcess(Process):
         assert plan.labels is not None
         return plan.labels[rows]
 
-    def plan_sampling(self, learned: Learned, request: Request) -> SamplingPlan:
-        """Turns a request into a denoiser, guided or not, and a sampler, steered or not.
+    def with_labels_in_place(self, learned: Learned, request: Request) -> tuple[Request, dict[Any, Any]]:
+        """Returns the request with labels that `where` gives as its labels: they are no column of the codec."""
+        where = dict(request.where or {})
+        name = None if learned.classes is None else learned.classes.name_beside(learned.codec.names or ())
+        if name is None or name not in where:
+            return request, where
+        if request.labels is not None:
+            raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
+        values, conditions = split({name: where.pop(name)})
+        if conditions:
+            raise ValueError(f"column {name!r} holds the labels of a model of numbers: give one label, or one per row")
+        if np.ndim(values[name]) == 0 and is_missing(values[name]):
+            raise ValueError(f"column {name!r} holds labels, none of which is missing: give a label, or leave it out")
+        return replace(request, labels=values[name], where=where), where
+
+    def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
+        """Returns the plan of a denoiser, guided or not, and a sampler, steered or not.
 
         Raises:
             ValueError: In one line, if an argument cannot be used by this model.
         """
-        assert isinstance(learned.codec, NumberCodec)
-        request = _with_labels_apart(learned, request)
-        given, conditions = split(request.where or {})
-        cells = {name: column_values(learned.codec, name, value) for name, value in given.items()}
         if cells:
             self._check_given(learned, request, next(iter(cells)))
         unused = request.first_changed(OF_REWARD) if request.reward is None else None
@@ -168,67 +190,110 @@ class GaussianProcess(Process):
         # A given x_T without noise must give the same rows, whatever labels are drawn for them.
         seed = 0 if is_fixed and request.random_state is None else seed_of(request.random_state)
         prior = None if request.prior is None else _prior(learned.codec, request.prior)
-        labels = None if request.labels is None else _indices(learned.classes, request.labels)
-        is_one = np.ndim(request.labels) == 0
-        lengths = [
-            *((name, None if len(own.values) == 1 else len(own.values)) for name, own in cells.items()),
-            ("prior", None if prior is None else len(prior)),
-            ("labels", None if labels is None or is_one else len(labels)),
-        ]
-        n_rows = agreed_length(request.n_samples, lengths)
-        if labels is not None and is_one:
-            labels = np.repeat(labels, n_rows)
         denoiser = self._guided(learned, request)
         if prior is not None and sampler.rows_per_draw > 1:
             raise ValueError("feynman_kac draws populations of rows and cannot start from a prior: leave prior out")
-        if request.return_labels and learned.classes is None:
-            raise ValueError("return_labels needs a model with classes, and this one was fitted without: fit it with y")
+        labels = None
+        if learned.classes is not None and request.labels is not None:
+            labels = np.broadcast_to(learned.classes.indices(request.labels), n_rows).copy()
         # Rows of no class have no label, and a model that was always shown one has never seen "no class".
-        needs_labels = request.return_labels or self.p_uncond == 0
-        if labels is None and learned.classes is not None and needs_labels:
+        elif learned.classes is not None and (request.return_labels or self.p_uncond == 0):
             labels = _drawn_labels(learned.classes, n_rows, seed)
         if labels is not None and prior is None and isinstance(sampler, Solver) and not sampler.is_stochastic:
             # What begins at high noise, or adds some, forgets the start.
             sampler = CentredSampler(sampler)
-        has_own_rows = any(len(own.values) > 1 for own in cells.values())
-        plan = SamplingPlan(n_rows, seed, denoiser, sampler, labels, prior, given=cells, has_own_rows=has_own_rows)
-        if conditions:
-            plan = in_ranges(plan, learned.codec, self.schedule, self.sigma_data, conditions, request)
-        if not cells or not learned.codec.scaling.varies[[learned.codec.place(name) for name in cells]].any():
+        return SamplingPlan(n_rows, seed, denoiser, sampler, labels, prior)
+
+    def restricted(
+        self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
+    ) -> SamplingPlan:
+        """Returns the plan with a sampler of numbers in ranges."""
+        for name in (*OF_REWARD, "prior", "deterministic"):
+            if request.first_changed((name,)) is not None:
+                raise ValueError(f"{name} does not go with ranges of numbers: leave one of them out")
+        if request.sampler not in (None, "dpm-sde"):
+            raise ValueError(f"ranges of numbers are drawn by sampler='dpm-sde', not {request.sampler!r}: leave it out")
+        if int(self.schedule.timesteps) < 2:
+            raise ValueError("ranges of numbers need a model of at least 2 timesteps")
+        if plan.labels is not None and request.labels is None:
+            raise ValueError("classes are not known before the ranges: give labels (--class)")
+        ranges = number_ranges(codec, allowed)
+        if ranges is None:
+            return plan
+        # A population has one class.
+        of_classes = plan.labels is not None and len(np.unique(plan.labels)) > 1
+        has_own_rows = plan.has_own_rows or of_classes
+        ranges = replace(ranges, scale=np.asarray(self.sigma_data, np.float32))
+        sampler = RangedSampler(*sizes(False, has_own_rows), ranges, self.schedule, request.steps or POINTS)
+        return replace(plan, sampler=sampler, has_own_rows=has_own_rows)
+
+    def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
+        """Returns the plan that starts from the observed numbers, if one of their columns varies."""
+        if all(codec.encoding.number_index(name) is None for name in plan.given):
             return plan
         sampler = plan.sampler.sampler if isinstance(plan.sampler, CentredSampler) else plan.sampler
-        return replace(plan, sampler=ObservedSampler(sampler), prior=known_of(learned.codec, cells))
+        prior = codec.observed_rows(plan.given, plan.n_rows).astype(np.float32)
+        return replace(plan, sampler=ObservedSampler(sampler), prior=prior)
 
     def filling(
         self, learned: Learned, known: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
-        """Returns what draws all numbers of rows but those that are known, `n_draws` times over.
-
-        Args:
-            learned: The model.
-            known: Numbers as the network sees them, NaN where they are not known; and after them the index of the
-                class, that of "no class" being their number, if it is given.
-            n_draws: Number of draws of each row.
-            random_state: Seed.
-
-        Raises:
-            ValueError: If no columns can be given to the model.
-        """
-        prior, labels = np.tile(known, (n_draws, 1)), None
+        """Returns the plan that draws all unknown numbers of rows, `n_draws` times over; see `Process.filling`."""
+        prior, labels = np.tile(known, (n_draws, 1)).astype(np.float32), None
         has_label = prior.shape[1] > learned.codec.width
-        self.check_asked(learned, "filling cells", has_label=has_label)
+        self._check_observable(learned, "filling cells", has_label=has_label)
         if has_label:
             prior, labels = prior[:, :-1], prior[:, -1].astype(np.int32)
         sampler = ObservedSampler(self.solver)
         return SamplingPlan(len(prior), seed_of(random_state), _clipped(learned), sampler, labels, prior)
+
+    def with_label_indices(
+        self,
+        learned: Learned,
+        known: Float[np.ndarray, "n k"],
+        indices: Int[np.ndarray, "#n"],
+        is_unknown: Bool[np.ndarray, "#n"],
+    ) -> Float[np.ndarray, "n k_and_label"]:
+        """Appends the index of its class to each row; the number of classes stands for an unknown one."""
+        if is_unknown.any() and self.p_uncond == 0:
+            raise ValueError("labels has a missing one, and the model was fitted with p_uncond=0: give all labels")
+        shown = np.where(is_unknown, self.n_classes, indices)
+        return np.column_stack([known, np.broadcast_to(shown, len(known))]).astype(np.float32)
 
     @property
     def solver(self) -> RowSampler:
         """The default sampler, which adds no noise but with a single timestep."""
         return sampler_named("ancestral" if self.schedule.timesteps < 2 else "dpm", self.schedule, None, "posterior")
 
-    def check_asked(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
-        """Raises a ValueError if no columns can be given to the model, or none without a label."""
+    def check_conditional(self, learned: Learned, *, has_label: bool) -> None:
+        """Raises a ValueError if the model has no distributions of columns given others."""
+        self._check_observable(learned, "conditional", has_label=has_label)
+        self.check_noise_levels("conditional")
+
+    def check_density(self, learned: Learned) -> None:
+        """Raises a ValueError if the model has no density of rows of all classes together."""
+        if learned.classes is not None and self.p_uncond == 0:
+            raise ValueError(
+                "the density is that of all classes together, and this model was never trained without labels: fit it "
+                "with p_uncond above 0"
+            )
+        self.check_noise_levels("a density")
+
+    def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
+        """Returns the log-density of some numbers, or of all of them; see `Process.number_density`."""
+        denoiser = self.denoiser(learned.network)
+        if len(numbers) == learned.codec.width and not has_label:
+            return LogDensity(denoiser)
+        return ColumnDensity(denoiser, numbers, has_label)
+
+    def number_quantiles(
+        self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
+    ) -> Any:
+        """Returns the quantiles of one number, clipped near the training rows; see `Process.number_quantiles`."""
+        return ColumnQuantiles(_clipped(learned), self.solver, number, starts, has_label)
+
+    def _check_observable(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
+        """Raises a ValueError if no columns can be observed by the model, or none without a label."""
         if not self.architecture.has_given and learned.codec.width == 1:
             raise ValueError(
                 f"{what} needs columns to be given, and this model is of one that varies: fit it with process='masked'"
@@ -300,7 +365,7 @@ class GaussianProcess(Process):
             raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
         return ClassifierFree(denoiser, scale, bounds)
 
-    def _steered(self, codec: NumberCodec, request: Request) -> Sampler:
+    def _steered(self, codec: Codec, request: Request) -> Sampler:
         is_ancestral = request.reward is not None or self.schedule.timesteps < 2
         sampler = number_sampler(request, self.schedule, "ancestral" if is_ancestral else "dpm")
         reward, temperature, steering = request.reward, request.reward_temperature, request.steering
@@ -312,22 +377,6 @@ class GaussianProcess(Process):
             raise ValueError(f"reward_temperature must be a number above 0 with steering={steering!r}, not 0")
         in_units = InUnits.of(reward, codec.scaling)
         return STEERING[steering](sampler, in_units, np.asarray(temperature, np.float32), request.candidates)
-
-
-def _with_labels_apart(learned: Learned, request: Request) -> Request:
-    """The request with labels that `where` gives as its labels, which are no column of the model."""
-    where = dict(request.where or {})
-    name = None if learned.classes is None else learned.classes.name_beside(learned.codec.names or ())
-    if name is None or name not in where:
-        return request
-    if request.labels is not None:
-        raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
-    values, conditions = split({name: where.pop(name)})
-    if conditions:
-        raise ValueError(f"column {name!r} holds the labels of a model of numbers: give one label, or one per row")
-    if np.ndim(values[name]) == 0 and is_missing(values[name]):
-        raise ValueError(f"column {name!r} holds labels, none of which is missing: give a label, or leave it out")
-    return replace(request, labels=values[name], where=where)
 
 
 def architecture_of(parameters: dict[str, Any], n_classes: int, columns: int) -> Architecture:
@@ -351,8 +400,7 @@ def noise_schedule(parameters: dict[str, Any]) -> Schedule:
 
 def _clipped(learned: Learned) -> Denoiser:
     """The denoiser of a model, whose predictions stay near the range of the training rows."""
-    assert isinstance(learned.codec, NumberCodec) and isinstance(learned.process, GaussianProcess)
-    return learned.process.denoiser(learned.network, learned.codec.scaling.bounds)
+    return gaussian_of(learned, "a denoiser is").denoiser(learned.network, learned.codec.scaling.bounds)
 
 
 def _drawn_labels(classes: Classes, n_rows: int, seed: int) -> Int[np.ndarray, " n"]:
@@ -366,7 +414,7 @@ def _drawn_labels(classes: Classes, n_rows: int, seed: int) -> Int[np.ndarray, "
     return labels
 
 
-def _prior(codec: NumberCodec, given: ArrayLike) -> Float[np.ndarray, "n k"]:
+def _prior(codec: Codec, given: ArrayLike) -> Float[np.ndarray, "n k"]:
     check_unmasked(prior=given)
     prior, d = np.asarray(given), codec.n_columns
     if prior.ndim != 2 or prior.shape[1] != d or prior.dtype.kind not in "fiu":
@@ -377,23 +425,33 @@ def _prior(codec: NumberCodec, given: ArrayLike) -> Float[np.ndarray, "n k"]:
     return prior if varies.all() else prior[:, varies]
 
 
-def _indices(classes: Classes | None, labels: Any) -> Int[np.ndarray, " n"]:
-    if classes is None:
-        raise ValueError("labels are given, but this model was fitted without: fit it with y, or leave labels out")
-    return classes.indices(labels)
-
-
 def _check_alike(model: Learned, worse: Learned) -> None:
     """Raises an error unless two models are of the same rows, labels, scaling and noise schedule."""
 
     def facts(of: Learned) -> list[Any]:
-        if not isinstance(of.codec, NumberCodec) or not isinstance(of.process, GaussianProcess):
-            return []
         labels = () if of.classes is None else of.classes.labels
-        return [of.process.schedule.alpha, labels, *of.codec.tensors().values()]
+        schedule = of.process.noise[0]
+        return [None if schedule is None else schedule.alpha, labels, *of.codec.tensors().values()]
 
     own, other = facts(model), facts(worse)
     if len(own) != len(other) or not all(np.array_equal(a, b) for a, b in zip(own, other, strict=True)):
         raise ValueError(
             "worse must have been fitted to the same rows and labels, with the same scaling and noise schedule"
         )
+
+
+def gaussian_of(model: Learned, what: str) -> GaussianProcess:
+    """Returns the process of a model of numbers.
+
+    Args:
+        model: The model.
+        what: What needs such a model, with its verb, for the message.
+
+    Raises:
+        ValueError: If the model has tokens.
+    """
+    if not isinstance(model.process, GaussianProcess):
+        raise ValueError(
+            f"{what} for models of numbers, and this one is of tokens: fit numbers with process='gaussian'"
+        )
+    return model.process

@@ -1,8 +1,8 @@
 """Diffusion of rows of any columns: tokens are hidden, and numbers are noised. Any cells can be given."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import seed_of
 from pointillist.columns.covariance import principal_axes
-from pointillist.columns.encoder import Allowed
+from pointillist.columns.encoder import Allowed, Observed
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler
@@ -19,19 +19,18 @@ from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import MANY, Tokens
+from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler
-from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens.token_networks import TokenNetwork
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
 from pointillist.engine.recipes import TokenArchitecture, Weights
-from pointillist.models.agreement import agreeing
-from pointillist.models.conditioning import allowed_cells, restriction_of, sizes, split
+from pointillist.models.codec import Codec
+from pointillist.models.conditioning import restriction_of, sizes
 from pointillist.models.number_sampler import number_sampler
 from pointillist.models.process import Learned, Process, SamplingPlan
-from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
-from pointillist.models.token_codec import TokenCodec
+from pointillist.models.request import OF_REWARD, Request, check_drawn
 from pointillist.tables.conditions import Condition
-from pointillist.tables.table import Column, cells_of
 
 _REFUSED = {
     "guidance_interval": "tokens are drawn one after another, not by noise level",
@@ -59,6 +58,10 @@ class MaskedProcess(Process):
     covariance: Float[np.ndarray, "c c"]
     basis: Float[np.ndarray, "c c"] | None
     p_uncond: float = 0.0
+
+    kind: ClassVar[str] = "masked"
+    has_label_token: ClassVar[bool] = True
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
 
     @classmethod
     def of(
@@ -102,6 +105,11 @@ class MaskedProcess(Process):
         architecture = TokenArchitecture(tokens, width, depth, frequencies, is_paired, is_factored)
         return cls(architecture, covariance, basis, float(parameters["p_uncond"]))
 
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the covariance of the numbers and, if there are any, the axes along which they are seen."""
+        found = {"covariance": self.covariance, "basis": self.basis}
+        return {name: array for name, array in found.items() if array is not None}
+
     @property
     def can_guide(self) -> bool:
         """Whether rows can be guided to a class: any token may be hidden from the network of tokens."""
@@ -116,7 +124,6 @@ class MaskedProcess(Process):
 
     def finished(self, network: Weights) -> tuple["MaskedProcess", Weights]:
         """Returns the network with its two kinds of weights merged, and the process without ranks."""
-        assert isinstance(network, TokenNetwork | FactoredNetwork | MixedNetwork)
         folded = jax.tree.map(np.asarray, jax.tree.map(jnp.asarray, network).folded())
         return replace(self, architecture=replace(self.architecture, tokens=folded.tokens)), folded
 
@@ -130,61 +137,45 @@ class MaskedProcess(Process):
         """Returns the token of the label column, which counts the classes."""
         return drawn[:, _label_token(learned)].astype(np.int64)
 
-    def plan_sampling(self, learned: Learned, request: Request) -> SamplingPlan:
-        """Turns a request into a denoiser of tokens, guided or not, and the tokens that are given.
+    def with_labels_in_place(self, learned: Learned, request: Request) -> tuple[Request, dict[Any, Any]]:
+        """Returns what `where` asks with the labels of the request, which are a column of the codec."""
+        where = dict(request.where or {})
+        if request.labels is None:
+            return request, where
+        assert learned.classes is not None and learned.classes.column is not None
+        name = learned.classes.column[0]
+        if name in where:
+            raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
+        return request, {**where, name: request.labels}
+
+    def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
+        """Returns the plan of a denoiser, guided or not, and the observed tokens and numbers.
 
         Raises:
             ValueError: In one line, if an argument cannot be used by this model.
         """
-        changed = request.first_changed(tuple(_REFUSED))
-        if changed is not None:
-            raise ValueError(
-                f"{changed} is only for models of numbers, and this one is of tokens ({_REFUSED[changed]}): leave it "
-                "out"
-            )
-        sampler = self._sampler(request)
-        if learned.classes is None and (request.labels is not None or request.return_labels):
-            what = "return_labels needs" if request.labels is None else "labels need"
-            raise ValueError(f"{what} a model with classes, and this one was fitted without: fit it with y")
-        asked, conditions = split(request.where or {})
-        if request.labels is not None:
-            assert learned.classes is not None and learned.classes.column is not None
-            name = learned.classes.column[0]
-            if name in asked or name in conditions:
-                raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
-            asked[name] = request.labels
-        values = {name: _values(name, value) for name, value in asked.items()}
-        lengths = [(name, None if len(each) == 1 else len(each)) for name, each in values.items()]
-        n_rows = agreed_length(request.n_samples, lengths)
-        codec = _codec(learned)
-        given = {name: _cells(learned, name, each) for name, each in values.items()}
-        # Also where no cells are given: with and without would be two programs.
-        prior = codec.given_tokens(given, n_rows, HIDDEN)
-        seed = seed_of(request.random_state)
+        # Also where no cells are observed: with and without would be two programs.
+        prior = learned.codec.observed_rows(cells, n_rows)
         tokens = self.architecture.tokens
         # Of a number that is missing, or one of single values, there is no score to give.
         n = len(tokens.sizes)
         has_given = bool((np.isfinite(prior[:, n:]) & np.asarray(tokens.has_number(jnp.asarray(prior[:, :n])))).any())
         denoiser = self._denoiser(learned, request, has_given=has_given)
-        plan = SamplingPlan(n_rows, seed, denoiser, sampler, prior=prior, given=given)
-        return self._restricted(plan, codec, agreeing(codec, given, allowed_cells(codec, conditions)))
+        return SamplingPlan(n_rows, seed_of(request.random_state), denoiser, self._sampler(request), prior=prior)
 
-    def _restricted(self, plan: SamplingPlan, codec: TokenCodec, cells: tuple[Allowed, ...]) -> SamplingPlan:
-        """A drawing under conditions."""
-        if not cells:
-            return plan
+    def restricted(
+        self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
+    ) -> SamplingPlan:
+        """Returns the plan with a sampler of restricted tokens, and numbers in ranges beside them."""
         tokens = self.architecture.tokens
-        restriction = restriction_of(codec, tokens, cells)
-        has_own_rows = plan.prior is not None and len(plan.prior) > 1
-        population, kept = sizes(len(cells) == 1 and restriction.ranges is None, has_own_rows)
+        restriction = restriction_of(codec, allowed)
+        population, kept = sizes(len(allowed) == 1 and restriction.ranges is None, plan.has_own_rows)
         schedule = SCHEDULE if tokens.with_number else None
-        return replace(
-            plan,
-            sampler=RestrictedSampler(population, kept, len(tokens.sizes), restriction, schedule),
-            ends={own.name: own.ends for own in cells if np.isfinite([own.ends.low, own.ends.high]).any()},
-            conditions=" and ".join(f"{own.name!r} {own.text}" for own in cells),
-            has_own_rows=has_own_rows,
-        )
+        return replace(plan, sampler=RestrictedSampler(population, kept, len(tokens.sizes), restriction, schedule))
+
+    def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
+        """Returns the plan, which starts from the observed cells already."""
+        return plan
 
     def _sampler(self, request: Request) -> Sampler:
         """The sampler of tokens, and of the numbers beside them: by default DPM-Solver++(2M) with noise."""
@@ -208,7 +199,7 @@ class MaskedProcess(Process):
         if not self.can_guide:
             raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
         guidance, guided = np.asarray(request.guidance, np.float32), _label_token(learned)
-        denoiser = GuidedTokenDenoiser(_of_tokens(learned), self.architecture.tokens, guided=guided, guidance=guidance)
+        denoiser = GuidedTokenDenoiser(learned.network.of_tokens, self.architecture.tokens, guided=guided, guidance=guidance)
         return self._beside(denoiser, learned, has_given=has_given, guided=guided, guidance=guidance)
 
     def plain(
@@ -221,15 +212,20 @@ class MaskedProcess(Process):
             forbidden: Values of tokens to which it gives no probability.
             has_given: Whether numbers may be given to it.
         """
-        denoiser = TokenDenoiser(_of_tokens(learned), self.architecture.tokens, forbidden=forbidden)
-        return self._beside(denoiser, learned, has_given=has_given)
+        return self._beside(self.token_denoiser(learned, forbidden), learned, has_given=has_given)
+
+    def token_denoiser(
+        self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None
+    ) -> TokenDenoiser:
+        """Returns the denoiser of the tokens of rows; see `Process.token_denoiser`."""
+        return TokenDenoiser(learned.network.of_tokens, self.architecture.tokens, forbidden=forbidden)
 
     def _beside(
         self, of_tokens: TokenDenoiser, learned: Learned, *, has_given: bool, **guided: Any
     ) -> TokenDenoiser | MixedDenoiser:
         """A denoiser of tokens, with that of numbers if there are some."""
         network = learned.network
-        if not isinstance(network, MixedNetwork):
+        if not self.architecture.tokens.with_number:
             return of_tokens
         if has_given or network.of_all is None:
             return MixedDenoiser(of_tokens, network.of_numbers, self.covariance, **guided)
@@ -238,55 +234,44 @@ class MaskedProcess(Process):
     def filling(
         self, learned: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
-        """Returns what draws all cells of rows but those that are known, `n_draws` times over; none is missing."""
+        """Returns the plan that draws all unknown cells of rows, `n_draws` times over; see `Process.filling`."""
         prior = np.tile(known, (n_draws, 1))
-        denoiser = self.plain(learned, _codec(learned).stands_for_missing, has_given=True)
+        denoiser = self.plain(learned, learned.codec.stands_for_missing, has_given=True)
         return SamplingPlan(len(prior), seed_of(random_state), denoiser, self._sampler(Request()), prior=prior)
 
+    def with_label_indices(
+        self,
+        learned: Learned,
+        known: Float[np.ndarray, "n width"],
+        indices: Int[np.ndarray, "#n"],
+        is_unknown: Bool[np.ndarray, "#n"],
+    ) -> Float[np.ndarray, "n width"]:
+        """Returns rows with the tokens of their labels."""
+        known = known.copy()
+        known[:, _label_token(learned)] = np.where(is_unknown, HIDDEN, indices)
+        return known
 
-def _of_tokens(learned: Learned) -> TokenNetwork:
-    """The network of tokens."""
-    of_tokens = learned.network.of_tokens if isinstance(learned.network, MixedNetwork) else learned.network
-    assert isinstance(of_tokens, TokenNetwork)
-    return of_tokens
+    def check_conditional(self, learned: Learned, *, has_label: bool) -> None:
+        """Every model with tokens has distributions of columns given others."""
 
+    def check_density(self, learned: Learned) -> None:
+        """Every model with tokens has a density."""
 
-def _codec(learned: Learned) -> TokenCodec:
-    assert isinstance(learned.codec, TokenCodec)
-    return learned.codec
+    def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
+        """Returns the log-density of some numbers, or of all of them; see `Process.number_density`."""
+        is_all = len(numbers) == len(self.architecture.tokens.with_number)
+        return NumberLogDensity(self.plain(learned, has_given=not is_all), SCHEDULE, numbers)
+
+    def number_quantiles(
+        self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
+    ) -> Any:
+        """Returns the quantiles of one number; see `Process.number_quantiles`."""
+        is_asked = np.arange(len(self.architecture.tokens.with_number)) == number
+        return NumberQuantiles(self.plain(learned, has_given=True), SCHEDULE, is_asked, starts)
 
 
 def _label_token(learned: Learned) -> int:
     assert learned.classes is not None and learned.classes.column is not None
-    return _codec(learned).encoding.place(learned.classes.column[0])
-
-
-def _cells(learned: Learned, name: Any, values: Sequence[Any]) -> Column:
-    """Cells of values that are given for a column."""
-    codec = _codec(learned)
-    code, kind = codec.encoding.code(name), codec.layout.type_of(name)
-    cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
-    of_classes = None if learned.classes is None else learned.classes.column
-    if of_classes is not None and name == of_classes[0]:
-        code.check_known(cells)
-    code.check_range(cells, kind)
-    if np.isnan(code.encode(cells)[0]).any():
-        raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
-    return cells
-
-
-def _of_labels(values: Sequence[Any]) -> Column:
-    """Cells of labels that have no column in the table."""
-    known = tuple(dict.fromkeys(value for value in values if value is not None))
-    places = np.array([0 if value is None else known.index(value) for value in values])
-    return Column(places, np.array([value is None for value in values]), known)
-
-
-def _values(name: Any, value: Any) -> Sequence[Any]:
-    """Values given for a column: one for all rows, or one per row."""
-    if isinstance(value, str) or np.ndim(value) == 0:
-        is_moment = isinstance(value, np.datetime64 | np.timedelta64)
-        return [value.item() if isinstance(value, np.generic) and not is_moment else value]
-    if np.ndim(value) > 1:
-        raise ValueError(f"column {name!r} takes one value, or one value per row, not shape {np.shape(value)}")
-    return list(value)
+    index = learned.codec.encoding.token_index(learned.classes.column[0])
+    assert index is not None
+    return index

@@ -9,12 +9,12 @@ from importlib.metadata import version
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.columns.codec import Codec
 from pointillist.engine import weights
 from pointillist.engine.epochs import TRAINING_VERSION
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import AnyObjective, Method, Recipe, Weights
 from pointillist.engine.training import sigma_data_of
+from pointillist.models.codec import Codec
 from pointillist.models.configuration import TrainingConfig
 from pointillist.models.process import Process
 from pointillist.tables.row_blocks import blocks, rows_at

@@ -23,14 +23,13 @@ from pointillist.diffusion.tokens.mixed_losses import MixedObjective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.models.classes import Classes, checked_labels
+from pointillist.models.codec import Codec
 from pointillist.models.configuration import Configuration, network_parameters
 from pointillist.models.container import description_of
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.masked import MaskedProcess
-from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, sigma_data_to_learn, training_method
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.table_rules import find_rules
 from pointillist.tables.headings import Headings
 from pointillist.tables.layout import Layout
@@ -121,7 +120,7 @@ def plan_numbers(
         of_rows = own if isinstance(asked.random_state, int | np.integer) else before.record.seed
     held_out = rows_to_hold_out(len(rows), shown, n_classes, asked, of_rows)
     if before is None:
-        codec = NumberCodec(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
+        codec = _scaled(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
         sigma_data = sigma_data_to_learn(rows, codec, held_out)
     else:
         codec, sigma_data = _kept(before, layout, rows)
@@ -146,6 +145,11 @@ def plan_numbers(
         start=None if before is None else before.network,
     )
     return plan, classes, parameters
+
+
+def _scaled(layout: Layout, scaling: TableScaling) -> Codec:
+    """The codec of numbers without tokens."""
+    return Codec(layout, TableEncoder.of_scaling(layout.column_names, scaling))
 
 
 def plan_tokens(
@@ -183,7 +187,7 @@ def plan_tokens(
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
     n_steps = 8 if is_brief else 16
     batch_size = asked.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
-    of_tokens, guided = process.architecture.tokens, None if label is None else encoding.place(label)
+    of_tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
     objective: TokenObjective | MixedObjective = TokenObjective(of_tokens, has_gaps, guided)
     rate = LEARNING_RATE
     if encoding.with_number:
@@ -222,7 +226,7 @@ def _encoded(
     headings: Headings | None,
     y: ArrayLike | None,
     categorical: Sequence[str | int],
-) -> tuple[TokenCodec, Float[np.ndarray, "n width"], Any, bool]:
+) -> tuple[Codec, Float[np.ndarray, "n width"], Any, bool]:
     """Learns the codec of a table, and encodes its rows.
 
     Returns:
@@ -243,9 +247,9 @@ def _encoded(
         encoding = TableEncoder((*encoding.columns, code))
         columns = (*columns, cells)
     elif label is not None:
-        check_label(encoding.code(label))
+        check_label(encoding.encoder(label))
     found = find_rules(table.cells, encoding.columns, categorical, table.label)
-    codec = TokenCodec(layout, encoding, found, asked.missing)
+    codec = Codec(layout, encoding, found, asked.missing)
     rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
     has_gaps = _without_gaps(rows, table)
     # Before training rather than after it.
@@ -253,12 +257,12 @@ def _encoded(
     return codec, rows, label, has_gaps
 
 
-def _token_classes(codec: TokenCodec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
+def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
     """The classes of a label column with their numbers of rows; None without labels."""
     if label is None:
         return None
     names, labels = codec.layout.names, codec.labels(label)
-    tokens = rows[:, codec.encoding.place(label)].astype(np.int64)
+    tokens = rows[:, codec.encoding.token_index(label)].astype(np.int64)
     index = names.index(label) if label in names else len(names)
     return Classes(labels, np.bincount(tokens, minlength=len(labels)), (label, index))
 
@@ -310,10 +314,9 @@ def _turned(process: MaskedProcess) -> MaskedProcess | None:
     return None if thinnest**2 > DETERMINED else replace(process, basis=basis)
 
 
-def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[NumberCodec, np.ndarray]:
+def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[Codec, np.ndarray]:
     """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
-    assert isinstance(before.codec, NumberCodec) and isinstance(before.process, GaussianProcess)
-    return NumberCodec(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.sigma_data
+    return _scaled(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.noise[1]
 
 
 def check_label(code: ColumnEncoder) -> None:
@@ -375,7 +378,7 @@ def check_continuing(
         ValueError: In one line, if the columns, the classes or a parameter differ from those of the fitted model.
     """
     d, codec = rows.shape[1], before.codec
-    if not isinstance(codec, NumberCodec):
+    if codec.encoding.n_tokens:
         raise ValueError("warm_start: the model is of tokens, and X is of numbers: give warm_start=False")
     if codec.n_columns != d:
         raise ValueError(

@@ -1,23 +1,27 @@
-"""What every process has: how rows, as a codec encodes them, are noised, learned and drawn."""
+"""What every process has in common: how rows, as a codec encodes them, are noised, learned and drawn."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.codec import Codec, Ends, Observed
+from pointillist.columns.encoder import Allowed, Ends, Observed
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.engine.recipes import AnyArchitecture, Weights
 from pointillist.models.classes import Classes
-from pointillist.models.request import Request
+from pointillist.models.codec import Codec
+from pointillist.models.conditioning import agreeing, allowed_cells, cells_of_values, split
+from pointillist.models.request import Request, agreed_length
 
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """All that a stream of rows is made of.
+    """All that decides a stream of rows.
 
     Attributes:
         n_rows: Number of rows.
@@ -25,11 +29,11 @@ class SamplingPlan:
         denoiser: The denoiser.
         sampler: The sampler.
         labels: Index of each row's class, which the denoiser is shown; None if it is shown none.
-        prior: Where each row's walk starts, or what is given of it, one row for all or one each; drawn by default.
-        given: Cells that are given rather than drawn.
+        prior: Where each row's trajectory starts, or its observed values, one row for all or one each; drawn by default.
+        given: Observed cells.
         ends: Lowest and highest value of columns in ranges, in the units of the table.
-        conditions: What rows have to meet besides, for messages; "" for nothing.
-        has_own_rows: Whether each row has given cells of its own.
+        conditions: The other conditions on rows, for messages; "" for none.
+        has_own_rows: Whether observed cells differ between rows.
     """
 
     n_rows: int
@@ -53,6 +57,15 @@ class Process(ABC):
 
     architecture: AnyArchitecture
 
+    kind: ClassVar[str]
+    """Name of the process, in `Diffusion(process=…)` and in model files."""
+
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Parts of a request that the process cannot do, each with the reason."""
+
+    has_label_token: ClassVar[bool]
+    """Whether labels have a token, and can be observed as any cell."""
+
     @property
     @abstractmethod
     def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "..."] | None]:
@@ -66,11 +79,141 @@ class Process(ABC):
         """Returns the process and a trained network as a model keeps them."""
 
     @abstractmethod
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the arrays of a model file that describe the noise."""
+
     def plan_sampling(self, learned: "Learned", request: Request) -> SamplingPlan:
-        """Turns a request into what draws its rows.
+        """Turns a request into a denoiser, a sampler, and what they start from.
 
         Raises:
-            ValueError: In one line, if such a process cannot do what is asked.
+            ValueError: In one line, if the model cannot do what is asked.
+        """
+        changed = request.first_changed(tuple(self.refused))
+        if changed is not None:
+            raise ValueError(
+                f"{changed} is only for models of numbers, and this one is of tokens ({self.refused[changed]}): leave "
+                "it out"
+            )
+        if learned.classes is None and (request.labels is not None or request.return_labels):
+            what = "return_labels needs" if request.labels is None else "labels need"
+            raise ValueError(f"{what} a model with classes, and this one was fitted without: fit it with y")
+        request, where = self.with_labels_in_place(learned, request)
+        observed, conditions = split(where)
+        cells = {name: cells_of_values(learned.codec, name, value, learned.classes) for name, value in observed.items()}
+        allowed = agreeing(learned.codec, cells, allowed_cells(learned.codec, conditions))
+        are_apart = np.ndim(request.labels) > 0 and not self.has_label_token
+        each = [("prior", request.prior), ("labels", request.labels if are_apart else None)]
+        lengths = [
+            *((name, None if len(own.values) == 1 else len(own.values)) for name, own in cells.items()),
+            *((name, None if values is None else len(np.asarray(values))) for name, values in each),
+        ]
+        n_rows = agreed_length(request.n_samples, lengths)
+        plan = self.unconditional(learned, request, cells, n_rows)
+        plan = replace(plan, given=cells, has_own_rows=any(len(own.values) > 1 for own in cells.values()))
+        if allowed:
+            plan = self.restricted(plan, learned.codec, allowed, request)
+            ends = {own.name: own.ends for own in allowed if np.isfinite([own.ends.low, own.ends.high]).any()}
+            plan = replace(plan, ends=ends, conditions=" and ".join(f"{own.name!r} {own.text}" for own in allowed))
+        return self.with_observed(plan, learned.codec)
+
+    @abstractmethod
+    def with_labels_in_place(self, learned: "Learned", request: Request) -> tuple[Request, dict[Any, Any]]:
+        """Returns the request, and what its `where` asks, with labels where the process expects them.
+
+        Raises:
+            ValueError: If both `labels` and `where` give labels.
+        """
+
+    @abstractmethod
+    def unconditional(self, learned: "Learned", request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
+        """Returns the plan without conditions; `cells` are those that will be observed.
+
+        Raises:
+            ValueError: In one line, if the model cannot do what is asked.
+        """
+
+    @abstractmethod
+    def restricted(
+        self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
+    ) -> SamplingPlan:
+        """Returns the plan with a sampler of rows that meet conditions.
+
+        Raises:
+            ValueError: In one line, if the conditions do not go with another part of the request.
+        """
+
+    @abstractmethod
+    def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
+        """Returns the plan that starts from the observed cells."""
+
+    @abstractmethod
+    def filling(
+        self, learned: "Learned", known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
+    ) -> SamplingPlan:
+        """Returns the plan that draws all unknown cells of rows, `n_draws` times over; none is missing.
+
+        Args:
+            learned: The model.
+            known: Rows as `Codec.known_rows` and `with_label_indices` return them.
+            n_draws: Number of draws of each row.
+            random_state: Seed.
+
+        Raises:
+            ValueError: If no cells can be observed by the model.
+        """
+
+    @abstractmethod
+    def with_label_indices(
+        self,
+        learned: "Learned",
+        known: Float[np.ndarray, "n width"],
+        indices: Int[np.ndarray, "#n"],
+        is_unknown: Bool[np.ndarray, "#n"],
+    ) -> Float[np.ndarray, "n width_and_label"]:
+        """Returns rows with labels that have no column in the table, by the indices of their classes.
+
+        Raises:
+            ValueError: If a label is unknown that the model always has to know.
+        """
+
+    @abstractmethod
+    def check_conditional(self, learned: "Learned", *, has_label: bool) -> None:
+        """Raises a ValueError if the model has no distributions of columns given others."""
+
+    @abstractmethod
+    def check_density(self, learned: "Learned") -> None:
+        """Raises a ValueError if the model has no density of rows."""
+
+    def token_denoiser(self, learned: "Learned", forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
+        """Returns the denoiser of the tokens of rows.
+
+        Args:
+            learned: The model.
+            forbidden: Values of tokens that get no probability.
+        """
+        raise ValueError("this model has no tokens")
+
+    @abstractmethod
+    def number_density(self, learned: "Learned", numbers: tuple[int, ...], *, has_label: bool) -> Any:
+        """Returns a function for `map_rows`: the log-density, in nats, of some numbers of a row given all its others.
+
+        Args:
+            learned: The model.
+            numbers: Positions of the numbers among those of a row.
+            has_label: Whether rows end with the index of their class.
+        """
+
+    @abstractmethod
+    def number_quantiles(
+        self, learned: "Learned", number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
+    ) -> Any:
+        """Returns a function for `map_rows`: quantiles of one number of a row given all its others.
+
+        Args:
+            learned: The model.
+            number: Position of the number among those of a row.
+            starts: Quantiles of N(0, 1), which the probability-flow ODE takes to those of the number.
+            has_label: Whether rows end with the index of their class.
         """
 
     @abstractmethod

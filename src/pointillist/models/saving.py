@@ -10,22 +10,21 @@ import numpy as np
 
 from pointillist.arguments import seed_of
 from pointillist.atomic_files import checking
-from pointillist.columns.codec import Codec
 from pointillist.columns.domain import domain_from_json, domain_to_json
 from pointillist.columns.table_encoder import TableEncoder
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
 from pointillist.engine.recipes import AnyArchitecture
 from pointillist.models.classes import Classes
+from pointillist.models.codec import Codec
 from pointillist.models.configuration import OF_NETWORK, PARAMETERS, Configuration, values_of
 from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
 from pointillist.models.gaussian import GaussianProcess, architecture_of, noise_schedule
 from pointillist.models.masked import MaskedProcess
-from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Process
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
-from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import name_from_json, name_to_json
 from pointillist.tables.numbers import LONGEST_LABEL
@@ -67,16 +66,13 @@ def save_model(model: RowModel, path: Path) -> None:
         "seed": record.seed,
         "fingerprint": record.fingerprint,
         "privacy": None if record.guarantee is None else record.guarantee.to_json(),
+        "classes": None if classes is None or model.process.has_label_token else classes.labels.tolist(),
         **model.codec.facts(),
     }
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network).items()}
     tensors |= model.codec.tensors()
     tensors |= {"history": record.history, "validation_history": record.validation_history}
-    if isinstance(model.process, GaussianProcess):
-        facts["classes"] = None if classes is None else classes.labels.tolist()
-        tensors["spread"] = model.process.sigma_data
-    elif isinstance(model.process, MaskedProcess):
-        tensors |= _spread_of(model.process)
+    tensors |= model.process.tensors()
     if classes is not None:
         tensors["class_counts"] = classes.counts.astype(np.int64)
     if model.summary is not None:
@@ -158,21 +154,10 @@ def _of_numbers(
         raise ValueError("label_column has no place among the columns")
     # Of a missing or empty tensor, of no columns or of too many, `read_tensors` says what is wrong.
     k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
-    shapes: dict[str, Shape] = {name: ((d,), _VALUES) for name in ("minimum", "maximum")}
-    shapes |= {
-        "decimals": ((d,), _COUNTS),
-        "steps": ((d,), _COUNTS),
-        "ends": ((2, d), _COUNTS),
-        "spread": ((k,), _SINGLE),
-    }
-    if is_by_quantiles:
-        points = max((2, *declared.get("quantiles", ((2,), _VALUES))[0][:1]))
-        shapes["quantiles"] = ((points, k), _VALUES)
-    else:
-        shapes |= {name: ((k,), _VALUES) for name in ("centre", "unit")}
+    shapes = TableScaling.shapes(declared, d, k, is_quantile=is_by_quantiles) | {"spread": ((k,), _SINGLE)}
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
-        codec, sigma_data = NumberCodec.from_tensors(layout, tensors), tensors["spread"]
+        codec, sigma_data = Codec.from_facts(facts, tensors), tensors["spread"]
         if not ((sigma_data > 0) & (sigma_data < _LARGEST_SIGMA)).all():
             raise ValueError("a column's spread is 0, negative or beyond use")
         return codec, GaussianProcess.of(trained_with, len(labels), sigma_data), labels
@@ -185,18 +170,18 @@ def _of_tokens(
     facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
 ) -> _Claim:
     length = TableEncoder.array_length(facts["encoding"])
-    codec = TokenCodec.from_facts(facts, None)
-    n_classes = 0 if column is None else codec.encoding.code(column[0]).n_values
+    codec = Codec.from_facts(facts, None)
+    n_classes = 0 if column is None else codec.encoding.encoder(column[0]).n_values
     if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
     has_gaps, is_private = codec.missing == "unknown", facts["privacy"] is not None
     process = MaskedProcess.of(trained_with, codec.encoding, has_gaps=has_gaps, is_private=is_private)
     shapes: dict[str, Shape] = {"columns": ((length,), _VALUES)}
-    spread = _spread_of(process)
+    spread = process.tensors()
     shapes |= {name: (array.shape, _SINGLE) for name, array in spread.items()}
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
-        codec = TokenCodec.from_facts(facts, tensors)
+        codec = Codec.from_facts(facts, tensors)
         labels = np.empty(0) if column is None else codec.labels(column[0])
         found = {name: tensors[name] for name in spread}
         if not all((np.abs(array) <= _LARGEST_COVARIANCE).all() for array in found.values()):
@@ -206,14 +191,8 @@ def _of_tokens(
         return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
 
     columns = codec.encoding.columns
-    n_slots = sum(code.size for code in columns)
+    n_slots = sum(encoder.size for encoder in columns)
     return _Claim(process.architecture, codec.width, n_classes, len(columns), n_slots, shapes, assemble)
-
-
-def _spread_of(process: MaskedProcess) -> Tensors:
-    """How the numbers of a table of tokens are spread, as far as a file says so."""
-    found = {"covariance": process.covariance, "basis": process.basis}
-    return {name: array for name, array in found.items() if array is not None}
 
 
 def _column(facts: dict[str, Any]) -> tuple[Any, int] | None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.models.codec import Codec
 from pointillist.models.process import SamplingPlan
-from pointillist.models.token_codec import TokenCodec
 
 MOST_DRAWS = 20
 """Most draws of a row."""
@@ -17,7 +17,7 @@ def consistent(
     parts: Iterator[Float[np.ndarray, "m width"]],
     again: Callable[[SamplingPlan], Iterator[Float[np.ndarray, "m width"]]],
     plan: SamplingPlan,
-    codec: TokenCodec,
+    codec: Codec,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
     """Yields the encoded rows of a drawing, and replaces a row that breaks a rule by that of another draw.
 

@@ -1,54 +1,140 @@
-"""Log-densities of rows."""
+"""Log-densities of rows: of all their cells, or of some given others."""
 
+from collections.abc import Mapping
+
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from pointillist.engine.mapping import LogDensity, map_rows
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.number_codec import NumberCodec
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.diffusion.tokens.mixed_likelihood import GIVEN, TokenLogProbability
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, steps_of
+from pointillist.engine.mapping import map_rows
 from pointillist.models.process import Learned
-from pointillist.queries.mixed_density import joint_log_density
-from pointillist.tables.table import Table
+from pointillist.tables.table import Column, Table
+
+ORDERS = 4
+"""Number of fixed orders of tokens that are drawn in any, over whose probabilities that of a row is the mean."""
+
+PLACES = 4
+"""Number of points in a wide grid cell over which its density is averaged."""
 
 
-def numbers_only(model: Learned, what: str) -> tuple[NumberCodec, GaussianProcess]:
-    """Returns codec and process of a model of numbers.
-
-    Raises:
-        ValueError: If the model is of tokens; `what` says what cannot be had of it.
-    """
-    if not isinstance(model.codec, NumberCodec) or not isinstance(model.process, GaussianProcess):
-        raise ValueError(
-            f"{what} for models of numbers, and this one is of tokens: fit numbers with process='gaussian'"
-        )
-    return model.codec, model.process
-
-
-def log_density(model: Learned, rows: Float[np.ndarray, "n d"] | Table) -> Float[np.ndarray, " n"]:
-    """Computes log p(x) of rows in nats, in the units of the table; see `Diffusion.score_samples`.
+def log_density(model: Learned, table: Table) -> Float[np.ndarray, " n"]:
+    """Computes the log of mass times density of rows, in nats, in the units of the table; see `Diffusion.score_samples`.
 
     Args:
-        model: The model.
-        rows: Rows of numbers, or for a model of tokens a table with its columns.
+        model: The model. If it has labels apart from the table, the distribution is that of all classes together.
+        table: A table with the model's columns.
 
     Raises:
         ValueError: If the model has no density, or not that of all classes together.
     """
-    if isinstance(rows, Table):
-        return joint_log_density(model, rows)
-    codec, process = numbers_only(model, "log-densities of arrays are")
-    if model.classes is not None and process.p_uncond == 0:
-        raise ValueError(
-            "the density is that of all classes together, and this model was never trained without labels: fit it "
-            "with p_uncond above 0"
-        )
-    process.check_noise_levels("a density")
-    repeating = codec.scaling.repeating
-    if len(repeating):
-        names = codec.names or range(codec.n_columns)
-        raise ValueError(
-            f"column {names[repeating[0]]!r} holds a value so often that it has no density there under "
-            "scaling='quantile': fit with scaling='minmax'"
-        )
-    slope = codec.scaling.log_slope(rows)
-    return map_rows(LogDensity(process.denoiser(model.network)), codec.encode(rows)).astype(np.float64) + slope
+    model.process.check_density(model)
+    codec, n = model.codec, len(table)
+    known = codec.unknown_rows(n)
+    cells = dict(enumerate(table.cells))
+    if len(codec.encoding.columns) == len(cells):
+        return log_probability(model, known, cells)
+    label = codec.encoding.columns[-1]
+    of_class = []
+    for index in range(label.n_values):
+        own = label.value_cells().take(np.full(n, index))
+        of_class.append(log_probability(model, known, {**cells, len(cells): own}))
+    return np.logaddexp.reduce(of_class, axis=0)
+
+
+def log_probability(
+    model: Learned,
+    known: Float[np.ndarray, "n width_and_label"],
+    cells: Mapping[int, Column],
+    *,
+    is_present: bool = False,
+    has_label: bool = False,
+) -> Float[np.ndarray, " n"]:
+    """Computes the log of mass times density of some cells given others, in nats, in the units of the table.
+
+    The tokens' probability is that of drawing them in the order of the columns; where they are drawn in any order, it
+    is the mean over `ORDERS` fixed orders. Numbers have the density of the probability-flow ODE given all tokens and
+    the known numbers, or its mean over `PLACES` points of a lattice within wide cells of a column's grid.
+
+    Args:
+        model: The model.
+        known: Encoded rows with the cells that are given. If a number is asked for, all cells must be given that are
+            not asked for.
+        cells: The cells that are asked for, by the index of their column.
+        is_present: Whether it is known that no cell is missing.
+        has_label: Whether rows end with the index of their class.
+
+    Returns:
+        Shape (n,); -inf where the mass is 0.
+    """
+    codec, process = model.codec, model.process
+    encoding, n = codec.encoding, len(known)
+    if n == 0:
+        return np.zeros(0)
+    numbers = tuple(i for i, index in enumerate(encoding.with_number) if index in cells)
+    wide = [index for index in cells if encoding.columns[index].has_wide_cells]
+    of_numbers = []
+    for lattice in _lattice(len(wide)):
+        rows, factors = known.copy(), np.zeros(n)
+        for index, own in cells.items():
+            inside = lattice[wide.index(index)] if index in wide else 0.5
+            found = encoding.columns[index].volume(own, np.full(n, inside))
+            is_unknown = own.is_missing & (codec.missing == "unknown")
+            factors += np.where(is_unknown, 0.0, found.log_factors)
+            token, number = encoding.places[index]
+            if token is not None:
+                rows[:, token] = np.where(is_unknown, HIDDEN, found.tokens)
+            if number is not None:
+                rows[:, number] = np.where(is_unknown, np.nan, found.scores)
+        density = np.zeros(n)
+        if numbers:
+            density = map_rows(process.number_density(model, numbers, has_label=has_label), rows.astype(np.float32))
+        # Cells without mass are in the rows as any others.
+        of_numbers.append(np.where(factors > -np.inf, density.astype(np.float64) + factors, -np.inf))
+    mean_density = np.logaddexp.reduce(of_numbers, axis=0) - np.log(len(of_numbers))
+    if not encoding.n_tokens:
+        return mean_density
+    is_asked = np.isin(np.arange(len(encoding.with_number)), numbers)
+    forbidden = codec.stands_for_missing if is_present else None
+    steps = orders(process.architecture.tokens, list(cells))
+    denoiser = process.token_denoiser(model, forbidden)
+    function = TokenLogProbability(denoiser, steps, is_asked, int(steps.max()))
+    mass = map_rows(function, rows.astype(np.float32)).astype(np.float64)
+    return np.logaddexp.reduce(mass, axis=1) - np.log(len(steps)) + mean_density
+
+
+def orders(tokens: Tokens, asked: list[int]) -> Int[np.ndarray, "orders T"]:
+    """The step in which each token comes, as a sampler draws them: in the one order, or in at most `ORDERS` of many.
+
+    Tokens without a choice, and those that are not asked for, are in step `GIVEN`.
+    """
+    with_choice = [place for place in sorted(asked) if tokens.sizes[place] > 1]
+    n = len(with_choice)
+    rng = np.random.default_rng(0)
+    drawn = [np.arange(n)] if tokens.are_in_turn else [rng.permutation(n) for _ in range(ORDERS)]
+    steps = np.full((0, len(tokens.sizes)), GIVEN)
+    for order in dict.fromkeys(tuple(own.tolist()) for own in drawn):
+        own = np.full(len(tokens.sizes), GIVEN)
+        turn = np.asarray(order, int)
+        if tokens.is_wide and n:
+            turn = np.searchsorted(np.asarray(steps_of(jnp.asarray(n))), turn, side="right")
+        own[with_choice] = turn + 1
+        steps = np.vstack([steps, own])
+    return steps.astype(np.int32)
+
+
+def _lattice(columns: int) -> Float[np.ndarray, "points columns"]:
+    """Points in the unit cube: a Kronecker sequence by the powers of the generalized golden ratio; one without columns.
+
+    The ratio is the root of x^(d + 1) = x + 1 in d columns (Roberts 2018, "The unreasonable effectiveness of
+    quasirandom sequences").
+    """
+    if not columns:
+        return np.full((1, 0), 0.5)
+    ratio = 2.0
+    for _ in range(50):
+        ratio = (1 + ratio) ** (1 / (columns + 1))
+    powers = ratio ** -np.arange(1.0, columns + 1)
+    return (0.5 + np.arange(PLACES)[:, None] * powers) % 1.0

@@ -7,20 +7,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.diffusion.conditioning.observed_sampling import Completions
-from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.sampling import ROWS_PER_CHUNK
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.masked import MaskedProcess
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.observed_numbers import known_numbers, rows_with_gaps
-from pointillist.models.process import Learned, SamplingPlan
+from pointillist.models.process import Learned
 from pointillist.models.request import check_drawn
-from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.observed import with_labels
 from pointillist.queries.sampling import streamed
 from pointillist.tables.frames import aligned
-from pointillist.tables.table import Column, Table, medians, modes
+from pointillist.tables.table import Column, medians, modes
 
 MEDIAN_OF = 25
 """Number of draws whose median fills a cell: odd, so that it is one of them. More bring little: tried by hand on three
@@ -63,24 +57,8 @@ def imputed(
     Raises:
         ValueError: In one line, if X lacks a column, or no columns can be given to the model.
     """
-    asked = n_draws, random_state, labels, statistic
-    if isinstance(model.codec, NumberCodec):
-        return _imputed_numbers(model, rows_with_gaps(model.codec, X), *asked)
-    return _imputed_cells(model, aligned(X, model.codec.layout), *asked)
-
-
-def _imputed_cells(
-    model: Learned,
-    table: Table,
-    n_draws: int,
-    random_state: Any,
-    labels: Any = None,
-    statistic: str | None = None,
-) -> list[Any]:
-    """Fills the missing cells of a table with tokens; see `imputed`."""
-    codec = model.codec
-    assert isinstance(codec, TokenCodec)
-    known = with_labels(model, codec.known_tokens(table, HIDDEN), labels)
+    codec, table = model.codec, aligned(X, model.codec.layout)
+    known = with_labels(model, codec.known_rows(table), labels)
 
     def cells(given: Sequence[Column], drawn: Float[np.ndarray, "n width"]) -> Sequence[Column]:
         return codec.completed(given, codec.encoding.decode(drawn.astype(np.float64)))
@@ -91,38 +69,16 @@ def _imputed_cells(
     gaps = np.flatnonzero(np.any([own.is_missing for own in table.cells], axis=0))
     if not len(gaps):
         return [codec.filled(table, codec.encoding.decode(np.zeros((len(known), codec.width))))]
-    middles = [modes if code.has_categories else medians for code in codec.encoding.columns]
+    middles = [modes if encoder.has_categories else medians for encoder in codec.encoding.columns]
     parts = []
-    for rows, drawn in _many(model, known, gaps):
+    for indices in blocks(known[gaps], MEDIAN_OF):
+        rows = gaps[indices]
         given = [own.take(rows) for own in table.cells]
-        of_draws = zip(*(cells(given, each) for each in drawn), strict=True)
+        of_draws = zip(*(cells(given, drawn) for drawn in completions(model, known[rows], MEDIAN_OF)), strict=True)
         parts.append([middle(own) for middle, own in zip(middles, of_draws, strict=False)])
     places = np.zeros(len(known), np.int64)
     places[gaps] = np.arange(len(gaps))
     return [codec.filled(table, [Column.joined(own).take(places) for own in zip(*parts, strict=True)])]
-
-
-def _imputed_numbers(
-    model: Learned,
-    rows: Float[np.ndarray, "n d"],
-    n_draws: int,
-    random_state: Any,
-    labels: Any = None,
-    statistic: str | None = None,
-) -> list[Float[np.ndarray, "n d"]]:
-    """Fills the gaps of rows of numbers, shape (n, d), NaN in the gaps; see `imputed`."""
-    codec = model.codec
-    assert isinstance(codec, NumberCodec)
-    known = with_labels(model, known_numbers(codec, rows), labels)
-    is_gap = np.isnan(rows)
-    if statistic is None:
-        draws = completed(model, known, n_draws, random_state)
-        return [np.where(is_gap, codec.scaling.inverse(drawn), rows) for drawn in draws]
-    filled = rows.copy()
-    for of, drawn in _many(model, known, np.flatnonzero(is_gap.any(axis=1))):
-        middle = np.median([*map(codec.scaling.inverse, drawn)], axis=0)
-        filled[of] = np.where(is_gap[of], middle, rows[of])
-    return [filled]
 
 
 def completed(
@@ -132,13 +88,12 @@ def completed(
 
     Args:
         model: The model.
-        known: Tokens and scores, hidden and NaN where a cell is not known; of models of numbers, numbers and NaN, and
-            perhaps the index of the class.
+        known: Encoded rows, perhaps with labels.
         n_draws: Number of draws of each row.
         random_state: Seed.
     """
     width = model.codec.width
-    plan = _filling(model, known, n_draws, random_state)
+    plan = model.process.filling(model, known, n_draws, random_state)
     rows = np.concatenate([np.empty((0, width), np.float32), *streamed(plan, width)])
     check_drawn(rows)
     return rows.reshape(n_draws, len(known), width)
@@ -148,20 +103,11 @@ def completions(
     model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int
 ) -> Float[np.ndarray, "draws n width"]:
     """Draws rows as `completed` does, with noise that depends on nothing but the row: equal rows get equal draws."""
-    plan = _filling(model, known, 1, 0)
+    plan = model.process.filling(model, known, 1, 0)
     function = Completions(plan.denoiser, plan.sampler, n_draws, plan.labels is not None)
     rows = map_rows(function, known)
     check_drawn(rows.reshape(-1, model.codec.width))
     return rows.swapaxes(0, 1)
-
-
-def _many(
-    model: Learned, known: Float[np.ndarray, "n width_and_label"], rows: Int[np.ndarray, " m"]
-) -> Iterator[tuple[Int[np.ndarray, " k"], Float[np.ndarray, "draws k width"]]]:
-    """`MEDIAN_OF` completions of some of the rows, and then of others, beside their places."""
-    for places in blocks(known[rows], MEDIAN_OF):
-        own = rows[places]
-        yield own, completions(model, known[own], MEDIAN_OF)
 
 
 def blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np.ndarray, " m"]]:
@@ -169,10 +115,3 @@ def blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np
     size = max(1, MOST_VALUES // (n_draws * known.shape[1]) // ROWS_PER_CHUNK) * ROWS_PER_CHUNK
     for first in range(0, len(known), size):
         yield np.arange(first, min(first + size, len(known)))
-
-
-def _filling(
-    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
-) -> SamplingPlan:
-    assert isinstance(model.process, MaskedProcess | GaussianProcess)
-    return model.process.filling(model, known, n_draws, random_state)

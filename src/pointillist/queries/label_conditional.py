@@ -7,18 +7,15 @@ from jaxtyping import Float
 
 from pointillist.arguments import RandomState, seed_of
 from pointillist.diffusion.classification import N_TIMES, posterior
-from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, map_rows
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.models.classes import Classes
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.observed_numbers import known_numbers, rows_with_gaps
+from pointillist.models.gaussian import gaussian_of
 from pointillist.models.process import Learned
 from pointillist.queries.conditional import Conditional, Known, LogProbability
 from pointillist.queries.imputation import completions
 from pointillist.queries.predictive import COMPLETIONS, NormalPoints, Predictive, checked_draws
-from pointillist.tables.frames import table_of, with_columns
+from pointillist.tables.frames import aligned, table_of, with_columns
 
 
 class LabelConditional(Conditional):
@@ -28,21 +25,20 @@ class LabelConditional(Conditional):
     them by default.
     """
 
-    def __init__(self, model: Learned, target: Any, labels: Any = None) -> None:
-        super().__init__(model, target, labels)
-        classes, codec, process = model.classes, model.codec, model.process
-        assert classes is not None and isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
+    def _prepare(self) -> None:
+        classes, process = self._model.classes, gaussian_of(self._model, "labels are")
+        assert classes is not None
         if len(self.targets) > 1:
             raise ValueError("the labels of a model of numbers are predicted alone: ask for them, or for other columns")
-        if labels is not None:
+        if self._labels is not None:
             raise ValueError(f"target {self.targets[0]!r} is given by labels too: leave labels out")
         process.check_noise_levels("conditional")
         self._own: Classes = classes
-        self._codec = codec
-        denoiser = process.denoiser(model.network)
-        assert isinstance(denoiser, ConditionalDenoiser)
+        denoiser = process.denoiser(self._model.network)
         self._bounds = ClassElbos(denoiser, len(classes), N_TIMES)
-        self._categorical = self._discrete = self.targets
+        self._categorical = self._discrete = list(self.targets)
+
+    _has_token_probabilities = True
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> np.ndarray:
         """Draws the label of each row; see `Conditional.sample`."""
@@ -56,29 +52,30 @@ class LabelConditional(Conditional):
         return self._own.labels
 
     def _known(self, X: Any) -> Known:
-        rows = rows_with_gaps(self._codec, X)
-        is_whole = ~np.isnan(rows).any(axis=1)
-        known = known_numbers(self._codec, rows)
+        codec = self._model.codec
+        table = aligned(X, codec.layout)
+        known = codec.known_rows(table)
+        is_whole = ~np.any([cells.is_missing for cells in table.cells], axis=0)
         # Not moved into the range of the training rows, as given values are.
-        known[is_whole] = self._codec.encode(rows[is_whole])
+        known[is_whole] = codec.encode(np.stack([cells.numbers for cells in table.cells], axis=1)[is_whole])
         return known, np.ones(len(known), bool)
 
-    def _measured(self, X: Any) -> tuple[Known, LogProbability, Float[np.ndarray, " n"]]:
+    def _measured(self, X: Any) -> tuple[Known, LogProbability]:
         (name,) = self.targets
         known, found = self._known(X), table_of(with_columns(X, [name]))
         if found is None or found[1] == "array" or name not in found[0].names:
             raise ValueError(f"X has no column {name!r}: log_prob needs its values")
-        is_missing = found[0].arrow.column(found[0].names.index(name)).is_null(nan_is_null=True).to_numpy()
-        if is_missing.any():
-            row = is_missing.argmax()
+        cells = found[0].column(name)
+        if cells.is_missing.any():
+            row = cells.is_missing.argmax()
             raise ValueError(f"the target {name!r} is missing in row {row}: log_prob needs its values")
-        indices = self._own.indices(self._own.labels_in(found[0].column(name)))
+        indices = self._own.indices(self._own.labels_in(cells))
 
-        def log_mass(known: np.ndarray, places: np.ndarray) -> np.ndarray:
+        def log_mass(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
             with np.errstate(divide="ignore"):
-                return np.log(self._probabilities(known)[np.arange(len(known)), indices[places]])
+                return np.log(self._probabilities(known)[np.arange(len(known)), indices[rows]])
 
-        return known, log_mass, np.zeros(len(indices))
+        return known, log_mass
 
     def _of_complete(self, known: Float[np.ndarray, "n k"], points: NormalPoints) -> Predictive:
         n_classes = len(self._own)
@@ -98,7 +95,7 @@ class LabelConditional(Conditional):
         return found
 
     def _posterior(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
-        return posterior(map_rows(self._bounds, known), self._own.counts)
+        return posterior(map_rows(self._bounds, known.astype(np.float32)), self._own.counts)
 
     def _completions(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
         return completions(self._model, known, COMPLETIONS)
@@ -109,3 +106,17 @@ class LabelConditional(Conditional):
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         labels = self._own.labels
         return labels.astype(object if labels.dtype.kind == "U" else labels.dtype)[values.astype(np.int64)]
+
+
+def conditional_of(model: Learned, target: Any, labels: Any = None) -> Conditional:
+    """Returns the distribution of one column, or of several, given the others; see `Conditional` for the arguments.
+
+    Raises:
+        ValueError: In one line, if there is no such column, or no cells can be given to the model.
+    """
+    if hasattr(target, "tolist"):
+        target = target.tolist()
+    own = None if model.classes is None else model.classes.name_beside(model.codec.names or ())
+    is_of_labels = own is not None and own in (target if isinstance(target, list) else [target])
+    kind = LabelConditional if is_of_labels and not model.process.has_label_token else Conditional
+    return kind(model, target, labels)

@@ -14,10 +14,8 @@ from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows, whole_draws
 from pointillist.engine.trajectories import noise_levels, sample_trajectories
 from pointillist.models.conditioning import Acceptance, conditioned
-from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Learned, SamplingPlan
 from pointillist.models.request import Request
-from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.consistency import consistent
 
 
@@ -85,7 +83,7 @@ class SamplingRun:
                 yield drawn
 
         drawn_rows = stream(plan, self._acceptance)
-        if isinstance(codec, TokenCodec) and codec.rules and (plan.given or plan.ends):
+        if codec.rules and (plan.given or plan.ends):
             drawn_rows = consistent(drawn_rows, stream, plan, codec)
         for drawn in drawn_rows:
             rows = slice(first, first + len(drawn))
@@ -115,7 +113,7 @@ class SamplingRun:
             ValueError: If a reward steers the rows, or the model is of tokens.
         """
         plan, codec = self._plan, self._model.codec
-        if not isinstance(codec, NumberCodec):
+        if codec.encoding.n_tokens:
             raise ValueError("rows of tokens have no paths: take a model of numbers (process='gaussian')")
         if isinstance(plan.sampler, ObservedSampler):
             raise ValueError("paths are those of whole rows, and where gives values: leave where out")

@@ -158,36 +158,36 @@ def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Col
     """
     import pyarrow as pa
 
-    found = table_of(with_columns(X, [name for name in layout.names if name not in unread]))
+    known, is_named = layout.column_names, layout.names is not None
+    found = table_of(with_columns(X, [name for name in known if name not in unread]) if is_named else X)
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
-    names, columns = found[0].names, []
-    if found[1] == "array":
-        kept = tuple(name for name in layout.names if name not in absent)
-        # Numbers are not the names of an array's columns, but their places.
-        is_by_place = not all(isinstance(name, str) for name in layout.names)
-        if len(names) == len(kept) and (absent or is_by_place):
+    table, kind, _ = found
+    names, columns = table.names, []
+    if kind == "array" or not is_named:
+        kept = tuple(name for name in known if name not in absent)
+        # Numbers are not the names of an array's columns, but their indices.
+        is_by_index = layout.schema_bytes is None or not all(isinstance(name, str) for name in known)
+        if len(names) == len(kept) and (absent or is_by_index):
             names = kept
-        elif len(names) == len(layout.names) and (absent or is_by_place):
-            names = layout.names
-        elif is_by_place:
-            raise ValueError(
-                f"X has {len(names)} columns, and the model has {len(layout.names)}: give all columns of fit"
-            )
-    for name, field in zip(layout.names, layout.schema, strict=True):
+        elif len(names) == len(known) and (absent or is_by_index):
+            names = known
+        elif is_by_index:
+            raise ValueError(f"X has {len(names)} columns, and the model has {len(known)}: give all columns of fit")
+    for name, field in zip(known, layout.schema, strict=True):
         if name in unread or (name not in names and str(name) not in names and name in absent):
-            columns.append(pa.chunked_array([pa.nulls(len(found[0]), field.type)]))
+            columns.append(pa.chunked_array([pa.nulls(len(table), field.type)]))
             continue
-        # Files of an array's columns have their places as text.
+        # Files of an array's columns have their indices as text.
         own = name if name in names else str(name)
         if own not in names:
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
-        column = found[0].arrow.column(names.index(own))
-        if found[1] == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
+        column = table.arrow.column(names.index(own))
+        if kind == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
             # As files of text hold them, in their unit.
             column = column.cast(pa.int64()).cast(field.type)
         columns.append(_as_in_fit(name, column, field.type))
-    return Table(pa.table(columns, names=layout.schema.names), own_names=layout.names)
+    return Table(pa.table(columns, names=layout.schema.names), own_names=known)
 
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:

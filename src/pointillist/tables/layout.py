@@ -123,7 +123,8 @@ class Layout:
         import pyarrow as pa
 
         if self.schema_bytes is None:
-            raise ValueError("the layout has no schema")
+            types = [pa.from_numpy_dtype(np.dtype(name)) for name in self.plain_types]
+            return pa.schema([*zip(map(str, self.column_names), types, strict=True)])
         try:
             return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.schema_bytes, validate=True)))
         except (ValueError, pa.ArrowException, OSError) as error:
@@ -162,6 +163,16 @@ class Layout:
         return tuple(self.schema.names) if self.headings is None else self.headings.names
 
     @property
+    def column_names(self) -> tuple[Any, ...]:
+        """Names of the columns; their indices where they have none."""
+        return tuple(range(len(self.plain_types))) if self.names is None else self.names
+
+    @property
+    def column_types(self) -> tuple[Any, ...]:
+        """Types of the columns, as `TableWriter` takes them: NumPy's names without a schema, and Arrow's elsewhere."""
+        return self.types if self.schema_bytes is None else tuple(self.schema.types)
+
+    @property
     def types(self) -> tuple[str, ...]:
         """NumPy's names of the columns' types.
 
@@ -182,13 +193,24 @@ class Layout:
         """Whether each column holds integers or booleans."""
         return np.array([np.dtype(name).kind in "biu" for name in self.types])
 
-    def columns(self, rows: Float[np.ndarray, "n d"]) -> list[np.ndarray]:
-        """Splits rows of numbers, shape (n, d), into columns, each of its type."""
+    def columns(self, rows: Any) -> list[Any]:
+        """Splits rows, as `assembled` returns them, into columns, each of its type."""
+        if self.schema_bytes is not None:
+            return rows.columns
         return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]
+
+    def joined(self, parts: Sequence[Any]) -> Any:
+        """Joins rows as `assembled` returns them."""
+        if self.schema_bytes is None:
+            return np.concatenate(parts)
+        import pyarrow as pa
+
+        return pa.concat_tables(parts).unify_dictionaries()
 
     def type_of(self, name: Any) -> "pa.DataType | None":
         """Returns Arrow's type of a column; None if there is no column of that name."""
-        return self.schema.field(self.names.index(name)).type if name in self.names else None
+        names = self.column_names
+        return self.schema.field(names.index(name)).type if name in names else None
 
     @property
     def forms(self) -> dict[str, str]:
@@ -201,6 +223,28 @@ class Layout:
         is_ordered = getattr(self.type_of(name), "ordered", False)
         return self.categories[self.names.index(name)] if is_ordered else None
 
+    def assembled(self, cells: tuple[Column, ...]) -> Any:
+        """Makes rows of this layout from cells: an array, float64, without a schema, and an Arrow table elsewhere."""
+        if self.schema_bytes is None:
+            return np.stack([each.numbers for each in cells], axis=1)
+        return self.table(cells)
+
+    def filled(self, table: Table, cells: tuple[Column, ...]) -> Any:
+        """Makes rows of this layout from cells, some of which fill missing cells of a table.
+
+        Other cells stay as the table has them: a number may not hold every digit of a date.
+        """
+        if self.schema_bytes is None:
+            return self.assembled(cells)
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        columns, whole = [], self.table(cells)
+        for given, column, own in zip(table.arrow.columns, whole.columns, table.cells, strict=True):
+            is_kept = own.categories is None and given.type == column.type
+            columns.append(pc.if_else(pa.array(own.is_missing), column, given) if is_kept else column)
+        return pa.Table.from_arrays(columns, schema=whole.schema)
+
     def table(self, cells: tuple[Column, ...]) -> "pa.Table":
         """Makes a table of this layout from cells."""
         full = [_with_all(each, known) for each, known in zip(cells, self.categories, strict=True)]
@@ -210,19 +254,16 @@ class Layout:
         """Converts rows of this layout to the container that the layout was taken from.
 
         Args:
-            rows: An Arrow table, or an array of numbers, shape (n, d).
+            rows: What `assembled` returned.
             index: Index for a pandas frame; by default its rows are numbered.
         """
         if self.schema_bytes is None:
             return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
-        table = rows
-        if isinstance(rows, np.ndarray):
-            table = self.table(tuple(Column(column, np.zeros(len(rows), bool)) for column in rows.T))
         if self.headings is not None:
-            return self.headings.put_on(_to_pandas(table), index)
+            return self.headings.put_on(_to_pandas(rows), index)
         if self.kind == "polars":
-            return _to_polars(table, self.categories)
-        return _to_array(table) if self.kind == "array" else table
+            return _to_polars(rows, self.categories)
+        return _to_array(rows) if self.kind == "array" else rows
 
 
 def _with_all(cells: Column, known: tuple[Any, ...] | None) -> Column:

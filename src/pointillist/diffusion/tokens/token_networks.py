@@ -38,6 +38,11 @@ class TokenNetwork(eqx.Module):
     output_waves: Float[Array, "*stack width waves"]
     tokens: Tokens = eqx.field(static=True)
 
+    @property
+    def of_tokens(self) -> "TokenNetwork":
+        """The network itself; that of a row with numbers too has other parts."""
+        return self
+
     @classmethod
     def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "TokenNetwork":
         """A fresh network."""

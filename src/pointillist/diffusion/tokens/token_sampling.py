@@ -40,6 +40,11 @@ class TokenDenoiser(eqx.Module):
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
     shown: Float[Array, " f"] | None = None
 
+    @property
+    def of_tokens(self) -> "TokenDenoiser":
+        """The denoiser itself; that of a row with numbers too has other parts."""
+        return self
+
     def beside(self, numbers: Float[Array, " k"], is_given: Bool[Array, " k"]) -> "TokenDenoiser":
         """The denoiser of tokens beside the numbers that are given, if the tokens have numbers."""
         return replace(self, shown=number_features(numbers, is_given)) if self.tokens.with_number else self

@@ -10,7 +10,7 @@ from pointillist.columns.table_scaling import TableScaling
 from pointillist.estimators.asking import Fitted, fitted_model
 from pointillist.estimators.inputs import checked_rows
 from pointillist.estimators.plotting.views import axes_or_new, check_axes, column_names, name_axes
-from pointillist.queries.density import log_density, numbers_only
+from pointillist.queries.density import log_density
 
 MARGIN = 0.05
 """Margin on each side of the training rows, as a share of their range, if no range is given."""
@@ -43,7 +43,8 @@ def plot_density(  # noqa: D417
     Raises:
         ValueError: If the model does not have exactly two columns that vary, or an argument cannot be used.
     """
-    codec, _ = numbers_only(fitted_model(model), "a density is")
+    codec = fitted_model(model).codec
+    gaussian_of(fitted_model(model), "a density is")
     varies = codec.scaling.varies
     if codec.n_columns != 2 or not varies.all():
         constant = int((~varies).sum())

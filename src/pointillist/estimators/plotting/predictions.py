@@ -15,7 +15,7 @@ from pointillist.models.number_codec import NumberCodec
 from pointillist.models.observed_numbers import rows_with_gaps
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
-from pointillist.queries.conditionals import conditional_of
+from pointillist.queries.label_conditional import conditional_of
 from pointillist.tables.frames import aligned
 
 

@@ -10,7 +10,6 @@ from pointillist.estimators.asking import Fitted, draw_of, fitted_model
 from pointillist.estimators.inputs import checked_rows
 from pointillist.estimators.plotting.dots import DATA, Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
-from pointillist.queries.density import numbers_only
 from pointillist.queries.sampling import SamplingRun
 
 N_SAMPLES = 2000
@@ -91,7 +90,7 @@ def requested(model: Fitted, n_samples: int | None, default: int, **options: Any
     Raises:
         ValueError: If an option cannot be used, or there would be no rows.
     """
-    numbers_only(fitted_model(model), "pictures of rows are")
+    gaussian_of(fitted_model(model), "pictures of rows are")
     if n_samples is None and np.ndim(options["labels"]) == 0 and options.get("prior") is None:
         n_samples = default
     if n_samples is not None and not is_whole(n_samples, 1):
@@ -104,7 +103,7 @@ def requested(model: Fitted, n_samples: int | None, default: int, **options: Any
 
 def holds_integers(model: Fitted) -> bool:
     """Whether the first column of a model of numbers holds integers alone."""
-    return bool(numbers_only(model.model_, "pictures of rows are")[0].scaling.is_whole[0])
+    return bool(model.model_.codec.scaling.is_whole[0])
 
 
 def _some(rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "k d"]:

@@ -1,0 +1,179 @@
+"""Columns of numbers without a token: each number is scaled, and a constant column has no number at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.columns.encoder import EVERY_NUMBER, Allowed, Pieces, Volume
+from pointillist.columns.grids import Grid
+from pointillist.columns.number import NumberEncoder
+from pointillist.columns.table_scaling import TableScaling
+from pointillist.tables.conditions import OneOf
+from pointillist.tables.table import Column
+
+MOST_CLASSES = 100
+"""Most steps between the lowest and highest integer of a column whose values are listed as classes."""
+
+_HALF = 0.499
+"""Half of a grid cell, in steps, that stands for its value in a range."""
+
+_LARGEST = 1e30
+"""Distance from the range of the training rows at which values are clipped before they are scaled to float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledEncoder(NumberEncoder):
+    """A column of numbers as scaled numbers.
+
+    Attributes:
+        scaling: The scaling of this column, with its range and grid.
+    """
+
+    atoms: Float[np.ndarray, " 0"] = field(default_factory=lambda: np.empty(0))
+    grid: Grid = field(default_factory=Grid)
+    scaling: TableScaling = field(kw_only=True)
+
+    kind: ClassVar[str] = "scaled"
+    has_token: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, name: Any, scaling: TableScaling) -> "ScaledEncoder":
+        """Makes the encoder of a column from the scaling of that column."""
+        return cls(name, has_missing=False, counts=np.empty(0), scaling=scaling)
+
+    @property
+    def n_values(self) -> int:
+        """No value: there is no token."""
+        return 0
+
+    @property
+    def ranks(self) -> tuple[float, ...]:
+        """No rank: there is no token."""
+        return ()
+
+    @property
+    def has_number(self) -> bool:
+        """Whether the column varies."""
+        return bool(self.scaling.varies[0])
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the column holds integers."""
+        return bool(self.scaling.is_whole[0])
+
+    @property
+    def unit(self) -> float:
+        """Distance of neighbouring values on the grid; 0 without a grid."""
+        return float(self.scaling.units[0])
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest number of the training rows."""
+        return float(self.scaling.minimum[0]), float(self.scaling.maximum[0])
+
+    def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Rounds numbers to the grid."""
+        return self.scaling.rounded(values, 0)
+
+    def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
+        """Returns the nearest numbers on the grid that are not below bounds, or (-1) not above."""
+        nearest = self.rounded(bounds)
+        return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
+
+    def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+        low, high = self.ends
+        values = np.clip(cells.numbers[~cells.is_missing], low - _LARGEST, high + _LARGEST)
+        if not self.has_number:
+            return np.zeros(len(values)), np.zeros(len(values))
+        return np.zeros(len(values)), np.clip(self._scaled(values), *self.scaling.bounds[:, 0])
+
+    def decode(
+        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
+    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
+        """Decodes scaled numbers to numbers on the grid and within the ends of the column; none is missing."""
+        rows = scores[:, None] if self.has_number else np.empty((len(scores), 0))
+        return self.scaling.inverse(rows)[:, 0], np.zeros(len(scores), bool)
+
+    def predicted(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Decodes scaled numbers within the ends of the column; those of a continuous column are not rounded."""
+        values = self.scaling.within(self.unrounded(scores), 0)
+        return self.rounded(values) if self.is_discrete else values
+
+    def unrounded(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Decodes scaled numbers without rounding or clipping them."""
+        return self.scaling.varying.inverse(scores.reshape(-1, 1))[:, 0].reshape(scores.shape)
+
+    def classes(self) -> np.ndarray | None:
+        """The integers of the column's range; None if it holds other numbers, or more than `MOST_CLASSES`."""
+        (low, high), step = self.ends, int(self.scaling.steps[0])
+        if not self.is_discrete or high - low >= MOST_CLASSES * step:
+            return None
+        return np.arange(int(low), int(high) + 1, step)
+
+    def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
+        if self.has_number and not self.unit:
+            raise ValueError(
+                f"column {self.name!r} holds continuous numbers, of which {condition} has mass 0: take between"
+            )
+        return super()._one_of(cells, condition)
+
+    def _of_ends(self, low: float, high: float) -> Pieces:
+        low, high = (self.bounded(np.array(end), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
+        least, most = self.ends
+        is_empty = low > high or low > most or high < least or (low == high and self.has_number and not self.unit)
+        ranges = np.empty((0, 2)) if is_empty else self._scaled_range(low, high)
+        return Pieces(np.empty(0, int), ranges, (low, high))
+
+    def _scaled_range(self, low: float, high: float) -> Float[np.ndarray, "1 2"]:
+        """A range of numbers as the network sees it; infinite where it reaches an end of the training rows."""
+        least, most = self.ends
+        if not self.has_number:
+            return np.array([EVERY_NUMBER])
+        # A number on a grid represents all numbers that are rounded to it.
+        half = _HALF * self.unit
+        wide = np.array([low - half, high + half])
+        if not half:
+            # A value that repeats has many quantiles, and all of them are inside.
+            wide = np.nextafter(wide, EVERY_NUMBER)
+        scaled = self._scaled(np.clip(wide, least - 0.5, most + 0.5)).astype(np.float64)
+        return np.where([low <= least, high >= most], EVERY_NUMBER, scaled)[None]
+
+    def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+        """Which numbers a condition allows."""
+        return (values >= allowed.ends.low) & (values <= allowed.ends.high)
+
+    def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
+        if not self.has_number:
+            return Volume(np.zeros(len(values)), np.zeros(len(values)), np.zeros(len(values)))
+        if len(self.scaling.repeating):
+            raise ValueError(
+                f"column {self.name!r} holds a value so often that it has no density there under "
+                "scaling='quantile': fit with scaling='minmax'"
+            )
+        slope = self.scaling.varying.log_slope(values[:, None])
+        return Volume(np.zeros(len(values)), self._scaled(values).astype(np.float64), slope)
+
+    def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        return self.scaling.transform(values[:, None])[:, 0]
+
+    @classmethod
+    def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ScaledEncoder":
+        raise NotImplementedError("a file holds the scaling of all columns together")
+
+    def describe(self) -> dict[str, Any]:
+        """The range, the grid and the scaling."""
+        scaling, (low, high) = self.scaling, self.ends
+        described = {
+            "kind": self.kind if self.has_number else "constant",
+            "minimum": low,
+            "maximum": high,
+            "is_end": scaling.is_end[:, 0].tolist(),
+        }
+        if scaling.steps[0]:
+            described["grid"] = scaling.grid[:, 0].tolist()
+        if not self.has_number:
+            return described
+        return described | {name: array[..., 0] for name, array in scaling.varying.tensors().items()}
