@@ -1,4 +1,4 @@
-"""What `pointillist evaluate` measures of a model file's predictions of a number."""
+"""The calibration of a model file's predictions of a number, for `pointillist evaluate`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +15,14 @@ MOST_ROWS = 2000
 
 
 def calibrated(model: "RowModel", data: "Table", holdout: "Table", target: str, seed: int) -> "Calibration | str":
-    """Measures a model's predictions of a column of numbers in held-out rows; or says why it has none.
-
-    Args:
-        model: The model.
-        data: The data.
-        holdout: The held-out rows.
-        target: Name of the column.
-        seed: Seed of the choice of rows.
-    """
-    from pointillist.cli.predictions import column_named, column_of, labels_in
+    """Measures a model's predictions of a column of numbers in held-out rows; returns the reason if it cannot."""
+    from pointillist.cli.predictions import column_of, labels_in
+    from pointillist.cli.table_options import columns_by_text
     from pointillist.evaluation.calibration import POINTS, calibration
     from pointillist.queries.conditionals import conditional_of
     from pointillist.tables.table import Table
 
-    name = column_named(model, target)
+    name = columns_by_text(model).get(target, target)
     try:
         values, known = (_numbers(model, name, side.arrow.column(target)) for side in (holdout, data))
         there = np.flatnonzero(~np.isnan(values))
