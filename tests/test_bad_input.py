@@ -232,7 +232,7 @@ FITS = {
     "a model as checkpoint": ("good.csv --checkpoint plain.model", "plain.model: is not a checkpoint of this training"),
     "a table as checkpoint": ("good.csv --checkpoint three.csv", "three.csv: is not a model file"),
     "such to throw away": ("good.csv --fresh --checkpoint three.csv", "three.csv: is not a checkpoint of this version"),
-    "its data as checkpoint": ("good.csv --fresh --checkpoint good.csv", "good.csv: is the table to read and would"),
+    "its data as checkpoint": ("good.csv --fresh --checkpoint good.csv", "good.csv: is a file to read and would"),
     "a folder as checkpoint": ("good.csv --checkpoint folder", "folder: is a directory"),
 }
 SAMPLES = {

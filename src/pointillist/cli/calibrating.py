@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.lazy import pa
+
 if TYPE_CHECKING:
     from pointillist.evaluation import Calibration
     from pointillist.models.row_model import RowModel
@@ -38,8 +40,6 @@ def calibrated(model: "RowModel", data: "Table", holdout: "Table", target: str, 
 
 def _numbers(model: "RowModel", name: Any, column: Any) -> Float[np.ndarray, " n"]:
     """A column as numbers, NaN where a cell is missing: dates in the unit and the time zone of the model's column."""
-    import pyarrow as pa
-
     from pointillist.models.token_codec import TokenCodec
     from pointillist.tables.frames import aligned
     from pointillist.tables.table import Table, cells_in

@@ -9,6 +9,7 @@ import numpy as np
 
 from pointillist.cli.table_options import columns_by_text, file_names
 from pointillist.foreign_text import listed, shown
+from pointillist.lazy import pa, pc
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.conditions import between, missing, one_of, present
@@ -107,9 +108,6 @@ def _number(column: str, kind: Any, text: str) -> int | float:
 
 def _date(column: str, kind: Any, text: str) -> Any:
     """A date, a time or a duration; times without an offset are in the column's time zone."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     zone, value = getattr(kind, "tz", None), pa.scalar(text)
     try:
         if pa.types.is_duration(kind):

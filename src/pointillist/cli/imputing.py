@@ -9,6 +9,7 @@ from pointillist.cli import options
 from pointillist.cli.locks import exclusive
 from pointillist.cli.options import FILES
 from pointillist.files.csv_format import CsvForm
+from pointillist.lazy import pa
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
@@ -38,7 +39,6 @@ def impute(
 ) -> None:
     """Fills the missing cells of a table, each row's given its other cells; all others stay as they are."""
     import numpy as np
-    import pyarrow as pa
 
     from pointillist.cli.predictions import labels_in
     from pointillist.cli.table_options import names_in, of_model, read_for
@@ -88,8 +88,6 @@ def _labels_of(
         missing: Rows without a label.
         seed: Seed of the draws; None for the most probable labels.
     """
-    import pyarrow as pa
-
     from pointillist.queries.conditionals import conditional_of
 
     assert model.classes is not None

@@ -10,6 +10,7 @@ from pointillist.cli import options
 from pointillist.cli.locks import exclusive
 from pointillist.cli.options import FILES
 from pointillist.files.csv_format import CsvForm
+from pointillist.lazy import pa, pc
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
@@ -115,8 +116,6 @@ def _levels(text: str) -> list[float]:
 def column_of(model: "RowModel", name: Any, values: Any) -> Any:
     """Returns predicted values of a column as Arrow's, times in its time zone if it has one; of no column if None."""
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     from pointillist.models.token_codec import TokenCodec
 

@@ -14,6 +14,7 @@ from pointillist.files.formats import format_of
 from pointillist.files.reading import read_table
 from pointillist.files.texts import TYPES
 from pointillist.foreign_text import shown, terminal_text
+from pointillist.lazy import pa
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.table import Table, kind_of
 
@@ -195,8 +196,6 @@ def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], con
 
 
 def _shown(value: float, kind: Any) -> str:
-    import pyarrow as pa
-
     from pointillist.tables.table import Column, to_arrow
 
     if kind_of(kind) != "date":
