@@ -232,7 +232,7 @@ FITS = {
     "a model as checkpoint": ("good.csv --checkpoint plain.model", "plain.model: is not a checkpoint of this training"),
     "a table as checkpoint": ("good.csv --checkpoint three.csv", "three.csv: is not a model file"),
     "such to throw away": ("good.csv --fresh --checkpoint three.csv", "three.csv: is not a checkpoint of this version"),
-    "its data as checkpoint": ("good.csv --fresh --checkpoint good.csv", "good.csv: is the table to read and would"),
+    "its data as checkpoint": ("good.csv --fresh --checkpoint good.csv", "good.csv: is a file to read and would"),
     "a folder as checkpoint": ("good.csv --checkpoint folder", "folder: is a directory"),
 }
 SAMPLES = {
@@ -282,15 +282,15 @@ PLACES = {
     "fit to a folder": (f"fit good.csv {FIT} --out folder", "folder: is a directory"),
     "fit over its data": (
         f"fit good.csv {FIT} --out good.csv",
-        "good.csv: is the table to read and would be overwritten",
+        "good.csv: is a file to read and would be overwritten",
     ),
     "fit with one place": (f"fit good.csv {FIT} --out m --checkpoint ./m", "m: is given as --checkpoint too, which is"),
     "fit to a long name": (f"fit good.csv {FIT} --out {'a' * 300}", "file name too long"),
     "fit to here": (f"fit good.csv {FIT} --out .", ".: is a directory"),
     "fit to nothing": (f"fit good.csv {FIT} --out ''", ".: is a directory"),
     "fit with no checkpoint": (f"fit good.csv {FIT} --out m --checkpoint ''", ".: is a directory"),
-    "sample to here": ("sample plain.model -n 3 --out .", ".: the file's name must end in one of"),
-    "sample to nothing": ("sample plain.model -n 3 --out ''", ".: the file's name must end in one of"),
+    "sample to here": ("sample plain.model -n 3 --out .", ".: is a directory"),
+    "sample to nothing": ("sample plain.model -n 3 --out ''", ".: is a directory"),
     "fit to no place": (f"fit good.csv {FIT}", "Missing option '--out'"),
     "sample below a file": (
         "sample plain.model -n 3 --out good.csv/x/new.npy",

@@ -203,7 +203,7 @@ def test_a_prior_of_one_row_and_one_column(run, capsys):
     run("sample", "m", "--prior", "prior.npy", "--out", "new.npy")
     with pytest.raises(AssertionError):
         run("sample", "m", "--prior", "prior.npy", "--out", "prior.npy")
-    assert "prior.npy: is the table to read and would be overwritten" in capsys.readouterr().err
+    assert "prior.npy: is a file to read and would be overwritten" in capsys.readouterr().err
     assert np.load("new.npy").shape == (1, 1)
 
 

@@ -58,10 +58,10 @@ def check_place(path: Path) -> None:
         pass
 
 
-def check_apart(out: Path, read: Path, what: str = "the table to read") -> None:
+def check_apart(out: Path, read: Path) -> None:
     """Raises a ValueError if a file to write is one that is read."""
     if out.exists() and read.exists() and out.samefile(read):
-        raise ValueError(f"{out}: is {what} and would be overwritten: give another name")
+        raise ValueError(f"{out}: is a file to read and would be overwritten: give another name")
 
 
 def check_regular(path: Path) -> None:

@@ -1,9 +1,11 @@
-"""What `pointillist evaluate` measures of a model file's predictions of a number."""
+"""The calibration of a model file's predictions of a number, for `pointillist evaluate`."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
+
+from pointillist.lazy import pa
 
 if TYPE_CHECKING:
     from pointillist.evaluation import Calibration
@@ -15,21 +17,14 @@ MOST_ROWS = 2000
 
 
 def calibrated(model: "RowModel", data: "Table", holdout: "Table", target: str, seed: int) -> "Calibration | str":
-    """Measures a model's predictions of a column of numbers in held-out rows; or says why it has none.
-
-    Args:
-        model: The model.
-        data: The data.
-        holdout: The held-out rows.
-        target: Name of the column.
-        seed: Seed of the choice of rows.
-    """
-    from pointillist.cli.predictions import column_named, column_of, labels_in
+    """Measures a model's predictions of a column of numbers in held-out rows; returns the reason if it cannot."""
+    from pointillist.cli.predictions import column_of, labels_in
+    from pointillist.cli.table_options import columns_by_text
     from pointillist.evaluation.calibration import POINTS, calibration
     from pointillist.queries.label_conditional import conditional_of
     from pointillist.tables.table import Table
 
-    name = column_named(model, target)
+    name = columns_by_text(model).get(target, target)
     try:
         values, known = (_numbers(model, name, side.arrow.column(target)) for side in (holdout, data))
         there = np.flatnonzero(~np.isnan(values))
@@ -45,8 +40,6 @@ def calibrated(model: "RowModel", data: "Table", holdout: "Table", target: str, 
 
 def _numbers(model: "RowModel", name: Any, column: Any) -> Float[np.ndarray, " n"]:
     """A column as numbers, NaN where a cell is missing: dates in the unit and the time zone of the model's column."""
-    import pyarrow as pa
-
     from pointillist.models.token_codec import TokenCodec
     from pointillist.tables.frames import aligned
     from pointillist.tables.table import Table, cells_in

@@ -2,18 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pointillist.cli import options
 from pointillist.cli.options import FILES
+from pointillist.files.csv_format import CsvForm
+from pointillist.files.formats import READABLE, format_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pointillist.evaluation import Calibration, Evaluation
-    from pointillist.files.csv_format import CsvForm
+    from pointillist.evaluation import Calibration
     from pointillist.models.row_model import RowModel
     from pointillist.privacy import Audit
     from pointillist.tables.table import Table
@@ -34,7 +33,7 @@ def evaluate(
     holdout: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="Real rows that the model was not fitted to.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")] = False,
+    as_json: options.Json = False,
     figure: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs."),
@@ -45,7 +44,7 @@ def evaluate(
             "--check", help="Exit with status 1 if the rows are distinguishable from the data, or look copied."
         ),
     ] = False,
-    form: "CsvForm",
+    form: CsvForm,
     seed: Annotated[int, options.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
@@ -56,6 +55,7 @@ def evaluate(
     from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
     from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
     from pointillist.evaluation.inputs import as_columns
+    from pointillist.evaluation.json_values import json_value
     from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
 
@@ -84,7 +84,12 @@ def evaluate(
         if name is not None and is_of_numbers(columns[str(data)][name]):
             predicted = calibrated(model, real, others, name, seed)
     if as_json:
-        print(json.dumps(_json(evaluation, attacked, predicted), indent=1, allow_nan=False))
+        found = evaluation.to_json()
+        if attacked is not None:
+            found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
+        if predicted is not None:
+            found["calibration"] = json_value(predicted)
+        print(json.dumps(found, indent=1, allow_nan=False))
     else:
         console = Console()
         if predicted is not None:
@@ -98,38 +103,23 @@ def evaluate(
 
 
 def _model_and_tables(
-    data: Path, rows: Path, holdout: Path | None, target: str | None, form: "CsvForm", seed: int
+    data: Path, rows: Path, holdout: Path | None, target: str | None, form: CsvForm, seed: int
 ) -> "tuple[RowModel | None, dict[str, Table]]":
     """The model, if ROWS is one, and the tables by their files' names, the rows that it draws among them."""
     from pointillist.atomic_files import check_regular
     from pointillist.evaluation.evaluation import MIN_ROWS
-    from pointillist.files.csv_format import CsvForm
-    from pointillist.files.formats import READABLE
     from pointillist.models.saving import load_model
 
     if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
         raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
     check_regular(rows)
-    others = {} if holdout is None else {holdout: form}
+    others = [] if holdout is None else [holdout]
     if rows.name.endswith(READABLE):
-        forms = {data: form, rows: form if rows == data else CsvForm(), **others}
-        return None, {str(path): table for path, table in _alike(forms, target, MIN_ROWS).items()}
+        forms = {data: form, rows: form if rows == data else CsvForm()} | dict.fromkeys(others, form)
+        return None, _alike(forms, target, MIN_ROWS)
     model = load_model(rows)
     tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in (data, *others)}
     return model, tables | {str(rows): _drawn(model, len(tables[str(data)]), seed)}
-
-
-def _json(
-    evaluation: "Evaluation", attacked: "Audit | str | None", predicted: "Calibration | str | None"
-) -> dict[str, Any]:
-    from pointillist.evaluation.json_values import json_value
-
-    found = evaluation.to_json()
-    if attacked is not None:
-        found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
-    if predicted is not None:
-        found["calibration"] = json_value(predicted)
-    return found
 
 
 def _audited(model: "RowModel", data: "Table", others: "Table", seed: int) -> "Audit | str | None":
@@ -144,10 +134,9 @@ def _audited(model: "RowModel", data: "Table", others: "Table", seed: int) -> "A
         return f"No audit: {error}"
 
 
-def _read_like(model: "RowModel", path: Path, target: str | None, min_rows: int, form: "CsvForm") -> "Table":
+def _read_like(model: "RowModel", path: Path, target: str | None, min_rows: int, form: CsvForm) -> "Table":
     """A table as the model has its columns; of arrays, with its labels apart if they are the target."""
     from pointillist.cli.table_options import read_for
-    from pointillist.files.formats import format_of
     from pointillist.files.number_rows import check_enough
     from pointillist.files.reading import read_table
 
@@ -158,37 +147,31 @@ def _read_like(model: "RowModel", path: Path, target: str | None, min_rows: int,
     return table
 
 
-def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -> "dict[Path, Table]":
-    """The tables of files, in which a column of text is text in all: in the one or other, codes may look like numbers.
-
-    Args:
-        forms: What is known of the form of each file.
-        target: The column of labels.
-        min_rows: Fewest rows of a file.
-    """
-    from pointillist.files.formats import format_of
+def _alike(forms: dict[Path, CsvForm], target: str | None, min_rows: int) -> "dict[str, Table]":
+    """The tables of files by their names; a column of text in one is text in all, where codes may look like numbers."""
     from pointillist.files.reading import read_table
 
-    tables = {
-        path: read_table(path, target, kind="mixed", min_rows=min_rows, form=form) for path, form in forms.items()
-    }
-    mixed = {path: table for path, table in tables.items() if format_of(path).holds_text}
+    def read(path: Path, types: dict[str, str]) -> "Table":
+        return read_table(path, target, types=types, kind="mixed", min_rows=min_rows, form=forms[path])
+
+    tables = {path: read(path, {}) for path in forms}
     texts: dict[str, set[str]] = {}
-    for table in mixed.values():
-        for name, cells in zip(table.names, table.cells, strict=True):
+    mixed = {path: dict(zip(each.names, each.cells, strict=True)) for path, each in tables.items() if not each.is_rows}
+    for columns in mixed.values():
+        for name, cells in columns.items():
             if any(isinstance(category, str) for category in cells.categories or ()):
                 texts.setdefault(name, set()).update(map(str, cells.categories or ()))
-    for path, table in mixed.items():
-        own = {name: cells for name, cells in zip(table.names, table.cells, strict=True) if name in texts}
-        others = [name for name, cells in own.items() if not any(isinstance(c, str) for c in cells.categories or ())]
-        if others and not format_of(path).has_types:
-            as_text = read_table(path, target, types=dict.fromkeys(others, "text"), min_rows=min_rows, form=forms[path])
-            for name in others:
-                found = {*map(str, as_text.column(name).categories or ())}
-                # Numbers among which a few texts strayed stay numbers, and are refused.
-                if 2 * len(found & texts[name]) >= len(found):
-                    tables[path] = tables[path].with_column(name, as_text.arrow[name])
-    return tables
+    for path, columns in mixed.items():
+        others = [n for n in columns if n in texts and not any(isinstance(c, str) for c in columns[n].categories or ())]
+        if not others or format_of(path).has_types:
+            continue
+        as_text = read(path, dict.fromkeys(others, "text"))
+        for name in others:
+            found = {*map(str, as_text.column(name).categories or ())}
+            # Numbers among which a few texts strayed stay numbers, and are refused.
+            if 2 * len(found & texts[name]) >= len(found):
+                tables[path] = tables[path].with_column(name, as_text.arrow[name])
+    return {str(path): table for path, table in tables.items()}
 
 
 def _drawn(model: "RowModel", n: int, seed: int) -> "Table":

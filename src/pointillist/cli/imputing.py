@@ -8,9 +8,10 @@ import typer
 from pointillist.cli import options
 from pointillist.cli.locks import exclusive
 from pointillist.cli.options import FILES
+from pointillist.files.csv_format import CsvForm
+from pointillist.lazy import pa
 
 if TYPE_CHECKING:
-    from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
 
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @options.of_csv("TABLE")
 def impute(
     *,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
+    model: options.Model,
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="A table with the model's columns: .csv, .csv.gz or .parquet.")
     ],
@@ -33,14 +34,12 @@ def impute(
         options.Statistic | None,
         typer.Option(help="Fills numbers with the median of 25 draws, and categories with the most frequent."),
     ] = None,
-    form: "CsvForm",
+    form: CsvForm,
     seed: Annotated[int, options.seed("Same seed, same cells.")] = 0,
 ) -> None:
     """Fills the missing cells of a table, each row's given its other cells; all others stay as they are."""
     import numpy as np
-    import pyarrow as pa
 
-    from pointillist.atomic_files import check_apart, check_place
     from pointillist.cli.predictions import labels_in
     from pointillist.cli.table_options import names_in, of_model, read_for
     from pointillist.files.formats import format_of
@@ -50,9 +49,6 @@ def impute(
     from pointillist.tables.names import free_name
 
     check_statistic(statistic, is_alone=draws == 1)
-    check_place(out)
-    check_apart(out, table)
-    check_apart(out, model, "the model")
     fitted = load_model(model)
     others: Literal["text", "typed"] = "typed" if format_of(out).has_types else "text"
     codec, rows = fitted.codec, read_for(fitted, table, form, others=others)
@@ -92,8 +88,6 @@ def _labels_of(
         missing: Rows without a label.
         seed: Seed of the draws; None for the most probable labels.
     """
-    import pyarrow as pa
-
     from pointillist.queries.label_conditional import conditional_of
 
     assert model.classes is not None

@@ -1,10 +1,10 @@
 """What commands say of tables, and what their options say of columns."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from pointillist.files.formats import format_of
 from pointillist.files.reading import read_table
 from pointillist.files.texts import TYPES
 from pointillist.foreign_text import shown, terminal_text
+from pointillist.lazy import pa
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.table import Table, kind_of
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pointillist.models.row_model import RowModel
+
+T = TypeVar("T")
 
 
 def types_of(given: Sequence[str]) -> dict[str, str]:
@@ -36,16 +39,6 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"--type takes COLUMN=TYPE, where TYPE is {', '.join(TYPES)}, not {shown(text)}")
         types[name] = kind
     return types
-
-
-def form_of(delimiter: str | None, encoding: str | None, decimal: str | None, no_header: bool) -> CsvForm:
-    """Returns the form of a CSV file as the options describe it; the delimiter may be "tab".
-
-    Raises:
-        ValueError: If one of them cannot be used.
-    """
-    has_names = False if no_header else None
-    return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal, has_names)
 
 
 def read_for(
@@ -100,6 +93,16 @@ def file_names(model: "RowModel") -> list[str]:
     return names
 
 
+def columns_by_text(model: "RowModel") -> dict[str, Any]:
+    """Returns the names of a model's columns, and of its labels, by their text: names need not be text."""
+    codec, classes = model.codec, model.classes
+    if isinstance(codec, TokenCodec):
+        return {str(code.name): code.name for code in codec.encoding.columns}
+    names = range(codec.n_columns) if codec.names is None else codec.names
+    label = [] if classes is None else [classes.name_beside(codec.names or ())]
+    return dict(zip(file_names(model), names, strict=True)) | {str(name): name for name in label}
+
+
 def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
     """Returns the names of a model's columns among those of a table: their own, or else those at their places."""
     own = file_names(model)
@@ -123,22 +126,32 @@ def _is_text(kind: Any) -> bool:
     return kind_of(kind) == "category" and (not hasattr(kind, "value_type") or kind_of(kind.value_type) == "category")
 
 
-def domain_in(path: Path) -> dict[str, Any]:
-    """Reads what is public of each column: {"low": …, "high": …, "missing": true} or a list of values, by name.
+def json_in(path: Path, convert: Callable[[Any], T]) -> T:
+    """Reads a JSON file, and converts its content.
 
     Raises:
-        ValueError: If the file holds no such thing.
+        ValueError: In one line that starts with the path, if the file is not JSON, or `convert` refuses its content.
         OSError: If it cannot be read.
     """
     check_regular(path)
     try:
-        content = json.loads(path.read_text("utf-8"))
+        return convert(json.loads(path.read_text("utf-8")))
     except RecursionError as error:
         raise ValueError(f"{path}: its lists or objects are nested too deeply") from error
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is not JSON: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def domain_of(content: Any) -> dict[str, Any]:
+    """Returns what a JSON file makes public: {"low": …, "high": …, "missing": true} or a list of values, by column.
+
+    Raises:
+        ValueError: If the file holds anything else.
+    """
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: must hold a JSON object of columns")
+        raise ValueError("must hold a JSON object of columns")
     found: dict[str, Any] = {}
     for name, given in content.items():
         if isinstance(given, list):
@@ -147,17 +160,10 @@ def domain_in(path: Path) -> dict[str, Any]:
             found[name] = (given["low"], given["high"], *([None] if given.get("missing") else []))
         else:
             raise ValueError(
-                f'{path}: column {shown(name)} needs {{"low": …, "high": …}}, with "missing": true if cells may be '
+                f'column {shown(name)} needs {{"low": …, "high": …}}, with "missing": true if cells may be '
                 "missing, or a list of values, with null for missing cells"
             )
     return found
-
-
-def check_columns(table: Table, names: Sequence[str], option: str) -> None:
-    """Raises a ValueError if an option names a column that a table has not."""
-    for name in names:
-        if name not in table.names:
-            raise ValueError(f"{option}: there is no column {shown(name)}; the columns are {table.listed()}")
 
 
 def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
@@ -190,8 +196,6 @@ def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], con
 
 
 def _shown(value: float, kind: Any) -> str:
-    import pyarrow as pa
-
     from pointillist.tables.table import Column, to_arrow
 
     if kind_of(kind) != "date":

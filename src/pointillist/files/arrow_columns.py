@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,18 +14,14 @@ from pointillist.files.formats import Asked
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, check_names
 from pointillist.files.texts import typed
 from pointillist.foreign_text import shown
+from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table, is_numeric, kind_of, refusal
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @contextmanager
 def reading(path: Path, ending: str) -> Iterator[None]:
     """Makes errors of Arrow's about a file clear, in one line."""
-    import pyarrow as pa
-
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -105,9 +101,6 @@ def numbers_of(path: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatc
 
 def _floats(gathered: NumberRows, position: int, values: "pa.Array") -> Float[np.ndarray, " m"]:
     """The values of a column of numbers; NaN where they are missing."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_integer(values.type):
         gathered.check_size(values.drop_null().to_numpy(), position)
     return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -115,8 +108,6 @@ def _floats(gathered: NumberRows, position: int, values: "pa.Array") -> Float[np
 
 def _labels(gathered: NumberRows, position: int, values: "pa.Array") -> "pa.Array":
     """Labels as integers of 64 bits, float64, booleans or text."""
-    import pyarrow as pa
-
     values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
     known = {"truth": pa.bool_(), "whole": pa.int64(), "number": pa.float64(), "category": pa.string()}
     kind, name = known.get(kind_of(values.type)), f"the label column {shown(gathered.names[position])}"
@@ -134,8 +125,6 @@ def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Tab
     Raises:
         ValueError: If a column cannot be read so, or holds neither numbers, categories nor dates.
     """
-    import pyarrow as pa
-
     for i, field in enumerate(table.schema):
         column = table.column(i)
         if field.name in types:
@@ -151,8 +140,6 @@ def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Tab
 
 
 def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:
-    import pyarrow as pa
-
     try:
         if kind_of(column.type) != "category":
             if kind == "integer":
@@ -173,7 +160,6 @@ def schema_of(names: Sequence[str], types: Sequence[Any], *, has_categories: boo
         types: Their types, by NumPy's names, "str", or Arrow's types.
         has_categories: Whether the file may hold categories; if not, they become what they stand for.
     """
-    import pyarrow as pa
 
     def kind(type_: Any) -> "pa.DataType":
         if isinstance(type_, str):
@@ -189,8 +175,6 @@ def schema_of(names: Sequence[str], types: Sequence[Any], *, has_categories: boo
 
 def in_schema(columns: Sequence[Any], schema: "pa.Schema") -> "pa.Table":
     """Columns of one length, NumPy arrays or Arrow's, as a table of a schema."""
-    import pyarrow as pa
-
     cast = [
         pa.array(column, kind) if isinstance(column, np.ndarray) else column.cast(kind)
         for column, kind in zip(columns, schema.types, strict=True)

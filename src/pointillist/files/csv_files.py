@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -38,12 +38,10 @@ from pointillist.files.texts import (
     without_missing,
 )
 from pointillist.foreign_text import listed, shown
+from pointillist.lazy import pa, pc
 from pointillist.tables import time_formats
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table, kind_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _BLOCK = 2**21
 _KEPT = 2**26
@@ -136,8 +134,6 @@ class _Batches:
 
 
 def _numbers(path: Path, names: Sequence[str], batches: "Iterable[pa.RecordBatch]", asked: Asked) -> Numbers:
-    import pyarrow.compute as pc
-
     gathered = NumberRows(path, names, asked.label)
     written = [_Written(gathered, position) for position in gathered.kept]
     for batch in batches:
@@ -161,8 +157,6 @@ class _Written:
 
     def values(self, text: "pa.StringArray") -> Float[np.ndarray, " m"]:
         """Parses the numbers; NaN where a text is not a number."""
-        import pyarrow.compute as pc
-
         self._text = text
         if not self._gathered.n:
             self._truths = text[0].as_py().lower() in TRUTHS
@@ -213,9 +207,6 @@ class _Written:
 
 def _mixed(path: Path, names: Sequence[str], batches: _Batches, asked: Asked, kept: list[str]) -> "pa.Table":
     """Reads columns of any kind into memory; `pointillist.files.texts` has the rules for what their texts stand for."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     indices = [names.index(name) for name in kept]
     held = [batch.select(indices) for batch in batches.all()]
     texts = [pa.chunked_array([batch.column(i) for batch in held], pa.string()) for i in range(len(kept))]
@@ -267,8 +258,6 @@ def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated:
 
 def _is_value(text: str, kind: str) -> bool:
     """Returns whether a text can be read as a value of a column of this kind."""
-    import pyarrow as pa
-
     if kind in ("number", "whole"):
         return has_number(text)
     return kind_of(typed("", pa.chunked_array([[text]]), decimal=".").type) == kind
@@ -323,7 +312,6 @@ class CsvFile:
         return rows if len(self.names) > 1 else self._without_blank_end(rows)
 
     def _batches(self) -> "Iterator[pa.RecordBatch]":
-        import pyarrow as pa
         from pyarrow import csv
 
         # By number, as names may be the same.

@@ -3,18 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import listed, shown
+from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import LONGEST_LABEL, LabelColumn, Numbers
 from pointillist.tables.spool import Spool
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class NotNumbers(ValueError):
@@ -111,9 +109,6 @@ class NumberRows:
         self.n += len(block)
 
     def _append_labels(self, values: "pa.Array") -> None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         assert self.label is not None, "only a file with a label column has labels"
         if pa.types.is_floating(values.type):
             infinite = np.flatnonzero(np.isinf(values.to_numpy(zero_copy_only=False)))
@@ -140,8 +135,6 @@ class NumberRows:
         """
         label = None
         if self.label is not None:
-            import pyarrow as pa
-
             chunks = pa.chunked_array(self._labels).unify_dictionaries().chunks
             values = convert(chunks[0].dictionary.to_pylist())
             indices = np.concatenate([chunk.indices.to_numpy() for chunk in chunks])

@@ -20,10 +20,10 @@ from pointillist.files.arrow_columns import (
 from pointillist.files.csv_format import CsvForm
 from pointillist.files.formats import Asked, Format, Write
 from pointillist.files.limits import check_expansion
+from pointillist.lazy import pa, pc
 from pointillist.tables.table import Table
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyarrow import parquet
 
 _BATCH_VALUES = 2**20
@@ -77,7 +77,6 @@ class ParquetFormat(Format):
         self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
     ) -> Iterator[Write]:
         """Begins a file; memory holds no more than the rows of a row group, as small ones are slow to read."""
-        import pyarrow as pa
         from pyarrow import parquet
 
         schema = schema_of(names, types)
@@ -107,16 +106,12 @@ def _batches(path: Path, file: "parquet.ParquetFile", width: int) -> "Iterator[p
 
 
 def _is_text(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
     tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary
     return any(test(kind) for test in tests)
 
 
 def _with_texts(path: Path, table: "pa.Table", schema: "pa.Schema", texts: Sequence[str]) -> "pa.Table":
     """The table with its columns of text, which were read as dictionaries, written out, if they are not too long."""
-    import pyarrow as pa
-
     _check_unpacked(path, sum(_size(table[name]) for name in texts))
     for name in texts:
         column = table[name]
@@ -128,9 +123,6 @@ def _with_texts(path: Path, table: "pa.Table", schema: "pa.Schema", texts: Seque
 
 def _size(texts: "pa.ChunkedArray") -> int:
     """Number of bytes of a column of texts, which may be read as a dictionary, once all are written out."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not pa.types.is_dictionary(texts.type):
         return int(texts.nbytes)
     size = 0

@@ -11,19 +11,17 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.foreign_text import shown
+from pointillist.lazy import pa, pc
 from pointillist.tables.calendar_dates import are_dates
 from pointillist.tables.keys import few_words, hardly_repeat
 from pointillist.tables.marked_numbers import all_match, in_thousands, unmarked
 from pointillist.tables.time_formats import offset_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
 MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
@@ -88,9 +86,6 @@ def missing_words() -> list[str]:
 
 
 def _is_word_for_missing(text: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     return pc.or_(pc.is_in(pc.ascii_lower(text), pa.array(MISSING)), pc.equal(text, NONE))
 
 
@@ -99,9 +94,6 @@ def without_missing(column: Any) -> Any:
 
     Arrow distinguishes NA from "NA", which is text, but not if there are spaces around it.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     text = pc.ascii_trim_whitespace(column)
     is_missing = pc.and_(pc.not_equal(text, column), _is_word_for_missing(text))
     return pc.if_else(is_missing, pa.scalar(None, column.type), column)
@@ -109,9 +101,6 @@ def without_missing(column: Any) -> Any:
 
 def parsed(text: "pa.StringArray") -> Float[np.ndarray, " m"]:
     """Parses numbers, NaN where a text is not one; no text is null or has white space around it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     try:
         return pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
@@ -121,9 +110,6 @@ def parsed(text: "pa.StringArray") -> Float[np.ndarray, " m"]:
 
 def are_integers(text: Any) -> bool:
     """Whether all texts are integers of any size."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     try:
         # Four times as fast as the pattern.
         pc.cast(text, pa.int64())
@@ -135,8 +121,6 @@ def are_integers(text: Any) -> bool:
 
 def are_codes(text: Any) -> bool:
     """Whether any of the integers begins with a zero."""
-    import pyarrow.compute as pc
-
     return bool(pc.any(pc.match_substring_regex(text, CODE)).as_py())
 
 
@@ -180,9 +164,6 @@ def typed(
     Raises:
         ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     column, notes = without_missing(column), notes or Notes()
     if wanted == "text":
         return column
@@ -236,8 +217,6 @@ def _without_marks(
 
 def _check_points(name: str, given: Any) -> None:
     """Raises a ValueError if numbers that are no numbers of decimal commas have points."""
-    import pyarrow.compute as pc
-
     with_point = given.filter(pc.match_substring(given, "."))
     if len(with_point):
         raise ValueError(
@@ -254,8 +233,6 @@ def _as_wanted(name: str, text: Any, given: Any, wanted: str) -> Any:
     patterns = {"integer": INTEGER, "number": f"^{_NUMBER_PATTERN}$"}
     bad = given
     if wanted in patterns:
-        import pyarrow.compute as pc
-
         bad = given.filter(pc.invert(pc.match_substring_regex(given, patterns[wanted])))
     what = {"integer": "an integer", "number": "a number", "date": "a date or time"}[wanted]
     example = f": {shown(bad[0].as_py())} is not" if len(bad) and wanted in patterns else ""
@@ -263,9 +240,6 @@ def _as_wanted(name: str, text: Any, given: Any, wanted: str) -> Any:
 
 
 def _as_found(name: str, text: Any, given: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     first = given[0].as_py()
     if first.lower() in TRUTHS:
         lower = pc.ascii_lower(text)
@@ -279,9 +253,6 @@ def _as_found(name: str, text: Any, given: Any) -> Any:
 
 def _integers(name: str, text: Any, given: Any) -> Any:
     """Parses the texts as integers; None if one is not an integer."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not are_integers(given):
         return None
     try:
@@ -296,9 +267,6 @@ def _integers(name: str, text: Any, given: Any) -> Any:
 
 def _numbers(text: Any, given: Any) -> Any:
     """Parses the texts as numbers; None if one is not a number."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     try:
         return pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
@@ -312,9 +280,6 @@ def _dates(text: Any, given: Any) -> Any:
 
     Dates such as 20240320 become integers.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
         # Dates written as integers stay integers.
         return pc.cast(text, pa.int64())

@@ -12,6 +12,7 @@ from pointillist.atomic_files import check_place, naming, whole_file
 from pointillist.files.formats import format_of
 from pointillist.files.number_rows import check_names
 from pointillist.foreign_text import shown
+from pointillist.lazy import pa
 from pointillist.tables.table import is_numeric, kind_of
 from pointillist.tables.time_formats import written
 
@@ -59,8 +60,6 @@ class TableWriter:
         check_place(self._path)
         self._forms = {} if self._format.has_types else forms
         if self._forms:
-            import pyarrow as pa
-
             named = zip(self._names, self._types, strict=True)
             self._types = tuple(pa.string() if name in self._forms else kind for name, kind in named)
 

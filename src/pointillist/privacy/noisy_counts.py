@@ -4,7 +4,6 @@ A row is in at most one bin of each histogram. What is made from noisy counts te
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -13,10 +12,8 @@ from pointillist.columns.domain import ColumnDomain
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import NEIGHBOURS, TIMES
 from pointillist.columns.number import NumberEncoder
+from pointillist.lazy import pa
 from pointillist.tables.table import Column
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 EQUAL, NARROWING, PER_OCTAVE, MOST_INTERVALS = 128, 128, 8, 32
 """Bins of a range that are of equal width, and such as narrow towards 0 or the lowest value, by a factor of 2 in so

@@ -38,6 +38,7 @@ from pointillist.engine.private_training import (
 )
 from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
 from pointillist.engine.recipes import AnyObjective, Method, Weights
+from pointillist.lazy import pa
 from pointillist.models import fitting
 from pointillist.models.classes import Classes
 from pointillist.models.configuration import Configuration, network_parameters, set_for_numbers, values_of
@@ -331,8 +332,6 @@ def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -
 
 def _layout(table: Table, kind: str, headings: Any, domains: list[ColumnDomain]) -> Layout:
     """The layout of a table without anything that its cells say."""
-    import pyarrow as pa
-
     schema = pa.schema(
         [_with_room(field, len(own.values)) for field, own in zip(table.arrow.schema, domains, strict=True)]
     )
@@ -344,8 +343,6 @@ def _layout(table: Table, kind: str, headings: Any, domains: list[ColumnDomain])
 
 def _with_room(field: Any, n_values: int) -> Any:
     """A field of Arrow whose categories, if it has some, may be as many as the domain has."""
-    import pyarrow as pa
-
     kind = field.type
     if pa.types.is_dictionary(kind) and n_values > np.iinfo(kind.index_type.to_pandas_dtype()).max:
         kind = pa.dictionary(pa.int32(), kind.value_type, kind.ordered)

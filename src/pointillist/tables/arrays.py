@@ -6,6 +6,7 @@ import narwhals as nw
 import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
+from pointillist.lazy import pa
 from pointillist.tables.headings import Headings
 from pointillist.tables.layout import Layout
 from pointillist.tables.row_blocks import blocks
@@ -92,9 +93,7 @@ def _read_frame(frame: nw.DataFrame, headings: Headings | None) -> tuple[Layout,
     if headings is None:
         schema = frame.head(0).to_arrow().schema
     else:
-        import pyarrow
-
-        schema = pyarrow.Schema.from_pandas(frame.head(0).to_native(), preserve_index=False)
+        schema = pa.Schema.from_pandas(frame.head(0).to_native(), preserve_index=False)
     return Layout.of_schema(kind, schema, headings), rows
 
 

@@ -4,18 +4,16 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals as nw
 import numpy as np
 
 from pointillist.arguments import is_missing
+from pointillist.lazy import pa, pc
 from pointillist.tables.headings import Headings, as_array
 from pointillist.tables.layout import Layout, described_anew
 from pointillist.tables.table import Table, kind_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _NO_UNICODE = (
     "column {!r} holds text with half a character (a lone surrogate), which no file can hold: clean or drop it"
@@ -68,8 +66,6 @@ def _numbers_among_truths(cells: np.ndarray) -> np.ndarray:
 
 def _of_array(X: Any) -> Table:
     """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
-    import pyarrow as pa
-
     if hasattr(X, "toarray"):
         raise ValueError("X is sparse: make it dense (X.toarray())")
     array = as_array(X)
@@ -102,8 +98,6 @@ def _of_polars(frame: Any) -> tuple[Table, str, None] | None:
 
 
 def _of_pandas(frame: Any, headings: Headings) -> Table:
-    import pyarrow as pa
-
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, TypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeError) as error:
@@ -124,8 +118,6 @@ def _of_pandas(frame: Any, headings: Headings) -> Table:
 
 def _check_columns(frame: Any, headings: Headings) -> None:
     """Raises a ValueError about a column that Arrow cannot read, and does not name."""
-    import pyarrow as pa
-
     for name, text, kind in zip(headings.names, frame.columns, frame.dtypes, strict=True):
         if str(kind).startswith("Sparse["):
             raise ValueError(f"column {name!r} holds {kind}: make it dense (.sparse.to_dense())")
@@ -156,8 +148,6 @@ def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Col
     Raises:
         ValueError: If X lacks a column, or a column holds something else.
     """
-    import pyarrow as pa
-
     known, is_named = layout.column_names, layout.names is not None
     found = table_of(with_columns(X, [name for name in known if name not in unread]) if is_named else X)
     if found is None:
@@ -259,8 +249,6 @@ def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "
     Raises:
         ValueError: If it holds something else.
     """
-    import pyarrow as pa
-
     is_category = pa.types.is_dictionary(wanted)
     has_categories = pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type.value_type)
     if column.type == wanted or (is_category and has_categories):
@@ -274,9 +262,6 @@ def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "
 
 def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> "pa.ChunkedArray":
     """The cells of a column of another type, in a type or one that holds its cells; Arrow's error if one is lost."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     of_numbers = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean]
     if kind_of(kind) == "date" and any(test(column.type) for test in of_numbers):
         raise pa.ArrowInvalid("a number is no date")
@@ -305,9 +290,6 @@ def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> 
 
 def _decimals(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArray":
     """Numbers as decimals of a type, or of a wider one; Arrow's error if one has more digits after the point."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_decimal(column.type):
         digits = column.cast(pa.decimal256(76, max(kind.scale, column.type.scale)))
     else:
@@ -324,6 +306,4 @@ def _decimals(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArra
 
 
 def _is_naive(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
     return pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)

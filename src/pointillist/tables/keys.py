@@ -9,6 +9,7 @@ import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import is_numeral
+from pointillist.lazy import pa, pc
 from pointillist.tables.headings import Headings
 from pointillist.tables.table import Table, kind_of
 
@@ -120,8 +121,6 @@ def _numbering(name: Any, integers: nw.Series) -> str | None:
 
 def complaint(name: Any, column: nw.Series) -> str | None:
     """Says why a column is left out; None if it is not."""
-    import pyarrow as pa
-
     n_given = len(column) - int(column.null_count())
     if not n_given:
         return f"column {name!r} has no value at all"
@@ -144,9 +143,6 @@ def complaint(name: Any, column: nw.Series) -> str | None:
 
 
 def _of_categories(name: Any, column: Any, n_given: int) -> str | None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
         used = np.concatenate([np.asarray(pc.unique(chunk.indices.drop_null())) for chunk in column.chunks])

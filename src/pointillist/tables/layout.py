@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.lazy import pa, pc
 from pointillist.tables.headings import Headings
 from pointillist.tables.names import check_names, name_from_json, name_to_json
 from pointillist.tables.table import Column, Table, is_numeric, kind_of, listed_categories, to_arrow
 from pointillist.tables.time_formats import form_in
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from pointillist.columns.encoder import ColumnEncoder
 
 KINDS = ("pandas", "polars", "pyarrow", "file", "array")
@@ -83,9 +82,6 @@ class Layout:
     @classmethod
     def of(cls, table: Table, kind: str, headings: Headings | None) -> "Layout":
         """Returns the layout of a table that came in a kind of container."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         categories, is_nan = [], []
         for column, cells in zip(table.arrow.columns, table.cells, strict=True):
             categories.append(None if cells.categories is None else listed_categories(column))
@@ -120,8 +116,6 @@ class Layout:
     @cached_property
     def schema(self) -> "pa.Schema":
         """Names and types, as an Arrow schema."""
-        import pyarrow as pa
-
         if self.schema_bytes is None:
             types = [pa.from_numpy_dtype(np.dtype(name)) for name in self.plain_types]
             return pa.schema([*zip(map(str, self.column_names), types, strict=True)])
@@ -136,8 +130,6 @@ class Layout:
         Raises:
             ValueError: If only one of them has categories, or if the categories do not fit the type.
         """
-        import pyarrow as pa
-
         is_category = kind_of(field.type) in ("category", "truth")
         if is_category != (code.categories is not None):
             raise ValueError(f"column {code.name!r} holds {field.type}, but its code is for another type")
@@ -203,8 +195,6 @@ class Layout:
         """Joins rows as `assembled` returns them."""
         if self.schema_bytes is None:
             return np.concatenate(parts)
-        import pyarrow as pa
-
         return pa.concat_tables(parts).unify_dictionaries()
 
     def type_of(self, name: Any) -> "pa.DataType | None":
@@ -236,9 +226,6 @@ class Layout:
         """
         if self.schema_bytes is None:
             return self.assembled(cells)
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         columns, whole = [], self.table(cells)
         for given, column, own in zip(table.arrow.columns, whole.columns, table.cells, strict=True):
             is_kept = own.categories is None and given.type == column.type

@@ -8,20 +8,17 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import listed
+from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.row_blocks import blocks
 from pointillist.tables.spool import Spool
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 _DIGITS, _MOST_DIGITS = 17, 76
 """Most digits that distinguish numbers of float64, and that are in Arrow's decimals."""
@@ -132,8 +129,6 @@ class Table:
     @cached_property
     def arrow(self) -> "pa.Table":
         """The table as Arrow holds it."""
-        import pyarrow as pa
-
         numbers = self.numbers
         columns = [pa.array(column.astype(kind)) for column, kind in zip(numbers.rows.T, numbers.types, strict=True)]
         if numbers.label is not None:
@@ -220,7 +215,7 @@ class Table:
 
 def kind_of(kind: "pa.DataType") -> str:
     """Kind of an Arrow type: "number", "whole", "date", "truth" or "category"; "" if it is none of them."""
-    from pyarrow import types
+    types = pa.types
 
     if types.is_dictionary(kind):
         is_known = types.is_floating(kind.value_type) or kind_of(kind.value_type) in ("category", "whole", "truth")
@@ -239,7 +234,7 @@ def kind_of(kind: "pa.DataType") -> str:
 
 def is_numeric(kind: "pa.DataType") -> bool:
     """Whether a column of an Arrow type holds numbers of NumPy's types, or booleans."""
-    from pyarrow import types
+    types = pa.types
 
     return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
 
@@ -250,9 +245,6 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
     Raises:
         ValueError: If it holds neither numbers, categories nor dates.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     kind = kind_of(column.type)
     if not kind:
         raise ValueError(f"column {name!r} {refusal(column.type)}")
@@ -299,8 +291,6 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
 
 def listed_categories(column: "pa.ChunkedArray") -> tuple[Any, ...] | None:
     """Returns the categories that the type of a column lists, in its order; None if it lists none."""
-    import pyarrow as pa
-
     if not pa.types.is_dictionary(column.type):
         return None
     return tuple(_with_categories(_whole(column)).dictionary.to_pylist())
@@ -308,17 +298,12 @@ def listed_categories(column: "pa.ChunkedArray") -> tuple[Any, ...] | None:
 
 def _whole(column: "pa.ChunkedArray") -> "pa.Array":
     """Joins the chunks of a column."""
-    import pyarrow as pa
-
     array = column.combine_chunks()
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _is_beyond(array: "pa.Array") -> bool:
     """Whether an array of integers has one that float64 may hold another in place of."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not pa.types.is_integer(array.type) or not len(array):
         return False
     ends = pc.min_max(array).as_py()
@@ -327,8 +312,6 @@ def _is_beyond(array: "pa.Array") -> bool:
 
 def refusal(kind: "pa.DataType") -> str:
     """Says what a column holds that is no column for a model, and the way out."""
-    import pyarrow as pa
-
     of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
     name = str(getattr(of_values, "extension_name", ""))
     if name in ("pandas.interval", "pandas.period"):
@@ -340,9 +323,6 @@ def refusal(kind: "pa.DataType") -> str:
 
 def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
     """An array as indices of categories, which are distinct and not missing."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_string_view(array.type):
         array = array.cast(pa.large_string())
     if pa.types.is_dictionary(array.type):
@@ -365,15 +345,11 @@ def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
 
 def _local(array: "pa.Array") -> "pa.Array":
     """Converts times with a time zone to that zone's local time, where days begin at midnight."""
-    import pyarrow.compute as pc
-
     return array if getattr(array.type, "tz", None) is None else pc.local_timestamp(array)
 
 
 def _whole_type(kind: "pa.DataType") -> "pa.DataType":
     """The integer type that stores a type of dates."""
-    import pyarrow as pa
-
     return pa.int64() if kind.bit_width == 64 else pa.int32()
 
 
@@ -392,17 +368,12 @@ def to_arrow(
         schema: Names and types of the columns.
         nan_is_missing: For each column, whether a missing number is written as NaN; null by default.
     """
-    import pyarrow as pa
-
     flags = [False] * len(cells) if nan_is_missing is None else nan_is_missing
     columns = [_array(each, field.type, flag) for each, field, flag in zip(cells, schema, flags, strict=True)]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _array(cells: Column, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     mask = None if is_nan or not cells.is_missing.any() else cells.is_missing
     if cells.categories is not None:
         value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -435,8 +406,6 @@ def _array(cells: Column, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
 
 def _ends(kind: "pa.DataType") -> tuple[int, int]:
     """The least and the greatest number that a type of integers or dates holds, of those that float64 holds exactly."""
-    import pyarrow as pa
-
     if pa.types.is_time(kind):
         return 0, 86_400 * {"s": 1, "ms": 10**3}.get(kind.unit, 10**6) - 1
     known = np.iinfo(kind.to_pandas_dtype() if pa.types.is_integer(kind) else f"int{kind.bit_width}")
@@ -444,9 +413,6 @@ def _ends(kind: "pa.DataType") -> tuple[int, int]:
 
 
 def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     # A sum that is restored may lie beyond the type.
     end = 10.0 ** (kind.precision - kind.scale)
     most = min(end - 10.0**-kind.scale, float(np.nextafter(end, 0)))
@@ -468,8 +434,6 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
     Raises:
         ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
     """
-    import pyarrow as pa
-
     of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
     try:
         array = _of_python(values, of_values)
@@ -486,9 +450,6 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
 
 def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
     """An array of a type of Python values; an error of Arrow's or a ValueError if one is not of it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_decimal(kind):
         values = [_digits(value) for value in values]
     if kind_of(kind) in ("whole", "number"):
@@ -506,8 +467,6 @@ def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
 
 def _to_the_microsecond(kind: "pa.DataType") -> "pa.DataType":
     """The type that holds what Python's values say: Arrow would cut their digits, but casts to a type without loss."""
-    import pyarrow as pa
-
     if pa.types.is_time32(kind):
         return pa.time64("us")
     if getattr(kind, "unit", None) not in ("s", "ms"):
@@ -523,8 +482,6 @@ def _digits(value: Any) -> Any:
 
 def _moment(value: Any, kind: "pa.DataType") -> Any:
     """A date, a time or a duration as Arrow takes it, whatever its precision."""
-    import pyarrow as pa
-
     if isinstance(value, np.datetime64 | np.timedelta64):
         if np.isnat(value):
             return None
