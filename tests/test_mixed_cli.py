@@ -18,7 +18,6 @@ from pointillist.cli import main
 from pointillist.cli.calibrating import calibrated
 from pointillist.cli.conditions import category_of, where_of
 from pointillist.files.reading import read_table
-from pointillist.models.number_codec import NumberCodec
 from pointillist.models.saving import load_model
 from pointillist.tables.table import Table
 
@@ -256,7 +255,7 @@ def test_types_are_chosen_and_columns_dropped(run):
     # What is left may be numbers alone.
     left = [part for name in ("kind", "born", "note", "tame", "legs") for part in ("--drop", name)]
     code, _, shown = run("fit", "notes.csv", "--target", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
-    assert code == 0 and isinstance(Diffusion.load("m").model_.codec, NumberCodec)
+    assert code == 0 and Diffusion.load("m").model_.process.kind == "gaussian"
     assert Diffusion.load("m").classes_.tolist() == [101, 205, 999]
 
 
@@ -504,7 +503,7 @@ def test_numbers_with_labels_of_numbers_are_evaluated(run):
     table = pa.table({"a": y + rng.normal(size=300), "b": rng.normal(size=300), "y": y})
     csv.write_csv(table, "n.csv")
     assert run("fit", "n.csv", "--target", "y", "-o", "m", "--epochs", 2)[0] == 0
-    assert isinstance(load_model(Path("m")).codec, NumberCodec)
+    assert load_model(Path("m")).process.kind == "gaussian"
     other = table.set_column(2, "y", pa.array(np.where(np.arange(300) == 7, 2, y)))
     csv.write_csv(other, "other.csv")
     code, shown, error = run("evaluate", "n.csv", "m", "--holdout", "other.csv", "--target", "y", "--json")

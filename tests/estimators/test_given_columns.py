@@ -7,8 +7,9 @@ from scipy.stats import norm
 
 from pointillist import Diffusion, DiffusionClassifier, between, missing, one_of
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.observed_numbers import column_values, rows_with_gaps
+from pointillist.models.codec import Codec
+from pointillist.models.conditioning import cells_of_values
+from pointillist.tables.frames import aligned
 from pointillist.tables.layout import Layout
 
 MEAN = np.array([0.0, 1.0, 2.0])
@@ -145,14 +146,14 @@ def test_a_file_gives_the_same_rows(model, tmp_path):
 )
 def test_numbers_that_a_column_cannot_hold_are_refused(kind, value, message):
     rows, layout = np.array([[0.0, 1], [1, 2], [1, 3]]), Layout("array", (kind, "float64"))
-    codec = NumberCodec(layout, TableScaling.fit(rows, "standard", layout.is_whole))
+    codec = Codec.of_scaling(layout, TableScaling.fit(rows, "standard", layout.is_whole))
     with pytest.raises(ValueError, match=message):
-        rows_with_gaps(codec, np.array([[value, np.nan], [1, 2]]))
-    with pytest.raises(ValueError, match=f"{message}|holds whole numbers, and 30.5 is none"):
-        column_values(codec, 0, value)
-    assert rows_with_gaps(codec, np.array([[np.nan, 0.5]]))[0, 1] == 0.5
+        aligned(np.array([[value, np.nan], [1, 2]]), layout)
+    with pytest.raises(ValueError, match="column 0 holds"):
+        cells_of_values(codec, 0, value, None)
+    assert aligned(np.array([[np.nan, 0.5]]), layout).cells[1].values[0] == 0.5
     with pytest.raises(ValueError, match="has no missing cells in the model"):
-        column_values(codec, 1, [0.5, pd.NA])
+        cells_of_values(codec, 1, [0.5, pd.NA], None)
 
 
 def test_columns_of_an_array_are_named_by_place():

@@ -13,7 +13,6 @@ from sklearn.model_selection import GridSearchCV
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.engine.training import StackTrainer
 from pointillist.models import training
-from pointillist.models.number_codec import NumberCodec
 from pointillist.queries import imputation
 
 N = 1200
@@ -307,7 +306,7 @@ def test_a_frame_of_numbers_can_be_masked_and_filled():
     filled = model.impute(pd.DataFrame({"x": [2.0] * 300, "y": [np.nan] * 300}), random_state=0)
     assert filled["y"].mean() == pytest.approx(2.0, abs=0.25)
     plain = Diffusion(epochs=1, random_state=0).fit(data)
-    assert isinstance(plain.model_.codec, NumberCodec)
+    assert plain.model_.process.kind == "gaussian"
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from pointillist import Diffusion, between, missing, one_of, present
 from pointillist.models import conditioning
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
-from pointillist.models.number_conditions import _ranges, _scaled
 
 N = 2000
 FAST = {"width": 64, "depth": 1, "batch_size": 64, "epochs": 30, "learning_rate": 3e-3, "random_state": 0}
@@ -223,7 +222,7 @@ def test_a_range_that_ends_at_a_value_that_repeats_holds_all_of_it(end):
     x = np.where(rng.random(3000) < 0.3, 1.0, rng.normal(1.0, 1.0, 3000))
     rows = pd.DataFrame({"x": x, "y": rng.normal(size=3000)})
     codec = prepare(Configuration(process="gaussian", scaling="quantile"), rows, None).plan.codec
-    low, high = _scaled(codec, 0, _ranges(codec, "x", 0, end))[0]
+    low, high = codec.encoding.encoder("x").allowed(end, codec.layout.type_of("x"), None).ranges[0]
     # Normal scores: the mass of the range, at the resolution of the quantiles.
     share = (x >= 1).mean() if end.high is None else (x <= 1).mean()
     assert norm.cdf(high) - norm.cdf(low) == pytest.approx(share, abs=0.01)

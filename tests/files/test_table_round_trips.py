@@ -22,8 +22,8 @@ from pointillist.files.reading import read_table
 from pointillist.files.texts import typed
 from pointillist.files.writing import TableWriter
 from pointillist.models.choosing import as_mixed
+from pointillist.models.codec import Codec
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.frames import aligned
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Column, Table, cells_in, cells_of, kind_of, to_arrow
@@ -172,7 +172,7 @@ def tables(draw):
 
 def codec_of(X):
     table, kind, headings = as_mixed("masked", X)
-    return TokenCodec(Layout.of(table, kind, headings), TableEncoder.fit(table)), table
+    return Codec(Layout.of(table, kind, headings), TableEncoder.fit(table)), table
 
 
 def types_of(X):
@@ -209,7 +209,7 @@ def test_every_type_comes_back(X):
             # Rounding to the column's digits may go a little beyond.
             slack = 1e-6 * max(1.0, np.abs(given).max())
             assert new.min() >= given.min() - slack and new.max() <= given.max() + slack
-    again = TokenCodec.from_facts(json.loads(json.dumps(codec.facts())), codec.tensors())
+    again = Codec.from_facts(json.loads(json.dumps(codec.facts())), codec.tensors())
     assert types_of(through(again, table)) == types_of(X)
     filled = codec.restore(codec.filled(table, codec.encoding.decode(codec.encoding.encode(table.cells))))
     assert types_of(filled) == types_of(X)
@@ -485,7 +485,7 @@ def test_categories_of_any_values_are_read_from_columns_that_are_plain_or_absent
     frame = pandas.DataFrame({"g": kinds, "y": np.arange(10 * len(values)) / 3})
     codec, _ = codec_of(frame)
     read = aligned(pandas.DataFrame({"g": cells, "y": 0.0}), codec.layout).cells[0]
-    assert np.array_equal(codec.encoding.code("g").encode(read)[0], tokens, equal_nan=True)
+    assert np.array_equal(codec.encoding.encoder("g").encode(read)[0], tokens, equal_nan=True)
     absent = aligned(pandas.DataFrame({"y": [1.0, 2.0]}), codec.layout, absent=["g"])
     assert codec.known_tokens(absent, -1.0)[:, 0].tolist() == [-1, -1]
 

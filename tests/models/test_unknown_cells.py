@@ -48,7 +48,7 @@ def test_rows_have_no_missing_cells_and_the_distribution_of_complete_rows(model)
 @pytest.mark.slow
 def test_the_density_is_that_of_the_cells_that_are_there(model):
     # In the middle between any two quantiles, where the density has its steps.
-    ends = model.model_.codec.encoding.code("x").scores.points
+    ends = model.model_.codec.encoding.encoder("x").scores.points
     x, steps = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
     given = {"kind": ["b"] * len(x), "flag": pd.array([None] * len(x), "str"), "x": x, "y": np.nan}
     density = np.exp(model.score_samples(pd.DataFrame(given)))

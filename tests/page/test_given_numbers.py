@@ -11,6 +11,7 @@ from page_steps import as_csv, csv_lines, downloaded, fill, wait_until_filled, w
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion
 from pointillist.columns.table_scaling import TableScaling
+from pointillist.models.codec import Codec
 from pointillist.page import render
 
 SMALL = {"width": 16, "depth": 2, "epochs": 1, "batch_size": 32, "timesteps": 50, "random_state": 0}
@@ -44,7 +45,7 @@ def scaled_by(model, table, method):
     scaling = TableScaling.fit(rows, method, codec.scaling.is_whole)
     other = copy(model)
     trained_with = model.model_.trained_with | {"scaling": method}
-    other.model_ = replace(model.model_, codec=replace(codec, scaling=scaling), trained_with=trained_with)
+    other.model_ = replace(model.model_, codec=Codec.of_scaling(codec.layout, scaling), trained_with=trained_with)
     return other
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
-from test_mixed_density import KIND, RNG, SIZE, TABLE, N, density, smooth
+from test_density import KIND, RNG, SIZE, TABLE, N, density, smooth
 
 from made_models import untrained
 from pointillist.queries import imputation

@@ -40,12 +40,11 @@ def calibrated(model: "RowModel", data: "Table", holdout: "Table", target: str, 
 
 def _numbers(model: "RowModel", name: Any, column: Any) -> Float[np.ndarray, " n"]:
     """A column as numbers, NaN where a cell is missing: dates in the unit and the time zone of the model's column."""
-    from pointillist.models.token_codec import TokenCodec
     from pointillist.tables.frames import aligned
     from pointillist.tables.table import Table, cells_in
 
     codec = model.codec
-    if isinstance(codec, TokenCodec) and name in codec.names:
+    if codec.names is not None and name in codec.names:
         one = Table(pa.table([column], names=[str(name)]))
         column = aligned(one, codec.layout, absent=codec.names).arrow.column(codec.names.index(name))
     cells = cells_in(name, column)

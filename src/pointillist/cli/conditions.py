@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.cli.table_options import columns_by_text, file_names
-from pointillist.foreign_text import listed, shown
+from pointillist.cli.table_options import columns_by_text
+from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.conditions import between, missing, one_of, present
 from pointillist.tables.table import kind_of
 
@@ -53,21 +51,15 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
 def _reading(model: "RowModel", name: Any, column: str) -> tuple[list[Any] | None, bool, Callable[[str], Any]]:
     """A column's values if it has no others, whether values have an order, and a function that parses a value."""
     codec, classes = model.codec, model.classes
-    if isinstance(codec, NumberCodec):
-        if classes is not None and name == classes.name_beside(codec.names or ()):
-            labels = classes.labels.tolist()
-            return labels, False, partial(category_of, known=labels)
-        names = file_names(model)
-        if column not in names:
-            raise ValueError(f"--where: there is no column {shown(column)}; the columns are {listed(names)}")
-        return None, True, partial(_number, column, codec.types[names.index(column)])
-    assert isinstance(codec, TokenCodec)
-    code, kind = codec.encoding.code(name), codec.layout.type_of(name)
-    if code.categories is not None or kind is None:
+    if classes is not None and not model.process.has_label_token and name == classes.name_beside(codec.names or ()):
+        labels = classes.labels.tolist()
+        return labels, False, partial(category_of, known=labels)
+    encoder, kind = codec.encoding.encoder(name), codec.layout.type_of(name)
+    if encoder.categories is not None or kind is None:
         order = codec.layout.order_of(name)
-        known = list(order or code.values.tolist())
+        known = list(order or encoder.values.tolist())
         return known, order is not None, partial(category_of, known=known)
-    return None, True, partial(_number if kind_of(kind) in ("whole", "number") else _date, column, kind)
+    return None, True, partial(_date if kind_of(kind) == "date" else _number, column, kind)
 
 
 def _asked(text: str, known: list[Any] | None, has_order: bool, parse: Callable[[str], Any]) -> Any:

@@ -179,22 +179,14 @@ def _drawn(model: "RowModel", n: int, seed: int) -> "Table":
     from rich.console import Console
 
     from pointillist.models.request import Request
-    from pointillist.models.token_codec import TokenCodec
     from pointillist.progress import Bar
     from pointillist.queries.sampling import SamplingRun
-    from pointillist.tables.numbers import LabelColumn, Numbers
-    from pointillist.tables.table import Table
+    from pointillist.tables.numbers import LabelColumn
 
     codec, classes = model.codec, model.classes
     request = Request(n, return_labels=classes is not None, variance=model.asked["variance"], random_state=seed)
     with Bar(Console(stderr=True), n) as bar:
         drawn, labels = SamplingRun(model, request).rows(bar.advance)
-    if isinstance(codec, TokenCodec):
-        table = drawn.rename_columns([str(name) for name in codec.names])
-        if model.label_place is not None and classes is not None and classes.column is not None:
-            table = table.add_column(model.label_place, str(classes.column[0]), [labels])
-        return Table(table)
-    names = None if codec.names is None else tuple(map(str, codec.names))
     name, place = (None if classes is None else classes.column) or ("label", codec.n_columns)
-    label = None if labels is None else LabelColumn(str(name), place, labels)
-    return Table(Numbers(drawn, names, codec.types, label))
+    label = None if labels is None or model.label_place is None else LabelColumn(str(name), place, labels)
+    return codec.layout.with_labels(drawn, label)

@@ -74,21 +74,13 @@ def score(
 ) -> None:
     """Writes the log-density of each row of a table, in nats: the least probable rows are outliers."""
     from pointillist.cli.table_options import of_model, read_for
-    from pointillist.models.number_codec import NumberCodec
-    from pointillist.models.observed_numbers import rows_with_gaps
     from pointillist.models.saving import load_model
     from pointillist.queries.density import log_density
-    from pointillist.tables.arrays import check_finite
     from pointillist.tables.frames import aligned
 
     fitted = load_model(model)
-    rows: Any = of_model(fitted, read_for(fitted, table, form))
-    if isinstance(fitted.codec, NumberCodec):
-        rows = rows_with_gaps(fitted.codec, rows)
-        check_finite(rows, str(table), fitted.codec.names, first=1)
-    else:
-        rows = aligned(rows, fitted.codec.layout)
-    _write(out, ["log_density"], [column_of(fitted, None, log_density(fitted, rows))])
+    cells = aligned(of_model(fitted, read_for(fitted, table, form)), fitted.codec.layout).cells
+    _write(out, ["log_density"], [column_of(fitted, None, log_density(fitted, cells))])
 
 
 def labels_in(model: "RowModel", table: "Table", unread: str | None = None) -> list[Any] | None:
@@ -117,10 +109,8 @@ def column_of(model: "RowModel", name: Any, values: Any) -> Any:
     """Returns predicted values of a column as Arrow's, times in its time zone if it has one; of no column if None."""
     import numpy as np
 
-    from pointillist.models.token_codec import TokenCodec
-
     array = pa.array(values.tolist()) if values.dtype == object else pa.array(np.ascontiguousarray(values))
-    kind = model.codec.layout.type_of(name) if name is not None and isinstance(model.codec, TokenCodec) else None
+    kind = model.codec.layout.type_of(name) if name is not None else None
     zone = getattr(kind, "tz", None)
     if zone is not None:
         array = pc.assume_timezone(array, "UTC").cast(pa.timestamp(array.type.unit, zone))

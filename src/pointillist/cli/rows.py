@@ -140,7 +140,6 @@ def _prepared(
     """Plans the training, and prints what it takes each column for."""
     from pointillist.cli.table_options import print_types
     from pointillist.foreign_text import shown, terminal_text
-    from pointillist.models.token_codec import TokenCodec
     from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
 
@@ -151,7 +150,7 @@ def _prepared(
         task = prepare(asked, table, categorical=categorical, keep=keep, checkpoint=state)
     if task.guarantee is not None:
         console.print(terminal_text(task.guarantee.line), soft_wrap=True)
-    if task.table is not None and isinstance(task.plan.codec, TokenCodec):
+    if task.table is not None:
         print_types(task.table, task.plan.codec, categorical, console)
     return task.without_table()
 

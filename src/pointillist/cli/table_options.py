@@ -15,7 +15,7 @@ from pointillist.files.reading import read_table
 from pointillist.files.texts import TYPES
 from pointillist.foreign_text import shown, terminal_text
 from pointillist.lazy import pa
-from pointillist.models.token_codec import TokenCodec
+from pointillist.models.codec import Codec
 from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
@@ -96,11 +96,8 @@ def file_names(model: "RowModel") -> list[str]:
 def columns_by_text(model: "RowModel") -> dict[str, Any]:
     """Returns the names of a model's columns, and of its labels, by their text: names need not be text."""
     codec, classes = model.codec, model.classes
-    if isinstance(codec, TokenCodec):
-        return {str(code.name): code.name for code in codec.encoding.columns}
-    names = range(codec.n_columns) if codec.names is None else codec.names
     label = [] if classes is None else [classes.name_beside(codec.names or ())]
-    return dict(zip(file_names(model), names, strict=True)) | {str(name): name for name in label}
+    return {str(name): name for name in [*(encoder.name for encoder in codec.encoding.columns), *label]}
 
 
 def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
@@ -166,7 +163,7 @@ def domain_of(content: Any) -> dict[str, Any]:
     return found
 
 
-def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
+def print_types(table: Table, codec: Codec, categorical: Sequence[str], console: "Console") -> None:
     """Prints what each column of a table is taken for, and the rules that rows obey."""
     from rich.table import Table as Grid
 

@@ -1,8 +1,8 @@
 """The interface of column encoders: from the cells of a column to a token and perhaps a number, and back.
 
 A token is an integer from 0 on. A number, where a column has both, is given beside the token that says that there is
-one. A missing cell is one more value of the token, or unknown. Each kind of column is a subclass in a file of its own, which
-`kinds` registers.
+one. A missing cell is one more value of the token, or unknown. Each kind of column is a subclass in a separate file,
+which `kinds` registers.
 """
 
 from abc import ABC, abstractmethod
@@ -216,6 +216,10 @@ class ColumnEncoder(ABC):
         tokens[~present] = self.n_values if self.has_missing else np.nan
         return tokens, scores
 
+    def observed(self, cells: Column) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Encodes cells that other cells are drawn given; see `encode`."""
+        return self.encode(cells)
+
     @abstractmethod
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         """Tokens and numbers of the cells that are not missing."""
@@ -230,6 +234,10 @@ class ColumnEncoder(ABC):
             tokens: Tokens; that of an interval plus a number in [0, 1), the position in it.
             scores: Numbers beside the tokens.
         """
+
+    def unrounded(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Decodes numbers without rounding or clipping them."""
+        raise NotImplementedError(f"columns of the kind {self.kind!r} have rounded numbers alone")
 
     def predicted(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Decodes numbers, such as quantiles, to what a prediction averages."""

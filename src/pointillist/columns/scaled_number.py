@@ -32,8 +32,8 @@ class ScaledEncoder(NumberEncoder):
         scaling: The scaling of this column, with its range and grid.
     """
 
-    atoms: Float[np.ndarray, " 0"] = field(default_factory=lambda: np.empty(0))
-    grid: Grid = field(default_factory=Grid)
+    atoms: Float[np.ndarray, " 0"] = field(default_factory=lambda: np.empty(0))  # type: ignore[misc]
+    grid: Grid = field(default_factory=Grid)  # type: ignore[misc]
     scaling: TableScaling = field(kw_only=True)
 
     kind: ClassVar[str] = "scaled"
@@ -86,9 +86,13 @@ class ScaledEncoder(NumberEncoder):
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         low, high = self.ends
         values = np.clip(cells.numbers[~cells.is_missing], low - _LARGEST, high + _LARGEST)
-        if not self.has_number:
-            return np.zeros(len(values)), np.zeros(len(values))
-        return np.zeros(len(values)), np.clip(self._scaled(values), *self.scaling.bounds[:, 0])
+        none = np.zeros(len(values))
+        return none, self._scaled(values) if self.has_number else none
+
+    def observed(self, cells: Column) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Encodes observed cells, clipped to the range of rows that the network has seen."""
+        tokens, scores = self.encode(cells)
+        return tokens, np.clip(scores, *self.scaling.bounds[:, 0]) if self.has_number else scores
 
     def decode(
         self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
@@ -144,6 +148,13 @@ class ScaledEncoder(NumberEncoder):
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         """Which numbers a condition allows."""
         return (values >= allowed.ends.low) & (values <= allowed.ends.high)
+
+    def volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
+        """Computes scaled numbers and the slope of the scaling; see `ColumnEncoder.volume`."""
+        if cells.is_missing.any():
+            row = int(cells.is_missing.argmax())
+            raise ValueError(f"X has a missing cell in row {row}, column {self.name!r}: drop or fill such rows first")
+        return super().volume(cells, positions)
 
     def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
         if not self.has_number:

@@ -14,6 +14,7 @@ from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import checked_rows, take_over
+from pointillist.models.gaussian import gaussian_of
 from pointillist.models.planning import DEFAULT_STEPS, MOST_EPOCHS
 
 

@@ -26,14 +26,14 @@ from pointillist.models.container import ModelFileError
 from pointillist.models.parameters import documented
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
-from pointillist.models.token_codec import TokenCodec
 from pointillist.privacy.private_fits import prepare
 from pointillist.progress import Bar, waiting
 from pointillist.queries.conditional import Conditional
-from pointillist.queries.label_conditional import conditional_of
 from pointillist.queries.density import log_density
 from pointillist.queries.imputation import check_statistic, imputed
+from pointillist.queries.label_conditional import conditional_of
 from pointillist.tables.frames import aligned, check_room, with_others
+from pointillist.tables.table import columns_of
 
 
 @documented(Configuration)
@@ -344,9 +344,9 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
                 a model of numbers with classes was never trained without labels, or if X lacks a column.
         """
         model = fitted_model(self)
-        if isinstance(model.codec, TokenCodec):
-            return log_density(model, aligned(X, model.codec.layout))
-        return log_density(model, checked_rows(self, X)[1])
+        if model.codec.encoding.n_tokens:
+            return log_density(model, aligned(X, model.codec.layout).cells)
+        return log_density(model, columns_of(checked_rows(self, X)[1]))
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Computes the mean of `score_samples`, in nats; y is not used.

@@ -22,7 +22,7 @@ from pointillist.tables.table import Column, Table, kind_of
 class Codec:
     """Maps rows to the values that a network sees, and drawn values to rows in the container of the training rows.
 
-    Decoded rows are an array where the layout has no schema, and an Arrow table elsewhere; only the layout needs to know.
+    Decoded rows are an array if the layout has no schema, and an Arrow table otherwise.
 
     Attributes:
         layout: Container, names and types of the rows.
@@ -35,6 +35,11 @@ class Codec:
     encoding: TableEncoder
     rules: tuple[Rule, ...] = ()
     missing: str = "value"
+
+    @classmethod
+    def of_scaling(cls, layout: Layout, scaling: TableScaling) -> "Codec":
+        """Makes the codec of a table of numbers without tokens."""
+        return cls(layout, TableEncoder.of_scaling(layout.column_names, scaling))
 
     @property
     def names(self) -> Any:
@@ -68,7 +73,9 @@ class Codec:
         scaling = self.encoding.scaling
         return np.asarray(rows, np.float32) if scaling is None else scaling.transform(rows)
 
-    def decode(self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends | None = None) -> Any:
+    def decode(
+        self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends | None = None
+    ) -> Any:
         """Converts drawn values to rows.
 
         Args:
@@ -142,15 +149,14 @@ class Codec:
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], tensors: dict[str, np.ndarray] | None) -> "Codec":
-        """Rebuilds a codec from what `facts` and `tensors` returned; with tokens but without tensors, one of their sizes.
+        """Rebuilds a codec from what `facts` and `tensors` returned; without tensors, one of the same sizes.
 
         Raises:
             ValueError: If there is no such codec.
         """
         layout = Layout.from_json(facts["layout"])
         if facts["scaling"] != "tokens":
-            scaling = TableScaling.from_tensors(tensors or {}, layout.is_whole)
-            return cls(layout, TableEncoder.of_scaling(layout.column_names, scaling))
+            return cls.of_scaling(layout, TableScaling.from_tensors(tensors or {}, layout.is_whole))
         encoding = TableEncoder.from_json(facts["encoding"], None if tensors is None else tensors["columns"])
         if [encoder.name for encoder in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns are not those of its layout")
@@ -206,7 +212,7 @@ class Codec:
         return np.hstack([np.full((n, n_tokens), HIDDEN), np.full((n, self.width - n_tokens), np.nan)])
 
     def _fill(self, rows: np.ndarray, index: int, cells: Column, is_unknown: np.ndarray) -> None:
-        encoded = self.encoding.columns[index].encode(cells)
+        encoded = self.encoding.columns[index].observed(cells)
         for place, values in zip(self.encoding.places[index], encoded, strict=True):
             if place is not None:
                 rows[:, place] = np.where(is_unknown, rows[:, place], values)

@@ -34,9 +34,8 @@ from pointillist.engine.recipes import Architecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import number_ranges, sizes, split
-from pointillist.models.number_sampler import number_sampler
 from pointillist.models.process import Learned, Process, SamplingPlan
-from pointillist.models.request import OF_REWARD, Request, check_drawn
+from pointillist.models.request import OF_REWARD, Request, check_drawn, number_sampler
 from pointillist.tables.arrays import check_finite
 
 _LABELS_AT_ONCE = 2**20
@@ -137,7 +136,7 @@ class GaussianProcess(Process):
         """Returns the root mean square of each column."""
         return {"spread": self.sigma_data}
 
-    def denoiser(self, network: Weights, bounds: Bounds | None = None) -> Denoiser:
+    def denoiser(self, network: Any, bounds: Bounds | None = None) -> Denoiser:
         """Wraps a network; see `NetworkDenoiser` for bounds."""
         return self.architecture.denoiser(
             network, self.prediction, self.sigma_data, self.schedule, self.n_classes, bounds

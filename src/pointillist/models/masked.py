@@ -20,16 +20,13 @@ from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import MANY, Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
-from pointillist.diffusion.tokens.mixed_networks import MixedNetwork
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler
-from pointillist.diffusion.tokens.token_networks import TokenNetwork
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
 from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import restriction_of, sizes
-from pointillist.models.number_sampler import number_sampler
 from pointillist.models.process import Learned, Process, SamplingPlan
-from pointillist.models.request import OF_REWARD, Request, check_drawn
+from pointillist.models.request import OF_REWARD, Request, check_drawn, number_sampler
 from pointillist.tables.conditions import Condition
 
 _REFUSED = {
@@ -198,9 +195,12 @@ class MaskedProcess(Process):
             raise ValueError("guidance needs a class to guide to: give labels")
         if not self.can_guide:
             raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
-        guidance, guided = np.asarray(request.guidance, np.float32), _label_token(learned)
-        denoiser = GuidedTokenDenoiser(learned.network.of_tokens, self.architecture.tokens, guided=guided, guidance=guidance)
-        return self._beside(denoiser, learned, has_given=has_given, guided=guided, guidance=guidance)
+        tokens, guided = self.architecture.tokens, _label_token(learned)
+        guidance = np.asarray(request.guidance, np.float32)
+        denoiser = GuidedTokenDenoiser(learned.network.of_tokens, tokens, guided=guided, guidance=guidance)
+        if not tokens.with_number:
+            return denoiser
+        return self._with_numbers(denoiser, learned, has_given=has_given, guided=guided, guidance=guidance)
 
     def plain(
         self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None, *, has_given: bool
@@ -212,21 +212,23 @@ class MaskedProcess(Process):
             forbidden: Values of tokens to which it gives no probability.
             has_given: Whether numbers may be given to it.
         """
-        return self._beside(self.token_denoiser(learned, forbidden), learned, has_given=has_given)
+        denoiser = self.token_denoiser(learned, forbidden)
+        if not self.architecture.tokens.with_number:
+            return denoiser
+        return self._with_numbers(denoiser, learned, has_given=has_given)
 
-    def token_denoiser(
-        self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None
-    ) -> TokenDenoiser:
+    def token_denoiser(self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
         """Returns the denoiser of the tokens of rows; see `Process.token_denoiser`."""
         return TokenDenoiser(learned.network.of_tokens, self.architecture.tokens, forbidden=forbidden)
 
-    def _beside(
+    def number_denoiser(self, learned: Learned, *, has_given: bool) -> MixedDenoiser:
+        """Returns the denoiser of numbers given tokens, without guidance, of a table that has numbers."""
+        return self._with_numbers(self.token_denoiser(learned), learned, has_given=has_given)
+
+    def _with_numbers(
         self, of_tokens: TokenDenoiser, learned: Learned, *, has_given: bool, **guided: Any
-    ) -> TokenDenoiser | MixedDenoiser:
-        """A denoiser of tokens, with that of numbers if there are some."""
+    ) -> MixedDenoiser:
         network = learned.network
-        if not self.architecture.tokens.with_number:
-            return of_tokens
         if has_given or network.of_all is None:
             return MixedDenoiser(of_tokens, network.of_numbers, self.covariance, **guided)
         return MixedDenoiser(of_tokens, network.of_all, self.covariance, self.basis, **guided)
@@ -260,14 +262,14 @@ class MaskedProcess(Process):
     def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
         """Returns the log-density of some numbers, or of all of them; see `Process.number_density`."""
         is_all = len(numbers) == len(self.architecture.tokens.with_number)
-        return NumberLogDensity(self.plain(learned, has_given=not is_all), SCHEDULE, numbers)
+        return NumberLogDensity(self.number_denoiser(learned, has_given=not is_all), SCHEDULE, numbers)
 
     def number_quantiles(
         self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
     ) -> Any:
         """Returns the quantiles of one number; see `Process.number_quantiles`."""
         is_asked = np.arange(len(self.architecture.tokens.with_number)) == number
-        return NumberQuantiles(self.plain(learned, has_given=True), SCHEDULE, is_asked, starts)
+        return NumberQuantiles(self.number_denoiser(learned, has_given=True), SCHEDULE, is_asked, starts)
 
 
 def _label_token(learned: Learned) -> int:
@@ -275,3 +277,16 @@ def _label_token(learned: Learned) -> int:
     index = learned.codec.encoding.token_index(learned.classes.column[0])
     assert index is not None
     return index
+
+
+def masked_of(model: Learned) -> MaskedProcess:
+    """Returns the process of a model of tokens.
+
+    Raises:
+        ValueError: If the model is of numbers alone.
+    """
+    if not isinstance(model.process, MaskedProcess):
+        raise ValueError(
+            "this needs a model of tokens, and this one is of numbers: fit the table with process='masked'"
+        )
+    return model.process

@@ -120,7 +120,7 @@ def plan_numbers(
         of_rows = own if isinstance(asked.random_state, int | np.integer) else before.record.seed
     held_out = rows_to_hold_out(len(rows), shown, n_classes, asked, of_rows)
     if before is None:
-        codec = _scaled(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
+        codec = Codec.of_scaling(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
         sigma_data = sigma_data_to_learn(rows, codec, held_out)
     else:
         codec, sigma_data = _kept(before, layout, rows)
@@ -145,11 +145,6 @@ def plan_numbers(
         start=None if before is None else before.network,
     )
     return plan, classes, parameters
-
-
-def _scaled(layout: Layout, scaling: TableScaling) -> Codec:
-    """The codec of numbers without tokens."""
-    return Codec(layout, TableEncoder.of_scaling(layout.column_names, scaling))
 
 
 def plan_tokens(
@@ -314,9 +309,9 @@ def _turned(process: MaskedProcess) -> MaskedProcess | None:
     return None if thinnest**2 > DETERMINED else replace(process, basis=basis)
 
 
-def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[Codec, np.ndarray]:
+def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[Codec, Any]:
     """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
-    return _scaled(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.noise[1]
+    return Codec.of_scaling(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.noise[1]
 
 
 def check_label(code: ColumnEncoder) -> None:

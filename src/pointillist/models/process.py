@@ -29,7 +29,7 @@ class SamplingPlan:
         denoiser: The denoiser.
         sampler: The sampler.
         labels: Index of each row's class, which the denoiser is shown; None if it is shown none.
-        prior: Where each row's trajectory starts, or its observed values, one row for all or one each; drawn by default.
+        prior: Starts of trajectories, or observed values: one row for all rows or one each; drawn by default.
         given: Observed cells.
         ends: Lowest and highest value of columns in ranges, in the units of the table.
         conditions: The other conditions on rows, for messages; "" for none.
@@ -234,11 +234,11 @@ class Learned:
     Attributes:
         codec: Maps columns to what the network sees, and back.
         process: How rows are noised and drawn.
-        network: The network's weights.
+        network: The network, whose type depends on the process; see `engine.recipes.Weights`.
         classes: The classes; None without labels.
     """
 
     codec: Codec
     process: Process
-    network: Weights
+    network: Any
     classes: Classes | None

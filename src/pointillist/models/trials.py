@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
 from pointillist.diffusion.tokens.number_error import NumberError
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.validation import FEW
-from pointillist.models.masked import MaskedProcess
+from pointillist.models.masked import masked_of
 from pointillist.models.plan import Plan, rows_to_hold_out
 from pointillist.models.process import Learned
 from pointillist.models.training import train
@@ -85,7 +85,8 @@ def _held_out(plan: Plan) -> Plan:
 def _error(plan: Plan, *, is_shown: bool) -> float:
     """The error of a trained network of all numbers on the held-out rows."""
     process, network = plan.process.finished(train(plan, is_shown=is_shown, what="trial of axes: loss").network)
-    denoiser = process.plain(Learned(plan.codec, process, network, None), has_given=False)
+    learned = Learned(plan.codec, process, network, None)
+    denoiser = masked_of(learned).number_denoiser(learned, has_given=False)
     n = len(plan.held_out)
     rows, _ = plan.seen(plan.held_out[np.arange(min(n, MOST_COMPARED)) * n // min(n, MOST_COMPARED)])
     return float(map_rows(NumberError(denoiser, SCHEDULE), rows, is_brief=len(rows) <= FEW).mean())

@@ -10,13 +10,12 @@ from jaxtyping import Float
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
 from pointillist.diffusion.tokens.masking import FREQUENCIES_OF_GIVEN, WIDE, Tokens
-from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES, MixedNetwork
+from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE
-from pointillist.diffusion.tokens.token_networks import TokenNetwork
 from pointillist.engine.weights import named
-from pointillist.models.masked import MaskedProcess
+from pointillist.models.codec import Codec
+from pointillist.models.masked import masked_of
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.page.numbers import RANGES, exact, limits
 from pointillist.page.parts import packed
 from pointillist.page.weights import weights_content
@@ -55,8 +54,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
     Raises:
         ValueError: If a page cannot write a column, or if the model's weights are not finite.
     """
-    codec, process = model.codec, model.process
-    assert isinstance(codec, TokenCodec) and isinstance(process, MaskedProcess)
+    codec, process = model.codec, masked_of(model)
     tokens = process.architecture.tokens
     drawing = {
         "id": "model",
@@ -137,8 +135,7 @@ def _rarity(network: Any, tokens: Tokens) -> Float[np.ndarray, " slots"]:
 
     The shares are those that the network gives the values if nothing is known.
     """
-    of_tokens = network.of_tokens if isinstance(network, MixedNetwork) else network
-    assert isinstance(of_tokens, TokenNetwork)
+    of_tokens = network.of_tokens
     logits = np.asarray(of_tokens(jnp.zeros(of_tokens.input.weight.shape[0])), float)
     weights = np.exp(logits - np.maximum.reduceat(logits, tokens.starts)[tokens.owner])
     shares = weights / np.add.reduceat(weights, tokens.starts)[tokens.owner]
@@ -146,19 +143,19 @@ def _rarity(network: Any, tokens: Tokens) -> Float[np.ndarray, " slots"]:
     return np.exp(rarity - rarity.mean())
 
 
-def _label_place(model: RowModel, codec: TokenCodec) -> int:
+def _label_place(model: RowModel, codec: Codec) -> int:
     assert model.classes is not None and model.classes.column is not None
-    return codec.encoding.place(model.classes.column[0])
+    return codec.encoding.index(model.classes.column[0])
 
 
-def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
+def _columns(model: RowModel, codec: Codec) -> list[dict[str, Any]]:
     columns = []
     values = None if model.summary is None else model.summary.values
     counts = [None] * len(codec.encoding.columns) if values is None else _by_column(values.astype(float), codec)
     for place, code in enumerate(codec.encoding.columns):
         column = _described(code) | {"counts": counts[place]}
         column["token"] = place
-        own = codec.encoding.score_place(code.name)
+        own = codec.encoding.number_index(code.name)
         column["score"] = own
         column |= {"format": "category"} if place >= codec.n_columns else _written(code.name, codec.types[place])
         columns.append(column)
@@ -177,7 +174,7 @@ def _described(encoder: ColumnEncoder) -> dict[str, Any]:
     return found if encoder.categories is None else found | {"categories": exact(encoder.categories)}
 
 
-def _by_column(values: Float[np.ndarray, " slots"], codec: TokenCodec) -> list[np.ndarray]:
+def _by_column(values: Float[np.ndarray, " slots"], codec: Codec) -> list[np.ndarray]:
     return np.split(values, np.cumsum([code.size for code in codec.encoding.columns])[:-1])
 
 
@@ -208,7 +205,7 @@ def _written(name: Any, kind: Any) -> dict[str, Any]:
     return {"format": "category"}
 
 
-def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
+def _carried(model: RowModel, codec: Codec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
     codes = codec.encoding.columns
     n_weights = sum(np.size(leaf) for leaf in jax.tree.leaves(model.network))

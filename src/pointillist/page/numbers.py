@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.columns.scaling import AffineScaling, QuantileScaling
+from pointillist.columns.scaling import QuantileScaling
 from pointillist.diffusion.conditioning.ranged_sampling import POINTS
-from pointillist.diffusion.networks import Network
 from pointillist.diffusion.solvers import DPM_POINTS
+from pointillist.models.codec import Codec
 from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.number_codec import NumberCodec
+from pointillist.models.gaussian import GaussianProcess, gaussian_of
 from pointillist.models.row_model import RowModel
 from pointillist.page.network import network_content, page_tensors
 
@@ -38,9 +37,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
     Raises:
         ValueError: If its weights are not finite.
     """
-    codec, process = model.codec, model.process
-    assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
-    assert isinstance(model.network, Network)
+    codec, process = model.codec, gaussian_of(model, "this page is")
     parts = model.network, process.architecture, process.prediction, process.schedule, process.sigma_data
     has_given = process.architecture.has_given
     network = network_content(*parts, process.n_classes, "steps", has_given=has_given) or network_content(
@@ -70,30 +67,18 @@ def number_content(model: RowModel) -> dict[str, Any]:
     }
 
 
-def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[dict[str, Any]]:
+def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str, Any]]:
     names, _ = model.file_columns()
-    scaling, varies = codec.scaling, codec.scaling.varies
-    varying = scaling.varying
     columns = []
-    for i in range(codec.n_columns):
-        column: dict[str, Any] = {"minimum": float(scaling.minimum[i]), "maximum": float(scaling.maximum[i])}
-        column |= {"kind": "scaled" if varies[i] else "constant", "type": codec.types[i], "pair": i}
-        column["format"] = "boolean" if codec.types[i] == "bool" else "whole" if scaling.is_whole[i] else "number"
-        column |= {"is_end": scaling.is_end[:, i].tolist()}
-        if scaling.steps[i]:
-            column["grid"] = scaling.grid[:, i].tolist()
-        if varies[i]:
-            place = int(varies[:i].sum())
-            column |= {"place": place, "can_be_given": can_be_given}
-            if isinstance(varying, QuantileScaling):
-                column["quantiles"] = varying.quantiles[:, place]
-            else:
-                assert isinstance(varying, AffineScaling)
-                column |= {"centre": float(varying.centre[place]), "unit": float(varying.unit[place])}
-                # By "minmax" the centre is the middle of the range, which says nothing more.
-                column["is_standard"] = _is_standard(model)
-        if np.dtype(codec.types[i]).kind in "iu":
-            column["limits"] = limits(codec.types[i])
+    for i, (encoder, (_, place)) in enumerate(zip(codec.encoding.columns, codec.encoding.places, strict=True)):
+        kind = codec.layout.types[i]
+        format_ = "boolean" if kind == "bool" else "whole" if encoder.is_discrete else "number"
+        column = encoder.describe() | {"type": kind, "pair": i, "format": format_}
+        if place is not None:
+            # By "minmax" the centre is the middle of the range, which says nothing more.
+            column |= {"place": place, "can_be_given": can_be_given, "is_standard": _is_standard(model)}
+        if format_ == "whole":
+            column["limits"] = limits(kind)
         columns.append(column)
     if model.label_place is not None:
         assert model.classes is not None
@@ -135,9 +120,8 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
     }
 
 
-def _carried(model: RowModel, process: GaussianProcess, codec: NumberCodec) -> list[str]:
+def _carried(model: RowModel, process: GaussianProcess, codec: Codec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
-    assert isinstance(model.network, Network)
     tensors = page_tensors(model.network, has_given=process.architecture.has_given)
     n_weights = sum(array.size for array in tensors.values())
     lines = [
@@ -155,7 +139,7 @@ def _carried(model: RowModel, process: GaussianProcess, codec: NumberCodec) -> l
     return lines
 
 
-def _shown_of_data(model: RowModel, codec: NumberCodec) -> str:
+def _shown_of_data(model: RowModel, codec: Codec) -> str:
     """What histograms show beside the rows."""
     if isinstance(codec.scaling.varying, QuantileScaling):
         return "Line: the training data, by the quantiles that the model holds."

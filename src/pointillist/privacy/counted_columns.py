@@ -9,11 +9,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.diffusion.tokens.token_networks import TokenNetwork
 from pointillist.diffusion.tokens.token_sampling import TokenSampler
 from pointillist.engine.private_training import with_bias
 from pointillist.engine.sampling import sample_rows
-from pointillist.models.masked import MaskedProcess
+from pointillist.models.masked import masked_of
 from pointillist.models.row_model import RowModel
 
 ROUNDS, DRAWN = 4, 8192
@@ -30,13 +29,11 @@ def with_counted_columns(model: RowModel, logits: Float[np.ndarray, " slots"]) -
         model: A model of tokens without numbers.
         logits: Logarithm of the counted share of each value of each token.
     """
-    process = model.process
-    assert isinstance(process, MaskedProcess)
+    process = masked_of(model)
     tokens = process.architecture.tokens
     for i in range(ROUNDS):
-        assert isinstance(model.network, TokenNetwork)
         drawn = sample_rows(
-            process.plain(model, has_given=False),
+            process.token_denoiser(model),
             TokenSampler(),
             columns=model.codec.width,
             n_rows=DRAWN,

@@ -9,14 +9,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.codec import Codec
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.metrics.mixed_tables import Table as Columns
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.number_codec import NumberCodec
+from pointillist.models.codec import Codec
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import aligned, table_of
 from pointillist.tables.names import free_name
@@ -94,10 +91,39 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
         indices = classes.indices(np.asarray(labels))
         if len(indices) != arrow.num_rows:
             raise ValueError(f"{name} has {arrow.num_rows} rows and {len(indices)} labels: give one label a row")
-    if isinstance(codec, TokenCodec):
-        return _of_tokens(codec, Table(arrow, own_names=codec.names), indices, name)
-    assert isinstance(codec, NumberCodec)
-    return _of_numbers(model, codec, arrow, indices, name)
+    return _side(model, Table(arrow, own_names=codec.layout.column_names), indices, name)
+
+
+def _side(model: RowModel, table: Table, indices: Int[np.ndarray, " n"] | None, name: str) -> Side:
+    """Encodes a table with the columns of a model; `indices` are those of the classes of labels apart from it."""
+    codec, classes = model.codec, model.classes
+    table = aligned(table, codec.layout)
+    cells, columns = list(table.cells), {str(own): column for own, column in table.arrays().items()}
+    is_apart = classes is not None and model.label_place is not None
+    if classes is not None and is_apart and indices is not None:
+        columns[_label_beside(columns)] = _texts(classes.labels)[indices]
+    if not codec.encoding.n_tokens:
+        if any(own.is_missing.any() for own in cells):
+            raise ValueError(f"{name} has missing cells, and the model is of numbers: give rows as in fit")
+        if classes is not None and indices is None:
+            if model.trained_with["p_uncond"] == 0:
+                raise ValueError(f"{name}: the model was always shown labels: give them, as a column or by labels=")
+            indices = np.full(len(table), len(classes))
+        return Side(columns, codec.encoding.encode(cells), indices, np.zeros(len(table), bool))
+    for encoder in codec.encoding.columns[len(cells) :]:
+        if indices is None:
+            raise ValueError(f"{name}: the model was fitted with labels apart: give them by labels=")
+        values = indices if encoder.categories is not None else codec.labels(encoder.name)[indices]
+        cells.append(Column(values, np.zeros(len(indices), bool), encoder.categories))
+    is_foreign = np.zeros(len(table), bool)
+    for index, (encoder, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
+        cells[index], is_unknown = encoder.without_unknown(own)
+        is_foreign |= is_unknown
+    rows = codec.encoding.encode(cells)
+    is_unknown = np.isnan(rows)
+    if codec.missing != "unknown":
+        is_foreign |= is_unknown.any(axis=1)
+    return Side(columns, np.where(is_unknown, HIDDEN, rows).astype(np.float32), None, is_foreign)
 
 
 def _in_order(codec: Codec, table: Table, names: list[Any], name: str, *, is_array: bool) -> pa.Table:
@@ -124,33 +150,7 @@ def _in_order(codec: Codec, table: Table, names: list[Any], name: str, *, is_arr
         places = [
             names.index(key) if key in names else texts.index(text) for key, text in zip(own, wanted, strict=True)
         ]
-    wanted = [str(place) for place in range(codec.n_columns)]
-    names = codec.layout.schema.names if isinstance(codec, TokenCodec) else wanted
-    return pa.table([table.arrow.column(place) for place in places], names=names)
-
-
-def _of_numbers(
-    model: RowModel, codec: NumberCodec, arrow: pa.Table, indices: Int[np.ndarray, " n"] | None, name: str
-) -> Side:
-    table = Table(arrow)
-    if not table.is_plain:
-        raise ValueError(f"{name} has missing cells or text, and the model is of numbers: give rows as in fit")
-    rows = np.stack([cells.numbers for cells in table.cells], axis=1)
-    classes, process = model.classes, model.process
-    assert isinstance(process, GaussianProcess)
-    if classes is not None and indices is None:
-        if process.p_uncond == 0:
-            raise ValueError(f"{name}: the model was always shown labels: give them, as a column or by labels=")
-        indices = np.full(len(rows), len(classes))
-        return Side(_columns(rows), codec.encode(rows), indices, np.zeros(len(rows), bool))
-    columns = _columns(rows)
-    if classes is not None and indices is not None:
-        columns[_label_beside(columns)] = _texts(classes.labels)[indices]
-    return Side(columns, codec.encode(rows), indices, np.zeros(len(rows), bool))
-
-
-def _columns(rows: Float[np.ndarray, "n d"]) -> dict[str, np.ndarray]:
-    return {str(place): column.astype(np.float64) for place, column in enumerate(rows.T)}
+    return pa.table([table.arrow.column(place) for place in places], names=codec.layout.schema.names)
 
 
 def _label_beside(columns: Columns) -> str:
@@ -160,28 +160,6 @@ def _label_beside(columns: Columns) -> str:
 
 def _texts(labels: np.ndarray) -> np.ndarray:
     return np.array([str(label) for label in labels.tolist()], object)
-
-
-def _of_tokens(codec: TokenCodec, table: Table, indices: Int[np.ndarray, " n"] | None, name: str) -> Side:
-    table = aligned(table, codec.layout)
-    columns = {str(own): column for own, column in table.arrays().items()}
-    cells = list(table.cells)
-    for code in codec.encoding.columns[len(cells) :]:
-        if indices is None:
-            raise ValueError(f"{name}: the model was fitted with labels apart: give them by labels=")
-        labels = codec.labels(code.name)
-        columns[_label_beside(columns)] = _texts(labels)[indices]
-        is_there = np.zeros(len(indices), bool)
-        cells.append(Column(labels[indices] if code.categories is None else indices, is_there, code.categories))
-    is_foreign = np.zeros(len(table), bool)
-    for place, (code, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
-        cells[place], is_unknown = code.without_unknown(own)
-        is_foreign |= is_unknown
-    rows = codec.encoding.encode(cells)
-    is_unknown = np.isnan(rows)
-    if codec.missing != "unknown":
-        is_foreign |= is_unknown.any(axis=1)
-    return Side(columns, np.where(is_unknown, HIDDEN, rows).astype(np.float32), None, is_foreign)
 
 
 def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
@@ -196,11 +174,8 @@ def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
     has_labels = model.label_place is not None and len(like) > model.codec.n_columns
     request = Request(n, return_labels=has_labels, variance=model.asked["variance"], random_state=seed)
     drawn, labels = SamplingRun(model, request).rows()
-    if isinstance(model.codec, TokenCodec):
-        table = Table(drawn, own_names=model.codec.names)
-        columns = {str(name): column for name, column in table.arrays().items()}
-    else:
-        columns = _columns(drawn)
+    arrays = model.codec.layout.with_labels(drawn, None).arrays()
+    columns = {str(name): column for name, column in zip(model.codec.layout.column_names, arrays.values(), strict=True)}
     if has_labels and labels is not None:
         columns[_label_beside(columns)] = _texts(labels)
     return {name: columns[name] for name in like}

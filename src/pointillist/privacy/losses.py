@@ -13,9 +13,8 @@ from pointillist.diffusion.tokens.mixed_losses import MixedObjective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective
-from pointillist.models.masked import MaskedProcess
+from pointillist.models.masked import masked_of
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 
 DRAWS = 64
 """Number of draws of noise, or of hidden cells, over which the loss of a row is averaged."""
@@ -25,12 +24,12 @@ ROWS_AT_ONCE = 64
 
 def objective_of(model: RowModel) -> AnyObjective:
     """Returns the objective that a model was trained for."""
-    if isinstance(model.process, MaskedProcess):
-        tokens = model.process.architecture.tokens
-        has_gaps = isinstance(model.codec, TokenCodec) and model.codec.missing == "unknown"
+    if model.codec.encoding.n_tokens:
+        architecture, has_gaps = masked_of(model).architecture, model.codec.missing == "unknown"
+        tokens = architecture.tokens
         if not tokens.with_number:
             return TokenObjective(tokens, has_gaps)
-        return MixedObjective(tokens, has_gaps=has_gaps, is_paired=model.process.architecture.is_paired)
+        return MixedObjective(tokens, has_gaps=has_gaps, is_paired=architecture.is_paired)
     asked = model.asked
     return Objective(model.trained_with["prediction"], asked["weighting"], asked["noise_levels"])
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from pointillist.columns.pair_counts import MOST_ROWS, PairCounts
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.privacy.inputs import Side
 
 
@@ -18,7 +17,7 @@ def count_strangers(model: RowModel, members: Side) -> int:
     """
     excess = [int(members.is_foreign.sum())]
     summary = model.summary
-    if summary is not None and summary.values is not None and isinstance(model.codec, TokenCodec):
+    if summary is not None and summary.values is not None:
         first = 0
         for column, code in enumerate(model.codec.encoding.columns):
             tokens = members.rows[:, column]

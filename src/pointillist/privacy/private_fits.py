@@ -41,15 +41,14 @@ from pointillist.engine.recipes import AnyObjective, Method, Weights
 from pointillist.lazy import pa
 from pointillist.models import fitting
 from pointillist.models.classes import Classes
+from pointillist.models.codec import Codec
 from pointillist.models.configuration import Configuration, network_parameters, set_for_numbers, values_of
 from pointillist.models.fitting import Task, warn_of_unused
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.masked import MaskedProcess
-from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan
 from pointillist.models.planning import check_label
 from pointillist.models.row_model import Guarantee, Record, RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
 from pointillist.privacy.counted_columns import with_counted_columns
 from pointillist.privacy.noisy_counts import column_of, counts_of
@@ -233,7 +232,6 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
     budget = _Budget(asked, len(table), random)
     logits: np.ndarray | None = None
     classes: Classes | None = None
-    codec: TokenCodec | NumberCodec
     process: MaskedProcess | GaussianProcess
     objective: AnyObjective
     if _is_of_tokens(asked.process, domains, types):
@@ -351,7 +349,7 @@ def _with_room(field: Any, n_values: int) -> Any:
 
 def _tokens(
     table: Table, layout: Layout, domains: list[ColumnDomain], rng: np.random.Generator, noise: float
-) -> tuple[TokenCodec, Float[np.ndarray, "n width"], Float[np.ndarray, " slots"], int]:
+) -> tuple[Codec, Float[np.ndarray, "n width"], Float[np.ndarray, " slots"], int]:
     """The codec of a table, its rows, logarithms of its values' shares, and the number of histograms they are from."""
     types = table.arrow.schema.types
     inside = [own.cells(cells, kind) for own, cells, kind in zip(domains, table.cells, types, strict=True)]
@@ -369,10 +367,10 @@ def _tokens(
     # Not spread: where a row lies among others must not decide how it is encoded.
     rows = encoding.encode(cells, dtype=np.float32)
     logits = np.log(np.concatenate([column.shares for column in columns])).astype(np.float32)
-    return TokenCodec(layout, encoding), rows, logits, n_histograms
+    return Codec(layout, encoding), rows, logits, n_histograms
 
 
-def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np.ndarray, "n d"]]:
+def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[Codec, Float[np.ndarray, "n d"]]:
     layout, given = read_numbers(X)
     rows = np.asarray(given, np.float64)
     ends = np.array([sorted(own.values) for own in domains], np.float64)
@@ -384,7 +382,8 @@ def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np
     low, high = ends.T
     # The decimals of the training rows are not public.
     decimals, steps, is_end = np.zeros_like(low, int), layout.is_whole.astype(int), np.ones((2, len(ends)), bool)
-    return NumberCodec(layout, TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)), inside
+    found = TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)
+    return Codec.of_scaling(layout, found), inside
 
 
 def _warn_of_moved(domains: list[ColumnDomain], counts: list[int]) -> None:
@@ -393,10 +392,10 @@ def _warn_of_moved(domains: list[ColumnDomain], counts: list[int]) -> None:
         warnings.warn(text, UserWarning, stacklevel=5)
 
 
-def _classes(codec: TokenCodec, label: Any) -> Classes | None:
+def _classes(codec: Codec, label: Any) -> Classes | None:
     """The classes of a label column, without the number of rows of each."""
     if label is None:
         return None
-    check_label(codec.encoding.code(label))
+    check_label(codec.encoding.encoder(label))
     labels = codec.labels(label)
     return Classes(labels, np.ones(len(labels), np.int64), (label, codec.names.index(label)))

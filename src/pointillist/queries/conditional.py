@@ -299,7 +299,9 @@ class Conditional:
             numbers = np.tile(means, (n, 1))
         else:
             rows = known.copy()
-            rows[:, self._model.codec.encoding.token_index(name)] = n_atoms  # The token that says that there is a number.
+            rows[:, self._model.codec.encoding.token_index(name)] = (
+                n_atoms  # The token that says that there is a number.
+            )
             z = np.clip(self._quantiles(rows, points.values), -LARGEST_SCORE, LARGEST_SCORE)
             numbers = encoder.predicted(z)
         weights = (p[:, n_atoms : encoder.n_values, None] * shares).reshape(n, -1)
@@ -317,7 +319,9 @@ class Conditional:
         log_p = map_rows(TokenProbabilities(denoiser, is_asked, (token,)), known.astype(np.float32))
         return np.exp(log_p.astype(np.float64))
 
-    def _quantiles(self, known: Float[np.ndarray, "n width"], points: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
+    def _quantiles(
+        self, known: Float[np.ndarray, "n width"], points: Float[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "n m"]:
         """Quantiles of the single target's encoded number, to which those of N(0, 1) go."""
         model, encoding = self._model, self._model.codec.encoding
         number = encoding.with_number.index(encoding.index(self.targets[0]))
@@ -334,7 +338,9 @@ class Conditional:
         below = np.stack([ndtr(np.interp(edges, np.sort(own), points, -np.inf, np.inf)) for own in values])
         return np.diff(below, axis=1, prepend=0, append=1)
 
-    def _completions(self, known: Float[np.ndarray, "n width_and_label"]) -> Float[np.ndarray, "draws n width_and_label"]:
+    def _completions(
+        self, known: Float[np.ndarray, "n width_and_label"]
+    ) -> Float[np.ndarray, "draws n width_and_label"]:
         """Draws of the missing cells of rows, given those of the other columns alone."""
         draws = completions(self._model, known, COMPLETIONS).astype(np.float64)
         encoding, width = self._model.codec.encoding, draws.shape[2]

@@ -1,6 +1,6 @@
 """Log-densities of rows: of all their cells, or of some given others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ from pointillist.diffusion.tokens.mixed_likelihood import GIVEN, TokenLogProbabi
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, steps_of
 from pointillist.engine.mapping import map_rows
 from pointillist.models.process import Learned
-from pointillist.tables.table import Column, Table
+from pointillist.tables.table import Column
 
 ORDERS = 4
 """Number of fixed orders of tokens that are drawn in any, over whose probabilities that of a row is the mean."""
@@ -20,20 +20,20 @@ PLACES = 4
 """Number of points in a wide grid cell over which its density is averaged."""
 
 
-def log_density(model: Learned, table: Table) -> Float[np.ndarray, " n"]:
-    """Computes the log of mass times density of rows, in nats, in the units of the table; see `Diffusion.score_samples`.
+def log_density(model: Learned, columns: Sequence[Column]) -> Float[np.ndarray, " n"]:
+    """Computes the log of mass times density of rows, in nats; see `Diffusion.score_samples`.
 
     Args:
         model: The model. If it has labels apart from the table, the distribution is that of all classes together.
-        table: A table with the model's columns.
+        columns: The cells of the model's columns.
 
     Raises:
         ValueError: If the model has no density, or not that of all classes together.
     """
     model.process.check_density(model)
-    codec, n = model.codec, len(table)
+    codec, n = model.codec, len(columns[0].values)
     known = codec.unknown_rows(n)
-    cells = dict(enumerate(table.cells))
+    cells = dict(enumerate(columns))
     if len(codec.encoding.columns) == len(cells):
         return log_probability(model, known, cells)
     label = codec.encoding.columns[-1]
@@ -98,8 +98,8 @@ def log_probability(
         return mean_density
     is_asked = np.isin(np.arange(len(encoding.with_number)), numbers)
     forbidden = codec.stands_for_missing if is_present else None
-    steps = orders(process.architecture.tokens, list(cells))
     denoiser = process.token_denoiser(model, forbidden)
+    steps = orders(denoiser.tokens, list(cells))
     function = TokenLogProbability(denoiser, steps, is_asked, int(steps.max()))
     mass = map_rows(function, rows.astype(np.float32)).astype(np.float64)
     return np.logaddexp.reduce(mass, axis=1) - np.log(len(steps)) + mean_density

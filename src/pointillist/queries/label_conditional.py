@@ -34,7 +34,7 @@ class LabelConditional(Conditional):
             raise ValueError(f"target {self.targets[0]!r} is given by labels too: leave labels out")
         process.check_noise_levels("conditional")
         self._own: Classes = classes
-        denoiser = process.denoiser(self._model.network)
+        denoiser: Any = process.denoiser(self._model.network)
         self._bounds = ClassElbos(denoiser, len(classes), N_TIMES)
         self._categorical = self._discrete = list(self.targets)
 

@@ -47,7 +47,9 @@ def observed_cells(
     encoding = model.codec.encoding
     table = aligned(X, model.codec.layout, absent=targets, unread=() if are_read else targets)
     known = with_labels(model, model.codec.known_rows(table, targets), labels)
-    others = [places for encoder, places in zip(encoding.columns, encoding.places, strict=True) if encoder.name not in targets]
+    others = [
+        places for encoder, places in zip(encoding.columns, encoding.places, strict=True) if encoder.name not in targets
+    ]
     tokens = [token for token, _ in others if token is not None]
     numbers = [number for token, number in others if token is None and number is not None]
     is_open = (known[:, tokens] == HIDDEN).any(axis=1) | np.isnan(known[:, numbers]).any(axis=1)

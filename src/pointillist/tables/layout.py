@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from pointillist.lazy import pa, pc
 from pointillist.tables.headings import Headings
 from pointillist.tables.names import check_names, name_from_json, name_to_json
+from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.table import Column, Table, is_numeric, kind_of, listed_categories, to_arrow
 from pointillist.tables.time_formats import form_in
 
@@ -236,6 +237,16 @@ class Layout:
         """Makes a table of this layout from cells."""
         full = [_with_all(each, known) for each, known in zip(cells, self.categories, strict=True)]
         return to_arrow(full, self.schema, nan_is_missing=self.is_nan)
+
+    def with_labels(self, rows: Any, label: LabelColumn | None) -> Table:
+        """Returns rows, as `assembled` makes them, and their labels as a table."""
+        names = None if self.names is None else tuple(map(str, self.names))
+        if self.schema_bytes is None:
+            return Table(Numbers(rows, names, self.types, label))
+        table = rows.rename_columns(names)
+        if label is not None and label.name not in (names or ()):
+            table = table.add_column(label.position, label.name, [label.values])
+        return Table(table)
 
     def restore(self, rows: Any, index: Any = None) -> Any:
         """Converts rows of this layout to the container that the layout was taken from.

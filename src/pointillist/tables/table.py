@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import listed
@@ -62,6 +62,11 @@ class Column:
         """The cells of several parts of a column, one after another."""
         values = np.concatenate([each.values for each in parts])
         return replace(parts[0], values=values, is_missing=np.concatenate([each.is_missing for each in parts]))
+
+
+def columns_of(rows: Float[np.ndarray, "n d"]) -> tuple[Column, ...]:
+    """Returns the columns of rows of numbers, of which none is missing."""
+    return tuple(Column(column, np.zeros(len(rows), bool)) for column in rows.T)
 
 
 def medians(draws: Sequence[Column]) -> Column:

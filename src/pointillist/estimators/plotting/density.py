@@ -10,7 +10,9 @@ from pointillist.columns.table_scaling import TableScaling
 from pointillist.estimators.asking import Fitted, fitted_model
 from pointillist.estimators.inputs import checked_rows
 from pointillist.estimators.plotting.views import axes_or_new, check_axes, column_names, name_axes
+from pointillist.models.gaussian import gaussian_of
 from pointillist.queries.density import log_density
+from pointillist.tables.table import columns_of
 
 MARGIN = 0.05
 """Margin on each side of the training rows, as a share of their range, if no range is given."""
@@ -58,7 +60,7 @@ def plot_density(  # noqa: D417
     points = None if rows is None else checked_rows(model, rows)[1]
     x, y = (np.linspace(low, high, n_grid) for low, high in _ranges(codec.scaling, bounds))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
-    found = log_density(fitted_model(model), grid.reshape(-1, 2)).reshape(n_grid, n_grid)
+    found = log_density(fitted_model(model), columns_of(grid.reshape(-1, 2))).reshape(n_grid, n_grid)
     ax = axes_or_new(ax, is_3d=False)
     # Below the least density of any use the colours of a log density would all be spent on empty space.
     shown = np.maximum(found, np.nanmax(found) - _LOG_RANGE) if log else np.exp(found)

@@ -11,10 +11,7 @@ from pointillist.arguments import is_number
 from pointillist.estimators.asking import Fitted, fitted_model
 from pointillist.estimators.plotting.views import axes_or_new, check_axes
 from pointillist.foreign_text import figure_text
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.observed_numbers import rows_with_gaps
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.label_conditional import conditional_of
 from pointillist.tables.frames import aligned
 
@@ -94,11 +91,8 @@ def draw_bands(
 def _numbers(model: RowModel, X: Any, name: Any, absent: list[Any]) -> Float[np.ndarray, " n"]:
     """The numbers of a column, NaN where they are missing."""
     codec = model.codec
-    if isinstance(codec, NumberCodec):
-        return rows_with_gaps(codec, X, absent)[:, codec.place(name)]
-    assert isinstance(codec, TokenCodec)
-    place = codec.encoding.place(name)
-    cells = aligned(X, codec.layout, absent=absent).cells[place] if place < len(codec.names) else None
-    if cells is None or cells.categories is not None or cells.is_date:
+    index = codec.encoding.index(name)
+    cells = aligned(X, codec.layout, absent=absent).cells[index] if index < codec.n_columns else None
+    if cells is None or codec.encoding.columns[index].categories is not None or cells.is_date:
         raise ValueError(f"column {name!r} does not hold numbers: take another")
-    return np.where(cells.is_missing, np.nan, cells.values)
+    return np.where(cells.is_missing, np.nan, cells.numbers)

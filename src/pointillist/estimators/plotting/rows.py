@@ -10,6 +10,7 @@ from pointillist.estimators.asking import Fitted, draw_of, fitted_model
 from pointillist.estimators.inputs import checked_rows
 from pointillist.estimators.plotting.dots import DATA, Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
+from pointillist.models.gaussian import gaussian_of
 from pointillist.queries.sampling import SamplingRun
 
 N_SAMPLES = 2000

@@ -10,8 +10,7 @@ import pytest
 
 from made_models import untrained
 from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.queries.density import log_density
-from pointillist.queries.density import orders
+from pointillist.queries.density import log_density, orders
 from pointillist.tables.frames import aligned
 
 N = 300
@@ -35,7 +34,7 @@ def density(model, frame):
 
 def nodes(model, column, n):
     """Numbers of a column that are evenly spaced as scores, and the length that each stands for."""
-    scores = model.codec.encoding.code(column).scores
+    scores = model.codec.encoding.encoder(column).scores
     z = np.linspace(-5, 5, n)
     segment = np.clip(np.searchsorted(scores.levels, z, side="right") - 1, 0, len(scores.points) - 2)
     slope = (np.diff(scores.points) / np.diff(scores.levels))[segment]
