@@ -129,7 +129,7 @@ def test_labels_of_a_table_are_given_where_cells_are_filled(run, capsys):
     for arguments, message in (
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=a|b"), "give one label, or one per row"),
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=d"), "unknown label 'd'"),
-        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=" + "9" * 400), "is none"),
+        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=" + "9" * 400), "is not that"),
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=1..9"), "give labels (--class)"),
     ):
         run(*arguments, code=2)

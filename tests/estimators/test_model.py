@@ -340,7 +340,7 @@ def test_what_sample_cannot_use(conditional, options, message):
 
 
 def test_what_needs_classes(plain):
-    with pytest.raises(ValueError, match="labels are given, but this model was fitted without"):
+    with pytest.raises(ValueError, match="labels need a model with classes, and this one was fitted without"):
         plain.sample(3, labels=1)
     with pytest.raises(ValueError, match="guidance needs a model with classes, and this one was fitted without"):
         plain.sample(3, guidance=1.0)

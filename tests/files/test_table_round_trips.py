@@ -487,7 +487,7 @@ def test_categories_of_any_values_are_read_from_columns_that_are_plain_or_absent
     read = aligned(pandas.DataFrame({"g": cells, "y": 0.0}), codec.layout).cells[0]
     assert np.array_equal(codec.encoding.encoder("g").encode(read)[0], tokens, equal_nan=True)
     absent = aligned(pandas.DataFrame({"y": [1.0, 2.0]}), codec.layout, absent=["g"])
-    assert codec.known_tokens(absent, -1.0)[:, 0].tolist() == [-1, -1]
+    assert codec.known_rows(absent)[:, 0].tolist() == [-1, -1]
 
 
 def test_labels_of_a_table_of_numbers_keep_their_type():

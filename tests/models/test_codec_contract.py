@@ -305,7 +305,7 @@ def test_given_cells_come_back_as_they_are(case):
     """One cell for all rows, or one per row, of which a part is decoded."""
     codec, part, table = case.codec, slice(300, 500), mixed(case.given)
     drawn = case.drawn()[part]
-    for place, (name, own) in enumerate(zip(codec.names, table.cells, strict=True)):
+    for place, (name, own) in enumerate(zip(codec.layout.column_names, table.cells, strict=True)):
         backwards = Column(own.values[::-1], own.is_missing[::-1], own.categories)
         wanted = plain(table.arrow.column(place))[::-1]
         for given, expected in ((backwards, wanted[part]), (backwards.part(slice(0, 1), 1), [wanted[0]] * 200)):

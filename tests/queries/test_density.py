@@ -29,7 +29,7 @@ def smooth(model):
 
 
 def density(model, frame):
-    return log_density(model, aligned(frame, model.codec.layout))
+    return log_density(model, aligned(frame, model.codec.layout).cells)
 
 
 def nodes(model, column, n):

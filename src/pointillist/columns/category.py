@@ -71,15 +71,13 @@ class CategoryEncoder(ColumnEncoder):
             assert cells.categories is not None
             unknown = cells.categories[int(cells.values[~cells.is_missing][tokens < 0].min())]
             raise unknown_value(self.name, repr(unknown), [*map(repr, self.categories)])
-        return tokens, np.zeros(len(tokens))
+        return tokens, np.empty((len(tokens), 0))
 
-    def decode(
-        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
-    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
-        """Decodes tokens to positions of categories, and says which are missing."""
+    def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
+        """Decodes tokens to categories."""
         values = tokens.astype(np.int64)
         is_missing = values >= self.n_values
-        return np.where(is_missing, 0, values), is_missing
+        return Column(np.where(is_missing, 0, values), is_missing, self.categories)
 
     @property
     def values(self) -> np.ndarray:
@@ -146,7 +144,7 @@ class CategoryEncoder(ColumnEncoder):
             rarest = self.counts.argmin()
             factors[tokens == rarest] = -np.log1p(1 / self.counts[rarest])
             tokens[~is_known], factors[~is_known] = rarest, -np.log1p(self.counts[rarest])
-        return Volume(np.maximum(tokens, 0.0), np.zeros(len(tokens)), factors)
+        return Volume(np.maximum(tokens, 0.0), np.empty((len(tokens), 0)), factors)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from pointillist.columns.encoder import Allowed, Pieces, Span, Volume
 from pointillist.columns.grids import Grid
@@ -89,12 +89,11 @@ class ContinuousEncoder(NumberEncoder):
         scores[~is_atom] = self.scores.encode(values[~is_atom], self.unit, at[~is_atom])
         if self.has_intervals:
             tokens[~is_atom] += sum(self.scores.split(scores[~is_atom]))
-        return tokens, scores
+            return tokens, np.empty((len(values), 0))
+        return tokens, scores[:, None]
 
-    def decode(
-        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
-    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
-        """Decodes tokens and scores to numbers, and says which are missing."""
+    def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
+        """Decodes tokens and scores to numbers."""
         index = tokens.astype(np.int64)
         is_missing = index >= self.n_values
         values = np.full(len(tokens), np.nan)
@@ -102,17 +101,18 @@ class ContinuousEncoder(NumberEncoder):
         values[is_atom] = self.atoms[index[is_atom]]
         is_number = ~is_atom & ~is_missing
         if is_number.any():
-            of_numbers = scores[is_number]
             if self.has_intervals:
                 of_numbers = self.scores.joined(index[is_number] - len(self.atoms), tokens[is_number] % 1.0)
+            else:
+                of_numbers = numbers[is_number, 0]
             found = self.scores.decode(of_numbers)
             values[is_number] = found if self.scores.is_discrete else self.rounded(found)
-        return values, is_missing
+        return Column(values, is_missing)
 
     def predicted(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Decodes scores, such as quantiles, to numbers."""
         tokens = np.full(scores.size, float(len(self.atoms)))
-        return self.decode(tokens, scores.ravel())[0].reshape(scores.shape)
+        return self.decode(tokens, scores.reshape(-1, 1)).values.reshape(scores.shape)
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
         found = super()._one_of(cells, condition)
@@ -177,7 +177,7 @@ class ContinuousEncoder(NumberEncoder):
             score = ndtri(np.clip(fraction, 1 - _LARGEST_FRACTION, _LARGEST_FRACTION))
             tokens[~is_atom], z[~is_atom], of_score = self._of_scores(score, np.log(high - low))
             factors[~is_atom] += of_score
-        return Volume(tokens, z, factors)
+        return Volume(tokens, self._shown(z), factors)
 
     def _continuous_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
         """The volume of numbers of a column with or without point masses, whose other values have a density."""
@@ -192,19 +192,23 @@ class ContinuousEncoder(NumberEncoder):
         tokens, z, factors = self._of_scores(z, log_fraction)
         is_atom = np.isin(values, self.atoms)
         tokens[is_atom], z[is_atom], factors[is_atom] = np.searchsorted(self.atoms, values[is_atom]), 0.0, 0.0
-        return Volume(tokens, z, factors - self._log_width(self.unit or 1.0))
+        return Volume(tokens, self._shown(z), factors - self._log_width(self.unit or 1.0))
 
-    def _of_scores(self, z: np.ndarray, log_fraction: np.ndarray) -> Volume:
-        """The volume of cells from a score in each and the log of each cell's probability."""
+    def _shown(self, z: np.ndarray) -> np.ndarray:
+        """Scores as numbers, if the column has numbers."""
+        return z[:, None][:, : self.n_numbers]
+
+    def _of_scores(self, z: np.ndarray, log_fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Tokens, scores and log factors of cells from a score in each and the log of each cell's probability."""
         from scipy.special import ndtr
 
         tokens = np.full(len(z), float(len(self.atoms)))
         if not self.has_intervals:
             # The density of the score, not of its fraction of rows below.
-            return Volume(tokens, z, log_fraction + z**2 / 2 + _LOG_ROOT)
+            return tokens, z, log_fraction + z**2 / 2 + _LOG_ROOT
         interval = np.searchsorted(self.scores.edges[1:-1], ndtr(z), side="right")
         log_width = np.log(np.diff(self.scores.edges)[interval])
-        return Volume(tokens + interval, np.zeros(len(z)), log_fraction - log_width)
+        return tokens + interval, np.zeros(len(z)), log_fraction - log_width
 
     def _on_line(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Computes scores of the numbers of a continuous column, and the logarithm of their slope.

@@ -47,15 +47,13 @@ class DiscreteEncoder(NumberEncoder):
         if self.is_nominal:
             self.check_known(cells)
         values = cells.values[~cells.is_missing]
-        return nearest_index(self.atoms, values).astype(float), np.zeros(len(values))
+        return nearest_index(self.atoms, values).astype(float), np.empty((len(values), 0))
 
-    def decode(
-        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
-    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
-        """Decodes tokens to numbers, and says which are missing."""
+    def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
+        """Decodes tokens to numbers."""
         index = tokens.astype(np.int64)
         is_missing = index >= self.n_values
-        return np.where(is_missing, np.nan, self.atoms[np.where(is_missing, 0, index)]), is_missing
+        return Column(np.where(is_missing, np.nan, self.atoms[np.where(is_missing, 0, index)]), is_missing)
 
     @classmethod
     def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "DiscreteEncoder":

@@ -95,15 +95,15 @@ class Volume(NamedTuple):
     """Cells as a distribution of tokens and numbers sees them.
 
     Attributes:
-        tokens: Tokens, shape (n,), without positions in intervals; 0 where a cell has no mass.
-        scores: Numbers beside the tokens, shape (n,); 0 where there are none.
+        tokens: Tokens, shape (n,), without positions in intervals; 0 where a cell has no mass or no token.
+        numbers: Numbers, shape (n, k); 0 where there are none.
         log_factors: What to add to the log-density of token and number to get that of the cell in the table's units,
             shape (n,): the logarithm of the number's slope, or of the width of the cell; -inf for a cell without mass,
             such as an unknown label.
     """
 
     tokens: Float[np.ndarray, " n"]
-    scores: Float[np.ndarray, " n"]
+    numbers: Float[np.ndarray, "n k"]
     log_factors: Float[np.ndarray, " n"]
 
 
@@ -179,9 +179,14 @@ class ColumnEncoder(ABC):
         return self.n_intervals > 1
 
     @property
+    def n_numbers(self) -> int:
+        """Number of numbers of a cell, k."""
+        return int(self.n_intervals == 1)
+
+    @property
     def has_number(self) -> bool:
-        """Whether cells have a number."""
-        return self.n_intervals == 1
+        """Whether cells have numbers."""
+        return self.n_numbers > 0
 
     @property
     def is_discrete(self) -> bool:
@@ -194,7 +199,7 @@ class ColumnEncoder(ABC):
 
     def encode(
         self, cells: Column, positions: Float[np.ndarray, " n"] | None = None
-    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n k"]]:
         """Encodes cells as tokens and numbers.
 
         Args:
@@ -203,20 +208,20 @@ class ColumnEncoder(ABC):
 
         Returns:
             Tokens, shape (n,), that of an interval plus the position in it, in [0, 1), and NaN for missing cells if the
-            token has no value for them; and numbers, shape (n,), 0 where there are none.
+            token has no value for them; and numbers, shape (n, k), 0 where there are none.
 
         Raises:
             ValueError: If a category is unknown. A number beyond the known range becomes the nearest known one.
         """
         n = len(cells.values)
-        tokens, scores = np.zeros(n), np.zeros(n)
+        tokens, numbers = np.zeros(n), np.zeros((n, self.n_numbers))
         present = ~cells.is_missing
         at = np.full(n, 0.5) if positions is None else positions
-        tokens[present], scores[present] = self._encoded(cells, at)
+        tokens[present], numbers[present] = self._encoded(cells, at)
         tokens[~present] = self.n_values if self.has_missing else np.nan
-        return tokens, scores
+        return tokens, numbers
 
-    def observed(self, cells: Column) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    def observed(self, cells: Column) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n k"]]:
         """Encodes cells that other cells are drawn given; see `encode`."""
         return self.encode(cells)
 
@@ -225,14 +230,12 @@ class ColumnEncoder(ABC):
         """Tokens and numbers of the cells that are not missing."""
 
     @abstractmethod
-    def decode(
-        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
-    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
-        """Decodes tokens and numbers to values as a `Column` holds them, and says which are missing.
+    def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
+        """Decodes tokens and numbers to cells.
 
         Args:
             tokens: Tokens; that of an interval plus a number in [0, 1), the position in it.
-            scores: Numbers beside the tokens.
+            numbers: Numbers.
         """
 
     def unrounded(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
@@ -292,21 +295,20 @@ class ColumnEncoder(ABC):
             ValueError: In one line, if the condition cannot be put to the column, or allows nothing.
         """
         found = Pieces(np.empty(0, int), np.empty((0, 2)), EVERY_NUMBER)
+        wanted: list[Any] = []
         is_missing_allowed = isinstance(condition, Missing)
-        if isinstance(condition, Present):
-            found = Pieces(np.arange(self.n_values), np.array([EVERY_NUMBER]), EVERY_NUMBER)
-        elif isinstance(condition, OneOf):
+        if isinstance(condition, OneOf):
             wanted = [value for value in condition.values if not is_missing(value)]
             is_missing_allowed = len(wanted) < len(condition.values)
-            if wanted:
-                found = self._one_of(asked_cells(self.name, wanted, of_type), condition)
+        if is_missing_allowed and not self.has_missing:
+            raise ValueError(f"column {self.name!r} has no missing cells in the model: give a value")
+        if isinstance(condition, Present):
+            found = Pieces(np.arange(self.n_values), np.array([EVERY_NUMBER]), EVERY_NUMBER)
+        elif isinstance(condition, OneOf) and wanted:
+            found = self._one_of(asked_cells(self.name, wanted, of_type), condition)
         elif isinstance(condition, Between):
             found = self._between(condition, of_type, order)
-        slots = found.slots
-        if is_missing_allowed:
-            if not self.has_missing:
-                raise ValueError(f"column {self.name!r} has no missing cells in the model: give a value")
-            slots = np.append(slots, self.n_values)
+        slots = np.append(found.slots, self.n_values) if is_missing_allowed else found.slots
         if not len(slots) and (self.has_token or not len(found.ranges)):
             raise ValueError(f"column {self.name!r}: no training row is {condition}{self.range_text(of_type)}")
         ends = Span(*found.ends, isinstance(condition, OneOf))
@@ -336,7 +338,7 @@ class ColumnEncoder(ABC):
             positions: Position in each number's cell of the grid, as a fraction in (0, 1).
         """
         n = len(cells.values)
-        found = Volume(np.zeros(n), np.zeros(n), np.full(n, -np.inf))
+        found = Volume(np.zeros(n), np.zeros((n, self.n_numbers)), np.full(n, -np.inf))
         if self.has_missing:
             found.tokens[cells.is_missing], found.log_factors[cells.is_missing] = self.n_values, 0.0
         present = ~cells.is_missing

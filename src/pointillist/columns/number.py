@@ -136,7 +136,7 @@ class NumberEncoder(ColumnEncoder):
         A number that no training row had shares the token of the nearest value.
         """
         nearest, factors = self._smoothed(values)
-        return Volume(nearest.astype(float), np.zeros(len(values)), factors)
+        return Volume(nearest.astype(float), np.empty((len(values), 0)), factors)
 
     def _smoothed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the index of the nearest seen value, and the log-density of each value given that nearest one.

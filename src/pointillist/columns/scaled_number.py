@@ -55,9 +55,9 @@ class ScaledEncoder(NumberEncoder):
         return ()
 
     @property
-    def has_number(self) -> bool:
-        """Whether the column varies."""
-        return bool(self.scaling.varies[0])
+    def n_numbers(self) -> int:
+        """1 if the column varies, 0 if it is constant."""
+        return int(self.scaling.varies[0])
 
     @property
     def is_discrete(self) -> bool:
@@ -86,20 +86,18 @@ class ScaledEncoder(NumberEncoder):
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         low, high = self.ends
         values = np.clip(cells.numbers[~cells.is_missing], low - _LARGEST, high + _LARGEST)
-        none = np.zeros(len(values))
-        return none, self._scaled(values) if self.has_number else none
+        return np.zeros(len(values)), self._scaled(values)
 
-    def observed(self, cells: Column) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    def observed(self, cells: Column) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n k"]]:
         """Encodes observed cells, clipped to the range of rows that the network has seen."""
-        tokens, scores = self.encode(cells)
-        return tokens, np.clip(scores, *self.scaling.bounds[:, 0]) if self.has_number else scores
+        tokens, numbers = self.encode(cells)
+        return tokens, np.clip(numbers, *self.scaling.bounds)
 
-    def decode(
-        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
-    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
-        """Decodes scaled numbers to numbers on the grid and within the ends of the column; none is missing."""
-        rows = scores[:, None] if self.has_number else np.empty((len(scores), 0))
-        return self.scaling.inverse(rows)[:, 0], np.zeros(len(scores), bool)
+    def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
+        """Decodes scaled numbers to numbers on the grid and within the ends of the column."""
+        n = len(numbers)
+        values = self.scaling.inverse(numbers)[:, 0] if self.has_number else np.full(n, self.ends[0])
+        return Column(values, np.zeros(n, bool))
 
     def predicted(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Decodes scaled numbers within the ends of the column; those of a continuous column are not rounded."""
@@ -142,7 +140,7 @@ class ScaledEncoder(NumberEncoder):
         if not half:
             # A value that repeats has many quantiles, and all of them are inside.
             wide = np.nextafter(wide, EVERY_NUMBER)
-        scaled = self._scaled(np.clip(wide, least - 0.5, most + 0.5)).astype(np.float64)
+        scaled = self._scaled(np.clip(wide, least - 0.5, most + 0.5))[:, 0]
         return np.where([low <= least, high >= most], EVERY_NUMBER, scaled)[None]
 
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
@@ -158,17 +156,17 @@ class ScaledEncoder(NumberEncoder):
 
     def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
         if not self.has_number:
-            return Volume(np.zeros(len(values)), np.zeros(len(values)), np.zeros(len(values)))
+            return Volume(np.zeros(len(values)), np.empty((len(values), 0)), np.zeros(len(values)))
         if len(self.scaling.repeating):
             raise ValueError(
                 f"column {self.name!r} holds a value so often that it has no density there under "
                 "scaling='quantile': fit with scaling='minmax'"
             )
         slope = self.scaling.varying.log_slope(values[:, None])
-        return Volume(np.zeros(len(values)), self._scaled(values).astype(np.float64), slope)
+        return Volume(np.zeros(len(values)), self._scaled(values), slope)
 
-    def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        return self.scaling.transform(values[:, None])[:, 0]
+    def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+        return self.scaling.transform(values[:, None]).astype(np.float64)
 
     @classmethod
     def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ScaledEncoder":

@@ -139,8 +139,8 @@ class TableEncoder:
 
     @cached_property
     def with_number(self) -> tuple[int, ...]:
-        """Indices of the columns that have a number."""
-        return tuple(index for index, encoder in enumerate(self.columns) if encoder.has_number)
+        """For each number of a row, the index of its column."""
+        return tuple(index for index, encoder in enumerate(self.columns) for _ in range(encoder.n_numbers))
 
     @cached_property
     def with_intervals(self) -> tuple[int, ...]:
@@ -159,7 +159,7 @@ class TableEncoder:
 
     @cached_property
     def number_values(self) -> tuple[int, ...]:
-        """For each column with a token and a number, the value of the token that says that there is a number."""
+        """For each number beside a token, the value of the token that says that there is a number."""
         return tuple(len(self.columns[index].atoms) for index in self.with_number)
 
     @property
@@ -193,19 +193,20 @@ class TableEncoder:
         raise ValueError(f"there is no column {name!r}: the model's columns are {names}")
 
     @cached_property
-    def places(self) -> tuple[tuple[int | None, int | None], ...]:
-        """For each column, the index of its token and of its number in an encoded row; None where it has none."""
-        numbers = {column: self.n_tokens + i for i, column in enumerate(self.with_number)}
+    def places(self) -> tuple[tuple[int | None, slice], ...]:
+        """For each column, the index of its token in an encoded row, if it has one, and the slice of its numbers."""
         tokens = {column: i for i, column in enumerate(self.with_token)}
-        return tuple((tokens.get(column), numbers.get(column)) for column in range(len(self.columns)))
+        ends = self.n_tokens + np.cumsum([0, *(encoder.n_numbers for encoder in self.columns)])
+        return tuple((tokens.get(column), slice(*each)) for column, each in enumerate(pairwise(ends.tolist())))
 
     def token_index(self, name: Any) -> int | None:
         """Returns the index of a column's token in an encoded row; None if it has none."""
         return self.places[self.index(name)][0]
 
     def number_index(self, name: Any) -> int | None:
-        """Returns the index of a column's number in an encoded row; None if it has none."""
-        return self.places[self.index(name)][1]
+        """Returns the index of a column's first number in an encoded row; None if it has none."""
+        numbers = self.places[self.index(name)][1]
+        return numbers.start if numbers.start < numbers.stop else None
 
     def encode(
         self, columns: Sequence[Column], *, is_spread: bool = False, dtype: type[np.floating] = np.float64
@@ -221,18 +222,19 @@ class TableEncoder:
         rows = np.zeros((n, self.width), dtype)
         for index, (encoder, cells) in enumerate(zip(self.columns, columns, strict=True)):
             positions = np.random.default_rng(index).random(n) if is_spread else None
-            for place, values in zip(self.places[index], encoder.encode(cells, positions), strict=True):
-                if place is not None:
-                    rows[:, place] = values
+            token, numbers = self.places[index]
+            tokens, rows[:, numbers] = encoder.encode(cells, positions)
+            if token is not None:
+                rows[:, token] = tokens
         return rows
 
     def decode(self, rows: Float[np.ndarray, "n width"]) -> tuple[Column, ...]:
         """Decodes tokens and numbers to cells."""
-        none, cells = np.zeros(len(rows)), []
-        for encoder, places in zip(self.columns, self.places, strict=True):
-            values, is_missing = encoder.decode(*(none if place is None else rows[:, place] for place in places))
-            cells.append(Column(values, is_missing, encoder.categories))
-        return tuple(cells)
+        none = np.zeros(len(rows))
+        return tuple(
+            encoder.decode(none if token is None else rows[:, token], rows[:, numbers])
+            for encoder, (token, numbers) in zip(self.columns, self.places, strict=True)
+        )
 
 
 def _shares(table: Table, has_gaps: bool) -> np.ndarray:

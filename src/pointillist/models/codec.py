@@ -212,10 +212,11 @@ class Codec:
         return np.hstack([np.full((n, n_tokens), HIDDEN), np.full((n, self.width - n_tokens), np.nan)])
 
     def _fill(self, rows: np.ndarray, index: int, cells: Column, is_unknown: np.ndarray) -> None:
-        encoded = self.encoding.columns[index].observed(cells)
-        for place, values in zip(self.encoding.places[index], encoded, strict=True):
-            if place is not None:
-                rows[:, place] = np.where(is_unknown, rows[:, place], values)
+        tokens, numbers = self.encoding.columns[index].observed(cells)
+        token, places = self.encoding.places[index]
+        rows[:, places] = np.where(is_unknown[:, None], rows[:, places], numbers)
+        if token is not None:
+            rows[:, token] = np.where(is_unknown, rows[:, token], tokens)
 
     @property
     def stands_for_missing(self) -> Bool[np.ndarray, " slots"]:

@@ -73,6 +73,8 @@ class Conditional:
             raise ValueError(f"target {column[0]!r} is given by labels too: leave labels out")
         model.process.check_conditional(model, has_label=self._labels is not None)
         for name, encoder in self._encoders.items():
+            if encoder.n_numbers > 1:
+                raise ValueError(f"column {name!r} holds cells of several numbers, and is not predicted: take another")
             if not encoder.has_token and not encoder.has_number:
                 raise ValueError(f"column {name!r} is constant in the training rows: there is nothing to predict")
         if len(self.targets) == len(encoding.columns):
@@ -295,7 +297,7 @@ class Conditional:
             finer = 1 if encoder.scores.is_discrete else FINER
             inside = np.tile((np.arange(PLACES * finer) + 0.5) / (PLACES * finer), encoder.n_intervals)
             tokens = np.repeat(np.arange(encoder.n_intervals), PLACES * finer) + n_atoms
-            means = encoder.decode(tokens + inside, np.zeros(len(tokens)))[0].reshape(-1, finer).mean(axis=1)
+            means = encoder.decode(tokens + inside, np.empty((len(tokens), 0))).numbers.reshape(-1, finer).mean(axis=1)
             numbers = np.tile(means, (n, 1))
         else:
             rows = known.copy()
@@ -348,21 +350,21 @@ class Conditional:
         draws[:, :, : encoding.n_tokens] = np.floor(draws[:, :, : encoding.n_tokens])
         # The targets are unknown again.
         for name in self.targets:
-            for place in encoding.places[encoding.index(name)]:
-                if place is not None:
-                    draws[:, :, place] = known[:, place]
+            token, numbers = encoding.places[encoding.index(name)]
+            draws[:, :, numbers] = known[:, numbers]
+            if token is not None:
+                draws[:, :, token] = known[:, token]
         labels = np.broadcast_to(known[:, width:], (*draws.shape[:2], known.shape[1] - width))
         return np.concatenate([draws, labels], axis=2)
 
     def _targets_of(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
         """The values of each target in drawn rows."""
         encoding, found = self._model.codec.encoding, {}
-        none = np.zeros(drawn.shape[:2])
+        shape, rows = drawn.shape[:2], drawn.reshape(-1, drawn.shape[2]).astype(np.float64)
         for name, encoder in self._encoders.items():
-            places = encoding.places[encoding.index(name)]
-            parts = (none if place is None else drawn[:, :, place].astype(np.float64) for place in places)
-            values = encoder.decode(*(part.ravel() for part in parts))[0]
-            found[name] = values.astype(float).reshape(none.shape).T
+            token, numbers = encoding.places[encoding.index(name)]
+            tokens = np.zeros(len(rows)) if token is None else rows[:, token]
+            found[name] = encoder.decode(tokens, rows[:, numbers]).values.astype(float).reshape(shape).T
         return found
 
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:

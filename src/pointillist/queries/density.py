@@ -83,11 +83,10 @@ def log_probability(
             found = encoding.columns[index].volume(own, np.full(n, inside))
             is_unknown = own.is_missing & (codec.missing == "unknown")
             factors += np.where(is_unknown, 0.0, found.log_factors)
-            token, number = encoding.places[index]
+            token, places = encoding.places[index]
+            rows[:, places] = np.where(is_unknown[:, None], np.nan, found.numbers)
             if token is not None:
                 rows[:, token] = np.where(is_unknown, HIDDEN, found.tokens)
-            if number is not None:
-                rows[:, number] = np.where(is_unknown, np.nan, found.scores)
         density = np.zeros(n)
         if numbers:
             density = map_rows(process.number_density(model, numbers, has_label=has_label), rows.astype(np.float32))

@@ -65,10 +65,10 @@ class LabelConditional(Conditional):
         known, found = self._known(X), table_of(with_columns(X, [name]))
         if found is None or found[1] == "array" or name not in found[0].names:
             raise ValueError(f"X has no column {name!r}: log_prob needs its values")
+        is_missing = found[0].arrow.column(found[0].names.index(name)).is_null(nan_is_null=True).to_numpy()
+        if is_missing.any():
+            raise ValueError(f"the target {name!r} is missing in row {is_missing.argmax()}: log_prob needs its values")
         cells = found[0].column(name)
-        if cells.is_missing.any():
-            row = cells.is_missing.argmax()
-            raise ValueError(f"the target {name!r} is missing in row {row}: log_prob needs its values")
         indices = self._own.indices(self._own.labels_in(cells))
 
         def log_mass(known: np.ndarray, rows: np.ndarray) -> np.ndarray:

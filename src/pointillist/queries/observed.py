@@ -47,12 +47,11 @@ def observed_cells(
     encoding = model.codec.encoding
     table = aligned(X, model.codec.layout, absent=targets, unread=() if are_read else targets)
     known = with_labels(model, model.codec.known_rows(table, targets), labels)
-    others = [
-        places for encoder, places in zip(encoding.columns, encoding.places, strict=True) if encoder.name not in targets
-    ]
-    tokens = [token for token, _ in others if token is not None]
-    numbers = [number for token, number in others if token is None and number is not None]
-    is_open = (known[:, tokens] == HIDDEN).any(axis=1) | np.isnan(known[:, numbers]).any(axis=1)
+    others = [encoder for encoder in encoding.columns if encoder.name not in targets]
+    tokens = [encoding.token_index(encoder.name) for encoder in others if encoder.has_token]
+    numbers = [encoding.number_index(own.name) for own in others if own.has_number and not own.has_token]
+    is_hidden, is_nan = known[:, np.array(tokens, int)] == HIDDEN, np.isnan(known[:, np.array(numbers, int)])
+    is_open = is_hidden.any(axis=1) | is_nan.any(axis=1)
     return Observed(table, known, ~is_open)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from pointillist.lazy import pa, pc
 from pointillist.tables.headings import Headings
@@ -191,6 +191,10 @@ class Layout:
         if self.schema_bytes is not None:
             return rows.columns
         return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]
+
+    def numbers(self, rows: Any) -> Float[np.ndarray, "n d"]:
+        """Converts rows of numbers, as `assembled` returns them, to an array, float64."""
+        return np.stack(self.columns(rows), axis=1).astype(np.float64)
 
     def joined(self, parts: Sequence[Any]) -> Any:
         """Joins rows as `assembled` returns them."""

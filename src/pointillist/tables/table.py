@@ -443,7 +443,8 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
     try:
         array = _of_python(values, of_values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"column {name!r} holds {of_values}, and {values!r:.60} is not that") from error
+        wrong = values[0] if len(values) == 1 else values
+        raise ValueError(f"column {name!r} holds {of_values}, and {wrong!r:.60} is not that") from error
     array = array.dictionary_encode() if pa.types.is_dictionary(kind) else array
     cells = cells_in(name, pa.chunked_array([array]))
     is_decimal = pa.types.is_decimal(of_values)
