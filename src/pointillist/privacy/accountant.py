@@ -42,7 +42,10 @@ def spent_epsilon(gaussians: Sequence[float], sampling: float, noise: float, ste
         steps: Number of steps.
         delta: δ.
     """
-    return float(_pld(_event(gaussians, sampling, noise, steps)).get_epsilon(delta))
+    from dp_accounting.pld import PLDAccountant
+
+    accountant = PLDAccountant(value_discretization_interval=_GRID)
+    return float(accountant.compose(_event(gaussians, sampling, noise, steps)).get_epsilon(delta))
 
 
 def noise_for(gaussians: Sequence[float], sampling: float, steps: int, epsilon: float, delta: float) -> float:
@@ -54,8 +57,7 @@ def noise_for(gaussians: Sequence[float], sampling: float, steps: int, epsilon: 
     from dp_accounting.rdp import RdpAccountant
 
     def by_moments(noise: float) -> bool:
-        accountant = RdpAccountant(orders=_ORDERS)
-        accountant.compose(_event(gaussians, sampling, noise, steps))
+        accountant = RdpAccountant(orders=_ORDERS).compose(_event(gaussians, sampling, noise, steps))
         return bool(accountant.get_epsilon(delta) <= epsilon)
 
     # Moments are quick and a little pessimistic: they say where to look.
@@ -85,11 +87,3 @@ def _event(gaussians: Sequence[float], sampling: float, noise: float, steps: int
 
     step = dp.PoissonSampledDpEvent(sampling, dp.GaussianDpEvent(noise))
     return dp.ComposedDpEvent([*map(dp.GaussianDpEvent, gaussians), dp.SelfComposedDpEvent(step, steps)])
-
-
-def _pld(event: Any) -> Any:
-    from dp_accounting.pld import PLDAccountant
-
-    accountant = PLDAccountant(value_discretization_interval=_GRID)
-    accountant.compose(event)
-    return accountant

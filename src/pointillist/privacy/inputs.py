@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.codec import Codec
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.number_codec import NumberCodec
+from pointillist.models.observed_numbers import rows_with_gaps
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
@@ -43,11 +42,11 @@ class Side:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, places: Int[np.ndarray, " m"]) -> Side:
+    def take(self, indices: Int[np.ndarray, " m"]) -> Side:
         """Returns some of the rows."""
-        columns = {name: column[places] for name, column in self.columns.items()}
-        labels = None if self.labels is None else self.labels[places]
-        return Side(columns, self.rows[places], labels, self.is_foreign[places])
+        columns = {name: column[indices] for name, column in self.columns.items()}
+        labels = None if self.labels is None else self.labels[indices]
+        return Side(columns, self.rows[indices], labels, self.is_foreign[indices])
 
     def with_more(self, other: Side) -> Side:
         """Returns these rows, and below them those of another side."""
@@ -71,117 +70,83 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     Raises:
         ValueError: In one line, if a column is missing or holds something else than in `fit`.
     """
+    codec, classes, indices = model.codec, model.classes, None
+    try:
+        X, labels = _without_labels(model, X, labels)
+        if classes is not None and model.label_place is not None and labels is not None:
+            indices = classes.indices(np.asarray(labels))
+        side = _of_tokens(codec, X, indices) if isinstance(codec, TokenCodec) else _of_numbers(model, X, indices)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if indices is not None and len(indices) != len(side):
+        raise ValueError(f"{name} has {len(side)} rows and {len(indices)} labels: give one label a row")
+    return side
+
+
+def _without_labels(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
+    """Takes the column of labels out of X, if the model is shown labels apart from its columns and X has them."""
+    classes = model.classes
+    if labels is not None or model.label_place is None or classes is None or classes.column is None:
+        return X, labels
     found = table_of(X)
-    if found is None:
-        raise ValueError(f"{name} cannot be read: give an array or a data frame with the columns of fit")
-    table = found[0]
-    codec, classes = model.codec, model.classes
-    names = list(table.names)
-    label_name = None if classes is None or classes.column is None else str(classes.column[0])
-    texts = list(map(str, names))
-    if labels is None and model.label_place is not None and label_name in texts:
-        place = texts.index(label_name)
-        cells = table.column(names[place])
-        if cells.is_missing.any():
-            raise ValueError(f"column {label_name!r} of {name} has missing labels: drop such rows")
-        assert classes is not None
-        labels = classes.labels_in(cells)
-        table = Table(table.arrow.remove_column(place))
-        del names[place]
-    arrow = _in_order(codec, table, names, name, is_array=found[1] == "array")
-    indices = None
-    if classes is not None and model.label_place is not None and labels is not None:
-        indices = classes.indices(np.asarray(labels))
-        if len(indices) != arrow.num_rows:
-            raise ValueError(f"{name} has {arrow.num_rows} rows and {len(indices)} labels: give one label a row")
-    if isinstance(codec, TokenCodec):
-        return _of_tokens(codec, Table(arrow, own_names=codec.names), indices, name)
-    assert isinstance(codec, NumberCodec)
-    return _of_numbers(model, codec, arrow, indices, name)
+    label = str(classes.column[0])
+    place = None if found is None else next((n for n in found[0].names if str(n) == label), None)
+    if found is None or place is None:
+        return X, None
+    cells = found[0].column(place)
+    if cells.is_missing.any():
+        raise ValueError(f"column {label!r} has missing labels: drop such rows")
+    return found[0].select([n for n in found[0].names if n != place]), classes.labels_in(cells)
 
 
-def _in_order(codec: Codec, table: Table, names: list[Any], name: str, *, is_array: bool) -> pa.Table:
-    """The columns of a model, under names that Arrow supports.
-
-    Args:
-        codec: The model's codec.
-        table: The table.
-        names: Names of its columns, or their places.
-        name: What messages call it.
-        is_array: Whether it was an array, or a file of one.
-    """
-    texts, own = list(map(str, names)), list(codec.names or ())
-    wanted = list(map(str, codec.names or range(codec.n_columns)))
-    is_numbered = texts == [str(place) for place in range(len(texts))]
-    if not own or is_array or (is_numbered and {*texts} != {*wanted}):
-        if len(texts) != len(wanted):
-            raise ValueError(f"{name} has {len(texts)} columns and the model {len(wanted)}: give the columns of fit")
-        places = list(range(len(wanted)))
-    else:
-        missing = [text for key, text in zip(own, wanted, strict=True) if key not in names and text not in texts]
-        if missing:
-            raise ValueError(f"{name} has no column {missing[0]!r}: give all columns of fit")
-        places = [
-            names.index(key) if key in names else texts.index(text) for key, text in zip(own, wanted, strict=True)
-        ]
-    wanted = [str(place) for place in range(codec.n_columns)]
-    names = codec.layout.schema.names if isinstance(codec, TokenCodec) else wanted
-    return pa.table([table.arrow.column(place) for place in places], names=names)
-
-
-def _of_numbers(
-    model: RowModel, codec: NumberCodec, arrow: pa.Table, indices: Int[np.ndarray, " n"] | None, name: str
-) -> Side:
-    table = Table(arrow)
-    if not table.is_plain:
-        raise ValueError(f"{name} has missing cells or text, and the model is of numbers: give rows as in fit")
-    rows = np.stack([cells.numbers for cells in table.cells], axis=1)
-    classes, process = model.classes, model.process
-    assert isinstance(process, GaussianProcess)
-    if classes is not None and indices is None:
-        if process.p_uncond == 0:
-            raise ValueError(f"{name}: the model was always shown labels: give them, as a column or by labels=")
-        indices = np.full(len(rows), len(classes))
-        return Side(_columns(rows), codec.encode(rows), indices, np.zeros(len(rows), bool))
+def _of_numbers(model: RowModel, X: Any, indices: Int[np.ndarray, " n"] | None) -> Side:
+    codec, classes, process = model.codec, model.classes, model.process
+    assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
+    rows = rows_with_gaps(codec, X)
+    if np.isnan(rows).any():
+        raise ValueError("has missing cells, and the model is of numbers: give rows as in fit")
     columns = _columns(rows)
     if classes is not None and indices is not None:
-        columns[_label_beside(columns)] = _texts(classes.labels)[indices]
+        columns[_label_name(columns)] = _texts(classes.labels)[indices]
+    elif classes is not None:
+        if process.p_uncond == 0:
+            raise ValueError("the model was always shown labels: give them, as a column or by labels=")
+        indices = np.full(len(rows), len(classes))
     return Side(columns, codec.encode(rows), indices, np.zeros(len(rows), bool))
 
 
-def _columns(rows: Float[np.ndarray, "n d"]) -> dict[str, np.ndarray]:
-    return {str(place): column.astype(np.float64) for place, column in enumerate(rows.T)}
-
-
-def _label_beside(columns: Columns) -> str:
-    """Name of labels that have no column, among the columns to compare."""
-    return free_name(["label"], [*columns])
-
-
-def _texts(labels: np.ndarray) -> np.ndarray:
-    return np.array([str(label) for label in labels.tolist()], object)
-
-
-def _of_tokens(codec: TokenCodec, table: Table, indices: Int[np.ndarray, " n"] | None, name: str) -> Side:
-    table = aligned(table, codec.layout)
+def _of_tokens(codec: TokenCodec, X: Any, indices: Int[np.ndarray, " n"] | None) -> Side:
+    table = aligned(X, codec.layout)
     columns = {str(own): column for own, column in table.arrays().items()}
     cells = list(table.cells)
     for code in codec.encoding.columns[len(cells) :]:
         if indices is None:
-            raise ValueError(f"{name}: the model was fitted with labels apart: give them by labels=")
+            raise ValueError("the model was fitted with labels apart: give them by labels=")
         labels = codec.labels(code.name)
-        columns[_label_beside(columns)] = _texts(labels)[indices]
-        is_there = np.zeros(len(indices), bool)
-        cells.append(Column(labels[indices] if code.categories is None else indices, is_there, code.categories))
+        columns[_label_name(columns)] = _texts(labels)[indices]
+        is_missing = np.zeros(len(indices), bool)
+        cells.append(Column(labels[indices] if code.categories is None else indices, is_missing, code.categories))
     is_foreign = np.zeros(len(table), bool)
-    for place, (code, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
-        cells[place], is_unknown = code.without_unknown(own)
+    for i, (code, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
+        cells[i], is_unknown = code.without_unknown(own)
         is_foreign |= is_unknown
     rows = codec.encoding.encode(cells)
     is_unknown = np.isnan(rows)
     if codec.missing != "unknown":
         is_foreign |= is_unknown.any(axis=1)
     return Side(columns, np.where(is_unknown, HIDDEN, rows).astype(np.float32), None, is_foreign)
+
+
+def _columns(rows: Float[np.ndarray, "n d"]) -> dict[str, np.ndarray]:
+    return {str(place): column.astype(np.float64) for place, column in enumerate(rows.T)}
+
+
+def _label_name(columns: Columns) -> str:
+    return free_name(["label"], [*columns])
+
+
+def _texts(labels: np.ndarray) -> np.ndarray:
+    return np.array([str(label) for label in labels.tolist()], object)
 
 
 def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
@@ -202,5 +167,5 @@ def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
     else:
         columns = _columns(drawn)
     if has_labels and labels is not None:
-        columns[_label_beside(columns)] = _texts(labels)
+        columns[_label_name(columns)] = _texts(labels)
     return {name: columns[name] for name in like}

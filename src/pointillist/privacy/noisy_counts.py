@@ -3,7 +3,7 @@
 A row is in at most one bin of each histogram. What is made from noisy counts tells no more of rows than they do.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -32,14 +32,8 @@ INTERVAL_NOISES = 20
 """Least rows of an interval, in standard deviations of the noise."""
 
 
-@dataclass(frozen=True)
-class PrivateColumn:
-    """The code of a column, and what is known of how often each of its token's values occurs.
-
-    Attributes:
-        code: The code.
-        shares: Shares of the rows, positive, of sum 1, shape (size,).
-    """
+class PrivateColumn(NamedTuple):
+    """The encoder of a column, and the fraction of the rows that has each of its values: positive, of sum 1."""
 
     code: ColumnEncoder
     shares: Float[np.ndarray, " size"]
@@ -67,7 +61,7 @@ def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[
 
 
 def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray], noise: float) -> PrivateColumn:
-    """Makes the code of a column from noisy counts.
+    """Makes the encoder of a column from noisy counts.
 
     Args:
         domain: The domain.
