@@ -1,6 +1,6 @@
 """Given columns of models of numbers: values as the network sees them, and tables with gaps."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from pointillist.arguments import is_missing, is_number
 from pointillist.models.number_codec import NumberCodec
-from pointillist.tables.frames import table_of, with_columns
+from pointillist.tables.frames import matched
 from pointillist.tables.table import Column, Table, cells_in
 
 
@@ -75,36 +75,17 @@ def rows_with_gaps(
     Raises:
         ValueError: In one line, if X lacks another column, or holds something that is no number.
     """
-    found = table_of(X if codec.names is None else with_columns(X, [n for n in codec.names if n not in unread]))
-    if found is None:
-        raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
-    table, kind, _ = found
     known = tuple(range(codec.n_columns)) if codec.names is None else codec.names
-    names = table.names if codec.names is not None and kind != "array" else _by_place(known, table.names, absent)
+    table, _, indices = matched(X, known, absent, unread, has_names=codec.names is not None)
     rows = np.full((len(table), len(known)), np.nan)
-    for place, name in enumerate(known):
-        # Files of columns whose names are numbers have them as text.
-        own = name if name in names else str(name)
-        if name in unread:
-            continue
-        if own in names:
-            rows[:, place] = _numbers(name, table, names.index(own))
+    for place, (name, index) in enumerate(zip(known, indices, strict=True)):
+        if index is not None:
+            rows[:, place] = _numbers(name, table, index)
             _check_held(name, rows[~np.isnan(rows[:, place]), place], codec.types[place])
-        elif name not in absent:
-            raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
     if np.isinf(rows).any():
         row, place = np.argwhere(np.isinf(rows))[0]
         raise ValueError(f"X has an infinite value in row {row}, column {known[place]!r}: give a number, or a gap")
     return rows
-
-
-def _by_place(known: Sequence[Any], found: Sequence[Any], absent: Collection[Any]) -> tuple[Any, ...]:
-    """Names of columns that have none."""
-    kept = tuple(name for name in known if name not in absent)
-    for names in (tuple(known), kept):
-        if len(found) == len(names):
-            return names
-    raise ValueError(f"X has {len(found)} columns, and the model has {len(known)}: give all columns of fit")
 
 
 def _check_held(name: Any, values: Float[np.ndarray, " n"], kind: str) -> None:

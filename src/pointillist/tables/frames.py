@@ -137,47 +137,60 @@ def _check_columns(frame: Any, headings: Headings) -> None:
 
 
 def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
-    """Returns X with the columns of a layout, in their order; others may hold anything.
-
-    Args:
-        X: The table, in any container.
-        layout: The layout.
-        absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
-        unread: Names of those of them whose cells count as missing even if X has them.
-
-    Raises:
-        ValueError: If X lacks a column, or a column holds something else.
-    """
-    found = table_of(with_columns(X, [name for name in layout.names if name not in unread]))
-    if found is None:
-        raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
-    names, columns = found[0].names, []
-    if found[1] == "array":
-        kept = tuple(name for name in layout.names if name not in absent)
-        # Numbers are not the names of an array's columns, but their places.
-        is_by_place = not all(isinstance(name, str) for name in layout.names)
-        if len(names) == len(kept) and (absent or is_by_place):
-            names = kept
-        elif len(names) == len(layout.names) and (absent or is_by_place):
-            names = layout.names
-        elif is_by_place:
-            raise ValueError(
-                f"X has {len(names)} columns, and the model has {len(layout.names)}: give all columns of fit"
-            )
-    for name, field in zip(layout.names, layout.schema, strict=True):
-        if name in unread or (name not in names and str(name) not in names and name in absent):
-            columns.append(pa.chunked_array([pa.nulls(len(found[0]), field.type)]))
-            continue
-        # Files of an array's columns have their places as text.
-        own = name if name in names else str(name)
-        if own not in names:
-            raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
-        column = found[0].arrow.column(names.index(own))
-        if found[1] == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
+    """Returns X with the columns of a layout, in their order and types; see `matched` for the arguments and errors."""
+    table, kind, indices = matched(X, layout.names, absent, unread)
+    columns = []
+    for name, field, index in zip(layout.names, layout.schema, indices, strict=True):
+        column = pa.chunked_array([pa.nulls(len(table), field.type)]) if index is None else table.arrow.column(index)
+        if kind == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
             # As files of text hold them, in their unit.
             column = column.cast(pa.int64()).cast(field.type)
         columns.append(_as_in_fit(name, column, field.type))
     return Table(pa.table(columns, names=layout.schema.names), own_names=layout.names)
+
+
+def matched(
+    X: Any,
+    names: Sequence[Any],
+    absent: Collection[Any] = (),
+    unread: Collection[Any] = (),
+    *,
+    has_names: bool = True,
+) -> tuple[Table, str, list[int | None]]:
+    """Reads X, and finds a model's columns in it; X may hold further columns if it has names.
+
+    Args:
+        X: The table, in any container.
+        names: Names of the columns.
+        absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
+        unread: Names of those of them whose cells count as missing even if X has them.
+        has_names: Whether the columns have names. If not, or if X is an array, they are matched by position.
+
+    Returns:
+        The table, the kind of its container, and the index of each column; None if its cells are missing.
+
+    Raises:
+        ValueError: In one line, if X cannot be read, or lacks a column.
+    """
+    found = table_of(with_columns(X, [name for name in names if name not in unread]) if has_names else X)
+    if found is None:
+        raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
+    table, kind, _ = found
+    own: Sequence[Any] = table.names
+    if kind == "array" or not has_names:
+        kept = [name for name in names if name not in absent]
+        fitting = [each for each in (names, kept) if len(each) == len(own)]
+        if not fitting:
+            raise ValueError(f"X has {len(own)} columns, and the model has {len(names)}: give all columns of fit")
+        own = fitting[0]
+    indices = list[int | None]()
+    for name in names:
+        # Files have names that are numbers as text.
+        text = name if name in own else str(name)
+        if text not in own and name not in absent:
+            raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
+        indices.append(own.index(text) if text in own and name not in unread else None)
+    return table, kind, indices
 
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
