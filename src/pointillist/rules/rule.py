@@ -139,6 +139,12 @@ class Rule(ABC):
     has_exceptions: ClassVar[bool] = False
     """Whether a few training rows may break the rule, as typing errors do."""
 
+    def __post_init__(self) -> None:
+        columns = self.columns
+        are_indices = all(type(column) is int and column >= 0 for column in columns)
+        if not are_indices or not 2 <= len(columns) == len({*columns}):
+            raise ValueError("a rule is not of two or more different columns")
+
     @classmethod
     @abstractmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterable[Self]:
@@ -191,21 +197,15 @@ class Rule(ABC):
         return {"kind": self.kind, **own}
 
     @classmethod
-    @abstractmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Rebuilds what `to_json` returned.
-
-        Raises:
-            ValueError: If there is no such rule.
-        """
+        """Rebuilds what `to_json` returned; raises a ValueError if there is no such rule."""
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+        del values["kind"]
+        return cls(**values)
 
     @abstractmethod
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Checks that the columns of a table can obey the rule.
-
-        Raises:
-            ValueError: If they cannot.
-        """
+        """Raises a ValueError if the columns of a table cannot obey the rule."""
 
 
 class NumberRule(Rule):
@@ -244,26 +244,3 @@ def complete(columns: Sequence[Column], own: Sequence[int]) -> Bool[np.ndarray, 
 def numbers_of(columns: Sequence[Column], own: Sequence[int]) -> Float[np.ndarray, "n k"]:
     """Returns the numbers of some columns, or the indices of their categories."""
     return np.stack([columns[column].values for column in own], axis=1).astype(float)
-
-
-def checked_columns(content: dict[str, Any]) -> tuple[int, ...]:
-    """Returns the columns of a rule in a file.
-
-    Raises:
-        ValueError: If they are not two or more different indices.
-    """
-    columns = content["columns"]
-    if not all(type(column) is int and column >= 0 for column in columns) or not 2 <= len(columns) == len({*columns}):
-        raise ValueError("a rule is not of two or more different columns")
-    return tuple(columns)
-
-
-def checked_numbers(numbers: Sequence[Any]) -> tuple[float, ...]:
-    """Returns the numbers of a rule in a file.
-
-    Raises:
-        ValueError: If they are not finite numbers.
-    """
-    if not all(type(number) is float and abs(number) < np.inf for number in numbers):
-        raise ValueError("a rule has factors that are not numbers")
-    return tuple(numbers)
