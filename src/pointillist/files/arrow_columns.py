@@ -43,11 +43,11 @@ def read_columns(
         path: The file.
         names: Names of its columns.
         asked: What is asked of it.
-        numbers: Reads it as rows of numbers; a `NotNumbers` error if it holds anything else.
+        numbers: Reads it as rows of numbers; raises `NotNumbers` if it holds anything else.
         columns: Reads the columns of some names into memory.
 
     Raises:
-        ValueError: If there is no such table; see `read_table`.
+        ValueError: See `read_table`.
     """
     if asked.tries_numbers:
         try:
@@ -74,11 +74,7 @@ def without_index(names: Sequence[str], asked: Asked) -> Asked:
 
 
 def numbers_of(path: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]", asked: Asked) -> Numbers:
-    """Rows of numbers from batches of columns of Arrow's types.
-
-    Raises:
-        NotNumbers: If a column holds anything else, a missing value, or integers that float64 cannot hold.
-    """
+    """Rows of numbers from batches of Arrow columns; raises `NotNumbers` if float64 cannot hold all their cells."""
     gathered = NumberRows(path, schema.names, asked.label)
     label, types = gathered.label, []
     for position in gathered.kept:
@@ -120,11 +116,7 @@ def _labels(gathered: NumberRows, position: int, values: "pa.Array") -> "pa.Arra
 
 
 def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":
-    """The table with its columns in the types that are asked for, of `texts.TYPES`.
-
-    Raises:
-        ValueError: If a column cannot be read so, or holds neither numbers, categories nor dates.
-    """
+    """The table with columns of the declared types; raises a ValueError about a column that no model can learn."""
     for i, field in enumerate(table.schema):
         column = table.column(i)
         if field.name in types:
@@ -153,13 +145,7 @@ def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:
 
 
 def schema_of(names: Sequence[str], types: Sequence[Any], *, has_categories: bool = True) -> "pa.Schema":
-    """The schema of columns.
-
-    Args:
-        names: Names of the columns.
-        types: Their types, by NumPy's names, "str", or Arrow's types.
-        has_categories: Whether the file may hold categories; if not, they become what they stand for.
-    """
+    """The schema of columns of some types, by NumPy's names, "str", or Arrow's types; perhaps without categories."""
 
     def kind(type_: Any) -> "pa.DataType":
         if isinstance(type_, str):

@@ -21,8 +21,7 @@ from pointillist.atomic_files import check_regular
 from pointillist.files import csv_format
 from pointillist.files.arrow_columns import in_schema, read_columns, schema_of
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Write
-from pointillist.files.limits import check_expansion
+from pointillist.files.formats import Asked, Format, Write, check_expansion
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough
 from pointillist.files.texts import (
     MISSING,
@@ -140,11 +139,7 @@ class _NumberColumn:
         return values
 
     def type_of_all(self) -> str:
-        """The type that all values of the column have in common.
-
-        Raises:
-            ValueError: If they are integers, and float64 cannot hold one exactly or one begins with a zero.
-        """
+        """The type that all values have in common; raises `NotNumbers` for codes, and for integers beyond 2**53."""
         if self._is_integer and self._is_code:
             raise NotNumbers(
                 self._gathered.error(

@@ -18,8 +18,7 @@ from pointillist.files.arrow_columns import (
     without_index,
 )
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Write
-from pointillist.files.limits import check_expansion
+from pointillist.files.formats import Asked, Format, Write, check_expansion
 from pointillist.lazy import pa, pc
 from pointillist.tables.table import Table
 

@@ -21,11 +21,7 @@ _ORDERS = (*range(2, 65), 128, 256, 512)
 
 
 def check_accountant() -> str:
-    """Returns the accountant's name and version.
-
-    Raises:
-        ValueError: If it is not installed.
-    """
+    """Returns the accountant's name and version; raises a ValueError if it is not installed."""
     try:
         return f"dp-accounting {version('dp-accounting')}, privacy loss distributions"
     except PackageNotFoundError as error:
@@ -33,10 +29,10 @@ def check_accountant() -> str:
 
 
 def spent_epsilon(gaussians: Sequence[float], sampling: float, noise: float, steps: int, delta: float) -> float:
-    """Computes ε at δ of Gaussian mechanisms and of the steps of a training.
+    """Computes ε at δ of Gaussian mechanisms that see all rows, and of the steps of a training.
 
     Args:
-        gaussians: Noise multipliers, standard deviation over sensitivity, of mechanisms that see all rows.
+        gaussians: Noise multipliers of the mechanisms: standard deviation over sensitivity.
         sampling: Probability with which a step sees a row.
         noise: Noise multiplier of a step.
         steps: Number of steps.
@@ -49,7 +45,7 @@ def spent_epsilon(gaussians: Sequence[float], sampling: float, noise: float, ste
 
 
 def noise_for(gaussians: Sequence[float], sampling: float, steps: int, epsilon: float, delta: float) -> float:
-    """Computes the smallest noise multiplier of a step, to three digits, under which the whole spends at most ε at δ.
+    """Computes the least noise multiplier of a step, to three digits, with which all mechanisms spend at most ε at δ.
 
     Raises:
         ValueError: If the mechanisms before the training already spend more.

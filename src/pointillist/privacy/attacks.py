@@ -106,13 +106,13 @@ ATTACKS: dict[str, Score] = {"nearest record": nearest_record, "density ratio": 
 def attacked(
     name: str, known: Knowledge, members: Side, others: Side, rng: np.random.Generator, delta: float, level: float
 ) -> Attack:
-    """Runs an attack.
+    """Runs an attack on members and others, none of them among the reference.
 
     Args:
         name: Name of the attack.
         known: What it knows.
         members: Rows that the model was fitted to.
-        others: Rows that it was not fitted to, none of them among the reference.
+        others: Rows that it was not fitted to.
         rng: Generator that halves the scores, to bound ε.
         delta: δ of the bound.
         level: Probability that the bound exceeds ε.

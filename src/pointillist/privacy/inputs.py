@@ -30,8 +30,7 @@ class Side:
         columns: The cells, to compare with those of generated rows.
         rows: The rows as the network sees them, shape (n, width).
         labels: Index of the class that the network is shown with each row, shape (n,); None if it is shown none.
-        is_foreign: Rows with a category, or a missing cell, that no training row had, shape (n,): the model cannot
-            have been fitted to them.
+        is_foreign: Rows with a category or a missing cell that no training row had, shape (n,): no members.
     """
 
     columns: Columns
@@ -150,14 +149,7 @@ def _texts(labels: np.ndarray) -> np.ndarray:
 
 
 def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
-    """Draws rows of a model, as the columns of other rows.
-
-    Args:
-        model: The model.
-        n: Number of rows.
-        like: Columns of other rows, whose names and order the drawn ones get.
-        seed: Seed.
-    """
+    """Draws n rows of a model, as columns with the names and the order of those of other rows."""
     has_labels = model.label_place is not None and len(like) > model.codec.n_columns
     request = Request(n, return_labels=has_labels, variance=model.asked["variance"], random_state=seed)
     drawn, labels = SamplingRun(model, request).rows()

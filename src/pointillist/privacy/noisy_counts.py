@@ -40,13 +40,7 @@ class PrivateColumn(NamedTuple):
 
 
 def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[np.ndarray]:
-    """Counts the cells of a column: by value; or, in a range, by bins, and by its integers or ends.
-
-    Args:
-        domain: The domain, in which the cells lie.
-        cells: The cells.
-        kind: Arrow's type of the column.
-    """
+    """Counts the cells of a column within its domain by value, or in a range by bins and by its integers or ends."""
     code = domain.code(kind)
     if code.scores is None:
         return [_counted(code.encode(cells)[0], code.size)]
@@ -61,14 +55,7 @@ def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[
 
 
 def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray], noise: float) -> PrivateColumn:
-    """Makes the encoder of a column from noisy counts.
-
-    Args:
-        domain: The domain.
-        kind: Arrow's type of the column.
-        counts: What `counts_of` returned, with noise.
-        noise: Standard deviation of that.
-    """
+    """Makes the encoder of a column from its domain, Arrow's type, and counts with noise of a standard deviation."""
     code = domain.code(kind)
     if code.scores is None:
         return PrivateColumn(code, _shares(counts[0]))

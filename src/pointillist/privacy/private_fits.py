@@ -150,11 +150,7 @@ class PrivateTask(Task):
     logits: Float[np.ndarray, " slots"] | None = field(kw_only=True)
 
     def fit(self, checkpoint: Path | None = None) -> RowModel:
-        """Trains a model privately; nothing of its record tells of the rows.
-
-        Raises:
-            ValueError: If training diverges.
-        """
+        """Trains a model privately; its record tells nothing of the rows. Raises a ValueError if training diverges."""
         process, network = self.plan.process.finished(self._trained())
         record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, self.guarantee)
         asked = values_of(self.asked) | {"random_state": None}

@@ -81,12 +81,9 @@ class Equation(NumberRule):
     def is_off(
         self, values: Float[np.ndarray, "m k"], ranges: Sequence[NumberRange], *, is_exact: bool | None = None
     ) -> Bool[np.ndarray, " m"]:
-        """Returns which rows break the equation by more than the rounding of its columns; if exact, of the solved one.
+        """Returns which rows break the equation by more than the rounding of its columns.
 
-        Args:
-            values: Numbers of the equation's columns.
-            ranges: The ranges of these columns.
-            is_exact: Replaces the attribute.
+        Only the rounding of the solved column counts if the equation is exact, or `is_exact`.
         """
         own = ranges[self.solved]
         with np.errstate(all="ignore"):

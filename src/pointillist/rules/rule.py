@@ -148,12 +148,7 @@ class Rule(ABC):
     @classmethod
     @abstractmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterable[Self]:
-        """Finds the rules of this kind that training rows obey.
-
-        Args:
-            rows: The training rows.
-            calculated: Columns that equations calculate, each with the columns that it is calculated from.
-        """
+        """Finds the rules that rows obey; `calculated` maps calculated columns to those they are made from."""
 
     @property
     def reserved(self) -> tuple[int, ...]:
@@ -173,12 +168,7 @@ class Rule(ABC):
 
     @abstractmethod
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
-        """Finds the rows without missing cells that break the rule by more than rounding explains.
-
-        Args:
-            columns: The cells of all columns of the table.
-            ranges: Their ranges.
-        """
+        """Finds the rows without missing cells that break the rule by more than rounding explains."""
 
     @abstractmethod
     def contradicted(self, conditions: Conditions) -> Bool[np.ndarray, " n"]:
@@ -215,13 +205,7 @@ class NumberRule(Rule):
     def excluded(
         self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange]
     ) -> Bool[np.ndarray, " n"]:
-        """Finds the boxes in which no row obeys the rule, by interval arithmetic.
-
-        Args:
-            low: Lowest number of each column of the rule.
-            high: Highest number.
-            ranges: The ranges of the rule's columns.
-        """
+        """Finds the boxes in which no row obeys the rule, by interval arithmetic on the ends of its columns."""
 
     def contradicted(self, conditions: Conditions) -> Bool[np.ndarray, " n"]:
         """Finds the rows whose observed cells and conditions make a box in which no row obeys the rule."""

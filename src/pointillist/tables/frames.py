@@ -240,12 +240,7 @@ def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
 
 
 def check_room(X: Any, layout: Layout) -> None:
-    """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold.
-
-    Args:
-        X: A table in any container.
-        layout: The layout of the container.
-    """
+    """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold."""
     is_series = layout.headings is not None and layout.headings.is_series
     if layout.names and (is_series or layout.kind == "array") and nw.dependencies.is_into_dataframe(X):
         columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
@@ -257,11 +252,7 @@ def check_room(X: Any, layout: Layout) -> None:
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
-    """A column in the type that it had in fit, or in one that holds its cells.
-
-    Raises:
-        ValueError: If it holds something else.
-    """
+    """A column in the type that it had in fit, or in one that holds its cells; a ValueError if it holds others."""
     is_category = pa.types.is_dictionary(wanted)
     has_categories = pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type.value_type)
     if column.type == wanted or (is_category and has_categories):

@@ -97,11 +97,7 @@ class Layout:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Layout":
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: If the values describe no valid layout.
-        """
+        """Reads what `to_json` wrote; raises a ValueError if that describes no valid layout."""
         names, text = content["plain_names"], content["schema_bytes"]
         return cls(
             str(content["kind"]),
@@ -124,11 +120,7 @@ class Layout:
             raise ValueError(f"the layout's schema cannot be read: {error}") from error
 
     def check_code(self, code: "ColumnEncoder", field: "pa.Field") -> None:
-        """Raises an error if a column's code does not fit its type, which only a false claim of a file can cause.
-
-        Raises:
-            ValueError: If only one of them has categories, or if the categories do not fit the type.
-        """
+        """Raises a ValueError if an encoder does not fit its column's type, which only a file that lies can cause."""
         is_category = kind_of(field.type) in ("category", "truth")
         if is_category != (code.categories is not None):
             raise ValueError(f"column {code.name!r} holds {field.type}, but its code is for another type")
@@ -155,11 +147,7 @@ class Layout:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """NumPy's names of the columns' types.
-
-        Raises:
-            ValueError: If there are no columns, or a column does not hold numbers.
-        """
+        """NumPy's names of the columns' types; raises a ValueError if a column does not hold numbers."""
         types = self.plain_types
         if self.schema_bytes is not None:
             if not all(is_numeric(kind) for kind in self.schema.types):
@@ -199,12 +187,7 @@ class Layout:
         return to_arrow(full, self.schema, nan_is_missing=self.is_nan)
 
     def restore(self, rows: Any, index: Any = None) -> Any:
-        """Converts rows of this layout to the container that the layout was taken from.
-
-        Args:
-            rows: An Arrow table, or an array of numbers, shape (n, d).
-            index: Index for a pandas frame; by default its rows are numbered.
-        """
+        """Converts an Arrow table or an array of numbers to the container of the layout, for pandas with an index."""
         if self.schema_bytes is None:
             return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
         table = rows
