@@ -19,10 +19,9 @@ from jaxtyping import Float
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.atomic_files import check_regular
 from pointillist.files import csv_format
-from pointillist.files.arrow_columns import in_schema, read_columns, schema_of
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Write, check_expansion
-from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough
+from pointillist.files.formats import Asked, Format, Write, check_expansion, in_schema, schema_of
+from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, read_columns
 from pointillist.files.texts import (
     MISSING,
     NUMBER,
@@ -44,6 +43,7 @@ from pointillist.tables.table import Table, kind_of
 
 _BLOCK = 2**21
 _NOTED = 5
+QUOTE = '"'
 
 
 class CsvFormat(Format):
@@ -86,15 +86,11 @@ class CsvFormat(Format):
                         writer.write_table(rows)
                         return
                     # Of one column, a missing cell would be an empty line, which is no row at all.
-                    cells = rows.column(0).cast("string").to_pylist()
-                    lines = ("NA" if cell is None else _quoted(cell) if is_text else cell for cell in cells)
-                    out.write("".join(f"{line}\n" for line in lines).encode())
+                    for cell in rows.column(0).cast("string").to_pylist():
+                        line = "NA" if cell is None else f'"{cell.replace(QUOTE, 2 * QUOTE)}"' if is_text else cell
+                        out.write(f"{line}\n".encode())
 
                 yield write
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
 
 
 FORMAT = CsvFormat()

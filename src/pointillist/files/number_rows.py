@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import LARGEST_INTEGER
+from pointillist.files.formats import Asked
 from pointillist.foreign_text import listed, shown
 from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import LONGEST_LABEL, LabelColumn, Numbers
 from pointillist.tables.spool import Spool
+from pointillist.tables.table import Table
 
 
 class NotNumbers(ValueError):
@@ -154,3 +156,37 @@ class NumberRows:
                 "drop the column or divide it"
             )
         )
+
+
+def read_columns(
+    path: Path,
+    names: Sequence[str],
+    asked: Asked,
+    numbers: Callable[[], Numbers],
+    columns: "Callable[[list[str]], pa.Table]",
+) -> Table:
+    """Reads rows of numbers if all columns hold them, and otherwise columns of any kind.
+
+    Args:
+        path: The file.
+        names: Names of its columns.
+        asked: What is asked of it.
+        numbers: Reads it as rows of numbers; raises `NotNumbers` if it holds anything else.
+        columns: Reads the columns of some names into memory.
+
+    Raises:
+        ValueError: See `read_table`.
+    """
+    if asked.tries_numbers:
+        try:
+            return Table(numbers())
+        except NotNumbers:
+            if asked.kind == "numbers":
+                raise
+    check_names(path, names, asked.names)
+    kept = [name for name in names if name not in asked.drop]
+    if not kept:
+        raise ValueError(f"{path}: has no column left")
+    table = columns(kept)
+    check_enough(table.num_rows, path, asked.min_rows)
+    return Table(table, asked.label)
