@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from pointillist import Diffusion
 from pointillist.cli import main
-from pointillist.files import limits
+from pointillist.files import formats
 from pointillist.models.container import MAX_DESCRIPTION
 from pointillist.models.saving import save_model
 
@@ -63,7 +63,7 @@ def test_json_that_is_nested_deeply(run):
 
 
 def test_packed_files_that_become_much_larger(run, monkeypatch):
-    monkeypatch.setattr(limits, "FREE", 2**20)
+    monkeypatch.setattr(formats, "FREE", 2**20)
     text = "a,b\n" + "0,0\n" * 2**20
     with gzip.open("zeros.csv.gz", "wt") as file:
         file.write(text)

@@ -15,7 +15,7 @@ from pyarrow import csv, parquet
 
 from pointillist import Diffusion, between
 from pointillist.cli import main
-from pointillist.cli.calibrating import calibrated
+from pointillist.cli.comparing import calibrated
 from pointillist.cli.conditions import category_of, where_of
 from pointillist.files.reading import read_table
 from pointillist.models.saving import load_model

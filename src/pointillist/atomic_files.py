@@ -87,12 +87,7 @@ def check_inside(folder: Path, paths: Iterable[Path]) -> None:
 
 @contextmanager
 def checking(path: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
-    """Turns any error in a block that reads a file into a one-line error that says the file is damaged.
-
-    Args:
-        path: The file.
-        kind: Type of the error to raise; an error that already has this type passes unchanged.
-    """
+    """Turns any error in a block that reads a file into an error of a kind, in one line: the file is damaged."""
     try:
         yield
     except kind:

@@ -215,8 +215,12 @@ def test_the_report_and_its_json(report):
     ("members", "others", "message"),
     [
         (MEMBERS[: MIN_ROWS - 1], OTHERS, "members has 29 rows"),
-        (MEMBERS, OTHERS[:, :3], "non_members has 3 columns and the model 4"),
-        (MEMBERS, pandas.DataFrame(OTHERS).assign(a="x")[["a", 0, 1, 2]], "holds .*string, and it held double in fit"),
+        (MEMBERS, OTHERS[:, :3], "non_members: X has 3 columns, and the model has 4"),
+        (
+            MEMBERS,
+            pandas.DataFrame(OTHERS).assign(a="x")[["a", 0, 1, 2]],
+            "column 0 of X holds .*string, and it held double in fit",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line(model, members, others, message):

@@ -79,15 +79,7 @@ def impute(
 def _labels_of(
     model: "RowModel", filled: Any, beside: dict[str, Any], missing: list[int], seed: int | None
 ) -> dict[str, Any]:
-    """The column of labels, which is beside those of the model, with missing ones as the filled rows have them.
-
-    Args:
-        model: The model.
-        filled: The filled rows.
-        beside: Columns beside those of the model.
-        missing: Rows without a label.
-        seed: Seed of the draws; None for the most probable labels.
-    """
+    """The column of labels, with missing ones drawn for the filled rows; without a seed, the most probable ones."""
     from pointillist.queries.label_conditional import conditional_of
 
     assert model.classes is not None

@@ -110,11 +110,7 @@ def fit(
 
 
 def _state_file(data: Path, out: Path, checkpoint: Path | None, *, is_private: bool) -> Path | None:
-    """Returns the file for the state of training, None for a private fit; it must not be another file of the command.
-
-    Raises:
-        ValueError: If it is, or a private fit is given one.
-    """
+    """The file for the state of training, apart from all other files of the command; None for a private fit."""
     from pointillist.atomic_files import check_apart, check_place
     from pointillist.models.checkpoint import previous
 
@@ -226,7 +222,7 @@ def sample(
 ) -> None:
     """Draws new rows from a model, and writes them as they are drawn."""
     from pointillist.cli.conditions import category_of, where_of
-    from pointillist.cli.rewards import reward_of, told
+    from pointillist.cli.rewards import explained, reward_of
     from pointillist.engine.cluster import check_engine
     from pointillist.files.reading import read_numbers
     from pointillist.models.request import Request
@@ -251,7 +247,7 @@ def sample(
         **chosen,
     )
     run = SamplingRun(fitted, request)
-    with nullcontext() if reward is None else told(reward):
+    with nullcontext() if reward is None else explained(reward):
         _write(run, fitted, n_rows, out, run.parts(engine, address))
 
 

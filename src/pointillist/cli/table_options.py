@@ -27,11 +27,7 @@ T = TypeVar("T")
 
 
 def types_of(given: Sequence[str]) -> dict[str, str]:
-    """Parses COLUMN=TYPE options; returns types by column.
-
-    Raises:
-        ValueError: If an option is not of this form.
-    """
+    """Parses COLUMN=TYPE options; returns types by column."""
     types = {}
     for text in given:
         name, is_pair, kind = text.rpartition("=")
@@ -124,12 +120,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def json_in(path: Path, convert: Callable[[Any], T]) -> T:
-    """Reads a JSON file, and converts its content.
-
-    Raises:
-        ValueError: In one line that starts with the path, if the file is not JSON, or `convert` refuses its content.
-        OSError: If it cannot be read.
-    """
+    """Reads and converts a JSON file; raises an OSError, or a ValueError in one line that starts with the path."""
     check_regular(path)
     try:
         return convert(json.loads(path.read_text("utf-8")))
@@ -142,11 +133,7 @@ def json_in(path: Path, convert: Callable[[Any], T]) -> T:
 
 
 def domain_of(content: Any) -> dict[str, Any]:
-    """Returns what a JSON file makes public: {"low": …, "high": …, "missing": true} or a list of values, by column.
-
-    Raises:
-        ValueError: If the file holds anything else.
-    """
+    """Returns what a JSON file makes public: {"low": …, "high": …, "missing": true} or a list of values, by column."""
     if not isinstance(content, dict):
         raise ValueError("must hold a JSON object of columns")
     found: dict[str, Any] = {}

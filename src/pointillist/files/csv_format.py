@@ -94,14 +94,10 @@ def _opened(path: Path) -> "gzip.GzipFile | io.BufferedReader":
 
 
 def delimiter_of(lines: Sequence[str], *, is_all: bool) -> str:
-    """Finds the delimiter of a table by its first lines, of which the first is not empty.
+    """Finds the delimiter of a table by its first lines, with their ends, of which the first is not empty.
 
     It is the first of `DELIMITERS` by which all rows have as many fields as the header, and more than one; a comma if
     there is none. Commas that the fields between semicolons have as decimal marks of numbers are no delimiters.
-
-    Args:
-        lines: Lines with their ends.
-        is_all: Whether there are no others.
     """
     records = {each: _records(each, lines, is_all=is_all) for each in DELIMITERS}
     found = [each for each, own in records.items() if own and len(own[0]) > 1 and len({len(row) for row in own}) == 1]

@@ -23,12 +23,7 @@ _SEED = 3_141_592_653
 
 
 def with_counted_columns(model: RowModel, logits: Float[np.ndarray, " slots"]) -> RowModel:
-    """Returns a model whose biases are moved by the logarithm of the ratio of counted to drawn shares, some times over.
-
-    Args:
-        model: A model of tokens without numbers.
-        logits: Logarithm of the counted share of each value of each token.
-    """
+    """Moves the biases of a model of tokens by log ratios of counted shares, exp(logits), to drawn ones, some times."""
     process = masked_of(model)
     tokens = process.architecture.tokens
     for i in range(ROUNDS):

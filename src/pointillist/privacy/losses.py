@@ -46,7 +46,7 @@ def row_losses(
     Args:
         model: The model.
         rows: Rows as the network sees them, shape (n, width).
-        labels: Index of each row's class, for a model that is shown classes; that of "no class" is their number.
+        labels: Index of each row's class; that of "no class" is the number of classes. None without classes.
         seed: Seed of the draws.
         draws: Number of draws.
     """

@@ -3,7 +3,7 @@
 A row is in at most one bin of each histogram. What is made from noisy counts tells no more of rows than they do.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -32,27 +32,15 @@ INTERVAL_NOISES = 20
 """Least rows of an interval, in standard deviations of the noise."""
 
 
-@dataclass(frozen=True)
-class PrivateColumn:
-    """The code of a column, and what is known of how often each of its token's values occurs.
-
-    Attributes:
-        code: The code.
-        shares: Shares of the rows, positive, of sum 1, shape (size,).
-    """
+class PrivateColumn(NamedTuple):
+    """The encoder of a column, and the fraction of the rows that has each of its values: positive, of sum 1."""
 
     code: ColumnEncoder
     shares: Float[np.ndarray, " size"]
 
 
 def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[np.ndarray]:
-    """Counts the cells of a column: by value; or, in a range, by bins, and by its integers or ends.
-
-    Args:
-        domain: The domain, in which the cells lie.
-        cells: The cells.
-        kind: Arrow's type of the column.
-    """
+    """Counts the cells of a column within its domain by value, or in a range by bins and by its integers or ends."""
     code = domain.code(kind)
     if code.scores is None:
         return [_counted(code.encode(cells)[0], code.size)]
@@ -67,14 +55,7 @@ def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[
 
 
 def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray], noise: float) -> PrivateColumn:
-    """Makes the code of a column from noisy counts.
-
-    Args:
-        domain: The domain.
-        kind: Arrow's type of the column.
-        counts: What `counts_of` returned, with noise.
-        noise: Standard deviation of that.
-    """
+    """Makes the encoder of a column from its domain, Arrow's type, and counts with noise of a standard deviation."""
     code = domain.code(kind)
     if code.scores is None:
         return PrivateColumn(code, _shares(counts[0]))

@@ -8,7 +8,7 @@ how often a step sees each, and the cells of each column, from which training be
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,40 +76,8 @@ NOT_LEARNED = "private"
 """Stands in the place of the hash of the training rows."""
 
 
-@dataclass(frozen=True, eq=False)
-class PrivateTraining:
-    """A private training that is ready to begin."""
-
-    recipe: PrivateRecipe
-    method: PrivateMethod
-    key: Key[Any, ""]
-    logits: Float[np.ndarray, " slots"] | None
-
-    def train(self, plan: Plan, *, is_shown: bool) -> Weights:
-        """Returns the trained network, the average of the weights over the steps."""
-        architecture = plan.process.architecture
-        begin, walk = jax.random.split(self.key)
-        state = start(begin, architecture, plan.codec.width)
-        if self.logits is not None:
-            # Before the first step, columns have the distributions that were counted, and are independent.
-            state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
-        rows = plan.codec.encode(plan.rows)
-        with Bar(Console(stderr=True), self.recipe.steps, is_shown=is_shown) as bar:
-            for first in range(0, self.recipe.steps, STEPS_PER_CALL):
-                todo = min(STEPS_PER_CALL, self.recipe.steps - first)
-                state = run(
-                    state, walk, rows, plan.process.noise, first, todo, self.recipe, self.method, architecture.features
-                )
-                jax.block_until_ready(state)
-                bar.advance(todo)
-        network = jax.tree.map(np.asarray, jax.device_get(state.trained))
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(network)):
-            raise ValueError(f"training diverged with learning_rate={self.recipe.learning_rate:g}: lower it")
-        return network
-
-
 class _Random:
-    """All that a private fit draws: from the system's entropy, or from a seed that the user gave."""
+    """The random numbers of a private fit, from the system's entropy or from the user's seed."""
 
     def __init__(self, random_state: Any) -> None:
         self.is_seeded = random_state is not None
@@ -142,10 +110,10 @@ def prepare(
     Args:
         asked: The configuration; with an `epsilon`, the fit is differentially private.
         X: The table, in any container.
-        y: Labels; of a private fit, they must be a column of the table.
-        categorical: Columns of categories; of a private fit, the domain names them.
-        checkpoint: File of the state of training, which a private fit has not.
-        before: A model whose training is to be continued, which a private fit cannot.
+        y: Labels, which a private fit takes as a column of the table only.
+        categorical: Columns of categories; the domain names those of a private fit.
+        checkpoint: File of the state of training; None for a private fit.
+        before: A model whose training is to be continued; None for a private fit.
         others: Further arguments of `models.fitting.prepare`.
 
     Raises:
@@ -169,35 +137,51 @@ class PrivateTask(Task):
     """A differentially private fit that is ready to begin.
 
     Attributes:
-        training: The training.
+        recipe: The settings of the training.
+        method: How the loss is computed.
+        key: The key of all random numbers of the training.
+        logits: Logarithms of the counted fractions of the values of each token; None for models of numbers.
     """
 
-    training: PrivateTraining | None = None
+    recipe: PrivateRecipe = field(kw_only=True)
+    method: PrivateMethod = field(kw_only=True)
+    key: Key[Any, ""] = field(kw_only=True)
+    logits: Float[np.ndarray, " slots"] | None = field(kw_only=True)
 
     def fit(self, checkpoint: Path | None = None) -> RowModel:
-        """Trains a model privately; nothing of its record tells of the rows.
-
-        Raises:
-            ValueError: If training diverges.
-        """
-        assert self.training is not None
-        process, network = self.plan.process.finished(self.training.train(self.plan, is_shown=bool(self.asked.verbose)))
+        """Trains a model privately; its record tells nothing of the rows. Raises a ValueError if training diverges."""
+        process, network = self.plan.process.finished(self._trained())
         record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, self.guarantee)
         asked = values_of(self.asked) | {"random_state": None}
         model = RowModel(self.plan.codec, process, network, self.classes, record, asked, self.trained_with)
-        logits = self.training.logits
-        return model if logits is None else with_counted_columns(model, logits)
+        return model if self.logits is None else with_counted_columns(model, self.logits)
+
+    def _trained(self) -> Weights:
+        """Returns the trained network, the average of the weights over the steps."""
+        plan, recipe = self.plan, self.recipe
+        architecture = plan.process.architecture
+        begin, steps = jax.random.split(self.key)
+        state = start(begin, architecture, plan.codec.width)
+        if self.logits is not None:
+            # Before the first step, columns have the distributions that were counted, and are independent.
+            state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
+        rows = plan.codec.encode(plan.rows)
+        with Bar(Console(stderr=True), recipe.steps, is_shown=bool(self.asked.verbose)) as bar:
+            for first in range(0, recipe.steps, STEPS_PER_CALL):
+                todo = min(STEPS_PER_CALL, recipe.steps - first)
+                state = run(
+                    state, steps, rows, plan.process.noise, first, todo, recipe, self.method, architecture.features
+                )
+                jax.block_until_ready(state)
+                bar.advance(todo)
+        network = jax.tree.map(np.asarray, jax.device_get(state.trained))
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(network)):
+            raise ValueError(f"training diverged with learning_rate={recipe.learning_rate:g}: lower it")
+        return network
 
 
 class _Budget:
-    """The privacy budget of a fit, and what has been spent on counts.
-
-    Attributes:
-        delta: δ.
-        n_rows: Number of rows, with noise.
-        spent: Noise multipliers of the mechanisms besides training.
-        mechanisms: All mechanisms, in words.
-    """
+    """The privacy budget of a fit, and the noise multipliers of its counts: `spent`."""
 
     def __init__(self, asked: Configuration, n_rows: int, random: "_Random") -> None:
         assert asked.epsilon is not None
@@ -270,8 +254,17 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
         most_default_epochs=recipe.steps,
         seed=0,
     )
-    training = PrivateTraining(recipe, PrivateMethod(objective, capacity), random.key, logits)
-    return PrivateTask(asked, plan, classes, parameters, guarantee=guarantee, training=training)
+    return PrivateTask(
+        asked,
+        plan,
+        classes,
+        parameters,
+        guarantee=guarantee,
+        recipe=recipe,
+        method=PrivateMethod(objective, capacity),
+        key=random.key,
+        logits=logits,
+    )
 
 
 def _recipe(asked: Configuration, budget: _Budget) -> tuple[PrivateRecipe, int]:
@@ -329,22 +322,15 @@ def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -
 
 
 def _layout(table: Table, kind: str, headings: Any, domains: list[ColumnDomain]) -> Layout:
-    """The layout of a table without anything that its cells say."""
-    schema = pa.schema(
-        [_with_room(field, len(own.values)) for field, own in zip(table.arrow.schema, domains, strict=True)]
-    )
-    categories = [
-        own.values if pa.types.is_dictionary(field.type) else None for own, field in zip(domains, schema, strict=True)
-    ]
-    return Layout.of_schema(kind, schema, headings, categories)
-
-
-def _with_room(field: Any, n_values: int) -> Any:
-    """A field of Arrow whose categories, if it has some, may be as many as the domain has."""
-    kind = field.type
-    if pa.types.is_dictionary(kind) and n_values > np.iinfo(kind.index_type.to_pandas_dtype()).max:
-        kind = pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
-    return pa.field(field.name, kind, field.nullable)
+    """The layout of a table, from nothing that its cells hold."""
+    fields, categories = [], []
+    for field_, domain in zip(table.arrow.schema, domains, strict=True):
+        type_, has_categories = field_.type, pa.types.is_dictionary(field_.type)
+        if has_categories and len(domain.values) > np.iinfo(type_.index_type.to_pandas_dtype()).max:
+            type_ = pa.dictionary(pa.int32(), type_.value_type, type_.ordered)
+        fields.append(field_.with_type(type_).remove_metadata())
+        categories.append(domain.values if has_categories else None)
+    return Layout.of_schema(kind, pa.schema(fields), headings, categories)
 
 
 def _tokens(
@@ -363,10 +349,10 @@ def _tokens(
         column_of(own, kind, [each + deviation * rng.normal(size=len(each)) for each in some], deviation)
         for own, kind, some in zip(domains, types, counts, strict=True)
     ]
-    encoding = TableEncoder(tuple(column.code for column in columns))
+    encoding = TableEncoder(tuple(code for code, _ in columns))
     # Not spread: where a row lies among others must not decide how it is encoded.
     rows = encoding.encode(cells, dtype=np.float32)
-    logits = np.log(np.concatenate([column.shares for column in columns])).astype(np.float32)
+    logits = np.log(np.concatenate([shares for _, shares in columns])).astype(np.float32)
     return Codec(layout, encoding), rows, logits, n_histograms
 
 

@@ -115,11 +115,7 @@ def broken_rows(
 
 
 def rule_from_json(content: dict[str, Any], n_columns: int) -> Rule:
-    """Rebuilds a rule of a table from what its `to_json` returned.
-
-    Raises:
-        ValueError: If there is no such rule.
-    """
+    """Rebuilds a rule of a table from what its `to_json` returned; raises a ValueError if there is no such rule."""
     if content["kind"] not in KINDS:
         raise ValueError(f"there is no kind of rule {content['kind']!r:.40}")
     rule = KINDS[content["kind"]].from_json(content)

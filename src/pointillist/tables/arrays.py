@@ -112,15 +112,7 @@ def check_finite(
     dtype: type[np.floating] = np.float64,
     first: int = 0,
 ) -> None:
-    """Raises an error that names the first NaN, or the first value that is infinite in a type.
-
-    Args:
-        rows: The rows, shape (n, d).
-        what: What they are called.
-        names: Names of the columns.
-        dtype: The type.
-        first: Number of the first row.
-    """
+    """Raises a ValueError that names the first value that is NaN or infinite in a type; `first` is the first row."""
     for block in blocks(rows):
         with np.errstate(over="ignore"):
             is_finite = np.isfinite(block.astype(dtype, copy=False))

@@ -137,47 +137,44 @@ def _check_columns(frame: Any, headings: Headings) -> None:
 
 
 def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
-    """Returns X with the columns of a layout, in their order; others may hold anything.
+    """Returns X with the columns of a layout, in their order and types; X may hold further columns if it has names.
 
     Args:
-        X: The table, in any container.
+        X: The table, in any container. Columns of an array are matched by position.
         layout: The layout.
         absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
         unread: Names of those of them whose cells count as missing even if X has them.
 
     Raises:
-        ValueError: If X lacks a column, or a column holds something else.
+        ValueError: In one line, if X cannot be read or lacks a column, or a column holds something else.
     """
-    known, is_named = layout.column_names, layout.names is not None
-    found = table_of(with_columns(X, [name for name in known if name not in unread]) if is_named else X)
+    names, has_names = layout.column_names, layout.names is not None
+    found = table_of(with_columns(X, [name for name in names if name not in unread]) if has_names else X)
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     table, kind, _ = found
-    names, columns = table.names, []
-    if kind == "array" or not is_named:
-        kept = tuple(name for name in known if name not in absent)
-        # Numbers are not the names of an array's columns, but their indices.
-        is_by_index = layout.schema_bytes is None or not all(isinstance(name, str) for name in known)
-        if len(names) == len(kept) and (absent or is_by_index):
-            names = kept
-        elif len(names) == len(known) and (absent or is_by_index):
-            names = known
-        elif is_by_index:
-            raise ValueError(f"X has {len(names)} columns, and the model has {len(known)}: give all columns of fit")
-    for name, field in zip(known, layout.schema, strict=True):
-        if name in unread or (name not in names and str(name) not in names and name in absent):
+    own: Sequence[Any] = table.names
+    if kind == "array" or not has_names:
+        kept = [name for name in names if name not in absent]
+        fitting = [each for each in (names, kept) if len(each) == len(own)]
+        if not fitting:
+            raise ValueError(f"X has {len(own)} columns, and the model has {len(names)}: give all columns of fit")
+        own = fitting[0]
+    columns = []
+    for name, field in zip(names, layout.schema, strict=True):
+        # Files have names that are numbers as text.
+        text = name if name in own else str(name)
+        if text not in own and name not in absent:
+            raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
+        if text not in own or name in unread:
             columns.append(pa.chunked_array([pa.nulls(len(table), field.type)]))
             continue
-        # Files of an array's columns have their indices as text.
-        own = name if name in names else str(name)
-        if own not in names:
-            raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
-        column = table.arrow.column(names.index(own))
+        column = table.arrow.column(own.index(text))
         if kind == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
             # As files of text hold them, in their unit.
             column = column.cast(pa.int64()).cast(field.type)
         columns.append(_as_in_fit(name, column, field.type))
-    return Table(pa.table(columns, names=layout.schema.names), own_names=known)
+    return Table(pa.table(columns, names=layout.schema.names), own_names=names)
 
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
@@ -227,12 +224,7 @@ def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
 
 
 def check_room(X: Any, layout: Layout) -> None:
-    """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold.
-
-    Args:
-        X: A table in any container.
-        layout: The layout of the container.
-    """
+    """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold."""
     is_series = layout.headings is not None and layout.headings.is_series
     if layout.names and (is_series or layout.kind == "array") and nw.dependencies.is_into_dataframe(X):
         columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
@@ -244,11 +236,7 @@ def check_room(X: Any, layout: Layout) -> None:
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
-    """A column in the type that it had in fit, or in one that holds its cells.
-
-    Raises:
-        ValueError: If it holds something else.
-    """
+    """A column in the type that it had in fit, or in one that holds its cells; a ValueError if it holds others."""
     is_category = pa.types.is_dictionary(wanted)
     has_categories = pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type.value_type)
     if column.type == wanted or (is_category and has_categories):

@@ -30,11 +30,7 @@ class Headings:
 
     @classmethod
     def of(cls, X: Any) -> "tuple[Any, Headings | None]":
-        """Returns a pandas frame or Series as a frame with text as column names, and its headings; other X as it is.
-
-        Raises:
-            ValueError: If two columns have the same name, or a name is of a kind that cannot be kept.
-        """
+        """Returns a pandas frame or Series as a frame with text as column names, and its headings; other X as it is."""
         if not (nw.dependencies.is_pandas_dataframe(X) or nw.dependencies.is_pandas_series(X)):
             return X, None
         is_series = X.ndim == 1

@@ -98,11 +98,7 @@ class Layout:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Layout":
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: If the values describe no valid layout.
-        """
+        """Reads what `to_json` wrote; raises a ValueError if that describes no valid layout."""
         names, text = content["plain_names"], content["schema_bytes"]
         return cls(
             str(content["kind"]),
@@ -126,11 +122,7 @@ class Layout:
             raise ValueError(f"the layout's schema cannot be read: {error}") from error
 
     def check_code(self, code: "ColumnEncoder", field: "pa.Field") -> None:
-        """Raises an error if a column's code does not fit its type, which only a false claim of a file can cause.
-
-        Raises:
-            ValueError: If only one of them has categories, or if the categories do not fit the type.
-        """
+        """Raises a ValueError if an encoder does not fit its column's type, which only a file that lies can cause."""
         is_category = kind_of(field.type) in ("category", "truth")
         if is_category != (code.categories is not None):
             raise ValueError(f"column {code.name!r} holds {field.type}, but its code is for another type")
@@ -167,11 +159,7 @@ class Layout:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """NumPy's names of the columns' types.
-
-        Raises:
-            ValueError: If there are no columns, or a column does not hold numbers.
-        """
+        """NumPy's names of the columns' types; raises a ValueError if a column does not hold numbers."""
         types = self.plain_types
         if self.schema_bytes is not None:
             if not all(is_numeric(kind) for kind in self.schema.types):

@@ -162,11 +162,7 @@ class Table:
 
     @cached_property
     def cells(self) -> tuple[Column, ...]:
-        """The cells of each column.
-
-        Raises:
-            ValueError: If a column holds neither numbers, categories nor dates.
-        """
+        """The cells of each column; raises a ValueError if one holds neither numbers, categories nor dates."""
         return tuple(cells_in(name, column) for name, column in zip(self.names, self.arrow.columns, strict=True))
 
     def column(self, name: Any) -> Column:
@@ -245,11 +241,7 @@ def is_numeric(kind: "pa.DataType") -> bool:
 
 
 def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
-    """Returns the cells of a column.
-
-    Raises:
-        ValueError: If it holds neither numbers, categories nor dates.
-    """
+    """Returns the cells of a column; raises a ValueError if it holds neither numbers, categories nor dates."""
     kind = kind_of(column.type)
     if not kind:
         raise ValueError(f"column {name!r} {refusal(column.type)}")

@@ -16,11 +16,7 @@ _FORM = re.compile(rf"(?:%Y-%m-%d[ T])?%H:%M(?::%S)?(?:{_OFFSET})?", re.ASCII)
 
 
 def form_of(given: Any) -> str | None:
-    """Returns the `strftime` format of all texts; None if they differ in it, or if it is the usual one.
-
-    Args:
-        given: Texts of dates and times without white space around them, none of them null.
-    """
+    """Returns the `strftime` format of all texts of times; None if they differ in it, or if it is the usual one."""
     found = _MOMENT.fullmatch(given[0].as_py()) if len(given) else None
     if found is None:
         return None
