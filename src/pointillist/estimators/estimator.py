@@ -18,8 +18,7 @@ from sklearn.utils.validation import column_or_1d
 from pointillist.arguments import RandomState, is_whole
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
-from pointillist.estimators.asking import draw_of, fitted_model
-from pointillist.estimators.inputs import AsEstimator, checked_rows
+from pointillist.estimators.inputs import AsEstimator, checked_rows, draw_of, fitted_model
 from pointillist.models.checkpoint import forget
 from pointillist.models.configuration import Configuration, SamplingConfig, values_of
 from pointillist.models.container import ModelFileError

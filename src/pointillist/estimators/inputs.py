@@ -1,12 +1,16 @@
-"""Reads what users pass to estimators as rows of numbers, with scikit-learn's checks and messages."""
+"""What estimators share: their parameters, their fitted model, and rows of numbers with scikit-learn's checks."""
 
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from pointillist.models.request import Request
+from pointillist.models.row_model import RowModel
+from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.arrays import check_finite, read_numbers
 from pointillist.tables.frames import with_columns
 from pointillist.tables.headings import Headings, is_frame
@@ -23,13 +27,27 @@ class AsEstimator:
         pass
 
 
-def take_over(estimator: Any, fresh: Any) -> None:
-    """Gives an estimator what another has learned of the columns of X: after a fit, as one that fails changes nothing.
+def fitted_model(estimator: Any) -> RowModel:
+    """Return the model of a fitted `Diffusion`, or raise a NotFittedError."""
+    if not hasattr(estimator, "model_"):
+        raise NotFittedError(
+            f"This {type(estimator).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments first."
+        )
+    return estimator.model_
 
-    Args:
-        estimator: The estimator.
-        fresh: A clone of it, to which X was shown.
-    """
+
+def draw_of(estimator: Any, n_samples: int | None, *, worse: Any = None, **options: Any) -> SamplingRun:
+    """Check a request for rows; see `Diffusion.sample` for the options and the ValueError."""
+    model = fitted_model(estimator)
+    if worse is not None:
+        worse = getattr(worse, "model_", worse)
+        if not isinstance(worse, RowModel):
+            raise ValueError(f"worse must be a fitted Diffusion, not {worse!r}")
+    return SamplingRun(model, Request(n_samples, worse=worse, variance=estimator.variance, **options))
+
+
+def take_over(estimator: Any, fresh: Any) -> None:
+    """Copy what a clone has learned of the columns of X, after a fit: one that fails changes nothing."""
     if hasattr(estimator, "feature_names_in_"):
         del estimator.feature_names_in_
     for name in [name for name in vars(fresh) if name.endswith("_in_")]:
