@@ -59,25 +59,21 @@ Tables of mixed columns (numbers, categories, missing cells) are mappings of nam
 The package needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.
 """
 
+from pointillist.metrics.array_scores import emd, report_nll, spread
 from pointillist.metrics.baselines import Floor, floor
 from pointillist.metrics.c2st import two_sample_test
-from pointillist.metrics.calibration import expected_calibration_error, log_loss
 from pointillist.metrics.column_differences import ColumnDifference, column_differences
 from pointillist.metrics.copies import Copies, copies
 from pointillist.metrics.correlations import CorrelationDifferences, correlation_differences
-from pointillist.metrics.energy import energy_distance
-from pointillist.metrics.energy_test import EnergyTest, energy_test
+from pointillist.metrics.energy import EnergyTest, energy_distance, energy_test
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
 from pointillist.metrics.mixed import PairTrend, PairTrends, column_shapes, pair_trends
 from pointillist.metrics.mixed_models import BoostedTwoSample, Utility, boosted_two_sample, utility
 from pointillist.metrics.nearest import NearestRecords, NearestShare, nearest_records, nearest_share
-from pointillist.metrics.nll import report_nll
-from pointillist.metrics.predictions import crps, interval_coverage, pit
+from pointillist.metrics.predictions import crps, expected_calibration_error, interval_coverage, log_loss, pit
 from pointillist.metrics.registry import MEASURES, METRICS, Measure, Metric
 from pointillist.metrics.residuals import ResidualSpread, residual_spreads
-from pointillist.metrics.spread import spread
-from pointillist.metrics.transport import emd
 
 __all__ = [
     "MEASURES",

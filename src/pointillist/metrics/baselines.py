@@ -1,4 +1,4 @@
-"""The floor of a metric, its real-data baseline: the value between two samples of the same data."""
+"""The floor of a metric: its value between two samples of the same data, a real-data baseline."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from pointillist.metrics.registry import METRICS, Metric
 
 @dataclass(frozen=True)
 class Floor:
-    """The floor of a metric, its real-data baseline: its value between random halves of one data set.
+    """The floor of a metric: its value between random halves of one data set.
 
     Attributes:
         value: Mean over the repeats, in the metric's unit.
@@ -42,7 +42,7 @@ def floor(
     random_state: int | np.random.Generator | None = 0,
     **options: Any,
 ) -> Floor:
-    """Evaluate a metric between disjoint random halves of the data, repeatedly: its real-data baseline.
+    """Evaluate a metric between disjoint random halves of the data, repeatedly, as a real-data baseline.
 
     Args:
         metric: A name in `METRICS`, a `Metric`, or a callable `(real, generated, **options) -> float`.
@@ -54,12 +54,8 @@ def floor(
         **options: Options of the metric. One that shares its name with an argument above, as `n_repeats` of
             `emd` does, needs a callable that sets it: `functools.partial(emd, n_repeats=1)`.
 
-    Returns:
-        Mean and spread over the splits.
-
     Raises:
-        ValueError: If the metric's name is unknown, the data is not a finite `(n, d)` array of at least
-            4 rows, or `n_repeats` or `n_rows` is below 2.
+        ValueError: If the metric's name is unknown, the data cannot be used, or a number is too small.
 
     Example:
         >>> import numpy as np

@@ -9,19 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.mixed_tables import Table, check_tables
 
-# A column of integers with more distinct values than this is treated as continuous.
 MAX_DISCRETE = 20
+"""Most distinct values of a column of integers that is treated as discrete."""
 
-# Up to so many rows per side, the exact distribution of the Kolmogorov-Smirnov statistic costs next to nothing.
 EXACT_ROWS = 2000
+"""Most rows per side for which the exact distribution of the Kolmogorov-Smirnov statistic is computed."""
 
-# Below this expected count the chi-square distribution is not to be trusted (Cochran 1954).
 FEWEST_EXPECTED = 5
+"""Least expected count for which the chi-square distribution is trusted (Cochran 1954)."""
 
-# Random divisions of the counts where it is not; fewer for so many values that each costs a while.
-N_PERMUTATIONS = 9999
-N_PERMUTATIONS_OF_MANY = 999
-MANY_VALUES = 100
+N_PERMUTATIONS, N_PERMUTATIONS_OF_MANY, MANY_VALUES = 9999, 999, 100
+"""Random divisions of the counts for smaller ones; fewer for columns of more values, as each division takes longer."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,6 @@ def column_differences(
         real: n rows: an array, or a table with the same columns.
         generated: m rows.
         random_state: Seed of the divisions.
-
-    Returns:
-        One difference per column, in the columns' order.
 
     Raises:
         ValueError: As in `check_tables`.
@@ -131,7 +126,7 @@ def _numbers(name: str, rows: Rows, data: Rows, rng: np.random.Generator) -> Col
 
 
 def _compare_counts(rows: NDArray[np.int64], data: NDArray[np.int64], rng: np.random.Generator) -> tuple[float, float]:
-    """Total variation distance of two histograms, and the p-value of their homogeneity."""
+    """Total variation distance of two histograms, and the p-value of the test of homogeneity."""
     from scipy.stats import chi2
 
     m, n, pooled = int(rows.sum()), int(data.sum()), rows + data

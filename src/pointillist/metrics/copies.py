@@ -45,24 +45,18 @@ def copies(real: Table | ArrayLike, generated: Table | ArrayLike) -> Copies:
         >>> found.count, found.duplicates, found.p_value < 1e-6
         (50, 0.0, True)
     """
-    (of_data, of_rows), _ = encode(*check_tables(real=real, generated=generated))
-    _, places, counts = np.unique(row_keys(of_data), return_inverse=True, return_counts=True)
-    count, duplicates = int(equal_rows(of_rows, of_data).sum()), float((counts[places] > 1).mean())
-    m, n = len(of_rows), len(of_data)
-    return Copies(count, count / m, duplicates, _p_value(count, m, duplicates, n))
-
-
-def _p_value(count: int, m: int, duplicates: float, n: int) -> float:
-    """p-value of Fisher's one-sided exact test.
-
-    Data rows are not independent trials. The difference between the probability that a row equals a data row and the
-    fraction p of data rows with a duplicate has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every
-    duplicate one of a pair), which is the variance of n (1 − p) / (2 − p) trials.
-    """
     from scipy.stats import hypergeom
 
-    trials = max(1, int(n * (1 - duplicates) / (2 - duplicates)))
-    return float(hypergeom.sf(count - 1, m + trials, count + round(duplicates * trials), m))
+    (of_data, of_rows), _ = encode(*check_tables(real=real, generated=generated))
+    _, index, counts = np.unique(row_keys(of_data), return_inverse=True, return_counts=True)
+    count, duplicates = int(equal_rows(of_rows, of_data).sum()), float((counts[index] > 1).mean())
+    m = len(of_rows)
+    # Data rows are not independent trials. The difference between the probability that a row equals a data row and the
+    # fraction p of data rows with a duplicate has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every
+    # duplicate one of a pair), which is the variance of n (1 − p) / (2 − p) trials.
+    trials = max(1, int(len(of_data) * (1 - duplicates) / (2 - duplicates)))
+    p_value = float(hypergeom.sf(count - 1, m + trials, count + round(duplicates * trials), m))
+    return Copies(count, count / m, duplicates, p_value)
 
 
 def equal_rows(rows: Rows, records: Rows) -> NDArray[np.bool_]:

@@ -8,16 +8,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pointillist.metrics.c2st import VARIANCE_INFLATION, draw_seed
+from pointillist.metrics.c2st import VARIANCE_INFLATION, check_folds, draw_seed
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
 
 MOST_WITHOUT_STOPPING = 10_000
-"""Most rows of which scikit-learn's boosted trees hold none out for early stopping."""
+"""Most rows from which scikit-learn's boosted trees hold none out for early stopping."""
 
-# That scikit-learn's boosted trees take as categories, less one.
 MAX_CATEGORIES = 254
+"""Most categories of a column that scikit-learn's boosted trees take, less one."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,7 @@ def boosted_two_sample(
 
     data, rows = check_tables(real=real, generated=generated)
     n = min(count_rows(rows), count_rows(data), max_rows)
-    if n_splits < 2 or n < n_splits:
-        raise ValueError(
-            f"n_splits={n_splits} must be at least 2 and at most {n}, the number of rows per side: "
-            "pass more rows or fewer folds"
-        )
+    check_folds(n_splits, n)
     rng = np.random.default_rng(random_state)
     sides, is_category = encode(rows, data, max_categories=MAX_CATEGORIES)
     features = np.concatenate([side[rng.permutation(len(side))[:n]] for side in sides])
@@ -188,7 +184,7 @@ def utility(
     labels = [values[kept, 0] for values, kept in zip(targets, known, strict=True)]
     features = [values[kept] for values, kept in zip(features, known, strict=True)]
     for side, values in zip(("generated", "real"), labels, strict=False):
-        if len(values) == 0:
+        if not len(values):
             raise ValueError(f"target={target!r} is missing in all of {side}: nothing can be learned")
     if len(np.unique(labels[2])) < 2:
         raise ValueError(f"target={target!r} has fewer than two values in holdout: nothing can be predicted")
@@ -213,7 +209,7 @@ def utility(
 
 
 def on_one_thread() -> AbstractContextManager[Any]:
-    """Run trees on one thread: several threads wait for each other, for long if other work uses the cores."""
+    """Run trees on one thread: several would wait for each other, for long if other work uses the cores."""
     import sklearn.ensemble  # noqa: F401 - only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits
 
@@ -233,14 +229,14 @@ def _error(influence: Rows) -> float:
 def _class_utility(
     train: Rows, labels: Rows, test: Rows, truth: Rows, is_category: NDArray[np.bool_], seed: int
 ) -> tuple[float, Rows]:
-    """The mean AUC of a class against the rest, and what each test row contributes to its deviation."""
+    """Mean AUC of a class against the rest, and the influence of each test row on it."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     probabilities: dict[float, Rows] = {}
     if len(labels) > MOST_WITHOUT_STOPPING:
         # Trees hold out rows of each class, and of a class of one row they cannot.
-        _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        train, labels = train[counts[places] > 1], labels[counts[places] > 1]
+        _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        train, labels = train[counts[index] > 1], labels[counts[index] > 1]
     if len(np.unique(labels)) > 1:
         # It holds out a tenth of the rows, at least one of each class.
         stops = "auto" if 10 * len(np.unique(labels)) <= len(labels) else False
@@ -259,7 +255,7 @@ def _area(scores: Rows, is_positive: NDArray[np.bool_]) -> tuple[float, Rows]:
     from scipy.stats import rankdata
 
     ranks = rankdata(scores)
-    placements = np.empty(len(scores))  # the share of the other side that a row is on the right side of
+    placements = np.empty(len(scores))  # the fraction of the other side that a row is on the right side of
     for side in (is_positive, ~is_positive):
         placements[side] = (ranks[side] - rankdata(scores[side])) / np.count_nonzero(~side)
     placements[~is_positive] = 1 - placements[~is_positive]
@@ -270,7 +266,7 @@ def _area(scores: Rows, is_positive: NDArray[np.bool_]) -> tuple[float, Rows]:
 def _number_utility(
     train: Rows, labels: Rows, test: Rows, truth: Rows, is_category: NDArray[np.bool_], seed: int
 ) -> tuple[float, Rows]:
-    """R², and what each test row contributes to its deviation."""
+    """R², and the influence of each test row on it."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     trees = HistGradientBoostingRegressor(categorical_features=is_category, random_state=seed)

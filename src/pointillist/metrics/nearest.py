@@ -13,12 +13,11 @@ from pointillist.metrics.manifolds import N_SPLITS, split_variance
 from pointillist.metrics.mixed_tables import Table
 from pointillist.metrics.points import points_of
 
-# Up to so many columns, or records, a k-d tree is faster than comparing all pairs by matrix products.
-TREE_COLUMNS = 8
-TREE_RECORDS = 400
+TREE_COLUMNS, TREE_RECORDS = 8, 400
+"""Most columns, or records, for which a k-d tree is faster than comparing all pairs by matrix products."""
 
-# Distances that differ by less are equal but for rounding.
 TIE = 1e-12
+"""Distances that differ by less count as equal."""
 
 LEVEL = 0.01
 """Probability that independent rows fall outside the interval of `nearest_share`."""
@@ -26,7 +25,7 @@ LEVEL = 0.01
 
 @dataclass(frozen=True)
 class NearestRecords:
-    """Nearness of rows to their closest data records. See `nearest_records`.
+    """Distances of rows to their closest data records. See `nearest_records`.
 
     Attributes:
         share_closer: Probability that a row is closer to the data than a data row is to the rest of it, in [0, 1].
@@ -71,7 +70,7 @@ def nearest_records(
         than 4 rows on a side.
 
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or `max_rows` is below 2.
+        ValueError: If the sides cannot be compared, or `max_rows` is below 2.
 
     Example:
         >>> import numpy as np
@@ -90,45 +89,38 @@ def nearest_records(
     rows, order = rows[rng.permutation(len(rows))[:max_rows]], rng.permutation(len(data))
     data = data[order]  # so that the records looked up are the first ones, in any half too
 
-    pairs = _distances(rows, data, max_rows)
-    D, E = pairs.of_rows[:, 0], pairs.of_data
-    independent = (1 - placements(D, E)).var() / len(D) + (1 - placements(E, D)).var() / len(E)  # DeLong et al. 1988
-    variance = max(_split_variance(rows, data, max_rows), independent) if min(len(rows), len(data)) >= 4 else math.nan
-    return NearestRecords(
-        Estimate(_share_closer(pairs), math.sqrt(variance), N_SPLITS),
-        float(np.median(D)),
-        float(np.median(E)),
-    )
+    value, D, E = _share_closer(rows, data, max_rows)
+    variance = math.nan
+    if min(len(rows), len(data)) >= 4:
+        half = max(2, max_rows // 2)
+        split = split_variance(
+            lambda some, others: _share_closer(rows[some], data[others], half)[0], len(rows), len(data)
+        )
+        independent = (1 - placements(D, E)).var() / len(D) + (1 - placements(E, D)).var() / len(
+            E
+        )  # DeLong et al. 1988
+        variance = max(split, independent)
+    return NearestRecords(Estimate(value, math.sqrt(variance), N_SPLITS), float(np.median(D)), float(np.median(E)))
 
 
-@dataclass(frozen=True)
-class _Distances:
-    """Distances of rows to their two closest records, those records, and distances of records to the closest others."""
-
-    of_rows: Rows
-    records: NDArray[np.int64]
-    of_data: Rows
-
-
-def _distances(rows: Rows, data: Rows, max_rows: int) -> _Distances:
-    of_rows, records = _nearest(rows, data, 2)
-    queries = data[:max_rows]
-    pairs, indices = _nearest(queries, data, 2)
-    others = np.where(indices == np.arange(len(queries))[:, None], np.inf, pairs)
-    return _Distances(of_rows, records, others.min(axis=1))
-
-
-def _share_closer(pairs: _Distances) -> float:
+def _share_closer(rows: Rows, data: Rows, max_records: int) -> tuple[float, Rows, Rows]:
     """Probability that a row is closer to the data without one record than that record is to the rest.
 
-    Both then have the same n − 1 records to be close to, so the mean is 0.5 for one distribution, whatever n.
+    Both have the same n − 1 records to be close to, so the mean is 0.5 for one distribution, whatever n.
+
+    Returns:
+        The probability over the first `max_records` records, the distances of rows to their closest records, and the
+        distances of those records to their closest others.
     """
-    closest, second = pairs.of_rows.T
-    total = (1 - placements(closest, pairs.of_data)).sum()
-    itself = pairs.records[:, 0] < len(pairs.of_data)  # the row's closest record is among those it is compared with
-    of_record = pairs.of_data[pairs.records[itself, 0]]
+    (closest, second), (index, _) = (each.T for each in _nearest(rows, data, 2))
+    records = data[:max_records]
+    pairs, indices = _nearest(records, data, 2)
+    of_records = np.where(indices == np.arange(len(records))[:, None], np.inf, pairs).min(axis=1)
+    total = (1 - placements(closest, of_records)).sum()
+    itself = index < len(records)  # the row's closest record is among those it is compared with
+    of_record = of_records[index[itself]]
     correction = _is_below(second[itself], of_record).sum() - _is_below(closest[itself], of_record).sum()
-    return float((total + correction / len(pairs.of_data)) / len(closest))
+    return float((total + correction / len(records)) / len(closest)), closest, of_records
 
 
 def _is_below(a: Rows, b: Rows) -> Rows:
@@ -148,7 +140,7 @@ def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int
     middle = records.mean(axis=0)
     queries, records = queries - middle, records - middle
     indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(records).kneighbors(queries, return_distance=False)
-    # Small distances drown all the same: to be measured again.
+    # Small distances drown all the same: measure them again.
     distances = np.stack([np.linalg.norm(queries - records[column], axis=1) for column in indices.T], axis=1)
     return distances, indices.astype(np.int64)
 
@@ -160,21 +152,14 @@ def placements(values: Rows, others: Rows) -> Rows:
     return below / (2 * len(others))
 
 
-def _split_variance(rows: Rows, data: Rows, max_rows: int) -> float:
-    def share(some: NDArray[np.int64], others: NDArray[np.int64]) -> float:
-        return _share_closer(_distances(rows[some], data[others], max(2, max_rows // 2)))
-
-    return float(split_variance(share, len(rows), len(data)))
-
-
 @dataclass(frozen=True)
 class NearestShare:
     """Whether rows are nearer to the table they were made from than to held-out rows. See `nearest_share`.
 
     Attributes:
-        share: Share of rows nearer to the training records than to as many held-out ones; ties count half. It is 0.5
-            on average for rows that owe nothing to single records.
-        interval: Interval around one half that the shares of such rows fall in 99 times out of 100.
+        share: Fraction of rows nearer to the training records than to as many held-out ones; ties count half. It is
+            0.5 on average for rows that owe nothing to single records.
+        interval: Interval around one half that the fractions of these rows fall in 99 times out of 100.
         is_inside: Whether the share is in the interval.
         n_rows: Number of rows whose nearest records were looked up.
         n_records: Number of training records, and of held-out rows, that they were compared with.
@@ -196,7 +181,7 @@ def nearest_share(
     max_records: int = 15_000,
     random_state: int | np.random.Generator | None = 0,
 ) -> NearestShare:
-    """Ask whether rows are nearer to the table they were made from than to held-out rows from the same distribution.
+    """Test whether rows are nearer to the table they were made from than to held-out rows of its distribution.
 
     Args:
         real: The rows that the generated ones were made from: an array, whose distances are Euclidean, or a table,

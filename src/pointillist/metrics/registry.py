@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pointillist.metrics.array_scores import emd, report_nll
 from pointillist.metrics.c2st import two_sample_test
 from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.estimate import Estimate
@@ -15,8 +16,6 @@ from pointillist.metrics.manifolds import manifold_scores
 from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
 from pointillist.metrics.mixed_models import boosted_two_sample
 from pointillist.metrics.mixed_tables import Table
-from pointillist.metrics.nll import report_nll
-from pointillist.metrics.transport import emd
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,7 @@ class Metric:
         random_state: int | np.random.Generator | None = 0,
         **options: Any,
     ) -> Estimate:
-        """Score `generated`, shape `(m, d)`, against `real`, shape `(n, d)`.
-
-        A metric that draws nothing ignores `random_state`; `options` go to the function.
-        """
+        """Score `generated`, shape `(m, d)`, against `real`, shape `(n, d)`; metrics without draws need no seed."""
         if self.seeded:
             options["random_state"] = random_state
         return self.function(real, generated, **options)
@@ -66,7 +62,7 @@ METRICS: dict[str, Metric] = {
         Metric("emd", "EMD", emd, better="lower", seeded=True),
         Metric("report_nll", "report NLL", report_nll, better="floor", seeded=False),
         Metric("energy_distance", "energy distance", energy_distance, better="lower", seeded=False),
-        # Of the two classifiers the one that costs a table of many cells next to nothing.
+        # Nearest neighbors cost a table of many cells next to nothing.
         Metric("two_sample_test", "C2ST accuracy (15-NN)", partial(two_sample_test, classifier="knn"), "lower", True),
     )
 }
@@ -74,19 +70,20 @@ METRICS: dict[str, Metric] = {
 
 
 MANIFOLD_ROWS, NEIGHBORS = 2000, 5
+"""Most rows a side, and number of neighbors, of manifold scores."""
 
-# Most rows a side, and most cells, that boosted trees see: both take seconds.
 TWO_SAMPLE_ROWS, TWO_SAMPLE_CELLS = 16_000, 256_000
+"""Most rows a side, and most cells, that boosted trees see: both take seconds."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of tables of any columns, and what a report says of it.
+    """A measure of tables of any columns, and its lines in a report.
 
     Attributes:
         function: The measure, called as `function(real, generated, size, random_state)` with tables, and the number of
             rows per side to compare if not all are.
-        lines: Titles of its lines in a report with their numbers, from its result.
+        lines: Titles and numbers of its lines in a report, from its result.
         test: Name of its test, whose `p_value` the result has; empty if it tests nothing.
     """
 
@@ -133,4 +130,4 @@ MEASURES: dict[str, Measure] = {
         lambda found: [("column shapes, best 1", mean_score(found))],
     ),
 }
-"""The measures that `evaluate` reports of generated rows, of real rows in their place and of independent columns."""
+"""The measures that `evaluate` reports for generated rows, and as baselines for real rows and independent columns."""

@@ -69,9 +69,8 @@ def residual_spreads(
         random_state: Seed of these draws and of the trees.
 
     Returns:
-        One result per column of numbers, in the order of the columns. Constant columns, columns with fewer than 50
-        residuals on a side, and the only column of a table are left out. The standard errors are those over the draw
-        of rows, with the regression held fixed.
+        One result per column of numbers. Constant columns, columns with fewer than 50 residuals on a side, and the only
+        column of a table are left out. Standard errors are over the draw of rows, with the regression held fixed.
 
     Raises:
         ValueError: As in `check_tables`.
