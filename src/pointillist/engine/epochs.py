@@ -98,15 +98,7 @@ def pick(tree: Any, i: AnyArray) -> Any:
 def train(
     state: TrainingState, fixed: Fixed, epochs: Array, data: Data, architecture: AnyArchitecture, method: Method
 ) -> tuple[TrainingState, Float[Array, " epochs"]]:
-    """Trains one model for at most `epochs` more epochs, or to its last.
-
-    Args:
-        state: Current state of the training.
-        fixed: The model's part of the recipe.
-        epochs: Number of epochs, 1 … `MAX_EPOCHS_PER_CALL`.
-        data: Data sets of all models.
-        architecture: The network's architecture.
-        method: How it is trained.
+    """Train one model for at most `epochs` more epochs, 1 … `MAX_EPOCHS_PER_CALL`, or to its last.
 
     Returns:
         The new state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for epochs not trained.
@@ -162,17 +154,17 @@ def _epoch(
 
 
 def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
-    """Puts 0 … n - 1 in a random order.
+    """Put 0 … n - 1 in a random order.
 
     Up to 2¹⁶ rows, one sort of random bits that carry the number in their lowest bits is enough. It takes a sixth of
     the time of `jax.random.permutation`, which takes a tenth of a small network's epoch. Rows whose random bits are
     equal keep their order: 61 of the 32 million pairs of 8,000 rows, and one pair in 65,536 of 2¹⁶ rows.
     """
-    places = (n - 1).bit_length()
-    if places > 16:
+    n_bits = (n - 1).bit_length()
+    if n_bits > 16:
         return jax.random.permutation(key, n)
-    numbered = (jax.random.bits(key, (n,)) >> places << places) | jnp.arange(n, dtype=jnp.uint32)
-    return (jax.lax.sort(numbered) & jnp.uint32(2**places - 1)).astype(jnp.int32)
+    numbered = (jax.random.bits(key, (n,)) >> n_bits << n_bits) | jnp.arange(n, dtype=jnp.uint32)
+    return (jax.lax.sort(numbered) & jnp.uint32(2**n_bits - 1)).astype(jnp.int32)
 
 
 def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Weights]:

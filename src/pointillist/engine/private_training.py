@@ -39,7 +39,7 @@ class PrivateMethod:
 
     Attributes:
         objective: The objective to minimise.
-        capacity: Most rows of a step: the shape of a batch, whose other places are empty.
+        capacity: Most rows of a step: the shape of a batch, whose other entries are empty.
     """
 
     objective: AnyObjective
@@ -74,13 +74,9 @@ class PrivateRecipe:
 def poisson_batch(
     key: PRNGKeyArray, n: int, sampling: float | Array, capacity: int
 ) -> tuple[Int[Array, " capacity"], Bool[Array, " capacity"]]:
-    """Draws the rows of a step, each with the same probability: their places, and which places are taken.
+    """Draw each of n rows with probability `sampling`: their indices in a batch, and which of its entries are taken.
 
-    Args:
-        key: Key of the draw.
-        n: Number of rows.
-        sampling: Probability of a row.
-        capacity: Number of places. Rows beyond them are left out.
+    Rows beyond the capacity of the batch are left out.
     """
     is_drawn = jax.random.uniform(key, (n,)) < sampling
     (indices,) = jnp.nonzero(is_drawn, size=capacity, fill_value=0)
@@ -90,14 +86,14 @@ def poisson_batch(
 def example_of(
     key: PRNGKeyArray, x0: Float[Array, " width"], noise: Any, method: PrivateMethod, features: Any
 ) -> tuple[Array, ...]:
-    """Makes the training example of one row, by the key alone."""
+    """Make the training example of one row, by the key alone."""
     level_key, noise_key = jax.random.split(key)
     clean = CleanRows(x0[None], None, noise[0], noise[1], features)
     return tuple(part[0] for part in method.objective.examples((level_key, noise_key), clean, 1))
 
 
 def row_norm(network: Weights, example: tuple[Array, ...], method: PrivateMethod) -> Float[Array, ""]:
-    """Computes the norm of the gradient of one row's loss."""
+    """Compute the norm of the gradient of one row's loss."""
     return jnp.sqrt(squared_norm(jax.grad(_loss)(with_taps(network), example, method)))
 
 
@@ -116,15 +112,15 @@ def clipped_sum(
     method: PrivateMethod,
     features: Any,
 ) -> Weights:
-    """Computes the sum of the gradients of the rows at some places, each scaled to a norm of at most `clip`.
+    """Compute the sum of the gradients of the rows of a batch, each scaled to a norm of at most `clip`.
 
     It is the gradient of a sum of losses with fixed weights, so that no gradient of a single row has to be kept (Lee
-    and Kifer 2021, arXiv 2009.03106). Empty places add nothing.
+    and Kifer 2021, arXiv 2009.03106). Entries that are not taken add nothing.
     """
 
     def add(total: Weights, some: tuple[Array, Array]) -> tuple[Weights, None]:
         own, taken = some
-        # By the row's place in the table and not in the batch: the others keep theirs if it is not there.
+        # By the row's index in the table and not in the batch: the others keep their keys if it is left out.
         keys = jax.vmap(partial(jax.random.fold_in, key))(own)
         examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method, features))(keys, rows[own])
         norms = jax.vmap(lambda one: row_norm(network, one, method))(examples)
@@ -147,7 +143,7 @@ def clipped_sum(
 
 
 def with_noise(key: PRNGKeyArray, total: Any, deviation: float | Array) -> Any:
-    """Adds independent Gaussian noise to every number of a sum of gradients, a pytree of arrays."""
+    """Add independent Gaussian noise to every number of a sum of gradients, a pytree of arrays."""
     leaves, shape = jax.tree.flatten(total)
     keys = jax.random.split(key, len(leaves))
     return jax.tree.unflatten(
@@ -161,7 +157,7 @@ def start(key: PRNGKeyArray, architecture: AnyArchitecture, width: int) -> Train
 
 
 def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:
-    """Returns a network of tokens with other biases of its logits."""
+    """Set the biases of the logits of a network of tokens."""
     if isinstance(network, FactoredNetwork):
         return eqx.tree_at(lambda network: network.bias, network, logits)
     assert isinstance(network, TokenNetwork)
@@ -179,18 +175,9 @@ def run(
     method: PrivateMethod,
     features: Any,
 ) -> TrainingState:
-    """Takes some steps.
+    """Take `todo` steps after the `first` ones, on rows as the network sees them.
 
-    Args:
-        state: State of the training.
-        key: Key of all that is random.
-        rows: Rows as the network sees them.
-        noise: Noise schedule, and root mean square of each column.
-        first: Number of steps done.
-        todo: Number of steps to take.
-        recipe: The numbers.
-        method: The method.
-        features: The architecture's conditioning features.
+    `noise` is the noise schedule and the root mean square of each column; `features` are the architecture's.
     """
     numbers = {name: np.float32(value) for name, value in vars(recipe).items()}
     return _run(state, key, rows, noise, np.int32(first), np.int32(todo), numbers, method=method, features=features)

@@ -23,8 +23,7 @@ from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Method, Recipe, TargetArchitecture, Weights
-from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer
-from pointillist.engine.validation import held_out_loss
+from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer, held_out_loss
 from pointillist.models.parameters import Checked, parameter
 from pointillist.queries.predictive import Predictive, normal_points
 
