@@ -122,7 +122,7 @@ def _value(ray: Any, reference: Any) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        # The function's own error, without the traceback of the machine that it was raised on.
+        # The error of the function, without the traceback of the machine that it was raised on.
         raise error.cause from None
     except ray.exceptions.RayError as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)

@@ -29,7 +29,7 @@ class TrainingState(eqx.Module):
 
     Attributes:
         network: The weights that steps change.
-        optimiser: Adam's state.
+        optimiser: State of Adam.
         epoch: Number of epochs done.
         average: The weights' average; None if none is kept.
     """
@@ -103,12 +103,12 @@ def train(
     Returns:
         The new state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for epochs not trained.
     """
-    own = pick(data, fixed.dataset)
+    rows = pick(data, fixed.dataset)
     start = state.epoch
 
     def one_epoch(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
         state, losses = carry
-        state, loss = _epoch(state, fixed, own, architecture, method)
+        state, loss = _epoch(state, fixed, rows, architecture, method)
         return state, losses.at[i].set(loss)
 
     n_epochs = jnp.minimum(epochs, fixed.epochs - start)
@@ -121,7 +121,7 @@ def _epoch(
     n = len(data.rows)
     steps = n // method.batch_size
     epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
-    # All at once, which is compiled faster than one after another.
+    # One vmapped call is compiled faster than four calls.
     order_key, level_key, noise_key, label_key = jax.vmap(jax.random.fold_in, (None, 0))(epoch_key, jnp.arange(4))
     # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
     order = shuffled(order_key, n)[: steps * method.batch_size]
@@ -176,14 +176,14 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
     if method.parts == 1:
         return jax.value_and_grad(loss)(network, batch)
     n_devices = jax.lax.axis_size(PARTS_AXIS)
-    place = jax.lax.axis_index(PARTS_AXIS)
+    device = jax.lax.axis_index(PARTS_AXIS)
     shape = method.parts // n_devices, n_devices, -1
     cut = jax.tree.map(lambda a: a.reshape(*shape, a.shape[-1]), batch)
-    own = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, place, 1, keepdims=False), cut)
+    parts = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, device, 1, keepdims=False), cut)
 
     def add_next(i: Array, total: tuple[Float[Array, ""], Weights]) -> tuple[Float[Array, ""], Weights]:
         # The devices' parts follow one another in the batch: whatever their number, parts are added in its order.
-        gathered = jax.lax.all_gather(jax.value_and_grad(loss)(network, pick(own, i)), PARTS_AXIS)
+        gathered = jax.lax.all_gather(jax.value_and_grad(loss)(network, pick(parts, i)), PARTS_AXIS)
         for device in range(n_devices):
             total = jax.tree.map(lambda a, each, device=device: a + each[device], total, gathered)
         return total

@@ -138,13 +138,9 @@ def _map(
         shape = jax.eval_shape(function, key, rows[0, 0, 0]).shape
         return jax.lax.fori_loop(0, chunks, one_chunk, jnp.zeros((capacity, chunk_rows, *shape)))[None]
 
-    return jax.shard_map(
-        on_device,
-        mesh=mesh,
-        in_specs=(P(), P(), P(_AXIS), P()),
-        out_specs=P(_AXIS),
-        check_vma=False,
-    )(key, function, rows, chunks)
+    specs = P(), P(), P(_AXIS), P()
+    mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=P(_AXIS), check_vma=False)
+    return mapped(key, function, rows, chunks)
 
 
 _mapped = jax.jit(_map, static_argnames="mesh")

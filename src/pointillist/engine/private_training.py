@@ -1,9 +1,8 @@
 """Differentially private training: DP-SGD (Abadi et al. 2016, arXiv 1607.00133, algorithm 1) with Adam and averaging.
 
-Each step sees each row with the same probability, independently of all others (Poisson's scheme). The gradient of each
-of these rows, by itself, is clipped; to their sum Gaussian noise is added; and what follows, Adam and the average of
-the weights, sees nothing else of the rows. Noise levels, noise and hidden cells of a row are drawn by a key of its own,
-so that a row more or less changes nothing for the others.
+Each step sees each row with the same probability, independently of all others (Poisson sampling). The gradient of each
+of these rows is clipped, and Gaussian noise is added to their sum; Adam and the average of the weights see nothing else
+of the rows. Each row has its key for noise levels, noise and hidden cells, so that other rows do not depend on it.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ ROWS_AT_ONCE = 128
 STEPS_PER_CALL = 50
 
 _ROUNDING = 1e-4
-"""Share of the largest norm that is kept free, so that rounding does not exceed it."""
+"""Fraction of the largest norm that is left unused, so that rounding does not exceed it."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +118,10 @@ def clipped_sum(
     """
 
     def add(total: Weights, some: tuple[Array, Array]) -> tuple[Weights, None]:
-        own, taken = some
+        index, taken = some
         # By the row's index in the table and not in the batch: the others keep their keys if it is left out.
-        keys = jax.vmap(partial(jax.random.fold_in, key))(own)
-        examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method, features))(keys, rows[own])
+        keys = jax.vmap(partial(jax.random.fold_in, key))(index)
+        examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method, features))(keys, rows[index])
         norms = jax.vmap(lambda one: row_norm(network, one, method))(examples)
         factors = jnp.minimum(1.0, clip * (1 - _ROUNDING) / jnp.maximum(norms, 1e-20))
         is_ok = taken & jnp.isfinite(norms)

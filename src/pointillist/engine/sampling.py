@@ -1,7 +1,7 @@
 """Draws rows in chunks of one shape, sharded over devices.
 
 The bits of a matrix product depend on its shape, so every chunk has the same number of draws and the last one is
-padded. Every draw has its own key. A row then depends only on the seed and its index (and its label): not on how many
+padded. Every draw has a key of its index. So a row depends only on the seed, its index and its label: not on how many
 rows are asked for, in how many calls, or on how many devices.
 """
 
@@ -198,40 +198,25 @@ def _chunks(
     chunk_rows = draws * sampler.rows_per_draw
 
     def on_device(
-        key: PRNGKeyArray,
-        denoiser: AnyDenoiser,
-        sampler: Sampler,
-        start: Array,
-        count: Array,
-        labels: Array | None,
-        prior: Array | None,
+        key: PRNGKeyArray, denoiser: Any, sampler: Any, start: Array, count: Array, by_draw: tuple[Any, Any]
     ) -> Float[Array, "1 rows d"]:
         def one_draw(key: PRNGKeyArray, label: Array | None, x_T: Array | None) -> Float[Array, "rows d"]:
-            if label is None:
-                given, steered = denoiser, sampler
-            else:
+            given, steered = denoiser, sampler
+            if label is not None:
                 given = denoiser.given(label) if isinstance(denoiser, ConditionalDenoiser) else denoiser
                 steered = sampler.given(label) if isinstance(sampler, Steered) else sampler
             return steered.draw(key, given, steered.start(key, columns) if x_T is None else x_T)
 
         def one_chunk(i: Array, out: Array) -> Array:
             keys = jax.vmap(partial(jax.random.fold_in, key))((start[0] + i) * draws + jnp.arange(draws))
-            own_labels, own_prior = (
-                None if each is None else jax.lax.dynamic_slice_in_dim(each[0], i * draws, draws)
-                for each in (labels, prior)
-            )
-            rows = jax.vmap(one_draw)(keys, own_labels, own_prior)
+            part = jax.tree.map(lambda each: jax.lax.dynamic_slice_in_dim(each[0], i * draws, draws), by_draw)
+            rows = jax.vmap(one_draw)(keys, *part)
             return jax.lax.dynamic_update_slice(out, rows.reshape(chunk_rows, columns), (i * chunk_rows, 0))
 
         empty = jnp.zeros((_chunks_per_call(chunk_rows) * chunk_rows, columns))
         # A loop with a traced bound: one chunk and many compile to the same program.
         return jax.lax.fori_loop(0, count[0], one_chunk, empty)[None]
 
-    by_device = P(_AXIS)
-    return jax.shard_map(
-        on_device,
-        mesh=mesh,
-        in_specs=(P(), P(), P(), by_device, by_device, by_device, by_device),
-        out_specs=by_device,
-        check_vma=False,
-    )(key, denoiser, sampler, starts, counts, labels, prior)
+    specs = P(), P(), P(), P(_AXIS), P(_AXIS), P(_AXIS)
+    mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=P(_AXIS), check_vma=False)
+    return mapped(key, denoiser, sampler, starts, counts, (labels, prior))

@@ -1,6 +1,6 @@
 """Trains many small models side by side: stacked, compiled, sharded over devices.
 
-Every device trains its own models one after another, each for some epochs, so that one model's weights and optimiser
+Every device trains its models one after another, each for some epochs, so that one model's weights and optimiser
 state stay in the core's cache. A model depends neither on the other models nor on the number of devices: its weights
 are the same to the last bit whether it is trained alone or in a stack, in one go or with stops.
 """
@@ -192,7 +192,7 @@ class StackTrainer:
 
     @property
     def template(self) -> TrainingState:
-        """State of a model with shapes and types in place of arrays."""
+        """State of a model with shapes and types instead of arrays."""
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self._state)
 
     def restore(self, states: Sequence[TrainingState | None]) -> None:
@@ -230,20 +230,15 @@ def _run(
 
         if is_side_by_side:
             # Slots without a model have no epochs left to train.
-            own = jnp.where(jnp.arange(len(fixed.epochs)) < count[0], fixed.epochs, states.epoch)
-            alike = replace(fixed, epochs=own)
+            last = jnp.where(jnp.arange(len(fixed.epochs)) < count[0], fixed.epochs, states.epoch)
+            alike = replace(fixed, epochs=last)
             return jax.vmap(lambda state, fixed: train(state, fixed, epochs, data, architecture, method))(states, alike)
         # The bound is traced, so that a stack of one compiles to the same loop as a stack of many.
         return jax.lax.fori_loop(0, count[0], train_one, (states, jnp.zeros((len(fixed.epochs), MAX_EPOCHS_PER_CALL))))
 
-    by_model = P(_AXIS)
-    return jax.shard_map(
-        on_device,
-        mesh=mesh,
-        in_specs=(by_model, by_model, by_model, P(), P()),
-        out_specs=by_model,
-        check_vma=False,
-    )(states, fixed, counts, epochs, data)
+    specs = P(_AXIS), P(_AXIS), P(_AXIS), P(), P()
+    mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=P(_AXIS), check_vma=False)
+    return mapped(states, fixed, counts, epochs, data)
 
 
 _training_keys = jax.jit(jax.vmap(partial(key_of, stream=Stream.TRAINING)))

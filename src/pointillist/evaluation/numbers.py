@@ -11,20 +11,16 @@ from pointillist.metrics.checks import check_pair
 
 Rows = NDArray[np.float64]
 
-ENERGY_ROWS = 4000
-"""Most rows a side of the energy test: 8,000² distances in float32 are 256 MB."""
+ENERGY_ROWS, EMD_ROWS = 4000, 250
+"""Most rows a side of the energy test, whose 8,000² distances in float32 are 256 MB, and of the EMD."""
 
-EMD_ROWS = 250
-
-# Most rows a side of the forest, which takes seconds, and the more the more columns there are.
-FOREST_ROWS = 2000
-FOREST_ROWS_OF_MANY = 1000
-MANY_COLUMNS = 16
+FOREST_ROWS, FOREST_ROWS_OF_MANY, MANY_COLUMNS = 2000, 1000, 16
+"""Most rows a side of the forest, which takes seconds; fewer if there are more columns than that."""
 
 
 @dataclass(frozen=True, eq=False)
 class NumberMeasures:
-    """Measures of rows of numbers against data. All but `correlations` divide columns by the data's deviations.
+    """Measures of rows of numbers against data, in columns divided by the data's deviations.
 
     Attributes:
         names: Names of the columns.

@@ -38,10 +38,7 @@ class Scores(SimpleNamespace):
 def measure_all(
     data: Table, rows: Table, holdout: Table | None, target: str | None, random_state: int
 ) -> tuple[Scores, Scores, Scores]:
-    """Measure the rows, and two tables in their place: real rows, and the data with each column permuted by itself.
-
-    See `Evaluation` for what these are.
-    """
+    """Measure the rows, real rows, and the data with each column permuted by itself; see `Evaluation`."""
     rng = np.random.default_rng(random_state)
     m, n = count_rows(rows), count_rows(data)
     independent = {name: column[rng.permutation(n)[:m]] for name, column in data.items()}
@@ -61,22 +58,13 @@ def measure_all(
         learned[::2] = [
             utility(data, table, holdout, target, random_state=random_state) for table in (rows, independent)
         ]
-    size = min(m, count_rows(real))
-    of_rows, of_real, of_independent = (
-        _score(against, table, size, near, learns, random_state)
-        for (against, table), near, learns in zip(
-            ((data, rows), (reference, real), (data, independent)), nearest, learned, strict=True
-        )
-    )
-    return of_rows, of_real, of_independent
-
-
-def _score(
-    data: Table, rows: Table, size: int, nearest: NearestShare | None, learns: Utility | None, random_state: int
-) -> Scores:
-    size = min(size, count_rows(data))
-    found = {name: measure.function(data, rows, size, random_state) for name, measure in MEASURES.items()}
-    return Scores(**found, nearest=nearest, utility=learns, shapes_mean=mean_score(found["shapes"]))
+    scores = []
+    for i, (against, table) in enumerate(((data, rows), (reference, real), (data, independent))):
+        size = min(m, count_rows(real), count_rows(against))
+        found = {name: measure.function(against, table, size, random_state) for name, measure in MEASURES.items()}
+        mean = mean_score(found["shapes"])
+        scores.append(Scores(**found, nearest=nearest[i], utility=learned[i], shapes_mean=mean))
+    return scores[0], scores[1], scores[2]
 
 
 def _halves(table: Table, rng: np.random.Generator) -> tuple[Table, Table]:

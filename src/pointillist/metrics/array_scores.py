@@ -5,18 +5,13 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import tiles
 from pointillist.metrics.estimate import Estimate
 
 
 def emd(
-    real: ArrayLike,
-    generated: ArrayLike,
-    *,
-    n_subsample: int = 250,
-    n_repeats: int = 5,
-    random_state: int | np.random.Generator | None = 0,
+    real: ArrayLike, generated: ArrayLike, *, n_subsample: int = 250, n_repeats: int = 5, random_state: Seed = 0
 ) -> Estimate:
     """Earth mover's distance with one unit of mass per row, between random subsamples.
 
@@ -38,7 +33,7 @@ def emd(
         `n_repeats` − 1 degrees of freedom (nan for a single draw).
 
     Raises:
-        ValueError: If the sides cannot be compared, or one has fewer rows than `n_subsample`.
+        ValueError: If a side has fewer rows than `n_subsample`.
 
     Example:
         >>> import numpy as np
@@ -82,7 +77,7 @@ def spread(real: ArrayLike, generated: ArrayLike) -> Estimate:
         squared distances from the side's mean.
 
     Raises:
-        ValueError: If the sides cannot be compared, or the real rows are a single point.
+        ValueError: If the real rows are a single point.
 
     Example:
         >>> import numpy as np
@@ -124,7 +119,7 @@ def report_nll(real: ArrayLike, generated: ArrayLike, *, temperature: float | in
         fixed (delta method).
 
     Raises:
-        ValueError: If the sides cannot be compared, or the temperature is not positive.
+        ValueError: If the temperature is not positive.
 
     Example:
         >>> import numpy as np

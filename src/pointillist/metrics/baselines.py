@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.metrics.checks import check_rows
+from pointillist.metrics.checks import Seed, check_rows
 from pointillist.metrics.registry import METRICS, Metric
 
 
@@ -39,7 +39,7 @@ def floor(
     *,
     n_repeats: int = 20,
     n_rows: int | None = None,
-    random_state: int | np.random.Generator | None = 0,
+    random_state: Seed = 0,
     **options: Any,
 ) -> Floor:
     """Evaluate a metric between disjoint random halves of the data, repeatedly, as a real-data baseline.

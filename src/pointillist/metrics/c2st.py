@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.estimate import Estimate
 
 MOST_ROWS = 2000
@@ -29,7 +29,7 @@ def two_sample_test(
     classifier: Any = "forest",
     n_splits: int = 5,
     max_rows: int | None = MOST_ROWS,
-    random_state: int | np.random.Generator | None = 0,
+    random_state: Seed = 0,
 ) -> Estimate:
     """Accuracy of a classifier that tries to distinguish real from generated rows, on rows held out from its training.
 
@@ -39,13 +39,11 @@ def two_sample_test(
     Args:
         real: Shape `(n, d)`.
         generated: Shape `(m, d)`.
-        classifier: `forest`, a random forest of 200 trees with at least 5 rows per leaf; `knn`, the 15
-            nearest neighbors (of few rows, half of those that it learns) on standardized columns, about a
-            hundred times faster and a little less powerful; or any scikit-learn classifier, of which a clone
-            is fitted. If its `random_state` is None, it is set from the seed.
+        classifier: `forest`, a random forest of 200 trees with at least 5 rows per leaf; `knn`, the 15 nearest
+            neighbors (at most half of its training rows) on standardized columns, about a hundred times faster and a
+            little less powerful; or any scikit-learn classifier, which is cloned, and seeded if it has no seed.
         n_splits: Number of shuffled stratified folds, at least 2.
-        max_rows: Most rows taken from each side; None for no limit. The larger side is always
-            subsampled to the size of the smaller one, so that chance is 0.5.
+        max_rows: Most rows taken from each side, and never more than the smaller side has; None for no limit.
         random_state: Seed of the subsamples, the folds and the classifier.
 
     Returns:
@@ -53,7 +51,7 @@ def two_sample_test(
         sides: √(1 + 2/π) times that of independent trials. `null_standard_error` is the same at accuracy 0.5.
 
     Raises:
-        ValueError: If the sides cannot be compared, the classifier is unknown, or there are fewer rows than folds.
+        ValueError: If the classifier is unknown, or there are fewer rows than folds.
 
     Example:
         >>> import numpy as np

@@ -5,6 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pointillist.arguments import LARGEST_INTEGER
 
+Seed = int | np.random.Generator | None
+
 LARGEST_VALUE = 1e150
 """Squared distances of larger values would overflow float64."""
 

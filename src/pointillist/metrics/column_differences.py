@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from pointillist.metrics.checks import Seed
 from pointillist.metrics.distances import Rows
-from pointillist.metrics.mixed_tables import Table, check_tables
+from pointillist.metrics.mixed_tables import TableLike, check_tables
 
 MAX_DISCRETE = 20
 """Most distinct values of a column of integers that is treated as discrete."""
@@ -48,10 +49,7 @@ class ColumnDifference:
 
 
 def column_differences(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    *,
-    random_state: int | np.random.Generator | None = 0,
+    real: TableLike, generated: TableLike, *, random_state: Seed = 0
 ) -> tuple[ColumnDifference, ...]:
     """Compare the marginal distributions of every column.
 
@@ -71,9 +69,6 @@ def column_differences(
         real: n rows: an array, or a table with the same columns.
         generated: m rows.
         random_state: Seed of the divisions.
-
-    Raises:
-        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np

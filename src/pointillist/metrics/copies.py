@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pointillist.metrics.distances import Rows
-from pointillist.metrics.mixed_tables import Table, check_tables, encode
+from pointillist.metrics.mixed_tables import TableLike, check_tables, encode
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,12 @@ class Copies:
     p_value: float
 
 
-def copies(real: Table | ArrayLike, generated: Table | ArrayLike) -> Copies:
+def copies(real: TableLike, generated: TableLike) -> Copies:
     """Count rows that equal a data row in every cell, where missing cells are equal.
 
     Args:
         real: n rows: an array, or a table with the same columns.
         generated: m rows.
-
-    Raises:
-        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 
 ROUNDING = 1e-12
@@ -40,12 +40,7 @@ class CorrelationDifferences:
 
 
 def correlation_differences(
-    real: ArrayLike,
-    generated: ArrayLike,
-    *,
-    n_permutations: int = 999,
-    max_rows: int = 5000,
-    random_state: int | np.random.Generator | None = 0,
+    real: ArrayLike, generated: ArrayLike, *, n_permutations: int = 999, max_rows: int = 5000, random_state: Seed = 0
 ) -> CorrelationDifferences:
     """Compare the correlations of all pairs of columns, and test the largest difference.
 
@@ -63,7 +58,7 @@ def correlation_differences(
         random_state: Seed of the subsamples and the divisions.
 
     Raises:
-        ValueError: If the sides cannot be compared, or a number is too small.
+        ValueError: If a number is too small.
 
     Example:
         >>> import numpy as np

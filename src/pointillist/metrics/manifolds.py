@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
-from pointillist.metrics.mixed_tables import Table
+from pointillist.metrics.mixed_tables import TableLike
 from pointillist.metrics.points import Points, points_of
 
 ROUNDING = 1e-12
@@ -42,12 +42,7 @@ class ManifoldScores:
 
 
 def manifold_scores(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    *,
-    k: int = 5,
-    max_rows: int = 2000,
-    random_state: int | np.random.Generator | None = 0,
+    real: TableLike, generated: TableLike, *, k: int = 5, max_rows: int = 2000, random_state: Seed = 0
 ) -> ManifoldScores:
     """Precision, recall, density and coverage of generated rows.
 
@@ -59,27 +54,24 @@ def manifold_scores(
     can raise precision or recall, but affects density and coverage less.
 
     For two samples of one distribution without ties, density is 1 on average, and coverage `expected_coverage`;
-    precision and recall depend on the distribution. All four depend on the number of rows and on the units of the
-    columns: scale the columns alike, and compare at the same number of rows and k.
+    precision and recall depend on the distribution. Scale the columns alike, and compare at the same k and number of
+    rows.
 
     Args:
-        real: n rows: an array, whose distances are Euclidean, or a table, whose distances are those of
-            `points.points_of`.
+        real: n rows. Distances of arrays are Euclidean, those of tables as in `points.points_of`.
         generated: m rows with the same columns.
         k: Number of neighbors, at least 1 and below the number of rows per side.
-        max_rows: Most rows taken from each side; the larger side is subsampled to the size of the smaller one. All
-            pairs are compared: 2,000 rows per side take 100 MB.
+        max_rows: Most rows taken from each side, and never more than the smaller side has; 2,000 take 100 MB.
         random_state: Seed of the subsamples.
 
     Returns:
-        The four scores. A standard error is over the draw of both sides, at this number of rows and k, from the
-        differences between disjoint random halves of both sides, over 20 splits (hence 20 degrees of freedom),
-        assuming that the variance halves with twice the rows, and never below the binomial error with one more success
-        and failure. With 200 or more rows it is 0.85 to 1.2 times the true one, and more for a share above 0.99. It is
-        nan with fewer than 2 (k + 1) rows per side.
+        The four scores. Standard errors are over the draw of both sides, from the differences between disjoint random
+        halves of both, over 20 splits (hence 20 degrees of freedom), assuming that the variance halves with twice the
+        rows, and never below the binomial error with one more success and failure. With 200 or more rows they are 0.85
+        to 1.2 times the true ones, and more for a score above 0.99; with fewer than 2 (k + 1) per side they are nan.
 
     Raises:
-        ValueError: If the sides cannot be compared, or k is below 1 or not below the number of rows per side.
+        ValueError: If k is below 1 or not below the number of rows per side.
 
     Example:
         >>> import numpy as np
@@ -132,7 +124,7 @@ def coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Estimate:
         k: Number of neighbors, at least 1 and below n.
 
     Raises:
-        ValueError: If the sides cannot be compared, or k is not in 1 … n - 1.
+        ValueError: If k is not in 1 … n - 1.
 
     Example:
         >>> import numpy as np

@@ -7,10 +7,10 @@ from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pointillist.metrics.distances import Rows
-from pointillist.metrics.mixed_tables import Table, check_tables, encode
+from pointillist.metrics.mixed_tables import TableLike, check_tables, encode
 
 Codes = NDArray[np.int64]
 
@@ -62,7 +62,7 @@ class PairTrends:
     pairs: tuple[PairTrend, ...]
 
 
-def column_shapes(real: Table | ArrayLike, generated: Table | ArrayLike) -> dict[str, float]:
+def column_shapes(real: TableLike, generated: TableLike) -> dict[str, float]:
     """Score every column's marginal distribution, leaving out missing cells.
 
     A number's score is 1 minus the Kolmogorov-Smirnov statistic, with both sides rounded to 14 decimals; a category's
@@ -75,9 +75,6 @@ def column_shapes(real: Table | ArrayLike, generated: Table | ArrayLike) -> dict
 
     Returns:
         The score of each column by name, in [0, 1]; nan if a side has missing cells only. `mean_score` averages them.
-
-    Raises:
-        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np
@@ -117,9 +114,7 @@ def mean_score(scores: Mapping[Any, float]) -> float:
     return float(np.mean(known)) if known else math.nan
 
 
-def pair_trends(
-    real: Table | ArrayLike, generated: Table | ArrayLike, *, bins: Literal["own", "data"] = "own"
-) -> PairTrends:
+def pair_trends(real: TableLike, generated: TableLike, *, bins: Literal["own", "data"] = "own") -> PairTrends:
     """Score how every two columns depend on each other.
 
     Two numbers score 1 − |r_real − r_generated| / 2 with Pearson's correlations of the rows that have both. Other pairs
@@ -138,9 +133,6 @@ def pair_trends(
 
     Returns:
         Means and pairs, each in [0, 1]. A pair's score is nan if a number is constant or nearly always missing.
-
-    Raises:
-        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pointillist.metrics.c2st import VARIANCE_INFLATION, check_folds, draw_seed
+from pointillist.metrics.checks import Seed
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
-from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
+from pointillist.metrics.mixed_tables import TableLike, check_tables, count_rows, encode
 
 MOST_WITHOUT_STOPPING = 10_000
 """Most rows from which scikit-learn's boosted trees hold none out for early stopping."""
@@ -65,36 +66,31 @@ class Utility:
 
 
 def boosted_two_sample(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    *,
-    max_rows: int = 16_000,
-    n_splits: int = 5,
-    random_state: int | np.random.Generator | None = 0,
+    real: TableLike, generated: TableLike, *, max_rows: int = 16_000, n_splits: int = 5, random_state: Seed = 0
 ) -> BoostedTwoSample:
     """Measure how well boosted trees distinguish generated from real rows, on rows held out from their training.
 
     The trees are scikit-learn's `HistGradientBoostingClassifier`, 100 of them; it takes categories and missing cells as
     they are. More rows train better trees: compare scores only at the same number of rows. (Lopez-Paz & Oquab 2017,
-    arXiv 1610.06545, with the area under the curve in place of the accuracy; the score is that of SDMetrics'
+    arXiv 1610.06545, with the area under the curve for the accuracy; the score is that of SDMetrics'
     detection metrics.)
 
     Args:
         real: n rows: an array, or a table with the same columns. If a column has more than 254 categories, the rarest
             over both sides count as one.
         generated: m rows.
-        max_rows: Most rows taken from each side; the larger side is always subsampled to the size of the smaller one.
+        max_rows: Most rows taken from each side, and never more than the smaller side has.
         n_splits: Number of shuffled stratified folds, at least 2.
         random_state: Seed of the subsamples, the folds and the trees.
 
     Returns:
-        Score and AUC, the mean over the folds. The standard error is that of the mean over folds, with `n_splits` − 1
+        Score and AUC, the means over the folds. The standard error is that of a mean over folds, with `n_splits` − 1
         degrees of freedom; `null_standard_error` is for an AUC of 0.5, by the variance of the Mann-Whitney statistic.
         Both are √(1 + 2/π) times those of independent folds, as in `two_sample_test`: 0.8 to 1.0 times the true error
         in simulations with one distribution.
 
     Raises:
-        ValueError: As in `check_tables`, or if there are fewer rows than folds.
+        ValueError: If there are fewer rows than folds.
 
     Example:
         >>> import numpy as np
@@ -132,13 +128,13 @@ def boosted_two_sample(
 
 
 def utility(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    holdout: Table | ArrayLike,
+    real: TableLike,
+    generated: TableLike,
+    holdout: TableLike,
     target: str,
     *,
     max_rows: int = 50_000,
-    random_state: int | np.random.Generator | None = 0,
+    random_state: Seed = 0,
 ) -> Utility:
     """Predict a column of held-out rows with boosted trees trained on rows, and with others trained on data.
 
@@ -151,7 +147,7 @@ def utility(
         generated: m rows.
         holdout: Rows from the distribution of the real ones that are in neither table.
         target: The column to predict.
-        max_rows: Most rows to train on; the larger side is always subsampled to the size of the smaller one.
+        max_rows: Most rows to train on, and never more than the smaller side has.
         random_state: Seed of the subsamples and the trees.
 
     Returns:
@@ -160,7 +156,7 @@ def utility(
         method; for an AUC, DeLong et al. 1988). That of the difference allows for both scores being of the same rows.
 
     Raises:
-        ValueError: As in `check_tables`, or if the target is not a column, is the only one, is always missing on a
+        ValueError: If the target is not a column, is the only one, is always missing on a
             side, or has only one value in `holdout`.
 
     Example:

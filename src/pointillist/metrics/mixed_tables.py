@@ -14,7 +14,11 @@ Table = Mapping[str, NDArray[Any]]
 """Columns by name, all of one length: float64 for numbers (NaN if missing), object for categories (str, or None)."""
 
 
-def check_tables(min_rows: int = 2, /, **sides: Table | ArrayLike) -> list[Table]:
+TableLike = Table | ArrayLike
+"""A table, or an array of shape `(n, d)`, whose columns are "0" … "d - 1"."""
+
+
+def check_tables(min_rows: int = 2, /, **sides: TableLike) -> list[Table]:
     """Check tables that are to be compared.
 
     Args:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import N_SPLITS, split_variance
-from pointillist.metrics.mixed_tables import Table
+from pointillist.metrics.mixed_tables import TableLike
 from pointillist.metrics.points import points_of
 
 TREE_COLUMNS, TREE_RECORDS = 8, 400
@@ -39,38 +39,33 @@ class NearestRecords:
 
 
 def nearest_records(
-    real: ArrayLike,
-    generated: ArrayLike,
-    *,
-    max_rows: int = 5000,
-    random_state: int | np.random.Generator | None = 0,
+    real: ArrayLike, generated: ArrayLike, *, max_rows: int = 5000, random_state: Seed = 0
 ) -> NearestRecords:
     """Compare each row's distance to its closest data record with the usual distance within the data.
 
     Let E be the Euclidean distance of a data record to its closest other one, and D that of a row to the closest of
     those same others. Then `share_closer` is P(D < E) + P(D = E) / 2 over all rows and records. It is 0.5 on average
-    for independent rows from the data's own distribution, whatever that is, and near 1 for copies with little noise.
+    for independent rows from the distribution of the data, and near 1 for copies with little noise.
 
-    Rows that bunch up where the data is dense raise the share too, and rows unlike any data lower it and can hide
-    copies among them; `nearest_share` distinguishes these by held-out rows. Copies with a few columns redrawn, or
-    moved by more than the usual distance between records, are not found. Distances depend on the units of the columns:
-    scale them alike.
+    Rows that bunch up where the data is dense raise it too, and rows unlike any data lower it and can hide copies among
+    them; `nearest_share` distinguishes these by held-out rows. Copies with a few columns redrawn, or moved by more than
+    the usual distance between records, are not found. Scale the columns alike.
 
     Args:
         real: Shape `(n, d)`: the records that `generated` may be copies of.
         generated: Shape `(m, d)`.
-        max_rows: Most rows, and most data records, whose nearest records are looked up, at least 2; they are drawn at
-            random, and looked up among all n records.
+        max_rows: Most rows, and most data records, at least 2, drawn at random, whose nearest records are looked up
+            among all n records.
         random_state: Seed of those draws.
 
     Returns:
-        The share and medians. The standard error is over the draw of both sides, from differences between halves as in
-        `manifold_scores`, and never below that of independent distances. In 1 to 40 columns and 200 to 1000 rows it is
-        0.9 to 1.1 times the true one; for rows on a coarse grid, and for copies, it is too large. It is nan with fewer
+        The fraction and medians. The standard error is over the draw of both sides, from differences between halves as
+        in `manifold_scores`, and never below that of independent distances. In 1 to 40 columns and 200 to 1000 rows it
+        is 0.9 to 1.1 times the true one; it is too large for rows on a coarse grid and for copies, and nan with fewer
         than 4 rows on a side.
 
     Raises:
-        ValueError: If the sides cannot be compared, or `max_rows` is below 2.
+        ValueError: If `max_rows` is below 2.
 
     Example:
         >>> import numpy as np
@@ -173,32 +168,29 @@ class NearestShare:
 
 
 def nearest_share(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    holdout: Table | ArrayLike,
+    real: TableLike,
+    generated: TableLike,
+    holdout: TableLike,
     *,
     max_rows: int = 5000,
     max_records: int = 15_000,
-    random_state: int | np.random.Generator | None = 0,
+    random_state: Seed = 0,
 ) -> NearestShare:
     """Test whether rows are nearer to the table they were made from than to held-out rows of its distribution.
 
     Args:
-        real: The rows that the generated ones were made from: an array, whose distances are Euclidean, or a table,
-            whose distances are those of `points.points_of`.
+        real: The training records, from which the rows were made. Distances of arrays are Euclidean, those of tables as
+            in `points.points_of`.
         generated: Generated rows with the same columns.
         holdout: Rows of the same distribution that were not used to make the generated ones.
         max_rows: Most rows whose nearest records are looked up, drawn at random.
-        max_records: Most training records, and held-out rows, to compare with, drawn at random; as many of each.
+        max_records: Most training records, and most held-out rows, drawn at random; equally many of each.
         random_state: Seed of these draws.
 
     Returns:
-        The share and its interval, which is that of a binomial share, widened if rows share their nearest records and
-        so are not independent trials. Its standard deviation is the larger of 0.5 / √rows and that of the share if each
-        record had been assigned to the training or to the held-out side at random, `share.null_standard_error`.
-
-    Raises:
-        ValueError: As in `check_tables`.
+        The fraction and its interval, a binomial one, widened if rows share their nearest records and so are not
+        independent trials. Its standard deviation is the larger of 0.5 / √rows and `share.null_standard_error`: that of
+        the fraction if each record had been assigned to the training or to the held-out side at random.
 
     Example:
         >>> import numpy as np

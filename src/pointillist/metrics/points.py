@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pointillist.metrics.distances import Rows
-from pointillist.metrics.mixed_tables import Table, check_tables, encode
+from pointillist.metrics.mixed_tables import TableLike, check_tables, encode
 
 REACH = 0.5
 """Distance beyond the range of the real rows at which numbers are clipped, as a fraction of that range. With one half,
@@ -61,12 +61,12 @@ class Points:
         return distances, indices
 
 
-def points_of(**sides: Table | ArrayLike) -> list[Points]:
+def points_of(**sides: TableLike) -> list[Points]:
     """Make points of all sides, the real one first; see `check_tables` for the ValueError.
 
     The distance is Euclidean between arrays, and a sum over columns between tables (Gower 1971). Two numbers add their
     difference, divided by the first table's range; a number more than half that range outside it counts as half the
-    range outside. Two categories, or two cells of which one is missing, add 0 if equal and 1 otherwise.
+    range outside. Two categories add 0 if equal and 1 otherwise, as do missing cells.
     """
     matrices, is_category = encode(*check_tables(**sides))
     if any(isinstance(side, Mapping) for side in sides.values()):

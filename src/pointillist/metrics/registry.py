@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from pointillist.metrics.array_scores import emd, report_nll
 from pointillist.metrics.c2st import two_sample_test
+from pointillist.metrics.checks import Seed
 from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import manifold_scores
@@ -42,14 +42,7 @@ class Metric:
     better: Literal["lower", "floor"]
     seeded: bool
 
-    def __call__(
-        self,
-        real: ArrayLike,
-        generated: ArrayLike,
-        *,
-        random_state: int | np.random.Generator | None = 0,
-        **options: Any,
-    ) -> Estimate:
+    def __call__(self, real: ArrayLike, generated: ArrayLike, *, random_state: Seed = 0, **options: Any) -> Estimate:
         """Score `generated`, shape `(m, d)`, against `real`, shape `(n, d)`; metrics without draws need no seed."""
         if self.seeded:
             options["random_state"] = random_state

@@ -97,8 +97,8 @@ def _numbers(model: RowModel, X: Any, name: Any, absent: list[Any]) -> Float[np.
     if isinstance(codec, NumberCodec):
         return rows_with_gaps(codec, X, absent)[:, codec.place(name)]
     assert isinstance(codec, TokenCodec)
-    place = codec.encoding.place(name)
-    cells = aligned(X, codec.layout, absent=absent).cells[place] if place < len(codec.names) else None
+    index = codec.encoding.place(name)
+    cells = aligned(X, codec.layout, absent=absent).cells[index] if index < len(codec.names) else None
     if cells is None or cells.categories is not None or cells.is_date:
         raise ValueError(f"column {name!r} does not hold numbers: take another")
     return np.where(cells.is_missing, np.nan, cells.values)
