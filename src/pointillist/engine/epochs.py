@@ -142,15 +142,22 @@ def _epoch(
         loss, gradient = _gradient(state.network, batch, method)
         if method.is_clipped:
             gradient = _clipped(gradient, fixed.clip)
-        network, optimiser = adam(state.network, gradient, state.optimiser, _learning_rate(fixed, i, steps))
-        average = None
-        if state.average is not None:
-            kept = jnp.minimum(fixed.averaging, (i + 1) / (i + 10))
-            average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
-        return replace(state, network=network, optimiser=optimiser, average=average), loss
+        return updated(state, gradient, _learning_rate(fixed, i, steps), fixed.averaging, i), loss
 
     state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
     return replace(state, epoch=state.epoch + 1), losses.mean()
+
+
+def updated(
+    state: TrainingState, gradient: Weights, rate: Float[Array, ""], averaging: AnyArray, i: AnyArray
+) -> TrainingState:
+    """Take step i of Adam, and update the average of the weights, if there is one."""
+    network, optimiser = adam(state.network, gradient, state.optimiser, rate)
+    average = None
+    if state.average is not None:
+        kept = jnp.minimum(averaging, (i + 1) / (i + 10))
+        average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
+    return replace(state, network=network, optimiser=optimiser, average=average)
 
 
 def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:

@@ -5,7 +5,7 @@ of these rows is clipped, and Gaussian noise is added to their sum; Adam and the
 of the rows. Each row has its key for noise levels, noise and hidden cells, so that other rows do not depend on it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import AnyArray
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.engine.adam import adam
-from pointillist.engine.epochs import TrainingState, first_network, initial_state
+from pointillist.engine.epochs import TrainingState, first_network, initial_state, updated
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Weights
 from pointillist.engine.row_norms import squared_norm, with_taps
 
@@ -205,9 +204,6 @@ def _run(
         # To 0 at the end: what the noise of the last steps does must not stay.
         share = jnp.minimum((done + 1) / jnp.maximum(numbers["warmup"], 1.0), 1 - done / numbers["steps"])
         rate = numbers["learning_rate"] * share
-        network, optimiser = adam(state.network, gradient, state.optimiser, rate)
-        kept = jnp.minimum(numbers["averaging"], (done + 1) / (done + 10))
-        average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
-        return replace(state, network=network, optimiser=optimiser, average=average)
+        return updated(state, gradient, rate, numbers["averaging"], done)
 
     return jax.lax.fori_loop(first, first + todo, step, state)

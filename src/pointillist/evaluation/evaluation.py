@@ -10,9 +10,8 @@ import numpy as np
 from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
-from pointillist.evaluation.lines import Line, lines_of
-from pointillist.evaluation.numbers import NumberMeasures, measure_numbers
-from pointillist.evaluation.scores import Scores, measure_all
+from pointillist.evaluation.report import Line, lines_of
+from pointillist.evaluation.scores import NumberMeasures, Scores, measure_all, measure_numbers
 from pointillist.evaluation.verdict import copy_signs, verdict_of
 from pointillist.metrics import (
     ColumnDifference,

@@ -54,19 +54,17 @@ The package needs NumPy, SciPy and scikit-learn, the latter two only once a metr
 """
 
 from pointillist.metrics.array_scores import emd, report_nll, spread
-from pointillist.metrics.baselines import Floor, floor
 from pointillist.metrics.c2st import two_sample_test
 from pointillist.metrics.column_differences import ColumnDifference, column_differences
-from pointillist.metrics.copies import Copies, copies
 from pointillist.metrics.correlations import CorrelationDifferences, correlation_differences
 from pointillist.metrics.energy import EnergyTest, energy_distance, energy_test
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
 from pointillist.metrics.mixed import PairTrend, PairTrends, column_shapes, pair_trends
 from pointillist.metrics.mixed_models import BoostedTwoSample, Utility, boosted_two_sample, utility
-from pointillist.metrics.nearest import NearestRecords, NearestShare, nearest_records, nearest_share
+from pointillist.metrics.nearest import Copies, NearestRecords, NearestShare, copies, nearest_records, nearest_share
 from pointillist.metrics.predictions import crps, expected_calibration_error, interval_coverage, log_loss, pit
-from pointillist.metrics.registry import MEASURES, METRICS, Measure, Metric
+from pointillist.metrics.registry import MEASURES, METRICS, Floor, Measure, Metric, floor
 from pointillist.metrics.residuals import ResidualSpread, residual_spreads
 
 __all__ = [

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from pointillist.metrics.c2st import draw_seed
 from pointillist.metrics.checks import Seed
-from pointillist.metrics.copies import equal_rows
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed_models import fit_trees, on_one_thread
 from pointillist.metrics.mixed_tables import TableLike, check_tables, count_rows, encode
+from pointillist.metrics.nearest import equal_rows
 
 MIN_ROWS = 50
 """Fewest residuals per side; columns with fewer are left out."""
