@@ -47,19 +47,16 @@ class View:
         d = model.codec.n_columns
         if d <= MOST_COLUMNS:
             return cls(column_names(model), np.zeros(d), np.eye(d))
+        from sklearn.decomposition import PCA
+
         if len(rows) < 2:
             raise ValueError(f"a plot of {d} columns shows principal axes, and one row has none: give more rows")
         origin, unit = rows.mean(axis=0), rows.std(axis=0)
         unit = np.where(unit > 0, unit, 1.0)
-        scaled = (rows - origin) / unit
-        variances, axes = np.linalg.eigh(scaled.T @ scaled / len(rows))
-        directions = axes[:, [-1, -2]]
-        # The sign of an axis is arbitrary: make its largest component positive.
-        largest = np.abs(directions).argmax(axis=0)
-        directions = directions * np.where(directions[largest, [0, 1]] < 0, -1.0, 1.0)
-        fractions = variances[[-1, -2]] / max(variances.sum(), np.finfo(float).tiny)
-        labels = tuple(f"principal axis {i} of {name} ({fraction:.0%})" for i, fraction in enumerate(fractions, 1))
-        return cls(labels, origin, directions / unit[:, None])
+        found = PCA(2).fit((rows - origin) / unit)
+        fractions = enumerate(found.explained_variance_ratio_, 1)
+        labels = tuple(f"principal axis {i} of {name} ({fraction:.0%})" for i, fraction in fractions)
+        return cls(labels, origin, found.components_.T / unit[:, None])
 
     def __call__(self, rows: Float[np.ndarray, "*times n d"]) -> Float[np.ndarray, "*times n dimensions"]:
         """Compute the coordinates of rows."""
