@@ -158,9 +158,6 @@ AnyObjective = Objective | TokenObjective | MixedObjective | TargetObjective
 Weights = Network | TokenNetwork | FactoredNetwork | MixedNetwork | NumberNetwork
 """A network that is trained."""
 
-PRECISIONS = ("float32", "bfloat16")
-"""Precisions in which a network's products may be computed in training."""
-
 
 @dataclass(frozen=True)
 class Method:
@@ -171,9 +168,9 @@ class Method:
         batch_size: Number of rows per step.
         is_averaged: Whether an average of the weights is kept, and used as the network when training ends.
         is_clipped: Whether gradients are clipped to the recipe's norm.
-        precision: Precision of the network's products, one of `PRECISIONS`; weights, gradients and loss are float32.
-        parts: Number of parts that a batch is cut into, which devices share or one device takes in turn. The number of
-            parts, not of devices, decides the weights' last bits. 1 for models that are trained side by side.
+        precision: Precision of the products, "float32" or "bfloat16"; weights, gradients and loss are float32.
+        parts: Number of equal parts that a batch is cut into, which devices share or one device takes in turn. The
+            number of parts, not of devices, decides the weights' last bits. 1 for models that are trained side by side.
     """
 
     objective: AnyObjective = field(default_factory=Objective)
@@ -182,12 +179,6 @@ class Method:
     is_clipped: bool = False
     precision: str = "float32"
     parts: int = 1
-
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
-        if self.batch_size % self.parts:
-            raise ValueError(f"a batch of {self.batch_size} rows cannot be cut into {self.parts} equal parts")
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, r
     """
     start = time.perf_counter()
     sides = {"data": data, "rows": rows} | ({} if holdout is None else {"holdout": holdout})
-    tables = sides if isinstance(data, dict) else columns_of(sides, target)
+    tables = sides if isinstance(data, dict) else columns_of(sides)
     check_tables(MIN_ROWS, **tables)
     # Random draws must not depend on the order of columns.
     tables = {side: {name: table[name] for name in tables["data"]} for side, table in tables.items()}

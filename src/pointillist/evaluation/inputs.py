@@ -15,17 +15,13 @@ from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table, kind_of
 
 
-def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Columns]:
-    """Convert arrays or data frames to columns by name.
-
-    Args:
-        sides: Tables by the names that messages give them, the real one first.
-        target: A column that all of them must have.
+def columns_of(sides: Mapping[str, Any]) -> dict[str, Columns]:
+    """Convert arrays or data frames, by their names in messages, the real one first, to columns by name.
 
     Raises:
         ValueError: In one line, if they cannot be compared.
     """
-    return as_columns({name: _table(side, name, target) for name, side in sides.items()})
+    return as_columns({name: _table(side, name) for name, side in sides.items()})
 
 
 def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
@@ -143,7 +139,7 @@ def _in_microseconds(column: Any, zone: str | None) -> Any:
     return column.cast(pa.timestamp("us"), safe=False)
 
 
-def _table(side: Any, name: str, target: Any) -> Table:
+def _table(side: Any, name: str) -> Table:
     if not is_frame(side):
         array = np.asarray(side)
         if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():
@@ -160,6 +156,4 @@ def _table(side: Any, name: str, target: Any) -> Table:
     if len({*texts}) < len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
         raise ValueError(f"{name} has two columns whose names read {twice!r}: rename one")
-    if target is not None and str(target) not in texts:
-        raise ValueError(f"target={target!r} is not a column of every table")
     return Table(table.arrow.rename_columns(texts))
