@@ -87,14 +87,9 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
     panels, of = _panels(tables["data"], tables["rows"])
     k, m, n = len(panels), *(len(next(iter(tables[side].values()))) for side in ("rows", "data"))
     side = 1.9 if k > 2 else 2.6
-    # Names of categories need space.
-    left, bottom = (1.05, 1.0) if any(panel.ticks for panel in panels) else (0.65, 0.55)
-    size = (k * side + left + 0.25, k * side + bottom + 0.55)
-    figure = Figure(figsize=(max(size[0], 3.6), size[1]), dpi=110)
+    figure = Figure(figsize=(k * side + 1.0, k * side + 1.1), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(k, k, squeeze=False)
-    width, height = figure.get_size_inches()
-    figure.subplots_adjust(left / width, bottom / height, 1 - 0.2 / width, 1 - 0.65 / height, 0.12, 0.12)
 
     sample, colors = _shuffled_points(panels)
     dot = 3 if len(sample) > 1000 else 9
@@ -111,9 +106,10 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
         _frame(axes, panels[j], panels[i], is_left=j == 0 and i > 0, is_bottom=i == k - 1)
     handles = [Patch(color=DATA, alpha=0.6, label=f"data ({n:,})"), Patch(color=ROWS, label=f"rows ({m:,})")]
     few = f"the {k} of {of:,} columns that differ most" if k < of else None
-    # In the free upper right, or above a single panel.
     options: dict[str, Any] = {"fontsize": 9, "title_fontsize": 8, "frameon": False, "alignment": "left"}
-    figure.legend(handles=handles, title=few, loc="upper right", ncols=2 if k == 1 else 1, **options)
+    # In the free upper right, or above a single panel.
+    options |= {"loc": "outside upper right", "ncols": 2} if k == 1 else {"loc": "upper right"}
+    figure.legend(handles=handles, title=few, **options)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_whole(Path(path), buffer.getvalue())
