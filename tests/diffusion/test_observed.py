@@ -25,8 +25,7 @@ from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import Architecture
-from pointillist.engine.sampling import sample_rows
-from pointillist.engine.trajectories import sample_trajectories
+from pointillist.engine.sampling import sample_rows, sample_trajectories
 
 SCHEDULE = cosine(1000)
 MEAN, COVARIANCE = np.array([0.3, -0.2]), np.array([[1.0, 0.7], [0.7, 0.8]])

@@ -179,7 +179,7 @@ def test_walks_lead_from_the_prior_to_the_rows(model):
 
 
 def test_long_walks_show_some_of_their_points(model, monkeypatch):
-    monkeypatch.setattr("pointillist.estimators.plotting.trajectories.MOST_TIMES", 3)
+    monkeypatch.setattr("pointillist.estimators.plotting.rows.MOST_TIMES", 3)
     ax = pyplot.subplots()[1]
     assert model.plot_trajectory(ax=ax, random_state=1, **FEW) is ax and len(ax.lines) == 100
     assert {len(way.get_xydata()) for way in ax.lines} == {3}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
-from pointillist.engine.validation import held_out_loss
+from pointillist.engine.training import held_out_loss
 from pointillist.models import trials
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare

@@ -1,4 +1,4 @@
-"""How programs are compiled: options for short ones, and JAX's own cache in a folder, measured seldom."""
+"""How programs are compiled: options for short ones, and JAX's cache in a folder, which is seldom measured."""
 
 import os
 import warnings
@@ -13,8 +13,8 @@ QUICKLY: dict[str, bool | int | str] = {
     "xla_llvm_disable_expensive_passes": True,
     "xla_cpu_use_fusion_emitters": False,
 }
-"""Options of `jax.jit` for a program that runs for less time than its machine code takes to optimise: it is compiled in
-a third of the time, and runs for two to three times as long."""
+"""Options of `jax.jit` for a program that takes longer to optimise than to run: it is compiled in a third of the time,
+and runs two to three times longer."""
 
 LIMIT = 512 * 2**20
 """Most bytes that the cache may take; the least recently used programs are removed first."""
@@ -24,7 +24,7 @@ SPARE = LIMIT // 16
 
 
 def keep_programs(folder: Path) -> None:
-    """Has JAX keep compiled programs in a folder, and removes what was written there only in part."""
+    """Have JAX keep compiled programs in a folder, and remove files that were written only in part."""
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", LIMIT)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -34,11 +34,7 @@ def keep_programs(folder: Path) -> None:
 
 
 def _held(folder: Path) -> int:
-    """Removes what a full disk or a killed process left, which JAX would neither use nor replace.
-
-    Returns:
-        Bytes of the programs that stay.
-    """
+    """Remove what a full disk or a killed process left, which JAX would neither use nor replace; return bytes kept."""
     sizes = {}
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -46,30 +42,26 @@ def _held(folder: Path) -> int:
                 sizes[entry.name] = entry.stat().st_size
     total = 0
     for name, size in sizes.items():
-        if name.endswith("-cache"):
-            # The time is written last. Another process may be about to write it: the second look comes later.
-            if f"{name.removesuffix('-cache')}-atime" in sizes:
-                total += size
-            else:
-                _remove_part(folder / name)
+        if not name.endswith("-cache"):
+            continue
+        # The time is written last.
+        atime = f"{name.removesuffix('-cache')}-atime"
+        if atime in sizes:
+            total += size
+            continue
+        with suppress(OSError):
+            # Another process may have written the time since.
+            if not (folder / atime).exists():
+                (folder / name).unlink()
     return total
 
 
-def _remove_part(path: Path) -> None:
-    with suppress(OSError):
-        if not path.with_name(f"{path.name.removesuffix('-cache')}-atime").exists():
-            path.unlink()
-
-
 def _measure_seldom(left: int) -> None:
-    """Has JAX measure the folder once in many programs, rather than before each that it writes.
+    """Have JAX measure the folder once `left` bytes are written, and then seldom, rather than before each program.
 
     With 4,000 programs in it, that takes 0.2 s, while other processes wait: longer than to compile most programs.
-
-    Args:
-        left: Bytes that may be written before the first measurement.
     """
-    # No public interface: where there is another, JAX measures as often as it does by itself.
+    # A private interface: if it changes, JAX measures as often as it does by itself.
     with suppress(ImportError, AttributeError):
         from jax._src.lru_cache import LRUCache
 

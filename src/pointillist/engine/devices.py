@@ -15,26 +15,12 @@ from jax.sharding import Mesh
 
 from pointillist.engine.compiled import keep_programs
 
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cache_folder() -> Path | None:
-    chosen = os.environ.get("POINTILLIST_CACHE")
-    if chosen == "off":
-        return None
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pointillist" / "compiled"
-
-
 MOST_DEVICES = 1024
-"""Most CPU devices; each has threads of its own."""
+"""Most CPU devices; each has several threads."""
 
 
 def configure() -> None:
-    """Sets JAX up once per process: CPU devices and the compilation cache.
+    """Set JAX up once per process: CPU devices and the compilation cache.
 
     `POINTILLIST_DEVICES` sets the number of CPU devices (one per available core by default; at least 2),
     `POINTILLIST_CACHE` the cache's folder, or "off". If a program has used JAX before, its number of devices stays.
@@ -51,24 +37,21 @@ def configure() -> None:
         )
 
 
-def _wanted_devices() -> int:
-    text = os.environ.get("POINTILLIST_DEVICES") or str(_available_cores())
-    if not (text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MOST_DEVICES):
-        raise ValueError(f"POINTILLIST_DEVICES must be a number of devices from 1 to {MOST_DEVICES}, not {text!r:.40}")
-    # A program for one device is compiled otherwise, and rounds otherwise, than one for several.
-    return max(2, int(text))
-
-
 @cache
 def _set_up() -> int:
-    """Sets JAX up, and returns the process that it is set up in."""
-    wanted = _wanted_devices()
+    """Set JAX up, and return the id of the process that it is set up in."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    text = os.environ.get("POINTILLIST_DEVICES") or str(cores)
+    if not (text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MOST_DEVICES):
+        raise ValueError(f"POINTILLIST_DEVICES must be a number of devices from 1 to {MOST_DEVICES}, not {text!r:.40}")
     # A RuntimeError says that the devices exist already.
     with suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", wanted)
-    folder = _cache_folder()
-    if folder is not None:
-        keep_programs(folder)
+        # A program for one device is compiled differently, and rounds differently, from one for several.
+        jax.config.update("jax_num_cpu_devices", max(2, int(text)))
+    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = os.environ.get("POINTILLIST_CACHE") or Path(cache_home, "pointillist", "compiled")
+    if folder != "off":
+        keep_programs(Path(folder))
     return os.getpid()
 
 
@@ -85,6 +68,6 @@ def first() -> list[jax.Device]:
 
 
 def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Makes a mesh of one axis over the given devices, all by default."""
+    """Make a mesh of one axis over the given devices, all by default."""
     configure()
     return Mesh(np.array(jax.devices() if devices is None else list(devices)), (axis,))

@@ -2,7 +2,7 @@
 
 The gradient of a dense layer's weights is the outer product of the layer's input and of the loss's derivative by its
 output, so its norm is the product of their norms (Goodfellow 2015, arXiv 1510.01799). A tap on each layer collects that
-during the backward pass; only parameters without a tap need gradients of their own for each row.
+during the backward pass; only parameters without a tap need a gradient for each row.
 """
 
 from dataclasses import replace
@@ -35,12 +35,9 @@ _tapped.defvjp(_forward, _backward)
 
 
 class Tapped(Dense):
-    """A dense layer with a tap, a number without effect, by which the derivative is the weights' squared norm.
+    """A dense layer with a tap: a number without effect, whose derivative is the squared norm of the weights' gradient.
 
-    The derivative by the weights is 0 in its place.
-
-    Attributes:
-        tap: The tap.
+    The derivative by the weights themselves is 0.
     """
 
     tap: Float[Array, ""]
@@ -51,19 +48,12 @@ class Tapped(Dense):
 
     @property
     def square(self) -> Float[Array, ""]:
-        """Squared norm of the gradient, if this is the derivative of a loss by the layer."""
+        """Squared norm of the gradient, if this layer is the derivative of a loss."""
         return self.tap + jnp.sum(self.bias**2)
 
 
 class Unfolded(eqx.Module):
-    """The first or the last layer of a network of tokens, with the weights of the waves in a layer of their own.
-
-    Attributes:
-        layer: The layer.
-        of_waves: The weights of the waves.
-        waves: The waves of all values, which are not learned.
-        is_first: Whether it is the first layer.
-    """
+    """The first or last layer of a token network, with the weights of the waves of all values in a second layer."""
 
     layer: Tapped
     of_waves: Tapped
@@ -76,14 +66,14 @@ class Unfolded(eqx.Module):
         return self.layer.bias
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Applies both: shape (n,) → shape (m,)."""
+        """Applies both layers: shape (n,) → shape (m,)."""
         if self.is_first:
             return self.layer(x) + self.of_waves(x[: len(self.waves)] @ self.waves)
         return self.layer(x) + self.waves @ self.of_waves(x)
 
 
 def with_taps(network: Any) -> Any:
-    """Returns the same function with taps on its dense layers, as far as they are known; the rest stays as it is."""
+    """Put taps on the dense layers of a network of a known kind; others stay as they are."""
     if not isinstance(network, TokenNetwork | ResidualMLP):
         return network
 
@@ -111,11 +101,11 @@ def _layers(network: Any) -> tuple[Any, ...]:
 
 
 def squared_norm(slopes: Any) -> Float[Array, ""]:
-    """Computes the squared norm of a gradient from the derivative by a network with taps."""
+    """Compute the squared norm of a gradient from the derivative by a network with taps."""
 
     def square(part: Any) -> Array:
         if isinstance(part, Unfolded):
-            # The waves' own bias is not there.
+            # The second layer has no bias.
             return part.layer.square + part.of_waves.tap
         return part.square if isinstance(part, Tapped) else jnp.sum(part**2)
 

@@ -159,10 +159,8 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
             raise ValueError(f"X has {len(rows)} rows, and y the shape {values.shape}: give one number per row")
         if by is not None and not (is_whole(by, 0) and by < rows.shape[1]):
             raise ValueError(f"by must be the position of one of {rows.shape[1]} columns, not {by!r}")
-        ax = draw_bands(partial(self.quantiles, X), values, None if by is None else rows[:, by], ax, levels)
-        ax.set_xlabel("rows, by predicted median" if by is None else f"column {by}")
-        ax.set_ylabel("y")
-        return ax
+        x, name = (None, None) if by is None else (rows[:, by], f"column {by}")
+        return draw_bands(partial(self.quantiles, X), values, x, ax, levels, (name, "y"))
 
     def _seen(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         """Returns the features that the networks see: the rows and, if there are some, the predictions of trees."""

@@ -10,8 +10,7 @@ from rich.console import Console
 from pointillist.engine.devices import first
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.recipes import Weights
-from pointillist.engine.training import StackTrainer
-from pointillist.engine.validation import held_out_loss
+from pointillist.engine.training import StackTrainer, held_out_loss
 from pointillist.models.checkpoint import Checkpoint, Progress
 from pointillist.models.plan import Plan
 from pointillist.progress import Bar, Keeping, deferred_interrupt

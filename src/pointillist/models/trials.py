@@ -17,7 +17,7 @@ import numpy as np
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
 from pointillist.diffusion.tokens.number_error import NumberError
 from pointillist.engine.mapping import map_rows
-from pointillist.engine.validation import FEW
+from pointillist.engine.training import FEW
 from pointillist.models.masked import masked_of
 from pointillist.models.plan import Plan, rows_to_hold_out
 from pointillist.models.process import Learned

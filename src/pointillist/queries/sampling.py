@@ -11,8 +11,14 @@ from pointillist.diffusion.conditioning.observed_sampling import CentredSampler,
 from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.remote import stream_rows_on_ray
-from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows, whole_draws
-from pointillist.engine.trajectories import noise_levels, sample_trajectories
+from pointillist.engine.sampling import (
+    noise_levels,
+    rows_per_chunk,
+    sample_rows,
+    sample_trajectories,
+    stream_rows,
+    whole_draws,
+)
 from pointillist.models.conditioning import Acceptance, conditioned
 from pointillist.models.process import Learned, SamplingPlan
 from pointillist.models.request import Request

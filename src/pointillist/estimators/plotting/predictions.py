@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import is_number
-from pointillist.estimators.asking import Fitted, fitted_model
-from pointillist.estimators.plotting.views import axes_or_new, check_axes
+from pointillist.estimators.inputs import fitted_model
+from pointillist.estimators.plotting.drawing import ROWS, axes_or_new, check_axes
 from pointillist.foreign_text import figure_text
 from pointillist.models.row_model import RowModel
 from pointillist.queries.label_conditional import conditional_of
@@ -17,7 +17,7 @@ from pointillist.tables.frames import aligned
 
 
 def plot_predictions(  # noqa: D417
-    model: Fitted,
+    model: Any,
     X: Any,
     target: Any,
     ax: Any = None,
@@ -43,10 +43,8 @@ def plot_predictions(  # noqa: D417
     fitted = fitted_model(model)
     values = _numbers(fitted, X, target, absent=[target])
     x = None if by is None else _numbers(fitted, X, by, absent=[target])
-    ax = draw_bands(partial(conditional_of(fitted, target).quantiles, X), values, x, ax, levels)
-    ax.set_xlabel("rows, by predicted median" if by is None else figure_text(str(by)))
-    ax.set_ylabel(figure_text(str(target)))
-    return ax
+    names = None if by is None else figure_text(str(by)), figure_text(str(target))
+    return draw_bands(partial(conditional_of(fitted, target).quantiles, X), values, x, ax, levels, names)
 
 
 def draw_bands(
@@ -55,20 +53,22 @@ def draw_bands(
     x: Float[np.ndarray, " n"] | None,
     ax: Any,
     levels: Sequence[float],
+    names: tuple[str | None, str],
 ) -> Any:
     """Draws central intervals of predicted distributions, with their medians, and returns the axes.
 
     Args:
         quantiles_of: Function that computes quantiles of each row.
-        values: What came, NaN where that is not known; None for nothing.
-        x: Where each row stands; by default they stand side by side, by their medians.
+        values: Observed values, NaN where unknown; None for none.
+        x: Horizontal position of each row; by default rows are side by side, in the order of their medians.
         ax: Matplotlib axes; those of a new figure for None.
         levels: Levels of the intervals.
+        names: Labels of the axes; None for those of rows in the order of their medians.
 
     Raises:
         ValueError: If an argument cannot be used.
     """
-    check_axes(ax, is_3d=False)
+    check_axes(ax)
     asked = sorted(levels)
     if not asked or not all(is_number(level) and 0 < level < 1 for level in asked):
         raise ValueError(f"levels of intervals must be numbers between 0 and 1, not {levels!r}")
@@ -76,20 +76,20 @@ def draw_bands(
     quantiles = quantiles_of([*sides, 0.5, *(1 - side for side in reversed(sides))])
     middle = quantiles[:, len(asked)]
     order = np.argsort(middle if x is None else x, kind="stable")
-    place = np.arange(len(order)) if x is None else x[order]
-    ax = axes_or_new(ax, is_3d=False)
+    position = np.arange(len(order)) if x is None else x[order]
+    ax = axes_or_new(ax, (names[0] or "rows, by predicted median", names[1]))
     for i, level in enumerate(reversed(asked)):
         low, high = quantiles[order, i], quantiles[order, -1 - i]
-        ax.fill_between(place, low, high, color="#1f5fa8", alpha=0.25, linewidth=0, label=f"central {level:.0%}")
-    ax.plot(place, middle[order], color="#1f5fa8", linewidth=1, label="median")
+        ax.fill_between(position, low, high, color=ROWS, alpha=0.25, linewidth=0, label=f"central {level:.0%}")
+    ax.plot(position, middle[order], color=ROWS, linewidth=1, label="median")
     if values is not None and not np.isnan(values).all():
-        ax.scatter(place, values[order], s=4, color="0.2", linewidths=0, label="values", zorder=3)
+        ax.scatter(position, values[order], s=4, color="0.2", linewidths=0, label="values", zorder=3)
     ax.legend()
     return ax
 
 
 def _numbers(model: RowModel, X: Any, name: Any, absent: list[Any]) -> Float[np.ndarray, " n"]:
-    """The numbers of a column, NaN where they are missing."""
+    """Return the numbers of a column, NaN where they are missing."""
     codec = model.codec
     index = codec.encoding.index(name)
     cells = aligned(X, codec.layout, absent=absent).cells[index] if index < codec.n_columns else None
