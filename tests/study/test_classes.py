@@ -11,8 +11,9 @@ from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset
 from pointillist.study.measuring import measure_classes, measure_classifier, measure_floor, measure_neighbors
 from pointillist.study.outputs import write_outputs
+from pointillist.study.quantities import protocol
 from pointillist.study.result_tables import markdown
-from pointillist.study.results import Results, protocol
+from pointillist.study.results import Results
 from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
 from pointillist.study.spec import SpecError

@@ -20,7 +20,6 @@ from pointillist.engine.recipes import Architecture
 from pointillist.engine.training import StackTrainer
 from pointillist.metrics import METRICS
 from pointillist.study import runner, shared, training
-from pointillist.study.database import StoreError
 from pointillist.study.grid import Dataset, random_seed, study_cells
 from pointillist.study.measuring import measure_floor, measure_rows
 from pointillist.study.outputs import write_outputs
@@ -30,7 +29,7 @@ from pointillist.study.scorer import held_out
 from pointillist.study.settings import Settings
 from pointillist.study.spec import SpecError
 from pointillist.study.spec_files import load_spec, parse_spec
-from pointillist.study.store import Model, Store
+from pointillist.study.store import Model, Store, StoreError
 
 CONSOLE = Console(quiet=True)
 
@@ -102,7 +101,7 @@ steps = 5
         assert rows["moons"].floor is None
         assert rows["blobs"].floor.value == pytest.approx(-true_log_density("blobs", fresh).mean())
         # A model that has hardly learned: far above the distribution's own.
-        assert rows["blobs"].floor.value + 0.5 < rows["blobs"].summaries[0].value < 10
+        assert rows["blobs"].floor.value + 0.5 < rows["blobs"].cells[0].value < 10
         assert "held-out NLL (nats)" in markdown(results, results.spec.sections[0])
 
 
@@ -123,7 +122,7 @@ def test_a_second_run_computes_nothing(tiny, tmp_path, whole, monkeypatch):
 
 
 def test_floors_of_another_version_are_measured_anew(tiny, tmp_path, whole, monkeypatch):
-    monkeypatch.setattr("pointillist.study.results.RESULT_VERSION", 0)
+    monkeypatch.setattr("pointillist.study.quantities.RESULT_VERSION", 0)
     again = run(load_spec(str(tiny)), tmp_path / "whole")
     assert again["cells"] == whole["cells"]
     assert len(again["floors"]) == 2 * len(whole["floors"])

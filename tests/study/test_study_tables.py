@@ -10,7 +10,7 @@ from support import add_whole
 from pointillist.metrics import Estimate, Floor
 from pointillist.study.agreement import Comparison, comparisons
 from pointillist.study.comparisons import summarise
-from pointillist.study.reference import ReferenceValue
+from pointillist.study.quantities import protocol
 from pointillist.study.result_tables import (
     agreement_lines,
     csv_text,
@@ -20,8 +20,8 @@ from pointillist.study.result_tables import (
     write_csv,
     write_tables,
 )
-from pointillist.study.results import Results, protocol
-from pointillist.study.spec import to_json
+from pointillist.study.results import Results
+from pointillist.study.spec import ReferenceValue, to_json
 from pointillist.study.spec_files import load_spec
 from pointillist.study.store import Store
 

@@ -106,9 +106,8 @@ def _tell_stopped(store: "Store", console: "Console", *, is_resumed: bool) -> No
 
 def _remove_results(folder: Path) -> None:
     """Removes a store, and what it says that it has written; of a damaged one, the store alone."""
-    from pointillist.study.database import StoreError, remove_journals
     from pointillist.study.outputs import STORE, written_by
-    from pointillist.study.store import Store
+    from pointillist.study.store import Store, StoreError, remove_journals
 
     if not (folder / STORE).exists():
         return

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointillist.study.comparisons import Summary
-from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results
+from pointillist.study.spec import ReferenceValue
 
 LIMIT = 3.0
 """Largest z-score, in absolute value, of a cell that agrees."""
@@ -60,17 +60,10 @@ def comparisons(results: Results) -> list[Comparison]:
     """Compares the cells of all sections, in the order of the tables."""
     found = []
     for section, row in ((each, row) for each in results.spec.sections for row in results.rows(each)):
-        errors = [s.of_one_seed for s in row.summaries if s is not None and np.isfinite(s.of_one_seed)]
-        pooled = float(np.sqrt(np.mean(np.square(errors)))) if errors else np.nan
-        for measured, reported in zip(row.summaries, row.references, strict=True):
-            if measured is not None and reported is not None:
-                found.append(Comparison(section.name, row.title, measured, reported, pooled))
+        errors = [cell.summary.of_one_seed for cell in row.cells if cell.summary is not None]
+        known = np.square([error for error in errors if np.isfinite(error)])
+        pooled = float(np.sqrt(known.mean())) if len(known) else np.nan
+        for cell in row.cells:
+            if cell.summary is not None and cell.reference is not None:
+                found.append(Comparison(section.name, row.title, cell.summary, cell.reference, pooled))
     return found
-
-
-def agreements(compared: list[Comparison]) -> dict[tuple[str, str], str]:
-    """Says for each section and metric how many cells agree, of those that are measured and reported."""
-    found: dict[tuple[str, str], list[bool]] = {}
-    for each in compared:
-        found.setdefault((each.section, each.metric), []).append(each.agrees)
-    return {of: f"{sum(agree)} of {len(agree)}" for of, agree in found.items()}

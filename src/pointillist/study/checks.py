@@ -4,8 +4,7 @@ import numpy as np
 
 from pointillist.datasets.pointsets import POINTSETS
 from pointillist.diffusion.solvers import SAMPLERS
-from pointillist.study.grid import Dataset
-from pointillist.study.scorer import held_out
+from pointillist.study.grid import Dataset, has_fresh_rows
 from pointillist.study.settings import STEERED, Settings
 from pointillist.study.spec import Section, Spec, SpecError, short_name
 
@@ -52,7 +51,7 @@ def _check_classes(dataset: Dataset, kind: str, where: str) -> None:
     if dataset.class_sizes.min() < 4:
         label, size = int(dataset.class_sizes.argmin()), int(dataset.class_sizes.min())
         raise SpecError(f"{where}: class {label} has {size} row{'s' * (size != 1)}; every class needs at least 4")
-    if kind == "classifier" and held_out(dataset.name, 2) is None:
+    if kind == "classifier" and not has_fresh_rows(dataset.name):
         raise SpecError(f"{where}: is a fixed table; classifiers are measured on fresh rows, which it cannot give")
 
 

@@ -122,8 +122,10 @@ def best(
     return [s is not None and i not in worse for i, s in enumerate(scored)]
 
 
-def excess(summary: Summary, floor: Summary, better: Better) -> float:
-    """Distance of a cell on the worse side of its floor, in standard errors of their difference; NaN if unknown."""
+def excess(summary: Summary | None, floor: Summary | None, better: Better) -> float | None:
+    """Distance of a cell on the worse side of its floor, in standard errors of their difference; None if unknown."""
+    if summary is None or floor is None or not np.isfinite(summary.value):
+        return None
     error = float(np.hypot(summary.standard_error, floor.standard_error))
     above = summary.value - floor.value
     difference = abs(above) if better == "floor" else above if better == "lower" else -above

@@ -144,13 +144,13 @@ class Cell:
     def model_key(self) -> str:
         """Hash of everything that decides the trained model; empty if there is none."""
         training = self.settings.training
-        return "" if training is None else self._hash("model", training)
+        return "" if not training else self._hash("model", training)
 
     @cached_property
     def rows_key(self) -> str:
         """Hash of everything that decides the rows drawn; empty if none are."""
         drawing = self.settings.drawing
-        return "" if drawing is None else self._hash("rows", drawing)
+        return "" if not drawing else self._hash("rows", drawing)
 
     def _hash(self, kind: str, settings: dict[str, Any]) -> str:
         content = {

@@ -1,6 +1,6 @@
 """Measures of one cell, and of real data against real data; threads compute them while the devices work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,9 @@ from pointillist.study.grid import Cell, Dataset, random_seed
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
+
+Measures = dict[str, Estimate]
+Probabilities = Callable[[np.ndarray], Any]
 
 _OF_A_CLASS: dict[str, Callable[..., Estimate]] = {
     "emd": metrics.emd,
@@ -34,8 +37,16 @@ def _repeats(metric: str) -> int:
     return 50 if metric == "emd" else 12
 
 
+def has_floor(name: str, dataset: Dataset, settings: Settings) -> bool:
+    """Whether a quantity's floor is known: those of likelihoods and classifiers need the true distribution."""
+    pointset = POINTSETS.get(dataset.name)
+    if name == "nll":
+        return pointset is not None and pointset.log_density is not None and settings.n_held_out > 0
+    return settings.kind != "classifier" or (pointset is not None and pointset.class_probabilities is not None)
+
+
 def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
-    """Names of the quantities that `measure_floor` returns, if their floors are known."""
+    """Names of the quantities that `measure_floor` returns."""
     is_by_class = settings.kind == "classes" and name in OF_EACH_CLASS
     return {name, *(of_class(name, label) for label in range(dataset.n_classes if is_by_class else 0))}
 
@@ -43,27 +54,25 @@ def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
 def measure_floor(
     name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
 ) -> dict[str, Floor]:
-    """Measures a quantity's floor, its value for the data itself; empty if that is not known.
+    """Measures a quantity's floor, its value for the data itself, where `has_floor` says that it is known.
 
     For rows, the floor is the metric between random halves of the data, and the likelihood of fresh rows under the
     distribution that they are drawn from. For classes, it is the mean over classes of the same; for the accuracy, the
     scoring classifier's own. For a classifier, it is the score of the true class probabilities.
     """
-    if name == "nll":
-        true = true_nll(dataset, settings)
-        return {} if true is None else {name: Floor(float(true), true.standard_error, 1)}
-    if settings.kind == "rows":
-        n_rows = settings.n_samples
-        measured = metrics.floor(
-            metrics.METRICS[name], dataset.rows, n_rows=n_rows, n_repeats=_repeats(name), **_options(name, settings)
-        )
-        spread = measured.spread if name != "report_nll" else _error_of_half(dataset.rows, n_rows)
-        return {name: Floor(measured.value, spread, measured.n_repeats)}
     if settings.kind == "classes":
-        return _floors_of_classes(name, dataset, settings, None if scorer is None else scorer())
-    if not has_true_probabilities(dataset):
-        return {}
-    best = _measure_by(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
+        return _floors_of_classes(name, dataset, settings, scorer)
+    if name == "nll":
+        log_density = true_log_density(dataset.name, _fresh(dataset, settings)[0])
+        assert log_density is not None
+        best = _likelihood(log_density)
+    elif settings.kind == "classifier":
+        best = _measure_by(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
+    else:
+        options = {"n_rows": settings.n_samples, "n_repeats": _repeats(name), **_options(name, settings)}
+        floor = metrics.floor(metrics.METRICS[name], dataset.rows, **options)
+        spread = floor.spread if name != "report_nll" else _error_of_half(dataset.rows, settings.n_samples)
+        return {name: Floor(floor.value, spread, floor.n_repeats)}
     return {name: Floor(float(best), best.standard_error, 1)}
 
 
@@ -78,39 +87,35 @@ def _error_of_half(rows: Float[np.ndarray, "n d"], n_rows: int) -> float:
     return metrics.METRICS["report_nll"](chosen[::2], chosen[1::2]).standard_error
 
 
-def has_true_probabilities(dataset: Dataset) -> bool:
-    """Whether the class probabilities of a data set are known."""
-    return dataset.name in POINTSETS and true_class_probabilities(dataset.name, dataset.rows[:1]) is not None
-
-
-def true_nll(dataset: Dataset, settings: Settings) -> Estimate | None:
-    """Negative log-likelihood of held-out rows under the distribution they are drawn from; None if it is not known."""
-    fresh = held_out(dataset.name, settings.n_held_out)
-    log_density = None if fresh is None else true_log_density(dataset.name, fresh[0])
-    return None if log_density is None else measure_likelihood(log_density)
-
-
-def measure_likelihood(log_density: Float[np.ndarray, " n"]) -> Estimate:
-    """Computes the mean of minus log p(x) over held-out rows, in nats."""
-    values = -np.asarray(log_density, np.float64)
-    return Estimate(values.mean(), values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _floors_of_classes(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, Floor]:
+def _floors_of_classes(
+    name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
+) -> dict[str, Floor]:
     if name == "accuracy":
         assert scorer is not None
-        return {name: Floor(scorer.held_out_accuracy, scorer.held_out_error, 1)}
-    records = {}
+        return {name: Floor(scorer().held_out_accuracy, scorer().held_out_error, 1)}
+    floors = {}
     n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
     for label in range(dataset.n_classes):
         function = partial(_OF_A_CLASS[name], **_options(name, settings), **({"n_repeats": 1} if name == "emd" else {}))
-        measured = metrics.floor(function, dataset.of_class(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
+        floor = metrics.floor(function, dataset.of_class(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
         # A cell's EMD is the mean of five draws.
-        one = measured.spread / np.sqrt(5) if name == "emd" else measured.spread
-        records[of_class(name, label)] = Floor(measured.value, one, measured.n_repeats)
-    values = [(r.value, r.spread) for r in records.values()]
-    mean = float(np.mean([v for v, _ in values])), float(np.linalg.norm([s for _, s in values]) / len(values))
-    return {name: Floor(*mean, _repeats(name)), **(records if name in OF_EACH_CLASS else {})}
+        spread = floor.spread / np.sqrt(5) if name == "emd" else floor.spread
+        floors[of_class(name, label)] = Floor(floor.value, spread, floor.n_repeats)
+    value = float(np.mean([floor.value for floor in floors.values()]))
+    spread = float(np.linalg.norm([floor.spread for floor in floors.values()]) / len(floors))
+    return {name: Floor(value, spread, _repeats(name)), **(floors if name in OF_EACH_CLASS else {})}
+
+
+def _fresh(dataset: Dataset, settings: Settings) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
+    fresh = held_out(dataset.name, settings.n_held_out)
+    assert fresh is not None
+    return fresh
+
+
+def _likelihood(log_density: Float[np.ndarray, " n"]) -> Estimate:
+    """Computes the mean of minus log p(x) over held-out rows, in nats."""
+    values = -np.asarray(log_density, np.float64)
+    return Estimate(values.mean(), values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def measure_rows(
@@ -118,7 +123,7 @@ def measure_rows(
     data: Float[np.ndarray, "n d"],
     rows: Float[np.ndarray, "m d"],
     log_density: Float[np.ndarray, " h"] | None,
-) -> dict[str, Estimate]:
+) -> Measures:
     """Measures every metric of a cell's generated rows, and the likelihood of held-out rows; NaN if the model diverged.
 
     Args:
@@ -127,7 +132,7 @@ def measure_rows(
         rows: Generated rows, shape (m, d).
         log_density: Log-densities of held-out rows in nats; None if there are none.
     """
-    likelihood = {} if log_density is None else {"nll": measure_likelihood(log_density)}
+    likelihood = {} if log_density is None else {"nll": _likelihood(log_density)}
     if not np.isfinite(rows).all():
         return {**_diverged(metrics.METRICS), **likelihood}
     seed = random_seed(cell.key)
@@ -138,14 +143,11 @@ def measure_rows(
     return {**measures, **likelihood}
 
 
-def measure_classes(
-    cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer
-) -> dict[str, Estimate]:
+def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> Measures:
     """Measures every quantity of rows of classes, drawn with `labels_to_draw`; NaN if the model diverged."""
     each = [of_class(name, label) for name in OF_EACH_CLASS for label in range(dataset.n_classes)]
-    names = [*QUANTITIES["classes"], *each]
     if not np.isfinite(rows).all():
-        return _diverged(names)
+        return _diverged([*QUANTITIES["classes"], *each])
     labels = dataset.labels_to_draw(len(rows))
     rng = np.random.default_rng(random_seed(cell.key))
     by_class: dict[str, list[Estimate]] = {name: [] for name in _OF_A_CLASS}
@@ -159,48 +161,40 @@ def measure_classes(
         by_class["coverage"].append(metrics.coverage(*halves))
         by_class["spread"].append(metrics.spread(real, generated))
     measures = {name: _mean(estimates) for name, estimates in by_class.items()}
-    for name in OF_EACH_CLASS:
-        for label, estimate in enumerate(by_class[name]):
-            measures[of_class(name, label)] = estimate
-    return {**measures, "accuracy": _share(scorer.hits(rows, labels))}
+    measures |= dict(zip(each, [estimate for name in OF_EACH_CLASS for estimate in by_class[name]], strict=True))
+    return {**measures, "accuracy": _accuracy(scorer.hits(rows, labels))}
 
 
-def measure_classifier(
-    probabilities: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]
-) -> dict[str, Estimate]:
+def measure_classifier(probabilities: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> Measures:
     """Measures a classifier's probabilities of held-out rows; NaN if the model diverged."""
     if not np.isfinite(probabilities).all():
         return _diverged(("accuracy", "calibration_error", "log_loss"))
     return {
-        "accuracy": _share(probabilities.argmax(axis=1) == labels),
+        "accuracy": _accuracy(probabilities.argmax(axis=1) == labels),
         "calibration_error": metrics.expected_calibration_error(probabilities, labels),
         "log_loss": metrics.log_loss(probabilities, labels),
     }
 
 
-def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> dict[str, Estimate]:
+def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> Measures:
     """Measures every quantity of a scikit-learn classifier, on held-out rows and on the training rows."""
     return _measure_by(classifier.predict_proba, dataset, cell.settings)
 
 
 def _measure_by(
-    probabilities_of: Callable[[np.ndarray], Any],
-    dataset: Dataset,
-    settings: Settings,
-    on_training: Callable[[np.ndarray], Any] | None = None,
-) -> dict[str, Estimate]:
-    fresh = held_out(dataset.name, settings.n_held_out)
-    assert fresh is not None
-    measures = measure_classifier(np.asarray(probabilities_of(fresh[0]), np.float64), fresh[1])
+    probabilities_of: Probabilities, dataset: Dataset, settings: Settings, on_training: Probabilities | None = None
+) -> Measures:
+    rows, labels = _fresh(dataset, settings)
+    measures = measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
     found = np.asarray((on_training or probabilities_of)(dataset.rows)).argmax(axis=1)
-    return {**measures, "training_accuracy": _share(found == dataset.labels)}
+    return {**measures, "training_accuracy": _accuracy(found == dataset.labels)}
 
 
-def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Estimate]:
+def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> Measures:
     """Measures every quantity of a classifier by the 100 nearest generated rows.
 
     As many rows are generated of each class. On held-out rows, which have the data's shares of them, a vote counts as
-    many data rows as each generated row of its class stands for; on the training rows all count the same, as in the
+    many data rows as each generated row of its class represents; on the training rows all count the same, as in the
     published report.
     """
     if not np.isfinite(rows).all():
@@ -225,12 +219,12 @@ def _mean(estimates: list[Estimate]) -> Estimate:
     return Estimate(np.mean(estimates), np.sqrt(variances.sum()) / len(estimates), freedom)
 
 
-def _share(hits: np.ndarray) -> Estimate:
-    # Two hits and two misses more: the share's error is not 0 where all are hits (Agresti & Coull 1998).
+def _accuracy(hits: np.ndarray) -> Estimate:
+    # Two hits and two misses more: the standard error is not 0 where all are hits (Agresti & Coull 1998).
     n = len(hits) + 4
     p = (hits.sum() + 2) / n
     return Estimate(hits.mean(), np.sqrt(p * (1 - p) / n))
 
 
-def _diverged(names: Any) -> dict[str, Estimate]:
+def _diverged(names: Iterable[str]) -> Measures:
     return dict.fromkeys(names, Estimate(np.nan, np.nan, np.nan))

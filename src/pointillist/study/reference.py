@@ -2,13 +2,15 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 from pointillist.atomic_files import check_regular, naming
-from pointillist.study.settings import TEXT
+from pointillist.models.parameters import shown
+from pointillist.study.quantities import QUANTITIES
+from pointillist.study.settings import CHECKS, label
+from pointillist.study.spec import ReferenceValue, Section, short_name
 
 METRIC_NAMES = {"EMD": "emd", "NLL": "report_nll"}
 """Reports' names of metrics; the names used here are understood too."""
@@ -21,44 +23,6 @@ VALUE_NAMES = {"knn_100_of_20000_samples": "knn_100"}
 
 MAX_FILE = 2**20
 """Most bytes of a spec, and of a file of reported numbers."""
-
-_LARGEST = 1e100
-_MOST_DECIMALS = 30
-
-
-@dataclass(frozen=True)
-class ReferenceValue:
-    """One reported number.
-
-    Attributes:
-        dataset: Name of the data set.
-        metric: Name of the metric.
-        column: Label of the table's column.
-        value: The number.
-        decimals: Number of decimal places that it was printed with.
-
-    Raises:
-        ValueError: If one of them has the wrong type or is too large.
-    """
-
-    dataset: str
-    metric: str
-    column: str
-    value: float
-    decimals: int
-
-    def __post_init__(self) -> None:
-        for name in (self.dataset, self.metric, self.column):
-            TEXT(name)
-        if type(self.value) not in (int, float) or not abs(self.value) <= _LARGEST:
-            raise ValueError(f"a reported number must be one of at most {_LARGEST:g}")
-        if type(self.decimals) is not int or not 0 <= self.decimals <= _MOST_DECIMALS:
-            raise ValueError(f"a reported number has at most {_MOST_DECIMALS} decimal places")
-
-    @property
-    def rounding_error(self) -> float:
-        """Standard deviation of the rounding error, which is uniform over one unit of the last place."""
-        return float(10.0**-self.decimals / 12**0.5)
 
 
 def read_text(path: Path) -> str:
@@ -79,16 +43,10 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path}: is not a UTF-8 text file") from error
 
 
-def read_reference(
-    path: Path, varied: Sequence[str], columns: Mapping[str, Mapping[str, str]]
-) -> tuple[ReferenceValue, ...]:
-    """Reads a CSV file with the columns dataset, metric and value, and one column for each varied setting.
+def with_reference(section: Section, path: Path) -> Section:
+    """Adds the numbers of a CSV file with the columns dataset, metric and value, and one for each varied setting.
 
-    Args:
-        path: The file.
-        varied: Names of the settings that differ between a table's columns.
-        columns: Settings of each of the table's columns that have an effect, by its label: their texts by name. Lines
-            of the file with other settings, varied or not, are left out.
+    Lines with settings, varied or not, that no column of the section has are left out.
 
     Raises:
         ValueError: If something in the file cannot be used, or none of it; the message is one line, with the line's
@@ -98,49 +56,71 @@ def read_reference(
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     found: dict[tuple[str, str, str], ReferenceValue] = {}
     try:
-        known = dict.fromkeys(key for own in columns.values() for key in own)
-        head = reader.fieldnames or ()
-        names = {key: key if key in head else SETTING_NAMES.get(key, key) for key in known}
-        missing = {"dataset", "metric", "value", *(names[key] for key in varied)} - {*head}
-        if missing:
-            raise ValueError(f"{path}: has no column {', '.join(sorted(missing))}")
-        given = {key: name for key, name in names.items() if name in head}
-        for row in reader:
+        names = _columns_of_settings(section, list(reader.fieldnames or ()), path)
+        for line in reader:
             where = f"{path}, line {reader.line_num}"
-            if any(row[name] is None for name in ("dataset", "metric", "value", *given.values())):
+            if any(line[name] is None for name in ("dataset", "metric", "value", *names.values())):
                 raise ValueError(f"{where}: has too few values")
-            # A cell that is empty, or of a setting without effect, says nothing.
-            named = {key: name for key, name in given.items() if key in varied or row[name].strip()}
-            asked = {key: _normal(VALUE_NAMES.get(row[name], row[name])) for key, name in named.items()}
-            own = [
-                label
-                for label, texts in columns.items()
-                if all(_normal(texts[key]) == wanted for key, wanted in asked.items() if key in texts)
-            ]
-            value = _reported(row, own[0] if own else "", where)
-            if len(own) > 1:
-                raise ValueError(f"{where}: is of several settings ({', '.join(own)}): give what they differ in")
-            if own and found.setdefault((value.dataset, value.metric, own[0]), value) is not value:
-                raise ValueError(f"{where}: is a second number of {value.dataset}, {row['metric']}, {own[0]}")
+            labels = _labels(section, {key: line[name] for key, name in names.items()})
+            value = _reported(line, labels[0] if labels else "", where)
+            if len(labels) > 1:
+                raise ValueError(f"{where}: is of several settings ({', '.join(labels)}): give what they differ in")
+            if labels and found.setdefault((value.dataset, value.metric, value.column), value) is not value:
+                raise ValueError(f"{where}: is a second number of {value.dataset}, {line['metric']}, {value.column}")
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
-    if not found:
-        raise ValueError(f"{path}: no line is of one of the section's settings: {', '.join(columns)}")
-    return tuple(found.values())
+    _check(section, path, found)
+    return replace(section, reference=tuple(found.values()))
 
 
-def _reported(row: dict[str, str], column: str, where: str) -> ReferenceValue:
-    number = row["value"]
+def _columns_of_settings(section: Section, head: list[str], path: Path) -> dict[str, str]:
+    """Names of the file's columns of settings, by setting."""
+    names = {key: key if key in head else SETTING_NAMES.get(key, key) for key in CHECKS}
+    missing = {"dataset", "metric", "value", *(names[key] for key in section.varied)} - {*head}
+    if missing:
+        raise ValueError(f"{path}: has no column {', '.join(sorted(missing))}")
+    return {key: name for key, name in names.items() if name in head}
+
+
+def _labels(section: Section, texts: dict[str, str]) -> list[str]:
+    """Labels of the section's columns that have the settings of a line."""
+    # An empty cell says nothing, except of a varied setting; neither does a setting without effect.
+    asked = {key: text for key, text in texts.items() if key in section.varied or text.strip()}
+    asked = {key: VALUE_NAMES.get(text, text) for key, text in asked.items()}
+    labels = []
+    for column in section.columns:
+        unused = {*column.settings.without_effect} - {*section.varied}
+        known = {key: label(key, getattr(column.settings, key)) for key in asked if key not in unused}
+        if all(_normal(text) == _normal(asked[key]) for key, text in known.items()):
+            labels.append(column.label)
+    return labels
+
+
+def _reported(line: dict[str, str], column: str, where: str) -> ReferenceValue:
+    number = line["value"]
     try:
         value, exponent = float(number), Decimal(number).as_tuple().exponent
     except (ValueError, ArithmeticError):
         raise ValueError(f"{where}: {number[:50]!r} is not a number") from None
     decimals = max(0, -exponent) if isinstance(exponent, int) else 0
-    metric = METRIC_NAMES.get(row["metric"], row["metric"])
+    metric = METRIC_NAMES.get(line["metric"], line["metric"])
     try:
-        return ReferenceValue(row["dataset"], metric, column, value, decimals)
+        return ReferenceValue(line["dataset"], metric, column, value, decimals)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _check(section: Section, path: Path, found: dict[tuple[str, str, str], ReferenceValue]) -> None:
+    """Raises an error if the file has no number for the section, or a number of an unknown metric."""
+    if not found:
+        labels = ", ".join(column.label for column in section.columns)
+        raise ValueError(f"{path}: no line is of one of the section's settings: {labels}")
+    metrics, sets = QUANTITIES[section.kind], [*map(short_name, section.datasets)]
+    for _, metric, _ in found:
+        if metric.partition(",")[0] not in metrics:
+            raise ValueError(f"{path}: has no metric {shown(metric)}: metrics are {', '.join(metrics)}")
+    if not any(dataset in sets for dataset, _, _ in found):
+        raise ValueError(f"{path}: has no data set of the section: these are {', '.join(sets)}")
 
 
 def _normal(text: str) -> tuple[tuple[float | str, ...], ...]:

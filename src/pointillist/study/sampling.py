@@ -12,6 +12,8 @@ from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.solvers import sampler_named
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity, map_rows
 from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
+from pointillist.engine.training import sigma_data_of
+from pointillist.models.gaussian import GaussianProcess
 from pointillist.study.grid import Cell, random_seed
 from pointillist.study.quantities import LIKELIHOOD_STEPS
 from pointillist.study.scorer import Scorer, held_out
@@ -26,21 +28,21 @@ def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarr
     kept = store.rows(cell.rows_key, columns)
     if kept is not None:
         return kept
-    denoiser, sampler = _guided(shared, cell), _steered(shared, cell, scorer)
+    sampler, work = _steered(shared, cell, scorer), shared.study.sampling_work(cell)
     labels = None if settings.kind == "rows" else dataset.labels_to_draw(settings.n_samples)
-    n_rows, places = settings.n_samples, None
+    n_rows, chosen = settings.n_samples, None
     if labels is not None and sampler.rows_per_draw > 1:
-        labels, places = whole_draws(labels, sampler)
+        labels, chosen = whole_draws(labels, sampler)
         n_rows = len(labels)
     part = store.part(cell.rows_key, columns)
     # A draw goes on at the beginning of a chunk.
-    n_kept = 0 if part is None else len(part) // rows_per_chunk(sampler) * rows_per_chunk(sampler)
-    parts = [] if part is None else [part[:n_kept]]
-    shared.say(f"sampling {shared.name(cell)}")
-    shared.bar.advance(shared.work.sampling(cell) * n_kept / n_rows)
+    n_kept = len(part) // rows_per_chunk(sampler) * rows_per_chunk(sampler)
+    parts = [part[:n_kept]]
+    shared.bar.say(f"sampling {shared.name(cell)}")
+    shared.bar.advance(work * n_kept / n_rows)
     keeping = shared.keeping()
     for new in stream_rows(
-        denoiser,
+        _guided(shared, cell),
         sampler,
         columns=columns,
         n_rows=n_rows,
@@ -49,9 +51,11 @@ def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarr
         first_row=n_kept,
     ):
         parts.append(new)
-        shared.bar.advance(shared.work.sampling(cell) * len(new) / n_rows)
+        shared.bar.advance(work * len(new) / n_rows)
         keeping.now_and_then(lambda: store.add_part(cell.rows_key, np.concatenate(parts)))
-    rows = np.concatenate(parts) if places is None else np.concatenate(parts)[places]
+    rows = np.concatenate(parts)
+    if chosen is not None:
+        rows = rows[chosen]
     store.add_rows(cell.rows_key, rows)
     return rows
 
@@ -61,15 +65,15 @@ def log_density_of(shared: Shared, cell: Cell) -> Float[np.ndarray, " n"] | None
     fresh = held_out(shared.dataset(cell).name, cell.settings.n_held_out)
     if fresh is None:
         return None
-    shared.say(f"likelihood of {shared.name(cell)}")
+    shared.bar.say(f"likelihood of {shared.name(cell)}")
     log_density = map_rows(LogDensity(denoiser_of(shared, cell), LIKELIHOOD_STEPS), fresh[0])
-    shared.bar.advance(shared.work.classifying(cell))
+    shared.bar.advance(shared.study.classifying_work(cell))
     return log_density
 
 
 def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray, "n classes"], Int[np.ndarray, " n"]]:
     """Computes a model's class probabilities of held-out rows, and returns them with the rows' labels."""
-    shared.say(f"classifying {shared.name(cell)}")
+    shared.bar.say(f"classifying {shared.name(cell)}")
     dataset = shared.dataset(cell)
     fresh = held_out(dataset.name, cell.settings.n_held_out)
     denoiser = denoiser_of(shared, cell)
@@ -81,7 +85,7 @@ def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray
         else ClassLogDensities(denoiser, dataset.n_classes)
     )
     log_likelihoods = map_rows(method, rows, seed=random_seed(cell.key))
-    shared.bar.advance(shared.work.classifying(cell))
+    shared.bar.advance(shared.study.classifying_work(cell))
     return posterior(log_likelihoods, dataset.class_sizes), labels
 
 
@@ -89,9 +93,17 @@ def denoiser_of(shared: Shared, cell: Cell) -> Denoiser:
     """Returns the denoiser of a cell's model, which is trained."""
     model = shared.store.model(cell.model_key)
     assert model is not None
-    process = shared.process(cell)
-    columns = shared.dataset(cell).rows.shape[1]
-    return process.denoiser(shared.store.network(model.network, process.architecture, columns))
+    dataset, settings = shared.dataset(cell), cell.settings
+    network = shared.store.network(model.network, settings.architecture, dataset.rows.shape[1])
+    process = GaussianProcess(
+        settings.architecture,
+        settings.prediction,
+        shared.schedule(cell),
+        sigma_data_of(dataset.rows),
+        dataset.n_classes,
+        settings.p_uncond,
+    )
+    return process.denoiser(network)
 
 
 def _guided(shared: Shared, cell: Cell) -> Denoiser:
@@ -104,8 +116,7 @@ def _guided(shared: Shared, cell: Cell) -> Denoiser:
 
 def _steered(shared: Shared, cell: Cell, scorer: Scorer | None) -> Sampler:
     settings = cell.settings
-    schedule = settings.padded_schedule(shared.table_length)
-    sampler = sampler_named(settings.sampler, schedule, settings.steps or None, settings.variance)
+    sampler = sampler_named(settings.sampler, shared.schedule(cell), settings.steps or None, settings.variance)
     if settings.method not in STEERED:
         return sampler
     assert isinstance(sampler, TransitionSampler) and scorer is not None

@@ -4,7 +4,7 @@ import difflib
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from itertools import product
@@ -16,9 +16,8 @@ from pointillist.datasets.pointsets import POINTSETS
 from pointillist.files.formats import READABLE
 from pointillist.foreign_text import printable
 from pointillist.models.parameters import shown
-from pointillist.study.quantities import QUANTITIES
-from pointillist.study.reference import ReferenceValue, read_reference, read_text
-from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings, is_list_of_values, label
+from pointillist.study.reference import read_text, with_reference
+from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, is_list_of_values, label, short_text
 from pointillist.study.spec import (
     MAX_NAME,
     MAX_SETTINGS,
@@ -26,13 +25,12 @@ from pointillist.study.spec import (
     Section,
     Spec,
     SpecError,
-    check_kinds,
-    check_names,
     column_label,
     dataset_name,
     section_name,
-    short_name,
 )
+
+Place = tuple[str, ...]
 
 BUILT_IN = ("report", "recipes")
 """Names of the built-in specs."""
@@ -79,6 +77,8 @@ def parse_spec(text: str, path: Path) -> Spec:
 
 
 class _Reader:
+    """Makes a spec from a file's content; `place` names the table in which a key is, for errors."""
+
     def __init__(self, text: str, path: Path) -> None:
         self._path = path
         self._lines = _lines_of_keys(text)
@@ -88,25 +88,26 @@ class _Reader:
         self._check_keys(content, _TOP_KEYS, ())
         seeds = self._value("seeds", content.get("seeds", 1), SEEDS, ())
         name = self._path.stem
+        title = self._value("title", content.get("title", name), short_text, ())
         tables = content.pop("sections", None)
         if tables is None:
-            return Spec(name, self._title(content, (), name), seeds, (self._section(name, {}, content, ()),))
+            return Spec(name, title, seeds, (self._section(name, {}, content, ()),))
         if not isinstance(tables, dict) or not tables:
             raise self._error("sections", "must be tables such as [sections.timesteps]", ())
-        title = self._title(content, (), name)
         sections = tuple(self._section(key, content, table, ("sections", key)) for key, table in tables.items())
         return Spec(name, title, seeds, sections)
 
-    def _section(self, name: str, defaults: dict[str, Any], table: Any, place: tuple[str, ...]) -> Section:
+    def _section(self, name: str, defaults: dict[str, Any], table: Any, place: Place) -> Section:
         if not isinstance(table, dict):
             raise self._error(name, "must be a table of settings", ("sections",))
         self._value(name, name, section_name, place[:-1])
         if place:
             self._check_keys(table, _SECTION_KEYS, place)
         merged = {**defaults, **table}
+        title = self._value("title", table.get("title", name), short_text, place)
+        note = self._value("note", table.get("note", ""), short_text, place)
         axes = self._axes(merged, table, place)
         varied = tuple(key for key, values in axes.items() if len(values) > 1)
-        columns: dict[Settings, Column] = {}
         if "variants" in table:
             if varied:
                 raise self._error(varied[0], "is a list of values, which a section of variants cannot have", place)
@@ -114,36 +115,20 @@ class _Reader:
                 raise self._error("reference", "is for settings that vary, and a section of variants has none", place)
             columns = self._variants(table["variants"], axes, (*place, "variants"))
         else:
-            self._n_settings += math.prod(map(len, axes.values()))
-            if self._n_settings > MAX_SETTINGS:
-                key = varied[-1] if varied else "sections"
-                raise self._error(key, f"the lists make more than {MAX_SETTINGS:,} settings", place if varied else ())
-            for combination in product(*axes.values()):
-                settings = _settings(dict(zip(axes, combination, strict=True)))
-                # Settings that come to the same model (cosine with two beta ranges) are one column.
-                head = ", ".join(label(key, getattr(settings, key)) for key in varied) or label(
-                    "schedule", settings.schedule
-                )
-                columns.setdefault(settings, Column(head, settings))
-        for key in varied:
-            if len({getattr(column.settings, key) for column in columns.values()}) == 1:
-                raise self._error(key, "is a list, and decides nothing with the other settings", place)
-        what = "variants" if "variants" in table else "classifier" if "classifier" in table else "method"
-        with self._telling(what, place):
-            check_kinds(column.settings for column in columns.values())
+            columns = self._crossed(axes, varied, place)
         if "datasets" not in merged:
             raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", place)
         datasets = self._datasets(merged["datasets"], place if "datasets" in table else ())
-        with self._telling("datasets", place if "datasets" in table else ()):
-            check_names(name, datasets)
-        reference: tuple[ReferenceValue, ...] = ()
-        if "reference" in table:
-            reference = self._reference(table["reference"], varied, tuple(columns.values()), place)
-        self._check_reference(reference, next(iter(columns)).kind, datasets, place)
-        title, note = self._title(table, place, name), self._value("note", table.get("note", ""), TEXT, place)
-        return Section(name, title, datasets, varied, tuple(columns.values()), reference, note)
+        what = next((key for key in ("variants", "classifier") if key in table), "method")
+        with self._naming(what, place):
+            section = Section(name, title, datasets, varied, columns, note=note)
+        if "reference" not in table:
+            return section
+        reference = self._value("reference", table["reference"], short_text, place)
+        with self._naming("reference", place):
+            return with_reference(section, self._path.parent / reference)
 
-    def _axes(self, merged: dict[str, Any], table: dict[str, Any], place: tuple[str, ...]) -> dict[str, list[Any]]:
+    def _axes(self, merged: dict[str, Any], table: dict[str, Any], place: Place) -> dict[str, list[Any]]:
         """Checks the values of every setting in the tables."""
         axes: dict[str, list[Any]] = {}
         for key, check in CHECKS.items():
@@ -155,98 +140,81 @@ class _Reader:
                 axes[key] = [self._value(key, value, check, where) for value in values]
         return axes
 
-    def _variants(self, tables: Any, axes: dict[str, list[Any]], place: tuple[str, ...]) -> dict[Settings, Column]:
-        """Makes one column for each table: the section's settings, overridden by the table's."""
-        if not isinstance(tables, dict) or not tables or not all(isinstance(own, dict) for own in tables.values()):
+    def _crossed(self, axes: dict[str, list[Any]], varied: tuple[str, ...], place: Place) -> tuple[Column, ...]:
+        """Makes a column for each combination of values; equal settings (cosine with two beta ranges) are one."""
+        self._n_settings += math.prod(map(len, axes.values()))
+        if self._n_settings > MAX_SETTINGS:
+            key = varied[-1] if varied else "sections"
+            raise self._error(key, f"the lists make more than {MAX_SETTINGS:,} settings", place if varied else ())
+        columns: dict[Settings, Column] = {}
+        for combination in product(*axes.values()):
+            settings = _settings(dict(zip(axes, combination, strict=True)))
+            head = ", ".join(label(key, getattr(settings, key)) for key in varied) or settings.schedule
+            columns.setdefault(settings, Column(head, settings))
+        for key in varied:
+            if len({getattr(settings, key) for settings in columns}) == 1:
+                raise self._error(key, "is a list, and decides nothing with the other settings", place)
+        return tuple(columns.values())
+
+    def _variants(self, tables: Any, axes: dict[str, list[Any]], place: Place) -> tuple[Column, ...]:
+        """Makes a column for each table: the section's settings, overridden by the table's."""
+        if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
             raise self._error(
                 "variants", "must be tables of settings, such as [sections.NAME.variants.plain]", place[:-1]
             )
         columns: dict[Settings, Column] = {}
-        for name, own in tables.items():
+        for name, table in tables.items():
             where = (*place, name)
-            self._check_keys(own, tuple(CHECKS), where)
-            values = {key: self._value(key, value, CHECKS[key], where) for key, value in own.items()}
+            self._check_keys(table, tuple(CHECKS), where)
+            values = {key: self._value(key, value, CHECKS[key], where) for key, value in table.items()}
             self._value(name, name, column_label, place)
             settings = _settings({**{key: value for key, (value,) in axes.items()}, **values})
             if settings in columns:
                 raise self._error(name, f"has the same settings as {columns[settings].label!r}", place)
             columns[settings] = Column(name, settings)
-        return columns
+        return tuple(columns.values())
 
-    def _datasets(self, value: Any, place: tuple[str, ...]) -> tuple[str, ...]:
+    def _datasets(self, value: Any, place: Place) -> tuple[str, ...]:
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
             raise self._error("datasets", "must be a name or a list of names", place)
-        return tuple(dict.fromkeys(self._dataset(name, place) for name in names))
+        with self._naming("datasets", place):
+            return tuple(dict.fromkeys(map(self._dataset, names)))
 
-    def _dataset(self, name: str, place: tuple[str, ...]) -> str:
+    def _dataset(self, name: str) -> str:
         if name in POINTSETS:
             return name
         if not name.endswith(READABLE):
-            raise self._error(
-                "datasets",
-                f"unknown set {shown(name)}: choose from {', '.join(POINTSETS)}, or a {' or '.join(READABLE)} file",
-                place,
-            )
-        with self._telling("datasets", place):
-            path = (self._path.parent / name).resolve()
-            if not path.exists():
-                raise FileNotFoundError(f"there is no file {path}")
-            check_regular(path)
-        return self._value("datasets", str(path), dataset_name, place)
+            known = f"{', '.join(POINTSETS)}, or a {' or '.join(READABLE)} file"
+            raise ValueError(f"unknown set {shown(name)}: choose from {known}")
+        path = (self._path.parent / name).resolve()
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path}")
+        check_regular(path)
+        return dataset_name(str(path))
 
-    def _reference(
-        self, value: Any, varied: tuple[str, ...], columns: tuple[Column, ...], place: tuple[str, ...]
-    ) -> tuple[ReferenceValue, ...]:
-        name = self._value("reference", value, TEXT, place)
-        with self._telling("reference", place):
-            texts = {
-                each.label: {
-                    key: label(key, getattr(each.settings, key))
-                    for key in CHECKS
-                    if key in varied or key not in each.settings.without_effect
-                }
-                for each in columns
-            }
-            return read_reference(self._path.parent / name, varied, texts)
-
-    def _check_reference(
-        self, values: tuple[ReferenceValue, ...], kind: str, datasets: tuple[str, ...], place: tuple[str, ...]
-    ) -> None:
-        """Raises an error if a reported number is of no metric of the section, or all are of other data sets."""
-        known, names = QUANTITIES[kind], [*map(short_name, datasets)]
-        for value in values:
-            if value.metric.partition(",")[0] not in known:
-                metrics = ", ".join(known)
-                raise self._error("reference", f"has no metric {shown(value.metric)}: metrics are {metrics}", place)
-        if values and not any(value.dataset in names for value in values):
-            raise self._error("reference", f"has no data set of the section: these are {', '.join(names)}", place)
-
-    def _title(self, table: dict[str, Any], place: tuple[str, ...], name: str) -> str:
-        return self._value("title", table.get("title", name), TEXT, place)
-
-    def _value(self, key: str, value: Any, check: Callable[[Any], Any], place: tuple[str, ...]) -> Any:
+    def _value(self, key: str, value: Any, check: Check, place: Place) -> Any:
         try:
             return check(value)
         except ValueError as error:
             raise self._error(key, f"{shown(value)} must be {error}", place) from error
 
     @contextmanager
-    def _telling(self, key: str, place: tuple[str, ...]) -> Iterator[None]:
+    def _naming(self, key: str, place: Place) -> Iterator[None]:
         """Names the key in the errors of a block."""
         try:
             yield
         except (OSError, ValueError) as error:
             raise self._error(key, str(error), place) from error
 
-    def _check_keys(self, table: dict[str, Any], known: tuple[str, ...], place: tuple[str, ...]) -> None:
+    def _check_keys(self, table: dict[str, Any], known: tuple[str, ...], place: Place) -> None:
         for key in table:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise self._error(key, f"unknown key; {hint}The keys are {', '.join(known)}", place)
 
-    def _error(self, key: str, message: str, place: tuple[str, ...]) -> SpecError:
+    def _error(self, key: str, message: str, place: Place) -> SpecError:
         line = self._lines.get((*place, key)) or self._lines.get(place)
         at_line = f", line {line}" if line else ""
         name = ".".join((*place, key))

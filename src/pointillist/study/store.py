@@ -1,47 +1,73 @@
 """The store: one SQLite file, the single source of truth of a study. A finished cell is written in one transaction.
 
-The file is not trusted: the content of its rows is checked when it is read.
+The file is not trusted: SQLite checks it when it is opened, and the content of its rows is checked when it is read.
 """
 
+import io
 import json
 import math
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, Self, TypeVar
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.atomic_files import check_regular, checking, write_whole
 from pointillist.diffusion.networks import Network
 from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
 from pointillist.metrics import Estimate, Floor
-from pointillist.study.database import Database
 from pointillist.study.grid import Cell, Dataset
 
+VERSION = 5
+"""Version of the tables; a store of another version is refused."""
+
+# Arrays are float32, labels int32, both little-endian; `columns` is the number of columns of rows. The keys of a cell's
+# model and rows are empty if it has none. Measures are JSON: by metric, value, standard error and degrees of freedom;
+# NaN if the model diverged.
+TABLES = {
+    "facts": "name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL",
+    "datasets": "fingerprint TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, "
+    "columns INTEGER NOT NULL, rows BLOB NOT NULL, labels BLOB",
+    "floors": "dataset TEXT NOT NULL, protocol TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, "
+    "spread REAL NOT NULL, n_repeats INTEGER NOT NULL, PRIMARY KEY (dataset, protocol, metric)",
+    "models": "key TEXT NOT NULL PRIMARY KEY, losses BLOB NOT NULL, network BLOB NOT NULL",
+    "rows": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
+    "cells": "key TEXT NOT NULL PRIMARY KEY, dataset TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL, "
+    "model TEXT NOT NULL, rows TEXT NOT NULL, measures TEXT NOT NULL",
+    "checkpoints": "key TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL, losses BLOB NOT NULL, state BLOB NOT NULL",
+    "parts": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
+}
+"""Columns of each table, in SQL."""
+
 _MAX_FACT = 2**24
-"""Most characters of a fact, enough for a spec of as many settings as it may have."""
+"""Most characters of a fact, enough for a spec with as many settings as it may have."""
 
 _LARGEST = 1e100
 """Largest measure, whose squares and sums are still finite."""
 
 _UNFINISHED = {"models": "checkpoints", "rows": "parts"}
-"""Tables of what is under way, by that of what it becomes."""
+"""Tables of unfinished models and rows, by the table of the finished ones."""
+
+_WAY_OUT = "; --fresh starts a new one"
+_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
 
 Tree = TypeVar("Tree")
 
 
+class StoreError(ValueError):
+    """Error about a store that cannot be used; the message is one line."""
+
+
 @dataclass(frozen=True)
 class Model:
-    """A trained model.
-
-    Attributes:
-        losses: Mean training loss per epoch, shape (epochs,).
-        network: Weights, as safetensors bytes.
-    """
+    """A trained model: its mean training loss per epoch, shape (epochs,), and its weights as safetensors bytes."""
 
     losses: Float[np.ndarray, " epochs"]
     network: bytes
@@ -56,28 +82,114 @@ class Checkpoint:
     state: bytes
 
 
-class Store(Database):
-    """A study's database."""
+class Store:
+    """A study's database.
 
-    version = 5
+    The file is checked once, when it is opened: its tables must be exactly `TABLES`, and SQLite must find it intact.
 
-    # Arrays are float32, labels int32, both little-endian; `columns` says how many numbers a row has. Keys are empty
-    # where there is nothing they could lead to. Measures are JSON: by metric, value, standard
-    # error and degrees of freedom; NaN if the model diverged.
-    tables: ClassVar = {
-        "facts": "name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL",
-        "datasets": "fingerprint TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, "
-        "columns INTEGER NOT NULL, rows BLOB NOT NULL, labels BLOB",
-        "floors": "dataset TEXT NOT NULL, protocol TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, "
-        "spread REAL NOT NULL, n_repeats INTEGER NOT NULL, PRIMARY KEY (dataset, protocol, metric)",
-        "models": "key TEXT NOT NULL PRIMARY KEY, losses BLOB NOT NULL, network BLOB NOT NULL",
-        "rows": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
-        "cells": "key TEXT NOT NULL PRIMARY KEY, dataset TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL, "
-        "model TEXT NOT NULL, rows TEXT NOT NULL, measures TEXT NOT NULL",
-        "checkpoints": "key TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL, "
-        "losses BLOB NOT NULL, state BLOB NOT NULL",
-        "parts": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
-    }
+    Args:
+        path: The file; made if it does not exist or is empty.
+
+    Attributes:
+        connection: SQLite's connection to the file.
+
+    Raises:
+        StoreError: If the file is not a store of this version, is damaged, or has another program's journal beside it.
+        OSError: If it is not a regular file, or cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.exists():
+            check_regular(path)
+        if not path.exists() or not path.stat().st_size:
+            remove_journals(path)
+            write_whole(path, _empty()[0])
+        _check_journal(path)
+        try:
+            uri = f"{path.absolute().as_uri()}?mode=rw"
+            self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{path}: cannot be read: {error}") from error
+        if problem := self._problem():
+            self.close()
+            raise StoreError(f"{path}: {problem}")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _problem(self) -> str:
+        """Says why the file cannot be used; empty if it can."""
+        try:
+            self.connection.execute("PRAGMA trusted_schema = OFF")
+            self.connection.execute("PRAGMA cell_size_check = ON")
+            self.connection.text_factory = lambda text: text.decode(errors="replace")
+            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+            if version != VERSION:
+                return f"is not a store of this version of pointillist{_WAY_OUT}"
+            if self.connection.execute(_SCHEMA).fetchall() != _empty()[1]:
+                return f"is damaged: its tables are not those of a store{_WAY_OUT}"
+            (found,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
+            return "" if found == "ok" else f"is damaged: {' '.join(found.split())}{_WAY_OUT}"
+        except sqlite3.OperationalError as error:
+            return f"cannot be read: {error}"
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
+                return f"is damaged: {error}{_WAY_OUT}"
+            return f"cannot be used as a study's store ({error}){_WAY_OUT}"
+
+    def _put(self, table: str, *values: Any) -> None:
+        """Writes a row, which replaces the one with the same key, and drops the unfinished one that it completes."""
+        self.connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+        if table in _UNFINISHED:
+            self.connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", values[:1])
+
+    def _get(self, table: str, **keys: str) -> list[tuple[Any, ...]]:
+        """Reads the rows with some keys."""
+        condition = " AND ".join(f"{name} = ?" for name in keys)
+        with self._reading():
+            return self.connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),)).fetchall()
+
+    def _one(self, table: str, **keys: str) -> tuple[Any, ...] | None:
+        """Reads the row with a key, if there is one."""
+        return next(iter(self._get(table, **keys)), None)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turns errors about the store's content into a one-line StoreError."""
+        try:
+            with checking(self.path, StoreError):
+                yield
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.path}: is damaged: {error}") from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Writes everything within the block, or nothing."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    def merge(self, path: Path) -> None:
+        """Merges the store of a part of the study into this one, in one transaction."""
+        # Read by a connection of its own: a transaction over two files, interrupted, needs both to be undone.
+        with Store(path) as part, self.transaction():
+            for table in ("floors", "models", "rows", "cells"):
+                for row in part.connection.execute(f"SELECT * FROM {table}"):
+                    self._put(table, *row)
 
     def set_fact(self, name: str, value: Any) -> None:
         """Stores a JSON value under a name."""
@@ -105,9 +217,13 @@ class Store(Database):
         with self._reading():
             if row is None:
                 raise ValueError("a data set is missing")
-            _, name, columns, rows, labels = row
-            dataset = Dataset(name, _unpacked(columns, rows), None if labels is None else np.frombuffer(labels, "<i4"))
-            _check_dataset(dataset, fingerprint)
+            _, name, columns, data, kept = row
+            rows, labels = _unpacked(columns, data), None if kept is None else np.frombuffer(kept, "<i4")
+            dataset, n = Dataset(name, rows, labels), len(rows)
+            if dataset.fingerprint != fingerprint or n < 2 or not np.isfinite(rows).all():
+                raise ValueError("a data set is not the one that it should be")
+            if labels is not None and not (len(labels) == n and 0 <= labels.min() <= labels.max() < n):
+                raise ValueError("a data set has labels that are not valid")
             return dataset
 
     def add_floor(self, dataset: str, protocol: str, metric: str, floor: Floor) -> None:
@@ -124,7 +240,7 @@ class Store(Database):
         """Stores trained models and drops their checkpoints, in one transaction."""
         with self.transaction():
             for key, model in models.items():
-                self._finish("models", key, _bytes_of(model.losses), model.network)
+                self._put("models", key, _bytes_of(model.losses), model.network)
 
     def model(self, key: str) -> Model | None:
         """Reads a trained model, if there is one."""
@@ -149,15 +265,22 @@ class Store(Database):
         with self._reading():
             return weights.from_bytes(template, data)
 
+    def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
+        """Replaces the checkpoints of some models, in one transaction."""
+        with self.transaction():
+            for key, checkpoint in checkpoints.items():
+                self._put("checkpoints", key, checkpoint.epoch, _bytes_of(checkpoint.losses), checkpoint.state)
+
+    def checkpoint(self, key: str) -> Checkpoint | None:
+        """Reads a model's last checkpoint, if any."""
+        row = self._one("checkpoints", key=key)
+        with self._reading():
+            return None if row is None else Checkpoint(row[1], _floats(row[2]), row[3])
+
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
         with self.transaction():
-            self._finish("rows", key, *_packed(rows))
-
-    def _finish(self, table: str, key: str, *values: Any) -> None:
-        """Writes a model or rows, and removes what was kept of them while they were under way."""
-        self._put(table, key, *values)
-        self.connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", (key,))
+            self._put("rows", key, *_packed(rows))
 
     def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
         """Reads generated rows, shape (n_samples, d), scaled, if all are there; they must have `columns` columns."""
@@ -167,9 +290,10 @@ class Store(Database):
         """Stores the first rows of a draw that is to be continued."""
         self._put("parts", key, *_packed(rows))
 
-    def part(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
-        """Reads the stored first rows of a draw, if any."""
-        return self._rows("parts", key, columns)
+    def part(self, key: str, columns: int) -> Float[np.ndarray, "n d"]:
+        """Reads the stored first rows of a draw; none if it has not begun."""
+        rows = self._rows("parts", key, columns)
+        return np.empty((0, columns), np.float32) if rows is None else rows
 
     def _rows(self, table: str, key: str, columns: int | None) -> np.ndarray | None:
         row = self._one(table, key=key)
@@ -194,26 +318,36 @@ class Store(Database):
         with self._reading():
             return {} if row is None else {name: _measure(*values) for name, values in json.loads(row[-1]).items()}
 
-    def merge(self, path: Path) -> None:
-        """Merges the store of a part of the study into this one, in one transaction."""
-        # Read by a connection of its own: a transaction over two files, interrupted, needs both to be undone.
-        with Store(path) as part, self.transaction():
-            for table in ("floors", "models", "rows", "cells"):
-                write = self._finish if table in _UNFINISHED else self._put
-                for row in part.connection.execute(f"SELECT * FROM {table}"):
-                    write(table, *row)
 
-    def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
-        """Replaces the checkpoints of some models, in one transaction."""
-        with self.transaction():
-            for key, checkpoint in checkpoints.items():
-                self._put("checkpoints", key, checkpoint.epoch, _bytes_of(checkpoint.losses), checkpoint.state)
+@cache
+def _empty() -> tuple[bytes, list[tuple[Any, ...]]]:
+    """Makes the file without rows, and returns its schema."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum = FULL")
+        for table, columns in TABLES.items():
+            connection.execute(f"CREATE TABLE {table} ({columns})")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        return connection.serialize(), connection.execute(_SCHEMA).fetchall()
 
-    def checkpoint(self, key: str) -> Checkpoint | None:
-        """Reads a model's last checkpoint, if any."""
-        row = self._one("checkpoints", key=key)
-        with self._reading():
-            return None if row is None else Checkpoint(row[1], _floats(row[2]), row[3])
+
+def remove_journals(path: Path) -> None:
+    """Removes SQLite's journals: those of an earlier database of the same name would be applied to this one."""
+    for ending in ("-journal", "-wal", "-shm"):
+        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+
+
+def _check_journal(path: Path) -> None:
+    """Refuses a journal of several databases, which no store has: SQLite deletes the file that it names."""
+    journal, magic = path.with_name(f"{path.name}-journal"), bytes.fromhex("d9d505f920a163d7")
+    if not journal.exists():
+        return
+    check_regular(journal)
+    with journal.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        # Any journal begins with these bytes; one of several databases ends with them as well.
+        file.seek(-min(size, len(magic)), io.SEEK_END)
+        if size > len(magic) and file.read() == magic:
+            raise StoreError(f"{journal}: is not a journal of a study's store{_WAY_OUT}")
 
 
 @cache
@@ -238,14 +372,6 @@ def _unpacked(columns: int, data: bytes) -> np.ndarray:
     if not data:
         raise ValueError("rows are missing")
     return _floats(data).reshape(-1, columns)
-
-
-def _check_dataset(dataset: Dataset, fingerprint: str) -> None:
-    n, labels = len(dataset.rows), dataset.labels
-    if dataset.fingerprint != fingerprint or n < 2 or not np.isfinite(dataset.rows).all():
-        raise ValueError("a data set is not the one that it should be")
-    if labels is not None and not (len(labels) == n and 0 <= labels.min() <= labels.max() < n):
-        raise ValueError("a data set has labels that are not valid")
 
 
 def _floor(value: float, spread: float, n_repeats: int) -> Floor:

@@ -1,7 +1,7 @@
 """Trains the models of a study in stacks, with checkpoints in the store."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple
 from functools import partial
 from itertools import groupby
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pointillist.engine import weights
-from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL, TrainingState
+from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.recipes import Recipe
 from pointillist.engine.training import StackTrainer
 from pointillist.study.grid import Cell, Dataset, random_seed
@@ -43,25 +43,23 @@ def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> N
     """Trains models of cells, one for each, in one program; calls `meanwhile` between calls of the devices."""
     trainer = _trainer(shared, cells)
     losses = _restored(shared, trainer, cells)
-    names = ", ".join(short_name(shared.datasets[own].name) for own in dict.fromkeys(cell.dataset for cell in cells))
+    names = ", ".join(dict.fromkeys(short_name(shared.dataset(cell).name) for cell in cells))
     last = max(recipe.epochs for recipe in trainer.recipes)
     keeping, epochs = shared.keeping(), 1
-    for cell, done in zip(cells, trainer.epochs_done, strict=True):
-        _advance(shared, cell, done)
+    _advance(shared, cells, trainer.epochs_done)
     while not trainer.is_done:
-        shared.say(f"training {len(cells)} models on {names}: epoch {max(trainer.epochs_done)} of {last}")
+        shared.bar.say(f"training {len(cells)} models on {names}: epoch {max(trainer.epochs_done)} of {last}")
         start = time.monotonic()
         new = trainer.run(epochs)
         seconds = time.monotonic() - start
         meanwhile()
         epochs = int(np.clip(epochs * SECONDS_PER_CALL / seconds, 1, min(2 * epochs, MAX_EPOCHS_PER_CALL)))
         losses = [np.concatenate(pair) for pair in zip(losses, new, strict=True)]
-        for cell, more in zip(cells, new, strict=True):
-            _advance(shared, cell, len(more))
+        _advance(shared, cells, map(len, new))
         keeping.now_and_then(partial(_keep, shared, trainer, cells, losses))
     networks = map(weights.to_bytes, trainer.networks())
-    models = [Model(own, network) for own, network in zip(losses, networks, strict=True)]
-    shared.store.add_models({cell.model_key: model for cell, model in zip(cells, models, strict=True)})
+    finished = zip(cells, losses, networks, strict=True)
+    shared.store.add_models({cell.model_key: Model(curve, network) for cell, curve, network in finished})
 
 
 def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
@@ -70,14 +68,14 @@ def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
     is_conditional = settings.class_embedding > 0
     alike = {
         fingerprint: dataset
-        for fingerprint, dataset in shared.datasets.items()
+        for fingerprint, dataset in shared.study.by_fingerprint.items()
         if dataset.rows.shape == first.rows.shape and not (is_conditional and dataset.labels is None)
     }
-    places = list(alike)
+    indices = {fingerprint: i for i, fingerprint in enumerate(alike)}
     labels = [dataset.labels for dataset in alike.values() if dataset.labels is not None]
     return StackTrainer(
         np.stack([dataset.rows for dataset in alike.values()]),
-        [_recipe(shared, cell, places.index(cell.dataset)) for cell in cells],
+        [_recipe(shared, cell, indices[cell.dataset]) for cell in cells],
         settings.architecture,
         settings.training_method,
         labels=np.stack(labels).astype(np.int32) if is_conditional else None,
@@ -85,11 +83,11 @@ def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
     )
 
 
-def _recipe(shared: Shared, cell: Cell, place: int) -> Recipe:
+def _recipe(shared: Shared, cell: Cell, dataset: int) -> Recipe:
     settings = cell.settings
     return Recipe(
-        dataset=place,
-        schedule=settings.padded_schedule(shared.table_length),
+        dataset=dataset,
+        schedule=shared.schedule(cell),
         seed=random_seed(cell.model_key),
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
@@ -101,27 +99,22 @@ def _recipe(shared: Shared, cell: Cell, place: int) -> Recipe:
     )
 
 
-def _advance(shared: Shared, cell: Cell, epochs: int) -> None:
-    shared.bar.advance(shared.work.training(cell) * epochs / cell.settings.epochs)
+def _advance(shared: Shared, cells: list[Cell], epochs: Iterable[int]) -> None:
+    for cell, n in zip(cells, epochs, strict=True):
+        shared.bar.advance(shared.study.training_work(cell) * n / cell.settings.epochs)
 
 
 def _restored(shared: Shared, trainer: StackTrainer, cells: list[Cell]) -> list[np.ndarray]:
     """Sets the trainer to what the store kept, and returns the losses until then."""
     checkpoints = [shared.store.checkpoint(cell.model_key) for cell in cells]
-    template = trainer.template
-    states: list[TrainingState | None] = [
-        None if kept is None else shared.store.tree(template, kept.state) for kept in checkpoints
-    ]
-    if any(state is not None for state in states):
-        trainer.restore(states)
+    if any(checkpoints):
+        template = trainer.template
+        trainer.restore([None if kept is None else shared.store.tree(template, kept.state) for kept in checkpoints])
     return [np.empty(0, np.float32) if kept is None else kept.losses for kept in checkpoints]
 
 
 def _keep(shared: Shared, trainer: StackTrainer, cells: list[Cell], losses: list[np.ndarray]) -> None:
-    states = trainer.states()
+    states = zip(cells, losses, trainer.states(), strict=True)
     shared.store.add_checkpoints(
-        {
-            cell.model_key: Checkpoint(int(state.epoch), own, weights.to_bytes(state))
-            for cell, own, state in zip(cells, losses, states, strict=True)
-        }
+        {cell.model_key: Checkpoint(int(state.epoch), curve, weights.to_bytes(state)) for cell, curve, state in states}
     )

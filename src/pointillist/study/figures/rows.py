@@ -35,31 +35,27 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     n_panels = 1 + len(section.columns)
     n_columns = min(n_panels, 4)
     is_3d = window.dimensions == 3
-    figure, grid = parts.panel_grid(
-        -(-n_panels // n_columns),
+    figure, panels = parts.panels(
+        n_panels,
         n_columns,
         size=(2.3, 2.3),
         gaps=(0.1, 0.75 if is_3d else 0.55),
         margins=(0.2, 0.25, 0.3, 0.9) if is_3d else (0.6, 0.15, 0.5, 0.9),
         projection="3d" if is_3d else None,
     )
-    panels = list(grid.flat)
-    for unused in panels[n_panels:]:
-        unused.remove()
     note = "" if results.spec.seeds == 1 else " (rows of the models of seed 0, EMD of all seeds)"
     parts.headline(figure, f"{short_name(name)}: {section.title}{note}")
-    for i, axes in enumerate(panels[:n_panels]):
+    for i, axes in enumerate(panels):
         _frame(axes, window, is_left=i % n_columns == 0, is_bottom=i + n_columns >= n_panels)
 
     is_whole = len(real) <= MAX_ROWS or window.dimensions == 1
     parts.title(panels[0], "data", f"{'' if is_whole else f'{MAX_ROWS:,} of '}{len(real):,} rows")
     has_classes = section.kind == "classes"
     _draw(panels[0], window, real, parts.REAL, dataset.labels if has_classes else None)
-    of_set = (row.summaries for row in table if (row.dataset, row.metric) == (short_name(name), "emd"))
-    emds = next(of_set, (None,) * len(section.columns))
-    for axes, column, emd in zip(panels[1:], section.columns, emds, strict=False):
+    (emds,) = (row.cells for row in table if (row.dataset, row.metric) == (short_name(name), "emd"))
+    for axes, column, emd in zip(panels[1:], section.columns, emds, strict=True):
         generated = results.generated(name, column.settings)
-        parts.title(axes, parts.column_title(section, column), _emd_text(emd))
+        parts.title(axes, parts.column_title(section, column), _emd_text(emd.summary))
         if generated is None:
             parts.say(axes, "not finished")
         elif not np.isfinite(generated).all():
@@ -69,8 +65,8 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
             labels = dataset.labels_to_draw(len(generated)) if has_classes else None
             _draw(axes, window, generated, parts.GENERATED, labels)
     if window.dimensions == 1:
-        top = max(axes.dataLim.y1 for axes in panels[:n_panels])
-        for axes in panels[:n_panels]:
+        top = max(axes.dataLim.y1 for axes in panels)
+        for axes in panels:
             axes.set_ylim(0, 1.05 * top)
     return figure
 
@@ -101,36 +97,30 @@ def _frame(axes: Any, window: Window, is_left: bool, is_bottom: bool) -> None:
 
 def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.ndarray | None) -> None:
     shown, is_inside = window.split(rows)
+    n = len(rows)
     if window.dimensions == 1:
         counts, edges = np.histogram(shown, _BINS, (window.low[0], window.high[0]))
-        axes.stairs(counts / len(rows), edges, fill=True, color=colour)
+        axes.stairs(counts / n, edges, fill=True, color=colour)
     else:
-        n = len(rows)
         # Drawn at random if there are too many, because a file may be sorted.
         chosen = np.arange(n) if n <= MAX_ROWS else np.random.default_rng(0).choice(n, MAX_ROWS, replace=False)
+        # Three axes do not clip, so that rows outside must not reach them.
         chosen = chosen[is_inside[chosen]]
         size = np.clip(1.5 * (2000 / max(len(chosen), 1)) ** 0.25, 1.5, 3)
         style = {"linestyle": "", "marker": "o", "markersize": size, "markeredgewidth": 0, "alpha": 0.45}
-        # Three axes do not clip, so that rows outside must not reach them.
-        if labels is None:
-            axes.plot(*shown[chosen].T, color=colour, **style)
-        else:
-            for label, class_colour in enumerate(parts.class_colours(int(labels.max()) + 1)):
-                of_class = chosen[labels[chosen] == label]
-                axes.plot(*shown[of_class].T, color=class_colour, **style)
-    outside = len(rows) - int(is_inside.sum())
+        classes = np.zeros(n, int) if labels is None else labels
+        colours = [colour] if labels is None else parts.class_colours(int(labels.max()) + 1)
+        for label, class_colour in enumerate(colours):
+            axes.plot(*shown[chosen[classes[chosen] == label]].T, color=class_colour, **style)
+    outside = n - int(is_inside.sum())
     if outside:
-        axes.annotate(
-            f"{outside:,} of {len(rows):,} rows outside",
-            _FREE_CORNER[window.dimensions],
-            xycoords="axes fraction",
-            fontsize=7,
-            color=parts.DIVERGED,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
-        )
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        style = {"xycoords": "axes fraction", "fontsize": 7, "color": parts.DIVERGED, "bbox": box}
+        axes.annotate(f"{outside:,} of {n:,} rows outside", _FREE_CORNER[window.dimensions], **style)
 
 
 def _emd_text(emd: Summary | None) -> str:
+    """The EMD with two digits of its standard error."""
     if emd is None or not np.isfinite(emd.value):
         return ""
     error = emd.standard_error

@@ -1,19 +1,17 @@
 """Conclusions of a section's tests, in sentences."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from pointillist.study.page.words import count, listing, on_sets, settings
-from pointillist.study.quantities import QUANTITIES
-from pointillist.study.result_tables import UNRANKED, value_text
+from pointillist.study.quantities import QUANTITIES, SIZES
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(NamedTuple):
     """A statement about a section.
 
     Attributes:
@@ -38,35 +36,23 @@ def conclude(results: Results, section: Section) -> list[Statement]:
     """
     rows = results.rows(section)
     main, *others = ([row for row in rows if row.metric == metric] for metric in QUANTITIES[section.kind])
-    finished = [row for row in main if present(row)]
+    finished = [row for row in main if row.present]
     statements = [Statement("", _lead(section, main))]
     if finished:
-        by_set = tuple(_of_set(section, row) for row in finished if row.is_ranked)
+        by_set = tuple((row.dataset, _of_set(section, row)) for row in finished if row.is_ranked)
         statements += [Statement(f"{main[0].title} by set", "", by_set), Statement("Floor", _floor(section, finished))]
-    metrics = ([row for row in rows if present(row)] for rows in others)
+    metrics = ([row for row in rows if row.present] for rows in others)
     items = tuple((of[0].title, f"{_ranking(section, of)}{_reached(of)}") for of in metrics if of)
     statements += [Statement("Other metrics", "", items), *_missing(results, section)]
     return [statement for statement in statements if statement.text or statement.items]
 
 
-def leader(row: Row) -> int:
-    """The column with the best number, which a test need not distinguish from others."""
-    if row.better == "floor":
-        return min(present(row), key=lambda i: abs(row.value(i) - getattr(row.floors[i], "value", 0.0)))
-    return (max if row.better == "higher" else min)(present(row), key=row.value)
-
-
-def present(row: Row) -> list[int]:
-    """The columns that have a number."""
-    return [i for i, s in enumerate(row.summaries) if s is not None and np.isfinite(s.value)]
-
-
 def _lead(section: Section, rows: list[Row]) -> str:
-    finished = [row for row in rows if present(row)]
+    finished = [row for row in rows if row.present]
     if not finished:
-        diverged = any(summary is not None for row in rows for summary in row.summaries)
-        nothing = "No run of this section is finished yet."
-        return f"Every finished run diverged, so there is no {rows[0].title}." if diverged else nothing
+        if any(cell.is_diverged for row in rows for cell in row.cells):
+            return f"Every finished run diverged, so there is no {rows[0].title}."
+        return "No run of this section is finished yet."
     one = len(section.columns) == 1
     head = f"One setting, whose {rows[0].title} is" if one else f"By {rows[0].title},"
     return f"{head} {_ranking(section, finished)}."
@@ -75,59 +61,56 @@ def _lead(section: Section, rows: list[Row]) -> str:
 def _ranking(section: Section, rows: list[Row]) -> str:
     """Says which settings no test distinguishes from the best, over all sets."""
     if len(section.columns) == 1:
-        return listing([f"{value_text(row, 0)} on {row.dataset}" for row in rows])
+        return listing([f"{row.entries[0].measured} on {row.dataset}" for row in rows])
     if not any(row.is_ranked for row in rows):
-        reasons = {"nll": "the settings' densities have different noise", **UNRANKED}
-        reason = reasons.get(rows[0].metric, "the floor of some is not known")
+        _, reason = SIZES.get(rows[0].metric, (None, "the floor of some is not known"))
         return f"the settings are not ranked, because {reason}"
-    rows = [row for row in rows if len(present(row)) > 1]
+    rows = [row for row in rows if len(row.present) > 1]
     if not rows:
         return "no set has two settings with a number"
     sets = [row.dataset for row in rows]
-    if all(_marked(row.is_best) == present(row) for row in rows):
+    is_best = np.array([[cell.is_best for cell in row.cells] for row in rows])
+    if all(np.flatnonzero(best).tolist() == row.present for best, row in zip(is_best, rows, strict=True)):
         return f"no test distinguishes between the settings {on_sets(sets, sets)}"
-    times = np.sum([row.is_best for row in rows], axis=0)
-    top, never = _marked(times == times.max()), _marked(times == 0)
+    times = is_best.sum(axis=0)
+    top, never = np.flatnonzero(times == times.max()).tolist(), np.flatnonzero(times == 0).tolist()
     who, verb = settings(section, top, brief=True), "is" if len(top) == 1 else "are"
     if times.max() < len(rows):
         where = f"on {times.max()} of {len(rows)} sets{' each' if len(top) > 1 else ''}"
         return f"which setting is best differs between sets: {who} {verb} among the best most often, {where}"
-    if len(top) == 1 and all(sum(row.is_best) == 1 for row in rows):
+    if len(top) == 1 and (is_best.sum(axis=1) == 1).all():
         return f"{who} is better than every other setting {on_sets(sets, sets)}"
     on_none = f"; {settings(section, never, brief=True)} on none" if never else ""
     return f"{who} {verb} among the best {on_sets(sets, sets)}{on_none}"
 
 
-def _marked(flags: np.ndarray | tuple[bool, ...]) -> list[int]:
-    return [i for i, flag in enumerate(flags) if flag]
-
-
-def _of_set(section: Section, row: Row) -> tuple[str, str]:
-    first = leader(row)
-    text = f"{settings(section, [first])} has {value_text(row, first)}"
-    ties = [i for i in _marked(row.is_best) if i != first]
-    worse = [i for i in present(row) if not row.is_best[i]]
+def _of_set(section: Section, row: Row) -> str:
+    first = row.leader
+    text = f"{settings(section, [first])} has {row.entries[first].measured}"
+    ties = [i for i in row.present if row.cells[i].is_best and i != first]
+    worse = [i for i in row.present if not row.cells[i].is_best]
     if ties:
         which = settings(section, ties, brief=True) if worse or len(ties) == 1 else "the others"
         text += f"; no test distinguishes {which} from it"
     if worse:
-        worst = max(worse, key=lambda i: abs(row.value(i) - row.value(first)))
-        text += f"; {settings(section, [worst])} is furthest off with {value_text(row, worst)}"
-    return row.dataset, text
+        worst = max(worse, key=lambda i: abs(row.cells[i].value - row.cells[first].value))
+        text += f"; {settings(section, [worst])} is furthest off with {row.entries[worst].measured}"
+    return text
 
 
-def _with_floor(rows: list[Row]) -> list[Row]:
-    """The rows in which some cell can be compared with its floor."""
-    return [row for row in rows if any(row.excess(i) is not None for i in present(row))]
+def _with_floor(rows: list[Row]) -> tuple[list[Row], dict[str, list[int]], str]:
+    """The rows with a floor to compare with, the columns that reach it by set, and a remark if other rows lack one."""
+    known = [row for row in rows if any(cell.excess is not None for cell in row.cells)]
+    reached = {row.dataset: [i for i, cell in enumerate(row.cells) if cell.reaches_floor] for row in known}
+    unknown = "" if len(known) == len(rows) else " where it is known"
+    return known, {name: columns for name, columns in reached.items() if columns}, unknown
 
 
 def _floor(section: Section, rows: list[Row]) -> str:
-    known = _with_floor(rows)
+    known, reached, unknown = _with_floor(rows)
     if not known:
         return ""
     floor = f"the {known[0].title} of {_FLOORS[section.kind]}"
-    reached = {row.dataset: _marked(row.reaches_floor) for row in known if any(row.reaches_floor)}
-    unknown = "" if len(known) == len(rows) else " where it is known"
     if not reached:
         return f"No setting reaches {floor} on any set{unknown}."
     where = on_sets([*reached], [row.dataset for row in known])
@@ -135,31 +118,28 @@ def _floor(section: Section, rows: list[Row]) -> str:
 
 
 def _reached(rows: list[Row]) -> str:
-    known = _with_floor(rows)
-    reached = [row.dataset for row in known if any(row.reaches_floor)]
-    unknown = "" if len(known) == len(rows) else " where it is known"
-    return f"; floor reached {on_sets(reached, [row.dataset for row in known])}{unknown}" if known else ""
+    known, reached, unknown = _with_floor(rows)
+    return f"; floor reached {on_sets([*reached], [row.dataset for row in known])}{unknown}" if known else ""
 
 
 def _missing(results: Results, section: Section) -> Iterator[Statement]:
     finished = results.store.finished()
-    lacking: dict[str, list[int]] = {}
     diverged: dict[str, list[int]] = {}
+    missing: dict[str, list[int]] = {}
     n_missing = 0
-    for row in results.rows(section):
-        for i, summary in enumerate(row.summaries):
-            if summary is not None and not np.isfinite(summary.value) and i not in diverged.get(row.dataset, []):
-                diverged.setdefault(row.dataset, []).append(i)
     for name in section.datasets:
+        rows = [row for row in results.rows(section) if row.dataset == short_name(name)]
         for i, column in enumerate(section.columns):
+            if any(row.cells[i].is_diverged for row in rows):
+                diverged.setdefault(short_name(name), []).append(i)
             n = sum(cell.key not in finished for cell in results.cells(name, column.settings))
-            n_missing += n
             if n:
-                lacking.setdefault(short_name(name), []).append(i)
+                missing.setdefault(short_name(name), []).append(i)
+                n_missing += n
     if diverged:
         yield Statement("Diverged", f"Without numbers, because a model diverged: {_by_set(section, diverged)}.")
-    if lacking:
-        runs = f"{count(n_missing, 'run')} of this section: {_by_set(section, lacking)}"
+    if missing:
+        runs = f"{count(n_missing, 'run')} of this section: {_by_set(section, missing)}"
         yield Statement("Not finished", f"{runs}. They are not included here.")
 
 
@@ -167,5 +147,5 @@ def _by_set(section: Section, columns: dict[str, list[int]]) -> str:
     """Lists columns by set, as settings that sets share."""
     by_settings: dict[str, list[str]] = {}
     for name, chosen in columns.items():
-        by_settings.setdefault(settings(section, sorted(chosen), brief=True), []).append(name)
+        by_settings.setdefault(settings(section, chosen, brief=True), []).append(name)
     return "; ".join(f"{text} on {listing(names)}" for text, names in by_settings.items())

@@ -3,22 +3,20 @@
 import base64
 import gzip
 from collections.abc import Mapping
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pointillist.page.parts import as_json
-from pointillist.study.page.charts import chart, losses
+from pointillist.study.page.charts import chart, draw_keys, losses, pictures
 from pointillist.study.page.conclusions import conclude
-from pointillist.study.page.glance import glance
-from pointillist.study.page.rows import draw_keys, pictures
-from pointillist.study.page.table import page_table
+from pointillist.study.page.tables import glance, page_table
 from pointillist.study.page.words import count, view_name
 from pointillist.study.result_tables import agreement_lines, csv_text, notes
 from pointillist.study.results import Results
 from pointillist.study.spec import Section, short_name
 
 
-def page_content(results: Results, live: Mapping[str, str] | None = None) -> SimpleNamespace:
+def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({})) -> SimpleNamespace:
     """Makes everything that the template says about a study; `live` are its models, as `page_table` takes them."""
     sets, draws = pictures(results)
     of_sections = [_section_data(results, section) for section in results.spec.sections]
@@ -67,9 +65,7 @@ def _section_data(results: Results, section: Section) -> dict[str, Any]:
     }
 
 
-def _section(
-    results: Results, section: Section, data: dict[str, Any], live: Mapping[str, str] | None
-) -> SimpleNamespace:
+def _section(results: Results, section: Section, data: dict[str, Any], live: Mapping[str, str]) -> SimpleNamespace:
     """What the template needs of a section."""
     sizes = count(len(section.datasets), "data set"), count(len(section.columns), "setting")
     return SimpleNamespace(

@@ -90,13 +90,9 @@ def choices(results: Results) -> Iterator[Choice]:
 
 
 def _ranked(results: Results, section: Section, name: str) -> list[Column]:
-    (row,) = (r for r in results.rows(section) if r.dataset == short_name(name) and r.metric == "emd")
-
-    def emd(i: int) -> float:
-        summary = row.summaries[i]
-        return np.inf if summary is None or not np.isfinite(summary.value) else summary.value
-
-    return [section.columns[i] for i in sorted(range(len(section.columns)), key=emd)]
+    (row,) = (row for row in results.rows(section) if (row.dataset, row.metric) == (short_name(name), "emd"))
+    emds = [cell.value if np.isfinite(cell.value) else np.inf for cell in row.cells]
+    return [section.columns[i] for i in sorted(range(len(emds)), key=emds.__getitem__)]
 
 
 def _model(results: Results, choice: Choice) -> dict[str, Any] | None:
