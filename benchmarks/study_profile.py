@@ -88,7 +88,7 @@ def main() -> None:
     start = time.perf_counter()
     from pointillist.study import outputs, runner
     from pointillist.study.grid import load_dataset, section_cells
-    from pointillist.study.scorer import Scorer
+    from pointillist.study.measuring import Scorer
     from pointillist.study.spec_files import load_spec
     from pointillist.study.store import Store
 

@@ -9,12 +9,18 @@ from pointillist import load_pointset, metrics
 from pointillist.study import runner, sampling, shared
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset
-from pointillist.study.measuring import measure_classes, measure_classifier, measure_floor, measure_neighbors
+from pointillist.study.measuring import (
+    Scorer,
+    held_out,
+    measure_classes,
+    measure_classifier,
+    measure_floor,
+    measure_neighbors,
+)
 from pointillist.study.outputs import write_outputs
 from pointillist.study.quantities import protocol
 from pointillist.study.result_tables import markdown
 from pointillist.study.results import Results
-from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
 from pointillist.study.spec import SpecError
 from pointillist.study.spec_files import load_spec

@@ -21,11 +21,10 @@ from pointillist.engine.training import StackTrainer
 from pointillist.metrics import METRICS
 from pointillist.study import runner, shared, training
 from pointillist.study.grid import Dataset, random_seed, study_cells
-from pointillist.study.measuring import measure_floor, measure_rows
+from pointillist.study.measuring import held_out, measure_floor, measure_rows
 from pointillist.study.outputs import write_outputs
 from pointillist.study.result_tables import markdown
 from pointillist.study.results import Results
-from pointillist.study.scorer import held_out
 from pointillist.study.settings import Settings
 from pointillist.study.spec import SpecError
 from pointillist.study.spec_files import load_spec, parse_spec

@@ -8,11 +8,12 @@ from rich.console import Console
 from support import add_whole
 
 from pointillist.metrics import Estimate, Floor
-from pointillist.study.agreement import Comparison, comparisons
 from pointillist.study.comparisons import summarise
 from pointillist.study.quantities import protocol
 from pointillist.study.result_tables import (
+    Comparison,
     agreement_lines,
+    comparisons,
     csv_text,
     markdown,
     notes,

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pointillist.atomic_files import write_whole
 from pointillist.foreign_text import csv_cell, markdown_text, terminal_text
-from pointillist.study.agreement import LIMIT, Comparison, comparisons
-from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD
+from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
 from pointillist.study.quantities import LIKELIHOOD_STEPS, SIZES, cut_off
 from pointillist.study.results import KL_LIMIT, Entry, Results, Row
 from pointillist.study.settings import Settings, label
-from pointillist.study.spec import Section, short_name
+from pointillist.study.spec import ReferenceValue, Section, short_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +24,67 @@ _WARNING = "⚠"
 
 AGREEMENT = "reported.numbers.md"
 """Name of the file that compares measured with reported numbers; no section's name has a dot."""
+
+
+LIMIT = 3.0
+"""Largest z-score, in absolute value, of a cell that agrees."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A measured cell beside the number reported for it.
+
+    Attributes:
+        section: Name of the section.
+        metric: Title of the metric.
+        measured: The measured cell.
+        reported: The reported number, with its data set and column.
+        pooled: Standard error of one seed, as root mean square over all settings of the same set and metric: the spread
+            of three seeds alone is off by a factor of two or more in a quarter of cases.
+    """
+
+    section: str
+    metric: str
+    measured: Summary
+    reported: ReferenceValue
+    pooled: float
+
+    @property
+    def z(self) -> float:
+        """Measured minus reported, in standard errors; NaN if the model diverged.
+
+        The standard error is that of the mean over seeds, of one run more, and of rounding: a reported number is taken
+        for one run of the same study, so that its error is that of one seed.
+        """
+        return self._z(self.measured.of_one_seed)
+
+    @property
+    def pooled_z(self) -> float:
+        """The same with the pooled error of one seed."""
+        return self._z(self.pooled)
+
+    def _z(self, of_one_seed: float) -> float:
+        of_runs = of_one_seed * np.sqrt(1 + 1 / self.measured.n_seeds)
+        error = float(np.hypot(of_runs, self.reported.rounding_error))
+        return (self.measured.value - self.reported.value) / error
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two differ by less than `LIMIT` standard errors."""
+        return abs(self.z) < LIMIT
+
+
+def comparisons(results: Results) -> list[Comparison]:
+    """Compares the cells of all sections, in the order of the tables."""
+    found = []
+    for section, row in ((each, row) for each in results.spec.sections for row in results.rows(each)):
+        errors = [cell.summary.of_one_seed for cell in row.cells if cell.summary is not None]
+        known = np.square([error for error in errors if np.isfinite(error)])
+        pooled = float(np.sqrt(known.mean())) if len(known) else np.nan
+        for cell in row.cells:
+            if cell.summary is not None and cell.reference is not None:
+                found.append(Comparison(section.name, row.title, cell.summary, cell.reference, pooled))
+    return found
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from pointillist.progress import Bar, deferred_interrupt
 from pointillist.study import measuring
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, columns_to_json, load_dataset
+from pointillist.study.measuring import Scorer
 from pointillist.study.sampling import class_probabilities_of, log_density_of, rows_of
-from pointillist.study.scorer import Scorer
 from pointillist.study.shared import MEASURING_WORK, Shared, Study
 from pointillist.study.spec import Spec, short_name, to_json
 from pointillist.study.store import Store

@@ -15,8 +15,8 @@ from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
 from pointillist.engine.training import sigma_data_of
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.study.grid import Cell, random_seed
+from pointillist.study.measuring import Scorer, held_out
 from pointillist.study.quantities import LIKELIHOOD_STEPS
-from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import STEERED
 from pointillist.study.shared import Shared
 

@@ -13,12 +13,12 @@ import pytest
 from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS, dataset
 
 from pointillist.metrics import Estimate
-from pointillist.study.figures.window import Window
+from pointillist.study.figures.rows import Window
 from pointillist.study.page import render, write_page
 from pointillist.study.page.charts import MAX_ROWS, chart, evenly, losses, pictures
+from pointillist.study.page.conclusions import live_name, view_name
 from pointillist.study.page.content import page_content
 from pointillist.study.page.tables import MOST_STEPS, glance, page_table
-from pointillist.study.page.words import live_name, view_name
 from pointillist.study.result_tables import write_csv
 from pointillist.study.results import Results
 from pointillist.study.spec import Column

@@ -18,8 +18,8 @@ from pointillist.engine.sampling import sample_rows
 from pointillist.engine.training import sigma_data_of
 from pointillist.metrics import energy_distance
 from pointillist.page.weights import STEPS
+from pointillist.study.page.conclusions import view_name
 from pointillist.study.page.live import STEP, live_content
-from pointillist.study.page.words import view_name
 
 ASSETS = files("pointillist.page") / "assets" / "engine"
 

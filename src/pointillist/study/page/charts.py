@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pointillist.study.figures.curves import HALF_LENGTH
-from pointillist.study.figures.window import Window
-from pointillist.study.page.words import column_head, n_steps
+from pointillist.study.figures.rows import Window
+from pointillist.study.page.conclusions import column_head, n_steps
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name

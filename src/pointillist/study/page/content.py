@@ -8,9 +8,8 @@ from typing import Any
 
 from pointillist.page.parts import as_json
 from pointillist.study.page.charts import chart, draw_keys, losses, pictures
-from pointillist.study.page.conclusions import conclude
+from pointillist.study.page.conclusions import conclude, count, view_name
 from pointillist.study.page.tables import glance, page_table
-from pointillist.study.page.words import count, view_name
 from pointillist.study.result_tables import agreement_lines, csv_text, notes
 from pointillist.study.results import Results
 from pointillist.study.spec import Section, short_name

@@ -10,9 +10,9 @@ from pointillist.diffusion.schedules import cosine
 from pointillist.engine.training import sigma_data_of
 from pointillist.page.network import network_content
 from pointillist.page.parts import packed
-from pointillist.study.figures.window import Window
+from pointillist.study.figures.rows import Window
 from pointillist.study.grid import Cell, Dataset
-from pointillist.study.page.words import live_name
+from pointillist.study.page.conclusions import live_name
 from pointillist.study.results import Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section, short_name

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from pointillist.study.page.words import column_head, live_name, n_steps, settings, view_name
+from pointillist.study.page.conclusions import column_head, live_name, n_steps, settings, view_name
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.result_tables import Line, table_lines
 from pointillist.study.results import BANDS, Results, Row
