@@ -352,9 +352,7 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_HEAD)
     for section in sections:
-        names = {short_name(name): name for name in section.datasets}
         for row in [*results.rows(section), *results.class_rows(section)]:
-            name = names[row.dataset]
             for column, cell in zip(section.columns, row.cells, strict=True):
                 settings = column.settings
                 line: list[Any] = [section.name, column.label, row.dataset]
@@ -364,8 +362,8 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
                 line += ["" if cell.summary is None else getattr(cell.summary, each) for each in numbers]
                 line += [cell.is_best, "" if cell.reference is None else cell.reference.value]
                 line += ["", ""] if cell.floor is None else [cell.floor.value, cell.floor.spread]
-                line += [results.alpha_bar_T(settings), results.prior_kl(name, settings)]
-                line.append(" ".join(each.key for each in results.cells(name, settings)))
+                line += [results.alpha_bar_T(settings), results.prior_kl(row.name, settings)]
+                line.append(" ".join(each.key for each in results.cells(row.name, settings)))
                 writer.writerow(map(csv_cell, line))
     return buffer.getvalue()
 

@@ -108,7 +108,7 @@ class Row:
     """One data set and metric of a section.
 
     Attributes:
-        dataset: Short name of the data set.
+        name: Name of the data set.
         metric: Name of the quantity, such as "emd, class 3" for one of a single class.
         title: Heading of the row.
         better: Direction in which the quantity is better.
@@ -116,12 +116,17 @@ class Row:
         cells: What each column has.
     """
 
-    dataset: str
+    name: str
     metric: str
     title: str
     better: Better
     is_ranked: bool
     cells: tuple[Measured, ...]
+
+    @property
+    def dataset(self) -> str:
+        """Short name of the data set."""
+        return short_name(self.name)
 
     @property
     def floor(self) -> Floor | None:
@@ -300,7 +305,7 @@ class Results:
             for i, column in enumerate(section.columns)
         ]
         heading = title if label is None else of_class(title, label)
-        return Row(short_name(name), metric, heading, better, is_ranked, tuple(cells))
+        return Row(name, metric, heading, better, is_ranked, tuple(cells))
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
         found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]

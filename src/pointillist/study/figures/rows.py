@@ -113,7 +113,7 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     parts.title(panels[0], "data", f"{'' if is_whole else f'{MAX_ROWS:,} of '}{len(real):,} rows")
     has_classes = section.kind == "classes"
     _draw(panels[0], window, real, parts.REAL, dataset.labels if has_classes else None)
-    (emds,) = (row.cells for row in table if (row.dataset, row.metric) == (short_name(name), "emd"))
+    (emds,) = (row.cells for row in table if (row.name, row.metric) == (name, "emd"))
     for axes, column, emd in zip(panels[1:], section.columns, emds, strict=True):
         generated = results.generated(name, column.settings)
         parts.title(axes, parts.column_title(section, column), _emd_text(emd.summary))

@@ -191,7 +191,7 @@ def _missing(results: Results, section: Section) -> Iterator[Statement]:
     missing: dict[str, list[int]] = {}
     n_missing = 0
     for name in section.datasets:
-        rows = [row for row in results.rows(section) if row.dataset == short_name(name)]
+        rows = [row for row in results.rows(section) if row.name == name]
         for i, column in enumerate(section.columns):
             if any(row.cells[i].is_diverged for row in rows):
                 diverged.setdefault(short_name(name), []).append(i)

@@ -1,7 +1,7 @@
 """The page's tables: a section's numbers with their distances from the floor, and the best settings of all sections."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -19,14 +19,8 @@ MOST_STEPS = {"dpm": 100, "heun": 50, "ddim": 1000, "ancestral": 1000}
 _MOST_NAMED = 4
 
 
-@dataclass(frozen=True)
-class Table:
-    """A section's table.
-
-    Attributes:
-        heads: Headings of the columns of numbers, the floor last.
-        lines: Lines below the headings, the floor among their cells.
-    """
+class Table(NamedTuple):
+    """A section's table: headings of the columns of numbers, the floor last, and the lines below them."""
 
     heads: tuple[str, ...]
     lines: tuple[Line, ...]
