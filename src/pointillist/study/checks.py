@@ -19,11 +19,7 @@ _COVERAGE_ROWS = 12
 
 
 def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
-    """Checks every data set against the settings of its sections.
-
-    Raises:
-        SpecError: If a data set does not fit; the message names the first.
-    """
+    """Raises a SpecError that names the first data set that does not fit the settings of its sections."""
     check_kinds(spec, datasets)
     for section in spec.sections:
         for name in section.datasets:
@@ -33,11 +29,7 @@ def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
 
 
 def check_kinds(spec: Spec, datasets: dict[str, Dataset]) -> None:
-    """Checks what tables and figures need too: that data sets have classes, and that schedules can be made.
-
-    Raises:
-        SpecError: If a data set or setting does not fit; the message names the first.
-    """
+    """Checks what tables and figures need too: that data sets have classes, and that schedules can be made."""
     for section in spec.sections:
         for name in section.datasets if section.kind != "rows" else ():
             with _naming(spec, section, _described(name, datasets)):

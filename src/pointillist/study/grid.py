@@ -26,14 +26,9 @@ HELD_OUT_SEED = 43
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows to learn, scaled per column to [-1, 1].
+    """Rows to learn, float32, scaled per column to [-1, 1], of a point set or of a file, whose name is its path.
 
-    Attributes:
-        name: Name of a point set, or path of a file.
-        rows: Rows, shape (n, d), float32.
-        labels: Labels 0 … n_classes - 1, shape (n,); None if there are none.
-        names: Names of the columns; None if they have none.
-        scaling: How the rows were scaled; None if they were not.
+    Labels are 0 … n_classes - 1. The columns of a file may have names, and the scaling that was applied to them.
     """
 
     name: str
@@ -94,11 +89,7 @@ def columns_to_json(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def with_columns(dataset: Dataset, content: Any) -> Dataset:
-    """Returns the data set with what `columns_to_json` returned.
-
-    Raises:
-        ValueError: If these are no names and scaling of its columns.
-    """
+    """Returns the data set with what `columns_to_json` returned; raises a ValueError if it does not fit."""
     if content is None:
         return dataset
     names, centre, unit = content["names"], content["centre"], content["unit"]
@@ -116,13 +107,7 @@ def with_columns(dataset: Dataset, content: Any) -> Dataset:
 
 @dataclass(frozen=True)
 class Cell:
-    """One model that is trained, drawn from and measured: a data set, settings and a seed.
-
-    Attributes:
-        dataset: Fingerprint of its data set.
-        settings: Settings from the spec.
-        seed: Number of the repetition: 0, 1, …
-    """
+    """One model that is trained, drawn from and measured: a data set's fingerprint, settings and a seed (0, 1, …)."""
 
     dataset: str
     settings: Settings

@@ -30,13 +30,7 @@ _SHARE_HELD_OUT = 0.2
 
 
 class ClassProbability(eqx.Module):
-    """Class probability p(y | x) of a multi-layer perceptron, as a reward that JAX can trace.
-
-    Attributes:
-        weights: Matrix of each layer, shape (in, out).
-        biases: Vector of each layer.
-        label: y; 0 if None.
-    """
+    """Class probability p(y | x) of a multi-layer perceptron, as a reward that JAX can trace; y is 0 if None."""
 
     weights: tuple[Float[Array | np.ndarray, "_ _"], ...]
     biases: tuple[Float[Array | np.ndarray, " _"], ...]
@@ -59,13 +53,10 @@ class ClassProbability(eqx.Module):
 
 @dataclass(frozen=True)
 class Scorer:
-    """A fitted classifier of a data set.
+    """A classifier fitted to all rows of a data set, with its accuracy on other rows and the standard error of that.
 
-    Attributes:
-        classifier: Classifier fitted to all the rows.
-        held_out_accuracy: Its own accuracy on rows that it was not fitted to, as mean over classes because as many
-            rows are generated of each; for a fixed table, that of a classifier fitted to four fifths on the last fifth.
-        held_out_error: Standard error of that accuracy.
+    The accuracy is the mean over classes, because as many rows are generated of each; for a fixed table, it is that of
+    a classifier fitted to four fifths on the last fifth.
     """
 
     classifier: "MLPClassifier"
@@ -227,14 +218,7 @@ def measure_rows(
     rows: Float[np.ndarray, "m d"],
     log_density: Float[np.ndarray, " h"] | None,
 ) -> Measures:
-    """Measures every metric of a cell's generated rows, and the likelihood of held-out rows; NaN if the model diverged.
-
-    Args:
-        cell: The cell.
-        data: Real rows, shape (n, d).
-        rows: Generated rows, shape (m, d).
-        log_density: Log-densities of held-out rows in nats; None if there are none.
-    """
+    """Measures every metric of generated rows, and the likelihood of held-out rows; NaN if the model diverged."""
     likelihood = {} if log_density is None else {"nll": _likelihood(log_density)}
     if not np.isfinite(rows).all():
         return {**_diverged(metrics.METRICS), **likelihood}

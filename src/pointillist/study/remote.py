@@ -28,13 +28,7 @@ def run_study_on_ray(spec: Spec, store: Store, console: Console, address: str | 
     """Computes every cell of the study that the store lacks, as tasks of a Ray cluster.
 
     Models, rows and measures are bit for bit the same as those of `runner.run_study` on the same kind of
-    processor. Ctrl-C cancels the tasks; finished ones are kept.
-
-    Args:
-        spec: The study.
-        store: Store of finished models, rows and cells; it keeps the spec too.
-        console: Console for the progress bar.
-        address: Address of the cluster; None for one on this machine.
+    processor. Ctrl-C cancels the tasks; finished ones are kept. Without an address, the cluster is this machine.
 
     Raises:
         SpecError: If a data set does not fit the spec, before anything is computed.

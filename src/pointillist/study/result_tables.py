@@ -32,15 +32,10 @@ LIMIT = 3.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """A measured cell beside the number reported for it.
+    """A measured cell beside the number reported for it; `section` is a name, and `metric` a title.
 
-    Attributes:
-        section: Name of the section.
-        metric: Title of the metric.
-        measured: The measured cell.
-        reported: The reported number, with its data set and column.
-        pooled: Standard error of one seed, as root mean square over all settings of the same set and metric: the spread
-            of three seeds alone is off by a factor of two or more in a quarter of cases.
+    `pooled` is the standard error of one seed, as root mean square over all settings of the same set and metric: the
+    spread of three seeds alone is off by a factor of two or more in a quarter of cases.
     """
 
     section: str
@@ -89,14 +84,7 @@ def comparisons(results: Results) -> list[Comparison]:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a section's table.
-
-    Attributes:
-        dataset: Short name of the data set, or "all".
-        title: Heading of the line.
-        cells: Entry of each column, and of the floor, the real-data baseline.
-        is_of_class: Whether the line is about one class alone.
-    """
+    """A line of a section's table: an entry for each column, and for the floor; `dataset` is a short name, or "all"."""
 
     dataset: str
     title: str

@@ -38,16 +38,10 @@ _NEAR, _FAR = 5, 20
 
 @dataclass(frozen=True)
 class Entry:
-    """A table's cell.
+    """A table's cell: texts, which are empty where there is nothing to show, and the measured number.
 
-    Attributes:
-        measured: Measured value, as text.
-        reported: Value reported elsewhere, as text; empty if there is none.
-        is_best: Whether it is among the best.
-        number: Measured value; None if there is none.
-        band: Class of its distance from the floor, one of `BANDS`; empty if it is not known.
-        distance: The same in words.
-        live: On the page, the request to the live stage that draws its rows; empty if the page lacks its network.
+    `band` is the distance from the floor as one of `BANDS`, `distance` the same in words, and `live` the page's request
+    to the live stage to draw the cell's rows.
     """
 
     measured: str
@@ -61,16 +55,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one column of a section has for a data set and metric.
+    """What one column of a section has for a data set and metric; None where something is not known.
 
     Attributes:
-        summary: Summary of its cells; None if none is finished.
-        reference: Reported value; None if there is none.
-        floor: The real-data baseline: the metric between halves of the data; None if it is not known.
+        summary: Summary of its finished cells.
+        reference: The reported value.
+        floor: The real-data baseline: the metric between halves of the data.
         is_asked: Whether its settings ask for this quantity.
         is_best: Whether no test distinguishes it from the best.
         reaches_floor: Whether no test finds it worse than its floor.
-        excess: Distance on the worse side of the floor, in standard errors; None if value or floor is unknown.
+        excess: Distance on the worse side of the floor, in standard errors.
     """
 
     summary: Summary | None
@@ -105,15 +99,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """One data set and metric of a section.
+    """One data set and metric of a section, with what each column has.
 
-    Attributes:
-        name: Name of the data set.
-        metric: Name of the quantity, such as "emd, class 3" for one of a single class.
-        title: Heading of the row.
-        better: Direction in which the quantity is better.
-        is_ranked: Whether the columns' numbers can be compared, so that one is best.
-        cells: What each column has.
+    `metric` may be of a single class, such as "emd, class 3". In a row that `is_ranked`, numbers can be compared.
     """
 
     name: str

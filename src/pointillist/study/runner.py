@@ -33,11 +33,6 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
     Ctrl-C stops at the next safe point, and a killed process loses a few seconds. The next run continues from there and
     ends with the same numbers, bit for bit.
 
-    Args:
-        spec: The study.
-        store: Store of finished models, rows and cells; it keeps the spec too.
-        console: Console for the progress bar.
-
     Raises:
         SpecError: If a data set does not fit the spec, before anything is computed.
         KeyboardInterrupt: After Ctrl-C; the state is kept.

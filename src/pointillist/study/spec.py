@@ -34,15 +34,7 @@ class SpecError(ValueError):
 
 @dataclass(frozen=True)
 class ReferenceValue:
-    """One reported number.
-
-    Attributes:
-        dataset: Name of the data set.
-        metric: Name of the metric.
-        column: Label of the table's column.
-        value: The number, at most 1e100.
-        decimals: Number of decimal places that it was printed with, at most 30.
-    """
+    """One number reported for a data set, a metric and a column, with as many decimal places as it was printed with."""
 
     dataset: str
     metric: str
@@ -74,16 +66,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a study: the same columns of settings for each of its data sets.
+    """A part of a study: the same columns of settings for each of its data sets, point sets or absolute paths of files.
 
-    Attributes:
-        name: Its key in the spec.
-        title: Heading, one line.
-        datasets: Names of point sets, or absolute paths of files.
-        varied: Names of the settings that differ between columns; empty if the columns are named variants.
-        columns: The cross product of the section's lists, or its variants.
-        reference: Reported numbers to print beside the measured ones.
-        note: A note below the section's table; empty for none.
+    The columns are the cross product of the section's lists, in which the settings `varied` differ, or named variants.
+    Reported numbers are printed beside the measured ones, and the note below the section's table.
     """
 
     name: str
@@ -161,11 +147,7 @@ class Spec:
         return replace(self, sections=tuple(s for s in self.sections if s.name in set(names)))
 
     def with_epochs(self, epochs: int) -> "Spec":
-        """The study with another number of epochs everywhere.
-
-        Raises:
-            SpecError: If columns differ in their epochs.
-        """
+        """The study with another number of epochs everywhere; raises a SpecError if columns differ in theirs."""
         epochs = _checked("--epochs", epochs, CHECKS["epochs"])
         sections = []
         for section in self.sections:

@@ -49,12 +49,7 @@ _SECTION_KEYS = ("title", "note", "datasets", "reference", "variants", *CHECKS)
 
 
 def load_spec(name_or_path: str) -> Spec:
-    """Reads a built-in spec by name, or a TOML file.
-
-    Raises:
-        SpecError: If something in the file is wrong.
-        OSError: If it cannot be read.
-    """
+    """Reads a built-in spec by name, or a TOML file; raises a SpecError or an OSError of one line."""
     if name_or_path in BUILT_IN:
         path = Path(str(files("pointillist.study").joinpath("specs", f"{name_or_path}.toml")))
     else:
@@ -262,12 +257,7 @@ MAX_FILE = 2**20
 
 
 def read_text(path: Path) -> str:
-    """Reads the text of a small file.
-
-    Raises:
-        ValueError: If it is larger than `MAX_FILE` or not UTF-8; the message is one line.
-        OSError: If it cannot be read, or is not a regular file; the message is one line.
-    """
+    """Reads the text of a small file; raises a ValueError or an OSError of one line."""
     check_regular(path)
     with naming(path), path.open("rb") as file:
         content = file.read(MAX_FILE + 1)
@@ -282,12 +272,8 @@ def read_text(path: Path) -> str:
 def with_reference(section: Section, path: Path) -> Section:
     """Adds the numbers of a CSV file with the columns dataset, metric and value, and one for each varied setting.
 
-    Lines with settings, varied or not, that no column of the section has are left out.
-
-    Raises:
-        ValueError: If something in the file cannot be used, or none of it; the message is one line, with the line's
-            number in the file.
-        OSError: If it cannot be read.
+    Lines with settings, varied or not, that no column of the section has are left out. Errors are one line, with the
+    line's number in the file.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     found: dict[tuple[str, str, str], ReferenceValue] = {}

@@ -83,15 +83,9 @@ class Checkpoint:
 
 
 class Store:
-    """A study's database.
+    """A study's database; its file is made if it does not exist or is empty.
 
     The file is checked once, when it is opened: its tables must be exactly `TABLES`, and SQLite must find it intact.
-
-    Args:
-        path: The file; made if it does not exist or is empty.
-
-    Attributes:
-        connection: SQLite's connection to the file.
 
     Raises:
         StoreError: If the file is not a store of this version, is damaged, or has another program's journal beside it.
@@ -249,19 +243,11 @@ class Store:
             return None if row is None else Model(_floats(row[1]), row[2])
 
     def network(self, data: bytes, architecture: Architecture, columns: int) -> Network:
-        """Reads a stored network for rows of `columns` columns.
-
-        Raises:
-            StoreError: If it does not fit.
-        """
+        """Reads a stored network for rows of `columns` columns."""
         return self.tree(_template(architecture, columns), data)
 
     def tree(self, template: Tree, data: bytes) -> Tree:
-        """Reads a stored network or training state with the template's shapes.
-
-        Raises:
-            StoreError: If the shapes differ.
-        """
+        """Reads a stored network or training state; raises a StoreError if its shapes are not the template's."""
         with self._reading():
             return weights.from_bytes(template, data)
 

@@ -22,12 +22,7 @@ MARGIN = 0.12
 class Window:
     """The view of rows in a figure's panels: up to three coordinates, within limits equally long on each axis.
 
-    Attributes:
-        labels: Labels of the coordinates.
-        origin: The point that the axes go through, shape (d,).
-        directions: Directions of the axes, shape (d, dimensions).
-        low: Lower limits, shape (dimensions,).
-        high: Upper limits, shape (dimensions,).
+    The axes go through `origin`, shape (d,), in `directions`, shape (d, dimensions), from `low` to `high`.
     """
 
     labels: tuple[str, ...]

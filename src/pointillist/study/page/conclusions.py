@@ -75,13 +75,7 @@ def live_name(cell: Cell) -> str:
 
 
 class Statement(NamedTuple):
-    """A statement about a section.
-
-    Attributes:
-        topic: Heading of one or two words; empty for the first statement.
-        text: Whole sentences; empty if the items say it all.
-        items: Names of single sets or metrics, and what is said about each.
-    """
+    """A statement about a section: a short heading, sentences, and what is said about single sets or metrics."""
 
     topic: str
     text: str

@@ -72,15 +72,10 @@ def _request(results: Results, name: str, settings: Settings, live: Mapping[str,
 
 
 class GlanceCell(NamedTuple):
-    """The best of one section and set.
+    """The settings that no test distinguishes from the best one, with their number or its range; empty if none is done.
 
-    Attributes:
-        best: The settings that no test distinguishes from the best one, or that they are not ranked; empty if nothing
-            is finished.
-        value: The best one's number, or the range of theirs.
-        band: Distance from the floor (the real-data baseline) of the one with the best number, by the metric by which
-            it stands worst; one of `BANDS`.
-        distance: The same in words.
+    `band` is the distance from the floor of the one with the best number, by the metric by which it stands worst: one
+    of `BANDS`. `distance` is the same in words.
     """
 
     best: str = ""
@@ -90,11 +85,9 @@ class GlanceCell(NamedTuple):
 
 
 class Glance(NamedTuple):
-    """A table of the best settings.
+    """A table of the best settings: view, name and deciding metric of each section, and a line of cells for each set.
 
-    Attributes:
-        heads: For each section: view, name and the metric that decides.
-        lines: For each set, one cell per section; None where the section does not have the set.
+    A cell is None if the section does not have the set.
     """
 
     heads: list[tuple[str, str, str]]
