@@ -358,7 +358,7 @@ def test_the_command_says_it_in_one_line(folder):
     command = [sys.executable, "-m", "pointillist", "report", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith(f"pointillist: {folder / 'study.db'}: is damaged: section.name = ")
+    assert done.stderr.startswith(f"pointillist: {folder / 'study.db'}: is damaged: section = ")
     assert done.stderr.count("\n") == 1 and "\x1b" not in done.stderr
     assert_stays_inside(folder)
 

@@ -15,7 +15,7 @@ from pointillist.datasets.pointsets import POINTSETS, load_pointset
 from pointillist.diffusion.schedules import LOWEST_LAMBDA
 from pointillist.files.reading import read_numbers
 from pointillist.study.settings import Settings
-from pointillist.study.spec import Section, Spec
+from pointillist.study.spec import Spec
 
 RESULT_VERSION = 9
 """Version of the results, raised whenever a change to the code changes them: older cells and floors are recomputed."""
@@ -153,17 +153,13 @@ def random_seed(key: str) -> int:
     return int(key[:8], 16)
 
 
-def section_cells(section: Section, seeds: int, fingerprints: dict[str, str]) -> list[Cell]:
-    """The cells of one section; `fingerprints` maps names of data sets to hashes."""
-    return [
+def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
+    """All cells of a study, once each; `fingerprints` maps names of data sets to hashes."""
+    cells = [
         Cell(fingerprints[name], column.settings, seed)
+        for section in spec.sections
         for name in section.datasets
         for column in section.columns
-        for seed in range(seeds)
+        for seed in range(spec.seeds)
     ]
-
-
-def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
-    """All cells of a study; cells that sections share are listed once."""
-    cells = (cell for section in spec.sections for cell in section_cells(section, spec.seeds, fingerprints))
     return list({cell.key: cell for cell in cells}.values())

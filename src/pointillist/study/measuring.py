@@ -139,12 +139,6 @@ def has_floor(name: str, dataset: Dataset, settings: Settings) -> bool:
     return settings.kind != "classifier" or (pointset is not None and pointset.class_probabilities is not None)
 
 
-def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
-    """Names of the quantities that `measure_floor` returns."""
-    is_by_class = settings.kind == "classes" and name in OF_EACH_CLASS
-    return {name, *(of_class(name, label) for label in range(dataset.n_classes if is_by_class else 0))}
-
-
 def measure_floor(
     name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
 ) -> dict[str, Floor]:
@@ -161,7 +155,7 @@ def measure_floor(
         assert log_density is not None
         best = _likelihood(log_density)
     elif settings.kind == "classifier":
-        best = _measure_by(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
+        best = measure_on_both(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
     else:
         options = {"n_rows": settings.n_samples, "n_repeats": _repeats(name), **_options(name, settings)}
         floor = metrics.floor(metrics.METRICS[name], dataset.rows, **options)
@@ -263,14 +257,10 @@ def measure_classifier(probabilities: Float[np.ndarray, "n classes"], labels: In
     }
 
 
-def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> Measures:
-    """Measures every quantity of a scikit-learn classifier, on held-out rows and on the training rows."""
-    return _measure_by(classifier.predict_proba, dataset, cell.settings)
-
-
-def _measure_by(
+def measure_on_both(
     probabilities_of: Probabilities, dataset: Dataset, settings: Settings, on_training: Probabilities | None = None
 ) -> Measures:
+    """Measures every quantity of a classifier, on held-out rows and on the training rows."""
     rows, labels = _fresh(dataset, settings)
     measures = measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
     found = np.asarray((on_training or probabilities_of)(dataset.rows)).argmax(axis=1)
@@ -296,7 +286,7 @@ def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d
         votes: np.ndarray = neighbors.predict_proba(rows) * weights
         return votes / votes.sum(axis=1, keepdims=True)
 
-    return _measure_by(probabilities_of, dataset, cell.settings, neighbors.predict_proba)
+    return measure_on_both(probabilities_of, dataset, cell.settings, neighbors.predict_proba)
 
 
 def _mean(estimates: list[Estimate]) -> Estimate:

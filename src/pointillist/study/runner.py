@@ -150,8 +150,9 @@ class _Measuring:
         self.shared.bar.advance(MEASURING_WORK)
 
     def _store_floors(self, dataset: str, protocol: str, floors: dict[str, Floor]) -> None:
-        for metric, floor in floors.items():
-            self.shared.store.add_floor(dataset, protocol, metric, floor)
+        with self.shared.store.transaction():
+            for metric, floor in floors.items():
+                self.shared.store.add_floor(dataset, protocol, metric, floor)
 
     def _measured(self, cell: Cell) -> "Future[Any]":
         """Does the devices' part of a cell and gives the rest to a thread."""
@@ -159,7 +160,7 @@ class _Measuring:
         kind = cell.settings.classifier or cell.settings.kind
         if kind == "mlp_100_50":
             classifier = self.scorers[cell.dataset].result().classifier
-            return self.pool.submit(measuring.measure_fitted, cell, dataset, classifier)
+            return self.pool.submit(measuring.measure_on_both, classifier.predict_proba, dataset, cell.settings)
         if kind in ("elbo", "exact"):
             return self.pool.submit(measuring.measure_classifier, *class_probabilities_of(shared, cell))
         scorer = self.scorers[cell.dataset].result() if kind == "classes" else None

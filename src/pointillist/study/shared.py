@@ -61,13 +61,8 @@ class Study:
         wanted = {protocol(column.settings): column.settings for section in sections for column in section.columns}
         for key, settings in wanted.items():
             known = store.floors(dataset.fingerprint, key)
-            missing = [
-                q
-                for q in QUANTITIES[settings.kind]
-                if measuring.has_floor(q, dataset, settings)
-                and not known.keys() >= measuring.floor_names(q, dataset, settings)
-            ]
-            if missing:
+            unknown = [name for name in QUANTITIES[settings.kind] if name not in known]
+            if missing := [name for name in unknown if measuring.has_floor(name, dataset, settings)]:
                 yield key, settings, missing
 
     def total_work(self, cells: Sequence[Cell], store: Store) -> float:

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,40 +171,45 @@ def from_json(content: Any) -> Spec:
     """Rebuilds a spec from what `to_json` returned, checking it like any other input.
 
     Raises:
-        ValueError: If no spec file could have given it.
-        TypeError: If a part of it has a wrong type.
+        ValueError: If no spec file could have given it; a TypeError or a LookupError if it is of other parts.
     """
-    spec: Spec = _built(Spec, content)
-    if json.loads(json.dumps(asdict(spec))) != json.loads(json.dumps(content)):
-        raise SpecError("its settings do not go together")
+    checked = {
+        "name": _checked("name", content["name"], short_text),
+        "title": _checked("title", content["title"], short_text),
+        "seeds": _checked("seeds", content["seeds"], SEEDS),
+        "sections": tuple(map(_section_from, content["sections"])),
+    }
+    spec = Spec(**(content | checked))
+    # What was stored has all parts of a spec, of the same types, and no values that settings without effect drop.
+    if not spec.sections or json.loads(json.dumps(asdict(spec))) != json.loads(json.dumps(content)):
+        raise SpecError("its parts do not go together")
     return spec
 
 
-def _built(kind: type, content: Any) -> Any:
-    """Builds a dataclass from a JSON object that has its fields and nothing else."""
-    names = [field.name for field in fields(kind)]
-    if not isinstance(content, dict) or content.keys() != set(names):
-        raise SpecError(f"a {kind.__name__.lower()} must have {', '.join(names)} and nothing else")
-    checks, what = _FIELDS.get(kind, {}), kind.__name__.lower()
-    checked = {name: _checked(f"{what}.{name}", content[name], check) for name, check in checks.items()}
-    return kind(**(content | checked))
+def _section_from(content: Any) -> Section:
+    labels = [_checked("column", each["label"], column_label) for each in content["columns"]]
+    settings = [_settings_from(each["settings"]) for each in content["columns"]]
+    checked = {
+        "name": _checked("section", content["name"], section_name),
+        "title": _checked("title", content["title"], short_text),
+        "datasets": tuple(_checked("datasets", each, dataset_name) for each in content["datasets"]),
+        "varied": tuple(_checked("varied", each, _setting) for each in content["varied"]),
+        "columns": tuple(map(Column, labels, settings)),
+        "reference": tuple(ReferenceValue(**each) for each in content["reference"]),
+        "note": _checked("note", content["note"], short_text),
+    }
+    section = Section(**(content | checked))
+    if not section.datasets or not section.columns:
+        raise SpecError(f"section {section.name} has no data sets or no settings")
+    return section
 
 
-def _settings(content: Any) -> Settings:
+def _settings_from(content: Any) -> Settings:
     # Settings without effect are emptied, so they need no check; neither does the classifier that is not there.
-    settings: Settings = _built(Settings, content)
+    settings = Settings(**content)
     unused = {*settings.without_effect, *(() if settings.classifier else ("classifier",))}
     effective = [key for key in CHECKS if key not in unused]
     return replace(settings, **{key: _checked(key, getattr(settings, key), CHECKS[key]) for key in effective})
-
-
-def _list_of(check: Check, least: int = 1) -> Check:
-    def checked(content: Any) -> tuple[Any, ...]:
-        if not isinstance(content, list | tuple) or len(content) < least:
-            raise ValueError(f"a list of at least {least} entries")
-        return tuple(map(check, content))
-
-    return checked
 
 
 def section_name(value: Any) -> str:
@@ -236,27 +241,6 @@ def _setting(value: Any) -> str:
     return str(value)
 
 
-_FIELDS: dict[type, dict[str, Check]] = {
-    Spec: {
-        "name": short_text,
-        "title": short_text,
-        "seeds": SEEDS,
-        "sections": _list_of(lambda each: _built(Section, each)),
-    },
-    Section: {
-        "name": section_name,
-        "title": short_text,
-        "datasets": _list_of(dataset_name),
-        "varied": _list_of(_setting, least=0),
-        "columns": _list_of(lambda each: _built(Column, each)),
-        "reference": _list_of(lambda each: _built(ReferenceValue, each), least=0),
-        "note": short_text,
-    },
-    Column: {"label": column_label, "settings": _settings},
-}
-"""Checks of the fields of a stored spec."""
-
-
 def short_name(name: str) -> str:
     """A point set's name, or a file's name without its folder and ending."""
     return Path(name).stem
@@ -265,7 +249,5 @@ def short_name(name: str) -> str:
 def _checked(name: str, value: Any, check: Check) -> Any:
     try:
         return check(value)
-    except SpecError:
-        raise
     except ValueError as error:
         raise SpecError(f"{name} = {shown(value)}: must be {error}") from error

@@ -112,13 +112,6 @@ def line_colours(n: int) -> list[Any]:
     return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, n)))
 
 
-def class_colours(n: int) -> list[Any]:
-    """Colours of classes; beyond ten they repeat."""
-    import matplotlib
-
-    return [matplotlib.colormaps["tab10"](i % 10) for i in range(n)]
-
-
 def fitting(text: str, inches: float, size: float) -> float:
     """The font size, reduced if the text would be wider than the given inches."""
     return min(size, max(inches * 72 / (0.56 * max(len(text), 1)), 4.0))

@@ -152,6 +152,8 @@ def _frame(axes: Any, window: Window, is_left: bool, is_bottom: bool) -> None:
 
 
 def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.ndarray | None) -> None:
+    import matplotlib
+
     shown, is_inside = window.split(rows)
     n = len(rows)
     if window.dimensions == 1:
@@ -165,9 +167,9 @@ def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.n
         size = np.clip(1.5 * (2000 / max(len(chosen), 1)) ** 0.25, 1.5, 3)
         style = {"linestyle": "", "marker": "o", "markersize": size, "markeredgewidth": 0, "alpha": 0.45}
         classes = np.zeros(n, int) if labels is None else labels
-        colours = [colour] if labels is None else parts.class_colours(int(labels.max()) + 1)
-        for label, class_colour in enumerate(colours):
-            axes.plot(*shown[chosen[classes[chosen] == label]].T, color=class_colour, **style)
+        for label in range(int(classes.max()) + 1):
+            fill = colour if labels is None else matplotlib.colormaps["tab10"](label % 10)
+            axes.plot(*shown[chosen[classes[chosen] == label]].T, color=fill, **style)
     outside = n - int(is_inside.sum())
     if outside:
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
