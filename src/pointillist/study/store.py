@@ -7,7 +7,7 @@ import io
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass
 from functools import cache
@@ -58,6 +58,7 @@ _UNFINISHED = {"models": "checkpoints", "rows": "parts"}
 _WAY_OUT = "; --fresh starts a new one"
 _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
 
+T = TypeVar("T")
 Tree = TypeVar("Tree")
 
 
@@ -145,15 +146,15 @@ class Store:
         if table in _UNFINISHED:
             self.connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", values[:1])
 
-    def _get(self, table: str, **keys: str) -> list[tuple[Any, ...]]:
-        """Reads the rows with some keys."""
+    def _read(self, table: str, convert: Callable[..., T], **keys: str) -> list[T]:
+        """Reads the rows with some keys, from which `convert` makes what they hold."""
         condition = " AND ".join(f"{name} = ?" for name in keys)
         with self._reading():
-            return self.connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),)).fetchall()
+            rows = self.connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),))
+            return [convert(*row) for row in rows.fetchall()]
 
-    def _one(self, table: str, **keys: str) -> tuple[Any, ...] | None:
-        """Reads the row with a key, if there is one."""
-        return next(iter(self._get(table, **keys)), None)
+    def _one(self, table: str, convert: Callable[..., T], key: str) -> T | None:
+        return next(iter(self._read(table, convert, key=key)), None)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -194,11 +195,13 @@ class Store:
 
     def fact(self, name: str) -> Any:
         """The JSON value under a name; None if there is none."""
-        row = self._one("facts", name=name)
-        with self._reading():
-            if row is not None and len(row[1]) > _MAX_FACT:
+
+        def value(_: str, text: str) -> Any:
+            if len(text) > _MAX_FACT:
                 raise ValueError(f"the {name} is too long")
-            return None if row is None else json.loads(row[1])
+            return json.loads(text)
+
+        return next(iter(self._read("facts", value, name=name)), None)
 
     def add_dataset(self, dataset: Dataset) -> None:
         """Stores a data set's rows under its fingerprint."""
@@ -207,18 +210,10 @@ class Store:
 
     def dataset(self, fingerprint: str) -> Dataset:
         """Reads a stored data set."""
-        row = self._one("datasets", fingerprint=fingerprint)
-        with self._reading():
-            if row is None:
-                raise ValueError("a data set is missing")
-            _, name, columns, data, kept = row
-            rows, labels = _unpacked(columns, data), None if kept is None else np.frombuffer(kept, "<i4")
-            dataset, n = Dataset(name, rows, labels), len(rows)
-            if dataset.fingerprint != fingerprint or n < 2 or not np.isfinite(rows).all():
-                raise ValueError("a data set is not the one that it should be")
-            if labels is not None and not (len(labels) == n and 0 <= labels.min() <= labels.max() < n):
-                raise ValueError("a data set has labels that are not valid")
-            return dataset
+        found = self._read("datasets", _dataset, fingerprint=fingerprint)
+        if not found or found[0].fingerprint != fingerprint:
+            raise StoreError(f"{self.path}: is damaged: a data set is missing, or not the one that it should be")
+        return found[0]
 
     def add_floor(self, dataset: str, protocol: str, metric: str, floor: Floor) -> None:
         """Stores a floor; `protocol` names the settings that it depends on."""
@@ -226,9 +221,7 @@ class Store:
 
     def floors(self, dataset: str, protocol: str) -> dict[str, Floor]:
         """Reads the floors of a data set by metric."""
-        rows = self._get("floors", dataset=dataset, protocol=protocol)
-        with self._reading():
-            return {metric: _floor(*values) for _, _, metric, *values in rows}
+        return dict(self._read("floors", _floor, dataset=dataset, protocol=protocol))
 
     def add_models(self, models: Mapping[str, Model]) -> None:
         """Stores trained models and drops their checkpoints, in one transaction."""
@@ -238,9 +231,7 @@ class Store:
 
     def model(self, key: str) -> Model | None:
         """Reads a trained model, if there is one."""
-        row = self._one("models", key=key)
-        with self._reading():
-            return None if row is None else Model(_floats(row[1]), row[2])
+        return self._one("models", lambda _, losses, network: Model(_floats(losses), network), key)
 
     def network(self, data: bytes, architecture: Architecture, columns: int) -> Network:
         """Reads a stored network for rows of `columns` columns."""
@@ -259,9 +250,7 @@ class Store:
 
     def checkpoint(self, key: str) -> Checkpoint | None:
         """Reads a model's last checkpoint, if any."""
-        row = self._one("checkpoints", key=key)
-        with self._reading():
-            return None if row is None else Checkpoint(row[1], _floats(row[2]), row[3])
+        return self._one("checkpoints", lambda _, epoch, losses, state: Checkpoint(epoch, _floats(losses), state), key)
 
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
@@ -270,7 +259,11 @@ class Store:
 
     def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
         """Reads generated rows, shape (n_samples, d), scaled, if all are there; they must have `columns` columns."""
-        return self._rows("rows", key, columns)
+        rows = self._one("rows", _rows, key)
+        if rows is not None and columns not in (None, rows.shape[1]):
+            found = rows.shape[1]
+            raise StoreError(f"{self.path}: is damaged: generated rows have {found} columns, and the data {columns}")
+        return rows
 
     def add_part(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores the first rows of a draw that is to be continued."""
@@ -278,15 +271,8 @@ class Store:
 
     def part(self, key: str, columns: int) -> Float[np.ndarray, "n d"]:
         """Reads the stored first rows of a draw; none if it has not begun."""
-        rows = self._rows("parts", key, columns)
+        rows = self._one("parts", _rows, key)
         return np.empty((0, columns), np.float32) if rows is None else rows
-
-    def _rows(self, table: str, key: str, columns: int | None) -> np.ndarray | None:
-        row = self._one(table, key=key)
-        with self._reading():
-            if row is not None and columns not in (None, row[1]):
-                raise ValueError(f"generated rows have {row[1]} columns, and the data {columns}")
-            return None if row is None else _unpacked(*row[1:])
 
     def add_result(self, cell: Cell, measures: Mapping[str, Estimate]) -> None:
         """Writes a finished cell and its measures by metric name."""
@@ -300,9 +286,11 @@ class Store:
 
     def measures(self, key: str) -> dict[str, Estimate]:
         """Reads a finished cell's measures by metric; empty if it is not finished."""
-        row = self._one("cells", key=key)
-        with self._reading():
-            return {} if row is None else {name: _measure(*values) for name, values in json.loads(row[-1]).items()}
+
+        def measures(*row: Any) -> dict[str, Estimate]:
+            return {name: _measure(*values) for name, values in json.loads(row[-1]).items()}
+
+        return self._one("cells", measures, key) or {}
 
 
 @cache
@@ -354,17 +342,27 @@ def _packed(rows: np.ndarray) -> tuple[int, bytes]:
     return rows.shape[1], _bytes_of(rows)
 
 
-def _unpacked(columns: int, data: bytes) -> np.ndarray:
+def _rows(_: str, columns: int, data: bytes) -> np.ndarray:
     if not data:
         raise ValueError("rows are missing")
     return _floats(data).reshape(-1, columns)
 
 
-def _floor(value: float, spread: float, n_repeats: int) -> Floor:
+def _dataset(_: str, name: str, columns: int, data: bytes, labels: bytes | None) -> Dataset:
+    dataset = Dataset(name, _rows(name, columns, data), None if labels is None else np.frombuffer(labels, "<i4"))
+    n, known = len(dataset.rows), dataset.labels
+    if n < 2 or not np.isfinite(dataset.rows).all():
+        raise ValueError("a data set has too few rows, or rows that are not finite")
+    if known is not None and not (len(known) == n and 0 <= known.min() <= known.max() < n):
+        raise ValueError("a data set has labels that are not valid")
+    return dataset
+
+
+def _floor(_: str, __: str, metric: str, value: float, spread: float, n_repeats: int) -> tuple[str, Floor]:
     _measure(value, spread, float(n_repeats))
     if type(n_repeats) is not int or n_repeats < 1:
         raise ValueError("a floor has no number of repeats")
-    return Floor(value, spread, n_repeats)
+    return metric, Floor(value, spread, n_repeats)
 
 
 def _measure(value: float, standard_error: float, degrees_of_freedom: float) -> Estimate:
