@@ -56,11 +56,7 @@ def load_spec(name_or_path: str) -> Spec:
         path = Path(name_or_path)
         if not path.exists():
             raise SpecError(f"{path}: there is no such file, and the built-in specs are {', '.join(BUILT_IN)}")
-    try:
-        text = read_text(path)
-    except ValueError as error:
-        raise SpecError(str(error)) from error
-    return parse_spec(text.replace("\r\n", "\n"), path)
+    return parse_spec(read_text(path).replace("\r\n", "\n"), path)
 
 
 def parse_spec(text: str, path: Path) -> Spec:
@@ -246,27 +242,21 @@ def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
 METRIC_NAMES = {"EMD": "emd", "NLL": "report_nll"}
 """Reports' names of metrics; the names used here are understood too."""
 
-SETTING_NAMES = {"guidance": "guidance_scale"}
-"""Reports' names of the settings that vary."""
-
-VALUE_NAMES = {"knn_100_of_20000_samples": "knn_100"}
-"""Reports' names of values of settings."""
-
 MAX_FILE = 2**20
 """Most bytes of a spec, and of a file of reported numbers."""
 
 
 def read_text(path: Path) -> str:
-    """Reads the text of a small file; raises a ValueError or an OSError of one line."""
+    """Reads the text of a small file; raises a SpecError or an OSError of one line."""
     check_regular(path)
     with naming(path), path.open("rb") as file:
         content = file.read(MAX_FILE + 1)
     if len(content) > MAX_FILE:
-        raise ValueError(f"{path}: is larger than {MAX_FILE >> 20} MiB")
+        raise SpecError(f"{path}: is larger than {MAX_FILE >> 20} MiB")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is not a UTF-8 text file") from error
+        raise SpecError(f"{path}: is not a UTF-8 text file") from error
 
 
 def with_reference(section: Section, path: Path) -> Section:
@@ -278,12 +268,16 @@ def with_reference(section: Section, path: Path) -> Section:
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     found: dict[tuple[str, str, str], ReferenceValue] = {}
     try:
-        names = _columns_of_settings(section, list(reader.fieldnames or ()), path)
+        head = reader.fieldnames or ()
+        if missing := {"dataset", "metric", "value", *section.varied} - {*head}:
+            raise ValueError(f"{path}: has no column {', '.join(sorted(missing))}")
+        keys = [key for key in CHECKS if key in head]
         for line in reader:
             where = f"{path}, line {reader.line_num}"
-            if any(line[name] is None for name in ("dataset", "metric", "value", *names.values())):
+            if any(line[name] is None for name in ("dataset", "metric", "value", *keys)):
                 raise ValueError(f"{where}: has too few values")
-            labels = _labels(section, {key: line[name] for key, name in names.items()})
+            # An empty cell says nothing, except of a varied setting.
+            labels = _labels(section, {key: line[key] for key in keys if key in section.varied or line[key].strip()})
             value = _reported(line, labels[0] if labels else "", where)
             if len(labels) > 1:
                 raise ValueError(f"{where}: is of several settings ({', '.join(labels)}): give what they differ in")
@@ -295,25 +289,13 @@ def with_reference(section: Section, path: Path) -> Section:
     return replace(section, reference=tuple(found.values()))
 
 
-def _columns_of_settings(section: Section, head: list[str], path: Path) -> dict[str, str]:
-    """Names of the file's columns of settings, by setting."""
-    names = {key: key if key in head else SETTING_NAMES.get(key, key) for key in CHECKS}
-    missing = {"dataset", "metric", "value", *(names[key] for key in section.varied)} - {*head}
-    if missing:
-        raise ValueError(f"{path}: has no column {', '.join(sorted(missing))}")
-    return {key: name for key, name in names.items() if name in head}
-
-
 def _labels(section: Section, texts: dict[str, str]) -> list[str]:
-    """Labels of the section's columns that have the settings of a line."""
-    # An empty cell says nothing, except of a varied setting; neither does a setting without effect.
-    asked = {key: text for key, text in texts.items() if key in section.varied or text.strip()}
-    asked = {key: VALUE_NAMES.get(text, text) for key, text in asked.items()}
+    """Labels of the section's columns that have some settings, or in which these have no effect."""
     labels = []
     for column in section.columns:
         unused = {*column.settings.without_effect} - {*section.varied}
-        known = {key: label(key, getattr(column.settings, key)) for key in asked if key not in unused}
-        if all(_normal(text) == _normal(asked[key]) for key, text in known.items()):
+        known = {key: label(key, getattr(column.settings, key)) for key in texts if key not in unused}
+        if all(_normal(text) == _normal(texts[key]) for key, text in known.items()):
             labels.append(column.label)
     return labels
 
