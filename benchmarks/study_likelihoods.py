@@ -17,8 +17,8 @@ from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.progress import Bar, Interruption
 from pointillist.study.grid import study_cells
 from pointillist.study.measuring import held_out
+from pointillist.study.models import denoiser_of
 from pointillist.study.results import Results
-from pointillist.study.sampling import denoiser_of
 from pointillist.study.shared import Shared, Study
 from pointillist.study.store import Store
 

@@ -19,7 +19,7 @@ from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.training import StackTrainer
 from pointillist.metrics import METRICS
-from pointillist.study import runner, shared, training
+from pointillist.study import models, runner, shared
 from pointillist.study.grid import Dataset, random_seed, study_cells
 from pointillist.study.measuring import held_out, measure_floor, measure_rows
 from pointillist.study.outputs import write_outputs
@@ -141,7 +141,7 @@ def test_sections_alone_give_the_same_cells(tiny, tmp_path, whole):
 @pytest.mark.slow
 @pytest.mark.parametrize("models_per_stack", [1, 4])
 def test_stacks_change_nothing(tiny, tmp_path, whole, monkeypatch, models_per_stack):
-    monkeypatch.setattr(training, "MODELS_PER_STACK", models_per_stack)
+    monkeypatch.setattr(models, "MODELS_PER_STACK", models_per_stack)
     assert run(load_spec(str(tiny)), tmp_path / "stacks") == whole
 
 
@@ -284,9 +284,9 @@ def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole)
 
 DRIVER = """
 import sys
-from pointillist.study import shared, training
+from pointillist.study import models, shared
 shared.KEEP_EVERY = 0.0
-training.SECONDS_PER_CALL = 0.1
+models.SECONDS_PER_CALL = 0.1
 from pointillist.cli import main
 main()
 """

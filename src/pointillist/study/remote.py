@@ -11,11 +11,11 @@ from pointillist.engine.cluster import cluster, results
 from pointillist.engine.devices import configure
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.grid import Cell
+from pointillist.study.models import stacks
 from pointillist.study.runner import begin, compute
 from pointillist.study.shared import Shared, Study
 from pointillist.study.spec import Spec
 from pointillist.study.store import Model, Store
-from pointillist.study.training import stacks
 
 Part = tuple[tuple[str, ...], tuple[str, ...], dict[str, Model], dict[str, np.ndarray]]
 """Keys of cells, names of data sets whose floors are wanted, and models and rows that already exist."""

@@ -20,11 +20,10 @@ from pointillist.study import measuring
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, columns_to_json, load_dataset
 from pointillist.study.measuring import Scorer
-from pointillist.study.sampling import class_probabilities_of, log_density_of, rows_of
+from pointillist.study.models import class_probabilities_of, log_density_of, rows_of, stacks, train
 from pointillist.study.shared import MEASURING_WORK, Shared, Study
 from pointillist.study.spec import Spec, short_name, to_json
 from pointillist.study.store import Store
-from pointillist.study.training import stacks, train
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
