@@ -14,7 +14,7 @@ from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLE
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.row_model import RowModel
-from pointillist.page.network import network_content, page_tensors
+from pointillist.page.weights import network_content, page_tensors
 
 CHUNK = 512
 """Rows that a worker draws at once."""
@@ -41,11 +41,9 @@ def number_content(model: RowModel) -> dict[str, Any]:
     codec, process = model.codec, model.process
     assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
     assert isinstance(model.network, Network)
-    parts = model.network, process.architecture, process.prediction, process.schedule, process.sigma_data
     has_given = process.architecture.has_given
-    network = network_content(*parts, process.n_classes, "steps", has_given=has_given) or network_content(
-        *parts, process.n_classes, "float32", has_given=has_given
-    )
+    contents = (network_content(model.network, process, each, has_given=has_given) for each in ("steps", "float32"))
+    network = next(filter(None, contents), None)
     if network is None:
         raise ValueError("the model's weights are not finite: fit it again")
     timesteps = int(process.schedule.timesteps)

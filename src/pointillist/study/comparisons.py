@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from pointillist.evaluation.levels import holm
+from pointillist.metrics import Estimate
 
 Better = Literal["lower", "higher", "floor"]
 """Direction in which a quantity is better; "floor": closest to the value of the data itself."""
@@ -31,23 +32,18 @@ class Summary:
     of_one_seed: float = np.nan
 
 
-def summarise(
-    values: Sequence[float],
-    standard_errors: Sequence[float],
-    degrees_of_freedom: Sequence[float],
-    *,
-    on_same_rows: bool = False,
-) -> Summary:
-    """Averages over seeds, with the standard error of the mean.
+def summarise(estimates: Sequence[Estimate], *, on_same_rows: bool = False) -> Summary:
+    """Averages over seeds, at least one, with the standard error of the mean.
 
     From three seeds on, the error comes from the spread between seeds, which includes training and drawing. With fewer,
     it combines the cells' own standard errors, which include the drawing of rows only, with degrees of freedom by Welch
     and Satterthwaite. Seeds that all have one value, such as those of a classifier without a seed, are one measurement.
     If all seeds are measured on the same held-out rows, averaging does not make the error of their drawing smaller.
     """
-    n = len(values)
+    values, n = list(map(float, estimates)), len(estimates)
     mean = float(np.mean(values))
-    parts = np.square(standard_errors)
+    parts = np.square([each.standard_error for each in estimates])
+    degrees_of_freedom = [each.degrees_of_freedom for each in estimates]
     of_drawing = float(np.sqrt(parts.mean()))
     if len(set(values)) == 1 < n or (on_same_rows and n < MIN_SEEDS_FOR_SPREAD):
         return Summary(mean, of_drawing, min(degrees_of_freedom), n, of_drawing)

@@ -12,8 +12,10 @@ from jaxtyping import Float, Int
 
 from pointillist.columns.scaling import AffineScaling
 from pointillist.datasets.pointsets import POINTSETS, load_pointset
-from pointillist.diffusion.schedules import LOWEST_LAMBDA
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule
+from pointillist.engine.training import sigma_data_of
 from pointillist.files.reading import read_numbers
+from pointillist.models.gaussian import GaussianProcess
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Spec
 
@@ -63,6 +65,14 @@ class Dataset:
     def labels_to_draw(self, n: int) -> Int[np.ndarray, " n"]:
         """Makes sorted labels for n rows, as many of each class as of the others, or one more."""
         return (np.arange(n) * self.n_classes // n).astype(np.int32)
+
+
+def process_of(dataset: Dataset, settings: Settings, schedule: Schedule) -> GaussianProcess:
+    """The process of a model of a data set."""
+    sigma_data, n_classes = sigma_data_of(dataset.rows), dataset.n_classes
+    return GaussianProcess(
+        settings.architecture, settings.prediction, schedule, sigma_data, n_classes, settings.p_uncond
+    )
 
 
 def has_fresh_rows(name: str) -> bool:

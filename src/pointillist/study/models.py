@@ -20,9 +20,8 @@ from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity, map_rows
 from pointillist.engine.recipes import Recipe
 from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
-from pointillist.engine.training import StackTrainer, sigma_data_of
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.study.grid import Cell, Dataset, random_seed
+from pointillist.engine.training import StackTrainer
+from pointillist.study.grid import Cell, Dataset, process_of, random_seed
 from pointillist.study.measuring import Scorer, held_out
 from pointillist.study.quantities import LIKELIHOOD_STEPS
 from pointillist.study.settings import STEERED
@@ -206,15 +205,7 @@ def denoiser_of(shared: Shared, cell: Cell) -> Denoiser:
     assert model is not None
     dataset, settings = shared.dataset(cell), cell.settings
     network = shared.store.network(model.network, settings.architecture, dataset.rows.shape[1])
-    process = GaussianProcess(
-        settings.architecture,
-        settings.prediction,
-        shared.schedule(cell),
-        sigma_data_of(dataset.rows),
-        dataset.n_classes,
-        settings.p_uncond,
-    )
-    return process.denoiser(network)
+    return process_of(dataset, settings, shared.schedule(cell)).denoiser(network)
 
 
 def _guided(shared: Shared, cell: Cell) -> Denoiser:

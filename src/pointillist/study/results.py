@@ -297,15 +297,10 @@ class Results:
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
         found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]
-        measures = [m for m in found if m is not None]
-        if not measures:
-            return None
-        return summarise(
-            [float(m) for m in measures],
-            [m.standard_error for m in measures],
-            [m.degrees_of_freedom for m in measures],
-            on_same_rows=settings.kind == "classifier" or metric == "nll",
-        )
+        measures = [measure for measure in found if measure is not None]
+        # Of classifiers and likelihoods, all seeds are measured on the same held-out rows.
+        on_same_rows = settings.kind == "classifier" or metric == "nll"
+        return summarise(measures, on_same_rows=on_same_rows) if measures else None
 
     def alpha_bar_T(self, settings: Settings) -> float:
         """ᾱ_T, the fraction of signal that is left where the prior is assumed."""

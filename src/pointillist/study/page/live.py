@@ -8,11 +8,10 @@ import numpy as np
 
 from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.schedules import cosine
-from pointillist.engine.training import sigma_data_of
-from pointillist.page.network import network_content
 from pointillist.page.parts import packed
+from pointillist.page.weights import network_content
 from pointillist.study.figures.rows import Window
-from pointillist.study.grid import Cell, Dataset
+from pointillist.study.grid import Cell, Dataset, process_of
 from pointillist.study.page.conclusions import live_name
 from pointillist.study.results import Results, Row
 from pointillist.study.settings import label
@@ -102,16 +101,8 @@ def _model(results: Results, choice: Choice) -> dict[str, Any] | None:
     is_usual = (settings.network, settings.prediction) == ("mlp", "eps")
     title = ("" if is_usual else choice.column.label, f"T = {settings.timesteps}, {settings.schedule}{betas}")
     network = results.store.network(kept.network, settings.architecture, dataset.rows.shape[1])
-    content = network_content(
-        network,
-        settings.architecture,
-        settings.prediction,
-        settings.noise_schedule(),
-        sigma_data_of(dataset.rows),
-        dataset.n_classes,
-        "steps",
-        step=STEP,
-    )
+    process = process_of(dataset, settings, settings.noise_schedule())
+    content = network_content(network, process, "steps", step=STEP)
     if content is None:
         return None
     return {
