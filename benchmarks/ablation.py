@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from machine import report
-from pointillist.study.results import Results, protocol
+from pointillist.study.quantities import protocol
+from pointillist.study.results import Results
 from pointillist.study.store import Store
 
 METRICS = {"emd": "EMD / baseline", "two_sample_test": "15-NN accuracy", "nll": "NLL above full recipe (nats)"}

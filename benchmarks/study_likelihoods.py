@@ -16,10 +16,10 @@ from pointillist.engine.devices import configure
 from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.progress import Bar, Interruption
 from pointillist.study.grid import study_cells
+from pointillist.study.measuring import held_out
+from pointillist.study.models import denoiser_of
 from pointillist.study.results import Results
-from pointillist.study.sampling import denoiser_of
-from pointillist.study.scorer import held_out
-from pointillist.study.shared import Shared, Work
+from pointillist.study.shared import Shared, Study
 from pointillist.study.store import Store
 
 
@@ -31,11 +31,10 @@ def main() -> None:
     options = parser.parse_args()
     configure()
     results = Results(Store(options.store))
-    sets = {results.fingerprints[name]: results.dataset(name) for name in results.fingerprints}
+    study = Study(results.spec, {name: results.dataset(name) for name in results.fingerprints})
     cells = [c for c in study_cells(results.spec, results.fingerprints) if c.seed == 0 and c.settings.kind == "rows"]
-    length = max(cell.settings.timesteps for cell in cells) + 1
     bar = Bar(Console(quiet=True), 1.0, is_shown=False)
-    shared = Shared(results.store, sets, Work(sets, [], results.store), bar, Interruption(), length)
+    shared = Shared(study, results.store, bar, Interruption())
     found, seconds = {}, {}
     for steps in sorted(options.steps):
         start = time.perf_counter()

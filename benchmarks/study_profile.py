@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,7 +25,14 @@ KINDS = {
 }
 """Names of the functions in `study.runner` that use the devices, and what they do."""
 
-ON_THREADS = ("measure_rows", "measure_classes", "measure_classifier", "measure_fitted", "measure_neighbours", "_floor")
+ON_THREADS = (
+    "measure_rows",
+    "measure_classes",
+    "measure_classifier",
+    "measure_on_both",
+    "measure_neighbors",
+    "measure_floor",
+)
 
 
 class Profile:
@@ -76,19 +84,19 @@ class Profile:
 
 def _work(kind: str, shared: Any, cell: Any) -> float:
     if kind == "training":
-        return shared.work.training(cell)
+        return shared.study.training_work(cell)
     if kind == "sampling":
         is_there = shared.store.rows(cell.rows_key, shared.dataset(cell).rows.shape[1]) is not None
-        return 0.0 if is_there else shared.work.sampling(cell)
-    return shared.work.classifying(cell)
+        return 0.0 if is_there else shared.study.sampling_work(cell)
+    return shared.study.classifying_work(cell)
 
 
 def main() -> None:
     """Runs the study once, and writes its profile as JSON to the file that is the only argument."""
     start = time.perf_counter()
-    from pointillist.study import outputs, runner
-    from pointillist.study.grid import load_dataset, section_cells
-    from pointillist.study.scorer import Scorer
+    from pointillist.study import measuring, outputs, runner
+    from pointillist.study.grid import load_dataset, study_cells
+    from pointillist.study.measuring import Scorer
     from pointillist.study.spec_files import load_spec
     from pointillist.study.store import Store
 
@@ -96,15 +104,16 @@ def main() -> None:
     prints = {name: load_dataset(name).fingerprint for section in spec.sections for name in section.datasets}
     sections: dict[str, str] = {}
     for section in spec.sections:
-        for cell in section_cells(section, spec.seeds, prints):
+        for cell in study_cells(replace(spec, sections=(section,)), prints):
             sections.setdefault(cell.key, section.name)
     profile = Profile(sections)
     patches = {name: profile.on_devices(kind, getattr(runner, name)) for name, kind in KINDS.items()}
-    patches |= {name: profile.on_thread(name.strip("_"), getattr(runner, name)) for name in ON_THREADS}
+    measured = {name: profile.on_thread(name, getattr(measuring, name)) for name in ON_THREADS}
     fit = profile.on_thread("Scorer.fit", Scorer.fit)
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.multiple(runner, **patches),
+        mock.patch.multiple(measuring, **measured),
         mock.patch.object(Scorer, "fit", fit),
         Store(Path(folder) / "study.db") as store,
     ):

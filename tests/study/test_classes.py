@@ -6,14 +6,21 @@ from sklearn.neighbors import KNeighborsClassifier
 from support import dump
 
 from pointillist import load_pointset, metrics
-from pointillist.study import runner, sampling, shared
+from pointillist.study import models, runner, shared
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset
-from pointillist.study.measuring import measure_classes, measure_classifier, measure_floor, measure_neighbors
+from pointillist.study.measuring import (
+    Scorer,
+    held_out,
+    measure_classes,
+    measure_classifier,
+    measure_floor,
+    measure_neighbors,
+)
 from pointillist.study.outputs import write_outputs
+from pointillist.study.quantities import protocol
 from pointillist.study.result_tables import markdown
-from pointillist.study.results import Results, protocol
-from pointillist.study.scorer import Scorer, held_out
+from pointillist.study.results import Results
 from pointillist.study.settings import Settings
 from pointillist.study.spec import SpecError
 from pointillist.study.spec_files import load_spec
@@ -103,7 +110,7 @@ def test_a_draw_goes_on_where_it_was_interrupted(small, tmp_path, monkeypatch):
     spec = small.only(["reward"])
     whole = run(spec, tmp_path / "whole")
     monkeypatch.setattr("pointillist.engine.sampling.CHUNKS_PER_CALL", 1)
-    stream, left, firsts = sampling.stream_rows, [7], []
+    stream, left, firsts = models.stream_rows, [7], []
 
     def stream_and_stop(*args, **options):
         firsts.append(options["first_row"])
@@ -114,7 +121,7 @@ def test_a_draw_goes_on_where_it_was_interrupted(small, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(shared, "KEEP_EVERY", 0.0)
-    monkeypatch.setattr(sampling, "stream_rows", stream_and_stop)
+    monkeypatch.setattr(models, "stream_rows", stream_and_stop)
     with pytest.raises(KeyboardInterrupt):
         run(spec, tmp_path / "stopped")
     again = run(spec, tmp_path / "stopped")

@@ -2,36 +2,42 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pointillist.metrics import Estimate
 from pointillist.study.comparisons import Summary, best, excess, p_value_greater, reach_floor, summarise
+
+
+def summary_of(*lists, **options):
+    """The summary of values, standard errors and degrees of freedom."""
+    return summarise(list(map(Estimate, *lists)), **options)
 
 
 def test_three_seeds_give_the_spread_over_seeds():
     values = [1.0, 2.0, 4.0]
-    summary = summarise(values, [0.1] * 3, [4] * 3)
+    summary = summary_of(values, [0.1] * 3, [4] * 3)
     assert summary.value == pytest.approx(7 / 3)
     assert summary.standard_error == pytest.approx(stats.sem(values)) and summary.degrees_of_freedom == 2
 
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_seeds_of_one_value_are_one_measurement(n):
-    summary = summarise([0.8705] * n, [0.007] * n, [np.inf] * n)
+    summary = summary_of([0.8705] * n, [0.007] * n, [np.inf] * n)
     assert (summary.value, summary.standard_error) == pytest.approx((0.8705, 0.007))
     assert summary.degrees_of_freedom == np.inf
 
 
 def test_fewer_seeds_combine_the_drawing_errors():
-    assert summarise([3.0], [0.5], [4]) == Summary(3.0, 0.5, 4.0, 1, 0.5)
-    two = summarise([3.0, 5.0], [0.3, 0.4], [4, 4])
+    assert summary_of([3.0], [0.5], [4]) == Summary(3.0, 0.5, 4.0, 1, 0.5)
+    two = summary_of([3.0, 5.0], [0.3, 0.4], [4, 4])
     assert (two.value, two.standard_error) == (4.0, pytest.approx(0.25))
     # Welch and Satterthwaite: (.09 + .16)² / (.09²/4 + .16²/4)
     assert two.degrees_of_freedom == pytest.approx(0.25**2 / ((0.09**2 + 0.16**2) / 4))
 
 
 def test_two_seeds_on_the_same_held_out_rows_have_the_error_of_one():
-    two = summarise([3.0, 5.0], [0.3, 0.4], [np.inf, np.inf], on_same_rows=True)
+    two = summary_of([3.0, 5.0], [0.3, 0.4], [np.inf, np.inf], on_same_rows=True)
     assert (two.value, two.standard_error) == (4.0, pytest.approx(np.sqrt((0.09 + 0.16) / 2)))
     three = [3.0, 5.0, 4.0], [0.3] * 3, [np.inf] * 3
-    assert summarise(*three, on_same_rows=True) == summarise(*three)
+    assert summary_of(*three, on_same_rows=True) == summary_of(*three)
 
 
 def test_p_value_is_welchs():

@@ -14,11 +14,10 @@ from pointillist.study.figures import losses_figure, metrics_figure, rows_figure
 from pointillist.study.figures.parts import DPI, column_title
 from pointillist.study.figures.rows import MAX_ROWS
 from pointillist.study.grid import Cell, Dataset
-from pointillist.study.quantities import QUANTITIES
-from pointillist.study.reference import ReferenceValue
-from pointillist.study.results import Results, protocol
+from pointillist.study.quantities import QUANTITIES, protocol
+from pointillist.study.results import Results
 from pointillist.study.settings import Settings
-from pointillist.study.spec import Column, Section, Spec, to_json
+from pointillist.study.spec import Column, ReferenceValue, Section, Spec, to_json
 from pointillist.study.store import Store
 
 N_COLUMNS = {"line": 1, "plane": 2, "space": 3, "wide": 64}

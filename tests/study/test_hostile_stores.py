@@ -17,13 +17,12 @@ from safetensors.numpy import save
 from pointillist.cli.studies import report, study
 from pointillist.engine import weights
 from pointillist.metrics import METRICS, Estimate, Floor
-from pointillist.study.database import StoreError
 from pointillist.study.grid import Cell, Dataset
-from pointillist.study.reference import ReferenceValue
-from pointillist.study.results import Results, protocol
+from pointillist.study.quantities import protocol
+from pointillist.study.results import Results
 from pointillist.study.settings import Settings
-from pointillist.study.spec import Column, Section, Spec, to_json
-from pointillist.study.store import Model, Store
+from pointillist.study.spec import Column, ReferenceValue, Section, Spec, to_json
+from pointillist.study.store import Model, Store, StoreError
 
 SETTINGS = Settings(timesteps=9, width=8, depth=1, time_embedding=4, epochs=3, n_samples=60)
 COLUMNS = tuple(Column(str(t), replace(SETTINGS, timesteps=t)) for t in (5, 9))

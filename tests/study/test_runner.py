@@ -19,18 +19,16 @@ from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.training import StackTrainer
 from pointillist.metrics import METRICS
-from pointillist.study import runner, shared, training
-from pointillist.study.database import StoreError
+from pointillist.study import models, runner, shared
 from pointillist.study.grid import Dataset, random_seed, study_cells
-from pointillist.study.measuring import measure_floor, measure_rows
+from pointillist.study.measuring import held_out, measure_floor, measure_rows
 from pointillist.study.outputs import write_outputs
 from pointillist.study.result_tables import markdown
 from pointillist.study.results import Results
-from pointillist.study.scorer import held_out
 from pointillist.study.settings import Settings
 from pointillist.study.spec import SpecError
 from pointillist.study.spec_files import load_spec, parse_spec
-from pointillist.study.store import Model, Store
+from pointillist.study.store import Model, Store, StoreError
 
 CONSOLE = Console(quiet=True)
 
@@ -102,7 +100,7 @@ steps = 5
         assert rows["moons"].floor is None
         assert rows["blobs"].floor.value == pytest.approx(-true_log_density("blobs", fresh).mean())
         # A model that has hardly learned: far above the distribution's own.
-        assert rows["blobs"].floor.value + 0.5 < rows["blobs"].summaries[0].value < 10
+        assert rows["blobs"].floor.value + 0.5 < rows["blobs"].cells[0].value < 10
         assert "held-out NLL (nats)" in markdown(results, results.spec.sections[0])
 
 
@@ -123,7 +121,7 @@ def test_a_second_run_computes_nothing(tiny, tmp_path, whole, monkeypatch):
 
 
 def test_floors_of_another_version_are_measured_anew(tiny, tmp_path, whole, monkeypatch):
-    monkeypatch.setattr("pointillist.study.results.RESULT_VERSION", 0)
+    monkeypatch.setattr("pointillist.study.quantities.RESULT_VERSION", 0)
     again = run(load_spec(str(tiny)), tmp_path / "whole")
     assert again["cells"] == whole["cells"]
     assert len(again["floors"]) == 2 * len(whole["floors"])
@@ -143,7 +141,7 @@ def test_sections_alone_give_the_same_cells(tiny, tmp_path, whole):
 @pytest.mark.slow
 @pytest.mark.parametrize("models_per_stack", [1, 4])
 def test_stacks_change_nothing(tiny, tmp_path, whole, monkeypatch, models_per_stack):
-    monkeypatch.setattr(training, "MODELS_PER_STACK", models_per_stack)
+    monkeypatch.setattr(models, "MODELS_PER_STACK", models_per_stack)
     assert run(load_spec(str(tiny)), tmp_path / "stacks") == whole
 
 
@@ -286,9 +284,9 @@ def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole)
 
 DRIVER = """
 import sys
-from pointillist.study import shared, training
+from pointillist.study import models, shared
 shared.KEEP_EVERY = 0.0
-training.SECONDS_PER_CALL = 0.1
+models.SECONDS_PER_CALL = 0.1
 from pointillist.cli import main
 main()
 """

@@ -230,7 +230,7 @@ def test_two_files_of_one_name_cannot_be_told_apart(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         np.save(tmp_path / folder / "rows.npy", np.zeros((3, 2)))
-    with pytest.raises(SpecError, match="line 1: datasets: two of the data sets have the same name"):
+    with pytest.raises(SpecError, match=r"my: the data sets '.*a/rows\.npy' and '.*b/rows\.npy' have the same"):
         parsed('datasets = ["a/rows.npy", "b/rows.npy"]', tmp_path)
 
 

@@ -8,10 +8,9 @@ import pytest
 from support import dump
 
 from pointillist.metrics import Estimate, Floor
-from pointillist.study.database import StoreError
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, random_seed, with_columns
 from pointillist.study.settings import Settings
-from pointillist.study.store import Checkpoint, Model, Store
+from pointillist.study.store import Checkpoint, Model, Store, StoreError
 
 CELL = Cell("f" * 32, Settings(), 0)
 MODEL = Model(np.arange(3, dtype=np.float32), b"weights")
@@ -43,15 +42,16 @@ def test_what_goes_in_comes_out_of_the_file(tmp_path):
         kept = store.checkpoint(CELL.model_key)
         assert (kept.epoch, kept.state) == (2, b"state")
         np.testing.assert_array_equal(kept.losses, MODEL.losses[:2])
-        assert store.model(CELL.model_key) is store.rows(CELL.rows_key) is store.part(CELL.rows_key) is None
+        assert store.model(CELL.model_key) is store.rows(CELL.rows_key) is None
+        assert store.part(CELL.rows_key, 2).shape == (0, 2)
         store.add_models({CELL.model_key: MODEL})
         store.add_part(CELL.rows_key, ROWS[:2])
-        np.testing.assert_array_equal(store.part(CELL.rows_key), ROWS[:2])
+        np.testing.assert_array_equal(store.part(CELL.rows_key, 2), ROWS[:2])
         store.add_rows(CELL.rows_key, ROWS)
         store.add_result(CELL, MEASURES)
     with Store(tmp_path / "study.db") as store:
         assert store.finished() == {CELL.key}
-        assert store.checkpoint(CELL.model_key) is None and store.part(CELL.rows_key) is None
+        assert store.checkpoint(CELL.model_key) is None and len(store.part(CELL.rows_key, 2)) == 0
         measures = store.measures(CELL.key)
         emd = measures["emd"]
         assert (emd, emd.standard_error, emd.degrees_of_freedom) == (1.5, 0.2, 4.0)

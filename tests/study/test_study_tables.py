@@ -8,11 +8,12 @@ from rich.console import Console
 from support import add_whole
 
 from pointillist.metrics import Estimate, Floor
-from pointillist.study.agreement import Comparison, comparisons
 from pointillist.study.comparisons import summarise
-from pointillist.study.reference import ReferenceValue
+from pointillist.study.quantities import protocol
 from pointillist.study.result_tables import (
+    Comparison,
     agreement_lines,
+    comparisons,
     csv_text,
     markdown,
     notes,
@@ -20,8 +21,8 @@ from pointillist.study.result_tables import (
     write_csv,
     write_tables,
 )
-from pointillist.study.results import Results, protocol
-from pointillist.study.spec import to_json
+from pointillist.study.results import Results
+from pointillist.study.spec import ReferenceValue, to_json
 from pointillist.study.spec_files import load_spec
 from pointillist.study.store import Store
 
@@ -100,10 +101,10 @@ def test_agreement_counts_within_three_standard_errors_of_both(results, tmp_path
 @pytest.mark.parametrize(("spread", "expected"), [(4.0, 4.0), (0.1, 1.5)])
 def test_error_of_one_seed_is_the_spread_between_seeds_unless_drawing_alone_varies_more(spread, expected):
     values = [20 - spread, 20.0, 20 + spread]
-    summary = summarise(values, [1.5] * 3, [4.0] * 3)
+    summary = summarise([Estimate(value, 1.5, 4.0) for value in values])
     assert summary.of_one_seed == pytest.approx(expected)
     assert summary.standard_error == pytest.approx(spread / np.sqrt(3))
-    assert summarise(values[:2], [1.5] * 2, [4.0] * 2).of_one_seed == pytest.approx(1.5)
+    assert summarise([Estimate(value, 1.5, 4.0) for value in values[:2]]).of_one_seed == pytest.approx(1.5)
     found = Comparison("s", "EMD", summary, ReferenceValue("d", "emd", "c", 8.0, 2), pooled=2.0)
     for z, error in ((found.z, expected), (found.pooled_z, 2.0)):
         assert z == pytest.approx(12 / np.hypot(error * np.sqrt(4 / 3), 0.01 / np.sqrt(12)))

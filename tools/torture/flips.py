@@ -10,8 +10,7 @@ from pointillist.models import training
 from pointillist.models.checkpoint import Checkpoint, CheckpointError, Progress, previous
 from pointillist.models.container import ModelFileError
 from pointillist.models.saving import load_model, save_model
-from pointillist.study.database import StoreError
-from pointillist.study.store import Store
+from pointillist.study.store import Store, StoreError
 from torture.changes import flip
 from torture.in_process import Reached, accepts
 from torture.jobs import FIT_MIXED, FIT_NUMBERS, STUDY, Job

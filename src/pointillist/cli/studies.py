@@ -97,9 +97,8 @@ def _print_progress(store: "Store", console: "Console", *, is_resumed: bool) -> 
 
 def _remove_results(folder: Path) -> None:
     """Removes a store and the files that it lists; if it is damaged, the store alone."""
-    from pointillist.study.database import StoreError, remove_journals
     from pointillist.study.outputs import STORE, written_by
-    from pointillist.study.store import Store
+    from pointillist.study.store import Store, StoreError, remove_journals
 
     if not (folder / STORE).exists():
         return

@@ -13,7 +13,7 @@ from pointillist.models.codec import Codec
 from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
 from pointillist.models.gaussian import GaussianProcess, gaussian_of
 from pointillist.models.row_model import RowModel
-from pointillist.page.network import network_content, page_tensors
+from pointillist.page.weights import network_content, page_tensors
 
 CHUNK = 512
 """Rows that a worker draws at once."""
@@ -38,11 +38,9 @@ def number_content(model: RowModel) -> dict[str, Any]:
         ValueError: If its weights are not finite.
     """
     codec, process = model.codec, gaussian_of(model, "this page is")
-    parts = model.network, process.architecture, process.prediction, process.schedule, process.sigma_data
     has_given = process.architecture.has_given
-    network = network_content(*parts, process.n_classes, "steps", has_given=has_given) or network_content(
-        *parts, process.n_classes, "float32", has_given=has_given
-    )
+    contents = (network_content(model.network, process, each, has_given=has_given) for each in ("steps", "float32"))
+    network = next(filter(None, contents), None)
     if network is None:
         raise ValueError("the model's weights are not finite: fit it again")
     timesteps = int(process.schedule.timesteps)

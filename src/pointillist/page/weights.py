@@ -1,4 +1,4 @@
-"""Weights of networks as texts of a page: as they are, or as whole multiples of steps, deflated."""
+"""Networks as JSON values of a page, with weights as they are, or as whole multiples of steps, deflated."""
 
 import base64
 import zlib
@@ -8,6 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES, ROW_FREQUENCIES, Network
+from pointillist.engine.weights import named
+from pointillist.models.gaussian import GaussianProcess
 from pointillist.page.parts import packed
 
 Precision = Literal["steps", "float32"]
@@ -113,3 +116,53 @@ def deflated(data: bytes, *, has_repeats: bool = False) -> str:
     """
     deflate = zlib.compressobj(9, strategy=zlib.Z_DEFAULT_STRATEGY if has_repeats else zlib.Z_RLE)
     return base64.b85encode(deflate.compress(data) + deflate.flush()).translate(_TEXT).decode()
+
+
+FINE = 0.25
+"""Steps of the weights of a model of numbers, in usual ones: it is small, and rows keep their second digit."""
+
+
+def network_content(
+    network: Network, process: GaussianProcess, precision: Precision, *, step: float = FINE, has_given: bool = False
+) -> dict[str, Any] | None:
+    """Returns the network of a process of numbers as JSON values; None if its weights are not finite in this precision.
+
+    Args:
+        network: The network.
+        process: Its process.
+        precision: Precision of the weights.
+        step: Steps of the weights, in usual ones.
+        has_given: Whether weights of given columns are among them.
+    """
+    architecture, schedule = process.architecture, process.schedule
+    tensors = page_tensors(network, has_given=has_given)
+    if architecture.network == "mlp":
+        # As the other network has them: inputs first.
+        tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}
+    weights = weights_content(tensors, precision, dict.fromkeys(tensors, np.full((1, 1), step)))
+    if weights is None:
+        return None
+    layers = {
+        kind: [f"{kind}.{i}" for i in range(architecture.depth) if f"{kind}.{i}.bias" in tensors]
+        for kind in ("hidden", "inner", "outer")
+    }
+    return {
+        "network": architecture.network,
+        "prediction": process.prediction,
+        "columns": len(process.sigma_data),
+        "n_classes": process.n_classes,
+        "time_embedding": architecture.time_embedding,
+        "class_embedding": architecture.class_embedding,
+        "row_frequencies": ROW_FREQUENCIES,
+        "noise_level_frequencies": NOISE_LEVEL_FREQUENCIES,
+        "sigma_data": np.asarray(process.sigma_data, np.float64).tolist(),
+        "alpha": packed([schedule.alpha], "float32"),
+        "sigma": packed([schedule.sigma], "float32"),
+        **layers,
+        **weights,
+    }
+
+
+def page_tensors(network: Network, *, has_given: bool) -> dict[str, np.ndarray]:
+    """Returns the weights that a page needs: those of given columns multiply zeros where no column is given."""
+    return {name: array for name, array in sorted(named(network).items()) if has_given or name != "given"}

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from pointillist.evaluation.levels import holm
+from pointillist.metrics import Estimate
 
 Better = Literal["lower", "higher", "floor"]
 """Direction in which a quantity is better; "floor": closest to the value of the data itself."""
@@ -18,14 +19,10 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Summary:
-    """Summary of a cell over its seeds.
+    """Mean of a cell over its seeds, NaN if a model diverged, with its standard error.
 
-    Attributes:
-        value: Mean over seeds; NaN if a model diverged.
-        standard_error: Standard error of the mean.
-        degrees_of_freedom: Degrees of freedom of the standard error; inf if it is asymptotic.
-        n_seeds: Number of seeds.
-        of_one_seed: Standard error of one seed's value: that of drawing, or the spread between seeds if it is larger.
+    The degrees of freedom of the error are inf if it is asymptotic. `of_one_seed` is the standard error of one seed's
+    value: that of drawing, or the standard deviation over seeds if it is larger.
     """
 
     value: float
@@ -35,29 +32,18 @@ class Summary:
     of_one_seed: float = np.nan
 
 
-def summarise(
-    values: Sequence[float],
-    standard_errors: Sequence[float],
-    degrees_of_freedom: Sequence[float],
-    *,
-    on_same_rows: bool = False,
-) -> Summary:
-    """Averages over seeds, with the standard error of the mean.
+def summarise(estimates: Sequence[Estimate], *, on_same_rows: bool = False) -> Summary:
+    """Averages over seeds, at least one, with the standard error of the mean.
 
     From three seeds on, the error comes from the spread between seeds, which includes training and drawing. With fewer,
     it combines the cells' own standard errors, which include the drawing of rows only, with degrees of freedom by Welch
     and Satterthwaite. Seeds that all have one value, such as those of a classifier without a seed, are one measurement.
-
-    Args:
-        values: Value of each seed.
-        standard_errors: Their own standard errors.
-        degrees_of_freedom: Degrees of freedom of these.
-        on_same_rows: Whether all seeds are measured on the same held-out rows: averaging does not make the error of
-            their drawing smaller.
+    If all seeds are measured on the same held-out rows, averaging does not make the error of their drawing smaller.
     """
-    n = len(values)
+    values, n = list(map(float, estimates)), len(estimates)
     mean = float(np.mean(values))
-    parts = np.square(standard_errors)
+    parts = np.square([each.standard_error for each in estimates])
+    degrees_of_freedom = [each.degrees_of_freedom for each in estimates]
     of_drawing = float(np.sqrt(parts.mean()))
     if len(set(values)) == 1 < n or (on_same_rows and n < MIN_SEEDS_FOR_SPREAD):
         return Summary(mean, of_drawing, min(degrees_of_freedom), n, of_drawing)
@@ -98,12 +84,8 @@ def best(
     """Marks the cells that no test distinguishes from the best one.
 
     Every cell is tested against the best by Welch's one-sided t-test at level 0.05 for all the row's tests
-    together (Holm's correction). All ties are marked.
-
-    Args:
-        summaries: A row's cells; None or NaN where there is no number.
-        targets: For each cell, the value that is best for it; None if the lowest is best.
-        highest: Whether the highest is best, if there are no targets.
+    together (Holm's correction). All ties are marked. The lowest value is best, or the highest, or for each cell the
+    one closest to its target. Cells are None or NaN where there is no number.
     """
 
     def score(s: Summary, target: float) -> Summary:
@@ -122,8 +104,10 @@ def best(
     return [s is not None and i not in worse for i, s in enumerate(scored)]
 
 
-def excess(summary: Summary, floor: Summary, better: Better) -> float:
-    """Distance of a cell on the worse side of its floor, in standard errors of their difference; NaN if unknown."""
+def excess(summary: Summary | None, floor: Summary | None, better: Better) -> float | None:
+    """Distance of a cell on the worse side of its floor, in standard errors of their difference; None if unknown."""
+    if summary is None or floor is None or not np.isfinite(summary.value):
+        return None
     error = float(np.hypot(summary.standard_error, floor.standard_error))
     above = summary.value - floor.value
     difference = abs(above) if better == "floor" else above if better == "lower" else -above
@@ -134,12 +118,7 @@ def reach_floor(summaries: Sequence[Summary | None], floors: Sequence[Summary | 
     """Marks the cells that no test finds worse than their floor: near it, or on the better side of it.
 
     The test is Welch's t-test at level 0.05 for all the row's tests together (Holm's correction), one-sided unless the
-    floor itself is best.
-
-    Args:
-        summaries: A row's cells; None or NaN where there is no number.
-        floors: The floors (the real-data baselines) with the error of one evaluation; None where there is none.
-        better: Direction in which the quantity is better.
+    floor itself is best. The floors have the error of one evaluation.
     """
 
     def p_value(cell: Summary, floor: Summary) -> float:

@@ -12,10 +12,12 @@ from jaxtyping import Float, Int
 
 from pointillist.columns.scaling import AffineScaling
 from pointillist.datasets.pointsets import POINTSETS, load_pointset
-from pointillist.diffusion.schedules import LOWEST_LAMBDA
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule
+from pointillist.engine.training import sigma_data_of
 from pointillist.files.reading import read_numbers
+from pointillist.models.gaussian import GaussianProcess
 from pointillist.study.settings import Settings
-from pointillist.study.spec import Section, Spec
+from pointillist.study.spec import Spec
 
 RESULT_VERSION = 9
 """Version of the results, raised whenever a change to the code changes them: older cells and floors are recomputed."""
@@ -26,14 +28,9 @@ HELD_OUT_SEED = 43
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows to learn, scaled per column to [-1, 1].
+    """Rows to learn, float32, scaled per column to [-1, 1], of a point set or of a file, whose name is its path.
 
-    Attributes:
-        name: Name of a point set, or path of a file.
-        rows: Rows, shape (n, d), float32.
-        labels: Labels 0 … n_classes - 1, shape (n,); None if there are none.
-        names: Names of the columns; None if they have none.
-        scaling: How the rows were scaled; None if they were not.
+    Labels are 0 … n_classes - 1. The columns of a file may have names, and the scaling that was applied to them.
     """
 
     name: str
@@ -70,6 +67,14 @@ class Dataset:
         return (np.arange(n) * self.n_classes // n).astype(np.int32)
 
 
+def process_of(dataset: Dataset, settings: Settings, schedule: Schedule) -> GaussianProcess:
+    """The process of a model of a data set."""
+    sigma_data, n_classes = sigma_data_of(dataset.rows), dataset.n_classes
+    return GaussianProcess(
+        settings.architecture, settings.prediction, schedule, sigma_data, n_classes, settings.p_uncond
+    )
+
+
 def has_fresh_rows(name: str) -> bool:
     """Whether any number of rows can be drawn from a data set's distribution: not for a fixed table or a file."""
     return name in POINTSETS and POINTSETS[name].is_generated
@@ -94,11 +99,7 @@ def columns_to_json(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def with_columns(dataset: Dataset, content: Any) -> Dataset:
-    """Returns the data set with what `columns_to_json` returned.
-
-    Raises:
-        ValueError: If these are no names and scaling of its columns.
-    """
+    """Returns the data set with what `columns_to_json` returned; raises a ValueError if it does not fit."""
     if content is None:
         return dataset
     names, centre, unit = content["names"], content["centre"], content["unit"]
@@ -116,13 +117,7 @@ def with_columns(dataset: Dataset, content: Any) -> Dataset:
 
 @dataclass(frozen=True)
 class Cell:
-    """One model that is trained, drawn from and measured: a data set, settings and a seed.
-
-    Attributes:
-        dataset: Fingerprint of its data set.
-        settings: Settings from the spec.
-        seed: Number of the repetition: 0, 1, …
-    """
+    """One model that is trained, drawn from and measured: a data set's fingerprint, settings and a seed (0, 1, …)."""
 
     dataset: str
     settings: Settings
@@ -144,13 +139,13 @@ class Cell:
     def model_key(self) -> str:
         """Hash of everything that decides the trained model; empty if there is none."""
         training = self.settings.training
-        return "" if training is None else self._hash("model", training)
+        return "" if not training else self._hash("model", training)
 
     @cached_property
     def rows_key(self) -> str:
         """Hash of everything that decides the rows drawn; empty if none are."""
         drawing = self.settings.drawing
-        return "" if drawing is None else self._hash("rows", drawing)
+        return "" if not drawing else self._hash("rows", drawing)
 
     def _hash(self, kind: str, settings: dict[str, Any]) -> str:
         content = {
@@ -168,17 +163,13 @@ def random_seed(key: str) -> int:
     return int(key[:8], 16)
 
 
-def section_cells(section: Section, seeds: int, fingerprints: dict[str, str]) -> list[Cell]:
-    """The cells of one section; `fingerprints` maps names of data sets to hashes."""
-    return [
+def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
+    """All cells of a study, once each; `fingerprints` maps names of data sets to hashes."""
+    cells = [
         Cell(fingerprints[name], column.settings, seed)
+        for section in spec.sections
         for name in section.datasets
         for column in section.columns
-        for seed in range(seeds)
+        for seed in range(spec.seeds)
     ]
-
-
-def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
-    """All cells of a study; cells that sections share are listed once."""
-    cells = (cell for section in spec.sections for cell in section_cells(section, spec.seeds, fingerprints))
     return list({cell.key: cell for cell in cells}.values())

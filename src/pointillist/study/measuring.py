@@ -1,20 +1,117 @@
 """Measures of one cell, and of real data against real data; threads compute them while the devices work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from pointillist import metrics
-from pointillist.datasets.pointsets import POINTSETS, true_class_probabilities, true_log_density
+from pointillist.datasets.pointsets import POINTSETS, load_pointset, true_class_probabilities, true_log_density
+from pointillist.diffusion.denoisers import Label
 from pointillist.metrics import Estimate, Floor
 from pointillist.study.comparisons import satterthwaite
-from pointillist.study.grid import Cell, Dataset, random_seed
+from pointillist.study.grid import HELD_OUT_SEED, Cell, Dataset, has_fresh_rows, random_seed
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
-from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
+
+if TYPE_CHECKING:
+    from sklearn.neural_network import MLPClassifier
+
+HIDDEN_LAYERS = (100, 50)
+
+_SHARE_HELD_OUT = 0.2
+"""Fraction of a fixed table held out for the classifier's own accuracy, as there are no fresh rows of it."""
+
+
+class ClassProbability(eqx.Module):
+    """Class probability p(y | x) of a multi-layer perceptron, as a reward that JAX can trace; y is 0 if None."""
+
+    weights: tuple[Float[Array | np.ndarray, "_ _"], ...]
+    biases: tuple[Float[Array | np.ndarray, " _"], ...]
+    label: Label | None = None
+
+    def given(self, label: Label) -> "ClassProbability":
+        """The probability of another class."""
+        return ClassProbability(self.weights, self.biases, label)
+
+    def __call__(self, x0: Float[Array, "m d"]) -> Float[Array, " m"]:
+        """Computes p(label | x0)."""
+        h = x0
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            h = jax.nn.relu(h @ jnp.asarray(weight) + jnp.asarray(bias)[None])
+        logits = h @ jnp.asarray(self.weights[-1]) + jnp.asarray(self.biases[-1])[None]
+        if logits.shape[1] == 1:  # scikit-learn has one output for two classes
+            logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
+        return jax.nn.softmax(logits)[:, 0 if self.label is None else jnp.asarray(self.label)]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A classifier fitted to all rows of a data set, with its accuracy on other rows and the standard error of that.
+
+    The accuracy is the mean over classes, because as many rows are generated of each; for a fixed table, it is that of
+    a classifier fitted to four fifths on the last fifth.
+    """
+
+    classifier: "MLPClassifier"
+    held_out_accuracy: float
+    held_out_error: float
+
+    @classmethod
+    def fit(cls, dataset: Dataset) -> "Scorer":
+        """Fits the classifier; the same data give the same classifier."""
+        assert dataset.labels is not None
+        classifier = _fitted(dataset.rows, dataset.labels)
+        if (fresh := held_out(dataset.name)) is not None:
+            return cls(classifier, *_mean_accuracy(classifier, *fresh))
+        order = np.random.default_rng(0).permutation(len(dataset.rows))
+        tests, trains = np.split(order, [round(_SHARE_HELD_OUT * len(order))])
+        other = _fitted(dataset.rows[trains], dataset.labels[trains])
+        return cls(classifier, *_mean_accuracy(other, dataset.rows[tests], dataset.labels[tests]))
+
+    def hits(self, rows: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> np.ndarray:
+        """Marks the rows that it puts into the class they were drawn for, shape (n,)."""
+        return self.classifier.predict(rows) == labels
+
+    def reward(self) -> ClassProbability:
+        """Returns its class probability as a reward."""
+        return ClassProbability(
+            tuple(w.astype(np.float32) for w in self.classifier.coefs_),
+            tuple(b.astype(np.float32) for b in self.classifier.intercepts_),
+        )
+
+
+def _fitted(rows: np.ndarray, labels: np.ndarray) -> "MLPClassifier":
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier(HIDDEN_LAYERS, max_iter=500, random_state=42).fit(rows, labels)
+
+
+def _mean_accuracy(classifier: "MLPClassifier", rows: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Mean over classes of the share of their rows that are put into them, and its standard error."""
+    sizes = np.bincount(labels)
+    hits = np.bincount(labels[classifier.predict(rows) == labels], minlength=len(sizes))
+    hits, n = hits[sizes > 0], sizes[sizes > 0]
+    # So that the error is not 0 where all are hits (Agresti & Coull 1998).
+    p = (hits + 2) / (n + 4)
+    return float((hits / n).mean()), float(np.sqrt((p * (1 - p) / (n + 4)).sum()) / len(n))
+
+
+def held_out(name: str, n_rows: int | None = None) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]] | None:
+    """Draws fresh rows of a named set, as many as it has by default; None if 0, or for a fixed table or a file."""
+    if n_rows == 0 or not has_fresh_rows(name):
+        return None
+    return load_pointset(name, n_rows, random_state=HELD_OUT_SEED)
+
+
+Measures = dict[str, Estimate]
+Probabilities = Callable[[np.ndarray], Any]
 
 _OF_A_CLASS: dict[str, Callable[..., Estimate]] = {
     "emd": metrics.emd,
@@ -34,36 +131,36 @@ def _repeats(metric: str) -> int:
     return 50 if metric == "emd" else 12
 
 
-def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
-    """Names of the quantities that `measure_floor` returns, if their floors are known."""
-    is_by_class = settings.kind == "classes" and name in OF_EACH_CLASS
-    return {name, *(of_class(name, label) for label in range(dataset.n_classes if is_by_class else 0))}
+def has_floor(name: str, dataset: Dataset, settings: Settings) -> bool:
+    """Whether a quantity's floor is known: those of likelihoods and classifiers need the true distribution."""
+    pointset = POINTSETS.get(dataset.name)
+    if name == "nll":
+        return pointset is not None and pointset.log_density is not None and settings.n_held_out > 0
+    return settings.kind != "classifier" or (pointset is not None and pointset.class_probabilities is not None)
 
 
 def measure_floor(
     name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
 ) -> dict[str, Floor]:
-    """Measures a quantity's floor, its value for the data itself; empty if that is not known.
+    """Measures a quantity's floor, its value for the data itself, where `has_floor` says that it is known.
 
     For rows, the floor is the metric between random halves of the data, and the likelihood of fresh rows under the
     distribution that they are drawn from. For classes, it is the mean over classes of the same; for the accuracy, the
     scoring classifier's own. For a classifier, it is the score of the true class probabilities.
     """
-    if name == "nll":
-        true = true_nll(dataset, settings)
-        return {} if true is None else {name: Floor(float(true), true.standard_error, 1)}
-    if settings.kind == "rows":
-        n_rows = settings.n_samples
-        measured = metrics.floor(
-            metrics.METRICS[name], dataset.rows, n_rows=n_rows, n_repeats=_repeats(name), **_options(name, settings)
-        )
-        spread = measured.spread if name != "report_nll" else _error_of_half(dataset.rows, n_rows)
-        return {name: Floor(measured.value, spread, measured.n_repeats)}
     if settings.kind == "classes":
-        return _floors_of_classes(name, dataset, settings, None if scorer is None else scorer())
-    if not has_true_probabilities(dataset):
-        return {}
-    best = _measure_by(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
+        return _floors_of_classes(name, dataset, settings, scorer)
+    if name == "nll":
+        log_density = true_log_density(dataset.name, _fresh(dataset, settings)[0])
+        assert log_density is not None
+        best = _likelihood(log_density)
+    elif settings.kind == "classifier":
+        best = measure_on_both(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
+    else:
+        options = {"n_rows": settings.n_samples, "n_repeats": _repeats(name), **_options(name, settings)}
+        floor = metrics.floor(metrics.METRICS[name], dataset.rows, **options)
+        spread = floor.spread if name != "report_nll" else _error_of_half(dataset.rows, settings.n_samples)
+        return {name: Floor(floor.value, spread, floor.n_repeats)}
     return {name: Floor(float(best), best.standard_error, 1)}
 
 
@@ -78,39 +175,35 @@ def _error_of_half(rows: Float[np.ndarray, "n d"], n_rows: int) -> float:
     return metrics.METRICS["report_nll"](chosen[::2], chosen[1::2]).standard_error
 
 
-def has_true_probabilities(dataset: Dataset) -> bool:
-    """Whether the class probabilities of a data set are known."""
-    return dataset.name in POINTSETS and true_class_probabilities(dataset.name, dataset.rows[:1]) is not None
-
-
-def true_nll(dataset: Dataset, settings: Settings) -> Estimate | None:
-    """Negative log-likelihood of held-out rows under the distribution they are drawn from; None if it is not known."""
-    fresh = held_out(dataset.name, settings.n_held_out)
-    log_density = None if fresh is None else true_log_density(dataset.name, fresh[0])
-    return None if log_density is None else measure_likelihood(log_density)
-
-
-def measure_likelihood(log_density: Float[np.ndarray, " n"]) -> Estimate:
-    """Computes the mean of minus log p(x) over held-out rows, in nats."""
-    values = -np.asarray(log_density, np.float64)
-    return Estimate(values.mean(), values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _floors_of_classes(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, Floor]:
+def _floors_of_classes(
+    name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
+) -> dict[str, Floor]:
     if name == "accuracy":
         assert scorer is not None
-        return {name: Floor(scorer.held_out_accuracy, scorer.held_out_error, 1)}
-    records = {}
+        return {name: Floor(scorer().held_out_accuracy, scorer().held_out_error, 1)}
+    floors = {}
     n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
     for label in range(dataset.n_classes):
         function = partial(_OF_A_CLASS[name], **_options(name, settings), **({"n_repeats": 1} if name == "emd" else {}))
-        measured = metrics.floor(function, dataset.of_class(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
+        floor = metrics.floor(function, dataset.of_class(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
         # A cell's EMD is the mean of five draws.
-        one = measured.spread / np.sqrt(5) if name == "emd" else measured.spread
-        records[of_class(name, label)] = Floor(measured.value, one, measured.n_repeats)
-    values = [(r.value, r.spread) for r in records.values()]
-    mean = float(np.mean([v for v, _ in values])), float(np.linalg.norm([s for _, s in values]) / len(values))
-    return {name: Floor(*mean, _repeats(name)), **(records if name in OF_EACH_CLASS else {})}
+        spread = floor.spread / np.sqrt(5) if name == "emd" else floor.spread
+        floors[of_class(name, label)] = Floor(floor.value, spread, floor.n_repeats)
+    value = float(np.mean([floor.value for floor in floors.values()]))
+    spread = float(np.linalg.norm([floor.spread for floor in floors.values()]) / len(floors))
+    return {name: Floor(value, spread, _repeats(name)), **(floors if name in OF_EACH_CLASS else {})}
+
+
+def _fresh(dataset: Dataset, settings: Settings) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
+    fresh = held_out(dataset.name, settings.n_held_out)
+    assert fresh is not None
+    return fresh
+
+
+def _likelihood(log_density: Float[np.ndarray, " n"]) -> Estimate:
+    """Computes the mean of minus log p(x) over held-out rows, in nats."""
+    values = -np.asarray(log_density, np.float64)
+    return Estimate(values.mean(), values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def measure_rows(
@@ -118,16 +211,9 @@ def measure_rows(
     data: Float[np.ndarray, "n d"],
     rows: Float[np.ndarray, "m d"],
     log_density: Float[np.ndarray, " h"] | None,
-) -> dict[str, Estimate]:
-    """Measures every metric of a cell's generated rows, and the likelihood of held-out rows; NaN if the model diverged.
-
-    Args:
-        cell: The cell.
-        data: Real rows, shape (n, d).
-        rows: Generated rows, shape (m, d).
-        log_density: Log-densities of held-out rows in nats; None if there are none.
-    """
-    likelihood = {} if log_density is None else {"nll": measure_likelihood(log_density)}
+) -> Measures:
+    """Measures every metric of generated rows, and the likelihood of held-out rows; NaN if the model diverged."""
+    likelihood = {} if log_density is None else {"nll": _likelihood(log_density)}
     if not np.isfinite(rows).all():
         return {**_diverged(metrics.METRICS), **likelihood}
     seed = random_seed(cell.key)
@@ -138,14 +224,11 @@ def measure_rows(
     return {**measures, **likelihood}
 
 
-def measure_classes(
-    cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer
-) -> dict[str, Estimate]:
+def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> Measures:
     """Measures every quantity of rows of classes, drawn with `labels_to_draw`; NaN if the model diverged."""
     each = [of_class(name, label) for name in OF_EACH_CLASS for label in range(dataset.n_classes)]
-    names = [*QUANTITIES["classes"], *each]
     if not np.isfinite(rows).all():
-        return _diverged(names)
+        return _diverged([*QUANTITIES["classes"], *each])
     labels = dataset.labels_to_draw(len(rows))
     rng = np.random.default_rng(random_seed(cell.key))
     by_class: dict[str, list[Estimate]] = {name: [] for name in _OF_A_CLASS}
@@ -159,48 +242,36 @@ def measure_classes(
         by_class["coverage"].append(metrics.coverage(*halves))
         by_class["spread"].append(metrics.spread(real, generated))
     measures = {name: _mean(estimates) for name, estimates in by_class.items()}
-    for name in OF_EACH_CLASS:
-        for label, estimate in enumerate(by_class[name]):
-            measures[of_class(name, label)] = estimate
-    return {**measures, "accuracy": _share(scorer.hits(rows, labels))}
+    measures |= dict(zip(each, [estimate for name in OF_EACH_CLASS for estimate in by_class[name]], strict=True))
+    return {**measures, "accuracy": _accuracy(scorer.hits(rows, labels))}
 
 
-def measure_classifier(
-    probabilities: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]
-) -> dict[str, Estimate]:
+def measure_classifier(probabilities: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> Measures:
     """Measures a classifier's probabilities of held-out rows; NaN if the model diverged."""
     if not np.isfinite(probabilities).all():
         return _diverged(("accuracy", "calibration_error", "log_loss"))
     return {
-        "accuracy": _share(probabilities.argmax(axis=1) == labels),
+        "accuracy": _accuracy(probabilities.argmax(axis=1) == labels),
         "calibration_error": metrics.expected_calibration_error(probabilities, labels),
         "log_loss": metrics.log_loss(probabilities, labels),
     }
 
 
-def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> dict[str, Estimate]:
-    """Measures every quantity of a scikit-learn classifier, on held-out rows and on the training rows."""
-    return _measure_by(classifier.predict_proba, dataset, cell.settings)
-
-
-def _measure_by(
-    probabilities_of: Callable[[np.ndarray], Any],
-    dataset: Dataset,
-    settings: Settings,
-    on_training: Callable[[np.ndarray], Any] | None = None,
-) -> dict[str, Estimate]:
-    fresh = held_out(dataset.name, settings.n_held_out)
-    assert fresh is not None
-    measures = measure_classifier(np.asarray(probabilities_of(fresh[0]), np.float64), fresh[1])
+def measure_on_both(
+    probabilities_of: Probabilities, dataset: Dataset, settings: Settings, on_training: Probabilities | None = None
+) -> Measures:
+    """Measures every quantity of a classifier, on held-out rows and on the training rows."""
+    rows, labels = _fresh(dataset, settings)
+    measures = measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
     found = np.asarray((on_training or probabilities_of)(dataset.rows)).argmax(axis=1)
-    return {**measures, "training_accuracy": _share(found == dataset.labels)}
+    return {**measures, "training_accuracy": _accuracy(found == dataset.labels)}
 
 
-def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Estimate]:
+def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> Measures:
     """Measures every quantity of a classifier by the 100 nearest generated rows.
 
     As many rows are generated of each class. On held-out rows, which have the data's shares of them, a vote counts as
-    many data rows as each generated row of its class stands for; on the training rows all count the same, as in the
+    many data rows as each generated row of its class represents; on the training rows all count the same, as in the
     published report.
     """
     if not np.isfinite(rows).all():
@@ -215,7 +286,7 @@ def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d
         votes: np.ndarray = neighbors.predict_proba(rows) * weights
         return votes / votes.sum(axis=1, keepdims=True)
 
-    return _measure_by(probabilities_of, dataset, cell.settings, neighbors.predict_proba)
+    return measure_on_both(probabilities_of, dataset, cell.settings, neighbors.predict_proba)
 
 
 def _mean(estimates: list[Estimate]) -> Estimate:
@@ -225,12 +296,12 @@ def _mean(estimates: list[Estimate]) -> Estimate:
     return Estimate(np.mean(estimates), np.sqrt(variances.sum()) / len(estimates), freedom)
 
 
-def _share(hits: np.ndarray) -> Estimate:
-    # Two hits and two misses more: the share's error is not 0 where all are hits (Agresti & Coull 1998).
+def _accuracy(hits: np.ndarray) -> Estimate:
+    # Two hits and two misses more: the standard error is not 0 where all are hits (Agresti & Coull 1998).
     n = len(hits) + 4
     p = (hits.sum() + 2) / n
     return Estimate(hits.mean(), np.sqrt(p * (1 - p) / n))
 
 
-def _diverged(names: Any) -> dict[str, Estimate]:
+def _diverged(names: Iterable[str]) -> Measures:
     return dict.fromkeys(names, Estimate(np.nan, np.nan, np.nan))

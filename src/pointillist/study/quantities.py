@@ -1,51 +1,13 @@
 """The quantities that a section's cells measure, by its kind: the rows of its tables."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
 
 from pointillist.metrics import METRICS
+from pointillist.metrics.c2st import MOST_ROWS
 from pointillist.study.comparisons import Better
+from pointillist.study.grid import RESULT_VERSION
 from pointillist.study.settings import Settings
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One row of a table.
-
-    Attributes:
-        name: Key of the quantity.
-        title: Heading of its row.
-        better: "lower", "higher", or "floor" if the value of the data itself is best.
-    """
-
-    name: str
-    title: str
-    better: Better
-
-
-def _by_name(*quantities: Quantity) -> dict[str, Quantity]:
-    return {quantity.name: quantity for quantity in quantities}
-
-
-QUANTITIES: dict[str, dict[str, Quantity]] = {
-    "rows": _by_name(
-        *(Quantity(m.name, m.title, m.better) for m in METRICS.values()),
-        Quantity("nll", "held-out NLL (nats)", "lower"),
-    ),
-    "classes": _by_name(
-        Quantity("emd", "EMD", "lower"),
-        Quantity("energy_distance", "energy distance", "lower"),
-        Quantity("accuracy", "accuracy", "floor"),
-        Quantity("coverage", "coverage", "floor"),
-        Quantity("spread", "spread", "floor"),
-    ),
-    "classifier": _by_name(
-        Quantity("accuracy", "held-out accuracy", "higher"),
-        Quantity("training_accuracy", "accuracy on training rows", "higher"),
-        Quantity("calibration_error", "calibration error", "lower"),
-        Quantity("log_loss", "log loss (nats)", "lower"),
-    ),
-}
-"""Quantities by kind of section. Those of "classes" are means over classes, and some are shown for each class too."""
 
 SCORED_ON_TRAINING = ("knn_100", "mlp_100_50")
 """Classifiers that are scored on the training rows too: for the model's own, that costs more than it shows."""
@@ -53,8 +15,59 @@ SCORED_ON_TRAINING = ("knn_100", "mlp_100_50")
 LIKELIHOOD_STEPS = 60
 """Number of steps of the ODE solver; an adaptive solver takes several times as long on ReLU networks."""
 
+
+class Quantity(NamedTuple):
+    """A row of a table: its heading, and "lower", "higher", or "floor" if the value of the data itself is best."""
+
+    title: str
+    better: Better
+
+
+QUANTITIES: dict[str, dict[str, Quantity]] = {
+    "rows": {
+        **{name: Quantity(metric.title, metric.better) for name, metric in METRICS.items()},
+        "nll": Quantity("held-out NLL (nats)", "lower"),
+    },
+    "classes": {
+        "emd": Quantity("EMD", "lower"),
+        "energy_distance": Quantity("energy distance", "lower"),
+        "accuracy": Quantity("accuracy", "floor"),
+        "coverage": Quantity("coverage", "floor"),
+        "spread": Quantity("spread", "floor"),
+    },
+    "classifier": {
+        "accuracy": Quantity("held-out accuracy", "higher"),
+        "training_accuracy": Quantity("accuracy on training rows", "higher"),
+        "calibration_error": Quantity("calibration error", "lower"),
+        "log_loss": Quantity("log loss (nats)", "lower"),
+    },
+}
+"""Quantities by kind of section and name. Those of "classes" are means over classes."""
+
 OF_EACH_CLASS = ("emd", "coverage", "spread")
 """Quantities of "classes" that are shown for each class too."""
+
+
+def cut_off(settings: Settings) -> float:
+    """Noise level σ = sigma_1 / alpha_1 at which a likelihood is evaluated."""
+    schedule = settings.noise_schedule()
+    return float(schedule.sigma[1] / schedule.alpha[1])
+
+
+SIZES: dict[str, tuple[Callable[[Settings], float], str]] = {
+    "emd": (lambda settings: settings.emd_rows, "it grows with emd_rows, in which they differ"),
+    "two_sample_test": (
+        lambda settings: min(settings.n_samples, MOST_ROWS),
+        "it grows with n_samples, in which they differ",
+    ),
+    "coverage": (lambda settings: settings.n_samples, "it grows with n_samples, in which they differ"),
+    "calibration_error": (
+        lambda settings: settings.n_held_out,
+        "it shrinks with n_held_out, in which they differ",
+    ),
+    "nll": (cut_off, "the settings' densities have different noise"),
+}
+"""By quantity: what its values depend on besides the model, and why cells that differ in that are not ranked."""
 
 
 def is_asked(name: str, settings: Settings) -> bool:
@@ -67,3 +80,12 @@ def is_asked(name: str, settings: Settings) -> bool:
 def of_class(name: str, label: int) -> str:
     """Makes the name of a quantity of one class alone."""
     return f"{name}, class {label}"
+
+
+def protocol(settings: Settings) -> str:
+    """Names what a floor depends on: the settings, and the version of the results."""
+    head = f"version={RESULT_VERSION},{settings.kind}"
+    if settings.kind == "classifier":
+        return f"{head},n_held_out={settings.n_held_out}"
+    held_out = f",n_held_out={settings.n_held_out}" if settings.kind == "rows" else ""
+    return f"{head},n_samples={settings.n_samples},emd_rows={settings.emd_rows}{held_out}"

@@ -5,20 +5,17 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pointillist.atomic_files import write_whole
 from pointillist.foreign_text import csv_cell, markdown_text, terminal_text
-from pointillist.metrics import Floor
-from pointillist.study.agreement import LIMIT, agreements, comparisons
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
-from pointillist.study.quantities import LIKELIHOOD_STEPS
-from pointillist.study.reference import ReferenceValue
-from pointillist.study.results import KL_LIMIT, Results, Row
+from pointillist.study.quantities import LIKELIHOOD_STEPS, SIZES, cut_off
+from pointillist.study.results import KL_LIMIT, Entry, Results, Row
 from pointillist.study.settings import Settings, label
-from pointillist.study.spec import Section, short_name
+from pointillist.study.spec import ReferenceValue, Section, short_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,66 +26,80 @@ AGREEMENT = "reported.numbers.md"
 """Name of the file that compares measured with reported numbers; no section's name has a dot."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A table's cell.
+LIMIT = 3.0
+"""Largest z-score, in absolute value, of a cell that agrees."""
 
-    Attributes:
-        measured: Measured value, as text.
-        reported: Value reported elsewhere, as text; empty if there is none.
-        is_best: Whether it is among the best.
-        number: Measured value; None if there is none.
-        band: On the page, the class of its distance from the floor; empty if it is not known.
-        distance: The same in words.
-        live: On the page, what the live stage is asked for to show its network; empty if it does not hold it.
+
+@dataclass(frozen=True)
+class Comparison:
+    """A measured cell beside the number reported for it; `section` is a name, and `metric` a title.
+
+    `pooled` is the standard error of one seed, as root mean square over all settings of the same set and metric: the
+    spread of three seeds alone is off by a factor of two or more in a quarter of cases.
     """
 
-    measured: str
-    reported: str = ""
-    is_best: bool = False
-    number: float | None = None
-    band: str = ""
-    distance: str = ""
-    live: str = ""
+    section: str
+    metric: str
+    measured: Summary
+    reported: ReferenceValue
+    pooled: float
+
+    @property
+    def z(self) -> float:
+        """Measured minus reported, in standard errors; NaN if the model diverged.
+
+        The standard error is that of the mean over seeds, of one run more, and of rounding: a reported number is taken
+        for one run of the same study, so that its error is that of one seed.
+        """
+        return self._z(self.measured.of_one_seed)
+
+    @property
+    def pooled_z(self) -> float:
+        """The same with the pooled error of one seed."""
+        return self._z(self.pooled)
+
+    def _z(self, of_one_seed: float) -> float:
+        of_runs = of_one_seed * np.sqrt(1 + 1 / self.measured.n_seeds)
+        error = float(np.hypot(of_runs, self.reported.rounding_error))
+        return (self.measured.value - self.reported.value) / error
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two differ by less than `LIMIT` standard errors."""
+        return abs(self.z) < LIMIT
+
+
+def comparisons(results: Results) -> list[Comparison]:
+    """Compares the cells of all sections, in the order of the tables."""
+    found = []
+    for section, row in ((each, row) for each in results.spec.sections for row in results.rows(each)):
+        errors = [cell.summary.of_one_seed for cell in row.cells if cell.summary is not None]
+        known = np.square([error for error in errors if np.isfinite(error)])
+        pooled = float(np.sqrt(known.mean())) if len(known) else np.nan
+        for cell in row.cells:
+            if cell.summary is not None and cell.reference is not None:
+                found.append(Comparison(section.name, row.title, cell.summary, cell.reference, pooled))
+    return found
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a section's table.
-
-    Attributes:
-        dataset: Short name of the data set, or "all".
-        title: Heading of the line.
-        cells: Entry of each column.
-        floor: Entry of the floor, the real-data baseline.
-        row: The measured row; None if the line follows from the settings alone.
-        is_of_class: Whether the line is about one class alone.
-    """
+    """A line of a section's table: an entry for each column, and for the floor; `dataset` is a short name, or "all"."""
 
     dataset: str
     title: str
     cells: tuple[Entry, ...]
-    floor: Entry = Entry("")
-    row: Row | None = None
     is_of_class: bool = False
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """All entries from left to right."""
-        return (Entry(self.dataset), Entry(self.title), *self.cells, self.floor)
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
     """Writes one Markdown file per section, and one of the agreement with reported numbers; returns their paths."""
-    paths = []
-    for section in results.spec.sections:
-        path = folder / f"{section.name}.md"
-        write_whole(path, markdown(results, section))
-        paths.append(path)
-    if comparisons(results):
-        paths.append(folder / AGREEMENT)
-        write_whole(paths[-1], _agreement_markdown(results))
-    return paths
+    texts = {f"{section.name}.md": markdown(results, section) for section in results.spec.sections}
+    if compared := comparisons(results):
+        texts[AGREEMENT] = _agreement_markdown(results, compared)
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+    return [folder / name for name in texts]
 
 
 def markdown(results: Results, section: Section) -> str:
@@ -96,11 +107,10 @@ def markdown(results: Results, section: Section) -> str:
     varied = ", ".join(section.varied)
     first, *others = (column.label for column in section.columns)
     heads = ["set", "metric", f"{varied} = {first}" if varied else first, *others, "floor"]
-    heads = [*map(markdown_text, heads)]
-    lines = [f"# {markdown_text(section.title)}", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    for line in table_lines(results, section, by_class=True):
-        lines.append("| " + " | ".join(map(_markdown_entry, line.entries)) + " |")
-    return "\n".join([*lines, "", *(f"- {markdown_text(note)}" for note in notes(results, section)), ""])
+    lines = table_lines(results, section, by_class=True)
+    table = _markdown_table(heads, [[line.dataset, line.title, *line.cells] for line in lines])
+    texts = (f"- {markdown_text(note)}" for note in notes(results, section))
+    return "\n".join([f"# {markdown_text(section.title)}", "", *table, "", *texts, ""])
 
 
 def terminal(results: Results, section: Section) -> "Table":
@@ -119,7 +129,7 @@ def terminal(results: Results, section: Section) -> "Table":
     for line in table_lines(results, section, by_class=False):
         if previous is not None and line.dataset != previous:
             table.add_section()
-        entries = [Entry("") if line.dataset == previous else Entry(line.dataset), *line.entries[1:]]
+        entries = [Entry("" if line.dataset == previous else line.dataset), Entry(line.title), *line.cells]
         previous = line.dataset
         texts = []
         for entry in entries:
@@ -146,14 +156,16 @@ def notes(results: Results, section: Section) -> list[str]:
         *_FLOOR_NOTES[section.kind],
     ]
     rows = results.rows(section)
-    unranked = {row.metric: row.title for row in rows if not row.is_ranked and row.metric in UNRANKED}
-    texts += [f"{title}: columns are not ranked, because {UNRANKED[metric]}." for metric, title in unranked.items()]
+    unranked = {row.metric: row.title for row in rows if not row.is_ranked and row.metric in SIZES}
+    # What is said of likelihoods names their noise levels too.
+    unranked.pop("nll", None)
+    texts += [f"{title}: columns are not ranked, because {SIZES[metric][1]}." for metric, title in unranked.items()]
     if section.reference:
         texts.append("Below a cell: the number reported elsewhere for this setting.")
     if section.note:
         texts.append(section.note)
     if any(row.metric == "nll" for row in rows):
-        texts.append(_likelihood_note(results, section))
+        texts.append(_likelihood_note(section))
     if results.covers_training and (section.kind == "classifier" or any(row.metric == "nll" for row in rows)):
         texts.append(
             "All seeds are measured on the same held-out rows: the errors of what is measured on them are of training "
@@ -168,14 +180,6 @@ def notes(results: Results, section: Section) -> list[str]:
         )
     return texts
 
-
-UNRANKED = {
-    "emd": "it grows with emd_rows, in which they differ",
-    "two_sample_test": "it grows with n_samples, in which they differ",
-    "coverage": "it grows with n_samples, in which they differ",
-    "calibration_error": "it shrinks with n_held_out, in which they differ",
-}
-"""Why quantities may not be ranked."""
 
 _FLOOR_NOTES = {
     "rows": [
@@ -209,10 +213,10 @@ _FLOOR_NOTES = {
 }
 
 
-def _likelihood_note(results: Results, section: Section) -> str:
+def _likelihood_note(section: Section) -> str:
     by_cut_off: dict[str, list[str]] = {}
     for column in section.columns:
-        by_cut_off.setdefault(f"{results.cut_off(column.settings):.2g}", []).append(column.label)
+        by_cut_off.setdefault(f"{cut_off(column.settings):.2g}", []).append(column.label)
     is_one = len(by_cut_off) == 1
     where = "; ".join(value if is_one else f"{value} at {', '.join(labels)}" for value, labels in by_cut_off.items())
     unlike = "" if is_one else ", so columns with different cut-offs are not ranked"
@@ -231,13 +235,21 @@ def agreement_lines(results: Results) -> list[str]:
     Empty if nothing was reported.
     """
     compared = comparisons(results)
-    if not compared:
-        return []
+    counts = [f"{section}, {metric}: {cells}" for section, metric, cells in _agreements(compared)]
+    return [_agreement_head(results), *counts] if compared else []
+
+
+def _agreement_head(results: Results) -> str:
     spread = "over seeds" if results.covers_training else "of drawing; that of training is not known with so few seeds"
-    return [
-        f"Cells within {LIMIT:g} standard errors of the reported number, which counts as one more run ({spread}):",
-        *(f"{section}, {metric}: {cells}" for (section, metric), cells in agreements(compared).items()),
-    ]
+    return f"Cells within {LIMIT:g} standard errors of the reported number, which counts as one more run ({spread}):"
+
+
+def _agreements(compared: Sequence[Comparison]) -> list[tuple[str, str, str]]:
+    """For each section and metric, how many of the cells that are measured and reported agree."""
+    found: dict[tuple[str, str], list[bool]] = {}
+    for each in compared:
+        found.setdefault((each.section, each.metric), []).append(each.agrees)
+    return [(section, metric, f"{sum(agree)} of {len(agree)}") for (section, metric), agree in found.items()]
 
 
 _APART = (
@@ -246,11 +258,9 @@ _APART = (
 )
 
 
-def _agreement_markdown(results: Results) -> str:
-    compared = comparisons(results)
-    counts = [(*of, cells) for of, cells in agreements(compared).items()]
-    lines = ["# Agreement with the reported numbers", "", agreement_lines(results)[0], ""]
-    lines += _markdown_table(("section", "metric", "cells"), counts)
+def _agreement_markdown(results: Results, compared: Sequence[Comparison]) -> str:
+    lines = ["# Agreement with the reported numbers", "", _agreement_head(results), ""]
+    lines += _markdown_table(("section", "metric", "cells"), _agreements(compared))
     apart = [
         (
             *(each.section, each.reported.dataset, each.metric, each.reported.column),
@@ -263,14 +273,21 @@ def _agreement_markdown(results: Results) -> str:
     ]
     if apart:
         heads = ("section", "set", "metric", "setting", "measured, mean", "± of one seed", "reported", "z", "pooled z")
-        lines += ["", _APART, ""]
-        lines += _markdown_table(heads, apart)
+        lines += ["", _APART, "", *_markdown_table(heads, apart)]
     return "\n".join([*lines, ""])
 
 
-def _markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
-    rows = ["| " + " | ".join(map(markdown_text, texts)) + " |" for texts in (heads, *lines)]
+def _markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str | Entry]]) -> list[str]:
+    rows = [f"| {' | '.join(map(_markdown_cell, cells))} |" for cells in (heads, *lines)]
     return [rows[0], "|" + "---|" * len(heads), *rows[1:]]
+
+
+def _markdown_cell(cell: str | Entry) -> str:
+    if isinstance(cell, str):
+        return markdown_text(cell)
+    measured = markdown_text(cell.measured)
+    text = f"**{measured}**" if cell.is_best else measured
+    return f"{text}<br>*{cell.reported}*" if cell.reported else text
 
 
 def _off(results: Results, section: Section, name: str) -> list[str]:
@@ -284,89 +301,28 @@ def _off(results: Results, section: Section, name: str) -> list[str]:
 
 def table_lines(results: Results, section: Section, *, by_class: bool) -> list[Line]:
     """Makes the lines of a section's table, by data set; with `by_class` also those of each class alone."""
-    rows = results.rows(section)
-    per_class = results.class_rows(section) if by_class else []
+    whole = [_line(row) for row in results.rows(section)]
+    single = [_line(row, is_of_class=True) for row in (results.class_rows(section) if by_class else ())]
+    if section.kind == "classifier":
+        return whole
     lines = []
     for name in section.datasets:
-        short = short_name(name)
-        lines += [_metric_line(row) for row in rows if row.dataset == short]
-        lines += [_metric_line(row, is_of_class=True) for row in per_class if row.dataset == short]
-        if section.kind == "classifier":
-            continue
+        lines += [line for line in (*whole, *single) if line.dataset == short_name(name)]
         kl = []
         for settings in (column.settings for column in section.columns):
             value, warning = results.prior_kl(name, settings), f" {_WARNING}" * results.prior_is_off(name, settings)
             kl.append(Entry(f"{_small(value)}{warning}", number=value))
-        lines.append(Line(short, "prior KL (nats)", tuple(kl), Entry("0", number=0.0)))
-    if section.kind == "classifier":
-        return lines
+        lines.append(Line(short_name(name), "prior KL (nats)", (*kl, Entry("0", number=0.0))))
     values = [results.alpha_bar_T(column.settings) for column in section.columns]
-    return [*lines, Line("all", "alpha_bar_T", tuple(Entry(_small(value), number=value) for value in values))]
+    return [*lines, Line("all", "alpha_bar_T", (*(Entry(_small(value), number=value) for value in values), Entry("")))]
 
 
-def _metric_line(row: Row, *, is_of_class: bool = False) -> Line:
-    decimals = _decimals(row.summaries)
-    parts = zip(row.summaries, row.references, row.is_best, row.is_asked, strict=True)
-    cells = tuple(_entry(*part, decimals) for part in parts)
-    floor = Entry(_floor_text(row.floors, decimals), number=None if row.floor is None else row.floor.value)
-    return Line(row.dataset, row.title, cells, floor, row, is_of_class)
-
-
-def value_text(row: Row, i: int) -> str:
-    """Formats a column's value ± its standard error as in the table."""
-    return _metric_line(row).cells[i].measured
-
-
-def floor_text(row: Row, i: int) -> str:
-    """Formats a column's floor ± its spread as in the table; empty if there is none."""
-    return _floor_text([row.floors[i]], _decimals(row.summaries))
-
-
-def _entry(
-    summary: Summary | None, reference: ReferenceValue | None, is_best: bool, is_asked: bool, decimals: int
-) -> Entry:
-    reported = "" if reference is None else f"{reference.value:.{reference.decimals}f}"
-    if summary is None:
-        return Entry("not yet" if is_asked else "–", reported)
-    if not np.isfinite(summary.value):
-        return Entry("diverged", reported)
-    text = f"{summary.value:.{decimals}f} ± {summary.standard_error:.{decimals}f}"
-    return Entry(text, reported, is_best, summary.value)
+def _line(row: Row, *, is_of_class: bool = False) -> Line:
+    return Line(row.dataset, row.title, (*row.entries, row.floor_entry), is_of_class)
 
 
 def _small(value: float) -> str:
     return f"{value:.3g}" if value >= 0.001 else "<0.001"
-
-
-def _floor_text(floors: Sequence[Floor | None], decimals: int) -> str:
-    if any(floor is None for floor in floors):
-        return ""
-    texts = {f"{floor.value:.{decimals}f} ± {floor.spread:.{decimals}f}" for floor in floors if floor is not None}
-    return texts.pop() if len(texts) == 1 else "varies"
-
-
-def _decimals(summaries: Sequence[Summary | None]) -> int:
-    """Number of decimals that shows one digit of a row's median standard error, two if the first is 1 or 2.
-
-    Where a value would be shown as 0 by these, they show the smallest error.
-    """
-    known = [s for s in summaries if s is not None and np.isfinite(s.standard_error) and np.isfinite(s.value)]
-    errors = [s.standard_error for s in known]
-    typical = float(np.median(errors)) if errors else 0.0
-    if typical <= 0:
-        return 3
-
-    def showing(error: float) -> int:
-        return int(np.clip(np.ceil(-np.log10(error / 3)), 0, 8))
-
-    is_lost = any(s.value and not round(s.value, showing(typical)) for s in known)
-    return showing(min(error for error in errors if error > 0)) if is_lost else showing(typical)
-
-
-def _markdown_entry(entry: Entry) -> str:
-    measured = markdown_text(entry.measured)
-    text = f"**{measured}**" if entry.is_best else measured
-    return f"{text}<br>*{entry.reported}*" if entry.reported else text
 
 
 CSV_HEAD = (
@@ -384,17 +340,18 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_HEAD)
     for section in sections:
-        names = {short_name(name): name for name in section.datasets}
         for row in [*results.rows(section), *results.class_rows(section)]:
-            name = names[row.dataset]
-            for i, column in enumerate(section.columns):
-                settings = [label(key, getattr(column.settings, key)) for key in Settings.__dataclass_fields__]
-                keys = [cell.key for cell in results.cells(name, column.settings)]
-                line: list[object] = [section.name, column.label, row.dataset, *settings, row.metric]
+            for column, cell in zip(section.columns, row.cells, strict=True):
+                settings = column.settings
+                line: list[Any] = [section.name, column.label, row.dataset]
+                line += [label(key, getattr(settings, key)) for key in Settings.__dataclass_fields__]
+                line.append(row.metric)
                 numbers = ("n_seeds", "value", "standard_error", "degrees_of_freedom")
-                line += [*(_of(row.summaries[i], each) for each in numbers), row.is_best[i]]
-                line += [_of(row.references[i], "value"), *(_of(row.floors[i], each) for each in ("value", "spread"))]
-                line += [results.alpha_bar_T(column.settings), results.prior_kl(name, column.settings), " ".join(keys)]
+                line += ["" if cell.summary is None else getattr(cell.summary, each) for each in numbers]
+                line += [cell.is_best, "" if cell.reference is None else cell.reference.value]
+                line += ["", ""] if cell.floor is None else [cell.floor.value, cell.floor.spread]
+                line += [results.alpha_bar_T(settings), results.prior_kl(row.name, settings)]
+                line.append(" ".join(each.key for each in results.cells(row.name, settings)))
                 writer.writerow(map(csv_cell, line))
     return buffer.getvalue()
 
@@ -402,7 +359,3 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
 def write_csv(results: Results, path: Path) -> None:
     """Writes `csv_text` of all sections."""
     write_whole(path, csv_text(results, results.spec.sections))
-
-
-def _of(item: Summary | ReferenceValue | Floor | None, attribute: str) -> object:
-    return "" if item is None else getattr(item, attribute)

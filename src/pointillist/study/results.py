@@ -1,7 +1,7 @@
 """A study's results in the form that tables and figures need: a pure function of the store."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -11,7 +11,6 @@ import numpy as np
 from pointillist.atomic_files import checking
 from pointillist.diffusion.schedules import prior_kl
 from pointillist.metrics import Floor
-from pointillist.metrics.c2st import MOST_ROWS
 from pointillist.study.checks import check_kinds
 from pointillist.study.comparisons import (
     MIN_SEEDS_FOR_SPREAD,
@@ -22,88 +21,168 @@ from pointillist.study.comparisons import (
     reach_floor,
     summarise,
 )
-from pointillist.study.database import StoreError
-from pointillist.study.grid import RESULT_VERSION, Cell, Dataset, has_fresh_rows, study_cells, with_columns
-from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, is_asked, of_class
-from pointillist.study.reference import ReferenceValue
-from pointillist.study.settings import TEXT, Settings
-from pointillist.study.spec import Section, Spec, from_json, short_name
-from pointillist.study.store import Store
+from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells, with_columns
+from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, SIZES, is_asked, of_class, protocol
+from pointillist.study.settings import Settings, short_text
+from pointillist.study.spec import ReferenceValue, Section, Spec, from_json, short_name
+from pointillist.study.store import Store, StoreError
 
 KL_LIMIT = 0.01
 """Nats per column of the data. If a schedule leaves more in the prior, its sampler starts from a wrong distribution."""
 
+BANDS = {"floor": "no test finds it worse than the floor", "near": "under 5", "off": "5 to 20", "far": "over 20"}
+"""Classes of cells by their distance from the floor in standard errors, with the legend's text for them."""
 
-_SIZES: dict[str, Callable[[Settings], int]] = {
-    "emd": lambda settings: settings.emd_rows,
-    "two_sample_test": lambda settings: min(settings.n_samples, MOST_ROWS),
-    "coverage": lambda settings: settings.n_samples,
-    "calibration_error": lambda settings: settings.n_held_out,
-}
-"""Numbers of rows with which quantities change, so that only those of as many can be compared."""
+_NEAR, _FAR = 5, 20
 
 
-def protocol(settings: Settings) -> str:
-    """Names what a floor depends on: the settings, and the version of the results."""
-    head = f"version={RESULT_VERSION},{settings.kind}"
-    if settings.kind == "classifier":
-        return f"{head},n_held_out={settings.n_held_out}"
-    held_out = f",n_held_out={settings.n_held_out}" if settings.kind == "rows" else ""
-    return f"{head},n_samples={settings.n_samples},emd_rows={settings.emd_rows}{held_out}"
+@dataclass(frozen=True)
+class Entry:
+    """A table's cell: texts, which are empty where there is nothing to show, and the measured number.
+
+    `band` is the distance from the floor as one of `BANDS`, `distance` the same in words, and `live` the page's request
+    to the live stage to draw the cell's rows.
+    """
+
+    measured: str
+    reported: str = ""
+    is_best: bool = False
+    number: float | None = None
+    band: str = ""
+    distance: str = ""
+    live: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one column of a section has for a data set and metric; None where something is not known.
+
+    Attributes:
+        summary: Summary of its finished cells.
+        reference: The reported value.
+        floor: The real-data baseline: the metric between halves of the data.
+        is_asked: Whether its settings ask for this quantity.
+        is_best: Whether no test distinguishes it from the best.
+        reaches_floor: Whether no test finds it worse than its floor.
+        excess: Distance on the worse side of the floor, in standard errors.
+    """
+
+    summary: Summary | None
+    reference: ReferenceValue | None
+    floor: Floor | None
+    is_asked: bool
+    is_best: bool
+    reaches_floor: bool
+    excess: float | None
+
+    @property
+    def value(self) -> float:
+        """The measured value; NaN if there is none, or if the model diverged."""
+        return np.nan if self.summary is None else self.summary.value
+
+    @property
+    def is_diverged(self) -> bool:
+        """Whether cells are finished, and a model diverged."""
+        return self.summary is not None and not np.isfinite(self.summary.value)
+
+    @property
+    def standing(self) -> tuple[str, str]:
+        """Distance from the floor, as one of `BANDS` and in words; both empty if it is unknown."""
+        if self.floor is None or self.excess is None:
+            return "", ""
+        side = "above" if self.value > self.floor.value else "below"
+        distance = f"{abs(self.excess):.1f} standard errors {side} the floor"
+        if self.reaches_floor:
+            return "floor", f"{distance}: {BANDS['floor']}"
+        return "near" if self.excess < _NEAR else "off" if self.excess <= _FAR else "far", distance
 
 
 @dataclass(frozen=True)
 class Row:
-    """One data set and metric of a section.
+    """One data set and metric of a section, with what each column has.
 
-    Attributes:
-        dataset: Short name of the data set.
-        metric: Name of the quantity, such as "emd, class 3" for one of a single class.
-        title: Heading of the row.
-        better: Direction in which the quantity is better.
-        summaries: Summary of each column's cells; None where no cell is finished.
-        references: Reported value of each column; None where nothing was reported.
-        floors: Floor of each column, the real-data baseline: the metric between halves of the data.
-        is_ranked: Whether the columns' numbers can be compared, so that one is best.
-        is_best: For each column, whether no test distinguishes it from the best.
-        is_asked: For each column, whether its settings ask for this quantity.
-        reaches_floor: For each column, whether no test finds it worse than its floor.
+    `metric` may be of a single class, such as "emd, class 3". In a row that `is_ranked`, numbers can be compared.
     """
 
-    dataset: str
+    name: str
     metric: str
     title: str
     better: Better
-    summaries: tuple[Summary | None, ...]
-    references: tuple[ReferenceValue | None, ...]
-    floors: tuple[Floor | None, ...]
     is_ranked: bool
-    is_best: tuple[bool, ...]
-    is_asked: tuple[bool, ...]
-    reaches_floor: tuple[bool, ...]
+    cells: tuple[Measured, ...]
+
+    @property
+    def dataset(self) -> str:
+        """Short name of the data set."""
+        return short_name(self.name)
 
     @property
     def floor(self) -> Floor | None:
         """The floor, if all columns share one."""
-        return self.floors[0] if len(set(self.floors)) == 1 else None
+        return self.cells[0].floor if len({cell.floor for cell in self.cells}) == 1 else None
 
-    def first(self, n: int) -> "Row":
-        """The row of the first columns alone."""
-        of_columns = ("summaries", "references", "floors", "is_best", "is_asked", "reaches_floor")
-        return replace(self, **{name: getattr(self, name)[:n] for name in of_columns})
+    @cached_property
+    def present(self) -> list[int]:
+        """The columns that have a number."""
+        return [i for i, cell in enumerate(self.cells) if np.isfinite(cell.value)]
 
-    def value(self, i: int) -> float:
-        """The value of a column that has one."""
-        summary = self.summaries[i]
-        assert summary is not None
-        return summary.value
+    @property
+    def leader(self) -> int:
+        """The column with the best number, which a test need not distinguish from others."""
 
-    def excess(self, i: int) -> float | None:
-        """Distance of a column on the worse side of its floor, in standard errors; None if either is unknown."""
-        summary, floor = self.summaries[i], self.floors[i]
-        if summary is None or floor is None or not np.isfinite(summary.value):
-            return None
-        return excess(summary, _one_evaluation(floor), self.better)
+        def badness(i: int) -> float:
+            cell = self.cells[i]
+            if self.better == "floor":
+                return abs(cell.value - (0.0 if cell.floor is None else cell.floor.value))
+            return cell.value if self.better == "lower" else -cell.value
+
+        return min(self.present, key=badness)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The columns' cells of a table."""
+        return tuple(map(self._entry, self.cells))
+
+    def _entry(self, cell: Measured) -> Entry:
+        summary, reference = cell.summary, cell.reference
+        reported = "" if reference is None else f"{reference.value:.{reference.decimals}f}"
+        if summary is None:
+            return Entry("not yet" if cell.is_asked else "–", reported)
+        if cell.is_diverged:
+            return Entry("diverged", reported)
+        text = f"{summary.value:.{self._decimals}f} ± {summary.standard_error:.{self._decimals}f}"
+        return Entry(text, reported, cell.is_best, summary.value, *cell.standing)
+
+    @property
+    def floor_entry(self) -> Entry:
+        """The floor's cell of a table."""
+        texts = {self.floor_text(i) for i in range(len(self.cells))}
+        text = "" if "" in texts else texts.pop() if len(texts) == 1 else "varies"
+        return Entry(text, number=None if self.floor is None else self.floor.value)
+
+    def floor_text(self, i: int) -> str:
+        """Formats a column's floor ± its spread; empty if there is none."""
+        floor = self.cells[i].floor
+        return "" if floor is None else f"{floor.value:.{self._decimals}f} ± {floor.spread:.{self._decimals}f}"
+
+    @cached_property
+    def _decimals(self) -> int:
+        """Number of decimals that shows one digit of the median standard error, two if the first is 1 or 2.
+
+        Where a value would be shown as 0 by these, they show the smallest error.
+        """
+        summaries = [cell.summary for cell in self.cells if cell.summary is not None]
+        known = [s for s in summaries if np.isfinite(s.standard_error) and np.isfinite(s.value)]
+        errors = [s.standard_error for s in known]
+        typical = float(np.median(errors)) if errors else 0.0
+        if typical <= 0:
+            return 3
+
+        def showing(error: float) -> int:
+            return int(np.clip(np.ceil(-np.log10(error / 3)), 0, 8))
+
+        is_lost = any(s.value and not round(s.value, showing(typical)) for s in known)
+        return showing(min(error for error in errors if error > 0)) if is_lost else showing(typical)
 
 
 class Results:
@@ -167,74 +246,65 @@ class Results:
     def rows(self, section: Section) -> list[Row]:
         """Makes the rows of a section's table, by data set, then metric."""
         if section not in self._rows:
+            has_likelihood = any(column.settings.n_held_out for column in section.columns)
             self._rows[section] = [
-                self._row(section, name, q.name, q.title, q.better)
+                self._row(section, name, metric)
                 for name in section.datasets
-                for q in QUANTITIES[section.kind].values()
-                if q.name != "nll"
-                or (has_fresh_rows(name) and any(column.settings.n_held_out for column in section.columns))
+                for metric in QUANTITIES[section.kind]
+                if metric != "nll" or (has_likelihood and has_fresh_rows(name))
             ]
         return self._rows[section]
 
     def class_rows(self, section: Section) -> list[Row]:
         """Makes rows for some quantities of each class alone, by data set; none if rows have no classes."""
-        if section.kind != "classes":
-            return []
-        quantities = QUANTITIES["classes"]
         return [
-            self._row(section, name, of_class(key, k), of_class(quantities[key].title, k), quantities[key].better)
-            for name in section.datasets
-            for key in OF_EACH_CLASS
-            for k in range(self.dataset(name).n_classes)
+            self._row(section, name, metric, label)
+            for name in (section.datasets if section.kind == "classes" else ())
+            for metric in OF_EACH_CLASS
+            for label in range(self.dataset(name).n_classes)
         ]
 
-    def _row(self, section: Section, name: str, metric: str, title: str, better: Better) -> Row:
-        short = short_name(name)
-        summaries = tuple(self._summary(name, column.settings, metric) for column in section.columns)
-        known = [self.store.floors(self.fingerprints[name], protocol(column.settings)) for column in section.columns]
-        floors = tuple(each.get(metric) for each in known)
+    def _row(self, section: Section, name: str, quantity: str, label: int | None = None) -> Row:
+        title, better = QUANTITIES[section.kind][quantity]
+        metric = quantity if label is None else of_class(quantity, label)
+        settings = [column.settings for column in section.columns]
+        summaries = [self._summary(name, each, metric) for each in settings]
+        floors = [self.store.floors(self.fingerprints[name], protocol(each)).get(metric) for each in settings]
+        baselines = [None if floor is None else _one_evaluation(floor) for floor in floors]
         reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
-        lacks_target = any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
-        # Not densities with unlike noise, or EMDs of unlike numbers of rows.
-        size = self.cut_off if metric == "nll" else _SIZES.get(metric.partition(",")[0], lambda settings: 0)
-        is_comparable = len({size(column.settings) for column in section.columns}) == 1
-        is_ranked = is_comparable and not (better == "floor" and lacks_target)
-        targets = [np.nan if f is None else f.value for f in floors] if better == "floor" else None
-        is_best = best(summaries, targets, highest=better == "higher") if is_ranked else [False] * len(summaries)
-        return Row(
-            short,
-            metric,
-            title,
-            better,
-            summaries,
-            tuple(reported.get((short, metric, column.label)) for column in section.columns),
-            floors,
-            is_ranked,
-            tuple(is_best),
-            tuple(is_asked(metric, column.settings) for column in section.columns),
-            tuple(reach_floor(summaries, [None if f is None else _one_evaluation(f) for f in floors], better)),
-        )
+        is_ranked = quantity not in SIZES or len(set(map(SIZES[quantity][0], settings))) == 1
+        targets = None
+        if better == "floor":
+            lacks_target = any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
+            is_ranked &= not lacks_target
+            targets = [np.nan if floor is None else floor.value for floor in floors]
+        is_best = best(summaries, targets, highest=better == "higher") if is_ranked else [False] * len(settings)
+        reaches_floor = reach_floor(summaries, baselines, better)
+        cells = [
+            Measured(
+                summaries[i],
+                reported.get((short_name(name), metric, column.label)),
+                floors[i],
+                is_asked(metric, column.settings),
+                is_best[i],
+                reaches_floor[i],
+                excess(summaries[i], baselines[i], better),
+            )
+            for i, column in enumerate(section.columns)
+        ]
+        heading = title if label is None else of_class(title, label)
+        return Row(name, metric, heading, better, is_ranked, tuple(cells))
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
         found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]
-        measures = [m for m in found if m is not None]
-        if not measures:
-            return None
-        return summarise(
-            [float(m) for m in measures],
-            [m.standard_error for m in measures],
-            [m.degrees_of_freedom for m in measures],
-            on_same_rows=settings.kind == "classifier" or metric == "nll",
-        )
+        measures = [measure for measure in found if measure is not None]
+        # Of classifiers and likelihoods, all seeds are measured on the same held-out rows.
+        on_same_rows = settings.kind == "classifier" or metric == "nll"
+        return summarise(measures, on_same_rows=on_same_rows) if measures else None
 
     def alpha_bar_T(self, settings: Settings) -> float:
         """ᾱ_T, the fraction of signal that is left where the prior is assumed."""
         return float(settings.noise_schedule().alpha_bar[-1])
-
-    def cut_off(self, settings: Settings) -> float:
-        """Noise level σ = sigma_1 / alpha_1 at which a likelihood is evaluated."""
-        schedule = settings.noise_schedule()
-        return float(schedule.sigma[1] / schedule.alpha[1])
 
     def prior_kl(self, name: str, settings: Settings) -> float:
         """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over the data set's rows: a bound on that of q(x_T)."""
@@ -264,7 +334,7 @@ class Results:
         """The store's facts about the "machine" or the "versions" that made it; empty if there are none."""
         with checking(self.store.path, StoreError):
             content = self.store.fact(name) or {}
-            return {TEXT(key): each if type(each) is int else TEXT(each) for key, each in content.items()}
+            return {short_text(key): each if type(each) is int else short_text(each) for key, each in content.items()}
 
     def finished_and_missing(self) -> tuple[int, int]:
         """Numbers of finished and of missing cells."""

@@ -3,10 +3,10 @@
 import platform
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -15,19 +15,15 @@ from rich.console import Console
 
 from pointillist.engine.devices import configure
 from pointillist.metrics import Estimate, Floor
-from pointillist.progress import Bar, Interruption, deferred_interrupt
+from pointillist.progress import Bar, deferred_interrupt
 from pointillist.study import measuring
 from pointillist.study.checks import check_data
-from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, study_cells
-from pointillist.study.quantities import QUANTITIES
-from pointillist.study.results import protocol
-from pointillist.study.sampling import class_probabilities_of, log_density_of, rows_of
-from pointillist.study.scorer import Scorer
-from pointillist.study.settings import Settings
-from pointillist.study.shared import Shared, Work
+from pointillist.study.grid import Cell, columns_to_json, load_dataset
+from pointillist.study.measuring import Scorer
+from pointillist.study.models import class_probabilities_of, log_density_of, rows_of, stacks, train
+from pointillist.study.shared import MEASURING_WORK, Shared, Study
 from pointillist.study.spec import Spec, short_name, to_json
 from pointillist.study.store import Store
-from pointillist.study.training import stacks, train
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
@@ -36,140 +32,69 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
     Ctrl-C stops at the next safe point, and a killed process loses a few seconds. The next run continues from there and
     ends with the same numbers, bit for bit.
 
-    Args:
-        spec: The study.
-        store: Store of finished models, rows and cells; it keeps the spec too.
-        console: Console for the progress bar.
-
     Raises:
         SpecError: If a data set does not fit the spec, before anything is computed.
         KeyboardInterrupt: After Ctrl-C; the state is kept.
     """
-    study = Study.begun(spec, store)
+    study = begin(spec, store)
     pending = study.pending(store)
-    work = Work(study.by_fingerprint, pending, store)
-    with Bar(console, work.total) as bar, deferred_interrupt(console) as interruption:
-        compute(study, pending, study.without_floors(store), store, work, bar, interruption)
+    with Bar(console, study.total_work(pending, store)) as bar, deferred_interrupt(console) as interruption:
+        compute(Shared(study, store, bar, interruption), pending, study.without_floors(store))
 
 
-@dataclass(frozen=True)
-class Study:
-    """A spec and its data sets.
+def begin(spec: Spec, store: Store) -> Study:
+    """Loads and checks the data of a study, and keeps it with the spec.
 
-    Attributes:
-        spec: The study's spec.
-        datasets: Data sets by name.
+    Raises:
+        SpecError: If a data set does not fit the spec.
     """
-
-    spec: Spec
-    datasets: dict[str, Dataset]
-
-    @classmethod
-    def begun(cls, spec: Spec, store: Store) -> "Study":
-        """Loads and checks the data, and keeps it with the spec.
-
-        Raises:
-            SpecError: If a data set does not fit the spec.
-        """
-        configure()
-        study = cls(spec, {name: load_dataset(name) for section in spec.sections for name in section.datasets})
-        check_data(spec, study.datasets)
-        _keep_study(spec, store, study.datasets)
-        return study
-
-    def without_floors(self, store: Store) -> list[str]:
-        """Names of the data sets of which the store lacks floors."""
-        return [name for name in self.datasets if any(self.missing_floors(name, store))]
-
-    def missing_floors(self, name: str, store: Store) -> Iterator[tuple[str, Settings, list[str]]]:
-        """The floors of a data set that the store lacks: their protocol, settings with it, and names of quantities."""
-        dataset = self.datasets[name]
-        wanted = {
-            protocol(column.settings): column.settings
-            for section in self.spec.sections
-            for column in section.columns
-            if name in section.datasets
-        }
-        for key, settings in wanted.items():
-            known = store.floors(dataset.fingerprint, key)
-            missing = [
-                q for q in QUANTITIES[settings.kind] if not known.keys() >= measuring.floor_names(q, dataset, settings)
-            ]
-            if settings.kind == "classifier" and missing and not measuring.has_true_probabilities(dataset):
-                continue
-            if "nll" in missing and measuring.true_nll(dataset, settings) is None:
-                missing.remove("nll")
-            if missing:
-                yield key, settings, missing
-
-    @property
-    def by_fingerprint(self) -> dict[str, Dataset]:
-        """The data sets by fingerprint."""
-        return {dataset.fingerprint: dataset for dataset in self.datasets.values()}
-
-    @cached_property
-    def cells(self) -> list[Cell]:
-        """All cells, once each."""
-        return study_cells(self.spec, {name: dataset.fingerprint for name, dataset in self.datasets.items()})
-
-    def pending(self, store: Store) -> list[Cell]:
-        """The cells that the store lacks."""
-        finished = store.finished()
-        return [cell for cell in self.cells if cell.key not in finished]
+    configure()
+    study = Study(spec, {name: load_dataset(name) for section in spec.sections for name in section.datasets})
+    check_data(spec, study.datasets)
+    versions = {name: version(name) for name in ("pointillist", "jax", "numpy", "scikit-learn")}
+    machine = {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()}
+    with store.transaction():
+        for dataset in study.datasets.values():
+            store.add_dataset(dataset)
+        store.set_fact("fingerprints", {name: dataset.fingerprint for name, dataset in study.datasets.items()})
+        store.set_fact("columns", {name: columns_to_json(dataset) for name, dataset in study.datasets.items()})
+        store.set_fact("spec", to_json(spec))
+        store.set_fact("versions", versions)
+        store.set_fact("machine", machine)
+    return study
 
 
-def compute(
-    study: Study,
-    cells: Sequence[Cell],
-    floors_of: Sequence[str],
-    store: Store,
-    work: Work,
-    bar: Bar,
-    interruption: Interruption,
-) -> None:
+def compute(shared: Shared, cells: Sequence[Cell], floors_of: Sequence[str]) -> None:
     """Computes some cells of a study, and the floors of some of its data sets, where the store lacks them."""
+    study, store = shared.study, shared.store
     with warnings.catch_warnings(), ThreadPoolExecutor(jax.local_device_count()) as pool:
         # The scoring classifier has the protocol's number of passes, whether they are enough or not.
         warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
+        # Given to the threads before all that waits for them.
         scored = _scored(study, cells, floors_of)
-        scorers = {dataset.fingerprint: pool.submit(Scorer.fit, dataset) for dataset in scored}
-        # Of all cells: a part of a study then takes the programs of the whole.
-        table_length = max((cell.settings.timesteps for cell in study.cells), default=0) + 1
-        shared = Shared(store, study.by_fingerprint, work, bar, interruption, table_length)
+        scorers = {key: pool.submit(Scorer.fit, study.by_fingerprint[key]) for key in scored}
         measuring = _Measuring(shared, scorers, pool)
         try:
-            measuring.begin_floors(study, floors_of)
-            measuring.begin([cell for cell in cells if not cell.model_key or store.model(cell.model_key) is not None])
-            waiting = [cell for cell in cells if cell.model_key and store.model(cell.model_key) is None]
-            for stack in stacks(waiting, study.by_fingerprint):
+            measuring.begin_floors(floors_of)
+            models = {cell.model_key for cell in cells if cell.model_key}
+            untrained = {key for key in models if store.model(key) is None}
+            measuring.begin([cell for cell in cells if cell.model_key not in untrained])
+            for stack in stacks([cell for cell in cells if cell.model_key in untrained], study.by_fingerprint):
                 train(shared, stack, measuring.store_finished)
                 trained = {cell.model_key for cell in stack}
-                measuring.begin([cell for cell in waiting if cell.model_key in trained])
+                measuring.begin([cell for cell in cells if cell.model_key in trained])
             measuring.finish()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _scored(study: Study, cells: Sequence[Cell], floors_of: Sequence[str]) -> list[Dataset]:
-    """The data sets that need a classifier of their classes."""
+def _scored(study: Study, cells: Sequence[Cell], floors_of: Sequence[str]) -> list[str]:
+    """Fingerprints of the data sets that need a classifier of their classes."""
     sections = [section for section in study.spec.sections if section.kind == "classes"]
     asked = {study.datasets[name].fingerprint for each in sections for name in each.datasets if name in floors_of}
     asked |= {c.dataset for c in cells if c.settings.kind == "classes" or c.settings.classifier == "mlp_100_50"}
-    return [dataset for fingerprint, dataset in study.by_fingerprint.items() if fingerprint in asked]
-
-
-def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
-    versions = {name: version(name) for name in ("pointillist", "jax", "numpy", "scikit-learn")}
-    machine = {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()}
-    with store.transaction():
-        for dataset in datasets.values():
-            store.add_dataset(dataset)
-        store.set_fact("fingerprints", {name: dataset.fingerprint for name, dataset in datasets.items()})
-        store.set_fact("columns", {name: columns_to_json(dataset) for name, dataset in datasets.items()})
-        store.set_fact("spec", to_json(spec))
-        store.set_fact("versions", versions)
-        store.set_fact("machine", machine)
+    return [fingerprint for fingerprint in study.by_fingerprint if fingerprint in asked]
 
 
 @dataclass
@@ -182,17 +107,19 @@ class _Measuring:
     waiting: deque[tuple[str, "Future[Any]", Callable[[Any], None]]] = field(default_factory=deque)
     """What is measured, its future, and what stores its result."""
 
-    def begin_floors(self, study: Study, names: Sequence[str]) -> None:
-        """Begins to measure the floors (data against data) that the store lacks, of some data sets."""
-        missing = [(name, *each) for name in names for each in study.missing_floors(name, self.shared.store)]
+    def begin_floors(self, names: Sequence[str]) -> None:
+        """Begins to measure the floors (data against data) of some data sets, where the store lacks them."""
+        missing = [
+            (name, *each) for name in names for each in self.shared.study.missing_floors(name, self.shared.store)
+        ]
         for name, key, settings, quantities in missing:
-            dataset = study.datasets[name]
-            # All are given to the threads before this: none of them waits for a later one.
+            dataset = self.shared.study.datasets[name]
             scorer = self.scorers[dataset.fingerprint].result if settings.kind == "classes" else None
-            self.shared.say(f"floor of {short_name(name)}: data against data")
-            for q in quantities:
-                future = self.pool.submit(measuring.measure_floor, q, dataset, settings, scorer)
-                self.waiting.append((f"floor of {short_name(name)}", future, partial(self._store_floors, dataset, key)))
+            what = f"floor of {short_name(name)}"
+            self.shared.bar.say(f"{what}: data against data")
+            for quantity in quantities:
+                future = self.pool.submit(measuring.measure_floor, quantity, dataset, settings, scorer)
+                self.waiting.append((what, future, partial(self._store_floors, dataset.fingerprint, key)))
 
     def begin(self, cells: list[Cell]) -> None:
         """Does the devices' part of some cells whose models, if they have any, are trained."""
@@ -209,7 +136,7 @@ class _Measuring:
     def finish(self) -> None:
         """Waits for what has begun."""
         while self.waiting:
-            self.shared.say(f"measuring {self.waiting[0][0]}")
+            self.shared.bar.say(f"measuring {self.waiting[0][0]}")
             self._store_next()
             self.shared.interruption.check()
 
@@ -219,20 +146,20 @@ class _Measuring:
 
     def _store(self, cell: Cell, measures: dict[str, Estimate]) -> None:
         self.shared.store.add_result(cell, measures)
-        self.shared.bar.advance(self.shared.work.measuring)
+        self.shared.bar.advance(MEASURING_WORK)
 
-    def _store_floors(self, dataset: Dataset, key: str, records: dict[str, Floor]) -> None:
-        for quantity, record in records.items():
-            self.shared.store.add_floor(dataset.fingerprint, key, quantity, record)
+    def _store_floors(self, dataset: str, protocol: str, floors: dict[str, Floor]) -> None:
+        with self.shared.store.transaction():
+            for metric, floor in floors.items():
+                self.shared.store.add_floor(dataset, protocol, metric, floor)
 
-    def _measured(self, cell: Cell) -> "Future[dict[str, Estimate]]":
+    def _measured(self, cell: Cell) -> "Future[Any]":
         """Does the devices' part of a cell and gives the rest to a thread."""
         shared, dataset = self.shared, self.shared.dataset(cell)
         kind = cell.settings.classifier or cell.settings.kind
         if kind == "mlp_100_50":
-            return self.pool.submit(
-                measuring.measure_fitted, cell, dataset, self.scorers[cell.dataset].result().classifier
-            )
+            classifier = self.scorers[cell.dataset].result().classifier
+            return self.pool.submit(measuring.measure_on_both, classifier.predict_proba, dataset, cell.settings)
         if kind in ("elbo", "exact"):
             return self.pool.submit(measuring.measure_classifier, *class_probabilities_of(shared, cell))
         scorer = self.scorers[cell.dataset].result() if kind == "classes" else None

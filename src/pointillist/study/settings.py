@@ -7,8 +7,8 @@ from typing import Any
 
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
-from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, padded
-from pointillist.diffusion.solvers import SAMPLERS, Solver, sampler_named
+from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
+from pointillist.diffusion.solvers import Solver, sampler_named
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.engine.recipes import Architecture, Method
 from pointillist.models.configuration import PARAMETERS, REPORT, SamplingConfig
@@ -83,13 +83,13 @@ class Settings:
     # fmt: on
 
     def __post_init__(self) -> None:
-        # What decides nothing must not make two equal models differ.
+        # A setting without effect is emptied, so that equal models have equal settings.
         for key in self.without_effect:
             object.__setattr__(self, key, None if key == "beta_range" else type(getattr(self, key))())
 
     @property
     def without_effect(self) -> list[str]:
-        """Names of the settings that decide nothing, beside the others."""
+        """Names of the settings that change nothing, given the others."""
         unused = {
             "beta_range": self.schedule != "linear",
             "variance": self.sampler != "ancestral",
@@ -105,15 +105,15 @@ class Settings:
         return "classifier" if self.classifier else "rows" if self.method == "plain" else "classes"
 
     @property
-    def training(self) -> dict[str, Any] | None:
-        """The settings that decide the trained model; None if there is none."""
-        return None if self.classifier == "mlp_100_50" else {key: getattr(self, key) for key in _TRAINING}
+    def training(self) -> dict[str, Any]:
+        """The settings that determine the trained model; empty if there is none."""
+        return {} if self.classifier == "mlp_100_50" else {key: getattr(self, key) for key in _TRAINING}
 
     @property
-    def drawing(self) -> dict[str, Any] | None:
-        """The settings that decide the rows drawn from it; None if none are."""
+    def drawing(self) -> dict[str, Any]:
+        """The settings that determine the generated rows; empty if no rows are drawn."""
         draws = self.classifier in ("", "knn_100")
-        return {key: getattr(self, key) for key in (*_TRAINING, *_DRAWING)} if draws else None
+        return {key: getattr(self, key) for key in (*_TRAINING, *_DRAWING)} if draws else {}
 
     @property
     def architecture(self) -> Architecture:
@@ -129,15 +129,8 @@ class Settings:
     @property
     def evaluations(self) -> int:
         """Number of evaluations of the network per row."""
-        if not SAMPLERS[self.sampler].points:
-            return self.steps or self.timesteps
         sampler = sampler_named(self.sampler, self.noise_schedule(), self.steps or None)
-        assert isinstance(sampler, Solver)
-        return sampler.evaluations
-
-    def padded_schedule(self, length: int) -> Schedule:
-        """The schedule that the settings name, with tables of a given length."""
-        return padded(self.noise_schedule(), length)
+        return sampler.evaluations if isinstance(sampler, Solver) else self.steps or self.timesteps
 
     def noise_schedule(self) -> Schedule:
         """The schedule that the settings name."""
@@ -159,25 +152,23 @@ def _beta_range(value: Any) -> tuple[float, float]:
     return float(value[0]), float(value[1])
 
 
-def _text(longest: int) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        # Half of a surrogate pair cannot be written to any file.
-        if not isinstance(value, str) or len(value) > longest or re.search("[\ud800-\udfff]", value):
-            raise ValueError(f"a text of at most {longest:,} characters")
-        return value
-
-    return check
+def short_text(value: Any) -> str:
+    """Checks a title, or any other text that a study shows."""
+    # Half of a surrogate pair cannot be written to any file.
+    if not isinstance(value, str) or len(value) > 1000 or re.search("[\ud800-\udfff]", value):
+        raise ValueError("a text of at most 1,000 characters")
+    return value
 
 
-CHECKS: dict[str, Callable[[Any], Any]] = {name: each.checked for name, each in parameters_of(Settings).items()}
+Check = Callable[[Any], Any]
+"""Returns the checked value, or raises a ValueError with the allowed values."""
+
+CHECKS: dict[str, Check] = {name: each.checked for name, each in parameters_of(Settings).items()}
 CHECKS["beta_range"] = _beta_range
-"""Checks by key of `Settings`: each returns the checked value, or raises a ValueError with the allowed values."""
+"""Checks by key of `Settings`."""
 
-SEEDS = Parameter(help="Number of seeds.", low=1, high=1000, types=(int,)).checked
+SEEDS: Check = Parameter(help="Number of seeds.", low=1, high=1000, types=(int,)).checked
 """The check of a number of seeds."""
-
-TEXT = _text(1000)
-"""The check of a title, or of any other text that a study shows."""
 
 
 def is_list_of_values(key: str, value: Any) -> bool:

@@ -1,61 +1,95 @@
-"""What the parts of a running study share: the store, the data sets, the progress and estimates of the work left."""
+"""A study with its data sets, and what the parts of a running study share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pointillist.diffusion.classification import N_TIMES
 from pointillist.diffusion.likelihood import EVALUATIONS_PER_STEP, n_tangents
+from pointillist.diffusion.schedules import Schedule, padded
 from pointillist.engine.mapping import CLASS_STEPS
-from pointillist.engine.training import sigma_data_of
-from pointillist.models.gaussian import GaussianProcess
 from pointillist.progress import Bar, Interruption, Keeping
-from pointillist.study.grid import Cell, Dataset, has_fresh_rows
-from pointillist.study.quantities import LIKELIHOOD_STEPS
+from pointillist.study import measuring
+from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells
+from pointillist.study.quantities import LIKELIHOOD_STEPS, QUANTITIES, protocol
 from pointillist.study.settings import CHAINED, Settings
-from pointillist.study.spec import short_name
+from pointillist.study.spec import Spec, short_name
 from pointillist.study.store import Store
 
 KEEP_EVERY = 10.0
 """Most seconds of training or sampling that a killed process loses, besides the call in progress."""
 
+MEASURING_WORK = 1.5e11
+"""Work of measuring a cell, for the progress bar, in floating-point operations."""
 
-class Work:
-    """Estimates of how long the parts take, for the progress bar, in floating-point operations.
 
-    Args:
-        datasets: Data sets by fingerprint.
-        pending: Cells that are not finished.
-        store: Store of the finished parts.
-    """
+@dataclass(frozen=True)
+class Study:
+    """A spec and its data sets, by name. Its methods ending in `work` estimate floating-point operations."""
 
-    measuring = 1.5e11
-    """Work of measuring a cell."""
+    spec: Spec
+    datasets: dict[str, Dataset]
 
-    def __init__(self, datasets: dict[str, Dataset], pending: Sequence[Cell], store: Store) -> None:
-        self._datasets = datasets
-        models = {cell.model_key: self.training(cell) for cell in pending if cell.model_key}
-        draws = {cell.rows_key: self.sampling(cell) for cell in pending if cell.rows_key}
-        self.total = sum(work for key, work in models.items() if store.model(key) is None)
-        self.total += sum(work for key, work in draws.items() if store.rows(key) is None)
-        self.total += sum(self.classifying(cell) + self.measuring for cell in pending)
+    @cached_property
+    def by_fingerprint(self) -> dict[str, Dataset]:
+        """The data sets by fingerprint."""
+        return {dataset.fingerprint: dataset for dataset in self.datasets.values()}
 
-    def training(self, cell: Cell) -> float:
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All cells, once each."""
+        return study_cells(self.spec, {name: dataset.fingerprint for name, dataset in self.datasets.items()})
+
+    @cached_property
+    def table_length(self) -> int:
+        """Length of the schedules' tables, the same for all cells so that they share compiled programs."""
+        return max((cell.settings.timesteps for cell in self.cells), default=0) + 1
+
+    def pending(self, store: Store) -> list[Cell]:
+        """The cells that the store lacks."""
+        finished = store.finished()
+        return [cell for cell in self.cells if cell.key not in finished]
+
+    def without_floors(self, store: Store) -> list[str]:
+        """Names of the data sets whose floors the store lacks."""
+        return [name for name in self.datasets if any(self.missing_floors(name, store))]
+
+    def missing_floors(self, name: str, store: Store) -> Iterator[tuple[str, Settings, list[str]]]:
+        """The floors of a data set that the store lacks: their protocol, settings with it, and names of quantities."""
+        dataset = self.datasets[name]
+        sections = [section for section in self.spec.sections if name in section.datasets]
+        wanted = {protocol(column.settings): column.settings for section in sections for column in section.columns}
+        for key, settings in wanted.items():
+            known = store.floors(dataset.fingerprint, key)
+            unknown = [name for name in QUANTITIES[settings.kind] if name not in known]
+            if missing := [name for name in unknown if measuring.has_floor(name, dataset, settings)]:
+                yield key, settings, missing
+
+    def total_work(self, cells: Sequence[Cell], store: Store) -> float:
+        """Work of some cells, without what the store has."""
+        models = {cell.model_key: self.training_work(cell) for cell in cells if cell.model_key}
+        draws = {cell.rows_key: self.sampling_work(cell) for cell in cells if cell.rows_key}
+        total = sum(work for key, work in models.items() if store.model(key) is None)
+        total += sum(work for key, work in draws.items() if store.rows(key) is None)
+        return total + sum(self.classifying_work(cell) + MEASURING_WORK for cell in cells)
+
+    def training_work(self, cell: Cell) -> float:
         """Work of training a cell's model."""
         settings = cell.settings
-        steps = len(self._datasets[cell.dataset].rows) // settings.batch_size
+        steps = len(self.by_fingerprint[cell.dataset].rows) // settings.batch_size
         # Forward, and backward for activations and for weights.
-        return 3.0 * settings.epochs * steps * settings.batch_size * self._of_a_row(cell)
+        return 3.0 * settings.epochs * steps * settings.batch_size * _work_of_a_row(settings)
 
-    def sampling(self, cell: Cell) -> float:
+    def sampling_work(self, cell: Cell) -> float:
         """Work of drawing a cell's rows."""
         settings = cell.settings
         evaluations = settings.candidates or (2 if settings.guidance else 1)
         evaluations += settings.method == CHAINED
-        return float(settings.n_samples * settings.evaluations * evaluations) * self._of_a_row(cell)
+        return float(settings.n_samples * settings.evaluations * evaluations) * _work_of_a_row(settings)
 
-    def classifying(self, cell: Cell) -> float:
+    def classifying_work(self, cell: Cell) -> float:
         """Work of classifying held-out rows by the model, or of their likelihood; 0 for other classifiers."""
-        dataset, settings = self._datasets[cell.dataset], cell.settings
+        dataset, settings = self.by_fingerprint[cell.dataset], cell.settings
         # A row's evaluation and those of its tangents, for each stage of a step.
         of_a_step = EVALUATIONS_PER_STEP * (1 + n_tangents(dataset.rows.shape[1]))
         times = {
@@ -63,58 +97,35 @@ class Work:
             "exact": CLASS_STEPS * of_a_step * dataset.n_classes,
             "rows": LIKELIHOOD_STEPS * of_a_step,
         }.get(settings.classifier or settings.kind, 0)
-        return float(settings.n_held_out * times) * self._of_a_row(cell) * has_fresh_rows(dataset.name)
+        return float(settings.n_held_out * times) * _work_of_a_row(settings) * has_fresh_rows(dataset.name)
 
-    def _of_a_row(self, cell: Cell) -> float:
-        """Work of one row's pass through the network, about two operations per weight."""
-        settings: Settings = cell.settings
-        layers = settings.depth * (2 if settings.network == "residual" else 1)
-        return 2.0 * settings.width * (layers * settings.width + settings.time_embedding + settings.class_embedding)
+
+def _work_of_a_row(settings: Settings) -> float:
+    """Work of one row's pass through the network, about two operations per weight."""
+    layers = settings.depth * (2 if settings.network == "residual" else 1)
+    return 2.0 * settings.width * (layers * settings.width + settings.time_embedding + settings.class_embedding)
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What the parts of a running study share.
+    """A running study: its store of finished parts, its progress bar, and what says whether a stop was requested."""
 
-    Attributes:
-        store: Store of finished models, rows and cells.
-        datasets: Data sets by fingerprint.
-        work: Estimates of the parts' work.
-        bar: The progress bar.
-        interruption: Says whether a stop was requested.
-        table_length: Length of the schedules' tables, the same for all so that they share programs.
-    """
-
+    study: Study
     store: Store
-    datasets: dict[str, Dataset]
-    work: Work
     bar: Bar
     interruption: Interruption
-    table_length: int
 
     def dataset(self, cell: Cell) -> Dataset:
         """Returns a cell's data set."""
-        return self.datasets[cell.dataset]
+        return self.study.by_fingerprint[cell.dataset]
 
-    def process(self, cell: Cell) -> GaussianProcess:
-        """Returns the process of a cell's model."""
-        dataset, settings = self.dataset(cell), cell.settings
-        return GaussianProcess(
-            settings.architecture,
-            settings.prediction,
-            settings.padded_schedule(self.table_length),
-            sigma_data_of(dataset.rows),
-            dataset.n_classes,
-            settings.p_uncond,
-        )
+    def schedule(self, cell: Cell) -> Schedule:
+        """Returns a cell's noise schedule, padded to the tables' common length."""
+        return padded(cell.settings.noise_schedule(), self.study.table_length)
 
     def keeping(self) -> Keeping:
         """Returns what keeps the state of long work now and then."""
         return Keeping(KEEP_EVERY, self.interruption)
-
-    def say(self, what: str) -> None:
-        """Shows the current step."""
-        self.bar.say(what)
 
     def name(self, cell: Cell) -> str:
         """Returns a cell's name for messages."""

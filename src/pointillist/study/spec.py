@@ -1,19 +1,19 @@
-"""A study's spec: sections of settings, and what is checked of them.
+"""A study's spec: sections of settings, with the checks of their names and values.
 
-A spec that a store kept is not trusted: it goes through the same checks as a file's (`spec_files`).
+A spec that was read from a store is not trusted: it passes the same checks as one from a file (`spec_files`).
 """
 
+import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pointillist.files.formats import READABLE
 from pointillist.models.parameters import shown
-from pointillist.study.reference import ReferenceValue
-from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings
+from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, short_text
 
 MAX_SETTINGS = 10_000
 """Most settings of a study, over all sections."""
@@ -33,6 +33,30 @@ class SpecError(ValueError):
 
 
 @dataclass(frozen=True)
+class ReferenceValue:
+    """One number reported for a data set, a metric and a column, with as many decimal places as it was printed with."""
+
+    dataset: str
+    metric: str
+    column: str
+    value: float
+    decimals: int
+
+    def __post_init__(self) -> None:
+        for name in (self.dataset, self.metric, self.column):
+            short_text(name)
+        if type(self.value) not in (int, float) or not abs(self.value) <= 1e100:
+            raise ValueError("a reported number must be one of at most 1e+100")
+        if type(self.decimals) is not int or not 0 <= self.decimals <= 30:
+            raise ValueError("a reported number has at most 30 decimal places")
+
+    @property
+    def rounding_error(self) -> float:
+        """Standard deviation of the rounding error, which is uniform over one unit of the last place."""
+        return float(10.0**-self.decimals / 12**0.5)
+
+
+@dataclass(frozen=True)
 class Column:
     """One setting of a section: a column of its tables."""
 
@@ -42,16 +66,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a study: the same columns of settings for each of its data sets.
+    """A part of a study: the same columns of settings for each of its data sets, point sets or absolute paths of files.
 
-    Attributes:
-        name: Its key in the spec.
-        title: Heading, one line.
-        datasets: Names of point sets, or absolute paths of files.
-        varied: Names of the settings that differ between columns; empty if the columns are named variants.
-        columns: The cross product of the section's lists, or its variants.
-        reference: Reported numbers to print beside the measured ones.
-        note: A note of its own below the section's table; empty for none.
+    The columns are the cross product of the section's lists, in which the settings `varied` differ, or named variants.
+    Reported numbers are printed beside the measured ones, and the note below the section's table.
     """
 
     name: str
@@ -61,6 +79,10 @@ class Section:
     columns: tuple[Column, ...]
     reference: tuple[ReferenceValue, ...] = ()
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if len({column.settings.kind for column in self.columns}) > 1:
+            raise ValueError("plain rows, rows of classes and classifiers need sections of their own")
 
     @property
     def kind(self) -> str:
@@ -90,8 +112,31 @@ class Spec:
             n = sum(len(getattr(section, field)) for section in self.sections)
             if n > most:
                 raise SpecError(f"{self.name}: its sections have {n:,} {what}, more than {most:,}")
-        _check_set_names(self)
-        _check_file_names(self)
+        # The page shows the sets of all sections under their short names.
+        names = {name: short_name(name) for section in self.sections for name in section.datasets}
+        sets = [(shown(name), short) for name, short in names.items()]
+        sections = [(shown(section.name), section.name) for section in self.sections]
+        files = [
+            (f"{shown(section.name)}, {shown(names[name])}", f"{section.name}_{names[name]}")
+            for section in self.sections
+            for name in section.datasets
+        ]
+        self._check_distinct("the data sets {} and {} have", sets)
+        for named in (sections, files):
+            self._check_distinct("files of {} and of {} would have", named)
+        for text, file in files:
+            if len(file.encode()) > MAX_NAME + 1:
+                raise SpecError(f"{self.name}: {text}: these names are too long to name a file together")
+
+    def _check_distinct(self, message: str, named: Sequence[tuple[str, str]]) -> None:
+        """Checks that names differ; they are pairs of a text for the error and the name."""
+        first: dict[str, str] = {}
+        for text, name in named:
+            # Some file systems ignore case, and how an accent is written.
+            folded = unicodedata.normalize("NFC", name).casefold()
+            if folded in first:
+                raise SpecError(f"{self.name}: {message.format(first[folded], text)} the same name: rename one")
+            first[folded] = text
 
     def only(self, names: Iterable[str]) -> "Spec":
         """The study with the named sections alone."""
@@ -102,20 +147,15 @@ class Spec:
         return replace(self, sections=tuple(s for s in self.sections if s.name in set(names)))
 
     def with_epochs(self, epochs: int) -> "Spec":
-        """The study with another number of epochs everywhere.
-
-        Raises:
-            SpecError: If columns differ in their epochs.
-        """
+        """The study with another number of epochs everywhere; raises a SpecError if columns differ in theirs."""
         epochs = _checked("--epochs", epochs, CHECKS["epochs"])
-
-        def changed(section: Section) -> Section:
+        sections = []
+        for section in self.sections:
             columns = tuple(replace(c, settings=replace(c.settings, epochs=epochs)) for c in section.columns)
             if "epochs" in section.varied or len({c.settings for c in columns}) < len(columns):
                 raise SpecError(f"{self.name}: --epochs = {epochs}: epochs is what section {section.name} varies")
-            return replace(section, columns=columns)
-
-        return replace(self, sections=tuple(map(changed, self.sections)))
+            sections.append(replace(section, columns=columns))
+        return replace(self, sections=tuple(sections))
 
     def with_seeds(self, seeds: int) -> "Spec":
         """The study with another number of seeds."""
@@ -131,70 +171,45 @@ def from_json(content: Any) -> Spec:
     """Rebuilds a spec from what `to_json` returned, checking it like any other input.
 
     Raises:
-        ValueError: If no spec file could have given it.
+        ValueError: If no spec file could have given it; a TypeError or a LookupError if it is of other parts.
     """
-    name, title, seeds, sections = _values_of(Spec, content)
-    spec = Spec(
-        _checked("name", name, TEXT),
-        _checked("title", title, TEXT),
-        _checked("seeds", seeds, SEEDS),
-        tuple(map(_section_from, _items("sections", sections))),
-    )
-    _check_distinct("sections", [section.name for section in spec.sections])
+    checked = {
+        "name": _checked("name", content["name"], short_text),
+        "title": _checked("title", content["title"], short_text),
+        "seeds": _checked("seeds", content["seeds"], SEEDS),
+        "sections": tuple(map(_section_from, content["sections"])),
+    }
+    spec = Spec(**(content | checked))
+    # What was stored has all parts of a spec, of the same types, and no values that settings without effect drop.
+    if not spec.sections or json.loads(json.dumps(asdict(spec))) != json.loads(json.dumps(content)):
+        raise SpecError("its parts do not go together")
     return spec
 
 
 def _section_from(content: Any) -> Section:
-    name, title, datasets, varied, columns, reference, note = _values_of(Section, content)
-    section = Section(
-        _checked("section", name, section_name),
-        _checked("title", title, TEXT),
-        tuple(_checked("datasets", each, dataset_name) for each in _items("datasets", datasets)),
-        tuple(_checked("varied", key, _setting) for key in _items("varied", varied, least=0)),
-        tuple(map(_column_from, _items("columns", columns))),
-        tuple(ReferenceValue(*_values_of(ReferenceValue, each)) for each in _items("reference", reference, least=0)),
-        _checked("note", note, TEXT),
-    )
-    check_names(section.name, section.datasets)
-    check_kinds([column.settings for column in section.columns])
+    labels = [_checked("column", each["label"], column_label) for each in content["columns"]]
+    settings = [_settings_from(each["settings"]) for each in content["columns"]]
+    checked = {
+        "name": _checked("section", content["name"], section_name),
+        "title": _checked("title", content["title"], short_text),
+        "datasets": tuple(_checked("datasets", each, dataset_name) for each in content["datasets"]),
+        "varied": tuple(_checked("varied", each, _setting) for each in content["varied"]),
+        "columns": tuple(map(Column, labels, settings)),
+        "reference": tuple(ReferenceValue(**each) for each in content["reference"]),
+        "note": _checked("note", content["note"], short_text),
+    }
+    section = Section(**(content | checked))
+    if not section.datasets or not section.columns:
+        raise SpecError(f"section {section.name} has no data sets or no settings")
     return section
 
 
-def _column_from(content: Any) -> Column:
-    head, values = _values_of(Column, content)
-    _values_of(Settings, values)
-    given = {key: value for key, value in values.items() if value not in _FORGOTTEN or _is_valid(key, value)}
-    settings = Settings(**{key: _checked(key, value, CHECKS[key]) for key, value in given.items()})
-    # What the settings forget is empty, and nothing else is.
-    for key, value in asdict(settings).items():
-        if value != (tuple(values[key]) if isinstance(values[key], list) else values[key]):
-            raise SpecError(f"{key} = {shown(values[key])}: does not go with the other settings")
-    return Column(_checked("column", head, column_label), settings)
-
-
-_FORGOTTEN = (None, "", 0)
-
-
-def _is_valid(key: str, value: Any) -> bool:
-    try:
-        CHECKS[key](value)
-    except ValueError:
-        return False
-    return True
-
-
-def _values_of(kind: type, content: Any) -> list[Any]:
-    """The values of a dataclass's fields, in their order, from a JSON object that has exactly these."""
-    names = [field.name for field in fields(kind)]
-    if not isinstance(content, dict) or content.keys() != set(names):
-        raise SpecError(f"a {kind.__name__.lower()} must have {', '.join(names)} and nothing else")
-    return [content[name] for name in names]
-
-
-def _items(name: str, content: Any, least: int = 1) -> Sequence[Any]:
-    if not isinstance(content, list | tuple) or not least <= len(content) <= MAX_CELLS:
-        raise SpecError(f"{name}: must be a list of {least} to {MAX_CELLS:,} entries")
-    return content
+def _settings_from(content: Any) -> Settings:
+    # Settings without effect are emptied, so they need no check; neither does the classifier that is not there.
+    settings = Settings(**content)
+    unused = {*settings.without_effect, *(() if settings.classifier else ("classifier",))}
+    effective = [key for key in CHECKS if key not in unused]
+    return replace(settings, **{key: _checked(key, getattr(settings, key), CHECKS[key]) for key in effective})
 
 
 def section_name(value: Any) -> str:
@@ -206,14 +221,14 @@ def section_name(value: Any) -> str:
 
 def column_label(value: Any) -> str:
     """Checks a column's heading: brackets and dollars have a meaning on terminals and in figures."""
-    if not TEXT(value).isprintable() or not re.fullmatch(r"[^|\[\]$]+", value):
+    if not short_text(value).isprintable() or not re.fullmatch(r"[^|\[\]$]+", value):
         raise ValueError("a text without | [ ] $ and line breaks, because it heads a column")
     return value
 
 
 def dataset_name(value: Any) -> str:
     """Checks a data set: a point set, or a file by its absolute path."""
-    name = TEXT(value)
+    name = short_text(value)
     is_file = Path(name).is_absolute() and name.endswith(READABLE) and "\0" not in name
     if not is_file and not re.fullmatch(r"[\w-]+", name):
         raise ValueError(f"the name of a set, or the path of a {' or '.join(READABLE)} file")
@@ -231,54 +246,7 @@ def short_name(name: str) -> str:
     return Path(name).stem
 
 
-def check_names(section: str, datasets: Sequence[str]) -> None:
-    """Checks that figures of a section's data sets can have files of their own."""
-    names = [short_name(name) for name in datasets]
-    _check_distinct("data sets", names)
-    longest = max(names, key=len)
-    if len(f"{section}{longest}".encode()) > MAX_NAME:
-        raise ValueError(f"the section's name and that of {shown(longest)} are too long to name a file together")
-
-
-def _check_set_names(spec: Spec) -> None:
-    """Checks that the page, which has the sets of all sections, can tell them apart by their short names."""
-    first: dict[str, str] = {}
-    for name in dict.fromkeys(each for section in spec.sections for each in section.datasets):
-        other = first.setdefault(_folded(short_name(name)), name)
-        if other != name:
-            one, two = shown(other), shown(name)
-            raise SpecError(f"{spec.name}: the data sets {one} and {two} have the same name: rename one")
-
-
-def _folded(name: str) -> str:
-    """A name as file systems see it that ignore case, and how an accent is written."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _check_file_names(spec: Spec) -> None:
-    names: list[tuple[str, ...]] = [(section.name,) for section in spec.sections]
-    names += [(section.name, short_name(each)) for section in spec.sections for each in section.datasets]
-    first: dict[tuple[int, str], tuple[str, ...]] = {}
-    for parts in names:
-        name = _folded("_".join(parts))
-        other = first.setdefault((len(parts), name), parts)
-        if other is not parts:
-            one, two = (", ".join(map(shown, each)) for each in (other, parts))
-            raise SpecError(f"{spec.name}: files of {one} and of {two} would have the same name: rename one")
-
-
-def _check_distinct(what: str, names: Sequence[str]) -> None:
-    if len(set(names)) < len(names):
-        raise ValueError(f"two of the {what} have the same name: rename one")
-
-
-def check_kinds(settings: Iterable[Settings]) -> None:
-    """Checks that a section's settings are of one kind."""
-    if len({each.kind for each in settings}) > 1:
-        raise ValueError("plain rows, rows of classes and classifiers need sections of their own")
-
-
-def _checked(name: str, value: Any, check: Callable[[Any], Any]) -> Any:
+def _checked(name: str, value: Any, check: Check) -> Any:
     try:
         return check(value)
     except ValueError as error:

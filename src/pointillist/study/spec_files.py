@@ -1,38 +1,42 @@
 """Reads a study's spec from a TOML file; every mistake gives one line that names its place."""
 
+import csv
 import difflib
+import io
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pointillist.atomic_files import check_regular
+from pointillist.atomic_files import check_regular, naming
 from pointillist.datasets.pointsets import POINTSETS
 from pointillist.files.formats import READABLE
 from pointillist.foreign_text import printable
 from pointillist.models.parameters import shown
 from pointillist.study.quantities import QUANTITIES
-from pointillist.study.reference import ReferenceValue, read_reference, read_text
-from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings, is_list_of_values, label
+from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, is_list_of_values, label, short_text
 from pointillist.study.spec import (
     MAX_NAME,
     MAX_SETTINGS,
     Column,
+    ReferenceValue,
     Section,
     Spec,
     SpecError,
-    check_kinds,
-    check_names,
     column_label,
     dataset_name,
     section_name,
     short_name,
 )
+
+Place = tuple[str, ...]
 
 BUILT_IN = ("report", "recipes")
 """Names of the built-in specs."""
@@ -45,23 +49,14 @@ _SECTION_KEYS = ("title", "note", "datasets", "reference", "variants", *CHECKS)
 
 
 def load_spec(name_or_path: str) -> Spec:
-    """Reads a built-in spec by name, or a TOML file.
-
-    Raises:
-        SpecError: If something in the file is wrong.
-        OSError: If it cannot be read.
-    """
+    """Reads a built-in spec by name, or a TOML file; raises a SpecError or an OSError of one line."""
     if name_or_path in BUILT_IN:
         path = Path(str(files("pointillist.study").joinpath("specs", f"{name_or_path}.toml")))
     else:
         path = Path(name_or_path)
         if not path.exists():
             raise SpecError(f"{path}: there is no such file, and the built-in specs are {', '.join(BUILT_IN)}")
-    try:
-        text = read_text(path)
-    except ValueError as error:
-        raise SpecError(str(error)) from error
-    return parse_spec(text.replace("\r\n", "\n"), path)
+    return parse_spec(read_text(path).replace("\r\n", "\n"), path)
 
 
 def parse_spec(text: str, path: Path) -> Spec:
@@ -79,6 +74,8 @@ def parse_spec(text: str, path: Path) -> Spec:
 
 
 class _Reader:
+    """Makes a spec from a file's content; `place` names the table in which a key is, for errors."""
+
     def __init__(self, text: str, path: Path) -> None:
         self._path = path
         self._lines = _lines_of_keys(text)
@@ -88,25 +85,26 @@ class _Reader:
         self._check_keys(content, _TOP_KEYS, ())
         seeds = self._value("seeds", content.get("seeds", 1), SEEDS, ())
         name = self._path.stem
+        title = self._value("title", content.get("title", name), short_text, ())
         tables = content.pop("sections", None)
         if tables is None:
-            return Spec(name, self._title(content, (), name), seeds, (self._section(name, {}, content, ()),))
+            return Spec(name, title, seeds, (self._section(name, {}, content, ()),))
         if not isinstance(tables, dict) or not tables:
             raise self._error("sections", "must be tables such as [sections.timesteps]", ())
-        title = self._title(content, (), name)
         sections = tuple(self._section(key, content, table, ("sections", key)) for key, table in tables.items())
         return Spec(name, title, seeds, sections)
 
-    def _section(self, name: str, defaults: dict[str, Any], table: Any, place: tuple[str, ...]) -> Section:
+    def _section(self, name: str, defaults: dict[str, Any], table: Any, place: Place) -> Section:
         if not isinstance(table, dict):
             raise self._error(name, "must be a table of settings", ("sections",))
         self._value(name, name, section_name, place[:-1])
         if place:
             self._check_keys(table, _SECTION_KEYS, place)
         merged = {**defaults, **table}
+        title = self._value("title", table.get("title", name), short_text, place)
+        note = self._value("note", table.get("note", ""), short_text, place)
         axes = self._axes(merged, table, place)
         varied = tuple(key for key, values in axes.items() if len(values) > 1)
-        columns: dict[Settings, Column] = {}
         if "variants" in table:
             if varied:
                 raise self._error(varied[0], "is a list of values, which a section of variants cannot have", place)
@@ -114,36 +112,20 @@ class _Reader:
                 raise self._error("reference", "is for settings that vary, and a section of variants has none", place)
             columns = self._variants(table["variants"], axes, (*place, "variants"))
         else:
-            self._n_settings += math.prod(map(len, axes.values()))
-            if self._n_settings > MAX_SETTINGS:
-                key = varied[-1] if varied else "sections"
-                raise self._error(key, f"the lists make more than {MAX_SETTINGS:,} settings", place if varied else ())
-            for combination in product(*axes.values()):
-                settings = _settings(dict(zip(axes, combination, strict=True)))
-                # Settings that come to the same model (cosine with two beta ranges) are one column.
-                head = ", ".join(label(key, getattr(settings, key)) for key in varied) or label(
-                    "schedule", settings.schedule
-                )
-                columns.setdefault(settings, Column(head, settings))
-        for key in varied:
-            if len({getattr(column.settings, key) for column in columns.values()}) == 1:
-                raise self._error(key, "is a list, and decides nothing with the other settings", place)
-        what = "variants" if "variants" in table else "classifier" if "classifier" in table else "method"
-        with self._telling(what, place):
-            check_kinds(column.settings for column in columns.values())
+            columns = self._crossed(axes, varied, place)
         if "datasets" not in merged:
             raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", place)
         datasets = self._datasets(merged["datasets"], place if "datasets" in table else ())
-        with self._telling("datasets", place if "datasets" in table else ()):
-            check_names(name, datasets)
-        reference: tuple[ReferenceValue, ...] = ()
-        if "reference" in table:
-            reference = self._reference(table["reference"], varied, tuple(columns.values()), place)
-        self._check_reference(reference, next(iter(columns)).kind, datasets, place)
-        title, note = self._title(table, place, name), self._value("note", table.get("note", ""), TEXT, place)
-        return Section(name, title, datasets, varied, tuple(columns.values()), reference, note)
+        what = next((key for key in ("variants", "classifier") if key in table), "method")
+        with self._naming(what, place):
+            section = Section(name, title, datasets, varied, columns, note=note)
+        if "reference" not in table:
+            return section
+        reference = self._value("reference", table["reference"], short_text, place)
+        with self._naming("reference", place):
+            return with_reference(section, self._path.parent / reference)
 
-    def _axes(self, merged: dict[str, Any], table: dict[str, Any], place: tuple[str, ...]) -> dict[str, list[Any]]:
+    def _axes(self, merged: dict[str, Any], table: dict[str, Any], place: Place) -> dict[str, list[Any]]:
         """Checks the values of every setting in the tables."""
         axes: dict[str, list[Any]] = {}
         for key, check in CHECKS.items():
@@ -155,98 +137,81 @@ class _Reader:
                 axes[key] = [self._value(key, value, check, where) for value in values]
         return axes
 
-    def _variants(self, tables: Any, axes: dict[str, list[Any]], place: tuple[str, ...]) -> dict[Settings, Column]:
-        """Makes one column for each table: the section's settings, overridden by the table's."""
-        if not isinstance(tables, dict) or not tables or not all(isinstance(own, dict) for own in tables.values()):
+    def _crossed(self, axes: dict[str, list[Any]], varied: tuple[str, ...], place: Place) -> tuple[Column, ...]:
+        """Makes a column for each combination of values; equal settings (cosine with two beta ranges) are one."""
+        self._n_settings += math.prod(map(len, axes.values()))
+        if self._n_settings > MAX_SETTINGS:
+            key = varied[-1] if varied else "sections"
+            raise self._error(key, f"the lists make more than {MAX_SETTINGS:,} settings", place if varied else ())
+        columns: dict[Settings, Column] = {}
+        for combination in product(*axes.values()):
+            settings = _settings(dict(zip(axes, combination, strict=True)))
+            head = ", ".join(label(key, getattr(settings, key)) for key in varied) or settings.schedule
+            columns.setdefault(settings, Column(head, settings))
+        for key in varied:
+            if len({getattr(settings, key) for settings in columns}) == 1:
+                raise self._error(key, "is a list, and decides nothing with the other settings", place)
+        return tuple(columns.values())
+
+    def _variants(self, tables: Any, axes: dict[str, list[Any]], place: Place) -> tuple[Column, ...]:
+        """Makes a column for each table: the section's settings, overridden by the table's."""
+        if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
             raise self._error(
                 "variants", "must be tables of settings, such as [sections.NAME.variants.plain]", place[:-1]
             )
         columns: dict[Settings, Column] = {}
-        for name, own in tables.items():
+        for name, table in tables.items():
             where = (*place, name)
-            self._check_keys(own, tuple(CHECKS), where)
-            values = {key: self._value(key, value, CHECKS[key], where) for key, value in own.items()}
+            self._check_keys(table, tuple(CHECKS), where)
+            values = {key: self._value(key, value, CHECKS[key], where) for key, value in table.items()}
             self._value(name, name, column_label, place)
             settings = _settings({**{key: value for key, (value,) in axes.items()}, **values})
             if settings in columns:
                 raise self._error(name, f"has the same settings as {columns[settings].label!r}", place)
             columns[settings] = Column(name, settings)
-        return columns
+        return tuple(columns.values())
 
-    def _datasets(self, value: Any, place: tuple[str, ...]) -> tuple[str, ...]:
+    def _datasets(self, value: Any, place: Place) -> tuple[str, ...]:
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
             raise self._error("datasets", "must be a name or a list of names", place)
-        return tuple(dict.fromkeys(self._dataset(name, place) for name in names))
+        with self._naming("datasets", place):
+            return tuple(dict.fromkeys(map(self._dataset, names)))
 
-    def _dataset(self, name: str, place: tuple[str, ...]) -> str:
+    def _dataset(self, name: str) -> str:
         if name in POINTSETS:
             return name
         if not name.endswith(READABLE):
-            raise self._error(
-                "datasets",
-                f"unknown set {shown(name)}: choose from {', '.join(POINTSETS)}, or a {' or '.join(READABLE)} file",
-                place,
-            )
-        with self._telling("datasets", place):
-            path = (self._path.parent / name).resolve()
-            if not path.exists():
-                raise FileNotFoundError(f"there is no file {path}")
-            check_regular(path)
-        return self._value("datasets", str(path), dataset_name, place)
+            known = f"{', '.join(POINTSETS)}, or a {' or '.join(READABLE)} file"
+            raise ValueError(f"unknown set {shown(name)}: choose from {known}")
+        path = (self._path.parent / name).resolve()
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path}")
+        check_regular(path)
+        return dataset_name(str(path))
 
-    def _reference(
-        self, value: Any, varied: tuple[str, ...], columns: tuple[Column, ...], place: tuple[str, ...]
-    ) -> tuple[ReferenceValue, ...]:
-        name = self._value("reference", value, TEXT, place)
-        with self._telling("reference", place):
-            texts = {
-                each.label: {
-                    key: label(key, getattr(each.settings, key))
-                    for key in CHECKS
-                    if key in varied or key not in each.settings.without_effect
-                }
-                for each in columns
-            }
-            return read_reference(self._path.parent / name, varied, texts)
-
-    def _check_reference(
-        self, values: tuple[ReferenceValue, ...], kind: str, datasets: tuple[str, ...], place: tuple[str, ...]
-    ) -> None:
-        """Raises an error if a reported number is of no metric of the section, or all are of other data sets."""
-        known, names = QUANTITIES[kind], [*map(short_name, datasets)]
-        for value in values:
-            if value.metric.partition(",")[0] not in known:
-                metrics = ", ".join(known)
-                raise self._error("reference", f"has no metric {shown(value.metric)}: metrics are {metrics}", place)
-        if values and not any(value.dataset in names for value in values):
-            raise self._error("reference", f"has no data set of the section: these are {', '.join(names)}", place)
-
-    def _title(self, table: dict[str, Any], place: tuple[str, ...], name: str) -> str:
-        return self._value("title", table.get("title", name), TEXT, place)
-
-    def _value(self, key: str, value: Any, check: Callable[[Any], Any], place: tuple[str, ...]) -> Any:
+    def _value(self, key: str, value: Any, check: Check, place: Place) -> Any:
         try:
             return check(value)
         except ValueError as error:
             raise self._error(key, f"{shown(value)} must be {error}", place) from error
 
     @contextmanager
-    def _telling(self, key: str, place: tuple[str, ...]) -> Iterator[None]:
+    def _naming(self, key: str, place: Place) -> Iterator[None]:
         """Names the key in the errors of a block."""
         try:
             yield
         except (OSError, ValueError) as error:
             raise self._error(key, str(error), place) from error
 
-    def _check_keys(self, table: dict[str, Any], known: tuple[str, ...], place: tuple[str, ...]) -> None:
+    def _check_keys(self, table: dict[str, Any], known: tuple[str, ...], place: Place) -> None:
         for key in table:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise self._error(key, f"unknown key; {hint}The keys are {', '.join(known)}", place)
 
-    def _error(self, key: str, message: str, place: tuple[str, ...]) -> SpecError:
+    def _error(self, key: str, message: str, place: Place) -> SpecError:
         line = self._lines.get((*place, key)) or self._lines.get(place)
         at_line = f", line {line}" if line else ""
         name = ".".join((*place, key))
@@ -272,3 +237,103 @@ def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
             parts = (part.strip("\"'") for part in key[1].split("."))
             lines.setdefault((*table, *parts), number)
     return lines
+
+
+METRIC_NAMES = {"EMD": "emd", "NLL": "report_nll"}
+"""Reports' names of metrics; the names used here are understood too."""
+
+MAX_FILE = 2**20
+"""Most bytes of a spec, and of a file of reported numbers."""
+
+
+def read_text(path: Path) -> str:
+    """Reads the text of a small file; raises a SpecError or an OSError of one line."""
+    check_regular(path)
+    with naming(path), path.open("rb") as file:
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise SpecError(f"{path}: is larger than {MAX_FILE >> 20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: is not a UTF-8 text file") from error
+
+
+def with_reference(section: Section, path: Path) -> Section:
+    """Adds the numbers of a CSV file with the columns dataset, metric and value, and one for each varied setting.
+
+    Lines with settings, varied or not, that no column of the section has are left out. Errors are one line, with the
+    line's number in the file.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    found: dict[tuple[str, str, str], ReferenceValue] = {}
+    try:
+        head = reader.fieldnames or ()
+        if missing := {"dataset", "metric", "value", *section.varied} - {*head}:
+            raise ValueError(f"{path}: has no column {', '.join(sorted(missing))}")
+        keys = [key for key in CHECKS if key in head]
+        for line in reader:
+            where = f"{path}, line {reader.line_num}"
+            if any(line[name] is None for name in ("dataset", "metric", "value", *keys)):
+                raise ValueError(f"{where}: has too few values")
+            # An empty cell says nothing, except of a varied setting.
+            labels = _labels(section, {key: line[key] for key in keys if key in section.varied or line[key].strip()})
+            value = _reported(line, labels[0] if labels else "", where)
+            if len(labels) > 1:
+                raise ValueError(f"{where}: is of several settings ({', '.join(labels)}): give what they differ in")
+            if labels and found.setdefault((value.dataset, value.metric, value.column), value) is not value:
+                raise ValueError(f"{where}: is a second number of {value.dataset}, {line['metric']}, {value.column}")
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+    _check(section, path, found)
+    return replace(section, reference=tuple(found.values()))
+
+
+def _labels(section: Section, texts: dict[str, str]) -> list[str]:
+    """Labels of the section's columns that have some settings, or in which these have no effect."""
+    labels = []
+    for column in section.columns:
+        unused = {*column.settings.without_effect} - {*section.varied}
+        known = {key: label(key, getattr(column.settings, key)) for key in texts if key not in unused}
+        if all(_normal(text) == _normal(texts[key]) for key, text in known.items()):
+            labels.append(column.label)
+    return labels
+
+
+def _reported(line: dict[str, str], column: str, where: str) -> ReferenceValue:
+    number = line["value"]
+    try:
+        value, exponent = float(number), Decimal(number).as_tuple().exponent
+    except (ValueError, ArithmeticError):
+        raise ValueError(f"{where}: {number[:50]!r} is not a number") from None
+    decimals = max(0, -exponent) if isinstance(exponent, int) else 0
+    metric = METRIC_NAMES.get(line["metric"], line["metric"])
+    try:
+        return ReferenceValue(line["dataset"], metric, column, value, decimals)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _check(section: Section, path: Path, found: dict[tuple[str, str, str], ReferenceValue]) -> None:
+    """Raises an error if the file has no number for the section, or a number of an unknown metric."""
+    if not found:
+        labels = ", ".join(column.label for column in section.columns)
+        raise ValueError(f"{path}: no line is of one of the section's settings: {labels}")
+    metrics, sets = QUANTITIES[section.kind], [*map(short_name, section.datasets)]
+    for _, metric, _ in found:
+        if metric.partition(",")[0] not in metrics:
+            raise ValueError(f"{path}: has no metric {shown(metric)}: metrics are {', '.join(metrics)}")
+    if not any(dataset in sets for dataset, _, _ in found):
+        raise ValueError(f"{path}: has no data set of the section: these are {', '.join(sets)}")
+
+
+def _normal(text: str) -> tuple[tuple[float | str, ...], ...]:
+    """Normalizes a setting, so that 1e-4..0.02 and 0.0001..2e-2 are the same."""
+
+    def number(part: str) -> float | str:
+        try:
+            return float(part)
+        except ValueError:
+            return part.strip().casefold()
+
+    return tuple(tuple(number(part) for part in value.split("..")) for value in text.split(", "))

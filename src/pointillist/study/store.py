@@ -1,47 +1,74 @@
 """The store: one SQLite file, the single source of truth of a study. A finished cell is written in one transaction.
 
-The file is not trusted: the content of its rows is checked when it is read.
+The file is not trusted: SQLite checks it when it is opened, and the content of its rows is checked when it is read.
 """
 
+import io
 import json
 import math
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, Self, TypeVar
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.atomic_files import check_regular, checking, write_whole
 from pointillist.diffusion.networks import Network
 from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
 from pointillist.metrics import Estimate, Floor
-from pointillist.study.database import Database
 from pointillist.study.grid import Cell, Dataset
 
+VERSION = 5
+"""Version of the tables; a store of another version is refused."""
+
+# Arrays are float32, labels int32, both little-endian; `columns` is the number of columns of rows. The keys of a cell's
+# model and rows are empty if it has none. Measures are JSON: by metric, value, standard error and degrees of freedom;
+# NaN if the model diverged.
+TABLES = {
+    "facts": "name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL",
+    "datasets": "fingerprint TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, "
+    "columns INTEGER NOT NULL, rows BLOB NOT NULL, labels BLOB",
+    "floors": "dataset TEXT NOT NULL, protocol TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, "
+    "spread REAL NOT NULL, n_repeats INTEGER NOT NULL, PRIMARY KEY (dataset, protocol, metric)",
+    "models": "key TEXT NOT NULL PRIMARY KEY, losses BLOB NOT NULL, network BLOB NOT NULL",
+    "rows": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
+    "cells": "key TEXT NOT NULL PRIMARY KEY, dataset TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL, "
+    "model TEXT NOT NULL, rows TEXT NOT NULL, measures TEXT NOT NULL",
+    "checkpoints": "key TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL, losses BLOB NOT NULL, state BLOB NOT NULL",
+    "parts": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
+}
+"""Columns of each table, in SQL."""
+
 _MAX_FACT = 2**24
-"""Most characters of a fact, enough for a spec of as many settings as it may have."""
+"""Most characters of a fact, enough for a spec with as many settings as it may have."""
 
 _LARGEST = 1e100
 """Largest measure, whose squares and sums are still finite."""
 
 _UNFINISHED = {"models": "checkpoints", "rows": "parts"}
-"""Tables of what is under way, by that of what it becomes."""
+"""Tables of unfinished models and rows, by the table of the finished ones."""
 
+_WAY_OUT = "; --fresh starts a new one"
+_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
+
+T = TypeVar("T")
 Tree = TypeVar("Tree")
+
+
+class StoreError(ValueError):
+    """Error about a store that cannot be used; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model.
-
-    Attributes:
-        losses: Mean training loss per epoch, shape (epochs,).
-        network: Weights, as safetensors bytes.
-    """
+    """A trained model: its mean training loss per epoch, shape (epochs,), and its weights as safetensors bytes."""
 
     losses: Float[np.ndarray, " epochs"]
     network: bytes
@@ -56,28 +83,108 @@ class Checkpoint:
     state: bytes
 
 
-class Store(Database):
-    """A study's database."""
+class Store:
+    """A study's database; its file is made if it does not exist or is empty.
 
-    version = 5
+    The file is checked once, when it is opened: its tables must be exactly `TABLES`, and SQLite must find it intact.
 
-    # Arrays are float32, labels int32, both little-endian; `columns` says how many numbers a row has. Keys are empty
-    # where there is nothing they could lead to. Measures are JSON: by metric, value, standard
-    # error and degrees of freedom; NaN if the model diverged.
-    tables: ClassVar = {
-        "facts": "name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL",
-        "datasets": "fingerprint TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, "
-        "columns INTEGER NOT NULL, rows BLOB NOT NULL, labels BLOB",
-        "floors": "dataset TEXT NOT NULL, protocol TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, "
-        "spread REAL NOT NULL, n_repeats INTEGER NOT NULL, PRIMARY KEY (dataset, protocol, metric)",
-        "models": "key TEXT NOT NULL PRIMARY KEY, losses BLOB NOT NULL, network BLOB NOT NULL",
-        "rows": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
-        "cells": "key TEXT NOT NULL PRIMARY KEY, dataset TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL, "
-        "model TEXT NOT NULL, rows TEXT NOT NULL, measures TEXT NOT NULL",
-        "checkpoints": "key TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL, "
-        "losses BLOB NOT NULL, state BLOB NOT NULL",
-        "parts": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
-    }
+    Raises:
+        StoreError: If the file is not a store of this version, is damaged, or has another program's journal beside it.
+        OSError: If it is not a regular file, or cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.exists():
+            check_regular(path)
+        if not path.exists() or not path.stat().st_size:
+            remove_journals(path)
+            write_whole(path, _empty()[0])
+        _check_journal(path)
+        try:
+            uri = f"{path.absolute().as_uri()}?mode=rw"
+            self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{path}: cannot be read: {error}") from error
+        if problem := self._problem():
+            self.close()
+            raise StoreError(f"{path}: {problem}")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _problem(self) -> str:
+        """Says why the file cannot be used; empty if it can."""
+        try:
+            self.connection.execute("PRAGMA trusted_schema = OFF")
+            self.connection.execute("PRAGMA cell_size_check = ON")
+            self.connection.text_factory = lambda text: text.decode(errors="replace")
+            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+            if version != VERSION:
+                return f"is not a store of this version of pointillist{_WAY_OUT}"
+            if self.connection.execute(_SCHEMA).fetchall() != _empty()[1]:
+                return f"is damaged: its tables are not those of a store{_WAY_OUT}"
+            (found,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
+            return "" if found == "ok" else f"is damaged: {' '.join(found.split())}{_WAY_OUT}"
+        except sqlite3.OperationalError as error:
+            return f"cannot be read: {error}"
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
+                return f"is damaged: {error}{_WAY_OUT}"
+            return f"cannot be used as a study's store ({error}){_WAY_OUT}"
+
+    def _put(self, table: str, *values: Any) -> None:
+        """Writes a row, which replaces the one with the same key, and drops the unfinished one that it completes."""
+        self.connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+        if table in _UNFINISHED:
+            self.connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", values[:1])
+
+    def _read(self, table: str, convert: Callable[..., T], **keys: str) -> list[T]:
+        """Reads the rows with some keys, from which `convert` makes what they hold."""
+        condition = " AND ".join(f"{name} = ?" for name in keys)
+        with self._reading():
+            rows = self.connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),))
+            return [convert(*row) for row in rows.fetchall()]
+
+    def _one(self, table: str, convert: Callable[..., T], key: str) -> T | None:
+        return next(iter(self._read(table, convert, key=key)), None)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turns errors about the store's content into a one-line StoreError."""
+        try:
+            with checking(self.path, StoreError):
+                yield
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.path}: is damaged: {error}") from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Writes everything within the block, or nothing."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    def merge(self, path: Path) -> None:
+        """Merges the store of a part of the study into this one, in one transaction."""
+        # Read by a connection of its own: a transaction over two files, interrupted, needs both to be undone.
+        with Store(path) as part, self.transaction():
+            for table in ("floors", "models", "rows", "cells"):
+                for row in part.connection.execute(f"SELECT * FROM {table}"):
+                    self._put(table, *row)
 
     def set_fact(self, name: str, value: Any) -> None:
         """Stores a JSON value under a name."""
@@ -88,11 +195,13 @@ class Store(Database):
 
     def fact(self, name: str) -> Any:
         """The JSON value under a name; None if there is none."""
-        row = self._one("facts", name=name)
-        with self._reading():
-            if row is not None and len(row[1]) > _MAX_FACT:
+
+        def value(_: str, text: str) -> Any:
+            if len(text) > _MAX_FACT:
                 raise ValueError(f"the {name} is too long")
-            return None if row is None else json.loads(row[1])
+            return json.loads(text)
+
+        return next(iter(self._read("facts", value, name=name)), None)
 
     def add_dataset(self, dataset: Dataset) -> None:
         """Stores a data set's rows under its fingerprint."""
@@ -101,14 +210,10 @@ class Store(Database):
 
     def dataset(self, fingerprint: str) -> Dataset:
         """Reads a stored data set."""
-        row = self._one("datasets", fingerprint=fingerprint)
-        with self._reading():
-            if row is None:
-                raise ValueError("a data set is missing")
-            _, name, columns, rows, labels = row
-            dataset = Dataset(name, _unpacked(columns, rows), None if labels is None else np.frombuffer(labels, "<i4"))
-            _check_dataset(dataset, fingerprint)
-            return dataset
+        found = self._read("datasets", _dataset, fingerprint=fingerprint)
+        if not found or found[0].fingerprint != fingerprint:
+            raise StoreError(f"{self.path}: is damaged: a data set is missing, or not the one that it should be")
+        return found[0]
 
     def add_floor(self, dataset: str, protocol: str, metric: str, floor: Floor) -> None:
         """Stores a floor; `protocol` names the settings that it depends on."""
@@ -116,67 +221,58 @@ class Store(Database):
 
     def floors(self, dataset: str, protocol: str) -> dict[str, Floor]:
         """Reads the floors of a data set by metric."""
-        rows = self._get("floors", dataset=dataset, protocol=protocol)
-        with self._reading():
-            return {metric: _floor(*values) for _, _, metric, *values in rows}
+        return dict(self._read("floors", _floor, dataset=dataset, protocol=protocol))
 
     def add_models(self, models: Mapping[str, Model]) -> None:
         """Stores trained models and drops their checkpoints, in one transaction."""
         with self.transaction():
             for key, model in models.items():
-                self._finish("models", key, _bytes_of(model.losses), model.network)
+                self._put("models", key, _bytes_of(model.losses), model.network)
 
     def model(self, key: str) -> Model | None:
         """Reads a trained model, if there is one."""
-        row = self._one("models", key=key)
-        with self._reading():
-            return None if row is None else Model(_floats(row[1]), row[2])
+        return self._one("models", lambda _, losses, network: Model(_floats(losses), network), key)
 
     def network(self, data: bytes, architecture: Architecture, columns: int) -> Network:
-        """Reads a stored network for rows of `columns` columns.
-
-        Raises:
-            StoreError: If it does not fit.
-        """
+        """Reads a stored network for rows of `columns` columns."""
         return self.tree(_template(architecture, columns), data)
 
     def tree(self, template: Tree, data: bytes) -> Tree:
-        """Reads a stored network or training state with the template's shapes.
-
-        Raises:
-            StoreError: If the shapes differ.
-        """
+        """Reads a stored network or training state; raises a StoreError if its shapes are not the template's."""
         with self._reading():
             return weights.from_bytes(template, data)
+
+    def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
+        """Replaces the checkpoints of some models, in one transaction."""
+        with self.transaction():
+            for key, checkpoint in checkpoints.items():
+                self._put("checkpoints", key, checkpoint.epoch, _bytes_of(checkpoint.losses), checkpoint.state)
+
+    def checkpoint(self, key: str) -> Checkpoint | None:
+        """Reads a model's last checkpoint, if any."""
+        return self._one("checkpoints", lambda _, epoch, losses, state: Checkpoint(epoch, _floats(losses), state), key)
 
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
         with self.transaction():
-            self._finish("rows", key, *_packed(rows))
-
-    def _finish(self, table: str, key: str, *values: Any) -> None:
-        """Writes a model or rows, and removes what was kept of them while they were under way."""
-        self._put(table, key, *values)
-        self.connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", (key,))
+            self._put("rows", key, *_packed(rows))
 
     def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
         """Reads generated rows, shape (n_samples, d), scaled, if all are there; they must have `columns` columns."""
-        return self._rows("rows", key, columns)
+        rows = self._one("rows", _rows, key)
+        if rows is not None and columns not in (None, rows.shape[1]):
+            found = rows.shape[1]
+            raise StoreError(f"{self.path}: is damaged: generated rows have {found} columns, and the data {columns}")
+        return rows
 
     def add_part(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores the first rows of a draw that is to be continued."""
         self._put("parts", key, *_packed(rows))
 
-    def part(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
-        """Reads the stored first rows of a draw, if any."""
-        return self._rows("parts", key, columns)
-
-    def _rows(self, table: str, key: str, columns: int | None) -> np.ndarray | None:
-        row = self._one(table, key=key)
-        with self._reading():
-            if row is not None and columns not in (None, row[1]):
-                raise ValueError(f"generated rows have {row[1]} columns, and the data {columns}")
-            return None if row is None else _unpacked(*row[1:])
+    def part(self, key: str, columns: int) -> Float[np.ndarray, "n d"]:
+        """Reads the stored first rows of a draw; none if it has not begun."""
+        rows = self._one("parts", _rows, key)
+        return np.empty((0, columns), np.float32) if rows is None else rows
 
     def add_result(self, cell: Cell, measures: Mapping[str, Estimate]) -> None:
         """Writes a finished cell and its measures by metric name."""
@@ -190,30 +286,42 @@ class Store(Database):
 
     def measures(self, key: str) -> dict[str, Estimate]:
         """Reads a finished cell's measures by metric; empty if it is not finished."""
-        row = self._one("cells", key=key)
-        with self._reading():
-            return {} if row is None else {name: _measure(*values) for name, values in json.loads(row[-1]).items()}
 
-    def merge(self, path: Path) -> None:
-        """Merges the store of a part of the study into this one, in one transaction."""
-        # Read by a connection of its own: a transaction over two files, interrupted, needs both to be undone.
-        with Store(path) as part, self.transaction():
-            for table in ("floors", "models", "rows", "cells"):
-                write = self._finish if table in _UNFINISHED else self._put
-                for row in part.connection.execute(f"SELECT * FROM {table}"):
-                    write(table, *row)
+        def measures(*row: Any) -> dict[str, Estimate]:
+            return {name: _measure(*values) for name, values in json.loads(row[-1]).items()}
 
-    def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
-        """Replaces the checkpoints of some models, in one transaction."""
-        with self.transaction():
-            for key, checkpoint in checkpoints.items():
-                self._put("checkpoints", key, checkpoint.epoch, _bytes_of(checkpoint.losses), checkpoint.state)
+        return self._one("cells", measures, key) or {}
 
-    def checkpoint(self, key: str) -> Checkpoint | None:
-        """Reads a model's last checkpoint, if any."""
-        row = self._one("checkpoints", key=key)
-        with self._reading():
-            return None if row is None else Checkpoint(row[1], _floats(row[2]), row[3])
+
+@cache
+def _empty() -> tuple[bytes, list[tuple[Any, ...]]]:
+    """Makes the file without rows, and returns its schema."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum = FULL")
+        for table, columns in TABLES.items():
+            connection.execute(f"CREATE TABLE {table} ({columns})")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        return connection.serialize(), connection.execute(_SCHEMA).fetchall()
+
+
+def remove_journals(path: Path) -> None:
+    """Removes SQLite's journals: those of an earlier database of the same name would be applied to this one."""
+    for ending in ("-journal", "-wal", "-shm"):
+        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+
+
+def _check_journal(path: Path) -> None:
+    """Refuses a journal of several databases, which no store has: SQLite deletes the file that it names."""
+    journal, magic = path.with_name(f"{path.name}-journal"), bytes.fromhex("d9d505f920a163d7")
+    if not journal.exists():
+        return
+    check_regular(journal)
+    with journal.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        # Any journal begins with these bytes; one of several databases ends with them as well.
+        file.seek(-min(size, len(magic)), io.SEEK_END)
+        if size > len(magic) and file.read() == magic:
+            raise StoreError(f"{journal}: is not a journal of a study's store{_WAY_OUT}")
 
 
 @cache
@@ -234,25 +342,27 @@ def _packed(rows: np.ndarray) -> tuple[int, bytes]:
     return rows.shape[1], _bytes_of(rows)
 
 
-def _unpacked(columns: int, data: bytes) -> np.ndarray:
+def _rows(_: str, columns: int, data: bytes) -> np.ndarray:
     if not data:
         raise ValueError("rows are missing")
     return _floats(data).reshape(-1, columns)
 
 
-def _check_dataset(dataset: Dataset, fingerprint: str) -> None:
-    n, labels = len(dataset.rows), dataset.labels
-    if dataset.fingerprint != fingerprint or n < 2 or not np.isfinite(dataset.rows).all():
-        raise ValueError("a data set is not the one that it should be")
-    if labels is not None and not (len(labels) == n and 0 <= labels.min() <= labels.max() < n):
+def _dataset(_: str, name: str, columns: int, data: bytes, labels: bytes | None) -> Dataset:
+    dataset = Dataset(name, _rows(name, columns, data), None if labels is None else np.frombuffer(labels, "<i4"))
+    n, known = len(dataset.rows), dataset.labels
+    if n < 2 or not np.isfinite(dataset.rows).all():
+        raise ValueError("a data set has too few rows, or rows that are not finite")
+    if known is not None and not (len(known) == n and 0 <= known.min() <= known.max() < n):
         raise ValueError("a data set has labels that are not valid")
+    return dataset
 
 
-def _floor(value: float, spread: float, n_repeats: int) -> Floor:
+def _floor(_: str, __: str, metric: str, value: float, spread: float, n_repeats: int) -> tuple[str, Floor]:
     _measure(value, spread, float(n_repeats))
     if type(n_repeats) is not int or n_repeats < 1:
         raise ValueError("a floor has no number of repeats")
-    return Floor(value, spread, n_repeats)
+    return metric, Floor(value, spread, n_repeats)
 
 
 def _measure(value: float, standard_error: float, degrees_of_freedom: float) -> Estimate:

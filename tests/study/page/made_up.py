@@ -9,11 +9,9 @@ import numpy as np
 from pointillist.engine import weights
 from pointillist.metrics import Estimate, Floor
 from pointillist.study.grid import Cell, Dataset
-from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
-from pointillist.study.reference import ReferenceValue
-from pointillist.study.results import protocol
+from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class, protocol
 from pointillist.study.settings import Settings
-from pointillist.study.spec import Column, Section
+from pointillist.study.spec import Column, ReferenceValue, Section
 from pointillist.study.store import Model
 
 FLOOR = 20.0

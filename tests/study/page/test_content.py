@@ -13,14 +13,12 @@ import pytest
 from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS, dataset
 
 from pointillist.metrics import Estimate
-from pointillist.study.figures.window import Window
+from pointillist.study.figures.rows import Window
 from pointillist.study.page import render, write_page
-from pointillist.study.page.charts import chart, losses
+from pointillist.study.page.charts import MAX_ROWS, chart, evenly, losses, pictures
+from pointillist.study.page.conclusions import live_name, view_name
 from pointillist.study.page.content import page_content
-from pointillist.study.page.glance import glance
-from pointillist.study.page.rows import MAX_ROWS, evenly, pictures
-from pointillist.study.page.table import MOST_STEPS, page_table
-from pointillist.study.page.words import live_name, view_name
+from pointillist.study.page.tables import MOST_STEPS, glance, page_table
 from pointillist.study.result_tables import write_csv
 from pointillist.study.results import Results
 from pointillist.study.spec import Column
@@ -135,7 +133,7 @@ def test_near_far_and_better_than_the_floor(make):
 
 def test_seeds_share_the_held_out_rows_but_not_the_generated_ones(make):
     results = make(GUIDANCE, CLASSIFIER, seeds=2)
-    drawn, held_out = (results.rows(section)[0].summaries[0] for section in results.spec.sections)
+    drawn, held_out = (results.rows(section)[0].cells[0].summary for section in results.spec.sections)
     assert (drawn.standard_error, held_out.standard_error) == pytest.approx((1 / np.sqrt(2), 1.0))
 
 

@@ -18,8 +18,8 @@ from pointillist.engine.sampling import sample_rows
 from pointillist.engine.training import sigma_data_of
 from pointillist.metrics import energy_distance
 from pointillist.page.weights import STEPS
+from pointillist.study.page.conclusions import view_name
 from pointillist.study.page.live import STEP, live_content
-from pointillist.study.page.words import view_name
 
 ASSETS = files("pointillist.page") / "assets" / "engine"
 
@@ -71,7 +71,7 @@ def test_every_model_travels_once_the_best_of_each_set_first(live_results):
     for model in content["models"][:2]:
         rows = live_results.rows(live_results.spec.sections[0])
         (row,) = (r for r in rows if r.dataset == model["dataset"] and r.metric == "emd")
-        best = int(np.argmin([s.value for s in row.summaries]))
+        best = int(np.argmin([cell.value for cell in row.cells]))
         assert cell_of(live_results, model)[1].settings == live_results.spec.sections[0].columns[best].settings
 
 

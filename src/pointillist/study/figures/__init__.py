@@ -1,8 +1,7 @@
 """A study's figures: pure functions of the store, drawn by Matplotlib's objects without its global state."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,8 @@ from pointillist.atomic_files import write_whole
 from pointillist.study.figures.curves import losses_figure, metrics_figure
 from pointillist.study.figures.parts import DPI
 from pointillist.study.figures.rows import rows_figure
-from pointillist.study.results import Results, Row
-from pointillist.study.spec import Section, short_name
+from pointillist.study.results import Results
+from pointillist.study.spec import short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,32 +30,23 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
     whole or not at all.
     """
     paths = []
-    for name, draw in _figures(results):
-        write_whole(folder / name, _png(draw()))
+    for name, figure in _figures(results):
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI)
+        write_whole(folder / name, buffer.getvalue())
         paths.append(folder / name)
     return paths
 
 
-def _figures(results: Results) -> "Iterator[tuple[str, Callable[[], Figure]]]":
+def _figures(results: Results) -> "Iterator[tuple[str, Figure]]":
     for section in results.spec.sections:
-        section, table = _shown(section, results.rows(section))
-        for name in section.datasets if section.kind != "classifier" else ():
-            yield f"{section.name}_{short_name(name)}_rows.png", partial(rows_figure, results, section, name, table)
+        table, n = results.rows(section), len(section.columns)
+        if n > MAX_SETTINGS:
+            title = f"{section.title} (the first {MAX_SETTINGS} of {n:,} settings)"
+            section = replace(section, title=title, columns=section.columns[:MAX_SETTINGS])
+            table = [replace(row, cells=row.cells[:MAX_SETTINGS]) for row in table]
         if section.kind != "classifier":
-            yield f"{section.name}_losses.png", partial(losses_figure, results, section)
-        yield f"{section.name}_metrics.png", partial(metrics_figure, results, section, table)
-
-
-def _shown(section: Section, table: Sequence[Row]) -> tuple[Section, Sequence[Row]]:
-    n = len(section.columns)
-    if n <= MAX_SETTINGS:
-        return section, table
-    title = f"{section.title} (the first {MAX_SETTINGS} of {n:,} settings)"
-    shown = replace(section, title=title, columns=section.columns[:MAX_SETTINGS])
-    return shown, [row.first(MAX_SETTINGS) for row in table]
-
-
-def _png(figure: "Figure") -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+            for name in section.datasets:
+                yield f"{section.name}_{short_name(name)}_rows.png", rows_figure(results, section, name, table)
+            yield f"{section.name}_losses.png", losses_figure(results, section)
+        yield f"{section.name}_metrics.png", metrics_figure(results, section, table)

@@ -30,77 +30,66 @@ def losses_figure(results: Results, section: Section) -> "Figure":
     titles = [parts.column_title(section, column) for column in section.columns]
     fitting = int(n_columns * 3.4 / (0.55 + 0.08 * max(map(len, titles))))
     n_legend_rows = -(-len(titles) // max(fitting, 1))
-    figure, grid = parts.panel_grid(
-        -(-n_panels // n_columns),
-        n_columns,
-        size=(2.8, 2.1),
-        gaps=(0.6, 0.6),
-        margins=(0.65, 0.15, 0.6 + 0.2 * n_legend_rows, 0.8),
-    )
-    panels = list(grid.flat)
-    for unused in panels[n_panels:]:
-        unused.remove()
+    margins = (0.65, 0.15, 0.6 + 0.2 * n_legend_rows, 0.8)
+    figure, panels = parts.panels(n_panels, n_columns, size=(2.8, 2.1), gaps=(0.6, 0.6), margins=margins)
     parts.headline(figure, f"Training loss: {section.title}")
     colours = parts.line_colours(len(titles))
-    for i, (axes, name) in enumerate(zip(panels, section.datasets, strict=False)):
+    for i, (axes, name) in enumerate(zip(panels, section.datasets, strict=True)):
         parts.title(axes, short_name(name))
         values = []
         for column, colour in zip(section.columns, colours, strict=True):
             losses = [np.asarray(one, dtype=np.float64) for one in results.losses(name, column.settings)]
             if losses:
-                values.append(_draw_losses(axes, np.stack(losses), colour))
+                _draw_losses(axes, np.stack(losses), colour)
+                values += losses
         if not values:
             parts.say(axes, "not finished")
-        parts.log_if_wide(axes, np.concatenate(values) if values else np.empty(0))
+        parts.log_if_wide(axes, *values)
         axes.set_ylabel("mean loss" if i % n_columns == 0 else "")
         axes.set_xlabel("epoch" if i + n_columns >= n_panels else "")
-    parts.legend(
-        figure,
-        [parts.line(colour, title) for colour, title in zip(colours, titles, strict=True)],
-        -(-len(titles) // n_legend_rows),
-    )
+    lines = [parts.line(colour, title) for colour, title in zip(colours, titles, strict=True)]
+    parts.legend(figure, lines, -(-len(titles) // n_legend_rows))
     return figure
 
 
-def _draw_losses(axes: "Axes", losses: np.ndarray, colour: Any) -> np.ndarray:
-    """Draws curves of shape (seeds, epochs), and returns the values that must be visible."""
+def _draw_losses(axes: "Axes", losses: np.ndarray, colour: Any) -> None:
+    """Draws curves of shape (seeds, epochs)."""
     epochs = np.arange(1, losses.shape[1] + 1)
     marker = "." if len(epochs) == 1 else ""
     axes.plot(epochs, losses.mean(axis=0), color=colour, linewidth=1, marker=marker)
     if len(losses) > 1:
         axes.fill_between(epochs, losses.min(axis=0), losses.max(axis=0), color=colour, alpha=0.2, linewidth=0)
-    return losses.ravel()
 
 
 def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> "Figure":
     """Draws metric against setting: a row of panels for each data set, a column for each metric."""
-    quantities = {q.name: q for q in QUANTITIES[section.kind].values() if q.name in {row.metric for row in table}}
+    titles = {row.metric: row.title for row in table}
+    metrics = [name for name in QUANTITIES[section.kind] if name in titles]
     labels = [figure_text(column.label) for column in section.columns]
     width = max(2.2, 0.25 * len(labels))
     x, limits, is_number = _positions(section, width)
     turn, height = _turn(labels, x, limits, is_number, width)
     names = [short_name(name) for name in section.datasets]
-    figure, grid = parts.panel_grid(
-        len(names), len(quantities), size=(width, 1.35), gaps=(0.65, 0.18), margins=(0.85, 0.15, 0.95 + height, 0.8)
-    )
+    n_panels, margins = len(names) * len(metrics), (0.85, 0.15, 0.95 + height, 0.8)
+    figure, panels = parts.panels(n_panels, len(metrics), size=(width, 1.35), gaps=(0.65, 0.18), margins=margins)
     parts.headline(figure, section.title)
-    panels = dict(zip(product(names, quantities), grid.flat, strict=True))
     by_panel = {(row.dataset, row.metric): row for row in table}
-    for place, axes in panels.items():
-        if place in by_panel:
-            _draw_metric(axes, by_panel[place], x)
+    for axes, panel in zip(panels, product(names, metrics), strict=True):
+        if panel in by_panel:
+            _draw_metric(axes, by_panel[panel], x)
         else:
             parts.say(axes, "no fresh rows")
         axes.set_xscale("log" if is_number else "linear")
         axes.set_xticks(x, [], minor=False)
         axes.set_xticks([], minor=True)
         axes.set_xlim(*limits)
-    for axes, metric in zip(grid[0], quantities.values(), strict=True):
-        parts.title(axes, metric.title)
-    for axes, name in zip(grid[:, 0], names, strict=True):
+    for axes, metric in zip(panels, metrics, strict=False):
+        parts.title(axes, titles[metric])
+    left = panels[:: len(metrics)]
+    for axes, name in zip(left, names, strict=True):
         axes.set_ylabel(figure_text(name), fontsize=9, fontweight="bold")
-    figure.align_ylabels(grid[:, 0])
-    for axes in grid[-1]:
+    figure.align_ylabels(left)
+    for axes in panels[-len(metrics) :]:
         axes.set_xticks(x, labels, **turn)
         axes.set_xlabel(", ".join(parts.SHORT.get(key, key.replace("_", " ")) for key in section.varied))
     parts.legend(figure, _metrics_handles(results, section, table), n_columns=3)
@@ -108,48 +97,44 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
 
 
 def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
-    nan = float("nan")
-    floors = np.array([(nan, nan) if f is None else (f.value, HALF_LENGTH * f.spread) for f in row.floors]).T
+    floors = np.array([np.nan if cell.floor is None else cell.floor.value for cell in row.cells])
+    halves = HALF_LENGTH * np.array([np.nan if cell.floor is None else cell.floor.spread for cell in row.cells])
+    band: dict[str, Any] = {"color": parts.FLOOR, "alpha": 0.25, "linewidth": 0}
     if row.floor is not None:
-        value, half = floors[:, 0]
-        axes.axhspan(value - half, value + half, color=parts.FLOOR, alpha=0.25, linewidth=0)
-        axes.axhline(value, color=parts.FLOOR, linewidth=1)
+        axes.axhspan(floors[0] - halves[0], floors[0] + halves[0], **band)
+        axes.axhline(floors[0], color=parts.FLOOR, linewidth=1)
     elif np.isfinite(floors).any():
-        axes.fill_between(x, floors[0] - floors[1], floors[0] + floors[1], color=parts.FLOOR, alpha=0.25, linewidth=0)
-        axes.plot(x, floors[0], color=parts.FLOOR, linewidth=1)
+        axes.fill_between(x, floors - halves, floors + halves, **band)
+        axes.plot(x, floors, color=parts.FLOOR, linewidth=1)
 
-    values = np.array([nan if s is None else s.value for s in row.summaries])
-    errors = HALF_LENGTH * np.array([nan if s is None else s.standard_error for s in row.summaries])
+    values = np.array([cell.value for cell in row.cells])
+    errors = HALF_LENGTH * np.array([0 if cell.summary is None else cell.summary.standard_error for cell in row.cells])
     errors[~np.isfinite(errors)] = 0
     axes.errorbar(x, values, yerr=errors, linestyle="", color=parts.GENERATED, linewidth=1, capsize=2)
-    is_best = np.array(row.is_best)
+    is_best = np.array([cell.is_best for cell in row.cells])
     marked = [(is_best, _BEST), (~is_best, _WORSE)] if row.is_ranked else [(~is_best, _UNRANKED)]
     for chosen, style in marked:
         axes.plot(x[chosen], values[chosen], **style)
-    reported = np.array([nan if r is None else r.value for r in row.references])
-    axes.plot(x, reported, **_DIAMOND)
-    diverged = np.array([s is not None and not np.isfinite(s.value) for s in row.summaries])
+    reported = np.array([np.nan if cell.reference is None else cell.reference.value for cell in row.cells])
+    axes.plot(x, reported, **_REPORTED)
+    diverged = np.array([cell.is_diverged for cell in row.cells])
     if diverged.any():
-        axes.plot(x[diverged], np.full(diverged.sum(), 0.08), transform=axes.get_xaxis_transform(), **_CROSS)
+        axes.plot(x[diverged], np.full(diverged.sum(), 0.08), transform=axes.get_xaxis_transform(), **_DIVERGED)
     if not np.isfinite(values).any() and not diverged.any():
         parts.say(axes, "not finished")
     axes.margins(y=0.12)
-    parts.log_if_wide(axes, np.concatenate([values, floors[0] - floors[1]]))
+    parts.log_if_wide(axes, values, floors - halves)
 
 
-_MEASURED: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5, "color": parts.GENERATED}
-_BEST: dict[str, Any] = _MEASURED | {"markerfacecolor": parts.GENERATED}
-_WORSE: dict[str, Any] = _MEASURED | {"markerfacecolor": "white"}
-_UNRANKED: dict[str, Any] = _MEASURED | {"fillstyle": "bottom", "markerfacecoloralt": "white"}
-_DIAMOND: dict[str, Any] = {
-    "linestyle": "",
-    "marker": "D",
-    "markersize": 6,
-    "markerfacecolor": "none",
-    "color": parts.REPORTED,
-}
-_CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 6, "color": parts.DIVERGED}
+def _marker(marker: str, size: float, colour: str, **style: Any) -> dict[str, Any]:
+    return {"linestyle": "", "marker": marker, "markersize": size, "color": colour, **style}
 
+
+_BEST = _marker("o", 4.5, parts.GENERATED, markerfacecolor=parts.GENERATED)
+_WORSE = _marker("o", 4.5, parts.GENERATED, markerfacecolor="white")
+_UNRANKED = _marker("o", 4.5, parts.GENERATED, fillstyle="bottom", markerfacecoloralt="white")
+_REPORTED = _marker("D", 6, parts.REPORTED, markerfacecolor="none")
+_DIVERGED = _marker("x", 6, parts.DIVERGED)
 
 _OF_HALVES = f"data against data, ± {HALF_LENGTH} standard deviations"
 _OF_TRUTH = f"true class probabilities, ± {HALF_LENGTH} standard errors"
@@ -173,13 +158,14 @@ def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -
     ]
     if not all(row.is_ranked for row in table):
         handles.insert(2, Line2D([], [], label="measured, not ranked", **_UNRANKED))
-    metrics = [row.metric for row in table if any(f is not None for f in row.floors)]
+    cells = [cell for row in table for cell in row.cells]
+    metrics = [row.metric for row in table if any(cell.floor is not None for cell in row.cells)]
     floors = [_FLOORS.get((section.kind, metric), _OF_HALVES) for metric in metrics]
     handles += [Patch(facecolor=parts.FLOOR, alpha=0.5, label=text) for text in dict.fromkeys(floors)]
-    if any(r is not None for row in table for r in row.references):
-        handles.append(Line2D([], [], label="reported", **_DIAMOND))
-    if any(s is not None and not np.isfinite(s.value) for row in table for s in row.summaries):
-        handles.append(Line2D([], [], label="diverged", **_CROSS))
+    if any(cell.reference is not None for cell in cells):
+        handles.append(Line2D([], [], label="reported", **_REPORTED))
+    if any(cell.is_diverged for cell in cells):
+        handles.append(Line2D([], [], label="diverged", **_DIVERGED))
     return handles
 
 

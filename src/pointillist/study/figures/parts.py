@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.foreign_text import figure_text, legend_text
-from pointillist.study.settings import Settings, label
+from pointillist.study.settings import label
 from pointillist.study.spec import Column, Section
 
 if TYPE_CHECKING:
@@ -23,53 +23,43 @@ SHORT = {"timesteps": "T", "beta_range": "beta", "guidance": "w"}
 
 def column_title(section: Section, column: Column) -> str:
     """A column's label with the names of the settings that vary."""
-    parts = [_part(key, column.settings) for key in section.varied if getattr(column.settings, key) is not None]
-    return ", ".join(parts) or column.label
+    titles = []
+    for key in section.varied:
+        value = getattr(column.settings, key)
+        name = SHORT.get(key, key.replace("_", " "))
+        heads = {"schedule": "", "method": "", "classifier": "", "beta_range": "beta "}
+        if value is not None:
+            titles.append(f"{heads.get(key, f'{name} = ')}{label(key, value)}")
+    return ", ".join(titles) or column.label
 
 
-def _part(key: str, settings: Settings) -> str:
-    text = label(key, getattr(settings, key))
-    if key in ("schedule", "method", "classifier"):
-        return text
-    return f"beta {text}" if key == "beta_range" else f"{SHORT.get(key, key.replace('_', ' '))} = {text}"
-
-
-def panel_grid(
-    n_rows: int,
+def panels(
+    n_panels: int,
     n_columns: int,
+    *,
     size: tuple[float, float],
     gaps: tuple[float, float],
     margins: tuple[float, float, float, float],
     projection: str | None = None,
-) -> "tuple[Figure, np.ndarray]":
+) -> "tuple[Figure, list[Any]]":
     """Makes a figure with a grid of axes, all lengths in inches; margins are left, right, bottom, top."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    n_rows = -(-n_panels // n_columns)
     left, right, bottom, top = margins
     width = left + n_columns * size[0] + (n_columns - 1) * gaps[0] + right
     height = bottom + n_rows * size[1] + (n_rows - 1) * gaps[1] + top
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
-    grid = figure.subplots(
-        n_rows,
-        n_columns,
-        squeeze=False,
-        subplot_kw={"projection": projection},
-        gridspec_kw={
-            "left": left / width,
-            "right": 1 - right / width,
-            "bottom": bottom / height,
-            "top": 1 - top / height,
-            "wspace": gaps[0] / size[0],
-            "hspace": gaps[1] / size[1],
-        },
-    )
-    for axes in grid.flat:
+    edges = {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height}
+    grid = figure.add_gridspec(n_rows, n_columns, **edges, wspace=gaps[0] / size[0], hspace=gaps[1] / size[1])
+    made: list[Any] = [figure.add_subplot(grid[divmod(i, n_columns)], projection=projection) for i in range(n_panels)]
+    for axes in made:
         axes.tick_params(labelsize=7)
         axes.xaxis.label.set_size(8)
         axes.yaxis.label.set_size(8)
-    return figure, grid
+    return figure, made
 
 
 def headline(figure: "Figure", text: str) -> None:
@@ -86,16 +76,8 @@ def title(axes: "Axes", title: str, detail: str | None = None) -> None:
     axes.set_title(title, fontsize=fitting(title, inches, 9), y=1, pad=5 if detail is None else 14)
     axes.title.set_y(1)  # three axes put it lower
     if detail:
-        axes.annotate(
-            detail,
-            (0.5, 1),
-            xytext=(0, 4),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha="center",
-            fontsize=7,
-            color="0.3",
-        )
+        style: dict[str, Any] = {"ha": "center", "fontsize": 7, "color": "0.3"}
+        axes.annotate(detail, (0.5, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", **style)
 
 
 def say(axes: "Axes", text: str) -> None:
@@ -115,9 +97,10 @@ def legend(figure: "Figure", handles: list[Any], n_columns: int) -> None:
     figure.legend(handles=handles, loc="lower center", ncols=n_columns, fontsize=8, frameon=False)
 
 
-def log_if_wide(axes: "Axes", values: np.ndarray) -> None:
+def log_if_wide(axes: "Axes", *values: np.ndarray) -> None:
     """Makes the y axis logarithmic if the values are positive and span more than a factor of 10."""
-    finite = values[np.isfinite(values)]
+    known = np.concatenate([np.empty(0), *values])
+    finite = known[np.isfinite(known)]
     if finite.size and finite.min() > 0 and finite.max() > 10 * finite.min():
         axes.set_yscale("log")
 
@@ -127,14 +110,6 @@ def line_colours(n: int) -> list[Any]:
     import matplotlib
 
     return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, n)))
-
-
-def class_colours(n: int) -> list[Any]:
-    """Colours of classes; beyond ten they repeat."""
-    import matplotlib
-
-    palette = matplotlib.colormaps["tab10"]
-    return [palette(i % 10) for i in range(n)]
 
 
 def fitting(text: str, inches: float, size: float) -> float:

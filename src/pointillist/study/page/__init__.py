@@ -7,8 +7,7 @@ from pointillist.atomic_files import write_whole
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, worker
 from pointillist.study.page.content import page_content
 from pointillist.study.page.live import live_content, training_schedule
-from pointillist.study.page.table import BANDS
-from pointillist.study.results import Results
+from pointillist.study.results import BANDS, Results
 
 WEIGHTS = "weights", "scales", "rest"
 """What the page reads of a model when it is first used: these texts are most of the page."""

@@ -1,32 +1,38 @@
-"""Content of the page's charts: metric against setting, and training losses."""
+"""Content of the page's charts (metric against setting, and training losses) and of its pictures of rows."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pointillist.study.figures.curves import HALF_LENGTH
-from pointillist.study.page.words import column_head, n_steps
+from pointillist.study.figures.rows import Window
+from pointillist.study.page.conclusions import column_head, n_steps
 from pointillist.study.quantities import QUANTITIES
-from pointillist.study.result_tables import floor_text, value_text
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
 
 MAX_EPOCHS = 200
 """Most points of a curve of losses."""
 
+MAX_ROWS = 1000
+"""Most rows of one draw that the page holds."""
+
+_FULL_SCALE = 32767
+
 
 def chart(results: Results, section: Section) -> dict[str, Any]:
     """Makes the section's settings, and the numbers of every metric and set; null where there is none."""
     rows = results.rows(section)
-    metrics = {row.metric for row in rows}
+    titles = {row.metric: row.title for row in rows}
     return {
         "x": _numbers(section),
         "xName": ", ".join(key.replace("_", " ") for key in section.varied),
         "heads": [column_head(section, column) for column in section.columns],
         "labels": [column.label for column in section.columns],
         "halfLength": HALF_LENGTH,
-        "metrics": [[q.name, q.title] for q in QUANTITIES[section.kind].values() if q.name in metrics],
+        "metrics": [[name, titles[name]] for name in QUANTITIES[section.kind] if name in titles],
         "rows": list(map(_series, rows)),
     }
 
@@ -41,19 +47,20 @@ def _numbers(section: Section) -> list[float] | None:
 
 
 def _series(row: Row) -> dict[str, Any]:
+    cells = row.cells
     return {
         "metric": row.metric,
         "set": row.dataset,
-        "value": [None if s is None else _number(s.value) for s in row.summaries],
-        "error": [None if s is None else _number(s.standard_error) for s in row.summaries],
-        "floor": [None if f is None else _number(f.value) for f in row.floors],
-        "spread": [None if f is None else _number(f.spread) for f in row.floors],
-        "reported": [None if r is None else r.value for r in row.references],
-        "best": list(row.is_best),
+        "value": [_number(cell.value) for cell in cells],
+        "error": [None if cell.summary is None else _number(cell.summary.standard_error) for cell in cells],
+        "floor": [None if cell.floor is None else _number(cell.floor.value) for cell in cells],
+        "spread": [None if cell.floor is None else _number(cell.floor.spread) for cell in cells],
+        "reported": [None if cell.reference is None else cell.reference.value for cell in cells],
+        "best": [cell.is_best for cell in cells],
         "isRanked": row.is_ranked,
-        "diverged": [s is not None and not np.isfinite(s.value) for s in row.summaries],
-        "text": [value_text(row, i) for i in range(len(row.summaries))],
-        "floorText": [floor_text(row, i) for i in range(len(row.floors))],
+        "diverged": [cell.is_diverged for cell in cells],
+        "text": [entry.measured for entry in row.entries],
+        "floorText": [row.floor_text(i) for i in range(len(cells))],
     }
 
 
@@ -79,3 +86,54 @@ def _curve(losses: Sequence[np.ndarray]) -> list[list[float | None]] | None:
     mean = np.mean(np.stack(losses).astype(np.float64), axis=0)
     epochs = np.unique(np.linspace(1, len(mean), min(len(mean), MAX_EPOCHS)).round().astype(int))
     return [epochs.tolist(), [_number(value) for value in mean[epochs - 1]]]
+
+
+def pictures(results: Results) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Collects the rows of all sections; a draw that sections share is included once.
+
+    Returns:
+        Window and real rows of each data set, by its short name; and generated rows of each draw, by its key.
+    """
+    sets: dict[str, Any] = {}
+    draws: dict[str, Any] = {}
+    for section in results.spec.sections:
+        for name in section.datasets if section.kind != "classifier" else ():
+            dataset = results.dataset(name)
+            window = Window.around(dataset.rows)
+            if short_name(name) not in sets:
+                real = _packed(window, dataset.rows, dataset.labels)
+                is_projected = dataset.rows.shape[1] > window.dimensions
+                sets[short_name(name)] = {"axes": window.labels, "projected": is_projected, "real": real}
+            for column, key in zip(section.columns, draw_keys(results, section, name), strict=True):
+                generated = results.generated(name, column.settings) if key not in draws else None
+                if generated is not None:
+                    labels = dataset.labels_to_draw(len(generated)) if section.kind == "classes" else None
+                    draws[key] = _packed(window, generated, labels)
+    return sets, draws
+
+
+def draw_keys(results: Results, section: Section, name: str) -> list[str]:
+    """The key of each column's draw of seed 0."""
+    return [results.cells(name, column.settings)[0].rows_key for column in section.columns]
+
+
+def _packed(window: Window, rows: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+    """Packs coordinates within the window as 16-bit little-endian integers by class, and counts the rows outside."""
+    is_finite = np.isfinite(rows).all(axis=1)
+    if not is_finite.all():
+        return {"n": len(rows), "lost": int((~is_finite).sum())}
+    shown, is_inside = window.split(rows)
+    chosen = evenly(len(rows))
+    chosen = chosen[is_inside[chosen]]
+    packed: dict[str, Any] = {"n": len(rows), "outside": int((~is_inside).sum())}
+    if labels is not None:
+        chosen = chosen[np.argsort(labels[chosen], kind="stable")]
+        packed["classes"] = np.bincount(labels[chosen], minlength=int(labels.max()) + 1).tolist()
+    scaled = (shown[chosen] - window.low) / (window.high - window.low) * 2 - 1
+    packed["rows"] = base64.b64encode(np.round(scaled * _FULL_SCALE).astype("<i2").tobytes()).decode()
+    return packed
+
+
+def evenly(n: int) -> np.ndarray:
+    """Indices of at most `MAX_ROWS` of n rows, evenly spaced because rows may be sorted, for instance by class."""
+    return np.arange(n) if n <= MAX_ROWS else np.linspace(0, n - 1, MAX_ROWS).round().astype(np.int64)

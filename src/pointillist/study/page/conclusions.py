@@ -1,26 +1,81 @@
 """Conclusions of a section's tests, in sentences."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from pointillist.study.page.words import count, listing, on_sets, settings
-from pointillist.study.quantities import QUANTITIES
-from pointillist.study.result_tables import UNRANKED, value_text
+from pointillist.diffusion.solvers import SAMPLERS
+from pointillist.study.figures.parts import column_title
+from pointillist.study.grid import Cell
+from pointillist.study.quantities import QUANTITIES, SIZES
 from pointillist.study.results import Results, Row
-from pointillist.study.spec import Section, short_name
+from pointillist.study.settings import Settings
+from pointillist.study.spec import Column, Section, short_name
+
+_MOST_NAMED = 4
 
 
-@dataclass(frozen=True)
-class Statement:
-    """A statement about a section.
+def listing(texts: Sequence[str]) -> str:
+    """Joins words to a list: "a, b and c"."""
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
-    Attributes:
-        topic: Heading of one or two words; empty for the first statement.
-        text: Whole sentences; empty if the items say it all.
-        items: Names of single sets or metrics, and what is said about each.
-    """
+
+def count(n: int, noun: str) -> str:
+    """Phrases a number of things: "1 cell", "2,000 cells"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def settings(section: Section, chosen: Sequence[int], *, brief: bool = False) -> str:
+    """Lists some of a section's columns: "T = 100, 200 and 500", or "all settings but T = 10" if much shorter."""
+    others = [i for i in range(len(section.columns)) if i not in chosen]
+    if len(chosen) > _MOST_NAMED and not others:
+        return f"all {len(chosen)} settings"
+    if len(chosen) > _MOST_NAMED and brief:
+        return f"{len(chosen)} of {len(section.columns)} settings"
+    if len(chosen) > _MOST_NAMED and len(others) <= _MOST_NAMED:
+        return f"all settings but {settings(section, others)}"
+    if not section.varied:
+        return listing([f"“{section.columns[i].label}”" for i in chosen])
+    titles = [column_title(section, section.columns[i]) for i in chosen]
+    if len(section.varied) > 1:
+        return listing([f"({title})" for title in titles])
+    labels = [section.columns[i].label for i in chosen]
+    heads = {title.removesuffix(label) for title, label in zip(titles, labels, strict=True)}
+    return heads.pop() + listing(labels) if len(heads) == 1 else listing(titles)
+
+
+def on_sets(names: Sequence[str], among: Sequence[str]) -> str:
+    """Lists some of the sets: "on both sets", "on moons and helix", "on 3 of 5 sets"."""
+    if len(names) == len(among) > 1:
+        return "on both sets" if len(among) == 2 else f"on all {len(among)} sets"
+    if len(names) <= 2:
+        return f"on {listing(names)}" if names else "on no set"
+    return f"on {len(names)} of {len(among)} sets"
+
+
+def view_name(section: Section) -> str:
+    """The section's name in the URL's fragment and as an element's id; "live" is another part of the page."""
+    return f"section-{section.name}" if section.name.startswith(("live", "section-")) else section.name
+
+
+def column_head(section: Section, column: Column) -> str:
+    """A column's heading, which names the setting that varies if it fits on a line."""
+    return column_title(section, column) if len(section.varied) == 1 else column.label
+
+
+def n_steps(settings: Settings) -> int:
+    """Returns the number of a sampler's steps or points; 0 in a spec stands for its usual one."""
+    return settings.steps or SAMPLERS[settings.sampler].points or settings.timesteps
+
+
+def live_name(cell: Cell) -> str:
+    """The name of a cell's model among those that a page holds."""
+    return cell.model_key[:12]
+
+
+class Statement(NamedTuple):
+    """A statement about a section: a short heading, sentences, and what is said about single sets or metrics."""
 
     topic: str
     text: str
@@ -38,35 +93,23 @@ def conclude(results: Results, section: Section) -> list[Statement]:
     """
     rows = results.rows(section)
     main, *others = ([row for row in rows if row.metric == metric] for metric in QUANTITIES[section.kind])
-    finished = [row for row in main if present(row)]
+    finished = [row for row in main if row.present]
     statements = [Statement("", _lead(section, main))]
     if finished:
-        by_set = tuple(_of_set(section, row) for row in finished if row.is_ranked)
+        by_set = tuple((row.dataset, _of_set(section, row)) for row in finished if row.is_ranked)
         statements += [Statement(f"{main[0].title} by set", "", by_set), Statement("Floor", _floor(section, finished))]
-    metrics = ([row for row in rows if present(row)] for rows in others)
+    metrics = ([row for row in rows if row.present] for rows in others)
     items = tuple((of[0].title, f"{_ranking(section, of)}{_reached(of)}") for of in metrics if of)
     statements += [Statement("Other metrics", "", items), *_missing(results, section)]
     return [statement for statement in statements if statement.text or statement.items]
 
 
-def leader(row: Row) -> int:
-    """The column with the best number, which a test need not distinguish from others."""
-    if row.better == "floor":
-        return min(present(row), key=lambda i: abs(row.value(i) - getattr(row.floors[i], "value", 0.0)))
-    return (max if row.better == "higher" else min)(present(row), key=row.value)
-
-
-def present(row: Row) -> list[int]:
-    """The columns that have a number."""
-    return [i for i, s in enumerate(row.summaries) if s is not None and np.isfinite(s.value)]
-
-
 def _lead(section: Section, rows: list[Row]) -> str:
-    finished = [row for row in rows if present(row)]
+    finished = [row for row in rows if row.present]
     if not finished:
-        diverged = any(summary is not None for row in rows for summary in row.summaries)
-        nothing = "No run of this section is finished yet."
-        return f"Every finished run diverged, so there is no {rows[0].title}." if diverged else nothing
+        if any(cell.is_diverged for row in rows for cell in row.cells):
+            return f"Every finished run diverged, so there is no {rows[0].title}."
+        return "No run of this section is finished yet."
     one = len(section.columns) == 1
     head = f"One setting, whose {rows[0].title} is" if one else f"By {rows[0].title},"
     return f"{head} {_ranking(section, finished)}."
@@ -75,59 +118,56 @@ def _lead(section: Section, rows: list[Row]) -> str:
 def _ranking(section: Section, rows: list[Row]) -> str:
     """Says which settings no test distinguishes from the best, over all sets."""
     if len(section.columns) == 1:
-        return listing([f"{value_text(row, 0)} on {row.dataset}" for row in rows])
+        return listing([f"{row.entries[0].measured} on {row.dataset}" for row in rows])
     if not any(row.is_ranked for row in rows):
-        reasons = {"nll": "the settings' densities have different noise", **UNRANKED}
-        reason = reasons.get(rows[0].metric, "the floor of some is not known")
+        _, reason = SIZES.get(rows[0].metric, (None, "the floor of some is not known"))
         return f"the settings are not ranked, because {reason}"
-    rows = [row for row in rows if len(present(row)) > 1]
+    rows = [row for row in rows if len(row.present) > 1]
     if not rows:
         return "no set has two settings with a number"
     sets = [row.dataset for row in rows]
-    if all(_marked(row.is_best) == present(row) for row in rows):
+    is_best = np.array([[cell.is_best for cell in row.cells] for row in rows])
+    if all(np.flatnonzero(best).tolist() == row.present for best, row in zip(is_best, rows, strict=True)):
         return f"no test distinguishes between the settings {on_sets(sets, sets)}"
-    times = np.sum([row.is_best for row in rows], axis=0)
-    top, never = _marked(times == times.max()), _marked(times == 0)
+    times = is_best.sum(axis=0)
+    top, never = np.flatnonzero(times == times.max()).tolist(), np.flatnonzero(times == 0).tolist()
     who, verb = settings(section, top, brief=True), "is" if len(top) == 1 else "are"
     if times.max() < len(rows):
         where = f"on {times.max()} of {len(rows)} sets{' each' if len(top) > 1 else ''}"
         return f"which setting is best differs between sets: {who} {verb} among the best most often, {where}"
-    if len(top) == 1 and all(sum(row.is_best) == 1 for row in rows):
+    if len(top) == 1 and (is_best.sum(axis=1) == 1).all():
         return f"{who} is better than every other setting {on_sets(sets, sets)}"
     on_none = f"; {settings(section, never, brief=True)} on none" if never else ""
     return f"{who} {verb} among the best {on_sets(sets, sets)}{on_none}"
 
 
-def _marked(flags: np.ndarray | tuple[bool, ...]) -> list[int]:
-    return [i for i, flag in enumerate(flags) if flag]
-
-
-def _of_set(section: Section, row: Row) -> tuple[str, str]:
-    first = leader(row)
-    text = f"{settings(section, [first])} has {value_text(row, first)}"
-    ties = [i for i in _marked(row.is_best) if i != first]
-    worse = [i for i in present(row) if not row.is_best[i]]
+def _of_set(section: Section, row: Row) -> str:
+    first = row.leader
+    text = f"{settings(section, [first])} has {row.entries[first].measured}"
+    ties = [i for i in row.present if row.cells[i].is_best and i != first]
+    worse = [i for i in row.present if not row.cells[i].is_best]
     if ties:
         which = settings(section, ties, brief=True) if worse or len(ties) == 1 else "the others"
         text += f"; no test distinguishes {which} from it"
     if worse:
-        worst = max(worse, key=lambda i: abs(row.value(i) - row.value(first)))
-        text += f"; {settings(section, [worst])} is furthest off with {value_text(row, worst)}"
-    return row.dataset, text
+        worst = max(worse, key=lambda i: abs(row.cells[i].value - row.cells[first].value))
+        text += f"; {settings(section, [worst])} is furthest off with {row.entries[worst].measured}"
+    return text
 
 
-def _with_floor(rows: list[Row]) -> list[Row]:
-    """The rows in which some cell can be compared with its floor."""
-    return [row for row in rows if any(row.excess(i) is not None for i in present(row))]
+def _with_floor(rows: list[Row]) -> tuple[list[Row], dict[str, list[int]], str]:
+    """The rows with a floor to compare with, the columns that reach it by set, and a remark if other rows lack one."""
+    known = [row for row in rows if any(cell.excess is not None for cell in row.cells)]
+    reached = {row.dataset: [i for i, cell in enumerate(row.cells) if cell.reaches_floor] for row in known}
+    unknown = "" if len(known) == len(rows) else " where it is known"
+    return known, {name: columns for name, columns in reached.items() if columns}, unknown
 
 
 def _floor(section: Section, rows: list[Row]) -> str:
-    known = _with_floor(rows)
+    known, reached, unknown = _with_floor(rows)
     if not known:
         return ""
     floor = f"the {known[0].title} of {_FLOORS[section.kind]}"
-    reached = {row.dataset: _marked(row.reaches_floor) for row in known if any(row.reaches_floor)}
-    unknown = "" if len(known) == len(rows) else " where it is known"
     if not reached:
         return f"No setting reaches {floor} on any set{unknown}."
     where = on_sets([*reached], [row.dataset for row in known])
@@ -135,31 +175,28 @@ def _floor(section: Section, rows: list[Row]) -> str:
 
 
 def _reached(rows: list[Row]) -> str:
-    known = _with_floor(rows)
-    reached = [row.dataset for row in known if any(row.reaches_floor)]
-    unknown = "" if len(known) == len(rows) else " where it is known"
-    return f"; floor reached {on_sets(reached, [row.dataset for row in known])}{unknown}" if known else ""
+    known, reached, unknown = _with_floor(rows)
+    return f"; floor reached {on_sets([*reached], [row.dataset for row in known])}{unknown}" if known else ""
 
 
 def _missing(results: Results, section: Section) -> Iterator[Statement]:
     finished = results.store.finished()
-    lacking: dict[str, list[int]] = {}
     diverged: dict[str, list[int]] = {}
+    missing: dict[str, list[int]] = {}
     n_missing = 0
-    for row in results.rows(section):
-        for i, summary in enumerate(row.summaries):
-            if summary is not None and not np.isfinite(summary.value) and i not in diverged.get(row.dataset, []):
-                diverged.setdefault(row.dataset, []).append(i)
     for name in section.datasets:
+        rows = [row for row in results.rows(section) if row.name == name]
         for i, column in enumerate(section.columns):
+            if any(row.cells[i].is_diverged for row in rows):
+                diverged.setdefault(short_name(name), []).append(i)
             n = sum(cell.key not in finished for cell in results.cells(name, column.settings))
-            n_missing += n
             if n:
-                lacking.setdefault(short_name(name), []).append(i)
+                missing.setdefault(short_name(name), []).append(i)
+                n_missing += n
     if diverged:
         yield Statement("Diverged", f"Without numbers, because a model diverged: {_by_set(section, diverged)}.")
-    if lacking:
-        runs = f"{count(n_missing, 'run')} of this section: {_by_set(section, lacking)}"
+    if missing:
+        runs = f"{count(n_missing, 'run')} of this section: {_by_set(section, missing)}"
         yield Statement("Not finished", f"{runs}. They are not included here.")
 
 
@@ -167,5 +204,5 @@ def _by_set(section: Section, columns: dict[str, list[int]]) -> str:
     """Lists columns by set, as settings that sets share."""
     by_settings: dict[str, list[str]] = {}
     for name, chosen in columns.items():
-        by_settings.setdefault(settings(section, sorted(chosen), brief=True), []).append(name)
+        by_settings.setdefault(settings(section, chosen, brief=True), []).append(name)
     return "; ".join(f"{text} on {listing(names)}" for text, names in by_settings.items())

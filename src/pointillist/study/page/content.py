@@ -3,29 +3,25 @@
 import base64
 import gzip
 from collections.abc import Mapping
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pointillist.page.parts import as_json
-from pointillist.study.page.charts import chart, losses
-from pointillist.study.page.conclusions import conclude
-from pointillist.study.page.glance import glance
-from pointillist.study.page.rows import draw_keys, pictures
-from pointillist.study.page.table import page_table
-from pointillist.study.page.words import count, view_name
+from pointillist.study.page.charts import chart, draw_keys, losses, pictures
+from pointillist.study.page.conclusions import conclude, count, view_name
+from pointillist.study.page.tables import glance, page_table
 from pointillist.study.result_tables import agreement_lines, csv_text, notes
 from pointillist.study.results import Results
 from pointillist.study.spec import Section, short_name
 
 
-def page_content(results: Results, live: Mapping[str, str] | None = None) -> SimpleNamespace:
+def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({})) -> SimpleNamespace:
     """Makes everything that the template says about a study; `live` are its models, as `page_table` takes them."""
     sets, draws = pictures(results)
-    of_sections = [_section_data(results, section) for section in results.spec.sections]
-    data = {"study": results.spec.name, "sets": sets, "sections": of_sections}
-    sections = [_section(results, *pair, live) for pair in zip(results.spec.sections, of_sections, strict=True)]
+    sections = [_section(results, section, live) for section in results.spec.sections]
     kinds = {section.kind for section in results.spec.sections}
     agreement, *parts = agreement_lines(results) or [""]
+    shown = [{key: section[key] for key in _FOR_SCRIPTS} for section in sections]
     return SimpleNamespace(
         title=results.spec.title,
         summary=_summary(results),
@@ -34,27 +30,30 @@ def page_content(results: Results, live: Mapping[str, str] | None = None) -> Sim
         finding=_finding(sections),
         agreement=f"{agreement} {'; '.join(parts)}." if parts else "",
         sections=sections,
-        data=as_json(data),
+        data=as_json({"study": results.spec.name, "sets": sets, "sections": shown}),
         draws=as_json(draws),
     )
 
 
-def _finding(sections: list[SimpleNamespace]) -> tuple[str, str]:
+def _finding(sections: list[dict[str, Any]]) -> tuple[str, str]:
     """The conclusion about the first section of generated rows with several settings, and its view; or empty."""
     for section in sections:
-        if section.has_rows and len(section.settings) > 1:
-            by_set = [each.items for each in section.statements if each.topic.endswith("by set")]
-            if by_set and by_set[0]:
-                name, text = by_set[0][0]
-                return f"{section.statements[0].text} On {name}, {text}.", section.view
+        by_set = [each.items for each in section["statements"] if each.topic.endswith("by set") and each.items]
+        if section["draws"] and len(section["chart"]["heads"]) > 1 and by_set:
+            name, text = by_set[0][0]
+            return f"{section['statements'][0].text} On {name}, {text}.", section["view"]
     return "", ""
 
 
-def _section_data(results: Results, section: Section) -> dict[str, Any]:
-    """What the scripts draw from."""
+_FOR_SCRIPTS = ("view", "name", "title", "kind", "csv", "chart", "losses", "draws")
+"""What the scripts draw from; the rest of a section is for the template."""
+
+
+def _section(results: Results, section: Section, live: Mapping[str, str]) -> dict[str, Any]:
     # A time in the header would make two pages of one store differ.
     packed = gzip.compress(csv_text(results, [section]).encode(), mtime=0)
     drawn = section.datasets if section.kind != "classifier" else ()
+    sizes = count(len(section.datasets), "data set"), count(len(section.columns), "setting")
     return {
         "view": view_name(section),
         "name": section.name,
@@ -64,30 +63,13 @@ def _section_data(results: Results, section: Section) -> dict[str, Any]:
         "chart": chart(results, section),
         "losses": losses(results, section),
         "draws": {short_name(name): draw_keys(results, section, name) for name in drawn},
+        "detail": f"{' × '.join(sizes)} × {count(results.spec.seeds, 'seed')}",
+        "statements": conclude(results, section),
+        "table": page_table(results, section, live),
+        "notes": notes(results, section),
+        "datasets": [short_name(name) for name in section.datasets],
+        "has_unranked": not all(row.is_ranked for row in results.rows(section)),
     }
-
-
-def _section(
-    results: Results, section: Section, data: dict[str, Any], live: Mapping[str, str] | None
-) -> SimpleNamespace:
-    """What the template needs of a section."""
-    sizes = count(len(section.datasets), "data set"), count(len(section.columns), "setting")
-    return SimpleNamespace(
-        view=data["view"],
-        name=section.name,
-        title=section.title,
-        detail=f"{' × '.join(sizes)} × {count(results.spec.seeds, 'seed')}",
-        statements=conclude(results, section),
-        table=page_table(results, section, live),
-        notes=notes(results, section),
-        datasets=[short_name(name) for name in section.datasets],
-        settings=data["chart"]["heads"],
-        metrics=data["chart"]["metrics"],
-        has_unranked=not all(row["isRanked"] for row in data["chart"]["rows"]),
-        has_rows=bool(data["draws"]),
-        has_losses=data["losses"] is not None,
-        is_of_classes=section.kind == "classes",
-    )
 
 
 def _summary(results: Results) -> list[str]:

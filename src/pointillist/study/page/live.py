@@ -1,21 +1,21 @@
 """The models in a study's page, with everything that a browser needs to draw their rows."""
 
 from collections.abc import Iterator
+from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.schedules import cosine
-from pointillist.engine.training import sigma_data_of
-from pointillist.page.network import network_content
 from pointillist.page.parts import packed
-from pointillist.study.figures.window import Window
-from pointillist.study.grid import Cell, Dataset
-from pointillist.study.page.words import live_name
-from pointillist.study.results import Results
-from pointillist.study.settings import Settings, label
-from pointillist.study.spec import Column, Section, short_name
+from pointillist.page.weights import network_content
+from pointillist.study.figures.rows import Window
+from pointillist.study.grid import Cell, Dataset, process_of
+from pointillist.study.page.conclusions import live_name
+from pointillist.study.results import Results, Row
+from pointillist.study.settings import label
+from pointillist.study.spec import Column, short_name
 
 BUDGET = 3_200_000
 """Most characters that all models may take together, which keeps the page of the built-in study near 5 MB."""
@@ -74,29 +74,22 @@ def training_schedule() -> dict[str, str]:
 def choices(results: Results) -> Iterator[Choice]:
     """Lists every model once: the best of each section and data set first, then the rest."""
     ranked = [
-        (name, _ranked(results, section, name))
+        [(row.name, section.columns[i]) for i in _by_value(row)]
         for section in results.spec.sections
-        if section.kind != "classifier"
-        for name in section.datasets
+        for row in results.rows(section)
+        if section.kind != "classifier" and row.metric == "emd"
     ]
     seen = set()
-    for rank in range(max((len(columns) for _, columns in ranked), default=0)):
-        for name, columns in ranked:
-            if rank < len(columns):
-                cell = results.cells(name, columns[rank].settings)[0]
-                if cell.model_key not in seen:
-                    seen.add(cell.model_key)
-                    yield Choice(name, columns[rank], cell)
+    for name, column in filter(None, chain.from_iterable(zip_longest(*ranked))):
+        cell = results.cells(name, column.settings)[0]
+        if cell.model_key not in seen:
+            seen.add(cell.model_key)
+            yield Choice(name, column, cell)
 
 
-def _ranked(results: Results, section: Section, name: str) -> list[Column]:
-    (row,) = (r for r in results.rows(section) if r.dataset == short_name(name) and r.metric == "emd")
-
-    def emd(i: int) -> float:
-        summary = row.summaries[i]
-        return np.inf if summary is None or not np.isfinite(summary.value) else summary.value
-
-    return [section.columns[i] for i in sorted(range(len(section.columns)), key=emd)]
+def _by_value(row: Row) -> list[int]:
+    values = [cell.value if np.isfinite(cell.value) else np.inf for cell in row.cells]
+    return sorted(range(len(values)), key=values.__getitem__)
 
 
 def _model(results: Results, choice: Choice) -> dict[str, Any] | None:
@@ -104,38 +97,23 @@ def _model(results: Results, choice: Choice) -> dict[str, Any] | None:
     if kept is None:
         return None
     settings, dataset = choice.cell.settings, results.dataset(choice.name)
+    betas = f", beta {label('beta_range', settings.beta_range)}" if settings.beta_range else ""
+    is_usual = (settings.network, settings.prediction) == ("mlp", "eps")
+    title = ("" if is_usual else choice.column.label, f"T = {settings.timesteps}, {settings.schedule}{betas}")
     network = results.store.network(kept.network, settings.architecture, dataset.rows.shape[1])
-    content = network_content(
-        network,
-        settings.architecture,
-        settings.prediction,
-        settings.noise_schedule(),
-        sigma_data_of(dataset.rows),
-        dataset.n_classes,
-        "steps",
-        step=STEP,
-    )
+    process = process_of(dataset, settings, settings.noise_schedule())
+    content = network_content(network, process, "steps", step=STEP)
     if content is None:
         return None
     return {
         "id": live_name(choice.cell),
         "name": choice.name,
         "dataset": short_name(choice.name),
-        "title": _title(settings, choice.column.label),
+        "title": "; ".join(filter(None, (*title, "with classes" if settings.class_embedding else ""))),
         "variance": settings.variance or "posterior",
         "prior_kl": float(results.prior_kl(choice.name, settings) / dataset.rows.shape[1]),
         **content,
     }
-
-
-def _title(settings: Settings, of_column: str) -> str:
-    betas = f", beta {label('beta_range', settings.beta_range)}" if settings.beta_range else ""
-    parts = [f"T = {settings.timesteps}, {settings.schedule}{betas}"]
-    if settings.network != "mlp" or settings.prediction != "eps":
-        parts.insert(0, of_column)
-    if settings.class_embedding:
-        parts.append("with classes")
-    return "; ".join(parts)
 
 
 def _dataset(dataset: Dataset) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""The page's tables: a section's numbers with their distances from the floor, and the best settings of all sections."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from pointillist.study.page.conclusions import column_head, live_name, n_steps, settings, view_name
+from pointillist.study.quantities import QUANTITIES
+from pointillist.study.result_tables import Line, table_lines
+from pointillist.study.results import BANDS, Results, Row
+from pointillist.study.settings import Settings
+from pointillist.study.spec import Section, short_name
+
+MOST_STEPS = {"dpm": 100, "heun": 50, "ddim": 1000, "ancestral": 1000}
+"""The live stage's samplers, with the most steps of each."""
+
+_MOST_NAMED = 4
+
+
+class Table(NamedTuple):
+    """A section's table: headings of the columns of numbers, the floor last, and the lines below them."""
+
+    heads: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Titles of the lines, in their order, without those of single classes."""
+        return list(dict.fromkeys(line.title for line in self.lines if not line.is_of_class))
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether there are lines of single classes."""
+        return any(line.is_of_class for line in self.lines)
+
+    @property
+    def has_reported(self) -> bool:
+        """Whether numbers were reported elsewhere."""
+        return any(cell.reported for line in self.lines for cell in line.cells)
+
+
+def page_table(results: Results, section: Section, live: Mapping[str, str] = MappingProxyType({})) -> Table:
+    """Makes the section's table; `live` has the models that the page holds, with each ancestral sampler's variance."""
+    heads = (*(column_head(section, column) for column in section.columns), "floor")
+    requests = {
+        short_name(name): [_request(results, name, column.settings, live) for column in section.columns]
+        for name in (section.datasets if section.kind != "classifier" else ())
+    }
+    lines = []
+    for line in table_lines(results, section, by_class=True):
+        asked = [*requests.get(line.dataset, [""] * len(section.columns)), ""]
+        cells = [replace(cell, live=request) for cell, request in zip(line.cells, asked, strict=True)]
+        lines.append(replace(line, cells=tuple(cells)))
+    return Table(heads, tuple(lines))
+
+
+def _request(results: Results, name: str, settings: Settings, live: Mapping[str, str]) -> str:
+    """How the live stage draws a cell's rows; empty if it cannot, as with rows that a reward steers."""
+    model, sampler = live_name(results.cells(name, settings)[0]), settings.sampler
+    steps = n_steps(settings)
+    if model not in live or settings.method not in ("plain", "guidance") or steps > MOST_STEPS.get(sampler, 0):
+        return ""
+    if sampler == "ancestral" and settings.variance != live[model]:
+        return ""
+    # The stage's slider of w goes from 0 to 4 in quarters.
+    if settings.guidance > 4 or not (4 * settings.guidance).is_integer():
+        return ""
+    asked = {"model": model, "sampler": sampler, "steps": steps, "play": 1}
+    return urlencode(asked | ({"class": "all", "w": settings.guidance} if settings.method == "guidance" else {}))
+
+
+class GlanceCell(NamedTuple):
+    """The settings that no test distinguishes from the best one, with their number or its range; empty if none is done.
+
+    `band` is the distance from the floor of the one with the best number, by the metric by which it stands worst: one
+    of `BANDS`. `distance` is the same in words.
+    """
+
+    best: str = ""
+    value: str = ""
+    band: str = ""
+    distance: str = ""
+
+
+class Glance(NamedTuple):
+    """A table of the best settings: view, name and deciding metric of each section, and a line of cells for each set.
+
+    A cell is None if the section does not have the set.
+    """
+
+    heads: list[tuple[str, str, str]]
+    lines: dict[str, list[GlanceCell | None]]
+
+
+def glance(results: Results) -> Glance:
+    """Finds the best settings by the first metric of each section."""
+    heads = []
+    lines: dict[str, list[GlanceCell | None]] = {short_name(name): [] for name in results.fingerprints}
+    for section in results.spec.sections:
+        metric, (title, _) = next(iter(QUANTITIES[section.kind].items()))
+        heads.append((view_name(section), section.name, title))
+        for name, cells in lines.items():
+            rows = [row for row in results.rows(section) if row.dataset == name]
+            cells.append(next((_glance_cell(section, row, rows) for row in rows if row.metric == metric), None))
+    return Glance(heads, lines)
+
+
+def _glance_cell(section: Section, row: Row, of_set: list[Row]) -> GlanceCell:
+    if not row.present:
+        return GlanceCell("diverged" if any(cell.is_diverged for cell in row.cells) else "")
+    if not row.is_ranked:
+        return GlanceCell("not ranked")
+    best = [i for i, cell in enumerate(row.cells) if cell.is_best]
+    text = settings(section, best, brief=len(section.columns) - len(best) > _MOST_NAMED)
+    low, high = (row.entries[choose(best, key=lambda i: row.cells[i].value)].measured for choose in (min, max))
+    if len(best) > 1:
+        low, high = (each.partition(" ± ")[0] for each in (low, high))
+    value = f"{low} to {high}" if low != high else low
+    # Of all metrics the one by which the setting stands worst.
+    leaders = [(other.title, other.cells[row.leader]) for other in of_set if other.cells[row.leader].standing[0]]
+    if not leaders:
+        return GlanceCell(text, value)
+    title, worst = max(leaders, key=lambda each: ([*BANDS].index(each[1].standing[0]), each[1].excess or 0.0))
+    band, distance = worst.standing
+    return GlanceCell(text, value, band, f"{title}: {distance}")
