@@ -150,9 +150,9 @@ def test_a_table_comes_back():
     for name in ("city", "ok", "count", "when"):
         assert back[name].to_pylist() == frame[name].to_pylist()
     assert back["size"].to_pylist() == frame["size"].to_pylist()
-    spread = encoding.encode(table.cells, is_spread=True)
+    spread = encoding.encode(table.cells, dequantize=True)
     assert to_arrow(encoding.decode(spread), frame.schema) == back
-    np.testing.assert_array_equal(spread, encoding.encode(table.cells, is_spread=True))
+    np.testing.assert_array_equal(spread, encoding.encode(table.cells, dequantize=True))
 
 
 def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_tokens():

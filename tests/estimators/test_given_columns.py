@@ -8,7 +8,7 @@ from scipy.stats import norm
 from pointillist import Diffusion, DiffusionClassifier, between, missing, one_of
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.models.codec import Codec
-from pointillist.models.conditioning import cells_of_values
+from pointillist.models.conditioning import observed_column
 from pointillist.tables.frames import aligned
 from pointillist.tables.layout import Layout
 
@@ -146,14 +146,14 @@ def test_a_file_gives_the_same_rows(model, tmp_path):
 )
 def test_numbers_that_a_column_cannot_hold_are_refused(kind, value, message):
     rows, layout = np.array([[0.0, 1], [1, 2], [1, 3]]), Layout("array", (kind, "float64"))
-    codec = Codec.of_scaling(layout, TableScaling.fit(rows, "standard", layout.is_whole))
+    codec = Codec.from_scaling(layout, TableScaling.fit(rows, "standard", layout.is_whole))
     with pytest.raises(ValueError, match=message):
         aligned(np.array([[value, np.nan], [1, 2]]), layout)
     with pytest.raises(ValueError, match="column 0 holds"):
-        cells_of_values(codec, 0, value, None)
+        observed_column(codec, 0, value, None)
     assert aligned(np.array([[np.nan, 0.5]]), layout).cells[1].values[0] == 0.5
     with pytest.raises(ValueError, match="has no missing cells in the model"):
-        cells_of_values(codec, 1, [0.5, pd.NA], None)
+        observed_column(codec, 1, [0.5, pd.NA], None)
 
 
 def test_columns_of_an_array_are_named_by_place():

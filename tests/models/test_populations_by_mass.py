@@ -49,4 +49,4 @@ def test_those_below_the_smallest_mass_are_never_taken():
 def test_rows_with_populations_of_their_own_are_all_counted():
     tally = Acceptance("x")
     drawn = np.column_stack([np.arange(3.0), np.log([0.5, 0.01, 0.2]), [4.0, 4.0, 1.0]])
-    assert tally.own(drawn).ravel().tolist() == [0, 1, 2] and tally.effective_size == 3
+    assert tally.accept_each(drawn).ravel().tolist() == [0, 1, 2] and tally.effective_size == 3

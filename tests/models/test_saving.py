@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 from pointillist import Diffusion, DiffusionClassifier, load_pointset
 from pointillist.models import container
-from pointillist.models.configuration import OF_NETWORK
+from pointillist.models.configuration import NETWORK_PARAMETERS
 from pointillist.models.container import FORMAT, ModelFileError
 from pointillist.tables.layout import Layout
 
@@ -115,7 +115,7 @@ def setting(*keys, value):
     return change
 
 
-EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in OF_NETWORK} | {
+EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in NETWORK_PARAMETERS} | {
     "schedule": "linear", "beta_start": 0.9, "beta_end": 0.95, "timesteps": 10_000,
 }  # fmt: skip
 NAMES = [["str", "a"], ["str", "b"]]

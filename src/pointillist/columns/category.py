@@ -14,7 +14,7 @@ from pointillist.columns.encoder import (
     ColumnEncoder,
     Pieces,
     Volume,
-    unknown_value,
+    unknown_value_error,
 )
 from pointillist.foreign_text import listed
 from pointillist.tables.conditions import Between, OneOf
@@ -61,16 +61,16 @@ class CategoryEncoder(ColumnEncoder):
 
     def _tokens(self, cells: Column, otherwise: float) -> Float[np.ndarray, " n"]:
         """Tokens of the cells that are not missing."""
-        known = {category: float(i) for i, category in enumerate(self.categories)}
-        of_category = np.array([known.get(category, otherwise) for category in cells.categories or ()] or [otherwise])
-        return of_category[cells.values[~cells.is_missing].astype(np.int64)]
+        token_of = {category: float(i) for i, category in enumerate(self.categories)}
+        tokens = np.array([token_of.get(category, otherwise) for category in cells.categories or ()] or [otherwise])
+        return tokens[cells.values[~cells.is_missing].astype(np.int64)]
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         tokens = self._tokens(cells, -1.0)
         if (tokens < 0).any():
             assert cells.categories is not None
             unknown = cells.categories[int(cells.values[~cells.is_missing][tokens < 0].min())]
-            raise unknown_value(self.name, repr(unknown), [*map(repr, self.categories)])
+            raise unknown_value_error(self.name, repr(unknown), [*map(repr, self.categories)])
         return tokens, np.empty((len(tokens), 0))
 
     def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
@@ -84,7 +84,7 @@ class CategoryEncoder(ColumnEncoder):
         """The categories."""
         return np.array(self.categories)
 
-    def typed(self, values: np.ndarray, of_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
+    def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
         """The categories at some positions."""
         kinds = {type(category) for category in self.categories}
         return np.array(self.categories, object if kinds == {str} else None)[values.astype(np.int64)]
@@ -103,35 +103,35 @@ class CategoryEncoder(ColumnEncoder):
 
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         """Which positions of categories a condition allows."""
-        return np.isin(values, allowed.slots)
+        return np.isin(values, allowed.token_values)
 
     def check_known(self, cells: Column) -> None:
         """Raises a ValueError if cells hold categories that no training row had."""
         self._encoded(cells, np.empty(0))
 
-    def check_range(self, cells: Column, of_type: "pa.DataType | None") -> None:
+    def check_range(self, cells: Column, arrow_type: "pa.DataType | None") -> None:
         """Accepts all cells: categories have no range."""
 
-    def text_of(self, value: float, of_type: "pa.DataType | None") -> str:
+    def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
         """The category at a position."""
         return str(self.categories[int(value)])
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
         return _pieces(np.unique(self.encode(cells)[0].astype(int)))
 
-    def _between(self, condition: Between, of_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
+    def _between(self, condition: Between, arrow_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
         if order is None:
             raise ValueError(
                 f"column {self.name!r} holds categories, which have no order: take one_of in place of {condition}"
             )
-        known = f"its categories in order are {listed([str(each) for each in order])}"
+        order_text = f"its categories in order are {listed([str(each) for each in order])}"
         for end in (condition.low, condition.high):
             if end is not None and end not in order:
-                raise ValueError(f"column {self.name!r} has no {end!r}: {known}")
+                raise ValueError(f"column {self.name!r} has no {end!r}: {order_text}")
         low = 0 if condition.low is None else order.index(condition.low)
         high = len(order) if condition.high is None else order.index(condition.high)
         if low > high:
-            raise ValueError(f"column {self.name!r}: {condition} is empty: {known}")
+            raise ValueError(f"column {self.name!r}: {condition} is empty: {order_text}")
         return _pieces(np.array([i for i, each in enumerate(self.categories) if low <= order.index(each) <= high], int))
 
     def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
@@ -170,7 +170,7 @@ class CategoryEncoder(ColumnEncoder):
         }
 
 
-def _pieces(slots: np.ndarray) -> Pieces:
+def _pieces(token_values: np.ndarray) -> Pieces:
     """Categories at some positions, with the lowest and the highest of them."""
-    ends = (float(slots.min()), float(slots.max())) if len(slots) else EVERY_NUMBER
-    return Pieces(slots, np.empty((0, 2)), ends)
+    ends = (float(token_values.min()), float(token_values.max())) if len(token_values) else EVERY_NUMBER
+    return Pieces(token_values, np.empty((0, 2)), ends)

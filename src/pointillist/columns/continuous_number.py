@@ -102,10 +102,10 @@ class ContinuousEncoder(NumberEncoder):
         is_number = ~is_atom & ~is_missing
         if is_number.any():
             if self.has_intervals:
-                of_numbers = self.scores.joined(index[is_number] - len(self.atoms), tokens[is_number] % 1.0)
+                scores = self.scores.joined(index[is_number] - len(self.atoms), tokens[is_number] % 1.0)
             else:
-                of_numbers = numbers[is_number, 0]
-            found = self.scores.decode(of_numbers)
+                scores = numbers[is_number, 0]
+            found = self.scores.decode(scores)
             values[is_number] = found if self.scores.is_discrete else self.rounded(found)
         return Column(values, is_missing)
 
@@ -122,22 +122,22 @@ class ContinuousEncoder(NumberEncoder):
             )
         return found
 
-    def _of_ends(self, low: float, high: float) -> Pieces:
-        found = super()._of_ends(low, high)
+    def _pieces_between(self, low: float, high: float) -> Pieces:
+        found = super()._pieces_between(low, high)
         span = self.scores.span(*found.ends, self.unit)
         if span is None:
             return found
-        slots = np.append(found.slots, np.arange(len(self.atoms), self.n_values))
-        return Pieces(slots, np.array([span]), found.ends)
+        token_values = np.append(found.token_values, np.arange(len(self.atoms), self.n_values))
+        return Pieces(token_values, np.array([span]), found.ends)
 
     def _in_pieces(self, found: Pieces, text: str, ends: Span) -> Allowed:
         if not self.has_intervals:
             return super()._in_pieces(found, text, ends)
         from scipy.special import ndtr
 
-        first, slots = len(self.atoms), found.slots
-        is_interval = (slots >= first) & (slots < self.n_values)
-        pieces = [(slot, 0.0, 1.0) for slot in slots[~is_interval]]
+        first, token_values = len(self.atoms), found.token_values
+        is_interval = (token_values >= first) & (token_values < self.n_values)
+        pieces = [(slot, 0.0, 1.0) for slot in token_values[~is_interval]]
         edges = self.scores.edges
         for low, high in ndtr(found.ranges):
             for i in range(self.n_intervals):
@@ -146,8 +146,8 @@ class ContinuousEncoder(NumberEncoder):
                     pieces.append((first + i, begin, end))
         if not pieces:
             raise ValueError(f"column {self.name!r}: no training row is {text}")
-        parts = np.array(pieces)
-        return Allowed(self.name, text, parts[:, 0].astype(int), parts[:, 1], parts[:, 2], np.empty((0, 2)), ends)
+        columns = np.array(pieces)
+        return Allowed(self.name, text, columns[:, 0].astype(int), columns[:, 1], columns[:, 2], np.empty((0, 2)), ends)
 
     @property
     def has_wide_cells(self) -> bool:
@@ -175,8 +175,8 @@ class ContinuousEncoder(NumberEncoder):
             low, high = self.scores.levels[point], self.scores.levels[point + 1]
             fraction = low + positions[~is_atom] * (high - low)
             score = ndtri(np.clip(fraction, 1 - _LARGEST_FRACTION, _LARGEST_FRACTION))
-            tokens[~is_atom], z[~is_atom], of_score = self._of_scores(score, np.log(high - low))
-            factors[~is_atom] += of_score
+            tokens[~is_atom], z[~is_atom], score_factors = self._score_volume(score, np.log(high - low))
+            factors[~is_atom] += score_factors
         return Volume(tokens, self._shown(z), factors)
 
     def _continuous_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
@@ -188,8 +188,8 @@ class ContinuousEncoder(NumberEncoder):
             low, high = (self._on_line(end)[0] for end in self.grid.cell(values))
             is_wide = high - low > _NARROW
             log_fraction += np.log(self.unit)
-            log_fraction[is_wide], z[is_wide] = _of_range(low[is_wide], high[is_wide], positions[is_wide])
-        tokens, z, factors = self._of_scores(z, log_fraction)
+            log_fraction[is_wide], z[is_wide] = _range_mass(low[is_wide], high[is_wide], positions[is_wide])
+        tokens, z, factors = self._score_volume(z, log_fraction)
         is_atom = np.isin(values, self.atoms)
         tokens[is_atom], z[is_atom], factors[is_atom] = np.searchsorted(self.atoms, values[is_atom]), 0.0, 0.0
         return Volume(tokens, self._shown(z), factors - self._log_width(self.unit or 1.0))
@@ -198,7 +198,7 @@ class ContinuousEncoder(NumberEncoder):
         """Scores as numbers, if the column has numbers."""
         return z[:, None][:, : self.n_numbers]
 
-    def _of_scores(self, z: np.ndarray, log_fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _score_volume(self, z: np.ndarray, log_fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tokens, scores and log factors of cells from a score in each and the log of each cell's probability."""
         from scipy.special import ndtr
 
@@ -226,12 +226,14 @@ class ContinuousEncoder(NumberEncoder):
         z, log_slope = levels[segment] + (values - points[segment]) * slope, np.log(np.maximum(slope, _SMALLEST))
         for sign, is_beyond in ((1, values < points[0]), (-1, values > points[-1])):
             outer, end = sign * points[::sign], sign * levels[::sign]
-            away = outer[0] - sign * values[is_beyond]
+            distance = outer[0] - sign * values[is_beyond]
             log_fraction = log_ndtr(end[0])
             span = np.exp(log_fraction + end[0] ** 2 / 2 + _LOG_ROOT) / max(_flattest(outer, end), _SMALLEST)
-            z_beyond = ndtri_exp(log_fraction - np.log1p(away / span))
+            z_beyond = ndtri_exp(log_fraction - np.log1p(distance / span))
             z[is_beyond] = sign * z_beyond
-            log_slope[is_beyond] = log_fraction - np.log(span) - 2 * np.log1p(away / span) + z_beyond**2 / 2 + _LOG_ROOT
+            log_slope[is_beyond] = (
+                log_fraction - np.log(span) - 2 * np.log1p(distance / span) + z_beyond**2 / 2 + _LOG_ROOT
+            )
         return z, log_slope
 
     @property
@@ -266,7 +268,7 @@ class ContinuousEncoder(NumberEncoder):
         return super().describe() | {"scores": scores}
 
 
-def _of_range(low: np.ndarray, high: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _range_mass(low: np.ndarray, high: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Computes the log-probability of N(0, 1) between two scores, and its quantile at a fraction in (0, 1)."""
     from scipy.special import log_ndtr, ndtri_exp
 

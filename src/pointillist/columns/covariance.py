@@ -9,7 +9,7 @@ MOST_ROWS = 2000
 STEPS = 8
 """Steps of expectation-maximization where numbers are not there. More fit the rows better, and others worse."""
 
-SHARES = (1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)
+SHRINKAGES = (1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)
 """Shares of independence that held-out rows choose among."""
 
 HELD_OUT = 5
@@ -24,7 +24,7 @@ _NOISE = 1e-6
 _AT_ONCE = 256
 
 
-def covariance_of(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]:
+def estimate_covariance(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]:
     """Learns the covariance of numbers whose mean is 0, NaN where there is none.
 
     It is that of greatest likelihood under N(0, C), by expectation-maximization where numbers are not there (Little &
@@ -43,30 +43,32 @@ def covariance_of(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]
         return np.eye(k, dtype=np.float32)
     m = len(rows) // HELD_OUT
     learned = _most_likely(rows[m:])
-    share = max(SHARES, key=lambda share: _moments(rows[:m], _less(learned, share))[1])
+    shrinkage = max(SHRINKAGES, key=lambda shrinkage: _moments(rows[:m], _shrink(learned, shrinkage))[1])
     # The last digits of sums are not the same with every number of threads, and a stopped fit goes on with the same.
-    return _less(_most_likely(rows), share).round(6).astype(np.float32)
+    return _shrink(_most_likely(rows), shrinkage).round(6).astype(np.float32)
 
 
-def principal_axes(covariance: Float[np.ndarray, "k k"], is_turned: Bool[np.ndarray, " k"]) -> Float[np.ndarray, "k k"]:
+def principal_axes(
+    covariance: Float[np.ndarray, "k k"], is_rotated: Bool[np.ndarray, " k"]
+) -> Float[np.ndarray, "k k"]:
     """Principal axes of some numbers together, in columns, each as long as its standard deviation; own ones of others.
 
     Args:
         covariance: The covariance of all numbers.
-        is_turned: Which have axes together.
+        is_rotated: Which have axes together.
     """
     variance = covariance.diagonal().astype(np.float64)
     axes = np.eye(len(covariance))
-    indices = np.flatnonzero(is_turned)
+    indices = np.flatnonzero(is_rotated)
     block = np.ix_(indices, indices)
-    variance[indices], own = np.linalg.eigh(covariance[block].astype(np.float64))
+    variance[indices], vectors = np.linalg.eigh(covariance[block].astype(np.float64))
     # The last digits are not the same with every number of threads.
-    axes[block] = own.round(7)
+    axes[block] = vectors.round(7)
     return (axes * np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))).astype(np.float32)
 
 
-def _less(covariance: np.ndarray, share: float) -> np.ndarray:
-    return (1 - share) * covariance + share * np.diag(np.diag(covariance))
+def _shrink(covariance: np.ndarray, shrinkage: float) -> np.ndarray:
+    return (1 - shrinkage) * covariance + shrinkage * np.diag(np.diag(covariance))
 
 
 def _most_likely(rows: np.ndarray) -> np.ndarray:
@@ -74,7 +76,7 @@ def _most_likely(rows: np.ndarray) -> np.ndarray:
         return rows.T @ rows / len(rows)
     covariance = np.eye(rows.shape[1])
     for _ in range(STEPS):
-        covariance = _less(_moments(rows, covariance)[0], SHARES[0])
+        covariance = _shrink(_moments(rows, covariance)[0], SHRINKAGES[0])
     return covariance
 
 

@@ -62,7 +62,7 @@ class Allowed:
     Attributes:
         name: Name of the column.
         text: The condition, for messages.
-        slots: The token's value of each piece, shape (p,).
+        token_values: The token's value of each piece, shape (p,).
         low: Where in the interval each piece begins, shape (p,); 0 for other values.
         high: Where it ends, at most 1, shape (p,); 1 for other values.
         ranges: Ranges of the number beside the token, shape (r, 2), increasing; none if the column has no number.
@@ -71,14 +71,14 @@ class Allowed:
 
     name: Any
     text: str
-    slots: Int[np.ndarray, " p"]
+    token_values: Int[np.ndarray, " p"]
     low: Float[np.ndarray, " p"]
     high: Float[np.ndarray, " p"]
     ranges: Float[np.ndarray, "r 2"]
     ends: Span
 
     @property
-    def is_whole_score(self) -> bool:
+    def allows_every_number(self) -> bool:
         """Whether every number beside the token is allowed."""
         return len(self.ranges) == 1 and tuple(self.ranges[0]) == EVERY_NUMBER
 
@@ -86,7 +86,7 @@ class Allowed:
 class Pieces(NamedTuple):
     """Values of a token, ranges of the number beside it, and the lowest and highest value in the table's units."""
 
-    slots: Int[np.ndarray, " p"]
+    token_values: Int[np.ndarray, " p"]
     ranges: Float[np.ndarray, "r 2"]
     ends: tuple[float, float]
 
@@ -256,7 +256,7 @@ class ColumnEncoder(ABC):
         """The cells of these values."""
 
     @abstractmethod
-    def typed(self, values: np.ndarray, of_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
+    def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
         """Converts values, as a `Column` holds them, to those of the table; perhaps rounded to the column's grid."""
 
     def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
@@ -268,7 +268,7 @@ class ColumnEncoder(ABC):
         """Which values, as a `Column` holds them, a condition allows."""
 
     @abstractmethod
-    def text_of(self, value: float, of_type: "pa.DataType | None") -> str:
+    def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
         """A value, as a `Column` holds it, as text for a message."""
 
     @abstractmethod
@@ -276,55 +276,55 @@ class ColumnEncoder(ABC):
         """Raises a ValueError if cells hold values that no training row had, where these are all there are."""
 
     @abstractmethod
-    def check_range(self, cells: Column, of_type: "pa.DataType | None") -> None:
+    def check_range(self, cells: Column, arrow_type: "pa.DataType | None") -> None:
         """Raises a ValueError if a cell lies beyond the range of the training rows."""
 
-    def range_text(self, of_type: "pa.DataType | None") -> str:
+    def range_text(self, arrow_type: "pa.DataType | None") -> str:
         """The range of a column of numbers for the end of a message; nothing for other columns."""
         return ""
 
-    def allowed(self, condition: Condition, of_type: "pa.DataType | None", order: Sequence[Any] | None) -> Allowed:
+    def allowed(self, condition: Condition, arrow_type: "pa.DataType | None", order: Sequence[Any] | None) -> Allowed:
         """Returns what a condition allows in the column.
 
         Args:
             condition: The condition.
-            of_type: Arrow's type of the column; None for labels that have no column in the table.
+            arrow_type: Arrow's type of the column; None for labels that have no column in the table.
             order: All categories of the column, in their order; None if they have none.
 
         Raises:
             ValueError: In one line, if the condition cannot be put to the column, or allows nothing.
         """
         found = Pieces(np.empty(0, int), np.empty((0, 2)), EVERY_NUMBER)
-        wanted: list[Any] = []
+        values: list[Any] = []
         is_missing_allowed = isinstance(condition, Missing)
         if isinstance(condition, OneOf):
-            wanted = [value for value in condition.values if not is_missing(value)]
-            is_missing_allowed = len(wanted) < len(condition.values)
+            values = [value for value in condition.values if not is_missing(value)]
+            is_missing_allowed = len(values) < len(condition.values)
         if is_missing_allowed and not self.has_missing:
             raise ValueError(f"column {self.name!r} has no missing cells in the model: give a value")
         if isinstance(condition, Present):
             found = Pieces(np.arange(self.n_values), np.array([EVERY_NUMBER]), EVERY_NUMBER)
-        elif isinstance(condition, OneOf) and wanted:
-            found = self._one_of(asked_cells(self.name, wanted, of_type), condition)
+        elif isinstance(condition, OneOf) and values:
+            found = self._one_of(condition_cells(self.name, values, arrow_type), condition)
         elif isinstance(condition, Between):
-            found = self._between(condition, of_type, order)
-        slots = np.append(found.slots, self.n_values) if is_missing_allowed else found.slots
-        if not len(slots) and (self.has_token or not len(found.ranges)):
-            raise ValueError(f"column {self.name!r}: no training row is {condition}{self.range_text(of_type)}")
+            found = self._between(condition, arrow_type, order)
+        token_values = np.append(found.token_values, self.n_values) if is_missing_allowed else found.token_values
+        if not len(token_values) and (self.has_token or not len(found.ranges)):
+            raise ValueError(f"column {self.name!r}: no training row is {condition}{self.range_text(arrow_type)}")
         ends = Span(*found.ends, isinstance(condition, OneOf))
-        return self._in_pieces(found._replace(slots=slots), str(condition), ends)
+        return self._in_pieces(found._replace(token_values=token_values), str(condition), ends)
 
     @abstractmethod
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
         """What is allowed where cells hold one of some values."""
 
     @abstractmethod
-    def _between(self, condition: Between, of_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
+    def _between(self, condition: Between, arrow_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
         """What is allowed where cells lie between two ends."""
 
     def _in_pieces(self, found: Pieces, text: str, ends: Span) -> Allowed:
-        n = len(found.slots)
-        return Allowed(self.name, text, found.slots, np.zeros(n), np.ones(n), found.ranges, ends)
+        n = len(found.token_values)
+        return Allowed(self.name, text, found.token_values, np.zeros(n), np.ones(n), found.ranges, ends)
 
     def volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
         """Computes the tokens and numbers of cells, and the factors between their density and that of the cells.
@@ -342,8 +342,8 @@ class ColumnEncoder(ABC):
         if self.has_missing:
             found.tokens[cells.is_missing], found.log_factors[cells.is_missing] = self.n_values, 0.0
         present = ~cells.is_missing
-        for part, values in zip(found, self._volume(cells, positions), strict=True):
-            part[present] = values
+        for array, values in zip(found, self._volume(cells, positions), strict=True):
+            array[present] = values
         return found
 
     @abstractmethod
@@ -407,23 +407,23 @@ class ColumnEncoder(ABC):
         """
 
 
-def asked_cells(name: Any, values: Sequence[Any], of_type: "pa.DataType | None") -> Column:
+def condition_cells(name: Any, values: Sequence[Any], arrow_type: "pa.DataType | None") -> Column:
     """Converts values of a condition to cells; an end of a range of integers may be a fraction."""
-    if of_type is not None:
-        if kind_of(of_type) == "whole" and all(isinstance(v, int | float | np.number) for v in values):
+    if arrow_type is not None:
+        if kind_of(arrow_type) == "whole" and all(isinstance(v, int | float | np.number) for v in values):
             return Column(np.asarray(values, np.float64), np.zeros(len(values), bool))
-        return cells_of(name, values, of_type)
-    known = tuple(dict.fromkeys(values))
-    return Column(np.array([known.index(value) for value in values]), np.zeros(len(values), bool), known)
+        return cells_of(name, values, arrow_type)
+    labels = tuple(dict.fromkeys(values))
+    return Column(np.array([labels.index(value) for value in values]), np.zeros(len(values), bool), labels)
 
 
-def unknown_value(name: Any, value: str, known: Sequence[str]) -> ValueError:
+def unknown_value_error(name: Any, value: str, known: Sequence[str]) -> ValueError:
     """The error about a value that no training row had."""
     more = "" if len(known) <= 10 else f" and {len(known) - 10} more"
     return ValueError(f"column {name!r} has no {value} in the training rows, which have {', '.join(known[:10])}{more}")
 
 
-def count_of(value: Any) -> int:
+def checked_count(value: Any) -> int:
     """Checks a number of values that a file claims.
 
     Raises:
@@ -440,4 +440,4 @@ def array_lengths(content: dict[str, Any]) -> list[int]:
     Raises:
         ValueError: If these are no lengths.
     """
-    return [count_of(length) for length in content["lengths"]]
+    return [checked_count(length) for length in content["lengths"]]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.repeats import are_few, are_spikes
+from pointillist.columns.repeats import has_few_values, is_spike
 from pointillist.tables.calendar_dates import dates_after, dates_before, nearest_dates
 from pointillist.tables.row_blocks import blocks, rows_at
 
@@ -118,9 +118,9 @@ def find_grids(
         high: Highest value of each column.
         is_whole: Which columns hold integers, whose step is at least 1.
     """
-    some = rows_at(rows, np.linspace(0, len(rows) - 1, min(len(rows), _SOME_ROWS)).astype(np.int64))
-    kinds = [next((kind for kind in _KINDS if _decimals(column, kind, 0) is not None), None) for column in some.T]
-    values = [np.unique(column) for column in some.T]
+    sample = rows_at(rows, np.linspace(0, len(rows) - 1, min(len(rows), _SOME_ROWS)).astype(np.int64))
+    kinds = [next((kind for kind in _KINDS if _decimals(column, kind, 0) is not None), None) for column in sample.T]
+    values = [np.unique(column) for column in sample.T]
     decimals = [None if kind is None else 0 for kind in kinds]
     for block in blocks(rows):
         for j, (kind, least) in enumerate(zip(kinds, decimals, strict=True)):
@@ -138,8 +138,8 @@ def find_grids(
                 units = np.round((block[:, j] - low[j]) * 10.0**found).astype(np.int64)
                 steps[j] = np.gcd(steps[j], np.gcd.reduce(units))
     is_shared = [
-        are_few(own, len(some)) or max(1.0, float(step)) ** (2 - len(own)) <= BY_CHANCE
-        for own, step in zip(values, steps, strict=True)
+        has_few_values(distinct, len(sample)) or max(1.0, float(step)) ** (2 - len(distinct)) <= BY_CHANCE
+        for distinct, step in zip(values, steps, strict=True)
     ]
     steps = np.maximum(np.where(is_shared, steps, np.minimum(steps, 1)), is_whole)
     return np.array([found or 0 for found in decimals]), steps
@@ -157,10 +157,10 @@ def common_grids(
         is_whole: Which columns hold integers, whose step is at least 1.
     """
     decimals = np.maximum(first[0], second[0])
-    of_first, of_second = (steps * 10 ** (decimals - own) for own, steps in (first, second))
+    first_steps, second_steps = (steps * 10 ** (decimals - own_decimals) for own_decimals, steps in (first, second))
     has_grid = (first[1] > 0) & (second[1] > 0) & ((decimals == 0) | ~is_whole)
     apart = np.round(np.where(has_grid, distance, 0) * 10.0**decimals).astype(np.int64)
-    steps = np.gcd(np.gcd(of_first, of_second), apart)
+    steps = np.gcd(np.gcd(first_steps, second_steps), apart)
     return np.where(has_grid, decimals, 0), np.where(has_grid, steps, is_whole)
 
 
@@ -180,7 +180,7 @@ def find_ends(
     for block in blocks(rows):
         counts += [(block == low).sum(axis=0), (block == high).sum(axis=0)]
     ends = np.stack([low, -high]) / 2
-    return are_spikes(counts, len(rows)) | ((ends >= 0) & (ends < NEAR_0 * (high / 2 - low / 2)))
+    return is_spike(counts, len(rows)) | ((ends >= 0) & (ends < NEAR_0 * (high / 2 - low / 2)))
 
 
 def _decimals(column: Float[np.ndarray, " n"], kind: type[np.floating], least: int) -> int | None:

@@ -12,7 +12,7 @@ from pointillist.columns.continuous_number import ContinuousEncoder
 from pointillist.columns.discrete_number import DiscreteEncoder
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.grids import BY_CHANCE, Grid, decimals_of
-from pointillist.columns.repeats import MAX_ATOMS, are_few, are_spikes
+from pointillist.columns.repeats import MAX_ATOMS, has_few_values, is_spike
 from pointillist.columns.scores import NormalScores
 from pointillist.tables.calendar_dates import are_dates, date_of_days, day_numbers, month_ends
 from pointillist.tables.table import Column
@@ -62,19 +62,19 @@ def fit_encoder(
     if cells.is_date:
         # Whole days stay whole: generated dates have no times of day if none of the table's has.
         grid = replace(grid, step=int(np.gcd.reduce((values - values[0]).astype(np.int64))), first=int(values[0]))
-    most = FEW_WITH_MISSING if is_unknown else FEW_TOKENS if explained >= EXPLAINED else MAX_ATOMS
-    if is_category or len(values) == 1 or (len(values) <= most and are_few(values, len(present))):
-        known = np.empty(0) if is_category else counts.astype(float)
-        return DiscreteEncoder(name, has_missing, known, values, grid)
+    most_values = FEW_WITH_MISSING if is_unknown else FEW_TOKENS if explained >= EXPLAINED else MAX_ATOMS
+    if is_category or len(values) == 1 or (len(values) <= most_values and has_few_values(values, len(present))):
+        value_counts = np.empty(0) if is_category else counts.astype(float)
+        return DiscreteEncoder(name, has_missing, value_counts, values, grid)
     grid = replace(grid, is_calendar=not cells.is_date and are_dates(values))
-    atoms = values[_stand_out(counts, len(present))]
+    atoms = values[_is_spike(counts, len(present))]
     others = present[~np.isin(present, atoms)]
     if not len(others):
         return DiscreteEncoder(name, has_missing, counts.astype(float), atoms, grid)
     fit = _scores_of_dates if grid.is_calendar else NormalScores.fit
     scores = fit(others, grid.unit, MAX_INTERVALS if explained < UNEXPLAINED else 1)
-    known = counts.astype(float) if scores.is_discrete else np.empty(0)
-    return ContinuousEncoder(name, has_missing, known, atoms, grid, scores)
+    value_counts = counts.astype(float) if scores.is_discrete else np.empty(0)
+    return ContinuousEncoder(name, has_missing, value_counts, atoms, grid, scores)
 
 
 def encoder_from_json(content: dict[str, Any], arrays: Sequence[np.ndarray]) -> ColumnEncoder:
@@ -111,7 +111,7 @@ def _scores_of_dates(values: np.ndarray, unit: float, most_intervals: int) -> No
     return replace(scores, points=points[order], levels=levels[order])
 
 
-def _stand_out(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
+def _is_spike(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
     """Which values of a column of n cells have many more rows than values near them.
 
     And more than by chance: were the counts Poisson numbers with the mean of those near, the probability of so large a
@@ -122,7 +122,7 @@ def _stand_out(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
 
     padded = np.pad(counts.astype(float), NEIGHBOURS, constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
-    found = are_spikes(counts, n)
+    found = is_spike(counts, n)
     for i in np.flatnonzero(found):
         near = np.nanmedian(np.delete(windows[i], NEIGHBOURS))
         by_chance = len(counts) * pdtrc(counts[i] - 1, near)

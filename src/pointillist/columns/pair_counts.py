@@ -50,8 +50,8 @@ class PairCounts:
             _most_frequent(column, n_bins) if is_index else _quantiles(column, n_bins)
             for column, is_index in zip(columns, is_nominal, strict=True)
         ]
-        places = [index for _, index in found]
-        pairs = [_counted(a, b, n_bins) for a, b in combinations(places, 2)]
+        bins = [index for _, index in found]
+        pairs = [_counted(a, b, n_bins) for a, b in combinations(bins, 2)]
         return cls(np.stack([ends for ends, _ in found]), np.stack(pairs))
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -68,8 +68,8 @@ class PairCounts:
 
 
 def _counted(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"], n_bins: int) -> Int[np.ndarray, "bins bins"]:
-    is_there = (a >= 0) & (b >= 0)
-    cells = a[is_there] * n_bins + b[is_there]
+    is_counted = (a >= 0) & (b >= 0)
+    cells = a[is_counted] * n_bins + b[is_counted]
     return np.bincount(cells, minlength=n_bins**2).reshape(n_bins, n_bins).astype(np.int32)
 
 
@@ -77,13 +77,13 @@ def _most_frequent(
     indices: Float[np.ndarray, " n"], n_bins: int
 ) -> tuple[Float[np.ndarray, " ends"], Int[np.ndarray, " n"]]:
     """The most frequent categories, and the bin of each row; -1 for none."""
-    own, counts = np.unique(indices[~np.isnan(indices)], return_counts=True)
-    kept = np.sort(own[np.argsort(-counts, kind="stable")[:n_bins]])
-    places = np.searchsorted(kept, indices)
+    categories, counts = np.unique(indices[~np.isnan(indices)], return_counts=True)
+    kept = np.sort(categories[np.argsort(-counts, kind="stable")[:n_bins]])
+    bins = np.searchsorted(kept, indices)
     is_kept = np.isin(indices, kept)
     ends = np.full(n_bins + 1, -1.0)
     ends[: len(kept)] = kept
-    return ends, np.where(is_kept, places, -1)
+    return ends, np.where(is_kept, bins, -1)
 
 
 def _quantiles(
@@ -93,15 +93,15 @@ def _quantiles(
 
     Values that more rows have than a bin has are bins of their own.
     """
-    own = np.sort(values[~np.isnan(values)])
-    if not len(own):
+    present = np.sort(values[~np.isnan(values)])
+    if not len(present):
         return np.zeros(n_bins + 1), np.full(len(values), -1)
-    lowest, counts = np.unique(own[np.arange(1, n_bins) * len(own) // n_bins], return_counts=True)
-    after = np.searchsorted(own, lowest[counts > 1], side="right")
-    lowest = np.unique(np.concatenate([lowest[lowest > own[0]], own[after[after < len(own)]]]))
-    below = own[np.searchsorted(own, lowest) - 1]
+    lowest, counts = np.unique(present[np.arange(1, n_bins) * len(present) // n_bins], return_counts=True)
+    after = np.searchsorted(present, lowest[counts > 1], side="right")
+    lowest = np.unique(np.concatenate([lowest[lowest > present[0]], present[after[after < len(present)]]]))
+    below = present[np.searchsorted(present, lowest) - 1]
     inner = below / 2 + lowest / 2
-    ends = np.full(n_bins + 1, own[-1])
-    ends[0] = own[0]
+    ends = np.full(n_bins + 1, present[-1])
+    ends[0] = present[0]
     ends[1 : 1 + len(inner)] = inner
     return ends, np.where(np.isnan(values), -1, np.searchsorted(inner, values, side="right"))

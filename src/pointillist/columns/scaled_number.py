@@ -122,7 +122,7 @@ class ScaledEncoder(NumberEncoder):
             )
         return super()._one_of(cells, condition)
 
-    def _of_ends(self, low: float, high: float) -> Pieces:
+    def _pieces_between(self, low: float, high: float) -> Pieces:
         low, high = (self.bounded(np.array(end), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
         least, most = self.ends
         is_empty = low > high or low > most or high < least or (low == high and self.has_number and not self.unit)

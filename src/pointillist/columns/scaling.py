@@ -42,7 +42,7 @@ class Scaling(ABC):
         """The arrays that define the scaling, by name; the last axis is that of the columns."""
 
     @abstractmethod
-    def of(self, columns: Bool[np.ndarray, " d"]) -> "Scaling":
+    def select(self, columns: Bool[np.ndarray, " d"]) -> "Scaling":
         """The scaling of some of the columns."""
 
     @abstractmethod
@@ -111,7 +111,7 @@ class AffineScaling(Scaling):
         """Centres and units."""
         return {"centre": self.centre, "unit": self.unit}
 
-    def of(self, columns: Bool[np.ndarray, " d"]) -> "AffineScaling":
+    def select(self, columns: Bool[np.ndarray, " d"]) -> "AffineScaling":
         """The scaling of some of the columns."""
         return AffineScaling(self.centre[columns], self.unit[columns])
 
@@ -152,7 +152,7 @@ class QuantileScaling(Scaling):
         """Which columns have values that repeat so often that they have no density, shape (d,), bool."""
         return (np.diff(self.quantiles, axis=0) == 0).any(axis=0)
 
-    def _share_below(self, rows: Rows) -> Rows:
+    def _fraction_below(self, rows: Rows) -> Rows:
         levels, out = self.levels, np.empty(rows.shape)
         for j, quantiles in enumerate(self.quantiles.T):
             # A difference of quantiles may be subnormal, and a slope over it infinite. A power of two moves them all
@@ -169,23 +169,23 @@ class QuantileScaling(Scaling):
         """Scales rows of shape (n, d); float32, within ±5.2."""
         from scipy.special import ndtri
 
-        return ndtri(np.clip(self._share_below(rows), 1e-7, 1 - 1e-7)).astype(np.float32)
+        return ndtri(np.clip(self._fraction_below(rows), 1e-7, 1 - 1e-7)).astype(np.float32)
 
     def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
         """Takes scaled rows of shape (n, d) back; see `Scaling.inverse`."""
         from scipy.special import ndtr
 
-        shares = (normal_cdf or ndtr)(_precise(rows))
-        xp = shares.__array_namespace__()
+        fractions = (normal_cdf or ndtr)(_precise(rows))
+        xp = fractions.__array_namespace__()
         levels = xp.linspace(0, 1, len(self.quantiles))
-        columns = [xp.interp(shares[:, j], levels, q) for j, q in enumerate(self.quantiles.T)]
+        columns = [xp.interp(fractions[:, j], levels, q) for j, q in enumerate(self.quantiles.T)]
         return xp.stack(columns, axis=1)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The quantiles."""
         return {"quantiles": self.quantiles}
 
-    def of(self, columns: Bool[np.ndarray, " d"]) -> "QuantileScaling":
+    def select(self, columns: Bool[np.ndarray, " d"]) -> "QuantileScaling":
         """The scaling of some of the columns."""
         return QuantileScaling(self.quantiles[:, columns])
 
@@ -194,11 +194,11 @@ class QuantileScaling(Scaling):
         out = np.zeros(len(rows))
         z = self.transform(rows).astype(np.float64)
         for j, quantiles in enumerate(self.quantiles.T):
-            place = np.searchsorted(quantiles, rows[:, j], side="right") - 1
+            index = np.searchsorted(quantiles, rows[:, j], side="right") - 1
             is_inside = (rows[:, j] >= quantiles[0]) & (rows[:, j] <= quantiles[-1])
-            gap = np.diff(quantiles)[np.clip(place, 0, len(quantiles) - 2)] * (len(quantiles) - 1)
+            width = np.diff(quantiles)[np.clip(index, 0, len(quantiles) - 2)] * (len(quantiles) - 1)
             # dz/dx = (dp/dx) / φ(z), with φ the standard normal density.
-            out += np.where(is_inside, -np.log(gap) + z[:, j] ** 2 / 2 + np.log(2 * np.pi) / 2, -np.inf)
+            out += np.where(is_inside, -np.log(width) + z[:, j] ** 2 / 2 + np.log(2 * np.pi) / 2, -np.inf)
         return out
 
 

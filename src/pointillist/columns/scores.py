@@ -17,9 +17,9 @@ ROWS_PER_INTERVAL = 25
 _EDGE = 1e-7
 _EXPONENT = -8
 
-_END_ROWS, _END_SHARE = 3.0, 0.0005
+_END_ROWS, _END_FRACTION = 3.0, 0.0005
 
-LARGEST_PLACE = 1 - 2**-12
+LARGEST_POSITION = 1 - 2**-12
 """Largest position in an interval: added to a token of up to four digits in single precision, it stays below 1."""
 
 
@@ -56,21 +56,21 @@ class NormalScores:
         edges = np.linspace(0, 1, n_intervals + 1)
         points, counts = np.unique(values, return_counts=True)
         if len(points) <= MOST_VALUES and ROWS_PER_VALUE * len(points) <= len(values):
-            shares, end = counts / len(values), _end(len(values))
+            fractions, end = counts / len(values), _end_fraction(len(values))
             if len(points) > 1:
-                shares[[0, -1]] = np.maximum(shares[[0, -1]], end)
-            total = np.cumsum(shares)
+                fractions[[0, -1]] = np.maximum(fractions[[0, -1]], end)
+            total = np.cumsum(fractions)
             # Divided by its own last one, which sums in another order differ from.
             levels = np.concatenate([[0], total / total[-1]])
             # No value lies in two intervals.
             return cls(points, levels, np.unique(levels[np.abs(levels[:, None] - edges).argmin(axis=0)]))
         from scipy.special import ndtri
 
-        spread = np.sort(_spread(values, step, np.random.default_rng(0).random(len(values))))
-        knots = np.unique(np.quantile(spread, np.linspace(0, 1, min(N_KNOTS, len(spread) - 1) + 1)))
-        below, up_to = (np.searchsorted(spread, knots, side) for side in ("left", "right"))
-        edge = _end(len(spread))
-        levels = ndtri(np.clip((below + up_to) / (2 * len(spread)), edge, 1 - edge))
+        dequantized = np.sort(_dequantized(values, step, np.random.default_rng(0).random(len(values))))
+        knots = np.unique(np.quantile(dequantized, np.linspace(0, 1, min(N_KNOTS, len(dequantized) - 1) + 1)))
+        below, up_to = (np.searchsorted(dequantized, knots, side) for side in ("left", "right"))
+        edge = _end_fraction(len(dequantized))
+        levels = ndtri(np.clip((below + up_to) / (2 * len(dequantized)), edge, 1 - edge))
         if step and n_intervals > 1:
             edges = _between_values(knots, levels, edges, points[0], step)
         return cls(knots, levels, edges)
@@ -81,23 +81,23 @@ class NormalScores:
         return len(self.levels) > len(self.points)
 
     def encode(
-        self, values: Float[np.ndarray, " n"], step: float, indices: Float[np.ndarray, " n"]
+        self, values: Float[np.ndarray, " n"], step: float, positions: Float[np.ndarray, " n"]
     ) -> Float[np.ndarray, " n"]:
         """Computes scores; a value beyond the known ones has the score of the nearest.
 
         Args:
             values: The numbers.
             step: The column's step, as in `fit`.
-            indices: Place of each number among those that it stands for, in [0, 1).
+            positions: Place of each number among those that it stands for, in [0, 1).
         """
         if not self.is_discrete:
-            scaled = np.ldexp(_spread(values, step, indices), _EXPONENT)
+            scaled = np.ldexp(_dequantized(values, step, positions), _EXPONENT)
             return np.interp(scaled, np.ldexp(self.points, _EXPONENT), self.levels)
         from scipy.special import ndtri
 
         nearest = nearest_index(self.points, values)
         low, high = self.levels[nearest], self.levels[nearest + 1]
-        return ndtri(np.clip(low + indices * (high - low), _EDGE, 1 - _EDGE))
+        return ndtri(np.clip(low + positions * (high - low), _EDGE, 1 - _EDGE))
 
     def decode(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Returns the numbers of some scores, not rounded."""
@@ -127,8 +127,8 @@ class NormalScores:
         first, last = float(self.points[0]), float(self.points[-1])
         if high < first or low > last:
             return None
-        known = np.ldexp(self.points, _EXPONENT)
-        ends = np.interp(np.ldexp(np.array([low, high]), _EXPONENT), known, self.levels)
+        points = np.ldexp(self.points, _EXPONENT)
+        ends = np.interp(np.ldexp(np.array([low, high]), _EXPONENT), points, self.levels)
         span = -np.inf if low <= first else float(ends[0]), np.inf if high >= last else float(ends[1])
         return span if span[0] < span[1] else None
 
@@ -136,18 +136,18 @@ class NormalScores:
         """Splits scores into the interval, 0 … intervals - 1, and the position in it, in [0, 1)."""
         from scipy.special import ndtr
 
-        shares = ndtr(scores)
-        interval = np.searchsorted(self.edges[1:-1], shares, side="right")
+        fractions = ndtr(scores)
+        interval = np.searchsorted(self.edges[1:-1], fractions, side="right")
         low, high = self.edges[interval], self.edges[interval + 1]
-        return interval, np.clip((shares - low) / (high - low), 0, LARGEST_PLACE)
+        return interval, np.clip((fractions - low) / (high - low), 0, LARGEST_POSITION)
 
-    def joined(self, interval: Int[np.ndarray, " n"], indices: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    def joined(self, interval: Int[np.ndarray, " n"], positions: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Returns the scores of what `split` returned."""
         from scipy.special import ndtri
 
         low, high = self.edges[interval], self.edges[interval + 1]
         # Not an upper end, which belongs to the next interval.
-        return ndtri(np.clip(low + indices * (high - low), low, np.nextafter(high, low)))
+        return ndtri(np.clip(low + positions * (high - low), low, np.nextafter(high, low)))
 
     def check(self) -> None:
         """Raises a ValueError if there are no such scores."""
@@ -161,16 +161,16 @@ class NormalScores:
             raise ValueError("intervals of scores do not increase from 0 to 1")
 
 
-def nearest_index(known: Float[np.ndarray, " m"], values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+def nearest_index(points: Float[np.ndarray, " m"], values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """Returns the index of the known value nearest to each value; the lower one if two are equally near.
 
     Args:
-        known: At least one value, increasing.
+        points: At least one value, increasing.
         values: The values.
     """
-    right = np.clip(np.searchsorted(known, values), 1, max(1, len(known) - 1))
-    left, right = right - 1, np.minimum(right, len(known) - 1)
-    return np.where(values - known[left] <= known[right] - values, left, right)
+    right = np.clip(np.searchsorted(points, values), 1, max(1, len(points) - 1))
+    left, right = right - 1, np.minimum(right, len(points) - 1)
+    return np.where(values - points[left] <= points[right] - values, left, right)
 
 
 def _between_values(
@@ -185,14 +185,14 @@ def _between_values(
     return np.unique(np.concatenate([[0.0], ndtr(np.interp(inside, knots, levels)), [1.0]]))
 
 
-def _end(n: int) -> float:
+def _end_fraction(n: int) -> float:
     """The share of rows that have a column's lowest or highest value: that of 3 of n rows, if there are thousands.
 
     Of as many rows as the model has seen, one then nearly always has it, and the column's range is that of the data.
     """
-    return float(np.clip(_END_SHARE, 0.5 / n, _END_ROWS / n))
+    return float(np.clip(_END_FRACTION, 0.5 / n, _END_ROWS / n))
 
 
-def _spread(values: np.ndarray, step: float, indices: np.ndarray) -> np.ndarray:
+def _dequantized(values: np.ndarray, step: float, positions: np.ndarray) -> np.ndarray:
     # Not to the very ends, which rounding could take to a neighbor.
-    return values + 0.998 * step * (indices - 0.5)
+    return values + 0.998 * step * (positions - 0.5)

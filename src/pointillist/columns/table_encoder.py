@@ -20,7 +20,7 @@ from pointillist.columns.kinds import (
     fit_encoder,
     kind_of_content,
 )
-from pointillist.columns.repeats import are_few
+from pointillist.columns.repeats import has_few_values
 from pointillist.columns.scaled_number import ScaledEncoder
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.foreign_text import listed
@@ -53,7 +53,7 @@ class TableEncoder:
     scaling: TableScaling | None = None
 
     @classmethod
-    def of_scaling(cls, names: Sequence[Any], scaling: TableScaling) -> "TableEncoder":
+    def from_scaling(cls, names: Sequence[Any], scaling: TableScaling) -> "TableEncoder":
         """Makes the encoder of a table of numbers without tokens."""
         encoders = (ScaledEncoder.of(name, scaling.column(i)) for i, name in enumerate(names))
         return cls(tuple(encoders), scaling)
@@ -75,13 +75,15 @@ class TableEncoder:
                 raise ValueError(f"there is no column {name!r} to be categorical: the columns are {table.listed()}")
         encoders = []
         others = (cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label)
-        has_gaps = missing == "unknown" and any(cells.is_missing.any() for cells in others)
-        shares = _shares(table, has_gaps)
-        for name, cells, share in zip(table.names, table.cells, shares, strict=True):
+        has_unknown = missing == "unknown" and any(cells.is_missing.any() for cells in others)
+        fractions = _explained_fractions(table, has_unknown)
+        for name, cells, fraction in zip(table.names, table.cells, fractions, strict=True):
             _check_use(name, cells, is_category=name in categorical)
-            is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
-            is_unknown = has_gaps and name != table.label
-            encoder = fit_encoder(name, cells, is_category=is_category, explained=float(share), is_unknown=is_unknown)
+            is_category = name in categorical or (name == table.label and has_few_values(_values(cells), len(table)))
+            is_unknown = has_unknown and name != table.label
+            encoder = fit_encoder(
+                name, cells, is_category=is_category, explained=float(fraction), is_unknown=is_unknown
+            )
             if name == table.label and encoder.scores is None:
                 # The classes are known, so a new label has no mass.
                 encoder = replace(encoder, counts=np.empty(0))
@@ -193,7 +195,7 @@ class TableEncoder:
         raise ValueError(f"there is no column {name!r}: the model's columns are {names}")
 
     @cached_property
-    def places(self) -> tuple[tuple[int | None, slice], ...]:
+    def row_indices(self) -> tuple[tuple[int | None, slice], ...]:
         """For each column, the index of its token in an encoded row, if it has one, and the slice of its numbers."""
         tokens = {column: i for i, column in enumerate(self.with_token)}
         ends = self.n_tokens + np.cumsum([0, *(encoder.n_numbers for encoder in self.columns)])
@@ -201,28 +203,28 @@ class TableEncoder:
 
     def token_index(self, name: Any) -> int | None:
         """Returns the index of a column's token in an encoded row; None if it has none."""
-        return self.places[self.index(name)][0]
+        return self.row_indices[self.index(name)][0]
 
     def number_index(self, name: Any) -> int | None:
         """Returns the index of a column's first number in an encoded row; None if it has none."""
-        numbers = self.places[self.index(name)][1]
+        numbers = self.row_indices[self.index(name)][1]
         return numbers.start if numbers.start < numbers.stop else None
 
     def encode(
-        self, columns: Sequence[Column], *, is_spread: bool = False, dtype: type[np.floating] = np.float64
+        self, columns: Sequence[Column], *, dequantize: bool = False, dtype: type[np.floating] = np.float64
     ) -> Float[np.ndarray, "n width"]:
         """Encodes the cells of these columns, in this order.
 
         Args:
             columns: The cells of each column.
-            is_spread: Whether a rounded number becomes any of those that are rounded to it, always the same one.
+            dequantize: Whether a rounded number becomes any of those that are rounded to it, always the same one.
             dtype: Type of the values; single precision holds what a network sees.
         """
         n = len(columns[0].values)
         rows = np.zeros((n, self.width), dtype)
         for index, (encoder, cells) in enumerate(zip(self.columns, columns, strict=True)):
-            positions = np.random.default_rng(index).random(n) if is_spread else None
-            token, numbers = self.places[index]
+            positions = np.random.default_rng(index).random(n) if dequantize else None
+            token, numbers = self.row_indices[index]
             tokens, rows[:, numbers] = encoder.encode(cells, positions)
             if token is not None:
                 rows[:, token] = tokens
@@ -233,11 +235,11 @@ class TableEncoder:
         none = np.zeros(len(rows))
         return tuple(
             encoder.decode(none if token is None else rows[:, token], rows[:, numbers])
-            for encoder, (token, numbers) in zip(self.columns, self.places, strict=True)
+            for encoder, (token, numbers) in zip(self.columns, self.row_indices, strict=True)
         )
 
 
-def _shares(table: Table, has_gaps: bool) -> np.ndarray:
+def _explained_fractions(table: Table, has_unknown: bool) -> np.ndarray:
     """How well the other columns explain each column; 0 for all if they explain less than two columns of many values.
 
     Numbers of few values, and single ones, are learned more exactly as tokens. In a small table a token has few rows,
@@ -248,16 +250,16 @@ def _shares(table: Table, has_gaps: bool) -> np.ndarray:
     none = np.zeros(len(table.names))
     if not 0 < len(none) <= MOST_COMPARED:
         return none
-    if has_gaps:
+    if has_unknown:
         return np.ones(len(none))
-    shares = explained(table.cells)
-    are_many = np.array([not are_few(_values(cells), int((~cells.is_missing).sum())) for cells in table.cells])
+    fractions = explained(table.cells)
+    are_many = np.array([not has_few_values(_values(cells), int((~cells.is_missing).sum())) for cells in table.cells])
     if len(table.cells[0].values) > SMALL:
-        return shares if np.count_nonzero(are_many & (shares >= EXPLAINED)) > 1 else none
+        return fractions if np.count_nonzero(are_many & (fractions >= EXPLAINED)) > 1 else none
     are_more = np.array([len(_values(cells)) > FEW_TOKENS for cells in table.cells])
-    in_part = shares >= UNEXPLAINED
-    is_enough = np.count_nonzero(are_more & in_part) > 1 or (are_many & in_part).any()
-    return np.where(in_part, 1.0, shares) if is_enough else none
+    is_partial = fractions >= UNEXPLAINED
+    is_enough = np.count_nonzero(are_more & is_partial) > 1 or (are_many & is_partial).any()
+    return np.where(is_partial, 1.0, fractions) if is_enough else none
 
 
 def _values(cells: Column) -> np.ndarray:
@@ -266,19 +268,19 @@ def _values(cells: Column) -> np.ndarray:
 
 
 def _check_use(name: Any, cells: Column, *, is_category: bool) -> None:
-    n, n_given = len(cells.values), int((~cells.is_missing).sum())
-    if not n_given:
+    n, n_present = len(cells.values), int((~cells.is_missing).sum())
+    if not n_present:
         raise ValueError(f"column {name!r} has no value at all: drop it")
     if cells.categories is None and not is_category:
         return
     distinct = len(_values(cells))
     words = stray_words([text for text in cells.categories or () if isinstance(text, str)])
-    if words and not is_category and hardly_repeat(distinct, n_given):
+    if words and not is_category and hardly_repeat(distinct, n_present):
         raise ValueError(
             f"column {name!r} holds numbers except for {words[0]!r}: clear such cells to make them missing, say that "
             "it is categorical, or drop it"
         )
-    if too_many(distinct, n_given):
+    if too_many(distinct, n_present):
         raise ValueError(
             f"column {name!r} has {distinct:,} different categories in {n:,} rows, too many to learn: drop it"
         )

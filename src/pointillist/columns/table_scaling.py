@@ -66,7 +66,7 @@ class TableScaling:
             }[method](rows)
         is_end = find_ends(rows, low, high) | is_whole
         decimals, steps = find_grids(rows, low, high, is_whole)
-        return cls(low, high, is_whole, scaling.of(varies), decimals, steps, is_end)._with_range_on_grid()
+        return cls(low, high, is_whole, scaling.select(varies), decimals, steps, is_end)._with_range_on_grid()
 
     def widened(self, rows: Float[np.ndarray, "n d"], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
         """Returns the same scaling with ranges and grids that also contain the values of more rows.
@@ -109,16 +109,16 @@ class TableScaling:
 
     def column(self, index: int) -> "TableScaling":
         """Returns the scaling of one column alone."""
-        own = slice(index, index + 1)
-        is_own = np.arange(len(self.varies)) == index
+        columns = slice(index, index + 1)
+        is_selected = np.arange(len(self.varies)) == index
         return TableScaling(
-            self.minimum[own],
-            self.maximum[own],
-            self.is_whole[own],
-            self.varying.of(is_own[self.varies]),
-            self.decimals[own],
-            self.steps[own],
-            self.is_end[:, own],
+            self.minimum[columns],
+            self.maximum[columns],
+            self.is_whole[columns],
+            self.varying.select(is_selected[self.varies]),
+            self.decimals[columns],
+            self.steps[columns],
+            self.is_end[:, columns],
         )
 
     @property

@@ -31,7 +31,7 @@ class Classes:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def name_beside(self, names: Sequence[Any]) -> Any:
+    def label_name(self, names: Sequence[Any]) -> Any:
         """Name of the labels beside columns of some names: that of their own column, or one that is free."""
         return free_name(["label"], names) if self.column is None else self.column[0]
 
@@ -39,8 +39,8 @@ class Classes:
         """Returns the labels that a column holds, None where one is missing; unknown ones stay as they are."""
         values = cells.values.tolist()
         if cells.categories is not None:
-            known = cells.categories
-            return [None if gone else known[int(v)] for v, gone in zip(values, cells.is_missing, strict=True)]
+            categories = cells.categories
+            return [None if gone else categories[int(v)] for v, gone in zip(values, cells.is_missing, strict=True)]
         if self.labels.dtype.kind == "U":
             values = [f"{value:.16g}" for value in values]
         return [None if gone else value for value, gone in zip(values, cells.is_missing, strict=True)]
@@ -52,17 +52,17 @@ class Classes:
             ValueError: If a label is unknown.
         """
         check_unmasked(labels=labels)
-        asked = np.asarray(labels)
-        if asked.dtype == object:
-            asked = of_one_kind(asked, "labels")
-        if asked.ndim > 1:
-            raise ValueError(f"labels must be one label, or one label per row, not of shape {asked.shape}")
-        places = {label: i for i, label in enumerate(self.labels.tolist())}
-        values, inverse = np.unique(asked.ravel(), return_inverse=True)
-        unknown = [label for label in values.tolist() if label not in places]
+        array = np.asarray(labels)
+        if array.dtype == object:
+            array = labels_from_objects(array, "labels")
+        if array.ndim > 1:
+            raise ValueError(f"labels must be one label, or one label per row, not of shape {array.shape}")
+        index_of = {label: i for i, label in enumerate(self.labels.tolist())}
+        values, inverse = np.unique(array.ravel(), return_inverse=True)
+        unknown = [label for label in values.tolist() if label not in index_of]
         if unknown:
-            raise ValueError(f"unknown label {unknown[0]!r}: the model knows {', '.join(map(repr, places))}")
-        return np.array([places[label] for label in values.tolist()], np.int32)[inverse]
+            raise ValueError(f"unknown label {unknown[0]!r}: the model knows {', '.join(map(repr, index_of))}")
+        return np.array([index_of[label] for label in values.tolist()], np.int32)[inverse]
 
 
 def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,19 +80,19 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
     kind = np.asarray(y).dtype
     if kind.kind in "cMmSV":
         raise ValueError(f"{name} holds {kind}, but labels must be numbers, booleans or text: convert it")
-    given = np.asarray(y)
-    if given.ndim != 1:
-        raise ValueError(f"{name} must hold one label per row, not be of shape {given.shape}")
-    if given.dtype.kind == "f" and not np.isfinite(given).all():
+    array = np.asarray(y)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must hold one label per row, not be of shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError("y has NaN or infinite labels: drop such rows, or give them a label of their own")
-    if given.dtype == object:
-        given = of_one_kind(given, name)
-    if given.dtype.kind == "f" and (given != np.floor(given)).any():
+    if array.dtype == object:
+        array = labels_from_objects(array, name)
+    if array.dtype.kind == "f" and (array != np.floor(array)).any():
         # In scikit-learn's words.
         raise ValueError(f"{name} holds no classes (Unknown label type: continuous): leave it out, or round or bin it")
-    if len(given) != n:
-        raise ValueError(f"X has {n} rows but y has {len(given)} labels")
-    classes, labels, counts = np.unique(given, return_inverse=True, return_counts=True)
+    if len(array) != n:
+        raise ValueError(f"X has {n} rows but y has {len(array)} labels")
+    classes, labels, counts = np.unique(array, return_inverse=True, return_counts=True)
     if len(classes) < 2:
         raise ValueError(
             f"{name} has a single class, {classes[0].item()!r}: leave {name} out, or give rows of another class"
@@ -106,14 +106,14 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
     return classes, labels, counts
 
 
-def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
+def labels_from_objects(labels: np.ndarray, name: str) -> np.ndarray:
     """Converts labels that are Python objects to an array of text or numbers."""
     if any(is_missing(label) for label in labels.ravel()):
         raise ValueError(f"{name} has missing labels: drop such rows, or give them a label of their own")
     kinds = {"text" if isinstance(label, str) else type(label).__name__ for label in labels.ravel()}
     if len(kinds) > 1:
         raise ValueError(f"{name} mixes labels of kinds {', '.join(sorted(kinds))}: give labels of one kind")
-    given = np.array(labels.tolist())
-    if given.shape != labels.shape or given.dtype.kind not in "biufU":
+    array = np.array(labels.tolist())
+    if array.shape != labels.shape or array.dtype.kind not in "biufU":
         raise ValueError(f"{name} holds {kinds.pop()}, but labels must be numbers, booleans or text: convert it")
-    return given
+    return array

@@ -37,9 +37,9 @@ class Codec:
     missing: str = "value"
 
     @classmethod
-    def of_scaling(cls, layout: Layout, scaling: TableScaling) -> "Codec":
+    def from_scaling(cls, layout: Layout, scaling: TableScaling) -> "Codec":
         """Makes the codec of a table of numbers without tokens."""
-        return cls(layout, TableEncoder.of_scaling(layout.column_names, scaling))
+        return cls(layout, TableEncoder.from_scaling(layout.column_names, scaling))
 
     @property
     def names(self) -> Any:
@@ -74,23 +74,23 @@ class Codec:
         return np.asarray(rows, np.float32) if scaling is None else scaling.transform(rows)
 
     def decode(
-        self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends | None = None
+        self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends | None = None
     ) -> Any:
         """Converts drawn values to rows.
 
         Args:
             drawn: The values, shape (n, width).
-            given: Observed cells, which come back as they are.
+            observed: Observed cells, which come back as they are.
             rows: Which of all requested rows these are.
             ends: Ranges that no rounding may lead out of.
         """
-        return self.layout.assembled(self._cells(drawn, given, rows, ends)[: self.n_columns])
+        return self.layout.assembled(self._cells(drawn, observed, rows, ends)[: self.n_columns])
 
     def broken(
-        self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends
+        self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends
     ) -> list[tuple[str, Bool[np.ndarray, " n"]]]:
         """Returns each rule as text, and which decoded rows break it; see `decode`."""
-        masks = broken_rows(self._cells(drawn, given, rows, ends), self.encoding.columns, self.rules)
+        masks = broken_rows(self._cells(drawn, observed, rows, ends), self.encoding.columns, self.rules)
         return [(rule.text(self.column_names), mask) for rule, mask in zip(self.rules, masks, strict=True)]
 
     @property
@@ -99,14 +99,14 @@ class Codec:
         return [encoder.name for encoder in self.encoding.columns]
 
     def _cells(
-        self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends | None
+        self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends | None
     ) -> tuple[Column, ...]:
         """Decodes tokens and scores into cells that obey the rules, as far as the conditions allow it."""
         cells = list(self.encoding.decode(drawn.astype(np.float64)))
         is_fixed = np.zeros((len(drawn), len(cells)), bool)
-        for name, observed in given.items():
+        for name, column in observed.items():
             index = self.encoding.index(name)
-            cells[index], is_fixed[:, index] = observed.part(rows, len(drawn)), True
+            cells[index], is_fixed[:, index] = column.part(rows, len(drawn)), True
         bounds: dict[int, tuple[float, float]] = {}
         for name, (low, high, is_set) in (ends or {}).items():
             index = self.encoding.index(name)
@@ -114,8 +114,8 @@ class Codec:
                 cells[index] = replace(cells[index], values=np.clip(cells[index].values, low, high))
                 bounds[index] = low, high
             is_fixed[:, index] = is_set or cells[index].categories is not None
-        is_asked = bool(given or ends)
-        return restore_rows(cells, self.encoding.columns, self.rules, is_fixed, bounds if is_asked else None)
+        is_conditional = bool(observed or ends)
+        return restore_rows(cells, self.encoding.columns, self.rules, is_fixed, bounds if is_conditional else None)
 
     def joined(self, parts: Sequence[Any]) -> Any:
         """Joins decoded rows; without parts, returns no rows."""
@@ -156,7 +156,7 @@ class Codec:
         """
         layout = Layout.from_json(facts["layout"])
         if facts["scaling"] != "tokens":
-            return cls.of_scaling(layout, TableScaling.from_tensors(tensors or {}, layout.is_whole))
+            return cls.from_scaling(layout, TableScaling.from_tensors(tensors or {}, layout.is_whole))
         encoding = TableEncoder.from_json(facts["encoding"], None if tensors is None else tensors["columns"])
         if [encoder.name for encoder in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns are not those of its layout")
@@ -165,11 +165,11 @@ class Codec:
         if facts["missing"] not in MISSING:
             raise ValueError(f"missing cells are no {facts['missing']!r:.40}")
         n = len(layout.names)
-        found = tuple(rule_from_json(each, n) for each in facts["rules"])
-        codec = cls(layout, encoding, found, facts["missing"])
+        rules = tuple(rule_from_json(each, n) for each in facts["rules"])
+        codec = cls(layout, encoding, rules, facts["missing"])
         if tensors is not None:
             codec._check_values()
-            for rule in found:
+            for rule in rules:
                 rule.check(encoding.columns)
         return codec
 
@@ -193,59 +193,63 @@ class Codec:
 
         If every observed cell is the same in all of `n_rows` rows, one row is returned for all of them.
         """
-        rows = self.unknown_rows(1 if all(len(cells.values) == 1 for cells in observed.values()) else n_rows)
+        rows = self.unobserved_rows(1 if all(len(cells.values) == 1 for cells in observed.values()) else n_rows)
         for name, cells in observed.items():
             self._fill(rows, self.encoding.index(name), cells, np.zeros(len(cells.values), bool))
         return rows
 
-    def known_rows(self, table: Table, unread: Collection[Any] = ()) -> Float[np.ndarray, "n width"]:
+    def encode_table(self, table: Table, unread: Collection[Any] = ()) -> Float[np.ndarray, "n width"]:
         """Encodes a table; of missing cells and unread columns, tokens are `HIDDEN` and numbers NaN."""
-        rows = self.unknown_rows(len(table))
+        rows = self.unobserved_rows(len(table))
         for index, (name, cells) in enumerate(zip(self.layout.column_names, table.cells, strict=True)):
             if name not in unread:
                 self._fill(rows, index, cells, cells.is_missing)
         return rows
 
-    def unknown_rows(self, n: int) -> Float[np.ndarray, "n width"]:
+    def unobserved_rows(self, n: int) -> Float[np.ndarray, "n width"]:
         """Returns n encoded rows of which nothing is known."""
         n_tokens = self.encoding.n_tokens
         return np.hstack([np.full((n, n_tokens), HIDDEN), np.full((n, self.width - n_tokens), np.nan)])
 
-    def _fill(self, rows: np.ndarray, index: int, cells: Column, is_unknown: np.ndarray) -> None:
+    def _fill(self, rows: np.ndarray, index: int, cells: Column, is_unobserved: np.ndarray) -> None:
         tokens, numbers = self.encoding.columns[index].observed(cells)
-        token, places = self.encoding.places[index]
-        rows[:, places] = np.where(is_unknown[:, None], rows[:, places], numbers)
+        token, numbers_slice = self.encoding.row_indices[index]
+        rows[:, numbers_slice] = np.where(is_unobserved[:, None], rows[:, numbers_slice], numbers)
         if token is not None:
-            rows[:, token] = np.where(is_unknown, rows[:, token], tokens)
+            rows[:, token] = np.where(is_unobserved, rows[:, token], tokens)
 
     @property
-    def stands_for_missing(self) -> Bool[np.ndarray, " slots"]:
+    def is_missing_value(self) -> Bool[np.ndarray, " slots"]:
         """Which values of all tokens stand for a missing cell."""
-        slots = [np.empty(0, bool)]
+        masks = [np.empty(0, bool)]
         for encoder in self.encoding.columns:
-            slots.append(np.arange(encoder.size) >= encoder.n_values)
-        return np.concatenate(slots)
+            masks.append(np.arange(encoder.size) >= encoder.n_values)
+        return np.concatenate(masks)
 
-    def completed(self, given: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
+    def completed(self, table_cells: Sequence[Column], drawn_cells: Sequence[Column]) -> tuple[Column, ...]:
         """Returns new cells where given ones are missing, with which the rules hold."""
         # Without separate labels.
-        merged = [_merged(cells, own) for cells, own in zip(given, new, strict=False)]
-        is_known = ~np.stack([cells.is_missing for cells in given], axis=1)
-        return restore_rows(merged, self.encoding.columns, self.rules, is_known)
+        merged = [_merged(cells, drawn) for cells, drawn in zip(table_cells, drawn_cells, strict=False)]
+        is_observed = ~np.stack([cells.is_missing for cells in table_cells], axis=1)
+        return restore_rows(merged, self.encoding.columns, self.rules, is_observed)
 
-    def filled(self, table: Table, new: Sequence[Column]) -> Any:
+    def filled(self, table: Table, drawn_cells: Sequence[Column]) -> Any:
         """Returns decoded rows: a table with new cells where its cells are missing, and all others as they are."""
-        return self.layout.filled(table, tuple(map(_merged, table.cells, new)))
+        return self.layout.filled(table, tuple(map(_merged, table.cells, drawn_cells)))
 
 
-def _merged(given: Column, new: Column) -> Column:
+def _merged(original: Column, drawn: Column) -> Column:
     """New cells where the given ones are missing."""
-    is_missing = new.is_missing & given.is_missing
-    if new.categories is None:
-        values = given.values if given.categories is None else given.numbers
-        return Column(np.where(given.is_missing, new.values, values), is_missing)
-    assert given.categories is not None
-    indices = {category: i for i, category in enumerate(new.categories)}
-    own = np.array([indices.get(category, 0) for category in given.categories] or [0])
-    values = np.where(given.is_missing, new.values, own[np.where(given.is_missing, 0, given.values).astype(np.int64)])
-    return Column(values, is_missing, new.categories)
+    is_missing = drawn.is_missing & original.is_missing
+    if drawn.categories is None:
+        values = original.values if original.categories is None else original.numbers
+        return Column(np.where(original.is_missing, drawn.values, values), is_missing)
+    assert original.categories is not None
+    indices = {category: i for i, category in enumerate(drawn.categories)}
+    drawn_index = np.array([indices.get(category, 0) for category in original.categories] or [0])
+    values = np.where(
+        original.is_missing,
+        drawn.values,
+        drawn_index[np.where(original.is_missing, 0, original.values).astype(np.int64)],
+    )
+    return Column(values, is_missing, drawn.categories)

@@ -16,8 +16,8 @@ else:
     # NumPy is not loaded for --help.
     RandomState = Any
 
-_of_noise = partial(parameter, is_option=True, is_of_network=True, is_of_numbers=True)
-_of_network = partial(parameter, is_of_network=True, is_of_numbers=True)
+_noise_parameter = partial(parameter, is_option=True, decides_network=True, is_gaussian_only=True)
+_network_parameter = partial(parameter, decides_network=True, is_gaussian_only=True)
 
 
 # fmt: off
@@ -25,13 +25,13 @@ _of_network = partial(parameter, is_of_network=True, is_of_numbers=True)
 class NoiseConfig(Checked):
     """How columns of numbers are scaled and noised."""
 
-    timesteps: int = _of_noise(200, "T, the number of noise levels of the schedule.", low=1, high=100_000)
-    schedule: str = _of_noise(
+    timesteps: int = _noise_parameter(200, "T, the number of noise levels of the schedule.", low=1, high=100_000)
+    schedule: str = _noise_parameter(
         "cosine", "Noise schedule.", choices=("linear", "cosine", "sigmoid"),
         details='"cosine" (Nichol & Dhariwal 2021), "sigmoid" (Chen 2023) or "linear" (Ho et al. 2020).')
-    beta_start: float = _of_noise(1e-4, "First beta of the linear schedule.", above=0, below=1)
-    beta_end: float = _of_noise(0.02, "Last beta of the linear schedule, not below the first.", above=0, below=1)
-    scaling: str | None = _of_noise(
+    beta_start: float = _noise_parameter(1e-4, "First beta of the linear schedule.", above=0, below=1)
+    beta_end: float = _noise_parameter(0.02, "Last beta of the linear schedule, not below the first.", above=0, below=1)
+    scaling: str | None = _noise_parameter(
         "standard", "How columns of numbers are scaled.", choices=("minmax", "standard", "quantile", None),
         details='"minmax" maps the range of a column to [-1, 1]; "standard" gives it mean 0 and standard deviation 1; '
         '"quantile" makes it normal, for columns with long tails or repeated values; None leaves it as it is. Constant '
@@ -42,30 +42,31 @@ class NoiseConfig(Checked):
 class NetworkConfig(Checked):
     """The network, what it predicts, and the loss of its predictions."""
 
-    network: str = _of_network(
+    network: str = _network_parameter(
         "residual", "Kind of network.", choices=("mlp", "residual"),
         details='"residual" has blocks that the noise level modulates; "mlp" has ReLU layers that take it as an input.')
-    prediction: str = _of_network(
+    prediction: str = _network_parameter(
         "edm", "Quantity that the network predicts.", choices=("eps", "v", "x0", "edm"),
         details='"edm" (preconditioned, Karras et al. 2022, table 1), "v" (Salimans & Ho 2022, arXiv 2202.00512), '
         '"eps" (the noise) or "x0" (the row).')
     weighting: str = parameter(
-        "uniform", "Weighting of the loss.", choices=("uniform", "min-snr"), is_of_numbers=True,
+        "uniform", "Weighting of the loss.", choices=("uniform", "min-snr"), is_gaussian_only=True,
         details='"uniform", or "min-snr" (Hang et al. 2023, arXiv 2303.09556).')
     noise_levels: str = parameter(
         "log-normal", "Distribution of the noise levels in training.", choices=("uniform", "log-normal"),
-        details='"log-normal" (Karras et al. 2022, table 1), or "uniform" over 1 … T.', is_of_numbers=True)
+        details='"log-normal" (Karras et al. 2022, table 1), or "uniform" over 1 … T.', is_gaussian_only=True)
     width: int | None = parameter(
-        None, "Number of units of a hidden layer.", low=1, high=65_536, is_option=True, is_of_network=True,
+        None, "Number of units of a hidden layer.", low=1, high=65_536, is_option=True, decides_network=True,
         unset='96; 256 with mixed columns; 192 with missing="unknown", missing cells, numbers and at most 2,000 rows')
-    depth: int = parameter(3, "Number of hidden blocks.", low=1, high=1000, is_option=True, is_of_network=True)
+    depth: int = parameter(3, "Number of hidden blocks.", low=1, high=1000, is_option=True, decides_network=True)
     frequencies: int | None = parameter(
         None, "Number of frequencies 1, 2, 4, … of the Fourier features of noised numbers of mixed columns.",
-        low=1, high=16, is_of_network=True, unset="6; 2 for at most 2,000 rows",
+        low=1, high=16, decides_network=True, unset="6; 2 for at most 2,000 rows",
         details="More of them show where numbers determine each other precisely.")
-    time_embedding: int = _of_network(
+    time_embedding: int = _network_parameter(
         32, "Width of the embedding of the noise level.", low=4, high=65_536, is_even=True)
-    class_embedding: int = _of_network(16, "Width of the embedding of the class.", low=4, high=65_536, is_even=True)
+    class_embedding: int = _network_parameter(
+        16, "Width of the embedding of the class.", low=4, high=65_536, is_even=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -112,8 +113,8 @@ class TrainingConfig(Checked):
         details="Only for models of numbers.")
     p_uncond: float = parameter(
         0.2, "Fraction of the rows whose label is hidden in training.", low=0, high=1, is_option=True,
-        is_of_network=True, details="Guidance needs it above 0.")
-    p_given: float = _of_noise(
+        decides_network=True, details="Guidance needs it above 0.")
+    p_given: float = _noise_parameter(
         0.2, "Fraction of training rows in which some numbers are known without noise.", low=0, high=1,
         details="They are chosen at random. `where`, `impute` and `conditional` need it above 0. Only models of "
         'numbers with network="residual" use it; private fits do not.')
@@ -124,9 +125,9 @@ class ProcessConfig(Checked):
     """The kind of diffusion, and what it makes of missing cells."""
 
     variance: str = parameter(
-        "posterior", "Variance of the ancestral sampler's noise.", choices=("posterior", "beta"), is_of_numbers=True)
+        "posterior", "Variance of the ancestral sampler's noise.", choices=("posterior", "beta"), is_gaussian_only=True)
     process: str = parameter(
-        "auto", "Kind of diffusion.", choices=("auto", "gaussian", "masked"), is_of_network=True,
+        "auto", "Kind of diffusion.", choices=("auto", "gaussian", "masked"), decides_network=True,
         details='"gaussian" is diffusion of numbers. "masked" is diffusion of tokens (`pointillist.diffusion.tokens`), '
         "for columns of any kind; besides `verbose` and `random_state` it uses only `width`, `depth` and the "
         'parameters from `epochs` to `n_iter_no_change`. "auto" looks at what the columns hold, not at the container: '
@@ -220,7 +221,7 @@ class SamplingConfig(Checked):
 PARAMETERS = parameters_of(Configuration)
 """All parameters by name."""
 
-OF_NETWORK = tuple(name for name, each in PARAMETERS.items() if each.is_of_network)
+NETWORK_PARAMETERS = tuple(name for name, each in PARAMETERS.items() if each.decides_network)
 """Parameters of which a fitted model keeps the values, whatever they are set to later."""
 
 
@@ -229,24 +230,26 @@ def values_of(configuration: Configuration) -> dict[str, Any]:
     return {name: getattr(configuration, name) for name in sorted(PARAMETERS)}
 
 
-def set_for_numbers(asked: Configuration) -> list[str]:
+def changed_gaussian_only(configuration: Configuration) -> list[str]:
     """Returns the parameters that only Gaussian diffusion uses and that do not have their default values."""
-    names = [name for name, each in PARAMETERS.items() if each.is_of_numbers and name not in unused_betas(asked)]
-    return [name for name in names if getattr(asked, name) != PARAMETERS[name].default]
+    names = [
+        name for name, each in PARAMETERS.items() if each.is_gaussian_only and name not in unused_betas(configuration)
+    ]
+    return [name for name in names if getattr(configuration, name) != PARAMETERS[name].default]
 
 
-def unused_betas(asked: Configuration) -> list[str]:
+def unused_betas(configuration: Configuration) -> list[str]:
     """Returns the ends of the linear schedule that do not have their default values, if the schedule is another one."""
-    names = () if asked.schedule == "linear" else ("beta_start", "beta_end")
-    return [name for name in names if getattr(asked, name) != PARAMETERS[name].default]
+    names = () if configuration.schedule == "linear" else ("beta_start", "beta_end")
+    return [name for name in names if getattr(configuration, name) != PARAMETERS[name].default]
 
 
-def network_parameters(asked: Configuration, width: int, frequencies: int = 1) -> dict[str, Any]:
+def network_parameters(configuration: Configuration, width: int, frequencies: int = 1) -> dict[str, Any]:
     """Returns the parameters that a fitted model keeps, with the given numbers in place of None."""
-    values = {name: getattr(asked, name) for name in OF_NETWORK}
-    if asked.network == "mlp" or asked.epsilon is not None:
+    values = {name: getattr(configuration, name) for name in NETWORK_PARAMETERS}
+    if configuration.network == "mlp" or configuration.epsilon is not None:
         values["p_given"] = 0.0
-    return values | {"width": asked.width or width, "frequencies": asked.frequencies or frequencies}
+    return values | {"width": configuration.width or width, "frequencies": configuration.frequencies or frequencies}
 
 
 # fmt: off

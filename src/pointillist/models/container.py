@@ -104,15 +104,15 @@ def read_description(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
     """
     content, start, size = _header(path)
     with checking(path, ModelFileError):
-        header, places = _ours(path, content)
+        header, offsets = _pointillist_header(path, content)
         tensors = {name: _declared(entry) for name, entry in content.items()}
         if sum(dtype.itemsize * math.prod(shape) for shape, dtype in tensors.values()) != size - start:
             raise ModelFileError(f"{path}: is not whole: its tensors do not fill it")
         (length,), kind = tensors.pop(_DESCRIPTION)
-        if kind != np.dtype("u1") or places[1] - places[0] != length or not 0 < length <= MAX_DESCRIPTION:
+        if kind != np.dtype("u1") or offsets[1] - offsets[0] != length or not 0 < length <= MAX_DESCRIPTION:
             raise ValueError("its description is too large")
         with naming(path), path.open("rb") as file:
-            file.seek(start + places[0])
+            file.seek(start + offsets[0])
             text = file.read(length)
         if hashlib.sha256(text).hexdigest() != header["description"]:
             raise ValueError("the checksum of its description does not match")
@@ -140,7 +140,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int, int]:
     return content, 8 + length, size
 
 
-def _ours(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, int]]:
+def _pointillist_header(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, int]]:
     """Our own header, taken out of that of safetensors, and the place of the description."""
     header = json.loads(content.pop("__metadata__")[_KEY])
     if header["format"] != FORMAT:

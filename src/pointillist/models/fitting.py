@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike
 
 from pointillist.engine.devices import configure
 from pointillist.models.checkpoint import Checkpoint, seed_in
-from pointillist.models.choosing import as_mixed
+from pointillist.models.choosing import masked_table
 from pointillist.models.classes import Classes
-from pointillist.models.configuration import Configuration, set_for_numbers, unused_betas, values_of
+from pointillist.models.configuration import Configuration, changed_gaussian_only, unused_betas, values_of
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.training import train
-from pointillist.models.trials import tried
+from pointillist.models.trials import run_trials
 from pointillist.tables.arrays import check_finite, read_numbers
 from pointillist.tables.keys import without_keys
 from pointillist.tables.layout import Layout
@@ -29,7 +29,7 @@ Reader = Callable[[Any], tuple[Layout, np.ndarray]]
 """Reads rows of numbers, finite, with their layout."""
 
 
-def numbers_of(X: Any) -> tuple[Layout, np.ndarray]:
+def finite_rows(X: Any) -> tuple[Layout, np.ndarray]:
     """Reads the table of a file, an array or a data frame as rows of numbers, finite and float64."""
     layout, rows = read_numbers(X)
     check_finite(rows, "X", layout.names)
@@ -41,7 +41,7 @@ class Task:
     """A fit that is ready to begin.
 
     Attributes:
-        asked: The configuration.
+        configuration: The configuration.
         plan: What decides the weights.
         classes: The classes; None without labels.
         trained_with: The parameters that decide the network.
@@ -51,7 +51,7 @@ class Task:
         guarantee: What a differentially private fit guarantees; None of any other.
     """
 
-    asked: Configuration
+    configuration: Configuration
     plan: Plan
     classes: Classes | None
     trained_with: dict[str, Any]
@@ -70,10 +70,10 @@ class Task:
             ValueError: If training diverges, or if the checkpoint belongs to another training run.
             KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
         """
-        plan, before = tried(self.plan, is_shown=bool(self.asked.verbose)), self.before
-        mark = fingerprint(plan.rows)
-        file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, mark), plan.seed)
-        trained = train(plan, checkpoint=file, is_shown=bool(self.asked.verbose))
+        plan, before = run_trials(self.plan, is_shown=bool(self.configuration.verbose)), self.before
+        rows_hash = fingerprint(plan.rows)
+        file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, rows_hash), plan.seed)
+        trained = train(plan, checkpoint=file, is_shown=bool(self.configuration.verbose))
         process, network = plan.process.finished(trained.network)
         history, validation = trained.history, trained.validation_history
         if before is not None:
@@ -81,9 +81,9 @@ class Task:
             validation = np.concatenate([before.record.validation_history, validation])
         # Further fits hold out the rows that the first one did.
         seed = plan.seed if before is None else before.record.seed
-        record = Record(history, validation, seed, mark)
-        asked = values_of(self.asked)
-        return RowModel(plan.codec, process, network, self.classes, record, asked, self.trained_with, self.summary)
+        record = Record(history, validation, seed, rows_hash)
+        parameters = values_of(self.configuration)
+        return RowModel(plan.codec, process, network, self.classes, record, parameters, self.trained_with, self.summary)
 
     def without_table(self) -> "Task":
         """Returns the task without its table, of which the plan holds all that training needs."""
@@ -91,7 +91,7 @@ class Task:
 
 
 def prepare(
-    asked: Configuration,
+    configuration: Configuration,
     X: Any,
     y: ArrayLike | None = None,
     *,
@@ -99,12 +99,12 @@ def prepare(
     keep: Sequence[str] = (),
     checkpoint: Path | None = None,
     before: RowModel | None = None,
-    read: Reader = numbers_of,
+    read: Reader = finite_rows,
 ) -> Task:
     """Checks what is to be fitted, and plans the training; see `Diffusion.fit`.
 
     Args:
-        asked: The configuration.
+        configuration: The configuration.
         X: Rows, in any container; a table from a file may bring its labels.
         y: Labels.
         categorical: Columns whose numbers are categories.
@@ -121,8 +121,8 @@ def prepare(
             if parameters are set that the model does not use.
     """
     configure()
-    warn_of_unused(unused_betas(asked), f"noise schedule is {asked.schedule!r}")
-    if asked.process != "gaussian":
+    warn_of_unused(unused_betas(configuration), f"noise schedule is {configuration.schedule!r}")
+    if configuration.process != "gaussian":
         X, left_out = without_keys(X, {*categorical, *keep})
         for reason in left_out:
             warnings.warn(
@@ -130,23 +130,25 @@ def prepare(
                 UserWarning,
                 stacklevel=3,
             )
-    seed = None if checkpoint is None or asked.random_state is not None else seed_in(checkpoint)
-    unused = set_for_numbers(asked)
-    mixed = as_mixed(asked.process, X, categorical, prefers_gaussian=bool(unused))
+    seed = None if checkpoint is None or configuration.random_state is not None else seed_in(checkpoint)
+    unused = changed_gaussian_only(configuration)
+    mixed = masked_table(configuration.process, X, categorical, prefers_gaussian=bool(unused))
     if mixed is not None:
         if before is not None:
             raise ValueError(
                 "warm_start is only for models of numbers, and this one is of tokens: give warm_start=False"
             )
-        own, classes, trained_with = plan_tokens(asked, *mixed, y, categorical=categorical, seed=seed)
+        plan, classes, trained_with = plan_tokens(configuration, *mixed, y, categorical=categorical, seed=seed)
         warn_of_unused(unused, "model of this table is one of tokens")
-        summary = Summary.of_table(own.rows, mixed[0], own.codec.encoding)
-        return Task(asked, own, classes, trained_with, table=mixed[0], summary=summary)
+        summary = Summary.from_table(plan.rows, mixed[0], plan.codec.encoding)
+        return Task(configuration, plan, classes, trained_with, table=mixed[0], summary=summary)
     label = None
     if isinstance(X, Table):
-        read, label = numbers_of, X.numbers.label
-    own, classes, trained_with = plan_numbers(asked, *read(X), y, label=label, before=before, seed=seed)
-    return Task(asked, own, classes, trained_with, before=before, summary=Summary.of_numbers(own.rows, own.labels))
+        read, label = finite_rows, X.numbers.label
+    plan, classes, trained_with = plan_numbers(configuration, *read(X), y, label=label, before=before, seed=seed)
+    return Task(
+        configuration, plan, classes, trained_with, before=before, summary=Summary.from_rows(plan.rows, plan.labels)
+    )
 
 
 def warn_of_unused(names: Sequence[str], model: str) -> None:

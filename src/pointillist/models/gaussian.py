@@ -35,7 +35,7 @@ from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import number_ranges, sizes, split
 from pointillist.models.process import Learned, Process, SamplingPlan
-from pointillist.models.request import OF_REWARD, Request, check_drawn, number_sampler
+from pointillist.models.request import REWARD_FIELDS, Request, check_drawn, number_sampler
 from pointillist.tables.arrays import check_finite
 
 _LABELS_AT_ONCE = 2**20
@@ -158,10 +158,10 @@ class GaussianProcess(Process):
         assert plan.labels is not None
         return plan.labels[rows]
 
-    def with_labels_in_place(self, learned: Learned, request: Request) -> tuple[Request, dict[Any, Any]]:
+    def resolve_labels(self, learned: Learned, request: Request) -> tuple[Request, dict[Any, Any]]:
         """Returns the request with labels that `where` gives as its labels: they are no column of the codec."""
         where = dict(request.where or {})
-        name = None if learned.classes is None else learned.classes.name_beside(learned.codec.names or ())
+        name = None if learned.classes is None else learned.classes.label_name(learned.codec.names or ())
         if name is None or name not in where:
             return request, where
         if request.labels is not None:
@@ -180,8 +180,8 @@ class GaussianProcess(Process):
             ValueError: In one line, if an argument cannot be used by this model.
         """
         if cells:
-            self._check_given(learned, request, next(iter(cells)))
-        unused = request.first_changed(OF_REWARD) if request.reward is None else None
+            self._check_observed(learned, request, next(iter(cells)))
+        unused = request.first_changed(REWARD_FIELDS) if request.reward is None else None
         if unused is not None:
             raise ValueError(f"{unused} does nothing without a reward: give a reward, or leave it out")
         sampler = self._steered(learned.codec, request)
@@ -207,7 +207,7 @@ class GaussianProcess(Process):
         self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
     ) -> SamplingPlan:
         """Returns the plan with a sampler of numbers in ranges."""
-        for name in (*OF_REWARD, "prior", "deterministic"):
+        for name in (*REWARD_FIELDS, "prior", "deterministic"):
             if request.first_changed((name,)) is not None:
                 raise ValueError(f"{name} does not go with ranges of numbers: leave one of them out")
         if request.sampler not in (None, "dpm-sde"):
@@ -220,24 +220,24 @@ class GaussianProcess(Process):
         if ranges is None:
             return plan
         # A population has one class.
-        of_classes = plan.labels is not None and len(np.unique(plan.labels)) > 1
-        has_own_rows = plan.has_own_rows or of_classes
+        has_several_classes = plan.labels is not None and len(np.unique(plan.labels)) > 1
+        varies_by_row = plan.varies_by_row or has_several_classes
         ranges = replace(ranges, scale=np.asarray(self.sigma_data, np.float32))
-        sampler = RangedSampler(*sizes(False, has_own_rows), ranges, self.schedule, request.steps or POINTS)
-        return replace(plan, sampler=sampler, has_own_rows=has_own_rows)
+        sampler = RangedSampler(*sizes(False, varies_by_row), ranges, self.schedule, request.steps or POINTS)
+        return replace(plan, sampler=sampler, varies_by_row=varies_by_row)
 
     def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
         """Returns the plan that starts from the observed numbers, if one of their columns varies."""
-        if all(codec.encoding.number_index(name) is None for name in plan.given):
+        if all(codec.encoding.number_index(name) is None for name in plan.observed):
             return plan
         sampler = plan.sampler.sampler if isinstance(plan.sampler, CentredSampler) else plan.sampler
-        prior = codec.observed_rows(plan.given, plan.n_rows).astype(np.float32)
+        prior = codec.observed_rows(plan.observed, plan.n_rows).astype(np.float32)
         return replace(plan, sampler=ObservedSampler(sampler), prior=prior)
 
-    def filling(
+    def plan_imputation(
         self, learned: Learned, known: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
-        """Returns the plan that draws all unknown numbers of rows, `n_draws` times over; see `Process.filling`."""
+        """Plans the draw of all missing numbers of rows; see `Process.plan_imputation`."""
         prior, labels = np.tile(known, (n_draws, 1)).astype(np.float32), None
         has_label = prior.shape[1] > learned.codec.width
         self._check_observable(learned, "filling cells", has_label=has_label)
@@ -317,16 +317,16 @@ class GaussianProcess(Process):
                 "with more timesteps"
             )
 
-    def _check_given(self, learned: Learned, request: Request, name: Any) -> None:
+    def _check_observed(self, learned: Learned, request: Request, name: Any) -> None:
         """Raises a ValueError if a column cannot have a value."""
         if not self.architecture.has_given:
             raise ValueError(
                 f"where gives column {name!r} a value, and this model has not learned from rows with given columns: "
                 "take between, or fit it with p_given above 0 and network='residual'"
             )
-        for part in (*OF_REWARD, "prior"):
-            if request.first_changed((part,)) is not None:
-                raise ValueError(f"{part} does not go with values in where: leave one of them out")
+        for field in (*REWARD_FIELDS, "prior"):
+            if request.first_changed((field,)) is not None:
+                raise ValueError(f"{field} does not go with values in where: leave one of them out")
         if request.worse is not None and not getattr(request.worse.process.architecture, "has_given", False):
             raise ValueError("worse has not learned from rows with given columns: fit it with p_given above 0")
         needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
@@ -404,18 +404,18 @@ def _clipped(learned: Learned) -> Denoiser:
 
 def _drawn_labels(classes: Classes, n_rows: int, seed: int) -> Int[np.ndarray, " n"]:
     """Indices of classes, drawn with their shares in training, in the smallest type: there may be many rows."""
-    shares = np.cumsum(classes.counts) / classes.counts.sum()
-    labels = np.empty(n_rows, np.min_scalar_type(-len(shares)))
+    cumulative = np.cumsum(classes.counts) / classes.counts.sum()
+    labels = np.empty(n_rows, np.min_scalar_type(-len(cumulative)))
     rng = generator_of(seed, HostStream.LABELS)
     for first in range(0, n_rows, _LABELS_AT_ONCE):
-        part = labels[first : first + _LABELS_AT_ONCE]
-        part[:] = np.searchsorted(shares, rng.random(len(part)))
+        chunk = labels[first : first + _LABELS_AT_ONCE]
+        chunk[:] = np.searchsorted(cumulative, rng.random(len(chunk)))
     return labels
 
 
-def _prior(codec: Codec, given: ArrayLike) -> Float[np.ndarray, "n k"]:
-    check_unmasked(prior=given)
-    prior, d = np.asarray(given), codec.n_columns
+def _prior(codec: Codec, values: ArrayLike) -> Float[np.ndarray, "n k"]:
+    check_unmasked(prior=values)
+    prior, d = np.asarray(values), codec.n_columns
     if prior.ndim != 2 or prior.shape[1] != d or prior.dtype.kind not in "fiu":
         found = f"{prior.dtype} of shape {prior.shape}"
         raise ValueError(f"prior must hold one row of {d} numbers for each row to draw, but it is {found}")
@@ -427,13 +427,15 @@ def _prior(codec: Codec, given: ArrayLike) -> Float[np.ndarray, "n k"]:
 def _check_alike(model: Learned, worse: Learned) -> None:
     """Raises an error unless two models are of the same rows, labels, scaling and noise schedule."""
 
-    def facts(of: Learned) -> list[Any]:
-        labels = () if of.classes is None else of.classes.labels
-        schedule = of.process.noise[0]
-        return [None if schedule is None else schedule.alpha, labels, *of.codec.tensors().values()]
+    def facts(learned: Learned) -> list[Any]:
+        labels = () if learned.classes is None else learned.classes.labels
+        schedule = learned.process.noise[0]
+        return [None if schedule is None else schedule.alpha, labels, *learned.codec.tensors().values()]
 
-    own, other = facts(model), facts(worse)
-    if len(own) != len(other) or not all(np.array_equal(a, b) for a, b in zip(own, other, strict=True)):
+    facts_of_model, facts_of_worse = facts(model), facts(worse)
+    if len(facts_of_model) != len(facts_of_worse) or not all(
+        np.array_equal(a, b) for a, b in zip(facts_of_model, facts_of_worse, strict=True)
+    ):
         raise ValueError(
             "worse must have been fitted to the same rows and labels, with the same scaling and noise schedule"
         )

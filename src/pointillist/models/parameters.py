@@ -26,8 +26,8 @@ class Parameter:
         is_even: Whether odd numbers are not allowed.
         also: Numbers that are allowed beside the range.
         is_option: Whether the command line has an option for it.
-        is_of_network: Whether a fitted model keeps its value, whatever it is set to later.
-        is_of_numbers: Whether Gaussian diffusion alone uses it.
+        decides_network: Whether a fitted model keeps its value, whatever it is set to later.
+        is_gaussian_only: Whether Gaussian diffusion alone uses it.
         name: Its name.
         types: Its types.
         default: Its default value.
@@ -44,8 +44,8 @@ class Parameter:
     is_even: bool = False
     also: tuple[int, ...] = ()
     is_option: bool = False
-    is_of_network: bool = False
-    is_of_numbers: bool = False
+    decides_network: bool = False
+    is_gaussian_only: bool = False
     name: str = ""
     types: tuple[Any, ...] = ()
     default: Any = None

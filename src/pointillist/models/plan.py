@@ -120,10 +120,10 @@ class Plan:
             clip=training.gradient_clip or np.inf,
         )
 
-    def seen(self, places: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns rows as the network sees them, and their labels; those of all rows if `places` is None."""
-        rows = self.rows if places is None else rows_at(self.rows, places)
-        labels = None if self.labels is None else self.labels if places is None else self.labels[places]
+    def encoded(self, indices: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns rows as the network sees them, and their labels; those of all rows if `indices` is None."""
+        rows = self.rows if indices is None else rows_at(self.rows, indices)
+        labels = None if self.labels is None else self.labels if indices is None else self.labels[indices]
         return self.codec.encode(rows), labels
 
 
@@ -133,10 +133,10 @@ def parts_of(batch_size: int, width: int) -> int:
     return next(fitting, 1)
 
 
-def training_method(asked: TrainingConfig, objective: AnyObjective, batch_size: int, parts: int = 1) -> Method:
+def training_method(configuration: TrainingConfig, objective: AnyObjective, batch_size: int, parts: int = 1) -> Method:
     """Returns the training method for an objective; see `Method` for the parts of a batch."""
-    is_clipped = asked.gradient_clip is not None
-    return Method(objective, batch_size, asked.averaging > 0, is_clipped, asked.precision, parts)
+    is_clipped = configuration.gradient_clip is not None
+    return Method(objective, batch_size, configuration.averaging > 0, is_clipped, configuration.precision, parts)
 
 
 def rows_to_hold_out(
@@ -159,14 +159,14 @@ def rows_to_hold_out(
     return np.sort(order[n - wanted :])
 
 
-def sigma_data_to_learn(
+def training_sigma_data(
     rows: Float[np.ndarray, "n d"], codec: Codec, held_out: Int[np.ndarray, " v"]
 ) -> Float[np.ndarray, " k"]:
     """Returns the root mean square of each column that the network sees, over some of the rows if there are many."""
-    seen = np.delete(np.arange(len(rows)), held_out) if len(held_out) else None
+    train_indices = np.delete(np.arange(len(rows)), held_out) if len(held_out) else None
     n = len(rows) - len(held_out)
-    places = np.linspace(0, n - 1, min(n, ROWS_FOR_SIGMA)).astype(np.int64)
-    return sigma_data_of(codec.encode(rows_at(rows, places if seen is None else seen[places])))
+    indices = np.linspace(0, n - 1, min(n, ROWS_FOR_SIGMA)).astype(np.int64)
+    return sigma_data_of(codec.encode(rows_at(rows, indices if train_indices is None else train_indices[indices])))
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class Shards:
     limit: int = field(default_factory=lambda: SHARD_VALUES)
 
     @cached_property
-    def seen(self) -> Int[np.ndarray, " m"] | None:
+    def train_indices(self) -> Int[np.ndarray, " m"] | None:
         """Positions of the rows to train on; None for all."""
         plan = self.plan
         return np.delete(np.arange(len(plan.rows)), plan.held_out) if len(plan.held_out) else None
@@ -213,15 +213,15 @@ class Shards:
         """Returns scaled rows and labels of the shard that an epoch trains on, each with a first axis of length one."""
         turn, shard = divmod(epoch, self.count)
         if self.count == 1:
-            rows, labels = self.plan.seen(self.seen)
+            rows, labels = self.plan.encoded(self.train_indices)
         else:
             rng = generator_of(self.plan.seed, HostStream.SHARDS, turn)
             n_blocks = self.n_rows // BLOCK
             first = rng.integers(self.n_rows - n_blocks * BLOCK + 1)
             per_shard = self.size // BLOCK
             chosen = np.sort(rng.permutation(n_blocks)[shard * per_shard : (shard + 1) * per_shard])
-            places = (first + chosen[:, None] * BLOCK + np.arange(BLOCK)).ravel()
-            rows, labels = self.plan.seen(places if self.seen is None else self.seen[places])
+            indices = (first + chosen[:, None] * BLOCK + np.arange(BLOCK)).ravel()
+            rows, labels = self.plan.encoded(indices if self.train_indices is None else self.train_indices[indices])
         return rows[None], None if labels is None else labels[None].astype(np.int32)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
-from pointillist.columns.covariance import covariance_of, principal_axes
+from pointillist.columns.covariance import estimate_covariance, principal_axes
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import fit_encoder
 from pointillist.columns.table_encoder import SMALL, TableEncoder
@@ -28,7 +28,7 @@ from pointillist.models.configuration import Configuration, network_parameters
 from pointillist.models.container import description_of
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.masked import MaskedProcess
-from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, sigma_data_to_learn, training_method
+from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, training_method, training_sigma_data
 from pointillist.models.row_model import RowModel
 from pointillist.rules.table_rules import find_rules
 from pointillist.tables.headings import Headings
@@ -37,7 +37,7 @@ from pointillist.tables.names import free_name
 from pointillist.tables.row_blocks import column_range, rows_at
 from pointillist.tables.table import Column, Table
 
-WIDTH, WIDTH_OF_TOKENS, WIDTH_WITH_GAPS = 96, 256, 192
+WIDTH, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
 """Values that None stands for; with tokens, the batch size is a sixteenth of the rows, up to the largest.
 
@@ -52,7 +52,7 @@ MOST_WEIGHTS_IN_ALL, FEWEST_STEPS = 8_200_000_000, 4000
 """Largest product of the steps of tokens beside numbers and of the network's weights, if `epochs` and `width` are None:
 for tables of many values and numbers, steps take longer, and there are fewer. And fewest, if `epochs` allow them."""
 
-MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_GAPS = 400, 60, 150, 600
+MOST_EPOCHS, MOST_TOKEN_EPOCHS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_MISSING = 400, 60, 150, 600
 """Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
 with more epochs of tokens, held-out rows of tables of 1,000 to 32,000 rows become less likely. Of tokens beside numbers
 an epoch has half. With gaps, cells of new rows too are filled more accurately after four times as many."""
@@ -64,7 +64,7 @@ it is smaller, by the root of the batch size, but not below the first."""
 FEWEST_ROWS = 20
 """Fewest rows of a small table whose number of epochs is chosen by held-out rows."""
 
-FREQUENCIES, FREQUENCIES_OF_FEW = 6, 2
+FREQUENCIES, FREQUENCIES_OF_SMALL_TABLES = 6, 2
 """Frequencies that the network sees of noised numbers if `frequencies` is None: high ones show where numbers determine
 each other precisely. By those, the single rows of a small table would be known; on six tables of 103 to 990 rows, the
 loss of held-out rows was lower with two, or the same."""
@@ -80,7 +80,7 @@ _ROWS_FOR_PRIOR = 4096
 
 
 def plan_numbers(
-    asked: Configuration,
+    configuration: Configuration,
     layout: Layout,
     rows: np.ndarray,
     y: ArrayLike | None,
@@ -92,53 +92,55 @@ def plan_numbers(
     """Returns the plan of Gaussian diffusion, the classes, and the parameters that decide the network.
 
     Args:
-        asked: The configuration.
+        configuration: The configuration.
         layout: Layout of the rows.
         rows: Rows, shape (n, d), finite.
         y: Labels, shape (n,); None for those of the label column, if there is one.
         label: The `LabelColumn` of a file.
         before: A fitted model to continue from.
-        seed: Seed of a checkpoint; by default, that of `asked`.
+        seed: Seed of a checkpoint; by default, that of `configuration`.
     """
     column, name = None, "y"
     if y is None and label is not None:
         y, column, name = label.values, (label.name, label.position), f"column {label.name!r}"
     values, labels, counts = checked_labels(y, len(rows), name)
     classes, n_classes = (Classes(values, counts, column), len(values)) if len(values) else (None, 0)
-    shown = labels.astype(np.int32) if n_classes else None
-    parameters = network_parameters(asked, WIDTH)
+    labels_shown = labels.astype(np.int32) if n_classes else None
+    parameters = network_parameters(configuration, WIDTH)
     if before is not None:
         check_continuing(before, layout, rows, values, parameters)
-    own = seed_of(asked.random_state)
+    base_seed = seed_of(configuration.random_state)
     if seed is None:
         # Of a further fit, other times and noise than the first time.
         done = [] if before is None else [len(before.record.history)]
-        seed = int(np.random.SeedSequence([own, *done]).generate_state(1)[0]) if done else own
-    of_rows = seed
+        seed = int(np.random.SeedSequence([base_seed, *done]).generate_state(1)[0]) if done else base_seed
+    split_seed = seed
     if before is not None:
         # But the rows that the first one held out: it has learned the others.
-        of_rows = own if isinstance(asked.random_state, int | np.integer) else before.record.seed
-    held_out = rows_to_hold_out(len(rows), shown, n_classes, asked, of_rows)
+        split_seed = base_seed if isinstance(configuration.random_state, int | np.integer) else before.record.seed
+    held_out = rows_to_hold_out(len(rows), labels_shown, n_classes, configuration, split_seed)
     if before is None:
-        codec = Codec.of_scaling(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
-        sigma_data = sigma_data_to_learn(rows, codec, held_out)
+        codec = Codec.from_scaling(layout, TableScaling.fit(rows, configuration.scaling, layout.is_whole))
+        sigma_data = training_sigma_data(rows, codec, held_out)
     else:
         codec, sigma_data = _kept(before, layout, rows)
     process = GaussianProcess.of(parameters, n_classes, sigma_data)
     some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
-    batch_size = asked.batch_size or BATCH_SIZE
+    batch_size = configuration.batch_size or BATCH_SIZE
     p_given = parameters["p_given"] if process.architecture.has_given else 0.0
-    objective = Objective(asked.prediction, asked.weighting, asked.noise_levels, p_given=p_given)
+    objective = Objective(
+        configuration.prediction, configuration.weighting, configuration.noise_levels, p_given=p_given
+    )
     plan = Plan(
         rows=rows,
-        labels=shown,
+        labels=labels_shown,
         codec=codec,
         process=process,
-        method=training_method(asked, objective, batch_size, parts_of(batch_size, parameters["width"])),
+        method=training_method(configuration, objective, batch_size, parts_of(batch_size, parameters["width"])),
         default_steps=DEFAULT_STEPS,
         most_default_epochs=MOST_EPOCHS,
-        training=replace(asked, learning_rate=asked.learning_rate or LEARNING_RATE),
+        training=replace(configuration, learning_rate=configuration.learning_rate or LEARNING_RATE),
         seed=seed,
         n_classes=n_classes,
         held_out=held_out,
@@ -148,7 +150,7 @@ def plan_numbers(
 
 
 def plan_tokens(
-    asked: Configuration,
+    configuration: Configuration,
     table: Table,
     kind: str,
     headings: Headings | None,
@@ -160,62 +162,62 @@ def plan_tokens(
     """Returns the plan of masked diffusion, the classes, and the parameters that decide the network.
 
     Args:
-        asked: The configuration.
+        configuration: The configuration.
         table: The table.
         kind: Kind of container that it came in.
         headings: Headings of a pandas frame.
         y: Labels, shape (n,), if they are not a column of the table.
         categorical: Columns whose numbers are categories.
-        seed: Seed of a checkpoint; by default, that of `asked`.
+        seed: Seed of a checkpoint; by default, that of `configuration`.
     """
-    codec, rows, label, has_gaps = _encoded(asked, table, kind, headings, y, categorical)
+    codec, rows, label, has_unknown = _encoded(configuration, table, kind, headings, y, categorical)
     encoding = codec.encoding
-    seed = seed_of(asked.random_state) if seed is None else seed
-    held_out = rows_to_hold_out(len(rows), None, 0, asked, seed)
+    seed = seed_of(configuration.random_state) if seed is None else seed
+    held_out = rows_to_hold_out(len(rows), None, 0, configuration, seed)
     is_small = len(rows) <= SMALL
-    is_brief = is_small and has_gaps and len(encoding.with_number) > 0
-    width = WIDTH_WITH_GAPS if is_brief else WIDTH_OF_TOKENS
-    parameters = network_parameters(asked, width, FREQUENCIES_OF_FEW if is_small else FREQUENCIES)
-    covariance, is_unknown = _covariance(rows, encoding), asked.missing == "unknown"
-    process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_gaps=is_unknown)
+    is_small_with_unknown = is_small and has_unknown and len(encoding.with_number) > 0
+    width = WIDTH_WITH_MISSING if is_small_with_unknown else TOKEN_WIDTH
+    parameters = network_parameters(configuration, width, FREQUENCIES_OF_SMALL_TABLES if is_small else FREQUENCIES)
+    covariance, is_unknown = _covariance(rows, encoding), configuration.missing == "unknown"
+    process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_unknown=is_unknown)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
-    n_steps = 8 if is_brief else 16
-    batch_size = asked.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
-    of_tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
-    objective: TokenObjective | MixedObjective = TokenObjective(of_tokens, has_gaps, guided)
+    n_steps = 8 if is_small_with_unknown else 16
+    batch_size = configuration.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
+    tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
+    objective: TokenObjective | MixedObjective = TokenObjective(tokens, has_unknown, guided)
     rate = LEARNING_RATE
     if encoding.with_number:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
-        p_uncond = 0.0 if label is None else asked.p_uncond
+        p_uncond = 0.0 if label is None else configuration.p_uncond
         is_paired = process.architecture.is_paired
-        objective = MixedObjective(of_tokens, guided, p_uncond, has_gaps=has_gaps, is_paired=is_paired)
+        objective = MixedObjective(tokens, guided, p_uncond, has_gaps=has_unknown, is_paired=is_paired)
     # Of a wide table, the trial would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide
-    most_epochs = MOST_EPOCHS_OF_TOKENS
+    most_epochs = MOST_TOKEN_EPOCHS
     if encoding.with_number:
-        most_epochs = MOST_EPOCHS_WITH_GAPS if has_gaps else MOST_MIXED_EPOCHS
+        most_epochs = MOST_EPOCHS_WITH_MISSING if has_unknown else MOST_MIXED_EPOCHS
         # The loss of numbers is lowest long before they are filled best.
-        has_trial = has_trial and not has_gaps
+        has_trial = has_trial and not has_unknown
     plan = Plan(
         rows=rows,
         labels=None,
         codec=codec,
         process=process,
-        method=training_method(asked, objective, batch_size),
-        default_steps=_default_steps(process, encoding, has_own_width=asked.width is not None),
+        method=training_method(configuration, objective, batch_size),
+        default_steps=_default_steps(process, encoding, is_width_set=configuration.width is not None),
         most_default_epochs=most_epochs,
-        training=replace(asked, learning_rate=asked.learning_rate or rate),
+        training=replace(configuration, learning_rate=configuration.learning_rate or rate),
         seed=seed,
         held_out=held_out,
-        has_trial=has_trial and asked.epochs is None and not asked.early_stopping,
-        alternative=None if asked.early_stopping else _turned(process),
+        has_trial=has_trial and configuration.epochs is None and not configuration.early_stopping,
+        alternative=None if configuration.early_stopping else _with_principal_axes(process),
     )
     return plan, _token_classes(codec, rows, label), parameters
 
 
 def _encoded(
-    asked: Configuration,
+    configuration: Configuration,
     table: Table,
     kind: str,
     headings: Headings | None,
@@ -230,26 +232,26 @@ def _encoded(
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     layout = Layout.of(table, kind, headings)
-    encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
+    encoding = TableEncoder.fit(table, categorical, missing=configuration.missing)
     columns, label = table.cells, table.label
     if y is not None:
         values, indices, _ = checked_labels(y, len(table))
-        own = [name] if isinstance(name := getattr(y, "name", None), str) else []
-        label = free_name([*own, "label"], table.names)
+        y_names = [name] if isinstance(name := getattr(y, "name", None), str) else []
+        label = free_name([*y_names, "label"], table.names)
         cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
         # The classes are known, so a new label has no mass.
-        code = replace(fit_encoder(label, cells), counts=np.empty(0))
-        encoding = TableEncoder((*encoding.columns, code))
+        encoder = replace(fit_encoder(label, cells), counts=np.empty(0))
+        encoding = TableEncoder((*encoding.columns, encoder))
         columns = (*columns, cells)
     elif label is not None:
-        check_label(encoding.encoder(label))
-    found = find_rules(table.cells, encoding.columns, categorical, table.label)
-    codec = Codec(layout, encoding, found, asked.missing)
-    rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
-    has_gaps = _without_gaps(rows, table)
+        check_label_encoder(encoding.encoder(label))
+    rules = find_rules(table.cells, encoding.columns, categorical, table.label)
+    codec = Codec(layout, encoding, rules, configuration.missing)
+    rows = encoding.encode(columns, dequantize=True, dtype=np.float32)
+    has_unknown = _hide_unknown(rows, table)
     # Before training rather than after it.
     description_of(codec.facts())
-    return codec, rows, label, has_gaps
+    return codec, rows, label, has_unknown
 
 
 def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
@@ -262,18 +264,18 @@ def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any)
     return Classes(labels, np.bincount(tokens, minlength=len(labels)), (label, index))
 
 
-def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, has_own_width: bool) -> int:
+def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, is_width_set: bool) -> int:
     """The number of training steps if `epochs` is None."""
     if not encoding.with_number:
         return DEFAULT_STEPS
-    if has_own_width:
+    if is_width_set:
         return DEFAULT_MIXED_STEPS
     network = jax.eval_shape(lambda key: process.architecture.build(key, encoding.width), jax.random.key(0))
     n_weights = sum(leaf.size for leaf in jax.tree.leaves(network))
     return int(np.clip(MOST_WEIGHTS_IN_ALL // n_weights, FEWEST_STEPS, DEFAULT_MIXED_STEPS))
 
 
-def _without_gaps(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
+def _hide_unknown(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
     """Puts `HIDDEN` in place of tokens that are unknown, and says whether there are any.
 
     Raises:
@@ -295,10 +297,10 @@ def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoder) -> F
     if not 0 < k <= MOST_NUMBERS:
         return None
     is_there = rows[:, encoding.with_number] == encoding.number_values
-    return covariance_of(np.where(is_there, rows[:, n:], np.nan))
+    return estimate_covariance(np.where(is_there, rows[:, n:], np.nan))
 
 
-def _turned(process: MaskedProcess) -> MaskedProcess | None:
+def _with_principal_axes(process: MaskedProcess) -> MaskedProcess | None:
     """The process that sees numbers that all rows have along their principal axes; None if that is not to be tried."""
     tokens = process.architecture.tokens
     is_turned = tokens.is_single[np.asarray(tokens.with_number, int)]
@@ -311,20 +313,20 @@ def _turned(process: MaskedProcess) -> MaskedProcess | None:
 
 def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[Codec, Any]:
     """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
-    return Codec.of_scaling(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.noise[1]
+    return Codec.from_scaling(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.noise[1]
 
 
-def check_label(code: ColumnEncoder) -> None:
+def check_label_encoder(encoder: ColumnEncoder) -> None:
     """Raises a ValueError if a column cannot be the one of labels."""
-    if code.has_missing:
-        raise ValueError(f"the label column {code.name!r} has missing values: drop such rows, or give them a label")
-    if code.scores is not None:
+    if encoder.has_missing:
+        raise ValueError(f"the label column {encoder.name!r} has missing values: drop such rows, or give them a label")
+    if encoder.scores is not None:
         raise ValueError(
-            f"the label column {code.name!r} holds too many different numbers to be classes: bin it, or "
+            f"the label column {encoder.name!r} holds too many different numbers to be classes: bin it, or "
             "say that they are categories (--categorical)"
         )
-    if code.n_values < 2:
-        raise ValueError(f"the label column {code.name!r} has a single class: leave --target out")
+    if encoder.n_values < 2:
+        raise ValueError(f"the label column {encoder.name!r} has a single class: leave --target out")
 
 
 def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
@@ -358,7 +360,7 @@ def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
 
 
 def check_continuing(
-    before: RowModel, layout: Layout, rows: np.ndarray, classes: np.ndarray, asked: dict[str, Any]
+    before: RowModel, layout: Layout, rows: np.ndarray, classes: np.ndarray, parameters: dict[str, Any]
 ) -> None:
     """Raises an error if the weights of a fitted model do not fit new rows or parameters.
 
@@ -367,7 +369,7 @@ def check_continuing(
         layout: Layout of the new rows.
         rows: The new rows, shape (n, d).
         classes: The classes of the new rows.
-        asked: Current values of the parameters that decide the network.
+        parameters: Current values of the parameters that decide the network.
 
     Raises:
         ValueError: In one line, if the columns, the classes or a parameter differ from those of the fitted model.
@@ -380,16 +382,16 @@ def check_continuing(
             f"warm_start: X has {d} columns but the model has {codec.n_columns}: give the same columns, or "
             "warm_start=False"
         )
-    known = codec.names
-    if known is not None and layout.names is not None and known != layout.names:
-        place = next(i for i in range(d) if known[i] != layout.names[i])
+    names = codec.names
+    if names is not None and layout.names is not None and names != layout.names:
+        index = next(i for i in range(d) if names[i] != layout.names[i])
         raise ValueError(
-            f"warm_start: column {place} is {layout.names[place]!r} but the model has {known[place]!r} there: give the "
+            f"warm_start: column {index} is {layout.names[index]!r} but the model has {names[index]!r} there: give the "
             "same columns in the same order, or warm_start=False"
         )
     if not np.array_equal(() if before.classes is None else before.classes.labels, classes):
         raise ValueError("warm_start: y and the model have different classes: give the same ones, or warm_start=False")
-    changed = [name for name in asked if asked[name] != before.trained_with[name] and name != "p_uncond"]
+    changed = [name for name in parameters if parameters[name] != before.trained_with[name] and name != "p_uncond"]
     if changed:
         raise ValueError(f"warm_start: {changed[0]} is not what the model was fitted with: set it back")
     low, high = column_range(rows)

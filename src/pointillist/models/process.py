@@ -15,7 +15,7 @@ from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.engine.recipes import AnyArchitecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
-from pointillist.models.conditioning import agreeing, allowed_cells, cells_of_values, split
+from pointillist.models.conditioning import allowed_cells, observed_column, split, without_contradictions
 from pointillist.models.request import Request, agreed_length
 
 
@@ -30,10 +30,10 @@ class SamplingPlan:
         sampler: The sampler.
         labels: Index of each row's class, which the denoiser is shown; None if it is shown none.
         prior: Starts of trajectories, or observed values: one row for all rows or one each; drawn by default.
-        given: Observed cells.
+        observed: Observed cells.
         ends: Lowest and highest value of columns in ranges, in the units of the table.
         conditions: The other conditions on rows, for messages; "" for none.
-        has_own_rows: Whether observed cells differ between rows.
+        varies_by_row: Whether observed cells differ between rows.
     """
 
     n_rows: int
@@ -42,10 +42,10 @@ class SamplingPlan:
     sampler: Sampler
     labels: Int[np.ndarray, " n"] | None = None
     prior: Float[np.ndarray, "starts width"] | None = None
-    given: Observed = field(default_factory=dict)
+    observed: Observed = field(default_factory=dict)
     ends: Ends = field(default_factory=dict)
     conditions: str = ""
-    has_own_rows: bool = False
+    varies_by_row: bool = False
 
 
 class Process(ABC):
@@ -97,27 +97,31 @@ class Process(ABC):
         if learned.classes is None and (request.labels is not None or request.return_labels):
             what = "return_labels needs" if request.labels is None else "labels need"
             raise ValueError(f"{what} a model with classes, and this one was fitted without: fit it with y")
-        request, where = self.with_labels_in_place(learned, request)
+        request, where = self.resolve_labels(learned, request)
         observed, conditions = split(where)
-        cells = {name: cells_of_values(learned.codec, name, value, learned.classes) for name, value in observed.items()}
-        allowed = agreeing(learned.codec, cells, allowed_cells(learned.codec, conditions))
-        are_apart = np.ndim(request.labels) > 0 and not self.has_label_token
-        each = [("prior", request.prior), ("labels", request.labels if are_apart else None)]
+        cells = {name: observed_column(learned.codec, name, value, learned.classes) for name, value in observed.items()}
+        allowed = without_contradictions(learned.codec, cells, allowed_cells(learned.codec, conditions))
+        are_separate = np.ndim(request.labels) > 0 and not self.has_label_token
+        each = [("prior", request.prior), ("labels", request.labels if are_separate else None)]
         lengths = [
-            *((name, None if len(own.values) == 1 else len(own.values)) for name, own in cells.items()),
+            *((name, None if len(column.values) == 1 else len(column.values)) for name, column in cells.items()),
             *((name, None if values is None else len(np.asarray(values))) for name, values in each),
         ]
         n_rows = agreed_length(request.n_samples, lengths)
         plan = self.unconditional(learned, request, cells, n_rows)
-        plan = replace(plan, given=cells, has_own_rows=any(len(own.values) > 1 for own in cells.values()))
+        plan = replace(plan, observed=cells, varies_by_row=any(len(column.values) > 1 for column in cells.values()))
         if allowed:
             plan = self.restricted(plan, learned.codec, allowed, request)
-            ends = {own.name: own.ends for own in allowed if np.isfinite([own.ends.low, own.ends.high]).any()}
-            plan = replace(plan, ends=ends, conditions=" and ".join(f"{own.name!r} {own.text}" for own in allowed))
+            ends = {
+                column.name: column.ends for column in allowed if np.isfinite([column.ends.low, column.ends.high]).any()
+            }
+            plan = replace(
+                plan, ends=ends, conditions=" and ".join(f"{column.name!r} {column.text}" for column in allowed)
+            )
         return self.with_observed(plan, learned.codec)
 
     @abstractmethod
-    def with_labels_in_place(self, learned: "Learned", request: Request) -> tuple[Request, dict[Any, Any]]:
+    def resolve_labels(self, learned: "Learned", request: Request) -> tuple[Request, dict[Any, Any]]:
         """Returns the request, and what its `where` asks, with labels where the process expects them.
 
         Raises:
@@ -147,14 +151,14 @@ class Process(ABC):
         """Returns the plan that starts from the observed cells."""
 
     @abstractmethod
-    def filling(
+    def plan_imputation(
         self, learned: "Learned", known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
         """Returns the plan that draws all unknown cells of rows, `n_draws` times over; none is missing.
 
         Args:
             learned: The model.
-            known: Rows as `Codec.known_rows` and `with_label_indices` return them.
+            known: Rows as `Codec.encode_table` and `with_label_indices` return them.
             n_draws: Number of draws of each row.
             random_state: Seed.
 

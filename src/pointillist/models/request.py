@@ -14,7 +14,7 @@ from pointillist.diffusion.solvers import SAMPLERS, sampler_named
 from pointillist.models.configuration import SamplingConfig
 from pointillist.models.parameters import parameter
 
-OF_REWARD = ("reward", "reward_temperature", "candidates", "steering")
+REWARD_FIELDS = ("reward", "reward_temperature", "candidates", "steering")
 """Parts of a request that steer rows by a reward."""
 
 

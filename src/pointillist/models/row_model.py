@@ -86,18 +86,18 @@ class RowModel(Learned):
 
     Attributes:
         record: What is known of its training.
-        asked: The parameters, as the user gave them.
+        parameters: The parameters, as the user gave them.
         trained_with: Those that decided the network.
         summary: Counts of the training rows; None of a differentially private fit.
     """
 
     record: Record
-    asked: dict[str, Any]
+    parameters: dict[str, Any]
     trained_with: dict[str, Any]
     summary: Summary | None = None
 
     @property
-    def label_place(self) -> int | None:
+    def label_index(self) -> int | None:
         """Place at which labels go among the columns; None if there are none, or they are a column already."""
         classes, names = self.classes, self.codec.names
         if classes is None or (classes.column is not None and names is not None and classes.column[0] in names):
@@ -108,11 +108,11 @@ class RowModel(Learned):
         """Returns names and types as `TableWriter` takes them, with those of labels among them; None without names."""
         names = None if self.codec.names is None else [str(name) for name in self.codec.names]
         types: list[Any] = list(self.codec.types)
-        index = self.label_place
+        index = self.label_index
         if index is not None:
             assert self.classes is not None
             kind = self.classes.labels.dtype
             types.insert(index, "str" if kind.kind == "U" else kind.name)
             if names is not None:
-                names.insert(index, str(self.classes.name_beside(names)))
+                names.insert(index, str(self.classes.label_name(names)))
         return names, types

@@ -74,12 +74,12 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
     with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
         epochs_per_call = min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps))
         if checkpoint is None:
-            run.to_the_end(bar, epochs_per_call)
+            run.run_to_end(bar, epochs_per_call)
         else:
             run.restore(checkpoint)
             with deferred_interrupt(console) as interruption:
                 keeping = Keeping(CHECKPOINT_EVERY, interruption)
-                run.to_the_end(bar, epochs_per_call, lambda: keeping.now_and_then(lambda: run.save(checkpoint)))
+                run.run_to_end(bar, epochs_per_call, lambda: keeping.now_and_then(lambda: run.save(checkpoint)))
             run.save(checkpoint)
     return run.result(shards.count)
 
@@ -92,7 +92,7 @@ class _Run:
         self._trainer = trainer
         self._epochs_per_check = epochs_per_check
         self._what = what
-        self._held_out = plan.seen(plan.held_out) if plan.training.early_stopping else None
+        self._held_out = plan.encoded(plan.held_out) if plan.training.early_stopping else None
         if plan.start is not None:
             (state,) = trainer.states()
             trainer.restore([state.starting_from(plan.start)])
@@ -115,7 +115,7 @@ class _Run:
         (state,) = self._trainer.states()
         checkpoint.write(replace(self._progress, state=state))
 
-    def to_the_end(self, bar: Bar, epochs_per_call: int, after_a_call: Callable[[], None] = lambda: None) -> None:
+    def run_to_end(self, bar: Bar, epochs_per_call: int, after_call: Callable[[], None] = lambda: None) -> None:
         shards, losses = self._plan.shards, self._progress.losses
         bar.advance(self._done)
         while not self._trainer.is_done and not self._is_stopped():
@@ -134,7 +134,7 @@ class _Run:
                 self._check()
             bar.advance(len(new))
             bar.say(f"{self._what} {new[-1]:.4f}")
-            after_a_call()
+            after_call()
 
     def _check(self) -> None:
         """Checks the held-out rows, if it is time to."""
@@ -146,10 +146,10 @@ class _Run:
         plan = self._plan
         asked = plan.process.architecture, plan.method.objective, *plan.process.noise
         loss = held_out_loss(network, *asked, *self._held_out, plan.seed)
-        place = -(-done // self._epochs_per_check) - 1
-        if place == 0 or loss < progress.validation[:place].min():
+        check = -(-done // self._epochs_per_check) - 1
+        if check == 0 or loss < progress.validation[:check].min():
             self._progress = replace(progress, best=network)
-        progress.validation[place] = loss
+        progress.validation[check] = loss
 
     def _checks(self) -> Float[np.ndarray, " checks"]:
         done = self._done if self._trainer.is_done else self._done // self._epochs_per_check * self._epochs_per_check
@@ -164,7 +164,9 @@ class _Run:
         if network is None:
             (network,) = self._trainer.networks()
         losses = self._progress.losses[: self._done]
-        by_pass = [part.mean() for part in np.split(losses, np.arange(shards, len(losses), shards))]
+        pass_losses = [
+            losses_of_pass.mean() for losses_of_pass in np.split(losses, np.arange(shards, len(losses), shards))
+        ]
         checks = self._checks()
         best = (int(checks.argmin()) + 1) * self._epochs_per_check if len(checks) else self._done
-        return Trained(network, np.array(by_pass, np.float32), checks, min(best, self._done) // shards)
+        return Trained(network, np.array(pass_losses, np.float32), checks, min(best, self._done) // shards)

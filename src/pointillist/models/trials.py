@@ -37,7 +37,7 @@ MOST_COMPARED = 4000
 """Most held-out rows of which errors are compared."""
 
 
-def tried(plan: Plan, *, is_shown: bool = False) -> Plan:
+def run_trials(plan: Plan, *, is_shown: bool = False) -> Plan:
     """Returns a plan with the axes and the number of epochs that serve held-out rows best, if it leaves them open.
 
     Args:
@@ -61,11 +61,11 @@ def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
     if epochs >= plan.shard_epochs or plan.alternative is None:
         return settled
     trial = _with_epochs(_held_out(settled), epochs)
-    own, others = (
+    error, alternative_error = (
         _error(replace(trial, process=process), is_shown=is_shown) for process in (plan.process, plan.alternative)
     )
     # An error that is not a number is not lower.
-    return replace(settled, process=plan.alternative) if others < own else settled
+    return replace(settled, process=plan.alternative) if alternative_error < error else settled
 
 
 def _with_epochs(plan: Plan, epochs: int) -> Plan:
@@ -86,7 +86,7 @@ def _error(plan: Plan, *, is_shown: bool) -> float:
     """The error of a trained network of all numbers on the held-out rows."""
     process, network = plan.process.finished(train(plan, is_shown=is_shown, what="trial of axes: loss").network)
     learned = Learned(plan.codec, process, network, None)
-    denoiser = masked_of(learned).number_denoiser(learned, has_given=False)
+    denoiser = masked_of(learned).number_denoiser(learned, has_observed=False)
     n = len(plan.held_out)
-    rows, _ = plan.seen(plan.held_out[np.arange(min(n, MOST_COMPARED)) * n // min(n, MOST_COMPARED)])
+    rows, _ = plan.encoded(plan.held_out[np.arange(min(n, MOST_COMPARED)) * n // min(n, MOST_COMPARED)])
     return float(map_rows(NumberError(denoiser, SCHEDULE), rows, is_brief=len(rows) <= FEW).mean())

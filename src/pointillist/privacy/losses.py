@@ -30,7 +30,7 @@ def objective_of(model: RowModel) -> AnyObjective:
         if not tokens.with_number:
             return TokenObjective(tokens, has_gaps)
         return MixedObjective(tokens, has_gaps=has_gaps, is_paired=architecture.is_paired)
-    asked = model.asked
+    asked = model.parameters
     return Objective(model.trained_with["prediction"], asked["weighting"], asked["noise_levels"])
 
 

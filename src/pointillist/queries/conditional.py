@@ -29,10 +29,10 @@ from pointillist.queries.predictive import (
     pooled,
 )
 
-PLACES, FINER = 8, 4
+POINTS_PER_INTERVAL, SUBPOINTS = 8, 4
 """Number of points that represent an interval of numbers, and of the positions whose mean each of them is."""
 
-Known = tuple[Float[np.ndarray, "n width"], Bool[np.ndarray, " n"]]
+ObservedRows = tuple[Float[np.ndarray, "n width"], Bool[np.ndarray, " n"]]
 """Encoded rows with unknown targets; and which of them need no draws of their missing cells."""
 
 LogProbability = Callable[[Float[np.ndarray, "m width"], Int[np.ndarray, " m"]], Float[np.ndarray, " m"]]
@@ -113,11 +113,13 @@ class Conditional:
             self._check_numbers(f"{statistic}: take 'mode'")
 
         def summary(name: Any, distribution: Predictive) -> np.ndarray:
-            own = statistic or ("mode" if name in self._categorical else "mean")
-            found = distribution.quantiles(np.array([0.5]))[:, 0] if own == "median" else getattr(distribution, own)()
-            return self._typed(name, found, is_rounded=own != "mean")
+            chosen = statistic or ("mode" if name in self._categorical else "mean")
+            values = (
+                distribution.quantiles(np.array([0.5]))[:, 0] if chosen == "median" else getattr(distribution, chosen)()
+            )
+            return self._typed(name, values, is_rounded=chosen != "mean")
 
-        return self._of_each(X, summary)
+        return self._summarize(X, summary)
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`; shape (n, classes).
@@ -126,17 +128,19 @@ class Conditional:
         is rounded.
         """
         classes = self.classes_
-        known, is_whole = self._of_rows(X)
+        observed, is_complete = self._encode_nonempty(X)
         if self._has_token_probabilities:
-            parts = (self._of_complete(known[rows], normal_points(POINTS)) for rows in blocks(known, DRAWS))
+            parts = (
+                self._complete_distribution(observed[rows], normal_points(POINTS)) for rows in blocks(observed, DRAWS)
+            )
             return np.concatenate([part.weights[:, : len(classes)] for part in parts])
-        found = np.empty((len(known), len(classes)))
+        found = np.empty((len(observed), len(classes)))
         edges = (classes[:-1] + classes[1:]) / 2
-        for of, is_drawn in ((np.flatnonzero(is_whole), False), (np.flatnonzero(~is_whole), True)):
-            for indices in blocks(known[of], max(POINTS, COMPLETIONS)):
-                rows = of[indices]
-                draws = self._completions(known[rows]) if is_drawn else known[rows][None]
-                found[rows] = np.mean([self._masses(own, edges) for own in draws], axis=0)
+        for group, is_drawn in ((np.flatnonzero(is_complete), False), (np.flatnonzero(~is_complete), True)):
+            for indices in blocks(observed[group], max(POINTS, COMPLETIONS)):
+                rows = group[indices]
+                draws = self._completions(observed[rows]) if is_drawn else observed[rows][None]
+                found[rows] = np.mean([self._masses(draw, edges) for draw in draws], axis=0)
         return found
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
@@ -149,9 +153,9 @@ class Conditional:
         Returns:
             Shape (n, levels); for several targets, a dictionary of such arrays by column.
         """
-        asked = checked_levels(levels)
+        checked = checked_levels(levels)
         self._check_numbers("quantiles: take predict_proba (--probabilities)")
-        return self._of_each(X, lambda name, each: self._typed(name, each.quantiles(asked), is_rounded=True))
+        return self._summarize(X, lambda name, each: self._typed(name, each.quantiles(checked), is_rounded=True))
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Any:
         """Draws the target of each row; missing cells of the other columns are drawn too.
@@ -164,7 +168,7 @@ class Conditional:
         Returns:
             Shape (n, n_draws); for several targets, a dictionary of such arrays by column, drawn together.
         """
-        drawn = self._targets_of(completed(self._model, self._known(X)[0], checked_draws(n_draws), random_state))
+        drawn = self._decode_targets(completed(self._model, self._encode(X)[0], checked_draws(n_draws), random_state))
         found = {name: self._typed(name, values, is_rounded=False) for name, values in drawn.items()}
         return found[self.targets[0]] if self._is_one else found
 
@@ -181,53 +185,57 @@ class Conditional:
         Raises:
             ValueError: If X lacks a target, or one of its cells, or if a target has no density.
         """
-        (known, is_whole), log_mass = self._measured(X)
-        found = np.empty(len(known))
-        for of, n_draws in ((np.flatnonzero(is_whole), 1), (np.flatnonzero(~is_whole), COMPLETIONS)):
-            for indices in blocks(known[of], n_draws):
-                rows = of[indices]
-                draws = known[rows][None] if n_draws == 1 else self._completions(known[rows])
-                of_draws = log_mass(draws.reshape(-1, draws.shape[2]), np.tile(rows, len(draws)))
-                of_rows = of_draws.reshape(len(draws), len(rows))
-                found[rows] = np.logaddexp.reduce(of_rows, axis=0) - np.log(len(draws))
+        (observed, is_complete), log_mass = self._encode_with_targets(X)
+        found = np.empty(len(observed))
+        for group, n_draws in ((np.flatnonzero(is_complete), 1), (np.flatnonzero(~is_complete), COMPLETIONS)):
+            for indices in blocks(observed[group], n_draws):
+                rows = group[indices]
+                draws = observed[rows][None] if n_draws == 1 else self._completions(observed[rows])
+                draw_log_masses = log_mass(draws.reshape(-1, draws.shape[2]), np.tile(rows, len(draws)))
+                by_draw = draw_log_masses.reshape(len(draws), len(rows))
+                found[rows] = np.logaddexp.reduce(by_draw, axis=0) - np.log(len(draws))
         return found
 
-    def _of_each(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
+    def _summarize(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
         """What a function makes of the name and the distribution of each target."""
-        known, is_whole = self._of_rows(X)
-        indices = blocks(known, DRAWS)
+        observed, is_complete = self._encode_nonempty(X)
+        indices = blocks(observed, DRAWS)
         if self._is_one:
-            return np.concatenate([self._of_target(known[rows], is_whole[rows], summary) for rows in indices])
-        parts = [self._of_targets(known[rows], summary) for rows in indices]
+            return np.concatenate([self._summarize_one(observed[rows], is_complete[rows], summary) for rows in indices])
+        parts = [self._summarize_jointly(observed[rows], summary) for rows in indices]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.targets}
 
-    def _of_targets(self, known: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]) -> dict[Any, np.ndarray]:
+    def _summarize_jointly(
+        self, observed: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
+    ) -> dict[Any, np.ndarray]:
         """What a function makes of several targets of some rows."""
-        equal = np.full((len(known), DRAWS), 1 / DRAWS)
+        equal = np.full((len(observed), DRAWS), 1 / DRAWS)
         return {
-            name: summary(name, Predictive(own, equal, np.full(DRAWS, name in self._discrete)))
-            for name, own in self._targets_of(completions(self._model, known, DRAWS)).items()
+            name: summary(name, Predictive(values, equal, np.full(DRAWS, name in self._discrete)))
+            for name, values in self._decode_targets(completions(self._model, observed, DRAWS)).items()
         }
 
-    def _of_target(
-        self, known: np.ndarray, is_whole: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
+    def _summarize_one(
+        self, observed: np.ndarray, is_complete: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
     ) -> np.ndarray:
         """What a function makes of the single target of some rows."""
-        whole, rest = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
-        parts = [self._of_complete(known[whole], normal_points(POINTS))] if len(whole) else []
-        if len(rest):
-            draws = self._completions(known[rest])
+        complete, incomplete = np.flatnonzero(is_complete), np.flatnonzero(~is_complete)
+        parts = [self._complete_distribution(observed[complete], normal_points(POINTS))] if len(complete) else []
+        if len(incomplete):
+            draws = self._completions(observed[incomplete])
             n = max(2, 4 * POINTS // len(draws))
-            own = (self._of_complete(of, normal_points(n, i, len(draws), 1)) for i, of in enumerate(draws))
-            parts.append(pooled(list(own)))
+            distributions = (
+                self._complete_distribution(draw, normal_points(n, i, len(draws), 1)) for i, draw in enumerate(draws)
+            )
+            parts.append(pooled(list(distributions)))
         found = np.concatenate([summary(self.targets[0], part) for part in parts])
-        return found[np.argsort(np.concatenate([whole, rest]), kind="stable")]
+        return found[np.argsort(np.concatenate([complete, incomplete]), kind="stable")]
 
-    def _of_rows(self, X: Any) -> Known:
-        known, is_whole = self._known(X)
-        if len(known) == 0:
+    def _encode_nonempty(self, X: Any) -> ObservedRows:
+        observed, is_complete = self._encode(X)
+        if len(observed) == 0:
             raise ValueError("X has no rows: give one")
-        return known, is_whole
+        return observed, is_complete
 
     def _check_numbers(self, what: str) -> None:
         for name in self.targets:
@@ -245,124 +253,128 @@ class Conditional:
         classes = self._encoders[name].classes()
         return None if classes is None else self._typed(name, classes, is_rounded=False)
 
-    def _known(self, X: Any) -> Known:
+    def _encode(self, X: Any) -> ObservedRows:
         """The encoded rows of a table, which may lack targets."""
-        return self._of_given(observed_cells(self._model, X, self.targets, self._labels))
+        return self._with_completeness(observed_cells(self._model, X, self.targets, self._labels))
 
-    def _of_given(self, given: Observed) -> Known:
+    def _with_completeness(self, read: Observed) -> ObservedRows:
         # Tokens need no draws: the network knows their probabilities whatever else is hidden.
         has_numbers = any(encoder.has_number for encoder in self._encoders.values())
-        return given.known, given.is_whole | (not has_numbers)
+        return read.rows, read.is_complete | (not has_numbers)
 
-    def _measured(self, X: Any) -> tuple[Known, LogProbability]:
+    def _encode_with_targets(self, X: Any) -> tuple[ObservedRows, LogProbability]:
         """Encoded rows, and the log-probability of their targets."""
-        given = observed_cells(self._model, X, self.targets, self._labels, are_read=True)
+        read = observed_cells(self._model, X, self.targets, self._labels, are_read=True)
         cells = {}
         for name in self.targets:
             index = self._model.codec.encoding.index(name)
-            if index >= len(given.table.cells):
+            if index >= len(read.table.cells):
                 raise ValueError(f"column {name!r} is apart from the table: take predict_proba")
-            own = cells[index] = given.table.cells[index]
-            if own.is_missing.any():
-                row = own.is_missing.argmax()
+            target = cells[index] = read.table.cells[index]
+            if target.is_missing.any():
+                row = target.is_missing.argmax()
                 raise ValueError(f"the target {name!r} is missing in row {row}: log_prob needs its values")
 
-        def log_mass(known: np.ndarray, indices: np.ndarray) -> np.ndarray:
-            own = {index: column.take(indices) for index, column in cells.items()}
-            return log_probability(self._model, known, own, is_present=True, has_label=self._has_label)
+        def log_mass(observed: np.ndarray, indices: np.ndarray) -> np.ndarray:
+            target_cells = {index: column.take(indices) for index, column in cells.items()}
+            return log_probability(self._model, observed, target_cells, is_present=True, has_label=self._has_label)
 
-        return self._of_given(given), log_mass
+        return self._with_completeness(read), log_mass
 
-    def _of_complete(self, known: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
+    def _complete_distribution(self, observed: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
         """The distribution of the single target of rows whose other cells are all given.
 
         Args:
-            known: The rows.
+            observed: The rows.
             points: Points of N(0, 1), which become those of numbers.
         """
-        name, n = self.targets[0], len(known)
+        name, n = self.targets[0], len(observed)
         encoder = self._encoders[name]
         if not encoder.has_token:
-            numbers = encoder.predicted(self._quantiles(known, points.values))
+            numbers = encoder.predicted(self._quantiles(observed, points.values))
             weights = np.tile(points.weights, (n, 1))
             return Predictive(numbers, weights, np.full(len(points.values), encoder.is_discrete))
-        p = self._token_probabilities(known)
+        p = self._token_probabilities(observed)
         if encoder.scores is None:
             values = np.tile(encoder.value_cells().values.astype(float), (n, 1))
             return Predictive(values, p[:, : encoder.n_values], np.ones(encoder.n_values, bool))
-        n_atoms, shares = len(encoder.atoms), points.weights
+        n_atoms, weights_per_value = len(encoder.atoms), points.weights
         if encoder.has_intervals:
-            shares = np.full(PLACES, 1 / PLACES)
+            weights_per_value = np.full(POINTS_PER_INTERVAL, 1 / POINTS_PER_INTERVAL)
             # Means over longer intervals of long tails would be low; single values have none.
-            finer = 1 if encoder.scores.is_discrete else FINER
-            inside = np.tile((np.arange(PLACES * finer) + 0.5) / (PLACES * finer), encoder.n_intervals)
-            tokens = np.repeat(np.arange(encoder.n_intervals), PLACES * finer) + n_atoms
+            finer = 1 if encoder.scores.is_discrete else SUBPOINTS
+            inside = np.tile(
+                (np.arange(POINTS_PER_INTERVAL * finer) + 0.5) / (POINTS_PER_INTERVAL * finer), encoder.n_intervals
+            )
+            tokens = np.repeat(np.arange(encoder.n_intervals), POINTS_PER_INTERVAL * finer) + n_atoms
             means = encoder.decode(tokens + inside, np.empty((len(tokens), 0))).numbers.reshape(-1, finer).mean(axis=1)
             numbers = np.tile(means, (n, 1))
         else:
-            rows = known.copy()
+            rows = observed.copy()
             rows[:, self._model.codec.encoding.token_index(name)] = (
                 n_atoms  # The token that says that there is a number.
             )
             z = np.clip(self._quantiles(rows, points.values), -LARGEST_SCORE, LARGEST_SCORE)
             numbers = encoder.predicted(z)
-        weights = (p[:, n_atoms : encoder.n_values, None] * shares).reshape(n, -1)
+        weights = (p[:, n_atoms : encoder.n_values, None] * weights_per_value).reshape(n, -1)
         is_atom = np.repeat([True, encoder.scores.is_discrete], [n_atoms, numbers.shape[1]])
         atoms = np.tile(encoder.atoms, (n, 1))
         return Predictive(np.hstack([atoms, numbers]), np.hstack([p[:, :n_atoms], weights]), is_atom)
 
-    def _token_probabilities(self, known: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n values"]:
+    def _token_probabilities(self, observed: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n values"]:
         """The probability of each value of the single target's token."""
         model, encoding = self._model, self._model.codec.encoding
         token, column = encoding.token_index(self.targets[0]), encoding.index(self.targets[0])
         assert token is not None
-        denoiser = model.process.token_denoiser(model, model.codec.stands_for_missing)
-        is_asked = np.asarray(encoding.with_number, int) == column
-        log_p = map_rows(TokenProbabilities(denoiser, is_asked, (token,)), known.astype(np.float32))
+        denoiser = model.process.token_denoiser(model, model.codec.is_missing_value)
+        is_target = np.asarray(encoding.with_number, int) == column
+        log_p = map_rows(TokenProbabilities(denoiser, is_target, (token,)), observed.astype(np.float32))
         return np.exp(log_p.astype(np.float64))
 
     def _quantiles(
-        self, known: Float[np.ndarray, "n width"], points: Float[np.ndarray, " m"]
+        self, observed: Float[np.ndarray, "n width"], points: Float[np.ndarray, " m"]
     ) -> Float[np.ndarray, "n m"]:
         """Quantiles of the single target's encoded number, to which those of N(0, 1) go."""
         model, encoding = self._model, self._model.codec.encoding
         number = encoding.with_number.index(encoding.index(self.targets[0]))
         starts = points.astype(np.float32)
         function = model.process.number_quantiles(model, number, starts, has_label=self._has_label)
-        return map_rows(function, known.astype(np.float32)).astype(np.float64)
+        return map_rows(function, observed.astype(np.float32)).astype(np.float64)
 
-    def _masses(self, known: Float[np.ndarray, "n width"], edges: Float[np.ndarray, " e"]) -> Float[np.ndarray, "n m"]:
+    def _masses(
+        self, observed: Float[np.ndarray, "n width"], edges: Float[np.ndarray, " e"]
+    ) -> Float[np.ndarray, "n m"]:
         """The mass between edges of the single target, an integer, of rows whose other cells are all given."""
         from scipy.special import ndtr
 
         points = normal_points(POINTS).values
-        values = self._encoders[self.targets[0]].unrounded(self._quantiles(known, points))
-        below = np.stack([ndtr(np.interp(edges, np.sort(own), points, -np.inf, np.inf)) for own in values])
+        values = self._encoders[self.targets[0]].unrounded(self._quantiles(observed, points))
+        below = np.stack([ndtr(np.interp(edges, np.sort(row), points, -np.inf, np.inf)) for row in values])
         return np.diff(below, axis=1, prepend=0, append=1)
 
     def _completions(
-        self, known: Float[np.ndarray, "n width_and_label"]
+        self, observed: Float[np.ndarray, "n width_and_label"]
     ) -> Float[np.ndarray, "draws n width_and_label"]:
         """Draws of the missing cells of rows, given those of the other columns alone."""
-        draws = completions(self._model, known, COMPLETIONS).astype(np.float64)
+        draws = completions(self._model, observed, COMPLETIONS).astype(np.float64)
         encoding, width = self._model.codec.encoding, draws.shape[2]
         # In an interval of numbers, without the position.
         draws[:, :, : encoding.n_tokens] = np.floor(draws[:, :, : encoding.n_tokens])
         # The targets are unknown again.
         for name in self.targets:
-            token, numbers = encoding.places[encoding.index(name)]
-            draws[:, :, numbers] = known[:, numbers]
+            token, numbers = encoding.row_indices[encoding.index(name)]
+            draws[:, :, numbers] = observed[:, numbers]
             if token is not None:
-                draws[:, :, token] = known[:, token]
-        labels = np.broadcast_to(known[:, width:], (*draws.shape[:2], known.shape[1] - width))
+                draws[:, :, token] = observed[:, token]
+        labels = np.broadcast_to(observed[:, width:], (*draws.shape[:2], observed.shape[1] - width))
         return np.concatenate([draws, labels], axis=2)
 
-    def _targets_of(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
+    def _decode_targets(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
         """The values of each target in drawn rows."""
         encoding, found = self._model.codec.encoding, {}
         shape, rows = drawn.shape[:2], drawn.reshape(-1, drawn.shape[2]).astype(np.float64)
         for name, encoder in self._encoders.items():
-            token, numbers = encoding.places[encoding.index(name)]
+            token, numbers = encoding.row_indices[encoding.index(name)]
             tokens = np.zeros(len(rows)) if token is None else rows[:, token]
             found[name] = encoder.decode(tokens, rows[:, numbers]).values.astype(float).reshape(shape).T
         return found

@@ -32,13 +32,13 @@ def consistent(
     Raises:
         ValueError: In one line, if none of `MOST_DRAWS` draws of a row obeys the rules.
     """
-    others: list[_Rows] = []
+    others: list[_RowReader] = []
     first = 0
     for part in parts:
         rows = slice(first, first + len(part))
         first = rows.stop
         for turn in range(MOST_DRAWS):
-            found = codec.broken(part, plan.given, rows, plan.ends)
+            found = codec.broken(part, plan.observed, rows, plan.ends)
             is_broken = np.any([mask for _, mask in found], axis=0)
             if not is_broken.any():
                 break
@@ -47,19 +47,19 @@ def consistent(
                 raise ValueError(f"no row drawn under where obeys the rule {rule}: widen the conditions")
             if turn == len(others):
                 seed = int(np.random.SeedSequence([plan.seed, 0, turn]).generate_state(1)[0])
-                others.append(_Rows(again(replace(plan, seed=seed))))
-            part = np.where(is_broken[:, None], others[turn].of(rows), part)
+                others.append(_RowReader(again(replace(plan, seed=seed))))
+            part = np.where(is_broken[:, None], others[turn].read(rows), part)
         yield part
 
 
-class _Rows:
+class _RowReader:
     """Rows of a stream, read by slices whose starts do not decrease."""
 
     def __init__(self, stream: Iterator[Float[np.ndarray, "m width"]]) -> None:
         self._stream, self._first = stream, 0
         self._rows: list[np.ndarray] = []
 
-    def of(self, rows: slice) -> Float[np.ndarray, "n width"]:
+    def read(self, rows: slice) -> Float[np.ndarray, "n width"]:
         while self._first + sum(map(len, self._rows)) < rows.stop:
             self._rows.append(next(self._stream))
             while self._first + len(self._rows[0]) <= rows.start:

@@ -58,60 +58,62 @@ def imputed(
         ValueError: In one line, if X lacks a column, or no columns can be given to the model.
     """
     codec, table = model.codec, aligned(X, model.codec.layout)
-    known = with_labels(model, codec.known_rows(table), labels)
+    observed = with_labels(model, codec.encode_table(table), labels)
 
-    def cells(given: Sequence[Column], drawn: Float[np.ndarray, "n width"]) -> Sequence[Column]:
-        return codec.completed(given, codec.encoding.decode(drawn.astype(np.float64)))
+    def cells(observed_cells: Sequence[Column], drawn: Float[np.ndarray, "n width"]) -> Sequence[Column]:
+        return codec.completed(observed_cells, codec.encoding.decode(drawn.astype(np.float64)))
 
     if statistic is None:
-        draws = completed(model, known, n_draws, random_state)
+        draws = completed(model, observed, n_draws, random_state)
         return [codec.filled(table, cells(table.cells, drawn)) for drawn in draws]
-    gaps = np.flatnonzero(np.any([own.is_missing for own in table.cells], axis=0))
-    if not len(gaps):
-        return [codec.filled(table, codec.encoding.decode(np.zeros((len(known), codec.width))))]
+    incomplete = np.flatnonzero(np.any([own.is_missing for own in table.cells], axis=0))
+    if not len(incomplete):
+        return [codec.filled(table, codec.encoding.decode(np.zeros((len(observed), codec.width))))]
     middles = [modes if encoder.has_categories else medians for encoder in codec.encoding.columns]
     parts = []
-    for indices in blocks(known[gaps], MEDIAN_OF):
-        rows = gaps[indices]
-        given = [own.take(rows) for own in table.cells]
-        of_draws = zip(*(cells(given, drawn) for drawn in completions(model, known[rows], MEDIAN_OF)), strict=True)
-        parts.append([middle(own) for middle, own in zip(middles, of_draws, strict=False)])
-    places = np.zeros(len(known), np.int64)
-    places[gaps] = np.arange(len(gaps))
-    return [codec.filled(table, [Column.joined(own).take(places) for own in zip(*parts, strict=True)])]
+    for indices in blocks(observed[incomplete], MEDIAN_OF):
+        rows = incomplete[indices]
+        observed_cells = [own.take(rows) for own in table.cells]
+        columns_of_draws = zip(
+            *(cells(observed_cells, drawn) for drawn in completions(model, observed[rows], MEDIAN_OF)), strict=True
+        )
+        parts.append([middle(own) for middle, own in zip(middles, columns_of_draws, strict=False)])
+    draw_index = np.zeros(len(observed), np.int64)
+    draw_index[incomplete] = np.arange(len(incomplete))
+    return [codec.filled(table, [Column.joined(own).take(draw_index) for own in zip(*parts, strict=True)])]
 
 
 def completed(
-    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
+    model: Learned, observed: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
 ) -> Float[np.ndarray, "draws n width"]:
     """Draws all cells of rows but those that are known, as the codec encodes them; none is missing.
 
     Args:
         model: The model.
-        known: Encoded rows, perhaps with labels.
+        observed: Encoded rows, perhaps with labels.
         n_draws: Number of draws of each row.
         random_state: Seed.
     """
     width = model.codec.width
-    plan = model.process.filling(model, known, n_draws, random_state)
+    plan = model.process.plan_imputation(model, observed, n_draws, random_state)
     rows = np.concatenate([np.empty((0, width), np.float32), *streamed(plan, width)])
     check_drawn(rows)
-    return rows.reshape(n_draws, len(known), width)
+    return rows.reshape(n_draws, len(observed), width)
 
 
 def completions(
-    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int
+    model: Learned, observed: Float[np.ndarray, "n width_and_label"], n_draws: int
 ) -> Float[np.ndarray, "draws n width"]:
     """Draws rows as `completed` does, with noise that depends on nothing but the row: equal rows get equal draws."""
-    plan = model.process.filling(model, known, 1, 0)
+    plan = model.process.plan_imputation(model, observed, 1, 0)
     function = Completions(plan.denoiser, plan.sampler, n_draws, plan.labels is not None)
-    rows = map_rows(function, known)
+    rows = map_rows(function, observed)
     check_drawn(rows.reshape(-1, model.codec.width))
     return rows.swapaxes(0, 1)
 
 
-def blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np.ndarray, " m"]]:
+def blocks(observed: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np.ndarray, " m"]]:
     """Yields the places of rows, so many together that as many draws of each are held in memory."""
-    size = max(1, MOST_VALUES // (n_draws * known.shape[1]) // ROWS_PER_CHUNK) * ROWS_PER_CHUNK
-    for first in range(0, len(known), size):
-        yield np.arange(first, min(first + size, len(known)))
+    size = max(1, MOST_VALUES // (n_draws * observed.shape[1]) // ROWS_PER_CHUNK) * ROWS_PER_CHUNK
+    for first in range(0, len(observed), size):
+        yield np.arange(first, min(first + size, len(observed)))

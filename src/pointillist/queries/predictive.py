@@ -73,14 +73,14 @@ class Predictive:
         below = above - weights
         middle = (above + below) / 2
         is_atom = self.is_atom[order]
-        shares = np.stack([np.where(is_atom, below, middle), np.where(is_atom, above, middle)], axis=2)
-        shares = shares.reshape(len(values), -1)
+        fractions = np.stack([np.where(is_atom, below, middle), np.where(is_atom, above, middle)], axis=2)
+        fractions = fractions.reshape(len(values), -1)
         ends = np.repeat(values, 2, axis=1)
         if self.is_atom.all():
-            indices = (above[:, None] < np.asarray(levels)[None, :, None] - 1e-9).sum(axis=2)
-            return np.take_along_axis(values, np.minimum(indices, values.shape[1] - 1), axis=1)
-        indices, asked = ndtri(np.clip(shares, _FAR, 1 - _FAR)), ndtri(levels)
-        found = [np.interp(asked, row, own) for row, own in zip(indices, ends, strict=True)]
+            scores = (above[:, None] < np.asarray(levels)[None, :, None] - 1e-9).sum(axis=2)
+            return np.take_along_axis(values, np.minimum(scores, values.shape[1] - 1), axis=1)
+        scores, target_scores = ndtri(np.clip(fractions, _FAR, 1 - _FAR)), ndtri(levels)
+        found = [np.interp(target_scores, row, points) for row, points in zip(scores, ends, strict=True)]
         return np.array(found).reshape(len(values), len(levels))
 
     def mode(self) -> Float[np.ndarray, " n"]:
@@ -95,12 +95,12 @@ class Predictive:
         modes = np.take_along_axis(values, masses.argmax(axis=1)[:, None], axis=1)[:, 0]
         is_open = (masses.max(axis=1) < NARROW) & (not self.is_atom.all())
         for i in np.flatnonzero(is_open):
-            own, end, weight = values[i], above[i], weights[i]
+            points, end, weight = values[i], above[i], weights[i]
             # The first point by which the share is full, from each point on.
             last = np.searchsorted(end, end - weight + min(NARROW, end[-1]) - 1e-9)
-            first = np.flatnonzero(last < len(own))
-            best = first[np.argmin(own[last[first]] - own[first])]
-            modes[i] = (own[best] + own[last[best]]) / 2
+            first = np.flatnonzero(last < len(points))
+            best = first[np.argmin(points[last[first]] - points[first])]
+            modes[i] = (points[best] + points[last[best]]) / 2
         return modes
 
     def _sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -131,10 +131,10 @@ def normal_points(n: int, part: int = 0, parts: int = 1, stretch: float = STRETC
 
 def checked_levels(levels: Sequence[float]) -> Float[np.ndarray, " levels"]:
     """Returns levels of quantiles; raises a ValueError if they are not numbers between 0 and 1."""
-    asked = np.asarray(levels, float)
-    if asked.ndim != 1 or not len(asked) or not ((asked > 0) & (asked < 1)).all():
+    array = np.asarray(levels, float)
+    if array.ndim != 1 or not len(array) or not ((array > 0) & (array < 1)).all():
         raise ValueError(f"levels of quantiles must be numbers between 0 and 1, not {levels!r}")
-    return asked
+    return array
 
 
 def checked_draws(n_draws: int) -> int:

@@ -83,25 +83,25 @@ class SamplingRun:
         codec = self._model.codec
 
         def stream(plan: SamplingPlan, acceptance: Acceptance | None = None) -> Iterator[np.ndarray]:
-            own = Acceptance(plan.conditions) if plan.sampler.n_diagnostics and acceptance is None else acceptance
-            for drawn in streamed(plan, codec.width, engine, address, own):
+            counts = Acceptance(plan.conditions) if plan.sampler.n_diagnostics and acceptance is None else acceptance
+            for drawn in streamed(plan, codec.width, engine, address, counts):
                 self._model.process.check(drawn, self._request)
                 yield drawn
 
         drawn_rows = stream(plan, self._acceptance)
-        if codec.rules and (plan.given or plan.ends):
+        if codec.rules and (plan.observed or plan.ends):
             drawn_rows = consistent(drawn_rows, stream, plan, codec)
         for drawn in drawn_rows:
             rows = slice(first, first + len(drawn))
             first += len(drawn)
-            yield codec.decode(drawn, plan.given, rows, plan.ends), self._labels(drawn, rows)
+            yield codec.decode(drawn, plan.observed, rows, plan.ends), self._labels(drawn, rows)
 
     def rows(self, progress: Callable[[int], None] = lambda n: None) -> tuple[Any, np.ndarray | None]:
         """Returns all of `parts` at once; calls `progress` with the number of new rows."""
         parts, labels = [], []
-        for part, own in self.parts():
+        for part, part_labels in self.parts():
             parts.append(part)
-            labels.append(own)
+            labels.append(part_labels)
             progress(len(part))
         classes = self._model.classes
         joined = self._model.codec.joined(parts)
@@ -130,10 +130,10 @@ class SamplingRun:
             raise ValueError(f"a row {what} is chosen from many and has no single path: leave {left_out} out")
         n_steps = int(sampler.n_steps)
         steps = np.linspace(0, n_steps, min(times, n_steps + 1)).astype(np.int32)
-        walk = TrajectorySampler(sampler, steps[:-1])
+        trajectory_sampler = TrajectorySampler(sampler, steps[:-1])
         scaled = sample_trajectories(
             plan.denoiser,
-            walk if sampler is plan.sampler else CentredSampler(walk),
+            trajectory_sampler if sampler is plan.sampler else CentredSampler(trajectory_sampler),
             columns=codec.width,
             n_rows=plan.n_rows,
             seed=plan.seed,
@@ -141,7 +141,9 @@ class SamplingRun:
             prior=plan.prior,
         )
         points = np.stack([*map(codec.scaling.in_units, scaled[:-1]), codec.scaling.inverse(scaled[-1])])
-        return Trajectories(points, steps, np.asarray(noise_levels(walk)), self._labels(scaled[-1], slice(None)))
+        return Trajectories(
+            points, steps, np.asarray(noise_levels(trajectory_sampler)), self._labels(scaled[-1], slice(None))
+        )
 
     def _labels(self, drawn: np.ndarray, rows: slice) -> np.ndarray | None:
         classes = self._model.classes
@@ -166,15 +168,15 @@ def streamed(
         address: Address of the cluster; None for one that Ray finds or starts.
         acceptance: Counts of candidates under conditions; None without conditions.
     """
-    parts = plan.denoiser, plan.sampler
+    model_and_sampler = plan.denoiser, plan.sampler
     if plan.labels is not None and plan.sampler.rows_per_draw > 1 and acceptance is None:
-        labels, places = whole_draws(plan.labels, plan.sampler)
-        drawn = sample_rows(*parts, columns=width, n_rows=len(labels), seed=plan.seed, labels=labels)
-        yield drawn[places]
+        labels, indices = whole_draws(plan.labels, plan.sampler)
+        drawn = sample_rows(*model_and_sampler, columns=width, n_rows=len(labels), seed=plan.seed, labels=labels)
+        yield drawn[indices]
         return
 
     def stream(plan: SamplingPlan, first: int = 0) -> Iterator[np.ndarray]:
-        asked: dict[str, Any] = {
+        options: dict[str, Any] = {
             "columns": width + plan.sampler.n_diagnostics,
             "n_rows": plan.n_rows,
             "seed": plan.seed,
@@ -182,8 +184,8 @@ def streamed(
             "prior": plan.prior,
         }
         if engine == "ray":
-            return stream_rows_on_ray(*parts, **asked, address=address, first_row=first)
-        return stream_rows(*parts, **asked, first_row=first)
+            return stream_rows_on_ray(*model_and_sampler, **options, address=address, first_row=first)
+        return stream_rows(*model_and_sampler, **options, first_row=first)
 
     yield from (
         stream(plan) if acceptance is None else conditioned(stream, plan, acceptance, rows_per_chunk(plan.sampler))

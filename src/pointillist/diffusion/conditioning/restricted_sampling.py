@@ -24,7 +24,7 @@ from pointillist.diffusion.conditioning.populations import (
 from pointillist.diffusion.conditioning.twisting import Ranges, walk
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, MixedDenoiser, NumberDenoiser, joined, turned
-from pointillist.diffusion.tokens.token_sampling import HIDDEN, LARGEST_PLACE, TokenDenoiser, decided, draw_tokens
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, LARGEST_POSITION, TokenDenoiser, decided, draw_tokens
 
 
 class Restriction(eqx.Module):
@@ -127,7 +127,7 @@ class RestrictedSampler(PopulationSampler):
             piece = jnp.argmax(up_to > for_piece[:, None] * up_to[:, -1:], axis=1)
             low, high = jnp.asarray(own.low)[which][piece], jnp.asarray(own.high)[which][piece]
             value = pieces[piece].astype(rows.dtype)
-            inside = jnp.minimum(low + u * (high - low), LARGEST_PLACE)
+            inside = jnp.minimum(low + u * (high - low), LARGEST_POSITION)
             rows = rows.at[:, index].set(value + jnp.where(has_place[index] & (high > low), inside, 0.0))
             weighted = weighted.times(jax.nn.logsumexp(scores, axis=1))
             weighted, (rows, numbers) = resampled(drawn[-1], weighted, (rows, numbers))

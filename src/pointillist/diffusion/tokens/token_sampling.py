@@ -21,7 +21,7 @@ SHARES = 1 - np.cos(np.pi / 2 * np.arange(1, WIDE + 1) / WIDE)
 HIDDEN = -1.0
 """Stands for a hidden token."""
 
-LARGEST_PLACE = 1 - 2.0**-12
+LARGEST_POSITION = 1 - 2.0**-12
 """Largest position in an interval: added to a token of up to four digits, it stays below 1."""
 
 
@@ -136,7 +136,7 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
         row = draw_all(key, denoiser, turns, x_T) if len(turns) else x_T
     if tokens.with_intervals:
         some = np.asarray(tokens.with_intervals)
-        indices = jax.random.uniform(jax.random.fold_in(key, n + 2), some.shape, maxval=LARGEST_PLACE)
+        indices = jax.random.uniform(jax.random.fold_in(key, n + 2), some.shape, maxval=LARGEST_POSITION)
         row = row.at[some].add(jnp.where(x_T[some] == HIDDEN, indices, 0.0))
     return jnp.where(jnp.isnan(row).any(), jnp.nan, row)
 
