@@ -167,7 +167,7 @@ FITS = {
     "an empty file": ("empty.csv", "empty.csv: the file is empty"),
     "a header alone": ("header.csv", "header.csv: has 0 rows; at least 2 are needed"),
     "one row": ("one_row.csv", "one_row.csv: has 1 row; at least 2 are needed"),
-    "words": ("words.csv", "words.csv: column 'b' holds numbers except for 'tall': clear such cells"),
+    "words": ("words.csv", "words.csv: column 'b' holds numbers except for 'tall': clear these cells"),
     "duplicate names": ("same_names.csv", "same_names.csv: 2 columns are named 'a'; names must differ"),
     "ragged rows": ("ragged.csv", "ragged.csv: row 2 has 3 values, but the header names 2 columns"),
     "not UTF-8": ("latin.csv", "latin.csv: is not UTF-8 text: give its encoding (--encoding cp1252, latin-1, …), or"),

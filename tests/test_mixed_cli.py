@@ -278,7 +278,7 @@ def test_keys_are_left_out_and_said_to_be(run):
     ("arguments", "message"),
     [
         ("fit pets.csv --out m --drop colour", "pets.csv: there is no column 'colour'; the columns are kind, weight"),
-        ("fit pets.csv --out m --categorical colour", "there is no column 'colour' to be categorical"),
+        ("fit pets.csv --out m --categorical colour", "categorical names column 'colour'"),
         ("fit pets.csv --out m --target kind --drop kind", "the label column 'kind' cannot be dropped too"),
         ("fit pets.csv --out m --target weight", "the label column 'weight' holds too many different numbers"),
         ("fit pets.csv --out m --target legs", "the label column 'legs' has missing values"),

@@ -129,7 +129,7 @@ def test_missing_cells_of_pandas_are_missing():
 @pytest.mark.parametrize(
     ("column", "kind", "condition", "message"),
     [
-        (TEXTS, pa.string(), between("a", "b"), "holds categories, which have no order: take one_of"),
+        (TEXTS, pa.string(), between("a", "b"), "holds categories, which have no order: use one_of"),
         (TEXTS, pa.string(), one_of("Rome"), "column 'x' has no 'Rome' in the training rows, which have 'Lyon'"),
         (FEW, DOUBLE, between(6, 8), "column 'x': no training row is between\\(6, 8\\); its values go from 1 to 9"),
         (FEW, DOUBLE, one_of(3, 4), "no training row is one_of\\(3, 4\\)"),

@@ -268,7 +268,7 @@ def test_columns_that_are_no_use_are_named():
         TableEncoder.fit(Table(pa.table({"a": ["x", "x"]})))
     with pytest.raises(ValueError, match=r"column 'a' holds list<.*>, which is not a number, category or date"):
         TableEncoder.fit(Table(pa.table({"a": [[1], [2]]})))
-    with pytest.raises(ValueError, match="there is no column 'b' to be categorical: the columns are a"):
+    with pytest.raises(ValueError, match="categorical names column 'b', which the table lacks: its columns are a"):
         TableEncoder.fit(Table(pa.table({"a": ["x", "y"]})), categorical=["b"])
 
 

@@ -1,4 +1,4 @@
-"""How well the other columns of a table explain a column of numbers."""
+"""How well the other columns of a table explain a numeric column."""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,18 @@ _ROWS = 5000
 _MOST_VALUES, _FEW = 64, 32
 _RIDGE = 1e-3
 _FEWEST_SHARED, _ROWS_A_FEATURE = 30, 4
-"""Fewest rows that two columns with gaps share for one to explain the other, and fewest for each feature."""
+"""Smallest number of rows with both values for one column to explain another, and smallest number per feature."""
 
 
 def explained(columns: Sequence[Column]) -> Float[np.ndarray, " d"]:
-    """Share of the variance of each column's normal scores that a linear regression on the other columns explains.
+    """Returns the fraction of each column's variance that a regression on the other columns explains.
 
-    Categories enter as one column per value, unless they have more than 64; numbers by their scores and, unless they
-    have at most 32 values, by how far their rank is from the middle. If the share of the latter is the larger one, it
-    counts: of points on a circle, no coordinate has a mean that depends on the other. The share is adjusted for the
-    number of columns (Ezekiel 1930), of at most 5,000 rows, and 0 for columns of categories. In a table with too few
-    rows for that, it is what the best single column explains. Missing cells enter as a column of their own, and
-    correlations of numbers are those of the rows that have both.
+    The variance is that of the column's normal scores. The features of categories are indicators of their values, if
+    there are at most 64. The features of numbers are normal scores and, with more than 32 values, the distance of the
+    rank from the middle. The larger of the fractions for scores and for distances is used: for points on a circle, the
+    mean of one coordinate does not depend on the other. Fractions are adjusted for the number of features (Ezekiel
+    1930), computed on at most 5,000 rows, and 0 for categories. In a table with too few rows, the fraction is that of
+    the best single column. Missing cells have an indicator, and correlations of numbers use the rows with both values.
     """
     n_rows = len(columns[0].values)
     indices = np.linspace(0, n_rows - 1, min(n_rows, _ROWS)).astype(np.int64)
@@ -55,7 +55,7 @@ def explained(columns: Sequence[Column]) -> Float[np.ndarray, " d"]:
     kept = _usable(shared[:, numbers], numbers, varies) if shared.min() < n else numbers
     used = varies.copy()
     for first in {*numbers} - {*kept}:
-        # But whether it is missing may explain others.
+        # The indicator of its missing cells may still explain other columns.
         used[first : first + 2] = False
     p, rows = int(used.sum()), [numbers.index(first) for first in kept]
     n_least = int(shared[np.ix_(rows, kept)].min(initial=n))
@@ -69,7 +69,7 @@ def explained(columns: Sequence[Column]) -> Float[np.ndarray, " d"]:
     alone = _correlation(features, is_present, numbers) if len(kept) < len(numbers) else None
     for j, first in first_feature.items():
         if first in kept and varies[first]:
-            # The inverse of a block of inverse correlations is what the other columns leave of its variances.
+            # The inverse of a block of the precision matrix is the covariance that the other columns leave.
             block = [at[first + i] for i in range(3) if used[first + i]]
             left = np.linalg.inv(precision[np.ix_(block, block)]).diagonal()
             found[j] = 1 - (n_least - 1) / (n_least - p - 1) * left[: 1 + varies[first + 1]].min()
@@ -83,7 +83,7 @@ def explained(columns: Sequence[Column]) -> Float[np.ndarray, " d"]:
 
 
 def _usable(pairs: Float[np.ndarray, "k k"], indices: list[int], varies: Bool[np.ndarray, " p"]) -> list[int]:
-    """Places of columns of numbers of which enough rows have any two, for a regression on all their features."""
+    """Feature indices of the numeric columns that pairwise share enough rows for a regression on all their features."""
     kept, p = [*range(len(indices))], int(varies.sum())
     while kept:
         n_few = (pairs[np.ix_(kept, kept)] < max(_FEWEST_SHARED, _ROWS_A_FEATURE * p)).sum(axis=0)
@@ -95,7 +95,7 @@ def _usable(pairs: Float[np.ndarray, "k k"], indices: list[int], varies: Bool[np
 
 
 def _number_features(values: Float[np.ndarray, " n"], is_missing: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
-    """Scores, distances of the rank from the middle, and whether cells are missing; 0 in place of missing numbers."""
+    """Scores, distances of the rank from the middle, and indicators of missing cells; 0 for missing numbers."""
     from scipy.special import ndtri
 
     present = values[~is_missing]
@@ -104,14 +104,14 @@ def _number_features(values: Float[np.ndarray, " n"], is_missing: Bool[np.ndarra
     folded = np.abs(ranks - 0.5) * (len(counts) > _FEW)
     found = np.zeros((len(values), 3))
     for i, feature in enumerate((ndtri(ranks), folded)):
-        # Where all are given, centred with the others.
+        # Without missing cells, all features are centred later.
         found[~is_missing, i] = feature - (feature.mean() if is_missing.any() and len(feature) else 0)
     found[:, 2] = is_missing
     return found
 
 
 def _shared(is_present: Bool[np.ndarray, "n p"], indices: list[int]) -> Float[np.ndarray, "k p"]:
-    """Numbers of rows that have both of two features."""
+    """Number of rows that have both of two features."""
     if is_present.all():
         return np.full((len(indices), is_present.shape[1]), float(len(is_present)))
     return is_present[:, indices].T.astype(float) @ is_present
@@ -120,12 +120,12 @@ def _shared(is_present: Bool[np.ndarray, "n p"], indices: list[int]) -> Float[np
 def _correlation(
     features: Float[np.ndarray, "n p"], is_present: Bool[np.ndarray, "n p"], indices: list[int]
 ) -> Float[np.ndarray, "k p"]:
-    """Correlations of some features with all, each of the rows that have both."""
+    """Correlations of some features with all, over the rows that have both."""
     products = features[:, indices].T @ features
     counts = np.maximum(_shared(is_present, indices), 1)
     if is_present.all():
         return products / counts
-    # Of the rows that have both, the mean and the square of the one, and of the other.
+    # Means and mean squares of both features, over the rows that have both.
     one, other = features[:, indices], is_present[:, indices].astype(float)
     mean, other_mean = one.T @ is_present / counts, other.T @ features / counts
     variance = one.T**2 @ is_present / counts - mean**2
@@ -134,7 +134,7 @@ def _correlation(
     found = np.where(scale > 0, (products / counts - mean * other_mean) / np.where(scale > 0, scale, 1), 0)
     if len(indices) < features.shape[1]:
         return np.clip(found, -1, 1)
-    # Correlations of different rows need not be those of any table.
+    # Correlations over different rows may not be positive definite.
     values, vectors = np.linalg.eigh(found)
     found = (vectors * np.maximum(values, _RIDGE)) @ vectors.T
     scale = np.sqrt(found.diagonal())

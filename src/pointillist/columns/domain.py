@@ -1,4 +1,4 @@
-"""What is public about the columns of a table: their ranges and categories, given by the user and not learned."""
+"""Public domains of columns for private fits: ranges or values that the user declares."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_INTEGERS = 64
-"""Most integers of a range that are values of their own."""
+"""Largest number of integers in a range for which each integer has a token."""
 
 _EDGE = 1e-7
 
 
 @dataclass(frozen=True)
 class ColumnDomain:
-    """What is public of a column.
+    """The public domain of a column.
 
     Attributes:
-        name: Its name.
-        values: Its values other than None, or the two ends of its range.
+        name: Name of the column.
+        values: All values except None, or the two ends of a range.
         is_range: Whether `values` are the ends of a range.
         has_missing: Whether cells may be missing.
     """
@@ -42,10 +42,10 @@ class ColumnDomain:
 
     @classmethod
     def of(cls, name: Any, declared: Any) -> "ColumnDomain":
-        """Reads what a user gives: a tuple (low, high), or a list of values; with None, cells may be missing.
+        """Reads a declared domain: a tuple (low, high), or a list of values. None among them allows missing cells.
 
         Raises:
-            ValueError: If it is neither.
+            ValueError: If the declaration is neither.
         """
         if not isinstance(declared, tuple | list) or not len(declared):
             raise ValueError(
@@ -65,9 +65,10 @@ class ColumnDomain:
         return cls(name, distinct, is_range, None in values)
 
     def cells(self, cells: Column, kind: "pa.DataType") -> tuple[Column, int]:
-        """Moves the cells of a column into its domain, each by itself; returns how many were moved.
+        """Moves the cells of a column into the domain, one by one; returns the cells and the number of moved cells.
 
-        A number goes to the nearest value or end, and any other value, or a missing cell that may not be, to the first.
+        A number moves to the nearest value or end. Any other value, or a missing cell where none is allowed, becomes
+        the first value.
         """
         domain = self._domain_cells(kind)
         is_missing = cells.is_missing & self.has_missing
@@ -91,7 +92,7 @@ class ColumnDomain:
         return Column(inside, is_missing, None, cells.is_date), int(moved.sum())
 
     def _domain_cells(self, kind: "pa.DataType") -> Column:
-        """The values as cells; dates may be text, as they are in JSON."""
+        """The values as cells. Dates may be text, as in JSON."""
         import pyarrow as pa
 
         values = list(self.values)
@@ -113,13 +114,13 @@ class ColumnDomain:
         spikes: Sequence[float] | Float[np.ndarray, " a"] = (),
         edges: Float[np.ndarray, " e"] | None = None,
     ) -> ColumnEncoder:
-        """Makes the code of the column from what is public, and perhaps from what is known of a range with noise.
+        """Makes the column's encoder from the public domain and, for a range, noisy counts of its values.
 
         Args:
-            kind: Arrow's type of the column.
-            spikes: Values of the range that have a token of their own, increasing.
-            edges: Ends of intervals of about as many rows, increasing, from 0 to 1 in shares of the range; the range
-                is one interval by default.
+            kind: Arrow type of the column.
+            spikes: Increasing values of the range that get a token.
+            edges: Edges of intervals with about equally many rows, as increasing fractions of the range from 0 to 1;
+                one interval by default.
         """
         domain = self._domain_cells(kind)
         none = np.empty(0)
@@ -148,23 +149,23 @@ def read_domains(
     """Reads the domain of each column.
 
     Args:
-        declared: Domains by column.
+        declared: Declared domains by column name.
         names: Names of all columns.
-        are_boolean: For each column, whether its type is that of booleans, whose values are known.
+        are_boolean: Whether each column is boolean; its values are then public.
 
     Raises:
-        ValueError: If a column has none.
+        ValueError: If a column has no domain, or a domain names no column of the table.
     """
     by_name = {str(name): value for name, value in (declared or {}).items()}
     unknown = [name for name in by_name if name not in {*map(str, names)}]
     if unknown:
-        raise ValueError(f"domain names a column {unknown[0]!r} that the table has not")
+        raise ValueError(f"domain names column {unknown[0]!r}, which the table does not have")
     domains = []
     for name, is_boolean in zip(names, are_boolean, strict=True):
         domain = by_name.get(str(name), [False, True] if is_boolean else None)
         if domain is None:
             raise ValueError(
-                f"epsilon needs a domain of column {name!r}, as its range or values would tell of single rows: give "
+                f"epsilon needs a domain for column {name!r}, because its range or values would reveal rows: give "
                 f"domain={{{name!r}: (low, high)}}, or a list of its values"
             )
         domains.append(ColumnDomain.of(name, domain))
@@ -172,16 +173,16 @@ def read_domains(
 
 
 def moved_cells_message(moved: Mapping[Any, int]) -> str | None:
-    """A line on cells that were moved into their domains; None if none was."""
+    """One line about cells that were moved into their domains; None if there are none."""
     found = {name: n for name, n in moved.items() if n}
     if not found:
         return None
     named = ", ".join(f"{name!r} ({n:,})" for name, n in list(found.items())[:5])
-    return f"cells outside of the given domain are moved into it: {named}; this count is not covered by the guarantee"
+    return f"cells outside the given domain were moved into it: {named}; the guarantee does not cover this count"
 
 
 def domain_to_json(declared: Mapping[Any, Any]) -> list[list[Any]]:
-    """JSON values of what a user gave, by column: name, whether it is a range, and the values as text where needed."""
+    """JSON values of declared domains: name, is_range, has_missing and values (as text if need be) per column."""
     read = [ColumnDomain.of(name, value) for name, value in declared.items()]
     return [
         [str(domain.name), domain.is_range, domain.has_missing, [v if _is_plain(v) else str(v) for v in domain.values]]
@@ -190,18 +191,18 @@ def domain_to_json(declared: Mapping[Any, Any]) -> list[list[Any]]:
 
 
 def domain_from_json(content: list[list[Any]]) -> dict[str, Any]:
-    """Reads what `domain_to_json` returned.
+    """Reads the result of `domain_to_json`.
 
     Raises:
-        ValueError: If it is no domain.
+        ValueError: If it is not a valid domain.
     """
     found: dict[str, Any] = {}
     for name, is_range, has_missing, values in content:
         if not isinstance(name, str) or not all(map(_is_plain, values)):
-            raise ValueError("its domain is not one of plain values")
+            raise ValueError("its domain must hold plain values")
         domain = [*values, *([None] if has_missing else [])]
         found[name] = tuple(domain) if is_range else domain
-        # Ends that were no plain values are texts now, which have another order.
+        # Ends that JSON holds as text, for example dates, may sort differently as text.
         if not (is_range and len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], str)):
             ColumnDomain.of(name, found[name])
     return found
