@@ -232,7 +232,7 @@ def test_gaps_are_filled(run):
     assert run(*asked) == run(*asked, "--seed", 3) == (0, "", "")
     medians = csv.read_csv("medians.csv")
     assert medians.schema.equals(new.schema) and not medians["legs"].null_count
-    assert run(*asked, "--draws", 2)[2].startswith("pointillist: there is one median of each cell: leave")
+    assert run(*asked, "--draws", 2)[2].startswith("pointillist: statistic fills one table only: leave")
     code, _, error = run("impute", "pets.model", "pets.csv", "-o", "pets.csv")
     assert code == 2 and "would be overwritten" in error
     # Columns that the model lacks stay where they are.

@@ -186,7 +186,7 @@ def test_what_conditional_cannot_be_asked(model):
     for target, message in (("w", "there is no column 'w'"), (["a", "b", "c"], "all are targets"), ([], "one column")):
         with pytest.raises(ValueError, match=message):
             model.conditional(target)
-    with pytest.raises(ValueError, match="holds numbers of any size"):
+    with pytest.raises(ValueError, match="is continuous and has no classes"):
         model.conditional("a").predict_proba(FRAME[:2])
     with pytest.raises(ValueError, match="is missing in row 1"):
         model.conditional("a").log_prob(FRAME[:3].assign(a=[1.0, np.nan, 2.0]))
@@ -248,8 +248,8 @@ def test_labels_are_predicted_as_the_classifier_does_and_by_bayes_rule(of_classe
         (lambda: view.quantiles(rows, [0.5]), "holds categories, which have no quantiles"),
         (lambda: view.log_prob(rows), "X has no column 'label'"),
         (lambda: view.log_prob(labelled.assign(label=None)), "the target 'label' is missing in row 0"),
-        (lambda: of_classes.conditional(["label", "a"]), "predicted alone"),
-        (lambda: of_classes.conditional("label", labels="no"), "given by labels too"),
+        (lambda: of_classes.conditional(["label", "a"]), "cannot be predicted together"),
+        (lambda: of_classes.conditional("label", labels="no"), "is also in labels"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -320,5 +320,5 @@ def test_whole_numbers_have_probabilities():
     drawn = view.sample(rows, 2000, random_state=0)
     shares = np.stack([(drawn == value).mean(axis=1) for value in view.classes_], axis=1)
     np.testing.assert_allclose(p, shares, atol=4 * 0.5 / 2000**0.5 + 0.01)
-    with pytest.raises(ValueError, match="column 'x' holds numbers of any size"):
+    with pytest.raises(ValueError, match="column 'x' is continuous and has no classes"):
         model.conditional("x").predict_proba(rows)

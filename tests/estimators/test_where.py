@@ -192,7 +192,7 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, pool_of_numbe
         ({"w": between(0, 1)}, {}, "there is no column 'w': the model's columns are x, y, z"),
         ({"x": between(100, None)}, {}, "column 'x': no training row is between\\(100, None\\); its values go from"),
         ({"z": between(40.2, 40.8)}, {}, "column 'z': no training row is between\\(40.2, 40.8\\)"),
-        ({"x": one_of(1, 2)}, {}, "column 'x' holds continuous numbers, of which one_of\\(1, 2\\) has mass 0"),
+        ({"x": one_of(1, 2)}, {}, "column 'x' holds continuous numbers, so one_of\\(1, 2\\) has probability 0"),
         ({"x": between(0, 1)}, {"sampler": "heun"}, "ranges of numbers are drawn by sampler='dpm-sde', not 'heun'"),
         ({"x": between(0, 1)}, {"deterministic": True}, "deterministic does not go with ranges of numbers"),
         ({"x": between("a", "b")}, {}, "column 'x' holds double, and 'a' is not that"),

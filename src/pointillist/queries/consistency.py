@@ -1,4 +1,4 @@
-"""Draws rows under conditions again if they break a rule."""
+"""Redraws rows under conditions that break a rule."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +10,7 @@ from pointillist.models.codec import Codec
 from pointillist.models.process import SamplingPlan
 
 MOST_DRAWS = 20
-"""Most draws of a row."""
+"""Largest number of draws per row."""
 
 
 def consistent(
@@ -19,13 +19,13 @@ def consistent(
     plan: SamplingPlan,
     codec: Codec,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
-    """Yields the encoded rows of a drawing, and replaces a row that breaks a rule by that of another draw.
+    """Yields encoded rows, and replaces rows that break a rule by rows of another draw.
 
-    The replacement has the same index, so a row does not depend on how many rows are drawn.
+    The replacement has the same index, so a row does not depend on the number of rows.
 
     Args:
         parts: The rows, in consecutive parts.
-        again: Function that yields the rows of a drawing; it is called with other seeds.
+        again: Function that draws the rows of a plan; it is called with other seeds.
         plan: The sampling plan of the rows.
         codec: The codec, with the rules.
 
@@ -53,7 +53,7 @@ def consistent(
 
 
 class _RowReader:
-    """Rows of a stream, read by slices whose starts do not decrease."""
+    """Reads slices of a stream of rows; the starts of the slices must not decrease."""
 
     def __init__(self, stream: Iterator[Float[np.ndarray, "m width"]]) -> None:
         self._stream, self._first = stream, 0

@@ -1,4 +1,4 @@
-"""Log-densities of rows: of all their cells, or of some given others."""
+"""Log-densities of rows: of all cells, or of some cells given others."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,21 +14,21 @@ from pointillist.models.process import Learned
 from pointillist.tables.table import Column
 
 ORDERS = 4
-"""Number of fixed orders of tokens that are drawn in any, over whose probabilities that of a row is the mean."""
+"""Number of fixed token orders over which probabilities are averaged, in models that draw tokens in any order."""
 
 LATTICE_POINTS = 4
-"""Number of points in a wide grid cell over which its density is averaged."""
+"""Number of points in a wide grid cell over which the density is averaged."""
 
 
 def log_density(model: Learned, columns: Sequence[Column]) -> Float[np.ndarray, " n"]:
     """Computes the log of mass times density of rows, in nats; see `Diffusion.score_samples`.
 
     Args:
-        model: The model. If it has labels apart from the table, the distribution is that of all classes together.
+        model: The model. If its labels are not in the table, the density is marginal over classes.
         columns: The cells of the model's columns.
 
     Raises:
-        ValueError: If the model has no density, or not that of all classes together.
+        ValueError: If the model has no density, or none that is marginal over classes.
     """
     model.process.check_density(model)
     codec, n = model.codec, len(columns[0].values)
@@ -54,20 +54,19 @@ def log_probability(
 ) -> Float[np.ndarray, " n"]:
     """Computes the log of mass times density of some cells given others, in nats, in the units of the table.
 
-    The tokens' probability is that of drawing them in the order of the columns; where they are drawn in any order, it
-    is the mean over `ORDERS` fixed orders. Numbers have the density of the probability-flow ODE given all tokens and
-    the known numbers, or its mean over `LATTICE_POINTS` points of a lattice within wide cells of a column's grid.
+    Tokens have their probability of being drawn in the order of the columns, or the mean over `ORDERS` fixed orders if
+    the model draws them in any order. Numbers have their density under the probability-flow ODE given all tokens and
+    observed numbers, or the mean over `LATTICE_POINTS` points within wide grid cells.
 
     Args:
         model: The model.
-        observed: Encoded rows with the cells that are given. If a number is asked for, all cells must be given that are
-            not asked for.
-        cells: The cells that are asked for, by the index of their column.
-        is_present: Whether it is known that no cell is missing.
+        observed: Encoded rows with the observed cells. If a target is a number, all other cells must be observed.
+        cells: The target cells, by the index of their column.
+        is_present: Whether all cells are known to be present.
         has_label: Whether rows end with the index of their class.
 
     Returns:
-        Shape (n,); -inf where the mass is 0.
+        Shape (n,); -inf for cells of mass 0.
     """
     codec, process = model.codec, model.process
     encoding, n = codec.encoding, len(observed)
@@ -90,7 +89,7 @@ def log_probability(
         density = np.zeros(n)
         if numbers:
             density = map_rows(process.number_density(model, numbers, has_label=has_label), rows.astype(np.float32))
-        # Cells without mass are in the rows as any others.
+        # Rows with cells of mass 0 are evaluated too, and discarded here.
         densities.append(np.where(factors > -np.inf, density.astype(np.float64) + factors, -np.inf))
     mean_density = np.logaddexp.reduce(densities, axis=0) - np.log(len(densities))
     if not encoding.n_tokens:
@@ -105,9 +104,9 @@ def log_probability(
 
 
 def orders(tokens: Tokens, columns: list[int]) -> Int[np.ndarray, "orders T"]:
-    """The step in which each token comes, as a sampler draws them: in the one order, or in at most `ORDERS` of many.
+    """Returns the step at which each token is drawn, for the single order of the model or at most `ORDERS` of many.
 
-    Tokens without a choice, and those that are not asked for, are in step `GIVEN`.
+    Tokens with one value, and tokens outside `columns`, have the step `GIVEN`.
     """
     drawn_columns = [column for column in sorted(columns) if tokens.sizes[column] > 1]
     n = len(drawn_columns)
@@ -125,10 +124,10 @@ def orders(tokens: Tokens, columns: list[int]) -> Int[np.ndarray, "orders T"]:
 
 
 def _lattice(columns: int) -> Float[np.ndarray, "points columns"]:
-    """Points in the unit cube: a Kronecker sequence by the powers of the generalized golden ratio; one without columns.
+    """Points of a low-discrepancy sequence in the unit cube; one point without columns.
 
-    The ratio is the root of x^(d + 1) = x + 1 in d columns (Roberts 2018, "The unreasonable effectiveness of
-    quasirandom sequences").
+    The sequence is the Kronecker sequence of powers of the generalized golden ratio, the root of x^(d + 1) = x + 1 for
+    d columns (Roberts 2018, "The unreasonable effectiveness of quasirandom sequences").
     """
     if not columns:
         return np.full((1, 0), 0.5)

@@ -1,4 +1,4 @@
-"""`LabelConditional`: the distribution of the labels of a model of numbers given its columns."""
+"""`LabelConditional`: the distribution of the labels of a Gaussian model given its columns."""
 
 from typing import Any
 
@@ -19,19 +19,21 @@ from pointillist.tables.frames import aligned, table_of, with_columns
 
 
 class LabelConditional(Conditional):
-    """The distribution of labels that a model of numbers was fitted with; see `Conditional`.
+    """The distribution of the labels of a Gaussian model; see `Conditional`.
 
-    It is p(y | x) ∝ p(y) p(x | y), with lower bounds of log p(x | y) up to a constant, as `DiffusionClassifier` takes
-    them by default.
+    p(y | x) ∝ p(y) p(x | y), with lower bounds of log p(x | y) up to a constant, like the default of
+    `DiffusionClassifier`.
     """
 
     def _prepare(self) -> None:
         classes, process = self._model.classes, gaussian_of(self._model, "labels are")
         assert classes is not None
         if len(self.targets) > 1:
-            raise ValueError("the labels of a model of numbers are predicted alone: ask for them, or for other columns")
+            raise ValueError(
+                "labels of a Gaussian model cannot be predicted together with columns: give one or the other"
+            )
         if self._labels is not None:
-            raise ValueError(f"target {self.targets[0]!r} is given by labels too: leave labels out")
+            raise ValueError(f"target {self.targets[0]!r} is also in labels: leave labels out")
         process.check_noise_levels("conditional")
         self._label_classes: Classes = classes
         denoiser: Any = process.denoiser(self._model.network)
@@ -56,7 +58,7 @@ class LabelConditional(Conditional):
         table = aligned(X, codec.layout)
         observed = codec.encode_table(table)
         is_complete = ~np.any([cells.is_missing for cells in table.cells], axis=0)
-        # Not moved into the range of the training rows, as given values are.
+        # Do not clip to the range of the training rows, as observed values are.
         observed[is_complete] = codec.encode(np.stack([cells.numbers for cells in table.cells], axis=1)[is_complete])
         return observed, np.ones(len(observed), bool)
 
@@ -67,7 +69,7 @@ class LabelConditional(Conditional):
             raise ValueError(f"X has no column {name!r}: log_prob needs its values")
         is_missing = found[0].arrow.column(found[0].names.index(name)).is_null(nan_is_null=True).to_numpy()
         if is_missing.any():
-            raise ValueError(f"the target {name!r} is missing in row {is_missing.argmax()}: log_prob needs its values")
+            raise ValueError(f"target {name!r} is missing in row {is_missing.argmax()}: log_prob needs its values")
         cells = found[0].column(name)
         indices = self._label_classes.indices(self._label_classes.labels_in(cells))
 
@@ -83,7 +85,7 @@ class LabelConditional(Conditional):
         return Predictive(values, self._probabilities(observed), np.ones(n_classes, bool))
 
     def _probabilities(self, observed: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
-        """p(y | x) of rows, and its mean over draws of the missing cells where there are some."""
+        """p(y | x) of rows; the mean over draws of missing cells where there are some."""
         found = np.empty((len(observed), len(self._label_classes)))
         is_incomplete = np.isnan(observed).any(axis=1)
         if not is_incomplete.all():
@@ -101,7 +103,7 @@ class LabelConditional(Conditional):
         return completions(self._model, observed, COMPLETIONS)
 
     def _decode_targets(self, drawn: Float[np.ndarray, "draws n k"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
-        raise AssertionError("labels are no values of rows")
+        raise AssertionError("labels are not values of encoded rows")
 
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         labels = self._label_classes.labels
@@ -109,10 +111,10 @@ class LabelConditional(Conditional):
 
 
 def conditional_of(model: Learned, target: Any, labels: Any = None) -> Conditional:
-    """Returns the distribution of one column, or of several, given the others; see `Conditional` for the arguments.
+    """Returns the distribution of one or several columns given the others; see `Conditional` for the arguments.
 
     Raises:
-        ValueError: In one line, if there is no such column, or no cells can be given to the model.
+        ValueError: In one line, if a column does not exist, or the model cannot condition on cells.
     """
     if hasattr(target, "tolist"):
         target = target.tolist()

@@ -1,4 +1,4 @@
-"""Observed cells: the cells of a table without those of some columns, the targets."""
+"""Reads the observed cells of a table, without its target columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Observed:
 
     Attributes:
         table: The table, with the model's columns.
-        rows: Encoded rows; targets and missing cells are unknown.
-        is_complete: Which rows lack no cell but the targets.
+        rows: Encoded rows, in which targets and missing cells are unobserved.
+        is_complete: Which rows lack no cell except the targets.
     """
 
     table: Table
@@ -36,13 +36,13 @@ def observed_cells(
 
     Args:
         model: The model.
-        X: A table with the model's columns, in any container; the targets may be left out.
+        X: A table with the model's columns, in any container; targets may be left out.
         targets: Names of the target columns.
         labels: Labels that have no column in the table; see `with_labels`.
-        are_read: Whether the table holds the targets too, where X has them.
+        are_read: Whether the result's table also holds the targets.
 
     Raises:
-        ValueError: In one line, if X lacks another column, or holds a category that no training row had.
+        ValueError: In one line, if X lacks another column, or holds an unknown category.
     """
     encoding = model.codec.encoding
     table = aligned(X, model.codec.layout, absent=targets, unread=() if are_read else targets)
@@ -63,10 +63,10 @@ def with_labels(model: Learned, rows: Float[np.ndarray, "n width"], labels: Any)
     Args:
         model: The model.
         rows: Encoded rows.
-        labels: One label, or one per row, None or NaN where it is not known; None for no labels.
+        labels: One label, or one per row, with None or NaN for unknown labels; None without labels.
 
     Raises:
-        ValueError: In one line, if the model has no labels apart from its columns, or they are not its own.
+        ValueError: In one line, if the model has no labels outside the table, or a label is unknown.
     """
     if labels is None:
         return rows
