@@ -238,7 +238,7 @@ FITS = {
 SAMPLES = {
     "no model there": ("none.model -n 3", "none.model: no such file or directory"),
     "a folder as model": ("folder -n 3", "folder: is a directory"),
-    "a cut model": ("cut.model -n 3", "cut.model: is not whole: its tensors do not fill it"),
+    "a cut model": ("cut.model -n 3", "cut.model: is incomplete: its tensors do not fill it"),
     "a table as model": ("good.csv -n 3", "good.csv: is not a model file"),
     "an empty model": ("empty.csv -n 3", "empty.csv: is not a model file (it has no safetensors header), or it is cut"),
     "a checkpoint as model": ("unfinished.checkpoint -n 3", "unfinished.checkpoint: is a checkpoint of a fit that"),
@@ -523,7 +523,7 @@ PYTHON = {
     ),
     "integers beyond 2**53": (np.array([[2**53 + 1], [0]]), None, "X holds integers beyond 2.*: drop or divide them"),
     "y of other length": (X, Y[:-1], "X has 20 rows but y has 19 labels"),
-    "y with None": (X, [None, *KINDS[1:]], "y has missing labels: drop such rows, or give them a label of their own"),
+    "y with None": (X, [None, *KINDS[1:]], "y has missing labels: drop these rows, or give them a separate label"),
     "y with NaN": (X, np.where(Y, 1.0, np.nan), "y has NaN or infinite labels: drop such rows"),
     "y of two kinds": (
         X,
@@ -534,7 +534,7 @@ PYTHON = {
     "y of dates": (X, Y.astype("M8[D]"), r"y holds datetime64\[D\], but labels must be numbers, booleans or text"),
     "y complex": (X, Y + 1j, "y holds complex128, but labels must be numbers, booleans or text: convert it"),
     "y of one class": (X, np.zeros(N), "y has a single class, 0.0: leave y out"),
-    "y with one row of a class": (X, ["rare", *["often"] * 19], "class 'rare' has one row and a model of it needs at"),
+    "y with one row of a class": (X, ["rare", *["often"] * 19], "class 'rare' has one row and needs at"),
     "y of pairs": (X, _objects((int(i), 0) for i in Y), "y holds tuple, but labels must be numbers, booleans or"),
     "y of days": (X, _objects(date(2020, 1, 1 + int(i)) for i in Y), "y holds date, but labels must be numbers,"),
     "y of bytes": (X, _objects(b"ab"[i : i + 1] for i in Y), "y holds bytes, but labels must be numbers, booleans"),

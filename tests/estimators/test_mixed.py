@@ -381,7 +381,7 @@ def test_tables_that_cannot_be_fitted(table, message):
 
 
 def test_a_model_that_cannot_go_on(data, model):
-    with pytest.raises(ValueError, match="warm_start is only for models of numbers"):
+    with pytest.raises(ValueError, match="warm_start needs a Gaussian model"):
         copy(model).set_params(warm_start=True).fit(data)
 
 

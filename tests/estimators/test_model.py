@@ -350,7 +350,7 @@ def test_what_needs_classes(plain):
     ("y", "message"),
     [
         (np.zeros(600), "y has a single class, 0.0: leave y out"),
-        (np.array(["rare"] + ["often"] * 599), "class 'rare' has one row and a model of it needs at least 2"),
+        (np.array(["rare"] + ["often"] * 599), "class 'rare' has one row and needs at least 2"),
         (np.linspace(0, 1, 600), "Unknown label type: continuous"),
         (Y[:10], "X has 600 rows but y has 10 labels"),
     ],

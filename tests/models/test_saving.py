@@ -174,7 +174,7 @@ OF_TEXT = Layout.of_schema("polars", pa.schema({"a": pa.float64(), "b": pa.strin
         (setting("layout", value=OF_TEXT), "columns hold types that are not numbers"),
         (setting("scaling", value="other"), "is damaged: "),
         (setting("scaling", value="quantile"), "tensors are missing, unknown"),
-        (setting("label_column", value=[["str", "y"], 7]), "label_column has no place"),
+        (setting("label_column", value=[["str", "y"], 7]), "label_column is outside the columns"),
         (setting("label_column", value=[["str", "y"], -1]), "label_column is not a name and a place"),
         (setting("seed", value=None), "is damaged: "),
         (lambda header: header.pop("fingerprint"), "is damaged: "),
@@ -213,7 +213,7 @@ def without_minimum(tensors):
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        (lambda t: {**t, "extra": np.zeros(3, np.float32)}, "of another shape than its description says: 'extra'"),
+        (lambda t: {**t, "extra": np.zeros(3, np.float32)}, "differ in shape from its description: 'extra'"),
         (without_minimum, "minimum"),
         (
             lambda t: {**t, "network.output.bias": np.zeros(3, np.float32)},

@@ -1,4 +1,4 @@
-"""Chooses the kind of process for a table: by what its columns hold, not by its container."""
+"""Chooses the kind of process for a table from the contents of its columns."""
 
 from collections.abc import Sequence
 from datetime import date, time, timedelta
@@ -22,13 +22,13 @@ _ROWS_FOR_KIND = 20_000
 def masked_table(
     process: str, X: Any, categorical: Sequence[str | int] = (), *, prefers_gaussian: bool = False
 ) -> "tuple[Table, str, Headings | None] | None":
-    """Returns X as a table for tokens, its kind of container and its headings; None if it is for Gaussian diffusion.
+    """Returns X as a table for masked diffusion, its kind of container and its headings; None for Gaussian diffusion.
 
     Args:
-        process: "auto", "gaussian" or "masked"; for "auto", what the columns hold decides, not their container.
+        process: "auto", "gaussian" or "masked"; "auto" decides by the contents of the columns, not by their container.
         X: The table, in any container.
         categorical: Columns whose numbers are categories.
-        prefers_gaussian: Whether "auto" leaves a table of numbers alone to Gaussian diffusion though its values repeat.
+        prefers_gaussian: Whether "auto" chooses Gaussian diffusion for numeric tables even if values repeat.
     """
     if process == "gaussian":
         if len(categorical):
@@ -37,7 +37,7 @@ def masked_table(
     is_requested = process == "masked" or len(categorical) > 0
     is_array = X.is_rows if isinstance(X, Table) else not is_frame(X)
     if not is_requested and is_array and not _is_mixed_array(X):
-        # Without Arrow.
+        # Arrow is not loaded for arrays of numbers.
         return None
     from pointillist.tables.frames import table_of
 
@@ -58,7 +58,7 @@ def _is_mixed_array(X: Any) -> bool:
     try:
         rows = X.numbers.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else as_array(X)
     except ValueError:
-        # Rows of different lengths, which are refused where rows are checked.
+        # Rows of different lengths; a later check refuses them.
         return False
     if rows.ndim != 2 or not rows.size or rows.dtype.kind not in "biufO":
         return False
@@ -72,11 +72,11 @@ def _is_mixed_array(X: Any) -> bool:
     if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
         return True
     try:
-        # Tokens are held in memory, where the rows of a larger table are not.
+        # Encoded tokens are held in memory; larger tables stay in files, with Gaussian diffusion.
         sample = _some(rows)
         return rows.nbytes <= SPOOL_ABOVE and (has_dates(sample) or has_repeats(sample))
     except OverflowError:
-        # Of integers that no float holds, which are refused where rows are checked.
+        # Integers beyond the range of floats; a later check refuses them.
         return False
 
 
@@ -88,6 +88,6 @@ def _some(rows: np.ndarray) -> np.ndarray:
 def _some_numbers(table: Table) -> np.ndarray:
     cells = [cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label]
     if not cells:
-        raise ValueError(f"no column is left besides the labels in {table.label!r}: give one")
+        raise ValueError(f"the table has no column except the labels in {table.label!r}: give one")
     indices = np.linspace(0, len(table) - 1, min(len(table), _ROWS_FOR_KIND)).astype(np.int64)
     return np.stack([each.values[indices] for each in cells], axis=1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Observed cells and conditions of a request, as samplers take them; draws until enough rows meet the conditions."""
+"""Observed cells and conditions of a request: converted for samplers, and redrawn until enough rows meet them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,22 +18,22 @@ from pointillist.tables.conditions import Condition, Missing, OneOf
 from pointillist.tables.table import Column, cells_of
 
 POPULATION, KEPT = 250, 50
-"""Number of candidates of a draw, and of the rows that are kept of them."""
+"""Number of candidates per draw, and number of rows kept of them."""
 
 CANDIDATES_PER_ROW = 50
-"""Number of candidates of a row that has a population of its own, as it has given cells of its own."""
+"""Number of candidates per row if observed cells differ between rows, so that each row needs a population."""
 
 SMALLEST_MASS = 1e-9
-"""Smallest mass of conditions under which rows are drawn: a smaller one says more of the network than of the data."""
+"""Smallest probability of conditions under which rows are drawn; below it, the network's errors dominate."""
 
 MOST_TRIES = 20
-"""Most draws for every row that is asked for."""
+"""Largest number of draws per requested row."""
 
 _LOWEST = math.log(SMALLEST_MASS)
 
 
 def split(where: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Condition]]:
-    """Splits what is asked of columns into values, one for all rows or one per row, and conditions."""
+    """Splits the `where` of a request into observed values (one for all rows, or one per row) and conditions."""
     values: dict[Any, Any] = {}
     conditions: dict[Any, Condition] = {}
     for name, value in where.items():
@@ -49,11 +49,11 @@ def split(where: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Condition
 
 
 def sizes(is_exact: bool, varies_by_row: bool) -> tuple[int, int]:
-    """Returns the number of candidates of a draw, and of the rows that are kept of them.
+    """Returns the number of candidates per draw, and the number of rows kept of them.
 
     Args:
         is_exact: Whether all candidates have the same weight.
-        varies_by_row: Whether each row has given cells of its own.
+        varies_by_row: Whether observed cells differ between rows.
     """
     if is_exact:
         return 1, 1
@@ -61,10 +61,10 @@ def sizes(is_exact: bool, varies_by_row: bool) -> tuple[int, int]:
 
 
 def observed_column(codec: Codec, name: Any, value: Any, classes: Classes | None) -> Column:
-    """Converts what `where` gives of a column, one value for all rows or one per row, to cells.
+    """Converts the value of a column in `where`, one for all rows or one per row, to cells.
 
     Raises:
-        ValueError: In one line, if there is no such column, or no training row has such a value.
+        ValueError: In one line, if the column does not exist, or the value is outside the training range or unknown.
     """
     encoder, kind = codec.encoding.encoder(name), codec.layout.type_of(name)
     if isinstance(value, str) or np.ndim(value) == 0:
@@ -80,7 +80,7 @@ def observed_column(codec: Codec, name: Any, value: Any, classes: Classes | None
     if classes is not None and classes.column is not None and name == classes.column[0]:
         encoder.check_known(cells)
     encoder.check_range(cells, kind)
-    # An unknown category is an error.
+    # Raises an error for unknown categories.
     encoder.encode(cells)
     return cells
 
@@ -93,10 +93,10 @@ def _label_cells(values: Sequence[Any]) -> Column:
 
 
 def allowed_cells(codec: Codec, conditions: Mapping[Any, Condition]) -> tuple[Allowed, ...]:
-    """Returns what conditions allow, without those that every row meets.
+    """Returns what conditions allow, without conditions that every row meets.
 
     Raises:
-        ValueError: In one line, if a column is unknown, or a condition cannot be put to it or allows nothing.
+        ValueError: In one line, if a column does not exist, or a condition does not apply to it or allows nothing.
     """
     found = []
     for name, condition in conditions.items():
@@ -105,7 +105,7 @@ def allowed_cells(codec: Codec, conditions: Mapping[Any, Condition]) -> tuple[Al
         allows_every_token = (
             len(allowed.token_values) == encoder.size and (allowed.low == 0).all() and (allowed.high == 1).all()
         )
-        # Scaled numbers may lie a little beyond the range of the training rows.
+        # Scaled numbers may lie slightly outside the range of the training rows.
         may_pass = (
             not encoder.has_token and encoder.has_number and np.isfinite([allowed.ends.low, allowed.ends.high]).any()
         )
@@ -115,7 +115,7 @@ def allowed_cells(codec: Codec, conditions: Mapping[Any, Condition]) -> tuple[Al
 
 
 def without_contradictions(codec: Codec, observed: Observed, cells: Sequence[Allowed]) -> tuple[Allowed, ...]:
-    """Returns conditions without the values that rules exclude, such as cities outside an observed country.
+    """Removes values that rules exclude from conditions, for example cities outside an observed country.
 
     Args:
         codec: The codec, with its rules.
@@ -142,7 +142,7 @@ def without_contradictions(codec: Codec, observed: Observed, cells: Sequence[All
 
 
 def _text(codec: Codec, conditions: Conditions, column: int, row: int) -> str:
-    """Returns the condition on a column in a row as text or, without one, the range of the column."""
+    """Returns the condition on a column in a row as text, or the range of the column without a condition."""
     encoder = conditions.encoders[column]
     name, kind = encoder.name, codec.layout.type_of(encoder.name)
     if column in conditions.observed:
@@ -171,7 +171,7 @@ def number_ranges(codec: Codec, cells: Sequence[Allowed]) -> Ranges | None:
 
 
 def restriction_of(codec: Codec, cells: Sequence[Allowed]) -> Restriction:
-    """Returns the restriction of tokens, and of the numbers beside them, that conditions are."""
+    """Converts conditions to a restriction of tokens and numbers."""
     pieces = [
         [
             (slot, math.log(high - low), low, high)
@@ -197,7 +197,7 @@ def restriction_of(codec: Codec, cells: Sequence[Allowed]) -> Restriction:
 
 
 def ranges_of(ranges: Sequence[tuple[int, Float[np.ndarray, "_ 2"]]]) -> Ranges:
-    """Returns the ranges of some numbers, given their positions and ranges."""
+    """Packs the ranges of some numbers into arrays, from the index and the ranges of each number."""
     n_ranges = max(len(bounds) for _, bounds in ranges)
     table = np.full((len(ranges), n_ranges, 2), np.inf)
     for (_, bounds), row in zip(ranges, table, strict=True):
@@ -208,18 +208,19 @@ def ranges_of(ranges: Sequence[tuple[int, Float[np.ndarray, "_ 2"]]]) -> Ranges:
 
 @dataclass
 class Acceptance:
-    """What was found of the conditions while rows were drawn.
+    """Acceptance statistics of draws under conditions.
 
-    Populations count by the mass that each of them found. Those that found less than the mean of all so far are taken
-    in proportion to it, and the others weigh more (truncated importance sampling: Ionides 2008, section 2).
+    A population counts in proportion to its estimate of the conditions' probability (the mass). Populations with less
+    than the mean mass so far are accepted with a frequency proportional to it, and the others get a larger weight
+    (truncated importance sampling: Ionides 2008, section 2).
 
-    The effective sample size counts a family, the rows of one population that descend from the same candidate, as one
-    row. The standard error of a column's mean is the column's standard deviation over the square root of this size
-    (after the variance estimate of Lee & Whiteley 2018, "Variance estimation in the particle filter").
+    The effective sample size counts the rows of a population that descend from the same candidate, a family, as one
+    row. The standard error of a column's mean is its standard deviation over the square root of this size (after the
+    variance estimate of Lee & Whiteley 2018, "Variance estimation in the particle filter").
 
     Attributes:
         text: The conditions, for messages.
-        masses: Estimated mass of the conditions, by draw.
+        masses: Estimated probability of the conditions, per draw.
     """
 
     text: str
@@ -230,12 +231,12 @@ class Acceptance:
 
     @property
     def effective_size(self) -> float:
-        """Effective sample size of the drawn rows: (Σ w)² / Σ w², where w is the total weight of a family."""
+        """Effective sample size of the accepted rows: (Σ w)² / Σ w², where w is the total weight of a family."""
         total, squares = self._sums.tolist()
         return total**2 / squares if total else 0.0
 
-    def accepted(self, drawn: Float[np.ndarray, "m width_and_notes"], kept: int, wanted: int) -> np.ndarray:
-        """Returns the first of some drawn rows that meet the conditions, without notes, and counts them."""
+    def accepted(self, drawn: Float[np.ndarray, "m width_and_diagnostics"], kept: int, wanted: int) -> np.ndarray:
+        """Returns the first `wanted` accepted rows without diagnostics, and counts them."""
         accepted = []
         for first in range(0, len(drawn), kept):
             weight = self._weight(float(drawn[first, -2]))
@@ -247,14 +248,14 @@ class Acceptance:
             self._count(rows[:, -1], weight)
         return np.concatenate(accepted or [drawn[:0]])[:, :-2]
 
-    def accept_each(self, drawn: Float[np.ndarray, "m width_and_notes"]) -> np.ndarray:
-        """Returns rows that have populations of their own, without notes, and counts them."""
+    def accept_each(self, drawn: Float[np.ndarray, "m width_and_diagnostics"]) -> np.ndarray:
+        """Returns rows with one population each without diagnostics, and counts them."""
         self.masses.extend(np.exp(drawn[:, -2].astype(np.float64)))
         self._count(np.arange(len(drawn)), 1.0)
         return drawn[:, :-2]
 
     def _weight(self, log_mass: float) -> float:
-        """Weight of the next population; 0 if it is not taken."""
+        """Weight of the next population; 0 if it is rejected."""
         mass = math.exp(log_mass)
         self.masses.append(mass)
         self._total += mass
@@ -262,7 +263,7 @@ class Acceptance:
             return 0.0
         ratio = mass * len(self.masses) / self._total
         self._credit += min(ratio, 1.0)
-        # NaN is taken too, and refused where rows are checked.
+        # NaN is accepted here; the check of drawn rows refuses it.
         if self._credit < 1 - 1e-9:
             return 0.0
         self._credit -= 1
@@ -273,29 +274,29 @@ class Acceptance:
         self._sums += weights.sum(), (weights**2).sum()
 
     def error(self, row: int | None = None) -> ValueError:
-        """The error where too few rows meet the conditions, or none that is drawn for a row with cells of its own."""
+        """The error if too few rows meet the conditions, or if no draw for a given row does."""
         if row is not None:
-            return ValueError(f"nothing that is drawn for row {row} meets {self.text}: ask for more than that")
+            return ValueError(f"no draw for row {row} meets {self.text}: widen the conditions")
         mass = float(np.mean(self.masses)) if self.masses else 0.0
         return ValueError(
-            f"too few rows meet {self.text}: its estimated mass is {mass:.1g} after {len(self.masses):,} draws; ask "
-            "for more than that, or fit the model to rows that have it"
+            f"too few rows meet {self.text}: its estimated probability is {mass:.1g} after {len(self.masses):,} "
+            "draws: widen the conditions, or fit the model to rows that meet them"
         )
 
 
 def conditioned(
     stream: Any, plan: Any, acceptance: Acceptance, chunk_rows: int
 ) -> Iterator[Float[np.ndarray, "m width"]]:
-    """Yields the rows of a drawing that meet its conditions, until there are as many as are asked for.
+    """Yields rows that meet the conditions of a plan, until the requested number is reached.
 
     Args:
-        stream: Function of a drawing and the first row, a multiple of `chunk_rows`, that yields rows with notes.
+        stream: Function of a plan and the first row, a multiple of `chunk_rows`, that yields rows with diagnostics.
         plan: The sampling plan.
-        acceptance: Counts of the candidates that meet the conditions.
+        acceptance: Acceptance statistics.
         chunk_rows: Number of rows that are computed together.
 
     Raises:
-        ValueError: In one line, if too few rows meet them.
+        ValueError: In one line, if too few rows meet the conditions.
     """
     kept = plan.sampler.rows_per_draw
     if plan.varies_by_row:
@@ -316,10 +317,10 @@ def conditioned(
 
 
 def _one_per_row(stream: Any, plan: Any, acceptance: Acceptance) -> Float[np.ndarray, "n width"]:
-    """Draws rows of which each has cells of its own: those that meet no condition once more."""
+    """Draws one row per set of observed cells; rows that do not meet the conditions are drawn again."""
     found: np.ndarray | None = None
     for turn in range(MOST_TRIES):
-        # Not of the rows that are missing alone: a row is to depend on its own place.
+        # Draw all rows again, because a row depends on its index.
         seed = plan.seed if turn == 0 else int(np.random.SeedSequence([plan.seed, turn]).generate_state(1)[0])
         drawn = np.concatenate([*stream(replace(plan, seed=seed), 0)])
         if found is None:
