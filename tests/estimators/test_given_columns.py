@@ -164,7 +164,7 @@ def test_columns_of_an_array_are_named_by_place():
     assert np.array_equal(filled[:, 1:], ROWS[:4, 1:]) and not np.isnan(filled).any()
     assert model.conditional(0).predict(ROWS[:4, 1:]).shape == (4,)
     alone = Diffusion(process="gaussian", width=8, depth=1, epochs=1, random_state=0).fit(ROWS[:200, :1])
-    with pytest.raises(ValueError, match="columns to be given, and this model is of one that varies"):
+    with pytest.raises(ValueError, match="columns to condition on, but only one column varies"):
         alone.impute(holes[:, :1])
 
 

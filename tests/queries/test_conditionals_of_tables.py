@@ -213,7 +213,7 @@ def test_values_are_of_the_digits_of_the_column_and_means_are_not():
         (lambda m: conditional_of(m, "kind").predict(EXTRA[:2], "mean"), "have no mean: use 'mode'"),
         (lambda m: conditional_of(m, "kind").predict(EXTRA[:2], "best"), "statistic must be"),
         (lambda m: conditional_of(m, "kind").quantiles(EXTRA[:2], [0.5]), "have no quantiles: use predict_proba"),
-        (lambda m: conditional_of(m, "size").predict_proba(EXTRA[:2]), "ask for quantiles"),
+        (lambda m: conditional_of(m, "size").predict_proba(EXTRA[:2]), "use quantiles"),
         (lambda m: conditional_of(m, "size").quantiles(EXTRA[:2], [5]), "between 0 and 1"),
         (lambda m: conditional_of(m, "size").sample(EXTRA[:2], 0), "n_draws must be an integer"),
         (lambda m: conditional_of(m, "size").log_prob(EXTRA[:2].assign(size=np.nan)), "is missing in row 0"),

@@ -134,7 +134,7 @@ def test_a_file_of_numbers_is_read_without_its_index(tmp_path, label):
 
 def test_rows_of_other_tables_may_have_what_was_left_out():
     frame = pandas.DataFrame({"id": np.arange(N), "x": np.random.default_rng(0).normal(size=N)})
-    with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, so it is dropped: use --keep to keep it"):
+    with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, so it is dropped: use --keep to insist"):
         model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(frame)
     assert list(model.sample(3, random_state=0)) == ["x"]
     np.testing.assert_array_equal(model.score_samples(frame), model.score_samples(frame[["x"]]))

@@ -126,7 +126,7 @@ def prepare(
         X, left_out = without_keys(X, {*categorical, *keep})
         for reason in left_out:
             warnings.warn(
-                f"{reason}, so it is dropped: use --keep to keep it (in Python, categorical=, or floats for integers)",
+                f"{reason}, so it is dropped: use --keep to insist (in Python, categorical=, or floats for integers)",
                 UserWarning,
                 stacklevel=3,
             )

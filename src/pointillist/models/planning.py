@@ -1,4 +1,4 @@
-"""Turns a configuration and a table into what training needs: a plan, and the classes of the rows."""
+"""Converts a configuration and a table to a training plan and the classes of the rows."""
 
 import warnings
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from pointillist.models.classes import Classes, checked_labels
 from pointillist.models.codec import Codec
 from pointillist.models.configuration import Configuration, network_parameters
 from pointillist.models.container import description_of
-from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.gaussian import GaussianProcess, gaussian_of
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, training_method, training_sigma_data
 from pointillist.models.row_model import RowModel
@@ -39,42 +39,44 @@ from pointillist.tables.table import Column, Table
 
 WIDTH, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
-"""Values that None stands for; with tokens, the batch size is a sixteenth of the rows, up to the largest.
+"""Defaults of `width` and `batch_size`. With tokens, the batch size is a sixteenth of the rows, up to the largest.
 
-Of small tables with gaps and numbers, the last width and an eighth of the rows take about 70 % of the time of 256 and a
-sixteenth, and fill cells as accurately: tried by hand on nine tables of 103 to 1,030 rows, CRPS was the same on
-average, and AvgMAE 3 % lower."""
+Small tables with missing cells and numbers get the last width and batches of an eighth of the rows, which take
+about 70 % of the time of width 256 and a sixteenth, and fill cells as accurately: on nine tables of 103 to 1,030
+rows, CRPS was the same on average, and AvgMAE 3 % lower."""
 
 DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 8000
-"""Number of training steps if `epochs` is None: the first is that of 80 epochs over 8,000 rows."""
+"""Number of training steps if `epochs` is None, for one kind of column and for tokens with numbers. The first equals
+80 epochs over 8,000 rows."""
 
 MOST_WEIGHTS_IN_ALL, FEWEST_STEPS = 8_200_000_000, 4000
-"""Largest product of the steps of tokens beside numbers and of the network's weights, if `epochs` and `width` are None:
-for tables of many values and numbers, steps take longer, and there are fewer. And fewest, if `epochs` allow them."""
+"""Largest product of the numbers of steps and of network weights if `epochs` and `width` are None, for tokens with
+numbers: large networks take fewer steps, because steps take longer. And the smallest number of steps."""
 
 MOST_EPOCHS, MOST_TOKEN_EPOCHS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_MISSING = 400, 60, 150, 600
-"""Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
-with more epochs of tokens, held-out rows of tables of 1,000 to 32,000 rows become less likely. Of tokens beside numbers
-an epoch has half. With gaps, cells of new rows too are filled more accurately after four times as many."""
+"""Largest number of epochs if `epochs` is None. Small tables are memorized long before the default number of steps,
+and more epochs of tokens make held-out rows less likely (tables of 1,000 to 32,000 rows). An epoch of tokens with
+numbers takes half the steps of one without. With missing cells, four times as many epochs fill cells more
+accurately, also in new rows."""
 
 LEARNING_RATE, MIXED_LEARNING_RATE = 1e-3, 3e-3
-"""Learning rates if `learning_rate` is None: the second for tokens beside numbers in the largest batch. In smaller ones
-it is smaller, by the root of the batch size, but not below the first."""
+"""Learning rates if `learning_rate` is None. The second is for tokens with numbers in the largest batch; in smaller
+batches it is scaled by the square root of the batch size, down to the first."""
 
 FEWEST_ROWS = 20
-"""Fewest rows of a small table whose number of epochs is chosen by held-out rows."""
+"""Smallest number of rows for which held-out rows choose the number of epochs."""
 
 FREQUENCIES, FREQUENCIES_OF_SMALL_TABLES = 6, 2
-"""Frequencies that the network sees of noised numbers if `frequencies` is None: high ones show where numbers determine
-each other precisely. By those, the single rows of a small table would be known; on six tables of 103 to 990 rows, the
-loss of held-out rows was lower with two, or the same."""
+"""Numbers of Fourier frequencies of noised numbers if `frequencies` is None. High frequencies resolve how numbers
+determine each other, but identify single rows of a small table: on six tables of 103 to 990 rows, the held-out
+loss with two frequencies was lower or equal."""
 
 DETERMINED = 0.1
-"""Largest variance along the thinnest of the principal axes of normal scores, whose own is about 1, for these to be
-tried."""
+"""Largest variance along the thinnest principal axis at which principal axes are tried; the normal scores have
+variances of about 1."""
 
 PRIOR_KL = 0.01
-"""Most nats per column of signal left at T that are not worth a warning."""
+"""Largest divergence of x_T from the prior, in nats per column, without a warning."""
 
 _ROWS_FOR_PRIOR = 4096
 
@@ -89,16 +91,16 @@ def plan_numbers(
     before: RowModel | None = None,
     seed: int | None = None,
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
-    """Returns the plan of Gaussian diffusion, the classes, and the parameters that decide the network.
+    """Returns the plan of Gaussian diffusion, the classes, and the parameters that determine the network.
 
     Args:
         configuration: The configuration.
         layout: Layout of the rows.
         rows: Rows, shape (n, d), finite.
-        y: Labels, shape (n,); None for those of the label column, if there is one.
+        y: Labels, shape (n,); None for the label column, if there is one.
         label: The `LabelColumn` of a file.
-        before: A fitted model to continue from.
-        seed: Seed of a checkpoint; by default, that of `configuration`.
+        before: A fitted model whose training continues.
+        seed: Seed of a checkpoint; the configuration's by default.
     """
     column, name = None, "y"
     if y is None and label is not None:
@@ -111,19 +113,21 @@ def plan_numbers(
         check_continuing(before, layout, rows, values, parameters)
     base_seed = seed_of(configuration.random_state)
     if seed is None:
-        # Of a further fit, other times and noise than the first time.
+        # A later fit draws other times and noise than the first.
         done = [] if before is None else [len(before.record.history)]
         seed = int(np.random.SeedSequence([base_seed, *done]).generate_state(1)[0]) if done else base_seed
     split_seed = seed
     if before is not None:
-        # But the rows that the first one held out: it has learned the others.
+        # A later fit holds out the same rows as the first, which was trained on the others.
         split_seed = base_seed if isinstance(configuration.random_state, int | np.integer) else before.record.seed
     held_out = rows_to_hold_out(len(rows), labels_shown, n_classes, configuration, split_seed)
     if before is None:
         codec = Codec.from_scaling(layout, TableScaling.fit(rows, configuration.scaling, layout.is_whole))
         sigma_data = training_sigma_data(rows, codec, held_out)
     else:
-        codec, sigma_data = _kept(before, layout, rows)
+        # The scaling stays the same, with ranges that include the new rows.
+        codec = Codec.from_scaling(layout, before.codec.scaling.widened(rows, layout.is_whole))
+        sigma_data = gaussian_of(before, "warm_start is").sigma_data
     process = GaussianProcess.of(parameters, n_classes, sigma_data)
     some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
@@ -159,16 +163,16 @@ def plan_tokens(
     categorical: Sequence[str | int] = (),
     seed: int | None = None,
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
-    """Returns the plan of masked diffusion, the classes, and the parameters that decide the network.
+    """Returns the plan of masked diffusion, the classes, and the parameters that determine the network.
 
     Args:
         configuration: The configuration.
         table: The table.
-        kind: Kind of container that it came in.
+        kind: Kind of its container.
         headings: Headings of a pandas frame.
         y: Labels, shape (n,), if they are not a column of the table.
         categorical: Columns whose numbers are categories.
-        seed: Seed of a checkpoint; by default, that of `configuration`.
+        seed: Seed of a checkpoint; the configuration's by default.
     """
     codec, rows, label, has_unknown = _encoded(configuration, table, kind, headings, y, categorical)
     encoding = codec.encoding
@@ -181,7 +185,7 @@ def plan_tokens(
     covariance, is_unknown = _covariance(rows, encoding), configuration.missing == "unknown"
     process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_unknown=is_unknown)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
-    # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
+    # A batch of a small table is a sixteenth of it, so that few epochs have enough steps.
     n_steps = 8 if is_small_with_unknown else 16
     batch_size = configuration.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
     tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
@@ -192,12 +196,12 @@ def plan_tokens(
         p_uncond = 0.0 if label is None else configuration.p_uncond
         is_paired = process.architecture.is_paired
         objective = MixedObjective(tokens, guided, p_uncond, has_gaps=has_unknown, is_paired=is_paired)
-    # Of a wide table, the trial would take minutes.
+    # A trial on a wide table would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide
     most_epochs = MOST_TOKEN_EPOCHS
     if encoding.with_number:
         most_epochs = MOST_EPOCHS_WITH_MISSING if has_unknown else MOST_MIXED_EPOCHS
-        # The loss of numbers is lowest long before they are filled best.
+        # The loss of numbers is lowest long before imputation is most accurate.
         has_trial = has_trial and not has_unknown
     plan = Plan(
         rows=rows,
@@ -227,7 +231,8 @@ def _encoded(
     """Learns the codec of a table, and encodes its rows.
 
     Returns:
-        The codec, the encoded rows, the name of the label column (None without labels), and whether cells are unknown.
+        The codec, the encoded rows, the name of the label column (None without labels), and whether cells are
+        unobserved.
     """
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
@@ -239,7 +244,7 @@ def _encoded(
         y_names = [name] if isinstance(name := getattr(y, "name", None), str) else []
         label = free_name([*y_names, "label"], table.names)
         cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
-        # The classes are known, so a new label has no mass.
+        # All classes are known, so unknown labels have no mass.
         encoder = replace(fit_encoder(label, cells), counts=np.empty(0))
         encoding = TableEncoder((*encoding.columns, encoder))
         columns = (*columns, cells)
@@ -249,13 +254,13 @@ def _encoded(
     codec = Codec(layout, encoding, rules, configuration.missing)
     rows = encoding.encode(columns, dequantize=True, dtype=np.float32)
     has_unknown = _hide_unknown(rows, table)
-    # Before training rather than after it.
+    # Raises an error before training, rather than when the model is saved.
     description_of(codec.facts())
     return codec, rows, label, has_unknown
 
 
 def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
-    """The classes of a label column with their numbers of rows; None without labels."""
+    """The classes of a label column with their counts; None without labels."""
     if label is None:
         return None
     names, labels = codec.layout.names, codec.labels(label)
@@ -265,7 +270,7 @@ def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any)
 
 
 def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, is_width_set: bool) -> int:
-    """The number of training steps if `epochs` is None."""
+    """Number of training steps if `epochs` is None."""
     if not encoding.with_number:
         return DEFAULT_STEPS
     if is_width_set:
@@ -276,23 +281,23 @@ def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, is_width_s
 
 
 def _hide_unknown(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
-    """Puts `HIDDEN` in place of tokens that are unknown, and says whether there are any.
+    """Sets unobserved values of `rows` to `HIDDEN`, and returns whether there are any.
 
     Raises:
-        ValueError: If all cells of a row are unknown.
+        ValueError: If all cells of a row are unobserved.
     """
     is_unknown = np.isnan(rows)
     if not is_unknown.any():
         return False
     empty = np.flatnonzero(is_unknown[:, : len(table.names)].all(axis=1))
     if len(empty):
-        raise ValueError(f"row {empty[0]} has only missing cells, of which nothing can be learned: drop such rows")
+        raise ValueError(f"row {empty[0]} has only missing cells, so nothing can be learned from it: drop these rows")
     rows[is_unknown] = HIDDEN
     return True
 
 
 def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoder) -> Float[np.ndarray, "k k"] | None:
-    """The covariance of the numbers beside tokens; None if there are none, or too many."""
+    """Covariance of the numbers; None if there are none or too many."""
     n, k = len(encoding.sizes), len(encoding.with_number)
     if not 0 < k <= MOST_NUMBERS:
         return None
@@ -301,7 +306,7 @@ def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoder) -> F
 
 
 def _with_principal_axes(process: MaskedProcess) -> MaskedProcess | None:
-    """The process that sees numbers that all rows have along their principal axes; None if that is not to be tried."""
+    """The process with principal axes of the numbers that all rows have; None if these axes need no trial."""
     tokens = process.architecture.tokens
     is_turned = tokens.is_single[np.asarray(tokens.with_number, int)]
     if process.basis is None or not len(process.basis) or is_turned.sum() < 2:
@@ -311,49 +316,44 @@ def _with_principal_axes(process: MaskedProcess) -> MaskedProcess | None:
     return None if thinnest**2 > DETERMINED else replace(process, basis=basis)
 
 
-def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[Codec, Any]:
-    """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
-    return Codec.from_scaling(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.noise[1]
-
-
 def check_label_encoder(encoder: ColumnEncoder) -> None:
-    """Raises a ValueError if a column cannot be the one of labels."""
+    """Raises a ValueError if a column cannot be the label column."""
     if encoder.has_missing:
-        raise ValueError(f"the label column {encoder.name!r} has missing values: drop such rows, or give them a label")
+        raise ValueError(f"the label column {encoder.name!r} has missing values: drop these rows, or give them a label")
     if encoder.scores is not None:
         raise ValueError(
-            f"the label column {encoder.name!r} holds too many different numbers to be classes: bin it, or "
-            "say that they are categories (--categorical)"
+            f"the label column {encoder.name!r} holds too many different numbers to be classes: bin them, or "
+            "declare them categories (--categorical)"
         )
     if encoder.n_values < 2:
         raise ValueError(f"the label column {encoder.name!r} has a single class: leave --target out")
 
 
 def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
-    """Warns if signal is left at T, or where solvers begin, since samplers start from N(0, I), which has none.
+    """Warns if signal is left at T, or at the noise level at which solvers start: samplers start from N(0, I).
 
     Args:
         schedule: The noise schedule.
-        rows: Some rows of the data, scaled as the model sees them, shape (m, k).
+        rows: Some scaled rows, shape (m, k).
     """
     kl = prior_kl(schedule, rows) / rows.shape[1]
     if kl > PRIOR_KL:
         warnings.warn(
             f"the noise schedule leaves signal in the prior: KL(q(x_T | x_0) ‖ N(0, I)) is {kl:.2g} nats per column, "
-            f"above {PRIOR_KL}, and samplers start from N(0, I); take schedule='cosine', more timesteps or a larger "
+            f"above {PRIOR_KL}, but samplers start from N(0, I); use schedule='cosine', more timesteps or a larger "
             "beta_end",
             UserWarning,
             stacklevel=5,
         )
         return
-    # Of normal columns, where solvers begin.
+    # At the noise level at which solvers start, for normal columns.
     alpha, sigma = 1 / np.sqrt(1 + np.exp([-2 * LOWEST_LAMBDA, 2 * LOWEST_LAMBDA]))
     variance, mean = (alpha * rows.std(axis=0)) ** 2 + sigma**2, alpha * rows.mean(axis=0)
     kl = float((0.5 * (variance - 1 - np.log(variance) + mean**2)).max())
     if kl > PRIOR_KL:
         warnings.warn(
-            "samplers of few steps start from N(0, I) at σ = 10, where a column is still recognizable, of "
-            f"KL {kl:.2g} nats: take scaling='standard', or sampler='ancestral'",
+            "few-step samplers start from N(0, I) at σ = 10, where a column still has signal, with a KL divergence of "
+            f"{kl:.2g} nats: use scaling='standard', or sampler='ancestral'",
             UserWarning,
             stacklevel=5,
         )
@@ -362,21 +362,21 @@ def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
 def check_continuing(
     before: RowModel, layout: Layout, rows: np.ndarray, classes: np.ndarray, parameters: dict[str, Any]
 ) -> None:
-    """Raises an error if the weights of a fitted model do not fit new rows or parameters.
+    """Raises a ValueError if training of a fitted model cannot continue on new rows.
 
     Args:
         before: The fitted model.
         layout: Layout of the new rows.
         rows: The new rows, shape (n, d).
         classes: The classes of the new rows.
-        parameters: Current values of the parameters that decide the network.
+        parameters: Current values of the parameters that determine the network.
 
     Raises:
         ValueError: In one line, if the columns, the classes or a parameter differ from those of the fitted model.
     """
     d, codec = rows.shape[1], before.codec
     if codec.encoding.n_tokens:
-        raise ValueError("warm_start: the model is of tokens, and X is of numbers: give warm_start=False")
+        raise ValueError("warm_start: the model has tokens, but X needs Gaussian diffusion: give warm_start=False")
     if codec.n_columns != d:
         raise ValueError(
             f"warm_start: X has {d} columns but the model has {codec.n_columns}: give the same columns, or "

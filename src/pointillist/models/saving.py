@@ -1,4 +1,4 @@
-"""Saves a fitted model as the description and the tensors of a model file, and loads it."""
+"""Saves fitted models as model files, and loads them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ _SINGLE = np.dtype("f4")
 _COUNTS = np.dtype("i8")
 
 _LARGEST_SIGMA = 1e18
-"""Largest sigma_data, whose square float32 still holds."""
+"""Largest sigma_data, whose square fits into float32."""
 
 _LARGEST_COVARIANCE = 100.0
 """Largest covariance of two normal scores."""
@@ -47,14 +47,14 @@ Tensors = dict[str, np.ndarray]
 
 
 def save_model(model: RowModel, path: Path) -> None:
-    """Writes a fitted model."""
+    """Writes a fitted model to a file."""
     parameters = dict(model.parameters)
     seed = parameters["random_state"]
-    # Not that of a generator that has gone on.
+    # A generator's state has changed since; it is not saved.
     parameters["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
     classes, record = model.classes, model.record
     if record.guarantee is not None:
-        # Noise whose seed is known can be taken away again.
+        # With the seed, the noise could be removed.
         parameters["random_state"] = None
     if parameters["domain"] is not None:
         parameters["domain"] = domain_to_json(parameters["domain"])
@@ -81,16 +81,16 @@ def save_model(model: RowModel, path: Path) -> None:
 
 
 def load_model(path: Path) -> RowModel:
-    """Reads what `save_model` wrote.
+    """Reads a model file.
 
     Raises:
-        ModelFileError: A ValueError, in one line, if the file is damaged, hostile or of another version.
+        ModelFileError: A ValueError, in one line, if the file is damaged, malicious or of another version.
         OSError: If it cannot be read.
     """
     configure()
     facts, declared = read_description(path)
     if "checkpoint" in facts:
-        raise ModelFileError(f"{path}: is a checkpoint of a fit that has not ended, not a model: let the fit end")
+        raise ModelFileError(f"{path}: is a checkpoint of an unfinished fit, not a model: finish the fit")
     with checking(path, ModelFileError):
         parameters, trained_with = _parameters(facts["parameters"]), _trained_with(facts["trained_with"])
         seed, fingerprint, column = facts["seed"], facts["fingerprint"], _column(facts)
@@ -123,14 +123,14 @@ def load_model(path: Path) -> RowModel:
 
 @dataclass(frozen=True)
 class _Claim:
-    """What a description says, before a tensor is read.
+    """The contents of a file according to its description, before a tensor is read.
 
     Attributes:
         architecture: The network's architecture.
-        width: Number of values of a row that the network sees.
+        width: Number of encoded values per row.
         n_classes: Number of classes.
-        n_columns: Number of columns, of which one may be the classes.
-        n_token_values: Number of values of all tokens; 0 of numbers alone.
+        n_columns: Number of columns, including the classes.
+        n_token_values: Number of values of all tokens; 0 for Gaussian models.
         shapes: Shapes of the tensors of codec and process.
         assemble: Makes codec, process and labels from the tensors.
     """
@@ -151,15 +151,15 @@ def _gaussian_claim(
     is_by_quantiles = {"quantile": True, "affine": False}[facts["scaling"]]
     d = len(layout.types)
     if column is not None and column[1] > d:
-        raise ValueError("label_column has no place among the columns")
-    # Of a missing or empty tensor, of no columns or of too many, `read_tensors` says what is wrong.
+        raise ValueError("label_column is outside the columns")
+    # `read_tensors` reports a tensor that is missing or has a wrong shape.
     k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
     shapes = TableScaling.shapes(declared, d, k, is_quantile=is_by_quantiles) | {"spread": ((k,), _SINGLE)}
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
         codec, sigma_data = Codec.from_facts(facts, tensors), tensors["spread"]
         if not ((sigma_data > 0) & (sigma_data < _LARGEST_SIGMA)).all():
-            raise ValueError("a column's spread is 0, negative or beyond use")
+            raise ValueError("the root mean square of a column is not positive, or too large")
         return codec, GaussianProcess.of(trained_with, len(labels), sigma_data), labels
 
     architecture = architecture_of(trained_with, len(labels), k)
@@ -185,7 +185,7 @@ def _masked_claim(
         labels = np.empty(0) if column is None else codec.labels(column[0])
         found = {name: tensors[name] for name in noise_tensors}
         if not all((np.abs(array) <= _LARGEST_COVARIANCE).all() for array in found.values()):
-            raise ValueError("the spread of its numbers is beyond use")
+            raise ValueError("the covariance of its numbers is too large")
         if "basis" in found and not (np.linalg.norm(found["basis"], axis=0) >= _SMALLEST_AXIS).all():
             raise ValueError("an axis of its numbers has no length")
         return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
@@ -200,7 +200,7 @@ def _column(facts: dict[str, Any]) -> tuple[Any, int] | None:
         return None
     name, index = facts["label_column"]
     if type(index) is not int or index < 0:
-        raise ValueError("label_column is not a name and a place")
+        raise ValueError("label_column is not a name and an index")
     return name_from_json(name), index
 
 
@@ -227,7 +227,7 @@ def _check_names(parameters: dict[str, Any], known: Iterable[str]) -> None:
 def _labels(values: list[Any] | None, declared: dict[str, Shape]) -> np.ndarray:
     if values is None:
         return np.empty(0)
-    # An array of text gives every label the space of the longest.
+    # In an array of text, every label takes as much memory as the longest.
     if any(isinstance(value, str) and len(value) > LONGEST_LABEL for value in values):
         raise ValueError(f"classes have more than {LONGEST_LABEL} characters")
     if "class_counts" not in declared or declared["class_counts"][0] != (len(values),):

@@ -1,4 +1,4 @@
-"""What a model keeps of its training rows to be compared with: counts of values, and of pairs of columns."""
+"""Summaries of training rows, for comparisons: counts of values, and histograms of pairs of columns."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ class Summary:
     """Counts of training rows.
 
     Attributes:
-        pairs: How rows are spread, for each pair of columns, and then of the classes; None of a wide table.
-        values: Number of rows with each value of each token, of one column after another, shape (slots,); None of a
-            table of numbers alone.
+        pairs: Histograms of all pairs of columns, with the classes as the last column; None for wide tables.
+        values: Number of rows with each value of each token, concatenated over columns, shape (token_values,); None for
+            Gaussian models.
     """
 
     pairs: PairCounts | None
@@ -32,8 +32,8 @@ class Summary:
         """Counts rows of numbers.
 
         Args:
-            rows: The rows, which may be mapped from a file.
-            labels: Indices of classes, shape (n,).
+            rows: The rows, which may be memory-mapped.
+            labels: Class indices, shape (n,).
         """
         if rows.shape[1] > MOST_COLUMNS:
             return cls(None)
@@ -48,14 +48,14 @@ class Summary:
 
         Args:
             rows: The encoded rows.
-            table: The table; a last column of classes need not be in it.
-            encoding: The tokens of its columns.
+            table: The table, perhaps without the last column of classes.
+            encoding: Encoders of its columns.
         """
         sample = _sample_indices(len(rows))
         columns, values = [], []
         for index, encoder in enumerate(encoding.columns):
             tokens = rows[:, index]
-            # Those of unknown cells are below 0.
+            # Tokens of unobserved cells are negative.
             values.append(np.bincount(tokens[tokens >= 0].astype(np.int64), minlength=encoder.size).astype(np.int32))
             if encoder.categories is None:
                 cells = table.cells[index]
@@ -67,17 +67,17 @@ class Summary:
         return cls(PairCounts.of(columns, are_nominal), np.concatenate(values))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The tensors that a model file holds."""
+        """The tensors of a model file."""
         found = {} if self.pairs is None else self.pairs.tensors()
         return found if self.values is None else found | {"value_counts": self.values}
 
     @staticmethod
     def shapes(declared: Shapes, n_columns: int, n_token_values: int) -> Shapes:
-        """What a file's tensors must be, as far as it declares any.
+        """The valid shape and type of each summary tensor that a file declares.
 
         Args:
             declared: Tensors that the file declares.
-            n_columns: Number of columns, of which one may be the classes.
+            n_columns: Number of columns, including the classes.
             n_token_values: Number of values of all tokens.
         """
         found: Shapes = {}
@@ -89,10 +89,10 @@ class Summary:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> "Summary | None":
-        """Takes the counts from the tensors of a file; None if it holds none.
+        """Reads the summary from the tensors of a file; None if it has none.
 
         Raises:
-            ValueError: If they are not counts.
+            ValueError: If a count is negative.
         """
         counts, values = tensors.get("pair_counts"), tensors.get("value_counts")
         if any((array < 0).any() for array in (counts, values) if array is not None):

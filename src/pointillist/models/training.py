@@ -1,4 +1,4 @@
-"""Training of one model on a table: in shards if it is large, with early stopping, and resumable from checkpoints."""
+"""Trains one model on a table: in shards if it is large, with early stopping, resumable from checkpoints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from pointillist.progress import Bar, Keeping, deferred_interrupt
 STEPS_PER_CALL = 2000
 
 CHECKPOINT_EVERY = 10.0
-"""Fewest seconds between two checkpoints."""
+"""Shortest time between two checkpoints, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Trained:
 
     Attributes:
         network: The network.
-        history: The training loss in each epoch.
-        validation_history: The held-out loss at each check.
-        best_epochs: Number of epochs of which the network is the result: with held-out rows, until their lowest loss.
+        history: Training loss of each epoch.
+        validation_history: Held-out loss at each check.
+        best_epochs: Number of epochs that produced the network: up to the lowest held-out loss, if rows are held out.
     """
 
     network: Weights
@@ -45,7 +45,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         plan: The plan.
         checkpoint: File of the state of training.
         is_shown: Whether to show a progress bar.
-        what: What the bar says before the loss.
+        what: Label of the loss in the progress bar.
 
     Raises:
         ValueError: If training diverges.
@@ -85,7 +85,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
 
 
 class _Run:
-    """A training run under way."""
+    """A training run in progress."""
 
     def __init__(self, plan: Plan, trainer: StackTrainer, epochs: int, epochs_per_check: int, what: str) -> None:
         self._plan = plan
@@ -98,7 +98,7 @@ class _Run:
             trainer.restore([state.starting_from(plan.start)])
         checks = -(-epochs // epochs_per_check) if plan.training.early_stopping else 0
         best = trainer.networks()[0] if plan.training.early_stopping else None
-        # The state is the trainer's; a large one is not to be held twice.
+        # The trainer holds the state; a copy would double the memory.
         self._progress = Progress(trainer.template, np.zeros(epochs, np.float32), np.zeros(checks, np.float32), best)
 
     @property
@@ -137,15 +137,15 @@ class _Run:
             after_call()
 
     def _check(self) -> None:
-        """Checks the held-out rows, if it is time to."""
+        """Evaluates the held-out rows if a check is due."""
         done, progress = self._done, self._progress
         if done % self._epochs_per_check and not self._trainer.is_done:
             return
         (network,) = self._trainer.networks()
         assert self._held_out is not None
         plan = self._plan
-        asked = plan.process.architecture, plan.method.objective, *plan.process.noise
-        loss = held_out_loss(network, *asked, *self._held_out, plan.seed)
+        process, objective = plan.process, plan.method.objective
+        loss = held_out_loss(network, process.architecture, objective, *process.noise, *self._held_out, plan.seed)
         check = -(-done // self._epochs_per_check) - 1
         if check == 0 or loss < progress.validation[:check].min():
             self._progress = replace(progress, best=network)
