@@ -117,7 +117,7 @@ def test_a_warm_start_on_integers_draws_integers():
     rows = np.random.default_rng(0).normal(0, 5, (60, 2))
     model = Diffusion(**QUICK, process="gaussian", warm_start=True).fit(rows)
     whole = model.fit(np.round(rows).astype(int)).sample(200, random_state=0)
-    assert whole.dtype.kind == "i" and model.model_.codec.scaling.is_whole.all()
+    assert whole.dtype.kind == "i" and model.model_.codec.scaling.is_integer.all()
     decoded = model.model_.codec.scaling.inverse(np.full((1, 2), 0.11, np.float32))
     assert np.array_equal(decoded, np.round(decoded))
     assert (model.fit(rows).sample(50, random_state=0) % 1 != 0).any()

@@ -42,7 +42,7 @@ def scaled_by(model, table, method):
     """The same network, of columns that are scaled in another way."""
     codec = model.model_.codec
     rows = np.stack([column.to_numpy() for column in table.columns], axis=1).astype(float)
-    scaling = TableScaling.fit(rows, method, codec.scaling.is_whole)
+    scaling = TableScaling.fit(rows, method, codec.scaling.is_integer)
     other = copy(model)
     trained_with = model.model_.trained_with | {"scaling": method}
     other.model_ = replace(model.model_, codec=Codec.from_scaling(codec.layout, scaling), trained_with=trained_with)
@@ -64,9 +64,9 @@ def check(model, found, expected):
     """All numbers are near, but for rounded ones that lie between two."""
     scaling = model.model_.codec.scaling
     rows = [np.stack([np.array(of[name], float) for name in expected.column_names], 1) for of in (found, expected)]
-    found, expected = (np.where(scaling.is_whole[scaling.varies], np.nan, scaling.transform(each)) for each in rows)
+    found, expected = (np.where(scaling.is_integer[scaling.varies], np.nan, scaling.transform(each)) for each in rows)
     np.testing.assert_allclose(found, expected, atol=1e-2)
-    whole = scaling.is_whole
+    whole = scaling.is_integer
     assert (rows[0][:, whole] == rows[1][:, whole]).mean() > 0.99
 
 

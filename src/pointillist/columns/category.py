@@ -92,8 +92,8 @@ class CategoryEncoder(ColumnEncoder):
     def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
         """Replaces unknown categories by the first one."""
         assert cells.categories is not None
-        known = np.array([category in self.categories for category in cells.categories] or [True])
-        is_unknown = ~cells.is_missing & ~known[np.where(cells.is_missing, 0, cells.values).astype(np.int64)]
+        is_known = np.array([category in self.categories for category in cells.categories] or [True])
+        is_unknown = ~cells.is_missing & ~is_known[np.where(cells.is_missing, 0, cells.values).astype(np.int64)]
         values = np.where(is_unknown, len(cells.categories), cells.values)
         return Column(values, cells.is_missing, (*cells.categories, self.categories[0])), is_unknown
 

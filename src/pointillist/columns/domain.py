@@ -12,7 +12,7 @@ from pointillist.columns.continuous_number import ContinuousEncoder
 from pointillist.columns.discrete_number import DiscreteEncoder
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.grids import Grid
-from pointillist.columns.scores import NormalScores
+from pointillist.columns.scores import NormalScores, nearest_index
 from pointillist.tables.table import Column, cells_of, kind_of
 
 if TYPE_CHECKING:
@@ -83,11 +83,7 @@ class ColumnDomain:
         values = np.where(cells.is_missing, domain_values[0], cells.values)
         inside = np.clip(values, domain_values[0], domain_values[-1])
         if not self.is_range:
-            right = np.clip(np.searchsorted(domain_values, inside), 1, max(1, len(domain_values) - 1))
-            left, right = right - 1, np.minimum(right, len(domain_values) - 1)
-            inside = np.where(
-                inside - domain_values[left] <= domain_values[right] - inside, domain_values[left], domain_values[right]
-            )
+            inside = domain_values[nearest_index(domain_values, inside)]
         moved = lost | (inside != values)
         return Column(inside, is_missing, None, cells.is_date), int(moved.sum())
 

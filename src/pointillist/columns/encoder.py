@@ -416,10 +416,10 @@ def condition_cells(name: Any, values: Sequence[Any], arrow_type: "pa.DataType |
     return Column(np.array([labels.index(value) for value in values]), np.zeros(len(values), bool), labels)
 
 
-def unknown_value_error(name: Any, value: str, known: Sequence[str]) -> ValueError:
+def unknown_value_error(name: Any, value: str, values: Sequence[str]) -> ValueError:
     """The error for a value that no training row had."""
-    more = "" if len(known) <= 10 else f" and {len(known) - 10} more"
-    return ValueError(f"column {name!r} has no {value} in the training rows, which have {', '.join(known[:10])}{more}")
+    more = "" if len(values) <= 10 else f" and {len(values) - 10} more"
+    return ValueError(f"column {name!r} has no {value} in the training rows, which have {', '.join(values[:10])}{more}")
 
 
 def checked_count(value: Any) -> int:

@@ -104,7 +104,7 @@ def find_grids(
     rows: Float[np.ndarray, "n d"],
     low: Float[np.ndarray, " d"],
     high: Float[np.ndarray, " d"],
-    is_whole: Bool[np.ndarray, " d"],
+    is_integer: Bool[np.ndarray, " d"],
 ) -> Grids:
     """Finds the grid of each column: the decimals of its values, and the greatest common divisor of their differences.
 
@@ -117,7 +117,7 @@ def find_grids(
         rows: Rows, shape (n, d), finite.
         low: Lowest value of each column, shape (d,).
         high: Highest value of each column, shape (d,).
-        is_whole: Which columns hold integers, whose step is at least 1, shape (d,).
+        is_integer: Which columns hold integers, whose step is at least 1, shape (d,).
     """
     sample = rows_at(rows, np.linspace(0, len(rows) - 1, min(len(rows), _SOME_ROWS)).astype(np.int64))
     kinds = [next((kind for kind in _KINDS if _decimals(column, kind, 0) is not None), None) for column in sample.T]
@@ -128,7 +128,7 @@ def find_grids(
             if kind is not None and least is not None:
                 decimals[j] = _decimals(block[:, j], kind, least)
     for j, (kind, found) in enumerate(zip(kinds, decimals, strict=True)):
-        if kind is not None and found is not None and not is_whole[j]:
+        if kind is not None and found is not None and not is_integer[j]:
             error = float(np.spacing(max(abs(low[j]), abs(high[j])).astype(kind)))
             if min(1.0, 2 * error * 10.0**found) ** len(values[j]) > BY_CHANCE:
                 decimals[j] = None
@@ -142,12 +142,12 @@ def find_grids(
         has_few_values(distinct, len(sample)) or max(1.0, float(step)) ** (2 - len(distinct)) <= BY_CHANCE
         for distinct, step in zip(values, steps, strict=True)
     ]
-    steps = np.maximum(np.where(is_shared, steps, np.minimum(steps, 1)), is_whole)
+    steps = np.maximum(np.where(is_shared, steps, np.minimum(steps, 1)), is_integer)
     return np.array([found or 0 for found in decimals]), steps
 
 
 def common_grids(
-    first: Grids, second: Grids, distance: Float[np.ndarray, " d"], is_whole: Bool[np.ndarray, " d"]
+    first: Grids, second: Grids, distance: Float[np.ndarray, " d"], is_integer: Bool[np.ndarray, " d"]
 ) -> Grids:
     """Returns the coarsest grid of each column that contains both given grids.
 
@@ -155,14 +155,14 @@ def common_grids(
         first: One grid per column.
         second: The other grids. If either grid is missing, there is no common grid.
         distance: Distance of a value on the second grid from a value on the first, shape (d,).
-        is_whole: Which columns hold integers, whose step is at least 1, shape (d,).
+        is_integer: Which columns hold integers, whose step is at least 1, shape (d,).
     """
     decimals = np.maximum(first[0], second[0])
     first_steps, second_steps = (steps * 10 ** (decimals - grid_decimals) for grid_decimals, steps in (first, second))
-    has_grid = (first[1] > 0) & (second[1] > 0) & ((decimals == 0) | ~is_whole)
+    has_grid = (first[1] > 0) & (second[1] > 0) & ((decimals == 0) | ~is_integer)
     apart = np.round(np.where(has_grid, distance, 0) * 10.0**decimals).astype(np.int64)
     steps = np.gcd(np.gcd(first_steps, second_steps), apart)
-    return np.where(has_grid, decimals, 0), np.where(has_grid, steps, is_whole)
+    return np.where(has_grid, decimals, 0), np.where(has_grid, steps, is_integer)
 
 
 def find_ends(

@@ -183,8 +183,8 @@ class NumberEncoder(ColumnEncoder):
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         """Which numbers a condition allows."""
         in_range = (values >= allowed.ends.low) & (values <= allowed.ends.high)
-        known = np.isin(values, self.atoms[allowed.token_values[allowed.token_values < len(self.atoms)]])
-        return np.where(np.isin(values, self.atoms), known, in_range)
+        is_allowed_atom = np.isin(values, self.atoms[allowed.token_values[allowed.token_values < len(self.atoms)]])
+        return np.where(np.isin(values, self.atoms), is_allowed_atom, in_range)
 
     @property
     def arrays(self) -> tuple[Float[np.ndarray, " m"], ...]:

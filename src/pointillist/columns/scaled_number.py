@@ -62,7 +62,7 @@ class ScaledEncoder(NumberEncoder):
     @property
     def is_discrete(self) -> bool:
         """Whether the column holds integers."""
-        return bool(self.scaling.is_whole[0])
+        return bool(self.scaling.is_integer[0])
 
     @property
     def unit(self) -> float:
@@ -151,7 +151,9 @@ class ScaledEncoder(NumberEncoder):
         """Computes scaled numbers and the slope of the scaling; see `ColumnEncoder.volume`."""
         if cells.is_missing.any():
             row = int(cells.is_missing.argmax())
-            raise ValueError(f"X has a missing cell in row {row}, column {self.name!r}: drop or fill such rows first")
+            raise ValueError(
+                f"X has a missing cell in row {row}, column {self.name!r}: drop the row or fill the cell first"
+            )
         return super().volume(cells, positions)
 
     def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:

@@ -28,7 +28,7 @@ class TableScaling:
     Attributes:
         minimum: Lowest value of each column, shape (d,).
         maximum: Highest value of each column, shape (d,).
-        is_whole: Which columns hold integers, shape (d,).
+        is_integer: Which columns hold integers, shape (d,).
         varying: Scaling of the k columns that are not constant, the only ones that the model sees.
         decimals: Number of decimals of each column's values, shape (d,); 0 without a grid.
         steps: Distance between neighbouring grid values, in units of the last decimal, shape (d,); 0 without a grid.
@@ -37,14 +37,14 @@ class TableScaling:
 
     minimum: Float[np.ndarray, " d"]
     maximum: Float[np.ndarray, " d"]
-    is_whole: Bool[np.ndarray, " d"]
+    is_integer: Bool[np.ndarray, " d"]
     varying: Scaling
     decimals: Int[np.ndarray, " d"]
     steps: Int[np.ndarray, " d"]
     is_end: Bool[np.ndarray, "2 d"]
 
     @classmethod
-    def fit(cls, rows: Rows, method: str | None, is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
+    def fit(cls, rows: Rows, method: str | None, is_integer: Bool[np.ndarray, " d"]) -> "TableScaling":
         """Learns a scaling, one of `SCALINGS`, from `rows`, shape (n, d), finite.
 
         Raises:
@@ -63,22 +63,22 @@ class TableScaling:
                 "standard": AffineScaling.standard,
                 "quantile": QuantileScaling.fit,
             }[method](rows)
-        is_end = find_ends(rows, low, high) | is_whole
-        decimals, steps = find_grids(rows, low, high, is_whole)
-        return cls(low, high, is_whole, scaling.select(varies), decimals, steps, is_end)._with_range_on_grid()
+        is_end = find_ends(rows, low, high) | is_integer
+        decimals, steps = find_grids(rows, low, high, is_integer)
+        return cls(low, high, is_integer, scaling.select(varies), decimals, steps, is_end)._with_range_on_grid()
 
-    def widened(self, rows: Float[np.ndarray, "n d"], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
+    def widened(self, rows: Float[np.ndarray, "n d"], is_integer: Bool[np.ndarray, " d"]) -> "TableScaling":
         """Returns the same scaling with ranges and grids that also contain the values of more rows.
 
         An end stays an end if no value of these rows passes it.
         """
         low, high = column_range(rows)
-        found = find_grids(rows, low, high, is_whole)
-        decimals, steps = common_grids((self.decimals, self.steps), found, low - self.minimum, is_whole)
+        found = find_grids(rows, low, high, is_integer)
+        decimals, steps = common_grids((self.decimals, self.steps), found, low - self.minimum, is_integer)
         low, high = np.minimum(self.minimum, low), np.maximum(self.maximum, high)
         is_kept = self.is_end & [low == self.minimum, high == self.maximum]
-        is_end = find_ends(rows, low, high) | is_kept | is_whole
-        return TableScaling(low, high, is_whole, self.varying, decimals, steps, is_end)._with_range_on_grid()
+        is_end = find_ends(rows, low, high) | is_kept | is_integer
+        return TableScaling(low, high, is_integer, self.varying, decimals, steps, is_end)._with_range_on_grid()
 
     def _with_range_on_grid(self) -> "TableScaling":
         return replace(self, minimum=self.rounded(self.minimum), maximum=self.rounded(self.maximum))
@@ -113,7 +113,7 @@ class TableScaling:
         return TableScaling(
             self.minimum[columns],
             self.maximum[columns],
-            self.is_whole[columns],
+            self.is_integer[columns],
             self.varying.select(is_selected[self.varies]),
             self.decimals[columns],
             self.steps[columns],
@@ -199,7 +199,7 @@ class TableScaling:
         return found | {"quantiles": ((max((2, *declared.get("quantiles", ((2,), numbers))[0][:1])), k), numbers)}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, np.ndarray], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
+    def from_tensors(cls, tensors: dict[str, np.ndarray], is_integer: Bool[np.ndarray, " d"]) -> "TableScaling":
         """Rebuilds a scaling from the result of `tensors`.
 
         Raises:
@@ -208,7 +208,7 @@ class TableScaling:
         decimals, steps, ends = (tensors[name] for name in ("decimals", "steps", "ends"))
         is_possible = (decimals >= 0) & (decimals <= MAX_DECIMALS) & (steps >= 0) & (steps <= LARGEST_INTEGER)
         is_of_integers = (decimals == 0) & (steps > 0) & (ends == 1).all(axis=0)
-        if not is_possible.all() or not np.isin(ends, (0, 1)).all() or not is_of_integers[is_whole].all():
+        if not is_possible.all() or not np.isin(ends, (0, 1)).all() or not is_of_integers[is_integer].all():
             raise ValueError("its grids do not fit its columns")
         varying: Scaling
         if "quantiles" in tensors:
@@ -217,7 +217,7 @@ class TableScaling:
         else:
             varying = AffineScaling(tensors["centre"], tensors["unit"])
             fits, k = (tensors["unit"] >= 0).all(), len(tensors["unit"])
-        scaling = cls(tensors["minimum"], tensors["maximum"], is_whole, varying, decimals, steps, ends > 0)
+        scaling = cls(tensors["minimum"], tensors["maximum"], is_integer, varying, decimals, steps, ends > 0)
         if not fits or scaling.varies.sum() != k:
             raise ValueError("its scaling does not fit its columns")
         return scaling

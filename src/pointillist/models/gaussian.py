@@ -235,10 +235,10 @@ class GaussianProcess(Process):
         return replace(plan, sampler=ObservedSampler(sampler), prior=prior)
 
     def plan_imputation(
-        self, learned: Learned, known: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any
+        self, learned: Learned, observed: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
         """Plans the draw of all missing numbers of rows; see `Process.plan_imputation`."""
-        prior, labels = np.tile(known, (n_draws, 1)).astype(np.float32), None
+        prior, labels = np.tile(observed, (n_draws, 1)).astype(np.float32), None
         has_label = prior.shape[1] > learned.codec.width
         self._check_observable(learned, "filling cells", has_label=has_label)
         if has_label:
@@ -249,7 +249,7 @@ class GaussianProcess(Process):
     def with_label_indices(
         self,
         learned: Learned,
-        known: Float[np.ndarray, "n k"],
+        observed: Float[np.ndarray, "n k"],
         indices: Int[np.ndarray, "#n"],
         is_unknown: Bool[np.ndarray, "#n"],
     ) -> Float[np.ndarray, "n k_and_label"]:
@@ -257,7 +257,7 @@ class GaussianProcess(Process):
         if is_unknown.any() and self.p_uncond == 0:
             raise ValueError("labels has a missing label, but the model was fitted with p_uncond=0: give all labels")
         shown = np.where(is_unknown, self.n_classes, indices)
-        return np.column_stack([known, np.broadcast_to(shown, len(known))]).astype(np.float32)
+        return np.column_stack([observed, np.broadcast_to(shown, len(observed))]).astype(np.float32)
 
     @property
     def solver(self) -> RowSampler:

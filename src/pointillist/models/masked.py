@@ -238,24 +238,24 @@ class MaskedProcess(Process):
         return MixedDenoiser(token_denoiser, network.of_all, self.covariance, self.basis, **guided)
 
     def plan_imputation(
-        self, learned: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
+        self, learned: Learned, observed: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
         """Plans the draw of all missing cells of rows; see `Process.plan_imputation`."""
-        prior = np.tile(known, (n_draws, 1))
+        prior = np.tile(observed, (n_draws, 1))
         denoiser = self.unguided_denoiser(learned, learned.codec.is_missing_value, has_observed=True)
         return SamplingPlan(len(prior), seed_of(random_state), denoiser, self._sampler(Request()), prior=prior)
 
     def with_label_indices(
         self,
         learned: Learned,
-        known: Float[np.ndarray, "n width"],
+        observed: Float[np.ndarray, "n width"],
         indices: Int[np.ndarray, "#n"],
         is_unknown: Bool[np.ndarray, "#n"],
     ) -> Float[np.ndarray, "n width"]:
         """Returns rows with the tokens of their labels."""
-        known = known.copy()
-        known[:, _label_token(learned)] = np.where(is_unknown, HIDDEN, indices)
-        return known
+        observed = observed.copy()
+        observed[:, _label_token(learned)] = np.where(is_unknown, HIDDEN, indices)
+        return observed
 
     def check_conditional(self, learned: Learned, *, has_label: bool) -> None:
         """Accepts every model: token models have all conditional distributions."""

@@ -151,13 +151,13 @@ class Process(ABC):
 
     @abstractmethod
     def plan_imputation(
-        self, learned: "Learned", known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
+        self, learned: "Learned", observed: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
         """Plans the draw of all unobserved cells of rows, `n_draws` times; no drawn cell is missing.
 
         Args:
             learned: The model.
-            known: Rows from `Codec.encode_table` and `with_label_indices`.
+            observed: Rows from `Codec.encode_table` and `with_label_indices`.
             n_draws: Number of draws per row.
             random_state: Seed.
 
@@ -169,7 +169,7 @@ class Process(ABC):
     def with_label_indices(
         self,
         learned: "Learned",
-        known: Float[np.ndarray, "n width"],
+        observed: Float[np.ndarray, "n width"],
         indices: Int[np.ndarray, "#n"],
         is_unknown: Bool[np.ndarray, "#n"],
     ) -> Float[np.ndarray, "n width_and_label"]:

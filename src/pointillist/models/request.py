@@ -67,15 +67,15 @@ def agreed_length(n_samples: int | None, lengths: Iterable[tuple[Any, int | None
     Raises:
         ValueError: If they disagree.
     """
-    known = [(name, n) for name, n in lengths if n is not None]
+    stated = [(name, n) for name, n in lengths if n is not None]
     if n_samples is not None:
-        known.insert(0, ("n_samples", n_samples))
-    for other, n in known:
-        one, length = known[0]
-        if n != length:
+        stated.insert(0, ("n_samples", n_samples))
+    for other, n in stated:
+        first_name, first_n = stated[0]
+        if n != first_n:
             verb = "has" if n_samples is None else "is"
-            raise ValueError(f"{other} has {n} entries but {one} {verb} {length}: leave one of them out")
-    return known[0][1] if known else 1
+            raise ValueError(f"{other} has {n} entries but {first_name} {verb} {first_n}: leave one of them out")
+    return stated[0][1] if stated else 1
 
 
 def check_drawn(rows: np.ndarray) -> None:

@@ -219,8 +219,8 @@ def _trained_with(parameters: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _check_names(parameters: dict[str, Any], known: Iterable[str]) -> None:
-    if differing := parameters.keys() ^ set(known):
+def _check_names(parameters: dict[str, Any], expected: Iterable[str]) -> None:
+    if differing := parameters.keys() ^ set(expected):
         raise ValueError(f"parameters differ: {', '.join(sorted(differing))}")
 
 

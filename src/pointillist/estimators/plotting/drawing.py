@@ -113,7 +113,7 @@ def histogram_edges(model: RowModel, values: np.ndarray) -> Float[np.ndarray, " 
     low, high = float(values.min()), float(values.max())
     gaussian_of(model, "pictures of rows are")
     codec = model.codec
-    if codec.scaling.is_whole[0] and high - low < MOST_VALUES:
+    if codec.scaling.is_integer[0] and high - low < MOST_VALUES:
         return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
     if low == high:
         low, high = low - 0.5, high + 0.5
