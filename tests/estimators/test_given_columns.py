@@ -247,7 +247,7 @@ def test_labels_are_predicted_as_the_classifier_does_and_by_bayes_rule(of_classe
     for call, message in (
         (lambda: view.quantiles(rows, [0.5]), "holds categories, which have no quantiles"),
         (lambda: view.log_prob(rows), "X has no column 'label'"),
-        (lambda: view.log_prob(labelled.assign(label=None)), "the target 'label' is missing in row 0"),
+        (lambda: view.log_prob(labelled.assign(label=None)), "target 'label' is missing in row 0"),
         (lambda: of_classes.conditional(["label", "a"]), "cannot be predicted together"),
         (lambda: of_classes.conditional("label", labels="no"), "is also in labels"),
     ):

@@ -63,7 +63,7 @@ class ContinuousEncoder(NumberEncoder):
         return len(self.atoms) + len(self.scores.points) if self.scores.is_discrete else -1
 
     @property
-    def seen(self) -> Float[np.ndarray, " m"]:
+    def support(self) -> Float[np.ndarray, " m"]:
         """Increasing values of the training rows, or knots of their distribution function."""
         return np.sort(np.concatenate([self.atoms, self.scores.points]))
 
@@ -166,7 +166,7 @@ class ContinuousEncoder(NumberEncoder):
         from scipy.special import ndtri
 
         nearest, factors = self._smoothed(values)
-        value = self.seen[nearest]
+        value = self.support[nearest]
         is_atom = np.isin(value, self.atoms)
         tokens, z = np.zeros(len(values)), np.zeros(len(values))
         tokens[is_atom] = np.searchsorted(self.atoms, value[is_atom])

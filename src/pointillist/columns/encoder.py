@@ -422,21 +422,14 @@ def unknown_value_error(name: Any, value: str, values: Sequence[str]) -> ValueEr
     return ValueError(f"column {name!r} has no {value} in the training rows, which have {', '.join(values[:10])}{more}")
 
 
-def checked_count(value: Any) -> int:
-    """Checks a number of values that a model file declares.
-
-    Raises:
-        ValueError: If it is not an integer from 0 to `MAX_CATEGORIES`.
-    """
-    if type(value) is not int or not 0 <= value <= MAX_CATEGORIES:
-        raise ValueError(f"{value!r:.40} is not a number of values")
-    return value
-
-
 def array_lengths(content: dict[str, Any]) -> list[int]:
     """Reads the lengths of a column's arrays from a model file.
 
     Raises:
-        ValueError: If a length is invalid.
+        ValueError: If a length is not an integer from 0 to `MAX_CATEGORIES`.
     """
-    return [checked_count(length) for length in content["lengths"]]
+    lengths = list(content["lengths"])
+    for length in lengths:
+        if type(length) is not int or not 0 <= length <= MAX_CATEGORIES:
+            raise ValueError(f"{length!r:.40} is not a number of values")
+    return lengths

@@ -41,14 +41,14 @@ class NumberEncoder(ColumnEncoder):
     grid: Grid = field()  # type: ignore[misc]
 
     @property
-    def seen(self) -> Float[np.ndarray, " m"]:
+    def support(self) -> Float[np.ndarray, " m"]:
         """Increasing values of the training rows, or knots of their distribution function."""
         return self.atoms
 
     @property
     def ends(self) -> tuple[float, float]:
         """Lowest and highest number of the column."""
-        return float(self.seen.min()), float(self.seen.max())
+        return float(self.support.min()), float(self.support.max())
 
     @property
     def values(self) -> np.ndarray:
@@ -150,18 +150,18 @@ class NumberEncoder(ColumnEncoder):
         Args:
             values: The values, shape (n,).
         """
-        seen = self.seen
-        unit = self.unit or (float(np.diff(seen).min()) if len(seen) > 1 else 1.0)
+        support = self.support
+        unit = self.unit or (float(np.diff(support).min()) if len(support) > 1 else 1.0)
         if self.grid.is_calendar:
             seen_steps, value_steps = (
-                day_numbers(seen) - day_numbers(seen[:1]),
-                day_numbers(values) - day_numbers(seen[:1]),
+                day_numbers(support) - day_numbers(support[:1]),
+                day_numbers(values) - day_numbers(support[:1]),
             )
         else:
-            seen_steps, value_steps = np.round((seen - seen[0]) / unit), np.round((values - seen[0]) / unit)
+            seen_steps, value_steps = np.round((support - support[0]) / unit), np.round((values - support[0]) / unit)
         nearest = nearest_index(seen_steps, value_steps)
         if not len(self.counts):
-            return nearest, np.where(seen[nearest] == values, 0.0, -np.inf)
+            return nearest, np.where(support[nearest] == values, 0.0, -np.inf)
         # Number of unseen cells below and above each training value.
         n_unseen = np.diff(seen_steps) - 1
         n_neighbours = np.stack([np.append(np.inf, np.floor(n_unseen / 2)), np.append(np.ceil(n_unseen / 2), np.inf)])

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from pointillist.columns.encoder import EVERY_NUMBER, Allowed, Pieces, Volume
 from pointillist.columns.grids import Grid
 from pointillist.columns.number import NumberEncoder
+from pointillist.columns.scaling import QuantileScaling
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.tables.conditions import OneOf
 from pointillist.tables.table import Column
@@ -159,12 +160,13 @@ class ScaledEncoder(NumberEncoder):
     def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
         if not self.has_number:
             return Volume(np.zeros(len(values)), np.empty((len(values), 0)), np.zeros(len(values)))
-        if len(self.scaling.repeating):
+        varying = self.scaling.varying
+        if isinstance(varying, QuantileScaling) and varying.repeats.any():
             raise ValueError(
                 f"column {self.name!r} repeats a value so often that it has no density there with "
                 "scaling='quantile': fit with scaling='minmax'"
             )
-        slope = self.scaling.varying.log_slope(values[:, None])
+        slope = varying.log_slope(values[:, None])
         return Volume(np.zeros(len(values)), self._scaled(values), slope)
 
     def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:

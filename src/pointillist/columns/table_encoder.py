@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from pointillist.columns.dependence import explained
 from pointillist.columns.discrete_number import DiscreteEncoder
-from pointillist.columns.encoder import ColumnEncoder, array_lengths
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import (
     EXPLAINED,
     FEW_TOKENS,
@@ -103,15 +103,6 @@ class TableEncoder:
     def array(self) -> Float[np.ndarray, " m"]:
         """The arrays of all columns, concatenated."""
         return np.concatenate([np.empty(0), *(array for encoder in self.columns for array in encoder.arrays)])
-
-    @staticmethod
-    def array_length(content: list[dict[str, Any]]) -> int:
-        """Returns the length of the array that a model file declares.
-
-        Raises:
-            ValueError: If a declared length is invalid.
-        """
-        return sum(sum(array_lengths(each)) for each in content)
 
     @classmethod
     def from_json(cls, content: list[dict[str, Any]], array: Float[np.ndarray, " m"] | None) -> "TableEncoder":

@@ -95,13 +95,6 @@ class TableScaling:
         return np.stack([scale, np.round(self.minimum * scale) % step, step])
 
     @property
-    def repeating(self) -> Int[np.ndarray, " columns"]:
-        """Indices of the quantile-scaled columns that repeat a value so often that they have no density."""
-        if not isinstance(self.varying, QuantileScaling):
-            return np.empty(0, np.int64)
-        return np.flatnonzero(self.varies)[self.varying.repeats]
-
-    @property
     def varies(self) -> Bool[np.ndarray, " d"]:
         """Which columns are not constant."""
         return self.maximum > self.minimum

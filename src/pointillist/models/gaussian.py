@@ -59,7 +59,7 @@ jax.tree_util.register_dataclass(AffineScaling, ["centre", "unit"], [])
 jax.tree_util.register_dataclass(QuantileScaling, ["quantiles"], [])
 
 
-class InUnits(eqx.Module):
+class UnscaledReward(eqx.Module):
     """A reward of scaled rows, shape (m, k), from a reward of rows in the units of the table, shape (m, d).
 
     Rows are not rounded, so a column of integers holds other numbers during sampling.
@@ -77,7 +77,7 @@ class InUnits(eqx.Module):
     varying: Scaling
 
     @classmethod
-    def of(cls, function: Callable[[Any], Any], scaling: TableScaling) -> "InUnits":
+    def of(cls, function: Callable[[Any], Any], scaling: TableScaling) -> "UnscaledReward":
         """Makes the reward for a scaling."""
         return cls(function, scaling.minimum, np.flatnonzero(scaling.varies), scaling.varying)
 
@@ -376,7 +376,7 @@ class GaussianProcess(Process):
             raise ValueError(f"reward must be a function of rows, not {reward!r}")
         if temperature == 0 and steering != "svdd_pm":
             raise ValueError(f"reward_temperature must be a number above 0 with steering={steering!r}, not 0")
-        in_units = InUnits.of(reward, codec.scaling)
+        in_units = UnscaledReward.of(reward, codec.scaling)
         return STEERING[steering](sampler, in_units, np.asarray(temperature, np.float32), request.candidates)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pointillist.arguments import seed_of
 from pointillist.atomic_files import checking
 from pointillist.columns.domain import domain_from_json, domain_to_json
-from pointillist.columns.table_encoder import TableEncoder
+from pointillist.columns.encoder import array_lengths
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
@@ -169,7 +169,7 @@ def _gaussian_claim(
 def _masked_claim(
     facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
 ) -> _Claim:
-    length = TableEncoder.array_length(facts["encoding"])
+    length = sum(sum(array_lengths(column)) for column in facts["encoding"])
     codec = Codec.from_facts(facts, None)
     n_classes = 0 if column is None else codec.encoding.encoder(column[0]).n_values
     if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):

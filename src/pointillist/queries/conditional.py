@@ -116,9 +116,10 @@ class Conditional:
 
         def summary(name: Any, distribution: Predictive) -> np.ndarray:
             chosen = statistic or ("mode" if name in self._categorical else "mean")
-            values = (
-                distribution.quantiles(np.array([0.5]))[:, 0] if chosen == "median" else getattr(distribution, chosen)()
-            )
+            if chosen == "median":
+                values = distribution.quantiles(np.array([0.5]))[:, 0]
+            else:
+                values = getattr(distribution, chosen)()
             return self._typed(name, values, is_rounded=chosen != "mean")
 
         return self._summarize(X, summary)
@@ -132,9 +133,7 @@ class Conditional:
         classes = self.classes_
         observed, is_complete = self._encode_nonempty(X)
         if self._has_token_probabilities:
-            parts = (
-                self._complete_distribution(observed[rows], normal_points(POINTS)) for rows in blocks(observed, DRAWS)
-            )
+            parts = (self._distribution(observed[rows], normal_points(POINTS)) for rows in blocks(observed, DRAWS))
             return np.concatenate([part.weights[:, : len(classes)] for part in parts])
         found = np.empty((len(observed), len(classes)))
         edges = (classes[:-1] + classes[1:]) / 2
@@ -222,12 +221,12 @@ class Conditional:
     ) -> np.ndarray:
         """Applies a function to the distribution of a single target."""
         complete, incomplete = np.flatnonzero(is_complete), np.flatnonzero(~is_complete)
-        parts = [self._complete_distribution(observed[complete], normal_points(POINTS))] if len(complete) else []
+        parts = [self._distribution(observed[complete], normal_points(POINTS))] if len(complete) else []
         if len(incomplete):
             draws = self._completions(observed[incomplete])
             n = max(2, 4 * POINTS // len(draws))
             distributions = (
-                self._complete_distribution(draw, normal_points(n, i, len(draws), 1)) for i, draw in enumerate(draws)
+                self._distribution(draw, normal_points(n, i, len(draws), 1)) for i, draw in enumerate(draws)
             )
             parts.append(pooled(list(distributions)))
         found = np.concatenate([summary(self.targets[0], part) for part in parts])
@@ -283,7 +282,7 @@ class Conditional:
 
         return self._with_completeness(read), log_mass
 
-    def _complete_distribution(self, observed: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
+    def _distribution(self, observed: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
         """The distribution of the single target of rows whose other cells are all observed.
 
         Args:

@@ -79,7 +79,7 @@ class LabelConditional(Conditional):
 
         return observed, log_mass
 
-    def _complete_distribution(self, observed: Float[np.ndarray, "n k"], points: NormalPoints) -> Predictive:
+    def _distribution(self, observed: Float[np.ndarray, "n k"], points: NormalPoints) -> Predictive:
         n_classes = len(self._label_classes)
         values = np.tile(np.arange(n_classes, dtype=float), (len(observed), 1))
         return Predictive(values, self._probabilities(observed), np.ones(n_classes, bool))
