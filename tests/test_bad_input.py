@@ -527,7 +527,7 @@ PYTHON = {
     "integers beyond 2**53": (np.array([[2**53 + 1], [0]]), None, "X holds integers beyond 2.*: drop or divide them"),
     "y of other length": (X, Y[:-1], "X has 20 rows but y has 19 labels"),
     "y with None": (X, [None, *KINDS[1:]], "y has missing labels: drop these rows, or give them a separate label"),
-    "y with NaN": (X, np.where(Y, 1.0, np.nan), "y has NaN or infinite labels: drop such rows"),
+    "y with NaN": (X, np.where(Y, 1.0, np.nan), "y has NaN or infinite labels: drop these rows"),
     "y of two kinds": (
         X,
         np.array([1, "x"] * 10, object),

@@ -217,12 +217,12 @@ def without_minimum(tensors):
         (without_minimum, "minimum"),
         (
             lambda t: {**t, "network.output.bias": np.zeros(3, np.float32)},
-            "tensors are missing, unknown or of another shape",
+            "tensors are missing, unknown or differ in shape",
         ),
         (lambda t: {**t, "network.output.bias": np.zeros(2)}, "tensors are missing, unknown"),
         (
             lambda t: {**t, "network.output.bias": np.zeros((), np.float32)},
-            "tensors are missing, unknown or of another shape",
+            "tensors are missing, unknown or differ in shape",
         ),
         (
             lambda t: {**t, "spread": np.array([1, 0], np.float32)},
