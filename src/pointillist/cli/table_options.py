@@ -92,8 +92,11 @@ def file_names(model: "RowModel") -> list[str]:
 def columns_by_text(model: "RowModel") -> dict[str, Any]:
     """Returns the names of a model's columns, and of its labels, by their text: names need not be text."""
     codec, classes = model.codec, model.classes
+    names = [encoder.name for encoder in codec.encoding.columns]
     label = [] if classes is None else [classes.name_beside(codec.names or ())]
-    return {str(name): name for name in [*(encoder.name for encoder in codec.encoding.columns), *label]}
+    # Columns without names are numbered as in a file, where labels may come before them.
+    texts = file_names(model) if codec.names is None else map(str, names)
+    return dict(zip(texts, names, strict=True)) | {str(name): name for name in label}
 
 
 def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:

@@ -68,7 +68,8 @@ def number_content(model: RowModel) -> dict[str, Any]:
 def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str, Any]]:
     names, _ = model.file_columns()
     columns = []
-    for i, (encoder, (_, place)) in enumerate(zip(codec.encoding.columns, codec.encoding.places, strict=True)):
+    for i, encoder in enumerate(codec.encoding.columns):
+        place = codec.encoding.number_index(encoder.name)
         kind = codec.layout.types[i]
         format_ = "boolean" if kind == "bool" else "whole" if encoder.is_discrete else "number"
         column = encoder.describe() | {"type": kind, "pair": i, "format": format_}

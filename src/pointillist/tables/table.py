@@ -432,6 +432,8 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
         ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
     """
     of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_boolean(of_values):
+        values = [bool(value) if type(value) is int and value in (0, 1) else value for value in values]
     try:
         array = _of_python(values, of_values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
