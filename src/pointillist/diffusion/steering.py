@@ -21,9 +21,6 @@ from pointillist.diffusion.denoisers import Denoiser, Label
 from pointillist.diffusion.random_numbers import normal
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 
-POTENTIALS = ("difference", "max", "sum")
-"""Potentials by which `FeynmanKac` weights particles during a walk."""
-
 Temperature = Float[Array | np.ndarray, ""] | float
 """A number, which may be traced."""
 
@@ -239,9 +236,10 @@ class ChainedSVDD(SVDD):
 class FeynmanKac(Steered):
     """Feynman-Kac steering (Singhal et al. 2025, arXiv 2501.06848, algorithm 1).
 
-    A population of particles walks together. Potentials of the rewards of its x̂_0 along the way weight each particle.
-    When the effective sample size falls below half of the population, it is resampled (systematically).
-    The last weight makes the target exact whatever the potentials: with many particles the rows follow it.
+    A population of particles moves together. A particle's potentials up to time t multiply to exp(r(x̂_0(x_t)) /
+    temperature), the "difference" potential of section 3.1. The population is resampled systematically when its
+    effective sample size falls below half of its size. The last weight makes the target exact: with many particles the
+    rows follow it.
 
     A draw returns particles / candidates rows in random order, chosen by the final weights, so a row costs as
     many network evaluations as with `SVDD` and the same number of candidates. Rows of one draw share ancestors: they
@@ -253,10 +251,6 @@ class FeynmanKac(Steered):
         temperature: Temperature of the target, above 0.
         candidates: Number of particles per row.
         particles: Size of the population, a multiple of `candidates`.
-        potential: Form of the product of a particle's potentials at t (section 3.1), with r_t = r(x̂_0(x_t)):
-            "difference": exp(r_t / temperature), as from potentials exp((r_s - r_t) / temperature); "max": exp of the
-            largest reward so far over temperature; "sum": exp of the sum of the rewards so far over K · temperature
-            (over the number of steps K, so that it stays of the size of one reward).
     """
 
     sampler: TransitionSampler
@@ -264,12 +258,9 @@ class FeynmanKac(Steered):
     temperature: Temperature = 0.1
     candidates: int = eqx.field(static=True, default=10)
     particles: int = eqx.field(static=True, default=500)
-    potential: str = eqx.field(static=True, default="difference")
 
     def __check_init__(self) -> None:
         _check_stochastic(self.sampler, "Feynman-Kac steering", "resampled particles stay copies of each other")
-        if self.potential not in POTENTIALS:
-            raise ValueError(f"potential must be one of {', '.join(POTENTIALS)}, not {self.potential!r}")
         if self.particles % self.candidates:
             raise ValueError(
                 f"particles must be a multiple of candidates: {self.particles} is not a multiple of {self.candidates}"
@@ -290,34 +281,25 @@ class FeynmanKac(Steered):
         return jax.random.normal(jax.random.fold_in(key, 0), (self.particles, columns))
 
     def _memory(self) -> tuple[Array, ...]:
-        # The log of the product of a particle's potentials, and what of it resampling has spent: their difference is
-        # the particle's log-weight.
-        start = 0.0 if self.potential == "sum" else -jnp.inf
-        return jnp.full(self.particles, start), jnp.zeros(self.particles)
+        # Log of the potentials that earlier resampling has already accounted for.
+        return (jnp.zeros(self.particles),)
 
     def _select(
         self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]
     ) -> tuple[Array, Array, tuple[Array, ...]]:
-        total, spent = points.memory
+        (spent,) = points.memory
         score = rewards / self.temperature
-        if self.potential == "difference":
-            total = score
-        elif self.potential == "max":
-            total = jnp.maximum(total, score)
-        else:
-            total = total + score / self.sampler.n_steps.astype(jnp.float32)
-        log_weights = total - spent
+        log_weights = score - spent
         is_due = 1 / (shares(log_weights) ** 2).sum() < THRESHOLD * self.particles
         parents = jnp.where(
             is_due, systematic(jax.random.uniform(key), log_weights, self.particles), jnp.arange(self.particles)
         )
-        memory = total[parents], jnp.where(is_due, total, spent)[parents]
         x0 = jnp.where(jnp.isnan(rewards).any(), jnp.nan, points.x0[parents])
-        return points.x_t[parents], x0, memory
+        return points.x_t[parents], x0, (jnp.where(is_due, score, spent)[parents],)
 
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
         """Draws particles by the final weights, which replace the potentials along the way by the row's own reward."""
-        _, spent = points.memory
+        (spent,) = points.memory
         final_key, order_key = jax.random.split(jax.random.fold_in(key, 1))
         kept = systematic(jax.random.uniform(final_key), rewards / self.temperature - spent, self.rows_per_draw)
         # Systematic resampling keeps the particles' order, in which the first is favoured: each place is to have the
