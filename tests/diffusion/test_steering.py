@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.conditioning.populations import systematic
+from pointillist.diffusion.conditioning.populations import systematic_resampling
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import DDIM, Ancestral
 from pointillist.diffusion.schedules import cosine
@@ -181,7 +181,7 @@ def test_systematic_resampling_keeps_shares_to_within_one():
     log_weights = jnp.asarray(np.log(weights), jnp.float32) + 300
     counts = np.array(
         [
-            np.bincount(systematic(jax.random.uniform(jax.random.key(i)), log_weights, 10), minlength=4)
+            np.bincount(systematic_resampling(jax.random.uniform(jax.random.key(i)), log_weights, 10), minlength=4)
             for i in range(200)
         ]
     )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, OpenColumns
+from pointillist.diffusion.denoisers import ConditionalDenoiser, UnobservedColumns
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, alpha_sigma, lambda_range, time_at
 
@@ -67,7 +67,7 @@ def class_log_densities(
     probes = hutchinson_probes(key, len(x))
 
     def one(label: Array) -> Float[Array, ""]:
-        own = OpenColumns.of(denoiser.given(label), tuple(range(len(x))), len(x))
+        own = UnobservedColumns.of(denoiser.given(label), tuple(range(len(x))), len(x))
         return log_density(own, x - own.centre, probes=probes, steps=steps, lowest=lowest)
 
     return jax.vmap(one)(jnp.arange(n_classes))

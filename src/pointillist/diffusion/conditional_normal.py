@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-MOST_NUMBERS = 128
+MAX_NUMBERS = 128
 """Most numbers of a row of which this is computed; it takes the cube of their number. Of more, none says anything."""
 
 NOISE = 1e-5
@@ -16,7 +16,7 @@ _AT_ONCE = 8
 
 
 def conditional_normal(
-    covariance: Float[Array | np.ndarray, "c c"], numbers: Float[Array, " k"], is_given: Bool[Array, " k"]
+    covariance: Float[Array | np.ndarray, "c c"], numbers: Float[Array, " k"], is_observed: Bool[Array, " k"]
 ) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
     """Mean and standard deviation of each number of x ~ N(0, C), given some of them.
 
@@ -25,15 +25,15 @@ def conditional_normal(
     run in and wait for them, so that two programs at once can wait forever.
 
     Args:
-        covariance: C, shape (k, k); not looked at if there are more than `MOST_NUMBERS`.
+        covariance: C, shape (k, k); not looked at if there are more than `MAX_NUMBERS`.
         numbers: The numbers, anything where none is given, shape (k,).
-        is_given: Which are given.
+        is_observed: Which are given.
     """
     k = len(numbers)
-    if k > MOST_NUMBERS:
+    if k > MAX_NUMBERS:
         return jnp.zeros(k), jnp.ones(k)
     padding = (0, -k % _AT_ONCE)
-    values, given = jnp.pad(jnp.where(is_given, numbers, 0.0), padding), jnp.pad(is_given, padding)
+    values, given = jnp.pad(jnp.where(is_observed, numbers, 0.0), padding), jnp.pad(is_observed, padding)
 
     def condition(block: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         mean, left = state

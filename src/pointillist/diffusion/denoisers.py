@@ -45,7 +45,7 @@ class Denoiser(eqx.Module):
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """E[x_0 | x_t] for one row of shape (d,) at the time t, 1 … T; between integers too."""
 
-    def knowing(self, values: Float[Array, " d"]) -> "Denoiser":
+    def condition_on(self, values: Float[Array, " d"]) -> "Denoiser":
         """The denoiser of the rows that have some values: E[x_0 | x_t, given values], whatever x_t has there.
 
         Args:
@@ -59,20 +59,20 @@ class Known(NamedTuple):
 
     Attributes:
         values: Their values, shape (d,); 0 elsewhere.
-        is_given: Which columns they are, shape (d,).
+        is_observed: Which columns they are, shape (d,).
         share: What they contribute inside the network.
     """
 
     values: Float[Array, " d"]
-    is_given: Bool[Array, " d"]
+    is_observed: Bool[Array, " d"]
     share: Float[Array, " width"]
 
 
 def _known(network: Network, values: Float[Array, " d"]) -> Known:
     assert isinstance(network, ResidualMLP)
-    is_given = ~jnp.isnan(values)
-    values = jnp.where(is_given, values, 0.0)
-    return Known(values, is_given, network.known(values, is_given.astype(values.dtype)))
+    is_observed = ~jnp.isnan(values)
+    values = jnp.where(is_observed, values, 0.0)
+    return Known(values, is_observed, network.known(values, is_observed.astype(values.dtype)))
 
 
 class ConditionalDenoiser(Denoiser):
@@ -124,7 +124,7 @@ class NetworkDenoiser(Denoiser):
     bounds: Bounds | None = None
     known: Known | None = None
 
-    def knowing(self, values: Float[Array, " d"]) -> "NetworkDenoiser":
+    def condition_on(self, values: Float[Array, " d"]) -> "NetworkDenoiser":
         """E[x_0 | x_t, given values]."""
         return replace(self, known=_known(self.network, values))
 
@@ -158,7 +158,7 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
     class_share: Float[Array, " m"] | None = None
     known: Known | None = None
 
-    def knowing(self, values: Float[Array, " d"]) -> "ConditionalNetworkDenoiser":
+    def condition_on(self, values: Float[Array, " d"]) -> "ConditionalNetworkDenoiser":
         """E[x_0 | x_t, given values]."""
         return replace(self, known=_known(self.network, values))
 
@@ -186,23 +186,23 @@ def _predicted(
 ) -> Float[Array, " d"]:
     network, schedule = denoiser.network, denoiser.schedule
     alpha_t, sigma_t = alpha_sigma(schedule, t)
-    of_level = network.of_noise_level(t, jnp.log(alpha_t / sigma_t), time_embedding)
+    of_level = network.noise_level_features(t, jnp.log(alpha_t / sigma_t), time_embedding)
     inside, skip, out = coefficients(denoiser.prediction, alpha_t, sigma_t, denoiser.sigma_data)
     share, known = network.share(of_level) + class_share, denoiser.known
     if known is None:
-        x0 = skip * x_t + out * network.from_shares(inside * x_t, share)
+        x0 = skip * x_t + out * network.from_contributions(inside * x_t, share)
     else:
         assert isinstance(network, ResidualMLP)
-        shown = jnp.where(known.is_given, 0.0, inside * x_t)
-        x0 = skip * x_t + out * network.from_shares(shown, share, known.share)
+        shown = jnp.where(known.is_observed, 0.0, inside * x_t)
+        x0 = skip * x_t + out * network.from_contributions(shown, share, known.share)
     if denoiser.bounds is not None:
         low, high = jnp.asarray(denoiser.bounds)
         slack = jnp.where(sigma_t < UNCLIPPED * alpha_t * denoiser.sigma_data, jnp.inf, 0.0)
         x0 = jnp.clip(x0, low - slack, high + slack)
-    return x0 if known is None else jnp.where(known.is_given, known.values, x0)
+    return x0 if known is None else jnp.where(known.is_observed, known.values, x0)
 
 
-class OpenColumns(Denoiser):
+class UnobservedColumns(Denoiser):
     """A denoiser of some columns alone, less a centre, where all others are given.
 
     A solver without noise starts from N(0, I), which is near the distribution of noised rows only if their mean is near
@@ -221,7 +221,7 @@ class OpenColumns(Denoiser):
     n_columns: int = eqx.field(static=True)
 
     @classmethod
-    def of(cls, denoiser: Denoiser, columns: tuple[int, ...], n_columns: int) -> "OpenColumns":
+    def of(cls, denoiser: Denoiser, columns: tuple[int, ...], n_columns: int) -> "UnobservedColumns":
         """Makes it of columns whose centre is what the denoiser predicts where there is most noise."""
         lowest = jnp.maximum(lambda_range(denoiser.schedule)[0], LOWEST_LAMBDA)
         mean = denoiser(jnp.zeros(n_columns), time_at(denoiser.schedule, lowest))

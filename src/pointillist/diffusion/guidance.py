@@ -83,9 +83,9 @@ class ClassifierFree(ConditionalDenoiser):
         """The guided denoiser of one class."""
         return replace(self, pair=condition)
 
-    def knowing(self, values: Float[Array, " d"]) -> "ClassifierFree":
+    def condition_on(self, values: Float[Array, " d"]) -> "ClassifierFree":
         """The guided denoiser of rows with given values."""
-        known = self.denoiser.knowing(values)
+        known = self.denoiser.condition_on(values)
         assert isinstance(known, ConditionalDenoiser)
         return replace(self, denoiser=known)
 
@@ -135,9 +135,9 @@ class Autoguided(ConditionalDenoiser):
         good, bad = self._pair()
         return replace(self, good=good.under(condition[0]), bad=bad.under(condition[1]))
 
-    def knowing(self, values: Float[Array, " d"]) -> "Autoguided":
+    def condition_on(self, values: Float[Array, " d"]) -> "Autoguided":
         """The pair of denoisers of rows with given values."""
-        return replace(self, good=self.good.knowing(values), bad=self.bad.knowing(values))
+        return replace(self, good=self.good.condition_on(values), bad=self.bad.condition_on(values))
 
     def _pair(self) -> tuple[ConditionalDenoiser, ConditionalDenoiser]:
         if not isinstance(self.good, ConditionalDenoiser) or not isinstance(self.bad, ConditionalDenoiser):

@@ -104,9 +104,9 @@ class Objective:
         """The examples with some columns of some rows given: no noised value of these is seen, and none is learned."""
         row_key, column_key = jax.random.split(key)
         share = 1 - jax.random.uniform(row_key, (len(inside), 1)) / self.p_given
-        is_given = (uniform(column_key, inside.shape) < share).astype(inside.dtype)
-        features = jnp.concatenate([features, is_given * clean.x0, is_given], axis=1)
-        return inside * (1 - is_given), features, target, weight * (1 - is_given)
+        is_observed = (uniform(column_key, inside.shape) < share).astype(inside.dtype)
+        features = jnp.concatenate([features, is_observed * clean.x0, is_observed], axis=1)
+        return inside * (1 - is_observed), features, target, weight * (1 - is_observed)
 
     def _examples(self, clean: CleanRows, eps: Float[Array, "m d"], share: Float[Array, " m"]) -> tuple[Array, ...]:
         assert clean.schedule is not None and clean.sigma_data is not None and clean.features is not None
@@ -206,7 +206,7 @@ def stratified(key: PRNGKeyArray, steps: int, batch_size: int) -> Float[Array, "
     return jnp.minimum(drawn, 1 - 2.0**-24).ravel()
 
 
-def repeated(key: PRNGKeyArray, rows: Float[Array, "n d"]) -> Float[Array, "m d"]:
+def repeat_shuffled(key: PRNGKeyArray, rows: Float[Array, "n d"]) -> Float[Array, "m d"]:
     """Repeats held-out rows `HELD_OUT_DRAWS` times, so that each has a draw in as many parts of the strata.
 
     The strata come in order, and rows may too: a table's classes can be sorted. So they are put in a random order.

@@ -64,7 +64,7 @@ class MLP(eqx.Module):
         self.output = eqx.nn.Linear(width, columns, key=last)
 
     @staticmethod
-    def of_noise_level(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
+    def noise_level_features(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
         """The noise level's features: the embedding of t."""
         return sinusoidal_embedding(t, width)
 
@@ -88,7 +88,7 @@ class MLP(eqx.Module):
         start = self.columns + first
         return features @ self._folded()[0][:, start : start + len(features)].T
 
-    def from_shares(self, x_t: Float[Array, " d"], share: Float[Array, " width"]) -> Float[Array, " d"]:
+    def from_contributions(self, x_t: Float[Array, " d"], share: Float[Array, " width"]) -> Float[Array, " d"]:
         """Applies the network with the share of all features already computed, which many rows or steps may reuse."""
         weight, bias = self._folded()
         return self._above(x_t @ weight[:, : self.columns].T + (bias + share))
@@ -153,7 +153,7 @@ class ResidualMLP(eqx.Module):
     given: Float[Array, "*stack n width"] | None
 
     def __init__(
-        self, key: PRNGKeyArray, *, columns: int, features: int, width: int, depth: int, has_given: bool = False
+        self, key: PRNGKeyArray, *, columns: int, features: int, width: int, depth: int, has_observed: bool = False
     ) -> None:
         seen = columns * (1 + 2 * len(ROW_FREQUENCIES))
         # Small outer layers, so that the sum of all blocks starts at the size of what it is added to.
@@ -162,11 +162,13 @@ class ResidualMLP(eqx.Module):
         self.input, self.modulation, *middle = normal_layers(key, shapes)
         self.inner, self.outer = tuple(middle[:depth]), tuple(middle[depth:])
         self.output = Dense(jnp.zeros((width, columns)), jnp.zeros(columns))
-        (known,) = normal_layers(jax.random.fold_in(key, 1), [(seen + columns, width, 1.0)]) if has_given else (None,)
+        (known,) = (
+            normal_layers(jax.random.fold_in(key, 1), [(seen + columns, width, 1.0)]) if has_observed else (None,)
+        )
         self.given = None if known is None else known.weight
 
     @staticmethod
-    def of_noise_level(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
+    def noise_level_features(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
         """The noise level's features: the embedding of λ."""
         return noise_level_embedding(lambda_t, width)
 
@@ -187,33 +189,33 @@ class ResidualMLP(eqx.Module):
         """
         n = self.features
         given = self.known(*jnp.split(features[n:], 2)) if len(features) > n else 0.0
-        return self.from_shares(x_t, self.share(features[:n]), given)
+        return self.from_contributions(x_t, self.share(features[:n]), given)
 
-    def known(self, values: Float[Array, " d"], is_given: Float[Array, " d"]) -> Float[Array, " width"]:
+    def known(self, values: Float[Array, " d"], is_observed: Float[Array, " d"]) -> Float[Array, " width"]:
         """Contribution of given columns to the output of the input layer, 0 if there are none.
 
         Args:
             values: The values; those of other columns do not matter.
-            is_given: 1 where a column is given, otherwise 0.
+            is_observed: 1 where a column is given, otherwise 0.
         """
         assert self.given is not None
-        return jnp.concatenate([_waves(values, is_given), is_given]) @ jnp.asarray(self.given)
+        return jnp.concatenate([_waves(values, is_observed), is_observed]) @ jnp.asarray(self.given)
 
     def share(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " m"]:
         """Contribution of some features, from index `first` on, to all blocks' scales and shifts."""
         return features @ jnp.asarray(self.modulation.weight)[first : first + len(features)]
 
-    def from_shares(
+    def from_contributions(
         self, x_t: Float[Array, " d"], share: Float[Array, " m"], known: Float[Array, " width"] | float = 0.0
     ) -> Float[Array, " d"]:
         """Applies the network with the share of all features, and that of given columns, already computed."""
         h = self.input(_waves(x_t))
         if not isinstance(known, float):
             h = h + known
-        return self.output(through_blocks(h, jnp.asarray(self.modulation.bias) + share, self.inner, self.outer))
+        return self.output(apply_blocks(h, jnp.asarray(self.modulation.bias) + share, self.inner, self.outer))
 
 
-def through_blocks(
+def apply_blocks(
     h: Float[Array, " width"], modulation: Float[Array, " m"], inners: tuple[Dense, ...], outers: tuple[Dense, ...]
 ) -> Float[Array, " width"]:
     """Applies residual blocks, each with its own scales and shifts, which the modulation has one after another."""

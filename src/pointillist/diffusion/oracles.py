@@ -160,7 +160,7 @@ class MixtureDenoiser(ConditionalDenoiser):
 
 
 @dataclass(frozen=True)
-class EmpiricalLaw:
+class EmpiricalDistribution:
     """The empirical distribution, in which n rows are equally likely: what a model that memorizes its rows learns.
 
     Attributes:

@@ -150,7 +150,7 @@ class TransitionSampler(RowSampler):
         return jnp.log(alpha_t / sigma_t)
 
     @abstractmethod
-    def towards(
+    def transition_from_x0(
         self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         """Mean, shape (d,), and standard deviation of x_s given x_t and the predicted x̂_0, s < t; 0 at s = 0."""
@@ -159,7 +159,7 @@ class TransitionSampler(RowSampler):
         self, denoiser: Denoiser, x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         """Mean, shape (d,), and standard deviation of x_s given x_t."""
-        return self.towards(denoiser(x_t, t), x_t, t, s)
+        return self.transition_from_x0(denoiser(x_t, t), x_t, t, s)
 
     def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
         """The state at x_T, which is x_T itself."""
@@ -213,7 +213,7 @@ class Ancestral(TransitionSampler):
         """Whether steps add noise: not for variance "zero"."""
         return self.variance != "zero"
 
-    def towards(
+    def transition_from_x0(
         self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         """Mean and standard deviation of x_s."""
@@ -251,7 +251,7 @@ class DDIM(TransitionSampler):
         """Whether steps add noise: for eta above 0."""
         return self.eta > 0
 
-    def towards(
+    def transition_from_x0(
         self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         """Mean and standard deviation of x_s."""

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.conditioning.populations import THRESHOLD, shares, systematic
+from pointillist.diffusion.conditioning.populations import THRESHOLD, normalized, systematic_resampling
 from pointillist.diffusion.denoisers import Denoiser, Label
 from pointillist.diffusion.random_numbers import normal
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
@@ -111,7 +111,7 @@ class Steered(Sampler):
         t, s = self.sampler.time(i), self.sampler.time(i + 1)
         selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))
         x_t, x0, memory = self._select(selection_key, points, rewards)
-        mean, std = jax.vmap(self.sampler.towards, (0, 0, None, None), (0, None))(x0, x_t, t, s)
+        mean, std = jax.vmap(self.sampler.transition_from_x0, (0, 0, None, None), (0, None))(x0, x_t, t, s)
         x_s = mean + std * normal(noise_key, mean.shape)
         return Points(x_s, self._predict(denoiser, x_s, s), memory)
 
@@ -290,9 +290,11 @@ class FeynmanKac(Steered):
         (spent,) = points.memory
         score = rewards / self.temperature
         log_weights = score - spent
-        is_due = 1 / (shares(log_weights) ** 2).sum() < THRESHOLD * self.particles
+        is_due = 1 / (normalized(log_weights) ** 2).sum() < THRESHOLD * self.particles
         parents = jnp.where(
-            is_due, systematic(jax.random.uniform(key), log_weights, self.particles), jnp.arange(self.particles)
+            is_due,
+            systematic_resampling(jax.random.uniform(key), log_weights, self.particles),
+            jnp.arange(self.particles),
         )
         x0 = jnp.where(jnp.isnan(rewards).any(), jnp.nan, points.x0[parents])
         return points.x_t[parents], x0, (jnp.where(is_due, score, spent)[parents],)
@@ -301,7 +303,9 @@ class FeynmanKac(Steered):
         """Draws particles by the final weights, which replace the potentials along the way by the row's own reward."""
         (spent,) = points.memory
         final_key, order_key = jax.random.split(jax.random.fold_in(key, 1))
-        kept = systematic(jax.random.uniform(final_key), rewards / self.temperature - spent, self.rows_per_draw)
+        kept = systematic_resampling(
+            jax.random.uniform(final_key), rewards / self.temperature - spent, self.rows_per_draw
+        )
         # Systematic resampling keeps the particles' order, in which the first is favoured: each place is to have the
         # same distribution, as a draw may be cut short.
         kept = jax.random.permutation(order_key, kept)

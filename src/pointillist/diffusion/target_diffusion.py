@@ -66,7 +66,7 @@ def features(x: Float[Array, " m"], view: Float[Array, " 2"]) -> Float[Array, " 
     return GAIN * jnp.concatenate([numbers, *(2**0.5 * part for part in parts)])
 
 
-def guess_places(n_inputs: int, n_guesses: int) -> Bool[np.ndarray, " m"]:
+def guess_mask(n_inputs: int, n_guesses: int) -> Bool[np.ndarray, " m"]:
     """Which of the numbers that `features` takes are of guesses, the last of the inputs."""
     return np.arange(2 * n_inputs) % n_inputs >= n_inputs - n_guesses
 
@@ -82,21 +82,21 @@ class TargetObjective:
     Rows are of the number, of x as `features` takes it, and of the view.
 
     Attributes:
-        of_number: The objective of the number.
+        number_objective: The objective of the number.
     """
 
-    of_number: Objective = field(
+    number_objective: Objective = field(
         default_factory=lambda: Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
     )
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Makes the examples of an epoch, row by row: the rows, c_in y_t, λ and the target."""
-        share, eps = self.of_number.noise(*keys, len(clean.x0) // batch_size, batch_size, 1)
+        share, eps = self.number_objective.noise(*keys, len(clean.x0) // batch_size, batch_size, 1)
         return self._examples(clean, eps, share)
 
     def _examples(self, clean: CleanRows, eps: Float[Array, "m 1"], share: Float[Array, " m"]) -> tuple[Array, ...]:
         assert clean.schedule is not None
-        noised = self.of_number.noised(clean.x0[:, :1], eps, share, clean.schedule, jnp.ones(1))
+        noised = self.number_objective.noised(clean.x0[:, :1], eps, share, clean.schedule, jnp.ones(1))
         return clean.x0, noised.inside, noised.lambda_t[:, None], noised.target
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
@@ -165,7 +165,7 @@ class TargetDistribution(eqx.Module):
 
     def denoisers(self, x: Float[Array, " m"]) -> NumberDenoiser:
         """E[y_0 | y_t, x] of the networks, stacked."""
-        is_guess = jnp.asarray(guess_places(self.n_inputs, self.n_guesses))
+        is_guess = jnp.asarray(guess_mask(self.n_inputs, self.n_guesses))
 
         def of_one(network: NumberNetwork, view: Array, sees_guesses: Array) -> NumberDenoiser:
             seen = jnp.where(is_guess & ~sees_guesses, 0.0, x)

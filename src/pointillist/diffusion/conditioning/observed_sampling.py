@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, OpenColumns
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, UnobservedColumns
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.samplers import RowSampler, Sampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray, at_lambda, time_at
@@ -93,7 +93,7 @@ class ObservedSampler(Sampler):
         """
         columns = len(x_T)
         start = self.sampler.start(key, columns + self.n_diagnostics)
-        known = denoiser.knowing(x_T)
+        known = denoiser.condition_on(x_T)
         if isinstance(self.sampler, RowSampler):
             rows = CentredSampler(self.sampler).draw(key, known, start)
         else:
@@ -150,8 +150,8 @@ class ColumnQuantiles(eqx.Module):
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " levels"]:
         """Computes the quantiles; the row's own value of the column does not matter."""
         denoiser, x = _of_label(self.denoiser, x, self.has_label)
-        known = denoiser.knowing(x.at[self.column].set(jnp.nan))
-        own = OpenColumns.of(known, (self.column,), len(x))
+        known = denoiser.condition_on(x.at[self.column].set(jnp.nan))
+        own = UnobservedColumns.of(known, (self.column,), len(x))
         drawn = jax.vmap(lambda start: self.sampler.draw(key, own, start[None])[0, 0])(jnp.asarray(self.starts))
         return drawn + own.centre[0]
 
@@ -177,7 +177,7 @@ class ColumnDensity(eqx.Module):
         """Computes the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 columns."""
         own = jnp.asarray(self.columns, int)
         of_class, x = _of_label(self.denoiser, x, self.has_label)
-        denoiser = OpenColumns.of(of_class.knowing(x.at[own].set(jnp.nan)), self.columns, len(x))
+        denoiser = UnobservedColumns.of(of_class.condition_on(x.at[own].set(jnp.nan)), self.columns, len(x))
         probes = hutchinson_probes(key, len(self.columns))
         return log_density(denoiser, x[own] - denoiser.centre, probes=probes, lowest=LOWEST_LAMBDA)
 

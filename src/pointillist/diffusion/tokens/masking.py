@@ -10,7 +10,7 @@ Beside a token may stand a number, where the token has the value that says so. N
 
 Rows of more than `WIDE` tokens have a network whose first and last layers are factored in training, and their tokens
 are drawn several at a time, so that the cost of fitting and drawing grows no faster than the number of cells. The
-layers of narrow rows of more than `MANY` values, such as names, are factored too.
+layers of narrow rows of more than `MAX_UNFACTORED` values, such as names, are factored too.
 """
 
 from collections.abc import Sequence
@@ -32,24 +32,24 @@ N_WAVES = 8
 INTERVAL_WAVES = 3
 """Number of cosines of a token's interval that the networks of numbers see."""
 
-MANY = 2048
+MAX_UNFACTORED = 2048
 """Most values that all tokens of a narrow row may have together for its layers not to be factored."""
 
-RANK, RANK_OF_NARROW = 8, 32
+RANK, NARROW_RANK = 8, 32
 """Most features of a token's value in the factored network of a wide row, and of a narrow one."""
 
 PADDING = 0.25
 """Largest fraction of the values computed in parallel that may be padding."""
 
 
-FREQUENCIES_OF_GIVEN = (1.0, 2.0)
+OBSERVED_FREQUENCIES = (1.0, 2.0)
 """Frequencies of given numbers, which have no noise: by high ones the single rows of training would be known."""
 
 
 def number_features(
     numbers: Float[Array, "*rows k"],
     is_shown: Bool[Array, "*rows k"],
-    frequencies: Sequence[float] = FREQUENCIES_OF_GIVEN,
+    frequencies: Sequence[float] = OBSERVED_FREQUENCIES,
 ) -> Float[Array, "*rows f"]:
     """Fourier features of numbers, and which of them are shown; all features of the others are 0."""
     waves = [wave(frequency * numbers) for frequency in frequencies for wave in (jnp.sin, jnp.cos)]
@@ -69,8 +69,8 @@ class Tokens:
         with_number: Tokens beside which a number may stand.
         number_values: For each of these, the value that says that there is a number.
         with_intervals: Tokens of columns of intervals, in which a number has a position.
-        has_turns: Whether narrow rows are drawn in the order of their tokens, which half of training is then about; in
-            random orders otherwise, as wide ones are.
+        has_column_order: Whether narrow rows are drawn in column order, to which half of the training rows are then
+            devoted; otherwise in random order, like wide rows.
     """
 
     sizes: tuple[int, ...]
@@ -78,7 +78,7 @@ class Tokens:
     with_number: tuple[int, ...] = ()
     number_values: tuple[int, ...] = ()
     with_intervals: tuple[int, ...] = ()
-    has_turns: bool = True
+    has_column_order: bool = True
 
     def __post_init__(self) -> None:
         if len(self.ranks) not in (0, sum(self.sizes)):
@@ -92,9 +92,9 @@ class Tokens:
         return sum(self.sizes)
 
     @property
-    def n_shown(self) -> int:
+    def n_number_features(self) -> int:
         """Number of features of the numbers that are given."""
-        return (2 + 2 * len(FREQUENCIES_OF_GIVEN)) * len(self.with_number)
+        return (2 + 2 * len(OBSERVED_FREQUENCIES)) * len(self.with_number)
 
     def has_number(self, tokens: Float[Array, "*rows T"]) -> Bool[Array, "*rows k"]:
         """Which of the numbers of some rows there are."""
@@ -102,7 +102,7 @@ class Tokens:
         return tokens[..., np.asarray(self.with_number, int)] == values
 
     @cached_property
-    def owner(self) -> Int[np.ndarray, " slots"]:
+    def token_of_slot(self) -> Int[np.ndarray, " slots"]:
         """The token that each slot is a value of."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
@@ -127,9 +127,9 @@ class Tokens:
         return len(self.sizes) > WIDE
 
     @property
-    def are_in_turn(self) -> bool:
+    def in_column_order(self) -> bool:
         """Whether a row's tokens are drawn in their order."""
-        return self.has_turns and not self.is_wide
+        return self.has_column_order and not self.is_wide
 
     @cached_property
     def blocks(self) -> tuple[Int[np.ndarray, " some"], ...]:
@@ -146,7 +146,7 @@ class Tokens:
     @property
     def rank(self) -> int:
         """Most features of a value in a factored network."""
-        return RANK if self.is_wide else RANK_OF_NARROW
+        return RANK if self.is_wide else NARROW_RANK
 
     @cached_property
     def features(self) -> tuple[int, ...]:
@@ -171,14 +171,14 @@ class Tokens:
         return waves.astype(np.float32)
 
     @cached_property
-    def with_order(self) -> Int[np.ndarray, " some"]:
+    def ordered_tokens(self) -> Int[np.ndarray, " some"]:
         """The tokens whose values have an order."""
-        return np.unique(self.owner[np.asarray(self.ranks or (-1.0,) * self.n_slots) >= 0])
+        return np.unique(self.token_of_slot[np.asarray(self.ranks or (-1.0,) * self.n_slots) >= 0])
 
     @cached_property
-    def own_waves(self) -> Float[np.ndarray, "slots all_waves"]:
+    def wave_matrix(self) -> Float[np.ndarray, "slots all_waves"]:
         """The `waves`, in separate columns for each token that has some; their size is quadratic in the tokens."""
-        by_owner = (self.owner[:, None] == self.with_order)[:, :, None] * self.waves[:, None]
+        by_owner = (self.token_of_slot[:, None] == self.ordered_tokens)[:, :, None] * self.waves[:, None]
         return by_owner.reshape(self.n_slots, -1)
 
     @cached_property
@@ -189,8 +189,8 @@ class Tokens:
         to `N_WAVES` for other ordered values. A token with fewer values has a basis of all functions.
         """
         blocks, ranks = [], np.asarray(self.ranks or (-1.0,) * self.n_slots)
-        for token in self.with_order:
-            slots = np.flatnonzero((self.owner == token) & (ranks >= 0))
+        for token in self.ordered_tokens:
+            slots = np.flatnonzero((self.token_of_slot == token) & (ranks >= 0))
             n_waves = INTERVAL_WAVES if token in self.with_intervals else N_WAVES
             waves = np.cos(np.pi * ranks[slots, None] * np.arange(min(n_waves + 1, len(slots))))
             block = np.zeros((self.n_slots, waves.shape[1]), np.float32)
@@ -207,9 +207,9 @@ class Tokens:
         functions = jnp.asarray(self.smooth_functions, weight.dtype)
         if not functions.shape[1]:
             return weight
-        of_tokens = jnp.asarray(weight)[: self.n_slots]
+        slot_weight = jnp.asarray(weight)[: self.n_slots]
         has_order = jnp.asarray(self.ranks, weight.dtype)[:, None] >= 0
-        smooth = jnp.where(has_order, functions @ (functions.T @ of_tokens), of_tokens)
+        smooth = jnp.where(has_order, functions @ (functions.T @ slot_weight), slot_weight)
         return jnp.concatenate([smooth, weight[self.n_slots :]])
 
     def one_hot(self, tokens: Float[Array, "*rows T"]) -> Float[Array, "*rows slots"]:
@@ -220,5 +220,7 @@ class Tokens:
         """
         shape = (1,) * (tokens.ndim - 1) + (-1,)
         value = jnp.asarray(self.value, tokens.dtype).reshape(shape)
-        is_known = (jnp.floor(tokens)[..., self.owner] == value) | self.is_single[self.owner].reshape(shape)
+        is_known = (jnp.floor(tokens)[..., self.token_of_slot] == value) | self.is_single[self.token_of_slot].reshape(
+            shape
+        )
         return is_known.astype(jnp.float32)

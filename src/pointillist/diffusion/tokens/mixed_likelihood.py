@@ -29,7 +29,7 @@ FINE = 0.01
 FLOW_POINTS = 30
 """Number of points of the solver that takes quantiles of the prior to those of a number."""
 
-GIVEN = 0
+OBSERVED = 0
 """Step of tokens that are given from the start, or not asked for."""
 
 
@@ -41,18 +41,20 @@ def token_log_probability(
     Args:
         denoiser: The denoiser, beside the numbers that are given.
         row: The tokens, `HIDDEN` where one is neither given nor asked for; such a one is summed over.
-        steps: The step in which each token comes, given all of earlier ones; or `GIVEN`.
+        steps: The step in which each token comes, given all of earlier ones; or `OBSERVED`.
         n_steps: Number of steps.
     """
     tokens = denoiser.tokens
-    owner, starts = jnp.asarray(tokens.owner), jnp.asarray(tokens.starts)
+    token_of_slot, starts = jnp.asarray(tokens.token_of_slot), jnp.asarray(tokens.starts)
     slots = starts + jnp.maximum(row, 0.0).astype(jnp.int32)
 
     def step(i: Array, total: Array) -> Array:
         logits = denoiser.logits(jnp.where(steps < i, row, HIDDEN))
-        largest = jax.ops.segment_max(logits, owner, len(tokens.sizes), indices_are_sorted=True)
-        scaled = jnp.exp(logits - largest[owner])
-        totals = largest + jnp.log(jax.ops.segment_sum(scaled, owner, len(tokens.sizes), indices_are_sorted=True))
+        largest = jax.ops.segment_max(logits, token_of_slot, len(tokens.sizes), indices_are_sorted=True)
+        scaled = jnp.exp(logits - largest[token_of_slot])
+        totals = largest + jnp.log(
+            jax.ops.segment_sum(scaled, token_of_slot, len(tokens.sizes), indices_are_sorted=True)
+        )
         return total + jnp.sum(jnp.where((steps == i) & (row >= 0), logits[slots] - totals, 0.0))
 
     return jax.lax.fori_loop(1, n_steps + 1, step, jnp.zeros(()))
@@ -86,7 +88,7 @@ def number_log_density(
             Hutchinson's estimate of it.
         weight: What the sum of vᵀ (∂D/∂y) v over them is multiplied by: 1, or 1 / m.
     """
-    size = denoiser.is_open.sum().astype(jnp.float32)
+    size = denoiser.is_noised.sum().astype(jnp.float32)
     flow = _Flow.of(denoiser)
 
     def node(u: Array, y: Array) -> tuple[Array, Array]:
@@ -102,7 +104,7 @@ def number_log_density(
         share = jnp.where(i == 0, 1.0, jnp.where(i % 2 == 1, 4.0, 2.0))
         return flow.step(i, y, first), total + share * change
 
-    y, total = jax.lax.fori_loop(0, STEPS, step, (jnp.where(denoiser.is_open, numbers, 0.0), jnp.zeros(())))
+    y, total = jax.lax.fori_loop(0, STEPS, step, (jnp.where(denoiser.is_noised, numbers, 0.0), jnp.zeros(())))
     total = flow.h / 3 * (total + node(flow.place(jnp.asarray(STEPS)), y)[1])
     x_T = flow.alpha_T * y - noised_mean(denoiser)
     return total - 0.5 * (x_T @ x_T + size * jnp.log(2 * jnp.pi)) + size * jnp.log(flow.alpha_T)
@@ -178,7 +180,7 @@ def noised_mean(denoiser: NumberDenoiser) -> Float[Array, " k"]:
     """
     lambda_T = jnp.maximum(lambda_range(denoiser.schedule)[0], LOWEST_LAMBDA)
     t = time_at(denoiser.schedule, lambda_T)
-    return alpha_sigma(denoiser.schedule, t)[0] * denoiser(jnp.zeros(denoiser.is_open.shape), t)
+    return alpha_sigma(denoiser.schedule, t)[0] * denoiser(jnp.zeros(denoiser.is_noised.shape), t)
 
 
 class TokenLogProbability(eqx.Module):
@@ -189,19 +191,19 @@ class TokenLogProbability(eqx.Module):
     Attributes:
         denoiser: Denoiser of the tokens.
         steps: The step in which each token comes, in each order; see `token_log_probability`.
-        is_asked: Which of the numbers are asked for.
+        is_target: Which of the numbers are asked for.
         n_steps: Number of steps.
     """
 
     denoiser: TokenDenoiser
     steps: Int[Array | np.ndarray, "orders T"]
-    is_asked: Bool[Array | np.ndarray, " k"]
+    is_target: Bool[Array | np.ndarray, " k"]
     n_steps: int = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " orders"]:
         """Computes the log-probabilities; the key decides nothing."""
         n = len(self.denoiser.tokens.sizes)
-        denoiser = beside_given(self.denoiser, x, self.is_asked)
+        denoiser = with_shown_numbers(self.denoiser, x, self.is_target)
         return jax.vmap(lambda steps: token_log_probability(denoiser, x[:n], steps, self.n_steps))(
             jnp.asarray(self.steps)
         )
@@ -216,17 +218,17 @@ class TokenProbabilities(eqx.Module):
 
     Attributes:
         denoiser: Denoiser of the tokens.
-        is_asked: Which of the numbers are not shown.
+        is_target: Which of the numbers are not shown.
         indices: The tokens, which are hidden in the rows.
     """
 
     denoiser: TokenDenoiser
-    is_asked: Bool[Array | np.ndarray, " k"]
+    is_target: Bool[Array | np.ndarray, " k"]
     indices: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " values"]:
         """Computes the log-probabilities; the key decides nothing."""
-        denoiser = beside_given(self.denoiser, x, self.is_asked)
+        denoiser = with_shown_numbers(self.denoiser, x, self.is_target)
         return token_log_probabilities(denoiser, x[: len(denoiser.tokens.sizes)], np.asarray(self.indices))
 
     def width(self, columns: int) -> int:
@@ -252,7 +254,7 @@ class NumberLogDensity(eqx.Module):
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, ""]:
         """Computes the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 numbers."""
         n, asked = len(self.denoiser.tokens.with_number), np.asarray(self.asked, int)
-        own, numbers = open_numbers(self.denoiser, self.schedule, x, np.isin(np.arange(n), asked))
+        own, numbers = target_denoiser(self.denoiser, self.schedule, x, np.isin(np.arange(n), asked))
         probes = hutchinson_probes(key, len(asked))
         # Of the others the predictions are 0, whatever the numbers.
         tangents = jnp.eye(n)[asked] if probes is None else jnp.zeros((len(probes), n)).at[:, asked].set(probes)
@@ -272,24 +274,24 @@ class NumberQuantiles(eqx.Module):
     Attributes:
         denoiser: The denoiser.
         schedule: The noise schedule of the numbers.
-        is_asked: Which of the numbers is asked for: one.
+        is_target: Which of the numbers is asked for: one.
         starts: Quantiles of N(0, 1).
     """
 
     denoiser: MixedDenoiser
     schedule: Schedule
-    is_asked: Bool[Array | np.ndarray, " k"]
+    is_target: Bool[Array | np.ndarray, " k"]
     starts: Float[Array | np.ndarray, " levels"]
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " levels"]:
         """Computes the quantiles; the key decides nothing."""
-        own, _ = open_numbers(self.denoiser, self.schedule, x, self.is_asked)
-        is_asked = jnp.asarray(self.is_asked)
+        own, _ = target_denoiser(self.denoiser, self.schedule, x, self.is_target)
+        is_target = jnp.asarray(self.is_target)
         solver, mean = DPMSolver2M(self.schedule, FLOW_POINTS), noised_mean(own)
 
         def flowed(start: Array) -> Array:
-            found = solver.draw(key, own, jnp.where(is_asked, start + mean, 0.0))[0]
-            return jnp.sum(jnp.where(is_asked, found, 0.0))
+            found = solver.draw(key, own, jnp.where(is_target, start + mean, 0.0))[0]
+            return jnp.sum(jnp.where(is_target, found, 0.0))
 
         return jax.vmap(flowed)(jnp.asarray(self.starts))
 
@@ -298,20 +300,20 @@ class NumberQuantiles(eqx.Module):
         return len(self.starts)
 
 
-def beside_given(
-    denoiser: TokenDenoiser, x: Float[Array, " width"], is_asked: Bool[Array | np.ndarray, " k"]
+def with_shown_numbers(
+    denoiser: TokenDenoiser, x: Float[Array, " width"], is_target: Bool[Array | np.ndarray, " k"]
 ) -> TokenDenoiser:
     """The denoiser of tokens beside the numbers of a row that are finite and not asked for."""
     tokens = denoiser.tokens
     row, numbers = x[: len(tokens.sizes)], x[len(tokens.sizes) :]
-    is_shown = jnp.isfinite(numbers) & ~jnp.asarray(is_asked) & tokens.has_number(row)
-    return denoiser.beside(numbers, is_shown)
+    is_shown = jnp.isfinite(numbers) & ~jnp.asarray(is_target) & tokens.has_number(row)
+    return denoiser.with_observed_numbers(numbers, is_shown)
 
 
-def open_numbers(
-    denoiser: MixedDenoiser, schedule: Schedule, x: Float[Array, " width"], is_asked: Bool[Array | np.ndarray, " k"]
+def target_denoiser(
+    denoiser: MixedDenoiser, schedule: Schedule, x: Float[Array, " width"], is_target: Bool[Array | np.ndarray, " k"]
 ) -> tuple[NumberDenoiser, Float[Array, " k"]]:
     """The denoiser of the numbers of a row that are asked for and that there are, and all its numbers."""
     tokens = denoiser.tokens
     row, numbers = x[: len(tokens.sizes)], x[len(tokens.sizes) :]
-    return denoiser.of_row(row, numbers, tokens.has_number(row) & ~jnp.asarray(is_asked), schedule), numbers
+    return denoiser.number_denoiser(row, numbers, tokens.has_number(row) & ~jnp.asarray(is_target), schedule), numbers

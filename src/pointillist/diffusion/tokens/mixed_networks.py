@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pointillist.diffusion.networks import Dense, noise_level_embedding, normal_layers, through_blocks
+from pointillist.diffusion.networks import Dense, apply_blocks, noise_level_embedding, normal_layers
 from pointillist.diffusion.tokens.masking import Tokens, number_features
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
 
@@ -53,17 +53,17 @@ class NumberNetwork(eqx.Module):
         width: int,
         depth: int,
         frequencies: int,
-        has_given: bool = True,
+        has_observed: bool = True,
         sees_x_t: bool = False,
         is_factored: bool = False,
     ) -> "NumberNetwork":
         """A fresh network, to which numbers can be given or not."""
-        of_tokens = tokens.n_features if is_factored else tokens.n_slots
-        numbers, known = len(tokens.with_number), of_tokens + (tokens.n_shown if has_given else 0)
+        n_inputs = tokens.n_features if is_factored else tokens.n_slots
+        numbers, n_context = len(tokens.with_number), n_inputs + (tokens.n_number_features if has_observed else 0)
         # A row has one value of each token, whatever their number.
         shapes = [
             ((2 + 2 * frequencies) * numbers, width, 1.0),
-            (known, width, (of_tokens / len(tokens.sizes)) ** 0.5),
+            (n_context, width, (n_inputs / len(tokens.sizes)) ** 0.5),
         ]
         shapes += [(LEVEL_FEATURES, depth * 2 * width, 0.1), *depth * [(width, width, 1.0)]]
         first, context, modulation, *middle = normal_layers(key, shapes + depth * [(width, width, 0.3)])
@@ -86,7 +86,7 @@ class NumberNetwork(eqx.Module):
     def __call__(
         self,
         inside: Float[Array, " k"],
-        is_open: Bool[Array, " k"],
+        is_noised: Bool[Array, " k"],
         known: Float[Array, " width"],
         lambda_t: Array,
         x_t: Float[Array, " k"],
@@ -95,46 +95,48 @@ class NumberNetwork(eqx.Module):
 
         Args:
             inside: c_in times the difference of x_t from its mean given the other numbers, shape (k,).
-            is_open: Which numbers are noised, shape (k,).
+            is_noised: Which numbers are noised, shape (k,).
             known: What `known` returned.
             lambda_t: log(alpha_t / sigma_t), a scalar.
             x_t: The noised numbers as they are, shape (k,); ignored without `sees_x_t`.
         """
         waves = [2.0**i for i in range(self.frequencies)]
         # Of the numbers as they are: waves of rounded ones would be others.
-        seen = number_features(inside, is_open, waves).astype(self.output.bias.dtype)
+        seen = number_features(inside, is_noised, waves).astype(self.output.bias.dtype)
         h = self.input(seen) + known
         if self.sees_x_t:
-            shown = number_features(x_t, is_open).astype(seen.dtype)
+            shown = number_features(x_t, is_noised).astype(seen.dtype)
             h = h + shown @ jnp.asarray(self.context.weight)[-len(shown) :]
         level = noise_level_embedding(lambda_t, LEVEL_FEATURES).astype(seen.dtype)
-        return self.output(through_blocks(h, self.modulation(level), self.inner, self.outer))
+        return self.output(apply_blocks(h, self.modulation(level), self.inner, self.outer))
 
 
 class MixedNetwork(eqx.Module):
     """The networks of tokens and of numbers.
 
     Attributes:
-        of_tokens: The network of tokens.
-        of_numbers: The network of numbers given others.
-        of_all: The network of all numbers together, none of which is given; None where the former has that task too.
-            One network for both is less precise in both.
+        token_network: The network of tokens.
+        number_network: The network of numbers given others.
+        joint_network: The network that draws all numbers jointly, with none observed; None if `number_network` does
+            that too. One network for both tasks is less precise at both.
     """
 
-    of_tokens: TokenNetwork | FactoredNetwork
-    of_numbers: NumberNetwork
-    of_all: NumberNetwork | None = None
+    token_network: TokenNetwork | FactoredNetwork
+    number_network: NumberNetwork
+    joint_network: NumberNetwork | None = None
 
     def folded(self) -> "MixedNetwork":
         """The same networks, with the two kinds of weights of the one of tokens merged, or factors multiplied out."""
-        of_tokens, of_all = self.of_tokens, self.of_all
-        folded = replace(self.smoothed(), of_tokens=of_tokens.folded())
-        if not isinstance(of_tokens, FactoredNetwork):
+        token_network, joint_network = self.token_network, self.joint_network
+        folded = replace(self.smoothed(), token_network=token_network.folded())
+        if not isinstance(token_network, FactoredNetwork):
             return folded
         return replace(
             folded,
-            of_numbers=replace(self.of_numbers, context=of_tokens.unfactored(self.of_numbers.context)),
-            of_all=None if of_all is None else replace(of_all, context=of_tokens.unfactored(of_all.context)),
+            number_network=replace(self.number_network, context=token_network.unfactored(self.number_network.context)),
+            joint_network=None
+            if joint_network is None
+            else replace(joint_network, context=token_network.unfactored(joint_network.context)),
         )
 
     def smoothed(self) -> "MixedNetwork":
@@ -142,12 +144,12 @@ class MixedNetwork(eqx.Module):
 
         With a `FactoredNetwork`, the networks of numbers see a few features of the tokens and stay as they are.
         """
-        if isinstance(self.of_tokens, FactoredNetwork):
+        if isinstance(self.token_network, FactoredNetwork):
             return self
-        of_all = None if self.of_all is None else self.of_all.smoothed(self.tokens)
-        return replace(self, of_numbers=self.of_numbers.smoothed(self.tokens), of_all=of_all)
+        joint_network = None if self.joint_network is None else self.joint_network.smoothed(self.tokens)
+        return replace(self, number_network=self.number_network.smoothed(self.tokens), joint_network=joint_network)
 
     @property
     def tokens(self) -> Tokens:
         """The tokens."""
-        return self.of_tokens.tokens
+        return self.token_network.tokens

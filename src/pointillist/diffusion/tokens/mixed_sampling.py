@@ -38,7 +38,7 @@ class NumberDenoiser(Denoiser):
     Attributes:
         network: The network, a `NumberNetwork` or what has its methods.
         schedule: The noise schedule.
-        is_open: Which numbers are drawn.
+        is_noised: Which numbers are drawn.
         known: What is known, as `NumberNetwork.known` returns it.
         without: The same without the token that guidance leaves out, and w; None without guidance.
         centre: What the numbers are near to, by those that are given.
@@ -48,7 +48,7 @@ class NumberDenoiser(Denoiser):
 
     network: Any
     schedule: Schedule
-    is_open: Bool[Array, " k"]
+    is_noised: Bool[Array, " k"]
     known: Float[Array, " width"]
     without: tuple[Float[Array, " width"], Any] | None = None
     centre: Float[Array, " k"] | float = 0.0
@@ -70,7 +70,7 @@ class NumberDenoiser(Denoiser):
         along = left if self.axes is None else left @ self.axes
 
         def predicted(known: Float[Array, " width"]) -> Float[Array, " k"]:
-            found = self.network(inside * along, self.is_open, known, jnp.log(alpha_t / sigma_t), x_t)
+            found = self.network(inside * along, self.is_noised, known, jnp.log(alpha_t / sigma_t), x_t)
             moved = skip * along + out * found
             x0 = self.centre + (moved if self.axes is None else self.axes @ moved)
             return jnp.clip(x0, -largest, largest)
@@ -79,24 +79,24 @@ class NumberDenoiser(Denoiser):
         if self.without is not None:
             known, w = self.without
             x0 = x0 + w * (x0 - predicted(known))
-        return jnp.where(self.is_open, x0, 0.0)
+        return jnp.where(self.is_noised, x0, 0.0)
 
 
 class MixedDenoiser(eqx.Module):
     """What tokens and numbers are drawn with.
 
     Attributes:
-        of_tokens: Denoiser of the tokens.
-        of_numbers: Network of the numbers, a `NumberNetwork` or what has its methods.
+        token_denoiser: Denoiser of the tokens.
+        number_network: Network of the numbers, a `NumberNetwork` or what has its methods.
         covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are too many of them.
-        basis: Axes along which the network sees the numbers, as `turned` takes them, if it is that of all numbers
-            together; else None.
+        basis: Axes along which a joint network sees the numbers, as `axes_and_scales` takes them; None for other
+            networks.
         guided: Position of the token towards whose value rows are guided; None without guidance.
         guidance: w, at least 0; **0 is plain conditional sampling**.
     """
 
-    of_tokens: TokenDenoiser
-    of_numbers: Any
+    token_denoiser: TokenDenoiser
+    number_network: Any
     covariance: Float[Array | np.ndarray, "c c"]
     basis: Float[Array | np.ndarray, "c c"] | None = None
     guided: int | None = eqx.field(static=True, default=None)
@@ -105,35 +105,35 @@ class MixedDenoiser(eqx.Module):
     @property
     def tokens(self) -> Tokens:
         """The tokens."""
-        return self.of_tokens.tokens
+        return self.token_denoiser.tokens
 
-    def of_row(
-        self, row: Float[Array, " n"], numbers: Float[Array, " k"], is_given: Bool[Array, " k"], schedule: Schedule
+    def number_denoiser(
+        self, row: Float[Array, " n"], numbers: Float[Array, " k"], is_observed: Bool[Array, " k"], schedule: Schedule
     ) -> NumberDenoiser:
         """The denoiser of a row's numbers, given all its tokens.
 
         Args:
             row: The tokens.
             numbers: The numbers that are given, anything elsewhere.
-            is_given: Which of them are given.
+            is_observed: Which of them are given.
             schedule: The noise schedule.
         """
         one_hot = self.tokens.one_hot(row)
         axes = shown = without = None
         if self.basis is None:
-            shown = number_features(numbers, is_given)
-            centre, sigma_data = conditional_normal(self.covariance, numbers, is_given)
+            shown = number_features(numbers, is_observed)
+            centre, sigma_data = conditional_normal(self.covariance, numbers, is_observed)
         else:
-            axes, sigma_data = turned(self.basis, len(numbers))
+            axes, sigma_data = axes_and_scales(self.basis, len(numbers))
             centre = jnp.zeros(len(numbers))
         if self.guided is not None:
-            hidden = jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, one_hot)
-            without = self.of_numbers.known(hidden, shown), self.guidance
+            hidden = jnp.where(jnp.asarray(self.tokens.token_of_slot == self.guided), 0.0, one_hot)
+            without = self.number_network.known(hidden, shown), self.guidance
         return NumberDenoiser(
-            network=self.of_numbers,
+            network=self.number_network,
             schedule=schedule,
-            is_open=self.tokens.has_number(row) & ~is_given,
-            known=self.of_numbers.known(one_hot, shown),
+            is_noised=self.tokens.has_number(row) & ~is_observed,
+            known=self.number_network.known(one_hot, shown),
             without=without,
             centre=centre,
             sigma_data=sigma_data,
@@ -141,7 +141,7 @@ class MixedDenoiser(eqx.Module):
         )
 
 
-def turned(
+def axes_and_scales(
     basis: Float[Array | np.ndarray, "c c"], n_numbers: int
 ) -> tuple[Float[Array, "c c"] | None, Float[Array, " k"]]:
     """Axes along which numbers are seen, and σ_d along each.
@@ -161,11 +161,11 @@ class MixedSampler(TokenSampler):
 
     Attributes:
         n_tokens: Number of tokens of a row.
-        of_numbers: The sampler of the numbers.
+        number_sampler: The sampler of the numbers.
     """
 
     n_tokens: int = eqx.field(static=True)
-    of_numbers: RowSampler
+    number_sampler: RowSampler
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
         """Start of a draw, with all tokens hidden and no number known."""
@@ -184,22 +184,22 @@ class MixedSampler(TokenSampler):
         """
         tokens, n = denoiser.tokens, self.n_tokens
         row, numbers = x_T[:n], x_T[n:]
-        is_given = jnp.isfinite(numbers) & tokens.has_number(row)
-        row = draw_tokens(key, denoiser.of_tokens.beside(numbers, is_given), row)
-        of_row = denoiser.of_row(row, numbers, is_given, self.of_numbers.schedule)
+        is_observed = jnp.isfinite(numbers) & tokens.has_number(row)
+        row = draw_tokens(key, denoiser.token_denoiser.with_observed_numbers(numbers, is_observed), row)
+        number_denoiser = denoiser.number_denoiser(row, numbers, is_observed, self.number_sampler.schedule)
         noise_key = jax.random.fold_in(key, n + 1)
-        drawn = self.of_numbers.draw(noise_key, of_row, jax.random.normal(noise_key, numbers.shape))[0]
-        return joined(denoiser.tokens, row, numbers, is_given, drawn)[None]
+        drawn = self.number_sampler.draw(noise_key, number_denoiser, jax.random.normal(noise_key, numbers.shape))[0]
+        return assemble_row(denoiser.tokens, row, numbers, is_observed, drawn)[None]
 
 
-def joined(
+def assemble_row(
     tokens: Tokens,
     row: Float[Array, " n"],
     numbers: Float[Array, " k"],
-    is_given: Bool[Array, " k"],
+    is_observed: Bool[Array, " k"],
     drawn: Float[Array, " k"],
 ) -> Float[Array, " n_and_k"]:
     """All tokens and then all numbers: those that are given, those that were drawn, and 0 where there is none."""
-    numbers = jnp.where(is_given, numbers, jnp.where(tokens.has_number(row), drawn, 0.0))
+    numbers = jnp.where(is_observed, numbers, jnp.where(tokens.has_number(row), drawn, 0.0))
     numbers = jnp.where(jnp.isnan(row).any(), jnp.nan, numbers)
     return jnp.concatenate([row, numbers])

@@ -31,12 +31,12 @@ class NumberError(eqx.Module):
         """Computes the error; the key decides the noise."""
         n = len(self.denoiser.tokens.sizes)
         row, numbers = x[:n], x[n:]
-        own = self.denoiser.of_row(row, numbers, jnp.zeros(numbers.shape, bool), self.schedule)
+        own = self.denoiser.number_denoiser(row, numbers, jnp.zeros(numbers.shape, bool), self.schedule)
 
         def at_level(lambda_t: Array, eps: Array) -> Array:
             alpha_t, sigma_t = at_lambda(lambda_t)
             x0 = own(alpha_t * numbers + sigma_t * eps, time_at(self.schedule, lambda_t))
-            return jnp.mean(own.is_open.astype(jnp.float32) * (alpha_t / sigma_t * (x0 - numbers)) ** 2)
+            return jnp.mean(own.is_noised.astype(jnp.float32) * (alpha_t / sigma_t * (x0 - numbers)) ** 2)
 
         eps = jax.random.normal(key, (len(LEVELS), len(numbers)))
         return jnp.mean(jax.vmap(at_level)(jnp.asarray(LEVELS), eps))

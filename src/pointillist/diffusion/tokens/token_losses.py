@@ -9,20 +9,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.losses import CleanRows, repeated, stratified
+from pointillist.diffusion.losses import CleanRows, repeat_shuffled, stratified
 from pointillist.diffusion.random_numbers import uniform
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.tokens.token_sampling import HIDDEN, decided
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, reveal_single_values
 
-SHARE_IN_TURN = 0.5
+FRACTION_IN_COLUMN_ORDER = 0.5
 """Share of the training rows whose tokens come in the order in which rows are drawn. The others are for conditions."""
 
 ROWS_AT_ONCE = 512
 """Most rows whose losses are computed together where no gradient is wanted."""
 
 
-def hiding(
+def mask_tokens(
     tokens: Tokens,
     order: Float[Array, "m T"],
     share: Float[Array, " m"],
@@ -107,15 +107,15 @@ def token_loss(
     if isinstance(network, FactoredNetwork):
         return network.loss(rows, is_seen, weight, shown) / len(rows)
     wanted = tokens.one_hot(rows)
-    seen = wanted * is_seen[:, tokens.owner].astype(jnp.float32)
+    seen = wanted * is_seen[:, tokens.token_of_slot].astype(jnp.float32)
     seen = jnp.concatenate([seen.astype(network.output.bias.dtype), shown], axis=1)
     logits = jax.vmap(network)(seen).astype(jnp.float32)
     of_token = jnp.split(logits, tokens.splits, axis=1)
     totals = jnp.stack([jax.nn.logsumexp(part, axis=1) for part in of_token], axis=1)
-    return (jnp.sum(weight * totals) - jnp.sum(logits * wanted * weight[:, tokens.owner])) / len(rows)
+    return (jnp.sum(weight * totals) - jnp.sum(logits * wanted * weight[:, tokens.token_of_slot])) / len(rows)
 
 
-def mean_in_turns(loss: Callable[..., Float[Array, ""]], examples: tuple[Array, ...]) -> Float[Array, ""]:
+def mean_in_batches(loss: Callable[..., Float[Array, ""]], examples: tuple[Array, ...]) -> Float[Array, ""]:
     """Mean loss of examples, at most `ROWS_AT_ONCE` of them at a time: there may be thousands of logits a row.
 
     Args:
@@ -136,13 +136,13 @@ class TokenObjective:
 
     Attributes:
         tokens: The tokens of a row.
-        has_gaps: Whether tokens of the rows may be unknown, which are `HIDDEN`: they are never seen, nor learned.
+        has_missing: Whether tokens of the rows may be unknown, which are `HIDDEN`: they are never seen, nor learned.
         guided: Token of the classes, which is often given: it comes first in half of the rows whose tokens are in the
             order of drawing. None for none.
     """
 
     tokens: Tokens
-    has_gaps: bool = False
+    has_missing: bool = False
     guided: int | None = None
 
     def examples(
@@ -162,21 +162,21 @@ class TokenObjective:
         order, is_in_turn = self._orders(keys[1], clean.x0.shape)
         # As in drawing, where a token of a single value is known from the start.
         is_single, is_known = self.tokens.is_single, None
-        if self.has_gaps or is_single.any():
+        if self.has_missing or is_single.any():
             is_known = (clean.x0 != HIDDEN) & ~is_single[None]
-        is_seen, weight = hiding(self.tokens, order, share, is_known, is_in_turn)
-        return decided(self.tokens, clean.x0), is_seen | is_single[None], weight
+        is_seen, weight = mask_tokens(self.tokens, order, share, is_known, is_in_turn)
+        return reveal_single_values(self.tokens, clean.x0), is_seen | is_single[None], weight
 
     def _orders(
         self, key: PRNGKeyArray, shape: tuple[int, ...]
     ) -> tuple[Float[Array, "m T"], Bool[Array, "m 1"] | None]:
         """Orders of the tokens of some rows, and of which rows it is the one that they are drawn in."""
         order = uniform(key, shape)
-        if not self.tokens.are_in_turn:
+        if not self.tokens.in_column_order:
             return order, None
         is_in_turn, is_first = (
             jax.random.bernoulli(jax.random.fold_in(key, i), share, (shape[0], 1))
-            for i, share in ((1, SHARE_IN_TURN), (2, 0.5))
+            for i, share in ((1, FRACTION_IN_COLUMN_ORDER), (2, 0.5))
         )
         indices = jnp.arange(shape[1])[None]
         is_guided = indices == (-1 if self.guided is None else self.guided)
@@ -192,10 +192,10 @@ class TokenObjective:
             clean: The rows.
         """
         *keys, row_key = jax.random.split(key, 3)
-        x0 = repeated(row_key, jnp.asarray(clean.x0))
+        x0 = repeat_shuffled(row_key, jnp.asarray(clean.x0))
         examples = self.examples((keys[0], keys[1]), CleanRows(x0), len(x0))
 
-        return mean_in_turns(partial(token_loss, network, self.tokens), examples)
+        return mean_in_batches(partial(token_loss, network, self.tokens), examples)
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Computes `token_loss` of a batch, with the network's products in a given precision."""

@@ -39,17 +39,17 @@ class TokenNetwork(eqx.Module):
     tokens: Tokens = eqx.field(static=True)
 
     @property
-    def of_tokens(self) -> "TokenNetwork":
-        """The network itself; that of a row with numbers too has other parts."""
+    def token_network(self) -> "TokenNetwork":
+        """The network itself, under the name that it has in a `MixedNetwork`."""
         return self
 
     @classmethod
     def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "TokenNetwork":
         """A fresh network."""
-        slots, seen, waves = tokens.n_slots, len(tokens.sizes), N_WAVES * len(tokens.with_order)
+        slots, seen, waves = tokens.n_slots, len(tokens.sizes), N_WAVES * len(tokens.ordered_tokens)
         # A row has one value of each token, whatever their number.
-        size = ((slots + tokens.n_shown) / seen) ** 0.5
-        first, *middle = normal_layers(key, _shapes(slots + tokens.n_shown, width, depth, size))
+        size = ((slots + tokens.n_number_features) / seen) ** 0.5
+        first, *middle = normal_layers(key, _shapes(slots + tokens.n_number_features, width, depth, size))
         return cls(
             input=first,
             inner=tuple(middle[:depth]),
@@ -71,7 +71,7 @@ class TokenNetwork(eqx.Module):
 
     def folded(self) -> "TokenNetwork":
         """The same network with the weights of the waves added to the others."""
-        waves = jnp.asarray(self.tokens.own_waves, self.input.weight.dtype)
+        waves = jnp.asarray(self.tokens.wave_matrix, self.input.weight.dtype)
         weights = (
             jnp.asarray(self.input.weight).at[: self.tokens.n_slots].add(waves @ self.input_waves),
             self.output.weight + self.output_waves @ waves.T,
@@ -119,17 +119,17 @@ class FactoredNetwork(eqx.Module):
         """A fresh network."""
         n = tokens.n_features
         # A value's features have a length of about 1, and a row has one value of each token.
-        size = ((n + tokens.n_shown) / len(tokens.sizes)) ** 0.5
-        first, *middle = normal_layers(key, _shapes(n + tokens.n_shown, width, depth, size))
-        of_input, of_output = (_first_features(jax.random.fold_in(key, i), tokens) for i in (1, 2))
+        size = ((n + tokens.n_number_features) / len(tokens.sizes)) ** 0.5
+        first, *middle = normal_layers(key, _shapes(n + tokens.n_number_features, width, depth, size))
+        input_features, output_features = (_first_features(jax.random.fold_in(key, i), tokens) for i in (1, 2))
         return cls(
             input=first,
             inner=tuple(middle[:depth]),
             outer=tuple(middle[depth:]),
             output=jnp.zeros((n, width)),
             bias=jnp.zeros(tokens.n_slots),
-            input_features=of_input,
-            output_features=of_output,
+            input_features=input_features,
+            output_features=output_features,
             tokens=tokens,
         )
 
@@ -155,11 +155,11 @@ class FactoredNetwork(eqx.Module):
     def features(self, rows: Float[Array, "m T"], is_seen: Bool[Array, "m T"]) -> Float[Array, "m features"]:
         """The features of the tokens of some rows; 0 where a token is not seen."""
         slots = self._slots(rows)
-        of_blocks = [
+        parts = [
             self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
             for block, rank in self._blocks
         ]
-        return jnp.concatenate([part.reshape(len(rows), -1) for part in of_blocks], axis=1)
+        return jnp.concatenate([part.reshape(len(rows), -1) for part in parts], axis=1)
 
     def _slots(self, rows: Float[Array, "m T"]) -> Int[Array, "m T"]:
         return jnp.asarray(self.tokens.starts)[None] + rows.astype(jnp.int32)
@@ -203,8 +203,8 @@ class FactoredNetwork(eqx.Module):
 
     def unfactored(self, layer: Dense) -> Dense:
         """The same function of one-hot tokens as a layer that takes `features`, and others after them."""
-        of_tokens = self._product(self.input_features, layer.weight)
-        return Dense(jnp.concatenate([of_tokens, layer.weight[self.tokens.n_features :]]), layer.bias)
+        weight = self._product(self.input_features, layer.weight)
+        return Dense(jnp.concatenate([weight, layer.weight[self.tokens.n_features :]]), layer.bias)
 
     def _product(
         self, features: Float[Array, "slots rank"], layer: Float[Array, "rows width"]
@@ -214,7 +214,7 @@ class FactoredNetwork(eqx.Module):
         by_token = jnp.zeros((n, rank, width), layer.dtype)
         for block, own_rank, own in self._by_block(layer):
             by_token = by_token.at[block, :own_rank].set(own)
-        products = (features[:, i, None] * by_token[self.tokens.owner, i] for i in range(rank))
+        products = (features[:, i, None] * by_token[self.tokens.token_of_slot, i] for i in range(rank))
         return sum(products, start=jnp.zeros((self.tokens.n_slots, width), layer.dtype))
 
 
@@ -227,7 +227,7 @@ def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots ra
     """Smooth functions of values that have an order; random features of others, or one each if there are few."""
     rank = tokens.rank
     waves = np.pad(tokens.waves * (2 / N_WAVES) ** 0.5, ((0, 0), (0, rank - N_WAVES)))
-    is_few = np.asarray(tokens.sizes)[tokens.owner] <= rank
+    is_few = np.asarray(tokens.sizes)[tokens.token_of_slot] <= rank
     fixed = np.where(is_few[:, None], np.eye(rank, dtype=np.float32)[np.minimum(tokens.value, rank - 1)], waves)
     drawn = jax.random.normal(key, fixed.shape) / rank**0.5
     return jnp.where(jnp.asarray(fixed.any(axis=1))[:, None], jnp.asarray(fixed), drawn)

@@ -21,7 +21,7 @@ SHARES = 1 - np.cos(np.pi / 2 * np.arange(1, WIDE + 1) / WIDE)
 HIDDEN = -1.0
 """Stands for a hidden token."""
 
-LARGEST_PLACE = 1 - 2.0**-12
+LARGEST_POSITION = 1 - 2.0**-12
 """Largest position in an interval: added to a token of up to four digits, it stays below 1."""
 
 
@@ -40,14 +40,9 @@ class TokenDenoiser(eqx.Module):
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
     shown: Float[Array, " f"] | None = None
 
-    @property
-    def of_tokens(self) -> "TokenDenoiser":
-        """The denoiser itself; that of a row with numbers too has other parts."""
-        return self
-
-    def beside(self, numbers: Float[Array, " k"], is_given: Bool[Array, " k"]) -> "TokenDenoiser":
+    def with_observed_numbers(self, numbers: Float[Array, " k"], is_observed: Bool[Array, " k"]) -> "TokenDenoiser":
         """The denoiser of tokens beside the numbers that are given, if the tokens have numbers."""
-        return replace(self, shown=number_features(numbers, is_given)) if self.tokens.with_number else self
+        return replace(self, shown=number_features(numbers, is_observed)) if self.tokens.with_number else self
 
     def logits(self, row: Float[Array, " T"]) -> Float[Array, " slots"]:
         """Computes the logit of every value of every token, given those that are not `HIDDEN`; shape (slots,).
@@ -85,7 +80,7 @@ class GuidedTokenDenoiser(TokenDenoiser):
 
     def views(self, seen: Float[Array, " inputs"]) -> list[Float[Array, " inputs"]]:
         """All of it, and all but the guided token."""
-        is_guided = np.pad(self.tokens.owner == self.guided, (0, len(seen) - self.tokens.n_slots))
+        is_guided = np.pad(self.tokens.token_of_slot == self.guided, (0, len(seen) - self.tokens.n_slots))
         return [seen, jnp.where(jnp.asarray(is_guided), 0.0, seen)]
 
     def combined(self, logits: Sequence[Float[Array, " some"]]) -> Float[Array, " some"]:
@@ -95,13 +90,12 @@ class GuidedTokenDenoiser(TokenDenoiser):
 
 
 class TokenSampler(Sampler):
-    """Draws the hidden tokens of a row: one by one, except in wide rows.
+    """A sampler of the hidden tokens of a row: one at a time, except in wide rows.
 
-    Their order is that of the columns, or one that the row's key decides: see `Tokens.are_in_turn`. Of a wide row with
-    more than `WIDE` hidden tokens some are drawn together, each from its distribution given those drawn before. `WIDE`
-    evaluations of the network draw them all. This is the reverse process in as many steps. It leaves out how the tokens
-    of one step depend on each other beyond what is seen; steps have one token at first, when little is seen, and most
-    tokens at the end.
+    Tokens are drawn in column order or in a random order; see `Tokens.in_column_order`. A wide row with more than
+    `WIDE` hidden tokens is drawn in `WIDE` evaluations of the network: each step draws several tokens independently,
+    given those of earlier steps. This ignores their dependence within a step. The first steps, which see few tokens,
+    draw one token each; the last steps draw the most.
     """
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " T"]:
@@ -125,23 +119,23 @@ class TokenSampler(Sampler):
 def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " T"]) -> Float[Array, " T"]:
     """Draws the hidden tokens of a row; see `TokenSampler.draw`."""
     tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
-    x_T = decided(tokens, x_T)
-    if tokens.are_in_turn and isinstance(denoiser.network, TokenNetwork):
+    x_T = reveal_single_values(tokens, x_T)
+    if tokens.in_column_order and isinstance(denoiser.network, TokenNetwork):
         row = _in_turn(key, denoiser, x_T)
     else:
-        order = jnp.zeros(n) if tokens.are_in_turn else jax.random.uniform(jax.random.fold_in(key, n), (n,))
+        order = jnp.zeros(n) if tokens.in_column_order else jax.random.uniform(jax.random.fold_in(key, n), (n,))
         # The given ones last, where there is nothing left to draw.
         turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: sum(size > 1 for size in tokens.sizes)]
         draw_all = _in_steps if tokens.is_wide else _one_by_one
         row = draw_all(key, denoiser, turns, x_T) if len(turns) else x_T
     if tokens.with_intervals:
         some = np.asarray(tokens.with_intervals)
-        indices = jax.random.uniform(jax.random.fold_in(key, n + 2), some.shape, maxval=LARGEST_PLACE)
+        indices = jax.random.uniform(jax.random.fold_in(key, n + 2), some.shape, maxval=LARGEST_POSITION)
         row = row.at[some].add(jnp.where(x_T[some] == HIDDEN, indices, 0.0))
     return jnp.where(jnp.isnan(row).any(), jnp.nan, row)
 
 
-def decided(tokens: Tokens, rows: Float[Array, "*rows T"]) -> Float[Array, "*rows T"]:
+def reveal_single_values(tokens: Tokens, rows: Float[Array, "*rows T"]) -> Float[Array, "*rows T"]:
     """Shows the hidden tokens that have a single value."""
     is_single = tokens.is_single.reshape((1,) * (rows.ndim - 1) + (-1,))
     return jnp.where((rows == HIDDEN) & is_single, 0.0, rows)
@@ -211,8 +205,8 @@ def _in_steps(
 ) -> Float[Array, " T"]:
     """Draws a row's hidden tokens, each given those of all earlier steps."""
     tokens, last = denoiser.tokens, len(turns) - 1
-    ends = steps_of((row == HIDDEN).sum())
-    numbers = jnp.arange(most_in_a_step(tokens))
+    ends = step_ends((row == HIDDEN).sum())
+    numbers = jnp.arange(max_tokens_per_step(tokens))
 
     def step(i: Array, row: Array) -> Array:
         logits = _padded(denoiser, row)
@@ -248,7 +242,7 @@ def _with_noise(key: PRNGKeyArray, logits: Float[Array, " padded"], size: Int[Ar
     return jnp.where(jnp.isfinite(scores.max()), jnp.argmax(scores).astype(jnp.float32), jnp.nan)
 
 
-def steps_of(n_hidden: Int[Array, ""]) -> Int[Array, " steps"]:
+def step_ends(n_hidden: Int[Array, ""]) -> Int[Array, " steps"]:
     """Returns how many of a wide row's hidden tokens are drawn by the end of each step.
 
     Step i = 1 … `WIDE` ends when a fraction 1 - cos(π i / (2 `WIDE`)) of them is drawn (Chang et al. 2022, arXiv
@@ -258,6 +252,6 @@ def steps_of(n_hidden: Int[Array, ""]) -> Int[Array, " steps"]:
     return jnp.minimum(jnp.maximum(by_share, jnp.arange(1, WIDE + 1)), n_hidden)
 
 
-def most_in_a_step(tokens: Tokens) -> int:
-    """Most tokens that a step of `steps_of` can have."""
+def max_tokens_per_step(tokens: Tokens) -> int:
+    """Most tokens that a step of `step_ends` can have."""
     return math.ceil(len(tokens.sizes) * np.diff(SHARES).max()) + 1
