@@ -179,7 +179,7 @@ def test_noised_numbers_are_seen_by_the_weights_of_given_ones_too():
     network = jax.tree.map(lambda leaf: leaf + 0.1, network)
     network = replace(network, input=jax.tree.map(jnp.zeros_like, network.input))
     one_hot, x, no, yes = jnp.ones(TOKENS.n_slots), jnp.array([0.3, -1.0, 2.0]), jnp.zeros(3, bool), jnp.ones(3, bool)
-    given, noised = (network.known(one_hot, number_features(x, shown)) for shown in (yes, no))
+    given, noised = (network.embed_context(one_hot, number_features(x, shown)) for shown in (yes, no))
     found = [network(x, is_noised, known, 0.5 * x[0], x) for is_noised, known in ((no, given), (yes, noised))]
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 

@@ -149,5 +149,5 @@ def test_examples_show_given_columns_and_leave_them_out_of_the_loss():
 def test_a_network_without_given_columns_begins_with_the_same_weights():
     parts = {"columns": 3, "features": 4, "width": 8, "depth": 2}
     one, other = ResidualMLP(jax.random.key(5), **parts), ResidualMLP(jax.random.key(5), **parts, has_observed=True)
-    assert one.given is None and other.given is not None and other.given.shape == (18, 8)
-    assert eqx.tree_equal(one, eqx.tree_at(lambda tree: tree.given, other, None, is_leaf=lambda x: x is None))
+    assert one.observed is None and other.observed is not None and other.observed.shape == (18, 8)
+    assert eqx.tree_equal(one, eqx.tree_at(lambda tree: tree.observed, other, None, is_leaf=lambda x: x is None))
