@@ -132,7 +132,7 @@ def test_in_the_order_of_drawing_the_next_token_alone_has_a_weight():
     order = jnp.asarray([[0.0, 0.25, 0.5, 0.75], [0.0, 0.25, -1.0, 0.75]])
     for n_seen, following in enumerate(([0, 2], [1, 0], [2, 1], [3, 3])):
         share = jnp.full(2, n_seen / 4 + 0.1)
-        is_seen, weight = mask_tokens(Tokens((2,) * 4), order, share, is_in_turn=jnp.ones((2, 1), bool))
+        is_seen, weight = mask_tokens(Tokens((2,) * 4), order, share, is_in_column_order=jnp.ones((2, 1), bool))
         assert (np.asarray(is_seen).sum(axis=1) == n_seen).all()
         assert np.array_equal(np.asarray(weight), 4 * np.eye(4)[following])
 

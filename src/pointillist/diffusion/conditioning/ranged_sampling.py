@@ -1,4 +1,4 @@
-"""Rows of numbers in ranges, drawn by populations of candidates that are guided towards them."""
+"""Sampling rows with numbers in ranges, by populations of candidates that are guided towards the ranges."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.schedules import Schedule
 
 POINTS = 60
-"""Default number of points of the solver, whose steps add noise and are weighed."""
+"""Default number of points of the stochastic solver."""
 
 
 class RangedSampler(PopulationSampler):
-    """Draws rows of which some numbers lie in ranges, by `twisting.smc_sweep`.
+    """A sampler of rows whose numbers lie in ranges, by `twisting.smc_sweep`.
 
     Attributes:
         ranges: The ranges.
@@ -35,16 +35,18 @@ class RangedSampler(PopulationSampler):
     points: int = eqx.field(static=True, default=POINTS)
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "n k"]:
-        """Draws x_T of each candidate with `fold_in(key, 0)`."""
+        """Draw x_T of each candidate with `fold_in(key, 0)`."""
         return jax.random.normal(jax.random.fold_in(key, 0), (self.population, columns - N_DIAGNOSTICS))
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "n k"]) -> Float[Array, "rows k_and_notes"]:
-        """Draws rows, shape (kept, k + `N_DIAGNOSTICS`).
+    def draw(
+        self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "n k"]
+    ) -> Float[Array, "rows k_and_diagnostics"]:
+        """Draw rows, shape (kept, k + `N_DIAGNOSTICS`).
 
         Args:
-            key: The draw's own key.
+            key: Key of the draw.
             denoiser: The denoiser.
-            x_T: Where the candidates start, shape (population, k).
+            x_T: x_T of each candidate, shape (population, k).
         """
 
         def denoise(context: Any, x_t: Array, t: Array) -> Array:

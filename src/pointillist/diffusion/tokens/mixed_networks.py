@@ -1,4 +1,4 @@
-"""Networks of rows of tokens and numbers: of the tokens, given some numbers; and of the numbers, given all tokens."""
+"""Networks of mixed rows: of tokens given observed numbers, and of numbers given all tokens."""
 
 from dataclasses import replace
 
@@ -15,24 +15,24 @@ LEVEL_FEATURES = 32
 
 
 class NumberNetwork(eqx.Module):
-    """Residual blocks over noised numbers, which the noise level modulates, given tokens and other numbers.
+    """A residual network of noised numbers given tokens and observed numbers, modulated by the noise level.
 
-    A block is that of `networks.ResidualMLP`. The output layer begins at 0.
+    The blocks are those of `networks.ResidualMLP`. The output layer is initialized to 0.
 
-    The network of numbers given others sees noised ones twice: relative to their mean given the others, which is
-    precise, and as they are, by the weights of given numbers. What it learns about a given number thus also helps where
-    that number is noised, and the other way round.
+    With `sees_x_t`, the network sees noised numbers twice: relative to their conditional mean given the observed ones,
+    which is precise, and unshifted through the weights of observed numbers. What it learns about a number when observed
+    then also helps when the number is noised, and vice versa.
 
     Attributes:
         input: Layer features of noised numbers → width.
-        context: Layer one-hot tokens and, if numbers can be given, features of these → width. In training, it may
-            take the features of the tokens in a `FactoredNetwork` in place of these.
-        modulation: Layer from features of the noise level to the scale and the shift of every block.
+        context: Layer one-hot tokens and, if numbers may be observed, their features → width. In training, the features
+            of a `FactoredNetwork` may replace the one-hot tokens.
+        modulation: Layer from features of the noise level to the scale and shift of every block.
         inner: The `depth` layers width → width.
         outer: The `depth` layers width → width.
         output: Layer width → numbers.
         frequencies: Number of frequencies of the Fourier features of noised numbers.
-        sees_x_t: Whether it sees noised numbers as they are, too.
+        sees_x_t: Whether the network also sees the unshifted noised numbers.
     """
 
     input: Dense
@@ -57,10 +57,10 @@ class NumberNetwork(eqx.Module):
         sees_x_t: bool = False,
         is_factored: bool = False,
     ) -> "NumberNetwork":
-        """A fresh network, to which numbers can be given or not."""
+        """Initialize a network; with `has_observed`, it can condition on observed numbers."""
         n_inputs = tokens.n_features if is_factored else tokens.n_slots
         numbers, n_context = len(tokens.with_number), n_inputs + (tokens.n_number_features if has_observed else 0)
-        # A row has one value of each token, whatever their number.
+        # Scaled by the number of active inputs: one per token.
         shapes = [
             ((2 + 2 * frequencies) * numbers, width, 1.0),
             (n_context, width, (n_inputs / len(tokens.sizes)) ** 0.5),
@@ -72,51 +72,53 @@ class NumberNetwork(eqx.Module):
         return cls(first, context, modulation, inner, outer, output, frequencies, sees_x_t)
 
     def smoothed(self, tokens: Tokens) -> "NumberNetwork":
-        """Returns the network with token weights that are smooth functions of the rank of ordered values.
+        """Return the network with token weights that are smooth functions of the rank of ordered values.
 
-        The intervals of two or three columns together identify a single training row. A network with a free weight for
-        each interval memorizes the training rows by their tokens, and the numbers of new rows get too little noise.
+        The intervals of two or three columns together identify a training row. With a free weight per interval, the
+        network would memorize training rows by their tokens, and the numbers of new rows would vary too little.
         """
         return replace(self, context=Dense(tokens.smoothed(self.context.weight), self.context.bias))
 
-    def known(self, one_hot: Float[Array, " slots"], shown: Float[Array, " f"] | None = None) -> Float[Array, " width"]:
-        """What the tokens and the given numbers contribute, the same at every noise level."""
-        return self.context(one_hot if shown is None else jnp.concatenate([one_hot, shown]))
+    def embed_context(
+        self, one_hot: Float[Array, " slots"], observed: Float[Array, " f"] | None = None
+    ) -> Float[Array, " width"]:
+        """Embed tokens and the features of observed numbers; the result is the same at every noise level."""
+        return self.context(one_hot if observed is None else jnp.concatenate([one_hot, observed]))
 
     def __call__(
         self,
         inside: Float[Array, " k"],
         is_noised: Bool[Array, " k"],
-        known: Float[Array, " width"],
+        context: Float[Array, " width"],
         lambda_t: Array,
         x_t: Float[Array, " k"],
     ) -> Float[Array, " k"]:
-        """Applies the network.
+        """Apply the network.
 
         Args:
-            inside: c_in times the difference of x_t from its mean given the other numbers, shape (k,).
+            inside: c_in times the difference of x_t from its conditional mean given the observed numbers, shape (k,).
             is_noised: Which numbers are noised, shape (k,).
-            known: What `known` returned.
+            context: The result of `embed_context`.
             lambda_t: log(alpha_t / sigma_t), a scalar.
-            x_t: The noised numbers as they are, shape (k,); ignored without `sees_x_t`.
+            x_t: The unshifted noised numbers, shape (k,); ignored without `sees_x_t`.
         """
         waves = [2.0**i for i in range(self.frequencies)]
-        # Of the numbers as they are: waves of rounded ones would be others.
+        # Features are computed before rounding to a lower precision, which would change their phase.
         seen = number_features(inside, is_noised, waves).astype(self.output.bias.dtype)
-        h = self.input(seen) + known
+        h = self.input(seen) + context
         if self.sees_x_t:
-            shown = number_features(x_t, is_noised).astype(seen.dtype)
-            h = h + shown @ jnp.asarray(self.context.weight)[-len(shown) :]
+            unshifted = number_features(x_t, is_noised).astype(seen.dtype)
+            h = h + unshifted @ jnp.asarray(self.context.weight)[-len(unshifted) :]
         level = noise_level_embedding(lambda_t, LEVEL_FEATURES).astype(seen.dtype)
         return self.output(apply_blocks(h, self.modulation(level), self.inner, self.outer))
 
 
 class MixedNetwork(eqx.Module):
-    """The networks of tokens and of numbers.
+    """The networks of mixed rows.
 
     Attributes:
         token_network: The network of tokens.
-        number_network: The network of numbers given others.
+        number_network: The network of numbers given observed numbers.
         joint_network: The network that draws all numbers jointly, with none observed; None if `number_network` does
             that too. One network for both tasks is less precise at both.
     """
@@ -126,7 +128,7 @@ class MixedNetwork(eqx.Module):
     joint_network: NumberNetwork | None = None
 
     def folded(self) -> "MixedNetwork":
-        """The same networks, with the two kinds of weights of the one of tokens merged, or factors multiplied out."""
+        """Return equivalent networks with the two kinds of token weights merged, or with factors multiplied out."""
         token_network, joint_network = self.token_network, self.joint_network
         folded = replace(self.smoothed(), token_network=token_network.folded())
         if not isinstance(token_network, FactoredNetwork):
@@ -140,9 +142,9 @@ class MixedNetwork(eqx.Module):
         )
 
     def smoothed(self) -> "MixedNetwork":
-        """Returns the same networks, with those of numbers smoothed by `NumberNetwork.smoothed`.
+        """Return the networks with number networks smoothed by `NumberNetwork.smoothed`.
 
-        With a `FactoredNetwork`, the networks of numbers see a few features of the tokens and stay as they are.
+        With a `FactoredNetwork` they are unchanged, because number networks then see few features of the tokens.
         """
         if isinstance(self.token_network, FactoredNetwork):
             return self
@@ -151,5 +153,5 @@ class MixedNetwork(eqx.Module):
 
     @property
     def tokens(self) -> Tokens:
-        """The tokens."""
+        """Layout of the tokens."""
         return self.token_network.tokens
