@@ -168,7 +168,7 @@ class Objective:
             eps: ε, shape (m, d).
             quantile: Quantile of each row's noise level in the distribution of noise levels, in [0, 1).
             schedule: The noise schedule.
-            sigma_data: Root mean square of each column, shape (d,), or of each cell, shape (m, d); in the latter case
+            sigma_data: Root mean square of each column, shape (d,), or of each cell, shape (m, d); for cells,
                 "log-normal" levels take σ_d to be 1.
         """
         t: Array
