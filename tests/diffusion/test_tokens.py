@@ -207,7 +207,7 @@ def test_rows_are_those_of_their_seed_whatever_their_number():
 def test_tokens_that_cannot_be():
     with pytest.raises(ValueError, match="each token a size of at least 1"):
         Tokens((2, 0))
-    with pytest.raises(ValueError, match="either each value of each token has a rank"):
+    with pytest.raises(ValueError, match="ranks must be empty or have one entry"):
         Tokens((2, 3), (0.5,))
 
 

@@ -102,7 +102,7 @@ class RestrictedSampler(PopulationSampler):
         keys = jax.random.split(token_key, len(rows))
 
         def draw_unrestricted(key: PRNGKeyArray, row: Array, numbers: Array) -> Array:
-            return draw_tokens(key, _with_observed(token_denoiser, row, numbers), row)
+            return draw_tokens(key, token_denoiser.with_observed_numbers(row, numbers), row)
 
         rows = jax.vmap(draw_unrestricted)(keys, rows, numbers)
         if isinstance(denoiser, MixedDenoiser):
@@ -130,7 +130,7 @@ class RestrictedSampler(PopulationSampler):
             piece_u, u = drawn[:-1].reshape(2, -1)
 
             def log_p(row: Array, numbers: Array) -> Array:
-                padded = jnp.pad(_with_observed(token_denoiser, row, numbers).logits(row), (0, longest))
+                padded = jnp.pad(token_denoiser.with_observed_numbers(row, numbers).logits(row), (0, longest))
                 part = jax.lax.dynamic_slice(padded, (starts[index],), (longest,))
                 return jax.nn.log_softmax(jnp.where(jnp.arange(longest) < sizes[index], part, -jnp.inf))
 
@@ -193,10 +193,3 @@ class RestrictedSampler(PopulationSampler):
             sweep_key, denoise, contexts, x_T, is_constrained, sweep_ranges, weights, schedule, self.points
         )
         return jax.vmap(lambda *row: assemble_row(tokens, *row))(rows, numbers, is_observed, drawn), weights
-
-
-def _with_observed(
-    token_denoiser: TokenDenoiser, row: Float[Array, " T"], numbers: Float[Array, " k"]
-) -> TokenDenoiser:
-    """Condition a denoiser of tokens on the observed numbers of a row."""
-    return token_denoiser.with_observed_numbers(numbers, jnp.isfinite(numbers) & token_denoiser.tokens.has_number(row))

@@ -306,8 +306,7 @@ def with_shown_numbers(
     """Condition a denoiser of tokens on the finite numbers of a row that are not targets."""
     tokens = denoiser.tokens
     row, numbers = x[: len(tokens.sizes)], x[len(tokens.sizes) :]
-    is_observed = jnp.isfinite(numbers) & ~jnp.asarray(is_target) & tokens.has_number(row)
-    return denoiser.with_observed_numbers(numbers, is_observed)
+    return denoiser.with_observed_numbers(row, jnp.where(jnp.asarray(is_target), jnp.nan, numbers))
 
 
 def target_denoiser(

@@ -185,7 +185,7 @@ class MixedSampler(TokenSampler):
         tokens, n = denoiser.tokens, self.n_tokens
         row, numbers = x_T[:n], x_T[n:]
         is_observed = jnp.isfinite(numbers) & tokens.has_number(row)
-        row = draw_tokens(key, denoiser.token_denoiser.with_observed_numbers(numbers, is_observed), row)
+        row = draw_tokens(key, denoiser.token_denoiser.with_observed_numbers(row, numbers), row)
         number_denoiser = denoiser.number_denoiser(row, numbers, is_observed, self.number_sampler.schedule)
         noise_key = jax.random.fold_in(key, n + 1)
         drawn = self.number_sampler.draw(noise_key, number_denoiser, jax.random.normal(noise_key, numbers.shape))[0]

@@ -40,9 +40,12 @@ class TokenDenoiser(eqx.Module):
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
     observed: Float[Array, " f"] | None = None
 
-    def with_observed_numbers(self, numbers: Float[Array, " k"], is_observed: Bool[Array, " k"]) -> "TokenDenoiser":
-        """Return the denoiser conditioned on observed numbers; unchanged if tokens carry no numbers."""
-        return replace(self, observed=number_features(numbers, is_observed)) if self.tokens.with_number else self
+    def with_observed_numbers(self, row: Float[Array, " T"], numbers: Float[Array, " k"]) -> "TokenDenoiser":
+        """Return the denoiser conditioned on the finite numbers that exist in a row; unchanged if no token has one."""
+        if not self.tokens.with_number:
+            return self
+        is_observed = jnp.isfinite(numbers) & self.tokens.has_number(row)
+        return replace(self, observed=number_features(numbers, is_observed))
 
     def logits(self, row: Float[Array, " T"]) -> Float[Array, " slots"]:
         """Compute the logit of every value of every token given the tokens that are not `HIDDEN`, shape (slots,).
