@@ -87,7 +87,7 @@ def with_taps(network: Any) -> Any:
     middle = tapped(network.inner), tapped(network.outer)
     if isinstance(network, ResidualMLP) or not network.input_waves.shape[-2]:
         return eqx.tree_at(_layers, network, (first, last, *middle))
-    waves, width = jnp.asarray(network.tokens.own_waves), network.input_waves.shape[-1]
+    waves, width = jnp.asarray(network.tokens.wave_matrix), network.input_waves.shape[-1]
     unfolded = (
         Unfolded(first, of_waves(network.input_waves), waves, is_first=True),
         Unfolded(last, of_waves(network.output_waves), waves, is_first=False),

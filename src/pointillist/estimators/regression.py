@@ -17,7 +17,7 @@ from pointillist.diffusion.target_diffusion import (
     TargetLogDensity,
     TargetLogMass,
     TargetObjective,
-    guess_places,
+    guess_mask,
 )
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
 from pointillist.engine.mapping import map_rows
@@ -276,7 +276,7 @@ def fit_regression(
     rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
     sees_guesses = (np.arange(n_networks) % 2 == 1) & (n_guesses > 0)
     views = np.array(VIEWS, np.float32)[pairs % len(VIEWS)]
-    hidden = np.concatenate([[False], guess_places(x.shape[1], n_guesses)])
+    hidden = np.concatenate([[False], guess_mask(x.shape[1], n_guesses)])
     data = [
         np.column_stack([np.where(hidden & ~sees, 0, rows), np.tile(view, (len(rows), 1))])
         for sees, view in zip(sees_guesses, views, strict=True)

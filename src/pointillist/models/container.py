@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 from pointillist.atomic_files import check_regular, checking, naming, write_whole
 
-FORMAT = 21
+FORMAT = 22
 """Number of the format; files of other formats are refused."""
 
 MAX_DESCRIPTION = 2**25

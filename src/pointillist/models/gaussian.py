@@ -293,11 +293,11 @@ class GaussianProcess(Process):
 
     def _check_observable(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
         """Raises a ValueError if no columns can be observed by the model, or none without a label."""
-        if not self.architecture.has_given and learned.codec.width == 1:
+        if not self.architecture.has_observed and learned.codec.width == 1:
             raise ValueError(
                 f"{what} needs columns to be given, and this model is of one that varies: fit it with process='masked'"
             )
-        if not self.architecture.has_given:
+        if not self.architecture.has_observed:
             raise ValueError(
                 f"{what} needs a model that has learned from rows with given columns: fit it with p_given above 0 and "
                 "network='residual', or with process='masked'"
@@ -319,7 +319,7 @@ class GaussianProcess(Process):
 
     def _check_given(self, learned: Learned, request: Request, name: Any) -> None:
         """Raises a ValueError if a column cannot have a value."""
-        if not self.architecture.has_given:
+        if not self.architecture.has_observed:
             raise ValueError(
                 f"where gives column {name!r} a value, and this model has not learned from rows with given columns: "
                 "take between, or fit it with p_given above 0 and network='residual'"
@@ -327,7 +327,7 @@ class GaussianProcess(Process):
         for part in (*OF_REWARD, "prior"):
             if request.first_changed((part,)) is not None:
                 raise ValueError(f"{part} does not go with values in where: leave one of them out")
-        if request.worse is not None and not getattr(request.worse.process.architecture, "has_given", False):
+        if request.worse is not None and not getattr(request.worse.process.architecture, "has_observed", False):
             raise ValueError("worse has not learned from rows with given columns: fit it with p_given above 0")
         needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
         if needs_labels and request.labels is None:
@@ -386,7 +386,7 @@ def architecture_of(parameters: dict[str, Any], n_classes: int, columns: int) ->
         depth=parameters["depth"],
         time_embedding=parameters["time_embedding"],
         class_embedding=parameters["class_embedding"] if n_classes else 0,
-        has_given=parameters["p_given"] > 0 and parameters["network"] == "residual" and columns > 1,
+        has_observed=parameters["p_given"] > 0 and parameters["network"] == "residual" and columns > 1,
     )
 
 

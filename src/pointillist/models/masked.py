@@ -13,12 +13,12 @@ from pointillist.arguments import seed_of
 from pointillist.columns.covariance import principal_axes
 from pointillist.columns.encoder import Allowed, Observed
 from pointillist.columns.table_encoder import TableEncoder
-from pointillist.diffusion.conditional_normal import MOST_NUMBERS
+from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.solvers import DPMSolver2M
-from pointillist.diffusion.tokens.masking import MANY, Tokens
+from pointillist.diffusion.tokens.masking import MAX_UNFACTORED, Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
@@ -68,7 +68,7 @@ class MaskedProcess(Process):
         covariance: Float[np.ndarray, "c c"] | None = None,
         *,
         has_ranks: bool = False,
-        has_gaps: bool = False,
+        has_missing: bool = False,
         is_private: bool = False,
     ) -> "MaskedProcess":
         """Makes the process that hyperparameters describe.
@@ -78,7 +78,7 @@ class MaskedProcess(Process):
             encoding: The tokens of a table.
             covariance: Covariance of the numbers, shape (k, k); that of independent ones by default.
             has_ranks: Whether the network learns what ordered values have in common, as it does in training.
-            has_gaps: Whether cells of training rows may be unknown. Rows are then given what they have, and one
+            has_missing: Whether cells of training rows may be unknown. Rows are then given what they have, and one
                 network draws the numbers that they lack, be it all.
             is_private: Whether the fit is a private one. Its gradients are clipped and noised row by row, and tell more
                 if they are of many tokens than if they are of the next one in turn. Its layers are not
@@ -90,16 +90,16 @@ class MaskedProcess(Process):
             encoding.with_number,
             encoding.number_values,
             encoding.with_intervals,
-            has_turns=not (has_gaps or is_private),
+            has_column_order=not (has_missing or is_private),
         )
         k = len(tokens.with_number)
-        is_paired = k > 1 and not has_gaps
+        has_joint_network = k > 1 and not has_missing
         width, depth, frequencies = (parameters[name] for name in ("width", "depth", "frequencies"))
         if covariance is None:
-            covariance = np.eye(k if k <= MOST_NUMBERS else 0, dtype=np.float32)
-        basis = principal_axes(covariance, np.zeros(len(covariance), bool)) if is_paired else None
-        is_factored = has_ranks and (tokens.is_wide or (tokens.n_slots > MANY and not is_private))
-        architecture = TokenArchitecture(tokens, width, depth, frequencies, is_paired, is_factored)
+            covariance = np.eye(k if k <= MAX_NUMBERS else 0, dtype=np.float32)
+        basis = principal_axes(covariance, np.zeros(len(covariance), bool)) if has_joint_network else None
+        is_factored = has_ranks and (tokens.is_wide or (tokens.n_slots > MAX_UNFACTORED and not is_private))
+        architecture = TokenArchitecture(tokens, width, depth, frequencies, has_joint_network, is_factored)
         return cls(architecture, covariance, basis, float(parameters["p_uncond"]))
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -156,8 +156,10 @@ class MaskedProcess(Process):
         tokens = self.architecture.tokens
         # Of a number that is missing, or one of single values, there is no score to give.
         n = len(tokens.sizes)
-        has_given = bool((np.isfinite(prior[:, n:]) & np.asarray(tokens.has_number(jnp.asarray(prior[:, :n])))).any())
-        denoiser = self._denoiser(learned, request, has_given=has_given)
+        has_observed = bool(
+            (np.isfinite(prior[:, n:]) & np.asarray(tokens.has_number(jnp.asarray(prior[:, :n])))).any()
+        )
+        denoiser = self._denoiser(learned, request, has_observed=has_observed)
         return SamplingPlan(n_rows, seed_of(request.random_state), denoiser, self._sampler(request), prior=prior)
 
     def restricted(
@@ -188,57 +190,57 @@ class MaskedProcess(Process):
             return MixedSampler(len(tokens.sizes), DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True))
         return MixedSampler(len(tokens.sizes), number_sampler(request, SCHEDULE, "dpm-sde"))
 
-    def _denoiser(self, learned: Learned, request: Request, *, has_given: bool) -> TokenDenoiser | MixedDenoiser:
+    def _denoiser(self, learned: Learned, request: Request, *, has_observed: bool) -> TokenDenoiser | MixedDenoiser:
         if request.guidance == 0:
-            return self.plain(learned, has_given=has_given)
+            return self.plain(learned, has_observed=has_observed)
         if request.labels is None:
             raise ValueError("guidance needs a class to guide to: give labels")
         if not self.can_guide:
             raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
         tokens, guided = self.architecture.tokens, _label_token(learned)
         guidance = np.asarray(request.guidance, np.float32)
-        denoiser = GuidedTokenDenoiser(learned.network.of_tokens, tokens, guided=guided, guidance=guidance)
+        denoiser = GuidedTokenDenoiser(learned.network.token_network, tokens, guided=guided, guidance=guidance)
         if not tokens.with_number:
             return denoiser
-        return self._with_numbers(denoiser, learned, has_given=has_given, guided=guided, guidance=guidance)
+        return self._with_numbers(denoiser, learned, has_observed=has_observed, guided=guided, guidance=guidance)
 
     def plain(
-        self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None, *, has_given: bool
+        self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None, *, has_observed: bool
     ) -> TokenDenoiser | MixedDenoiser:
         """Returns the denoiser without guidance.
 
         Args:
             learned: The model.
             forbidden: Values of tokens to which it gives no probability.
-            has_given: Whether numbers may be given to it.
+            has_observed: Whether numbers may be given to it.
         """
         denoiser = self.token_denoiser(learned, forbidden)
         if not self.architecture.tokens.with_number:
             return denoiser
-        return self._with_numbers(denoiser, learned, has_given=has_given)
+        return self._with_numbers(denoiser, learned, has_observed=has_observed)
 
     def token_denoiser(self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
         """Returns the denoiser of the tokens of rows; see `Process.token_denoiser`."""
-        return TokenDenoiser(learned.network.of_tokens, self.architecture.tokens, forbidden=forbidden)
+        return TokenDenoiser(learned.network.token_network, self.architecture.tokens, forbidden=forbidden)
 
-    def number_denoiser(self, learned: Learned, *, has_given: bool) -> MixedDenoiser:
+    def number_denoiser(self, learned: Learned, *, has_observed: bool) -> MixedDenoiser:
         """Returns the denoiser of numbers given tokens, without guidance, of a table that has numbers."""
-        return self._with_numbers(self.token_denoiser(learned), learned, has_given=has_given)
+        return self._with_numbers(self.token_denoiser(learned), learned, has_observed=has_observed)
 
     def _with_numbers(
-        self, of_tokens: TokenDenoiser, learned: Learned, *, has_given: bool, **guided: Any
+        self, token_denoiser: TokenDenoiser, learned: Learned, *, has_observed: bool, **guided: Any
     ) -> MixedDenoiser:
         network = learned.network
-        if has_given or network.of_all is None:
-            return MixedDenoiser(of_tokens, network.of_numbers, self.covariance, **guided)
-        return MixedDenoiser(of_tokens, network.of_all, self.covariance, self.basis, **guided)
+        if has_observed or network.joint_network is None:
+            return MixedDenoiser(token_denoiser, network.number_network, self.covariance, **guided)
+        return MixedDenoiser(token_denoiser, network.joint_network, self.covariance, self.basis, **guided)
 
     def filling(
         self, learned: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
         """Returns the plan that draws all unknown cells of rows, `n_draws` times over; see `Process.filling`."""
         prior = np.tile(known, (n_draws, 1))
-        denoiser = self.plain(learned, learned.codec.stands_for_missing, has_given=True)
+        denoiser = self.plain(learned, learned.codec.stands_for_missing, has_observed=True)
         return SamplingPlan(len(prior), seed_of(random_state), denoiser, self._sampler(Request()), prior=prior)
 
     def with_label_indices(
@@ -262,14 +264,14 @@ class MaskedProcess(Process):
     def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
         """Returns the log-density of some numbers, or of all of them; see `Process.number_density`."""
         is_all = len(numbers) == len(self.architecture.tokens.with_number)
-        return NumberLogDensity(self.number_denoiser(learned, has_given=not is_all), SCHEDULE, numbers)
+        return NumberLogDensity(self.number_denoiser(learned, has_observed=not is_all), SCHEDULE, numbers)
 
     def number_quantiles(
         self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
     ) -> Any:
         """Returns the quantiles of one number; see `Process.number_quantiles`."""
         is_asked = np.arange(len(self.architecture.tokens.with_number)) == number
-        return NumberQuantiles(self.number_denoiser(learned, has_given=True), SCHEDULE, is_asked, starts)
+        return NumberQuantiles(self.number_denoiser(learned, has_observed=True), SCHEDULE, is_asked, starts)
 
 
 def _label_token(learned: Learned) -> int:

@@ -16,7 +16,7 @@ from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import fit_encoder
 from pointillist.columns.table_encoder import SMALL, TableEncoder
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.diffusion.conditional_normal import MOST_NUMBERS
+from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, prior_kl
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
@@ -128,7 +128,7 @@ def plan_numbers(
     some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
     batch_size = asked.batch_size or BATCH_SIZE
-    p_given = parameters["p_given"] if process.architecture.has_given else 0.0
+    p_given = parameters["p_given"] if process.architecture.has_observed else 0.0
     objective = Objective(asked.prediction, asked.weighting, asked.noise_levels, p_given=p_given)
     plan = Plan(
         rows=rows,
@@ -168,35 +168,37 @@ def plan_tokens(
         categorical: Columns whose numbers are categories.
         seed: Seed of a checkpoint; by default, that of `asked`.
     """
-    codec, rows, label, has_gaps = _encoded(asked, table, kind, headings, y, categorical)
+    codec, rows, label, has_missing = _encoded(asked, table, kind, headings, y, categorical)
     encoding = codec.encoding
     seed = seed_of(asked.random_state) if seed is None else seed
     held_out = rows_to_hold_out(len(rows), None, 0, asked, seed)
     is_small = len(rows) <= SMALL
-    is_brief = is_small and has_gaps and len(encoding.with_number) > 0
+    is_brief = is_small and has_missing and len(encoding.with_number) > 0
     width = WIDTH_WITH_GAPS if is_brief else WIDTH_OF_TOKENS
     parameters = network_parameters(asked, width, FREQUENCIES_OF_FEW if is_small else FREQUENCIES)
     covariance, is_unknown = _covariance(rows, encoding), asked.missing == "unknown"
-    process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_gaps=is_unknown)
+    process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_missing=is_unknown)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
     n_steps = 8 if is_brief else 16
     batch_size = asked.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
-    of_tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
-    objective: TokenObjective | MixedObjective = TokenObjective(of_tokens, has_gaps, guided)
+    tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
+    objective: TokenObjective | MixedObjective = TokenObjective(tokens, has_missing, guided)
     rate = LEARNING_RATE
     if encoding.with_number:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         p_uncond = 0.0 if label is None else asked.p_uncond
-        is_paired = process.architecture.is_paired
-        objective = MixedObjective(of_tokens, guided, p_uncond, has_gaps=has_gaps, is_paired=is_paired)
+        has_joint_network = process.architecture.has_joint_network
+        objective = MixedObjective(
+            tokens, guided, p_uncond, has_missing=has_missing, has_joint_network=has_joint_network
+        )
     # Of a wide table, the trial would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide
     most_epochs = MOST_EPOCHS_OF_TOKENS
     if encoding.with_number:
-        most_epochs = MOST_EPOCHS_WITH_GAPS if has_gaps else MOST_MIXED_EPOCHS
+        most_epochs = MOST_EPOCHS_WITH_GAPS if has_missing else MOST_MIXED_EPOCHS
         # The loss of numbers is lowest long before they are filled best.
-        has_trial = has_trial and not has_gaps
+        has_trial = has_trial and not has_missing
     plan = Plan(
         rows=rows,
         labels=None,
@@ -246,10 +248,10 @@ def _encoded(
     found = find_rules(table.cells, encoding.columns, categorical, table.label)
     codec = Codec(layout, encoding, found, asked.missing)
     rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
-    has_gaps = _without_gaps(rows, table)
+    has_missing = _without_gaps(rows, table)
     # Before training rather than after it.
     description_of(codec.facts())
-    return codec, rows, label, has_gaps
+    return codec, rows, label, has_missing
 
 
 def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
@@ -292,7 +294,7 @@ def _without_gaps(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
 def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoder) -> Float[np.ndarray, "k k"] | None:
     """The covariance of the numbers beside tokens; None if there are none, or too many."""
     n, k = len(encoding.sizes), len(encoding.with_number)
-    if not 0 < k <= MOST_NUMBERS:
+    if not 0 < k <= MAX_NUMBERS:
         return None
     is_there = rows[:, encoding.with_number] == encoding.number_values
     return covariance_of(np.where(is_there, rows[:, n:], np.nan))

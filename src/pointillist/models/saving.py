@@ -174,8 +174,8 @@ def _of_tokens(
     n_classes = 0 if column is None else codec.encoding.encoder(column[0]).n_values
     if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
-    has_gaps, is_private = codec.missing == "unknown", facts["privacy"] is not None
-    process = MaskedProcess.of(trained_with, codec.encoding, has_gaps=has_gaps, is_private=is_private)
+    has_missing, is_private = codec.missing == "unknown", facts["privacy"] is not None
+    process = MaskedProcess.of(trained_with, codec.encoding, has_missing=has_missing, is_private=is_private)
     shapes: dict[str, Shape] = {"columns": ((length,), _VALUES)}
     spread = process.tensors()
     shapes |= {name: (array.shape, _SINGLE) for name, array in spread.items()}

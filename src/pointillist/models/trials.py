@@ -86,7 +86,7 @@ def _error(plan: Plan, *, is_shown: bool) -> float:
     """The error of a trained network of all numbers on the held-out rows."""
     process, network = plan.process.finished(train(plan, is_shown=is_shown, what="trial of axes: loss").network)
     learned = Learned(plan.codec, process, network, None)
-    denoiser = masked_of(learned).number_denoiser(learned, has_given=False)
+    denoiser = masked_of(learned).number_denoiser(learned, has_observed=False)
     n = len(plan.held_out)
     rows, _ = plan.seen(plan.held_out[np.arange(min(n, MOST_COMPARED)) * n // min(n, MOST_COMPARED)])
     return float(map_rows(NumberError(denoiser, SCHEDULE), rows, is_brief=len(rows) <= FEW).mean())

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
-from pointillist.diffusion.tokens.masking import FREQUENCIES_OF_GIVEN, WIDE, Tokens
+from pointillist.diffusion.tokens.masking import OBSERVED_FREQUENCIES, WIDE, Tokens
 from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE
 from pointillist.engine.weights import named
@@ -45,7 +45,7 @@ LONGEST = 890_000
 RAREST = 1e-3
 """Share of rows of a value that counts no less, however rare it is."""
 
-_OF_SEEN = "of_tokens.input.weight", "of_numbers.context.weight", "of_all.context.weight"
+_OF_SEEN = "token_network.input.weight", "number_network.context.weight", "joint_network.context.weight"
 
 
 def mixed_content(model: RowModel) -> dict[str, Any]:
@@ -64,9 +64,9 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "number_values": tokens.number_values,
         "with_intervals": tokens.with_intervals,
         "missing_values": [code.n_values if code.has_missing else -1 for code in codec.encoding.columns],
-        "given_frequencies": FREQUENCIES_OF_GIVEN,
+        "given_frequencies": OBSERVED_FREQUENCIES,
         "most_steps": WIDE if tokens.is_wide else 0,
-        "are_in_turn": tokens.are_in_turn,
+        "in_column_order": tokens.in_column_order,
         "guided": _label_place(model, codec) if model.classes is not None and process.can_guide else None,
         "depth": process.architecture.depth,
         "ranges": RANGES | {"points": POINTS},
@@ -76,7 +76,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "alpha": packed([SCHEDULE.alpha], "float32"),
         "sigma": packed([SCHEDULE.sigma], "float32"),
         "covariance": _packed(process.covariance),
-        "is_paired": process.basis is not None,
+        "has_joint_network": process.basis is not None,
         "basis": _packed(process.basis),
         "width": codec.width,
         "chunk": CHUNK,
@@ -109,16 +109,16 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
         ValueError: If the weights are not finite.
     """
     tensors = named(model.network)
-    if not any(name.startswith("of_tokens.") for name in tensors):
-        tensors = {f"of_tokens.{name}": array for name, array in tensors.items()}
+    if not any(name.startswith("token_network.") for name in tensors):
+        tensors = {f"token_network.{name}": array for name, array in tensors.items()}
     tensors = {name: array for name, array in sorted(tensors.items()) if array.size}
-    scales = {name: np.full((1, 1), 1.0 if name.startswith("of_tokens.") else OF_NUMBERS) for name in tensors}
+    scales = {name: np.full((1, 1), 1.0 if name.startswith("token_network.") else OF_NUMBERS) for name in tensors}
     scales |= {name: OF_OUTER * scales[name] for name in tensors if ".outer." in name}
     rare = OF_SLOTS * _rarity(model.network, tokens)[:, None]
     # After the slots come features of given numbers.
-    seen = np.concatenate([rare, np.full((tokens.n_shown, 1), OF_SLOTS)])
+    seen = np.concatenate([rare, np.full((tokens.n_number_features, 1), OF_SLOTS)])
     scales |= {name: scales[name] * seen[: len(tensors[name])] for name in _OF_SEEN if name in tensors}
-    scales["of_tokens.output.weight"] = rare.T
+    scales["token_network.output.weight"] = rare.T
     for fineness in FINENESS:
         own = weights_content(tensors, "steps", {name: fineness * scale for name, scale in scales.items()})
         if own is not None and len(own["weights"]) <= LONGEST:
@@ -135,10 +135,10 @@ def _rarity(network: Any, tokens: Tokens) -> Float[np.ndarray, " slots"]:
 
     The shares are those that the network gives the values if nothing is known.
     """
-    of_tokens = network.of_tokens
-    logits = np.asarray(of_tokens(jnp.zeros(of_tokens.input.weight.shape[0])), float)
-    weights = np.exp(logits - np.maximum.reduceat(logits, tokens.starts)[tokens.owner])
-    shares = weights / np.add.reduceat(weights, tokens.starts)[tokens.owner]
+    token_network = network.token_network
+    logits = np.asarray(token_network(jnp.zeros(token_network.input.weight.shape[0])), float)
+    weights = np.exp(logits - np.maximum.reduceat(logits, tokens.starts)[tokens.token_of_slot])
+    shares = weights / np.add.reduceat(weights, tokens.starts)[tokens.token_of_slot]
     rarity = -0.5 * np.log(shares + RAREST)
     return np.exp(rarity - rarity.mean())
 

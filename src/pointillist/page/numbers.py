@@ -38,8 +38,10 @@ def number_content(model: RowModel) -> dict[str, Any]:
         ValueError: If its weights are not finite.
     """
     codec, process = model.codec, gaussian_of(model, "this page is")
-    has_given = process.architecture.has_given
-    contents = (network_content(model.network, process, each, has_given=has_given) for each in ("steps", "float32"))
+    has_observed = process.architecture.has_observed
+    contents = (
+        network_content(model.network, process, each, has_observed=has_observed) for each in ("steps", "float32")
+    )
     network = next(filter(None, contents), None)
     if network is None:
         raise ValueError("the model's weights are not finite: fit it again")
@@ -56,9 +58,9 @@ def number_content(model: RowModel) -> dict[str, Any]:
     return {
         "model": {"id": "model", **network, **drawing},
         "first_rows": FIRST_ROWS,
-        "can_fill": has_given,
+        "can_fill": has_observed,
         "can_restrict": timesteps > 1,
-        "columns": _columns(model, codec, has_given),
+        "columns": _columns(model, codec, has_observed),
         "classes": _classes(model, process),
         "carried": _carried(model, process, codec),
         "shown_of_data": _shown_of_data(model, codec),
@@ -121,7 +123,7 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
 
 def _carried(model: RowModel, process: GaussianProcess, codec: Codec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
-    tensors = page_tensors(model.network, has_given=process.architecture.has_given)
+    tensors = page_tensors(model.network, has_observed=process.architecture.has_observed)
     n_weights = sum(array.size for array in tensors.values())
     lines = [
         f"{n_weights:,} weights of a network, rounded, from which it draws rows",

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.diffusion.tokens.mixed_likelihood import GIVEN, TokenLogProbability
-from pointillist.diffusion.tokens.token_sampling import HIDDEN, steps_of
+from pointillist.diffusion.tokens.mixed_likelihood import OBSERVED, TokenLogProbability
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, step_ends
 from pointillist.engine.mapping import map_rows
 from pointillist.models.process import Learned
 from pointillist.tables.table import Column
@@ -107,18 +107,18 @@ def log_probability(
 def orders(tokens: Tokens, asked: list[int]) -> Int[np.ndarray, "orders T"]:
     """The step in which each token comes, as a sampler draws them: in the one order, or in at most `ORDERS` of many.
 
-    Tokens without a choice, and those that are not asked for, are in step `GIVEN`.
+    Tokens without a choice, and those that are not asked for, are in step `OBSERVED`.
     """
     with_choice = [place for place in sorted(asked) if tokens.sizes[place] > 1]
     n = len(with_choice)
     rng = np.random.default_rng(0)
-    drawn = [np.arange(n)] if tokens.are_in_turn else [rng.permutation(n) for _ in range(ORDERS)]
-    steps = np.full((0, len(tokens.sizes)), GIVEN)
+    drawn = [np.arange(n)] if tokens.in_column_order else [rng.permutation(n) for _ in range(ORDERS)]
+    steps = np.full((0, len(tokens.sizes)), OBSERVED)
     for order in dict.fromkeys(tuple(own.tolist()) for own in drawn):
-        own = np.full(len(tokens.sizes), GIVEN)
+        own = np.full(len(tokens.sizes), OBSERVED)
         turn = np.asarray(order, int)
         if tokens.is_wide and n:
-            turn = np.searchsorted(np.asarray(steps_of(jnp.asarray(n))), turn, side="right")
+            turn = np.searchsorted(np.asarray(step_ends(jnp.asarray(n))), turn, side="right")
         own[with_choice] = turn + 1
         steps = np.vstack([steps, own])
     return steps.astype(np.int32)
