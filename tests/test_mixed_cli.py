@@ -232,7 +232,7 @@ def test_gaps_are_filled(run):
     assert run(*asked) == run(*asked, "--seed", 3) == (0, "", "")
     medians = csv.read_csv("medians.csv")
     assert medians.schema.equals(new.schema) and not medians["legs"].null_count
-    assert run(*asked, "--draws", 2)[2].startswith("pointillist: there is one median of each cell: leave")
+    assert run(*asked, "--draws", 2)[2].startswith("pointillist: statistic fills one table only: leave")
     code, _, error = run("impute", "pets.model", "pets.csv", "-o", "pets.csv")
     assert code == 2 and "would be overwritten" in error
     # Columns that the model lacks stay where they are.
@@ -278,7 +278,7 @@ def test_keys_are_left_out_and_said_to_be(run):
     ("arguments", "message"),
     [
         ("fit pets.csv --out m --drop colour", "pets.csv: there is no column 'colour'; the columns are kind, weight"),
-        ("fit pets.csv --out m --categorical colour", "there is no column 'colour' to be categorical"),
+        ("fit pets.csv --out m --categorical colour", "categorical names column 'colour'"),
         ("fit pets.csv --out m --target kind --drop kind", "the label column 'kind' cannot be dropped too"),
         ("fit pets.csv --out m --target weight", "the label column 'weight' holds too many different numbers"),
         ("fit pets.csv --out m --target legs", "the label column 'legs' has missing values"),

@@ -150,9 +150,9 @@ def test_a_table_comes_back():
     for name in ("city", "ok", "count", "when"):
         assert back[name].to_pylist() == frame[name].to_pylist()
     assert back["size"].to_pylist() == frame["size"].to_pylist()
-    spread = encoding.encode(table.cells, is_spread=True)
+    spread = encoding.encode(table.cells, dequantize=True)
     assert to_arrow(encoding.decode(spread), frame.schema) == back
-    np.testing.assert_array_equal(spread, encoding.encode(table.cells, is_spread=True))
+    np.testing.assert_array_equal(spread, encoding.encode(table.cells, dequantize=True))
 
 
 def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_tokens():
@@ -268,7 +268,7 @@ def test_columns_that_are_no_use_are_named():
         TableEncoder.fit(Table(pa.table({"a": ["x", "x"]})))
     with pytest.raises(ValueError, match=r"column 'a' holds list<.*>, which is not a number, category or date"):
         TableEncoder.fit(Table(pa.table({"a": [[1], [2]]})))
-    with pytest.raises(ValueError, match="there is no column 'b' to be categorical: the columns are a"):
+    with pytest.raises(ValueError, match="categorical names column 'b', which the table lacks: its columns are a"):
         TableEncoder.fit(Table(pa.table({"a": ["x", "y"]})), categorical=["b"])
 
 

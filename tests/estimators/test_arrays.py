@@ -65,11 +65,11 @@ def test_what_only_gaussian_diffusion_uses_chooses_it_or_is_said_to_be_unused(ch
     data = skewed(300)
     with warnings.catch_warnings(action="error"):
         # Without a scaling, these columns are wide.
-        warnings.filterwarnings("ignore", "samplers of few steps start")
+        warnings.filterwarnings("ignore", "few-step samplers start")
         for rows in (data, pandas.DataFrame(data)):
             assert is_of_numbers(rows, **chosen) and not is_of_numbers(rows)
     mixed = pandas.DataFrame(data).assign(kind=list("xyz") * 100)
-    with pytest.warns(UserWarning, match=f"one of tokens, which does not use {next(iter(chosen))}$"):
+    with pytest.warns(UserWarning, match=f"masked diffusion, which does not use {next(iter(chosen))}$"):
         assert not is_of_numbers(mixed, **chosen)
 
 

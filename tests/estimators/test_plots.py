@@ -316,7 +316,7 @@ def test_what_pictures_cannot_use(model, spatial, tmp_path):
         with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
             picture(colour="red")
     for picture in pictures[1:]:
-        with pytest.raises(ValueError, match="a row steered by a reward is chosen from many"):
+        with pytest.raises(ValueError, match="a row steered by a reward is selected from candidates"):
             picture(reward=lambda x: x[:, 0])
     for draw in (spatial.plot, spatial.plot_trajectory):
         with pytest.raises(ValueError, match="three columns need axes in three dimensions"):

@@ -90,7 +90,7 @@ def numbers(X, scaling="standard"):
         return [np.nextafter(encoded, np.float32(end)) for end in (-np.inf, np.inf)]
 
     layout, rows = read_numbers(X)[0], read(X)
-    codec = Codec.of_scaling(layout, TableScaling.fit(rows, scaling, layout.is_whole))
+    codec = Codec.from_scaling(layout, TableScaling.fit(rows, scaling, layout.is_whole))
     # By quantiles, shares of rows below 1e-7 of them are not distinguished.
     return Case(codec, X, read, rebuild, around, 1e-7 * len(rows) if scaling == "quantile" else 1e-12)
 

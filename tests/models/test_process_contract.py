@@ -291,7 +291,7 @@ def test_a_loaded_model_draws_the_same_rows_bit_for_bit(case, model, tmp_path):
     again = load_model(path)
     assert type(again.process) is type(model.process) and type(again.codec) is type(model.codec)
     assert again.process.architecture == model.process.architecture
-    assert (again.asked, again.trained_with) == (model.asked, model.trained_with)
+    assert (again.parameters, again.trained_with) == (model.parameters, model.trained_with)
     rows, found = drawn(model, 550, return_labels=case.has_classes)
     same, same_found = drawn(again, 550, return_labels=case.has_classes)
     assert_same(same, rows)

@@ -73,7 +73,7 @@ def test_a_file_keeps_what_a_missing_cell_is(model, tmp_path):
     [
         ({}, "row 3 has only missing cells"),
         ({"missing": "gap"}, "missing must be one of 'value', 'unknown', not 'gap'"),
-        ({"process": "gaussian"}, "missing='unknown' is for masked diffusion: leave process='gaussian' out"),
+        ({"process": "gaussian"}, "missing='unknown' needs masked diffusion: leave process='gaussian' out"),
         ({"epsilon": 1.0, "domain": {}}, "the domain says where cells may be missing"),
     ],
 )

@@ -45,7 +45,7 @@ def scaled_by(model, table, method):
     scaling = TableScaling.fit(rows, method, codec.scaling.is_whole)
     other = copy(model)
     trained_with = model.model_.trained_with | {"scaling": method}
-    other.model_ = replace(model.model_, codec=Codec.of_scaling(codec.layout, scaling), trained_with=trained_with)
+    other.model_ = replace(model.model_, codec=Codec.from_scaling(codec.layout, scaling), trained_with=trained_with)
     return other
 
 

@@ -99,11 +99,11 @@ def _alike(forms: dict[Path, CsvForm], target: str | None, min_rows: int) -> dic
 def _drawn(model: RowModel, n: int, seed: int) -> Table:
     """Draws rows of a model, as many as asked for, with its labels."""
     codec, classes = model.codec, model.classes
-    request = Request(n, return_labels=classes is not None, variance=model.asked["variance"], random_state=seed)
+    request = Request(n, return_labels=classes is not None, variance=model.parameters["variance"], random_state=seed)
     with Bar(Console(stderr=True), n) as bar:
         drawn, labels = SamplingRun(model, request).rows(bar.advance)
     name, place = (None if classes is None else classes.column) or ("label", codec.n_columns)
-    label = None if labels is None or model.label_place is None else LabelColumn(str(name), place, labels)
+    label = None if labels is None or model.label_index is None else LabelColumn(str(name), place, labels)
     return codec.layout.with_labels(drawn, label)
 
 

@@ -51,7 +51,7 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
 def _reading(model: "RowModel", name: Any, column: str) -> tuple[list[Any] | None, bool, Callable[[str], Any]]:
     """A column's values if it has no others, whether values have an order, and a function that parses a value."""
     codec, classes = model.codec, model.classes
-    if classes is not None and not model.process.has_label_token and name == classes.name_beside(codec.names or ()):
+    if classes is not None and not model.process.has_label_token and name == classes.label_name(codec.names or ()):
         labels = classes.labels.tolist()
         return labels, False, partial(category_of, known=labels)
     encoder, kind = codec.encoding.encoder(name), codec.layout.type_of(name)

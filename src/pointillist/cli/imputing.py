@@ -63,7 +63,7 @@ def impute(
         # Of a column without a cell, the type says nothing.
         assert fitted.classes is not None
         nulls = pa.nulls(len(rows), pa.array(fitted.classes.labels.tolist()).type)
-        beside[str(fitted.classes.name_beside(codec.names or ()))] = pa.chunked_array([nulls])
+        beside[str(fitted.classes.label_name(codec.names or ()))] = pa.chunked_array([nulls])
     type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in beside.items()}
     numbered = [free_name(["draw"], names)] if draws > 1 else []
     types_written = [*(["int64"] * len(numbered)), *(type_of[name] for name in names)]
@@ -83,7 +83,7 @@ def _labels_of(
     from pointillist.queries.label_conditional import conditional_of
 
     assert model.classes is not None
-    name = model.classes.name_beside(model.codec.names or ())
+    name = model.classes.label_name(model.codec.names or ())
     view, rows = conditional_of(model, name), filled.take(missing) if isinstance(filled, pa.Table) else filled[missing]
     drawn = view.predict(rows) if seed is None else view.sample(rows, random_state=seed % 2**32)[:, 0]
     column = beside[str(name)]

@@ -46,7 +46,7 @@ def _of_model(path: Path) -> dict[str, Any]:
         is_counted = record.guarantee is None
         classes = [f"{label} ({n:,})" if is_counted else str(label) for label, n in counts]
         facts["classes"] = f"{len(model.classes)}: {_listed(classes)}"
-    asked = {name: value for name, value in model.asked.items() if name not in ("verbose", "random_state")}
+    asked = {name: value for name, value in model.parameters.items() if name not in ("verbose", "random_state")}
     changed = {name: value for name, value in asked.items() if value != PARAMETERS[name].default}
     weights = sum(tensor.size for tensor in jax.tree.leaves(model.network))
     if record.guarantee is not None:

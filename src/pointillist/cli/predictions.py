@@ -85,7 +85,7 @@ def score(
 
 def labels_in(model: "RowModel", table: "Table", unread: str | None = None) -> list[Any] | None:
     """Returns a table's labels, None where missing, if they are apart from the model's columns and not `unread`."""
-    place, classes = model.label_place, model.classes
+    place, classes = model.label_index, model.classes
     name = None if place is None or classes is None or classes.column is None else str(classes.column[0])
     if name is None or classes is None or name not in table.names or name in (*(model.codec.names or ()), unread):
         return None

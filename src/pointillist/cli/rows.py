@@ -67,7 +67,7 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.table_options import domain_of, json_in, types_of
+    from pointillist.cli.table_options import json_in, read_domains, types_of
     from pointillist.engine.devices import configure
     from pointillist.files.reading import read_table
     from pointillist.foreign_text import terminal_text
@@ -82,7 +82,7 @@ def fit(
     chosen = {name: None if value == "none" else value for name, value in chosen.items()}
     asked = Configuration(
         **chosen,
-        domain=None if domain is None else json_in(domain, domain_of),
+        domain=None if domain is None else json_in(domain, read_domains),
         verbose=not quiet,
         random_state=seed if seed is not None or is_private else 0,
     )
@@ -238,11 +238,11 @@ def sample(
     request = Request(
         n_rows,
         labels=None if label is None or classes is None else category_of(label, classes.labels.tolist()),
-        return_labels=fitted.label_place is not None,
+        return_labels=fitted.label_index is not None,
         reward=None if reward is None else reward_of(reward),
         prior=start,
         where=where_of(fitted, where or ()),
-        variance=fitted.asked["variance"],
+        variance=fitted.parameters["variance"],
         random_state=seed,
         **chosen,
     )
@@ -263,8 +263,8 @@ def _write(run: "SamplingRun", model: "RowModel", n_rows: int, out: Path, parts:
         bar.say("sampling")
         for part, labels in parts:
             columns = model.codec.columns(part)
-            if model.label_place is not None:
-                columns.insert(model.label_place, labels)
+            if model.label_index is not None:
+                columns.insert(model.label_index, labels)
             writer.write(columns)
             bar.advance(len(part))
     if run.effective_sample_size is not None:

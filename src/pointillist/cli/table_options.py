@@ -71,7 +71,7 @@ def read_for(
         # No column would be left: what is missing is said below.
         drop = []
     types = {name: kind for name, kind in types.items() if name not in drop}
-    label = None if model.label_place is None or own is None else own[model.label_place].strip()
+    label = None if model.label_index is None or own is None else own[model.label_index].strip()
     if is_csv and form.has_names is None and full and full.keys() - {unread, label} <= {*names}:
         form = replace(form, has_names=True)
     table = read_table(path, drop=drop, types=types, kind="mixed", min_rows=1, form=form)
@@ -84,8 +84,8 @@ def file_names(model: "RowModel") -> list[str]:
     """Returns the names of a model's columns in files, where columns without names have their places."""
     names, kinds = model.file_columns()
     names = [str(place) for place in range(len(kinds))] if names is None else list(names)
-    if model.label_place is not None:
-        del names[model.label_place]
+    if model.label_index is not None:
+        del names[model.label_index]
     return names
 
 
@@ -93,7 +93,7 @@ def columns_by_text(model: "RowModel") -> dict[str, Any]:
     """Returns the names of a model's columns, and of its labels, by their text: names need not be text."""
     codec, classes = model.codec, model.classes
     names = [encoder.name for encoder in codec.encoding.columns]
-    label = [] if classes is None else [classes.name_beside(codec.names or ())]
+    label = [] if classes is None else [classes.label_name(codec.names or ())]
     # Columns without names are numbered as in a file, where labels may come before them.
     texts = file_names(model) if codec.names is None else map(str, names)
     return dict(zip(texts, names, strict=True)) | {str(name): name for name in label}
@@ -104,7 +104,7 @@ def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
     own = file_names(model)
     if model.codec.names is not None or set(own) & set(names):
         return own
-    others = [name for place, name in enumerate(names) if len(names) == len(own) or place != model.label_place]
+    others = [name for place, name in enumerate(names) if len(names) == len(own) or place != model.label_index]
     return others if len(others) == len(own) else own
 
 
@@ -135,7 +135,7 @@ def json_in(path: Path, convert: Callable[[Any], T]) -> T:
         raise ValueError(f"{path}: {error}") from error
 
 
-def domain_of(content: Any) -> dict[str, Any]:
+def read_domains(content: Any) -> dict[str, Any]:
     """Returns what a JSON file makes public: {"low": …, "high": …, "missing": true} or a list of values, by column."""
     if not isinstance(content, dict):
         raise ValueError("must hold a JSON object of columns")

@@ -1,4 +1,4 @@
-"""Columns of numbers without a token: each number is scaled, and a constant column has no number at all."""
+"""Encoder of numbers without tokens: it scales each number; a constant column has no number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,21 +15,21 @@ from pointillist.tables.conditions import OneOf
 from pointillist.tables.table import Column
 
 MOST_CLASSES = 100
-"""Most steps between the lowest and highest integer of a column whose values are listed as classes."""
+"""Largest number of steps between the lowest and highest integer of a column whose values are listed as classes."""
 
 _HALF = 0.499
-"""Half of a grid cell, in steps, that stands for its value in a range."""
+"""Half-width, in steps, of the interval that represents a grid value in a range."""
 
 _LARGEST = 1e30
-"""Distance from the range of the training rows at which values are clipped before they are scaled to float32."""
+"""Distance from the range of the training rows beyond which values are clipped before scaling to float32."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScaledEncoder(NumberEncoder):
-    """A column of numbers as scaled numbers.
+    """Encodes numbers by scaling them.
 
     Attributes:
-        scaling: The scaling of this column, with its range and grid.
+        scaling: Scaling, range and grid of this column.
     """
 
     atoms: Float[np.ndarray, " 0"] = field(default_factory=lambda: np.empty(0))  # type: ignore[misc]
@@ -41,17 +41,17 @@ class ScaledEncoder(NumberEncoder):
 
     @classmethod
     def of(cls, name: Any, scaling: TableScaling) -> "ScaledEncoder":
-        """Makes the encoder of a column from the scaling of that column."""
+        """Makes the encoder of a column from its scaling."""
         return cls(name, has_missing=False, counts=np.empty(0), scaling=scaling)
 
     @property
     def n_values(self) -> int:
-        """No value: there is no token."""
+        """0, because there is no token."""
         return 0
 
     @property
     def ranks(self) -> tuple[float, ...]:
-        """No rank: there is no token."""
+        """Empty, because there is no token."""
         return ()
 
     @property
@@ -66,12 +66,12 @@ class ScaledEncoder(NumberEncoder):
 
     @property
     def unit(self) -> float:
-        """Distance of neighbouring values on the grid; 0 without a grid."""
+        """Distance between neighbouring grid values; 0 without a grid."""
         return float(self.scaling.units[0])
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The lowest and the highest number of the training rows."""
+        """Lowest and highest number of the training rows."""
         return float(self.scaling.minimum[0]), float(self.scaling.maximum[0])
 
     def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
@@ -89,18 +89,18 @@ class ScaledEncoder(NumberEncoder):
         return np.zeros(len(values)), self._scaled(values)
 
     def observed(self, cells: Column) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n k"]]:
-        """Encodes observed cells, clipped to the range of rows that the network has seen."""
+        """Encodes observed cells, clipped to the range that the network was trained on."""
         tokens, numbers = self.encode(cells)
         return tokens, np.clip(numbers, *self.scaling.bounds)
 
     def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
-        """Decodes scaled numbers to numbers on the grid and within the ends of the column."""
+        """Decodes scaled numbers to grid values within the ends of the column."""
         n = len(numbers)
         values = self.scaling.inverse(numbers)[:, 0] if self.has_number else np.full(n, self.ends[0])
         return Column(values, np.zeros(n, bool))
 
     def predicted(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Decodes scaled numbers within the ends of the column; those of a continuous column are not rounded."""
+        """Decodes scaled numbers within the ends of the column; rounds them only if the column holds integers."""
         values = self.scaling.within(self.unrounded(scores), 0)
         return self.rounded(values) if self.is_discrete else values
 
@@ -118,11 +118,11 @@ class ScaledEncoder(NumberEncoder):
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
         if self.has_number and not self.unit:
             raise ValueError(
-                f"column {self.name!r} holds continuous numbers, of which {condition} has mass 0: take between"
+                f"column {self.name!r} holds continuous numbers, so {condition} has probability 0: use between"
             )
         return super()._one_of(cells, condition)
 
-    def _of_ends(self, low: float, high: float) -> Pieces:
+    def _pieces_between(self, low: float, high: float) -> Pieces:
         low, high = (self.bounded(np.array(end), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
         least, most = self.ends
         is_empty = low > high or low > most or high < least or (low == high and self.has_number and not self.unit)
@@ -130,15 +130,15 @@ class ScaledEncoder(NumberEncoder):
         return Pieces(np.empty(0, int), ranges, (low, high))
 
     def _scaled_range(self, low: float, high: float) -> Float[np.ndarray, "1 2"]:
-        """A range of numbers as the network sees it; infinite where it reaches an end of the training rows."""
+        """Converts a range of numbers to scaled numbers; infinite at ends that reach the end of the training range."""
         least, most = self.ends
         if not self.has_number:
             return np.array([EVERY_NUMBER])
-        # A number on a grid represents all numbers that are rounded to it.
+        # A grid value represents all numbers that round to it.
         half = _HALF * self.unit
         wide = np.array([low - half, high + half])
         if not half:
-            # A value that repeats has many quantiles, and all of them are inside.
+            # A repeated value has many quantiles; keep all of them inside.
             wide = np.nextafter(wide, EVERY_NUMBER)
         scaled = self._scaled(np.clip(wide, least - 0.5, most + 0.5))[:, 0]
         return np.where([low <= least, high >= most], EVERY_NUMBER, scaled)[None]
@@ -159,7 +159,7 @@ class ScaledEncoder(NumberEncoder):
             return Volume(np.zeros(len(values)), np.empty((len(values), 0)), np.zeros(len(values)))
         if len(self.scaling.repeating):
             raise ValueError(
-                f"column {self.name!r} holds a value so often that it has no density there under "
+                f"column {self.name!r} repeats a value so often that it has no density there with "
                 "scaling='quantile': fit with scaling='minmax'"
             )
         slope = self.scaling.varying.log_slope(values[:, None])
@@ -170,7 +170,7 @@ class ScaledEncoder(NumberEncoder):
 
     @classmethod
     def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ScaledEncoder":
-        raise NotImplementedError("a file holds the scaling of all columns together")
+        raise NotImplementedError("model files hold one scaling for all columns")
 
     def describe(self) -> dict[str, Any]:
         """The range, the grid and the scaling."""

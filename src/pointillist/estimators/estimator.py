@@ -351,7 +351,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted model as one safetensors file, whole or not at all. Nothing in it can run code."""
-        save_model(replace(fitted_model(self), asked=values_of(self._configuration)), Path(path))
+        save_model(replace(fitted_model(self), parameters=values_of(self._configuration)), Path(path))
 
     def page(self, path: str | Path, *, title: str | None = None, evaluation: Any = None) -> None:
         """Writes the model as one HTML file that draws its rows in a browser, without a server or a network.
@@ -384,7 +384,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         # Types that the file claims for the library of data frames; without that library, no rows are drawn anyway.
         with checking(Path(path), ModelFileError), suppress(ImportError):
             model.codec.restore(model.codec.joined([]))
-        loaded = cls(**model.asked)
+        loaded = cls(**model.parameters)
         loaded._hold(model)
         return loaded
 

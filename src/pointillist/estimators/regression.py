@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import RandomState
-from pointillist.columns.repeats import are_few
+from pointillist.columns.repeats import has_few_values
 from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.target_diffusion import (
     PIECES,
@@ -266,7 +266,7 @@ def fit_regression(
         ValueError: If training diverges.
     """
     distinct, (n_networks, steps) = np.unique(y), networks_and_steps(config, len(y))
-    is_discrete = are_few(distinct, len(y))
+    is_discrete = has_few_values(distinct, len(y))
     n_held = min(max(round(config.validation_fraction * len(y)), config.validation_fraction > 0), len(y) - 1)
     # Two networks that are compared are so on the same rows, which follow those of other pairs in a random order.
     pairs = np.arange(n_networks) // (2 if n_guesses else 1)

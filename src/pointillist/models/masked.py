@@ -1,4 +1,4 @@
-"""Diffusion of rows of any columns: tokens are hidden, and numbers are noised. Any cells can be given."""
+"""Masked diffusion of rows of any columns: tokens are masked, numbers are noised, and any cells can be observed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,29 +26,29 @@ from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import restriction_of, sizes
 from pointillist.models.process import Learned, Process, SamplingPlan
-from pointillist.models.request import OF_REWARD, Request, check_drawn, number_sampler
+from pointillist.models.request import REWARD_FIELDS, Request, check_drawn, number_sampler
 from pointillist.tables.conditions import Condition
 
 _REFUSED = {
     "guidance_interval": "tokens are drawn one after another, not by noise level",
     "worse": "tokens are drawn one after another, not by noise level",
-    **dict.fromkeys(OF_REWARD, "a reward steers numbers, and tokens are drawn before them"),
+    **dict.fromkeys(REWARD_FIELDS, "a reward steers numbers, but tokens are drawn first"),
     "prior": "tokens do not start from x_T",
     "deterministic": "tokens are drawn at random",
 }
-"""Parts of a request that a table with tokens cannot have, and why."""
+"""Fields of a request that models with tokens refuse, with the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class MaskedProcess(Process):
-    """Tokens are hidden, and drawn one after another; numbers are noised, and drawn at once given the tokens.
+    """Masked diffusion: tokens are masked and drawn one by one, then numbers are drawn jointly given the tokens.
 
     Attributes:
         architecture: The network's architecture, with the tokens.
         covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are too many of them.
-        basis: Axes along which the network of all numbers together sees them, each as long as its σ_d; None if there
-            is no such network.
-        p_uncond: Share of the labels that were hidden from the network of numbers in training.
+        basis: Axes along which the joint number network sees the numbers, each as long as its σ_d; None without this
+            network.
+        p_uncond: Fraction of the labels that were hidden from the number networks in training.
     """
 
     architecture: TokenArchitecture
@@ -68,21 +68,21 @@ class MaskedProcess(Process):
         covariance: Float[np.ndarray, "c c"] | None = None,
         *,
         has_ranks: bool = False,
-        has_missing: bool = False,
+        has_unknown: bool = False,
         is_private: bool = False,
     ) -> "MaskedProcess":
-        """Makes the process that hyperparameters describe.
+        """Makes the process from hyperparameters.
 
         Args:
             parameters: The hyperparameters.
-            encoding: The tokens of a table.
-            covariance: Covariance of the numbers, shape (k, k); that of independent ones by default.
-            has_ranks: Whether the network learns what ordered values have in common, as it does in training.
-            has_missing: Whether cells of training rows may be unknown. Rows are then given what they have, and one
-                network draws the numbers that they lack, be it all.
-            is_private: Whether the fit is a private one. Its gradients are clipped and noised row by row, and tell more
-                if they are of many tokens than if they are of the next one in turn. Its layers are not
-                factored for many values.
+            encoding: Encoders of the table's columns.
+            covariance: Covariance of the numbers, shape (k, k); the identity by default.
+            has_ranks: Whether the network shares weights between ordered values by their ranks, as it does in training.
+            has_unknown: Whether cells of training rows may be unobserved. Rows are then conditioned on their observed
+                cells, and a single network draws any set of missing numbers.
+            is_private: Whether the fit is private. Its gradients are clipped and noised per row, and carry more
+                information about many masked tokens than about the next token in order. Its layers are not factored for
+                many values.
         """
         tokens = Tokens(
             encoding.sizes,
@@ -90,10 +90,10 @@ class MaskedProcess(Process):
             encoding.with_number,
             encoding.number_values,
             encoding.with_intervals,
-            has_column_order=not (has_missing or is_private),
+            has_column_order=not (has_unknown or is_private),
         )
         k = len(tokens.with_number)
-        has_joint_network = k > 1 and not has_missing
+        has_joint_network = k > 1 and not has_unknown
         width, depth, frequencies = (parameters[name] for name in ("width", "depth", "frequencies"))
         if covariance is None:
             covariance = np.eye(k if k <= MAX_NUMBERS else 0, dtype=np.float32)
@@ -103,24 +103,24 @@ class MaskedProcess(Process):
         return cls(architecture, covariance, basis, float(parameters["p_uncond"]))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Returns the covariance of the numbers and, if there are any, the axes along which they are seen."""
+        """Returns the covariance of the numbers and, if present, the basis."""
         found = {"covariance": self.covariance, "basis": self.basis}
         return {name: array for name, array in found.items() if array is not None}
 
     @property
     def can_guide(self) -> bool:
-        """Whether rows can be guided to a class: any token may be hidden from the network of tokens."""
+        """Whether rows can be guided to a class, which needs networks that accept a hidden label."""
         return not self.architecture.tokens.with_number or self.p_uncond > 0
 
     @property
     def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "..."] | None]:
-        """The noise schedule of the numbers, and their covariance and basis; tokens are hidden, whatever theirs."""
+        """The noise schedule of the numbers, with their covariance and basis; tokens need neither."""
         if not self.architecture.tokens.with_number:
             return None, None
         return SCHEDULE, self.covariance if self.basis is None else np.stack([self.covariance, self.basis])
 
     def finished(self, network: Weights) -> tuple["MaskedProcess", Weights]:
-        """Returns the network with its two kinds of weights merged, and the process without ranks."""
+        """Returns the process without ranks, and the network with its rank weights merged into the others."""
         folded = jax.tree.map(np.asarray, jax.tree.map(jnp.asarray, network).folded())
         return replace(self, architecture=replace(self.architecture, tokens=folded.tokens)), folded
 
@@ -131,30 +131,30 @@ class MaskedProcess(Process):
     def label_indices(
         self, learned: Learned, plan: SamplingPlan, drawn: Float[np.ndarray, "m width"], rows: slice
     ) -> Int[np.ndarray, " m"]:
-        """Returns the token of the label column, which counts the classes."""
+        """Returns the tokens of the label column, which are class indices."""
         return drawn[:, _label_token(learned)].astype(np.int64)
 
-    def with_labels_in_place(self, learned: Learned, request: Request) -> tuple[Request, dict[Any, Any]]:
-        """Returns what `where` asks with the labels of the request, which are a column of the codec."""
+    def resolve_labels(self, learned: Learned, request: Request) -> tuple[Request, dict[Any, Any]]:
+        """Moves the labels of the request into `where`, because they are a column of the codec."""
         where = dict(request.where or {})
         if request.labels is None:
             return request, where
         assert learned.classes is not None and learned.classes.column is not None
         name = learned.classes.column[0]
         if name in where:
-            raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
+            raise ValueError(f"labels and where both set column {name!r}: leave one of them out")
         return request, {**where, name: request.labels}
 
     def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
-        """Returns the plan of a denoiser, guided or not, and the observed tokens and numbers.
+        """Plans sampling without conditions: the denoiser, guided or not, and the observed tokens and numbers.
 
         Raises:
-            ValueError: In one line, if an argument cannot be used by this model.
+            ValueError: In one line, if the model cannot use an argument.
         """
-        # Also where no cells are observed: with and without would be two programs.
+        # Without observed cells too, so that both cases share a compiled program.
         prior = learned.codec.observed_rows(cells, n_rows)
         tokens = self.architecture.tokens
-        # Of a number that is missing, or one of single values, there is no score to give.
+        # Missing cells and atoms have no score to condition on.
         n = len(tokens.sizes)
         has_observed = bool(
             (np.isfinite(prior[:, n:]) & np.asarray(tokens.has_number(jnp.asarray(prior[:, :n])))).any()
@@ -165,25 +165,27 @@ class MaskedProcess(Process):
     def restricted(
         self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
     ) -> SamplingPlan:
-        """Returns the plan with a sampler of restricted tokens, and numbers in ranges beside them."""
+        """Plans sampling of restricted tokens, and of numbers in ranges."""
         tokens = self.architecture.tokens
         restriction = restriction_of(codec, allowed)
-        population, kept = sizes(len(allowed) == 1 and restriction.ranges is None, plan.has_own_rows)
+        population, kept = sizes(len(allowed) == 1 and restriction.ranges is None, plan.varies_by_row)
         schedule = SCHEDULE if tokens.with_number else None
         return replace(plan, sampler=RestrictedSampler(population, kept, len(tokens.sizes), restriction, schedule))
 
     def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
-        """Returns the plan, which starts from the observed cells already."""
+        """Returns the plan unchanged: it starts from the observed cells already."""
         return plan
 
     def _sampler(self, request: Request) -> Sampler:
-        """The sampler of tokens, and of the numbers beside them: by default DPM-Solver++(2M) with noise."""
+        """The sampler of tokens and numbers; DPM-Solver++(2M) with noise by default."""
         tokens = self.architecture.tokens
         chosen = request.first_changed(("sampler", "steps"))
         if chosen is not None and not tokens.with_number:
-            raise ValueError(f"{chosen} is for numbers, and this table has only tokens: leave it out")
+            raise ValueError(f"{chosen} applies to numbers, but this table has only tokens: leave it out")
         if chosen is not None and any(isinstance(each, Condition) for each in (request.where or {}).values()):
-            raise ValueError(f"{chosen}: rows under conditions have a sampler of their own: leave one of them out")
+            raise ValueError(
+                f"{chosen} cannot be combined with conditions, which need a special sampler: leave one of them out"
+            )
         if not tokens.with_number:
             return TokenSampler()
         if chosen is None:
@@ -192,11 +194,11 @@ class MaskedProcess(Process):
 
     def _denoiser(self, learned: Learned, request: Request, *, has_observed: bool) -> TokenDenoiser | MixedDenoiser:
         if request.guidance == 0:
-            return self.plain(learned, has_observed=has_observed)
+            return self.unguided_denoiser(learned, has_observed=has_observed)
         if request.labels is None:
             raise ValueError("guidance needs a class to guide to: give labels")
         if not self.can_guide:
-            raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
+            raise ValueError("guidance needs a model also trained without labels: fit it with p_uncond above 0")
         tokens, guided = self.architecture.tokens, _label_token(learned)
         guidance = np.asarray(request.guidance, np.float32)
         denoiser = GuidedTokenDenoiser(learned.network.token_network, tokens, guided=guided, guidance=guidance)
@@ -204,15 +206,15 @@ class MaskedProcess(Process):
             return denoiser
         return self._with_numbers(denoiser, learned, has_observed=has_observed, guided=guided, guidance=guidance)
 
-    def plain(
+    def unguided_denoiser(
         self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None, *, has_observed: bool
     ) -> TokenDenoiser | MixedDenoiser:
         """Returns the denoiser without guidance.
 
         Args:
             learned: The model.
-            forbidden: Values of tokens to which it gives no probability.
-            has_observed: Whether numbers may be given to it.
+            forbidden: Token values that get probability 0.
+            has_observed: Whether numbers may be observed.
         """
         denoiser = self.token_denoiser(learned, forbidden)
         if not self.architecture.tokens.with_number:
@@ -220,11 +222,11 @@ class MaskedProcess(Process):
         return self._with_numbers(denoiser, learned, has_observed=has_observed)
 
     def token_denoiser(self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
-        """Returns the denoiser of the tokens of rows; see `Process.token_denoiser`."""
+        """Returns the token denoiser; see `Process.token_denoiser`."""
         return TokenDenoiser(learned.network.token_network, self.architecture.tokens, forbidden=forbidden)
 
     def number_denoiser(self, learned: Learned, *, has_observed: bool) -> MixedDenoiser:
-        """Returns the denoiser of numbers given tokens, without guidance, of a table that has numbers."""
+        """Returns the denoiser of numbers given tokens, without guidance, for tables with numbers."""
         return self._with_numbers(self.token_denoiser(learned), learned, has_observed=has_observed)
 
     def _with_numbers(
@@ -235,12 +237,12 @@ class MaskedProcess(Process):
             return MixedDenoiser(token_denoiser, network.number_network, self.covariance, **guided)
         return MixedDenoiser(token_denoiser, network.joint_network, self.covariance, self.basis, **guided)
 
-    def filling(
+    def plan_imputation(
         self, learned: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
-        """Returns the plan that draws all unknown cells of rows, `n_draws` times over; see `Process.filling`."""
+        """Plans the draw of all missing cells of rows; see `Process.plan_imputation`."""
         prior = np.tile(known, (n_draws, 1))
-        denoiser = self.plain(learned, learned.codec.stands_for_missing, has_observed=True)
+        denoiser = self.unguided_denoiser(learned, learned.codec.is_missing_value, has_observed=True)
         return SamplingPlan(len(prior), seed_of(random_state), denoiser, self._sampler(Request()), prior=prior)
 
     def with_label_indices(
@@ -256,13 +258,13 @@ class MaskedProcess(Process):
         return known
 
     def check_conditional(self, learned: Learned, *, has_label: bool) -> None:
-        """Every model with tokens has distributions of columns given others."""
+        """Accepts every model: token models have all conditional distributions."""
 
     def check_density(self, learned: Learned) -> None:
-        """Every model with tokens has a density."""
+        """Accepts every model: token models have a density."""
 
     def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
-        """Returns the log-density of some numbers, or of all of them; see `Process.number_density`."""
+        """Returns the log-density of some or all numbers; see `Process.number_density`."""
         is_all = len(numbers) == len(self.architecture.tokens.with_number)
         return NumberLogDensity(self.number_denoiser(learned, has_observed=not is_all), SCHEDULE, numbers)
 
@@ -270,8 +272,8 @@ class MaskedProcess(Process):
         self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
     ) -> Any:
         """Returns the quantiles of one number; see `Process.number_quantiles`."""
-        is_asked = np.arange(len(self.architecture.tokens.with_number)) == number
-        return NumberQuantiles(self.number_denoiser(learned, has_observed=True), SCHEDULE, is_asked, starts)
+        is_target = np.arange(len(self.architecture.tokens.with_number)) == number
+        return NumberQuantiles(self.number_denoiser(learned, has_observed=True), SCHEDULE, is_target, starts)
 
 
 def _label_token(learned: Learned) -> int:
@@ -282,13 +284,13 @@ def _label_token(learned: Learned) -> int:
 
 
 def masked_of(model: Learned) -> MaskedProcess:
-    """Returns the process of a model of tokens.
+    """Returns the process of a masked model.
 
     Raises:
-        ValueError: If the model is of numbers alone.
+        ValueError: If the model is Gaussian.
     """
     if not isinstance(model.process, MaskedProcess):
         raise ValueError(
-            "this needs a model of tokens, and this one is of numbers: fit the table with process='masked'"
+            "this needs a model with tokens, but this one is Gaussian: fit the table with process='masked'"
         )
     return model.process

@@ -161,8 +161,8 @@ def _columns(model: RowModel, codec: Codec) -> list[dict[str, Any]]:
         columns.append(column)
     names = model.file_columns()[0]
     order = list(range(codec.n_columns))
-    if model.label_place is not None:
-        order.insert(model.label_place, codec.n_columns)
+    if model.label_index is not None:
+        order.insert(model.label_index, codec.n_columns)
     for name, place in zip(names or range(len(order)), order, strict=True):
         columns[place]["name"] = str(name)
     return [columns[place] for place in order]

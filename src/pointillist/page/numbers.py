@@ -81,9 +81,9 @@ def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str
         if format_ == "whole":
             column["limits"] = limits(kind)
         columns.append(column)
-    if model.label_place is not None:
+    if model.label_index is not None:
         assert model.classes is not None
-        columns.insert(model.label_place, {"kind": "label", "format": "category", "pair": len(columns)})
+        columns.insert(model.label_index, {"kind": "label", "format": "category", "pair": len(columns)})
     for i, column in enumerate(columns):
         column["name"] = str(i) if names is None else names[i]
     return columns
@@ -116,7 +116,7 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
         "counts": classes.counts.tolist(),
         "name": "class" if classes.column is None else str(classes.column[0]),
         # A model that was always shown a class has never seen "no class", and a column of classes needs one.
-        "are_drawn": process.p_uncond == 0 or model.label_place is not None,
+        "are_drawn": process.p_uncond == 0 or model.label_index is not None,
         "can_guide": process.p_uncond > 0,
     }
 

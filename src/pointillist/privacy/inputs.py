@@ -68,7 +68,7 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     classes, indices = model.classes, None
     try:
         X, labels = _without_labels(model, X, labels)
-        if classes is not None and model.label_place is not None and labels is not None:
+        if classes is not None and model.label_index is not None and labels is not None:
             indices = classes.indices(np.asarray(labels))
         side = _side(model, X, indices)
     except ValueError as error:
@@ -81,7 +81,7 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
 def _without_labels(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
     """Takes the column of labels out of X, if the model is shown labels apart from its columns and X has them."""
     classes = model.classes
-    if labels is not None or model.label_place is None or classes is None or classes.column is None:
+    if labels is not None or model.label_index is None or classes is None or classes.column is None:
         return X, labels
     found = table_of(X)
     label = str(classes.column[0])
@@ -135,8 +135,8 @@ def _texts(labels: np.ndarray) -> np.ndarray:
 
 def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
     """Draws n rows of a model, as columns with the names and the order of those of other rows."""
-    has_labels = model.label_place is not None and len(like) > model.codec.n_columns
-    request = Request(n, return_labels=has_labels, variance=model.asked["variance"], random_state=seed)
+    has_labels = model.label_index is not None and len(like) > model.codec.n_columns
+    request = Request(n, return_labels=has_labels, variance=model.parameters["variance"], random_state=seed)
     drawn, labels = SamplingRun(model, request).rows()
     arrays = model.codec.layout.with_labels(drawn, None).arrays()
     columns = {str(name): column for name, column in zip(model.codec.layout.column_names, arrays.values(), strict=True)}

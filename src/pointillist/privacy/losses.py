@@ -30,7 +30,7 @@ def objective_of(model: RowModel) -> AnyObjective:
         if not tokens.with_number:
             return TokenObjective(tokens, has_missing)
         return MixedObjective(tokens, has_missing=has_missing, has_joint_network=architecture.has_joint_network)
-    asked = model.asked
+    asked = model.parameters
     return Objective(model.trained_with["prediction"], asked["weighting"], asked["noise_levels"])
 
 

@@ -22,7 +22,7 @@ many; and most intervals of about as many rows that are made of them."""
 MOST_VALUES = 2**21
 """Most integers of a range that are counted one by one."""
 
-SPIKE_NOISES, SPIKE_SHARE = 5, 0.01
+SPIKE_NOISES, SPIKE_FRACTION = 5, 0.01
 """A value of a range has a token of its own from so many standard deviations of the noise, and so many rows, on."""
 
 EVENLY = 0.001
@@ -41,7 +41,7 @@ class PrivateColumn(NamedTuple):
 
 def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[np.ndarray]:
     """Counts the cells of a column within its domain by value, or in a range by bins and by its integers or ends."""
-    code = domain.code(kind)
+    code = domain.encoder(kind)
     if code.scores is None:
         return [_counted(code.encode(cells)[0], code.size)]
     assert isinstance(code, NumberEncoder)
@@ -56,14 +56,14 @@ def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[
 
 def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray], noise: float) -> PrivateColumn:
     """Makes the encoder of a column from its domain, Arrow's type, and counts with noise of a standard deviation."""
-    code = domain.code(kind)
+    code = domain.encoder(kind)
     if code.scores is None:
         return PrivateColumn(code, _shares(counts[0]))
     assert isinstance(code, NumberEncoder)
     (low, high), (by_bin, by_value) = code.ends, counts
     is_whole = _is_counted_by_value(code)
     known = np.arange(low, high + 1) if is_whole else np.array([low, high])
-    is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_SHARE * by_bin.sum())
+    is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_FRACTION * by_bin.sum())
     if is_whole:
         padded = np.pad(by_value, NEIGHBOURS, constant_values=np.nan)
         for place in np.flatnonzero(is_spike):
@@ -75,7 +75,7 @@ def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray
     np.subtract.at(rest, _places(atoms, low, high, bins), by_value[is_spike])
     n_intervals = int(np.clip(rest.sum() / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
     edges, within = intervals_of(rest, bins, noise, n_intervals, (high - low) if code.grid.decimals == 0 else 0.0)
-    own = domain.code(kind, atoms, edges)
+    own = domain.encoder(kind, atoms, edges)
     missing = by_bin[n_bins:][: int(domain.has_missing)]
     counted = [by_value[is_spike], max(rest.sum(), 1.0) * within, missing]
     return PrivateColumn(own, _shares(np.concatenate(counted)))

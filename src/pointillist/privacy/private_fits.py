@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from rich.console import Console
 
 from pointillist.arguments import seed_of
-from pointillist.columns.domain import ColumnDomain, domain_of, moved_text
+from pointillist.columns.domain import ColumnDomain, moved_cells_message, read_domains
 from pointillist.columns.scaling import AffineScaling
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.columns.table_scaling import TableScaling
@@ -42,12 +42,12 @@ from pointillist.lazy import pa
 from pointillist.models import fitting
 from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
-from pointillist.models.configuration import Configuration, network_parameters, set_for_numbers, values_of
+from pointillist.models.configuration import Configuration, changed_gaussian_only, network_parameters, values_of
 from pointillist.models.fitting import Task, warn_of_unused
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan
-from pointillist.models.planning import check_label
+from pointillist.models.planning import check_label_encoder
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
 from pointillist.privacy.counted_columns import with_counted_columns
@@ -127,7 +127,7 @@ def prepare(
     task = plan_privately(asked, X, y, categorical)
     is_gaussian = task.trained_with["process"] == "gaussian"
     # The domain scales numbers, and the network learns from no rows of which some are given.
-    unused = [name for name in set_for_numbers(asked) if not is_gaussian or name in ("scaling", "p_given")]
+    unused = [name for name in changed_gaussian_only(asked) if not is_gaussian or name in ("scaling", "p_given")]
     warn_of_unused(unused, f"private model of this table is one of {'numbers' if is_gaussian else 'tokens'}")
     return task
 
@@ -152,7 +152,7 @@ class PrivateTask(Task):
         """Trains a model privately; its record tells nothing of the rows. Raises a ValueError if training diverges."""
         process, network = self.plan.process.finished(self._trained())
         record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, self.guarantee)
-        asked = values_of(self.asked) | {"random_state": None}
+        asked = values_of(self.configuration) | {"random_state": None}
         model = RowModel(self.plan.codec, process, network, self.classes, record, asked, self.trained_with)
         return model if self.logits is None else with_counted_columns(model, self.logits)
 
@@ -166,7 +166,7 @@ class PrivateTask(Task):
             # Before the first step, columns have the distributions that were counted, and are independent.
             state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
         rows = plan.codec.encode(plan.rows)
-        with Bar(Console(stderr=True), recipe.steps, is_shown=bool(self.asked.verbose)) as bar:
+        with Bar(Console(stderr=True), recipe.steps, is_shown=bool(self.configuration.verbose)) as bar:
             for first in range(0, recipe.steps, STEPS_PER_CALL):
                 todo = min(STEPS_PER_CALL, recipe.steps - first)
                 state = run(
@@ -211,7 +211,7 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
         raise ValueError("X cannot be read: give an array or a data frame")
     table, kind, headings = found
     types = table.arrow.schema.types
-    domains = domain_of(asked.domain, table.names, [kind_of(each) == "truth" for each in types])
+    domains = read_domains(asked.domain, table.names, [kind_of(each) == "truth" for each in types])
     random = _Random(asked.random_state)
     budget = _Budget(asked, len(table), random)
     logits: np.ndarray | None = None
@@ -369,11 +369,11 @@ def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[Codec, Float[np.ndarr
     # The decimals of the training rows are not public.
     decimals, steps, is_end = np.zeros_like(low, int), layout.is_whole.astype(int), np.ones((2, len(ends)), bool)
     found = TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)
-    return Codec.of_scaling(layout, found), inside
+    return Codec.from_scaling(layout, found), inside
 
 
 def _warn_of_moved(domains: list[ColumnDomain], counts: list[int]) -> None:
-    text = moved_text(dict(zip([own.name for own in domains], counts, strict=True)))
+    text = moved_cells_message(dict(zip([own.name for own in domains], counts, strict=True)))
     if text is not None:
         warnings.warn(text, UserWarning, stacklevel=5)
 
@@ -382,6 +382,6 @@ def _classes(codec: Codec, label: Any) -> Classes | None:
     """The classes of a label column, without the number of rows of each."""
     if label is None:
         return None
-    check_label(codec.encoding.encoder(label))
+    check_label_encoder(codec.encoding.encoder(label))
     labels = codec.labels(label)
     return Classes(labels, np.ones(len(labels), np.int64), (label, codec.names.index(label)))

@@ -1,4 +1,4 @@
-"""Log-densities of rows: of all their cells, or of some given others."""
+"""Log-densities of rows: of all cells, or of some cells given others."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,39 +14,39 @@ from pointillist.models.process import Learned
 from pointillist.tables.table import Column
 
 ORDERS = 4
-"""Number of fixed orders of tokens that are drawn in any, over whose probabilities that of a row is the mean."""
+"""Number of fixed token orders over which probabilities are averaged, in models that draw tokens in any order."""
 
-PLACES = 4
-"""Number of points in a wide grid cell over which its density is averaged."""
+LATTICE_POINTS = 4
+"""Number of points in a wide grid cell over which the density is averaged."""
 
 
 def log_density(model: Learned, columns: Sequence[Column]) -> Float[np.ndarray, " n"]:
     """Computes the log of mass times density of rows, in nats; see `Diffusion.score_samples`.
 
     Args:
-        model: The model. If it has labels apart from the table, the distribution is that of all classes together.
+        model: The model. If its labels are not in the table, the density is marginal over classes.
         columns: The cells of the model's columns.
 
     Raises:
-        ValueError: If the model has no density, or not that of all classes together.
+        ValueError: If the model has no density, or none that is marginal over classes.
     """
     model.process.check_density(model)
     codec, n = model.codec, len(columns[0].values)
-    known = codec.unknown_rows(n)
+    observed = codec.unobserved_rows(n)
     cells = dict(enumerate(columns))
     if len(codec.encoding.columns) == len(cells):
-        return log_probability(model, known, cells)
+        return log_probability(model, observed, cells)
     label = codec.encoding.columns[-1]
-    of_class = []
+    class_densities = []
     for index in range(label.n_values):
-        own = label.value_cells().take(np.full(n, index))
-        of_class.append(log_probability(model, known, {**cells, len(cells): own}))
-    return np.logaddexp.reduce(of_class, axis=0)
+        label_cells = label.value_cells().take(np.full(n, index))
+        class_densities.append(log_probability(model, observed, {**cells, len(cells): label_cells}))
+    return np.logaddexp.reduce(class_densities, axis=0)
 
 
 def log_probability(
     model: Learned,
-    known: Float[np.ndarray, "n width_and_label"],
+    observed: Float[np.ndarray, "n width_and_label"],
     cells: Mapping[int, Column],
     *,
     is_present: bool = False,
@@ -54,81 +54,80 @@ def log_probability(
 ) -> Float[np.ndarray, " n"]:
     """Computes the log of mass times density of some cells given others, in nats, in the units of the table.
 
-    The tokens' probability is that of drawing them in the order of the columns; where they are drawn in any order, it
-    is the mean over `ORDERS` fixed orders. Numbers have the density of the probability-flow ODE given all tokens and
-    the known numbers, or its mean over `PLACES` points of a lattice within wide cells of a column's grid.
+    Tokens have their probability of being drawn in the order of the columns, or the mean over `ORDERS` fixed orders if
+    the model draws them in any order. Numbers have their density under the probability-flow ODE given all tokens and
+    observed numbers, or the mean over `LATTICE_POINTS` points within wide grid cells.
 
     Args:
         model: The model.
-        known: Encoded rows with the cells that are given. If a number is asked for, all cells must be given that are
-            not asked for.
-        cells: The cells that are asked for, by the index of their column.
-        is_present: Whether it is known that no cell is missing.
+        observed: Encoded rows with the observed cells. If a target is a number, all other cells must be observed.
+        cells: The target cells, by the index of their column.
+        is_present: Whether all cells are known to be present.
         has_label: Whether rows end with the index of their class.
 
     Returns:
-        Shape (n,); -inf where the mass is 0.
+        Shape (n,); -inf for cells of mass 0.
     """
     codec, process = model.codec, model.process
-    encoding, n = codec.encoding, len(known)
+    encoding, n = codec.encoding, len(observed)
     if n == 0:
         return np.zeros(0)
     numbers = tuple(i for i, index in enumerate(encoding.with_number) if index in cells)
     wide = [index for index in cells if encoding.columns[index].has_wide_cells]
-    of_numbers = []
+    densities = []
     for lattice in _lattice(len(wide)):
-        rows, factors = known.copy(), np.zeros(n)
-        for index, own in cells.items():
+        rows, factors = observed.copy(), np.zeros(n)
+        for index, column in cells.items():
             inside = lattice[wide.index(index)] if index in wide else 0.5
-            found = encoding.columns[index].volume(own, np.full(n, inside))
-            is_unknown = own.is_missing & (codec.missing == "unknown")
+            found = encoding.columns[index].volume(column, np.full(n, inside))
+            is_unknown = column.is_missing & (codec.missing == "unknown")
             factors += np.where(is_unknown, 0.0, found.log_factors)
-            token, places = encoding.places[index]
-            rows[:, places] = np.where(is_unknown[:, None], np.nan, found.numbers)
+            token, numbers_slice = encoding.row_indices[index]
+            rows[:, numbers_slice] = np.where(is_unknown[:, None], np.nan, found.numbers)
             if token is not None:
                 rows[:, token] = np.where(is_unknown, HIDDEN, found.tokens)
         density = np.zeros(n)
         if numbers:
             density = map_rows(process.number_density(model, numbers, has_label=has_label), rows.astype(np.float32))
-        # Cells without mass are in the rows as any others.
-        of_numbers.append(np.where(factors > -np.inf, density.astype(np.float64) + factors, -np.inf))
-    mean_density = np.logaddexp.reduce(of_numbers, axis=0) - np.log(len(of_numbers))
+        # Rows with cells of mass 0 are evaluated too, and discarded here.
+        densities.append(np.where(factors > -np.inf, density.astype(np.float64) + factors, -np.inf))
+    mean_density = np.logaddexp.reduce(densities, axis=0) - np.log(len(densities))
     if not encoding.n_tokens:
         return mean_density
-    is_asked = np.isin(np.arange(len(encoding.with_number)), numbers)
-    forbidden = codec.stands_for_missing if is_present else None
+    is_target = np.isin(np.arange(len(encoding.with_number)), numbers)
+    forbidden = codec.is_missing_value if is_present else None
     denoiser = process.token_denoiser(model, forbidden)
     steps = orders(denoiser.tokens, list(cells))
-    function = TokenLogProbability(denoiser, steps, is_asked, int(steps.max()))
+    function = TokenLogProbability(denoiser, steps, is_target, int(steps.max()))
     mass = map_rows(function, rows.astype(np.float32)).astype(np.float64)
     return np.logaddexp.reduce(mass, axis=1) - np.log(len(steps)) + mean_density
 
 
-def orders(tokens: Tokens, asked: list[int]) -> Int[np.ndarray, "orders T"]:
-    """The step in which each token comes, as a sampler draws them: in the one order, or in at most `ORDERS` of many.
+def orders(tokens: Tokens, columns: list[int]) -> Int[np.ndarray, "orders T"]:
+    """Returns the step at which each token is drawn, for the single order of the model or at most `ORDERS` of many.
 
-    Tokens without a choice, and those that are not asked for, are in step `OBSERVED`.
+    Tokens with one value, and tokens outside `columns`, have the step `OBSERVED`.
     """
-    with_choice = [place for place in sorted(asked) if tokens.sizes[place] > 1]
-    n = len(with_choice)
+    drawn_columns = [column for column in sorted(columns) if tokens.sizes[column] > 1]
+    n = len(drawn_columns)
     rng = np.random.default_rng(0)
     drawn = [np.arange(n)] if tokens.in_column_order else [rng.permutation(n) for _ in range(ORDERS)]
     steps = np.full((0, len(tokens.sizes)), OBSERVED)
-    for order in dict.fromkeys(tuple(own.tolist()) for own in drawn):
-        own = np.full(len(tokens.sizes), OBSERVED)
+    for order in dict.fromkeys(tuple(order_steps.tolist()) for order_steps in drawn):
+        order_steps = np.full(len(tokens.sizes), OBSERVED)
         turn = np.asarray(order, int)
         if tokens.is_wide and n:
             turn = np.searchsorted(np.asarray(step_ends(jnp.asarray(n))), turn, side="right")
-        own[with_choice] = turn + 1
-        steps = np.vstack([steps, own])
+        order_steps[drawn_columns] = turn + 1
+        steps = np.vstack([steps, order_steps])
     return steps.astype(np.int32)
 
 
 def _lattice(columns: int) -> Float[np.ndarray, "points columns"]:
-    """Points in the unit cube: a Kronecker sequence by the powers of the generalized golden ratio; one without columns.
+    """Points of a low-discrepancy sequence in the unit cube; one point without columns.
 
-    The ratio is the root of x^(d + 1) = x + 1 in d columns (Roberts 2018, "The unreasonable effectiveness of
-    quasirandom sequences").
+    The sequence is the Kronecker sequence of powers of the generalized golden ratio, the root of x^(d + 1) = x + 1 for
+    d columns (Roberts 2018, "The unreasonable effectiveness of quasirandom sequences").
     """
     if not columns:
         return np.full((1, 0), 0.5)
@@ -136,4 +135,4 @@ def _lattice(columns: int) -> Float[np.ndarray, "points columns"]:
     for _ in range(50):
         ratio = (1 + ratio) ** (1 / (columns + 1))
     powers = ratio ** -np.arange(1.0, columns + 1)
-    return (0.5 + np.arange(PLACES)[:, None] * powers) % 1.0
+    return (0.5 + np.arange(LATTICE_POINTS)[:, None] * powers) % 1.0

@@ -1,4 +1,4 @@
-"""Observed cells: the cells of a table without those of some columns, the targets."""
+"""Reads the observed cells of a table, without its target columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ class Observed:
 
     Attributes:
         table: The table, with the model's columns.
-        known: Encoded rows; targets and missing cells are unknown.
-        is_whole: Which rows lack no cell but the targets.
+        rows: Encoded rows, in which targets and missing cells are unobserved.
+        is_complete: Which rows lack no cell except the targets.
     """
 
     table: Table
-    known: Float[np.ndarray, "n width_and_label"]
-    is_whole: Bool[np.ndarray, " n"]
+    rows: Float[np.ndarray, "n width_and_label"]
+    is_complete: Bool[np.ndarray, " n"]
 
 
 def observed_cells(
@@ -36,51 +36,53 @@ def observed_cells(
 
     Args:
         model: The model.
-        X: A table with the model's columns, in any container; the targets may be left out.
+        X: A table with the model's columns, in any container; targets may be left out.
         targets: Names of the target columns.
         labels: Labels that have no column in the table; see `with_labels`.
-        are_read: Whether the table holds the targets too, where X has them.
+        are_read: Whether the result's table also holds the targets.
 
     Raises:
-        ValueError: In one line, if X lacks another column, or holds a category that no training row had.
+        ValueError: In one line, if X lacks another column, or holds an unknown category.
     """
     encoding = model.codec.encoding
     table = aligned(X, model.codec.layout, absent=targets, unread=() if are_read else targets)
-    known = with_labels(model, model.codec.known_rows(table, targets), labels)
+    rows = with_labels(model, model.codec.encode_table(table, targets), labels)
     others = [encoder for encoder in encoding.columns if encoder.name not in targets]
     tokens = [encoding.token_index(encoder.name) for encoder in others if encoder.has_token]
-    numbers = [encoding.number_index(own.name) for own in others if own.has_number and not own.has_token]
-    is_hidden, is_nan = known[:, np.array(tokens, int)] == HIDDEN, np.isnan(known[:, np.array(numbers, int)])
-    is_open = is_hidden.any(axis=1) | is_nan.any(axis=1)
-    return Observed(table, known, ~is_open)
+    numbers = [
+        encoding.number_index(encoder.name) for encoder in others if encoder.has_number and not encoder.has_token
+    ]
+    is_hidden, is_nan = rows[:, np.array(tokens, int)] == HIDDEN, np.isnan(rows[:, np.array(numbers, int)])
+    is_incomplete = is_hidden.any(axis=1) | is_nan.any(axis=1)
+    return Observed(table, rows, ~is_incomplete)
 
 
-def with_labels(model: Learned, known: Float[np.ndarray, "n width"], labels: Any) -> Float[np.ndarray, "n values"]:
+def with_labels(model: Learned, rows: Float[np.ndarray, "n width"], labels: Any) -> Float[np.ndarray, "n values"]:
     """Returns rows with observed labels.
 
     Args:
         model: The model.
-        known: Encoded rows.
-        labels: One label, or one per row, None or NaN where it is not known; None for no labels.
+        rows: Encoded rows.
+        labels: One label, or one per row, with None or NaN for unknown labels; None without labels.
 
     Raises:
-        ValueError: In one line, if the model has no labels apart from its columns, or they are not its own.
+        ValueError: In one line, if the model has no labels outside the table, or a label is unknown.
     """
     if labels is None:
-        return known
+        return rows
     classes, codec = model.classes, model.codec
     if classes is None:
         raise ValueError("labels are given, but this model was fitted without: leave labels out")
     name = None if classes.column is None else classes.column[0]
     if model.process.has_label_token and name in codec.names:
         raise ValueError(f"labels are column {name!r} of the table: leave labels out")
-    asked = np.asarray(labels, object)
-    is_unknown = np.array([is_missing(each) for each in asked.ravel()])
+    array = np.asarray(labels, object)
+    is_unknown = np.array([is_missing(each) for each in array.ravel()])
     if np.ma.is_masked(labels):
         is_unknown |= np.ma.getmaskarray(labels).ravel()
     indices = np.full(is_unknown.shape, len(classes))
     if not is_unknown.all():
-        indices[~is_unknown] = classes.indices(np.array(asked.ravel()[~is_unknown].tolist()))
-    if asked.ndim and len(indices) != len(known):
-        raise ValueError(f"labels has {len(indices)} labels but X has {len(known)} rows: give one per row, or one")
-    return model.process.with_label_indices(model, known, indices, is_unknown)
+        indices[~is_unknown] = classes.indices(np.array(array.ravel()[~is_unknown].tolist()))
+    if array.ndim and len(indices) != len(rows):
+        raise ValueError(f"labels has {len(indices)} labels but X has {len(rows)} rows: give one per row, or one")
+    return model.process.with_label_indices(model, rows, indices, is_unknown)

@@ -180,9 +180,11 @@ class Lookup(Rule):
         for column, encoder, values in zip(self.columns, encoders, self.table.T, strict=True):
             if column in conditions.allowed and encoder.scores is None and is_known.all():
                 asked, left = conditions.allowed[column], values[possible.any(axis=0)]
-                kept = np.isin(asked.slots if encoder.categories is not None else encoder.atoms[asked.slots], left)
+                kept = np.isin(
+                    asked.token_values if encoder.categories is not None else encoder.atoms[asked.token_values], left
+                )
                 conditions.allowed[column] = replace(
-                    asked, slots=asked.slots[kept], low=asked.low[kept], high=asked.high[kept]
+                    asked, token_values=asked.token_values[kept], low=asked.low[kept], high=asked.high[kept]
                 )
         return is_known & ~np.asarray(possible.any(axis=1))[which.ravel()]
 

@@ -115,7 +115,7 @@ class Conditions:
             elif column in self.allowed:
                 asked = self.allowed[column]
                 low, high = np.maximum(low, asked.ends.low), np.minimum(high, asked.ends.high)
-                is_complete = is_complete & (not encoder.has_missing or encoder.n_values not in asked.slots)
+                is_complete = is_complete & (not encoder.has_missing or encoder.n_values not in asked.token_values)
             else:
                 is_complete = is_complete & (not encoder.has_missing)
             ends.append((low, high))
