@@ -20,7 +20,7 @@ from pointillist.arguments import LARGEST_INTEGER
 from pointillist.atomic_files import check_regular
 from pointillist.files import csv_format
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Write, check_expansion, in_schema, schema_of
+from pointillist.files.formats import Asked, Format, Write, check_expansion
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, read_columns
 from pointillist.files.texts import (
     MISSING,
@@ -35,6 +35,7 @@ from pointillist.files.texts import (
     typed,
     without_missing,
 )
+from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import listed, shown
 from pointillist.lazy import pa, pc
 from pointillist.tables import time_formats

@@ -13,9 +13,10 @@ import numpy as np
 
 from pointillist.atomic_files import check_regular
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Write, check_expansion, in_schema, schema_of
+from pointillist.files.formats import Asked, Format, Write, check_expansion
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, read_columns
 from pointillist.files.texts import typed
+from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import Numbers

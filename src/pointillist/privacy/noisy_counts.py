@@ -159,14 +159,9 @@ def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
     return found * (total / found.sum()) if found.any() else np.full(len(noisy), total / len(noisy))
 
 
-def _not_negative(noisy: np.ndarray) -> np.ndarray:
-    """The nearest counts that are not negative and have the same sum, or 0 if that is negative."""
+def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
+    """Fractions of the nearest counts that are not negative and have the same sum; each is at least half a row."""
     ordered = np.sort(noisy)[::-1]
     above = (np.cumsum(ordered) - max(float(noisy.sum()), 0.0)) / np.arange(1, len(noisy) + 1)
-    return np.maximum(noisy - above[np.flatnonzero(ordered >= above)[-1]], 0.0)
-
-
-def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
-    """Shares of counts without negative ones; none below that of half a row."""
-    counts = np.maximum(_not_negative(noisy), 0.5)
+    counts = np.maximum(noisy - above[np.flatnonzero(ordered >= above)[-1]], 0.5)
     return counts / counts.sum()

@@ -42,7 +42,11 @@ def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
         return None
     if kind == "pyarrow":
         return Table(X), kind, None
-    return None if kind != "polars" else _of_polars(X)
+    try:
+        return (Table(X.to_arrow()), kind, None) if kind == "polars" else None
+    except ValueError:
+        # A type that Arrow lacks, which is then no number either.
+        return None
 
 
 def _check_times(name: Any, cells: Sequence[Any]) -> None:
@@ -89,14 +93,6 @@ def _of_array(X: Any) -> Table:
     return Table(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
 
 
-def _of_polars(frame: Any) -> tuple[Table, str, None] | None:
-    try:
-        return Table(frame.to_arrow()), "polars", None
-    except ValueError:
-        # A type that Arrow has not, which is then no number either.
-        return None
-
-
 def _of_pandas(frame: Any, headings: Headings) -> Table:
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
@@ -138,7 +134,9 @@ def _check_columns(frame: Any, headings: Headings) -> None:
 
 def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
     """Returns X with the columns of a layout, in their order and types; see `matched` for the arguments and errors."""
-    table, kind, indices = matched(X, layout.names, absent, unread)
+    # Arrays do not fit a table whose columns have names, unless they lack some.
+    takes_arrays = bool(absent) or not all(isinstance(name, str) for name in layout.names)
+    table, kind, indices = matched(X, layout.names, absent, unread, takes_arrays=takes_arrays)
     columns = []
     for name, field, index in zip(layout.names, layout.schema, indices, strict=True):
         column = pa.chunked_array([pa.nulls(len(table), field.type)]) if index is None else table.arrow.column(index)
@@ -156,6 +154,7 @@ def matched(
     unread: Collection[Any] = (),
     *,
     has_names: bool = True,
+    takes_arrays: bool = True,
 ) -> tuple[Table, str, list[int | None]]:
     """Reads X, and finds a model's columns in it; X may hold further columns if it has names.
 
@@ -164,7 +163,8 @@ def matched(
         names: Names of the columns.
         absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
         unread: Names of those of them whose cells count as missing even if X has them.
-        has_names: Whether the columns have names. If not, or if X is an array, they are matched by position.
+        has_names: Whether the columns have names. If not, they are matched by position.
+        takes_arrays: Whether the columns of an array are matched by position too.
 
     Returns:
         The table, the kind of its container, and the index of each column; None if its cells are missing.
@@ -177,7 +177,7 @@ def matched(
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     table, kind, _ = found
     own: Sequence[Any] = table.names
-    if kind == "array" or not has_names:
+    if not has_names or (kind == "array" and takes_arrays):
         kept = [name for name in names if name not in absent]
         fitting = [each for each in (names, kept) if len(each) == len(own)]
         if not fitting:
@@ -269,7 +269,8 @@ def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> 
     of_numbers = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean]
     if kind_of(kind) == "date" and any(test(column.type) for test in of_numbers):
         raise pa.ArrowInvalid("a number is no date")
-    if pa.types.is_timestamp(kind) and kind.tz is not None and _is_naive(column.type):
+    is_naive = pa.types.is_date(column.type) or (pa.types.is_timestamp(column.type) and column.type.tz is None)
+    if pa.types.is_timestamp(kind) and kind.tz is not None and is_naive:
         # It is in the time zone of the model's column, as where takes it.
         local = column.cast(pa.timestamp(kind.unit))
         return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
@@ -307,7 +308,3 @@ def _decimals(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArra
         return wide.cast(kind)
     except pa.ArrowInvalid:
         return wide
-
-
-def _is_naive(kind: "pa.DataType") -> bool:
-    return pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
