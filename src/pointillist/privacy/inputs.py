@@ -73,7 +73,7 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     """
     codec, classes, indices = model.codec, model.classes, None
     try:
-        X, labels = _without_labels(model, X, labels)
+        X, labels = _read(model, X, labels)
         if classes is not None and model.label_place is not None and labels is not None:
             indices = classes.indices(np.asarray(labels))
         side = _of_tokens(codec, X, indices) if isinstance(codec, TokenCodec) else _of_numbers(model, X, indices)
@@ -84,20 +84,23 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     return side
 
 
-def _without_labels(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
-    """Takes the column of labels out of X, if the model is shown labels apart from its columns and X has them."""
-    classes = model.classes
-    if labels is not None or model.label_place is None or classes is None or classes.column is None:
-        return X, labels
-    found = table_of(X)
-    label = str(classes.column[0])
-    place = None if found is None else next((n for n in found[0].names if str(n) == label), None)
-    if found is None or place is None:
-        return X, None
-    cells = found[0].column(place)
-    if cells.is_missing.any():
-        raise ValueError(f"column {label!r} has missing labels: drop such rows")
-    return found[0].select([n for n in found[0].names if n != place]), classes.labels_in(cells)
+def _read(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
+    """Separates the labels from X if the model has them apart, and gives X the names of the model if it has none."""
+    found, classes, names = table_of(X), model.classes, model.codec.names
+    if found is None:
+        raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
+    table, kind, _ = found
+    if labels is None and model.label_place is not None and classes is not None and classes.column is not None:
+        label = str(classes.column[0])
+        place = next((n for n in table.names if str(n) == label), None)
+        if place is not None:
+            cells = table.column(place)
+            if cells.is_missing.any():
+                raise ValueError(f"column {label!r} has missing labels: drop such rows")
+            return table.select([n for n in table.names if n != place]), classes.labels_in(cells)
+    if names is not None and (kind == "array" or not table.has_names) and len(names) == len(table.names):
+        X = Table(table.arrow.rename_columns(list(map(str, names))))
+    return X, labels
 
 
 def _of_numbers(model: RowModel, X: Any, indices: Int[np.ndarray, " n"] | None) -> Side:
