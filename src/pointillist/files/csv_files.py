@@ -124,8 +124,8 @@ class _NumberColumn:
         if not self._gathered.n:
             self._is_boolean = text[0].as_py().lower() in TRUTHS
         if self._is_boolean:
-            place = pc.index_in(pc.ascii_lower(text), pa.array(["false", "true"]))
-            return place.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            truth = pc.index_in(pc.ascii_lower(text), pa.array(["false", "true"]))
+            return truth.cast(pa.float64()).to_numpy(zero_copy_only=False)
         values = parsed(text)
         self._is_integer = self._is_integer and are_integers(text)
         if self._is_integer:

@@ -92,12 +92,12 @@ def _read(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
     table, kind, _ = found
     if labels is None and model.label_place is not None and classes is not None and classes.column is not None:
         label = str(classes.column[0])
-        place = next((n for n in table.names if str(n) == label), None)
-        if place is not None:
-            cells = table.column(place)
+        name = next((n for n in table.names if str(n) == label), None)
+        if name is not None:
+            cells = table.column(name)
             if cells.is_missing.any():
                 raise ValueError(f"column {label!r} has missing labels: drop such rows")
-            return table.select([n for n in table.names if n != place]), classes.labels_in(cells)
+            return table.select([n for n in table.names if n != name]), classes.labels_in(cells)
     if names is not None and (kind == "array" or not table.has_names) and len(names) == len(table.names):
         X = Table(table.arrow.rename_columns(list(map(str, names))))
     return X, labels
@@ -142,7 +142,7 @@ def _of_tokens(codec: TokenCodec, X: Any, indices: Int[np.ndarray, " n"] | None)
 
 
 def _columns(rows: Float[np.ndarray, "n d"]) -> dict[str, np.ndarray]:
-    return {str(place): column.astype(np.float64) for place, column in enumerate(rows.T)}
+    return {str(i): column.astype(np.float64) for i, column in enumerate(rows.T)}
 
 
 def _label_name(columns: Columns) -> str:

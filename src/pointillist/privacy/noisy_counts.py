@@ -66,9 +66,9 @@ def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray
     is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_SHARE * by_bin.sum())
     if is_whole:
         padded = np.pad(by_value, NEIGHBOURS, constant_values=np.nan)
-        for place in np.flatnonzero(is_spike):
-            near = np.delete(padded[place : place + 2 * NEIGHBOURS + 1], NEIGHBOURS)
-            is_spike[place] = by_value[place] >= TIMES * np.nanmedian(near)
+        for index in np.flatnonzero(is_spike):
+            near = np.delete(padded[index : index + 2 * NEIGHBOURS + 1], NEIGHBOURS)
+            is_spike[index] = by_value[index] >= TIMES * np.nanmedian(near)
     bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
     n_bins, atoms = len(bins) - 1, known[is_spike]
     rest = by_bin[:n_bins].copy()
@@ -140,8 +140,8 @@ def _is_counted_by_value(code: NumberEncoder) -> bool:
     return code.grid.decimals == 0 and not code.grid.step and high - low < MOST_VALUES
 
 
-def _counted(places: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
-    return np.bincount(places.astype(np.int64), minlength=n).astype(float)
+def _counted(indices: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
+    return np.bincount(indices.astype(np.int64), minlength=n).astype(float)
 
 
 def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:

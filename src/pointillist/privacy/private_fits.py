@@ -82,7 +82,7 @@ ROUGH_DELTA = 1e-5
 """δ for the noise of the count, from which δ follows if it is not given."""
 
 NOT_LEARNED = "private"
-"""Stands in the place of the hash of the training rows."""
+"""What a record has instead of the hash of the training rows."""
 
 
 class _Random:

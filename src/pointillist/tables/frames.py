@@ -79,17 +79,17 @@ def _of_array(X: Any) -> Table:
     if array.ndim != 2:
         raise ValueError(f"X has the shape {array.shape}: give rows and columns")
     columns: list[Any] = []
-    for place, cells in enumerate(array.T):
+    for index, cells in enumerate(array.T):
         if cells.dtype == object:
-            _check_times(place, cells.tolist())
+            _check_times(index, cells.tolist())
             cells = _numbers_among_truths(cells)
         try:
             columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
         except UnicodeEncodeError as error:
-            raise ValueError(_NO_UNICODE.format(place)) from error
+            raise ValueError(_NO_UNICODE.format(index)) from error
         except (pa.ArrowException, TypeError, OverflowError) as error:
-            raise ValueError(f"column {place} holds values of several kinds: give it one kind, or drop it") from error
-    names = [str(place) for place in range(len(columns))]
+            raise ValueError(f"column {index} holds values of several kinds: give it one kind, or drop it") from error
+    names = [str(index) for index in range(len(columns))]
     return Table(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
 
 
@@ -104,9 +104,9 @@ def _of_pandas(frame: Any, headings: Headings) -> Table:
             raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
         name = headings.names[[" ".join(text.split()) for text in frame.columns].index(found[1])]
         raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
-    for place, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
-        if str(kind) == "object" and kind_of(table.schema.field(place).type) == "date":
-            _check_times(name, frame.iloc[:, place].tolist())
+    for index, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
+        if str(kind) == "object" and kind_of(table.schema.field(index).type) == "date":
+            _check_times(name, frame.iloc[:, index].tolist())
     of_arrow = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
     table = described_anew(table, of_arrow) if of_arrow else table
     return Table(table, own_names=None if headings.are_text else headings.names)
@@ -236,7 +236,7 @@ def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
 def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
     """Returns the positions of columns in a wanted order; columns that are not in it come last."""
     ranks = {name: rank for rank, name in enumerate(wanted)}
-    return sorted(range(len(names)), key=lambda place: ranks.get(names[place], len(ranks)))
+    return sorted(range(len(names)), key=lambda index: ranks.get(names[index], len(ranks)))
 
 
 def check_room(X: Any, layout: Layout) -> None:
