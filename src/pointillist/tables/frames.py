@@ -195,13 +195,14 @@ def matched(
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
     """A data frame without the columns that are not wanted, which may hold anything; all else as it is."""
-    if not nw.dependencies.is_pandas_dataframe(X) and not nw.dependencies.is_polars_dataframe(X):
+    is_arrow, is_pandas = nw.dependencies.is_pyarrow_table(X), nw.dependencies.is_pandas_dataframe(X)
+    if not (is_arrow or is_pandas or nw.dependencies.is_polars_dataframe(X)):
         return X
-    texts = {*map(str, wanted)}
-    is_wanted = [str(name) in texts for name in X.columns]
-    if all(is_wanted):
+    names, texts = X.column_names if is_arrow else X.columns, {*map(str, wanted)}
+    indices = [i for i, name in enumerate(names) if str(name) in texts]
+    if len(indices) == len(names):
         return X
-    return X.loc[:, is_wanted] if nw.dependencies.is_pandas_dataframe(X) else X[:, is_wanted]
+    return X.select(indices) if is_arrow else X.iloc[:, indices] if is_pandas else X[:, indices]
 
 
 def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
