@@ -44,9 +44,8 @@ def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
         return Table(X), kind, None
     try:
         return (Table(X.to_arrow()), kind, None) if kind == "polars" else None
-    except ValueError:
-        # A type that Arrow lacks, which is then no number either.
-        return None
+    except ValueError as error:
+        raise ValueError("X has a column of a type that Arrow lacks, such as Int128: drop or convert it") from error
 
 
 def _check_times(name: Any, cells: Sequence[Any]) -> None:
