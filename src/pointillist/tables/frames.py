@@ -1,6 +1,5 @@
 """Reads containers of any kind, data frames and arrays, as tables of mixed columns."""
 
-import re
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from numbers import Real
@@ -95,14 +94,10 @@ def _of_array(X: Any) -> Table:
 def _of_pandas(frame: Any, headings: Headings) -> Table:
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, TypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
         _check_columns(frame, headings)
-        reason = " ".join(" ".join(str(part) for part in error.args).split())
-        found = re.search(r"Conversion failed for column (.*) with type", reason)
-        if not found:
-            raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
-        name = headings.names[[" ".join(text.split()) for text in frame.columns].index(found[1])]
-        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
+        reason = " ".join(" ".join(map(str, error.args)).split())
+        raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
     for index, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
         if str(kind) == "object" and kind_of(table.schema.field(index).type) == "date":
             _check_times(name, frame.iloc[:, index].tolist())
@@ -112,7 +107,7 @@ def _of_pandas(frame: Any, headings: Headings) -> Table:
 
 
 def _check_columns(frame: Any, headings: Headings) -> None:
-    """Raises a ValueError about a column that Arrow cannot read, and does not name."""
+    """Raises a ValueError that names the first column that Arrow cannot read."""
     for name, text, kind in zip(headings.names, frame.columns, frame.dtypes, strict=True):
         if str(kind).startswith("Sparse["):
             raise ValueError(f"column {name!r} holds {kind}: make it dense (.sparse.to_dense())")
@@ -127,8 +122,8 @@ def _check_columns(frame: Any, headings: Headings) -> None:
             raise ValueError(_NO_UNICODE.format(name)) from error
         except OverflowError as error:
             raise ValueError(f"column {name!r} holds integers beyond 64 bits: drop or divide them") from error
-        except (pa.ArrowException, TypeError, ValueError):
-            continue
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
 
 
 def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
