@@ -149,7 +149,7 @@ def _epoch(
 
 
 def updated(
-    state: TrainingState, gradient: Weights, rate: Float[Array, ""], averaging: AnyArray, i: AnyArray
+    state: TrainingState, gradient: Weights, rate: Float[Array, ""], averaging: AnyArray | float, i: AnyArray
 ) -> TrainingState:
     """Take step i of Adam, and update the average of the weights, if there is one."""
     network, optimiser = adam(state.network, gradient, state.optimiser, rate)
