@@ -55,10 +55,10 @@ class Architecture:
 
     def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
         """Compute the conditioning features of noise levels, log(alpha_t / sigma_t) at t, and of classes if any."""
-        of_level = NETWORKS[self.network].of_noise_level(t, lambda_t, self.time_embedding)
+        level_features = NETWORKS[self.network].of_noise_level(t, lambda_t, self.time_embedding)
         if labels is None:
-            return of_level
-        return jnp.concatenate([of_level, sinusoidal_embedding(labels, self.class_embedding)], axis=-1)
+            return level_features
+        return jnp.concatenate([level_features, sinusoidal_embedding(labels, self.class_embedding)], axis=-1)
 
     def denoiser(
         self,
@@ -110,16 +110,16 @@ class TokenArchitecture:
         assert columns == len(tokens.sizes) + len(tokens.with_number), "rows have one column per token and number"
         kind = FactoredNetwork if self.is_factored else TokenNetwork
         shape: dict[str, Any] = {"tokens": tokens, "width": self.width, "depth": self.depth}
-        of_tokens = kind.build(key, **shape)
+        token_network = kind.build(key, **shape)
         if not tokens.with_number:
-            return of_tokens
+            return token_network
         shape |= {"frequencies": self.frequencies, "is_factored": self.is_factored}
         own_key = jax.random.fold_in(key, 3)
         if not self.is_paired:
-            return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape))
-        of_all = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_given=False)
+            return MixedNetwork(token_network, NumberNetwork.build(own_key, **shape))
+        joint_network = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_given=False)
         shape["width"] = -(-self.width // 2)
-        return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape, sees_x_t=True), of_all)
+        return MixedNetwork(token_network, NumberNetwork.build(own_key, **shape, sees_x_t=True), joint_network)
 
 
 @dataclass(frozen=True)

@@ -134,9 +134,9 @@ def print_evaluation(
 
 
 def _summary_table(evaluation: Evaluation, names: tuple[str, str] | None) -> Table:
-    of_data, of_rows = ("", "") if names is None else (f" ({name})" for name in names)
+    data_name, rows_name = ("", "") if names is None else (f" ({name})" for name in names)
     title = (
-        f"Data: {evaluation.n:,} real rows{of_data}. Rows: {evaluation.m:,} generated rows{of_rows}. "
+        f"Data: {evaluation.n:,} real rows{data_name}. Rows: {evaluation.m:,} generated rows{rows_name}. "
         f"{_count(len(evaluation.names), 'column')}."
     )
     if evaluation.holdout_rows is None:
