@@ -53,9 +53,7 @@ def lines_of(evaluation: Evaluation) -> list[Line]:
     lines: list[Line] = []
     for name, measure in MEASURES.items():
         found = [getattr(table, name) for table in tables]
-        p_value, text = found[0].p_value if measure.test else None, measure.test
-        if name == "two_sample":
-            text = f"{measure.test} (AUC {found[0].auc:.2f})"
+        p_value, text = found[0].p_value if measure.test else None, f"{measure.test}{measure.detail(found[0])}"
         for i, each in enumerate(zip(*map(measure.lines, found), strict=True)):
             tested = (p_value, measure.test, text) if i == 0 else (None, "", "")
             lines.append(Line(each[0][0], tuple(value for _, value in each), *tested))
