@@ -81,13 +81,13 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
         if scaling.steps[i]:
             column["grid"] = scaling.grid[:, i].tolist()
         if varies[i]:
-            place = int(varies[:i].sum())
-            column |= {"place": place, "can_be_given": can_be_given}
+            index = int(varies[:i].sum())
+            column |= {"place": index, "can_be_given": can_be_given}
             if isinstance(varying, QuantileScaling):
-                column["quantiles"] = varying.quantiles[:, place]
+                column["quantiles"] = varying.quantiles[:, index]
             else:
                 assert isinstance(varying, AffineScaling)
-                column |= {"centre": float(varying.centre[place]), "unit": float(varying.unit[place])}
+                column |= {"centre": float(varying.centre[index]), "unit": float(varying.unit[index])}
                 # By "minmax" the centre is the middle of the range, which says nothing more.
                 column["is_standard"] = _is_standard(model)
         if np.dtype(codec.types[i]).kind in "iu":
@@ -103,15 +103,15 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
 
 def limits(kind: Any) -> list[int]:
     """Returns the lowest and the highest number that a NumPy type of whole numbers holds, and a model reads."""
-    own = np.iinfo(kind)
-    return [max(int(own.min), -LARGEST_INTEGER), min(int(own.max), LARGEST_INTEGER)]
+    info = np.iinfo(kind)
+    return [max(int(info.min), -LARGEST_INTEGER), min(int(info.max), LARGEST_INTEGER)]
 
 
 def exact(values: Iterable[Any]) -> list[Any]:
     """Returns categories or labels as a browser reads them: integers as text, if one of them is none of its numbers."""
-    own = list(values)
-    is_beyond = any(type(value) is int and abs(value) > LARGEST_INTEGER for value in own)
-    return list(map(str, own)) if is_beyond else own
+    listed = list(values)
+    is_beyond = any(type(value) is int and abs(value) > LARGEST_INTEGER for value in listed)
+    return list(map(str, listed)) if is_beyond else listed
 
 
 def _is_standard(model: RowModel) -> bool:
