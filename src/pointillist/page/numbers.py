@@ -71,13 +71,13 @@ def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str
     names, _ = model.file_columns()
     columns = []
     for i, encoder in enumerate(codec.encoding.columns):
-        place = codec.encoding.number_index(encoder.name)
+        index = codec.encoding.number_index(encoder.name)
         kind = codec.layout.types[i]
         format_ = "boolean" if kind == "bool" else "whole" if encoder.is_discrete else "number"
         column = encoder.describe() | {"type": kind, "pair": i, "format": format_}
-        if place is not None:
+        if index is not None:
             # By "minmax" the centre is the middle of the range, which says nothing more.
-            column |= {"place": place, "can_be_given": can_be_given, "is_standard": _is_standard(model)}
+            column |= {"place": index, "can_be_given": can_be_given, "is_standard": _is_standard(model)}
         if format_ == "whole":
             column["limits"] = limits(kind)
         columns.append(column)
@@ -91,15 +91,15 @@ def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str
 
 def limits(kind: Any) -> list[int]:
     """Returns the lowest and the highest number that a NumPy type of whole numbers holds, and a model reads."""
-    own = np.iinfo(kind)
-    return [max(int(own.min), -LARGEST_INTEGER), min(int(own.max), LARGEST_INTEGER)]
+    info = np.iinfo(kind)
+    return [max(int(info.min), -LARGEST_INTEGER), min(int(info.max), LARGEST_INTEGER)]
 
 
 def exact(values: Iterable[Any]) -> list[Any]:
     """Returns categories or labels as a browser reads them: integers as text, if one of them is none of its numbers."""
-    own = list(values)
-    is_beyond = any(type(value) is int and abs(value) > LARGEST_INTEGER for value in own)
-    return list(map(str, own)) if is_beyond else own
+    listed = list(values)
+    is_beyond = any(type(value) is int and abs(value) > LARGEST_INTEGER for value in listed)
+    return list(map(str, listed)) if is_beyond else listed
 
 
 def _is_standard(model: RowModel) -> bool:

@@ -74,7 +74,7 @@ class Settings:
     candidates: int = _of_models("candidates", high=500)
     reward_temperature: float = _of_models("reward_temperature", high=1_000_000)
     classifier: str = parameter(
-        "", "Classifier that is measured on `n_held_out` fresh rows, in place of rows.",
+        "", "Classifier that is measured on `n_held_out` fresh rows, instead of rows.",
         choices=("knn_100", "mlp_100_50", "elbo", "exact"),
         details='"knn_100" (of the generated rows), "mlp_100_50", "elbo" or "exact".')
     n_held_out: int = parameter(
