@@ -19,10 +19,11 @@ from pointillist.diffusion.conditioning.twisting import Ranges
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterisations import coefficients
+from pointillist.diffusion.registries import SAMPLERS as NAMES
+from pointillist.diffusion.registries import sampler_named
 from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler
 from pointillist.diffusion.schedules import at_lambda, cosine
-from pointillist.diffusion.solvers import SAMPLERS as NAMES
-from pointillist.diffusion.solvers import DPMSolver2M, Heun, sampler_named
+from pointillist.diffusion.solvers import DPMSolver2M, Heun
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser, MixedSampler

@@ -262,3 +262,13 @@ class DDIM(TransitionSampler):
         variance = self.eta**2 * beta * sigma_s**2 / sigma_t**2
         eps = (x_t - alpha_t * x0) / sigma_t
         return alpha_s * x0 + jnp.sqrt(jnp.maximum(sigma_s**2 - variance, 0.0)) * eps, jnp.sqrt(variance)
+
+
+def ancestral(schedule: Schedule, steps: int | None, variance: str) -> Ancestral:
+    """Build the ancestral sampler."""
+    return Ancestral(schedule, variance, steps)
+
+
+def ddim(schedule: Schedule, steps: int | None, variance: str) -> DDIM:
+    """Build DDIM without noise, which has no variance."""
+    return DDIM(schedule, steps=steps)

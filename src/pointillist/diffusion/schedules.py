@@ -5,7 +5,7 @@ t = 0 is the data. alpha_t² is written ᾱ_t in the DDPM paper and `alpha_bar` 
 variance that step t adds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -117,10 +117,6 @@ def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0, tau: float = 
 
     first, last = logistic(start / tau), logistic(end / tau)
     return _clipped(np.clip((last - logistic((t * (end - start) + start) / tau)) / (last - first), 1e-9, 1))
-
-
-SCHEDULES: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cosine, "sigmoid": sigmoid}
-"""Schedule functions by name; their first argument is the number of timesteps."""
 
 
 def padded(schedule: Schedule, length: int) -> Schedule:

@@ -4,9 +4,8 @@ The N points of a solver run from the λ of t = T (or `LOWEST_LAMBDA`, if higher
 sigma = 0, returns the x̂_0 predicted at the last point.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -14,14 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.samplers import DDIM, Ancestral, RowSampler
+from pointillist.diffusion.registries import DPM_POINTS, HEUN_POINTS
+from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, at_lambda, lambda_range, time_at
-
-DPM_POINTS = 20
-"""Default number of points of `DPMSolver2M`, which makes one evaluation per point."""
-
-HEUN_POINTS = 11
-"""Default number of points of `Heun`, which makes 21 evaluations."""
 
 Scalar = Float[Array, ""]
 """A number, which may be traced."""
@@ -157,42 +151,16 @@ class Heun(Solver):
         return at_lambda(self.log_snr(i))[0] * state
 
 
-class NamedSampler(NamedTuple):
-    """A sampler that users choose by name.
-
-    Attributes:
-        make: Function of a noise schedule, a number of steps (None for the default) and a noise variance, which only
-            "ancestral" uses.
-        points: Default number of points of a sampler that steps in log-SNR; 0 for samplers that step in the times of
-            the schedule, by default all T of them.
-        is_stochastic: Whether the steps add noise.
-    """
-
-    make: Callable[[Schedule, int | None, str], RowSampler]
-    points: int
-    is_stochastic: bool
+def dpm(schedule: Schedule, points: int, variance: str) -> DPMSolver2M:
+    """Build DPM-Solver++(2M) without noise, which has no variance."""
+    return DPMSolver2M(schedule, points)
 
 
-SAMPLERS = {
-    "ancestral": NamedSampler(lambda schedule, steps, variance: Ancestral(schedule, variance, steps), 0, True),
-    "ddim": NamedSampler(lambda schedule, steps, _: DDIM(schedule, steps=steps), 0, False),
-    "dpm": NamedSampler(lambda schedule, steps, _: DPMSolver2M(schedule, steps or DPM_POINTS), DPM_POINTS, False),
-    "dpm-sde": NamedSampler(
-        lambda schedule, steps, _: DPMSolver2M(schedule, steps or DPM_POINTS, True), DPM_POINTS, True
-    ),
-    "heun": NamedSampler(lambda schedule, steps, _: Heun(schedule, steps or HEUN_POINTS), HEUN_POINTS, False),
-}
-"""Samplers of rows by name."""
+def dpm_sde(schedule: Schedule, points: int, variance: str) -> DPMSolver2M:
+    """Build the SDE version of DPM-Solver++(2M), whose noise has one variance."""
+    return DPMSolver2M(schedule, points, is_stochastic=True)
 
 
-def sampler_named(name: str, schedule: Schedule, steps: int | None = None, variance: str = "posterior") -> RowSampler:
-    """Build a sampler by name.
-
-    Args:
-        name: One of `SAMPLERS`.
-        schedule: The noise schedule: alpha_t and sigma_t.
-        steps: Number of steps K of samplers in the times of the schedule (default T), or number of points N of the
-            others (default in `SAMPLERS`).
-        variance: Noise variance of "ancestral".
-    """
-    return SAMPLERS[name].make(schedule, steps, variance)
+def heun(schedule: Schedule, points: int, variance: str) -> Heun:
+    """Build Heun's method, which has no noise."""
+    return Heun(schedule, points)

@@ -24,9 +24,10 @@ from pointillist.diffusion.conditioning.observed_sampling import (
 from pointillist.diffusion.conditioning.ranged_sampling import POINTS, RangedSampler
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
+from pointillist.diffusion.registries import sampler_named, schedule_named
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
-from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES, Schedule, linear
-from pointillist.diffusion.solvers import Solver, sampler_named
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, linear
+from pointillist.diffusion.solvers import Solver
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.mapping import LogDensity
 from pointillist.engine.random_streams import HostStream, generator_of
@@ -396,7 +397,7 @@ def noise_schedule(parameters: dict[str, Any]) -> Schedule:
     """Returns the noise schedule for hyperparameters."""
     if parameters["schedule"] == "linear":
         return linear(parameters["timesteps"], parameters["beta_start"], parameters["beta_end"])
-    return SCHEDULES[parameters["schedule"]](parameters["timesteps"])
+    return schedule_named(parameters["schedule"], parameters["timesteps"])
 
 
 def _clipped(learned: Learned) -> Denoiser:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.registries import sampler_named, schedule_named
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
-from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
-from pointillist.diffusion.solvers import Solver, sampler_named
+from pointillist.diffusion.schedules import Schedule, linear
+from pointillist.diffusion.solvers import Solver
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.engine.recipes import Architecture, Method
 from pointillist.models.configuration import PARAMETERS, REPORT, SamplingConfig
@@ -134,7 +135,11 @@ class Settings:
 
     def noise_schedule(self) -> Schedule:
         """The schedule that the settings name."""
-        return linear(self.timesteps, *self.beta_range) if self.beta_range else SCHEDULES[self.schedule](self.timesteps)
+        return (
+            linear(self.timesteps, *self.beta_range)
+            if self.beta_range
+            else schedule_named(self.schedule, self.timesteps)
+        )
 
 
 _TRAINING = (

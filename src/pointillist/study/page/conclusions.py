@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pointillist.diffusion.solvers import SAMPLERS
+from pointillist.diffusion.registries import SAMPLERS
 from pointillist.study.figures.parts import column_title
 from pointillist.study.grid import Cell
 from pointillist.study.quantities import QUANTITIES, SIZES
