@@ -7,8 +7,8 @@ import numpy as np
 
 from machine import median_and_range, report, seconds
 from pointillist import load_pointset
+from pointillist.diffusion.registries import sampler_named
 from pointillist.diffusion.schedules import linear
-from pointillist.diffusion.solvers import sampler_named
 from pointillist.engine.devices import configure
 from pointillist.engine.recipes import Architecture, Method, Recipe
 from pointillist.engine.sampling import sample_rows

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from machine import report
-from pointillist.diffusion.solvers import sampler_named
+from pointillist.diffusion.registries import sampler_named
 from pointillist.engine.sampling import sample_rows
 from pointillist.engine.training import sigma_data_of
 from pointillist.engine.weights import from_named, named

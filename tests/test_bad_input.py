@@ -620,7 +620,7 @@ USES = {
     "labels of a plain model": (
         lambda model: model.sample(3, labels=1),
         ValueError,
-        "labels are given, but this model",
+        "labels need a model with classes",
     ),
     "a folder for a model": (lambda model: model.save(os.curdir), OSError, "is a directory"),
     "a model below a file": (lambda model: model.save(f"{__file__}/m"), NotADirectoryError, "is a file, not a folder"),

@@ -6,7 +6,7 @@ import numpy as np
 from common import BATCH, EPOCH, LEARNING_RATE, TIMESTEPS, Peer, main
 
 from pointillist import Diffusion
-from pointillist.diffusion.solvers import sampler_named
+from pointillist.diffusion.registries import sampler_named
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.recipes import Method, Recipe
 from pointillist.engine.sampling import sample_rows

@@ -19,10 +19,11 @@ from pointillist.diffusion.conditioning.twisting import Ranges
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterisations import coefficients
+from pointillist.diffusion.registries import SAMPLERS as NAMES
+from pointillist.diffusion.registries import sampler_named
 from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler
 from pointillist.diffusion.schedules import at_lambda, cosine
-from pointillist.diffusion.solvers import SAMPLERS as NAMES
-from pointillist.diffusion.solvers import DPMSolver2M, Heun, sampler_named
+from pointillist.diffusion.solvers import DPMSolver2M, Heun
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser, MixedSampler
@@ -72,7 +73,7 @@ class NumberOracle(eqx.Module):
     def known(self, one_hot, shown):
         return one_hot
 
-    def __call__(self, inside, is_open, known, lambda_t, x_t):
+    def __call__(self, inside, is_noised, known, lambda_t, x_t):
         alpha, sigma = at_lambda(lambda_t)
         c_in, skip, out = coefficients("edm", alpha, sigma)
         x_t = inside / c_in
@@ -102,7 +103,7 @@ class Unknowing(Denoiser):
     def schedule(self):
         return SCHEDULE
 
-    def knowing(self, values):
+    def condition_on(self, values):
         return ORACLE
 
     def __call__(self, x_t, t):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pointillist.diffusion import schedules
+from pointillist.diffusion.registries import SCHEDULES
 from pointillist.diffusion.schedules import (
     MAX_BETA,
-    SCHEDULES,
     alpha_sigma,
     cosine,
     lambda_range,

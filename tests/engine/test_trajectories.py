@@ -6,8 +6,8 @@ import pytest
 
 from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.registries import SAMPLERS, sampler_named
 from pointillist.diffusion.schedules import cosine, padded
-from pointillist.diffusion.solvers import SAMPLERS, sampler_named
 from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.sampling import ROWS_PER_CHUNK, noise_levels, sample_rows, sample_trajectories
 

@@ -67,7 +67,7 @@ def test_rows_in_ranges_are_pythons_for_the_same_seed(
 ):
     """Compares draws of weights that are not rounded: their last digits may decide which candidates go on."""
     content = numbers.network_content
-    monkeypatch.setattr(numbers, "network_content", lambda *parts, **more: content(*parts[:6], "float32", **more))
+    monkeypatch.setattr(numbers, "network_content", lambda *parts, **more: content(*parts[:2], "float32", **more))
     conditions = {name: as_condition(own) for name, own in where.items()}
     of_class = {"labels": ["high", "low"][label], "guidance": guidance}
     expected = model.sample(130, where=conditions | given, random_state=4, **of_class)
@@ -192,7 +192,7 @@ def test_a_model_that_cannot_be_given_cells_takes_ranges(model, page_of):
     plain = copy(model)
     process = model.model_.process
     plain.model_ = replace(
-        model.model_, process=replace(process, architecture=replace(process.architecture, has_given=False))
+        model.model_, process=replace(process, architecture=replace(process.architecture, has_observed=False))
     )
     page = page_of(plain)
     assert page.inner_text("#given summary") == "Give ranges or sets"

@@ -16,9 +16,8 @@ from pointillist.metrics import nearest_share
 from pointillist.privacy import print_audit
 from pointillist.privacy.attacks import ATTACKS, Knowledge
 from pointillist.privacy.auditing import MIN_ROWS
-from pointillist.privacy.inputs import drawn_columns, side_of
+from pointillist.privacy.inputs import count_strangers, drawn_columns, side_of
 from pointillist.privacy.losses import row_losses
-from pointillist.privacy.members import count_strangers
 from pointillist.privacy.rates import area
 
 RNG = np.random.default_rng(0)

@@ -24,8 +24,10 @@ ROWS = 32
 def smooth(model):
     """The model with networks of numbers whose flow is smooth, as a trained one's is."""
     network = model.network
-    of_numbers, of_all = jax.tree.map(lambda leaf: 0.03 * leaf, (network.of_numbers, network.of_all))
-    return replace(model, network=replace(network, of_numbers=of_numbers, of_all=of_all))
+    number_network, joint_network = jax.tree.map(
+        lambda leaf: 0.03 * leaf, (network.number_network, network.joint_network)
+    )
+    return replace(model, network=replace(network, number_network=number_network, joint_network=joint_network))
 
 
 def density(model, frame):
@@ -62,7 +64,7 @@ def test_the_density_is_that_of_the_order_of_the_columns():
     tokens = Tokens((2, 3, 1, 2))
     assert orders(tokens, [0, 1, 2, 3]).tolist() == [[1, 2, 0, 3]]
     assert orders(tokens, [1, 3]).tolist() == [[0, 1, 0, 2]]
-    assert len(orders(replace(tokens, has_turns=False), [0, 1, 3])) > 1
+    assert len(orders(replace(tokens, has_column_order=False), [0, 1, 3])) > 1
 
 
 @pytest.mark.slow

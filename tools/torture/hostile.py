@@ -108,7 +108,7 @@ def _read(kind: str, first: int, n: int, good: Path, root: Path, seed: int, pipe
     # Whether data fit a spec is said of its name.
     named = path.with_suffix("") if kind == "specs" else path
     with ExitStack() as stack:
-        for long in ("pointillist.models.fitting.fit", "pointillist.study.runner.compute"):
+        for long in ("pointillist.models.fitting.Task.fit", "pointillist.study.runner.compute"):
             stack.enter_context(patch(long, side_effect=Reached))
         stack.enter_context(patch("pointillist.study.outputs.write_figures"))
         for name in (source, "rows.npy"):

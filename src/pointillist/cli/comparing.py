@@ -113,14 +113,14 @@ def calibrated(model: RowModel, data: Table, holdout: Table, target: str, seed: 
     try:
         values, known = (_numbers(model, name, side.arrow.column(target)) for side in (holdout, data))
         there = np.flatnonzero(~np.isnan(values))
-        places = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_ROWS])
-        rows = Table(holdout.arrow.take(places))
+        indices = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_ROWS])
+        rows = Table(holdout.arrow.take(indices))
         view = conditional_of(model, name, labels_in(model, rows))
         points = view.quantiles(rows, ((np.arange(POINTS) + 0.5) / POINTS).tolist())
         found = _numbers(model, name, column_of(model, name, points.ravel())).reshape(points.shape)
     except ValueError as error:
         return f"no calibration of {target}: {error}"
-    return calibration(found, values[places], known[~np.isnan(known)], target=target)
+    return calibration(found, values[indices], known[~np.isnan(known)], target=target)
 
 
 def _numbers(model: RowModel, name: Any, column: Any) -> Float[np.ndarray, " n"]:

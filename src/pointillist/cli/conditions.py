@@ -88,8 +88,8 @@ def category_of(text: str, known: list[Any]) -> Any:
 
 
 def _number(column: str, kind: Any, text: str) -> int | float:
-    if kind == "bool" and text.strip().lower() in ("true", "false"):
-        return int(text.strip().lower() == "true")
+    if kind_of(kind) == "truth" and text.strip().lower() in ("true", "false"):
+        return text.strip().lower() == "true"
     for number in (int, float):
         try:
             return number(text)

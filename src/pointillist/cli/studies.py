@@ -24,7 +24,7 @@ def study(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds; from 3 on, error bars include training.")] = None,
     only: Annotated[options.Columns, options.columns("A section to run; may be repeated.", "SECTION")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Number of epochs, in place of the spec's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs, instead of the spec's.")] = None,
     engine: Annotated[options.Engine, options.engine("models are trained")] = "local",
     address: options.Address = None,
     resume: Annotated[

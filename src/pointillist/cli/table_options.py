@@ -61,7 +61,7 @@ def read_for(
     is_csv = not format_of(path).has_types
     # As a CSV file has them, without white space around them.
     full = {name.strip() if is_csv else name: name for name in own or ()}
-    # Without names, by place.
+    # Without names, by position.
     known = dict(zip(full or names, kinds, strict=False))
     if is_csv:
         is_text = {name: _is_text(known[name]) if name in known else others == "text" for name in names}
@@ -81,9 +81,9 @@ def read_for(
 
 
 def file_names(model: "RowModel") -> list[str]:
-    """Returns the names of a model's columns in files, where columns without names have their places."""
+    """Returns the names of a model's columns in files, where columns without names have their positions."""
     names, kinds = model.file_columns()
-    names = [str(place) for place in range(len(kinds))] if names is None else list(names)
+    names = [str(i) for i in range(len(kinds))] if names is None else list(names)
     if model.label_index is not None:
         del names[model.label_index]
     return names
@@ -92,12 +92,15 @@ def file_names(model: "RowModel") -> list[str]:
 def columns_by_text(model: "RowModel") -> dict[str, Any]:
     """Returns the names of a model's columns, and of its labels, by their text: names need not be text."""
     codec, classes = model.codec, model.classes
+    names = [encoder.name for encoder in codec.encoding.columns]
     label = [] if classes is None else [classes.label_name(codec.names or ())]
-    return {str(name): name for name in [*(encoder.name for encoder in codec.encoding.columns), *label]}
+    # Columns without names are numbered as in a file, where labels may come before them.
+    texts = file_names(model) if codec.names is None else map(str, names)
+    return dict(zip(texts, names, strict=True)) | {str(name): name for name in label}
 
 
 def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
-    """Returns the names of a model's columns among those of a table: their own, or else those at their places."""
+    """Returns the names of a model's columns among those of a table: its names, or else those at its positions."""
     own = file_names(model)
     if model.codec.names is not None or set(own) & set(names):
         return own

@@ -189,4 +189,5 @@ class ScaledEncoder(NumberEncoder):
             described["grid"] = scaling.grid[:, 0].tolist()
         if not self.has_number:
             return described
-        return described | {name: array[..., 0] for name, array in scaling.varying.tensors().items()}
+        first = {name: array[..., 0] for name, array in scaling.varying.tensors().items()}
+        return described | {name: array if array.ndim else array.item() for name, array in first.items()}

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import AnyArray, Schedule
-from pointillist.engine.adam import Moments, adam
 from pointillist.engine.recipes import AnyArchitecture, Method, Weights
 
 MAX_EPOCHS_PER_CALL = 64
@@ -22,6 +21,31 @@ TRAINING_VERSION = 9
 
 PARTS_AXIS = "parts"
 """Name of the axis of devices that share a model's batches."""
+
+
+BETA_1, BETA_2 = 0.9, 0.999
+EPSILON = 1e-8
+"""Constants of Adam."""
+
+
+class Moments(eqx.Module):
+    """Moving averages of the gradient and of its square.
+
+    Attributes:
+        steps: Number of updates so far.
+        first: Average of the gradient.
+        second: Average of its square.
+    """
+
+    steps: Int[Array | np.ndarray, "*stack"]
+    first: Weights
+    second: Weights
+
+    @classmethod
+    def of(cls, network: Weights, stack: tuple[int, ...] = ()) -> "Moments":
+        """The moments before the first step of a network in NumPy, or of a stack of them: zeros."""
+        first, second = (jax.tree.map(np.zeros_like, network) for _ in range(2))
+        return cls(np.zeros(stack, np.int32), first, second)
 
 
 class TrainingState(eqx.Module):
@@ -148,8 +172,26 @@ def _epoch(
     return replace(state, epoch=state.epoch + 1), losses.mean()
 
 
+def adam(
+    network: Weights, gradient: Weights, moments: Moments, learning_rate: Float[Array, ""]
+) -> tuple[Weights, Moments]:
+    """Takes a step, and returns the new weights and moments.
+
+    The bias corrections of the two moments are two numbers per step, computed outside the passes over the weights (the
+    end of section 2 there).
+    """
+    steps = moments.steps + 1
+    t = steps.astype(jnp.float32)
+    correction = jnp.sqrt(1 - BETA_2**t)
+    rate, epsilon = learning_rate * correction / (1 - BETA_1**t), EPSILON * correction
+    first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, moments.first, gradient)
+    second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g**2, moments.second, gradient)
+    network = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + epsilon), network, first, second)
+    return network, Moments(steps, first, second)
+
+
 def updated(
-    state: TrainingState, gradient: Weights, rate: Float[Array, ""], averaging: AnyArray, i: AnyArray
+    state: TrainingState, gradient: Weights, rate: Float[Array, ""], averaging: AnyArray | float, i: AnyArray
 ) -> TrainingState:
     """Take step i of Adam, and update the average of the weights, if there is one."""
     network, optimiser = adam(state.network, gradient, state.optimiser, rate)

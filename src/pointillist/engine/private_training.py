@@ -7,12 +7,11 @@ of the rows. Each row has its key for noise levels, noise and hidden cells, so t
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows
@@ -44,9 +43,8 @@ class PrivateMethod:
     capacity: int
 
 
-@dataclass(frozen=True)
-class PrivateRecipe:
-    """Numbers of a private training.
+class PrivateRecipe(NamedTuple):
+    """Numbers of a private training, and inputs of its program.
 
     Attributes:
         sampling: Probability with which a step sees a row.
@@ -162,13 +160,14 @@ def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:
     return eqx.tree_at(lambda network: network.output.bias, network, logits)
 
 
+@partial(jax.jit, static_argnames=("method", "features"))
 def run(
     state: TrainingState,
     key: Key[Array, ""],
-    rows: Float[np.ndarray, "n width"],
+    rows: Float[Array, "n width"],
     noise: Any,
-    first: int,
-    todo: int,
+    first: int | Array,
+    todo: int | Array,
     recipe: PrivateRecipe,
     method: PrivateMethod,
     features: Any,
@@ -177,33 +176,17 @@ def run(
 
     `noise` is the noise schedule and the root mean square of each column; `features` are the architecture's.
     """
-    numbers = {name: np.float32(value) for name, value in vars(recipe).items()}
-    return _run(state, key, rows, noise, np.int32(first), np.int32(todo), numbers, method=method, features=features)
 
-
-@partial(jax.jit, static_argnames=("method", "features"))
-def _run(
-    state: TrainingState,
-    key: Key[Array, ""],
-    rows: Float[Array, "n width"],
-    noise: Any,
-    first: Array,
-    todo: Array,
-    numbers: dict[str, Array],
-    *,
-    method: PrivateMethod,
-    features: Any,
-) -> TrainingState:
     def step(i: Array, state: TrainingState) -> TrainingState:
         batch_key, row_key, noise_key = jax.random.split(jax.random.fold_in(key, i), 3)
-        indices, is_taken = poisson_batch(batch_key, len(rows), numbers["sampling"], method.capacity)
-        total = clipped_sum(row_key, state.network, rows, indices, is_taken, numbers["clip"], noise, method, features)
-        total = with_noise(noise_key, total, numbers["noise"] * numbers["clip"])
-        gradient = jax.tree.map(lambda g: g / numbers["expected"], total)
+        indices, is_taken = poisson_batch(batch_key, len(rows), recipe.sampling, method.capacity)
+        total = clipped_sum(row_key, state.network, rows, indices, is_taken, recipe.clip, noise, method, features)
+        total = with_noise(noise_key, total, recipe.noise * recipe.clip)
+        gradient = jax.tree.map(lambda g: g / recipe.expected, total)
         done = i.astype(jnp.float32)
         # To 0 at the end: what the noise of the last steps does must not stay.
-        share = jnp.minimum((done + 1) / jnp.maximum(numbers["warmup"], 1.0), 1 - done / numbers["steps"])
-        rate = numbers["learning_rate"] * share
-        return updated(state, gradient, rate, numbers["averaging"], done)
+        share = jnp.minimum((done + 1) / jnp.maximum(recipe.warmup, 1.0), 1 - done / recipe.steps)
+        rate = recipe.learning_rate * share
+        return updated(state, gradient, rate, recipe.averaging, done)
 
     return jax.lax.fori_loop(first, first + todo, step, state)

@@ -30,7 +30,7 @@ class Architecture:
         depth: Number of hidden blocks.
         time_embedding: Number of features of the noise level, even.
         class_embedding: Width of the embedding of the class, even; 0 for models of data without classes.
-        has_given: Whether columns can be given without noise; only "residual" can.
+        has_observed: Whether columns can be given without noise; only "residual" can.
     """
 
     network: str = "mlp"
@@ -38,7 +38,7 @@ class Architecture:
     depth: int = 5
     time_embedding: int = 16
     class_embedding: int = 0
-    has_given: bool = False
+    has_observed: bool = False
 
     @property
     def n_features(self) -> int:
@@ -49,16 +49,16 @@ class Architecture:
         """Make a fresh network for rows of `columns` columns."""
         shape: dict[str, Any] = {"columns": columns, "features": self.n_features}
         shape |= {"width": self.width, "depth": self.depth}
-        if self.has_given:
-            shape["has_given"] = True
+        if self.has_observed:
+            shape["has_observed"] = True
         return NETWORKS[self.network](key, **shape)
 
     def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
         """Compute the conditioning features of noise levels, log(alpha_t / sigma_t) at t, and of classes if any."""
-        of_level = NETWORKS[self.network].of_noise_level(t, lambda_t, self.time_embedding)
+        level_features = NETWORKS[self.network].noise_level_features(t, lambda_t, self.time_embedding)
         if labels is None:
-            return of_level
-        return jnp.concatenate([of_level, sinusoidal_embedding(labels, self.class_embedding)], axis=-1)
+            return level_features
+        return jnp.concatenate([level_features, sinusoidal_embedding(labels, self.class_embedding)], axis=-1)
 
     def denoiser(
         self,
@@ -88,8 +88,8 @@ class TokenArchitecture:
         depth: Number of hidden blocks.
         frequencies: Number of frequencies 1, 2, 4, … of noised numbers, whose standard deviation is about 1, that the
             network sees.
-        is_paired: Whether a separate network draws all numbers together; see `MixedNetwork`. The network of numbers
-            given others then has half the width: its task is easier.
+        has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`. The network of
+            numbers given others then has half the width: its task is easier.
         is_factored: Whether the layers of tokens are products in training; see `FactoredNetwork`.
     """
 
@@ -97,7 +97,7 @@ class TokenArchitecture:
     width: int = 256
     depth: int = 3
     frequencies: int = 6
-    is_paired: bool = False
+    has_joint_network: bool = False
     is_factored: bool = False
 
     class_embedding: ClassVar[int] = 0
@@ -110,16 +110,16 @@ class TokenArchitecture:
         assert columns == len(tokens.sizes) + len(tokens.with_number), "rows have one column per token and number"
         kind = FactoredNetwork if self.is_factored else TokenNetwork
         shape: dict[str, Any] = {"tokens": tokens, "width": self.width, "depth": self.depth}
-        of_tokens = kind.build(key, **shape)
+        token_network = kind.build(key, **shape)
         if not tokens.with_number:
-            return of_tokens
+            return token_network
         shape |= {"frequencies": self.frequencies, "is_factored": self.is_factored}
         own_key = jax.random.fold_in(key, 3)
-        if not self.is_paired:
-            return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape))
-        of_all = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_given=False)
+        if not self.has_joint_network:
+            return MixedNetwork(token_network, NumberNetwork.build(own_key, **shape))
+        joint_network = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_observed=False)
         shape["width"] = -(-self.width // 2)
-        return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape, sees_x_t=True), of_all)
+        return MixedNetwork(token_network, NumberNetwork.build(own_key, **shape, sees_x_t=True), joint_network)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class TargetArchitecture:
         """Make a fresh network for rows of the number, two columns for each of the others, and the view."""
         assert columns == 1 + 2 * self.n_inputs + 2, "rows have one column for the number, two for each other, and two"
         shape: dict[str, Any] = {"width": self.width, "depth": self.depth, "frequencies": self.frequencies}
-        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), **shape, has_given=False)
+        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), **shape, has_observed=False)
 
 
 AnyArchitecture = Architecture | TokenArchitecture | TargetArchitecture

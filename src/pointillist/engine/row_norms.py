@@ -56,7 +56,7 @@ class Unfolded(eqx.Module):
     """The first or last layer of a token network, with the weights of the waves of all values in a second layer."""
 
     layer: Tapped
-    of_waves: Tapped
+    wave_layer: Tapped
     waves: Float[Array, "slots all_waves"]
     is_first: bool = eqx.field(static=True)
 
@@ -68,8 +68,8 @@ class Unfolded(eqx.Module):
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
         """Applies both layers: shape (n,) → shape (m,)."""
         if self.is_first:
-            return self.layer(x) + self.of_waves(x[: len(self.waves)] @ self.waves)
-        return self.layer(x) + self.waves @ self.of_waves(x)
+            return self.layer(x) + self.wave_layer(x[: len(self.waves)] @ self.waves)
+        return self.layer(x) + self.waves @ self.wave_layer(x)
 
 
 def with_taps(network: Any) -> Any:
@@ -80,17 +80,17 @@ def with_taps(network: Any) -> Any:
     def tapped(layers: tuple[Dense, ...]) -> tuple[Tapped, ...]:
         return tuple(Tapped(layer.weight, layer.bias, jnp.zeros(())) for layer in layers)
 
-    def of_waves(weight: Array) -> Tapped:
+    def wave_layer(weight: Array) -> Tapped:
         return Tapped(weight, jnp.zeros(weight.shape[-1]), jnp.zeros(()))
 
     first, last = tapped((network.input, network.output))
     middle = tapped(network.inner), tapped(network.outer)
     if isinstance(network, ResidualMLP) or not network.input_waves.shape[-2]:
         return eqx.tree_at(_layers, network, (first, last, *middle))
-    waves, width = jnp.asarray(network.tokens.own_waves), network.input_waves.shape[-1]
+    waves, width = jnp.asarray(network.tokens.wave_matrix), network.input_waves.shape[-1]
     unfolded = (
-        Unfolded(first, of_waves(network.input_waves), waves, is_first=True),
-        Unfolded(last, of_waves(network.output_waves), waves, is_first=False),
+        Unfolded(first, wave_layer(network.input_waves), waves, is_first=True),
+        Unfolded(last, wave_layer(network.output_waves), waves, is_first=False),
     )
     network = replace(network, input_waves=jnp.zeros((0, width)), output_waves=jnp.zeros((width, 0)))
     return eqx.tree_at(_layers, network, (*unfolded, *middle))
@@ -106,7 +106,7 @@ def squared_norm(slopes: Any) -> Float[Array, ""]:
     def square(part: Any) -> Array:
         if isinstance(part, Unfolded):
             # The second layer has no bias.
-            return part.layer.square + part.of_waves.tap
+            return part.layer.square + part.wave_layer.tap
         return part.square if isinstance(part, Tapped) else jnp.sum(part**2)
 
     parts = jax.tree.leaves(slopes, is_leaf=lambda part: isinstance(part, Tapped | Unfolded))

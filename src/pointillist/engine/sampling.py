@@ -148,7 +148,7 @@ def noise_levels(sampler: TrajectorySampler) -> Float[Array, " times"]:
 
 
 def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " n"]]:
-    """Extend labels, in any order, to those of whole draws, whose rows share a label; also return the rows' indices."""
+    """Extend labels, in any order, to whole draws, whose rows share a label; also return the rows' indices."""
     together = sampler.rows_per_draw
     order = np.argsort(labels, kind="stable")
     values, counts = np.unique(labels, return_counts=True)

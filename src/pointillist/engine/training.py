@@ -21,7 +21,7 @@ from pointillist.diffusion import schedules
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import Schedule
 from pointillist.engine import devices as engine_devices
-from pointillist.engine.compiled import QUICKLY
+from pointillist.engine.devices import QUICKLY
 from pointillist.engine.epochs import (
     MAX_EPOCHS_PER_CALL,
     PARTS_AXIS,

@@ -304,7 +304,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a
                 table of mixed columns are a column too.
             labels: Labels that are given and are no column of the tables, one for all rows or one per row, None or NaN
-                where a label is not known. Without them, the distribution is that of all classes together.
+                where a label is not known. Without them, the distribution is over all classes together.
 
         Raises:
             ValueError: In one line, if a column is unknown, or the model cannot condition on cells.
@@ -322,7 +322,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
 
         **Mixed columns.** Categories, labels, missing cells and values that many rows share have a mass, and numbers a
         density per unit of their column; on a grid (integers, up to 8 decimals, dates) it is the mass of the value's
-        cell over the cell's width. The probability of a row is the product of those of its cells, each given the cells
+        cell over the cell's width. The probability of a row is the product over its cells, each given the cells
         in earlier columns. Beyond 128 columns, with missing="unknown" and in private fits it is the mean over 4 fixed
         orders (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). The density is by the same ODE in 24 steps of a
         third-order method, or its mean over 4 points of a wide cell. A number that no training row had gets part of the

@@ -78,7 +78,7 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         return self.model_.impute(rows, statistic=self.statistic, random_state=self.random_state)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Returns the names of the columns, which are those of `fit`."""
+        """Returns the names of the columns of `fit`."""
         check_is_fitted(self)
         return getattr(self, "feature_names_in_", np.array([f"x{i}" for i in range(self.n_features_in_)], object))
 

@@ -17,7 +17,7 @@ from pointillist.diffusion.target_diffusion import (
     TargetLogDensity,
     TargetLogMass,
     TargetObjective,
-    guess_places,
+    guess_mask,
 )
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
 from pointillist.engine.mapping import map_rows
@@ -96,7 +96,7 @@ def networks_and_steps(config: RegressionConfig, n_rows: int) -> tuple[int, int]
 class Units:
     """Units of x and y.
 
-    If y has long tails, its units are those of arsinh((y - middle) / bend), which has short ones.
+    If y has long tails, arsinh((y - middle) / bend), which has short ones, is standardized instead.
 
     Attributes:
         x_mean: Mean of each column of x.
@@ -118,23 +118,23 @@ class Units:
     bend: float = 0.0
 
     @classmethod
-    def of(cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], *, is_discrete: bool) -> "Units":
+    def fit(cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], *, is_discrete: bool) -> "Units":
         """Learn the units of x and y."""
         x_scale, mean, scale = _deviation(x), float(y.mean()), _scale(y)
         quantiles = tuple(np.unique(each) for each in np.quantile(x, np.linspace(0, 1, PIECES + 1), axis=0).T)
-        of_x = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), quantiles
+        x_units = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), quantiles
         if scale <= _deviation(y):
-            return cls(*of_x, mean, scale or 1.0)
+            return cls(*x_units, mean, scale or 1.0)
         low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
         bend = float(high - low) / INTERQUARTILE
         if bend == 0 and is_discrete:
             bend = float(np.diff(np.unique(y)).min())
         if bend == 0:
-            return cls(*of_x, mean, scale)
+            return cls(*x_units, mean, scale)
         bent = np.arcsinh((y - middle) / bend)
-        return cls(*of_x, float(bent.mean()), _scale(bent), float(middle), bend)
+        return cls(*x_units, float(bent.mean()), _scale(bent), float(middle), bend)
 
-    def of_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n 2*k"]:
+    def encode_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n 2*k"]:
         """Return x in standard units, clipped, and as positions among the quantiles."""
         pairs = zip(x.T, self.quantiles, strict=True)
         positions = [np.interp(column, edges, np.arange(len(edges))) for column, edges in pairs]
@@ -144,11 +144,11 @@ class Units:
         """Return x in standard units, clipped."""
         return np.clip((x - self.x_mean) / self.x_scale, -FARTHEST, FARTHEST)
 
-    def of_y(self, y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    def encode_y(self, y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Convert y to standard units."""
         return ((np.arcsinh((y - self.middle) / self.bend) if self.bend else y) - self.y_mean) / self.y_scale
 
-    def y_of(self, standard: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    def decode_y(self, standard: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Convert standard units to y."""
         y = self.y_mean + self.y_scale * standard
         return self.middle + self.bend * np.sinh(y) if self.bend else y
@@ -179,23 +179,23 @@ class Regression:
         """Log p(y | x) in nats: of the density in the units of y, or of the mass if it takes few values.
 
         A value's mass is that between the midpoints to its neighbors, which the flow maps to probabilities of N(0, 1);
-        that of values that no training row had is 0.
+        values that no training row had have mass 0.
         """
-        inputs = self.units.of_x(x)
+        inputs = self.units.encode_x(x)
         if self.values is None:
-            rows = np.column_stack([inputs, self.units.of_y(y)]).astype(np.float32)
+            rows = np.column_stack([inputs, self.units.encode_y(y)]).astype(np.float32)
             return map_rows(TargetLogDensity(self.target), rows).astype(np.float64) + self.units.log_slope(y)
         found = np.minimum(np.searchsorted(self.values, y), len(self.values) - 1)
         midpoints = self._midpoints(self.values)
         ends = np.stack([midpoints[found], midpoints[found + 1]], axis=1)
-        rows = np.column_stack([inputs, self.units.of_y(ends)]).astype(np.float32)
+        rows = np.column_stack([inputs, self.units.encode_y(ends)]).astype(np.float32)
         log_mass = np.maximum(map_rows(TargetLogMass(self.target), rows).astype(np.float64), LOWEST_LOG_MASS)
         return np.where(self.values[found] == y, log_mass, -np.inf)
 
     def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
         """Represent the distribution of each row by `POINTS` points of each network, which interleave."""
         found, weights = self._weighted_points(x)
-        values = self.units.y_of(found.reshape(len(x), -1))
+        values = self.units.decode_y(found.reshape(len(x), -1))
         is_atom = np.full(values.shape[1], self.values is not None)
         return Predictive(self._nearest_value(values), np.tile(weights.ravel(), (len(x), 1)), is_atom)
 
@@ -206,7 +206,7 @@ class Regression:
         # Two generators, so that the first rows have the same draws whatever their number.
         normal, choice = generator.spawn(2)
         starts = normal.normal(size=(len(x), 1, n_draws))
-        found = self.units.y_of(self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1)))
+        found = self.units.decode_y(self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1)))
         chosen = choice.integers(self.target.n_networks, size=(len(x), 1, n_draws))
         return self._nearest_value(np.take_along_axis(found, chosen, axis=1)[:, 0])
 
@@ -226,7 +226,7 @@ class Regression:
         weights /= weights.sum(axis=(1, 2), keepdims=True)
         mean = (weights * points).sum(axis=(1, 2))
         predicted = (weights * np.abs(points - mean[:, None, None])).sum(axis=(1, 2)).mean()
-        found = np.abs(self.units.of_y(y[rows]) - mean).mean()
+        found = np.abs(self.units.encode_y(y[rows]) - mean).mean()
         scale = np.asarray(max(found / predicted, 1), np.float32)
         return replace(self, target=replace(self.target, scale=scale))
 
@@ -241,7 +241,7 @@ class Regression:
     def _flowed(
         self, x: np.ndarray, starts: Float[np.ndarray, "n networks starts"]
     ) -> Float[np.ndarray, "n networks starts"]:
-        rows = np.column_stack([self.units.of_x(x), starts.reshape(len(x), -1)])
+        rows = np.column_stack([self.units.encode_x(x), starts.reshape(len(x), -1)])
         return map_rows(TargetFlow(self.target), rows.astype(np.float32)).astype(np.float64)
 
     def _nearest_value(self, y: np.ndarray) -> np.ndarray:
@@ -268,15 +268,15 @@ def fit_regression(
     distinct, (n_networks, steps) = np.unique(y), networks_and_steps(config, len(y))
     is_discrete = has_few_values(distinct, len(y))
     n_held = min(max(round(config.validation_fraction * len(y)), config.validation_fraction > 0), len(y) - 1)
-    # Two networks that are compared are so on the same rows, which follow those of other pairs in a random order.
+    # Pairs of networks are compared on the same rows; the rows of pairs follow one another in a random order.
     pairs = np.arange(n_networks) // (2 if n_guesses else 1)
     order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(len(y))
     held = [np.sort(order[(np.arange(n_held) + i * n_held) % len(y)]) for i in pairs]
-    units = Units.of(x, y, is_discrete=is_discrete)
-    rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
+    units = Units.fit(x, y, is_discrete=is_discrete)
+    rows = np.column_stack([units.encode_y(y), units.encode_x(x)]).astype(np.float32)
     sees_guesses = (np.arange(n_networks) % 2 == 1) & (n_guesses > 0)
     views = np.array(VIEWS, np.float32)[pairs % len(VIEWS)]
-    hidden = np.concatenate([[False], guess_places(x.shape[1], n_guesses)])
+    hidden = np.concatenate([[False], guess_mask(x.shape[1], n_guesses)])
     data = [
         np.column_stack([np.where(hidden & ~sees, 0, rows), np.tile(view, (len(rows), 1))])
         for sees, view in zip(sees_guesses, views, strict=True)

@@ -239,5 +239,5 @@ def _numbers(data: Table, rows: Table, random_state: int) -> NumberMeasures | No
     )
     if not names:
         return None
-    of_data, of_rows = (np.stack([table[name] for name in names], axis=1) for table in (data, rows))
-    return measure_numbers(of_data, of_rows, names, random_state)
+    data_matrix, row_matrix = (np.stack([table[name] for name in names], axis=1) for table in (data, rows))
+    return measure_numbers(data_matrix, row_matrix, names, random_state)

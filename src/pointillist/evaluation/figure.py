@@ -137,8 +137,10 @@ def _numbered(data: NDArray[Any], rows: NDArray[Any]) -> tuple[tuple[Rows, Rows]
     numbers = {category: float(i) for i, category in enumerate(shown)}
     ticks = ["missing" if category is None else category for category in shown]
     ticks += ["others"] if len(shown) < len(known) else []
-    of_data, of_rows = (np.array([numbers.get(cell, len(shown)) for cell in side.tolist()]) for side in (data, rows))
-    return (of_data, of_rows), tuple(ticks)
+    data_numbers, row_numbers = (
+        np.array([numbers.get(cell, len(shown)) for cell in side.tolist()]) for side in (data, rows)
+    )
+    return (data_numbers, row_numbers), tuple(ticks)
 
 
 def _shuffled_points(panels: list[_Panel]) -> tuple[Rows, NDArray[Any]]:
@@ -163,9 +165,9 @@ def _draw_marginal(axes: Axes, panel: _Panel) -> None:
     else:
         n_bins = int(np.clip(2 * min(map(len, sides)) ** (1 / 3), 10, MAX_BINS))
         edges = np.linspace(*panel.limits, n_bins + 1)
-        of_data, of_rows = (np.histogram(side, edges)[0] / max(len(side), 1) for side in sides)
-        axes.stairs(of_data, edges, color=DATA, alpha=0.35, fill=True)
-        axes.stairs(of_rows, edges, color=ROWS, linewidth=1.3)
+        data_heights, row_heights = (np.histogram(side, edges)[0] / max(len(side), 1) for side in sides)
+        axes.stairs(data_heights, edges, color=DATA, alpha=0.35, fill=True)
+        axes.stairs(row_heights, edges, color=ROWS, linewidth=1.3)
     axes.set_ylim(bottom=0)
     statistic = "KS" if column.kind == "continuous" else "TV"
     axes.set_title(f"{statistic} {column.value:.2f}", fontsize=7, color="0.3", pad=3)

@@ -53,9 +53,7 @@ def lines_of(evaluation: Evaluation) -> list[Line]:
     lines: list[Line] = []
     for name, measure in MEASURES.items():
         found = [getattr(table, name) for table in tables]
-        p_value, text = found[0].p_value if measure.test else None, measure.test
-        if name == "two_sample":
-            text = f"{measure.test} (AUC {found[0].auc:.2f})"
+        p_value, text = found[0].p_value if measure.test else None, f"{measure.test}{measure.detail(found[0])}"
         for i, each in enumerate(zip(*map(measure.lines, found), strict=True)):
             tested = (p_value, measure.test, text) if i == 0 else (None, "", "")
             lines.append(Line(each[0][0], tuple(value for _, value in each), *tested))
@@ -134,9 +132,9 @@ def print_evaluation(
 
 
 def _summary_table(evaluation: Evaluation, names: tuple[str, str] | None) -> Table:
-    of_data, of_rows = ("", "") if names is None else (f" ({name})" for name in names)
+    data_name, rows_name = ("", "") if names is None else (f" ({name})" for name in names)
     title = (
-        f"Data: {evaluation.n:,} real rows{of_data}. Rows: {evaluation.m:,} generated rows{of_rows}. "
+        f"Data: {evaluation.n:,} real rows{data_name}. Rows: {evaluation.m:,} generated rows{rows_name}. "
         f"{_count(len(evaluation.names), 'column')}."
     )
     if evaluation.holdout_rows is None:

@@ -20,7 +20,7 @@ from pointillist.arguments import LARGEST_INTEGER
 from pointillist.atomic_files import check_regular
 from pointillist.files import csv_format
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Write, check_expansion, in_schema, schema_of
+from pointillist.files.formats import Asked, Format, Write, check_expansion
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, read_columns
 from pointillist.files.texts import (
     MISSING,
@@ -35,6 +35,7 @@ from pointillist.files.texts import (
     typed,
     without_missing,
 )
+from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import listed, shown
 from pointillist.lazy import pa, pc
 from pointillist.tables import time_formats
@@ -123,8 +124,8 @@ class _NumberColumn:
         if not self._gathered.n:
             self._is_boolean = text[0].as_py().lower() in TRUTHS
         if self._is_boolean:
-            place = pc.index_in(pc.ascii_lower(text), pa.array(["false", "true"]))
-            return place.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            truth = pc.index_in(pc.ascii_lower(text), pa.array(["false", "true"]))
+            return truth.cast(pa.float64()).to_numpy(zero_copy_only=False)
         values = parsed(text)
         self._is_integer = self._is_integer and are_integers(text)
         if self._is_integer:
@@ -244,8 +245,7 @@ class CsvFile:
 
     def __init__(self, path: Path, form: CsvForm) -> None:
         self.path = path
-        self._encoding = csv_format.encoding_of(path, form)
-        names, n_blank, n_lines, self._delimiter = _header(path, self._encoding, form.delimiter)
+        names, n_blank, n_lines, self._delimiter, self._encoding = _header(path, form)
         has_names = form.has_names is not False
         self._lines_above = n_lines if has_names else n_blank
         self.names = [name.strip() if has_names else str(i) for i, name in enumerate(names)]
@@ -311,38 +311,39 @@ class CsvFile:
 
 
 def _blank_lines_at_end(path: Path, encoding: str) -> int:
-    tail = b""
-    file, read = csv_format.reading(path, encoding)
-    with file:
-        while block := read(_BLOCK):
-            end = block[len(block.rstrip(b"\r\n")) :]
-            tail = end if len(end) < len(block) else tail + end
-    return max(0, len(tail.replace(b"\r\n", b"\n")) - 1)
+    n = 0
+    with io.TextIOWrapper(csv_format.opened(path), encoding) as file:
+        for line in file:
+            n = n + 1 if line == "\n" else 0
+    return n
 
 
-def _header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str], int, int, str]:
+def _header(path: Path, form: CsvForm) -> tuple[list[str], int, int, str, str]:
     """Reads the first line that is not empty.
 
     Returns:
-        The fields of this line, the number of lines above it, the number of lines to its end, and the delimiter.
+        The fields of this line, the number of lines above it, the number of lines to its end, the delimiter, and the
+        encoding.
     """
-    file, read = csv_format.reading(path, encoding)
+    encoding = "utf8"
     try:
-        with file:
-            start = read(_BLOCK)
+        with csv_format.opened(path) as file:
+            start = file.read(_BLOCK)
+        is_all, encoding = len(start) < _BLOCK, csv_format.encoding_of(start, form)
+        errors = "surrogateescape" if encoding == "utf8" else "strict"
+        text = codecs.getincrementaldecoder(encoding)(errors).decode(start, is_all).removeprefix("\ufeff")
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise _unreadable(error, path, encoding) from error
     if encoding == "utf8" and csv_format.has_alternate_zeros(start):
         raise ValueError(
             f"{path}: looks like UTF-16 text: give --encoding utf-16-le (or utf-16-be), or save it as UTF-8"
         )
-    is_all = len(start) < _BLOCK
-    lines = start.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True)
-    # The last one may go on, and a carriage return may have a line feed behind it.
-    text = [line.decode("utf-8", "surrogateescape") for line in (lines if is_all else lines[:-1])]
-    blank = next((i for i, line in enumerate(text) if line.strip("\r\n")), len(text))
-    found = delimiter or csv_format.delimiter_of(text[blank:], is_all=is_all)
-    reader = text_csv.reader(iter(text[blank:]), delimiter=found)
+    # Lines that end in any way; the last one may go on, and a carriage return may have a line feed behind it.
+    lines = list(io.StringIO(text, newline=""))
+    lines = lines if is_all else lines[:-1]
+    blank = next((i for i, line in enumerate(lines) if line.strip("\r\n")), len(lines))
+    delimiter = form.delimiter or csv_format.delimiter_of(lines[blank:], is_all=is_all)
+    reader = text_csv.reader(iter(lines[blank:]), delimiter=delimiter)
     try:
         names = next(reader, None)
         "".join(names or []).encode()
@@ -351,11 +352,11 @@ def _header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str]
     except UnicodeEncodeError as error:
         raise _not_in(path, encoding) from error
     n_lines = blank + reader.line_num
-    if not is_all and n_lines == len(text):
+    if not is_all and n_lines == len(lines):
         raise _too_long(path)
     if names is None:
         raise ValueError(f"{path}: has 0 rows; at least 2 are needed")
-    return names, blank, n_lines, found
+    return names, blank, n_lines, delimiter, encoding
 
 
 def _too_long(path: Path) -> ValueError:

@@ -12,10 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from pointillist.files.csv_format import NOTHING_SAID, CsvForm
-from pointillist.lazy import pa
 
 if TYPE_CHECKING:
     from pointillist.tables.table import Table
@@ -106,27 +103,3 @@ def check_expansion(path: Path, size: int, packed: int, way_out: str) -> None:
             f"{path}: unpacks to {size / max(1, packed):,.0f} times its size of {packed:,} bytes, which no ordinary "
             f"table does: {way_out}"
         )
-
-
-def schema_of(names: Sequence[str], types: Sequence[Any], *, has_categories: bool = True) -> "pa.Schema":
-    """The schema of columns of some types, by NumPy's names, "str", or Arrow's types; perhaps without categories."""
-
-    def kind(type_: Any) -> "pa.DataType":
-        if isinstance(type_, str):
-            return pa.string() if type_ == "str" else pa.from_numpy_dtype(np.dtype(type_))
-        if has_categories:
-            return type_
-        plain = type_.value_type if pa.types.is_dictionary(type_) else type_
-        # Arrow writes no views of text to CSV.
-        return pa.large_string() if pa.types.is_string_view(plain) else plain
-
-    return pa.schema(list(zip(names, map(kind, types), strict=True)))
-
-
-def in_schema(columns: Sequence[Any], schema: "pa.Schema") -> "pa.Table":
-    """Columns of one length, NumPy arrays or Arrow's, as a table of a schema."""
-    cast = [
-        pa.array(column, kind) if isinstance(column, np.ndarray) else column.cast(kind)
-        for column, kind in zip(columns, schema.types, strict=True)
-    ]
-    return pa.Table.from_arrays(cast, schema=schema)

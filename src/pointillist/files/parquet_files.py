@@ -13,9 +13,10 @@ import numpy as np
 
 from pointillist.atomic_files import check_regular
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Write, check_expansion, in_schema, schema_of
+from pointillist.files.formats import Asked, Format, Write, check_expansion
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, read_columns
 from pointillist.files.texts import typed
+from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import Numbers
@@ -37,7 +38,7 @@ class ParquetFormat(Format):
 
         check_regular(path)
         try:
-            with _reading(path):
+            with reading(path, ".parquet"):
                 return list(parquet.read_schema(path).names)
         except ValueError:
             # Whoever reads the rows says why.
@@ -47,7 +48,7 @@ class ParquetFormat(Format):
         """Reads rows of numbers if all columns hold them, and otherwise columns of any kind; see `read_table`."""
         from pyarrow import parquet
 
-        with _reading(path):
+        with reading(path, ".parquet"):
             metadata = parquet.read_metadata(path)
             schema = metadata.schema.to_arrow_schema()
             # A text that a file holds once may stand in all of its rows: it is counted before it is repeated.
@@ -63,12 +64,12 @@ class ParquetFormat(Format):
             asked = _without_index(schema.names, asked)
 
             def columns(kept: list[str]) -> "pa.Table":
-                with _reading(path):
+                with reading(path, ".parquet"):
                     table = file.read(kept)
                     table = _with_texts(path, table, schema, [name for name in texts if name in kept])
-                return _in_types(path, table, asked.types)
+                return in_types(path, table, asked.types)
 
-            numbers = partial(_numbers_of, path, schema, _batches(path, file, len(schema.names)), asked)
+            numbers = partial(numbers_of, path, schema, _batches(path, file, len(schema.names)), asked)
             return read_columns(path, schema.names, asked, numbers, columns)
 
     @contextmanager
@@ -96,13 +97,13 @@ FORMAT = ParquetFormat()
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path, ending: str) -> Iterator[None]:
     """Makes errors of Arrow's about a file clear, in one line."""
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"{path}: is not a whole .parquet file (truncated, or of another format): {shown(str(error))}"
+            f"{path}: is not a whole {ending} file (truncated, or of another format): {shown(str(error))}"
         ) from error
 
 
@@ -115,7 +116,7 @@ def _without_index(names: Sequence[str], asked: Asked) -> Asked:
     return replace(asked, drop=(*asked.drop, *unasked))
 
 
-def _numbers_of(path: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]", asked: Asked) -> Numbers:
+def numbers_of(path: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]", asked: Asked) -> Numbers:
     """Rows of numbers from batches of Arrow columns; raises `NotNumbers` if float64 cannot hold all their cells."""
     gathered = NumberRows(path, schema.names, asked.label)
     label, types = gathered.label, []
@@ -153,7 +154,7 @@ def _labels(gathered: NumberRows, position: int, values: "pa.Array") -> "pa.Arra
         raise gathered.error(f"{name} is not {kind}: {shown(str(error))}") from error
 
 
-def _in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":
+def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":
     """The table with columns of the declared types; raises a ValueError about a column that no model can learn."""
     for i, field in enumerate(table.schema):
         column = table.column(i)
@@ -187,7 +188,7 @@ def _check_unpacked(path: Path, size: int) -> None:
 
 
 def _batches(path: Path, file: "parquet.ParquetFile", width: int) -> "Iterator[pa.RecordBatch]":
-    with _reading(path):
+    with reading(path, ".parquet"):
         yield from file.iter_batches(_BATCH_VALUES // width or 1)
 
 

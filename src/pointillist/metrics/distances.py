@@ -46,11 +46,11 @@ def tiles(
 
 def sums_between(A: Rows, B: Rows) -> tuple[Rows, Rows]:
     """Sum the Euclidean distances of each row of A to all of B, shape `(n,)`, and of each of B to A, shape `(m,)`."""
-    of_A, of_B = np.zeros(len(A)), np.zeros(len(B))
+    sums_A, sums_B = np.zeros(len(A)), np.zeros(len(B))
     for rows, columns, tile in tiles(A, B, "euclidean"):
-        of_A[rows] += tile.sum(axis=1)
-        of_B[columns] += tile.sum(axis=0)
-    return of_A, of_B
+        sums_A[rows] += tile.sum(axis=1)
+        sums_B[columns] += tile.sum(axis=0)
+    return sums_A, sums_B
 
 
 def sums_within(A: Rows) -> Rows:

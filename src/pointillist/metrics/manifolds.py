@@ -92,13 +92,13 @@ def manifold_scores(
     neighbors, all_across = [_Neighbors(side, k) for side in (records, rows)], rows.distances(records)
 
     def scores(a: NDArray[np.int64], b: NDArray[np.int64]) -> Rows:
-        of_records, of_rows = neighbors[0].radii(a), neighbors[1].radii(b)
+        data_radii, row_radii = neighbors[0].radii(a), neighbors[1].radii(b)
         across = all_across[np.ix_(b, a)]
-        in_records = across <= of_records
+        in_records = across <= data_radii
         return np.array(
             [
                 in_records.any(axis=1).mean(),
-                (across <= of_rows[:, None]).any(axis=0).mean(),
+                (across <= row_radii[:, None]).any(axis=0).mean(),
                 in_records.sum(axis=1).mean() / k,
                 in_records.any(axis=0).mean(),
             ]

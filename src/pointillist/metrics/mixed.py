@@ -158,8 +158,8 @@ def pair_trends(real: TableLike, generated: TableLike, *, bins: Literal["own", "
             score, strength = _compare_contingencies(columns[i], columns[j])
         else:
             kind = "correlation"
-            of_rows, strength = (_correlation(side[:, i], side[:, j]) for side in (some, others))
-            score, strength = 1 - abs(strength - of_rows) / 2, abs(strength)
+            generated_r, strength = (_correlation(side[:, i], side[:, j]) for side in (some, others))
+            score, strength = 1 - abs(strength - generated_r) / 2, abs(strength)
         pairs.append(PairTrend((one, two), kind, score, strength))
     related = {pair.names: pair.score for pair in pairs if pair.is_related}
     return PairTrends(mean_score({pair.names: pair.score for pair in pairs}), mean_score(related), tuple(pairs))

@@ -110,12 +110,12 @@ def _share_closer(rows: Rows, data: Rows, max_records: int) -> tuple[float, Rows
     (closest, second), (index, _) = (each.T for each in _nearest(rows, data, 2))
     records = data[:max_records]
     pairs, indices = _nearest(records, data, 2)
-    of_records = np.where(indices == np.arange(len(records))[:, None], np.inf, pairs).min(axis=1)
-    total = (1 - placements(closest, of_records)).sum()
+    record_distances = np.where(indices == np.arange(len(records))[:, None], np.inf, pairs).min(axis=1)
+    total = (1 - placements(closest, record_distances)).sum()
     itself = index < len(records)  # the row's closest record is among those it is compared with
-    of_record = of_records[index[itself]]
-    correction = _is_below(second[itself], of_record).sum() - _is_below(closest[itself], of_record).sum()
-    return float((total + correction / len(records)) / len(closest)), closest, of_records
+    distances = record_distances[index[itself]]
+    correction = _is_below(second[itself], distances).sum() - _is_below(closest[itself], distances).sum()
+    return float((total + correction / len(records)) / len(closest)), closest, record_distances
 
 
 def _is_below(a: Rows, b: Rows) -> Rows:
@@ -262,14 +262,14 @@ def copies(real: TableLike, generated: TableLike) -> Copies:
     """
     from scipy.stats import hypergeom
 
-    (of_data, of_rows), _ = encode(*check_tables(real=real, generated=generated))
-    _, index, counts = np.unique(row_keys(of_data), return_inverse=True, return_counts=True)
-    count, duplicates = int(equal_rows(of_rows, of_data).sum()), float((counts[index] > 1).mean())
-    m = len(of_rows)
+    (data_matrix, row_matrix), _ = encode(*check_tables(real=real, generated=generated))
+    _, index, counts = np.unique(row_keys(data_matrix), return_inverse=True, return_counts=True)
+    count, duplicates = int(equal_rows(row_matrix, data_matrix).sum()), float((counts[index] > 1).mean())
+    m = len(row_matrix)
     # Data rows are not independent trials. The difference between the probability that a row equals a data row and the
     # fraction p of data rows with a duplicate has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every
     # duplicate one of a pair), which is the variance of n (1 − p) / (2 − p) trials.
-    trials = max(1, int(len(of_data) * (1 - duplicates) / (2 - duplicates)))
+    trials = max(1, int(len(data_matrix) * (1 - duplicates) / (2 - duplicates)))
     p_value = float(hypergeom.sf(count - 1, m + trials, count + round(duplicates * trials), m))
     return Copies(count, count / m, duplicates, p_value)
 

@@ -73,8 +73,8 @@ def log_loss(probabilities: ArrayLike, labels: ArrayLike) -> Estimate:
         0.490 ± 0.203
     """
     probabilities, labels = _check_classes(probabilities, labels)
-    of_true_class = probabilities[np.arange(len(labels)), labels]
-    return mean_estimate(-np.log(np.maximum(of_true_class, np.finfo(np.float64).tiny)))
+    chosen = probabilities[np.arange(len(labels)), labels]
+    return mean_estimate(-np.log(np.maximum(chosen, np.finfo(np.float64).tiny)))
 
 
 def crps(draws: ArrayLike, values: ArrayLike) -> Estimate:

@@ -153,11 +153,13 @@ class Measure:
             rows per side to compare if not all are.
         lines: Titles and numbers of its lines in a report, from its result.
         test: Name of its test, whose `p_value` the result has; empty if it tests nothing.
+        detail: What a verdict adds to the name of the test, from the result.
     """
 
     function: Callable[[Table, Table, int, int], Any]
     lines: Callable[[Any], list[tuple[str, float]]]
     test: str = ""
+    detail: Callable[[Any], str] = lambda found: ""
 
 
 def _boosted_two_sample(real: Table, generated: Table, size: int, random_state: int) -> Any:
@@ -178,6 +180,7 @@ MEASURES: dict[str, Measure] = {
             ("  as a score, best 1", found.score),
         ],
         test="boosted trees",
+        detail=lambda found: f" (AUC {found.auc:.2f})",
     ),
     "trends": Measure(
         lambda real, generated, *_: pair_trends(real, generated), lambda found: [("pair trends, best 1", found.mean)]

@@ -82,10 +82,10 @@ def residual_spreads(
     if len(data) < 2:
         return ()
     rng = np.random.default_rng(random_state)
-    (of_data, of_rows), is_category = encode(data, rows, max_categories=BINS)
+    (data_matrix, row_matrix), is_category = encode(data, rows, max_categories=BINS)
     order, half = rng.permutation(count_rows(data)), count_rows(data) // 2
-    train, seed = of_data[order[:half][:max_rows]], draw_seed(rng)
-    sides = (of_rows[rng.permutation(len(of_rows))[:max_rows]], of_data[order[half:][:max_rows]])
+    train, seed = data_matrix[order[:half][:max_rows]], draw_seed(rng)
+    sides = (row_matrix[rng.permutation(len(row_matrix))[:max_rows]], data_matrix[order[half:][:max_rows]])
     train, *unseen = _standardized([train, *(side[~equal_rows(side, train)] for side in sides)], is_category)
     found = []
     with on_one_thread():

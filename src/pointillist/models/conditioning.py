@@ -184,12 +184,12 @@ def restriction_of(codec: Codec, cells: Sequence[Allowed]) -> Restriction:
     table[:, :, 1] = -np.inf
     for each, row in zip(pieces, table, strict=True):
         row[: len(each)] = each
-    slots, log_shares, low, high = np.moveaxis(table, 2, 0)
+    slots, log_fractions, low, high = np.moveaxis(table, 2, 0)
     single = np.float32
     return Restriction(
         indices=tuple(codec.encoding.index(each.name) for each in cells),
         slots=slots.astype(np.int32),
-        log_shares=log_shares.astype(single),
+        log_fractions=log_fractions.astype(single),
         low=low.astype(single),
         high=high.astype(single),
         ranges=number_ranges(codec, cells),

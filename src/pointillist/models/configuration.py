@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pointillist.diffusion.registries import SAMPLERS, SCHEDULES
 from pointillist.models.parameters import Checked, parameter, parameters_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class NoiseConfig(Checked):
 
     timesteps: int = _noise_parameter(200, "T, the number of noise levels of the schedule.", low=1, high=100_000)
     schedule: str = _noise_parameter(
-        "cosine", "Noise schedule.", choices=("linear", "cosine", "sigmoid"),
+        "cosine", "Noise schedule.", choices=tuple(SCHEDULES),
         details='"cosine" (Nichol & Dhariwal 2021), "sigmoid" (Chen 2023) or "linear" (Ho et al. 2020).')
     beta_start: float = _noise_parameter(1e-4, "First beta of the linear schedule.", above=0, below=1)
     beta_end: float = _noise_parameter(0.02, "Last beta of the linear schedule, not below the first.", above=0, below=1)
@@ -192,7 +193,7 @@ class SamplingConfig(Checked):
         0.0, "Strength w of guidance towards the class; 0 is plain conditional sampling.", low=0, high=3e38,
         is_option=True, details="The guided noise is ε = (1 + w) ε(x, y) - w ε(x, no class).")
     sampler: str | None = parameter(
-        None, "Sampler of numbers.", choices=("ancestral", "ddim", "dpm", "dpm-sde", "heun"),
+        None, "Sampler of numbers.", choices=tuple(SAMPLERS),
         is_option=True, unset="dpm; ancestral with a reward or a single timestep; dpm-sde for ranges and with tokens",
         details='"dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095); '
         '"heun" is from Karras et al. 2022, arXiv 2206.00364; "ddim" is from Song et al. 2020, arXiv 2010.02502, '

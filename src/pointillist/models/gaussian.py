@@ -24,9 +24,10 @@ from pointillist.diffusion.conditioning.observed_sampling import (
 from pointillist.diffusion.conditioning.ranged_sampling import POINTS, RangedSampler
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
+from pointillist.diffusion.registries import sampler_named, schedule_named
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
-from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES, Schedule, linear
-from pointillist.diffusion.solvers import Solver, sampler_named
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, linear
+from pointillist.diffusion.solvers import Solver
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.mapping import LogDensity
 from pointillist.engine.random_streams import HostStream, generator_of
@@ -293,11 +294,11 @@ class GaussianProcess(Process):
 
     def _check_observable(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
         """Raises a ValueError if the model cannot condition on columns, or only with a label."""
-        if not self.architecture.has_given and learned.codec.width == 1:
+        if not self.architecture.has_observed and learned.codec.width == 1:
             raise ValueError(
                 f"{what} needs columns to condition on, but only one column varies: fit with process='masked'"
             )
-        if not self.architecture.has_given:
+        if not self.architecture.has_observed:
             raise ValueError(
                 f"{what} needs a model trained on rows with observed columns: fit it with p_given above 0 and "
                 "network='residual', or with process='masked'"
@@ -319,7 +320,7 @@ class GaussianProcess(Process):
 
     def _check_observed(self, learned: Learned, request: Request, name: Any) -> None:
         """Raises a ValueError if the model cannot condition on a value of a column."""
-        if not self.architecture.has_given:
+        if not self.architecture.has_observed:
             raise ValueError(
                 f"where sets column {name!r} to a value, but this model was not trained on rows with observed columns: "
                 "use between, or fit it with p_given above 0 and network='residual'"
@@ -327,7 +328,7 @@ class GaussianProcess(Process):
         for field in (*REWARD_FIELDS, "prior"):
             if request.first_changed((field,)) is not None:
                 raise ValueError(f"{field} cannot be combined with values in where: leave one of them out")
-        if request.worse is not None and not getattr(request.worse.process.architecture, "has_given", False):
+        if request.worse is not None and not getattr(request.worse.process.architecture, "has_observed", False):
             raise ValueError("worse was not trained on rows with observed columns: fit it with p_given above 0")
         needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
         if needs_labels and request.labels is None:
@@ -388,7 +389,7 @@ def architecture_of(parameters: dict[str, Any], n_classes: int, columns: int) ->
         depth=parameters["depth"],
         time_embedding=parameters["time_embedding"],
         class_embedding=parameters["class_embedding"] if n_classes else 0,
-        has_given=parameters["p_given"] > 0 and parameters["network"] == "residual" and columns > 1,
+        has_observed=parameters["p_given"] > 0 and parameters["network"] == "residual" and columns > 1,
     )
 
 
@@ -396,7 +397,7 @@ def noise_schedule(parameters: dict[str, Any]) -> Schedule:
     """Returns the noise schedule for hyperparameters."""
     if parameters["schedule"] == "linear":
         return linear(parameters["timesteps"], parameters["beta_start"], parameters["beta_end"])
-    return SCHEDULES[parameters["schedule"]](parameters["timesteps"])
+    return schedule_named(parameters["schedule"], parameters["timesteps"])
 
 
 def _clipped(learned: Learned) -> Denoiser:

@@ -13,12 +13,12 @@ from pointillist.arguments import seed_of
 from pointillist.columns.covariance import principal_axes
 from pointillist.columns.encoder import Allowed, Observed
 from pointillist.columns.table_encoder import TableEncoder
-from pointillist.diffusion.conditional_normal import MOST_NUMBERS
+from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.solvers import DPMSolver2M
-from pointillist.diffusion.tokens.masking import MANY, Tokens
+from pointillist.diffusion.tokens.masking import MAX_UNFACTORED, Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
@@ -90,16 +90,16 @@ class MaskedProcess(Process):
             encoding.with_number,
             encoding.number_values,
             encoding.with_intervals,
-            has_turns=not (has_unknown or is_private),
+            has_column_order=not (has_unknown or is_private),
         )
         k = len(tokens.with_number)
-        is_paired = k > 1 and not has_unknown
+        has_joint_network = k > 1 and not has_unknown
         width, depth, frequencies = (parameters[name] for name in ("width", "depth", "frequencies"))
         if covariance is None:
-            covariance = np.eye(k if k <= MOST_NUMBERS else 0, dtype=np.float32)
-        basis = principal_axes(covariance, np.zeros(len(covariance), bool)) if is_paired else None
-        is_factored = has_ranks and (tokens.is_wide or (tokens.n_slots > MANY and not is_private))
-        architecture = TokenArchitecture(tokens, width, depth, frequencies, is_paired, is_factored)
+            covariance = np.eye(k if k <= MAX_NUMBERS else 0, dtype=np.float32)
+        basis = principal_axes(covariance, np.zeros(len(covariance), bool)) if has_joint_network else None
+        is_factored = has_ranks and (tokens.is_wide or (tokens.n_slots > MAX_UNFACTORED and not is_private))
+        architecture = TokenArchitecture(tokens, width, depth, frequencies, has_joint_network, is_factored)
         return cls(architecture, covariance, basis, float(parameters["p_uncond"]))
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -201,7 +201,7 @@ class MaskedProcess(Process):
             raise ValueError("guidance needs a model also trained without labels: fit it with p_uncond above 0")
         tokens, guided = self.architecture.tokens, _label_token(learned)
         guidance = np.asarray(request.guidance, np.float32)
-        denoiser = GuidedTokenDenoiser(learned.network.of_tokens, tokens, guided=guided, guidance=guidance)
+        denoiser = GuidedTokenDenoiser(learned.network.token_network, tokens, guided=guided, guidance=guidance)
         if not tokens.with_number:
             return denoiser
         return self._with_numbers(denoiser, learned, has_observed=has_observed, guided=guided, guidance=guidance)
@@ -223,7 +223,7 @@ class MaskedProcess(Process):
 
     def token_denoiser(self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
         """Returns the token denoiser; see `Process.token_denoiser`."""
-        return TokenDenoiser(learned.network.of_tokens, self.architecture.tokens, forbidden=forbidden)
+        return TokenDenoiser(learned.network.token_network, self.architecture.tokens, forbidden=forbidden)
 
     def number_denoiser(self, learned: Learned, *, has_observed: bool) -> MixedDenoiser:
         """Returns the denoiser of numbers given tokens, without guidance, for tables with numbers."""
@@ -233,9 +233,9 @@ class MaskedProcess(Process):
         self, token_denoiser: TokenDenoiser, learned: Learned, *, has_observed: bool, **guided: Any
     ) -> MixedDenoiser:
         network = learned.network
-        if has_observed or network.of_all is None:
-            return MixedDenoiser(token_denoiser, network.of_numbers, self.covariance, **guided)
-        return MixedDenoiser(token_denoiser, network.of_all, self.covariance, self.basis, **guided)
+        if has_observed or network.joint_network is None:
+            return MixedDenoiser(token_denoiser, network.number_network, self.covariance, **guided)
+        return MixedDenoiser(token_denoiser, network.joint_network, self.covariance, self.basis, **guided)
 
     def plan_imputation(
         self, learned: Learned, observed: Float[np.ndarray, "n width"], n_draws: int, random_state: Any

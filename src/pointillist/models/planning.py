@@ -16,7 +16,7 @@ from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import fit_encoder
 from pointillist.columns.table_encoder import SMALL, TableEncoder
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.diffusion.conditional_normal import MOST_NUMBERS
+from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, prior_kl
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
@@ -132,7 +132,7 @@ def plan_numbers(
     some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
     batch_size = configuration.batch_size or BATCH_SIZE
-    p_given = parameters["p_given"] if process.architecture.has_given else 0.0
+    p_given = parameters["p_given"] if process.architecture.has_observed else 0.0
     objective = Objective(
         configuration.prediction, configuration.weighting, configuration.noise_levels, p_given=p_given
     )
@@ -194,8 +194,10 @@ def plan_tokens(
     if encoding.with_number:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         p_uncond = 0.0 if label is None else configuration.p_uncond
-        is_paired = process.architecture.is_paired
-        objective = MixedObjective(tokens, guided, p_uncond, has_gaps=has_unknown, is_paired=is_paired)
+        has_joint_network = process.architecture.has_joint_network
+        objective = MixedObjective(
+            tokens, guided, p_uncond, has_missing=has_unknown, has_joint_network=has_joint_network
+        )
     # A trial on a wide table would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide
     most_epochs = MOST_TOKEN_EPOCHS
@@ -299,7 +301,7 @@ def _hide_unknown(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
 def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoder) -> Float[np.ndarray, "k k"] | None:
     """Covariance of the numbers; None if there are none or too many."""
     n, k = len(encoding.sizes), len(encoding.with_number)
-    if not 0 < k <= MOST_NUMBERS:
+    if not 0 < k <= MAX_NUMBERS:
         return None
     is_there = rows[:, encoding.with_number] == encoding.number_values
     return estimate_covariance(np.where(is_there, rows[:, n:], np.nan))

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import RandomState
+from pointillist.diffusion.registries import SAMPLERS, sampler_named
 from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.schedules import Schedule
-from pointillist.diffusion.solvers import SAMPLERS, sampler_named
 from pointillist.models.configuration import SamplingConfig
 from pointillist.models.parameters import parameter
 

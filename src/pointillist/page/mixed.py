@@ -1,5 +1,6 @@
 """Models of mixed columns, with everything that a browser needs to draw rows of their tables."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -7,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
-from pointillist.diffusion.tokens.masking import FREQUENCIES_OF_GIVEN, WIDE, Tokens
+from pointillist.diffusion.tokens.masking import OBSERVED_FREQUENCIES, WIDE, Tokens
 from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE
 from pointillist.engine.weights import named
@@ -45,7 +45,7 @@ LONGEST = 890_000
 RAREST = 1e-3
 """Share of rows of a value that counts no less, however rare it is."""
 
-_OF_SEEN = "of_tokens.input.weight", "of_numbers.context.weight", "of_all.context.weight"
+_OF_SEEN = "token_network.input.weight", "number_network.context.weight", "joint_network.context.weight"
 
 
 def mixed_content(model: RowModel) -> dict[str, Any]:
@@ -55,7 +55,10 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         ValueError: If a page cannot write a column, or if the model's weights are not finite.
     """
     codec, process = model.codec, masked_of(model)
-    tokens = process.architecture.tokens
+    tokens, guided = process.architecture.tokens, None
+    if model.classes is not None and process.can_guide:
+        assert model.classes.column is not None
+        guided = codec.encoding.index(model.classes.column[0])
     drawing = {
         "id": "model",
         "kind": "mixed",
@@ -64,10 +67,10 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "number_values": tokens.number_values,
         "with_intervals": tokens.with_intervals,
         "missing_values": [code.n_values if code.has_missing else -1 for code in codec.encoding.columns],
-        "given_frequencies": FREQUENCIES_OF_GIVEN,
+        "given_frequencies": OBSERVED_FREQUENCIES,
         "most_steps": WIDE if tokens.is_wide else 0,
-        "are_in_turn": tokens.are_in_turn,
-        "guided": _label_place(model, codec) if model.classes is not None and process.can_guide else None,
+        "in_column_order": tokens.in_column_order,
+        "guided": guided,
         "depth": process.architecture.depth,
         "ranges": RANGES | {"points": POINTS},
         "row_frequencies": [2.0**i for i in range(process.architecture.frequencies)],
@@ -76,7 +79,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "alpha": packed([SCHEDULE.alpha], "float32"),
         "sigma": packed([SCHEDULE.sigma], "float32"),
         "covariance": _packed(process.covariance),
-        "is_paired": process.basis is not None,
+        "has_joint_network": process.basis is not None,
         "basis": _packed(process.basis),
         "width": codec.width,
         "chunk": CHUNK,
@@ -109,20 +112,20 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
         ValueError: If the weights are not finite.
     """
     tensors = named(model.network)
-    if not any(name.startswith("of_tokens.") for name in tensors):
-        tensors = {f"of_tokens.{name}": array for name, array in tensors.items()}
+    if not any(name.startswith("token_network.") for name in tensors):
+        tensors = {f"token_network.{name}": array for name, array in tensors.items()}
     tensors = {name: array for name, array in sorted(tensors.items()) if array.size}
-    scales = {name: np.full((1, 1), 1.0 if name.startswith("of_tokens.") else OF_NUMBERS) for name in tensors}
+    scales = {name: np.full((1, 1), 1.0 if name.startswith("token_network.") else OF_NUMBERS) for name in tensors}
     scales |= {name: OF_OUTER * scales[name] for name in tensors if ".outer." in name}
     rare = OF_SLOTS * _rarity(model.network, tokens)[:, None]
     # After the slots come features of given numbers.
-    seen = np.concatenate([rare, np.full((tokens.n_shown, 1), OF_SLOTS)])
+    seen = np.concatenate([rare, np.full((tokens.n_number_features, 1), OF_SLOTS)])
     scales |= {name: scales[name] * seen[: len(tensors[name])] for name in _OF_SEEN if name in tensors}
-    scales["of_tokens.output.weight"] = rare.T
+    scales["token_network.output.weight"] = rare.T
     for fineness in FINENESS:
-        own = weights_content(tensors, "steps", {name: fineness * scale for name, scale in scales.items()})
-        if own is not None and len(own["weights"]) <= LONGEST:
-            return own
+        found = weights_content(tensors, "steps", {name: fineness * scale for name, scale in scales.items()})
+        if found is not None and len(found["weights"]) <= LONGEST:
+            return found
     fine = {name: OF_LONG * scale for name, scale in scales.items()}
     found = weights_content(tensors, "steps", fine) or weights_content(tensors, "float32")
     if found is None:
@@ -135,47 +138,35 @@ def _rarity(network: Any, tokens: Tokens) -> Float[np.ndarray, " slots"]:
 
     The shares are those that the network gives the values if nothing is known.
     """
-    of_tokens = network.of_tokens
-    logits = np.asarray(of_tokens(jnp.zeros(of_tokens.input.weight.shape[0])), float)
-    weights = np.exp(logits - np.maximum.reduceat(logits, tokens.starts)[tokens.owner])
-    shares = weights / np.add.reduceat(weights, tokens.starts)[tokens.owner]
+    token_network = network.token_network
+    logits = np.asarray(token_network(jnp.zeros(token_network.input.weight.shape[0])), float)
+    weights = np.exp(logits - np.maximum.reduceat(logits, tokens.starts)[tokens.token_of_slot])
+    shares = weights / np.add.reduceat(weights, tokens.starts)[tokens.token_of_slot]
     rarity = -0.5 * np.log(shares + RAREST)
     return np.exp(rarity - rarity.mean())
 
 
-def _label_place(model: RowModel, codec: Codec) -> int:
-    assert model.classes is not None and model.classes.column is not None
-    return codec.encoding.index(model.classes.column[0])
-
-
 def _columns(model: RowModel, codec: Codec) -> list[dict[str, Any]]:
+    encoders = codec.encoding.columns
+    counts: Sequence[np.ndarray | None] = [None] * len(encoders)
+    if model.summary is not None and model.summary.values is not None:
+        counts = np.split(model.summary.values.astype(float), np.cumsum([each.size for each in encoders])[:-1])
     columns = []
-    values = None if model.summary is None else model.summary.values
-    counts = [None] * len(codec.encoding.columns) if values is None else _by_column(values.astype(float), codec)
-    for place, code in enumerate(codec.encoding.columns):
-        column = _described(code) | {"counts": counts[place]}
-        column["token"] = place
-        own = codec.encoding.number_index(code.name)
-        column["score"] = own
-        column |= {"format": "category"} if place >= codec.n_columns else _written(code.name, codec.types[place])
-        columns.append(column)
+    for i, encoder in enumerate(encoders):
+        # What a page decodes, shows and asks for.
+        column = encoder.describe() | {"counts": counts[i], "token": i}
+        column["score"] = codec.encoding.number_index(encoder.name)
+        if encoder.categories is not None:
+            column["categories"] = exact(encoder.categories)
+        is_label = i >= codec.n_columns
+        columns.append(column | ({"format": "category"} if is_label else _written(encoder.name, codec.types[i])))
     names = model.file_columns()[0]
     order = list(range(codec.n_columns))
     if model.label_index is not None:
         order.insert(model.label_index, codec.n_columns)
-    for name, place in zip(names or range(len(order)), order, strict=True):
-        columns[place]["name"] = str(name)
-    return [columns[place] for place in order]
-
-
-def _described(encoder: ColumnEncoder) -> dict[str, Any]:
-    """What a page decodes, shows and asks for, with categories as exact texts."""
-    found = encoder.describe()
-    return found if encoder.categories is None else found | {"categories": exact(encoder.categories)}
-
-
-def _by_column(values: Float[np.ndarray, " slots"], codec: Codec) -> list[np.ndarray]:
-    return np.split(values, np.cumsum([code.size for code in codec.encoding.columns])[:-1])
+    for name, i in zip(names or range(len(order)), order, strict=True):
+        columns[i]["name"] = str(name)
+    return [columns[i] for i in order]
 
 
 def _written(name: Any, kind: Any) -> dict[str, Any]:

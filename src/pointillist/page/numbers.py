@@ -8,7 +8,7 @@ import numpy as np
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.columns.scaling import QuantileScaling
 from pointillist.diffusion.conditioning.ranged_sampling import POINTS
-from pointillist.diffusion.solvers import DPM_POINTS
+from pointillist.diffusion.registries import DPM_POINTS
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
 from pointillist.models.gaussian import GaussianProcess, gaussian_of
@@ -38,8 +38,10 @@ def number_content(model: RowModel) -> dict[str, Any]:
         ValueError: If its weights are not finite.
     """
     codec, process = model.codec, gaussian_of(model, "this page is")
-    has_given = process.architecture.has_given
-    contents = (network_content(model.network, process, each, has_given=has_given) for each in ("steps", "float32"))
+    has_observed = process.architecture.has_observed
+    contents = (
+        network_content(model.network, process, each, has_observed=has_observed) for each in ("steps", "float32")
+    )
     network = next(filter(None, contents), None)
     if network is None:
         raise ValueError("the model's weights are not finite: fit it again")
@@ -56,9 +58,9 @@ def number_content(model: RowModel) -> dict[str, Any]:
     return {
         "model": {"id": "model", **network, **drawing},
         "first_rows": FIRST_ROWS,
-        "can_fill": has_given,
+        "can_fill": has_observed,
         "can_restrict": timesteps > 1,
-        "columns": _columns(model, codec, has_given),
+        "columns": _columns(model, codec, has_observed),
         "classes": _classes(model, process),
         "carried": _carried(model, process, codec),
         "shown_of_data": _shown_of_data(model, codec),
@@ -68,13 +70,14 @@ def number_content(model: RowModel) -> dict[str, Any]:
 def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str, Any]]:
     names, _ = model.file_columns()
     columns = []
-    for i, (encoder, (_, place)) in enumerate(zip(codec.encoding.columns, codec.encoding.row_indices, strict=True)):
+    for i, encoder in enumerate(codec.encoding.columns):
+        index = codec.encoding.number_index(encoder.name)
         kind = codec.layout.types[i]
         format_ = "boolean" if kind == "bool" else "whole" if encoder.is_discrete else "number"
         column = encoder.describe() | {"type": kind, "pair": i, "format": format_}
-        if place is not None:
+        if index is not None:
             # By "minmax" the centre is the middle of the range, which says nothing more.
-            column |= {"place": place, "can_be_given": can_be_given, "is_standard": _is_standard(model)}
+            column |= {"place": index, "can_be_given": can_be_given, "is_standard": _is_standard(model)}
         if format_ == "whole":
             column["limits"] = limits(kind)
         columns.append(column)
@@ -88,15 +91,15 @@ def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str
 
 def limits(kind: Any) -> list[int]:
     """Returns the lowest and the highest number that a NumPy type of whole numbers holds, and a model reads."""
-    own = np.iinfo(kind)
-    return [max(int(own.min), -LARGEST_INTEGER), min(int(own.max), LARGEST_INTEGER)]
+    info = np.iinfo(kind)
+    return [max(int(info.min), -LARGEST_INTEGER), min(int(info.max), LARGEST_INTEGER)]
 
 
 def exact(values: Iterable[Any]) -> list[Any]:
     """Returns categories or labels as a browser reads them: integers as text, if one of them is none of its numbers."""
-    own = list(values)
-    is_beyond = any(type(value) is int and abs(value) > LARGEST_INTEGER for value in own)
-    return list(map(str, own)) if is_beyond else own
+    listed = list(values)
+    is_beyond = any(type(value) is int and abs(value) > LARGEST_INTEGER for value in listed)
+    return list(map(str, listed)) if is_beyond else listed
 
 
 def _is_standard(model: RowModel) -> bool:
@@ -120,7 +123,7 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
 
 def _carried(model: RowModel, process: GaussianProcess, codec: Codec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
-    tensors = page_tensors(model.network, has_given=process.architecture.has_given)
+    tensors = page_tensors(model.network, has_observed=process.architecture.has_observed)
     n_weights = sum(array.size for array in tensors.values())
     lines = [
         f"{n_weights:,} weights of a network, rounded, from which it draws rows",

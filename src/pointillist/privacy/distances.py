@@ -100,5 +100,5 @@ def _of_numbers(columns: list[np.ndarray]) -> list[Points]:
     if not len(values):
         return [np.zeros((len(column), 1)) for column in columns[1:]]
     middles = (np.cumsum(counts) - counts / 2) / counts.sum()
-    places = [np.where(np.isnan(column), 0.5, np.interp(column, values, middles)) for column in columns[1:]]
-    return [np.sqrt(12) * own[:, None] for own in places]
+    scaled = [np.where(np.isnan(column), 0.5, np.interp(column, values, middles)) for column in columns[1:]]
+    return [np.sqrt(12) * own[:, None] for own in scaled]

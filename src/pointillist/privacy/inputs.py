@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from pointillist.columns.pair_counts import MOST_ROWS, PairCounts
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.models.request import Request
@@ -15,7 +17,7 @@ from pointillist.models.row_model import RowModel
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import aligned, table_of
 from pointillist.tables.names import free_name
-from pointillist.tables.table import Column
+from pointillist.tables.table import Column, Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,7 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     """
     classes, indices = model.classes, None
     try:
-        X, labels = _without_labels(model, X, labels)
+        X, labels = _read(model, X, labels)
         if classes is not None and model.label_index is not None and labels is not None:
             indices = classes.indices(np.asarray(labels))
         side = _side(model, X, indices)
@@ -78,20 +80,23 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     return side
 
 
-def _without_labels(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
-    """Takes the column of labels out of X, if the model is shown labels apart from its columns and X has them."""
-    classes = model.classes
-    if labels is not None or model.label_index is None or classes is None or classes.column is None:
-        return X, labels
-    found = table_of(X)
-    label = str(classes.column[0])
-    place = None if found is None else next((n for n in found[0].names if str(n) == label), None)
-    if found is None or place is None:
-        return X, None
-    cells = found[0].column(place)
-    if cells.is_missing.any():
-        raise ValueError(f"column {label!r} has missing labels: drop such rows")
-    return found[0].select([n for n in found[0].names if n != place]), classes.labels_in(cells)
+def _read(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
+    """Separates the labels from X if the model has them apart, and gives X the names of the model if it has none."""
+    found, classes, names = table_of(X), model.classes, model.codec.names
+    if found is None:
+        raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
+    table, kind, _ = found
+    if labels is None and model.label_index is not None and classes is not None and classes.column is not None:
+        label = str(classes.column[0])
+        name = next((n for n in table.names if str(n) == label), None)
+        if name is not None:
+            cells = table.column(name)
+            if cells.is_missing.any():
+                raise ValueError(f"column {label!r} has missing labels: drop such rows")
+            return table.select([n for n in table.names if n != name]), classes.labels_in(cells)
+    if names is not None and (kind == "array" or not table.has_names) and len(names) == len(table.names):
+        X = Table(table.arrow.rename_columns(list(map(str, names))))
+    return X, labels
 
 
 def _side(model: RowModel, X: Any, indices: Int[np.ndarray, " n"] | None) -> Side:
@@ -143,3 +148,41 @@ def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
     if has_labels and labels is not None:
         columns[_label_name(columns)] = _texts(labels)
     return {name: columns[name] for name in like}
+
+
+def count_strangers(model: RowModel, members: Side) -> int:
+    """Return a lower bound of the number of members that are not training rows; 0 if the model file has no counts.
+
+    If all members are training rows, no value of a column occurs in more members than training rows. In models of
+    numbers, the same holds for the cells of a grid over two columns, if all training rows were counted.
+    """
+    excess = [int(members.is_foreign.sum())]
+    summary = model.summary
+    if summary is not None and summary.values is not None:
+        first = 0
+        for column, code in enumerate(model.codec.encoding.columns):
+            tokens = members.rows[:, column]
+            counts = np.bincount(tokens[tokens >= 0].astype(np.int64), minlength=code.size)
+            excess.append(_excess(counts, summary.values[first : first + code.size]))
+            first += code.size
+    elif summary is not None and summary.pairs is not None and summary.pairs.counts[0].sum() < MOST_ROWS:
+        excess += _excesses_in_grids(summary.pairs, members)
+    return max(excess)
+
+
+def _excesses_in_grids(pairs: PairCounts, members: Side) -> list[int]:
+    numbers = [column for column in members.columns.values() if column.dtype != object]
+    bins = [
+        np.searchsorted(ends[1:-1][ends[1:-1] < ends[-1]], column, side="right")
+        for column, ends in zip(numbers, pairs.ends, strict=False)
+    ]
+    n_columns, n_bins = len(pairs.ends), pairs.counts.shape[-1]
+    recorded = dict(zip(combinations(range(n_columns), 2), pairs.counts, strict=True))
+    return [
+        _excess(np.bincount(bins[i] * n_bins + bins[j], minlength=n_bins**2), recorded[i, j].ravel())
+        for i, j in combinations(range(len(bins)), 2)
+    ]
+
+
+def _excess(counts: np.ndarray, recorded: np.ndarray) -> int:
+    return int(np.maximum(counts.astype(np.int64) - recorded, 0).sum())

@@ -25,11 +25,11 @@ ROWS_AT_ONCE = 64
 def objective_of(model: RowModel) -> AnyObjective:
     """Returns the objective that a model was trained for."""
     if model.codec.encoding.n_tokens:
-        architecture, has_gaps = masked_of(model).architecture, model.codec.missing == "unknown"
+        architecture, has_missing = masked_of(model).architecture, model.codec.missing == "unknown"
         tokens = architecture.tokens
         if not tokens.with_number:
-            return TokenObjective(tokens, has_gaps)
-        return MixedObjective(tokens, has_gaps=has_gaps, is_paired=architecture.is_paired)
+            return TokenObjective(tokens, has_missing)
+        return MixedObjective(tokens, has_missing=has_missing, has_joint_network=architecture.has_joint_network)
     asked = model.parameters
     return Objective(model.trained_with["prediction"], asked["weighting"], asked["noise_levels"])
 

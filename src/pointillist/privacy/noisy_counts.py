@@ -66,9 +66,9 @@ def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray
     is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_FRACTION * by_bin.sum())
     if is_whole:
         padded = np.pad(by_value, NEIGHBOURS, constant_values=np.nan)
-        for place in np.flatnonzero(is_spike):
-            near = np.delete(padded[place : place + 2 * NEIGHBOURS + 1], NEIGHBOURS)
-            is_spike[place] = by_value[place] >= TIMES * np.nanmedian(near)
+        for index in np.flatnonzero(is_spike):
+            near = np.delete(padded[index : index + 2 * NEIGHBOURS + 1], NEIGHBOURS)
+            is_spike[index] = by_value[index] >= TIMES * np.nanmedian(near)
     bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
     n_bins, atoms = len(bins) - 1, known[is_spike]
     rest = by_bin[:n_bins].copy()
@@ -140,8 +140,8 @@ def _is_counted_by_value(code: NumberEncoder) -> bool:
     return code.grid.decimals == 0 and not code.grid.step and high - low < MOST_VALUES
 
 
-def _counted(places: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
-    return np.bincount(places.astype(np.int64), minlength=n).astype(float)
+def _counted(indices: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
+    return np.bincount(indices.astype(np.int64), minlength=n).astype(float)
 
 
 def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
@@ -159,14 +159,9 @@ def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
     return found * (total / found.sum()) if found.any() else np.full(len(noisy), total / len(noisy))
 
 
-def _not_negative(noisy: np.ndarray) -> np.ndarray:
-    """The nearest counts that are not negative and have the same sum, or 0 if that is negative."""
+def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
+    """Fractions of the nearest counts that are not negative and have the same sum; each is at least half a row."""
     ordered = np.sort(noisy)[::-1]
     above = (np.cumsum(ordered) - max(float(noisy.sum()), 0.0)) / np.arange(1, len(noisy) + 1)
-    return np.maximum(noisy - above[np.flatnonzero(ordered >= above)[-1]], 0.0)
-
-
-def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
-    """Shares of counts without negative ones; none below that of half a row."""
-    counts = np.maximum(_not_negative(noisy), 0.5)
+    counts = np.maximum(noisy - above[np.flatnonzero(ordered >= above)[-1]], 0.5)
     return counts / counts.sum()

@@ -119,8 +119,8 @@ def epsilon_bound(
     (choosing_members, own_members), (choosing_others, own_others) = halves
     thresholds = np.unique(np.concatenate([choosing_members, choosing_others]))
     found = _bounds(choosing_members, choosing_others, thresholds, level, delta)
-    kind, place = np.unravel_index(np.argmax(found), found.shape)
-    bound = _bounds(own_members, own_others, thresholds[place : place + 1], level, delta)[kind, 0]
+    kind, index = np.unravel_index(np.argmax(found), found.shape)
+    bound = _bounds(own_members, own_others, thresholds[index : index + 1], level, delta)[kind, 0]
     return max(0.0, float(bound))
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.diffusion.tokens.mixed_likelihood import GIVEN, TokenLogProbability
-from pointillist.diffusion.tokens.token_sampling import HIDDEN, steps_of
+from pointillist.diffusion.tokens.mixed_likelihood import OBSERVED, TokenLogProbability
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, step_ends
 from pointillist.engine.mapping import map_rows
 from pointillist.models.process import Learned
 from pointillist.tables.table import Column
@@ -106,18 +106,18 @@ def log_probability(
 def orders(tokens: Tokens, columns: list[int]) -> Int[np.ndarray, "orders T"]:
     """Returns the step at which each token is drawn, for the single order of the model or at most `ORDERS` of many.
 
-    Tokens with one value, and tokens outside `columns`, have the step `GIVEN`.
+    Tokens with one value, and tokens outside `columns`, have the step `OBSERVED`.
     """
     drawn_columns = [column for column in sorted(columns) if tokens.sizes[column] > 1]
     n = len(drawn_columns)
     rng = np.random.default_rng(0)
-    drawn = [np.arange(n)] if tokens.are_in_turn else [rng.permutation(n) for _ in range(ORDERS)]
-    steps = np.full((0, len(tokens.sizes)), GIVEN)
+    drawn = [np.arange(n)] if tokens.in_column_order else [rng.permutation(n) for _ in range(ORDERS)]
+    steps = np.full((0, len(tokens.sizes)), OBSERVED)
     for order in dict.fromkeys(tuple(order_steps.tolist()) for order_steps in drawn):
-        order_steps = np.full(len(tokens.sizes), GIVEN)
+        order_steps = np.full(len(tokens.sizes), OBSERVED)
         turn = np.asarray(order, int)
         if tokens.is_wide and n:
-            turn = np.searchsorted(np.asarray(steps_of(jnp.asarray(n))), turn, side="right")
+            turn = np.searchsorted(np.asarray(step_ends(jnp.asarray(n))), turn, side="right")
         order_steps[drawn_columns] = turn + 1
         steps = np.vstack([steps, order_steps])
     return steps.astype(np.int32)

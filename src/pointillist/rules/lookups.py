@@ -70,18 +70,18 @@ class Lookup(Rule):
         decided = calculated if rows.label is None else {**calculated, rows.label: ()}
         columns, codes = rows.columns, rows.encoders
         n = len(columns[0].values) if columns else 0
-        places = [place for place, cells in enumerate(columns) if not cells.is_missing.any()]
-        if n < FEWEST_ROWS or not 1 < len(places) <= MOST_COLUMNS:
+        indices = [index for index, cells in enumerate(columns) if not cells.is_missing.any()]
+        if n < FEWEST_ROWS or not 1 < len(indices) <= MOST_COLUMNS:
             return []
         some = np.sort(np.random.default_rng(0).permutation(n)[:_ROWS])
-        in_some = {place: _numbered(columns[place].values[some]) for place in places}
+        in_some = {index: _numbered(columns[index].values[some]) for index in indices}
 
         @cache
-        def in_all(place: int) -> tuple[np.ndarray, np.ndarray]:
-            return _numbered(columns[place].values)
+        def in_all(index: int) -> tuple[np.ndarray, np.ndarray]:
+            return _numbered(columns[index].values)
 
         found = set[tuple[int, int]]()
-        for x, y in permutations(places, 2):
+        for x, y in permutations(indices, 2):
             # Of more values than a table may have, most rows of a few thousand have one of their own.
             most = min(len(some) * MOST_IN_SOME, n / ROWS_PER_VALUE)
             if is_needed(decided, decided.get(x, ()), y):
@@ -91,7 +91,7 @@ class Lookup(Rule):
                 if size <= n / ROWS_PER_VALUE and _decides(*pair) and _surprise(*pair) > BY_CHANCE:
                     found.add((x, y))
         while True:
-            of = _grouped(places, found, {place: len(in_all(place)[0]) for pair in found for place in pair}, decided)
+            of = _grouped(indices, found, {index: len(in_all(index)[0]) for pair in found for index in pair}, decided)
             numbers = {x: len(in_all(x)[0]) * (1 + len(terms)) for x, terms in of.items()}
             if sum(numbers.values()) <= MOST_NUMBERS:
                 break
@@ -100,7 +100,7 @@ class Lookup(Rule):
         tables = []
         for x, terms in of.items():
             first = np.unique(in_all(x)[1], return_index=True)[1]
-            own = [_of_tokens(columns[place].take(first), codes[place]).values for place in (x, *terms)]
+            own = [_of_tokens(columns[index].take(first), codes[index]).values for index in (x, *terms)]
             table = np.stack(own, axis=1).astype(float)
             tables.append(cls((x, *terms), table[np.argsort(table[:, 0])], x in decided))
         return tables
@@ -149,7 +149,7 @@ class Lookup(Rule):
         return values, at, complete(columns, self.columns) & (keys[at] == values[:, 0]) & is_other
 
     def _agreeing(self, at: int, own: Float[np.ndarray, " k"], is_fixed: Bool[np.ndarray, " k"]) -> int:
-        """The row of the table to take in place of another, for some values of the decided columns."""
+        """The row of the table to take instead of another, for some values of the decided columns."""
         for which in (is_fixed | (np.array(self.columns[1:]) < self.columns[0]), is_fixed):
             if which.any():
                 agree = np.flatnonzero((self.table[:, 1:][:, which] == own[which]).all(axis=1))
@@ -229,15 +229,15 @@ def is_needed(calculated: Mapping[int, Collection[int]], columns: Collection[int
 
 
 def _grouped(
-    places: Sequence[int], found: set[tuple[int, int]], sizes: dict[int, int], decided: Collection[int]
+    indices: Sequence[int], found: set[tuple[int, int]], sizes: dict[int, int], decided: Collection[int]
 ) -> dict[int, list[int]]:
     """The columns that each one is to decide, of pairs (x, y) of which x decides y."""
     by = {
-        y: [x for x in places if (x, y) in found and not ((y, x) in found and y < x and x not in decided)]
-        for y in places
+        y: [x for x in indices if (x, y) in found and not ((y, x) in found and y < x and x not in decided)]
+        for y in indices
     }
     of = defaultdict[int, list[int]](list)
-    for y in places:
+    for y in indices:
         if by[y] and y not in decided:
             first = [x for x in by[y] if not by[x] or x in decided] or by[y]
             of[min(first, key=lambda x: (sizes[x], x))].append(y)
@@ -246,8 +246,8 @@ def _grouped(
 
 def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct values of a column, and which of them each row has."""
-    distinct, places = np.unique(values, return_inverse=True)
-    return distinct, places.astype(np.int32)
+    distinct, indices = np.unique(values, return_inverse=True)
+    return distinct, indices.astype(np.int32)
 
 
 def _decides(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> bool:

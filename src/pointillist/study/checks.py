@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from pointillist.datasets.pointsets import POINTSETS
-from pointillist.diffusion.solvers import SAMPLERS
+from pointillist.diffusion.registries import SAMPLERS
 from pointillist.study.grid import Dataset, has_fresh_rows
 from pointillist.study.settings import STEERED, Settings
 from pointillist.study.spec import Section, Spec, SpecError, short_name

@@ -36,7 +36,7 @@ def summarise(estimates: Sequence[Estimate], *, on_same_rows: bool = False) -> S
     """Averages over seeds, at least one, with the standard error of the mean.
 
     From three seeds on, the error comes from the spread between seeds, which includes training and drawing. With fewer,
-    it combines the cells' own standard errors, which include the drawing of rows only, with degrees of freedom by Welch
+    it combines the cells' standard errors, which include the drawing of rows only, with degrees of freedom by Welch
     and Satterthwaite. Seeds that all have one value, such as those of a classifier without a seed, are one measurement.
     If all seeds are measured on the same held-out rows, averaging does not make the error of their drawing smaller.
     """

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from pointillist.diffusion.classification import N_TIMES, posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import ClassifierFree
+from pointillist.diffusion.registries import sampler_named
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
-from pointillist.diffusion.solvers import sampler_named
 from pointillist.engine import weights
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity, map_rows

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.registries import sampler_named, schedule_named
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
-from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
-from pointillist.diffusion.solvers import Solver, sampler_named
+from pointillist.diffusion.schedules import Schedule, linear
+from pointillist.diffusion.solvers import Solver
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.engine.recipes import Architecture, Method
 from pointillist.models.configuration import PARAMETERS, REPORT, SamplingConfig
@@ -74,7 +75,7 @@ class Settings:
     candidates: int = _of_models("candidates", high=500)
     reward_temperature: float = _of_models("reward_temperature", high=1_000_000)
     classifier: str = parameter(
-        "", "Classifier that is measured on `n_held_out` fresh rows, in place of rows.",
+        "", "Classifier that is measured on `n_held_out` fresh rows, instead of rows.",
         choices=("knn_100", "mlp_100_50", "elbo", "exact"),
         details='"knn_100" (of the generated rows), "mlp_100_50", "elbo" or "exact".')
     n_held_out: int = parameter(
@@ -134,7 +135,11 @@ class Settings:
 
     def noise_schedule(self) -> Schedule:
         """The schedule that the settings name."""
-        return linear(self.timesteps, *self.beta_range) if self.beta_range else SCHEDULES[self.schedule](self.timesteps)
+        return (
+            linear(self.timesteps, *self.beta_range)
+            if self.beta_range
+            else schedule_named(self.schedule, self.timesteps)
+        )
 
 
 _TRAINING = (

@@ -36,7 +36,8 @@ from pointillist.study.spec import (
     short_name,
 )
 
-Place = tuple[str, ...]
+Keys = tuple[str, ...]
+"""Keys of nested tables, from the outermost one."""
 
 BUILT_IN = ("report", "recipes")
 """Names of the built-in specs."""
@@ -74,7 +75,7 @@ def parse_spec(text: str, path: Path) -> Spec:
 
 
 class _Reader:
-    """Makes a spec from a file's content; `place` names the table in which a key is, for errors."""
+    """Makes a spec from a file's content; `keys` lead to the table in which a key is, for errors."""
 
     def __init__(self, text: str, path: Path) -> None:
         self._path = path
@@ -94,55 +95,55 @@ class _Reader:
         sections = tuple(self._section(key, content, table, ("sections", key)) for key, table in tables.items())
         return Spec(name, title, seeds, sections)
 
-    def _section(self, name: str, defaults: dict[str, Any], table: Any, place: Place) -> Section:
+    def _section(self, name: str, defaults: dict[str, Any], table: Any, keys: Keys) -> Section:
         if not isinstance(table, dict):
             raise self._error(name, "must be a table of settings", ("sections",))
-        self._value(name, name, section_name, place[:-1])
-        if place:
-            self._check_keys(table, _SECTION_KEYS, place)
+        self._value(name, name, section_name, keys[:-1])
+        if keys:
+            self._check_keys(table, _SECTION_KEYS, keys)
         merged = {**defaults, **table}
-        title = self._value("title", table.get("title", name), short_text, place)
-        note = self._value("note", table.get("note", ""), short_text, place)
-        axes = self._axes(merged, table, place)
+        title = self._value("title", table.get("title", name), short_text, keys)
+        note = self._value("note", table.get("note", ""), short_text, keys)
+        axes = self._axes(merged, table, keys)
         varied = tuple(key for key, values in axes.items() if len(values) > 1)
         if "variants" in table:
             if varied:
-                raise self._error(varied[0], "is a list of values, which a section of variants cannot have", place)
+                raise self._error(varied[0], "is a list of values, which a section of variants cannot have", keys)
             if "reference" in table:
-                raise self._error("reference", "is for settings that vary, and a section of variants has none", place)
-            columns = self._variants(table["variants"], axes, (*place, "variants"))
+                raise self._error("reference", "is for settings that vary, and a section of variants has none", keys)
+            columns = self._variants(table["variants"], axes, (*keys, "variants"))
         else:
-            columns = self._crossed(axes, varied, place)
+            columns = self._crossed(axes, varied, keys)
         if "datasets" not in merged:
-            raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", place)
-        datasets = self._datasets(merged["datasets"], place if "datasets" in table else ())
+            raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", keys)
+        datasets = self._datasets(merged["datasets"], keys if "datasets" in table else ())
         what = next((key for key in ("variants", "classifier") if key in table), "method")
-        with self._naming(what, place):
+        with self._naming(what, keys):
             section = Section(name, title, datasets, varied, columns, note=note)
         if "reference" not in table:
             return section
-        reference = self._value("reference", table["reference"], short_text, place)
-        with self._naming("reference", place):
+        reference = self._value("reference", table["reference"], short_text, keys)
+        with self._naming("reference", keys):
             return with_reference(section, self._path.parent / reference)
 
-    def _axes(self, merged: dict[str, Any], table: dict[str, Any], place: Place) -> dict[str, list[Any]]:
+    def _axes(self, merged: dict[str, Any], table: dict[str, Any], keys: Keys) -> dict[str, list[Any]]:
         """Checks the values of every setting in the tables."""
         axes: dict[str, list[Any]] = {}
         for key, check in CHECKS.items():
             if key in merged:
-                where = place if key in table else ()
+                where = keys if key in table else ()
                 values = merged[key] if is_list_of_values(key, merged[key]) else [merged[key]]
                 if not values:
                     raise self._error(key, "is an empty list; leave the key out or give it a value", where)
                 axes[key] = [self._value(key, value, check, where) for value in values]
         return axes
 
-    def _crossed(self, axes: dict[str, list[Any]], varied: tuple[str, ...], place: Place) -> tuple[Column, ...]:
+    def _crossed(self, axes: dict[str, list[Any]], varied: tuple[str, ...], keys: Keys) -> tuple[Column, ...]:
         """Makes a column for each combination of values; equal settings (cosine with two beta ranges) are one."""
         self._n_settings += math.prod(map(len, axes.values()))
         if self._n_settings > MAX_SETTINGS:
             key = varied[-1] if varied else "sections"
-            raise self._error(key, f"the lists make more than {MAX_SETTINGS:,} settings", place if varied else ())
+            raise self._error(key, f"the lists make more than {MAX_SETTINGS:,} settings", keys if varied else ())
         columns: dict[Settings, Column] = {}
         for combination in product(*axes.values()):
             settings = _settings(dict(zip(axes, combination, strict=True)))
@@ -150,32 +151,32 @@ class _Reader:
             columns.setdefault(settings, Column(head, settings))
         for key in varied:
             if len({getattr(settings, key) for settings in columns}) == 1:
-                raise self._error(key, "is a list, and decides nothing with the other settings", place)
+                raise self._error(key, "is a list, and decides nothing with the other settings", keys)
         return tuple(columns.values())
 
-    def _variants(self, tables: Any, axes: dict[str, list[Any]], place: Place) -> tuple[Column, ...]:
+    def _variants(self, tables: Any, axes: dict[str, list[Any]], keys: Keys) -> tuple[Column, ...]:
         """Makes a column for each table: the section's settings, overridden by the table's."""
         if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
             raise self._error(
-                "variants", "must be tables of settings, such as [sections.NAME.variants.plain]", place[:-1]
+                "variants", "must be tables of settings, such as [sections.NAME.variants.plain]", keys[:-1]
             )
         columns: dict[Settings, Column] = {}
         for name, table in tables.items():
-            where = (*place, name)
+            where = (*keys, name)
             self._check_keys(table, tuple(CHECKS), where)
             values = {key: self._value(key, value, CHECKS[key], where) for key, value in table.items()}
-            self._value(name, name, column_label, place)
+            self._value(name, name, column_label, keys)
             settings = _settings({**{key: value for key, (value,) in axes.items()}, **values})
             if settings in columns:
-                raise self._error(name, f"has the same settings as {columns[settings].label!r}", place)
+                raise self._error(name, f"has the same settings as {columns[settings].label!r}", keys)
             columns[settings] = Column(name, settings)
         return tuple(columns.values())
 
-    def _datasets(self, value: Any, place: Place) -> tuple[str, ...]:
+    def _datasets(self, value: Any, keys: Keys) -> tuple[str, ...]:
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-            raise self._error("datasets", "must be a name or a list of names", place)
-        with self._naming("datasets", place):
+            raise self._error("datasets", "must be a name or a list of names", keys)
+        with self._naming("datasets", keys):
             return tuple(dict.fromkeys(map(self._dataset, names)))
 
     def _dataset(self, name: str) -> str:
@@ -190,31 +191,31 @@ class _Reader:
         check_regular(path)
         return dataset_name(str(path))
 
-    def _value(self, key: str, value: Any, check: Check, place: Place) -> Any:
+    def _value(self, key: str, value: Any, check: Check, keys: Keys) -> Any:
         try:
             return check(value)
         except ValueError as error:
-            raise self._error(key, f"{shown(value)} must be {error}", place) from error
+            raise self._error(key, f"{shown(value)} must be {error}", keys) from error
 
     @contextmanager
-    def _naming(self, key: str, place: Place) -> Iterator[None]:
+    def _naming(self, key: str, keys: Keys) -> Iterator[None]:
         """Names the key in the errors of a block."""
         try:
             yield
         except (OSError, ValueError) as error:
-            raise self._error(key, str(error), place) from error
+            raise self._error(key, str(error), keys) from error
 
-    def _check_keys(self, table: dict[str, Any], known: tuple[str, ...], place: Place) -> None:
+    def _check_keys(self, table: dict[str, Any], known: tuple[str, ...], keys: Keys) -> None:
         for key in table:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
-                raise self._error(key, f"unknown key; {hint}The keys are {', '.join(known)}", place)
+                raise self._error(key, f"unknown key; {hint}The keys are {', '.join(known)}", keys)
 
-    def _error(self, key: str, message: str, place: Place) -> SpecError:
-        line = self._lines.get((*place, key)) or self._lines.get(place)
+    def _error(self, key: str, message: str, keys: Keys) -> SpecError:
+        line = self._lines.get((*keys, key)) or self._lines.get(keys)
         at_line = f", line {line}" if line else ""
-        name = ".".join((*place, key))
+        name = ".".join((*keys, key))
         return SpecError(printable(f"{self._path}{at_line}: {name[:MAX_NAME]}: {message}"))
 
 

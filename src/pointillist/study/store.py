@@ -180,7 +180,7 @@ class Store:
 
     def merge(self, path: Path) -> None:
         """Merges the store of a part of the study into this one, in one transaction."""
-        # Read by a connection of its own: a transaction over two files, interrupted, needs both to be undone.
+        # By a second connection: a transaction over two files, if interrupted, needs both to be undone.
         with Store(path) as part, self.transaction():
             for table in ("floors", "models", "rows", "cells"):
                 for row in part.connection.execute(f"SELECT * FROM {table}"):

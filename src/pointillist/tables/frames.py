@@ -1,6 +1,5 @@
 """Reads containers of any kind, data frames and arrays, as tables of mixed columns."""
 
-import re
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from numbers import Real
@@ -42,7 +41,10 @@ def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
         return None
     if kind == "pyarrow":
         return Table(X), kind, None
-    return None if kind != "polars" else _of_polars(X)
+    try:
+        return (Table(X.to_arrow()), kind, None) if kind == "polars" else None
+    except ValueError as error:
+        raise ValueError("X has a column of a type that Arrow lacks, such as Int128: drop or convert it") from error
 
 
 def _check_times(name: Any, cells: Sequence[Any]) -> None:
@@ -75,49 +77,37 @@ def _of_array(X: Any) -> Table:
     if array.ndim != 2:
         raise ValueError(f"X has the shape {array.shape}: give rows and columns")
     columns: list[Any] = []
-    for place, cells in enumerate(array.T):
+    for index, cells in enumerate(array.T):
         if cells.dtype == object:
-            _check_times(place, cells.tolist())
+            _check_times(index, cells.tolist())
             cells = _numbers_among_truths(cells)
         try:
             columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
         except UnicodeEncodeError as error:
-            raise ValueError(_NO_UNICODE.format(place)) from error
+            raise ValueError(_NO_UNICODE.format(index)) from error
         except (pa.ArrowException, TypeError, OverflowError) as error:
-            raise ValueError(f"column {place} holds values of several kinds: give it one kind, or drop it") from error
-    names = [str(place) for place in range(len(columns))]
+            raise ValueError(f"column {index} holds values of several kinds: give it one kind, or drop it") from error
+    names = [str(index) for index in range(len(columns))]
     return Table(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
-
-
-def _of_polars(frame: Any) -> tuple[Table, str, None] | None:
-    try:
-        return Table(frame.to_arrow()), "polars", None
-    except ValueError:
-        # A type that Arrow has not, which is then no number either.
-        return None
 
 
 def _of_pandas(frame: Any, headings: Headings) -> Table:
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, TypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
         _check_columns(frame, headings)
-        reason = " ".join(" ".join(str(part) for part in error.args).split())
-        found = re.search(r"Conversion failed for column (.*) with type", reason)
-        if not found:
-            raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
-        name = headings.names[[" ".join(text.split()) for text in frame.columns].index(found[1])]
-        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
-    for place, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
-        if str(kind) == "object" and kind_of(table.schema.field(place).type) == "date":
-            _check_times(name, frame.iloc[:, place].tolist())
+        reason = " ".join(" ".join(map(str, error.args)).split())
+        raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
+    for index, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
+        if str(kind) == "object" and kind_of(table.schema.field(index).type) == "date":
+            _check_times(name, frame.iloc[:, index].tolist())
     of_arrow = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
     table = described_anew(table, of_arrow) if of_arrow else table
     return Table(table, own_names=None if headings.are_text else headings.names)
 
 
 def _check_columns(frame: Any, headings: Headings) -> None:
-    """Raises a ValueError about a column that Arrow cannot read, and does not name."""
+    """Raises a ValueError that names the first column that Arrow cannot read."""
     for name, text, kind in zip(headings.names, frame.columns, frame.dtypes, strict=True):
         if str(kind).startswith("Sparse["):
             raise ValueError(f"column {name!r} holds {kind}: make it dense (.sparse.to_dense())")
@@ -132,15 +122,16 @@ def _check_columns(frame: Any, headings: Headings) -> None:
             raise ValueError(_NO_UNICODE.format(name)) from error
         except OverflowError as error:
             raise ValueError(f"column {name!r} holds integers beyond 64 bits: drop or divide them") from error
-        except (pa.ArrowException, TypeError, ValueError):
-            continue
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
 
 
 def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
     """Returns X with the columns of a layout, in their order and types; X may hold further columns if it has names.
 
     Args:
-        X: The table, in any container. Columns of an array are matched by position.
+        X: The table, in any container. Columns of an array are matched by position; an array does not fit columns of
+            several kinds that have names, unless it lacks some.
         layout: The layout.
         absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
         unread: Names of those of them whose cells count as missing even if X has them.
@@ -154,7 +145,8 @@ def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Col
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     table, kind, _ = found
     own: Sequence[Any] = table.names
-    if kind == "array" or not has_names:
+    is_matched_by_name = layout.schema_bytes is not None and not absent and all(isinstance(n, str) for n in names)
+    if not has_names or (kind == "array" and not is_matched_by_name):
         kept = [name for name in names if name not in absent]
         fitting = [each for each in (names, kept) if len(each) == len(own)]
         if not fitting:
@@ -179,13 +171,14 @@ def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Col
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
     """A data frame without the columns that are not wanted, which may hold anything; all else as it is."""
-    if not nw.dependencies.is_pandas_dataframe(X) and not nw.dependencies.is_polars_dataframe(X):
+    is_arrow, is_pandas = nw.dependencies.is_pyarrow_table(X), nw.dependencies.is_pandas_dataframe(X)
+    if not (is_arrow or is_pandas or nw.dependencies.is_polars_dataframe(X)):
         return X
-    texts = {*map(str, wanted)}
-    is_wanted = [str(name) in texts for name in X.columns]
-    if all(is_wanted):
+    names, texts = X.column_names if is_arrow else X.columns, {*map(str, wanted)}
+    indices = [i for i, name in enumerate(names) if str(name) in texts]
+    if len(indices) == len(names):
         return X
-    return X.loc[:, is_wanted] if nw.dependencies.is_pandas_dataframe(X) else X[:, is_wanted]
+    return X.select(indices) if is_arrow else X.iloc[:, indices] if is_pandas else X[:, indices]
 
 
 def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
@@ -220,7 +213,7 @@ def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
 def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
     """Returns the positions of columns in a wanted order; columns that are not in it come last."""
     ranks = {name: rank for rank, name in enumerate(wanted)}
-    return sorted(range(len(names)), key=lambda place: ranks.get(names[place], len(ranks)))
+    return sorted(range(len(names)), key=lambda index: ranks.get(names[index], len(ranks)))
 
 
 def check_room(X: Any, layout: Layout) -> None:
@@ -253,7 +246,8 @@ def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> 
     of_numbers = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean]
     if kind_of(kind) == "date" and any(test(column.type) for test in of_numbers):
         raise pa.ArrowInvalid("a number is no date")
-    if pa.types.is_timestamp(kind) and kind.tz is not None and _is_naive(column.type):
+    is_naive = pa.types.is_date(column.type) or (pa.types.is_timestamp(column.type) and column.type.tz is None)
+    if pa.types.is_timestamp(kind) and kind.tz is not None and is_naive:
         # It is in the time zone of the model's column, as where takes it.
         local = column.cast(pa.timestamp(kind.unit))
         return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
@@ -291,7 +285,3 @@ def _decimals(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArra
         return wide.cast(kind)
     except pa.ArrowInvalid:
         return wide
-
-
-def _is_naive(kind: "pa.DataType") -> bool:
-    return pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)

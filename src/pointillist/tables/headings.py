@@ -37,7 +37,7 @@ class Headings:
         levels = (None,) if is_series else tuple(X.columns.names)
         own = cls((X.name,) if is_series else tuple(X.columns.tolist()), levels, is_series)
         frame = X.to_frame() if is_series else X
-        texts = [name if own.are_text else str(place) for place, name in enumerate(own.names)]
+        texts = [name if own.are_text else str(i) for i, name in enumerate(own.names)]
         return frame.set_axis(texts, axis=1), own
 
     @property

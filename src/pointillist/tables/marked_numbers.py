@@ -25,7 +25,7 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
     Raises:
         ValueError: If each comma may mark decimals as well as thousands.
     """
-    if not all_match(given, _MAYBE) or len(_symbols(given)) != 1:
+    if not all_match(given, _MAYBE) or len(pc.unique(pc.replace_substring_regex(given, f"[^{_SYMBOLS}]", ""))) != 1:
         return None
     bare = _bare(given)
     fits = {".": all_match(bare, _number(",", r"\.")), ",": all_match(bare, _number(r"\.", ","))}
@@ -42,7 +42,8 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
 
     def plain(text: Any) -> Any:
         group = "," if mark == "." else "."
-        return pc.replace_substring(pc.replace_substring(_without_spaces(_bare(text)), group, ""), ",", ".")
+        digits = pc.replace_substring_regex(_bare(text), f"[{_SPACES}]", "")
+        return pc.replace_substring(pc.replace_substring(digits, group, ""), ",", ".")
 
     first = given[0].as_py()
     return plain, mark, f"{shown(name)} ({shown(first)} is {plain(given[:1])[0].as_py().removeprefix('+')})"
@@ -63,15 +64,6 @@ def _number(group: str, decimal: str) -> str:
 def _bare(text: Any) -> Any:
     """Texts without symbols, and without white space beside them."""
     return pc.replace_substring_regex(text, rf"[{_SPACES}]?[{_SYMBOLS}][{_SPACES}]?", "")
-
-
-def _without_spaces(text: Any) -> Any:
-    return pc.replace_substring_regex(text, f"[{_SPACES}]", "")
-
-
-def _symbols(text: Any) -> list[str]:
-    """The symbols of each text, without repetition."""
-    return pc.unique(pc.replace_substring_regex(text, f"[^{_SYMBOLS}]", "")).to_pylist()
 
 
 def all_match(text: Any, pattern: str) -> bool:

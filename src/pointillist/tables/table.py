@@ -214,30 +214,27 @@ class Table:
         return arrays
 
 
+_KINDS = {
+    "truth": ("boolean",),
+    "whole": ("integer",),
+    "number": ("floating", "decimal"),
+    "date": ("date", "timestamp", "time", "duration"),
+    "category": ("string", "large_string", "string_view"),
+}
+"""Arrow's tests of types, by kind."""
+
+
 def kind_of(kind: "pa.DataType") -> str:
     """Kind of an Arrow type: "number", "whole", "date", "truth" or "category"; "" if it is none of them."""
-    types = pa.types
-
-    if types.is_dictionary(kind):
-        is_known = types.is_floating(kind.value_type) or kind_of(kind.value_type) in ("category", "whole", "truth")
+    if pa.types.is_dictionary(kind):
+        is_known = pa.types.is_floating(kind.value_type) or kind_of(kind.value_type) in ("category", "whole", "truth")
         return "category" if is_known else ""
-    if types.is_boolean(kind):
-        return "truth"
-    if types.is_integer(kind):
-        return "whole"
-    if types.is_floating(kind) or types.is_decimal(kind):
-        return "number"
-    if types.is_date(kind) or types.is_timestamp(kind) or types.is_time(kind) or types.is_duration(kind):
-        return "date"
-    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    return "category" if is_text else ""
+    return next((own for own, tests in _KINDS.items() for test in tests if getattr(pa.types, f"is_{test}")(kind)), "")
 
 
 def is_numeric(kind: "pa.DataType") -> bool:
     """Whether a column of an Arrow type holds numbers of NumPy's types, or booleans."""
-    types = pa.types
-
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    return kind_of(kind) in ("whole", "truth") or pa.types.is_floating(kind)
 
 
 def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
@@ -262,7 +259,8 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
         values = np.asarray(ranks)[indices] if len(order) else np.zeros(len(array), np.int64)
         return Column(values, is_missing, tuple(categories))
     if kind == "date":
-        array = _local(array)
+        # Days begin at midnight of the local time.
+        array = array if getattr(array.type, "tz", None) is None else pc.local_timestamp(array)
         array = pc.divide(pc.cast(array, _whole_type(array.type), safe=False), _fineness(array.type))
     is_missing = np.asarray(array.is_null(nan_is_null=True))
     array = pc.fill_null(array, 0)
@@ -273,7 +271,11 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
         array = pa.array(np.asarray(array).astype(str))
     values = np.asarray(pc.cast(array, pa.float64(), safe=False))
     is_exact = kind in ("whole", "date") or pa.types.is_decimal(column.type)
-    is_beyond = (is_exact and (np.abs(values) > LARGEST_INTEGER).any()) or _is_beyond(array)
+    is_beyond = is_exact and (np.abs(values) > LARGEST_INTEGER).any()
+    if pa.types.is_integer(array.type) and len(array):
+        # As float64, an integer beyond may look like one that is not.
+        ends = pc.min_max(array).as_py()
+        is_beyond = is_beyond or max(-ends["min"], ends["max"]) > LARGEST_INTEGER
     if is_beyond and kind == "date":
         raise ValueError(
             f"column {name!r} holds {column.type} too far from 0 for float64: convert it to seconds or days, or make "
@@ -297,14 +299,6 @@ def _whole(column: "pa.ChunkedArray") -> "pa.Array":
     """Joins the chunks of a column."""
     array = column.combine_chunks()
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _is_beyond(array: "pa.Array") -> bool:
-    """Whether an array of integers has one that float64 may hold another in place of."""
-    if not pa.types.is_integer(array.type) or not len(array):
-        return False
-    ends = pc.min_max(array).as_py()
-    return max(-ends["min"], ends["max"]) > LARGEST_INTEGER
 
 
 def refusal(kind: "pa.DataType") -> str:
@@ -338,11 +332,6 @@ def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
             known = pc.unique(pc.add(known.filter(pc.invert(pc.is_nan(known))), pa.scalar(0, known.type)))
             return pa.DictionaryArray.from_arrays(pc.index_in(array, known), known)
     return array.dictionary_encode()
-
-
-def _local(array: "pa.Array") -> "pa.Array":
-    """Converts times with a time zone to that zone's local time, where days begin at midnight."""
-    return array if getattr(array.type, "tz", None) is None else pc.local_timestamp(array)
 
 
 def _whole_type(kind: "pa.DataType") -> "pa.DataType":
@@ -432,6 +421,8 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
         ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
     """
     of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_boolean(of_values):
+        values = [bool(value) if type(value) is int and value in (0, 1) else value for value in values]
     try:
         array = _of_python(values, of_values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -449,7 +440,9 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
 def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
     """An array of a type of Python values; an error of Arrow's or a ValueError if one is not of it."""
     if pa.types.is_decimal(kind):
-        values = [_digits(value) for value in values]
+        kinds = int | float | np.number
+        are_numbers = [isinstance(v, kinds) and not isinstance(v, bool) and v == v for v in values]
+        values = [Decimal(str(v)) if is_number else v for v, is_number in zip(values, are_numbers, strict=True)]
     if kind_of(kind) in ("whole", "number"):
         # Of what they are by themselves, as Arrow makes integers of fractions where it is told a type.
         return pa.array(values, from_pandas=True).cast(kind)
@@ -470,12 +463,6 @@ def _to_the_microsecond(kind: "pa.DataType") -> "pa.DataType":
     if getattr(kind, "unit", None) not in ("s", "ms"):
         return kind
     return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("us")
-
-
-def _digits(value: Any) -> Any:
-    """A number as its decimals."""
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == value
-    return Decimal(str(value)) if is_number else value
 
 
 def _moment(value: Any, kind: "pa.DataType") -> Any:

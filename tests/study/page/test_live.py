@@ -12,7 +12,7 @@ from live_study import COLUMNS, SECTIONS, template
 
 from browsers import IN_CHROMIUM
 from pointillist.diffusion.guidance import ClassifierFree
-from pointillist.diffusion.solvers import sampler_named
+from pointillist.diffusion.registries import sampler_named
 from pointillist.engine import weights
 from pointillist.engine.sampling import sample_rows
 from pointillist.engine.training import sigma_data_of

@@ -31,8 +31,8 @@ def plot_density(  # noqa: D417
     """Draws the density p(x) of a model of two columns on a grid; see `score_samples`.
 
     Args:
-        ax: Matplotlib axes to draw on; by default those of a new figure.
-        rows: Rows like those of `fit`, shape (m, 2), to draw as dots.
+        ax: Matplotlib axes to draw on; a new figure by default.
+        rows: Rows with the columns of `fit`, shape (m, 2), to draw as dots.
         bounds: Ranges of the columns, ((low, high), (low, high)); by default the range of the training rows and a
             little more.
         n_grid: Number of grid points in each column, at least 2.

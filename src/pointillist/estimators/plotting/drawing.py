@@ -69,7 +69,7 @@ class Groups:
 
     names: list[str]
     colors: list[Any]
-    of_row: np.ndarray
+    group_index: np.ndarray
 
     @classmethod
     def of(cls, model: RowModel, labels: np.ndarray | None, n: int) -> "Groups":
@@ -88,7 +88,7 @@ class Groups:
         """RGBA color of each row."""
         from matplotlib.colors import to_rgba_array
 
-        return to_rgba_array(self.colors)[self.of_row]
+        return to_rgba_array(self.colors)[self.group_index]
 
 
 def draw_dots(ax: Any, shown: Float[np.ndarray, "n dimensions"], colors: Any, size: float = 5.0) -> list[Any]:
@@ -101,7 +101,7 @@ def draw_histogram(ax: Any, shown: Float[np.ndarray, "n 1"], groups: Groups, edg
     """Draw a histogram of one column, with the groups stacked, and return what was drawn."""
     drawn, base = [], np.zeros(len(edges) - 1)
     for i, color in enumerate(groups.colors):
-        counts, _ = np.histogram(shown[groups.of_row == i, 0], edges)
+        counts, _ = np.histogram(shown[groups.group_index == i, 0], edges)
         top = base + counts / (len(shown) * np.diff(edges))
         drawn.append(ax.stairs(top, edges, baseline=base, fill=True, color=color, alpha=0.7))
         base = top
@@ -154,7 +154,7 @@ def check_axes(ax: Any, *, is_3d: bool = False) -> None:
 
 
 def axes_or_new(ax: Any, labels: tuple[str, ...]) -> Any:
-    """Label axes, those of a new figure for None, with the names of the coordinates; three need three dimensions."""
+    """Label axes, new ones for None, with the names of the coordinates; three need three dimensions."""
     if ax is None:
         from matplotlib import pyplot
 

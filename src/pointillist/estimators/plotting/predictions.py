@@ -30,8 +30,8 @@ def plot_predictions(  # noqa: D417
     Args:
         X: A table with the columns of `fit`, in any container; it may lack the target.
         target: The column, by name, or by position in an array.
-        ax: Matplotlib axes to draw on; by default those of a new figure.
-        by: A column of numbers in whose order rows are drawn; by default that of the predicted medians.
+        ax: Matplotlib axes to draw on; a new figure by default.
+        by: A column of numbers in whose order rows are drawn; by predicted median by default.
         levels: Levels of the central intervals that are drawn, in (0, 1).
 
     Returns:
@@ -61,9 +61,9 @@ def draw_bands(
         quantiles_of: Function that computes quantiles of each row.
         values: Observed values, NaN where unknown; None for none.
         x: Horizontal position of each row; by default rows are side by side, in the order of their medians.
-        ax: Matplotlib axes; those of a new figure for None.
+        ax: Matplotlib axes; None for a new figure.
         levels: Levels of the intervals.
-        names: Labels of the axes; None for those of rows in the order of their medians.
+        names: Labels of the axes; None for rows in the order of their medians.
 
     Raises:
         ValueError: If an argument cannot be used.

@@ -54,17 +54,16 @@ def plot(  # noqa: D417
 
     Two columns are shown as a scatter plot, three as one in three dimensions, and a single column as a histogram. If
     there are more, each column is scaled to mean 0 and standard deviation 1, and the first two principal axes of X are
-    shown, or those of the new rows without X.
+    shown, or of the new rows without X.
 
     Args:
-        X: Rows like those of `fit`, shape (m, d); none by default. If there are more than 5,000, that many are shown,
-            evenly spaced.
-        ax: Matplotlib axes to draw on, with projection="3d" for three columns; by default those of a new figure.
-        n_samples: Number of new rows; by default the length of `labels` or `prior`, or else that of X but at most
+        X: Rows with the columns of `fit`, shape (m, d); none by default. At most 5,000, evenly spaced, are shown.
+        ax: Matplotlib axes to draw on, with projection="3d" for three columns; a new figure by default.
+        n_samples: Number of new rows; by default the length of `labels` or `prior`, or else of X but at most
             2,000, or else 2,000.
         labels: See `sample`. With None, a model with classes draws each row's label first, as `sample` does for
             `return_labels`. A legend names up to 12 classes.
-        **options: Other arguments of `sample`, such as `random_state`; the rows are those that `sample` draws.
+        **options: Other arguments of `sample`, such as `random_state`; the rows are the same as from `sample`.
 
     Returns:
         The axes.
@@ -108,14 +107,14 @@ def plot_trajectory(  # noqa: D417
     the spread of the data at every noise level. Only the scaling is undone, so that they are in the units of the data:
     they are not divided by alpha_t, and no value on the way is rounded.
 
-    Columns are shown as in `plot`; if there are more than three, the principal axes are those of the new rows. A single
+    Columns are shown as in `plot`; if there are more than three, the new rows decide the principal axes. A single
     column is drawn over the steps.
 
     Args:
-        ax: Matplotlib axes to draw on, with projection="3d" for three columns; by default those of a new figure.
+        ax: Matplotlib axes to draw on, with projection="3d" for three columns; a new figure by default.
         n_samples: Number of rows; by default the length of `labels` or `prior`, or else 100.
         labels: See `plot`.
-        **options: Other arguments of `sample`, except a reward; the rows are those that `sample` draws.
+        **options: Other arguments of `sample`, except a reward; the rows are the same as from `sample`.
 
     Returns:
         The axes.
@@ -155,7 +154,7 @@ def animate(  # noqa: D417
 
     A frame shows all rows at one noise level σ = sigma_t / alpha_t, which is written above it. The last frame shows the
     rows themselves, and stays for a second. Columns are shown as in `plot`; if there are more than three, the principal
-    axes are those of the new rows. The axes do not move: a few rows of noise may lie beyond them.
+    axes are taken from the new rows. The axes do not move: a few rows of noise may lie beyond them.
 
     Args:
         path: A file that ends in .gif, or in .mp4, which needs the program ffmpeg. It is written whole or not at all.
@@ -164,7 +163,7 @@ def animate(  # noqa: D417
         frames: Most frames, at least 2, spread evenly over the steps. A frame for every step makes a smooth animation,
             if there are 50 steps or more.
         fps: Frames per second, from 0.1 to 50.
-        **options: Other arguments of `sample`, except a reward; the rows are those that `sample` draws.
+        **options: Other arguments of `sample`, except a reward; the rows are the same as from `sample`.
 
     Returns:
         The path.

@@ -67,8 +67,8 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
     metrics = [name for name in QUANTITIES[section.kind] if name in titles]
     labels = [figure_text(column.label) for column in section.columns]
     width = max(2.2, 0.25 * len(labels))
-    x, limits, is_number = _positions(section, width)
-    turn, height = _turn(labels, x, limits, is_number, width)
+    x, limits, is_number, closest = _positions(section, width)
+    turn, height = _turn(labels, closest)
     names = [short_name(name) for name in section.datasets]
     n_panels, margins = len(names) * len(metrics), (0.85, 0.15, 0.95 + height, 0.8)
     figure, panels = parts.panels(n_panels, len(metrics), size=(width, 1.35), gaps=(0.65, 0.18), margins=margins)
@@ -169,32 +169,30 @@ def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -
     return handles
 
 
-def _positions(section: Section, width: float) -> tuple[np.ndarray, tuple[float, float], bool]:
+def _positions(section: Section, width: float) -> tuple[np.ndarray, tuple[float, float], bool, float]:
     """Positions of the columns on an x axis of a given width in inches, its limits, and whether it is logarithmic.
 
     It is logarithmic if a single number above 0 is varied, and no two of its values come too close to be distinguished.
+    The last is the smallest distance between two positions in inches.
     """
+
+    def closest(x: np.ndarray, low: float, high: float) -> float:
+        return float(np.diff(np.sort(x), append=np.inf).min() / (high - low) * width)
+
     values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
     if len(section.varied) == 1 < len(values) and all(isinstance(v, int | float) and v > 0 for v in values):
         x = np.array(values, dtype=np.float64)
         margin = (x.max() / x.min()) ** 0.08
         limits = float(x.min() / margin), float(x.max() * margin)
-        if _closest(np.log(x), np.log(limits), width) > 0.12:
-            return x, limits, True
-    return np.arange(len(section.columns), dtype=np.float64), (-0.5, len(section.columns) - 0.5), False
+        if (inches := closest(np.log(x), *np.log(limits))) > 0.12:
+            return x, limits, True, inches
+    x, limits = np.arange(len(section.columns), dtype=np.float64), (-0.5, len(section.columns) - 0.5)
+    return x, limits, False, closest(x, *limits)
 
 
-def _closest(x: np.ndarray, limits: Sequence[float] | np.ndarray, width: float) -> float:
-    """The smallest distance between two positions in inches."""
-    return float(np.diff(np.sort(x), append=np.inf).min() / (limits[1] - limits[0]) * width)
-
-
-def _turn(
-    labels: Sequence[str], x: np.ndarray, limits: tuple[float, float], is_number: bool, width: float
-) -> tuple[dict[str, Any], float]:
+def _turn(labels: Sequence[str], closest: float) -> tuple[dict[str, Any], float]:
     """Decides how to turn tick labels so that they do not overlap, and the inches that they take below the axes."""
     longest = 0.065 * max(map(len, labels))
-    closest = _closest(np.log(x), np.log(limits), width) if is_number else _closest(x, limits, width)
     if closest > longest + 0.05:
         return {}, 0.1
     if closest > 0.18 and longest < 1.2:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.study.comparisons import Summary
 from pointillist.study.figures import parts
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
@@ -108,10 +107,10 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     parts.title(panels[0], "data", f"{'' if is_whole else f'{MAX_ROWS:,} of '}{len(real):,} rows")
     has_classes = section.kind == "classes"
     _draw(panels[0], window, real, parts.REAL, dataset.labels if has_classes else None)
-    (emds,) = (row.cells for row in table if (row.name, row.metric) == (name, "emd"))
+    (emds,) = (row.entries for row in table if (row.name, row.metric) == (name, "emd"))
     for axes, column, emd in zip(panels[1:], section.columns, emds, strict=True):
         generated = results.generated(name, column.settings)
-        parts.title(axes, parts.column_title(section, column), _emd_text(emd.summary))
+        parts.title(axes, parts.column_title(section, column), "" if emd.number is None else f"EMD {emd.measured}")
         if generated is None:
             parts.say(axes, "not finished")
         elif not np.isfinite(generated).all():
@@ -175,14 +174,3 @@ def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.n
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
         style = {"xycoords": "axes fraction", "fontsize": 7, "color": parts.DIVERGED, "bbox": box}
         axes.annotate(f"{outside:,} of {n:,} rows outside", _FREE_CORNER[window.dimensions], **style)
-
-
-def _emd_text(emd: Summary | None) -> str:
-    """The EMD with two digits of its standard error."""
-    if emd is None or not np.isfinite(emd.value):
-        return ""
-    error = emd.standard_error
-    if not np.isfinite(error) or error <= 0:
-        return f"EMD {emd.value:.4g}"
-    decimals = min(max(1 - int(np.floor(np.log10(error))), 0), 6)
-    return f"EMD {emd.value:.{decimals}f} ± {error:.{decimals}f}"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pointillist.diffusion.solvers import SAMPLERS
+from pointillist.diffusion.registries import SAMPLERS
 from pointillist.study.figures.parts import column_title
 from pointillist.study.grid import Cell
 from pointillist.study.quantities import QUANTITIES, SIZES
@@ -65,7 +65,7 @@ def column_head(section: Section, column: Column) -> str:
 
 
 def n_steps(settings: Settings) -> int:
-    """Returns the number of a sampler's steps or points; 0 in a spec stands for its usual one."""
+    """Returns the number of a sampler's steps or points; 0 in a spec means its usual one."""
     return settings.steps or SAMPLERS[settings.sampler].points or settings.timesteps
 
 

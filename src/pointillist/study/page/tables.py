@@ -74,7 +74,7 @@ def _request(results: Results, name: str, settings: Settings, live: Mapping[str,
 class GlanceCell(NamedTuple):
     """The settings that no test distinguishes from the best one, with their number or its range; empty if none is done.
 
-    `band` is the distance from the floor of the one with the best number, by the metric by which it stands worst: one
+    `band` is the distance from the floor of the one with the best number, by the metric by which it is worst: one
     of `BANDS`. `distance` is the same in words.
     """
 
@@ -118,7 +118,7 @@ def _glance_cell(section: Section, row: Row, of_set: list[Row]) -> GlanceCell:
     if len(best) > 1:
         low, high = (each.partition(" ± ")[0] for each in (low, high))
     value = f"{low} to {high}" if low != high else low
-    # Of all metrics the one by which the setting stands worst.
+    # By the metric by which the setting is worst.
     leaders = [(other.title, other.cells[row.leader]) for other in of_set if other.cells[row.leader].standing[0]]
     if not leaders:
         return GlanceCell(text, value)
