@@ -412,8 +412,14 @@ def condition_cells(name: Any, values: Sequence[Any], arrow_type: "pa.DataType |
         if kind_of(arrow_type) == "whole" and all(isinstance(v, int | float | np.number) for v in values):
             return Column(np.asarray(values, np.float64), np.zeros(len(values), bool))
         return cells_of(name, values, arrow_type)
-    labels = tuple(dict.fromkeys(values))
-    return Column(np.array([labels.index(value) for value in values]), np.zeros(len(values), bool), labels)
+    return label_cells(values)
+
+
+def label_cells(values: Sequence[Any]) -> Column:
+    """Cells of labels that have no column in the table; None for missing labels."""
+    labels = tuple(dict.fromkeys(value for value in values if value is not None))
+    indices = np.array([0 if value is None else labels.index(value) for value in values])
+    return Column(indices, np.array([value is None for value in values]), labels)
 
 
 def unknown_value_error(name: Any, value: str, values: Sequence[str]) -> ValueError:

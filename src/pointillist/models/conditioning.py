@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.encoder import Allowed, Observed
+from pointillist.columns.encoder import Allowed, Observed, label_cells
 from pointillist.diffusion.conditioning.restricted_sampling import Restriction
 from pointillist.diffusion.conditioning.twisting import Ranges
 from pointillist.models.classes import Classes
@@ -74,7 +74,7 @@ def observed_column(codec: Codec, name: Any, value: Any, classes: Classes | None
         raise ValueError(f"column {name!r} takes one value, or one value per row, not shape {np.shape(value)}")
     else:
         values = list(value)
-    cells = _label_cells(values) if kind is None else cells_of(name, values, kind)
+    cells = label_cells(values) if kind is None else cells_of(name, values, kind)
     if cells.is_missing.any() and not encoder.has_missing:
         raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
     if classes is not None and classes.column is not None and name == classes.column[0]:
@@ -83,13 +83,6 @@ def observed_column(codec: Codec, name: Any, value: Any, classes: Classes | None
     # Raises an error for unknown categories.
     encoder.encode(cells)
     return cells
-
-
-def _label_cells(values: Sequence[Any]) -> Column:
-    """Cells of labels that have no column in the table."""
-    labels = tuple(dict.fromkeys(value for value in values if value is not None))
-    indices = np.array([0 if value is None else labels.index(value) for value in values])
-    return Column(indices, np.array([value is None for value in values]), labels)
 
 
 def allowed_cells(codec: Codec, conditions: Mapping[Any, Condition]) -> tuple[Allowed, ...]:
@@ -162,12 +155,19 @@ def _text(codec: Codec, conditions: Conditions, column: int, row: int) -> str:
 
 def number_ranges(codec: Codec, cells: Sequence[Allowed]) -> Ranges | None:
     """Returns the ranges of numbers that conditions allow; None if they allow all numbers."""
-    n_tokens, ranges = codec.encoding.n_tokens, []
+    n_tokens = codec.encoding.n_tokens
+    ranges: dict[int, Float[np.ndarray, "_ 2"]] = {}
     for allowed in cells:
         index = codec.encoding.number_index(allowed.name)
         if index is not None and len(allowed.ranges) and (not allowed.allows_every_number or not n_tokens):
-            ranges.append((index - n_tokens, allowed.ranges))
-    return ranges_of(ranges) if ranges else None
+            ranges[index - n_tokens] = allowed.ranges
+    if not ranges:
+        return None
+    table = np.full((len(ranges), max(map(len, ranges.values())), 2), np.inf)
+    for bounds, row in zip(ranges.values(), table, strict=True):
+        row[: len(bounds)] = bounds
+    low, high = np.moveaxis(table.astype(np.float32), 2, 0)
+    return Ranges(tuple(ranges), low, high)
 
 
 def restriction_of(codec: Codec, cells: Sequence[Allowed]) -> Restriction:
@@ -194,16 +194,6 @@ def restriction_of(codec: Codec, cells: Sequence[Allowed]) -> Restriction:
         high=high.astype(single),
         ranges=number_ranges(codec, cells),
     )
-
-
-def ranges_of(ranges: Sequence[tuple[int, Float[np.ndarray, "_ 2"]]]) -> Ranges:
-    """Packs the ranges of some numbers into arrays, from the index and the ranges of each number."""
-    n_ranges = max(len(bounds) for _, bounds in ranges)
-    table = np.full((len(ranges), n_ranges, 2), np.inf)
-    for (_, bounds), row in zip(ranges, table, strict=True):
-        row[: len(bounds)] = bounds
-    low, high = np.moveaxis(table.astype(np.float32), 2, 0)
-    return Ranges(tuple(index for index, _ in ranges), low, high)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """`RowModel`: a fitted model of rows, the basis of estimators, the command line and studies."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,9 @@ class Guarantee:
     public: tuple[str, ...]
     is_seeded: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON values for `from_json`."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Guarantee":
-        """Rebuilds a guarantee from the result of `to_json`.
+        """Rebuilds a guarantee from its fields as JSON values.
 
         Raises:
             ValueError: If the content is invalid.

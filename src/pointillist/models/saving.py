@@ -1,7 +1,7 @@
 """Saves fitted models as model files, and loads them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def save_model(model: RowModel, path: Path) -> None:
         "label_column": None if column is None else (name_to_json(column[0]), column[1]),
         "seed": record.seed,
         "fingerprint": record.fingerprint,
-        "privacy": None if record.guarantee is None else record.guarantee.to_json(),
+        "privacy": None if record.guarantee is None else asdict(record.guarantee),
         "classes": None if classes is None or model.process.has_label_token else classes.labels.tolist(),
         **model.codec.facts(),
     }
