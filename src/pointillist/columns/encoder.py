@@ -155,7 +155,7 @@ class ColumnEncoder(ABC):
 
     @property
     def unit(self) -> float:
-        """Greatest common divisor of all differences between values; 0 if there is none."""
+        """Grid spacing, which divides all differences between values; 0 without a grid."""
         return self.grid.unit
 
     @property

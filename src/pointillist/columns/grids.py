@@ -45,7 +45,7 @@ class Grid:
 
     @property
     def unit(self) -> float:
-        """Greatest common divisor of all differences between values; 0 if there is none."""
+        """Grid spacing, which divides all differences between values; 0 without a grid."""
         return float(self.step) if self.step else 0.0 if self.decimals is None else 10.0**-self.decimals
 
     def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
@@ -106,7 +106,7 @@ def find_grids(
     high: Float[np.ndarray, " d"],
     is_integer: Bool[np.ndarray, " d"],
 ) -> Grids:
-    """Finds the grid of each column: the decimals of its values, and the greatest common divisor of their differences.
+    """Finds the grid of each column: the decimals of its values, and a step that divides all their differences.
 
     A column has no grid (step 0) if a value has more than `MAX_DECIMALS` decimals, or if random numbers of its type
     have so few decimals with a probability above `BY_CHANCE`. A step above one unit of the last decimal is used if the

@@ -48,8 +48,7 @@ class NormalScores:
 
         Args:
             values: The numbers, at least one, finite.
-            step: Greatest common divisor of all differences; 0 if there is none. A value then represents all numbers
-                that round to it.
+            step: Grid spacing of the column; 0 without a grid. A value then represents all numbers that round to it.
             most_intervals: Largest number of intervals.
         """
         n_intervals = int(np.clip(len(values) // ROWS_PER_INTERVAL, 1, most_intervals))

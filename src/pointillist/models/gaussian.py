@@ -200,7 +200,7 @@ class GaussianProcess(Process):
         elif learned.classes is not None and (request.return_labels or self.p_uncond == 0):
             labels = _drawn_labels(learned.classes, n_rows, seed)
         if labels is not None and prior is None and isinstance(sampler, Solver) and not sampler.is_stochastic:
-            # Samplers with noise forget the start; deterministic ones need a start centred for the class.
+            # Samplers that start at high noise, or add noise, forget the start; solvers need one centred for the class.
             sampler = CentredSampler(sampler)
         return SamplingPlan(n_rows, seed, denoiser, sampler, labels, prior)
 
