@@ -64,7 +64,7 @@ def _compared(browser: Browser, path: Path, model: Diffusion, n: int) -> dict[st
     tokens, numbers = [], []
     for name in expected.column_names:
         own = expected[name].to_pylist()
-        if encoding.code(name).scores is None:
+        if encoding.encoder(name).scores is None:
             texts = ["" if value is None else str(value) for value in own]
             tokens.append(np.mean([text == cell for text, cell in zip(texts, found[name], strict=True)]))
         else:

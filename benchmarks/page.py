@@ -1,6 +1,6 @@
 """A study's page in headless Chromium: size, seconds until it can be used, and frames per second of playback.
 
-Also the seconds until rows move and are ready.
+Also the seconds until rows move and are ready, and until a network that is trained in the page is as good as its own.
 """
 
 import argparse
@@ -37,6 +37,21 @@ PLAY = """async () => {
   return { first: moved[0] - begin, ready, frames };
 }"""
 
+TRAIN = """async (set) => {
+  const { trainer } = pointillist;
+  document.getElementById("page.train").scrollIntoView();
+  trainer.choose(set);
+  trainer.start();
+  const { training } = trainer;
+  const reached = () => training.distances.find(([, value]) => training.theirs && value <= training.theirs);
+  await new Promise((resolve) => {
+    const wait = () => (reached() || !trainer.worker ? resolve() : setTimeout(wait, 50));
+    wait();
+  });
+  trainer.stop();
+  return { theirs: training.theirs, seconds: reached()?.[0] ?? null };
+}"""
+
 BUSY = """() => {
   const program = URL.createObjectURL(new Blob(["while (true) {}"]));
   window.busy = [0, 1].map(() => new Worker(program));
@@ -52,11 +67,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("page", type=Path, help="a study's index.html")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--train", default="moons", help="the set on which a network is trained")
     parser.add_argument("--figures", type=Path, help="a folder for pictures of the page")
     options = parser.parse_args()
     size = options.page.stat().st_size
     print(f"{options.page.name}: {size / 1e6:.2f} MB")
-    loaded, first, ready = [], [], []
+    loaded, first, ready, trained = [], [], [], []
     rates: dict[bool, list[float]] = {False: [], True: []}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -72,6 +88,10 @@ def main() -> None:
                 frames = page.evaluate(PLAY)["frames"]
                 own.append(1e3 * (len(frames) - 1) / (frames[-1] - frames[0]))
             page.close()
+        for _ in range(min(3, options.repeats)):
+            page = _open(browser, options.page)
+            trained.append(page.evaluate(TRAIN, options.train))
+            page.close()
         if options.figures is not None:
             _draw(browser, options.page, options.figures)
         browser.close()
@@ -84,12 +104,16 @@ def main() -> None:
     ):
         median, low, high = median_and_range(values)
         print(f"{name}: {median:.2f} {unit} ({low:.2f} to {high:.2f})")
+    for one in trained:
+        reached = "not reached" if one["seconds"] is None else f"{one['seconds']:.1f} s"
+        print(f"training on {options.train} to the page's own energy distance of {one['theirs']:.4f}: {reached}")
     numbers = {
         "first_s": first,
         "ready_s": ready,
         "frames_a_second": rates[False],
         "frames_a_second_busy": rates[True],
         "loaded_s": loaded,
+        "trained": trained,
     }
     report("page", {"bytes": size, **numbers})
 
@@ -112,7 +136,7 @@ def _seconds_to_use(browser: Browser, path: Path) -> float:
 
 
 def _draw(browser: Browser, path: Path, folder: Path) -> None:
-    """Writes five pictures."""
+    """Writes six pictures."""
     page = _open(browser, path, viewport={"width": 1280, "height": 840})
     page.wait_for_function("() => pointillist.explain.shown.find(step => 'place' in step)?.place >= 1")
     page.locator(".hero-stage .play").click()
@@ -122,6 +146,10 @@ def _draw(browser: Browser, path: Path, folder: Path) -> None:
         part.scroll_into_view_if_needed()
         page.wait_for_timeout(wait)
         _save(part.screenshot(), folder / f"page_{step}.png")
+    page.set_viewport_size({"width": 1280, "height": 1200})
+    page.evaluate(TRAIN, "moons")
+    page.wait_for_timeout(2500)
+    _save(page.locator("[id='page.train']").screenshot(), folder / "page_train.png")
     page.close()
     narrow = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "device_scale_factor": 2}
     page = _open(browser, path, **narrow)

@@ -31,7 +31,7 @@ BINS = 32
 AUDITED = 4000
 
 
-def domain_of(*tables: pd.DataFrame) -> dict[str, object]:
+def read_domains(*tables: pd.DataFrame) -> dict[str, object]:
     """The public domain of Adult."""
     both = pd.concat(tables)
     listed = {name: sorted(both[name].dropna().unique()) for name in both if name not in RANGES}
@@ -100,7 +100,7 @@ def main() -> None:
     options = parser.parse_args()
     train, test = (pd.read_csv(options.adult / f"{name}.csv.gz", na_values="?") for name in ("train", "test"))
     train, test = train[: options.rows], test[: options.rows]
-    domain, delta, runs = domain_of(train, test), 1 / (10 * len(train)), []
+    domain, delta, runs = read_domains(train, test), 1 / (10 * len(train)), []
     names = "trees, AUC | pairs | columns | income, AUC | real rows"
     print(f"| fit | {names} | audit, loss AUC | ε at least | s |\n|---" + "|---" * 8 + "|")
     for epsilon in [*options.epsilon, *([None] if options.without else [])]:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.columns.repeats import has_repeats, repeated_share
+from pointillist.columns.repeats import has_repeats, repeated_fraction
 from pointillist.metrics import boosted_two_sample
 
 
@@ -59,7 +59,7 @@ def main() -> None:
             "table": name,
             "rows": n,
             "columns": frame.shape[1],
-            "repeated": max(repeated_share(column) for column in rows.T),
+            "repeated": max(repeated_fraction(column) for column in rows.T),
             "auto": "masked" if has_repeats(rows) else "gaussian",
         }
         for process in ("gaussian", "masked"):

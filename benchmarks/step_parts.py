@@ -11,9 +11,9 @@ import jax.numpy as jnp
 
 from machine import median_and_range, report, seconds
 from pointillist.diffusion.losses import denoising_loss
-from pointillist.engine.adam import Moments
-from pointillist.engine.adam import adam as update
 from pointillist.engine.devices import configure
+from pointillist.engine.epochs import Moments
+from pointillist.engine.epochs import adam as update
 from pointillist.engine.recipes import Architecture
 
 STEPS, BATCH, WIDTH = 1000, 64, 128

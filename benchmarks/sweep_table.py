@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pointillist import Diffusion, evaluate
-from pointillist.columns.codec import Codec
+from pointillist.models.codec import Codec
 from pointillist.models.fitting import prepare
-from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.equation import Equation
 from pointillist.rules.orders import Order
 
@@ -88,7 +87,7 @@ def _try_untrained(frame: pd.DataFrame, say: Callable[[str], None]) -> None:
     say("decode")
     rng = np.random.default_rng(0)
     values = rng.normal(0, 1.5, (ROWS, codec.width))
-    if isinstance(codec, TokenCodec):
+    if codec.encoding.n_tokens:
         for place, code in enumerate(codec.encoding.columns):
             values[:, place] = rng.integers(0, code.size, ROWS) + code.has_intervals * rng.random(ROWS)
     rows = codec.restore(codec.decode(values, {}, slice(0, ROWS)))
@@ -105,7 +104,7 @@ def _inside(codec: Codec, *, are_given: bool = False) -> set[str]:
 
     If cells are given, one in an order may leave it: a part is no more than a given total, however small that is.
     """
-    if not isinstance(codec, TokenCodec):
+    if not codec.encoding.n_tokens:
         return set()
     summed = {column for rule in codec.rules if isinstance(rule, Equation) for column in rule.columns}
     ordered = {column for rule in codec.rules if isinstance(rule, Order) for column in rule.columns}

@@ -106,7 +106,7 @@ def test_help_everywhere(arguments):
 def test_help_has_defaults_and_choices():
     shown = " ".join(command("fit", "-h").stdout.split())
     assert '[default: (96; 256 with mixed columns; 192 with missing="unknown", missing cells,' in shown
-    assert "with mixed columns by their kinds and missing cells" in shown
+    assert "depends on the kinds of mixed columns" in shown
     assert "<linear|cosine|sigmoid>" in shown and "-o, --out MODEL" in shown
     shown = " ".join(command("sample", "-h").stdout.split())
     assert "<ancestral|ddim|dpm|dpm-sde|heun>" in shown and "-n, --rows" in shown and "--class VALUE" in shown

@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from pointillist import Diffusion
 from pointillist.cli import main
-from pointillist.files import limits
+from pointillist.files import formats
 from pointillist.models.container import MAX_DESCRIPTION
 from pointillist.models.saving import save_model
 
@@ -63,7 +63,7 @@ def test_json_that_is_nested_deeply(run):
 
 
 def test_packed_files_that_become_much_larger(run, monkeypatch):
-    monkeypatch.setattr(limits, "FREE", 2**20)
+    monkeypatch.setattr(formats, "FREE", 2**20)
     text = "a,b\n" + "0,0\n" * 2**20
     with gzip.open("zeros.csv.gz", "wt") as file:
         file.write(text)
@@ -126,7 +126,7 @@ def test_a_model_that_cannot_be_read_back_keeps_its_checkpoint(run, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr("pointillist.models.saving.save_model", spoiled)
         code, error = run("fit", "rows.npy", *SMALL.split(), "--out", "m")
-    assert code == 2 and "m: is not whole" in error and os.path.exists("m.checkpoint")
+    assert code == 2 and "m: is incomplete" in error and os.path.exists("m.checkpoint")
     assert run("fit", "rows.npy", *SMALL.split(), "--out", "m")[0] == 0 and not os.path.exists("m.checkpoint")
     Diffusion.load("m")
 

@@ -15,10 +15,9 @@ from pyarrow import csv, parquet
 
 from pointillist import Diffusion, between
 from pointillist.cli import main
-from pointillist.cli.calibrating import calibrated
+from pointillist.cli.comparing import calibrated
 from pointillist.cli.conditions import category_of, where_of
 from pointillist.files.reading import read_table
-from pointillist.models.number_codec import NumberCodec
 from pointillist.models.saving import load_model
 from pointillist.tables.table import Table
 
@@ -233,7 +232,7 @@ def test_gaps_are_filled(run):
     assert run(*asked) == run(*asked, "--seed", 3) == (0, "", "")
     medians = csv.read_csv("medians.csv")
     assert medians.schema.equals(new.schema) and not medians["legs"].null_count
-    assert run(*asked, "--draws", 2)[2].startswith("pointillist: there is one median of each cell: leave")
+    assert run(*asked, "--draws", 2)[2].startswith("pointillist: statistic fills one table only: leave")
     code, _, error = run("impute", "pets.model", "pets.csv", "-o", "pets.csv")
     assert code == 2 and "would be overwritten" in error
     # Columns that the model lacks stay where they are.
@@ -256,7 +255,7 @@ def test_types_are_chosen_and_columns_dropped(run):
     # What is left may be numbers alone.
     left = [part for name in ("kind", "born", "note", "tame", "legs") for part in ("--drop", name)]
     code, _, shown = run("fit", "notes.csv", "--target", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
-    assert code == 0 and isinstance(Diffusion.load("m").model_.codec, NumberCodec)
+    assert code == 0 and Diffusion.load("m").model_.process.kind == "gaussian"
     assert Diffusion.load("m").classes_.tolist() == [101, 205, 999]
 
 
@@ -279,7 +278,7 @@ def test_keys_are_left_out_and_said_to_be(run):
     ("arguments", "message"),
     [
         ("fit pets.csv --out m --drop colour", "pets.csv: there is no column 'colour'; the columns are kind, weight"),
-        ("fit pets.csv --out m --categorical colour", "there is no column 'colour' to be categorical"),
+        ("fit pets.csv --out m --categorical colour", "categorical names column 'colour'"),
         ("fit pets.csv --out m --target kind --drop kind", "the label column 'kind' cannot be dropped too"),
         ("fit pets.csv --out m --target weight", "the label column 'weight' holds too many different numbers"),
         ("fit pets.csv --out m --target legs", "the label column 'legs' has missing values"),
@@ -504,7 +503,7 @@ def test_numbers_with_labels_of_numbers_are_evaluated(run):
     table = pa.table({"a": y + rng.normal(size=300), "b": rng.normal(size=300), "y": y})
     csv.write_csv(table, "n.csv")
     assert run("fit", "n.csv", "--target", "y", "-o", "m", "--epochs", 2)[0] == 0
-    assert isinstance(load_model(Path("m")).codec, NumberCodec)
+    assert load_model(Path("m")).process.kind == "gaussian"
     other = table.set_column(2, "y", pa.array(np.where(np.arange(300) == 7, 2, y)))
     csv.write_csv(other, "other.csv")
     code, shown, error = run("evaluate", "n.csv", "m", "--holdout", "other.csv", "--target", "y", "--json")

@@ -42,7 +42,7 @@ def test_columns_of_an_array_with_labels_are_numbered_as_in_the_file(run):
     assert not run("sample", "m", "-n", 20, "--class", 1, "--where", "1=5.25", "-o", "new.csv")
     assert (read("new.csv")["1"] == 5.25).all() and read("new.csv")["2"].nunique() == 20
     run("info", "m")
-    both = "labels and where both say what column '0' holds"
+    both = "labels and where both set column '0'"
     assert both in run("sample", "m", "-n", 2, "--class", 1, "--where", "0=1", "-o", "none.csv")
     assert "there is no column '3'" in run("sample", "m", "-n", 2, "--where", "3=1", "-o", "none.csv")
     assert not run("predict", "m", "rows.npy", "--target", 0, "-o", "labels.csv")

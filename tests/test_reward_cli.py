@@ -77,7 +77,7 @@ def test_rows_are_those_of_the_function(run, name):
         (["--reward", "own/f.py:wide"], "the reward gave shape (4, 2) for 4 rows"),
         (["--reward", "own/f.py:high", "--reward-temperature", "-1"], "reward_temperature must be a number"),
         (["--reward", "own/f.py:high", "--sampler", "dpm"], "rewards steer ancestral sampling, not dpm"),
-        (["--candidates", "4"], "candidates does nothing without a reward"),
+        (["--candidates", "4"], "candidates has no effect without a reward"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_line(run, capsys, tmp_path, arguments, message):

@@ -129,7 +129,7 @@ def test_labels_of_a_table_are_given_where_cells_are_filled(run, capsys):
     for arguments, message in (
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=a|b"), "give one label, or one per row"),
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=d"), "unknown label 'd'"),
-        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=" + "9" * 400), "is none"),
+        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=" + "9" * 400), "is not that"),
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=1..9"), "give labels (--class)"),
     ):
         run(*arguments, code=2)
@@ -203,7 +203,7 @@ def test_a_prior_of_one_row_and_one_column(run, capsys):
     run("sample", "m", "--prior", "prior.npy", "--out", "new.npy")
     with pytest.raises(AssertionError):
         run("sample", "m", "--prior", "prior.npy", "--out", "prior.npy")
-    assert "prior.npy: is the table to read and would be overwritten" in capsys.readouterr().err
+    assert "prior.npy: is a file to read and would be overwritten" in capsys.readouterr().err
     assert np.load("new.npy").shape == (1, 1)
 
 

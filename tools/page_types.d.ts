@@ -57,6 +57,16 @@ declare global {
     relu: 0 | 1,
   ) => void;
 
+  /** What a network that is trained in a page learns, and how. */
+  type Learned = Pick<NumberNetworkContent, "columns" | "sigma_data" | "alpha" | "sigma" | "time_embedding">;
+  interface Settings {
+    width: number;
+    depth: number;
+    batch: number;
+    rate: number;
+    seed: number;
+  }
+
   /** A model of mixed columns, as a worker has it. */
   interface MixedContent {
     sizes: number[];
@@ -355,7 +365,7 @@ declare global {
     };
   }
 
-  /** A model in a study's page, which it holds. */
+  /** A model in a study's page, which was held in it or trained in it. */
   interface StudyModelContent {
     id: string;
     dataset: string;
@@ -369,9 +379,10 @@ declare global {
     variance: string;
     prior_kl?: number;
     sigma_data: number[];
-    /** Base64. */
-    alpha: string;
-    sigma: string;
+    /** Base64, or numbers if it was trained in the page. */
+    alpha: string | Float32Array;
+    sigma: string | Float32Array;
+    tensors?: Tensors;
   }
 
   interface StudyModel extends StudyModelContent {
@@ -394,6 +405,25 @@ declare global {
     labels?: Int32Array | null;
     /** x_T, rows × columns. */
     prior?: Float32Array;
+  }
+
+  /** A training in the page. */
+  interface Progress {
+    model: StudyModelContent;
+    dataset: StudyDataset;
+    /** Held-out rows. */
+    held: Float32Array;
+    /** Seconds and losses. */
+    losses: [number, number][];
+    /** Seconds and energy distances. */
+    distances: [number, number][];
+    /** Standard error of the distance of two draws of the data. */
+    nullError: number;
+    /** Distance of the page's own model, and its name. */
+    theirs?: number;
+    theirName: string;
+    begin: number;
+    isMeasuring: boolean;
   }
 
   /** What all steps of the explainer share; t is the time. */
@@ -510,6 +540,8 @@ declare global {
     /** Without a range, all values are shown. */
     y?: Partial<ChartAxis>;
     series: Curve[];
+    /** Dashed horizontal lines. */
+    levels?: { at: number; name: string }[];
     /** An x that is marked. */
     marker?: number;
     /** The values at a stop of the x axis. */
@@ -577,7 +609,9 @@ declare global {
     "page.draws": HTMLElement;
     "page.status": HTMLElement;
     "page.how": HTMLElement;
+    "page.train": HTMLElement;
     "live-content": HTMLElement;
+    "trainer-content": HTMLElement;
   }
 
   /** Elements of the live model, whose ids begin with `live-`. */
@@ -612,11 +646,15 @@ declare global {
     ".chart": HTMLElement;
     ".cursor": SVGElement | null;
     ".curves": SVGElement | null;
+    ".clear": HTMLButtonElement;
     ".copy-link": HTMLButtonElement;
     ".curve": HTMLElement;
+    ".distance-curve": HTMLElement;
+    ".done": HTMLElement;
     ".hero-stage": HTMLElement;
     ".keys": HTMLElement;
     ".legend": HTMLElement;
+    ".loss-curve": HTMLElement;
     ".losses": HTMLDetailsElement | null;
     ".menu a": HTMLAnchorElement;
     ".menu-button": HTMLButtonElement;
@@ -627,6 +665,7 @@ declare global {
     ".readout": HTMLElement;
     ".rows": HTMLElement | null;
     ".save": HTMLButtonElement;
+    ".start": HTMLButtonElement;
     ".svg": HTMLButtonElement;
     ".table-panel": HTMLElement;
     ".theme-button": HTMLButtonElement;
@@ -646,8 +685,10 @@ declare global {
     "[name=sampler]": HTMLSelectElement;
     "[name=schedule]": HTMLSelectElement;
     "[name=set]": HTMLSelectElement;
+    "[name=source]": HTMLSelectElement;
     "[name=t]": HTMLInputElement;
     "[name=w]": HTMLInputElement;
+    "input[type=file]": HTMLInputElement;
     "thead th": HTMLTableCellElement;
     button: HTMLButtonElement;
     canvas: HTMLCanvasElement;

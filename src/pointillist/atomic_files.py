@@ -58,10 +58,10 @@ def check_place(path: Path) -> None:
         pass
 
 
-def check_apart(out: Path, read: Path, what: str = "the table to read") -> None:
+def check_apart(out: Path, read: Path) -> None:
     """Raises a ValueError if a file to write is one that is read."""
     if out.exists() and read.exists() and out.samefile(read):
-        raise ValueError(f"{out}: is {what} and would be overwritten: give another name")
+        raise ValueError(f"{out}: is a file to read and would be overwritten: give another name")
 
 
 def check_regular(path: Path) -> None:
@@ -87,12 +87,7 @@ def check_inside(folder: Path, paths: Iterable[Path]) -> None:
 
 @contextmanager
 def checking(path: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
-    """Turns any error in a block that reads a file into a one-line error that says the file is damaged.
-
-    Args:
-        path: The file.
-        kind: Type of the error to raise; an error that already has this type passes unchanged.
-    """
+    """Turns any error in a block that reads a file into an error of a kind, in one line: the file is damaged."""
     try:
         yield
     except kind:

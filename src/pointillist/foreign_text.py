@@ -38,12 +38,7 @@ def terminal_text(text: str, style: str = "", breaks: Mapping[str, str] = Mappin
 
 
 def figure_text(text: str, longest: int | None = None) -> str:
-    """Escapes text for Matplotlib: on one line, with dollars that start no formula.
-
-    Args:
-        text: The text.
-        longest: Number of characters beyond which the text is cut.
-    """
+    """Escapes text for Matplotlib: on one line, cut to `longest` characters, with dollars that start no formula."""
     text = printable(text)
     if longest is not None and len(text) > longest:
         text = f"{text[: longest - 1]}…"

@@ -97,13 +97,7 @@ class Bar:
 
 @contextmanager
 def waiting(console: Console, what: str, *, is_shown: bool = True) -> Iterator[None]:
-    """Shows work of which nobody knows how much there is: a spinner; elsewhere a line every 15 seconds.
-
-    Args:
-        console: The console that shows it.
-        what: What is done, such as "reading rows.csv".
-        is_shown: Whether to show anything at all.
-    """
+    """Shows that work of unknown length goes on: by a spinner, or without a terminal by a line every 15 seconds."""
     what, started, ended = printable(what), time.monotonic(), threading.Event()
 
     def tell() -> None:
@@ -143,12 +137,7 @@ class Interruption:
 
 
 class Keeping:
-    """Keeps the state of long work now and then, and before a stop.
-
-    Args:
-        every: Fewest seconds between two times.
-        interruption: What may ask the work to stop.
-    """
+    """Keeps the state of long work every so many seconds, and before a requested stop."""
 
     def __init__(self, every: float, interruption: Interruption) -> None:
         self._every = every
@@ -156,11 +145,7 @@ class Keeping:
         self._kept_at = time.monotonic()
 
     def now_and_then(self, keep: Callable[[], None]) -> None:
-        """Calls `keep` if it is time to, or if a stop was requested; stops then.
-
-        Raises:
-            KeyboardInterrupt: Or SystemExit, if a stop was requested.
-        """
+        """Calls `keep` if it is time to, or if a stop was requested, which then raises its exception."""
         if self._interruption.requested or time.monotonic() - self._kept_at > self._every:
             keep()
             self._kept_at = time.monotonic()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pointillist.columns.covariance import HELD_OUT, covariance_of
+from pointillist.columns.covariance import HELD_OUT, estimate_covariance
 
 
 def normal_rows(covariance, n, seed=0):
@@ -22,7 +22,7 @@ def divergence(found, true):
 def test_of_whole_rows_it_is_near_that_of_the_sample():
     rows = normal_rows(CHAIN, 2000)
 
-    np.testing.assert_allclose(covariance_of(rows), rows.T @ rows / 2000, atol=0.01)
+    np.testing.assert_allclose(estimate_covariance(rows), rows.T @ rows / 2000, atol=0.01)
 
 
 def test_gaps_cost_little():
@@ -31,26 +31,28 @@ def test_gaps_cost_little():
     complete = np.where(np.isnan(gaps).any(axis=1, keepdims=True), np.nan, rows)
 
     # 21 parameters: a sample of n rows has an expected divergence of 21 / n.
-    assert divergence(covariance_of(gaps), CHAIN) < 3 * 21 / 2000
-    assert divergence(covariance_of(gaps), CHAIN) < divergence(covariance_of(complete), CHAIN)
+    assert divergence(estimate_covariance(gaps), CHAIN) < 3 * 21 / 2000
+    assert divergence(estimate_covariance(gaps), CHAIN) < divergence(estimate_covariance(complete), CHAIN)
 
 
 def test_few_rows_of_independent_numbers_are_drawn_towards_independence():
     rows = normal_rows(np.eye(30), 40)
 
     assert (
-        divergence(covariance_of(rows), np.eye(30)) < 3 < divergence(rows.T @ rows / 40 + 1e-3 * np.eye(30), np.eye(30))
+        divergence(estimate_covariance(rows), np.eye(30))
+        < 3
+        < divergence(rows.T @ rows / 40 + 1e-3 * np.eye(30), np.eye(30))
     )
 
 
 @pytest.mark.parametrize("n", [0, 1, HELD_OUT - 1])
 def test_of_too_few_rows_it_is_that_of_independent_numbers(n):
-    np.testing.assert_array_equal(covariance_of(np.ones((n, 2))), np.eye(2))
+    np.testing.assert_array_equal(estimate_covariance(np.ones((n, 2))), np.eye(2))
 
 
 def test_columns_that_are_never_there_are_independent():
     rows = normal_rows(CHAIN[:2, :2], 300)
-    found = covariance_of(np.column_stack([rows, np.full(300, np.nan)]))
+    found = estimate_covariance(np.column_stack([rows, np.full(300, np.nan)]))
 
     np.testing.assert_allclose(found[2], [0, 0, 1], atol=1e-6)
     np.testing.assert_allclose(found[0, 1], 0.9, atol=0.15)
@@ -58,7 +60,7 @@ def test_columns_that_are_never_there_are_independent():
 
 def test_it_is_a_covariance_whatever_the_order_of_the_rows():
     rows = np.sort(normal_rows(CHAIN, 500), axis=0)
-    found = covariance_of(rows)
+    found = estimate_covariance(rows)
 
     assert found.dtype == np.float32
     assert np.linalg.eigvalsh(found).min() > 0

@@ -43,15 +43,15 @@ def test_a_continuous_number_has_the_slope_of_its_score_and_beyond_the_ends_too(
     x, length = between(code)
     own = at(code, x)
     assert not code.has_wide_cells
-    density = np.exp(own.log_factors + norm.logpdf(own.scores))
+    density = np.exp(own.log_factors + norm.logpdf(own.numbers[:, 0]))
     assert density @ length == pytest.approx(1, abs=2e-3)
     inside = at(code, code.scores.points[5:9])
-    assert np.allclose(inside.scores, code.encode(numbers(code.scores.points[5:9]))[1], atol=1e-9)
+    assert np.allclose(inside.numbers, code.encode(numbers(code.scores.points[5:9]))[1], atol=1e-9)
 
 
 def test_two_close_values_at_an_end_do_not_decide_what_is_beyond_it():
     code = fitted(np.append(RNG.normal(size=300), [4.0, 4.0 + 1e-9]))
-    scores = at(code, np.array([4.0, 4.2, 5.0])).scores
+    scores = at(code, np.array([4.0, 4.2, 5.0])).numbers[:, 0]
     assert 0 < scores[1] - scores[0] < 0.5 and scores[2] < 6
 
 
@@ -77,7 +77,8 @@ def test_values_of_a_discrete_column_have_the_mass_of_their_scores():
     known = code.scores.points
     # Under the normal distribution of the scores, of which a value's mass is the mean over its places.
     mass = np.mean(
-        [np.exp(own.log_factors + norm.logpdf(own.scores)) for own in (at(code, known, u) for u in (0.2, 0.8))], axis=0
+        [np.exp(own.log_factors + norm.logpdf(own.numbers[:, 0])) for own in (at(code, known, u) for u in (0.2, 0.8))],
+        axis=0,
     )
     # With all its neighbors on the grid of 0.1 seen, a value has no other beside it.
     is_inner = np.append(np.diff(known) < 0.15, False) & np.append(False, np.diff(known) < 0.15)
@@ -119,7 +120,7 @@ def test_the_cells_of_a_grid_sum_to_one_whether_values_repeat_or_not(kind, n, sh
     for place in places:
         own = code.volume(Column(grid, np.zeros(len(grid), bool)), np.full(len(grid), place))
         of_score = (own.tokens >= len(code.atoms)) & (code.scores is not None and not code.has_intervals)
-        normal = np.where(of_score, norm.pdf(own.scores), 1.0)
+        normal = np.where(of_score, norm.pdf(own.numbers[:, 0]) if code.has_number else 1.0, 1.0)
         density += shares[own.tokens.astype(int)] * np.exp(own.log_factors) * normal / len(places)
         assert np.isfinite(own.log_factors).all()
     # Single values may have a part of their mass among the numbers around them.

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.conditional_normal import MOST_NUMBERS, NOISE, conditional_normal
+from pointillist.diffusion.conditional_normal import MAX_NUMBERS, NOISE, conditional_normal
 
 
 def some_covariance(k, seed=0):
@@ -16,11 +16,11 @@ def some_covariance(k, seed=0):
 def test_mean_and_deviation_are_the_textbooks(k, given):
     covariance, given = some_covariance(k), np.asarray(given, int)
     values = np.random.default_rng(1).normal(size=k)
-    is_given = np.isin(np.arange(k), given)
-    shown = np.where(is_given, values, np.nan)
+    is_observed = np.isin(np.arange(k), given)
+    shown = np.where(is_observed, values, np.nan)
 
     found = conditional_normal(
-        jnp.asarray(covariance, jnp.float32), jnp.asarray(shown, jnp.float32), jnp.asarray(is_given)
+        jnp.asarray(covariance, jnp.float32), jnp.asarray(shown, jnp.float32), jnp.asarray(is_observed)
     )
 
     known = covariance[np.ix_(given, given)] + NOISE * np.eye(len(given))
@@ -31,7 +31,7 @@ def test_mean_and_deviation_are_the_textbooks(k, given):
 
 
 def test_of_more_numbers_none_says_anything():
-    k = MOST_NUMBERS + 1
+    k = MAX_NUMBERS + 1
     mean, deviation = conditional_normal(jnp.ones((k, k)), jnp.ones(k), jnp.ones(k, bool))
 
     assert not mean.any() and (deviation == 1).all()

@@ -10,9 +10,21 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm, truncnorm
 
-from pointillist.diffusion.conditioning.populations import Weighted, chosen, effective_size, resampled, systematic
+from pointillist.diffusion.conditioning.populations import (
+    ParticleWeights,
+    effective_sample_size,
+    resample,
+    select_rows,
+    systematic_resampling,
+)
 from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler, Restriction
-from pointillist.diffusion.conditioning.twisting import Ranges, log_interval, truncated, twisted, walk
+from pointillist.diffusion.conditioning.twisting import (
+    Ranges,
+    log_interval,
+    moments_in_ranges,
+    smc_sweep,
+    truncated_moments,
+)
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.schedules import alpha_sigma, cosine
 from pointillist.diffusion.tokens.masking import Tokens
@@ -140,7 +152,7 @@ def test_moments_of_a_normal_distribution_in_ranges():
     ]:
         std = variance**0.5
         own = truncnorm((low - mean) / std, (high - mean) / std, mean, std)
-        log_z, first, second = jax.jit(truncated)(
+        log_z, first, second = jax.jit(truncated_moments)(
             *map(jnp.float32, (mean, variance)), *(jnp.full(1, float(x)) for x in (low, high))
         )
         expected = np.logaddexp(norm.logsf((low - mean) / std), -np.inf)
@@ -155,7 +167,7 @@ def test_moments_in_several_ranges():
     low, high = np.array([-3.0, 1.0, np.inf]), np.array([-1.0, 1.5, np.inf])
     sample = np.random.default_rng(0).normal(0.3, 1.2, 10**6)
     inside = sample[((sample[:, None] >= low) & (sample[:, None] <= high)).any(axis=1)]
-    log_z, mean, variance = truncated(
+    log_z, mean, variance = truncated_moments(
         jnp.float32(0.3), jnp.float32(1.44), jnp.asarray(low, jnp.float32), jnp.asarray(high, jnp.float32)
     )
     assert np.exp(log_z) == pytest.approx(len(inside) / len(sample), abs=4e-3)
@@ -173,13 +185,15 @@ def test_ranges_of_a_normal_distribution_are_met_exactly_by_its_own_moments():
     """Two correlated numbers, one in a range: ψ and the mean in the range are those of the bivariate normal."""
     covariance = np.array([[1.0, 0.8], [0.8, 2.0]])
     ranges = Ranges((0,), np.array([[1.0]]), np.array([[2.0]]))
-    log_psi, x0 = twisted(
+    log_psi, x0 = moments_in_ranges(
         ranges, jnp.array([0.2, -0.5]), jnp.asarray(covariance[:1], jnp.float32), jnp.array([True]), jnp.float32(1e-6)
     )
     own = truncnorm(0.8, 1.8, 0.2, 1)
     assert np.exp(log_psi) == pytest.approx(norm.cdf(1.8) - norm.cdf(0.8), abs=1e-4)
     np.testing.assert_allclose(x0, [own.mean(), -0.5 + 0.8 * (own.mean() - 0.2)], atol=1e-4)
-    assert float(twisted(ranges, jnp.zeros(2), jnp.zeros((1, 2)), jnp.array([False]), jnp.float32(1e-6))[0]) == 0
+    assert (
+        float(moments_in_ranges(ranges, jnp.zeros(2), jnp.zeros((1, 2)), jnp.array([False]), jnp.float32(1e-6))[0]) == 0
+    )
 
 
 SCHEDULE = cosine(200)
@@ -199,9 +213,11 @@ def walked(keys, ranges, n=100, points=60):
     def one(key):
         start, own = jax.random.split(key)
         x_T = jax.random.normal(start, (n, 2))
-        is_asked = jnp.ones((n, len(ranges.columns)), bool)
-        x0, _, weighted = walk(own, denoise, None, x_T, is_asked, ranges, Weighted.of(n), SCHEDULE, points)
-        return x0, weighted
+        is_constrained = jnp.ones((n, len(ranges.columns)), bool)
+        x0, _, weights = smc_sweep(
+            own, denoise, None, x_T, is_constrained, ranges, ParticleWeights.of(n), SCHEDULE, points
+        )
+        return x0, weights
 
     return jax.vmap(one)(keys)
 
@@ -228,8 +244,8 @@ def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
     for row, own in zip(table, ranges.values(), strict=True):
         row[: len(own)] = own
     keys = jax.random.split(jax.random.key(2), 30)
-    x0, weighted = walked(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
-    x0, weights = np.asarray(x0, np.float64), np.exp(np.asarray(weighted.log_weights, np.float64))
+    x0, weights = walked(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
+    x0, weights = np.asarray(x0, np.float64), np.exp(np.asarray(weights.log_weights, np.float64))
     found = np.stack([weights, *(weights * x0[..., i] for i in (0, 1))], axis=-1).mean(axis=1)
     edges = np.linspace(-5, 6, 1101)
     middle = (edges[1:] + edges[:-1]) / 2
@@ -268,12 +284,14 @@ def populations_beside_counts(keys, low, high):
     ranges, n = Ranges((0, 1), *jnp.broadcast_to(jnp.stack([low, high])[:, None, None], (2, 2, 1))), 250
 
     def one(key):
-        count_key, start_key, walk_key, choice_key = jax.random.split(key, 4)
+        count_key, start_key, sweep_key, choice_key = jax.random.split(key, 4)
         counts = jax.random.choice(count_key, len(COUNTS), (n,), p=jnp.asarray(MASSES, jnp.float32))
-        x_T, is_asked = jax.random.normal(start_key, (n, 2)), jnp.ones((n, 2), bool)
-        start = Weighted.of(n)
-        x0, counts, last = walk(walk_key, denoise_beside_count, counts, x_T, is_asked, ranges, start, SCHEDULE, 60)
-        return chosen(choice_key, last, jnp.concatenate([counts[:, None].astype(jnp.float32), x0], axis=1), 50)
+        x_T, is_constrained = jax.random.normal(start_key, (n, 2)), jnp.ones((n, 2), bool)
+        start = ParticleWeights.of(n)
+        x0, counts, last = smc_sweep(
+            sweep_key, denoise_beside_count, counts, x_T, is_constrained, ranges, start, SCHEDULE, 60
+        )
+        return select_rows(choice_key, last, jnp.concatenate([counts[:, None].astype(jnp.float32), x0], axis=1), 50)
 
     return jax.vmap(one)(keys)
 
@@ -299,12 +317,12 @@ def test_errors_of_means_are_as_the_effective_sample_size_says(low, high):
 
 def test_resampling_keeps_the_mean_weight_and_draws_by_weights():
     log_weights = jnp.log(jnp.array([0.0, 1.0, 7.0, 0.0]))
-    now, (places,) = resampled(jnp.asarray(0.3), Weighted(log_weights, jnp.arange(4)), (jnp.arange(4),))
+    now, (places,) = resample(jnp.asarray(0.3), ParticleWeights(log_weights, jnp.arange(4)), (jnp.arange(4),))
     np.testing.assert_allclose(now.log_weights, np.log(2.0), rtol=1e-6)
     assert sorted(np.asarray(places).tolist()) == [2, 2, 2, 2] or sorted(np.asarray(places).tolist()) == [1, 2, 2, 2]
-    np.testing.assert_array_equal(now.families, places)
-    assert float(effective_size(log_weights)) == pytest.approx(64 / 50)
-    _, (same,) = resampled(jnp.asarray(0.3), Weighted.of(4), (jnp.arange(4),))
+    np.testing.assert_array_equal(now.ancestors, places)
+    assert float(effective_sample_size(log_weights)) == pytest.approx(64 / 50)
+    _, (same,) = resample(jnp.asarray(0.3), ParticleWeights.of(4), (jnp.arange(4),))
     np.testing.assert_array_equal(same, np.arange(4))
-    assert float(effective_size(jnp.full(3, -jnp.inf))) == 0
-    assert len(systematic(jnp.asarray(0.5), jnp.full(3, -jnp.inf), 2)) == 2
+    assert float(effective_sample_size(jnp.full(3, -jnp.inf))) == 0
+    assert len(systematic_resampling(jnp.asarray(0.5), jnp.full(3, -jnp.inf), 2)) == 2

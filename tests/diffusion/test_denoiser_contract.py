@@ -16,11 +16,11 @@ from pointillist.diffusion.denoisers import (
     ConditionalNetworkDenoiser,
     Denoiser,
     NetworkDenoiser,
-    OpenColumns,
+    UnobservedColumns,
 )
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.networks import MLP, ResidualMLP
-from pointillist.diffusion.oracles import EmpiricalLaw, GaussianMixture
+from pointillist.diffusion.oracles import EmpiricalDistribution, GaussianMixture
 from pointillist.diffusion.schedules import alpha_sigma, cosine, linear
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_networks import NumberNetwork
@@ -34,7 +34,7 @@ MIXTURE = GaussianMixture.of(
     [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.5, 0.3])],
     labels=[0, 1, 1],
 )
-EMPIRICAL = EmpiricalLaw(np.random.default_rng(5).normal(size=(9, 2)))
+EMPIRICAL = EmpiricalDistribution(np.random.default_rng(5).normal(size=(9, 2)))
 BOUNDS = np.array([[-0.4, -0.5], [0.3, 0.4]], np.float32)
 SIGMA_DATA = np.array([0.6, 1.4], np.float32)
 
@@ -70,11 +70,13 @@ def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
     )
 
 
-def knowing(schedule, *values):
+def condition_on(schedule, *values):
     """The denoiser of rows of which some values are given."""
     n = len(values)
-    network = random(ResidualMLP, columns=n, features=8, has_given=True)
-    return NetworkDenoiser(network, schedule, np.resize(SIGMA_DATA, n), "edm").knowing(jnp.array(values, jnp.float32))
+    network = random(ResidualMLP, columns=n, features=8, has_observed=True)
+    return NetworkDenoiser(network, schedule, np.resize(SIGMA_DATA, n), "edm").condition_on(
+        jnp.array(values, jnp.float32)
+    )
 
 
 def numbers(schedule):
@@ -89,7 +91,7 @@ class Case:
     """A denoiser of a schedule, and the distribution whose exact denoiser it is, if it is one's."""
 
     make: Callable
-    distribution: GaussianMixture | EmpiricalLaw | None = None
+    distribution: GaussianMixture | EmpiricalDistribution | None = None
 
 
 DENOISERS = {
@@ -97,8 +99,8 @@ DENOISERS = {
     "network, bounded": Case(lambda s: NetworkDenoiser(some(ResidualMLP, 8), s, SIGMA_DATA, "v", BOUNDS)),
     "network of classes": Case(of_classes),
     "network of classes, MLP": Case(lambda s: of_classes(s, MLP, "eps")),
-    "network of a given column": Case(lambda s: knowing(s, np.nan, 0.3)),
-    "open columns": Case(lambda s: OpenColumns.of(knowing(s, np.nan, 0.3, np.nan), (0, 2), 3)),
+    "network of a given column": Case(lambda s: condition_on(s, np.nan, 0.3)),
+    "open columns": Case(lambda s: UnobservedColumns.of(condition_on(s, np.nan, 0.3, np.nan), (0, 2), 3)),
     "mixture": Case(MIXTURE.denoiser, MIXTURE),
     "empirical": Case(EMPIRICAL.denoiser, EMPIRICAL),
     "classifier-free": Case(lambda s: ClassifierFree(of_classes(s), *GUIDANCE)),
@@ -152,7 +154,7 @@ def tweedie(distribution, label, x_t, alpha, sigma):
     distribution = distribution if label is None or label == CLASSES else distribution.given(label)
 
     def log_density(x):
-        if isinstance(distribution, EmpiricalLaw):
+        if isinstance(distribution, EmpiricalDistribution):
             return distribution.noised_log_density(x, alpha, sigma)
         return distribution.noised(alpha, sigma).log_density(x)
 

@@ -62,7 +62,7 @@ def test_autoguidance_of_a_class():
     np.testing.assert_allclose(
         Autoguided(CONDITIONAL, bad, 1.0).given(label)(X_T, t), 2 * good - worse, rtol=1e-4, atol=1e-5
     )
-    with pytest.raises(ValueError, match="one of the guided pair has none"):
+    with pytest.raises(ValueError, match="one of the guided pair was fitted without labels"):
         Autoguided(CONDITIONAL, PLAIN, 1.0).given(label)
 
 

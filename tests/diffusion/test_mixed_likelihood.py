@@ -32,7 +32,7 @@ class Normal(eqx.Module):
     def known(self, one_hot, shown):
         return jnp.concatenate([one_hot @ jnp.asarray(MEANS), shown])
 
-    def __call__(self, inside, is_open, known, lambda_t, x_t):
+    def __call__(self, inside, is_noised, known, lambda_t, x_t):
         alpha, sigma = at_lambda(lambda_t)
         c_in, skip, out = coefficients("edm", alpha, sigma)
         x_t, mean, covariance = inside / c_in, known[:2], jnp.asarray(COVARIANCE)
@@ -43,10 +43,10 @@ class Normal(eqx.Module):
         gain = covariance @ inverse
         mean = mean + gain @ jnp.where(given, values - mean, 0.0)
         covariance = covariance - gain @ covariance
-        opened = jnp.outer(is_open, is_open).astype(jnp.float32)
+        opened = jnp.outer(is_noised, is_noised).astype(jnp.float32)
         own = covariance * opened
         noised = alpha**2 * own + sigma**2 * jnp.eye(2)
-        x0 = mean + alpha * own @ jnp.linalg.solve(noised, jnp.where(is_open, x_t - alpha * mean, 0.0))
+        x0 = mean + alpha * own @ jnp.linalg.solve(noised, jnp.where(is_noised, x_t - alpha * mean, 0.0))
         return (x0 - skip * x_t) / out
 
 
@@ -71,9 +71,9 @@ def started(mean, covariance):
 NO_TOKENS = TokenDenoiser(Linear(np.zeros((5, 5), np.float32)), MIXED)
 
 
-def of(denoiser, is_asked, rows):
+def of(denoiser, is_target, rows):
     function = NumberLogDensity(
-        MixedDenoiser(NO_TOKENS, denoiser, INDEPENDENT), SCHEDULE, tuple(np.flatnonzero(is_asked).tolist())
+        MixedDenoiser(NO_TOKENS, denoiser, INDEPENDENT), SCHEDULE, tuple(np.flatnonzero(is_target).tolist())
     )
     return map_rows(function, np.asarray(rows, np.float32))
 
@@ -139,9 +139,9 @@ def test_quantiles_of_a_number_are_those_of_the_distribution():
     rows, mean = rows_of(1, 2, n=5)
     levels = np.array([0.05, 0.3, 0.5, 0.95])
     starts = norm.ppf(levels).astype(np.float32)
-    is_asked = np.array([True, False])
+    is_target = np.array([True, False])
     found = map_rows(
-        NumberQuantiles(MixedDenoiser(NO_TOKENS, Normal(), INDEPENDENT), SCHEDULE, is_asked, starts),
+        NumberQuantiles(MixedDenoiser(NO_TOKENS, Normal(), INDEPENDENT), SCHEDULE, is_target, starts),
         rows.astype(np.float32),
     )
     slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]

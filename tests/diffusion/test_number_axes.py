@@ -11,7 +11,7 @@ import scipy.stats
 from test_mixed_likelihood import Linear, started
 
 from pointillist.columns.covariance import principal_axes
-from pointillist.diffusion.conditional_normal import MOST_NUMBERS
+from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.losses import CleanRows, stratified
 from pointillist.diffusion.schedules import at_lambda
 from pointillist.diffusion.solvers import DPMSolver2M
@@ -19,7 +19,7 @@ from pointillist.diffusion.tokens.masking import Tokens, number_features
 from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
 from pointillist.diffusion.tokens.mixed_losses import HIDDEN_CONTEXT, MixedObjective
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork, NumberNetwork
-from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler, turned
+from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler, axes_and_scales
 from pointillist.diffusion.tokens.number_error import LEVELS, NumberError
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser
 from pointillist.engine.mapping import map_rows
@@ -40,13 +40,13 @@ class Zeros(eqx.Module):
     def known(self, one_hot, shown=None):
         return one_hot
 
-    def __call__(self, inside, is_open, known, lambda_t, x_t):
+    def __call__(self, inside, is_noised, known, lambda_t, x_t):
         return jnp.zeros_like(inside)
 
 
 def denoiser(basis):
-    of_tokens = Linear(np.zeros((TOKENS.n_slots + TOKENS.n_shown, TOKENS.n_slots), np.float32))
-    return MixedDenoiser(TokenDenoiser(of_tokens, TOKENS), Zeros(), COVARIANCE, basis)
+    network = Linear(np.zeros((TOKENS.n_slots + TOKENS.n_number_features, TOKENS.n_slots), np.float32))
+    return MixedDenoiser(TokenDenoiser(network, TOKENS), Zeros(), COVARIANCE, basis)
 
 
 def normal_rows(n, seed=0):
@@ -56,7 +56,7 @@ def normal_rows(n, seed=0):
 
 def test_predictions_are_means_of_the_normal_distribution():
     numbers = jnp.array([0.4, -0.2, 1.0])
-    own = denoiser(BASIS).of_row(jnp.zeros(4), numbers, jnp.zeros(3, bool), SCHEDULE)
+    own = denoiser(BASIS).number_denoiser(jnp.zeros(4), numbers, jnp.zeros(3, bool), SCHEDULE)
     for t in (1, 30, 60, 100):
         alpha, sigma = float(SCHEDULE.alpha[t]), float(SCHEDULE.sigma[t])
         expected = alpha * COVARIANCE @ np.linalg.solve(alpha**2 * COVARIANCE + sigma**2 * np.eye(3), numbers)
@@ -95,7 +95,7 @@ def test_quantiles_and_densities_given_others_are_those_of_the_normal_distributi
 def test_errors_of_noise_are_those_of_the_normal_distribution(basis):
     n = 2000
     found = map_rows(NumberError(denoiser(basis), SCHEDULE), normal_rows(n))
-    axes, sigma_data = (np.asarray(part, float) for part in turned(basis, 3))
+    axes, sigma_data = (np.asarray(part, float) for part in axes_and_scales(basis, 3))
     expected = []
     for level in LEVELS:
         alpha, sigma = (float(part) for part in at_lambda(jnp.asarray(level)))
@@ -123,32 +123,35 @@ def test_principal_axes():
 
 
 def test_too_many_numbers_have_no_axes_but_their_own():
-    axes, sigma_data = turned(np.zeros((0, 0), np.float32), MOST_NUMBERS + 1)
-    assert axes is None and (sigma_data == 1).all() and len(sigma_data) == MOST_NUMBERS + 1
+    axes, sigma_data = axes_and_scales(np.zeros((0, 0), np.float32), MAX_NUMBERS + 1)
+    assert axes is None and (sigma_data == 1).all() and len(sigma_data) == MAX_NUMBERS + 1
 
 
 def test_networks_learn_from_their_own_targets_alone():
-    architecture = TokenArchitecture(TOKENS, 8, 1, 2, is_paired=True)
+    architecture = TokenArchitecture(TOKENS, 8, 1, 2, has_joint_network=True)
     network = jax.jit(lambda key: architecture.build(key, 7))(jax.random.key(0))
-    assert isinstance(network, MixedNetwork) and network.of_all is not None
-    assert network.of_all.output.weight.shape == (8, 3) and network.of_numbers.output.weight.shape == (4, 3)
+    assert isinstance(network, MixedNetwork) and network.joint_network is not None
+    assert network.joint_network.output.weight.shape == (8, 3) and network.number_network.output.weight.shape == (4, 3)
     filled = jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.1), network)
-    objective = MixedObjective(TOKENS, is_paired=True)
+    objective = MixedObjective(TOKENS, has_joint_network=True)
     clean = CleanRows(jnp.asarray(normal_rows(64)), None, SCHEDULE, jnp.stack([COVARIANCE, BASIS]))
     examples = jax.jit(lambda *keys: objective.examples(keys, clean, 64))(jax.random.key(1), jax.random.key(2))
-    is_shown, is_given = np.asarray(examples[4]), np.asarray(examples[9])
-    assert 0.05 < is_shown.mean() < 0.2 and 0.3 < is_given.mean() < 0.5
+    is_shown, is_observed = np.asarray(examples[4]), np.asarray(examples[9])
+    assert 0.05 < is_shown.mean() < 0.2 and 0.3 < is_observed.mean() < 0.5
 
     @jax.jit
     def slopes(examples):
         return jax.grad(lambda network: objective.loss(network, examples, "float32"))(filled)
 
     before = slopes(examples)
-    for place, changed in ((11, "of_numbers"), (13, "of_all")):
+    for place, changed in ((11, "number_network"), (13, "joint_network")):
         # What is given has no target.
-        for rows, is_learned in ((np.where(is_given, 0.0, 1.0), True), (np.where(is_given, 1.0, 0.0), place == 13)):
+        for rows, is_learned in (
+            (np.where(is_observed, 0.0, 1.0), True),
+            (np.where(is_observed, 1.0, 0.0), place == 13),
+        ):
             after = slopes((*examples[:place], examples[place] + rows, *examples[place + 1 :]))
-            for name in ("of_tokens", "of_numbers", "of_all"):
+            for name in ("token_network", "number_network", "joint_network"):
                 pairs = zip(*(jax.tree.leaves(getattr(of, name)) for of in (before, after)), strict=True)
                 assert all(np.array_equal(a, b) for a, b in pairs) == (name != changed or not is_learned)
 
@@ -158,12 +161,12 @@ def test_one_number_of_a_row_is_never_given():
     rng = np.random.default_rng(0)
     rows = np.hstack([rng.random((n, 4)) < 0.8, rng.normal(size=(n, 3))]).astype(np.float32)
     clean = CleanRows(jnp.asarray(rows), None, SCHEDULE, jnp.stack([jnp.eye(3), jnp.eye(3)]))
-    objective = MixedObjective(tokens, is_paired=True)
+    objective = MixedObjective(tokens, has_joint_network=True)
     examples = jax.jit(lambda *keys: objective.examples(keys, clean, n))(jax.random.key(1), jax.random.key(2))
-    is_there, is_given = np.asarray(examples[8]), np.asarray(examples[9])
-    assert not (is_given & ~is_there).any()
+    is_there, is_observed = np.asarray(examples[8]), np.asarray(examples[9])
+    assert not (is_observed & ~is_there).any()
     for k in (1, 2, 3):
-        n_given = is_given[is_there.sum(axis=1) == k].sum(axis=1)
+        n_given = is_observed[is_there.sum(axis=1) == k].sum(axis=1)
         # All of them would be given in one of k + 1 rows; one then is not.
         for count, share in enumerate([1 / (k + 1)] * (k - 1) + [2 / (k + 1)]):
             assert abs(np.mean(n_given == count) - share) < 4 * np.sqrt(share * (1 - share) / len(n_given)) + 1e-9
@@ -176,8 +179,8 @@ def test_noised_numbers_are_seen_by_the_weights_of_given_ones_too():
     network = jax.tree.map(lambda leaf: leaf + 0.1, network)
     network = replace(network, input=jax.tree.map(jnp.zeros_like, network.input))
     one_hot, x, no, yes = jnp.ones(TOKENS.n_slots), jnp.array([0.3, -1.0, 2.0]), jnp.zeros(3, bool), jnp.ones(3, bool)
-    given, noised = (network.known(one_hot, number_features(x, shown)) for shown in (yes, no))
-    found = [network(x, is_open, known, 0.5 * x[0], x) for is_open, known in ((no, given), (yes, noised))]
+    given, noised = (network.embed_context(one_hot, number_features(x, shown)) for shown in (yes, no))
+    found = [network(x, is_noised, known, 0.5 * x[0], x) for is_noised, known in ((no, given), (yes, noised))]
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
 
@@ -199,13 +202,13 @@ def test_tokens_are_learned_however_many_are_seen(n):
     assert min(shares) > 0.5 * np.log(3) and sum(shares) == pytest.approx(8 * np.log(3), rel=0.1)
 
 
-@pytest.mark.parametrize("has_gaps", [False, True])
-def test_what_is_hidden_says_nothing_of_whether_there_is_a_number(has_gaps):
+@pytest.mark.parametrize("has_missing", [False, True])
+def test_what_is_hidden_says_nothing_of_whether_there_is_a_number(has_missing):
     tokens = Tokens((2, 2, 2, 2), (), (1, 2, 3), (1, 1, 1))
-    objective, n, p = MixedObjective(tokens, has_gaps=has_gaps), 20_000, 0.7
+    objective, n, p = MixedObjective(tokens, has_missing=has_missing), 20_000, 0.7
     rng = np.random.default_rng(0)
     rows = np.hstack([rng.random((n, 4)) < p, rng.normal(size=(n, 3))]).astype(np.float32)
-    unknown = has_gaps & (rng.random((n, 4)) < 0.2)
+    unknown = has_missing & (rng.random((n, 4)) < 0.2)
     rows[:, :4][unknown] = HIDDEN
     clean = CleanRows(jnp.asarray(rows), None, SCHEDULE, jnp.eye(3))
     examples = jax.jit(lambda *keys: objective.examples(keys, clean, n))(jax.random.key(1), jax.random.key(2))
@@ -240,7 +243,7 @@ def test_strata_end_below_one():
 
 def test_what_a_network_sees_of_numbers_has_variance_one():
     """So it is of inputs and targets, along the axes of a normal distribution, at every noise level."""
-    objective, n = MixedObjective(TOKENS, is_paired=True), 4000
+    objective, n = MixedObjective(TOKENS, has_joint_network=True), 4000
     clean = CleanRows(jnp.asarray(normal_rows(n)), None, SCHEDULE, jnp.stack([COVARIANCE, BASIS]))
     examples = jax.jit(lambda *keys: objective.examples(keys, clean, 400))
     *_, inside, target = examples(jax.random.key(1), jax.random.key(2))

@@ -25,8 +25,7 @@ from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import Architecture
-from pointillist.engine.sampling import sample_rows
-from pointillist.engine.trajectories import sample_trajectories
+from pointillist.engine.sampling import sample_rows, sample_trajectories
 
 SCHEDULE = cosine(1000)
 MEAN, COVARIANCE = np.array([0.3, -0.2]), np.array([[1.0, 0.7], [0.7, 0.8]])
@@ -45,7 +44,7 @@ class Normal(Denoiser):
     def schedule(self):
         return SCHEDULE
 
-    def knowing(self, values):
+    def condition_on(self, values):
         return Normal(values)
 
     def __call__(self, x_t, t):
@@ -99,7 +98,7 @@ def test_quantiles_and_the_density_of_a_column_are_those_of_the_distribution():
 
 
 def network(seed=0):
-    made = ResidualMLP(jax.random.key(0), columns=2, features=16, width=6, depth=1, has_given=True)
+    made = ResidualMLP(jax.random.key(0), columns=2, features=16, width=6, depth=1, has_observed=True)
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), made)
 
@@ -121,34 +120,34 @@ def test_given_columns_decide_and_what_is_noised_of_them_does_not(denoiser):
     t, own = jnp.asarray(300), denoiser.given(jnp.asarray(1)) if hasattr(denoiser, "given") else denoiser
 
     def at(value, x_t):
-        return np.asarray(own.knowing(jnp.array([jnp.nan, value]))(jnp.asarray(x_t), t))
+        return np.asarray(own.condition_on(jnp.array([jnp.nan, value]))(jnp.asarray(x_t), t))
 
     one, same, other = at(0.5, [0.2, 0.3]), at(0.5, [0.2, -9.0]), at(0.9, [0.2, 0.3])
     np.testing.assert_array_equal(one, same)
     assert abs(one[0] - other[0]) > 1e-4 and (one[1], other[1]) == (np.float32(0.5), np.float32(0.9))
     # Without a given value, the denoiser of all rows.
-    none = own.knowing(jnp.full(2, jnp.nan))(jnp.array([0.2, 0.3]), t)
+    none = own.condition_on(jnp.full(2, jnp.nan))(jnp.array([0.2, 0.3]), t)
     np.testing.assert_allclose(none, own(jnp.array([0.2, 0.3]), t), atol=1e-6)
 
 
 def test_examples_show_given_columns_and_leave_them_out_of_the_loss():
     x0 = jax.random.normal(jax.random.key(1), (4000, 3))
-    architecture = Architecture("residual", 8, 1, 4, has_given=True)
+    architecture = Architecture("residual", 8, 1, 4, has_observed=True)
     clean = CleanRows(x0, None, SCHEDULE, jnp.ones(3), architecture.features)
     keys = jax.random.key(2), jax.random.key(3)
     plain, mine = (Objective("edm", p_given=p).examples(keys, clean, 100) for p in (0.0, 0.3))
-    is_given = np.asarray(mine[1][:, -3:]) == 1
-    np.testing.assert_array_equal(mine[1][:, 4:-3], np.where(is_given, x0, 0))
-    np.testing.assert_array_equal(mine[0], np.where(is_given, 0, plain[0]))
+    is_observed = np.asarray(mine[1][:, -3:]) == 1
+    np.testing.assert_array_equal(mine[1][:, 4:-3], np.where(is_observed, x0, 0))
+    np.testing.assert_array_equal(mine[0], np.where(is_observed, 0, plain[0]))
     np.testing.assert_array_equal(mine[2], plain[2])
-    np.testing.assert_array_equal(mine[3], np.where(is_given, 0, plain[3]))
+    np.testing.assert_array_equal(mine[3], np.where(is_observed, 0, plain[3]))
     # Of 0.3 of the rows, half of the columns; of a quarter of them none.
-    assert is_given.mean() == pytest.approx(0.15, abs=0.02)
-    assert is_given.any(axis=1).mean() == pytest.approx(0.3 * 0.75, abs=0.03)
+    assert is_observed.mean() == pytest.approx(0.15, abs=0.02)
+    assert is_observed.any(axis=1).mean() == pytest.approx(0.3 * 0.75, abs=0.03)
 
 
 def test_a_network_without_given_columns_begins_with_the_same_weights():
     parts = {"columns": 3, "features": 4, "width": 8, "depth": 2}
-    one, other = ResidualMLP(jax.random.key(5), **parts), ResidualMLP(jax.random.key(5), **parts, has_given=True)
-    assert one.given is None and other.given is not None and other.given.shape == (18, 8)
-    assert eqx.tree_equal(one, eqx.tree_at(lambda tree: tree.given, other, None, is_leaf=lambda x: x is None))
+    one, other = ResidualMLP(jax.random.key(5), **parts), ResidualMLP(jax.random.key(5), **parts, has_observed=True)
+    assert one.observed is None and other.observed is not None and other.observed.shape == (18, 8)
+    assert eqx.tree_equal(one, eqx.tree_at(lambda tree: tree.observed, other, None, is_leaf=lambda x: x is None))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pointillist.diffusion.oracles import EmpiricalLaw, GaussianMixture
+from pointillist.diffusion.oracles import EmpiricalDistribution, GaussianMixture
 from pointillist.diffusion.schedules import alpha_sigma, linear
 
 MIXTURE = GaussianMixture.of(
@@ -57,7 +57,7 @@ ROWS = np.random.default_rng(5).normal(size=(40, 2))
 
 @pytest.mark.parametrize("t", [1, 60, 200, 99.5])
 def test_the_empirical_distribution_is_the_mixture_of_points(t):
-    distribution = EmpiricalLaw(ROWS)
+    distribution = EmpiricalDistribution(ROWS)
     points = GaussianMixture.of(np.ones(40), ROWS, np.zeros((2, 2)))
     t = jnp.asarray(t)
     alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
@@ -71,7 +71,7 @@ def test_the_empirical_distribution_is_the_mixture_of_points(t):
 
 
 def test_rows_of_the_empirical_distribution_are_its_rows():
-    drawn = EmpiricalLaw(ROWS).sample(2000, 0)
+    drawn = EmpiricalDistribution(ROWS).sample(2000, 0)
     places = (drawn[:, None] == ROWS).all(axis=2)
     assert (places.sum(axis=1) == 1).all()
     assert places.sum(axis=0).min() > 50 - 4 * np.sqrt(50)

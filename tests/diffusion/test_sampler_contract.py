@@ -72,7 +72,7 @@ class NumberOracle(eqx.Module):
     def known(self, one_hot, shown):
         return one_hot
 
-    def __call__(self, inside, is_open, known, lambda_t, x_t):
+    def __call__(self, inside, is_noised, known, lambda_t, x_t):
         alpha, sigma = at_lambda(lambda_t)
         c_in, skip, out = coefficients("edm", alpha, sigma)
         x_t = inside / c_in
@@ -102,7 +102,7 @@ class Unknowing(Denoiser):
     def schedule(self):
         return SCHEDULE
 
-    def knowing(self, values):
+    def condition_on(self, values):
         return ORACLE
 
     def __call__(self, x_t, t):

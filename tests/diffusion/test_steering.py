@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.conditioning.populations import systematic
+from pointillist.diffusion.conditioning.populations import systematic_resampling
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import DDIM, Ancestral
 from pointillist.diffusion.schedules import cosine
@@ -39,9 +39,8 @@ def drawn(distribution, sampler, n_rows=3000):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("potential", ["difference", "max", "sum"])
-def test_feynman_kac_samples_the_tilted_mixture(potential):
-    rows = drawn(MIXTURE, FeynmanKac(SAMPLER, linear_reward, 1.0, 10, 5000, potential), 2000)
+def test_feynman_kac_samples_the_tilted_mixture():
+    rows = drawn(MIXTURE, FeynmanKac(SAMPLER, linear_reward, 1.0, 10, 5000), 2000)
     # 2.5: one ratio in thirty is larger where they are equal, and rows of one population are not independent.
     assert apart(rows, MIXTURE.tilted(SLOPE)) < 2.5
     assert apart(rows, MIXTURE) > 100
@@ -150,13 +149,12 @@ def test_every_place_of_a_population_has_the_same_distribution():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("potential", ["max", "difference", "sum"])
-def test_a_nan_on_the_way_is_not_forgotten(potential):
+def test_a_nan_on_the_way_is_not_forgotten():
     def nan_far_out(x):
         return jnp.where((x[:, 0] > 0.5).any(), jnp.nan, x[:, 0])
 
     # At T the predictions lie near the mean; on the way some particle goes beyond.
-    rows = drawn(MIXTURE, FeynmanKac(SAMPLER, nan_far_out, 1.0, 10, 500, potential), 50)
+    rows = drawn(MIXTURE, FeynmanKac(SAMPLER, nan_far_out, 1.0, 10, 500), 50)
     assert np.isnan(rows).all()
     assert np.isnan(drawn(MIXTURE, SVDD(SAMPLER, lambda x: jnp.full(len(x), jnp.inf)), 50)).all()
 
@@ -174,8 +172,6 @@ def test_a_deterministic_sampler_is_refused(method):
 
 
 def test_wrong_settings():
-    with pytest.raises(ValueError, match="potential must be one of difference, max, sum, not 'min'"):
-        FeynmanKac(SAMPLER, linear_reward, potential="min")
     with pytest.raises(ValueError, match="particles must be a multiple of candidates: 500 is not a multiple of 7"):
         FeynmanKac(SAMPLER, linear_reward, candidates=7)
 
@@ -185,7 +181,7 @@ def test_systematic_resampling_keeps_shares_to_within_one():
     log_weights = jnp.asarray(np.log(weights), jnp.float32) + 300
     counts = np.array(
         [
-            np.bincount(systematic(jax.random.uniform(jax.random.key(i)), log_weights, 10), minlength=4)
+            np.bincount(systematic_resampling(jax.random.uniform(jax.random.key(i)), log_weights, 10), minlength=4)
             for i in range(200)
         ]
     )

@@ -10,15 +10,15 @@ import pytest
 
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.tokens.masking import WIDE, Tokens
-from pointillist.diffusion.tokens.token_losses import SHARE_IN_TURN, TokenObjective, hiding, token_loss
+from pointillist.diffusion.tokens.token_losses import FRACTION_IN_COLUMN_ORDER, TokenObjective, mask_tokens, token_loss
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.tokens.token_sampling import (
     HIDDEN,
     GuidedTokenDenoiser,
     TokenDenoiser,
     TokenSampler,
-    most_in_a_step,
-    steps_of,
+    max_tokens_per_step,
+    step_ends,
 )
 from pointillist.engine.sampling import sample_rows
 
@@ -81,7 +81,7 @@ def test_guidance_raises_the_ratio_of_the_conditional_to_the_unconditional_to_a_
 
 
 def test_forbidden_values_are_never_drawn():
-    forbidden = (TOKENS.owner == 1) & (TOKENS.value == 2)
+    forbidden = (TOKENS.token_of_slot == 1) & (TOKENS.value == 2)
     rows = drawn(TokenDenoiser(Exact(DISTRIBUTION), TOKENS, forbidden=forbidden), n=2000)
     assert np.floor(rows[:, 1]).max() == 1
 
@@ -94,8 +94,8 @@ def test_the_loss_of_the_exact_distribution_is_its_entropy():
     rows, is_seen, weight = TokenObjective(TOKENS).examples((keys[0], keys[1]), CleanRows(rows), 100)
     network = Exact(DISTRIBUTION)
     wanted = TOKENS.one_hot(rows)
-    logits = jax.vmap(network)(wanted * is_seen[:, TOKENS.owner].astype(jnp.float32))
-    losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.owner], axis=1)
+    logits = jax.vmap(network)(wanted * is_seen[:, TOKENS.token_of_slot].astype(jnp.float32))
+    losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.token_of_slot], axis=1)
     entropy = -np.sum(DISTRIBUTION * np.log(DISTRIBUTION))
     assert abs(float(losses.mean()) - entropy) < 4 * float(losses.std()) / 200
 
@@ -109,12 +109,12 @@ def test_the_loss_of_rows_with_gaps_is_the_entropy_of_what_they_hold():
     possible = ((own[:, None] == ROWS[None]) | gaps[:, None]).all(axis=2)
     expected = -np.log(possible @ DISTRIBUTION)
     keys = jax.random.split(jax.random.key(0))
-    objective = TokenObjective(TOKENS, has_gaps=True)
+    objective = TokenObjective(TOKENS, has_missing=True)
     rows, is_seen, weight = objective.examples((keys[0], keys[1]), CleanRows(jnp.asarray(own)), 100)
     assert not np.asarray(is_seen)[gaps].any() and not np.asarray(weight)[gaps].any()
     wanted = TOKENS.one_hot(rows)
-    logits = jax.vmap(Exact(DISTRIBUTION))(wanted * is_seen[:, TOKENS.owner].astype(jnp.float32))
-    losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.owner], axis=1)
+    logits = jax.vmap(Exact(DISTRIBUTION))(wanted * is_seen[:, TOKENS.token_of_slot].astype(jnp.float32))
+    losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.token_of_slot], axis=1)
     assert abs(float(losses.mean() - expected.mean())) < 4 * float((losses - expected).std()) / 200
 
 
@@ -122,7 +122,7 @@ def test_what_is_hidden_is_weighed_to_the_number_of_tokens():
     tokens = Tokens((4, 8, 3, 5, 8))
     order = jax.random.uniform(jax.random.key(0), (1000, 5))
     share = jnp.arange(1000, dtype=jnp.float32) / 1000
-    is_seen, weight = hiding(tokens, order, share)
+    is_seen, weight = mask_tokens(tokens, order, share)
     np.testing.assert_array_equal(np.asarray(is_seen).sum(axis=1), np.floor(np.asarray(share) * 5))
     np.testing.assert_allclose(weight.sum(axis=1), 5, rtol=1e-6)
     assert not (np.asarray(weight) * np.asarray(is_seen)).any()
@@ -132,7 +132,7 @@ def test_in_the_order_of_drawing_the_next_token_alone_has_a_weight():
     order = jnp.asarray([[0.0, 0.25, 0.5, 0.75], [0.0, 0.25, -1.0, 0.75]])
     for n_seen, following in enumerate(([0, 2], [1, 0], [2, 1], [3, 3])):
         share = jnp.full(2, n_seen / 4 + 0.1)
-        is_seen, weight = hiding(Tokens((2,) * 4), order, share, is_in_turn=jnp.ones((2, 1), bool))
+        is_seen, weight = mask_tokens(Tokens((2,) * 4), order, share, is_in_column_order=jnp.ones((2, 1), bool))
         assert (np.asarray(is_seen).sum(axis=1) == n_seen).all()
         assert np.array_equal(np.asarray(weight), 4 * np.eye(4)[following])
 
@@ -148,11 +148,11 @@ def test_half_of_the_rows_have_the_order_of_drawing_and_half_of_these_the_class_
     share = len(two) / (is_seen.sum(axis=1) == 2).sum()
     of_places = two.mean(axis=0)
     expected = [0, 0, 1, 0] if guided is None else [0, 0.5, 0.5, 0]
-    assert abs(share - SHARE_IN_TURN) < 4 * np.sqrt(0.25 / 5000)
+    assert abs(share - FRACTION_IN_COLUMN_ORDER) < 4 * np.sqrt(0.25 / 5000)
     assert np.abs(of_places - expected).max() < 4 * np.sqrt(0.25 / len(two))
 
 
-@pytest.mark.parametrize("tokens", [Tokens((2,) * 4, has_turns=False), Tokens((2,) * (WIDE + 1))])
+@pytest.mark.parametrize("tokens", [Tokens((2,) * 4, has_column_order=False), Tokens((2,) * (WIDE + 1))])
 def test_all_orders_are_random_without_turns_and_of_many_tokens(tokens):
     objective = TokenObjective(tokens)
     rows = jnp.zeros((500, len(tokens.sizes)))
@@ -176,7 +176,7 @@ def test_rows_are_drawn_in_the_order_of_their_columns():
 
 
 def test_rows_without_turns_follow_the_distribution_too():
-    tokens = Tokens(TOKENS.sizes, has_turns=False)
+    tokens = Tokens(TOKENS.sizes, has_column_order=False)
     found = frequencies(drawn(TokenDenoiser(Exact(DISTRIBUTION), tokens)))
     assert np.abs((found - DISTRIBUTION) / np.sqrt(DISTRIBUTION * (1 - DISTRIBUTION) / 20_000)).max() < 4
 
@@ -207,7 +207,7 @@ def test_rows_are_those_of_their_seed_whatever_their_number():
 def test_tokens_that_cannot_be():
     with pytest.raises(ValueError, match="each token a size of at least 1"):
         Tokens((2, 0))
-    with pytest.raises(ValueError, match="either each value of each token has a rank"):
+    with pytest.raises(ValueError, match="ranks must be empty or have one entry"):
         Tokens((2, 3), (0.5,))
 
 
@@ -268,7 +268,7 @@ def some_rows(n=50):
     rng = np.random.default_rng(0)
     rows = jnp.asarray(rng.integers(0, MIXED.sizes, (n, 6)), jnp.float32)
     order = jax.random.uniform(jax.random.key(3), rows.shape)
-    return rows, *hiding(MIXED, order, jnp.arange(n, dtype=jnp.float32) / n)
+    return rows, *mask_tokens(MIXED, order, jnp.arange(n, dtype=jnp.float32) / n)
 
 
 @pytest.mark.slow
@@ -304,17 +304,17 @@ def test_what_is_seen_of_wide_rows_comes_first_in_their_order():
     n = len(tokens.sizes)
     order = jax.random.uniform(jax.random.key(0), (300, n))
     share = jnp.arange(300, dtype=jnp.float32) / 300
-    is_seen = np.asarray(hiding(tokens, order, share)[0])
+    is_seen = np.asarray(mask_tokens(tokens, order, share)[0])
     n_seen = np.floor(np.asarray(share) * n)
     np.testing.assert_array_equal(is_seen, np.argsort(np.argsort(order, axis=1), axis=1) < n_seen[:, None])
 
 
 @pytest.mark.parametrize("n_hidden", [0, 1, 60, WIDE, 300, 2 * WIDE + 100])
 def test_steps_draw_every_hidden_token(n_hidden):
-    ends = np.asarray(steps_of(jnp.asarray(n_hidden)))
+    ends = np.asarray(step_ends(jnp.asarray(n_hidden)))
     assert len(ends) == WIDE and ends[-1] == n_hidden
     in_step = np.diff(ends, prepend=0)
-    assert in_step.min() >= 0 and in_step.max() <= (1 if n_hidden <= WIDE else most_in_a_step(chain(WIDE + 50)))
+    assert in_step.min() >= 0 and in_step.max() <= (1 if n_hidden <= WIDE else max_tokens_per_step(chain(WIDE + 50)))
 
 
 class Apart(eqx.Module):
@@ -371,15 +371,15 @@ def test_too_much_guidance_gives_no_row():
     assert np.isnan(drawn(denoiser, n=2, prior=np.array([[1, HIDDEN, HIDDEN]]))).all()
 
 
-@pytest.mark.parametrize("has_gaps", [False, True])
-def test_a_token_of_a_single_value_is_seen_in_training_as_it_is_in_drawing(has_gaps):
+@pytest.mark.parametrize("has_missing", [False, True])
+def test_a_token_of_a_single_value_is_seen_in_training_as_it_is_in_drawing(has_missing):
     tokens = Tokens((2, 1, 3))
-    rows = jnp.asarray([[1.0, HIDDEN if has_gaps else 0.0, 2.0]] * 50)
+    rows = jnp.asarray([[1.0, HIDDEN if has_missing else 0.0, 2.0]] * 50)
     keys = jax.random.split(jax.random.key(0))
-    examples = jax.jit(lambda *keys: TokenObjective(tokens, has_gaps).examples(keys, CleanRows(rows), 10))
+    examples = jax.jit(lambda *keys: TokenObjective(tokens, has_missing).examples(keys, CleanRows(rows), 10))
     shown, is_seen, weight = examples(keys[0], keys[1])
     assert is_seen[:, 1].all() and (shown[:, 1] == 0).all()
-    assert not is_seen[:, 0].all() and not is_seen[:, 2].all() and not (has_gaps and weight[:, 1].any())
+    assert not is_seen[:, 0].all() and not is_seen[:, 2].all() and not (has_missing and weight[:, 1].any())
     np.testing.assert_array_equal(tokens.one_hot(jnp.full(3, float(HIDDEN))), [0, 0, 1, 0, 0, 0])
 
 

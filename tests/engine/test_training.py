@@ -216,13 +216,6 @@ def test_lower_precision_learns_about_the_same_and_keeps_float32_weights():
     np.testing.assert_allclose(lower_losses, losses, rtol=0.02)
 
 
-def test_what_a_method_cannot_be():
-    with pytest.raises(ValueError, match="64 rows cannot be cut into 7 equal parts"):
-        Method(batch_size=64, parts=7)
-    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, not 'float8'"):
-        Method(precision="float8")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("capacity", [None, 5])
 def test_models_side_by_side_are_those_one_after_another(capacity):

@@ -9,8 +9,7 @@ from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.schedules import cosine, padded
 from pointillist.diffusion.solvers import SAMPLERS, sampler_named
 from pointillist.diffusion.trajectories import TrajectorySampler
-from pointillist.engine.sampling import ROWS_PER_CHUNK, sample_rows
-from pointillist.engine.trajectories import noise_levels, sample_trajectories
+from pointillist.engine.sampling import ROWS_PER_CHUNK, noise_levels, sample_rows, sample_trajectories
 
 SCHEDULE = cosine(12)
 MIXTURE = GaussianMixture.of([0.5, 0.3, 0.2], [[-1.0, 0.0], [1.0, 1.0], [1.0, -1.0]], 0.05 * np.eye(2), [0, 1, 2])

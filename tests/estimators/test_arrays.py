@@ -11,8 +11,6 @@ from pointillist import Diffusion, between, one_of
 from pointillist.cli import main
 from pointillist.metrics import boosted_two_sample
 from pointillist.models.fitting import prepare
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.token_codec import TokenCodec
 
 QUICK = {"width": 16, "depth": 1, "epochs": 2, "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -33,7 +31,7 @@ def skewed(n):
 
 def is_of_numbers(rows, **chosen):
     """What a fit would make of rows."""
-    return isinstance(prepare(Diffusion(**QUICK, **chosen), rows).plan.codec, NumberCodec)
+    return prepare(Diffusion(**QUICK, **chosen), rows).plan.process.kind == "gaussian"
 
 
 def as_table(rows):
@@ -67,11 +65,11 @@ def test_what_only_gaussian_diffusion_uses_chooses_it_or_is_said_to_be_unused(ch
     data = skewed(300)
     with warnings.catch_warnings(action="error"):
         # Without a scaling, these columns are wide.
-        warnings.filterwarnings("ignore", "samplers of few steps start")
+        warnings.filterwarnings("ignore", "few-step samplers start")
         for rows in (data, pandas.DataFrame(data)):
             assert is_of_numbers(rows, **chosen) and not is_of_numbers(rows)
     mixed = pandas.DataFrame(data).assign(kind=list("xyz") * 100)
-    with pytest.warns(UserWarning, match=f"one of tokens, which does not use {next(iter(chosen))}$"):
+    with pytest.warns(UserWarning, match=f"masked diffusion, which does not use {next(iter(chosen))}$"):
         assert not is_of_numbers(mixed, **chosen)
 
 
@@ -142,7 +140,7 @@ def test_objects_that_are_numbers_are_taken_as_numbers_are():
     frame = pandas.DataFrame({"count": counts, "flag": flags, "x": rng.normal(size=200)})
     of_objects = Diffusion(**QUICK).fit(frame.to_numpy())
     drawn = of_objects.sample(20, random_state=0)
-    assert isinstance(of_objects.model_.codec, TokenCodec)
+    assert of_objects.model_.process.kind == "masked"
     assert {*drawn[:, 0]} <= {*range(5)} and {*drawn[:, 1]} <= {0, 1}
     whole = Diffusion(**QUICK, process="gaussian").fit(frame[["count", "count"]].astype(object).to_numpy())
     assert whole.sample(3, random_state=0).dtype == np.int64
@@ -177,7 +175,7 @@ def check_on_grids(rows):
 def test_new_numbers_have_the_decimals_steps_and_ends_of_the_training_rows(tmp_path):
     frame = of_decimals()
     model = Diffusion(**QUICK).fit(frame)
-    assert isinstance(model.model_.codec, NumberCodec)
+    assert model.model_.process.kind == "gaussian"
     gaps = frame.copy()
     gaps.loc[::2, ["petal", "single"]] = np.nan
     gaps.loc[1::2, ["price", "noise"]] = np.nan

@@ -7,8 +7,9 @@ from scipy.stats import norm
 
 from pointillist import Diffusion, DiffusionClassifier, between, missing, one_of
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.observed_numbers import column_values, rows_with_gaps
+from pointillist.models.codec import Codec
+from pointillist.models.conditioning import observed_column
+from pointillist.tables.frames import aligned
 from pointillist.tables.layout import Layout
 
 MEAN = np.array([0.0, 1.0, 2.0])
@@ -145,14 +146,14 @@ def test_a_file_gives_the_same_rows(model, tmp_path):
 )
 def test_numbers_that_a_column_cannot_hold_are_refused(kind, value, message):
     rows, layout = np.array([[0.0, 1], [1, 2], [1, 3]]), Layout("array", (kind, "float64"))
-    codec = NumberCodec(layout, TableScaling.fit(rows, "standard", layout.is_whole))
+    codec = Codec.from_scaling(layout, TableScaling.fit(rows, "standard", layout.is_whole))
     with pytest.raises(ValueError, match=message):
-        rows_with_gaps(codec, np.array([[value, np.nan], [1, 2]]))
-    with pytest.raises(ValueError, match=f"{message}|holds whole numbers, and 30.5 is none"):
-        column_values(codec, 0, value)
-    assert rows_with_gaps(codec, np.array([[np.nan, 0.5]]))[0, 1] == 0.5
+        aligned(np.array([[value, np.nan], [1, 2]]), layout)
+    with pytest.raises(ValueError, match="column 0 holds"):
+        observed_column(codec, 0, value, None)
+    assert aligned(np.array([[np.nan, 0.5]]), layout).cells[1].values[0] == 0.5
     with pytest.raises(ValueError, match="has no missing cells in the model"):
-        column_values(codec, 1, [0.5, pd.NA])
+        observed_column(codec, 1, [0.5, pd.NA], None)
 
 
 def test_columns_of_an_array_are_named_by_place():
@@ -163,7 +164,7 @@ def test_columns_of_an_array_are_named_by_place():
     assert np.array_equal(filled[:, 1:], ROWS[:4, 1:]) and not np.isnan(filled).any()
     assert model.conditional(0).predict(ROWS[:4, 1:]).shape == (4,)
     alone = Diffusion(process="gaussian", width=8, depth=1, epochs=1, random_state=0).fit(ROWS[:200, :1])
-    with pytest.raises(ValueError, match="columns to be given, and this model is of one that varies"):
+    with pytest.raises(ValueError, match="columns to condition on, but only one column varies"):
         alone.impute(holes[:, :1])
 
 
@@ -185,7 +186,7 @@ def test_what_conditional_cannot_be_asked(model):
     for target, message in (("w", "there is no column 'w'"), (["a", "b", "c"], "all are targets"), ([], "one column")):
         with pytest.raises(ValueError, match=message):
             model.conditional(target)
-    with pytest.raises(ValueError, match="holds numbers of any size"):
+    with pytest.raises(ValueError, match="is continuous and has no classes"):
         model.conditional("a").predict_proba(FRAME[:2])
     with pytest.raises(ValueError, match="is missing in row 1"):
         model.conditional("a").log_prob(FRAME[:3].assign(a=[1.0, np.nan, 2.0]))
@@ -247,8 +248,8 @@ def test_labels_are_predicted_as_the_classifier_does_and_by_bayes_rule(of_classe
         (lambda: view.quantiles(rows, [0.5]), "holds categories, which have no quantiles"),
         (lambda: view.log_prob(rows), "X has no column 'label'"),
         (lambda: view.log_prob(labelled.assign(label=None)), "the target 'label' is missing in row 0"),
-        (lambda: of_classes.conditional(["label", "a"]), "predicted alone"),
-        (lambda: of_classes.conditional("label", labels="no"), "given by labels too"),
+        (lambda: of_classes.conditional(["label", "a"]), "cannot be predicted together"),
+        (lambda: of_classes.conditional("label", labels="no"), "is also in labels"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -319,5 +320,5 @@ def test_whole_numbers_have_probabilities():
     drawn = view.sample(rows, 2000, random_state=0)
     shares = np.stack([(drawn == value).mean(axis=1) for value in view.classes_], axis=1)
     np.testing.assert_allclose(p, shares, atol=4 * 0.5 / 2000**0.5 + 0.01)
-    with pytest.raises(ValueError, match="column 'x' holds numbers of any size"):
+    with pytest.raises(ValueError, match="column 'x' is continuous and has no classes"):
         model.conditional("x").predict_proba(rows)

@@ -9,7 +9,6 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
 from pointillist import Diffusion, DiffusionImputer
-from pointillist.models.gaussian import GaussianProcess
 
 QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 1, "batch_size": 32, "frequencies": 1, "random_state": 0}
 TINY = {"width": 16, "depth": 1, "epochs": 2, "batch_size": 32, "random_state": 0}
@@ -65,7 +64,7 @@ def test_frames_and_pipelines():
 def test_rows_without_gaps_may_have_gaussian_diffusion():
     rows = np.random.default_rng(0).normal(size=(200, 2))
     imputer = DiffusionImputer(Diffusion(**QUICK)).fit(rows)
-    assert isinstance(imputer.model_.model_.process, GaussianProcess)
+    assert imputer.model_.model_.process.kind == "gaussian"
     gaps = rows.copy()
     gaps[1, 0] = gaps[3, 1] = np.nan
     filled = imputer.transform(gaps)

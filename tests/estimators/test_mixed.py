@@ -13,7 +13,6 @@ from sklearn.model_selection import GridSearchCV
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.engine.training import StackTrainer
 from pointillist.models import training
-from pointillist.models.number_codec import NumberCodec
 from pointillist.queries import imputation
 
 N = 1200
@@ -307,7 +306,7 @@ def test_a_frame_of_numbers_can_be_masked_and_filled():
     filled = model.impute(pd.DataFrame({"x": [2.0] * 300, "y": [np.nan] * 300}), random_state=0)
     assert filled["y"].mean() == pytest.approx(2.0, abs=0.25)
     plain = Diffusion(epochs=1, random_state=0).fit(data)
-    assert isinstance(plain.model_.codec, NumberCodec)
+    assert plain.model_.process.kind == "gaussian"
 
 
 @pytest.mark.slow
@@ -322,7 +321,7 @@ def test_numbers_that_are_categories():
     ("call", "message"),
     [
         (lambda m: m.sample(2, where={"kind": "cow"}), "column 'kind' has no 'cow' in the training rows"),
-        (lambda m: m.sample(2, where={"colour": 1}), "there is no column 'colour': the model's columns are 'kind'"),
+        (lambda m: m.sample(2, where={"colour": 1}), "there is no column 'colour': the model's columns are kind"),
         (lambda m: m.sample(2, where={"weight": "heavy"}), "column 'weight' holds double, and .*heavy.* is not that"),
         (lambda m: m.sample(2, where={"weight": None}), "column 'weight' has no missing cells in the model"),
         (
@@ -330,12 +329,12 @@ def test_numbers_that_are_categories():
             "where gives column 'legs' 3 values, one per row, and n_samples is 2: take one_of",
         ),
         (lambda m: m.sample(2, where=["kind"]), "where must map columns to values"),
-        (lambda m: m.sample(2, labels="cat"), "labels need a model with classes, and this one was fitted without"),
+        (lambda m: m.sample(2, labels="cat"), "labels need a model with classes, but this one was fitted without"),
         (lambda m: m.sample(2, guidance=1.0), "guidance needs a class to guide to"),
-        (lambda m: m.sample(2, deterministic=True), "deterministic is only for models of numbers"),
-        (lambda m: m.sample(2, reward=np.sum), "reward is only for models of numbers"),
-        (lambda m: m.plot(), "are for models of numbers, and this one is of tokens"),
-        (lambda m: m.plot_density(), "is for models of numbers"),
+        (lambda m: m.sample(2, deterministic=True), "deterministic needs a Gaussian model"),
+        (lambda m: m.sample(2, reward=np.sum), "reward needs a Gaussian model"),
+        (lambda m: m.plot(), "are for Gaussian models, but this one has tokens"),
+        (lambda m: m.plot_density(), "is for Gaussian models"),
         (lambda m: m.impute(np.zeros((2, 9))), "X has no column 'kind'"),
         (lambda m: m.impute(frame(5).drop(columns="legs")), "X has no column 'legs'"),
         (lambda m: m.impute(frame(5).assign(legs="four")), "column 'legs' of X holds .*string, and it held int64"),
@@ -382,7 +381,7 @@ def test_tables_that_cannot_be_fitted(table, message):
 
 
 def test_a_model_that_cannot_go_on(data, model):
-    with pytest.raises(ValueError, match="warm_start is only for models of numbers"):
+    with pytest.raises(ValueError, match="warm_start needs a Gaussian model"):
         copy(model).set_params(warm_start=True).fit(data)
 
 
@@ -390,7 +389,7 @@ def test_a_model_that_cannot_go_on(data, model):
 def test_a_model_that_cannot_classify(data):
     classes = data["kind"].to_numpy()
     model = Diffusion(**{**FAST, "epochs": 1}).fit(data, classes)
-    with pytest.raises(ValueError, match="a classifier by denoising is for models of numbers"):
+    with pytest.raises(ValueError, match="a classifier by denoising is for Gaussian models"):
         DiffusionClassifier(model).predict(data)
 
 

@@ -81,7 +81,7 @@ def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
     base = plain.sample(50, random_state=0)
     with pytest.raises(ValueError, match="worse must be a fitted Diffusion, not 3"):
         plain.sample(50, worse=3, guidance=1.0)
-    with pytest.raises(ValueError, match="worse and guidance_interval do nothing without guidance"):
+    with pytest.raises(ValueError, match="worse and guidance_interval have no effect without guidance"):
         plain.sample(50, worse=worse)
     guided = plain.sample(50, worse=worse, guidance=1.0, random_state=0)
     assert np.isfinite(guided).all() and not np.allclose(guided, base)
@@ -152,7 +152,7 @@ def test_log_density_is_of_the_units(plain):
 def test_values_that_repeat_have_no_density_by_quantiles():
     rows = np.column_stack([X[:, 0], Y])
     model = Diffusion(**QUICK | {"epochs": 2}, scaling="quantile", process="gaussian").fit(rows)
-    with pytest.raises(ValueError, match="column 1 holds a value so often that it has no density there"):
+    with pytest.raises(ValueError, match="column 1 repeats a value so often that it has no density there"):
         model.score_samples(rows)
     assert Diffusion(**QUICK | {"epochs": 2}, scaling="quantile").fit(X * 1.0).score_samples(X[:9]).shape == (9,)
 
@@ -286,7 +286,7 @@ def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
     model = Diffusion(**QUICK, p_uncond=0.0, random_state=0).fit(UNITS, NAMES)
     share = (nearest_class(model.sample(600, random_state=0)) == "right").mean()
     assert abs(share - Y.mean()) < 0.1
-    with pytest.raises(ValueError, match="guidance needs a model trained without labels too"):
+    with pytest.raises(ValueError, match="guidance needs a model also trained without labels"):
         model.sample(3, labels="left", guidance=1.0)
 
 
@@ -305,7 +305,7 @@ def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
         ({"sampler": "euler"}, "sampler must be one of 'ancestral', 'ddim'"),
         ({"sampler": "dpm", "steps": 1}, "steps of dpm must be an integer of at least 2, not 1"),
         ({"sampler": "dpm", "reward": len}, "rewards steer ancestral sampling, not dpm"),
-        ({"sampler": "dpm-sde", "deterministic": True}, "dpm-sde adds noise: take sampler='dpm'"),
+        ({"sampler": "dpm-sde", "deterministic": True}, "dpm-sde adds noise: use sampler='dpm'"),
         ({"steps": 41, "sampler": "ddim"}, "steps of ddim must be an integer from 1 to the model's timesteps, 40"),
         ({"deterministic": True, "reward": len}, "SVDD needs a stochastic sampler"),
         ({"guidance": 1.0}, "guidance needs a class to guide to: give labels"),
@@ -340,9 +340,9 @@ def test_what_sample_cannot_use(conditional, options, message):
 
 
 def test_what_needs_classes(plain):
-    with pytest.raises(ValueError, match="labels are given, but this model was fitted without"):
+    with pytest.raises(ValueError, match="labels need a model with classes, but this one was fitted without"):
         plain.sample(3, labels=1)
-    with pytest.raises(ValueError, match="guidance needs a model with classes, and this one was fitted without"):
+    with pytest.raises(ValueError, match="guidance needs a model with classes, but this one was fitted without"):
         plain.sample(3, guidance=1.0)
 
 
@@ -350,7 +350,7 @@ def test_what_needs_classes(plain):
     ("y", "message"),
     [
         (np.zeros(600), "y has a single class, 0.0: leave y out"),
-        (np.array(["rare"] + ["often"] * 599), "class 'rare' has one row and a model of it needs at least 2"),
+        (np.array(["rare"] + ["often"] * 599), "class 'rare' has one row and needs at least 2"),
         (np.linspace(0, 1, 600), "Unknown label type: continuous"),
         (Y[:10], "X has 600 rows but y has 10 labels"),
     ],
@@ -410,5 +410,5 @@ def test_one_noise_level_gives_no_density_and_no_classes(schedule):
         lambda: model.conditional("label").predict(X),
         lambda: model.conditional(0).predict(X),
     ):
-        with pytest.raises(ValueError, match="needs a model of more than one noise level"):
+        with pytest.raises(ValueError, match="needs several noise levels"):
             ask()

@@ -179,7 +179,7 @@ def test_walks_lead_from_the_prior_to_the_rows(model):
 
 
 def test_long_walks_show_some_of_their_points(model, monkeypatch):
-    monkeypatch.setattr("pointillist.estimators.plotting.trajectories.MOST_TIMES", 3)
+    monkeypatch.setattr("pointillist.estimators.plotting.rows.MOST_TIMES", 3)
     ax = pyplot.subplots()[1]
     assert model.plot_trajectory(ax=ax, random_state=1, **FEW) is ax and len(ax.lines) == 100
     assert {len(way.get_xydata()) for way in ax.lines} == {3}
@@ -316,7 +316,7 @@ def test_what_pictures_cannot_use(model, spatial, tmp_path):
         with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
             picture(colour="red")
     for picture in pictures[1:]:
-        with pytest.raises(ValueError, match="a row steered by a reward is chosen from many"):
+        with pytest.raises(ValueError, match="a row steered by a reward is selected from candidates"):
             picture(reward=lambda x: x[:, 0])
     for draw in (spatial.plot, spatial.plot_trajectory):
         with pytest.raises(ValueError, match="three columns need axes in three dimensions"):

@@ -76,14 +76,14 @@ def test_targets_with_long_tails_have_the_density_of_the_lognormal_distribution(
 
 def test_features_of_each_view_against_their_formulas():
     x = np.array([[-8.0, 0.0], [-1.0, 0.0], [0.5, 1.0], [2.0, 1.0]])
-    units = Units.of(x, np.arange(4.0), is_discrete=False)
+    units = Units.fit(x, np.arange(4.0), is_discrete=False)
     z, at = np.clip((x - x.mean(axis=0)) / x.std(axis=0), -10, 10), units.quantiles[0]
     assert at[[0, -1]].tolist() == [-8, 2] and len(at) == 13 and len(units.quantiles[1]) < 13
     plain = [z, *(2**0.5 * wave(w * z) for w in (1, 2) for wave in (np.sin, np.cos))]
     further = [2**0.5 * wave(np.pi * w * z) for w in (0.5, 1, 2) for wave in (np.sin, np.cos)]
     of_first = [np.clip((x[:, 0] - low) / (high - low), 0, 1) for low, high in pairwise(at)]
     for view in VIEWS:
-        found = np.stack([features(row, jnp.array(view)) for row in jnp.array(units.of_x(x), jnp.float32)])
+        found = np.stack([features(row, jnp.array(view)) for row in jnp.array(units.encode_x(x), jnp.float32)])
         parts = found.reshape(4, -1, 2) / GAIN
         np.testing.assert_allclose(parts[:, :5], np.stack(plain, axis=1), atol=1e-5)
         np.testing.assert_allclose(parts[:, 5:11], view[0] * np.stack(further, axis=1), atol=1e-5)
@@ -104,7 +104,7 @@ def test_trees_guess_a_row_of_training_without_it():
     assert np.abs(again - guessed).max() > 0.1
     held = np.random.default_rng(3).uniform(-1, 1, (500, 2))
     for rows, found in ((held, trees.of(held)), (x, guessed)):
-        error = np.abs(trees.units.y_of(found) - (10 + 3 * np.sin(2 * rows[:, :1])))
+        error = np.abs(trees.units.decode_y(found) - (10 + 3 * np.sin(2 * rows[:, :1])))
         assert (error.mean(axis=0) < 0.4).all()
     assert not trees.without_trees().of(held).any()
 
@@ -194,8 +194,8 @@ def test_a_scale_stretches_quantiles_draws_and_densities_about_one_point(quick):
     rows = np.repeat(X[:4], 3, axis=0)
     log_densities = [model.log_prob(rows, y.ravel()) for model, y in ((plain, near), (wide, far))]
     np.testing.assert_allclose(log_densities[1], log_densities[0] - np.log(3), atol=1e-3)
-    inside = quick.model_.units.of_x(X[:4])
-    ends = [np.column_stack([inside, quick.model_.units.of_y(y[:, [0, 2]])]) for y in (near, far)]
+    inside = quick.model_.units.encode_x(X[:4])
+    ends = [np.column_stack([inside, quick.model_.units.encode_y(y[:, [0, 2]])]) for y in (near, far)]
     masses = [map_rows(TargetLogMass(model.target), rows) for model, rows in zip((plain, wide), ends, strict=True)]
     np.testing.assert_allclose(masses[1], masses[0], atol=1e-3)
     np.testing.assert_allclose(np.exp(masses[0]), 0.8, atol=0.01)

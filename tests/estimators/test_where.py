@@ -9,7 +9,6 @@ from pointillist import Diffusion, between, missing, one_of, present
 from pointillist.models import conditioning
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
-from pointillist.models.number_conditions import _ranges, _scaled
 
 N = 2000
 FAST = {"width": 64, "depth": 1, "batch_size": 64, "epochs": 30, "learning_rate": 3e-3, "random_state": 0}
@@ -121,7 +120,7 @@ def test_each_row_may_have_values_of_its_own_under_a_condition(hasty):
 @pytest.mark.slow
 def test_conditions_without_mass_are_refused_in_one_line(hasty, monkeypatch):
     monkeypatch.setattr(conditioning, "MOST_TRIES", 3)
-    with pytest.raises(ValueError, match=r"drawn for row [0-3] meets 'pay' between\(500, 600\) and 'rent'") as raised:
+    with pytest.raises(ValueError, match=r"draw for row [0-3] meets 'pay' between\(500, 600\) and 'rent'") as raised:
         # The program of the test above: values of each row's own.
         where = {"sure": [True, False] * 2, "pay": between(500, 600), "rent": between(900, None)}
         hasty.sample(where=where)
@@ -182,21 +181,21 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, pool_of_numbe
     ("where", "options", "message"),
     [
         ({"x": None}, {}, "column 'x' has no missing cells in the model: give a value"),
-        ({"x": "a"}, {}, "column 'x' holds numbers, and 'a' is none"),
-        ({"z": 40.5}, {}, "column 'z' holds whole numbers, and 40.5 is none"),
+        ({"x": "a"}, {}, "column 'x' holds double, and 'a' is not that"),
+        ({"z": 40.5}, {}, "column 'z' holds int64, and 40.5 is not that"),
         (
             {"x": [1.0, 2.0]},
             {},
             "where gives column 'x' 2 values, one per row, and n_samples is 3: take one_of\\(1.0, 2.0\\)",
         ),
-        ({"x": 1.0}, {"prior": np.zeros((3, 3))}, "prior does not go with values in where"),
+        ({"x": 1.0}, {"prior": np.zeros((3, 3))}, "prior cannot be combined with values in where"),
         ({"w": between(0, 1)}, {}, "there is no column 'w': the model's columns are x, y, z"),
         ({"x": between(100, None)}, {}, "column 'x': no training row is between\\(100, None\\); its values go from"),
         ({"z": between(40.2, 40.8)}, {}, "column 'z': no training row is between\\(40.2, 40.8\\)"),
-        ({"x": one_of(1, 2)}, {}, "column 'x' holds continuous numbers, of which one_of\\(1, 2\\) has mass 0"),
-        ({"x": between(0, 1)}, {"sampler": "heun"}, "ranges of numbers are drawn by sampler='dpm-sde', not 'heun'"),
-        ({"x": between(0, 1)}, {"deterministic": True}, "deterministic does not go with ranges of numbers"),
-        ({"x": between("a", "b")}, {}, "column 'x' holds numbers, and between\\('a', 'b'\\) does not"),
+        ({"x": one_of(1, 2)}, {}, "column 'x' holds continuous numbers, so one_of\\(1, 2\\) has probability 0"),
+        ({"x": between(0, 1)}, {"sampler": "heun"}, "ranges of numbers need sampler='dpm-sde', not 'heun'"),
+        ({"x": between(0, 1)}, {"deterministic": True}, "deterministic cannot be combined with ranges of numbers"),
+        ({"x": between("a", "b")}, {}, "column 'x' holds double, and 'a' is not that"),
         ({"x": one_of(1, None)}, {}, "column 'x' has no missing cells in the model"),
     ],
 )
@@ -212,7 +211,7 @@ def test_what_numbers_cannot_be_asked(hasty_of_numbers, where, options, message)
 def test_classes_are_not_drawn_before_the_ranges_that_tell_of_them(numbers, p_uncond, options):
     of_classes = Diffusion(process="gaussian", width=16, depth=1, epochs=1, p_uncond=p_uncond, random_state=0)
     model = of_classes.fit(numbers[:200], (numbers["x"] > 0)[:200])
-    with pytest.raises(ValueError, match=r"^classes are not known before the ranges: give labels \(--class\)$"):
+    with pytest.raises(ValueError, match=r"^ranges of numbers need labels: give labels \(--class\)$"):
         model.sample(3, where={"x": between(0, 1)}, **options)
     assert meets(model.sample(3, labels=True, where={"x": between(0, 1)}), {"x": between(0, 1)}).all()
 
@@ -223,7 +222,7 @@ def test_a_range_that_ends_at_a_value_that_repeats_holds_all_of_it(end):
     x = np.where(rng.random(3000) < 0.3, 1.0, rng.normal(1.0, 1.0, 3000))
     rows = pd.DataFrame({"x": x, "y": rng.normal(size=3000)})
     codec = prepare(Configuration(process="gaussian", scaling="quantile"), rows, None).plan.codec
-    low, high = _scaled(codec, 0, _ranges(codec, "x", 0, end))[0]
+    low, high = codec.encoding.encoder("x").allowed(end, codec.layout.type_of("x"), None).ranges[0]
     # Normal scores: the mass of the range, at the resolution of the quantiles.
     share = (x >= 1).mean() if end.high is None else (x <= 1).mean()
     assert norm.cdf(high) - norm.cdf(low) == pytest.approx(share, abs=0.01)

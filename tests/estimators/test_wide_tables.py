@@ -49,8 +49,8 @@ def test_holes_of_a_wide_table_are_filled(model):
     data = frame()
     filled = model.impute(data, random_state=0)
     assert not filled.isna().any().any()
-    is_given = data.notna()
-    assert filled.where(is_given).equals(data.where(is_given))
+    is_observed = data.notna()
+    assert filled.where(is_observed).equals(data.where(is_observed))
 
 
 @pytest.mark.slow
@@ -93,7 +93,9 @@ def test_programs_for_more_columns_have_no_more_equations():
         row, key = jax.ShapeDtypeStruct((width,), jnp.float32), jax.eval_shape(lambda: jax.random.key(0))
 
         def draw(k, w, r):
-            denoiser = MixedDenoiser(TokenDenoiser(w.of_tokens, folded.tokens), w.of_numbers, jnp.eye(n_numbers))
+            denoiser = MixedDenoiser(
+                TokenDenoiser(w.token_network, folded.tokens), w.number_network, jnp.eye(n_numbers)
+            )
             return MixedSampler(n, DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True)).draw(k, denoiser, r)
 
         return trained, equations(draw, key, folded, row)

@@ -21,9 +21,9 @@ from pointillist.columns.table_encoder import TableEncoder
 from pointillist.files.reading import read_table
 from pointillist.files.texts import typed
 from pointillist.files.writing import TableWriter
-from pointillist.models.choosing import as_mixed
+from pointillist.models.choosing import masked_table
+from pointillist.models.codec import Codec
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.frames import aligned
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Column, Table, cells_in, cells_of, kind_of, to_arrow
@@ -171,8 +171,8 @@ def tables(draw):
 
 
 def codec_of(X):
-    table, kind, headings = as_mixed("masked", X)
-    return TokenCodec(Layout.of(table, kind, headings), TableEncoder.fit(table)), table
+    table, kind, headings = masked_table("masked", X)
+    return Codec(Layout.of(table, kind, headings), TableEncoder.fit(table)), table
 
 
 def types_of(X):
@@ -180,7 +180,7 @@ def types_of(X):
 
 
 def missing_in(X):
-    return [cells.is_missing.tolist() for cells in as_mixed("masked", X)[0].cells]
+    return [cells.is_missing.tolist() for cells in masked_table("masked", X)[0].cells]
 
 
 def through(codec, table):
@@ -199,7 +199,7 @@ def test_every_type_comes_back(X):
         return
     back = through(codec, table)
     assert type(back) is type(X) and types_of(back) == types_of(X) and missing_in(back) == missing_in(X)
-    for own, again in zip(table.cells, as_mixed("masked", back)[0].cells, strict=True):
+    for own, again in zip(table.cells, masked_table("masked", back)[0].cells, strict=True):
         given = own.values[~own.is_missing]
         new = again.values[~again.is_missing]
         if own.categories is not None:
@@ -209,7 +209,7 @@ def test_every_type_comes_back(X):
             # Rounding to the column's digits may go a little beyond.
             slack = 1e-6 * max(1.0, np.abs(given).max())
             assert new.min() >= given.min() - slack and new.max() <= given.max() + slack
-    again = TokenCodec.from_facts(json.loads(json.dumps(codec.facts())), codec.tensors())
+    again = Codec.from_facts(json.loads(json.dumps(codec.facts())), codec.tensors())
     assert types_of(through(again, table)) == types_of(X)
     filled = codec.restore(codec.filled(table, codec.encoding.decode(codec.encoding.encode(table.cells))))
     assert types_of(filled) == types_of(X)
@@ -217,7 +217,7 @@ def test_every_type_comes_back(X):
 
 def check_written(path, codec, rows):
     """Asserts that a file holds rows, as a model reads it."""
-    model = SimpleNamespace(codec=codec, label_place=None, classes=None)
+    model = SimpleNamespace(codec=codec, label_index=None, classes=None)
     model.file_columns = partial(RowModel.file_columns, model)
     for one, other in zip(aligned(read_for(model, path), codec.layout).cells, rows.cells, strict=True):
         # In CSV, what is but white space is missing.
@@ -329,7 +329,7 @@ def test_decimals_of_an_array_stay_so():
     rows = np.array([[1.5, Decimal("1.5")], [2.5, Decimal("2.5")], [3.5, Decimal("4.5")]] * 5, object)
     codec, table = codec_of(rows)
     assert {type(cell) for cell in through(codec, table)[:, 1]} == {Decimal}
-    assert as_mixed("auto", rows) is not None
+    assert masked_table("auto", rows) is not None
 
 
 @pytest.mark.parametrize("kind", ["float32", "decimal"])
@@ -485,9 +485,9 @@ def test_categories_of_any_values_are_read_from_columns_that_are_plain_or_absent
     frame = pandas.DataFrame({"g": kinds, "y": np.arange(10 * len(values)) / 3})
     codec, _ = codec_of(frame)
     read = aligned(pandas.DataFrame({"g": cells, "y": 0.0}), codec.layout).cells[0]
-    assert np.array_equal(codec.encoding.code("g").encode(read)[0], tokens, equal_nan=True)
+    assert np.array_equal(codec.encoding.encoder("g").encode(read)[0], tokens, equal_nan=True)
     absent = aligned(pandas.DataFrame({"y": [1.0, 2.0]}), codec.layout, absent=["g"])
-    assert codec.known_tokens(absent, -1.0)[:, 0].tolist() == [-1, -1]
+    assert codec.encode_table(absent)[:, 0].tolist() == [-1, -1]
 
 
 def test_labels_of_a_table_of_numbers_keep_their_type():
@@ -509,11 +509,11 @@ def test_dates_that_float64_cannot_hold_are_called_dates():
 
 def test_masked_arrays_keep_what_is_not_masked():
     of_text = np.ma.array([["a", 1], ["b", 2]], dtype=object, mask=[[True, False], [False, False]])
-    text, number = as_mixed("masked", of_text, ())[0].cells
+    text, number = masked_table("masked", of_text, ())[0].cells
     assert text.categories == ("b",) and text.is_missing.tolist() == [True, False] and number.values.tolist() == [1, 2]
     large = np.ma.array([[2**60 + 1], [2]], mask=[[False], [True]])
     with pytest.raises(ValueError, match="integers beyond"):
-        _ = as_mixed("masked", large, ())[0].cells
+        _ = masked_table("masked", large, ())[0].cells
 
 
 def test_half_precision_has_the_digits_that_it_is_written_with():

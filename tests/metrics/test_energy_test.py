@@ -8,7 +8,7 @@ import pytest
 from pointillist.metrics import energy_distance, energy_test
 
 # The function of the same name hides the module as an attribute of the package.
-module = importlib.import_module("pointillist.metrics.energy_test")
+module = importlib.import_module("pointillist.metrics.energy")
 
 
 def normal_rows(seed, n, d=2, shift=0.0):

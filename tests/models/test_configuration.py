@@ -15,7 +15,6 @@ from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES
 from pointillist.diffusion.schedules import SCHEDULES
 from pointillist.diffusion.solvers import SAMPLERS
-from pointillist.engine.recipes import PRECISIONS
 from pointillist.estimators import REPORT
 from pointillist.models.configuration import PARAMETERS, Configuration, SamplingConfig, values_of
 from pointillist.models.gaussian import STEERING
@@ -26,7 +25,7 @@ from pointillist.study.settings import CHECKS, Settings
 ALL = PARAMETERS | parameters_of(SamplingConfig)
 KNOWN = {
     "schedule": SCHEDULES, "scaling": SCALINGS, "network": NETWORKS, "prediction": PREDICTIONS, "weighting": WEIGHTINGS,
-    "noise_levels": NOISE_LEVELS, "variance": VARIANCES, "precision": PRECISIONS, "missing": MISSING,
+    "noise_levels": NOISE_LEVELS, "variance": VARIANCES, "precision": ("float32", "bfloat16"), "missing": MISSING,
     "sampler": SAMPLERS, "steering": STEERING, "process": ("auto", "gaussian", "masked"),
 }  # fmt: skip
 

@@ -111,8 +111,8 @@ def with_no_axis(spread):
 @pytest.mark.parametrize(
     "name,change,message",
     [
-        ("covariance", huge, "the spread of its numbers is beyond use"),
-        ("basis", huge, "the spread of its numbers is beyond use"),
+        ("covariance", huge, "the covariance of its numbers is too large"),
+        ("basis", huge, "the covariance of its numbers is too large"),
         ("basis", with_no_axis, "an axis of its numbers has no length"),
     ],
 )

@@ -18,7 +18,6 @@ from pointillist.models.container import ModelFileError
 from pointillist.models.fitting import prepare
 from pointillist.models.plan import parts_of
 from pointillist.models.planning import plan_numbers, warn_of_prior
-from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.layout import Layout
 
 X, Y = load_pointset("blobs", 600)
@@ -129,7 +128,7 @@ def test_ends_of_another_schedule_are_said_to_be_unused():
     with pytest.warns(UserWarning, match="the noise schedule is 'cosine', which does not use beta_end"):
         task = prepare(Configuration(beta_end=0.05), values)
     # And do not choose the process.
-    assert isinstance(task.plan.codec, TokenCodec)
+    assert task.plan.codec.encoding.n_tokens
 
 
 def test_warm_start_goes_on():
@@ -208,7 +207,7 @@ def test_few_rows_of_many_columns(monkeypatch, n):
 
 
 def test_what_cannot_be_held_out_or_counted():
-    with pytest.raises(ValueError, match="early_stopping holds out rows, and X has 2: give more"):
+    with pytest.raises(ValueError, match="early_stopping needs rows to hold out, but X has 2: give more rows"):
         Diffusion(**QUICK, early_stopping=True).fit(X[:2])
     with pytest.raises(ValueError, match="epochs must be an integer from 1 to 2,147,483,647, or None, not 3000000000"):
         Diffusion(**QUICK | {"epochs": 3 * 10**9}).fit(X)
@@ -287,7 +286,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path):
     killed = fit_until(tmp_path, "stopped", 7, "SIGKILL")
     assert killed.returncode == -signal.SIGKILL and not (tmp_path / "stopped").exists()
     assert (tmp_path / "checkpoint").exists()
-    with pytest.raises(ModelFileError, match="is a checkpoint of a fit that has not ended, not a model"):
+    with pytest.raises(ModelFileError, match="is a checkpoint of an unfinished fit, not a model"):
         Diffusion.load(tmp_path / "checkpoint")
     interrupted = fit_until(tmp_path, "stopped", 5, "SIGINT")
     assert interrupted.returncode != 0 and "KeyboardInterrupt" in interrupted.stderr
@@ -418,4 +417,4 @@ def test_columns_that_solvers_do_not_start_from_are_warned_of(spread, centre, is
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         warn_of_prior(cosine(1000), rows)
-    assert [str(one.message)[:30] for one in found] == is_warned * ["samplers of few steps start fr"]
+    assert [str(one.message)[:30] for one in found] == is_warned * ["few-step samplers start from N"]

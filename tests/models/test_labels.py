@@ -55,7 +55,7 @@ def test_guidance_of_numbers_beside_tokens_needs_hidden_labels():
             plan.codec, plan.process, None, Classes(np.array(["no", "yes"]), np.ones(2, int), ("label", 3))
         )
         if not p_uncond:
-            with pytest.raises(ValueError, match="guidance needs a model trained without labels too"):
+            with pytest.raises(ValueError, match="guidance needs a model also trained without labels"):
                 plan.process.plan_sampling(learned, Request(2, labels="yes", guidance=1.0))
     alone = prepare(Configuration(p_uncond=0.0), frame[["kind"]], ["yes", "no"] * 150).plan
     assert alone.process.can_guide

@@ -10,7 +10,7 @@ import pytest
 from pointillist import Diffusion
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.diffusion.losses import CleanRows
-from pointillist.diffusion.tokens.masking import MANY, RANK_OF_NARROW, Tokens
+from pointillist.diffusion.tokens.masking import MAX_UNFACTORED, NARROW_RANK, Tokens
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
@@ -23,26 +23,26 @@ from pointillist.tables.table import Table
 TOKENS = Tokens((90, 2, 1, 3, 40), (-1.0,) * 136, (1, 4), (1, 0))
 
 
-@pytest.mark.parametrize("is_paired", [False, True])
-def test_the_loss_of_tokens_and_numbers_is_that_of_the_network_with_the_factors_multiplied_out(is_paired):
-    architecture = TokenArchitecture(TOKENS, 16, 1, 2, is_paired, is_factored=True)
+@pytest.mark.parametrize("has_joint_network", [False, True])
+def test_the_loss_of_tokens_and_numbers_is_that_of_the_network_with_the_factors_multiplied_out(has_joint_network):
+    architecture = TokenArchitecture(TOKENS, 16, 1, 2, has_joint_network, is_factored=True)
     network = jax.jit(lambda key: architecture.build(key, 7))(jax.random.key(0))
     rng = np.random.default_rng(0)
     network = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape).astype(np.float32), network)
-    assert isinstance(network, MixedNetwork) and isinstance(network.of_tokens, FactoredNetwork)
+    assert isinstance(network, MixedNetwork) and isinstance(network.token_network, FactoredNetwork)
     numbers = rng.normal(size=(64, 2)).astype(np.float32)
     rows = np.hstack([rng.integers(0, TOKENS.sizes, (64, 5)), numbers]).astype(np.float32)
     # A class that is not shown is no value.
-    objective = MixedObjective(TOKENS, guided=3, p_uncond=0.5, is_paired=is_paired)
-    basis = (jnp.eye(2),) if is_paired else ()
-    spread = jnp.stack([jnp.eye(2), *basis]) if is_paired else jnp.eye(2)
+    objective = MixedObjective(TOKENS, guided=3, p_uncond=0.5, has_joint_network=has_joint_network)
+    basis = (jnp.eye(2),) if has_joint_network else ()
+    spread = jnp.stack([jnp.eye(2), *basis]) if has_joint_network else jnp.eye(2)
     clean = CleanRows(jnp.asarray(rows), None, SCHEDULE, spread)
     examples = jax.jit(lambda *keys: objective.examples(keys, clean, 64))(jax.random.key(1), jax.random.key(2))
     assert 0.2 < (np.asarray(examples[5])[:, 3] == HIDDEN).mean() < 0.8
 
     loss = jax.jit(lambda network: objective.loss(network, examples, "float32"))
     folded = network.folded()
-    assert isinstance(folded.of_tokens, TokenNetwork) and folded.of_numbers.context.weight.shape[0] == 136 + 12
+    assert isinstance(folded.token_network, TokenNetwork) and folded.number_network.context.weight.shape[0] == 136 + 12
     assert float(loss(network)) == pytest.approx(float(loss(folded)), rel=1e-5)
 
 
@@ -55,7 +55,7 @@ def names(n):
 
 
 def test_a_table_of_many_names_has_factored_layers_in_training_alone():
-    frame = names(MANY)
+    frame = names(MAX_UNFACTORED)
     encoding = TableEncoder.fit(Table(pa.Table.from_pandas(frame)))
     parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     for options, is_factored in (
@@ -64,10 +64,10 @@ def test_a_table_of_many_names_has_factored_layers_in_training_alone():
         ({"has_ranks": True, "is_private": True}, False),
     ):
         architecture = MaskedProcess.of(parameters, encoding, **options).architecture
-        assert architecture.is_factored == is_factored and architecture.tokens.rank == RANK_OF_NARROW
+        assert architecture.is_factored == is_factored and architecture.tokens.rank == NARROW_RANK
     model = Diffusion(width=16, depth=1, epochs=1, random_state=0).fit(frame)
-    of_tokens = getattr(model.model_.network, "of_tokens", model.model_.network)
-    assert isinstance(of_tokens, TokenNetwork) and of_tokens.input.weight.shape[0] >= MANY
+    token_network = getattr(model.model_.network, "token_network", model.model_.network)
+    assert isinstance(token_network, TokenNetwork) and token_network.input.weight.shape[0] >= MAX_UNFACTORED
     rows = model.sample(50, random_state=1)
     assert rows["name"].isin(frame["name"]).all() and set(rows["nickname"].dropna()) <= {"Bo"}
 

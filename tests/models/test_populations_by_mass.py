@@ -43,10 +43,10 @@ def test_rows_that_share_an_ancestor_count_as_one():
 def test_those_below_the_smallest_mass_are_never_taken():
     tally = Acceptance("x")
     assert len(tally.accepted(populations(np.full(20, 1e-10)), KEPT, 10)) == 0 and tally.effective_size == 0
-    assert "estimated mass is 1e-10 after 20 draws" in str(tally.error())
+    assert "estimated probability is 1e-10 after 20 draws" in str(tally.error())
 
 
 def test_rows_with_populations_of_their_own_are_all_counted():
     tally = Acceptance("x")
     drawn = np.column_stack([np.arange(3.0), np.log([0.5, 0.01, 0.2]), [4.0, 4.0, 1.0]])
-    assert tally.own(drawn).ravel().tolist() == [0, 1, 2] and tally.effective_size == 3
+    assert tally.accept_each(drawn).ravel().tolist() == [0, 1, 2] and tally.effective_size == 3

@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 from pointillist import Diffusion, DiffusionClassifier, load_pointset
 from pointillist.models import container
-from pointillist.models.configuration import OF_NETWORK
+from pointillist.models.configuration import NETWORK_PARAMETERS
 from pointillist.models.container import FORMAT, ModelFileError
 from pointillist.tables.layout import Layout
 
@@ -115,7 +115,7 @@ def setting(*keys, value):
     return change
 
 
-EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in OF_NETWORK} | {
+EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in NETWORK_PARAMETERS} | {
     "schedule": "linear", "beta_start": 0.9, "beta_end": 0.95, "timesteps": 10_000,
 }  # fmt: skip
 NAMES = [["str", "a"], ["str", "b"]]
@@ -168,14 +168,14 @@ OF_TEXT = Layout.of_schema("polars", pa.schema({"a": pa.float64(), "b": pa.strin
         (setting("layout", "plain_names", value=[["str", "a"], ["str", "a"]]), "two columns have the same name"),
         (setting("layout", "plain_types", value=[None, None]), "columns hold types that are not numbers"),
         (setting("layout", "kind", value="pandas"), "rows of kind 'pandas' are not known, or have no types"),
-        (setting("trained_with", value=EMPTY), "the noise schedule leaves nothing of the data"),
+        (setting("trained_with", value=EMPTY), "the noise schedule shrinks the data below what float32"),
         (setting("layout", value=OF_NO_TYPE), "rows of kind 'polars' are not known, or have no types"),
         (setting("layout", value=OF_NO_SCHEMA), "the layout's schema cannot be read"),
         (setting("layout", value=OF_TEXT), "columns hold types that are not numbers"),
         (setting("scaling", value="other"), "is damaged: "),
         (setting("scaling", value="quantile"), "tensors are missing, unknown"),
-        (setting("label_column", value=[["str", "y"], 7]), "label_column has no place"),
-        (setting("label_column", value=[["str", "y"], -1]), "label_column is not a name and a place"),
+        (setting("label_column", value=[["str", "y"], 7]), "label_column is outside the columns"),
+        (setting("label_column", value=[["str", "y"], -1]), "label_column is not a name and an index"),
         (setting("seed", value=None), "is damaged: "),
         (lambda header: header.pop("fingerprint"), "is damaged: "),
         (lambda facts: facts.pop("parameters"), "is damaged: "),
@@ -213,7 +213,7 @@ def without_minimum(tensors):
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        (lambda t: {**t, "extra": np.zeros(3, np.float32)}, "of another shape than its description says: 'extra'"),
+        (lambda t: {**t, "extra": np.zeros(3, np.float32)}, "differ in shape from its description: 'extra'"),
         (without_minimum, "minimum"),
         (
             lambda t: {**t, "network.output.bias": np.zeros(3, np.float32)},
@@ -224,8 +224,14 @@ def without_minimum(tensors):
             lambda t: {**t, "network.output.bias": np.zeros((), np.float32)},
             "tensors are missing, unknown or of another shape",
         ),
-        (lambda t: {**t, "spread": np.array([1, 0], np.float32)}, "a column's spread is 0, negative or beyond use"),
-        (lambda t: {**t, "spread": np.array([1, 1e30], np.float32)}, "a column's spread is 0, negative or beyond use"),
+        (
+            lambda t: {**t, "spread": np.array([1, 0], np.float32)},
+            "the root mean square of a column is not positive, or too large",
+        ),
+        (
+            lambda t: {**t, "spread": np.array([1, 1e30], np.float32)},
+            "the root mean square of a column is not positive, or too large",
+        ),
         (lambda t: {**t, "network.output.bias": np.full(2, np.nan, np.float32)}, "output.bias holds NaN or infinite"),
         (lambda t: {**t, "maximum": np.array([np.inf, 1.0])}, "maximum holds NaN or infinite"),
         (lambda t: {**t, "maximum": t["minimum"]}, "its scaling does not fit its columns"),

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
-from pointillist.engine.validation import held_out_loss
+from pointillist.engine.training import held_out_loss
 from pointillist.models import trials
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
 from pointillist.models.planning import DEFAULT_MIXED_STEPS, MOST_WEIGHTS_IN_ALL
 from pointillist.models.training import train
-from pointillist.models.trials import LONGEST, tried
+from pointillist.models.trials import LONGEST, run_trials
 from pointillist.tables.frames import table_of
 
 
@@ -33,7 +33,7 @@ def plan_of(frame: pd.DataFrame, width: int = 32, **asked: Any) -> Any:
 @pytest.mark.slow
 def test_training_ends_before_single_rows_are_learned() -> None:
     plan = plan_of(table_of_noise(30), width=256)
-    chosen = tried(plan)
+    chosen = run_trials(plan)
     assert chosen.training.epochs is not None and 0 < chosen.training.epochs < LONGEST * plan.most_default_epochs
     long = train(replace(chosen, training=replace(chosen.training, epochs=LONGEST * plan.most_default_epochs))).network
     short = train(chosen).network
@@ -53,7 +53,7 @@ def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch
         return noted_trials[-1][1]
 
     monkeypatch.setattr(trials, "train", noted)
-    chosen = tried(plan)
+    chosen = run_trials(plan)
     ((trial, result),) = noted_trials
     assert len(trial.held_out) == 12 and len(trial.rows) == 72
     per_check = -(-150 // (60 // chosen.method.batch_size))
@@ -90,7 +90,7 @@ def errors_of(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> tuple[lis
         return found[-1]
 
     monkeypatch.setattr(trials, "_error", noted)
-    return found, tried(plan)
+    return found, run_trials(plan)
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ def test_own_axes_stay_where_others_do_not_help(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(trials, "_error", lambda plan, **options: next(errors))
     plan = plan_of(table_of_noise(200), width=16, batch_size=8, epochs=100)
     alternative = replace(plan.process, basis=plan.process.noise[1][1][::-1])
-    chosen = tried(replace(plan, alternative=alternative))
+    chosen = run_trials(replace(plan, alternative=alternative))
     assert chosen.process is plan.process and chosen.alternative is None
 
 
@@ -126,7 +126,7 @@ def test_axes_are_not_tried_where_nothing_depends_on_them() -> None:
         assert plan_of(frame, **asked).alternative is None
     # Of few steps, none are spent on a trial.
     short = plan_of(near, epochs=2)
-    chosen = tried(short)
+    chosen = run_trials(short)
     assert chosen.alternative is None and chosen.process is short.process
 
 

@@ -48,7 +48,7 @@ def test_rows_have_no_missing_cells_and_the_distribution_of_complete_rows(model)
 @pytest.mark.slow
 def test_the_density_is_that_of_the_cells_that_are_there(model):
     # In the middle between any two quantiles, where the density has its steps.
-    ends = model.model_.codec.encoding.code("x").scores.points
+    ends = model.model_.codec.encoding.encoder("x").scores.points
     x, steps = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
     given = {"kind": ["b"] * len(x), "flag": pd.array([None] * len(x), "str"), "x": x, "y": np.nan}
     density = np.exp(model.score_samples(pd.DataFrame(given)))
@@ -73,7 +73,7 @@ def test_a_file_keeps_what_a_missing_cell_is(model, tmp_path):
     [
         ({}, "row 3 has only missing cells"),
         ({"missing": "gap"}, "missing must be one of 'value', 'unknown', not 'gap'"),
-        ({"process": "gaussian"}, "missing='unknown' is for masked diffusion: leave process='gaussian' out"),
+        ({"process": "gaussian"}, "missing='unknown' needs masked diffusion: leave process='gaussian' out"),
         ({"epsilon": 1.0, "domain": {}}, "the domain says where cells may be missing"),
     ],
 )

@@ -66,7 +66,7 @@ def test_rows_with_given_numbers_are_pythons_for_the_same_seed(mixed_model, exac
     given = {
         name: (value - date(1970, 1, 1)).days
         if isinstance(value, date)
-        else encoding.code(name).categories.index(value)
+        else encoding.encoder(name).categories.index(value)
         if isinstance(value, str)
         else value
         for name, value in (where | label).items()

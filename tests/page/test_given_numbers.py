@@ -11,6 +11,7 @@ from page_steps import as_csv, csv_lines, downloaded, fill, wait_until_filled, w
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion
 from pointillist.columns.table_scaling import TableScaling
+from pointillist.models.codec import Codec
 from pointillist.page import render
 
 SMALL = {"width": 16, "depth": 2, "epochs": 1, "batch_size": 32, "timesteps": 50, "random_state": 0}
@@ -44,7 +45,7 @@ def scaled_by(model, table, method):
     scaling = TableScaling.fit(rows, method, codec.scaling.is_whole)
     other = copy(model)
     trained_with = model.model_.trained_with | {"scaling": method}
-    other.model_ = replace(model.model_, codec=replace(codec, scaling=scaling), trained_with=trained_with)
+    other.model_ = replace(model.model_, codec=Codec.from_scaling(codec.layout, scaling), trained_with=trained_with)
     return other
 
 
@@ -221,7 +222,7 @@ def test_the_page_breaks_no_rule_of_accessibility(ask, model, page_of, violation
 
 def test_a_model_that_cannot_be_given_cells_is_asked_for_none(model):
     process = model.model_.process
-    plain = replace(process, architecture=replace(process.architecture, has_given=False))
+    plain = replace(process, architecture=replace(process.architecture, has_observed=False))
     parts = 'id="given-cells"', "<textarea", '["given",', '"can_be_given":true'
     for of, is_asked in ((model.model_, True), (replace(model.model_, process=plain), False)):
         text = render(of, "")

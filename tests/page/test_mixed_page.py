@@ -74,8 +74,8 @@ def test_rows_are_pythons_for_the_same_seed(model, page):
 @pytest.mark.slow
 def test_given_cells_and_guidance_are_pythons(model, page):
     codec = model.model_.codec.encoding
-    given = [[codec.place("<b>kind"), 1], [codec.place("label"), 0]]
-    kind = codec.code("<b>kind").categories[1]
+    given = [[codec.index("<b>kind"), 1], [codec.index("label"), 0]]
+    kind = codec.encoder("<b>kind").categories[1]
     expected = model.sample(200, where={"<b>kind": kind}, labels="no", guidance=1.0, random_state=2)
     found = drawn(page, rows=200, seed=2, given=given, guidance=1.0)
     check(found, expected)

@@ -217,7 +217,7 @@ def test_what_cannot_become_a_page_is_refused(rows, tmp_path):
     model = Diffusion(**SMALL).fit(rows)
     model.save(tmp_path / "m.model")
     done = CliRunner().invoke(app, ["page", str(tmp_path / "m.model"), "-o", str(tmp_path / "m.model")])
-    assert "is the model and would be overwritten" in str(done.exception)
+    assert "is a file to read and would be overwritten" in str(done.exception)
     assert Diffusion.load(tmp_path / "m.model").model_.codec.width == 3
 
 

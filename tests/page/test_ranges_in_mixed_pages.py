@@ -27,7 +27,7 @@ def drawn(page, where, given, **asked):
 
 def as_condition(name, asked, encoding):
     if "values" in asked:
-        known = encoding.code(name).categories
+        known = encoding.encoder(name).categories
         return one_of(*(None if np.isnan(v) else known[v] if known else v for v in asked["values"]))
     if not asked:
         return present
@@ -44,7 +44,7 @@ def as_numbers(name, column, encoding):
     if name == "day":
         return column.to_numpy().astype("M8[D]").astype(int)
     cells = column.to_pylist()
-    places = encoding.code(name).categories
+    places = encoding.encoder(name).categories
     return np.array([np.nan if each is None else places.index(each) if places else each for each in cells], float)
 
 
@@ -81,7 +81,7 @@ def test_rows_in_ranges_are_pythons_for_the_same_seed(mixed_model, page_of, monk
     encoding = mixed_model.model_.codec.encoding
     conditions = {name: as_condition(name, own, encoding) for name, own in where.items()}
     expected = mixed_model.sample(80, where=conditions | given, labels=label, guidance=guidance, random_state=4)
-    of_class = {} if label is None else {"label": encoding.code("label").categories.index(label)}
+    of_class = {} if label is None else {"label": encoding.encoder("label").categories.index(label)}
     found, effective = drawn(page_of(mixed_model), where, given | of_class, rows=80, seed=4, guidance=guidance)
     # A single restricted token is drawn as it is.
     assert (effective or 80) == pytest.approx(mixed_model.effective_sample_size_, rel=1e-2)
@@ -130,7 +130,7 @@ def test_conditions_fix_the_columns_that_pythons_fix(mixed_model, page_of):
     page = page_of(mixed_model)
     found = [page.evaluate(is_fixed, each) for each in FIXED]
     conditions = [(name, as_condition(name, own, encoding)) for name, own in FIXED]
-    own = [encoding.code(name).allowed(asked, layout.type_of(name), None) for name, asked in conditions]
+    own = [encoding.encoder(name).allowed(asked, layout.type_of(name), None) for name, asked in conditions]
     assert found == [each.ends.is_set for each in own] == [False, False, True, True, True]
 
 

@@ -192,7 +192,7 @@ def test_a_model_that_cannot_be_given_cells_takes_ranges(model, page_of):
     plain = copy(model)
     process = model.model_.process
     plain.model_ = replace(
-        model.model_, process=replace(process, architecture=replace(process.architecture, has_given=False))
+        model.model_, process=replace(process, architecture=replace(process.architecture, has_observed=False))
     )
     page = page_of(plain)
     assert page.inner_text("#given summary") == "Give ranges or sets"

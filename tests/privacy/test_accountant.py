@@ -61,5 +61,5 @@ def test_a_guarantee_goes_to_json_and_back():
     given = Guarantee(1.0, 1e-5, "one row added or removed", check_accountant(), ("a",), ("b", "c"), False)
     assert Guarantee.from_json(given.to_json()) == given
     assert "ε = 1, δ = 1e-05, one row added or removed" in given.line and "system's entropy" in given.line
-    with pytest.raises(ValueError, match="no such ε"):
+    with pytest.raises(ValueError, match="invalid ε"):
         Guarantee.from_json({**given.to_json(), "epsilon": 0})

@@ -16,9 +16,8 @@ from pointillist.metrics import nearest_share
 from pointillist.privacy import print_audit
 from pointillist.privacy.attacks import ATTACKS, Knowledge
 from pointillist.privacy.auditing import MIN_ROWS
-from pointillist.privacy.inputs import drawn_columns, side_of
+from pointillist.privacy.inputs import count_strangers, drawn_columns, side_of
 from pointillist.privacy.losses import row_losses
-from pointillist.privacy.members import count_strangers
 from pointillist.privacy.rates import area
 
 RNG = np.random.default_rng(0)
@@ -215,8 +214,12 @@ def test_the_report_and_its_json(report):
     ("members", "others", "message"),
     [
         (MEMBERS[: MIN_ROWS - 1], OTHERS, "members has 29 rows"),
-        (MEMBERS, OTHERS[:, :3], "non_members has 3 columns and the model 4"),
-        (MEMBERS, pandas.DataFrame(OTHERS).assign(a="x")[["a", 0, 1, 2]], "text"),
+        (MEMBERS, OTHERS[:, :3], "non_members: X has 3 columns, and the model has 4"),
+        (
+            MEMBERS,
+            pandas.DataFrame(OTHERS).assign(a="x")[["a", 0, 1, 2]],
+            "column 0 of X holds .*string, and it held double in fit",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line(model, members, others, message):

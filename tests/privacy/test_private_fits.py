@@ -110,8 +110,8 @@ def test_cells_outside_are_moved_inside_and_counted():
 @pytest.mark.parametrize(
     ("options", "fit", "message"),
     [
-        ({}, {}, "epsilon needs a domain of column 'kind'"),
-        ({"domain": {**DOMAIN, "z": [1]}}, {}, "domain names a column 'z'"),
+        ({}, {}, "epsilon needs a domain for column 'kind'"),
+        ({"domain": {**DOMAIN, "z": [1]}}, {}, "domain names column 'z'"),
         ({"domain": {**DOMAIN, "x": (4, -4)}}, {}, "low below high"),
         ({"domain": {**DOMAIN, "x": 4}}, {}, "must be a tuple"),
         ({"domain": DOMAIN, "early_stopping": True}, {}, "early_stopping looks at rows without noise"),

@@ -44,7 +44,8 @@ def test_other_integers_are_no_dates():
 def test_a_column_of_dates_gives_no_other_integers(share):
     code = fit_encoder("day", Column(DATES, np.zeros(300, bool)), explained=share)
     tokens, _ = code.encode(Column(DATES, np.zeros(300, bool)))
-    drawn, _ = code.decode(np.floor(tokens) + RNG.random(300) * code.has_intervals, RNG.normal(size=300))
+    tokens = np.floor(tokens) + RNG.random(300) * code.has_intervals
+    drawn = code.decode(tokens, RNG.normal(size=(300, 1))).values
     assert are_dates(drawn) and len(np.setdiff1d(drawn, DATES)) > 9
     assert DATES.min() <= drawn.min() and drawn.max() <= DATES.max()
     between = np.array([20240199.0])
@@ -58,7 +59,7 @@ def test_days_at_the_ends_of_months_are_no_more_frequent_than_others(share):
     code = fit_encoder("day", Column(values, np.zeros(300, bool)), explained=share)
     shares = (np.arange(20_000) + 0.5) / 20_000
     tokens = shares * code.n_intervals if code.has_intervals else np.zeros(20_000)
-    drawn, _ = code.decode(tokens, norm.ppf(shares))
+    drawn = code.decode(tokens, norm.ppf(shares)[:, None]).values
     for day in (1, 2, 15, 30, 31):
         n = (CALENDAR[50000:50900] % 100 == day).sum()
         # Between two rows, days are equally probable, up to where in its day each row counts.

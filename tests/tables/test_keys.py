@@ -134,7 +134,7 @@ def test_a_file_of_numbers_is_read_without_its_index(tmp_path, label):
 
 def test_rows_of_other_tables_may_have_what_was_left_out():
     frame = pandas.DataFrame({"id": np.arange(N), "x": np.random.default_rng(0).normal(size=N)})
-    with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, and is left out: use --keep to insist"):
+    with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, so it is dropped: use --keep to insist"):
         model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(frame)
     assert list(model.sample(3, random_state=0)) == ["x"]
     np.testing.assert_array_equal(model.score_samples(frame), model.score_samples(frame[["x"]]))
@@ -168,7 +168,7 @@ def test_names_of_any_kind_stay():
 
 def test_a_fit_says_what_it_leaves_out_and_chooses_by_the_rest():
     frame = pandas.DataFrame(COLUMNS).assign(x=np.random.default_rng(0).normal(size=N))
-    with pytest.warns(UserWarning, match=r"'key' has 120 .*, and is left out") as said:
+    with pytest.warns(UserWarning, match=r"'key' has 120 .*, so it is dropped") as said:
         task = prepare(Configuration(), frame)
     assert len(said) == 2 and task.plan.codec.names == ("kind", "x")
     with pytest.warns(UserWarning):

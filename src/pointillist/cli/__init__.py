@@ -4,7 +4,7 @@ import gc
 import signal
 import sys
 import warnings
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -60,9 +60,10 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except Exception as error:
-        if is_debugging or not _is_bad_input(error):
+        line = _line_of(error)
+        if is_debugging or line is None:
             raise
-        print(f"pointillist: {printable(_in_one_line(error))}", file=sys.stderr)
+        print(f"pointillist: {printable(line)}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -71,34 +72,19 @@ def _stop(*_: object) -> NoReturn:
     raise SystemExit(128 + signal.SIGTERM)
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"pointillist: warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
-def _in_one_line(error: Exception) -> str:
-    if _is_out_of_memory(error):
-        return "not enough memory: give fewer rows or a smaller model"
-    # Usage errors of the command-line library give their text by a method of their own.
-    text = error.format_message() if hasattr(error, "format_message") else str(error)
-    # So the command-line library introduces what its checks say.
-    return " ".join(text.replace(": Value error, ", ": ").split())
-
-
-def _is_bad_input(error: Exception) -> bool:
+def _line_of(error: Exception) -> str | None:
+    """The line about an error of the user's; None about one of the library's."""
     import sqlite3
 
-    is_known = isinstance(error, ValueError | OSError | sqlite3.Error) or hasattr(error, "format_message")
-    return is_known or _is_out_of_memory(error)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # That of JAX is known by its name, since JAX may not be loaded.
+    # JAX's error is known by its name, since JAX may not be loaded.
     is_of_jax = type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error)
-    return isinstance(error, MemoryError) or is_of_jax
+    if isinstance(error, MemoryError) or is_of_jax:
+        return "not enough memory: give fewer rows or a smaller model"
+    if hasattr(error, "format_message"):
+        # Typer introduces what its checks say with these words.
+        return " ".join(error.format_message().replace(": Value error, ", ": ").split())
+    return " ".join(str(error).split()) if isinstance(error, ValueError | OSError | sqlite3.Error) else None

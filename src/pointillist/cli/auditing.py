@@ -2,26 +2,24 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pointillist.cli import options
 from pointillist.cli.options import FILES
-
-if TYPE_CHECKING:
-    from pointillist.files.csv_format import CsvForm
+from pointillist.files.csv_format import CsvForm
 
 
 @options.of_csv("TRAIN and HELDOUT")
 def audit(
     *,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
+    model: options.Model,
     members: Annotated[Path, typer.Option(metavar="TRAIN", help=f"Rows that the model was fitted to ({FILES}).")],
     non_members: Annotated[
         Path, typer.Option(metavar="HELDOUT", help="Rows of the same population that it was not fitted to.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
+    as_json: options.Json = False,
     n: Annotated[
         int | None,
         typer.Option("--rows", "-n", help="Number of rows to draw.", show_default="4 a member, 2,000 to 20,000"),
@@ -29,7 +27,7 @@ def audit(
     delta: Annotated[
         float | None, typer.Option(help="δ of the lower bounds of ε.", show_default="that of the model, or 0")
     ] = None,
-    form: "CsvForm",
+    form: CsvForm,
     seed: Annotated[int, options.seed("Seed of generated rows, noise and subsamples.")] = 0,
 ) -> None:
     """Attacks a model: can the rows that it was fitted to be distinguished from others of the same population?"""

@@ -1,15 +1,15 @@
-"""What `--where` says of columns."""
+"""Parses the conditions of `--where`."""
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.cli.table_options import file_names
-from pointillist.foreign_text import listed, shown
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.token_codec import TokenCodec
+from pointillist.cli.table_options import columns_by_text
+from pointillist.foreign_text import shown
+from pointillist.lazy import pa, pc
 from pointillist.tables.conditions import between, missing, one_of, present
 from pointillist.tables.table import kind_of
 
@@ -24,73 +24,42 @@ UNITS: dict[str, Any] = {"d": "D", "h": "h", "min": "m", "s": "s", "ms": "ms", "
 
 
 def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
-    """Parses options of the `FORMS`; returns what columns of the model hold.
+    """Parses options of the `FORMS`; returns a value or a condition for each column of the model that they name.
 
     Raises:
         ValueError: If an option is not of such a form, the model has no such column, or a column is given twice.
     """
     where: dict[Any, Any] = {}
-    codec = model.codec
-    columns = codec.encoding.columns if isinstance(codec, TokenCodec) else ()
-    names = [str(code.name) for code in columns] or model.file_columns()[0] or file_names(model)
+    names = columns_by_text(model)
     for text in given:
         # Names may have an equals sign too.
         column = max((name for name in names if text.startswith(f"{name}=")), key=len, default=text.partition("=")[0])
         is_pair, value = text[len(column) :][:1], text[len(column) + 1 :]
         if not is_pair or not value:
             raise ValueError(f"--where takes {FORMS}, not {shown(text)}")
-        name, known, has_order, parse = _reading(model, column)
+        name = names.get(column, column)
+        reading = _reading(model, name, column)
         if name in where:
             raise ValueError(f"--where gives column {shown(column)} twice: leave one of them out")
         try:
-            where[name] = _asked(value, known, has_order, parse)
+            where[name] = _asked(value, *reading)
         except ValueError as error:
             raise ValueError(f"--where {shown(text)}: {error}") from error
     return where or None
 
 
-def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, bool, Callable[[str], Any]]:
-    """A column's name, its values if it has no others, whether values have an order, and what reads a value."""
-    codec = model.codec
-    if isinstance(codec, NumberCodec):
-        names, classes = file_names(model), model.classes
-        label = None if classes is None else classes.name_beside(codec.names or ())
-        if classes is not None and column == str(label):
-            labels = classes.labels.tolist()
-            return label, labels, False, lambda text: category_of(text, labels)
-        if column not in names:
-            raise ValueError(f"--where: there is no column {shown(column)}; the columns are {listed(names)}")
-        place = names.index(column)
-        name = place if codec.names is None else codec.names[place]
-        return name, None, True, lambda text: _number(column, codec.types[place], text)
-    assert isinstance(codec, TokenCodec)
-    # The names of a data frame need not be text.
-    name = next((code.name for code in codec.encoding.columns if str(code.name) == column), column)
-    code, kind = codec.encoding.code(name), codec.layout.type_of(name)
-    if code.categories is not None or kind is None:
+def _reading(model: "RowModel", name: Any, column: str) -> tuple[list[Any] | None, bool, Callable[[str], Any]]:
+    """A column's values if it has no others, whether values have an order, and a function that parses a value."""
+    codec, classes = model.codec, model.classes
+    if classes is not None and not model.process.has_label_token and name == classes.label_name(codec.names or ()):
+        labels = classes.labels.tolist()
+        return labels, False, partial(category_of, known=labels)
+    encoder, kind = codec.encoding.encoder(name), codec.layout.type_of(name)
+    if encoder.categories is not None or kind is None:
         order = codec.layout.order_of(name)
-        known = list(order or code.values.tolist())
-        return name, known, order is not None, lambda text: category_of(text, known)
-    if kind_of(kind) in ("whole", "number"):
-        return name, None, True, lambda text: _number(column, kind, text)
-
-    def date(text: str) -> Any:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        zone, value = getattr(kind, "tz", None), pa.scalar(text)
-        try:
-            if pa.types.is_duration(kind):
-                return _duration(text, kind.unit)
-            if zone is None or re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]):
-                return value.cast(kind).as_py()
-            # Without an offset, it is a time in the column's time zone.
-            local = value.cast(pa.timestamp(kind.unit))
-            return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").as_py()
-        except (ValueError, OverflowError, pa.ArrowException) as error:
-            raise ValueError(f"column {shown(str(name))} holds {kind}, and {shown(text)} is not that") from error
-
-    return name, None, True, date
+        known = list(order or encoder.values.tolist())
+        return known, order is not None, partial(category_of, known=known)
+    return None, True, partial(_date if kind_of(kind) == "date" else _number, column, kind)
 
 
 def _asked(text: str, known: list[Any] | None, has_order: bool, parse: Callable[[str], Any]) -> Any:
@@ -106,34 +75,39 @@ def _asked(text: str, known: list[Any] | None, has_order: bool, parse: Callable[
     return parse(text)
 
 
-def _duration(text: str, unit: str) -> np.timedelta64:
-    """A whole number of the unit that follows it, or of the column's."""
-    parts = re.fullmatch(rf"([+-]?\d+) *({'|'.join(UNITS)})?", text.strip())
-    if parts is None:
-        raise ValueError
-    return np.timedelta64(int(parts[1]), UNITS[parts[2] or unit])
-
-
 def _is_same(category: Any, text: str) -> bool:
     forms = str(category), f"{category:.16g}" if isinstance(category, float) else str(category)
     return text.strip().lower() in [form.strip().lower() for form in forms]
 
 
 def category_of(text: str, known: list[Any]) -> Any:
-    """Returns the category that a text stands for; of an unknown one, or one that may be two, the text."""
+    """Returns the category that a text names; the text itself if the category is unknown or may be one of two."""
     exact = [each for each in known if str(each) == text]
     similar = [each for each in known if _is_same(each, text)]
     return exact[0] if exact else similar[0] if len(similar) == 1 else text
 
 
 def _number(column: str, kind: Any, text: str) -> int | float:
-    if kind == "bool" and text.strip().lower() in ("true", "false"):
-        return int(text.strip().lower() == "true")
+    if kind_of(kind) == "truth" and text.strip().lower() in ("true", "false"):
+        return text.strip().lower() == "true"
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    raise ValueError(f"column {shown(column)} holds {kind}, and {shown(text)} is not that")
+
+
+def _date(column: str, kind: Any, text: str) -> Any:
+    """A date, a time or a duration; times without an offset are in the column's time zone."""
+    zone, value = getattr(kind, "tz", None), pa.scalar(text)
     try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError as error:
+        if pa.types.is_duration(kind):
+            number, unit = re.findall(rf"^([+-]?\d+) *({'|'.join(UNITS)}|)$", text.strip())[0]
+            return np.timedelta64(int(number), UNITS[unit or kind.unit])
+        if zone is None or re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]):
+            return value.cast(kind).as_py()
+        local = value.cast(pa.timestamp(kind.unit))
+        return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").as_py()
+    except (ValueError, OverflowError, IndexError, pa.ArrowException) as error:
         raise ValueError(f"column {shown(column)} holds {kind}, and {shown(text)} is not that") from error

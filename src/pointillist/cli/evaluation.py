@@ -2,24 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pointillist.cli import options
 from pointillist.cli.options import FILES
+from pointillist.files.csv_format import CsvForm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pointillist.evaluation import Calibration, Evaluation
-    from pointillist.files.csv_format import CsvForm
-    from pointillist.models.row_model import RowModel
+    from pointillist.evaluation import Calibration
     from pointillist.privacy import Audit
-    from pointillist.tables.table import Table
-
-_AUDITED_ROWS = 2000
-"""Most members, and most non-members, in the audit of an evaluation; `audit` uses more and detects smaller effects."""
 
 
 @options.of_csv("DATA and --holdout")
@@ -34,7 +27,7 @@ def evaluate(
     holdout: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="Real rows that the model was not fitted to.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")] = False,
+    as_json: options.Json = False,
     figure: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs."),
@@ -45,17 +38,18 @@ def evaluate(
             "--check", help="Exit with status 1 if the rows are distinguishable from the data, or look copied."
         ),
     ] = False,
-    form: "CsvForm",
+    form: CsvForm,
     seed: Annotated[int, options.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from rich.console import Console
 
     from pointillist.atomic_files import check_place
-    from pointillist.cli.calibrating import calibrated
+    from pointillist.cli.comparing import audited, calibrated, model_and_tables, read_like
     from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
     from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
     from pointillist.evaluation.inputs import as_columns
+    from pointillist.evaluation.json_values import json_value
     from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
 
@@ -63,7 +57,7 @@ def evaluate(
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
-    model, tables = _model_and_tables(data, rows, holdout, target, form, seed)
+    model, tables = model_and_tables(data, rows, holdout, target, form, seed)
     real = tables[str(data)]
     name = target if real.label is None else str(real.label)
     columns = as_columns(tables)
@@ -79,12 +73,17 @@ def evaluate(
     attacked: Audit | str | None = None
     predicted: Calibration | str | None = None
     if model is not None and holdout is not None:
-        others = _read_like(model, holdout, None, 1, form)
-        attacked = _audited(model, real, others, seed)
+        others = read_like(model, holdout, None, 1, form)
+        attacked = audited(model, real, others, seed)
         if name is not None and is_of_numbers(columns[str(data)][name]):
             predicted = calibrated(model, real, others, name, seed)
     if as_json:
-        print(json.dumps(_json(evaluation, attacked, predicted), indent=1, allow_nan=False))
+        found = evaluation.to_json()
+        if attacked is not None:
+            found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
+        if predicted is not None:
+            found["calibration"] = json_value(predicted)
+        print(json.dumps(found, indent=1, allow_nan=False))
     else:
         console = Console()
         if predicted is not None:
@@ -95,123 +94,3 @@ def evaluate(
         draw_evaluation(columns[str(data)], columns[str(rows)], figure)
     if check and (evaluation.is_distinguishable or evaluation.looks_copied):
         raise typer.Exit(1)
-
-
-def _model_and_tables(
-    data: Path, rows: Path, holdout: Path | None, target: str | None, form: "CsvForm", seed: int
-) -> "tuple[RowModel | None, dict[str, Table]]":
-    """The model, if ROWS is one, and the tables by their files' names, the rows that it draws among them."""
-    from pointillist.atomic_files import check_regular
-    from pointillist.evaluation.evaluation import MIN_ROWS
-    from pointillist.files.csv_format import CsvForm
-    from pointillist.files.formats import READABLE
-    from pointillist.models.saving import load_model
-
-    if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
-        raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
-    check_regular(rows)
-    others = {} if holdout is None else {holdout: form}
-    if rows.name.endswith(READABLE):
-        forms = {data: form, rows: form if rows == data else CsvForm(), **others}
-        return None, {str(path): table for path, table in _alike(forms, target, MIN_ROWS).items()}
-    model = load_model(rows)
-    tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in (data, *others)}
-    return model, tables | {str(rows): _drawn(model, len(tables[str(data)]), seed)}
-
-
-def _json(
-    evaluation: "Evaluation", attacked: "Audit | str | None", predicted: "Calibration | str | None"
-) -> dict[str, Any]:
-    from pointillist.evaluation.json_values import json_value
-
-    found = evaluation.to_json()
-    if attacked is not None:
-        found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
-    if predicted is not None:
-        found["calibration"] = json_value(predicted)
-    return found
-
-
-def _audited(model: "RowModel", data: "Table", others: "Table", seed: int) -> "Audit | str | None":
-    """The audit of a model, or why there is none; None of too few rows."""
-    from pointillist.privacy import MIN_ROWS, audit
-
-    if min(len(data), len(others)) < MIN_ROWS:
-        return None
-    try:
-        return audit(model, data, others, max_rows=_AUDITED_ROWS, random_state=seed)
-    except ValueError as error:
-        return f"No audit: {error}"
-
-
-def _read_like(model: "RowModel", path: Path, target: str | None, min_rows: int, form: "CsvForm") -> "Table":
-    """A table as the model has its columns; of arrays, with its labels apart if they are the target."""
-    from pointillist.cli.table_options import read_for
-    from pointillist.files.formats import format_of
-    from pointillist.files.number_rows import check_enough
-    from pointillist.files.reading import read_table
-
-    if not format_of(path).holds_text:
-        return read_table(path, target, min_rows=min_rows)
-    table = read_for(model, path, form)
-    check_enough(len(table), path, min_rows)
-    return table
-
-
-def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -> "dict[Path, Table]":
-    """The tables of files, in which a column of text is text in all: in the one or other, codes may look like numbers.
-
-    Args:
-        forms: What is known of the form of each file.
-        target: The column of labels.
-        min_rows: Fewest rows of a file.
-    """
-    from pointillist.files.formats import format_of
-    from pointillist.files.reading import read_table
-
-    tables = {
-        path: read_table(path, target, kind="mixed", min_rows=min_rows, form=form) for path, form in forms.items()
-    }
-    mixed = {path: table for path, table in tables.items() if format_of(path).holds_text}
-    texts: dict[str, set[str]] = {}
-    for table in mixed.values():
-        for name, cells in zip(table.names, table.cells, strict=True):
-            if any(isinstance(category, str) for category in cells.categories or ()):
-                texts.setdefault(name, set()).update(map(str, cells.categories or ()))
-    for path, table in mixed.items():
-        own = {name: cells for name, cells in zip(table.names, table.cells, strict=True) if name in texts}
-        others = [name for name, cells in own.items() if not any(isinstance(c, str) for c in cells.categories or ())]
-        if others and not format_of(path).has_types:
-            as_text = read_table(path, target, types=dict.fromkeys(others, "text"), min_rows=min_rows, form=forms[path])
-            for name in others:
-                found = {*map(str, as_text.column(name).categories or ())}
-                # Numbers among which a few texts strayed stay numbers, and are refused.
-                if 2 * len(found & texts[name]) >= len(found):
-                    tables[path] = tables[path].with_column(name, as_text.arrow[name])
-    return tables
-
-
-def _drawn(model: "RowModel", n: int, seed: int) -> "Table":
-    """Draws rows of a model, as many as asked for, with its labels."""
-    from rich.console import Console
-
-    from pointillist.models.request import Request
-    from pointillist.models.token_codec import TokenCodec
-    from pointillist.progress import Bar
-    from pointillist.queries.sampling import SamplingRun
-    from pointillist.tables.numbers import LabelColumn, Numbers
-    from pointillist.tables.table import Table
-
-    codec, classes = model.codec, model.classes
-    request = Request(n, return_labels=classes is not None, variance=model.asked["variance"], random_state=seed)
-    with Bar(Console(stderr=True), n) as bar:
-        drawn, labels = SamplingRun(model, request).rows(bar.advance)
-    if isinstance(codec, TokenCodec):
-        table = drawn.rename_columns([str(name) for name in codec.names])
-        if model.label_place is not None and classes is not None and classes.column is not None:
-            table = table.add_column(model.label_place, str(classes.column[0]), [labels])
-        return Table(table)
-    names = None if codec.names is None else tuple(map(str, codec.names))
-    name, place = (None if classes is None else classes.column) or ("label", codec.n_columns)
-    label = None if labels is None else LabelColumn(str(name), place, labels)
-    return Table(Numbers(drawn, names, codec.types, label))

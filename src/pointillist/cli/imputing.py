@@ -8,9 +8,10 @@ import typer
 from pointillist.cli import options
 from pointillist.cli.locks import exclusive
 from pointillist.cli.options import FILES
+from pointillist.files.csv_format import CsvForm
+from pointillist.lazy import pa
 
 if TYPE_CHECKING:
-    from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
 
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @options.of_csv("TABLE")
 def impute(
     *,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
+    model: options.Model,
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="A table with the model's columns: .csv, .csv.gz or .parquet.")
     ],
@@ -33,14 +34,12 @@ def impute(
         options.Statistic | None,
         typer.Option(help="Fills numbers with the median of 25 draws, and categories with the most frequent."),
     ] = None,
-    form: "CsvForm",
+    form: CsvForm,
     seed: Annotated[int, options.seed("Same seed, same cells.")] = 0,
 ) -> None:
     """Fills the missing cells of a table, each row's given its other cells; all others stay as they are."""
     import numpy as np
-    import pyarrow as pa
 
-    from pointillist.atomic_files import check_apart, check_place
     from pointillist.cli.predictions import labels_in
     from pointillist.cli.table_options import names_in, of_model, read_for
     from pointillist.files.formats import format_of
@@ -50,9 +49,6 @@ def impute(
     from pointillist.tables.names import free_name
 
     check_statistic(statistic, is_alone=draws == 1)
-    check_place(out)
-    check_apart(out, table)
-    check_apart(out, model, "the model")
     fitted = load_model(model)
     others: Literal["text", "typed"] = "typed" if format_of(out).has_types else "text"
     codec, rows = fitted.codec, read_for(fitted, table, form, others=others)
@@ -67,7 +63,7 @@ def impute(
         # Of a column without a cell, the type says nothing.
         assert fitted.classes is not None
         nulls = pa.nulls(len(rows), pa.array(fitted.classes.labels.tolist()).type)
-        beside[str(fitted.classes.name_beside(codec.names or ()))] = pa.chunked_array([nulls])
+        beside[str(fitted.classes.label_name(codec.names or ()))] = pa.chunked_array([nulls])
     type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in beside.items()}
     numbered = [free_name(["draw"], names)] if draws > 1 else []
     types_written = [*(["int64"] * len(numbered)), *(type_of[name] for name in names)]
@@ -83,21 +79,11 @@ def impute(
 def _labels_of(
     model: "RowModel", filled: Any, beside: dict[str, Any], missing: list[int], seed: int | None
 ) -> dict[str, Any]:
-    """The column of labels, which is beside those of the model, with missing ones as the filled rows have them.
-
-    Args:
-        model: The model.
-        filled: The filled rows.
-        beside: Columns beside those of the model.
-        missing: Rows without a label.
-        seed: Seed of the draws; None for the most probable labels.
-    """
-    import pyarrow as pa
-
-    from pointillist.queries.conditionals import conditional_of
+    """The column of labels, with missing ones drawn for the filled rows; without a seed, the most probable ones."""
+    from pointillist.queries.label_conditional import conditional_of
 
     assert model.classes is not None
-    name = model.classes.name_beside(model.codec.names or ())
+    name = model.classes.label_name(model.codec.names or ())
     view, rows = conditional_of(model, name), filled.take(missing) if isinstance(filled, pa.Table) else filled[missing]
     drawn = view.predict(rows) if seed is None else view.sample(rows, random_state=seed % 2**32)[:, 0]
     column = beside[str(name)]

@@ -32,22 +32,21 @@ def _of_model(path: Path) -> dict[str, Any]:
     from pointillist.cli.table_options import file_names
     from pointillist.models.configuration import PARAMETERS
     from pointillist.models.saving import load_model
-    from pointillist.models.token_codec import TokenCodec
 
     model = load_model(path)
     codec, record = model.codec, model.record
-    is_of_tokens = isinstance(codec, TokenCodec)
+    is_of_tokens = codec.encoding.n_tokens > 0
     columns = [f"{name} ({kind})" for name, kind in zip(file_names(model), codec.types, strict=True)]
     kind = "tokens (masked diffusion)" if is_of_tokens else "numbers (Gaussian diffusion)"
     facts = {"kind": kind, "columns": f"{codec.n_columns}: {_listed(columns)}"}
-    if isinstance(codec, TokenCodec) and codec.rules:
+    if codec.rules:
         facts["rules"] = "; ".join(rule.text(codec.names) for rule in codec.rules)
     if model.classes is not None:
         counts = zip(model.classes.labels.tolist(), model.classes.counts.tolist(), strict=True)
         is_counted = record.guarantee is None
         classes = [f"{label} ({n:,})" if is_counted else str(label) for label, n in counts]
         facts["classes"] = f"{len(model.classes)}: {_listed(classes)}"
-    asked = {name: value for name, value in model.asked.items() if name not in ("verbose", "random_state")}
+    asked = {name: value for name, value in model.parameters.items() if name not in ("verbose", "random_state")}
     changed = {name: value for name, value in asked.items() if value != PARAMETERS[name].default}
     weights = sum(tensor.size for tensor in jax.tree.leaves(model.network))
     if record.guarantee is not None:

@@ -4,10 +4,9 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-P = ParamSpec("P")
-R = TypeVar("R")
+from pointillist.atomic_files import check_apart, check_place
 
 
 @contextmanager
@@ -15,7 +14,7 @@ def alone(lock: Path, output: Path, what: str) -> Iterator[None]:
     """Keeps other processes from an output; the system releases the lock if this process is killed.
 
     Args:
-        lock: The file to lock, in a folder that is there.
+        lock: The file to lock, in an existing folder.
         output: The output.
         what: What the other process does with it.
 
@@ -37,29 +36,22 @@ def alone(lock: Path, output: Path, what: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Who has opened the file in this moment finds that it is gone, and does not take it for a lock.
+        # A process that has just opened the file sees that it is gone, and does not take it for a lock.
         lock.unlink(missing_ok=True)
         held.release()
 
 
-def exclusive(command: Callable[P, R]) -> Callable[P, R]:
-    """Makes a command the only one that writes its argument `out` while it runs."""
+def exclusive(command: Callable[..., None]) -> Callable[..., None]:
+    """Makes a command the only one that writes its argument `out`, which must be none of the files that it reads."""
 
     @functools.wraps(command)
-    def locked(*args: P.args, **options: P.kwargs) -> R:
-        out: Any = options["out"]
-        if not _can_be(out):
-            # The command itself says what is wrong, or makes the folder.
-            return command(*args, **options)
+    def locked(**options: Any) -> None:
+        out = options["out"]
+        check_place(out)
+        for name, value in options.items():
+            if isinstance(value, Path) and name not in ("out", "checkpoint"):
+                check_apart(out, value)
         with alone(out.with_name(f".{out.name}.lock"), out, "writing this file"):
-            return command(*args, **options)
+            command(**options)
 
     return locked
-
-
-def _can_be(file: Path) -> bool:
-    """Whether a path may be that of a file in a folder that is there."""
-    try:
-        return bool(file.name) and not file.is_dir() and file.parent.is_dir()
-    except OSError:
-        return False

@@ -3,10 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from pointillist.files.csv_format import CsvForm
+from pointillist.files.formats import READABLE
 from pointillist.models.parameters import Parameter, parameters_of
 
 Engine = Literal["local", "ray"]
@@ -14,7 +17,14 @@ Statistic = Literal["median"]
 Command = Callable[..., None]
 
 LARGEST_SEED = 2**32 - 1
-FILES = ".npy, .csv, .csv.gz or .parquet"
+FILES = f"{', '.join(READABLE[:-1])} or {READABLE[-1]}"
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")]
+Columns = list[str] | None
+Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
+Address = Annotated[
+    str | None, typer.Option(help="Address of a Ray cluster.", show_default="a cluster on this machine")
+]
 
 
 def out(metavar: str, text: str) -> Any:
@@ -27,14 +37,24 @@ def seed(text: str, show_default: str | bool = True) -> Any:
     return typer.Option(min=0, max=LARGEST_SEED, help=text, show_default=show_default)
 
 
-def again(*, is_resumed: bool) -> str:
-    """Says which command continues one that was stopped."""
-    return "the same command again" if is_resumed else "the same command again without --fresh"
+def engine(text: str) -> Any:
+    """Returns the option for where a command's work is done."""
+    return typer.Option(help=f"Where {text}: in this process, or in Ray tasks.")
+
+
+def columns(text: str, metavar: str = "COLUMN") -> Any:
+    """Returns an option that may be repeated, once for each column."""
+    return typer.Option(metavar=metavar, help=text)
 
 
 def target(text: str) -> Any:
     """Returns the option for a target column."""
     return typer.Option("--target", metavar="COLUMN", help=f"{text}; in a .npy file, its number.")
+
+
+def again(*, is_resumed: bool) -> str:
+    """Says which command continues one that was stopped."""
+    return f"Run the same command again{'' if is_resumed else ' without --fresh'} to continue."
 
 
 def of(configuration: type) -> Callable[[Command], Command]:
@@ -63,11 +83,11 @@ def of_csv(files: str = "DATA") -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         @functools.wraps(command)
-        def with_form(**given: Any) -> None:
-            from pointillist.cli.table_options import form_of
-
-            form = form_of(*(given.pop(option.name) for option in options))
-            command(**given, form=form)
+        def with_form(
+            *, delimiter: str | None, encoding: str | None, decimal: str | None, no_header: bool, **given: Any
+        ) -> None:
+            delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter
+            command(**given, form=CsvForm(delimiter, encoding, decimal, False if no_header else None))
 
         return _with_options(with_form, "form", options)
 
@@ -91,7 +111,7 @@ def _keyword(name: str, kind: Any, default: Any, info: Any) -> inspect.Parameter
 
 
 def _with_options(command: Command, name: str, options: Iterable[inspect.Parameter]) -> Command:
-    """Gives a command options in place of one of its arguments, as the command-line library reads them."""
+    """Replaces one argument of a command by options, as typer reads them."""
     known = inspect.signature(command).parameters.values()
     each_or_options = [option for each in known for option in (options if each.name == name else [each])]
     keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in each_or_options]

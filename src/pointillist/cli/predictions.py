@@ -9,9 +9,10 @@ import typer
 from pointillist.cli import options
 from pointillist.cli.locks import exclusive
 from pointillist.cli.options import FILES
+from pointillist.files.csv_format import CsvForm
+from pointillist.lazy import pa, pc
 
 if TYPE_CHECKING:
-    from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
     from pointillist.tables.table import Table
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @options.of_csv("TABLE")
 def predict(
     *,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
+    model: options.Model,
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns ({FILES}); COLUMN is not read.")
     ],
@@ -33,106 +34,62 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the probability of each value of a column of few.")
     ] = False,
-    form: "CsvForm",
+    form: CsvForm,
 ) -> None:
     """Predicts a column of a table from the others: the mean of a number, the most probable category."""
     import numpy as np
 
-    from pointillist.atomic_files import check_apart, check_place
-    from pointillist.cli.table_options import of_model, read_for
+    from pointillist.cli.table_options import columns_by_text, of_model, read_for
     from pointillist.models.saving import load_model
-    from pointillist.queries.conditionals import conditional_of
+    from pointillist.queries.label_conditional import conditional_of
 
-    check_place(out)
-    check_apart(out, table)
-    check_apart(out, model, "the model")
     if quantiles is not None and probabilities:
         raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
     rows = read_for(fitted, table, form, unread=target)
-    view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows, unread=target))
+    name = columns_by_text(fitted).get(target, target)
+    view = conditional_of(fitted, name, labels_in(fitted, rows, unread=target))
     rows = of_model(fitted, rows)
     if probabilities:
         values = view.predict_proba(rows)
-        names = [f"{target}={_text(value)}" for value in view.classes_]
+        texts = [f"{value:.16g}" if isinstance(value, float) else str(value) for value in view.classes_]
+        names = [f"{target}={text}" for text in texts]
     elif levels is not None:
         values = view.quantiles(rows, levels)
         names = [f"{target}_{level:g}" for level in levels]
     else:
         values, names = view.predict(rows)[:, None], [target]
-    name = None if probabilities else view.targets[0]
-    _write(out, names, [column_of(fitted, name, own) for own in np.asarray(values).T])
+    _write(out, names, [column_of(fitted, None if probabilities else name, own) for own in np.asarray(values).T])
 
 
 @exclusive
 @options.of_csv("TABLE")
 def score(
     *,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
+    model: options.Model,
     table: Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")],
     out: Annotated[Path, options.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
-    form: "CsvForm",
+    form: CsvForm,
 ) -> None:
     """Writes the log-density of each row of a table, in nats: the least probable rows are outliers."""
-    from pointillist.atomic_files import check_apart, check_place
+    from pointillist.cli.table_options import of_model, read_for
     from pointillist.models.saving import load_model
-    from pointillist.models.token_codec import TokenCodec
     from pointillist.queries.density import log_density
     from pointillist.tables.frames import aligned
 
-    check_place(out)
-    check_apart(out, table)
-    check_apart(out, model, "the model")
     fitted = load_model(model)
-    rows = _read(fitted, table, form)
-    if isinstance(fitted.codec, TokenCodec):
-        rows = aligned(rows, fitted.codec.layout)
-    _write(out, ["log_density"], [column_of(fitted, None, log_density(fitted, rows))])
-
-
-def _read(model: "RowModel", path: Path, form: "CsvForm") -> Any:
-    """The rows of a file as the model takes them: a table of mixed columns, or an array of the model's columns."""
-    from pointillist.cli.table_options import of_model, read_for
-    from pointillist.models.number_codec import NumberCodec
-    from pointillist.models.observed_numbers import rows_with_gaps
-    from pointillist.tables.arrays import check_finite
-
-    table = read_for(model, path, form)
-    if not isinstance(model.codec, NumberCodec):
-        return table
-    rows = rows_with_gaps(model.codec, of_model(model, table))
-    check_finite(rows, str(path), model.codec.names, first=1)
-    return rows
+    cells = aligned(of_model(fitted, read_for(fitted, table, form)), fitted.codec.layout).cells
+    _write(out, ["log_density"], [column_of(fitted, None, log_density(fitted, cells))])
 
 
 def labels_in(model: "RowModel", table: "Table", unread: str | None = None) -> list[Any] | None:
-    """Returns the labels of a table, None where one is missing, if the model is shown them apart from its columns.
-
-    Args:
-        model: The model.
-        table: The table.
-        unread: Name of a column that is not looked at.
-    """
-    place, classes = model.label_place, model.classes
+    """Returns a table's labels, None where missing, if they are apart from the model's columns and not `unread`."""
+    place, classes = model.label_index, model.classes
     name = None if place is None or classes is None or classes.column is None else str(classes.column[0])
     if name is None or classes is None or name not in table.names or name in (*(model.codec.names or ()), unread):
         return None
     return classes.labels_in(table.column(name))
-
-
-def column_named(model: "RowModel", text: str) -> Any:
-    """Returns the model's name of a column, which need not be text."""
-    from pointillist.cli.table_options import file_names
-    from pointillist.models.token_codec import TokenCodec
-
-    codec = model.codec
-    if isinstance(codec, TokenCodec):
-        return next((code.name for code in codec.encoding.columns if str(code.name) == text), text)
-    own = range(codec.n_columns) if codec.names is None else codec.names
-    found = next((name for name, shown in zip(own, file_names(model), strict=True) if shown == text), text)
-    label = None if model.classes is None else model.classes.name_beside(codec.names or ())
-    return label if text == str(label) else found
 
 
 def _levels(text: str) -> list[float]:
@@ -142,20 +99,12 @@ def _levels(text: str) -> list[float]:
         raise ValueError(f"--quantiles takes levels such as 0.05,0.5,0.95, not {text!r}") from error
 
 
-def _text(value: Any) -> str:
-    return f"{value:.16g}" if isinstance(value, float) else str(value)
-
-
 def column_of(model: "RowModel", name: Any, values: Any) -> Any:
     """Returns predicted values of a column as Arrow's, times in its time zone if it has one; of no column if None."""
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from pointillist.models.token_codec import TokenCodec
 
     array = pa.array(values.tolist()) if values.dtype == object else pa.array(np.ascontiguousarray(values))
-    kind = model.codec.layout.type_of(name) if name is not None and isinstance(model.codec, TokenCodec) else None
+    kind = model.codec.layout.type_of(name) if name is not None else None
     zone = getattr(kind, "tz", None)
     if zone is not None:
         array = pc.assume_timezone(array, "UTC").cast(pa.timestamp(array.type.unit, zone))

@@ -12,15 +12,10 @@ from pointillist.foreign_text import listed, shown
 
 
 def reward_of(text: str) -> Callable[[Any], Any]:
-    """Runs a Python file, and returns one of its functions.
+    """Runs a Python file, and returns one of its functions, given as FILE.py:NAME.
 
-    Modules beside the file can be imported by it, as if Python had run it.
-
-    Args:
-        text: FILE.py:NAME.
-
-    Raises:
-        ValueError: In one line, if there is no such file or function, or if the file cannot be run.
+    The file can import modules beside it, as if Python had run it. Raises a ValueError if there is no such file or
+    function, or if the file cannot be run.
     """
     file, _, name = text.rpartition(":")
     if not file or not name.isidentifier():
@@ -33,7 +28,7 @@ def reward_of(text: str) -> Callable[[Any], Any]:
         # Not imported: Ray tasks, which cannot import it, then get the function and not its name.
         found = runpy.run_path(file)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{file}: cannot be run: {_told(error)}") from error
+        raise ValueError(f"{file}: cannot be run: {_line_of(error)}") from error
     function = found.get(name)
     if not callable(function):
         functions = [own for own, value in found.items() if callable(value) and not own.startswith("_")]
@@ -42,7 +37,7 @@ def reward_of(text: str) -> Callable[[Any], Any]:
 
 
 @contextmanager
-def told(text: str) -> Iterator[None]:
+def explained(text: str) -> Iterator[None]:
     """Turns what the function of `reward_of` raises into a ValueError of one line that names it."""
     file, _, _ = text.rpartition(":")
     try:
@@ -50,8 +45,8 @@ def told(text: str) -> Iterator[None]:
     except Exception as error:
         if not any(frame.filename == file for frame in extract_tb(error.__traceback__)):
             raise
-        raise ValueError(f"the reward {text} failed: {_told(error)} (--debug shows where)") from error
+        raise ValueError(f"the reward {text} failed: {_line_of(error)} (--debug shows where)") from error
 
 
-def _told(error: BaseException) -> str:
+def _line_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -23,16 +23,10 @@ def study(
         typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.", show_default="results/NAME"),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds; from 3 on, error bars include training.")] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="SECTION", help="A section to run; may be repeated.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Number of epochs, in place of the spec's.")] = None,
-    engine: Annotated[
-        options.Engine, typer.Option(help="Where models are trained: in this process, or in Ray tasks.")
-    ] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster.", show_default="a cluster on this machine")
-    ] = None,
+    only: Annotated[options.Columns, options.columns("A section to run; may be repeated.", "SECTION")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs, instead of the spec's.")] = None,
+    engine: Annotated[options.Engine, options.engine("models are trained")] = "local",
+    address: options.Address = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Continue from the folder's results, or delete them first.")
     ] = True,
@@ -70,11 +64,8 @@ def study(
                     run_study_on_ray(plan, store, console, address)
                 else:
                     run_study(plan, store, console)
-            except KeyboardInterrupt:
-                _tell_stopped(store, console, is_resumed=resume)
-                raise typer.Exit(130) from None
-            except SystemExit:
-                _tell_stopped(store, console, is_resumed=resume)
+            except (KeyboardInterrupt, SystemExit):
+                _print_progress(store, console, is_resumed=resume)
                 raise
             write_outputs(store, folder, console)
 
@@ -94,18 +85,18 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's
         write_outputs(store, folder, Console())
 
 
-def _tell_stopped(store: "Store", console: "Console", *, is_resumed: bool) -> None:
+def _print_progress(store: "Store", console: "Console", *, is_resumed: bool) -> None:
     from pointillist.study.results import Results
 
     finished = missing = 0
     if store.fact("spec") is not None:
         finished, missing = Results(store).finished_and_missing()
     done = f"Stopped with {finished} of {finished + missing} cells finished."
-    console.print(f"{done} Run {options.again(is_resumed=is_resumed)} to continue.", highlight=False)
+    console.print(f"{done} {options.again(is_resumed=is_resumed)}", highlight=False)
 
 
 def _remove_results(folder: Path) -> None:
-    """Removes a store, and what it says that it has written; of a damaged one, the store alone."""
+    """Removes a store and the files that it lists; if it is damaged, the store alone."""
     from pointillist.study.outputs import STORE, written_by
     from pointillist.study.store import Store, StoreError, remove_journals
 

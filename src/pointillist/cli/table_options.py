@@ -1,10 +1,10 @@
 """What commands say of tables, and what their options say of columns."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from pointillist.files.formats import format_of
 from pointillist.files.reading import read_table
 from pointillist.files.texts import TYPES
 from pointillist.foreign_text import shown, terminal_text
-from pointillist.models.token_codec import TokenCodec
+from pointillist.lazy import pa
+from pointillist.models.codec import Codec
 from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
@@ -22,13 +23,11 @@ if TYPE_CHECKING:
 
     from pointillist.models.row_model import RowModel
 
+T = TypeVar("T")
+
 
 def types_of(given: Sequence[str]) -> dict[str, str]:
-    """Parses COLUMN=TYPE options; returns types by column.
-
-    Raises:
-        ValueError: If an option is not of this form.
-    """
+    """Parses COLUMN=TYPE options; returns types by column."""
     types = {}
     for text in given:
         name, is_pair, kind = text.rpartition("=")
@@ -36,16 +35,6 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"--type takes COLUMN=TYPE, where TYPE is {', '.join(TYPES)}, not {shown(text)}")
         types[name] = kind
     return types
-
-
-def form_of(delimiter: str | None, encoding: str | None, decimal: str | None, no_header: bool) -> CsvForm:
-    """Returns the form of a CSV file as the options describe it; the delimiter may be "tab".
-
-    Raises:
-        ValueError: If one of them cannot be used.
-    """
-    has_names = False if no_header else None
-    return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal, has_names)
 
 
 def read_for(
@@ -72,7 +61,7 @@ def read_for(
     is_csv = not format_of(path).has_types
     # As a CSV file has them, without white space around them.
     full = {name.strip() if is_csv else name: name for name in own or ()}
-    # Without names, by place.
+    # Without names, by position.
     known = dict(zip(full or names, kinds, strict=False))
     if is_csv:
         is_text = {name: _is_text(known[name]) if name in known else others == "text" for name in names}
@@ -82,7 +71,7 @@ def read_for(
         # No column would be left: what is missing is said below.
         drop = []
     types = {name: kind for name, kind in types.items() if name not in drop}
-    label = None if model.label_place is None or own is None else own[model.label_place].strip()
+    label = None if model.label_index is None or own is None else own[model.label_index].strip()
     if is_csv and form.has_names is None and full and full.keys() - {unread, label} <= {*names}:
         form = replace(form, has_names=True)
     table = read_table(path, drop=drop, types=types, kind="mixed", min_rows=1, form=form)
@@ -92,20 +81,30 @@ def read_for(
 
 
 def file_names(model: "RowModel") -> list[str]:
-    """Returns the names of a model's columns in files, where columns without names have their places."""
+    """Returns the names of a model's columns in files, where columns without names have their positions."""
     names, kinds = model.file_columns()
-    names = [str(place) for place in range(len(kinds))] if names is None else list(names)
-    if model.label_place is not None:
-        del names[model.label_place]
+    names = [str(i) for i in range(len(kinds))] if names is None else list(names)
+    if model.label_index is not None:
+        del names[model.label_index]
     return names
 
 
+def columns_by_text(model: "RowModel") -> dict[str, Any]:
+    """Returns the names of a model's columns, and of its labels, by their text: names need not be text."""
+    codec, classes = model.codec, model.classes
+    names = [encoder.name for encoder in codec.encoding.columns]
+    label = [] if classes is None else [classes.label_name(codec.names or ())]
+    # Columns without names are numbered as in a file, where labels may come before them.
+    texts = file_names(model) if codec.names is None else map(str, names)
+    return dict(zip(texts, names, strict=True)) | {str(name): name for name in label}
+
+
 def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
-    """Returns the names of a model's columns among those of a table: their own, or else those at their places."""
+    """Returns the names of a model's columns among those of a table: its names, or else those at its positions."""
     own = file_names(model)
     if model.codec.names is not None or set(own) & set(names):
         return own
-    others = [name for place, name in enumerate(names) if len(names) == len(own) or place != model.label_place]
+    others = [name for place, name in enumerate(names) if len(names) == len(own) or place != model.label_index]
     return others if len(others) == len(own) else own
 
 
@@ -123,22 +122,23 @@ def _is_text(kind: Any) -> bool:
     return kind_of(kind) == "category" and (not hasattr(kind, "value_type") or kind_of(kind.value_type) == "category")
 
 
-def domain_in(path: Path) -> dict[str, Any]:
-    """Reads what is public of each column: {"low": …, "high": …, "missing": true} or a list of values, by name.
-
-    Raises:
-        ValueError: If the file holds no such thing.
-        OSError: If it cannot be read.
-    """
+def json_in(path: Path, convert: Callable[[Any], T]) -> T:
+    """Reads and converts a JSON file; raises an OSError, or a ValueError in one line that starts with the path."""
     check_regular(path)
     try:
-        content = json.loads(path.read_text("utf-8"))
+        return convert(json.loads(path.read_text("utf-8")))
     except RecursionError as error:
         raise ValueError(f"{path}: its lists or objects are nested too deeply") from error
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is not JSON: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_domains(content: Any) -> dict[str, Any]:
+    """Returns what a JSON file makes public: {"low": …, "high": …, "missing": true} or a list of values, by column."""
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: must hold a JSON object of columns")
+        raise ValueError("must hold a JSON object of columns")
     found: dict[str, Any] = {}
     for name, given in content.items():
         if isinstance(given, list):
@@ -147,20 +147,13 @@ def domain_in(path: Path) -> dict[str, Any]:
             found[name] = (given["low"], given["high"], *([None] if given.get("missing") else []))
         else:
             raise ValueError(
-                f'{path}: column {shown(name)} needs {{"low": …, "high": …}}, with "missing": true if cells may be '
+                f'column {shown(name)} needs {{"low": …, "high": …}}, with "missing": true if cells may be '
                 "missing, or a list of values, with null for missing cells"
             )
     return found
 
 
-def check_columns(table: Table, names: Sequence[str], option: str) -> None:
-    """Raises a ValueError if an option names a column that a table has not."""
-    for name in names:
-        if name not in table.names:
-            raise ValueError(f"{option}: there is no column {shown(name)}; the columns are {table.listed()}")
-
-
-def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
+def print_types(table: Table, codec: Codec, categorical: Sequence[str], console: "Console") -> None:
     """Prints what each column of a table is taken for, and the rules that rows obey."""
     from rich.table import Table as Grid
 
@@ -190,8 +183,6 @@ def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], con
 
 
 def _shown(value: float, kind: Any) -> str:
-    import pyarrow as pa
-
     from pointillist.tables.table import Column, to_arrow
 
     if kind_of(kind) != "date":

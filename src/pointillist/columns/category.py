@@ -1,4 +1,4 @@
-"""Columns of categories: text, booleans and the like, with a token for each category."""
+"""Encoder of categories (text, booleans and similar), with one token value per category."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from pointillist.columns.encoder import (
     ColumnEncoder,
     Pieces,
     Volume,
-    unknown_value,
+    unknown_value_error,
 )
 from pointillist.foreign_text import listed
 from pointillist.tables.conditions import Between, OneOf
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CategoryEncoder(ColumnEncoder):
-    """A column of categories.
+    """Encodes categories.
 
     Attributes:
-        categories: The categories, in the order of their tokens. A `Column` holds their positions.
+        categories: The categories, in token order; a `Column` holds indices into its categories.
     """
 
     categories: tuple[Any, ...] = field()  # type: ignore[misc]
@@ -56,38 +56,36 @@ class CategoryEncoder(ColumnEncoder):
 
     @property
     def ranks(self) -> tuple[float, ...]:
-        """-1 for every value of the token, since categories have no order."""
+        """-1 for every value of the token, because categories have no order."""
         return (-1.0,) * self.size
 
     def _tokens(self, cells: Column, otherwise: float) -> Float[np.ndarray, " n"]:
-        """Tokens of the cells that are not missing."""
-        known = {category: float(i) for i, category in enumerate(self.categories)}
-        of_category = np.array([known.get(category, otherwise) for category in cells.categories or ()] or [otherwise])
-        return of_category[cells.values[~cells.is_missing].astype(np.int64)]
+        """Tokens of the cells that are present; `otherwise` for unknown categories."""
+        token_of = {category: float(i) for i, category in enumerate(self.categories)}
+        tokens = np.array([token_of.get(category, otherwise) for category in cells.categories or ()] or [otherwise])
+        return tokens[cells.values[~cells.is_missing].astype(np.int64)]
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         tokens = self._tokens(cells, -1.0)
         if (tokens < 0).any():
             assert cells.categories is not None
             unknown = cells.categories[int(cells.values[~cells.is_missing][tokens < 0].min())]
-            raise unknown_value(self.name, repr(unknown), [*map(repr, self.categories)])
-        return tokens, np.zeros(len(tokens))
+            raise unknown_value_error(self.name, repr(unknown), [*map(repr, self.categories)])
+        return tokens, np.empty((len(tokens), 0))
 
-    def decode(
-        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
-    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
-        """Decodes tokens to positions of categories, and says which are missing."""
+    def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
+        """Decodes tokens to categories."""
         values = tokens.astype(np.int64)
         is_missing = values >= self.n_values
-        return np.where(is_missing, 0, values), is_missing
+        return Column(np.where(is_missing, 0, values), is_missing, self.categories)
 
     @property
     def values(self) -> np.ndarray:
         """The categories."""
         return np.array(self.categories)
 
-    def typed(self, values: np.ndarray, of_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
-        """The categories at some positions."""
+    def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
+        """Looks up the categories by index."""
         kinds = {type(category) for category in self.categories}
         return np.array(self.categories, object if kinds == {str} else None)[values.astype(np.int64)]
 
@@ -100,56 +98,56 @@ class CategoryEncoder(ColumnEncoder):
         return Column(values, cells.is_missing, (*cells.categories, self.categories[0])), is_unknown
 
     def value_cells(self) -> Column:
-        """The cells of all categories."""
+        """All categories as cells."""
         return Column(np.arange(self.n_values), np.zeros(self.n_values, bool), self.categories)
 
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-        """Which positions of categories a condition allows."""
-        return np.isin(values, allowed.slots)
+        """Which indices of categories a condition allows."""
+        return np.isin(values, allowed.token_values)
 
     def check_known(self, cells: Column) -> None:
         """Raises a ValueError if cells hold categories that no training row had."""
         self._encoded(cells, np.empty(0))
 
-    def check_range(self, cells: Column, of_type: "pa.DataType | None") -> None:
-        """Accepts all cells: categories have no range."""
+    def check_range(self, cells: Column, arrow_type: "pa.DataType | None") -> None:
+        """Accepts all cells, because categories have no range."""
 
-    def text_of(self, value: float, of_type: "pa.DataType | None") -> str:
-        """The category at a position."""
+    def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
+        """The category at an index."""
         return str(self.categories[int(value)])
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
         return _pieces(np.unique(self.encode(cells)[0].astype(int)))
 
-    def _between(self, condition: Between, of_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
+    def _between(self, condition: Between, arrow_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
         if order is None:
             raise ValueError(
-                f"column {self.name!r} holds categories, which have no order: take one_of in place of {condition}"
+                f"column {self.name!r} holds categories, which have no order: use one_of instead of {condition}"
             )
-        known = f"its categories in order are {listed([str(each) for each in order])}"
+        order_text = f"its categories in order are {listed([str(each) for each in order])}"
         for end in (condition.low, condition.high):
             if end is not None and end not in order:
-                raise ValueError(f"column {self.name!r} has no {end!r}: {known}")
+                raise ValueError(f"column {self.name!r} has no {end!r}: {order_text}")
         low = 0 if condition.low is None else order.index(condition.low)
         high = len(order) if condition.high is None else order.index(condition.high)
         if low > high:
-            raise ValueError(f"column {self.name!r}: {condition} is empty: {known}")
+            raise ValueError(f"column {self.name!r}: {condition} is empty: {order_text}")
         return _pieces(np.array([i for i, each in enumerate(self.categories) if low <= order.index(each) <= high], int))
 
     def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
-        """A known category has its mass; a new one has, by the rule of succession, a part of the rarest one's."""
+        """Gives unknown categories a fraction of the rarest category's mass, by the rule of succession."""
         tokens = self._tokens(cells, -1.0)
         is_known = tokens >= 0
         factors = np.where(is_known, 0.0, -np.inf)
         if len(self.counts):
-            # As for numbers, a category of c rows keeps c / (c + 1).
+            # As for numbers, a category with c training rows keeps c / (c + 1) of its mass.
             rarest = self.counts.argmin()
             factors[tokens == rarest] = -np.log1p(1 / self.counts[rarest])
             tokens[~is_known], factors[~is_known] = rarest, -np.log1p(self.counts[rarest])
-        return Volume(np.maximum(tokens, 0.0), np.zeros(len(tokens)), factors)
+        return Volume(np.maximum(tokens, 0.0), np.empty((len(tokens), 0)), factors)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the arrays, as JSON values."""
+        """JSON values that describe the encoder, without its arrays."""
         return super().to_json() | {"categories": self.categories}
 
     @classmethod
@@ -157,7 +155,7 @@ class CategoryEncoder(ColumnEncoder):
         categories = content["categories"]
         kinds = {type(category) for category in categories}
         if len(kinds) > 1 or not kinds <= {str, int, bool, float} or len(set(categories)) < len(categories):
-            raise ValueError(f"categories of {name!r} are not of one kind, or not distinct")
+            raise ValueError(f"categories of {name!r} must be of one type and distinct")
         (counts,) = arrays
         return cls(name, bool(content["has_missing"]), counts, tuple(categories))
 
@@ -172,7 +170,7 @@ class CategoryEncoder(ColumnEncoder):
         }
 
 
-def _pieces(slots: np.ndarray) -> Pieces:
-    """Categories at some positions, with the lowest and the highest of them."""
-    ends = (float(slots.min()), float(slots.max())) if len(slots) else EVERY_NUMBER
-    return Pieces(slots, np.empty((0, 2)), ends)
+def _pieces(token_values: np.ndarray) -> Pieces:
+    """Pieces for some indices of categories, with the lowest and highest index."""
+    ends = (float(token_values.min()), float(token_values.max())) if len(token_values) else EVERY_NUMBER
+    return Pieces(token_values, np.empty((0, 2)), ends)

@@ -1,72 +1,77 @@
-"""The covariance of numbers of which some may not be there, as if they were jointly normal."""
+"""Estimates the covariance of numbers with missing values under a joint normal model."""
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 MOST_ROWS = 2000
-"""Most rows that a covariance is learned from."""
+"""Largest number of rows that the estimate uses."""
 
 STEPS = 8
-"""Steps of expectation-maximization where numbers are not there. More fit the rows better, and others worse."""
+"""Steps of expectation-maximization with missing numbers. More steps fit the training rows better, and held-out rows
+worse."""
 
-SHARES = (1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)
-"""Shares of independence that held-out rows choose among."""
+SHRINKAGES = (1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)
+"""Candidate shrinkage intensities; held-out rows select one."""
 
 HELD_OUT = 5
-"""One of so many rows is held out for that."""
+"""One row in `HELD_OUT` is held out to select the shrinkage."""
 
 SMALLEST_VARIANCE = 1e-5
-"""Smallest variance of a number along an axis."""
+"""Lower bound of the variance along an axis."""
 
 _NOISE = 1e-6
-"""Variance of the noise that a number is known with, which keeps systems of equations regular."""
+"""Variance of the noise added to each observed number, which keeps the linear systems regular."""
 
 _AT_ONCE = 256
 
 
-def covariance_of(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]:
-    """Learns the covariance of numbers whose mean is 0, NaN where there is none.
+def estimate_covariance(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]:
+    """Estimates the covariance of numbers with mean 0, where NaN marks missing numbers.
 
-    It is that of greatest likelihood under N(0, C), by expectation-maximization where numbers are not there (Little &
-    Rubin 2019, Statistical Analysis with Missing Data, section 11.2), less a share of all that is not on its diagonal,
-    which is chosen by the likelihood of held-out rows.
+    The estimate maximizes the likelihood under N(0, C) by expectation-maximization (Little & Rubin 2019, Statistical
+    Analysis with Missing Data, section 11.2). Its off-diagonal entries are then shrunk by the intensity under which
+    held-out rows are most likely.
 
     Args:
-        numbers: The numbers, of which at most 2,000 rows are used, evenly spaced.
+        numbers: The numbers, shape (n, k). At most 2,000 evenly spaced rows are used.
     """
     n, k = numbers.shape
     rows = np.asarray(numbers[np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(np.int64)], np.float64)
-    # Rows may come in an order.
+    # The rows may be sorted.
     rows = rows[np.isfinite(rows).any(axis=1)]
     rows = np.random.default_rng(0).permutation(rows)
     if len(rows) < HELD_OUT:
         return np.eye(k, dtype=np.float32)
     m = len(rows) // HELD_OUT
     learned = _most_likely(rows[m:])
-    share = max(SHARES, key=lambda share: _moments(rows[:m], _less(learned, share))[1])
-    # The last digits of sums are not the same with every number of threads, and a stopped fit goes on with the same.
-    return _less(_most_likely(rows), share).round(6).astype(np.float32)
+    shrinkage = max(SHRINKAGES, key=lambda shrinkage: _moments(rows[:m], _shrink(learned, shrinkage))[1])
+    # The last digits of sums depend on the number of threads, but a resumed fit must use the same covariance.
+    return _shrink(_most_likely(rows), shrinkage).round(6).astype(np.float32)
 
 
-def principal_axes(covariance: Float[np.ndarray, "k k"], is_turned: Bool[np.ndarray, " k"]) -> Float[np.ndarray, "k k"]:
-    """Principal axes of some numbers together, in columns, each as long as its standard deviation; own ones of others.
+def principal_axes(
+    covariance: Float[np.ndarray, "k k"], is_rotated: Bool[np.ndarray, " k"]
+) -> Float[np.ndarray, "k k"]:
+    """Returns principal axes of some numbers as columns, each as long as its standard deviation.
+
+    The other numbers keep their coordinate axes.
 
     Args:
-        covariance: The covariance of all numbers.
-        is_turned: Which have axes together.
+        covariance: The covariance of all numbers, shape (k, k).
+        is_rotated: Which numbers are rotated to their joint principal axes, shape (k,).
     """
     variance = covariance.diagonal().astype(np.float64)
     axes = np.eye(len(covariance))
-    indices = np.flatnonzero(is_turned)
+    indices = np.flatnonzero(is_rotated)
     block = np.ix_(indices, indices)
-    variance[indices], own = np.linalg.eigh(covariance[block].astype(np.float64))
-    # The last digits are not the same with every number of threads.
-    axes[block] = own.round(7)
+    variance[indices], vectors = np.linalg.eigh(covariance[block].astype(np.float64))
+    # The last digits depend on the number of threads.
+    axes[block] = vectors.round(7)
     return (axes * np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))).astype(np.float32)
 
 
-def _less(covariance: np.ndarray, share: float) -> np.ndarray:
-    return (1 - share) * covariance + share * np.diag(np.diag(covariance))
+def _shrink(covariance: np.ndarray, shrinkage: float) -> np.ndarray:
+    return (1 - shrinkage) * covariance + shrinkage * np.diag(np.diag(covariance))
 
 
 def _most_likely(rows: np.ndarray) -> np.ndarray:
@@ -74,12 +79,12 @@ def _most_likely(rows: np.ndarray) -> np.ndarray:
         return rows.T @ rows / len(rows)
     covariance = np.eye(rows.shape[1])
     for _ in range(STEPS):
-        covariance = _less(_moments(rows, covariance)[0], SHARES[0])
+        covariance = _shrink(_moments(rows, covariance)[0], SHRINKAGES[0])
     return covariance
 
 
 def _moments(rows: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, float]:
-    """Mean of x xᵀ given what there is of each row, and the mean log-density of that, less a constant."""
+    """Mean of E[x xᵀ | observed part of x], and the mean log-density of the observed parts up to a constant."""
     k = len(covariance)
     total, log_density = np.zeros((k, k)), 0.0
     for first in range(0, len(rows), _AT_ONCE):

@@ -1,4 +1,4 @@
-"""Columns of few distinct numbers or dates, with a token for each."""
+"""Encoder of few distinct numbers or dates, with one token value each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +15,10 @@ from pointillist.tables.table import Column
 
 @dataclass(frozen=True, eq=False)
 class DiscreteEncoder(NumberEncoder):
-    """A column in which every number has a token.
+    """Encodes numbers that all have a token value.
 
     Attributes:
-        is_nominal: Whether the numbers stand for categories, as those of columns listed as categorical do.
+        is_nominal: Whether the numbers are categories, as in columns listed as categorical.
     """
 
     is_nominal: bool = False  # type: ignore[misc]
@@ -31,7 +31,7 @@ class DiscreteEncoder(NumberEncoder):
         return len(self.atoms)
 
     def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
-        """Replaces numbers that stand for unknown categories by the first one."""
+        """Replaces numbers that are unknown categories by the first category."""
         if not self.is_nominal:
             return super().without_unknown(cells)
         is_unknown = ~cells.is_missing & ~np.isin(cells.values, self.atoms)
@@ -39,7 +39,7 @@ class DiscreteEncoder(NumberEncoder):
 
     @property
     def ranks(self) -> tuple[float, ...]:
-        """Rank in (0, 1) of every number; -1 for a missing cell."""
+        """Rank in (0, 1) of each number; -1 for missing cells."""
         ranks = (np.arange(len(self.atoms)) + 0.5) / max(1, len(self.atoms))
         return (*ranks.tolist(), *[-1.0] * self.has_missing)
 
@@ -47,15 +47,13 @@ class DiscreteEncoder(NumberEncoder):
         if self.is_nominal:
             self.check_known(cells)
         values = cells.values[~cells.is_missing]
-        return nearest_index(self.atoms, values).astype(float), np.zeros(len(values))
+        return nearest_index(self.atoms, values).astype(float), np.empty((len(values), 0))
 
-    def decode(
-        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
-    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
-        """Decodes tokens to numbers, and says which are missing."""
+    def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
+        """Decodes tokens to numbers."""
         index = tokens.astype(np.int64)
         is_missing = index >= self.n_values
-        return np.where(is_missing, np.nan, self.atoms[np.where(is_missing, 0, index)]), is_missing
+        return Column(np.where(is_missing, np.nan, self.atoms[np.where(is_missing, 0, index)]), is_missing)
 
     @classmethod
     def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "DiscreteEncoder":
@@ -65,5 +63,5 @@ class DiscreteEncoder(NumberEncoder):
         return cls(name, bool(content["has_missing"]), counts, atoms, grid, content["is_nominal"] is True)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the arrays, as JSON values."""
+        """JSON values that describe the encoder, without its arrays."""
         return super().to_json() | {"is_nominal": self.is_nominal}

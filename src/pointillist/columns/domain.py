@@ -1,4 +1,4 @@
-"""What is public about the columns of a table: their ranges and categories, given by the user and not learned."""
+"""Public domains of columns for private fits: ranges or values that the user declares."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from pointillist.tables.table import Column, cells_of, kind_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_WHOLE = 64
-"""Most integers of a range that are values of their own."""
+MOST_INTEGERS = 64
+"""Largest number of integers in a range for which each integer has a token."""
 
 _EDGE = 1e-7
 
 
 @dataclass(frozen=True)
 class ColumnDomain:
-    """What is public of a column.
+    """The public domain of a column.
 
     Attributes:
-        name: Its name.
-        values: Its values other than None, or the two ends of its range.
+        name: Name of the column.
+        values: All values except None, or the two ends of a range.
         is_range: Whether `values` are the ends of a range.
         has_missing: Whether cells may be missing.
     """
@@ -41,53 +41,58 @@ class ColumnDomain:
     has_missing: bool
 
     @classmethod
-    def of(cls, name: Any, given: Any) -> "ColumnDomain":
-        """Reads what a user gives: a tuple (low, high), or a list of values; with None, cells may be missing.
+    def of(cls, name: Any, declared: Any) -> "ColumnDomain":
+        """Reads a declared domain: a tuple (low, high), or a list of values. None among them allows missing cells.
 
         Raises:
-            ValueError: If it is neither.
+            ValueError: If the declaration is neither.
         """
-        if not isinstance(given, tuple | list) or not len(given):
-            raise ValueError(f"domain of {name!r} must be a tuple (low, high) or a list of values, not {given!r:.60}")
-        values = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
-        is_range = isinstance(given, tuple)
+        if not isinstance(declared, tuple | list) or not len(declared):
+            raise ValueError(
+                f"domain of {name!r} must be a tuple (low, high) or a list of values, not {declared!r:.60}"
+            )
+        values = tuple(value.item() if isinstance(value, np.generic) else value for value in declared)
+        is_range = isinstance(declared, tuple)
         try:
-            known = tuple(dict.fromkeys(value for value in values if value is not None))
-            is_right = not is_range or (len(known) == 2 and known[0] < known[1])
+            distinct = tuple(dict.fromkeys(value for value in values if value is not None))
+            is_valid = not is_range or (len(distinct) == 2 and distinct[0] < distinct[1])
         except TypeError as error:
-            raise ValueError(f"domain of {name!r} must hold values of one kind, not {given!r:.60}") from error
-        if not is_right:
-            raise ValueError(f"domain of {name!r}: a tuple is (low, high) with low below high, not {given!r:.60}")
-        if not known:
+            raise ValueError(f"domain of {name!r} must hold values of one kind, not {declared!r:.60}") from error
+        if not is_valid:
+            raise ValueError(f"domain of {name!r}: a tuple is (low, high) with low below high, not {declared!r:.60}")
+        if not distinct:
             raise ValueError(f"domain of {name!r} has no value")
-        return cls(name, known, is_range, None in values)
+        return cls(name, distinct, is_range, None in values)
 
     def cells(self, cells: Column, kind: "pa.DataType") -> tuple[Column, int]:
-        """Moves the cells of a column into its domain, each by itself; returns how many were moved.
+        """Moves the cells of a column into the domain, one by one; returns the cells and the number of moved cells.
 
-        A number goes to the nearest value or end, and any other value, or a missing cell that may not be, to the first.
+        A number moves to the nearest value or end. Any other value, or a missing cell where none is allowed, becomes
+        the first value.
         """
-        own = self._own_cells(kind)
+        domain = self._domain_cells(kind)
         is_missing = cells.is_missing & self.has_missing
         lost = cells.is_missing & ~is_missing
-        if own.categories is not None:
-            places = {value: place for place, value in enumerate(own.categories)}
-            found = np.array([places.get(value, -1) for value in cells.categories or ()] or [0])
+        if domain.categories is not None:
+            index_of = {value: i for i, value in enumerate(domain.categories)}
+            found = np.array([index_of.get(value, -1) for value in cells.categories or ()] or [0])
             values = found[np.where(cells.is_missing, 0, cells.values).astype(np.int64)]
             moved = lost | (~cells.is_missing & (values < 0))
-            return Column(np.where(moved, 0, values), is_missing, own.categories), int(moved.sum())
-        known = np.sort(own.values)
-        values = np.where(cells.is_missing, known[0], cells.values)
-        inside = np.clip(values, known[0], known[-1])
+            return Column(np.where(moved, 0, values), is_missing, domain.categories), int(moved.sum())
+        domain_values = np.sort(domain.values)
+        values = np.where(cells.is_missing, domain_values[0], cells.values)
+        inside = np.clip(values, domain_values[0], domain_values[-1])
         if not self.is_range:
-            right = np.clip(np.searchsorted(known, inside), 1, max(1, len(known) - 1))
-            left, right = right - 1, np.minimum(right, len(known) - 1)
-            inside = np.where(inside - known[left] <= known[right] - inside, known[left], known[right])
+            right = np.clip(np.searchsorted(domain_values, inside), 1, max(1, len(domain_values) - 1))
+            left, right = right - 1, np.minimum(right, len(domain_values) - 1)
+            inside = np.where(
+                inside - domain_values[left] <= domain_values[right] - inside, domain_values[left], domain_values[right]
+            )
         moved = lost | (inside != values)
         return Column(inside, is_missing, None, cells.is_date), int(moved.sum())
 
-    def _own_cells(self, kind: "pa.DataType") -> Column:
-        """The values as cells; dates may be text, as they are in JSON."""
+    def _domain_cells(self, kind: "pa.DataType") -> Column:
+        """The values as cells. Dates may be text, as in JSON."""
         import pyarrow as pa
 
         values = list(self.values)
@@ -103,99 +108,101 @@ class ColumnDomain:
                 raise ValueError(f"domain of {self.name!r}: {error}") from error
         return cells_of(self.name, values, kind)
 
-    def code(
+    def encoder(
         self,
         kind: "pa.DataType",
         spikes: Sequence[float] | Float[np.ndarray, " a"] = (),
         edges: Float[np.ndarray, " e"] | None = None,
     ) -> ColumnEncoder:
-        """Makes the code of the column from what is public, and perhaps from what is known of a range with noise.
+        """Makes the column's encoder from the public domain and, for a range, noisy counts of its values.
 
         Args:
-            kind: Arrow's type of the column.
-            spikes: Values of the range that have a token of their own, increasing.
-            edges: Ends of intervals of about as many rows, increasing, from 0 to 1 in shares of the range; the range
-                is one interval by default.
+            kind: Arrow type of the column.
+            spikes: Increasing values of the range that get a token.
+            edges: Edges of intervals with about equally many rows, as increasing fractions of the range from 0 to 1;
+                one interval by default.
         """
-        own = self._own_cells(kind)
+        domain = self._domain_cells(kind)
         none = np.empty(0)
-        if own.categories is not None:
-            return CategoryEncoder(self.name, self.has_missing, none, own.categories)
-        low, high = float(own.values.min()), float(own.values.max())
-        is_whole = kind_of(kind) in ("whole", "date")
+        if domain.categories is not None:
+            return CategoryEncoder(self.name, self.has_missing, none, domain.categories)
+        low, high = float(domain.values.min()), float(domain.values.max())
+        is_integer = kind_of(kind) in ("whole", "date")
         step = int(kind_of(kind) == "date")
-        grid = Grid(0 if is_whole else None, step, int(low) if step else 0)
-        if not self.is_range or (is_whole and high - low < MOST_WHOLE):
-            atoms = np.sort(own.values) if not self.is_range else np.arange(low, high + 1)
+        grid = Grid(0 if is_integer else None, step, int(low) if step else 0)
+        if not self.is_range or (is_integer and high - low < MOST_INTEGERS):
+            atoms = np.sort(domain.values) if not self.is_range else np.arange(low, high + 1)
             return DiscreteEncoder(self.name, self.has_missing, none, atoms, grid)
         from scipy.special import ndtri
 
-        places = np.array([0.0, 1.0]) if edges is None else edges
-        shares = np.linspace(0, 1, len(places))
-        points = low + (high - low) * places
+        fractions = np.array([0.0, 1.0]) if edges is None else edges
+        levels = np.linspace(0, 1, len(fractions))
+        points = low + (high - low) * fractions
         points[-1] = high
-        scores = NormalScores(points, ndtri(np.clip(shares, _EDGE, 1 - _EDGE)), shares)
+        scores = NormalScores(points, ndtri(np.clip(levels, _EDGE, 1 - _EDGE)), levels)
         return ContinuousEncoder(self.name, self.has_missing, none, np.asarray(spikes, float), grid, scores)
 
 
-def domain_of(given: Mapping[Any, Any] | None, names: Sequence[Any], truths: Sequence[bool]) -> list[ColumnDomain]:
+def read_domains(
+    declared: Mapping[Any, Any] | None, names: Sequence[Any], are_boolean: Sequence[bool]
+) -> list[ColumnDomain]:
     """Reads the domain of each column.
 
     Args:
-        given: Domains by column.
+        declared: Declared domains by column name.
         names: Names of all columns.
-        truths: For each column, whether its type is that of booleans, whose values are known.
+        are_boolean: Whether each column is boolean; its values are then public.
 
     Raises:
-        ValueError: If a column has none.
+        ValueError: If a column has no domain, or a domain names no column of the table.
     """
-    by_name = {str(name): value for name, value in (given or {}).items()}
+    by_name = {str(name): value for name, value in (declared or {}).items()}
     unknown = [name for name in by_name if name not in {*map(str, names)}]
     if unknown:
-        raise ValueError(f"domain names a column {unknown[0]!r} that the table has not")
+        raise ValueError(f"domain names column {unknown[0]!r}, which the table does not have")
     domains = []
-    for name, is_truth in zip(names, truths, strict=True):
-        own = by_name.get(str(name), [False, True] if is_truth else None)
-        if own is None:
+    for name, is_boolean in zip(names, are_boolean, strict=True):
+        domain = by_name.get(str(name), [False, True] if is_boolean else None)
+        if domain is None:
             raise ValueError(
-                f"epsilon needs a domain of column {name!r}, as its range or values would tell of single rows: give "
+                f"epsilon needs a domain for column {name!r}, because its range or values would reveal rows: give "
                 f"domain={{{name!r}: (low, high)}}, or a list of its values"
             )
-        domains.append(ColumnDomain.of(name, own))
+        domains.append(ColumnDomain.of(name, domain))
     return domains
 
 
-def moved_text(moved: Mapping[Any, int]) -> str | None:
-    """A line on cells that were moved into their domains; None if none was."""
+def moved_cells_message(moved: Mapping[Any, int]) -> str | None:
+    """One line about cells that were moved into their domains; None if there are none."""
     found = {name: n for name, n in moved.items() if n}
     if not found:
         return None
     named = ", ".join(f"{name!r} ({n:,})" for name, n in list(found.items())[:5])
-    return f"cells outside of the given domain are moved into it: {named}; this count is not covered by the guarantee"
+    return f"cells outside the given domain were moved into it: {named}; the guarantee does not cover this count"
 
 
-def domain_to_json(given: Mapping[Any, Any]) -> list[list[Any]]:
-    """JSON values of what a user gave, by column: name, whether it is a range, and the values as text where needed."""
-    read = [ColumnDomain.of(name, value) for name, value in given.items()]
+def domain_to_json(declared: Mapping[Any, Any]) -> list[list[Any]]:
+    """JSON values of declared domains: name, is_range, has_missing and values (as text if need be) per column."""
+    read = [ColumnDomain.of(name, value) for name, value in declared.items()]
     return [
-        [str(own.name), own.is_range, own.has_missing, [v if _is_plain(v) else str(v) for v in own.values]]
-        for own in read
+        [str(domain.name), domain.is_range, domain.has_missing, [v if _is_plain(v) else str(v) for v in domain.values]]
+        for domain in read
     ]
 
 
 def domain_from_json(content: list[list[Any]]) -> dict[str, Any]:
-    """Reads what `domain_to_json` returned.
+    """Reads the result of `domain_to_json`.
 
     Raises:
-        ValueError: If it is no domain.
+        ValueError: If it is not a valid domain.
     """
     found: dict[str, Any] = {}
     for name, is_range, has_missing, values in content:
         if not isinstance(name, str) or not all(map(_is_plain, values)):
-            raise ValueError("its domain is not one of plain values")
-        own = [*values, *([None] if has_missing else [])]
-        found[name] = tuple(own) if is_range else own
-        # Ends that were no plain values are texts now, which have another order.
+            raise ValueError("its domain must hold plain values")
+        domain = [*values, *([None] if has_missing else [])]
+        found[name] = tuple(domain) if is_range else domain
+        # Ends that JSON holds as text, for example dates, may sort differently as text.
         if not (is_range and len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], str)):
             ColumnDomain.of(name, found[name])
     return found

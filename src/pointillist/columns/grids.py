@@ -1,4 +1,4 @@
-"""Grids of columns of numbers: the values that a column can take, and ends that no new value passes."""
+"""Grids of numeric columns: the values that a column can take, and the ends that no new value passes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.repeats import are_few, are_spikes
+from pointillist.columns.repeats import has_few_values, is_spike
 from pointillist.tables.calendar_dates import dates_after, dates_before, nearest_dates
 from pointillist.tables.row_blocks import blocks, rows_at
 
 MAX_DECIMALS = 8
-"""Most digits after the point of a column with a grid."""
+"""Largest number of decimals of a column with a grid."""
 
 BY_CHANCE = 0.01
-"""Largest probability with which random numbers would look as if they had a grid or a spike."""
+"""Largest accepted probability that random numbers appear to have a grid or a point mass."""
 
 NEAR_0 = 0.1
-"""A column is not negative if its lowest value lies between 0 and this fraction of its range."""
+"""A column is non-negative if its lowest value lies between 0 and this fraction of its range."""
 
 _SOME_ROWS = 300
 _KINDS = (np.float64, np.float32, np.float16)
@@ -28,13 +28,14 @@ Grids = tuple[Int[np.ndarray, " d"], Int[np.ndarray, " d"]]
 
 @dataclass(frozen=True)
 class Grid:
-    """The values that a column of numbers can take.
+    """The values that a numeric column can take.
 
     Attributes:
-        decimals: Most digits after the point of any value; None if a value has more than `MAX_DECIMALS`.
-        step: Unit of which the distances of all dates from the first are multiples, such as a day; 0 for other columns.
+        decimals: Largest number of decimals of any value; None if a value has more than `MAX_DECIMALS`.
+        step: Greatest common divisor of the distances of all dates from the first, for example a day; 0 for other
+            columns.
         first: The first date.
-        is_calendar: Whether integers are dates such as 20240320, so that 20240380 is not a possible value.
+        is_calendar: Whether integers are dates such as 20240320, so that 20240380 is impossible.
     """
 
     decimals: int | None = None
@@ -44,11 +45,11 @@ class Grid:
 
     @property
     def unit(self) -> float:
-        """Distance of which all differences between values are multiples; 0 if there is none."""
+        """Greatest common divisor of all differences between values; 0 if there is none."""
         return float(self.step) if self.step else 0.0 if self.decimals is None else 10.0**-self.decimals
 
     def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Rounds numbers to the digits of the grid, or dates to its step."""
+        """Rounds numbers to the decimals of the grid, or dates to its step."""
         if self.is_calendar:
             return nearest_dates(values)
         if self.step:
@@ -56,44 +57,44 @@ class Grid:
         return values if self.decimals is None else np.round(values, self.decimals)
 
     def cell(self, values: Float[np.ndarray, "*n"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
-        """Returns the lowest and the highest numbers that are rounded to values on the grid."""
+        """Returns the lowest and highest numbers that round to the given grid values."""
         if self.is_calendar:
             return (dates_before(values - 1) + values) / 2, (values + dates_after(values + 1)) / 2
         return values - self.unit / 2, values + self.unit / 2
 
     def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
-        """Returns the nearest numbers on the grid that are not below bounds, or (-1) not above."""
+        """Returns the nearest grid values at or above the bounds (sign 1), or at or below them (sign -1)."""
         if self.is_calendar:
             return dates_after(bounds) if sign > 0 else dates_before(bounds)
         nearest = self.rounded(bounds)
         return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
 
     def to_json(self) -> list[Any]:
-        """Decimals, step, first date, and whether integers are dates, as JSON values."""
+        """Decimals, step, first date and `is_calendar`, as JSON values."""
         return [self.decimals, self.step, self.first, self.is_calendar]
 
     @classmethod
     def from_json(cls, name: Any, content: list[Any]) -> "Grid":
-        """Rebuilds what `to_json` returned.
+        """Rebuilds a grid from the result of `to_json`.
 
         Raises:
-            ValueError: If there is no such grid; the message names the column.
+            ValueError: If the grid is invalid; the message names the column.
         """
         decimals, step, first, is_calendar = content
         are_steps = type(step) is int and type(first) is int and 0 <= step <= 2**53 >= abs(first)
         are_decimals = decimals is None or (type(decimals) is int and 0 <= decimals <= MAX_DECIMALS)
         if not are_steps or not are_decimals:
-            raise ValueError(f"steps of {name!r} are not numbers")
+            raise ValueError(f"the grid of {name!r} is invalid")
         return cls(decimals, step, first, is_calendar is True)
 
 
 def decimals_of(values: np.ndarray, error: float | np.ndarray = 0.0, least: int = 0) -> int | None:
-    """Returns the number of digits after the point that all values need; None if it exceeds `MAX_DECIMALS`.
+    """Returns the number of decimals that all values need; None if it exceeds `MAX_DECIMALS`.
 
     Args:
         values: The values.
         error: Largest distance of a value from its rounded value: one number, or one per value.
-        least: Fewest digits that are returned.
+        least: Smallest number of decimals to return.
     """
     found = range(least, MAX_DECIMALS + 1)
     return next((k for k in found if (np.abs(np.round(values, k) - values) <= error).all()), None)
@@ -105,22 +106,22 @@ def find_grids(
     high: Float[np.ndarray, " d"],
     is_whole: Bool[np.ndarray, " d"],
 ) -> Grids:
-    """Finds the grid of each column: the decimals of its values, and the step that divides all their differences.
+    """Finds the grid of each column: the decimals of its values, and the greatest common divisor of their differences.
 
-    A column has no grid, and its step is 0, if a value has more than `MAX_DECIMALS` decimals, or if random numbers of
-    its type would have so few decimals with a probability above `BY_CHANCE`. A step above one unit of the last decimal
-    counts if the column is discrete, or if random numbers with these decimals would have the step with a probability of
-    at most `BY_CHANCE`.
+    A column has no grid (step 0) if a value has more than `MAX_DECIMALS` decimals, or if random numbers of its type
+    have so few decimals with a probability above `BY_CHANCE`. A step above one unit of the last decimal is used if the
+    column is discrete, or if random numbers with these decimals have this step with a probability of at most
+    `BY_CHANCE`.
 
     Args:
         rows: Rows, shape (n, d), finite.
-        low: Lowest value of each column.
-        high: Highest value of each column.
-        is_whole: Which columns hold integers, whose step is at least 1.
+        low: Lowest value of each column, shape (d,).
+        high: Highest value of each column, shape (d,).
+        is_whole: Which columns hold integers, whose step is at least 1, shape (d,).
     """
-    some = rows_at(rows, np.linspace(0, len(rows) - 1, min(len(rows), _SOME_ROWS)).astype(np.int64))
-    kinds = [next((kind for kind in _KINDS if _decimals(column, kind, 0) is not None), None) for column in some.T]
-    values = [np.unique(column) for column in some.T]
+    sample = rows_at(rows, np.linspace(0, len(rows) - 1, min(len(rows), _SOME_ROWS)).astype(np.int64))
+    kinds = [next((kind for kind in _KINDS if _decimals(column, kind, 0) is not None), None) for column in sample.T]
+    values = [np.unique(column) for column in sample.T]
     decimals = [None if kind is None else 0 for kind in kinds]
     for block in blocks(rows):
         for j, (kind, least) in enumerate(zip(kinds, decimals, strict=True)):
@@ -138,8 +139,8 @@ def find_grids(
                 units = np.round((block[:, j] - low[j]) * 10.0**found).astype(np.int64)
                 steps[j] = np.gcd(steps[j], np.gcd.reduce(units))
     is_shared = [
-        are_few(own, len(some)) or max(1.0, float(step)) ** (2 - len(own)) <= BY_CHANCE
-        for own, step in zip(values, steps, strict=True)
+        has_few_values(distinct, len(sample)) or max(1.0, float(step)) ** (2 - len(distinct)) <= BY_CHANCE
+        for distinct, step in zip(values, steps, strict=True)
     ]
     steps = np.maximum(np.where(is_shared, steps, np.minimum(steps, 1)), is_whole)
     return np.array([found or 0 for found in decimals]), steps
@@ -148,43 +149,46 @@ def find_grids(
 def common_grids(
     first: Grids, second: Grids, distance: Float[np.ndarray, " d"], is_whole: Bool[np.ndarray, " d"]
 ) -> Grids:
-    """Returns, for each column, the coarsest grid that contains two given grids.
+    """Returns the coarsest grid of each column that contains both given grids.
 
     Args:
-        first: Grids, one for each column.
-        second: The other grids; if one of the two is missing, there is no common grid.
-        distance: Distance of a value on the second grid from one on the first.
-        is_whole: Which columns hold integers, whose step is at least 1.
+        first: One grid per column.
+        second: The other grids. If either grid is missing, there is no common grid.
+        distance: Distance of a value on the second grid from a value on the first, shape (d,).
+        is_whole: Which columns hold integers, whose step is at least 1, shape (d,).
     """
     decimals = np.maximum(first[0], second[0])
-    of_first, of_second = (steps * 10 ** (decimals - own) for own, steps in (first, second))
+    first_steps, second_steps = (steps * 10 ** (decimals - grid_decimals) for grid_decimals, steps in (first, second))
     has_grid = (first[1] > 0) & (second[1] > 0) & ((decimals == 0) | ~is_whole)
     apart = np.round(np.where(has_grid, distance, 0) * 10.0**decimals).astype(np.int64)
-    steps = np.gcd(np.gcd(of_first, of_second), apart)
+    steps = np.gcd(np.gcd(first_steps, second_steps), apart)
     return np.where(has_grid, decimals, 0), np.where(has_grid, steps, is_whole)
 
 
 def find_ends(
     rows: Float[np.ndarray, "n d"], low: Float[np.ndarray, " d"], high: Float[np.ndarray, " d"]
 ) -> Bool[np.ndarray, "2 d"]:
-    """Finds the columns whose lowest, and those whose highest, value is an end that new values do not pass.
+    """Finds the columns whose lowest or highest value is an end that new values do not pass.
 
     A value is an end if many rows share it, or if it is near 0 and no value lies beyond 0.
 
     Args:
         rows: Rows, shape (n, d), finite.
-        low: Lowest value of each column.
-        high: Highest value of each column.
+        low: Lowest value of each column, shape (d,).
+        high: Highest value of each column, shape (d,).
+
+    Returns:
+        Masks for the lowest and the highest values, shape (2, d).
     """
     counts = np.zeros((2, len(low)), np.int64)
     for block in blocks(rows):
         counts += [(block == low).sum(axis=0), (block == high).sum(axis=0)]
     ends = np.stack([low, -high]) / 2
-    return are_spikes(counts, len(rows)) | ((ends >= 0) & (ends < NEAR_0 * (high / 2 - low / 2)))
+    return is_spike(counts, len(rows)) | ((ends >= 0) & (ends < NEAR_0 * (high / 2 - low / 2)))
 
 
 def _decimals(column: Float[np.ndarray, " n"], kind: type[np.floating], least: int) -> int | None:
-    """Returns the decimals of numbers, up to the rounding of a type; None if too many, or not of this type."""
+    """Returns the decimals of numbers up to rounding in a type; None if too many, or not numbers of this type."""
     sizes = np.abs(column)
     with np.errstate(over="ignore"):
         held = sizes.astype(kind)

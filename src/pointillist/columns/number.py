@@ -1,4 +1,4 @@
-"""What columns of numbers share: a grid, single values that have a token, and densities between the seen values."""
+"""Base class of numeric encoders: a grid, single values with a token, and densities between observed values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ from pointillist.columns.encoder import (
     ColumnEncoder,
     Pieces,
     Volume,
-    asked_cells,
-    unknown_value,
+    condition_cells,
+    unknown_value_error,
 )
 from pointillist.columns.grids import Grid
 from pointillist.columns.scores import nearest_index
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class NumberEncoder(ColumnEncoder):
-    """A column of numbers or dates.
+    """Encodes numbers or dates.
 
     Attributes:
-        atoms: Values that have a token, increasing, shape (a,).
+        atoms: Increasing values that have a token, shape (a,).
         grid: The values that the column can take.
     """
 
@@ -42,157 +42,162 @@ class NumberEncoder(ColumnEncoder):
 
     @property
     def seen(self) -> Float[np.ndarray, " m"]:
-        """The values, or the knots of their distribution, of the training rows; increasing."""
+        """Increasing values of the training rows, or knots of their distribution function."""
         return self.atoms
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The lowest and the highest number of the column."""
+        """Lowest and highest number of the column."""
         return float(self.seen.min()), float(self.seen.max())
 
     @property
     def values(self) -> np.ndarray:
-        """The single values that have a token."""
+        """The values that have a token."""
         return self.atoms
 
-    def typed(self, values: np.ndarray, of_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
-        """Numbers as they are or rounded; dates in the column's type."""
+    def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
+        """Returns numbers, rounded if requested, or dates in the column's type."""
         import pyarrow as pa
 
         found = self.rounded(values) if is_rounded else values
-        if of_type is None or kind_of(of_type) != "date":
+        if arrow_type is None or kind_of(arrow_type) != "date":
             return np.asarray(found, float)
         cells = Column(self.rounded(found.ravel()), np.zeros(values.size, bool))
-        return to_arrow([cells], pa.schema([("x", of_type)]))[0].to_numpy().reshape(values.shape)
+        return to_arrow([cells], pa.schema([("x", arrow_type)]))[0].to_numpy().reshape(values.shape)
 
     def value_cells(self) -> Column:
-        """The cells of all single values that have a token."""
+        """The values that have a token, as cells."""
         return Column(self.atoms, np.zeros(len(self.atoms), bool))
 
     def check_known(self, cells: Column) -> None:
-        """Raises a ValueError if cells hold numbers that are not among the values of the column."""
+        """Raises a ValueError if a cell holds a number without a token."""
         new = np.setdiff1d(cells.values[~cells.is_missing], self.atoms)
         if len(new):
-            raise unknown_value(self.name, f"{new[0]:.16g}", [f"{value:.16g}" for value in self.atoms])
+            raise unknown_value_error(self.name, f"{new[0]:.16g}", [f"{value:.16g}" for value in self.atoms])
 
-    def check_range(self, cells: Column, of_type: "pa.DataType | None") -> None:
-        """Raises a ValueError if a number lies beyond the range of the training rows."""
+    def check_range(self, cells: Column, arrow_type: "pa.DataType | None") -> None:
+        """Raises a ValueError if a number is outside the range of the training rows."""
         low, high = self.rounded(np.array(self.ends))
         beyond = ~cells.is_missing & ((cells.values < low) | (cells.values > high))
         if beyond.any():
-            value = self.text_of(float(cells.values[beyond][0]), of_type)
-            raise ValueError(f"column {self.name!r}: no training row is {value}{self.range_text(of_type)}")
+            value = self.format_value(float(cells.values[beyond][0]), arrow_type)
+            raise ValueError(f"column {self.name!r}: no training row is {value}{self.range_text(arrow_type)}")
 
-    def range_text(self, of_type: "pa.DataType | None") -> str:
-        """The range of the training rows for the end of a message."""
-        if of_type is None:
+    def range_text(self, arrow_type: "pa.DataType | None") -> str:
+        """The range of the training rows as the end of a message."""
+        if arrow_type is None:
             return ""
-        low, high = (self.text_of(end, of_type) for end in self.ends)
+        low, high = (self.format_value(end, arrow_type) for end in self.ends)
         return f"; its values go from {low} to {high}"
 
-    def text_of(self, value: float, of_type: "pa.DataType | None") -> str:
-        """A number, or a date as the column's type has it."""
+    def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
+        """Formats a number, or a date in the column's type."""
         rounded = float(self.rounded(np.array([value]))[0])
-        if of_type is None or kind_of(of_type) != "date":
+        if arrow_type is None or kind_of(arrow_type) != "date":
             return f"{rounded:.6g}" if self.grid.decimals is None else f"{rounded:.15g}"
         import pyarrow as pa
 
-        return str(to_arrow([Column(np.array([rounded]), np.zeros(1, bool))], pa.schema([("", of_type)]))[0][0])
+        return str(to_arrow([Column(np.array([rounded]), np.zeros(1, bool))], pa.schema([("", arrow_type)]))[0][0])
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
-        found = [self._of_ends(float(value), float(value)) for value in np.unique(cells.values)]
-        slots = np.unique(np.concatenate([each.slots for each in found]))
+        found = [self._pieces_between(float(value), float(value)) for value in np.unique(cells.values)]
+        token_values = np.unique(np.concatenate([each.token_values for each in found]))
         ranges = np.concatenate([each.ranges for each in found])
-        return Pieces(slots, ranges, (float(cells.values.min()), float(cells.values.max())))
+        return Pieces(token_values, ranges, (float(cells.values.min()), float(cells.values.max())))
 
-    def _between(self, condition: Between, of_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
+    def _between(self, condition: Between, arrow_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
         ends = zip((condition.low, condition.high), EVERY_NUMBER, strict=True)
-        low, high = (default if value is None else self._end(value, of_type) for value, default in ends)
-        return self._of_ends(low, high)
+        low, high = (default if value is None else self._end(value, arrow_type) for value, default in ends)
+        return self._pieces_between(low, high)
 
-    def _end(self, value: Any, of_type: "pa.DataType | None") -> float:
-        """An end of a range, which need not be a number that the column can hold."""
+    def _end(self, value: Any, arrow_type: "pa.DataType | None") -> float:
+        """An end of a range, which need not be a possible value of the column."""
         if (
-            of_type is not None
-            and kind_of(of_type) == "number"
+            arrow_type is not None
+            and kind_of(arrow_type) == "number"
             and isinstance(value, int | float | np.number | Decimal)
         ):
             return float(value)
-        return float(asked_cells(self.name, [value], of_type).values[0])
+        return float(condition_cells(self.name, [value], arrow_type).values[0])
 
-    def _of_ends(self, low: float, high: float) -> Pieces:
-        """What is allowed from a lowest to a highest number."""
+    def _pieces_between(self, low: float, high: float) -> Pieces:
+        """What a condition allows from a lowest to a highest number."""
         low, high = (self.bounded(np.array([end]), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
-        slots = np.flatnonzero((self.atoms >= low) & (self.atoms <= high))
-        return Pieces(slots, np.empty((0, 2)), (low, high))
+        token_values = np.flatnonzero((self.atoms >= low) & (self.atoms <= high))
+        return Pieces(token_values, np.empty((0, 2)), (low, high))
 
     def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
         present = ~cells.is_missing
         return self._number_volume(cells.values[present], positions[present])
 
     def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
-        """The volume of numbers of a column in which every value that a training row has is counted.
+        """The volume of numbers in a column whose training values are counted.
 
         A number that no training row had shares the token of the nearest value.
         """
         nearest, factors = self._smoothed(values)
-        return Volume(nearest.astype(float), np.zeros(len(values)), factors)
+        return Volume(nearest.astype(float), np.empty((len(values), 0)), factors)
 
     def _smoothed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the index of the nearest seen value, and the log-density of each value given that nearest one.
+        """Returns the index of the nearest training value, and the log-density of each value given this index.
 
-        A seen value with c training rows gives 1 / (c + 1) of its probability to the unseen cells nearest to it, by
-        Laplace's rule of succession: half to those below it and half to those above. If one side has no unseen cell,
-        the value keeps that half. Between two seen values, all unseen cells of a half get the same. Beyond the ends of
-        the column, the density falls with the square of the distance, and half of the mass lies within one range of the
-        column.
+        A training value with c rows gives 1 / (c + 1) of its probability to the nearest unseen grid cells, by Laplace's
+        rule of succession: half to the cells below and half to the cells above. If one side has no unseen cell, the
+        value keeps that half. All unseen cells of a half between two training values get the same probability. Beyond
+        the ends of the column, the density falls with the square of the distance, and half of the mass lies within one
+        range of the column.
 
         Args:
-            values: The values.
+            values: The values, shape (n,).
         """
         seen = self.seen
         unit = self.unit or (float(np.diff(seen).min()) if len(seen) > 1 else 1.0)
         if self.grid.is_calendar:
-            known, asked = day_numbers(seen) - day_numbers(seen[:1]), day_numbers(values) - day_numbers(seen[:1])
+            seen_steps, value_steps = (
+                day_numbers(seen) - day_numbers(seen[:1]),
+                day_numbers(values) - day_numbers(seen[:1]),
+            )
         else:
-            known, asked = np.round((seen - seen[0]) / unit), np.round((values - seen[0]) / unit)
-        nearest = nearest_index(known, asked)
+            seen_steps, value_steps = np.round((seen - seen[0]) / unit), np.round((values - seen[0]) / unit)
+        nearest = nearest_index(seen_steps, value_steps)
         if not len(self.counts):
             return nearest, np.where(seen[nearest] == values, 0.0, -np.inf)
-        # Number of unseen cells below and above each seen value.
-        gaps = np.diff(known) - 1
-        others = np.stack([np.append(np.inf, np.floor(gaps / 2)), np.append(np.ceil(gaps / 2), np.inf)])
-        taken = np.where(others > 0, 0.5 / (self.counts + 1), 0.0)
-        factor = np.log(1 - taken.sum(axis=0))[nearest]
-        is_other = asked != known[nearest]
-        away, span = np.abs(asked - known[nearest])[is_other], known[-1] or 1.0
-        side = (asked > known[nearest])[is_other].astype(np.int64), nearest[is_other]
-        beyond = np.log(span) - np.log(away + span) - np.log(away - 1 + span)
-        factor[is_other] = np.log(taken[side]) + np.where(np.isinf(others[side]), beyond, -np.log(others[side]))
+        # Number of unseen cells below and above each training value.
+        n_unseen = np.diff(seen_steps) - 1
+        n_neighbours = np.stack([np.append(np.inf, np.floor(n_unseen / 2)), np.append(np.ceil(n_unseen / 2), np.inf)])
+        unseen_mass = np.where(n_neighbours > 0, 0.5 / (self.counts + 1), 0.0)
+        factor = np.log(1 - unseen_mass.sum(axis=0))[nearest]
+        is_other = value_steps != seen_steps[nearest]
+        distance, span = np.abs(value_steps - seen_steps[nearest])[is_other], seen_steps[-1] or 1.0
+        side = (value_steps > seen_steps[nearest])[is_other].astype(np.int64), nearest[is_other]
+        beyond = np.log(span) - np.log(distance + span) - np.log(distance - 1 + span)
+        factor[is_other] = np.log(unseen_mass[side]) + np.where(
+            np.isinf(n_neighbours[side]), beyond, -np.log(n_neighbours[side])
+        )
         return nearest, factor - self._log_width(unit)
 
     def _log_width(self, unit: float) -> float:
-        """The log-width of a grid cell in the units of the table; 0 for dates, whose unit is a step."""
+        """Log-width of a grid cell in the table's units; 0 for dates, whose unit is a step."""
         return 0.0 if self.grid.step else float(np.log(unit))
 
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         """Which numbers a condition allows."""
         in_range = (values >= allowed.ends.low) & (values <= allowed.ends.high)
-        known = np.isin(values, self.atoms[allowed.slots[allowed.slots < len(self.atoms)]])
+        known = np.isin(values, self.atoms[allowed.token_values[allowed.token_values < len(self.atoms)]])
         return np.where(np.isin(values, self.atoms), known, in_range)
 
     @property
     def arrays(self) -> tuple[Float[np.ndarray, " m"], ...]:
-        """The counts, and the values that have a token."""
+        """The counts and the atoms."""
         return self.counts, self.atoms
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the arrays, as JSON values."""
+        """JSON values that describe the encoder, without its arrays."""
         return super().to_json() | {"grid": self.grid.to_json()}
 
     def describe(self) -> dict[str, Any]:
-        """The single values, the range and the grid."""
-        # Knots of numbers that have a step lie beside these.
+        """The atoms, the range and the grid."""
+        # Knots need not lie on the grid.
         low, high = self.rounded(np.array(self.ends)).tolist()
         return {
             "kind": self.kind,
@@ -212,6 +217,6 @@ class NumberEncoder(ColumnEncoder):
 
 
 def check_increasing(name: Any, atoms: np.ndarray) -> None:
-    """Raises a ValueError if single values of a file do not increase."""
+    """Raises a ValueError if the atoms of a model file do not increase."""
     if (np.diff(atoms) <= 0).any():
         raise ValueError(f"values of {name!r} do not increase")

@@ -1,4 +1,4 @@
-"""How rows are spread over a grid of each pair of columns: what a model keeps of how columns depend on one another."""
+"""Two-way histograms of all pairs of columns: a model's record of the dependence between columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ import numpy as np
 from jaxtyping import Float, Int
 
 MOST_COLUMNS = 32
-"""Most columns of which pairs are counted."""
+"""Largest number of columns whose pairs are counted."""
 
 MOST_ROWS = 20_000
-"""Most rows that are counted."""
+"""Largest number of rows that are counted."""
 
 FEWEST_BINS, MOST_BINS = 2, 10
 
 ROWS_PER_CELL = 20
-"""Rows for each cell of a grid, on average: fewer say little, and tell more of single rows."""
+"""Mean number of rows per histogram cell. Fewer rows carry little information, and reveal more about single rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class PairCounts:
-    """Numbers of rows in the cells of a grid of each pair of columns.
+    """Two-way histograms of all pairs of columns.
 
-    Bins of numbers are quantiles, with ends in the middle between two values. Of a nominal column, a bin is one of its
-    most frequent categories; rows of others, and rows with a missing cell, are in no cell.
+    Bins of numbers are quantiles, with edges halfway between two values. Bins of a nominal column are its most frequent
+    categories; rows with other categories or missing cells are not counted.
 
     Attributes:
-        ends: Ends of the bins of each column, shape (d, bins + 1): increasing, the last repeated where there are fewer
-            bins. Of a nominal column, the indices of its categories, -1 where there is none.
+        ends: Edges of the bins of each column, shape (d, bins + 1): increasing, with the last one repeated if there are
+            fewer bins. For nominal columns, indices of categories, with -1 for unused bins.
         counts: Number of rows in each cell, shape (pairs, bins, bins), with pairs in the order of `combinations`.
     """
 
@@ -37,11 +37,11 @@ class PairCounts:
 
     @classmethod
     def of(cls, columns: Sequence[Float[np.ndarray, " n"]], is_nominal: Sequence[bool]) -> "PairCounts | None":
-        """Counts rows; None if the table is too wide, or has a single column.
+        """Counts rows; returns None if the table has a single column or more than `MOST_COLUMNS`.
 
         Args:
-            columns: Numbers, or indices of categories; NaN where a cell is missing.
-            is_nominal: Which columns hold indices.
+            columns: Numbers or indices of categories of each column, shape (n,); NaN for missing cells.
+            is_nominal: Which columns hold indices of categories.
         """
         if not 1 < len(columns) <= MOST_COLUMNS:
             return None
@@ -50,17 +50,17 @@ class PairCounts:
             _most_frequent(column, n_bins) if is_index else _quantiles(column, n_bins)
             for column, is_index in zip(columns, is_nominal, strict=True)
         ]
-        places = [index for _, index in found]
-        pairs = [_counted(a, b, n_bins) for a, b in combinations(places, 2)]
+        bins = [index for _, index in found]
+        pairs = [_counted(a, b, n_bins) for a, b in combinations(bins, 2)]
         return cls(np.stack([ends for ends, _ in found]), np.stack(pairs))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The tensors that a model file holds."""
+        """The tensors of a model file."""
         return {"pair_ends": self.ends, "pair_counts": self.counts}
 
     @staticmethod
     def shapes(n_columns: int, n_bins: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        """Shapes and types of the tensors of a table, of no more columns and bins than there can be."""
+        """Shapes and types of the tensors, for at most the largest number of columns and bins."""
         n_columns, n_bins = min(n_columns, MOST_COLUMNS), min(n_bins, MOST_BINS)
         n_pairs = n_columns * (n_columns - 1) // 2
         ends, counts = np.dtype("f8"), np.dtype("i4")
@@ -68,40 +68,40 @@ class PairCounts:
 
 
 def _counted(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"], n_bins: int) -> Int[np.ndarray, "bins bins"]:
-    is_there = (a >= 0) & (b >= 0)
-    cells = a[is_there] * n_bins + b[is_there]
+    is_counted = (a >= 0) & (b >= 0)
+    cells = a[is_counted] * n_bins + b[is_counted]
     return np.bincount(cells, minlength=n_bins**2).reshape(n_bins, n_bins).astype(np.int32)
 
 
 def _most_frequent(
     indices: Float[np.ndarray, " n"], n_bins: int
 ) -> tuple[Float[np.ndarray, " ends"], Int[np.ndarray, " n"]]:
-    """The most frequent categories, and the bin of each row; -1 for none."""
-    own, counts = np.unique(indices[~np.isnan(indices)], return_counts=True)
-    kept = np.sort(own[np.argsort(-counts, kind="stable")[:n_bins]])
-    places = np.searchsorted(kept, indices)
+    """The most frequent categories, and the bin of each row; -1 for rows that are not counted."""
+    categories, counts = np.unique(indices[~np.isnan(indices)], return_counts=True)
+    kept = np.sort(categories[np.argsort(-counts, kind="stable")[:n_bins]])
+    bins = np.searchsorted(kept, indices)
     is_kept = np.isin(indices, kept)
     ends = np.full(n_bins + 1, -1.0)
     ends[: len(kept)] = kept
-    return ends, np.where(is_kept, places, -1)
+    return ends, np.where(is_kept, bins, -1)
 
 
 def _quantiles(
     values: Float[np.ndarray, " n"], n_bins: int
 ) -> tuple[Float[np.ndarray, " ends"], Int[np.ndarray, " n"]]:
-    """The ends of bins of about equally many rows, and the bin of each row; -1 where a value is missing.
+    """The edges of bins with about equally many rows, and the bin of each row; -1 for missing values.
 
-    Values that more rows have than a bin has are bins of their own.
+    Values that are more frequent than a bin have bins by themselves.
     """
-    own = np.sort(values[~np.isnan(values)])
-    if not len(own):
+    present = np.sort(values[~np.isnan(values)])
+    if not len(present):
         return np.zeros(n_bins + 1), np.full(len(values), -1)
-    lowest, counts = np.unique(own[np.arange(1, n_bins) * len(own) // n_bins], return_counts=True)
-    after = np.searchsorted(own, lowest[counts > 1], side="right")
-    lowest = np.unique(np.concatenate([lowest[lowest > own[0]], own[after[after < len(own)]]]))
-    below = own[np.searchsorted(own, lowest) - 1]
+    lowest, counts = np.unique(present[np.arange(1, n_bins) * len(present) // n_bins], return_counts=True)
+    after = np.searchsorted(present, lowest[counts > 1], side="right")
+    lowest = np.unique(np.concatenate([lowest[lowest > present[0]], present[after[after < len(present)]]]))
+    below = present[np.searchsorted(present, lowest) - 1]
     inner = below / 2 + lowest / 2
-    ends = np.full(n_bins + 1, own[-1])
-    ends[0] = own[0]
+    ends = np.full(n_bins + 1, present[-1])
+    ends[0] = present[0]
     ends[1 : 1 + len(inner)] = inner
     return ends, np.where(np.isnan(values), -1, np.searchsorted(inner, values, side="right"))

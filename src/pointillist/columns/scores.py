@@ -1,4 +1,4 @@
-"""Normal scores: numbers of a column as the standard normal quantiles of the share of rows below them."""
+"""Normal scores: standard normal quantiles of the fraction of rows below a number."""
 
 from dataclasses import dataclass
 
@@ -6,36 +6,36 @@ import numpy as np
 from jaxtyping import Float, Int
 
 N_KNOTS = 1000
-"""Most intervals in which the distribution function of a continuous column is linear."""
+"""Largest number of segments on which the distribution function of a continuous column is linear."""
 
 MOST_VALUES, ROWS_PER_VALUE = 4096, 4
-"""A column of at most so many values, each of so many rows on average, takes no other value."""
+"""Largest number of distinct values of a discrete column, and smallest mean number of rows per value."""
 
 ROWS_PER_INTERVAL = 25
-"""Fewest rows of an interval."""
+"""Smallest number of rows per interval."""
 
 _EDGE = 1e-7
 _EXPONENT = -8
 
-_END_ROWS, _END_SHARE = 3.0, 0.0005
+_END_ROWS, _END_FRACTION = 3.0, 0.0005
 
-LARGEST_PLACE = 1 - 2**-12
-"""Largest position in an interval: added to a token of up to four digits in single precision, it stays below 1."""
+LARGEST_POSITION = 1 - 2**-12
+"""Largest position in an interval. Added to a token of up to four digits in float32, it stays below 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class NormalScores:
-    """The normal scores of a column of numbers, z = Φ⁻¹(share of rows below), and back.
+    """Normal scores of a numeric column, z = Φ⁻¹(fraction of rows below), and their inverse.
 
-    A column of few values is discrete: each value has the scores between the shares of rows below it and up to it.
-    Any other is continuous: scores are linear between knots, and end at the lowest and the highest value.
+    In a discrete column, each value covers the scores between the fraction of rows below it and the fraction up to it.
+    In a continuous column, scores are linear between knots and end at the lowest and the highest value.
 
-    The range may be split into intervals, of about as many rows each.
+    The range may be split into intervals with about equally many rows.
 
     Attributes:
-        points: The values, or the knots; increasing, shape (m,).
-        levels: Share of rows below each value, and 1, shape (m + 1,); or the score of each knot, shape (m,).
-        edges: Share of rows below each interval, and 1, shape (intervals + 1,).
+        points: Increasing values, or knots, shape (m,).
+        levels: Fraction of rows below each value, and 1, shape (m + 1,); or the score of each knot, shape (m,).
+        edges: Fraction of rows below each interval, and 1, shape (intervals + 1,).
     """
 
     points: Float[np.ndarray, " m"]
@@ -48,59 +48,59 @@ class NormalScores:
 
         Args:
             values: The numbers, at least one, finite.
-            step: Distance of which all differences are multiples; 0 if there is none. A value then stands for all
-                numbers that are rounded to it.
-            most_intervals: Most intervals.
+            step: Greatest common divisor of all differences; 0 if there is none. A value then represents all numbers
+                that round to it.
+            most_intervals: Largest number of intervals.
         """
         n_intervals = int(np.clip(len(values) // ROWS_PER_INTERVAL, 1, most_intervals))
         edges = np.linspace(0, 1, n_intervals + 1)
         points, counts = np.unique(values, return_counts=True)
         if len(points) <= MOST_VALUES and ROWS_PER_VALUE * len(points) <= len(values):
-            shares, end = counts / len(values), _end(len(values))
+            fractions, end = counts / len(values), _end_fraction(len(values))
             if len(points) > 1:
-                shares[[0, -1]] = np.maximum(shares[[0, -1]], end)
-            total = np.cumsum(shares)
-            # Divided by its own last one, which sums in another order differ from.
+                fractions[[0, -1]] = np.maximum(fractions[[0, -1]], end)
+            total = np.cumsum(fractions)
+            # Divide by the last cumulative sum: a sum in another order would differ.
             levels = np.concatenate([[0], total / total[-1]])
-            # No value lies in two intervals.
+            # Move edges so that no value lies in two intervals.
             return cls(points, levels, np.unique(levels[np.abs(levels[:, None] - edges).argmin(axis=0)]))
         from scipy.special import ndtri
 
-        spread = np.sort(_spread(values, step, np.random.default_rng(0).random(len(values))))
-        knots = np.unique(np.quantile(spread, np.linspace(0, 1, min(N_KNOTS, len(spread) - 1) + 1)))
-        below, up_to = (np.searchsorted(spread, knots, side) for side in ("left", "right"))
-        edge = _end(len(spread))
-        levels = ndtri(np.clip((below + up_to) / (2 * len(spread)), edge, 1 - edge))
+        dequantized = np.sort(_dequantized(values, step, np.random.default_rng(0).random(len(values))))
+        knots = np.unique(np.quantile(dequantized, np.linspace(0, 1, min(N_KNOTS, len(dequantized) - 1) + 1)))
+        below, up_to = (np.searchsorted(dequantized, knots, side) for side in ("left", "right"))
+        edge = _end_fraction(len(dequantized))
+        levels = ndtri(np.clip((below + up_to) / (2 * len(dequantized)), edge, 1 - edge))
         if step and n_intervals > 1:
             edges = _between_values(knots, levels, edges, points[0], step)
         return cls(knots, levels, edges)
 
     @property
     def is_discrete(self) -> bool:
-        """Whether the column takes no value but the points."""
+        """Whether the points are all values of the column."""
         return len(self.levels) > len(self.points)
 
     def encode(
-        self, values: Float[np.ndarray, " n"], step: float, indices: Float[np.ndarray, " n"]
+        self, values: Float[np.ndarray, " n"], step: float, positions: Float[np.ndarray, " n"]
     ) -> Float[np.ndarray, " n"]:
-        """Computes scores; a value beyond the known ones has the score of the nearest.
+        """Computes scores; a value outside the range has the score of the nearest one inside.
 
         Args:
-            values: The numbers.
+            values: The numbers, shape (n,).
             step: The column's step, as in `fit`.
-            indices: Place of each number among those that it stands for, in [0, 1).
+            positions: Position of each number among the numbers that it represents, in [0, 1), shape (n,).
         """
         if not self.is_discrete:
-            scaled = np.ldexp(_spread(values, step, indices), _EXPONENT)
+            scaled = np.ldexp(_dequantized(values, step, positions), _EXPONENT)
             return np.interp(scaled, np.ldexp(self.points, _EXPONENT), self.levels)
         from scipy.special import ndtri
 
         nearest = nearest_index(self.points, values)
         low, high = self.levels[nearest], self.levels[nearest + 1]
-        return ndtri(np.clip(low + indices * (high - low), _EDGE, 1 - _EDGE))
+        return ndtri(np.clip(low + positions * (high - low), _EDGE, 1 - _EDGE))
 
     def decode(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Returns the numbers of some scores, not rounded."""
+        """Converts scores to numbers, without rounding."""
         if self.is_discrete:
             from scipy.special import ndtr
 
@@ -108,7 +108,7 @@ class NormalScores:
         return np.ldexp(np.interp(scores, self.levels, np.ldexp(self.points, _EXPONENT)), -_EXPONENT)
 
     def span(self, low: float, high: float, step: float) -> tuple[float, float] | None:
-        """Returns the lowest and the highest score of the numbers from `low` to `high`; None if there are none.
+        """Returns the lowest and highest score of the numbers from `low` to `high`; None if there are none.
 
         Args:
             low: Lowest number.
@@ -127,30 +127,30 @@ class NormalScores:
         first, last = float(self.points[0]), float(self.points[-1])
         if high < first or low > last:
             return None
-        known = np.ldexp(self.points, _EXPONENT)
-        ends = np.interp(np.ldexp(np.array([low, high]), _EXPONENT), known, self.levels)
+        points = np.ldexp(self.points, _EXPONENT)
+        ends = np.interp(np.ldexp(np.array([low, high]), _EXPONENT), points, self.levels)
         span = -np.inf if low <= first else float(ends[0]), np.inf if high >= last else float(ends[1])
         return span if span[0] < span[1] else None
 
     def split(self, scores: Float[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-        """Splits scores into the interval, 0 … intervals - 1, and the position in it, in [0, 1)."""
+        """Splits scores into an interval, 0 … intervals - 1, and a position in the interval, in [0, 1)."""
         from scipy.special import ndtr
 
-        shares = ndtr(scores)
-        interval = np.searchsorted(self.edges[1:-1], shares, side="right")
+        fractions = ndtr(scores)
+        interval = np.searchsorted(self.edges[1:-1], fractions, side="right")
         low, high = self.edges[interval], self.edges[interval + 1]
-        return interval, np.clip((shares - low) / (high - low), 0, LARGEST_PLACE)
+        return interval, np.clip((fractions - low) / (high - low), 0, LARGEST_POSITION)
 
-    def joined(self, interval: Int[np.ndarray, " n"], indices: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Returns the scores of what `split` returned."""
+    def joined(self, interval: Int[np.ndarray, " n"], positions: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Inverts `split`."""
         from scipy.special import ndtri
 
         low, high = self.edges[interval], self.edges[interval + 1]
-        # Not an upper end, which belongs to the next interval.
-        return ndtri(np.clip(low + indices * (high - low), low, np.nextafter(high, low)))
+        # Exclude the upper end, which belongs to the next interval.
+        return ndtri(np.clip(low + positions * (high - low), low, np.nextafter(high, low)))
 
     def check(self) -> None:
-        """Raises a ValueError if there are no such scores."""
+        """Raises a ValueError if the arrays are inconsistent."""
         if len(self.points) < 1 or len(self.levels) - len(self.points) not in (0, 1):
             raise ValueError("scores do not fit their values")
         if not all(np.isfinite(part).all() for part in (self.points, self.levels, self.edges)):
@@ -161,22 +161,22 @@ class NormalScores:
             raise ValueError("intervals of scores do not increase from 0 to 1")
 
 
-def nearest_index(known: Float[np.ndarray, " m"], values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Returns the index of the known value nearest to each value; the lower one if two are equally near.
+def nearest_index(points: Float[np.ndarray, " m"], values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Returns the index of the nearest point for each value; the lower one for ties.
 
     Args:
-        known: At least one value, increasing.
+        points: Increasing points, at least one.
         values: The values.
     """
-    right = np.clip(np.searchsorted(known, values), 1, max(1, len(known) - 1))
-    left, right = right - 1, np.minimum(right, len(known) - 1)
-    return np.where(values - known[left] <= known[right] - values, left, right)
+    right = np.clip(np.searchsorted(points, values), 1, max(1, len(points) - 1))
+    left, right = right - 1, np.minimum(right, len(points) - 1)
+    return np.where(values - points[left] <= points[right] - values, left, right)
 
 
 def _between_values(
     knots: np.ndarray, levels: np.ndarray, edges: np.ndarray, first: float, step: float
 ) -> Float[np.ndarray, " e"]:
-    """Move the edges of intervals halfway between two values of a grid, so that no value lies in two intervals."""
+    """Moves edges of intervals halfway between grid values, so that no value lies in two intervals."""
     from scipy.special import ndtr, ndtri
 
     at = np.interp(ndtri(edges[1:-1]), levels, knots)
@@ -185,14 +185,14 @@ def _between_values(
     return np.unique(np.concatenate([[0.0], ndtr(np.interp(inside, knots, levels)), [1.0]]))
 
 
-def _end(n: int) -> float:
-    """The share of rows that have a column's lowest or highest value: that of 3 of n rows, if there are thousands.
+def _end_fraction(n: int) -> float:
+    """The fraction of rows assigned to a column's lowest or highest value: 3 of n rows for large n.
 
-    Of as many rows as the model has seen, one then nearly always has it, and the column's range is that of the data.
+    Samples of n rows then nearly always include these values, so generated data have the range of the training data.
     """
-    return float(np.clip(_END_SHARE, 0.5 / n, _END_ROWS / n))
+    return float(np.clip(_END_FRACTION, 0.5 / n, _END_ROWS / n))
 
 
-def _spread(values: np.ndarray, step: float, indices: np.ndarray) -> np.ndarray:
-    # Not to the very ends, which rounding could take to a neighbor.
-    return values + 0.998 * step * (indices - 0.5)
+def _dequantized(values: np.ndarray, step: float, positions: np.ndarray) -> np.ndarray:
+    # Stay off the very ends, which could round to a neighbour.
+    return values + 0.998 * step * (positions - 0.5)

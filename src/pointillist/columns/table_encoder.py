@@ -20,57 +20,74 @@ from pointillist.columns.kinds import (
     fit_encoder,
     kind_of_content,
 )
-from pointillist.columns.repeats import are_few
+from pointillist.columns.repeats import has_few_values
+from pointillist.columns.scaled_number import ScaledEncoder
+from pointillist.columns.table_scaling import TableScaling
+from pointillist.foreign_text import listed
 from pointillist.tables.keys import hardly_repeat, stray_words, too_many
 from pointillist.tables.names import check_names
 from pointillist.tables.table import Column, Table
 
 MISSING = ("value", "unknown")
-"""What a missing cell is: one more value of its column, or a value that nobody knows."""
+"""Interpretations of missing cells: one more value of the column, or an unobserved value."""
 
 MOST_COMPARED = 512
-"""Most columns of a table in which each is compared with all others."""
+"""Largest number of columns for which each column is regressed on all others."""
 
 SMALL = 2000
-"""Most rows of a small table."""
+"""Largest number of rows of a small table."""
 
 
 @dataclass(frozen=True, eq=False)
 class TableEncoder:
-    """The tokens of a table's columns.
+    """The encoders of a table's columns.
+
+    An encoded row holds the tokens of all columns with a token, followed by the numbers of all columns.
 
     Attributes:
-        columns: One code per column.
+        columns: One encoder per column.
+        scaling: The scaling of all columns if no column has a token; None otherwise.
     """
 
     columns: tuple[ColumnEncoder, ...]
+    scaling: TableScaling | None = None
+
+    @classmethod
+    def from_scaling(cls, names: Sequence[Any], scaling: TableScaling) -> "TableEncoder":
+        """Makes the encoder of a numeric table without tokens."""
+        encoders = (ScaledEncoder.of(name, scaling.column(i)) for i, name in enumerate(names))
+        return cls(tuple(encoders), scaling)
 
     @classmethod
     def fit(cls, table: Table, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoder":
-        """Learns the tokens of all columns.
+        """Learns the encoders of all columns.
 
         Args:
             table: The table.
             categorical: Columns whose numbers are categories.
-            missing: One of `MISSING`; missing labels are values all the same.
+            missing: One of `MISSING`. Missing labels always count as one more value.
 
         Raises:
-            ValueError: If nothing can be learned from a column: its text differs in nearly every row, or it is empty.
+            ValueError: If a column cannot be learned: it is empty, or its text differs in nearly every row.
         """
         for name in categorical:
             if name not in table.names:
-                raise ValueError(f"there is no column {name!r} to be categorical: the columns are {table.listed()}")
+                raise ValueError(
+                    f"categorical names column {name!r}, which the table lacks: its columns are {table.listed()}"
+                )
         encoders = []
         others = (cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label)
-        has_gaps = missing == "unknown" and any(cells.is_missing.any() for cells in others)
-        shares = _shares(table, has_gaps)
-        for name, cells, share in zip(table.names, table.cells, shares, strict=True):
+        has_unknown = missing == "unknown" and any(cells.is_missing.any() for cells in others)
+        fractions = _explained_fractions(table, has_unknown)
+        for name, cells, fraction in zip(table.names, table.cells, fractions, strict=True):
             _check_use(name, cells, is_category=name in categorical)
-            is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
-            is_unknown = has_gaps and name != table.label
-            encoder = fit_encoder(name, cells, is_category=is_category, explained=float(share), is_unknown=is_unknown)
+            is_category = name in categorical or (name == table.label and has_few_values(_values(cells), len(table)))
+            is_unknown = has_unknown and name != table.label
+            encoder = fit_encoder(
+                name, cells, is_category=is_category, explained=float(fraction), is_unknown=is_unknown
+            )
             if name == table.label and encoder.scores is None:
-                # The classes are known, so a new label has no mass.
+                # All classes are known, so unknown labels have no mass.
                 encoder = replace(encoder, counts=np.empty(0))
             if isinstance(encoder, DiscreteEncoder):
                 encoder = replace(encoder, is_nominal=name in categorical)
@@ -80,33 +97,33 @@ class TableEncoder:
         return cls(tuple(encoders))
 
     def to_json(self) -> list[dict[str, Any]]:
-        """JSON values of every column, as `ColumnEncoder.to_json` returns them."""
+        """JSON values of every column, from `ColumnEncoder.to_json`."""
         return [encoder.to_json() for encoder in self.columns]
 
     def array(self) -> Float[np.ndarray, " m"]:
-        """The arrays that a file holds besides, of all columns one after another."""
+        """The arrays of all columns, concatenated."""
         return np.concatenate([np.empty(0), *(array for encoder in self.columns for array in encoder.arrays)])
 
     @staticmethod
     def array_length(content: list[dict[str, Any]]) -> int:
-        """Length of the array of a file.
+        """Returns the length of the array that a model file declares.
 
         Raises:
-            ValueError: If the file does not state it.
+            ValueError: If a declared length is invalid.
         """
         return sum(sum(array_lengths(each)) for each in content)
 
     @classmethod
     def from_json(cls, content: list[dict[str, Any]], array: Float[np.ndarray, " m"] | None) -> "TableEncoder":
-        """Rebuilds the encoder from what `to_json` and `array` returned.
+        """Rebuilds the encoder from the results of `to_json` and `array`.
 
         Args:
-            content: What `to_json` returned.
-            array: What `array` returned; None for an encoder of the same sizes with other numbers, which says what
-                network a file asks for before an array is read.
+            content: Result of `to_json`.
+            array: Result of `array`. None makes an encoder of the same sizes with placeholder values, which determines
+                the network's shapes before any array is read.
 
         Raises:
-            ValueError: If there is no such encoder.
+            ValueError: If the content describes no valid encoder.
         """
         encoders, first = [], 0
         for each in content:
@@ -120,128 +137,152 @@ class TableEncoder:
         return cls(tuple(encoders))
 
     @cached_property
-    def sizes(self) -> tuple[int, ...]:
-        """Number of values of each token."""
-        return tuple(code.size for code in self.columns)
-
-    @cached_property
-    def ranks(self) -> tuple[float, ...]:
-        """Ranks of every value of all tokens."""
-        return tuple(float(rank) for code in self.columns for rank in code.ranks)
+    def with_token(self) -> tuple[int, ...]:
+        """Indices of the columns that have a token."""
+        return tuple(index for index, encoder in enumerate(self.columns) if encoder.has_token)
 
     @cached_property
     def with_number(self) -> tuple[int, ...]:
-        """Positions of the columns that have normal scores."""
-        return tuple(place for place, code in enumerate(self.columns) if code.has_number)
+        """Index of the column of each number of a row."""
+        return tuple(index for index, encoder in enumerate(self.columns) for _ in range(encoder.n_numbers))
 
     @cached_property
     def with_intervals(self) -> tuple[int, ...]:
-        """Positions of the columns whose numbers have intervals."""
-        return tuple(place for place, code in enumerate(self.columns) if code.has_intervals)
+        """Indices of the columns with intervals of numbers."""
+        return tuple(index for index, encoder in enumerate(self.columns) if encoder.has_intervals)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of values of each token."""
+        return tuple(self.columns[index].size for index in self.with_token)
+
+    @cached_property
+    def ranks(self) -> tuple[float, ...]:
+        """Ranks of all values of all tokens."""
+        return tuple(float(rank) for encoder in self.columns for rank in encoder.ranks)
 
     @cached_property
     def number_values(self) -> tuple[int, ...]:
-        """For each of these columns, the value of its token that says there is a number."""
-        return tuple(len(self.columns[place].atoms) for place in self.with_number)
+        """Token value that means "a number", for each number that has a token."""
+        return tuple(len(self.columns[index].atoms) for index in self.with_number)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens of a row."""
+        return len(self.with_token)
 
     @property
     def width(self) -> int:
-        """Number of values of an encoded row: a token of each column, then the scores."""
-        return len(self.columns) + len(self.with_number)
+        """Number of values of an encoded row."""
+        return len(self.with_token) + len(self.with_number)
 
-    def score_place(self, name: Any) -> int | None:
-        """Position of a column's score in an encoded row; None if it has none."""
-        place = self.place(name)
-        return len(self.columns) + self.with_number.index(place) if place in self.with_number else None
-
-    def code(self, name: Any) -> ColumnEncoder:
-        """The code of a column.
+    def encoder(self, name: Any) -> ColumnEncoder:
+        """Returns the encoder of a column.
 
         Raises:
-            ValueError: If there is no such column.
+            ValueError: If the column does not exist.
         """
-        for code in self.columns:
-            if code.name == name:
-                return code
-        names = ", ".join(repr(code.name) for code in self.columns)
+        return self.columns[self.index(name)]
+
+    def index(self, name: Any) -> int:
+        """Returns the index of a column.
+
+        Raises:
+            ValueError: If the column does not exist.
+        """
+        for index, encoder in enumerate(self.columns):
+            if encoder.name == name and not isinstance(name, bool):
+                return index
+        names = listed([str(encoder.name) for encoder in self.columns])
         raise ValueError(f"there is no column {name!r}: the model's columns are {names}")
 
-    def place(self, name: Any) -> int:
-        """Position of a column, which is that of its token."""
-        return self.columns.index(self.code(name))
+    @cached_property
+    def row_indices(self) -> tuple[tuple[int | None, slice], ...]:
+        """Index of each column's token in an encoded row (None without a token), and the slice of its numbers."""
+        tokens = {column: i for i, column in enumerate(self.with_token)}
+        ends = self.n_tokens + np.cumsum([0, *(encoder.n_numbers for encoder in self.columns)])
+        return tuple((tokens.get(column), slice(*each)) for column, each in enumerate(pairwise(ends.tolist())))
+
+    def token_index(self, name: Any) -> int | None:
+        """Returns the index of a column's token in an encoded row; None without a token."""
+        return self.row_indices[self.index(name)][0]
+
+    def number_index(self, name: Any) -> int | None:
+        """Returns the index of a column's first number in an encoded row; None without a number."""
+        numbers = self.row_indices[self.index(name)][1]
+        return numbers.start if numbers.start < numbers.stop else None
 
     def encode(
-        self, columns: Sequence[Column], *, is_spread: bool = False, dtype: type[np.floating] = np.float64
+        self, columns: Sequence[Column], *, dequantize: bool = False, dtype: type[np.floating] = np.float64
     ) -> Float[np.ndarray, "n width"]:
-        """Encodes the cells of these columns, in this order.
+        """Encodes the cells of all columns, in the order of the columns.
 
         Args:
             columns: The cells of each column.
-            is_spread: Whether a rounded number becomes any of those that are rounded to it, always the same one.
-            dtype: Type of the values; single precision holds what a network sees.
+            dequantize: Whether a rounded number becomes a random number that rounds to it, the same at every call.
+            dtype: Type of the values; float32 suffices for networks.
         """
         n = len(columns[0].values)
         rows = np.zeros((n, self.width), dtype)
-        for place, (code, cells) in enumerate(zip(self.columns, columns, strict=True)):
-            places = np.random.default_rng(place).random(n) if is_spread else None
-            rows[:, place], scores = code.encode(cells, places)
-            own = self.score_place(code.name)
-            if own is not None:
-                rows[:, own] = scores
+        for index, (encoder, cells) in enumerate(zip(self.columns, columns, strict=True)):
+            positions = np.random.default_rng(index).random(n) if dequantize else None
+            token, numbers = self.row_indices[index]
+            tokens, rows[:, numbers] = encoder.encode(cells, positions)
+            if token is not None:
+                rows[:, token] = tokens
         return rows
 
     def decode(self, rows: Float[np.ndarray, "n width"]) -> tuple[Column, ...]:
-        """Decodes tokens and scores to cells."""
-        cells = []
-        for place, code in enumerate(self.columns):
-            own = self.score_place(code.name)
-            values, is_missing = code.decode(rows[:, place], rows[:, place if own is None else own])
-            cells.append(Column(values, is_missing, code.categories))
-        return tuple(cells)
+        """Decodes tokens and numbers to cells."""
+        none = np.zeros(len(rows))
+        return tuple(
+            encoder.decode(none if token is None else rows[:, token], rows[:, numbers])
+            for encoder, (token, numbers) in zip(self.columns, self.row_indices, strict=True)
+        )
 
 
-def _shares(table: Table, has_gaps: bool) -> np.ndarray:
-    """How well the other columns explain each column; 0 for all if they explain less than two columns of many values.
+def _explained_fractions(table: Table, has_unknown: bool) -> np.ndarray:
+    """Fraction of each column's variance that the other columns explain, adjusted to favour tokens or numbers.
 
-    Numbers of few values, and single ones, are learned more exactly as tokens. In a small table a token has few rows,
-    and it is 1 for columns that are explained in part, unless that is a single column whose values repeat. In
-    tables with gaps it is 1: what is not known hides how well columns explain each other, and numbers that are given
-    are seen more exactly than tokens.
+    All fractions are 0 if fewer than two columns with many values are explained: tokens then represent the numbers more
+    exactly. In a small table, each token value has few rows, so the fraction is 1 for partly explained columns, unless
+    there is one such column and its values repeat. If cells are unobserved, all fractions are 1: missing cells obscure
+    the dependence, and observed numbers carry more information than tokens.
     """
     none = np.zeros(len(table.names))
     if not 0 < len(none) <= MOST_COMPARED:
         return none
-    if has_gaps:
+    if has_unknown:
         return np.ones(len(none))
-    shares = explained(table.cells)
-    are_many = np.array([not are_few(_values(cells), int((~cells.is_missing).sum())) for cells in table.cells])
+    fractions = explained(table.cells)
+    are_many = np.array([not has_few_values(_values(cells), int((~cells.is_missing).sum())) for cells in table.cells])
     if len(table.cells[0].values) > SMALL:
-        return shares if np.count_nonzero(are_many & (shares >= EXPLAINED)) > 1 else none
+        return fractions if np.count_nonzero(are_many & (fractions >= EXPLAINED)) > 1 else none
     are_more = np.array([len(_values(cells)) > FEW_TOKENS for cells in table.cells])
-    in_part = shares >= UNEXPLAINED
-    is_enough = np.count_nonzero(are_more & in_part) > 1 or (are_many & in_part).any()
-    return np.where(in_part, 1.0, shares) if is_enough else none
+    is_partial = fractions >= UNEXPLAINED
+    is_enough = np.count_nonzero(are_more & is_partial) > 1 or (are_many & is_partial).any()
+    return np.where(is_partial, 1.0, fractions) if is_enough else none
 
 
 def _values(cells: Column) -> np.ndarray:
-    """The distinct values of a column."""
+    """Distinct values of a column."""
     return np.unique(cells.values[~cells.is_missing])
 
 
 def _check_use(name: Any, cells: Column, *, is_category: bool) -> None:
-    n, n_given = len(cells.values), int((~cells.is_missing).sum())
-    if not n_given:
+    n, n_present = len(cells.values), int((~cells.is_missing).sum())
+    if not n_present:
         raise ValueError(f"column {name!r} has no value at all: drop it")
     if cells.categories is None and not is_category:
         return
     distinct = len(_values(cells))
     words = stray_words([text for text in cells.categories or () if isinstance(text, str)])
-    if words and not is_category and hardly_repeat(distinct, n_given):
+    if words and not is_category and hardly_repeat(distinct, n_present):
         raise ValueError(
-            f"column {name!r} holds numbers except for {words[0]!r}: clear such cells to make them missing, say that "
-            "it is categorical, or drop it"
+            f"column {name!r} holds numbers except for {words[0]!r}: clear these cells to make them missing, declare "
+            "it categorical, or drop it"
         )
-    if too_many(distinct, n_given):
+    if too_many(distinct, n_present):
         raise ValueError(
             f"column {name!r} has {distinct:,} different categories in {n:,} rows, too many to learn: drop it"
         )

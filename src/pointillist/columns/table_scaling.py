@@ -1,4 +1,4 @@
-"""Scales a table to what a model sees, and back; handles constant columns and columns of integers."""
+"""Scales numeric tables, with constant columns and columns of integers, and inverts the scaling."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -6,30 +6,33 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.grids import common_grids, find_ends, find_grids
+from pointillist.arguments import LARGEST_INTEGER
+from pointillist.columns.grids import MAX_DECIMALS, common_grids, find_ends, find_grids
 from pointillist.columns.scaling import AffineScaling, QuantileScaling, Rows, Scaling
 from pointillist.tables.row_blocks import column_range
 
+Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
+"""Shapes and types of tensors, by name."""
+
 SCALINGS = ("minmax", "standard", "quantile", None)
-"""Names of the ways to scale columns; None leaves them as they are."""
+"""Names of the scalings of columns; None leaves columns unchanged."""
 
 MARGIN = 0.1
-"""Distance that generated values may lie beyond a column's range, as a fraction of half the range."""
+"""Distance that generated values may lie outside a column's range, as a fraction of half the range."""
 
 
 @dataclass(frozen=True)
 class TableScaling:
-    """The ranges of a table's columns in training, and the scaling of those that vary.
+    """The ranges of a table's columns in the training rows, and the scaling of the columns that vary.
 
     Attributes:
         minimum: Lowest value of each column, shape (d,).
         maximum: Highest value of each column, shape (d,).
-        is_whole: Which columns hold integers alone, shape (d,).
-        varying: Scaling of the k columns that are not constant; the model sees no others.
-        decimals: Digits after the point of each column's values, shape (d,); 0 for a column without a grid.
-        steps: Distance of neighbouring values on a column's grid, in units of the last digit, shape (d,); 0 for a
-            column without a grid.
-        is_end: Whether new values stop at the lowest, and at the highest, value of a column, shape (2, d).
+        is_whole: Which columns hold integers, shape (d,).
+        varying: Scaling of the k columns that are not constant, the only ones that the model sees.
+        decimals: Number of decimals of each column's values, shape (d,); 0 without a grid.
+        steps: Distance between neighbouring grid values, in units of the last decimal, shape (d,); 0 without a grid.
+        is_end: Whether new values stop at the lowest, and at the highest, value of each column, shape (2, d).
     """
 
     minimum: Float[np.ndarray, " d"]
@@ -54,7 +57,7 @@ class TableScaling:
         if method is None:
             scaling: Scaling = AffineScaling.identity(rows.shape[1])
         else:
-            # Of all columns: those that vary would be a copy of a table that may be larger than the memory.
+            # Scale all columns: selecting the varying ones would copy a table that may exceed memory.
             scaling = {
                 "minmax": AffineScaling.minmax,
                 "standard": AffineScaling.standard,
@@ -62,7 +65,7 @@ class TableScaling:
             }[method](rows)
         is_end = find_ends(rows, low, high) | is_whole
         decimals, steps = find_grids(rows, low, high, is_whole)
-        return cls(low, high, is_whole, scaling.of(varies), decimals, steps, is_end)._with_range_on_grid()
+        return cls(low, high, is_whole, scaling.select(varies), decimals, steps, is_end)._with_range_on_grid()
 
     def widened(self, rows: Float[np.ndarray, "n d"], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
         """Returns the same scaling with ranges and grids that also contain the values of more rows.
@@ -82,18 +85,18 @@ class TableScaling:
 
     @property
     def units(self) -> Float[np.ndarray, " d"]:
-        """Distance of neighbouring values on each column's grid, in the units of the table; 0 without a grid."""
+        """Distance between neighbouring grid values of each column, in the units of the table; 0 without a grid."""
         return self.steps / 10.0**self.decimals
 
     @cached_property
     def grid(self) -> Float[np.ndarray, "3 d"]:
-        """Scale, first number and step of each column: its grid is (first + step k) / scale, for all integers k."""
+        """Scale, first number and step of each column, shape (3, d); grid values are (first + step k) / scale."""
         scale, step = 10.0**self.decimals, np.maximum(self.steps, 1.0)
         return np.stack([scale, np.round(self.minimum * scale) % step, step])
 
     @property
     def repeating(self) -> Int[np.ndarray, " columns"]:
-        """Columns scaled by quantiles whose values repeat so often that they have no density; none otherwise."""
+        """Indices of the quantile-scaled columns that repeat a value so often that they have no density."""
         if not isinstance(self.varying, QuantileScaling):
             return np.empty(0, np.int64)
         return np.flatnonzero(self.varies)[self.varying.repeats]
@@ -103,19 +106,33 @@ class TableScaling:
         """Which columns are not constant."""
         return self.maximum > self.minimum
 
+    def column(self, index: int) -> "TableScaling":
+        """Returns the scaling of one column."""
+        columns = slice(index, index + 1)
+        is_selected = np.arange(len(self.varies)) == index
+        return TableScaling(
+            self.minimum[columns],
+            self.maximum[columns],
+            self.is_whole[columns],
+            self.varying.select(is_selected[self.varies]),
+            self.decimals[columns],
+            self.steps[columns],
+            self.is_end[:, columns],
+        )
+
     @property
     def bounds(self) -> Float[np.ndarray, "2 k"]:
-        """Lowest and highest scaled values that a generated row may have in each column that varies."""
+        """Lowest and highest scaled value that a generated row may have, for each column that varies, shape (2, k)."""
         ends = np.stack([self.minimum, self.maximum])[:, self.varies]
         low, high = self.varying.transform(ends).astype(np.float64)
         margin = MARGIN * (high - low) / 2
         return np.stack([low - margin, high + margin]).astype(np.float32)
 
     def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
-        """Scales the columns that vary; float32.
+        """Scales the columns that vary to float32.
 
         Raises:
-            ValueError: If a scaled value is beyond float32.
+            ValueError: If a scaled value exceeds float32.
         """
         varies = self.varies
         with np.errstate(over="ignore"):
@@ -128,7 +145,7 @@ class TableScaling:
         return scaled
 
     def inverse(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
-        """Turns scaled rows into rows of the table, float64, with constants, on grids and within ends."""
+        """Converts scaled rows to rows of the table, float64, with constant columns, on grids and within ends."""
         return self.within(self.rounded(self.in_units(rows)))
 
     def within(self, values: Float[np.ndarray, "*n"], columns: int | slice = slice(None)) -> Float[np.ndarray, "*n"]:
@@ -144,7 +161,7 @@ class TableScaling:
         return np.where(self.steps[columns] > 0, on_grid, values)
 
     def in_units(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
-        """Does the same as `inverse` without grids and ends, for rows in the middle of sampling."""
+        """Like `inverse`, without grids and ends, for intermediate rows of a sampler."""
         out = np.repeat(self.minimum[None], len(rows), axis=0)
         out[:, self.varies] = self.varying.inverse(rows)
         return out
@@ -152,3 +169,55 @@ class TableScaling:
     def log_slope(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Log-determinant of the scaling of the columns that vary; see `Scaling.log_slope`."""
         return self.varying.log_slope(rows[:, self.varies])
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the tensors of a model file."""
+        return {
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "decimals": self.decimals,
+            "steps": self.steps,
+            "ends": self.is_end.astype(np.int64),
+            **self.varying.tensors(),
+        }
+
+    @staticmethod
+    def shapes(declared: Shapes, d: int, k: int, *, is_quantile: bool) -> Shapes:
+        """Returns the valid shape and type of each tensor of a model file.
+
+        Args:
+            declared: Shapes and types that the file declares.
+            d: Number of columns.
+            k: Number of columns that vary.
+            is_quantile: Whether the scaling is by quantiles.
+        """
+        numbers, counts = np.dtype("f8"), np.dtype("i8")
+        found: Shapes = {name: ((d,), numbers) for name in ("minimum", "maximum")}
+        found |= {name: ((d,), counts) for name in ("decimals", "steps")} | {"ends": ((2, d), counts)}
+        if not is_quantile:
+            return found | {name: ((k,), numbers) for name in ("centre", "unit")}
+        return found | {"quantiles": ((max((2, *declared.get("quantiles", ((2,), numbers))[0][:1])), k), numbers)}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, np.ndarray], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
+        """Rebuilds a scaling from the result of `tensors`.
+
+        Raises:
+            ValueError: If the scaling or a grid is invalid.
+        """
+        decimals, steps, ends = (tensors[name] for name in ("decimals", "steps", "ends"))
+        is_possible = (decimals >= 0) & (decimals <= MAX_DECIMALS) & (steps >= 0) & (steps <= LARGEST_INTEGER)
+        is_of_integers = (decimals == 0) & (steps > 0) & (ends == 1).all(axis=0)
+        if not is_possible.all() or not np.isin(ends, (0, 1)).all() or not is_of_integers[is_whole].all():
+            raise ValueError("its grids do not fit its columns")
+        varying: Scaling
+        if "quantiles" in tensors:
+            varying = QuantileScaling(tensors["quantiles"])
+            fits, k = (np.diff(tensors["quantiles"], axis=0) >= 0).all(), tensors["quantiles"].shape[1]
+        else:
+            varying = AffineScaling(tensors["centre"], tensors["unit"])
+            fits, k = (tensors["unit"] >= 0).all(), len(tensors["unit"])
+        scaling = cls(tensors["minimum"], tensors["maximum"], is_whole, varying, decimals, steps, ends > 0)
+        if not fits or scaling.varies.sum() != k:
+            raise ValueError("its scaling does not fit its columns")
+        return scaling

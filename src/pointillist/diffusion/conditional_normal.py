@@ -1,58 +1,58 @@
-"""Numbers given others, as if all were jointly normal: what a network of numbers begins from."""
+"""Conditional means and standard deviations of a normal distribution, from which the number network starts."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-MOST_NUMBERS = 128
-"""Most numbers of a row of which this is computed; it takes the cube of their number. Of more, none says anything."""
+MAX_NUMBERS = 128
+"""Maximum number of numbers per row to condition on: the cost is cubic. With more, none is conditioned on."""
 
 NOISE = 1e-5
-"""Variance of the noise that a number is given with, and smallest variance of one that is not."""
+"""Variance of the noise added to observed numbers, and smallest conditional variance of the others."""
 
 _AT_ONCE = 8
-"""Numbers that are conditioned on together: a product of small matrices takes less long than as many of vectors."""
+"""Number of numbers conditioned on per step: one product of small matrices is faster than several of vectors."""
 
 
 def conditional_normal(
-    covariance: Float[Array | np.ndarray, "c c"], numbers: Float[Array, " k"], is_given: Bool[Array, " k"]
+    covariance: Float[Array | np.ndarray, "c c"], numbers: Float[Array, " k"], is_observed: Bool[Array, " k"]
 ) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
-    """Mean and standard deviation of each number of x ~ N(0, C), given some of them.
+    """Compute the conditional mean and standard deviation of each number of x ~ N(0, C), given observed ones.
 
-    They are conditioned on one after another, each by equation A.6 of Rasmussen & Williams (2006, Gaussian Processes
-    for Machine Learning). A Cholesky factor would be faster, but XLA's calls of LAPACK share the threads that programs
-    run in and wait for them, so that two programs at once can wait forever.
+    Observed numbers are conditioned on one after another by equation A.6 of Rasmussen & Williams (2006, Gaussian
+    Processes for Machine Learning). A Cholesky factor would be faster, but LAPACK calls from XLA wait for the threads
+    that run the programs, so that two concurrent programs can deadlock.
 
     Args:
-        covariance: C, shape (k, k); not looked at if there are more than `MOST_NUMBERS`.
-        numbers: The numbers, anything where none is given, shape (k,).
-        is_given: Which are given.
+        covariance: C, shape (k, k); ignored if k exceeds `MAX_NUMBERS`.
+        numbers: The numbers, shape (k,); anything where unobserved.
+        is_observed: Which numbers are observed, shape (k,).
     """
     k = len(numbers)
-    if k > MOST_NUMBERS:
+    if k > MAX_NUMBERS:
         return jnp.zeros(k), jnp.ones(k)
     padding = (0, -k % _AT_ONCE)
-    values, given = jnp.pad(jnp.where(is_given, numbers, 0.0), padding), jnp.pad(is_given, padding)
+    values, observed = jnp.pad(jnp.where(is_observed, numbers, 0.0), padding), jnp.pad(is_observed, padding)
 
     def condition(block: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        mean, left = state
+        mean, residual = state
         first = block * _AT_ONCE
 
-        def own(of: Array) -> Array:
-            return jax.lax.dynamic_slice_in_dim(of, first, _AT_ONCE)
+        def in_block(array: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(array, first, _AT_ONCE)
 
-        rows, gains, columns = own(left), [], []
+        rows, gains, columns = in_block(residual), [], []
         for i in range(_AT_ONCE):
             column = rows[i]
-            gain = jnp.where(own(given)[i], column / (own(column)[i] + NOISE), 0.0)
-            mean = mean + gain * (own(values)[i] - own(mean)[i])
-            rows = rows - jnp.outer(own(gain), column)
+            gain = jnp.where(in_block(observed)[i], column / (in_block(column)[i] + NOISE), 0.0)
+            mean = mean + gain * (in_block(values)[i] - in_block(mean)[i])
+            rows = rows - jnp.outer(in_block(gain), column)
             gains.append(gain)
             columns.append(column)
-        # What is left is small: some GPUs would round the factors to 11 bits.
-        return mean, left - jnp.matmul(jnp.stack(gains).T, jnp.stack(columns), precision="highest")
+        # Full precision, because the residual is small and some GPUs would round the factors to 11 bits.
+        return mean, residual - jnp.matmul(jnp.stack(gains).T, jnp.stack(columns), precision="highest")
 
     start = jnp.zeros(len(values)), jnp.pad(jnp.asarray(covariance), padding)
-    mean, left = jax.lax.fori_loop(0, len(values) // _AT_ONCE, condition, start)
-    return mean[:k], jnp.sqrt(jnp.maximum(jnp.diag(left)[:k], NOISE))
+    mean, residual = jax.lax.fori_loop(0, len(values) // _AT_ONCE, condition, start)
+    return mean[:k], jnp.sqrt(jnp.maximum(jnp.diag(residual)[:k], NOISE))

@@ -1,7 +1,7 @@
 """Denoisers: E[x_0 | x_t], from a network or exactly.
 
-Samplers need nothing but a `Denoiser`, so any one can take the place of another. A `ConditionalDenoiser` is a denoiser
-of all classes together until `given` binds it to one class.
+Samplers need only a `Denoiser`, so denoisers are interchangeable. A `ConditionalDenoiser` covers all classes until
+`given` binds it to one class.
 """
 
 from abc import abstractmethod
@@ -24,18 +24,18 @@ Bounds = Float[Array | np.ndarray, "2 d"]
 """Lowest and highest value of each column."""
 
 UNCLIPPED = 0.1
-"""Predictions are not clipped where sigma_t / alpha_t is below this fraction of a column's sigma_data."""
+"""Predictions are not clipped where sigma_t / alpha_t is below this fraction of the column's sigma_data."""
 
 
 class Denoiser(eqx.Module):
-    """Maps a noised row to the mean of the data rows it can have come from.
+    """A function from a noised row to the expected data row: E[x_0 | x_t].
 
     Attributes:
         schedule: The noise schedule: alpha_t and sigma_t.
     """
 
     if TYPE_CHECKING:
-        # An attribute or a property, which a type checker would not let stand for an attribute.
+        # A property, because type checkers reject a property that implements an abstract attribute.
         @property
         def schedule(self) -> Schedule: ...  # noqa: D102
     else:
@@ -43,47 +43,47 @@ class Denoiser(eqx.Module):
 
     @abstractmethod
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """E[x_0 | x_t] for one row of shape (d,) at the time t, 1 … T; between integers too."""
+        """Compute E[x_0 | x_t] for one row of shape (d,) at a time t in [1, T], integer or not."""
 
-    def knowing(self, values: Float[Array, " d"]) -> "Denoiser":
-        """The denoiser of the rows that have some values: E[x_0 | x_t, given values], whatever x_t has there.
+    def condition_on(self, values: Float[Array, " d"]) -> "Denoiser":
+        """Return the denoiser E[x_0 | x_t, observed values], which ignores x_t in the observed columns.
 
         Args:
-            values: The values, shape (d,), NaN where none is given.
+            values: Observed values, shape (d,), NaN where unobserved.
         """
-        raise ValueError("this denoiser has not learned from rows with given columns")
+        raise ValueError("this denoiser was not trained with observed columns, so it cannot condition on values")
 
 
-class Known(NamedTuple):
-    """The columns of a row that are given.
+class ObservedColumns(NamedTuple):
+    """The observed columns of a row.
 
     Attributes:
-        values: Their values, shape (d,); 0 elsewhere.
-        is_given: Which columns they are, shape (d,).
-        share: What they contribute inside the network.
+        values: Observed values, shape (d,); 0 elsewhere.
+        is_observed: Which columns are observed, shape (d,).
+        contribution: Their contribution to the output of the network's input layer.
     """
 
     values: Float[Array, " d"]
-    is_given: Bool[Array, " d"]
-    share: Float[Array, " width"]
+    is_observed: Bool[Array, " d"]
+    contribution: Float[Array, " width"]
 
 
-def _known(network: Network, values: Float[Array, " d"]) -> Known:
+def _observed(network: Network, values: Float[Array, " d"]) -> ObservedColumns:
     assert isinstance(network, ResidualMLP)
-    is_given = ~jnp.isnan(values)
-    values = jnp.where(is_given, values, 0.0)
-    return Known(values, is_given, network.known(values, is_given.astype(values.dtype)))
+    is_observed = ~jnp.isnan(values)
+    values = jnp.where(is_observed, values, 0.0)
+    return ObservedColumns(values, is_observed, network.observed_contribution(values, is_observed.astype(values.dtype)))
 
 
 class ConditionalDenoiser(Denoiser):
-    """A denoiser of data with classes: E[x_0 | x_t, y], or E[x_0 | x_t] while it is bound to no class.
+    """A denoiser of data with classes: E[x_0 | x_t, y], or E[x_0 | x_t] before it is bound to a class.
 
     Attributes:
-        n_classes: Number of classes, a scalar; None if the data turns out to have no classes.
+        n_classes: Number of classes, a scalar; None if the data has no classes.
     """
 
     if TYPE_CHECKING:
-        # An attribute or a property, which a type checker would not let stand for an attribute.
+        # A property, because type checkers reject a property that implements an abstract attribute.
         @property
         def n_classes(self) -> Label | None: ...  # noqa: D102
     else:
@@ -91,14 +91,14 @@ class ConditionalDenoiser(Denoiser):
 
     @abstractmethod
     def condition(self, label: Label) -> Any:
-        """Makes what the denoiser needs to know about a class; label = n_classes is "no class"."""
+        """Compute the representation of a class that `under` takes; label = n_classes means "no class"."""
 
     @abstractmethod
     def under(self, condition: Any) -> "ConditionalDenoiser":
-        """The denoiser bound to a `condition`."""
+        """Return the denoiser bound to a class, as represented by `condition`."""
 
     def given(self, label: Label) -> "ConditionalDenoiser":
-        """The denoiser of one class; label = n_classes is "no class"."""
+        """Return the denoiser of one class; label = n_classes means "no class"."""
         return self.under(self.condition(label))
 
 
@@ -110,11 +110,11 @@ class NetworkDenoiser(Denoiser):
         schedule: The schedule that the network was trained with.
         sigma_data: Root mean square of each column, shape (d,); only "edm" uses it.
         prediction: What F predicts, one of `parameterisations.PREDICTIONS`.
-        bounds: Lowest and highest x_0 in each column, shape (2, d), that a prediction is clipped to unless the noise
-            is below `UNCLIPPED`; None for no clipping. E[x_0 | x_t] never leaves the data's range, but where alpha_t is
-            near 0 a network's small error in ε moves its x_0 far outside. Where sigma_t is near 0, clipping is not
-            needed and would make rows pile up at the bounds.
-        known: Columns that are given; None for none.
+        bounds: Lowest and highest x_0 in each column, shape (2, d), to which predictions are clipped unless the noise
+            is below `UNCLIPPED`; None for no clipping. E[x_0 | x_t] never leaves the range of the data, but where
+            alpha_t is near 0 a small error in ε moves a network's x_0 far outside. Where sigma_t is near 0, clipping
+            is unnecessary and would make rows pile up at the bounds.
+        observed: Observed columns; None for none.
     """
 
     network: Network
@@ -122,14 +122,14 @@ class NetworkDenoiser(Denoiser):
     sigma_data: SigmaData = 1.0
     prediction: str = eqx.field(static=True, default="eps")
     bounds: Bounds | None = None
-    known: Known | None = None
+    observed: ObservedColumns | None = None
 
-    def knowing(self, values: Float[Array, " d"]) -> "NetworkDenoiser":
-        """E[x_0 | x_t, given values]."""
-        return replace(self, known=_known(self.network, values))
+    def condition_on(self, values: Float[Array, " d"]) -> "NetworkDenoiser":
+        """Return the denoiser E[x_0 | x_t, observed values]."""
+        return replace(self, observed=_observed(self.network, values))
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """E[x_0 | x_t] by the network."""
+        """Predict E[x_0 | x_t] with the network."""
         return _predicted(self, x_t, t, self.network.features, 0.0)
 
 
@@ -139,13 +139,13 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
     Attributes:
         network: F(c_in x_t, features of the noise level and the embedding of the class).
         schedule: The schedule that the network was trained with.
-        n_classes: Number of classes; also the index that stood for "no class" in training.
-        time_embedding: Number of features of the noise level; the network's other features are the class's.
+        n_classes: Number of classes; also the index that meant "no class" in training.
+        time_embedding: Number of features of the noise level; the remaining features embed the class.
         sigma_data: See `NetworkDenoiser`.
         prediction: See `NetworkDenoiser`.
         bounds: See `NetworkDenoiser`.
-        class_share: What the class contributes inside the network; None for no class.
-        known: See `NetworkDenoiser`.
+        class_contribution: Contribution of the class inside the network; None for no class.
+        observed: See `NetworkDenoiser`.
     """
 
     network: Network
@@ -155,26 +155,28 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
     sigma_data: SigmaData = 1.0
     prediction: str = eqx.field(static=True, default="eps")
     bounds: Bounds | None = None
-    class_share: Float[Array, " m"] | None = None
-    known: Known | None = None
+    class_contribution: Float[Array, " m"] | None = None
+    observed: ObservedColumns | None = None
 
-    def knowing(self, values: Float[Array, " d"]) -> "ConditionalNetworkDenoiser":
-        """E[x_0 | x_t, given values]."""
-        return replace(self, known=_known(self.network, values))
+    def condition_on(self, values: Float[Array, " d"]) -> "ConditionalNetworkDenoiser":
+        """Return the denoiser E[x_0 | x_t, observed values]."""
+        return replace(self, observed=_observed(self.network, values))
 
     def condition(self, label: Label) -> Float[Array, " m"]:
-        """Contribution of the class inside the network, the same for every step of a row."""
+        """Compute the contribution of the class inside the network, which is the same at every step."""
         embedding = sinusoidal_embedding(jnp.asarray(label), self.network.features - self.time_embedding)
-        return self.network.share(embedding, self.time_embedding)
+        return self.network.contribution(embedding, self.time_embedding)
 
     def under(self, condition: Float[Array, " m"]) -> "ConditionalNetworkDenoiser":
-        """E[x_0 | x_t, y]."""
-        return replace(self, class_share=condition)
+        """Return the denoiser E[x_0 | x_t, y]."""
+        return replace(self, class_contribution=condition)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """E[x_0 | x_t, y] by the network."""
-        class_share = self.condition(self.n_classes) if self.class_share is None else self.class_share
-        return _predicted(self, x_t, t, self.time_embedding, class_share)
+        """Predict E[x_0 | x_t, y] with the network."""
+        class_contribution = (
+            self.condition(self.n_classes) if self.class_contribution is None else self.class_contribution
+        )
+        return _predicted(self, x_t, t, self.time_embedding, class_contribution)
 
 
 def _predicted(
@@ -182,36 +184,36 @@ def _predicted(
     x_t: Float[Array, " d"],
     t: Time,
     time_embedding: int,
-    class_share: Float[Array, " m"] | float,
+    class_contribution: Float[Array, " m"] | float,
 ) -> Float[Array, " d"]:
     network, schedule = denoiser.network, denoiser.schedule
     alpha_t, sigma_t = alpha_sigma(schedule, t)
-    of_level = network.of_noise_level(t, jnp.log(alpha_t / sigma_t), time_embedding)
+    level_features = network.noise_level_features(t, jnp.log(alpha_t / sigma_t), time_embedding)
     inside, skip, out = coefficients(denoiser.prediction, alpha_t, sigma_t, denoiser.sigma_data)
-    share, known = network.share(of_level) + class_share, denoiser.known
-    if known is None:
-        x0 = skip * x_t + out * network.from_shares(inside * x_t, share)
+    contribution, observed = network.contribution(level_features) + class_contribution, denoiser.observed
+    if observed is None:
+        x0 = skip * x_t + out * network.from_contributions(inside * x_t, contribution)
     else:
         assert isinstance(network, ResidualMLP)
-        shown = jnp.where(known.is_given, 0.0, inside * x_t)
-        x0 = skip * x_t + out * network.from_shares(shown, share, known.share)
+        noised = jnp.where(observed.is_observed, 0.0, inside * x_t)
+        x0 = skip * x_t + out * network.from_contributions(noised, contribution, observed.contribution)
     if denoiser.bounds is not None:
         low, high = jnp.asarray(denoiser.bounds)
         slack = jnp.where(sigma_t < UNCLIPPED * alpha_t * denoiser.sigma_data, jnp.inf, 0.0)
         x0 = jnp.clip(x0, low - slack, high + slack)
-    return x0 if known is None else jnp.where(known.is_given, known.values, x0)
+    return x0 if observed is None else jnp.where(observed.is_observed, observed.values, x0)
 
 
-class OpenColumns(Denoiser):
-    """A denoiser of some columns alone, less a centre, where all others are given.
+class UnobservedColumns(Denoiser):
+    """A denoiser of the unobserved columns alone, shifted to mean 0.
 
-    A solver without noise starts from N(0, I), which is near the distribution of noised rows only if their mean is near
-    0. That of rows with given values need not be, so that their own mean is taken from them.
+    A deterministic solver starts from N(0, I), which approximates the distribution of noised rows only if their mean
+    is near 0. The conditional mean given the observed columns need not be, so it is subtracted.
 
     Attributes:
-        denoiser: The denoiser of all columns, which knows the others.
-        columns: The columns, as positions.
-        centre: What is taken from the columns, shape (columns,).
+        denoiser: The denoiser of all columns, conditioned on the observed ones.
+        columns: Indices of the unobserved columns.
+        centre: The mean that is subtracted, shape (columns,).
         n_columns: Number of all columns.
     """
 
@@ -221,8 +223,8 @@ class OpenColumns(Denoiser):
     n_columns: int = eqx.field(static=True)
 
     @classmethod
-    def of(cls, denoiser: Denoiser, columns: tuple[int, ...], n_columns: int) -> "OpenColumns":
-        """Makes it of columns whose centre is what the denoiser predicts where there is most noise."""
+    def of(cls, denoiser: Denoiser, columns: tuple[int, ...], n_columns: int) -> "UnobservedColumns":
+        """Centre the columns at the denoiser's prediction at the highest noise level."""
         lowest = jnp.maximum(lambda_range(denoiser.schedule)[0], LOWEST_LAMBDA)
         mean = denoiser(jnp.zeros(n_columns), time_at(denoiser.schedule, lowest))
         return cls(denoiser, columns, mean[jnp.asarray(columns, int)], n_columns)
@@ -233,7 +235,7 @@ class OpenColumns(Denoiser):
         return self.denoiser.schedule
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """E[x_0 | x_t, the others] of the columns less their centre, shape (columns,)."""
-        own = jnp.asarray(self.columns, int)
+        """Compute E[x_0 | x_t, observed] - centre, shape (columns,)."""
+        indices = jnp.asarray(self.columns, int)
         noised = x_t + alpha_sigma(self.schedule, t)[0] * self.centre
-        return self.denoiser(jnp.zeros(self.n_columns).at[own].set(noised), t)[own] - self.centre
+        return self.denoiser(jnp.zeros(self.n_columns).at[indices].set(noised), t)[indices] - self.centre

@@ -1,4 +1,4 @@
-"""Guidance: denoisers that combine two others, moving from the second to the first and beyond it.
+"""Guidance: denoisers that extrapolate from a second denoiser through a first one.
 
 Throughout, w = 0 means no guidance: the first denoiser alone. A guided denoiser is not the denoiser of any
 distribution: for w above 0 its samples do not follow p(x) p(y | x)^(1 + w).
@@ -22,7 +22,7 @@ Scalar = Float[Array | np.ndarray, ""] | float
 class SigmaInterval(eqx.Module):
     """Noise levels at which guidance acts: low < σ <= high (Kynkäänniemi et al. 2024, arXiv 2404.07724, equation 6).
 
-    σ is the noise's standard deviation relative to the data's own scale, sigma_t / alpha_t, from 0 to infinity.
+    σ = sigma_t / alpha_t, from 0 to infinity, is the standard deviation of the noise on the scale of the data.
 
     Attributes:
         low: Lower end, at least 0.
@@ -33,7 +33,7 @@ class SigmaInterval(eqx.Module):
     high: Scalar = np.inf
 
     def scale(self, guidance: Scalar, schedule: Schedule, t: Time) -> Float[Array, ""]:
-        """The guidance scale at time t: `guidance` inside the interval, 0 outside."""
+        """Return the guidance scale at time t: `guidance` inside the interval, 0 outside."""
         alpha_t, sigma_t = alpha_sigma(schedule, t)
         sigma = sigma_t / alpha_t
         return jnp.where((sigma > self.low) & (sigma <= self.high), jnp.asarray(guidance, jnp.float32), 0.0)
@@ -48,15 +48,15 @@ def _with_classes(denoiser: Denoiser) -> ConditionalDenoiser:
 class ClassifierFree(ConditionalDenoiser):
     """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598, equation 6): (1 + w) ε(x, y) - w ε(x, ∅).
 
-    The code combines the two predicted x̂_0 in the same way, which is equivalent because x̂_0 is affine in ε. Both come
-    from one call of the denoiser on a doubled batch.
+    The code combines the two predicted x̂_0 in the same way, which is equivalent because x̂_0 is affine in ε. One call
+    of the denoiser on a doubled batch computes both.
 
     Attributes:
         denoiser: A denoiser of data with classes, trained with and without labels.
         guidance: w, at least 0: **0 is plain conditional sampling**.
         interval: Noise levels at which w applies; all by default.
-        pair: The denoiser's conditions for the class and for no class, stacked; None for no class, where guidance does
-            nothing.
+        pair: The denoiser's conditions for the class and for no class, stacked; None for no class, which disables
+            guidance.
     """
 
     denoiser: ConditionalDenoiser = eqx.field(converter=_with_classes)
@@ -75,22 +75,22 @@ class ClassifierFree(ConditionalDenoiser):
         return self.denoiser.n_classes
 
     def condition(self, label: Label) -> Array:
-        """The denoiser's conditions for the class and for no class, stacked."""
+        """Stack the denoiser's conditions for the class and for no class."""
         none = jnp.asarray(self.n_classes)
         return jax.vmap(self.denoiser.condition)(jnp.stack([jnp.asarray(label).astype(none.dtype), none]))
 
     def under(self, condition: Array) -> "ClassifierFree":
-        """The guided denoiser of one class."""
+        """Return the guided denoiser of one class."""
         return replace(self, pair=condition)
 
-    def knowing(self, values: Float[Array, " d"]) -> "ClassifierFree":
-        """The guided denoiser of rows with given values."""
-        known = self.denoiser.knowing(values)
-        assert isinstance(known, ConditionalDenoiser)
-        return replace(self, denoiser=known)
+    def condition_on(self, values: Float[Array, " d"]) -> "ClassifierFree":
+        """Return the guided denoiser conditioned on observed values."""
+        conditioned = self.denoiser.condition_on(values)
+        assert isinstance(conditioned, ConditionalDenoiser)
+        return replace(self, denoiser=conditioned)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """x̂_0(x_t, y) + w (x̂_0(x_t, y) - x̂_0(x_t, ∅))."""
+        """Compute x̂_0(x_t, y) + w (x̂_0(x_t, y) - x̂_0(x_t, ∅))."""
         if self.pair is None:
             return self.denoiser(x_t, t)
         conditional, unconditional = jax.vmap(lambda condition: self.denoiser.under(condition)(x_t, t))(self.pair)
@@ -101,11 +101,11 @@ class ClassifierFree(ConditionalDenoiser):
 class Autoguided(ConditionalDenoiser):
     """Autoguidance (Karras et al. 2024, arXiv 2406.02507, equation 3): D_good + w (D_good - D_bad).
 
-    The paper's own scale, where 1 is no guidance, is 1 + w.
+    The scale in the paper, where 1 means no guidance, is 1 + w.
 
     Attributes:
         good: The better denoiser, with or without classes.
-        bad: A denoiser of the same distribution that errs in the same way, but more: smaller, or less trained.
+        bad: A denoiser of the same distribution with larger errors of the same kind: smaller or less trained.
         guidance: w, at least 0: **0 is the good denoiser alone**.
         interval: Noise levels at which w applies; all by default.
     """
@@ -126,25 +126,25 @@ class Autoguided(ConditionalDenoiser):
         return self.good.n_classes if isinstance(self.good, ConditionalDenoiser) else None
 
     def condition(self, label: Label) -> tuple[Array, Array]:
-        """The conditions of both denoisers."""
+        """Compute the conditions of both denoisers."""
         good, bad = self._pair()
         return good.condition(label), bad.condition(label)
 
     def under(self, condition: tuple[Array, Array]) -> "Autoguided":
-        """The pair of denoisers bound to one class."""
+        """Bind both denoisers to one class."""
         good, bad = self._pair()
         return replace(self, good=good.under(condition[0]), bad=bad.under(condition[1]))
 
-    def knowing(self, values: Float[Array, " d"]) -> "Autoguided":
-        """The pair of denoisers of rows with given values."""
-        return replace(self, good=self.good.knowing(values), bad=self.bad.knowing(values))
+    def condition_on(self, values: Float[Array, " d"]) -> "Autoguided":
+        """Condition both denoisers on observed values."""
+        return replace(self, good=self.good.condition_on(values), bad=self.bad.condition_on(values))
 
     def _pair(self) -> tuple[ConditionalDenoiser, ConditionalDenoiser]:
         if not isinstance(self.good, ConditionalDenoiser) or not isinstance(self.bad, ConditionalDenoiser):
-            raise ValueError("a label needs two models with classes; one of the guided pair has none")
+            raise ValueError("a label needs two models with classes; one of the guided pair was fitted without labels")
         return self.good, self.bad
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """D_good(x_t) + w (D_good(x_t) - D_bad(x_t))."""
+        """Compute D_good(x_t) + w (D_good(x_t) - D_bad(x_t))."""
         good = self.good(x_t, t)
         return good + self.interval.scale(self.guidance, self.schedule, t) * (good - self.bad(x_t, t))

@@ -1,7 +1,7 @@
 """Log-density by the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3).
 
-With y = x_t / alpha_t and σ = sigma_t / alpha_t the flow is dy/dlog σ = y - D(y), D = E[x_0 | x_t]. It is smooth, and
-has the same form for every schedule. Along it d log p(y)/dlog σ = -(d - tr ∂D/∂y).
+With y = x_t / alpha_t and σ = sigma_t / alpha_t the flow is dy/dlog σ = y - D(y), D = E[x_0 | x_t], which is smooth and
+the same for every schedule. Along the flow, d log p(y)/dlog σ = -(d - tr ∂D/∂y).
 """
 
 import math
@@ -15,20 +15,20 @@ from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.schedules import alpha_sigma, lambda_range, time_at
 
 TOLERANCE = 1e-4
-"""Relative and absolute error of an adaptive step: the log-density of a mixture is then off by less than 0.01 nats."""
+"""Relative and absolute tolerance of adaptive steps; the log-density of a mixture is then exact to 0.01 nats."""
 
 MAX_STEPS = 4096
-"""Most steps of the solver; a row that takes more gets NaN."""
+"""Maximum number of solver steps; a row that needs more gets NaN."""
 
 EXACT_COLUMNS = 64
-"""Most columns for which the trace is exact; it takes one Jacobian-vector product per column and evaluation."""
+"""Maximum number of columns for the exact trace, which costs one Jacobian-vector product per column and evaluation."""
 
 FINE = 0.08
-"""The σ below which steps of given number are longer in log σ: so near to the data, the flow hardly bends. Scaled data
-has a size of about 1."""
+"""The σ below which fixed steps become longer in log σ: the flow is nearly straight that close to the data, whose
+standard deviation is about 1."""
 
 PROBES = 32
-"""Number of probes of Hutchinson's estimate, which is used for more columns."""
+"""Number of probes of Hutchinson's estimate of the trace, for more than `EXACT_COLUMNS` columns."""
 
 
 def log_density(
@@ -39,24 +39,24 @@ def log_density(
     steps: int | None = None,
     lowest: float = -math.inf,
 ) -> Float[Array, ""]:
-    """Log p(x) in nats of one row, shape (d,), under the model whose deterministic sampler starts from N(0, I).
+    """Compute log p(x) in nats of one row, shape (d,), under the deterministic sampler that starts from N(0, I).
 
-    It is the density at the cut-off t = 1: that of rows with noise of standard deviation sigma_1 / alpha_1 added (0.01
-    for a first beta of 1e-4). The trace is exact, by d Jacobian-vector products per evaluation, or Hutchinson's
+    This is the density at the cut-off t = 1, that is, of rows with added noise of standard deviation sigma_1 / alpha_1
+    (0.01 for a first beta of 1e-4). The trace is exact, from d Jacobian-vector products per evaluation, or Hutchinson's
     estimate from m of them (Grathwohl et al. 2019, arXiv 1810.01367, equation 7). The solver is adaptive (Tsitouras'
     5(4) pair).
 
     Args:
-        denoiser: E[x_0 | x_t], at times between integers too.
+        denoiser: E[x_0 | x_t], at any real time t.
         x: The row, scaled as the model sees it.
-        probes: Rows of independent ±1, shape (m, d), from `hutchinson_probes`: the mean of vᵀ (∂D/∂y) v over them
-            replaces the trace. The estimate of the log-density is unbiased. None for the exact trace.
-        steps: Number of steps of Bogacki and Shampine's third-order method to take instead of adaptive ones, of equal
-            length in log(σ + `FINE`). They cost less: a ReLU network has kinks, on which an adaptive solver spends many
-            steps, and a method of higher order gains nothing.
-        lowest: The λ at which rows are N(0, I), and a solver begins, if it is above that of t = T.
+        probes: Rows of independent ±1, shape (m, d), from `hutchinson_probes`: the trace is estimated by the mean of
+            vᵀ (∂D/∂y) v over them. The estimate of the log-density is unbiased. None for the exact trace.
+        steps: Number of fixed steps, equal in log(σ + `FINE`), of Bogacki and Shampine's third-order method, which
+            replaces the adaptive solver. Fixed steps cost less: an adaptive solver spends many steps at the kinks of a
+            ReLU network, where a method of higher order gains nothing.
+        lowest: The λ at which rows are N(0, I) and solvers start, if above the λ of t = T.
     """
-    # Importing it takes a quarter of a second, which every command would pay for.
+    # Imported here, because the import takes a quarter of a second that most commands do not need.
     import diffrax
 
     (d,) = x.shape
@@ -76,11 +76,11 @@ def log_density(
         return y - x0, jnp.asarray(d, jnp.float32) - trace
 
     controller = diffrax.PIDController(rtol=TOLERANCE, atol=TOLERANCE) if steps is None else diffrax.ConstantStepSize()
-    # Steps of given number are equal in u = log(σ + FINE), adaptive ones find their own length in u = log σ.
+    # Fixed steps are equal in u = log(σ + FINE); adaptive steps run in u = log σ.
     fine = 0.0 if steps is None else FINE
 
     def in_u(u: Any, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:
-        sigma = jnp.maximum(jnp.exp(u) - fine, jnp.exp(-lambda_1))  # of a tiny σ the difference keeps no digit
+        sigma = jnp.maximum(jnp.exp(u) - fine, jnp.exp(-lambda_1))  # the difference cancels for a tiny σ
         return jax.tree.map(lambda change: change * (1 + fine / sigma), drift(jnp.log(sigma), state, None))
 
     begin, end = (-lambda_t if fine == 0 else jnp.log(jnp.exp(-lambda_t) + fine) for lambda_t in (lambda_1, lambda_T))
@@ -104,16 +104,16 @@ def log_density(
 
 
 EVALUATIONS_PER_STEP = 3
-"""Number of evaluations of the denoiser per step of given length (the fourth stage is the next step's first)."""
+"""Number of evaluations of the denoiser per fixed step (the fourth stage is the first of the next step)."""
 
 
 def n_tangents(columns: int) -> int:
-    """Number of Jacobian-vector products per evaluation for rows of `columns` columns."""
+    """Return the number of Jacobian-vector products per evaluation for rows of `columns` columns."""
     return columns if columns <= EXACT_COLUMNS else PROBES
 
 
 def hutchinson_probes(key: PRNGKeyArray, columns: int) -> Float[Array, "m d"] | None:
-    """Draws rows of independent ±1 for rows of `columns` columns; None if the trace is exact."""
+    """Draw probes of independent ±1 for rows of `columns` columns; return None if the trace is exact."""
     if columns <= EXACT_COLUMNS:
         return None
     return jax.random.rademacher(key, (PROBES, columns), jnp.float32)

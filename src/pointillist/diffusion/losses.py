@@ -1,4 +1,4 @@
-"""The denoising loss: the noise levels that it samples, and their weights."""
+"""The denoising loss, and the distribution and weighting of its noise levels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ NOISE_LEVELS = ("uniform", "log-normal")
 """Distributions from which training draws noise levels."""
 
 LOG_NORMAL = (-0.5, 1.4)
-"""Mean and standard deviation of log(σ / σ_d), σ = sigma_t / alpha_t; Karras et al. 2022 have -0.5 and 1.2."""
+"""Mean and standard deviation of log(σ / σ_d), σ = sigma_t / alpha_t; Karras et al. 2022 use -0.5 and 1.2."""
 
 
 class Noised(NamedTuple):
-    """Inputs, targets and weights that a network is trained on, for some rows.
+    """Training inputs, targets and weights of m rows.
 
     Attributes:
         inside: c_in x_t, shape (m, d).
         t: Times 1 … T, shape (m,).
         lambda_t: log(alpha_t / sigma_t), shape (m,).
-        target: What the network should return, shape (m, d).
+        target: Desired output of the network, shape (m, d).
         weight: Weight of the squared error, shape (m, 1) or (m, d).
     """
 
@@ -38,16 +38,16 @@ class Noised(NamedTuple):
 
 
 class CleanRows(NamedTuple):
-    """Rows to make training examples of, and what they are noised with.
+    """Clean rows, and everything needed to turn them into training examples.
 
     Attributes:
         x0: Rows as the network sees them, shape (m, d), batch after batch.
-        labels: Indices of classes, shape (m,); None without classes.
-        schedule: The noise schedule; None for tokens, which are hidden instead.
-        sigma_data: Root mean square of each column, shape (d,); of rows of tokens and numbers, the covariance of the
+        labels: Class indices, shape (m,); None without classes.
+        schedule: The noise schedule; None for tokens, which are masked instead.
+        sigma_data: Root mean square of each column, shape (d,); for rows of tokens and numbers, the covariance of the
             numbers, shape (k, k); None for tokens.
         features: Function of (times, log(alpha_t / sigma_t), labels) that returns the conditioning features; None for
-            tokens, of which the hidden ones themselves show the noise level.
+            tokens, where the masked tokens reveal the noise level.
     """
 
     x0: Float[Array, "m d"]
@@ -58,12 +58,12 @@ class CleanRows(NamedTuple):
 
 
 HELD_OUT_DRAWS = 4
-"""Number of draws of a noise level and of noise for each held-out row."""
+"""Number of noise levels drawn for each held-out row."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The objective that training minimises.
+    """The training objective of rows of numbers.
 
     Attributes:
         prediction: What the network predicts, one of `parameterisations.PREDICTIONS`.
@@ -71,8 +71,8 @@ class Objective:
         noise_levels: "uniform": t uniform on 1 … T (Ho et al. 2020, algorithm 1); "log-normal": log σ normal (Karras
             et al. 2022, section 5), between the schedule's lowest and highest σ.
         log_normal: Mean and standard deviation of log(σ / σ_d) of "log-normal".
-        p_given: Share of the rows of which some columns are given without noise. Which share of a row's columns is
-            uniform, and its loss is that of the others.
+        p_given: Fraction of rows with some columns observed without noise. The fraction of observed columns per row is
+            uniform, and the loss covers the unobserved ones.
     """
 
     prediction: str = "eps"
@@ -87,67 +87,67 @@ class Objective:
         clean: CleanRows,
         batch_size: int,
     ) -> tuple[Array, ...]:
-        """Makes the training examples of an epoch, row by row: the arguments of `loss` except the network.
+        """Build the training examples of an epoch: the arguments of `loss` except the network, each with m rows.
 
         Args:
             keys: Keys of the noise levels and of the noise.
-            clean: The rows, of whole batches.
+            clean: The rows, in whole batches.
             batch_size: Number of rows per batch.
         """
-        share, eps = self.noise(*keys, len(clean.x0) // batch_size, batch_size, clean.x0.shape[1])
-        examples = self._examples(clean, eps, share)
-        return examples if self.p_given == 0 else self._with_given(jax.random.fold_in(keys[0], 1), clean, *examples)
+        quantile, eps = self.noise(*keys, len(clean.x0) // batch_size, batch_size, clean.x0.shape[1])
+        examples = self._examples(clean, eps, quantile)
+        return examples if self.p_given == 0 else self._with_observed(jax.random.fold_in(keys[0], 1), clean, *examples)
 
-    def _with_given(
+    def _with_observed(
         self, key: PRNGKeyArray, clean: CleanRows, inside: Array, features: Array, target: Array, weight: Array
     ) -> tuple[Array, ...]:
-        """The examples with some columns of some rows given: no noised value of these is seen, and none is learned."""
+        """Reveal some columns of some rows: their noised values are hidden and excluded from the loss."""
         row_key, column_key = jax.random.split(key)
-        share = 1 - jax.random.uniform(row_key, (len(inside), 1)) / self.p_given
-        is_given = (uniform(column_key, inside.shape) < share).astype(inside.dtype)
-        features = jnp.concatenate([features, is_given * clean.x0, is_given], axis=1)
-        return inside * (1 - is_given), features, target, weight * (1 - is_given)
+        fraction = 1 - jax.random.uniform(row_key, (len(inside), 1)) / self.p_given
+        is_observed = (uniform(column_key, inside.shape) < fraction).astype(inside.dtype)
+        features = jnp.concatenate([features, is_observed * clean.x0, is_observed], axis=1)
+        return inside * (1 - is_observed), features, target, weight * (1 - is_observed)
 
-    def _examples(self, clean: CleanRows, eps: Float[Array, "m d"], share: Float[Array, " m"]) -> tuple[Array, ...]:
+    def _examples(self, clean: CleanRows, eps: Float[Array, "m d"], quantile: Float[Array, " m"]) -> tuple[Array, ...]:
         assert clean.schedule is not None and clean.sigma_data is not None and clean.features is not None
-        noised = self.noised(clean.x0, eps, share, clean.schedule, clean.sigma_data)
+        noised = self.noised(clean.x0, eps, quantile, clean.schedule, clean.sigma_data)
         features = clean.features(noised.t, noised.lambda_t, clean.labels)
         return noised.inside, features, noised.target, noised.weight
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
-        """Computes the mean loss of rows, at `HELD_OUT_DRAWS` noise levels each, spread evenly over their distribution.
+        """Compute the mean loss of held-out rows at `HELD_OUT_DRAWS` stratified noise levels each.
 
         Args:
             key: Key of noise levels and noise.
             network: The network.
-            clean: The rows; each is shown with its own label.
+            clean: The rows, with their labels.
         """
         level_key, noise_key = jax.random.split(key)
         x0 = jnp.repeat(clean.x0, HELD_OUT_DRAWS, axis=0)
         labels = None if clean.labels is None else jnp.repeat(clean.labels, HELD_OUT_DRAWS)
         n = len(x0)
-        # Strata of equal size, in random order: less noise than independent levels.
-        share = (jax.random.permutation(level_key, n) + 0.5) / n
+        # Stratified noise levels in random order have less variance than independent ones.
+        quantile = (jax.random.permutation(level_key, n) + 0.5) / n
         eps = normal(noise_key, x0.shape)
-        return denoising_loss(network, *self._examples(clean._replace(x0=x0, labels=labels), eps, share))
+        return denoising_loss(network, *self._examples(clean._replace(x0=x0, labels=labels), eps, quantile))
 
     def noise(
         self, level_key: PRNGKeyArray, noise_key: PRNGKeyArray, steps: int, batch_size: int, columns: int
     ) -> tuple[Float[Array, " m"], Float[Array, "m d"]]:
-        """For every row, its noise level's place in their distribution, in [0, 1), and its noise."""
+        """Draw the quantile of each row's noise level, in [0, 1), and its noise."""
         if self.noise_levels == "uniform":
-            share = jax.random.uniform(level_key, (steps, batch_size)).ravel()
-            # Not as one vector: in the last bits, published studies depend on how this is compiled.
-            return share, jax.random.normal(noise_key, (steps * batch_size, columns))
-        # The rows are in random order; for a gradient that varies less, each has its own stratum of the noise levels,
-        # and neighbors have noise of opposite sign, which cancels what is odd in it.
+            quantile = jax.random.uniform(level_key, (steps, batch_size)).ravel()
+            # `random_numbers.normal` would compile differently and change the last bits of published studies.
+            return quantile, jax.random.normal(noise_key, (steps * batch_size, columns))
+        # Two ways to reduce the variance of the gradient, as rows are in random order: noise levels are stratified, and
+        # neighbors have antithetic noise, which cancels odd terms.
         half = normal(noise_key, (steps, (batch_size + 1) // 2, columns))
         eps = jnp.stack([half, -half], axis=2).reshape(steps, -1, columns)[:, :batch_size]
         return stratified(level_key, steps, batch_size), eps.reshape(-1, columns)
 
     @staticmethod
     def loss(network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
-        """Computes `denoising_loss` of a batch, with the network's products in a given precision."""
+        """Compute `denoising_loss` of a batch, with matrix products in the given precision."""
         if precision == "float32":
             return denoising_loss(network, *batch)
         lower = jax.tree.map(lambda leaf: leaf.astype(precision), (network, *batch[:2]))
@@ -157,31 +157,31 @@ class Objective:
         self,
         x0: Float[Array, "m d"],
         eps: Float[Array, "m d"],
-        share: Float[Array, " m"],
+        quantile: Float[Array, " m"],
         schedule: Schedule,
         sigma_data: Float[Array, " d"] | Float[Array, "m d"],
     ) -> Noised:
-        """Adds noise to rows, and computes targets and weights.
+        """Add noise to rows, and compute targets and weights.
 
         Args:
             x0: Rows, shape (m, d).
             eps: ε, shape (m, d).
-            share: Quantile of each row's noise level in the distribution of noise levels, in [0, 1).
+            quantile: Quantile of each row's noise level in the distribution of noise levels, in [0, 1).
             schedule: The noise schedule.
-            sigma_data: Root mean square of each column, shape (d,), or of each number, shape (m, d), about which a
-                row's mean square is taken to be 1.
+            sigma_data: Root mean square of each column, shape (d,), or of each cell, shape (m, d); for cells,
+                "log-normal" levels take σ_d to be 1.
         """
         t: Array
         if self.noise_levels == "uniform":
             timesteps = jnp.asarray(schedule.timesteps)
-            t = 1 + jnp.floor(share * timesteps.astype(jnp.float32)).astype(jnp.int32)
+            t = 1 + jnp.floor(quantile * timesteps.astype(jnp.float32)).astype(jnp.int32)
             alpha_t, sigma_t = at(schedule.alpha, t), at(schedule.sigma, t)
             lambda_t = jnp.log(alpha_t / sigma_t)
         else:
             mean, std = self.log_normal
             log_sigma_data = 0.5 * jnp.log(jnp.mean(sigma_data**2)) if sigma_data.ndim == 1 else 0.0
-            # ndtri is infinite at 0 and at 1.
-            z = jax.scipy.special.ndtri(jnp.clip(share, 1e-6, 1 - 1e-6))
+            # ndtri is infinite at 0 and 1.
+            z = jax.scipy.special.ndtri(jnp.clip(quantile, 1e-6, 1 - 1e-6))
             lambda_t = jnp.clip(-(log_sigma_data + mean + std * z), *lambda_range(schedule))
             t = time_at(schedule, lambda_t)
             alpha_t, sigma_t = at_lambda(lambda_t)
@@ -199,17 +199,17 @@ class Objective:
 
 
 def stratified(key: PRNGKeyArray, steps: int, batch_size: int) -> Float[Array, " m"]:
-    """Draws numbers in [0, 1) for the rows of some batches; each batch has one in every stratum of 1 / batch_size."""
+    """Draw numbers in [0, 1) for the rows of several batches, one in each of batch_size equal strata."""
     shift = jax.random.uniform(key, (steps, 1))
     drawn = (jnp.arange(batch_size, dtype=jnp.float32)[None] + shift) / batch_size
-    # The last sum may be rounded to the number of rows.
+    # Rounding may give 1.
     return jnp.minimum(drawn, 1 - 2.0**-24).ravel()
 
 
-def repeated(key: PRNGKeyArray, rows: Float[Array, "n d"]) -> Float[Array, "m d"]:
-    """Repeats held-out rows `HELD_OUT_DRAWS` times, so that each has a draw in as many parts of the strata.
+def repeat_shuffled(key: PRNGKeyArray, rows: Float[Array, "n d"]) -> Float[Array, "m d"]:
+    """Shuffle held-out rows and repeat them `HELD_OUT_DRAWS` times, so that strata cover each row's draws evenly.
 
-    The strata come in order, and rows may too: a table's classes can be sorted. So they are put in a random order.
+    Strata are in increasing order, and so may the rows be (by class, for example); hence the shuffle.
     """
     return jnp.tile(rows[jax.random.permutation(key, len(rows))], (HELD_OUT_DRAWS, 1))
 
@@ -221,15 +221,15 @@ def denoising_loss(
     target: Float[Array, "batch d"],
     weight: Float[Array, "batch k"],
 ) -> Float[Array, ""]:
-    """Weighted mean over rows and columns of (F - target)².
+    """Compute the weighted mean over rows and columns of (F - target)².
 
-    With weight 1 and target ε it is the "simple" loss (Ho et al. 2020, equation 14).
+    With weight 1 and target ε this is the "simple" loss (Ho et al. 2020, equation 14).
 
     Args:
         network: Function `(c_in x_t, features) -> F` of one row.
         inside: c_in x_t, shape (batch, d).
         features: Features that the network is conditioned on, shape (batch, f).
-        target: What F should be, shape (batch, d).
+        target: Desired F, shape (batch, d).
         weight: Weight of the squared error, shape (batch, 1) or (batch, d).
     """
     return jnp.mean(weight * (jax.vmap(network)(inside, features) - target) ** 2)

@@ -1,7 +1,7 @@
-"""The networks, for one row: a multi-layer perceptron, and residual blocks that the noise level modulates.
+"""Networks of one row: a multi-layer perceptron, and residual blocks modulated by the noise level.
 
-Both are conditioned on features: those of the noise level and, with classes, those of the class. A feature's
-contribution inside a network is linear, so the part that rows or steps have in common is computed once (`share`).
+Both are conditioned on features of the noise level and, with classes, of the class. The contribution of a feature
+inside a network is linear, so the part that rows or steps have in common is computed once (`contribution`).
 """
 
 import equinox as eqx
@@ -39,13 +39,14 @@ def noise_level_embedding(lambda_t: Float[Array, "*rows"], width: int) -> Float[
 
 
 NOISE_LEVEL_FREQUENCIES = (0.25, 8.0)
-"""λ goes from about -5 to 5: the slowest sine differs between the two ends, the fastest turns a dozen times."""
+"""Lowest and highest frequency. λ runs from about -5 to 5: the slowest sine differs between the two ends, and the
+fastest completes a dozen periods."""
 
 
 class MLP(eqx.Module):
-    """A linear input layer on (row, features), `depth` blocks of linear layer and ReLU, and a linear output layer.
+    """A perceptron: a linear layer on (row, features), `depth` linear layers with ReLU, and a linear output layer.
 
-    The features that the output is conditioned on are the embedding of t.
+    The conditioning features of the noise level are the embedding of t.
 
     Attributes:
         input: Layer columns + features → width, without activation.
@@ -64,8 +65,8 @@ class MLP(eqx.Module):
         self.output = eqx.nn.Linear(width, columns, key=last)
 
     @staticmethod
-    def of_noise_level(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
-        """The noise level's features: the embedding of t."""
+    def noise_level_features(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
+        """Compute the conditioning features of the noise level: the embedding of t."""
         return sinusoidal_embedding(t, width)
 
     @property
@@ -79,24 +80,24 @@ class MLP(eqx.Module):
         return int(self.input.weight.shape[-1]) - self.columns
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
-        """Applies the network to one row x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
+        """Apply the network to a row x_t, shape (d,), and conditioning features, shape (f,); return shape (d,)."""
         weight, bias = self._folded()
         return self._above(jnp.concatenate([x_t, features]) @ weight.T + bias)
 
-    def share(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " width"]:
-        """Contribution of some features, from index `first` on, to the first hidden layer's output before its ReLU."""
+    def contribution(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " width"]:
+        """Compute what the features from index `first` on add to the first hidden layer before its ReLU."""
         start = self.columns + first
         return features @ self._folded()[0][:, start : start + len(features)].T
 
-    def from_shares(self, x_t: Float[Array, " d"], share: Float[Array, " width"]) -> Float[Array, " d"]:
-        """Applies the network with the share of all features already computed, which many rows or steps may reuse."""
+    def from_contributions(self, x_t: Float[Array, " d"], contribution: Float[Array, " width"]) -> Float[Array, " d"]:
+        """Apply the network, given the contribution of all features, which many rows or steps may reuse."""
         weight, bias = self._folded()
-        return self._above(x_t @ weight[:, : self.columns].T + (bias + share))
+        return self._above(x_t @ weight[:, : self.columns].T + (bias + contribution))
 
     def _folded(self) -> tuple[Float[Array, "width n"], Float[Array, " width"]]:
-        """Weight and bias of the input layer and the first hidden one together: there is no ReLU between them.
+        """Merge the input layer and the first hidden layer, which no ReLU separates, into one weight and bias.
 
-        A product of the two weights takes a fraction of the work of one hidden layer on a batch of rows.
+        The product of the two weights costs a fraction of one hidden layer on a batch of rows.
         """
         outer, inner = self.hidden[0], self.input
         weight = jnp.asarray(outer.weight)
@@ -110,39 +111,39 @@ class MLP(eqx.Module):
 
 
 class Dense(eqx.Module):
-    """A linear layer x W + b with weights of shape (inputs, outputs), the layout that suits a batch's products."""
+    """A linear layer x W + b with weights of shape (inputs, outputs), which makes products with batches fast."""
 
     weight: Float[Array, "*stack n m"]
     bias: Float[Array, "*stack m"]
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Applies the layer: shape (n,) → shape (m,)."""
+        """Apply the layer: shape (n,) → shape (m,)."""
         return x @ jnp.asarray(self.weight) + jnp.asarray(self.bias)
 
 
 ROW_FREQUENCIES = (1.0, 2.0)
-"""Frequencies of the Fourier features, for rows whose columns have a root mean square of about 1."""
+"""Frequencies of the Fourier features of rows whose columns have a root mean square of about 1."""
 
 
 class ResidualMLP(eqx.Module):
     """A linear input layer on a row's Fourier features, `depth` residual blocks, and a linear output layer.
 
     The Fourier features of x are x, sin x, cos x, sin 2x and cos 2x, column by column (Tancik et al. 2020, arXiv
-    2006.10739): detail is learned faster from them, and they show the normalized blocks how far out a row is. The
-    output layer begins at 0.
+    2006.10739). The network learns detail faster from them, and they tell the normalized blocks how far out a row is.
+    The output layer is initialized to 0.
 
-    A block adds W₂ silu(W₁ u + b₁) + b₂ to h, u = (1 + a) h / rms(h) + b. Each block has its own scale a and shift b,
-    both linear in the conditioning features (adaptive normalisation: Perez et al. 2018, arXiv 1709.07871; Peebles & Xie
-    2023, arXiv 2212.09748, section 3.2).
+    A block adds W₂ silu(W₁ u + b₁) + b₂ to h, where u = (1 + a) h / rms(h) + b. The scale a and shift b differ between
+    blocks and are linear in the conditioning features (adaptive normalization: Perez et al. 2018, arXiv 1709.07871;
+    Peebles & Xie 2023, arXiv 2212.09748, section 3.2).
 
     Attributes:
         input: Layer 5 · columns → width.
-        modulation: Layer from features to the scale and the shift of every block.
+        modulation: Layer from features to the scale and shift of every block.
         inner: The `depth` layers width → width, W₁.
         outer: The `depth` layers width → width, W₂.
         output: Layer width → columns.
-        given: Weights 6 · columns → width of the columns that are given, whose part is 0 while none are; None for a
-            network that can be given none.
+        observed: Weights 6 · columns → width of observed columns, which contribute 0 where none is observed; None for a
+            network that cannot condition on columns.
     """
 
     input: Dense
@@ -150,24 +151,26 @@ class ResidualMLP(eqx.Module):
     inner: tuple[Dense, ...]
     outer: tuple[Dense, ...]
     output: Dense
-    given: Float[Array, "*stack n width"] | None
+    observed: Float[Array, "*stack n width"] | None
 
     def __init__(
-        self, key: PRNGKeyArray, *, columns: int, features: int, width: int, depth: int, has_given: bool = False
+        self, key: PRNGKeyArray, *, columns: int, features: int, width: int, depth: int, has_observed: bool = False
     ) -> None:
         seen = columns * (1 + 2 * len(ROW_FREQUENCIES))
-        # Small outer layers, so that the sum of all blocks starts at the size of what it is added to.
+        # Small outer layers, so that initially the blocks together add about as much as they are added to.
         shapes = [(seen, width, 1.0), (features, depth * 2 * width, 0.1)]
         shapes += depth * [(width, width, 1.0)] + depth * [(width, width, 0.3)]
         self.input, self.modulation, *middle = normal_layers(key, shapes)
         self.inner, self.outer = tuple(middle[:depth]), tuple(middle[depth:])
         self.output = Dense(jnp.zeros((width, columns)), jnp.zeros(columns))
-        (known,) = normal_layers(jax.random.fold_in(key, 1), [(seen + columns, width, 1.0)]) if has_given else (None,)
-        self.given = None if known is None else known.weight
+        (observed,) = (
+            normal_layers(jax.random.fold_in(key, 1), [(seen + columns, width, 1.0)]) if has_observed else (None,)
+        )
+        self.observed = None if observed is None else observed.weight
 
     @staticmethod
-    def of_noise_level(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
-        """The noise level's features: the embedding of λ."""
+    def noise_level_features(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
+        """Compute the conditioning features of the noise level: the embedding of λ."""
         return noise_level_embedding(lambda_t, width)
 
     @property
@@ -181,43 +184,45 @@ class ResidualMLP(eqx.Module):
         return int(self.modulation.weight.shape[-2])
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
-        """Applies the network to one row c_in x_t, shape (d,), and its features, shape (f,). Returns shape (d,).
+        """Apply the network to a row c_in x_t, shape (d,), and conditioning features, shape (f,); return shape (d,).
 
-        After the features may follow d given values, 0 where none is given, and d times 1 where one is.
+        The features may be followed by d observed values (0 where unobserved) and d indicators of observed columns.
         """
         n = self.features
-        given = self.known(*jnp.split(features[n:], 2)) if len(features) > n else 0.0
-        return self.from_shares(x_t, self.share(features[:n]), given)
+        observed = self.observed_contribution(*jnp.split(features[n:], 2)) if len(features) > n else 0.0
+        return self.from_contributions(x_t, self.contribution(features[:n]), observed)
 
-    def known(self, values: Float[Array, " d"], is_given: Float[Array, " d"]) -> Float[Array, " width"]:
-        """Contribution of given columns to the output of the input layer, 0 if there are none.
+    def observed_contribution(
+        self, values: Float[Array, " d"], is_observed: Float[Array, " d"]
+    ) -> Float[Array, " width"]:
+        """Compute what observed columns add to the output of the input layer; 0 if none is observed.
 
         Args:
-            values: The values; those of other columns do not matter.
-            is_given: 1 where a column is given, otherwise 0.
+            values: Observed values; anything finite in unobserved columns.
+            is_observed: 1 where a column is observed, 0 elsewhere.
         """
-        assert self.given is not None
-        return jnp.concatenate([_waves(values, is_given), is_given]) @ jnp.asarray(self.given)
+        assert self.observed is not None
+        return jnp.concatenate([_waves(values, is_observed), is_observed]) @ jnp.asarray(self.observed)
 
-    def share(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " m"]:
-        """Contribution of some features, from index `first` on, to all blocks' scales and shifts."""
+    def contribution(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " m"]:
+        """Compute what the features from index `first` on add to the scales and shifts of all blocks."""
         return features @ jnp.asarray(self.modulation.weight)[first : first + len(features)]
 
-    def from_shares(
-        self, x_t: Float[Array, " d"], share: Float[Array, " m"], known: Float[Array, " width"] | float = 0.0
+    def from_contributions(
+        self, x_t: Float[Array, " d"], contribution: Float[Array, " m"], observed: Float[Array, " width"] | float = 0.0
     ) -> Float[Array, " d"]:
-        """Applies the network with the share of all features, and that of given columns, already computed."""
+        """Apply the network, given the contributions of all features and of observed columns."""
         h = self.input(_waves(x_t))
-        if not isinstance(known, float):
-            h = h + known
-        return self.output(through_blocks(h, jnp.asarray(self.modulation.bias) + share, self.inner, self.outer))
+        if not isinstance(observed, float):
+            h = h + observed
+        return self.output(apply_blocks(h, jnp.asarray(self.modulation.bias) + contribution, self.inner, self.outer))
 
 
-def through_blocks(
+def apply_blocks(
     h: Float[Array, " width"], modulation: Float[Array, " m"], inners: tuple[Dense, ...], outers: tuple[Dense, ...]
 ) -> Float[Array, " width"]:
-    """Applies residual blocks, each with its own scales and shifts, which the modulation has one after another."""
-    # Split and not sliced: the gradient of slices is a sum of arrays that are mostly 0.
+    """Apply residual blocks; `modulation` holds the scales and shifts of one block after another."""
+    # Splitting is faster than slicing: the gradient of slices is a sum of arrays that are mostly 0.
     parts = jnp.split(modulation, 2 * len(inners))
     for inner, outer, scale, shift in zip(inners, outers, parts[::2], parts[1::2], strict=True):
         u = (1 + scale) * (h * jax.lax.rsqrt(jnp.mean(h**2) + 1e-6)) + shift
@@ -226,22 +231,22 @@ def through_blocks(
 
 
 def _waves(x: Float[Array, " d"], weight: Float[Array, " d"] | None = None) -> Float[Array, " n"]:
-    """The Fourier features of a row, times a weight of each column."""
+    """Compute the Fourier features of a row, multiplied by one weight per column."""
     waves = [wave(frequency * x) for frequency in ROW_FREQUENCIES for wave in (jnp.sin, jnp.cos)]
     parts = [x, *waves]
     return jnp.concatenate(parts if weight is None else [weight * part for part in parts])
 
 
 Network = MLP | ResidualMLP
-"""Either of the two."""
+"""A network of rows of numbers."""
 
 NETWORKS: dict[str, type[MLP] | type[ResidualMLP]] = {"mlp": MLP, "residual": ResidualMLP}
-"""The networks by name."""
+"""Network classes by name."""
 
 
 def normal_layers(key: PRNGKeyArray, shapes: list[tuple[int, int, float]]) -> list[Dense]:
-    """Makes layers from (inputs, outputs, scale): weights from N(0, scale² / inputs), biases 0."""
-    # All in one draw: a program of many draws takes a second longer to compile.
+    """Initialize layers from (inputs, outputs, scale): weights from N(0, scale² / inputs), biases 0."""
+    # One draw for all layers: a program with many draws takes a second longer to compile.
     sizes = [inputs * outputs for inputs, outputs, _ in shapes]
     parts = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
     return [
@@ -251,5 +256,5 @@ def normal_layers(key: PRNGKeyArray, shapes: list[tuple[int, int, float]]) -> li
 
 
 def _linear(layer: eqx.nn.Linear, x: Float[Array, " n"]) -> Float[Array, " m"]:
-    # The row first: mapped over rows, and over pairs or candidates of rows, that is one matrix product without copies.
+    # The row comes first, so that mapping over rows, pairs or candidates gives one matrix product without copies.
     return x @ jnp.asarray(layer.weight).T + jnp.asarray(layer.bias)

@@ -1,4 +1,4 @@
-"""Distributions with closed forms for density, samples and E[x_0 | x_t]: Gaussian mixtures, and any set of rows.
+"""Distributions with a closed form of E[x_0 | x_t]: Gaussian mixtures and empirical distributions.
 
 The tests use them as ground truth.
 """
@@ -18,7 +18,7 @@ from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """The mixture Σ_k w_k N(m_k, C_k), in NumPy and float64: ground truth to measure against.
+    """A Gaussian mixture Σ_k w_k N(m_k, C_k), in NumPy and float64.
 
     Attributes:
         weights: w_k, shape (k,), positive, summing to 1.
@@ -36,7 +36,7 @@ class GaussianMixture:
     def of(
         cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, labels: Sequence[int] | None = None
     ) -> "GaussianMixture":
-        """Makes a mixture from array-likes. Weights are normalized, and one covariance serves all components."""
+        """Build a mixture from array-likes: normalize weights, and broadcast one covariance to all components."""
         weights, means = np.asarray(weights, np.float64), np.asarray(means, np.float64)
         k, d = means.shape
         covariances = np.broadcast_to(np.asarray(covariances, np.float64), (k, d, d))
@@ -53,15 +53,15 @@ class GaussianMixture:
         return int(self.labels.max()) + 1
 
     def given(self, label: int) -> "GaussianMixture":
-        """The distribution of one class."""
-        of_class = self.labels == label
-        weights = self.weights[of_class]
+        """Return the distribution of one class."""
+        is_of_class = self.labels == label
+        weights = self.weights[is_of_class]
         return GaussianMixture(
-            weights / weights.sum(), self.means[of_class], self.covariances[of_class], self.labels[of_class]
+            weights / weights.sum(), self.means[is_of_class], self.covariances[is_of_class], self.labels[is_of_class]
         )
 
     def sample(self, n: int, random_state: int) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
-        """Draws rows of shape (n, d), and their classes, shape (n,)."""
+        """Draw rows, shape (n, d), and their classes, shape (n,)."""
         rng = np.random.default_rng(random_state)
         component = rng.choice(len(self.weights), n, p=self.weights)
         values, vectors = np.linalg.eigh(self.covariances)
@@ -70,11 +70,11 @@ class GaussianMixture:
         return self.means[component] + np.einsum("nij,nj->ni", factors[component], noise), self.labels[component]
 
     def log_density(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-        """Log-density log p(x) in nats, shape (n,); needs positive definite covariances."""
+        """Compute log p(x) in nats, shape (n,); the covariances must be positive definite."""
         return np.logaddexp.reduce(self._log_joint(x), axis=1)
 
     def class_probabilities(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n classes"]:
-        """Class probabilities p(y | x) of the Bayes classifier, shape (n, n_classes)."""
+        """Compute p(y | x), shape (n, n_classes): the predictions of the Bayes classifier."""
         joint = self._log_joint(x)
         by_class = [np.logaddexp.reduce(joint[:, self.labels == label], axis=1) for label in range(self.n_classes)]
         log_p = np.stack(by_class, axis=1) - np.logaddexp.reduce(joint, axis=1)[:, None]
@@ -87,19 +87,19 @@ class GaussianMixture:
         return np.log(self.weights) - 0.5 * (log_determinant + (offset * solved).sum(axis=-1))
 
     def noised(self, alpha: float, sigma: float) -> "GaussianMixture":
-        """The distribution of alpha x_0 + sigma ε, ε ~ N(0, I)."""
+        """Return the distribution of alpha x_0 + sigma ε, ε ~ N(0, I)."""
         covariances = alpha**2 * self.covariances + sigma**2 * np.eye(self.means.shape[1])
         return replace(self, means=alpha * self.means, covariances=covariances)
 
     def tilted(self, slope: Float[np.ndarray, " d"]) -> "GaussianMixture":
-        """The distribution with density ∝ p(x) exp(slope · x): again a mixture, by completing the square."""
+        """Return the mixture with density ∝ p(x) exp(slope · x), by completing the square."""
         shift = self.covariances @ slope
         log_weights = np.log(self.weights) + self.means @ slope + 0.5 * shift @ slope
         weights = np.exp(log_weights - log_weights.max())
         return replace(self, weights=weights / weights.sum(), means=self.means + shift)
 
     def denoiser(self, schedule: Schedule) -> "MixtureDenoiser":
-        """Its exact denoiser."""
+        """Return the exact denoiser of this distribution."""
         variances, axes = np.linalg.eigh(self.covariances)
         return MixtureDenoiser(
             log_weights=np.log(self.weights).astype(np.float32),
@@ -113,9 +113,9 @@ class GaussianMixture:
 
 
 class MixtureDenoiser(ConditionalDenoiser):
-    """The exact denoiser of x_0 ~ Σ_k w_k N(m_k, C_k): E[x_0 | x_t] is the mean over components given x_t of
+    """The exact denoiser of a Gaussian mixture Σ_k w_k N(m_k, C_k).
 
-    m_k + alpha_t C_k (alpha_t² C_k + sigma_t² I)⁻¹ (x_t - alpha_t m_k).
+    E[x_0 | x_t] = Σ_k p(k | x_t) (m_k + alpha_t C_k (alpha_t² C_k + sigma_t² I)⁻¹ (x_t - alpha_t m_k)).
 
     Attributes:
         log_weights: log w_k, shape (k,).
@@ -125,8 +125,8 @@ class MixtureDenoiser(ConditionalDenoiser):
         component_labels: Class of each component, shape (k,).
         schedule: The noise schedule: alpha_t and sigma_t.
         n_classes: Number of classes.
-        label: The class; None for all of them.
-    """  # noqa: D415
+        label: The class; None for all classes.
+    """
 
     log_weights: Float[Array | np.ndarray, " k"]
     means: Float[Array | np.ndarray, "k d"]
@@ -138,15 +138,15 @@ class MixtureDenoiser(ConditionalDenoiser):
     label: Label | None = None
 
     def condition(self, label: Label) -> Int[Array, ""]:
-        """The label itself."""
+        """Return the label."""
         return jnp.asarray(label)
 
     def under(self, condition: Int[Array, ""]) -> "MixtureDenoiser":
-        """The exact denoiser of one class."""
+        """Return the exact denoiser of one class."""
         return replace(self, label=condition)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """E[x_0 | x_t], the conditional mean of a mixture of jointly normal pairs."""
+        """Compute E[x_0 | x_t], the conditional mean under a mixture of jointly normal (x_0, x_t)."""
         alpha, sigma = alpha_sigma(self.schedule, t)
         means, axes = jnp.asarray(self.means), jnp.asarray(self.axes)
         offset = jnp.einsum("kij,ki->kj", axes, x_t[None] - alpha * means)
@@ -160,8 +160,8 @@ class MixtureDenoiser(ConditionalDenoiser):
 
 
 @dataclass(frozen=True)
-class EmpiricalLaw:
-    """The empirical distribution, in which n rows are equally likely: what a model that memorizes its rows learns.
+class EmpiricalDistribution:
+    """The empirical distribution of n equally likely rows, which a model that memorizes its rows learns.
 
     Attributes:
         rows: The rows, shape (n, d).
@@ -170,23 +170,23 @@ class EmpiricalLaw:
     rows: Float[np.ndarray, "n d"]
 
     def sample(self, n: int, random_state: int) -> Float[np.ndarray, "n d"]:
-        """Draws rows with replacement, shape (n, d)."""
+        """Draw rows with replacement, shape (n, d)."""
         return self.rows[np.random.default_rng(random_state).integers(len(self.rows), size=n)]
 
     def noised_log_density(self, x_t: Float[np.ndarray, "m d"], alpha: float, sigma: float) -> Float[np.ndarray, " m"]:
-        """Log p(x_t) in nats of x_t = alpha x_0 + sigma ε, shape (m,); sigma is above 0, or there is no density."""
+        """Compute log p(x_t) in nats of x_t = alpha x_0 + sigma ε, shape (m,); sigma must be above 0."""
         d = self.rows.shape[1]
         squares = ((x_t[:, None] - alpha * self.rows[None]) ** 2).sum(axis=2)
         log_kernel = -squares / (2 * sigma**2) - d / 2 * np.log(2 * np.pi * sigma**2)
         return np.logaddexp.reduce(log_kernel, axis=1) - np.log(len(self.rows))
 
     def denoiser(self, schedule: Schedule) -> "EmpiricalDenoiser":
-        """Its exact denoiser."""
+        """Return the exact denoiser of this distribution."""
         return EmpiricalDenoiser(np.asarray(self.rows, np.float32), schedule)
 
 
 class EmpiricalDenoiser(Denoiser):
-    """The exact denoiser if x_0 is one of n rows: their mean, weighted ∝ exp(-‖x_t - alpha_t x_i‖² / (2 sigma_t²)).
+    """The exact denoiser of n equally likely rows: their mean with weights ∝ exp(-‖x_t - alpha_t x_i‖² / (2 sigma_t²)).
 
     Source: Karras et al. 2022, arXiv 2206.00364, equation 57.
 
@@ -199,7 +199,7 @@ class EmpiricalDenoiser(Denoiser):
     schedule: Schedule
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """E[x_0 | x_t], the weighted mean; an evaluation costs n d operations."""
+        """Compute E[x_0 | x_t], the weighted mean, in O(n d) operations."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, t)
         rows = jnp.asarray(self.rows)
         squares = ((x_t[None] - alpha_t * rows) ** 2).sum(axis=1)

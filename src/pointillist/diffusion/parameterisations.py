@@ -1,7 +1,7 @@
-"""What a network predicts, and how that becomes a prediction of x_0.
+"""What a network predicts, and how to turn that into a prediction of x_0.
 
-A network F becomes a denoiser by x̂_0 = c_skip x_t + c_out F(c_in x_t), which is the EDM preconditioning (Karras et
-al. 2022, arXiv 2206.00364, equation 7) and, with other coefficients, the prediction of ε, of v and of x_0.
+A network F becomes a denoiser by x̂_0 = c_skip x_t + c_out F(c_in x_t). This is the EDM preconditioning (Karras et al.
+2022, arXiv 2206.00364, equation 7) and, with other coefficients, the prediction of ε, v or x_0.
 """
 
 from typing import NamedTuple
@@ -17,16 +17,16 @@ WEIGHTINGS = ("uniform", "min-snr")
 """Weightings of the squared error of the prediction: 1, or min-SNR-γ (Hang et al. 2023, arXiv 2303.09556)."""
 
 MIN_SNR_GAMMA = 5.0
-"""The γ of min-SNR-γ (section 3.4 there)."""
+"""The γ of min-SNR-γ (Hang et al. 2023, section 3.4)."""
 
 Level = Float[Array, "..."]
-"""alpha_t or sigma_t at some times."""
+"""alpha_t or sigma_t at one or several times."""
 
 SigmaData = Float[Array | np.ndarray, "..."] | float
-"""σ_d, the root mean square of the data: of all columns, or of each."""
+"""σ_d, the root mean square of the data: one value, or one per column."""
 
 Coefficient = Float[Array, "..."] | float
-"""One of `Coefficients`, or a weight."""
+"""A coefficient or weight."""
 
 
 class Coefficients(NamedTuple):
@@ -38,17 +38,17 @@ class Coefficients(NamedTuple):
 
 
 def coefficients(prediction: str, alpha_t: Level, sigma_t: Level, sigma_data: SigmaData = 1.0) -> Coefficients:
-    """Coefficients c_in, c_skip and c_out of a prediction.
+    """Compute the coefficients c_in, c_skip and c_out of a prediction.
 
-    EDM's are written here for x_t = alpha_t x_0 + sigma_t ε: with its noise level σ = sigma_t / alpha_t and its input
-    x_t / alpha_t they are those of its table 1. If σ_d is 1, they equal those of v, with a minus
-    sign.
+    The EDM coefficients are those of table 1 of Karras et al. 2022 with σ = sigma_t / alpha_t and input x_t / alpha_t,
+    rewritten for x_t = alpha_t x_0 + sigma_t ε. For σ_d = 1 they equal the coefficients of v except for the sign of
+    c_out.
 
     Args:
         prediction: One of `PREDICTIONS`.
         alpha_t: alpha_t at the rows' times.
         sigma_t: sigma_t at the rows' times, above 0.
-        sigma_data: σ_d, of all columns or of each, in the units that the network sees; only EDM uses it.
+        sigma_data: σ_d in the scale that the network sees, one value or one per column; only EDM uses it.
     """
     if prediction == "eps":
         return Coefficients(1.0, 1 / alpha_t, -sigma_t / alpha_t)
@@ -68,7 +68,7 @@ def target(
     sigma_t: Level,
     sigma_data: SigmaData = 1.0,
 ) -> Float[Array, "*rows d"]:
-    """Target of the network for x_t = alpha_t x_0 + sigma_t ε: (x_0 - c_skip x_t) / c_out."""
+    """Compute the network's target for x_t = alpha_t x_0 + sigma_t ε: (x_0 - c_skip x_t) / c_out."""
     if prediction == "eps":
         return eps
     if prediction == "v":
@@ -82,11 +82,10 @@ def target(
 def loss_weight(
     weighting: str, prediction: str, alpha_t: Level, sigma_t: Level, sigma_data: SigmaData = 1.0
 ) -> Coefficient:
-    """Weight of the squared error of the prediction.
+    """Compute the weight of the squared error of the prediction.
 
-    It is 1 for "uniform". For "min-snr" it is min(SNR, γ) c_out², which weights the error in x_0 by min(SNR, γ): this
-    is min(SNR, γ) / SNR for ε and min(SNR, γ) / (SNR + 1) for v. With "edm" and "uniform" it is the weight of Karras et
-    al. 2022, equation 8.
+    "uniform": 1, which for "edm" is the weight of Karras et al. 2022, equation 8. "min-snr": min(SNR, γ) c_out², which
+    weights the error in x_0 by min(SNR, γ); it equals min(SNR, γ) / SNR for ε and min(SNR, γ) / (SNR + 1) for v.
     """
     if weighting == "uniform":
         return 1.0

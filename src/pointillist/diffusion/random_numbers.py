@@ -1,7 +1,7 @@
 """Random numbers of any shape, drawn as one long vector.
 
-A few columns alone would not fill a processor's vectors, and take long to compile. The numbers are those that
-`jax.random` draws in that shape, whose bits do not depend on it.
+Arrays with few columns do not fill the vector registers of a processor and compile slowly. The bits equal those of
+`jax.random` with the same shape.
 """
 
 import math
@@ -11,10 +11,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 
 def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape"]:
-    """Draws from N(0, I)."""
+    """Draw from N(0, I)."""
     return jax.random.normal(key, (math.prod(shape),)).reshape(shape)
 
 
 def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape"]:
-    """Draws from the uniform distribution on [0, 1)."""
+    """Draw from the uniform distribution on [0, 1)."""
     return jax.random.uniform(key, (math.prod(shape),)).reshape(shape)

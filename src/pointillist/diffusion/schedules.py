@@ -14,24 +14,23 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 Time = Int[Array, ""] | Float[Array, ""]
-"""A time t: an integer in the table, or a number between two of them."""
+"""A time t: an integer, or a real number between two integers."""
 
 AnyArray = Array | np.ndarray
-"""An array of a schedule: made in NumPy, so that making one starts no device; compiled code sees it as JAX arrays."""
+"""An array of a schedule: built in NumPy, which starts no device; a JAX array in compiled code."""
 
 MAX_BETA = 0.999
-"""Largest beta of the schedules that are defined by ᾱ_t (Nichol & Dhariwal 2021, section 3.2).
+"""Largest beta of schedules that are defined by ᾱ_t (Nichol & Dhariwal 2021, section 3.2).
 
-It keeps ᾱ_T above 0, because at 0 a predicted noise says nothing about x_0, and 1/√(1 - beta) of the last steps below
-32.
+It keeps ᾱ_T above 0, where predicted noise still determines x_0, and keeps 1/√(1 - beta) of the last steps below 32.
 """
 
 LOWEST_LAMBDA = -2.3
-"""The λ at which solvers, likelihoods and classifiers begin if a schedule goes lower: σ = sigma / alpha is 10.
+"""Lowest λ at which solvers, likelihoods and classifiers start; σ = sigma / alpha is 10 there.
 
-1 % of x_t's variance is data there. For columns with mean 0 and variance 1, x_t has the mean and variance of N(0, I);
-for columns within [-1, 1] the mean is off by at most 0.005 nats. Beginning lower would spend some of the few
-evaluations where almost nothing is decided.
+Data makes up 1 % of the variance of x_t at this level. If columns have mean 0 and variance 1, x_t has the mean and
+variance of N(0, I); for columns within [-1, 1] the error in the mean costs at most 0.005 nats. Starting lower would
+spend some of the few evaluations where x_t carries almost no information.
 """
 
 
@@ -58,9 +57,9 @@ def _from_beta(beta: Float[np.ndarray, " T"]) -> Schedule:
     alpha_bar = np.concatenate([[1.0], np.cumprod(1 - beta)])
     if np.sqrt(alpha_bar.min()) < np.finfo(np.float32).tiny:
         raise ValueError(
-            "the noise schedule leaves nothing of the data that float32 can hold: take fewer timesteps or smaller betas"
+            "the noise schedule shrinks the data below what float32 can represent: use fewer timesteps or smaller betas"
         )
-    # The tables are made in float64: near t = 0, 1 - ᾱ_t would lose its digits in float32.
+    # Computed in float64, because 1 - ᾱ_t near t = 0 would cancel in float32.
     return Schedule(
         alpha=np.sqrt(alpha_bar).astype(np.float32),
         sigma=np.sqrt(1 - alpha_bar).astype(np.float32),
@@ -102,8 +101,8 @@ def cosine(timesteps: int) -> Schedule:
 def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0, tau: float = 1.0) -> Schedule:
     """Sigmoid schedule: ᾱ_t = (S(e/τ) - S((t(e - s) + s)/τ)) / (S(e/τ) - S(s/τ)), S the logistic function, t in [0, 1].
 
-    Source: Chen 2023, arXiv 2301.10972, algorithm 1 (ᾱ_t clipped from below at 1e-9); then beta_t is at most 0.999
-    as for `cosine`. Other libraries use the name "sigmoid" for a schedule whose *beta* is logistic; this is another.
+    Source: Chen 2023, arXiv 2301.10972, algorithm 1 (ᾱ_t clipped from below at 1e-9). beta_t is at most 0.999, as for
+    `cosine`. Other libraries call a schedule whose *beta* is logistic "sigmoid"; this one differs.
 
     Args:
         timesteps: T, at least 1.
@@ -121,11 +120,11 @@ def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0, tau: float = 
 
 
 SCHEDULES: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cosine, "sigmoid": sigmoid}
-"""The schedules by name; each takes the number of timesteps first."""
+"""Schedule functions by name; their first argument is the number of timesteps."""
 
 
 def padded(schedule: Schedule, length: int) -> Schedule:
-    """Pads a schedule's tables to `length` entries, so that schedules of different lengths share compiled programs."""
+    """Pad the tables of a schedule to `length` entries, so that schedules of any length share compiled programs."""
 
     def pad(table: AnyArray) -> np.ndarray:
         return np.pad(np.asarray(table), (0, length - len(table)), mode="edge")
@@ -134,15 +133,15 @@ def padded(schedule: Schedule, length: int) -> Schedule:
 
 
 def stack(schedules: Sequence[Schedule]) -> Schedule:
-    """Stacks schedules, at least one, along a new first axis, each padded by its last entry to the longest's length."""
+    """Stack one or more schedules along a new first axis, padding each to the longest by repeating its last entry."""
     length = max(len(s.alpha) for s in schedules)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *(padded(s, length) for s in schedules))
 
 
 def prior_kl(schedule: Schedule, rows: Float[np.ndarray, "n d"]) -> float:
-    """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over rows: the error of starting a sampler from N(0, I).
+    """Compute KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over rows: the error of starting a sampler from N(0, I).
 
-    It is ½ (alpha_T² ‖x_0‖² + d (sigma_T² - 1 - ln sigma_T²)), the prior term of the variational bound
+    It equals ½ (alpha_T² ‖x_0‖² + d (sigma_T² - 1 - ln sigma_T²)), the prior term of the variational bound
     (Ho et al. 2020, equation 5), and an upper bound on KL(q(x_T) ‖ N(0, I)).
 
     Args:
@@ -152,8 +151,8 @@ def prior_kl(schedule: Schedule, rows: Float[np.ndarray, "n d"]) -> float:
     alpha_bar = float(schedule.alpha[schedule.timesteps]) ** 2
     rows = np.asarray(rows, dtype=np.float64)
     squared_norm = float((rows**2).sum(axis=1).mean())
-    # log1p keeps the digits of -ᾱ - ln(1 - ᾱ), which is about ᾱ²/2 for a well-chosen schedule; where ᾱ is near 1, sigma
-    # has those of 1 - ᾱ.
+    # -ᾱ - ln(1 - ᾱ) is about ᾱ²/2 for a well-chosen schedule, and cancels without log1p. Where ᾱ is near 1, sigma is
+    # more precise than 1 - ᾱ.
     sigma = float(schedule.sigma[schedule.timesteps])
     log_variance = float(np.log1p(-alpha_bar)) if alpha_bar < 0.5 else 2 * float(np.log(sigma))
     return 0.5 * (alpha_bar * squared_norm + rows.shape[1] * (-alpha_bar - log_variance))
@@ -166,12 +165,12 @@ def _checked(timesteps: int) -> int:
 
 
 def at(table: Float[AnyArray, " L"], t: Int[AnyArray, "*rows"]) -> Float[Array, "*rows"]:
-    """The entries of a schedule's table at integer times."""
+    """Look up the entries of a table at integer times."""
     return jnp.asarray(table)[t]
 
 
 def alpha_sigma(schedule: Schedule, t: Time) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Looks up alpha_t and sigma_t at one time; between the table's entries (t in [1, T]), linear in log-SNR."""
+    """Look up alpha_t and sigma_t at one time; between integers, t in [1, T], interpolate linearly in log-SNR."""
     if jnp.issubdtype(t.dtype, jnp.integer):
         return at(schedule.alpha, t), at(schedule.sigma, t)
     log_snr = _log_snr(schedule)
@@ -179,12 +178,12 @@ def alpha_sigma(schedule: Schedule, t: Time) -> tuple[Float[Array, ""], Float[Ar
 
 
 def at_lambda(lambda_t: Float[Array, "*rows"]) -> tuple[Float[Array, "*rows"], Float[Array, "*rows"]]:
-    """Computes alpha and sigma for a value of λ = log(alpha / sigma), half the log-SNR: alpha² = 1 / (1 + e^-2λ)."""
+    """Compute alpha and sigma from λ = log(alpha / sigma), half the log-SNR: alpha² = 1 / (1 + e^-2λ)."""
     return jnp.sqrt(jax.nn.sigmoid(2 * lambda_t)), jnp.sqrt(jax.nn.sigmoid(-2 * lambda_t))
 
 
 def time_at(schedule: Schedule, lambda_t: Float[Array, "*rows"]) -> Float[Array, "*rows"]:
-    """The time t, a real number, at which log(alpha_t / sigma_t) has a given value; clipped to [1, T]."""
+    """Find the time t, a real number in [1, T], at which log(alpha_t / sigma_t) equals `lambda_t`."""
     log_snr = _log_snr(schedule)
     t = jnp.interp(-lambda_t, -log_snr, 1.0 + jnp.arange(len(log_snr), dtype=jnp.float32))
     # A padded table repeats its last entry beyond T.
@@ -192,7 +191,7 @@ def time_at(schedule: Schedule, lambda_t: Float[Array, "*rows"]) -> Float[Array,
 
 
 def lambda_range(schedule: Schedule) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Range of λ = log(alpha_t / sigma_t): at t = T, the lowest, and at t = 1, the highest with noise in x_t."""
+    """Return the lowest and highest λ = log(alpha_t / sigma_t), at t = T and t = 1."""
     log_snr = _log_snr(schedule)
     return log_snr[-1], log_snr[0]
 

@@ -1,7 +1,7 @@
-"""Samplers with few evaluations: solvers of the reverse process in λ = log(alpha/sigma), at evenly spaced λ.
+"""Samplers with few evaluations: solvers of the reverse process at evenly spaced λ = log(alpha/sigma).
 
-The N points of a solver lie between the λ of t = T (or `LOWEST_LAMBDA`) and that of t = 1. At the last point, x_0 is
-the predicted x̂_0, which is the step to sigma = 0.
+The N points of a solver run from the λ of t = T (or `LOWEST_LAMBDA`, if higher) to the λ of t = 1. The last step, to
+sigma = 0, returns the x̂_0 predicted at the last point.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ from pointillist.diffusion.samplers import DDIM, Ancestral, RowSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, at_lambda, lambda_range, time_at
 
 DPM_POINTS = 20
-"""Default number of points of `DPMSolver2M`, which takes as many evaluations."""
+"""Default number of points of `DPMSolver2M`, which makes one evaluation per point."""
 
 HEUN_POINTS = 11
-"""Default number of points of `Heun`, which takes 21 evaluations."""
+"""Default number of points of `Heun`, which makes 21 evaluations."""
 
 Scalar = Float[Array, ""]
 """A number, which may be traced."""
@@ -41,7 +41,7 @@ class Solver(RowSampler):
 
     @property
     def evaluations(self) -> int:
-        """Number of evaluations of the denoiser per row: `evaluations_per_step` at each point, but one at the last."""
+        """Number of evaluations of the denoiser per row: `evaluations_per_step` per point, and one at the last."""
         return (self.points - 1) * self.evaluations_per_step + 1
 
     @property
@@ -50,17 +50,17 @@ class Solver(RowSampler):
         return jnp.asarray(self.points, jnp.int32)
 
     def log_snr(self, i: Int[Array, ""]) -> Scalar:
-        """The λ of point i."""
+        """Compute the λ of point i."""
         lambda_T, highest = lambda_range(self.schedule)
         lowest = jnp.maximum(lambda_T, LOWEST_LAMBDA)
-        share = i.astype(jnp.float32) / (self.points - 1)
-        return lowest + share * (highest - lowest)
+        fraction = i.astype(jnp.float32) / (self.points - 1)
+        return lowest + fraction * (highest - lowest)
 
     def _predicted(self, denoiser: Denoiser, x_t: Float[Array, " d"], lambda_t: Scalar) -> Float[Array, " d"]:
         return denoiser(x_t, time_at(self.schedule, lambda_t))
 
     def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Any) -> Float[Array, " d"]:
-        """Takes the remaining steps, and returns the x̂_0 of the last point as x_0."""
+        """Take the remaining steps and return the x̂_0 predicted at the last point."""
         last = self.points - 1
         state = jax.lax.fori_loop(i, last, partial(self.step, key, denoiser), state)
         point = jnp.asarray(last)
@@ -70,13 +70,13 @@ class Solver(RowSampler):
 class DPMSolver2M(Solver):
     """DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2) and, with noise, its SDE version (equation 19).
 
-    With h = λ_s - λ_t, D = x̂_0 + (x̂_0 - x̂_0 of the point before) / 2 at evenly spaced λ; the first step has D = x̂_0.
+    With h = λ_s - λ_t and evenly spaced λ, D = x̂_0 + (x̂_0 - previous x̂_0) / 2; D = x̂_0 on the first step.
     Without noise x_s = (sigma_s / sigma_t) x_t - alpha_s (e^-h - 1) D; with it
     x_s = (sigma_s / sigma_t) e^-h x_t + alpha_s (1 - e^-2h) D + sigma_s √(1 - e^-2h) z.
 
     Attributes:
         schedule: The noise schedule: alpha_t and sigma_t.
-        points: N, which is also the number of evaluations.
+        points: N, also the number of evaluations.
         is_stochastic: Whether noise is added.
     """
 
@@ -85,7 +85,7 @@ class DPMSolver2M(Solver):
     is_stochastic: bool = eqx.field(static=True, default=False)
 
     def begin(self, x_T: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
-        """The state at x_T: x_T, and room for the previous point's x̂_0."""
+        """Return the state at x_T: x_T, and a placeholder for the previous x̂_0."""
         return x_T, jnp.zeros_like(x_T)
 
     def step(
@@ -95,11 +95,11 @@ class DPMSolver2M(Solver):
         i: Int[Array, ""],
         state: tuple[Float[Array, " d"], Float[Array, " d"]],
     ) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
-        """Computes x_s and x̂_0; the step to point i uses `fold_in(key, i)`."""
-        x_t, before = state
+        """Compute x_s and x̂_0; the step to point i uses `fold_in(key, i)`."""
+        x_t, previous = state
         lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
         x0 = self._predicted(denoiser, x_t, lambda_t)
-        D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * before)
+        D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * previous)
         h = lambda_s - lambda_t
         sigma_t = at_lambda(lambda_t)[1]
         alpha_s, sigma_s = at_lambda(lambda_s)
@@ -110,7 +110,7 @@ class DPMSolver2M(Solver):
         return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
 
     def x_t(self, i: Int[Array, ""], state: tuple[Float[Array, " d"], Float[Array, " d"]]) -> Float[Array, " d"]:
-        """The first part of the state."""
+        """Return the first part of the state."""
         return state[0]
 
 
@@ -121,7 +121,7 @@ class Heun(Solver):
 
     Attributes:
         schedule: The noise schedule: alpha_t and sigma_t.
-        points: N, which takes 2 N - 1 evaluations.
+        points: N, for 2 N - 1 evaluations.
     """
 
     schedule: Schedule
@@ -130,17 +130,17 @@ class Heun(Solver):
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether steps add noise: no."""
+        """Whether the steps add noise: False."""
         return False
 
     def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
-        """The state at x_T: y = x_T / alpha_T."""
+        """Return the state at x_T: y = x_T / alpha_T."""
         return x_T / at_lambda(self.log_snr(jnp.asarray(0)))[0]
 
     def step(
         self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Float[Array, " d"]
     ) -> Float[Array, " d"]:
-        """Computes y at the next point; the key is not used."""
+        """Compute y at the next point; the key is unused."""
 
         def slope(y: Array, lambda_t: Scalar) -> Array:
             x0 = self._predicted(denoiser, at_lambda(lambda_t)[0] * y, lambda_t)
@@ -153,19 +153,19 @@ class Heun(Solver):
         return state + change * (first + second) / 2
 
     def x_t(self, i: Int[Array, ""], state: Float[Array, " d"]) -> Float[Array, " d"]:
-        """The point x_t = alpha_t y."""
+        """Return x_t = alpha_t y."""
         return at_lambda(self.log_snr(i))[0] * state
 
 
 class NamedSampler(NamedTuple):
-    """A sampler that users choose by its name.
+    """A sampler that users choose by name.
 
     Attributes:
-        make: Makes it of a noise schedule, a number of steps (None for its default) and a variance of the noise, which
-            only "ancestral" has.
-        points: Default number of points of a sampler that steps in log-SNR; 0 for one in the schedule's times, which
-            takes all of them by default.
-        is_stochastic: Whether it adds noise.
+        make: Function of a noise schedule, a number of steps (None for the default) and a noise variance, which only
+            "ancestral" uses.
+        points: Default number of points of a sampler that steps in log-SNR; 0 for samplers that step in the times of
+            the schedule, by default all T of them.
+        is_stochastic: Whether the steps add noise.
     """
 
     make: Callable[[Schedule, int | None, str], RowSampler]
@@ -182,17 +182,17 @@ SAMPLERS = {
     ),
     "heun": NamedSampler(lambda schedule, steps, _: Heun(schedule, steps or HEUN_POINTS), HEUN_POINTS, False),
 }
-"""The samplers of rows, by name."""
+"""Samplers of rows by name."""
 
 
 def sampler_named(name: str, schedule: Schedule, steps: int | None = None, variance: str = "posterior") -> RowSampler:
-    """Makes a sampler by its name.
+    """Build a sampler by name.
 
     Args:
         name: One of `SAMPLERS`.
         schedule: The noise schedule: alpha_t and sigma_t.
-        steps: Number of steps K of a sampler in the schedule's times, all T by default; number of points N of the
-            others, by default those that `SAMPLERS` says.
-        variance: The variance of "ancestral".
+        steps: Number of steps K of samplers in the times of the schedule (default T), or number of points N of the
+            others (default in `SAMPLERS`).
+        variance: Noise variance of "ancestral".
     """
     return SAMPLERS[name].make(schedule, steps, variance)

@@ -1,8 +1,8 @@
 """Reward guidance: samplers that steer another sampler towards p(x_0) exp(r(x_0) / temperature).
 
-A reward r is a function of rows, (m, d) → (m,). If JAX can trace it, `draw` is one program. Otherwise its parts
-`begin`, `step` and `finish` are programs, and the caller evaluates the reward in between. A reward of -inf forbids a
-row. Rows are NaN if a reward was NaN or +inf, or if all candidates are forbidden at the end.
+A reward r is a function of rows, (m, d) → (m,). If JAX can trace the reward, `draw` is one program. Otherwise `begin`,
+`step` and `finish` are separate programs, and the caller evaluates the reward between them. A reward of -inf forbids a
+row. Rows are NaN if any reward was NaN or +inf, or if all final candidates are forbidden.
 """
 
 from abc import abstractmethod
@@ -16,38 +16,35 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.conditioning.populations import THRESHOLD, shares, systematic
+from pointillist.diffusion.conditioning.populations import THRESHOLD, normalized, systematic_resampling
 from pointillist.diffusion.denoisers import Denoiser, Label
 from pointillist.diffusion.random_numbers import normal
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
-
-POTENTIALS = ("difference", "max", "sum")
-"""Potentials by which `FeynmanKac` weights particles during a walk."""
 
 Temperature = Float[Array | np.ndarray, ""] | float
 """A number, which may be traced."""
 
 
 class Reward(eqx.Module):
-    """A plain function wrapped as part of a sampler; equal functions share compiled programs."""
+    """A reward function as a static part of a sampler: equal functions share compiled programs."""
 
     function: Callable[[Any], Any] = eqx.field(static=True)
 
     def __call__(self, x0: Any) -> Any:
-        """Rewards of rows, which may be JAX or NumPy arrays."""
+        """Compute the rewards of rows, a JAX or NumPy array."""
         return self.function(x0)
 
 
 @runtime_checkable
 class ConditionalReward(Protocol):
-    """A reward that depends on the class requested for a row; a module, whose arrays are data."""
+    """A reward that depends on the requested class; an equinox module, whose arrays are traced."""
 
     def given(self, label: Label) -> Callable[[Array], Array]:
-        """The reward of one class."""
+        """Return the reward of one class."""
         ...
 
     def __call__(self, x0: Array) -> Array:
-        """Rewards of rows: (m, d) → (m,)."""
+        """Compute the rewards of rows: (m, d) → (m,)."""
         ...
 
 
@@ -56,12 +53,12 @@ def _as_module(reward: Any) -> eqx.Module:
 
 
 class Points(eqx.Module):
-    """State of a steered draw: its x_t, their predicted x̂_0, whose reward is asked for, and other memory.
+    """State of a steered draw, whose x̂_0 the caller may evaluate the reward of.
 
     Attributes:
-        x_t: The points, shape (width, d).
-        x0: Their predicted x̂_0, shape (width, d).
-        memory: Whatever else a step needs.
+        x_t: x_t of each particle, shape (width, d).
+        x0: Predicted x̂_0, shape (width, d).
+        memory: Further arrays that a step needs.
     """
 
     x_t: Float[Array, "k d"]
@@ -70,10 +67,10 @@ class Points(eqx.Module):
 
 
 class Steered(Sampler):
-    """A sampler that a reward steers.
+    """A sampler steered by a reward.
 
     Attributes:
-        sampler: The sampler that is steered, a stochastic one.
+        sampler: The stochastic sampler to steer.
         reward: The reward, (m, d) → (m,).
         temperature: Increase of the reward that makes a row e times as likely.
     """
@@ -83,46 +80,46 @@ class Steered(Sampler):
     temperature: eqx.AbstractVar[Temperature]
 
     def given(self, label: Label) -> "Steered":
-        """The sampler with the reward of one class, if the reward depends on the class."""
+        """Return the sampler with the reward of one class, if the reward depends on the class."""
         return replace(self, reward=self.reward.given(label)) if isinstance(self.reward, ConditionalReward) else self
 
-    def begin(self, denoiser: Denoiser, x_T: Float[Array, "*walks d"]) -> Points:
-        """The points at T."""
-        # One x_T for all candidates of a row: far apart as independent ones are, a choice among them by so rough a
-        # prediction would outweigh all later ones.
+    def begin(self, denoiser: Denoiser, x_T: Float[Array, "*particles d"]) -> Points:
+        """Return the state at T."""
+        # All candidates of a row share one x_T. Among independent ones, which lie far apart, a first choice by a rough
+        # prediction would outweigh all later choices.
         x_T = jnp.broadcast_to(x_T, (self.width, x_T.shape[-1]))
         return Points(x_T, self._predict(denoiser, x_T, self.sampler.time(jnp.zeros((), jnp.int32))), self._memory())
 
     @abstractmethod
     def _memory(self) -> tuple[Array, ...]:
-        """The memory at T."""
+        """Return the memory at T."""
 
     @abstractmethod
     def _select(
         self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]
     ) -> tuple[Array, Array, tuple[Array, ...]]:
-        """The x_t and x̂_0, shape (width, d), that the next x_s are drawn from, and the memory."""
+        """Select the x_t and x̂_0, shape (width, d), from which the next x_s are drawn; update the memory."""
 
     @abstractmethod
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
-        """Selects x_0 from the points before the last step; on that step x_0 is x̂_0 itself."""
+        """Select x_0 from the x̂_0 before the last step, in which x_0 equals x̂_0."""
 
     def step(
         self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], points: Points, rewards: Float[Array, " k"]
     ) -> Points:
-        """Takes step i, not the last: from points and the rewards of their x̂_0 to the next points."""
+        """Take step i (not the last) from points and the rewards of their x̂_0 to the next points."""
         t, s = self.sampler.time(i), self.sampler.time(i + 1)
         selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))
         x_t, x0, memory = self._select(selection_key, points, rewards)
-        mean, std = jax.vmap(self.sampler.towards, (0, 0, None, None), (0, None))(x0, x_t, t, s)
+        mean, std = jax.vmap(self.sampler.transition_from_x0, (0, 0, None, None), (0, None))(x0, x_t, t, s)
         x_s = mean + std * normal(noise_key, mean.shape)
         return Points(x_s, self._predict(denoiser, x_s, s), memory)
 
     def _predict(self, denoiser: Denoiser, x_t: Float[Array, "k d"], t: Int[Array, ""]) -> Float[Array, "k d"]:
         return jax.vmap(denoiser, (0, None))(x_t, t)
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "*walks d"]) -> Float[Array, "rows d"]:
-        """Draws by the whole walk, with a reward that JAX can trace."""
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "*particles d"]) -> Float[Array, "rows d"]:
+        """Draw by the whole trajectory, with a reward that JAX can trace."""
 
         def rewards(points: Points) -> Float[Array, " k"]:
             values = self.reward(points.x0)
@@ -143,15 +140,15 @@ def _check_stochastic(sampler: TransitionSampler, method: str, reason: str) -> N
 class SVDD(Steered):
     """SVDD-PM (Li et al. 2024, arXiv 2408.08252, algorithm 1 with the posterior mean as value function).
 
-    Each step draws M candidates for x_s from the sampler's transition, scores each by the reward of its own predicted
-    x̂_0, and keeps one with probability softmax(r / temperature). The next step reuses its x̂_0, so a step takes M
-    network evaluations.
+    Each step draws M candidates for x_s from the transition of the sampler, scores each by the reward of its predicted
+    x̂_0, and keeps one with probability softmax(r / temperature). The next step reuses the x̂_0 of that candidate, so a
+    step takes M network evaluations.
 
-    Even with many candidates it samples the target exactly only if r(x̂_0) equals the soft value
+    Even with many candidates, samples follow the target exactly only if r(x̂_0) equals the soft value
     temperature · log E[exp(r(x_0) / temperature) | x_t] up to a constant, as for a linear reward and normal data.
 
     Attributes:
-        sampler: The sampler that is steered, a stochastic one.
+        sampler: The stochastic sampler to steer.
         reward: The reward, (m, d) → (m,).
         temperature: Temperature of the softmax; 0 keeps the best candidate.
         candidates: M, at least 1.
@@ -171,7 +168,7 @@ class SVDD(Steered):
         return self.candidates
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
-        """Draws one x_T for all candidates."""
+        """Draw one x_T for all candidates."""
         return self.sampler.start(key, columns)
 
     def _memory(self) -> tuple[Array, ...]:
@@ -185,14 +182,14 @@ class SVDD(Steered):
         return jnp.broadcast_to(kept @ points.x_t, shape), jnp.broadcast_to(kept @ points.x0, shape), ()
 
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "1 d"]:
-        """The kept candidate's x̂_0."""
+        """Return the x̂_0 of the kept candidate."""
         row = self._kept(jax.random.fold_in(key, 1), rewards) @ points.x0
         return jnp.where(rewards.max() == -jnp.inf, jnp.nan, row)[None]
 
     def _kept(self, key: PRNGKeyArray, rewards: Float[Array, " k"]) -> Float[Array, " k"]:
-        """1 for the kept candidate, 0 for the others; NaN if a reward is."""
+        """Return 1 for the kept candidate and 0 for the others; NaN if any reward is NaN."""
         temperature = jnp.asarray(self.temperature, jnp.float32)
-        # The Gumbel trick: the largest of r / temperature + g is a draw from the softmax, without an exponential.
+        # Gumbel trick: the argmax of r / temperature + Gumbel noise is a draw from the softmax.
         scaled = rewards / jnp.where(temperature == 0, 1.0, temperature)
         noise = jnp.where(temperature == 0, 0.0, jax.random.gumbel(key, rewards.shape))
         one_hot = jax.nn.one_hot(jnp.argmax(scaled + noise), len(rewards))
@@ -200,24 +197,24 @@ class SVDD(Steered):
 
 
 class ChainedSVDD(SVDD):
-    """SVDD-PM as a published study ran it, for comparison with its numbers: the candidates of a step are a chain.
+    """SVDD-PM with chained candidates, as a published study implemented it; for comparison with its numbers.
 
-    At time t, candidate i + 1 is drawn from the transition of candidate i at the same t, so the M candidates of a step
-    are M steps of the sampler, of which one is kept with probability softmax(r / temperature). The reward is not that
-    of x̂_0 but of the mean of one more such step. On the last step no noise is added. A step takes M + 1 network
-    evaluations, one after another.
+    At time t, candidate i + 1 is drawn from the transition of candidate i at the same t, so the M candidates are M
+    consecutive steps of the sampler. One is kept with probability softmax(r / temperature), where r is the reward of
+    the mean of one more step rather than of x̂_0. The last step adds no noise. A step takes M + 1 sequential network
+    evaluations.
 
-    This is not the method that its authors define: a row takes about M / 2 steps at each noise level, which draws it
-    towards where rows are densest.
+    This differs from the method of the authors of SVDD: a row takes about M / 2 steps at each noise level, which draws
+    it towards regions of high density.
     """
 
     @property
     def width(self) -> int:
-        """Number of network evaluations in parallel: one."""
+        """Number of parallel network evaluations: 1."""
         return 1
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
-        """Draws one row, by the whole walk."""
+        """Draw one row by the whole trajectory."""
 
         def step(i: Array, x_t: Array) -> Array:
             t, s = self.sampler.time(i), self.sampler.time(i + 1)
@@ -226,8 +223,8 @@ class ChainedSVDD(SVDD):
             def link(step: tuple[Array, Array], noise: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
                 mean, std = step
                 candidate = mean + std * noise
-                after = self.sampler.transition(denoiser, candidate, t, s)
-                return after, (candidate, after[0])
+                following = self.sampler.transition(denoiser, candidate, t, s)
+                return following, (candidate, following[0])
 
             noise = normal(noise_key, (self.candidates, *x_t.shape))
             _, (candidates, scored) = jax.lax.scan(link, self.sampler.transition(denoiser, x_t, t, s), noise)
@@ -239,24 +236,21 @@ class ChainedSVDD(SVDD):
 class FeynmanKac(Steered):
     """Feynman-Kac steering (Singhal et al. 2025, arXiv 2501.06848, algorithm 1).
 
-    A population of particles walks together. Potentials of the rewards of its x̂_0 along the way weight each particle.
-    When the effective sample size falls below half of the population, it is resampled (systematically).
-    The last weight makes the target exact whatever the potentials: with many particles the rows follow it.
+    A population of particles moves together. A particle's potentials up to time t multiply to exp(r(x̂_0(x_t)) /
+    temperature), the "difference" potential of section 3.1. The population is resampled systematically when its
+    effective sample size falls below half of its size. The last weight makes the target exact: with many particles the
+    rows follow it.
 
-    A draw returns particles / candidates rows in random order, chosen by the final weights, so a row costs as
-    many network evaluations as with `SVDD` and the same number of candidates. Rows of one draw share ancestors: they
-    are not independent.
+    A draw selects particles / candidates rows by the final weights and returns them in random order, so a row costs
+    as much as with `SVDD` and the same number of candidates. The rows of one draw share ancestors, so they are not
+    independent.
 
     Attributes:
-        sampler: The sampler that is steered, a stochastic one.
+        sampler: The stochastic sampler to steer.
         reward: The reward, (m, d) → (m,).
         temperature: Temperature of the target, above 0.
         candidates: Number of particles per row.
         particles: Size of the population, a multiple of `candidates`.
-        potential: Form of the product of a particle's potentials at t (section 3.1), with r_t = r(x̂_0(x_t)):
-            "difference": exp(r_t / temperature), as from potentials exp((r_s - r_t) / temperature); "max": exp of the
-            largest reward so far over temperature; "sum": exp of the sum of the rewards so far over K · temperature
-            (over the number of steps K, so that it stays of the size of one reward).
     """
 
     sampler: TransitionSampler
@@ -264,12 +258,9 @@ class FeynmanKac(Steered):
     temperature: Temperature = 0.1
     candidates: int = eqx.field(static=True, default=10)
     particles: int = eqx.field(static=True, default=500)
-    potential: str = eqx.field(static=True, default="difference")
 
     def __check_init__(self) -> None:
         _check_stochastic(self.sampler, "Feynman-Kac steering", "resampled particles stay copies of each other")
-        if self.potential not in POTENTIALS:
-            raise ValueError(f"potential must be one of {', '.join(POTENTIALS)}, not {self.potential!r}")
         if self.particles % self.candidates:
             raise ValueError(
                 f"particles must be a multiple of candidates: {self.particles} is not a multiple of {self.candidates}"
@@ -286,47 +277,41 @@ class FeynmanKac(Steered):
         return self.particles
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
-        """Draws an x_T for each particle."""
+        """Draw one x_T per particle."""
         return jax.random.normal(jax.random.fold_in(key, 0), (self.particles, columns))
 
     def _memory(self) -> tuple[Array, ...]:
-        # The log of the product of a particle's potentials, and what of it resampling has spent: their difference is
-        # the particle's log-weight.
-        start = 0.0 if self.potential == "sum" else -jnp.inf
-        return jnp.full(self.particles, start), jnp.zeros(self.particles)
+        # Log of the potentials that earlier resampling has already accounted for.
+        return (jnp.zeros(self.particles),)
 
     def _select(
         self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]
     ) -> tuple[Array, Array, tuple[Array, ...]]:
-        total, spent = points.memory
+        (resampled_by,) = points.memory
         score = rewards / self.temperature
-        if self.potential == "difference":
-            total = score
-        elif self.potential == "max":
-            total = jnp.maximum(total, score)
-        else:
-            total = total + score / self.sampler.n_steps.astype(jnp.float32)
-        log_weights = total - spent
-        is_due = 1 / (shares(log_weights) ** 2).sum() < THRESHOLD * self.particles
+        log_weights = score - resampled_by
+        is_due = 1 / (normalized(log_weights) ** 2).sum() < THRESHOLD * self.particles
         parents = jnp.where(
-            is_due, systematic(jax.random.uniform(key), log_weights, self.particles), jnp.arange(self.particles)
+            is_due,
+            systematic_resampling(jax.random.uniform(key), log_weights, self.particles),
+            jnp.arange(self.particles),
         )
-        memory = total[parents], jnp.where(is_due, total, spent)[parents]
         x0 = jnp.where(jnp.isnan(rewards).any(), jnp.nan, points.x0[parents])
-        return points.x_t[parents], x0, memory
+        return points.x_t[parents], x0, (jnp.where(is_due, score, resampled_by)[parents],)
 
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
-        """Draws particles by the final weights, which replace the potentials along the way by the row's own reward."""
-        _, spent = points.memory
+        """Draw rows by the final weights, which replace the potential of each particle by the reward of its x_0."""
+        (resampled_by,) = points.memory
         final_key, order_key = jax.random.split(jax.random.fold_in(key, 1))
-        kept = systematic(jax.random.uniform(final_key), rewards / self.temperature - spent, self.rows_per_draw)
-        # Systematic resampling keeps the particles' order, in which the first is favoured: each place is to have the
-        # same distribution, as a draw may be cut short.
+        kept = systematic_resampling(
+            jax.random.uniform(final_key), rewards / self.temperature - resampled_by, self.rows_per_draw
+        )
+        # Shuffled, because systematic resampling preserves order and a caller may use only the first rows of a draw.
         kept = jax.random.permutation(order_key, kept)
         is_lost = jnp.isnan(rewards).any() | (rewards.max() == -jnp.inf)
         return jnp.where(is_lost, jnp.nan, points.x0[kept])
 
 
 def population(candidates: int) -> int:
-    """Size of a population near 500 that is a multiple of the number of particles per row."""
+    """Return a population size near 500 that is a multiple of the number of particles per row."""
     return max(1, 500 // candidates) * candidates

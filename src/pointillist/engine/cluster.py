@@ -24,25 +24,21 @@ LOOK_EVERY = 0.5
 
 
 def check_engine(engine: str, address: str | None) -> None:
-    """Raises a ValueError if the engine is unknown or not available, or if nothing would use the address."""
+    """Raise a ValueError if the engine is unknown or unavailable, or if the address is of no use."""
     if engine not in ENGINES:
         raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     if address is not None and engine != "ray":
         raise ValueError("--address is for a Ray cluster: give --engine ray with it")
     if engine == "ray":
         _ray()
-        _check_answers(address)
-
-
-def _check_answers(address: str | None) -> None:
-    """Raises a ValueError if nothing listens at HOST:PORT; Ray itself would keep trying for minutes."""
-    host, _, port = (address or "").rpartition(":")
-    if not host or "://" in str(address):
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECTING).close()
-    except (OSError, ValueError) as error:
-        raise ValueError(f"no Ray cluster at {address}: {error}") from error
+        host, _, port = (address or "").rpartition(":")
+        if not host or "://" in str(address):
+            return
+        # If nothing listens at HOST:PORT, Ray itself would keep trying for minutes.
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECTING).close()
+        except (OSError, ValueError) as error:
+            raise ValueError(f"no Ray cluster at {address}: {error}") from error
 
 
 def _ray() -> Any:
@@ -55,10 +51,10 @@ def _ray() -> Any:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Connects to a cluster, or starts one on this machine if there is no address; shuts down what it started.
+    """Connect to a cluster, or start one on this machine if there is no address; shut down what was started.
 
     Raises:
-        ValueError: If Ray is not installed or nothing answers at the address; the message is one line.
+        ValueError: In one line, if Ray is not installed or nothing answers at the address.
     """
     ray = _ray()
     if ray.is_initialized():
@@ -83,18 +79,17 @@ def results(
     in_order: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, Result]]:
-    """Yields (i, function(shared, *arguments[i])) for every i, as they finish; to be called within `cluster`.
+    """Yield (i, function(shared, *arguments[i])) for every i, as they finish; to be called within `cluster`.
 
-    Tasks are not all submitted at once, so that few wait to run and few results wait to be used.
+    Tasks are submitted bit by bit, so that few wait to run and few results wait to be used.
 
     Args:
         function: A function of a module that the workers can import; a task takes one core.
         shared: An argument of all tasks, sent to each machine once.
         arguments: The other arguments of each task.
         in_order: Whether results come in the order of i.
-        check: A function called twice a second, which may raise an exception to end the iteration. Tasks that are
-            submitted by then, at most two a core, end with the connection to the cluster: to cancel them one by one
-            can abort this process, if Ray finds one that is just finishing.
+        check: A function called twice a second, which may raise an exception to end the iteration. Submitted tasks, at
+            most two a core, then end with the connection: to cancel one that is just finishing can abort this process.
 
     Raises:
         OSError: If a task is lost more than `RETRIES` times. Exceptions of the function itself are raised too.
@@ -127,7 +122,7 @@ def _value(ray: Any, reference: Any) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        # The function's own error, without the traceback of the machine that it was raised on.
+        # The error of the function, without the traceback of the machine that it was raised on.
         raise error.cause from None
     except ray.exceptions.RayError as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)

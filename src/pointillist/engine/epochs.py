@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import AnyArray, Schedule
-from pointillist.engine.adam import Moments, adam
 from pointillist.engine.recipes import AnyArchitecture, Method, Weights
 
 MAX_EPOCHS_PER_CALL = 64
@@ -24,12 +23,37 @@ PARTS_AXIS = "parts"
 """Name of the axis of devices that share a model's batches."""
 
 
+BETA_1, BETA_2 = 0.9, 0.999
+EPSILON = 1e-8
+"""Constants of Adam."""
+
+
+class Moments(eqx.Module):
+    """Moving averages of the gradient and of its square.
+
+    Attributes:
+        steps: Number of updates so far.
+        first: Average of the gradient.
+        second: Average of its square.
+    """
+
+    steps: Int[Array | np.ndarray, "*stack"]
+    first: Weights
+    second: Weights
+
+    @classmethod
+    def of(cls, network: Weights, stack: tuple[int, ...] = ()) -> "Moments":
+        """The moments before the first step of a network in NumPy, or of a stack of them: zeros."""
+        first, second = (jax.tree.map(np.zeros_like, network) for _ in range(2))
+        return cls(np.zeros(stack, np.int32), first, second)
+
+
 class TrainingState(eqx.Module):
     """One model in training, or a stack of them; a pytree of arrays.
 
     Attributes:
         network: The weights that steps change.
-        optimiser: Adam's state.
+        optimiser: State of Adam.
         epoch: Number of epochs done.
         average: The weights' average; None if none is kept.
     """
@@ -98,25 +122,17 @@ def pick(tree: Any, i: AnyArray) -> Any:
 def train(
     state: TrainingState, fixed: Fixed, epochs: Array, data: Data, architecture: AnyArchitecture, method: Method
 ) -> tuple[TrainingState, Float[Array, " epochs"]]:
-    """Trains one model for at most `epochs` more epochs, or to its last.
-
-    Args:
-        state: Current state of the training.
-        fixed: The model's part of the recipe.
-        epochs: Number of epochs, 1 … `MAX_EPOCHS_PER_CALL`.
-        data: Data sets of all models.
-        architecture: The network's architecture.
-        method: How it is trained.
+    """Train one model for at most `epochs` more epochs, 1 … `MAX_EPOCHS_PER_CALL`, or to its last.
 
     Returns:
         The new state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for epochs not trained.
     """
-    own = pick(data, fixed.dataset)
+    rows = pick(data, fixed.dataset)
     start = state.epoch
 
     def one_epoch(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
         state, losses = carry
-        state, loss = _epoch(state, fixed, own, architecture, method)
+        state, loss = _epoch(state, fixed, rows, architecture, method)
         return state, losses.at[i].set(loss)
 
     n_epochs = jnp.minimum(epochs, fixed.epochs - start)
@@ -129,7 +145,7 @@ def _epoch(
     n = len(data.rows)
     steps = n // method.batch_size
     epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
-    # All at once, which is compiled faster than one after another.
+    # One vmapped call is compiled faster than four calls.
     order_key, level_key, noise_key, label_key = jax.vmap(jax.random.fold_in, (None, 0))(epoch_key, jnp.arange(4))
     # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
     order = shuffled(order_key, n)[: steps * method.batch_size]
@@ -150,29 +166,54 @@ def _epoch(
         loss, gradient = _gradient(state.network, batch, method)
         if method.is_clipped:
             gradient = _clipped(gradient, fixed.clip)
-        network, optimiser = adam(state.network, gradient, state.optimiser, _learning_rate(fixed, i, steps))
-        average = None
-        if state.average is not None:
-            kept = jnp.minimum(fixed.averaging, (i + 1) / (i + 10))
-            average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
-        return replace(state, network=network, optimiser=optimiser, average=average), loss
+        return updated(state, gradient, _learning_rate(fixed, i, steps), fixed.averaging, i), loss
 
     state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
     return replace(state, epoch=state.epoch + 1), losses.mean()
 
 
+def adam(
+    network: Weights, gradient: Weights, moments: Moments, learning_rate: Float[Array, ""]
+) -> tuple[Weights, Moments]:
+    """Takes a step, and returns the new weights and moments.
+
+    The bias corrections of the two moments are two numbers per step, computed outside the passes over the weights (the
+    end of section 2 there).
+    """
+    steps = moments.steps + 1
+    t = steps.astype(jnp.float32)
+    correction = jnp.sqrt(1 - BETA_2**t)
+    rate, epsilon = learning_rate * correction / (1 - BETA_1**t), EPSILON * correction
+    first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, moments.first, gradient)
+    second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g**2, moments.second, gradient)
+    network = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + epsilon), network, first, second)
+    return network, Moments(steps, first, second)
+
+
+def updated(
+    state: TrainingState, gradient: Weights, rate: Float[Array, ""], averaging: AnyArray | float, i: AnyArray
+) -> TrainingState:
+    """Take step i of Adam, and update the average of the weights, if there is one."""
+    network, optimiser = adam(state.network, gradient, state.optimiser, rate)
+    average = None
+    if state.average is not None:
+        kept = jnp.minimum(averaging, (i + 1) / (i + 10))
+        average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
+    return replace(state, network=network, optimiser=optimiser, average=average)
+
+
 def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
-    """Puts 0 … n - 1 in a random order.
+    """Put 0 … n - 1 in a random order.
 
     Up to 2¹⁶ rows, one sort of random bits that carry the number in their lowest bits is enough. It takes a sixth of
     the time of `jax.random.permutation`, which takes a tenth of a small network's epoch. Rows whose random bits are
     equal keep their order: 61 of the 32 million pairs of 8,000 rows, and one pair in 65,536 of 2¹⁶ rows.
     """
-    places = (n - 1).bit_length()
-    if places > 16:
+    n_bits = (n - 1).bit_length()
+    if n_bits > 16:
         return jax.random.permutation(key, n)
-    numbered = (jax.random.bits(key, (n,)) >> places << places) | jnp.arange(n, dtype=jnp.uint32)
-    return (jax.lax.sort(numbered) & jnp.uint32(2**places - 1)).astype(jnp.int32)
+    numbered = (jax.random.bits(key, (n,)) >> n_bits << n_bits) | jnp.arange(n, dtype=jnp.uint32)
+    return (jax.lax.sort(numbered) & jnp.uint32(2**n_bits - 1)).astype(jnp.int32)
 
 
 def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Weights]:
@@ -184,14 +225,14 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
     if method.parts == 1:
         return jax.value_and_grad(loss)(network, batch)
     n_devices = jax.lax.axis_size(PARTS_AXIS)
-    place = jax.lax.axis_index(PARTS_AXIS)
+    device = jax.lax.axis_index(PARTS_AXIS)
     shape = method.parts // n_devices, n_devices, -1
     cut = jax.tree.map(lambda a: a.reshape(*shape, a.shape[-1]), batch)
-    own = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, place, 1, keepdims=False), cut)
+    parts = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, device, 1, keepdims=False), cut)
 
     def add_next(i: Array, total: tuple[Float[Array, ""], Weights]) -> tuple[Float[Array, ""], Weights]:
         # The devices' parts follow one another in the batch: whatever their number, parts are added in its order.
-        gathered = jax.lax.all_gather(jax.value_and_grad(loss)(network, pick(own, i)), PARTS_AXIS)
+        gathered = jax.lax.all_gather(jax.value_and_grad(loss)(network, pick(parts, i)), PARTS_AXIS)
         for device in range(n_devices):
             total = jax.tree.map(lambda a, each, device=device: a + each[device], total, gathered)
         return total

@@ -37,7 +37,7 @@ def is_traceable(reward: Callable[[Any], Any], columns: int) -> bool:
 
 
 def rewards_of(reward: Callable[[Any], Any], rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
-    """Computes the rewards of rows, shape (m,), float32.
+    """Compute the rewards of rows, shape (m,), float32.
 
     Raises:
         ValueError: If they have another shape, or one is NaN or +inf.
@@ -65,10 +65,10 @@ def _check_shape(result: Any, n_rows: int) -> None:
 
 
 class _OnHost(eqx.Module):
-    """Stands in, within a compiled step, for the reward that is called outside it."""
+    """Placeholder, within a compiled step, for the reward that is called outside it."""
 
 
-def walk(
+def draw_chunks(
     key: PRNGKeyArray,
     denoiser: Denoiser,
     sampler: Steered,
@@ -80,85 +80,72 @@ def walk(
     columns: int,
     mesh: jax.sharding.Mesh,
 ) -> Float[np.ndarray, "devices rows d"]:
-    """Makes one chunk of draws on every device; `starts` has the first of each device, `prior` their x_T if given."""
+    """Draw one chunk on every device; `starts` is the first draw of each device, `prior` the x_T of its draws."""
     reward = sampler.reward
     if labels is not None and isinstance(reward, ConditionalReward):
         raise ValueError("a reward that depends on the class must be one that JAX can trace")
-    index = _Place(draws, columns, mesh)
-    parts = (key, denoiser, replace(sampler, reward=_OnHost()), starts, labels)
-    points = _begin(*parts, prior, index=index)
+    steered = replace(sampler, reward=_OnHost())
+    mapped = partial(_mapped, key, denoiser, steered, starts, labels, draws=draws, columns=columns, mesh=mesh)
+    points = mapped(np.int32(0), (prior,), function=_begin)
 
     def rewards() -> np.ndarray:
         # A device's chunk at a time: a reward's bits may depend on how many rows it gets.
         by_device = [rewards_of(reward, chunk.reshape(-1, columns)) for chunk in np.asarray(points.x0)]
         return np.stack(by_device).reshape(mesh.size, draws, -1)
 
-    for i in range(int(sampler.sampler.n_steps) - 1):
-        points = _step(*parts, np.asarray(i, np.int32), points, rewards(), index=index)
-    return np.asarray(_finish(*parts, points, rewards(), index=index)).reshape(mesh.size, -1, columns)
+    last = int(sampler.sampler.n_steps) - 1
+    for i in range(last):
+        points = mapped(np.int32(i), (points, rewards()), function=_step)
+    return np.asarray(mapped(np.int32(last), (points, rewards()), function=_finish)).reshape(mesh.size, -1, columns)
 
 
-class _Place(eqx.Module):
-    draws: int = eqx.field(static=True)
-    columns: int = eqx.field(static=True)
-    mesh: jax.sharding.Mesh = eqx.field(static=True)
+@partial(jax.jit, static_argnames=("function", "draws", "columns", "mesh"))
+def _mapped(
+    key: PRNGKeyArray,
+    denoiser: Denoiser,
+    sampler: Steered,
+    starts: Int[Array, " devices"],
+    labels: Int[Array, "devices draws"] | None,
+    i: Int[Array, ""],
+    arguments: tuple[Any, ...],
+    *,
+    function: Callable[..., Any],
+    draws: int,
+    columns: int,
+    mesh: jax.sharding.Mesh,
+) -> Any:
+    """Compute function(sampler, denoiser, key of a draw, columns, i, *arguments of a draw) for all draws."""
 
-    def map(self, function: Callable[..., Any], parts: tuple[Any, ...], *more: Any) -> Any:
-        """Computes function(key of a draw, denoiser, sampler, *more of a draw) for all draws and devices."""
-        key, denoiser, sampler, starts, labels = parts
+    def on_device(
+        key: PRNGKeyArray, denoiser: Any, sampler: Steered, i: Array, start: Array, by_draw: tuple[Any, Any]
+    ) -> Any:
+        labels, arguments = jax.tree.map(lambda leaf: leaf[0], by_draw)
+        keys = jax.vmap(partial(jax.random.fold_in, key))(start[0] + jnp.arange(draws))
 
-        def on_device(
-            key: PRNGKeyArray, denoiser: Denoiser, sampler: Steered, start: Array, labels: Array | None, more: Any
-        ) -> Any:
-            keys = jax.vmap(partial(jax.random.fold_in, key))(start[0] + jnp.arange(self.draws))
+        def one(key: PRNGKeyArray, label: Array | None, arguments: Any) -> Any:
+            is_conditional = isinstance(denoiser, ConditionalDenoiser) and label is not None
+            given = denoiser.given(label) if is_conditional else denoiser
+            return function(sampler, given, key, columns, i, *arguments)
 
-            def one(key: PRNGKeyArray, label: Array | None, more: Any) -> Any:
-                own = (
-                    denoiser.given(label)
-                    if isinstance(denoiser, ConditionalDenoiser) and label is not None
-                    else denoiser
-                )
-                return function(key, own, sampler, *more)
+        return jax.tree.map(lambda leaf: leaf[None], jax.vmap(one)(keys, labels, arguments))
 
-            own_labels = None if labels is None else labels[0]
-            result = jax.vmap(one)(keys, own_labels, jax.tree.map(lambda leaf: leaf[0], more))
-            return jax.tree.map(lambda leaf: leaf[None], result)
-
-        axis = P(*self.mesh.axis_names)
-        return jax.shard_map(
-            on_device,
-            mesh=self.mesh,
-            in_specs=(P(), P(), P(), axis, axis, axis),
-            out_specs=axis,
-            check_vma=False,
-        )(key, denoiser, sampler, starts, labels, more)
-
-
-@partial(jax.jit, static_argnames="index")
-def _begin(*parts_and_prior: Any, index: _Place) -> Points:
-    *parts, prior = parts_and_prior
-
-    def one(key: PRNGKeyArray, denoiser: Denoiser, sampler: Steered, x_T: Array | None) -> Points:
-        return sampler.begin(denoiser, sampler.start(key, index.columns) if x_T is None else x_T)
-
-    return index.map(one, tuple(parts), prior)
+    by_device = P(*mesh.axis_names)
+    specs = P(), P(), P(), P(), by_device, by_device
+    mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=by_device, check_vma=False)
+    return mapped(key, denoiser, sampler, i, starts, (labels, arguments))
 
 
-@partial(jax.jit, static_argnames="index")
-def _step(*parts_and_more: Any, index: _Place) -> Points:
-    *parts, i, points, rewards = parts_and_more
-
-    def one(key: PRNGKeyArray, denoiser: Denoiser, sampler: Steered, points: Points, rewards: Array) -> Points:
-        return sampler.step(key, denoiser, i, points, rewards)
-
-    return index.map(one, tuple(parts), points, rewards)
+def _begin(sampler: Steered, denoiser: Any, key: PRNGKeyArray, columns: int, i: Array, x_T: Array | None) -> Points:
+    return sampler.begin(denoiser, sampler.start(key, columns) if x_T is None else x_T)
 
 
-@partial(jax.jit, static_argnames="index")
-def _finish(*parts_and_more: Any, index: _Place) -> Float[Array, "devices draws rows d"]:
-    *parts, points, rewards = parts_and_more
+def _step(
+    sampler: Steered, denoiser: Any, key: Array, columns: int, i: Array, points: Points, rewards: Array
+) -> Points:
+    return sampler.step(key, denoiser, i, points, rewards)
 
-    def one(key: PRNGKeyArray, denoiser: Denoiser, sampler: Steered, points: Points, rewards: Array) -> Array:
-        return sampler.finish(key, points, rewards)
 
-    return index.map(one, tuple(parts), points, rewards)
+def _finish(
+    sampler: Steered, denoiser: Any, key: PRNGKeyArray, columns: int, i: Array, points: Points, rewards: Array
+) -> Float[Array, "rows d"]:
+    return sampler.finish(key, points, rewards)

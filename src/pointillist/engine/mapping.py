@@ -15,7 +15,7 @@ from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.schedules import LOWEST_LAMBDA
 from pointillist.engine import devices as engine_devices
-from pointillist.engine.compiled import QUICKLY
+from pointillist.engine.devices import QUICKLY
 from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
 
@@ -97,15 +97,10 @@ def map_rows(
     seed: int = 0,
     is_brief: bool = False,
 ) -> Float[np.ndarray, "n *values"]:  # noqa: F821 - a shape
-    """Computes function(key of the row, row) for every row.
+    """Compute function(key of the row, row) for every row, shape (n, d), scaled as the model sees it.
 
-    A value depends only on the row and the seed: equal rows get equal keys, whatever their positions.
-
-    Args:
-        function: The function to compute.
-        rows: Rows, shape (n, d), scaled as the model sees them.
-        seed: Seed, 0 … 2³² - 1.
-        is_brief: Whether the program is not worth optimising; values may then differ in the last bits.
+    A value depends only on the row and the seed, 0 … 2³² - 1: equal rows get equal keys, whatever their positions. A
+    program that `is_brief` is not optimised, and its values may differ in the last bits.
     """
     mesh = engine_devices.mesh(_AXIS)
     mapped = _mapped_briefly if is_brief else _mapped
@@ -143,13 +138,9 @@ def _map(
         shape = jax.eval_shape(function, key, rows[0, 0, 0]).shape
         return jax.lax.fori_loop(0, chunks, one_chunk, jnp.zeros((capacity, chunk_rows, *shape)))[None]
 
-    return jax.shard_map(
-        on_device,
-        mesh=mesh,
-        in_specs=(P(), P(), P(_AXIS), P()),
-        out_specs=P(_AXIS),
-        check_vma=False,
-    )(key, function, rows, chunks)
+    specs = P(), P(), P(_AXIS), P()
+    mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=P(_AXIS), check_vma=False)
+    return mapped(key, function, rows, chunks)
 
 
 _mapped = jax.jit(_map, static_argnames="mesh")
@@ -157,7 +148,7 @@ _mapped_briefly = jax.jit(_map, static_argnames="mesh", compiler_options=QUICKLY
 
 
 def _hashes(rows: Float[Array, "m d"]) -> UInt32[Array, " m"]:
-    """Hashes the bits of each row to a number."""
+    """Hash the bits of each row to a number."""
     bits = jax.lax.bitcast_convert_type(rows, jnp.uint32)
     odd_powers = np.cumprod(np.full(rows.shape[1], 2654435761, np.uint32), dtype=np.uint32)
     return ((bits ^ (bits >> 15)) * odd_powers[None]).sum(axis=1, dtype=jnp.uint32)

@@ -1,26 +1,23 @@
 """Differentially private training: DP-SGD (Abadi et al. 2016, arXiv 1607.00133, algorithm 1) with Adam and averaging.
 
-Each step sees each row with the same probability, independently of all others (Poisson's scheme). The gradient of each
-of these rows, by itself, is clipped; to their sum Gaussian noise is added; and what follows, Adam and the average of
-the weights, sees nothing else of the rows. Noise levels, noise and hidden cells of a row are drawn by a key of its own,
-so that a row more or less changes nothing for the others.
+Each step sees each row with the same probability, independently of all others (Poisson sampling). The gradient of each
+of these rows is clipped, and Gaussian noise is added to their sum; Adam and the average of the weights see nothing else
+of the rows. Each row has its key for noise levels, noise and hidden cells, so that other rows do not depend on it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import AnyArray
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.engine.adam import adam
-from pointillist.engine.epochs import TrainingState, first_network, initial_state
+from pointillist.engine.epochs import TrainingState, first_network, initial_state, updated
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Weights
 from pointillist.engine.row_norms import squared_norm, with_taps
 
@@ -30,7 +27,7 @@ ROWS_AT_ONCE = 128
 STEPS_PER_CALL = 50
 
 _ROUNDING = 1e-4
-"""Share of the largest norm that is kept free, so that rounding does not exceed it."""
+"""Fraction of the largest norm that is left unused, so that rounding does not exceed it."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +36,15 @@ class PrivateMethod:
 
     Attributes:
         objective: The objective to minimise.
-        capacity: Most rows of a step: the shape of a batch, whose other places are empty.
+        capacity: Most rows of a step: the shape of a batch, whose other entries are empty.
     """
 
     objective: AnyObjective
     capacity: int
 
 
-@dataclass(frozen=True)
-class PrivateRecipe:
-    """Numbers of a private training.
+class PrivateRecipe(NamedTuple):
+    """Numbers of a private training, and inputs of its program.
 
     Attributes:
         sampling: Probability with which a step sees a row.
@@ -74,13 +70,9 @@ class PrivateRecipe:
 def poisson_batch(
     key: PRNGKeyArray, n: int, sampling: float | Array, capacity: int
 ) -> tuple[Int[Array, " capacity"], Bool[Array, " capacity"]]:
-    """Draws the rows of a step, each with the same probability: their places, and which places are taken.
+    """Draw each of n rows with probability `sampling`: their indices in a batch, and which of its entries are taken.
 
-    Args:
-        key: Key of the draw.
-        n: Number of rows.
-        sampling: Probability of a row.
-        capacity: Number of places. Rows beyond them are left out.
+    Rows beyond the capacity of the batch are left out.
     """
     is_drawn = jax.random.uniform(key, (n,)) < sampling
     (indices,) = jnp.nonzero(is_drawn, size=capacity, fill_value=0)
@@ -90,14 +82,14 @@ def poisson_batch(
 def example_of(
     key: PRNGKeyArray, x0: Float[Array, " width"], noise: Any, method: PrivateMethod, features: Any
 ) -> tuple[Array, ...]:
-    """Makes the training example of one row, by the key alone."""
+    """Make the training example of one row, by the key alone."""
     level_key, noise_key = jax.random.split(key)
     clean = CleanRows(x0[None], None, noise[0], noise[1], features)
     return tuple(part[0] for part in method.objective.examples((level_key, noise_key), clean, 1))
 
 
 def row_norm(network: Weights, example: tuple[Array, ...], method: PrivateMethod) -> Float[Array, ""]:
-    """Computes the norm of the gradient of one row's loss."""
+    """Compute the norm of the gradient of one row's loss."""
     return jnp.sqrt(squared_norm(jax.grad(_loss)(with_taps(network), example, method)))
 
 
@@ -116,17 +108,17 @@ def clipped_sum(
     method: PrivateMethod,
     features: Any,
 ) -> Weights:
-    """Computes the sum of the gradients of the rows at some places, each scaled to a norm of at most `clip`.
+    """Compute the sum of the gradients of the rows of a batch, each scaled to a norm of at most `clip`.
 
     It is the gradient of a sum of losses with fixed weights, so that no gradient of a single row has to be kept (Lee
-    and Kifer 2021, arXiv 2009.03106). Empty places add nothing.
+    and Kifer 2021, arXiv 2009.03106). Entries that are not taken add nothing.
     """
 
     def add(total: Weights, some: tuple[Array, Array]) -> tuple[Weights, None]:
-        own, taken = some
-        # By the row's place in the table and not in the batch: the others keep theirs if it is not there.
-        keys = jax.vmap(partial(jax.random.fold_in, key))(own)
-        examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method, features))(keys, rows[own])
+        index, taken = some
+        # By the row's index in the table and not in the batch: the others keep their keys if it is left out.
+        keys = jax.vmap(partial(jax.random.fold_in, key))(index)
+        examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method, features))(keys, rows[index])
         norms = jax.vmap(lambda one: row_norm(network, one, method))(examples)
         factors = jnp.minimum(1.0, clip * (1 - _ROUNDING) / jnp.maximum(norms, 1e-20))
         is_ok = taken & jnp.isfinite(norms)
@@ -147,7 +139,7 @@ def clipped_sum(
 
 
 def with_noise(key: PRNGKeyArray, total: Any, deviation: float | Array) -> Any:
-    """Adds independent Gaussian noise to every number of a sum of gradients, a pytree of arrays."""
+    """Add independent Gaussian noise to every number of a sum of gradients, a pytree of arrays."""
     leaves, shape = jax.tree.flatten(total)
     keys = jax.random.split(key, len(leaves))
     return jax.tree.unflatten(
@@ -161,67 +153,40 @@ def start(key: PRNGKeyArray, architecture: AnyArchitecture, width: int) -> Train
 
 
 def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:
-    """Returns a network of tokens with other biases of its logits."""
+    """Set the biases of the logits of a network of tokens."""
     if isinstance(network, FactoredNetwork):
         return eqx.tree_at(lambda network: network.bias, network, logits)
     assert isinstance(network, TokenNetwork)
     return eqx.tree_at(lambda network: network.output.bias, network, logits)
 
 
-def run(
-    state: TrainingState,
-    key: Key[Array, ""],
-    rows: Float[np.ndarray, "n width"],
-    noise: Any,
-    first: int,
-    todo: int,
-    recipe: PrivateRecipe,
-    method: PrivateMethod,
-    features: Any,
-) -> TrainingState:
-    """Takes some steps.
-
-    Args:
-        state: State of the training.
-        key: Key of all that is random.
-        rows: Rows as the network sees them.
-        noise: Noise schedule, and root mean square of each column.
-        first: Number of steps done.
-        todo: Number of steps to take.
-        recipe: The numbers.
-        method: The method.
-        features: The architecture's conditioning features.
-    """
-    numbers = {name: np.float32(value) for name, value in vars(recipe).items()}
-    return _run(state, key, rows, noise, np.int32(first), np.int32(todo), numbers, method=method, features=features)
-
-
 @partial(jax.jit, static_argnames=("method", "features"))
-def _run(
+def run(
     state: TrainingState,
     key: Key[Array, ""],
     rows: Float[Array, "n width"],
     noise: Any,
-    first: Array,
-    todo: Array,
-    numbers: dict[str, Array],
-    *,
+    first: int | Array,
+    todo: int | Array,
+    recipe: PrivateRecipe,
     method: PrivateMethod,
     features: Any,
 ) -> TrainingState:
+    """Take `todo` steps after the `first` ones, on rows as the network sees them.
+
+    `noise` is the noise schedule and the root mean square of each column; `features` are the architecture's.
+    """
+
     def step(i: Array, state: TrainingState) -> TrainingState:
         batch_key, row_key, noise_key = jax.random.split(jax.random.fold_in(key, i), 3)
-        indices, is_taken = poisson_batch(batch_key, len(rows), numbers["sampling"], method.capacity)
-        total = clipped_sum(row_key, state.network, rows, indices, is_taken, numbers["clip"], noise, method, features)
-        total = with_noise(noise_key, total, numbers["noise"] * numbers["clip"])
-        gradient = jax.tree.map(lambda g: g / numbers["expected"], total)
+        indices, is_taken = poisson_batch(batch_key, len(rows), recipe.sampling, method.capacity)
+        total = clipped_sum(row_key, state.network, rows, indices, is_taken, recipe.clip, noise, method, features)
+        total = with_noise(noise_key, total, recipe.noise * recipe.clip)
+        gradient = jax.tree.map(lambda g: g / recipe.expected, total)
         done = i.astype(jnp.float32)
         # To 0 at the end: what the noise of the last steps does must not stay.
-        share = jnp.minimum((done + 1) / jnp.maximum(numbers["warmup"], 1.0), 1 - done / numbers["steps"])
-        rate = numbers["learning_rate"] * share
-        network, optimiser = adam(state.network, gradient, state.optimiser, rate)
-        kept = jnp.minimum(numbers["averaging"], (done + 1) / (done + 10))
-        average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
-        return replace(state, network=network, optimiser=optimiser, average=average)
+        share = jnp.minimum((done + 1) / jnp.maximum(recipe.warmup, 1.0), 1 - done / recipe.steps)
+        rate = recipe.learning_rate * share
+        return updated(state, gradient, rate, recipe.averaging, done)
 
     return jax.lax.fori_loop(first, first + todo, step, state)

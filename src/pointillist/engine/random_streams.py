@@ -1,7 +1,7 @@
-"""Random streams of a seed: each use of randomness has its own number, so that no two draw the same.
+"""Random streams of a seed: each use of randomness has a number, so that no two draw the same.
 
-Within a stream, keys are folded with what is drawn: the epoch of a training, the place of a row, a row's hash. What a
-sampler folds into the key of a row is its own affair (`pointillist.diffusion.samplers`).
+Within a stream, keys are folded with the epoch of a training, the index of a row, or a row's hash; see
+`pointillist.diffusion.samplers` for the rest.
 """
 
 from enum import IntEnum
@@ -32,10 +32,10 @@ class HostStream(IntEnum):
 
 
 def key_of(seed: int | UInt32[Array, ""], stream: Stream) -> PRNGKeyArray:
-    """Makes the key of a stream; the seed is 0 … 2³² - 1."""
+    """Make the key of a stream; the seed is 0 … 2³² - 1."""
     return jax.random.fold_in(jax.random.key(seed), int(stream))
 
 
 def generator_of(seed: int, stream: HostStream, *numbers: int) -> np.random.Generator:
-    """Makes the generator of a stream, for the given numbers within it."""
+    """Make the generator of a stream, for the given numbers within it."""
     return np.random.default_rng([seed, int(stream), *numbers])

@@ -30,7 +30,7 @@ class Architecture:
         depth: Number of hidden blocks.
         time_embedding: Number of features of the noise level, even.
         class_embedding: Width of the embedding of the class, even; 0 for models of data without classes.
-        has_given: Whether columns can be given without noise; only "residual" can.
+        has_observed: Whether columns can be given without noise; only "residual" can.
     """
 
     network: str = "mlp"
@@ -38,7 +38,7 @@ class Architecture:
     depth: int = 5
     time_embedding: int = 16
     class_embedding: int = 0
-    has_given: bool = False
+    has_observed: bool = False
 
     @property
     def n_features(self) -> int:
@@ -46,25 +46,19 @@ class Architecture:
         return self.time_embedding + self.class_embedding
 
     def build(self, key: PRNGKeyArray, columns: int) -> Network:
-        """Makes a fresh network for rows of `columns` columns."""
+        """Make a fresh network for rows of `columns` columns."""
         shape: dict[str, Any] = {"columns": columns, "features": self.n_features}
         shape |= {"width": self.width, "depth": self.depth}
-        if self.has_given:
-            shape["has_given"] = True
+        if self.has_observed:
+            shape["has_observed"] = True
         return NETWORKS[self.network](key, **shape)
 
     def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
-        """Computes the conditioning features: those of the noise level and, with classes, those of the class.
-
-        Args:
-            t: Times, shape (m,).
-            lambda_t: log(alpha_t / sigma_t).
-            labels: Indices of classes, shape (m,).
-        """
-        of_level = NETWORKS[self.network].of_noise_level(t, lambda_t, self.time_embedding)
+        """Compute the conditioning features of noise levels, log(alpha_t / sigma_t) at t, and of classes if any."""
+        level_features = NETWORKS[self.network].noise_level_features(t, lambda_t, self.time_embedding)
         if labels is None:
-            return of_level
-        return jnp.concatenate([of_level, sinusoidal_embedding(labels, self.class_embedding)], axis=-1)
+            return level_features
+        return jnp.concatenate([level_features, sinusoidal_embedding(labels, self.class_embedding)], axis=-1)
 
     def denoiser(
         self,
@@ -75,26 +69,18 @@ class Architecture:
         n_classes: int,
         bounds: Bounds | None = None,
     ) -> Denoiser:
-        """Wraps a network as a denoiser; `n_classes` matters only with an embedding of the class."""
-        sigma_data = np.asarray(sigma_data, np.float32)
+        """Wrap a network as a denoiser; `n_classes` matters only with an embedding of the class."""
+        shared: dict[str, Any] = {"network": network, "schedule": schedule, "prediction": prediction, "bounds": bounds}
+        shared["sigma_data"] = np.asarray(sigma_data, np.float32)
         if not self.class_embedding:
-            return NetworkDenoiser(
-                network=network, schedule=schedule, sigma_data=sigma_data, prediction=prediction, bounds=bounds
-            )
-        return ConditionalNetworkDenoiser(
-            network=network,
-            schedule=schedule,
-            n_classes=np.asarray(n_classes, np.int32),
-            time_embedding=self.time_embedding,
-            sigma_data=sigma_data,
-            prediction=prediction,
-            bounds=bounds,
-        )
+            return NetworkDenoiser(**shared)
+        n_labels = np.asarray(n_classes, np.int32)
+        return ConditionalNetworkDenoiser(**shared, n_classes=n_labels, time_embedding=self.time_embedding)
 
 
 @dataclass(frozen=True)
 class TokenArchitecture:
-    """The network of models of tokens.
+    """The network of masked diffusion.
 
     Attributes:
         tokens: The tokens of a row.
@@ -102,8 +88,8 @@ class TokenArchitecture:
         depth: Number of hidden blocks.
         frequencies: Number of frequencies 1, 2, 4, … of noised numbers, whose standard deviation is about 1, that the
             network sees.
-        is_paired: Whether a network of its own draws all numbers together; see `MixedNetwork`. That of numbers given
-            others then has half the width: its task is easier.
+        has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`. The network of
+            numbers given others then has half the width: its task is easier.
         is_factored: Whether the layers of tokens are products in training; see `FactoredNetwork`.
     """
 
@@ -111,7 +97,7 @@ class TokenArchitecture:
     width: int = 256
     depth: int = 3
     frequencies: int = 6
-    is_paired: bool = False
+    has_joint_network: bool = False
     is_factored: bool = False
 
     class_embedding: ClassVar[int] = 0
@@ -119,26 +105,26 @@ class TokenArchitecture:
     features: ClassVar[None] = None
 
     def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork | FactoredNetwork | MixedNetwork:
-        """Makes a fresh network for rows of tokens and numbers; after training it is folded, and has no ranks."""
+        """Make a fresh network for rows of tokens and numbers; after training it is folded, and has no ranks."""
         tokens = self.tokens
         assert columns == len(tokens.sizes) + len(tokens.with_number), "rows have one column per token and number"
         kind = FactoredNetwork if self.is_factored else TokenNetwork
         shape: dict[str, Any] = {"tokens": tokens, "width": self.width, "depth": self.depth}
-        of_tokens = kind.build(key, **shape)
+        token_network = kind.build(key, **shape)
         if not tokens.with_number:
-            return of_tokens
+            return token_network
         shape |= {"frequencies": self.frequencies, "is_factored": self.is_factored}
         own_key = jax.random.fold_in(key, 3)
-        if not self.is_paired:
-            return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape))
-        of_all = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_given=False)
+        if not self.has_joint_network:
+            return MixedNetwork(token_network, NumberNetwork.build(own_key, **shape))
+        joint_network = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_observed=False)
         shape["width"] = -(-self.width // 2)
-        return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape, sees_x_t=True), of_all)
+        return MixedNetwork(token_network, NumberNetwork.build(own_key, **shape, sees_x_t=True), joint_network)
 
 
 @dataclass(frozen=True)
 class TargetArchitecture:
-    """The network of models of one number given others, a `NumberNetwork` of the one number given features of others.
+    """The network of one number given others: a `NumberNetwork` of that number, given features of the others.
 
     Attributes:
         n_inputs: Number of the others.
@@ -157,10 +143,10 @@ class TargetArchitecture:
     features: ClassVar[None] = None
 
     def build(self, key: PRNGKeyArray, columns: int) -> NumberNetwork:
-        """Makes a fresh network for rows of the number, two columns for each of the others, and the view."""
+        """Make a fresh network for rows of the number, two columns for each of the others, and the view."""
         assert columns == 1 + 2 * self.n_inputs + 2, "rows have one column for the number, two for each other, and two"
         shape: dict[str, Any] = {"width": self.width, "depth": self.depth, "frequencies": self.frequencies}
-        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), **shape, has_given=False)
+        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), **shape, has_observed=False)
 
 
 AnyArchitecture = Architecture | TokenArchitecture | TargetArchitecture
@@ -172,9 +158,6 @@ AnyObjective = Objective | TokenObjective | MixedObjective | TargetObjective
 Weights = Network | TokenNetwork | FactoredNetwork | MixedNetwork | NumberNetwork
 """A network that is trained."""
 
-PRECISIONS = ("float32", "bfloat16")
-"""Precisions in which a network's products may be computed in training."""
-
 
 @dataclass(frozen=True)
 class Method:
@@ -185,9 +168,9 @@ class Method:
         batch_size: Number of rows per step.
         is_averaged: Whether an average of the weights is kept, and used as the network when training ends.
         is_clipped: Whether gradients are clipped to the recipe's norm.
-        precision: Precision of the network's products, one of `PRECISIONS`; weights, gradients and loss are float32.
-        parts: Number of parts that a batch is cut into, which devices share or one device takes in turn. The number of
-            parts, not of devices, decides the weights' last bits. 1 for models that are trained side by side.
+        precision: Precision of the products, "float32" or "bfloat16"; weights, gradients and loss are float32.
+        parts: Number of equal parts that a batch is cut into, which devices share or one device takes in turn. The
+            number of parts, not of devices, decides the weights' last bits. 1 for models that are trained side by side.
     """
 
     objective: AnyObjective = field(default_factory=Objective)
@@ -196,12 +179,6 @@ class Method:
     is_clipped: bool = False
     precision: str = "float32"
     parts: int = 1
-
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
-        if self.batch_size % self.parts:
-            raise ValueError(f"a batch of {self.batch_size} rows cannot be cut into {self.parts} equal parts")
 
 
 @dataclass(frozen=True)
@@ -218,9 +195,9 @@ class Recipe:
         decay: Whether the learning rate falls to 0 over the epochs, as half a cosine.
         averaging: Decay of the average of the weights per step, in [0, 1), if an average is kept; smaller in the first
             steps, (i + 1) / (i + 10) after i of them.
-        n_classes: Number of classes; as a label, it stands for "no class".
+        n_classes: Number of classes; as a label, it means "no class".
         clip: Largest norm of the gradient of all weights together, if it is clipped.
-        p_uncond: Share of rows, drawn anew each epoch, that are shown with "no class" in place of their label
+        p_uncond: Fraction of rows, drawn anew each epoch, whose label is replaced by "no class"
             (Ho & Salimans 2022, arXiv 2207.12598, algorithm 1).
     """
 

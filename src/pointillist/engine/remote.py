@@ -6,19 +6,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.samplers import Sampler
-from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser
-from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.engine.cluster import cluster, results
-from pointillist.engine.sampling import rows_per_chunk, stream_rows
+from pointillist.engine.sampling import AnyDenoiser, rows_per_chunk, stream_rows
 
 CHUNKS_PER_TASK = 200
 """Size of a task, which draws 100,000 rows with 20 evaluations in about a second on one core."""
 
 
 def stream_rows_on_ray(
-    denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
+    denoiser: AnyDenoiser,
     sampler: Sampler,
     *,
     columns: int,
@@ -29,20 +26,9 @@ def stream_rows_on_ray(
     address: str | None = None,
     first_row: int = 0,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
-    """Yields the rows of `sampling.stream_rows` from the workers of a cluster.
+    """Yield the rows of `sampling.stream_rows` from the workers of a cluster, by default one on this machine.
 
-    Labels and starts are for samplers of one row per draw; a single start stands for all rows.
-
-    Args:
-        denoiser: See `stream_rows`.
-        sampler: See `stream_rows`.
-        columns: Number of columns d.
-        n_rows: Number of rows, at least 0.
-        seed: Seed, 0 … 2³² - 1.
-        labels: See `stream_rows`.
-        prior: See `stream_rows`.
-        address: Address of the cluster; None for one on this machine.
-        first_row: See `stream_rows`.
+    Labels and prior are for samplers of one row per draw; a prior of one row is that of all rows.
     """
     step = rows_per_chunk(sampler) * CHUNKS_PER_TASK
     ranges = ((first, min(first + step, n_rows)) for first in range(first_row, n_rows, step))
@@ -60,7 +46,7 @@ def _part(each: np.ndarray | None, first: int, last: int) -> np.ndarray | None:
 
 
 def drawn(shared: tuple[Any, ...], first: int, last: int, labels: Any, prior: Any) -> Float[np.ndarray, "part d"]:
-    """Draws the rows `first` … `last` - 1 of one task."""
+    """Draw the rows `first` … `last` - 1 of one task."""
     denoiser, sampler, columns, seed = shared
     options = {"columns": columns, "seed": seed, "labels": labels, "prior": prior}
     return np.concatenate(list(stream_rows(denoiser, sampler, n_rows=last, first_row=first, **options)))

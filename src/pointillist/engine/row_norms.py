@@ -2,7 +2,7 @@
 
 The gradient of a dense layer's weights is the outer product of the layer's input and of the loss's derivative by its
 output, so its norm is the product of their norms (Goodfellow 2015, arXiv 1510.01799). A tap on each layer collects that
-during the backward pass; only parameters without a tap need gradients of their own for each row.
+during the backward pass; only parameters without a tap need a gradient for each row.
 """
 
 from dataclasses import replace
@@ -35,12 +35,9 @@ _tapped.defvjp(_forward, _backward)
 
 
 class Tapped(Dense):
-    """A dense layer with a tap, a number without effect, by which the derivative is the weights' squared norm.
+    """A dense layer with a tap: a number without effect, whose derivative is the squared norm of the weights' gradient.
 
-    The derivative by the weights is 0 in its place.
-
-    Attributes:
-        tap: The tap.
+    The derivative by the weights themselves is 0.
     """
 
     tap: Float[Array, ""]
@@ -51,22 +48,15 @@ class Tapped(Dense):
 
     @property
     def square(self) -> Float[Array, ""]:
-        """Squared norm of the gradient, if this is the derivative of a loss by the layer."""
+        """Squared norm of the gradient, if this layer is the derivative of a loss."""
         return self.tap + jnp.sum(self.bias**2)
 
 
 class Unfolded(eqx.Module):
-    """The first or the last layer of a network of tokens, with the weights of the waves in a layer of their own.
-
-    Attributes:
-        layer: The layer.
-        of_waves: The weights of the waves.
-        waves: The waves of all values, which are not learned.
-        is_first: Whether it is the first layer.
-    """
+    """The first or last layer of a token network, with the weights of the waves of all values in a second layer."""
 
     layer: Tapped
-    of_waves: Tapped
+    wave_layer: Tapped
     waves: Float[Array, "slots all_waves"]
     is_first: bool = eqx.field(static=True)
 
@@ -76,31 +66,31 @@ class Unfolded(eqx.Module):
         return self.layer.bias
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Applies both: shape (n,) → shape (m,)."""
+        """Applies both layers: shape (n,) → shape (m,)."""
         if self.is_first:
-            return self.layer(x) + self.of_waves(x[: len(self.waves)] @ self.waves)
-        return self.layer(x) + self.waves @ self.of_waves(x)
+            return self.layer(x) + self.wave_layer(x[: len(self.waves)] @ self.waves)
+        return self.layer(x) + self.waves @ self.wave_layer(x)
 
 
 def with_taps(network: Any) -> Any:
-    """Returns the same function with taps on its dense layers, as far as they are known; the rest stays as it is."""
+    """Put taps on the dense layers of a network of a known kind; others stay as they are."""
     if not isinstance(network, TokenNetwork | ResidualMLP):
         return network
 
     def tapped(layers: tuple[Dense, ...]) -> tuple[Tapped, ...]:
         return tuple(Tapped(layer.weight, layer.bias, jnp.zeros(())) for layer in layers)
 
-    def of_waves(weight: Array) -> Tapped:
+    def wave_layer(weight: Array) -> Tapped:
         return Tapped(weight, jnp.zeros(weight.shape[-1]), jnp.zeros(()))
 
     first, last = tapped((network.input, network.output))
     middle = tapped(network.inner), tapped(network.outer)
     if isinstance(network, ResidualMLP) or not network.input_waves.shape[-2]:
         return eqx.tree_at(_layers, network, (first, last, *middle))
-    waves, width = jnp.asarray(network.tokens.own_waves), network.input_waves.shape[-1]
+    waves, width = jnp.asarray(network.tokens.wave_matrix), network.input_waves.shape[-1]
     unfolded = (
-        Unfolded(first, of_waves(network.input_waves), waves, is_first=True),
-        Unfolded(last, of_waves(network.output_waves), waves, is_first=False),
+        Unfolded(first, wave_layer(network.input_waves), waves, is_first=True),
+        Unfolded(last, wave_layer(network.output_waves), waves, is_first=False),
     )
     network = replace(network, input_waves=jnp.zeros((0, width)), output_waves=jnp.zeros((width, 0)))
     return eqx.tree_at(_layers, network, (*unfolded, *middle))
@@ -111,12 +101,12 @@ def _layers(network: Any) -> tuple[Any, ...]:
 
 
 def squared_norm(slopes: Any) -> Float[Array, ""]:
-    """Computes the squared norm of a gradient from the derivative by a network with taps."""
+    """Compute the squared norm of a gradient from the derivative by a network with taps."""
 
     def square(part: Any) -> Array:
         if isinstance(part, Unfolded):
-            # The waves' own bias is not there.
-            return part.layer.square + part.of_waves.tap
+            # The second layer has no bias.
+            return part.layer.square + part.wave_layer.tap
         return part.square if isinstance(part, Tapped) else jnp.sum(part**2)
 
     parts = jax.tree.leaves(slopes, is_leaf=lambda part: isinstance(part, Tapped | Unfolded))

@@ -1,7 +1,7 @@
 """Draws rows in chunks of one shape, sharded over devices.
 
 The bits of a matrix product depend on its shape, so every chunk has the same number of draws and the last one is
-padded. Every draw has its own key. A row then depends only on the seed and its index (and its label): not on how many
+padded. Every draw has a key of its index. So a row depends only on the seed, its index and its label: not on how many
 rows are asked for, in how many calls, or on how many devices.
 """
 
@@ -15,11 +15,13 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from pointillist.diffusion.conditioning.observed_sampling import CentredSampler
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.steering import ConditionalReward, Steered
 from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser
 from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
+from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine import devices as engine_devices
 from pointillist.engine import host
 from pointillist.engine.random_streams import Stream, key_of
@@ -30,7 +32,9 @@ divisor of the round numbers people ask for."""
 
 CHUNKS_PER_CALL = 16
 """Number of chunks that a device computes before it hands rows back, so that the memory of a call is bounded, whatever
-n. It computes fewer chunks if these have more than `ROWS_PER_CHUNK` rows because they hold points of walks."""
+n. It computes fewer chunks if these have more than `ROWS_PER_CHUNK` rows because they hold points of trajectories."""
+
+AnyDenoiser = Denoiser | TokenDenoiser | MixedDenoiser
 
 _AXIS = "rows"
 
@@ -45,7 +49,7 @@ def _chunks_per_call(chunk_rows: int) -> int:
 
 
 def stream_rows(
-    denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
+    denoiser: AnyDenoiser,
     sampler: Sampler,
     *,
     columns: int,
@@ -56,23 +60,20 @@ def stream_rows(
     first_row: int = 0,
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
-    """Draws rows, in order, as they are computed.
+    """Yield rows in order, as they are computed, in parts: float32, scaled as the model sees them.
 
     Args:
         denoiser: Denoiser for E[x_0 | x_t].
-        sampler: Sampler that walks from x_T to x_0.
+        sampler: Sampler from x_T to x_0.
         columns: Number of columns d.
         n_rows: Number of rows, at least 0.
         seed: Seed, 0 … 2³² - 1.
         labels: Indices of the classes of the rows from `first_row` on; None for no class. Rows that a sampler draws
             together share one.
-        prior: x_T of every draw from `first_row` on, shape (draws, d), for samplers of one walk per draw; drawn from
+        prior: x_T of every draw from `first_row` on, shape (draws, d), for samplers with one x_T per draw; drawn from
             N(0, I) by default.
         first_row: Index of the first row, a multiple of `rows_per_chunk`.
         devices: Devices to use, all by default.
-
-    Yields:
-        Parts of the rows, float32, scaled as the model sees them.
 
     Raises:
         ValueError: If labels are passed although model and reward have no classes, or if they differ within a draw; if
@@ -98,7 +99,7 @@ def stream_rows(
         if isinstance(sampler, Steered) and not is_compiled:
             first_draws = starts * np.int32(draws)
             assert isinstance(denoiser, Denoiser)
-            rows = host.walk(key, denoiser, sampler, first_draws, own_labels, own_prior, **shape)
+            rows = host.draw_chunks(key, denoiser, sampler, first_draws, own_labels, own_prior, **shape)
         else:
             rows = np.asarray(_chunks(key, denoiser, sampler, starts, counts, own_labels, own_prior, **shape))
         for device in range(mesh.size):
@@ -110,30 +111,44 @@ def stream_rows(
 
 
 def sample_rows(
-    denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
-    sampler: Sampler,
+    denoiser: AnyDenoiser, sampler: Sampler, *, columns: int, n_rows: int, seed: int, **options: Any
+) -> Float[np.ndarray, "n d"]:
+    """Draw all rows of `stream_rows`, which has the same options, shape (n_rows, columns)."""
+    parts = stream_rows(denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, **options)
+    return np.concatenate([np.empty((0, columns), np.float32), *parts])
+
+
+def sample_trajectories(
+    denoiser: Denoiser,
+    sampler: TrajectorySampler | CentredSampler,
     *,
     columns: int,
     n_rows: int,
     seed: int,
     labels: Int[np.ndarray, " n_rows"] | None = None,
-    prior: Float[np.ndarray, "draws start"] | None = None,
-    devices: Sequence[jax.Device] | None = None,
-) -> Float[np.ndarray, "n d"]:
-    """Draws all rows of `stream_rows`, shape (n_rows, columns)."""
-    parts = stream_rows(
-        denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, labels=labels, prior=prior, devices=devices
+    **options: Any,
+) -> Float[np.ndarray, "times n d"]:
+    """Draw the rows of `sample_rows`, up to rounding, with their trajectories: every x_t of the sampler, and last x_0.
+
+    Shape (times, n_rows, d), float32, scaled as the model sees them; options as in `stream_rows`.
+    """
+    times = sampler.rows_per_draw
+    by_point = None if labels is None else np.repeat(labels, times)
+    points = sample_rows(
+        denoiser, sampler, columns=columns, n_rows=n_rows * times, seed=seed, labels=by_point, **options
     )
-    return np.concatenate([np.empty((0, columns), np.float32), *parts])
+    return points.reshape(n_rows, times, columns).swapaxes(0, 1)
+
+
+@jax.jit
+def noise_levels(sampler: TrajectorySampler) -> Float[Array, " times"]:
+    """Noise levels σ = sigma_t / alpha_t of the points of trajectories, and 0 for x_0."""
+    log_snr = jax.vmap(sampler.sampler.log_snr)(jnp.asarray(sampler.indices, jnp.int32))
+    return jnp.append(jnp.exp(-log_snr), 0.0)
 
 
 def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " n"]]:
-    """Makes labels of whole draws that include rows with all the wanted labels, and the positions of these rows.
-
-    Args:
-        labels: The wanted labels, shape (n,), in any order.
-        sampler: The sampler, which draws `rows_per_draw` rows together that share a label.
-    """
+    """Extend labels, in any order, to whole draws, whose rows share a label; also return the rows' indices."""
     together = sampler.rows_per_draw
     order = np.argsort(labels, kind="stable")
     values, counts = np.unique(labels, return_counts=True)
@@ -147,7 +162,7 @@ def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np
 
 
 def _labels_of_draws(
-    labels: Int[np.ndarray, " n"], denoiser: Denoiser | TokenDenoiser | MixedDenoiser, sampler: Sampler
+    labels: Int[np.ndarray, " n"], denoiser: AnyDenoiser, sampler: Sampler
 ) -> Int[np.ndarray, " draws"]:
     depends = isinstance(denoiser, ConditionalDenoiser) or (
         isinstance(sampler, Steered) and isinstance(sampler.reward, ConditionalReward)
@@ -169,7 +184,7 @@ def _labels_of_draws(
 @partial(jax.jit, static_argnames=("draws", "columns", "mesh"))
 def _chunks(
     key: PRNGKeyArray,
-    denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
+    denoiser: AnyDenoiser,
     sampler: Sampler,
     starts: Int[Array, " devices"],
     counts: Int[Array, " devices"],
@@ -182,47 +197,26 @@ def _chunks(
 ) -> Float[Array, "devices rows d"]:
     chunk_rows = draws * sampler.rows_per_draw
 
-    def one_draw(
-        key: PRNGKeyArray,
-        label: Array | None,
-        x_T: Array | None,
-        denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
-        sampler: Sampler,
-    ) -> Float[Array, "rows d"]:
-        if label is not None:
-            denoiser = denoiser.given(label) if isinstance(denoiser, ConditionalDenoiser) else denoiser
-            sampler = sampler.given(label) if isinstance(sampler, Steered) else sampler
-        return sampler.draw(key, denoiser, sampler.start(key, columns) if x_T is None else x_T)
-
     def on_device(
-        key: PRNGKeyArray,
-        denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
-        sampler: Sampler,
-        start: Array,
-        count: Array,
-        labels: Array | None,
-        prior: Array | None,
+        key: PRNGKeyArray, denoiser: Any, sampler: Any, start: Array, count: Array, by_draw: tuple[Any, Any]
     ) -> Float[Array, "1 rows d"]:
+        def one_draw(key: PRNGKeyArray, label: Array | None, x_T: Array | None) -> Float[Array, "rows d"]:
+            given, steered = denoiser, sampler
+            if label is not None:
+                given = denoiser.given(label) if isinstance(denoiser, ConditionalDenoiser) else denoiser
+                steered = sampler.given(label) if isinstance(sampler, Steered) else sampler
+            return steered.draw(key, given, steered.start(key, columns) if x_T is None else x_T)
+
         def one_chunk(i: Array, out: Array) -> Array:
             keys = jax.vmap(partial(jax.random.fold_in, key))((start[0] + i) * draws + jnp.arange(draws))
-            own_labels, own_prior = (
-                None if each is None else jax.lax.dynamic_slice_in_dim(each[0], i * draws, draws)
-                for each in (labels, prior)
-            )
-            rows = jax.vmap(lambda key, label, x_T: one_draw(key, label, x_T, denoiser, sampler))(
-                keys, own_labels, own_prior
-            )
+            part = jax.tree.map(lambda each: jax.lax.dynamic_slice_in_dim(each[0], i * draws, draws), by_draw)
+            rows = jax.vmap(one_draw)(keys, *part)
             return jax.lax.dynamic_update_slice(out, rows.reshape(chunk_rows, columns), (i * chunk_rows, 0))
 
         empty = jnp.zeros((_chunks_per_call(chunk_rows) * chunk_rows, columns))
         # A loop with a traced bound: one chunk and many compile to the same program.
         return jax.lax.fori_loop(0, count[0], one_chunk, empty)[None]
 
-    by_device = P(_AXIS)
-    return jax.shard_map(
-        on_device,
-        mesh=mesh,
-        in_specs=(P(), P(), P(), by_device, by_device, by_device, by_device),
-        out_specs=by_device,
-        check_vma=False,
-    )(key, denoiser, sampler, starts, counts, labels, prior)
+    specs = P(), P(), P(), P(_AXIS), P(_AXIS), P(_AXIS)
+    mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=P(_AXIS), check_vma=False)
+    return mapped(key, denoiser, sampler, starts, counts, (labels, prior))

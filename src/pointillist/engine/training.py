@@ -1,6 +1,6 @@
 """Trains many small models side by side: stacked, compiled, sharded over devices.
 
-Every device trains its own models one after another, each for some epochs, so that one model's weights and optimiser
+Every device trains its models one after another, each for some epochs, so that one model's weights and optimiser
 state stay in the core's cache. A model depends neither on the other models nor on the number of devices: its weights
 are the same to the last bit whether it is trained alone or in a stack, in one go or with stops.
 """
@@ -15,11 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion import schedules
+from pointillist.diffusion.losses import CleanRows
+from pointillist.diffusion.schedules import Schedule
 from pointillist.engine import devices as engine_devices
-from pointillist.engine.compiled import QUICKLY
+from pointillist.engine.devices import QUICKLY
 from pointillist.engine.epochs import (
     MAX_EPOCHS_PER_CALL,
     PARTS_AXIS,
@@ -32,7 +34,10 @@ from pointillist.engine.epochs import (
     train,
 )
 from pointillist.engine.random_streams import Stream, key_of
-from pointillist.engine.recipes import AnyArchitecture, Method, Recipe, Weights
+from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Recipe, Weights
+
+FEW = 500
+"""Most held-out rows whose loss takes less time to compute than its program takes to optimise."""
 
 _AXIS = "models"
 
@@ -49,13 +54,13 @@ def sigma_data_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*s
 
 
 def _mesh(parts: int, models: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
-    """Makes a mesh of devices that share the models, or that share each batch if batches are cut into parts."""
-    there = engine_devices.mesh(_AXIS, devices).devices.tolist()
+    """Make a mesh of devices that share the models, or that share each batch if batches are cut into parts."""
+    available = engine_devices.mesh(_AXIS, devices).devices.tolist()
     if parts == 1:
         # A device without a model would hold a state for nothing; but see `devices.configure` on programs for one.
-        return engine_devices.mesh(_AXIS, there[: max(2, models)])
-    used = max(n for n in range(1, len(there) + 1) if parts % n == 0)
-    return jax.sharding.Mesh(np.array(there[:used])[None], (_AXIS, PARTS_AXIS))
+        return engine_devices.mesh(_AXIS, available[: max(2, models)])
+    used = max(n for n in range(1, len(available) + 1) if parts % n == 0)
+    return jax.sharding.Mesh(np.array(available[:used])[None], (_AXIS, PARTS_AXIS))
 
 
 class StackTrainer:
@@ -68,8 +73,7 @@ class StackTrainer:
         method: How the models are trained. An epoch is n // batch_size steps over rows in a new random order; the rows
             that remain are left out of that epoch.
         labels: Indices of classes, shape (number of data sets, n); needed with an embedding of the class.
-        sigma_data: What `CleanRows` says of the columns' spread, a data set after another; the root mean square of each
-            column of `data` by default.
+        sigma_data: `CleanRows.sigma_data` of each data set; the root mean square of each column of `data` by default.
         devices: Devices to use, all by default; only one of the cores if batches are cut into parts.
         capacity: Number of models that the compiled program has room for, at least as many as there are; stacks of one
             capacity share a program.
@@ -104,7 +108,7 @@ class StackTrainer:
         n_devices = self._mesh.shape[_AXIS]
         on_cpu = self._mesh.devices.flat[0].platform == "cpu"
         self._is_side_by_side = not on_cpu if is_side_by_side is None else is_side_by_side
-        # Places without a model of their own hold copies of the last, which no loop reaches.
+        # Slots without a model hold copies of the last one, which no loop reaches.
         self._per_device = -(-max(capacity or 0, len(recipes)) // n_devices)
         in_turn = [device * self._per_device + i for i in range(self._per_device) for device in range(n_devices)]
         self._slots = in_turn[: len(recipes)]
@@ -117,7 +121,7 @@ class StackTrainer:
         in_place = [self.recipes[-1]] * (self._per_device * n_devices)
         for slot, recipe in zip(self._slots, self.recipes, strict=True):
             in_place[slot] = recipe
-        # In NumPy: each of JAX's would be a small program, that every process has to trace.
+        # In NumPy, as each array of JAX would be a small program that every process has to trace.
         numbers: dict[str, Any] = {
             name: np.array([getattr(r, name) for r in in_place], dtype) for name, dtype in _NUMBERS.items()
         }
@@ -154,10 +158,7 @@ class StackTrainer:
         return all(done >= r.epochs for done, r in zip(self.epochs_done, self.recipes, strict=True))
 
     def run(self, epochs: int) -> list[Float[np.ndarray, " done"]]:
-        """Trains every model for at most `epochs` more epochs, or to its last.
-
-        Args:
-            epochs: Number of epochs, 1 … `MAX_EPOCHS_PER_CALL`.
+        """Train every model for at most `epochs` more epochs, 1 … `MAX_EPOCHS_PER_CALL`, or to its last.
 
         Returns:
             For each model, the mean loss of each epoch that this call trained.
@@ -191,7 +192,7 @@ class StackTrainer:
 
     @property
     def template(self) -> TrainingState:
-        """State of a model with shapes and types in place of arrays."""
+        """State of a model with shapes and types instead of arrays."""
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self._state)
 
     def restore(self, states: Sequence[TrainingState | None]) -> None:
@@ -228,21 +229,16 @@ def _run(
             return states, losses.at[i].set(own_losses)
 
         if is_side_by_side:
-            # Places without a model of their own have no epochs left to train.
-            own = jnp.where(jnp.arange(len(fixed.epochs)) < count[0], fixed.epochs, states.epoch)
-            alike = replace(fixed, epochs=own)
+            # Slots without a model have no epochs left to train.
+            last = jnp.where(jnp.arange(len(fixed.epochs)) < count[0], fixed.epochs, states.epoch)
+            alike = replace(fixed, epochs=last)
             return jax.vmap(lambda state, fixed: train(state, fixed, epochs, data, architecture, method))(states, alike)
         # The bound is traced, so that a stack of one compiles to the same loop as a stack of many.
         return jax.lax.fori_loop(0, count[0], train_one, (states, jnp.zeros((len(fixed.epochs), MAX_EPOCHS_PER_CALL))))
 
-    by_model = P(_AXIS)
-    return jax.shard_map(
-        on_device,
-        mesh=mesh,
-        in_specs=(by_model, by_model, by_model, P(), P()),
-        out_specs=by_model,
-        check_vma=False,
-    )(states, fixed, counts, epochs, data)
+    specs = P(_AXIS), P(_AXIS), P(_AXIS), P(), P()
+    mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=P(_AXIS), check_vma=False)
+    return mapped(states, fixed, counts, epochs, data)
 
 
 _training_keys = jax.jit(jax.vmap(partial(key_of, stream=Stream.TRAINING)))
@@ -252,3 +248,35 @@ _training_keys = jax.jit(jax.vmap(partial(key_of, stream=Stream.TRAINING)))
 def _first_networks(keys: Key[Array, " stack"], architecture: AnyArchitecture, columns: int) -> Weights:
     # A loop and not vmap: the bits of a model's first weights must not depend on the stack.
     return jax.lax.map(lambda key: first_network(key, architecture, columns), keys)
+
+
+def held_out_loss(
+    network: Weights,
+    architecture: AnyArchitecture,
+    objective: AnyObjective,
+    schedule: Schedule | None,
+    sigma_data: Float[np.ndarray, "..."] | None,
+    rows: Float[np.ndarray, "n d"],
+    labels: Int[np.ndarray, " n"] | None,
+    seed: int,
+) -> float:
+    """Compute the mean loss over held-out rows, shape (n, d), scaled; see the objective's `held_out_loss`.
+
+    Noise levels and noise depend on the seed alone, so losses of a model at different epochs can be compared.
+    """
+    compute = _loss_of_few if len(rows) <= FEW else _loss_of_many
+    clean = rows, labels, schedule, sigma_data
+    key = key_of(seed, Stream.HELD_OUT_LOSS)
+    return float(compute(key, network, clean, architecture=architecture, objective=objective))
+
+
+def _loss(
+    key: PRNGKeyArray, network: Any, clean: tuple[Any, ...], *, architecture: AnyArchitecture, objective: AnyObjective
+) -> Float[Array, ""]:
+    rows, labels, schedule, sigma_data = clean
+    clean_rows = CleanRows(rows, labels, schedule, sigma_data, architecture.features)
+    return objective.held_out_loss(key, network, clean_rows)
+
+
+_loss_of_many = jax.jit(_loss, static_argnames=("architecture", "objective"))
+_loss_of_few = jax.jit(_loss, static_argnames=("architecture", "objective"), compiler_options=QUICKLY)

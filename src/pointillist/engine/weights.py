@@ -11,7 +11,7 @@ Tree = TypeVar("Tree")
 
 
 def to_bytes(tree: object) -> bytes:
-    """Writes every leaf under its path in the tree, such as `network.hidden.0.weight`."""
+    """Write every leaf under its path in the tree, such as `network.hidden.0.weight`."""
     return save(named(tree))
 
 
@@ -21,7 +21,7 @@ def named(tree: object) -> dict[str, np.ndarray]:
 
 
 def from_bytes(template: Tree, data: bytes) -> Tree:
-    """Reads a tree of the template's structure from what `to_bytes` wrote; the template gives shapes and types.
+    """Read what `to_bytes` wrote as a tree of the template's structure.
 
     Raises:
         ValueError: If the bytes are damaged, or their names, shapes or types are not the template's.

@@ -11,11 +11,11 @@ from sklearn.exceptions import NotFittedError
 from pointillist.arguments import RandomState, is_whole, seed_of
 from pointillist.diffusion.classification import N_TIMES, posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser
-from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
+from pointillist.engine.mapping import ClassElbos, ClassLogDensities, RowFunction, map_rows
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import checked_rows, take_over
+from pointillist.models.gaussian import gaussian_of
 from pointillist.models.planning import DEFAULT_STEPS, MOST_EPOCHS
-from pointillist.queries.density import numbers_only
 
 
 class DiffusionClassifier(ClassifierMixin, BaseEstimator):
@@ -23,7 +23,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         model: A `Diffusion`. If it was fitted with labels, the classifier uses it as it is; `fit` fits a copy. None
-            stands for `Diffusion(p_uncond=0.05)` with three times its default number of steps.
+            means `Diffusion(p_uncond=0.05)` with three times its default number of steps.
         method: "elbo" estimates p(x | y) from the denoising error given each class, with the same noise levels and the
             same noise for all classes, and with continuous-time weights (Li et al. 2023, arXiv 2303.16203; Kingma et
             al. 2021, arXiv 2107.00630). "exact" computes it by the probability-flow ODE, which suits few columns.
@@ -62,7 +62,13 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         # On a copy: a fit that fails leaves this one as it was.
         fresh = clone(self)
         _, rows = checked_rows(fresh, X, reset=True)
-        model = clone(self.model) if self.model is not None else self._default(len(rows))
+        if self.model is None:
+            steps = max(len(rows) // 64, 1)
+            epochs = min(-(-3 * DEFAULT_STEPS // steps), 3 * MOST_EPOCHS)
+            # Single classes count here: few rows are spent on the distribution of all classes together.
+            model = Diffusion(p_uncond=0.05, epochs=epochs, random_state=self.random_state)
+        else:
+            model = clone(self.model)
         if model.process == "auto":
             # The classifier compares densities, and tokens have none.
             model.set_params(process="gaussian")
@@ -70,40 +76,31 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         take_over(self, fresh)
         return self
 
-    def _default(self, n: int) -> Diffusion:
-        steps = max(n // 64, 1)
-        # Single classes are what counts here: few rows are spent on the distribution of all classes together.
-        epochs = min(-(-3 * DEFAULT_STEPS // steps), 3 * MOST_EPOCHS)
-        return Diffusion(p_uncond=0.05, epochs=epochs, random_state=self.random_state)
+    @property
+    def _model(self) -> Any:
+        return getattr(self, "model_", self.model)
 
     def __sklearn_is_fitted__(self) -> bool:
-        model: Any = getattr(self, "model_", self.model)
-        return hasattr(model, "model_") and hasattr(model, "classes_")
+        return hasattr(self._model, "model_") and hasattr(self._model, "classes_")
 
     def _fitted(self) -> Diffusion:
-        if not self.__sklearn_is_fitted__():
-            if hasattr(self.model, "model_"):
-                raise ValueError("the model was fitted without labels: fit it with y, or call this classifier's fit")
-            raise NotFittedError("this DiffusionClassifier has no model that is fitted with labels: call fit first")
-        model: Any = getattr(self, "model_", self.model)
-        return model
+        if self.__sklearn_is_fitted__():
+            return self._model
+        if hasattr(self.model, "model_"):
+            raise ValueError("the model was fitted without labels: fit it with y, or call this classifier's fit")
+        raise NotFittedError("this DiffusionClassifier has no model that is fitted with labels: call fit first")
 
     @property
     def classes_(self) -> np.ndarray:
         """The labels, sorted."""
-        model: Any = getattr(self, "model_", self.model)
-        if not hasattr(model, "classes_"):
+        if not hasattr(self._model, "classes_"):
             raise AttributeError("classes_ exists once the classifier has a model fitted with labels: call fit first")
-        return model.classes_
+        return self._model.classes_
 
     def predict_log_likelihood(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
-        """Computes log p(x | y) in nats ("exact"), or lower bounds up to a constant ("elbo"), shape (n, n_classes).
-
-        Args:
-            X: Rows, shape (n, d), finite.
-        """
+        """Computes log p(x | y) in nats ("exact"), or lower bounds up to a constant ("elbo"), shape (n, n_classes)."""
         model = self._fitted()
-        codec, process = numbers_only(model.model_, "a classifier by denoising is")
+        codec, process = model.model_.codec, gaussian_of(model.model_, "a classifier by denoising is")
         process.check_noise_levels("a classifier by denoising")
         denoiser = process.denoiser(model.model_.network)
         assert isinstance(denoiser, ConditionalDenoiser)
@@ -112,21 +109,16 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"method must be 'elbo' or 'exact', not {self.method!r}")
         if not is_whole(self.n_times, 1):
             raise ValueError(f"n_times must be an integer of at least 1, not {self.n_times!r}")
-        by_method: dict[str, Any] = {
-            "elbo": ClassElbos(denoiser, n_classes, self.n_times),
-            "exact": ClassLogDensities(denoiser, n_classes),
-        }
-        _, rows = checked_rows(model, X)
-        scaled = codec.encode(rows)
-        return map_rows(by_method[self.method], scaled, seed=seed_of(self.random_state)).astype(np.float64)
+        function: RowFunction = ClassLogDensities(denoiser, n_classes)
+        if self.method == "elbo":
+            function = ClassElbos(denoiser, n_classes, self.n_times)
+        scaled = codec.encode(checked_rows(model, X)[1])
+        return map_rows(function, scaled, seed=seed_of(self.random_state)).astype(np.float64)
 
     def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
-        """Computes p(y | x), shape (n, n_classes), with columns in the order of `classes_`.
+        """Computes p(y | x) of rows, shape (n, d), as shape (n, n_classes), with columns in the order of `classes_`.
 
-        The prior p(y) is each class's share of the training rows.
-
-        Args:
-            X: Rows, shape (n, d), finite.
+        The prior p(y) is each class's fraction of the training rows.
         """
         return posterior(self.predict_log_likelihood(X), self._fitted().class_counts_)
 

@@ -18,22 +18,21 @@ from sklearn.utils.validation import column_or_1d
 from pointillist.arguments import RandomState, is_whole
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
-from pointillist.estimators.asking import draw_of, fitted_model
-from pointillist.estimators.inputs import AsEstimator, checked_rows
+from pointillist.estimators.inputs import AsEstimator, checked_rows, draw_of, fitted_model
 from pointillist.models.checkpoint import forget
 from pointillist.models.configuration import Configuration, SamplingConfig, values_of
 from pointillist.models.container import ModelFileError
 from pointillist.models.parameters import documented
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
-from pointillist.models.token_codec import TokenCodec
 from pointillist.privacy.private_fits import prepare
 from pointillist.progress import Bar, waiting
 from pointillist.queries.conditional import Conditional
-from pointillist.queries.conditionals import conditional_of
 from pointillist.queries.density import log_density
 from pointillist.queries.imputation import check_statistic, imputed
+from pointillist.queries.label_conditional import conditional_of
 from pointillist.tables.frames import aligned, check_room, with_others
+from pointillist.tables.table import columns_of
 
 
 @documented(Configuration)
@@ -80,7 +79,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
     validation_history_: np.ndarray
     effective_sample_size_: float
 
-    # Functions that take a model, and so serve as its methods.
+    # Functions whose first argument is the model are its methods.
     plot = plotting.plot
     plot_trajectory = plotting.plot_trajectory
     animate = plotting.animate
@@ -141,7 +140,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         return Configuration(**self.get_params(deep=False))
 
     def _hold(self, model: RowModel) -> None:
-        """Takes a fitted model as this estimator's."""
+        """Set the attributes of a fitted model."""
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         self.model_ = model
@@ -229,11 +228,11 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             random_state=random_state,
         )
         with Bar(Console(stderr=True), draw.n_rows, is_shown=progress) as bar:
-            rows, own = draw.rows(bar.advance)
+            rows, row_labels = draw.rows(bar.advance)
         if draw.effective_sample_size is not None:
             self.effective_sample_size_ = draw.effective_sample_size
         restored = self.model_.codec.restore(rows)
-        return (restored, own) if return_labels else restored
+        return (restored, row_labels) if return_labels else restored
 
     def sample_batches(self, n_samples: int, **options: Any) -> Iterator[Any]:
         """Draws the rows of `sample` in parts, as they are computed: for more rows than memory holds.
@@ -262,9 +261,8 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         """Fills the missing cells of a table; each row's are drawn from their distribution given its other cells.
 
         With `statistic="median"`, a number is filled with the median of its distribution and a category with the most
-        probable one, each cell by itself. Such cells are nearer to what is missing, but vary less than data does, and
-        several of a row do not go together, nor keep rules of columns: good features of a prediction, and no
-        sample of rows.
+        probable one, cell by cell. These values are nearer to what is missing, but vary less than data does, and do not
+        keep rules or relations between columns: good features for a prediction, but no sample of rows.
 
         A model of numbers can do this if it was fitted with `p_given` above 0.
 
@@ -292,8 +290,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         codec = model.codec
         check_room(X, codec.layout)
         index = X.index if codec.layout.kind == "pandas" and hasattr(X, "iloc") else None
-        asked = n_draws or 1, random_state, labels, statistic
-        filled = imputed(model, X, *asked)
+        filled = imputed(model, X, n_draws or 1, random_state, labels, statistic)
         restored = [with_others(codec.restore(rows, index), X, codec.names or ()) for rows in filled]
         return restored[0] if n_draws is None else restored
 
@@ -307,46 +304,42 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a
                 table of mixed columns are a column too.
             labels: Labels that are given and are no column of the tables, one for all rows or one per row, None or NaN
-                where a label is not known. Without them, the distribution is that of all classes together.
+                where a label is not known. Without them, the distribution is over all classes together.
 
         Raises:
-            ValueError: In one line, if there is no such column, or if no cells can be given to the
-                model.
+            ValueError: In one line, if a column is unknown, or the model cannot condition on cells.
         """
         return conditional_of(fitted_model(self), target, labels)
 
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
-        """Computes log p(x) of each row in nats, shape (n,), in the units of the data and over all classes together.
+        """Computes log p(x) per row in nats, shape (n,), in the units of the data and over all classes together.
 
-        **Numbers.** It solves the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) with an
-        adaptive solver. The density is that of rows with the noise of t = 1 added, over the columns that were not
-        constant in `fit`. The ODE ends in N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t = 10 (or
-        at t = T if that comes first). Its trace is exact up to 64 columns; beyond that, it is Hutchinson's estimate
-        from 32 probes, which are a function of the row. Integers and rounded numbers have the
-        density of the numbers before rounding; a value's probability is about this density times the column's step.
+        **Numbers.** The probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) is solved with an
+        adaptive solver, from the noise of t = 1 to N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t
+        = 10 (or at t = T), over the columns that were not constant in `fit`. Its trace is exact up to 64 columns;
+        beyond that, it is Hutchinson's estimate from 32 probes, which are a function of the row. Rounded numbers have
+        the density before rounding; a value's probability is about this density times the column's step.
 
-        **Mixed columns.** It is the log of a mass times a density: categories, labels and missing cells have a mass,
-        and numbers a density per unit of their column. Integers, rounded numbers and dates lie on a grid; the density
-        of a value is the mass of its cell divided by the cell's width: 1 for integers, 10^-d for d decimals, one step
-        for dates. Numbers of more than 8 decimals have a density, but a value that many rows share has a mass. The
-        probability of a row is the product of the probabilities of its cells, each given the cells in earlier columns,
-        so that the sum over all rows is 1. Beyond 128 columns, with missing="unknown" and in private fits it is the
-        mean over 4 fixed orders (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). The density is by the same ODE in
-        24 steps of a third-order method, or its mean over 4 points of a wide cell. If the values of a column repeat, a
-        number that no training row had gets part of the mass of the nearest value. Beyond the range of `fit`, the
-        density falls with the square of the distance. A new category gets part of the mass of the rarest one. A row has
-        -inf if a cell is missing in a column that had no missing cell in `fit`, if its label is unknown, or if a column
-        listed as categorical has an unknown value. With missing="unknown", the density is that of the cells that are
-        not missing. It is that of rows before rules of columns are restored in them.
+        **Mixed columns.** Categories, labels, missing cells and values that many rows share have a mass, and numbers a
+        density per unit of their column; on a grid (integers, up to 8 decimals, dates) it is the mass of the value's
+        cell over the cell's width. The probability of a row is the product over its cells, each given the cells
+        in earlier columns. Beyond 128 columns, with missing="unknown" and in private fits it is the mean over 4 fixed
+        orders (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). The density is by the same ODE in 24 steps of a
+        third-order method, or its mean over 4 points of a wide cell. A number that no training row had gets part of the
+        mass of the nearest value if values repeat, and a new category part of the mass of the rarest one. Beyond the
+        range of `fit`, the density falls with the square of the distance. A row has -inf if a cell is missing in a
+        column that had no missing cell in `fit`, if its label is unknown, or if a column listed as categorical has an
+        unknown value. With missing="unknown", the density is that of the cells that are not missing. It is that of rows
+        before rules of columns are restored in them.
 
         Raises:
             ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, if
                 a model of numbers with classes was never trained without labels, or if X lacks a column.
         """
         model = fitted_model(self)
-        if isinstance(model.codec, TokenCodec):
-            return log_density(model, aligned(X, model.codec.layout))
-        return log_density(model, checked_rows(self, X)[1])
+        if model.codec.encoding.n_tokens:
+            return log_density(model, aligned(X, model.codec.layout).cells)
+        return log_density(model, columns_of(checked_rows(self, X)[1]))
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Computes the mean of `score_samples`, in nats; y is not used.
@@ -358,7 +351,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted model as one safetensors file, whole or not at all. Nothing in it can run code."""
-        save_model(replace(fitted_model(self), asked=values_of(self._configuration)), Path(path))
+        save_model(replace(fitted_model(self), parameters=values_of(self._configuration)), Path(path))
 
     def page(self, path: str | Path, *, title: str | None = None, evaluation: Any = None) -> None:
         """Writes the model as one HTML file that draws its rows in a browser, without a server or a network.
@@ -370,7 +363,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
 
         Raises:
             TypeError: In one line, if `evaluation` is not what `evaluate` returned.
-            ValueError: In one line, if no page can be made of such a model.
+            ValueError: In one line, if no page can be made of this model.
         """
         from pointillist.page import Verdict, write_page
 
@@ -391,7 +384,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         # Types that the file claims for the library of data frames; without that library, no rows are drawn anyway.
         with checking(Path(path), ModelFileError), suppress(ImportError):
             model.codec.restore(model.codec.joined([]))
-        loaded = cls(**model.asked)
+        loaded = cls(**model.parameters)
         loaded._hold(model)
         return loaded
 

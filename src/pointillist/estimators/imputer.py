@@ -22,7 +22,7 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
     training row has a value are refused.
 
     Args:
-        model: A `Diffusion`, of which `fit` fits a copy. None stands for `Diffusion(missing="unknown")`. Its process
+        model: A `Diffusion`, which `fit` clones; None means `Diffusion(missing="unknown")`. Its process
             has to take missing cells if training rows have some, as "auto" and "masked" do, and its `p_given` must be
             above 0 for tables that get Gaussian diffusion.
         statistic: None to fill cells with draws, "median" with medians and the most probable categories; see
@@ -59,16 +59,16 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         fresh = clone(self)
         rows = fresh._checked(X, reset=True)
         check_statistic(self.statistic, is_alone=True)
-        own = Diffusion(missing="unknown", random_state=self.random_state)
-        fitted = (own if self.model is None else clone(self.model)).fit(rows)
+        default = Diffusion(missing="unknown", random_state=self.random_state)
+        fitted = (default if self.model is None else clone(self.model)).fit(rows)
         if fitted.n_features_in_ != fresh.n_features_in_:
-            raise ValueError("X has columns that no model can fill, of which the warning says why: drop them")
+            raise ValueError("X has columns that no model can fill (see the warning): drop them")
         self.model_ = fitted
         take_over(self, fresh)
         return self
 
     def transform(self, X: Any) -> Any:
-        """Returns X with its missing cells filled, in the container that `fit` was given, in the order of its columns.
+        """Fills the missing cells of X, in the container that `fit` was given, in the order of its columns.
 
         Raises:
             ValueError: If X has other columns, or a category that no training row had.
@@ -78,13 +78,12 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         return self.model_.impute(rows, statistic=self.statistic, random_state=self.random_state)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Returns the names of the columns, which are those of `fit`."""
+        """Returns the names of the columns of `fit`."""
         check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", None)
-        return np.array([f"x{place}" for place in range(self.n_features_in_)], object) if names is None else names
+        return getattr(self, "feature_names_in_", np.array([f"x{i}" for i in range(self.n_features_in_)], object))
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        """X as the model reads it: a data frame as it is, an array as scikit-learn checks it."""
+        """Check X: a data frame by its names alone, an array as scikit-learn does."""
         if is_frame(X):
             validate_data(self, Headings.of(X)[0], skip_check_array=True, reset=reset)
             return X

@@ -1,4 +1,4 @@
-"""What trees predict of a number: further inputs of the networks that predict its distribution."""
+"""Out-of-fold predictions of a number by trees: inputs of the networks that predict its distribution."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,24 +9,22 @@ from jaxtyping import Float
 from pointillist.estimators.regression import Units
 
 FEWEST_ROWS = 1000
-"""Fewest rows for which trees are grown; of fewer, networks learn as much."""
+"""Fewest rows for which trees are grown; from fewer, networks learn as much."""
 
 N_KINDS, N_BOOSTED, N_EXTRA = 2, 300, 100
 """Number of kinds of trees, and most trees of each."""
 
 N_FOLDS, N_FOLDS_OF_MANY, MANY = 5, 3, 10_000
-"""Number of parts of the rows, each guessed by trees that grew on the others; that of more than so many rows."""
+"""Number of folds, for at most 10,000 rows and for more."""
 
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Boosted and extremely randomized trees, some of each for every part of the rows, on which they did not grow.
-
-    They see and guess numbers in standard units, in which long tails of y are short.
+    """Boosted and extremely randomized trees, fitted to the rows outside each fold, in standard units.
 
     Attributes:
-        units: The units.
-        models: The fitted models of scikit-learn, of each kind those of all parts; none if no network sees guesses.
+        units: The units, in which long tails of y are short.
+        models: The fitted models of scikit-learn: for each kind, one per fold; none if no network sees predictions.
     """
 
     units: Units
@@ -36,13 +34,7 @@ class OutOfFold:
     def fit(
         cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], seed: int
     ) -> tuple["OutOfFold", Float[np.ndarray, "n kinds"]]:
-        """Grows the trees; also returns the guesses of each row by those that did not grow on it.
-
-        Args:
-            x: Rows.
-            y: The number of each.
-            seed: Seed of the parts and of the trees.
-        """
+        """Fit the trees; also return the prediction of each row by trees that were not fitted to it."""
         from sklearn.base import clone
         from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
         from sklearn.model_selection import KFold
@@ -51,8 +43,8 @@ class OutOfFold:
             HistGradientBoostingRegressor(max_iter=N_BOOSTED, random_state=seed),
             ExtraTreesRegressor(N_EXTRA, min_samples_leaf=2, n_jobs=-1, random_state=seed),
         )
-        units = Units.of(x, y, is_discrete=False)
-        x, y = units.standard(x), units.of_y(y)
+        units = Units.fit(x, y, is_discrete=False)
+        x, y = units.standard(x), units.encode_y(y)
         guessed = np.empty((len(y), len(kinds)))
         models: list[list[Any]] = [[] for _ in kinds]
         n_folds = N_FOLDS if len(x) <= MANY else N_FOLDS_OF_MANY
@@ -67,11 +59,11 @@ class OutOfFold:
         return cls(units, tuple(map(tuple, models))), guessed
 
     def without_trees(self) -> "OutOfFold":
-        """The predictions as 0 for every row, for networks that do not see them."""
+        """Predict 0 for every row, for networks that do not see the predictions."""
         return replace(self, models=())
 
     def of(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n kinds"]:
-        """Predicts the number by the mean of each kind of model. All but one of them know a given training row."""
+        """Predict the number by the mean of each kind of model; all but one of these know a training row."""
         if not self.models:
             return np.zeros((len(x), N_KINDS))
         x = self.units.standard(x)

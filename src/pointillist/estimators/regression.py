@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import RandomState
-from pointillist.columns.repeats import are_few
+from pointillist.columns.repeats import has_few_values
 from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.target_diffusion import (
     PIECES,
@@ -17,33 +17,31 @@ from pointillist.diffusion.target_diffusion import (
     TargetLogDensity,
     TargetLogMass,
     TargetObjective,
-    guess_places,
+    guess_mask,
 )
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Method, Recipe, TargetArchitecture, Weights
-from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer
-from pointillist.engine.validation import held_out_loss
+from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer, held_out_loss
 from pointillist.models.parameters import Checked, parameter
 from pointillist.queries.predictive import Predictive, normal_points
 
 LOWEST_LOG_MASS = -700.0
 """Least log-mass of a value that training rows had, in nats."""
 
-MANY = 5000
-FEW_ROWS, MANY_ROWS = (6, 4000), (4, 10_000)
-"""The number of networks and of their steps where they are left open, for at most so many rows, and for more: what many
-rows gain by longer training is more than what they gain by further networks."""
+MANY, FEW_ROWS, MANY_ROWS = 5000, (6, 4000), (4, 10_000)
+"""Default number of networks and of their steps, for at most 5,000 rows and for more: many rows gain more by longer
+training than by further networks."""
 
 NEARLY_EQUAL = 1.2
-"""Largest part of a loss by which two that are nearly equal differ, times the root of the number of held-out rows."""
+"""Relative difference of two losses that count as equal, times the root of the number of held-out rows."""
 
 CALIBRATED = 1000
 """Number of rows from which distributions are not widened, because mixtures of networks are then calibrated."""
 
 POINTS = 32
-"""Number of points that stand for the distribution of each network."""
+"""Number of points that represent the distribution of each network."""
 
 STEPS_PER_CHECK = 200
 """Fewest training steps between two checks of the held-out rows."""
@@ -89,7 +87,7 @@ class RegressionConfig(Checked):
 
 
 def networks_and_steps(config: RegressionConfig, n_rows: int) -> tuple[int, int]:
-    """Returns the number of networks and of their steps."""
+    """Return the number of networks and of their steps."""
     n_networks, steps = MANY_ROWS if n_rows > MANY else FEW_ROWS
     return config.n_networks or n_networks, config.steps or steps
 
@@ -98,17 +96,17 @@ def networks_and_steps(config: RegressionConfig, n_rows: int) -> tuple[int, int]
 class Units:
     """Units of x and y.
 
-    A y with long tails is bent: its units are those of arsinh((y - middle) / bend), which has short ones.
+    If y has long tails, arsinh((y - middle) / bend), which has short ones, is standardized instead.
 
     Attributes:
         x_mean: Mean of each column of x.
-        x_scale: Its standard deviation; 1 if that is 0.
-        quantiles: Those that divide it into pieces, the least and the largest number among them.
-        y_mean: Mean of y, bent or not.
+        x_scale: Standard deviation of each column of x; 1 if that is 0.
+        quantiles: Quantiles that divide each column of x into pieces, with the least and the largest number.
+        y_mean: Mean of y, or of its arsinh.
         y_scale: Its standard deviation, or a fifth of the largest distance from the mean if that is larger.
         middle: Median of y.
-        bend: Robust standard deviation of y where it has long tails, or the least distance of two values if that is 0
-            and they are few; 0 elsewhere.
+        bend: Robust standard deviation of y if it has long tails, or the least distance of two values if that is 0 and
+            they are few; 0 for short tails.
     """
 
     x_mean: Float[np.ndarray, " k"]
@@ -120,38 +118,39 @@ class Units:
     bend: float = 0.0
 
     @classmethod
-    def of(cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], *, is_discrete: bool) -> "Units":
-        """Learns the units of x and y."""
+    def fit(cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], *, is_discrete: bool) -> "Units":
+        """Learn the units of x and y."""
         x_scale, mean, scale = _deviation(x), float(y.mean()), _scale(y)
-        quantiles = tuple(np.unique(own) for own in np.quantile(x, np.linspace(0, 1, PIECES + 1), axis=0).T)
-        of_x = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), quantiles
+        quantiles = tuple(np.unique(each) for each in np.quantile(x, np.linspace(0, 1, PIECES + 1), axis=0).T)
+        x_units = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), quantiles
         if scale <= _deviation(y):
-            return cls(*of_x, mean, scale or 1.0)
+            return cls(*x_units, mean, scale or 1.0)
         low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
         bend = float(high - low) / INTERQUARTILE
         if bend == 0 and is_discrete:
             bend = float(np.diff(np.unique(y)).min())
         if bend == 0:
-            return cls(*of_x, mean, scale)
+            return cls(*x_units, mean, scale)
         bent = np.arcsinh((y - middle) / bend)
-        return cls(*of_x, float(bent.mean()), _scale(bent), float(middle), bend)
+        return cls(*x_units, float(bent.mean()), _scale(bent), float(middle), bend)
 
-    def of_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n 2*k"]:
-        """Returns x in standard units, clipped, and its places among the quantiles."""
-        places = [np.interp(own, at, np.arange(len(at))) for own, at in zip(x.T, self.quantiles, strict=True)]
-        return np.column_stack([self.standard(x), *places])
+    def encode_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n 2*k"]:
+        """Return x in standard units, clipped, and as positions among the quantiles."""
+        pairs = zip(x.T, self.quantiles, strict=True)
+        positions = [np.interp(column, edges, np.arange(len(edges))) for column, edges in pairs]
+        return np.column_stack([self.standard(x), *positions])
 
     def standard(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-        """Returns x in standard units, clipped."""
+        """Return x in standard units, clipped."""
         return np.clip((x - self.x_mean) / self.x_scale, -FARTHEST, FARTHEST)
 
-    def of_y(self, y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Returns y in standard units."""
+    def encode_y(self, y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Convert y to standard units."""
         return ((np.arcsinh((y - self.middle) / self.bend) if self.bend else y) - self.y_mean) / self.y_scale
 
-    def y_of(self, inside: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Returns y of standard units."""
-        y = self.y_mean + self.y_scale * inside
+    def decode_y(self, standard: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Convert standard units to y."""
+        y = self.y_mean + self.y_scale * standard
         return self.middle + self.bend * np.sinh(y) if self.bend else y
 
     def log_slope(self, y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -162,13 +161,13 @@ class Units:
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """A fitted ensemble, of which the distribution is the mixture.
+    """A fitted ensemble, whose distribution is a mixture.
 
     Attributes:
         target: The distribution, in standard units.
         units: The units.
         values: The values of y if it takes few, increasing; None for any number.
-        history: Held-out loss of each network that was trained at each check, shape (networks, checks).
+        history: Held-out loss of each trained network at each check, shape (networks, checks).
     """
 
     target: TargetDistribution
@@ -179,50 +178,46 @@ class Regression:
     def log_prob(self, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Log p(y | x) in nats: of the density in the units of y, or of the mass if it takes few values.
 
-        A value's mass is that between the middles to its neighbors, which the flow takes to probabilities of N(0, 1);
-        that of values that no training row had is 0.
+        A value's mass is that between the midpoints to its neighbors, which the flow maps to probabilities of N(0, 1);
+        values that no training row had have mass 0.
         """
-        inside = self.units.of_x(x)
+        inputs = self.units.encode_x(x)
         if self.values is None:
-            rows = np.column_stack([inside, self.units.of_y(y)]).astype(np.float32)
+            rows = np.column_stack([inputs, self.units.encode_y(y)]).astype(np.float32)
             return map_rows(TargetLogDensity(self.target), rows).astype(np.float64) + self.units.log_slope(y)
         found = np.minimum(np.searchsorted(self.values, y), len(self.values) - 1)
-        middles = self._middles()
-        ends = np.stack([middles[found], middles[found + 1]], axis=1)
-        rows = np.column_stack([inside, self.units.of_y(ends)]).astype(np.float32)
+        midpoints = self._midpoints(self.values)
+        ends = np.stack([midpoints[found], midpoints[found + 1]], axis=1)
+        rows = np.column_stack([inputs, self.units.encode_y(ends)]).astype(np.float32)
         log_mass = np.maximum(map_rows(TargetLogMass(self.target), rows).astype(np.float64), LOWEST_LOG_MASS)
         return np.where(self.values[found] == y, log_mass, -np.inf)
 
     def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
-        """The distribution of each row as points: `POINTS` of each network, which lie between those of the others."""
+        """Represent the distribution of each row by `POINTS` points of each network, which interleave."""
         found, weights = self._weighted_points(x)
-        values = self.units.y_of(found.reshape(len(x), -1))
+        values = self.units.decode_y(found.reshape(len(x), -1))
         is_atom = np.full(values.shape[1], self.values is not None)
-        return Predictive(self._known(values), np.tile(weights.ravel(), (len(x), 1)), is_atom)
+        return Predictive(self._nearest_value(values), np.tile(weights.ravel(), (len(x), 1)), is_atom)
 
     def sample(
         self, x: Float[np.ndarray, "n k"], n_draws: int, generator: np.random.Generator
     ) -> Float[np.ndarray, "n draws"]:
-        """Draws y of each row: of a random network, by its flow of a draw from N(0, 1)."""
-        # One for each, so that the first rows have the same draws whatever their number.
+        """Draw y of each row: from a random network, by its flow of a draw from N(0, 1)."""
+        # Two generators, so that the first rows have the same draws whatever their number.
         normal, choice = generator.spawn(2)
         starts = normal.normal(size=(len(x), 1, n_draws))
-        found = self.units.y_of(self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1)))
+        found = self.units.decode_y(self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1)))
         chosen = choice.integers(self.target.n_networks, size=(len(x), 1, n_draws))
-        return self._known(np.take_along_axis(found, chosen, axis=1)[:, 0])
+        return self._nearest_value(np.take_along_axis(found, chosen, axis=1)[:, 0])
 
     def calibrated(
         self, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], held: list[Int[np.ndarray, " v"]]
     ) -> "Regression":
-        """Widens the distributions until held-out rows lie no further from their means than predicted, on average.
+        """Widen the distributions until held-out rows lie no further from their means than predicted, on average.
 
-        Each row is predicted by the networks that did not see it. Distances are absolute, because one outlier would
-        dominate squares. Distributions never become narrower, because a few rows with wide ones would narrow all.
-
-        Args:
-            x: The training rows.
-            y: The number of each.
-            held: The indices of the rows that each network did not see.
+        `held` has the indices of the rows that each network did not see; each row is predicted by those networks.
+        Distances are absolute, because one outlier would dominate squares. Distributions never become narrower, because
+        a few rows with wide ones would narrow all.
         """
         rows = np.unique(np.concatenate(held))
         points, weights = self._weighted_points(x[rows])
@@ -231,7 +226,7 @@ class Regression:
         weights /= weights.sum(axis=(1, 2), keepdims=True)
         mean = (weights * points).sum(axis=(1, 2))
         predicted = (weights * np.abs(points - mean[:, None, None])).sum(axis=(1, 2)).mean()
-        found = np.abs(self.units.of_y(y[rows]) - mean).mean()
+        found = np.abs(self.units.encode_y(y[rows]) - mean).mean()
         scale = np.asarray(max(found / predicted, 1), np.float32)
         return replace(self, target=replace(self.target, scale=scale))
 
@@ -240,55 +235,52 @@ class Regression:
     ) -> tuple[Float[np.ndarray, "n networks points"], Float[np.ndarray, "networks points"]]:
         """Points of each network in standard units, and their weights, which sum to 1."""
         n = self.target.n_networks
-        starts, shares = np.stack([normal_points(POINTS, i, n) for i in range(n)], axis=1)
-        return self._flowed(x, np.tile(starts, (len(x), 1, 1))), shares / n
+        starts, weights = np.stack([normal_points(POINTS, i, n) for i in range(n)], axis=1)
+        return self._flowed(x, np.tile(starts, (len(x), 1, 1))), weights / n
 
     def _flowed(
         self, x: np.ndarray, starts: Float[np.ndarray, "n networks starts"]
     ) -> Float[np.ndarray, "n networks starts"]:
-        rows = np.column_stack([self.units.of_x(x), starts.reshape(len(x), -1)])
+        rows = np.column_stack([self.units.encode_x(x), starts.reshape(len(x), -1)])
         return map_rows(TargetFlow(self.target), rows.astype(np.float32)).astype(np.float64)
 
-    def _known(self, y: np.ndarray) -> np.ndarray:
-        """The nearest values that y takes, if it takes few."""
-        if self.values is None:
-            return y
-        return self.values[np.searchsorted(self._middles()[1:-1], y)]
+    def _nearest_value(self, y: np.ndarray) -> np.ndarray:
+        """Round y to the nearest of its values, if it takes few."""
+        return y if self.values is None else self.values[np.searchsorted(self._midpoints(self.values)[1:-1], y)]
 
-    def _middles(self) -> np.ndarray:
-        assert self.values is not None
-        return np.concatenate([[-np.inf], (self.values[1:] + self.values[:-1]) / 2, [np.inf]])
+    @staticmethod
+    def _midpoints(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([[-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]])
 
 
 def fit_regression(
     x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], config: RegressionConfig, seed: int, n_guesses: int = 0
 ) -> Regression:
-    """Fits an ensemble to rows x and numbers y.
+    """Fit an ensemble to rows x and numbers y; the seed is 0 … 2³² - 1.
 
-    Args:
-        x: The rows.
-        y: The numbers.
-        config: How it is trained.
-        seed: Seed, 0 … 2³² - 1.
-        n_guesses: Number of the last columns of x that are guesses of y. Every second network sees them. Of those that
-            do and those that do not, the ones with the lower mean loss on held-out rows are kept; or all of them, if
-            these losses are nearly equal, or no rows are held out.
+    The last `n_guesses` columns of x are guesses of y, which every second network sees. Of the networks that see them
+    and those that do not, the ones with the lower mean loss on held-out rows are kept; or all of them, if these losses
+    are nearly equal, or no rows are held out.
 
     Raises:
         ValueError: If training diverges.
     """
     distinct, (n_networks, steps) = np.unique(y), networks_and_steps(config, len(y))
-    is_discrete = are_few(distinct, len(y))
+    is_discrete = has_few_values(distinct, len(y))
     n_held = min(max(round(config.validation_fraction * len(y)), config.validation_fraction > 0), len(y) - 1)
-    # Two that are compared are so on the same rows.
+    # Pairs of networks are compared on the same rows; the rows of pairs follow one another in a random order.
     pairs = np.arange(n_networks) // (2 if n_guesses else 1)
-    held = [_held_out(len(y), n_held, seed, int(i)) for i in pairs]
-    units = Units.of(x, y, is_discrete=is_discrete)
-    rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
+    order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(len(y))
+    held = [np.sort(order[(np.arange(n_held) + i * n_held) % len(y)]) for i in pairs]
+    units = Units.fit(x, y, is_discrete=is_discrete)
+    rows = np.column_stack([units.encode_y(y), units.encode_x(x)]).astype(np.float32)
     sees_guesses = (np.arange(n_networks) % 2 == 1) & (n_guesses > 0)
     views = np.array(VIEWS, np.float32)[pairs % len(VIEWS)]
-    hidden = np.concatenate([[False], guess_places(x.shape[1], n_guesses)])
-    data = [_in_view(np.where(hidden & ~sees, 0, rows), view) for sees, view in zip(sees_guesses, views, strict=True)]
+    hidden = np.concatenate([[False], guess_mask(x.shape[1], n_guesses)])
+    data = [
+        np.column_stack([np.where(hidden & ~sees, 0, rows), np.tile(view, (len(rows), 1))])
+        for sees, view in zip(sees_guesses, views, strict=True)
+    ]
     networks, history = _trained(data, held, steps, config, seed)
     kept = np.flatnonzero(_is_kept(history, sees_guesses, n_held))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(networks[i] for i in kept))
@@ -316,7 +308,7 @@ def _scale(y: Float[np.ndarray, " n"]) -> float:
 
 
 def _deviation(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*k"]:
-    """The standard deviation of each column, of which squares neither overflow nor underflow."""
+    """The standard deviation of each column; squares neither overflow nor underflow."""
     return AffineScaling.standard(values.reshape(len(values), -1)).unit.reshape(values.shape[1:])
 
 
@@ -327,7 +319,7 @@ def _trained(
     config: RegressionConfig,
     seed: int,
 ) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
-    """Trains networks side by side, each on its own rows but those held out; returns best weights, and all losses."""
+    """Train networks side by side, each on the rows that are not held out; return best weights, and all losses."""
     n = len(rows[0]) - len(held[0])
     batch_size = min(config.batch_size or int(np.clip(n // 8, 64, 128)), n)
     per_epoch = n // batch_size
@@ -348,12 +340,11 @@ def _trained(
         )
         for i in range(len(rows))
     ]
-    data = np.stack([np.delete(own, places, axis=0) for own, places in zip(rows, held, strict=True)])
-    unseen = [own[places] for own, places in zip(rows, held, strict=True)]
-    spread = np.ones((len(data), data.shape[2]), np.float32)
-    trainer = StackTrainer(
-        data, recipes, architecture, Method(objective, batch_size, is_averaged=True), sigma_data=spread
-    )
+    pairs = list(zip(rows, held, strict=True))
+    data, unseen = np.stack([np.delete(*pair, axis=0) for pair in pairs]), [each[indices] for each, indices in pairs]
+    sigma_data = np.ones((len(data), data.shape[2]), np.float32)
+    method = Method(objective, batch_size, is_averaged=True)
+    trainer = StackTrainer(data, recipes, architecture, method, sigma_data=sigma_data)
     every = min(-(-STEPS_PER_CHECK // per_epoch), MAX_EPOCHS_PER_CALL)
     best, losses = trainer.networks(), np.empty((len(rows), 0))
     while not trainer.is_done:
@@ -364,11 +355,9 @@ def _trained(
         if not len(held[0]):
             best = networks
             continue
+        asked = architecture, objective, SCHEDULE, sigma_data[0]
         found = np.array(
-            [
-                held_out_loss(network, architecture, objective, SCHEDULE, spread[0], own, None, seed)
-                for network, own in zip(networks, unseen, strict=True)
-            ]
+            [held_out_loss(network, *asked, each, None, seed) for network, each in zip(networks, unseen, strict=True)]
         )
         is_better = found < losses.min(axis=1, initial=np.inf)
         best = [new if better else old for new, old, better in zip(networks, best, is_better, strict=True)]
@@ -376,13 +365,3 @@ def _trained(
         if (losses.shape[1] - 1 - losses.argmin(axis=1) >= config.n_iter_no_change).all():
             break
     return best, losses
-
-
-def _in_view(rows: Float[np.ndarray, "n columns"], view: Float[np.ndarray, " 2"]) -> Float[np.ndarray, "n columns+2"]:
-    return np.column_stack([rows, np.tile(view, (len(rows), 1))])
-
-
-def _held_out(n: int, n_held: int, seed: int, network: int) -> Int[np.ndarray, " v"]:
-    """The rows that a network does not see, in order: those of networks follow one another in a random order."""
-    order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(n)
-    return np.sort(order[(np.arange(n_held) + network * n_held) % n])

@@ -36,7 +36,7 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
     network, so that quantiles, draws and densities need no sampling from a chain. x and y are standardized.
 
     Networks see different features of x, in turn (two by two, if there are trees): Fourier features of low frequencies
-    and of higher ones; those of low ones alone; with these, piecewise linear functions between quantiles (Gorishniy et
+    and of higher ones; low ones alone; low ones and piecewise linear functions between quantiles (Gorishniy et
     al. 2022, arXiv 2203.05556).
 
     With 1,000 rows or more, every second network also sees what boosted and extremely randomized trees predict of y
@@ -98,7 +98,7 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         return self
 
     def predict(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
-        """Computes the mean of y for each row, shape (n,): that of 32 points of each network."""
+        """Computes the mean of y for each row, shape (n,), from 32 points of each network."""
         model, rows = self._checked(X)
         return model.points(self._seen(rows)).mean()
 
@@ -119,7 +119,7 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
     def log_prob(self, X: ArrayLike, y: ArrayLike) -> Float[np.ndarray, " n"]:
         """Computes log p(y | x) of each row in nats, shape (n,): of a density in the units of y, or of a mass.
 
-        The density is that of the probability-flow ODE, in 24 steps of a third-order method, with the noise of
+        The density is computed by the probability-flow ODE, in 24 steps of a third-order method, with the noise of
         σ = 0.002 of the standardized y. A discrete target has the mass between the middles to a value's neighbors.
         """
         check_is_fitted(self)
@@ -141,8 +141,8 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         Args:
             X: Rows, shape (n, d).
             y: What came, shape (n,); None for no dots.
-            ax: Matplotlib axes to draw on; by default those of a new figure.
-            by: Position of the column of X in whose order rows are drawn; by default that of the predicted medians.
+            ax: Matplotlib axes to draw on; a new figure by default.
+            by: Position of the column of X in whose order rows are drawn; by predicted median by default.
             levels: Levels of the central intervals that are drawn, in (0, 1).
 
         Returns:
@@ -159,10 +159,8 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
             raise ValueError(f"X has {len(rows)} rows, and y the shape {values.shape}: give one number per row")
         if by is not None and not (is_whole(by, 0) and by < rows.shape[1]):
             raise ValueError(f"by must be the position of one of {rows.shape[1]} columns, not {by!r}")
-        ax = draw_bands(partial(self.quantiles, X), values, None if by is None else rows[:, by], ax, levels)
-        ax.set_xlabel("rows, by predicted median" if by is None else f"column {by}")
-        ax.set_ylabel("y")
-        return ax
+        x, name = (None, None) if by is None else (rows[:, by], f"column {by}")
+        return draw_bands(partial(self.quantiles, X), values, x, ax, levels, (name, "y"))
 
     def _seen(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         """Returns the features that the networks see: the rows and, if there are some, the predictions of trees."""

@@ -1,4 +1,4 @@
-"""Calibration: whether predicted distributions of a number fit what came, beside the data's own distribution."""
+"""Calibration: whether predicted distributions of a number fit the observed values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BINS = 10
 """Number of bins of the PIT histogram."""
 
 POINTS = 99
-"""Number of evenly spaced quantiles that stand for the data's own distribution."""
+"""Number of evenly spaced quantiles that represent the distribution of the column in the data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +65,13 @@ class Calibration:
 
 
 def calibration(points: ArrayLike, values: ArrayLike, data: ArrayLike, *, target: str = "target") -> Calibration:
-    """Measure predicted distributions of a number against what came.
+    """Measure predicted distributions of a number against the observed values.
 
     Args:
         points: Shape `(n, m)`: points of equal weight of each row's distribution, such as evenly spaced quantiles, at
             levels (i - 1/2) / m, or draws.
-        values: Shape `(n,)`: what came.
-        data: Values of the column in the data, to compare with what is known without the other columns.
+        values: Shape `(n,)`: the observed values.
+        data: Values of the column in the data, whose distribution is the baseline.
         target: Name of the column.
 
     Raises:
@@ -86,13 +86,12 @@ def calibration(points: ArrayLike, values: ArrayLike, data: ArrayLike, *, target
         >>> bool(found.crps < found.marginal_crps)
         True
     """
-    found = np.asarray(values, np.float64)
-    own = np.asarray(points, np.float64)
-    score, shares = crps(own, found), pit(own, found)
+    found, points = np.asarray(values, np.float64), np.asarray(points, np.float64)
+    score, shares = crps(points, found), pit(points, found)
     covered = []
     for level in LEVELS:
-        # Points at levels (i - 1/2) / m are these quantiles.
-        low, high = np.quantile(own, [(1 - level) / 2, (1 + level) / 2], axis=1, method="hazen")
+        # Hazen's quantiles of the points, whose levels are (i - 1/2) / m.
+        low, high = np.quantile(points, [(1 - level) / 2, (1 + level) / 2], axis=1, method="hazen")
         covered.append(interval_coverage(low, high, found))
     known = np.asarray(data, np.float64)
     if known.ndim != 1 or not known.size or not np.isfinite(known).all():

@@ -10,11 +10,10 @@ import numpy as np
 from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
-from pointillist.evaluation.numbers import NumberMeasures, measure_numbers
-from pointillist.evaluation.scores import Scores, measure_all
+from pointillist.evaluation.report import Line, lines_of
+from pointillist.evaluation.scores import NumberMeasures, Scores, measure_all, measure_numbers
 from pointillist.evaluation.verdict import copy_signs, verdict_of
 from pointillist.metrics import (
-    MEASURES,
     ColumnDifference,
     Copies,
     ResidualSpread,
@@ -42,19 +41,18 @@ class Evaluation:
         holdout_rows: Number of held-out rows; None without them.
         target: Column that was predicted, or whose classes were compared; None if none was named.
         rows: Scores of the generated rows.
-        real: Scores of real rows in their place, the real-data baseline: of as many held-out rows, or of all if there
-            are fewer. Without held-out rows, one random half of the data is scored against the other. `nearest` is that
-            of one half of the held-out rows, among the data and the other half. `utility` is None;
-            `rows.utility.of_data` has what trees learn from the data.
-        independent: Scores of as many rows of the data, with each column permuted by itself: what single columns alone
-            are worth.
+        real: Scores of the same number of held-out rows, or of all if they are fewer: the real-data baseline. Without
+            held-out rows, one random half of the data is scored against the other. `nearest` is that of one half of the
+            held-out rows, among the data and the other half. `utility` is None; see `rows.utility.of_data`.
+        independent: Scores of the same number of data rows, with each column permuted by itself: what single columns
+            alone are worth.
         columns: Differences of the columns, each in the unit of its column.
         residuals: How far each number strays from what the other columns predict, relative to the data; empty for
             small tables.
         copies: Rows that equal a data row.
         holdout_copies: Held-out rows that equal a data row; None without held-out rows.
         numbers: Measures of the columns of numbers without missing cells; None if there are no such columns.
-        seconds: Time that the evaluation took.
+        seconds: Duration of the evaluation.
     """
 
     m: int
@@ -73,24 +71,19 @@ class Evaluation:
     seconds: float
 
     @cached_property
+    def lines(self) -> list[Line]:
+        """The lines of the report, with the tests that could distinguish the rows from the data."""
+        return lines_of(self)
+
+    @cached_property
     def p_values(self) -> dict[str, float]:
         """p-value of each test that could distinguish the rows from the data.
 
         The columns count as one test, and so do the residuals: the smallest p-value, times the number of columns.
         Permutation tests, whose p-values are at least 0.001, could otherwise never reject in a table of many columns.
         """
-        smallest = min(column.p_value for column in self.columns)
-        p_values = {
-            measure.test: getattr(self.rows, name).p_value for name, measure in MEASURES.items() if measure.test
-        } | {"columns": min(1.0, len(self.columns) * smallest)}
-        if self.worst_residual is not None:
-            p_values["residuals"] = min(1.0, len(self.residuals) * self.worst_residual.p_value)
-        if self.numbers is not None:
-            p_values["energy distance"] = self.numbers.energy.p_value
-            p_values["random forest"] = self.numbers.forest_p_value
-            if self.numbers.correlations.pair is not None:
-                p_values["correlations"] = self.numbers.correlations.p_value
-        return p_values
+        tests = [(line.test, line.p_value, line.n_tests) for line in self.lines if line.test]
+        return {name: min(1.0, n * p_value) for name, p_value, n in tests if p_value is not None}
 
     @cached_property
     def adjusted_p_values(self) -> dict[str, float]:
@@ -128,7 +121,7 @@ class Evaluation:
 
     @property
     def are_numbers(self) -> bool:
-        """Whether all columns but the target are numbers without missing cells."""
+        """Whether all columns except the target are numbers without missing cells."""
         return self.numbers is not None and {*self.names} - {*self.numbers.names} <= {self.target}
 
     @property
@@ -143,7 +136,7 @@ class Evaluation:
 
     @cached_property
     def verdict(self) -> str:
-        """Paragraph that says whether rows look copied or are distinguishable from the data, and how they score."""
+        """Paragraph on whether rows look copied or are distinguishable from the data, and how they score."""
         return verdict_of(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -162,8 +155,7 @@ class Evaluation:
 def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, random_state: int = 0) -> Evaluation:
     """Measure how similar generated rows are to real ones, and test whether they can be distinguished.
 
-    Real rows and independent columns are measured too, as baselines, since no number means much by itself. Columns of
-    numbers have further tests.
+    Real rows and independent columns are measured too, as baselines. Columns of numbers have further tests.
 
     Columns, pairs of columns and copies use all rows. The other measures use subsamples: boosted trees see the same
     number of rows of each table, at most 16,000 per side and 256,000 cells; the residuals of 5,000 rows per side are
@@ -196,16 +188,18 @@ def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, r
     """
     start = time.perf_counter()
     sides = {"data": data, "rows": rows} | ({} if holdout is None else {"holdout": holdout})
-    tables = sides if isinstance(data, dict) else columns_of(sides, target)
+    tables = sides if isinstance(data, dict) else columns_of(sides)
     check_tables(MIN_ROWS, **tables)
-    # What is drawn at random is not to depend on the order of columns.
+    # Random draws must not depend on the order of columns.
     tables = {side: {name: table[name] for name in tables["data"]} for side, table in tables.items()}
     target = None if target is None else str(target)
     data = tables["data"]
     if target is not None and target not in data:
         raise ValueError(f"target={target!r} is not a column of data: use one of {', '.join(map(repr, data))}")
     if target is not None and _is_of_classes(data[target]):
-        tables = {side: _with_classes(table, target) for side, table in tables.items()}
+        for table in tables.values():
+            texts = [None if value != value else f"{value:.16g}" for value in table[target].tolist()]
+            table[target] = np.array(texts, object)
     data, rows, holdout = tables["data"], tables["rows"], tables.get("holdout")
     scores = measure_all(data, rows, holdout, target, random_state)
     return Evaluation(
@@ -227,7 +221,7 @@ def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, r
 
 
 def is_of_numbers(column: np.ndarray) -> bool:
-    """Return whether a column is predicted as numbers, and not as classes."""
+    """Whether a column is predicted as numbers, and not as classes."""
     return column.dtype != object and not _is_of_classes(column)
 
 
@@ -238,12 +232,6 @@ def _is_of_classes(column: np.ndarray) -> bool:
     return len(values) <= MAX_CLASSES and bool(np.all(values == np.round(values)))
 
 
-def _with_classes(table: Table, target: str) -> Table:
-    """The table with its numbers of a column as categories."""
-    texts = [None if value != value else f"{value:.16g}" for value in table[target].tolist()]
-    return {name: np.array(texts, object) if name == target else column for name, column in table.items()}
-
-
 def _numbers(data: Table, rows: Table, random_state: int) -> NumberMeasures | None:
     """Measures of the columns that hold numbers and no missing cell in both tables."""
     names = tuple(
@@ -251,5 +239,5 @@ def _numbers(data: Table, rows: Table, random_state: int) -> NumberMeasures | No
     )
     if not names:
         return None
-    of_data, of_rows = (np.stack([table[name] for name in names], axis=1) for table in (data, rows))
-    return measure_numbers(of_data, of_rows, names, random_state)
+    data_matrix, row_matrix = (np.stack([table[name] for name in names], axis=1) for table in (data, rows))
+    return measure_numbers(data_matrix, row_matrix, names, random_state)

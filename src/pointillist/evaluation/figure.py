@@ -16,31 +16,24 @@ from pointillist.atomic_files import write_whole
 from pointillist.evaluation.inputs import columns_of
 from pointillist.foreign_text import figure_text
 from pointillist.metrics import ColumnDifference, column_differences
+from pointillist.metrics.distances import Rows
 from pointillist.metrics.mixed_tables import Table, check_tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DPI = 110
-DATA = "0.35"
-ROWS = "#1f5fa8"
-MAX_COLUMNS = 5
-MAX_CATEGORIES = 8
+DATA, ROWS = "0.35", "#1f5fa8"
+MAX_COLUMNS, MAX_CATEGORIES, MAX_BINS = 5, 8, 40
 MAX_POINTS = 1500
 """Most rows of each side in a panel of a pair."""
 
-MAX_BINS = 40
-MARGIN = 0.06
-
-# Percent of a side beyond either limit of a panel, so that a long tail leaves room for the rest.
-OUTSIDE = 0.2
-
-Rows = NDArray[np.float64]
+OUTSIDE, MARGIN = 0.2, 0.06
+"""Percentage of a side beyond either limit of a panel, and margin on each side as a fraction of the range."""
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """A column as a panel shows it: numbers, and what their ticks are called if they stand for categories."""
+    """A column as a panel shows it: numbers, and the names of their ticks if they represent categories."""
 
     column: ColumnDifference
     data: Rows
@@ -94,16 +87,11 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
     panels, of = _panels(tables["data"], tables["rows"])
     k, m, n = len(panels), *(len(next(iter(tables[side].values()))) for side in ("rows", "data"))
     side = 1.9 if k > 2 else 2.6
-    # Names of categories take room.
-    left, bottom = (1.05, 1.0) if any(panel.ticks for panel in panels) else (0.65, 0.55)
-    size = (k * side + left + 0.25, k * side + bottom + 0.55)
-    figure = Figure(figsize=(max(size[0], 3.6), size[1]), dpi=DPI)
+    figure = Figure(figsize=(k * side + 1.0, k * side + 1.1), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(k, k, squeeze=False)
-    width, height = figure.get_size_inches()
-    figure.subplots_adjust(left / width, bottom / height, 1 - 0.2 / width, 1 - 0.65 / height, 0.12, 0.12)
 
-    sample, colours = _shuffled_points(panels)
+    sample, colors = _shuffled_points(panels)
     dot = 3 if len(sample) > 1000 else 9
     for (i, j), axes in np.ndenumerate(grid):
         if j > i:
@@ -114,20 +102,21 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
             _draw_marginal(axes, panels[i])
         else:
             axes.set_ylim(panels[i].limits)
-            axes.scatter(sample[:, j], sample[:, i], s=dot, c=colours, alpha=0.5, linewidths=0)
+            axes.scatter(sample[:, j], sample[:, i], s=dot, c=colors, alpha=0.5, linewidths=0)
         _frame(axes, panels[j], panels[i], is_left=j == 0 and i > 0, is_bottom=i == k - 1)
     handles = [Patch(color=DATA, alpha=0.6, label=f"data ({n:,})"), Patch(color=ROWS, label=f"rows ({m:,})")]
     few = f"the {k} of {of:,} columns that differ most" if k < of else None
-    # In the free upper right, or above a single panel.
     options: dict[str, Any] = {"fontsize": 9, "title_fontsize": 8, "frameon": False, "alignment": "left"}
-    figure.legend(handles=handles, title=few, loc="upper right", ncols=2 if k == 1 else 1, **options)
+    # In the free upper right, or above a single panel.
+    options |= {"loc": "outside upper right", "ncols": 2} if k == 1 else {"loc": "upper right"}
+    figure.legend(handles=handles, title=few, **options)
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    figure.savefig(buffer, format="png", dpi=110)
     write_whole(Path(path), buffer.getvalue())
 
 
 def _panels(data: Table, rows: Table) -> tuple[list[_Panel], int]:
-    """The columns to show, and how many there are."""
+    """Choose the columns to show, and count all."""
     columns = column_differences(data, rows)
     order = sorted(range(len(columns)), key=lambda i: (columns[i].p_value, -columns[i].value))
     panels = []
@@ -135,25 +124,27 @@ def _panels(data: Table, rows: Table) -> tuple[list[_Panel], int]:
         sides = data[column.name], rows[column.name]
         ticks: tuple[str, ...] = ()
         if sides[0].dtype == object:
-            sides, ticks = _places(*sides)
+            sides, ticks = _numbered(*sides)
         panels.append(_Panel(column, *sides, ticks))
     return panels, len(columns)
 
 
-def _places(data: NDArray[Any], rows: NDArray[Any]) -> tuple[tuple[Rows, Rows], tuple[str, ...]]:
-    """Categories as the places of the most frequent ones, which are named; all others share the last place."""
+def _numbered(data: NDArray[Any], rows: NDArray[Any]) -> tuple[tuple[Rows, Rows], tuple[str, ...]]:
+    """Number the most frequent categories, which get ticks; all others share the last number."""
     counts = Counter(data.tolist()) + Counter(rows.tolist())
     known = [category for category, _ in counts.most_common()]
     shown = known if len(known) <= MAX_CATEGORIES else known[: MAX_CATEGORIES - 1]
-    places = {category: float(place) for place, category in enumerate(shown)}
+    numbers = {category: float(i) for i, category in enumerate(shown)}
     ticks = ["missing" if category is None else category for category in shown]
     ticks += ["others"] if len(shown) < len(known) else []
-    of_data, of_rows = (np.array([places.get(cell, len(shown)) for cell in side.tolist()]) for side in (data, rows))
-    return (of_data, of_rows), tuple(ticks)
+    data_numbers, row_numbers = (
+        np.array([numbers.get(cell, len(shown)) for cell in side.tolist()]) for side in (data, rows)
+    )
+    return (data_numbers, row_numbers), tuple(ticks)
 
 
 def _shuffled_points(panels: list[_Panel]) -> tuple[Rows, NDArray[Any]]:
-    """As many points of both sides in a random order, so that neither covers the other, and their colours."""
+    """Points of both sides, equally many, in a random order, so that neither covers the other, and their colors."""
     rng = np.random.default_rng(0)
     data, rows = (np.stack([getattr(panel, side) for panel in panels], axis=1) for side in ("data", "rows"))
     is_discrete = [panel.is_discrete for panel in panels]
@@ -168,34 +159,32 @@ def _draw_marginal(axes: Axes, panel: _Panel) -> None:
     column, sides = panel.column, [side[~np.isnan(side)] for side in (panel.data, panel.rows)]
     if panel.is_discrete:
         values = np.unique(np.concatenate(sides))
-        for side, colour, shift in zip(sides, (DATA, ROWS), (-0.2, 0.2), strict=True):
-            shares = [float(np.sum(side == value)) / max(len(side), 1) for value in values]
-            axes.bar(values + shift, shares, 0.4, color=colour, alpha=0.45 if colour == DATA else 0.9)
+        for side, color, shift, alpha in zip(sides, (DATA, ROWS), (-0.2, 0.2), (0.45, 0.9), strict=True):
+            fractions = [float(np.sum(side == value)) / max(len(side), 1) for value in values]
+            axes.bar(values + shift, fractions, 0.4, color=color, alpha=alpha)
     else:
         n_bins = int(np.clip(2 * min(map(len, sides)) ** (1 / 3), 10, MAX_BINS))
         edges = np.linspace(*panel.limits, n_bins + 1)
-        of_data, of_rows = (np.histogram(side, edges)[0] / max(len(side), 1) for side in sides)
-        axes.stairs(of_data, edges, color=DATA, alpha=0.35, fill=True)
-        axes.stairs(of_rows, edges, color=ROWS, linewidth=1.3)
+        data_heights, row_heights = (np.histogram(side, edges)[0] / max(len(side), 1) for side in sides)
+        axes.stairs(data_heights, edges, color=DATA, alpha=0.35, fill=True)
+        axes.stairs(row_heights, edges, color=ROWS, linewidth=1.3)
     axes.set_ylim(bottom=0)
     statistic = "KS" if column.kind == "continuous" else "TV"
     axes.set_title(f"{statistic} {column.value:.2f}", fontsize=7, color="0.3", pad=3)
 
 
 def _frame(axes: Axes, x: _Panel, y: _Panel, *, is_left: bool, is_bottom: bool) -> None:
-    axes.tick_params(labelsize=7, labelleft=is_left, labelbottom=is_bottom)
-    if not x.ticks:
-        axes.locator_params(axis="x", nbins=4)
-    if not y.ticks or not is_left:
-        axes.locator_params(axis="y", nbins=4)
+    axes.tick_params(labelsize=7, left=is_left, labelleft=is_left, labelbottom=is_bottom)
     for spine in ("top", "right"):
         axes.spines[spine].set_visible(False)
     if x.ticks:
         axes.set_xticks(range(len(x.ticks)), [figure_text(tick, 9) for tick in x.ticks], rotation=90, fontsize=6)
+    else:
+        axes.locator_params(axis="x", nbins=4)
     if y.ticks and is_left:
         axes.set_yticks(range(len(y.ticks)), [figure_text(tick, 9) for tick in y.ticks], fontsize=6)
-    if not is_left:
-        axes.tick_params(left=False)
+    else:
+        axes.locator_params(axis="y", nbins=4)
     if is_bottom:
         axes.set_xlabel(figure_text(x.column.name, 24), fontsize=8)
     if is_left:

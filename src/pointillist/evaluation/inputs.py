@@ -1,4 +1,4 @@
-"""Converts tables to compare, in any container, to columns of the same kinds."""
+"""Converts tables in any container to columns of the same kinds, which can be compared."""
 
 import warnings
 from collections.abc import Mapping
@@ -15,17 +15,13 @@ from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table, kind_of
 
 
-def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Columns]:
-    """Convert arrays or data frames to columns by name.
-
-    Args:
-        sides: Tables by the names that messages give them, the real one first.
-        target: A column that all of them must have.
+def columns_of(sides: Mapping[str, Any]) -> dict[str, Columns]:
+    """Convert arrays or data frames, by their names in messages, the real one first, to columns by name.
 
     Raises:
         ValueError: In one line, if they cannot be compared.
     """
-    return as_columns({name: _table(side, name, target) for name, side in sides.items()})
+    return as_columns({name: _table(side, name) for name, side in sides.items()})
 
 
 def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
@@ -41,90 +37,82 @@ def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
     Warns:
         UserWarning: If columns of names or keys are left out, which generated rows have not.
     """
-    sides = _of_one_kind(_without_keys({name: _with_label(side) for name, side in sides.items()}))
+    # Labels become a column like the others.
+    sides = {name: side if side.label is None else Table(side.arrow) for name, side in sides.items()}
+    sides = _of_one_kind(_without_keys(sides))
     if not all(side.is_plain for side in sides.values()):
         return {name: side.arrays() for name, side in sides.items()}
-    plain, has_frame = {name: side.numbers for name, side in sides.items()}, not all(s.is_rows for s in sides.values())
+    # Frames are compared by their numbers as written, and arrays of one type by their bits.
+    has_frame = not all(side.is_rows for side in sides.values())
+    plain = {name: side.numbers for name, side in sides.items()}
     first, real = next(iter(plain.items()))
     names = next((each.names for each in plain.values() if each.names is not None), None)
     names = tuple(str(i) for i in range(real.rows.shape[1])) if names is None else names
-    kinds: dict[str, set[str]] = {}
+    types: dict[str, set[str]] = {}
     for table in plain.values():
         for key, kind in zip(table.names or names, table.types, strict=False):
-            kinds.setdefault(key, set()).add(kind)
+            types.setdefault(key, set()).add(kind)
     columns: dict[str, Columns] = {}
     for name, table in plain.items():
         if table.names is None and table.rows.shape[1] != len(names):
             raise ValueError(f"{name} has {table.rows.shape[1]} column(s) and {first} has {len(names)}: give the same")
-        own = zip(table.names or names, table.rows.T, strict=True)
-        columns[name] = {key: _as_written(values, kinds[key], has_frame=has_frame) for key, values in own}
+        arrays = zip(table.names or names, table.rows.T, strict=True)
+        columns[name] = {
+            key: _as_written(values, types[key]) if has_frame or len(types[key]) > 1 else np.array(values, float)
+            for key, values in arrays
+        }
     return columns
 
 
-def _as_written(values: np.ndarray, kinds: set[str], *, has_frame: bool) -> np.ndarray:
-    """Numbers to the digits of the narrowest type of float that a side has: 0.1 of float32 is 0.1 of float64.
-
-    Args:
-        values: The numbers.
-        kinds: Types of the column on all sides.
-        has_frame: Whether a side is a frame, whose numbers are known as they are written, and not by their bits.
-    """
-    narrow = next((kind for kind in ("float16", "float32") if kind in kinds), None)
-    is_one = len(kinds) == 1 and not has_frame
-    if narrow is None or is_one or np.abs(values).max(initial=0) > np.finfo(narrow).max:
+def _as_written(values: np.ndarray, types: set[str]) -> np.ndarray:
+    """Round numbers to the digits of the narrowest of some types of float: 0.1 in float32 becomes 0.1 in float64."""
+    narrow = next((kind for kind in ("float16", "float32") if kind in types), None)
+    if narrow is None or np.abs(values).max(initial=0) > np.finfo(narrow).max:
         return np.array(values, float)
     return values.astype(narrow).astype(str).astype(float)
 
 
-def _with_label(side: Table) -> Table:
-    """The table with its labels as a column like the others, of their own type."""
-    return side if side.label is None else Table(side.arrow)
-
-
 def _without_keys(sides: Mapping[str, Table]) -> dict[str, Table]:
-    """The tables without columns that no model learns, if one of the others lacks them as well."""
+    """Leave out columns that no model learns, if one of the other tables lacks them as well."""
     (first, real), *others = sides.items()
     names = [side.names for _, side in others if side.has_names]
     if real.is_rows or not names:
         return dict(sides)
-    shared = [name for name in real.names if all(name in own for own in names)]
+    shared = [name for name in real.names if all(name in each for each in names)]
     left, reasons = without_keys(real, shared)
     for reason in reasons:
         warnings.warn(f"{first}: {reason}, and is left out", UserWarning, stacklevel=4)
     gone = {*real.names} - {*left.names}
-    found: dict[str, Table] = {first: left}
-    for name, side in others:
-        found[name] = side.select([each for each in side.names if each not in gone]) if not side.is_rows else side
-    return found
+    kept = {
+        name: side if side.is_rows else side.select([each for each in side.names if each not in gone])
+        for name, side in others
+    }
+    return {first: left, **kept}
 
 
 def _of_one_kind(sides: Mapping[str, Table]) -> dict[str, Table]:
-    """The tables with dates, times and durations in microseconds where their units differ, and in one time zone.
+    """Convert dates, times and durations to microseconds where their units differ, and to one time zone.
 
-    Columns without any cells are of the kind of the other tables' ones. Durations come back from CSV files as integers,
-    in the unit that they had.
-
-    Raises:
-        ValueError: If a column holds dates in one table and numbers in another.
+    Columns without any cells get the type of the other tables' columns.
     """
     mixed = {side: table for side, table in sides.items() if not table.is_rows}
     for column in dict.fromkeys(name for table in mixed.values() for name in table.names):
-        own = {side: table.arrow.column(column) for side, table in mixed.items() if column in table.names}
-        kinds = [cells.type for cells in own.values() if cells.null_count < len(cells)]
-        if len({cells.type for cells in own.values()}) == 1 or not kinds:
+        found = {side: table.arrow.column(column) for side, table in mixed.items() if column in table.names}
+        types = [cells.type for cells in found.values() if cells.null_count < len(cells)]
+        if len({cells.type for cells in found.values()}) == 1 or not types:
             continue
-        first = next((kind for kind in kinds if kind_of(kind) == "date"), kinds[0])
-        own = {side: _as_kind(cells, first, f"column {column!r} of {side}") for side, cells in own.items()}
-        if all(kind_of(cells.type) == "date" for cells in own.values()):
-            zone = next((kind.tz for kind in kinds if getattr(kind, "tz", None) is not None), None)
-            own = {side: _in_microseconds(cells, zone) for side, cells in own.items()}
-        for side, cells in own.items():
+        first = next((kind for kind in types if kind_of(kind) == "date"), types[0])
+        found = {side: _as_type(cells, first, f"column {column!r} of {side}") for side, cells in found.items()}
+        if all(kind_of(cells.type) == "date" for cells in found.values()):
+            zone = next((kind.tz for kind in types if getattr(kind, "tz", None) is not None), None)
+            found = {side: _in_microseconds(cells, zone) for side, cells in found.items()}
+        for side, cells in found.items():
             mixed[side] = mixed[side].with_column(column, cells)
     return {**sides, **mixed}
 
 
-def _as_kind(column: Any, kind: Any, what: str) -> Any:
-    """A column without cells, or of integers that stand for durations, in a type; others as they are."""
+def _as_type(column: Any, kind: Any, what: str) -> Any:
+    """Convert a column without cells, or of durations that a CSV file holds as integers; others stay as they are."""
     import pyarrow as pa
 
     if column.null_count == len(column):
@@ -137,7 +125,7 @@ def _as_kind(column: Any, kind: Any, what: str) -> Any:
 
 
 def _in_microseconds(column: Any, zone: str | None) -> Any:
-    """Dates and times as timestamps without a time zone, in that zone if they have one; others in their own type."""
+    """Convert dates to timestamps without a time zone, in that zone if they have one, and times and durations."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -151,7 +139,7 @@ def _in_microseconds(column: Any, zone: str | None) -> Any:
     return column.cast(pa.timestamp("us"), safe=False)
 
 
-def _table(side: Any, name: str, target: Any) -> Table:
+def _table(side: Any, name: str) -> Table:
     if not is_frame(side):
         array = np.asarray(side)
         if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():
@@ -168,6 +156,4 @@ def _table(side: Any, name: str, target: Any) -> Table:
     if len({*texts}) < len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
         raise ValueError(f"{name} has two columns whose names read {twice!r}: rename one")
-    if target is not None and str(target) not in texts:
-        raise ValueError(f"target={target!r} is not a column of every table")
     return Table(table.arrow.rename_columns(texts))

@@ -11,7 +11,7 @@ from pointillist.metrics import Estimate
 
 
 def json_value(value: Any) -> Any:
-    """Convert a value to JSON values, with None in place of numbers that are not finite."""
+    """Convert a value to JSON values, with None for numbers that are not finite."""
     if isinstance(value, Estimate):
         errors = {"standard_error": value.standard_error, "null_standard_error": value.null_standard_error}
         return {"value": json_value(float(value)), **json_value(errors)}

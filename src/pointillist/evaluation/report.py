@@ -1,9 +1,12 @@
-"""Tables of an evaluation, for the terminal."""
+"""The lines of an evaluation, with the tests that the verdict sums up, and its tables for the terminal."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pointillist.foreign_text import terminal_text
 from pointillist.metrics import MEASURES, Estimate
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pointillist.evaluation.evaluation import Evaluation
-    from pointillist.evaluation.numbers import NumberMeasures
+    from pointillist.evaluation.scores import NumberMeasures
 
 MAX_COLUMNS = 10
 """Most columns, and most pairs of columns, in a table."""
@@ -23,14 +26,96 @@ HEADS = ("rows", "real rows", "independent columns")
 Column = tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Line:
+    """A measure or a test.
+
+    Attributes:
+        title: Its title in the report; empty for a test that the report shows elsewhere.
+        values: Its values for the rows, real rows and independent columns; text as it is, "" where there is none.
+        p_value: p-value of the test; None for a measure without one.
+        test: Name of the test, if it is one of those that could distinguish rows from data.
+        text: Name of the test in the verdict, with what it measured.
+        n_tests: Number of tests whose smallest p-value this is.
+    """
+
+    title: str
+    values: tuple[float | str, ...] = ()
+    p_value: float | None = None
+    test: str = ""
+    text: str = ""
+    n_tests: int = 1
+
+
+def lines_of(evaluation: Evaluation) -> list[Line]:
+    """List the measures and tests of an evaluation, in the order of the report."""
+    tables = (evaluation.rows, evaluation.real, evaluation.independent)
+    lines: list[Line] = []
+    for name, measure in MEASURES.items():
+        found = [getattr(table, name) for table in tables]
+        p_value, text = found[0].p_value if measure.test else None, f"{measure.test}{measure.detail(found[0])}"
+        for i, each in enumerate(zip(*map(measure.lines, found), strict=True)):
+            tested = (p_value, measure.test, text) if i == 0 else (None, "", "")
+            lines.append(Line(each[0][0], tuple(value for _, value in each), *tested))
+    smallest = min(column.p_value for column in evaluation.columns)
+    lines.append(Line("", (), smallest, "columns", "the columns one by one", len(evaluation.columns)))
+    learned, nothing = evaluation.rows.utility, evaluation.independent.utility
+    if learned is not None and nothing is not None:
+        scores = learned.of_rows, learned.of_data, nothing.of_rows
+        lines.append(Line(f"{learned.measure} of {learned.target}, predicted", scores))
+    spread = evaluation.worst_residual
+    if spread is not None:
+        title, values = f"residuals off most, {spread.name}, best 1", (spread.ratio, spread.baseline, "")
+        times = f"{spread.ratio:.2f} times those of the data"
+        text = f"the residuals of {spread.name!r} given the other columns ({times})"
+        lines.append(Line(title, values, spread.p_value, "residuals", text, len(evaluation.residuals)))
+    nearest = [table.nearest for table in tables if table.nearest is not None]
+    if nearest:
+        intervals = tuple("{:.3f} to {:.3f}".format(*each.interval) for each in nearest)
+        lines.append(Line("nearer to the data than to held-out rows", tuple(each.share for each in nearest)))
+        lines.append(Line("  99 % interval of one half", intervals))
+    copies, held_out = evaluation.copies, evaluation.holdout_copies
+    fractions = f"{copies.fraction:.2%}", "" if held_out is None else f"{held_out.fraction:.2%}", ""
+    lines.append(Line("equal to a data row", fractions, evaluation.copies_p_value))
+    lines.append(Line("  data rows equal to another", ("", f"{copies.duplicates:.2%}", "")))
+    if evaluation.numbers is not None:
+        lines += _number_lines(evaluation.numbers, has_nearness=evaluation.are_numbers)
+    return lines
+
+
+def _number_lines(numbers: NumberMeasures, *, has_nearness: bool) -> list[Line]:
+    """Measures of the columns of numbers, with those of real rows where these are known."""
+    energy, correlations = numbers.energy, numbers.correlations
+    floor = Estimate(numbers.emd_floor.value, numbers.emd_floor.spread)
+    forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows a side", (numbers.forest, "0.5", "")
+    called = f"the energy distance ({energy.distance:.3g})", f"a random forest (accuracy {numbers.forest:.2f})"
+    lines = [
+        Line(f"{_count(len(numbers.names), 'column')} of numbers:", ("", "", "")),
+        Line("  energy distance", (energy.distance, "0", ""), energy.p_value, "energy distance", called[0]),
+        Line(*forest, numbers.forest_p_value, "random forest", called[1]),
+        Line(f"  EMD, {numbers.emd_rows:,} rows a side", (numbers.emd, floor, "")),
+    ]
+    if correlations.pair is not None:
+        one, two = (numbers.names[column] for column in correlations.pair)
+        largest = correlations.largest, correlations.expected_largest, ""
+        text = f"the correlation of {one!r} and {two!r} (off by {correlations.largest:.2f})"
+        title = f"  correlation off most, {one} and {two}"
+        lines.append(Line(title, largest, correlations.p_value, "correlations", text))
+        lines.append(Line("  correlations off on average", (correlations.mean, correlations.expected_mean, "")))
+    if has_nearness:
+        closer = numbers.nearest.share_closer, "0.5", ""
+        lines.append(Line("  closer to the data than its own rows", closer, numbers.closer_p_value))
+    return lines
+
+
 def print_evaluation(
     evaluation: Evaluation, console: Console, attack: str | None = None, names: tuple[str, str] | None = None
 ) -> None:
     """Print tables of all measures, of the pairs and columns that differ most, and the verdict.
 
     Args:
-        evaluation: The measures.
-        console: Where to print.
+        evaluation: The evaluation.
+        console: The console to print on.
         attack: Verdict of an audit of the model, if there was one.
         names: Names of the two tables, the data first.
     """
@@ -39,19 +124,17 @@ def print_evaluation(
         console.print(_pairs_table(evaluation))
     console.print(_columns_table(evaluation))
     if evaluation.rows.nearest is not None:
-        shown = (
+        said = (
             "for that, attack the model with pointillist audit." if attack is None else f"an audit of it says: {attack}"
         )
-        console.print(
-            terminal_text(f"Nearness to the data and copies are a check for copying, not of privacy: {shown}")
-        )
+        console.print(terminal_text(f"Nearness to the data and copies are a check for copying, not of privacy: {said}"))
     console.print(terminal_text(evaluation.verdict, "bold"))
 
 
 def _summary_table(evaluation: Evaluation, names: tuple[str, str] | None) -> Table:
-    of_data, of_rows = ("", "") if names is None else (f" ({name})" for name in names)
+    data_name, rows_name = ("", "") if names is None else (f" ({name})" for name in names)
     title = (
-        f"Data: {evaluation.n:,} real rows{of_data}. Rows: {evaluation.m:,} generated rows{of_rows}. "
+        f"Data: {evaluation.n:,} real rows{data_name}. Rows: {evaluation.m:,} generated rows{rows_name}. "
         f"{_count(len(evaluation.names), 'column')}."
     )
     if evaluation.holdout_rows is None:
@@ -62,9 +145,11 @@ def _summary_table(evaluation: Evaluation, names: tuple[str, str] | None) -> Tab
             real += "; for nearness and copies, one half of all held-out rows, with the other half held out"
         if evaluation.rows.utility is not None:
             real += f"; for the prediction, trees trained on the data ({evaluation.rows.utility.n_rows:,} rows)"
-    rows = _score_rows(evaluation)
-    if evaluation.numbers is not None:
-        rows += _number_rows(evaluation.numbers, has_nearness=evaluation.are_numbers)
+    rows = [
+        (line.title, *map(rounded, line.values), "" if line.p_value is None else p_text(line.p_value))
+        for line in evaluation.lines
+        if line.title
+    ]
     table = filled(title, "measure", (*HEADS, "p"), rows)
     table.caption = (
         f"Real rows: {real}. Independent columns: the data, each column permuted by itself. p: p-value of one test "
@@ -73,80 +158,18 @@ def _summary_table(evaluation: Evaluation, names: tuple[str, str] | None) -> Tab
     return table
 
 
-def _score_rows(evaluation: Evaluation) -> list[Column]:
-    tables = (evaluation.rows, evaluation.real, evaluation.independent)
-    rows: list[Column] = []
-    for name, measure in MEASURES.items():
-        of_tables = [measure.lines(getattr(table, name)) for table in tables]
-        p_value = p_text(getattr(evaluation.rows, name).p_value) if measure.test else ""
-        for lines in zip(*of_tables, strict=True):
-            rows.append((lines[0][0], *(rounded(value) for _, value in lines), p_value))
-            p_value = ""
-    learned, nothing = evaluation.rows.utility, evaluation.independent.utility
-    if learned is not None and nothing is not None:
-        scores = learned.of_rows, learned.of_data, nothing.of_rows
-        rows.append((f"{learned.measure} of {learned.target}, predicted", *map(rounded, scores), ""))
-    spread = evaluation.worst_residual
-    if spread is not None:
-        rows.append(
-            (
-                f"residuals off most, {spread.name}, best 1",
-                rounded(spread.ratio),
-                rounded(spread.baseline),
-                "",
-                p_text(spread.p_value),
-            )
-        )
-    found = [table.nearest for table in tables if table.nearest is not None]
-    if found:
-        rows += [
-            ("nearer to the data than to held-out rows", *(rounded(nearest.share) for nearest in found), ""),
-            ("  99 % interval of one half", *("{:.3f} to {:.3f}".format(*nearest.interval) for nearest in found), ""),
-        ]
-    copies, held_out = evaluation.copies, evaluation.holdout_copies
-    real = "" if held_out is None else f"{held_out.fraction:.2%}"
-    rows += [
-        ("equal to a data row", f"{copies.fraction:.2%}", real, "", p_text(evaluation.copies_p_value)),
-        ("  data rows equal to another", "", f"{copies.duplicates:.2%}", "", ""),
-    ]
-    return rows
-
-
-def _number_rows(numbers: NumberMeasures, *, has_nearness: bool) -> list[Column]:
-    """Measures of the columns of numbers, beside those of real rows where these are known."""
-    nearest, correlations = numbers.nearest, numbers.correlations
-    baseline = Estimate(numbers.emd_floor.value, numbers.emd_floor.spread)
-    forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows a side"
-    rows: list[Column] = [
-        (f"{_count(len(numbers.names), 'column')} of numbers:", "", "", "", ""),
-        ("  energy distance", rounded(numbers.energy.distance), "0", "", p_text(numbers.energy.p_value)),
-        (forest, rounded(numbers.forest), "0.5", "", p_text(numbers.forest_p_value)),
-        (f"  EMD, {numbers.emd_rows:,} rows a side", rounded(numbers.emd), rounded(baseline), "", ""),
-    ]
-    if correlations.pair is not None:
-        one, two = (numbers.names[column] for column in correlations.pair)
-        largest, expected = f"{correlations.largest:.3f}", f"{correlations.expected_largest:.3f}"
-        rows.append((f"  correlation off most, {one} and {two}", largest, expected, "", p_text(correlations.p_value)))
-        rows.append(
-            ("  correlations off on average", f"{correlations.mean:.3f}", f"{correlations.expected_mean:.3f}", "", "")
-        )
-    if has_nearness:
-        share = rounded(nearest.share_closer)
-        rows.append(("  closer to the data than its own rows", share, "0.5", "", p_text(numbers.closer_p_value)))
-    return rows
-
-
 def _pairs_table(evaluation: Evaluation) -> Table:
     tables = (evaluation.rows, evaluation.real, evaluation.independent)
     pairs = list(zip(*(table.common_trends.pairs for table in tables), strict=True))
-    shown = sorted(pairs, key=lambda pair: _known(pair[0].score - pair[1].score))[:MAX_COLUMNS]
+    # Pairs with unknown scores come last.
+    shown = sorted(pairs, key=lambda pair: np.nan_to_num(pair[0].score - pair[1].score, nan=np.inf))[:MAX_COLUMNS]
     few = f"The {len(shown)} of {len(pairs):,} pairs of columns that score furthest below real rows"
     title = few if len(pairs) > len(shown) else "Pairs of columns, in bins of the data"
     rows = [
         (
             f"{pair[0].names[0]} × {pair[0].names[1]}",
-            *(_number(each.score) for each in pair),
-            f"{'r' if pair[0].kind == 'correlation' else 'V'} {_number(pair[0].strength)}",
+            *(rounded(each.score) for each in pair),
+            f"{'r' if pair[0].kind == 'correlation' else 'V'} {rounded(pair[0].strength)}",
         )
         for pair in shown
     ]
@@ -162,12 +185,8 @@ def _columns_table(evaluation: Evaluation) -> Table:
     rows: list[Column] = []
     for column in shown:
         statistic = "KS" if column.kind == "continuous" else "TV"
-        means = ("", "")
-        if not math.isnan(column.data_mean):
-            means = (
-                f"{column.data_mean:.4g} ± {column.data_deviation:.3g}",
-                f"{column.rows_mean:.4g} ± {column.rows_deviation:.3g}",
-            )
+        sides = (column.data_mean, column.data_deviation), (column.rows_mean, column.rows_deviation)
+        means = ("" if math.isnan(mean) else f"{mean:.4g} ± {deviation:.3g}" for mean, deviation in sides)
         rows.append((column.name, f"{statistic} {column.value:.3f}", p_text(column.p_value), *means))
     table = filled(title, "column", ("difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows)
     table.caption = (
@@ -201,24 +220,20 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def rounded(estimate: float) -> str:
-    """Format an estimate with the decimals that show one digit of its standard error, two if the first is 1 or 2."""
+def rounded(estimate: float | str) -> str:
+    """Format an estimate with the decimals that show one digit of its standard error, two if the first is 1 or 2.
+
+    Numbers without one have three decimals, and text stays as it is.
+    """
+    if isinstance(estimate, str):
+        return estimate
     if not isinstance(estimate, Estimate):
-        return _number(estimate)
+        return "–" if math.isnan(estimate) else f"{estimate:.3f}"
     error = estimate.standard_error
     if not (error > 0 and math.isfinite(error)):
         return f"{estimate:.3g}"
     decimals = min(max(math.ceil(-math.log10(error / 3)), 0), 8)
     return f"{estimate:.{decimals}f} ± {error:.{decimals}f}"
-
-
-def _known(value: float) -> float:
-    """A key by which unknown values come last."""
-    return value if value == value else float("inf")
-
-
-def _number(value: float) -> str:
-    return "–" if value != value else f"{value:.3f}"
 
 
 def p_text(p_value: float) -> str:

@@ -1,4 +1,4 @@
-"""Sums up an evaluation in sentences: copies, differences, scores, and tables that may be exchanged."""
+"""Sums up an evaluation in sentences on copies, differences, scores, and tables that may be exchanged."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _say_difference(evaluation: Evaluation) -> str:
     sizes = f"{evaluation.m:,} rows, {evaluation.n:,} rows of data"
     if not evaluation.is_distinguishable:
         return f"Not distinguishable from the data at the 1 % level ({sizes})."
-    adjusted = evaluation.adjusted_p_values
+    adjusted, texts = evaluation.adjusted_p_values, {line.test: line.text for line in evaluation.lines}
     name = min(adjusted, key=lambda test: (adjusted[test], evaluation.p_values[test]))
     worst = evaluation.worst_columns[0]
     where = "no single column differs"
@@ -67,26 +67,9 @@ def _say_difference(evaluation: Evaluation) -> str:
         statistic = "Kolmogorov-Smirnov" if worst.kind == "continuous" else "total variation"
         where = f"the worst column is {worst.name!r} ({statistic} {worst.value:.2f})"
     return (
-        f"Distinguishable from the data at the 1 % level ({sizes}), most clearly by {_test_text(evaluation, name)}, "
+        f"Distinguishable from the data at the 1 % level ({sizes}), most clearly by {texts[name]}, "
         f"{_p_text(adjusted[name])}; {where}."
     )
-
-
-def _test_text(evaluation: Evaluation, name: str) -> str:
-    """Describe a test and what it measured."""
-    numbers, spread = evaluation.numbers, evaluation.worst_residual
-    if name == "columns":
-        return "the columns one by one"
-    if name == "residuals" and spread is not None:
-        return f"the residuals of {spread.name!r} given the other columns ({spread.ratio:.2f} times those of the data)"
-    if name == "random forest" and numbers is not None:
-        return f"a random forest (accuracy {numbers.forest:.2f})"
-    if name == "energy distance" and numbers is not None:
-        return f"the energy distance ({numbers.energy.distance:.3g})"
-    if name == "correlations" and numbers is not None and numbers.correlations.pair is not None:
-        one, two = (numbers.names[column] for column in numbers.correlations.pair)
-        return f"the correlation of {one!r} and {two!r} (off by {numbers.correlations.largest:.2f})"
-    return f"{name} (AUC {evaluation.rows.two_sample.auc:.2f})" if name == "boosted trees" else name
 
 
 def _say_scores(evaluation: Evaluation) -> str:

@@ -7,11 +7,11 @@ import io
 import re
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,11 +19,9 @@ from jaxtyping import Float
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.atomic_files import check_regular
 from pointillist.files import csv_format
-from pointillist.files.arrow_columns import in_schema, read_columns, schema_of
-from pointillist.files.csv_format import NOTHING_SAID, CsvForm
-from pointillist.files.formats import Asked, Format, Write
-from pointillist.files.limits import check_expansion
-from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough
+from pointillist.files.csv_format import CsvForm
+from pointillist.files.formats import Asked, Format, Write, check_expansion
+from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, read_columns
 from pointillist.files.texts import (
     MISSING,
     NUMBER,
@@ -37,20 +35,16 @@ from pointillist.files.texts import (
     typed,
     without_missing,
 )
+from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import listed, shown
+from pointillist.lazy import pa, pc
 from pointillist.tables import time_formats
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table, kind_of
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _BLOCK = 2**21
-_KEPT = 2**26
-"""Number of bytes of text that are kept while all columns look like numbers."""
-
-_LINE_ENDS = b"\r\n"
 _NOTED = 5
+QUOTE = '"'
 
 
 class CsvFormat(Format):
@@ -66,10 +60,9 @@ class CsvFormat(Format):
     def read(self, path: Path, asked: Asked) -> Table:
         """Reads rows of numbers as long as all columns hold them, and otherwise columns of any kind."""
         file = CsvFile(path, asked.form)
-        check_header(file.names, path, asked.form)
-        batches = _Batches(file)
-        numbers = partial(_numbers, path, file.names, batches.first(is_kept=asked.kind != "numbers"), asked)
-        return read_columns(path, file.names, asked, numbers, partial(_mixed, path, file.names, batches, asked))
+        if asked.form.has_names is None:
+            check_header(file.names, path)
+        return read_columns(path, file.names, asked, partial(_numbers, file, asked), partial(_mixed, file, asked))
 
     @contextmanager
     def writing(
@@ -94,132 +87,83 @@ class CsvFormat(Format):
                         writer.write_table(rows)
                         return
                     # Of one column, a missing cell would be an empty line, which is no row at all.
-                    cells = rows.column(0).cast("string").to_pylist()
-                    lines = ("NA" if cell is None else _quoted(cell) if is_text else cell for cell in cells)
-                    out.write("".join(f"{line}\n" for line in lines).encode())
+                    for cell in rows.column(0).cast("string").to_pylist():
+                        line = "NA" if cell is None else f'"{cell.replace(QUOTE, 2 * QUOTE)}"' if is_text else cell
+                        out.write(f"{line}\n".encode())
 
                 yield write
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
 
 
 FORMAT = CsvFormat()
 
 
-class _Batches:
-    """Batches of text from a file, the first of which are kept until it is known what the columns hold."""
-
-    def __init__(self, file: "CsvFile") -> None:
-        self._file, self._left = file, file.batches()
-        self._kept: list[pa.RecordBatch] = []
-        self._size = 0
-
-    def first(self, *, is_kept: bool) -> "Iterator[pa.RecordBatch]":
-        """Yields the batches, and keeps them for `all` if they take little memory."""
-        for batch in self._left:
-            self._size += batch.nbytes
-            if is_kept and self._size <= _KEPT:
-                self._kept.append(batch)
-            else:
-                self._kept.clear()
-            yield batch
-
-    def all(self) -> "Iterator[pa.RecordBatch]":
-        """Yields all batches, also those that `first` has yielded."""
-        if self._size > _KEPT:
-            self._left = self._file.batches()
-        while self._kept:
-            yield self._kept.pop(0)
-        yield from self._left
-
-
-def _numbers(path: Path, names: Sequence[str], batches: "Iterable[pa.RecordBatch]", asked: Asked) -> Numbers:
-    import pyarrow.compute as pc
-
-    gathered = NumberRows(path, names, asked.label)
-    written = [_Written(gathered, position) for position in gathered.kept]
-    for batch in batches:
-        texts = [pc.ascii_trim_whitespace(pc.fill_null(column, "")) for column in batch.columns]
-        block = np.empty((batch.num_rows, len(written)))
-        for i, column in enumerate(written):
-            block[:, i] = column.values(texts[column.position])
+def _numbers(file: "CsvFile", asked: Asked) -> Numbers:
+    gathered = NumberRows(file.path, file.names, asked.label)
+    columns = [_NumberColumn(gathered, position) for position in gathered.kept]
+    for batch in file.batches():
+        block = np.empty((batch.num_rows, len(columns)))
+        for i, column in enumerate(columns):
+            block[:, i] = column.values(pc.ascii_trim_whitespace(pc.fill_null(batch.column(column.position), "")))
         labels = None if gathered.label is None else without_missing(batch.column(gathered.label))
-        gathered.append(block, labels, nan=lambda row, i: written[i].complaint(row))
-    check_enough(gathered.n, path, asked.min_rows)
-    return gathered.numbers([column.type_of_all() for column in written], label_values)
+        gathered.append(block, labels, nan=lambda row, i: columns[i].complaint(row))
+    check_enough(gathered.n, file.path, asked.min_rows)
+    return gathered.numbers([column.type_of_all() for column in columns], label_values)
 
 
-class _Written:
-    """The way the values of one column are written, over all blocks so far."""
+class _NumberColumn:
+    """One column of numbers or booleans, over all blocks so far."""
 
     def __init__(self, gathered: NumberRows, position: int) -> None:
         self.position = position
-        self._gathered = gathered
-        self._integers, self._truths, self._beyond, self._codes = True, False, False, False
+        self._gathered, self._name = gathered, shown(gathered.names[position])
+        self._is_integer, self._is_boolean, self._is_beyond, self._is_code = True, False, False, False
 
     def values(self, text: "pa.StringArray") -> Float[np.ndarray, " m"]:
         """Parses the numbers; NaN where a text is not a number."""
-        import pyarrow.compute as pc
-
         self._text = text
         if not self._gathered.n:
-            self._truths = text[0].as_py().lower() in TRUTHS
-        if self._truths:
-            lower = pc.ascii_lower(text)
-            true, false = (pc.equal(lower, word).to_numpy(zero_copy_only=False) for word in TRUTHS)
-            return np.where(true, 1.0, np.where(false, 0.0, np.nan))
+            self._is_boolean = text[0].as_py().lower() in TRUTHS
+        if self._is_boolean:
+            truth = pc.index_in(pc.ascii_lower(text), pa.array(["false", "true"]))
+            return truth.cast(pa.float64()).to_numpy(zero_copy_only=False)
         values = parsed(text)
-        self._integers = self._integers and are_integers(text)
-        if self._integers:
-            self._codes = self._codes or are_codes(text)
+        self._is_integer = self._is_integer and are_integers(text)
+        if self._is_integer:
+            self._is_code = self._is_code or are_codes(text)
             # The text decides: 2**53 is fine, but 2**53 + 1 becomes the same float64.
             large = np.flatnonzero(np.abs(values) >= LARGEST_INTEGER)
-            self._beyond = self._beyond or any(abs(int(text[int(row)].as_py())) > LARGEST_INTEGER for row in large)
+            self._is_beyond |= any(abs(int(text[int(row)].as_py())) > LARGEST_INTEGER for row in large)
         return values
 
     def type_of_all(self) -> str:
-        """The type that all values of the column have in common.
-
-        Raises:
-            ValueError: If they are integers, and float64 cannot hold one exactly or one begins with a zero.
-        """
-        if self._truths:
-            return "bool"
-        if self._integers and self._codes:
-            name = shown(self._gathered.names[self.position])
+        """The type that all values have in common; raises `NotNumbers` for codes, and for integers beyond 2**53."""
+        if self._is_integer and self._is_code:
             raise NotNumbers(
                 self._gathered.error(
-                    f"column {name} holds integers that begin with a zero, such as postal codes, and is text; drop or "
-                    "encode the column first"
+                    f"column {self._name} holds integers that begin with a zero, such as postal codes, and is text; "
+                    "drop or encode the column first"
                 )
             )
-        if self._integers and self._beyond:
+        if self._is_integer and self._is_beyond:
             raise self._gathered.too_large(self.position)
-        return "int64" if self._integers else "float64"
+        return "bool" if self._is_boolean else "int64" if self._is_integer else "float64"
 
     def complaint(self, row: int) -> ValueError:
         """Makes the error about a text that `values` could not read, by its row in the block, from 0."""
         text = self._text[row].as_py()
         if text.lower() in MISSING:
             return NotNumbers(self._gathered.bad_value("has a missing value", row, self.position))
-        wrong = "neither true nor false, as the rows above are" if self._truths else "not a number"
-        where = (
-            f"{shown(text)} in row {self._gathered.n + row + 1}, column {shown(self._gathered.names[self.position])},"
-        )
+        wrong = "neither true nor false, as the rows above are" if self._is_boolean else "not a number"
+        where = f"{shown(text)} in row {self._gathered.n + row + 1}, column {self._name},"
         return NotNumbers(self._gathered.error(f"{where} is {wrong}; drop or encode the column first"))
 
 
-def _mixed(path: Path, names: Sequence[str], batches: _Batches, asked: Asked, kept: list[str]) -> "pa.Table":
-    """Reads columns of any kind into memory; `pointillist.files.texts` has the rules for what their texts stand for."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    indices = [names.index(name) for name in kept]
-    held = [batch.select(indices) for batch in batches.all()]
-    texts = [pa.chunked_array([batch.column(i) for batch in held], pa.string()) for i in range(len(kept))]
-    del held
+def _mixed(file: "CsvFile", asked: Asked, kept: list[str]) -> "pa.Table":
+    """Reads columns of any kind into memory, by the rules of `pointillist.files.texts`."""
+    indices = [file.names.index(name) for name in kept]
+    batches = [batch.select(indices) for batch in file.batches()]
+    texts = [pa.chunked_array([batch.column(i) for batch in batches], pa.string()) for i in range(len(kept))]
+    del batches
     repeated = [
         name
         for name, text in zip(kept, texts, strict=True)
@@ -236,13 +180,25 @@ def _mixed(path: Path, names: Sequence[str], batches: _Batches, asked: Asked, ke
                 forms |= {name: found} if (found := time_formats.form_of(given)) else {}
         notes.check()
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{file.path}: {error}") from error
     if asked.form.has_names is None:
-        _check_not_a_row(names, columns, repeated, path)
+        _check_not_a_row(names=file.names, columns=columns, repeated=repeated, path=file.path)
     for (what, way_out), examples in notes.said.items():
         more = f" and {len(examples) - _NOTED} more" if len(examples) > _NOTED else ""
-        warnings.warn(f"{path}: {what}: {', '.join(examples[:_NOTED])}{more}; {way_out}", UserWarning, stacklevel=5)
+        text = f"{file.path}: {what}: {', '.join(examples[:_NOTED])}{more}; {way_out}"
+        warnings.warn(text, UserWarning, stacklevel=5)
     return time_formats.with_forms(pa.table(columns), forms)
+
+
+def check_header(names: Sequence[str], path: Path) -> None:
+    """Raises a ValueError if the first line holds numbers rather than names; 0, 1, 2, … are names."""
+    are_numbers = [_is_number(name) for name in names]
+    if list(names) == [str(i) for i in range(len(names))] or not any(are_numbers):
+        return
+    if all(is_number or name.lower() in TRUTHS for is_number, name in zip(are_numbers, names, strict=True)):
+        raise _without_names(names, path, "holds numbers")
+    if len({*names}) < len(names):
+        raise _without_names(names, path, "holds numbers, and fields that repeat")
 
 
 def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated: Sequence[str], path: Path) -> None:
@@ -250,49 +206,26 @@ def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated:
 
     It does if it fits every column of numbers, dates or booleans (a value of that kind, or a missing cell) and it also
     holds a date or a boolean, or a text that occurs again in its column. Numbers alone, such as years, may be names.
-
-    Args:
-        names: What the first line holds.
-        columns: The columns that are kept.
-        repeated: Names that occur as a cell of their column.
-        path: The file.
     """
     kinds = {name: kind_of(column.type) for name, column in columns.items()}
     of_values = [name for name, kind in kinds.items() if kind != "category" and name.lower() not in MISSING]
     has_dates = any(kinds[name] in ("date", "truth") for name in of_values)
     is_repeated = any(kinds[name] == "category" for name in repeated)
     if of_values and (has_dates or is_repeated) and all(_is_value(name, kinds[name]) for name in of_values):
-        raise without_names(names, path, "looks like a row")
+        raise _without_names(names, path, "looks like a row")
 
 
 def _is_value(text: str, kind: str) -> bool:
-    """Returns whether a text can be read as a value of a column of this kind."""
-    import pyarrow as pa
-
     if kind in ("number", "whole"):
-        return has_number(text)
+        return _is_number(text)
     return kind_of(typed("", pa.chunked_array([[text]]), decimal=".").type) == kind
 
 
-def has_number(name: str) -> bool:
-    """Whether a number stands where a name should, with a decimal point or comma."""
-    return NUMBER.fullmatch(name.replace(",", ".")) is not None
+def _is_number(text: str) -> bool:
+    return NUMBER.fullmatch(text.replace(",", ".")) is not None
 
 
-def check_header(names: Sequence[str], path: Path, form: CsvForm) -> None:
-    """Raises a ValueError if the first line holds numbers rather than names; 0, 1, 2, … are names."""
-    are_places = list(names) == [str(i) for i in range(len(names))]
-    are_numbers = [has_number(name) for name in names]
-    if form.has_names is not None or are_places or not any(are_numbers):
-        return
-    if all(is_number or name.lower() in TRUTHS for is_number, name in zip(are_numbers, names, strict=True)):
-        raise without_names(names, path, "holds numbers")
-    if len({*names}) < len(names):
-        raise without_names(names, path, "holds numbers, and fields that repeat")
-
-
-def without_names(names: Sequence[str], path: Path, what: str) -> ValueError:
-    """Returns an error about a file whose first line does not hold the names of the columns."""
+def _without_names(names: Sequence[str], path: Path, what: str) -> ValueError:
     return ValueError(
         f"{path}: the first line must hold the names of the columns, but it {what}: {listed(names)}; give --no-header "
         "if it is a row"
@@ -303,16 +236,16 @@ class CsvFile:
     """Batches of rows of text from a CSV file, null where a cell is missing.
 
     Attributes:
+        path: The file.
         names: Names of the columns, without white space around them; 0, 1, 2, … if the file has no names.
 
     Raises:
         ValueError: If the file is not CSV; the message is one line.
     """
 
-    def __init__(self, path: Path, form: CsvForm = NOTHING_SAID) -> None:
-        self._path = path
-        self._encoding = csv_format.encoding_of(path, form)
-        names, n_blank, n_lines, self._delimiter = _header(path, self._encoding, form.delimiter)
+    def __init__(self, path: Path, form: CsvForm) -> None:
+        self.path = path
+        names, n_blank, n_lines, self._delimiter, self._encoding = _header(path, form)
         has_names = form.has_names is not False
         self._lines_above = n_lines if has_names else n_blank
         self.names = [name.strip() if has_names else str(i) for i, name in enumerate(names)]
@@ -323,122 +256,107 @@ class CsvFile:
         return rows if len(self.names) > 1 else self._without_blank_end(rows)
 
     def _batches(self) -> "Iterator[pa.RecordBatch]":
-        import pyarrow as pa
         from pyarrow import csv
 
         # By number, as names may be the same.
         names = [str(i) for i in range(len(self.names))]
-        reader, size, packed = None, 0, self._path.stat().st_size
-        while True:
-            try:
-                # Arrow opens the file and closes it after the last read, which a thread of its own may still be at when
-                # the rows are refused: a handle that we closed could give another file's first rows to that thread.
-                reader = reader or csv.open_csv(
-                    str(self._path),
-                    # On one thread, as only then Arrow counts the rows; converting takes most of the time anyway.
-                    csv.ReadOptions(
-                        block_size=_BLOCK,
-                        use_threads=False,
-                        column_names=names,
-                        skip_rows=self._lines_above,
-                        encoding=self._encoding,
-                    ),
-                    csv.ParseOptions(
-                        delimiter=self._delimiter, newlines_in_values=True, ignore_empty_lines=len(names) > 1
-                    ),
-                    csv.ConvertOptions(
-                        column_types=dict.fromkeys(names, pa.string()),
-                        null_values=missing_words(),
-                        strings_can_be_null=True,
-                        quoted_strings_can_be_null=False,
-                    ),
-                )
-                batch = reader.read_next_batch()
-            except StopIteration:
-                return
-            except (pa.ArrowException, UnicodeError, OSError) as error:
-                # Nothing stands below the header.
-                if "Empty CSV" in str(error) or "Could not skip initial" in str(error):
-                    return
-                raise _unreadable(error, self._path, self._encoding, self._lines_above) from error
-            size += batch.nbytes
-            check_expansion(self._path, size, packed, "unpack it first if it is one")
-            if batch.num_rows:
-                yield batch
+        # On one thread, as only then Arrow counts the rows; converting takes most of the time anyway.
+        read = csv.ReadOptions(
+            block_size=_BLOCK,
+            use_threads=False,
+            column_names=names,
+            skip_rows=self._lines_above,
+            encoding=self._encoding,
+        )
+        parse = csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, ignore_empty_lines=len(names) > 1)
+        convert = csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=missing_words(),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        )
+        size, packed = 0, self.path.stat().st_size
+        try:
+            # Arrow opens the file and closes it after the last read, which a thread of its own may still be at when
+            # the rows are refused: a handle that we closed could give another file's first rows to that thread.
+            for batch in csv.open_csv(str(self.path), read, parse, convert):
+                size += batch.nbytes
+                check_expansion(self.path, size, packed, "unpack it first if it is one")
+                if batch.num_rows:
+                    yield batch
+        except (pa.ArrowException, UnicodeError, OSError) as error:
+            # There may be nothing below the header.
+            if "Empty CSV" not in str(error) and "Could not skip initial" not in str(error):
+                raise _unreadable(error, self.path, self._encoding, self._lines_above) from error
 
     def _without_blank_end(self, batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         """Yields batches of one column without the empty lines at the file's end, each of which would be a null."""
-        held: list[pa.RecordBatch] = []
+
+        def nulls(n: int) -> "pa.RecordBatch":
+            return pa.record_batch([pa.nulls(n, pa.string())], names=["0"])
+
+        n_nulls = 0
         for batch in batches:
             filled = np.flatnonzero(batch.column(0).is_valid().to_numpy(zero_copy_only=False))
             if len(filled):
-                yield from held
-                end = int(filled[-1]) + 1
+                if n_nulls:
+                    yield nulls(n_nulls)
+                n_nulls, end = 0, int(filled[-1]) + 1
                 yield batch[:end]
-                held, batch = [], batch[end:]
-            held.extend([batch] if batch.num_rows else [])
-        left = sum(batch.num_rows for batch in held)
-        left -= _blank_lines_at_end(self._path, self._encoding) if held else 0
-        for batch in held:
-            if left > 0:
-                yield batch[:left]
-            left -= batch.num_rows
+                batch = batch[end:]
+            n_nulls += batch.num_rows
+        n_nulls -= _blank_lines_at_end(self.path, self._encoding) if n_nulls else 0
+        if n_nulls > 0:
+            yield nulls(n_nulls)
 
 
 def _blank_lines_at_end(path: Path, encoding: str) -> int:
-    tail = b""
-    file, read = csv_format.reading(path, encoding)
-    with file:
-        while block := read(_BLOCK):
-            end = block[len(block.rstrip(_LINE_ENDS)) :]
-            tail = end if len(end) < len(block) else tail + end
-    return max(0, len(tail.replace(b"\r\n", b"\n")) - 1)
+    n = 0
+    with io.TextIOWrapper(csv_format.opened(path), encoding) as file:
+        for line in file:
+            n = n + 1 if line == "\n" else 0
+    return n
 
 
-def _header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str], int, int, str]:
+def _header(path: Path, form: CsvForm) -> tuple[list[str], int, int, str, str]:
     """Reads the first line that is not empty.
 
     Returns:
-        The fields of this line, the number of lines above it, the number of lines to its end, and the delimiter.
+        The fields of this line, the number of lines above it, the number of lines to its end, the delimiter, and the
+        encoding.
     """
-    size, start = 2**14, b""
-    file, read = csv_format.reading(path, encoding)
-    with file:
-        while True:
-            try:
-                start += read(size - len(start))
-            except (OSError, EOFError, zlib.error, UnicodeError) as error:
-                raise _unreadable(error, path, encoding) from error
-            is_all = len(start) < size
-            lines = start.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True)
-            # The last one may go on, and a carriage return may have a line feed behind it.
-            lines = lines if is_all else lines[:-1]
-            text = [line.decode("utf-8", "surrogateescape") for line in lines]
-            blank = next((i for i, line in enumerate(lines) if line.strip(_LINE_ENDS)), len(lines))
-            found = delimiter or csv_format.delimiter_of(text[blank:], is_all=is_all)
-            reader = text_csv.reader(iter(text[blank:]), delimiter=found)
-            try:
-                names = next(reader, None)
-            except text_csv.Error as error:
-                raise _unreadable(error, path, encoding) from error
-            n_lines = blank + reader.line_num
-            # A quote that is open at the end of what was looked at may be closed behind it.
-            if names is not None and (is_all or n_lines < len(lines) or "".join(text[blank:]).count('"') % 2 == 0):
-                break
-            if is_all:
-                raise ValueError(f"{path}: has 0 rows; at least 2 are needed")
-            if size > _BLOCK:
-                raise _too_long(path)
-            size = max(size * 4, len(start) + 1)
+    encoding = "utf8"
+    try:
+        with csv_format.opened(path) as file:
+            start = file.read(_BLOCK)
+        is_all, encoding = len(start) < _BLOCK, csv_format.encoding_of(start, form)
+        errors = "surrogateescape" if encoding == "utf8" else "strict"
+        text = codecs.getincrementaldecoder(encoding)(errors).decode(start, is_all).removeprefix("\ufeff")
+    except (OSError, EOFError, zlib.error, UnicodeError) as error:
+        raise _unreadable(error, path, encoding) from error
     if encoding == "utf8" and csv_format.has_alternate_zeros(start):
         raise ValueError(
             f"{path}: looks like UTF-16 text: give --encoding utf-16-le (or utf-16-be), or save it as UTF-8"
         )
+    # Lines that end in any way; the last one may go on, and a carriage return may have a line feed behind it.
+    lines = list(io.StringIO(text, newline=""))
+    lines = lines if is_all else lines[:-1]
+    blank = next((i for i, line in enumerate(lines) if line.strip("\r\n")), len(lines))
+    delimiter = form.delimiter or csv_format.delimiter_of(lines[blank:], is_all=is_all)
+    reader = text_csv.reader(iter(lines[blank:]), delimiter=delimiter)
     try:
-        "".join(names).encode()
+        names = next(reader, None)
+        "".join(names or []).encode()
+    except text_csv.Error as error:
+        raise _unreadable(error, path, encoding) from error
     except UnicodeEncodeError as error:
         raise _not_in(path, encoding) from error
-    return names, blank, n_lines, found
+    n_lines = blank + reader.line_num
+    if not is_all and n_lines == len(lines):
+        raise _too_long(path)
+    if names is None:
+        raise ValueError(f"{path}: has 0 rows; at least 2 are needed")
+    return names, blank, n_lines, delimiter, encoding
 
 
 def _too_long(path: Path) -> ValueError:

@@ -5,8 +5,7 @@ import csv
 import gzip
 import io
 import re
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,43 +64,23 @@ NOTHING_SAID = CsvForm()
 """Of a file that shows its form itself."""
 
 
-def encoding_of(path: Path, form: CsvForm) -> str:
-    """Returns the encoding that is asked for, or that of the file's byte order mark, or UTF-8, as Arrow spells it."""
-    if form.encoding is not None:
-        name = codecs.lookup(form.encoding).name
-        return "utf8" if name in ("utf-8", "utf-8-sig") else name
-    try:
-        with _opened(path) as file:
-            start = file.read(4)
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        # Of which reading on complains.
-        return "utf8"
+def encoding_of(start: bytes, form: CsvForm) -> str:
+    """Returns the given encoding, or that of the byte order mark of a file, or UTF-8, as Arrow spells it."""
     found = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), "utf-8")
-    return "utf8" if found == "utf-8" else found
+    name = codecs.lookup(form.encoding or found).name
+    return "utf8" if name in ("utf-8", "utf-8-sig") else name
 
 
-def reading(path: Path, encoding: str) -> tuple[io.IOBase, Callable[[int], bytes]]:
-    """Opens a file; returns what is to be closed, and what reads at least a number of bytes of UTF-8 text."""
-    file = _opened(path)
-    if encoding == "utf8":
-        return file, file.read
-    text = io.TextIOWrapper(file, encoding, newline="")
-    return text, lambda n: text.read(n).encode("utf-8", "surrogatepass")
-
-
-def _opened(path: Path) -> "gzip.GzipFile | io.BufferedReader":
+def opened(path: Path) -> "gzip.GzipFile | io.BufferedReader":
+    """Opens a file for reading, unpacked."""
     return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")
 
 
 def delimiter_of(lines: Sequence[str], *, is_all: bool) -> str:
-    """Finds the delimiter of a table by its first lines, of which the first is not empty.
+    """Finds the delimiter of a table by its first lines, with their ends, of which the first is not empty.
 
     It is the first of `DELIMITERS` by which all rows have as many fields as the header, and more than one; a comma if
     there is none. Commas that the fields between semicolons have as decimal marks of numbers are no delimiters.
-
-    Args:
-        lines: Lines with their ends.
-        is_all: Whether there are no others.
     """
     records = {each: _records(each, lines, is_all=is_all) for each in DELIMITERS}
     found = [each for each, own in records.items() if own and len(own[0]) > 1 and len({len(row) for row in own}) == 1]

@@ -23,6 +23,10 @@ _MODULES = {".npy": "npy_files", ".csv": "csv_files", ".csv.gz": "csv_files", ".
 READABLE = tuple(_MODULES)
 """Endings of the files that `read_table` reads and `TableWriter` writes."""
 
+FREE, MOST = 2**29, 100
+"""Number of bytes that any file may unpack to, and largest multiple of its own size beyond that; packed text is 3 to 20
+times smaller."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -67,11 +71,7 @@ class Format(ABC):
 
     @abstractmethod
     def read(self, path: Path, asked: Asked) -> "Table":
-        """Reads a file that is not empty.
-
-        Raises:
-            ValueError: If the file cannot be read as such a table; the message is one line and counts rows from 1.
-        """
+        """Reads a file that is not empty; raises a ValueError, in one line, if it holds no such table."""
 
     @abstractmethod
     def writing(
@@ -89,12 +89,17 @@ class Format(ABC):
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file, by its name's ending.
-
-    Raises:
-        ValueError: If the name has an ending that is not in `READABLE`.
-    """
+    """The format of a file, by its name's ending; raises a ValueError if that is not in `READABLE`."""
     for ending, module in _MODULES.items():
         if path.name.endswith(ending):
             return import_module(f"pointillist.files.{module}").FORMAT
     raise ValueError(f"{path}: the file's name must end in one of {', '.join(READABLE)}")
+
+
+def check_expansion(path: Path, size: int, packed: int, way_out: str) -> None:
+    """Raises a ValueError, with a way out, if a file of some bytes unpacks to far more than its own size."""
+    if size > FREE and size > MOST * packed:
+        raise ValueError(
+            f"{path}: unpacks to {size / max(1, packed):,.0f} times its size of {packed:,} bytes, which no ordinary "
+            f"table does: {way_out}"
+        )

@@ -3,18 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import LARGEST_INTEGER
+from pointillist.files.formats import Asked
 from pointillist.foreign_text import listed, shown
+from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import LONGEST_LABEL, LabelColumn, Numbers
 from pointillist.tables.spool import Spool
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from pointillist.tables.table import Table
 
 
 class NotNumbers(ValueError):
@@ -46,18 +46,14 @@ class NumberRows:
     Args:
         path: The file.
         names: Names of all its columns; their numbers where the file has no names.
-        label: Name of the label column; None if there is none.
+        label: Name of the label column; None without labels.
         missing: What a message calls a value that is NaN.
 
     Attributes:
-        label: Position of the label column; None if there is none.
-        kept: Positions of all columns but the label's.
+        label: Position of the label column; None without labels.
+        kept: Positions of all other columns.
         n: Number of rows so far.
         spool: The rows so far.
-
-    Raises:
-        ValueError: If there are no columns, if two have the same name, if none is named `label`, or if no other column
-            is left.
     """
 
     def __init__(
@@ -85,10 +81,9 @@ class NumberRows:
 
         Args:
             block: Shape (m, d): rows without the label column. The caller must not change it afterwards.
-            labels: Arrow array of int64, bool, float64 or text, null where a label is missing; None if there are none.
-            nan: Makes the error about a NaN from its row and column in the block, both from 0; by default, it says that
-                a value is missing.
-            is_kept: Whether the rows are gathered, rather than checked alone.
+            labels: Arrow array of int64, bool, float64 or text, null where a label is missing; None without labels.
+            nan: Makes the error about a NaN from its row and column in the block, both from 0.
+            is_kept: Whether the rows are gathered, rather than only checked.
 
         Raises:
             ValueError: If a value is NaN or infinite, or if a label is missing, infinite, or too long.
@@ -111,9 +106,6 @@ class NumberRows:
         self.n += len(block)
 
     def _append_labels(self, values: "pa.Array") -> None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         assert self.label is not None, "only a file with a label column has labels"
         if pa.types.is_floating(values.type):
             infinite = np.flatnonzero(np.isinf(values.to_numpy(zero_copy_only=False)))
@@ -132,16 +124,9 @@ class NumberRows:
         self._labels.append(values.dictionary_encode())
 
     def numbers(self, types: Sequence[str], convert: Callable[[list[Any]], np.ndarray] = np.array) -> Numbers:
-        """All rows, at least one, with their labels.
-
-        Args:
-            types: Types of the columns but the label's.
-            convert: Makes an array of the distinct labels.
-        """
+        """All rows, at least one, of columns of some types, with their labels, which `convert` makes an array of."""
         label = None
         if self.label is not None:
-            import pyarrow as pa
-
             chunks = pa.chunked_array(self._labels).unify_dictionaries().chunks
             values = convert(chunks[0].dictionary.to_pylist())
             indices = np.concatenate([chunk.indices.to_numpy() for chunk in chunks])
@@ -153,13 +138,7 @@ class NumberRows:
         return ValueError(f"{self.path}: {complaint}")
 
     def bad_value(self, what: str, row: int, position: int) -> ValueError:
-        """An error about one value that no row may have.
-
-        Args:
-            what: The value.
-            row: Its row in the block that comes next, from 0.
-            position: Its column.
-        """
+        """An error about a value that no row may have; `row` is its row in the next block, from 0."""
         row += self.n + 1
         return self.error(f"{what} in row {row}, column {shown(self.names[position])}; drop or fill such rows first")
 
@@ -177,3 +156,37 @@ class NumberRows:
                 "drop the column or divide it"
             )
         )
+
+
+def read_columns(
+    path: Path,
+    names: Sequence[str],
+    asked: Asked,
+    numbers: Callable[[], Numbers],
+    columns: "Callable[[list[str]], pa.Table]",
+) -> Table:
+    """Reads rows of numbers if all columns hold them, and otherwise columns of any kind.
+
+    Args:
+        path: The file.
+        names: Names of its columns.
+        asked: What is asked of it.
+        numbers: Reads it as rows of numbers; raises `NotNumbers` if it holds anything else.
+        columns: Reads the columns of some names into memory.
+
+    Raises:
+        ValueError: See `read_table`.
+    """
+    if asked.tries_numbers:
+        try:
+            return Table(numbers())
+        except NotNumbers:
+            if asked.kind == "numbers":
+                raise
+    check_names(path, names, asked.names)
+    kept = [name for name in names if name not in asked.drop]
+    if not kept:
+        raise ValueError(f"{path}: has no column left")
+    table = columns(kept)
+    check_enough(table.num_rows, path, asked.min_rows)
+    return Table(table, asked.label)

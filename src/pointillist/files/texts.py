@@ -11,19 +11,17 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.foreign_text import shown
+from pointillist.lazy import pa, pc
 from pointillist.tables.calendar_dates import are_dates
 from pointillist.tables.keys import few_words, hardly_repeat
 from pointillist.tables.marked_numbers import all_match, in_thousands, unmarked
 from pointillist.tables.time_formats import offset_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
 MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
@@ -72,6 +70,7 @@ class Notes:
 
 
 _NUMBER_PATTERN = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))"
+_NUMBER = f"^{_NUMBER_PATTERN}$"
 NUMBER = re.compile(_NUMBER_PATTERN, re.ASCII)
 INTEGER = r"^[+-]?[0-9]+$"
 CODE = r"^[+-]?0[0-9]"
@@ -88,9 +87,6 @@ def missing_words() -> list[str]:
 
 
 def _is_word_for_missing(text: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     return pc.or_(pc.is_in(pc.ascii_lower(text), pa.array(MISSING)), pc.equal(text, NONE))
 
 
@@ -99,31 +95,29 @@ def without_missing(column: Any) -> Any:
 
     Arrow distinguishes NA from "NA", which is text, but not if there are spaces around it.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     text = pc.ascii_trim_whitespace(column)
     is_missing = pc.and_(pc.not_equal(text, column), _is_word_for_missing(text))
     return pc.if_else(is_missing, pa.scalar(None, column.type), column)
 
 
 def parsed(text: "pa.StringArray") -> Float[np.ndarray, " m"]:
-    """Parses numbers, NaN where a text is not one; no text is null or has white space around it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    """Parses numbers without white space around them; NaN where a text is not a number."""
+    return _floats(text).to_numpy(zero_copy_only=False)
 
+
+def _floats(text: Any) -> Any:
+    """Parses numbers; null where a text is not a number."""
     try:
-        return pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False)
+        return pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
         # Arrow does not say which value it could not read, and reads no plus sign.
-        return np.array([float(t) if NUMBER.fullmatch(t) else np.nan for t in text.to_pylist()])
+        plain = pc.replace_substring_regex(text, r"^\+", "")
+        is_number = pc.match_substring_regex(text, _NUMBER)
+        return pc.cast(pc.if_else(is_number, plain, pa.scalar(None, text.type)), pa.float64())
 
 
 def are_integers(text: Any) -> bool:
     """Whether all texts are integers of any size."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     try:
         # Four times as fast as the pattern.
         pc.cast(text, pa.int64())
@@ -135,8 +129,6 @@ def are_integers(text: Any) -> bool:
 
 def are_codes(text: Any) -> bool:
     """Whether any of the integers begins with a zero."""
-    import pyarrow.compute as pc
-
     return bool(pc.any(pc.match_substring_regex(text, CODE)).as_py())
 
 
@@ -180,9 +172,6 @@ def typed(
     Raises:
         ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     column, notes = without_missing(column), notes or Notes()
     if wanted == "text":
         return column
@@ -216,16 +205,21 @@ def _without_marks(
     *,
     is_number: bool,
 ) -> tuple[Any, Any]:
-    """Texts as they are, or, if they are numbers with marks, without these."""
-    # A point marks decimals under --decimal , in a column that is said to hold numbers.
-    if (decimal != "," or is_number) and all_match(given, f"^{_NUMBER_PATTERN}$"):
+    """Removes the marks of numbers; returns other texts as they are."""
+    is_plain = all_match(given, _NUMBER)
+    # A point marks decimals under --decimal , in a column that is declared to hold numbers.
+    if is_plain and (decimal != "," or is_number):
         example = None if decimal or is_number else in_thousands(given)
         notes.points |= {} if example is None else {name: example}
         return text, given
     found = unmarked(name, given, decimal)
     if found is None:
-        if decimal == "," and all_match(given, f"^{_NUMBER_PATTERN}$"):
-            _check_points(name, given)
+        with_point = given.filter(pc.match_substring(given, "."))
+        if is_plain and len(with_point):
+            raise ValueError(
+                f"column {shown(name)} holds {shown(with_point[0].as_py())}, whose point cannot separate thousands, as "
+                f"--decimal , says: leave that out, or fit with --type {shown(f'{name}=number')} if it marks decimals"
+            )
         return text, given
     plain, mark, example = found
     notes.commas += [name] if mark == "," else []
@@ -234,38 +228,19 @@ def _without_marks(
     return plain(text), plain(given)
 
 
-def _check_points(name: str, given: Any) -> None:
-    """Raises a ValueError if numbers that are no numbers of decimal commas have points."""
-    import pyarrow.compute as pc
-
-    with_point = given.filter(pc.match_substring(given, "."))
-    if len(with_point):
-        raise ValueError(
-            f"column {shown(name)} holds {shown(with_point[0].as_py())}, whose point cannot separate thousands, as "
-            f"--decimal , says: leave that out, or fit with --type {shown(f'{name}=number')} if it marks decimals"
-        )
-
-
 def _as_wanted(name: str, text: Any, given: Any, wanted: str) -> Any:
-    readers = {"integer": lambda: _integers(name, text, given), "number": lambda: _numbers(text, given)}
-    found = readers.get(wanted, lambda: _dates(text, given))()
+    readers = {"integer": _integers, "number": _numbers, "date": _dates}
+    found = readers[wanted](name, text, given)
     if found is not None:
         return found
-    patterns = {"integer": INTEGER, "number": f"^{_NUMBER_PATTERN}$"}
-    bad = given
+    patterns = {"integer": INTEGER, "number": _NUMBER}
     if wanted in patterns:
-        import pyarrow.compute as pc
-
         bad = given.filter(pc.invert(pc.match_substring_regex(given, patterns[wanted])))
-    what = {"integer": "an integer", "number": "a number", "date": "a date or time"}[wanted]
-    example = f": {shown(bad[0].as_py())} is not" if len(bad) and wanted in patterns else ""
-    raise ValueError(f"column {shown(name)} cannot be read as {wanted}{example or f', as not every cell is {what}'}")
+        raise ValueError(f"column {shown(name)} cannot be read as {wanted}: {shown(bad[0].as_py())} is not")
+    raise ValueError(f"column {shown(name)} cannot be read as {wanted}, as not every cell is a date or time")
 
 
 def _as_found(name: str, text: Any, given: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     first = given[0].as_py()
     if first.lower() in TRUTHS:
         lower = pc.ascii_lower(text)
@@ -273,15 +248,12 @@ def _as_found(name: str, text: Any, given: Any) -> Any:
     if NUMBER.fullmatch(first):
         if are_integers(given):
             return None if are_codes(given) else _integers(name, text, given)
-        return _numbers(text, given)
-    return _dates(text, given) if re.match(r"\d{1,4}[-:]", first) else None
+        return _numbers(name, text, given)
+    return _dates(name, text, given) if re.match(r"\d{1,4}[-:]", first) else None
 
 
 def _integers(name: str, text: Any, given: Any) -> Any:
     """Parses the texts as integers; None if one is not an integer."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not are_integers(given):
         return None
     try:
@@ -294,45 +266,34 @@ def _integers(name: str, text: Any, given: Any) -> Any:
         ) from error
 
 
-def _numbers(text: Any, given: Any) -> Any:
+def _numbers(_: str, text: Any, given: Any) -> Any:
     """Parses the texts as numbers; None if one is not a number."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        return pc.cast(text, pa.float64())
-    except pa.ArrowInvalid:
-        if not all_match(given, f"^{_NUMBER_PATTERN}$"):
-            return None
-        return pc.cast(pc.replace_substring_regex(text, r"^\+", ""), pa.float64())
+    found = _floats(text)
+    return found if len(found) - found.null_count == len(given) else None
 
 
-def _dates(text: Any, given: Any) -> Any:
+def _dates(_: str, text: Any, given: Any) -> Any:
     """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these.
 
     Dates such as 20240320 become integers.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
-        # Dates written as integers stay integers.
         return pc.cast(text, pa.int64())
-    first = given[0].as_py()
-    if re.match(r"\d\d:", first):
+    units = "s", "us", "ns"
+    kinds = [pa.timestamp(unit) for unit in units]
+    is_time = re.match(r"\d\d:", given[0].as_py())
+    if is_time:
         # Arrow reads times of day with a date alone.
-        for unit, kind in (("s", pa.time32("s")), ("us", pa.time64("us")), ("ns", pa.time64("ns"))):
-            try:
-                return pc.cast(pc.cast(pc.binary_join_element_wise("1970-01-01", text, " "), pa.timestamp(unit)), kind)
-            except pa.ArrowInvalid:
-                continue
-        return None
-    kinds = [pa.date32(), *(pa.timestamp(unit) for unit in ("s", "us", "ns"))]
-    for kind in [*kinds, *(pa.timestamp(unit, "UTC") for unit in ("s", "us", "ns"))]:
+        text = pc.binary_join_element_wise("1970-01-01", text, " ")
+    else:
+        kinds = [pa.date32(), *kinds, *(pa.timestamp(unit, "UTC") for unit in units)]
+    for kind in kinds:
         try:
             found = pc.cast(text, kind)
         except pa.ArrowInvalid:
             continue
-        zone = None if kind in kinds else offset_of(given)
+        if is_time:
+            return found.cast(pa.time32("s") if kind.unit == "s" else pa.time64(kind.unit))
+        zone = offset_of(given) if getattr(kind, "tz", None) else None
         return found if zone is None else found.cast(pa.timestamp(kind.unit, zone))
     return None

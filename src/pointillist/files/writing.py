@@ -12,6 +12,7 @@ from pointillist.atomic_files import check_place, naming, whole_file
 from pointillist.files.formats import format_of
 from pointillist.files.number_rows import check_names
 from pointillist.foreign_text import shown
+from pointillist.lazy import pa
 from pointillist.tables.table import is_numeric, kind_of
 from pointillist.tables.time_formats import written
 
@@ -59,8 +60,6 @@ class TableWriter:
         check_place(self._path)
         self._forms = {} if self._format.has_types else forms
         if self._forms:
-            import pyarrow as pa
-
             named = zip(self._names, self._types, strict=True)
             self._types = tuple(pa.string() if name in self._forms else kind for name, kind in named)
 
@@ -141,3 +140,27 @@ class TableWriter:
 def _numpy_name(kind: Any) -> str:
     """NumPy's name of a type, which may be Arrow's."""
     return kind if isinstance(kind, str) else np.dtype(kind.to_pandas_dtype()).name
+
+
+def schema_of(names: Sequence[str], types: Sequence[Any], *, has_categories: bool = True) -> "pa.Schema":
+    """The schema of columns of some types, by NumPy's names, "str", or Arrow's types; perhaps without categories."""
+
+    def kind(type_: Any) -> "pa.DataType":
+        if isinstance(type_, str):
+            return pa.string() if type_ == "str" else pa.from_numpy_dtype(np.dtype(type_))
+        if has_categories:
+            return type_
+        plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+        # Arrow writes no views of text to CSV.
+        return pa.large_string() if pa.types.is_string_view(plain) else plain
+
+    return pa.schema(list(zip(names, map(kind, types), strict=True)))
+
+
+def in_schema(columns: Sequence[Any], schema: "pa.Schema") -> "pa.Table":
+    """Columns of one length, NumPy arrays or Arrow's, as a table of a schema."""
+    cast = [
+        pa.array(column, kind) if isinstance(column, np.ndarray) else column.cast(kind)
+        for column, kind in zip(columns, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(cast, schema=schema)

@@ -1,9 +1,10 @@
 """Metrics of how much two sets of rows differ, each with its standard error.
 
 Every metric takes the real rows first and the generated ones second, `metric(real, generated)`, as arrays of shape
-`(n, d)` and `(m, d)`, and returns an `Estimate`: a float that also carries its standard error. For two samples of one
-distribution none of them is zero, except on average the energy distance. So read each score beside the metric's
-`floor`, its real-data baseline: the value between two random halves of the data itself.
+`(n, d)` and `(m, d)`, and returns an `Estimate`: a float that also carries its standard error. Rows that cannot be
+compared raise a `ValueError` in one line that names the argument, what is wrong and the way out. For two samples of one
+distribution no metric is zero, except on average the energy distance. So read each score beside the metric's `floor`,
+its real-data baseline: the value between two random halves of the data itself.
 
 | metric | cost, n × m rows | sees | at its best |
 |---|---|---|---|
@@ -16,8 +17,8 @@ distribution none of them is zero, except on average the energy distance. So rea
 | `manifold_scores` | n · m, of at most 2,000 | samples unlike any data, apart from lost modes | the floor |
 | `nearest_records` | about three times `coverage` | copies of data rows, if not moved far; also bunching | 0.5 |
 
-Three kinds of test ask whether chance explains a difference. Their p-values are uniform, or larger, for two samples of
-one distribution:
+The first four are in `METRICS`, for tables by name; the `floor` of `coverage` takes the function itself. Three tests
+ask whether chance explains a difference; their p-values are uniform, or larger, for samples of one distribution:
 
 | test | cost, n × m rows | sees |
 |---|---|---|
@@ -25,23 +26,16 @@ one distribution:
 | `column_differences` | n + m per column | differences of single columns, local ones too |
 | `correlation_differences` | n + m for each of 999 permutations | pairs of columns whose correlations differ |
 
-The first four are in `METRICS`, for tables by name; the `floor` of `coverage` takes the function itself.
-
-Two more metrics score a classifier's probabilities `(n, classes)` against labels `(n,)`. Their standard errors are over
-the draw of rows, with the classifier held fixed:
+Five functions score predictions; their standard errors are over the draw of rows. The first two take a classifier's
+probabilities `(n, classes)` and labels `(n,)`, the others distributions given by points `(n, m)` and values `(n,)`:
 
 | metric | sees | at its best |
 |---|---|---|
 | `expected_calibration_error` | confidence that differs from the accuracy | 0, biased upwards |
 | `log_loss` | probabilities that are not the true ones | the entropy of the labels given the rows |
-
-Three score predicted distributions of a number, given by points `(n, m)` of each, against values `(n,)`:
-
-| metric | sees | at its best |
-|---|---|---|
 | `crps` | distributions that are not the true ones | the score of the true distributions |
 | `interval_coverage` | intervals that hold too few or too many values | the intervals' level |
-| `pit` | distributions that are too wide, too narrow, or off to one side | uniform shares |
+| `pit` | distributions that are too wide, too narrow, or off to one side | uniform fractions |
 
 Tables of mixed columns (numbers, categories, missing cells) are mappings of names to columns. `column_differences`,
 `manifold_scores` and the following metrics take arrays and tables:
@@ -59,25 +53,19 @@ Tables of mixed columns (numbers, categories, missing cells) are mappings of nam
 The package needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.
 """
 
-from pointillist.metrics.baselines import Floor, floor
+from pointillist.metrics.array_scores import emd, report_nll, spread
 from pointillist.metrics.c2st import two_sample_test
-from pointillist.metrics.calibration import expected_calibration_error, log_loss
 from pointillist.metrics.column_differences import ColumnDifference, column_differences
-from pointillist.metrics.copies import Copies, copies
 from pointillist.metrics.correlations import CorrelationDifferences, correlation_differences
-from pointillist.metrics.energy import energy_distance
-from pointillist.metrics.energy_test import EnergyTest, energy_test
+from pointillist.metrics.energy import EnergyTest, energy_distance, energy_test
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
 from pointillist.metrics.mixed import PairTrend, PairTrends, column_shapes, pair_trends
 from pointillist.metrics.mixed_models import BoostedTwoSample, Utility, boosted_two_sample, utility
-from pointillist.metrics.nearest import NearestRecords, NearestShare, nearest_records, nearest_share
-from pointillist.metrics.nll import report_nll
-from pointillist.metrics.predictions import crps, interval_coverage, pit
-from pointillist.metrics.registry import MEASURES, METRICS, Measure, Metric
+from pointillist.metrics.nearest import Copies, NearestRecords, NearestShare, copies, nearest_records, nearest_share
+from pointillist.metrics.predictions import crps, expected_calibration_error, interval_coverage, log_loss, pit
+from pointillist.metrics.registry import MEASURES, METRICS, Floor, Measure, Metric, floor
 from pointillist.metrics.residuals import ResidualSpread, residual_spreads
-from pointillist.metrics.spread import spread
-from pointillist.metrics.transport import emd
 
 __all__ = [
     "MEASURES",

@@ -6,21 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.estimate import Estimate
-
-CLASSIFIERS = ("forest", "knn")
 
 MOST_ROWS = 2000
 """Most rows taken from each side, by default."""
 
-# Held-out labels are not independent trials: each row is tested once and is in the training set of rows
-# tested elsewhere. Say the prediction for row i depends on the label of row j with strength α_ij; then the
-# two outcomes have covariance α_ij α_ji / 4, and the variance of the accuracy is that of independent trials
-# times 1 + mean_i Σ_j α_ij α_ji. Influence being about mutual, the sum is the degree-one Fourier weight of
-# the vote: at most 1 for any classifier, and 2/π for a majority vote of many labels (O'Donnell 2014,
-# chapter 5). The number of folds does not enter. Measured: 1.4 to 1.7 for both classifiers in 2 columns.
 VARIANCE_INFLATION = 1 + 2 / math.pi
+"""Variance of an accuracy on held-out rows over that of independent trials.
+
+Each row is tested once and trains the tests of other rows. If the prediction for row i depends on the label of row j
+with strength α_ij, the two outcomes have covariance α_ij α_ji / 4, and the inflation is 1 + mean_i Σ_j α_ij α_ji.
+Influence being about mutual, the sum is the degree-one Fourier weight of the vote: at most 1 for any classifier, and
+2/π for a majority vote of many labels (O'Donnell 2014, chapter 5). The number of folds does not enter. Measured: 1.4 to
+1.7 for both classifiers in 2 columns."""
 
 
 def two_sample_test(
@@ -30,7 +29,7 @@ def two_sample_test(
     classifier: Any = "forest",
     n_splits: int = 5,
     max_rows: int | None = MOST_ROWS,
-    random_state: int | np.random.Generator | None = 0,
+    random_state: Seed = 0,
 ) -> Estimate:
     """Accuracy of a classifier that tries to distinguish real from generated rows, on rows held out from its training.
 
@@ -40,22 +39,19 @@ def two_sample_test(
     Args:
         real: Shape `(n, d)`.
         generated: Shape `(m, d)`.
-        classifier: `forest`, a random forest of 200 trees with at least 5 rows per leaf; `knn`, the 15
-            nearest neighbors (of few rows, half of those that it learns) on standardized columns, about a
-            hundred times faster and a little less powerful; or any scikit-learn classifier, of which a clone
-            is fitted. If its `random_state` is None, it is set from the seed.
+        classifier: `forest`, a random forest of 200 trees with at least 5 rows per leaf; `knn`, the 15 nearest
+            neighbors (at most half of its training rows) on standardized columns, about a hundred times faster and a
+            little less powerful; or any scikit-learn classifier, which is cloned, and seeded if it has no seed.
         n_splits: Number of shuffled stratified folds, at least 2.
-        max_rows: Most rows taken from each side; None for no limit. The larger side is always
-            subsampled to the size of the smaller one, so that chance is 0.5.
+        max_rows: Most rows taken from each side, and never more than the smaller side has; None for no limit.
         random_state: Seed of the subsamples, the folds and the classifier.
 
     Returns:
-        The share of held-out rows assigned to the right side, in [0, 1]. The standard error is over the draw of both
+        The fraction of held-out rows assigned to the right side, in [0, 1]. The standard error is over the draw of both
         sides: √(1 + 2/π) times that of independent trials. `null_standard_error` is the same at accuracy 0.5.
 
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, the classifier's name
-            is unknown, or there are fewer rows than folds.
+        ValueError: If the classifier is unknown, or there are fewer rows than folds.
 
     Example:
         >>> import numpy as np
@@ -71,11 +67,7 @@ def two_sample_test(
     A, B = check_pair(real, generated)
     rng = np.random.default_rng(random_state)
     n = min(len(A), len(B)) if max_rows is None else min(len(A), len(B), max_rows)
-    if n_splits < 2 or n < n_splits:
-        raise ValueError(
-            f"n_splits={n_splits} must be at least 2 and at most {n}, the number of rows per side: "
-            "pass more rows or fewer folds"
-        )
+    check_folds(n_splits, n)
     model = _make_classifier(classifier, rng, 2 * n - math.ceil(2 * n / n_splits))
     rows = np.concatenate([side[rng.permutation(len(side))[:n]] for side in (A, B)])
     labels = np.repeat([0, 1], n)
@@ -91,8 +83,17 @@ def two_sample_test(
     return Estimate(correct / trials, error, null_standard_error=null_error)
 
 
+def check_folds(n_splits: int, n: int) -> None:
+    """Raise a ValueError if n rows per side cannot be divided into folds."""
+    if n_splits < 2 or n < n_splits:
+        raise ValueError(
+            f"n_splits={n_splits} must be at least 2 and at most {n}, the number of rows per side: "
+            "pass more rows or fewer folds"
+        )
+
+
 def draw_seed(rng: np.random.Generator) -> int:
-    """Draws a seed for scikit-learn."""
+    """Draw a seed for scikit-learn."""
     return int(rng.integers(2**31))
 
 
@@ -110,12 +111,8 @@ def _make_classifier(classifier: Any, rng: np.random.Generator, n_train: int) ->
             from sklearn.preprocessing import StandardScaler
 
             return make_pipeline(StandardScaler(), KNeighborsClassifier(min(15, max(1, n_train // 2))))
-        names = ", ".join(map(repr, CLASSIFIERS))
-        raise ValueError(f"classifier={classifier!r} is unknown: use {names} or a scikit-learn classifier")
+        raise ValueError(f"classifier={classifier!r} is unknown: use 'forest', 'knn' or a scikit-learn classifier")
     model = clone(classifier)
-    unset = [
-        name
-        for name, value in model.get_params().items()
-        if name.rpartition("__")[2] == "random_state" and value is None
-    ]
-    return model.set_params(**{name: draw_seed(rng) for name in sorted(unset)})
+    settings = sorted(model.get_params().items(), key=lambda setting: setting[0])
+    unset = [name for name, value in settings if name.rpartition("__")[2] == "random_state" and value is None]
+    return model.set_params(**{name: draw_seed(rng) for name in unset})

@@ -5,20 +5,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from pointillist.arguments import LARGEST_INTEGER
 
-# Squared distances of larger values would overflow a float64.
+Seed = int | np.random.Generator | None
+
 LARGEST_VALUE = 1e150
+"""Squared distances of larger values would overflow float64."""
 
 
 def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.float64]:
-    """Return `rows` as a contiguous float64 array of shape `(n, d)`, or raise an error that says what is wrong.
-
-    Args:
-        rows: Anything that NumPy reads as a real two-dimensional array, d at least 1.
-        name: The caller's name for the argument, for the message.
-        min_rows: Fewest rows allowed.
+    """Return `rows`, called `name` in messages, as a contiguous float64 array of shape `(n, d)`, d at least 1.
 
     Raises:
-        ValueError: If `rows` is unusable; one line that names the argument, what is wrong with it and the way out.
+        ValueError: If they are not real, finite and two-dimensional, or fewer than `min_rows`.
     """
     array = np.asarray(rows)
     if array.dtype.kind not in "biuf":
@@ -41,24 +38,18 @@ def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.floa
     usable = np.abs(array) < LARGEST_VALUE
     if not usable.all():
         row, column = np.argwhere(~usable)[0]
-        value = array[row, column]
+        value, cell = array[row, column], f"in row {row}, column {column}"
         if np.isfinite(value):
-            raise ValueError(
-                f"{name} has {value:.3g} in row {row}, column {column}, beyond {LARGEST_VALUE:g}: rescale it"
-            )
+            raise ValueError(f"{name} has {value:.3g} {cell}, beyond {LARGEST_VALUE:g}: rescale it")
         kind = "a NaN" if np.isnan(value) else "an infinity"
-        raise ValueError(f"{name} has {kind} in row {row}, column {column}: drop or fill such rows first")
+        raise ValueError(f"{name} has {kind} {cell}: drop or fill such rows first")
     return array
 
 
 def check_pair(
     real: ArrayLike, generated: ArrayLike, names: tuple[str, str] = ("real", "generated")
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Check both sides of a metric, of shapes `(n, d)` and `(m, d)`, under their names in messages.
-
-    Raises:
-        ValueError: As in `check_rows`, or if the numbers of columns differ.
-    """
+    """Check both sides of a metric as `check_rows` does, and that they have the same number of columns."""
     one, two = check_rows(real, names[0]), check_rows(generated, names[1])
     if one.shape[1] != two.shape[1]:
         raise ValueError(

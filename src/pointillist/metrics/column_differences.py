@@ -4,24 +4,23 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from pointillist.metrics.checks import Seed
 from pointillist.metrics.distances import Rows
-from pointillist.metrics.mixed_tables import Table, check_tables
+from pointillist.metrics.mixed_tables import TableLike, check_tables
 
-# A column of integers with more distinct values than this is treated as continuous.
 MAX_DISCRETE = 20
+"""Most distinct values of a column of integers that is treated as discrete."""
 
-# Up to so many rows per side, the exact distribution of the Kolmogorov-Smirnov statistic costs next to nothing.
 EXACT_ROWS = 2000
+"""Most rows per side for which the exact distribution of the Kolmogorov-Smirnov statistic is computed."""
 
-# Below this expected count the chi-square distribution is not to be trusted (Cochran 1954).
 FEWEST_EXPECTED = 5
+"""Least expected count for which the chi-square distribution is trusted (Cochran 1954)."""
 
-# Random divisions of the counts where it is not; fewer for so many values that each costs a while.
-N_PERMUTATIONS = 9999
-N_PERMUTATIONS_OF_MANY = 999
-MANY_VALUES = 100
+N_PERMUTATIONS, N_PERMUTATIONS_OF_MANY, MANY_VALUES = 9999, 999, 100
+"""Random divisions of the counts for smaller ones; fewer for columns of more values, as each division takes longer."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,7 @@ class ColumnDifference:
 
 
 def column_differences(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    *,
-    random_state: int | np.random.Generator | None = 0,
+    real: TableLike, generated: TableLike, *, random_state: Seed = 0
 ) -> tuple[ColumnDifference, ...]:
     """Compare the marginal distributions of every column.
 
@@ -73,12 +69,6 @@ def column_differences(
         real: n rows: an array, or a table with the same columns.
         generated: m rows.
         random_state: Seed of the divisions.
-
-    Returns:
-        One difference per column, in the columns' order.
-
-    Raises:
-        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np
@@ -131,7 +121,7 @@ def _numbers(name: str, rows: Rows, data: Rows, rng: np.random.Generator) -> Col
 
 
 def _compare_counts(rows: NDArray[np.int64], data: NDArray[np.int64], rng: np.random.Generator) -> tuple[float, float]:
-    """Total variation distance of two histograms, and the p-value of their homogeneity."""
+    """Total variation distance of two histograms, and the p-value of the test of homogeneity."""
     from scipy.stats import chi2
 
     m, n, pooled = int(rows.sum()), int(data.sum()), rows + data

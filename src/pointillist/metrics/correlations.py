@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 
-# A column that varies by less than this, relative to its largest value, is constant but for rounding.
 ROUNDING = 1e-12
+"""A column that varies by less than this, relative to its largest value, counts as constant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,7 @@ class CorrelationDifferences:
 
 
 def correlation_differences(
-    real: ArrayLike,
-    generated: ArrayLike,
-    *,
-    n_permutations: int = 999,
-    max_rows: int = 5000,
-    random_state: int | np.random.Generator | None = 0,
+    real: ArrayLike, generated: ArrayLike, *, n_permutations: int = 999, max_rows: int = 5000, random_state: Seed = 0
 ) -> CorrelationDifferences:
     """Compare the correlations of all pairs of columns, and test the largest difference.
 
@@ -56,17 +51,14 @@ def correlation_differences(
     number of pairs. The test is exact only for many rows, because each side has ranks by itself.
 
     Args:
-        real: Shape `(n, d)`.
+        real: Shape `(n, d)`. Columns that are constant on a side are left out.
         generated: Shape `(m, d)`.
         n_permutations: Number of random divisions, at least 1.
         max_rows: Most rows taken from each side, at random, at least 2; all results are for these.
         random_state: Seed of the subsamples and the divisions.
 
-    Returns:
-        The matrices, the differences and the p-value. Columns that are constant on a side are left out.
-
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or a number is too small.
+        ValueError: If a number is too small.
 
     Example:
         >>> import numpy as np
@@ -81,27 +73,27 @@ def correlation_differences(
     rng = np.random.default_rng(random_state)
     rows, data = (side[rng.permutation(len(side))[:max_rows]] for side in (rows, data))
     d, m = rows.shape[1], len(rows)
-    varies = np.flatnonzero(_varies(rows) & _varies(data))
+    is_varied = [np.ptp(side, axis=0) > ROUNDING * np.abs(side).max(axis=0) for side in (rows, data)]
+    varies = np.flatnonzero(is_varied[0] & is_varied[1])
     values = _Pool(*(_standardised(side[:, varies]) for side in (rows, data)))
     scores = _Pool(*(_standardised(_normal_scores(side[:, varies])) for side in (rows, data)))
-    pairs = first, second = np.triu_indices(len(varies), 1)
-    of_rows, of_data = values.correlations(slice(m))
     matrices = [np.full((d, d), np.nan) for _ in range(2)]
-    for matrix, found in zip(matrices, (of_rows, of_data), strict=True):
+    for matrix, found in zip(matrices, values.correlations(slice(m)), strict=True):
         matrix[np.ix_(varies, varies)] = found
+    first, second = np.triu_indices(len(varies), 1)
     if not len(first):
         return CorrelationDifferences(matrices[0], matrices[1], math.nan, None, *[math.nan] * 4)
 
-    differences = values.differences(slice(m), pairs)
+    differences = values.differences(slice(m))
     worst = int(differences.argmax())
-    tested = scores.differences(slice(m), pairs).max()
+    tested = scores.differences(slice(m)).max()
     largest, means, as_large = [], [], 0
     for _ in range(n_permutations):
         side = rng.permutation(m + len(data))[:m]
-        permuted = values.differences(side, pairs)
+        permuted = values.differences(side)
         largest.append(permuted.max())
         means.append(permuted.mean())
-        as_large += int(scores.differences(side, pairs).max() >= tested - 1e-9)
+        as_large += int(scores.differences(side).max() >= tested - 1e-9)
     return CorrelationDifferences(
         matrices[0],
         matrices[1],
@@ -120,22 +112,20 @@ class _Pool:
     def __init__(self, rows: Rows, data: Rows) -> None:
         self._pooled = np.concatenate([rows, data])
         self._m, self._n = len(rows), len(data)
-        self._sums, self._products = _moments(self._pooled)
+        self._sums, self._products = self._pooled.sum(axis=0), self._pooled.T @ self._pooled
+        self._pairs = np.triu_indices(rows.shape[1], 1)
 
     def correlations(self, side: NDArray[np.int64] | slice) -> tuple[Rows, Rows]:
         """Correlations of the m rows of one side, and of the n others."""
-        sums, products = _moments(self._pooled[side])
+        part = self._pooled[side]
+        sums, products = part.sum(axis=0), part.T @ part
         others = _correlations(self._sums - sums, self._products - products, self._n)
         return _correlations(sums, products, self._m), others
 
-    def differences(self, side: NDArray[np.int64] | slice, pairs: tuple[np.ndarray, np.ndarray]) -> Rows:
-        """Absolute differences of the correlations of pairs of columns."""
+    def differences(self, side: NDArray[np.int64] | slice) -> Rows:
+        """Absolute differences of the correlations of all pairs of columns."""
         one, two = self.correlations(side)
-        return np.abs(one - two)[pairs]
-
-
-def _varies(rows: Rows) -> NDArray[np.bool_]:
-    return np.ptp(rows, axis=0) > ROUNDING * np.abs(rows).max(axis=0)
+        return np.abs(one - two)[self._pairs]
 
 
 def _standardised(rows: Rows) -> Rows:
@@ -150,12 +140,8 @@ def _normal_scores(rows: Rows) -> Rows:
     return ndtri((rankdata(rows, axis=0) - 0.5) / len(rows))
 
 
-def _moments(rows: Rows) -> tuple[Rows, Rows]:
-    return rows.sum(axis=0), rows.T @ rows
-
-
 def _correlations(sums: Rows, products: Rows, n: int) -> Rows:
-    """Correlations from sums of rows and of their products; zero for a column that is constant here."""
+    """Correlations from sums of n rows and of their products; 0 for a column that is constant here."""
     covariances = products / n - np.outer(sums / n, sums / n)
     variances = np.diag(covariances)
     deviations = np.sqrt(np.where(variances > ROUNDING, variances, np.inf))

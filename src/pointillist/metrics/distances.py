@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
 
-# One tile of distances. Small enough to stay in the second-level cache between the passes over it.
 TILE_BYTES = 2**20
+"""Size of a tile of distances, which stays in the second-level cache between the passes over it."""
 
 
 def tiles(
     A: Rows, B: Rows, kind: Literal["euclidean", "sqeuclidean"], *, upper: bool = False
 ) -> Iterator[tuple[slice, slice, Rows]]:
-    """Iterate over the `(n, m)` distances between rows in tiles.
+    """Iterate over the `(n, m)` distances between the rows of A and B in tiles.
 
     Args:
         A: Shape `(n, d)`, float64.
@@ -25,8 +25,7 @@ def tiles(
             where its rows start.
 
     Yields:
-        The rows of A, the rows of B, and the distances between them. The tile is a buffer that the next
-        step overwrites; the caller may write to it too.
+        The rows of A, the rows of B, and the distances between them, in a buffer that the next step overwrites.
     """
     from scipy.spatial.distance import cdist
 
@@ -46,24 +45,16 @@ def tiles(
 
 
 def sums_between(A: Rows, B: Rows) -> tuple[Rows, Rows]:
-    """Sum the Euclidean distances of each row of A to all of B, and of each row of B to all of A.
-
-    Returns:
-        Shapes `(n,)` and `(m,)`.
-    """
-    of_A, of_B = np.zeros(len(A)), np.zeros(len(B))
+    """Sum the Euclidean distances of each row of A to all of B, shape `(n,)`, and of each of B to A, shape `(m,)`."""
+    sums_A, sums_B = np.zeros(len(A)), np.zeros(len(B))
     for rows, columns, tile in tiles(A, B, "euclidean"):
-        of_A[rows] += tile.sum(axis=1)
-        of_B[columns] += tile.sum(axis=0)
-    return of_A, of_B
+        sums_A[rows] += tile.sum(axis=1)
+        sums_B[columns] += tile.sum(axis=0)
+    return sums_A, sums_B
 
 
 def sums_within(A: Rows) -> Rows:
-    """Sum the Euclidean distances of each row of A to the other rows of A.
-
-    Returns:
-        Shape `(n,)`. Each pair is computed once, except those in the tiles on the diagonal.
-    """
+    """Sum the Euclidean distances of each row of A to the other rows of A, each pair computed about once."""
     sums = np.zeros(len(A))
     for rows, columns, tile in tiles(A, A, "euclidean", upper=True):
         sums[rows] += tile.sum(axis=1)

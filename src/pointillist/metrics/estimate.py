@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import SupportsFloat
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Estimate(float):
@@ -30,11 +32,9 @@ class Estimate(float):
         27.6 True 28.612 4.0
     """
 
-    __slots__ = ("_degrees_of_freedom", "_null_standard_error", "_standard_error")
+    __slots__ = ("_errors",)
 
-    _standard_error: float
-    _degrees_of_freedom: float
-    _null_standard_error: float
+    _errors: tuple[float, float, float]
 
     def __new__(
         cls,
@@ -45,25 +45,23 @@ class Estimate(float):
     ) -> Estimate:
         """Make a float of `value` that carries its errors."""
         self = super().__new__(cls, value)
-        self._standard_error = float(standard_error)
-        self._degrees_of_freedom = float(degrees_of_freedom)
-        self._null_standard_error = float(null_standard_error)
+        self._errors = float(standard_error), float(degrees_of_freedom), float(null_standard_error)
         return self
 
     @property
     def standard_error(self) -> float:
         """Standard error, in the unit of the value; nan if unknown."""
-        return self._standard_error
+        return self._errors[0]
 
     @property
     def degrees_of_freedom(self) -> float:
         """Degrees of freedom of the standard error; inf if it is asymptotic."""
-        return self._degrees_of_freedom
+        return self._errors[1]
 
     @property
     def null_standard_error(self) -> float:
         """Standard error if both sides had the same distribution; nan if unknown."""
-        return self._null_standard_error
+        return self._errors[2]
 
     def __repr__(self) -> str:
         value, error = float(self), self.standard_error
@@ -74,6 +72,11 @@ class Estimate(float):
 
     __str__ = float.__repr__
 
-    def __reduce__(self) -> tuple[Callable[..., Estimate], tuple[float, ...]]:
-        errors = (self.standard_error, self.degrees_of_freedom, self.null_standard_error)
-        return type(self), (float(self), *errors)
+    def __getnewargs__(self) -> tuple[float, ...]:  # type: ignore[override]
+        return float(self), *self._errors
+
+
+def mean_estimate(scores: NDArray[np.float64]) -> Estimate:
+    """Mean of the scores of independent rows, with its standard error over the draw of rows; nan for a single row."""
+    n = len(scores)
+    return Estimate(scores.mean(), scores.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan)

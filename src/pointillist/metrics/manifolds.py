@@ -1,5 +1,6 @@
-"""Separate scores of fidelity and diversity: shares of rows among the nearest neighbors of the other side."""
+"""Separate scores of fidelity and diversity: fractions of rows among the nearest neighbors of the other side."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,30 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
-from pointillist.metrics.mixed_tables import Table
+from pointillist.metrics.mixed_tables import TableLike
 from pointillist.metrics.points import Points, points_of
 
-# A distance that equals a radius counts as within it. Relative; far above the rounding of the two.
 ROUNDING = 1e-12
+"""Relative distance beyond a radius that counts as within it: far above the rounding of both."""
 
-# Random splits into halves for a standard error, each one degree of freedom; and their seed.
-N_SPLITS = 20
-SPLIT_SEED = 0
+N_SPLITS, SPLIT_SEED = 20, 0
+"""Random splits into halves for a standard error, each one degree of freedom; and their seed."""
 
 
 @dataclass(frozen=True)
 class ManifoldScores:
-    """Positions of samples among the data, and of the data among samples, as four scores. See `manifold_scores`.
+    """Four scores of samples among data, and of data among samples. See `manifold_scores`.
 
     Attributes:
-        precision: Share of samples within the k-neighbor ball of at least one data row, in [0, 1].
-        recall: Share of data rows within the k-neighbor ball of at least one sample, in [0, 1].
+        precision: Fraction of samples within the k-neighbor ball of at least one data row, in [0, 1].
+        recall: Fraction of data rows within the k-neighbor ball of at least one sample, in [0, 1].
         density: Mean number of data balls that a sample is in, divided by k: at least 0, and above
             1 if samples lie where the data is dense.
-        coverage: Share of data rows with a sample within their own k-neighbor ball, in [0, 1].
+        coverage: Fraction of data rows with a sample within their k-neighbor ball, in [0, 1].
         n_rows: Number of rows on each side.
     """
 
@@ -42,12 +42,7 @@ class ManifoldScores:
 
 
 def manifold_scores(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    *,
-    k: int = 5,
-    max_rows: int = 2000,
-    random_state: int | np.random.Generator | None = 0,
+    real: TableLike, generated: TableLike, *, k: int = 5, max_rows: int = 2000, random_state: Seed = 0
 ) -> ManifoldScores:
     """Precision, recall, density and coverage of generated rows.
 
@@ -59,27 +54,24 @@ def manifold_scores(
     can raise precision or recall, but affects density and coverage less.
 
     For two samples of one distribution without ties, density is 1 on average, and coverage `expected_coverage`;
-    precision and recall depend on the distribution. All four depend on the number of rows and on the units of the
-    columns: scale the columns alike, and compare at the same number of rows and k.
+    precision and recall depend on the distribution. Scale the columns alike, and compare at the same k and number of
+    rows.
 
     Args:
-        real: n rows: an array, whose distances are Euclidean, or a table, whose distances are those of
-            `points.points_of`.
+        real: n rows. Distances of arrays are Euclidean, those of tables as in `points.points_of`.
         generated: m rows with the same columns.
         k: Number of neighbors, at least 1 and below the number of rows per side.
-        max_rows: Most rows taken from each side; the larger side is subsampled to the size of the smaller one. All
-            pairs are compared: 2,000 rows per side take 100 MB.
+        max_rows: Most rows taken from each side, and never more than the smaller side has; 2,000 take 100 MB.
         random_state: Seed of the subsamples.
 
     Returns:
-        The four scores. A standard error is over the draw of both sides, at this number of rows and k, from the
-        differences between disjoint random halves of both sides, over 20 splits (hence 20 degrees of freedom),
-        assuming that the variance halves with twice the rows, and never below the binomial error with one more success
-        and failure. With 200 or more rows it is 0.85 to 1.2 times the true one, and more for a share above 0.99. It is
-        nan with fewer than 2 (k + 1) rows per side.
+        The four scores. Standard errors are over the draw of both sides, from the differences between disjoint random
+        halves of both, over 20 splits (hence 20 degrees of freedom), assuming that the variance halves with twice the
+        rows, and never below the binomial error with one more success and failure. With 200 or more rows they are 0.85
+        to 1.2 times the true ones, and more for a score above 0.99; with fewer than 2 (k + 1) per side they are nan.
 
     Raises:
-        ValueError: If the sides cannot be compared, or k is below 1 or not below the number of rows per side.
+        ValueError: If k is below 1 or not below the number of rows per side.
 
     Example:
         >>> import numpy as np
@@ -100,13 +92,13 @@ def manifold_scores(
     neighbors, all_across = [_Neighbors(side, k) for side in (records, rows)], rows.distances(records)
 
     def scores(a: NDArray[np.int64], b: NDArray[np.int64]) -> Rows:
-        of_records, of_rows = neighbors[0].radii(a), neighbors[1].radii(b)
+        data_radii, row_radii = neighbors[0].radii(a), neighbors[1].radii(b)
         across = all_across[np.ix_(b, a)]
-        in_records = across <= of_records
+        in_records = across <= data_radii
         return np.array(
             [
                 in_records.any(axis=1).mean(),
-                (across <= of_rows[:, None]).any(axis=0).mean(),
+                (across <= row_radii[:, None]).any(axis=0).mean(),
                 in_records.sum(axis=1).mean() / k,
                 in_records.any(axis=0).mean(),
             ]
@@ -122,20 +114,17 @@ def manifold_scores(
 
 
 def coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Estimate:
-    """Share of real rows that have a generated one no farther than their k-th nearest real neighbor.
+    """Fraction of real rows that have a generated one no farther than their k-th nearest real neighbor.
 
-    This is the coverage of `manifold_scores` over all rows, by k-d trees.
+    This is the coverage of `manifold_scores` over all rows, by k-d trees, with the same standard error.
 
     Args:
         real: Shape `(n, d)`.
         generated: Shape `(m, d)`.
         k: Number of neighbors, at least 1 and below n.
 
-    Returns:
-        The share, in [0, 1], with the standard error that `manifold_scores` describes.
-
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or k is not in 1 … n - 1.
+        ValueError: If k is not in 1 … n - 1.
 
     Example:
         >>> import numpy as np
@@ -146,18 +135,22 @@ def coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Estimate:
         >>> print(f"{expected_coverage(2000, 1000):.4f}")
         0.8686
     """
+    from scipy.spatial import cKDTree
+
     data, samples = check_pair(real, generated)
     if not 1 <= k < len(data):
         raise ValueError(f"k={k} must be at least 1 and below {len(data)}, the number of real rows: pass more rows")
 
-    def score(a: NDArray[np.int64] | slice, b: NDArray[np.int64] | slice) -> Rows:
-        return np.array([_covered(data[a], samples[b], k)])
+    def covered(a: NDArray[np.int64] | slice, b: NDArray[np.int64] | slice) -> Any:
+        nearest, _ = cKDTree(samples[b]).query(data[a])
+        radii, _ = cKDTree(data[a]).query(data[a], k=[k + 1])
+        return np.mean(nearest <= radii[:, 0] * (1 + ROUNDING))
 
-    values, variances = score(slice(None), slice(None)), np.full(1, np.nan)
+    value, variance = covered(slice(None), slice(None)), math.nan
     if len(data) // 2 > k and len(samples) // 2:
-        found = split_variance(score, len(data), len(samples))
-        variances = np.maximum(found, _binomial_variance(values, len(data)))
-    return Estimate(values[0], np.sqrt(variances)[0], N_SPLITS)
+        found = split_variance(covered, len(data), len(samples))
+        variance = max(found, _binomial_variance(value, len(data)))
+    return Estimate(value, math.sqrt(variance), N_SPLITS)
 
 
 def expected_coverage(n: int, m: int, k: int = 5) -> float:
@@ -180,11 +173,11 @@ def expected_coverage(n: int, m: int, k: int = 5) -> float:
 
 
 def split_variance(score: Callable[..., Any], *sizes: int) -> Any:
-    """Variance of a score of some sides, from its differences between disjoint random halves of each.
+    """Variance of a score, a function of row indices of each side, from differences between disjoint random halves.
 
     Args:
-        score: The score, a number or an array of them, of the indices of some rows of each side.
-        sizes: The number of rows of each side.
+        score: The score, which returns a number or an array of numbers.
+        sizes: Number of rows of each side.
     """
     rng = np.random.default_rng(SPLIT_SEED)
     squares = 0.0
@@ -198,8 +191,8 @@ def split_variance(score: Callable[..., Any], *sizes: int) -> Any:
     return squares / (4 * N_SPLITS)
 
 
-def _binomial_variance(shares: Any, trials: int) -> Any:
-    smoothed = (shares * trials + 1) / (trials + 2)  # a share of exactly 0 or 1 is not known without error
+def _binomial_variance(fractions: Any, trials: int) -> Any:
+    smoothed = (fractions * trials + 1) / (trials + 2)  # a fraction of exactly 0 or 1 is not known without error
     return smoothed * (1 - smoothed) / trials
 
 
@@ -220,12 +213,3 @@ class _Neighbors:
         is_among[rows] = True
         last = (np.cumsum(is_among[self._nearest[rows]], axis=1) > self._k).argmax(axis=1)
         return self._distances[rows, last] * (1 + ROUNDING)
-
-
-def _covered(data: Rows, samples: Rows, k: int) -> Any:
-    """Share of data rows with a sample in their ball, by k-d trees."""
-    from scipy.spatial import cKDTree
-
-    nearest, _ = cKDTree(samples).query(data)
-    distances, _ = cKDTree(data).query(data, k=[k + 1])
-    return np.mean(nearest <= distances[:, 0] * (1 + ROUNDING))

@@ -1,28 +1,27 @@
 """Scores of the columns and pairs of columns of mixed tables, as SDMetrics defines them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pointillist.metrics.distances import Rows
-from pointillist.metrics.mixed_tables import Table, check_tables, encode
+from pointillist.metrics.mixed_tables import TableLike, check_tables, encode
 
 Codes = NDArray[np.int64]
 
-# SDMetrics: numbers are compared to so many decimals, and put into so many bins beside a category.
-DECIMALS = 14
-N_BINS = 10
+DECIMALS, N_BINS = 14, 10
+"""Decimals to which SDMetrics compares numbers, and bins into which it puts them beside a category."""
 
-# SDMetrics' quality report leaves out pairs whose relation in the data is not above these.
-RELATED_CORRELATION = 0.5
-RELATED_ASSOCIATION = 0.3
+RELATED = {"correlation": 0.5, "contingency": 0.3}
+"""Strength above which SDMetrics' quality report counts a pair: |Pearson's correlation| or Cramér's V."""
 
-# Up to so many cells a contingency table is counted whole, beyond only where it is not empty.
 DENSE_CELLS = 2**20
+"""Most cells of a contingency table that is counted whole; of larger ones, only cells that are not empty are."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class PairTrend:
     @property
     def is_related(self) -> bool:
         """Whether the quality report of SDMetrics counts the pair: a correlation above 0.5, or a V above 0.3."""
-        return self.strength > (RELATED_CORRELATION if self.kind == "correlation" else RELATED_ASSOCIATION)
+        return self.strength > RELATED[self.kind]
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class PairTrends:
     pairs: tuple[PairTrend, ...]
 
 
-def column_shapes(real: Table | ArrayLike, generated: Table | ArrayLike) -> dict[str, float]:
+def column_shapes(real: TableLike, generated: TableLike) -> dict[str, float]:
     """Score every column's marginal distribution, leaving out missing cells.
 
     A number's score is 1 minus the Kolmogorov-Smirnov statistic, with both sides rounded to 14 decimals; a category's
@@ -76,9 +75,6 @@ def column_shapes(real: Table | ArrayLike, generated: Table | ArrayLike) -> dict
 
     Returns:
         The score of each column by name, in [0, 1]; nan if a side has missing cells only. `mean_score` averages them.
-
-    Raises:
-        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np
@@ -93,31 +89,32 @@ def column_shapes(real: Table | ArrayLike, generated: Table | ArrayLike) -> dict
     for j, name in enumerate(data):
         sides = [side[~np.isnan(side[:, j]), j] for side in (some, others)]
         if min(map(len, sides)) == 0:
-            scores[name] = float("nan")
-        elif is_category[j]:
-            scores[name] = 1 - _total_variation(*(side.astype(np.int64) for side in sides))
+            scores[name] = math.nan
+            continue
+        if is_category[j]:
+            size = int(max(side.max() for side in sides)) + 1
+            fractions = [np.bincount(side.astype(np.int64), minlength=size) / len(side) for side in sides]
+            difference = np.abs(fractions[0] - fractions[1]).sum() / 2
         else:
-            scores[name] = 1 - _kolmogorov_smirnov(*(np.round(side, DECIMALS) for side in sides))
+            sides = [np.sort(np.round(side, DECIMALS)) for side in sides]
+            fractions = [np.searchsorted(side, np.concatenate(sides), "right") / len(side) for side in sides]
+            difference = np.abs(fractions[0] - fractions[1]).max()
+        scores[name] = 1 - float(difference)
     return scores
 
 
 def mean_score(scores: Mapping[Any, float]) -> float:
-    """Mean of the scores that are defined; nan if none is.
-
-    Args:
-        scores: Scores by name; nan if not defined.
+    """Mean of the scores that are not nan; nan if none is.
 
     Example:
         >>> mean_score({"a": 1.0, "b": 0.5, "c": float("nan")})
         0.75
     """
     known = [score for score in scores.values() if score == score]
-    return float(np.mean(known)) if known else float("nan")
+    return float(np.mean(known)) if known else math.nan
 
 
-def pair_trends(
-    real: Table | ArrayLike, generated: Table | ArrayLike, *, bins: Literal["own", "data"] = "own"
-) -> PairTrends:
+def pair_trends(real: TableLike, generated: TableLike, *, bins: Literal["own", "data"] = "own") -> PairTrends:
     """Score how every two columns depend on each other.
 
     Two numbers score 1 − |r_real − r_generated| / 2 with Pearson's correlations of the rows that have both. Other pairs
@@ -136,9 +133,6 @@ def pair_trends(
 
     Returns:
         Means and pairs, each in [0, 1]. A pair's score is nan if a number is constant or nearly always missing.
-
-    Raises:
-        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np
@@ -164,43 +158,31 @@ def pair_trends(
             score, strength = _compare_contingencies(columns[i], columns[j])
         else:
             kind = "correlation"
-            of_rows, strength = (_correlation(side[:, i], side[:, j]) for side in (some, others))
-            score, strength = 1 - abs(strength - of_rows) / 2, abs(strength)
+            generated_r, strength = (_correlation(side[:, i], side[:, j]) for side in (some, others))
+            score, strength = 1 - abs(strength - generated_r) / 2, abs(strength)
         pairs.append(PairTrend((one, two), kind, score, strength))
     related = {pair.names: pair.score for pair in pairs if pair.is_related}
     return PairTrends(mean_score({pair.names: pair.score for pair in pairs}), mean_score(related), tuple(pairs))
 
 
-def _kolmogorov_smirnov(one: Rows, two: Rows) -> float:
-    values = np.concatenate([one, two])
-    shares = [np.searchsorted(np.sort(side), values, "right") / len(side) for side in (one, two)]
-    return float(np.abs(shares[0] - shares[1]).max())
-
-
-def _total_variation(one: Codes, two: Codes) -> float:
-    size = int(max(one.max(), two.max())) + 1
-    shares = [np.bincount(side, minlength=size) / len(side) for side in (one, two)]
-    return float(np.abs(shares[0] - shares[1]).sum() / 2)
-
-
 def _put_into_bins(column: Rows, reference: Rows | None) -> Codes:
-    """Bins over the range of a reference, if there is one with open ends, else over the column's own."""
+    """Bins over the range of a reference with open ends, or else over the range of the column."""
     known = column if reference is None else reference
-    there = known[~np.isnan(known)]
+    known = known[~np.isnan(known)]
     # From 0 on, as bins between large numbers may be narrower than their rounding.
-    low = there.min() if len(there) else 0.0
-    edges = np.histogram_bin_edges(there - low, N_BINS)
+    low = known.min() if len(known) else 0.0
+    edges = np.histogram_bin_edges(known - low, N_BINS)
     if reference is not None:
         edges[0], edges[-1] = -np.inf, np.inf
     return np.digitize(column - low, edges).astype(np.int64)
 
 
 def _correlation(one: Rows, two: Rows) -> float:
-    """Pearson's, of the rows that have both; nan where one of the columns is constant."""
+    """Pearson's correlation over the rows that have both; nan if a column is constant there."""
     both = ~(np.isnan(one) | np.isnan(two))
     one, two = one[both], two[both]
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
-        return float("nan")
+        return math.nan
     one, two = ((side - side.mean()) / np.linalg.norm(side - side.mean()) for side in (one, two))
     return float(np.clip(one @ two, -1, 1))
 
@@ -220,7 +202,7 @@ def _compare_contingencies(one: tuple[Codes, ...], two: tuple[Codes, ...]) -> tu
     margins = [np.bincount(codes) / len(codes) for codes in (one[1], two[1])]
     categories = min(int(np.count_nonzero(margin)) for margin in margins)
     if categories < 2:
-        return score, float("nan")
+        return score, math.nan
     filled = data > 0
     expected = margins[0][cells[filled] // width] * margins[1][cells[filled] % width]
     squares = float((data[filled] ** 2 / expected).sum() - 1)

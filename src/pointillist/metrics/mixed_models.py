@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from pointillist.metrics.c2st import VARIANCE_INFLATION, draw_seed
+from pointillist.metrics.c2st import VARIANCE_INFLATION, check_folds, draw_seed
+from pointillist.metrics.checks import Seed
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
-from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
+from pointillist.metrics.mixed_tables import TableLike, check_tables, count_rows, encode
 
 MOST_WITHOUT_STOPPING = 10_000
-"""Most rows of which scikit-learn's boosted trees hold none out for early stopping."""
+"""Most rows from which scikit-learn's boosted trees hold none out for early stopping."""
 
-# That scikit-learn's boosted trees take as categories, less one.
 MAX_CATEGORIES = 254
+"""Most categories of a column that scikit-learn's boosted trees take, less one."""
 
 
 @dataclass(frozen=True)
@@ -65,36 +66,31 @@ class Utility:
 
 
 def boosted_two_sample(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    *,
-    max_rows: int = 16_000,
-    n_splits: int = 5,
-    random_state: int | np.random.Generator | None = 0,
+    real: TableLike, generated: TableLike, *, max_rows: int = 16_000, n_splits: int = 5, random_state: Seed = 0
 ) -> BoostedTwoSample:
     """Measure how well boosted trees distinguish generated from real rows, on rows held out from their training.
 
     The trees are scikit-learn's `HistGradientBoostingClassifier`, 100 of them; it takes categories and missing cells as
     they are. More rows train better trees: compare scores only at the same number of rows. (Lopez-Paz & Oquab 2017,
-    arXiv 1610.06545, with the area under the curve in place of the accuracy; the score is that of SDMetrics'
+    arXiv 1610.06545, with the area under the curve for the accuracy; the score is that of SDMetrics'
     detection metrics.)
 
     Args:
         real: n rows: an array, or a table with the same columns. If a column has more than 254 categories, the rarest
             over both sides count as one.
         generated: m rows.
-        max_rows: Most rows taken from each side; the larger side is always subsampled to the size of the smaller one.
+        max_rows: Most rows taken from each side, and never more than the smaller side has.
         n_splits: Number of shuffled stratified folds, at least 2.
         random_state: Seed of the subsamples, the folds and the trees.
 
     Returns:
-        Score and AUC, the mean over the folds. The standard error is that of the mean over folds, with `n_splits` − 1
+        Score and AUC, the means over the folds. The standard error is that of a mean over folds, with `n_splits` − 1
         degrees of freedom; `null_standard_error` is for an AUC of 0.5, by the variance of the Mann-Whitney statistic.
         Both are √(1 + 2/π) times those of independent folds, as in `two_sample_test`: 0.8 to 1.0 times the true error
         in simulations with one distribution.
 
     Raises:
-        ValueError: As in `check_tables`, or if there are fewer rows than folds.
+        ValueError: If there are fewer rows than folds.
 
     Example:
         >>> import numpy as np
@@ -109,11 +105,7 @@ def boosted_two_sample(
 
     data, rows = check_tables(real=real, generated=generated)
     n = min(count_rows(rows), count_rows(data), max_rows)
-    if n_splits < 2 or n < n_splits:
-        raise ValueError(
-            f"n_splits={n_splits} must be at least 2 and at most {n}, the number of rows per side: "
-            "pass more rows or fewer folds"
-        )
+    check_folds(n_splits, n)
     rng = np.random.default_rng(random_state)
     sides, is_category = encode(rows, data, max_categories=MAX_CATEGORIES)
     features = np.concatenate([side[rng.permutation(len(side))[:n]] for side in sides])
@@ -136,13 +128,13 @@ def boosted_two_sample(
 
 
 def utility(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    holdout: Table | ArrayLike,
+    real: TableLike,
+    generated: TableLike,
+    holdout: TableLike,
     target: str,
     *,
     max_rows: int = 50_000,
-    random_state: int | np.random.Generator | None = 0,
+    random_state: Seed = 0,
 ) -> Utility:
     """Predict a column of held-out rows with boosted trees trained on rows, and with others trained on data.
 
@@ -155,7 +147,7 @@ def utility(
         generated: m rows.
         holdout: Rows from the distribution of the real ones that are in neither table.
         target: The column to predict.
-        max_rows: Most rows to train on; the larger side is always subsampled to the size of the smaller one.
+        max_rows: Most rows to train on, and never more than the smaller side has.
         random_state: Seed of the subsamples and the trees.
 
     Returns:
@@ -164,7 +156,7 @@ def utility(
         method; for an AUC, DeLong et al. 1988). That of the difference allows for both scores being of the same rows.
 
     Raises:
-        ValueError: As in `check_tables`, or if the target is not a column, is the only one, is always missing on a
+        ValueError: If the target is not a column, is the only one, is always missing on a
             side, or has only one value in `holdout`.
 
     Example:
@@ -188,7 +180,7 @@ def utility(
     labels = [values[kept, 0] for values, kept in zip(targets, known, strict=True)]
     features = [values[kept] for values, kept in zip(features, known, strict=True)]
     for side, values in zip(("generated", "real"), labels, strict=False):
-        if len(values) == 0:
+        if not len(values):
             raise ValueError(f"target={target!r} is missing in all of {side}: nothing can be learned")
     if len(np.unique(labels[2])) < 2:
         raise ValueError(f"target={target!r} has fewer than two values in holdout: nothing can be predicted")
@@ -213,7 +205,7 @@ def utility(
 
 
 def on_one_thread() -> AbstractContextManager[Any]:
-    """Run trees on one thread: several threads wait for each other, for long if other work uses the cores."""
+    """Run trees on one thread: several would wait for each other, for long if other work uses the cores."""
     import sklearn.ensemble  # noqa: F401 - only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits
 
@@ -233,14 +225,14 @@ def _error(influence: Rows) -> float:
 def _class_utility(
     train: Rows, labels: Rows, test: Rows, truth: Rows, is_category: NDArray[np.bool_], seed: int
 ) -> tuple[float, Rows]:
-    """The mean AUC of a class against the rest, and what each test row contributes to its deviation."""
+    """Mean AUC of a class against the rest, and the influence of each test row on it."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     probabilities: dict[float, Rows] = {}
     if len(labels) > MOST_WITHOUT_STOPPING:
         # Trees hold out rows of each class, and of a class of one row they cannot.
-        _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        train, labels = train[counts[places] > 1], labels[counts[places] > 1]
+        _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        train, labels = train[counts[index] > 1], labels[counts[index] > 1]
     if len(np.unique(labels)) > 1:
         # It holds out a tenth of the rows, at least one of each class.
         stops = "auto" if 10 * len(np.unique(labels)) <= len(labels) else False
@@ -259,7 +251,7 @@ def _area(scores: Rows, is_positive: NDArray[np.bool_]) -> tuple[float, Rows]:
     from scipy.stats import rankdata
 
     ranks = rankdata(scores)
-    placements = np.empty(len(scores))  # the share of the other side that a row is on the right side of
+    placements = np.empty(len(scores))  # the fraction of the other side that a row is on the right side of
     for side in (is_positive, ~is_positive):
         placements[side] = (ranks[side] - rankdata(scores[side])) / np.count_nonzero(~side)
     placements[~is_positive] = 1 - placements[~is_positive]
@@ -270,7 +262,7 @@ def _area(scores: Rows, is_positive: NDArray[np.bool_]) -> tuple[float, Rows]:
 def _number_utility(
     train: Rows, labels: Rows, test: Rows, truth: Rows, is_category: NDArray[np.bool_], seed: int
 ) -> tuple[float, Rows]:
-    """R², and what each test row contributes to its deviation."""
+    """R², and the influence of each test row on it."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     trees = HistGradientBoostingRegressor(categorical_features=is_category, random_state=seed)

@@ -14,18 +14,22 @@ Table = Mapping[str, NDArray[Any]]
 """Columns by name, all of one length: float64 for numbers (NaN if missing), object for categories (str, or None)."""
 
 
-def check_tables(min_rows: int = 2, /, **sides: Table | ArrayLike) -> list[Table]:
-    """Check tables that are to be compared; errors say in one line what is wrong and the way out.
+TableLike = Table | ArrayLike
+"""A table, or an array of shape `(n, d)`, whose columns are "0" … "d - 1"."""
+
+
+def check_tables(min_rows: int = 2, /, **sides: TableLike) -> list[Table]:
+    """Check tables that are to be compared.
 
     Args:
         min_rows: Fewest rows allowed.
-        **sides: The tables, by the caller's names for them; the others must have the columns of the first. Arrays of
-            shape `(n, d)` are tables with the columns "0" … "d - 1".
+        **sides: The tables, by the caller's names for them; the others must have the columns of the first, in any
+            order. Arrays of shape `(n, d)` are tables with the columns "0" … "d - 1".
 
     Raises:
         ValueError: If a table has no column, columns of different lengths, or fewer rows than `min_rows`; if a column
             is neither float64 nor object, has an infinity, or holds objects other than str and None; or if columns
-            differ between tables, in name or in kind. Their order may differ.
+            differ between tables, in name or in kind.
     """
     tables = {
         name: side if isinstance(side, Mapping) else {str(j): each for j, each in enumerate(check_rows(side, name).T)}

@@ -1,4 +1,4 @@
-"""Whether rows are nearer to the data than they would be by chance: signs of copying."""
+"""Signs of copying: rows that equal a data row, or are nearer to the data than they would be by chance."""
 
 import math
 from dataclasses import dataclass
@@ -6,19 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import N_SPLITS, split_variance
-from pointillist.metrics.mixed_tables import Table
+from pointillist.metrics.mixed_tables import TableLike, check_tables, encode
 from pointillist.metrics.points import points_of
 
-# Up to so many columns, or records, a k-d tree is faster than comparing all pairs by matrix products.
-TREE_COLUMNS = 8
-TREE_RECORDS = 400
+TREE_COLUMNS, TREE_RECORDS = 8, 400
+"""Most columns, or records, for which a k-d tree is faster than comparing all pairs by matrix products."""
 
-# Distances that differ by less are equal but for rounding.
 TIE = 1e-12
+"""Distances that differ by less count as equal."""
 
 LEVEL = 0.01
 """Probability that independent rows fall outside the interval of `nearest_share`."""
@@ -26,7 +25,7 @@ LEVEL = 0.01
 
 @dataclass(frozen=True)
 class NearestRecords:
-    """Nearness of rows to their closest data records. See `nearest_records`.
+    """Distances of rows to their closest data records. See `nearest_records`.
 
     Attributes:
         share_closer: Probability that a row is closer to the data than a data row is to the rest of it, in [0, 1].
@@ -40,38 +39,33 @@ class NearestRecords:
 
 
 def nearest_records(
-    real: ArrayLike,
-    generated: ArrayLike,
-    *,
-    max_rows: int = 5000,
-    random_state: int | np.random.Generator | None = 0,
+    real: ArrayLike, generated: ArrayLike, *, max_rows: int = 5000, random_state: Seed = 0
 ) -> NearestRecords:
     """Compare each row's distance to its closest data record with the usual distance within the data.
 
     Let E be the Euclidean distance of a data record to its closest other one, and D that of a row to the closest of
     those same others. Then `share_closer` is P(D < E) + P(D = E) / 2 over all rows and records. It is 0.5 on average
-    for independent rows from the data's own distribution, whatever that is, and near 1 for copies with little noise.
+    for independent rows from the distribution of the data, and near 1 for copies with little noise.
 
-    Rows that bunch up where the data is dense raise the share too, and rows unlike any data lower it and can hide
-    copies among them; `nearest_share` distinguishes these by held-out rows. Copies with a few columns redrawn, or
-    moved by more than the usual distance between records, are not found. Distances depend on the units of the columns:
-    scale them alike.
+    Rows that bunch up where the data is dense raise it too, and rows unlike any data lower it and can hide copies among
+    them; `nearest_share` distinguishes these by held-out rows. Copies with a few columns redrawn, or moved by more than
+    the usual distance between records, are not found. Scale the columns alike.
 
     Args:
         real: Shape `(n, d)`: the records that `generated` may be copies of.
         generated: Shape `(m, d)`.
-        max_rows: Most rows, and most data records, whose nearest records are looked up, at least 2; they are drawn at
-            random, and looked up among all n records.
+        max_rows: Most rows, and most data records, at least 2, drawn at random, whose nearest records are looked up
+            among all n records.
         random_state: Seed of those draws.
 
     Returns:
-        The share and medians. The standard error is over the draw of both sides, from differences between halves as in
-        `manifold_scores`, and never below that of independent distances. In 1 to 40 columns and 200 to 1000 rows it is
-        0.9 to 1.1 times the true one; for rows on a coarse grid, and for copies, it is too large. It is nan with fewer
+        The fraction and medians. The standard error is over the draw of both sides, from differences between halves as
+        in `manifold_scores`, and never below that of independent distances. In 1 to 40 columns and 200 to 1000 rows it
+        is 0.9 to 1.1 times the true one; it is too large for rows on a coarse grid and for copies, and nan with fewer
         than 4 rows on a side.
 
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or `max_rows` is below 2.
+        ValueError: If `max_rows` is below 2.
 
     Example:
         >>> import numpy as np
@@ -90,45 +84,38 @@ def nearest_records(
     rows, order = rows[rng.permutation(len(rows))[:max_rows]], rng.permutation(len(data))
     data = data[order]  # so that the records looked up are the first ones, in any half too
 
-    pairs = _distances(rows, data, max_rows)
-    D, E = pairs.of_rows[:, 0], pairs.of_data
-    independent = (1 - placements(D, E)).var() / len(D) + (1 - placements(E, D)).var() / len(E)  # DeLong et al. 1988
-    variance = max(_split_variance(rows, data, max_rows), independent) if min(len(rows), len(data)) >= 4 else math.nan
-    return NearestRecords(
-        Estimate(_share_closer(pairs), math.sqrt(variance), N_SPLITS),
-        float(np.median(D)),
-        float(np.median(E)),
-    )
+    value, D, E = _share_closer(rows, data, max_rows)
+    variance = math.nan
+    if min(len(rows), len(data)) >= 4:
+        half = max(2, max_rows // 2)
+        split = split_variance(
+            lambda some, others: _share_closer(rows[some], data[others], half)[0], len(rows), len(data)
+        )
+        independent = (1 - placements(D, E)).var() / len(D) + (1 - placements(E, D)).var() / len(
+            E
+        )  # DeLong et al. 1988
+        variance = max(split, independent)
+    return NearestRecords(Estimate(value, math.sqrt(variance), N_SPLITS), float(np.median(D)), float(np.median(E)))
 
 
-@dataclass(frozen=True)
-class _Distances:
-    """Distances of rows to their two closest records, those records, and distances of records to the closest others."""
-
-    of_rows: Rows
-    records: NDArray[np.int64]
-    of_data: Rows
-
-
-def _distances(rows: Rows, data: Rows, max_rows: int) -> _Distances:
-    of_rows, records = _nearest(rows, data, 2)
-    queries = data[:max_rows]
-    pairs, indices = _nearest(queries, data, 2)
-    others = np.where(indices == np.arange(len(queries))[:, None], np.inf, pairs)
-    return _Distances(of_rows, records, others.min(axis=1))
-
-
-def _share_closer(pairs: _Distances) -> float:
+def _share_closer(rows: Rows, data: Rows, max_records: int) -> tuple[float, Rows, Rows]:
     """Probability that a row is closer to the data without one record than that record is to the rest.
 
-    Both then have the same n − 1 records to be close to, so the mean is 0.5 for one distribution, whatever n.
+    Both have the same n − 1 records to be close to, so the mean is 0.5 for one distribution, whatever n.
+
+    Returns:
+        The probability over the first `max_records` records, the distances of rows to their closest records, and the
+        distances of those records to their closest others.
     """
-    closest, second = pairs.of_rows.T
-    total = (1 - placements(closest, pairs.of_data)).sum()
-    itself = pairs.records[:, 0] < len(pairs.of_data)  # the row's closest record is among those it is compared with
-    of_record = pairs.of_data[pairs.records[itself, 0]]
-    correction = _is_below(second[itself], of_record).sum() - _is_below(closest[itself], of_record).sum()
-    return float((total + correction / len(pairs.of_data)) / len(closest))
+    (closest, second), (index, _) = (each.T for each in _nearest(rows, data, 2))
+    records = data[:max_records]
+    pairs, indices = _nearest(records, data, 2)
+    record_distances = np.where(indices == np.arange(len(records))[:, None], np.inf, pairs).min(axis=1)
+    total = (1 - placements(closest, record_distances)).sum()
+    itself = index < len(records)  # the row's closest record is among those it is compared with
+    distances = record_distances[index[itself]]
+    correction = _is_below(second[itself], distances).sum() - _is_below(closest[itself], distances).sum()
+    return float((total + correction / len(records)) / len(closest)), closest, record_distances
 
 
 def _is_below(a: Rows, b: Rows) -> Rows:
@@ -148,7 +135,7 @@ def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int
     middle = records.mean(axis=0)
     queries, records = queries - middle, records - middle
     indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(records).kneighbors(queries, return_distance=False)
-    # Small distances drown all the same: to be measured again.
+    # Small distances drown all the same: measure them again.
     distances = np.stack([np.linalg.norm(queries - records[column], axis=1) for column in indices.T], axis=1)
     return distances, indices.astype(np.int64)
 
@@ -160,21 +147,14 @@ def placements(values: Rows, others: Rows) -> Rows:
     return below / (2 * len(others))
 
 
-def _split_variance(rows: Rows, data: Rows, max_rows: int) -> float:
-    def share(some: NDArray[np.int64], others: NDArray[np.int64]) -> float:
-        return _share_closer(_distances(rows[some], data[others], max(2, max_rows // 2)))
-
-    return float(split_variance(share, len(rows), len(data)))
-
-
 @dataclass(frozen=True)
 class NearestShare:
     """Whether rows are nearer to the table they were made from than to held-out rows. See `nearest_share`.
 
     Attributes:
-        share: Share of rows nearer to the training records than to as many held-out ones; ties count half. It is 0.5
-            on average for rows that owe nothing to single records.
-        interval: Interval around one half that the shares of such rows fall in 99 times out of 100.
+        share: Fraction of rows nearer to the training records than to as many held-out ones; ties count half. It is
+            0.5 on average for rows that owe nothing to single records.
+        interval: Interval around one half that the fractions of these rows fall in 99 times out of 100.
         is_inside: Whether the share is in the interval.
         n_rows: Number of rows whose nearest records were looked up.
         n_records: Number of training records, and of held-out rows, that they were compared with.
@@ -188,32 +168,29 @@ class NearestShare:
 
 
 def nearest_share(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    holdout: Table | ArrayLike,
+    real: TableLike,
+    generated: TableLike,
+    holdout: TableLike,
     *,
     max_rows: int = 5000,
     max_records: int = 15_000,
-    random_state: int | np.random.Generator | None = 0,
+    random_state: Seed = 0,
 ) -> NearestShare:
-    """Ask whether rows are nearer to the table they were made from than to held-out rows from the same distribution.
+    """Test whether rows are nearer to the table they were made from than to held-out rows of its distribution.
 
     Args:
-        real: The rows that the generated ones were made from: an array, whose distances are Euclidean, or a table,
-            whose distances are those of `points.points_of`.
+        real: The training records, from which the rows were made. Distances of arrays are Euclidean, those of tables as
+            in `points.points_of`.
         generated: Generated rows with the same columns.
         holdout: Rows of the same distribution that were not used to make the generated ones.
         max_rows: Most rows whose nearest records are looked up, drawn at random.
-        max_records: Most training records, and held-out rows, to compare with, drawn at random; as many of each.
+        max_records: Most training records, and most held-out rows, drawn at random; equally many of each.
         random_state: Seed of these draws.
 
     Returns:
-        The share and its interval, which is that of a binomial share, widened if rows share their nearest records and
-        so are not independent trials. Its standard deviation is the larger of 0.5 / √rows and that of the share if each
-        record had been assigned to the training or to the held-out side at random, `share.null_standard_error`.
-
-    Raises:
-        ValueError: As in `check_tables`.
+        The fraction and its interval, a binomial one, widened if rows share their nearest records and so are not
+        independent trials. Its standard deviation is the larger of 0.5 / √rows and `share.null_standard_error`: that of
+        the fraction if each record had been assigned to the training or to the held-out side at random.
 
     Example:
         >>> import numpy as np
@@ -248,3 +225,61 @@ def nearest_share(
         n_rows=m,
         n_records=size,
     )
+
+
+@dataclass(frozen=True)
+class Copies:
+    """How many rows equal a data row. See `copies`.
+
+    Attributes:
+        count: Number of rows equal to a data row in every cell.
+        fraction: The same as a fraction of all rows, in [0, 1].
+        duplicates: Fraction of the data rows that equal another data row: the `fraction` to expect of independent rows
+            from the data's distribution.
+        p_value: p-value of Fisher's one-sided exact test that rows equal data rows more often than data rows equal one
+            another.
+    """
+
+    count: int
+    fraction: float
+    duplicates: float
+    p_value: float
+
+
+def copies(real: TableLike, generated: TableLike) -> Copies:
+    """Count rows that equal a data row in every cell, where missing cells are equal.
+
+    Args:
+        real: n rows: an array, or a table with the same columns.
+        generated: m rows.
+
+    Example:
+        >>> import numpy as np
+        >>> data = {"x": np.arange(100.0)}
+        >>> found = copies(data, {"x": np.arange(50.0)})
+        >>> found.count, found.duplicates, found.p_value < 1e-6
+        (50, 0.0, True)
+    """
+    from scipy.stats import hypergeom
+
+    (data_matrix, row_matrix), _ = encode(*check_tables(real=real, generated=generated))
+    _, index, counts = np.unique(row_keys(data_matrix), return_inverse=True, return_counts=True)
+    count, duplicates = int(equal_rows(row_matrix, data_matrix).sum()), float((counts[index] > 1).mean())
+    m = len(row_matrix)
+    # Data rows are not independent trials. The difference between the probability that a row equals a data row and the
+    # fraction p of data rows with a duplicate has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every
+    # duplicate one of a pair), which is the variance of n (1 − p) / (2 − p) trials.
+    trials = max(1, int(len(data_matrix) * (1 - duplicates) / (2 - duplicates)))
+    p_value = float(hypergeom.sf(count - 1, m + trials, count + round(duplicates * trials), m))
+    return Copies(count, count / m, duplicates, p_value)
+
+
+def equal_rows(rows: Rows, records: Rows) -> NDArray[np.bool_]:
+    """Return which rows equal a record in every cell; missing cells are equal."""
+    return np.isin(row_keys(rows), row_keys(records))
+
+
+def row_keys(rows: Rows) -> NDArray[np.void]:
+    """Return the bytes of each row as one value, so that equal rows have equal values."""
+    plain = np.ascontiguousarray(np.where(np.isnan(rows), np.nan, rows + 0.0))  # one NaN, and no −0
+    return plain.view(np.dtype((np.void, plain.itemsize * plain.shape[1])))[:, 0]

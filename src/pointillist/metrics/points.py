@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pointillist.metrics.distances import Rows
-from pointillist.metrics.mixed_tables import Table, check_tables, encode
+from pointillist.metrics.mixed_tables import TableLike, check_tables, encode
 
-# How far beyond the range of the real rows a number may lie, in that range; what lies beyond counts as there. With one
-# half, a point at distance 1 from all numbers exists (see `_of_tables`).
 REACH = 0.5
+"""Distance beyond the range of the real rows at which numbers are clipped, as a fraction of that range. With one half,
+a point at distance 1 from all numbers exists (see `_of_tables`)."""
 
-# Rows and records of a tile of distances, some 10 MB.
-TILE_ROWS = 256
-TILE_RECORDS = 4096
+TILE_ROWS, TILE_RECORDS = 256, 4096
+"""Rows and records of a tile of distances, some 10 MB."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Points:
         return len(self.numbers)
 
     def take(self, index: NDArray[np.integer] | slice) -> Points:
-        """Return some of the points."""
+        """Select points by their indices."""
         return replace(self, numbers=self.numbers[index], codes=self.codes[index])
 
     def distances(self, others: Points) -> Rows:
@@ -62,15 +61,12 @@ class Points:
         return distances, indices
 
 
-def points_of(**sides: Table | ArrayLike) -> list[Points]:
-    """Make points of all sides, the real one first: Euclidean of arrays, and of tables after Gower (1971).
+def points_of(**sides: TableLike) -> list[Points]:
+    """Make points of all sides, the real one first; see `check_tables` for the ValueError.
 
-    Of tables, the distance is a sum over columns. Two numbers add their difference, divided by the first table's range;
-    a number more than half that range outside it counts as half the range outside. Two categories add 0 if equal and 1
-    otherwise. Missing cells add 0 if both are missing and 1 otherwise.
-
-    Raises:
-        ValueError: As in `check_tables`.
+    The distance is Euclidean between arrays, and a sum over columns between tables (Gower 1971). Two numbers add their
+    difference, divided by the first table's range; a number more than half that range outside it counts as half the
+    range outside. Two categories add 0 if equal and 1 otherwise, as do missing cells.
     """
     matrices, is_category = encode(*check_tables(**sides))
     if any(isinstance(side, Mapping) for side in sides.values()):

@@ -1,5 +1,6 @@
-"""The registries of measures: `METRICS`, which a study prints, and `MEASURES`, which `evaluate` reports."""
+"""The registries of measures, `METRICS` for studies and `MEASURES` for `evaluate`, and the floors of metrics."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -8,15 +9,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pointillist.metrics.array_scores import emd, report_nll
 from pointillist.metrics.c2st import two_sample_test
+from pointillist.metrics.checks import Seed, check_rows
 from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import manifold_scores
 from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
 from pointillist.metrics.mixed_models import boosted_two_sample
 from pointillist.metrics.mixed_tables import Table
-from pointillist.metrics.nll import report_nll
-from pointillist.metrics.transport import emd
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,8 @@ class Metric:
     better: Literal["lower", "floor"]
     seeded: bool
 
-    def __call__(
-        self,
-        real: ArrayLike,
-        generated: ArrayLike,
-        *,
-        random_state: int | np.random.Generator | None = 0,
-        **options: Any,
-    ) -> Estimate:
-        """Score `generated`, shape `(m, d)`, against `real`, shape `(n, d)`.
-
-        A metric that draws nothing ignores `random_state`; `options` go to the function.
-        """
+    def __call__(self, real: ArrayLike, generated: ArrayLike, *, random_state: Seed = 0, **options: Any) -> Estimate:
+        """Score `generated`, shape `(m, d)`, against `real`, shape `(n, d)`; metrics without draws need no seed."""
         if self.seeded:
             options["random_state"] = random_state
         return self.function(real, generated, **options)
@@ -66,33 +57,109 @@ METRICS: dict[str, Metric] = {
         Metric("emd", "EMD", emd, better="lower", seeded=True),
         Metric("report_nll", "report NLL", report_nll, better="floor", seeded=False),
         Metric("energy_distance", "energy distance", energy_distance, better="lower", seeded=False),
-        # Of the two classifiers the one that costs a table of many cells next to nothing.
+        # Nearest neighbors cost a table of many cells next to nothing.
         Metric("two_sample_test", "C2ST accuracy (15-NN)", partial(two_sample_test, classifier="knn"), "lower", True),
     )
 }
 """The metrics that a study prints, by name."""
 
 
-MANIFOLD_ROWS, NEIGHBORS = 2000, 5
+@dataclass(frozen=True)
+class Floor:
+    """The floor of a metric: its value between random halves of one data set.
 
-# Most rows a side, and most cells, that boosted trees see: both take seconds.
+    Attributes:
+        value: Mean over the repeats, in the metric's unit.
+        spread: Standard deviation of *one* evaluation over the repeats: a model's score within
+            about two of these of `value` cannot be distinguished from a perfect one.
+        n_repeats: Number of evaluations.
+    """
+
+    value: float
+    spread: float
+    n_repeats: int
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of `value` over the splits, with the data held fixed."""
+        return self.spread / math.sqrt(self.n_repeats)
+
+
+def floor(
+    metric: str | Callable[..., float],
+    data: ArrayLike,
+    *,
+    n_repeats: int = 20,
+    n_rows: int | None = None,
+    random_state: Seed = 0,
+    **options: Any,
+) -> Floor:
+    """Evaluate a metric between disjoint random halves of the data, repeatedly, as a real-data baseline.
+
+    Args:
+        metric: A name in `METRICS`, a `Metric`, or a callable `(real, generated, **options) -> float`.
+        data: Shape `(n, d)`, n at least 4.
+        n_repeats: Number of splits, each evaluated once; at least 2.
+        n_rows: Most rows per side; None for n // 2. Most floors, or at least their spread, depend on the number of
+            rows: use the number that the scores beside it were measured with.
+        random_state: Seed of the splits, and of a seeded metric in `METRICS`.
+        **options: Options of the metric. One that shares its name with an argument above, as `n_repeats` of
+            `emd` does, needs a callable that sets it: `functools.partial(emd, n_repeats=1)`.
+
+    Raises:
+        ValueError: If the metric's name is unknown, the data cannot be used, or a number is too small.
+
+    Example:
+        >>> import numpy as np
+        >>> data = np.random.default_rng(0).normal(size=(1000, 2))
+        >>> at_best = floor("energy_distance", data, n_rows=200)
+        >>> abs(at_best.value) < 3 * at_best.standard_error
+        True
+    """
+    data = check_rows(data, "data", min_rows=4)
+    if n_repeats < 2:
+        raise ValueError(f"n_repeats is {n_repeats} but a spread needs at least 2")
+    if n_rows is not None and n_rows < 2:
+        raise ValueError(f"n_rows is {n_rows} but a metric needs at least 2 rows per side")
+    if isinstance(metric, str):
+        if metric not in METRICS:
+            raise ValueError(f"metric={metric!r} is unknown: use one of {', '.join(METRICS)} or a callable")
+        metric = METRICS[metric]
+
+    rng = np.random.default_rng(random_state)
+    size = len(data) // 2 if n_rows is None else min(len(data) // 2, n_rows)
+    values = np.empty(n_repeats)
+    for repeat in range(n_repeats):
+        order = rng.permutation(len(data))
+        if isinstance(metric, Metric):
+            options["random_state"] = rng
+        values[repeat] = metric(data[order[:size]], data[order[size : 2 * size]], **options)
+    return Floor(float(values.mean()), float(values.std(ddof=1)), n_repeats)
+
+
+MANIFOLD_ROWS, NEIGHBORS = 2000, 5
+"""Most rows a side, and number of neighbors, of manifold scores."""
+
 TWO_SAMPLE_ROWS, TWO_SAMPLE_CELLS = 16_000, 256_000
+"""Most rows a side, and most cells, that boosted trees see: both take seconds."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of tables of any columns, and what a report says of it.
+    """A measure of tables of any columns, and its lines in a report.
 
     Attributes:
         function: The measure, called as `function(real, generated, size, random_state)` with tables, and the number of
             rows per side to compare if not all are.
-        lines: Titles of its lines in a report with their numbers, from its result.
+        lines: Titles and numbers of its lines in a report, from its result.
         test: Name of its test, whose `p_value` the result has; empty if it tests nothing.
+        detail: What a verdict adds to the name of the test, from the result.
     """
 
     function: Callable[[Table, Table, int, int], Any]
     lines: Callable[[Any], list[tuple[str, float]]]
     test: str = ""
+    detail: Callable[[Any], str] = lambda found: ""
 
 
 def _boosted_two_sample(real: Table, generated: Table, size: int, random_state: int) -> Any:
@@ -113,6 +180,7 @@ MEASURES: dict[str, Measure] = {
             ("  as a score, best 1", found.score),
         ],
         test="boosted trees",
+        detail=lambda found: f" (AUC {found.auc:.2f})",
     ),
     "trends": Measure(
         lambda real, generated, *_: pair_trends(real, generated), lambda found: [("pair trends, best 1", found.mean)]
@@ -133,4 +201,4 @@ MEASURES: dict[str, Measure] = {
         lambda found: [("column shapes, best 1", mean_score(found))],
     ),
 }
-"""The measures that `evaluate` reports of generated rows, of real rows in their place and of independent columns."""
+"""The measures that `evaluate` reports for generated rows, and as baselines for real rows and independent columns."""

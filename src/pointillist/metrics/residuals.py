@@ -4,14 +4,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pointillist.metrics.c2st import draw_seed
-from pointillist.metrics.copies import equal_rows
+from pointillist.metrics.checks import Seed
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed_models import fit_trees, on_one_thread
-from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
+from pointillist.metrics.mixed_tables import TableLike, check_tables, count_rows, encode
+from pointillist.metrics.nearest import equal_rows
 
 MIN_ROWS = 50
 """Fewest residuals per side; columns with fewer are left out."""
@@ -48,11 +49,7 @@ class ResidualSpread:
 
 
 def residual_spreads(
-    real: Table | ArrayLike,
-    generated: Table | ArrayLike,
-    *,
-    max_rows: int = 5000,
-    random_state: int | np.random.Generator | None = 0,
+    real: TableLike, generated: TableLike, *, max_rows: int = 5000, random_state: Seed = 0
 ) -> tuple[ResidualSpread, ...]:
     """Compare how far each number strays from what the other columns predict, in rows and in data.
 
@@ -69,12 +66,8 @@ def residual_spreads(
         random_state: Seed of these draws and of the trees.
 
     Returns:
-        One result per column of numbers, in the order of the columns. Constant columns, columns with fewer than 50
-        residuals on a side, and the only column of a table are left out. The standard errors are those over the draw
-        of rows, with the regression held fixed.
-
-    Raises:
-        ValueError: As in `check_tables`.
+        One result per column of numbers. Constant columns, columns with fewer than 50 residuals on a side, and the only
+        column of a table are left out. Standard errors are over the draw of rows, with the regression held fixed.
 
     Example:
         >>> import numpy as np
@@ -89,10 +82,10 @@ def residual_spreads(
     if len(data) < 2:
         return ()
     rng = np.random.default_rng(random_state)
-    (of_data, of_rows), is_category = encode(data, rows, max_categories=BINS)
+    (data_matrix, row_matrix), is_category = encode(data, rows, max_categories=BINS)
     order, half = rng.permutation(count_rows(data)), count_rows(data) // 2
-    train, seed = of_data[order[:half][:max_rows]], draw_seed(rng)
-    sides = (of_rows[rng.permutation(len(of_rows))[:max_rows]], of_data[order[half:][:max_rows]])
+    train, seed = data_matrix[order[:half][:max_rows]], draw_seed(rng)
+    sides = (row_matrix[rng.permutation(len(row_matrix))[:max_rows]], data_matrix[order[half:][:max_rows]])
     train, *unseen = _standardized([train, *(side[~equal_rows(side, train)] for side in sides)], is_category)
     found = []
     with on_one_thread():

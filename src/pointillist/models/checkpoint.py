@@ -17,16 +17,16 @@ from pointillist.models.container import ModelFileError, read_description, read_
 
 
 class CheckpointError(ModelFileError):
-    """Raised for a checkpoint that is damaged or of another training; the message is one line with the file's name."""
+    """Raised for a checkpoint that is damaged or of another training run; the message is one line with its path."""
 
 
 class Progress(eqx.Module):
     """Progress of a training run.
 
     Attributes:
-        state: Weights, state of the optimiser, and epoch.
-        losses: Training loss of each epoch; 0 for epochs still to come.
-        validation: Held-out loss at each check; 0 for checks still to come.
+        state: Weights, optimizer state and epoch.
+        losses: Training loss of each epoch; 0 for later epochs.
+        validation: Held-out loss at each check; 0 for later checks.
         best: Weights with the lowest held-out loss; None without held-out rows.
     """
 
@@ -38,11 +38,11 @@ class Progress(eqx.Module):
 
 @dataclass
 class Checkpoint:
-    """Files with the progress of one training run: the last state, and the one before it in case the last is damaged.
+    """Files with the progress of one training run: the last state, and the state before it in case the last is damaged.
 
     Attributes:
         path: File of the last state; it need not exist.
-        key: Hash of everything that decides the weights.
+        key: Hash of everything that determines the weights.
         seed: Seed of the training run.
     """
 
@@ -51,7 +51,10 @@ class Checkpoint:
     seed: int
 
     def read(self, template: Progress) -> Progress | None:
-        """Reads the progress, whose shapes must be those of the template; returns None if there are no files.
+        """Reads the progress; returns None if there are no files.
+
+        Args:
+            template: Progress with the expected shapes.
 
         Raises:
             ModelFileError: A ValueError, if all files are damaged or are not checkpoints.
@@ -76,7 +79,7 @@ class Checkpoint:
                 damaged = damaged or error
                 continue
             if damaged is not None:
-                # Or it would take the place of the state before it.
+                # The next write would otherwise move the damaged file over the good one.
                 self.path.unlink()
                 warnings.warn(f"{damaged}; resuming from {path}, the state before it", UserWarning, stacklevel=2)
             return progress
@@ -85,7 +88,7 @@ class Checkpoint:
         return None
 
     def write(self, progress: Progress) -> None:
-        """Writes the state, whole or not at all, and keeps the one before it."""
+        """Writes the state atomically, and keeps the state before it."""
         if _written(self.path)[:1] == [self.path]:
             with naming(self.path):
                 self.path.replace(previous(self.path))
@@ -98,13 +101,13 @@ def previous(path: Path) -> Path:
 
 
 def _written(path: Path) -> list[Path]:
-    """Files of a checkpoint that exist, the last first; an empty one is what a power failure left behind."""
+    """Existing files of a checkpoint, the last state first; an empty file is left by a power failure, and ignored."""
     found = [each for each in (path, previous(path)) if each.exists()]
     return [each for each in found if not each.is_file() or each.stat().st_size]
 
 
 def seed_in(path: Path) -> int | None:
-    """Returns the seed of the training run that a checkpoint belongs to; None if there is no checkpoint."""
+    """Returns the seed of the training run of a checkpoint; None without a checkpoint."""
     for each in _written(path):
         with suppress(ModelFileError):
             seed = read_description(each)[0].get("seed")
@@ -113,7 +116,7 @@ def seed_in(path: Path) -> int | None:
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Removes the files of a checkpoint, of whatever training run, if there are any.
+    """Removes the files of a checkpoint of any training run.
 
     Raises:
         ValueError: If one of the files is not a checkpoint; none is removed then.

@@ -1,4 +1,4 @@
-"""Chooses the kind of process for a table: by what its columns hold, not by its container."""
+"""Chooses the kind of process for a table from the contents of its columns."""
 
 from collections.abc import Sequence
 from datetime import date, time, timedelta
@@ -19,32 +19,32 @@ from pointillist.tables.table import Table
 _ROWS_FOR_KIND = 20_000
 
 
-def as_mixed(
+def masked_table(
     process: str, X: Any, categorical: Sequence[str | int] = (), *, prefers_gaussian: bool = False
 ) -> "tuple[Table, str, Headings | None] | None":
-    """Returns X as a table for tokens, its kind of container and its headings; None if it is for Gaussian diffusion.
+    """Returns X as a table for masked diffusion, its kind of container and its headings; None for Gaussian diffusion.
 
     Args:
-        process: "auto", "gaussian" or "masked"; for "auto", what the columns hold decides, not their container.
+        process: "auto", "gaussian" or "masked"; "auto" decides by the contents of the columns, not by their container.
         X: The table, in any container.
         categorical: Columns whose numbers are categories.
-        prefers_gaussian: Whether "auto" leaves a table of numbers alone to Gaussian diffusion though its values repeat.
+        prefers_gaussian: Whether "auto" chooses Gaussian diffusion for numeric tables even if values repeat.
     """
     if process == "gaussian":
         if len(categorical):
             raise ValueError("categorical columns are for process='masked': leave one of them out")
         return None
-    is_asked = process == "masked" or len(categorical) > 0
+    is_requested = process == "masked" or len(categorical) > 0
     is_array = X.is_rows if isinstance(X, Table) else not is_frame(X)
-    if not is_asked and is_array and not _is_mixed_array(X):
-        # Without Arrow.
+    if not is_requested and is_array and not _is_mixed_array(X):
+        # Arrow is not loaded for arrays of numbers.
         return None
     from pointillist.tables.frames import table_of
 
     found = table_of(X)
     if found is None or not found[0].names:
         return None
-    if is_asked or not found[0].is_plain:
+    if is_requested or not found[0].is_plain:
         return found
     numbers = _some_numbers(found[0])
     return found if has_dates(numbers) or (not prefers_gaussian and has_repeats(numbers)) else None
@@ -58,36 +58,36 @@ def _is_mixed_array(X: Any) -> bool:
     try:
         rows = X.numbers.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else as_array(X)
     except ValueError:
-        # Rows of different lengths, which are refused where rows are checked.
+        # Rows of different lengths; a later check refuses them.
         return False
     if rows.ndim != 2 or not rows.size or rows.dtype.kind not in "biufO":
         return False
     if np.ma.is_masked(rows):
         return True
     if rows.dtype == object:
-        known = Real | Decimal | str | date | time | timedelta
-        is_known = all(isinstance(cell, known) or is_missing(cell) for cell in rows.ravel())
-        if not is_known or not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel()):
-            return is_known
+        kinds = Real | Decimal | str | date | time | timedelta
+        are_cells = all(isinstance(cell, kinds) or is_missing(cell) for cell in rows.ravel())
+        if not are_cells or not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel()):
+            return are_cells
     if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
         return True
     try:
-        # Tokens are held in memory, where the rows of a larger table are not.
-        some = _some(rows)
-        return rows.nbytes <= SPOOL_ABOVE and (has_dates(some) or has_repeats(some))
+        # Encoded tokens are held in memory; larger tables stay in files, with Gaussian diffusion.
+        sample = _some(rows)
+        return rows.nbytes <= SPOOL_ABOVE and (has_dates(sample) or has_repeats(sample))
     except OverflowError:
-        # Of integers that no float holds, which are refused where rows are checked.
+        # Integers beyond the range of floats; a later check refuses them.
         return False
 
 
 def _some(rows: np.ndarray) -> np.ndarray:
-    places = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_KIND)).astype(np.int64)
-    return rows_at(rows, places).astype(np.float64)
+    indices = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_KIND)).astype(np.int64)
+    return rows_at(rows, indices).astype(np.float64)
 
 
 def _some_numbers(table: Table) -> np.ndarray:
     cells = [cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label]
     if not cells:
-        raise ValueError(f"no column is left besides the labels in {table.label!r}: give one")
-    places = np.linspace(0, len(table) - 1, min(len(table), _ROWS_FOR_KIND)).astype(np.int64)
-    return np.stack([each.values[places] for each in cells], axis=1).astype(np.float64)
+        raise ValueError(f"the table has no column except the labels in {table.label!r}: give one")
+    indices = np.linspace(0, len(table) - 1, min(len(table), _ROWS_FOR_KIND)).astype(np.int64)
+    return np.stack([each.values[indices] for each in cells], axis=1).astype(np.float64)

@@ -1,7 +1,7 @@
-"""The configuration of a model: every parameter that a user may choose, declared once.
+"""The configuration of a model: every parameter of the user, declared once.
 
-The estimator, the command line, studies and the reference read the declarations. The choices are text here, as modules
-that implement them load JAX.
+The estimator, the command line, studies and the reference read these declarations. Choices are text here, because the
+modules that implement them load JAX.
 """
 
 from dataclasses import dataclass
@@ -13,84 +13,86 @@ from pointillist.models.parameters import Checked, parameter, parameters_of
 if TYPE_CHECKING:
     from pointillist.arguments import RandomState
 else:
-    # NumPy is not loaded for --help.
+    # --help must not load NumPy.
     RandomState = Any
 
-_of_noise = partial(parameter, is_option=True, is_of_network=True, is_of_numbers=True)
-_of_network = partial(parameter, is_of_network=True, is_of_numbers=True)
+_noise_parameter = partial(parameter, is_option=True, decides_network=True, is_gaussian_only=True)
+_network_parameter = partial(parameter, decides_network=True, is_gaussian_only=True)
 
 
 # fmt: off
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class NoiseConfig(Checked):
-    """How columns of numbers are scaled and noised."""
+    """Scaling and noising of numeric columns."""
 
-    timesteps: int = _of_noise(200, "T, the number of noise levels of the schedule.", low=1, high=100_000)
-    schedule: str = _of_noise(
+    timesteps: int = _noise_parameter(200, "T, the number of noise levels of the schedule.", low=1, high=100_000)
+    schedule: str = _noise_parameter(
         "cosine", "Noise schedule.", choices=("linear", "cosine", "sigmoid"),
         details='"cosine" (Nichol & Dhariwal 2021), "sigmoid" (Chen 2023) or "linear" (Ho et al. 2020).')
-    beta_start: float = _of_noise(1e-4, "First beta of the linear schedule.", above=0, below=1)
-    beta_end: float = _of_noise(0.02, "Last beta of the linear schedule, not below the first.", above=0, below=1)
-    scaling: str | None = _of_noise(
-        "standard", "How columns of numbers are scaled.", choices=("minmax", "standard", "quantile", None),
+    beta_start: float = _noise_parameter(1e-4, "First beta of the linear schedule.", above=0, below=1)
+    beta_end: float = _noise_parameter(0.02, "Last beta of the linear schedule, not below the first.", above=0, below=1)
+    scaling: str | None = _noise_parameter(
+        "standard", "Scaling of numeric columns.", choices=("minmax", "standard", "quantile", None),
         details='"minmax" maps the range of a column to [-1, 1]; "standard" gives it mean 0 and standard deviation 1; '
-        '"quantile" makes it normal, for columns with long tails or repeated values; None leaves it as it is. Constant '
+        '"quantile" makes it normal, for columns with long tails or repeated values; None keeps it. Constant '
         "columns are left out of the model and put back into new rows.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class NetworkConfig(Checked):
-    """The network, what it predicts, and the loss of its predictions."""
+    """The network, its prediction target and its loss."""
 
-    network: str = _of_network(
+    network: str = _network_parameter(
         "residual", "Kind of network.", choices=("mlp", "residual"),
         details='"residual" has blocks that the noise level modulates; "mlp" has ReLU layers that take it as an input.')
-    prediction: str = _of_network(
+    prediction: str = _network_parameter(
         "edm", "Quantity that the network predicts.", choices=("eps", "v", "x0", "edm"),
         details='"edm" (preconditioned, Karras et al. 2022, table 1), "v" (Salimans & Ho 2022, arXiv 2202.00512), '
         '"eps" (the noise) or "x0" (the row).')
     weighting: str = parameter(
-        "uniform", "Weighting of the loss.", choices=("uniform", "min-snr"), is_of_numbers=True,
+        "uniform", "Weighting of the loss.", choices=("uniform", "min-snr"), is_gaussian_only=True,
         details='"uniform", or "min-snr" (Hang et al. 2023, arXiv 2303.09556).')
     noise_levels: str = parameter(
         "log-normal", "Distribution of the noise levels in training.", choices=("uniform", "log-normal"),
-        details='"log-normal" (Karras et al. 2022, table 1), or "uniform" over 1 … T.', is_of_numbers=True)
+        details='"log-normal" (Karras et al. 2022, table 1), or "uniform" over 1 … T.', is_gaussian_only=True)
     width: int | None = parameter(
-        None, "Number of units of a hidden layer.", low=1, high=65_536, is_option=True, is_of_network=True,
+        None, "Number of units of a hidden layer.", low=1, high=65_536, is_option=True, decides_network=True,
         unset='96; 256 with mixed columns; 192 with missing="unknown", missing cells, numbers and at most 2,000 rows')
-    depth: int = parameter(3, "Number of hidden blocks.", low=1, high=1000, is_option=True, is_of_network=True)
+    depth: int = parameter(3, "Number of hidden blocks.", low=1, high=1000, is_option=True, decides_network=True)
     frequencies: int | None = parameter(
-        None, "Number of frequencies 1, 2, 4, … of the Fourier features of noised numbers of mixed columns.",
-        low=1, high=16, is_of_network=True, unset="6; 2 for at most 2,000 rows",
-        details="More of them show where numbers determine each other precisely.")
-    time_embedding: int = _of_network(
+        None, "Number of frequencies 1, 2, 4, … in the Fourier features of noised numbers, for mixed columns.",
+        low=1, high=16, decides_network=True, unset="6; 2 for at most 2,000 rows",
+        details="Higher frequencies resolve numbers that determine each other precisely.")
+    time_embedding: int = _network_parameter(
         32, "Width of the embedding of the noise level.", low=4, high=65_536, is_even=True)
-    class_embedding: int = _of_network(16, "Width of the embedding of the class.", low=4, high=65_536, is_even=True)
+    class_embedding: int = _network_parameter(
+        16, "Width of the embedding of the class.", low=4, high=65_536, is_even=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class TrainingConfig(Checked):
-    """How the network is trained."""
+    """Training of the network."""
 
     epochs: int | None = parameter(
-        None, "Most passes over the rows.", low=1, high=2**31 - 1, is_option=True,
-        unset="as many as make 10,000 steps, at most 400; with mixed columns by their kinds and missing cells, and in "
-        "small tables by held-out rows",
-        details="With mixed columns these are at most 60, or as many as make 8,000 steps but at most 150 if there are "
-        "numbers among them (4,000 to 8,000 steps, in inverse proportion to the weights of networks that have more "
-        'than 1,025,000), or 600 if there are missing cells too, and missing="unknown". Without these, with 1 to 128 '
-        "mixed columns and 20 to 2,000 rows, it is the number after which the loss of a held-out fifth of the rows is "
-        "lowest, from that most to three times as many; the model is then trained anew on all rows.")
+        None, "Largest number of passes over the rows.", low=1, high=2**31 - 1, is_option=True,
+        unset="enough for 10,000 steps, at most 400; depends on the kinds of mixed columns and their missing cells; "
+        "chosen by held-out rows in small tables",
+        details="Mixed columns without numbers get at most 60 epochs. With numbers they get enough for 8,000 steps, at "
+        "most 150 epochs (600 with missing cells and missing=\"unknown\"); networks with more than 1,025,000 weights "
+        "take proportionally fewer steps, but at least 4,000. Tables of 1 to 128 mixed columns and 20 to 2,000 rows, "
+        "except with numbers and unknown cells, are trained on four fifths of the rows first. The model is then "
+        "trained on all rows, for the number of epochs with the lowest held-out loss, from that limit to three times "
+        "it.")
     batch_size: int | None = parameter(
         None, "Number of rows in a step; all rows if the table has fewer.", low=1, is_option=True,
-        unset="64; with mixed columns a sixteenth of the rows, from 8 to 256, or to 512 with numbers among them; an "
-        "eighth of the rows where the width is 192 by default")
+        unset="64; with mixed columns a sixteenth of the rows (an eighth if the default width is 192), from 8 to 256, "
+        "or to 512 with numbers among them")
     learning_rate: float | None = parameter(
         None, "Adam's learning rate.", above=0, high=1, is_option=True,
-        unset="0.001; with numbers among mixed columns 0.003 times the root of batch_size / 512, if that is larger")
+        unset="0.001; with numbers among mixed columns 0.003 times the square root of batch_size / 512, if larger")
     warmup: int = parameter(
         200, "Number of steps over which the learning rate rises from 0.", low=0,
-        details="At most a tenth of all steps are.")
+        details="It takes at most a tenth of all steps.")
     decay: bool = parameter(True, "Whether the learning rate then falls to 0 along half a cosine.")
     averaging: float = parameter(
         0.999, "Fraction of itself that a running average of the weights keeps in each step.", low=0, below=1,
@@ -100,67 +102,67 @@ class TrainingConfig(Checked):
         "float32", "Precision of the network's products in training; weights stay float32.",
         choices=("float32", "bfloat16"))
     early_stopping: bool = parameter(
-        False, "Hold out rows, and stop when their loss no longer falls.", is_option=True,
+        False, "Hold out rows, and stop when their loss stops falling.", is_option=True,
         details="The weights with the lowest held-out loss are kept.")
     validation_fraction: float = parameter(
-        0.1, "Fraction of the rows to hold out, at most 10,000 rows.", above=0, below=1)
+        0.1, "Fraction of the rows to hold out, up to 10,000 rows.", above=0, below=1)
     n_iter_no_change: int = parameter(
         10, "Number of checks without a lower held-out loss after which training stops.", low=1,
         details="A check follows every 500 steps, or every epoch if an epoch has more.")
     warm_start: bool = parameter(
         False, "Whether `fit` continues from the weights and the scaling of the last `fit`, for `epochs` more.",
-        details="Only for models of numbers.")
+        details="Only for Gaussian diffusion.")
     p_uncond: float = parameter(
-        0.2, "Fraction of the rows whose label is hidden in training.", low=0, high=1, is_option=True,
-        is_of_network=True, details="Guidance needs it above 0.")
-    p_given: float = _of_noise(
-        0.2, "Fraction of training rows in which some numbers are known without noise.", low=0, high=1,
-        details="They are chosen at random. `where`, `impute` and `conditional` need it above 0. Only models of "
-        'numbers with network="residual" use it; private fits do not.')
+        0.2, "Fraction of the training rows whose label is hidden.", low=0, high=1, is_option=True,
+        decides_network=True, details="Guidance needs it above 0.")
+    p_given: float = _noise_parameter(
+        0.2, "Fraction of training rows in which some numbers are observed without noise.", low=0, high=1,
+        details="They are chosen at random. `where`, `impute` and `conditional` need it above 0. Only Gaussian "
+        'diffusion with network="residual" uses it; private fits do not.')
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ProcessConfig(Checked):
-    """The kind of diffusion, and what it makes of missing cells."""
+    """The kind of diffusion, and its treatment of missing cells."""
 
     variance: str = parameter(
-        "posterior", "Variance of the ancestral sampler's noise.", choices=("posterior", "beta"), is_of_numbers=True)
+        "posterior", "Variance of the ancestral sampler's noise.", choices=("posterior", "beta"), is_gaussian_only=True)
     process: str = parameter(
-        "auto", "Kind of diffusion.", choices=("auto", "gaussian", "masked"), is_of_network=True,
-        details='"gaussian" is diffusion of numbers. "masked" is diffusion of tokens (`pointillist.diffusion.tokens`), '
-        "for columns of any kind; besides `verbose` and `random_state` it uses only `width`, `depth` and the "
-        'parameters from `epochs` to `n_iter_no_change`. "auto" looks at what the columns hold, not at the container: '
-        "it chooses Gaussian diffusion for tables of numbers and booleans in which no cell is missing and values do "
-        "not repeat, and masked diffusion for all others, arrays included. Values repeat if the table has at least 200 "
-        "rows and, in some column, more than 5 % of the cells hold values that many rows share; they do not count if a "
-        "parameter is set that only Gaussian diffusion uses.")
+        "auto", "Kind of diffusion.", choices=("auto", "gaussian", "masked"), decides_network=True,
+        details='"gaussian" noises numbers. "masked" masks tokens (`pointillist.diffusion.tokens`), for columns of any '
+        "kind; it uses only `verbose`, `random_state`, `width`, `depth` and the parameters from `epochs` to "
+        '`n_iter_no_change`. "auto" decides by the contents of the columns, not by the container: it chooses Gaussian '
+        "diffusion for tables of numbers and booleans without missing cells or repeated values, and masked diffusion "
+        "for all others, arrays included. Values count as repeated if the table has at least 200 rows and, in some "
+        "column, more than 5 % of the cells hold values that many rows share, unless a parameter is set that only "
+        "Gaussian diffusion uses.")
     missing: str = parameter(
-        "value", "What a missing cell is: one more value of its column, or unknown and so never drawn.",
+        "value", "Meaning of missing cells: one more value of the column, or unknown values that are never drawn.",
         choices=("value", "unknown"), is_option=True,
-        details='New rows have "value" as often as the training rows, and it tells of the other columns. "unknown" is '
-        "neither learned nor drawn, so that new rows have no missing cells. It assumes that cells are missing "
-        "completely at random: what rows lack of several numbers is learned from the rows that have them. It needs "
-        'masked diffusion, which "auto" takes for tables with missing cells; labels may not be missing.')
+        details='With "value", new rows have missing cells as often as training rows, depending on the other columns. '
+        'With "unknown", missing cells are neither learned nor drawn, so new rows have none. This assumes that cells '
+        "are missing completely at random: the dependence between numbers is learned from the rows that have them. "
+        'It needs masked diffusion, which "auto" chooses for tables with missing cells; labels may not be missing.')
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PrivacyConfig(Checked):
-    """The guarantee of a differentially private fit, and what is public of the table."""
+    """The guarantee of a differentially private fit, and the public domain of the table."""
 
     epsilon: float | None = parameter(
-        None, "ε of a differentially private fit, for tables that differ in one added or removed row.", above=0,
+        None, "ε of a differentially private fit, for tables that differ by one added or removed row.", above=0,
         is_option=True, unset="a fit without a guarantee",
-        details="A private fit needs `pointillist[privacy]` and a `domain`. Of the parameters of training, it uses "
+        details="A private fit needs `pointillist[privacy]` and a `domain`. Its training parameters are "
         "`epochs`, `batch_size`, `learning_rate`, `warmup`, `averaging` and `gradient_clip` (the largest norm of a "
         "row's gradient), with other defaults. Tables of floats in ranges get Gaussian diffusion, and all others "
         "masked diffusion, whose numbers have tokens by intervals.")
     delta: float | None = parameter(
         None, "δ of a private fit.", above=0, below=1, is_option=True, unset="1 / (10 × a noisy number of rows)")
     domain: dict[Any, Any] | None = parameter(
-        None, "What is public of each column of a private fit, by name, or by position in an array.",
-        details="A tuple (low, high), or a list of all values; with None in it, cells may be missing. Columns of "
-        "booleans need none. Cells outside are moved inside. `fit` learns none of this from the rows: they would not "
-        "be covered.")
+        None, "Public domain of each column of a private fit, by name, or by index in an array.",
+        details="A tuple (low, high), or a list of all values; None in it allows missing cells. Boolean columns need "
+        "none. Cells outside the domain are moved into it. `fit` does not learn domains from the rows, because the "
+        "guarantee would not cover that.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -171,48 +173,48 @@ class Configuration(PrivacyConfig, ProcessConfig, TrainingConfig, NetworkConfig,
     random_state: RandomState = parameter(
         None, "Seed of `fit`.",
         details="With `epsilon`, None takes all noise from the system's entropy. A seed is for tests: whoever knows "
-        "it, or guesses one of 2³², can take the noise away. Model files do not hold it.")
+        "it, or guesses one of 2³², can remove the noise. Model files do not store it.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.missing == "unknown" and self.process == "gaussian":
-            raise ValueError("missing='unknown' is for masked diffusion: leave process='gaussian' out")
+            raise ValueError("missing='unknown' needs masked diffusion: leave process='gaussian' out")
         if self.epsilon is None and (self.delta is not None or self.domain is not None):
-            raise ValueError("delta and domain are parts of a private fit: give epsilon too")
+            raise ValueError("delta and domain need a private fit: give epsilon too")
 
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig(Checked):
-    """How rows are drawn from a model."""
+    """Sampling of rows."""
 
     guidance: float = parameter(
         0.0, "Strength w of guidance towards the class; 0 is plain conditional sampling.", low=0, high=3e38,
         is_option=True, details="The guided noise is ε = (1 + w) ε(x, y) - w ε(x, no class).")
     sampler: str | None = parameter(
-        None, "Sampler of the numbers of rows.", choices=("ancestral", "ddim", "dpm", "dpm-sde", "heun"),
+        None, "Sampler of numbers.", choices=("ancestral", "ddim", "dpm", "dpm-sde", "heun"),
         is_option=True, unset="dpm; ancestral with a reward or a single timestep; dpm-sde for ranges and with tokens",
         details='"dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095); '
-        '"heun" is that of Karras et al. 2022, arXiv 2206.00364; "ddim" that of Song et al. 2020, arXiv 2010.02502, '
+        '"heun" is from Karras et al. 2022, arXiv 2206.00364; "ddim" is from Song et al. 2020, arXiv 2010.02502, '
         'with eta = 0, so without noise; "ancestral" is algorithm 2 of Ho et al. 2020.')
     steps: int | None = parameter(
         None, "Number of sampling steps.", low=1, is_option=True,
         unset="20 for dpm and dpm-sde (60 for ranges and with tokens), 11 for heun, T for ddim and ancestral",
         details='"ancestral" and "ddim" take at most T steps, the others at least 2. A step is one evaluation of the '
-        'network; those of "heun" are two, except for the last.')
+        'network, or two for "heun" except in the last step.')
     deterministic: bool = parameter(
         False, "Add no noise while sampling.", is_option=True,
         details="With the ancestral sampler, x_T then decides the rows.")
     reward_temperature: float = parameter(
-        0.1, "What the reward is divided by: the lower, the more strictly it is followed.", low=0, is_option=True,
+        0.1, "Divisor of the reward: lower temperatures follow the reward more strictly.", low=0, is_option=True,
         details='0 keeps the best candidates ("svdd_pm" only).')
     candidates: int = parameter(
-        10, "Number of candidates for each row and step, with a reward.", low=1, is_option=True,
-        details="Each is an evaluation of the network.")
+        10, "Number of candidates per row and step, with a reward.", low=1, is_option=True,
+        details="Each candidate costs an evaluation of the network.")
     steering: str = parameter(
-        "svdd_pm", "How a reward steers.", choices=("svdd_pm", "feynman_kac"), is_option=True,
+        "svdd_pm", "Steering method of the reward.", choices=("svdd_pm", "feynman_kac"), is_option=True,
         details='"svdd_pm" draws rows that are independent of each other, a biased sample of the target; "feynman_kac" '
-        "draws rows of which those of one population share ancestors, exact in the limit of large populations.")
+        "draws populations whose rows share ancestors, and is exact in the limit of large populations.")
 
 
 # fmt: on
@@ -220,8 +222,8 @@ class SamplingConfig(Checked):
 PARAMETERS = parameters_of(Configuration)
 """All parameters by name."""
 
-OF_NETWORK = tuple(name for name, each in PARAMETERS.items() if each.is_of_network)
-"""Parameters of which a fitted model keeps the values, whatever they are set to later."""
+NETWORK_PARAMETERS = tuple(name for name, each in PARAMETERS.items() if each.decides_network)
+"""Parameters whose values a fitted model keeps, whatever they are set to later."""
 
 
 def values_of(configuration: Configuration) -> dict[str, Any]:
@@ -229,24 +231,26 @@ def values_of(configuration: Configuration) -> dict[str, Any]:
     return {name: getattr(configuration, name) for name in sorted(PARAMETERS)}
 
 
-def set_for_numbers(asked: Configuration) -> list[str]:
-    """Returns the parameters that only Gaussian diffusion uses and that do not have their default values."""
-    names = [name for name, each in PARAMETERS.items() if each.is_of_numbers and name not in unused_betas(asked)]
-    return [name for name in names if getattr(asked, name) != PARAMETERS[name].default]
+def changed_gaussian_only(configuration: Configuration) -> list[str]:
+    """Returns the parameters that only Gaussian diffusion uses and that differ from their defaults."""
+    names = [
+        name for name, each in PARAMETERS.items() if each.is_gaussian_only and name not in unused_betas(configuration)
+    ]
+    return [name for name in names if getattr(configuration, name) != PARAMETERS[name].default]
 
 
-def unused_betas(asked: Configuration) -> list[str]:
-    """Returns the ends of the linear schedule that do not have their default values, if the schedule is another one."""
-    names = () if asked.schedule == "linear" else ("beta_start", "beta_end")
-    return [name for name in names if getattr(asked, name) != PARAMETERS[name].default]
+def unused_betas(configuration: Configuration) -> list[str]:
+    """Returns the betas that differ from their defaults although the schedule is not linear."""
+    names = () if configuration.schedule == "linear" else ("beta_start", "beta_end")
+    return [name for name in names if getattr(configuration, name) != PARAMETERS[name].default]
 
 
-def network_parameters(asked: Configuration, width: int, frequencies: int = 1) -> dict[str, Any]:
-    """Returns the parameters that a fitted model keeps, with the given numbers in place of None."""
-    values = {name: getattr(asked, name) for name in OF_NETWORK}
-    if asked.network == "mlp" or asked.epsilon is not None:
+def network_parameters(configuration: Configuration, width: int, frequencies: int = 1) -> dict[str, Any]:
+    """Returns the parameters that a fitted model keeps, with defaults for None."""
+    values = {name: getattr(configuration, name) for name in NETWORK_PARAMETERS}
+    if configuration.network == "mlp" or configuration.epsilon is not None:
         values["p_given"] = 0.0
-    return values | {"width": asked.width or width, "frequencies": asked.frequencies or frequencies}
+    return values | {"width": configuration.width or width, "frequencies": configuration.frequencies or frequencies}
 
 
 # fmt: off

@@ -1,8 +1,8 @@
-"""Model files: a fitted model as one safetensors file, in which nothing can run code.
+"""Model files: a fitted model as one safetensors file, which cannot execute code.
 
-The header of safetensors names the format and holds checksums. Everything else that is not a weight is JSON in the
-tensor `description`, so that lists of categories may be long. A file is checked against its size and its header before
-any tensor is read, so that no memory is allocated for a false claim.
+The safetensors header names the format and holds checksums. The tensor `description` holds all other values except
+weights as JSON, so that lists of categories may be long. A file's size and header are checked before any tensor is
+read, so false declarations allocate no memory.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from safetensors.numpy import load, save
 
 from pointillist.atomic_files import check_regular, checking, naming, write_whole
 
-FORMAT = 21
-"""Number of the format; files of other formats are refused."""
+FORMAT = 22
+"""Format version; files with another version are refused."""
 
 MAX_DESCRIPTION = 2**25
-"""Most bytes of the description, which suffice for about 100 columns of 10,000 categories each."""
+"""Largest size of the description in bytes, enough for about 100 columns with 10,000 categories each."""
 
 _MAX_HEADER = 2**22
 _MAX_DIMENSIONS = 4
@@ -46,10 +46,10 @@ class ModelFileError(ValueError):
 
 
 def description_of(facts: dict[str, Any]) -> bytes:
-    """Encodes JSON values as a model file holds them.
+    """Encodes JSON values for a model file.
 
     Raises:
-        ValueError: If they take more space than a model file allows.
+        ValueError: If they exceed `MAX_DESCRIPTION`.
     """
     text = json.dumps(facts).encode()
     if len(text) > MAX_DESCRIPTION:
@@ -61,15 +61,15 @@ def description_of(facts: dict[str, Any]) -> bytes:
 
 
 def write_model(path: Path, facts: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
-    """Writes a model file, whole or not at all.
+    """Writes a model file atomically.
 
     Args:
         path: The file.
         facts: JSON values that describe the model.
-        tensors: Tensors by name, of float32, float64, int32 or int64.
+        tensors: Tensors by name, float32, float64, int32 or int64.
 
     Raises:
-        ValueError: If the description or the header is larger than can be read again.
+        ValueError: If the description or the header is too large to be read again.
     """
     text = description_of(facts)
     content = {k: np.array(v, order="C") for k, v in tensors.items()}
@@ -86,7 +86,7 @@ def write_model(path: Path, facts: dict[str, Any], tensors: dict[str, np.ndarray
 
 
 def _digest(tensors: dict[str, np.ndarray]) -> str:
-    """A hash of names, types, shapes and values."""
+    """Hash of names, types, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -96,23 +96,23 @@ def _digest(tensors: dict[str, np.ndarray]) -> str:
 
 
 def read_description(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
-    """Reads the JSON values, and the shape and type of every other tensor by name, but not these tensors.
+    """Reads the JSON values, and the shape and type of every other tensor by name, without reading these tensors.
 
     Raises:
-        ModelFileError: If the file is damaged, or is no model of this version.
+        ModelFileError: If the file is damaged, or not a model of this version.
         OSError: If it cannot be read.
     """
     content, start, size = _header(path)
     with checking(path, ModelFileError):
-        header, places = _ours(path, content)
+        header, offsets = _pointillist_header(path, content)
         tensors = {name: _declared(entry) for name, entry in content.items()}
         if sum(dtype.itemsize * math.prod(shape) for shape, dtype in tensors.values()) != size - start:
-            raise ModelFileError(f"{path}: is not whole: its tensors do not fill it")
+            raise ModelFileError(f"{path}: is incomplete: its tensors do not fill it")
         (length,), kind = tensors.pop(_DESCRIPTION)
-        if kind != np.dtype("u1") or places[1] - places[0] != length or not 0 < length <= MAX_DESCRIPTION:
+        if kind != np.dtype("u1") or offsets[1] - offsets[0] != length or not 0 < length <= MAX_DESCRIPTION:
             raise ValueError("its description is too large")
         with naming(path), path.open("rb") as file:
-            file.seek(start + places[0])
+            file.seek(start + offsets[0])
             text = file.read(length)
         if hashlib.sha256(text).hexdigest() != header["description"]:
             raise ValueError("the checksum of its description does not match")
@@ -123,7 +123,7 @@ def read_description(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int, int]:
-    """What safetensors says of a file, where its tensors begin, and how large it is."""
+    """The safetensors header of a file, the offset of its tensors, and the file's size."""
     check_regular(path)
     with naming(path), path.open("rb") as file:
         size = path.stat().st_size
@@ -140,8 +140,8 @@ def _header(path: Path) -> tuple[dict[str, Any], int, int]:
     return content, 8 + length, size
 
 
-def _ours(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, int]]:
-    """Our own header, taken out of that of safetensors, and the place of the description."""
+def _pointillist_header(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, int]]:
+    """Removes this package's header from the safetensors header; returns it with the offsets of the description."""
     header = json.loads(content.pop("__metadata__")[_KEY])
     if header["format"] != FORMAT:
         raise ModelFileError(
@@ -150,7 +150,7 @@ def _ours(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], tuple[in
         )
     first, last = content[_DESCRIPTION]["data_offsets"]
     if not (type(first) is type(last) is int and 0 <= first <= last):
-        raise ValueError("its description has no place")
+        raise ValueError("the offsets of its description are invalid")
     return header, (first, last)
 
 
@@ -162,17 +162,17 @@ def _declared(entry: dict[str, Any]) -> Shape:
 
 
 def read_tensors(path: Path, expected: dict[str, Shape]) -> dict[str, np.ndarray]:
-    """Reads the tensors of a file, whose names, types and shapes must be the expected ones and whose values finite.
+    """Reads the tensors of a file; their names, types and shapes must be as expected, and their values finite.
 
     Raises:
-        ModelFileError: If they are not, or if they are not the tensors that were written.
+        ModelFileError: If they are not, or if a checksum does not match.
     """
     content, _, _ = _header(path)
     _, found = read_description(path)
     if found != expected:
         differing = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise ModelFileError(
-            f"{path}: tensors are missing, unknown or of another shape than its description says: "
+            f"{path}: tensors are missing, unknown or differ in shape from its description: "
             f"{', '.join(map(repr, differing[:3]))}"
         )
     try:

@@ -11,27 +11,26 @@ from numpy.typing import ArrayLike
 
 from pointillist.engine.devices import configure
 from pointillist.models.checkpoint import Checkpoint, seed_in
-from pointillist.models.choosing import as_mixed
+from pointillist.models.choosing import masked_table
 from pointillist.models.classes import Classes
-from pointillist.models.configuration import Configuration, set_for_numbers, unused_betas, values_of
+from pointillist.models.configuration import Configuration, changed_gaussian_only, unused_betas, values_of
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
-from pointillist.models.token_codec import TokenCodec
 from pointillist.models.training import train
-from pointillist.models.trials import tried
+from pointillist.models.trials import run_trials
 from pointillist.tables.arrays import check_finite, read_numbers
 from pointillist.tables.keys import without_keys
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
 
 Reader = Callable[[Any], tuple[Layout, np.ndarray]]
-"""Reads rows of numbers, finite, with their layout."""
+"""Function that reads finite rows of numbers with their layout."""
 
 
-def numbers_of(X: Any) -> tuple[Layout, np.ndarray]:
-    """Reads the table of a file, an array or a data frame as rows of numbers, finite and float64."""
+def finite_rows(X: Any) -> tuple[Layout, np.ndarray]:
+    """Reads a file's table, an array or a data frame as finite float64 rows."""
     layout, rows = read_numbers(X)
     check_finite(rows, "X", layout.names)
     return layout, np.asarray(rows, np.float64)
@@ -39,20 +38,20 @@ def numbers_of(X: Any) -> tuple[Layout, np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A fit that is ready to begin.
+    """A fit that is ready to start.
 
     Attributes:
-        asked: The configuration.
-        plan: What decides the weights.
+        configuration: The configuration.
+        plan: Everything that determines the weights.
         classes: The classes; None without labels.
-        trained_with: The parameters that decide the network.
+        trained_with: The parameters that determine the network.
         table: The table, if cells become tokens.
-        before: The model whose training is continued.
-        summary: What the model keeps of its training rows.
-        guarantee: What a differentially private fit guarantees; None of any other.
+        before: The model whose training continues.
+        summary: The model's summary of its training rows.
+        guarantee: The guarantee of a differentially private fit; None for other fits.
     """
 
-    asked: Configuration
+    configuration: Configuration
     plan: Plan
     classes: Classes | None
     trained_with: dict[str, Any]
@@ -62,7 +61,7 @@ class Task:
     guarantee: Guarantee | None = None
 
     def fit(self, checkpoint: Path | None = None) -> RowModel:
-        """Trains a model. A finished checkpoint is kept: nothing else holds the result yet.
+        """Trains a model. A finished checkpoint is kept, because the result is not saved yet.
 
         Args:
             checkpoint: File to which the state of training is written, and from which it resumes.
@@ -71,28 +70,28 @@ class Task:
             ValueError: If training diverges, or if the checkpoint belongs to another training run.
             KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
         """
-        plan, before = tried(self.plan, is_shown=bool(self.asked.verbose)), self.before
-        mark = fingerprint(plan.rows)
-        file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, mark), plan.seed)
-        trained = train(plan, checkpoint=file, is_shown=bool(self.asked.verbose))
+        plan, before = run_trials(self.plan, is_shown=bool(self.configuration.verbose)), self.before
+        rows_hash = fingerprint(plan.rows)
+        file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, rows_hash), plan.seed)
+        trained = train(plan, checkpoint=file, is_shown=bool(self.configuration.verbose))
         process, network = plan.process.finished(trained.network)
         history, validation = trained.history, trained.validation_history
         if before is not None:
             history = np.concatenate([before.record.history, history])
             validation = np.concatenate([before.record.validation_history, validation])
-        # Further fits hold out the rows that the first one did.
+        # Later fits hold out the same rows as the first.
         seed = plan.seed if before is None else before.record.seed
-        record = Record(history, validation, seed, mark)
-        asked = values_of(self.asked)
-        return RowModel(plan.codec, process, network, self.classes, record, asked, self.trained_with, self.summary)
+        record = Record(history, validation, seed, rows_hash)
+        parameters = values_of(self.configuration)
+        return RowModel(plan.codec, process, network, self.classes, record, parameters, self.trained_with, self.summary)
 
     def without_table(self) -> "Task":
-        """Returns the task without its table, of which the plan holds all that training needs."""
+        """Returns the task without its table; the plan holds everything that training needs."""
         return replace(self, table=None)
 
 
 def prepare(
-    asked: Configuration,
+    configuration: Configuration,
     X: Any,
     y: ArrayLike | None = None,
     *,
@@ -100,59 +99,59 @@ def prepare(
     keep: Sequence[str] = (),
     checkpoint: Path | None = None,
     before: RowModel | None = None,
-    read: Reader = numbers_of,
+    read: Reader = finite_rows,
 ) -> Task:
-    """Checks what is to be fitted, and plans the training; see `Diffusion.fit`.
+    """Checks the rows, labels and configuration of a fit, and plans the training; see `Diffusion.fit`.
 
     Args:
-        asked: The configuration.
-        X: Rows, in any container; a table from a file may bring its labels.
+        configuration: The configuration.
+        X: Rows, in any container; a table from a file may include labels.
         y: Labels.
         categorical: Columns whose numbers are categories.
-        keep: Names of further columns that are not left out, though nearly every row may have a value of its own.
-        checkpoint: File of the state of training, whose seed is taken if none is asked for.
-        before: A model whose training is to be continued, for Gaussian diffusion alone.
+        keep: Names of further columns to keep, even if nearly all rows have different values.
+        checkpoint: File of the state of training; its seed is used if the configuration has none.
+        before: A model whose training continues; Gaussian diffusion only.
         read: Reads arrays and data frames of numbers.
 
     Raises:
         ValueError: In one line, if the rows, the labels or the configuration cannot be used.
 
     Warns:
-        UserWarning: If columns are left out because they number the rows, differ in nearly every row, or are empty; or
-            if parameters are set that the model does not use.
+        UserWarning: If columns are dropped because they number the rows, differ in nearly every row, or are empty; or
+            if the model does not use a parameter that is set.
     """
     configure()
-    warn_of_unused(unused_betas(asked), f"noise schedule is {asked.schedule!r}")
-    if asked.process != "gaussian":
+    warn_of_unused(unused_betas(configuration), f"noise schedule is {configuration.schedule!r}")
+    if configuration.process != "gaussian":
         X, left_out = without_keys(X, {*categorical, *keep})
         for reason in left_out:
             warnings.warn(
-                f"{reason}, and is left out: use --keep to insist (in Python, categorical=, or floats for integers)",
+                f"{reason}, so it is dropped: use --keep to insist (in Python, categorical=, or floats for integers)",
                 UserWarning,
                 stacklevel=3,
             )
-    seed = None if checkpoint is None or asked.random_state is not None else seed_in(checkpoint)
-    unused = set_for_numbers(asked)
-    mixed = as_mixed(asked.process, X, categorical, prefers_gaussian=bool(unused))
+    seed = None if checkpoint is None or configuration.random_state is not None else seed_in(checkpoint)
+    unused = changed_gaussian_only(configuration)
+    mixed = masked_table(configuration.process, X, categorical, prefers_gaussian=bool(unused))
     if mixed is not None:
         if before is not None:
             raise ValueError(
-                "warm_start is only for models of numbers, and this one is of tokens: give warm_start=False"
+                "warm_start needs a Gaussian model, and this table needs a masked one: give warm_start=False"
             )
-        own, classes, trained_with = plan_tokens(asked, *mixed, y, categorical=categorical, seed=seed)
-        warn_of_unused(unused, "model of this table is one of tokens")
-        codec = own.codec
-        assert isinstance(codec, TokenCodec)
-        summary = Summary.of_table(own.rows, mixed[0], codec.encoding)
-        return Task(asked, own, classes, trained_with, table=mixed[0], summary=summary)
+        plan, classes, trained_with = plan_tokens(configuration, *mixed, y, categorical=categorical, seed=seed)
+        warn_of_unused(unused, "model of this table is masked diffusion")
+        summary = Summary.from_table(plan.rows, mixed[0], plan.codec.encoding)
+        return Task(configuration, plan, classes, trained_with, table=mixed[0], summary=summary)
     label = None
     if isinstance(X, Table):
-        read, label = numbers_of, X.numbers.label
-    own, classes, trained_with = plan_numbers(asked, *read(X), y, label=label, before=before, seed=seed)
-    return Task(asked, own, classes, trained_with, before=before, summary=Summary.of_numbers(own.rows, own.labels))
+        read, label = finite_rows, X.numbers.label
+    plan, classes, trained_with = plan_numbers(configuration, *read(X), y, label=label, before=before, seed=seed)
+    return Task(
+        configuration, plan, classes, trained_with, before=before, summary=Summary.from_rows(plan.rows, plan.labels)
+    )
 
 
 def warn_of_unused(names: Sequence[str], model: str) -> None:
-    """Warns if parameters are set that a model does not use; `model` says which model."""
+    """Warns if parameters are set that the model does not use; `model` completes the sentence "the …"."""
     if names:
         warnings.warn(f"the {model}, which does not use {', '.join(names)}", UserWarning, stacklevel=4)

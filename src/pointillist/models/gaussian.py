@@ -1,37 +1,41 @@
-"""Gaussian diffusion of rows of numbers: denoisers, samplers, guidance and steering, by name."""
+"""Gaussian diffusion of rows of numbers: its denoisers, samplers, guidance and steering."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing, seed_of
+from pointillist.columns.encoder import Allowed, Observed
 from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
+from pointillist.diffusion.conditioning.observed_sampling import (
+    CentredSampler,
+    ColumnDensity,
+    ColumnQuantiles,
+    ObservedSampler,
+)
+from pointillist.diffusion.conditioning.ranged_sampling import POINTS, RangedSampler
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
-from pointillist.diffusion.networks import Network
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES, Schedule, linear
 from pointillist.diffusion.solvers import Solver, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
+from pointillist.engine.mapping import LogDensity
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
 from pointillist.models.classes import Classes
-from pointillist.models.conditioning import split
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.number_conditions import in_ranges
-from pointillist.models.number_sampler import number_sampler
-from pointillist.models.observed_numbers import column_values, known_of
+from pointillist.models.codec import Codec
+from pointillist.models.conditioning import number_ranges, sizes, split
 from pointillist.models.process import Learned, Process, SamplingPlan
-from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
+from pointillist.models.request import REWARD_FIELDS, Request, check_drawn, number_sampler
 from pointillist.tables.arrays import check_finite
 
 _LABELS_AT_ONCE = 2**20
@@ -45,24 +49,24 @@ STEERING: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {
     "svdd_pm": SVDD,
     "feynman_kac": _feynman_kac,
 }
-"""Methods of steering a sampler by a reward, by name: (sampler, reward, temperature, candidates) → sampler."""
+"""Methods that steer a sampler by a reward, by name: (sampler, reward, temperature, candidates) → sampler."""
 
 
 Values = np.ndarray | Array
 
-# So that a compiled program takes their numbers as data.
+# As pytrees, scalings are data of compiled programs rather than constants.
 jax.tree_util.register_dataclass(AffineScaling, ["centre", "unit"], [])
 jax.tree_util.register_dataclass(QuantileScaling, ["quantiles"], [])
 
 
 class InUnits(eqx.Module):
-    """A reward of scaled rows, shape (m, k), made from one of rows in the units of the table, shape (m, d).
+    """A reward of scaled rows, shape (m, k), from a reward of rows in the units of the table, shape (m, d).
 
-    The rows are not rounded: while they are drawn, a column of integers holds other numbers too.
+    Rows are not rounded, so a column of integers holds other numbers during sampling.
 
     Attributes:
         function: The reward of rows in the units of the table, (m, d) → (m,).
-        minimum: Smallest value of each column, shape (d,), which is that of constant columns.
+        minimum: Smallest value of each column, shape (d,); the value of constant columns.
         indices: Index of each varying column, shape (k,).
         varying: Scaling of the varying columns.
     """
@@ -74,7 +78,7 @@ class InUnits(eqx.Module):
 
     @classmethod
     def of(cls, function: Callable[[Any], Any], scaling: TableScaling) -> "InUnits":
-        """Makes the reward under a scaling."""
+        """Makes the reward for a scaling."""
         return cls(function, scaling.minimum, np.flatnonzero(scaling.varies), scaling.varying)
 
     def __call__(self, x0: Any) -> Any:
@@ -91,15 +95,15 @@ class InUnits(eqx.Module):
 
 @dataclass(frozen=True, eq=False)
 class GaussianProcess(Process):
-    """Rows are covered by Gaussian noise, and denoised.
+    """Gaussian diffusion: noises rows and denoises them.
 
     Attributes:
         architecture: The network's architecture.
-        prediction: What the network predicts, one of `parameterisations.PREDICTIONS`.
+        prediction: Quantity that the network predicts, one of `parameterisations.PREDICTIONS`.
         schedule: The noise schedule.
-        sigma_data: Root mean square of each column that the network sees, shape (k,), float32.
-        n_classes: Number of classes; 0 without.
-        p_uncond: Share of the labels that were hidden in training.
+        sigma_data: Root mean square of each scaled column, shape (k,), float32.
+        n_classes: Number of classes; 0 without labels.
+        p_uncond: Fraction of the labels that were hidden in training.
     """
 
     architecture: Architecture
@@ -109,9 +113,12 @@ class GaussianProcess(Process):
     n_classes: int = 0
     p_uncond: float = 0.0
 
+    kind: ClassVar[str] = "gaussian"
+    has_label_token: ClassVar[bool] = False
+
     @classmethod
     def of(cls, parameters: dict[str, Any], n_classes: int, sigma_data: Float[np.ndarray, " k"]) -> "GaussianProcess":
-        """Makes the process that hyperparameters describe."""
+        """Makes the process from hyperparameters."""
         architecture = architecture_of(parameters, n_classes, len(sigma_data))
         schedule, p_uncond = noise_schedule(parameters), float(parameters["p_uncond"])
         return cls(architecture, parameters["prediction"], schedule, sigma_data, n_classes, p_uncond)
@@ -122,12 +129,15 @@ class GaussianProcess(Process):
         return self.schedule, self.sigma_data
 
     def finished(self, network: Weights) -> tuple["GaussianProcess", Weights]:
-        """Returns both as they are."""
+        """Returns both unchanged."""
         return self, network
 
-    def denoiser(self, network: Weights, bounds: Bounds | None = None) -> Denoiser:
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the root mean square of each column."""
+        return {"spread": self.sigma_data}
+
+    def denoiser(self, network: Any, bounds: Bounds | None = None) -> Denoiser:
         """Wraps a network; see `NetworkDenoiser` for bounds."""
-        assert isinstance(network, Network)
         return self.architecture.denoiser(
             network, self.prediction, self.sigma_data, self.schedule, self.n_classes, bounds
         )
@@ -144,130 +154,184 @@ class GaussianProcess(Process):
     def label_indices(
         self, learned: Learned, plan: SamplingPlan, drawn: Float[np.ndarray, "m k"], rows: slice
     ) -> Int[np.ndarray, " m"]:
-        """Returns the classes that the denoiser was shown."""
+        """Returns the classes that condition the denoiser."""
         assert plan.labels is not None
         return plan.labels[rows]
 
-    def plan_sampling(self, learned: Learned, request: Request) -> SamplingPlan:
-        """Turns a request into a denoiser, guided or not, and a sampler, steered or not.
+    def resolve_labels(self, learned: Learned, request: Request) -> tuple[Request, dict[Any, Any]]:
+        """Moves labels from `where` to `labels` of the request, because the codec has no column for them."""
+        where = dict(request.where or {})
+        name = None if learned.classes is None else learned.classes.label_name(learned.codec.names or ())
+        if name is None or name not in where:
+            return request, where
+        if request.labels is not None:
+            raise ValueError(f"labels and where both set column {name!r}: leave one of them out")
+        values, conditions = split({name: where.pop(name)})
+        if conditions:
+            raise ValueError(f"column {name!r} holds the labels of a Gaussian model: give one label, or one per row")
+        if np.ndim(values[name]) == 0 and is_missing(values[name]):
+            raise ValueError(f"column {name!r} holds labels, none of which is missing: give a label, or leave it out")
+        return replace(request, labels=values[name], where=where), where
+
+    def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
+        """Plans sampling without conditions: the denoiser, guided or not, and the sampler, steered or not.
 
         Raises:
-            ValueError: In one line, if an argument cannot be used by this model.
+            ValueError: In one line, if the model cannot use an argument.
         """
-        assert isinstance(learned.codec, NumberCodec)
-        request = _with_labels_apart(learned, request)
-        given, conditions = split(request.where or {})
-        cells = {name: column_values(learned.codec, name, value) for name, value in given.items()}
         if cells:
-            self._check_given(learned, request, next(iter(cells)))
-        unused = request.first_changed(OF_REWARD) if request.reward is None else None
+            self._check_observed(learned, request, next(iter(cells)))
+        unused = request.first_changed(REWARD_FIELDS) if request.reward is None else None
         if unused is not None:
-            raise ValueError(f"{unused} does nothing without a reward: give a reward, or leave it out")
+            raise ValueError(f"{unused} has no effect without a reward: give a reward, or leave it out")
         sampler = self._steered(learned.codec, request)
         is_fixed = request.prior is not None and isinstance(sampler, RowSampler) and not sampler.is_stochastic
-        # A given x_T without noise must give the same rows, whatever labels are drawn for them.
+        # Deterministic sampling from a given x_T must return the same rows, so drawn labels have a fixed seed.
         seed = 0 if is_fixed and request.random_state is None else seed_of(request.random_state)
         prior = None if request.prior is None else _prior(learned.codec, request.prior)
-        labels = None if request.labels is None else _indices(learned.classes, request.labels)
-        is_one = np.ndim(request.labels) == 0
-        lengths = [
-            *((name, None if len(own.values) == 1 else len(own.values)) for name, own in cells.items()),
-            ("prior", None if prior is None else len(prior)),
-            ("labels", None if labels is None or is_one else len(labels)),
-        ]
-        n_rows = agreed_length(request.n_samples, lengths)
-        if labels is not None and is_one:
-            labels = np.repeat(labels, n_rows)
         denoiser = self._guided(learned, request)
         if prior is not None and sampler.rows_per_draw > 1:
             raise ValueError("feynman_kac draws populations of rows and cannot start from a prior: leave prior out")
-        if request.return_labels and learned.classes is None:
-            raise ValueError("return_labels needs a model with classes, and this one was fitted without: fit it with y")
-        # Rows of no class have no label, and a model that was always shown one has never seen "no class".
-        needs_labels = request.return_labels or self.p_uncond == 0
-        if labels is None and learned.classes is not None and needs_labels:
+        labels = None
+        if learned.classes is not None and request.labels is not None:
+            labels = np.broadcast_to(learned.classes.indices(request.labels), n_rows).copy()
+        # A model with p_uncond = 0 always needs a label, because it was never trained without one.
+        elif learned.classes is not None and (request.return_labels or self.p_uncond == 0):
             labels = _drawn_labels(learned.classes, n_rows, seed)
         if labels is not None and prior is None and isinstance(sampler, Solver) and not sampler.is_stochastic:
-            # What begins at high noise, or adds some, forgets the start.
+            # Samplers with noise forget the start; deterministic ones need a start centred for the class.
             sampler = CentredSampler(sampler)
-        has_own_rows = any(len(own.values) > 1 for own in cells.values())
-        plan = SamplingPlan(n_rows, seed, denoiser, sampler, labels, prior, given=cells, has_own_rows=has_own_rows)
-        if conditions:
-            plan = in_ranges(plan, learned.codec, self.schedule, self.sigma_data, conditions, request)
-        if not cells or not learned.codec.scaling.varies[[learned.codec.place(name) for name in cells]].any():
+        return SamplingPlan(n_rows, seed, denoiser, sampler, labels, prior)
+
+    def restricted(
+        self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
+    ) -> SamplingPlan:
+        """Plans sampling of numbers in ranges."""
+        for name in (*REWARD_FIELDS, "prior", "deterministic"):
+            if request.first_changed((name,)) is not None:
+                raise ValueError(f"{name} cannot be combined with ranges of numbers: leave one of them out")
+        if request.sampler not in (None, "dpm-sde"):
+            raise ValueError(f"ranges of numbers need sampler='dpm-sde', not {request.sampler!r}: leave it out")
+        if int(self.schedule.timesteps) < 2:
+            raise ValueError("ranges of numbers need a model of at least 2 timesteps")
+        if plan.labels is not None and request.labels is None:
+            raise ValueError("ranges of numbers need labels: give labels (--class)")
+        ranges = number_ranges(codec, allowed)
+        if ranges is None:
+            return plan
+        # All rows of a population have the same class.
+        has_several_classes = plan.labels is not None and len(np.unique(plan.labels)) > 1
+        varies_by_row = plan.varies_by_row or has_several_classes
+        ranges = replace(ranges, scale=np.asarray(self.sigma_data, np.float32))
+        sampler = RangedSampler(*sizes(False, varies_by_row), ranges, self.schedule, request.steps or POINTS)
+        return replace(plan, sampler=sampler, varies_by_row=varies_by_row)
+
+    def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
+        """Starts the plan from the observed numbers, if one of their columns varies."""
+        if all(codec.encoding.number_index(name) is None for name in plan.observed):
             return plan
         sampler = plan.sampler.sampler if isinstance(plan.sampler, CentredSampler) else plan.sampler
-        return replace(plan, sampler=ObservedSampler(sampler), prior=known_of(learned.codec, cells))
+        prior = codec.observed_rows(plan.observed, plan.n_rows).astype(np.float32)
+        return replace(plan, sampler=ObservedSampler(sampler), prior=prior)
 
-    def filling(
+    def plan_imputation(
         self, learned: Learned, known: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
-        """Returns what draws all numbers of rows but those that are known, `n_draws` times over.
-
-        Args:
-            learned: The model.
-            known: Numbers as the network sees them, NaN where they are not known; and after them the index of the
-                class, that of "no class" being their number, if it is given.
-            n_draws: Number of draws of each row.
-            random_state: Seed.
-
-        Raises:
-            ValueError: If no columns can be given to the model.
-        """
-        prior, labels = np.tile(known, (n_draws, 1)), None
+        """Plans the draw of all missing numbers of rows; see `Process.plan_imputation`."""
+        prior, labels = np.tile(known, (n_draws, 1)).astype(np.float32), None
         has_label = prior.shape[1] > learned.codec.width
-        self.check_asked(learned, "filling cells", has_label=has_label)
+        self._check_observable(learned, "filling cells", has_label=has_label)
         if has_label:
             prior, labels = prior[:, :-1], prior[:, -1].astype(np.int32)
         sampler = ObservedSampler(self.solver)
         return SamplingPlan(len(prior), seed_of(random_state), _clipped(learned), sampler, labels, prior)
 
+    def with_label_indices(
+        self,
+        learned: Learned,
+        known: Float[np.ndarray, "n k"],
+        indices: Int[np.ndarray, "#n"],
+        is_unknown: Bool[np.ndarray, "#n"],
+    ) -> Float[np.ndarray, "n k_and_label"]:
+        """Appends the index of its class to each row; the number of classes means an unknown label."""
+        if is_unknown.any() and self.p_uncond == 0:
+            raise ValueError("labels has a missing label, but the model was fitted with p_uncond=0: give all labels")
+        shown = np.where(is_unknown, self.n_classes, indices)
+        return np.column_stack([known, np.broadcast_to(shown, len(known))]).astype(np.float32)
+
     @property
     def solver(self) -> RowSampler:
-        """The default sampler, which adds no noise but with a single timestep."""
+        """The default sampler, deterministic unless there is a single timestep."""
         return sampler_named("ancestral" if self.schedule.timesteps < 2 else "dpm", self.schedule, None, "posterior")
 
-    def check_asked(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
-        """Raises a ValueError if no columns can be given to the model, or none without a label."""
-        if not self.architecture.has_given and learned.codec.width == 1:
+    def check_conditional(self, learned: Learned, *, has_label: bool) -> None:
+        """Raises a ValueError if the model has no conditional distributions of columns."""
+        self._check_observable(learned, "conditional", has_label=has_label)
+        self.check_noise_levels("conditional")
+
+    def check_density(self, learned: Learned) -> None:
+        """Raises a ValueError if the model has no density that is marginal over classes."""
+        if learned.classes is not None and self.p_uncond == 0:
             raise ValueError(
-                f"{what} needs columns to be given, and this model is of one that varies: fit it with process='masked'"
+                "densities are marginal over classes, but this model was never trained without labels: fit it with "
+                "p_uncond above 0"
             )
-        if not self.architecture.has_given:
+        self.check_noise_levels("a density")
+
+    def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
+        """Returns the log-density of some or all numbers; see `Process.number_density`."""
+        denoiser = self.denoiser(learned.network)
+        if len(numbers) == learned.codec.width and not has_label:
+            return LogDensity(denoiser)
+        return ColumnDensity(denoiser, numbers, has_label)
+
+    def number_quantiles(
+        self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
+    ) -> Any:
+        """Returns the quantiles of one number, clipped near the training range; see `Process.number_quantiles`."""
+        return ColumnQuantiles(_clipped(learned), self.solver, number, starts, has_label)
+
+    def _check_observable(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
+        """Raises a ValueError if the model cannot condition on columns, or only with a label."""
+        if not self.architecture.has_observed and learned.codec.width == 1:
             raise ValueError(
-                f"{what} needs a model that has learned from rows with given columns: fit it with p_given above 0 and "
+                f"{what} needs columns to condition on, but only one column varies: fit with process='masked'"
+            )
+        if not self.architecture.has_observed:
+            raise ValueError(
+                f"{what} needs a model trained on rows with observed columns: fit it with p_given above 0 and "
                 "network='residual', or with process='masked'"
             )
         if learned.classes is not None and self.p_uncond == 0 and not has_label:
             raise ValueError(
-                f"{what} needs a model trained without labels too: give labels, or fit it with p_uncond above 0"
+                f"{what} needs a model also trained without labels: give labels, or fit it with p_uncond above 0"
             )
 
     def check_noise_levels(self, what: str) -> None:
-        """Raises a ValueError if the noise at t = 1 is not below that where solvers begin."""
+        """Raises a ValueError if the noise at t = 1 is not below the noise at which solvers start."""
         ends = [1, int(self.schedule.timesteps)]
         lambda_1, lambda_T = np.log(np.asarray(self.schedule.alpha)[ends] / np.asarray(self.schedule.sigma)[ends])
         if lambda_1 <= max(lambda_T, LOWEST_LAMBDA):
             raise ValueError(
-                f"{what} needs a model of more than one noise level, and the noise at its first is nearly all: fit it "
-                "with more timesteps"
+                f"{what} needs several noise levels, but this model has almost pure noise at the first: fit it with "
+                "more timesteps"
             )
 
-    def _check_given(self, learned: Learned, request: Request, name: Any) -> None:
-        """Raises a ValueError if a column cannot have a value."""
-        if not self.architecture.has_given:
+    def _check_observed(self, learned: Learned, request: Request, name: Any) -> None:
+        """Raises a ValueError if the model cannot condition on a value of a column."""
+        if not self.architecture.has_observed:
             raise ValueError(
-                f"where gives column {name!r} a value, and this model has not learned from rows with given columns: "
-                "take between, or fit it with p_given above 0 and network='residual'"
+                f"where sets column {name!r} to a value, but this model was not trained on rows with observed columns: "
+                "use between, or fit it with p_given above 0 and network='residual'"
             )
-        for part in (*OF_REWARD, "prior"):
-            if request.first_changed((part,)) is not None:
-                raise ValueError(f"{part} does not go with values in where: leave one of them out")
-        if request.worse is not None and not getattr(request.worse.process.architecture, "has_given", False):
-            raise ValueError("worse has not learned from rows with given columns: fit it with p_given above 0")
+        for field in (*REWARD_FIELDS, "prior"):
+            if request.first_changed((field,)) is not None:
+                raise ValueError(f"{field} cannot be combined with values in where: leave one of them out")
+        if request.worse is not None and not getattr(request.worse.process.architecture, "has_observed", False):
+            raise ValueError("worse was not trained on rows with observed columns: fit it with p_given above 0")
         needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
         if needs_labels and request.labels is None:
-            raise ValueError("classes are not known before the given values: give labels (--class)")
+            raise ValueError("values in where need labels: give labels (--class)")
 
     def _guided(self, learned: Learned, request: Request) -> Denoiser:
         guidance, interval, worse = request.guidance, request.guidance_interval, request.worse
@@ -275,7 +339,7 @@ class GaussianProcess(Process):
         denoiser = _clipped(learned)
         if guidance == 0:
             if worse is not None or interval is not None:
-                raise ValueError("worse and guidance_interval do nothing without guidance: give guidance above 0")
+                raise ValueError("worse and guidance_interval have no effect without guidance: give guidance above 0")
             return denoiser
         try:
             low, high = (0.0, np.inf) if interval is None else map(float, interval)
@@ -293,14 +357,16 @@ class GaussianProcess(Process):
                 raise ValueError("worse was never trained without labels: give labels, or fit it with p_uncond above 0")
             return Autoguided(denoiser, _clipped(worse), scale, bounds)
         if not isinstance(denoiser, ConditionalDenoiser):
-            raise ValueError("guidance needs a model with classes, and this one was fitted without: fit it with y")
+            raise ValueError(
+                "guidance needs a model with classes, but this one was fitted without labels: fit it with y"
+            )
         if not has_labels:
             raise ValueError("guidance needs a class to guide to: give labels")
         if self.p_uncond == 0:
-            raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
+            raise ValueError("guidance needs a model also trained without labels: fit it with p_uncond above 0")
         return ClassifierFree(denoiser, scale, bounds)
 
-    def _steered(self, codec: NumberCodec, request: Request) -> Sampler:
+    def _steered(self, codec: Codec, request: Request) -> Sampler:
         is_ancestral = request.reward is not None or self.schedule.timesteps < 2
         sampler = number_sampler(request, self.schedule, "ancestral" if is_ancestral else "dpm")
         reward, temperature, steering = request.reward, request.reward_temperature, request.steering
@@ -314,61 +380,44 @@ class GaussianProcess(Process):
         return STEERING[steering](sampler, in_units, np.asarray(temperature, np.float32), request.candidates)
 
 
-def _with_labels_apart(learned: Learned, request: Request) -> Request:
-    """The request with labels that `where` gives as its labels, which are no column of the model."""
-    where = dict(request.where or {})
-    name = None if learned.classes is None else learned.classes.name_beside(learned.codec.names or ())
-    if name is None or name not in where:
-        return request
-    if request.labels is not None:
-        raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
-    values, conditions = split({name: where.pop(name)})
-    if conditions:
-        raise ValueError(f"column {name!r} holds the labels of a model of numbers: give one label, or one per row")
-    if np.ndim(values[name]) == 0 and is_missing(values[name]):
-        raise ValueError(f"column {name!r} holds labels, none of which is missing: give a label, or leave it out")
-    return replace(request, labels=values[name], where=where)
-
-
 def architecture_of(parameters: dict[str, Any], n_classes: int, columns: int) -> Architecture:
-    """Returns the architecture that hyperparameters describe, for numbers of classes and of columns."""
+    """Returns the architecture for hyperparameters, and numbers of classes and columns."""
     return Architecture(
         network=parameters["network"],
         width=parameters["width"],
         depth=parameters["depth"],
         time_embedding=parameters["time_embedding"],
         class_embedding=parameters["class_embedding"] if n_classes else 0,
-        has_given=parameters["p_given"] > 0 and parameters["network"] == "residual" and columns > 1,
+        has_observed=parameters["p_given"] > 0 and parameters["network"] == "residual" and columns > 1,
     )
 
 
 def noise_schedule(parameters: dict[str, Any]) -> Schedule:
-    """Returns the noise schedule that hyperparameters name."""
+    """Returns the noise schedule for hyperparameters."""
     if parameters["schedule"] == "linear":
         return linear(parameters["timesteps"], parameters["beta_start"], parameters["beta_end"])
     return SCHEDULES[parameters["schedule"]](parameters["timesteps"])
 
 
 def _clipped(learned: Learned) -> Denoiser:
-    """The denoiser of a model, whose predictions stay near the range of the training rows."""
-    assert isinstance(learned.codec, NumberCodec) and isinstance(learned.process, GaussianProcess)
-    return learned.process.denoiser(learned.network, learned.codec.scaling.bounds)
+    """The denoiser of a model, with predictions clipped near the training range."""
+    return gaussian_of(learned, "a denoiser is").denoiser(learned.network, learned.codec.scaling.bounds)
 
 
 def _drawn_labels(classes: Classes, n_rows: int, seed: int) -> Int[np.ndarray, " n"]:
-    """Indices of classes, drawn with their shares in training, in the smallest type: there may be many rows."""
-    shares = np.cumsum(classes.counts) / classes.counts.sum()
-    labels = np.empty(n_rows, np.min_scalar_type(-len(shares)))
+    """Draws class indices with their relative frequencies in training, in the smallest integer type to save memory."""
+    cumulative = np.cumsum(classes.counts) / classes.counts.sum()
+    labels = np.empty(n_rows, np.min_scalar_type(-len(cumulative)))
     rng = generator_of(seed, HostStream.LABELS)
     for first in range(0, n_rows, _LABELS_AT_ONCE):
-        part = labels[first : first + _LABELS_AT_ONCE]
-        part[:] = np.searchsorted(shares, rng.random(len(part)))
+        chunk = labels[first : first + _LABELS_AT_ONCE]
+        chunk[:] = np.searchsorted(cumulative, rng.random(len(chunk)))
     return labels
 
 
-def _prior(codec: NumberCodec, given: ArrayLike) -> Float[np.ndarray, "n k"]:
-    check_unmasked(prior=given)
-    prior, d = np.asarray(given), codec.n_columns
+def _prior(codec: Codec, values: ArrayLike) -> Float[np.ndarray, "n k"]:
+    check_unmasked(prior=values)
+    prior, d = np.asarray(values), codec.n_columns
     if prior.ndim != 2 or prior.shape[1] != d or prior.dtype.kind not in "fiu":
         found = f"{prior.dtype} of shape {prior.shape}"
         raise ValueError(f"prior must hold one row of {d} numbers for each row to draw, but it is {found}")
@@ -377,23 +426,33 @@ def _prior(codec: NumberCodec, given: ArrayLike) -> Float[np.ndarray, "n k"]:
     return prior if varies.all() else prior[:, varies]
 
 
-def _indices(classes: Classes | None, labels: Any) -> Int[np.ndarray, " n"]:
-    if classes is None:
-        raise ValueError("labels are given, but this model was fitted without: fit it with y, or leave labels out")
-    return classes.indices(labels)
-
-
 def _check_alike(model: Learned, worse: Learned) -> None:
-    """Raises an error unless two models are of the same rows, labels, scaling and noise schedule."""
+    """Raises a ValueError unless two models have the same columns, labels, scaling and noise schedule."""
 
-    def facts(of: Learned) -> list[Any]:
-        if not isinstance(of.codec, NumberCodec) or not isinstance(of.process, GaussianProcess):
-            return []
-        labels = () if of.classes is None else of.classes.labels
-        return [of.process.schedule.alpha, labels, *of.codec.tensors().values()]
+    def facts(learned: Learned) -> list[Any]:
+        labels = () if learned.classes is None else learned.classes.labels
+        schedule = learned.process.noise[0]
+        return [None if schedule is None else schedule.alpha, labels, *learned.codec.tensors().values()]
 
-    own, other = facts(model), facts(worse)
-    if len(own) != len(other) or not all(np.array_equal(a, b) for a, b in zip(own, other, strict=True)):
+    facts_of_model, facts_of_worse = facts(model), facts(worse)
+    if len(facts_of_model) != len(facts_of_worse) or not all(
+        np.array_equal(a, b) for a, b in zip(facts_of_model, facts_of_worse, strict=True)
+    ):
         raise ValueError(
             "worse must have been fitted to the same rows and labels, with the same scaling and noise schedule"
         )
+
+
+def gaussian_of(model: Learned, what: str) -> GaussianProcess:
+    """Returns the process of a Gaussian model.
+
+    Args:
+        model: The model.
+        what: Start of the error message: the feature that needs a Gaussian model, with its verb.
+
+    Raises:
+        ValueError: If the model has tokens.
+    """
+    if not isinstance(model.process, GaussianProcess):
+        raise ValueError(f"{what} for Gaussian models, but this one has tokens: fit with process='gaussian'")
+    return model.process

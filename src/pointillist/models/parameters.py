@@ -1,4 +1,4 @@
-"""Parameters that are declared once: type, range or choices, default and help, for every interface that offers them."""
+"""Declarations of parameters (type, range or choices, default and help), shared by all interfaces."""
 
 import inspect
 import textwrap
@@ -15,19 +15,19 @@ class Parameter:
     """A parameter of a configuration.
 
     Attributes:
-        help: What it is, in one sentence; the command line shows it.
-        details: Further sentences for the reference of Python.
-        unset: What None stands for.
-        choices: The values that it may have; empty for any of its type.
-        low: Least number.
-        high: Greatest number.
-        above: Number that it exceeds.
-        below: Number that it stays below.
-        is_even: Whether odd numbers are not allowed.
-        also: Numbers that are allowed beside the range.
+        help: Description in one sentence; the command line shows it.
+        details: Further sentences for the Python reference.
+        unset: Meaning of None.
+        choices: Allowed values; empty for all values of the type.
+        low: Smallest allowed number.
+        high: Largest allowed number.
+        above: Exclusive lower bound.
+        below: Exclusive upper bound.
+        is_even: Whether the number must be even.
+        also: Numbers allowed outside the range.
         is_option: Whether the command line has an option for it.
-        is_of_network: Whether a fitted model keeps its value, whatever it is set to later.
-        is_of_numbers: Whether Gaussian diffusion alone uses it.
+        decides_network: Whether a fitted model keeps the value it was trained with.
+        is_gaussian_only: Whether only Gaussian diffusion uses it.
         name: Its name.
         types: Its types.
         default: Its default value.
@@ -44,15 +44,15 @@ class Parameter:
     is_even: bool = False
     also: tuple[int, ...] = ()
     is_option: bool = False
-    is_of_network: bool = False
-    is_of_numbers: bool = False
+    decides_network: bool = False
+    is_gaussian_only: bool = False
     name: str = ""
     types: tuple[Any, ...] = ()
     default: Any = None
 
     @property
     def allowed(self) -> str:
-        """The allowed values in words, such as "an integer from 1 to 10, or None"."""
+        """The allowed values as text, for example "an integer from 1 to 10, or None"."""
         if self.choices:
             return f"one of {', '.join(map(repr, self.choices))}"
         kinds = {bool: "true or false", int: "an integer", float: "a number", dict: "a dictionary"}
@@ -70,10 +70,10 @@ class Parameter:
         return f" {' and '.join(words)}" if words else ""
 
     def checked(self, value: Any) -> Any:
-        """Returns a value as one of Python's types.
+        """Returns a value converted to its Python type.
 
         Raises:
-            ValueError: With the allowed values, if it is not one of them.
+            ValueError: If it is not allowed; the message lists the allowed values.
         """
         for kind in self.types:
             if kind is Any or self._is_of(kind, value):
@@ -105,7 +105,7 @@ class Parameter:
 
     @property
     def text(self) -> str:
-        """Its description for the reference of Python."""
+        """Its description for the Python reference."""
         parts = [self.help]
         if self.types[0] in (int, float) or (self.choices and not self.details):
             words = self.allowed.removesuffix(", or None")
@@ -120,7 +120,7 @@ def parameter(default: Any, help: str, **declared: Any) -> Any:
 
 
 def parameters_of(kind: type) -> dict[str, Parameter]:
-    """Returns the declared parameters of a dataclass by name, in their order."""
+    """Returns the declared parameters of a dataclass by name, in declaration order."""
     return {
         each.name: replace(each.metadata["parameter"], name=each.name, types=_types(each.type), default=each.default)
         for each in fields(kind)
@@ -133,10 +133,10 @@ def _types(hint: Any) -> tuple[Any, ...]:
 
 
 class Checked:
-    """A dataclass of declared parameters, which cannot be made with values that are not allowed.
+    """Base class of dataclasses of declared parameters, which checks all values.
 
     Raises:
-        ValueError: With the name of a parameter and its allowed values, in one line.
+        ValueError: In one line, with the name of a parameter and its allowed values.
     """
 
     def __post_init__(self) -> None:
@@ -149,7 +149,7 @@ class Checked:
 
 
 def documented(configuration: type) -> Callable[[C], C]:
-    """Puts the parameters of a configuration in place of the word PARAMETERS in the docstring of a class or method."""
+    """Replaces PARAMETERS in the docstring of a class or method by the parameters of a configuration."""
 
     def document(described: C) -> C:
         entries = [f"{name}: {each.text}" for name, each in parameters_of(configuration).items()]
@@ -162,10 +162,10 @@ def documented(configuration: type) -> Callable[[C], C]:
 
 
 def shown(value: Any) -> str:
-    """Formats a value for an error: Python's text of it, shortened."""
+    """Formats a value for an error message: its repr, shortened."""
     try:
         text = repr(value)
-    except ValueError:  # of an integer with thousands of digits
+    except ValueError:  # an integer with thousands of digits
         text = f"a very large {type(value).__name__}"
     return text if len(text) <= 100 else f"{text[:100]}…"
 

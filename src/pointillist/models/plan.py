@@ -1,4 +1,4 @@
-"""Everything that decides the weights of a training, and its hash."""
+"""`Plan`: everything that determines the weights of a training run, and its hash."""
 
 import hashlib
 import json
@@ -9,24 +9,24 @@ from importlib.metadata import version
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.columns.codec import Codec
 from pointillist.engine import weights
 from pointillist.engine.epochs import TRAINING_VERSION
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import AnyObjective, Method, Recipe, Weights
 from pointillist.engine.training import sigma_data_of
+from pointillist.models.codec import Codec
 from pointillist.models.configuration import TrainingConfig
 from pointillist.models.process import Process
 from pointillist.tables.row_blocks import blocks, rows_at
 
 SHARD_VALUES = 2**23
-"""Most numbers that an epoch may hold in memory at once; a larger table is trained on in shards."""
+"""Largest number of values that an epoch may hold in memory at once; larger tables are trained in shards."""
 
 FEWEST_SEEN = 0.9
-"""Fewest of the rows, as a share, that a pass over all shards sees."""
+"""Smallest fraction of the rows that a pass over all shards covers."""
 
 BLOCK = 64
-"""Number of neighboring rows that go to the same shard: reading a file row by row would be slow."""
+"""Number of neighbouring rows that go to the same shard, because reading single rows from a file is slow."""
 
 MAX_HELD_OUT = 10_000
 
@@ -35,30 +35,31 @@ ROWS_FOR_SIGMA = 100_000
 
 
 PARTS, LEAST_ROWS = (8, 4, 2), 512
-"""Numbers of parts of a large batch, which devices share, or one computes in turn; and fewest rows in a part."""
+"""Possible numbers of parts of a large batch, computed on several devices or in turn; and smallest number of rows
+per part."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides the weights.
+    """Everything that determines the weights.
 
     Attributes:
-        rows: Rows of numbers, shape (n, columns), which the codec encodes; may be mapped from a file.
-        labels: Indices of classes, shape (n,); None if the network is shown none.
-        codec: Maps the rows to what the network sees.
-        process: What the network learns.
-        method: How it is trained; a table with fewer rows than a batch is one batch.
-        training: The configuration of the training, with a learning rate; if `epochs` is None, as many passes as make
-            `default_steps`, but at most `most_default_epochs`.
+        rows: Rows of numbers, shape (n, columns), which the codec encodes; may be memory-mapped.
+        labels: Class indices, shape (n,); None if the network has no labels.
+        codec: Encodes the rows.
+        process: The process that the network learns.
+        method: The training method. If a table has fewer rows than a batch, the batch is the table.
+        training: The training configuration, with a learning rate. If `epochs` is None, training makes `default_steps`
+            steps, but at most `most_default_epochs` passes.
         default_steps: Number of training steps if `epochs` is None.
-        most_default_epochs: Most passes over the rows if `epochs` is None.
+        most_default_epochs: Largest number of passes over the rows if `epochs` is None.
         seed: Seed, 0 … 2³² - 1.
-        n_classes: Number of classes; 0 if the network is shown none.
-        held_out: Positions of the rows that training does not see, in order.
-        steps_per_check: Fewest training steps between two checks of the held-out rows, with early stopping.
-        start: Weights to continue from; None to start anew.
-        has_trial: Whether a trial on some of the rows is to choose the number of epochs.
-        alternative: A process that a trial may choose in place of `process`; None for none.
+        n_classes: Number of classes; 0 if the network has no labels.
+        held_out: Sorted indices of the held-out rows.
+        steps_per_check: Smallest number of training steps between two checks of the held-out rows, with early stopping.
+        start: Initial weights; None to start from random ones.
+        has_trial: Whether a trial on some of the rows chooses the number of epochs.
+        alternative: A process that a trial may choose instead of `process`.
     """
 
     rows: Float[np.ndarray, "n columns"]
@@ -79,15 +80,15 @@ class Plan:
 
     @cached_property
     def shards(self) -> "Shards":
-        """The rows that training sees."""
+        """The shards of the training rows."""
         return Shards(self)
 
     @cached_property
     def shard_epochs(self) -> int:
-        """Number of epochs of one shard each: `shards.count` of them are a pass over the rows.
+        """Number of epochs of one shard each; `shards.count` of them are one pass over the rows.
 
         Raises:
-            ValueError: If they cannot be counted.
+            ValueError: If there are too many to be counted.
         """
         shards, epochs = self.shards, self.training.epochs
         if epochs is None:
@@ -98,11 +99,11 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """Number of training steps on a shard, of which the rows may be a single batch."""
+        """Number of training steps per shard; at least one."""
         return self.shards.size // min(self.method.batch_size, self.shards.size)
 
     def recipe(self, epochs: int, steps: int) -> Recipe:
-        """Returns what the engine is told, for a number of epochs of some steps each."""
+        """Returns the engine's recipe for a number of epochs and of steps per epoch."""
         training = self.training
         assert training.learning_rate is not None
         return Recipe(
@@ -111,7 +112,7 @@ class Plan:
             seed=self.seed,
             epochs=epochs,
             learning_rate=training.learning_rate,
-            # Of a short training all would be warm-up.
+            # Short training would otherwise consist of warm-up only.
             warmup=min(training.warmup, epochs * steps // 10),
             decay=training.decay,
             averaging=training.averaging,
@@ -120,37 +121,37 @@ class Plan:
             clip=training.gradient_clip or np.inf,
         )
 
-    def seen(self, places: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns rows as the network sees them, and their labels; those of all rows if `places` is None."""
-        rows = self.rows if places is None else rows_at(self.rows, places)
-        labels = None if self.labels is None else self.labels if places is None else self.labels[places]
+    def encoded(self, indices: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns encoded rows and their labels, for the given indices or for all rows if `indices` is None."""
+        rows = self.rows if indices is None else rows_at(self.rows, indices)
+        labels = None if self.labels is None else self.labels if indices is None else self.labels[indices]
         return self.codec.encode(rows), labels
 
 
 def parts_of(batch_size: int, width: int) -> int:
-    """Returns the number of equal parts to cut a batch into: one if parts would be too little work to be worth it."""
+    """Returns the number of equal parts of a batch; 1 if parts would be too small to be worthwhile."""
     fitting = (n for n in PARTS if width >= 256 and batch_size % n == 0 and batch_size >= n * LEAST_ROWS)
     return next(fitting, 1)
 
 
-def training_method(asked: TrainingConfig, objective: AnyObjective, batch_size: int, parts: int = 1) -> Method:
+def training_method(configuration: TrainingConfig, objective: AnyObjective, batch_size: int, parts: int = 1) -> Method:
     """Returns the training method for an objective; see `Method` for the parts of a batch."""
-    is_clipped = asked.gradient_clip is not None
-    return Method(objective, batch_size, asked.averaging > 0, is_clipped, asked.precision, parts)
+    is_clipped = configuration.gradient_clip is not None
+    return Method(objective, batch_size, configuration.averaging > 0, is_clipped, configuration.precision, parts)
 
 
 def rows_to_hold_out(
     n: int, labels: Int[np.ndarray, " n"] | None, n_classes: int, training: TrainingConfig, seed: int
 ) -> Int[np.ndarray, " v"]:
-    """Chooses rows that training does not see, in order; training keeps two rows, and one of every class.
+    """Chooses sorted indices of held-out rows; training keeps at least two rows, and one of every class.
 
     Raises:
-        ValueError: If there are too few.
+        ValueError: If there are too few rows.
     """
     if not training.early_stopping:
         return np.empty(0, np.int64)
     if n < max(3, n_classes + 1):
-        raise ValueError(f"early_stopping holds out rows, and X has {n}: give more, or leave it out")
+        raise ValueError(f"early_stopping needs rows to hold out, but X has {n}: give more rows, or leave it out")
     wanted = min(max(1, round(training.validation_fraction * n)), MAX_HELD_OUT, n - max(2, n_classes))
     order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(n)
     if labels is not None:
@@ -159,47 +160,46 @@ def rows_to_hold_out(
     return np.sort(order[n - wanted :])
 
 
-def sigma_data_to_learn(
+def training_sigma_data(
     rows: Float[np.ndarray, "n d"], codec: Codec, held_out: Int[np.ndarray, " v"]
 ) -> Float[np.ndarray, " k"]:
-    """Returns the root mean square of each column that the network sees, over some of the rows if there are many."""
-    seen = np.delete(np.arange(len(rows)), held_out) if len(held_out) else None
+    """Returns the root mean square of each encoded column, over at most `ROWS_FOR_SIGMA` training rows."""
+    train_indices = np.delete(np.arange(len(rows)), held_out) if len(held_out) else None
     n = len(rows) - len(held_out)
-    places = np.linspace(0, n - 1, min(n, ROWS_FOR_SIGMA)).astype(np.int64)
-    return sigma_data_of(codec.encode(rows_at(rows, places if seen is None else seen[places])))
+    indices = np.linspace(0, n - 1, min(n, ROWS_FOR_SIGMA)).astype(np.int64)
+    return sigma_data_of(codec.encode(rows_at(rows, indices if train_indices is None else train_indices[indices])))
 
 
 @dataclass(frozen=True)
 class Shards:
-    """Equal parts of the training rows, drawn again for every pass; a single part if there are few rows.
+    """Equal parts of the training rows, redrawn for every pass; a single part if there are few rows.
 
-    They depend on the seed, and not on whether the rows are in memory.
+    Shards depend on the seed, and not on whether the rows are in memory.
     """
 
     plan: Plan
     limit: int = field(default_factory=lambda: SHARD_VALUES)
 
     @cached_property
-    def seen(self) -> Int[np.ndarray, " m"] | None:
-        """Positions of the rows to train on; None for all."""
+    def train_indices(self) -> Int[np.ndarray, " m"] | None:
+        """Indices of the training rows; None for all rows."""
         plan = self.plan
         return np.delete(np.arange(len(plan.rows)), plan.held_out) if len(plan.held_out) else None
 
     @property
     def n_rows(self) -> int:
-        """Number of rows to train on."""
+        """Number of training rows."""
         return len(self.plan.rows) - len(self.plan.held_out)
 
     @cached_property
     def count(self) -> int:
         """Number of shards in a pass."""
-        # Of a row: its values, its noise, their mixture, what the network is shown and is to give; what it is
-        # conditioned on; time, noise level and weight.
+        # Values per row: its values, noise, mixture, network input and target; features; time, noise level, weight.
         values = 5 * self.plan.codec.width + self.plan.process.architecture.n_features + 3
         rows, n_blocks = max(BLOCK, self.limit // values), self.n_rows // BLOCK
         if self.n_rows <= rows:
             return 1
-        # Each has a batch at least, and together they have nearly all rows.
+        # Each shard has at least one batch, and the shards together cover nearly all rows.
         most = max(1, n_blocks // -(-self.plan.method.batch_size // BLOCK))
         counts = range(min(-(-self.n_rows // rows), most), 0, -1)
         return next(count for count in counts if n_blocks // count * count >= FEWEST_SEEN * n_blocks)
@@ -210,18 +210,18 @@ class Shards:
         return self.n_rows if self.count == 1 else self.n_rows // BLOCK // self.count * BLOCK
 
     def get(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns scaled rows and labels of the shard that an epoch trains on, each with a first axis of length one."""
+        """Returns encoded rows and labels of the shard of an epoch, with a leading axis of length 1."""
         turn, shard = divmod(epoch, self.count)
         if self.count == 1:
-            rows, labels = self.plan.seen(self.seen)
+            rows, labels = self.plan.encoded(self.train_indices)
         else:
             rng = generator_of(self.plan.seed, HostStream.SHARDS, turn)
             n_blocks = self.n_rows // BLOCK
             first = rng.integers(self.n_rows - n_blocks * BLOCK + 1)
             per_shard = self.size // BLOCK
             chosen = np.sort(rng.permutation(n_blocks)[shard * per_shard : (shard + 1) * per_shard])
-            places = (first + chosen[:, None] * BLOCK + np.arange(BLOCK)).ravel()
-            rows, labels = self.plan.seen(places if self.seen is None else self.seen[places])
+            indices = (first + chosen[:, None] * BLOCK + np.arange(BLOCK)).ravel()
+            rows, labels = self.plan.encoded(indices if self.train_indices is None else self.train_indices[indices])
         return rows[None], None if labels is None else labels[None].astype(np.int32)
 
 
@@ -234,7 +234,7 @@ def fingerprint(rows: np.ndarray) -> str:
 
 
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
-    """Returns a hash of everything that decides the weights that a plan ends with."""
+    """Returns a hash of everything that determines the weights."""
     schedule, sigma_data = plan.process.noise
     training, recipe = plan.training, replace(plan.recipe(plan.shard_epochs, plan.steps), schedule=None)
     facts = {

@@ -1,4 +1,4 @@
-"""Turns a configuration and a table into what training needs: a plan, and the classes of the rows."""
+"""Converts a configuration and a table to a training plan and the classes of the rows."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,26 +11,25 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
-from pointillist.columns.covariance import covariance_of, principal_axes
+from pointillist.columns.covariance import estimate_covariance, principal_axes
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import fit_encoder
 from pointillist.columns.table_encoder import SMALL, TableEncoder
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.diffusion.conditional_normal import MOST_NUMBERS
+from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, prior_kl
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.models.classes import Classes, checked_labels
+from pointillist.models.codec import Codec
 from pointillist.models.configuration import Configuration, network_parameters
 from pointillist.models.container import description_of
-from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.gaussian import GaussianProcess, gaussian_of
 from pointillist.models.masked import MaskedProcess
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, sigma_data_to_learn, training_method
+from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, training_method, training_sigma_data
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.table_rules import find_rules
 from pointillist.tables.headings import Headings
 from pointillist.tables.layout import Layout
@@ -38,50 +37,52 @@ from pointillist.tables.names import free_name
 from pointillist.tables.row_blocks import column_range, rows_at
 from pointillist.tables.table import Column, Table
 
-WIDTH, WIDTH_OF_TOKENS, WIDTH_WITH_GAPS = 96, 256, 192
+WIDTH, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
-"""Values that None stands for; with tokens, the batch size is a sixteenth of the rows, up to the largest.
+"""Defaults of `width` and `batch_size`. With tokens, the batch size is a sixteenth of the rows, up to the largest.
 
-Of small tables with gaps and numbers, the last width and an eighth of the rows take about 70 % of the time of 256 and a
-sixteenth, and fill cells as accurately: tried by hand on nine tables of 103 to 1,030 rows, CRPS was the same on
-average, and AvgMAE 3 % lower."""
+Small tables with missing cells and numbers get the last width and batches of an eighth of the rows, which take
+about 70 % of the time of width 256 and a sixteenth, and fill cells as accurately: on nine tables of 103 to 1,030
+rows, CRPS was the same on average, and AvgMAE 3 % lower."""
 
 DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 8000
-"""Number of training steps if `epochs` is None: the first is that of 80 epochs over 8,000 rows."""
+"""Number of training steps if `epochs` is None, for one kind of column and for tokens with numbers. The first equals
+80 epochs over 8,000 rows."""
 
 MOST_WEIGHTS_IN_ALL, FEWEST_STEPS = 8_200_000_000, 4000
-"""Largest product of the steps of tokens beside numbers and of the network's weights, if `epochs` and `width` are None:
-for tables of many values and numbers, steps take longer, and there are fewer. And fewest, if `epochs` allow them."""
+"""Largest product of the numbers of steps and of network weights if `epochs` and `width` are None, for tokens with
+numbers: large networks take fewer steps, because steps take longer. And the smallest number of steps."""
 
-MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_GAPS = 400, 60, 150, 600
-"""Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
-with more epochs of tokens, held-out rows of tables of 1,000 to 32,000 rows become less likely. Of tokens beside numbers
-an epoch has half. With gaps, cells of new rows too are filled more accurately after four times as many."""
+MOST_EPOCHS, MOST_TOKEN_EPOCHS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_MISSING = 400, 60, 150, 600
+"""Largest number of epochs if `epochs` is None. Small tables are memorized long before the default number of steps,
+and more epochs of tokens make held-out rows less likely (tables of 1,000 to 32,000 rows). An epoch of tokens with
+numbers takes half the steps of one without. With missing cells, four times as many epochs fill cells more
+accurately, also in new rows."""
 
 LEARNING_RATE, MIXED_LEARNING_RATE = 1e-3, 3e-3
-"""Learning rates if `learning_rate` is None: the second for tokens beside numbers in the largest batch. In smaller ones
-it is smaller, by the root of the batch size, but not below the first."""
+"""Learning rates if `learning_rate` is None. The second is for tokens with numbers in the largest batch; in smaller
+batches it is scaled by the square root of the batch size, down to the first."""
 
 FEWEST_ROWS = 20
-"""Fewest rows of a small table whose number of epochs is chosen by held-out rows."""
+"""Smallest number of rows for which held-out rows choose the number of epochs."""
 
-FREQUENCIES, FREQUENCIES_OF_FEW = 6, 2
-"""Frequencies that the network sees of noised numbers if `frequencies` is None: high ones show where numbers determine
-each other precisely. By those, the single rows of a small table would be known; on six tables of 103 to 990 rows, the
-loss of held-out rows was lower with two, or the same."""
+FREQUENCIES, FREQUENCIES_OF_SMALL_TABLES = 6, 2
+"""Numbers of Fourier frequencies of noised numbers if `frequencies` is None. High frequencies resolve how numbers
+determine each other, but identify single rows of a small table: on six tables of 103 to 990 rows, the held-out
+loss with two frequencies was lower or equal."""
 
 DETERMINED = 0.1
-"""Largest variance along the thinnest of the principal axes of normal scores, whose own is about 1, for these to be
-tried."""
+"""Largest variance along the thinnest principal axis at which principal axes are tried; the normal scores have
+variances of about 1."""
 
 PRIOR_KL = 0.01
-"""Most nats per column of signal left at T that are not worth a warning."""
+"""Largest divergence of x_T from the prior, in nats per column, without a warning."""
 
 _ROWS_FOR_PRIOR = 4096
 
 
 def plan_numbers(
-    asked: Configuration,
+    configuration: Configuration,
     layout: Layout,
     rows: np.ndarray,
     y: ArrayLike | None,
@@ -90,56 +91,60 @@ def plan_numbers(
     before: RowModel | None = None,
     seed: int | None = None,
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
-    """Returns the plan of Gaussian diffusion, the classes, and the parameters that decide the network.
+    """Returns the plan of Gaussian diffusion, the classes, and the parameters that determine the network.
 
     Args:
-        asked: The configuration.
+        configuration: The configuration.
         layout: Layout of the rows.
         rows: Rows, shape (n, d), finite.
-        y: Labels, shape (n,); None for those of the label column, if there is one.
+        y: Labels, shape (n,); None for the label column, if there is one.
         label: The `LabelColumn` of a file.
-        before: A fitted model to continue from.
-        seed: Seed of a checkpoint; by default, that of `asked`.
+        before: A fitted model whose training continues.
+        seed: Seed of a checkpoint; the configuration's by default.
     """
     column, name = None, "y"
     if y is None and label is not None:
         y, column, name = label.values, (label.name, label.position), f"column {label.name!r}"
     values, labels, counts = checked_labels(y, len(rows), name)
     classes, n_classes = (Classes(values, counts, column), len(values)) if len(values) else (None, 0)
-    shown = labels.astype(np.int32) if n_classes else None
-    parameters = network_parameters(asked, WIDTH)
+    labels_shown = labels.astype(np.int32) if n_classes else None
+    parameters = network_parameters(configuration, WIDTH)
     if before is not None:
         check_continuing(before, layout, rows, values, parameters)
-    own = seed_of(asked.random_state)
+    base_seed = seed_of(configuration.random_state)
     if seed is None:
-        # Of a further fit, other times and noise than the first time.
+        # A later fit draws other times and noise than the first.
         done = [] if before is None else [len(before.record.history)]
-        seed = int(np.random.SeedSequence([own, *done]).generate_state(1)[0]) if done else own
-    of_rows = seed
+        seed = int(np.random.SeedSequence([base_seed, *done]).generate_state(1)[0]) if done else base_seed
+    split_seed = seed
     if before is not None:
-        # But the rows that the first one held out: it has learned the others.
-        of_rows = own if isinstance(asked.random_state, int | np.integer) else before.record.seed
-    held_out = rows_to_hold_out(len(rows), shown, n_classes, asked, of_rows)
+        # A later fit holds out the same rows as the first, which was trained on the others.
+        split_seed = base_seed if isinstance(configuration.random_state, int | np.integer) else before.record.seed
+    held_out = rows_to_hold_out(len(rows), labels_shown, n_classes, configuration, split_seed)
     if before is None:
-        codec = NumberCodec(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
-        sigma_data = sigma_data_to_learn(rows, codec, held_out)
+        codec = Codec.from_scaling(layout, TableScaling.fit(rows, configuration.scaling, layout.is_whole))
+        sigma_data = training_sigma_data(rows, codec, held_out)
     else:
-        codec, sigma_data = _kept(before, layout, rows)
+        # The scaling stays the same, with ranges that include the new rows.
+        codec = Codec.from_scaling(layout, before.codec.scaling.widened(rows, layout.is_whole))
+        sigma_data = gaussian_of(before, "warm_start is").sigma_data
     process = GaussianProcess.of(parameters, n_classes, sigma_data)
     some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
-    batch_size = asked.batch_size or BATCH_SIZE
-    p_given = parameters["p_given"] if process.architecture.has_given else 0.0
-    objective = Objective(asked.prediction, asked.weighting, asked.noise_levels, p_given=p_given)
+    batch_size = configuration.batch_size or BATCH_SIZE
+    p_given = parameters["p_given"] if process.architecture.has_observed else 0.0
+    objective = Objective(
+        configuration.prediction, configuration.weighting, configuration.noise_levels, p_given=p_given
+    )
     plan = Plan(
         rows=rows,
-        labels=shown,
+        labels=labels_shown,
         codec=codec,
         process=process,
-        method=training_method(asked, objective, batch_size, parts_of(batch_size, parameters["width"])),
+        method=training_method(configuration, objective, batch_size, parts_of(batch_size, parameters["width"])),
         default_steps=DEFAULT_STEPS,
         most_default_epochs=MOST_EPOCHS,
-        training=replace(asked, learning_rate=asked.learning_rate or LEARNING_RATE),
+        training=replace(configuration, learning_rate=configuration.learning_rate or LEARNING_RATE),
         seed=seed,
         n_classes=n_classes,
         held_out=held_out,
@@ -149,7 +154,7 @@ def plan_numbers(
 
 
 def plan_tokens(
-    asked: Configuration,
+    configuration: Configuration,
     table: Table,
     kind: str,
     headings: Headings | None,
@@ -158,149 +163,152 @@ def plan_tokens(
     categorical: Sequence[str | int] = (),
     seed: int | None = None,
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
-    """Returns the plan of masked diffusion, the classes, and the parameters that decide the network.
+    """Returns the plan of masked diffusion, the classes, and the parameters that determine the network.
 
     Args:
-        asked: The configuration.
+        configuration: The configuration.
         table: The table.
-        kind: Kind of container that it came in.
+        kind: Kind of its container.
         headings: Headings of a pandas frame.
         y: Labels, shape (n,), if they are not a column of the table.
         categorical: Columns whose numbers are categories.
-        seed: Seed of a checkpoint; by default, that of `asked`.
+        seed: Seed of a checkpoint; the configuration's by default.
     """
-    codec, rows, label, has_gaps = _encoded(asked, table, kind, headings, y, categorical)
+    codec, rows, label, has_unknown = _encoded(configuration, table, kind, headings, y, categorical)
     encoding = codec.encoding
-    seed = seed_of(asked.random_state) if seed is None else seed
-    held_out = rows_to_hold_out(len(rows), None, 0, asked, seed)
+    seed = seed_of(configuration.random_state) if seed is None else seed
+    held_out = rows_to_hold_out(len(rows), None, 0, configuration, seed)
     is_small = len(rows) <= SMALL
-    is_brief = is_small and has_gaps and len(encoding.with_number) > 0
-    width = WIDTH_WITH_GAPS if is_brief else WIDTH_OF_TOKENS
-    parameters = network_parameters(asked, width, FREQUENCIES_OF_FEW if is_small else FREQUENCIES)
-    covariance, is_unknown = _covariance(rows, encoding), asked.missing == "unknown"
-    process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_gaps=is_unknown)
+    is_small_with_unknown = is_small and has_unknown and len(encoding.with_number) > 0
+    width = WIDTH_WITH_MISSING if is_small_with_unknown else TOKEN_WIDTH
+    parameters = network_parameters(configuration, width, FREQUENCIES_OF_SMALL_TABLES if is_small else FREQUENCIES)
+    covariance, is_unknown = _covariance(rows, encoding), configuration.missing == "unknown"
+    process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_unknown=is_unknown)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
-    # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
-    n_steps = 8 if is_brief else 16
-    batch_size = asked.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
-    of_tokens, guided = process.architecture.tokens, None if label is None else encoding.place(label)
-    objective: TokenObjective | MixedObjective = TokenObjective(of_tokens, has_gaps, guided)
+    # A batch of a small table is a sixteenth of it, so that few epochs have enough steps.
+    n_steps = 8 if is_small_with_unknown else 16
+    batch_size = configuration.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
+    tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
+    objective: TokenObjective | MixedObjective = TokenObjective(tokens, has_unknown, guided)
     rate = LEARNING_RATE
     if encoding.with_number:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
-        p_uncond = 0.0 if label is None else asked.p_uncond
-        is_paired = process.architecture.is_paired
-        objective = MixedObjective(of_tokens, guided, p_uncond, has_gaps=has_gaps, is_paired=is_paired)
-    # Of a wide table, the trial would take minutes.
+        p_uncond = 0.0 if label is None else configuration.p_uncond
+        has_joint_network = process.architecture.has_joint_network
+        objective = MixedObjective(
+            tokens, guided, p_uncond, has_missing=has_unknown, has_joint_network=has_joint_network
+        )
+    # A trial on a wide table would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide
-    most_epochs = MOST_EPOCHS_OF_TOKENS
+    most_epochs = MOST_TOKEN_EPOCHS
     if encoding.with_number:
-        most_epochs = MOST_EPOCHS_WITH_GAPS if has_gaps else MOST_MIXED_EPOCHS
-        # The loss of numbers is lowest long before they are filled best.
-        has_trial = has_trial and not has_gaps
+        most_epochs = MOST_EPOCHS_WITH_MISSING if has_unknown else MOST_MIXED_EPOCHS
+        # The loss of numbers is lowest long before imputation is most accurate.
+        has_trial = has_trial and not has_unknown
     plan = Plan(
         rows=rows,
         labels=None,
         codec=codec,
         process=process,
-        method=training_method(asked, objective, batch_size),
-        default_steps=_default_steps(process, encoding, has_own_width=asked.width is not None),
+        method=training_method(configuration, objective, batch_size),
+        default_steps=_default_steps(process, encoding, is_width_set=configuration.width is not None),
         most_default_epochs=most_epochs,
-        training=replace(asked, learning_rate=asked.learning_rate or rate),
+        training=replace(configuration, learning_rate=configuration.learning_rate or rate),
         seed=seed,
         held_out=held_out,
-        has_trial=has_trial and asked.epochs is None and not asked.early_stopping,
-        alternative=None if asked.early_stopping else _turned(process),
+        has_trial=has_trial and configuration.epochs is None and not configuration.early_stopping,
+        alternative=None if configuration.early_stopping else _with_principal_axes(process),
     )
     return plan, _token_classes(codec, rows, label), parameters
 
 
 def _encoded(
-    asked: Configuration,
+    configuration: Configuration,
     table: Table,
     kind: str,
     headings: Headings | None,
     y: ArrayLike | None,
     categorical: Sequence[str | int],
-) -> tuple[TokenCodec, Float[np.ndarray, "n width"], Any, bool]:
+) -> tuple[Codec, Float[np.ndarray, "n width"], Any, bool]:
     """Learns the codec of a table, and encodes its rows.
 
     Returns:
-        The codec, the encoded rows, the name of the label column (None without labels), and whether cells are unknown.
+        The codec, the encoded rows, the name of the label column (None without labels), and whether cells are
+        unobserved.
     """
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     layout = Layout.of(table, kind, headings)
-    encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
+    encoding = TableEncoder.fit(table, categorical, missing=configuration.missing)
     columns, label = table.cells, table.label
     if y is not None:
         values, indices, _ = checked_labels(y, len(table))
-        own = [name] if isinstance(name := getattr(y, "name", None), str) else []
-        label = free_name([*own, "label"], table.names)
+        y_names = [name] if isinstance(name := getattr(y, "name", None), str) else []
+        label = free_name([*y_names, "label"], table.names)
         cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
-        # The classes are known, so a new label has no mass.
-        code = replace(fit_encoder(label, cells), counts=np.empty(0))
-        encoding = TableEncoder((*encoding.columns, code))
+        # All classes are known, so unknown labels have no mass.
+        encoder = replace(fit_encoder(label, cells), counts=np.empty(0))
+        encoding = TableEncoder((*encoding.columns, encoder))
         columns = (*columns, cells)
     elif label is not None:
-        check_label(encoding.code(label))
-    found = find_rules(table.cells, encoding.columns, categorical, table.label)
-    codec = TokenCodec(layout, encoding, found, asked.missing)
-    rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
-    has_gaps = _without_gaps(rows, table)
-    # Before training rather than after it.
+        check_label_encoder(encoding.encoder(label))
+    rules = find_rules(table.cells, encoding.columns, categorical, table.label)
+    codec = Codec(layout, encoding, rules, configuration.missing)
+    rows = encoding.encode(columns, dequantize=True, dtype=np.float32)
+    has_unknown = _hide_unknown(rows, table)
+    # Raises an error before training, rather than when the model is saved.
     description_of(codec.facts())
-    return codec, rows, label, has_gaps
+    return codec, rows, label, has_unknown
 
 
-def _token_classes(codec: TokenCodec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
-    """The classes of a label column with their numbers of rows; None without labels."""
+def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
+    """The classes of a label column with their counts; None without labels."""
     if label is None:
         return None
     names, labels = codec.layout.names, codec.labels(label)
-    tokens = rows[:, codec.encoding.place(label)].astype(np.int64)
+    tokens = rows[:, codec.encoding.token_index(label)].astype(np.int64)
     index = names.index(label) if label in names else len(names)
     return Classes(labels, np.bincount(tokens, minlength=len(labels)), (label, index))
 
 
-def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, has_own_width: bool) -> int:
-    """The number of training steps if `epochs` is None."""
+def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, is_width_set: bool) -> int:
+    """Number of training steps if `epochs` is None."""
     if not encoding.with_number:
         return DEFAULT_STEPS
-    if has_own_width:
+    if is_width_set:
         return DEFAULT_MIXED_STEPS
     network = jax.eval_shape(lambda key: process.architecture.build(key, encoding.width), jax.random.key(0))
     n_weights = sum(leaf.size for leaf in jax.tree.leaves(network))
     return int(np.clip(MOST_WEIGHTS_IN_ALL // n_weights, FEWEST_STEPS, DEFAULT_MIXED_STEPS))
 
 
-def _without_gaps(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
-    """Puts `HIDDEN` in place of tokens that are unknown, and says whether there are any.
+def _hide_unknown(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
+    """Sets unobserved values of `rows` to `HIDDEN`, and returns whether there are any.
 
     Raises:
-        ValueError: If all cells of a row are unknown.
+        ValueError: If all cells of a row are unobserved.
     """
     is_unknown = np.isnan(rows)
     if not is_unknown.any():
         return False
     empty = np.flatnonzero(is_unknown[:, : len(table.names)].all(axis=1))
     if len(empty):
-        raise ValueError(f"row {empty[0]} has only missing cells, of which nothing can be learned: drop such rows")
+        raise ValueError(f"row {empty[0]} has only missing cells, so nothing can be learned from it: drop these rows")
     rows[is_unknown] = HIDDEN
     return True
 
 
 def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoder) -> Float[np.ndarray, "k k"] | None:
-    """The covariance of the numbers beside tokens; None if there are none, or too many."""
+    """Covariance of the numbers; None if there are none or too many."""
     n, k = len(encoding.sizes), len(encoding.with_number)
-    if not 0 < k <= MOST_NUMBERS:
+    if not 0 < k <= MAX_NUMBERS:
         return None
     is_there = rows[:, encoding.with_number] == encoding.number_values
-    return covariance_of(np.where(is_there, rows[:, n:], np.nan))
+    return estimate_covariance(np.where(is_there, rows[:, n:], np.nan))
 
 
-def _turned(process: MaskedProcess) -> MaskedProcess | None:
-    """The process that sees numbers that all rows have along their principal axes; None if that is not to be tried."""
+def _with_principal_axes(process: MaskedProcess) -> MaskedProcess | None:
+    """The process with principal axes of the numbers that all rows have; None if these axes need no trial."""
     tokens = process.architecture.tokens
     is_turned = tokens.is_single[np.asarray(tokens.with_number, int)]
     if process.basis is None or not len(process.basis) or is_turned.sum() < 2:
@@ -310,88 +318,82 @@ def _turned(process: MaskedProcess) -> MaskedProcess | None:
     return None if thinnest**2 > DETERMINED else replace(process, basis=basis)
 
 
-def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[NumberCodec, np.ndarray]:
-    """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
-    assert isinstance(before.codec, NumberCodec) and isinstance(before.process, GaussianProcess)
-    return NumberCodec(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.sigma_data
-
-
-def check_label(code: ColumnEncoder) -> None:
-    """Raises a ValueError if a column cannot be the one of labels."""
-    if code.has_missing:
-        raise ValueError(f"the label column {code.name!r} has missing values: drop such rows, or give them a label")
-    if code.scores is not None:
+def check_label_encoder(encoder: ColumnEncoder) -> None:
+    """Raises a ValueError if a column cannot be the label column."""
+    if encoder.has_missing:
+        raise ValueError(f"the label column {encoder.name!r} has missing values: drop these rows, or give them a label")
+    if encoder.scores is not None:
         raise ValueError(
-            f"the label column {code.name!r} holds too many different numbers to be classes: bin it, or "
-            "say that they are categories (--categorical)"
+            f"the label column {encoder.name!r} holds too many different numbers to be classes: bin them, or "
+            "declare them categories (--categorical)"
         )
-    if code.n_values < 2:
-        raise ValueError(f"the label column {code.name!r} has a single class: leave --target out")
+    if encoder.n_values < 2:
+        raise ValueError(f"the label column {encoder.name!r} has a single class: leave --target out")
 
 
 def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
-    """Warns if signal is left at T, or where solvers begin, since samplers start from N(0, I), which has none.
+    """Warns if signal is left at T, or at the noise level at which solvers start: samplers start from N(0, I).
 
     Args:
         schedule: The noise schedule.
-        rows: Some rows of the data, scaled as the model sees them, shape (m, k).
+        rows: Some scaled rows, shape (m, k).
     """
     kl = prior_kl(schedule, rows) / rows.shape[1]
     if kl > PRIOR_KL:
         warnings.warn(
             f"the noise schedule leaves signal in the prior: KL(q(x_T | x_0) ‖ N(0, I)) is {kl:.2g} nats per column, "
-            f"above {PRIOR_KL}, and samplers start from N(0, I); take schedule='cosine', more timesteps or a larger "
+            f"above {PRIOR_KL}, but samplers start from N(0, I); use schedule='cosine', more timesteps or a larger "
             "beta_end",
             UserWarning,
             stacklevel=5,
         )
         return
-    # Of normal columns, where solvers begin.
+    # At the noise level at which solvers start, for normal columns.
     alpha, sigma = 1 / np.sqrt(1 + np.exp([-2 * LOWEST_LAMBDA, 2 * LOWEST_LAMBDA]))
     variance, mean = (alpha * rows.std(axis=0)) ** 2 + sigma**2, alpha * rows.mean(axis=0)
     kl = float((0.5 * (variance - 1 - np.log(variance) + mean**2)).max())
     if kl > PRIOR_KL:
         warnings.warn(
-            "samplers of few steps start from N(0, I) at σ = 10, where a column is still recognizable, of "
-            f"KL {kl:.2g} nats: take scaling='standard', or sampler='ancestral'",
+            "few-step samplers start from N(0, I) at σ = 10, where a column still has signal, with a KL divergence of "
+            f"{kl:.2g} nats: use scaling='standard', or sampler='ancestral'",
             UserWarning,
             stacklevel=5,
         )
 
 
 def check_continuing(
-    before: RowModel, layout: Layout, rows: np.ndarray, classes: np.ndarray, asked: dict[str, Any]
+    before: RowModel, layout: Layout, rows: np.ndarray, classes: np.ndarray, parameters: dict[str, Any]
 ) -> None:
-    """Raises an error if the weights of a fitted model do not fit new rows or parameters.
+    """Raises a ValueError if training of a fitted model cannot continue on new rows.
 
     Args:
         before: The fitted model.
         layout: Layout of the new rows.
         rows: The new rows, shape (n, d).
         classes: The classes of the new rows.
-        asked: Current values of the parameters that decide the network.
+        parameters: Current values of the parameters that determine the network.
 
     Raises:
         ValueError: In one line, if the columns, the classes or a parameter differ from those of the fitted model.
     """
     d, codec = rows.shape[1], before.codec
-    if not isinstance(codec, NumberCodec):
-        raise ValueError("warm_start: the model is of tokens, and X is of numbers: give warm_start=False")
+    if codec.encoding.n_tokens:
+        raise ValueError("warm_start: the model has tokens, but X needs Gaussian diffusion: give warm_start=False")
     if codec.n_columns != d:
         raise ValueError(
             f"warm_start: X has {d} columns but the model has {codec.n_columns}: give the same columns, or "
             "warm_start=False"
         )
-    known = codec.names
-    if known is not None and layout.names is not None and known != layout.names:
-        place = next(i for i in range(d) if known[i] != layout.names[i])
+    names = codec.names
+    if names is not None and layout.names is not None and names != layout.names:
+        index = next(i for i in range(d) if names[i] != layout.names[i])
         raise ValueError(
-            f"warm_start: column {place} is {layout.names[place]!r} but the model has {known[place]!r} there: give the "
+            f"warm_start: column {index} is {layout.names[index]!r} but the model has {names[index]!r} there: give the "
             "same columns in the same order, or warm_start=False"
         )
     if not np.array_equal(() if before.classes is None else before.classes.labels, classes):
         raise ValueError("warm_start: y and the model have different classes: give the same ones, or warm_start=False")
-    changed = [name for name in asked if asked[name] != before.trained_with[name] and name != "p_uncond"]
+    changed = [name for name in parameters if parameters[name] != before.trained_with[name] and name != "p_uncond"]
     if changed:
         raise ValueError(f"warm_start: {changed[0]} is not what the model was fitted with: set it back")
     low, high = column_range(rows)

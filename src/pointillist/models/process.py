@@ -1,35 +1,39 @@
-"""What every process has: how rows, as a codec encodes them, are noised, learned and drawn."""
+"""`Process`: the interface of diffusion processes, which noise, learn and draw encoded rows."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.codec import Codec, Ends, Observed
+from pointillist.columns.encoder import Allowed, Ends, Observed
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.engine.recipes import AnyArchitecture, Weights
 from pointillist.models.classes import Classes
-from pointillist.models.request import Request
+from pointillist.models.codec import Codec
+from pointillist.models.conditioning import allowed_cells, observed_column, split, without_contradictions
+from pointillist.models.request import Request, agreed_length
 
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """All that a stream of rows is made of.
+    """Everything that determines a stream of rows.
 
     Attributes:
         n_rows: Number of rows.
         seed: Seed, 0 … 2³² - 1.
         denoiser: The denoiser.
         sampler: The sampler.
-        labels: Index of each row's class, which the denoiser is shown; None if it is shown none.
-        prior: Where each row's walk starts, or what is given of it, one row for all or one each; drawn by default.
-        given: Cells that are given rather than drawn.
+        labels: Class index of each row, which conditions the denoiser; None without labels.
+        prior: Starts of trajectories, or observed values, one row for all rows or one each; drawn by default.
+        observed: Observed cells.
         ends: Lowest and highest value of columns in ranges, in the units of the table.
-        conditions: What rows have to meet besides, for messages; "" for nothing.
-        has_own_rows: Whether each row has given cells of its own.
+        conditions: The other conditions on rows as text, for messages; "" without conditions.
+        varies_by_row: Whether observed cells differ between rows.
     """
 
     n_rows: int
@@ -38,14 +42,14 @@ class SamplingPlan:
     sampler: Sampler
     labels: Int[np.ndarray, " n"] | None = None
     prior: Float[np.ndarray, "starts width"] | None = None
-    given: Observed = field(default_factory=dict)
+    observed: Observed = field(default_factory=dict)
     ends: Ends = field(default_factory=dict)
     conditions: str = ""
-    has_own_rows: bool = False
+    varies_by_row: bool = False
 
 
 class Process(ABC):
-    """How rows are noised, learned and drawn.
+    """A diffusion process: noises, learns and draws rows.
 
     Attributes:
         architecture: The network's architecture.
@@ -53,24 +57,166 @@ class Process(ABC):
 
     architecture: AnyArchitecture
 
+    kind: ClassVar[str]
+    """Name of the process, in `Diffusion(process=…)` and in model files."""
+
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Fields of a request that the process refuses, with the reason."""
+
+    has_label_token: ClassVar[bool]
+    """Whether labels have a token, so that they can be observed like any cell."""
+
     @property
     @abstractmethod
     def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "..."] | None]:
-        """The noise schedule, and the root mean square of each column or the covariance of the numbers beside tokens.
+        """The noise schedule, with the root mean square of each column or the covariance of the numbers.
 
-        None where rows are hidden, not noised.
+        None for rows of tokens only.
         """
 
     @abstractmethod
     def finished(self, network: Weights) -> "tuple[Process, Weights]":
-        """Returns the process and a trained network as a model keeps them."""
+        """Returns the process and a trained network in the form that a model stores."""
 
     @abstractmethod
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the tensors of a model file that describe the noise."""
+
     def plan_sampling(self, learned: "Learned", request: Request) -> SamplingPlan:
-        """Turns a request into what draws its rows.
+        """Converts a request to a denoiser, a sampler, and their starting point.
 
         Raises:
-            ValueError: In one line, if such a process cannot do what is asked.
+            ValueError: In one line, if the model cannot fulfil the request.
+        """
+        changed = request.first_changed(tuple(self.refused))
+        if changed is not None:
+            raise ValueError(
+                f"{changed} needs a Gaussian model, but this one has tokens ({self.refused[changed]}): leave it out"
+            )
+        if learned.classes is None and (request.labels is not None or request.return_labels):
+            what = "return_labels needs" if request.labels is None else "labels need"
+            raise ValueError(f"{what} a model with classes, but this one was fitted without labels: fit it with y")
+        request, where = self.resolve_labels(learned, request)
+        observed, conditions = split(where)
+        cells = {name: observed_column(learned.codec, name, value, learned.classes) for name, value in observed.items()}
+        allowed = without_contradictions(learned.codec, cells, allowed_cells(learned.codec, conditions))
+        are_separate = np.ndim(request.labels) > 0 and not self.has_label_token
+        each = [("prior", request.prior), ("labels", request.labels if are_separate else None)]
+        lengths = [
+            *((name, None if len(column.values) == 1 else len(column.values)) for name, column in cells.items()),
+            *((name, None if values is None else len(np.asarray(values))) for name, values in each),
+        ]
+        n_rows = agreed_length(request.n_samples, lengths)
+        plan = self.unconditional(learned, request, cells, n_rows)
+        plan = replace(plan, observed=cells, varies_by_row=any(len(column.values) > 1 for column in cells.values()))
+        if allowed:
+            plan = self.restricted(plan, learned.codec, allowed, request)
+            ends = {
+                column.name: column.ends for column in allowed if np.isfinite([column.ends.low, column.ends.high]).any()
+            }
+            plan = replace(
+                plan, ends=ends, conditions=" and ".join(f"{column.name!r} {column.text}" for column in allowed)
+            )
+        return self.with_observed(plan, learned.codec)
+
+    @abstractmethod
+    def resolve_labels(self, learned: "Learned", request: Request) -> tuple[Request, dict[Any, Any]]:
+        """Returns the request and its `where`, with labels where the process expects them.
+
+        Raises:
+            ValueError: If both `labels` and `where` set labels.
+        """
+
+    @abstractmethod
+    def unconditional(self, learned: "Learned", request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
+        """Plans sampling without conditions; `cells` are the observed cells.
+
+        Raises:
+            ValueError: In one line, if the model cannot fulfil the request.
+        """
+
+    @abstractmethod
+    def restricted(
+        self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
+    ) -> SamplingPlan:
+        """Adds a sampler of rows that meet conditions to a plan.
+
+        Raises:
+            ValueError: In one line, if conditions cannot be combined with another field of the request.
+        """
+
+    @abstractmethod
+    def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
+        """Returns the plan that starts from the observed cells."""
+
+    @abstractmethod
+    def plan_imputation(
+        self, learned: "Learned", known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
+    ) -> SamplingPlan:
+        """Plans the draw of all unobserved cells of rows, `n_draws` times; no drawn cell is missing.
+
+        Args:
+            learned: The model.
+            known: Rows from `Codec.encode_table` and `with_label_indices`.
+            n_draws: Number of draws per row.
+            random_state: Seed.
+
+        Raises:
+            ValueError: If the model cannot condition on cells.
+        """
+
+    @abstractmethod
+    def with_label_indices(
+        self,
+        learned: "Learned",
+        known: Float[np.ndarray, "n width"],
+        indices: Int[np.ndarray, "#n"],
+        is_unknown: Bool[np.ndarray, "#n"],
+    ) -> Float[np.ndarray, "n width_and_label"]:
+        """Returns rows with labels that have no column in the table, by the indices of their classes.
+
+        Raises:
+            ValueError: If a label is unknown but the model needs all labels.
+        """
+
+    @abstractmethod
+    def check_conditional(self, learned: "Learned", *, has_label: bool) -> None:
+        """Raises a ValueError if the model has no conditional distributions of columns."""
+
+    @abstractmethod
+    def check_density(self, learned: "Learned") -> None:
+        """Raises a ValueError if the model has no density of rows."""
+
+    def token_denoiser(self, learned: "Learned", forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
+        """Returns the token denoiser.
+
+        Args:
+            learned: The model.
+            forbidden: Token values that get probability 0.
+        """
+        raise ValueError("this model has no tokens")
+
+    @abstractmethod
+    def number_density(self, learned: "Learned", numbers: tuple[int, ...], *, has_label: bool) -> Any:
+        """Returns a function for `map_rows`: the log-density, in nats, of some numbers of a row given all others.
+
+        Args:
+            learned: The model.
+            numbers: Indices among the numbers of a row.
+            has_label: Whether rows end with the index of their class.
+        """
+
+    @abstractmethod
+    def number_quantiles(
+        self, learned: "Learned", number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
+    ) -> Any:
+        """Returns a function for `map_rows`: quantiles of one number of a row given all others.
+
+        Args:
+            learned: The model.
+            number: Index among the numbers of a row.
+            starts: Quantiles of N(0, 1), which the probability-flow ODE maps to quantiles of the number.
+            has_label: Whether rows end with the index of their class.
         """
 
     @abstractmethod
@@ -81,21 +227,21 @@ class Process(ABC):
     def label_indices(
         self, learned: "Learned", plan: SamplingPlan, drawn: Float[np.ndarray, "m width"], rows: slice
     ) -> Int[np.ndarray, " m"]:
-        """Returns the index of the class of each of some rows that were drawn."""
+        """Returns the class index of drawn rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A process and what it has learned.
+    """A process with its trained network.
 
     Attributes:
-        codec: Maps columns to what the network sees, and back.
-        process: How rows are noised and drawn.
-        network: The network's weights.
+        codec: Encodes and decodes rows.
+        process: Noises and draws rows.
+        network: The network; its type depends on the process, see `engine.recipes.Weights`.
         classes: The classes; None without labels.
     """
 
     codec: Codec
     process: Process
-    network: Weights
+    network: Any
     classes: Classes | None

@@ -1,4 +1,4 @@
-"""A request for rows: what `Diffusion.sample` was asked for, and what the parts of it may be."""
+"""A request for rows: the arguments of `Diffusion.sample`, with their checks."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -8,16 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import RandomState
+from pointillist.diffusion.samplers import RowSampler
+from pointillist.diffusion.schedules import Schedule
+from pointillist.diffusion.solvers import SAMPLERS, sampler_named
 from pointillist.models.configuration import SamplingConfig
 from pointillist.models.parameters import parameter
 
-OF_REWARD = ("reward", "reward_temperature", "candidates", "steering")
-"""Parts of a request that steer rows by a reward."""
+REWARD_FIELDS = ("reward", "reward_temperature", "candidates", "steering")
+"""Fields of a request that belong to a reward."""
 
 
 @dataclass(frozen=True)
 class Request(SamplingConfig):
-    """A request for rows; `Diffusion.sample` describes each part of it. `worse` is a fitted model."""
+    """A request for rows; `Diffusion.sample` describes each field. `worse` is a fitted model."""
 
     n_samples: int | None = parameter(None, "Number of rows.", low=0)
     labels: Any = None
@@ -40,11 +43,11 @@ class Request(SamplingConfig):
                 some = ", ".join(map(repr, np.asarray(value, object)[:3].tolist())) + ", …" * (len(value) > 3)
                 raise ValueError(
                     f"where gives column {name!r} {len(value)} values, one per row, and n_samples is {self.n_samples}: "
-                    f"take one_of({some}) for rows with any of these values, or leave n_samples out"
+                    f"use one_of({some}) for rows with any of these values, or leave n_samples out"
                 )
 
     def first_changed(self, names: tuple[str, ...]) -> str | None:
-        """Returns the first of some parts that is not at its default; None if all are."""
+        """Returns the first of some fields that differs from its default; None if there is none."""
         defaults = {field.name: field.default for field in fields(self)}
         for name in names:
             value, default = getattr(self, name), defaults[name]
@@ -55,14 +58,14 @@ class Request(SamplingConfig):
 
 
 def agreed_length(n_samples: int | None, lengths: Iterable[tuple[Any, int | None]]) -> int:
-    """Returns the number of rows that the parts of a request agree on; 1 if none of them decides it.
+    """Returns the number of rows that the fields of a request agree on; 1 if no field determines it.
 
     Args:
-        n_samples: The number of rows asked for, if one is.
-        lengths: Names of other parts and their numbers of entries; None for parts that fit any number.
+        n_samples: The requested number of rows, if any.
+        lengths: Names of other fields with their lengths; None for fields of any length.
 
     Raises:
-        ValueError: If they do not agree.
+        ValueError: If they disagree.
     """
     known = [(name, n) for name, n in lengths if n is not None]
     if n_samples is not None:
@@ -76,10 +79,38 @@ def agreed_length(n_samples: int | None, lengths: Iterable[tuple[Any, int | None
 
 
 def check_drawn(rows: np.ndarray) -> None:
-    """Raises an error if generated rows are not finite."""
+    """Raises a ValueError if drawn rows are not finite."""
     n_lost = int((~np.isfinite(rows)).any(axis=1).sum())
     if n_lost:
         raise ValueError(
-            f"{n_lost:,} of {len(rows):,} rows are not numbers: guidance is too strong, or the model's weights are too "
+            f"{n_lost:,} of {len(rows):,} rows are not finite: guidance is too strong, or the model's weights are too "
             "large"
         )
+
+
+def number_sampler(request: Request, schedule: Schedule, default: str) -> RowSampler:
+    """Makes the sampler of numbers.
+
+    Args:
+        request: The request.
+        schedule: The noise schedule.
+        default: Name of the sampler if the request names none.
+
+    Raises:
+        ValueError: In one line, if the sampler does not fit the request.
+    """
+    name, steps, timesteps = request.sampler or default, request.steps, int(schedule.timesteps)
+    if SAMPLERS[name].points:
+        if steps is not None and steps < 2:
+            raise ValueError(f"steps of {name} must be an integer of at least 2, not {steps!r}")
+        if timesteps < 2:
+            raise ValueError(f"{name} needs a model with at least 2 timesteps: use sampler='ancestral'")
+        if request.reward is not None:
+            raise ValueError(f"rewards steer ancestral sampling, not {name}: leave sampler out")
+        if SAMPLERS[name].is_stochastic and request.deterministic:
+            raise ValueError(f"{name} adds noise: use sampler='dpm' for deterministic=True")
+    elif steps is not None and steps > timesteps:
+        raise ValueError(
+            f"steps of {name} must be an integer from 1 to the model's timesteps, {timesteps}, not {steps!r}"
+        )
+    return sampler_named(name, schedule, steps, "zero" if request.deterministic else request.variance)

@@ -1,4 +1,4 @@
-"""Saves a fitted model as the description and the tensors of a model file, and loads it."""
+"""Saves fitted models as model files, and loads them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,22 +10,21 @@ import numpy as np
 
 from pointillist.arguments import seed_of
 from pointillist.atomic_files import checking
-from pointillist.columns.codec import Codec
 from pointillist.columns.domain import domain_from_json, domain_to_json
 from pointillist.columns.table_encoder import TableEncoder
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
 from pointillist.engine.recipes import AnyArchitecture
 from pointillist.models.classes import Classes
-from pointillist.models.configuration import OF_NETWORK, PARAMETERS, Configuration, values_of
+from pointillist.models.codec import Codec
+from pointillist.models.configuration import NETWORK_PARAMETERS, PARAMETERS, Configuration, values_of
 from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
 from pointillist.models.gaussian import GaussianProcess, architecture_of, noise_schedule
 from pointillist.models.masked import MaskedProcess
-from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Process
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
-from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import name_from_json, name_to_json
 from pointillist.tables.numbers import LONGEST_LABEL
@@ -36,7 +35,7 @@ _SINGLE = np.dtype("f4")
 _COUNTS = np.dtype("i8")
 
 _LARGEST_SIGMA = 1e18
-"""Largest sigma_data, whose square float32 still holds."""
+"""Largest sigma_data, whose square fits into float32."""
 
 _LARGEST_COVARIANCE = 100.0
 """Largest covariance of two normal scores."""
@@ -48,35 +47,32 @@ Tensors = dict[str, np.ndarray]
 
 
 def save_model(model: RowModel, path: Path) -> None:
-    """Writes a fitted model."""
-    asked = dict(model.asked)
-    seed = asked["random_state"]
-    # Not that of a generator that has gone on.
-    asked["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
+    """Writes a fitted model to a file."""
+    parameters = dict(model.parameters)
+    seed = parameters["random_state"]
+    # A generator's state has changed since; it is not saved.
+    parameters["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
     classes, record = model.classes, model.record
     if record.guarantee is not None:
-        # Noise whose seed is known can be taken away again.
-        asked["random_state"] = None
-    if asked["domain"] is not None:
-        asked["domain"] = domain_to_json(asked["domain"])
+        # With the seed, the noise could be removed.
+        parameters["random_state"] = None
+    if parameters["domain"] is not None:
+        parameters["domain"] = domain_to_json(parameters["domain"])
     column = None if classes is None else classes.column
     facts = {
-        "parameters": asked,
+        "parameters": parameters,
         "trained_with": model.trained_with,
         "label_column": None if column is None else (name_to_json(column[0]), column[1]),
         "seed": record.seed,
         "fingerprint": record.fingerprint,
         "privacy": None if record.guarantee is None else record.guarantee.to_json(),
+        "classes": None if classes is None or model.process.has_label_token else classes.labels.tolist(),
         **model.codec.facts(),
     }
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network).items()}
     tensors |= model.codec.tensors()
     tensors |= {"history": record.history, "validation_history": record.validation_history}
-    if isinstance(model.process, GaussianProcess):
-        facts["classes"] = None if classes is None else classes.labels.tolist()
-        tensors["spread"] = model.process.sigma_data
-    elif isinstance(model.process, MaskedProcess):
-        tensors |= _spread_of(model.process)
+    tensors |= model.process.tensors()
     if classes is not None:
         tensors["class_counts"] = classes.counts.astype(np.int64)
     if model.summary is not None:
@@ -85,22 +81,22 @@ def save_model(model: RowModel, path: Path) -> None:
 
 
 def load_model(path: Path) -> RowModel:
-    """Reads what `save_model` wrote.
+    """Reads a model file.
 
     Raises:
-        ModelFileError: A ValueError, in one line, if the file is damaged, hostile or of another version.
+        ModelFileError: A ValueError, in one line, if the file is damaged, malicious or of another version.
         OSError: If it cannot be read.
     """
     configure()
     facts, declared = read_description(path)
     if "checkpoint" in facts:
-        raise ModelFileError(f"{path}: is a checkpoint of a fit that has not ended, not a model: let the fit end")
+        raise ModelFileError(f"{path}: is a checkpoint of an unfinished fit, not a model: finish the fit")
     with checking(path, ModelFileError):
-        asked, trained_with = _asked(facts["parameters"]), _trained_with(facts["trained_with"])
+        parameters, trained_with = _parameters(facts["parameters"]), _trained_with(facts["trained_with"])
         seed, fingerprint, column = facts["seed"], facts["fingerprint"], _column(facts)
         if type(seed) is not int or not isinstance(fingerprint, str):
             raise ValueError("seed or fingerprint has the wrong type")
-        claims = _of_tokens if facts["scaling"] == "tokens" else _of_numbers
+        claims = _masked_claim if facts["scaling"] == "tokens" else _gaussian_claim
         claim = claims(facts, declared, trained_with, column)
         template = jax.eval_shape(lambda: claim.architecture.build(jax.random.key(0), claim.width))
         expected: dict[str, Shape] = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
@@ -110,7 +106,7 @@ def load_model(path: Path) -> RowModel:
             expected[name] = ((length,), _SINGLE)
         if claim.n_classes:
             expected["class_counts"] = ((claim.n_classes,), _COUNTS)
-        expected |= Summary.shapes(declared, claim.n_columns, claim.n_slots)
+        expected |= Summary.shapes(declared, claim.n_columns, claim.n_token_values)
         tensors = read_tensors(path, expected)
         if claim.n_classes and (tensors["class_counts"] < 1).any():
             raise ValueError("a class has no rows")
@@ -122,19 +118,19 @@ def load_model(path: Path) -> RowModel:
         record = Record(tensors["history"], tensors["validation_history"], seed, fingerprint, guarantee)
         classes = Classes(labels, tensors["class_counts"], column) if claim.n_classes else None
         summary = Summary.from_tensors(tensors)
-        return RowModel(codec, process, network, classes, record, asked, trained_with, summary)
+        return RowModel(codec, process, network, classes, record, parameters, trained_with, summary)
 
 
 @dataclass(frozen=True)
 class _Claim:
-    """What a description says, before a tensor is read.
+    """The contents of a file according to its description, before a tensor is read.
 
     Attributes:
         architecture: The network's architecture.
-        width: Number of values of a row that the network sees.
+        width: Number of encoded values per row.
         n_classes: Number of classes.
-        n_columns: Number of columns, of which one may be the classes.
-        n_slots: Number of values of all tokens; 0 of numbers alone.
+        n_columns: Number of columns, including the classes.
+        n_token_values: Number of values of all tokens; 0 for Gaussian models.
         shapes: Shapes of the tensors of codec and process.
         assemble: Makes codec, process and labels from the tensors.
     """
@@ -143,89 +139,72 @@ class _Claim:
     width: int
     n_classes: int
     n_columns: int
-    n_slots: int
+    n_token_values: int
     shapes: dict[str, Shape]
     assemble: Callable[[Tensors], tuple[Codec, Process, np.ndarray]]
 
 
-def _of_numbers(
+def _gaussian_claim(
     facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
 ) -> _Claim:
     labels, layout = _labels(facts["classes"], declared), Layout.from_json(facts["layout"])
     is_by_quantiles = {"quantile": True, "affine": False}[facts["scaling"]]
     d = len(layout.types)
     if column is not None and column[1] > d:
-        raise ValueError("label_column has no place among the columns")
-    # Of a missing or empty tensor, of no columns or of too many, `read_tensors` says what is wrong.
+        raise ValueError("label_column is outside the columns")
+    # `read_tensors` reports a tensor that is missing or has a wrong shape.
     k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
-    shapes: dict[str, Shape] = {name: ((d,), _VALUES) for name in ("minimum", "maximum")}
-    shapes |= {
-        "decimals": ((d,), _COUNTS),
-        "steps": ((d,), _COUNTS),
-        "ends": ((2, d), _COUNTS),
-        "spread": ((k,), _SINGLE),
-    }
-    if is_by_quantiles:
-        points = max((2, *declared.get("quantiles", ((2,), _VALUES))[0][:1]))
-        shapes["quantiles"] = ((points, k), _VALUES)
-    else:
-        shapes |= {name: ((k,), _VALUES) for name in ("centre", "unit")}
+    shapes = TableScaling.shapes(declared, d, k, is_quantile=is_by_quantiles) | {"spread": ((k,), _SINGLE)}
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
-        codec, sigma_data = NumberCodec.from_tensors(layout, tensors), tensors["spread"]
+        codec, sigma_data = Codec.from_facts(facts, tensors), tensors["spread"]
         if not ((sigma_data > 0) & (sigma_data < _LARGEST_SIGMA)).all():
-            raise ValueError("a column's spread is 0, negative or beyond use")
+            raise ValueError("the root mean square of a column is not positive, or too large")
         return codec, GaussianProcess.of(trained_with, len(labels), sigma_data), labels
 
     architecture = architecture_of(trained_with, len(labels), k)
     return _Claim(architecture, k, len(labels), d + bool(len(labels)), 0, shapes, assemble)
 
 
-def _of_tokens(
+def _masked_claim(
     facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
 ) -> _Claim:
     length = TableEncoder.array_length(facts["encoding"])
-    codec = TokenCodec.from_facts(facts, None)
-    n_classes = 0 if column is None else codec.encoding.code(column[0]).n_values
+    codec = Codec.from_facts(facts, None)
+    n_classes = 0 if column is None else codec.encoding.encoder(column[0]).n_values
     if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
-    has_gaps, is_private = codec.missing == "unknown", facts["privacy"] is not None
-    process = MaskedProcess.of(trained_with, codec.encoding, has_gaps=has_gaps, is_private=is_private)
+    has_unknown, is_private = codec.missing == "unknown", facts["privacy"] is not None
+    process = MaskedProcess.of(trained_with, codec.encoding, has_unknown=has_unknown, is_private=is_private)
     shapes: dict[str, Shape] = {"columns": ((length,), _VALUES)}
-    spread = _spread_of(process)
-    shapes |= {name: (array.shape, _SINGLE) for name, array in spread.items()}
+    noise_tensors = process.tensors()
+    shapes |= {name: (array.shape, _SINGLE) for name, array in noise_tensors.items()}
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
-        codec = TokenCodec.from_facts(facts, tensors)
+        codec = Codec.from_facts(facts, tensors)
         labels = np.empty(0) if column is None else codec.labels(column[0])
-        found = {name: tensors[name] for name in spread}
+        found = {name: tensors[name] for name in noise_tensors}
         if not all((np.abs(array) <= _LARGEST_COVARIANCE).all() for array in found.values()):
-            raise ValueError("the spread of its numbers is beyond use")
+            raise ValueError("the covariance of its numbers is too large")
         if "basis" in found and not (np.linalg.norm(found["basis"], axis=0) >= _SMALLEST_AXIS).all():
             raise ValueError("an axis of its numbers has no length")
         return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
 
     columns = codec.encoding.columns
-    n_slots = sum(code.size for code in columns)
-    return _Claim(process.architecture, codec.width, n_classes, len(columns), n_slots, shapes, assemble)
-
-
-def _spread_of(process: MaskedProcess) -> Tensors:
-    """How the numbers of a table of tokens are spread, as far as a file says so."""
-    found = {"covariance": process.covariance, "basis": process.basis}
-    return {name: array for name, array in found.items() if array is not None}
+    n_token_values = sum(encoder.size for encoder in columns)
+    return _Claim(process.architecture, codec.width, n_classes, len(columns), n_token_values, shapes, assemble)
 
 
 def _column(facts: dict[str, Any]) -> tuple[Any, int] | None:
     if facts["label_column"] is None:
         return None
-    name, place = facts["label_column"]
-    if type(place) is not int or place < 0:
-        raise ValueError("label_column is not a name and a place")
-    return name_from_json(name), place
+    name, index = facts["label_column"]
+    if type(index) is not int or index < 0:
+        raise ValueError("label_column is not a name and an index")
+    return name_from_json(name), index
 
 
-def _asked(parameters: dict[str, Any]) -> dict[str, Any]:
+def _parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     _check_names(parameters, PARAMETERS)
     if parameters["domain"] is not None:
         parameters["domain"] = domain_from_json(parameters["domain"])
@@ -234,7 +213,7 @@ def _asked(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _trained_with(parameters: dict[str, Any]) -> dict[str, Any]:
-    _check_names(parameters, OF_NETWORK)
+    _check_names(parameters, NETWORK_PARAMETERS)
     Configuration(**parameters)
     noise_schedule(parameters)
     return parameters
@@ -248,7 +227,7 @@ def _check_names(parameters: dict[str, Any], known: Iterable[str]) -> None:
 def _labels(values: list[Any] | None, declared: dict[str, Shape]) -> np.ndarray:
     if values is None:
         return np.empty(0)
-    # An array of text gives every label the space of the longest.
+    # In an array of text, every label takes as much memory as the longest.
     if any(isinstance(value, str) and len(value) > LONGEST_LABEL for value in values):
         raise ValueError(f"classes have more than {LONGEST_LABEL} characters")
     if "class_counts" not in declared or declared["class_counts"][0] != (len(values),):

@@ -1,4 +1,4 @@
-"""What a model keeps of its training rows to be compared with: counts of values, and of pairs of columns."""
+"""Summaries of training rows, for comparisons: counts of values, and histograms of pairs of columns."""
 
 from dataclasses import dataclass
 
@@ -19,88 +19,88 @@ class Summary:
     """Counts of training rows.
 
     Attributes:
-        pairs: How rows are spread, for each pair of columns, and then of the classes; None of a wide table.
-        values: Number of rows with each value of each token, of one column after another, shape (slots,); None of a
-            table of numbers alone.
+        pairs: Histograms of all pairs of columns, with the classes as the last column; None for wide tables.
+        values: Number of rows with each value of each token, concatenated over columns, shape (token_values,); None for
+            Gaussian models.
     """
 
     pairs: PairCounts | None
     values: Int[np.ndarray, " slots"] | None = None
 
     @classmethod
-    def of_numbers(cls, rows: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"] | None) -> "Summary":
+    def from_rows(cls, rows: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"] | None) -> "Summary":
         """Counts rows of numbers.
 
         Args:
-            rows: The rows, which may be mapped from a file.
-            labels: Indices of classes, shape (n,).
+            rows: The rows, which may be memory-mapped.
+            labels: Class indices, shape (n,).
         """
         if rows.shape[1] > MOST_COLUMNS:
             return cls(None)
-        some = _some(len(rows))
-        columns = list(rows_at(rows, some).astype(np.float64).T)
-        classes = [] if labels is None else [labels[some].astype(np.float64)]
+        sample = _sample_indices(len(rows))
+        columns = list(rows_at(rows, sample).astype(np.float64).T)
+        classes = [] if labels is None else [labels[sample].astype(np.float64)]
         return cls(PairCounts.of([*columns, *classes], [False] * len(columns) + [True] * len(classes)))
 
     @classmethod
-    def of_table(cls, rows: Float[np.ndarray, "n width"], table: Table, encoding: TableEncoder) -> "Summary":
+    def from_table(cls, rows: Float[np.ndarray, "n width"], table: Table, encoding: TableEncoder) -> "Summary":
         """Counts rows of tokens.
 
         Args:
             rows: The encoded rows.
-            table: The table; a last column of classes need not be in it.
-            encoding: The tokens of its columns.
+            table: The table, perhaps without the last column of classes.
+            encoding: Encoders of its columns.
         """
-        some = _some(len(rows))
+        sample = _sample_indices(len(rows))
         columns, values = [], []
-        for place, code in enumerate(encoding.columns):
-            tokens = rows[:, place]
-            # Those of unknown cells are below 0.
-            values.append(np.bincount(tokens[tokens >= 0].astype(np.int64), minlength=code.size).astype(np.int32))
-            if code.categories is None:
-                cells = table.cells[place]
-                columns.append(np.where(cells.is_missing[some], np.nan, cells.values[some].astype(np.float64)))
+        for index, encoder in enumerate(encoding.columns):
+            tokens = rows[:, index]
+            # Tokens of unobserved cells are negative.
+            values.append(np.bincount(tokens[tokens >= 0].astype(np.int64), minlength=encoder.size).astype(np.int32))
+            if encoder.categories is None:
+                cells = table.cells[index]
+                columns.append(np.where(cells.is_missing[sample], np.nan, cells.values[sample].astype(np.float64)))
             else:
-                own = tokens[some].astype(np.float64)
-                columns.append(np.where((own >= 0) & (own < code.n_values), own, np.nan))
-        are_nominal = [code.categories is not None for code in encoding.columns]
+                categories = tokens[sample].astype(np.float64)
+                columns.append(np.where((categories >= 0) & (categories < encoder.n_values), categories, np.nan))
+        are_nominal = [encoder.categories is not None for encoder in encoding.columns]
         return cls(PairCounts.of(columns, are_nominal), np.concatenate(values))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The tensors that a model file holds."""
+        """The tensors of a model file."""
         found = {} if self.pairs is None else self.pairs.tensors()
         return found if self.values is None else found | {"value_counts": self.values}
 
     @staticmethod
-    def shapes(declared: Shapes, n_columns: int, n_slots: int) -> Shapes:
-        """What a file's tensors must be, as far as it declares any.
+    def shapes(declared: Shapes, n_columns: int, n_token_values: int) -> Shapes:
+        """The valid shape and type of each summary tensor that a file declares.
 
         Args:
             declared: Tensors that the file declares.
-            n_columns: Number of columns, of which one may be the classes.
-            n_slots: Number of values of all tokens.
+            n_columns: Number of columns, including the classes.
+            n_token_values: Number of values of all tokens.
         """
         found: Shapes = {}
         if "pair_counts" in declared:
             found |= PairCounts.shapes(n_columns, declared["pair_counts"][0][-1])
         if "value_counts" in declared:
-            found["value_counts"] = ((n_slots,), np.dtype("i4"))
+            found["value_counts"] = ((n_token_values,), np.dtype("i4"))
         return found
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> "Summary | None":
-        """Takes the counts from the tensors of a file; None if it holds none.
+        """Reads the summary from the tensors of a file; None if it has none.
 
         Raises:
-            ValueError: If they are not counts.
+            ValueError: If a count is negative.
         """
         counts, values = tensors.get("pair_counts"), tensors.get("value_counts")
-        if any((own < 0).any() for own in (counts, values) if own is not None):
+        if any((array < 0).any() for array in (counts, values) if array is not None):
             raise ValueError("a count of its training rows is below 0")
         if counts is None and values is None:
             return None
         return cls(None if counts is None else PairCounts(tensors["pair_ends"], counts), values)
 
 
-def _some(n: int) -> Int[np.ndarray, " m"]:
+def _sample_indices(n: int) -> Int[np.ndarray, " m"]:
     return np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Training of one model on a table: in shards if it is large, with early stopping, and resumable from checkpoints."""
+"""Trains one model on a table: in shards if it is large, with early stopping, resumable from checkpoints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,8 +10,7 @@ from rich.console import Console
 from pointillist.engine.devices import first
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.recipes import Weights
-from pointillist.engine.training import StackTrainer
-from pointillist.engine.validation import held_out_loss
+from pointillist.engine.training import StackTrainer, held_out_loss
 from pointillist.models.checkpoint import Checkpoint, Progress
 from pointillist.models.plan import Plan
 from pointillist.progress import Bar, Keeping, deferred_interrupt
@@ -19,7 +18,7 @@ from pointillist.progress import Bar, Keeping, deferred_interrupt
 STEPS_PER_CALL = 2000
 
 CHECKPOINT_EVERY = 10.0
-"""Fewest seconds between two checkpoints."""
+"""Shortest time between two checkpoints, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,9 @@ class Trained:
 
     Attributes:
         network: The network.
-        history: The training loss in each epoch.
-        validation_history: The held-out loss at each check.
-        best_epochs: Number of epochs of which the network is the result: with held-out rows, until their lowest loss.
+        history: Training loss of each epoch.
+        validation_history: Held-out loss at each check.
+        best_epochs: Number of epochs that produced the network: up to the lowest held-out loss, if rows are held out.
     """
 
     network: Weights
@@ -46,7 +45,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         plan: The plan.
         checkpoint: File of the state of training.
         is_shown: Whether to show a progress bar.
-        what: What the bar says before the loss.
+        what: Label of the loss in the progress bar.
 
     Raises:
         ValueError: If training diverges.
@@ -75,31 +74,31 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
     with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
         epochs_per_call = min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps))
         if checkpoint is None:
-            run.to_the_end(bar, epochs_per_call)
+            run.run_to_end(bar, epochs_per_call)
         else:
             run.restore(checkpoint)
             with deferred_interrupt(console) as interruption:
                 keeping = Keeping(CHECKPOINT_EVERY, interruption)
-                run.to_the_end(bar, epochs_per_call, lambda: keeping.now_and_then(lambda: run.save(checkpoint)))
+                run.run_to_end(bar, epochs_per_call, lambda: keeping.now_and_then(lambda: run.save(checkpoint)))
             run.save(checkpoint)
     return run.result(shards.count)
 
 
 class _Run:
-    """A training run under way."""
+    """A training run in progress."""
 
     def __init__(self, plan: Plan, trainer: StackTrainer, epochs: int, epochs_per_check: int, what: str) -> None:
         self._plan = plan
         self._trainer = trainer
         self._epochs_per_check = epochs_per_check
         self._what = what
-        self._held_out = plan.seen(plan.held_out) if plan.training.early_stopping else None
+        self._held_out = plan.encoded(plan.held_out) if plan.training.early_stopping else None
         if plan.start is not None:
             (state,) = trainer.states()
             trainer.restore([state.starting_from(plan.start)])
         checks = -(-epochs // epochs_per_check) if plan.training.early_stopping else 0
         best = trainer.networks()[0] if plan.training.early_stopping else None
-        # The state is the trainer's; a large one is not to be held twice.
+        # The trainer holds the state; a copy would double the memory.
         self._progress = Progress(trainer.template, np.zeros(epochs, np.float32), np.zeros(checks, np.float32), best)
 
     @property
@@ -116,7 +115,7 @@ class _Run:
         (state,) = self._trainer.states()
         checkpoint.write(replace(self._progress, state=state))
 
-    def to_the_end(self, bar: Bar, epochs_per_call: int, after_a_call: Callable[[], None] = lambda: None) -> None:
+    def run_to_end(self, bar: Bar, epochs_per_call: int, after_call: Callable[[], None] = lambda: None) -> None:
         shards, losses = self._plan.shards, self._progress.losses
         bar.advance(self._done)
         while not self._trainer.is_done and not self._is_stopped():
@@ -135,22 +134,22 @@ class _Run:
                 self._check()
             bar.advance(len(new))
             bar.say(f"{self._what} {new[-1]:.4f}")
-            after_a_call()
+            after_call()
 
     def _check(self) -> None:
-        """Checks the held-out rows, if it is time to."""
+        """Evaluates the held-out rows if a check is due."""
         done, progress = self._done, self._progress
         if done % self._epochs_per_check and not self._trainer.is_done:
             return
         (network,) = self._trainer.networks()
         assert self._held_out is not None
         plan = self._plan
-        asked = plan.process.architecture, plan.method.objective, *plan.process.noise
-        loss = held_out_loss(network, *asked, *self._held_out, plan.seed)
-        place = -(-done // self._epochs_per_check) - 1
-        if place == 0 or loss < progress.validation[:place].min():
+        process, objective = plan.process, plan.method.objective
+        loss = held_out_loss(network, process.architecture, objective, *process.noise, *self._held_out, plan.seed)
+        check = -(-done // self._epochs_per_check) - 1
+        if check == 0 or loss < progress.validation[:check].min():
             self._progress = replace(progress, best=network)
-        progress.validation[place] = loss
+        progress.validation[check] = loss
 
     def _checks(self) -> Float[np.ndarray, " checks"]:
         done = self._done if self._trainer.is_done else self._done // self._epochs_per_check * self._epochs_per_check
@@ -165,7 +164,9 @@ class _Run:
         if network is None:
             (network,) = self._trainer.networks()
         losses = self._progress.losses[: self._done]
-        by_pass = [part.mean() for part in np.split(losses, np.arange(shards, len(losses), shards))]
+        pass_losses = [
+            losses_of_pass.mean() for losses_of_pass in np.split(losses, np.arange(shards, len(losses), shards))
+        ]
         checks = self._checks()
         best = (int(checks.argmin()) + 1) * self._epochs_per_check if len(checks) else self._done
-        return Trained(network, np.array(by_pass, np.float32), checks, min(best, self._done) // shards)
+        return Trained(network, np.array(pass_losses, np.float32), checks, min(best, self._done) // shards)

@@ -1,12 +1,12 @@
-"""What held-out rows choose before a fit: along which axes numbers are seen, and for how long small tables are trained.
+"""Trials before a fit: held-out rows choose the axes of the numbers, and the number of epochs for small tables.
 
-Where numbers determine each other, a network that sees them along their principal axes is more precise; where they are
-rounded or lie on a grid, one that sees each by itself. A part of the training with each shows which it is.
+If numbers determine each other, a network that sees their principal axes is more precise. If they are rounded or on a
+grid, a network that sees single numbers is. A short training with each tells which.
 
-Some tables of a few hundred rows are learned in the number of epochs that is enough for larger ones; for others, it is
-a small part of what they need. So the network is trained on most of the rows until the loss of the others has not
-fallen for a while, and then anew on all rows, for as many epochs as it took to reach the lowest loss, but not for fewer
-than larger tables have at most: the lowest loss of some twenty rows comes too early by chance.
+Some tables of a few hundred rows need only the epochs of larger tables; others need many more. The network is therefore
+trained on most of the rows until the loss of the others stops falling. Then it is trained on all rows, for the number
+of epochs with the lowest loss, but at least for the largest number of epochs of larger tables, because the lowest loss
+of some twenty rows may come too early by chance.
 """
 
 from dataclasses import replace
@@ -14,31 +14,31 @@ from typing import Any
 
 import numpy as np
 
-from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
 from pointillist.diffusion.tokens.number_error import NumberError
 from pointillist.engine.mapping import map_rows
-from pointillist.engine.validation import FEW
-from pointillist.models.masked import MaskedProcess
+from pointillist.engine.training import FEW
+from pointillist.models.masked import masked_of
 from pointillist.models.plan import Plan, rows_to_hold_out
 from pointillist.models.process import Learned
 from pointillist.models.training import train
 
 TRIAL: dict[str, Any] = {"early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 5}
 STEPS_PER_CHECK = 150
-"""The held-out rows, and how long their loss may rise before the trial of the number of epochs ends."""
+"""Settings of the trial of the number of epochs: the held-out rows, and the patience of early stopping."""
 
 LONGEST = 3
-"""Longest such trial, as a multiple of the epochs that a larger table has at most."""
+"""Longest trial, as a multiple of the largest number of epochs of larger tables."""
 
 STEPS = 300
-"""Number of steps of the trial of each kind of axes: few beside the 8,000 of a training on many rows."""
+"""Number of steps of the trial of each kind of axes, out of 8,000 in a training on many rows."""
 
 MOST_COMPARED = 4000
-"""Most held-out rows of which errors are compared."""
+"""Largest number of held-out rows whose errors are compared."""
 
 
-def tried(plan: Plan, *, is_shown: bool = False) -> Plan:
-    """Returns a plan with the axes and the number of epochs that serve held-out rows best, if it leaves them open.
+def run_trials(plan: Plan, *, is_shown: bool = False) -> Plan:
+    """Returns a plan with the axes and number of epochs that are best for held-out rows, if the plan leaves them open.
 
     Args:
         plan: The plan.
@@ -55,17 +55,17 @@ def tried(plan: Plan, *, is_shown: bool = False) -> Plan:
 
 
 def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
-    """A plan with the process, of two, whose network has the lower error on held-out rows."""
+    """The plan with the process whose network has the lower error on held-out rows."""
     epochs = -(-STEPS // plan.steps)
     settled = replace(plan, alternative=None)
     if epochs >= plan.shard_epochs or plan.alternative is None:
         return settled
     trial = _with_epochs(_held_out(settled), epochs)
-    own, others = (
+    error, alternative_error = (
         _error(replace(trial, process=process), is_shown=is_shown) for process in (plan.process, plan.alternative)
     )
-    # An error that is not a number is not lower.
-    return replace(settled, process=plan.alternative) if others < own else settled
+    # NaN is never lower.
+    return replace(settled, process=plan.alternative) if alternative_error < error else settled
 
 
 def _with_epochs(plan: Plan, epochs: int) -> Plan:
@@ -73,7 +73,7 @@ def _with_epochs(plan: Plan, epochs: int) -> Plan:
 
 
 def _held_out(plan: Plan) -> Plan:
-    """A plan of as many rows, some of them twice, without some that are held out: one program trains both."""
+    """A plan with held-out rows. Some others repeat, so that their number, and the compiled program, stay the same."""
     n = plan.shards.size
     held_out = rows_to_hold_out(len(plan.rows), None, 0, replace(plan.training, **TRIAL), plan.seed)
     kept = np.delete(np.arange(len(plan.rows)), held_out)
@@ -83,11 +83,10 @@ def _held_out(plan: Plan) -> Plan:
 
 
 def _error(plan: Plan, *, is_shown: bool) -> float:
-    """The error of a trained network of all numbers on the held-out rows."""
+    """Error of a trained joint number network on the held-out rows."""
     process, network = plan.process.finished(train(plan, is_shown=is_shown, what="trial of axes: loss").network)
-    assert isinstance(process, MaskedProcess)
-    denoiser = process.plain(Learned(plan.codec, process, network, None), has_given=False)
-    assert isinstance(denoiser, MixedDenoiser)
+    learned = Learned(plan.codec, process, network, None)
+    denoiser = masked_of(learned).number_denoiser(learned, has_observed=False)
     n = len(plan.held_out)
-    rows, _ = plan.seen(plan.held_out[np.arange(min(n, MOST_COMPARED)) * n // min(n, MOST_COMPARED)])
+    rows, _ = plan.encoded(plan.held_out[np.arange(min(n, MOST_COMPARED)) * n // min(n, MOST_COMPARED)])
     return float(map_rows(NumberError(denoiser, SCHEDULE), rows, is_brief=len(rows) <= FEW).mean())

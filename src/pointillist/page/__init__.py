@@ -11,7 +11,6 @@ from markupsafe import Markup
 from pointillist.atomic_files import check_place, write_whole
 from pointillist.columns.kinds import KINDS
 from pointillist.columns.pair_counts import MOST_ROWS
-from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.row_model import RowModel
 from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
@@ -147,8 +146,12 @@ def _needed(scripts: Sequence[str], model: dict[str, Any]) -> list[str]:
     return [name for name in scripts if name not in unused]
 
 
+CONTENTS = {"gaussian": number_content, "masked": mixed_content}
+"""Functions that describe a model for its page, by the kind of its process."""
+
+
 def _content(model: RowModel) -> dict[str, Any]:
-    content = number_content(model) if isinstance(model.process, GaussianProcess) else mixed_content(model)
+    content = CONTENTS[model.process.kind](model)
     arrays: list[np.ndarray] = []
     pairs = None
     own = None if model.summary is None else model.summary.pairs

@@ -9,14 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
-from pointillist.diffusion.tokens.masking import FREQUENCIES_OF_GIVEN, WIDE, Tokens
-from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES, MixedNetwork
+from pointillist.diffusion.tokens.masking import OBSERVED_FREQUENCIES, WIDE, Tokens
+from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE
-from pointillist.diffusion.tokens.token_networks import TokenNetwork
 from pointillist.engine.weights import named
-from pointillist.models.masked import MaskedProcess
+from pointillist.models.codec import Codec
+from pointillist.models.masked import masked_of
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.page.numbers import RANGES, exact, limits
 from pointillist.page.parts import packed
 from pointillist.page.weights import weights_content
@@ -46,7 +45,7 @@ LONGEST = 890_000
 RAREST = 1e-3
 """Share of rows of a value that counts no less, however rare it is."""
 
-_OF_SEEN = "of_tokens.input.weight", "of_numbers.context.weight", "of_all.context.weight"
+_OF_SEEN = "token_network.input.weight", "number_network.context.weight", "joint_network.context.weight"
 
 
 def mixed_content(model: RowModel) -> dict[str, Any]:
@@ -55,12 +54,11 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
     Raises:
         ValueError: If a page cannot write a column, or if the model's weights are not finite.
     """
-    codec, process = model.codec, model.process
-    assert isinstance(codec, TokenCodec) and isinstance(process, MaskedProcess)
+    codec, process = model.codec, masked_of(model)
     tokens, guided = process.architecture.tokens, None
     if model.classes is not None and process.can_guide:
         assert model.classes.column is not None
-        guided = codec.encoding.place(model.classes.column[0])
+        guided = codec.encoding.index(model.classes.column[0])
     drawing = {
         "id": "model",
         "kind": "mixed",
@@ -69,9 +67,9 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "number_values": tokens.number_values,
         "with_intervals": tokens.with_intervals,
         "missing_values": [code.n_values if code.has_missing else -1 for code in codec.encoding.columns],
-        "given_frequencies": FREQUENCIES_OF_GIVEN,
+        "given_frequencies": OBSERVED_FREQUENCIES,
         "most_steps": WIDE if tokens.is_wide else 0,
-        "are_in_turn": tokens.are_in_turn,
+        "in_column_order": tokens.in_column_order,
         "guided": guided,
         "depth": process.architecture.depth,
         "ranges": RANGES | {"points": POINTS},
@@ -81,7 +79,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "alpha": packed([SCHEDULE.alpha], "float32"),
         "sigma": packed([SCHEDULE.sigma], "float32"),
         "covariance": _packed(process.covariance),
-        "is_paired": process.basis is not None,
+        "has_joint_network": process.basis is not None,
         "basis": _packed(process.basis),
         "width": codec.width,
         "chunk": CHUNK,
@@ -114,16 +112,16 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
         ValueError: If the weights are not finite.
     """
     tensors = named(model.network)
-    if not any(name.startswith("of_tokens.") for name in tensors):
-        tensors = {f"of_tokens.{name}": array for name, array in tensors.items()}
+    if not any(name.startswith("token_network.") for name in tensors):
+        tensors = {f"token_network.{name}": array for name, array in tensors.items()}
     tensors = {name: array for name, array in sorted(tensors.items()) if array.size}
-    scales = {name: np.full((1, 1), 1.0 if name.startswith("of_tokens.") else OF_NUMBERS) for name in tensors}
+    scales = {name: np.full((1, 1), 1.0 if name.startswith("token_network.") else OF_NUMBERS) for name in tensors}
     scales |= {name: OF_OUTER * scales[name] for name in tensors if ".outer." in name}
     rare = OF_SLOTS * _rarity(model.network, tokens)[:, None]
     # After the slots come features of given numbers.
-    seen = np.concatenate([rare, np.full((tokens.n_shown, 1), OF_SLOTS)])
+    seen = np.concatenate([rare, np.full((tokens.n_number_features, 1), OF_SLOTS)])
     scales |= {name: scales[name] * seen[: len(tensors[name])] for name in _OF_SEEN if name in tensors}
-    scales["of_tokens.output.weight"] = rare.T
+    scales["token_network.output.weight"] = rare.T
     for fineness in FINENESS:
         found = weights_content(tensors, "steps", {name: fineness * scale for name, scale in scales.items()})
         if found is not None and len(found["weights"]) <= LONGEST:
@@ -140,16 +138,15 @@ def _rarity(network: Any, tokens: Tokens) -> Float[np.ndarray, " slots"]:
 
     The shares are those that the network gives the values if nothing is known.
     """
-    of_tokens = network.of_tokens if isinstance(network, MixedNetwork) else network
-    assert isinstance(of_tokens, TokenNetwork)
-    logits = np.asarray(of_tokens(jnp.zeros(of_tokens.input.weight.shape[0])), float)
-    weights = np.exp(logits - np.maximum.reduceat(logits, tokens.starts)[tokens.owner])
-    shares = weights / np.add.reduceat(weights, tokens.starts)[tokens.owner]
+    token_network = network.token_network
+    logits = np.asarray(token_network(jnp.zeros(token_network.input.weight.shape[0])), float)
+    weights = np.exp(logits - np.maximum.reduceat(logits, tokens.starts)[tokens.token_of_slot])
+    shares = weights / np.add.reduceat(weights, tokens.starts)[tokens.token_of_slot]
     rarity = -0.5 * np.log(shares + RAREST)
     return np.exp(rarity - rarity.mean())
 
 
-def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
+def _columns(model: RowModel, codec: Codec) -> list[dict[str, Any]]:
     encoders = codec.encoding.columns
     counts: Sequence[np.ndarray | None] = [None] * len(encoders)
     if model.summary is not None and model.summary.values is not None:
@@ -158,15 +155,15 @@ def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
     for i, encoder in enumerate(encoders):
         # What a page decodes, shows and asks for.
         column = encoder.describe() | {"counts": counts[i], "token": i}
-        column["score"] = codec.encoding.score_place(encoder.name)
+        column["score"] = codec.encoding.number_index(encoder.name)
         if encoder.categories is not None:
             column["categories"] = exact(encoder.categories)
         is_label = i >= codec.n_columns
         columns.append(column | ({"format": "category"} if is_label else _written(encoder.name, codec.types[i])))
     names = model.file_columns()[0]
     order = list(range(codec.n_columns))
-    if model.label_place is not None:
-        order.insert(model.label_place, codec.n_columns)
+    if model.label_index is not None:
+        order.insert(model.label_index, codec.n_columns)
     for name, i in zip(names or range(len(order)), order, strict=True):
         columns[i]["name"] = str(name)
     return [columns[i] for i in order]
@@ -199,7 +196,7 @@ def _written(name: Any, kind: Any) -> dict[str, Any]:
     return {"format": "category"}
 
 
-def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
+def _carried(model: RowModel, codec: Codec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
     codes = codec.encoding.columns
     n_weights = sum(np.size(leaf) for leaf in jax.tree.leaves(model.network))

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.columns.scaling import AffineScaling, QuantileScaling
+from pointillist.columns.scaling import QuantileScaling
 from pointillist.diffusion.conditioning.ranged_sampling import POINTS
-from pointillist.diffusion.networks import Network
 from pointillist.diffusion.solvers import DPM_POINTS
+from pointillist.models.codec import Codec
 from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.number_codec import NumberCodec
+from pointillist.models.gaussian import GaussianProcess, gaussian_of
 from pointillist.models.row_model import RowModel
 from pointillist.page.weights import network_content, page_tensors
 
@@ -38,11 +37,11 @@ def number_content(model: RowModel) -> dict[str, Any]:
     Raises:
         ValueError: If its weights are not finite.
     """
-    codec, process = model.codec, model.process
-    assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
-    assert isinstance(model.network, Network)
-    has_given = process.architecture.has_given
-    contents = (network_content(model.network, process, each, has_given=has_given) for each in ("steps", "float32"))
+    codec, process = model.codec, gaussian_of(model, "this page is")
+    has_observed = process.architecture.has_observed
+    contents = (
+        network_content(model.network, process, each, has_observed=has_observed) for each in ("steps", "float32")
+    )
     network = next(filter(None, contents), None)
     if network is None:
         raise ValueError("the model's weights are not finite: fit it again")
@@ -59,43 +58,32 @@ def number_content(model: RowModel) -> dict[str, Any]:
     return {
         "model": {"id": "model", **network, **drawing},
         "first_rows": FIRST_ROWS,
-        "can_fill": has_given,
+        "can_fill": has_observed,
         "can_restrict": timesteps > 1,
-        "columns": _columns(model, codec, has_given),
+        "columns": _columns(model, codec, has_observed),
         "classes": _classes(model, process),
         "carried": _carried(model, process, codec),
         "shown_of_data": _shown_of_data(model, codec),
     }
 
 
-def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[dict[str, Any]]:
+def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str, Any]]:
     names, _ = model.file_columns()
-    scaling, varies = codec.scaling, codec.scaling.varies
-    varying = scaling.varying
     columns = []
-    for i in range(codec.n_columns):
-        column: dict[str, Any] = {"minimum": float(scaling.minimum[i]), "maximum": float(scaling.maximum[i])}
-        column |= {"kind": "scaled" if varies[i] else "constant", "type": codec.types[i], "pair": i}
-        column["format"] = "boolean" if codec.types[i] == "bool" else "whole" if scaling.is_whole[i] else "number"
-        column |= {"is_end": scaling.is_end[:, i].tolist()}
-        if scaling.steps[i]:
-            column["grid"] = scaling.grid[:, i].tolist()
-        if varies[i]:
-            index = int(varies[:i].sum())
-            column |= {"place": index, "can_be_given": can_be_given}
-            if isinstance(varying, QuantileScaling):
-                column["quantiles"] = varying.quantiles[:, index]
-            else:
-                assert isinstance(varying, AffineScaling)
-                column |= {"centre": float(varying.centre[index]), "unit": float(varying.unit[index])}
-                # By "minmax" the centre is the middle of the range, which says nothing more.
-                column["is_standard"] = _is_standard(model)
-        if np.dtype(codec.types[i]).kind in "iu":
-            column["limits"] = limits(codec.types[i])
+    for i, encoder in enumerate(codec.encoding.columns):
+        index = codec.encoding.number_index(encoder.name)
+        kind = codec.layout.types[i]
+        format_ = "boolean" if kind == "bool" else "whole" if encoder.is_discrete else "number"
+        column = encoder.describe() | {"type": kind, "pair": i, "format": format_}
+        if index is not None:
+            # By "minmax" the centre is the middle of the range, which says nothing more.
+            column |= {"place": index, "can_be_given": can_be_given, "is_standard": _is_standard(model)}
+        if format_ == "whole":
+            column["limits"] = limits(kind)
         columns.append(column)
-    if model.label_place is not None:
+    if model.label_index is not None:
         assert model.classes is not None
-        columns.insert(model.label_place, {"kind": "label", "format": "category", "pair": len(columns)})
+        columns.insert(model.label_index, {"kind": "label", "format": "category", "pair": len(columns)})
     for i, column in enumerate(columns):
         column["name"] = str(i) if names is None else names[i]
     return columns
@@ -128,15 +116,14 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
         "counts": classes.counts.tolist(),
         "name": "class" if classes.column is None else str(classes.column[0]),
         # A model that was always shown a class has never seen "no class", and a column of classes needs one.
-        "are_drawn": process.p_uncond == 0 or model.label_place is not None,
+        "are_drawn": process.p_uncond == 0 or model.label_index is not None,
         "can_guide": process.p_uncond > 0,
     }
 
 
-def _carried(model: RowModel, process: GaussianProcess, codec: NumberCodec) -> list[str]:
+def _carried(model: RowModel, process: GaussianProcess, codec: Codec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
-    assert isinstance(model.network, Network)
-    tensors = page_tensors(model.network, has_given=process.architecture.has_given)
+    tensors = page_tensors(model.network, has_observed=process.architecture.has_observed)
     n_weights = sum(array.size for array in tensors.values())
     lines = [
         f"{n_weights:,} weights of a network, rounded, from which it draws rows",
@@ -153,7 +140,7 @@ def _carried(model: RowModel, process: GaussianProcess, codec: NumberCodec) -> l
     return lines
 
 
-def _shown_of_data(model: RowModel, codec: NumberCodec) -> str:
+def _shown_of_data(model: RowModel, codec: Codec) -> str:
     """What histograms show beside the rows."""
     if isinstance(codec.scaling.varying, QuantileScaling):
         return "Line: the training data, by the quantiles that the model holds."

@@ -123,7 +123,7 @@ FINE = 0.25
 
 
 def network_content(
-    network: Network, process: GaussianProcess, precision: Precision, *, step: float = FINE, has_given: bool = False
+    network: Network, process: GaussianProcess, precision: Precision, *, step: float = FINE, has_observed: bool = False
 ) -> dict[str, Any] | None:
     """Returns the network of a process of numbers as JSON values; None if its weights are not finite in this precision.
 
@@ -132,10 +132,10 @@ def network_content(
         process: Its process.
         precision: Precision of the weights.
         step: Steps of the weights, in usual ones.
-        has_given: Whether weights of given columns are among them.
+        has_observed: Whether weights of given columns are among them.
     """
     architecture, schedule = process.architecture, process.schedule
-    tensors = page_tensors(network, has_given=has_given)
+    tensors = page_tensors(network, has_observed=has_observed)
     if architecture.network == "mlp":
         # As the other network has them: inputs first.
         tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}
@@ -163,6 +163,6 @@ def network_content(
     }
 
 
-def page_tensors(network: Network, *, has_given: bool) -> dict[str, np.ndarray]:
+def page_tensors(network: Network, *, has_observed: bool) -> dict[str, np.ndarray]:
     """Returns the weights that a page needs: those of given columns multiply zeros where no column is given."""
-    return {name: array for name, array in sorted(named(network).items()) if has_given or name != "given"}
+    return {name: array for name, array in sorted(named(network).items()) if has_observed or name != "observed"}

@@ -21,11 +21,7 @@ _ORDERS = (*range(2, 65), 128, 256, 512)
 
 
 def check_accountant() -> str:
-    """Returns the accountant's name and version.
-
-    Raises:
-        ValueError: If it is not installed.
-    """
+    """Returns the accountant's name and version; raises a ValueError if it is not installed."""
     try:
         return f"dp-accounting {version('dp-accounting')}, privacy loss distributions"
     except PackageNotFoundError as error:
@@ -33,20 +29,23 @@ def check_accountant() -> str:
 
 
 def spent_epsilon(gaussians: Sequence[float], sampling: float, noise: float, steps: int, delta: float) -> float:
-    """Computes ε at δ of Gaussian mechanisms and of the steps of a training.
+    """Computes ε at δ of Gaussian mechanisms that see all rows, and of the steps of a training.
 
     Args:
-        gaussians: Noise multipliers, standard deviation over sensitivity, of mechanisms that see all rows.
+        gaussians: Noise multipliers of the mechanisms: standard deviation over sensitivity.
         sampling: Probability with which a step sees a row.
         noise: Noise multiplier of a step.
         steps: Number of steps.
         delta: δ.
     """
-    return float(_pld(_event(gaussians, sampling, noise, steps)).get_epsilon(delta))
+    from dp_accounting.pld import PLDAccountant
+
+    accountant = PLDAccountant(value_discretization_interval=_GRID)
+    return float(accountant.compose(_event(gaussians, sampling, noise, steps)).get_epsilon(delta))
 
 
 def noise_for(gaussians: Sequence[float], sampling: float, steps: int, epsilon: float, delta: float) -> float:
-    """Computes the smallest noise multiplier of a step, to three digits, under which the whole spends at most ε at δ.
+    """Computes the least noise multiplier of a step, to three digits, with which all mechanisms spend at most ε at δ.
 
     Raises:
         ValueError: If the mechanisms before the training already spend more.
@@ -54,8 +53,7 @@ def noise_for(gaussians: Sequence[float], sampling: float, steps: int, epsilon: 
     from dp_accounting.rdp import RdpAccountant
 
     def by_moments(noise: float) -> bool:
-        accountant = RdpAccountant(orders=_ORDERS)
-        accountant.compose(_event(gaussians, sampling, noise, steps))
+        accountant = RdpAccountant(orders=_ORDERS).compose(_event(gaussians, sampling, noise, steps))
         return bool(accountant.get_epsilon(delta) <= epsilon)
 
     # Moments are quick and a little pessimistic: they say where to look.
@@ -85,11 +83,3 @@ def _event(gaussians: Sequence[float], sampling: float, noise: float, steps: int
 
     step = dp.PoissonSampledDpEvent(sampling, dp.GaussianDpEvent(noise))
     return dp.ComposedDpEvent([*map(dp.GaussianDpEvent, gaussians), dp.SelfComposedDpEvent(step, steps)])
-
-
-def _pld(event: Any) -> Any:
-    from dp_accounting.pld import PLDAccountant
-
-    accountant = PLDAccountant(value_discretization_interval=_GRID)
-    accountant.compose(event)
-    return accountant

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.metrics import pairwise_distances_argmin_min
 
 from pointillist.metrics import Estimate
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.models.row_model import RowModel
-from pointillist.privacy.distances import Space, squared_to_nearest
+from pointillist.privacy.distances import Space
 from pointillist.privacy.inputs import Side
 from pointillist.privacy.losses import row_losses
 from pointillist.privacy.rates import Rate, area, epsilon_bound, rate_at
@@ -71,7 +72,7 @@ Score = Callable[[Knowledge, Side], Float[np.ndarray, " n"]]
 def nearest_record(known: Knowledge, side: Side) -> Float[np.ndarray, " n"]:
     """Negative distance to the nearest generated row."""
     _, (rows, drawn) = Space.of(known.reference.columns, side.columns, known.drawn)
-    return -np.sqrt(squared_to_nearest(rows, drawn))
+    return -pairwise_distances_argmin_min(rows, drawn)[1]
 
 
 def density_ratio(known: Knowledge, side: Side) -> Float[np.ndarray, " n"]:
@@ -105,13 +106,13 @@ ATTACKS: dict[str, Score] = {"nearest record": nearest_record, "density ratio": 
 def attacked(
     name: str, known: Knowledge, members: Side, others: Side, rng: np.random.Generator, delta: float, level: float
 ) -> Attack:
-    """Runs an attack.
+    """Runs an attack on members and others, none of them among the reference.
 
     Args:
         name: Name of the attack.
         known: What it knows.
         members: Rows that the model was fitted to.
-        others: Rows that it was not fitted to, none of them among the reference.
+        others: Rows that it was not fitted to.
         rng: Generator that halves the scores, to bound ε.
         delta: δ of the bound.
         level: Probability that the bound exceeds ε.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 from pointillist.arguments import is_whole
 from pointillist.engine.devices import configure
@@ -16,8 +17,7 @@ from pointillist.metrics import Copies, copies
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model
 from pointillist.privacy.attacks import ATTACKS, Attack, Knowledge, attacked
-from pointillist.privacy.inputs import Side, drawn_columns, side_of
-from pointillist.privacy.members import count_strangers
+from pointillist.privacy.inputs import Side, count_strangers, drawn_columns, side_of
 
 MIN_ROWS = 30
 """Fewest members, and fewest non-members."""
@@ -135,8 +135,6 @@ class Audit:
     @property
     def detectable_auc(self) -> float:
         """Area under the ROC curve that the audit would have detected nine times in ten."""
-        from scipy.stats import norm
-
         deviations = norm.isf(LEVEL / len(self.attacks)) + norm.ppf(POWER)
         return min(1.0, float(0.5 + deviations * self.strongest.auc.null_standard_error))
 
@@ -243,6 +241,11 @@ def audit(
     level = LEVEL_OF_BOUNDS / len(ATTACKS)
     attacks = tuple(attacked(name, known, some, others, rng, delta, level) for name in ATTACKS)
     strongest = max(attacks, key=lambda attack: attack.auc)
+    scores = strongest.member_scores
+    exposed = tuple(
+        Exposed(int(chosen[i]), float(np.mean(strongest.other_scores >= scores[i])))
+        for i in np.argsort(-scores, kind="stable")[:N_EXPOSED]
+    )
     return Audit(
         n_members=len(some),
         n_non_members=len(others),
@@ -252,7 +255,7 @@ def audit(
         n_strangers=count_strangers(fitted, inside),
         overlap=copies(*(side.columns for side in sorted((inside, outside), key=len, reverse=True))),
         attacks=attacks,
-        exposed=_exposed(strongest, chosen),
+        exposed=exposed,
         delta=delta,
         stated=stated,
         seconds=time.perf_counter() - start,
@@ -270,10 +273,3 @@ def _sides(model: RowModel, members: Any, non_members: Any, of_members: Any, of_
                 f"{name} has {len(side)} rows, and at least {MIN_ROWS} are needed to tell anything: give more"
             )
     return inside, outside
-
-
-def _exposed(attack: Attack, places: np.ndarray) -> tuple[Exposed, ...]:
-    """The members with the highest scores of an attack."""
-    first = np.argsort(-attack.member_scores, kind="stable")[:N_EXPOSED]
-    shares = [float(np.mean(attack.other_scores >= score)) for score in attack.member_scores[first]]
-    return tuple(Exposed(int(places[i]), share) for i, share in zip(first, shares, strict=True))

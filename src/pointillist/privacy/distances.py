@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import logsumexp
+from sklearn.metrics import pairwise_distances, pairwise_distances_chunked
 
 from pointillist.metrics.mixed_tables import Table, encode
 
 Points = Float[np.ndarray, "n k"]
 
-TILE = 2**22
-"""Most distances that are in memory at once."""
+MEMORY = 32
+"""Megabytes of distances that are in memory at once."""
 
 WIDTHS = np.geomspace(0.02, 1.5, 14)
 """Widths of the kernel to choose from; the standard deviation of a column of numbers is about 1."""
@@ -70,35 +71,22 @@ class Space:
         the records, each left out in turn, are likeliest.
         """
         some = np.random.default_rng(0).permutation(len(records))[:ROWS_FOR_WIDTH]
-        scores = np.zeros(len(WIDTHS))
-        for rows, tile in _tiles(records[some], records):
-            tile[np.arange(len(tile)), some[rows]] = np.inf
-            scores += [self._kernel(tile, width).sum() for width in WIDTHS]
-        width = float(WIDTHS[int(np.argmax(scores))])
-        return np.concatenate([self._kernel(tile, width) for _, tile in _tiles(queries, records)])
+        squares = pairwise_distances(records[some], records, metric="sqeuclidean")
+        squares[np.arange(len(some)), some] = np.inf
+        width = max(WIDTHS, key=lambda width: self._log_kernels(squares, width).sum())
+        blocks = pairwise_distances_chunked(
+            queries,
+            records,
+            metric="sqeuclidean",
+            working_memory=MEMORY,
+            reduce_func=lambda squares, _: self._log_kernels(squares, width),
+        )
+        return np.concatenate(list(blocks))
 
-    def _kernel(self, squares: np.ndarray, width: float) -> np.ndarray:
+    def _log_kernels(self, squares: np.ndarray, width: float) -> np.ndarray:
         spread = self.n_numbers * np.log(width)
         spread += sum(np.log1p((size - 1) * np.exp(-0.5 / width**2)) for size in self.sizes)
-        nearest = squares.min(axis=1)
-        total = np.exp((nearest[:, None] - squares) / (2 * width**2)).sum(axis=1)
-        return np.log(total / squares.shape[1]) - nearest / (2 * width**2) - spread
-
-
-def squared_to_nearest(queries: Points, records: Points) -> Float[np.ndarray, " n"]:
-    """Returns the squared distance of each query to the nearest record."""
-    return np.concatenate([tile.min(axis=1) for _, tile in _tiles(queries, records)])
-
-
-def _tiles(queries: Points, records: Points) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances of some queries at a time to all records."""
-    of_records = (records**2).sum(axis=1)
-    step = max(1, TILE // len(records))
-    for first in range(0, len(queries), step):
-        rows = slice(first, first + step)
-        own = queries[rows]
-        squares = (own**2).sum(axis=1)[:, None] + of_records - 2 * own @ records.T
-        yield rows, np.maximum(squares, 0.0, out=squares)
+        return logsumexp(-squares / (2 * width**2), axis=1) - np.log(squares.shape[1]) - spread
 
 
 def _of_categories(columns: list[np.ndarray]) -> list[Points]:
@@ -112,5 +100,5 @@ def _of_numbers(columns: list[np.ndarray]) -> list[Points]:
     if not len(values):
         return [np.zeros((len(column), 1)) for column in columns[1:]]
     middles = (np.cumsum(counts) - counts / 2) / counts.sum()
-    places = [np.where(np.isnan(column), 0.5, np.interp(column, values, middles)) for column in columns[1:]]
-    return [np.sqrt(12) * own[:, None] for own in places]
+    scaled = [np.where(np.isnan(column), 0.5, np.interp(column, values, middles)) for column in columns[1:]]
+    return [np.sqrt(12) * own[:, None] for own in scaled]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.codec import Codec
+from pointillist.columns.pair_counts import MOST_ROWS, PairCounts
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.metrics.mixed_tables import Table as Columns
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.number_codec import NumberCodec
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import aligned, table_of
 from pointillist.tables.names import free_name
@@ -31,8 +28,7 @@ class Side:
         columns: The cells, to compare with those of generated rows.
         rows: The rows as the network sees them, shape (n, width).
         labels: Index of the class that the network is shown with each row, shape (n,); None if it is shown none.
-        is_foreign: Rows with a category, or a missing cell, that no training row had, shape (n,): the model cannot
-            have been fitted to them.
+        is_foreign: Rows with a category or a missing cell that no training row had, shape (n,): no members.
     """
 
     columns: Columns
@@ -43,11 +39,11 @@ class Side:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, places: Int[np.ndarray, " m"]) -> Side:
+    def take(self, indices: Int[np.ndarray, " m"]) -> Side:
         """Returns some of the rows."""
-        columns = {name: column[places] for name, column in self.columns.items()}
-        labels = None if self.labels is None else self.labels[places]
-        return Side(columns, self.rows[places], labels, self.is_foreign[places])
+        columns = {name: column[indices] for name, column in self.columns.items()}
+        labels = None if self.labels is None else self.labels[indices]
+        return Side(columns, self.rows[indices], labels, self.is_foreign[indices])
 
     def with_more(self, other: Side) -> Side:
         """Returns these rows, and below them those of another side."""
@@ -71,111 +67,61 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     Raises:
         ValueError: In one line, if a column is missing or holds something else than in `fit`.
     """
-    found = table_of(X)
+    classes, indices = model.classes, None
+    try:
+        X, labels = _read(model, X, labels)
+        if classes is not None and model.label_index is not None and labels is not None:
+            indices = classes.indices(np.asarray(labels))
+        side = _side(model, X, indices)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if indices is not None and len(indices) != len(side):
+        raise ValueError(f"{name} has {len(side)} rows and {len(indices)} labels: give one label a row")
+    return side
+
+
+def _read(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
+    """Separates the labels from X if the model has them apart, and gives X the names of the model if it has none."""
+    found, classes, names = table_of(X), model.classes, model.codec.names
     if found is None:
-        raise ValueError(f"{name} cannot be read: give an array or a data frame with the columns of fit")
-    table = found[0]
+        raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
+    table, kind, _ = found
+    if labels is None and model.label_index is not None and classes is not None and classes.column is not None:
+        label = str(classes.column[0])
+        name = next((n for n in table.names if str(n) == label), None)
+        if name is not None:
+            cells = table.column(name)
+            if cells.is_missing.any():
+                raise ValueError(f"column {label!r} has missing labels: drop such rows")
+            return table.select([n for n in table.names if n != name]), classes.labels_in(cells)
+    if names is not None and (kind == "array" or not table.has_names) and len(names) == len(table.names):
+        X = Table(table.arrow.rename_columns(list(map(str, names))))
+    return X, labels
+
+
+def _side(model: RowModel, X: Any, indices: Int[np.ndarray, " n"] | None) -> Side:
+    """Encodes rows; `indices` are those of the classes of labels that have no column in X."""
     codec, classes = model.codec, model.classes
-    names = list(table.names)
-    label_name = None if classes is None or classes.column is None else str(classes.column[0])
-    texts = list(map(str, names))
-    if labels is None and model.label_place is not None and label_name in texts:
-        place = texts.index(label_name)
-        cells = table.column(names[place])
-        if cells.is_missing.any():
-            raise ValueError(f"column {label_name!r} of {name} has missing labels: drop such rows")
-        assert classes is not None
-        labels = classes.labels_in(cells)
-        table = Table(table.arrow.remove_column(place))
-        del names[place]
-    arrow = _in_order(codec, table, names, name, is_array=found[1] == "array")
-    indices = None
-    if classes is not None and model.label_place is not None and labels is not None:
-        indices = classes.indices(np.asarray(labels))
-        if len(indices) != arrow.num_rows:
-            raise ValueError(f"{name} has {arrow.num_rows} rows and {len(indices)} labels: give one label a row")
-    if isinstance(codec, TokenCodec):
-        return _of_tokens(codec, Table(arrow, own_names=codec.names), indices, name)
-    assert isinstance(codec, NumberCodec)
-    return _of_numbers(model, codec, arrow, indices, name)
-
-
-def _in_order(codec: Codec, table: Table, names: list[Any], name: str, *, is_array: bool) -> pa.Table:
-    """The columns of a model, under names that Arrow supports.
-
-    Args:
-        codec: The model's codec.
-        table: The table.
-        names: Names of its columns, or their places.
-        name: What messages call it.
-        is_array: Whether it was an array, or a file of one.
-    """
-    texts, own = list(map(str, names)), list(codec.names or ())
-    wanted = list(map(str, codec.names or range(codec.n_columns)))
-    is_numbered = texts == [str(place) for place in range(len(texts))]
-    if not own or is_array or (is_numbered and {*texts} != {*wanted}):
-        if len(texts) != len(wanted):
-            raise ValueError(f"{name} has {len(texts)} columns and the model {len(wanted)}: give the columns of fit")
-        places = list(range(len(wanted)))
-    else:
-        missing = [text for key, text in zip(own, wanted, strict=True) if key not in names and text not in texts]
-        if missing:
-            raise ValueError(f"{name} has no column {missing[0]!r}: give all columns of fit")
-        places = [
-            names.index(key) if key in names else texts.index(text) for key, text in zip(own, wanted, strict=True)
-        ]
-    wanted = [str(place) for place in range(codec.n_columns)]
-    names = codec.layout.schema.names if isinstance(codec, TokenCodec) else wanted
-    return pa.table([table.arrow.column(place) for place in places], names=names)
-
-
-def _of_numbers(
-    model: RowModel, codec: NumberCodec, arrow: pa.Table, indices: Int[np.ndarray, " n"] | None, name: str
-) -> Side:
-    table = Table(arrow)
-    if not table.is_plain:
-        raise ValueError(f"{name} has missing cells or text, and the model is of numbers: give rows as in fit")
-    rows = np.stack([cells.numbers for cells in table.cells], axis=1)
-    classes, process = model.classes, model.process
-    assert isinstance(process, GaussianProcess)
-    if classes is not None and indices is None:
-        if process.p_uncond == 0:
-            raise ValueError(f"{name}: the model was always shown labels: give them, as a column or by labels=")
-        indices = np.full(len(rows), len(classes))
-        return Side(_columns(rows), codec.encode(rows), indices, np.zeros(len(rows), bool))
-    columns = _columns(rows)
+    table = aligned(X, codec.layout)
+    cells, columns = list(table.cells), {str(own): column for own, column in table.arrays().items()}
     if classes is not None and indices is not None:
-        columns[_label_beside(columns)] = _texts(classes.labels)[indices]
-    return Side(columns, codec.encode(rows), indices, np.zeros(len(rows), bool))
-
-
-def _columns(rows: Float[np.ndarray, "n d"]) -> dict[str, np.ndarray]:
-    return {str(place): column.astype(np.float64) for place, column in enumerate(rows.T)}
-
-
-def _label_beside(columns: Columns) -> str:
-    """Name of labels that have no column, among the columns to compare."""
-    return free_name(["label"], [*columns])
-
-
-def _texts(labels: np.ndarray) -> np.ndarray:
-    return np.array([str(label) for label in labels.tolist()], object)
-
-
-def _of_tokens(codec: TokenCodec, table: Table, indices: Int[np.ndarray, " n"] | None, name: str) -> Side:
-    table = aligned(table, codec.layout)
-    columns = {str(own): column for own, column in table.arrays().items()}
-    cells = list(table.cells)
-    for code in codec.encoding.columns[len(cells) :]:
+        columns[_label_name(columns)] = _texts(classes.labels)[indices]
+    if not codec.encoding.n_tokens:
+        if any(own.is_missing.any() for own in cells):
+            raise ValueError("has missing cells, and the model is of numbers: give rows as in fit")
+        if classes is not None and indices is None:
+            if model.trained_with["p_uncond"] == 0:
+                raise ValueError("the model was always shown labels: give them, as a column or by labels=")
+            indices = np.full(len(table), len(classes))
+        return Side(columns, codec.encoding.encode(cells), indices, np.zeros(len(table), bool))
+    for encoder in codec.encoding.columns[len(cells) :]:
         if indices is None:
-            raise ValueError(f"{name}: the model was fitted with labels apart: give them by labels=")
-        labels = codec.labels(code.name)
-        columns[_label_beside(columns)] = _texts(labels)[indices]
-        is_there = np.zeros(len(indices), bool)
-        cells.append(Column(labels[indices] if code.categories is None else indices, is_there, code.categories))
+            raise ValueError("the model was fitted with labels apart: give them by labels=")
+        values = indices if encoder.categories is not None else codec.labels(encoder.name)[indices]
+        cells.append(Column(values, np.zeros(len(indices), bool), encoder.categories))
     is_foreign = np.zeros(len(table), bool)
-    for place, (code, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
-        cells[place], is_unknown = code.without_unknown(own)
+    for index, (encoder, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
+        cells[index], is_unknown = encoder.without_unknown(own)
         is_foreign |= is_unknown
     rows = codec.encoding.encode(cells)
     is_unknown = np.isnan(rows)
@@ -184,23 +130,59 @@ def _of_tokens(codec: TokenCodec, table: Table, indices: Int[np.ndarray, " n"] |
     return Side(columns, np.where(is_unknown, HIDDEN, rows).astype(np.float32), None, is_foreign)
 
 
-def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
-    """Draws rows of a model, as the columns of other rows.
+def _label_name(columns: Columns) -> str:
+    return free_name(["label"], [*columns])
 
-    Args:
-        model: The model.
-        n: Number of rows.
-        like: Columns of other rows, whose names and order the drawn ones get.
-        seed: Seed.
-    """
-    has_labels = model.label_place is not None and len(like) > model.codec.n_columns
-    request = Request(n, return_labels=has_labels, variance=model.asked["variance"], random_state=seed)
+
+def _texts(labels: np.ndarray) -> np.ndarray:
+    return np.array([str(label) for label in labels.tolist()], object)
+
+
+def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
+    """Draws n rows of a model, as columns with the names and the order of those of other rows."""
+    has_labels = model.label_index is not None and len(like) > model.codec.n_columns
+    request = Request(n, return_labels=has_labels, variance=model.parameters["variance"], random_state=seed)
     drawn, labels = SamplingRun(model, request).rows()
-    if isinstance(model.codec, TokenCodec):
-        table = Table(drawn, own_names=model.codec.names)
-        columns = {str(name): column for name, column in table.arrays().items()}
-    else:
-        columns = _columns(drawn)
+    arrays = model.codec.layout.with_labels(drawn, None).arrays()
+    columns = {str(name): column for name, column in zip(model.codec.layout.column_names, arrays.values(), strict=True)}
     if has_labels and labels is not None:
-        columns[_label_beside(columns)] = _texts(labels)
+        columns[_label_name(columns)] = _texts(labels)
     return {name: columns[name] for name in like}
+
+
+def count_strangers(model: RowModel, members: Side) -> int:
+    """Return a lower bound of the number of members that are not training rows; 0 if the model file has no counts.
+
+    If all members are training rows, no value of a column occurs in more members than training rows. In models of
+    numbers, the same holds for the cells of a grid over two columns, if all training rows were counted.
+    """
+    excess = [int(members.is_foreign.sum())]
+    summary = model.summary
+    if summary is not None and summary.values is not None:
+        first = 0
+        for column, code in enumerate(model.codec.encoding.columns):
+            tokens = members.rows[:, column]
+            counts = np.bincount(tokens[tokens >= 0].astype(np.int64), minlength=code.size)
+            excess.append(_excess(counts, summary.values[first : first + code.size]))
+            first += code.size
+    elif summary is not None and summary.pairs is not None and summary.pairs.counts[0].sum() < MOST_ROWS:
+        excess += _excesses_in_grids(summary.pairs, members)
+    return max(excess)
+
+
+def _excesses_in_grids(pairs: PairCounts, members: Side) -> list[int]:
+    numbers = [column for column in members.columns.values() if column.dtype != object]
+    bins = [
+        np.searchsorted(ends[1:-1][ends[1:-1] < ends[-1]], column, side="right")
+        for column, ends in zip(numbers, pairs.ends, strict=False)
+    ]
+    n_columns, n_bins = len(pairs.ends), pairs.counts.shape[-1]
+    recorded = dict(zip(combinations(range(n_columns), 2), pairs.counts, strict=True))
+    return [
+        _excess(np.bincount(bins[i] * n_bins + bins[j], minlength=n_bins**2), recorded[i, j].ravel())
+        for i, j in combinations(range(len(bins)), 2)
+    ]
+
+
+def _excess(counts: np.ndarray, recorded: np.ndarray) -> int:
+    return int(np.maximum(counts.astype(np.int64) - recorded, 0).sum())

@@ -13,9 +13,8 @@ from pointillist.diffusion.tokens.mixed_losses import MixedObjective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective
-from pointillist.models.masked import MaskedProcess
+from pointillist.models.masked import masked_of
 from pointillist.models.row_model import RowModel
-from pointillist.models.token_codec import TokenCodec
 
 DRAWS = 64
 """Number of draws of noise, or of hidden cells, over which the loss of a row is averaged."""
@@ -25,13 +24,13 @@ ROWS_AT_ONCE = 64
 
 def objective_of(model: RowModel) -> AnyObjective:
     """Returns the objective that a model was trained for."""
-    if isinstance(model.process, MaskedProcess):
-        tokens = model.process.architecture.tokens
-        has_gaps = isinstance(model.codec, TokenCodec) and model.codec.missing == "unknown"
+    if model.codec.encoding.n_tokens:
+        architecture, has_missing = masked_of(model).architecture, model.codec.missing == "unknown"
+        tokens = architecture.tokens
         if not tokens.with_number:
-            return TokenObjective(tokens, has_gaps)
-        return MixedObjective(tokens, has_gaps=has_gaps, is_paired=model.process.architecture.is_paired)
-    asked = model.asked
+            return TokenObjective(tokens, has_missing)
+        return MixedObjective(tokens, has_missing=has_missing, has_joint_network=architecture.has_joint_network)
+    asked = model.parameters
     return Objective(model.trained_with["prediction"], asked["weighting"], asked["noise_levels"])
 
 
@@ -47,7 +46,7 @@ def row_losses(
     Args:
         model: The model.
         rows: Rows as the network sees them, shape (n, width).
-        labels: Index of each row's class, for a model that is shown classes; that of "no class" is their number.
+        labels: Index of each row's class; that of "no class" is the number of classes. None without classes.
         seed: Seed of the draws.
         draws: Number of draws.
     """

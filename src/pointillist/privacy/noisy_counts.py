@@ -3,8 +3,7 @@
 A row is in at most one bin of each histogram. What is made from noisy counts tells no more of rows than they do.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -13,10 +12,8 @@ from pointillist.columns.domain import ColumnDomain
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import NEIGHBOURS, TIMES
 from pointillist.columns.number import NumberEncoder
+from pointillist.lazy import pa
 from pointillist.tables.table import Column
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 EQUAL, NARROWING, PER_OCTAVE, MOST_INTERVALS = 128, 128, 8, 32
 """Bins of a range that are of equal width, and such as narrow towards 0 or the lowest value, by a factor of 2 in so
@@ -25,7 +22,7 @@ many; and most intervals of about as many rows that are made of them."""
 MOST_VALUES = 2**21
 """Most integers of a range that are counted one by one."""
 
-SPIKE_NOISES, SPIKE_SHARE = 5, 0.01
+SPIKE_NOISES, SPIKE_FRACTION = 5, 0.01
 """A value of a range has a token of its own from so many standard deviations of the noise, and so many rows, on."""
 
 EVENLY = 0.001
@@ -35,28 +32,16 @@ INTERVAL_NOISES = 20
 """Least rows of an interval, in standard deviations of the noise."""
 
 
-@dataclass(frozen=True)
-class PrivateColumn:
-    """The code of a column, and what is known of how often each of its token's values occurs.
-
-    Attributes:
-        code: The code.
-        shares: Shares of the rows, positive, of sum 1, shape (size,).
-    """
+class PrivateColumn(NamedTuple):
+    """The encoder of a column, and the fraction of the rows that has each of its values: positive, of sum 1."""
 
     code: ColumnEncoder
     shares: Float[np.ndarray, " size"]
 
 
 def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[np.ndarray]:
-    """Counts the cells of a column: by value; or, in a range, by bins, and by its integers or ends.
-
-    Args:
-        domain: The domain, in which the cells lie.
-        cells: The cells.
-        kind: Arrow's type of the column.
-    """
-    code = domain.code(kind)
+    """Counts the cells of a column within its domain by value, or in a range by bins and by its integers or ends."""
+    code = domain.encoder(kind)
     if code.scores is None:
         return [_counted(code.encode(cells)[0], code.size)]
     assert isinstance(code, NumberEncoder)
@@ -70,34 +55,27 @@ def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[
 
 
 def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray], noise: float) -> PrivateColumn:
-    """Makes the code of a column from noisy counts.
-
-    Args:
-        domain: The domain.
-        kind: Arrow's type of the column.
-        counts: What `counts_of` returned, with noise.
-        noise: Standard deviation of that.
-    """
-    code = domain.code(kind)
+    """Makes the encoder of a column from its domain, Arrow's type, and counts with noise of a standard deviation."""
+    code = domain.encoder(kind)
     if code.scores is None:
         return PrivateColumn(code, _shares(counts[0]))
     assert isinstance(code, NumberEncoder)
     (low, high), (by_bin, by_value) = code.ends, counts
     is_whole = _is_counted_by_value(code)
     known = np.arange(low, high + 1) if is_whole else np.array([low, high])
-    is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_SHARE * by_bin.sum())
+    is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_FRACTION * by_bin.sum())
     if is_whole:
         padded = np.pad(by_value, NEIGHBOURS, constant_values=np.nan)
-        for place in np.flatnonzero(is_spike):
-            near = np.delete(padded[place : place + 2 * NEIGHBOURS + 1], NEIGHBOURS)
-            is_spike[place] = by_value[place] >= TIMES * np.nanmedian(near)
+        for index in np.flatnonzero(is_spike):
+            near = np.delete(padded[index : index + 2 * NEIGHBOURS + 1], NEIGHBOURS)
+            is_spike[index] = by_value[index] >= TIMES * np.nanmedian(near)
     bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
     n_bins, atoms = len(bins) - 1, known[is_spike]
     rest = by_bin[:n_bins].copy()
     np.subtract.at(rest, _places(atoms, low, high, bins), by_value[is_spike])
     n_intervals = int(np.clip(rest.sum() / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
     edges, within = intervals_of(rest, bins, noise, n_intervals, (high - low) if code.grid.decimals == 0 else 0.0)
-    own = domain.code(kind, atoms, edges)
+    own = domain.encoder(kind, atoms, edges)
     missing = by_bin[n_bins:][: int(domain.has_missing)]
     counted = [by_value[is_spike], max(rest.sum(), 1.0) * within, missing]
     return PrivateColumn(own, _shares(np.concatenate(counted)))
@@ -162,8 +140,8 @@ def _is_counted_by_value(code: NumberEncoder) -> bool:
     return code.grid.decimals == 0 and not code.grid.step and high - low < MOST_VALUES
 
 
-def _counted(places: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
-    return np.bincount(places.astype(np.int64), minlength=n).astype(float)
+def _counted(indices: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
+    return np.bincount(indices.astype(np.int64), minlength=n).astype(float)
 
 
 def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
@@ -181,14 +159,9 @@ def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
     return found * (total / found.sum()) if found.any() else np.full(len(noisy), total / len(noisy))
 
 
-def _not_negative(noisy: np.ndarray) -> np.ndarray:
-    """The nearest counts that are not negative and have the same sum, or 0 if that is negative."""
+def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
+    """Fractions of the nearest counts that are not negative and have the same sum; each is at least half a row."""
     ordered = np.sort(noisy)[::-1]
     above = (np.cumsum(ordered) - max(float(noisy.sum()), 0.0)) / np.arange(1, len(noisy) + 1)
-    return np.maximum(noisy - above[np.flatnonzero(ordered >= above)[-1]], 0.0)
-
-
-def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
-    """Shares of counts without negative ones; none below that of half a row."""
-    counts = np.maximum(_not_negative(noisy), 0.5)
+    counts = np.maximum(noisy - above[np.flatnonzero(ordered >= above)[-1]], 0.5)
     return counts / counts.sum()

@@ -8,7 +8,7 @@ how often a step sees each, and the cells of each column, from which training be
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from numpy.typing import ArrayLike
 from rich.console import Console
 
 from pointillist.arguments import seed_of
-from pointillist.columns.domain import ColumnDomain, domain_of, moved_text
+from pointillist.columns.domain import ColumnDomain, moved_cells_message, read_domains
 from pointillist.columns.scaling import AffineScaling
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.diffusion.tokens.token_sampling import TokenSampler
 from pointillist.engine.devices import configure
 from pointillist.engine.private_training import (
     ROWS_AT_ONCE,
@@ -38,19 +39,19 @@ from pointillist.engine.private_training import (
 )
 from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
 from pointillist.engine.recipes import AnyObjective, Method, Weights
+from pointillist.engine.sampling import sample_rows
+from pointillist.lazy import pa
 from pointillist.models import fitting
 from pointillist.models.classes import Classes
-from pointillist.models.configuration import Configuration, network_parameters, set_for_numbers, values_of
+from pointillist.models.codec import Codec
+from pointillist.models.configuration import Configuration, changed_gaussian_only, network_parameters, values_of
 from pointillist.models.fitting import Task, warn_of_unused
 from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.masked import MaskedProcess
-from pointillist.models.number_codec import NumberCodec
+from pointillist.models.masked import MaskedProcess, masked_of
 from pointillist.models.plan import Plan
-from pointillist.models.planning import check_label
+from pointillist.models.planning import check_label_encoder
 from pointillist.models.row_model import Guarantee, Record, RowModel
-from pointillist.models.token_codec import TokenCodec
 from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
-from pointillist.privacy.counted_columns import with_counted_columns
 from pointillist.privacy.noisy_counts import column_of, counts_of
 from pointillist.progress import Bar
 from pointillist.tables.arrays import read_numbers
@@ -66,6 +67,12 @@ LEAST_BATCH, LARGEST_BATCH, BATCHES = 32, 1024, 8
 LEARNING_RATE, CLIP, AVERAGING = 3e-3, 1.0, 0.995
 """Values that None stands for; a batch has an eighth of the rows, from the least to the largest."""
 
+ROUNDS, DRAWN = 4, 8192
+"""How often rows are drawn and compared, and how many."""
+
+_SEED = 3_141_592_653
+"""The first seed, which nobody will draw by: those rows agree with the counts better than others."""
+
 SPREAD = 0.5
 """Root mean square of numbers that are scaled to [-1, 1], as it is taken to be: their own would tell of the rows."""
 
@@ -73,43 +80,11 @@ ROUGH_DELTA = 1e-5
 """δ for the noise of the count, from which δ follows if it is not given."""
 
 NOT_LEARNED = "private"
-"""Stands in the place of the hash of the training rows."""
-
-
-@dataclass(frozen=True, eq=False)
-class PrivateTraining:
-    """A private training that is ready to begin."""
-
-    recipe: PrivateRecipe
-    method: PrivateMethod
-    key: Key[Any, ""]
-    logits: Float[np.ndarray, " slots"] | None
-
-    def train(self, plan: Plan, *, is_shown: bool) -> Weights:
-        """Returns the trained network, the average of the weights over the steps."""
-        architecture = plan.process.architecture
-        begin, walk = jax.random.split(self.key)
-        state = start(begin, architecture, plan.codec.width)
-        if self.logits is not None:
-            # Before the first step, columns have the distributions that were counted, and are independent.
-            state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
-        rows = plan.codec.encode(plan.rows)
-        with Bar(Console(stderr=True), self.recipe.steps, is_shown=is_shown) as bar:
-            for first in range(0, self.recipe.steps, STEPS_PER_CALL):
-                todo = min(STEPS_PER_CALL, self.recipe.steps - first)
-                state = run(
-                    state, walk, rows, plan.process.noise, first, todo, self.recipe, self.method, architecture.features
-                )
-                jax.block_until_ready(state)
-                bar.advance(todo)
-        network = jax.tree.map(np.asarray, jax.device_get(state.trained))
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(network)):
-            raise ValueError(f"training diverged with learning_rate={self.recipe.learning_rate:g}: lower it")
-        return network
+"""What a record has instead of the hash of the training rows."""
 
 
 class _Random:
-    """All that a private fit draws: from the system's entropy, or from a seed that the user gave."""
+    """The random numbers of a private fit, from the system's entropy or from the user's seed."""
 
     def __init__(self, random_state: Any) -> None:
         self.is_seeded = random_state is not None
@@ -142,10 +117,10 @@ def prepare(
     Args:
         asked: The configuration; with an `epsilon`, the fit is differentially private.
         X: The table, in any container.
-        y: Labels; of a private fit, they must be a column of the table.
-        categorical: Columns of categories; of a private fit, the domain names them.
-        checkpoint: File of the state of training, which a private fit has not.
-        before: A model whose training is to be continued, which a private fit cannot.
+        y: Labels, which a private fit takes as a column of the table only.
+        categorical: Columns of categories; the domain names those of a private fit.
+        checkpoint: File of the state of training; None for a private fit.
+        before: A model whose training is to be continued; None for a private fit.
         others: Further arguments of `models.fitting.prepare`.
 
     Raises:
@@ -159,7 +134,7 @@ def prepare(
     task = plan_privately(asked, X, y, categorical)
     is_gaussian = task.trained_with["process"] == "gaussian"
     # The domain scales numbers, and the network learns from no rows of which some are given.
-    unused = [name for name in set_for_numbers(asked) if not is_gaussian or name in ("scaling", "p_given")]
+    unused = [name for name in changed_gaussian_only(asked) if not is_gaussian or name in ("scaling", "p_given")]
     warn_of_unused(unused, f"private model of this table is one of {'numbers' if is_gaussian else 'tokens'}")
     return task
 
@@ -169,35 +144,51 @@ class PrivateTask(Task):
     """A differentially private fit that is ready to begin.
 
     Attributes:
-        training: The training.
+        recipe: The settings of the training.
+        method: How the loss is computed.
+        key: The key of all random numbers of the training.
+        logits: Logarithms of the counted fractions of the values of each token; None for models of numbers.
     """
 
-    training: PrivateTraining | None = None
+    recipe: PrivateRecipe = field(kw_only=True)
+    method: PrivateMethod = field(kw_only=True)
+    key: Key[Any, ""] = field(kw_only=True)
+    logits: Float[np.ndarray, " slots"] | None = field(kw_only=True)
 
     def fit(self, checkpoint: Path | None = None) -> RowModel:
-        """Trains a model privately; nothing of its record tells of the rows.
-
-        Raises:
-            ValueError: If training diverges.
-        """
-        assert self.training is not None
-        process, network = self.plan.process.finished(self.training.train(self.plan, is_shown=bool(self.asked.verbose)))
+        """Trains a model privately; its record tells nothing of the rows. Raises a ValueError if training diverges."""
+        process, network = self.plan.process.finished(self._trained())
         record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, self.guarantee)
-        asked = values_of(self.asked) | {"random_state": None}
+        asked = values_of(self.configuration) | {"random_state": None}
         model = RowModel(self.plan.codec, process, network, self.classes, record, asked, self.trained_with)
-        logits = self.training.logits
-        return model if logits is None else with_counted_columns(model, logits)
+        return model if self.logits is None else _with_counted_columns(model, self.logits)
+
+    def _trained(self) -> Weights:
+        """Returns the trained network, the average of the weights over the steps."""
+        plan, recipe = self.plan, self.recipe
+        architecture = plan.process.architecture
+        begin, steps = jax.random.split(self.key)
+        state = start(begin, architecture, plan.codec.width)
+        if self.logits is not None:
+            # Before the first step, columns have the distributions that were counted, and are independent.
+            state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
+        rows = plan.codec.encode(plan.rows)
+        with Bar(Console(stderr=True), recipe.steps, is_shown=bool(self.configuration.verbose)) as bar:
+            for first in range(0, recipe.steps, STEPS_PER_CALL):
+                todo = min(STEPS_PER_CALL, recipe.steps - first)
+                state = run(
+                    state, steps, rows, plan.process.noise, first, todo, recipe, self.method, architecture.features
+                )
+                jax.block_until_ready(state)
+                bar.advance(todo)
+        network = jax.tree.map(np.asarray, jax.device_get(state.trained))
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(network)):
+            raise ValueError(f"training diverged with learning_rate={recipe.learning_rate:g}: lower it")
+        return network
 
 
 class _Budget:
-    """The privacy budget of a fit, and what has been spent on counts.
-
-    Attributes:
-        delta: δ.
-        n_rows: Number of rows, with noise.
-        spent: Noise multipliers of the mechanisms besides training.
-        mechanisms: All mechanisms, in words.
-    """
+    """The privacy budget of a fit, and the noise multipliers of its counts: `spent`."""
 
     def __init__(self, asked: Configuration, n_rows: int, random: "_Random") -> None:
         assert asked.epsilon is not None
@@ -227,12 +218,11 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
         raise ValueError("X cannot be read: give an array or a data frame")
     table, kind, headings = found
     types = table.arrow.schema.types
-    domains = domain_of(asked.domain, table.names, [kind_of(each) == "truth" for each in types])
+    domains = read_domains(asked.domain, table.names, [kind_of(each) == "truth" for each in types])
     random = _Random(asked.random_state)
     budget = _Budget(asked, len(table), random)
     logits: np.ndarray | None = None
     classes: Classes | None = None
-    codec: TokenCodec | NumberCodec
     process: MaskedProcess | GaussianProcess
     objective: AnyObjective
     if _is_of_tokens(asked.process, domains, types):
@@ -246,7 +236,11 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
         parameters = network_parameters(asked, WIDTH) | {"process": "masked"}
         process = MaskedProcess.of(parameters, codec.encoding, has_ranks=True, is_private=True)
         objective = TokenObjective(process.architecture.tokens)
-        classes = _classes(codec, table.label)
+        if table.label is not None:
+            check_label_encoder(codec.encoding.encoder(table.label))
+            labels = codec.labels(table.label)
+            # Without the number of rows of each.
+            classes = Classes(labels, np.ones(len(labels), np.int64), (table.label, codec.names.index(table.label)))
     else:
         if table.label is not None:
             raise ValueError(f"the label column {table.label!r} has a range of numbers: list its values in the domain")
@@ -271,8 +265,17 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
         most_default_epochs=recipe.steps,
         seed=0,
     )
-    training = PrivateTraining(recipe, PrivateMethod(objective, capacity), random.key, logits)
-    return PrivateTask(asked, plan, classes, parameters, guarantee=guarantee, training=training)
+    return PrivateTask(
+        asked,
+        plan,
+        classes,
+        parameters,
+        guarantee=guarantee,
+        recipe=recipe,
+        method=PrivateMethod(objective, capacity),
+        key=random.key,
+        logits=logits,
+    )
 
 
 def _recipe(asked: Configuration, budget: _Budget) -> tuple[PrivateRecipe, int]:
@@ -330,31 +333,20 @@ def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -
 
 
 def _layout(table: Table, kind: str, headings: Any, domains: list[ColumnDomain]) -> Layout:
-    """The layout of a table without anything that its cells say."""
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [_with_room(field, len(own.values)) for field, own in zip(table.arrow.schema, domains, strict=True)]
-    )
-    categories = [
-        own.values if pa.types.is_dictionary(field.type) else None for own, field in zip(domains, schema, strict=True)
-    ]
-    return Layout.of_schema(kind, schema, headings, categories)
-
-
-def _with_room(field: Any, n_values: int) -> Any:
-    """A field of Arrow whose categories, if it has some, may be as many as the domain has."""
-    import pyarrow as pa
-
-    kind = field.type
-    if pa.types.is_dictionary(kind) and n_values > np.iinfo(kind.index_type.to_pandas_dtype()).max:
-        kind = pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
-    return pa.field(field.name, kind, field.nullable)
+    """The layout of a table, from nothing that its cells hold."""
+    fields, categories = [], []
+    for field_, domain in zip(table.arrow.schema, domains, strict=True):
+        type_, has_categories = field_.type, pa.types.is_dictionary(field_.type)
+        if has_categories and len(domain.values) > np.iinfo(type_.index_type.to_pandas_dtype()).max:
+            type_ = pa.dictionary(pa.int32(), type_.value_type, type_.ordered)
+        fields.append(field_.with_type(type_).remove_metadata())
+        categories.append(domain.values if has_categories else None)
+    return Layout.of_schema(kind, pa.schema(fields), headings, categories)
 
 
 def _tokens(
     table: Table, layout: Layout, domains: list[ColumnDomain], rng: np.random.Generator, noise: float
-) -> tuple[TokenCodec, Float[np.ndarray, "n width"], Float[np.ndarray, " slots"], int]:
+) -> tuple[Codec, Float[np.ndarray, "n width"], Float[np.ndarray, " slots"], int]:
     """The codec of a table, its rows, logarithms of its values' shares, and the number of histograms they are from."""
     types = table.arrow.schema.types
     inside = [own.cells(cells, kind) for own, cells, kind in zip(domains, table.cells, types, strict=True)]
@@ -368,14 +360,14 @@ def _tokens(
         column_of(own, kind, [each + deviation * rng.normal(size=len(each)) for each in some], deviation)
         for own, kind, some in zip(domains, types, counts, strict=True)
     ]
-    encoding = TableEncoder(tuple(column.code for column in columns))
+    encoding = TableEncoder(tuple(code for code, _ in columns))
     # Not spread: where a row lies among others must not decide how it is encoded.
     rows = encoding.encode(cells, dtype=np.float32)
-    logits = np.log(np.concatenate([column.shares for column in columns])).astype(np.float32)
-    return TokenCodec(layout, encoding), rows, logits, n_histograms
+    logits = np.log(np.concatenate([shares for _, shares in columns])).astype(np.float32)
+    return Codec(layout, encoding), rows, logits, n_histograms
 
 
-def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np.ndarray, "n d"]]:
+def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[Codec, Float[np.ndarray, "n d"]]:
     layout, given = read_numbers(X)
     rows = np.asarray(given, np.float64)
     ends = np.array([sorted(own.values) for own in domains], np.float64)
@@ -387,19 +379,32 @@ def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np
     low, high = ends.T
     # The decimals of the training rows are not public.
     decimals, steps, is_end = np.zeros_like(low, int), layout.is_whole.astype(int), np.ones((2, len(ends)), bool)
-    return NumberCodec(layout, TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)), inside
+    found = TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)
+    return Codec.from_scaling(layout, found), inside
 
 
 def _warn_of_moved(domains: list[ColumnDomain], counts: list[int]) -> None:
-    text = moved_text(dict(zip([own.name for own in domains], counts, strict=True)))
+    text = moved_cells_message(dict(zip([own.name for own in domains], counts, strict=True)))
     if text is not None:
         warnings.warn(text, UserWarning, stacklevel=5)
 
 
-def _classes(codec: TokenCodec, label: Any) -> Classes | None:
-    """The classes of a label column, without the number of rows of each."""
-    if label is None:
-        return None
-    check_label(codec.encoding.code(label))
-    labels = codec.labels(label)
-    return Classes(labels, np.ones(len(labels), np.int64), (label, codec.names.index(label)))
+def _with_counted_columns(model: RowModel, logits: Float[np.ndarray, " slots"]) -> RowModel:
+    """Moves the biases of a model of tokens by log ratios of counted shares, exp(logits), to drawn ones, some times."""
+    process = masked_of(model)
+    tokens = process.architecture.tokens
+    for i in range(ROUNDS):
+        drawn = sample_rows(
+            process.token_denoiser(model),
+            TokenSampler(),
+            columns=model.codec.width,
+            n_rows=DRAWN,
+            seed=_SEED + i,
+        )
+        slots = (np.floor(drawn) + tokens.starts).astype(np.int64)
+        shares = np.bincount(slots.ravel(), minlength=tokens.n_slots) / DRAWN
+        # A value that no row has is not moved much further than to that of one row.
+        moved = np.log(np.exp(logits) + 1 / DRAWN) - np.log(shares + 1 / DRAWN)
+        bias = (np.asarray(model.network.output.bias) + moved).astype(np.float32)
+        model = replace(model, network=with_bias(model.network, bias))
+    return model

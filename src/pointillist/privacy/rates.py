@@ -5,6 +5,7 @@ An attack gives each row a score, and says of the rows whose score exceeds a thr
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -78,22 +79,20 @@ def rate_at(members: Scores, others: Scores, false_positives: float, level: floa
     fewest, most = (int(binom.ppf(q, n, false_positives)) for q in (level / 4, 1 - level / 4))
     least = int((members >= falling[fewest - 1]).sum()) if fewest else 0
     largest = int((members > falling[most]).sum()) if most < n else m
-    return Rate(false_positives, value, (lower_bound(least, m, level / 4), upper_bound(largest, m, level / 4)))
+    return Rate(
+        false_positives, value, (float(lower_bound(least, m, level / 4)), float(upper_bound(largest, m, level / 4)))
+    )
 
 
-def lower_bound(k: int, n: int, level: float) -> float:
-    """Clopper and Pearson's lower bound of a probability, if k of n trials succeeded."""
-    return float(_lower(np.asarray(k), n, level))
-
-
-def upper_bound(k: int, n: int, level: float) -> float:
-    """Clopper and Pearson's upper bound of a probability, if k of n trials succeeded."""
-    return 1 - lower_bound(n - k, n, level)
-
-
-def _lower(k: np.ndarray, n: int, level: float) -> np.ndarray:
+def lower_bound(k: Any, n: int, level: float) -> Any:
+    """Clopper and Pearson's lower bound of a probability, if k of n trials succeeded; k may be an array."""
     with np.errstate(invalid="ignore"):
-        return np.where(k > 0, beta.ppf(level, k, n - k + 1), 0.0)
+        return np.where(np.asarray(k) > 0, beta.ppf(level, k, n - k + 1), 0.0)
+
+
+def upper_bound(k: Any, n: int, level: float) -> Any:
+    """Clopper and Pearson's upper bound of a probability, if k of n trials succeeded; k may be an array."""
+    return 1 - lower_bound(n - k, n, level)
 
 
 def epsilon_bound(
@@ -120,8 +119,8 @@ def epsilon_bound(
     (choosing_members, own_members), (choosing_others, own_others) = halves
     thresholds = np.unique(np.concatenate([choosing_members, choosing_others]))
     found = _bounds(choosing_members, choosing_others, thresholds, level, delta)
-    kind, place = np.unravel_index(np.argmax(found), found.shape)
-    bound = _bounds(own_members, own_others, thresholds[place : place + 1], level, delta)[kind, 0]
+    kind, index = np.unravel_index(np.argmax(found), found.shape)
+    bound = _bounds(own_members, own_others, thresholds[index : index + 1], level, delta)[kind, 0]
     return max(0.0, float(bound))
 
 
@@ -130,11 +129,7 @@ def _bounds(members: Scores, others: Scores, thresholds: Scores, level: float, d
     m, n = len(members), len(others)
     true, false = (len(side) - np.searchsorted(np.sort(side), thresholds) for side in (members, others))
     half = level / 2
-    finds = _log_ratio(_lower(true, m, half), 1 - _lower(n - false, n, half), delta)
-    clears = _log_ratio(_lower(n - false, n, half), 1 - _lower(true, m, half), delta)
-    return np.stack([finds, clears])
-
-
-def _log_ratio(larger: np.ndarray, smaller: np.ndarray, delta: float) -> np.ndarray:
+    larger = np.stack([lower_bound(true, m, half), lower_bound(n - false, n, half)])
+    smaller = np.stack([upper_bound(false, n, half), upper_bound(m - true, m, half)])
     with np.errstate(divide="ignore"):
         return np.log(np.maximum(larger - delta, 0.0)) - np.log(smaller)

@@ -1,4 +1,4 @@
-"""What a fitted model is asked: rows, conditional distributions, missing cells, and log-densities."""
+"""Queries to a fitted model: samples, conditional distributions, imputation and log-densities."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,6 @@
 """`Conditional`: the distribution of some columns of a table given the others."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,8 +8,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import RandomState
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.diffusion.tokens.mixed_likelihood import TokenProbabilities
+from pointillist.diffusion.tokens.mixed_sampling import LARGEST_SCORE
+from pointillist.engine.mapping import map_rows
 from pointillist.models.process import Learned
+from pointillist.queries.density import log_probability
 from pointillist.queries.imputation import blocks, completed, completions
+from pointillist.queries.observed import Observed, observed_cells
 from pointillist.queries.predictive import (
     COMPLETIONS,
     DRAWS,
@@ -24,35 +29,32 @@ from pointillist.queries.predictive import (
     pooled,
 )
 
-Known = tuple[Float[np.ndarray, "n width"], Bool[np.ndarray, " n"]]
-"""Rows as the network sees them, targets hidden; and which of them need no draws of their missing cells."""
+POINTS_PER_INTERVAL, SUBPOINTS = 8, 4
+"""Number of points that represent an interval of numbers, and number of positions averaged for each point."""
+
+ObservedRows = tuple[Float[np.ndarray, "n width"], Bool[np.ndarray, " n"]]
+"""Encoded rows without targets, and which of them need no draws of missing cells."""
 
 LogProbability = Callable[[Float[np.ndarray, "m width"], Int[np.ndarray, " m"]], Float[np.ndarray, " m"]]
-"""Log-probability of the targets of such rows, without missing cells, and of their positions in the table."""
+"""Log-probability of the targets of encoded rows without missing cells, given the rows and their indices in X."""
 
 
-class Conditional(ABC):
-    """The distribution of one column, or of several, given the others; `Diffusion.conditional` makes it.
+class Conditional:
+    """The distribution of one or several columns given the others; `Diffusion.conditional` makes it.
 
-    Missing cells of the others are unknown: the distribution is then a mean over `COMPLETIONS` draws of them, except
-    for the probabilities of single values, which a network of tokens gives as they are. The cells that are asked for
-    are not missing: where training rows lacked them, the distribution is that of the others. It leaves rules
-    of columns out. Times with a time zone are in UTC, as those of NumPy have none.
+    If other cells are missing, the distribution is the mean over `COMPLETIONS` draws of them. Probabilities of token
+    values need no draws, because a token network accepts missing cells. Targets are assumed to be present, even if some
+    training rows lack them. Rules of columns are not applied. Times with a time zone are in UTC, because NumPy has no
+    time zones.
 
     Args:
-        model: The model; for columns of models of numbers, one that was fitted with `p_given` above 0.
-        target: Name of a column, or a list of names; where columns have no names, their positions.
-        labels: Labels that are given and have no column in the tables, one for all rows or one per row.
+        model: The model; a Gaussian one must be fitted with `p_given` above 0.
+        target: Name of a column, or a list of names; indices if columns have no names.
+        labels: Observed labels that have no column in the tables, one for all rows or one per row.
 
     Raises:
-        ValueError: In one line, if there is no such column, it does not vary, or no cells can be given to the model.
+        ValueError: In one line, if a column does not exist or is constant, or the model cannot condition on cells.
     """
-
-    _categorical: Collection[Any] = ()
-    """Targets that hold categories."""
-
-    _discrete: Collection[Any]
-    """Targets of which each number is a single value, and does not stand for those about it."""
 
     def __init__(self, model: Learned, target: Any, labels: Any = None) -> None:
         self._is_one = not isinstance(target, list)
@@ -60,175 +62,324 @@ class Conditional(ABC):
         if not self.targets or len(set(self.targets)) < len(self.targets):
             raise ValueError(f"conditional takes one column or several different ones, not {target!r}")
         self._model, self._labels = model, labels
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Checks the targets, and looks up their encoders."""
+        model, encoding = self._model, self._model.codec.encoding
+        self._encoders: dict[Any, ColumnEncoder] = {name: encoding.encoder(name) for name in self.targets}
+        column = None if self._labels is None or model.classes is None else model.classes.column
+        if column is not None and column[0] in self.targets:
+            raise ValueError(f"target {column[0]!r} is also in labels: leave labels out")
+        model.process.check_conditional(model, has_label=self._labels is not None)
+        for name, encoder in self._encoders.items():
+            if encoder.n_numbers > 1:
+                raise ValueError(
+                    f"column {name!r} has several numbers per cell and cannot be predicted: choose another column"
+                )
+            if not encoder.has_token and not encoder.has_number:
+                raise ValueError(f"column {name!r} is constant in the training rows: there is nothing to predict")
+        if len(self.targets) == len(encoding.columns):
+            raise ValueError("conditional needs a column to condition on, but all are targets: leave one of them out")
+        self._categorical = [name for name, encoder in self._encoders.items() if encoder.has_categories]
+        self._discrete = [name for name, encoder in self._encoders.items() if encoder.is_discrete]
+        self._has_label = self._labels is not None and not model.process.has_label_token
 
     @cached_property
     def classes_(self) -> np.ndarray:
-        """The values of one target of categories or few numbers, in the order of `predict_proba`; others have none."""
+        """Class values in the order of `predict_proba`, for a single categorical or discrete target."""
+        if not self._is_one:
+            raise ValueError(f"classes_ needs a single target, not {len(self.targets)}: give one")
         found = self._classes()
         if found is None:
-            raise ValueError(f"column {self.targets[0]!r} holds numbers of any size: ask for quantiles")
+            raise ValueError(f"column {self.targets[0]!r} is continuous and has no classes: use quantiles")
         return found
 
     def predict(self, X: Any, statistic: str | None = None) -> Any:
         """Predicts the target of each row.
 
-        The distribution of one target is given by the probabilities of its single values, and by `POINTS` quantiles of
-        its numbers, which the probability-flow ODE takes there from those of N(0, 1). That of several is given by
-        `DRAWS` draws of each row, and summarized column by column.
+        The distribution of a single target is represented by the probabilities of its token values, and by `POINTS`
+        quantiles of its numbers, which the probability-flow ODE computes from quantiles of N(0, 1). Several targets are
+        represented by `DRAWS` draws per row, and summarized column by column.
 
         Args:
-            X: A table with the columns of `fit`, in any container; targets may be left out, and are not looked at.
+            X: A table with the columns of `fit`, in any container; targets may be left out, and are ignored.
             statistic: "mean", "median" or "mode"; by default the mean of numbers and the mode of categories.
 
         Returns:
-            Shape (n,); for several targets, a dictionary of such arrays by column.
+            Shape (n,); for several targets, a dictionary of arrays by column.
         """
         if statistic is not None and statistic not in STATISTICS:
             raise ValueError(f"statistic must be 'mean', 'median' or 'mode', not {statistic!r}")
         if statistic in ("mean", "median"):
-            self._check_numbers(f"{statistic}: take 'mode'")
+            self._check_numbers(f"{statistic}: use 'mode'")
 
         def summary(name: Any, distribution: Predictive) -> np.ndarray:
-            own = statistic or ("mode" if name in self._categorical else "mean")
-            found = distribution.quantiles(np.array([0.5]))[:, 0] if own == "median" else getattr(distribution, own)()
-            return self._typed(name, found, is_rounded=own != "mean")
+            chosen = statistic or ("mode" if name in self._categorical else "mean")
+            values = (
+                distribution.quantiles(np.array([0.5]))[:, 0] if chosen == "median" else getattr(distribution, chosen)()
+            )
+            return self._typed(name, values, is_rounded=chosen != "mean")
 
-        return self._of_each(X, summary)
+        return self._summarize(X, summary)
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
-        """Computes the probability of each of `classes_`, by one evaluation of the network; shape (n, classes)."""
-        n_classes, known = len(self.classes_), self._of_rows(X)[0]
-        parts = (self._of_complete(known[rows], normal_points(POINTS)) for rows in blocks(known, DRAWS))
-        return np.concatenate([part.weights[:, :n_classes] for part in parts])
+        """Computes the probability of each of `classes_`, shape (n, classes).
+
+        Tokens need one evaluation of the network. Integers without a token need `POINTS` quantiles of the number before
+        rounding.
+        """
+        classes = self.classes_
+        observed, is_complete = self._encode_nonempty(X)
+        if self._has_token_probabilities:
+            parts = (
+                self._complete_distribution(observed[rows], normal_points(POINTS)) for rows in blocks(observed, DRAWS)
+            )
+            return np.concatenate([part.weights[:, : len(classes)] for part in parts])
+        found = np.empty((len(observed), len(classes)))
+        edges = (classes[:-1] + classes[1:]) / 2
+        for group, is_drawn in ((np.flatnonzero(is_complete), False), (np.flatnonzero(~is_complete), True)):
+            for indices in blocks(observed[group], max(POINTS, COMPLETIONS)):
+                rows = group[indices]
+                draws = self._completions(observed[rows]) if is_drawn else observed[rows][None]
+                found[rows] = np.mean([self._masses(draw, edges) for draw in draws], axis=0)
+        return found
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
-        """Computes quantiles of a target of numbers.
+        """Computes quantiles of a numeric target.
 
         Args:
             X: A table; see `predict`.
-            levels: The quantiles' levels, in (0, 1).
+            levels: Levels of the quantiles, in (0, 1).
 
         Returns:
-            Shape (n, levels); for several targets, a dictionary of such arrays by column.
+            Shape (n, levels); for several targets, a dictionary of arrays by column.
         """
-        asked = checked_levels(levels)
-        self._check_numbers("quantiles: take predict_proba (--probabilities)")
-        return self._of_each(X, lambda name, each: self._typed(name, each.quantiles(asked), is_rounded=True))
+        checked = checked_levels(levels)
+        self._check_numbers("quantiles: use predict_proba (--probabilities)")
+        return self._summarize(X, lambda name, each: self._typed(name, each.quantiles(checked), is_rounded=True))
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Any:
-        """Draws the target of each row; missing cells of the other columns are drawn too.
+        """Draws the target of each row, together with the missing cells of the other columns.
 
         Args:
             X: A table; see `predict`.
-            n_draws: Number of draws of each row.
+            n_draws: Number of draws per row.
             random_state: Seed.
 
         Returns:
-            Shape (n, n_draws); for several targets, a dictionary of such arrays by column, drawn together.
+            Shape (n, n_draws); for several targets, a dictionary of arrays by column, drawn jointly.
         """
-        drawn = self._targets_of(completed(self._model, self._known(X)[0], checked_draws(n_draws), random_state))
+        drawn = self._decode_targets(completed(self._model, self._encode(X)[0], checked_draws(n_draws), random_state))
         found = {name: self._typed(name, values, is_rounded=False) for name, values in drawn.items()}
         return found[self.targets[0]] if self._is_one else found
 
     def log_prob(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes the log of mass times density of the targets of each row given its other cells, in nats.
 
-        It is in the units of the table, and finite for numbers that no training row had. It is the targets' part of
-        `Diffusion.score_samples`: tokens given the other cells, and numbers by the probability-flow ODE given all
-        others.
+        The density is in the units of the table, and finite for numbers that no training row has. This is the targets'
+        term of `Diffusion.score_samples`: tokens given the other cells, times numbers given all other cells by the
+        probability-flow ODE.
 
         Args:
             X: A table with all columns of `fit`.
 
         Raises:
-            ValueError: If X lacks a target, or one of its cells, or if a target has no density.
+            ValueError: If X lacks a target or one of its cells, or if a target has no density.
         """
-        (known, is_whole), log_probability, log_factors = self._measured(X)
-        found = np.empty(len(known))
-        for of, n_draws in ((np.flatnonzero(is_whole), 1), (np.flatnonzero(~is_whole), COMPLETIONS)):
-            for indices in blocks(known[of], n_draws):
-                rows = of[indices]
-                draws = known[rows][None] if n_draws == 1 else self._completions(known[rows])
-                of_draws = log_probability(draws.reshape(-1, draws.shape[2]), np.tile(rows, len(draws)))
-                of_rows = of_draws.reshape(len(draws), len(rows))
-                found[rows] = np.logaddexp.reduce(of_rows, axis=0) - np.log(len(draws))
-        return found + log_factors
+        (observed, is_complete), log_mass = self._encode_with_targets(X)
+        found = np.empty(len(observed))
+        for group, n_draws in ((np.flatnonzero(is_complete), 1), (np.flatnonzero(~is_complete), COMPLETIONS)):
+            for indices in blocks(observed[group], n_draws):
+                rows = group[indices]
+                draws = observed[rows][None] if n_draws == 1 else self._completions(observed[rows])
+                draw_log_masses = log_mass(draws.reshape(-1, draws.shape[2]), np.tile(rows, len(draws)))
+                by_draw = draw_log_masses.reshape(len(draws), len(rows))
+                found[rows] = np.logaddexp.reduce(by_draw, axis=0) - np.log(len(draws))
+        return found
 
-    def _of_each(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
-        """What a function makes of the name and the distribution of each target."""
-        known, is_whole = self._of_rows(X)
-        indices = blocks(known, DRAWS)
+    def _summarize(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
+        """Applies a function to the name and distribution of each target."""
+        observed, is_complete = self._encode_nonempty(X)
+        indices = blocks(observed, DRAWS)
         if self._is_one:
-            return np.concatenate([self._of_target(known[rows], is_whole[rows], summary) for rows in indices])
-        parts = [self._of_targets(known[rows], summary) for rows in indices]
+            return np.concatenate([self._summarize_one(observed[rows], is_complete[rows], summary) for rows in indices])
+        parts = [self._summarize_jointly(observed[rows], summary) for rows in indices]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.targets}
 
-    def _of_targets(self, known: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]) -> dict[Any, np.ndarray]:
-        """What a function makes of several targets of some rows."""
-        equal = np.full((len(known), DRAWS), 1 / DRAWS)
+    def _summarize_jointly(
+        self, observed: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
+    ) -> dict[Any, np.ndarray]:
+        """Applies a function to several targets, with their joint draws as distributions."""
+        equal = np.full((len(observed), DRAWS), 1 / DRAWS)
         return {
-            name: summary(name, Predictive(own, equal, np.full(DRAWS, name in self._discrete)))
-            for name, own in self._targets_of(completions(self._model, known, DRAWS)).items()
+            name: summary(name, Predictive(values, equal, np.full(DRAWS, name in self._discrete)))
+            for name, values in self._decode_targets(completions(self._model, observed, DRAWS)).items()
         }
 
-    def _of_target(
-        self, known: np.ndarray, is_whole: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
+    def _summarize_one(
+        self, observed: np.ndarray, is_complete: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
     ) -> np.ndarray:
-        """What a function makes of the single target of some rows."""
-        whole, rest = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
-        parts = [self._of_complete(known[whole], normal_points(POINTS))] if len(whole) else []
-        if len(rest):
-            draws = self._completions(known[rest])
+        """Applies a function to the distribution of a single target."""
+        complete, incomplete = np.flatnonzero(is_complete), np.flatnonzero(~is_complete)
+        parts = [self._complete_distribution(observed[complete], normal_points(POINTS))] if len(complete) else []
+        if len(incomplete):
+            draws = self._completions(observed[incomplete])
             n = max(2, 4 * POINTS // len(draws))
-            own = (self._of_complete(of, normal_points(n, i, len(draws), 1)) for i, of in enumerate(draws))
-            parts.append(pooled(list(own)))
+            distributions = (
+                self._complete_distribution(draw, normal_points(n, i, len(draws), 1)) for i, draw in enumerate(draws)
+            )
+            parts.append(pooled(list(distributions)))
         found = np.concatenate([summary(self.targets[0], part) for part in parts])
-        return found[np.argsort(np.concatenate([whole, rest]), kind="stable")]
+        return found[np.argsort(np.concatenate([complete, incomplete]), kind="stable")]
 
-    def _of_rows(self, X: Any) -> Known:
-        known, is_whole = self._known(X)
-        if len(known) == 0:
+    def _encode_nonempty(self, X: Any) -> ObservedRows:
+        observed, is_complete = self._encode(X)
+        if len(observed) == 0:
             raise ValueError("X has no rows: give one")
-        return known, is_whole
+        return observed, is_complete
 
     def _check_numbers(self, what: str) -> None:
         for name in self.targets:
             if name in self._categorical:
                 raise ValueError(f"column {name!r} holds categories, which have no {what}")
 
-    def _check_others(self, n_columns: int) -> None:
-        if len(self.targets) == n_columns:
-            raise ValueError("conditional needs a column that is given, and all are targets: leave one of them out")
+    @property
+    def _has_token_probabilities(self) -> bool:
+        """Whether the single target has a token, whose probabilities do not depend on draws of missing cells."""
+        return self._encoders[self.targets[0]].has_token
 
-    @abstractmethod
     def _classes(self) -> np.ndarray | None:
-        """The values of the single target; None if it holds numbers of any size."""
+        """The values of the single target; None if it is continuous."""
+        (name,) = self.targets
+        classes = self._encoders[name].classes()
+        return None if classes is None else self._typed(name, classes, is_rounded=False)
 
-    @abstractmethod
-    def _known(self, X: Any) -> Known:
-        """What is known of the rows of a table, which may lack targets."""
+    def _encode(self, X: Any) -> ObservedRows:
+        """The encoded rows of a table, which may lack targets."""
+        return self._with_completeness(observed_cells(self._model, X, self.targets, self._labels))
 
-    @abstractmethod
-    def _measured(self, X: Any) -> tuple[Known, LogProbability, Float[np.ndarray, " n"]]:
-        """What is known of rows, the log-probability of their targets, and the log of a factor of each row."""
+    def _with_completeness(self, read: Observed) -> ObservedRows:
+        # Tokens need no draws: the network gives their probabilities whatever else is hidden.
+        has_numbers = any(encoder.has_number for encoder in self._encoders.values())
+        return read.rows, read.is_complete | (not has_numbers)
 
-    @abstractmethod
-    def _of_complete(self, known: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
-        """The distribution of the single target of rows whose other cells are all given.
+    def _encode_with_targets(self, X: Any) -> tuple[ObservedRows, LogProbability]:
+        """The encoded rows of a table, and a function for the log-probability of their targets."""
+        read = observed_cells(self._model, X, self.targets, self._labels, are_read=True)
+        cells = {}
+        for name in self.targets:
+            index = self._model.codec.encoding.index(name)
+            if index >= len(read.table.cells):
+                raise ValueError(f"column {name!r} is not in the table: use predict_proba")
+            target = cells[index] = read.table.cells[index]
+            if target.is_missing.any():
+                row = target.is_missing.argmax()
+                raise ValueError(f"target {name!r} is missing in row {row}: log_prob needs its values")
+
+        def log_mass(observed: np.ndarray, indices: np.ndarray) -> np.ndarray:
+            target_cells = {index: column.take(indices) for index, column in cells.items()}
+            return log_probability(self._model, observed, target_cells, is_present=True, has_label=self._has_label)
+
+        return self._with_completeness(read), log_mass
+
+    def _complete_distribution(self, observed: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
+        """The distribution of the single target of rows whose other cells are all observed.
 
         Args:
-            known: The rows.
-            points: Points of N(0, 1), which become those of numbers.
+            observed: The rows.
+            points: Points of N(0, 1), which the probability-flow ODE maps to numbers.
         """
+        name, n = self.targets[0], len(observed)
+        encoder = self._encoders[name]
+        if not encoder.has_token:
+            numbers = encoder.predicted(self._quantiles(observed, points.values))
+            weights = np.tile(points.weights, (n, 1))
+            return Predictive(numbers, weights, np.full(len(points.values), encoder.is_discrete))
+        p = self._token_probabilities(observed)
+        if encoder.scores is None:
+            values = np.tile(encoder.value_cells().values.astype(float), (n, 1))
+            return Predictive(values, p[:, : encoder.n_values], np.ones(encoder.n_values, bool))
+        n_atoms, weights_per_value = len(encoder.atoms), points.weights
+        if encoder.has_intervals:
+            weights_per_value = np.full(POINTS_PER_INTERVAL, 1 / POINTS_PER_INTERVAL)
+            # In long tails, the midpoint of a wide interval is far from its mean; discrete values are exact.
+            finer = 1 if encoder.scores.is_discrete else SUBPOINTS
+            inside = np.tile(
+                (np.arange(POINTS_PER_INTERVAL * finer) + 0.5) / (POINTS_PER_INTERVAL * finer), encoder.n_intervals
+            )
+            tokens = np.repeat(np.arange(encoder.n_intervals), POINTS_PER_INTERVAL * finer) + n_atoms
+            means = encoder.decode(tokens + inside, np.empty((len(tokens), 0))).numbers.reshape(-1, finer).mean(axis=1)
+            numbers = np.tile(means, (n, 1))
+        else:
+            rows = observed.copy()
+            # The token value that means "a number".
+            rows[:, self._model.codec.encoding.token_index(name)] = n_atoms
+            z = np.clip(self._quantiles(rows, points.values), -LARGEST_SCORE, LARGEST_SCORE)
+            numbers = encoder.predicted(z)
+        weights = (p[:, n_atoms : encoder.n_values, None] * weights_per_value).reshape(n, -1)
+        is_atom = np.repeat([True, encoder.scores.is_discrete], [n_atoms, numbers.shape[1]])
+        atoms = np.tile(encoder.atoms, (n, 1))
+        return Predictive(np.hstack([atoms, numbers]), np.hstack([p[:, :n_atoms], weights]), is_atom)
 
-    @abstractmethod
-    def _completions(self, known: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "draws n width"]:
-        """Draws of the missing cells of rows, given those of the other columns alone."""
+    def _token_probabilities(self, observed: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n values"]:
+        """Probability of each value of the single target's token."""
+        model, encoding = self._model, self._model.codec.encoding
+        token, column = encoding.token_index(self.targets[0]), encoding.index(self.targets[0])
+        assert token is not None
+        denoiser = model.process.token_denoiser(model, model.codec.is_missing_value)
+        is_target = np.asarray(encoding.with_number, int) == column
+        log_p = map_rows(TokenProbabilities(denoiser, is_target, (token,)), observed.astype(np.float32))
+        return np.exp(log_p.astype(np.float64))
 
-    @abstractmethod
-    def _targets_of(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
+    def _quantiles(
+        self, observed: Float[np.ndarray, "n width"], points: Float[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "n m"]:
+        """Quantiles of the single target's encoded number, to which the ODE maps quantiles of N(0, 1)."""
+        model, encoding = self._model, self._model.codec.encoding
+        number = encoding.with_number.index(encoding.index(self.targets[0]))
+        starts = points.astype(np.float32)
+        function = model.process.number_quantiles(model, number, starts, has_label=self._has_label)
+        return map_rows(function, observed.astype(np.float32)).astype(np.float64)
+
+    def _masses(
+        self, observed: Float[np.ndarray, "n width"], edges: Float[np.ndarray, " e"]
+    ) -> Float[np.ndarray, "n m"]:
+        """Probability of an integer target between edges, for rows whose other cells are all observed."""
+        from scipy.special import ndtr
+
+        points = normal_points(POINTS).values
+        values = self._encoders[self.targets[0]].unrounded(self._quantiles(observed, points))
+        below = np.stack([ndtr(np.interp(edges, np.sort(row), points, -np.inf, np.inf)) for row in values])
+        return np.diff(below, axis=1, prepend=0, append=1)
+
+    def _completions(
+        self, observed: Float[np.ndarray, "n width_and_label"]
+    ) -> Float[np.ndarray, "draws n width_and_label"]:
+        """Draws of the missing cells of rows, given the observed cells except the targets."""
+        draws = completions(self._model, observed, COMPLETIONS).astype(np.float64)
+        encoding, width = self._model.codec.encoding, draws.shape[2]
+        # Drop the position in an interval.
+        draws[:, :, : encoding.n_tokens] = np.floor(draws[:, :, : encoding.n_tokens])
+        # Hide the targets again.
+        for name in self.targets:
+            token, numbers = encoding.row_indices[encoding.index(name)]
+            draws[:, :, numbers] = observed[:, numbers]
+            if token is not None:
+                draws[:, :, token] = observed[:, token]
+        labels = np.broadcast_to(observed[:, width:], (*draws.shape[:2], observed.shape[1] - width))
+        return np.concatenate([draws, labels], axis=2)
+
+    def _decode_targets(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
         """The values of each target in drawn rows."""
+        encoding, found = self._model.codec.encoding, {}
+        shape, rows = drawn.shape[:2], drawn.reshape(-1, drawn.shape[2]).astype(np.float64)
+        for name, encoder in self._encoders.items():
+            token, numbers = encoding.row_indices[encoding.index(name)]
+            tokens = np.zeros(len(rows)) if token is None else rows[:, token]
+            found[name] = encoder.decode(tokens, rows[:, numbers]).values.astype(float).reshape(shape).T
+        return found
 
-    @abstractmethod
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
-        """Values of a target as the column holds them, perhaps rounded to its digits."""
+        """Values of a target in the type of its column, perhaps rounded to its decimals."""
+        return self._encoders[name].typed(values, self._model.codec.layout.type_of(name), is_rounded=is_rounded)

@@ -1,4 +1,4 @@
-"""Draws rows under conditions again if they break a rule."""
+"""Redraws rows under conditions that break a rule."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -6,39 +6,39 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.models.codec import Codec
 from pointillist.models.process import SamplingPlan
-from pointillist.models.token_codec import TokenCodec
 
 MOST_DRAWS = 20
-"""Most draws of a row."""
+"""Largest number of draws per row."""
 
 
 def consistent(
     parts: Iterator[Float[np.ndarray, "m width"]],
     again: Callable[[SamplingPlan], Iterator[Float[np.ndarray, "m width"]]],
     plan: SamplingPlan,
-    codec: TokenCodec,
+    codec: Codec,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
-    """Yields the encoded rows of a drawing, and replaces a row that breaks a rule by that of another draw.
+    """Yields encoded rows, and replaces rows that break a rule by rows of another draw.
 
-    The replacement has the same index, so a row does not depend on how many rows are drawn.
+    The replacement has the same index, so a row does not depend on the number of rows.
 
     Args:
         parts: The rows, in consecutive parts.
-        again: Function that yields the rows of a drawing; it is called with other seeds.
+        again: Function that draws the rows of a plan; it is called with other seeds.
         plan: The sampling plan of the rows.
         codec: The codec, with the rules.
 
     Raises:
         ValueError: In one line, if none of `MOST_DRAWS` draws of a row obeys the rules.
     """
-    others: list[_Rows] = []
+    others: list[_RowReader] = []
     first = 0
     for part in parts:
         rows = slice(first, first + len(part))
         first = rows.stop
         for turn in range(MOST_DRAWS):
-            found = codec.broken(part, plan.given, rows, plan.ends)
+            found = codec.broken(part, plan.observed, rows, plan.ends)
             is_broken = np.any([mask for _, mask in found], axis=0)
             if not is_broken.any():
                 break
@@ -47,19 +47,19 @@ def consistent(
                 raise ValueError(f"no row drawn under where obeys the rule {rule}: widen the conditions")
             if turn == len(others):
                 seed = int(np.random.SeedSequence([plan.seed, 0, turn]).generate_state(1)[0])
-                others.append(_Rows(again(replace(plan, seed=seed))))
-            part = np.where(is_broken[:, None], others[turn].of(rows), part)
+                others.append(_RowReader(again(replace(plan, seed=seed))))
+            part = np.where(is_broken[:, None], others[turn].read(rows), part)
         yield part
 
 
-class _Rows:
-    """Rows of a stream, read by slices whose starts do not decrease."""
+class _RowReader:
+    """Reads slices of a stream of rows; the starts of the slices must not decrease."""
 
     def __init__(self, stream: Iterator[Float[np.ndarray, "m width"]]) -> None:
         self._stream, self._first = stream, 0
         self._rows: list[np.ndarray] = []
 
-    def of(self, rows: slice) -> Float[np.ndarray, "n width"]:
+    def read(self, rows: slice) -> Float[np.ndarray, "n width"]:
         while self._first + sum(map(len, self._rows)) < rows.stop:
             self._rows.append(next(self._stream))
             while self._first + len(self._rows[0]) <= rows.start:

@@ -1,4 +1,4 @@
-"""`LabelConditional`: the distribution of the labels of a model of numbers given its columns."""
+"""`LabelConditional`: the distribution of the labels of a Gaussian model given its columns."""
 
 from typing import Any
 
@@ -7,105 +7,118 @@ from jaxtyping import Float
 
 from pointillist.arguments import RandomState, seed_of
 from pointillist.diffusion.classification import N_TIMES, posterior
-from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, map_rows
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.models.classes import Classes
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.number_codec import NumberCodec
-from pointillist.models.observed_numbers import known_numbers, rows_with_gaps
+from pointillist.models.gaussian import gaussian_of
 from pointillist.models.process import Learned
-from pointillist.queries.conditional import Conditional, Known, LogProbability
+from pointillist.queries.conditional import Conditional, LogProbability, ObservedRows
 from pointillist.queries.imputation import completions
 from pointillist.queries.predictive import COMPLETIONS, NormalPoints, Predictive, checked_draws
-from pointillist.tables.frames import table_of, with_columns
+from pointillist.tables.frames import aligned, table_of, with_columns
 
 
 class LabelConditional(Conditional):
-    """The distribution of labels that a model of numbers was fitted with; see `Conditional`.
+    """The distribution of the labels of a Gaussian model; see `Conditional`.
 
-    It is p(y | x) ∝ p(y) p(x | y), with lower bounds of log p(x | y) up to a constant, as `DiffusionClassifier` takes
-    them by default.
+    p(y | x) ∝ p(y) p(x | y), with lower bounds of log p(x | y) up to a constant, like the default of
+    `DiffusionClassifier`.
     """
 
-    def __init__(self, model: Learned, target: Any, labels: Any = None) -> None:
-        super().__init__(model, target, labels)
-        classes, codec, process = model.classes, model.codec, model.process
-        assert classes is not None and isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
+    def _prepare(self) -> None:
+        classes, process = self._model.classes, gaussian_of(self._model, "labels are")
+        assert classes is not None
         if len(self.targets) > 1:
-            raise ValueError("the labels of a model of numbers are predicted alone: ask for them, or for other columns")
-        if labels is not None:
-            raise ValueError(f"target {self.targets[0]!r} is given by labels too: leave labels out")
+            raise ValueError(
+                "labels of a Gaussian model cannot be predicted together with columns: give one or the other"
+            )
+        if self._labels is not None:
+            raise ValueError(f"target {self.targets[0]!r} is also in labels: leave labels out")
         process.check_noise_levels("conditional")
-        self._own: Classes = classes
-        self._codec = codec
-        denoiser = process.denoiser(model.network)
-        assert isinstance(denoiser, ConditionalDenoiser)
+        self._label_classes: Classes = classes
+        denoiser: Any = process.denoiser(self._model.network)
         self._bounds = ClassElbos(denoiser, len(classes), N_TIMES)
-        self._categorical = self._discrete = self.targets
+        self._categorical = self._discrete = list(self.targets)
+
+    _has_token_probabilities = True
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> np.ndarray:
         """Draws the label of each row; see `Conditional.sample`."""
         p = self.predict_proba(X)
         rng = generator_of(seed_of(random_state), HostStream.PREDICTED_LABELS)
         uniform = rng.random((len(p), checked_draws(n_draws)))
-        places = (uniform[:, :, None] > np.cumsum(p, axis=1)[:, None, :-1]).sum(axis=2)
-        return self._typed(self.targets[0], places, is_rounded=False)
+        indices = (uniform[:, :, None] > np.cumsum(p, axis=1)[:, None, :-1]).sum(axis=2)
+        return self._typed(self.targets[0], indices, is_rounded=False)
 
     def _classes(self) -> np.ndarray:
-        return self._own.labels
+        return self._label_classes.labels
 
-    def _known(self, X: Any) -> Known:
-        rows = rows_with_gaps(self._codec, X)
-        is_whole = ~np.isnan(rows).any(axis=1)
-        known = known_numbers(self._codec, rows)
-        # Not moved into the range of the training rows, as given values are.
-        known[is_whole] = self._codec.encode(rows[is_whole])
-        return known, np.ones(len(known), bool)
+    def _encode(self, X: Any) -> ObservedRows:
+        codec = self._model.codec
+        table = aligned(X, codec.layout)
+        observed = codec.encode_table(table)
+        is_complete = ~np.any([cells.is_missing for cells in table.cells], axis=0)
+        # Do not clip to the range of the training rows, as observed values are.
+        observed[is_complete] = codec.encode(np.stack([cells.numbers for cells in table.cells], axis=1)[is_complete])
+        return observed, np.ones(len(observed), bool)
 
-    def _measured(self, X: Any) -> tuple[Known, LogProbability, Float[np.ndarray, " n"]]:
+    def _encode_with_targets(self, X: Any) -> tuple[ObservedRows, LogProbability]:
         (name,) = self.targets
-        known, found = self._known(X), table_of(with_columns(X, [name]))
+        observed, found = self._encode(X), table_of(with_columns(X, [name]))
         if found is None or found[1] == "array" or name not in found[0].names:
             raise ValueError(f"X has no column {name!r}: log_prob needs its values")
         is_missing = found[0].arrow.column(found[0].names.index(name)).is_null(nan_is_null=True).to_numpy()
         if is_missing.any():
-            row = is_missing.argmax()
-            raise ValueError(f"the target {name!r} is missing in row {row}: log_prob needs its values")
-        indices = self._own.indices(self._own.labels_in(found[0].column(name)))
+            raise ValueError(f"target {name!r} is missing in row {is_missing.argmax()}: log_prob needs its values")
+        cells = found[0].column(name)
+        indices = self._label_classes.indices(self._label_classes.labels_in(cells))
 
-        def log_mass(known: np.ndarray, places: np.ndarray) -> np.ndarray:
+        def log_mass(observed: np.ndarray, rows: np.ndarray) -> np.ndarray:
             with np.errstate(divide="ignore"):
-                return np.log(self._probabilities(known)[np.arange(len(known)), indices[places]])
+                return np.log(self._probabilities(observed)[np.arange(len(observed)), indices[rows]])
 
-        return known, log_mass, np.zeros(len(indices))
+        return observed, log_mass
 
-    def _of_complete(self, known: Float[np.ndarray, "n k"], points: NormalPoints) -> Predictive:
-        n_classes = len(self._own)
-        places = np.tile(np.arange(n_classes, dtype=float), (len(known), 1))
-        return Predictive(places, self._probabilities(known), np.ones(n_classes, bool))
+    def _complete_distribution(self, observed: Float[np.ndarray, "n k"], points: NormalPoints) -> Predictive:
+        n_classes = len(self._label_classes)
+        values = np.tile(np.arange(n_classes, dtype=float), (len(observed), 1))
+        return Predictive(values, self._probabilities(observed), np.ones(n_classes, bool))
 
-    def _probabilities(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
-        """p(y | x) of rows, and its mean over draws of the missing cells where there are some."""
-        found = np.empty((len(known), len(self._own)))
-        has_gaps = np.isnan(known).any(axis=1)
-        if not has_gaps.all():
-            found[~has_gaps] = self._posterior(known[~has_gaps])
-        if has_gaps.any():
-            draws = self._completions(known[has_gaps])
-            of_draws = self._posterior(draws.reshape(-1, draws.shape[2]))
-            found[has_gaps] = of_draws.reshape(*draws.shape[:2], -1).mean(axis=0)
+    def _probabilities(self, observed: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
+        """p(y | x) of rows; the mean over draws of missing cells where there are some."""
+        found = np.empty((len(observed), len(self._label_classes)))
+        is_incomplete = np.isnan(observed).any(axis=1)
+        if not is_incomplete.all():
+            found[~is_incomplete] = self._posterior(observed[~is_incomplete])
+        if is_incomplete.any():
+            draws = self._completions(observed[is_incomplete])
+            probabilities = self._posterior(draws.reshape(-1, draws.shape[2]))
+            found[is_incomplete] = probabilities.reshape(*draws.shape[:2], -1).mean(axis=0)
         return found
 
-    def _posterior(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
-        return posterior(map_rows(self._bounds, known), self._own.counts)
+    def _posterior(self, observed: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
+        return posterior(map_rows(self._bounds, observed.astype(np.float32)), self._label_classes.counts)
 
-    def _completions(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
-        return completions(self._model, known, COMPLETIONS)
+    def _completions(self, observed: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
+        return completions(self._model, observed, COMPLETIONS)
 
-    def _targets_of(self, drawn: Float[np.ndarray, "draws n k"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
-        raise AssertionError("labels are no values of rows")
+    def _decode_targets(self, drawn: Float[np.ndarray, "draws n k"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
+        raise AssertionError("labels are not values of encoded rows")
 
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
-        labels = self._own.labels
+        labels = self._label_classes.labels
         return labels.astype(object if labels.dtype.kind == "U" else labels.dtype)[values.astype(np.int64)]
+
+
+def conditional_of(model: Learned, target: Any, labels: Any = None) -> Conditional:
+    """Returns the distribution of one or several columns given the others; see `Conditional` for the arguments.
+
+    Raises:
+        ValueError: In one line, if a column does not exist, or the model cannot condition on cells.
+    """
+    if hasattr(target, "tolist"):
+        target = target.tolist()
+    label_name = None if model.classes is None else model.classes.label_name(model.codec.names or ())
+    is_label = label_name is not None and label_name in (target if isinstance(target, list) else [target])
+    kind = LabelConditional if is_label and not model.process.has_label_token else Conditional
+    return kind(model, target, labels)

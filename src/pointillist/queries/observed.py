@@ -1,4 +1,4 @@
-"""What is given of rows: the cells of a table but those of some columns, which are asked for."""
+"""Reads the observed cells of a table, without its target columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,101 +9,80 @@ from jaxtyping import Bool, Float
 
 from pointillist.arguments import is_missing
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
-from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.process import Learned
-from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.frames import aligned
 from pointillist.tables.table import Table
 
 
 @dataclass(frozen=True)
 class Observed:
-    """Rows with some columns asked for.
+    """Rows without their targets.
 
     Attributes:
         table: The table, with the model's columns.
-        known: Tokens and scores that are given; hidden and NaN where cells are asked for, or missing.
-        is_whole: Which rows have no missing cell but those that are asked for.
+        rows: Encoded rows, in which targets and missing cells are unobserved.
+        is_complete: Which rows lack no cell except the targets.
     """
 
     table: Table
-    known: Float[np.ndarray, "n width"]
-    is_whole: Bool[np.ndarray, " n"]
+    rows: Float[np.ndarray, "n width_and_label"]
+    is_complete: Bool[np.ndarray, " n"]
 
 
 def observed_cells(
     model: Learned, X: Any, targets: Sequence[Any], labels: Any = None, *, are_read: bool = False
 ) -> Observed:
-    """Reads a table as what is given of its rows.
-
-    Args:
-        model: The model, of tokens.
-        X: A table with the model's columns, in any container; those that are asked for may be left out.
-        targets: Names of the columns that are asked for.
-        labels: Labels that have no column in the table; see `with_labels`.
-        are_read: Whether the table holds the cells that are asked for, where X has them.
-
-    Raises:
-        ValueError: In one line, if X lacks another column, holds a category that no training row had, or if a row has
-            no cell but those that are asked for.
-    """
-    codec = model.codec
-    assert isinstance(codec, TokenCodec)
-    encoding = codec.encoding
-    table = aligned(X, codec.layout, absent=targets, unread=() if are_read else targets)
-    hidden = [encoding.place(name) for name in targets]
-    kept = Table(_without(table, [place for place in hidden if place < len(codec.names)]), own_names=codec.names)
-    known = with_labels(model, codec.known_tokens(kept, HIDDEN), labels)
-    others = np.delete(known[:, : len(encoding.columns)], hidden, axis=1)
-    is_hidden = others == HIDDEN
-    empty = np.flatnonzero(is_hidden.all(axis=1))
-    if len(empty) and others.shape[1]:
-        raise ValueError(f"row {empty[0]} has only missing cells besides the target: give one cell of it, or drop it")
-    return Observed(table, known, ~is_hidden.any(axis=1))
-
-
-def with_labels(model: Learned, known: Float[np.ndarray, "n width"], labels: Any) -> Float[np.ndarray, "n values"]:
-    """Returns rows of which the labels are given too: as the label's token, or after numbers as the index of a class.
+    """Reads the observed cells of a table.
 
     Args:
         model: The model.
-        known: What is known of the rows.
-        labels: One label, or one per row, None or NaN where it is not known; None for no labels.
+        X: A table with the model's columns, in any container; targets may be left out.
+        targets: Names of the target columns.
+        labels: Labels that have no column in the table; see `with_labels`.
+        are_read: Whether the result's table also holds the targets.
 
     Raises:
-        ValueError: In one line, if the model has no labels apart from its columns, or they are not its own.
+        ValueError: In one line, if X lacks another column, or holds an unknown category.
+    """
+    encoding = model.codec.encoding
+    table = aligned(X, model.codec.layout, absent=targets, unread=() if are_read else targets)
+    rows = with_labels(model, model.codec.encode_table(table, targets), labels)
+    others = [encoder for encoder in encoding.columns if encoder.name not in targets]
+    tokens = [encoding.token_index(encoder.name) for encoder in others if encoder.has_token]
+    numbers = [
+        encoding.number_index(encoder.name) for encoder in others if encoder.has_number and not encoder.has_token
+    ]
+    is_hidden, is_nan = rows[:, np.array(tokens, int)] == HIDDEN, np.isnan(rows[:, np.array(numbers, int)])
+    is_incomplete = is_hidden.any(axis=1) | is_nan.any(axis=1)
+    return Observed(table, rows, ~is_incomplete)
+
+
+def with_labels(model: Learned, rows: Float[np.ndarray, "n width"], labels: Any) -> Float[np.ndarray, "n values"]:
+    """Returns rows with observed labels.
+
+    Args:
+        model: The model.
+        rows: Encoded rows.
+        labels: One label, or one per row, with None or NaN for unknown labels; None without labels.
+
+    Raises:
+        ValueError: In one line, if the model has no labels outside the table, or a label is unknown.
     """
     if labels is None:
-        return known
+        return rows
     classes, codec = model.classes, model.codec
     if classes is None:
         raise ValueError("labels are given, but this model was fitted without: leave labels out")
     name = None if classes.column is None else classes.column[0]
-    if isinstance(codec, TokenCodec) and name in codec.names:
+    if model.process.has_label_token and name in codec.names:
         raise ValueError(f"labels are column {name!r} of the table: leave labels out")
-    asked = np.asarray(labels, object)
-    is_unknown = np.array([is_missing(each) for each in asked.ravel()])
+    array = np.asarray(labels, object)
+    is_unknown = np.array([is_missing(each) for each in array.ravel()])
     if np.ma.is_masked(labels):
         is_unknown |= np.ma.getmaskarray(labels).ravel()
     indices = np.full(is_unknown.shape, len(classes))
     if not is_unknown.all():
-        indices[~is_unknown] = classes.indices(np.array(asked.ravel()[~is_unknown].tolist()))
-    if is_unknown.any() and isinstance(model.process, GaussianProcess) and model.process.p_uncond == 0:
-        raise ValueError("labels has a missing one, and the model was fitted with p_uncond=0: give all labels")
-    if asked.ndim and len(indices) != len(known):
-        raise ValueError(f"labels has {len(indices)} labels but X has {len(known)} rows: give one per row, or one")
-    if not isinstance(codec, TokenCodec):
-        return np.column_stack([known, np.broadcast_to(indices, len(known))]).astype(np.float32)
-    known = known.copy()
-    known[:, codec.encoding.place(name)] = np.where(is_unknown, HIDDEN, indices)
-    return known
-
-
-def _without(table: Table, places: Sequence[int]) -> Any:
-    """The table with some columns empty."""
-    import pyarrow as pa
-
-    columns = list(table.arrow.columns)
-    for place in places:
-        columns[place] = pa.chunked_array([pa.nulls(len(table), columns[place].type)])
-    return pa.Table.from_arrays(columns, schema=table.arrow.schema)
+        indices[~is_unknown] = classes.indices(np.array(array.ravel()[~is_unknown].tolist()))
+    if array.ndim and len(indices) != len(rows):
+        raise ValueError(f"labels has {len(indices)} labels but X has {len(rows)} rows: give one per row, or one")
+    return model.process.with_label_indices(model, rows, indices, is_unknown)

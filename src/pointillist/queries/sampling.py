@@ -1,4 +1,4 @@
-"""Draws rows from a model: a request becomes a stream of values, and these become rows."""
+"""Draws rows from a model: turns a request into a stream of encoded rows, and decodes them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,24 +11,28 @@ from pointillist.diffusion.conditioning.observed_sampling import CentredSampler,
 from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.remote import stream_rows_on_ray
-from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows, whole_draws
-from pointillist.engine.trajectories import noise_levels, sample_trajectories
+from pointillist.engine.sampling import (
+    noise_levels,
+    rows_per_chunk,
+    sample_rows,
+    sample_trajectories,
+    stream_rows,
+    whole_draws,
+)
 from pointillist.models.conditioning import Acceptance, conditioned
-from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Learned, SamplingPlan
 from pointillist.models.request import Request
-from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.consistency import consistent
 
 
 @dataclass(frozen=True)
 class Trajectories:
-    """Paths of rows from noise to data.
+    """Trajectories of rows from noise to data.
 
     Attributes:
-        points: Shape (times, n, d), in the units of the table: x_t of each row as the model sees it, with only the
-            scaling undone, and at the last time the row itself.
-        steps: Number of sampler steps taken before each time, shape (times,).
+        points: Shape (times, n, d), in the units of the table: x_t of each row with only the scaling inverted, and at
+            the last time the row itself.
+        steps: Number of sampler steps before each time, shape (times,).
         noise_levels: σ = sigma_t / alpha_t at each time, shape (times,); 0 at the last.
         labels: Labels of the rows, shape (n,), if requested.
     """
@@ -40,7 +44,7 @@ class Trajectories:
 
 
 class SamplingRun:
-    """A request for rows, checked.
+    """A checked request for rows.
 
     Args:
         model: The model.
@@ -48,11 +52,11 @@ class SamplingRun:
 
     Attributes:
         n_rows: Number of rows.
-        effective_sample_size: Number of independent rows with as much information as the rows drawn under ranges, sets
-            and `present`; None without these conditions. It is below the number of rows if rows share ancestors.
+        effective_sample_size: Number of independent rows that carry as much information as the rows drawn under ranges,
+            sets and `present`; None without these conditions. It is below the number of rows if rows share ancestors.
 
     Raises:
-        ValueError: In one line, if the model cannot do what is asked.
+        ValueError: In one line, if the model cannot fulfil the request.
     """
 
     def __init__(self, model: Learned, request: Request) -> None:
@@ -64,11 +68,11 @@ class SamplingRun:
 
     @property
     def effective_sample_size(self) -> float | None:
-        """Effective number of the rows that were drawn."""
+        """Effective sample size of the rows drawn so far; None without conditions."""
         return None if self._acceptance is None else self._acceptance.effective_size
 
     def parts(self, engine: str = "local", address: str | None = None) -> Iterator[tuple[Any, np.ndarray | None]]:
-        """Yields rows as the codec decodes them, in order, as they are computed, with their labels if requested.
+        """Yields decoded rows in order, as they are computed, with their labels if requested.
 
         Args:
             engine: One of `cluster.ENGINES`.
@@ -79,25 +83,25 @@ class SamplingRun:
         codec = self._model.codec
 
         def stream(plan: SamplingPlan, acceptance: Acceptance | None = None) -> Iterator[np.ndarray]:
-            own = Acceptance(plan.conditions) if plan.sampler.n_diagnostics and acceptance is None else acceptance
-            for drawn in streamed(plan, codec.width, engine, address, own):
+            counts = Acceptance(plan.conditions) if plan.sampler.n_diagnostics and acceptance is None else acceptance
+            for drawn in streamed(plan, codec.width, engine, address, counts):
                 self._model.process.check(drawn, self._request)
                 yield drawn
 
         drawn_rows = stream(plan, self._acceptance)
-        if isinstance(codec, TokenCodec) and codec.rules and (plan.given or plan.ends):
+        if codec.rules and (plan.observed or plan.ends):
             drawn_rows = consistent(drawn_rows, stream, plan, codec)
         for drawn in drawn_rows:
             rows = slice(first, first + len(drawn))
             first += len(drawn)
-            yield codec.decode(drawn, plan.given, rows, plan.ends), self._labels(drawn, rows)
+            yield codec.decode(drawn, plan.observed, rows, plan.ends), self._labels(drawn, rows)
 
     def rows(self, progress: Callable[[int], None] = lambda n: None) -> tuple[Any, np.ndarray | None]:
-        """Returns all of `parts` at once; calls `progress` with the number of new rows."""
+        """Returns all rows at once, with their labels; calls `progress` with the number of new rows."""
         parts, labels = [], []
-        for part, own in self.parts():
+        for part, part_labels in self.parts():
             parts.append(part)
-            labels.append(own)
+            labels.append(part_labels)
             progress(len(part))
         classes = self._model.classes
         joined = self._model.codec.joined(parts)
@@ -106,30 +110,32 @@ class SamplingRun:
         return joined, np.concatenate([classes.labels[:0], *labels])
 
     def trajectories(self, times: int) -> Trajectories:
-        """Draws the rows with their paths, at times spread evenly over the steps, or at every step if there are fewer.
+        """Draws the rows with their trajectories, at evenly spaced steps, or at every step if there are fewer.
 
         Args:
-            times: Most times, at least 2; the first is that of x_T and the last that of x_0.
+            times: Largest number of times, at least 2; the first is x_T, the last x_0.
 
         Raises:
-            ValueError: If a reward steers the rows, or the model is of tokens.
+            ValueError: If a reward steers the rows, or the model has tokens.
         """
         plan, codec = self._plan, self._model.codec
-        if not isinstance(codec, NumberCodec):
-            raise ValueError("rows of tokens have no paths: take a model of numbers (process='gaussian')")
+        if codec.encoding.n_tokens:
+            raise ValueError("rows of tokens have no trajectories: use a Gaussian model (process='gaussian')")
         if isinstance(plan.sampler, ObservedSampler):
-            raise ValueError("paths are those of whole rows, and where gives values: leave where out")
+            raise ValueError("trajectories need rows without observed values: leave where out")
         sampler = plan.sampler.sampler if isinstance(plan.sampler, CentredSampler) else plan.sampler
         if not isinstance(sampler, RowSampler):
             what = "in ranges" if plan.sampler.n_diagnostics else "steered by a reward"
             left_out = "where" if plan.sampler.n_diagnostics else "reward"
-            raise ValueError(f"a row {what} is chosen from many and has no single path: leave {left_out} out")
+            raise ValueError(
+                f"a row {what} is selected from candidates and has no single trajectory: leave {left_out} out"
+            )
         n_steps = int(sampler.n_steps)
         steps = np.linspace(0, n_steps, min(times, n_steps + 1)).astype(np.int32)
-        walk = TrajectorySampler(sampler, steps[:-1])
+        trajectory_sampler = TrajectorySampler(sampler, steps[:-1])
         scaled = sample_trajectories(
             plan.denoiser,
-            walk if sampler is plan.sampler else CentredSampler(walk),
+            trajectory_sampler if sampler is plan.sampler else CentredSampler(trajectory_sampler),
             columns=codec.width,
             n_rows=plan.n_rows,
             seed=plan.seed,
@@ -137,7 +143,9 @@ class SamplingRun:
             prior=plan.prior,
         )
         points = np.stack([*map(codec.scaling.in_units, scaled[:-1]), codec.scaling.inverse(scaled[-1])])
-        return Trajectories(points, steps, np.asarray(noise_levels(walk)), self._labels(scaled[-1], slice(None)))
+        return Trajectories(
+            points, steps, np.asarray(noise_levels(trajectory_sampler)), self._labels(scaled[-1], slice(None))
+        )
 
     def _labels(self, drawn: np.ndarray, rows: slice) -> np.ndarray | None:
         classes = self._model.classes
@@ -157,20 +165,20 @@ def streamed(
 
     Args:
         plan: The sampling plan.
-        width: Number of encoded values of a row.
-        engine: "local", or "ray" for the tasks of a cluster.
+        width: Number of values per encoded row.
+        engine: "local", or "ray" for tasks on a cluster.
         address: Address of the cluster; None for one that Ray finds or starts.
-        acceptance: Counts of candidates under conditions; None without conditions.
+        acceptance: Acceptance statistics of candidates; None without conditions.
     """
-    parts = plan.denoiser, plan.sampler
+    model_and_sampler = plan.denoiser, plan.sampler
     if plan.labels is not None and plan.sampler.rows_per_draw > 1 and acceptance is None:
-        labels, places = whole_draws(plan.labels, plan.sampler)
-        drawn = sample_rows(*parts, columns=width, n_rows=len(labels), seed=plan.seed, labels=labels)
-        yield drawn[places]
+        labels, indices = whole_draws(plan.labels, plan.sampler)
+        drawn = sample_rows(*model_and_sampler, columns=width, n_rows=len(labels), seed=plan.seed, labels=labels)
+        yield drawn[indices]
         return
 
     def stream(plan: SamplingPlan, first: int = 0) -> Iterator[np.ndarray]:
-        asked: dict[str, Any] = {
+        options: dict[str, Any] = {
             "columns": width + plan.sampler.n_diagnostics,
             "n_rows": plan.n_rows,
             "seed": plan.seed,
@@ -178,8 +186,8 @@ def streamed(
             "prior": plan.prior,
         }
         if engine == "ray":
-            return stream_rows_on_ray(*parts, **asked, address=address, first_row=first)
-        return stream_rows(*parts, **asked, first_row=first)
+            return stream_rows_on_ray(*model_and_sampler, **options, address=address, first_row=first)
+        return stream_rows(*model_and_sampler, **options, first_row=first)
 
     yield from (
         stream(plan) if acceptance is None else conditioned(stream, plan, acceptance, rows_per_chunk(plan.sampler))

@@ -35,6 +35,12 @@ class Equation(NumberRule):
     solved: int = field(default=0, kw_only=True)
     is_exact: bool = field(default=True, kw_only=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_index = type(self.solved) is int and 0 <= self.solved < len(self.columns)
+        if not is_index or type(self.is_exact) is not bool:
+            raise ValueError("a rule is solved for a column that it does not have")
+
     @property
     def others(self) -> tuple[int, ...]:
         """The columns that the solved one is calculated from."""
@@ -75,12 +81,9 @@ class Equation(NumberRule):
     def is_off(
         self, values: Float[np.ndarray, "m k"], ranges: Sequence[NumberRange], *, is_exact: bool | None = None
     ) -> Bool[np.ndarray, " m"]:
-        """Returns which rows break the equation by more than the rounding of its columns; if exact, of the solved one.
+        """Returns which rows break the equation by more than the rounding of its columns.
 
-        Args:
-            values: Numbers of the equation's columns.
-            ranges: The ranges of these columns.
-            is_exact: Replaces the attribute.
+        Only the rounding of the solved column counts if the equation is exact, or `is_exact`.
         """
         own = ranges[self.solved]
         with np.errstate(all="ignore"):
@@ -230,13 +233,6 @@ def _in_order(candidates: list[tuple[Equation, dict[int, tuple[float, bool]]]]) 
     return order[::-1]
 
 
-def checked_equation(content: dict[str, Any]) -> dict[str, Any]:
-    """Returns which column an equation in a file is solved for, and how exactly it holds.
-
-    Raises:
-        ValueError: If there is no such column.
-    """
-    solved, is_exact = content["solved"], content["is_exact"]
-    if type(solved) is not int or not 0 <= solved < len(content["columns"]) or type(is_exact) is not bool:
-        raise ValueError("a rule is solved for a column that it does not have")
-    return {"solved": solved, "is_exact": is_exact}
+def are_finite(numbers: Iterable[Any]) -> bool:
+    """Returns whether all values are finite floats."""
+    return all(isinstance(number, float) and abs(number) < np.inf for number in numbers)

@@ -18,7 +18,6 @@ from pointillist.rules.rule import (
     Rows,
     Rule,
     TrainingRows,
-    checked_columns,
     complete,
     numbers_of,
 )
@@ -52,6 +51,13 @@ class Lookup(Rule):
 
     kind = "lookup"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.table.shape != (len(self.table), len(self.columns)) or not np.isfinite(self.table).all():
+            raise ValueError("a column that decides others has a table of another shape, or with other than numbers")
+        if not len(self.table) or (np.diff(self.table[:, 0]) <= 0).any():
+            raise ValueError("the values of a column that decides others do not increase")
+
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> list["Lookup"]:
         """Finds the columns that decide others in all rows, among those without missing cells.
@@ -61,7 +67,43 @@ class Lookup(Rule):
         A calculated column may decide others, but not those that it is calculated from, and never moves for them; nor
         does the label.
         """
-        return _lookups(rows, calculated if rows.label is None else {**calculated, rows.label: ()})
+        decided = calculated if rows.label is None else {**calculated, rows.label: ()}
+        columns, codes = rows.columns, rows.encoders
+        n = len(columns[0].values) if columns else 0
+        indices = [index for index, cells in enumerate(columns) if not cells.is_missing.any()]
+        if n < FEWEST_ROWS or not 1 < len(indices) <= MOST_COLUMNS:
+            return []
+        some = np.sort(np.random.default_rng(0).permutation(n)[:_ROWS])
+        in_some = {index: _numbered(columns[index].values[some]) for index in indices}
+
+        @cache
+        def in_all(index: int) -> tuple[np.ndarray, np.ndarray]:
+            return _numbered(columns[index].values)
+
+        found = set[tuple[int, int]]()
+        for x, y in permutations(indices, 2):
+            # Of more values than a table may have, most rows of a few thousand have one of their own.
+            most = min(len(some) * MOST_IN_SOME, n / ROWS_PER_VALUE)
+            if is_needed(decided, decided.get(x, ()), y):
+                continue
+            if 1 < len(in_some[y][0]) <= len(in_some[x][0]) <= most and _decides(in_some[x], in_some[y]):
+                pair, size = (in_all(x), in_all(y)), len(in_all(x)[0])
+                if size <= n / ROWS_PER_VALUE and _decides(*pair) and _surprise(*pair) > BY_CHANCE:
+                    found.add((x, y))
+        while True:
+            of = _grouped(indices, found, {index: len(in_all(index)[0]) for pair in found for index in pair}, decided)
+            numbers = {x: len(in_all(x)[0]) * (1 + len(terms)) for x, terms in of.items()}
+            if sum(numbers.values()) <= MOST_NUMBERS:
+                break
+            largest = max(numbers, key=lambda x: (numbers[x], x))
+            found = {(x, y) for x, y in found if x != largest}
+        tables = []
+        for x, terms in of.items():
+            first = np.unique(in_all(x)[1], return_index=True)[1]
+            own = [_of_tokens(columns[index].take(first), codes[index]).values for index in (x, *terms)]
+            table = np.stack(own, axis=1).astype(float)
+            tables.append(cls((x, *terms), table[np.argsort(table[:, 0])], x in decided))
+        return tables
 
     @property
     def reserved(self) -> tuple[int, ...]:
@@ -107,7 +149,7 @@ class Lookup(Rule):
         return values, at, complete(columns, self.columns) & (keys[at] == values[:, 0]) & is_other
 
     def _agreeing(self, at: int, own: Float[np.ndarray, " k"], is_fixed: Bool[np.ndarray, " k"]) -> int:
-        """The row of the table to take in place of another, for some values of the decided columns."""
+        """The row of the table to take instead of another, for some values of the decided columns."""
         for which in (is_fixed | (np.array(self.columns[1:]) < self.columns[0]), is_fixed):
             if which.any():
                 agree = np.flatnonzero((self.table[:, 1:][:, which] == own[which]).all(axis=1))
@@ -138,9 +180,11 @@ class Lookup(Rule):
         for column, encoder, values in zip(self.columns, encoders, self.table.T, strict=True):
             if column in conditions.allowed and encoder.scores is None and is_known.all():
                 asked, left = conditions.allowed[column], values[possible.any(axis=0)]
-                kept = np.isin(asked.slots if encoder.categories is not None else encoder.atoms[asked.slots], left)
+                kept = np.isin(
+                    asked.token_values if encoder.categories is not None else encoder.atoms[asked.token_values], left
+                )
                 conditions.allowed[column] = replace(
-                    asked, slots=asked.slots[kept], low=asked.low[kept], high=asked.high[kept]
+                    asked, token_values=asked.token_values[kept], low=asked.low[kept], high=asked.high[kept]
                 )
         return is_known & ~np.asarray(possible.any(axis=1))[which.ravel()]
 
@@ -155,17 +199,8 @@ class Lookup(Rule):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Lookup":
-        """Rebuilds what `to_json` returned.
-
-        Raises:
-            ValueError: If there is no such lookup.
-        """
-        columns, table = checked_columns(content), np.array(content["table"], float)
-        if table.shape != (len(content["table"]), len(columns)) or not np.isfinite(table).all():
-            raise ValueError("a column that decides others has a table of another shape, or with other than numbers")
-        if not len(table) or (np.diff(table[:, 0]) <= 0).any():
-            raise ValueError("the values of a column that decides others do not increase")
-        return cls(columns, table, bool(content["is_followed"]))
+        """Rebuilds what `to_json` returned; raises a ValueError if there is no such lookup."""
+        return super().from_json({**content, "table": np.array(content["table"], float)})
 
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
         """Raises a ValueError if the table has values that the columns cannot hold."""
@@ -188,60 +223,21 @@ def _of_tokens(cells: Column, code: ColumnEncoder) -> Column:
     return replace(cells, values=np.where(cells.is_missing, 0, code.encode(cells)[0]), categories=code.categories)
 
 
-def _lookups(rows: TrainingRows, decided: Mapping[int, Collection[int]]) -> list[Lookup]:
-    columns, codes = rows.columns, rows.encoders
-    n = len(columns[0].values) if columns else 0
-    places = [place for place, cells in enumerate(columns) if not cells.is_missing.any()]
-    if n < FEWEST_ROWS or not 1 < len(places) <= MOST_COLUMNS:
-        return []
-    some = np.sort(np.random.default_rng(0).permutation(n)[:_ROWS])
-    in_some = {place: _numbered(columns[place].values[some]) for place in places}
-
-    @cache
-    def in_all(place: int) -> tuple[np.ndarray, np.ndarray]:
-        return _numbered(columns[place].values)
-
-    found = set[tuple[int, int]]()
-    for x, y in permutations(places, 2):
-        # Of more values than a table may have, most rows of a few thousand have one of their own.
-        most = min(len(some) * MOST_IN_SOME, n / ROWS_PER_VALUE)
-        if is_needed(decided, decided.get(x, ()), y):
-            continue
-        if 1 < len(in_some[y][0]) <= len(in_some[x][0]) <= most and _decides(in_some[x], in_some[y]):
-            pair, size = (in_all(x), in_all(y)), len(in_all(x)[0])
-            if size <= n / ROWS_PER_VALUE and _decides(*pair) and _surprise(*pair) > BY_CHANCE:
-                found.add((x, y))
-    while True:
-        of = _grouped(places, found, {place: len(in_all(place)[0]) for pair in found for place in pair}, decided)
-        numbers = {x: len(in_all(x)[0]) * (1 + len(terms)) for x, terms in of.items()}
-        if sum(numbers.values()) <= MOST_NUMBERS:
-            break
-        largest = max(numbers, key=lambda x: (numbers[x], x))
-        found = {(x, y) for x, y in found if x != largest}
-    tables = []
-    for x, terms in of.items():
-        first = np.unique(in_all(x)[1], return_index=True)[1]
-        own = [_of_tokens(columns[place].take(first), codes[place]).values for place in (x, *terms)]
-        table = np.stack(own, axis=1).astype(float)
-        tables.append(Lookup((x, *terms), table[np.argsort(table[:, 0])], x in decided))
-    return tables
-
-
 def is_needed(calculated: Mapping[int, Collection[int]], columns: Collection[int], wanted: int) -> bool:
     """Says whether any of some columns is the wanted one, or is calculated from it, directly or by way of others."""
     return any(wanted == each or is_needed(calculated, calculated.get(each, ()), wanted) for each in columns)
 
 
 def _grouped(
-    places: Sequence[int], found: set[tuple[int, int]], sizes: dict[int, int], decided: Collection[int]
+    indices: Sequence[int], found: set[tuple[int, int]], sizes: dict[int, int], decided: Collection[int]
 ) -> dict[int, list[int]]:
     """The columns that each one is to decide, of pairs (x, y) of which x decides y."""
     by = {
-        y: [x for x in places if (x, y) in found and not ((y, x) in found and y < x and x not in decided)]
-        for y in places
+        y: [x for x in indices if (x, y) in found and not ((y, x) in found and y < x and x not in decided)]
+        for y in indices
     }
     of = defaultdict[int, list[int]](list)
-    for y in places:
+    for y in indices:
         if by[y] and y not in decided:
             first = [x for x in by[y] if not by[x] or x in decided] or by[y]
             of[min(first, key=lambda x: (sizes[x], x))].append(y)
@@ -250,8 +246,8 @@ def _grouped(
 
 def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct values of a column, and which of them each row has."""
-    distinct, places = np.unique(values, return_inverse=True)
-    return distinct, places.astype(np.int32)
+    distinct, indices = np.unique(values, return_inverse=True)
+    return distinct, indices.astype(np.int32)
 
 
 def _decides(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> bool:

@@ -33,7 +33,7 @@ class NumberRange:
 
     @classmethod
     def of(cls, encoder: ColumnEncoder, bounds: tuple[float, float] | None = None, *, is_strict: bool) -> "NumberRange":
-        """Returns the range of a column's training rows, within bounds if there are some; unlimited for categories.
+        """Returns the range of a column's training rows; unlimited for categories.
 
         Args:
             encoder: The column's encoder.
@@ -74,13 +74,7 @@ class NumberRange:
 
 
 def order_of_moves(ranges: list[NumberRange], first: int = 0, shift: int = 0) -> list[int]:
-    """Returns the order in which the columns of a rule move.
-
-    Args:
-        ranges: The columns' ranges; those that conditions bound move last.
-        first: Index of the column that moves first.
-        shift: Number of columns that are moved from the front to the end.
-    """
+    """Returns the order in which columns move: `first` first, bounded ones last; `shift` moves some to the end."""
     order = sorted(range(len(ranges)), key=lambda i: (ranges[i].is_bounded, i != first))
     start = shift % len(order)
     return order[start:] + order[:start]

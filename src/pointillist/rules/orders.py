@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.rules.number_range import NumberRange, order_of_moves
-from pointillist.rules.rule import FEWEST_ROWS, NumberRule, Rows, TrainingRows, checked_columns, complete, numbers_of
+from pointillist.rules.rule import FEWEST_ROWS, NumberRule, Rows, TrainingRows, complete, numbers_of
 from pointillist.tables.table import Column
 
 BROKEN_BY_CHANCE = 0.05
@@ -25,6 +25,11 @@ class Order(NumberRule):
     """The first column is no less than the second."""
 
     kind = "order"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.columns) != 2:
+            raise ValueError("an order is not of two columns")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> list["Order"]:
@@ -86,11 +91,3 @@ class Order(NumberRule):
     def text(self, names: Sequence[Any]) -> str:
         """Returns the order, with the columns' names."""
         return " ≥ ".join(str(names[column]) for column in self.columns)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Order":
-        """Rebuilds what `to_json` returned; raises a ValueError if there is no such order."""
-        columns = checked_columns(content)
-        if len(columns) != 2:
-            raise ValueError("an order is not of two columns")
-        return cls(columns)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.rules.equation import HELD, Equation, checked_equation
+from pointillist.rules.equation import HELD, Equation, are_finite
 from pointillist.rules.number_range import NumberRange
-from pointillist.rules.rule import TrainingRows, checked_columns, checked_numbers
+from pointillist.rules.rule import TrainingRows
 
 MOST_COLUMNS, MOST_COLUMNS_OF_SUMS = 64, 24
 """Most columns among which products are looked for, and those with a sum of two."""
@@ -40,6 +40,11 @@ class Product(Equation):
 
     kind = "product"
     has_exceptions = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 3 <= len(self.columns) <= 4 or not are_finite([self.factor]) or self.factor == 0:
+            raise ValueError("a product is not of three or four columns, or its factor is 0 or no number")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Product"]:
@@ -112,14 +117,6 @@ class Product(Equation):
         column, first, *rest = (names[column] for column in self.columns)
         total = str(rest[0]) if len(rest) == 1 else f"({' + '.join(map(str, rest))})"
         return f"{column} = {'' if self.factor == 1 else f'{self.factor:.12g} × '}{first} × {total}"
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Product":
-        """Rebuilds what `to_json` returned; raises a ValueError if there is no such product."""
-        columns, (factor,) = checked_columns(content), checked_numbers([content["factor"]])
-        if not 3 <= len(columns) <= 4 or factor == 0:
-            raise ValueError("a product is not of three or four columns, or has the factor 0")
-        return cls(columns, factor, **checked_equation(content))
 
 
 def _candidates(rows: Float[np.ndarray, "m d"], ranges: list[NumberRange], n_values: list[int]) -> Iterator[Product]:

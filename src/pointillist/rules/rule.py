@@ -115,7 +115,7 @@ class Conditions:
             elif column in self.allowed:
                 asked = self.allowed[column]
                 low, high = np.maximum(low, asked.ends.low), np.minimum(high, asked.ends.high)
-                is_complete = is_complete & (not encoder.has_missing or encoder.n_values not in asked.slots)
+                is_complete = is_complete & (not encoder.has_missing or encoder.n_values not in asked.token_values)
             else:
                 is_complete = is_complete & (not encoder.has_missing)
             ends.append((low, high))
@@ -139,15 +139,16 @@ class Rule(ABC):
     has_exceptions: ClassVar[bool] = False
     """Whether a few training rows may break the rule, as typing errors do."""
 
+    def __post_init__(self) -> None:
+        columns = self.columns
+        are_indices = all(type(column) is int and column >= 0 for column in columns)
+        if not are_indices or not 2 <= len(columns) == len({*columns}):
+            raise ValueError("a rule is not of two or more different columns")
+
     @classmethod
     @abstractmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterable[Self]:
-        """Finds the rules of this kind that training rows obey.
-
-        Args:
-            rows: The training rows.
-            calculated: Columns that equations calculate, each with the columns that it is calculated from.
-        """
+        """Finds the rules that rows obey; `calculated` maps calculated columns to those they are made from."""
 
     @property
     def reserved(self) -> tuple[int, ...]:
@@ -167,12 +168,7 @@ class Rule(ABC):
 
     @abstractmethod
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
-        """Finds the rows without missing cells that break the rule by more than rounding explains.
-
-        Args:
-            columns: The cells of all columns of the table.
-            ranges: Their ranges.
-        """
+        """Finds the rows without missing cells that break the rule by more than rounding explains."""
 
     @abstractmethod
     def contradicted(self, conditions: Conditions) -> Bool[np.ndarray, " n"]:
@@ -191,21 +187,15 @@ class Rule(ABC):
         return {"kind": self.kind, **own}
 
     @classmethod
-    @abstractmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Rebuilds what `to_json` returned.
-
-        Raises:
-            ValueError: If there is no such rule.
-        """
+        """Rebuilds what `to_json` returned; raises a ValueError if there is no such rule."""
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+        del values["kind"]
+        return cls(**values)
 
     @abstractmethod
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Checks that the columns of a table can obey the rule.
-
-        Raises:
-            ValueError: If they cannot.
-        """
+        """Raises a ValueError if the columns of a table cannot obey the rule."""
 
 
 class NumberRule(Rule):
@@ -215,13 +205,7 @@ class NumberRule(Rule):
     def excluded(
         self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange]
     ) -> Bool[np.ndarray, " n"]:
-        """Finds the boxes in which no row obeys the rule, by interval arithmetic.
-
-        Args:
-            low: Lowest number of each column of the rule.
-            high: Highest number.
-            ranges: The ranges of the rule's columns.
-        """
+        """Finds the boxes in which no row obeys the rule, by interval arithmetic on the ends of its columns."""
 
     def contradicted(self, conditions: Conditions) -> Bool[np.ndarray, " n"]:
         """Finds the rows whose observed cells and conditions make a box in which no row obeys the rule."""
@@ -244,26 +228,3 @@ def complete(columns: Sequence[Column], own: Sequence[int]) -> Bool[np.ndarray, 
 def numbers_of(columns: Sequence[Column], own: Sequence[int]) -> Float[np.ndarray, "n k"]:
     """Returns the numbers of some columns, or the indices of their categories."""
     return np.stack([columns[column].values for column in own], axis=1).astype(float)
-
-
-def checked_columns(content: dict[str, Any]) -> tuple[int, ...]:
-    """Returns the columns of a rule in a file.
-
-    Raises:
-        ValueError: If they are not two or more different indices.
-    """
-    columns = content["columns"]
-    if not all(type(column) is int and column >= 0 for column in columns) or not 2 <= len(columns) == len({*columns}):
-        raise ValueError("a rule is not of two or more different columns")
-    return tuple(columns)
-
-
-def checked_numbers(numbers: Sequence[Any]) -> tuple[float, ...]:
-    """Returns the numbers of a rule in a file.
-
-    Raises:
-        ValueError: If they are not finite numbers.
-    """
-    if not all(type(number) is float and abs(number) < np.inf for number in numbers):
-        raise ValueError("a rule has factors that are not numbers")
-    return tuple(numbers)

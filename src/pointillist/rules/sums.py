@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.rules.equation import Equation, checked_equation
-from pointillist.rules.rule import TrainingRows, checked_columns, checked_numbers
+from pointillist.rules.equation import Equation, are_finite
+from pointillist.rules.rule import TrainingRows
 
 _NULL, _ABSENT, _DENOMINATOR = 1e-9, 1e-7, 1000
 """Largest error of a sum and largest coefficient of a column that is not in it, in standard deviations; and largest
@@ -35,6 +35,13 @@ class Sum(Equation):
     constant: float = 0.0
 
     kind = "sum"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not are_finite([*self.factors, self.constant]) or len(self.factors) != len(self.others):
+            raise ValueError("a sum has no factor for a column, or one that is no number")
+        if 0 in self.factors:
+            raise ValueError("a sum has the factor 0")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Sum"]:
@@ -78,15 +85,6 @@ class Sum(Equation):
         if self.constant:
             parts.append(f"{'-' if self.constant < 0 else '+'} {abs(self.constant):.12g}")
         return f"{column} = {' '.join(parts).removeprefix('+ ')}"
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Sum":
-        """Rebuilds what `to_json` returned; raises a ValueError if there is no such sum."""
-        columns = checked_columns(content)
-        factors, constant = checked_numbers(content["factors"]), *checked_numbers([content["constant"]])
-        if len(factors) != len(columns) - 1 or 0 in factors:
-            raise ValueError("a sum has no factor for a column, or the factor 0")
-        return cls(columns, factors, constant, **checked_equation(content))
 
 
 def _sums(own: np.ndarray, values: Float[np.ndarray, "m d"]) -> Iterator[Sum]:

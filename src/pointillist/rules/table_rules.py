@@ -79,6 +79,8 @@ def restore_rows(
             them and within its column's range, and rules that cannot hold there stay broken. None for rows without
             conditions.
     """
+    if not rules:
+        return tuple(columns)
     is_strict, is_fixed = bounds is not None, is_fixed.copy()
     ranges = [NumberRange.of(encoder, (bounds or {}).get(i), is_strict=is_strict) for i, encoder in enumerate(encoders)]
     rows = Rows(list(columns), ranges, is_fixed, is_fixed)
@@ -88,7 +90,7 @@ def restore_rows(
     if reserved:
         rows.is_reserved = rows.is_fixed.copy()
         rows.is_reserved[:, reserved] = True
-    for rows.turn in range(MOST_TURNS if rules else 0):
+    for rows.turn in range(MOST_TURNS):
         for rule in rules:
             rule.restore(rows)
         if rows.turn >= TURNS - 1:
@@ -113,11 +115,7 @@ def broken_rows(
 
 
 def rule_from_json(content: dict[str, Any], n_columns: int) -> Rule:
-    """Rebuilds a rule of a table from what its `to_json` returned.
-
-    Raises:
-        ValueError: If there is no such rule.
-    """
+    """Rebuilds a rule of a table from what its `to_json` returned; raises a ValueError if there is no such rule."""
     if content["kind"] not in KINDS:
         raise ValueError(f"there is no kind of rule {content['kind']!r:.40}")
     rule = KINDS[content["kind"]].from_json(content)

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.tables.headings import Headings
+from pointillist.lazy import pa
+from pointillist.tables.frames import table_of
+from pointillist.tables.headings import is_frame
 from pointillist.tables.layout import Layout
 from pointillist.tables.row_blocks import blocks
-from pointillist.tables.table import Table
+from pointillist.tables.table import Table, is_numeric
 
 
 def read_numbers(X: Any) -> tuple[Layout, Any]:
@@ -23,14 +24,24 @@ def read_numbers(X: Any) -> tuple[Layout, Any]:
     """
     if isinstance(X, Table):
         return Layout("array", X.numbers.types, X.numbers.names), X.numbers.rows
-    given, headings = Headings.of(X)
-    try:
-        frame = nw.from_native(given, eager_only=True, pass_through=True)
-    except nw.exceptions.DuplicateError as error:
-        raise ValueError(f"two columns have the same name: rename one ({' '.join(str(error).split())})") from error
-    if not isinstance(frame, nw.DataFrame):
+    if not is_frame(X):
         return _layout_of_array(X), X
-    return _read_frame(frame, headings)
+    found = table_of(X)
+    if found is None:
+        raise ValueError("X cannot be read: give an array, or a data frame of pandas, polars or pyarrow")
+    table, kind, headings = found
+    columns = []
+    for name, column in zip(table.names, table.arrow.columns, strict=True):
+        if not is_numeric(column.type):
+            raise ValueError(f"column {name!r} holds {column.type}, not numbers: drop or encode it first")
+        if column.null_count:
+            raise ValueError(f"column {name!r} has {column.null_count} missing values: drop or fill them first")
+        values = column.to_numpy()
+        if pa.types.is_integer(column.type):
+            check_whole(values, str(name))
+        columns.append(values.astype(np.float64))
+    rows = np.stack(columns, axis=1) if columns else np.empty((len(X), 0))
+    return Layout.of_schema(kind, table.arrow.schema, headings), rows
 
 
 def _layout_of_array(X: Any) -> Layout:
@@ -72,32 +83,6 @@ def _type_of_objects(cells: np.ndarray) -> str:
     return "int64" if is_whole else "float64"
 
 
-def _read_frame(frame: nw.DataFrame, headings: Headings | None) -> tuple[Layout, np.ndarray]:
-    kind = frame.implementation.value
-    names = tuple(frame.columns) if headings is None else headings.names
-    if kind not in ("pandas", "polars", "pyarrow"):
-        raise ValueError(f"data frames of {kind} are not supported: give one of pandas, polars, pyarrow, or an array")
-    columns = []
-    for name, column in zip(names, frame.iter_columns(), strict=True):
-        dtype = column.dtype
-        if not (dtype.is_integer() or dtype.is_float() or dtype == nw.Boolean) or dtype in (nw.Int128, nw.UInt128):
-            raise ValueError(f"column {name!r} holds {dtype}, not numbers: drop or encode it first")
-        if column.null_count():
-            raise ValueError(f"column {name!r} has {column.null_count()} missing values: drop or fill them first")
-        values = column.to_numpy()
-        if dtype.is_integer():
-            check_whole(values, str(name))
-        columns.append(values.astype(np.float64))
-    rows = np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
-    if headings is None:
-        schema = frame.head(0).to_arrow().schema
-    else:
-        import pyarrow
-
-        schema = pyarrow.Schema.from_pandas(frame.head(0).to_native(), preserve_index=False)
-    return Layout.of_schema(kind, schema, headings), rows
-
-
 def check_whole(values: np.ndarray, name: str | None) -> None:
     """Raises an error if float64 cannot hold all integers of a column, whose name is `name`."""
     # Not the absolute value: that of the lowest integer is itself.
@@ -113,15 +98,7 @@ def check_finite(
     dtype: type[np.floating] = np.float64,
     first: int = 0,
 ) -> None:
-    """Raises an error that names the first NaN, or the first value that is infinite in a type.
-
-    Args:
-        rows: The rows, shape (n, d).
-        what: What they are called.
-        names: Names of the columns.
-        dtype: The type.
-        first: Number of the first row.
-    """
+    """Raises a ValueError that names the first value that is NaN or infinite in a type; `first` is the first row."""
     for block in blocks(rows):
         with np.errstate(over="ignore"):
             is_finite = np.isfinite(block.astype(dtype, copy=False))

@@ -1,21 +1,18 @@
 """Reads containers of any kind, data frames and arrays, as tables of mixed columns."""
 
-import re
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals as nw
 import numpy as np
 
 from pointillist.arguments import is_missing
+from pointillist.lazy import pa, pc
 from pointillist.tables.headings import Headings, as_array
 from pointillist.tables.layout import Layout, described_anew
 from pointillist.tables.table import Table, kind_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _NO_UNICODE = (
     "column {!r} holds text with half a character (a lone surrogate), which no file can hold: clean or drop it"
@@ -44,7 +41,10 @@ def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
         return None
     if kind == "pyarrow":
         return Table(X), kind, None
-    return None if kind != "polars" else _of_polars(X)
+    try:
+        return (Table(X.to_arrow()), kind, None) if kind == "polars" else None
+    except ValueError as error:
+        raise ValueError("X has a column of a type that Arrow lacks, such as Int128: drop or convert it") from error
 
 
 def _check_times(name: Any, cells: Sequence[Any]) -> None:
@@ -68,8 +68,6 @@ def _numbers_among_truths(cells: np.ndarray) -> np.ndarray:
 
 def _of_array(X: Any) -> Table:
     """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
-    import pyarrow as pa
-
     if hasattr(X, "toarray"):
         raise ValueError("X is sparse: make it dense (X.toarray())")
     array = as_array(X)
@@ -79,53 +77,37 @@ def _of_array(X: Any) -> Table:
     if array.ndim != 2:
         raise ValueError(f"X has the shape {array.shape}: give rows and columns")
     columns: list[Any] = []
-    for place, cells in enumerate(array.T):
+    for index, cells in enumerate(array.T):
         if cells.dtype == object:
-            _check_times(place, cells.tolist())
+            _check_times(index, cells.tolist())
             cells = _numbers_among_truths(cells)
         try:
             columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
         except UnicodeEncodeError as error:
-            raise ValueError(_NO_UNICODE.format(place)) from error
+            raise ValueError(_NO_UNICODE.format(index)) from error
         except (pa.ArrowException, TypeError, OverflowError) as error:
-            raise ValueError(f"column {place} holds values of several kinds: give it one kind, or drop it") from error
-    names = [str(place) for place in range(len(columns))]
+            raise ValueError(f"column {index} holds values of several kinds: give it one kind, or drop it") from error
+    names = [str(index) for index in range(len(columns))]
     return Table(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
 
 
-def _of_polars(frame: Any) -> tuple[Table, str, None] | None:
-    try:
-        return Table(frame.to_arrow()), "polars", None
-    except ValueError:
-        # A type that Arrow has not, which is then no number either.
-        return None
-
-
 def _of_pandas(frame: Any, headings: Headings) -> Table:
-    import pyarrow as pa
-
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, TypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
         _check_columns(frame, headings)
-        reason = " ".join(" ".join(str(part) for part in error.args).split())
-        found = re.search(r"Conversion failed for column (.*) with type", reason)
-        if not found:
-            raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
-        name = headings.names[[" ".join(text.split()) for text in frame.columns].index(found[1])]
-        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
-    for place, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
-        if str(kind) == "object" and kind_of(table.schema.field(place).type) == "date":
-            _check_times(name, frame.iloc[:, place].tolist())
+        reason = " ".join(" ".join(map(str, error.args)).split())
+        raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
+    for index, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
+        if str(kind) == "object" and kind_of(table.schema.field(index).type) == "date":
+            _check_times(name, frame.iloc[:, index].tolist())
     of_arrow = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
     table = described_anew(table, of_arrow) if of_arrow else table
     return Table(table, own_names=None if headings.are_text else headings.names)
 
 
 def _check_columns(frame: Any, headings: Headings) -> None:
-    """Raises a ValueError about a column that Arrow cannot read, and does not name."""
-    import pyarrow as pa
-
+    """Raises a ValueError that names the first column that Arrow cannot read."""
     for name, text, kind in zip(headings.names, frame.columns, frame.dtypes, strict=True):
         if str(kind).startswith("Sparse["):
             raise ValueError(f"column {name!r} holds {kind}: make it dense (.sparse.to_dense())")
@@ -140,65 +122,63 @@ def _check_columns(frame: Any, headings: Headings) -> None:
             raise ValueError(_NO_UNICODE.format(name)) from error
         except OverflowError as error:
             raise ValueError(f"column {name!r} holds integers beyond 64 bits: drop or divide them") from error
-        except (pa.ArrowException, TypeError, ValueError):
-            continue
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
 
 
 def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
-    """Returns X with the columns of a layout, in their order; others may hold anything.
+    """Returns X with the columns of a layout, in their order and types; X may hold further columns if it has names.
 
     Args:
-        X: The table, in any container.
+        X: The table, in any container. Columns of an array are matched by position; an array does not fit columns of
+            several kinds that have names, unless it lacks some.
         layout: The layout.
         absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
         unread: Names of those of them whose cells count as missing even if X has them.
 
     Raises:
-        ValueError: If X lacks a column, or a column holds something else.
+        ValueError: In one line, if X cannot be read or lacks a column, or a column holds something else.
     """
-    import pyarrow as pa
-
-    found = table_of(with_columns(X, [name for name in layout.names if name not in unread]))
+    names, has_names = layout.column_names, layout.names is not None
+    found = table_of(with_columns(X, [name for name in names if name not in unread]) if has_names else X)
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
-    names, columns = found[0].names, []
-    if found[1] == "array":
-        kept = tuple(name for name in layout.names if name not in absent)
-        # Numbers are not the names of an array's columns, but their places.
-        is_by_place = not all(isinstance(name, str) for name in layout.names)
-        if len(names) == len(kept) and (absent or is_by_place):
-            names = kept
-        elif len(names) == len(layout.names) and (absent or is_by_place):
-            names = layout.names
-        elif is_by_place:
-            raise ValueError(
-                f"X has {len(names)} columns, and the model has {len(layout.names)}: give all columns of fit"
-            )
-    for name, field in zip(layout.names, layout.schema, strict=True):
-        if name in unread or (name not in names and str(name) not in names and name in absent):
-            columns.append(pa.chunked_array([pa.nulls(len(found[0]), field.type)]))
-            continue
-        # Files of an array's columns have their places as text.
-        own = name if name in names else str(name)
-        if own not in names:
+    table, kind, _ = found
+    own: Sequence[Any] = table.names
+    is_matched_by_name = layout.schema_bytes is not None and not absent and all(isinstance(n, str) for n in names)
+    if not has_names or (kind == "array" and not is_matched_by_name):
+        kept = [name for name in names if name not in absent]
+        fitting = [each for each in (names, kept) if len(each) == len(own)]
+        if not fitting:
+            raise ValueError(f"X has {len(own)} columns, and the model has {len(names)}: give all columns of fit")
+        own = fitting[0]
+    columns = []
+    for name, field in zip(names, layout.schema, strict=True):
+        # Files have names that are numbers as text.
+        text = name if name in own else str(name)
+        if text not in own and name not in absent:
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
-        column = found[0].arrow.column(names.index(own))
-        if found[1] == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
+        if text not in own or name in unread:
+            columns.append(pa.chunked_array([pa.nulls(len(table), field.type)]))
+            continue
+        column = table.arrow.column(own.index(text))
+        if kind == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
             # As files of text hold them, in their unit.
             column = column.cast(pa.int64()).cast(field.type)
         columns.append(_as_in_fit(name, column, field.type))
-    return Table(pa.table(columns, names=layout.schema.names), own_names=layout.names)
+    return Table(pa.table(columns, names=layout.schema.names), own_names=names)
 
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
     """A data frame without the columns that are not wanted, which may hold anything; all else as it is."""
-    if not nw.dependencies.is_pandas_dataframe(X) and not nw.dependencies.is_polars_dataframe(X):
+    is_arrow, is_pandas = nw.dependencies.is_pyarrow_table(X), nw.dependencies.is_pandas_dataframe(X)
+    if not (is_arrow or is_pandas or nw.dependencies.is_polars_dataframe(X)):
         return X
-    texts = {*map(str, wanted)}
-    is_wanted = [str(name) in texts for name in X.columns]
-    if all(is_wanted):
+    names, texts = X.column_names if is_arrow else X.columns, {*map(str, wanted)}
+    indices = [i for i, name in enumerate(names) if str(name) in texts]
+    if len(indices) == len(names):
         return X
-    return X.loc[:, is_wanted] if nw.dependencies.is_pandas_dataframe(X) else X[:, is_wanted]
+    return X.select(indices) if is_arrow else X.iloc[:, indices] if is_pandas else X[:, indices]
 
 
 def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
@@ -233,16 +213,11 @@ def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
 def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
     """Returns the positions of columns in a wanted order; columns that are not in it come last."""
     ranks = {name: rank for rank, name in enumerate(wanted)}
-    return sorted(range(len(names)), key=lambda place: ranks.get(names[place], len(ranks)))
+    return sorted(range(len(names)), key=lambda index: ranks.get(names[index], len(ranks)))
 
 
 def check_room(X: Any, layout: Layout) -> None:
-    """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold.
-
-    Args:
-        X: A table in any container.
-        layout: The layout of the container.
-    """
+    """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold."""
     is_series = layout.headings is not None and layout.headings.is_series
     if layout.names and (is_series or layout.kind == "array") and nw.dependencies.is_into_dataframe(X):
         columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
@@ -254,13 +229,7 @@ def check_room(X: Any, layout: Layout) -> None:
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
-    """A column in the type that it had in fit, or in one that holds its cells.
-
-    Raises:
-        ValueError: If it holds something else.
-    """
-    import pyarrow as pa
-
+    """A column in the type that it had in fit, or in one that holds its cells; a ValueError if it holds others."""
     is_category = pa.types.is_dictionary(wanted)
     has_categories = pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type.value_type)
     if column.type == wanted or (is_category and has_categories):
@@ -274,13 +243,11 @@ def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "
 
 def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> "pa.ChunkedArray":
     """The cells of a column of another type, in a type or one that holds its cells; Arrow's error if one is lost."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     of_numbers = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean]
     if kind_of(kind) == "date" and any(test(column.type) for test in of_numbers):
         raise pa.ArrowInvalid("a number is no date")
-    if pa.types.is_timestamp(kind) and kind.tz is not None and _is_naive(column.type):
+    is_naive = pa.types.is_date(column.type) or (pa.types.is_timestamp(column.type) and column.type.tz is None)
+    if pa.types.is_timestamp(kind) and kind.tz is not None and is_naive:
         # It is in the time zone of the model's column, as where takes it.
         local = column.cast(pa.timestamp(kind.unit))
         return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
@@ -305,9 +272,6 @@ def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> 
 
 def _decimals(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArray":
     """Numbers as decimals of a type, or of a wider one; Arrow's error if one has more digits after the point."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_decimal(column.type):
         digits = column.cast(pa.decimal256(76, max(kind.scale, column.type.scale)))
     else:
@@ -321,9 +285,3 @@ def _decimals(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArra
         return wide.cast(kind)
     except pa.ArrowInvalid:
         return wide
-
-
-def _is_naive(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
-    return pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)

@@ -30,18 +30,14 @@ class Headings:
 
     @classmethod
     def of(cls, X: Any) -> "tuple[Any, Headings | None]":
-        """Returns a pandas frame or Series as a frame with text as column names, and its headings; other X as it is.
-
-        Raises:
-            ValueError: If two columns have the same name, or a name is of a kind that cannot be kept.
-        """
+        """Returns a pandas frame or Series as a frame with text as column names, and its headings; other X as it is."""
         if not (nw.dependencies.is_pandas_dataframe(X) or nw.dependencies.is_pandas_series(X)):
             return X, None
         is_series = X.ndim == 1
         levels = (None,) if is_series else tuple(X.columns.names)
         own = cls((X.name,) if is_series else tuple(X.columns.tolist()), levels, is_series)
         frame = X.to_frame() if is_series else X
-        texts = [name if own.are_text else str(place) for place, name in enumerate(own.names)]
+        texts = [name if own.are_text else str(i) for i, name in enumerate(own.names)]
         return frame.set_axis(texts, axis=1), own
 
     @property

@@ -1,15 +1,16 @@
 """Columns that no model learns: names and keys, integers that number the rows, and empty columns."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import is_numeral
-from pointillist.tables.headings import Headings
+from pointillist.lazy import pa, pc
+from pointillist.tables.frames import table_of, with_columns
+from pointillist.tables.headings import is_frame
 from pointillist.tables.table import Table, kind_of
 
 MAX_CATEGORIES = 10_000
@@ -57,50 +58,61 @@ def _is_code(text: str) -> bool:
 def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
     """Returns a data frame, or the table of a file, without columns that no model learns; and why each is left out.
 
-    Other containers, whose columns have no names of their own, come back as they are; so does X if no column would be
-    left.
+    Other containers, whose columns have no names, come back as they are; so does X if no column would be left.
 
     Args:
         X: The table.
         kept: Names of columns that are not left out.
     """
-    if isinstance(X, Table):
-        found = _complaints(_columns_of(X), {*kept, X.label})
-        rest = [name for name in X.names if name not in found]
-        return (X.select(rest), [*found.values()]) if found and {*rest} - {X.label} else (X, [])
-    given, headings = Headings.of(X)
     try:
-        frame = nw.from_native(given, eager_only=True, pass_through=True)
-    except nw.exceptions.DuplicateError:
+        found = table_of(X) if isinstance(X, Table) or is_frame(X) else None
+    except ValueError:
+        # Reading all columns says why.
         return X, []
-    if not isinstance(frame, nw.DataFrame):
+    if found is None:
         return X, []
-    names = frame.columns if headings is None else headings.names
-    found = _complaints(zip(names, frame.iter_columns(), strict=True), kept)
-    if not found or len(found) == len(names):
+    table = found[0]
+    reasons = {
+        name: reason
+        for name, column in _columns_of(table)
+        if name not in (*kept, table.label) and (reason := _reason(name, column))
+    }
+    rest = [name for name in table.names if name not in reasons]
+    if not reasons or not {*rest} - {table.label}:
         return X, []
-    rest = [i for i, name in enumerate(names) if name not in found]
-    left = X.iloc[:, rest] if headings is not None else frame.select([names[i] for i in rest]).to_native()
-    return left, [*found.values()]
+    left = X.select(rest) if isinstance(X, Table) else with_columns(X, rest)
+    return left, [*reasons.values()]
 
 
-def _complaints(columns: Iterable[tuple[Any, nw.Series]], kept: Collection[Any]) -> dict[Any, str]:
-    """Why columns are left out, by name."""
-    return {name: why for name, column in columns if name not in kept and (why := complaint(name, column))}
-
-
-def _columns_of(table: Table) -> Iterator[tuple[Any, nw.Series]]:
-    """The columns of the table of a file, with their names; of rows of numbers those of integers, one by one."""
+def _columns_of(table: Table) -> Iterator[tuple[Any, "pa.ChunkedArray"]]:
+    """The columns of a table, with their names; of rows of numbers those of integers, one by one."""
     if not table.is_rows:
-        yield from zip(table.names, nw.from_native(table.arrow, eager_only=True).iter_columns(), strict=True)
+        yield from zip(table.names, table.arrow.columns, strict=True)
         return
     numbers = table.numbers
     for name, kind, cells in zip(numbers.names or (), numbers.types, numbers.rows.T, strict=False):
         if np.dtype(kind).kind in "iu":
-            yield name, nw.from_dict({"": cells}, backend="pyarrow")[""].cast(nw.Int64)
+            yield name, pa.chunked_array([cells.astype(np.int64)])
 
 
-def _numbering(name: Any, integers: nw.Series) -> str | None:
+def _reason(name: Any, column: "pa.ChunkedArray") -> str | None:
+    """Says why a column is left out; None if it is not."""
+    n_given = len(column) - column.null_count
+    if not n_given:
+        return f"column {name!r} has no value at all"
+    kind = kind_of(column.type)
+    if kind == "category":
+        return _of_categories(name, column, n_given)
+    if kind != "whole":
+        return None
+    low, high = pc.min_max(column).as_py().values()
+    if n_given == len(column) and (reason := _numbering(name, column, low, high)):
+        return reason
+    distinct = pc.count_distinct(column).as_py() if max(-low, high) > LARGEST_INTEGER else 0
+    return f"column {name!r} has {distinct:,} different integers beyond 2**53" if too_many(distinct, n_given) else None
+
+
+def _numbering(name: Any, integers: "pa.ChunkedArray", low: int, high: int) -> str | None:
     """Says that a column numbers the rows; None if it does not.
 
     The integers of such a column all differ, and they are at least half of the integers from the lowest to the highest,
@@ -108,45 +120,14 @@ def _numbering(name: Any, integers: nw.Series) -> str | None:
     below exp(-n / 4). An index that pandas wrote without a name may be sparser.
     """
     n = len(integers)
-    if n <= MANY:
-        return None
-    low, high = int(integers.min()), int(integers.max())
     is_dense = high - low < 2 * n
-    if not (is_dense or name in UNNAMED) or integers.n_unique() < n:
+    if n <= MANY or not (is_dense or name in UNNAMED) or pc.count_distinct(integers).as_py() < n:
         return None
     what = "numbers the rows" if is_dense else "is an index without a name"
     return f"column {name!r} {what} ({low} to {high}, each at most once)"
 
 
-def complaint(name: Any, column: nw.Series) -> str | None:
-    """Says why a column is left out; None if it is not."""
-    import pyarrow as pa
-
-    n_given = len(column) - int(column.null_count())
-    if not n_given:
-        return f"column {name!r} has no value at all"
-    if column.dtype.is_integer() and n_given == len(column) and (reason := _numbering(name, column)):
-        return reason
-    if column.dtype.is_integer() and max(-int(column.min()), int(column.max())) > LARGEST_INTEGER:
-        distinct = column.n_unique() - (n_given < len(column))
-        return (
-            f"column {name!r} has {distinct:,} different integers beyond 2**53" if too_many(distinct, n_given) else None
-        )
-    if not (column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == nw.Boolean):
-        try:
-            array = column.to_arrow()
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            # Of which reading all columns complains.
-            return None
-        if kind_of(array.type) == "category":
-            return _of_categories(name, pa.chunked_array([array]) if isinstance(array, pa.Array) else array, n_given)
-    return None
-
-
 def _of_categories(name: Any, column: Any, n_given: int) -> str | None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
         used = np.concatenate([np.asarray(pc.unique(chunk.indices.drop_null())) for chunk in column.chunks])

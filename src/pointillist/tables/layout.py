@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.lazy import pa, pc
 from pointillist.tables.headings import Headings
 from pointillist.tables.names import check_names, name_from_json, name_to_json
+from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.table import Column, Table, is_numeric, kind_of, listed_categories, to_arrow
 from pointillist.tables.time_formats import form_in
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from pointillist.columns.encoder import ColumnEncoder
 
 KINDS = ("pandas", "polars", "pyarrow", "file", "array")
@@ -83,9 +83,6 @@ class Layout:
     @classmethod
     def of(cls, table: Table, kind: str, headings: Headings | None) -> "Layout":
         """Returns the layout of a table that came in a kind of container."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         categories, is_nan = [], []
         for column, cells in zip(table.arrow.columns, table.cells, strict=True):
             categories.append(None if cells.categories is None else listed_categories(column))
@@ -101,11 +98,7 @@ class Layout:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Layout":
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: If the values describe no valid layout.
-        """
+        """Reads what `to_json` wrote; raises a ValueError if that describes no valid layout."""
         names, text = content["plain_names"], content["schema_bytes"]
         return cls(
             str(content["kind"]),
@@ -120,23 +113,16 @@ class Layout:
     @cached_property
     def schema(self) -> "pa.Schema":
         """Names and types, as an Arrow schema."""
-        import pyarrow as pa
-
         if self.schema_bytes is None:
-            raise ValueError("the layout has no schema")
+            types = [pa.from_numpy_dtype(np.dtype(name)) for name in self.plain_types]
+            return pa.schema([*zip(map(str, self.column_names), types, strict=True)])
         try:
             return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.schema_bytes, validate=True)))
         except (ValueError, pa.ArrowException, OSError) as error:
             raise ValueError(f"the layout's schema cannot be read: {error}") from error
 
     def check_code(self, code: "ColumnEncoder", field: "pa.Field") -> None:
-        """Raises an error if a column's code does not fit its type, which only a false claim of a file can cause.
-
-        Raises:
-            ValueError: If only one of them has categories, or if the categories do not fit the type.
-        """
-        import pyarrow as pa
-
+        """Raises a ValueError if an encoder does not fit its column's type, which only a file that lies can cause."""
         is_category = kind_of(field.type) in ("category", "truth")
         if is_category != (code.categories is not None):
             raise ValueError(f"column {code.name!r} holds {field.type}, but its code is for another type")
@@ -162,12 +148,18 @@ class Layout:
         return tuple(self.schema.names) if self.headings is None else self.headings.names
 
     @property
-    def types(self) -> tuple[str, ...]:
-        """NumPy's names of the columns' types.
+    def column_names(self) -> tuple[Any, ...]:
+        """Names of the columns; their indices where they have none."""
+        return tuple(range(len(self.plain_types))) if self.names is None else self.names
 
-        Raises:
-            ValueError: If there are no columns, or a column does not hold numbers.
-        """
+    @property
+    def column_types(self) -> tuple[Any, ...]:
+        """Types of the columns, as `TableWriter` takes them: NumPy's names without a schema, and Arrow's elsewhere."""
+        return self.types if self.schema_bytes is None else tuple(self.schema.types)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """NumPy's names of the columns' types; raises a ValueError if a column does not hold numbers."""
         types = self.plain_types
         if self.schema_bytes is not None:
             if not all(is_numeric(kind) for kind in self.schema.types):
@@ -182,13 +174,26 @@ class Layout:
         """Whether each column holds integers or booleans."""
         return np.array([np.dtype(name).kind in "biu" for name in self.types])
 
-    def columns(self, rows: Float[np.ndarray, "n d"]) -> list[np.ndarray]:
-        """Splits rows of numbers, shape (n, d), into columns, each of its type."""
+    def columns(self, rows: Any) -> list[Any]:
+        """Splits rows, as `assembled` returns them, into columns, each of its type."""
+        if self.schema_bytes is not None:
+            return rows.columns
         return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]
+
+    def numbers(self, rows: Any) -> Float[np.ndarray, "n d"]:
+        """Converts rows of numbers, as `assembled` returns them, to an array, float64."""
+        return np.stack(self.columns(rows), axis=1).astype(np.float64)
+
+    def joined(self, parts: Sequence[Any]) -> Any:
+        """Joins rows as `assembled` returns them."""
+        if self.schema_bytes is None:
+            return np.concatenate(parts)
+        return pa.concat_tables(parts).unify_dictionaries()
 
     def type_of(self, name: Any) -> "pa.DataType | None":
         """Returns Arrow's type of a column; None if there is no column of that name."""
-        return self.schema.field(self.names.index(name)).type if name in self.names else None
+        names = self.column_names
+        return self.schema.field(names.index(name)).type if name in names else None
 
     @property
     def forms(self) -> dict[str, str]:
@@ -201,28 +206,54 @@ class Layout:
         is_ordered = getattr(self.type_of(name), "ordered", False)
         return self.categories[self.names.index(name)] if is_ordered else None
 
+    def assembled(self, cells: tuple[Column, ...]) -> Any:
+        """Makes rows of this layout from cells: an array, float64, without a schema, and an Arrow table elsewhere."""
+        if self.schema_bytes is None:
+            return np.stack([each.numbers for each in cells], axis=1)
+        return self.table(cells)
+
+    def filled(self, table: Table, cells: tuple[Column, ...]) -> Any:
+        """Makes rows of this layout from cells, some of which fill missing cells of a table.
+
+        Other cells stay as the table has them: a number may not hold every digit of a date.
+        """
+        if self.schema_bytes is None:
+            return self.assembled(cells)
+        columns, whole = [], self.table(cells)
+        for given, column, own in zip(table.arrow.columns, whole.columns, table.cells, strict=True):
+            is_kept = own.categories is None and given.type == column.type
+            columns.append(pc.if_else(pa.array(own.is_missing), column, given) if is_kept else column)
+        return pa.Table.from_arrays(columns, schema=whole.schema)
+
     def table(self, cells: tuple[Column, ...]) -> "pa.Table":
         """Makes a table of this layout from cells."""
         full = [_with_all(each, known) for each, known in zip(cells, self.categories, strict=True)]
         return to_arrow(full, self.schema, nan_is_missing=self.is_nan)
 
+    def with_labels(self, rows: Any, label: LabelColumn | None) -> Table:
+        """Returns rows, as `assembled` makes them, and their labels as a table."""
+        names = None if self.names is None else tuple(map(str, self.names))
+        if self.schema_bytes is None:
+            return Table(Numbers(rows, names, self.types, label))
+        table = rows.rename_columns(names)
+        if label is not None and label.name not in (names or ()):
+            table = table.add_column(label.position, label.name, [label.values])
+        return Table(table)
+
     def restore(self, rows: Any, index: Any = None) -> Any:
         """Converts rows of this layout to the container that the layout was taken from.
 
         Args:
-            rows: An Arrow table, or an array of numbers, shape (n, d).
+            rows: What `assembled` returned.
             index: Index for a pandas frame; by default its rows are numbered.
         """
         if self.schema_bytes is None:
             return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
-        table = rows
-        if isinstance(rows, np.ndarray):
-            table = self.table(tuple(Column(column, np.zeros(len(rows), bool)) for column in rows.T))
         if self.headings is not None:
-            return self.headings.put_on(_to_pandas(table), index)
+            return self.headings.put_on(_to_pandas(rows), index)
         if self.kind == "polars":
-            return _to_polars(table, self.categories)
-        return _to_array(table) if self.kind == "array" else table
+            return _to_polars(rows, self.categories)
+        return _to_array(rows) if self.kind == "array" else rows
 
 
 def _with_all(cells: Column, known: tuple[Any, ...] | None) -> Column:

@@ -1,11 +1,9 @@
 """Numbers that are written with marks: decimal commas, thousands separators, percent signs and currencies."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pointillist.foreign_text import shown
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from pointillist.lazy import pa, pc
 
 _SYMBOLS = "%$€£¥₹₩₽₺"
 _SPACES = "'’ \u00a0\u202f"
@@ -27,9 +25,7 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
     Raises:
         ValueError: If each comma may mark decimals as well as thousands.
     """
-    import pyarrow.compute as pc
-
-    if not all_match(given, _MAYBE) or len(_symbols(given)) != 1:
+    if not all_match(given, _MAYBE) or len(pc.unique(pc.replace_substring_regex(given, f"[^{_SYMBOLS}]", ""))) != 1:
         return None
     bare = _bare(given)
     fits = {".": all_match(bare, _number(",", r"\.")), ",": all_match(bare, _number(r"\.", ","))}
@@ -46,7 +42,8 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
 
     def plain(text: Any) -> Any:
         group = "," if mark == "." else "."
-        return pc.replace_substring(pc.replace_substring(_without_spaces(_bare(text)), group, ""), ",", ".")
+        digits = pc.replace_substring_regex(_bare(text), f"[{_SPACES}]", "")
+        return pc.replace_substring(pc.replace_substring(digits, group, ""), ",", ".")
 
     first = given[0].as_py()
     return plain, mark, f"{shown(name)} ({shown(first)} is {plain(given[:1])[0].as_py().removeprefix('+')})"
@@ -54,8 +51,6 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
 
 def in_thousands(given: "pa.ChunkedArray") -> str | None:
     """Returns a number whose points may separate thousands, if all points of the column may; else None."""
-    import pyarrow.compute as pc
-
     with_point = given.filter(pc.match_substring(given, "."))
     fits = len(with_point) and all_match(with_point, r"^[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+$")
     return with_point[0].as_py() if fits else None
@@ -68,26 +63,9 @@ def _number(group: str, decimal: str) -> str:
 
 def _bare(text: Any) -> Any:
     """Texts without symbols, and without white space beside them."""
-    import pyarrow.compute as pc
-
     return pc.replace_substring_regex(text, rf"[{_SPACES}]?[{_SYMBOLS}][{_SPACES}]?", "")
-
-
-def _without_spaces(text: Any) -> Any:
-    import pyarrow.compute as pc
-
-    return pc.replace_substring_regex(text, f"[{_SPACES}]", "")
-
-
-def _symbols(text: Any) -> list[str]:
-    """The symbols of each text, without repetition."""
-    import pyarrow.compute as pc
-
-    return pc.unique(pc.replace_substring_regex(text, f"[^{_SYMBOLS}]", "")).to_pylist()
 
 
 def all_match(text: Any, pattern: str) -> bool:
     """Whether a pattern is found in all texts."""
-    import pyarrow.compute as pc
-
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())

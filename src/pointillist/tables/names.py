@@ -25,11 +25,7 @@ def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:
 
 
 def name_to_json(name: Any) -> list[Any]:
-    """Converts a name to JSON values, with its type.
-
-    Raises:
-        ValueError: If it has a type that names cannot have.
-    """
+    """Converts a name to JSON values, with its type; raises a ValueError if names cannot have its type."""
     name = name.item() if hasattr(name, "item") else name
     if name is None:
         return ["none"]
@@ -52,11 +48,7 @@ def name_to_json(name: Any) -> list[Any]:
 
 
 def name_from_json(value: Any) -> Any:
-    """Restores a name from what `name_to_json` returned.
-
-    Raises:
-        ValueError: If there is no such name.
-    """
+    """Restores a name from what `name_to_json` returned; raises a ValueError if there is no such name."""
     kind, *rest = value
     if kind == "none" and not rest:
         return None
@@ -71,12 +63,7 @@ def name_from_json(value: Any) -> Any:
 
 
 def pandas_columns(names: Sequence[Any], levels: Sequence[Any]) -> Any:
-    """The index of a pandas frame's columns.
-
-    Args:
-        names: Names of the columns; tuples if there are several levels.
-        levels: Names of the levels, None for a level without a name.
-    """
+    """The index of a pandas frame's columns, with the names of its levels, None for a level without a name."""
     import pandas
 
     if len(levels) > 1:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 _BLOCK_VALUES = 2**20
-_PLACES = 1024
+_AT_ONCE = 1024
 """The system maps the neighborhood of each row that is read: 64 kB, often."""
 
 
@@ -21,13 +21,13 @@ def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
         let_go(rows)
 
 
-def rows_at(rows: np.ndarray, places: Int[np.ndarray, " m"]) -> np.ndarray:
-    """Returns `rows[places]`, shape (m, d); rows mapped from a file are read some at a time."""
-    if _map_of(rows) is None or len(places) <= _PLACES:
-        taken = rows[places]
+def rows_at(rows: np.ndarray, indices: Int[np.ndarray, " m"]) -> np.ndarray:
+    """Returns `rows[indices]`, shape (m, d); rows mapped from a file are read some at a time."""
+    if _map_of(rows) is None or len(indices) <= _AT_ONCE:
+        taken = rows[indices]
         let_go(rows)
         return taken
-    return np.concatenate([rows_at(rows, places[i : i + _PLACES]) for i in range(0, len(places), _PLACES)])
+    return np.concatenate([rows_at(rows, indices[i : i + _AT_ONCE]) for i in range(0, len(indices), _AT_ONCE)])
 
 
 def let_go(rows: np.ndarray) -> None:

@@ -27,11 +27,7 @@ class Spool:
         self._file: IO[bytes] | None = None
 
     def append(self, block: Float[np.ndarray, "m d"]) -> None:
-        """Adds rows, shape (m, d), in C order. The block is kept: the caller must not change it afterwards.
-
-        Raises:
-            OSError: If the temporary file cannot be written.
-        """
+        """Adds rows, shape (m, d), in C order. The block is kept: the caller must not change it afterwards."""
         self._blocks.append(block)
         self._bytes += block.nbytes
         if self._bytes > SPOOL_ABOVE:

@@ -8,20 +8,17 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import listed
+from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.row_blocks import blocks
 from pointillist.tables.spool import Spool
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 _DIGITS, _MOST_DIGITS = 17, 76
 """Most digits that distinguish numbers of float64, and that are in Arrow's decimals."""
@@ -65,6 +62,11 @@ class Column:
         """The cells of several parts of a column, one after another."""
         values = np.concatenate([each.values for each in parts])
         return replace(parts[0], values=values, is_missing=np.concatenate([each.is_missing for each in parts]))
+
+
+def columns_of(rows: Float[np.ndarray, "n d"]) -> tuple[Column, ...]:
+    """Returns the columns of rows of numbers, of which none is missing."""
+    return tuple(Column(column, np.zeros(len(rows), bool)) for column in rows.T)
 
 
 def medians(draws: Sequence[Column]) -> Column:
@@ -132,8 +134,6 @@ class Table:
     @cached_property
     def arrow(self) -> "pa.Table":
         """The table as Arrow holds it."""
-        import pyarrow as pa
-
         numbers = self.numbers
         columns = [pa.array(column.astype(kind)) for column, kind in zip(numbers.rows.T, numbers.types, strict=True)]
         if numbers.label is not None:
@@ -162,11 +162,7 @@ class Table:
 
     @cached_property
     def cells(self) -> tuple[Column, ...]:
-        """The cells of each column.
-
-        Raises:
-            ValueError: If a column holds neither numbers, categories nor dates.
-        """
+        """The cells of each column; raises a ValueError if one holds neither numbers, categories nor dates."""
         return tuple(cells_in(name, column) for name, column in zip(self.names, self.arrow.columns, strict=True))
 
     def column(self, name: Any) -> Column:
@@ -218,41 +214,31 @@ class Table:
         return arrays
 
 
+_KINDS = {
+    "truth": ("boolean",),
+    "whole": ("integer",),
+    "number": ("floating", "decimal"),
+    "date": ("date", "timestamp", "time", "duration"),
+    "category": ("string", "large_string", "string_view"),
+}
+"""Arrow's tests of types, by kind."""
+
+
 def kind_of(kind: "pa.DataType") -> str:
     """Kind of an Arrow type: "number", "whole", "date", "truth" or "category"; "" if it is none of them."""
-    from pyarrow import types
-
-    if types.is_dictionary(kind):
-        is_known = types.is_floating(kind.value_type) or kind_of(kind.value_type) in ("category", "whole", "truth")
+    if pa.types.is_dictionary(kind):
+        is_known = pa.types.is_floating(kind.value_type) or kind_of(kind.value_type) in ("category", "whole", "truth")
         return "category" if is_known else ""
-    if types.is_boolean(kind):
-        return "truth"
-    if types.is_integer(kind):
-        return "whole"
-    if types.is_floating(kind) or types.is_decimal(kind):
-        return "number"
-    if types.is_date(kind) or types.is_timestamp(kind) or types.is_time(kind) or types.is_duration(kind):
-        return "date"
-    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    return "category" if is_text else ""
+    return next((own for own, tests in _KINDS.items() for test in tests if getattr(pa.types, f"is_{test}")(kind)), "")
 
 
 def is_numeric(kind: "pa.DataType") -> bool:
     """Whether a column of an Arrow type holds numbers of NumPy's types, or booleans."""
-    from pyarrow import types
-
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    return kind_of(kind) in ("whole", "truth") or pa.types.is_floating(kind)
 
 
 def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
-    """Returns the cells of a column.
-
-    Raises:
-        ValueError: If it holds neither numbers, categories nor dates.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
+    """Returns the cells of a column; raises a ValueError if it holds neither numbers, categories nor dates."""
     kind = kind_of(column.type)
     if not kind:
         raise ValueError(f"column {name!r} {refusal(column.type)}")
@@ -273,7 +259,8 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
         values = np.asarray(ranks)[indices] if len(order) else np.zeros(len(array), np.int64)
         return Column(values, is_missing, tuple(categories))
     if kind == "date":
-        array = _local(array)
+        # Days begin at midnight of the local time.
+        array = array if getattr(array.type, "tz", None) is None else pc.local_timestamp(array)
         array = pc.divide(pc.cast(array, _whole_type(array.type), safe=False), _fineness(array.type))
     is_missing = np.asarray(array.is_null(nan_is_null=True))
     array = pc.fill_null(array, 0)
@@ -284,7 +271,11 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
         array = pa.array(np.asarray(array).astype(str))
     values = np.asarray(pc.cast(array, pa.float64(), safe=False))
     is_exact = kind in ("whole", "date") or pa.types.is_decimal(column.type)
-    is_beyond = (is_exact and (np.abs(values) > LARGEST_INTEGER).any()) or _is_beyond(array)
+    is_beyond = is_exact and (np.abs(values) > LARGEST_INTEGER).any()
+    if pa.types.is_integer(array.type) and len(array):
+        # As float64, an integer beyond may look like one that is not.
+        ends = pc.min_max(array).as_py()
+        is_beyond = is_beyond or max(-ends["min"], ends["max"]) > LARGEST_INTEGER
     if is_beyond and kind == "date":
         raise ValueError(
             f"column {name!r} holds {column.type} too far from 0 for float64: convert it to seconds or days, or make "
@@ -299,8 +290,6 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
 
 def listed_categories(column: "pa.ChunkedArray") -> tuple[Any, ...] | None:
     """Returns the categories that the type of a column lists, in its order; None if it lists none."""
-    import pyarrow as pa
-
     if not pa.types.is_dictionary(column.type):
         return None
     return tuple(_with_categories(_whole(column)).dictionary.to_pylist())
@@ -308,27 +297,12 @@ def listed_categories(column: "pa.ChunkedArray") -> tuple[Any, ...] | None:
 
 def _whole(column: "pa.ChunkedArray") -> "pa.Array":
     """Joins the chunks of a column."""
-    import pyarrow as pa
-
     array = column.combine_chunks()
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _is_beyond(array: "pa.Array") -> bool:
-    """Whether an array of integers has one that float64 may hold another in place of."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not pa.types.is_integer(array.type) or not len(array):
-        return False
-    ends = pc.min_max(array).as_py()
-    return max(-ends["min"], ends["max"]) > LARGEST_INTEGER
-
-
 def refusal(kind: "pa.DataType") -> str:
     """Says what a column holds that is no column for a model, and the way out."""
-    import pyarrow as pa
-
     of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
     name = str(getattr(of_values, "extension_name", ""))
     if name in ("pandas.interval", "pandas.period"):
@@ -340,9 +314,6 @@ def refusal(kind: "pa.DataType") -> str:
 
 def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
     """An array as indices of categories, which are distinct and not missing."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_string_view(array.type):
         array = array.cast(pa.large_string())
     if pa.types.is_dictionary(array.type):
@@ -363,17 +334,8 @@ def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
     return array.dictionary_encode()
 
 
-def _local(array: "pa.Array") -> "pa.Array":
-    """Converts times with a time zone to that zone's local time, where days begin at midnight."""
-    import pyarrow.compute as pc
-
-    return array if getattr(array.type, "tz", None) is None else pc.local_timestamp(array)
-
-
 def _whole_type(kind: "pa.DataType") -> "pa.DataType":
     """The integer type that stores a type of dates."""
-    import pyarrow as pa
-
     return pa.int64() if kind.bit_width == 64 else pa.int32()
 
 
@@ -392,17 +354,12 @@ def to_arrow(
         schema: Names and types of the columns.
         nan_is_missing: For each column, whether a missing number is written as NaN; null by default.
     """
-    import pyarrow as pa
-
     flags = [False] * len(cells) if nan_is_missing is None else nan_is_missing
     columns = [_array(each, field.type, flag) for each, field, flag in zip(cells, schema, flags, strict=True)]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _array(cells: Column, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     mask = None if is_nan or not cells.is_missing.any() else cells.is_missing
     if cells.categories is not None:
         value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -435,8 +392,6 @@ def _array(cells: Column, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
 
 def _ends(kind: "pa.DataType") -> tuple[int, int]:
     """The least and the greatest number that a type of integers or dates holds, of those that float64 holds exactly."""
-    import pyarrow as pa
-
     if pa.types.is_time(kind):
         return 0, 86_400 * {"s": 1, "ms": 10**3}.get(kind.unit, 10**6) - 1
     known = np.iinfo(kind.to_pandas_dtype() if pa.types.is_integer(kind) else f"int{kind.bit_width}")
@@ -444,9 +399,6 @@ def _ends(kind: "pa.DataType") -> tuple[int, int]:
 
 
 def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     # A sum that is restored may lie beyond the type.
     end = 10.0 ** (kind.precision - kind.scale)
     most = min(end - 10.0**-kind.scale, float(np.nextafter(end, 0)))
@@ -468,13 +420,14 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
     Raises:
         ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
     """
-    import pyarrow as pa
-
     of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_boolean(of_values):
+        values = [bool(value) if type(value) is int and value in (0, 1) else value for value in values]
     try:
         array = _of_python(values, of_values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"column {name!r} holds {of_values}, and {values!r:.60} is not that") from error
+        wrong = values[0] if len(values) == 1 else values
+        raise ValueError(f"column {name!r} holds {of_values}, and {wrong!r:.60} is not that") from error
     array = array.dictionary_encode() if pa.types.is_dictionary(kind) else array
     cells = cells_in(name, pa.chunked_array([array]))
     is_decimal = pa.types.is_decimal(of_values)
@@ -486,11 +439,10 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
 
 def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
     """An array of a type of Python values; an error of Arrow's or a ValueError if one is not of it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_decimal(kind):
-        values = [_digits(value) for value in values]
+        kinds = int | float | np.number
+        are_numbers = [isinstance(v, kinds) and not isinstance(v, bool) and v == v for v in values]
+        values = [Decimal(str(v)) if is_number else v for v, is_number in zip(values, are_numbers, strict=True)]
     if kind_of(kind) in ("whole", "number"):
         # Of what they are by themselves, as Arrow makes integers of fractions where it is told a type.
         return pa.array(values, from_pandas=True).cast(kind)
@@ -506,8 +458,6 @@ def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
 
 def _to_the_microsecond(kind: "pa.DataType") -> "pa.DataType":
     """The type that holds what Python's values say: Arrow would cut their digits, but casts to a type without loss."""
-    import pyarrow as pa
-
     if pa.types.is_time32(kind):
         return pa.time64("us")
     if getattr(kind, "unit", None) not in ("s", "ms"):
@@ -515,16 +465,8 @@ def _to_the_microsecond(kind: "pa.DataType") -> "pa.DataType":
     return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("us")
 
 
-def _digits(value: Any) -> Any:
-    """A number as its decimals."""
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == value
-    return Decimal(str(value)) if is_number else value
-
-
 def _moment(value: Any, kind: "pa.DataType") -> Any:
     """A date, a time or a duration as Arrow takes it, whatever its precision."""
-    import pyarrow as pa
-
     if isinstance(value, np.datetime64 | np.timedelta64):
         if np.isnat(value):
             return None

@@ -1,12 +1,10 @@
 """Finds the format of dates and times in a CSV file, and writes new rows in the same format."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pointillist.lazy import pa, pc
 from pointillist.tables.marked_numbers import all_match
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 FORM = b"pointillist.form"
 """Metadata key of an Arrow field for the `strftime` format of its cells in a CSV file."""
@@ -18,11 +16,7 @@ _FORM = re.compile(rf"(?:%Y-%m-%d[ T])?%H:%M(?::%S)?(?:{_OFFSET})?", re.ASCII)
 
 
 def form_of(given: Any) -> str | None:
-    """Returns the `strftime` format of all texts; None if they differ in it, or if it is the usual one.
-
-    Args:
-        given: Texts of dates and times without white space around them, none of them null.
-    """
+    """Returns the `strftime` format of all texts of times; None if they differ in it, or if it is the usual one."""
     found = _MOMENT.fullmatch(given[0].as_py()) if len(given) else None
     if found is None:
         return None
@@ -44,8 +38,6 @@ def offset_of(given: Any) -> str | None:
 
 def form_in(field: "pa.Field") -> str | None:
     """Returns the form that the metadata of a field name; None if they name none that `form_of` returns."""
-    import pyarrow as pa
-
     form = (field.metadata or {}).get(FORM, b"").decode(errors="replace")
     is_moment = pa.types.is_timestamp(field.type) or pa.types.is_time(field.type)
     return form if is_moment and _FORM.fullmatch(form) else None
@@ -53,8 +45,6 @@ def form_in(field: "pa.Field") -> str | None:
 
 def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
     """Returns the table with the format of each column in the metadata of its field."""
-    import pyarrow as pa
-
     fields = [
         field.with_metadata({FORM: forms[field.name]}) if field.name in forms else field for field in table.schema
     ]
@@ -63,8 +53,6 @@ def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
 
 def written(column: "pa.Array", form: str) -> "pa.StringArray":
     """Returns dates and times as texts in a format, with seconds if a time has some."""
-    import pyarrow.compute as pc
-
     if "%S" not in form and pc.any(pc.not_equal(pc.second(column), 0)).as_py():
         form = form.replace("%M", "%M:%S")
     return pc.strftime(column, form)

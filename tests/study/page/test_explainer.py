@@ -1,15 +1,19 @@
-"""The explainer in a browser, against Python."""
+"""The explainer and training in the page, in a browser, against Python."""
 
+import jax
 import numpy as np
 import pytest
+from reference import loss_of, trained
 from test_live import network_of
 
 from browsers import IN_CHROMIUM
+from pointillist.diffusion.networks import MLP
+from pointillist.diffusion.schedules import cosine
 from pointillist.engine.weights import named
 from pointillist.metrics import energy_distance
 from pointillist.page.weights import STEPS
 from pointillist.study.page.content import page_content
-from pointillist.study.page.live import STEP, live_content
+from pointillist.study.page.live import STEP, TRAINING_TIMESTEPS, live_content
 
 
 @pytest.fixture(scope="module")
@@ -131,5 +135,199 @@ def test_distances_are_pythons(page):
     compute = "([a, b]) => pointillist.energyDistance(Float32Array.from(a), Float32Array.from(b), 3)"
     found = page.evaluate(compute, [A.ravel().tolist(), B.ravel().tolist()])
     expected = energy_distance(A, B)
-    wanted = [float(expected), expected.standard_error]
-    np.testing.assert_allclose([found[name] for name in ("value", "error")], wanted, rtol=1e-4)
+    wanted = [float(expected), expected.standard_error, expected.null_standard_error]
+    np.testing.assert_allclose([found[name] for name in ("value", "error", "nullError")], wanted, rtol=1e-4)
+
+
+SETTINGS = {"width": 20, "depth": 3, "batch": 16, "rate": 1e-3, "seed": 7}
+SIGMA_DATA = np.array([0.5, 0.4, 0.7])
+FEATURES = 8
+
+
+def of_page(page, message, **arrays):
+    """What a worker of its own says last to a message about a network of three columns."""
+    return page.evaluate(
+        """({ message, arrays, sigma_data, features }) => new Promise((resolve, reject) => {
+             const [alpha, sigma] = pointillist.trainer.schedule;
+             const each = (own, change) =>
+               Object.fromEntries(Object.entries(own).map(([key, value]) => [key, change(value)]));
+             const numbers = (own) => Array.isArray(own) ? Float32Array.from(own) : each(own, numbers);
+             const plain = (own) =>
+               ArrayBuffer.isView(own) ? Array.from(own) : Object(own) === own ? each(own, plain) : own;
+             const model = { columns: 3, time_embedding: features, sigma_data, alpha, sigma };
+             const source = new Blob([pointillist.trainer.source], { type: "text/javascript" });
+             const worker = new Worker(URL.createObjectURL(source));
+             worker.onmessage = ({ data }) => {
+               if (data.error) reject(new Error(data.error));
+               else if (data.isDone || "loss" in data && !data.progress) resolve(plain(data)), worker.terminate();
+             };
+             pointillist.trainer.kernel.then((kernel) =>
+               worker.postMessage({ call: 0, ...message, model, kernel, ...numbers(arrays) }));
+           })""",
+        {"message": message, "arrays": arrays, "sigma_data": SIGMA_DATA.tolist(), "features": FEATURES},
+    )
+
+
+def by_inputs(array):
+    """A matrix with inputs first, as pages have it."""
+    return array.T if array.ndim == 2 else array
+
+
+def test_gradients_are_those_of_jax(page):
+    """Gradients of the network that is trained in the page, for the same weights, rows, times and noise."""
+    rng = np.random.default_rng(1)
+    size = {"width": SETTINGS["width"], "depth": SETTINGS["depth"]}
+    network = MLP(jax.random.key(0), columns=3, features=FEATURES, **size)
+    x0, noise = rng.normal(size=(2, SETTINGS["batch"], 3)).astype(np.float32)
+    times = rng.integers(1, TRAINING_TIMESTEPS + 1, SETTINGS["batch"])
+    value, gradients = loss_of(network, cosine(TRAINING_TIMESTEPS), SIGMA_DATA, x0, times, noise, FEATURES)
+    found = of_page(
+        page,
+        {"type": "gradients", "settings": SETTINGS, "times": times.tolist()},
+        x0=x0.ravel().tolist(),
+        noise=noise.ravel().tolist(),
+        tensors={name: by_inputs(array).ravel().tolist() for name, array in named(network).items()},
+    )
+    assert found["loss"] == pytest.approx(float(value), rel=1e-5)
+    for name, expected in named(gradients).items():
+        wanted = by_inputs(expected)
+        np.testing.assert_allclose(
+            np.array(found["gradients"][name]).reshape(wanted.shape), wanted, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_a_seed_trains_the_network_that_it_trains_in_python(page):
+    """Compares weights after steps of Adam on the same batches with the same noise, from the first weights on."""
+    data = (np.random.default_rng(2).normal(size=(50, 3)) * SIGMA_DATA).astype(np.float32)
+    message = {"type": "train", "settings": SETTINGS, "steps": 20}
+    found = of_page(page, message, data=data.ravel().tolist())
+    schedule = cosine(TRAINING_TIMESTEPS)
+    expected, loss = trained(data, schedule, SIGMA_DATA, 20, features=FEATURES, **SETTINGS)
+    assert found["step"] == 20 and found["loss"] == pytest.approx(loss, rel=1e-5)
+    assert set(found["tensors"]) == set(expected)
+    for name, array in expected.items():
+        wanted = by_inputs(array)
+        # A hundredth of what the steps change: another decay of Adam's, or another first batch, is farther off.
+        np.testing.assert_allclose(np.array(found["tensors"][name]).reshape(wanted.shape), wanted, atol=1e-5, rtol=0)
+
+
+def test_tables_that_cannot_be_learned_are_refused_in_a_line(page):
+    read = "text => { try { return pointillist.readColumns(text).rows.length } catch (error) { return error.message } }"
+    lines = "\n".join("1.5,2" for _ in range(40))
+    assert page.evaluate(read, f"a,b\n{lines}") == 40 and page.evaluate(read, lines) == 40
+    assert page.evaluate(read, "a,b,c,d\n1,2,3,4") == "The file has 4 columns; it takes two or three."
+    assert page.evaluate(read, "a,b\n1,2") == "The file has 1 rows; it takes 30 or more."
+    assert page.evaluate(read, f"a,b\n1,x\n{lines}").startswith("Line 2 does not hold 2 numbers: 1,x")
+
+
+def test_points_are_drawn_by_hand(page):
+    pad = page.locator(".pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    for i in range(8):
+        page.mouse.move(box["x"] + 60 + 20 * i, box["y"] + 70)
+    page.mouse.up()
+    assert page.evaluate("pointillist.trainer.pad.points.length") >= 30 and page.locator(".train .start").is_enabled()
+    page.locator(".train .clear").click()
+    assert not page.locator(".train .start").is_enabled()
+
+
+def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
+    """A ring, from a file."""
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 800)
+    lines = "\n".join(f"{100 + 5 * np.cos(a)};{np.sin(a)}" for a in angle)
+    (tmp_path / "ring.csv").write_text(f"width;height\n{lines}\n")
+    page.locator("[name=source]").select_option("csv")
+    page.locator("input[type=file]").set_input_files(tmp_path / "ring.csv")
+    page.wait_for_function("() => document.querySelector('.train .readout').textContent === '800 rows of 2 columns'")
+    page.locator(".train .start").click()
+    # From one measurement to the next, the distance may rise.
+    is_nearer = "(found) => found?.length > 2 && found.at(-1)[1] < found[0][1]"
+    page.wait_for_function(f"() => ({is_nearer})(pointillist.trainer.training?.distances)", timeout=60_000)
+    page.locator(".train .start").click()
+    page.wait_for_function(
+        "() => document.querySelector('.train .readout').textContent.startsWith('Done')", timeout=20_000
+    )
+    losses = page.evaluate("pointillist.trainer.training.losses")
+    assert losses[-1][1] < losses[0][1]
+    assert page.evaluate("pointillist.explain.state.set") == "yours"
+    page.select_option("#live-set", "yours")
+    page.click("#live-play")
+    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
+    text = page.evaluate(
+        """async () => {
+             const made = new Promise((resolve) => {
+               const make = URL.createObjectURL;
+               URL.createObjectURL = (blob) => {
+                 resolve(blob);
+                 URL.createObjectURL = make;
+                 return make.call(URL, blob);
+               };
+             });
+             document.querySelector("#live-csv").click();
+             return (await made).text();
+           }"""
+    )
+    rows = np.loadtxt(text.splitlines(), delimiter=",", skiprows=1)
+    assert rows.mean(axis=0) == pytest.approx([100, 0], abs=0.5) and rows[:, 0].max() > 103
+
+
+def train(page):
+    """Trains a network on the set that is chosen, for a moment."""
+    page.evaluate("pointillist.trainer.start()")
+    page.wait_for_function("() => pointillist.trainer.training.distances.length > 0", timeout=60_000)
+    page.evaluate("pointillist.trainer.stop()")
+    page.wait_for_function(
+        "() => document.querySelector('.train .readout').textContent.startsWith('Done')", timeout=20_000
+    )
+
+
+def test_a_network_that_is_trained_again_is_shown_in_place_of_the_first(page):
+    """In the picture at the top and in the steps: both have the same name."""
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("() => pointillist.explain.shown.some(step => 'place' in step)")
+    seen(page, "sampler")
+    page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
+    stages = "explain.shown.flatMap(step => 'place' in step ? step.stage : step.samplers ? step.duel.stages : [])"
+    for _ in range(2):
+        train(page)
+        page.wait_for_function(
+            f"""() => {{
+                  const {{ explain }} = pointillist, stages = {stages};
+                  return stages.length === 3 && stages.every(({{ model }}) => model === explain.state.model);
+                }}"""
+        )
+
+
+def test_a_training_is_stopped_before_it_has_begun(page):
+    page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
+    page.evaluate("() => { pointillist.trainer.start(); pointillist.trainer.stop() }")
+    page.wait_for_function("() => !pointillist.trainer.worker", timeout=20_000)
+    page.wait_for_function("() => document.querySelector('.train .readout').textContent.startsWith('Done')")
+    assert page.inner_text(".train .readout").startswith("Done: 10 steps in ")
+
+
+def test_other_rows_end_a_training(page, tmp_path):
+    """Its last report would take the place of what is said of them."""
+    page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
+    page.evaluate("pointillist.trainer.start()")
+    page.wait_for_function("() => pointillist.trainer.training.losses.length > 0", timeout=60_000)
+    lines = "\n".join(f"{i},{i * i}" for i in range(40))
+    (tmp_path / "rows.csv").write_text(f"a,b\n{lines}\n")
+    page.set_input_files("input[type=file]", tmp_path / "rows.csv")
+    page.wait_for_function("() => document.querySelector('.train .readout').textContent === '40 rows of 2 columns'")
+    page.wait_for_timeout(1000)
+    assert page.inner_text(".train .readout") == "40 rows of 2 columns" and page.inner_text(".train .start") == "Train"
+    assert page.locator(".train .done").is_hidden()
+
+
+def test_a_file_can_be_chosen_again_once_it_is_mended(page, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n")
+    page.evaluate("pointillist.trainer.choose('csv')")
+    page.set_input_files("input[type=file]", path)
+    page.wait_for_function("() => document.querySelector('.train .readout').textContent.includes('takes 30 or more')")
+    # A browser tells of no change if the file that is chosen was chosen before.
+    assert page.input_value("input[type=file]") == ""

@@ -1,1 +1,1 @@
-"""Numbers given others or in ranges: observed values, populations of candidates, and twisted samplers."""
+"""Conditional sampling: observed values, ranges and sets of values, by sequential Monte Carlo."""

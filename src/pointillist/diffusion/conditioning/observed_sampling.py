@@ -1,4 +1,4 @@
-"""Rows of numbers of which some are given, and distributions of one number given the others."""
+"""Sampling rows with observed columns, and the conditional distribution of a column given the others."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, OpenColumns
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, UnobservedColumns
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.samplers import RowSampler, Sampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray, at_lambda, time_at
@@ -15,37 +15,37 @@ from pointillist.diffusion.trajectories import TrajectorySampler
 
 
 class CentredSampler(Sampler):
-    """Draws rows whose mean need not be near 0: those of one class, or with given values.
+    """A sampler of rows whose mean may be far from 0, such as rows of one class or with observed values.
 
-    A sampler starts from N(0, I), and noised rows have some of their mean left there: it is added to the start.
+    At the noise level where samplers start, part of the mean of the rows remains; this sampler adds it to the start.
 
     Attributes:
-        sampler: The sampler of one row, or of its walk.
+        sampler: The wrapped sampler, of rows or trajectories.
     """
 
     sampler: RowSampler | TrajectorySampler
 
     @property
     def rows_per_draw(self) -> int:
-        """The sampler's."""
+        """Rows per draw of the wrapped sampler."""
         return self.sampler.rows_per_draw
 
     @property
     def width(self) -> int:
-        """The sampler's."""
+        """Number of parallel network evaluations of the wrapped sampler."""
         return self.sampler.width
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
-        """The sampler's, of rows with mean 0."""
+        """Draw x_T of rows with mean 0."""
         return self.sampler.start(key, columns)
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "rows d"]:
-        """Draws a row, with one evaluation more than the sampler.
+        """Draw a row, with one more network evaluation than the wrapped sampler.
 
         Args:
-            key: The draw's own key.
-            denoiser: The denoiser of the class, or of rows with given values.
-            x_T: The start of rows with mean 0.
+            key: Key of the draw.
+            denoiser: The denoiser, bound to the class and observed values.
+            x_T: x_T of rows with mean 0.
         """
         sampler = self.sampler.sampler if isinstance(self.sampler, TrajectorySampler) else self.sampler
         lambda_T = sampler.log_snr(jnp.zeros((), jnp.int32))
@@ -54,61 +54,63 @@ class CentredSampler(Sampler):
 
 
 class ObservedSampler(Sampler):
-    """Draws rows of which some values are given, by another sampler, with a denoiser that knows them.
+    """A sampler of rows with observed values, by another sampler and a conditioned denoiser.
 
-    A draw starts from the given values, NaN where none is given, and not from x_T, which it draws as the other does.
+    The `x_T` of `draw` holds the observed values, NaN where unobserved; `draw` itself draws the noise at T.
 
     Attributes:
-        sampler: The other sampler, of rows or of populations.
+        sampler: The wrapped sampler, of rows or populations.
     """
 
     sampler: Sampler
 
     @property
     def n_diagnostics(self) -> int:
-        """The other sampler's."""
+        """Number of diagnostic columns of the wrapped sampler."""
         return self.sampler.n_diagnostics
 
     @property
     def rows_per_draw(self) -> int:
-        """The other sampler's."""
+        """Rows per draw of the wrapped sampler."""
         return self.sampler.rows_per_draw
 
     @property
     def width(self) -> int:
-        """The other sampler's."""
+        """Number of parallel network evaluations of the wrapped sampler."""
         return self.sampler.width
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
-        """No given value."""
+        """Return a row without observed values: all NaN."""
         return jnp.full(columns - self.n_diagnostics, jnp.nan)
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "rows d_and_notes"]:
-        """Draws rows in which the given values are as they were given.
+    def draw(
+        self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]
+    ) -> Float[Array, "rows d_and_diagnostics"]:
+        """Draw rows in which observed values are unchanged.
 
         Args:
-            key: The draw's own key.
-            denoiser: The denoiser.
-            x_T: The given values, NaN where none is given.
+            key: Key of the draw.
+            denoiser: The denoiser, not yet conditioned.
+            x_T: Observed values, NaN where unobserved.
         """
         columns = len(x_T)
         start = self.sampler.start(key, columns + self.n_diagnostics)
-        known = denoiser.knowing(x_T)
+        conditioned = denoiser.condition_on(x_T)
         if isinstance(self.sampler, RowSampler):
-            rows = CentredSampler(self.sampler).draw(key, known, start)
+            rows = CentredSampler(self.sampler).draw(key, conditioned, start)
         else:
-            # Populations are drawn with noise, which forgets where they started.
-            rows = self.sampler.draw(key, known, start)
+            # Populations need no centring: their samplers are stochastic, so the start is forgotten.
+            rows = self.sampler.draw(key, conditioned, start)
         drawn = jnp.where(jnp.isnan(x_T)[None], rows[:, :columns], x_T[None])
         return jnp.concatenate([drawn, rows[:, columns:]], axis=1)
 
 
 class Completions(eqx.Module):
-    """Draws of a row of which some cells are known, with noise of the row's own key alone.
+    """Draws of the unobserved cells of a row, which depend on the key of that row alone.
 
     Attributes:
-        denoiser: What the sampler draws with.
-        sampler: A sampler of single rows that starts from what is known.
+        denoiser: The denoiser that `sampler` takes.
+        sampler: A sampler of single rows whose start holds the observed cells.
         n_draws: Number of draws.
         has_label: Whether a row ends with the index of its class.
     """
@@ -119,24 +121,27 @@ class Completions(eqx.Module):
     has_label: bool = eqx.field(static=True, default=False)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, "draws width"]:
-        """Draws the row."""
-        denoiser, x = _of_label(self.denoiser, x, self.has_label)
-        return jax.vmap(lambda own: self.sampler.draw(own, denoiser, x)[0])(jax.random.split(key, self.n_draws))
+        """Draw the row `n_draws` times."""
+        denoiser, x = _split_label(self.denoiser, x, self.has_label)
+        return jax.vmap(lambda draw_key: self.sampler.draw(draw_key, denoiser, x)[0])(
+            jax.random.split(key, self.n_draws)
+        )
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel."""
+        """Number of parallel network evaluations."""
         return self.n_draws
 
 
 class ColumnQuantiles(eqx.Module):
-    """Quantiles of one column of a row given the others: a sampler without noise takes there those of N(0, 1).
+    """Conditional quantiles of one column given the others.
 
-    In one dimension the probability-flow ODE keeps the order of its starts, so quantiles go to quantiles.
+    A deterministic sampler maps the quantiles of N(0, 1) to these quantiles, because the probability-flow ODE preserves
+    order in one dimension.
 
     Attributes:
         denoiser: The denoiser of all columns.
-        sampler: A sampler without noise.
-        column: The column's position.
+        sampler: A deterministic sampler.
+        column: Index of the column.
         starts: Quantiles of N(0, 1), shape (levels,).
         has_label: Whether a row ends with the index of its class.
     """
@@ -148,24 +153,24 @@ class ColumnQuantiles(eqx.Module):
     has_label: bool = eqx.field(static=True, default=False)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " levels"]:
-        """Computes the quantiles; the row's own value of the column does not matter."""
-        denoiser, x = _of_label(self.denoiser, x, self.has_label)
-        known = denoiser.knowing(x.at[self.column].set(jnp.nan))
-        own = OpenColumns.of(known, (self.column,), len(x))
-        drawn = jax.vmap(lambda start: self.sampler.draw(key, own, start[None])[0, 0])(jnp.asarray(self.starts))
-        return drawn + own.centre[0]
+        """Compute the quantiles; the value of the column in `x` is ignored."""
+        denoiser, x = _split_label(self.denoiser, x, self.has_label)
+        conditioned = denoiser.condition_on(x.at[self.column].set(jnp.nan))
+        centred = UnobservedColumns.of(conditioned, (self.column,), len(x))
+        drawn = jax.vmap(lambda start: self.sampler.draw(key, centred, start[None])[0, 0])(jnp.asarray(self.starts))
+        return drawn + centred.centre[0]
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel."""
+        """Number of parallel network evaluations."""
         return len(self.starts)
 
 
 class ColumnDensity(eqx.Module):
-    """Log-density of some columns of a row given the others, in nats, by the probability-flow ODE of these columns.
+    """Conditional log-density of some columns given the others, in nats, by the probability-flow ODE.
 
     Attributes:
         denoiser: The denoiser of all columns.
-        columns: The columns' positions.
+        columns: Indices of the columns.
         has_label: Whether a row ends with the index of its class.
     """
 
@@ -174,20 +179,20 @@ class ColumnDensity(eqx.Module):
     has_label: bool = eqx.field(static=True, default=False)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, ""]:
-        """Computes the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 columns."""
-        own = jnp.asarray(self.columns, int)
-        of_class, x = _of_label(self.denoiser, x, self.has_label)
-        denoiser = OpenColumns.of(of_class.knowing(x.at[own].set(jnp.nan)), self.columns, len(x))
+        """Compute the log-density; beyond 64 columns the key determines the probes of Hutchinson's estimate."""
+        indices = jnp.asarray(self.columns, int)
+        for_class, x = _split_label(self.denoiser, x, self.has_label)
+        denoiser = UnobservedColumns.of(for_class.condition_on(x.at[indices].set(jnp.nan)), self.columns, len(x))
         probes = hutchinson_probes(key, len(self.columns))
-        return log_density(denoiser, x[own] - denoiser.centre, probes=probes, lowest=LOWEST_LAMBDA)
+        return log_density(denoiser, x[indices] - denoiser.centre, probes=probes, lowest=LOWEST_LAMBDA)
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel: the row's and its tangents'."""
+        """Number of parallel network evaluations: the row and its tangents."""
         return n_tangents(len(self.columns)) + 1
 
 
-def _of_label(denoiser: Any, x: Float[Array, " d_and_label"], has_label: bool) -> tuple[Any, Array]:
-    """The denoiser of the class that ends a row, and the row without it."""
+def _split_label(denoiser: Any, x: Float[Array, " d_and_label"], has_label: bool) -> tuple[Any, Array]:
+    """Split a row from its label, and bind the denoiser to that class."""
     if not has_label:
         return denoiser, x
     assert isinstance(denoiser, ConditionalDenoiser)

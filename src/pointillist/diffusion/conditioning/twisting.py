@@ -1,10 +1,10 @@
-"""Numbers in ranges: a walk of candidates that is guided towards the ranges, and weighted so that it stays exact.
+"""Twisted sequential Monte Carlo: sampling numbers in ranges by guided, weighted particles.
 
-A denoiser gives E[x_0 | x_t], and its derivative the covariance, Cov[x_0 | x_t] = (σ² / α) ∂E[x_0 | x_t] / ∂x_t
-(Tweedie's formula of second order: Efron 2011, "Tweedie's formula and selection bias"). A normal distribution with
-these moments says how likely x_0 ends in the ranges, ψ(x_t), and what it is on average if it does. Steps are drawn
-towards that, and weighted by p(x_s | x_t) ψ(x_s) / (q(x_s | x_t) ψ(x_t)) (Wu et al. 2023, arXiv 2306.17775, algorithm
-1). At the end ψ is 1 in the ranges and 0 outside, so that the target is exact whatever the approximation on the way.
+A denoiser gives E[x_0 | x_t], and its derivative gives Cov[x_0 | x_t] = (σ² / α) ∂E[x_0 | x_t] / ∂x_t (second-order
+Tweedie formula: Efron 2011, "Tweedie's formula and selection bias"). A normal distribution with these moments gives
+the probability ψ(x_t) that x_0 lies in the ranges, and the mean of x_0 in the ranges. Steps move towards that mean, and
+particles are weighted by p(x_s | x_t) ψ(x_s) / (q(x_s | x_t) ψ(x_t)) (Wu et al. 2023, arXiv 2306.17775, algorithm 1).
+At the end ψ is 1 in the ranges and 0 outside, so the target is exact however rough the approximation was.
 """
 
 from collections.abc import Callable
@@ -15,34 +15,34 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pointillist.diffusion.conditioning.populations import Weighted, resampled
+from pointillist.diffusion.conditioning.populations import ParticleWeights, resample
 from pointillist.diffusion.schedules import Schedule, at_lambda, time_at
 from pointillist.diffusion.solvers import DPMSolver2M
 
 SMALLEST_VARIANCE = 0.1
-"""Smallest variance of x_0 given x_t, as a share of that for normal data; its largest is the variance of the data.
+"""Smallest variance of x_0 given x_t, as a fraction of its value for normal data. The largest is that of the data.
 
-Where there is much noise, the errors of a network's derivative are large, and a variance that is too small weighs
-candidates by nothing but them; one that is too large costs little."""
+At high noise, the derivative of a network has large errors. If the variance is too small, these errors dominate the
+weights; a variance that is too large costs little."""
 
-FARTHEST = 4.0
-"""Largest noise level sigma / alpha at the end of a step that is steered towards the ranges.
+MAX_GUIDED_SIGMA = 4.0
+"""Largest noise level sigma / alpha at the end of a step that is guided towards the ranges.
 
-At higher noise, x_t carries little information about x_0, and errors in the network's derivative would decide which
-candidates survive."""
+At higher noise, x_t carries little information about x_0, and errors in the derivative of the network would determine
+which candidates survive."""
 
 Denoise = Callable[[Any, Float[Array, " k"], Array], Float[Array, " k"]]
-"""Function of a candidate's own context, x_t and t that returns E[x_0 | x_t]."""
+"""Function of (context of a candidate, x_t, t) that returns E[x_0 | x_t]."""
 
 
 class Ranges(eqx.Module):
-    """Ranges of some numbers of a row; each of these numbers has to lie in one of its ranges.
+    """Allowed ranges of s of the k numbers of a row; each of the s numbers must lie in one of its ranges.
 
     Attributes:
-        columns: The numbers, as positions among the k numbers of a row; s of them.
-        low: Lowest value of each range, shape (s, r); one that is empty is from infinity on.
+        columns: Indices of the s numbers among the k numbers of a row.
+        low: Lowest value of each range, shape (s, r); infinity for an empty range.
         high: Highest value of each range, shape (s, r).
-        scale: Root mean square of each of the k numbers; one number for all.
+        scale: Root mean square of the numbers: one value, or one per number.
     """
 
     columns: tuple[int, ...] = eqx.field(static=True)
@@ -50,30 +50,30 @@ class Ranges(eqx.Module):
     high: Float[Any, "s r"]
     scale: Float[Any, "*k"] | float = 1.0
 
-    def hold(self, x0: Float[Array, " k"]) -> Bool[Array, " s"]:
-        """Which of the numbers lie in one of their ranges."""
-        own = x0[jnp.asarray(self.columns, int)][:, None]
-        return ((own >= jnp.asarray(self.low)) & (own <= jnp.asarray(self.high))).any(axis=1)
+    def contains(self, x0: Float[Array, " k"]) -> Bool[Array, " s"]:
+        """Return which of the s numbers lie in one of their ranges."""
+        values = x0[jnp.asarray(self.columns, int)][:, None]
+        return ((values >= jnp.asarray(self.low)) & (values <= jnp.asarray(self.high))).any(axis=1)
 
 
 def log_interval(a: Float[Array, "*n"], b: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """log(Φ(b) - Φ(a)) of a standard normal distribution, a <= b, also far out."""
+    """Compute log(Φ(b) - Φ(a)), a <= b, precisely in the tails too; Φ is the standard normal distribution function."""
     is_above = a > 0
     low, high = jnp.where(is_above, -b, a), jnp.where(is_above, -a, b)
-    of_low, of_high = jax.scipy.special.log_ndtr(low), jax.scipy.special.log_ndtr(high)
-    return of_high + jnp.log1p(-jnp.exp(jnp.minimum(of_low - of_high, 0.0)))
+    log_low, log_high = jax.scipy.special.log_ndtr(low), jax.scipy.special.log_ndtr(high)
+    return log_high + jnp.log1p(-jnp.exp(jnp.minimum(log_low - log_high, 0.0)))
 
 
-def truncated(
+def truncated_moments(
     mean: Float[Array, ""], variance: Float[Array, ""], low: Float[Array, " r"], high: Float[Array, " r"]
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """Log-mass, mean and variance of a normal distribution within ranges.
+    """Compute the log-probability, mean and variance of a normal distribution truncated to ranges.
 
     Args:
-        mean: Mean of the whole distribution.
-        variance: Its variance, positive.
+        mean: Mean before truncation.
+        variance: Variance before truncation, positive.
         low: Lowest value of each range.
-        high: Highest value of each range; the ranges do not overlap.
+        high: Highest value of each range; the ranges must not overlap.
     """
     std = jnp.sqrt(variance)
     a, b = (low - mean) / std, (high - mean) / std
@@ -81,53 +81,53 @@ def truncated(
     total = jax.nn.logsumexp(log_z)
 
     def edge(x: Array) -> tuple[Array, Array]:
-        """φ(x) / z and x φ(x) / z."""
+        """Compute φ(x) / z and x φ(x) / z."""
         ratio = jnp.exp(jnp.clip(-0.5 * x**2 - 0.5 * jnp.log(2 * jnp.pi) - log_z, -80.0, 80.0))
-        is_there = jnp.isfinite(x) & jnp.isfinite(log_z)
-        return jnp.where(is_there, ratio, 0.0), jnp.where(is_there, jnp.where(is_there, x, 0.0) * ratio, 0.0)
+        is_finite = jnp.isfinite(x) & jnp.isfinite(log_z)
+        return jnp.where(is_finite, ratio, 0.0), jnp.where(is_finite, jnp.where(is_finite, x, 0.0) * ratio, 0.0)
 
     (at_a, first_a), (at_b, first_b) = edge(a), edge(b)
-    # By rounding, the mean of a narrow range far out may leave it.
+    # Rounding may push the mean out of a narrow range in the tails.
     means = jnp.clip(at_a - at_b, jnp.minimum(a, 1e6), jnp.maximum(b, -1e6))
     seconds = jnp.clip(1 + first_a - first_b - means**2, 0.0, 1.0) + means**2
-    share = jnp.where(jnp.isfinite(total), jnp.exp(log_z - total), 0.0)
-    first = jnp.sum(jnp.where(share > 0, share * means, 0.0))
-    second = jnp.sum(jnp.where(share > 0, share * seconds, 0.0))
+    fraction = jnp.where(jnp.isfinite(total), jnp.exp(log_z - total), 0.0)
+    first = jnp.sum(jnp.where(fraction > 0, fraction * means, 0.0))
+    second = jnp.sum(jnp.where(fraction > 0, fraction * seconds, 0.0))
     return total, mean + std * first, variance * jnp.maximum(second - first**2, 0.0)
 
 
-def twisted(
+def moments_in_ranges(
     ranges: Ranges,
     x0: Float[Array, " k"],
     covariance: Float[Array, "s k"],
-    is_asked: Bool[Array, " s"],
+    is_constrained: Bool[Array, " s"],
     smallest: Float[Array, "*k"],
 ) -> tuple[Float[Array, ""], Float[Array, " k"]]:
-    """Log-probability that x_0 lies in the ranges, and its mean if it does, by a normal distribution.
+    """Compute log ψ, the log-probability that x_0 lies in the ranges, and the mean of x_0 in the ranges.
 
-    The ranges are taken in one after another; after each, the distribution is taken to be normal again (assumed-density
-    filtering: Minka 2001, arXiv 1301.2294, section 3).
+    x_0 is approximated as normal. The ranges are conditioned on one after another, with a new normal approximation
+    after each (assumed-density filtering: Minka 2001, arXiv 1301.2294, section 3).
 
     Args:
-        ranges: The ranges.
-        x0: E[x_0 | x_t].
-        covariance: Its covariance with each number that has ranges.
-        is_asked: Which of these numbers the row has.
+        ranges: The ranges, of s of the k numbers.
+        x0: E[x_0 | x_t], shape (k,).
+        covariance: Covariance of each number in `ranges` with all numbers, shape (s, k).
+        is_constrained: Which of the s numbers the row has.
         smallest: Smallest variance of each number.
     """
     smallest, largest = (jnp.broadcast_to(jnp.asarray(each), x0.shape) for each in (smallest, _variance(ranges)))
     log_psi = jnp.zeros(())
     for j, column in enumerate(ranges.columns):
-        own = covariance[j]
-        variance = jnp.clip(own[column], smallest[column], largest[column])
+        row = covariance[j]
+        variance = jnp.clip(row[column], smallest[column], largest[column])
         low, high = jnp.asarray(ranges.low)[j], jnp.asarray(ranges.high)[j]
-        log_z, mean, left = truncated(x0[column], variance, low, high)
-        most = jnp.sqrt(largest / variance)
-        gain = jnp.clip(own / variance, -most, most).at[column].set(1.0)
-        x0 = x0 + jnp.where(is_asked[j], gain * (mean - x0[column]), 0.0)
-        lost = jnp.where(is_asked[j], 1 - left / variance, 0.0)
-        covariance = covariance - lost / variance * covariance[:, column][:, None] * own[None]
-        log_psi = log_psi + jnp.where(is_asked[j], log_z, 0.0)
+        log_z, mean, remaining = truncated_moments(x0[column], variance, low, high)
+        max_gain = jnp.sqrt(largest / variance)
+        gain = jnp.clip(row / variance, -max_gain, max_gain).at[column].set(1.0)
+        x0 = x0 + jnp.where(is_constrained[j], gain * (mean - x0[column]), 0.0)
+        removed = jnp.where(is_constrained[j], 1 - remaining / variance, 0.0)
+        covariance = covariance - removed / variance * covariance[:, column][:, None] * row[None]
+        log_psi = log_psi + jnp.where(is_constrained[j], log_z, 0.0)
     return log_psi, x0
 
 
@@ -135,82 +135,85 @@ def _variance(ranges: Ranges) -> Float[Array, "*k"]:
     return jnp.asarray(ranges.scale, jnp.float32) ** 2
 
 
-def walk(
+def smc_sweep(
     key: PRNGKeyArray,
     denoise: Denoise,
     contexts: Any,
     x_T: Float[Array, "n k"],
-    is_asked: Bool[Array, "n s"],
+    is_constrained: Bool[Array, "n s"],
     ranges: Ranges,
-    weighted: Weighted,
+    weights: ParticleWeights,
     schedule: Schedule,
     points: int,
-) -> tuple[Float[Array, "n k"], Any, Weighted]:
-    """Walks a population of candidates from x_T to numbers in ranges, by `DPMSolver2M` with noise.
+) -> tuple[Float[Array, "n k"], Any, ParticleWeights]:
+    """Move a population of candidates from x_T to numbers in ranges, by the stochastic `DPMSolver2M`.
 
     Args:
         key: Key of the noise and of resampling.
         denoise: The denoiser.
-        contexts: What it needs to know of each candidate, and whatever else belongs to one; resampled with it.
-        x_T: Where each candidate starts.
-        is_asked: Which of the ranges apply to each candidate.
+        contexts: A pytree with one entry per candidate, resampled with the candidates: whatever `denoise` needs, and
+            further data of the caller.
+        x_T: x_T of each candidate.
+        is_constrained: Which ranges apply to each candidate.
         ranges: The ranges.
-        weighted: The candidates' weights so far.
+        weights: Initial weights of the candidates.
         schedule: The noise schedule.
         points: Number of points of the solver.
 
     Returns:
-        The numbers, the contexts and the weights, which are 0 for numbers outside of their ranges.
+        Numbers, contexts and weights, which are 0 for numbers outside the ranges.
     """
     solver = DPMSolver2M(schedule, points, is_stochastic=True)
     n, k = x_T.shape
 
-    def at(i: Array, context: Any, x_t: Array, asked: Array) -> tuple[Array, Array, Array]:
-        """E[x_0 | x_t], log ψ and the mean in the ranges, of one candidate."""
+    def at(i: Array, context: Any, x_t: Array, is_constrained: Array) -> tuple[Array, Array, Array]:
+        """Compute E[x_0 | x_t], log ψ and the mean of x_0 in the ranges, of one candidate."""
         lambda_t = solver.log_snr(i)
         alpha_t, sigma_t = at_lambda(lambda_t)
         t = time_at(schedule, lambda_t)
-        # Differences over the noise's own width, which even out a network's fine ripples as a derivative does not.
-        far = sigma_t * jax.nn.one_hot(jnp.asarray(ranges.columns, int), k)
-        around = jnp.concatenate([x_t[None], x_t[None] + far, x_t[None] - far])
-        x0, *beside = jnp.split(jax.vmap(lambda x: denoise(context, x, t))(around), [1, 1 + len(far)])
-        covariance = sigma_t / (2 * alpha_t) * (beside[0] - beside[1])
+        # Central differences with steps of one noise standard deviation, which smooth over the ripples of a network.
+        steps = sigma_t * jax.nn.one_hot(jnp.asarray(ranges.columns, int), k)
+        around = jnp.concatenate([x_t[None], x_t[None] + steps, x_t[None] - steps])
+        x0, above, below = jnp.split(jax.vmap(lambda x: denoise(context, x, t))(around), [1, 1 + len(steps)])
+        covariance = sigma_t / (2 * alpha_t) * (above - below)
         x0 = x0[0]
-        of_data = _variance(ranges)
-        smallest = SMALLEST_VARIANCE * of_data * sigma_t**2 / (alpha_t**2 * of_data + sigma_t**2)
-        return x0, *twisted(ranges, x0, covariance, asked, smallest)
+        variance = _variance(ranges)
+        smallest = SMALLEST_VARIANCE * variance * sigma_t**2 / (alpha_t**2 * variance + sigma_t**2)
+        return x0, *moments_in_ranges(ranges, x0, covariance, is_constrained, smallest)
 
     def step(i: Array, carry: Any) -> Any:
-        weighted, (contexts, x_t, before, asked) = carry
-        x0, log_psi, wanted = jax.vmap(at, (None, 0, 0, 0))(i, contexts, x_t, asked)
+        weights, (contexts, x_t, previous, is_constrained) = carry
+        x0, log_psi, mean = jax.vmap(at, (None, 0, 0, 0))(i, contexts, x_t, is_constrained)
         lambda_t, lambda_s = solver.log_snr(i), solver.log_snr(i + 1)
-        # The weight that the next step's ψ completes; where all candidates have a ψ of 0 none is preferred.
-        is_free = (lambda_s < -jnp.log(FARTHEST)) | (log_psi.max() == -jnp.inf)
-        log_psi, wanted = jnp.where(is_free, 0.0, log_psi), jnp.where(is_free, x0, wanted)
-        # All in one draw: a program of many takes longer to compile.
+        # Steps at high noise are unguided, and so are steps where ψ is 0 for all candidates.
+        is_unguided = (lambda_s < -jnp.log(MAX_GUIDED_SIGMA)) | (log_psi.max() == -jnp.inf)
+        log_psi, mean = jnp.where(is_unguided, 0.0, log_psi), jnp.where(is_unguided, x0, mean)
+        # One draw for everything, because programs with several draws compile more slowly.
         drawn = jax.random.normal(jax.random.fold_in(key, i), (n * k + 1,))
         noise = drawn[:-1].reshape(n, k)
-        twice, (contexts, x_t, before, asked, x0, log_psi, wanted) = resampled(
+        # The weights include ψ(x_t) here, so that resampling looks ahead; it is divided out again below.
+        weights, (contexts, x_t, previous, is_constrained, x0, log_psi, mean) = resample(
             jax.scipy.special.ndtr(drawn[-1]),
-            weighted.times(log_psi),
-            (contexts, x_t, before, asked, x0, log_psi, wanted),
+            weights.multiplied(log_psi),
+            (contexts, x_t, previous, is_constrained, x0, log_psi, mean),
         )
         h = lambda_s - lambda_t
         sigma_t, (alpha_s, sigma_s) = at_lambda(lambda_t)[1], at_lambda(lambda_s)
-        D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * before)
-        towards = -alpha_s * jnp.expm1(-2 * h)
+        D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * previous)
+        gain = -alpha_s * jnp.expm1(-2 * h)
         std = sigma_s * jnp.sqrt(-jnp.expm1(-2 * h))
-        shift = towards * (wanted - x0)
-        x_s = sigma_s / sigma_t * jnp.exp(-h) * x_t + towards * D + shift + std * noise
-        moved = shift / std
-        log_ratio = -jnp.sum(moved * noise + 0.5 * moved**2, axis=1)
-        # A candidate of weight 0 keeps it.
-        return twice.times(log_ratio - jnp.where(jnp.isneginf(log_psi), 0.0, log_psi)), (contexts, x_s, x0, asked)
+        shift = gain * (mean - x0)
+        x_s = sigma_s / sigma_t * jnp.exp(-h) * x_t + gain * D + shift + std * noise
+        shift_in_stds = shift / std
+        log_ratio = -jnp.sum(shift_in_stds * noise + 0.5 * shift_in_stds**2, axis=1)
+        # A candidate of weight 0 keeps it, because -inf - -inf would be NaN.
+        log_ratio -= jnp.where(jnp.isneginf(log_psi), 0.0, log_psi)
+        return weights.multiplied(log_ratio), (contexts, x_s, x0, is_constrained)
 
     last = points - 1
-    start = weighted, (contexts, x_T, jnp.zeros_like(x_T), is_asked)
-    weighted, (contexts, x_t, _, is_asked) = jax.lax.fori_loop(0, last, step, start)
+    start = weights, (contexts, x_T, jnp.zeros_like(x_T), is_constrained)
+    weights, (contexts, x_t, _, is_constrained) = jax.lax.fori_loop(0, last, step, start)
     t = time_at(schedule, solver.log_snr(jnp.asarray(last)))
     x0 = jax.vmap(denoise, (0, 0, None))(contexts, x_t, t)
-    is_inside = (jax.vmap(ranges.hold)(x0) | ~is_asked).all(axis=1)
-    return x0, contexts, weighted.times(jnp.where(is_inside, 0.0, -jnp.inf))
+    is_inside = (jax.vmap(ranges.contains)(x0) | ~is_constrained).all(axis=1)
+    return x0, contexts, weights.multiplied(jnp.where(is_inside, 0.0, -jnp.inf))

@@ -1,1 +1,1 @@
-"""Masked diffusion of tokens, and of the numbers beside them."""
+"""Masked diffusion of tokens, and Gaussian diffusion of the numbers of mixed rows."""

@@ -1,8 +1,8 @@
-"""Probabilities of tokens in an order, densities of numbers given tokens, and quantiles of one number.
+"""Log-probabilities of tokens, log-densities of numbers given tokens, and conditional quantiles of a number.
 
-Masked diffusion is a model of every order at once (Hoogeboom et al. 2021, arXiv 2110.02037, section 3): in a given
-order, the log-probability of a row is the sum of those of its tokens, each given all before it. The numbers have the
-density of the probability-flow ODE given all tokens.
+Masked diffusion models every order of the tokens (Hoogeboom et al. 2021, arXiv 2110.02037, section 3): in any order,
+the log-probability of a row is the sum of the log-probabilities of its tokens, each given the preceding ones. The
+density of the numbers given all tokens comes from the probability-flow ODE.
 """
 
 from collections.abc import Callable
@@ -21,47 +21,50 @@ from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser, NumberDen
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser
 
 STEPS = 24
-"""Number of steps of the solver of the density, even, with 3 evaluations each and a trace."""
+"""Number of steps of the density solver, even; each step takes three evaluations and one trace."""
 
 FINE = 0.01
-"""The σ below which its steps are longer in log σ: of rows whose numbers determine each other, the flow bends late."""
+"""The σ below which solver steps become longer in log σ. It is small: where numbers determine each other, the flow
+bends at low noise."""
 
 FLOW_POINTS = 30
-"""Number of points of the solver that takes quantiles of the prior to those of a number."""
+"""Number of points of the solver that maps quantiles of N(0, 1) to quantiles of a number."""
 
-GIVEN = 0
-"""Step of tokens that are given from the start, or not asked for."""
+OBSERVED = 0
+"""Step of tokens that are observed or not evaluated."""
 
 
 def token_log_probability(
     denoiser: TokenDenoiser, row: Float[Array, " T"], steps: Int[Array, " T"], n_steps: int
 ) -> Float[Array, ""]:
-    """Log-probability, in nats, of the tokens of a row that come in a step of 1 … n_steps, given those of step 0.
+    """Compute the log-probability, in nats, of the tokens of steps 1 … n_steps given those of step 0.
 
     Args:
-        denoiser: The denoiser, beside the numbers that are given.
-        row: The tokens, `HIDDEN` where one is neither given nor asked for; such a one is summed over.
-        steps: The step in which each token comes, given all of earlier ones; or `GIVEN`.
+        denoiser: The denoiser, conditioned on the observed numbers.
+        row: The tokens; `HIDDEN` tokens are marginalized out.
+        steps: Step of each token, which is conditioned on all tokens of earlier steps; or `OBSERVED`.
         n_steps: Number of steps.
     """
     tokens = denoiser.tokens
-    owner, starts = jnp.asarray(tokens.owner), jnp.asarray(tokens.starts)
+    token_of_slot, starts = jnp.asarray(tokens.token_of_slot), jnp.asarray(tokens.starts)
     slots = starts + jnp.maximum(row, 0.0).astype(jnp.int32)
 
     def step(i: Array, total: Array) -> Array:
         logits = denoiser.logits(jnp.where(steps < i, row, HIDDEN))
-        largest = jax.ops.segment_max(logits, owner, len(tokens.sizes), indices_are_sorted=True)
-        scaled = jnp.exp(logits - largest[owner])
-        totals = largest + jnp.log(jax.ops.segment_sum(scaled, owner, len(tokens.sizes), indices_are_sorted=True))
+        largest = jax.ops.segment_max(logits, token_of_slot, len(tokens.sizes), indices_are_sorted=True)
+        scaled = jnp.exp(logits - largest[token_of_slot])
+        totals = largest + jnp.log(
+            jax.ops.segment_sum(scaled, token_of_slot, len(tokens.sizes), indices_are_sorted=True)
+        )
         return total + jnp.sum(jnp.where((steps == i) & (row >= 0), logits[slots] - totals, 0.0))
 
     return jax.lax.fori_loop(1, n_steps + 1, step, jnp.zeros(()))
 
 
 def token_log_probabilities(
-    denoiser: TokenDenoiser, row: Float[Array, " T"], indices: Int[np.ndarray, " asked"]
+    denoiser: TokenDenoiser, row: Float[Array, " T"], indices: Int[np.ndarray, " targets"]
 ) -> Float[Array, " values"]:
-    """Log-probabilities of all values of some tokens, one token after another, given those that are not `HIDDEN`."""
+    """Compute the log-probabilities of all values of several tokens, concatenated, given the tokens not `HIDDEN`."""
     logits = denoiser.logits(row)
     parts = jnp.split(logits, denoiser.tokens.splits)
     return jnp.concatenate([jax.nn.log_softmax(parts[index]) for index in indices])
@@ -73,24 +76,24 @@ def number_log_density(
     tangents: Float[Array, "m k"],
     weight: float = 1.0,
 ) -> Float[Array, ""]:
-    """Log-density, in nats, of the open numbers of a row by the probability-flow ODE; see `likelihood.log_density`.
+    """Compute the log-density, in nats, of the noised numbers of a row; see `likelihood.log_density`.
 
     The flow is solved by Bogacki and Shampine's third-order method in `STEPS` steps of equal length in log(σ + `FINE`),
-    from the lowest noise to `LOWEST_LAMBDA`, and its divergence is integrated over the steps by Simpson's rule: a trace
-    takes as many Jacobian-vector products as there are numbers, which the stages between can do without.
+    from the lowest noise to `LOWEST_LAMBDA`. Simpson's rule integrates the divergence over the steps, so that the
+    trace, which costs one Jacobian-vector product per number, is not needed at intermediate stages.
 
     Args:
         denoiser: E[x_0 | x_t] of the numbers.
-        numbers: The numbers, 0 where they are not open.
-        tangents: Unit vectors of all numbers that may be open, for the exact trace; or rows of independent ±1 for
-            Hutchinson's estimate of it.
-        weight: What the sum of vᵀ (∂D/∂y) v over them is multiplied by: 1, or 1 / m.
+        numbers: The numbers, 0 for those that are not noised.
+        tangents: Unit vectors of all numbers that may be noised, for the exact trace; or rows of independent ±1, for
+            Hutchinson's estimate of the trace.
+        weight: Factor of the sum of vᵀ (∂D/∂y) v over the tangents: 1, or 1 / m.
     """
-    size = denoiser.is_open.sum().astype(jnp.float32)
+    size = denoiser.is_noised.sum().astype(jnp.float32)
     flow = _Flow.of(denoiser)
 
     def node(u: Array, y: Array) -> tuple[Array, Array]:
-        """The drift and d log p / du with the opposite sign."""
+        """Compute the drift dy/du and -d log p/du."""
         rate, predicted = flow.at(u)
         x0, push = jax.linearize(predicted, y)
         trace = weight * jnp.sum(tangents * jax.vmap(push)(tangents))
@@ -98,12 +101,12 @@ def number_log_density(
 
     def step(i: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         y, total = state
-        first, change = node(flow.place(i), y)
-        share = jnp.where(i == 0, 1.0, jnp.where(i % 2 == 1, 4.0, 2.0))
-        return flow.step(i, y, first), total + share * change
+        first, change = node(flow.u(i), y)
+        simpson = jnp.where(i == 0, 1.0, jnp.where(i % 2 == 1, 4.0, 2.0))
+        return flow.step(i, y, first), total + simpson * change
 
-    y, total = jax.lax.fori_loop(0, STEPS, step, (jnp.where(denoiser.is_open, numbers, 0.0), jnp.zeros(())))
-    total = flow.h / 3 * (total + node(flow.place(jnp.asarray(STEPS)), y)[1])
+    y, total = jax.lax.fori_loop(0, STEPS, step, (jnp.where(denoiser.is_noised, numbers, 0.0), jnp.zeros(())))
+    total = flow.h / 3 * (total + node(flow.u(jnp.asarray(STEPS)), y)[1])
     x_T = flow.alpha_T * y - noised_mean(denoiser)
     return total - 0.5 * (x_T @ x_T + size * jnp.log(2 * jnp.pi)) + size * jnp.log(flow.alpha_T)
 
@@ -114,8 +117,8 @@ class _Flow:
 
     Attributes:
         denoiser: The denoiser.
-        begin: The first u.
-        h: Length of a step.
+        begin: First u.
+        h: Step length.
         alpha_T: alpha at the last u.
     """
 
@@ -132,11 +135,11 @@ class _Flow:
         alpha_T = alpha_sigma(denoiser.schedule, time_at(denoiser.schedule, lambda_T))[0]
         return cls(denoiser, begin, (end - begin) / STEPS, alpha_T)
 
-    def place(self, i: Array) -> Array:
+    def u(self, i: Array) -> Array:
         return self.begin + i.astype(jnp.float32) * self.h
 
     def at(self, u: Array) -> tuple[Array, Callable[[Array], Array]]:
-        """What dlog σ / du is, and D at that noise."""
+        """Return dlog σ/du, and the function D at this noise level."""
         schedule = self.denoiser.schedule
         sigma = jnp.maximum(jnp.exp(u) - FINE, jnp.exp(-lambda_range(schedule)[1]))
         t = time_at(schedule, -jnp.log(sigma))
@@ -148,170 +151,168 @@ class _Flow:
         return rate * (y - predicted(y))
 
     def step(self, i: Array, y: Array, first: Array) -> Array:
-        """A step of Bogacki and Shampine's method, whose first drift is known."""
-        u, h = self.place(i), self.h
+        """Take a step of Bogacki and Shampine's method, given the drift at its start."""
+        u, h = self.u(i), self.h
         second = self.drift(u + h / 2, y + h / 2 * first)
         third = self.drift(u + 3 * h / 4, y + 3 * h / 4 * second)
         return y + h / 9 * (2 * first + 3 * second + 4 * third)
 
 
 def flow_to_prior(denoiser: NumberDenoiser, numbers: Float[Array, " k"]) -> Float[Array, " k"]:
-    """What the probability-flow ODE takes the open numbers of a row to, at `LOWEST_LAMBDA`, where they are N(0, I).
+    """Map the noised numbers of a row by the probability-flow ODE to values of N(0, I) at `LOWEST_LAMBDA`.
 
-    That is, less their `noised_mean`.
-
-    Its steps are those of `number_log_density`.
+    The `noised_mean` is subtracted. The steps are those of `number_log_density`.
 
     Args:
         denoiser: E[x_0 | x_t] of the numbers.
-        numbers: The numbers, 0 where they are not open.
+        numbers: The numbers, 0 for those that are not noised.
     """
     flow = _Flow.of(denoiser)
-    last = jax.lax.fori_loop(0, STEPS, lambda i, y: flow.step(i, y, flow.drift(flow.place(i), y)), numbers)
+    last = jax.lax.fori_loop(0, STEPS, lambda i, y: flow.step(i, y, flow.drift(flow.u(i), y)), numbers)
     return flow.alpha_T * last - noised_mean(denoiser)
 
 
 def noised_mean(denoiser: NumberDenoiser) -> Float[Array, " k"]:
-    """The mean of the open numbers with the noise that flows begin and end with: alpha_T E[x_0 | x_T = 0].
+    """Compute the mean of the numbers at the highest noise level, alpha_T E[x_0 | x_T = 0].
 
-    Numbers given others need not have a mean near 0, and at σ = 10 a tenth of it is left.
+    The conditional mean of numbers may be far from 0, and at σ = 10 a tenth of the mean is left.
     """
     lambda_T = jnp.maximum(lambda_range(denoiser.schedule)[0], LOWEST_LAMBDA)
     t = time_at(denoiser.schedule, lambda_T)
-    return alpha_sigma(denoiser.schedule, t)[0] * denoiser(jnp.zeros(denoiser.is_open.shape), t)
+    return alpha_sigma(denoiser.schedule, t)[0] * denoiser(jnp.zeros(denoiser.is_noised.shape), t)
 
 
 class TokenLogProbability(eqx.Module):
-    """Log-probability of the tokens of a row, in each of some orders; a function of rows, as `map_rows` takes them.
+    """Log-probability of the tokens of a row in each of several orders; a function of rows, for `map_rows`.
 
-    A row has all tokens, and numbers, which are shown if they are finite and not asked for.
+    A row holds all tokens and numbers; finite numbers that are not targets are observed.
 
     Attributes:
         denoiser: Denoiser of the tokens.
-        steps: The step in which each token comes, in each order; see `token_log_probability`.
-        is_asked: Which of the numbers are asked for.
+        steps: Step of each token in each order; see `token_log_probability`.
+        is_target: Which numbers are not observed.
         n_steps: Number of steps.
     """
 
     denoiser: TokenDenoiser
     steps: Int[Array | np.ndarray, "orders T"]
-    is_asked: Bool[Array | np.ndarray, " k"]
+    is_target: Bool[Array | np.ndarray, " k"]
     n_steps: int = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " orders"]:
-        """Computes the log-probabilities; the key decides nothing."""
+        """Compute the log-probabilities; the key is unused."""
         n = len(self.denoiser.tokens.sizes)
-        denoiser = beside_given(self.denoiser, x, self.is_asked)
+        denoiser = with_shown_numbers(self.denoiser, x, self.is_target)
         return jax.vmap(lambda steps: token_log_probability(denoiser, x[:n], steps, self.n_steps))(
             jnp.asarray(self.steps)
         )
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel."""
+        """Number of parallel network evaluations."""
         return len(self.steps)
 
 
 class TokenProbabilities(eqx.Module):
-    """Log-probabilities of all values of some tokens of a row, given its others; a function of rows.
+    """Log-probabilities of all values of several hidden tokens given the rest of the row; a function of rows.
 
     Attributes:
         denoiser: Denoiser of the tokens.
-        is_asked: Which of the numbers are not shown.
-        indices: The tokens, which are hidden in the rows.
+        is_target: Which numbers are not observed.
+        indices: Indices of the hidden tokens.
     """
 
     denoiser: TokenDenoiser
-    is_asked: Bool[Array | np.ndarray, " k"]
+    is_target: Bool[Array | np.ndarray, " k"]
     indices: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " values"]:
-        """Computes the log-probabilities; the key decides nothing."""
-        denoiser = beside_given(self.denoiser, x, self.is_asked)
+        """Compute the log-probabilities; the key is unused."""
+        denoiser = with_shown_numbers(self.denoiser, x, self.is_target)
         return token_log_probabilities(denoiser, x[: len(denoiser.tokens.sizes)], np.asarray(self.indices))
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel: one."""
+        """Number of parallel network evaluations: 1."""
         return 1
 
 
 class NumberLogDensity(eqx.Module):
-    """Log-density, in nats, of the numbers of a row that are asked for, given all tokens and all other numbers.
+    """Log-density, in nats, of the target numbers of a row given all tokens and other numbers; a function of rows.
 
-    It is that of the rows that a deterministic solver draws, with the noise of t = 1 added, by `STEPS` steps.
+    It is the density of rows drawn by a deterministic solver, with the noise of t = 1 added.
 
     Attributes:
         denoiser: The denoiser.
         schedule: The noise schedule of the numbers.
-        asked: Which of the numbers are asked for: their positions.
+        targets: Indices of the target numbers.
     """
 
     denoiser: MixedDenoiser
     schedule: Schedule
-    asked: tuple[int, ...] = eqx.field(static=True)
+    targets: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, ""]:
-        """Computes the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 numbers."""
-        n, asked = len(self.denoiser.tokens.with_number), np.asarray(self.asked, int)
-        own, numbers = open_numbers(self.denoiser, self.schedule, x, np.isin(np.arange(n), asked))
-        probes = hutchinson_probes(key, len(asked))
-        # Of the others the predictions are 0, whatever the numbers.
-        tangents = jnp.eye(n)[asked] if probes is None else jnp.zeros((len(probes), n)).at[:, asked].set(probes)
+        """Compute the log-density; beyond 64 numbers the key determines the probes of Hutchinson's estimate."""
+        n, targets = len(self.denoiser.tokens.with_number), np.asarray(self.targets, int)
+        denoiser, numbers = target_denoiser(self.denoiser, self.schedule, x, np.isin(np.arange(n), targets))
+        probes = hutchinson_probes(key, len(targets))
+        # The predictions of other numbers are 0, so their tangents are not needed.
+        tangents = jnp.eye(n)[targets] if probes is None else jnp.zeros((len(probes), n)).at[:, targets].set(probes)
         weight = 1.0 if probes is None else 1 / len(probes)
-        return number_log_density(own, numbers, tangents, weight)
+        return number_log_density(denoiser, numbers, tangents, weight)
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel: the row's and its tangents'."""
-        return n_tangents(len(self.asked)) + 1
+        """Number of parallel network evaluations: the row and its tangents."""
+        return n_tangents(len(self.targets)) + 1
 
 
 class NumberQuantiles(eqx.Module):
-    """Quantiles of the one number of a row that is asked for, given all tokens and all other numbers.
+    """Quantiles of one target number of a row given all tokens and other numbers; a function of rows.
 
-    In one dimension the probability-flow ODE keeps order, so that it takes quantiles of N(0, 1) to those of the number.
+    In one dimension the probability-flow ODE preserves order, so it maps quantiles of N(0, 1) to quantiles of the
+    number.
 
     Attributes:
         denoiser: The denoiser.
         schedule: The noise schedule of the numbers.
-        is_asked: Which of the numbers is asked for: one.
+        is_target: Which number is the target.
         starts: Quantiles of N(0, 1).
     """
 
     denoiser: MixedDenoiser
     schedule: Schedule
-    is_asked: Bool[Array | np.ndarray, " k"]
+    is_target: Bool[Array | np.ndarray, " k"]
     starts: Float[Array | np.ndarray, " levels"]
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " levels"]:
-        """Computes the quantiles; the key decides nothing."""
-        own, _ = open_numbers(self.denoiser, self.schedule, x, self.is_asked)
-        is_asked = jnp.asarray(self.is_asked)
-        solver, mean = DPMSolver2M(self.schedule, FLOW_POINTS), noised_mean(own)
+        """Compute the quantiles; the key is unused."""
+        denoiser, _ = target_denoiser(self.denoiser, self.schedule, x, self.is_target)
+        is_target = jnp.asarray(self.is_target)
+        solver, mean = DPMSolver2M(self.schedule, FLOW_POINTS), noised_mean(denoiser)
 
-        def flowed(start: Array) -> Array:
-            found = solver.draw(key, own, jnp.where(is_asked, start + mean, 0.0))[0]
-            return jnp.sum(jnp.where(is_asked, found, 0.0))
+        def quantile(start: Array) -> Array:
+            drawn = solver.draw(key, denoiser, jnp.where(is_target, start + mean, 0.0))[0]
+            return jnp.sum(jnp.where(is_target, drawn, 0.0))
 
-        return jax.vmap(flowed)(jnp.asarray(self.starts))
+        return jax.vmap(quantile)(jnp.asarray(self.starts))
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel."""
+        """Number of parallel network evaluations."""
         return len(self.starts)
 
 
-def beside_given(
-    denoiser: TokenDenoiser, x: Float[Array, " width"], is_asked: Bool[Array | np.ndarray, " k"]
+def with_shown_numbers(
+    denoiser: TokenDenoiser, x: Float[Array, " width"], is_target: Bool[Array | np.ndarray, " k"]
 ) -> TokenDenoiser:
-    """The denoiser of tokens beside the numbers of a row that are finite and not asked for."""
+    """Condition a denoiser of tokens on the finite numbers of a row that are not targets."""
     tokens = denoiser.tokens
     row, numbers = x[: len(tokens.sizes)], x[len(tokens.sizes) :]
-    is_shown = jnp.isfinite(numbers) & ~jnp.asarray(is_asked) & tokens.has_number(row)
-    return denoiser.beside(numbers, is_shown)
+    return denoiser.with_observed_numbers(row, jnp.where(jnp.asarray(is_target), jnp.nan, numbers))
 
 
-def open_numbers(
-    denoiser: MixedDenoiser, schedule: Schedule, x: Float[Array, " width"], is_asked: Bool[Array | np.ndarray, " k"]
+def target_denoiser(
+    denoiser: MixedDenoiser, schedule: Schedule, x: Float[Array, " width"], is_target: Bool[Array | np.ndarray, " k"]
 ) -> tuple[NumberDenoiser, Float[Array, " k"]]:
-    """The denoiser of the numbers of a row that are asked for and that there are, and all its numbers."""
+    """Return the denoiser of the target numbers that exist in a row, and all numbers of the row."""
     tokens = denoiser.tokens
     row, numbers = x[: len(tokens.sizes)], x[len(tokens.sizes) :]
-    return denoiser.of_row(row, numbers, tokens.has_number(row) & ~jnp.asarray(is_asked), schedule), numbers
+    return denoiser.number_denoiser(row, numbers, tokens.has_number(row) & ~jnp.asarray(is_target), schedule), numbers

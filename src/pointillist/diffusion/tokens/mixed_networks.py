@@ -1,4 +1,4 @@
-"""Networks of rows of tokens and numbers: of the tokens, given some numbers; and of the numbers, given all tokens."""
+"""Networks of mixed rows: of tokens given observed numbers, and of numbers given all tokens."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pointillist.diffusion.networks import Dense, noise_level_embedding, normal_layers, through_blocks
+from pointillist.diffusion.networks import Dense, apply_blocks, noise_level_embedding, normal_layers
 from pointillist.diffusion.tokens.masking import Tokens, number_features
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
 
@@ -15,24 +15,24 @@ LEVEL_FEATURES = 32
 
 
 class NumberNetwork(eqx.Module):
-    """Residual blocks over noised numbers, which the noise level modulates, given tokens and other numbers.
+    """A residual network of noised numbers given tokens and observed numbers, modulated by the noise level.
 
-    A block is that of `networks.ResidualMLP`. The output layer begins at 0.
+    The blocks are those of `networks.ResidualMLP`. The output layer is initialized to 0.
 
-    The network of numbers given others sees noised ones twice: relative to their mean given the others, which is
-    precise, and as they are, by the weights of given numbers. What it learns about a given number thus also helps where
-    that number is noised, and the other way round.
+    With `sees_x_t`, the network sees noised numbers twice: relative to their conditional mean given the observed ones,
+    which is precise, and unshifted through the weights of observed numbers. What it learns about a number when observed
+    then also helps when the number is noised, and vice versa.
 
     Attributes:
         input: Layer features of noised numbers → width.
-        context: Layer one-hot tokens and, if numbers can be given, features of these → width. In training, it may
-            take the features of the tokens in a `FactoredNetwork` in place of these.
-        modulation: Layer from features of the noise level to the scale and the shift of every block.
+        context: Layer one-hot tokens and, if numbers may be observed, their features → width. In training, the features
+            of a `FactoredNetwork` may replace the one-hot tokens.
+        modulation: Layer from features of the noise level to the scale and shift of every block.
         inner: The `depth` layers width → width.
         outer: The `depth` layers width → width.
         output: Layer width → numbers.
         frequencies: Number of frequencies of the Fourier features of noised numbers.
-        sees_x_t: Whether it sees noised numbers as they are, too.
+        sees_x_t: Whether the network also sees the unshifted noised numbers.
     """
 
     input: Dense
@@ -53,17 +53,17 @@ class NumberNetwork(eqx.Module):
         width: int,
         depth: int,
         frequencies: int,
-        has_given: bool = True,
+        has_observed: bool = True,
         sees_x_t: bool = False,
         is_factored: bool = False,
     ) -> "NumberNetwork":
-        """A fresh network, to which numbers can be given or not."""
-        of_tokens = tokens.n_features if is_factored else tokens.n_slots
-        numbers, known = len(tokens.with_number), of_tokens + (tokens.n_shown if has_given else 0)
-        # A row has one value of each token, whatever their number.
+        """Initialize a network; with `has_observed`, it can condition on observed numbers."""
+        n_inputs = tokens.n_features if is_factored else tokens.n_slots
+        numbers, n_context = len(tokens.with_number), n_inputs + (tokens.n_number_features if has_observed else 0)
+        # Scaled by the number of active inputs: one per token.
         shapes = [
             ((2 + 2 * frequencies) * numbers, width, 1.0),
-            (known, width, (of_tokens / len(tokens.sizes)) ** 0.5),
+            (n_context, width, (n_inputs / len(tokens.sizes)) ** 0.5),
         ]
         shapes += [(LEVEL_FEATURES, depth * 2 * width, 0.1), *depth * [(width, width, 1.0)]]
         first, context, modulation, *middle = normal_layers(key, shapes + depth * [(width, width, 0.3)])
@@ -72,82 +72,86 @@ class NumberNetwork(eqx.Module):
         return cls(first, context, modulation, inner, outer, output, frequencies, sees_x_t)
 
     def smoothed(self, tokens: Tokens) -> "NumberNetwork":
-        """Returns the network with token weights that are smooth functions of the rank of ordered values.
+        """Return the network with token weights that are smooth functions of the rank of ordered values.
 
-        The intervals of two or three columns together identify a single training row. A network with a free weight for
-        each interval memorizes the training rows by their tokens, and the numbers of new rows get too little noise.
+        The intervals of two or three columns together identify a training row. With a free weight per interval, the
+        network would memorize training rows by their tokens, and the numbers of new rows would vary too little.
         """
         return replace(self, context=Dense(tokens.smoothed(self.context.weight), self.context.bias))
 
-    def known(self, one_hot: Float[Array, " slots"], shown: Float[Array, " f"] | None = None) -> Float[Array, " width"]:
-        """What the tokens and the given numbers contribute, the same at every noise level."""
-        return self.context(one_hot if shown is None else jnp.concatenate([one_hot, shown]))
+    def embed_context(
+        self, one_hot: Float[Array, " slots"], observed: Float[Array, " f"] | None = None
+    ) -> Float[Array, " width"]:
+        """Embed tokens and the features of observed numbers; the result is the same at every noise level."""
+        return self.context(one_hot if observed is None else jnp.concatenate([one_hot, observed]))
 
     def __call__(
         self,
         inside: Float[Array, " k"],
-        is_open: Bool[Array, " k"],
-        known: Float[Array, " width"],
+        is_noised: Bool[Array, " k"],
+        context: Float[Array, " width"],
         lambda_t: Array,
         x_t: Float[Array, " k"],
     ) -> Float[Array, " k"]:
-        """Applies the network.
+        """Apply the network.
 
         Args:
-            inside: c_in times the difference of x_t from its mean given the other numbers, shape (k,).
-            is_open: Which numbers are noised, shape (k,).
-            known: What `known` returned.
+            inside: c_in times the difference of x_t from its conditional mean given the observed numbers, shape (k,).
+            is_noised: Which numbers are noised, shape (k,).
+            context: The result of `embed_context`.
             lambda_t: log(alpha_t / sigma_t), a scalar.
-            x_t: The noised numbers as they are, shape (k,); ignored without `sees_x_t`.
+            x_t: The unshifted noised numbers, shape (k,); ignored without `sees_x_t`.
         """
         waves = [2.0**i for i in range(self.frequencies)]
-        # Of the numbers as they are: waves of rounded ones would be others.
-        seen = number_features(inside, is_open, waves).astype(self.output.bias.dtype)
-        h = self.input(seen) + known
+        # Features are computed before rounding to a lower precision, which would change their phase.
+        seen = number_features(inside, is_noised, waves).astype(self.output.bias.dtype)
+        h = self.input(seen) + context
         if self.sees_x_t:
-            shown = number_features(x_t, is_open).astype(seen.dtype)
-            h = h + shown @ jnp.asarray(self.context.weight)[-len(shown) :]
+            unshifted = number_features(x_t, is_noised).astype(seen.dtype)
+            h = h + unshifted @ jnp.asarray(self.context.weight)[-len(unshifted) :]
         level = noise_level_embedding(lambda_t, LEVEL_FEATURES).astype(seen.dtype)
-        return self.output(through_blocks(h, self.modulation(level), self.inner, self.outer))
+        return self.output(apply_blocks(h, self.modulation(level), self.inner, self.outer))
 
 
 class MixedNetwork(eqx.Module):
-    """The networks of tokens and of numbers.
+    """The networks of mixed rows.
 
     Attributes:
-        of_tokens: The network of tokens.
-        of_numbers: The network of numbers given others.
-        of_all: The network of all numbers together, none of which is given; None where the former has that task too.
-            One network for both is less precise in both.
+        token_network: The network of tokens.
+        number_network: The network of numbers given observed numbers.
+        joint_network: The network that draws all numbers jointly, with none observed; None if `number_network` does
+            that too. One network for both tasks is less precise at both.
     """
 
-    of_tokens: TokenNetwork | FactoredNetwork
-    of_numbers: NumberNetwork
-    of_all: NumberNetwork | None = None
+    token_network: TokenNetwork | FactoredNetwork
+    number_network: NumberNetwork
+    joint_network: NumberNetwork | None = None
 
     def folded(self) -> "MixedNetwork":
-        """The same networks, with the two kinds of weights of the one of tokens merged, or factors multiplied out."""
-        of_tokens, of_all = self.of_tokens, self.of_all
-        folded = replace(self.smoothed(), of_tokens=of_tokens.folded())
-        if not isinstance(of_tokens, FactoredNetwork):
+        """Return equivalent networks with the two kinds of token weights merged, or with factors multiplied out."""
+        token_network, joint_network = self.token_network, self.joint_network
+        folded = replace(self.smoothed(), token_network=token_network.folded())
+        if not isinstance(token_network, FactoredNetwork):
             return folded
         return replace(
             folded,
-            of_numbers=replace(self.of_numbers, context=of_tokens.unfactored(self.of_numbers.context)),
-            of_all=None if of_all is None else replace(of_all, context=of_tokens.unfactored(of_all.context)),
+            number_network=replace(self.number_network, context=token_network.unfactored(self.number_network.context)),
+            joint_network=None
+            if joint_network is None
+            else replace(joint_network, context=token_network.unfactored(joint_network.context)),
         )
 
     def smoothed(self) -> "MixedNetwork":
-        """Returns the same networks, with those of numbers smoothed by `NumberNetwork.smoothed`.
+        """Return the networks with number networks smoothed by `NumberNetwork.smoothed`.
 
-        With a `FactoredNetwork`, the networks of numbers see a few features of the tokens and stay as they are.
+        With a `FactoredNetwork` they are unchanged, because number networks then see few features of the tokens.
         """
-        if isinstance(self.of_tokens, FactoredNetwork):
+        if isinstance(self.token_network, FactoredNetwork):
             return self
-        of_all = None if self.of_all is None else self.of_all.smoothed(self.tokens)
-        return replace(self, of_numbers=self.of_numbers.smoothed(self.tokens), of_all=of_all)
+        joint_network = None if self.joint_network is None else self.joint_network.smoothed(self.tokens)
+        return replace(self, number_network=self.number_network.smoothed(self.tokens), joint_network=joint_network)
 
     @property
     def tokens(self) -> Tokens:
-        """The tokens."""
-        return self.of_tokens.tokens
+        """Layout of the tokens."""
+        return self.token_network.tokens

@@ -1,4 +1,4 @@
-"""Drawing rows of tokens and numbers: first the tokens, one after another; then the numbers at once, given them."""
+"""Sampling mixed rows: first the tokens, one after another, then all numbers jointly given the tokens."""
 
 import math
 from typing import Any
@@ -17,86 +17,86 @@ from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 from pointillist.diffusion.tokens.masking import Tokens, number_features
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser, TokenSampler, draw_tokens
 
-_SHARES = 1 / (1 + np.exp(-2 * np.linspace(6.2, -4.4, 100))), 1 / (1 + np.exp(2 * np.linspace(6.2, -4.4, 100)))
+_ALPHA_BAR = 1 / (1 + np.exp(-2 * np.linspace(6.2, -4.4, 100))), 1 / (1 + np.exp(2 * np.linspace(6.2, -4.4, 100)))
 SCHEDULE = Schedule(
-    alpha=np.sqrt([1.0, *_SHARES[0]]).astype(np.float32),
-    sigma=np.sqrt([0.0, *_SHARES[1]]).astype(np.float32),
+    alpha=np.sqrt([1.0, *_ALPHA_BAR[0]]).astype(np.float32),
+    sigma=np.sqrt([0.0, *_ALPHA_BAR[1]]).astype(np.float32),
     timesteps=np.asarray(100, np.int32),
 )
-"""The noise schedule of the numbers, even in λ = log(alpha / sigma): σ = sigma / alpha from 80 to 0.002."""
+"""Noise schedule of the numbers, evenly spaced in λ = log(alpha / sigma): σ = sigma / alpha from 80 to 0.002."""
 
 POINTS = 60
-"""Number of points of the solver, whose steps add noise: it corrects what the network got wrong in earlier ones."""
+"""Number of points of the stochastic solver, whose noise corrects errors of earlier steps."""
 
 LARGEST_SCORE = 5.5
-"""No normal score of a training row is larger."""
+"""Upper bound of the absolute normal scores of training rows."""
 
 
 class NumberDenoiser(Denoiser):
-    """E[x_0 | x_t] of the numbers of a row, given its tokens and other numbers, guided or not.
+    """E[x_0 | x_t] of the numbers of a row, given its tokens and observed numbers, with or without guidance.
 
     Attributes:
-        network: The network, a `NumberNetwork` or what has its methods.
+        network: A `NumberNetwork`, or an object with its methods.
         schedule: The noise schedule.
-        is_open: Which numbers are drawn.
-        known: What is known, as `NumberNetwork.known` returns it.
-        without: The same without the token that guidance leaves out, and w; None without guidance.
-        centre: What the numbers are near to, by those that are given.
-        sigma_data: How near: σ_d of what is left of each number, or along each axis.
-        axes: Orthonormal axes along which the network sees the numbers, in columns; None for the numbers themselves.
+        is_noised: Which numbers are drawn.
+        context: The result of `NumberNetwork.embed_context`.
+        unguided: The context without the guiding token, and w; None without guidance.
+        centre: Conditional mean of the numbers given the observed ones.
+        sigma_data: σ_d of the residual of each number, or along each axis.
+        axes: Orthonormal axes along which the network sees the numbers, as columns; None for the coordinate axes.
     """
 
     network: Any
     schedule: Schedule
-    is_open: Bool[Array, " k"]
-    known: Float[Array, " width"]
-    without: tuple[Float[Array, " width"], Any] | None = None
+    is_noised: Bool[Array, " k"]
+    context: Float[Array, " width"]
+    unguided: tuple[Float[Array, " width"], Any] | None = None
     centre: Float[Array, " k"] | float = 0.0
     sigma_data: SigmaData = 1.0
     axes: Float[Array, "k k"] | None = None
 
     def __call__(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
-        """E[x_0 | x_t], at most `LARGEST_SCORE`, and 0 for numbers that are not drawn."""
+        """Compute E[x_0 | x_t], clipped to ± `LARGEST_SCORE`; 0 for numbers that are not drawn."""
         return self._predicted(x_t, t, LARGEST_SCORE)
 
     def unbounded(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
-        """The same without a bound, beyond which densities would be nothing."""
+        """Compute E[x_0 | x_t] without clipping, as densities require."""
         return self._predicted(x_t, t, math.inf)
 
     def _predicted(self, x_t: Float[Array, " k"], t: Time, largest: float) -> Float[Array, " k"]:
         alpha_t, sigma_t = alpha_sigma(self.schedule, t)
         inside, skip, out = coefficients("edm", alpha_t, sigma_t, self.sigma_data)
-        left = x_t - alpha_t * self.centre
-        along = left if self.axes is None else left @ self.axes
+        centred = x_t - alpha_t * self.centre
+        rotated = centred if self.axes is None else centred @ self.axes
 
-        def predicted(known: Float[Array, " width"]) -> Float[Array, " k"]:
-            found = self.network(inside * along, self.is_open, known, jnp.log(alpha_t / sigma_t), x_t)
-            moved = skip * along + out * found
-            x0 = self.centre + (moved if self.axes is None else self.axes @ moved)
+        def predicted(context: Float[Array, " width"]) -> Float[Array, " k"]:
+            output = self.network(inside * rotated, self.is_noised, context, jnp.log(alpha_t / sigma_t), x_t)
+            residual = skip * rotated + out * output
+            x0 = self.centre + (residual if self.axes is None else self.axes @ residual)
             return jnp.clip(x0, -largest, largest)
 
-        x0 = predicted(self.known)
-        if self.without is not None:
-            known, w = self.without
-            x0 = x0 + w * (x0 - predicted(known))
-        return jnp.where(self.is_open, x0, 0.0)
+        x0 = predicted(self.context)
+        if self.unguided is not None:
+            context, w = self.unguided
+            x0 = x0 + w * (x0 - predicted(context))
+        return jnp.where(self.is_noised, x0, 0.0)
 
 
 class MixedDenoiser(eqx.Module):
-    """What tokens and numbers are drawn with.
+    """The denoisers of mixed rows.
 
     Attributes:
-        of_tokens: Denoiser of the tokens.
-        of_numbers: Network of the numbers, a `NumberNetwork` or what has its methods.
-        covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are too many of them.
-        basis: Axes along which the network sees the numbers, as `turned` takes them, if it is that of all numbers
-            together; else None.
-        guided: Position of the token towards whose value rows are guided; None without guidance.
+        token_denoiser: Denoiser of the tokens.
+        number_network: Network of the numbers, a `NumberNetwork` or an object with its methods.
+        covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are more than `MAX_NUMBERS`.
+        basis: Axes along which a joint network sees the numbers, as `axes_and_scales` takes them; None for other
+            networks.
+        guided: Index of the guiding token; None without guidance.
         guidance: w, at least 0; **0 is plain conditional sampling**.
     """
 
-    of_tokens: TokenDenoiser
-    of_numbers: Any
+    token_denoiser: TokenDenoiser
+    number_network: Any
     covariance: Float[Array | np.ndarray, "c c"]
     basis: Float[Array | np.ndarray, "c c"] | None = None
     guided: int | None = eqx.field(static=True, default=None)
@@ -104,50 +104,50 @@ class MixedDenoiser(eqx.Module):
 
     @property
     def tokens(self) -> Tokens:
-        """The tokens."""
-        return self.of_tokens.tokens
+        """Layout of the tokens."""
+        return self.token_denoiser.tokens
 
-    def of_row(
-        self, row: Float[Array, " n"], numbers: Float[Array, " k"], is_given: Bool[Array, " k"], schedule: Schedule
+    def number_denoiser(
+        self, row: Float[Array, " n"], numbers: Float[Array, " k"], is_observed: Bool[Array, " k"], schedule: Schedule
     ) -> NumberDenoiser:
-        """The denoiser of a row's numbers, given all its tokens.
+        """Return the denoiser of the numbers of a row, given all its tokens.
 
         Args:
             row: The tokens.
-            numbers: The numbers that are given, anything elsewhere.
-            is_given: Which of them are given.
+            numbers: Observed numbers; anything where unobserved.
+            is_observed: Which numbers are observed.
             schedule: The noise schedule.
         """
         one_hot = self.tokens.one_hot(row)
-        axes = shown = without = None
+        axes = observed = unguided = None
         if self.basis is None:
-            shown = number_features(numbers, is_given)
-            centre, sigma_data = conditional_normal(self.covariance, numbers, is_given)
+            observed = number_features(numbers, is_observed)
+            centre, sigma_data = conditional_normal(self.covariance, numbers, is_observed)
         else:
-            axes, sigma_data = turned(self.basis, len(numbers))
+            axes, sigma_data = axes_and_scales(self.basis, len(numbers))
             centre = jnp.zeros(len(numbers))
         if self.guided is not None:
-            hidden = jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, one_hot)
-            without = self.of_numbers.known(hidden, shown), self.guidance
+            hidden = jnp.where(jnp.asarray(self.tokens.token_of_slot == self.guided), 0.0, one_hot)
+            unguided = self.number_network.embed_context(hidden, observed), self.guidance
         return NumberDenoiser(
-            network=self.of_numbers,
+            network=self.number_network,
             schedule=schedule,
-            is_open=self.tokens.has_number(row) & ~is_given,
-            known=self.of_numbers.known(one_hot, shown),
-            without=without,
+            is_noised=self.tokens.has_number(row) & ~is_observed,
+            context=self.number_network.embed_context(one_hot, observed),
+            unguided=unguided,
             centre=centre,
             sigma_data=sigma_data,
             axes=axes,
         )
 
 
-def turned(
+def axes_and_scales(
     basis: Float[Array | np.ndarray, "c c"], n_numbers: int
 ) -> tuple[Float[Array, "c c"] | None, Float[Array, " k"]]:
-    """Axes along which numbers are seen, and σ_d along each.
+    """Split a basis into orthonormal axes (None for the coordinate axes) and σ_d along each.
 
     Args:
-        basis: The axes in columns, each as long as its σ_d; shape (0, 0) for the numbers themselves.
+        basis: Orthogonal axes as columns whose lengths are σ_d; shape (0, 0) for the coordinate axes with σ_d = 1.
         n_numbers: k, the number of numbers.
     """
     if not len(basis):
@@ -157,49 +157,49 @@ def turned(
 
 
 class MixedSampler(TokenSampler):
-    """Draws the hidden tokens of a row, then its numbers given them.
+    """A sampler of the hidden tokens of a row, then of its numbers given the tokens.
 
     Attributes:
         n_tokens: Number of tokens of a row.
-        of_numbers: The sampler of the numbers.
+        number_sampler: The sampler of the numbers.
     """
 
     n_tokens: int = eqx.field(static=True)
-    of_numbers: RowSampler
+    number_sampler: RowSampler
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
-        """Start of a draw, with all tokens hidden and no number known."""
+        """Return a row with all tokens hidden and no number observed."""
         return jnp.concatenate([jnp.full(self.n_tokens, HIDDEN), jnp.full(columns - self.n_tokens, jnp.nan)])
 
     def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, " n"]) -> Float[Array, "1 n"]:
-        """Draws a row, shape (1, n).
+        """Draw a row, shape (1, n).
 
         Args:
-            key: The draw's own key.
+            key: Key of the draw.
             denoiser: A `MixedDenoiser`.
-            x_T: Tokens, `HIDDEN` where they are to be drawn, and numbers, NaN where they are.
+            x_T: Observed tokens, `HIDDEN` where unobserved, then observed numbers, NaN where unobserved.
 
         Returns:
-            All tokens and then all numbers. A number is 0 where a token says that there is none.
+            All tokens, then all numbers. Numbers that do not exist are 0.
         """
         tokens, n = denoiser.tokens, self.n_tokens
         row, numbers = x_T[:n], x_T[n:]
-        is_given = jnp.isfinite(numbers) & tokens.has_number(row)
-        row = draw_tokens(key, denoiser.of_tokens.beside(numbers, is_given), row)
-        of_row = denoiser.of_row(row, numbers, is_given, self.of_numbers.schedule)
+        is_observed = jnp.isfinite(numbers) & tokens.has_number(row)
+        row = draw_tokens(key, denoiser.token_denoiser.with_observed_numbers(row, numbers), row)
+        number_denoiser = denoiser.number_denoiser(row, numbers, is_observed, self.number_sampler.schedule)
         noise_key = jax.random.fold_in(key, n + 1)
-        drawn = self.of_numbers.draw(noise_key, of_row, jax.random.normal(noise_key, numbers.shape))[0]
-        return joined(denoiser.tokens, row, numbers, is_given, drawn)[None]
+        drawn = self.number_sampler.draw(noise_key, number_denoiser, jax.random.normal(noise_key, numbers.shape))[0]
+        return assemble_row(denoiser.tokens, row, numbers, is_observed, drawn)[None]
 
 
-def joined(
+def assemble_row(
     tokens: Tokens,
     row: Float[Array, " n"],
     numbers: Float[Array, " k"],
-    is_given: Bool[Array, " k"],
+    is_observed: Bool[Array, " k"],
     drawn: Float[Array, " k"],
 ) -> Float[Array, " n_and_k"]:
-    """All tokens and then all numbers: those that are given, those that were drawn, and 0 where there is none."""
-    numbers = jnp.where(is_given, numbers, jnp.where(tokens.has_number(row), drawn, 0.0))
+    """Concatenate tokens and numbers: observed ones, drawn ones, and 0 where a number does not exist."""
+    numbers = jnp.where(is_observed, numbers, jnp.where(tokens.has_number(row), drawn, 0.0))
     numbers = jnp.where(jnp.isnan(row).any(), jnp.nan, numbers)
     return jnp.concatenate([row, numbers])

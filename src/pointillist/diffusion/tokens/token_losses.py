@@ -1,4 +1,4 @@
-"""The loss of masked diffusion: which tokens are hidden, and how well they are predicted."""
+"""The loss of masked diffusion: masking tokens, and the cross-entropy of their prediction."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,60 +9,60 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.losses import CleanRows, repeated, stratified
+from pointillist.diffusion.losses import CleanRows, repeat_shuffled, stratified
 from pointillist.diffusion.random_numbers import uniform
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.tokens.token_sampling import HIDDEN, decided
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, reveal_single_values
 
-SHARE_IN_TURN = 0.5
-"""Share of the training rows whose tokens come in the order in which rows are drawn. The others are for conditions."""
+FRACTION_IN_COLUMN_ORDER = 0.5
+"""Fraction of training rows masked in column order, for sampling; the others, in random order, are for conditions."""
 
 ROWS_AT_ONCE = 512
-"""Most rows whose losses are computed together where no gradient is wanted."""
+"""Maximum number of rows per batch in evaluations of the loss without gradients."""
 
 
-def hiding(
+def mask_tokens(
     tokens: Tokens,
     order: Float[Array, "m T"],
-    share: Float[Array, " m"],
-    is_known: Bool[Array, "m T"] | None = None,
-    is_in_turn: Bool[Array, "m 1"] | None = None,
+    fraction: Float[Array, " m"],
+    is_present: Bool[Array, "m T"] | None = None,
+    is_in_column_order: Bool[Array, "m 1"] | None = None,
 ) -> tuple[Bool[Array, "m T"], Float[Array, "m T"]]:
-    """Decides which tokens of some rows are seen, and weights the losses of the others.
+    """Mask tokens, and compute the loss weights of the masked ones.
 
-    The first v tokens of a row's order are seen, v = 0 … T - 1. In a random order, any other may be the next: with
-    weights T / (T - v) the loss is, on average over v and the order, the mean negative log-likelihood of a row
-    (Hoogeboom et al. 2021, equation 5). In a given order it is that if the next one alone has a weight, T.
+    The first v tokens in the order of a row are visible, v = 0 … T - 1. In a random order, every masked token may be
+    the next one: with weights T / (T - v), the expected loss over v and orders is the negative log-likelihood of a row
+    (Hoogeboom et al. 2021, equation 5). In a fixed order, the same holds if only the next token has a weight, T.
 
     Args:
-        tokens: The tokens.
-        order: Numbers below 1, in whose order the tokens come, shape (m, T).
-        share: v / T, in [0, 1), shape (m,).
-        is_known: Which tokens of each row are known, shape (m, T); all by default. The others are never seen, and T is
-            the number of those that are known.
-        is_in_turn: Which rows' order is not random but given, shape (m, 1); none by default.
+        tokens: Layout of the tokens.
+        order: Numbers below 1 whose increasing order is the order of the tokens, shape (m, T).
+        fraction: v / T, in [0, 1), shape (m,).
+        is_present: Which tokens are not missing, shape (m, T); all by default. Missing tokens are never visible and
+            have no weight; T is the number of present tokens.
+        is_in_column_order: Which rows have a fixed order, shape (m, 1); none by default.
 
     Returns:
-        Whether a token is seen, and the weights, both of shape (m, T).
+        Whether each token is visible, and its weight, both of shape (m, T).
     """
     smallest = _smallest if tokens.is_wide else _smallest_by_sorting
-    if is_known is None:
-        known: Array = jnp.full((len(order), 1), len(tokens.sizes))
+    if is_present is None:
+        n_present: Array = jnp.full((len(order), 1), len(tokens.sizes))
         is_learned = jnp.ones(order.shape, bool)
     else:
-        known = is_known.sum(axis=1, keepdims=True)
-        is_learned = is_known
-        # After all others, so that the first tokens are known ones.
-        order = jnp.where(is_known, order, 1.0)
-    n_seen = jnp.floor(share[:, None] * known.astype(jnp.float32)).astype(jnp.int32)
+        n_present = is_present.sum(axis=1, keepdims=True)
+        is_learned = is_present
+        # Missing tokens come last in the order.
+        order = jnp.where(is_present, order, 1.0)
+    n_seen = jnp.floor(fraction[:, None] * n_present.astype(jnp.float32)).astype(jnp.int32)
     next_one = smallest(order, n_seen)
     is_seen = order < next_one
-    weight = known.astype(jnp.float32) / jnp.maximum(known - n_seen, 1).astype(jnp.float32)
+    weight = n_present.astype(jnp.float32) / jnp.maximum(n_present - n_seen, 1).astype(jnp.float32)
     weights = (is_learned & ~is_seen).astype(jnp.float32) * weight
-    if is_in_turn is not None:
-        of_next = (is_learned & (order == next_one)).astype(jnp.float32) * known.astype(jnp.float32)
-        weights = jnp.where(is_in_turn, of_next, weights)
+    if is_in_column_order is not None:
+        next_weight = (is_learned & (order == next_one)).astype(jnp.float32) * n_present.astype(jnp.float32)
+        weights = jnp.where(is_in_column_order, next_weight, weights)
     return is_seen, weights
 
 
@@ -71,9 +71,9 @@ def _smallest_by_sorting(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Fl
 
 
 def _smallest(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
-    """Finds the number in [0, 1] that exactly n others are below; in long rows this is faster than sorting.
+    """Find the number in [0, 1] with exactly n smaller ones, bit by bit; in long rows this is faster than sorting.
 
-    Such numbers have the order of their bits, which are found one after another from the highest.
+    Floats in [0, 1] are ordered like their bit patterns.
     """
     bits = jax.lax.bitcast_convert_type(order, jnp.int32)
 
@@ -90,59 +90,59 @@ def token_loss(
     rows: Float[Array, "m T"],
     is_seen: Bool[Array, "m T"],
     weight: Float[Array, "m T"],
-    shown: Float[Array, "m f"] | None = None,
+    observed: Float[Array, "m f"] | None = None,
 ) -> Float[Array, ""]:
-    """Negative log-probability of hidden tokens in nats, summed over tokens with weights and averaged over rows.
+    """Compute the weighted cross-entropy of masked tokens in nats, summed over tokens and averaged over rows.
 
     Args:
         network: The network, which returns logits.
-        tokens: The tokens.
+        tokens: Layout of the tokens.
         rows: Rows of tokens, shape (m, T).
-        is_seen: Which tokens the network sees, shape (m, T).
+        is_seen: Which tokens are visible to the network, shape (m, T).
         weight: Weight of each token, shape (m, T).
-        shown: Features of the numbers that the network is shown, shape (m, f).
+        observed: Features of observed numbers, shape (m, f); None for none.
     """
-    if shown is None:
-        shown = jnp.zeros((len(rows), 0), network.input.bias.dtype)
+    if observed is None:
+        observed = jnp.zeros((len(rows), 0), network.input.bias.dtype)
     if isinstance(network, FactoredNetwork):
-        return network.loss(rows, is_seen, weight, shown) / len(rows)
-    wanted = tokens.one_hot(rows)
-    seen = wanted * is_seen[:, tokens.owner].astype(jnp.float32)
-    seen = jnp.concatenate([seen.astype(network.output.bias.dtype), shown], axis=1)
+        return network.loss(rows, is_seen, weight, observed) / len(rows)
+    one_hot = tokens.one_hot(rows)
+    seen = one_hot * is_seen[:, tokens.token_of_slot].astype(jnp.float32)
+    seen = jnp.concatenate([seen.astype(network.output.bias.dtype), observed], axis=1)
     logits = jax.vmap(network)(seen).astype(jnp.float32)
-    of_token = jnp.split(logits, tokens.splits, axis=1)
-    totals = jnp.stack([jax.nn.logsumexp(part, axis=1) for part in of_token], axis=1)
-    return (jnp.sum(weight * totals) - jnp.sum(logits * wanted * weight[:, tokens.owner])) / len(rows)
+    by_token = jnp.split(logits, tokens.splits, axis=1)
+    totals = jnp.stack([jax.nn.logsumexp(part, axis=1) for part in by_token], axis=1)
+    return (jnp.sum(weight * totals) - jnp.sum(logits * one_hot * weight[:, tokens.token_of_slot])) / len(rows)
 
 
-def mean_in_turns(loss: Callable[..., Float[Array, ""]], examples: tuple[Array, ...]) -> Float[Array, ""]:
-    """Mean loss of examples, at most `ROWS_AT_ONCE` of them at a time: there may be thousands of logits a row.
+def mean_in_batches(loss: Callable[..., Float[Array, ""]], examples: tuple[Array, ...]) -> Float[Array, ""]:
+    """Compute the mean loss of examples in batches of at most `ROWS_AT_ONCE`, as rows may have thousands of logits.
 
     Args:
-        loss: Function of some examples that returns their mean loss, in which one of zeros has none.
-        examples: Arrays of one length.
+        loss: Function of arrays of examples that returns their mean loss; it must be 0 for examples of zeros.
+        examples: Arrays of equal length.
     """
     n = len(examples[0])
-    turns = -(-n // ROWS_AT_ONCE)
-    # All of one size: a shorter last part would be compiled once more.
-    size = -(-n // turns)
-    padded = (jnp.pad(part, ((0, turns * size - n), (0, 0))).reshape(turns, size, -1) for part in examples)
+    n_batches = -(-n // ROWS_AT_ONCE)
+    # All batches have one size, so that one program serves all.
+    size = -(-n // n_batches)
+    padded = (jnp.pad(part, ((0, n_batches * size - n), (0, 0))).reshape(n_batches, size, -1) for part in examples)
     return jax.lax.map(lambda batch: loss(*batch), tuple(padded)).sum() * (size / n)
 
 
 @dataclass(frozen=True)
 class TokenObjective:
-    """The objective of models of tokens, as `losses.Objective` is that of models of rows of numbers.
+    """The training objective of rows of tokens.
 
     Attributes:
-        tokens: The tokens of a row.
-        has_gaps: Whether tokens of the rows may be unknown, which are `HIDDEN`: they are never seen, nor learned.
-        guided: Token of the classes, which is often given: it comes first in half of the rows whose tokens are in the
-            order of drawing. None for none.
+        tokens: Layout of the tokens.
+        has_missing: Whether tokens may be missing, marked as `HIDDEN`; they are never visible and have no loss.
+        guided: Index of the class token; None for none. It is often observed in sampling, so it comes first in half of
+            the rows in column order.
     """
 
     tokens: Tokens
-    has_gaps: bool = False
+    has_missing: bool = False
     guided: int | None = None
 
     def examples(
@@ -150,55 +150,55 @@ class TokenObjective:
         keys: tuple[PRNGKeyArray, PRNGKeyArray],
         clean: CleanRows,
         batch_size: int,
-        rows_per_share: int = 1,
+        rows_per_fraction: int = 1,
     ) -> tuple[Array, ...]:
-        """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T).
+        """Build rows, the mask of visible tokens, and the loss weights of masked ones, all of shape (m, T).
 
-        Of `rows_per_share` neighbors, as large a share is seen.
+        The same fraction of tokens is visible in `rows_per_fraction` consecutive rows.
         """
         steps = len(clean.x0) // batch_size
-        share = stratified(keys[0], steps, -(-batch_size // rows_per_share))
-        share = jnp.repeat(share.reshape(steps, -1), rows_per_share, axis=1)[:, :batch_size].ravel()
-        order, is_in_turn = self._orders(keys[1], clean.x0.shape)
-        # As in drawing, where a token of a single value is known from the start.
-        is_single, is_known = self.tokens.is_single, None
-        if self.has_gaps or is_single.any():
-            is_known = (clean.x0 != HIDDEN) & ~is_single[None]
-        is_seen, weight = hiding(self.tokens, order, share, is_known, is_in_turn)
-        return decided(self.tokens, clean.x0), is_seen | is_single[None], weight
+        fraction = stratified(keys[0], steps, -(-batch_size // rows_per_fraction))
+        fraction = jnp.repeat(fraction.reshape(steps, -1), rows_per_fraction, axis=1)[:, :batch_size].ravel()
+        order, is_in_column_order = self._orders(keys[1], clean.x0.shape)
+        # Tokens with a single value are always visible, as in sampling.
+        is_single, is_present = self.tokens.is_single, None
+        if self.has_missing or is_single.any():
+            is_present = (clean.x0 != HIDDEN) & ~is_single[None]
+        is_seen, weight = mask_tokens(self.tokens, order, fraction, is_present, is_in_column_order)
+        return reveal_single_values(self.tokens, clean.x0), is_seen | is_single[None], weight
 
     def _orders(
         self, key: PRNGKeyArray, shape: tuple[int, ...]
     ) -> tuple[Float[Array, "m T"], Bool[Array, "m 1"] | None]:
-        """Orders of the tokens of some rows, and of which rows it is the one that they are drawn in."""
+        """Draw the order of the tokens of each row, and return which rows are in column order (None if no row is)."""
         order = uniform(key, shape)
-        if not self.tokens.are_in_turn:
+        if not self.tokens.in_column_order:
             return order, None
-        is_in_turn, is_first = (
-            jax.random.bernoulli(jax.random.fold_in(key, i), share, (shape[0], 1))
-            for i, share in ((1, SHARE_IN_TURN), (2, 0.5))
+        is_in_column_order, is_guided_first = (
+            jax.random.bernoulli(jax.random.fold_in(key, i), fraction, (shape[0], 1))
+            for i, fraction in ((1, FRACTION_IN_COLUMN_ORDER), (2, 0.5))
         )
         indices = jnp.arange(shape[1])[None]
         is_guided = indices == (-1 if self.guided is None else self.guided)
-        in_turn = jnp.where(is_first & is_guided, -1.0, indices / shape[1])
-        return jnp.where(is_in_turn, in_turn, order), is_in_turn
+        column_order = jnp.where(is_guided_first & is_guided, -1.0, indices / shape[1])
+        return jnp.where(is_in_column_order, column_order, order), is_in_column_order
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
-        """Computes the mean loss of rows, each with `HELD_OUT_DRAWS` orders of its tokens and numbers of hidden ones.
+        """Compute the mean loss of held-out rows, each masked in `HELD_OUT_DRAWS` random ways.
 
         Args:
-            key: Key of orders and numbers.
+            key: Key of the masks.
             network: The network.
             clean: The rows.
         """
         *keys, row_key = jax.random.split(key, 3)
-        x0 = repeated(row_key, jnp.asarray(clean.x0))
+        x0 = repeat_shuffled(row_key, jnp.asarray(clean.x0))
         examples = self.examples((keys[0], keys[1]), CleanRows(x0), len(x0))
 
-        return mean_in_turns(partial(token_loss, network, self.tokens), examples)
+        return mean_in_batches(partial(token_loss, network, self.tokens), examples)
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
-        """Computes `token_loss` of a batch, with the network's products in a given precision."""
+        """Compute `token_loss` of a batch, with matrix products in the given precision."""
         if precision != "float32":
             network = jax.tree.map(lambda leaf: leaf.astype(precision), network)
         return token_loss(network, self.tokens, *batch)

@@ -1,4 +1,4 @@
-"""Networks of rows of tokens: from the tokens that are seen to a logit for every value of every token."""
+"""Networks of rows of tokens: from visible tokens to a logit for every value of every token."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,19 +15,19 @@ from pointillist.diffusion.tokens.masking import N_WAVES, Tokens
 
 
 class TokenNetwork(eqx.Module):
-    """Residual blocks over the one-hot tokens that are seen, with a logit for every value of every token.
+    """A residual network from visible one-hot tokens to a logit for every value of every token.
 
-    The values of an ordered token share what they have in common: the first and the last layer also have weights for
-    smooth functions of a value's rank. `folded` merges both kinds of weights.
+    The first and last layers also have weights for smooth functions of the rank of ordered values, so that the values
+    of an ordered token share statistical strength. `folded` merges both kinds of weights.
 
     Attributes:
         input: Layer slots → width.
         inner: The `depth` layers width → width.
         outer: The `depth` layers width → width.
-        output: Layer width → slots, which begins at 0.
+        output: Layer width → slots, initialized to 0.
         input_waves: Weights waves → width.
         output_waves: Weights width → waves.
-        tokens: The tokens.
+        tokens: Layout of the tokens.
     """
 
     input: Dense
@@ -38,35 +38,40 @@ class TokenNetwork(eqx.Module):
     output_waves: Float[Array, "*stack width waves"]
     tokens: Tokens = eqx.field(static=True)
 
+    @property
+    def token_network(self) -> "TokenNetwork":
+        """The network itself, under the name that it has in a `MixedNetwork`."""
+        return self
+
     @classmethod
     def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "TokenNetwork":
-        """A fresh network."""
-        slots, seen, waves = tokens.n_slots, len(tokens.sizes), N_WAVES * len(tokens.with_order)
-        # A row has one value of each token, whatever their number.
-        size = ((slots + tokens.n_shown) / seen) ** 0.5
-        first, *middle = normal_layers(key, _shapes(slots + tokens.n_shown, width, depth, size))
+        """Initialize a network."""
+        slots, n_tokens, waves = tokens.n_slots, len(tokens.sizes), N_WAVES * len(tokens.ordered_tokens)
+        # Scaled by the number of active inputs: one per token.
+        size = ((slots + tokens.n_number_features) / n_tokens) ** 0.5
+        first, *middle = normal_layers(key, _shapes(slots + tokens.n_number_features, width, depth, size))
         return cls(
             input=first,
             inner=tuple(middle[:depth]),
             outer=tuple(middle[depth:]),
             output=Dense(jnp.zeros((width, slots)), jnp.zeros(slots)),
-            input_waves=normal(jax.random.fold_in(key, 1), (waves, width)) / (N_WAVES * seen) ** 0.5,
+            input_waves=normal(jax.random.fold_in(key, 1), (waves, width)) / (N_WAVES * n_tokens) ** 0.5,
             output_waves=jnp.zeros((width, waves)),
             tokens=tokens,
         )
 
     def __call__(self, seen: Float[Array, " inputs"]) -> Float[Array, " slots"]:
-        """Computes logits, shape (slots,), from one-hot tokens, zeros where hidden, and the features of numbers."""
-        own = self.folded() if self.input_waves.shape[-2] else self
-        return own.output(own.through(own.input(seen)))
+        """Compute logits, shape (slots,), from one-hot tokens (0 where masked) and the features of numbers."""
+        folded = self.folded() if self.input_waves.shape[-2] else self
+        return folded.output(folded.through(folded.input(seen)))
 
     def through(self, h: Float[Array, " width"]) -> Float[Array, " width"]:
-        """What the output layer sees, from what the input layer returned."""
+        """Apply all layers between the input and the output layer."""
         return _through(self.inner, self.outer, h)
 
     def folded(self) -> "TokenNetwork":
-        """The same network with the weights of the waves added to the others."""
-        waves = jnp.asarray(self.tokens.own_waves, self.input.weight.dtype)
+        """Return the equivalent network with the weights of waves merged into the others."""
+        waves = jnp.asarray(self.tokens.wave_matrix, self.input.weight.dtype)
         weights = (
             jnp.asarray(self.input.weight).at[: self.tokens.n_slots].add(waves @ self.input_waves),
             self.output.weight + self.output_waves @ waves.T,
@@ -83,21 +88,21 @@ class TokenNetwork(eqx.Module):
 
 
 class FactoredNetwork(eqx.Module):
-    """The network of rows of many values in training: a `TokenNetwork` whose first and last layers are products.
+    """A `TokenNetwork` for training on rows of many values, whose first and last layers are low-rank products.
 
     Every value of a token has up to `Tokens.rank` features, and every feature of a token has weights to and from the
-    hidden layers. The layers, and Adam's moments of them, then grow with the number of tokens and not of their values.
-    Tokens of no more values begin with a feature for each, which loses nothing.
+    hidden layers. The size of the layers, and of Adam's moments, is then proportional to the number of tokens rather
+    than of values. A token with at most `Tokens.rank` values starts with one feature per value, which loses nothing.
 
     Attributes:
-        input: Layer features → width, with tokens in the order of their blocks.
+        input: Layer features → width, with tokens ordered by block.
         inner: The `depth` layers width → width.
         outer: The `depth` layers width → width.
-        output: Layer features → width, transposed in use, which begins at 0.
+        output: Weights features → width, used transposed, initialized to 0.
         bias: Bias of the logits.
-        input_features: Features of every value that is seen.
-        output_features: Features of every value that has a logit.
-        tokens: The tokens.
+        input_features: Features of every value at the input.
+        output_features: Features of every value at the output.
+        tokens: Layout of the tokens.
     """
 
     input: Dense
@@ -111,20 +116,20 @@ class FactoredNetwork(eqx.Module):
 
     @classmethod
     def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "FactoredNetwork":
-        """A fresh network."""
+        """Initialize a network."""
         n = tokens.n_features
-        # A value's features have a length of about 1, and a row has one value of each token.
-        size = ((n + tokens.n_shown) / len(tokens.sizes)) ** 0.5
-        first, *middle = normal_layers(key, _shapes(n + tokens.n_shown, width, depth, size))
-        of_input, of_output = (_first_features(jax.random.fold_in(key, i), tokens) for i in (1, 2))
+        # Scaled by the number of active inputs: one value per token, whose features have norm 1.
+        size = ((n + tokens.n_number_features) / len(tokens.sizes)) ** 0.5
+        first, *middle = normal_layers(key, _shapes(n + tokens.n_number_features, width, depth, size))
+        input_features, output_features = (_first_features(jax.random.fold_in(key, i), tokens) for i in (1, 2))
         return cls(
             input=first,
             inner=tuple(middle[:depth]),
             outer=tuple(middle[depth:]),
             output=jnp.zeros((n, width)),
             bias=jnp.zeros(tokens.n_slots),
-            input_features=of_input,
-            output_features=of_output,
+            input_features=input_features,
+            output_features=output_features,
             tokens=tokens,
         )
 
@@ -133,28 +138,29 @@ class FactoredNetwork(eqx.Module):
         rows: Float[Array, "m T"],
         is_seen: Bool[Array, "m T"],
         weight: Float[Array, "m T"],
-        shown: Float[Array, "m f"],
+        observed: Float[Array, "m f"],
     ) -> Float[Array, ""]:
-        """Sum over rows of the loss that `token_loss` averages; logits are computed a block at a time."""
-        features = jnp.concatenate([self.features(rows, is_seen), shown], axis=1)
+        """Compute the sum over rows of the loss that `token_loss` averages, one block of logits at a time."""
+        features = jnp.concatenate([self.features(rows, is_seen), observed], axis=1)
         slots = self._slots(rows)
         h = jax.vmap(lambda row: _through(self.inner, self.outer, self.input(row)))(features)
         total = jnp.zeros(())
-        for block, rank, asked in self._by_block(self.output @ h.T):
-            own = slots[:, block].T
-            wanted = jnp.sum(jnp.moveaxis(self.output_features[own, :rank], -1, 1) * asked, axis=1) + self.bias[own]
-            lost = self._totals(asked, block) - wanted.astype(jnp.float32)
-            total += jnp.sum(weight[:, block].T * lost)
+        for block, rank, hidden in self._by_block(self.output @ h.T):
+            block_slots = slots[:, block].T
+            features_of_value = jnp.moveaxis(self.output_features[block_slots, :rank], -1, 1)
+            logits = jnp.sum(features_of_value * hidden, axis=1) + self.bias[block_slots]
+            loss = self._log_normalizers(hidden, block) - logits.astype(jnp.float32)
+            total += jnp.sum(weight[:, block].T * loss)
         return total
 
     def features(self, rows: Float[Array, "m T"], is_seen: Bool[Array, "m T"]) -> Float[Array, "m features"]:
-        """The features of the tokens of some rows; 0 where a token is not seen."""
+        """Compute the features of the tokens of rows; 0 for tokens that are not visible."""
         slots = self._slots(rows)
-        of_blocks = [
+        parts = [
             self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
             for block, rank in self._blocks
         ]
-        return jnp.concatenate([part.reshape(len(rows), -1) for part in of_blocks], axis=1)
+        return jnp.concatenate([part.reshape(len(rows), -1) for part in parts], axis=1)
 
     def _slots(self, rows: Float[Array, "m T"]) -> Int[Array, "m T"]:
         return jnp.asarray(self.tokens.starts)[None] + rows.astype(jnp.int32)
@@ -164,27 +170,27 @@ class FactoredNetwork(eqx.Module):
         return zip(self.tokens.blocks, self.tokens.features, strict=True)
 
     def _by_block(self, features: Float[Array, "features k"]) -> Iterator[tuple[np.ndarray, int, Array]]:
-        """Every block, its number of features, and its part of `features`, shape (tokens, features, k)."""
+        """Yield each block, its features per token, and its part of `features`, shape (tokens, rank, k)."""
         first = 0
         for block, rank in self._blocks:
             end = first + len(block) * rank
             yield block, rank, features[first:end].reshape(len(block), rank, -1)
             first = end
 
-    def _totals(self, asked: Float[Array, "n rank m"], block: Int[np.ndarray, " n"]) -> Float[Array, "n m"]:
-        """The logarithm of the sum of the exponentials of all logits of a block's tokens."""
+    def _log_normalizers(self, hidden: Float[Array, "n rank m"], block: Int[np.ndarray, " n"]) -> Float[Array, "n m"]:
+        """Compute logsumexp of all logits of each token of a block."""
         sizes = np.asarray(self.tokens.sizes)[block]
         value = np.arange(sizes.max())
         slots = self.tokens.starts[block][:, None] + np.minimum(value, sizes[:, None] - 1)
         bias = jnp.where(jnp.asarray(value < sizes[:, None]), self.bias[slots], -jnp.inf)
-        features = self.output_features[slots, : asked.shape[1]]
-        logits = (jnp.einsum("nvk,nkm->nvm", features, asked) + bias[..., None]).astype(jnp.float32)
-        # JAX's own, which also takes infinite ones, costs half as much again.
+        features = self.output_features[slots, : hidden.shape[1]]
+        logits = (jnp.einsum("nvk,nkm->nvm", features, hidden) + bias[..., None]).astype(jnp.float32)
+        # jax.nn.logsumexp, which also handles infinite logits, takes 1.5 times as long.
         largest = jax.lax.stop_gradient(logits.max(axis=1))
         return jnp.log(jnp.exp(logits - largest[:, None]).sum(axis=1)) + largest
 
     def folded(self) -> TokenNetwork:
-        """The same function as a `TokenNetwork`, with the products multiplied out."""
+        """Return the equivalent `TokenNetwork`, with the products multiplied out."""
         width, dtype = self.output.shape[-1], self.output.dtype
         return TokenNetwork(
             input=self.unfactored(self.input),
@@ -197,39 +203,39 @@ class FactoredNetwork(eqx.Module):
         )
 
     def unfactored(self, layer: Dense) -> Dense:
-        """The same function of one-hot tokens as a layer that takes `features`, and others after them."""
-        of_tokens = self._product(self.input_features, layer.weight)
-        return Dense(jnp.concatenate([of_tokens, layer.weight[self.tokens.n_features :]]), layer.bias)
+        """Convert a layer of `features`, followed by other inputs, to the equivalent layer of one-hot tokens."""
+        weight = self._product(self.input_features, layer.weight)
+        return Dense(jnp.concatenate([weight, layer.weight[self.tokens.n_features :]]), layer.bias)
 
     def _product(
         self, features: Float[Array, "slots rank"], layer: Float[Array, "rows width"]
     ) -> Float[Array, "slots width"]:
-        """The weights of every value, from its features and the weights of those."""
+        """Multiply the features of every value by the weights of these features."""
         n, rank, width = len(self.tokens.sizes), self.tokens.rank, layer.shape[-1]
         by_token = jnp.zeros((n, rank, width), layer.dtype)
-        for block, own_rank, own in self._by_block(layer):
-            by_token = by_token.at[block, :own_rank].set(own)
-        products = (features[:, i, None] * by_token[self.tokens.owner, i] for i in range(rank))
+        for block, block_rank, weights in self._by_block(layer):
+            by_token = by_token.at[block, :block_rank].set(weights)
+        products = (features[:, i, None] * by_token[self.tokens.token_of_slot, i] for i in range(rank))
         return sum(products, start=jnp.zeros((self.tokens.n_slots, width), layer.dtype))
 
 
 def _shapes(inputs: int, width: int, depth: int, size: float) -> list[tuple[int, int, float]]:
-    """The layers of a network but the last, as `normal_layers` takes them."""
+    """Return the shapes of all layers but the last, for `normal_layers`."""
     return [(inputs, width, size), *depth * [(width, width, 1.0)], *depth * [(width, width, 0.3)]]
 
 
 def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots rank"]:
-    """Smooth functions of values that have an order; random features of others, or one each if there are few."""
+    """Initialize features: one-hot if a token has few values, smooth functions of ordered values, otherwise random."""
     rank = tokens.rank
     waves = np.pad(tokens.waves * (2 / N_WAVES) ** 0.5, ((0, 0), (0, rank - N_WAVES)))
-    is_few = np.asarray(tokens.sizes)[tokens.owner] <= rank
+    is_few = np.asarray(tokens.sizes)[tokens.token_of_slot] <= rank
     fixed = np.where(is_few[:, None], np.eye(rank, dtype=np.float32)[np.minimum(tokens.value, rank - 1)], waves)
     drawn = jax.random.normal(key, fixed.shape) / rank**0.5
     return jnp.where(jnp.asarray(fixed.any(axis=1))[:, None], jnp.asarray(fixed), drawn)
 
 
 def _through(inner: tuple[Dense, ...], outer: tuple[Dense, ...], h: Float[Array, " width"]) -> Float[Array, " width"]:
-    """The residual blocks."""
+    """Apply the residual blocks."""
     for first, second in zip(inner, outer, strict=True):
         h = h + second(jax.nn.silu(first(_normalised(h))))
     return _normalised(h)
@@ -237,5 +243,5 @@ def _through(inner: tuple[Dense, ...], outer: tuple[Dense, ...], h: Float[Array,
 
 def _normalised(h: Float[Array, " width"]) -> Float[Array, " width"]:
     square = jnp.mean(h**2)
-    # Of an infinite one the root would make 0 of everything, which looks like numbers.
+    # An overflow becomes NaN; rsqrt(inf) = 0 would hide it.
     return h * jnp.where(jnp.isinf(square), jnp.nan, jax.lax.rsqrt(square + 1e-6))

@@ -3,10 +3,8 @@
 These functions are methods of `Diffusion`: their first argument, which the docstrings do not list, is the model.
 """
 
-from pointillist.estimators.plotting.animation import animate
 from pointillist.estimators.plotting.density import plot_density
 from pointillist.estimators.plotting.predictions import plot_predictions
-from pointillist.estimators.plotting.rows import plot
-from pointillist.estimators.plotting.trajectories import plot_trajectory
+from pointillist.estimators.plotting.rows import animate, plot, plot_trajectory
 
 __all__ = ["animate", "plot", "plot_density", "plot_predictions", "plot_trajectory"]

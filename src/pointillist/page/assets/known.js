@@ -8,7 +8,7 @@ class GivenMLP extends ResidualMLP {
    */
   constructor(memory, model) {
     super(memory, model);
-    const weight = model.tensors.given;
+    const weight = model.tensors.observed;
     this.given = weight && new Dense(memory, weight, new Float32Array(this.width));
     this.told = memory.take(weight ? this.given.inputs * BLOCK : 0);
   }

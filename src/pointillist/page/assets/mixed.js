@@ -1,7 +1,7 @@
 /* Rows of tokens and numbers: tokens one after another, then the numbers at once, given them. */
 
 const HIDDEN = -1;
-const LARGEST_PLACE = 1 - 2 ** -12;
+const LARGEST_POSITION = 1 - 2 ** -12;
 const LARGEST_SCORE = 5.5;
 
 /** How many hidden tokens of a wide row are drawn by the end of each evaluation. */
@@ -39,11 +39,11 @@ function inBlocks(rows, of) {
 const STREAMS = {
   plain: (tokens) => ({
     ofTokens: (key) => key,
-    ofNumbers: (key, i) => (i ? foldIn(foldIn(key, tokens + 1), i) : foldIn(key, tokens + 1)),
+    numberNetwork: (key, i) => (i ? foldIn(foldIn(key, tokens + 1), i) : foldIn(key, tokens + 1)),
   }),
   restricted: () => ({
     ofTokens: (key) => foldIn(foldIn(key, 1), 0),
-    ofNumbers: (key, i) => (i ? foldIn(foldIn(foldIn(key, 2), 1), i - 1) : foldIn(foldIn(key, 2), 0)),
+    numberNetwork: (key, i) => (i ? foldIn(foldIn(foldIn(key, 2), 1), i - 1) : foldIn(foldIn(key, 2), 0)),
   }),
 };
 
@@ -61,10 +61,10 @@ class MixedModel {
     if (this.columns) {
       const network = (part) => new NumberNetwork(memory, { ...model, columns: this.columns }, part);
       /** @type {NumberNetwork} there if there are numbers */
-      this.ofNumbers = network("of_numbers.");
-      if (model.is_paired) {
+      this.numberNetwork = network("number_network.");
+      if (model.has_joint_network) {
         /** @type {NumberNetwork} there if the numbers have a basis */
-        this.ofAll = network("of_all.");
+        this.jointNetwork = network("joint_network.");
         this.basis = axesOf(model.basis, this.columns);
       }
       this.block = memory.take(this.columns * BLOCK);
@@ -89,7 +89,7 @@ class MixedModel {
       const count = Math.min(BLOCK, rows - first);
       const keys = Array.from({ length: count }, (_, r) => foldIn(key, firstRow + first + r));
       const candidates = keys.map((_, r) => this.#start(known?.subarray(((first + r) * width) % known.length)));
-      const { ofTokens, ofNumbers } = STREAMS[condition ? "restricted" : "plain"](sizes.length);
+      const { ofTokens, numberNetwork } = STREAMS[condition ? "restricted" : "plain"](sizes.length);
       if (condition) {
         // Each row is a population of one candidate, and nothing weighs it.
         const masses = this.#restrict(candidates, condition, how, (r) => uniforms(foldIn(foldIn(keys[r], 0), 0), 2));
@@ -100,7 +100,7 @@ class MixedModel {
       /** @type {Float32Array} */
       let x = new Float32Array();
       if (this.columns) {
-        const step = (i) => Float32Array.from(keys.flatMap((key) => [...normals(ofNumbers(key, i), this.columns)]));
+        const step = (i) => Float32Array.from(keys.flatMap((key) => [...normals(numberNetwork(key, i), this.columns)]));
         const settings = { steps: ranges.points, noiseOf: step };
         for (const state of dpm(this.schedule, step(0), this.#denoiser(candidates, how), settings)) x = state.x;
       }
@@ -120,7 +120,7 @@ class MixedModel {
     const { population: n, kept } = this.model.ranges;
     const how = this.#how(guidance, known, false);
     const key = foldIn(keyOf(seed, SAMPLING), index);
-    const [ofRestricted, ofTokens, ofNumbers, ofChoice] = [0, 1, 2, 3].map((i) => foldIn(key, i));
+    const [ofRestricted, ofTokens, numberNetwork, ofChoice] = [0, 1, 2, 3].map((i) => foldIn(key, i));
     const candidates = Array.from({ length: n }, () => this.#start(known));
     const follow = (parents) => {
       const own = parents.map((r) => ({ ...candidates[r], row: candidates[r].row.slice() }));
@@ -151,8 +151,8 @@ class MixedModel {
     /** @type {Float32Array} */
     let x = new Float32Array();
     if (this.columns) {
-      const start = normals(foldIn(ofNumbers, 0), candidates.length * this.columns);
-      x = walkInto(this.#walk(candidates, how, inRanges, follow), foldIn(ofNumbers, 1), start, weighted);
+      const start = normals(foldIn(numberNetwork, 0), candidates.length * this.columns);
+      x = walkInto(this.#walk(candidates, how, inRanges, follow), foldIn(numberNetwork, 1), start, weighted);
     }
     return weighted.chosen(ofChoice, this.#joined(candidates, x), width, kept);
   }
@@ -196,7 +196,7 @@ class MixedModel {
     /** @type {[number, number] | undefined} */
     const guided = guidance && known && place !== null ? [place, known[place]] : undefined;
     const hasGiven = isFilling || places.some((token, k) => known && known[token] === values[k]);
-    return { guided, guidance, isFilling, network: hasGiven || !this.ofAll ? this.ofNumbers : this.ofAll };
+    return { guided, guidance, isFilling, network: hasGiven || !this.jointNetwork ? this.numberNetwork : this.jointNetwork };
   }
 
   /**
@@ -289,7 +289,7 @@ class MixedModel {
       let [sum, piece] = [weights[0], 0];
       while (sum <= choice * mass && piece < pieces.length - 1) sum += weights[++piece];
       const [value, , low, high] = pieces[piece];
-      candidates[r].row[token] = value + (isInterval ? Math.min(low + inside * (high - low), LARGEST_PLACE) : 0);
+      candidates[r].row[token] = value + (isInterval ? Math.min(low + inside * (high - low), LARGEST_POSITION) : 0);
       return mass;
     });
   }
@@ -308,7 +308,7 @@ class MixedModel {
     const sum = this.#seen(candidates);
     const turns = keys.map((key, r) => {
       const hidden = sizes.map((_, token) => token).filter((token) => rows[r][token] === HIDDEN);
-      if (this.model.are_in_turn) return hidden;
+      if (this.model.in_column_order) return hidden;
       const order = uniforms(foldIn(key, n), n);
       return hidden.sort((a, b) => order[a] - order[b] || a - b);
     });
@@ -334,7 +334,7 @@ class MixedModel {
     }
     if (intervals.length) {
       keys.forEach((key, r) => {
-        const places = uniforms(foldIn(key, n + 2), intervals.length, 0, LARGEST_PLACE);
+        const places = uniforms(foldIn(key, n + 2), intervals.length, 0, LARGEST_POSITION);
         intervals.forEach((token, i) => turns[r].includes(token) && (rows[r][token] += places[i]));
       });
     }
@@ -384,7 +384,7 @@ class MixedModel {
       this.#show(network.context, known, r, candidate.numbers);
       for (let c = 0; c < columns; c++) isOpen[c * BLOCK + r] = Number(this.#isOpen(candidate, c));
       candidate.near ??=
-        network === this.ofAll ? this.basis : conditionalNormal(this.model.covariance, candidate.numbers);
+        network === this.jointNetwork ? this.basis : conditionalNormal(this.model.covariance, candidate.numbers);
     });
     const without = guided && this.#without(network.context, known, guided, candidates.length);
     const near = candidates.map((candidate) => candidate.near);
@@ -413,7 +413,7 @@ class MixedModel {
     along.forEach((own, r) => {
       own.forEach((value, a) => (block[a * BLOCK + r] = value / Math.hypot(sigma, alpha * near[r][1][a])));
     });
-    network.given(isOpen, this.ofAll && network !== this.ofAll ? this.#withNoised(network.context, known, x, isOpen) : known);
+    network.given(isOpen, this.jointNetwork && network !== this.jointNetwork ? this.#withNoised(network.context, known, x, isOpen) : known);
     const found = memory.view(network.apply(this.block, network.share(level)), columns * BLOCK);
     const x0 = new Float32Array(x.length);
     along.forEach((own, r) => {

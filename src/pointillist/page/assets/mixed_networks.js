@@ -66,13 +66,13 @@ class TokenNetwork {
    */
   constructor(memory, { tensors, depth }) {
     const layer = (name) => new Dense(memory, tensors[`${name}.weight`], tensors[`${name}.bias`]);
-    const names = (kind) => Array.from({ length: depth }, (_, i) => `of_tokens.${kind}.${i}`);
+    const names = (kind) => Array.from({ length: depth }, (_, i) => `token_network.${kind}.${i}`);
     this.memory = memory;
-    this.seen = new Sum(tensors["of_tokens.input.weight"], tensors["of_tokens.input.bias"]);
+    this.seen = new Sum(tensors["token_network.input.weight"], tensors["token_network.input.bias"]);
     this.inner = names("inner").map(layer);
     this.outer = names("outer").map(layer);
-    this.weight = tensors["of_tokens.output.weight"];
-    this.bias = tensors["of_tokens.output.bias"];
+    this.weight = tensors["token_network.output.weight"];
+    this.bias = tensors["token_network.output.bias"];
     this.width = this.seen.width;
     this.u = memory.take(this.width * BLOCK);
     this.v = memory.take(this.width * BLOCK);

@@ -4,7 +4,7 @@
 const SMALLEST_VARIANCE = 0.1;
 
 /** Largest sigma / alpha at the end of a step that is steered. */
-const FARTHEST = 4;
+const MAX_GUIDED_SIGMA = 4;
 
 const ERFC = [
   0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
@@ -145,7 +145,7 @@ function walkInto(walk, key, x, weighted) {
   for (let i = 0; i < points - 1; i++) {
     const [from, to] = [schedule.atLambda(at[i]), schedule.atLambda(at[i + 1])];
     let { x0, logPsi, wanted } = twisted(walk, x, from);
-    if (to.sigma > FARTHEST * to.alpha || logPsi.every((value) => value === -Infinity)) {
+    if (to.sigma > MAX_GUIDED_SIGMA * to.alpha || logPsi.every((value) => value === -Infinity)) {
       logPsi.fill(0);
       wanted.set(x0);
     }

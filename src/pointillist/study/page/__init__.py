@@ -6,7 +6,7 @@ from pathlib import Path
 from pointillist.atomic_files import write_whole
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, worker
 from pointillist.study.page.content import page_content
-from pointillist.study.page.live import live_content
+from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.results import BANDS, Results
 
 WEIGHTS = "weights", "scales", "rest"
@@ -18,15 +18,16 @@ SHARED = ("elements.js", "engine/weights.js")
 LIVE_SHARED = ("csv.js", "engine/workers.js")
 """Further ones, if models are in the page."""
 
-WORKER = "live/worker.js"
-"""The script of the page's workers, after those of the engine."""
-
 SCRIPTS = ("fragment.js", "page.js", "chart.js", "tables.js", "charts.js", "rows.js")
 """Scripts of `assets`, in the order in which the page runs them."""
+
+WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
+"""Scripts of the page's workers, besides those of the engine."""
 
 LIVE_SCRIPTS = (
     *(f"live/{name}.js" for name in ("pool", "models", "frames", "clock", "dots", "density", "view", "scene", "stage")),
     *(f"explain/{name}.js" for name in ("distance", "duel", "steps", "compare", "hero", "explain")),
+    *(f"train/{name}.js" for name in ("columns", "pad", "train")),
     "live/live.js",
 )
 """Further scripts, if models are in the page."""
@@ -52,9 +53,10 @@ def render(results: Results) -> str:
         live_data=None if live is None else as_json(live),
         weights=weights,
         package=__package__,
-        worker=worker([*map(code, ENGINE), code(WORKER, __package__)]),
+        worker=worker([*map(code, ENGINE), *(code(name, __package__) for name in WORKER)]),
         shared_scripts=SHARED + (() if live is None else LIVE_SHARED),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),
+        trainer=as_json(training_schedule()),
         security=SECURITY,
         bands=BANDS,
     )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pointillist.columns.scaling import AffineScaling
+from pointillist.diffusion.schedules import cosine
 from pointillist.page.parts import packed
 from pointillist.page.weights import network_content
 from pointillist.study.figures.rows import Window
@@ -21,6 +22,9 @@ BUDGET = 3_200_000
 
 STEP = 1.5
 """Steps of the weights, in usual ones: distances of rows do not show them."""
+
+TRAINING_TIMESTEPS = 200
+"""T of networks that are trained in the page."""
 
 MOST_REAL_ROWS = 1000
 """Most rows of a data set that are shown behind the generated ones."""
@@ -59,6 +63,12 @@ def live_content(results: Results, *, budget: int = BUDGET) -> dict[str, Any] | 
         "n_finished": n_finished,
         "datasets": {short: _dataset(results.dataset(name)) for short, name in names.items()},
     }
+
+
+def training_schedule() -> dict[str, str]:
+    """The schedule of networks that are trained in the page."""
+    schedule = cosine(TRAINING_TIMESTEPS)
+    return {"alpha": packed([schedule.alpha], "float32"), "sigma": packed([schedule.sigma], "float32")}
 
 
 def choices(results: Results) -> Iterator[Choice]:

@@ -134,7 +134,7 @@ function draw(holder) {
   holder.read?.(null);
   if (!holder.chart) holder.querySelector(".curves")?.remove();
   if (!holder.chart || !width || !height) return;
-  const { label, x, y, series, marker, describe } = holder.chart;
+  const { label, x, y, series, levels = [], marker, describe } = holder.chart;
   /** @type {[number, string][]} */
   const across = (y.ticks ?? ticksOf(y)).map((value) => [value, number(value)]);
   const left = 16 + CHARACTER * Math.max(5, ...across.map(([, { length }]) => length));
@@ -165,6 +165,10 @@ function draw(holder) {
   picture.append(text(right, height - 4, "end", x.name), text(left, 11, "start", y.name ?? ""));
   if (marker !== undefined) picture.append(path(`M${toX(marker)} ${TOP}V${bottom}`, "marker"));
   for (const one of series) picture.append(drawn(one, toX, (value) => within(toY(value)), [left, right, bottom], marker));
+  for (const { at, name } of levels) {
+    const place = within(toY(at));
+    picture.append(level(place, "level"), text(right, place - 5, "end", name, { class: "over" }));
+  }
   if (describe) {
     picture.append(svg("rect", { x: left, y: TOP, width: right - left, height: bottom - TOP, class: "area" }));
     picture.append(path(`M0 ${TOP}V${bottom}`, "cursor"));

@@ -25,6 +25,8 @@ const debounced = (act, wait = 150) => {
 class SamplerStep {
   /** @type {string} there once something is shown */
   set;
+  /** @type {StudyModel[]} of the set */
+  offered = [];
   /** @type {object | undefined} */
   measuring;
 
@@ -45,10 +47,13 @@ class SamplerStep {
 
   /** @param {Shown} shown */
   show({ set, model }) {
-    if (this.set === set) return;
+    const offered = models.of(set);
+    // One that was trained here again has the same name.
+    if (offered.length === this.offered.length && offered.every((each, i) => each === this.offered[i])) return;
     this.set = set;
+    this.offered = offered;
     for (const select of this.models) {
-      select.replaceChildren(...models.of(set).map(({ id, title }) => new Option(title, id)));
+      select.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
       select.value = model.id;
     }
     this.#run();
@@ -171,7 +176,7 @@ class GuidanceStep {
     const hasOne = (name) => models.conditional(name);
     const set = hasOne(wanted) ? wanted : (this.set ?? Object.keys(models.datasets).find(hasOne));
     const conditional = set && models.conditional(set);
-    if (!conditional || this.set === set) return;
+    if (!conditional || (this.set === set && this.model === conditional)) return;
     this.set = set;
     this.model = conditional;
     const classes = Array.from({ length: conditional.n_classes }, (_, k) => new Option(`class ${k}`, String(k)));

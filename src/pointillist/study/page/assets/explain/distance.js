@@ -48,7 +48,8 @@ function secondWithin(a, own) {
 /**
  * @param {Float32Array} A rows × columns, at least four rows
  * @param {Float32Array} B rows × columns, at least four rows
- * @returns {{value: number, error: number}} 2 E‖X - Y‖ - E‖X - X'‖ - E‖Y - Y'‖, and its standard error
+ * @returns {{value: number, error: number, nullError: number}} 2 E‖X - Y‖ - E‖X - X'‖ - E‖Y - Y'‖, its standard error,
+ *   and that of two draws of one distribution
  */
 function energyDistance(A, B, columns) {
   const [n, m] = [A.length / columns, B.length / columns];
@@ -62,7 +63,7 @@ function energyDistance(A, B, columns) {
     (4 * secondBetween(ofA, ofB, ab, ba)) / (n * m) +
     (2 * secondWithin(ofA, aa)) / (n * (n - 1)) +
     (2 * secondWithin(ofB, bb)) / (m * (m - 1));
-  return { value, error: Math.sqrt(Math.max(jackknife - second, second)) };
+  return { value, error: Math.sqrt(Math.max(jackknife - second, second)), nullError: Math.sqrt(second) };
 }
 
 Object.assign(window.pointillist, { energyDistance });

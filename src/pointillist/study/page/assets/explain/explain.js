@@ -64,6 +64,19 @@ function chooseSet(set) {
   update();
 }
 
+function fillPickers() {
+  for (const picker of pickers) {
+    picker.replaceChildren(
+      ...Object.keys(models.datasets).map((name) => {
+        const button = element("button", { type: "button" }, name);
+        button.dataset.set = name;
+        button.addEventListener("click", () => chooseSet(name));
+        return button;
+      }),
+    );
+  }
+}
+
 for (const time of times) {
   time.addEventListener("input", () => {
     state.share = Number(time.value) / 1000;
@@ -74,15 +87,12 @@ schedules.addEventListener("change", () => {
   state.model = models.get(schedules.value);
   update();
 });
+models.onAdded((model) => {
+  fillPickers();
+  chooseSet(model.dataset);
+});
 
-for (const picker of pickers) {
-  for (const name of Object.keys(models.datasets)) {
-    const button = element("button", { type: "button" }, name);
-    button.dataset.set = name;
-    button.addEventListener("click", () => chooseSet(name));
-    picker.append(button);
-  }
-}
+fillPickers();
 chooseSet(first);
 whenNear(document.querySelector(".hero-stage"), (target) => new Hero(target));
 const makers = {

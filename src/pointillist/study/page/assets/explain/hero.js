@@ -32,6 +32,7 @@ class Hero {
 
   /** @param {Shown} shown */
   async show({ model }) {
+    // One that was trained here again has the same name.
     if (this.model === model) return;
     this.model = model;
     this.isReady = false;

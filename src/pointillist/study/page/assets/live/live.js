@@ -33,10 +33,7 @@ class Live {
       changed: (isPlaying) => this.#playingChanged(isPlaying),
       seconds: SECONDS,
     });
-    this.#options(
-      "set",
-      Object.keys(models.datasets).map((name) => [name, name]),
-    );
+    this.#fillSets();
     this.#chooseSet();
     this.#listen();
   }
@@ -63,6 +60,15 @@ class Live {
 
   get dataset() {
     return models.datasets[this.model.dataset];
+  }
+
+  #fillSets() {
+    const chosen = byId("set").value;
+    this.#options(
+      "set",
+      Object.keys(models.datasets).map((name) => [name, name]),
+    );
+    if (chosen) byId("set").value = chosen;
   }
 
   /**
@@ -247,6 +253,10 @@ class Live {
     on("csv", "click", () => this.#saveRows());
     on("link", "click", () => (this.#write(), window.pointillist.copyFrom(byId("link"), location.href)));
     this.#listenToCanvas(byId("canvas"));
+    models.onAdded((model) => {
+      this.#fillSets();
+      if (byId("set").value === model.dataset) this.#chooseSet();
+    });
     window.pointillist.fragment.onRestore("live", (params) => this.#restore(params));
   }
 

@@ -1,4 +1,4 @@
-/* The models and data sets of the page, and the workers that compute with them. */
+/* The models and data sets of the page, those that were trained in it too, and the workers that compute with them. */
 
 const { Pool, unpackNumbers } = window.pointillist;
 
@@ -12,6 +12,12 @@ function lazily(object, name, make) {
 }
 
 class Models {
+  /** @type {((model: StudyModel) => void)[]} */
+  #listeners = [];
+
+  /** @type {{model: StudyModel, dataset: StudyDataset} | undefined} a model that goes on changing */
+  previewed;
+
   /** @param {{models: StudyModelContent[], datasets: Record<string, StudyDataset>}} content as the page holds it */
   constructor(content) {
     this.datasets = content.datasets;
@@ -26,14 +32,16 @@ class Models {
    */
   static #prepare(content) {
     const model = /** @type {StudyModel} */ (content);
-    lazily(model, "schedule", () => [model.alpha, model.sigma].map((table) => unpackNumbers(table, "float32")));
+    const unpacked = (table) => (typeof table === "string" ? unpackNumbers(table, "float32") : table);
+    lazily(model, "schedule", () => [model.alpha, model.sigma].map(unpacked));
     lazily(model, "timesteps", () => model.schedule[0].length - 1);
     return model;
   }
 
   /** @param {string | null} id */
   find(id) {
-    return this.all.find((model) => model.id === id);
+    const { previewed } = this;
+    return id === previewed?.model.id ? previewed?.model : this.all.find((model) => model.id === id);
   }
 
   /** @param {string} id of one of the models */
@@ -45,7 +53,8 @@ class Models {
 
   /** @param {StudyModel} model */
   datasetOf(model) {
-    return this.datasets[model.dataset];
+    const { previewed } = this;
+    return model === previewed?.model ? previewed.dataset : this.datasets[model.dataset];
   }
 
   /** @param {string} set */
@@ -62,6 +71,38 @@ class Models {
   /** The first model of a set that knows its classes. */
   conditional(set) {
     return this.of(set).find((model) => model.class_embedding);
+  }
+
+  /**
+   * Adds a model that goes on changing, or replaces one of the same name: it is not offered yet.
+   * @param {StudyModelContent} content
+   * @param {StudyDataset} dataset
+   */
+  preview(content, dataset) {
+    const model = Models.#prepare(content);
+    this.previewed = { model, dataset };
+    pool.put(model);
+    return model;
+  }
+
+  /**
+   * Adds a model, or replaces one of the same name, and its data set.
+   * @param {StudyModelContent} content
+   * @param {StudyDataset} dataset
+   */
+  add(content, dataset) {
+    const model = this.preview(content, dataset);
+    this.datasets[model.dataset] = dataset;
+    this.all = [...this.all.filter(({ id }) => id !== model.id), model];
+    for (const listener of this.#listeners) listener(model);
+  }
+
+  /**
+   * Calls back when a model was added.
+   * @param {(model: StudyModel) => void} listener
+   */
+  onAdded(listener) {
+    this.#listeners.push(listener);
   }
 }
 

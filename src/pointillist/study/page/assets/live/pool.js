@@ -13,12 +13,22 @@ class Pool extends Workers {
     else super.receive(data);
   }
 
-  /** @override */
+  /**
+   * A model that was trained in the page has its tensors.
+   * @override
+   */
   async unpacked(model) {
+    if (model.tensors) return model;
     const { shapes, schedule, ...others } = model;
     const [alpha, sigma] = schedule;
     const packed = JSON.parse(document.getElementById(`weights.${model.id}`)?.textContent ?? "{}");
     return { ...others, tensors: await tensorsOf({ ...model, ...packed }), alpha, sigma };
+  }
+
+  /** Adds a model whose weights are unpacked, or replaces one. */
+  put(model) {
+    this.models.set(model.id, model);
+    this.loaded.delete(model.id);
   }
 
   /**

@@ -10,8 +10,7 @@ import pytest
 
 from made_models import untrained
 from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.queries.density import log_density
-from pointillist.queries.mixed_density import orders
+from pointillist.queries.density import log_density, orders
 from pointillist.tables.frames import aligned
 
 N = 300
@@ -25,17 +24,19 @@ ROWS = 32
 def smooth(model):
     """The model with networks of numbers whose flow is smooth, as a trained one's is."""
     network = model.network
-    of_numbers, of_all = jax.tree.map(lambda leaf: 0.03 * leaf, (network.of_numbers, network.of_all))
-    return replace(model, network=replace(network, of_numbers=of_numbers, of_all=of_all))
+    number_network, joint_network = jax.tree.map(
+        lambda leaf: 0.03 * leaf, (network.number_network, network.joint_network)
+    )
+    return replace(model, network=replace(network, number_network=number_network, joint_network=joint_network))
 
 
 def density(model, frame):
-    return log_density(model, aligned(frame, model.codec.layout))
+    return log_density(model, aligned(frame, model.codec.layout).cells)
 
 
 def nodes(model, column, n):
     """Numbers of a column that are evenly spaced as scores, and the length that each stands for."""
-    scores = model.codec.encoding.code(column).scores
+    scores = model.codec.encoding.encoder(column).scores
     z = np.linspace(-5, 5, n)
     segment = np.clip(np.searchsorted(scores.levels, z, side="right") - 1, 0, len(scores.points) - 2)
     slope = (np.diff(scores.points) / np.diff(scores.levels))[segment]
@@ -63,7 +64,7 @@ def test_the_density_is_that_of_the_order_of_the_columns():
     tokens = Tokens((2, 3, 1, 2))
     assert orders(tokens, [0, 1, 2, 3]).tolist() == [[1, 2, 0, 3]]
     assert orders(tokens, [1, 3]).tolist() == [[0, 1, 0, 2]]
-    assert len(orders(replace(tokens, has_turns=False), [0, 1, 3])) > 1
+    assert len(orders(replace(tokens, has_column_order=False), [0, 1, 3])) > 1
 
 
 @pytest.mark.slow

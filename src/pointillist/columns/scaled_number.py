@@ -1,0 +1,189 @@
+"""Encoder of numbers without tokens: it scales each number; a constant column has no number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.columns.encoder import EVERY_NUMBER, Allowed, Pieces, Volume
+from pointillist.columns.grids import Grid
+from pointillist.columns.number import NumberEncoder
+from pointillist.columns.table_scaling import TableScaling
+from pointillist.tables.conditions import OneOf
+from pointillist.tables.table import Column
+
+MOST_CLASSES = 100
+"""Largest number of steps between the lowest and highest integer of a column whose values are listed as classes."""
+
+_HALF = 0.499
+"""Half-width, in steps, of the interval that represents a grid value in a range."""
+
+_LARGEST = 1e30
+"""Distance from the range of the training rows beyond which values are clipped before scaling to float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledEncoder(NumberEncoder):
+    """Encodes numbers by scaling them.
+
+    Attributes:
+        scaling: Scaling, range and grid of this column.
+    """
+
+    atoms: Float[np.ndarray, " 0"] = field(default_factory=lambda: np.empty(0))  # type: ignore[misc]
+    grid: Grid = field(default_factory=Grid)  # type: ignore[misc]
+    scaling: TableScaling = field(kw_only=True)
+
+    kind: ClassVar[str] = "scaled"
+    has_token: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, name: Any, scaling: TableScaling) -> "ScaledEncoder":
+        """Makes the encoder of a column from its scaling."""
+        return cls(name, has_missing=False, counts=np.empty(0), scaling=scaling)
+
+    @property
+    def n_values(self) -> int:
+        """0, because there is no token."""
+        return 0
+
+    @property
+    def ranks(self) -> tuple[float, ...]:
+        """Empty, because there is no token."""
+        return ()
+
+    @property
+    def n_numbers(self) -> int:
+        """1 if the column varies, 0 if it is constant."""
+        return int(self.scaling.varies[0])
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the column holds integers."""
+        return bool(self.scaling.is_whole[0])
+
+    @property
+    def unit(self) -> float:
+        """Distance between neighbouring grid values; 0 without a grid."""
+        return float(self.scaling.units[0])
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lowest and highest number of the training rows."""
+        return float(self.scaling.minimum[0]), float(self.scaling.maximum[0])
+
+    def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Rounds numbers to the grid."""
+        return self.scaling.rounded(values, 0)
+
+    def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
+        """Returns the nearest numbers on the grid that are not below bounds, or (-1) not above."""
+        nearest = self.rounded(bounds)
+        return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
+
+    def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+        low, high = self.ends
+        values = np.clip(cells.numbers[~cells.is_missing], low - _LARGEST, high + _LARGEST)
+        return np.zeros(len(values)), self._scaled(values)
+
+    def observed(self, cells: Column) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n k"]]:
+        """Encodes observed cells, clipped to the range that the network was trained on."""
+        tokens, numbers = self.encode(cells)
+        return tokens, np.clip(numbers, *self.scaling.bounds)
+
+    def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
+        """Decodes scaled numbers to grid values within the ends of the column."""
+        n = len(numbers)
+        values = self.scaling.inverse(numbers)[:, 0] if self.has_number else np.full(n, self.ends[0])
+        return Column(values, np.zeros(n, bool))
+
+    def predicted(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Decodes scaled numbers within the ends of the column; rounds them only if the column holds integers."""
+        values = self.scaling.within(self.unrounded(scores), 0)
+        return self.rounded(values) if self.is_discrete else values
+
+    def unrounded(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Decodes scaled numbers without rounding or clipping them."""
+        return self.scaling.varying.inverse(scores.reshape(-1, 1))[:, 0].reshape(scores.shape)
+
+    def classes(self) -> np.ndarray | None:
+        """The integers of the column's range; None if it holds other numbers, or more than `MOST_CLASSES`."""
+        (low, high), step = self.ends, int(self.scaling.steps[0])
+        if not self.is_discrete or high - low >= MOST_CLASSES * step:
+            return None
+        return np.arange(int(low), int(high) + 1, step)
+
+    def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
+        if self.has_number and not self.unit:
+            raise ValueError(
+                f"column {self.name!r} holds continuous numbers, so {condition} has probability 0: use between"
+            )
+        return super()._one_of(cells, condition)
+
+    def _pieces_between(self, low: float, high: float) -> Pieces:
+        low, high = (self.bounded(np.array(end), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
+        least, most = self.ends
+        is_empty = low > high or low > most or high < least or (low == high and self.has_number and not self.unit)
+        ranges = np.empty((0, 2)) if is_empty else self._scaled_range(low, high)
+        return Pieces(np.empty(0, int), ranges, (low, high))
+
+    def _scaled_range(self, low: float, high: float) -> Float[np.ndarray, "1 2"]:
+        """Converts a range of numbers to scaled numbers; infinite at ends that reach the end of the training range."""
+        least, most = self.ends
+        if not self.has_number:
+            return np.array([EVERY_NUMBER])
+        # A grid value represents all numbers that round to it.
+        half = _HALF * self.unit
+        wide = np.array([low - half, high + half])
+        if not half:
+            # A repeated value has many quantiles; keep all of them inside.
+            wide = np.nextafter(wide, EVERY_NUMBER)
+        scaled = self._scaled(np.clip(wide, least - 0.5, most + 0.5))[:, 0]
+        return np.where([low <= least, high >= most], EVERY_NUMBER, scaled)[None]
+
+    def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+        """Which numbers a condition allows."""
+        return (values >= allowed.ends.low) & (values <= allowed.ends.high)
+
+    def volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
+        """Computes scaled numbers and the slope of the scaling; see `ColumnEncoder.volume`."""
+        if cells.is_missing.any():
+            row = int(cells.is_missing.argmax())
+            raise ValueError(f"X has a missing cell in row {row}, column {self.name!r}: drop or fill such rows first")
+        return super().volume(cells, positions)
+
+    def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
+        if not self.has_number:
+            return Volume(np.zeros(len(values)), np.empty((len(values), 0)), np.zeros(len(values)))
+        if len(self.scaling.repeating):
+            raise ValueError(
+                f"column {self.name!r} repeats a value so often that it has no density there with "
+                "scaling='quantile': fit with scaling='minmax'"
+            )
+        slope = self.scaling.varying.log_slope(values[:, None])
+        return Volume(np.zeros(len(values)), self._scaled(values), slope)
+
+    def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+        return self.scaling.transform(values[:, None]).astype(np.float64)
+
+    @classmethod
+    def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ScaledEncoder":
+        raise NotImplementedError("model files hold one scaling for all columns")
+
+    def describe(self) -> dict[str, Any]:
+        """The range, the grid and the scaling."""
+        scaling, (low, high) = self.scaling, self.ends
+        described = {
+            "kind": self.kind if self.has_number else "constant",
+            "minimum": low,
+            "maximum": high,
+            "is_end": scaling.is_end[:, 0].tolist(),
+        }
+        if scaling.steps[0]:
+            described["grid"] = scaling.grid[:, 0].tolist()
+        if not self.has_number:
+            return described
+        first = {name: array[..., 0] for name, array in scaling.varying.tensors().items()}
+        return described | {name: array if array.ndim else array.item() for name, array in first.items()}

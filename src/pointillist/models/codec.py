@@ -1,0 +1,255 @@
+"""`Codec`: converts the rows of a table to the values that a network sees, and back."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.columns.encoder import Ends, Observed
+from pointillist.columns.scaling import QuantileScaling
+from pointillist.columns.table_encoder import MISSING, TableEncoder
+from pointillist.columns.table_scaling import TableScaling
+from pointillist.diffusion.tokens.token_sampling import HIDDEN
+from pointillist.rules.rule import Rule
+from pointillist.rules.table_rules import broken_rows, restore_rows, rule_from_json
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Column, Table, kind_of
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Encodes rows as values for a network, and decodes drawn values to rows in the container of the training rows.
+
+    Decoded rows are an array if the layout has no schema, and an Arrow table otherwise.
+
+    Attributes:
+        layout: Container, names and types of the rows.
+        encoding: Encoders of the table's columns, followed by one for labels that are not in the table.
+        rules: Rules that the rows obey.
+        missing: Interpretation of missing cells, one of `table_encoder.MISSING`.
+    """
+
+    layout: Layout
+    encoding: TableEncoder
+    rules: tuple[Rule, ...] = ()
+    missing: str = "value"
+
+    @classmethod
+    def from_scaling(cls, layout: Layout, scaling: TableScaling) -> "Codec":
+        """Makes the codec of a numeric table without tokens."""
+        return cls(layout, TableEncoder.from_scaling(layout.column_names, scaling))
+
+    @property
+    def names(self) -> Any:
+        """Names of the d columns. Unnamed columns have indices if their types differ, and None otherwise."""
+        return self.layout.names
+
+    @property
+    def types(self) -> tuple[Any, ...]:
+        """Types of the d columns, in the format of `TableWriter`."""
+        return self.layout.column_types
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns, d."""
+        return len(self.types)
+
+    @property
+    def width(self) -> int:
+        """Number of encoded values per row."""
+        return self.encoding.width
+
+    @property
+    def scaling(self) -> TableScaling:
+        """The scaling of a numeric table without tokens."""
+        if self.encoding.scaling is None:
+            raise ValueError("the columns of this table have tokens and no common scaling")
+        return self.encoding.scaling
+
+    def encode(self, rows: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n width"]:
+        """Converts training rows to float32 values for the network; scales numbers without tokens."""
+        scaling = self.encoding.scaling
+        return np.asarray(rows, np.float32) if scaling is None else scaling.transform(rows)
+
+    def decode(
+        self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends | None = None
+    ) -> Any:
+        """Converts drawn values to rows.
+
+        Args:
+            drawn: The values, shape (n, width).
+            observed: Observed cells, which are returned unchanged.
+            rows: Slice of all requested rows to which these rows belong.
+            ends: Ranges within which rounding keeps values.
+        """
+        return self.layout.assembled(self._cells(drawn, observed, rows, ends)[: self.n_columns])
+
+    def broken(
+        self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends
+    ) -> list[tuple[str, Bool[np.ndarray, " n"]]]:
+        """Returns each rule as text, with a mask of the decoded rows that break it; see `decode`."""
+        masks = broken_rows(self._cells(drawn, observed, rows, ends), self.encoding.columns, self.rules)
+        return [(rule.text(self.column_names), mask) for rule, mask in zip(self.rules, masks, strict=True)]
+
+    @property
+    def column_names(self) -> list[Any]:
+        """Names of all columns, including labels that are not in the table."""
+        return [encoder.name for encoder in self.encoding.columns]
+
+    def _cells(
+        self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends | None
+    ) -> tuple[Column, ...]:
+        """Decodes values to cells that obey the rules as far as the conditions allow."""
+        cells = list(self.encoding.decode(drawn.astype(np.float64)))
+        is_fixed = np.zeros((len(drawn), len(cells)), bool)
+        for name, column in observed.items():
+            index = self.encoding.index(name)
+            cells[index], is_fixed[:, index] = column.part(rows, len(drawn)), True
+        bounds: dict[int, tuple[float, float]] = {}
+        for name, (low, high, is_set) in (ends or {}).items():
+            index = self.encoding.index(name)
+            if cells[index].categories is None:
+                cells[index] = replace(cells[index], values=np.clip(cells[index].values, low, high))
+                bounds[index] = low, high
+            is_fixed[:, index] = is_set or cells[index].categories is not None
+        is_conditional = bool(observed or ends)
+        return restore_rows(cells, self.encoding.columns, self.rules, is_fixed, bounds if is_conditional else None)
+
+    def joined(self, parts: Sequence[Any]) -> Any:
+        """Concatenates decoded rows; returns no rows without parts."""
+        # Decoding no rows keeps the categories of categorical columns, unlike an empty table of the schema.
+        return self.layout.joined([self.decode(np.empty((0, self.width)), {}, slice(0, 0)), *parts])
+
+    def restore(self, decoded: Any, index: Any = None) -> Any:
+        """Converts decoded rows to the container of the training rows, with an index for pandas."""
+        return self.layout.restore(decoded, index)
+
+    def columns(self, decoded: Any) -> list[Any]:
+        """Splits decoded rows into typed columns."""
+        return self.layout.columns(decoded)
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the JSON values of a model file that describe the codec."""
+        scaling = self.encoding.scaling
+        is_quantile = scaling is not None and isinstance(scaling.varying, QuantileScaling)
+        return {
+            "layout": self.layout.to_json(),
+            "encoding": self.encoding.to_json() if scaling is None else [],
+            "rules": [rule.to_json() for rule in self.rules],
+            "scaling": "tokens" if scaling is None else "quantile" if is_quantile else "affine",
+            "missing": self.missing,
+        }
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the tensors of a model file that belong to the codec."""
+        scaling = self.encoding.scaling
+        return {"columns": self.encoding.array()} if scaling is None else scaling.tensors()
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any], tensors: dict[str, np.ndarray] | None) -> "Codec":
+        """Rebuilds a codec from the results of `facts` and `tensors`; without tensors, one of the same sizes.
+
+        Raises:
+            ValueError: If the content describes no valid codec.
+        """
+        layout = Layout.from_json(facts["layout"])
+        if facts["scaling"] != "tokens":
+            return cls.from_scaling(layout, TableScaling.from_tensors(tensors or {}, layout.is_whole))
+        encoding = TableEncoder.from_json(facts["encoding"], None if tensors is None else tensors["columns"])
+        if [encoder.name for encoder in encoding.columns[: len(layout.names)]] != list(layout.names):
+            raise ValueError("its columns do not match its layout")
+        for encoder, field in zip(encoding.columns, layout.schema, strict=False):
+            layout.check_code(encoder, field)
+        if facts["missing"] not in MISSING:
+            raise ValueError(f"unknown interpretation of missing cells: {facts['missing']!r:.40}")
+        n = len(layout.names)
+        rules = tuple(rule_from_json(each, n) for each in facts["rules"])
+        codec = cls(layout, encoding, rules, facts["missing"])
+        if tensors is not None:
+            codec._check_values()
+            for rule in rules:
+                rule.check(encoding.columns)
+        return codec
+
+    def _check_values(self) -> None:
+        """Builds a table with every token value; raises an error if a value does not fit its column's type."""
+        n = max(encoder.n_values for encoder in self.encoding.columns) + 2
+        cells, rows = [], np.arange(n)
+        for encoder in self.encoding.columns[: self.n_columns]:
+            is_category = encoder.categories is not None
+            values = rows % encoder.n_values if is_category else np.array(encoder.ends)[rows % 2]
+            cells.append(Column(values, (rows == n - 1) & encoder.has_missing, encoder.categories))
+        self.layout.table(tuple(cells))
+
+    def labels(self, name: Any) -> np.ndarray:
+        """Returns the classes of a label column in token order, in the column's type."""
+        encoder, kind = self.encoding.encoder(name), self.layout.type_of(name)
+        return encoder.values.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else encoder.values
+
+    def observed_rows(self, observed: Observed, n_rows: int) -> Float[np.ndarray, "n width"]:
+        """Encodes observed cells as rows; other tokens are `HIDDEN`, and other numbers NaN.
+
+        Returns one row if every observed cell is the same in all of `n_rows` rows.
+        """
+        rows = self.unobserved_rows(1 if all(len(cells.values) == 1 for cells in observed.values()) else n_rows)
+        for name, cells in observed.items():
+            self._fill(rows, self.encoding.index(name), cells, np.zeros(len(cells.values), bool))
+        return rows
+
+    def encode_table(self, table: Table, unread: Collection[Any] = ()) -> Float[np.ndarray, "n width"]:
+        """Encodes a table; missing cells and unread columns have the token `HIDDEN` and the number NaN."""
+        rows = self.unobserved_rows(len(table))
+        for index, (name, cells) in enumerate(zip(self.layout.column_names, table.cells, strict=True)):
+            if name not in unread:
+                self._fill(rows, index, cells, cells.is_missing)
+        return rows
+
+    def unobserved_rows(self, n: int) -> Float[np.ndarray, "n width"]:
+        """Returns n encoded rows without observed values."""
+        n_tokens = self.encoding.n_tokens
+        return np.hstack([np.full((n, n_tokens), HIDDEN), np.full((n, self.width - n_tokens), np.nan)])
+
+    def _fill(self, rows: np.ndarray, index: int, cells: Column, is_unobserved: np.ndarray) -> None:
+        tokens, numbers = self.encoding.columns[index].observed(cells)
+        token, numbers_slice = self.encoding.row_indices[index]
+        rows[:, numbers_slice] = np.where(is_unobserved[:, None], rows[:, numbers_slice], numbers)
+        if token is not None:
+            rows[:, token] = np.where(is_unobserved, rows[:, token], tokens)
+
+    @property
+    def is_missing_value(self) -> Bool[np.ndarray, " slots"]:
+        """Which of all token values, over all columns, mean that a cell is missing."""
+        masks = [np.empty(0, bool)]
+        for encoder in self.encoding.columns:
+            masks.append(np.arange(encoder.size) >= encoder.n_values)
+        return np.concatenate(masks)
+
+    def completed(self, table_cells: Sequence[Column], drawn_cells: Sequence[Column]) -> tuple[Column, ...]:
+        """Fills missing cells with drawn cells, and restores the rules."""
+        # The drawn cells may end with labels that are not in the table.
+        merged = [_merged(cells, drawn) for cells, drawn in zip(table_cells, drawn_cells, strict=False)]
+        is_observed = ~np.stack([cells.is_missing for cells in table_cells], axis=1)
+        return restore_rows(merged, self.encoding.columns, self.rules, is_observed)
+
+    def filled(self, table: Table, drawn_cells: Sequence[Column]) -> Any:
+        """Returns a table as decoded rows, with drawn cells for its missing cells and all others unchanged."""
+        return self.layout.filled(table, tuple(map(_merged, table.cells, drawn_cells)))
+
+
+def _merged(original: Column, drawn: Column) -> Column:
+    """The original column, with drawn cells for its missing cells."""
+    is_missing = drawn.is_missing & original.is_missing
+    if drawn.categories is None:
+        values = original.values if original.categories is None else original.numbers
+        return Column(np.where(original.is_missing, drawn.values, values), is_missing)
+    assert original.categories is not None
+    indices = {category: i for i, category in enumerate(drawn.categories)}
+    drawn_index = np.array([indices.get(category, 0) for category in original.categories] or [0])
+    values = np.where(
+        original.is_missing,
+        drawn.values,
+        drawn_index[np.where(original.is_missing, 0, original.values).astype(np.int64)],
+    )
+    return Column(values, is_missing, drawn.categories)

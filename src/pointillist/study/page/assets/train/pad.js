@@ -1,0 +1,69 @@
+/* A canvas to draw points on, with a mouse, a pen or a finger. */
+
+const { Dots, contextOf, onDrag, rgb } = window.pointillist;
+/** Points for each move, and how far they scatter, of half the width. */
+const [EACH, SCATTER] = [5, 0.028];
+const MOST = 5000;
+
+class Pad {
+  /** @type {[number, number][]} */
+  points = [];
+  isOpen = false;
+
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {() => void} changed called after each change
+   */
+  constructor(canvas, changed) {
+    this.canvas = canvas;
+    this.changed = changed;
+    this.dots = new Dots();
+    onDrag(canvas, {
+      begin: (event) => this.isOpen && (this.#add(event), true),
+      move: (dx, dy, event) => (event.getCoalescedEvents?.() ?? [event]).forEach((one) => this.#add(one)),
+    });
+    new ResizeObserver(() => this.draw()).observe(canvas);
+    document.addEventListener("pointillist:theme", () => this.draw());
+  }
+
+  #add({ clientX, clientY }) {
+    const box = this.canvas.getBoundingClientRect();
+    const [x, y] = [(2 * (clientX - box.left)) / box.width - 1, 1 - (2 * (clientY - box.top)) / box.height];
+    for (let i = 0; i < EACH && this.points.length < MOST; i++) {
+      const radius = SCATTER * Math.sqrt(-2 * Math.log(1 - Math.random()));
+      const angle = 2 * Math.PI * Math.random();
+      this.points.push([x + radius * Math.cos(angle), y + radius * Math.sin(angle)]);
+    }
+    this.draw();
+    this.changed();
+  }
+
+  clear() {
+    this.points = [];
+    this.draw();
+    this.changed();
+  }
+
+  draw() {
+    if (!this.isOpen) return;
+    const { canvas } = this;
+    const scale = Math.min(2, window.devicePixelRatio || 1);
+    const side = Math.round(canvas.clientWidth * scale);
+    if (!side) return;
+    canvas.width = canvas.height = side;
+    const context = contextOf(canvas);
+    const style = getComputedStyle(canvas);
+    if (!this.points.length) {
+      context.fillStyle = style.getPropertyValue("--muted");
+      context.font = `${17 * scale}px system-ui, sans-serif`;
+      context.textAlign = "center";
+      context.fillText("Draw here", side / 2, side / 2);
+    }
+    const colour = rgb(style.getPropertyValue("--series-1").trim());
+    this.dots.begin(side);
+    for (const [x, y] of this.points) this.dots.add(((x + 1) * side) / 2, ((1 - y) * side) / 2, colour, scale, 0, 1);
+    this.dots.paint(context);
+  }
+}
+
+Object.assign(window.pointillist, { Pad });

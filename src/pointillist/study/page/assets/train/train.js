@@ -1,0 +1,316 @@
+/* Training in the page: rows that are drawn, dropped or chosen, a network, and how far it has come. */
+
+const { Pad, Stage, chart, datasetOf, element, energyDistance, later, models, pool, readColumns, unpackNumbers } =
+  window.pointillist;
+
+const ID = "trained here";
+const NAME = "yours";
+const SETTINGS = { width: 64, depth: 3, batch: 256, rate: 3e-3 };
+const TIME_EMBEDDING = 16;
+const HELD_OUT = 0.2;
+/** Rows that distances are measured with, on each side at most. */
+const MEASURED = 400;
+const LEAST_POINTS = 30;
+
+class Trainer {
+  /** @type {StudyDataset | null} */
+  dataset = null;
+  /** @type {string | null} name of the page's own set */
+  set = null;
+  /** @type {Progress | null} */
+  training = null;
+  /** @type {Worker | null} */
+  worker = null;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {{schedule: Float32Array[], kernel: Promise<WebAssembly.Module>, source: string}} parts
+   */
+  constructor(root, { schedule, kernel, source }) {
+    this.schedule = schedule;
+    this.source = source;
+    this.kernel = kernel;
+    const [left, right] = root.querySelectorAll("canvas");
+    this.pad = new Pad(left, () => this.#padChanged());
+    this.data = new Stage(element("canvas"), { show: { real: false }, hasKeys: false });
+    this.ofData = this.data.canvas;
+    this.ofData.setAttribute("role", "img");
+    this.ofData.setAttribute("aria-label", "The rows to learn from");
+    left.after(this.ofData);
+    this.stage = new Stage(right, { channel: "train", rows: MEASURED, onFrame: () => this.stage.show(1) });
+    this.choice = root.querySelector("[name=source]");
+    this.button = root.querySelector(".start");
+    this.clear = root.querySelector(".clear");
+    this.file = root.querySelector("input[type=file]");
+    this.readout = root.querySelector(".readout");
+    this.lossChart = root.querySelector(".loss-curve");
+    this.distanceChart = root.querySelector(".distance-curve");
+    this.done = root.querySelector(".done");
+    const sets = Object.keys(models.datasets).map((name) => new Option(`the set ${name}`, name));
+    this.choice.replaceChildren(new Option("points that you draw", "draw"), new Option("a CSV file", "csv"), ...sets);
+    this.choice.addEventListener("change", () => this.choose(this.choice.value));
+    this.button.addEventListener("click", () => (this.worker ? this.stop() : this.start()));
+    this.clear.addEventListener("click", () => this.pad.clear());
+    this.file.addEventListener("change", () => {
+      this.#read(this.file.files?.[0]);
+      // The same file may be chosen again.
+      this.file.value = "";
+    });
+    root.addEventListener("dragover", (event) => event.preventDefault());
+    root.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.#read(event.dataTransfer?.files[0]);
+    });
+    this.choose("draw");
+  }
+
+  say(text) {
+    this.readout.textContent = text;
+  }
+
+  /** @param {string} source "draw", "csv" or the name of a set */
+  choose(source) {
+    this.#end();
+    this.training = null;
+    this.choice.value = source;
+    this.done.hidden = true;
+    this.pad.isOpen = source === "draw";
+    this.pad.canvas.hidden = source !== "draw";
+    this.ofData.hidden = source === "draw";
+    this.clear.hidden = source !== "draw";
+    this.file.closest("label").hidden = source !== "csv";
+    this.dataset = null;
+    if (source === "draw") {
+      this.pad.draw();
+      this.#padChanged();
+    } else if (source === "csv") {
+      this.#show(null);
+      this.say("Choose a file of two or three columns of numbers, or drop one here.");
+    } else this.#show(models.datasets[source], source);
+  }
+
+  #padChanged() {
+    const count = this.pad.points.length;
+    this.button.disabled = count < LEAST_POINTS;
+    this.say(
+      count ? `${count.toLocaleString("en")} points` : "Draw some points on the empty picture, with a mouse or a finger.",
+    );
+  }
+
+  /** @param {File | undefined} file */
+  async #read(file) {
+    if (!file) return;
+    try {
+      const { names, rows } = readColumns(await file.text());
+      this.choose("csv");
+      this.#show(datasetOf(rows, names));
+    } catch (error) {
+      this.say(error.message);
+    }
+  }
+
+  /**
+   * Shows the rows that will be learned.
+   * @param {StudyDataset | null} dataset
+   * @param {string | null} set
+   */
+  #show(dataset, set = null) {
+    this.dataset = dataset;
+    this.set = set;
+    this.button.disabled = !dataset;
+    if (!dataset) return;
+    const columns = dataset.directions[0].length;
+    this.data.scene.setDataset(dataset, columns);
+    this.data.scene.setRows(dataset.real, { alpha: 1, sigma: 0, t: 0, lambda: Infinity }, null);
+    this.say(`${(dataset.real.length / columns).toLocaleString("en")} rows of ${columns} columns`);
+  }
+
+  start() {
+    if (this.pad.isOpen) this.dataset = datasetOf(this.pad.points, ["x", "y"], { together: true });
+    const { dataset } = this;
+    if (!dataset) return;
+    const columns = dataset.names.length;
+    const [held, rest] = split(dataset.real, columns);
+    const model = {
+      id: ID,
+      dataset: NAME,
+      title: "trained here",
+      network: "mlp",
+      prediction: "edm",
+      columns,
+      n_classes: 0,
+      time_embedding: TIME_EMBEDDING,
+      class_embedding: 0,
+      variance: "posterior",
+      hidden: Array.from({ length: SETTINGS.depth }, (_, i) => `hidden.${i}`),
+      sigma_data: rootMeanSquares(rest, columns),
+      alpha: this.schedule[0],
+      sigma: this.schedule[1],
+    };
+    /** @type {Progress} */
+    const training = {
+      model,
+      dataset,
+      held: held.subarray(0, MEASURED * columns),
+      losses: [],
+      distances: [],
+      begin: performance.now(),
+      isMeasuring: false,
+      nullError: 0,
+      theirName: "",
+    };
+    this.training = training;
+    this.button.textContent = "Stop";
+    this.done.hidden = true;
+    // A worker of its own: the others draw its rows meanwhile.
+    const worker = new Worker(URL.createObjectURL(new Blob([this.source], { type: "text/javascript" })));
+    this.worker = worker;
+    worker.onmessage = ({ data }) => {
+      if (data.error) this.#fail(data.error);
+      else if (data.progress && training === this.training) this.#report(training, data);
+    };
+    this.kernel.then((compiled) => {
+      const settings = { ...SETTINGS, seed: 0 };
+      worker.postMessage({
+        call: 0,
+        type: "train",
+        model,
+        settings,
+        data: rest,
+        kernel: compiled,
+        steps: 6000,
+      });
+    });
+    for (const chart of [this.lossChart, this.distanceChart]) chart.closest("figure").hidden = false;
+    this.say("starting …");
+    this.#compare(training);
+  }
+
+  stop() {
+    this.worker?.postMessage({ call: 1, type: "stopTraining" });
+  }
+
+  #fail(text) {
+    this.#end();
+    this.say(`cannot train here: ${text}`);
+  }
+
+  #end() {
+    this.worker?.terminate();
+    this.worker = null;
+    this.button.textContent = "Train";
+  }
+
+  /**
+   * The distance of the page's own model of the set, drawn and measured in the same way.
+   * @param {Progress} training
+   */
+  async #compare(training) {
+    const own = this.set && models.plain(this.set);
+    if (!own || this.set === NAME) return;
+    const asked = { id: own.id, sampler: "dpm", steps: 20, variance: own.variance, seed: 2, rows: MEASURED };
+    const rows = await pool.run(asked, undefined, "compare");
+    if (!rows) return;
+    training.theirs = Math.max(1e-4, energyDistance(rows, training.held, own.columns).value);
+    training.theirName = own.title;
+  }
+
+  /**
+   * @param {Progress} training
+   * @param {{step: number, loss: number, tensors: Tensors, isDone: boolean}} message
+   */
+  async #report(training, { step, loss, tensors, isDone }) {
+    const seconds = (performance.now() - training.begin) / 1000;
+    training.losses.push([seconds, loss]);
+    if (isDone) this.#end();
+    // The last report always counts; others are left out while one is drawn.
+    if (training.isMeasuring && !isDone) return;
+    training.isMeasuring = true;
+    const model = { ...training.model, tensors };
+    if (isDone) this.#keep(model, training.dataset);
+    else models.preview(model, training.dataset);
+    const rows = await this.stage.run({ id: ID, sampler: "dpm", steps: 20, seed: 2 });
+    training.isMeasuring = false;
+    if (!rows || training !== this.training) return;
+    const { value, nullError } = energyDistance(rows, training.held, model.columns);
+    training.distances.push([seconds, value]);
+    training.nullError = nullError;
+    this.say(
+      `${isDone ? "Done: " : ""}${step.toLocaleString("en")} steps in ${seconds.toFixed(1)} s; ` +
+        `energy distance to held-out rows ${value.toFixed(4)} (two draws of the data: 0 ± ${nullError.toFixed(4)})`,
+    );
+    this.#draw(training);
+  }
+
+  /** @param {Progress} training */
+  #draw({ losses, distances, theirs, theirName, nullError }) {
+    /** @type {ChartAxis} */
+    const x = { range: [0, Math.max(5, losses[losses.length - 1][0])], name: "seconds" };
+    const of = (points) => points.map(([, value]) => value).filter(Number.isFinite);
+    const [low, high] = [Math.min(...of(losses)), Math.max(...of(losses))];
+    const loss = { name: "training loss", colour: 0, dash: 0, points: losses };
+    chart(this.lossChart, {
+      label: "Training loss against seconds",
+      x,
+      series: [loss],
+      y: { range: [low - 0.1 * (high - low) - 0.005, high + 0.1 * (high - low) + 0.005], name: "training loss" },
+    });
+    const distance = {
+      name: "energy distance",
+      colour: 1,
+      shape: 1,
+      dash: 1,
+      points: distances.map(([s, value]) => [s, Math.max(value, 1e-4)]),
+    };
+    const levels = [{ at: 2 * nullError, name: "twice the error of two draws of the data" }];
+    if (theirs) levels.push({ at: theirs, name: `the page's own: ${theirName}` });
+    chart(this.distanceChart, {
+      label: "Energy distance to held-out rows against seconds",
+      x,
+      series: [distance],
+      levels,
+      y: {
+        range: [1e-4, 1],
+        log: true,
+        name: "energy distance to held-out rows",
+        ticks: [1e-4, 1e-3, 1e-2, 1e-1, 1],
+      },
+    });
+  }
+
+  /**
+   * From now on it is one of the page's models.
+   * @param {StudyModelContent} model
+   * @param {StudyDataset} dataset
+   */
+  #keep(model, dataset) {
+    models.add(model, dataset);
+    this.done.hidden = false;
+  }
+}
+
+/** Held-out rows and the others, the same for the same rows. */
+function split(rows, columns) {
+  const n = rows.length / columns;
+  /** @type {[number[], number[]]} */
+  const parts = [[], []];
+  // Multiples of the golden ratio: evenly spread, whatever the rows' order.
+  for (let r = 0; r < n; r++)
+    parts[(r * 0.618034) % 1 < HELD_OUT ? 0 : 1].push(...rows.subarray(r * columns, (r + 1) * columns));
+  return parts.map((part) => Float32Array.from(part));
+}
+
+function rootMeanSquares(rows, columns) {
+  const sums = new Float64Array(columns);
+  rows.forEach((value, i) => (sums[i % columns] += value * value));
+  return Array.from(sums, (sum) => Math.sqrt((sum * columns) / rows.length) || 1);
+}
+
+const content = JSON.parse(document.getElementById("trainer-content").textContent);
+const parts = {
+  schedule: [content.alpha, content.sigma].map((numbers) => unpackNumbers(numbers, "float32")),
+  source: document.getElementById("worker-source").textContent,
+  kernel: pool.kernel,
+};
+const root = document.getElementById("page.train");
+later(() => Object.assign(window.pointillist, { trainer: new Trainer(root, parts) }));
