@@ -249,7 +249,7 @@ def test_the_fewest_rows_are_enough(tmp_path):
     with Store(tmp_path / "classes" / "study.db") as store:
         results = Results(store)
         rows = results.rows(results.spec.sections[0]) + results.class_rows(results.spec.sections[0])
-        assert all(np.isfinite(row.summaries[0].standard_error) and row.floor is not None for row in rows)
+        assert all(np.isfinite(row.cells[0].summary.standard_error) and row.floor is not None for row in rows)
 
 
 def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole):
@@ -369,6 +369,8 @@ def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path, monkeypa
     folder.mkdir()
     (tmp_path / "rows.npy").rename(tmp_path / "[b][.npy")
     tiny.write_text(tiny.read_text().replace("rows.npy", "[b][.npy"))
+    reported = tmp_path / "reported.csv"
+    reported.write_text(reported.read_text().replace("rows,", "[b][,"))
     console = Console(file=io.StringIO(), force_terminal=True, width=200)
     with Store(folder / "study.db") as store:
         runner.run_study(load_spec(str(tiny)).only(["kinds"]), store, console)

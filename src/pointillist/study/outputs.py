@@ -45,15 +45,6 @@ def written_by(store: Store, folder: Path) -> list[Path]:
     return [path for path in outputs(folder) if path.relative_to(folder).as_posix() in (*_FILES, *earlier)]
 
 
-def _remove_earlier(store: Store, out: Path, written: list[Path]) -> None:
-    """Removes tables and figures that an earlier run wrote of sections that the study no longer has."""
-    names = [path.relative_to(out).as_posix() for path in written]
-    for path in written_by(store, out):
-        if path.relative_to(out).as_posix() not in (*_FILES, *names):
-            path.unlink()
-    store.set_fact("outputs", names)
-
-
 def write_outputs(store: Store, out: Path, console: Console) -> None:
     """Writes the page, tables, figures and results.csv from the store, and prints the tables."""
     results = Results(store)
@@ -62,7 +53,12 @@ def write_outputs(store: Store, out: Path, console: Console) -> None:
     with console.status("drawing figures"):
         written += write_figures(results, out / "figures")
     write_page(results, out / "index.html")
-    _remove_earlier(store, out, written)
+    # An earlier run may have written tables and figures of sections that the study no longer has.
+    names = [path.relative_to(out).as_posix() for path in written]
+    for path in written_by(store, out):
+        if path.relative_to(out).as_posix() not in (*_FILES, *names):
+            path.unlink()
+    store.set_fact("outputs", names)
     for section in results.spec.sections:
         console.print()
         console.print(terminal(results, section))

@@ -193,14 +193,14 @@ def _section_from(content: Any) -> Section:
         "name": _checked("section", content["name"], section_name),
         "title": _checked("title", content["title"], short_text),
         "datasets": tuple(_checked("datasets", each, dataset_name) for each in content["datasets"]),
-        "varied": tuple(_checked("varied", each, _setting) for each in content["varied"]),
+        "varied": tuple(content["varied"]),
         "columns": tuple(map(Column, labels, settings)),
         "reference": tuple(ReferenceValue(**each) for each in content["reference"]),
         "note": _checked("note", content["note"], short_text),
     }
     section = Section(**(content | checked))
-    if not section.datasets or not section.columns:
-        raise SpecError(f"section {section.name} has no data sets or no settings")
+    if not section.datasets or not section.columns or not {*section.varied} <= {*CHECKS}:
+        raise SpecError(f"section {section.name} lacks data sets or settings, or varies something else")
     return section
 
 
@@ -233,12 +233,6 @@ def dataset_name(value: Any) -> str:
     if not is_file and not re.fullmatch(r"[\w-]+", name):
         raise ValueError(f"the name of a set, or the path of a {' or '.join(READABLE)} file")
     return name
-
-
-def _setting(value: Any) -> str:
-    if value not in list(CHECKS):
-        raise ValueError("the name of a setting")
-    return str(value)
 
 
 def short_name(name: str) -> str:

@@ -25,6 +25,8 @@ def losses_figure(results: Results, section: Section) -> "Figure":
 
     With more than one seed, the line is their mean, and a band goes from the lowest to the highest.
     """
+    import matplotlib
+
     n_panels = len(section.datasets)
     n_columns = min(n_panels, 3)
     titles = [parts.column_title(section, column) for column in section.columns]
@@ -33,7 +35,8 @@ def losses_figure(results: Results, section: Section) -> "Figure":
     margins = (0.65, 0.15, 0.6 + 0.2 * n_legend_rows, 0.8)
     figure, panels = parts.panels(n_panels, n_columns, size=(2.8, 2.1), gaps=(0.6, 0.6), margins=margins)
     parts.headline(figure, f"Training loss: {section.title}")
-    colours = parts.line_colours(len(titles))
+    # They differ in lightness too.
+    colours = list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, len(titles))))
     for i, (axes, name) in enumerate(zip(panels, section.datasets, strict=True)):
         parts.title(axes, short_name(name))
         values = []

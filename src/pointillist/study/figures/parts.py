@@ -105,13 +105,6 @@ def log_if_wide(axes: "Axes", *values: np.ndarray) -> None:
         axes.set_yscale("log")
 
 
-def line_colours(n: int) -> list[Any]:
-    """Colours of settings in their order, which differ in lightness too."""
-    import matplotlib
-
-    return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, n)))
-
-
 def fitting(text: str, inches: float, size: float) -> float:
     """The font size, reduced if the text would be wider than the given inches."""
     return min(size, max(inches * 72 / (0.56 * max(len(text), 1)), 4.0))

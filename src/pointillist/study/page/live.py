@@ -13,7 +13,7 @@ from pointillist.page.weights import network_content
 from pointillist.study.figures.rows import Window
 from pointillist.study.grid import Cell, Dataset, process_of
 from pointillist.study.page.conclusions import live_name
-from pointillist.study.results import Results, Row
+from pointillist.study.results import Results
 from pointillist.study.settings import label
 from pointillist.study.spec import Column, short_name
 
@@ -74,7 +74,7 @@ def training_schedule() -> dict[str, str]:
 def choices(results: Results) -> Iterator[Choice]:
     """Lists every model once: the best of each section and data set first, then the rest."""
     ranked = [
-        [(row.name, section.columns[i]) for i in _by_value(row)]
+        [(row.name, section.columns[i]) for i in np.argsort([cell.value for cell in row.cells], kind="stable")]
         for section in results.spec.sections
         for row in results.rows(section)
         if section.kind != "classifier" and row.metric == "emd"
@@ -85,11 +85,6 @@ def choices(results: Results) -> Iterator[Choice]:
         if cell.model_key not in seen:
             seen.add(cell.model_key)
             yield Choice(name, column, cell)
-
-
-def _by_value(row: Row) -> list[int]:
-    values = [cell.value if np.isfinite(cell.value) else np.inf for cell in row.cells]
-    return sorted(range(len(values)), key=values.__getitem__)
 
 
 def _model(results: Results, choice: Choice) -> dict[str, Any] | None:
