@@ -76,7 +76,7 @@ declare global {
     missing_values: number[];
     given_frequencies: number[];
     most_steps: number;
-    are_in_turn: boolean;
+    in_column_order: boolean;
     guided: number | null;
     depth: number;
     ranges: RangedContent;
@@ -86,7 +86,7 @@ declare global {
     alpha: Float32Array;
     sigma: Float32Array;
     covariance: Float32Array | null;
-    is_paired: boolean;
+    has_joint_network: boolean;
     basis: Float32Array | null;
     width: number;
     tensors: Tensors;

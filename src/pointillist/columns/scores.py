@@ -19,7 +19,7 @@ _EXPONENT = -8
 
 _END_ROWS, _END_SHARE = 3.0, 0.0005
 
-LARGEST_POSITION = 1 - 2**-12
+LARGEST_PLACE = 1 - 2**-12
 """Largest position in an interval: added to a token of up to four digits in single precision, it stays below 1."""
 
 
@@ -139,7 +139,7 @@ class NormalScores:
         shares = ndtr(scores)
         interval = np.searchsorted(self.edges[1:-1], shares, side="right")
         low, high = self.edges[interval], self.edges[interval + 1]
-        return interval, np.clip((shares - low) / (high - low), 0, LARGEST_POSITION)
+        return interval, np.clip((shares - low) / (high - low), 0, LARGEST_PLACE)
 
     def joined(self, interval: Int[np.ndarray, " n"], indices: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Returns the scores of what `split` returned."""
