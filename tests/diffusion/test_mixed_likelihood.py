@@ -29,19 +29,19 @@ INDEPENDENT = np.eye(2, dtype=np.float32)
 class Normal(eqx.Module):
     """The network of numbers that are normal around a sum of means of the tokens' values."""
 
-    def known(self, one_hot, shown):
-        return jnp.concatenate([one_hot @ jnp.asarray(MEANS), shown])
+    def embed_context(self, one_hot, observed):
+        return jnp.concatenate([one_hot @ jnp.asarray(MEANS), observed])
 
-    def __call__(self, inside, is_noised, known, lambda_t, x_t):
+    def __call__(self, inside, is_noised, context, lambda_t, x_t):
         alpha, sigma = at_lambda(lambda_t)
         c_in, skip, out = coefficients("edm", alpha, sigma)
-        x_t, mean, covariance = inside / c_in, known[:2], jnp.asarray(COVARIANCE)
-        # Given numbers: whether each is, and what it is.
-        given, values = known[2:4] > 0, known[4:6]
-        both = jnp.outer(given, given).astype(jnp.float32)
-        inverse = jnp.linalg.inv(covariance * both + jnp.diag((~given).astype(jnp.float32))) * both
+        x_t, mean, covariance = inside / c_in, context[:2], jnp.asarray(COVARIANCE)
+        # Whether each number is observed, and its value.
+        is_observed, values = context[2:4] > 0, context[4:6]
+        both = jnp.outer(is_observed, is_observed).astype(jnp.float32)
+        inverse = jnp.linalg.inv(covariance * both + jnp.diag((~is_observed).astype(jnp.float32))) * both
         gain = covariance @ inverse
-        mean = mean + gain @ jnp.where(given, values - mean, 0.0)
+        mean = mean + gain @ jnp.where(is_observed, values - mean, 0.0)
         covariance = covariance - gain @ covariance
         opened = jnp.outer(is_noised, is_noised).astype(jnp.float32)
         own = covariance * opened

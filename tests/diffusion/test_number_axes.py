@@ -37,10 +37,10 @@ OWN = principal_axes(COVARIANCE, np.zeros(3, bool))
 class Zeros(eqx.Module):
     """The network of numbers that are normal, with variances along the axes that it sees them along."""
 
-    def known(self, one_hot, shown=None):
+    def embed_context(self, one_hot, observed=None):
         return one_hot
 
-    def __call__(self, inside, is_noised, known, lambda_t, x_t):
+    def __call__(self, inside, is_noised, context, lambda_t, x_t):
         return jnp.zeros_like(inside)
 
 

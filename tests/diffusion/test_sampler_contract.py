@@ -70,10 +70,10 @@ class Chances(eqx.Module):
 class NumberOracle(eqx.Module):
     """What a network of numbers learns of one that is normal, and preconditioned for a variance of 1."""
 
-    def known(self, one_hot, shown):
+    def embed_context(self, one_hot, observed):
         return one_hot
 
-    def __call__(self, inside, is_noised, known, lambda_t, x_t):
+    def __call__(self, inside, is_noised, context, lambda_t, x_t):
         alpha, sigma = at_lambda(lambda_t)
         c_in, skip, out = coefficients("edm", alpha, sigma)
         x_t = inside / c_in

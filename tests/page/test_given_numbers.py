@@ -223,7 +223,7 @@ def test_the_page_breaks_no_rule_of_accessibility(ask, model, page_of, violation
 def test_a_model_that_cannot_be_given_cells_is_asked_for_none(model):
     process = model.model_.process
     plain = replace(process, architecture=replace(process.architecture, has_observed=False))
-    parts = 'id="given-cells"', "<textarea", '["given",', '"can_be_given":true'
+    parts = 'id="given-cells"', "<textarea", '["observed",', '"can_be_given":true'
     for of, is_asked in ((model.model_, True), (replace(model.model_, process=plain), False)):
         text = render(of, "")
         assert all((part in text) == is_asked for part in parts)
