@@ -61,7 +61,7 @@ class CsvForm:
 
 
 NOTHING_SAID = CsvForm()
-"""Of a file that shows its form itself."""
+"""The form of a file about which the user says nothing."""
 
 
 def encoding_of(start: bytes, form: CsvForm) -> str:

@@ -91,7 +91,7 @@ class NumberRows:
         finite = np.isfinite(block)
         if not finite.all():
             is_nan = np.isnan(block)
-            # A text may read "Infinity" in a column of which other cells are no numbers.
+            # A text may read "Infinity" in a column whose other cells are not numbers.
             first = np.argmax(is_nan if is_nan.any() else ~finite)
             row, column = (int(i) for i in np.unravel_index(first, finite.shape))
             if is_nan.any() and nan is not None:

@@ -16,14 +16,14 @@ from pointillist.lazy import pa
 from pointillist.tables.table import Column
 
 EQUAL, NARROWING, PER_OCTAVE, MOST_INTERVALS = 128, 128, 8, 32
-"""Bins of a range that are of equal width, and such as narrow towards 0 or the lowest value, by a factor of 2 in so
-many; and most intervals of about as many rows that are made of them."""
+"""Number of bins of equal width in a range; number of bins that narrow towards 0 or the lowest value, and how many of
+these halve the width; and most intervals with about as many rows each that are made of the bins."""
 
 MOST_VALUES = 2**21
 """Most integers of a range that are counted one by one."""
 
 SPIKE_NOISES, SPIKE_FRACTION = 5, 0.01
-"""A value of a range has a token of its own from so many standard deviations of the noise, and so many rows, on."""
+"""Least count of a value that gets a token: in standard deviations of the noise, and as a fraction of the rows."""
 
 EVENLY = 0.001
 """Share of a range's rows that is spread evenly over its bins."""
@@ -48,7 +48,7 @@ def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[
     low, high = code.ends
     values = cells.values[~cells.is_missing]
     bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
-    by_bin = np.append(_counted(_places(values, low, high, bins), len(bins) - 1), cells.is_missing.sum())
+    by_bin = np.append(_counted(_bins_of(values, low, high, bins), len(bins) - 1), cells.is_missing.sum())
     if _is_counted_by_value(code):
         return [by_bin, _counted(np.round(values - low), int(high - low) + 1)]
     return [by_bin, np.array([(values == low).sum(), (values == high).sum()], float)]
@@ -72,7 +72,7 @@ def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray
     bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
     n_bins, atoms = len(bins) - 1, known[is_spike]
     rest = by_bin[:n_bins].copy()
-    np.subtract.at(rest, _places(atoms, low, high, bins), by_value[is_spike])
+    np.subtract.at(rest, _bins_of(atoms, low, high, bins), by_value[is_spike])
     n_intervals = int(np.clip(rest.sum() / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
     edges, within = intervals_of(rest, bins, noise, n_intervals, (high - low) if code.grid.decimals == 0 else 0.0)
     own = domain.encoder(kind, atoms, edges)
@@ -130,8 +130,7 @@ def intervals_of(
     return edges, np.diff(np.interp(edges, bins, shares))
 
 
-def _places(values: np.ndarray, low: float, high: float, bins: np.ndarray) -> np.ndarray:
-    """The bin of each value."""
+def _bins_of(values: np.ndarray, low: float, high: float, bins: np.ndarray) -> np.ndarray:
     return np.clip(np.searchsorted(bins, (values - low) / (high - low), side="right") - 1, 0, len(bins) - 2)
 
 

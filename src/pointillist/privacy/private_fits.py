@@ -133,7 +133,7 @@ def prepare(
         raise ValueError("a private fit cannot be continued, as its state tells of single rows: leave checkpoint out")
     task = plan_privately(asked, X, y, categorical)
     is_gaussian = task.trained_with["process"] == "gaussian"
-    # The domain scales numbers, and the network learns from no rows of which some are given.
+    # The domain scales numbers, and the network is trained without observed columns.
     unused = [name for name in changed_gaussian_only(asked) if not is_gaussian or name in ("scaling", "p_given")]
     warn_of_unused(unused, f"private model of this table is one of {'numbers' if is_gaussian else 'tokens'}")
     return task

@@ -120,5 +120,5 @@ def rule_from_json(content: dict[str, Any], n_columns: int) -> Rule:
         raise ValueError(f"there is no kind of rule {content['kind']!r:.40}")
     rule = KINDS[content["kind"]].from_json(content)
     if max(rule.columns) >= n_columns:
-        raise ValueError("a rule is of columns that there are not")
+        raise ValueError("a rule names a column that does not exist")
     return rule

@@ -69,7 +69,7 @@ class Headings:
 
 
 def as_array(X: Any) -> np.ndarray:
-    """Returns what NumPy makes of X; of lists that hold text, an array of objects, of which numbers are no text."""
+    """Returns X as an array; lists that hold text become an array of objects, in which numbers stay numbers."""
     array = np.asarray(X)
     return np.array(X, object) if array.dtype.kind == "U" and isinstance(X, list | tuple) else array
 

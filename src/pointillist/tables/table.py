@@ -70,12 +70,12 @@ def columns_of(rows: Float[np.ndarray, "n d"]) -> tuple[Column, ...]:
 
 
 def medians(draws: Sequence[Column]) -> Column:
-    """The medians of draws of numbers, of which none is missing."""
+    """The medians of draws of numbers; none of them is missing."""
     return replace(draws[0], values=np.median([each.values for each in draws], axis=0))
 
 
 def modes(draws: Sequence[Column]) -> Column:
-    """The most frequent values of draws of cells, of which none is missing; of several, the first in order."""
+    """The most frequent values of draws of cells, the first in order of equally frequent ones; none is missing."""
     values = np.sort([each.values for each in draws], axis=0)
     runs = np.ones(values.shape, np.int64)
     for i in range(1, len(values)):
@@ -444,7 +444,7 @@ def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
         are_numbers = [isinstance(v, kinds) and not isinstance(v, bool) and v == v for v in values]
         values = [Decimal(str(v)) if is_number else v for v, is_number in zip(values, are_numbers, strict=True)]
     if kind_of(kind) in ("whole", "number"):
-        # Of what they are by themselves, as Arrow makes integers of fractions where it is told a type.
+        # First without a type, as Arrow would cut fractions to fit one of integers.
         return pa.array(values, from_pandas=True).cast(kind)
     if kind_of(kind) != "date":
         return pa.array(values, kind, from_pandas=True).cast(kind)
