@@ -326,7 +326,7 @@ def test_numbers_that_are_categories():
         (lambda m: m.sample(2, where={"weight": None}), "column 'weight' has no missing cells in the model"),
         (
             lambda m: m.sample(2, where={"legs": [3, 4, 4]}),
-            "where gives column 'legs' 3 values, one per row, and n_samples is 2: take one_of",
+            "where gives column 'legs' 3 values, one per row, and n_samples is 2: use one_of",
         ),
         (lambda m: m.sample(2, where=["kind"]), "where must map columns to values"),
         (lambda m: m.sample(2, labels="cat"), "labels need a model with classes, but this one was fitted without"),

@@ -186,7 +186,7 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, pool_of_numbe
         (
             {"x": [1.0, 2.0]},
             {},
-            "where gives column 'x' 2 values, one per row, and n_samples is 3: take one_of\\(1.0, 2.0\\)",
+            "where gives column 'x' 2 values, one per row, and n_samples is 3: use one_of\\(1.0, 2.0\\)",
         ),
         ({"x": 1.0}, {"prior": np.zeros((3, 3))}, "prior cannot be combined with values in where"),
         ({"w": between(0, 1)}, {}, "there is no column 'w': the model's columns are x, y, z"),
