@@ -241,11 +241,6 @@ def audit(
     level = LEVEL_OF_BOUNDS / len(ATTACKS)
     attacks = tuple(attacked(name, known, some, others, rng, delta, level) for name in ATTACKS)
     strongest = max(attacks, key=lambda attack: attack.auc)
-    scores = strongest.member_scores
-    exposed = tuple(
-        Exposed(int(chosen[i]), float(np.mean(strongest.other_scores >= scores[i])))
-        for i in np.argsort(-scores, kind="stable")[:N_EXPOSED]
-    )
     return Audit(
         n_members=len(some),
         n_non_members=len(others),
@@ -255,7 +250,7 @@ def audit(
         n_strangers=count_strangers(fitted, inside),
         overlap=copies(*(side.columns for side in sorted((inside, outside), key=len, reverse=True))),
         attacks=attacks,
-        exposed=exposed,
+        exposed=_exposed(strongest, chosen),
         delta=delta,
         stated=stated,
         seconds=time.perf_counter() - start,
@@ -273,3 +268,9 @@ def _sides(model: RowModel, members: Any, non_members: Any, of_members: Any, of_
                 f"{name} has {len(side)} rows, and at least {MIN_ROWS} are needed to tell anything: give more"
             )
     return inside, outside
+
+
+def _exposed(attack: Attack, chosen: np.ndarray) -> tuple[Exposed, ...]:
+    first = np.argsort(-attack.member_scores, kind="stable")[:N_EXPOSED]
+    shares = [float(np.mean(attack.other_scores >= score)) for score in attack.member_scores[first]]
+    return tuple(Exposed(int(chosen[i]), share) for i, share in zip(first, shares, strict=True))
