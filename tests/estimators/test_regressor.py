@@ -114,7 +114,7 @@ def test_networks_that_do_not_see_guesses_do_not_change_with_them():
     views, sees = np.zeros((2, 2), np.float32), np.array([False, True])
     target = TargetDistribution(networks, views, sees, 2, 1)
     rows = np.array([[0.3, 0.2, 4.0, 5.0], [0.3, -0.9, 4.0, 11.0]], np.float32)
-    found = [np.asarray(target.denoisers(jnp.asarray(row)).known) for row in rows]
+    found = [np.asarray(target.denoisers(jnp.asarray(row)).context) for row in rows]
     assert np.array_equal(found[0][0], found[1][0]) and not np.allclose(found[0][1], found[1][1])
 
 

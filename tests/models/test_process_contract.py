@@ -280,7 +280,7 @@ def test_values_that_are_not_finite_are_refused(model):
     assert model.process.check(values, Request()) is None
     for bad in (np.nan, np.inf):
         values[2, -1] = bad
-        with pytest.raises(ValueError, match="1 of 4 rows are not numbers") as error:
+        with pytest.raises(ValueError, match="1 of 4 rows are not finite") as error:
             model.process.check(values, Request())
         assert "\n" not in str(error.value)
 
