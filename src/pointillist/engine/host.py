@@ -85,7 +85,7 @@ def draw_chunks(
     if labels is not None and isinstance(reward, ConditionalReward):
         raise ValueError("a reward that depends on the class must be one that JAX can trace")
     steered = replace(sampler, reward=_OnHost())
-    mapped = partial(_mapped, key, denoiser, steered, starts, labels, draws=draws, columns=columns, mesh=mesh)
+    mapped = partial(_mapped, key, (steered, denoiser), (starts, labels), draws=draws, columns=columns, mesh=mesh)
     points = mapped(np.int32(0), (prior,), function=_begin)
 
     def rewards() -> np.ndarray:
@@ -102,10 +102,8 @@ def draw_chunks(
 @partial(jax.jit, static_argnames=("function", "draws", "columns", "mesh"))
 def _mapped(
     key: PRNGKeyArray,
-    denoiser: Denoiser,
-    sampler: Steered,
-    starts: Int[Array, " devices"],
-    labels: Int[Array, "devices draws"] | None,
+    pair: tuple[Steered, Denoiser],
+    starts_and_labels: tuple[Int[Array, " devices"], Int[Array, "devices draws"] | None],
     i: Int[Array, ""],
     arguments: tuple[Any, ...],
     *,
@@ -116,9 +114,8 @@ def _mapped(
 ) -> Any:
     """Compute function(sampler, denoiser, key of a draw, columns, i, *arguments of a draw) for all draws."""
 
-    def on_device(
-        key: PRNGKeyArray, denoiser: Any, sampler: Steered, i: Array, start: Array, by_draw: tuple[Any, Any]
-    ) -> Any:
+    def on_device(key: PRNGKeyArray, pair: tuple[Any, Any], i: Array, start: Array, by_draw: tuple[Any, Any]) -> Any:
+        sampler, denoiser = pair
         labels, arguments = jax.tree.map(lambda leaf: leaf[0], by_draw)
         keys = jax.vmap(partial(jax.random.fold_in, key))(start[0] + jnp.arange(draws))
 
@@ -130,9 +127,10 @@ def _mapped(
         return jax.tree.map(lambda leaf: leaf[None], jax.vmap(one)(keys, labels, arguments))
 
     by_device = P(*mesh.axis_names)
-    specs = P(), P(), P(), P(), by_device, by_device
+    starts, labels = starts_and_labels
+    specs = P(), P(), P(), by_device, by_device
     mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=by_device, check_vma=False)
-    return mapped(key, denoiser, sampler, i, starts, (labels, arguments))
+    return mapped(key, pair, i, starts, (labels, arguments))
 
 
 def _begin(sampler: Steered, denoiser: Any, key: PRNGKeyArray, columns: int, i: Array, x_T: Array | None) -> Points:

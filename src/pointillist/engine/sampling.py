@@ -101,7 +101,7 @@ def stream_rows(
             assert isinstance(denoiser, Denoiser)
             rows = host.draw_chunks(key, denoiser, sampler, first_draws, own_labels, own_prior, **shape)
         else:
-            rows = np.asarray(_chunks(key, denoiser, sampler, starts, counts, own_labels, own_prior, **shape))
+            rows = np.asarray(_chunks(key, denoiser, sampler, starts, counts, (own_labels, own_prior), **shape))
         for device in range(mesh.size):
             begin = int(starts[device]) * chunk_rows
             n_wanted = min(int(counts[device]) * chunk_rows, n_rows - begin)
@@ -188,8 +188,7 @@ def _chunks(
     sampler: Sampler,
     starts: Int[Array, " devices"],
     counts: Int[Array, " devices"],
-    labels: Int[Array, "devices draws"] | None,
-    prior: Float[Array, "devices draws start"] | None,
+    labels_and_prior: tuple[Int[Array, "devices draws"] | None, Float[Array, "devices draws start"] | None],
     *,
     draws: int,
     columns: int,
@@ -219,4 +218,4 @@ def _chunks(
 
     specs = P(), P(), P(), P(_AXIS), P(_AXIS), P(_AXIS)
     mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=P(_AXIS), check_vma=False)
-    return mapped(key, denoiser, sampler, starts, counts, (labels, prior))
+    return mapped(key, denoiser, sampler, starts, counts, labels_and_prior)

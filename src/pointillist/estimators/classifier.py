@@ -10,7 +10,6 @@ from sklearn.exceptions import NotFittedError
 
 from pointillist.arguments import RandomState, is_whole, seed_of
 from pointillist.diffusion.classification import N_TIMES, posterior
-from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, RowFunction, map_rows
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import checked_rows, take_over
@@ -102,8 +101,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         model = self._fitted()
         codec, process = model.model_.codec, gaussian_of(model.model_, "a classifier by denoising is")
         process.check_noise_levels("a classifier by denoising")
-        denoiser = process.denoiser(model.model_.network)
-        assert isinstance(denoiser, ConditionalDenoiser)
+        denoiser: Any = process.denoiser(model.model_.network)
         n_classes = len(model.classes_)
         if self.method not in ("elbo", "exact"):
             raise ValueError(f"method must be 'elbo' or 'exact', not {self.method!r}")

@@ -151,8 +151,7 @@ def smc_sweep(
     Args:
         key: Key of the noise and of resampling.
         denoise: The denoiser.
-        contexts: A pytree with one entry per candidate, resampled with the candidates: whatever `denoise` needs, and
-            further data of the caller.
+        contexts: A pytree with one entry per candidate, resampled with them: what `denoise` needs, and other data.
         x_T: x_T of each candidate.
         is_constrained: Which ranges apply to each candidate.
         ranges: The ranges.
@@ -175,8 +174,7 @@ def smc_sweep(
         steps = sigma_t * jax.nn.one_hot(jnp.asarray(ranges.columns, int), k)
         around = jnp.concatenate([x_t[None], x_t[None] + steps, x_t[None] - steps])
         x0, above, below = jnp.split(jax.vmap(lambda x: denoise(context, x, t))(around), [1, 1 + len(steps)])
-        covariance = sigma_t / (2 * alpha_t) * (above - below)
-        x0 = x0[0]
+        x0, covariance = x0[0], sigma_t / (2 * alpha_t) * (above - below)
         variance = _variance(ranges)
         smallest = SMALLEST_VARIANCE * variance * sigma_t**2 / (alpha_t**2 * variance + sigma_t**2)
         return x0, *moments_in_ranges(ranges, x0, covariance, is_constrained, smallest)
