@@ -44,8 +44,8 @@ default_role = "name"
 nitpick_ignore_regex = [
     ("py:obj", ".*"),
     # Types of others, whose references are not looked up: that would need the network.
-    ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pa|pathlib|rich)\..*"),
+    ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pa|pathlib|pyarrow|rich)\..*"),
     ("py:class", "Array|ArrayLike|Console|PRNGKeyArray|ndarray"),
     # Parts of models that the reference does not show.
-    ("py:class", r"pointillist\.(engine\.recipes|models\.plan|tables\.layout)\..*"),
+    ("py:class", r"pointillist\.(engine\.recipes|evaluation\.report|models\.plan|tables\.layout)\..*"),
 ]
