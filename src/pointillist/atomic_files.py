@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -128,7 +127,7 @@ def _part(target: Path) -> Iterator[Path]:
 def _locked_part(target: Path) -> tuple[Path, int | None]:
     while True:
         # Nobody can foresee the name and put a link there, and `tempfile` would give permissions of its own.
-        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        part = target.with_name(f".{target.name}.{os.urandom(8).hex()}.part")
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         if fcntl is None:
             os.close(descriptor)
