@@ -138,6 +138,17 @@ def test_json(same, halves):
 
 
 @pytest.mark.slow
+def test_it_prints_its_report_and_converts_it_to_a_frame(same):
+    report = str(same)
+    assert same.verdict[:60] in report and max(map(len, report.splitlines())) <= 120
+    assert repr(same).startswith("Evaluation('Not distinguishable") and same._repr_html_().startswith("<pre>")
+    frame = same.to_frame()
+    assert list(frame.columns) == ["rows", "real rows", "independent columns", "p"]
+    assert frame.loc["coverage", "rows"] == pytest.approx(float(same.rows.manifold.coverage))
+    assert all(title in report for title in frame.index)
+    assert same.summary()["verdict"] == same.verdict and same.summary()["looks_copied"] is False
+
+
 def test_seed(halves):
     data = sampled(3, 400)
     again = evaluate(data, permuted(data))

@@ -3,14 +3,16 @@
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from io import StringIO
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
-from pointillist.evaluation.report import Line, lines_of
+from pointillist.evaluation.report import HEADS, Line, lines_of, print_evaluation
 from pointillist.evaluation.scores import NumberMeasures, Scores, measure_all, measure_numbers
 from pointillist.evaluation.verdict import copy_signs, verdict_of
 from pointillist.metrics import (
@@ -23,6 +25,9 @@ from pointillist.metrics import (
 )
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
 
+REPORT_WIDTH = 120
+"""Number of characters in a line of the report as text."""
+
 MIN_ROWS = 10
 """Fewest rows of each table; fewer would show nothing."""
 
@@ -30,7 +35,7 @@ MAX_CLASSES = 20
 """Most different integers of a target that are predicted as classes and not as numbers."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """Measures of generated rows against data.
 
@@ -139,8 +144,32 @@ class Evaluation:
         """Paragraph on whether rows look copied or are distinguishable from the data, and how they score."""
         return verdict_of(self)
 
-    def to_json(self) -> dict[str, Any]:
-        """Convert numbers, standard errors and p-values to JSON values, the verdict first; unknown ones are None."""
+    def __repr__(self) -> str:
+        return f"Evaluation({self.verdict!r})"
+
+    def __str__(self) -> str:
+        """The report as plain text."""
+        return self._printed().export_text()
+
+    def _repr_html_(self) -> str:
+        """The report for a notebook."""
+        return self._printed().export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+
+    def _printed(self) -> Console:
+        console = Console(file=StringIO(), width=REPORT_WIDTH, record=True)
+        print_evaluation(self, console)
+        return console
+
+    def to_frame(self) -> Any:
+        """Return a pandas frame with one row per line of the report, indexed by its title."""
+        import pandas
+
+        lines = [line for line in self.lines if line.title]
+        values = [(*line.values, *[""] * (len(HEADS) - len(line.values)), line.p_value) for line in lines]
+        return pandas.DataFrame(values, [line.title.strip() for line in lines], [*HEADS, "p"])
+
+    def summary(self) -> dict[str, Any]:
+        """Return the verdict and what it rests on, as JSON values."""
         conclusions = {
             "verdict": self.verdict,
             "is_distinguishable": self.is_distinguishable,
@@ -149,7 +178,11 @@ class Evaluation:
             "adjusted_p_values": self.adjusted_p_values,
             "copies_p_value": self.copies_p_value,
         }
-        return {**json_value(conclusions), **json_value(self)}
+        return json_value(conclusions)
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert numbers, standard errors and p-values to JSON values, the verdict first; unknown ones are None."""
+        return {**self.summary(), **json_value(self)}
 
 
 def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, random_state: int = 0) -> Evaluation:
