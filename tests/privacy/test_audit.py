@@ -202,6 +202,7 @@ def test_the_report_and_its_json(report):
     console = Console(width=200, record=True)
     print_audit(report, console)
     text = console.export_text()
+    assert "the model's own loss" in str(report) and repr(report) == f"Audit({report.verdict!r})"
     assert "the model's own loss" in text and report.verdict.split(":")[0] in text and "Most exposed" in text
     content = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert next(iter(content)) == "verdict" and content["attacks"][0].keys() == {

@@ -3,16 +3,14 @@
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
 from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
-from pointillist.evaluation.report import HEADS, Line, lines_of, print_evaluation
+from pointillist.evaluation.report import HEADS, Line, Reported, lines_of, print_evaluation
 from pointillist.evaluation.scores import NumberMeasures, Scores, measure_all, measure_numbers
 from pointillist.evaluation.verdict import copy_signs, verdict_of
 from pointillist.metrics import (
@@ -25,8 +23,8 @@ from pointillist.metrics import (
 )
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
 
-REPORT_WIDTH = 120
-"""Number of characters in a line of the report as text."""
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MIN_ROWS = 10
 """Fewest rows of each table; fewer would show nothing."""
@@ -36,7 +34,7 @@ MAX_CLASSES = 20
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Evaluation:
+class Evaluation(Reported):
     """Measures of generated rows against data.
 
     Attributes:
@@ -144,21 +142,9 @@ class Evaluation:
         """Paragraph on whether rows look copied or are distinguishable from the data, and how they score."""
         return verdict_of(self)
 
-    def __repr__(self) -> str:
-        return f"Evaluation({self.verdict!r})"
-
-    def __str__(self) -> str:
-        """The report as plain text."""
-        return self._printed().export_text()
-
-    def _repr_html_(self) -> str:
-        """The report for a notebook."""
-        return self._printed().export_html(inline_styles=True, code_format="<pre>{code}</pre>")
-
-    def _printed(self) -> Console:
-        console = Console(file=StringIO(), width=REPORT_WIDTH, record=True)
+    def print_on(self, console: "Console") -> None:
+        """Print the report on a console."""
         print_evaluation(self, console)
-        return console
 
     def to_frame(self) -> Any:
         """Return a pandas frame with one row per line of the report, indexed by its title."""

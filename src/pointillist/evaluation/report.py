@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from io import StringIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +23,40 @@ if TYPE_CHECKING:
 MAX_COLUMNS = 10
 """Most columns, and most pairs of columns, in a table."""
 
+REPORT_WIDTH = 120
+"""Number of characters in a line of a report as text."""
+
 HEADS = ("rows", "real rows", "independent columns")
 
 Column = tuple[str, ...]
+
+
+class Reported(ABC):
+    """A result that is printed, and shown in a notebook, as its report."""
+
+    verdict: Any
+
+    @abstractmethod
+    def print_on(self, console: Console) -> None:
+        """Print the report on a console."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.verdict!r})"
+
+    def __str__(self) -> str:
+        """The report as plain text."""
+        return self._printed().export_text()
+
+    def _repr_html_(self) -> str:
+        """The report for a notebook."""
+        return self._printed().export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+
+    def _printed(self) -> Console:
+        from rich.console import Console
+
+        console = Console(file=StringIO(), width=REPORT_WIDTH, record=True)
+        self.print_on(console)
+        return console
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import norm
@@ -13,11 +13,16 @@ from pointillist.arguments import is_whole
 from pointillist.engine.devices import configure
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
+from pointillist.evaluation.report import Reported
 from pointillist.metrics import Copies, copies
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model
 from pointillist.privacy.attacks import ATTACKS, Attack, Knowledge, attacked
 from pointillist.privacy.inputs import Side, count_strangers, drawn_columns, side_of
+from pointillist.privacy.report import print_audit
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MIN_ROWS = 30
 """Fewest members, and fewest non-members."""
@@ -55,8 +60,8 @@ class Exposed:
     false_positives: float
 
 
-@dataclass(frozen=True, eq=False)
-class Audit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Audit(Reported):
     """What a model gives away of the rows that it was fitted to.
 
     Attributes:
@@ -157,6 +162,10 @@ class Audit:
         how = f"by {attack.name}, AUC {attack.auc:.2f}{found}{bound}"
         doubts = f" But {'; '.join(self.doubts)}." if self.doubts else ""
         return f"Members are distinguishable from non-members ({sizes}): {how}.{known}{doubts}"
+
+    def print_on(self, console: "Console") -> None:
+        """Print the report on a console."""
+        print_audit(self, console)
 
     def to_json(self) -> dict[str, Any]:
         """Convert everything but the scores of single rows to JSON values, the verdict first."""
