@@ -135,19 +135,11 @@ def test_a_file_gives_the_same_rows(model, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "value", "message"),
-    [
-        ("int64", 30.5, "holds int64, and 30.5 is not that"),
-        ("uint8", 300, "holds uint8, and 300 is not that"),
-        ("bool", 5, "holds bool, and 5 is not that"),
-        ("int8", -129, "holds int8, and -129 is not that"),
-    ],
-)
-def test_numbers_that_a_column_cannot_hold_are_refused(kind, value, message):
+@pytest.mark.parametrize(("kind", "value"), [("int64", 30.5), ("uint8", 300), ("bool", 5), ("int8", -129)])
+def test_numbers_that_a_column_cannot_hold_are_refused(kind, value):
     rows, layout = np.array([[0.0, 1], [1, 2], [1, 3]]), Layout("array", (kind, "float64"))
     codec = Codec.from_scaling(layout, TableScaling.fit(rows, "standard", layout.is_whole))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"column 0 of X holds double, and it held {kind} in fit"):
         aligned(np.array([[value, np.nan], [1, 2]]), layout)
     with pytest.raises(ValueError, match="column 0 holds"):
         observed_column(codec, 0, value, None)

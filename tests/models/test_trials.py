@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.training import held_out_loss
 from pointillist.models import trials
 from pointillist.models.configuration import Configuration
@@ -37,7 +36,7 @@ def test_training_ends_before_single_rows_are_learned() -> None:
     assert chosen.training.epochs is not None and 0 < chosen.training.epochs < LONGEST * plan.most_default_epochs
     long = train(replace(chosen, training=replace(chosen.training, epochs=LONGEST * plan.most_default_epochs))).network
     short = train(chosen).network
-    others = plan.codec.known_tokens(table_of(table_of_noise(500, seed=1))[0], HIDDEN)
+    others = plan.codec.encode_table(table_of(table_of_noise(500, seed=1))[0])
     asked = chosen.process.architecture, chosen.method.objective, *chosen.process.noise
     of_short, of_long = (held_out_loss(network, *asked, others, None, 0) for network in (short, long))
     assert of_short < of_long - 0.1

@@ -150,7 +150,7 @@ def test_labels_apart_from_the_table_are_a_column():
     )
     np.testing.assert_allclose(of_each, [of_x[0], of_y[1], of_none[2]], rtol=1e-5)
     assert np.abs(of_x - of_y).max() > 1e-4
-    with pytest.raises(ValueError, match="target 'label' is is also in labels"):
+    with pytest.raises(ValueError, match="target 'label' is also in labels"):
         conditional_of(own, "label", "x")
 
 

@@ -72,8 +72,9 @@ def _of_array(X: Any) -> Table:
         raise ValueError("X is sparse: make it dense (X.toarray())")
     array = as_array(X)
     if np.ma.is_masked(X):
-        array = array.astype(object)
-        array[np.ma.getmaskarray(X)] = None
+        is_float = array.dtype.kind == "f"
+        array = array.astype(array.dtype if is_float else object)
+        array[np.ma.getmaskarray(X)] = np.nan if is_float else None
     if array.ndim != 2:
         raise ValueError(f"X has the shape {array.shape}: give rows and columns")
     columns: list[Any] = []
