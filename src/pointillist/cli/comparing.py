@@ -97,7 +97,7 @@ def _alike(forms: dict[Path, CsvForm], target: str | None, min_rows: int) -> dic
 
 
 def _drawn(model: RowModel, n: int, seed: int) -> Table:
-    """Draws rows of a model, as many as asked for, with its labels."""
+    """Draws n rows from a model, with their labels if the model has classes."""
     codec, classes = model.codec, model.classes
     request = Request(n, return_labels=classes is not None, variance=model.parameters["variance"], random_state=seed)
     with Bar(Console(stderr=True), n) as bar:

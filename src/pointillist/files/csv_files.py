@@ -277,8 +277,8 @@ class CsvFile:
         )
         size, packed = 0, self.path.stat().st_size
         try:
-            # Arrow opens the file and closes it after the last read, which a thread of its own may still be at when
-            # the rows are refused: a handle that we closed could give another file's first rows to that thread.
+            # Arrow opens and closes the file itself. One of its threads may still read when we refuse the rows, so
+            # a handle that we closed here could give that thread the first rows of another file.
             for batch in csv.open_csv(str(self.path), read, parse, convert):
                 size += batch.nbytes
                 check_expansion(self.path, size, packed, "unpack it first if it is one")

@@ -77,7 +77,7 @@ def opened(path: Path) -> "gzip.GzipFile | io.BufferedReader":
 
 
 def delimiter_of(lines: Sequence[str], *, is_all: bool) -> str:
-    """Finds the delimiter of a table by its first lines, with their ends, of which the first is not empty.
+    """Finds the delimiter of a table from its first lines, line ends included; the first line is not empty.
 
     It is the first of `DELIMITERS` by which all rows have as many fields as the header, and more than one; a comma if
     there is none. Commas that the fields between semicolons have as decimal marks of numbers are no delimiters.

@@ -82,7 +82,7 @@ class Lookup(Rule):
 
         found = set[tuple[int, int]]()
         for x, y in permutations(indices, 2):
-            # Of more values than a table may have, most rows of a few thousand have one of their own.
+            # A column with more values than a lookup may list has a different value in almost every row.
             most = min(len(some) * MOST_IN_SOME, n / ROWS_PER_VALUE)
             if is_needed(decided, decided.get(x, ()), y):
                 continue

@@ -175,7 +175,7 @@ class Layout:
         return np.array([np.dtype(name).kind in "biu" for name in self.types])
 
     def columns(self, rows: Any) -> list[Any]:
-        """Splits rows, as `assembled` returns them, into columns, each of its type."""
+        """Splits rows, as `assembled` returns them, into columns with the types of the layout."""
         if self.schema_bytes is not None:
             return rows.columns
         return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]

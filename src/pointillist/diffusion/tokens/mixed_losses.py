@@ -45,7 +45,7 @@ class MixedObjective:
     """The training objective of mixed rows.
 
     Attributes:
-        tokens: Layout of the tokens, some of which carry numbers.
+        tokens: Layout of the tokens and of the numbers that some of them carry.
         guided: Index of the guiding token; None for none.
         p_uncond: Fraction of rows in which the guiding token is hidden from the number networks.
         number_objective: The objective of the numbers.
