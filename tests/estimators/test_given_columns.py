@@ -274,8 +274,8 @@ def test_labels_drawn_given_rows_owe_nothing_to_those_that_the_rows_were_drawn_w
 
 def test_what_labels_cannot_be(of_classes):
     for asked, message in (
-        ({"where": {"label": None}}, "column 'label' holds labels, none of which is missing"),
-        ({"where": {"label": missing}}, "column 'label' holds labels, none of which is missing"),
+        ({"where": {"label": None}}, "column 'label' holds labels and cannot be missing"),
+        ({"where": {"label": missing}}, "column 'label' holds labels and cannot be missing"),
         ({"where": {"label": between("no", "yes")}}, "give one label, or one per row"),
         ({"labels": np.ma.array(["no", "yes"], mask=[1, 0])}, "labels has masked values"),
         ({"prior": np.ma.array(np.zeros((2, 2)), mask=[[1, 0], [0, 0]])}, "prior has masked values"),

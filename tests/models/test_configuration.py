@@ -9,7 +9,6 @@ import pytest
 from pointillist import Diffusion
 from pointillist.columns.table_encoder import MISSING
 from pointillist.columns.table_scaling import SCALINGS
-from pointillist.diffusion.losses import NOISE_LEVELS
 from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES
@@ -23,8 +22,8 @@ from pointillist.study.settings import CHECKS, Settings
 ALL = PARAMETERS | parameters_of(SamplingConfig)
 KNOWN = {
     "scaling": SCALINGS, "network": NETWORKS, "prediction": PREDICTIONS, "weighting": WEIGHTINGS,
-    "noise_levels": NOISE_LEVELS, "variance": VARIANCES, "precision": ("float32", "bfloat16"), "missing": MISSING,
-    "steering": STEERING, "process": ("auto", "gaussian", "masked"),
+    "noise_levels": ("uniform", "log-normal"), "variance": VARIANCES, "precision": ("float32", "bfloat16"),
+    "missing": MISSING, "steering": STEERING, "process": ("auto", "gaussian", "masked"),
 }  # fmt: skip
 
 

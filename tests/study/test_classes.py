@@ -301,8 +301,8 @@ def test_classes_that_are_too_few_or_too_small(small, labels, message):
         check_data(small.only(["reward"]), {"moons": dataset})
 
 
-def test_plain_rows_and_classes_need_sections_of_their_own(tmp_path):
+def test_a_section_holds_rows_of_one_kind(tmp_path):
     path = tmp_path / "spec.toml"
     path.write_text('datasets = "moons"\nmethod = ["plain", "svdd_pm"]\n')
-    with pytest.raises(SpecError, match="line 2: method: plain rows, rows of classes and classifiers need"):
+    with pytest.raises(SpecError, match="line 2: method: a section holds plain rows, rows of classes or classifiers"):
         load_spec(str(path))

@@ -12,9 +12,6 @@ from pointillist.diffusion.parameterisations import coefficients, loss_weight, t
 from pointillist.diffusion.random_numbers import normal, uniform
 from pointillist.diffusion.schedules import Schedule, at, at_lambda, lambda_range, time_at
 
-NOISE_LEVELS = ("uniform", "log-normal")
-"""Distributions from which training draws noise levels."""
-
 LOG_NORMAL = (-0.5, 1.4)
 """Mean and standard deviation of log(σ / σ_d), σ = sigma_t / alpha_t; Karras et al. 2022 use -0.5 and 1.2."""
 

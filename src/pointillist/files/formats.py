@@ -24,7 +24,7 @@ READABLE = tuple(_MODULES)
 """Endings of the files that `read_table` reads and `TableWriter` writes."""
 
 FREE, MOST = 2**29, 100
-"""Number of bytes that any file may unpack to, and largest multiple of its own size beyond that; packed text is 3 to 20
+"""A file may unpack to this many bytes, or to this multiple of its size if that is more; packed text is 3 to 20
 times smaller."""
 
 

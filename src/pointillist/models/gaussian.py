@@ -171,7 +171,7 @@ class GaussianProcess(Process):
         if conditions:
             raise ValueError(f"column {name!r} holds the labels of a Gaussian model: give one label, or one per row")
         if np.ndim(values[name]) == 0 and is_missing(values[name]):
-            raise ValueError(f"column {name!r} holds labels, none of which is missing: give a label, or leave it out")
+            raise ValueError(f"column {name!r} holds labels and cannot be missing: give a label, or leave it out")
         return replace(request, labels=values[name], where=where), where
 
     def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:

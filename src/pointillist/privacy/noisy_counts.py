@@ -33,7 +33,7 @@ INTERVAL_NOISES = 20
 
 
 class PrivateColumn(NamedTuple):
-    """The encoder of a column, and the fraction of the rows that has each of its values: positive, of sum 1."""
+    """The encoder of a column and the fraction of rows with each value; fractions are positive and sum to 1."""
 
     code: ColumnEncoder
     shares: Float[np.ndarray, " size"]

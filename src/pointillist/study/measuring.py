@@ -104,7 +104,7 @@ def _mean_accuracy(classifier: "MLPClassifier", rows: np.ndarray, labels: np.nda
 
 
 def held_out(name: str, n_rows: int | None = None) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]] | None:
-    """Draws fresh rows of a named set, as many as it has by default; None if 0, or for a fixed table or a file."""
+    """Draws fresh rows of a point set; returns None if n_rows is 0, and for a fixed table or a file."""
     if n_rows == 0 or not has_fresh_rows(name):
         return None
     return load_pointset(name, n_rows, random_state=HELD_OUT_SEED)

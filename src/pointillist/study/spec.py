@@ -66,7 +66,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a study: the same columns of settings for each of its data sets, point sets or absolute paths of files.
+    """A part of a study: the same settings for each data set, which is a point set or the absolute path of a file.
 
     The columns are the cross product of the section's lists, in which the settings `varied` differ, or named variants.
     Reported numbers are printed beside the measured ones, and the note below the section's table.
@@ -82,7 +82,7 @@ class Section:
 
     def __post_init__(self) -> None:
         if len({column.settings.kind for column in self.columns}) > 1:
-            raise ValueError("plain rows, rows of classes and classifiers need sections of their own")
+            raise ValueError("a section holds plain rows, rows of classes or classifiers: give each a section")
 
     @property
     def kind(self) -> str:

@@ -213,7 +213,7 @@ class Layout:
         return self.table(cells)
 
     def filled(self, table: Table, cells: tuple[Column, ...]) -> Any:
-        """Makes rows of this layout from cells, some of which fill missing cells of a table.
+        """Makes rows of this layout from drawn cells, which fill the missing cells of a table.
 
         Other cells stay as the table has them: a number may not hold every digit of a date.
         """

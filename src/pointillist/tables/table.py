@@ -65,7 +65,7 @@ class Column:
 
 
 def columns_of(rows: Float[np.ndarray, "n d"]) -> tuple[Column, ...]:
-    """Returns the columns of rows of numbers, of which none is missing."""
+    """Returns the columns of rows of numbers without missing cells."""
     return tuple(Column(column, np.zeros(len(rows), bool)) for column in rows.T)
 
 
