@@ -170,7 +170,7 @@ MISTAKES = {
         VARIANTS + "[sections.a.variants.c]\nwidth = 128", "sections.a.variants.c: has the same settings as 'b'",
     ),
     "guidance without classes": (
-        VARIANTS + "[sections.a.variants.c]\nguidance = 2", "plain rows, rows of classes and classifiers need sections",
+        VARIANTS + "[sections.a.variants.c]\nguidance = 2", "holds plain rows, rows of classes or classifiers",
     ),
     "a name of a variant": (GOOD + "[sections.a.variants.\"a|b\"]", r"'a\|b' must be a text without"),
     "reference of variants": (
