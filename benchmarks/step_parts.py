@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from machine import median_and_range, report, seconds
 from pointillist.diffusion.losses import denoising_loss
 from pointillist.engine.devices import configure
-from pointillist.engine.epochs import Moments
-from pointillist.engine.epochs import adam as update
+from pointillist.engine.epochs import TrainingState, updated
 from pointillist.engine.recipes import Architecture
 
 STEPS, BATCH, WIDTH = 1000, 64, 128
@@ -33,8 +32,7 @@ def gradient(carry, batch):
 
 def adam(carry, batch):
     """Makes a whole step."""
-    network, moments = carry
-    return update(network, jax.grad(denoising_loss)(network, *batch), moments, 1e-3), None
+    return updated(carry, jax.grad(denoising_loss)(carry.network, *batch), 1e-3, 0.0, 0.0), None
 
 
 def products(carry, _):
@@ -57,7 +55,7 @@ def main() -> None:
         "products of the hidden layers": (products, (batches[1][0] @ square[:16], square)),
         "forward": (forward, (network, jnp.zeros(()))),
         "forward and gradient": (gradient, (network, jax.tree.map(jnp.zeros_like, network))),
-        "whole step with Adam": (adam, (network, Moments.of(network))),
+        "whole step with Adam": (adam, TrainingState.initial(network, is_averaged=False)),
     }
     table = {}
     for name, (body, carry) in parts.items():

@@ -11,7 +11,7 @@ from pointillist.diffusion.losses import Objective, denoising_loss
 from pointillist.diffusion.networks import sinusoidal_embedding
 from pointillist.diffusion.schedules import cosine, linear
 from pointillist.engine import training
-from pointillist.engine.epochs import _clipped, shuffled
+from pointillist.engine.epochs import clipped, shuffled
 from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import Architecture, Method, Recipe
 from pointillist.engine.training import StackTrainer
@@ -201,7 +201,7 @@ def test_a_clipped_gradient_has_the_norm_asked_for():
     gradient = SMALL.build(jax.random.key(0), 2)
     for largest in (0.5, 100.0):
         expected = optax.clip_by_global_norm(largest).update(gradient, optax.EmptyState())[0]
-        found = _clipped(gradient, jnp.asarray(largest, jnp.float32))
+        found = clipped(gradient, jnp.asarray(largest, jnp.float32))
         for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6)
     assert_same(found, gradient)

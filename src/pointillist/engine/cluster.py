@@ -4,27 +4,25 @@ A task is a pure function of its arguments, so a task whose worker is lost is si
 """
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 ENGINES = ("local", "ray")
-"""Places where work can run: in this process, or as Ray tasks."""
+"""Where work can run: in this process, or as Ray tasks."""
 
 RETRIES = 5
 """Number of times that a task is run again when its worker is lost."""
 
-CONNECTING = 10.0
-"""Seconds that a cluster may take to answer."""
-
-LOOK_EVERY = 0.5
-"""Seconds between checks for Ctrl-C."""
+CONNECTING, LOOK_EVERY = 10.0, 0.5
+"""Seconds that a cluster may take to answer, and seconds between checks for Ctrl-C."""
 
 
 def check_engine(engine: str, address: str | None) -> None:
-    """Raise a ValueError if the engine is unknown or unavailable, or if the address is of no use."""
+    """Raise a ValueError if the engine is unknown or unavailable, or if the address is unused or does not answer."""
     if engine not in ENGINES:
         raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     if address is not None and engine != "ray":
@@ -74,22 +72,22 @@ def cluster(address: str | None) -> Iterator[None]:
 def results(
     function: Callable[..., Result],
     shared: object,
-    arguments: Sequence[tuple[Any, ...]] | Iterator[tuple[Any, ...]],
+    arguments: Iterable[tuple[Any, ...]],
     *,
     in_order: bool = False,
     check: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[int, Result]]:
-    """Yield (i, function(shared, *arguments[i])) for every i, as they finish; to be called within `cluster`.
+) -> Iterator[Result]:
+    """Yield function(shared, *each) for each of the arguments, as they finish; to be called within `cluster`.
 
-    Tasks are submitted bit by bit, so that few wait to run and few results wait to be used.
+    At most two tasks per core are submitted at a time, so that few wait to run and few results wait to be used.
 
     Args:
         function: A function of a module that the workers can import; a task takes one core.
         shared: An argument of all tasks, sent to each machine once.
         arguments: The other arguments of each task.
-        in_order: Whether results come in the order of i.
-        check: A function called twice a second, which may raise an exception to end the iteration. Submitted tasks, at
-            most two a core, then end with the connection: to cancel one that is just finishing can abort this process.
+        in_order: Whether results come in the order of the arguments.
+        check: A function called twice a second, which may raise an exception to end the iteration. Submitted tasks then
+            end with the connection: to cancel one that is just finishing can abort this process.
 
     Raises:
         OSError: If a task is lost more than `RETRIES` times. Exceptions of the function itself are raised too.
@@ -97,33 +95,22 @@ def results(
     ray = _ray()
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
     common = ray.put(shared)
-    waiting: dict[Any, int] = {}
-    done: dict[int, Result] = {}
-    todo = enumerate(arguments)
-    first = 0
+    todo = iter(arguments)
+    waiting: list[Any] = []
     while True:
-        at_once = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        while len(waiting) + len(done) < at_once and (following := next(todo, None)) is not None:
-            waiting[task.remote(common, *following[1])] = following[0]
-        if not waiting and not done:
+        n_free = 2 * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(waiting)
+        waiting += [task.remote(common, *each) for each in islice(todo, max(0, n_free))]
+        if not waiting:
             return
-        if waiting:
-            ready, _ = ray.wait(list(waiting), timeout=LOOK_EVERY)
-            for reference in ready:
-                done[waiting.pop(reference)] = _value(ray, reference)
+        ready, _ = ray.wait(waiting[:1] if in_order else waiting, timeout=LOOK_EVERY)
         check()
-        while done and (not in_order or first in done):
-            i = first if in_order else next(iter(done))
-            yield i, done.pop(i)
-            first += 1
-
-
-def _value(ray: Any, reference: Any) -> Any:
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        # The error of the function, without the traceback of the machine that it was raised on.
-        raise error.cause from None
-    except ray.exceptions.RayError as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise OSError(f"a task was lost {RETRIES + 1} times: {reason}") from error
+        for reference in ready:
+            waiting.remove(reference)
+            try:
+                yield ray.get(reference)
+            except ray.exceptions.RayTaskError as error:
+                # The error of the function, without the traceback of the machine that it was raised on.
+                raise error.cause from None
+            except ray.exceptions.RayError as error:
+                reason = next(iter(str(error).splitlines()), type(error).__name__)
+                raise OSError(f"a task was lost {RETRIES + 1} times: {reason}") from error

@@ -22,30 +22,8 @@ TRAINING_VERSION = 9
 PARTS_AXIS = "parts"
 """Name of the axis of devices that share a model's batches."""
 
-
-BETA_1, BETA_2 = 0.9, 0.999
-EPSILON = 1e-8
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Constants of Adam."""
-
-
-class Moments(eqx.Module):
-    """Moving averages of the gradient and of its square.
-
-    Attributes:
-        steps: Number of updates so far.
-        first: Average of the gradient.
-        second: Average of its square.
-    """
-
-    steps: Int[Array | np.ndarray, "*stack"]
-    first: Weights
-    second: Weights
-
-    @classmethod
-    def of(cls, network: Weights, stack: tuple[int, ...] = ()) -> "Moments":
-        """The moments before the first step of a network in NumPy, or of a stack of them: zeros."""
-        first, second = (jax.tree.map(np.zeros_like, network) for _ in range(2))
-        return cls(np.zeros(stack, np.int32), first, second)
 
 
 class TrainingState(eqx.Module):
@@ -53,30 +31,43 @@ class TrainingState(eqx.Module):
 
     Attributes:
         network: The weights that steps change.
-        optimiser: State of Adam.
+        steps: Number of steps of Adam so far.
+        first: Adam's average of the gradient.
+        second: Adam's average of the squared gradient.
         epoch: Number of epochs done.
-        average: The weights' average; None if none is kept.
+        average: Average of the weights over the steps; None if none is kept.
     """
 
     network: Weights
-    optimiser: Moments
+    steps: Int[AnyArray, "*stack"]
+    first: Weights
+    second: Weights
     epoch: Int[AnyArray, "*stack"]
-    average: Weights | None = None
+    average: Weights | None
+
+    @classmethod
+    def initial(cls, network: Weights, *, is_averaged: bool, stack: tuple[int, ...] = ()) -> "TrainingState":
+        """Make the state before the first epoch of a network, or of a stack of networks.
+
+        In NumPy: zeros and copies in a compiled program take as long to compile as all the weights.
+        """
+        host = jax.device_get(network)
+        first, second = (jax.tree.map(np.zeros_like, host) for _ in range(2))
+        average = jax.tree.map(np.copy, host) if is_averaged else None
+        return cls(host, np.zeros(stack, np.int32), first, second, np.zeros(stack, np.int32), average)
 
     @property
     def trained(self) -> Weights:
-        """The network to use."""
+        """The network to use: the average if there is one."""
         return self.network if self.average is None else self.average
 
     def starting_from(self, network: Weights) -> "TrainingState":
-        """The same state with other weights."""
-        if self.average is None:
-            return eqx.tree_at(lambda state: state.network, self, network)
-        return eqx.tree_at(lambda state: (state.network, state.average), self, (network, network))
+        """Replace the weights, and their average if there is one."""
+        return replace(self, network=network, average=None if self.average is None else network)
 
 
 class Fixed(eqx.Module):
-    """The inputs that a model's training does not change; made in NumPy, as a schedule is."""
+    """The inputs that a model's training does not change, made in NumPy; see `Recipe`."""
 
     key: Key[Array, "*stack"]
     dataset: Int[AnyArray, "*stack"]
@@ -100,22 +91,12 @@ class Data(eqx.Module):
 
 
 def first_network(key: PRNGKeyArray, architecture: AnyArchitecture, columns: int) -> Weights:
-    """The weights before a model's first epoch, which its key decides."""
+    """Draw the weights before a model's first epoch; `key` is the key of its training."""
     return architecture.build(jax.random.fold_in(key, 0), columns)
 
 
-def initial_state(network: Weights, method: Method, stack: tuple[int, ...] = ()) -> TrainingState:
-    """The state before the first epoch of a network, or of a stack of networks.
-
-    In NumPy: zeros and copies in a compiled program take as long to compile as all the weights.
-    """
-    host = jax.device_get(network)
-    average = jax.tree.map(np.copy, host) if method.is_averaged else None
-    return TrainingState(host, Moments.of(host, stack), np.zeros(stack, np.int32), average)
-
-
 def pick(tree: Any, i: AnyArray) -> Any:
-    """Entry i of a stack."""
+    """Return entry i of a stack."""
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, i, keepdims=False), tree)
 
 
@@ -128,14 +109,13 @@ def train(
         The new state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for epochs not trained.
     """
     rows = pick(data, fixed.dataset)
-    start = state.epoch
 
     def one_epoch(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
         state, losses = carry
         state, loss = _epoch(state, fixed, rows, architecture, method)
         return state, losses.at[i].set(loss)
 
-    n_epochs = jnp.minimum(epochs, fixed.epochs - start)
+    n_epochs = jnp.minimum(epochs, fixed.epochs - state.epoch)
     return jax.lax.fori_loop(0, n_epochs, one_epoch, (state, jnp.zeros(MAX_EPOCHS_PER_CALL)))
 
 
@@ -147,7 +127,7 @@ def _epoch(
     epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
     # One vmapped call is compiled faster than four calls.
     order_key, level_key, noise_key, label_key = jax.vmap(jax.random.fold_in, (None, 0))(epoch_key, jnp.arange(4))
-    # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
+    # All rows and noise of an epoch are drawn at once, so that a step is nothing but the network.
     order = shuffled(order_key, n)[: steps * method.batch_size]
     labels = None
     if data.labels is not None:
@@ -165,41 +145,36 @@ def _epoch(
         i, batch = first + numbered[0], numbered[1]
         loss, gradient = _gradient(state.network, batch, method)
         if method.is_clipped:
-            gradient = _clipped(gradient, fixed.clip)
-        return updated(state, gradient, _learning_rate(fixed, i, steps), fixed.averaging, i), loss
+            gradient = clipped(gradient, fixed.clip)
+        progress = i / (fixed.epochs.astype(jnp.float32) * steps)
+        warm = jnp.minimum(1.0, (i + 1) / jnp.maximum(fixed.warmup, 1.0))
+        rate = warm * fixed.learning_rate * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))
+        return updated(state, gradient, rate, fixed.averaging, i), loss
 
     state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
     return replace(state, epoch=state.epoch + 1), losses.mean()
 
 
-def adam(
-    network: Weights, gradient: Weights, moments: Moments, learning_rate: Float[Array, ""]
-) -> tuple[Weights, Moments]:
-    """Takes a step, and returns the new weights and moments.
+def updated(
+    state: TrainingState, gradient: Weights, rate: Float[AnyArray, ""] | float, averaging: AnyArray | float, i: AnyArray
+) -> TrainingState:
+    """Take step i of Adam (Kingma and Ba 2015, arXiv 1412.6980), and update the average of the weights, if any.
 
     The bias corrections of the two moments are two numbers per step, computed outside the passes over the weights (the
     end of section 2 there).
     """
-    steps = moments.steps + 1
+    steps = state.steps + 1
     t = steps.astype(jnp.float32)
     correction = jnp.sqrt(1 - BETA_2**t)
-    rate, epsilon = learning_rate * correction / (1 - BETA_1**t), EPSILON * correction
-    first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, moments.first, gradient)
-    second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g**2, moments.second, gradient)
-    network = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + epsilon), network, first, second)
-    return network, Moments(steps, first, second)
-
-
-def updated(
-    state: TrainingState, gradient: Weights, rate: Float[Array, ""], averaging: AnyArray | float, i: AnyArray
-) -> TrainingState:
-    """Take step i of Adam, and update the average of the weights, if there is one."""
-    network, optimiser = adam(state.network, gradient, state.optimiser, rate)
+    rate, epsilon = rate * correction / (1 - BETA_1**t), EPSILON * correction
+    first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, state.first, gradient)
+    second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g**2, state.second, gradient)
+    network = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + epsilon), state.network, first, second)
     average = None
     if state.average is not None:
-        kept = jnp.minimum(averaging, (i + 1) / (i + 10))
-        average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
-    return replace(state, network=network, optimiser=optimiser, average=average)
+        decay = jnp.minimum(averaging, (i + 1) / (i + 10))
+        average = jax.tree.map(lambda a, w: decay * a + (1 - decay) * w, state.average, network)
+    return replace(state, network=network, steps=steps, first=first, second=second, average=average)
 
 
 def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
@@ -217,7 +192,7 @@ def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
 
 
 def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Weights]:
-    """Computes the loss of a batch, and its gradient."""
+    """Compute the loss of a batch, and its gradient."""
 
     def loss(network: Weights, batch: tuple[Array, ...]) -> Float[Array, ""]:
         return method.objective.loss(network, batch, method.precision)
@@ -225,13 +200,13 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
     if method.parts == 1:
         return jax.value_and_grad(loss)(network, batch)
     n_devices = jax.lax.axis_size(PARTS_AXIS)
-    device = jax.lax.axis_index(PARTS_AXIS)
     shape = method.parts // n_devices, n_devices, -1
     cut = jax.tree.map(lambda a: a.reshape(*shape, a.shape[-1]), batch)
+    device = jax.lax.axis_index(PARTS_AXIS)
     parts = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, device, 1, keepdims=False), cut)
 
     def add_next(i: Array, total: tuple[Float[Array, ""], Weights]) -> tuple[Float[Array, ""], Weights]:
-        # The devices' parts follow one another in the batch: whatever their number, parts are added in its order.
+        # Parts are added in the order of the batch, whatever the number of devices.
         gathered = jax.lax.all_gather(jax.value_and_grad(loss)(network, pick(parts, i)), PARTS_AXIS)
         for device in range(n_devices):
             total = jax.tree.map(lambda a, each, device=device: a + each[device], total, gathered)
@@ -242,13 +217,7 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
     return jax.tree.map(lambda a: a / method.parts, total)
 
 
-def _clipped(gradient: Weights, largest: Float[AnyArray, ""]) -> Weights:
-    """Clips the gradient to the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
+def clipped(gradient: Weights, largest: Float[AnyArray, ""]) -> Weights:
+    """Scale a gradient to at most the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
     norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
     return jax.tree.map(lambda g: g * jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12)), gradient)
-
-
-def _learning_rate(fixed: Fixed, step: Float[AnyArray, ""], steps: int) -> Float[Array, ""]:
-    progress = step / (fixed.epochs.astype(jnp.float32) * steps)
-    warm = jnp.minimum(1.0, (step + 1) / jnp.maximum(fixed.warmup, 1.0))
-    return warm * fixed.learning_rate * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))

@@ -7,7 +7,7 @@ more than some tens of kilobytes.
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -17,11 +17,11 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
-from pointillist.diffusion.steering import ConditionalReward, Points, Steered
+from pointillist.diffusion.steering import ConditionalReward, Steered
 
 
 def is_traceable(reward: Callable[[Any], Any], columns: int) -> bool:
-    """Whether JAX can trace a reward, (m, columns) → (m,).
+    """Return whether JAX can trace a reward, (m, columns) → (m,).
 
     Raises:
         ValueError: If it can, but the result has another shape.
@@ -84,35 +84,32 @@ def draw_chunks(
     reward = sampler.reward
     if labels is not None and isinstance(reward, ConditionalReward):
         raise ValueError("a reward that depends on the class must be one that JAX can trace")
-    steered = replace(sampler, reward=_OnHost())
-    mapped = partial(_mapped, key, (steered, denoiser), (starts, labels), draws=draws, columns=columns, mesh=mesh)
-    points = mapped(np.int32(0), (prior,), function=_begin)
-
-    def rewards() -> np.ndarray:
+    pair = replace(sampler, reward=_OnHost()), denoiser
+    advanced = partial(_advanced, key, pair, (starts, labels), draws=draws, columns=columns, mesh=mesh)
+    points = advanced(np.int32(0), (prior,), phase="begin")
+    n_steps = int(sampler.sampler.n_steps)
+    for i in range(n_steps):
         # A device's chunk at a time: a reward's bits may depend on how many rows it gets.
-        by_device = [rewards_of(reward, chunk.reshape(-1, columns)) for chunk in np.asarray(points.x0)]
-        return np.stack(by_device).reshape(mesh.size, draws, -1)
-
-    last = int(sampler.sampler.n_steps) - 1
-    for i in range(last):
-        points = mapped(np.int32(i), (points, rewards()), function=_step)
-    return np.asarray(mapped(np.int32(last), (points, rewards()), function=_finish)).reshape(mesh.size, -1, columns)
+        rewards = np.stack([rewards_of(reward, chunk.reshape(-1, columns)) for chunk in np.asarray(points.x0)])
+        arguments = points, rewards.reshape(mesh.size, draws, -1)
+        points = advanced(np.int32(i), arguments, phase="step" if i < n_steps - 1 else "finish")
+    return np.asarray(points).reshape(mesh.size, -1, columns)
 
 
-@partial(jax.jit, static_argnames=("function", "draws", "columns", "mesh"))
-def _mapped(
+@partial(jax.jit, static_argnames=("phase", "draws", "columns", "mesh"))
+def _advanced(
     key: PRNGKeyArray,
     pair: tuple[Steered, Denoiser],
     starts_and_labels: tuple[Int[Array, " devices"], Int[Array, "devices draws"] | None],
     i: Int[Array, ""],
     arguments: tuple[Any, ...],
     *,
-    function: Callable[..., Any],
+    phase: Literal["begin", "step", "finish"],
     draws: int,
     columns: int,
     mesh: jax.sharding.Mesh,
 ) -> Any:
-    """Compute function(sampler, denoiser, key of a draw, columns, i, *arguments of a draw) for all draws."""
+    """Begin all draws from their x_T, or take step i, or finish, from their points and rewards."""
 
     def on_device(key: PRNGKeyArray, pair: tuple[Any, Any], i: Array, start: Array, by_draw: tuple[Any, Any]) -> Any:
         sampler, denoiser = pair
@@ -122,7 +119,10 @@ def _mapped(
         def one(key: PRNGKeyArray, label: Array | None, arguments: Any) -> Any:
             is_conditional = isinstance(denoiser, ConditionalDenoiser) and label is not None
             given = denoiser.given(label) if is_conditional else denoiser
-            return function(sampler, given, key, columns, i, *arguments)
+            if phase == "begin":
+                (x_T,) = arguments
+                return sampler.begin(given, sampler.start(key, columns) if x_T is None else x_T)
+            return sampler.finish(key, *arguments) if phase == "finish" else sampler.step(key, given, i, *arguments)
 
         return jax.tree.map(lambda leaf: leaf[None], jax.vmap(one)(keys, labels, arguments))
 
@@ -131,19 +131,3 @@ def _mapped(
     specs = P(), P(), P(), by_device, by_device
     mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=by_device, check_vma=False)
     return mapped(key, pair, i, starts, (labels, arguments))
-
-
-def _begin(sampler: Steered, denoiser: Any, key: PRNGKeyArray, columns: int, i: Array, x_T: Array | None) -> Points:
-    return sampler.begin(denoiser, sampler.start(key, columns) if x_T is None else x_T)
-
-
-def _step(
-    sampler: Steered, denoiser: Any, key: Array, columns: int, i: Array, points: Points, rewards: Array
-) -> Points:
-    return sampler.step(key, denoiser, i, points, rewards)
-
-
-def _finish(
-    sampler: Steered, denoiser: Any, key: PRNGKeyArray, columns: int, i: Array, points: Points, rewards: Array
-) -> Float[Array, "rows d"]:
-    return sampler.finish(key, points, rewards)

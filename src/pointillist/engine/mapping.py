@@ -1,4 +1,4 @@
-"""Functions of one row mapped over many, in chunks of one shape, sharded over devices: likelihoods and classes."""
+"""Maps functions of one row over many, in chunks of one shape, sharded over devices: likelihoods and classes."""
 
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.classification import class_elbos, class_log_densities
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
@@ -28,7 +28,7 @@ _AXIS = "rows"
 class LogDensity(eqx.Module):
     """Log-density log p(x) of a row in nats, by the probability-flow ODE; see `likelihood.log_density`.
 
-    By default this is the density of the rows that the deterministic solvers draw, with N(0, I) where they begin.
+    By default this is the density of rows from the deterministic solvers, which start from N(0, I) at λ = `lowest`.
     Higher noise levels decide almost nothing, and a network's predictions are unreliable there.
     """
 
@@ -37,12 +37,12 @@ class LogDensity(eqx.Module):
     lowest: float = eqx.field(static=True, default=LOWEST_LAMBDA)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, ""]:
-        """Computes the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 columns."""
+        """Compute the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 columns."""
         probes = hutchinson_probes(key, len(x))
         return log_density(self.denoiser, x, probes=probes, steps=self.steps, lowest=self.lowest)
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel: the row's and its tangents'."""
+        """Return the number of network evaluations in parallel: the row and its tangents."""
         return n_tangents(columns) + 1
 
 
@@ -53,11 +53,11 @@ class ClassLogDensities(eqx.Module):
     n_classes: int = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " classes"]:
-        """Computes the log-densities; see `LogDensity` for the key."""
+        """Compute the log-densities; see `LogDensity` for the key."""
         return class_log_densities(key, self.denoiser, x, n_classes=self.n_classes, steps=CLASS_STEPS)
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel."""
+        """Return the number of network evaluations in parallel."""
         return self.n_classes * (n_tangents(columns) + 1)
 
 
@@ -69,11 +69,11 @@ class ClassElbos(eqx.Module):
     n_times: int = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " classes"]:
-        """Computes the bounds; the row's key decides its noise."""
+        """Compute the bounds; the row's key decides its noise."""
         return class_elbos(key, self.denoiser, x, n_classes=self.n_classes, n_times=self.n_times)
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel."""
+        """Return the number of network evaluations in parallel."""
         return self.n_classes
 
 
@@ -82,25 +82,21 @@ class RowFunction(Protocol):
     """A function of one row, a pytree."""
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, "*values"]:
-        """Computes the value of a row."""
+        """Compute the value of a row."""
         ...
 
     def width(self, columns: int) -> int:
-        """Number of network evaluations in parallel for rows of some columns."""
+        """Return the number of network evaluations in parallel."""
         ...
 
 
 def map_rows(
-    function: RowFunction,
-    rows: Float[np.ndarray, "n d"],
-    *,
-    seed: int = 0,
-    is_brief: bool = False,
+    function: RowFunction, rows: Float[np.ndarray, "n d"], *, seed: int = 0, is_brief: bool = False
 ) -> Float[np.ndarray, "n *values"]:  # noqa: F821 - a shape
     """Compute function(key of the row, row) for every row, shape (n, d), scaled as the model sees it.
 
-    A value depends only on the row and the seed, 0 … 2³² - 1: equal rows get equal keys, whatever their positions. A
-    program that `is_brief` is not optimised, and its values may differ in the last bits.
+    A value depends only on the row and the seed, 0 … 2³² - 1: equal rows get equal keys, whatever their positions. With
+    `is_brief`, the program is not optimized, and values may differ in the last bits.
     """
     mesh = engine_devices.mesh(_AXIS)
     mapped = _mapped_briefly if is_brief else _mapped
@@ -113,7 +109,7 @@ def map_rows(
         part = rows[first : first + per_call]
         chunks = -(-len(part) // (mesh.size * chunk_rows))
         padded = np.pad(part, ((0, per_call - len(part)), (0, 0)), mode="edge")
-        # Devices share what there is, so that a few rows are not all on the first.
+        # Chunks go to the devices in turn, so that a few rows are not all on the first.
         in_turn = padded.reshape(CHUNKS_PER_CALL, mesh.size, chunk_rows, columns).swapaxes(0, 1)
         values = np.asarray(mapped(key, function, in_turn.astype(np.float32), np.int32(chunks), mesh=mesh))
         parts.append(values.swapaxes(0, 1).reshape(per_call, *values.shape[3:])[: len(part)])
@@ -125,14 +121,16 @@ def _map(
     function: Any,
     rows: Float[Array, "devices chunks rows d"],
     chunks: Array,
-    *,
     mesh: jax.sharding.Mesh,
 ) -> Float[Array, "devices chunks rows *values"]:
     _, capacity, chunk_rows, _ = rows.shape
 
     def on_device(key: PRNGKeyArray, function: Any, rows: Array, chunks: Array) -> Array:
         def one_chunk(i: Array, out: Array) -> Array:
-            keys = jax.vmap(partial(jax.random.fold_in, key))(_hashes(rows[0, i]))
+            bits = jax.lax.bitcast_convert_type(rows[0, i], jnp.uint32)
+            odd_powers = np.cumprod(np.full(rows.shape[3], 2654435761, np.uint32), dtype=np.uint32)
+            hashes = ((bits ^ (bits >> 15)) * odd_powers[None]).sum(axis=1, dtype=jnp.uint32)
+            keys = jax.vmap(partial(jax.random.fold_in, key))(hashes)
             return out.at[i].set(jax.vmap(function)(keys, rows[0, i]))
 
         shape = jax.eval_shape(function, key, rows[0, 0, 0]).shape
@@ -145,10 +143,3 @@ def _map(
 
 _mapped = jax.jit(_map, static_argnames="mesh")
 _mapped_briefly = jax.jit(_map, static_argnames="mesh", compiler_options=QUICKLY)
-
-
-def _hashes(rows: Float[Array, "m d"]) -> UInt32[Array, " m"]:
-    """Hash the bits of each row to a number."""
-    bits = jax.lax.bitcast_convert_type(rows, jnp.uint32)
-    odd_powers = np.cumprod(np.full(rows.shape[1], 2654435761, np.uint32), dtype=np.uint32)
-    return ((bits ^ (bits >> 15)) * odd_powers[None]).sum(axis=1, dtype=jnp.uint32)

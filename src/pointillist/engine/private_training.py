@@ -1,8 +1,8 @@
 """Differentially private training: DP-SGD (Abadi et al. 2016, arXiv 1607.00133, algorithm 1) with Adam and averaging.
 
-Each step sees each row with the same probability, independently of all others (Poisson sampling). The gradient of each
-of these rows is clipped, and Gaussian noise is added to their sum; Adam and the average of the weights see nothing else
-of the rows. Each row has its key for noise levels, noise and hidden cells, so that other rows do not depend on it.
+Each step draws each row with the same probability, independently of all others (Poisson sampling), clips the gradient
+of each drawn row, and adds Gaussian noise to their sum; Adam and the average of the weights see nothing else. Each row
+has a key for its noise level, noise and masked cells, so that the examples of other rows do not depend on it.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,12 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import AnyArray
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.engine.epochs import TrainingState, first_network, initial_state, updated
-from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Weights
+from pointillist.engine.epochs import TrainingState, updated
+from pointillist.engine.recipes import AnyObjective, Weights
 from pointillist.engine.row_norms import squared_norm, with_taps
 
 ROWS_AT_ONCE = 128
-"""Rows whose gradients are computed at once; the shape of a batch is a multiple of it."""
-
-STEPS_PER_CALL = 50
+"""Rows whose gradients are computed at once; the size of a batch is a multiple."""
 
 _ROUNDING = 1e-4
 """Fraction of the largest norm that is left unused, so that rounding does not exceed it."""
@@ -35,8 +33,8 @@ class PrivateMethod:
     """How a model is trained privately; compiled into the program.
 
     Attributes:
-        objective: The objective to minimise.
-        capacity: Most rows of a step: the shape of a batch, whose other entries are empty.
+        objective: The objective to minimize.
+        capacity: Most rows of a step: the length of a batch, whose other entries are empty.
     """
 
     objective: AnyObjective
@@ -44,13 +42,13 @@ class PrivateMethod:
 
 
 class PrivateRecipe(NamedTuple):
-    """Numbers of a private training, and inputs of its program.
+    """Numbers of a private training, which its program takes as inputs.
 
     Attributes:
-        sampling: Probability with which a step sees a row.
+        sampling: Probability that a step draws a row.
         clip: Largest norm of the gradient of a row.
         noise: Standard deviation of the noise, divided by `clip`.
-        expected: Number of rows of a step that the sum of gradients is divided by.
+        expected: Expected number of rows of a step, by which the sum of gradients is divided.
         steps: Number of steps.
         learning_rate: Adam's.
         warmup: Number of steps over which the learning rate rises from 0.
@@ -70,9 +68,10 @@ class PrivateRecipe(NamedTuple):
 def poisson_batch(
     key: PRNGKeyArray, n: int, sampling: float | Array, capacity: int
 ) -> tuple[Int[Array, " capacity"], Bool[Array, " capacity"]]:
-    """Draw each of n rows with probability `sampling`: their indices in a batch, and which of its entries are taken.
+    """Draw each of n rows with probability `sampling`; those beyond the capacity of the batch are left out.
 
-    Rows beyond the capacity of the batch are left out.
+    Returns:
+        The indices of the rows, and which entries of the batch hold a row.
     """
     is_drawn = jax.random.uniform(key, (n,)) < sampling
     (indices,) = jnp.nonzero(is_drawn, size=capacity, fill_value=0)
@@ -82,7 +81,7 @@ def poisson_batch(
 def example_of(
     key: PRNGKeyArray, x0: Float[Array, " width"], noise: Any, method: PrivateMethod, features: Any
 ) -> tuple[Array, ...]:
-    """Make the training example of one row, by the key alone."""
+    """Make the training example of one row; the key decides its noise level, noise and masked cells."""
     level_key, noise_key = jax.random.split(key)
     clean = CleanRows(x0[None], None, noise[0], noise[1], features)
     return tuple(part[0] for part in method.objective.examples((level_key, noise_key), clean, 1))
@@ -110,13 +109,13 @@ def clipped_sum(
 ) -> Weights:
     """Compute the sum of the gradients of the rows of a batch, each scaled to a norm of at most `clip`.
 
-    It is the gradient of a sum of losses with fixed weights, so that no gradient of a single row has to be kept (Lee
-    and Kifer 2021, arXiv 2009.03106). Entries that are not taken add nothing.
+    It is the gradient of a weighted sum of losses, so that no gradient of a single row has to be kept (Lee and Kifer
+    2021, arXiv 2009.03106). Entries that are not taken add nothing.
     """
 
     def add(total: Weights, some: tuple[Array, Array]) -> tuple[Weights, None]:
         index, taken = some
-        # By the row's index in the table and not in the batch: the others keep their keys if it is left out.
+        # By the row's index in the table and not in the batch, so that other rows keep their keys if it is left out.
         keys = jax.vmap(partial(jax.random.fold_in, key))(index)
         examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method, features))(keys, rows[index])
         norms = jax.vmap(lambda one: row_norm(network, one, method))(examples)
@@ -125,7 +124,7 @@ def clipped_sum(
         weights = jnp.where(is_ok, factors, 0.0)
         # A weight of 0 does not make NaN 0.
         examples = jax.tree.map(
-            lambda of: jnp.where(is_ok.reshape(-1, *[1] * (of.ndim - 1)), of, jnp.zeros_like(of)), examples
+            lambda each: jnp.where(is_ok.reshape(-1, *[1] * (each.ndim - 1)), each, jnp.zeros_like(each)), examples
         )
 
         def weighted(network: Weights) -> Float[Array, ""]:
@@ -145,11 +144,6 @@ def with_noise(key: PRNGKeyArray, total: Any, deviation: float | Array) -> Any:
     return jax.tree.unflatten(
         shape, [leaf + deviation * jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
     )
-
-
-def start(key: PRNGKeyArray, architecture: AnyArchitecture, width: int) -> TrainingState:
-    """The state before the first step, with an average of the weights."""
-    return initial_state(first_network(key, architecture, width), Method(is_averaged=True))
 
 
 def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:
@@ -174,7 +168,7 @@ def run(
 ) -> TrainingState:
     """Take `todo` steps after the `first` ones, on rows as the network sees them.
 
-    `noise` is the noise schedule and the root mean square of each column; `features` are the architecture's.
+    `noise` is the noise schedule and the root mean square of each column; `features` is `CleanRows.features`.
     """
 
     def step(i: Array, state: TrainingState) -> TrainingState:
@@ -184,9 +178,8 @@ def run(
         total = with_noise(noise_key, total, recipe.noise * recipe.clip)
         gradient = jax.tree.map(lambda g: g / recipe.expected, total)
         done = i.astype(jnp.float32)
-        # To 0 at the end: what the noise of the last steps does must not stay.
-        share = jnp.minimum((done + 1) / jnp.maximum(recipe.warmup, 1.0), 1 - done / recipe.steps)
-        rate = recipe.learning_rate * share
-        return updated(state, gradient, rate, recipe.averaging, done)
+        # To 0 at the end, so that the noise of the last steps does not remain in the weights.
+        fraction = jnp.minimum((done + 1) / jnp.maximum(recipe.warmup, 1.0), 1 - done / recipe.steps)
+        return updated(state, gradient, recipe.learning_rate * fraction, recipe.averaging, done)
 
     return jax.lax.fori_loop(first, first + todo, step, state)

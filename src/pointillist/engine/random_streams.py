@@ -1,7 +1,6 @@
-"""Random streams of a seed: each use of randomness has a number, so that no two draw the same.
+"""Random streams of a seed: each use of randomness has a stream, so that no two uses draw the same numbers.
 
-Within a stream, keys are folded with the epoch of a training, the index of a row, or a row's hash; see
-`pointillist.diffusion.samplers` for the rest.
+Within a stream, keys are folded with the epoch of a training, the index of a row, or a row's hash.
 """
 
 from enum import IntEnum
@@ -12,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray, UInt32
 
 
 class Stream(IntEnum):
-    """Streams of keys, on devices."""
+    """Streams of JAX's keys."""
 
     TRAINING = 0
     SAMPLING = 1
@@ -22,7 +21,7 @@ class Stream(IntEnum):
 
 
 class HostStream(IntEnum):
-    """Streams of NumPy's generator, on the host."""
+    """Streams of NumPy's generator."""
 
     LABELS = 0
     HELD_OUT_ROWS = 1

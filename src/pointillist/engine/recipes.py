@@ -22,15 +22,15 @@ from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNe
 
 @dataclass(frozen=True)
 class Architecture:
-    """The network of every model in a stack.
+    """The network of models of rows of numbers.
 
     Attributes:
         network: Kind of network, one of `networks.NETWORKS`.
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
         time_embedding: Number of features of the noise level, even.
-        class_embedding: Width of the embedding of the class, even; 0 for models of data without classes.
-        has_observed: Whether columns can be given without noise; only "residual" can.
+        class_embedding: Width of the embedding of the class, even; 0 for data without classes.
+        has_observed: Whether columns can be observed without noise; requires the network "residual".
     """
 
     network: str = "mlp"
@@ -46,12 +46,11 @@ class Architecture:
         return self.time_embedding + self.class_embedding
 
     def build(self, key: PRNGKeyArray, columns: int) -> Network:
-        """Make a fresh network for rows of `columns` columns."""
-        shape: dict[str, Any] = {"columns": columns, "features": self.n_features}
-        shape |= {"width": self.width, "depth": self.depth}
-        if self.has_observed:
-            shape["has_observed"] = True
-        return NETWORKS[self.network](key, **shape)
+        """Draw the initial weights of a network for rows of `columns` columns."""
+        shape: dict[str, Any] = {"has_observed": True} if self.has_observed else {}
+        return NETWORKS[self.network](
+            key, columns=columns, features=self.n_features, width=self.width, depth=self.depth, **shape
+        )
 
     def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
         """Compute the conditioning features of noise levels, log(alpha_t / sigma_t) at t, and of classes if any."""
@@ -74,22 +73,22 @@ class Architecture:
         shared["sigma_data"] = np.asarray(sigma_data, np.float32)
         if not self.class_embedding:
             return NetworkDenoiser(**shared)
-        n_labels = np.asarray(n_classes, np.int32)
-        return ConditionalNetworkDenoiser(**shared, n_classes=n_labels, time_embedding=self.time_embedding)
+        return ConditionalNetworkDenoiser(
+            **shared, n_classes=np.asarray(n_classes, np.int32), time_embedding=self.time_embedding
+        )
 
 
 @dataclass(frozen=True)
 class TokenArchitecture:
-    """The network of masked diffusion.
+    """The network of masked diffusion, for rows of tokens or of tokens and numbers.
 
     Attributes:
         tokens: The tokens of a row.
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
-        frequencies: Number of frequencies 1, 2, 4, … of noised numbers, whose standard deviation is about 1, that the
-            network sees.
-        has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`. The network of
-            numbers given others then has half the width: its task is easier.
+        frequencies: Number of frequencies 1, 2, 4, … of the Fourier features of noised numbers.
+        has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`. The other network
+            of numbers then has half the width: its task is easier.
         is_factored: Whether the layers of tokens are products in training; see `FactoredNetwork`.
     """
 
@@ -105,7 +104,7 @@ class TokenArchitecture:
     features: ClassVar[None] = None
 
     def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork | FactoredNetwork | MixedNetwork:
-        """Make a fresh network for rows of tokens and numbers; after training it is folded, and has no ranks."""
+        """Draw the initial weights; products of layers are multiplied out after training."""
         tokens = self.tokens
         assert columns == len(tokens.sizes) + len(tokens.with_number), "rows have one column per token and number"
         kind = FactoredNetwork if self.is_factored else TokenNetwork
@@ -114,24 +113,17 @@ class TokenArchitecture:
         if not tokens.with_number:
             return token_network
         shape |= {"frequencies": self.frequencies, "is_factored": self.is_factored}
-        own_key = jax.random.fold_in(key, 3)
+        number_key = jax.random.fold_in(key, 3)
         if not self.has_joint_network:
-            return MixedNetwork(token_network, NumberNetwork.build(own_key, **shape))
+            return MixedNetwork(token_network, NumberNetwork.build(number_key, **shape))
         joint_network = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_observed=False)
         shape["width"] = -(-self.width // 2)
-        return MixedNetwork(token_network, NumberNetwork.build(own_key, **shape, sees_x_t=True), joint_network)
+        return MixedNetwork(token_network, NumberNetwork.build(number_key, **shape, sees_x_t=True), joint_network)
 
 
 @dataclass(frozen=True)
 class TargetArchitecture:
-    """The network of one number given others: a `NumberNetwork` of that number, given features of the others.
-
-    Attributes:
-        n_inputs: Number of the others.
-        width: Number of units of a hidden layer.
-        depth: Number of hidden blocks.
-        frequencies: Number of frequencies of the Fourier features of the noised number.
-    """
+    """The network of one number given `n_inputs` others; see `TokenArchitecture` for the other attributes."""
 
     n_inputs: int
     width: int = 128
@@ -143,20 +135,21 @@ class TargetArchitecture:
     features: ClassVar[None] = None
 
     def build(self, key: PRNGKeyArray, columns: int) -> NumberNetwork:
-        """Make a fresh network for rows of the number, two columns for each of the others, and the view."""
+        """Draw the initial weights, for rows of the number, two columns for each of the others, and two of the view."""
         assert columns == 1 + 2 * self.n_inputs + 2, "rows have one column for the number, two for each other, and two"
-        shape: dict[str, Any] = {"width": self.width, "depth": self.depth, "frequencies": self.frequencies}
-        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), **shape, has_observed=False)
+        return NumberNetwork.build(
+            key,
+            tokens=target_tokens(self.n_inputs),
+            width=self.width,
+            depth=self.depth,
+            frequencies=self.frequencies,
+            has_observed=False,
+        )
 
 
 AnyArchitecture = Architecture | TokenArchitecture | TargetArchitecture
-"""Architecture for rows of numbers, for tokens, or for one number given others."""
-
 AnyObjective = Objective | TokenObjective | MixedObjective | TargetObjective
-"""Objective for rows of numbers, of tokens, of both, or of one number given others."""
-
 Weights = Network | TokenNetwork | FactoredNetwork | MixedNetwork | NumberNetwork
-"""A network that is trained."""
 
 
 @dataclass(frozen=True)
@@ -164,13 +157,13 @@ class Method:
     """How every model of a stack is trained; compiled into the program.
 
     Attributes:
-        objective: The objective to minimise.
+        objective: The objective to minimize.
         batch_size: Number of rows per step.
         is_averaged: Whether an average of the weights is kept, and used as the network when training ends.
         is_clipped: Whether gradients are clipped to the recipe's norm.
         precision: Precision of the products, "float32" or "bfloat16"; weights, gradients and loss are float32.
-        parts: Number of equal parts that a batch is cut into, which devices share or one device takes in turn. The
-            number of parts, not of devices, decides the weights' last bits. 1 for models that are trained side by side.
+        parts: Number of equal parts of a batch, which devices share or one device takes in turn; it decides the last
+            bits of the weights, and the number of devices does not. 1 for models that are trained side by side.
     """
 
     objective: AnyObjective = field(default_factory=Objective)
@@ -193,10 +186,10 @@ class Recipe:
         learning_rate: Adam's learning rate, positive.
         warmup: Number of steps over which the learning rate rises from 0.
         decay: Whether the learning rate falls to 0 over the epochs, as half a cosine.
-        averaging: Decay of the average of the weights per step, in [0, 1), if an average is kept; smaller in the first
-            steps, (i + 1) / (i + 10) after i of them.
+        averaging: Decay of the average of the weights per step, in [0, 1), if an average is kept; at most
+            (i + 1) / (i + 10) in step i.
         n_classes: Number of classes; as a label, it means "no class".
-        clip: Largest norm of the gradient of all weights together, if it is clipped.
+        clip: Largest norm of the gradient of all weights together, if gradients are clipped.
         p_uncond: Fraction of rows, drawn anew each epoch, whose label is replaced by "no class"
             (Ho & Salimans 2022, arXiv 2207.12598, algorithm 1).
     """

@@ -1,8 +1,8 @@
 """The norm of the gradient of a single row's loss, without that gradient.
 
-The gradient of a dense layer's weights is the outer product of the layer's input and of the loss's derivative by its
-output, so its norm is the product of their norms (Goodfellow 2015, arXiv 1510.01799). A tap on each layer collects that
-during the backward pass; only parameters without a tap need a gradient for each row.
+The gradient of a dense layer's weights is the outer product of the layer's input and the loss's derivative by its
+output, so its norm is the product of their norms (Goodfellow 2015, arXiv 1510.01799). A tap on each layer collects this
+product in the backward pass; only parameters without a tap need a gradient per row.
 """
 
 from dataclasses import replace
@@ -35,25 +35,25 @@ _tapped.defvjp(_forward, _backward)
 
 
 class Tapped(Dense):
-    """A dense layer with a tap: a number without effect, whose derivative is the squared norm of the weights' gradient.
+    """A dense layer with a tap: an input without effect, whose derivative is the squared norm of the weights' gradient.
 
-    The derivative by the weights themselves is 0.
+    The derivative by the weights is replaced by 0.
     """
 
     tap: Float[Array, ""]
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Applies the layer: shape (n,) → shape (m,)."""
+        """Apply the layer."""
         return _tapped(x, self.weight, self.bias, self.tap)
 
     @property
     def square(self) -> Float[Array, ""]:
-        """Squared norm of the gradient, if this layer is the derivative of a loss."""
+        """Squared norm of a gradient that has the form of this layer."""
         return self.tap + jnp.sum(self.bias**2)
 
 
 class Unfolded(eqx.Module):
-    """The first or last layer of a token network, with the weights of the waves of all values in a second layer."""
+    """The first or last layer of a token network, with the weights of the Fourier features in a second layer."""
 
     layer: Tapped
     wave_layer: Tapped
@@ -62,18 +62,18 @@ class Unfolded(eqx.Module):
 
     @property
     def bias(self) -> Float[Array, " m"]:
-        """Bias of the layer."""
+        """Bias of the first layer."""
         return self.layer.bias
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Applies both layers: shape (n,) → shape (m,)."""
+        """Apply both layers."""
         if self.is_first:
             return self.layer(x) + self.wave_layer(x[: len(self.waves)] @ self.waves)
         return self.layer(x) + self.waves @ self.wave_layer(x)
 
 
 def with_taps(network: Any) -> Any:
-    """Put taps on the dense layers of a network of a known kind; others stay as they are."""
+    """Put taps on the dense layers of a `TokenNetwork` or `ResidualMLP`; return other networks unchanged."""
     if not isinstance(network, TokenNetwork | ResidualMLP):
         return network
 
@@ -101,7 +101,7 @@ def _layers(network: Any) -> tuple[Any, ...]:
 
 
 def squared_norm(slopes: Any) -> Float[Array, ""]:
-    """Compute the squared norm of a gradient from the derivative by a network with taps."""
+    """Compute the squared norm of the gradient of a loss from its derivative by a network with taps."""
 
     def square(part: Any) -> Array:
         if isinstance(part, Unfolded):

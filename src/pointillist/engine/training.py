@@ -1,8 +1,8 @@
 """Trains many small models side by side: stacked, compiled, sharded over devices.
 
-Every device trains its models one after another, each for some epochs, so that one model's weights and optimiser
-state stay in the core's cache. A model depends neither on the other models nor on the number of devices: its weights
-are the same to the last bit whether it is trained alone or in a stack, in one go or with stops.
+Every device trains its models one after another, each for some epochs, so that a model's state stays in the core's
+cache. The weights of a model are the same to the last bit whether it is trained alone or in a stack, on one device or
+several, in one go or with stops.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,6 @@ from pointillist.engine.epochs import (
     Fixed,
     TrainingState,
     first_network,
-    initial_state,
     pick,
     train,
 )
@@ -37,27 +36,29 @@ from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Recipe, Weights
 
 FEW = 500
-"""Most held-out rows whose loss takes less time to compute than its program takes to optimise."""
+"""With at most this many held-out rows, computing their loss takes less time than optimizing its program would."""
 
 _AXIS = "models"
 
-_NUMBERS = dict.fromkeys(("dataset", "epochs", "n_classes"), np.int32) | dict.fromkeys(
-    ("learning_rate", "warmup", "decay", "averaging", "p_uncond", "clip"), np.float32
-)
-"""Types of a recipe's numbers in a program."""
+_INTEGERS = "dataset", "epochs", "n_classes"
+_FLOATS = "learning_rate", "warmup", "decay", "averaging", "p_uncond", "clip"
+"""Numbers of a recipe."""
 
 
 def sigma_data_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets d"]:
-    """Root mean square of each column, float32; 1 where that is 0."""
+    """Return the root mean square of each column, float32; 1 where that is 0."""
     squares = np.mean(np.asarray(rows, np.float64) ** 2, axis=-2)
     return np.sqrt(np.where(squares > 0, squares, 1.0)).astype(np.float32)
 
 
 def _mesh(parts: int, models: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
     """Make a mesh of devices that share the models, or that share each batch if batches are cut into parts."""
+    if parts > 1 and devices is None and engine_devices.are_cores():
+        # All cores share a large product anyway, and every device would hold a state.
+        devices = engine_devices.first()
     available = engine_devices.mesh(_AXIS, devices).devices.tolist()
     if parts == 1:
-        # A device without a model would hold a state for nothing; but see `devices.configure` on programs for one.
+        # A device without a model would hold a useless state; `devices.configure` says why there are at least two.
         return engine_devices.mesh(_AXIS, available[: max(2, models)])
     used = max(n for n in range(1, len(available) + 1) if parts % n == 0)
     return jax.sharding.Mesh(np.array(available[:used])[None], (_AXIS, PARTS_AXIS))
@@ -70,16 +71,14 @@ class StackTrainer:
         data: Data sets of one shape, shape (number of data sets, n, d), float32.
         recipes: Recipe of each model.
         architecture: The network's architecture.
-        method: How the models are trained. An epoch is n // batch_size steps over rows in a new random order; the rows
-            that remain are left out of that epoch.
-        labels: Indices of classes, shape (number of data sets, n); needed with an embedding of the class.
+        method: How the models are trained. An epoch is n // batch_size steps over rows in a new random order; the
+            remaining rows are left out of that epoch.
+        labels: Class indices, shape (number of data sets, n); only with an embedding of the class.
         sigma_data: `CleanRows.sigma_data` of each data set; the root mean square of each column of `data` by default.
         devices: Devices to use, all by default; only one of the cores if batches are cut into parts.
-        capacity: Number of models that the compiled program has room for, at least as many as there are; stacks of one
-            capacity share a program.
-        is_side_by_side: Whether a device trains its models all at once, which suits a GPU, rather than one after
-            another, which keeps each in a core's cache; by default what suits the devices. If all at once, a model's
-            last bits depend on its stack.
+        capacity: Number of models that the compiled program has room for; stacks of one capacity share a program.
+        is_side_by_side: Whether a device trains all its models at once, which suits a GPU and lets a model's last bits
+            depend on its stack, or one after another; by default what suits the devices.
     """
 
     def __init__(
@@ -101,48 +100,46 @@ class StackTrainer:
                 f"batch_size must be between 1 and the number of rows, {data.shape[1]}; it is {method.batch_size}"
             )
         self.recipes = tuple(recipes)
-        if devices is None and method.parts > 1 and engine_devices.are_cores():
-            # A product that is worth sharing is on all cores as it is, and every device would hold a state.
-            devices = engine_devices.first()
-        self._mesh = _mesh(method.parts, max(capacity or 0, len(recipes)), devices)
+        n_slots = max(capacity or 0, len(recipes))
+        self._mesh = _mesh(method.parts, n_slots, devices)
         n_devices = self._mesh.shape[_AXIS]
         on_cpu = self._mesh.devices.flat[0].platform == "cpu"
         self._is_side_by_side = not on_cpu if is_side_by_side is None else is_side_by_side
-        # Slots without a model hold copies of the last one, which no loop reaches.
-        self._per_device = -(-max(capacity or 0, len(recipes)) // n_devices)
-        in_turn = [device * self._per_device + i for i in range(self._per_device) for device in range(n_devices)]
+        per_device = -(-n_slots // n_devices)
+        in_turn = [device * per_device + i for i in range(per_device) for device in range(n_devices)]
         self._slots = in_turn[: len(recipes)]
-        self._counts = np.bincount([slot // self._per_device for slot in self._slots], minlength=n_devices)
+        self._counts = np.bincount([slot // per_device for slot in self._slots], minlength=n_devices).astype(np.int32)
         self._architecture, self._method = architecture, method
-        noised = [recipe for recipe in self.recipes if recipe.schedule is not None]
-        # Tokens are hidden, whatever their size.
-        self._spread = (sigma_data_of(data) if sigma_data is None else sigma_data) if noised else None
+        # Models of tokens have no schedule: tokens are masked, whatever their size.
+        has_noise = any(recipe.schedule is not None for recipe in recipes)
+        self._sigma_data = (sigma_data_of(data) if sigma_data is None else sigma_data) if has_noise else None
         self.feed(data, labels)
-        in_place = [self.recipes[-1]] * (self._per_device * n_devices)
+        # Slots without a model hold copies of the last one, which no loop reaches.
+        by_slot = [self.recipes[-1]] * (per_device * n_devices)
         for slot, recipe in zip(self._slots, self.recipes, strict=True):
-            in_place[slot] = recipe
+            by_slot[slot] = recipe
         # In NumPy, as each array of JAX would be a small program that every process has to trace.
         numbers: dict[str, Any] = {
-            name: np.array([getattr(r, name) for r in in_place], dtype) for name, dtype in _NUMBERS.items()
+            name: np.array([getattr(recipe, name) for recipe in by_slot], dtype)
+            for names, dtype in ((_INTEGERS, np.int32), (_FLOATS, np.float32))
+            for name in names
         }
-        self._fixed = self._sharded(
-            Fixed(
-                key=_training_keys(np.array([r.seed for r in in_place], np.uint32)),
-                schedule=schedules.stack([r.schedule for r in in_place if r.schedule is not None]) if noised else None,
-                **numbers,
-            )
-        )
+        stacked = schedules.stack([r.schedule for r in by_slot if r.schedule is not None]) if has_noise else None
+        keys = _training_keys(np.array([recipe.seed for recipe in by_slot], np.uint32))
+        self._fixed = self._sharded(Fixed(key=keys, schedule=stacked, **numbers))
         networks = _first_networks(self._fixed.key, architecture, data.shape[2])
-        self._state = self._sharded(initial_state(networks, method, (len(in_place),)))
+        self._state = self._sharded(
+            TrainingState.initial(networks, is_averaged=method.is_averaged, stack=(len(by_slot),))
+        )
 
     def _sharded(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self._mesh, P(_AXIS)))
 
     def feed(self, data: Float[np.ndarray, "sets n d"], labels: Int[np.ndarray, "sets n"] | None) -> None:
-        """Switches to other rows of the same shape from now on."""
+        """Switch to other rows of the same shape."""
         everything = Data(
             rows=jnp.asarray(data, jnp.float32),
-            sigma_data=None if self._spread is None else jnp.asarray(self._spread, jnp.float32),
+            sigma_data=None if self._sigma_data is None else jnp.asarray(self._sigma_data, jnp.float32),
             labels=None if labels is None else jnp.asarray(labels, jnp.int32),
         )
         self._data = jax.device_put(everything, NamedSharding(self._mesh, P()))
@@ -167,7 +164,7 @@ class StackTrainer:
         self._state, losses = _run(
             self._state,
             self._fixed,
-            np.asarray(self._counts, np.int32),
+            self._counts,
             np.asarray(min(epochs, MAX_EPOCHS_PER_CALL), np.int32),
             self._data,
             architecture=self._architecture,
@@ -179,11 +176,11 @@ class StackTrainer:
         return [row[: after - b] for row, b, after in zip(losses, before, self.epochs_done, strict=True)]
 
     def networks(self) -> list[Weights]:
-        """Each model's network, averaged if an average is kept, as NumPy arrays."""
+        """Return each model's network, averaged if an average is kept, as NumPy arrays."""
         return self._each(self._state.trained)
 
     def states(self) -> list[TrainingState]:
-        """Each model's state, as NumPy arrays, which `restore` accepts."""
+        """Return each model's state, as NumPy arrays, which `restore` accepts."""
         return self._each(self._state)
 
     def _each(self, stacked: Any) -> list[Any]:
@@ -192,16 +189,16 @@ class StackTrainer:
 
     @property
     def template(self) -> TrainingState:
-        """State of a model with shapes and types instead of arrays."""
+        """The state of a model with shapes and types instead of arrays."""
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self._state)
 
     def restore(self, states: Sequence[TrainingState | None]) -> None:
-        """Sets the state of the models whose entry is not None."""
+        """Set the state of the models whose entry is not None."""
         host = jax.tree.map(np.array, jax.device_get(self._state))
         for slot, state in zip(self._slots, states, strict=True):
             if state is not None:
                 jax.tree.map(lambda leaf, value, slot=slot: leaf.__setitem__(slot, value), host, state)
-        # First the memory of the old one.
+        # Frees the memory of the old state first.
         self._state = host
         self._state = self._sharded(host)
 
@@ -224,9 +221,9 @@ def _run(
     ) -> tuple[TrainingState, Array]:
         def train_one(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
             states, losses = carry
-            state, own_losses = train(pick(states, i), pick(fixed, i), epochs, data, architecture, method)
+            state, of_model = train(pick(states, i), pick(fixed, i), epochs, data, architecture, method)
             states = jax.tree.map(partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0), states, state)
-            return states, losses.at[i].set(own_losses)
+            return states, losses.at[i].set(of_model)
 
         if is_side_by_side:
             # Slots without a model have no epochs left to train.
@@ -246,7 +243,7 @@ _training_keys = jax.jit(jax.vmap(partial(key_of, stream=Stream.TRAINING)))
 
 @partial(jax.jit, static_argnums=(1, 2), compiler_options=QUICKLY)
 def _first_networks(keys: Key[Array, " stack"], architecture: AnyArchitecture, columns: int) -> Weights:
-    # A loop and not vmap: the bits of a model's first weights must not depend on the stack.
+    # A loop and not vmap, so that the bits of a model's first weights do not depend on the stack.
     return jax.lax.map(lambda key: first_network(key, architecture, columns), keys)
 
 
@@ -266,16 +263,14 @@ def held_out_loss(
     """
     compute = _loss_of_few if len(rows) <= FEW else _loss_of_many
     clean = rows, labels, schedule, sigma_data
-    key = key_of(seed, Stream.HELD_OUT_LOSS)
-    return float(compute(key, network, clean, architecture=architecture, objective=objective))
+    return float(compute(key_of(seed, Stream.HELD_OUT_LOSS), network, clean, architecture, objective))
 
 
 def _loss(
-    key: PRNGKeyArray, network: Any, clean: tuple[Any, ...], *, architecture: AnyArchitecture, objective: AnyObjective
+    key: PRNGKeyArray, network: Any, clean: tuple[Any, ...], architecture: AnyArchitecture, objective: AnyObjective
 ) -> Float[Array, ""]:
     rows, labels, schedule, sigma_data = clean
-    clean_rows = CleanRows(rows, labels, schedule, sigma_data, architecture.features)
-    return objective.held_out_loss(key, network, clean_rows)
+    return objective.held_out_loss(key, network, CleanRows(rows, labels, schedule, sigma_data, architecture.features))
 
 
 _loss_of_many = jax.jit(_loss, static_argnames=("architecture", "objective"))

@@ -16,7 +16,7 @@ def to_bytes(tree: object) -> bytes:
 
 
 def named(tree: object) -> dict[str, np.ndarray]:
-    """Maps each leaf's path in the tree to the leaf."""
+    """Map each leaf's path in the tree to the leaf."""
     return {name: np.array(leaf, order="C") for name, leaf in _named_leaves(tree)}
 
 
@@ -33,22 +33,22 @@ def from_bytes(template: Tree, data: bytes) -> Tree:
     expected = shapes(template)
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
     if found != expected:
-        differing = sorted({name for name in {*expected, *found} if expected.get(name) != found.get(name)})
+        differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
         raise ValueError(f"tensors are missing, unknown or of another shape: {', '.join(differing)}")
     return from_named(template, tensors)
 
 
 def shapes(template: object) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Maps each leaf's path to its shape and dtype."""
+    """Map each leaf's path to its shape and dtype."""
     return {name: (tuple(leaf.shape), np.dtype(leaf.dtype)) for name, leaf in _named_leaves(template)}
 
 
 def from_named(template: Tree, tensors: dict[str, np.ndarray]) -> Tree:
-    """Makes a tree of the template's structure with the tensors that are named after its leaves' paths."""
+    """Make a tree of the template's structure from tensors that are named after the leaves' paths."""
     leaves = [tensors[name] for name, _ in _named_leaves(template)]
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
 
 
 def _named_leaves(tree: object) -> list[tuple[str, Any]]:
-    with_paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    with_paths = jax.tree.leaves_with_path(tree)
     return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in with_paths]

@@ -28,13 +28,12 @@ from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import TokenSampler
 from pointillist.engine.devices import configure
+from pointillist.engine.epochs import TrainingState, first_network
 from pointillist.engine.private_training import (
     ROWS_AT_ONCE,
-    STEPS_PER_CALL,
     PrivateMethod,
     PrivateRecipe,
     run,
-    start,
     with_bias,
 )
 from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
@@ -62,7 +61,7 @@ from pointillist.tables.table import Table, kind_of
 SHARE_OF_COUNT, SHARE_OF_COLUMNS = 0.05, 0.1
 """Share of ε that counts the rows, and share of the budget, in units of 1 / noise², that counts cells by column."""
 
-WIDTH, STEPS = 128, 600
+WIDTH, STEPS, STEPS_PER_CALL = 128, 600, 50
 LEAST_BATCH, LARGEST_BATCH, BATCHES = 32, 1024, 8
 LEARNING_RATE, CLIP, AVERAGING = 3e-3, 1.0, 0.995
 """Values that None stands for; a batch has an eighth of the rows, from the least to the largest."""
@@ -168,7 +167,7 @@ class PrivateTask(Task):
         plan, recipe = self.plan, self.recipe
         architecture = plan.process.architecture
         begin, steps = jax.random.split(self.key)
-        state = start(begin, architecture, plan.codec.width)
+        state = TrainingState.initial(first_network(begin, architecture, plan.codec.width), is_averaged=True)
         if self.logits is not None:
             # Before the first step, columns have the distributions that were counted, and are independent.
             state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))

@@ -10,13 +10,13 @@ from jaxtyping import Float, Int
 from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
 from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.trajectories import TrajectorySampler
-from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import (
     noise_levels,
     rows_per_chunk,
     sample_rows,
     sample_trajectories,
     stream_rows,
+    stream_rows_on_ray,
     whole_draws,
 )
 from pointillist.models.conditioning import Acceptance, conditioned

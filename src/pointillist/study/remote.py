@@ -41,7 +41,7 @@ def run_study_on_ray(spec: Spec, store: Store, console: Console, address: str | 
         parts = _parts(study, store)
         with Bar(console, len(parts)) as bar, deferred_interrupt(console) as interruption:
             bar.say(f"{len(parts)} tasks on Ray")
-            for done, (_, content) in enumerate(results(computed, study, parts, check=interruption.check), 1):
+            for done, content in enumerate(results(computed, study, parts, check=interruption.check), 1):
                 path = Path(folder) / "part.db"
                 path.write_bytes(content)
                 store.merge(path)
