@@ -162,7 +162,7 @@ def _draw(browser: Browser, path: Path, folder: Path) -> None:
 
 
 def _save(png: bytes, path: Path) -> None:
-    """Writes a picture with few colours: a fraction of the bytes."""
+    """Writes a picture with few colors: a fraction of the bytes."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 

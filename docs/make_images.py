@@ -48,8 +48,8 @@ def moons(model: Diffusion, X: np.ndarray) -> Figure:
     }
     figure = Figure(figsize=(7.2, 2.6), layout="constrained")
     grid = figure.subplots(1, 3, sharex=True, sharey=True)
-    for axes, (title, (rows, colour)) in zip(grid, panels.items(), strict=True):
-        axes.scatter(*rows.T, s=2, color=colour, linewidths=0)
+    for axes, (title, (rows, color)) in zip(grid, panels.items(), strict=True):
+        axes.scatter(*rows.T, s=2, color=color, linewidths=0)
         axes.set_title(title, fontsize=10)
         axes.set_aspect("equal")
     return figure

@@ -52,7 +52,7 @@ def test_errors_in_the_pages_scripts_are_found_with_their_file_and_line(tmp_path
         pytest.skip("needs deno")
     planted = {
         "csv.js": ("rows.push(row)", "rows.push(wor)"),
-        "gaps.js": ("readCsv } =", "readCvs: readCsv } ="),  # what another script handed on
+        "incomplete_rows.js": ("readCsv } =", "readCvs: readCsv } ="),  # what another script handed on
         "table.js": ("const ROWS_AT_ONCE", "const UNUSED = 1;\nconst ROWS_AT_ONCE"),
     }
     scripts, expected = [], []

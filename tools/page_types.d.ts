@@ -45,7 +45,7 @@ declare global {
     "columns" | "row_frequencies" | "noise_level_frequencies" | "inner" | "outer" | "tensors"
   >;
 
-  /** W x + b of rows, all at places of the kernel's memory. */
+  /** W x + b of rows, all at offsets in the kernel's memory. */
   type KernelDense = (
     weight: number,
     bias: number,
@@ -119,8 +119,9 @@ declare global {
     /** Its values are (first + step k) / scale, for integers k. */
     grid?: [scale: number, first: number, step: number];
     is_standard?: boolean;
-    place?: number;
-    /** Its place among the columns of pairs. */
+    /** Index among the columns that vary. */
+    index?: number;
+    /** Index among the columns of pairs. */
     pair: number;
     quantiles?: Float64Array;
     centre: number;
@@ -143,12 +144,12 @@ declare global {
     step: number;
     first: number;
     scale: number;
-    /** The lowest and the highest number that it can hold, of whole numbers and decimals. */
+    /** The lowest and the highest number that it can hold, of integers and decimals. */
     limits?: [number, number];
     per_second: number;
   }
 
-  /** How the training rows are spread over a grid of each pair of columns. */
+  /** Histograms of the training rows for each pair of columns. */
   interface PairsContent {
     bins: number;
     /** Ends of the bins, or indices of categories, of one column after another. */
@@ -170,14 +171,14 @@ declare global {
     high?: number;
   }
 
-  /** A column with what its kind adds. */
+  /** A column with the properties of its kind. */
   interface PageColumn extends Column {
-    /** By which it is told from others where cells are given: its token, or its place among numbers that vary. */
+    /** Identifies its observed cells: the index of its token, or among the numbers that vary. */
     slot: number;
     isWhole: boolean;
     /** Names of its categories. */
     nominal: string[] | null;
-    /** From a drawn row, which begins at a place, to a value: the index of a category, a number, or NaN if it is missing. */
+    /** Decodes a drawn row that begins at index `start`: the index of a category, a number, or NaN if it is missing. */
     decode: (drawn: Float32Array, start: number, label?: number) => number;
     /** Tells the model of a value. */
     tell: (row: Float32Array, value: number) => void;
@@ -241,18 +242,18 @@ declare global {
 
   /** A kind of rule; it changes the values of the rule's columns in a row. */
   interface RuleKind {
-    breaks(rule: Rule, own: DrawnColumn[], values: number[]): boolean;
-    restore(rule: Rule, own: DrawnColumn[], values: number[], how: Restoring): void;
+    breaks(rule: Rule, columns: DrawnColumn[], values: number[]): boolean;
+    restore(rule: Rule, columns: DrawnColumn[], values: number[], how: Restoring): void;
     /** Calculates the only column that is not fixed; returns whether it can. */
-    determine?(rule: Rule, own: DrawnColumn[], values: number[], i: number, canLeave: boolean): boolean;
+    determine?(rule: Rule, columns: DrawnColumn[], values: number[], i: number, canLeave: boolean): boolean;
     /** Columns that other rules change only where no other cell can change. */
     reserved(rule: Rule): number[];
   }
 
-  /** What a condition allows of a token, and of the number beside it. */
+  /** A condition on a token and its number. */
   interface Condition {
     token: number;
-    /** Values, shares of their mass, and ends of the place in an interval. */
+    /** Allowed token values, with the fraction of their mass, and the ends of the allowed part of their interval. */
     pieces: [value: number, share: number, low: number, high: number][];
     /** Of the normal score; none if each is allowed. */
     ranges?: [number, number][];
@@ -264,8 +265,8 @@ declare global {
 
   /** What a condition allows of a number: ranges as the network sees them, and their ends in the table's units. */
   interface InRanges {
-    /** Among the columns that vary. */
-    place: number;
+    /** Index among the columns that vary. */
+    index: number;
     ranges: [number, number][];
     ends: [number, number];
   }
@@ -289,17 +290,19 @@ declare global {
     families: number[];
   }
 
-  interface Gaps {
-    /** Cells as they came, by the model's columns; null for a gap. */
+  /** Rows with missing cells. */
+  interface IncompleteRows {
+    /** Text of the cells, by the model's columns; null for a missing cell. */
     texts: (string | null)[][];
     values: number[][];
     /** Columns in the order of the file, then those that it lacks. */
-    places: number[];
+    order: number[];
     /** rows × width */
     known: Float32Array;
-    /** Index of each row's class, one more than the last for none; null if the model is shown no class beside a row. */
+    /** Index of each row's class, or the number of classes if it is unknown; null without labels outside the table. */
     labels: Int32Array | null;
-    gaps: number;
+    /** Number of missing cells. */
+    missing: number;
   }
 
   /** Drawn rows as columns of the table, in its units. */
@@ -310,7 +313,7 @@ declare global {
     order: number[];
     /** Effective number of rows in ranges. */
     effective?: number;
-    /** Whether a cell was there before. */
+    /** Whether a cell was present in the incomplete table. */
     isGiven(row: number, column: number): boolean;
     fill(first: number, drawn: Float32Array, labels?: Int32Array): void;
     text(column: number, row: number): string;
@@ -326,9 +329,9 @@ declare global {
     guidance?: number;
     /** x_T, rows × columns that vary. */
     prior?: Float32Array;
-    /** Tokens of mixed columns, or places of numbers among those that vary, with values in the table's units. */
+    /** Tokens of mixed columns, or indices among the numbers that vary, with values in the table's units. */
     given?: [number, number][];
-    gaps?: Gaps;
+    incomplete?: IncompleteRows;
     /** Of a model of mixed columns. */
     conditions?: Condition[];
     /** Of a model of numbers. */
@@ -521,7 +524,7 @@ declare global {
 
   interface Curve {
     name: string;
-    colour: number;
+    color: number;
     /** Of its marks; without one it has none. */
     shape?: number | null;
     /** Of its line; without one it has none. */
@@ -547,7 +550,7 @@ declare global {
     /** The values at a stop of the x axis. */
     describe?: (i: number) => {
       head: string;
-      lines: { colour: number; name: string; text: string; more?: string }[];
+      lines: { color: number; name: string; text: string; more?: string }[];
     };
   }
 
@@ -555,7 +558,7 @@ declare global {
     chart?: (ChartOptions & { y: ChartAxis }) | null;
     watch?: ResizeObserver;
     /** Pixels of the stops. */
-    places?: number[];
+    stops?: number[];
     read?: (i: number | null, isSaid?: boolean) => void;
   }
 
@@ -596,9 +599,9 @@ declare global {
     marginals: HTMLElement;
     more: HTMLElement;
     fill: HTMLFormElement;
-    gaps: HTMLTextAreaElement;
-    "gaps-open": HTMLButtonElement;
-    "gaps-file": HTMLInputElement;
+    "table-text": HTMLTextAreaElement;
+    "table-open": HTMLButtonElement;
+    "table-file": HTMLInputElement;
     "filled-csv": HTMLButtonElement;
     "fill-progress": HTMLProgressElement;
     "fill-status": HTMLElement;
@@ -640,7 +643,7 @@ declare global {
     csv: HTMLButtonElement;
   }
 
-  /** Elements that are there wherever a script looks for them by such a selector, unless null is said. */
+  /** Elements by selector; null where a page may lack the element. */
   interface PageParts {
     ".bar": HTMLElement;
     ".chart": HTMLElement;

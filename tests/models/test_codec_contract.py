@@ -53,10 +53,10 @@ class Case:
     Attributes:
         codec: The codec.
         given: The rows, in their container.
-        read: Reads such rows as numbers, which `Codec.encode` takes.
+        read: Reads rows as the numbers that `Codec.encode` takes.
         rebuild: Makes the codec from its facts and tensors.
         around: The least and the greatest number that stand for the same row as an encoded one, column by column.
-        slack: Error that a number may have besides, as a share of its column's range.
+        slack: Additional error of a number, as a fraction of its column's range.
     """
 
     codec: Codec
@@ -134,7 +134,7 @@ CODECS = {
     "numbers, whole": lambda: numbers(np.stack([NUMBERS["age"], NUMBERS["constant"]], axis=1).astype(np.int16)),
     "numbers, truths": lambda: numbers(NUMBERS["is_member"][:, None]),
     "numbers, pandas": lambda: numbers(pandas_of(NUMBERS, height="float32", age="int16")),
-    "numbers, pandas' own": lambda: numbers(pandas_of(NUMBERS, age="Int16", height="Float32", is_member="boolean")),
+    "numbers, pandas types": lambda: numbers(pandas_of(NUMBERS, age="Int16", height="Float32", is_member="boolean")),
     "numbers, a Series": lambda: numbers(pandas.Series(NUMBERS["height"], name=("a", 3))),
     "numbers, polars": lambda: numbers(polars.DataFrame(NUMBERS, schema_overrides={"age": polars.Int8}), "quantile"),
     "numbers, pyarrow": lambda: numbers(pa.table({**NUMBERS, "age": pa.array(NUMBERS["age"], pa.uint16())}), "minmax"),
@@ -157,7 +157,7 @@ def case(request):
 
 
 def container(X):
-    """All that is to be known of a container besides its cells."""
+    """All properties of a container except its cells."""
     if isinstance(X, pandas.DataFrame):
         return type(X), X.dtypes.tolist(), X.columns.tolist(), X.columns.names
     if isinstance(X, pandas.Series):
@@ -179,7 +179,7 @@ def test_no_codec_scaling_or_container_is_missing():
 
 
 def columns_of(X):
-    """Values of each column, of which missing ones are NaN or None: numbers, or what an index of a category means."""
+    """Values of each column, NaN or None if missing: numbers, or the categories of indices."""
     columns = []
     for cells in mixed(X).cells:
         values = cells.values.astype(np.float64)
@@ -209,21 +209,21 @@ def test_rows_come_back(case):
     given, found, low, high = (
         columns_of(each) for each in (case.given, *(case.codec.restore(case.decoded(end)) for end in (None, 0, 1)))
     )
-    for own, back, least, most in zip(given, found, low, high, strict=True):
-        if own.dtype == object:
-            assert own.tolist() == back.tolist() == least.tolist() == most.tolist()
+    for original, back, least, most in zip(given, found, low, high, strict=True):
+        if original.dtype == object:
+            assert original.tolist() == back.tolist() == least.tolist() == most.tolist()
             continue
-        is_missing = np.isnan(own)
+        is_missing = np.isnan(original)
         for each in (back, least, most):
             np.testing.assert_array_equal(np.isnan(each), is_missing)
-        own, back, least, most = (each[~is_missing] for each in (own, back, least, most))
+        original, back, least, most = (each[~is_missing] for each in (original, back, least, most))
         # A column of float32 is rounded once more.
-        is_single = (own.astype(np.float32) == own).all()
-        slack = case.slack * np.ptp(own) + is_single * np.spacing(np.abs(own).max(), dtype=np.float32)
-        assert ((least - slack <= own) & (own <= most + slack)).all()
+        is_single = (original.astype(np.float32) == original).all()
+        slack = case.slack * np.ptp(original) + is_single * np.spacing(np.abs(original).max(), dtype=np.float32)
+        assert ((least - slack <= original) & (original <= most + slack)).all()
         assert ((least - slack <= back) & (back <= most + slack)).all()
         # The two are near: of the column's values, few lie between them.
-        first, last = np.searchsorted(np.sort(own), [least + slack, most - slack])
+        first, last = np.searchsorted(np.sort(original), [least + slack, most - slack])
         assert (last - first).max() <= 0.05 * case.n
 
 
@@ -236,7 +236,7 @@ def test_the_container_is_the_one_given(case):
 def test_rows_for_pandas_have_the_index_asked_for(case):
     if case.codec.layout.kind != "pandas":
         return
-    index = pandas.Index(np.arange(case.n) * 2, name="place")
+    index = pandas.Index(np.arange(case.n) * 2, name="index")
     assert case.codec.restore(case.decoded(), index).index.equals(index)
 
 
@@ -275,12 +275,14 @@ def test_columns_are_written_as_their_types(case, ending, tmp_path):
         table = csv.read_csv(path, convert_options=empty)
     assert table.num_rows == case.n and table.column_names == names
     for written, column in zip(table.columns, columns, strict=True):
-        own, found = plain(column), plain(written)
-        if any(isinstance(cell, float) for cell in own):
-            own, found = (np.array([np.nan if cell is None else cell for cell in each], float) for each in (own, found))
-            np.testing.assert_allclose(found, own, rtol=1e-6)
+        original, found = plain(column), plain(written)
+        if any(isinstance(cell, float) for cell in original):
+            original, found = (
+                np.array([np.nan if cell is None else cell for cell in each], float) for each in (original, found)
+            )
+            np.testing.assert_allclose(found, original, rtol=1e-6)
         else:
-            assert found == own
+            assert found == original
 
 
 def test_facts_and_tensors_make_the_same_codec(case):
@@ -302,11 +304,11 @@ def test_facts_and_tensors_make_the_same_codec(case):
 
 
 def test_given_cells_come_back_as_they_are(case):
-    """One cell for all rows, or one per row, of which a part is decoded."""
+    """Observed cells, one for all rows or one per row, when some rows are decoded."""
     codec, part, table = case.codec, slice(300, 500), mixed(case.given)
     drawn = case.drawn()[part]
-    for place, (name, own) in enumerate(zip(codec.layout.column_names, table.cells, strict=True)):
-        backwards = Column(own.values[::-1], own.is_missing[::-1], own.categories)
-        wanted = plain(table.arrow.column(place))[::-1]
+    for index, (name, cells) in enumerate(zip(codec.layout.column_names, table.cells, strict=True)):
+        backwards = Column(cells.values[::-1], cells.is_missing[::-1], cells.categories)
+        wanted = plain(table.arrow.column(index))[::-1]
         for given, expected in ((backwards, wanted[part]), (backwards.part(slice(0, 1), 1), [wanted[0]] * 200)):
-            assert plain(codec.columns(codec.decode(drawn, {name: given}, part))[place]) == expected
+            assert plain(codec.columns(codec.decode(drawn, {name: given}, part))[index]) == expected

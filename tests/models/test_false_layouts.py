@@ -42,9 +42,9 @@ def with_type(name, kind):
     return change
 
 
-def with_categories(place, categories):
+def with_categories(index, categories):
     def change(facts):
-        facts["layout"]["categories"][place] = categories
+        facts["layout"]["categories"][index] = categories
 
     return change
 

@@ -81,8 +81,8 @@ def test_a_table_in_shards_is_learned(small_shards, tmp_path):
     mapped = Diffusion(**QUICK).fit(np.load(tmp_path / "rows.npy", mmap_mode="r"))
     np.testing.assert_array_equal(weights(mapped), weights(model))
     assert mapped.model_.record.fingerprint == model.model_.record.fingerprint
-    of_classes = Diffusion(**QUICK, early_stopping=True).fit(rows, labels)
-    assert of_classes.class_counts_.tolist() == np.bincount(labels).tolist()
+    with_classes = Diffusion(**QUICK, early_stopping=True).fit(rows, labels)
+    assert with_classes.class_counts_.tolist() == np.bincount(labels).tolist()
 
 
 def test_shards_hold_each_row_once_a_pass(small_shards):
@@ -149,14 +149,14 @@ def test_warm_start_goes_on():
 def test_a_warm_start_holds_out_the_same_rows(seed):
     options = QUICK | {"epochs": 1, "early_stopping": True, "random_state": seed, "warm_start": True}
     first = Diffusion(**options).fit(X)
-    own = first.model_.record.seed
-    before = plan_numbers(first, *as_numbers(X), None, seed=own)[0]
+    first_seed = first.model_.record.seed
+    before = plan_numbers(first, *as_numbers(X), None, seed=first_seed)[0]
     again = plan_numbers(first, *as_numbers(X), None, before=first.model_)[0]
     np.testing.assert_array_equal(again.held_out, before.held_out)
-    assert again.seed != own and len(again.held_out) == 60
+    assert again.seed != first_seed and len(again.held_out) == 60
     third = plan_numbers(first, *as_numbers(X), None, before=first.fit(X).model_)[0]
     np.testing.assert_array_equal(third.held_out, before.held_out)
-    assert third.seed not in (own, again.seed)
+    assert third.seed not in (first_seed, again.seed)
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(500, 256), (1000, 256), (960, 64), (450, 64)])
@@ -322,9 +322,9 @@ def stopped(path, monkeypatch, writes=3):
         Diffusion(**QUICK).fit(X, checkpoint=path)
 
 
-def flipped(path, place):
+def flipped(path, offset):
     content = bytearray(path.read_bytes())
-    content[place] ^= 4
+    content[offset] ^= 4
     path.write_bytes(content)
 
 
@@ -360,8 +360,8 @@ def test_every_flipped_bit_of_a_checkpoint_is_told(tmp_path, monkeypatch):
     last = tmp_path / "c"
     stopped(last, monkeypatch, writes=1)
     content = last.read_bytes()
-    for place in np.random.default_rng(0).choice(len(content), 30, replace=False):
-        flipped(last, int(place))
+    for offset in np.random.default_rng(0).choice(len(content), 30, replace=False):
+        flipped(last, int(offset))
         with pytest.raises(ModelFileError, match=f"{last}: ") as error:
             Diffusion(**QUICK).fit(X, checkpoint=last)
         assert "remove it to start over" in str(error.value) and "\n" not in str(error.value)

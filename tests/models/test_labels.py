@@ -1,4 +1,4 @@
-"""Labels in tables beside a model's columns, and labels that are missing."""
+"""Labels outside the model's columns, and missing labels."""
 
 import numpy as np
 import pandas as pd

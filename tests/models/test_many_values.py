@@ -47,7 +47,7 @@ def test_the_loss_of_tokens_and_numbers_is_that_of_the_network_with_the_factors_
 
 
 def names(n):
-    """A table of two rows for each of many names, of which a third has a nickname, and a number."""
+    """A table with two rows per name for many names, a nickname for a third of them, and a number."""
     name = [f"n{i // 2}" for i in range(2 * n)]
     rng = np.random.default_rng(0)
     nickname = np.where(np.arange(2 * n) % 6 < 2, "Bo", None)

@@ -70,7 +70,7 @@ PROCESSES = {
     ),
     "masked, of labels apart": Case(lambda: untrained(TABLE.drop("kind"), LABELS), OF_NUMBERS),
 }
-"""Every process, as a model of it."""
+"""A model of every process."""
 
 ROWS = 7
 

@@ -71,14 +71,14 @@ def test_counts_of_training_rows_are_kept(tmp_path):
     for number, columns in enumerate((["x", "kind", "few"], ["x", "few"])):
         before = Diffusion(**settings, process=["auto", "gaussian"][number]).fit(frame[columns], frame["kind"])
         before.save(tmp_path / "model")
-        own, found = (model.model_.summary for model in (before, Diffusion.load(tmp_path / "model")))
-        np.testing.assert_array_equal(found.pairs.counts, own.pairs.counts)
-        np.testing.assert_array_equal(found.pairs.ends, own.pairs.ends)
+        before_summary, found = (model.model_.summary for model in (before, Diffusion.load(tmp_path / "model")))
+        np.testing.assert_array_equal(found.pairs.counts, before_summary.pairs.counts)
+        np.testing.assert_array_equal(found.pairs.ends, before_summary.pairs.ends)
         if number == 0:
-            np.testing.assert_array_equal(found.values, own.values)
-            assert (frame["kind"] == "b").sum() in own.values
+            np.testing.assert_array_equal(found.values, before_summary.values)
+            assert (frame["kind"] == "b").sum() in before_summary.values
         else:
-            assert found.values is None and own.pairs.counts.sum() == 3 * len(frame)
+            assert found.values is None and before_summary.pairs.counts.sum() == 3 * len(frame)
 
 
 def test_labels_and_columns_of_other_kinds(tmp_path):
@@ -95,15 +95,15 @@ def rewritten(path, change=lambda facts: None, tensors=lambda t: t, header=lambd
     """Changes a model file as someone would who knows the format: its checksums are right again."""
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
-    own = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["pointillist"])
+    metadata = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["pointillist"])
     content = load(data)
     facts = json.loads(content.pop("description").tobytes())
     change(facts)
     content = tensors(content)
     text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    own |= {"description": hashlib.sha256(text).hexdigest(), "tensors": container._digest(content)}
-    header(own)
-    path.write_bytes(save({**content, "description": text}, {"pointillist": json.dumps(own)}))
+    metadata |= {"description": hashlib.sha256(text).hexdigest(), "tensors": container._digest(content)}
+    header(metadata)
+    path.write_bytes(save({**content, "description": text}, {"pointillist": json.dumps(metadata)}))
 
 
 def setting(*keys, value):
@@ -122,7 +122,7 @@ NAMES = [["str", "a"], ["str", "b"]]
 OF_NO_TYPE = {"kind": "polars", "plain_types": ["float64"] * 2, "plain_names": NAMES, "schema_bytes": None}
 OF_NO_TYPE |= {"categories": [], "is_nan": [], "headings": None}
 OF_NO_SCHEMA = OF_NO_TYPE | {"schema_bytes": "show_versions"}
-OF_TEXT = Layout.of_schema("polars", pa.schema({"a": pa.float64(), "b": pa.string()}), None).to_json()
+TEXT_LAYOUT = Layout.of_schema("polars", pa.schema({"a": pa.float64(), "b": pa.string()}), None).to_json()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ OF_TEXT = Layout.of_schema("polars", pa.schema({"a": pa.float64(), "b": pa.strin
         (setting("trained_with", value=EMPTY), "the noise schedule shrinks the data below what float32"),
         (setting("layout", value=OF_NO_TYPE), "rows of kind 'polars' are not known, or have no types"),
         (setting("layout", value=OF_NO_SCHEMA), "the layout's schema cannot be read"),
-        (setting("layout", value=OF_TEXT), "columns hold types that are not numbers"),
+        (setting("layout", value=TEXT_LAYOUT), "columns hold types that are not numbers"),
         (setting("scaling", value="other"), "is damaged: "),
         (setting("scaling", value="quantile"), "tensors are missing, unknown"),
         (setting("label_column", value=[["str", "y"], 7]), "label_column is outside the columns"),
@@ -296,9 +296,9 @@ def test_every_flipped_bit_is_told(model, path, tmp_path):
     length = struct.unpack("<Q", data[:8])[0]
     rng = np.random.default_rng(0)
     in_header, elsewhere = rng.choice(8 + length, 150, replace=False), rng.choice(len(data), 150, replace=False)
-    for place in [*in_header, *elsewhere]:
+    for offset in [*in_header, *elsewhere]:
         damaged = data.copy()
-        damaged[place] ^= 1 << int(rng.integers(8))
+        damaged[offset] ^= 1 << int(rng.integers(8))
         (tmp_path / "damaged").write_bytes(damaged)
         try:
             again = Diffusion.load(tmp_path / "damaged")

@@ -38,8 +38,8 @@ def test_training_ends_before_single_rows_are_learned() -> None:
     short = train(chosen).network
     others = plan.codec.encode_table(table_of(table_of_noise(500, seed=1))[0])
     asked = chosen.process.architecture, chosen.method.objective, *chosen.process.noise
-    of_short, of_long = (held_out_loss(network, *asked, others, None, 0) for network in (short, long))
-    assert of_short < of_long - 0.1
+    short_loss, long_loss = (held_out_loss(network, *asked, others, None, 0) for network in (short, long))
+    assert short_loss < long_loss - 0.1
 
 
 @pytest.mark.slow
@@ -82,10 +82,10 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 def errors_of(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], Any]:
     """The errors of the axes that are tried on a table, and the plan that is chosen."""
-    plan, found, own = plan_of(frame, width=64, batch_size=32, epochs=100), [], trials._error
+    plan, found, error_of = plan_of(frame, width=64, batch_size=32, epochs=100), [], trials._error
 
     def noted(plan: Any, **options: Any) -> float:
-        found.append(own(plan, **options))
+        found.append(error_of(plan, **options))
         return found[-1]
 
     monkeypatch.setattr(trials, "_error", noted)

@@ -35,12 +35,12 @@ def test_rows_have_no_missing_cells_and_the_distribution_of_complete_rows(model)
     assert not rows.isna().any().any()
     # Standard errors of draws and of training rows, and what a small network learns in some seconds.
     error = 4 * (0.25 / (4 * N) + 0.25 / (0.75 * N)) ** 0.5
-    of_kind = rows["kind"] == "b"
-    assert of_kind.mean() == pytest.approx(P_KIND[1], abs=error)
-    for own, p in zip((~of_kind, of_kind), P_FLAG, strict=True):
-        assert (rows["flag"][own] == "yes").mean() == pytest.approx(p, abs=error + 0.04)
-    for own, mean in zip((~of_kind, of_kind), (0.0, 2.0), strict=True):
-        assert rows["x"][own].mean() == pytest.approx(mean, abs=0.25)
+    kind_fraction = rows["kind"] == "b"
+    assert kind_fraction.mean() == pytest.approx(P_KIND[1], abs=error)
+    for mask, p in zip((~kind_fraction, kind_fraction), P_FLAG, strict=True):
+        assert (rows["flag"][mask] == "yes").mean() == pytest.approx(p, abs=error + 0.04)
+    for mask, mean in zip((~kind_fraction, kind_fraction), (0.0, 2.0), strict=True):
+        assert rows["x"][mask].mean() == pytest.approx(mean, abs=0.25)
     assert rows[["x", "y"]].corr().iloc[0, 1] == pytest.approx(FULL[["x", "y"]].corr().iloc[0, 1], abs=0.05)
     np.testing.assert_allclose(rows[["x", "y"]].std(), FULL[["x", "y"]].std(), rtol=0.12)
 
@@ -52,10 +52,10 @@ def test_the_density_is_that_of_the_cells_that_are_there(model):
     x, steps = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
     given = {"kind": ["b"] * len(x), "flag": pd.array([None] * len(x), "str"), "x": x, "y": np.nan}
     density = np.exp(model.score_samples(pd.DataFrame(given)))
-    of_kind = np.exp(model.score_samples(pd.DataFrame(given).assign(x=np.nan))[0])
-    assert of_kind == pytest.approx(P_KIND[1], abs=0.06)
+    kind_fraction = np.exp(model.score_samples(pd.DataFrame(given).assign(x=np.nan))[0])
+    assert kind_fraction == pytest.approx(P_KIND[1], abs=0.06)
     # What is missing is summed over, so that x alone is integrated over to have the probability of the kind.
-    assert density @ steps == pytest.approx(of_kind, rel=0.02)
+    assert density @ steps == pytest.approx(kind_fraction, rel=0.02)
     assert (x * density) @ steps / (density @ steps) == pytest.approx(2.0, abs=0.2)
 
 
@@ -91,10 +91,12 @@ def test_numbers_that_hang_together_are_filled_as_by_regression_before_a_network
     hidden, noise = rng.normal(size=(600, 1)), 0.05 * rng.normal(size=(600, 4))
     full = pd.DataFrame(hidden + noise, columns=list("abcd")).assign(kind=np.where(rng.random(600) < 0.5, "u", "v"))
     is_gap = rng.random((600, 4)) < 0.2
-    gaps = full.copy()
-    gaps[list("abcd")] = full[list("abcd")].mask(is_gap)
-    model = Diffusion(missing="unknown", **RECIPE | {"epochs": 2}).fit(gaps)
-    filled = np.mean([each[list("abcd")].to_numpy() for each in model.impute(gaps, n_draws=8, random_state=0)], axis=0)
+    incomplete = full.copy()
+    incomplete[list("abcd")] = full[list("abcd")].mask(is_gap)
+    model = Diffusion(missing="unknown", **RECIPE | {"epochs": 2}).fit(incomplete)
+    filled = np.mean(
+        [each[list("abcd")].to_numpy() for each in model.impute(incomplete, n_draws=8, random_state=0)], axis=0
+    )
     # A number given three others has a standard deviation of 0.05 (1 + 1/3)^½.
     error = (filled - full[list("abcd")].to_numpy())[is_gap & ~is_gap.all(axis=1, keepdims=True)]
     assert np.median(np.abs(error)) < 2 * 0.6745 * 0.05 * (4 / 3) ** 0.5

@@ -15,7 +15,7 @@ TRAINED = {"width": 32, "depth": 2, "epochs": 30, "batch_size": 32, "random_stat
 
 @pytest.fixture(scope="session")
 def mixed_table():
-    """Categories, few-valued and many-valued numbers, dates, gaps, a sum and spikes."""
+    """Categories, discrete and continuous numbers, dates, missing cells, a sum and repeated values."""
     rng = np.random.default_rng(0)
     kind = rng.integers(0, 3, N)
     hours = np.round(rng.gamma(4, 2, N) + kind, 1)
@@ -38,7 +38,7 @@ def mixed_table():
 def mixed_model(mixed_table):
     rng = np.random.default_rng(1)
     model = Diffusion(**TRAINED).fit(mixed_table, np.where(rng.random(N) < 0.5, "yes", "no"))
-    # Whatever a trial has chosen, numbers have axes that are not their own.
+    # The numbers' axes are not the coordinate axes, whatever a trial has chosen.
     process = model.model_.process
     turned = principal_axes(process.covariance, np.ones(len(process.covariance), bool))
     model.model_ = replace(model.model_, process=replace(process, basis=turned))

@@ -32,7 +32,7 @@ def csv_lines(text):
 
 def fill(page, text):
     """Asks a page to fill in what CSV leaves open."""
-    page.fill("#gaps", text)
+    page.fill("#table-text", text)
     page.click("#fill button[type=submit]")
 
 

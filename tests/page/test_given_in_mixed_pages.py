@@ -53,7 +53,7 @@ def check(found, expected):
 
 CASES = [
     ({"hours": 9.3}, {"label": "no"}, 1.0),
-    # A value with a token of its own, and an interval.
+    # A value with its token value, and an interval.
     ({"extra": 0.0, "day": date(2024, 5, 31)}, {}, 0.0),
     ({"sum": 12.5, "extra": 1.3, "rooms": None, "<b>kind": "one"}, {}, 0.0),
 ]
@@ -81,7 +81,7 @@ WRONG = [
     ("hours", "two", 'hours: "two" is not a number'),
     ("hours", "1e999", 'hours: "1e999" is not a number'),
     ("hours", "missing", 'hours: "missing" is not a number'),
-    ("day", "2024-02-31", 'day: "2024-02-31" is no date such as 2024-05-31'),
+    ("day", "2024-02-31", 'day: "2024-02-31" is not a date like 2024-05-31'),
 ]
 
 
@@ -136,7 +136,7 @@ def test_dates_are_those_of_the_calendar(mixed_model, page_of):
 
 HELD = [
     ({"format": "whole", "limits": [-128, 127]}, "128", "the column holds numbers from -128 to 127"),
-    ({"format": "whole", "limits": [-128, 127]}, "1.5", '"1.5" is not a whole number'),
+    ({"format": "whole", "limits": [-128, 127]}, "1.5", '"1.5" is not an integer'),
     ({"format": "decimal", "scale": 2}, "1.255", "the column holds 2 digits after the point"),
     ({"format": "decimal", "scale": 2}, "2.25", 2.25),
     ({}, "1e3", "no training row is 1e3; its values go from 1.8 to 25.8"),

@@ -95,7 +95,7 @@ def test_given_cells_are_asked_for_in_the_page(model, page_of):
     status, fields = page.locator("#status"), page.locator("#given-cells label")
     assert fields.count() == 4
     count = fields.filter(has_text="count").locator("input")
-    for text, wrong in (("1.5", 'count: "1.5" is not a whole number'), ("two", 'count: "two" is not a number')):
+    for text, wrong in (("1.5", 'count: "1.5" is not an integer'), ("two", 'count: "two" is not a number')):
         count.fill(text)
         page.click("#draw")
         assert status.inner_text() == wrong
@@ -112,32 +112,32 @@ def test_given_cells_are_asked_for_in_the_page(model, page_of):
         assert texts[1] == "4" and texts[4:] == ["true", "low"]
 
 
-def with_gaps(table, labels):
-    """The first rows of a table, with gaps in a third of the cells that are not constant, and some labels."""
+def with_missing(table, labels):
+    """The first rows of a table, without a third of the cells of varying columns, and some labels."""
     rng = np.random.default_rng(3)
     columns = {name: table[name].to_numpy()[:150] for name in table.column_names}
-    gaps = {name: rng.random(150) < 0.33 for name in columns}
-    arrays = {name: pa.array(columns[name], mask=gaps[name]) for name in columns}
-    return pa.table(arrays), gaps, np.where(rng.random(150) < 0.3, None, labels[:150])
+    masks = {name: rng.random(150) < 0.33 for name in columns}
+    arrays = {name: pa.array(columns[name], mask=masks[name]) for name in columns}
+    return pa.table(arrays), masks, np.where(rng.random(150) < 0.3, None, labels[:150])
 
 
 @IN_CHROMIUM
 def test_filled_cells_are_pythons_for_the_same_seed(model, table, labels, page_of, tmp_path):
-    gappy, gaps, known = with_gaps(table, labels)
-    expected = model.impute(gappy, labels=known.tolist(), random_state=5)
+    incomplete, masks, known = with_missing(table, labels)
+    expected = model.impute(incomplete, labels=known.tolist(), random_state=5)
     page = page_of(model)
     page.fill("#seed", "5")
-    text = as_csv(gappy.append_column("label", pa.array(known.tolist())))
+    text = as_csv(incomplete.append_column("label", pa.array(known.tolist())))
     fill(page, text)
-    n_gaps = sum(each.sum() for each in gaps.values())
+    n_missing = sum(each.sum() for each in masks.values())
     wait_until_filled(page)
-    assert page.inner_text("#fill-status").startswith(f"{n_gaps} cells of 150 rows filled")
-    assert page.locator("#filled-rows mark").count() == sum(each[:8].sum() for each in gaps.values())
+    assert page.inner_text("#fill-status").startswith(f"{n_missing} cells of 150 rows filled")
+    assert page.locator("#filled-rows mark").count() == sum(each[:8].sum() for each in masks.values())
     names, *cells = downloaded(page, "#filled-csv", tmp_path / "filled.csv")
     assert names == [*table.column_names, "label"]
     given = csv_lines(text)[1:]
-    for own, row in zip(given, cells, strict=True):
-        assert all(cell in ("", filled) for cell, filled in zip(own, row, strict=True))
+    for observed, row in zip(given, cells, strict=True):
+        assert all(cell in ("", filled) for cell, filled in zip(observed, row, strict=True))
     assert [row[5] for row in cells] == [label or "" for label in known]
     found = dict(zip(names, zip(*cells, strict=True), strict=True))
     check(model, found | {"is_new": np.array(found["is_new"]) == "true"}, expected)
@@ -145,9 +145,9 @@ def test_filled_cells_are_pythons_for_the_same_seed(model, table, labels, page_o
 
 WRONG = [
     ("count,hue\n1,\n", 'Unknown column "hue"'),
-    ("count,c\n1,2\n1.5,\n", 'Line 3, column "count": "1.5" is not a whole number.'),
-    ("c,is_new\n,perhaps\n", 'Line 2, column "is_new": "perhaps" is no category of it: "false", "true".'),
-    ("c,label\n,medium\n", 'Line 2, column "label": "medium" is no category of it: "high", "low".'),
+    ("count,c\n1,2\n1.5,\n", 'Line 3, column "count": "1.5" is not an integer.'),
+    ("c,is_new\n,perhaps\n", 'Line 2, column "is_new": "perhaps" is not a category of this column: "false", "true".'),
+    ("c,label\n,medium\n", 'Line 2, column "label": "medium" is not a category of this column: "high", "low".'),
     ("c,label\n1e999,\n", 'Line 2, column "c": "1e999" is not a number.'),
 ]
 
@@ -180,7 +180,7 @@ def test_what_is_wrong_ends_an_earlier_filling(model, page_of, is_file):
     if is_file:
         # As one does that is a folder, or that is gone.
         page.evaluate("() => { File.prototype.text = async () => { throw new Error('unreadable') } }")
-        page.set_input_files("#gaps-file", {"name": "gone.csv", "mimeType": "text/csv", "buffer": b"c\n"})
+        page.set_input_files("#table-file", {"name": "gone.csv", "mimeType": "text/csv", "buffer": b"c\n"})
         wrong = "gone.csv cannot be read."
     else:
         fill(page, "count,hue\n1,\n")

@@ -55,8 +55,8 @@ def check(found, expected, least_sums=1.0):
         same &= np.array(found[name]) == [as_text(value) for value in expected[name].to_pylist()]
     assert same.mean() > 0.98
     for name in ("hours", "extra", "sum"):
-        numbers, own = np.array(found[name], float)[same], expected[name].to_numpy()[same]
-        assert (np.abs(numbers - own) <= 0.05 * own.std()).mean() > 0.97, name
+        numbers, python = np.array(found[name], float)[same], expected[name].to_numpy()[same]
+        assert (np.abs(numbers - python) <= 0.05 * python.std()).mean() > 0.97, name
     assert np.mean(np.array(found["day"])[same] == expected["day"].to_numpy().astype("M8[D]").astype(str)[same]) > 0.95
     # Where given cells leave no room for the sum, it holds to the digits of the cell that was drawn, as in Python.
     rest = np.array(found["sum"], float) - np.array(found["hours"], float) - np.array(found["extra"], float)
@@ -82,41 +82,41 @@ def test_given_cells_and_guidance_are_pythons(model, page):
     assert set(found["<b>kind"]) == {kind} and set(found["label"]) == {"no"}
 
 
-def with_gaps(table):
-    """The first rows of a table, with gaps in a third of the cells."""
-    gaps = np.random.default_rng(3).random((200, table.num_columns)) < 0.33
+def with_missing(table):
+    """The first rows of a table, without a third of the cells."""
+    mask = np.random.default_rng(3).random((200, table.num_columns)) < 0.33
     columns = [
-        pc.if_else(pa.array(gaps[:, i]), pa.scalar(None, column.type), column.slice(0, 200).combine_chunks())
+        pc.if_else(pa.array(mask[:, i]), pa.scalar(None, column.type), column.slice(0, 200).combine_chunks())
         for i, column in enumerate(table.columns)
     ]
-    return pa.table(dict(zip(table.column_names, columns, strict=True))), gaps
+    return pa.table(dict(zip(table.column_names, columns, strict=True))), mask
 
 
 @IN_CHROMIUM
 def test_filled_cells_are_pythons_for_the_same_seed(model, table, page, tmp_path):
-    gappy, gaps = with_gaps(table)
-    text = as_csv(gappy)
-    expected = model.impute(gappy, random_state=5)
+    incomplete, mask = with_missing(table)
+    text = as_csv(incomplete)
+    expected = model.impute(incomplete, random_state=5)
     page.fill("#seed", "5")
     fill(page, text)
     wait_until_filled(page)
-    assert page.locator("#filled-rows mark").count() >= gaps[:8].sum()
+    assert page.locator("#filled-rows mark").count() >= mask[:8].sum()
     names, *cells = downloaded(page, "#filled-csv", tmp_path / "filled.csv")
     assert names == [*table.column_names, "label"]
     found = dict(zip(names, zip(*cells, strict=True), strict=True))
     given = csv_lines(text)[1:]
     for i, name in enumerate(table.column_names):
-        assert all(row[i] in ("", own) for row, own in zip(given, found[name], strict=True)), name
+        assert all(row[i] in ("", cell) for row, cell in zip(given, found[name], strict=True)), name
     assert "" not in found["rooms"]
     check(found, expected, least_sums=0.9)
 
 
 WRONG = [
     ("hours,<b>hue\n1,\n", 'Unknown column "<b>hue"'),
-    ("hours,hours\n1,\n", 'Column "hours" is there twice'),
-    ("hours,<b>kind\n1,three\n,\n", 'Line 2, column "<b>kind": "three" is no category of it: "'),
+    ("hours,hours\n1,\n", 'Column "hours" occurs twice'),
+    ("hours,<b>kind\n1,three\n,\n", 'Line 2, column "<b>kind": "three" is not a category of this column: "'),
     ("hours,rooms\n1,\nmany,\n", 'Line 3, column "hours": "many" is not a number.'),
-    ("day,rooms\n2024-02-31,\n", 'Line 2, column "day": "2024-02-31" is no date'),
+    ("day,rooms\n2024-02-31,\n", 'Line 2, column "day": "2024-02-31" is not a date'),
     ('hours,rooms\n1,"a', "Line 2: a quote is opened"),
     ("hours,rooms\n1\n", "Line 2 has 1 cells, and the first line 2"),
 ]
@@ -126,7 +126,7 @@ def test_what_cannot_be_filled_is_said_in_a_line(page):
     for text, wrong in WRONG:
         fill(page, text)
         assert page.inner_text("#fill-status").startswith(wrong)
-        assert page.input_value("#gaps") == text and page.locator("#fill-status b").count() == 0
+        assert page.input_value("#table-text") == text and page.locator("#fill-status b").count() == 0
 
 
 CSV = [
@@ -164,7 +164,7 @@ def test_numbers_stay_in_their_type_and_categories_of_numbers_are_read(page_of):
     lines = lines_of(page, FILLED % given)
     assert lines[1:] == ["1.0,9007199254740993,10,2000,0,20", "2.50,9007199254740995,11,5,6,30"]
     fill(page, "code,paid\n999,\n")
-    assert page.inner_text("#fill-status").startswith('Line 2, column "code": "999" is no category of it: ')
+    assert page.inner_text("#fill-status").startswith('Line 2, column "code": "999" is not a category of this column: ')
 
 
 @IN_CHROMIUM
@@ -172,8 +172,8 @@ def test_conditions_are_asked_for_in_the_page(ask, page):
     page.click("#given summary")
     ask(page, "rooms")
     assert page.locator("#conditions .values label").all_inner_texts() == ["0", "1", "2", "3", "4", "(missing)"]
-    for place in (3, 4):
-        page.locator("#conditions .values input").nth(place).check()
+    for index in (3, 4):
+        page.locator("#conditions .values input").nth(index).check()
     ask(page, "<b>kind")
     page.locator("#conditions .values label", has_text="</script>").locator("input").check()
     page.fill("#rows", "50")
@@ -219,9 +219,9 @@ def lines_of(page, asked):
 
 
 FILLED = """(() => {
-  const { content, draw, readGaps } = pointillist;
-  const gaps = readGaps(%r, content);
-  return draw({ rows: gaps.texts.length, seed: 0, gaps });
+  const { content, draw, readIncompleteRows } = pointillist;
+  const incomplete = readIncompleteRows(%r, content);
+  return draw({ rows: incomplete.texts.length, seed: 0, incomplete });
 })()"""
 
 

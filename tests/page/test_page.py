@@ -64,12 +64,12 @@ def test_numbers_are_on_the_grids_of_their_columns_and_within_their_ends(rows, p
     page = page_of(model)
     found, expected = drawn(page, rows=3000, seed=5), model.sample(3000, random_state=5)
     steps = model.model_.codec.scaling.units
-    for i, (own, other) in enumerate(zip(found.T, expected.itercolumns(), strict=True)):
+    for i, (column, other) in enumerate(zip(found.T, expected.itercolumns(), strict=True)):
         other = other.to_numpy().astype(float)
         if i < 4:
             # Numbers between two of a grid may be rounded to the one or the other.
-            assert (np.abs(own - other) < 1e-6).mean() > 0.95 and (np.abs(own - other) < 1.1 * steps[i]).all()
-        assert own.min() >= other.min() - 0.1 - steps[i]
+            assert (np.abs(column - other) < 1e-6).mean() > 0.95 and (np.abs(column - other) < 1.1 * steps[i]).all()
+        assert column.min() >= other.min() - 0.1 - steps[i]
     assert found[:, 2].min() >= 0 and found[:, 4].min() == c.min() == expected["e"].to_numpy().min()
     page.fill("#rows", "3000")
     page.fill("#seed", "5")

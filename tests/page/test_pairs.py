@@ -1,4 +1,4 @@
-"""Pairs of columns of a page's rows beside those of the training rows, which the model holds."""
+"""Pairs of columns of drawn rows, compared with the training rows that the model summarizes."""
 
 import numpy as np
 import pytest
@@ -40,12 +40,12 @@ def test_overlap_is_that_of_shares_in_the_cells(numbers, rows, page_of):
     new[:, 1] = np.random.default_rng(2).permutation(new[:, 1])
     kept = numbers.model_.summary.pairs
     for names, pair in ((("0", "1"), 0), (("1", "0"), 0), (("1", "2"), 3)):
-        own, _ = page.evaluate(OVERLAP, [*names, [new[:, int(name)].tolist() for name in names]])
+        overlap, _ = page.evaluate(OVERLAP, [*names, [new[:, int(name)].tolist() for name in names]])
         low, high = sorted(map(int, names))
         edges = [np.concatenate([[-np.inf], kept.ends[i][1:-1], [np.inf]]) for i in (low, high)]
         found = np.histogram2d(new[:, low], new[:, high], bins=edges)[0] / len(new)
         shares = kept.counts[pair] / kept.counts[pair].sum()
-        assert own == pytest.approx(np.minimum(found, shares).sum(), abs=1e-9)
+        assert overlap == pytest.approx(np.minimum(found, shares).sum(), abs=1e-9)
 
 
 @IN_CHROMIUM
@@ -57,8 +57,8 @@ def test_rows_of_the_same_distribution_overlap_as_expected(numbers, page_of):
         x = rng.normal(size=1000)
         y = x + 0.3 * rng.normal(size=1000)
         found.append(page.evaluate(OVERLAP, ["0", "1", [x.tolist(), y.tolist()]]))
-    own, expected = np.transpose(found)
-    assert abs(own.mean() - expected[0]) < 0.01
+    overlap, expected = np.transpose(found)
+    assert abs(overlap.mean() - expected[0]) < 0.01
     assert expected[0] < 0.97
 
 
@@ -66,8 +66,8 @@ def test_rows_of_the_same_distribution_overlap_as_expected(numbers, page_of):
 def test_classes_and_categories_are_columns_of_the_grid(numbers, mixed_model, rows, page_of):
     page = page_of(numbers)
     labels = (rows[:, 2] <= 0.5).astype(float)
-    own, _ = page.evaluate(OVERLAP, ["2", "3", [rows[:, 2].tolist(), labels.tolist()]])
-    assert own == pytest.approx(1.0)
+    overlap, _ = page.evaluate(OVERLAP, ["2", "3", [rows[:, 2].tolist(), labels.tolist()]])
+    assert overlap == pytest.approx(1.0)
     page = page_of(mixed_model)
     for names in (("<b>kind", "rooms"), ("rooms", "<b>kind"), ("day", "sum"), ("label", "hours")):
         page.select_option("#x", label=names[0])
@@ -133,6 +133,6 @@ def test_histograms_have_the_training_rows_shares(mixed_model, mixed_table, page
     np.testing.assert_allclose(found["rooms"], [(rooms <= end).mean() for end in ends])
     # A spike at 0, and many values.
     for name in ("extra", "hours"):
-        own = mixed_table[name].to_numpy()
-        np.testing.assert_allclose(found[name], [(own <= end).mean() for end in ends], atol=0.02)
+        overlap = mixed_table[name].to_numpy()
+        np.testing.assert_allclose(found[name], [(overlap <= end).mean() for end in ends], atol=0.02)
     assert found["extra"][0] == 0 and found["extra"][1] == pytest.approx((mixed_table["extra"].to_numpy() == 0).mean())

@@ -13,7 +13,7 @@ from pointillist.page import mixed, numbers
 DRAWN = """async ([asked, where, given]) => {
   const { content, draw } = pointillist;
   const of = (name) => content.columns.find((column) => column.name === name);
-  const conditions = Object.entries(where).map(([name, own]) => of(name).allowed(own));
+  const conditions = Object.entries(where).map(([name, asked]) => of(name).allowed(asked));
   const tokens = Object.entries(given).map(([name, value]) => [of(name).token, value]);
   const { columns, effective } = await draw({ ...asked, given: tokens, conditions });
   return [Object.fromEntries(columns.map(({ name, values }) => [name, Array.from(values)])), effective ?? null];
@@ -40,28 +40,32 @@ def as_day(number):
 
 
 def as_numbers(name, column, encoding):
-    """Cells as a page has them: places of categories, days as their number, and NaN for missing ones."""
+    """Cells as a page holds them: indices of categories, numbers of days, and NaN for missing cells."""
     if name == "day":
         return column.to_numpy().astype("M8[D]").astype(int)
     cells = column.to_pylist()
-    places = encoding.encoder(name).categories
-    return np.array([np.nan if each is None else places.index(each) if places else each for each in cells], float)
+    categories = encoding.encoder(name).categories
+    return np.array(
+        [np.nan if each is None else categories.index(each) if categories else each for each in cells], float
+    )
 
 
 def check_inside(found, where):
-    for name, own in where.items():
+    for name, asked in where.items():
         cells = np.array(found[name])
-        if "values" in own:
-            assert all(np.isin(cell, own["values"]) or (np.isnan(cell) and np.nan in own["values"]) for cell in cells)
+        if "values" in asked:
+            assert all(
+                np.isin(cell, asked["values"]) or (np.isnan(cell) and np.nan in asked["values"]) for cell in cells
+            )
         else:
-            assert (cells >= own.get("low", -np.inf)).all() and (cells <= own.get("high", np.inf)).all()
+            assert (cells >= asked.get("low", -np.inf)).all() and (cells <= asked.get("high", np.inf)).all()
 
 
 # Ends with more digits than the columns.
 HOURS, LITTLE = {"hours": {"low": 10.96, "high": 12.54}}, {"extra": {"high": 1}}
 ROOMS, KIND, DAY = {"rooms": {"low": 1, "high": 3}}, {"<b>kind": {"values": [0, 2]}}, {"day": {"low": 19_800}}
 CASES = [
-    # A value with a token of its own is allowed beside a range of numbers.
+    # A repeated value and a range of other numbers are allowed.
     (HOURS | KIND | LITTLE, {}, None, 0.0),
     pytest.param(DAY, {"extra": 0.5}, None, 0.0, marks=pytest.mark.slow),
     pytest.param(HOURS, {"rooms": 2}, "yes", 1.0, marks=pytest.mark.slow),
@@ -79,16 +83,16 @@ def test_rows_in_ranges_are_pythons_for_the_same_seed(mixed_model, page_of, monk
     content = mixed.weights_content
     monkeypatch.setattr(mixed, "weights_content", lambda tensors, *_: content(tensors, "float32"))
     encoding = mixed_model.model_.codec.encoding
-    conditions = {name: as_condition(name, own, encoding) for name, own in where.items()}
+    conditions = {name: as_condition(name, asked, encoding) for name, asked in where.items()}
     expected = mixed_model.sample(80, where=conditions | given, labels=label, guidance=guidance, random_state=4)
-    of_class = {} if label is None else {"label": encoding.encoder("label").categories.index(label)}
-    found, effective = drawn(page_of(mixed_model), where, given | of_class, rows=80, seed=4, guidance=guidance)
+    label_token = {} if label is None else {"label": encoding.encoder("label").categories.index(label)}
+    found, effective = drawn(page_of(mixed_model), where, given | label_token, rows=80, seed=4, guidance=guidance)
     # A single restricted token is drawn as it is.
     assert (effective or 80) == pytest.approx(mixed_model.effective_sample_size_, rel=1e-2)
     names = expected.column_names
-    own = np.stack([as_numbers(name, expected[name], encoding) for name in names], 1)
+    python = np.stack([as_numbers(name, expected[name], encoding) for name in names], 1)
     rows = np.array([found[name] for name in names], float).T
-    assert np.isclose(rows, own, rtol=0, atol=1e-2, equal_nan=True).all(axis=1).mean() > 0.96
+    assert np.isclose(rows, python, rtol=0, atol=1e-2, equal_nan=True).all(axis=1).mean() > 0.96
     check_inside(found, where)
     assert all(set(found[name]) == {value} for name, value in given.items())
     assert np.array_equal(np.round(found["hours"], 1), found["hours"])
@@ -122,16 +126,16 @@ FIXED = [("sum", {}), ("sum", {"low": 3}), *SETS]
 def test_conditions_fix_the_columns_that_pythons_fix(mixed_model, page_of):
     """Others are free to obey the rules."""
     encoding, layout = (getattr(mixed_model.model_.codec, part) for part in ("encoding", "layout"))
-    is_fixed = """([name, own]) => {
+    is_fixed = """([name, asked]) => {
       const { Table, content } = pointillist;
       const column = content.columns.find((each) => each.name === name);
-      return new Table(content, 1, { conditions: [column.allowed(own)] }).isFixed(0, column.token);
+      return new Table(content, 1, { conditions: [column.allowed(asked)] }).isFixed(0, column.token);
     }"""
     page = page_of(mixed_model)
     found = [page.evaluate(is_fixed, each) for each in FIXED]
-    conditions = [(name, as_condition(name, own, encoding)) for name, own in FIXED]
-    own = [encoding.encoder(name).allowed(asked, layout.type_of(name), None) for name, asked in conditions]
-    assert found == [each.ends.is_set for each in own] == [False, False, True, True, True]
+    conditions = [(name, as_condition(name, asked, encoding)) for name, asked in FIXED]
+    allowed = [encoding.encoder(name).allowed(asked, layout.type_of(name), None) for name, asked in conditions]
+    assert found == [each.ends.is_set for each in allowed] == [False, False, True, True, True]
 
 
 WRONG = [
@@ -198,7 +202,7 @@ def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page
     page.click("#given summary")
     days = ask(page, "day")
     for first, wrong in (
-        ("2025-04-01", "too few rows meet the condition; "),
+        ("2025-04-01", "too few rows meet the condition: "),
         (None, "too few rows meet the conditions"),
     ):
         if first:

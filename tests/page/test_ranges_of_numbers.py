@@ -33,9 +33,9 @@ def model(table):
 IN_RANGES = """async ([asked, where, given]) => {
   const { content, draw } = pointillist;
   const of = (name) => content.columns.find((column) => column.name === name);
-  const ranges = Object.entries(where).map(([name, own]) => of(name).allowed(own));
-  const places = Object.entries(given).map(([name, value]) => [of(name).slot, value]);
-  const { columns, effective } = await draw({ ...asked, given: places, ranges });
+  const ranges = Object.entries(where).map(([name, asked]) => of(name).allowed(asked));
+  const observed = Object.entries(given).map(([name, value]) => [of(name).slot, value]);
+  const { columns, effective } = await draw({ ...asked, given: observed, ranges });
   return [Object.fromEntries(columns.map(({ name, values }) => [name, Array.from(values)])), effective];
 }"""
 
@@ -68,9 +68,9 @@ def test_rows_in_ranges_are_pythons_for_the_same_seed(
     """Compares draws of weights that are not rounded: their last digits may decide which candidates go on."""
     content = numbers.network_content
     monkeypatch.setattr(numbers, "network_content", lambda *parts, **more: content(*parts[:2], "float32", **more))
-    conditions = {name: as_condition(own) for name, own in where.items()}
-    of_class = {"labels": ["high", "low"][label], "guidance": guidance}
-    expected = model.sample(130, where=conditions | given, random_state=4, **of_class)
+    conditions = {name: as_condition(asked) for name, asked in where.items()}
+    options = {"labels": ["high", "low"][label], "guidance": guidance}
+    expected = model.sample(130, where=conditions | given, random_state=4, **options)
     found, effective = drawn(page_of(model), where, given, label, rows=130, seed=4, guidance=guidance)
     assert effective == pytest.approx(model.effective_sample_size_, rel=1e-2)
     scaling = model.model_.codec.scaling
@@ -81,10 +81,10 @@ def test_rows_in_ranges_are_pythons_for_the_same_seed(
 
 
 def check_inside(found, where):
-    for name, own in where.items():
+    for name, asked in where.items():
         cells = np.array(found[name])
-        assert np.isin(cells, own["values"]).all() if "values" in own else True
-        assert (cells >= own.get("low", -np.inf)).all() and (cells <= own.get("high", np.inf)).all()
+        assert np.isin(cells, asked["values"]).all() if "values" in asked else True
+        assert (cells >= asked.get("low", -np.inf)).all() and (cells <= asked.get("high", np.inf)).all()
 
 
 def test_rows_in_ranges_come_from_the_distribution_of_those_that_are(model, page_of):
@@ -96,21 +96,21 @@ def test_rows_in_ranges_come_from_the_distribution_of_those_that_are(model, page
     check_inside(found, where)
     assert 250 < effective <= 500
     for name in ("<b>a", "b", "count", "c"):
-        own, other = np.array(found[name]), np.array(free[name])[is_kept]
+        in_range, other = np.array(found[name]), np.array(free[name])[is_kept]
         error = other.std() * (1 / effective + 1 / len(other)) ** 0.5
-        assert abs(own.mean() - other.mean()) < 4 * error
-        assert abs(np.mean(own > np.median(other)) - np.mean(other > np.median(other))) < 2 * error / other.std()
+        assert abs(in_range.mean() - other.mean()) < 4 * error
+        assert abs(np.mean(in_range > np.median(other)) - np.mean(other > np.median(other))) < 2 * error / other.std()
 
 
 def test_a_range_that_ends_at_a_value_of_many_rows_has_all_of_them(page_of):
     rng = np.random.default_rng(0)
     rows = {"a": np.where(np.arange(400) % 3, rng.normal(size=400), 0.5), "b": rng.normal(size=400)}
     model = Diffusion(process="gaussian", scaling="quantile", **SMALL).fit(pa.table(rows))
-    ask = "own => pointillist.content.columns[0].allowed(own).ranges[0]"
+    ask = "asked => pointillist.content.columns[0].allowed(asked).ranges[0]"
     page, codec = page_of(model), model.model_.codec
-    for own, place, beyond in (({"low": 0.5}, 0, -np.inf), ({"high": 0.5}, 1, np.inf)):
+    for asked, end_index, beyond in (({"low": 0.5}, 0, -np.inf), ({"high": 0.5}, 1, np.inf)):
         end = codec.encode(np.array([[np.nextafter(0.5, beyond), 0.0]]))[0, 0]
-        assert page.evaluate(ask, own)[place] == pytest.approx(end, abs=1e-5)
+        assert page.evaluate(ask, asked)[end_index] == pytest.approx(end, abs=1e-5)
         assert abs(end - codec.encode(np.array([[0.5, 0.0]]))[0, 0]) > 0.2
 
 
@@ -119,14 +119,14 @@ def test_a_range_holds_the_numbers_of_a_grid(page_of):
     a = rng.normal(size=400)
     rows = {"a": np.round(0.05 * np.round(20 * a), 2), "b": rng.normal(size=400)}
     model = Diffusion(process="gaussian", **SMALL).fit(pa.table(rows))
-    ask = "own => pointillist.content.columns[0].allowed(own)"
+    ask = "asked => pointillist.content.columns[0].allowed(asked)"
     page, codec = page_of(model), model.model_.codec
-    for own, ends in (({"low": 0.98, "high": 1.17}, [1.0, 1.15]), ({"values": [0.2]}, [0.2, 0.2])):
-        found = page.evaluate(ask, own)
+    for asked, ends in (({"low": 0.98, "high": 1.17}, [1.0, 1.15]), ({"values": [0.2]}, [0.2, 0.2])):
+        found = page.evaluate(ask, asked)
         wide = np.array(ends) + 0.499 * 0.05 * np.array([-1, 1])
         expected = codec.encode(np.stack([wide, [0, 0]], axis=1))[:, 0]
         assert found["ends"] == ends and found["ranges"] == [pytest.approx(expected.tolist(), abs=1e-5)]
-        some = model.sample(40, where={"a": as_condition(own)}, random_state=0)["a"].to_numpy()
+        some = model.sample(40, where={"a": as_condition(asked)}, random_state=0)["a"].to_numpy()
         assert some.min() >= ends[0] and some.max() <= ends[1]
     with pytest.raises(Exception, match="a: no training row lies there"):
         page.evaluate(ask, {"low": 1.01, "high": 1.04})
@@ -165,8 +165,8 @@ def test_ranges_are_asked_for_in_the_page(ask, model, page_of):
     page.select_option("#class", label="low")
     values = ask(page, "count")
     assert values.count() == 7
-    for place in (3, 5):
-        values.nth(place).check()
+    for index in (3, 5):
+        values.nth(index).check()
     page.fill("#rows", "70")
     page.click("#draw")
     page.wait_for_function("() => /^70 rows in .*; effective sample size \\d+$/.test(document.all.status.textContent)")
@@ -184,7 +184,7 @@ def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, model, page_of, m
     ask(page, "<b>a").first.fill("7.5")
     page.click("#draw")
     page.wait_for_function("() => !document.querySelector('#draw').dataset.busy")
-    wrong = "cannot draw rows here: too few rows meet the conditions together; ask for more than that"
+    wrong = "cannot draw rows here: too few rows meet the conditions together: widen them"
     assert page.inner_text("#status") == wrong
 
 

@@ -15,14 +15,14 @@ from pointillist.tables.table import Column
 N = 400
 
 RESTORE = """([rules, columns, fixed, isStrict]) => {
-  const own = columns.map((column) => ({ ...column, values: Float64Array.from(column.values) }));
-  for (const column of own) {
+  const copies = columns.map((column) => ({ ...column, values: Float64Array.from(column.values) }));
+  for (const column of copies) {
     const scale = column.step ? 1 / column.step : 10 ** column.decimals;
     if (!column.bounds) delete column.bounds;
     column.round = (value) => pointillist.rounded(value * scale) / scale;
   }
-  pointillist.restoreRules(rules, own, 0, own[0].values.length, (row, token) => fixed[row][token], isStrict);
-  return own.map(({ values }) => Array.from(values));
+  pointillist.restoreRules(rules, copies, 0, copies[0].values.length, (row, token) => fixed[row][token], isStrict);
+  return copies.map(({ values }) => Array.from(values));
 }"""
 
 
@@ -76,23 +76,23 @@ def test_rows_under_conditions_are_restored_as_in_python(mixed_model, page_of):
     table = [quantity, price, amount, tip, np.round(amount + tip, 2), *days]
     rules = Order((6, 5)), Product((2, 0, 1), 1.0), Sum((4, 2, 3), (1.0, 1.0))
     bounds = {1: (9.5, 12.0), 4: (60.0, 65.0), 5: (30.0, 90.0), 6: (0.0, 50.0)}
-    made = [rng.permutation(own) for own in table]
-    for place, ends in bounds.items():
-        made[place] = np.round(rng.uniform(*ends, N), 0 if place > 4 else 2)
+    made = [rng.permutation(column) for column in table]
+    for index, ends in bounds.items():
+        made[index] = np.round(rng.uniform(*ends, N), 0 if index > 4 else 2)
     is_fixed = np.zeros((N, 7), bool)
     is_fixed[::7, 0] = True
     found = np.array(restored_in_page(page_of(mixed_model), rules, made, is_fixed, table, bounds))
-    # Of other quantities that are given, none has such prices.
+    # No other observed quantity has these prices.
     found = found[:, ~is_fixed[:, 0] | (made[0] == 5)]
     np.testing.assert_allclose(found[2], np.round(found[0] * found[1], 2), atol=1e-9)
     np.testing.assert_allclose(found[4], found[2] + found[3], atol=1e-9)
     assert found.shape[1] > 340 and (found[5] <= found[6]).all()
-    for place, (low, high) in bounds.items():
-        assert (low <= found[place]).all() and (found[place] <= high).all()
+    for index, (low, high) in bounds.items():
+        assert (low <= found[index]).all() and (found[index] <= high).all()
 
 
 def restored_in_page(page, rules, made, is_fixed, table=None, bounds=None):
-    """Rows that a page restores, which are those of Python."""
+    """A page restores the same rows as Python."""
     cells = [Column(values, np.zeros(N, bool)) for values in made]
     data = cells if table is None else [Column(values, np.zeros(N, bool)) for values in table]
     codes = [fit_encoder(str(i), each) for i, each in enumerate(data)]
@@ -109,6 +109,6 @@ def restored_in_page(page, rules, made, is_fixed, table=None, bounds=None):
         for i, (code, values) in enumerate(zip(codes, made, strict=True))
     ]
     found = page.evaluate(RESTORE, [[each.to_json() for each in rules], columns, is_fixed.tolist(), bounds is not None])
-    for i, own in enumerate(found):
-        np.testing.assert_allclose(own, expected[i].values, atol=1e-9)
+    for i, values in enumerate(found):
+        np.testing.assert_allclose(values, expected[i].values, atol=1e-9)
     return found

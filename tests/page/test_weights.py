@@ -9,7 +9,7 @@ from pointillist.page.weights import STEPS, rounded, weights_content
 
 
 def whole(text, count):
-    """Whole numbers of a text, by Python's own decoders."""
+    """Integers of a text, by Python's decoders."""
     planes = zlib.decompress(base64.b85decode(text.replace(",", "<")))
     planes = np.frombuffer(planes, np.uint8).astype(np.int64)
     n = -(-count // 4)

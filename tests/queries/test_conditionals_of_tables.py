@@ -1,4 +1,4 @@
-"""The distribution of some columns given the others, against its own draws and its own joint distribution."""
+"""Conditional distributions, compared with their draws and with the joint distribution."""
 
 import numpy as np
 import pandas as pd
@@ -28,11 +28,11 @@ def test_probabilities_sum_to_one_and_are_those_of_log_prob(model):
     rows = EXTRA[:20]
     p = view.predict_proba(rows.drop(columns="kind"))
     assert view.classes_.tolist() == ["a", "b"] and np.allclose(p.sum(axis=1), 1, atol=1e-5)
-    own = p[np.arange(20), (rows["kind"] == "b").astype(int)]
+    kind_p = p[np.arange(20), (rows["kind"] == "b").astype(int)]
     # The rarer category gives a part to categories that no training row had.
     counts = EXTRA["kind"].value_counts()
     given_away = np.where(rows["kind"] == counts.idxmin(), np.log1p(1 / counts.min()), 0)
-    assert np.allclose(np.log(own) - given_away, view.log_prob(rows), atol=1e-4)
+    assert np.allclose(np.log(kind_p) - given_away, view.log_prob(rows), atol=1e-4)
     assert (view.predict(rows) == np.where(p[:, 1] > p[:, 0], "b", "a")).all()
 
 
@@ -46,8 +46,8 @@ def test_quantiles_and_means_are_those_of_draws(model, target):
     levels = [0.1, 0.5, 0.9]
     found = view.quantiles(rows, levels)
     assert (np.diff(found, axis=1) >= 0).all()
-    for own, drawn in zip(found, draws, strict=True):
-        for level, value in zip(levels, own, strict=True):
+    for quantiles, drawn in zip(found, draws, strict=True):
+        for level, value in zip(levels, quantiles, strict=True):
             # A value of mass has levels from those below it to those at it.
             low, high = (drawn < value - 0.15).mean(), (drawn <= value + 0.15).mean()
             assert low - 0.06 <= level <= high + 0.06
@@ -76,7 +76,7 @@ def test_the_cells_of_a_rounded_column_sum_to_one_whether_its_values_repeat_or_n
             "one decimal": np.round(2 * x + rng.normal(size=n), 1),
             "two decimals": np.round(x + 0.5 * rng.normal(size=n), 2),
             "other": np.round(np.exp(rng.normal(size=n)), 2),
-            **{name: pd.Timestamp("2020-01-01") + pd.to_timedelta(np.round(own), "D") for name, own in days.items()},
+            **{name: pd.Timestamp("2020-01-01") + pd.to_timedelta(np.round(day), "D") for name, day in days.items()},
         }
     )
     view = conditional_of(smooth(untrained(frame, process="masked")), target)
@@ -91,7 +91,7 @@ def test_the_cells_of_a_rounded_column_sum_to_one_whether_its_values_repeat_or_n
     rows = pd.concat([frame[:1]] * len(grid), ignore_index=True).assign(**{target: grid})
     found = view.log_prob(rows)
     assert np.isfinite(found).all()
-    # Some of it lies further from the range of the training rows.
+    # Some mass lies outside the range of the training rows.
     assert unit * np.exp(found).sum() == pytest.approx(1, abs=0.01)
 
 
@@ -143,15 +143,15 @@ def test_arrays_have_columns_by_position():
 
 @pytest.mark.slow
 def test_labels_apart_from_the_table_are_a_column():
-    own = untrained(TABLE, RNG.choice(["x", "y"], N), process="masked")
-    assert conditional_of(own, "label").predict_proba(TABLE[:3]).shape == (3, 2)
-    of_x, of_y, of_each, of_none = (
-        conditional_of(own, "kind", labels).predict_proba(TABLE[:3]) for labels in ("x", "y", ["x", "y", None], None)
+    model = untrained(TABLE, RNG.choice(["x", "y"], N), process="masked")
+    assert conditional_of(model, "label").predict_proba(TABLE[:3]).shape == (3, 2)
+    p_x, p_y, p_each, p_none = (
+        conditional_of(model, "kind", labels).predict_proba(TABLE[:3]) for labels in ("x", "y", ["x", "y", None], None)
     )
-    np.testing.assert_allclose(of_each, [of_x[0], of_y[1], of_none[2]], rtol=1e-5)
-    assert np.abs(of_x - of_y).max() > 1e-4
+    np.testing.assert_allclose(p_each, [p_x[0], p_y[1], p_none[2]], rtol=1e-5)
+    assert np.abs(p_x - p_y).max() > 1e-4
     with pytest.raises(ValueError, match="target 'label' is also in labels"):
-        conditional_of(own, "label", "x")
+        conditional_of(model, "label", "x")
 
 
 def test_the_density_of_several_columns_does_not_depend_on_their_order(model):
@@ -179,10 +179,15 @@ def test_blocks_of_rows_change_nothing(model, monkeypatch):
     views = [conditional_of(model, name) for name in ("size", "kind", ["size", "legs"])]
 
     def answers():
-        of_size, of_kind, of_both = views
+        size_view, kind_view, joint_view = views
         known = rows.assign(legs=EXTRA["legs"][:9])
-        parts = of_size.predict(rows), of_size.log_prob(rows), of_kind.predict_proba(rows), of_both.log_prob(known)
-        return [*parts, *of_both.predict(rows).values()]
+        parts = (
+            size_view.predict(rows),
+            size_view.log_prob(rows),
+            kind_view.predict_proba(rows),
+            joint_view.log_prob(known),
+        )
+        return [*parts, *joint_view.predict(rows).values()]
 
     whole = answers()
     monkeypatch.setattr(imputation, "MOST_VALUES", 1)

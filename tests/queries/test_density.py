@@ -105,7 +105,7 @@ def test_labels_apart_from_the_table_are_summed_over():
     assert len(with_label.codec.encoding.columns) == TABLE.shape[1] + 1
     frame = TABLE.drop(columns=["size", "other"])
     apart = untrained(frame, labels, process="masked")
-    # Values that no training row had have some mass too: that of numbers falls with the square of their distance.
+    # Values without training rows have mass too; for numbers it falls with the squared distance.
     rows = pd.DataFrame(list(product(["a", "b", "new"], range(-500, 501))), columns=["kind", "legs"])
     assert np.exp(density(apart, rows)).sum() == pytest.approx(1, abs=1e-4)
     assert np.isfinite(density(with_label, TABLE[:5])).all()

@@ -20,7 +20,7 @@ from pointillist.page.weights import deflated, planes
 WORKER = (
     *ENGINE,
     "engine/threefry.js",
-    "known.js",
+    "observed_rows.js",
     "populations.js",
     "twisting.js",
     "drawing.js",
@@ -46,7 +46,7 @@ SCRIPTS = (
     "columns/scaled.js",
     "rules.js",
     "table.js",
-    "gaps.js",
+    "incomplete_rows.js",
     "in_ranges.js",
     "fields.js",
     "pairs.js",
@@ -57,7 +57,7 @@ SCRIPTS = (
 """Scripts of the page, in the order in which it runs them."""
 
 OF_KIND = {
-    "numbers": {"known.js", "numbers.js", "classes.js", "columns/scaled.js"},
+    "numbers": {"observed_rows.js", "numbers.js", "classes.js", "columns/scaled.js"},
     "mixed": {
         *("mixed_networks.js", "mixed.js", "columns/grids.js", "rules.js"),
         *(f"columns/{kind}.js" for kind in KINDS),

@@ -77,7 +77,7 @@ def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str
         column = encoder.describe() | {"type": kind, "pair": i, "format": format_}
         if index is not None:
             # By "minmax" the centre is the middle of the range, which says nothing more.
-            column |= {"place": index, "can_be_given": can_be_given, "is_standard": _is_standard(model)}
+            column |= {"index": index, "can_be_given": can_be_given, "is_standard": _is_standard(model)}
         if format_ == "whole":
             column["limits"] = limits(kind)
         columns.append(column)

@@ -275,7 +275,7 @@ def test_rows_say_what_they_are(page_of, results):
     assert page.locator(f"{STEPS} .remark").all_inner_texts() == ["7 of 120 outside"] * 3
     page.locator(f"{STEPS} select[name=figure]").select_option("wide")
     assert "first two principal components" in legend.inner_text()
-    assert "Colour: the class" in page.locator("#guidance .rows .legend").text_content()
+    assert "Color: the class" in page.locator("#guidance .rows .legend").text_content()
 
 
 @IN_CHROMIUM

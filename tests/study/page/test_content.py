@@ -325,8 +325,8 @@ def test_summary_says_what_errors_cover(make):
     assert one[1] == "Made by pointillist 0.1.0, jax 0.10. Machine: x86_64, 2 devices"
 
 
-def luminance(colour):
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def luminance(color):
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return np.dot(linear, [0.2126, 0.7152, 0.0722])
 
@@ -334,11 +334,11 @@ def luminance(colour):
 @pytest.mark.parametrize("name", ["style.css", "dark.css"])
 def test_text_and_series_have_contrast(name):
     text = (files("pointillist.page") / "assets" / name).read_text()
-    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", text))
-    assert len(colours) == 16
-    for foreground in colours:
+    colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", text))
+    assert len(colors) == 16
+    for foreground in colors:
         if foreground in ("bg", "panel", "line"):
             continue
         for background in ("bg", "panel"):
-            high, low = sorted((luminance(colours[foreground]), luminance(colours[background])), reverse=True)
+            high, low = sorted((luminance(colors[foreground]), luminance(colors[background])), reverse=True)
             assert (high + 0.05) / (low + 0.05) >= 4.5, (foreground, background)

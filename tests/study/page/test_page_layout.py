@@ -1,4 +1,4 @@
-"""How the page is laid out: what is in sight, what a finger hits, what is left without scripts or colours."""
+"""How the page is laid out: what is in sight, what a finger hits, what is left without scripts or colors."""
 
 from xml.etree import ElementTree
 

@@ -18,11 +18,11 @@ function seedWords(entropy, count) {
   const pool = [0, 1, 2, 3].map((i) => hashed(entropy[i] ?? 0));
   for (let from = 0; from < 4; from++)
     for (let to = 0; to < 4; to++) if (from !== to) pool[to] = mixed(pool[to], hashed(pool[from]));
-  let own = 0x8b51f9dd;
+  let multiplier = 0x8b51f9dd;
   return Array.from({ length: count }, (_, i) => {
-    let value = (pool[i % 4] ^ own) >>> 0;
-    own = Math.imul(own, 0x58f38ded) >>> 0;
-    value = Math.imul(value, own) >>> 0;
+    let value = (pool[i % 4] ^ multiplier) >>> 0;
+    multiplier = Math.imul(multiplier, 0x58f38ded) >>> 0;
+    value = Math.imul(value, multiplier) >>> 0;
     return (value ^ (value >>> 16)) >>> 0;
   });
 }

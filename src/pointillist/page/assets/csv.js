@@ -1,4 +1,4 @@
-/* Text of CSV: its cells, and back. */
+/* Reads and writes CSV. */
 
 /** Words for a missing cell, as the command line has them, in lower case. */
 const MISSING = new Set(
@@ -7,16 +7,16 @@ const MISSING = new Set(
   ),
 );
 
-/** Lines by which a delimiter is known. */
+/** Number of lines from which the delimiter is detected. */
 const MOST_LINES = 100;
 
 const isMissing = (text) => MISSING.has(text.trim().toLowerCase());
 
-/** A field of CSV that is there: in quotes, words for a missing cell are text. */
+/** A non-missing CSV field; words that mean a missing cell are quoted. */
 const csvField = (text) =>
   /[",;|\t\r\n]/.test(text) || isMissing(text) ? `"${text.replaceAll('"', '""')}"` : text;
 
-/** The one of the usual delimiters that most fields of the first line have, outside of quotes, and all lines alike. */
+/** Detects the delimiter: the one that gives the most fields per line, the same number in all lines, outside quotes. */
 function delimiterOf(text) {
   const lines = text.replace(/"[^"]*"/g, "").split(/[\r\n]+/, MOST_LINES + 1);
   const whole = (lines.length > MOST_LINES ? lines.slice(0, -1) : lines).filter((line) => line.trim());
@@ -28,10 +28,10 @@ function delimiterOf(text) {
 }
 
 /**
- * Splits CSV into rows of cells; quotes protect delimiters and ends of lines. Empty lines are left out, but for those
- * within a single column, where they are missing cells.
- * @returns {{cells: string[], quoted: boolean[], line: number}[]} quoted: which cells were; line: where the row begins,
- *   from 1 on
+ * Splits CSV into rows of cells; quotes protect delimiters and ends of lines. Empty lines are skipped, except in
+ * a single column, where they are missing cells.
+ * @returns {{cells: string[], quoted: boolean[], line: number}[]} quoted: which cells were quoted; line: first line
+ *   of the row, from 1
  */
 function readCsv(text) {
   const whole = text.replace(/^\uFEFF/, "");

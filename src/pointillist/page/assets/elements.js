@@ -1,4 +1,4 @@
-/* Elements of a page: those that it has, and new ones. */
+/* Finds and creates elements of a page. */
 
 /** @type {<Id extends keyof PageElements>(id: Id) => PageElements[Id]} */
 const byId = (id) => document.getElementById(id);
@@ -31,10 +31,10 @@ function sized(canvas, [width, height] = [canvas.clientWidth, canvas.clientHeigh
   return { context, width, height };
 }
 
-/** The value of one of the style's colours, such as "--accent". */
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** The value of a color of the style sheet, for example "--accent". */
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-const seriesColours = () => Array.from({ length: 8 }, (_, i) => colour(`--series-${i + 1}`));
+const seriesColors = () => Array.from({ length: 8 }, (_, i) => color(`--series-${i + 1}`));
 
 /** Lets the user save a file. */
 function save(blob, name) {
@@ -56,4 +56,4 @@ function fillTable(table, names, rows, cell) {
   table.replaceChildren(element("thead", {}, head), body);
 }
 
-Object.assign(window.pointillist, { byId, colour, contextOf, element, fillTable, save, seriesColours, sized });
+Object.assign(window.pointillist, { byId, color, contextOf, element, fillTable, save, seriesColors, sized });

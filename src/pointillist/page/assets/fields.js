@@ -1,11 +1,11 @@
-/* What a form asks for: cells that are given, and conditions on columns. */
+/* Form fields for observed cells, and for conditions on columns. */
 
 const { byId, element } = window.pointillist;
 
-/** @typedef {{field: HTMLElement, read: () => number | null}} GivenCell read: null if nothing is given */
+/** @typedef {{field: HTMLElement, read: () => number | null}} GivenCell read: returns null for an empty field */
 
 /**
- * A choice of values.
+ * Makes a selection field.
  * @param {[value: number, text: string][]} choices
  * @returns {GivenCell}
  */
@@ -16,7 +16,7 @@ function choice(choices) {
 }
 
 /**
- * A field for a number or a date; what it says may be refused by an error of one line.
+ * Makes a text field for a number or a date. Reading it throws a one-line error for invalid text.
  * @param {PageColumn} column
  * @returns {GivenCell}
  */
@@ -46,7 +46,7 @@ function numberField(column) {
 }
 
 /**
- * The field of a column whose cells may be given.
+ * Makes the field for an observed cell of a column.
  * @param {PageColumn} column
  */
 const givenCell = (column) => (column.choices ? choice(column.choices) : numberField(column));
@@ -135,25 +135,25 @@ class Conditions {
   }
 
   /**
-   * What is asked, without conditions that every row meets. A single category is given.
-   * @param {[number, number][]} given tokens or places that have a value
+   * Reads the conditions, except those that every row meets. A single category becomes an observed cell.
+   * @param {[number, number][]} given tokens, or indices of numbers, with their values
    * @returns {Pick<Asked, "given" | "conditions" | "ranges">}
-   * @throws {Error} that says in one line what is wrong
+   * @throws {Error} in one line, for invalid text
    */
   asked(given) {
     const isMixed = this.model.kind === "mixed";
     /** @type {{given: [number, number][], conditions: Condition[], ranges: InRanges[]}} */
     const found = { given: [...given], conditions: [], ranges: [] };
     for (const { column, read } of this.#rows) {
-      const own = read();
-      if (!own) continue;
+      const chosen = read();
+      if (!chosen) continue;
       if (given.some(([slot]) => slot === column.slot)) {
         throw new Error(`${column.name} has a value and a condition: leave one of them out`);
       }
-      if (!isMixed) found.ranges.push(column.allowed(own));
-      else if (own.values?.length === 1) found.given.push([column.slot, own.values[0]]);
+      if (!isMixed) found.ranges.push(column.allowed(chosen));
+      else if (chosen.values?.length === 1) found.given.push([column.slot, chosen.values[0]]);
       else {
-        const condition = column.allowed(own);
+        const condition = column.allowed(chosen);
         if (!isMetByAll(column, condition)) found.conditions.push(condition);
       }
     }

@@ -1,17 +1,17 @@
-/* Tables with gaps: from a field or a file to a table without, and what is shown of it. */
+/* Imputes the missing cells of a pasted table or a file, and shows the result. */
 
-const { byId, element, fillTable, readGaps } = window.pointillist;
+const { byId, element, fillTable, readIncompleteRows } = window.pointillist;
 const FIRST_ROWS = 8;
-/** A field of more characters is slow. */
+/** Largest number of characters shown in the text field; more would be slow. */
 const MOST_SHOWN = 200_000;
 /** @type {("dragover" | "dragleave" | "drop")[]} */
 const DRAGGING = ["dragover", "dragleave", "drop"];
 
 /**
- * @param {object} page parts of it
+ * @param {object} page
  * @param {PageContent} page.content
  * @param {(asked: Asked, onPart: (table: DrawnTable, n: number) => void) => Promise<DrawnTable | null>} page.draw
- * @param {() => void} page.stop ends a filling that goes on
+ * @param {() => void} page.stop stops a running imputation
  * @param {(table: DrawnTable | null, name: string) => void} page.save
  * @param {(n: number, noun: string) => string} page.many
  * @param {() => number} page.seed
@@ -19,7 +19,7 @@ const DRAGGING = ["dragover", "dragleave", "drop"];
  */
 function setUpFill({ content, draw, stop, save, many, seed, label }) {
   const { columns } = content;
-  const [form, field] = [byId("fill"), byId("gaps")];
+  const [form, field] = [byId("fill"), byId("table-text")];
   /** @type {{text: string, name: string} | null} */
   let held = null;
   /** @type {DrawnTable | null} */
@@ -32,7 +32,7 @@ function setUpFill({ content, draw, stop, save, many, seed, label }) {
     byId("fill-status").classList.toggle("wrong", isWrong);
   };
 
-  /** Makes way for what is asked now, which may be wrong; gives its number. */
+  /** Clears the last result, and returns the number of the new run. */
   function begin() {
     stop();
     filled = null;
@@ -53,7 +53,7 @@ function setUpFill({ content, draw, stop, save, many, seed, label }) {
       if (run === latest) say(`${file.name} cannot be read.`, true);
       return;
     }
-    // Another table may have been given meanwhile.
+    // Another file may have been opened meanwhile.
     if (run !== latest) return;
     const isShown = text.length <= MOST_SHOWN;
     field.value = isShown ? text : "";
@@ -64,25 +64,25 @@ function setUpFill({ content, draw, stop, save, many, seed, label }) {
 
   async function fill() {
     const run = begin();
-    let gaps;
+    let incomplete;
     try {
-      gaps = readGaps(held?.text ?? field.value, content, label());
+      incomplete = readIncompleteRows(held?.text ?? field.value, content, label());
     } catch (error) {
       say(error.message, true);
       return;
     }
     const start = performance.now();
-    const rows = gaps.texts.length;
+    const rows = incomplete.texts.length;
     byId("fill-progress").hidden = false;
     byId("fill-progress").value = 0;
-    say(`filling ${many(gaps.gaps, "cell")} of ${many(rows, "row")} …`);
+    say(`filling ${many(incomplete.missing, "cell")} of ${many(rows, "row")} …`);
     try {
-      const made = await draw({ rows, seed: seed(), gaps }, (_, n) => (byId("fill-progress").value = n / rows));
+      const made = await draw({ rows, seed: seed(), incomplete }, (_, n) => (byId("fill-progress").value = n / rows));
       if (!made) return;
       filled = made;
       show(made);
       const seconds = ((performance.now() - start) / 1000).toFixed(1);
-      say(`${many(gaps.gaps, "cell")} of ${many(rows, "row")} filled in ${seconds} s`);
+      say(`${many(incomplete.missing, "cell")} of ${many(rows, "row")} filled in ${seconds} s`);
     } catch (error) {
       if (run === latest) {
         stop();
@@ -113,8 +113,8 @@ function setUpFill({ content, draw, stop, save, many, seed, label }) {
     event.preventDefault();
     fill();
   });
-  const picker = byId("gaps-file");
-  byId("gaps-open").addEventListener("click", () => picker.click());
+  const picker = byId("table-file");
+  byId("table-open").addEventListener("click", () => picker.click());
   picker.addEventListener("change", () => {
     take(picker.files?.[0]);
     picker.value = "";

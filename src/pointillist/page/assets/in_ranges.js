@@ -1,11 +1,11 @@
-/* Rows in ranges: populations of candidates, as many as it takes. */
+/* Draws rows under conditions, in populations of candidates, until there are enough. */
 
 /**
- * Draws populations, one after another, until enough rows are in their ranges.
+ * Draws populations until enough rows meet the conditions.
  * @param {{workers: Worker[], call: (worker: Worker, message: object) => Promise<Population>}} workers
  * @param {RangedContent} settings
  * @param {number} width of a row
- * @param {object} message what a worker is told of each population
+ * @param {object} message message to the workers, the same for each population
  * @param {() => boolean} isWanted whether to go on
  * @param {(first: number, drawn: Float32Array) => void} put called with the rows from the first on
  * @returns {Promise<number>} effective number of rows
@@ -13,12 +13,12 @@
  */
 async function inRanges(workers, settings, width, rows, message, isWanted, put) {
   let [next, found] = [0, 0];
-  // Those that found less than the mean mass so far are taken in proportion to it, and the others weigh more.
+  // Populations with less than the mean mass so far are accepted in proportion to it; the others get more weight.
   let [seen, total, credit, weights, squares] = [0, 0, 0, 0, 0];
   const last = settings.most_tries * Math.max(2, Math.ceil(rows / settings.kept));
   while (found < rows && isWanted()) {
     if (next >= last) {
-      throw new Error("too few rows meet the conditions together; ask for more than that");
+      throw new Error("too few rows meet the conditions together: widen them");
     }
     const most = Math.ceil((rows - found) / settings.kept);
     const calls = workers.workers.slice(0, most).map((worker) => workers.call(worker, { ...message, index: next++ }));

@@ -1,9 +1,9 @@
-/* Networks of tokens, and of the numbers beside them; and what numbers are near to, given others. */
+/* The token network, the number network, and the conditional normal distribution of numbers given others. */
 
-/** Variance of the noise that a number is given with, and smallest variance of one that is not. */
+/** Variance of the noise of observed numbers, and smallest variance of other numbers. */
 const GIVEN_NOISE = 1e-5;
 
-/** Mean and standard deviation of each number of x ~ N(0, C), given those that are not NaN; without C, of N(0, I). */
+/** Mean and standard deviation of each number of x ~ N(0, C), given the numbers that are not NaN; without C, of N(0, I). */
 function conditionalNormal(covariance, numbers) {
   const k = numbers.length;
   const [mean, left] = [new Float64Array(k), Float64Array.from(covariance ?? [])];
@@ -23,8 +23,8 @@ function conditionalNormal(covariance, numbers) {
 }
 
 /**
- * Centre 0 of numbers, their deviations along axes, and the axes, [number][axis].
- * @param {Float32Array | null} basis the axes, each as long as its deviation; null for the numbers themselves
+ * Returns the center 0, the standard deviations along axes, and the axes, [number][axis], of numbers.
+ * @param {Float32Array | null} basis the axes, as long as their standard deviations; null for the coordinate axes
  */
 function axesOf(basis, columns) {
   const centre = new Float64Array(columns);
@@ -33,7 +33,7 @@ function axesOf(basis, columns) {
   return [centre, deviation, Float64Array.from(basis, (value, i) => value / deviation[i % columns])];
 }
 
-/** A sum of rows of a weight, one for each one-hot input, kept for a block of rows. */
+/** A linear layer on one-hot inputs: sums rows of the weight, for a block of rows. */
 class Sum {
   /**
    * @param {Float32Array} weight shape (inputs, width)
@@ -58,7 +58,7 @@ class Sum {
   }
 }
 
-/** The network of tokens, from the sum of those that are seen to what logits are made of. */
+/** The token network, from the sum over observed tokens to the logits. */
 class TokenNetwork {
   /**
    * @param {Memory} memory
@@ -111,7 +111,7 @@ function normalise(h, out, width) {
   for (let i = 0; i < h.length; i++) out[i] = h[i] * norm[i % BLOCK];
 }
 
-/** The network of numbers: residual blocks that the noise level modulates, beside what the tokens contribute. */
+/** The number network: residual blocks that the noise level modulates, with the tokens' contribution as context. */
 class NumberNetwork extends ResidualMLP {
   /** @type {Uint8Array} */
   isOpen = new Uint8Array();
@@ -119,19 +119,20 @@ class NumberNetwork extends ResidualMLP {
   /**
    * @param {Memory} memory
    * @param {MixedContent & {columns: number}} model
-   * @param {string} part what the names of its tensors begin with
+   * @param {string} part prefix of its tensors' names
    */
   constructor(memory, model, part) {
-    const own = Object.entries(model.tensors)
-      .filter(([name]) => name.startsWith(part))
-      .map(([name, values]) => [name.slice(part.length), values]);
+    const tensors = Object.fromEntries(
+      Object.entries(model.tensors)
+        .filter(([name]) => name.startsWith(part))
+        .map(([name, values]) => [name.slice(part.length), values]),
+    );
     const layers = (kind) => Array.from({ length: model.depth }, (_, i) => `${kind}.${i}`);
-    super(memory, { ...model, tensors: Object.fromEntries(own), inner: layers("inner"), outer: layers("outer") });
-    const tensors = Object.fromEntries(own);
+    super(memory, { ...model, tensors, inner: layers("inner"), outer: layers("outer") });
     this.context = new Sum(tensors["context.weight"], tensors["context.bias"]);
   }
 
-  /** @param {Uint8Array} isOpen which numbers are drawn, [number][row] */
+  /** @param {Uint8Array} isOpen whether each number is drawn, [number][row] */
   given(isOpen, known) {
     this.isOpen = isOpen;
     this.known = known;

@@ -1,4 +1,4 @@
-/* A model's page: what is asked for, the rows that are drawn, and what is shown of them. */
+/* A model's page: reads the form, draws rows, and shows them. */
 
 (async () => {
   const { Workers, Table, columnOf, drawnLabels, histogram, pair, gridOf, shown, MOST_POINTS } = window.pointillist;
@@ -17,30 +17,30 @@
 
   const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
-  /** The last run of each kind. */
+  /** Number of the last run of each kind. */
   const latest = { draw: 0, fill: 0 };
   /** @type {DrawnTable | null} */
   let table = null;
   let ready = 0;
-  /** Whether the rows are of the whole table's distribution. */
+  /** Whether the rows were drawn without conditions. */
   let areUnconditional = true;
 
   /**
    * Draws rows in chunks that workers take in turn.
    * @param {Asked} asked
-   * @param {(table: DrawnTable, n: number) => void} onPart called with the number of rows that are there from the first
-   *   on
+   * @param {(table: DrawnTable, n: number) => void} onPart called with the number of finished rows, counted from the
+   *   first
    * @returns {Promise<DrawnTable | null>} null if another run has begun
    */
   async function draw(asked, onPart = () => {}) {
-    const { rows, seed, label = null, guidance = 0, prior, given = [], gaps, conditions = [], ranges = [] } = asked;
-    const kind = gaps ? "fill" : "draw";
+    const { rows, seed, label = null, guidance = 0, prior, given = [], incomplete, conditions = [], ranges = [] } = asked;
+    const kind = incomplete ? "fill" : "draw";
     const run = ++latest[kind];
     await workers.load(model.id);
-    const made = new Table(content, rows, { given, gaps, conditions, ranges });
+    const made = new Table(content, rows, { given, incomplete, conditions, ranges });
     /** @type {Int32Array | undefined} */
     let labels;
-    if (gaps) labels = gaps.labels ?? undefined;
+    if (incomplete) labels = incomplete.labels ?? undefined;
     else if (label !== null) labels = new Int32Array(rows).fill(label);
     else if (classes?.are_drawn && !given.length && !ranges.length) labels = drawnLabels(classes.counts, rows, seed);
     const { chunk, width } = model;
@@ -50,7 +50,7 @@
       if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
       made.fill(first, drawn, labels?.subarray(first));
     };
-    // A single restricted token is drawn as it is; rows of all else are weighed.
+    // A condition on a single token is drawn exactly; other conditions need weighted candidates.
     if (ranges.length || conditions.length > 1 || conditions[0]?.ranges) {
       const message = { type: "population", id: model.id, seed, label, guidance, known: row, ranges, conditions };
       made.effective = await inRanges(workers, model.ranges, width, rows, message, isWanted, (first, drawn) => {
@@ -74,9 +74,9 @@
           labels: labels?.slice(first, next),
           conditions,
           guidance,
-          isFilling: Boolean(gaps),
+          isFilling: Boolean(incomplete),
           prior: prior?.slice(first * width, (first + chunk) * width),
-          known: gaps?.known.slice(first * width, (first + chunk) * width) ?? row,
+          known: incomplete?.known.slice(first * width, (first + chunk) * width) ?? row,
         });
         if (!isWanted()) return;
         put(first, drawn);
@@ -96,7 +96,7 @@
     byId("progress").hidden = !isBusy;
     byId("csv").disabled = isBusy || !table;
     byId("draw").dataset.busy = isBusy ? "1" : "";
-    // Whatever the fields say, what goes on can be stopped.
+    // A run can be stopped whatever the fields contain.
     byId("draw").formNoValidate = isBusy;
   }
 
@@ -106,7 +106,7 @@
   const conditions = content.can_restrict ? new Conditions(content) : null;
   const guided = byId("guided");
 
-  /** @type {{slot: number, read: () => number | null}[]} what is said of cells that may be given */
+  /** @type {{slot: number, read: () => number | null}[]} fields of observed cells */
   const givenCells = [];
 
   /** The index of the class that is chosen. */
@@ -121,8 +121,8 @@
     const given = givenCells.flatMap(({ slot, read }) => {
       const value = read();
       /** @type {[number, number][]} */
-      const own = value === null ? [] : [[slot, value]];
-      return own;
+      const observed = value === null ? [] : [[slot, value]];
+      return observed;
     });
     const restricted = conditions?.asked(given);
     if ((given.length || restricted?.ranges?.length) && classes?.are_drawn && label === null) {
@@ -177,7 +177,7 @@
       // Another draw may have begun.
       if (latest.draw !== run) return;
       latest.draw++;
-      // Of the rows that were to come, some may have been shown.
+      // Some rows may have been shown already.
       [table, ready] = [null, 0];
       byId("rows-drawn").hidden = true;
       say(`cannot draw rows here: ${error.message.replace(/^Error: /, "")}`);
@@ -220,7 +220,7 @@
     document.addEventListener("pointillist:theme", show);
   }
 
-  /** Mean and standard deviation of the rows that are there, and how many have a value. */
+  /** Number of finished rows with a value, and their mean and standard deviation. */
   function moments(values) {
     let [n, mean, squares] = [0, 0, 0];
     for (let r = 0; r < ready; r++) {
@@ -234,7 +234,7 @@
 
   const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
-  /** What the ends of columns are those of. */
+  /** Origin of the columns' ranges. */
   const spanned = content.privacy ? "domain" : "data";
 
   /** @param {DrawnColumn} column */
@@ -251,16 +251,16 @@
       return `${spanned} from ${column.write(column.minimum)} to ${column.write(column.maximum)}${missing}`;
     }
     const known = column.is_standard ? ` (data: ${shown(column.centre)} ± ${shown(column.unit)})` : "";
-    const own = n ? `${shown(mean)} ± ${shown(deviation)}${known}; ` : "";
-    return `${own}${spanned} from ${shown(column.minimum)} to ${shown(column.maximum)}${missing}`;
+    const summary = n ? `${shown(mean)} ± ${shown(deviation)}${known}; ` : "";
+    return `${summary}${spanned} from ${shown(column.minimum)} to ${shown(column.maximum)}${missing}`;
   }
 
-  /** What is said of the training rows behind a pair of columns. */
+  /** Describes the overlap of drawn rows and training rows in a pair of columns. */
   function comparison(grid, x, y) {
     const overlap = areUnconditional && grid.overlap(x, y, ready);
     if (!overlap) return "Shaded: the training rows.";
-    const [own, expected] = overlap.map((share) => `${Math.round(100 * share)}\u00a0%`);
-    const both = `Cell by cell, the two overlap by ${own} (rows of the same distribution: by about ${expected}).`;
+    const [found, expected] = overlap.map((share) => `${Math.round(100 * share)}\u00a0%`);
+    const both = `Cell by cell, the two overlap by ${found} (rows of the same distribution: by about ${expected}).`;
     return `Shaded: the training rows. ${both}`;
   }
 
@@ -278,7 +278,7 @@
       const grid = gridOf(content.pairs, x, y);
       pair(byId("scatter"), x, y, label, ready, grid);
       const n = Math.min(ready, MOST_POINTS);
-      const points = `${n < ready ? "The first " : ""}${many(n, "row")}${label ? "; colour: the class" : ""}.`;
+      const points = `${n < ready ? "The first " : ""}${many(n, "row")}${label ? "; color: the class" : ""}.`;
       byId("scatter-note").textContent = `${points}${grid ? ` ${comparison(grid, x, y)}` : ""}`;
     }
     const names = columns.map(({ name }) => name);
@@ -289,7 +289,7 @@
 
   const isGuided = ({ slot, read }) => slot === model.guided && read() !== null;
 
-  /** A field for every column whose cells may be given. */
+  /** Adds a field for every column that can be observed. */
   function setUpGiven() {
     for (const column of columns.filter((each) => each.can_be_given)) {
       const { field, read } = givenCell(column);

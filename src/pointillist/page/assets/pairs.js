@@ -1,12 +1,12 @@
-/* Pairs of columns of the training rows: how many lie in each cell of a grid, which the model holds. */
+/* Histograms of pairs of columns of the training rows, which the model holds. */
 
 /** How dark the densest cell is, and how fast thin ones fade. */
 const [DARKEST, FADING] = [0.4, 50];
-/** Of a cell, in pixels: a value that many rows have takes no width. */
+/** Smallest side of a cell in pixels; a repeated value would have no width. */
 const LEAST_SIDE = 3;
 
 /** @param {DrawnColumn} column */
-const placeOf = (column) => column.token ?? column.pair;
+const pairIndexOf = (column) => column.token ?? column.pair;
 
 /** The bins of a column's axis. */
 class Bins {
@@ -28,7 +28,7 @@ class Bins {
     return Number.isNaN(value) ? -1 : this.inner.filter((end) => end <= value).length;
   }
 
-  /** The ends of a bin on the axis; null if there is no such bin. */
+  /** The ends of a bin on the axis; null for an unused bin. */
   span(bin) {
     if (!this.categories) return bin + 1 < this.ends.length ? [this.ends[bin], this.ends[bin + 1]] : null;
     const index = this.categories[bin];
@@ -45,13 +45,13 @@ class Grid {
    */
   constructor({ bins, ends, counts }, x, y) {
     const all = ends.length / (bins + 1);
-    const [a, b] = [x, y].map(placeOf);
+    const [a, b] = [x, y].map(pairIndexOf);
     const [low, high] = [Math.min(a, b), Math.max(a, b)];
     const first = ((low * (2 * all - low - 1)) / 2 + high - low - 1) * bins * bins;
-    const own = (place) => ends.subarray(place * (bins + 1), (place + 1) * (bins + 1));
+    const endsOf = (index) => ends.subarray(index * (bins + 1), (index + 1) * (bins + 1));
     this.count = bins;
-    this.x = new Bins(x, own(a));
-    this.y = new Bins(y, own(b));
+    this.x = new Bins(x, endsOf(a));
+    this.y = new Bins(y, endsOf(b));
     this.counts = (i, j) => counts[first + (a < b ? i * bins + j : j * bins + i)];
     this.rows = counts.subarray(first, first + bins * bins).reduce((sum, n) => sum + n, 0);
   }
@@ -87,11 +87,11 @@ class Grid {
   }
 
   /**
-   * The overlap of the shares of drawn rows and of training rows in the cells, and that of as many training rows, on
-   * average: 1 less the total variation distance.
+   * Overlap of drawn and training rows over the cells (1 minus the total variation distance), and its expectation for
+   * the same number of training rows.
    * @param {DrawnColumn} x
    * @param {DrawnColumn} y
-   * @returns {[own: number, expected: number] | null} null if a side has no rows in the cells
+   * @returns {[shared: number, expected: number] | null} null if a side has no rows in the cells
    */
   overlap(x, y, rows) {
     const found = new Float64Array(this.count ** 2);
@@ -103,14 +103,14 @@ class Grid {
       n++;
     }
     if (!n || !this.rows) return null;
-    let [own, expected] = [0, 1];
+    let [shared, expected] = [0, 1];
     this.each((i, j, count) => {
       const share = count / this.rows;
-      own += Math.min(share, found[i * this.count + j] / n);
-      // Half the mean absolute difference of two binomial shares, as normal ones.
+      shared += Math.min(share, found[i * this.count + j] / n);
+      // Half the mean absolute difference of two binomial fractions, by the normal approximation.
       expected -= Math.sqrt((share * (1 - share) * (1 / n + 1 / this.rows)) / (2 * Math.PI));
     });
-    return [own, Math.max(0, expected)];
+    return [shared, Math.max(0, expected)];
   }
 }
 
@@ -120,6 +120,6 @@ class Grid {
  * @param {DrawnColumn} x
  * @param {DrawnColumn} y
  */
-const gridOf = (pairs, x, y) => (pairs && placeOf(x) !== placeOf(y) ? new Grid(pairs, x, y) : null);
+const gridOf = (pairs, x, y) => (pairs && pairIndexOf(x) !== pairIndexOf(y) ? new Grid(pairs, x, y) : null);
 
 Object.assign(window.pointillist, { gridOf });

@@ -1,15 +1,15 @@
-/* Pictures of drawn rows: a histogram of each column beside what the model knows of the data, and pairs of columns. */
+/* Pictures of drawn rows: histograms of columns, compared with the training rows, and scatter plots of pairs. */
 
-const { colour, seriesColours, sized } = window.pointillist;
+const { color, seriesColors, sized } = window.pointillist;
 const BINS = 40;
-/** Most categories, or integers, that have a bar each. */
+/** Largest number of categories or integers with a bar each. */
 const MOST_BARS = 60;
 const MOST_POINTS = 5000;
 const MARGIN = 0.04;
-/** Of a category's name, in pixels. */
+/** Smallest width of a category's name, in pixels. */
 const LEAST_ROOM = 30;
 
-/** A number as people write it. */
+/** Formats a number for reading. */
 const shown = (value) => {
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2);
@@ -33,10 +33,10 @@ function ends({ nominal, isWhole, minimum, maximum, values }, rows) {
   return [low - edge, high + edge];
 }
 
-/** What the model knows of a column's bins: shares of the training rows; null if it knows none. */
+/** Fraction of the training rows in each bin; null if the model does not know it. */
 function expected(column, edges) {
   if (column.shares) return column.shares;
-  // Of few integers the middles have no mass, and a bin holds one of them.
+  // Edges lie between integers, so each bin holds one integer.
   return column.below ? edges.slice(1).map((edge, i) => column.below(edge) - column.below(edges[i])) : null;
 }
 
@@ -61,11 +61,11 @@ function histogram(canvas, column, rows) {
   const most = Math.max(...shares, ...(known ?? []), 1e-9);
   const [bottom, bar] = [height - 16, width / count];
   const top = (share) => bottom - (share / most) * (bottom - 6);
-  context.fillStyle = colour("--series-1");
+  context.fillStyle = color("--series-1");
   context.globalAlpha = 0.75;
   shares.forEach((share, i) => context.fillRect(i * bar, top(share), bar * 0.9, bottom - top(share)));
   context.globalAlpha = 1;
-  context.strokeStyle = colour("--fg");
+  context.strokeStyle = color("--fg");
   context.lineWidth = 1.5;
   if (known) {
     context.beginPath();
@@ -77,7 +77,7 @@ function histogram(canvas, column, rows) {
   } else if (column.is_standard) {
     markMoments(context, column, (value) => ((value - low) / (high - low)) * width, bottom);
   }
-  context.strokeStyle = colour("--line");
+  context.strokeStyle = color("--line");
   context.beginPath();
   context.moveTo(0, bottom);
   context.lineTo(width, bottom);
@@ -86,22 +86,22 @@ function histogram(canvas, column, rows) {
 }
 
 /** The mean of the training rows, and a standard deviation to either side. */
-function markMoments(context, { centre, unit }, place, bottom) {
+function markMoments(context, { centre, unit }, across, bottom) {
   context.beginPath();
-  context.moveTo(place(centre), 4);
-  context.lineTo(place(centre), bottom);
-  context.moveTo(place(centre - unit), 10);
-  context.lineTo(place(centre + unit), 10);
+  context.moveTo(across(centre), 4);
+  context.lineTo(across(centre), bottom);
+  context.moveTo(across(centre - unit), 10);
+  context.lineTo(across(centre + unit), 10);
   for (const end of [centre - unit, centre + unit]) {
-    context.moveTo(place(end), 6);
-    context.lineTo(place(end), 14);
+    context.moveTo(across(end), 6);
+    context.lineTo(across(end), 14);
   }
   context.stroke();
 }
 
-/** Below a picture: the ends of the axis, or the categories if there is room for them. */
+/** Writes the ends of the axis below a picture, or the categories if they fit. */
 function writeAxis(context, column, width, height, [low, high]) {
-  context.fillStyle = colour("--muted");
+  context.fillStyle = color("--muted");
   context.font = "11px system-ui, sans-serif";
   if (column.nominal) {
     const room = width / Math.min(MOST_BARS, column.nominal.length);
@@ -127,7 +127,7 @@ function axisTexts(column, low, high) {
 }
 
 /**
- * Draws the first rows of a pair of columns, with the class as the colour if there is one, over the training rows'
+ * Draws the first rows of a pair of columns, with the class as the color if there is one, over the training rows'
  * grid.
  * @param {HTMLCanvasElement} canvas
  * @param {DrawnColumn} x
@@ -141,20 +141,20 @@ function pair(canvas, x, y, label, rows, grid) {
   const [left, bottom] = [48, height - 22];
   const [[x0, x1], [y0, y1]] = [ends(x, rows), ends(y, rows)];
   const spread = (column, r) => (column.nominal ? 0.7 * (((r * 0.618034) % 1) - 0.5) : 0);
-  const colours = seriesColours();
+  const colors = seriesColors();
   const across = (value) => left + ((value - x0) / (x1 - x0)) * (width - left - 6);
   const up = (value) => bottom - ((value - y0) / (y1 - y0)) * (bottom - 6);
   if (grid) {
-    context.fillStyle = colour("--fg");
+    context.fillStyle = color("--fg");
     grid.shade(context, across, up);
   }
-  context.strokeStyle = colour("--line");
+  context.strokeStyle = color("--line");
   context.strokeRect(left, 6, width - left - 6, bottom - 6);
   context.globalAlpha = Math.min(0.8, Math.max(0.25, 600 / rows));
-  const places = label?.atoms && new Map(Array.from(label.atoms, (value, i) => [value, i]));
-  const placeOf = (value) => places?.get(value) ?? value;
+  const indices = label?.atoms && new Map(Array.from(label.atoms, (value, i) => [value, i]));
+  const indexOf = (value) => indices?.get(value) ?? value;
   for (let r = 0; r < Math.min(rows, MOST_POINTS); r++) {
-    context.fillStyle = colours[label ? placeOf(label.values[r]) % 8 : 0];
+    context.fillStyle = colors[label ? indexOf(label.values[r]) % 8 : 0];
     context.beginPath();
     context.arc(across(x.values[r] + spread(x, r)), up(y.values[r] + spread(y, r)), 2, 0, 2 * Math.PI);
     context.fill();
@@ -165,7 +165,7 @@ function pair(canvas, x, y, label, rows, grid) {
   writeAxis(context, x, width - left - 6, height, [x0, x1]);
   context.restore();
   if (y.nominal) return;
-  context.fillStyle = colour("--muted");
+  context.fillStyle = color("--muted");
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "right";
   axisTexts(y, y0, y1).forEach((text, i) => context.fillText(shortened(text, left), left - 5, i ? 16 : bottom));

@@ -1,6 +1,6 @@
-/* Populations of candidates with weights, and which of them are drawn by these, as populations.py has them. */
+/* Weighted populations of candidates, and resampling, as in populations.py. */
 
-/** Share of a population's size below which its effective size calls for resampling. */
+/** Effective sample size, relative to the population, below which candidates are resampled. */
 const THRESHOLD = 0.5;
 
 /** log Σ exp(logs) */
@@ -23,7 +23,7 @@ class Weighted {
     this.logs = this.logs.map((value, i) => value + logFactors[i]);
   }
 
-  /** The log of the mean weight, which estimates that of the condition's mass. */
+  /** Log of the mean weight, which estimates the probability of the conditions. */
   get logMass() {
     return logSum(this.logs) - Math.log(this.logs.length);
   }
@@ -43,14 +43,14 @@ class Weighted {
   systematic(u, count) {
     let sum = 0;
     const upTo = this.shares.map((share) => (sum += share));
-    let place = 0;
+    let index = 0;
     return Array.from({ length: count }, (_, i) => {
-      while (place < upTo.length - 1 && upTo[place] / sum < (u + i) / count) place++;
-      return place;
+      while (index < upTo.length - 1 && upTo[index] / sum < (u + i) / count) index++;
+      return index;
     });
   }
 
-  /** Equal weights of the candidates `parents`, which were drawn by these weights. */
+  /** The population of resampled candidates, with equal weights. */
   settled(parents) {
     const made = new Weighted(parents.length);
     made.logs.fill(this.logMass);
@@ -59,21 +59,21 @@ class Weighted {
   }
 
   /**
-   * Rows that are drawn by the weights, in random order.
+   * Draws rows by weight, in random order.
    * @param {number[]} key
    * @param {Float32Array} rows one of each candidate
    * @returns {Population}
    */
   chosen(key, rows, width, kept) {
     const drawn = uniforms(key, kept + 1);
-    const places = this.systematic(drawn[0], kept);
-    const order = places.map((_, i) => i).sort((a, b) => drawn[a + 1] - drawn[b + 1] || a - b);
+    const indices = this.systematic(drawn[0], kept);
+    const order = indices.map((_, i) => i).sort((a, b) => drawn[a + 1] - drawn[b + 1] || a - b);
     const out = new Float32Array(kept * width);
-    order.forEach((i, r) => out.set(rows.subarray(places[i] * width, (places[i] + 1) * width), r * width));
-    return { drawn: out, logMass: this.logMass, families: order.map((i) => this.families[places[i]]) };
+    order.forEach((i, r) => out.set(rows.subarray(indices[i] * width, (indices[i] + 1) * width), r * width));
+    return { drawn: out, logMass: this.logMass, families: order.map((i) => this.families[indices[i]]) };
   }
 
-  /** Indices of those that go on in each place, if few candidates carry most of the weight; null if all do. */
+  /** Resamples if few candidates carry most of the weight: returns the index of each candidate's parent, or null. */
   resampled(u) {
     const n = this.logs.length;
     if (this.effective >= THRESHOLD * n) return null;

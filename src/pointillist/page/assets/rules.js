@@ -1,37 +1,37 @@
-/* Rules that the rows of a table of mixed columns obey, one object a kind, and their restoring: as in Python's `rules`. */
+/* Restores rules in drawn rows, with one object per kind of rule, as Python's `rules` does. */
 
 const { bounded, clamp, unitOf } = window.pointillist;
 
-/** Number of passes over all rules, and most passes for a row that still breaks one. */
+/** Number of passes over all rules, and largest number for a row that still breaks one. */
 const [TURNS, MOST_TURNS] = [4, 20];
 
-/** Most units of its last digit by which a factor moves to make a product exact. */
+/** Largest change of a factor, in units of its last digit, that makes a product exact. */
 const STEPS = 50;
 
 const [EXACT, NULL] = [2 ** -50, 1e-9];
 
-/** The largest absolute value of a column's numbers. */
+/** Largest absolute value in a column's range. */
 const largestOf = ({ ends: [low, high] }) => Math.max(Math.abs(low), Math.abs(high));
 
-/** The error that counts as rounding of a column's largest number. */
+/** Largest error that counts as rounding of the column's numbers. */
 function negligible(column) {
   const largest = largestOf(column);
   return largest * (largest < 2 ** 52 * unitOf(column) ? EXACT : NULL);
 }
 
-/** The range of a column, or the part of it within the bounds of a condition. */
+/** The range of a column, cut to the bounds of a condition. */
 function rangeOf({ ends, bounds }) {
   return bounds ? [Math.max(ends[0], bounds[0]), Math.min(ends[1], bounds[1])] : ends;
 }
 
-/** The nearest number of a column's range; with `canLeave`, one beyond it stays. */
+/** Rounds a number and moves it into the column's range; with `canLeave`, a number outside the range stays. */
 function fitted(column, number, canLeave = false) {
   const wanted = column.round(number);
   const fits = column.round(clamp(wanted, ...rangeOf(column)));
   return canLeave && column.scores && Math.abs(wanted - fits) > negligible(column) ? wanted : fits;
 }
 
-/** The order in which columns move: those that conditions bound last, then rotated by `shift`. */
+/** Order in which columns are changed: bounded columns last, then rotated by `shift`. */
 function orderOfMoves(columns, first = 0, shift = 0) {
   const rank = (i) => (columns[i].bounds ? 2 * columns.length : 0) + (i === first ? -1 : i);
   const order = columns.map((_, i) => i).sort((i, j) => rank(i) - rank(j));
@@ -42,24 +42,24 @@ function orderOfMoves(columns, first = 0, shift = 0) {
 /**
  * A rule that is an equation, linear in each column: the residual is 0, up to rounding.
  *
- * @param {(values: number[], rule: Rule) => number} residual the first value minus what the others make of it
+ * @param {(values: number[], rule: Rule) => number} residual the first value minus the value that the others determine
  * @param {(values: number[], rule: Rule) => number[]} gradient its derivatives
- * @param {boolean} isSearched whether rows that solving for one column cannot restore are searched for
+ * @param {boolean} isSearched whether to search for nearby values if solving for one column fails
  * @returns {RuleKind}
  */
 function equation(residual, gradient, isSearched = false) {
   function solve(rule, values, i) {
-    // Without the column, which may be so large that nothing else would be left.
+    // The column itself may be so large that rounding hides the others.
     const others = values.map((value, k) => (k === i ? 0 : value));
     return -residual(others, rule) / gradient(others, rule)[i];
   }
 
-  function isOff(rule, own, values, isExact) {
+  function isOff(rule, columns, values, isExact) {
     const { solved } = rule;
     const slopes = gradient(values, rule).map(Math.abs);
     const error = Math.abs(residual(values, rule)) / slopes[solved];
-    let within = 0.5 * unitOf(own[solved]) + negligible(own[solved]);
-    own.forEach((column, i) => {
+    let within = 0.5 * unitOf(columns[solved]) + negligible(columns[solved]);
+    columns.forEach((column, i) => {
       // Integers are counts, and exact.
       const rounding = i === solved || unitOf(column) >= 1 ? 0 : unitOf(column);
       const loose = isExact ? 0 : 0.5 * rounding + NULL * Math.abs(values[i]);
@@ -68,20 +68,20 @@ function equation(residual, gradient, isSearched = false) {
     return Number.isFinite(error) && error > within;
   }
 
-  /** Finds the nearest values that obey the rule: one column moves by units, another and the solved one are calculated. */
-  function search(rule, own, values, free) {
-    const others = own.map((_, i) => i).filter((i) => i !== rule.solved);
+  /** Searches for the nearest values that obey the rule: changes one column by units, and calculates two others. */
+  function search(rule, columns, values, free) {
+    const others = columns.map((_, i) => i).filter((i) => i !== rule.solved);
     for (const moved of others) {
       for (const other of others.filter((i) => i !== moved && free[i])) {
         for (let size = 0; size <= (free[moved] ? STEPS : 0); size++) {
           for (const step of size ? [-size, size] : [0]) {
             for (const nextTo of [0, -1, 1]) {
               const tried = [...values];
-              if (step) tried[moved] = fitted(own[moved], tried[moved] + step * unitOf(own[moved]));
-              tried[other] = fitted(own[other], solve(rule, tried, other) + nextTo * unitOf(own[other]));
-              const isNear = !isOff(rule, own, tried, false);
-              if (free[rule.solved]) tried[rule.solved] = fitted(own[rule.solved], solve(rule, tried, rule.solved));
-              if (!isNear || !tried.every(Number.isFinite) || isOff(rule, own, tried, rule.is_exact)) continue;
+              if (step) tried[moved] = fitted(columns[moved], tried[moved] + step * unitOf(columns[moved]));
+              tried[other] = fitted(columns[other], solve(rule, tried, other) + nextTo * unitOf(columns[other]));
+              const isNear = !isOff(rule, columns, tried, false);
+              if (free[rule.solved]) tried[rule.solved] = fitted(columns[rule.solved], solve(rule, tried, rule.solved));
+              if (!isNear || !tried.every(Number.isFinite) || isOff(rule, columns, tried, rule.is_exact)) continue;
               tried.forEach((value, i) => (values[i] = value));
               return true;
             }
@@ -92,26 +92,26 @@ function equation(residual, gradient, isSearched = false) {
     return false;
   }
 
-  function restoreOnce(rule, own, values, free, { shift, canLeave }) {
-    if (!isOff(rule, own, values, true) || (shift && isSearched && search(rule, own, values, free))) return;
-    for (const i of orderOfMoves(own, rule.solved, shift)) {
+  function restoreOnce(rule, columns, values, free, { shift, canLeave }) {
+    if (!isOff(rule, columns, values, true) || (shift && isSearched && search(rule, columns, values, free))) return;
+    for (const i of orderOfMoves(columns, rule.solved, shift)) {
       const wanted = free[i] ? solve(rule, values, i) : NaN;
-      if (Number.isFinite(wanted)) values[i] = fitted(own[i], wanted, canLeave);
-      if (!isOff(rule, own, values, rule.is_exact)) return;
+      if (Number.isFinite(wanted)) values[i] = fitted(columns[i], wanted, canLeave);
+      if (!isOff(rule, columns, values, rule.is_exact)) return;
     }
-    if (isSearched) search(rule, own, values, free);
+    if (isSearched) search(rule, columns, values, free);
   }
 
   return {
-    breaks: (rule, own, values) => isOff(rule, own, values, rule.is_exact),
-    restore(rule, own, values, { free, reserved, ...how }) {
-      if (reserved !== free) restoreOnce(rule, own, values, reserved, { ...how, canLeave: false });
-      restoreOnce(rule, own, values, free, how);
+    breaks: (rule, columns, values) => isOff(rule, columns, values, rule.is_exact),
+    restore(rule, columns, values, { free, reserved, ...how }) {
+      if (reserved !== free) restoreOnce(rule, columns, values, reserved, { ...how, canLeave: false });
+      restoreOnce(rule, columns, values, free, how);
     },
-    determine(rule, own, values, i, canLeave) {
+    determine(rule, columns, values, i, canLeave) {
       const wanted = solve(rule, values, i);
       if (!Number.isFinite(wanted)) return false;
-      if (isOff(rule, own, values, true)) values[i] = fitted(own[i], wanted, canLeave);
+      if (isOff(rule, columns, values, true)) values[i] = fitted(columns[i], wanted, canLeave);
       return true;
     },
     reserved: () => [],
@@ -131,24 +131,24 @@ const product = equation(
   true,
 );
 
-/** @type {RuleKind} the first value is no less than the second */
+/** @type {RuleKind} the first value is at least the second */
 const order = {
   breaks: (_, __, [high, low]) => high < low,
-  restore(_, own, values, { reserved, isFirst, isStrict }) {
-    for (const i of isFirst ? orderOfMoves(own) : []) {
+  restore(_, columns, values, { reserved, isFirst, isStrict }) {
+    for (const i of isFirst ? orderOfMoves(columns) : []) {
       const sign = i ? -1 : 1;
       if (!(values[0] < values[1]) || !reserved[i]) continue;
       const other = values[1 - i];
-      // As far on the other side, if the column goes so far.
-      const turned = fitted(own[i], 2 * other - values[i]);
-      const nearest = bounded(own[i], other, sign);
-      values[i] = sign * turned >= sign * other ? turned : isStrict ? fitted(own[i], nearest) : nearest;
+      // Mirror the value at the other one, if the column's range allows it.
+      const turned = fitted(columns[i], 2 * other - values[i]);
+      const nearest = bounded(columns[i], other, sign);
+      values[i] = sign * turned >= sign * other ? turned : isStrict ? fitted(columns[i], nearest) : nearest;
     }
   },
   reserved: () => [],
 };
 
-/** @type {WeakMap<Rule, Map<number, number>>} the row of each value in a lookup's table */
+/** @type {WeakMap<Rule, Map<number, number>>} row of each value in a lookup's table */
 const rowsOf = new WeakMap();
 
 /** @param {Rule} rule */
@@ -158,7 +158,7 @@ function rowOf(rule, value) {
   return known.get(value);
 }
 
-/** The nearest row of a table that agrees with some columns; undefined if none does, or there are no such columns. */
+/** Index of the nearest table row that agrees with some columns; undefined without one, or without columns. */
 function nearestRow(table, at, which, values) {
   if (!which.includes(true)) return undefined;
   /** @type {number | undefined} */
@@ -170,15 +170,15 @@ function nearestRow(table, at, which, values) {
   return found;
 }
 
-/** @type {RuleKind} the first value decides the others */
+/** @type {RuleKind} the first value determines the others */
 const lookup = {
   breaks(rule, _, values) {
     const at = rowOf(rule, values[0]);
     return at !== undefined && values.some((value, k) => rule.table[at][k] !== value);
   },
-  restore(rule, own, values, { free }) {
+  restore(rule, columns, values, { free }) {
     let at = rowOf(rule, values[0]);
-    if (at === undefined || !lookup.breaks(rule, own, values)) return;
+    if (at === undefined || !lookup.breaks(rule, columns, values)) return;
     if (!rule.is_followed && free[0]) {
       const fixed = free.slice(1).map((isFree) => !isFree);
       const before = fixed.map((isFixed, k) => isFixed || rule.columns[k + 1] < rule.columns[0]);
@@ -197,9 +197,9 @@ const KINDS = { sum, product, order, lookup };
  *
  * @param {Rule[]} rules
  * @param {DrawnColumn[]} columns by token
- * @param {(row: number, token: number) => boolean} isGiven which cells stay as they are
- * @param {boolean} isStrict whether no number ever leaves its column's range or bounds, as under conditions
- * @returns {Rule[]} those that rows break all the same; of rows without conditions, none is named
+ * @param {(row: number, token: number) => boolean} isGiven whether a cell must not change
+ * @param {boolean} isStrict whether numbers must stay within their column's range and bounds, as under conditions
+ * @returns {Rule[]} the rules that rows still break; only if `isStrict`
  */
 function restoreRules(rules, columns, first, rows, isGiven, isStrict = false) {
   const reserved = new Set(rules.flatMap((rule) => KINDS[rule.kind].reserved(rule)));
@@ -211,15 +211,15 @@ function restoreRules(rules, columns, first, rows, isGiven, isStrict = false) {
   return isStrict ? rules.filter((rule) => left.has(rule)) : [];
 }
 
-/** Restores rules in a row; returns those that it breaks all the same. */
+/** Restores rules in a row; returns the rules that it still breaks. */
 function restoreRow(rules, columns, row, isGiven, isStrict, reserved) {
   const fixed = new Set(columns.map((_, token) => token).filter((token) => isGiven(row, token)));
   const inRow = (rule, change) => {
-    const own = rule.columns.map((token) => columns[token]);
-    const values = own.map((column) => column.values[row]);
+    const ruleColumns = rule.columns.map((token) => columns[token]);
+    const values = ruleColumns.map((column) => column.values[row]);
     if (values.some(Number.isNaN)) return false;
-    const result = change(KINDS[rule.kind], own, values);
-    own.forEach((column, i) => (column.values[row] = values[i]));
+    const result = change(KINDS[rule.kind], ruleColumns, values);
+    ruleColumns.forEach((column, i) => (column.values[row] = values[i]));
     return result;
   };
   // Cells that fixed cells determine are fixed too.
@@ -227,7 +227,7 @@ function restoreRow(rules, columns, row, isGiven, isStrict, reserved) {
     const free = rule.columns.filter((token) => !fixed.has(token));
     if (free.length !== 1 || !KINDS[rule.kind].determine) return false;
     const i = rule.columns.indexOf(free[0]);
-    const isSolved = inRow(rule, (kind, own, values) => kind.determine(rule, own, values, i, !isStrict));
+    const isSolved = inRow(rule, (kind, columns, values) => kind.determine(rule, columns, values, i, !isStrict));
     if (isSolved) fixed.add(free[0]);
     return isSolved;
   };
@@ -243,9 +243,9 @@ function restoreRow(rules, columns, row, isGiven, isStrict, reserved) {
       canLeave: turn >= TURNS - 1 && !isStrict,
       isFirst: turn === 0 || shift > 1,
     };
-    inRow(rule, (kind, own, values) => kind.restore(rule, own, values, how));
+    inRow(rule, (kind, columns, values) => kind.restore(rule, columns, values, how));
   };
-  const broken = () => rules.filter((rule) => inRow(rule, (kind, own, values) => kind.breaks(rule, own, values)));
+  const broken = () => rules.filter((rule) => inRow(rule, (kind, columns, values) => kind.breaks(rule, columns, values)));
   for (let turn = 0; turn < MOST_TURNS; turn++) {
     for (const rule of rules) restoreRule(rule, turn);
     if (turn >= TURNS - 1 && !broken().length) return [];

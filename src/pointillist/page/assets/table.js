@@ -1,4 +1,4 @@
-/* Drawn rows, or rows whose gaps are filled, as columns of the table, in its units, and as CSV. */
+/* Drawn rows, or imputed rows, as columns in the units of the table, and as CSV. */
 
 const { clamp, csvField: field, restoreRules } = window.pointillist;
 const ROWS_AT_ONCE = 5000;
@@ -8,20 +8,20 @@ class Table {
   /**
    * @param {PageContent} content
    * @param {number} rows
-   * @param {Pick<Asked, "given" | "gaps" | "ranges" | "conditions">} asked
+   * @param {Pick<Asked, "given" | "incomplete" | "ranges" | "conditions">} asked
    */
-  constructor(content, rows, { given = [], gaps, ranges = [], conditions = [] } = {}) {
+  constructor(content, rows, { given = [], incomplete, ranges = [], conditions = [] } = {}) {
     const { columns, model, rules = [], rule_texts: texts } = content;
     this.rows = rows;
     this.width = model.width;
     this.given = new Map(given);
-    this.gaps = gaps;
+    this.incomplete = incomplete;
     this.rules = rules;
     this.texts = texts;
     /** @type {number | undefined} */
     this.effective = undefined;
-    // A condition without ends, such as that no cell is missing, leaves numbers free to obey rules.
-    const limited = [...ranges.map(({ place, ...own }) => ({ token: place, ...own })), ...conditions].filter(({ ends }) =>
+    // A condition without ends (no cell is missing) leaves numbers free to obey rules.
+    const limited = [...ranges.map(({ index, ...range }) => ({ token: index, ...range })), ...conditions].filter(({ ends }) =>
       ends.some(Number.isFinite),
     );
     /** @type {Map<number | undefined, [number, number]>} */
@@ -29,8 +29,8 @@ class Table {
     const inSets = conditions.filter(({ is_set: isSet, ends }) => isSet && ends.some(Number.isFinite));
     const fixed = new Set([...this.given.keys(), ...inSets.map(({ token }) => token)]);
     const indices = new Map(columns.map(({ slot }, c) => [slot, c]));
-    this.isStrict = !gaps && (given.length > 0 || limited.length > 0);
-    this.isFixed = (row, slot) => (gaps ? this.isGiven(row, indices.get(slot)) : fixed.has(slot));
+    this.isStrict = !incomplete && (given.length > 0 || limited.length > 0);
+    this.isFixed = (row, slot) => (incomplete ? this.isGiven(row, indices.get(slot)) : fixed.has(slot));
     /** @type {DrawnColumn[]} */
     this.columns = columns.map((column) => ({
       ...column,
@@ -44,27 +44,27 @@ class Table {
 
   /** Columns in the order of a file. */
   get order() {
-    return this.gaps?.places ?? this.columns.map((_, c) => c);
+    return this.incomplete?.order ?? this.columns.map((_, c) => c);
   }
 
-  /** Whether a cell was there before. */
+  /** Whether a cell was present in the incomplete table. */
   isGiven(row, column) {
-    return this.gaps ? this.gaps.texts[row][column] !== null : false;
+    return this.incomplete ? this.incomplete.texts[row][column] !== null : false;
   }
 
-  /** The value of a cell, if that was there before; else undefined. */
+  /** The observed value of a cell; undefined if it is drawn. */
   known(row, column, slot) {
-    if (!this.gaps) return this.given.get(slot);
-    return this.isGiven(row, column) ? this.gaps.values[row][column] : undefined;
+    if (!this.incomplete) return this.given.get(slot);
+    return this.isGiven(row, column) ? this.incomplete.values[row][column] : undefined;
   }
 
-  /** Puts what a model has drawn in its place. */
+  /** Decodes drawn rows into the columns, from row `first` on. */
   fill(first, drawn, labels) {
     const rows = drawn.length / this.width;
     this.columns.forEach(({ values, decode, slot, kind }, c) => {
       const [low, high] = this.ends.get(slot) ?? [-Infinity, Infinity];
       for (let r = 0; r < rows; r++) {
-        // Classes beside a row are shown to the model, not drawn.
+        // Labels outside the table condition the model and are not drawn.
         const known = kind === "label" ? undefined : this.known(first + r, c, slot);
         values[first + r] = known ?? clamp(decode(drawn, r * this.width, labels?.[r]), low, high);
       }
@@ -77,18 +77,18 @@ class Table {
   }
 
   text(column, row) {
-    return this.gaps?.texts[row][column] ?? this.columns[column].write(this.columns[column].values[row]);
+    return this.incomplete?.texts[row][column] ?? this.columns[column].write(this.columns[column].values[row]);
   }
 
-  /** A cell of a file; a missing one is empty, or as it was, but in a single column no line is. */
+  /** A cell as CSV. A missing cell is empty, or unchanged; in a table of one column it is NA, so that no line is empty. */
   #cell(column, row) {
-    const value = this.isGiven(row, column) ? this.gaps?.values[row][column] : this.columns[column].values[row];
+    const value = this.isGiven(row, column) ? this.incomplete?.values[row][column] : this.columns[column].values[row];
     const text = this.text(column, row);
     if (!Number.isNaN(value)) return field(text);
     return text || this.order.length > 1 ? text : "NA";
   }
 
-  /** The table as a file; the page can answer while it is written. */
+  /** The table as a CSV file; the page stays responsive meanwhile. */
   async csv() {
     const { order } = this;
     const parts = [`${order.map((c) => field(this.columns[c].name)).join(",")}\n`];

@@ -1,9 +1,9 @@
-/* Numbers in ranges: candidates walk towards them and are weighed, which keeps rows exact; twisting.py says how. */
+/* Draws numbers in ranges by guided, weighted candidates, as in twisting.py. */
 
-/** Smallest variance of x_0 given x_t, as a share of that for normal data. */
+/** Smallest variance of x_0 given x_t, relative to normal data. */
 const SMALLEST_VARIANCE = 0.1;
 
-/** Largest sigma / alpha at the end of a step that is steered. */
+/** Largest sigma / alpha at the end of a guided step. */
 const MAX_GUIDED_SIGMA = 4;
 
 const ERFC = [
@@ -59,30 +59,30 @@ function truncated(mean, variance, ranges) {
 }
 
 /**
- * Log-probability that x_0 lies in the ranges, by a normal distribution, whose mean becomes that of x_0 if it does.
+ * Log-probability that a normal x_0 lies in the ranges; sets `x0` to its mean given that it does.
  * @param {Float64Array} x0 its mean
  * @param {Float64Array[]} covariances with each number that has ranges
  * @param {Walk["ranges"]} ranges
- * @param {(place: number) => boolean} isAsked whether there is such a number
+ * @param {(index: number) => boolean} isAsked whether the candidate has the number
  * @param {number[]} smallest variance of each number
  * @param {number[]} largest
  */
 function twist(x0, covariances, ranges, isAsked, smallest, largest) {
   let logPsi = 0;
-  ranges.forEach(({ place, ranges: allowed }, j) => {
-    if (!isAsked(place)) return;
-    const own = covariances[j].slice();
-    const variance = within(own[place], smallest[place], largest[place]);
-    const found = truncated(x0[place], variance, allowed);
-    const moved = found.mean - x0[place];
-    own.forEach((value, c) => {
+  ranges.forEach(({ index, ranges: allowed }, j) => {
+    if (!isAsked(index)) return;
+    const covariance = covariances[j].slice();
+    const variance = within(covariance[index], smallest[index], largest[index]);
+    const found = truncated(x0[index], variance, allowed);
+    const moved = found.mean - x0[index];
+    covariance.forEach((value, c) => {
       const most = Math.sqrt(largest[c] / variance);
-      x0[c] += (c === place ? 1 : within(value / variance, -most, most)) * moved;
+      x0[c] += (c === index ? 1 : within(value / variance, -most, most)) * moved;
     });
     const lost = (1 - found.variance / variance) / variance;
     for (const each of covariances) {
-      const factor = lost * each[place];
-      own.forEach((value, c) => (each[c] -= factor * value));
+      const factor = lost * each[index];
+      covariance.forEach((value, c) => (each[c] -= factor * value));
     }
     logPsi += found.logZ;
   });
@@ -94,10 +94,10 @@ function twist(x0, covariances, ranges, isAsked, smallest, largest) {
  * @property {Schedule} schedule
  * @property {number} points
  * @property {number[]} variances of each number
- * @property {Pick<InRanges, "place" | "ranges">[]} ranges
+ * @property {Pick<InRanges, "index" | "ranges">[]} ranges
  * @property {(x: Float32Array, level: Level) => Float32Array} predict E[x_0 | x_t] of all candidates
- * @property {(row: number, place: number) => boolean} isAsked whether a candidate has a number
- * @property {(parents: number[]) => void} follow is told which candidates go on in each place
+ * @property {(row: number, index: number) => boolean} isAsked whether a candidate has a number
+ * @property {(parents: number[]) => void} follow replaces candidates by the resampled ones
  */
 
 /**
@@ -110,9 +110,9 @@ function twisted({ variances, ranges, predict, isAsked }, x, level) {
   const columns = variances.length;
   const { alpha, sigma } = level;
   const x0 = predict(x, level);
-  const spreads = ranges.map(({ place }) => {
-    const beside = (far) => predict(x.map((value, i) => (i % columns === place ? value + far : value)), level);
-    const [above, below] = [beside(sigma), beside(-sigma)];
+  const spreads = ranges.map(({ index }) => {
+    const shifted = (far) => predict(x.map((value, i) => (i % columns === index ? value + far : value)), level);
+    const [above, below] = [shifted(sigma), shifted(-sigma)];
     return above.map((value, i) => (sigma / (2 * alpha)) * (value - below[i]));
   });
   const smallest = variances.map((v) => (SMALLEST_VARIANCE * v * sigma ** 2) / (alpha ** 2 * v + sigma ** 2));
@@ -121,19 +121,19 @@ function twisted({ variances, ranges, predict, isAsked }, x, level) {
     const [first, last] = [r * columns, (r + 1) * columns];
     const mean = Float64Array.from(x0.subarray(first, last));
     const covariances = spreads.map((spread) => Float64Array.from(spread.subarray(first, last)));
-    const own = twist(mean, covariances, ranges, (place) => isAsked(r, place), smallest, variances);
+    const logProbability = twist(mean, covariances, ranges, (index) => isAsked(r, index), smallest, variances);
     wanted.set(mean, first);
-    return own;
+    return logProbability;
   });
   return { x0, logPsi, wanted };
 }
 
 /**
- * Walks a population to numbers in ranges, by DPM-Solver++(2M) with noise.
+ * Draws a population of numbers in ranges by DPM-Solver++(2M) with noise.
  * @param {Walk} walk
  * @param {number[]} key
  * @param {Float32Array} x where the candidates start
- * @param {Weighted} weighted their weights, which become those of the numbers: 0 outside of the ranges
+ * @param {Weighted} weighted weights of the candidates; updated, and 0 outside the ranges
  * @returns {Float32Array}
  */
 function walkInto(walk, key, x, weighted) {
@@ -153,13 +153,13 @@ function walkInto(walk, key, x, weighted) {
     weighted.times(logPsi);
     const parents = weighted.resampled(Math.exp(logCdf(z[x.length])));
     if (parents) {
-      const own = (rows) => rows.map((_, k) => rows[parents[Math.floor(k / columns)] * columns + (k % columns)]);
-      [x, x0, wanted, before] = [own(x), own(x0), own(wanted), before && own(before)];
+      const resampled = (rows) => rows.map((_, k) => rows[parents[Math.floor(k / columns)] * columns + (k % columns)]);
+      [x, x0, wanted, before] = [resampled(x), resampled(x0), resampled(wanted), before && resampled(before)];
       logPsi = logPsi.map((_, r) => logPsi[parents[r]]);
       walk.follow(parents);
     }
     const { ofX, ofD: towards, ofZ: std } = dpmFactors(from, to, at[i + 1] - at[i], true);
-    // A candidate of weight 0 keeps it.
+    // A candidate of weight 0 keeps weight 0.
     const ratios = logPsi.map((value) => (value === -Infinity ? 0 : -value));
     const last = before;
     x = x.map((value, k) => {
@@ -172,9 +172,9 @@ function walkInto(walk, key, x, weighted) {
     before = x0;
   }
   x = predict(x, schedule.atLambda(at[points - 1]));
-  const holds = (r) => ({ place, ranges }) => {
-    const value = x[r * columns + place];
-    return !isAsked(r, place) || ranges.some(([low, high]) => value >= low && value <= high);
+  const holds = (r) => ({ index, ranges }) => {
+    const value = x[r * columns + index];
+    return !isAsked(r, index) || ranges.some(([low, high]) => value >= low && value <= high);
   };
   weighted.times(weighted.logs.map((_, r) => (ranges.every(holds(r)) ? 0 : -Infinity)));
   return x;

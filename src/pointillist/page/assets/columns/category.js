@@ -1,4 +1,4 @@
-/* Columns of categories, of which each has a token. */
+/* Categorical columns: each category has a token value. */
 
 const { columnKinds, sharesOf, tokenOf } = window.pointillist;
 

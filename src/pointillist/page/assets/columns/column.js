@@ -1,23 +1,23 @@
-/* Columns of a page: what becomes of drawn values, and of those that are given. Each kind of column is a script. */
+/* Columns of a model's page: they decode drawn values and encode observed ones. Each kind of column is one script. */
 
 const { formats } = window.pointillist;
-/** Most numbers that are offered one by one. */
+/** Largest number of values that a form lists one by one. */
 const MOST_VALUES = 12;
 
 /**
- * What each kind of column adds, by the name that the column's encoder gives its kind.
+ * Functions that complete a column, by kind of column.
  * @type {Record<string, (column: PageColumn, content: PageContent) => Partial<PageColumn>>}
  */
 const columnKinds = {};
 
 /**
- * A column with what its kind adds.
+ * Completes a column with the properties and functions of its kind.
  * @param {Column} described
  * @param {PageContent} content
  */
 function columnOf(described, content) {
   const { format, limits: [low, high] = [-Infinity, Infinity], has_missing: hasMissing, scale } = described;
-  // Ends of ranges may be fractions.
+  // The ends of a range of integers may be fractions.
   const ofEnds = format === "whole" || format === "decimal" ? "number" : format;
   /** @type {any} */
   const column = {
@@ -32,7 +32,7 @@ function columnOf(described, content) {
       return value;
     },
     parseEnd: (text) => formats[ofEnds].parse(text, column),
-    /** Of a cell that is given: NaN for a missing one, and no number that the column cannot hold. */
+    /** Parses an observed cell: NaN means a missing cell, and numbers that the column cannot hold are refused. */
     parseGiven: (text) => {
       if (hasMissing && text.trim().toLowerCase() === "missing") return NaN;
       const value = column.parse(text);
@@ -47,37 +47,37 @@ function columnOf(described, content) {
   return made;
 }
 
-/** The error of a condition that allows nothing. */
+/** Makes the error for a condition that no value of the column meets. */
 function nothing({ name, minimum, maximum, writeEnd }) {
   const span = `${writeEnd(minimum)} to ${writeEnd(maximum)}`;
   return new Error(`${name}: no training row lies there; its values go from ${span}`);
 }
 
 /**
- * A column of a token, and perhaps a score beside it: its last token stands for a missing cell.
+ * The encoding of a column with a token and perhaps a score. The last token value means a missing cell.
  * @param {PageColumn} column
  * @param {object} code
  * @param {(token: number, score: number) => number} code.decode
- * @param {(value: number) => number[]} code.encode gives the token and the score
- * @param {ArrayLike<number>} code.values that have a token each
+ * @param {(value: number) => number[]} code.encode returns the token and the score
+ * @param {ArrayLike<number>} code.values values that have their token value
  */
 function tokenOf({ token, score, n_values: size, has_missing: hasMissing, write }, { decode, encode, values }) {
   /** @type {[number, string][]} */
   const known = Array.from(values, (value) => [value, write(value)]);
   return {
     slot: token,
-    /** Values that a cell may be given, NaN for a missing one, with their texts. */
+    /** Values for an observed cell, with their texts; NaN means missing. */
     choices: /** @type {[number, string][]} */ (hasMissing ? [...known, [NaN, "(missing)"]] : known),
     decode: (row, start) => {
-      const own = row[start + token];
-      return own >= size ? NaN : decode(own, score === null ? 0 : row[start + score]);
+      const value = row[start + token];
+      return value >= size ? NaN : decode(value, score === null ? 0 : row[start + score]);
     },
     tell: (row, value) => {
-      const [own, beside] = Number.isNaN(value) ? [size, NaN] : encode(value);
-      row[token] = own;
-      if (score !== null) row[score] = beside;
+      const [tokenValue, number] = Number.isNaN(value) ? [size, NaN] : encode(value);
+      row[token] = tokenValue;
+      if (score !== null) row[score] = number;
     },
-    /** What a set of values allows. */
+    /** The condition that a cell has one of several values. */
     inSet: (values, of) => {
       const numbers = values.filter((value) => !Number.isNaN(value));
       const ends = numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [-Infinity, Infinity];

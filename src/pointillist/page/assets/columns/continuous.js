@@ -1,4 +1,4 @@
-/* Columns of continuous numbers: single values, which have a token each, and normal scores or intervals of the others. */
+/* Continuous columns: repeated values have token values, and other numbers have normal scores or intervals. */
 
 const { bisect, clamp, columnKinds, interpolated, nearest, normalCdf, normalQuantile, sum, sharesOf } = window.pointillist;
 const { numberOf, rounder, unitOf } = window.pointillist;
@@ -15,7 +15,7 @@ class Scores {
     this.hasIntervals = has_intervals;
   }
 
-  /** The number with a share of the rows below it. */
+  /** The quantile function of the column's numbers. */
   ofShare(share) {
     if (!this.isDiscrete) return interpolated(normalQuantile(share), this.levels, this.points);
     return this.points[bisect(this.levels.subarray(1, -1), share)];
@@ -25,10 +25,10 @@ class Scores {
     return this.isDiscrete ? this.ofShare(normalCdf(score)) : interpolated(score, this.levels, this.points);
   }
 
-  /** The number at a place in an interval. */
-  within(interval, place) {
+  /** The number at a relative position in an interval. */
+  within(interval, position) {
     const [low, high] = [this.edges[interval], this.edges[interval + 1]];
-    return this.ofShare(clamp(low + place * (high - low), low, high * (1 - 2 ** -53)));
+    return this.ofShare(clamp(low + position * (high - low), low, high * (1 - 2 ** -53)));
   }
 
   scoreOf(value) {
@@ -38,7 +38,7 @@ class Scores {
     return normalQuantile(clamp(low + 0.5 * (high - low), EDGE, 1 - EDGE));
   }
 
-  /** Share of the numbers up to a value. */
+  /** The distribution function of the column's numbers. */
   below(value) {
     if (value < this.points[0]) return 0;
     if (value >= this.points[this.points.length - 1]) return 1;
@@ -47,7 +47,7 @@ class Scores {
   }
 }
 
-/** Shares of the rows below the lowest and up to the highest number of a range; null if there are none. */
+/** The values of the distribution function at the ends of a range; null if no number lies in it. */
 function spanOf(scores, low, high, unit) {
   const { points, levels } = scores;
   if (scores.isDiscrete) {

@@ -1,16 +1,16 @@
-/* Columns of few numbers, of which each has a token; and what continuous numbers share with them. */
+/* Discrete columns: each number has a token value. Continuous columns share `numberOf`. */
 
 const { MOST_VALUES, bisect, bounded, columnKinds, nearest, noCategory, nothing, rounder, sharesOf, sum, tokenOf } =
   window.pointillist;
 
 /**
- * A column of numbers, of which some have a token each.
+ * The encoding of a numeric column in which some numbers have token values.
  * @param {PageColumn} column
  * @param {object} code
  * @param {(token: number, score: number) => number} code.decode
- * @param {(value: number) => number[]} code.encode gives the token and the score
- * @param {(low: number, high: number) => Partial<Condition>} [code.parts] what is allowed between two numbers, beside those
- *   with a token
+ * @param {(value: number) => number[]} code.encode returns the token and the score
+ * @param {(low: number, high: number) => Partial<Condition>} [code.parts] the part of a condition between two numbers that has no
+ *   token values
  */
 function numberOf(column, { decode, encode, parts }) {
   const { atoms, counts, is_nominal: isNominal } = column;
@@ -30,7 +30,7 @@ function numberOf(column, { decode, encode, parts }) {
   const { parse: plain } = column;
   const parse = (text) => {
     const value = plain(text);
-    // If its numbers are categories, the nearest of them is no better than any.
+    // The nearest number is meaningless if numbers are categories.
     if (isNominal && !atoms.includes(value)) throw noCategory(text, [...atoms].map(String));
     return value;
   };

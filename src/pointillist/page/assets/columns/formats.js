@@ -1,7 +1,7 @@
-/* How cells are written and read, by the format of their column. */
+/* Writes and parses cells, by the format of their column. */
 
 const { clamp, rounded, shortest } = window.pointillist;
-/** Categories that an error names. */
+/** Largest number of categories in an error message. */
 const FEW = 8;
 
 const listed = (texts) => {
@@ -24,27 +24,27 @@ function time(value, perSecond) {
   return `${day(1000 * seconds)} ${clock}${digits ? `.${part}` : ""}`;
 }
 
-/** The number of a date or a time in a column's unit; null if the text is none. */
+/** Parses a date or time to a number in the column's unit; returns null for other text. */
 function moment(text, { kind, per_second: perSecond }) {
   const found = /^(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?$/.exec(text);
   if (!found || (kind === "day" && found[4])) return null;
   const [year, month, day, hour = "00", minute = "00", second = "00"] = found.slice(1, 7);
   const written = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
   const date = new Date(written);
-  // Browsers take some dates and times that there are not as later ones.
+  // Browsers read some impossible dates and times as later ones.
   if (Number.isNaN(Number(date)) || date.toISOString() !== written) return null;
   return Math.round((Number(date) / 1000) * perSecond + Number(`0.${found[7] ?? 0}`) * perSecond);
 }
 
-const noCategory = (text, known) => new Error(`"${text}" is no category of it: ${listed(known)}`);
+const noCategory = (text, known) => new Error(`"${text}" is not a category of this column: ${listed(known)}`);
 
-/** The index of a text among categories. */
+/** Index of a category. */
 function indexOf(text, values) {
   const known = values.map(String);
-  const own = values.every((each) => typeof each === "boolean") ? text.trim().toLowerCase() : text;
-  // A file may write numbers in another way.
-  const number = values.every((each) => typeof each === "number") ? String(Number(own)) : own;
-  const index = [own, own.trim(), number].map((each) => known.indexOf(each)).find((i) => i >= 0);
+  const wanted = values.every((each) => typeof each === "boolean") ? text.trim().toLowerCase() : text;
+  // A file may format numbers differently.
+  const number = values.every((each) => typeof each === "number") ? String(Number(wanted)) : wanted;
+  const index = [wanted, wanted.trim(), number].map((each) => known.indexOf(each)).find((i) => i >= 0);
   if (index === undefined) throw noCategory(text, known);
   return index;
 }
@@ -57,13 +57,13 @@ function parseNumber(text) {
 
 function parseWhole(text) {
   const value = parseNumber(text);
-  if (!Number.isInteger(value)) throw new Error(`"${text}" is not a whole number`);
+  if (!Number.isInteger(value)) throw new Error(`"${text}" is not an integer`);
   return value;
 }
 
 const parseMoment = (what) => (text, column) => {
   const value = moment(text.trim(), column);
-  if (value === null) throw new Error(`"${text}" is no ${what} such as 2024-05-31`);
+  if (value === null) throw new Error(`"${text}" is not a ${what} like 2024-05-31`);
   return value;
 };
 

@@ -4,7 +4,7 @@ const { clamp, rounded } = window.pointillist;
 
 const CALENDAR = [10000101, 99991231];
 
-/** The last date, an integer such as 20240320, that is not after a number; or the date some days later. */
+/** The last date (an integer like 20240320) up to a number; or the date some days later. */
 function dateBefore(number, daysLater = 0) {
   const value = clamp(Math.floor(number), CALENDAR[0], CALENDAR[1]);
   const [year, month] = [Math.floor(value / 10000), Math.floor(value / 100) % 100];

@@ -1,4 +1,4 @@
-/* Numbers: the normal distribution, rounding, and places in increasing values. */
+/* The normal distribution, rounding, and searches in sorted values. */
 
 /** The standard normal distribution function: by a series in the middle, by a continued fraction in the tails. */
 function normalCdf(z) {
@@ -93,12 +93,12 @@ const TYPES = { float16: [half, 3], float32: [Math.fround, 6] };
 function shortest(value, type) {
   if (!(type in TYPES)) return String(value);
   const [round, digits] = TYPES[type];
-  const own = round(value);
+  const exact = round(value);
   for (let n = digits; n < 10; n++) {
-    const short = Number(own.toPrecision(n));
-    if (round(short) === own) return String(short);
+    const short = Number(exact.toPrecision(n));
+    if (round(short) === exact) return String(short);
   }
-  return String(own);
+  return String(exact);
 }
 
 Object.assign(window.pointillist, {

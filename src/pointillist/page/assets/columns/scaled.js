@@ -42,11 +42,11 @@ function shareBelow(known, value, side) {
   return (below - 1 + (value - known[below - 1]) / (known[below] - known[below - 1])) / last;
 }
 
-/** A number in six digits, as it stands for an end of a column; whole ones have all of theirs. */
+/** Writes the end of a column's range with six digits; integers are written in full. */
 const short = (value) => String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
 
 columnKinds.scaled = (column, { model: { bounds } }) => {
-  const { place = 0, quantiles: known, centre, unit, minimum, maximum, is_end: isEnd, type } = column;
+  const { index = 0, quantiles: known, centre, unit, minimum, maximum, is_end: isEnd, type } = column;
   const last = known ? known.length - 1 : 0;
   const inverse = (value) => {
     if (!known) return value * unit + centre;
@@ -54,10 +54,10 @@ columnKinds.scaled = (column, { model: { bounds } }) => {
     const i = Math.min(last - 1, Math.floor(at));
     return known[i] + (at - i) * (known[i + 1] - known[i]);
   };
-  /** From a number to what the network sees, which is near its own range; of a value that repeats, to a side of its rows. */
+  /** Scales a number for the network, clamped near the training range; repeated values map to one side of their rows. */
   const scale = (value, side = 0) => {
     const share = known && clamp(shareBelow(known, value, side), EDGE, 1 - EDGE);
-    return clamp(share === undefined ? (value - centre) / unit : normalQuantile(share), bounds[0][place], bounds[1][place]);
+    return clamp(share === undefined ? (value - centre) / unit : normalQuantile(share), bounds[0][index], bounds[1][index]);
   };
   const [low, high] = [isEnd[0] ? minimum : -Infinity, isEnd[1] ? maximum : Infinity];
   const step = stepOf(column);
@@ -68,9 +68,9 @@ columnKinds.scaled = (column, { model: { bounds } }) => {
     return [value, type === "bool" ? column.write(value) : String(value)];
   });
   return {
-    slot: place,
-    decode: (row, start) => onGrid(column, clamp(inverse(row[start + place]), low, high)),
-    tell: (row, value) => (row[place] = scale(value)),
+    slot: index,
+    decode: (row, start) => onGrid(column, clamp(inverse(row[start + index]), low, high)),
+    tell: (row, value) => (row[index] = scale(value)),
     below: known && ((value) => (value <= known[0] ? 0 : shareBelow(known, value, 1))),
     writeEnd: short,
     few: isFew ? few : null,
@@ -99,7 +99,7 @@ columnKinds.label = (column, { classes }) => {
  * @returns {InRanges}
  */
 function allowed(column, { values, low = -Infinity, high = Infinity }, scale) {
-  const { grid, minimum, maximum, slot: place } = column;
+  const { grid, minimum, maximum, slot: index } = column;
   /** @type {[number, number][]} */
   const asked = values ? values.map((value) => [value, value]) : [[low, high]];
   const kept = asked
@@ -110,7 +110,7 @@ function allowed(column, { values, low = -Infinity, high = Infinity }, scale) {
   // A value that repeats has many quantiles, and all of them are inside.
   const scaled = (value, side) => Math.fround(scale(clamp(value, minimum - 0.5, maximum + 0.5), grid ? 0 : side));
   return {
-    place,
+    index,
     ranges: kept.map(([first, last]) => [
       first <= minimum ? -Infinity : scaled(first - half, -1),
       last >= maximum ? Infinity : scaled(last + half, 1),

@@ -1,9 +1,9 @@
-/* A worker's way of answering messages, each by the handler of its type. */
+/* Answers a worker's messages with the handler of their type. */
 
 /** @type {Record<string, (message: any) => Promise<object>>} */
 const handlers = {};
 
-/** Lets messages in, such as the one that stops a run; a timer would wait for milliseconds. */
+/** Lets waiting messages through, for example one that stops a run; a timer would wait for milliseconds. */
 const breath = (() => {
   const channel = new MessageChannel();
   /** @type {((value?: any) => void)[]} */

@@ -3,7 +3,7 @@
 /** Rows of a block: their activations stay in a core's cache. A multiple of 8, as the kernel wants. */
 const BLOCK = 64;
 
-/** The kernel's memory, handed out from the front; nothing is given back but all at once. */
+/** The kernel's memory, allocated from the front and never freed in parts. */
 class Memory {
   /** @param {{exports: any}} instance of the kernel */
   constructor(instance) {
@@ -14,21 +14,21 @@ class Memory {
     this.top = 16;
   }
 
-  /** A place for `length` numbers; filled with `values` if they are given, with zeros if not. */
+  /** Reserves memory and returns its offset: for `length` numbers, filled with `values`, or with zeros by default. */
   take(length, values) {
-    const place = this.top;
-    this.top = (place + length * 4 + 15) & ~15;
+    const offset = this.top;
+    this.top = (offset + length * 4 + 15) & ~15;
     const missing = this.top - this.memory.buffer.byteLength;
     if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
-    const view = this.view(place, length);
+    const view = this.view(offset, length);
     view.fill(0);
     if (values) view.set(values);
-    return place;
+    return offset;
   }
 
-  /** To be taken anew after every `take`: a memory that grows leaves old views empty. */
-  view(place, length) {
-    return new Float32Array(this.memory.buffer, place, length);
+  /** A view of memory. Renew it after every `take`: growing memory empties old views. */
+  view(offset, length) {
+    return new Float32Array(this.memory.buffer, offset, length);
   }
 }
 
@@ -52,7 +52,7 @@ class Dense {
     this.bias = memory.take(this.padded, bias);
   }
 
-  /** Units that an output has room for. */
+  /** Number of values in a block of outputs. */
   get room() {
     return this.padded * BLOCK;
   }
@@ -84,7 +84,7 @@ function waves(position, frequencies) {
   return out;
 }
 
-/** vector W, of a vector of some of W's inputs from place `first` on; W has shape (inputs, outputs). */
+/** The product of a vector with the rows of W from `first` on; W has shape (inputs, outputs). */
 function product(vector, weight, outputs, first) {
   const out = new Float64Array(outputs);
   vector.forEach((v, i) => {
@@ -119,12 +119,12 @@ class MLP {
     return sinusoidalEmbedding(t, width);
   }
 
-  /** What features from place `first` on add to the input layer's output. */
+  /** The contribution of features, from index `first` on, to the input layer's output. */
   share(features, first = 0) {
     return product(features, this.features, this.inputBias.length, first);
   }
 
-  /** F(x) at the place `this.result`, for a block at the place `x`, with the sum of all features' shares. */
+  /** Computes F(x) for a block at offset `x`, with the summed contribution of all features; returns the result's offset. */
   apply(x, share) {
     const bias = this.memory.view(this.shared, this.inputBias.length);
     for (let i = 0; i < bias.length; i++) bias[i] = this.inputBias[i] + share[i];
@@ -139,7 +139,7 @@ class MLP {
   }
 }
 
-/** Adds a residual block of the values at the place `u` to h. */
+/** Adds a residual block of the values at offset `u` to h. */
 function addBlock({ memory, inner, outer, u, v }, block, h) {
   inner[block].apply(u, v);
   const activations = memory.view(v, h.length);
@@ -152,7 +152,7 @@ function addBlock({ memory, inner, outer, u, v }, block, h) {
 /** Fourier features of the row, residual blocks that the noise level and the class modulate, output layer. */
 class ResidualMLP {
   /**
-   * What is known beside x adds to the first layer's output, [unit][row]; empty for nothing.
+   * Contribution of the observed values to the first layer's output, [unit][row]; empty without any.
    * @type {Float32Array}
    */
   known = new Float32Array();
@@ -185,7 +185,7 @@ class ResidualMLP {
     return noiseLevelEmbedding(lambda, width, this.model.noise_level_frequencies);
   }
 
-  /** What features from place `first` on add to all blocks' scales and shifts. */
+  /** The contribution of features, from index `first` on, to the scales and shifts of all blocks. */
   share(features, first = 0) {
     return product(features, this.modulation, this.modulationBias.length, first);
   }
@@ -204,7 +204,7 @@ class ResidualMLP {
     return this.result;
   }
 
-  /** What the first layer is given: x, and then sin and cos of its multiples. */
+  /** Writes the first layer's inputs: x, then sin and cos of its multiples. */
   see(x) {
     const size = this.columns * BLOCK;
     const row = this.memory.view(x, size);

@@ -136,7 +136,7 @@ class Denoiser {
   }
 }
 
-/** Normal numbers, a stream for each row of its own: a row does not depend on how rows are shared out. */
+/** Normal numbers with one stream per row, so that a row does not depend on the other rows of its block. */
 class Noise {
   constructor(seed, firstRow, rows, columns) {
     this.columns = columns;
@@ -175,7 +175,7 @@ class Noise {
   }
 }
 
-/** Steps by the schedule's own times T · (K - i) / K; gives the level and the rows after each. */
+/** Steps at the times T · (K - i) / K of the schedule; yields the level and the rows after each step. */
 function* byTransitions(schedule, x, predict, steps, transition) {
   const time = (i) => Math.floor((schedule.timesteps * (steps - i)) / steps);
   for (let i = 0; i < steps; i++) {
@@ -212,7 +212,7 @@ function ddim(schedule, x, predict, { steps }) {
   );
 }
 
-/** Evenly spaced λ from the schedule's end, or where solvers begin, to that of t = 1. */
+/** Evenly spaced λ from the schedule's end, or the start of solvers, to λ at t = 1. */
 function lambdas(schedule, points) {
   const [end, highest] = schedule.range;
   const lowest = Math.max(end, LOWEST_LAMBDA);
@@ -231,8 +231,8 @@ function dpmFactors(from, to, h, isNoisy) {
  * @param {Schedule} schedule
  * @param {Float32Array} x
  * @param {(x: Float32Array, level: Level) => Float32Array} predict
- * @param {{steps: number, noiseOf?: (i: number) => Float32Array}} settings noiseOf: that of the step to point i, rows ×
- *   columns; without it, the equation of the probability flow is solved
+ * @param {{steps: number, noiseOf?: (i: number) => Float32Array}} settings noiseOf: noise of the step to point i,
+ *   rows × columns; without it, the probability-flow ODE is solved
  */
 function* dpm(schedule, x, predict, { steps, noiseOf }) {
   const points = lambdas(schedule, steps);

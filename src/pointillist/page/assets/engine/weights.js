@@ -4,7 +4,7 @@ function bytes(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-/** Digits of numbers to the base 85, of which five stand for four bytes; as in Python, but for one. */
+/** Base-85 digits; five of them encode four bytes. They are Python's, except one. */
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
 
 function bytesOf85(text) {
@@ -50,7 +50,7 @@ function numbers(base64, type) {
 
 const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1);
 
-/** Whole numbers from planes of bytes: the last two bits of four of them, and the rest in two planes. */
+/** Integers from planes of bytes: one byte has the last two bits of four integers, and two planes have the rest. */
 function wholeOf(planes, count) {
   const quarters = Math.ceil(count / 4);
   const [low, high] = [planes.subarray(quarters, quarters + count), planes.subarray(quarters + count)];
@@ -81,16 +81,16 @@ async function tensorsOf({ shapes, weights, weights_type: type, scales, rest }) 
       continue;
     }
     const [inputs, outputs] = shape;
-    const [first, place] = [w, s];
+    const [first, firstStep] = [w, s];
     const of = { all: () => 0, inputs: (i) => Math.floor(i / outputs), outputs: (i) => i % outputs }[along];
-    tensors[name] = Float32Array.from({ length }, (_, i) => whole[first + i] * steps[place + of(i)]);
+    tensors[name] = Float32Array.from({ length }, (_, i) => whole[first + i] * steps[firstStep + of(i)]);
     w += length;
     s += { all: 1, inputs, outputs }[along];
   }
   return tensors;
 }
 
-/** Puts views of the numbers of a deflated text where a value names some. */
+/** Replaces references to numbers by views of the deflated numbers. */
 async function withNumbers(value, text) {
   const planes = await inflated(text);
   const count = planes.length / 8;
@@ -100,7 +100,7 @@ async function withNumbers(value, text) {
   const replaced = (each) => {
     if (!each || typeof each !== "object" || Array.isArray(each)) return each;
     if ("length" in each) return all.subarray(each.first, each.first + each.length);
-    return Object.fromEntries(Object.entries(each).map(([key, own]) => [key, replaced(own)]));
+    return Object.fromEntries(Object.entries(each).map(([key, part]) => [key, replaced(part)]));
   };
   return value.map(replaced);
 }

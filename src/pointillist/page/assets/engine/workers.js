@@ -43,12 +43,12 @@ class Workers {
   }
 
   receive(data) {
-    // Of a call that has been ended, the answer may come late.
+    // The answer of a cancelled call may arrive late.
     this.calls.get(data.answer)?.(data);
     this.calls.delete(data.answer);
   }
 
-  /** Ends all calls that wait for an answer, and what is loaded, as some of it may be in no worker. */
+  /** Fails all pending calls, and forgets which models are loaded, because some workers may lack them. */
   #fail(error) {
     this.failed = error;
     for (const answer of this.calls.values()) answer({ error });

@@ -1,19 +1,19 @@
-/* Charts as SVG, with values by mouse, touch and keyboard, and as files. Series differ in shape and dashes as well as in
-   colour: not everyone can distinguish colours. */
+/* SVG charts whose values can be read by mouse, touch and keyboard, and saved as files. Series differ in shape and dashes
+   as well as in color, because not everyone can distinguish colors. */
 
 const { element, save, saveCanvas, say } = window.pointillist;
 const DASHES = ["", "6 4", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 3", "8 2 2 2 2 2"];
-/** Pixels of a character, roughly. */
+/** Approximate width of a character, in pixels. */
 const CHARACTER = 6.2;
 const [TOP, RIGHT] = [16, 14];
 
 const polygon = (n, size, start) => (radius) => {
   const corners = Array.from({ length: n }, (_, i) => start + (2 * Math.PI * i) / n);
-  const places = corners.map((a) => [Math.cos(a), Math.sin(a)].map((x) => (size * radius * x).toFixed(2)).join(" "));
-  return `M${places.join("L")}Z`;
+  const points = corners.map((a) => [Math.cos(a), Math.sin(a)].map((x) => (size * radius * x).toFixed(2)).join(" "));
+  return `M${points.join("L")}Z`;
 };
 
-/** Outlines around the origin, with about the same area. */
+/** Outlines around the origin, with similar areas. */
 const SHAPES = [
   (r) => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`,
   polygon(4, 1.27, Math.PI / 4),
@@ -38,29 +38,29 @@ function svg(tag, attributes = {}, ...children) {
 
 const path = (d, name, more = {}) => svg("path", { d, class: name, ...more });
 const text = (x, y, anchor, content, more = {}) => svg("text", { x, y, "text-anchor": anchor, ...more }, content);
-const groupOf = (colour) => svg("g", { style: `--own: var(--series-${(colour % 8) + 1})`, class: "series" });
+const groupOf = (color) => svg("g", { style: `--color: var(--series-${(color % 8) + 1})`, class: "series" });
 
 /**
- * A short piece of a series: its line and, if it has marks, one of them.
- * @param {Pick<Curve, "colour" | "shape" | "dash">} series
+ * Draws a sample of a series: its line and one mark.
+ * @param {Pick<Curve, "color" | "shape" | "dash">} series
  */
-function sample({ colour, shape = null, dash = null }) {
-  const group = groupOf(colour);
+function sample({ color, shape = null, dash = null }) {
+  const group = groupOf(color);
   if (dash !== null) group.append(path("M0 6H28", "line", { "stroke-dasharray": DASHES[dash % DASHES.length] }));
   if (shape !== null) group.append(path(shapePath(shape, 4), "mark", { transform: "translate(14 6)" }));
   return svg("svg", { viewBox: "0 0 28 12", width: 28, height: 12, class: "sample", "aria-hidden": "true" }, group);
 }
 
 /**
- * Names of series, each with its line and mark as the chart has them.
+ * Makes the legend: the name of each series with its sample.
  * @param {Curve[]} series
  */
 const keyOf = (series) => series.map((one) => element("span", { className: "key" }, sample(one), one.name));
 
 /**
- * An axis that shows all values; wide ranges of positive ones are shown by their logarithms.
+ * Chooses an axis that shows all values, logarithmic for wide ranges of positive values.
  * @param {number[]} values
- * @param {{margin?: number, canBeLog?: boolean}} options margin: as a share of their range
+ * @param {{margin?: number, canBeLog?: boolean}} options margin: as a fraction of their range
  * @returns {{range: [number, number], log: boolean}}
  */
 function axisOf(values, { margin = 0.08, canBeLog = true } = {}) {
@@ -77,7 +77,7 @@ function axisOf(values, { margin = 0.08, canBeLog = true } = {}) {
 }
 
 /**
- * Round numbers on an axis.
+ * Chooses round numbers on an axis.
  * @param {Pick<ChartAxis, "range" | "log">} axis
  */
 function ticksOf({ range: [low, high], log }) {
@@ -96,7 +96,7 @@ function ticksOf({ range: [low, high], log }) {
 const number = (value) => String(Number(value.toPrecision(4)));
 
 /**
- * From values of an axis to pixels.
+ * Returns the function from values on an axis to pixels.
  * @param {Pick<ChartAxis, "range" | "log">} axis
  */
 function scaleOf({ range: [low, high], log }, from, to) {
@@ -104,7 +104,7 @@ function scaleOf({ range: [low, high], log }, from, to) {
   return (value) => from + ((of(value) - of(low)) / (of(high) - of(low))) * (to - from);
 }
 
-/** All values that an axis has to show; a bar below 0 does not take the logarithm from values that are positive. */
+/** Values that an axis must show. The lower end of an error bar counts only if it is positive or the value is not. */
 const inSight = (series) =>
   series.flatMap(({ points, reported = [], bands = [] }) => [
     ...[...points, ...reported].flatMap(([, y, error = 0]) =>
@@ -114,7 +114,7 @@ const inSight = (series) =>
   ]);
 
 /**
- * Draws a chart into an element, anew whenever its size changes; null for none.
+ * Draws a chart into an element, and redraws it when its size changes; null removes the chart.
  * @param {ChartHolder} holder
  * @param {ChartOptions | null} options
  */
@@ -145,7 +145,7 @@ function draw(holder) {
   const isTurned = Boolean(x.isCategory) && longest + 8 > (right - left) / along.length;
   const bottom = height - (isTurned ? Math.min(0.72 * longest + 34, 130) : 40);
   const [toX, toY] = [scaleOf(x, left, right), scaleOf(y, bottom, TOP)];
-  // On an axis of logarithms, what is not positive lies below all.
+  // On a logarithmic axis, values that are not positive are drawn at the bottom.
   const within = (at) => (Number.isNaN(at) ? bottom : Math.min(bottom, Math.max(TOP, at)));
   const level = (at, name) => path(`M${left} ${at}H${right}`, name);
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "curves" });
@@ -157,7 +157,7 @@ function draw(holder) {
     const [at, half] = [toX(value), (CHARACTER * name.length) / 2];
     const turned = { transform: `translate(${at} ${bottom + 16}) rotate(-45)` };
     if (isTurned) picture.append(text(0, 0, "end", name, turned));
-    // Labels that would touch the one before are left out.
+    // Skip labels that would touch the last one.
     else if (at - half >= end) picture.append(text(at, bottom + 18, "middle", name));
     else continue;
     end = at + half + 6;
@@ -166,14 +166,14 @@ function draw(holder) {
   if (marker !== undefined) picture.append(path(`M${toX(marker)} ${TOP}V${bottom}`, "marker"));
   for (const one of series) picture.append(drawn(one, toX, (value) => within(toY(value)), [left, right, bottom], marker));
   for (const { at, name } of levels) {
-    const place = within(toY(at));
-    picture.append(level(place, "level"), text(right, place - 5, "end", name, { class: "over" }));
+    const y = within(toY(at));
+    picture.append(level(y, "level"), text(right, y - 5, "end", name, { class: "over" }));
   }
   if (describe) {
     picture.append(svg("rect", { x: left, y: TOP, width: right - left, height: bottom - TOP, class: "area" }));
     picture.append(path(`M0 ${TOP}V${bottom}`, "cursor"));
   }
-  holder.places = (x.stops ?? x.ticks)?.map(toX);
+  holder.stops = (x.stops ?? x.ticks)?.map(toX);
   holder.querySelector(".curves")?.remove();
   holder.prepend(picture);
 }
@@ -186,12 +186,12 @@ function draw(holder) {
  * @param {number} [marker]
  */
 function drawn(one, toX, toY, [left, right, bottom], marker) {
-  const { colour, shape = null, dash = null, points, reported = [], bands = [] } = one;
-  const group = groupOf(colour);
-  const joined = (places) => places.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+  const { color, shape = null, dash = null, points, reported = [], bands = [] } = one;
+  const group = groupOf(color);
+  const joined = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
   if (bands.length) {
     const isShared = bands.every(({ middle, half }) => middle === bands[0].middle && half === bands[0].half);
-    // Where all settings share it, it goes from edge to edge.
+    // A band that all settings share goes from edge to edge.
     const ends = (isShared ? [left, right] : bands.map(({ x }) => toX(x))).map((at, i) => ({ ...bands[i] ?? bands[0], at }));
     const side = (sign) => ends.map(({ at, middle, half }) => [at, toY(middle + sign * half)]);
     group.append(path(`${joined([...side(-1), ...side(1).reverse()])}Z`, "band"), path(joined(side(0)), "floor"));
@@ -222,7 +222,7 @@ function drawn(one, toX, toY, [left, right, bottom], marker) {
 }
 
 /**
- * Shows the values at an x by mouse and touch, and tells them by keyboard.
+ * Shows the values at an x by mouse, touch and keyboard.
  * @param {ChartHolder} holder
  */
 function listen(holder) {
@@ -236,17 +236,17 @@ function listen(holder) {
     const { describe, label } = holder.chart ?? {};
     if (label) holder.setAttribute("aria-label", `Chart: ${label}. Arrow keys read its values.`);
     chosen = i;
-    tip.hidden = i === null || !describe || !holder.places;
+    tip.hidden = i === null || !describe || !holder.stops;
     holder.querySelector(".cursor")?.classList.toggle("on", !tip.hidden);
-    if (i === null || !describe || !holder.places) return;
+    if (i === null || !describe || !holder.stops) return;
     const { head, lines } = describe(i);
-    const line = ({ colour, name, text, more = "" }) => {
+    const line = ({ color, name, text, more = "" }) => {
       const dot = element("i");
-      dot.style.background = `var(--series-${(colour % 8) + 1})`;
+      dot.style.background = `var(--series-${(color % 8) + 1})`;
       return element("div", {}, dot, element("span", {}, name), element("span", {}, text), element("small", {}, more));
     };
     tip.replaceChildren(element("b", {}, head), ...lines.map(line));
-    const [at, width] = [holder.places[i], holder.clientWidth];
+    const [at, width] = [holder.stops[i], holder.clientWidth];
     holder.querySelector(".cursor")?.setAttribute("transform", `translate(${at} 0)`);
     const left = at > width / 2 ? at - tip.offsetWidth - 12 : at + 12;
     tip.style.left = `${Math.max(0, Math.min(left, width - tip.offsetWidth))}px`;
@@ -255,14 +255,14 @@ function listen(holder) {
   });
   const point = (event) => {
     const at = event.clientX - holder.getBoundingClientRect().left;
-    const distances = (holder.places ?? []).map((place) => Math.abs(place - at));
+    const distances = (holder.stops ?? []).map((stop) => Math.abs(stop - at));
     const isInside = event.target instanceof Element && event.target.closest(".curves");
     if (distances.length && isInside) read(distances.indexOf(Math.min(...distances)));
   };
   for (const type of ["pointermove", "pointerdown"]) holder.addEventListener(type, point);
   for (const type of ["pointerleave", "blur"]) holder.addEventListener(type, () => read(null));
   holder.addEventListener("keydown", (event) => {
-    const last = (holder.places?.length ?? 0) - 1;
+    const last = (holder.stops?.length ?? 0) - 1;
     /** @type {Record<string, number | null | undefined>} */
     const targets = {
       ArrowLeft: chosen === null ? last : Math.max(0, chosen - 1),
@@ -278,16 +278,16 @@ function listen(holder) {
   });
 }
 
-/** What a file needs of the page's styles. */
+/** Style properties that are copied into a file. */
 const STYLES = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity"].concat(
   ["paint-order", "visibility", "font-family", "font-size", "font-weight"],
 );
 
 /**
- * A chart as an SVG file, with its title above and the names of its series below.
+ * Saves a chart as a file, with its title above and its legend below.
  * @param {ChartHolder} holder
  * @param {"svg" | "png"} type
- * @param {string} name of the file
+ * @param {string} name without its ending
  */
 async function saveChart(holder, title, type, name) {
   const shown = holder.querySelector(".curves");
@@ -295,11 +295,11 @@ async function saveChart(holder, title, type, name) {
   const [width, inside] = [holder.clientWidth, holder.clientHeight];
   let [at, line] = [12, 0];
   const keys = holder.chart.series.map((one) => {
-    const own = 50 + 7 * one.name.length;
-    if (at > 12 && at + own > width) [at, line] = [12, line + 1];
-    at += own;
-    const place = { transform: `translate(${at - own} ${50 + inside + 20 * line})` };
-    return svg("g", place, sample(one), text(34, 10, "start", one.name, { class: "title" }));
+    const keyWidth = 50 + 7 * one.name.length;
+    if (at > 12 && at + keyWidth > width) [at, line] = [12, line + 1];
+    at += keyWidth;
+    const move = { transform: `translate(${at - keyWidth} ${50 + inside + 20 * line})` };
+    return svg("g", move, sample(one), text(34, 10, "start", one.name, { class: "title" }));
   });
   const height = inside + 76 + 20 * line;
   const file = svg(

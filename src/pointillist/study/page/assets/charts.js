@@ -1,10 +1,10 @@
-/** Metric against setting, one series a data set; training losses, one series a setting. */
+/** Charts of metrics by setting, one series per data set, and of training losses, one series per setting. */
 
 const { axisOf, chart, element, fileName, fragment, keyOf, later, sample, saveChart, sections } = window.pointillist;
 
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
-/** Lets the buttons of a panel save its chart. */
+/** Connects the buttons that save a panel's chart. */
 function offerFiles(panel, titleOf, nameOf) {
   const holder = panel.querySelector(".plot");
   panel.querySelector(".save").addEventListener("click", () => saveChart(holder, titleOf(), "png", nameOf()));
@@ -18,12 +18,12 @@ function setUpMetrics(section) {
   const { heads, labels, xName, x, rows, metrics, halfLength } = section.chart;
   const sets = [...new Set(rows.map((row) => row.set))];
   const isCategory = x === null;
-  const places = x ?? range(heads.length);
-  // An axis goes upwards, whatever the order of the table's columns.
-  const order = range(heads.length).sort((a, b) => places[a] - places[b]);
+  const positions = x ?? range(heads.length);
+  // The axis increases, whatever the order of the table's columns.
+  const order = range(heads.length).sort((a, b) => positions[a] - positions[b]);
   const reported = section.root.querySelector("[name=reported]");
   const hidden = new Set();
-  const keyFor = (i) => ({ colour: i, shape: i, dash: isCategory ? null : 0 });
+  const keyFor = (i) => ({ color: i, shape: i, dash: isCategory ? null : 0 });
   const titleOf = () => select.selectedOptions[0].textContent;
 
   /** @returns {Curve} */
@@ -31,17 +31,17 @@ function setUpMetrics(section) {
     const i = sets.indexOf(row.set);
     const dodge = isCategory ? (k - (n - 1) / 2) * Math.min(0.08, 1 / (n + 1)) : 0;
     const kindOf = (j) => (row.diverged[j] ? "diverged" : !row.isRanked ? "unranked" : row.best[j] ? "best" : "other");
-    const points = order.map((j) => [places[j] + dodge, row.value[j], halfLength * (row.error[j] ?? 0), kindOf(j)]);
+    const points = order.map((j) => [positions[j] + dodge, row.value[j], halfLength * (row.error[j] ?? 0), kindOf(j)]);
     const known = order.filter((j) => row.floor[j] !== null);
-    const bands = known.map((j) => ({ x: places[j], middle: row.floor[j], half: halfLength * row.spread[j] }));
-    const others = reported?.checked ? order.map((j) => [places[j] + dodge, row.reported[j], 0, "published"]) : [];
+    const bands = known.map((j) => ({ x: positions[j], middle: row.floor[j], half: halfLength * row.spread[j] }));
+    const others = reported?.checked ? order.map((j) => [positions[j] + dodge, row.reported[j], 0, "published"]) : [];
     return { name: row.set, ...keyFor(i), points, reported: others, bands };
   }
 
   function draw() {
     const shown = rows.filter((row) => row.metric === select.value && !hidden.has(row.set));
     const series = shown.map((row, k) => curveOf(row, k, shown.length));
-    const at = order.map((j) => places[j]);
+    const at = order.map((j) => positions[j]);
     /** @type {Pick<ChartAxis, "range" | "log">} */
     const ends = isCategory ? { range: [-0.5, at.length - 0.5] } : axisOf(at, { margin: 0.05 });
     chart(panel.querySelector(".plot"), {
@@ -51,11 +51,11 @@ function setUpMetrics(section) {
       describe: (k, j = order[k]) => ({
         head: heads[j],
         lines: shown.map((row) => ({
-          colour: sets.indexOf(row.set),
+          color: sets.indexOf(row.set),
           name: row.set,
           text: row.text[j],
           more: [
-            row.floorText[j] && `floor ${row.floorText[j]}`,
+            row.floorText[j] && `baseline ${row.floorText[j]}`,
             reported?.checked && row.reported[j] !== null && `reported ${row.reported[j]}`,
           ]
             .filter(Boolean)
@@ -107,8 +107,8 @@ function setUpLosses(section) {
     /** @type {Curve[]} */
     const series = section.chart.heads.flatMap((name, i) => {
       const curve = of[select.value][i];
-        const points = (curve?.[0] ?? []).map((epoch, k) => [epoch, curve?.[1][k] ?? null]);
-      return curve ? [{ name, colour: i, dash: i, points }] : [];
+      const points = (curve?.[0] ?? []).map((epoch, k) => [epoch, curve?.[1][k] ?? null]);
+      return curve ? [{ name, color: i, dash: i, points }] : [];
     });
     const x = [...new Set(series.flatMap(({ points }) => points.map(([epoch]) => epoch)))].sort((a, b) => a - b);
     const at = ({ points }, k) => points.find(([epoch]) => epoch === x[k])?.[1] ?? null;
@@ -121,7 +121,7 @@ function setUpLosses(section) {
       describe: (k) => ({
         head: `epoch ${x[k]}`,
         lines: series.map((one) => ({
-          colour: one.colour,
+          color: one.color,
           name: one.name,
           text: at(one, k) === null ? "" : String(Number(at(one, k).toPrecision(4))),
         })),

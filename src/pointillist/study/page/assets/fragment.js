@@ -1,6 +1,6 @@
 /** The page's state in the URL's fragment, `#view?key=value&key=value`: a link restores what its sender saw. */
 
-/** What each view was last given, so that going to another view and back loses nothing. */
+/** Last parameters of each view, so that going to another view and back loses nothing. */
 const kept = new Map();
 /** @type {{view: string, callback: (params: URLSearchParams) => void}[]} */
 const listeners = [];
@@ -26,7 +26,7 @@ const read = () => {
 const hash = (view, params) => `#${encodeURIComponent(view)}${String(params) && `?${params}`}`;
 
 /**
- * Makes `params` all that the fragment says of the view.
+ * Sets the view and its parameters in the fragment.
  * @param {URLSearchParams} params
  */
 const write = (view, params) => {
@@ -34,12 +34,12 @@ const write = (view, params) => {
   try {
     history.replaceState(null, "", hash(view, kept.get(view)));
   } catch {
-    // Some browsers limit how often; the next call has it all.
+    // Some browsers limit the rate; the next call has all parameters.
   }
 };
 
 /**
- * Changes some of a view's keys; null or "" takes one away.
+ * Changes some parameters of a view; null or "" removes one.
  * @param {Record<string, string | null>} changes
  */
 const change = (view, changes) => {
@@ -51,7 +51,7 @@ const change = (view, changes) => {
   write(view, params);
 };
 
-/** The URL that restores a view as it is now. */
+/** The URL that restores the current view. */
 const link = (view) => location.href.split("#")[0] + hash(view, kept.get(view) ?? new URLSearchParams());
 
 /**

@@ -1,4 +1,4 @@
-/** What the page's parts share, its navigation and its links. */
+/** The page's shared state, navigation and links. */
 
 const { element, fragment, save } = window.pointillist;
 /** @type {StudyContent} */
@@ -7,7 +7,7 @@ const data = JSON.parse(document.getElementById("page.data").textContent);
 /** @param {() => void} callback */
 const onTheme = (callback) => document.addEventListener("pointillist:theme", callback);
 
-/** Tells a screen reader. */
+/** Announces a text to screen readers. */
 const say = (text) => {
   document.getElementById("page.status").textContent = text;
 };
@@ -15,7 +15,7 @@ const say = (text) => {
 const saveCanvas = (canvas, name) => canvas.toBlob((blob) => save(blob, name), "image/png");
 
 /**
- * Each section's element beside its data.
+ * The sections, each with its element.
  * @type {ShownSection[]}
  */
 const sections = data.sections.flatMap((of) => {
@@ -30,13 +30,13 @@ const sections = data.sections.flatMap((of) => {
 const fileName = (section, ...parts) =>
   [data.study, section.name, ...parts].join("-").replace(/[^\w.-]+/g, "_");
 
-/** What the first picture does not need; it is done after it, a piece at a time. */
+/** Work that is postponed until the first picture is drawn, then done piece by piece. */
 /** @type {(() => void)[]} */
 const waiting = [];
 /** @param {() => void} work */
 const later = (work) => waiting.push(work);
 
-/** Does all that waits, for a link that leads there. */
+/** Does all postponed work at once, because a link may lead there. */
 function finish() {
   while (waiting.length) waiting.shift()?.();
   document.documentElement.dataset.isReady = "true";
@@ -46,17 +46,17 @@ function proceed() {
   try {
     waiting.shift()?.();
   } finally {
-    // What fails is reported, and the rest is done.
+    // An error is reported, and the rest is still done.
     if (waiting.length) setTimeout(proceed);
     else finish();
   }
 }
 
 /**
- * Follows a pointer from where it goes down; one that hardly moves is a click.
+ * Follows a dragging pointer; a pointer that hardly moves is a click.
  * @param {HTMLElement} target
  * @param {object} acts
- * @param {(event: PointerEvent) => boolean} [acts.begin] whether to follow it
+ * @param {(event: PointerEvent) => boolean} [acts.begin] returns whether to follow the pointer
  * @param {(dx: number, dy: number, event: PointerEvent, isFar: boolean) => void} acts.move
  * @param {() => void} [acts.end]
  * @param {(event: PointerEvent) => void} [acts.click]
@@ -99,7 +99,7 @@ async function copy(text) {
   }
 }
 
-/** Copies a text, and says so on the button that was clicked. */
+/** Copies a text, and confirms it on the clicked button. */
 async function copyFrom(button, text) {
   await copy(text);
   button.textContent = "Copied";
@@ -122,9 +122,9 @@ addEventListener("keydown", (event) => {
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const show = (view, behavior) => document.getElementById(view)?.scrollIntoView({ behavior });
 
-// A link to a view keeps what was chosen there; the browser's own jump would restore its defaults.
+// A link to a view keeps its choices; following it in the browser would restore the defaults.
 document.addEventListener("click", (event) => {
-  // To a new tab or window.
+  // These open a new tab or window.
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   const link = event.target instanceof Element ? event.target.closest('a[href^="#"]') : null;
   const view = link && decodeURIComponent(link.hash.slice(1));
@@ -140,7 +140,7 @@ document.addEventListener("click", (event) => {
   target.focus({ preventScroll: true });
 });
 
-// After the parts have taken the room that they need.
+// Wait until the parts have their final size.
 addEventListener("load", () => {
   if (location.hash) finish();
   else setTimeout(proceed, 100);

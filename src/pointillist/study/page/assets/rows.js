@@ -1,16 +1,16 @@
-/** Generated rows beside real ones; rows of three columns turn. */
+/** Generated and real rows side by side; rows of three columns can be turned. */
 
 const { bytesOf, contextOf, element, fragment, later, data, sections } = window.pointillist;
-const { colour, seriesColours, sized, onDrag, onTheme, saveCanvas, fileName } = window.pointillist;
+const { color, seriesColors, sized, onDrag, onTheme, saveCanvas, fileName } = window.pointillist;
 const START = [-60, 25]; // azimuth and elevation in degrees
 const BINS = 40;
 
-/** Coordinates from -1 to 1, one row after the other. */
+/** Unpacks coordinates from -1 to 1, row by row. */
 const unpacked = (text) => Float32Array.from(new Int16Array(bytesOf(text).buffer), (value) => value / 32767);
 
 /** @type {Record<string, Draw> | undefined} */
 let draws;
-/** Generated rows by their key, which are read when they are first shown. */
+/** Generated rows by key, parsed when they are first shown. */
 const drawOf = (key) => (draws ??= JSON.parse(document.getElementById("page.draws").textContent))[key];
 
 const cache = new WeakMap();
@@ -19,12 +19,12 @@ function points(draw) {
   return cache.get(draw);
 }
 
-/** The class of each row: rows are sorted by class. */
+/** The class of each row; rows are sorted by class. */
 function classOf(draw) {
   return (draw.classes ?? []).flatMap((n, label) => Array(n).fill(label));
 }
 
-/** From three columns to x, y and the depth, which grows towards the eye. */
+/** Returns the projection of three columns to x, y and depth, which increases towards the eye. */
 function projection([azimuth, elevation]) {
   const [a, e] = [azimuth, elevation].map((degrees) => (degrees * Math.PI) / 180);
   const [sinA, cosA, sinE, cosE] = [Math.sin(a), Math.cos(a), Math.sin(e), Math.cos(e)];
@@ -41,19 +41,19 @@ const EDGES = CORNERS.flatMap((from, i) =>
 );
 
 /** Draws rows into a square of `side` pixels at the context's origin. */
-function paint(context, side, draw, dimensions, angles, colours) {
+function paint(context, side, draw, dimensions, angles, colors) {
   const rows = points(draw);
   const n = rows.length / dimensions;
   const labels = classOf(draw);
-  const own = (i) => colours[labels.length ? labels[i] % colours.length : 0];
-  const place = (x, y) => [((x + 1) / 2) * side, ((1 - y) / 2) * side];
+  const colorOf = (i) => colors[labels.length ? labels[i] % colors.length : 0];
+  const toPixels = (x, y) => [((x + 1) / 2) * side, ((1 - y) / 2) * side];
   if (dimensions === 1) {
-    paintHistogram(context, side, rows, colours[0]);
+    paintHistogram(context, side, rows, colors[0]);
     return;
   }
   const radius = Math.max(0.8, Math.min(side / 170, 2.2));
   const dot = (x, y, alpha, fill) => {
-    const [left, top] = place(x, y);
+    const [left, top] = toPixels(x, y);
     context.globalAlpha = alpha;
     context.fillStyle = fill;
     context.beginPath();
@@ -61,20 +61,20 @@ function paint(context, side, draw, dimensions, angles, colours) {
     context.fill();
   };
   if (dimensions === 2) {
-    for (let i = 0; i < n; i++) dot(rows[2 * i], rows[2 * i + 1], 0.6, own(i));
+    for (let i = 0; i < n; i++) dot(rows[2 * i], rows[2 * i + 1], 0.6, colorOf(i));
   } else {
     const project = projection(angles);
-    context.strokeStyle = colour("--line");
+    context.strokeStyle = color("--line");
     context.lineWidth = 1;
     for (const edge of EDGES) {
       context.beginPath();
-      for (const corner of edge) context.lineTo(...place(...project(...corner)));
+      for (const corner of edge) context.lineTo(...toPixels(...project(...corner)));
       context.stroke();
     }
     const placed = Array.from({ length: n }, (_, i) => [...project(...rows.subarray(3 * i, 3 * i + 3)), i]);
-    // From far to near; what is far is paler.
+    // Draw far rows first, and paler.
     placed.sort((a, b) => a[2] - b[2]);
-    for (const [x, y, depth, i] of placed) dot(x, y, Math.min(0.85, Math.max(0.2, 0.5 + 0.3 * depth)), own(i));
+    for (const [x, y, depth, i] of placed) dot(x, y, Math.min(0.85, Math.max(0.2, 0.5 + 0.3 * depth)), colorOf(i));
   }
   context.globalAlpha = 1;
 }
@@ -95,7 +95,7 @@ function thumbnails() {
     const set = data.sets[canvas.dataset.set ?? ""];
     canvas.hidden = !set;
     if (!set || set.real.lost) continue;
-    const real = set.axes.length > 1 && set.real.classes ? seriesColours() : [colour("--accent")];
+    const real = set.axes.length > 1 && set.real.classes ? seriesColors() : [color("--accent")];
     paint(sized(canvas, [40, 40]).context, 40, set.real, set.axes.length, START, real);
   }
 }
@@ -113,7 +113,7 @@ function setUp(section) {
   const main = section.chart.metrics[0];
   let angles = START;
   /**
-   * The panels in sight.
+   * The visible panels.
    * @type {{panel: string, title: string, draw: Draw, canvas: HTMLCanvasElement, box: HTMLElement, note: string}[]}
    */
   let shown = [];
@@ -165,7 +165,7 @@ function setUp(section) {
     legend.textContent = [
       `At most 1,000 evenly chosen rows of each model of seed 0. Axes: ${set().axes.join(", ")}`,
       set().projected ? " of the real rows, their first two principal components." : ".",
-      withClasses && set().axes.length > 1 ? " Colour: the class of a row, or the class that it was drawn for." : "",
+      withClasses && set().axes.length > 1 ? " Color: the class of a row, or the class that it was drawn for." : "",
       is3d ? " Drag or use the arrow keys to turn them." : "",
     ].join("");
     draw();
@@ -176,12 +176,12 @@ function setUp(section) {
       const side = canvas.clientWidth;
       if (!side) continue;
       const { context } = sized(canvas, [side, side]);
-      if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colours(panel));
+      if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colors(panel));
     }
   }
 
-  const colours = (panel) =>
-    withClasses && set().axes.length > 1 ? seriesColours() : [colour(panel === "data" ? "--muted" : "--accent")];
+  const colors = (panel) =>
+    withClasses && set().axes.length > 1 ? seriesColors() : [color(panel === "data" ? "--muted" : "--accent")];
 
   function write() {
     const isAll = chips.every(isChosen);
@@ -226,35 +226,35 @@ function setUp(section) {
     saveCanvas(sheet(), `${fileName(section, select.value, "rows")}.png`);
   });
 
-  /** All panels on one picture. */
+  /** Draws all panels on one picture. */
   function sheet() {
-    const [side, gap, head, scale] = [240, 16, 40, 2];
+    const [side, margin, head, scale] = [240, 16, 40, 2];
     const across = Math.min(shown.length, 4) || 1;
     const down = Math.ceil(shown.length / across) || 1;
     const made = element("canvas", {
-      width: scale * (across * (side + gap) + gap),
-      height: scale * (down * (side + head + gap) + gap + 24),
+      width: scale * (across * (side + margin) + margin),
+      height: scale * (down * (side + head + margin) + margin + 24),
     });
     const context = contextOf(made);
     context.scale(scale, scale);
-    context.fillStyle = colour("--panel");
+    context.fillStyle = color("--panel");
     context.fillRect(0, 0, made.width, made.height);
-    context.fillStyle = colour("--fg");
+    context.fillStyle = color("--fg");
     context.font = "600 14px system-ui, sans-serif";
-    context.fillText(`${select.value}: ${section.title}`, gap, 24, made.width / scale - 2 * gap);
+    context.fillText(`${select.value}: ${section.title}`, margin, 24, made.width / scale - 2 * margin);
     shown.forEach(({ panel, title, draw: rows, note }, i) => {
       context.save();
-      context.translate(gap + (i % across) * (side + gap), 24 + gap + Math.floor(i / across) * (side + head + gap));
-      context.fillStyle = colour("--fg");
+      context.translate(margin + (i % across) * (side + margin), 24 + margin + Math.floor(i / across) * (side + head + margin));
+      context.fillStyle = color("--fg");
       context.font = "600 12px system-ui, sans-serif";
       context.fillText(title, 0, 14, side);
-      context.fillStyle = colour("--muted");
+      context.fillStyle = color("--muted");
       context.font = "11px system-ui, sans-serif";
       context.fillText([caption(panel), note].filter(Boolean).join("; "), 0, 30, side);
       context.translate(0, head);
-      context.strokeStyle = colour("--line");
+      context.strokeStyle = color("--line");
       context.strokeRect(0, 0, side, side);
-      if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colours(panel));
+      if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colors(panel));
       context.restore();
     });
     return made;

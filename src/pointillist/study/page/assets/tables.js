@@ -2,13 +2,13 @@
 
 const { bytesOf, fragment, later, sections, element, save, fileName, say } = window.pointillist;
 
-/** The section's lines of results.csv, byte for byte. */
+/** The section's lines of results.csv, unchanged. */
 async function csv(packed) {
   const stream = new Blob([bytesOf(packed)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).blob();
 }
 
-/** The order of two lines by one column; lines without a number come last, whichever way. */
+/** Compares two lines by a column; lines without a number come last in either direction. */
 function comparison(column, sign) {
   const text = (row) => (column ? row.dataset.metric : row.dataset.set);
   if (column < 2) return (a, b) => sign * text(a).localeCompare(text(b));
@@ -20,7 +20,7 @@ function comparison(column, sign) {
   };
 }
 
-/** A cell whose network is in the page opens it in the live stage; by keyboard, the first line of a set does. */
+/** Links a cell to its network in the live stage; by keyboard only the first line of a set is reached. */
 function linkLive(cell, isFirst) {
   const value = cell.querySelector(".value");
   const link = element("a", {
@@ -41,7 +41,7 @@ function setUp(section) {
   const filters = [panel.querySelector("[name=set]"), panel.querySelector("[name=metric]")];
   const ofClasses = panel.querySelector("[name=classes]");
   const checks = [panel.querySelector("[name=reported]"), ofClasses].filter((check) => check !== null);
-  let sort = 0; // 1, 2, …: by that column, upwards; negative: downwards
+  let sort = 0; // 1, 2, …: by that column, ascending; negative: descending
 
   function show() {
     const [set, metric] = filters.map((filter) => filter.value);
@@ -73,7 +73,7 @@ function setUp(section) {
     fragment.change(section.view, { ...state, sort: sort ? String(sort) : "" });
   }
 
-  // Without scripts there is nothing to click.
+  // The buttons are made here, because they need scripts.
   for (const head of heads) {
     head.replaceChildren(element("button", { type: "button", className: "sort" }, head.textContent.trim()));
   }

@@ -1,14 +1,14 @@
-/* The last two steps, each two stages in lockstep: samplers, and scales of guidance. */
+/* The last two steps of the explainer, which compare two samplers and two guidance scales. */
 
 const { Duel, chart, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
   window.pointillist;
 /** @type {Record<string, string>} */
 const NAMES = { dpm: "DPM-Solver++(2M)", heun: "Heun", ddim: "DDIM", ancestral: "ancestral (DDPM)" };
-/** Evaluations at which distances are measured. */
+/** Numbers of evaluations at which distances are measured. */
 const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
 const MEASURED_ROWS = 500;
 
-/** Steps of a sampler for at most so many evaluations. */
+/** Number of sampler steps for a number of evaluations. */
 const stepsFor = (sampler, evaluations, { timesteps }) =>
   sampler === "heun"
     ? Math.max(2, Math.floor((evaluations + 1) / 2))
@@ -23,9 +23,9 @@ const debounced = (act, wait = 150) => {
 };
 
 class SamplerStep {
-  /** @type {string} there once something is shown */
+  /** @type {string} set by `show` */
   set;
-  /** @type {StudyModel[]} of the set */
+  /** @type {StudyModel[]} models of the set */
   offered = [];
   /** @type {object | undefined} */
   measuring;
@@ -48,7 +48,7 @@ class SamplerStep {
   /** @param {Shown} shown */
   show({ set, model }) {
     const offered = models.of(set);
-    // One that was trained here again has the same name.
+    // A model that was trained here again keeps its name.
     if (offered.length === this.offered.length && offered.every((each, i) => each === this.offered[i])) return;
     this.set = set;
     this.offered = offered;
@@ -86,10 +86,10 @@ class SamplerStep {
     await this.#measure(now, real, columns);
   }
 
-  /** Distances of both sides at all budgets, one after another. */
+  /** Measures the distances of both sides at each budget. */
   async #measure(now, real, columns) {
     /** @type {Curve[]} */
-    const series = [0, 1].map((i) => ({ name: NAMES[this.samplers[i].value], colour: i, shape: i, dash: i, points: [] }));
+    const series = [0, 1].map((i) => ({ name: NAMES[this.samplers[i].value], color: i, shape: i, dash: i, points: [] }));
     if (this.models[0].value !== this.models[1].value) {
       series.forEach((one, i) => (one.name += `, ${models.get(this.models[i].value).title}`));
     }
@@ -123,7 +123,7 @@ class SamplerStep {
   }
 }
 
-/** Numbers of the study: accuracy and coverage against w. */
+/** The study's accuracy and coverage by guidance scale w. */
 function measuredGuidance(set) {
   const section = sections.find(({ kind, chart }) => kind === "classes" && chart.x && chart.xName === "guidance");
   if (!section) return null;
@@ -137,7 +137,7 @@ function measuredGuidance(set) {
     most: Math.max(...scales),
     series: rows.map((row, i) => ({
       name: row.metric,
-      colour: i,
+      color: i,
       shape: i,
       dash: i,
       points: scales
@@ -151,7 +151,7 @@ function measuredGuidance(set) {
 }
 
 class GuidanceStep {
-  /** @type {string | undefined} as the model, there once something is shown */
+  /** @type {string | undefined} set by `show`, like the model */
   set;
   /** @type {StudyModel} */
   model;
@@ -172,7 +172,7 @@ class GuidanceStep {
 
   /** @param {Shown} shown */
   show({ set: wanted }) {
-    // A set without such a model leaves the last one, or the first that has one.
+    // For a set without a conditional model, keep the last set, or take the first that has one.
     const hasOne = (name) => models.conditional(name);
     const set = hasOne(wanted) ? wanted : (this.set ?? Object.keys(models.datasets).find(hasOne));
     const conditional = set && models.conditional(set);
@@ -187,7 +187,7 @@ class GuidanceStep {
       chart(this.chart, {
         label: `${data.study}: accuracy and coverage against the guidance scale w, ${set}`,
         x: { range: [-0.1, measured.most + 0.1], name: "guidance scale w" },
-        y: { range: [0, 1.02], name: "share of rows, as the study measured it", ticks: [0, 0.25, 0.5, 0.75, 1] },
+        y: { range: [0, 1.02], name: "fraction of rows, measured in the study", ticks: [0, 0.25, 0.5, 0.75, 1] },
         series: measured.series,
       });
       this.keys.replaceChildren(...keyOf(measured.series));

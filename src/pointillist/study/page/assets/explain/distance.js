@@ -1,6 +1,6 @@
-/* The squared energy distance of rows with its standard error, as pointillist.metrics.energy_distance has it. */
+/* The squared energy distance with its standard error, as in pointillist.metrics.energy_distance. */
 
-/** For each row of A the sum of its distances to those of B. */
+/** Sums the distances of each row of A to the rows of B. */
 function sums(A, B, columns) {
   const [n, m] = [A.length / columns, B.length / columns];
   const out = new Float64Array(n);
@@ -22,26 +22,26 @@ function variance(values) {
   return values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1);
 }
 
-/** Sums of each column, and the sum of all squares. */
+/** Column sums, and the sum of squares. */
 function moments(A, columns) {
-  const own = Array.from({ length: columns }, (_, c) => total(A.filter((_value, i) => i % columns === c)));
-  return { own, square: squares(A) };
+  const columnSums = Array.from({ length: columns }, (_, c) => total(A.filter((_value, i) => i % columns === c)));
+  return { sums: columnSums, square: squares(A) };
 }
 
-/** E[h²] of one row of each side. */
+/** E[h²] for a row of each sample. */
 function secondBetween(a, b, sumsA, sumsB) {
   const [n, m] = [sumsA.length, sumsB.length];
-  const cross = a.own.reduce((sum, value, c) => sum + value * b.own[c], 0);
+  const cross = a.sums.reduce((sum, value, c) => sum + value * b.sums[c], 0);
   const all = m * a.square + n * b.square - 2 * cross;
   const centred = all - squares(sumsA) / m - squares(sumsB) / n + total(sumsA) ** 2 / (n * m);
   return Math.max(0, centred) / ((n - 1) * (m - 1));
 }
 
-/** E[h²] of two rows of a side. */
-function secondWithin(a, own) {
-  const n = own.length;
-  const all = 2 * n * a.square - 2 * squares(a.own);
-  const centred = all - (2 * squares(own)) / (n - 2) + total(own) ** 2 / ((n - 1) * (n - 2));
+/** E[h²] for two rows of one sample. */
+function secondWithin(a, rowSums) {
+  const n = rowSums.length;
+  const all = 2 * n * a.square - 2 * squares(a.sums);
+  const centred = all - (2 * squares(rowSums)) / (n - 2) + total(rowSums) ** 2 / ((n - 1) * (n - 2));
   return Math.max(0, centred) / (n * (n - 3));
 }
 
@@ -49,7 +49,7 @@ function secondWithin(a, own) {
  * @param {Float32Array} A rows × columns, at least four rows
  * @param {Float32Array} B rows × columns, at least four rows
  * @returns {{value: number, error: number, nullError: number}} 2 E‖X - Y‖ - E‖X - X'‖ - E‖Y - Y'‖, its standard error,
- *   and that of two draws of one distribution
+ *   and the standard error for two samples of one distribution
  */
 function energyDistance(A, B, columns) {
   const [n, m] = [A.length / columns, B.length / columns];

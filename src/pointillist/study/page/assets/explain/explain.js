@@ -1,4 +1,4 @@
-/* The explainer: one data set, one model and one time that all its steps share; a step begins once it is seen. */
+/* The explainer: its steps share a data set, a model and a time, and start when they come into view. */
 
 const { Hero, NoiseStep, DenoiseStep, ScheduleStep, SamplerStep, GuidanceStep } = window.pointillist;
 const { element, later, models } = window.pointillist;
@@ -11,7 +11,7 @@ const part = (name) => root.querySelector(`[data-step="${name}"]`);
 /** @type {{show: (shown: Shown) => void}[]} */
 const shown = [];
 
-/** Makes a step when it comes near, and shows the state in it from then on. */
+/** Makes a step when it comes near the viewport, and shows the state in it from then on. */
 function whenNear(target, make) {
   const watch = new IntersectionObserver(
     ([{ isIntersecting }]) => {

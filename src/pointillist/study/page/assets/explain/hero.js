@@ -1,17 +1,17 @@
-/* The picture at the top: rows that go from noise to data and back, until they are told to stop. */
+/* The picture at the top: rows that go from noise to data and back until the user stops them. */
 
 const { Stage, calm } = window.pointillist;
 const [SECONDS, REST] = [3.6, 1.1];
 const COLOURS = 9;
 
 class Hero {
-  place = 0;
+  share = 0;
   direction = 1;
   rest = 0;
   isReady = false;
   isSeen = false;
   isMoving = false;
-  /** @type {StudyModel} there once something is shown */
+  /** @type {StudyModel} set by `show` */
   model;
 
   /** @param {HTMLElement} root */
@@ -32,7 +32,7 @@ class Hero {
 
   /** @param {Shown} shown */
   async show({ model }) {
-    // One that was trained here again has the same name.
+    // A model that was trained here again keeps its name.
     if (this.model === model) return;
     this.model = model;
     this.isReady = false;
@@ -40,16 +40,16 @@ class Hero {
     if (!rows) return;
     this.#paint(rows, model.columns);
     this.isReady = true;
-    [this.place, this.direction, this.rest] = calm.matches ? [1, 1, 0] : [0, 1, 0];
+    [this.share, this.direction, this.rest] = calm.matches ? [1, 1, 0] : [0, 1, 0];
     this.#draw();
     this.#start();
   }
 
-  /** A row keeps one colour all the way, by where it ends. */
+  /** Colors rows by their end points, so that a row keeps its color. */
   #paint(rows, columns) {
     const n = rows.length / columns;
-    const place = (r) => rows[r * columns] - (columns > 1 ? 0.35 * rows[r * columns + 1] : 0);
-    const order = Array.from({ length: n }, (_, r) => r).sort((a, b) => place(a) - place(b));
+    const position = (r) => rows[r * columns] - (columns > 1 ? 0.35 * rows[r * columns + 1] : 0);
+    const order = Array.from({ length: n }, (_, r) => r).sort((a, b) => position(a) - position(b));
     const of = new Uint8Array(n);
     order.forEach((r, rank) => (of[r] = Math.floor((rank * COLOURS) / n)));
     this.stage.scene.ramp = { count: COLOURS, of };
@@ -84,19 +84,19 @@ class Hero {
       this.rest -= seconds;
       return;
     }
-    this.place += (this.direction * seconds) / SECONDS;
-    if (this.place >= 1 || this.place <= 0) {
-      this.place = Math.min(1, Math.max(0, this.place));
-      this.direction = this.place ? -1 : 1;
-      this.rest = this.place ? 2 * REST : REST / 2;
+    this.share += (this.direction * seconds) / SECONDS;
+    if (this.share >= 1 || this.share <= 0) {
+      this.share = Math.min(1, Math.max(0, this.share));
+      this.direction = this.share ? -1 : 1;
+      this.rest = this.share ? 2 * REST : REST / 2;
     }
     this.#draw();
   }
 
   #draw() {
-    // Slow where the data appears.
-    this.stage.show(1 - (1 - this.place) ** 1.6);
-    this.bar.style.width = `${100 * this.place}%`;
+    // Slow down where the data appears.
+    this.stage.show(1 - (1 - this.share) ** 1.6);
+    this.bar.style.width = `${100 * this.share}%`;
   }
 }
 

@@ -1,8 +1,8 @@
-/* The first three steps, which share a time t: what noise does, what the network answers, how fast it goes. */
+/* The first three steps of the explainer, which share a time t: noising, denoising, and the noise schedule. */
 
 const { Stage, chart, keyOf, latest, levelAt, pool } = window.pointillist;
 
-/** Normal numbers, the same for a seed: mulberry32 and Box and Muller. */
+/** Normal numbers from a seed, by mulberry32 and the Box-Muller transform. */
 function normals(length, seed) {
   let state = seed;
   const uniform = () => {
@@ -24,9 +24,9 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDo
 
 const percent = (share) => `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
 
-/** Real rows beside the same rows with noise. */
+/** Real rows, and the same rows with noise. */
 class NoiseStep {
-  /** @type {StudyDataset} as the others below, there once something is shown */
+  /** @type {StudyDataset} set by `show`, like the next two */
   dataset;
   /** @type {StudyModel} */
   model;
@@ -70,7 +70,7 @@ class NoiseStep {
     for (const { scene } of this.stages) scene.draw();
   }
 
-  /** A row's way from t = 0 to the time that is shown, with one and the same noise. */
+  /** Traces a row from t = 0 to the current time, with the same noise. */
   #trace() {
     const [clean, noisy] = this.stages.map(({ scene }) => scene);
     const { columns, timesteps } = this.model;
@@ -87,13 +87,13 @@ class NoiseStep {
   }
 }
 
-/** Noisy rows with the network's answers: of one point, as a field, and of all rows. */
+/** Noisy rows and the network's predictions for a point, a grid, and all rows. */
 class DenoiseStep {
-  /** @type {StudyDataset} there once something is shown */
+  /** @type {StudyDataset} set by `show` */
   dataset;
-  /** @type {Shown} there once something is shown */
+  /** @type {Shown} set by `show` */
   state;
-  /** @type {ArrayLike<number> | null} x_t that is asked about; null for the one of a row */
+  /** @type {ArrayLike<number> | null} x_t to predict from; null for a row's x_t */
   point = null;
   row = 0;
 
@@ -126,7 +126,7 @@ class DenoiseStep {
   }
 
   /**
-   * Asks about a place, or about a row that has none: by keyboard, or in three columns.
+   * Predicts from a point of the picture, or from a row (by keyboard, or in three columns).
    * @param {number | null} row
    * @param {number} [x]
    * @param {number} [y]
@@ -174,9 +174,9 @@ class DenoiseStep {
   }
 }
 
-/** alpha_t and sigma_t, and what is left of the data at T. */
+/** alpha_t and sigma_t, and the signal that is left at T. */
 class ScheduleStep {
-  /** @type {StudyModel} there once something is shown */
+  /** @type {StudyModel} set by `show` */
   model;
 
   /** @param {HTMLElement} root */
@@ -194,15 +194,15 @@ class ScheduleStep {
       Math.round((i * T) / n),
     );
     const series = model.schedule.map((table, i) => ({
-      name: ["alpha_t: the data's share", "sigma_t: the noise's share"][i],
-      colour: i,
+      name: ["alpha_t, factor of the data", "sigma_t, factor of the noise"][i],
+      color: i,
       dash: i,
       points: times.map((time) => [time, table[time]]),
     }));
     chart(this.chart, {
       label: `alpha_t and sigma_t of ${model.title}, t from 0 to ${T}`,
       x: { range: [0, T], name: "t" },
-      y: { range: [0, 1], name: "share" },
+      y: { range: [0, 1], name: "factor" },
       series,
       marker: t,
     });

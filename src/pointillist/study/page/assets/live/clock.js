@@ -1,4 +1,4 @@
-/* Time that plays, for one stage or for several in lockstep: a share from 0 to 1. */
+/* A clock that plays from 0 to 1, for one stage or several in lockstep. */
 
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -8,7 +8,7 @@ class Clock {
 
   /**
    * @param {object} options
-   * @param {() => number} options.ready how far it may go at present
+   * @param {() => number} options.ready largest share that can be shown at present
    * @param {(share: number) => void} options.show
    * @param {(isPlaying: boolean) => void} options.changed
    * @param {number} [options.seconds] from 0 to 1
@@ -20,7 +20,7 @@ class Clock {
     this.seconds = seconds;
   }
 
-  /** Plays to the end, from the beginning if it is there; where motion is not wanted, goes to the end at once. */
+  /** Plays to the end, or restarts at the end; with reduced motion, jumps to the end. */
   play() {
     if (this.share >= 1) this.share = 0;
     if (calm.matches) {
@@ -33,7 +33,7 @@ class Clock {
     let before = null;
     const tick = (now) => {
       if (!this.isPlaying) return;
-      // A frame's time may be earlier than that of the click that comes before it.
+      // A frame may have an earlier time than the click before it.
       const passed = before === null ? 0 : Math.min(0.1, Math.max(0, now - before) / 1000);
       before = now;
       const ready = this.ready();
@@ -61,7 +61,7 @@ class Clock {
   }
 }
 
-/** Does what is asked for last, once what goes on is done. */
+/** Wraps an async function so that, while it runs, only the last call waits for the next run. */
 function latest(work) {
   let [isBusy, wanted] = [false, null];
   return async (asked) => {

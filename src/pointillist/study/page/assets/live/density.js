@@ -1,18 +1,18 @@
-/* A kernel estimate of the density of the dots of a picture. */
+/* A kernel density estimate of the dots of a picture. */
 
 const { contextOf } = window.pointillist;
 const BINS = 96;
-/** Of the kernel, in bins. */
+/** Bandwidth of the kernel, in bins. */
 const BANDWIDTH = 1.5;
 
 const holder = document.createElement("canvas");
 holder.width = holder.height = BINS;
 
 /**
- * @param {Float32Array} points places on the picture, in pairs
- * @param {number} size of the picture
- * @param {number[]} colour red, green and blue
- * @returns {HTMLCanvasElement} a small picture, to be stretched
+ * @param {Float32Array} points pixel coordinates, x and y in turn
+ * @param {number} size size of the picture in pixels
+ * @param {number[]} color red, green and blue
+ * @returns {HTMLCanvasElement} a small picture that is drawn larger
  */
 function densityOf(points, size, [red, green, blue]) {
   let bins = new Float32Array(BINS * BINS);

@@ -1,18 +1,18 @@
 /*
- * Dots by the thousand, in a layer of pixels that is put on a picture at once: where no graphics processor draws, that
- * takes a sixth of the time of as many small pictures. Classes differ in shape too.
+ * Draws thousands of dots into a layer of pixels, which is then copied to the picture. Without a graphics processor this
+ * takes a sixth of the time of drawing them one by one. Classes also differ in shape.
  */
 
 const { contextOf, shapePath } = window.pointillist;
 const RADIUS = 2.2;
 const OPACITY = 0.78;
-/** Places within a pixel, along an axis, that dots are drawn at. */
+/** Number of subpixel positions per axis. */
 const PARTS = 4;
 
 /**
  * @typedef {object} Mask a dot
  * @property {number} side of the square that holds it, in pixels
- * @property {Uint8Array[]} masks by its place in a pixel: column, row and opacity of one pixel after another
+ * @property {Uint8Array[]} masks by subpixel position: column, row and opacity of each pixel in turn
  */
 
 class Dots {
@@ -21,27 +21,27 @@ class Dots {
   #holder = document.createElement("canvas");
   /** @type {ImageData | null} */
   #layer = null;
-  /** Whether the layer hides what is below. */
+  /** Whether the layer is opaque. */
   #isWhole = false;
 
   /**
    * @param {number} size of the picture, in pixels
-   * @param {number[] | null} ground the colour that the layer has without dots; null if it has none
+   * @param {number[] | null} ground color of the layer without dots; null for a transparent layer
    */
   begin(size, ground = null) {
     if (this.#layer?.width !== size) {
       this.#holder.width = this.#holder.height = size;
       this.#layer = new ImageData(size, size);
     }
-    const colour = ground ? new Uint8Array([...ground, 255]) : new Uint8Array(4);
-    new Uint32Array(this.#layer.data.buffer).fill(new Uint32Array(colour.buffer)[0]);
+    const color = ground ? new Uint8Array([...ground, 255]) : new Uint8Array(4);
+    new Uint32Array(this.#layer.data.buffer).fill(new Uint32Array(color.buffer)[0]);
     this.#isWhole = ground !== null;
   }
 
   /**
    * @param {number} x
    * @param {number} y
-   * @param {number[]} colour red, green and blue
+   * @param {number[]} color red, green and blue
    * @param {number} size 1 for the usual radius
    * @param {number} shape
    * @param {number} opacity
@@ -55,10 +55,10 @@ class Dots {
     for (let k = 0; k < mask?.length; k += 3) {
       const [i, j] = [column + mask[k], row + mask[k + 1]];
       if (i < 0 || j < 0 || i >= width || j >= width) continue;
-      const own = mask[k + 2] * opacity;
+      const alpha = mask[k + 2] * opacity;
       const at = 4 * (j * width + i);
-      const all = own + data[at + 3] * (1 - own / 255);
-      const share = own / all;
+      const all = alpha + data[at + 3] * (1 - alpha / 255);
+      const share = alpha / all;
       data[at] += (red - data[at]) * share;
       data[at + 1] += (green - data[at + 1]) * share;
       data[at + 2] += (blue - data[at + 2]) * share;
@@ -66,7 +66,7 @@ class Dots {
     }
   }
 
-  /** Puts the layer on what is drawn already. */
+  /** Copies the layer to the picture. */
   paint(context) {
     const first = this.#isWhole ? context : contextOf(this.#holder);
     first.putImageData(this.#layer, 0, 0);
@@ -99,7 +99,7 @@ class Dots {
   }
 }
 
-/** Red, green and blue of a colour in hexadecimal digits. */
+/** Red, green and blue of a hexadecimal color. */
 function rgb(hex) {
   const digits = hex.length === 4 ? [...hex.slice(1)].map((d) => d + d).join("") : hex.slice(1);
   return [0, 2, 4].map((i) => parseInt(digits.slice(i, i + 2), 16));

@@ -1,10 +1,10 @@
-/* What a run leaves: frames, each a noise level and the rows there. */
+/* The frames of a run: noise levels and rows. */
 
-/** Frames after the first one of a run of so many steps: of long runs not every state is kept. */
+/** Number of frames after the first, for a number of steps; long runs skip states. */
 const framesOf = (steps) => Math.ceil(steps / Math.ceil(steps / 200));
 
 /**
- * The level and the rows at a place between two frames.
+ * Interpolates between two frames.
  * @param {Frame[]} frames
  * @returns {Frame}
  */
@@ -25,14 +25,14 @@ function momentOf(frames, position) {
   };
 }
 
-/** A row in every frame, one after the other. */
+/** The trajectory of a row over the frames. */
 function pathOf(frames, row, columns) {
   const path = new Float32Array(frames.length * columns);
   frames.forEach(({ x }, i) => path.set(x.subarray(row * columns, (row + 1) * columns), i * columns));
   return path;
 }
 
-/** Evaluations of the network for a row, without guidance. */
+/** Number of network evaluations per row, without guidance. */
 const evaluationsOf = (sampler, steps) => (sampler === "heun" ? 2 * steps - 1 : steps);
 
 Object.assign(window.pointillist, { evaluationsOf, framesOf, momentOf, pathOf });

@@ -1,7 +1,7 @@
 /* The live model: controls, playback, and the link that restores a view. */
 
 const ROWS = 2000;
-/** Of a whole walk at speed 1. */
+/** Duration of a trajectory at speed 1, in seconds. */
 const SECONDS = 4;
 /** @type {("real" | "density" | "field")[]} */
 const SHOWN = ["real", "density", "field"];
@@ -107,7 +107,7 @@ class Live {
     this.#forget();
   }
 
-  /** What was drawn is of other choices now. */
+  /** Discards the rows, because a choice has changed. */
   #forget() {
     pool.stop("live");
     this.clock.pause();
@@ -134,7 +134,7 @@ class Live {
     };
   }
 
-  /** Draws the rows, and gives them once all are there. */
+  /** Draws the rows, and returns them. */
   async draw() {
     const choices = this.#choices;
     const begin = performance.now();
@@ -160,7 +160,7 @@ class Live {
     if (!this.clock.isPlaying) this.#show();
   }
 
-  /** Begins to draw the rows, once for all choices: the first frame comes later. */
+  /** Starts to draw the rows. */
   #begin() {
     this.draw().catch((error) => {
       this.hasBegun = false;
@@ -182,7 +182,7 @@ class Live {
     if (!isPlaying) this.#write();
   }
 
-  /** Draws the moment that the clock shows, or the last one that is known. */
+  /** Shows the moment of the clock, or the last finished one. */
   #show() {
     if (!this.frames.length) return;
     const { clock, stage, model } = this;
@@ -197,7 +197,7 @@ class Live {
     if (this.scene.show.field) this.askField(level);
   }
 
-  /** Asks for the field at a noise level; of those wanted while one is computed, only the last counts. */
+  /** Computes the field at a noise level; while one is computed, only the last request waits. */
   askField = latest(async (level) => {
     const field = await this.#field(level);
     if (this.frames.length) this.scene.setField(field);

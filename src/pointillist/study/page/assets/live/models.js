@@ -1,11 +1,11 @@
-/* The models and data sets of the page, those that were trained in it too, and the workers that compute with them. */
+/* The models and data sets of the page, including models trained in it, and their workers. */
 
 const { Pool, unpackNumbers } = window.pointillist;
 
-/** Of what is left of the data in x_T, in nats per column. */
+/** Large divergence of x_T from the prior, in nats per column. */
 const LARGE_KL = 0.05;
 
-/** Gives an object a value that is made when it is first read: a page has many, and shows few at once. */
+/** Defines a property that is computed when it is first read, because a page shows few models at once. */
 function lazily(object, name, make) {
   const keep = (value) => Object.defineProperty(object, name, { value, enumerable: true });
   Object.defineProperty(object, name, { get: () => keep(make())[name], enumerable: true, configurable: true });
@@ -15,7 +15,7 @@ class Models {
   /** @type {((model: StudyModel) => void)[]} */
   #listeners = [];
 
-  /** @type {{model: StudyModel, dataset: StudyDataset} | undefined} a model that goes on changing */
+  /** @type {{model: StudyModel, dataset: StudyDataset} | undefined} a model in training */
   previewed;
 
   /** @param {{models: StudyModelContent[], datasets: Record<string, StudyDataset>}} content as the page holds it */
@@ -28,7 +28,7 @@ class Models {
 
   /**
    * @param {StudyModelContent} content
-   * @returns {StudyModel} the same one
+   * @returns {StudyModel} the same object
    */
   static #prepare(content) {
     const model = /** @type {StudyModel} */ (content);
@@ -62,19 +62,19 @@ class Models {
     return this.all.filter((model) => model.dataset === set);
   }
 
-  /** The best model of a set without classes, of those that start from little else than noise if there are any. */
+  /** The best unconditional model of a set, if possible one whose x_T is nearly pure noise. */
   plain(set) {
     const plain = this.of(set).filter((model) => !model.class_embedding);
     return plain.find(({ prior_kl = 0 }) => prior_kl <= LARGE_KL) ?? plain[0] ?? this.of(set)[0];
   }
 
-  /** The first model of a set that knows its classes. */
+  /** The first conditional model of a set. */
   conditional(set) {
     return this.of(set).find((model) => model.class_embedding);
   }
 
   /**
-   * Adds a model that goes on changing, or replaces one of the same name: it is not offered yet.
+   * Adds or replaces a model in training, which is not offered yet.
    * @param {StudyModelContent} content
    * @param {StudyDataset} dataset
    */
@@ -86,7 +86,7 @@ class Models {
   }
 
   /**
-   * Adds a model, or replaces one of the same name, and its data set.
+   * Adds a model and its data set, or replaces a model of the same name.
    * @param {StudyModelContent} content
    * @param {StudyDataset} dataset
    */
@@ -98,7 +98,7 @@ class Models {
   }
 
   /**
-   * Calls back when a model was added.
+   * Registers a function that is called when a model is added.
    * @param {(model: StudyModel) => void} listener
    */
   onAdded(listener) {
@@ -107,7 +107,7 @@ class Models {
 }
 
 /**
- * The noise level at a time between 0 and T, which need not be whole.
+ * The noise level at a real time between 0 and T.
  * @param {StudyModel} model
  * @returns {Level}
  */
@@ -120,7 +120,7 @@ function levelAt(model, t) {
 }
 
 /**
- * Classes of some rows, in their order: all in the data's proportions, or one alone; null for none.
+ * Classes of rows in order: all classes in the data's proportions, or one class; null for no class.
  * @param {StudyDataset} dataset
  */
 function labelsFor(dataset, rows, chosen) {

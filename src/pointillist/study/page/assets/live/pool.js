@@ -1,4 +1,4 @@
-/* Runs that draw rows in the page's workers, with the states that rows pass. */
+/* Draws rows in the page's workers, with their trajectories. */
 
 const { Workers, tensorsOf } = window.pointillist;
 
@@ -14,7 +14,7 @@ class Pool extends Workers {
   }
 
   /**
-   * A model that was trained in the page has its tensors.
+   * Unpacks a model; a model trained in the page has its tensors already.
    * @override
    */
   async unpacked(model) {
@@ -25,14 +25,14 @@ class Pool extends Workers {
     return { ...others, tensors: await tensorsOf({ ...model, ...packed }), alpha, sigma };
   }
 
-  /** Adds a model whose weights are unpacked, or replaces one. */
+  /** Adds or replaces a model with unpacked weights. */
   put(model) {
     this.models.set(model.id, model);
     this.loaded.delete(model.id);
   }
 
   /**
-   * Draws rows; a run of the same channel that goes on is stopped.
+   * Draws rows, and stops the running run of the same channel.
    * @param {Run} options
    * @param {(index: number, level: Level, x: Float32Array) => void} onFrame called in order of index, from x_T on
    * @param {string} channel
@@ -65,12 +65,12 @@ class Pool extends Workers {
         rows: last - first,
         labels: labels?.slice(first, last),
         prior: prior?.slice(first * columns, last * columns),
-        place: i,
+        part: i,
       });
     });
-    this.runs.set(run, ({ index, level, x, place }) => {
+    this.runs.set(run, ({ index, level, x, part }) => {
       frames[index] ??= { level, x: new Float32Array(rows * columns), parts: 0 };
-      frames[index].x.set(x, firstOf[place] * columns);
+      frames[index].x.set(x, firstOf[part] * columns);
       frames[index].parts++;
       for (; frames[shown]?.parts === this.workers.length; shown++) {
         onFrame(shown, frames[shown].level, frames[shown].x);
@@ -81,14 +81,14 @@ class Pool extends Workers {
     return ends.some((end) => end.stopped) ? null : frames[frames.length - 1].x;
   }
 
-  /** Ends the run of a channel that goes on, if there is one. */
+  /** Stops the running run of a channel. */
   stop(channel = "live") {
     this.latest.delete(channel);
     this.workers.forEach((worker) => this.call(worker, { type: "stop", channel }).catch(() => {}));
   }
 
   /**
-   * x̂_0 of a few rows at a noise level λ.
+   * Predicts x̂_0 of a few rows at log-SNR λ.
    * @param {string} id
    * @param {number} lambda
    * @param {Float32Array} x

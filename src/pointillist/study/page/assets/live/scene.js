@@ -1,13 +1,13 @@
-/* Drawing rows at one moment of their walk: points, a row's whole path, the rows' density, the denoiser's field. */
+/* Draws rows at one moment: points, a row's trajectory, the density of the rows, and the denoiser's field. */
 
 const { Dots, View, LAYERS, contextOf, densityOf, rgb } = window.pointillist;
 const FIELD_ARROWS = 18;
 const CLEAN = { alpha: 1, sigma: 0, t: 0, lambda: Infinity };
-/** How near a click has to be to a row, in pixels of the page. */
+/** Largest distance of a click from a row, in pixels of the page. */
 const REACH = 26;
 
 class Scene {
-  /** @type {InstanceType<typeof View>} as the others below, there once there is a data set */
+  /** @type {InstanceType<typeof View>} set by `setDataset`, like the next two */
   view;
   /** @type {StudyDataset} */
   dataset;
@@ -15,24 +15,24 @@ class Scene {
   columns;
   /** @type {Float32Array | null} rows × columns */
   x = null;
-  /** @type {Level} there once there are rows */
+  /** @type {Level} set by `setRows` */
   level;
   /** @type {ArrayLike<number> | null} classes of the rows */
   labels = null;
-  /** @type {{count: number, of: Uint8Array} | null} colours of rows instead of their classes' */
+  /** @type {{count: number, of: Uint8Array} | null} colors of the rows, in place of class colors */
   ramp = null;
-  /** @type {Float32Array | null} places of the rows on the picture, in pairs */
+  /** @type {Float32Array | null} pixel coordinates of the rows, x and y in turn */
   points = null;
   /** @type {number | null} a row */
   chosen = null;
-  /** @type {Float32Array | null} all that the row passes */
+  /** @type {Float32Array | null} the row's trajectory */
   path = null;
   /** @type {{from: Float32Array, to: Float32Array} | null} */
   field = null;
   /** @type {{from: Float32Array, to: Float32Array} | null} */
   guess = null;
-  /** @type {(points: Float32Array) => Float32Array} from coordinates to the picture's, there once it is drawn */
-  place;
+  /** @type {(points: Float32Array) => Float32Array} from coordinates to pixels, set by `draw` */
+  toPixels;
   /** @type {CSSStyleDeclaration | null} */
   palette = null;
 
@@ -85,7 +85,7 @@ class Scene {
     this.draw();
   }
 
-  /** @param {{from: Float32Array, to: Float32Array} | null} field points, and where they are to go */
+  /** @param {{from: Float32Array, to: Float32Array} | null} field points, and their targets */
   setField(field) {
     this.field = field;
   }
@@ -99,16 +99,16 @@ class Scene {
     }
   }
 
-  #colour(name) {
+  #color(name) {
     this.palette ??= getComputedStyle(document.documentElement);
     return this.palette.getPropertyValue(name).trim() || "#4477aa";
   }
 
   #rgb(name) {
-    return rgb(this.#colour(name));
+    return rgb(this.#color(name));
   }
 
-  /** Colours and shapes of the rows: of their classes, of a given ramp, or one for all. */
+  /** Colors and shapes of the rows: by class, by a color ramp, or the same for all. */
   #styles() {
     const count = this.ramp ? this.ramp.count : 8;
     if (this.ramp) {
@@ -130,12 +130,12 @@ class Scene {
     context.setTransform(1, 0, 0, 1, 0, 0);
     const isBelow = view.isSolid || this.show.density || !this.show.ground;
     this.dots.begin(size, isBelow ? null : this.#rgb("--panel"));
-    context.fillStyle = this.#colour("--panel");
+    context.fillStyle = this.#color("--panel");
     if (isBelow) context[this.show.ground ? "fillRect" : "clearRect"](0, 0, size, size);
     const level = this.level ?? CLEAN;
     const half = this.margin * view.halfWidth(level);
-    this.place = (points) => points.map((value, i) => size / 2 + ((i % 2 ? -value : value) * size) / 2 / half);
-    const points = this.x && this.place(view.project(this.x));
+    this.toPixels = (points) => points.map((value, i) => size / 2 + ((i % 2 ? -value : value) * size) / 2 / half);
+    const points = this.x && this.toPixels(view.project(this.x));
     this.points = points;
     if (points && this.show.density) {
       context.imageSmoothingEnabled = true;
@@ -144,7 +144,7 @@ class Scene {
     if (view.isSolid && this.show.ground) this.#drawBox(level.alpha, scale);
     if (this.show.real) {
       const real = this.dataset.real.map((value) => value * level.alpha);
-      this.#scatter(this.place(view.project(real)), null, [[this.#rgb("--muted"), 0]], null, 0.7 * scale, 0.35);
+      this.#scatter(this.toPixels(view.project(real)), null, [[this.#rgb("--muted"), 0]], null, 0.7 * scale, 0.35);
     }
     if (points) {
       const styles = this.#styles();
@@ -158,17 +158,17 @@ class Scene {
     if (this.show.scale && !view.isSolid) this.#drawScale(half, size, scale);
   }
 
-  /** Points in their colours; of solid rows those behind first, smaller and paler. */
+  /** Draws points; points of solid rows that are far are drawn first, smaller and paler. */
   #scatter(points, kinds, styles, layers, scale, opacity) {
     const rows = points.length / 2;
     for (let layer = 0; layer < (layers ? LAYERS : 1); layer++) {
       const near = layers ? layer / (LAYERS - 1) : 1;
       const size = layers ? scale * (0.65 + 0.5 * near) : scale;
-      const own = opacity * (layers ? 0.4 + 0.6 * near : 1);
+      const layerOpacity = opacity * (layers ? 0.4 + 0.6 * near : 1);
       for (let r = 0; r < rows; r++) {
         if (layers && layers[r] !== layer) continue;
-        const [colour, shape] = styles[kinds ? kinds[r] % styles.length : 0];
-        this.dots.add(points[2 * r], points[2 * r + 1], colour, size, shape, own);
+        const [color, shape] = styles[kinds ? kinds[r] % styles.length : 0];
+        this.dots.add(points[2 * r], points[2 * r + 1], color, size, shape, layerOpacity);
       }
     }
   }
@@ -178,8 +178,8 @@ class Scene {
     const edges = view.edges(alpha);
     context.lineWidth = scale;
     for (const { ends, isBack } of edges) {
-      const [x0, y0, x1, y1] = this.place(ends);
-      context.strokeStyle = this.#colour(isBack ? "--line" : "--muted");
+      const [x0, y0, x1, y1] = this.toPixels(ends);
+      context.strokeStyle = this.#color(isBack ? "--line" : "--muted");
       context.globalAlpha = isBack ? 1 : 0.55;
       context.setLineDash(isBack ? [3 * scale, 3 * scale] : []);
       context.beginPath();
@@ -190,10 +190,10 @@ class Scene {
     context.setLineDash([]);
     context.globalAlpha = 1;
     context.font = `${11 * scale}px system-ui, sans-serif`;
-    context.fillStyle = this.#colour("--muted");
+    context.fillStyle = this.#color("--muted");
     context.textAlign = "center";
     view.named(edges).forEach(({ ends }, axis) => {
-      const [x0, y0, x1, y1] = this.place(ends);
+      const [x0, y0, x1, y1] = this.toPixels(ends);
       const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
       if (axis < 2) {
         context.fillText(this.dataset.axes[axis], x, Math.min(this.canvas.height - 4 * scale, y + 16 * scale));
@@ -210,10 +210,10 @@ class Scene {
 
   /** @param {{from: Float32Array, to: Float32Array}} field */
   #drawField(field, scale) {
-    const [from, to] = [field.from, field.to].map((points) => this.place(this.view.project(points)));
+    const [from, to] = [field.from, field.to].map((points) => this.toPixels(this.view.project(points)));
     const { context } = this;
     const longest = (this.canvas.width / FIELD_ARROWS) * 0.8;
-    context.strokeStyle = this.#colour("--fg");
+    context.strokeStyle = this.#color("--fg");
     context.globalAlpha = 0.75;
     context.lineWidth = scale;
     context.beginPath();
@@ -236,13 +236,13 @@ class Scene {
   }
 
   /**
-   * All that a row passes, a dot for each state, and a ring where it is now.
+   * Draws a row's trajectory, with a dot for each state and a ring at the current one.
    * @param {Float32Array} states
    */
   #drawPath(states, scale) {
     const { chosen, points } = this;
     if (chosen === null || !points) return;
-    const path = this.place(this.view.project(states));
+    const path = this.toPixels(this.view.project(states));
     this.#line(path, "--bg", 5 * scale);
     this.#line(path, "--fg", 1.8 * scale);
     if (path.length < 140) {
@@ -253,9 +253,9 @@ class Scene {
     this.#ring(points[2 * chosen], points[2 * chosen + 1], scale);
   }
 
-  #line(points, colour, width) {
+  #line(points, color, width) {
     const { context } = this;
-    context.strokeStyle = this.#colour(colour);
+    context.strokeStyle = this.#color(color);
     context.lineWidth = width;
     context.lineJoin = "round";
     context.beginPath();
@@ -265,8 +265,8 @@ class Scene {
 
   #ring(x, y, scale) {
     const { context } = this;
-    for (const [i, colour] of ["--bg", "--fg"].entries()) {
-      context.strokeStyle = this.#colour(colour);
+    for (const [i, color] of ["--bg", "--fg"].entries()) {
+      context.strokeStyle = this.#color(color);
       context.lineWidth = [5, 2.2][i] * scale;
       context.beginPath();
       context.arc(x, y, 7 * scale, 0, 2 * Math.PI);
@@ -275,16 +275,16 @@ class Scene {
   }
 
   /**
-   * A point x_t, and where the denoiser would put it.
+   * Draws a point x_t and its prediction x̂_0.
    * @param {{from: Float32Array, to: Float32Array}} guess
    */
   #drawGuess(guess, scale) {
-    const [from, to] = [guess.from, guess.to].map((point) => this.place(this.view.project(point)));
+    const [from, to] = [guess.from, guess.to].map((point) => this.toPixels(this.view.project(point)));
     this.#line(Float32Array.of(...from, ...to), "--bg", 6 * scale);
     this.#line(Float32Array.of(...from, ...to), "--series-2", 2.4 * scale);
     this.#ring(from[0], from[1], scale);
     const { context } = this;
-    context.fillStyle = this.#colour("--series-2");
+    context.fillStyle = this.#color("--series-2");
     context.beginPath();
     context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
     context.fill();
@@ -296,9 +296,9 @@ class Scene {
     ];
     for (const [text, [x, y]] of named) {
       context.lineWidth = 4 * scale;
-      context.strokeStyle = this.#colour("--panel");
+      context.strokeStyle = this.#color("--panel");
       context.strokeText(text, x + 11 * scale, y - 9 * scale);
-      context.fillStyle = this.#colour("--fg");
+      context.fillStyle = this.#color("--fg");
       context.fillText(text, x + 11 * scale, y - 9 * scale);
     }
   }
@@ -309,7 +309,7 @@ class Scene {
     const unit = [0.1, 0.2, 0.5, 1, 2].find((u) => u >= half / 6) ?? 2;
     const length = (unit * size) / 2 / half;
     const [x, y] = [12 * scale, size - 12 * scale];
-    context.strokeStyle = context.fillStyle = this.#colour("--muted");
+    context.strokeStyle = context.fillStyle = this.#color("--muted");
     context.lineWidth = scale;
     context.beginPath();
     context.moveTo(x, y);
@@ -319,7 +319,7 @@ class Scene {
     context.fillText(String(unit), x, y - 5 * scale);
   }
 
-  /** The row nearest to a place of the page; null if none is near. */
+  /** The row nearest to a point of the page; null if none is near. */
   nearest(clientX, clientY) {
     if (!this.points) return null;
     const box = this.canvas.getBoundingClientRect();
@@ -334,7 +334,7 @@ class Scene {
     return best;
   }
 
-  /** The two coordinates at a place of the page, of flat rows of two columns. */
+  /** The coordinates of a point of the page, for rows of two columns. */
   at(clientX, clientY) {
     const box = this.canvas.getBoundingClientRect();
     const half = this.view.halfWidth(this.level ?? CLEAN);
@@ -343,7 +343,7 @@ class Scene {
     );
   }
 
-  /** Where to ask for the denoiser's field: on a grid in two columns, else at some of the rows. */
+  /** Points at which to compute the denoiser's field: a grid for two columns, else some rows. */
   fieldPoints() {
     if (this.columns !== 2) return (this.x ?? new Float32Array()).slice(0, 300 * this.columns);
     const half = this.view.halfWidth(this.level);

@@ -1,4 +1,4 @@
-/* A picture of rows that walk: what they are drawn with, the frames of their walk, and a row whose path is shown. */
+/* A picture of moving rows: their settings, their frames, and the row whose trajectory is shown. */
 
 const { Scene, framesOf, models, momentOf, onDrag, pathOf, pool } = window.pointillist;
 
@@ -6,24 +6,23 @@ class Stage {
   /** @type {Frame[]} */
   frames = [];
   total = 1;
-  /** @type {StudyModel} there once rows are drawn */
+  /** @type {StudyModel} set by `run` */
   model;
   /** @type {Int32Array | null} */
   labels = null;
-  /** @type {Level} there once rows are shown */
+  /** @type {Level} set by `show` */
   level;
 
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {object} options
-   * @param {string} [options.channel] runs of a channel replace each other
+   * @param {string} [options.channel] a run replaces the last run of its channel
    * @param {number} [options.rows]
    * @param {() => void} [options.onFrame] after each new frame
    * @param {(row: number | null, clientX?: number, clientY?: number) => void} [options.onPick] a row was clicked, or
    *   chosen by keyboard
    * @param {Partial<InstanceType<typeof Scene>["show"]>} [options.show] what the scene shows
-   * @param {boolean} [options.hasKeys] whether Enter picks another row and, of solid rows, arrow keys turn the
-   *   picture
+   * @param {boolean} [options.hasKeys] whether Enter picks another row, and arrow keys turn solid rows
    */
   constructor(canvas, { channel, rows = 1000, onFrame = () => {}, onPick, show = {}, hasKeys = true }) {
     this.scene = new Scene(canvas);
@@ -33,7 +32,7 @@ class Stage {
     this.rows = rows;
     this.onFrame = onFrame;
     const picked = onPick ?? ((row) => this.pick(row));
-    // A click picks the row under it; of solid rows dragging turns the picture.
+    // A click picks a row, and dragging turns solid rows.
     onDrag(canvas, {
       move: (dx, dy) => this.scene.isSolid && this.scene.turnBy(0.01 * dx, 0.01 * dy),
       click: ({ clientX, clientY }) => picked(this.scene.nearest(clientX, clientY), clientX, clientY),
@@ -42,7 +41,7 @@ class Stage {
   }
 
   /**
-   * Draws rows anew; gives them once all are there, null if another run came first.
+   * Draws rows; returns them, or null if another run replaced this one.
    * @param {Omit<Run, "rows" | "seed"> & {seed?: number}} choices
    */
   async run({ id, ...choices }) {
@@ -65,7 +64,7 @@ class Stage {
     );
   }
 
-  /** How far the walk is known, as a share of it. */
+  /** Finished fraction of the trajectory. */
   get ready() {
     return Math.max(0, this.frames.length - 1) / this.total;
   }
@@ -74,7 +73,7 @@ class Stage {
     return this.frames.length > this.total;
   }
 
-  /** Shows the moment at a share of the walk. */
+  /** Shows the moment at a fraction of the trajectory. */
   show(share) {
     if (!this.frames.length) return;
     const { level, x } = momentOf(this.frames, Math.min(share * this.total, this.frames.length - 1));
@@ -83,7 +82,7 @@ class Stage {
     this.scene.setRows(x, level, this.labels);
   }
 
-  /** Shows a row's whole path; null for none. */
+  /** Shows the trajectory of a row; null for none. */
   pick(row) {
     this.scene.chosen = row;
     this.#tracePath();
@@ -96,7 +95,7 @@ class Stage {
   }
 }
 
-/** The golden ratio's share of the rows further on: neighbors in the table are often neighbors in space. */
+/** Another row, far away in the table, because neighbors in the table are often neighbors in space. */
 const another = ({ chosen, points }) =>
   ((chosen ?? 0) + Math.floor(0.618034 * (points.length / 2))) % (points.length / 2);
 

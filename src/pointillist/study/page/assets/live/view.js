@@ -1,6 +1,6 @@
-/* How rows become places on a picture: flat rows as they are, rows of three columns turned, in a box. */
+/* Projects rows to the plane: rows of three columns are turned, in a box. */
 
-/** From far to near. */
+/** Number of layers, from far to near. */
 const LAYERS = 6;
 
 class View {
@@ -16,14 +16,14 @@ class View {
   }
 
   /**
-   * How far a picture of x_t reaches: the data's extent, and three standard deviations of noise.
+   * Half the width of a picture of x_t: the data's extent and three standard deviations of noise.
    * @param {Pick<Level, "alpha" | "sigma">} level
    */
   halfWidth({ alpha, sigma }) {
     return Math.hypot((this.isSolid ? 1.02 : 1.15) * alpha * this.dataset.extent, 3 * sigma);
   }
 
-  /** Directions to the right, upwards and, of solid rows, towards the eye. */
+  /** Directions to the right, upwards, and, for solid rows, towards the eye. */
   get axes() {
     const { directions } = this.dataset;
     if (!this.isSolid) return directions;
@@ -36,7 +36,7 @@ class View {
     ].map((axis) => axis.map((_, c) => axis.reduce((sum, a, k) => sum + a * directions[k][c], 0)));
   }
 
-  /** Two coordinates of each row, as they are looked at. */
+  /** Projects rows to two coordinates. */
   project(x) {
     const { origin } = this.dataset;
     const { columns, axes } = this;
@@ -51,13 +51,13 @@ class View {
         if (across) b += value * across[c];
       }
       out[2 * r] = a;
-      // A single column is spread out, so that its rows do not hide each other.
+      // Rows of a single column are spread out vertically.
       out[2 * r + 1] = across ? b : 0.8 * ((r * 0.618034) % 1) - 0.4;
     }
     return out;
   }
 
-  /** The layer of each row, 0 the farthest; null for flat rows. */
+  /** The layer of each row, 0 is the farthest; null for flat rows. */
   layers(x, half) {
     if (!this.isSolid) return null;
     const towards = this.axes[2];
@@ -67,7 +67,7 @@ class View {
     });
   }
 
-  /** Edges of the box around the data, shrunk by alpha, each as two projected corners; those at the back first. */
+  /** Edges of the box around the data, scaled by alpha, as two projected corners each; back edges first. */
   edges(alpha) {
     const [low, high] = this.dataset.box;
     const corner = (i) => [0, 1, 2].map((c) => alpha * ((i >> c) & 1 ? high[c] : low[c]));
@@ -88,14 +88,14 @@ class View {
     return edges.sort((a, b) => Number(b.isBack) - Number(a.isBack));
   }
 
-  /** For each axis the edge that its name stands at: the lowest of those in front. */
+  /** The edge that carries each axis's name: the lowest in front. */
   named(edges) {
     const middle = ({ ends }) => (ends[1] + ends[3]) / 2;
     return [0, 1, 2].map((axis) => {
-      const own = edges.filter((edge) => edge.axis === axis && !edge.isBack);
-      // The upright one stands at the side, where it hides nothing.
+      const front = edges.filter((edge) => edge.axis === axis && !edge.isBack);
+      // The vertical axis is named at the side, where it hides nothing.
       const best = axis === 2 ? (e) => -(e.ends[0] + e.ends[2]) : (e) => -middle(e);
-      return own.reduce((a, b) => (best(b) > best(a) ? b : a));
+      return front.reduce((a, b) => (best(b) > best(a) ? b : a));
     });
   }
 }

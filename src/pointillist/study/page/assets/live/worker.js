@@ -1,10 +1,10 @@
-/* A worker's side of the pool: it holds models, and draws its share of the rows a step at a time. */
+/* The worker of the pool: holds models, and draws its part of the rows step by step. */
 
-/** Of a walk with more steps not every state is kept. */
+/** Largest number of frames of a run; longer runs skip states. */
 const MOST_FRAMES = 200;
 
 const denoisers = new Map();
-/** The run of each channel that goes on. */
+/** The running run of each channel. */
 const current = new Map();
 
 Object.assign(handlers, {
@@ -16,17 +16,17 @@ Object.assign(handlers, {
 
   /**
    * Posts a frame for the start and for each kept state, then answers.
-   * @param {Run & {run: number, channel: string, place: number, firstRow: number, variance: any,
+   * @param {Run & {run: number, channel: string, part: number, firstRow: number, variance: any,
    *   sampler: keyof typeof SAMPLERS}} message
    */
-  async run({ run, channel, place, id, sampler, steps, variance, guidance, labels, seed, firstRow, rows, prior }) {
+  async run({ run, channel, part, id, sampler, steps, variance, guidance, labels, seed, firstRow, rows, prior }) {
     current.set(channel, run);
     /** @type {Denoiser} */
     const denoiser = denoisers.get(id);
     const noise = new Noise(seed, firstRow, rows, denoiser.columns);
     const x = prior ?? noise.draw();
     const predict = (x, level) => predictByLabel(denoiser, x, level, labels, guidance);
-    const post = (index, { level, x }) => self.postMessage({ frame: true, run, place, index, level, x });
+    const post = (index, { level, x }) => self.postMessage({ frame: true, run, part, index, level, x });
     const every = Math.ceil(steps / MOST_FRAMES);
     post(0, { level: startOf(sampler, denoiser.schedule), x });
     let step = 0;
@@ -39,7 +39,7 @@ Object.assign(handlers, {
     return { stopped: false };
   },
 
-  /** x̂_0 of some rows at the time of a frame. */
+  /** Predicts x̂_0 of rows at log-SNR λ. */
   async predict({ id, lambda, x, label, guidance }) {
     /** @type {Denoiser} */
     const denoiser = denoisers.get(id);

@@ -1,10 +1,10 @@
 /* Gradients of a multi-layer perceptron. All three products of a layer are done by the kernel's `dense`:
    y = W x + b;   dx = Wᵀ dy;   dW = dy xᵀ, whose "weights" are dy and whose "rows" are the layer's inputs. */
 
-/** A multiple of 4 or 8 that a size has room in. */
+/** Rounds a size up to a multiple. */
 const upTo = (size, multiple) => Math.ceil(size / multiple) * multiple;
 
-/** A layer with its weights, packed for both directions, and its gradient, for a batch of rows. */
+/** A layer with weights packed for both directions and its gradients, for a batch of rows. */
 class TrainedLayer {
   /**
    * @param {Memory} memory
@@ -17,7 +17,7 @@ class TrainedLayer {
     this.rows = rows;
     this.padIn = upTo(inputs, 8);
     this.padOut = upTo(outputs, 4);
-    /** Place of the input of the last batch. */
+    /** Offset of the last batch's input. */
     this.x = 0;
     this.relu = false;
     this.forwards = memory.take(this.padOut * inputs);
@@ -35,7 +35,7 @@ class TrainedLayer {
     this.ofOffset = new Float32Array(outputs);
   }
 
-  /** Packs the weights, shape (inputs, outputs), as the kernel wants them. */
+  /** Packs the weights, shape (inputs, outputs), for the kernel. */
   pack() {
     const { inputs, outputs, padOut, weight, memory } = this;
     const forwards = memory.view(this.forwards, padOut * inputs);
@@ -49,7 +49,7 @@ class TrainedLayer {
     memory.view(this.bias, outputs).set(this.offset);
   }
 
-  /** @param {number} x place of [inputs][rows] */
+  /** @param {number} x offset of [inputs][rows] */
   forward(x, relu) {
     this.x = x;
     this.relu = relu;
@@ -58,7 +58,7 @@ class TrainedLayer {
   }
 
   /**
-   * The gradients, from that of the output at the place `dy`.
+   * Computes the gradients from the output's gradient at the offset `dy`.
    * @param {number|null} dx where to write the gradient of the input
    */
   backward(dx) {
@@ -107,7 +107,7 @@ class TrainedMLP {
     );
   }
 
-  /** Uniform weights between ± 1 / √inputs, as Equinox draws them. */
+  /** Draws uniform weights between ± 1 / √inputs, as Equinox does. */
   begin(uniform) {
     for (const layer of this.layers) {
       const bound = 1 / Math.sqrt(layer.inputs);
@@ -118,7 +118,7 @@ class TrainedMLP {
   }
 
   /**
-   * Weights by the names that a page's models have.
+   * Sets the weights, by their names in the page's models.
    * @param {Tensors} tensors
    */
   set tensors(tensors) {
@@ -130,8 +130,8 @@ class TrainedMLP {
   }
 
   /**
-   * Mean squared distance of F(x) to what is wanted, over rows and columns; the layers then have its gradients.
-   * @param {Float32Array} wanted [columns][rows]; the input stands at the place `x`: [columns + features][rows]
+   * Computes the mean squared error of F(x), over rows and columns, and the gradients in the layers.
+   * @param {Float32Array} wanted [columns][rows]; the input is at the offset `x`: [columns + features][rows]
    */
   loss(wanted) {
     let at = this.x;

@@ -1,16 +1,16 @@
-/* Tables of two or three columns of numbers from text, and data sets from rows. */
+/* Reads two or three numeric columns from CSV, and makes data sets of rows. */
 
 const { readCsv } = window.pointillist;
 
 const MOST_ROWS = 5000;
 const LEAST_ROWS = 30;
-/** Root mean square of a scaled column, about that of the study's sets. */
+/** Root mean square of a scaled column, similar to the study's data sets. */
 const SPREAD = 0.5;
 
 /**
  * Reads a CSV of two or three columns of numbers, with or without a line of names.
  * @returns {{names: string[], rows: number[][]}}
- * @throws {Error} that says in one line what is wrong
+ * @throws {Error} in one line, for an invalid file
  */
 function readColumns(text) {
   const table = readCsv(text).map(({ cells, line }) => ({ cells: cells.map((cell) => cell.trim()), line }));
@@ -34,10 +34,10 @@ function readColumns(text) {
 }
 
 /**
- * A data set of rows, scaled; at most 5,000 of them, evenly chosen.
+ * Makes a scaled data set of at most 5,000 evenly chosen rows.
  * @param {number[][]} rows
  * @param {string[]} names
- * @param {{together?: boolean}} options together: whether all columns have one unit
+ * @param {{together?: boolean}} options together: whether all columns share a unit
  */
 function datasetOf(rows, names, { together = false } = {}) {
   const n = Math.min(rows.length, MOST_ROWS);
@@ -53,7 +53,7 @@ function datasetOf(rows, names, { together = false } = {}) {
   return { names, centre, unit, ...pictureOf(real, names) };
 }
 
-/** What a picture of scaled rows needs. */
+/** Properties for a picture of scaled rows. */
 function pictureOf(real, names) {
   const d = names.length;
   const ends = names.map((_, c) => {

@@ -1,7 +1,7 @@
-/* A canvas to draw points on, with a mouse, a pen or a finger. */
+/* A canvas for drawing points with a mouse, a pen or a finger. */
 
 const { Dots, contextOf, onDrag, rgb } = window.pointillist;
-/** Points for each move, and how far they scatter, of half the width. */
+/** Number of points per move, and their standard deviation in half widths. */
 const [EACH, SCATTER] = [5, 0.028];
 const MOST = 5000;
 
@@ -59,9 +59,9 @@ class Pad {
       context.textAlign = "center";
       context.fillText("Draw here", side / 2, side / 2);
     }
-    const colour = rgb(style.getPropertyValue("--series-1").trim());
+    const color = rgb(style.getPropertyValue("--series-1").trim());
     this.dots.begin(side);
-    for (const [x, y] of this.points) this.dots.add(((x + 1) * side) / 2, ((1 - y) * side) / 2, colour, scale, 0, 1);
+    for (const [x, y] of this.points) this.dots.add(((x + 1) * side) / 2, ((1 - y) * side) / 2, color, scale, 0, 1);
     this.dots.paint(context);
   }
 }

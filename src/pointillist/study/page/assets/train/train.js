@@ -1,4 +1,4 @@
-/* Training in the page: rows that are drawn, dropped or chosen, a network, and how far it has come. */
+/* Trains a network in the page on drawn points, a file or a data set, and shows its progress. */
 
 const { Pad, Stage, chart, datasetOf, element, energyDistance, later, models, pool, readColumns, unpackNumbers } =
   window.pointillist;
@@ -8,14 +8,14 @@ const NAME = "yours";
 const SETTINGS = { width: 64, depth: 3, batch: 256, rate: 3e-3 };
 const TIME_EMBEDDING = 16;
 const HELD_OUT = 0.2;
-/** Rows that distances are measured with, on each side at most. */
+/** Largest number of rows on each side of a distance. */
 const MEASURED = 400;
 const LEAST_POINTS = 30;
 
 class Trainer {
   /** @type {StudyDataset | null} */
   dataset = null;
-  /** @type {string | null} name of the page's own set */
+  /** @type {string | null} name of a data set of the page */
   set = null;
   /** @type {Progress | null} */
   training = null;
@@ -110,7 +110,7 @@ class Trainer {
   }
 
   /**
-   * Shows the rows that will be learned.
+   * Shows the training rows.
    * @param {StudyDataset | null} dataset
    * @param {string | null} set
    */
@@ -162,7 +162,7 @@ class Trainer {
     this.training = training;
     this.button.textContent = "Stop";
     this.done.hidden = true;
-    // A worker of its own: the others draw its rows meanwhile.
+    // A separate worker trains, because the others draw the model's rows meanwhile.
     const worker = new Worker(URL.createObjectURL(new Blob([this.source], { type: "text/javascript" })));
     this.worker = worker;
     worker.onmessage = ({ data }) => {
@@ -202,17 +202,17 @@ class Trainer {
   }
 
   /**
-   * The distance of the page's own model of the set, drawn and measured in the same way.
+   * Measures the distance of the study's model of the set in the same way.
    * @param {Progress} training
    */
   async #compare(training) {
-    const own = this.set && models.plain(this.set);
-    if (!own || this.set === NAME) return;
-    const asked = { id: own.id, sampler: "dpm", steps: 20, variance: own.variance, seed: 2, rows: MEASURED };
+    const other = this.set && models.plain(this.set);
+    if (!other || this.set === NAME) return;
+    const asked = { id: other.id, sampler: "dpm", steps: 20, variance: other.variance, seed: 2, rows: MEASURED };
     const rows = await pool.run(asked, undefined, "compare");
     if (!rows) return;
-    training.theirs = Math.max(1e-4, energyDistance(rows, training.held, own.columns).value);
-    training.theirName = own.title;
+    training.theirs = Math.max(1e-4, energyDistance(rows, training.held, other.columns).value);
+    training.theirName = other.title;
   }
 
   /**
@@ -223,7 +223,7 @@ class Trainer {
     const seconds = (performance.now() - training.begin) / 1000;
     training.losses.push([seconds, loss]);
     if (isDone) this.#end();
-    // The last report always counts; others are left out while one is drawn.
+    // Skip reports while rows are drawn, except the last.
     if (training.isMeasuring && !isDone) return;
     training.isMeasuring = true;
     const model = { ...training.model, tensors };
@@ -248,7 +248,7 @@ class Trainer {
     const x = { range: [0, Math.max(5, losses[losses.length - 1][0])], name: "seconds" };
     const of = (points) => points.map(([, value]) => value).filter(Number.isFinite);
     const [low, high] = [Math.min(...of(losses)), Math.max(...of(losses))];
-    const loss = { name: "training loss", colour: 0, dash: 0, points: losses };
+    const loss = { name: "training loss", color: 0, dash: 0, points: losses };
     chart(this.lossChart, {
       label: "Training loss against seconds",
       x,
@@ -257,13 +257,13 @@ class Trainer {
     });
     const distance = {
       name: "energy distance",
-      colour: 1,
+      color: 1,
       shape: 1,
       dash: 1,
       points: distances.map(([s, value]) => [s, Math.max(value, 1e-4)]),
     };
     const levels = [{ at: 2 * nullError, name: "twice the error of two draws of the data" }];
-    if (theirs) levels.push({ at: theirs, name: `the page's own: ${theirName}` });
+    if (theirs) levels.push({ at: theirs, name: `study: ${theirName}` });
     chart(this.distanceChart, {
       label: "Energy distance to held-out rows against seconds",
       x,
@@ -279,7 +279,7 @@ class Trainer {
   }
 
   /**
-   * From now on it is one of the page's models.
+   * Adds the trained model to the page's models.
    * @param {StudyModelContent} model
    * @param {StudyDataset} dataset
    */
@@ -289,7 +289,7 @@ class Trainer {
   }
 }
 
-/** Held-out rows and the others, the same for the same rows. */
+/** Splits rows into held-out and training rows, deterministically. */
 function split(rows, columns) {
   const n = rows.length / columns;
   /** @type {[number[], number[]]} */

@@ -1,6 +1,6 @@
-/* A worker's side of training: batches of noised rows, Adam, averaged weights, and what it tells the page meanwhile. */
+/* The training worker: batches of noised rows, Adam, averaged weights, and progress reports. */
 
-/** Numbers in [0, 1), the same for a seed (mulberry32). */
+/** Generates numbers in [0, 1) from a seed (mulberry32). */
 function uniforms(seed) {
   let state = seed | 0;
   return () => {
@@ -12,7 +12,7 @@ function uniforms(seed) {
 }
 
 const ADAM = { first: 0.9, second: 0.99, epsilon: 1e-8 };
-/** Of the averaged weights, which draw rows. */
+/** Largest decay of the averaged weights, which draw rows. */
 const MOST_KEPT = 0.999;
 
 /** A network in training: "edm" prediction (Karras et al. 2022), every time 1 … T with one probability. */
@@ -46,7 +46,7 @@ class Training {
     this.steps = 0;
   }
 
-  /** The loss and the gradients of rows x0 at times t with noise. */
+  /** Computes the loss and the gradients for rows x0 at times t with noise. */
   lossOf(x0, times, noise) {
     const { model, network, memory } = this;
     const { columns } = model;
@@ -60,7 +60,7 @@ class Training {
         const total = sigma ** 2 + (alpha * s) ** 2;
         const x_t = alpha * x0[r * columns + c] + sigma * noise[r * columns + c];
         x[c * rows + r] = x_t / Math.sqrt(total);
-        // What makes skip x_t + out F equal x_0.
+        // The target F for which skip x_t + out F = x_0.
         wanted[c * rows + r] =
           (x0[r * columns + c] - ((alpha * s * s) / total) * x_t) / ((sigma * s) / Math.sqrt(total));
       }
@@ -70,7 +70,7 @@ class Training {
     return network.loss(wanted);
   }
 
-  /** One step on a batch of the data's rows; gives the loss. */
+  /** Takes a training step on a batch of rows; returns the loss. */
   step(data) {
     const { columns } = this.model;
     const { batch } = this.settings;
@@ -110,7 +110,7 @@ class Training {
     for (const layer of this.network.layers) layer.pack();
   }
 
-  /** The averaged weights, by the names that a page's models have. */
+  /** The averaged weights, by their names in the page's models. */
   get tensors() {
     return Object.fromEntries(
       this.network.names.flatMap((name, i) => [
@@ -121,21 +121,21 @@ class Training {
   }
 }
 
-/** Milliseconds between two reports. */
+/** Time between two reports, in milliseconds. */
 const REPORT = 400;
-/** A worker trains once; it may be stopped before it has begun. */
+/** A worker trains once, and may be stopped before it starts. */
 let isStopped = false;
 
 Object.assign(handlers, {
   /**
-   * Trains until it is stopped or has done all steps; tells the loss and the weights now and then, and at the end.
+   * Trains until it is stopped or all steps are done; reports the loss and the weights regularly and at the end.
    * @param {{model: Learned, settings: Settings, data: Float32Array, kernel: WebAssembly.Module,
    *   steps: number}} message
    */
   async train({ model, settings, data, kernel, steps }) {
     const training = new Training(new Memory(await WebAssembly.instantiate(kernel)), model, settings);
-    let [told, sum, count] = [performance.now(), 0, 0];
-    const tell = (isDone) => {
+    let [reported, sum, count] = [performance.now(), 0, 0];
+    const report = (isDone) => {
       self.postMessage({
         progress: true,
         step: training.steps,
@@ -143,17 +143,17 @@ Object.assign(handlers, {
         tensors: training.tensors,
         isDone,
       });
-      [told, sum, count] = [performance.now(), 0, 0];
+      [reported, sum, count] = [performance.now(), 0, 0];
     };
     do {
       for (let i = 0; i < 10; i++) {
         sum += training.step(data);
         count++;
       }
-      if (performance.now() - told > REPORT) tell(false);
+      if (performance.now() - reported > REPORT) report(false);
       await breath();
     } while (!isStopped && training.steps < steps);
-    tell(true);
+    report(true);
     return {};
   },
 
@@ -163,7 +163,7 @@ Object.assign(handlers, {
   },
 
   /**
-   * The loss and the gradients of a network with given weights.
+   * Computes the loss and the gradients of a network with the given weights.
    * @param {{model: Learned, settings: Settings, tensors: Tensors, x0: Float32Array, times: Int32Array,
    *   noise: Float32Array, kernel: WebAssembly.Module}} message
    */

@@ -1,7 +1,7 @@
-/* Rows of numbers of which some are given: what a network is told of them, and a denoiser of the others. */
+/* Numeric rows with observed values: the network's features of them, and the denoiser of the other values. */
 
-/** A residual network of which columns may be given, if it has weights for them. */
-class GivenMLP extends ResidualMLP {
+/** A residual network that conditions on observed columns, if it has weights for them. */
+class ConditionalMLP extends ResidualMLP {
   /**
    * @param {Memory} memory
    * @param {ResidualContent} model
@@ -10,41 +10,41 @@ class GivenMLP extends ResidualMLP {
     super(memory, model);
     const weight = model.tensors.observed;
     this.given = weight && new Dense(memory, weight, new Float32Array(this.width));
-    this.told = memory.take(weight ? this.given.inputs * BLOCK : 0);
+    this.features = memory.take(weight ? this.given.inputs * BLOCK : 0);
   }
 
   /**
-   * What given columns add, for at most a block of rows.
-   * @param {Float32Array} values rows × columns, NaN where none is given
+   * Contribution of observed columns to the first layer, for at most a block of rows.
+   * @param {Float32Array} values rows × columns, NaN for unobserved values
    */
   of(values) {
     const size = this.columns * BLOCK;
-    const told = this.memory.view(this.told, this.given.inputs * BLOCK);
+    const features = this.memory.view(this.features, this.given.inputs * BLOCK);
     const { row_frequencies: frequencies } = this.model;
-    told.fill(0);
+    features.fill(0);
     values.forEach((value, i) => {
       if (Number.isNaN(value)) return;
-      const place = (i % this.columns) * BLOCK + Math.floor(i / this.columns);
+      const at = (i % this.columns) * BLOCK + Math.floor(i / this.columns);
       const waves = frequencies.flatMap((frequency) => [Math.sin(frequency * value), Math.cos(frequency * value)]);
-      [value, ...waves, 1].forEach((feature, k) => (told[k * size + place] = feature));
+      [value, ...waves, 1].forEach((feature, k) => (features[k * size + at] = feature));
     });
-    this.given.apply(this.told, this.u);
+    this.given.apply(this.features, this.u);
     return this.memory.view(this.u, this.width * BLOCK).slice();
   }
 }
 
-NETWORKS.residual = GivenMLP;
+NETWORKS.residual = ConditionalMLP;
 
-/** The denoiser of rows of which some values are given. */
-class KnownRows {
+/** A denoiser of rows with observed values. */
+class ObservedRows {
   /**
    * @param {Denoiser} denoiser
-   * @param {Float32Array} values rows × columns, NaN where none is given
-   * @param {Int32Array | undefined} labels equal ones together
+   * @param {Float32Array} values rows × columns, NaN for unobserved values
+   * @param {Int32Array | undefined} labels equal labels are adjacent
    */
   constructor(denoiser, values, labels, guidance) {
     const { columns, network } = denoiser;
-    if (!(network instanceof GivenMLP)) throw new Error("this model has not learned from rows with given columns");
+    if (!(network instanceof ConditionalMLP)) throw new Error("this model was not trained on rows with observed columns");
     this.denoiser = denoiser;
     this.network = network;
     this.values = values;
@@ -61,7 +61,7 @@ class KnownRows {
     }
   }
 
-  /** E[x_0 | x_t, given values], whatever x_t has where one is given. */
+  /** E[x_0 | x_t, observed values]; x_t is ignored where a value is observed. */
   mean(x, level) {
     const { denoiser, network, values, guidance } = this;
     const shown = x.map((value, i) => (Number.isNaN(values[i]) ? value : 0));
@@ -71,11 +71,11 @@ class KnownRows {
       x0.set(denoiser.predict(shown.subarray(first, last), level, { label, guidance }), first);
     }
     network.known = new Float32Array();
-    return this.withGiven(x0);
+    return this.withObserved(x0);
   }
 
-  /** Rows in which given values are as they were given. */
-  withGiven(x) {
+  /** Rows with the observed values put back. */
+  withObserved(x) {
     return x.map((value, i) => (Number.isNaN(this.values[i]) ? value : this.values[i]));
   }
 }
