@@ -161,7 +161,9 @@ def test_chart_tells_its_values_to_mouse_and_keyboard(page_of, results):
     over.scroll_into_view_if_needed()
     box = over.bounding_box()
     over.hover(position={"x": box["width"] - 20, "y": 80})
-    assert "T = 500" in tip.inner_text() and "20.0 ± 1.0" in tip.inner_text() and "floor 20.0 ± 1.0" in tip.inner_text()
+    assert (
+        "T = 500" in tip.inner_text() and "20.0 ± 1.0" in tip.inner_text() and "baseline 20.0 ± 1.0" in tip.inner_text()
+    )
     page.mouse.move(2, 2)
     assert not tip.is_visible()
     plot.focus()
@@ -173,7 +175,7 @@ def test_chart_tells_its_values_to_mouse_and_keyboard(page_of, results):
     ):
         page.keyboard.press(key)
         assert page.locator("[role=status]").inner_text().startswith(wanted)
-    assert "moons 40.0 ± 1.0 floor 20.0 ± 1.0" in page.locator("[role=status]").inner_text()
+    assert "moons 40.0 ± 1.0 baseline 20.0 ± 1.0" in page.locator("[role=status]").inner_text()
     assert "T = 10" in tip.inner_text()
     page.keyboard.press("Escape")
     assert not tip.is_visible()

@@ -110,13 +110,13 @@ def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
 def test_without_motion_the_hero_waits_for_a_button(page_of, live_results):
     page = page_of(live_results, reduced_motion="reduce")
     button = page.locator(".hero-stage .play")
-    hero = "pointillist.explain.shown.find(step => 'place' in step)"
+    hero = "pointillist.explain.shown.find(step => 'share' in step)"
     page.wait_for_function(f"() => {hero}?.isReady")
     assert button.inner_text() == "Play"
-    place = f"{hero}.place"
-    assert page.evaluate(place) == 1
+    share = f"{hero}.share"
+    assert page.evaluate(share) == 1
     button.click()
-    page.wait_for_function(f"() => {place} < 1")
+    page.wait_for_function(f"() => {share} < 1")
     assert button.inner_text() == "Pause"
 
 
@@ -284,13 +284,13 @@ def train(page):
     )
 
 
-def test_a_network_that_is_trained_again_is_shown_in_place_of_the_first(page):
+def test_a_network_that_is_trained_again_is_shown_instead_of_the_first(page):
     """In the picture at the top and in the steps: both have the same name."""
     page.evaluate("scrollTo(0, 0)")
-    page.wait_for_function("() => pointillist.explain.shown.some(step => 'place' in step)")
+    page.wait_for_function("() => pointillist.explain.shown.some(step => 'share' in step)")
     seen(page, "sampler")
     page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
-    stages = "explain.shown.flatMap(step => 'place' in step ? step.stage : step.samplers ? step.duel.stages : [])"
+    stages = "explain.shown.flatMap(step => 'share' in step ? step.stage : step.samplers ? step.duel.stages : [])"
     for _ in range(2):
         train(page)
         page.wait_for_function(
@@ -310,7 +310,7 @@ def test_a_training_is_stopped_before_it_has_begun(page):
 
 
 def test_other_rows_end_a_training(page, tmp_path):
-    """Its last report would take the place of what is said of them."""
+    """Its last report would overwrite their text."""
     page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
     page.evaluate("pointillist.trainer.start()")
     page.wait_for_function("() => pointillist.trainer.training.losses.length > 0", timeout=60_000)

@@ -48,11 +48,7 @@ const STREAMS = {
 };
 
 class MixedModel {
-  /**
-   * @param {Memory} memory
-   * @param {MixedContent} model
-   */
-  constructor(memory, model) {
+  constructor(/** @type {Memory} */ memory, /** @type {MixedContent} */ model) {
     this.model = model;
     this.memory = memory;
     this.schedule = new Schedule(model.alpha, model.sigma);

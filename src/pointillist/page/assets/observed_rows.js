@@ -2,11 +2,7 @@
 
 /** A residual network that conditions on observed columns, if it has weights for them. */
 class ConditionalMLP extends ResidualMLP {
-  /**
-   * @param {Memory} memory
-   * @param {ResidualContent} model
-   */
-  constructor(memory, model) {
+  constructor(/** @type {Memory} */ memory, /** @type {ResidualContent} */ model) {
     super(memory, model);
     const weight = model.tensors.observed;
     this.given = weight && new Dense(memory, weight, new Float32Array(this.width));

@@ -96,11 +96,7 @@ function product(vector, weight, outputs, first) {
 
 /** Input layer on (row, features), blocks of linear and ReLU, output layer. */
 class MLP {
-  /**
-   * @param {Memory} memory
-   * @param {NumberNetworkContent} model
-   */
-  constructor(memory, model) {
+  constructor(/** @type {Memory} */ memory, /** @type {NumberNetworkContent} */ model) {
     const { tensors, columns } = model;
     const first = tensors["input.weight"];
     const width = tensors["input.bias"].length;
@@ -157,11 +153,7 @@ class ResidualMLP {
    */
   known = new Float32Array();
 
-  /**
-   * @param {Memory} memory
-   * @param {ResidualContent} model
-   */
-  constructor(memory, model) {
+  constructor(/** @type {Memory} */ memory, /** @type {ResidualContent} */ model) {
     const { tensors } = model;
     const layer = (name) => new Dense(memory, tensors[`${name}.weight`], tensors[`${name}.bias`]);
     this.memory = memory;

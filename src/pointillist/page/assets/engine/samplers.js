@@ -13,11 +13,7 @@ function atLambda(lambda) {
 
 /** The table of alpha_t and sigma_t, t = 0 … T. */
 class Schedule {
-  /**
-   * @param {Float32Array} alpha
-   * @param {Float32Array} sigma
-   */
-  constructor(alpha, sigma) {
+  constructor(/** @type {Float32Array} */ alpha, /** @type {Float32Array} */ sigma) {
     this.alpha = alpha;
     this.sigma = sigma;
     this.timesteps = alpha.length - 1;
@@ -52,11 +48,7 @@ class Schedule {
 
 /** E[x_0 | x_t] by a network, for rows that lie row after row: Float32Array(rows × columns). */
 class Denoiser {
-  /**
-   * @param {Memory} memory
-   * @param {NumberNetworkContent} model
-   */
-  constructor(memory, model) {
+  constructor(/** @type {Memory} */ memory, /** @type {NumberNetworkContent} */ model) {
     this.memory = memory;
     this.model = model;
     this.columns = model.columns;

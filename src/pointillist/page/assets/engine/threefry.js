@@ -1,9 +1,6 @@
 /* Random numbers as JAX makes them: Threefry-2x32 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). */
 
-const TURNS = [
-  [13, 15, 26, 6],
-  [17, 29, 16, 24],
-];
+const TURNS = [[13, 15, 26, 6], [17, 29, 16, 24]];
 
 /** Encrypts two words with a key of two words. */
 function threefry([k0, k1], x0, x1) {

@@ -173,6 +173,4 @@ for (const view of links.keys()) {
   if (target) observer.observe(target);
 }
 
-Object.assign(window.pointillist, {
-  later, data, sections, onTheme, say, saveCanvas, fileName, copyFrom, onDrag,
-});
+Object.assign(window.pointillist, { later, data, sections, onTheme, say, saveCanvas, fileName, copyFrom, onDrag });

@@ -108,11 +108,7 @@ class SamplerStep {
         const side = this.#side(i, budget);
         const labels = side.labels && labelsFor(models.datasets[this.set], MEASURED_ROWS, "all");
         const { variance } = models.get(side.id);
-        const rows = await pool.run(
-          { ...side, variance, labels, rows: MEASURED_ROWS, seed: 1 },
-          undefined,
-          "measure",
-        );
+        const rows = await pool.run({ ...side, variance, labels, rows: MEASURED_ROWS, seed: 1 }, undefined, "measure");
         if (!rows || this.measuring !== now) return;
         const { value, error } = energyDistance(rows, real, columns);
         const evaluations = evaluationsOf(side.sampler, side.steps);

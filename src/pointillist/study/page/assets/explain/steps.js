@@ -151,9 +151,7 @@ class DenoiseStep {
     scene.setDataset(dataset, model.columns);
     Object.assign(scene, { x, level, labels: null });
     const field = scene.fieldPoints();
-    const point = Float32Array.from(
-      this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns),
-    );
+    const point = Float32Array.from(this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns));
     const all = new Float32Array(x.length + field.length + point.length);
     all.set(x);
     all.set(field, x.length);
@@ -218,11 +216,7 @@ class ScheduleStep {
     both.set(normals(half, 7));
     both.set(noised(dataset.real, noise, last), half);
     const rows = half / model.columns;
-    scene.setRows(
-      both,
-      last,
-      Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)),
-    );
+    scene.setRows(both, last, Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)));
     const kl = model.prior_kl;
     this.readout.textContent =
       `At T = ${T}, alpha_T = ${last.alpha.toFixed(3)}: ${percent(last.alpha)} of each row is still in x_T.` +

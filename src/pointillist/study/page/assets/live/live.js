@@ -64,26 +64,16 @@ class Live {
 
   #fillSets() {
     const chosen = byId("set").value;
-    this.#options(
-      "set",
-      Object.keys(models.datasets).map((name) => [name, name]),
-    );
+    this.#options("set", Object.keys(models.datasets).map((name) => [name, name]));
     if (chosen) byId("set").value = chosen;
   }
 
-  /**
-   * @param {"set" | "model" | "class"} id
-   * @param {[value: string, text: string][]} pairs
-   */
-  #options(id, pairs) {
+  #options(/** @type {"set" | "model" | "class"} */ id, /** @type {[value: string, text: string][]} */ pairs) {
     byId(id).replaceChildren(...pairs.map(([value, text]) => new Option(text, value)));
   }
 
   #chooseSet() {
-    this.#options(
-      "model",
-      models.of(byId("set").value).map((model) => [model.id, model.title]),
-    );
+    this.#options("model", models.of(byId("set").value).map((model) => [model.id, model.title]));
     this.#chooseModel();
   }
 

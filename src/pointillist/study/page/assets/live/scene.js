@@ -290,10 +290,7 @@ class Scene {
     context.fill();
     context.font = `600 ${14 * scale}px system-ui, sans-serif`;
     /** @type {[string, Float32Array][]} */
-    const named = [
-      ["x_t", from],
-      ["x̂₀", to],
-    ];
+    const named = [["x_t", from], ["x̂₀", to]];
     for (const [text, [x, y]] of named) {
       context.lineWidth = 4 * scale;
       context.strokeStyle = this.#color("--panel");

@@ -44,9 +44,7 @@ function datasetOf(rows, names, { together = false } = {}) {
   const chosen = Array.from({ length: n }, (_, i) => rows[Math.floor((i * rows.length) / n)]);
   const each = names.map((_, c) => chosen.map((row) => row[c]));
   const centre = each.map((values) => values.reduce((a, b) => a + b, 0) / n);
-  const spread = each.map(
-    (values, c) => Math.sqrt(values.reduce((sum, v) => sum + (v - centre[c]) ** 2, 0) / n) || 1,
-  );
+  const spread = each.map((values, c) => Math.sqrt(values.reduce((sum, v) => sum + (v - centre[c]) ** 2, 0) / n) || 1);
   const widest = Math.max(...spread);
   const unit = spread.map((one) => (together ? widest : one) / SPREAD);
   const real = Float32Array.from(chosen.flatMap((row) => row.map((value, c) => (value - centre[c]) / unit[c])));

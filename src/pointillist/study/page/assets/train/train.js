@@ -171,15 +171,7 @@ class Trainer {
     };
     this.kernel.then((compiled) => {
       const settings = { ...SETTINGS, seed: 0 };
-      worker.postMessage({
-        call: 0,
-        type: "train",
-        model,
-        settings,
-        data: rest,
-        kernel: compiled,
-        steps: 6000,
-      });
+      worker.postMessage({ call: 0, type: "train", model, settings, data: rest, kernel: compiled, steps: 6000 });
     });
     for (const chart of [this.lossChart, this.distanceChart]) chart.closest("figure").hidden = false;
     this.say("starting …");
@@ -269,12 +261,7 @@ class Trainer {
       x,
       series: [distance],
       levels,
-      y: {
-        range: [1e-4, 1],
-        log: true,
-        name: "energy distance to held-out rows",
-        ticks: [1e-4, 1e-3, 1e-2, 1e-1, 1],
-      },
+      y: { range: [1e-4, 1], log: true, name: "energy distance to held-out rows", ticks: [1e-4, 1e-3, 1e-2, 1e-1, 1] },
     });
   }
 

@@ -17,12 +17,7 @@ const MOST_KEPT = 0.999;
 
 /** A network in training: "edm" prediction (Karras et al. 2022), every time 1 … T with one probability. */
 class Training {
-  /**
-   * @param {Memory} memory
-   * @param {Learned} model
-   * @param {Settings} settings
-   */
-  constructor(memory, model, settings) {
+  constructor(/** @type {Memory} */ memory, /** @type {Learned} */ model, /** @type {Settings} */ settings) {
     this.memory = memory;
     this.model = model;
     this.settings = settings;
