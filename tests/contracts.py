@@ -6,7 +6,7 @@ import pkgutil
 
 
 def concrete(base, package=None):
-    """Finds the subclasses of a class that are not abstract, in a package; in that of the class by default."""
+    """Finds the concrete subclasses of a class in a package; by default the class's package."""
     package = package or base.__module__.rpartition(".")[0]
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         importlib.import_module(module.name)

@@ -1,4 +1,4 @@
-"""Run-time checks of arrays alone: rooms that users call check everything else of their arguments themselves."""
+"""Checks shapes of arrays at run time. Functions for users check their other arguments themselves."""
 
 from typing import get_args
 

@@ -180,7 +180,10 @@ FITS = {
         "pointillist: constant.csv: every column is constant, so there is nothing to learn: give rows",
     ),
     "integers beyond 2**53": ("large_integers.csv", "column 'id' holds integers beyond 2**53, which float64 cannot"),
-    "such in npy": ("large_integers.npy", "column '0' holds integers beyond 2**53, which a float64 cannot hold: drop"),
+    "large integers in npy": (
+        "large_integers.npy",
+        "column '0' holds integers beyond 2**53, which a float64 cannot hold: drop",
+    ),
     "objects": ("objects.npy", "objects.npy: holds Python objects, not numbers; save a numeric array instead"),
     "complex": ("complex.npy", "complex.npy: holds complex128, not real numbers"),
     "a vector": ("vector.npy", "vector.npy: has 1 dimensions; rows need 2, or 3 to be flattened"),
@@ -193,7 +196,7 @@ FITS = {
     "a folder's child": ("good.csv/a.csv", "good.csv/a.csv: not a directory"),
     "an unknown ending": ("good.txt", "good.txt: the file's name must end in one of .npy, .csv, .csv.gz, .parquet"),
     "a label column missing": ("good.csv --target kind", "there is no column 'kind'; the columns are a, b"),
-    "such in npy by name": ("good.npy --target kind", "there is no column 'kind'; the columns are 0, 1"),
+    "a name in npy": ("good.npy --target kind", "there is no column 'kind'; the columns are 0, 1"),
     "no column but labels": ("only_kind.csv --target kind", "has no column besides the label 'kind'"),
     "continuous labels": (
         "continuous.csv --target kind",
@@ -231,7 +234,10 @@ FITS = {
     ),
     "a model as checkpoint": ("good.csv --checkpoint plain.model", "plain.model: is not a checkpoint of this training"),
     "a table as checkpoint": ("good.csv --checkpoint three.csv", "three.csv: is not a model file"),
-    "such to throw away": ("good.csv --fresh --checkpoint three.csv", "three.csv: is not a checkpoint of this version"),
+    "no checkpoint to throw away": (
+        "good.csv --fresh --checkpoint three.csv",
+        "three.csv: is not a checkpoint of this version",
+    ),
     "its data as checkpoint": ("good.csv --fresh --checkpoint good.csv", "good.csv: is a file to read and would"),
     "a folder as checkpoint": ("good.csv --checkpoint folder", "folder: is a directory"),
 }
@@ -287,19 +293,22 @@ PLACES = {
         f"fit good.csv {FIT} --out good.csv",
         "good.csv: is a file to read and would be overwritten",
     ),
-    "fit with one place": (f"fit good.csv {FIT} --out m --checkpoint ./m", "m: is given as --checkpoint too, which is"),
+    "fit with one file twice": (
+        f"fit good.csv {FIT} --out m --checkpoint ./m",
+        "m: is given as --checkpoint too, which is",
+    ),
     "fit to a long name": (f"fit good.csv {FIT} --out {'a' * 300}", "file name too long"),
     "fit to here": (f"fit good.csv {FIT} --out .", ".: is a directory"),
     "fit to nothing": (f"fit good.csv {FIT} --out ''", ".: is a directory"),
     "fit with no checkpoint": (f"fit good.csv {FIT} --out m --checkpoint ''", ".: is a directory"),
     "sample to here": ("sample plain.model -n 3 --out .", ".: is a directory"),
     "sample to nothing": ("sample plain.model -n 3 --out ''", ".: is a directory"),
-    "fit to no place": (f"fit good.csv {FIT}", "Missing option '--out'"),
+    "fit without a file": (f"fit good.csv {FIT}", "Missing option '--out'"),
     "sample below a file": (
         "sample plain.model -n 3 --out good.csv/x/new.npy",
         "good.csv/x/new.npy: is below good.csv, which is a file, not a folder",
     ),
-    "sample to no place": ("sample plain.model -n 3 --out /proc/new.csv", "/proc/new.csv: no such file or directory"),
+    "sample to no folder": ("sample plain.model -n 3 --out /proc/new.csv", "/proc/new.csv: no such file or directory"),
     "sample to a folder": ("sample plain.model -n 3 --out folder.csv", "folder.csv: is a directory"),
     "sample to no table": ("sample plain.model -n 3 --out new.xlsx", "new.xlsx: the file's name must end in one of"),
     "sample text to npy": (
@@ -412,7 +421,7 @@ def test_a_full_disk(folder, arguments, limit, name):
     before = contents(folder)
     process = start(folder, limit, arguments)
     _, errors = process.communicate(timeout=60)
-    # On a busy machine the bar has had time for a line of its own.
+    # On a busy machine the progress bar may have printed a line.
     assert (process.returncode, errors.splitlines()[-1]) == (2, f"pointillist: {name}: file too large")
     assert contents(folder) == before
 
@@ -446,7 +455,11 @@ def test_a_killed_writer(folder, name):
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     # Nobody can tidy up after a SIGKILL, but what is left is hidden.
-    assert {place: held for place, held in contents(folder).items() if not place.startswith(f".{name}.")} == before
+    assert {
+        name_of_file: held
+        for name_of_file, held in contents(folder).items()
+        if not name_of_file.startswith(f".{name}.")
+    } == before
 
 
 def save_text(path, columns):

@@ -1,4 +1,4 @@
-"""The documentation beside the code: public names, commands and notebooks."""
+"""The documentation agrees with the code: public names, commands and notebooks."""
 
 import json
 import subprocess

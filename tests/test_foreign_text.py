@@ -1,4 +1,4 @@
-"""Text that is not trusted, at each place where it goes out."""
+"""Untrusted text, wherever the library prints it."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Commands on models whose columns have numbers for names, or none: they are those of the file."""
+"""Commands on models whose columns have numbers as names, or no names: files have the same columns."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ SMALL = {"epochs": 1, "p_given": 0.5, "width": 32, "depth": 1, "random_state": 0
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
-    """Runs a command in a folder of its own; returns what it says is wrong."""
+    """Runs a command in an empty folder; returns its error message."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -52,8 +52,8 @@ def test_columns_of_an_array_with_labels_are_numbered_as_in_the_file(run):
         assert not run("predict", "m", table, "--target", 2, "-o", f"{table}.p.csv")
         found = read(f"{table}.p.csv")["2"]
         assert 7 < found.mean() < 13
-    Path("gaps.csv").write_text("key,2,1\nfirst,,5.0\nsecond,10.0,\n")
-    assert not run("impute", "m", "gaps.csv", "-o", "filled.csv")
+    Path("incomplete.csv").write_text("key,2,1\nfirst,,5.0\nsecond,10.0,\n")
+    assert not run("impute", "m", "incomplete.csv", "-o", "filled.csv")
     filled = read("filled.csv")
     assert list(filled) == ["key", "2", "1"] and list(filled["key"]) == ["first", "second"]
     assert filled["2"][1] == 10 and not filled.isna().any(axis=None)
@@ -70,8 +70,8 @@ def test_numbers_as_names_of_a_frame_are_text_in_files(run):
 
 def test_a_table_without_the_labels_of_the_model_is_filled(run):
     Diffusion(**SMALL).fit(pd.DataFrame(ROWS, columns=["a", "b", "c"]), np.arange(250) % 2).save("m")
-    Path("gaps.csv").write_text("a,b,c\n0.5,,10\n,5,11\n")
-    assert not run("impute", "m", "gaps.csv", "-o", "filled.csv")
+    Path("incomplete.csv").write_text("a,b,c\n0.5,,10\n,5,11\n")
+    assert not run("impute", "m", "incomplete.csv", "-o", "filled.csv")
     assert list(read("filled.csv")) == ["a", "b", "c"] and not read("filled.csv").isna().any(axis=None)
 
 

@@ -23,7 +23,7 @@ def written(name, pattern):
 
 def test_all_places_say_the_same_version():
     ours = pointillist.__version__
-    # The metadata are those of the last installation: `make .venv/core` renews them.
+    # The metadata come from the last installation: `make .venv/core` renews them.
     assert version("pointillist") == ours
     assert written("CITATION.cff", r"^version: (.+)$") == [ours]
     wheels = [found for page in (ROOT / "docs").rglob("*.md") for found in written(page, r"pointillist-([\w.]+)-py3")]
@@ -66,13 +66,13 @@ def test_errors_in_the_pages_scripts_are_found_with_their_file_and_line(tmp_path
         scripts.append(tmp_path / script.name)
         scripts[-1].write_text(text, encoding="utf-8")
     found = list(tool["errors"]({"model": scripts}, tool["deno"]()))
-    assert [place for place, _ in (error.split(": ", 1) for error in found)] == sorted(expected), found
+    assert [location for location, _ in (error.split(": ", 1) for error in found)] == sorted(expected), found
     assert ["wor" in found[0], "readCvs" in found[1], "UNUSED" in found[2]] == [True] * 3
 
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """A function that tracks files of an own repository, and gives what tools/check_tracked.py says of it."""
+    """Returns a function that tracks files in a new repository, and runs tools/check_tracked.py on it."""
     if shutil.which("git") is None:
         pytest.skip("needs git")
     # An index or a work tree of another repository, which a hook of git's may name, is not meant.
@@ -156,7 +156,7 @@ def test_this_repository_passes():
     assert done.returncode == 0, done.stdout
 
 
-def own_names(tree):
+def defined_names(tree):
     """Names that a file defines: functions, classes, variables, and attributes that it sets or annotates."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -170,13 +170,13 @@ def own_names(tree):
 def foreign_private_names(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     accessed = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    # What a class has of its parent is its own.
+    # Inherited names count as the class's names.
     used = {
         node.attr for node in accessed if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
     }
     used |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-    own = {*own_names(tree), "_replace"}  # of named tuples
-    return {name for name in used if name.startswith("_") and not name.startswith("__")} - own
+    defined = {*defined_names(tree), "_replace"}  # of named tuples
+    return {name for name in used if name.startswith("_") and not name.startswith("__")} - defined
 
 
 def test_no_file_uses_a_private_name_of_another():

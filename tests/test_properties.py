@@ -131,7 +131,7 @@ def fitted(d, has_classes):
 
 @st.composite
 def draws(draw):
-    """Which model, how many rows are asked of it, and by which options; and the same for the first of them."""
+    """A model, a number of rows and options; and a smaller number of rows with the same options."""
     d, n = 2, draw(st.integers(1, 1200))
     few = draw(st.integers(1, n))
     has_classes = draw(st.booleans())
@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_rows(draw):
     batches = [pairs(batch) for batch in model.sample_batches(n, **options)]
     np.testing.assert_array_equal(np.concatenate([batch for batch, _ in batches]), rows)
     if labels is not None:
-        np.testing.assert_array_equal(np.concatenate([own for _, own in batches]), labels)
+        np.testing.assert_array_equal(np.concatenate([part for _, part in batches]), labels)
         assert "labels" not in options or (labels == options["labels"]).all()
 
 
