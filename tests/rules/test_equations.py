@@ -69,10 +69,10 @@ def test_the_amplification_of_errors_is_that_of_small_errors(rng, rule):
     values[:, 0] += rule.solve(values[:, list(rule.columns)], 0) - values[:, 0]
     columns = [*map(cells, values.T)]
     rows = TrainingRows(columns, codes_of(columns), range(4), np.arange(N))
-    values, ways = values[:, list(rule.columns)], rule.ways(rows)
-    assert {*ways} == {*range(len(rule.columns))}
+    values, solutions = values[:, list(rule.columns)], rule.solutions(rows)
+    assert {*solutions} == {*range(len(rule.columns))}
     scale, some = np.subtract(*np.quantile(values, [0.75, 0.25], axis=0)), values[::2]
-    for i, (amplification, is_exact) in ways.items():
+    for i, (amplification, is_exact) in solutions.items():
         np.testing.assert_allclose(rule.solve(values, i), values[:, i])
         moved = []
         for j in {*range(len(rule.columns))} - {i}:

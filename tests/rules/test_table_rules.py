@@ -7,9 +7,9 @@ import pytest
 
 from pointillist.columns.kinds import fit_encoder
 from pointillist.rules.lookups import Lookup
-from pointillist.rules.number_range import NumberRange
 from pointillist.rules.orders import Order
 from pointillist.rules.products import Product
+from pointillist.rules.rule import NumberRange
 from pointillist.rules.sums import Sum
 from pointillist.rules.table_rules import KINDS, broken_rows, find_rules, restore_rows, rule_from_json
 from pointillist.tables.table import Column

@@ -1,1 +1,1 @@
-"""Relations that the rows of a table obey: found in the training rows, and restored in new ones."""
+"""Rules that the rows of a table obey: found in the training rows, and restored in new ones."""

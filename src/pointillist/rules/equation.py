@@ -1,5 +1,6 @@
 """Rules that are equations, which can be solved for each of their columns."""
 
+import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,10 +8,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
-from pointillist.rules.number_range import EXACT, NULL, NumberRange, order_of_moves
-from pointillist.rules.rule import NumberRule, Rows, TrainingRows, complete, numbers_of
+from pointillist.rules.rule import (
+    EXACT,
+    NULL,
+    TURNS,
+    Mask,
+    NumberRange,
+    NumberRule,
+    Numbers,
+    Rows,
+    TrainingRows,
+    Vector,
+    order_of_moves,
+)
 from pointillist.tables.table import Column
 
 HELD = 0.98
@@ -21,13 +33,16 @@ AMPLIFIED, MOST_AMPLIFIED = 2.0, 20.0
 
 _ROWS, _SURVIVES = 1000, 0.95
 
+Solutions = dict[int, tuple[float, bool]]
+"""Error amplification by index into `columns`, and whether the equation then holds to the column's last digit."""
+
 
 @dataclass(frozen=True)
 class Equation(NumberRule):
     """An equation that is linear in each of its columns, such as a sum or a product.
 
     Attributes:
-        solved: Which of the columns is calculated from the others, as an index into `columns`.
+        solved: Index into `columns` of the column that is calculated from the others.
         is_exact: Whether the equation holds to the last digit of the solved column, not only within the rounding of
             all columns.
     """
@@ -43,71 +58,69 @@ class Equation(NumberRule):
 
     @property
     def others(self) -> tuple[int, ...]:
-        """The columns that the solved one is calculated from."""
+        """The columns from which the solved one is calculated."""
         return self.columns[: self.solved] + self.columns[self.solved + 1 :]
 
     @abstractmethod
-    def residual(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
-        """Returns the first column minus what the others make of it."""
+    def residual(self, values: Numbers) -> Vector:
+        """Return the first column minus its value calculated from the others."""
 
     @abstractmethod
-    def gradient(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
-        """Returns the derivatives of the residual with respect to each column."""
+    def gradient(self, values: Numbers) -> Numbers:
+        """Return the derivatives of the residual with respect to each column."""
 
     @abstractmethod
-    def reach(
-        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"]
-    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-        """Returns the lowest and highest number of the first column, given those of the others."""
+    def reach(self, low: Numbers, high: Numbers) -> tuple[Vector, Vector]:
+        """Return the lowest and highest number of the first column for the others between two ends."""
 
     def search(
         self,
-        values: Float[np.ndarray, "n k"],
+        values: Numbers,
         ranges: Sequence[NumberRange],
         free: Bool[np.ndarray, "n k"],
         wrong: Int[np.ndarray, " m"],
     ) -> Int[np.ndarray, " l"]:
-        """Changes the wrong rows that solving for one column cannot restore; returns the rows that stay wrong."""
+        """Change wrong rows that solving for one column cannot restore; return the rows that stay wrong."""
         return wrong
 
-    def solve(self, values: Float[np.ndarray, "m k"], i: int) -> Float[np.ndarray, " m"]:
-        """Calculates one column from the others; not finite where there is no solution."""
-        # Without the column, which may be so large that nothing else would be left.
+    def solve(self, values: Numbers, i: int) -> Vector:
+        """Calculate column i from the others; not finite where there is no solution."""
+        # Column i may be so large that the other terms would be lost in rounding.
         others = values.copy()
         others[:, i] = 0.0
         with np.errstate(all="ignore"):
             return np.asarray(0.0 - self.residual(others) / self.gradient(others)[:, i])
 
-    def is_off(
-        self, values: Float[np.ndarray, "m k"], ranges: Sequence[NumberRange], *, is_exact: bool | None = None
-    ) -> Bool[np.ndarray, " m"]:
-        """Returns which rows break the equation by more than the rounding of its columns.
+    def is_off(self, values: Numbers, ranges: Sequence[NumberRange], *, is_exact: bool | None = None) -> Mask:
+        """Return which rows break the equation by more than the rounding of its columns.
 
         Only the rounding of the solved column counts if the equation is exact, or `is_exact`.
         """
-        own = ranges[self.solved]
+        solved = ranges[self.solved]
         with np.errstate(all="ignore"):
             slopes = np.abs(self.gradient(values))
             error = np.abs(self.residual(values)) / slopes[:, self.solved]
             slopes /= slopes[:, [self.solved]]
-            # A sum of large numbers may be small, and is known no better than they are.
-            within = 0.5 * own.unit + own.negligible + EXACT * slopes @ np.array([each.largest for each in ranges])
+            # A small sum of large numbers is no more accurate than they are.
+            largest = np.array([each.largest for each in ranges])
+            within = 0.5 * solved.encoder.unit + solved.negligible + EXACT * slopes @ largest
             if not (self.is_exact or is_exact):
                 units = np.array([each.rounding for each in ranges]) * (np.arange(len(ranges)) != self.solved)
                 within += (slopes * (0.5 * units + NULL * np.abs(values))).sum(axis=1)
             return np.isfinite(error) & (error > within)
 
-    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
-        """Finds the rows that break the equation by more than rounding explains."""
-        own = [ranges[column] for column in self.columns]
-        return complete(columns, self.columns) & self.is_off(numbers_of(columns, self.columns), own)
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
+        """Find the rows that break the equation by more than rounding explains."""
+        values, is_complete = self.cells(columns)
+        return is_complete & self.is_off(values, [ranges[column] for column in self.columns])
 
     def restore(self, rows: Rows) -> None:
-        """Solves the equation for one column after another, from the solved one on, until it holds."""
-        values, columns = numbers_of(rows.columns, self.columns), list(self.columns)
-        ranges, is_complete = [rows.ranges[column] for column in columns], complete(rows.columns, self.columns)
-        for is_fixed in (rows.is_reserved, rows.is_fixed) if rows.has_reserved else (rows.is_fixed,):
-            free, is_last = ~is_fixed[:, columns], rows.is_last and is_fixed is rows.is_fixed
+        """Solve the equation for one column after another, from the solved one on, until it holds."""
+        (values, is_complete), columns = self.cells(rows.columns), list(self.columns)
+        ranges = [rows.ranges[column] for column in columns]
+        masks = [rows.is_fixed] if rows.is_reserved is rows.is_fixed else [rows.is_reserved, rows.is_fixed]
+        for is_fixed in masks:
+            free, is_last = ~is_fixed[:, columns], rows.turn >= TURNS - 1 and is_fixed is rows.is_fixed
             wrong = np.flatnonzero(is_complete)
             wrong = wrong[self.is_off(values[wrong], ranges, is_exact=True)]
             if rows.shift:
@@ -116,36 +129,34 @@ class Equation(NumberRule):
                 moved = wrong[free[wrong, i]]
                 wanted = self.solve(values[moved], i)
                 is_known = np.isfinite(wanted)
-                # What the range does not allow is left to the next column.
+                # Numbers outside the range are left to the next column.
                 values[moved[is_known], i] = ranges[i].fitted(wanted[is_known], is_last=is_last)
                 wrong = wrong[self.is_off(values[wrong], ranges)]
             self.search(values, ranges, free, wrong)
         rows.put(columns, values)
 
     def fix_determined(self, rows: Rows) -> bool:
-        """Solves the equation for the only cell that is not fixed, and fixes that."""
-        values, columns = numbers_of(rows.columns, self.columns), list(self.columns)
+        """Solve the equation for the only cell that is not fixed, and fix that."""
+        (values, is_complete), columns = self.cells(rows.columns), list(self.columns)
         ranges, free = [rows.ranges[column] for column in columns], ~rows.is_fixed[:, columns]
-        is_single = complete(rows.columns, columns) & (free.sum(axis=1) == 1)
+        is_single = is_complete & (free.sum(axis=1) == 1)
         any_fixed = False
         for i, column in enumerate(columns):
-            own = np.flatnonzero(is_single & free[:, i])
-            wanted = self.solve(values[own], i)
-            own, wanted = own[np.isfinite(wanted)], wanted[np.isfinite(wanted)]
-            is_off = self.is_off(values[own], ranges, is_exact=True)
-            values[own, i] = np.where(is_off, ranges[i].fitted(wanted, is_last=True), values[own, i])
-            rows.is_fixed[own, column] = True
-            any_fixed |= len(own) > 0
+            single = np.flatnonzero(is_single & free[:, i])
+            wanted = self.solve(values[single], i)
+            single, wanted = single[np.isfinite(wanted)], wanted[np.isfinite(wanted)]
+            is_off = self.is_off(values[single], ranges, is_exact=True)
+            values[single, i] = np.where(is_off, ranges[i].fitted(wanted, is_last=True), values[single, i])
+            rows.is_fixed[single, column] = True
+            any_fixed |= len(single) > 0
         rows.put(columns, values)
         return any_fixed
 
-    def excluded(
-        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange]
-    ) -> Bool[np.ndarray, " n"]:
-        """Finds the boxes in which no row obeys the equation."""
+    def excluded(self, low: Numbers, high: Numbers, ranges: Sequence[NumberRange]) -> Mask:
+        """Find the boxes in which no row obeys the equation."""
         # A rounded number represents all numbers that are rounded to it.
         half = np.array([0.0 if self.is_exact else 0.5 * each.rounding + NULL * each.largest for each in ranges])
-        half[self.solved] += 0.5 * ranges[self.solved].unit
+        half[self.solved] += 0.5 * ranges[self.solved].encoder.unit
         with np.errstate(all="ignore"):
             lowest, highest = self.reach(low - half, high + half)
             slopes = np.maximum(np.abs(self.gradient(low)), np.abs(self.gradient(high)))
@@ -153,13 +164,11 @@ class Equation(NumberRule):
         is_apart = (lowest > high[:, 0] + within) | (highest < low[:, 0] - within)
         return np.asarray(is_apart & np.isfinite(lowest) & np.isfinite(highest))
 
-    def ways(self, rows: TrainingRows) -> dict[int, tuple[float, bool]]:
-        """Returns the columns for which the equation can be solved.
+    def solutions(self, rows: TrainingRows) -> Solutions:
+        """Return the columns for which the equation can be solved.
 
-        Returns:
-            By index into `columns`: the error amplification, the error of the solved column for errors of one
-            interquartile range (or standard deviation, if that is 0) in each of the others, over the same of its own;
-            and whether the equation then holds to the last digit of that column.
+        The error amplification is the error of the solved column, in interquartile ranges (or standard deviations if
+        that range is 0), for an error of one interquartile range in each of the others.
         """
         values, ranges = rows.numbers(self.columns), rows.ranges(self.columns)
         scale = np.subtract(*np.quantile(values, [0.75, 0.25], axis=0))
@@ -171,16 +180,15 @@ class Equation(NumberRule):
             with np.errstate(all="ignore"):
                 moved = np.median(slopes / slopes[:, [i]], axis=0)
             amplification = float(np.linalg.norm(np.delete(moved, i)))
-            if not amplification <= MOST_AMPLIFIED or (i and not self._survives(values, ranges, i)):
-                continue
-            is_off = replace(self, solved=i, is_exact=True).is_off(values, ranges)
-            found[i] = amplification, bool(is_off.mean() <= 1 - HELD)
+            if amplification <= MOST_AMPLIFIED and (i == 0 or self._survives(values, ranges, i)):
+                is_off = replace(self, solved=i, is_exact=True).is_off(values, ranges)
+                found[i] = amplification, bool(is_off.mean() <= 1 - HELD)
         return found
 
-    def _survives(self, values: Float[np.ndarray, "m k"], ranges: Sequence[NumberRange], i: int) -> bool:
-        """Returns whether the equation holds to the digits of its first column if another is calculated and rounded.
+    def _survives(self, values: Numbers, ranges: Sequence[NumberRange], i: int) -> bool:
+        """Return whether the equation holds to the digits of its first column if column i is calculated and rounded.
 
-        The first column has means of two rows for that, so that its numbers are not those of any row.
+        The first column takes means of two rows, so that its numbers do not come from any single row.
         """
         encoder, exact = ranges[i].encoder, replace(self, solved=0, is_exact=True)
         if encoder.scores is None:
@@ -195,44 +203,44 @@ class Equation(NumberRule):
 
 
 def solvable(candidates: Iterable[Equation], rows: TrainingRows) -> list[Equation]:
-    """Returns the equations that can be solved one after another, each for a column that no earlier one contains.
+    """Return the equations that can be solved one after another, each for a column that no earlier one contains.
 
     A candidate is left out if the equations before it leave no column to solve it for. A column that is nearly
     constant, such as the ratio of two areas that are almost the same, is not calculated from columns that vary: their
     errors would be larger than its variation. So each equation is solved for its first column where this amplifies
     errors at most twofold, and otherwise for the column in which they are amplified least.
     """
-    kept = list[tuple[Equation, dict[int, tuple[float, bool]]]]()
+    kept = list[tuple[Equation, Solutions]]()
     solved = list[Equation]()
     for each in candidates:
-        tried = [*kept, (each, each.ways(rows))]
+        tried = [*kept, (each, each.solutions(rows))]
         if (found := _in_order(tried)) is not None:
             kept, solved = tried, found
     return solved
 
 
-def _in_order(candidates: list[tuple[Equation, dict[int, tuple[float, bool]]]]) -> list[Equation] | None:
-    """Returns equations, each solved for a column that none before it contains; None if there is no such order.
+def _in_order(candidates: list[tuple[Equation, Solutions]]) -> list[Equation] | None:
+    """Return equations, each solved for a column that none before it contains; None if there is no such order.
 
     From the last equation to the first: a column that only one of the remaining equations contains can be calculated
-    after all others. The largest error amplification is the least of all orders.
+    after all others. Among all orders, this one has the least maximum of the error amplification.
     """
-    left, order = list(candidates), list[Equation]()
-    while left:
-        counts = Counter(column for each, _ in left for column in each.columns)
+    remaining, order = list(candidates), list[Equation]()
+    while remaining:
+        counts = Counter(column for each, _ in remaining for column in each.columns)
         choices = [
-            (max(amplification, AMPLIFIED), not is_exact, i, -at)
-            for at, (each, ways) in enumerate(left)
-            for i, (amplification, is_exact) in ways.items()
+            (max(amplification, AMPLIFIED), not is_exact, i, -index)
+            for index, (each, solutions) in enumerate(remaining)
+            for i, (amplification, is_exact) in solutions.items()
             if counts[each.columns[i]] == 1
         ]
         if not choices:
             return None
-        _, is_loose, i, at = min(choices)
-        order.append(replace(left.pop(-at)[0], solved=i, is_exact=not is_loose))
+        _, is_loose, i, index = min(choices)
+        order.append(replace(remaining.pop(-index)[0], solved=i, is_exact=not is_loose))
     return order[::-1]
 
 
 def are_finite(numbers: Iterable[Any]) -> bool:
-    """Returns whether all values are finite floats."""
-    return all(isinstance(number, float) and abs(number) < np.inf for number in numbers)
+    """Return whether all values are finite floats."""
+    return all(isinstance(number, float) and math.isfinite(number) for number in numbers)

@@ -1,4 +1,4 @@
-"""Orders that rows obey: arrival ≥ departure."""
+"""Orders that rows obey, for example arrival ≥ departure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,23 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 
-from pointillist.rules.number_range import NumberRange, order_of_moves
-from pointillist.rules.rule import FEWEST_ROWS, NumberRule, Rows, TrainingRows, complete, numbers_of
+from pointillist.rules.rule import (
+    FEWEST_ROWS,
+    SAMPLE_ROWS,
+    Mask,
+    NumberRange,
+    NumberRule,
+    Numbers,
+    Rows,
+    TrainingRows,
+    order_of_moves,
+)
 from pointillist.tables.table import Column
 
-BROKEN_BY_CHANCE = 0.05
-"""An order counts if so many rows would break it if the columns were independent."""
-
-_ROWS = 5000
-_BROKEN_ROWS = 10
-"""An order also counts only if so many rows would break it, and 2 more for every nat of the number of pairs."""
+BROKEN_BY_CHANCE, BROKEN_ROWS = 0.05, 10
+"""An order counts only if at least this fraction of rows would break it if the columns were independent, and at least
+this number of rows, plus 2 for every nat of the number of pairs."""
 
 
 @dataclass(frozen=True)
@@ -29,28 +34,30 @@ class Order(NumberRule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.columns) != 2:
-            raise ValueError("an order is not of two columns")
+            raise ValueError("an order needs two columns")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> list["Order"]:
-        """Finds the orders that no chain of others implies, from the lowest column on: each may raise the one above."""
+        """Find the orders that no chain of others implies, from the lowest column on: each may raise the one above."""
         numeric, columns = rows.numeric, rows.columns
         present = {i: columns[i].values[~columns[i].is_missing] for i in numeric}
         # The numbers of each column in another order, as if the columns were independent.
         shuffled = {i: values[np.random.default_rng(i).permutation(len(values))] for i, values in present.items()}
+        fewest = BROKEN_ROWS + 2 * np.log(max(len(numeric) * (len(numeric) - 1), 1))
         found = set[tuple[int, int]]()
         for low, high in permutations(numeric, 2):
-            there, n = complete(columns, (low, high)), min(len(shuffled[low]), len(shuffled[high]))
+            is_complete = ~(columns[low].is_missing | columns[high].is_missing)
             a, b = columns[low].values, columns[high].values
             # Most pairs are out of order in some of the first rows.
-            is_kept = all(not (a[part] > b[part])[there[part]].any() for part in (slice(_ROWS), slice(None)))
-            if columns[low].is_date == columns[high].is_date and is_kept and there.sum() >= FEWEST_ROWS:
-                by_chance = (shuffled[low][:n] > shuffled[high][:n]).mean()
-                fewest = _BROKEN_ROWS + 2 * np.log(len(numeric) * (len(numeric) - 1))
-                # Equal columns are a sum.
-                is_real = by_chance >= BROKEN_BY_CHANCE and by_chance * there.sum() >= fewest
-                if is_real and (a[there] < b[there]).any():
-                    found.add((low, high))
+            is_off = any((a[part] > b[part])[is_complete[part]].any() for part in (slice(SAMPLE_ROWS), slice(None)))
+            if is_off or columns[low].is_date != columns[high].is_date or is_complete.sum() < FEWEST_ROWS:
+                continue
+            n = min(len(shuffled[low]), len(shuffled[high]))
+            by_chance = (shuffled[low][:n] > shuffled[high][:n]).mean()
+            is_real = by_chance >= BROKEN_BY_CHANCE and by_chance * is_complete.sum() >= fewest
+            # Equal columns are a sum.
+            if is_real and (a[is_complete] < b[is_complete]).any():
+                found.add((low, high))
         direct = {
             (low, high)
             for low, high in found
@@ -60,34 +67,31 @@ class Order(NumberRule):
         return [cls((high, low)) for low, high in sorted(direct, key=lambda pair: (depth[pair[1]], pair))]
 
     def restore(self, rows: Rows) -> None:
-        """Moves one of the columns in rows out of order to the other side, as far as it was off."""
+        """Move one column of each row out of order to the other side of the other column, as far as it was off."""
         if rows.turn > 0 and rows.shift < 2:
             return
-        values, free = numbers_of(rows.columns, self.columns), ~rows.is_reserved[:, list(self.columns)]
-        ranges, is_complete = [rows.ranges[column] for column in self.columns], complete(rows.columns, self.columns)
+        (values, is_complete), free = self.cells(rows.columns), ~rows.is_reserved[:, list(self.columns)]
+        ranges = [rows.ranges[column] for column in self.columns]
         for i in order_of_moves(ranges):
             sign = -1.0 if i else 1.0
             wrong = is_complete & (values[:, 0] < values[:, 1]) & free[:, i]
-            own, other = values[wrong, i], values[wrong, 1 - i]
-            # As far on the other side, if the column goes so far.
-            turned = ranges[i].fitted(2 * other - own)
+            other = values[wrong, 1 - i]
+            mirrored = ranges[i].fitted(2 * other - values[wrong, i])
             nearest = ranges[i].encoder.bounded(other, sign)
             if not ranges[i].can_be_left:
                 nearest = ranges[i].fitted(nearest)
-            values[wrong, i] = np.where(sign * turned >= sign * other, turned, nearest)
+            values[wrong, i] = np.where(sign * mirrored >= sign * other, mirrored, nearest)
         rows.put(self.columns, values)
 
-    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
-        """Finds the rows that are out of order."""
-        values = numbers_of(columns, self.columns)
-        return complete(columns, self.columns) & (values[:, 0] < values[:, 1])
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
+        """Find the rows that are out of order."""
+        values, is_complete = self.cells(columns)
+        return is_complete & (values[:, 0] < values[:, 1])
 
-    def excluded(
-        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange]
-    ) -> Bool[np.ndarray, " n"]:
-        """Finds the boxes in which all rows are out of order."""
+    def excluded(self, low: Numbers, high: Numbers, ranges: Sequence[NumberRange]) -> Mask:
+        """Find the boxes in which all rows are out of order."""
         return np.asarray(high[:, 0] < low[:, 1])
 
     def text(self, names: Sequence[Any]) -> str:
-        """Returns the order, with the columns' names."""
+        """Return the order, with the columns' names."""
         return " ≥ ".join(str(names[column]) for column in self.columns)

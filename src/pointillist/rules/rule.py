@@ -9,15 +9,82 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.encoder import Allowed, ColumnEncoder
-from pointillist.rules.number_range import NumberRange
 from pointillist.tables.table import Column
 
+Numbers = Float[np.ndarray, "n k"]
+"""Numbers, or indices of categories, of the k columns of a rule in n rows."""
+
+Vector = Float[np.ndarray, " n"]
+Mask = Bool[np.ndarray, " n"]
+
 FEWEST_ROWS = 100
-"""Fewest rows without a missing cell that show a rule."""
+"""Fewest rows without a missing cell in which a rule is looked for."""
+
+SAMPLE_ROWS = 5000
+"""Number of training rows in which rules are looked for first."""
 
 TURNS, MOST_TURNS = 4, 20
-"""Number of passes over all rules, and most passes for rows that still break one; in the further passes, other columns
-move first."""
+"""Number of passes over all rules, and most passes for rows that still break one. In the additional passes, the columns
+move in another order."""
+
+EXACT, NULL = 2.0**-50, 1e-9
+"""Relative rounding error in double precision, and of numbers calculated from others with fewer digits."""
+
+
+@dataclass(frozen=True, eq=False)
+class NumberRange:
+    """The numbers that a column may take where a rule is restored.
+
+    Attributes:
+        low: Lowest number, -∞ for categories.
+        high: Highest number, ∞ for categories.
+        largest: Largest absolute value in the training rows.
+        is_bounded: Whether a condition bounds the numbers; the other columns of a rule then move first.
+        can_be_left: Whether a number beyond the range is allowed if a rule would otherwise stay broken.
+    """
+
+    encoder: ColumnEncoder
+    low: float
+    high: float
+    largest: float
+    is_bounded: bool
+    can_be_left: bool
+
+    @classmethod
+    def of(cls, encoder: ColumnEncoder, bounds: tuple[float, float] | None = None, *, is_strict: bool) -> Self:
+        """Return the range of a column in the training rows, within the bounds of a condition."""
+        if encoder.categories is not None:
+            return cls(encoder, -np.inf, np.inf, 0.0, False, False)
+        low, high = encoder.ends
+        largest = max(abs(low), abs(high))
+        if bounds is not None:
+            low, high = max(low, bounds[0]), min(high, bounds[1])
+        return cls(encoder, low, high, largest, bounds is not None, encoder.scores is not None and not is_strict)
+
+    @property
+    def rounding(self) -> float:
+        """Step to which the numbers were rounded; 0 for integers, which are exact counts."""
+        return 0.0 if self.encoder.unit >= 1 else self.encoder.unit
+
+    @property
+    def negligible(self) -> float:
+        """Error that counts as rounding of the largest number; 10⁻⁹ times that number without a unit."""
+        return self.largest * (EXACT if self.largest < 2.0**52 * self.encoder.unit else NULL)
+
+    def fitted(self, wanted: Float[np.ndarray, " m"], *, is_last: bool = False) -> Float[np.ndarray, " m"]:
+        """Return the nearest numbers in the range; numbers beyond it stay if `is_last` and the range can be left."""
+        rounded = self.encoder.rounded(wanted)
+        fits = self.encoder.rounded(np.clip(rounded, self.low, self.high))
+        if not (is_last and self.can_be_left):
+            return fits
+        return np.where(np.abs(rounded - fits) > self.negligible, rounded, fits)
+
+
+def order_of_moves(ranges: Sequence[NumberRange], first: int = 0, shift: int = 0) -> list[int]:
+    """Return the order in which columns move: `first` first, bounded ones last; `shift` moves some to the end."""
+    order = sorted(range(len(ranges)), key=lambda i: (ranges[i].is_bounded, i != first))
+    start = shift % len(order)
+    return order[start:] + order[:start]
 
 
 @dataclass(frozen=True)
@@ -25,11 +92,9 @@ class TrainingRows:
     """Training rows in which rules are looked for.
 
     Attributes:
-        columns: The cells of each column.
-        encoders: The encoder of each column.
-        numeric: Indices of the columns of numbers that equations and orders may be about.
-        sample: Some rows in which no numeric column has a missing cell.
-        label: Index of the column of labels, which no rule changes; None without labels.
+        numeric: Indices of the numeric columns that equations and orders may relate.
+        sample: Indices of some rows without a missing cell in a numeric column.
+        label: Index of the label column, which no rule changes; None without labels.
     """
 
     columns: Sequence[Column]
@@ -38,12 +103,12 @@ class TrainingRows:
     sample: Int[np.ndarray, " m"]
     label: int | None = None
 
-    def numbers(self, columns: Sequence[int]) -> Float[np.ndarray, "m k"]:
-        """Returns the numbers of some columns in the sampled rows."""
+    def numbers(self, columns: Sequence[int]) -> Numbers:
+        """Return the numbers of some columns in the sampled rows."""
         return np.stack([self.columns[column].values[self.sample].astype(float) for column in columns], axis=1)
 
     def ranges(self, columns: Sequence[int]) -> list[NumberRange]:
-        """Returns the ranges of some columns."""
+        """Return the ranges of some columns."""
         return [NumberRange.of(self.encoders[column], is_strict=False) for column in columns]
 
 
@@ -53,9 +118,9 @@ class Rows:
 
     Attributes:
         columns: The cells of each column; rules replace them.
-        ranges: The range of each column.
         is_fixed: Which cells do not change.
-        is_reserved: Which cells change only where no other cell can: the fixed ones, and those that lookups relate.
+        is_reserved: Which cells change only where no other cell can: the fixed cells and the cells of lookups. The same
+            array as `is_fixed` without lookups.
         turn: Number of the pass over all rules, from 0.
     """
 
@@ -66,25 +131,15 @@ class Rows:
     turn: int = 0
 
     @property
-    def has_reserved(self) -> bool:
-        """Whether lookups reserve cells."""
-        return self.is_reserved is not self.is_fixed
-
-    @property
-    def is_last(self) -> bool:
-        """Whether numbers may lie beyond ranges that can be left."""
-        return self.turn >= TURNS - 1
-
-    @property
     def shift(self) -> int:
-        """Number of columns that are moved from the front of the order of moves to its end."""
+        """Number of columns that go from the front of the order of moves to its end."""
         return max(self.turn - TURNS + 1, 0)
 
-    def put(self, columns: Sequence[int], values: Float[np.ndarray, "n k"]) -> None:
-        """Replaces the numbers of some columns, or the indices of their categories."""
-        for column, own in zip(columns, values.T, strict=True):
+    def put(self, columns: Sequence[int], values: Numbers) -> None:
+        """Replace the numbers of some columns, or the indices of their categories."""
+        for column, new in zip(columns, values.T, strict=True):
             cells = self.columns[column]
-            self.columns[column] = replace(cells, values=own if cells.categories is None else own.astype(np.int64))
+            self.columns[column] = replace(cells, values=new if cells.categories is None else new.astype(np.int64))
 
 
 @dataclass
@@ -92,40 +147,18 @@ class Conditions:
     """Observed cells and conditions of rows to draw.
 
     Attributes:
-        encoders: The encoder of each column.
-        observed: Observed cells by index of the column, one for all rows or one per row.
-        allowed: What conditions allow, by index of the column; rules narrow it.
+        observed: Observed cells by column index, one for all rows or one per row.
+        allowed: What conditions allow, by column index; rules narrow it.
     """
 
     encoders: Sequence[ColumnEncoder]
     observed: Mapping[int, Column]
     allowed: dict[int, Allowed]
 
-    def box(
-        self, columns: Sequence[int]
-    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
-        """Returns the lowest and highest number of each column, and which rows certainly have a cell in all of them."""
-        ends, is_complete = [], np.ones(1, bool)
-        for column in columns:
-            encoder = self.encoders[column]
-            low, high = (np.array([end]) for end in encoder.rounded(np.array(encoder.ends)))
-            if column in self.observed:
-                low = high = self.observed[column].values.astype(float)
-                is_complete = is_complete & ~self.observed[column].is_missing
-            elif column in self.allowed:
-                asked = self.allowed[column]
-                low, high = np.maximum(low, asked.ends.low), np.minimum(high, asked.ends.high)
-                is_complete = is_complete & (not encoder.has_missing or encoder.n_values not in asked.token_values)
-            else:
-                is_complete = is_complete & (not encoder.has_missing)
-            ends.append((low, high))
-        lows, highs = zip(*ends, strict=True)
-        return np.column_stack(np.broadcast_arrays(*lows)), np.column_stack(np.broadcast_arrays(*highs)), is_complete
-
 
 @dataclass(frozen=True)
 class Rule(ABC):
-    """What the cells of some columns obey in every row in which none of them is missing.
+    """A relation between columns that holds in every row without a missing cell in them.
 
     Attributes:
         columns: Indices of the columns.
@@ -140,15 +173,14 @@ class Rule(ABC):
     """Whether a few training rows may break the rule, as typing errors do."""
 
     def __post_init__(self) -> None:
-        columns = self.columns
-        are_indices = all(type(column) is int and column >= 0 for column in columns)
-        if not are_indices or not 2 <= len(columns) == len({*columns}):
-            raise ValueError("a rule is not of two or more different columns")
+        are_indices = all(type(column) is int and column >= 0 for column in self.columns)
+        if not are_indices or not 2 <= len(self.columns) == len({*self.columns}):
+            raise ValueError("a rule needs two or more different columns")
 
     @classmethod
     @abstractmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterable[Self]:
-        """Finds the rules that rows obey; `calculated` maps calculated columns to those they are made from."""
+        """Find the rules that rows obey; `calculated` maps calculated columns to the columns they depend on."""
 
     @property
     def reserved(self) -> tuple[int, ...]:
@@ -156,75 +188,83 @@ class Rule(ABC):
         return ()
 
     def fix_determined(self, rows: Rows) -> bool:
-        """Restores and fixes cells that fixed cells determine; returns whether there are any."""
+        """Restore and fix cells that fixed cells determine; return whether there are any."""
         return False
 
     @abstractmethod
     def restore(self, rows: Rows) -> None:
-        """Changes cells that are not fixed so that rows obey the rule.
+        """Change cells that are not fixed so that rows obey the rule.
 
         Numbers stay within the ranges of their columns, except in the last passes and in ranges that can be left.
         """
 
     @abstractmethod
-    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
-        """Finds the rows without missing cells that break the rule by more than rounding explains."""
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
+        """Find the rows without missing cells that break the rule by more than rounding explains."""
 
     @abstractmethod
-    def contradicted(self, conditions: Conditions) -> Bool[np.ndarray, " n"]:
-        """Finds the rows in which no cells meet the conditions and obey the rule; one element stands for all rows.
+    def contradicted(self, conditions: Conditions) -> Mask:
+        """Find the rows in which no cells meet the conditions and obey the rule; one element represents all rows.
 
         A rule may narrow the conditions to what it allows.
         """
 
     @abstractmethod
     def text(self, names: Sequence[Any]) -> str:
-        """Returns the rule for people, with the names of the table's columns."""
+        """Return the rule for people, with the names of the table's columns."""
+
+    @abstractmethod
+    def check(self, encoders: Sequence[ColumnEncoder]) -> None:
+        """Raise a ValueError if the columns of a table cannot obey the rule."""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the kind and all attributes as JSON values."""
-        own = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
-        return {"kind": self.kind, **own}
+        """Return the kind and all attributes as JSON values."""
+        values = {name: np.asarray(value).tolist() for name, value in vars(self).items()}
+        return {"kind": self.kind, **values}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Rebuilds what `to_json` returned; raises a ValueError if there is no such rule."""
+        """Rebuild a rule from the result of `to_json`; raise a ValueError if it is not valid."""
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
         del values["kind"]
         return cls(**values)
 
-    @abstractmethod
-    def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Raises a ValueError if the columns of a table cannot obey the rule."""
+    def cells(self, columns: Sequence[Column]) -> tuple[Numbers, Mask]:
+        """Return the numbers (or indices of categories) of the rule's columns, and which rows miss none of them."""
+        chosen = [columns[column] for column in self.columns]
+        values = np.stack([cells.values for cells in chosen], axis=1).astype(float)
+        return values, ~np.any([cells.is_missing for cells in chosen], axis=0)
 
 
 class NumberRule(Rule):
-    """A rule about columns of numbers."""
+    """A rule about numeric columns."""
 
     @abstractmethod
-    def excluded(
-        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange]
-    ) -> Bool[np.ndarray, " n"]:
-        """Finds the boxes in which no row obeys the rule, by interval arithmetic on the ends of its columns."""
+    def excluded(self, low: Numbers, high: Numbers, ranges: Sequence[NumberRange]) -> Mask:
+        """Find the boxes in which no row obeys the rule, by interval arithmetic on the ends of its columns."""
 
-    def contradicted(self, conditions: Conditions) -> Bool[np.ndarray, " n"]:
-        """Finds the rows whose observed cells and conditions make a box in which no row obeys the rule."""
-        low, high, is_complete = conditions.box(self.columns)
-        ranges = [NumberRange.of(conditions.encoders[column], is_strict=True) for column in self.columns]
-        return is_complete & self.excluded(low, high, ranges)
+    def contradicted(self, conditions: Conditions) -> Mask:
+        """Find the rows whose observed cells and conditions make a box in which no row obeys the rule."""
+        encoders, ends, is_complete = conditions.encoders, list[tuple[Vector, Vector]](), np.ones(1, bool)
+        for column in self.columns:
+            encoder = encoders[column]
+            low, high = (np.array([end]) for end in encoder.rounded(np.array(encoder.ends)))
+            if column in conditions.observed:
+                low = high = conditions.observed[column].values.astype(float)
+                is_complete = is_complete & ~conditions.observed[column].is_missing
+            elif column in conditions.allowed:
+                allowed = conditions.allowed[column]
+                low, high = np.maximum(low, allowed.ends.low), np.minimum(high, allowed.ends.high)
+                is_complete = is_complete & (not encoder.has_missing or encoder.n_values not in allowed.token_values)
+            else:
+                is_complete = is_complete & (not encoder.has_missing)
+            ends.append((low, high))
+        ranges = [NumberRange.of(encoders[column], is_strict=True) for column in self.columns]
+        lowest, highest = (np.column_stack(np.broadcast_arrays(*side)) for side in zip(*ends, strict=True))
+        return is_complete & self.excluded(lowest, highest, ranges)
 
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Raises a ValueError if a column has categories."""
+        """Raise a ValueError if a column has categories."""
         for column in self.columns:
             if encoders[column].categories is not None:
-                raise ValueError(f"column {encoders[column].name!r} has categories, and a rule of numbers")
-
-
-def complete(columns: Sequence[Column], own: Sequence[int]) -> Bool[np.ndarray, " n"]:
-    """Returns which rows have no missing cell in some columns."""
-    return ~np.any([columns[column].is_missing for column in own], axis=0)
-
-
-def numbers_of(columns: Sequence[Column], own: Sequence[int]) -> Float[np.ndarray, "n k"]:
-    """Returns the numbers of some columns, or the indices of their categories."""
-    return np.stack([columns[column].values for column in own], axis=1).astype(float)
+                raise ValueError(f"column {encoders[column].name!r} has categories, but a rule about numbers")

@@ -1,4 +1,4 @@
-"""Sums that rows obey: elapsed = air + taxi, fahrenheit = 1.8 celsius + 32."""
+"""Sums that rows obey, for example elapsed = air + taxi and fahrenheit = 1.8 celsius + 32."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from pointillist.rules.equation import Equation, are_finite
-from pointillist.rules.rule import TrainingRows
+from pointillist.rules.rule import Numbers, TrainingRows, Vector
 
 _NULL, _ABSENT, _DENOMINATOR = 1e-9, 1e-7, 1000
 """Largest error of a sum and largest coefficient of a column that is not in it, in standard deviations; and largest
@@ -38,45 +38,41 @@ class Sum(Equation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not are_finite([*self.factors, self.constant]) or len(self.factors) != len(self.others):
-            raise ValueError("a sum has no factor for a column, or one that is no number")
-        if 0 in self.factors:
-            raise ValueError("a sum has the factor 0")
+        is_valid = are_finite([*self.factors, self.constant]) and 0 not in self.factors
+        if not is_valid or len(self.factors) != len(self.others):
+            raise ValueError("a sum needs one finite factor other than 0 for each column")
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Sum"]:
-        """Finds sums to the last digit of all columns, then columns that are a rounded multiple of another."""
+        """Find sums to the last digit of all columns, then columns that are a rounded multiple of another."""
         values = rows.numbers(rows.numeric)
         with np.errstate(over="ignore"):
             deviation = values.std(axis=0)
             # A constant column may have a deviation by rounding.
             varies = (np.ptp(values, axis=0) > 0) & (deviation > 0) & np.isfinite(deviation)
-        own, values = np.array(rows.numeric)[varies], values[:, varies]
-        if len(own) < 2:
+        columns, values = np.array(rows.numeric)[varies], values[:, varies]
+        if len(columns) < 2:
             return
         ranges = rows.ranges(range(len(rows.columns)))
-        for each in (*_sums(own, values), *_multiples(own, values, rows)):
+        for each in (*_sums(columns, values), *_multiples(columns, values, rows)):
             if not each.broken(rows.columns, ranges).any():
                 yield each
 
-    def residual(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
-        """Returns the first column minus what the others make of it."""
+    def residual(self, values: Numbers) -> Vector:
+        """Return the first column minus its value calculated from the others."""
         return np.asarray(values @ np.array([1.0, *(-factor for factor in self.factors)]) - self.constant)
 
-    def gradient(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
-        """Returns the derivatives of the residual."""
+    def gradient(self, values: Numbers) -> Numbers:
+        """Return the derivatives of the residual."""
         return np.tile([1.0, *(-factor for factor in self.factors)], (len(values), 1))
 
-    def reach(
-        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"]
-    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-        """Returns the lowest and highest number of the first column."""
-        factors = np.array(self.factors)
-        ends = np.stack([low[:, 1:] * factors, high[:, 1:] * factors])
+    def reach(self, low: Numbers, high: Numbers) -> tuple[Vector, Vector]:
+        """Return the lowest and highest number of the first column."""
+        ends = np.stack([low[:, 1:], high[:, 1:]]) * np.array(self.factors)
         return ends.min(axis=0).sum(axis=1) + self.constant, ends.max(axis=0).sum(axis=1) + self.constant
 
     def text(self, names: Sequence[Any]) -> str:
-        """Returns the equation, with the columns' names."""
+        """Return the equation, with the columns' names."""
         column, *terms = (names[column] for column in self.columns)
         parts = [
             f"{'-' if factor < 0 else '+'} {'' if abs(factor) == 1 else f'{abs(factor):.12g} '}{term}"
@@ -87,58 +83,58 @@ class Sum(Equation):
         return f"{column} = {' '.join(parts).removeprefix('+ ')}"
 
 
-def _sums(own: np.ndarray, values: Float[np.ndarray, "m d"]) -> Iterator[Sum]:
-    """Columns that are linear combinations of the columns before them, which are not."""
-    middle, deviation = values.mean(axis=0), values.std(axis=0)
-    # Least squares on the triangular factor are those on all rows.
-    triangle = np.linalg.qr((values - middle) / deviation, mode="r") / np.sqrt(len(values))
-    free: list[int] = []
-    for i in range(len(own)):
-        slopes = np.linalg.lstsq(triangle[:, free], triangle[:, i])[0]
-        terms = [j for j, slope in zip(free, slopes, strict=True) if abs(slope) > _ABSENT]
-        if np.linalg.norm(triangle[:, i] - triangle[:, free] @ slopes) > _NULL:
-            free.append(i)
+def _sums(columns: Int[np.ndarray, " d"], values: Float[np.ndarray, "m d"]) -> Iterator[Sum]:
+    """Find columns that are linear combinations of linearly independent columns before them."""
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    # Least squares on the triangular factor equals least squares on all rows.
+    triangle = np.linalg.qr((values - mean) / deviation, mode="r") / np.sqrt(len(values))
+    independent: list[int] = []
+    for i in range(len(columns)):
+        slopes = np.linalg.lstsq(triangle[:, independent], triangle[:, i])[0]
+        terms = [j for j, slope in zip(independent, slopes, strict=True) if abs(slope) > _ABSENT]
+        if np.linalg.norm(triangle[:, i] - triangle[:, independent] @ slopes) > _NULL:
+            independent.append(i)
         elif terms:
-            scaled = dict(zip(free, slopes * deviation[i] / deviation[free], strict=True))
+            scaled = dict(zip(independent, slopes * deviation[i] / deviation[independent], strict=True))
             factors = tuple(_simple(scaled[j]) for j in terms)
-            constant = _simple(middle[i] - float(np.dot(factors, middle[terms])))
-            yield Sum((int(own[i]), *own[terms].tolist()), factors, constant)
+            constant = _simple(mean[i] - float(np.dot(factors, mean[terms])))
+            yield Sum((int(columns[i]), *columns[terms].tolist()), factors, constant)
 
 
 def _simple(number: float) -> float:
-    """The nearest fraction of a small denominator, if it is very near."""
+    """Return the nearest fraction with a small denominator if it is very near, otherwise the number."""
     simple = float(Fraction(float(number)).limit_denominator(_DENOMINATOR))
     return simple if abs(simple - number) <= _ABSENT * max(1.0, abs(number)) else float(number)
 
 
-def _multiples(own: np.ndarray, values: Float[np.ndarray, "m d"], rows: TrainingRows) -> Iterator[Sum]:
-    """Columns that are a multiple of another plus a constant, rounded to their digits."""
+def _multiples(columns: Int[np.ndarray, " d"], values: Float[np.ndarray, "m d"], rows: TrainingRows) -> Iterator[Sum]:
+    """Find columns that are a multiple of another plus a constant, rounded to their digits."""
     with np.errstate(all="ignore"):
         correlations = np.abs(np.corrcoef(values, rowvar=False))
     few = {i for i, column in enumerate(values.T) if len(np.unique(column)) < _FEWEST_VALUES}
-    # The column whose numbers are rounded less is calculated: from that, the other could not be, to the last digit.
-    coarseness = np.array([rows.encoders[column].unit for column in own]) / values.std(axis=0)
+    # The less rounded column is calculated: from it, the other could not be calculated to the last digit.
+    coarseness = np.array([rows.encoders[column].unit for column in columns]) / values.std(axis=0)
     pairs = np.argwhere(correlations > _CORRELATION).tolist()
     for i, j in sorted(pairs, key=lambda pair: -coarseness[pair[1]]):
-        unit = rows.encoders[own[i]].unit
-        if i == j or not few.isdisjoint((i, j)) or not unit or any(rows.columns[own[k]].is_date for k in (i, j)):
+        encoder, cells = rows.encoders[columns[i]], [rows.columns[columns[k]] for k in (i, j)]
+        if i == j or not few.isdisjoint((i, j)) or not encoder.unit or any(each.is_date for each in cells):
             continue
-        there = ~rows.columns[own[i]].is_missing & ~rows.columns[own[j]].is_missing
-        y, x = (rows.columns[own[k]].values[there].astype(float) for k in (i, j))
-        found = _line(x, y, unit)
-        if found and np.mean(rows.encoders[own[i]].rounded(found[0] * x + found[1]) == y) >= _AS_ROUNDED:
-            yield Sum((int(own[i]), int(own[j])), found[:1], found[1])
+        is_complete = ~cells[0].is_missing & ~cells[1].is_missing
+        y, x = (each.values[is_complete].astype(float) for each in cells)
+        line = _line(x, y, encoder.unit)
+        if line and np.mean(encoder.rounded(line[0] * x + line[1]) == y) >= _AS_ROUNDED:
+            yield Sum((int(columns[i]), int(columns[j])), line[:1], line[1])
 
 
-def _line(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], unit: float) -> tuple[float, float] | None:
-    """The factor and constant of the fewest digits with which y is rounded to a unit; None if there are none."""
+def _line(x: Vector, y: Vector, unit: float) -> tuple[float, float] | None:
+    """Return the factor and constant of fewest digits that give y when rounded to a unit; None if there are none."""
     from scipy.optimize import minimize_scalar
 
     off_x, half = x - x.mean(), (0.5 + _NULL) * unit
     slope, reach = float(off_x @ (y - y.mean()) / (off_x @ off_x)), unit / float(off_x.std())
     if np.ptp(y - slope * x) > 2 * unit:
         return None
-    # Of all lines, the one whose largest error is least is nearest to the true one.
+    # The line with the least maximum error is nearest to the true one.
     best = minimize_scalar(lambda move: np.ptp(y - (slope + move * reach) * x), bounds=(-1, 1), method="bounded").x
     for factor in _shortened(slope + float(best) * reach):
         rest = y - factor * x
@@ -149,5 +145,5 @@ def _line(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], unit: float) -
 
 
 def _shortened(number: float) -> list[float]:
-    """The number to one to seven digits, and with all."""
+    """Return the number to one to seven digits, and with all digits."""
     return [float(f"{number:.{n}g}") for n in (*range(1, 8), 17)]

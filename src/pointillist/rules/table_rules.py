@@ -9,15 +9,24 @@ from jaxtyping import Bool
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.rules.equation import Equation, solvable
 from pointillist.rules.lookups import Lookup
-from pointillist.rules.number_range import NumberRange
 from pointillist.rules.orders import Order
 from pointillist.rules.products import Product
-from pointillist.rules.rule import FEWEST_ROWS, MOST_TURNS, TURNS, Rows, Rule, TrainingRows
+from pointillist.rules.rule import (
+    FEWEST_ROWS,
+    MOST_TURNS,
+    SAMPLE_ROWS,
+    TURNS,
+    Mask,
+    NumberRange,
+    Rows,
+    Rule,
+    TrainingRows,
+)
 from pointillist.rules.sums import Sum
 from pointillist.tables.table import Column
 
 EQUATIONS: tuple[type[Equation], ...] = (Sum, Product)
-"""Kinds of equations, in the order in which they are looked for."""
+"""Kinds of equations, in the order in which they are searched."""
 
 OTHERS: tuple[type[Rule], ...] = (Lookup, Order)
 """Other kinds of rules, which are restored before equations, so that these hold in the end."""
@@ -25,19 +34,19 @@ OTHERS: tuple[type[Rule], ...] = (Lookup, Order)
 KINDS: dict[str, type[Rule]] = {kind.kind: kind for kind in (*OTHERS, *EQUATIONS)}
 """All kinds of rules, by their names in files."""
 
-_ROWS, _MOST_COLUMNS, _MOST_RULES = 5000, 128, 200
+_MOST_COLUMNS, _MOST_RULES = 128, 200
 
 
 def find_rules(
     columns: Sequence[Column], encoders: Sequence[ColumnEncoder], categorical: Sequence[Any] = (), label: Any = None
 ) -> tuple[Rule, ...]:
-    """Finds the rules that training rows obey, in the order in which they are restored.
+    """Find the rules that training rows obey, in the order in which they are restored.
 
     Args:
-        columns: The cells of each column; those of categories have a part in lookups alone.
+        columns: The cells of each column; only lookups relate categories.
         encoders: The encoder of each column.
-        categorical: Names of columns whose numbers stand for categories, and have a part in lookups alone too.
-        label: Name of the column of labels, if there is one; it has that part too, and never changes.
+        categorical: Names of columns whose numbers represent categories; only lookups relate them.
+        label: Name of the label column, if there is one; only lookups relate it, and it never changes.
     """
     numeric = [
         i
@@ -49,7 +58,7 @@ def find_rules(
     complete = np.flatnonzero(~np.any([columns[i].is_missing for i in numeric], axis=0)) if numeric else np.empty(0)
     if not 1 < len(numeric) <= _MOST_COLUMNS or len(complete) < max(FEWEST_ROWS, 4 * len(numeric)):
         numeric = []
-    sample = complete[np.linspace(0, len(complete) - 1, min(len(complete), _ROWS)).astype(np.int64)]
+    sample = complete[np.linspace(0, len(complete) - 1, min(len(complete), SAMPLE_ROWS)).astype(np.int64)]
     labels = [i for i, encoder in enumerate(encoders) if label is not None and encoder.name == label]
     rows = TrainingRows(columns, encoders, numeric, sample, labels[0] if labels else None)
     found = (each for kind in EQUATIONS for each in kind.find(rows, {})) if numeric else ()
@@ -66,18 +75,17 @@ def restore_rows(
     is_fixed: Bool[np.ndarray, "n d"],
     bounds: dict[int, tuple[float, float]] | None = None,
 ) -> tuple[Column, ...]:
-    """Returns columns whose rows obey rules.
+    """Return columns whose rows obey rules.
 
     Cells that fixed cells determine through rules are restored first, and then are fixed too.
 
     Args:
         columns: Drawn columns.
         encoders: The encoder of each column.
-        rules: What `find_rules` returned.
-        is_fixed: Which cells stay as they are.
-        bounds: Lowest and highest number of the columns in ranges, by index. With bounds, every number stays within
-            them and within its column's range, and rules that cannot hold there stay broken. None for rows without
-            conditions.
+        rules: The rules from `find_rules`.
+        is_fixed: Which cells must not change.
+        bounds: Lowest and highest number by index of a bounded column; None for rows without conditions. With bounds,
+            every number stays within them and within its column's range, and rules that cannot hold there stay broken.
     """
     if not rules:
         return tuple(columns)
@@ -106,18 +114,16 @@ def restore_rows(
     return tuple(rows.columns)
 
 
-def broken_rows(
-    columns: Sequence[Column], encoders: Sequence[ColumnEncoder], rules: Sequence[Rule]
-) -> list[Bool[np.ndarray, " n"]]:
-    """Finds the rows that break each rule; a row with a missing cell in its columns does not."""
+def broken_rows(columns: Sequence[Column], encoders: Sequence[ColumnEncoder], rules: Sequence[Rule]) -> list[Mask]:
+    """Find the rows that break each rule; rows with a missing cell in its columns do not."""
     ranges = [NumberRange.of(encoder, is_strict=True) for encoder in encoders]
     return [rule.broken(columns, ranges) for rule in rules]
 
 
 def rule_from_json(content: dict[str, Any], n_columns: int) -> Rule:
-    """Rebuilds a rule of a table from what its `to_json` returned; raises a ValueError if there is no such rule."""
+    """Rebuild a rule of a table from the result of `to_json`; raise a ValueError if it is not valid."""
     if content["kind"] not in KINDS:
-        raise ValueError(f"there is no kind of rule {content['kind']!r:.40}")
+        raise ValueError(f"{content['kind']!r:.40} is not a kind of rule")
     rule = KINDS[content["kind"]].from_json(content)
     if max(rule.columns) >= n_columns:
         raise ValueError("a rule names a column that does not exist")
