@@ -19,8 +19,11 @@ def _with_arrays(*packages):
     return [".".join(("pointillist", *path.parts)) for path in found]
 
 
-install_import_hook(_with_arrays("points", "diffusion", "engine", "metrics"), "beartype.beartype")
-install_import_hook(_with_arrays("models", "estimators", "evaluation", "page", "study"), "shapes.check")
+CHECKED = "columns", "models", "queries", "estimators", "evaluation", "page", "study"
+"""Packages whose arrays alone are checked."""
+
+install_import_hook(_with_arrays("diffusion", "engine", "metrics"), "beartype.beartype")
+install_import_hook(_with_arrays(*CHECKED), "shapes.check")
 
 import gc  # noqa: E402
 import resource  # noqa: E402
