@@ -9,7 +9,7 @@ from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.registries import SAMPLERS, sampler_named
 from pointillist.diffusion.schedules import cosine, padded
 from pointillist.diffusion.trajectories import TrajectorySampler
-from pointillist.engine.sampling import ROWS_PER_CHUNK, noise_levels, sample_rows, sample_trajectories
+from pointillist.engine.sampling import ROWS_PER_CHUNK, sample_rows, sample_trajectories
 
 SCHEDULE = cosine(12)
 MIXTURE = GaussianMixture.of([0.5, 0.3, 0.2], [[-1.0, 0.0], [1.0, 1.0], [1.0, -1.0]], 0.05 * np.eye(2), [0, 1, 2])
@@ -55,7 +55,7 @@ def test_the_points_of_walks_have_the_law_of_their_noise_level(name):
     n_steps, n = int(sampler.n_steps), 4000
     walk = TrajectorySampler(sampler, np.linspace(0, n_steps - 1, 5).astype(np.int32))
     points = sample_trajectories(denoiser, walk, columns=2, n_rows=n, seed=1).astype(np.float64)
-    levels = np.asarray(noise_levels(walk), np.float64)
+    levels = np.append(np.exp(-np.asarray(jax.vmap(sampler.log_snr)(walk.indices), np.float64)), 0)
     assert levels[-1] == 0 and (np.diff(levels) < 0).all()
     for x_t, sigma in zip(points, levels, strict=True):
         alpha_bar = 1 / (1 + sigma**2)

@@ -1,17 +1,13 @@
 """What pictures of a model show: the rows that `sample` draws, where they are, and in which colours."""
 
 import warnings
-from contextlib import contextmanager
-from itertools import pairwise
 
 import jax
 import numpy as np
 import pandas
 import pytest
-from matplotlib import pyplot, rc_context
-from matplotlib.animation import writers
+from matplotlib import pyplot
 from matplotlib.colors import to_rgba
-from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
@@ -203,109 +199,9 @@ def test_walks_of_one_column_go_over_the_steps(line):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "column 0")
 
 
-class Recorder:
-    """Stands in for a writer of Matplotlib, and keeps what the frames show."""
-
-    frames: list
-
-    def __init__(self, fps):
-        self.fps = fps
-
-    @contextmanager
-    def saving(self, figure, path, dpi):
-        Recorder.frames, self.axes = [], figure.axes[0]
-        yield self
-        with open(path, "wb") as file:
-            file.write(b"frames")
-
-    def grab_frame(self):
-        (dots,) = self.axes.collections
-        seen = np.asarray(dots.get_offsets()), self.axes.get_title(), self.axes.get_xlim() + self.axes.get_ylim()
-        self.frames.append(seen)
-
-
-def test_frames_go_from_noise_to_the_rows(model, tmp_path, monkeypatch):
-    monkeypatch.setitem(writers._registered, "pillow", Recorder)
-    monkeypatch.setattr(Recorder, "isAvailable", lambda: True, raising=False)
-    options = {"n_samples": 30, "labels": "left", "random_state": 0, **FEW}
-    path = model.animate(tmp_path / "new" / "rows.GIF", fps=3, **options)
-    assert path == tmp_path / "new" / "rows.GIF" and path.read_bytes() == b"frames"
-    assert [entry.name for entry in path.parent.iterdir()] == ["rows.GIF"]
-    frames, titles, limits = zip(*Recorder.frames, strict=True)
-    assert len(frames) == 5 + 3 and titles[-1] == titles[4] == "noise level σ = 0" and len(set(limits)) == 1
-    rows = model.sample(**options)
-    np.testing.assert_allclose(frames[4], rows, rtol=1e-5)
-    np.testing.assert_array_equal(frames[-1], frames[4])
-    low_x, high_x, low_y, high_y = limits[0]
-    assert ((rows > [low_x, low_y]) & (rows < [high_x, high_y])).all()
-    sigma = [float(title.split("= ")[1]) for title in titles[:5]]
-    assert sigma == sorted(set(sigma), reverse=True)
-
-
-@pytest.mark.parametrize(
-    "dimensions", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 3]
-)
-def test_a_gif_has_a_frame_for_every_step(model, spatial, line, tmp_path, dimensions):
-    of = {1: line, 2: model, 3: spatial}[dimensions]
-    path = of.animate(str(tmp_path / "rows.gif"), n_samples=9, fps=20, random_state=0, **FEW)
-    with Image.open(path) as picture:
-        # Equal frames at the end are one that stays: it is shown for a second more.
-        assert picture.format == "GIF" and picture.n_frames == 5 and picture.size == (480, 480)
-        pixels = [np.asarray(shown(picture, i).convert("RGB")) for i in range(5)]
-        assert shown(picture, 0).info["duration"] == 50 and shown(picture, 4).info["duration"] == 1050
-    assert not any(np.array_equal(one, next_) for one, next_ in pairwise(pixels))
-    assert pyplot.get_fignums() == []
-
-
-def shown(picture, i):
-    picture.seek(i)
-    return picture
-
-
-def test_a_film_needs_ffmpeg(model, tmp_path):
-    path = tmp_path / "rows.mp4"
-    message = "needs the program ffmpeg, which was not found: install it, or write a"
-    with rc_context({"animation.ffmpeg_path": str(tmp_path / "none")}), pytest.raises(ValueError, match=message):
-        model.animate(path)
-    path.write_bytes(b"before")
-    program = tmp_path / "ffmpeg"
-    program.write_text("#!/bin/sh\necho 'no such codec' >&2\nexit 1\n")
-    program.chmod(0o755)
-    message = r"rows\.mp4: ffmpeg failed: no such codec"
-    with rc_context({"animation.ffmpeg_path": str(program)}), pytest.raises(OSError, match=message):
-        model.animate(path, n_samples=2, **FEW)
-    assert path.read_bytes() == b"before" and len(list(tmp_path.iterdir())) == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("rows.png", {}, r"rows\.png: the name of an animation must end in \.gif or \.mp4"),
-        ("rows", {}, r"must end in \.gif or \.mp4"),
-        ("rows.gif", {"frames": 1}, "frames must be an integer of at least 2, not 1"),
-        ("rows.gif", {"fps": 0}, "fps must be a number from 0.1 to 50, not 0"),
-        ("rows.gif", {"fps": 60}, "fps must be a number from 0.1 to 50, not 60"),
-        ("rows.gif", {"sampler": "euler"}, "sampler must be one of 'ancestral'"),
-    ],
-)
-def test_what_animate_cannot_use(model, tmp_path, name, options, message):
-    with pytest.raises(ValueError, match=message) as error:
-        model.animate(tmp_path / name, **options)
-    assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
-
-
-def test_a_place_that_no_file_can_be_written_to(model, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"rows\.gif: is below .*file, which is a file, not a folder"):
-        model.animate(tmp_path / "file" / "rows.gif", n_samples=2)
-    (tmp_path / "rows.gif").mkdir()
-    with pytest.raises(OSError, match=r"rows\.gif: is a directory"):
-        model.animate(tmp_path / "rows.gif", n_samples=2)
-
-
-def test_what_pictures_cannot_use(model, spatial, tmp_path):
+def test_what_pictures_cannot_use(model, spatial):
     flat, space = pyplot.subplots()[1], pyplot.figure().add_subplot(projection="3d")
-    pictures = [model.plot, model.plot_trajectory, lambda **options: model.animate(tmp_path / "a.gif", **options)]
+    pictures = [model.plot, model.plot_trajectory]
     for picture in pictures:
         with pytest.raises(ValueError, match="n_samples must be an integer of at least 1, not 0"):
             picture(n_samples=0)
@@ -315,9 +211,8 @@ def test_what_pictures_cannot_use(model, spatial, tmp_path):
             picture(labels="up")
         with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
             picture(colour="red")
-    for picture in pictures[1:]:
-        with pytest.raises(ValueError, match="a row steered by a reward is selected from candidates"):
-            picture(reward=lambda x: x[:, 0])
+    with pytest.raises(ValueError, match="a row steered by a reward is selected from candidates"):
+        model.plot_trajectory(reward=lambda x: x[:, 0])
     for draw in (spatial.plot, spatial.plot_trajectory):
         with pytest.raises(ValueError, match="three columns need axes in three dimensions"):
             draw(ax=flat, n_samples=2)
@@ -328,6 +223,6 @@ def test_what_pictures_cannot_use(model, spatial, tmp_path):
             draw(ax=[flat])
     with pytest.raises(ValueError, match="3 features"):
         model.plot(np.zeros((4, 3)))
-    for picture in (Diffusion().plot, Diffusion().plot_trajectory, lambda: Diffusion().animate(tmp_path / "a.gif")):
+    for picture in (Diffusion().plot, Diffusion().plot_trajectory):
         with pytest.raises(NotFittedError):
             picture()

@@ -177,13 +177,6 @@ def sample_trajectories(
     return points.reshape(n_rows, times, columns).swapaxes(0, 1)
 
 
-@jax.jit
-def noise_levels(sampler: TrajectorySampler) -> Float[Array, " times"]:
-    """Return the noise levels σ = sigma_t / alpha_t of the points of trajectories, and 0 for x_0."""
-    log_snr = jax.vmap(sampler.sampler.log_snr)(jnp.asarray(sampler.indices, jnp.int32))
-    return jnp.append(jnp.exp(-log_snr), 0.0)
-
-
 def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " n"]]:
     """Extend labels, in any order, to whole draws, whose rows share a label; also return the rows' indices."""
     together = sampler.rows_per_draw

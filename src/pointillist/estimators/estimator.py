@@ -82,7 +82,6 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
     # Functions whose first argument is the model are its methods.
     plot = plotting.plot
     plot_trajectory = plotting.plot_trajectory
-    animate = plotting.animate
     plot_density = plotting.plot_density
     plot_predictions = plotting.plot_predictions
 

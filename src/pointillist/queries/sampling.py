@@ -11,7 +11,6 @@ from pointillist.diffusion.conditioning.observed_sampling import CentredSampler,
 from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.sampling import (
-    noise_levels,
     rows_per_chunk,
     sample_rows,
     sample_trajectories,
@@ -33,13 +32,11 @@ class Trajectories:
         points: Shape (times, n, d), in the units of the table: x_t of each row with only the scaling inverted, and at
             the last time the row itself.
         steps: Number of sampler steps before each time, shape (times,).
-        noise_levels: σ = sigma_t / alpha_t at each time, shape (times,); 0 at the last.
         labels: Labels of the rows, shape (n,), if requested.
     """
 
     points: Float[np.ndarray, "times n d"]
     steps: Int[np.ndarray, " times"]
-    noise_levels: Float[np.ndarray, " times"]
     labels: np.ndarray | None
 
 
@@ -143,9 +140,7 @@ class SamplingRun:
             prior=plan.prior,
         )
         points = np.stack([*map(codec.scaling.in_units, scaled[:-1]), codec.scaling.inverse(scaled[-1])])
-        return Trajectories(
-            points, steps, np.asarray(noise_levels(trajectory_sampler)), self._labels(scaled[-1], slice(None))
-        )
+        return Trajectories(points, steps, self._labels(scaled[-1], slice(None)))
 
     def _labels(self, drawn: np.ndarray, rows: slice) -> np.ndarray | None:
         classes = self._model.classes

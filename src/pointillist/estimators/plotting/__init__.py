@@ -5,6 +5,6 @@ These functions are methods of `Diffusion`: their first argument, which the docs
 
 from pointillist.estimators.plotting.density import plot_density
 from pointillist.estimators.plotting.predictions import plot_predictions
-from pointillist.estimators.plotting.rows import animate, plot, plot_trajectory
+from pointillist.estimators.plotting.rows import plot, plot_trajectory
 
-__all__ = ["animate", "plot", "plot_density", "plot_predictions", "plot_trajectory"]
+__all__ = ["plot", "plot_density", "plot_predictions", "plot_trajectory"]

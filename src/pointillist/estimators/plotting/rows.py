@@ -1,14 +1,10 @@
-"""Plots generated rows, their paths from noise to data, and animations of these paths."""
+"""Plots generated rows, and their paths from noise to data."""
 
-from pathlib import Path
-from subprocess import CalledProcessError
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from pointillist.arguments import is_number, is_whole
-from pointillist.atomic_files import check_place, write_whole
+from pointillist.arguments import is_whole
 from pointillist.estimators.inputs import checked_rows, draw_of, fitted_model
 from pointillist.estimators.plotting.drawing import (
     DATA,
@@ -22,8 +18,7 @@ from pointillist.estimators.plotting.drawing import (
     histogram_edges,
 )
 from pointillist.models.gaussian import gaussian_of
-from pointillist.models.row_model import RowModel
-from pointillist.queries.sampling import SamplingRun, Trajectories
+from pointillist.queries.sampling import SamplingRun
 
 N_SAMPLES, N_TRAJECTORIES = 2000, 100
 """Number of generated rows, and of paths, by default."""
@@ -33,18 +28,6 @@ MOST_DATA = 5000
 
 MOST_TIMES = 200
 """Most points of a path."""
-
-MARGIN = 0.05
-"""Margin on each side of an animation, as a fraction of the range that is shown."""
-
-OUTSIDE = 0.5
-"""Percentage of the rows at either end of a coordinate that may lie outside the picture while they are noise."""
-
-SLOWEST, FASTEST = 0.1, 50
-"""Fewest and most frames per second; browsers show faster GIFs at a speed of their choice."""
-
-_WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
-"""Matplotlib's writer for each ending of a file name."""
 
 
 def plot(  # noqa: D417
@@ -140,67 +123,6 @@ def plot_trajectory(  # noqa: D417
     return ax
 
 
-def animate(  # noqa: D417
-    model: Any,
-    path: str | Path,
-    *,
-    n_samples: int | None = None,
-    labels: Any = None,
-    frames: int = 100,
-    fps: float = 10,
-    **options: Any,
-) -> Path:
-    """Writes an animation of new rows that move from noise to data, in the units of `plot_trajectory`.
-
-    A frame shows all rows at one noise level σ = sigma_t / alpha_t, which is written above it. The last frame shows the
-    rows themselves, and stays for a second. Columns are shown as in `plot`; if there are more than three, the principal
-    axes are taken from the new rows. The axes do not move: a few rows of noise may lie beyond them.
-
-    Args:
-        path: A file that ends in .gif, or in .mp4, which needs the program ffmpeg. It is written whole or not at all.
-        n_samples: Number of rows; by default the length of `labels` or `prior`, or else 2,000.
-        labels: See `plot`.
-        frames: Most frames, at least 2, spread evenly over the steps. A frame for every step makes a smooth animation,
-            if there are 50 steps or more.
-        fps: Frames per second, from 0.1 to 50.
-        **options: Other arguments of `sample`, except a reward; the rows are the same as from `sample`.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: In one line, if the name has another ending, ffmpeg is missing, an option cannot be used, or a
-            reward is given.
-        OSError: In one line that starts with the path, if the file cannot be written.
-    """
-    from matplotlib import animation
-
-    path = Path(path)
-    program = _WRITERS.get(path.suffix.lower())
-    if program is None:
-        raise ValueError(f"{path}: the name of an animation must end in {' or '.join(_WRITERS)}")
-    if not animation.writers.is_available(program):
-        raise ValueError(f"{path}: needs the program ffmpeg, which was not found: install it, or write a .gif")
-    if not is_whole(frames, 2):
-        raise ValueError(f"frames must be an integer of at least 2, not {frames!r}")
-    if not is_number(fps) or not SLOWEST <= fps <= FASTEST:
-        raise ValueError(f"fps must be a number from {SLOWEST} to {FASTEST}, not {fps!r}")
-    draw = _requested(model, n_samples, N_SAMPLES, labels=labels, **options)
-    check_place(path)
-    paths = draw.trajectories(frames)
-    writer: Any = animation.writers[program]
-    # Writers know a format by the end of a name, so the temporary file needs the same ending.
-    with TemporaryDirectory() as folder:
-        part = Path(folder, f"part{path.suffix.lower()}")
-        try:
-            _write_frames(fitted_model(model), paths, writer(fps=fps), part, n_still=round(fps))
-        except CalledProcessError as error:
-            reason = (error.stderr or "it said nothing").strip().splitlines()[-1]
-            raise OSError(f"{path}: ffmpeg failed: {reason}") from error
-        write_whole(path, part.read_bytes())
-    return path
-
-
 def _requested(model: Any, n_samples: int | None, default: int, *, labels: Any, **options: Any) -> SamplingRun:
     """Check a request for the rows of a picture, with their labels if the model has classes."""
     fitted = fitted_model(model)
@@ -213,50 +135,3 @@ def _requested(model: Any, n_samples: int | None, default: int, *, labels: Any, 
     if not draw.n_rows:
         raise ValueError("there are no rows to show: give labels or a prior of at least one")
     return draw
-
-
-def _write_frames(model: RowModel, paths: Trajectories, writer: Any, file: Path, *, n_still: int) -> None:
-    """Write all frames, and repeat the last one `n_still` times."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    view = View.of(model, paths.points[-1], "the rows")
-    shown, dimensions = view(paths.points), len(view.labels)
-    groups = Groups.of(model, paths.labels, shown.shape[1])
-    # pyplot would keep the figure, and show it in a notebook.
-    figure = Figure(figsize=(4.8, 4.8))
-    FigureCanvasAgg(figure)
-    ax: Any = axes_or_new(figure.add_subplot(projection="3d" if dimensions == 3 else None), view.labels)
-    if dimensions == 3:
-        # The layout does not make room for labels in three dimensions.
-        ax.set_box_aspect(None, zoom=0.9)
-    # All of the final rows and nearly all of the earlier ones are inside.
-    low, high = np.percentile(shown, [OUTSIDE, 100 - OUTSIDE], axis=(0, 1))
-    low, high = np.minimum(low, shown[-1].min(axis=0)), np.maximum(high, shown[-1].max(axis=0))
-    margin = MARGIN * np.where(high > low, high - low, 1.0)
-    low, high = low - margin, high + margin
-    for axis, limits in zip("xyz", zip(low, high, strict=True), strict=False):
-        getattr(ax, f"set_{axis}lim")(*limits)
-    if dimensions == 1:
-        edges = histogram_edges(model, shown[(shown >= low) & (shown <= high)])
-        highest = max((np.histogram(rows, edges)[0] / np.diff(edges)).max() for rows in shown) / shown.shape[1]
-        ax.set_ylabel("density")
-        ax.set_ylim(0, (1 + MARGIN) * highest)
-    add_legend(ax, groups, has_data=False)
-    ax.set_title("noise level", fontsize="medium")
-    # One layout for all frames.
-    ConstrainedLayoutEngine().execute(figure)
-    drawn: list[Any] = []
-    with writer.saving(figure, str(file), 100):
-        for rows, noise_level in zip(shown, paths.noise_levels, strict=True):
-            for artist in drawn:
-                artist.remove()
-            if dimensions == 1:
-                drawn = draw_histogram(ax, rows, groups, edges)
-            else:
-                drawn = draw_dots(ax, rows, groups.row_colors)
-            ax.title.set_text(f"noise level σ = {noise_level:.3g}")
-            writer.grab_frame()
-        for _ in range(n_still):
-            writer.grab_frame()
