@@ -80,7 +80,7 @@ def test_cross_validation():
 def test_what_it_cannot_use(hasty):
     with pytest.raises(NotFittedError, match="call fit first"):
         DiffusionClassifier().predict(X)
-    with pytest.raises(AttributeError, match="classes_ exists once"):
+    with pytest.raises(AttributeError, match="the model is not fitted: call fit first"):
         DiffusionClassifier().classes_  # noqa: B018
     plain = Diffusion(**QUICK | {"epochs": 1}).fit(X)
     with pytest.raises(ValueError, match="the model was fitted without labels"):

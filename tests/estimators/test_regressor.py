@@ -106,7 +106,7 @@ def test_trees_guess_a_row_of_training_without_it():
     for rows, found in ((held, trees.of(held)), (x, guessed)):
         error = np.abs(trees.units.decode_y(found) - (10 + 3 * np.sin(2 * rows[:, :1])))
         assert (error.mean(axis=0) < 0.4).all()
-    assert not trees.without_trees().of(held).any()
+    assert not replace(trees, models=()).of(held).any()
 
 
 def test_networks_that_do_not_see_guesses_do_not_change_with_them():

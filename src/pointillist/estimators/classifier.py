@@ -58,55 +58,48 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         """Fits a copy of the model to rows, shape (n, d), and labels, shape (n,)."""
         if y is None:
             raise ValueError("DiffusionClassifier requires y to be passed, but the target y is None")
-        # On a copy: a fit that fails leaves this one as it was.
-        fresh = clone(self)
-        _, rows = checked_rows(fresh, X, reset=True)
+        fitted = clone(self)
+        _, rows = checked_rows(fitted, X, reset=True)
         if self.model is None:
             steps = max(len(rows) // 64, 1)
             epochs = min(-(-3 * DEFAULT_STEPS // steps), 3 * MOST_EPOCHS)
-            # Single classes count here: few rows are spent on the distribution of all classes together.
+            # Only the distributions given a class are used: few rows train that of all classes together.
             model = Diffusion(p_uncond=0.05, epochs=epochs, random_state=self.random_state)
         else:
             model = clone(self.model)
         if model.process == "auto":
-            # The classifier compares densities, and tokens have none.
+            # The classifier compares densities, which tokens lack.
             model.set_params(process="gaussian")
-        self.model_ = model.fit(X, y)
-        take_over(self, fresh)
+        fitted.model_ = model.fit(X, y)
+        take_over(self, fitted)
         return self
 
-    @property
-    def _model(self) -> Any:
-        return getattr(self, "model_", self.model)
-
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self._model, "model_") and hasattr(self._model, "classes_")
+        return hasattr(self, "classes_")
 
     def _fitted(self) -> Diffusion:
-        if self.__sklearn_is_fitted__():
-            return self._model
-        if hasattr(self.model, "model_"):
-            raise ValueError("the model was fitted without labels: fit it with y, or call this classifier's fit")
-        raise NotFittedError("this DiffusionClassifier has no model that is fitted with labels: call fit first")
+        model: Any = getattr(self, "model_", self.model)
+        if not hasattr(model, "classes_"):
+            fault = "was fitted without labels: fit it with y, or" if hasattr(model, "model_") else "is not fitted:"
+            raise NotFittedError(f"the model {fault} call fit first")
+        return model
 
     @property
     def classes_(self) -> np.ndarray:
         """The labels, sorted."""
-        if not hasattr(self._model, "classes_"):
-            raise AttributeError("classes_ exists once the classifier has a model fitted with labels: call fit first")
-        return self._model.classes_
+        return self._fitted().classes_
 
     def predict_log_likelihood(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
         """Computes log p(x | y) in nats ("exact"), or lower bounds up to a constant ("elbo"), shape (n, n_classes)."""
         model = self._fitted()
         codec, process = model.model_.codec, gaussian_of(model.model_, "a classifier by denoising is")
         process.check_noise_levels("a classifier by denoising")
-        denoiser: Any = process.denoiser(model.model_.network)
-        n_classes = len(model.classes_)
         if self.method not in ("elbo", "exact"):
             raise ValueError(f"method must be 'elbo' or 'exact', not {self.method!r}")
         if not is_whole(self.n_times, 1):
             raise ValueError(f"n_times must be an integer of at least 1, not {self.n_times!r}")
+        denoiser: Any = process.denoiser(model.model_.network)
+        n_classes = len(model.classes_)
         function: RowFunction = ClassLogDensities(denoiser, n_classes)
         if self.method == "elbo":
             function = ClassElbos(denoiser, n_classes, self.n_times)

@@ -18,7 +18,7 @@ from sklearn.utils.validation import column_or_1d
 from pointillist.arguments import RandomState, is_whole
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
-from pointillist.estimators.inputs import AsEstimator, checked_rows, draw_of, fitted_model
+from pointillist.estimators.inputs import AsEstimator, checked_rows, fitted_model, sampling_run
 from pointillist.models.checkpoint import forget
 from pointillist.models.configuration import Configuration, SamplingConfig, values_of
 from pointillist.models.container import ModelFileError
@@ -40,11 +40,11 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
     """A diffusion model of the rows of a table, with or without classes.
 
     A network learns to denoise rows (Ho et al. 2020, arXiv 2006.11239), and a sampler turns noise into new rows. With
-    labels the model is conditional. It also learns the distribution of all classes together, because a share of the
+    labels the model is conditional. It also learns the distribution of all classes together, because a fraction of the
     labels is hidden in training (Ho & Salimans 2022, arXiv 2207.12598).
 
     The default recipe uses residual blocks, EDM preconditioning and noise levels (Karras et al. 2022, arXiv
-    2206.00364) and averaged weights. The study's built-in spec `recipes` shows what each of them contributes;
+    2206.00364) and averaged weights. The study's built-in spec `recipes` shows the contribution of each;
     `pointillist.estimators.REPORT` holds the parameters of a plain DDPM.
 
     Args:
@@ -79,7 +79,6 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
     validation_history_: np.ndarray
     effective_sample_size_: float
 
-    # Functions whose first argument is the model are its methods.
     plot = plotting.plot
     plot_trajectory = plotting.plot_trajectory
     plot_density = plotting.plot_density
@@ -101,15 +100,15 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             X: Rows, shape (n, d), n at least 2: an array, a data frame of pandas, Polars or PyArrow, or a table from
                 `pointillist.files.read_table`. An array holds numbers or booleans, and may hold NaN; with dtype
                 object, it may also hold text, dates and None. A frame may have columns of numbers, booleans, text,
-                categories and dates, with missing cells. What the columns hold decides the kind of model: see
+                categories and dates, with missing cells. The contents of the columns determine the kind of model: see
                 `process`. Infinite values are refused.
             y: Labels, shape (n,): integers, booleans or strings, of at least two classes with at least two rows each.
-                By default, the label column of a table from a file.
+                By default, the label column of a table from a file. Not for private fits.
             checkpoint: A file to which the state of training is written every 10 seconds and on Ctrl-C. If it exists,
                 training resumes from it (with its seed if `random_state` is None) and ends with the same weights, bit
-                for bit. The file is removed at the end.
-            categorical: Columns whose numbers are categories, by name, or by position in an array: no other value is
-                drawn. Neither this nor `checkpoint` or `y` is for private fits.
+                for bit. The file is removed at the end. Not for private fits.
+            categorical: Columns whose numbers are categories, by name, or by position in an array: only their training
+                values are drawn. Not for private fits.
 
         Raises:
             ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint belongs
@@ -120,15 +119,14 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         """
         path = None if checkpoint is None else Path(checkpoint)
         before = self.model_ if self.warm_start and hasattr(self, "model_") else None
-        # Reading sets attributes of scikit-learn: on another, as a fit that fails leaves this one as it was.
+        # scikit-learn's checks set attributes: use a clone, so that a failed fit changes nothing here.
         read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
         if y is not None and np.asarray(y).ndim == 2:
             y = column_or_1d(y, warn=True)
         with waiting(Console(stderr=True), "encoding X", is_shown=bool(self.verbose)):
             task = prepare(
                 self._configuration, X, y, categorical=categorical, checkpoint=path, before=before, read=read
-            )
-            task = task.without_table()
+            ).without_table()
         self._hold(task.fit(path))
         if path is not None:
             forget(path)
@@ -183,7 +181,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             labels: One label for all rows, or one label per row, for a model with classes. None draws rows of all
                 classes.
             return_labels: Whether to return `(rows, labels)`. Without `labels`, each row's label is drawn first, with
-                the classes' shares of the training rows.
+                the classes' proportions in the training rows.
             PARAMETERS
             guidance_interval: Noise levels σ = sigma_t / alpha_t at which guidance acts, as (low, high]; all by
                 default.
@@ -195,19 +193,20 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
                 compiled; any other gets NumPy arrays. -inf forbids a row. Values that the function closes over are
                 compiled as they are at the first call: pass a new function for new values.
             prior: x_T, shape (n, d), instead of draws from N(0, I). Its values in constant columns are not used. It is
-                taken as it is: to draws for rows of a class, "dpm" and "heun" add what is left at T of its mean.
-            where: What some columns hold, by name, or by position in an array: one value for all rows, or one per row;
-                None or `missing` is a missing cell, `present` one that is not; `between(low, high)` is a range and
-                `one_of(...)` a set. All columns are drawn from their distribution given that. Under ranges, sets and
-                `present`, rows are chosen among weighted candidates; `effective_sample_size_` says how many independent
-                rows they are equivalent to. A model of mixed columns takes no sampler, reward or prior.
+                used unchanged, except that "dpm" and "heun" add what is left of a class's mean at T.
+            where: Values of some columns, by name, or by position in an array: one value for all rows, or one per row;
+                None or `missing` is a missing cell, `present` any other cell; `between(low, high)` is a range and
+                `one_of(...)` a set. The other columns are drawn from their distribution given these. Under ranges, sets
+                and `present`, rows are chosen among weighted candidates; `effective_sample_size_` is the number of
+                independent rows to which they are equivalent. A model of mixed columns takes no sampler, reward or
+                prior.
             progress: Whether to show a progress bar.
             random_state: Seed.
 
         Raises:
             ValueError: In one line, if an argument cannot be used by this model.
         """
-        draw = draw_of(
+        run = sampling_run(
             self,
             n_samples,
             labels=labels,
@@ -226,10 +225,10 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             where=where,
             random_state=random_state,
         )
-        with Bar(Console(stderr=True), draw.n_rows, is_shown=progress) as bar:
-            rows, row_labels = draw.rows(bar.advance)
-        if draw.effective_sample_size is not None:
-            self.effective_sample_size_ = draw.effective_sample_size
+        with Bar(Console(stderr=True), run.n_rows, is_shown=progress) as bar:
+            rows, row_labels = run.rows(bar.advance)
+        if run.effective_sample_size is not None:
+            self.effective_sample_size_ = run.effective_sample_size
         restored = self.model_.codec.restore(rows)
         return (restored, row_labels) if return_labels else restored
 
@@ -238,15 +237,14 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
 
         Args:
             n_samples: Number of rows.
-            **options: Keyword arguments of `sample`, but `progress`.
+            **options: Keyword arguments of `sample`, except `progress`.
 
         Returns:
             An iterator over the parts; each is what `sample` returns, for some of the rows.
         """
         restore = fitted_model(self).codec.restore
-        parts = draw_of(self, n_samples, **options).parts()
-        restored = ((restore(rows), labels) for rows, labels in parts)
-        return (part if part[1] is not None else part[0] for part in restored)
+        parts = sampling_run(self, n_samples, **options).parts()
+        return (restore(rows) if labels is None else (restore(rows), labels) for rows, labels in parts)
 
     def impute(
         self,
@@ -257,22 +255,22 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         statistic: str | None = None,
         random_state: RandomState = None,
     ) -> Any:
-        """Fills the missing cells of a table; each row's are drawn from their distribution given its other cells.
+        """Fills the missing cells of a table with draws from their distribution given the other cells of the row.
 
         With `statistic="median"`, a number is filled with the median of its distribution and a category with the most
-        probable one, cell by cell. These values are nearer to what is missing, but vary less than data does, and do not
-        keep rules or relations between columns: good features for a prediction, but no sample of rows.
+        probable one, cell by cell. These values are closer to the truth, but vary less than data does, and do not
+        obey rules or relations between columns: good features for a prediction, but not a sample of rows.
 
         A model of numbers can do this if it was fitted with `p_given` above 0.
 
         Args:
             X: A table with the columns of `fit`: an array, or a data frame with its columns in any order, and perhaps
-                others if `fit` was given a data frame too. Cells that are not missing stay as they are.
-            labels: Labels of the rows that are no column of X, one for all or one per row, None or NaN where a label is
-                not known. Without them, cells have their distribution over all classes.
+                others if `fit` was given a data frame too. Cells that are not missing keep their values.
+            labels: Labels of the rows if they are not a column of X, one for all or one per row, None or NaN where a
+                label is unknown. Without them, cells have their distribution over all classes.
             n_draws: Number of tables to draw independently, for multiple imputation; None for one.
             statistic: "median" for medians and most frequent categories of 25 draws of a row, with noise that depends
-                on nothing but the row; None for one draw.
+                only on the row; None for one draw.
             random_state: Seed of draws.
 
         Returns:
@@ -297,13 +295,13 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         """Returns the distribution of one column, or of several, given the others.
 
         It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`. A
-        model of numbers has it for its labels, and if it was fitted with `p_given` above 0 for its columns.
+        model of numbers has it for its labels and, if it was fitted with `p_given` above 0, for its columns.
 
         Args:
-            target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a
-                table of mixed columns are a column too.
-            labels: Labels that are given and are no column of the tables, one for all rows or one per row, None or NaN
-                where a label is not known. Without them, the distribution is over all classes together.
+            target: Name of a column, or a list of names; positions in an array. Labels that `fit` was given apart from
+                a table of mixed columns count as a column.
+            labels: Labels of the rows if they are not a column of the tables, one for all rows or one per row, None or
+                NaN where a label is unknown. Without them, the distribution is over all classes together.
 
         Raises:
             ValueError: In one line, if a column is unknown, or the model cannot condition on cells.
@@ -328,8 +326,8 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         mass of the nearest value if values repeat, and a new category part of the mass of the rarest one. Beyond the
         range of `fit`, the density falls with the square of the distance. A row has -inf if a cell is missing in a
         column that had no missing cell in `fit`, if its label is unknown, or if a column listed as categorical has an
-        unknown value. With missing="unknown", the density is that of the cells that are not missing. It is that of rows
-        before rules of columns are restored in them.
+        unknown value. With missing="unknown", the density is that of the cells that are not missing. The density
+        ignores that rules between columns are restored in drawn rows.
 
         Raises:
             ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, if
@@ -343,8 +341,8 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Computes the mean of `score_samples`, in nats; y is not used.
 
-        Of values that repeat, masked diffusion gives probabilities and Gaussian diffusion densities, which do not
-        compare: a search over parameters states `process`, since some parameters choose it.
+        For values that repeat, masked diffusion gives probabilities and Gaussian diffusion densities, which cannot be
+        compared: set `process` in a search over parameters, since some parameters choose it.
         """
         return float(np.mean(self.score_samples(X)))
 
@@ -358,10 +356,10 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         Args:
             path: The file.
             title: Title of the page; the file's name without its ending by default.
-            evaluation: What `evaluate` returned for rows of the model; the page shows its verdict.
+            evaluation: The result of `evaluate` for rows of the model; the page shows its verdict.
 
         Raises:
-            TypeError: In one line, if `evaluation` is not what `evaluate` returned.
+            TypeError: In one line, if `evaluation` is not a result of `evaluate`.
             ValueError: In one line, if no page can be made of this model.
         """
         from pointillist.page import Verdict, write_page
@@ -380,7 +378,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             OSError: If it cannot be read.
         """
         model = load_model(Path(path))
-        # Types that the file claims for the library of data frames; without that library, no rows are drawn anyway.
+        # The file may claim types that the library of data frames lacks; without that library, no rows are drawn.
         with checking(Path(path), ModelFileError), suppress(ImportError):
             model.codec.restore(model.codec.joined([]))
         loaded = cls(**model.parameters)

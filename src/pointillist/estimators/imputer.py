@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -15,16 +15,16 @@ from pointillist.queries.imputation import check_statistic
 from pointillist.tables.headings import Headings, is_frame
 
 
-class DiffusionImputer(TransformerMixin, BaseEstimator):
+class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """A transformer that fills missing cells by their distribution given the other cells of the row.
 
     It takes arrays of numbers, in which NaN is missing, and data frames with columns of any kind. Columns in which no
     training row has a value are refused.
 
     Args:
-        model: A `Diffusion`, which `fit` clones; None means `Diffusion(missing="unknown")`. Its process
-            has to take missing cells if training rows have some, as "auto" and "masked" do, and its `p_given` must be
-            above 0 for tables that get Gaussian diffusion.
+        model: A `Diffusion`, which `fit` clones; None means `Diffusion(missing="unknown")`. If training rows have
+            missing cells, its process must be "auto" or "masked". For tables that get Gaussian diffusion, its `p_given`
+            must be above 0.
         statistic: None to fill cells with draws, "median" with medians and the most probable categories; see
             `Diffusion.impute`.
         random_state: Seed of the draws, and of `fit` if `model` is None.
@@ -56,15 +56,14 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         Raises:
             ValueError: If the rows or a parameter of the model cannot be used.
         """
-        fresh = clone(self)
-        rows = fresh._checked(X, reset=True)
+        fitted = clone(self)
+        rows = fitted._checked(X, reset=True)
         check_statistic(self.statistic, is_alone=True)
         default = Diffusion(missing="unknown", random_state=self.random_state)
-        fitted = (default if self.model is None else clone(self.model)).fit(rows)
-        if fitted.n_features_in_ != fresh.n_features_in_:
+        fitted.model_ = (default if self.model is None else clone(self.model)).fit(rows)
+        if fitted.model_.n_features_in_ != fitted.n_features_in_:
             raise ValueError("X has columns that no model can fill (see the warning): drop them")
-        self.model_ = fitted
-        take_over(self, fresh)
+        take_over(self, fitted)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -77,23 +76,17 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         rows = self._checked(X, reset=False)
         return self.model_.impute(rows, statistic=self.statistic, random_state=self.random_state)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Returns the names of the columns of `fit`."""
-        check_is_fitted(self)
-        return getattr(self, "feature_names_in_", np.array([f"x{i}" for i in range(self.n_features_in_)], object))
-
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        """Check X: a data frame by its names alone, an array as scikit-learn does."""
+        """Check X: the column names of a data frame, or an array as scikit-learn does."""
         if is_frame(X):
             validate_data(self, Headings.of(X)[0], skip_check_array=True, reset=reset)
             return X
-        # scikit-learn would take what is below the mask.
+        # scikit-learn would read the values below the mask.
         X = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else X
-        least = {"ensure_min_samples": 2} if reset else {}
-        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", **least)
+        options: dict[str, Any] = {"ensure_all_finite": "allow-nan", "ensure_min_samples": 2 if reset else 1}
+        return validate_data(self, X, reset=reset, dtype=np.float64, **options)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        tags.non_deterministic = False
         return tags

@@ -1,6 +1,5 @@
-"""What estimators share: their parameters, their fitted model, and rows of numbers with scikit-learn's checks."""
+"""What estimators share: parameters, access to the fitted model, and scikit-learn's checks of rows of numbers."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,59 +32,49 @@ def fitted_model(estimator: Any) -> RowModel:
     return estimator.model_
 
 
-def draw_of(estimator: Any, n_samples: int | None, *, worse: Any = None, **options: Any) -> SamplingRun:
+def sampling_run(estimator: Any, n_samples: int | None, *, worse: Any = None, **options: Any) -> SamplingRun:
     """Check a request for rows; see `Diffusion.sample` for the options and the ValueError."""
     model = fitted_model(estimator)
-    if worse is not None:
-        worse = getattr(worse, "model_", worse)
-        if not isinstance(worse, RowModel):
-            raise ValueError(f"worse must be a fitted Diffusion, not {worse!r}")
+    worse = getattr(worse, "model_", worse)
+    if worse is not None and not isinstance(worse, RowModel):
+        raise ValueError(f"worse must be a fitted Diffusion, not {worse!r}")
     return SamplingRun(model, Request(n_samples, worse=worse, variance=estimator.variance, **options))
 
 
-def take_over(estimator: Any, fresh: Any) -> None:
-    """Copy what a clone has learned of the columns of X, after a fit: one that fails changes nothing."""
-    if hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_
-    for name in [name for name in vars(fresh) if name.endswith("_in_")]:
-        setattr(estimator, name, getattr(fresh, name))
+def take_over(estimator: Any, fitted: Any) -> None:
+    """Replace the fitted attributes of an estimator by those of a clone, so that a failed fit changes nothing."""
+    for name in [name for name in vars(estimator) if name.endswith("_")]:
+        delattr(estimator, name)
+    vars(estimator).update({name: value for name, value in vars(fitted).items() if name.endswith("_")})
 
 
 def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
     """Return the layout of X, and X as finite float64 rows, shape (n, d).
 
-    X must have the columns of `fit`, unless `reset`; a frame may have more, such as columns that `fit` left out.
+    X must have the columns of `fit`, unless `reset`; a frame may have more.
     """
     known = None if reset else estimator.model_.codec.names
-    if not reset and is_frame(X):
-        X = X if known is None else with_columns(X, known)
-        headings = Headings.of(X)[1]
-        if headings is None or headings.are_text:
-            # Before the values: a frame with other columns is refused by their names.
-            validate_data(estimator, Headings.of(X)[0], skip_check_array=True, reset=False)
+    if isinstance(X, Table):
+        X = X.arrow if X.has_names else X.numbers.rows
+    if known is not None:
+        X = with_columns(X, known)
+    frame, headings = Headings.of(X)
+    # scikit-learn accepts only text as names.
+    has_text_names = is_frame(X) and (headings is None or headings.are_text)
+    if has_text_names:
+        validate_data(estimator, frame, skip_check_array=True, reset=reset)
     layout, given = read_numbers(X)
     if layout.names is not None and known is not None and {*layout.names} == {*known} and layout.names != known:
         raise ValueError("X has the columns of fit in another order: give them in the order of fit")
     options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
-    # scikit-learn takes no names other than text.
-    if layout.names is not None and all(type(name) is str for name in layout.names):
-        validate_data(estimator, _named(X, layout.names), skip_check_array=True, reset=reset)
-        rows = check_array(given, estimator=estimator, **options)
-    else:
-        try:
+    try:
+        if has_text_names:
+            rows = check_array(given, estimator=estimator, **options)
+        else:
             rows = validate_data(estimator, given, reset=reset, **options)
-        except ValueError as error:
-            if "could not convert" not in str(error):
-                raise
-            raise ValueError(f"X is not all numbers ({error}): drop or encode such columns first") from error
+    except ValueError as error:
+        if "could not convert" not in str(error):
+            raise
+        raise ValueError(f"X is not all numbers ({error}): drop or encode such columns first") from error
     check_finite(rows, "X", layout.names)
     return layout, np.asarray(rows)
-
-
-def _named(X: Any, names: Sequence[str]) -> Any:
-    """Return a frame with the column names of X, for scikit-learn."""
-    if not isinstance(X, Table):
-        return Headings.of(X)[0]
-    import pyarrow
-
-    return pyarrow.table({name: np.empty(0) for name in names})

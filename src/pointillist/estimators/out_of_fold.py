@@ -1,6 +1,6 @@
-"""Out-of-fold predictions of a number by trees: inputs of the networks that predict its distribution."""
+"""Predictions of a number by trees, which are inputs of the networks that predict its distribution."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pointillist.estimators.regression import Units
 
 FEWEST_ROWS = 1000
-"""Fewest rows for which trees are grown; from fewer, networks learn as much."""
+"""Fewest rows for which trees are fitted: with fewer rows, networks learn as much without them."""
 
 N_KINDS, N_BOOSTED, N_EXTRA = 2, 300, 100
 """Number of kinds of trees, and most trees of each."""
@@ -23,8 +23,8 @@ class OutOfFold:
     """Boosted and extremely randomized trees, fitted to the rows outside each fold, in standard units.
 
     Attributes:
-        units: The units, in which long tails of y are short.
-        models: The fitted models of scikit-learn: for each kind, one per fold; none if no network sees predictions.
+        units: The units, in which y has short tails.
+        models: scikit-learn's fitted models, one per fold for each kind; empty if no network sees their predictions.
     """
 
     units: Units
@@ -34,7 +34,7 @@ class OutOfFold:
     def fit(
         cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], seed: int
     ) -> tuple["OutOfFold", Float[np.ndarray, "n kinds"]]:
-        """Fit the trees; also return the prediction of each row by trees that were not fitted to it."""
+        """Fit the trees; also predict each row by trees that were not fitted to it."""
         from sklearn.base import clone
         from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
         from sklearn.model_selection import KFold
@@ -52,18 +52,14 @@ class OutOfFold:
             for i, kind in enumerate(kinds):
                 model = clone(kind).fit(x[grown], y[grown])
                 if hasattr(model, "n_jobs"):
-                    # Threads would add the trees' predictions up in any order.
+                    # Threads would sum the trees' predictions in a random order.
                     model.n_jobs = 1
                 guessed[left, i] = model.predict(x[left])
                 models[i].append(model)
         return cls(units, tuple(map(tuple, models))), guessed
 
-    def without_trees(self) -> "OutOfFold":
-        """Predict 0 for every row, for networks that do not see the predictions."""
-        return replace(self, models=())
-
     def of(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n kinds"]:
-        """Predict the number by the mean of each kind of model; all but one of these know a training row."""
+        """Predict y by the mean over folds of each kind of model, or by 0 without models."""
         if not self.models:
             return np.zeros((len(x), N_KINDS))
         x = self.units.standard(x)

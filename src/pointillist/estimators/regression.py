@@ -1,4 +1,4 @@
-"""One number given others: an ensemble of diffusion models of p(y | x), in the units of y."""
+"""An ensemble of diffusion models of p(y | x) for a number y."""
 
 from dataclasses import dataclass, replace
 
@@ -28,11 +28,10 @@ from pointillist.models.parameters import Checked, parameter
 from pointillist.queries.predictive import Predictive, normal_points
 
 LOWEST_LOG_MASS = -700.0
-"""Least log-mass of a value that training rows had, in nats."""
+"""Lowest log-mass of a value that training rows had, in nats."""
 
 MANY, FEW_ROWS, MANY_ROWS = 5000, (6, 4000), (4, 10_000)
-"""Default number of networks and of their steps, for at most 5,000 rows and for more: many rows gain more by longer
-training than by further networks."""
+"""Default number of networks and of steps, for at most 5,000 rows and for more, which need longer training."""
 
 NEARLY_EQUAL = 1.2
 """Relative difference of two losses that count as equal, times the root of the number of held-out rows."""
@@ -47,7 +46,7 @@ STEPS_PER_CHECK = 200
 """Fewest training steps between two checks of the held-out rows."""
 
 LARGEST = 5.0
-"""Largest number of units of y from its mean: predictions are clipped not far beyond."""
+"""Largest distance of y from its mean, in its units: predictions are clipped not far beyond."""
 
 INTERQUARTILE = 1.349
 """Distance of the quartiles of the normal distribution, in standard deviations."""
@@ -94,19 +93,17 @@ def networks_and_steps(config: RegressionConfig, n_rows: int) -> tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Units of x and y.
-
-    If y has long tails, arsinh((y - middle) / bend), which has short ones, is standardized instead.
+    """Standard units of x and y; a y with long tails is replaced by arsinh((y - middle) / bend) first.
 
     Attributes:
         x_mean: Mean of each column of x.
         x_scale: Standard deviation of each column of x; 1 if that is 0.
-        quantiles: Quantiles that divide each column of x into pieces, with the least and the largest number.
+        quantiles: Quantiles that divide each column of x into pieces, including its minimum and maximum.
         y_mean: Mean of y, or of its arsinh.
         y_scale: Its standard deviation, or a fifth of the largest distance from the mean if that is larger.
         middle: Median of y.
-        bend: Robust standard deviation of y if it has long tails, or the least distance of two values if that is 0 and
-            they are few; 0 for short tails.
+        bend: Robust standard deviation of y, or the least distance between its values if that is 0 and y is discrete;
+            0 for short tails.
     """
 
     x_mean: Float[np.ndarray, " k"]
@@ -135,7 +132,7 @@ class Units:
         return cls(*x_units, float(bent.mean()), _scale(bent), float(middle), bend)
 
     def encode_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n 2*k"]:
-        """Return x in standard units, clipped, and as positions among the quantiles."""
+        """Return x in standard units, and as positions among the quantiles."""
         pairs = zip(x.T, self.quantiles, strict=True)
         positions = [np.interp(column, edges, np.arange(len(edges))) for column, edges in pairs]
         return np.column_stack([self.standard(x), *positions])
@@ -154,19 +151,19 @@ class Units:
         return self.middle + self.bend * np.sinh(y) if self.bend else y
 
     def log_slope(self, y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Logarithm of the derivative of standard units by y."""
+        """Return the logarithm of d(standard units) / dy."""
         bent = np.log(np.hypot(self.bend, y - self.middle)) if self.bend else 0.0
         return -np.log(self.y_scale) - bent * np.ones(len(y))
 
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """A fitted ensemble, whose distribution is a mixture.
+    """A fitted ensemble; the predicted distribution is the mixture of its networks.
 
     Attributes:
         target: The distribution, in standard units.
         units: The units.
-        values: The values of y if it takes few, increasing; None for any number.
+        values: The values of a discrete y, increasing; None for a continuous one.
         history: Held-out loss of each trained network at each check, shape (networks, checks).
     """
 
@@ -176,24 +173,24 @@ class Regression:
     history: Float[np.ndarray, "networks checks"]
 
     def log_prob(self, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Log p(y | x) in nats: of the density in the units of y, or of the mass if it takes few values.
+        """Compute log p(y | x) in nats: the log-density in the units of y, or the log-mass of a discrete y.
 
-        A value's mass is that between the midpoints to its neighbors, which the flow maps to probabilities of N(0, 1);
-        values that no training row had have mass 0.
+        The mass of a value is the probability between the midpoints to its neighbors; values that no training row had
+        have mass 0.
         """
         inputs = self.units.encode_x(x)
         if self.values is None:
             rows = np.column_stack([inputs, self.units.encode_y(y)]).astype(np.float32)
             return map_rows(TargetLogDensity(self.target), rows).astype(np.float64) + self.units.log_slope(y)
         found = np.minimum(np.searchsorted(self.values, y), len(self.values) - 1)
-        midpoints = self._midpoints(self.values)
-        ends = np.stack([midpoints[found], midpoints[found + 1]], axis=1)
+        midpoints = (self.values[1:] + self.values[:-1]) / 2
+        ends = np.stack([np.append(-np.inf, midpoints)[found], np.append(midpoints, np.inf)[found]], axis=1)
         rows = np.column_stack([inputs, self.units.encode_y(ends)]).astype(np.float32)
         log_mass = np.maximum(map_rows(TargetLogMass(self.target), rows).astype(np.float64), LOWEST_LOG_MASS)
         return np.where(self.values[found] == y, log_mass, -np.inf)
 
     def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
-        """Represent the distribution of each row by `POINTS` points of each network, which interleave."""
+        """Represent the distribution of each row by interleaving points, `POINTS` of each network."""
         found, weights = self._weighted_points(x)
         values = self.units.decode_y(found.reshape(len(x), -1))
         is_atom = np.full(values.shape[1], self.values is not None)
@@ -202,8 +199,8 @@ class Regression:
     def sample(
         self, x: Float[np.ndarray, "n k"], n_draws: int, generator: np.random.Generator
     ) -> Float[np.ndarray, "n draws"]:
-        """Draw y of each row: from a random network, by its flow of a draw from N(0, 1)."""
-        # Two generators, so that the first rows have the same draws whatever their number.
+        """Draw y for each row: a random network maps a draw from N(0, 1)."""
+        # Two generators, so that the first rows get the same draws for any number of rows.
         normal, choice = generator.spawn(2)
         starts = normal.normal(size=(len(x), 1, n_draws))
         found = self.units.decode_y(self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1)))
@@ -215,9 +212,9 @@ class Regression:
     ) -> "Regression":
         """Widen the distributions until held-out rows lie no further from their means than predicted, on average.
 
-        `held` has the indices of the rows that each network did not see; each row is predicted by those networks.
-        Distances are absolute, because one outlier would dominate squares. Distributions never become narrower, because
-        a few rows with wide ones would narrow all.
+        `held` has the indices of the rows that each network did not see; these networks predict them. Distances are
+        absolute, because one outlier would dominate squares. Distributions never become narrower, because a few rows
+        with wide distributions would narrow all.
         """
         rows = np.unique(np.concatenate(held))
         points, weights = self._weighted_points(x[rows])
@@ -233,7 +230,7 @@ class Regression:
     def _weighted_points(
         self, x: Float[np.ndarray, "n k"]
     ) -> tuple[Float[np.ndarray, "n networks points"], Float[np.ndarray, "networks points"]]:
-        """Points of each network in standard units, and their weights, which sum to 1."""
+        """Return points of each network in standard units, and their weights, which sum to 1."""
         n = self.target.n_networks
         starts, weights = np.stack([normal_points(POINTS, i, n) for i in range(n)], axis=1)
         return self._flowed(x, np.tile(starts, (len(x), 1, 1))), weights / n
@@ -245,12 +242,9 @@ class Regression:
         return map_rows(TargetFlow(self.target), rows.astype(np.float32)).astype(np.float64)
 
     def _nearest_value(self, y: np.ndarray) -> np.ndarray:
-        """Round y to the nearest of its values, if it takes few."""
-        return y if self.values is None else self.values[np.searchsorted(self._midpoints(self.values)[1:-1], y)]
-
-    @staticmethod
-    def _midpoints(values: np.ndarray) -> np.ndarray:
-        return np.concatenate([[-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]])
+        """Round a discrete y to the nearest of its values."""
+        values = self.values
+        return y if values is None else values[np.searchsorted((values[1:] + values[:-1]) / 2, y)]
 
 
 def fit_regression(
@@ -258,9 +252,9 @@ def fit_regression(
 ) -> Regression:
     """Fit an ensemble to rows x and numbers y; the seed is 0 … 2³² - 1.
 
-    The last `n_guesses` columns of x are guesses of y, which every second network sees. Of the networks that see them
-    and those that do not, the ones with the lower mean loss on held-out rows are kept; or all of them, if these losses
-    are nearly equal, or no rows are held out.
+    The last `n_guesses` columns of x are other models' predictions of y, which every second network sees. The networks
+    that see them are kept if their mean loss on held-out rows is lower, and the others otherwise; all are kept if these
+    losses are nearly equal, or no rows are held out.
 
     Raises:
         ValueError: If training diverges.
@@ -268,7 +262,7 @@ def fit_regression(
     distinct, (n_networks, steps) = np.unique(y), networks_and_steps(config, len(y))
     is_discrete = has_few_values(distinct, len(y))
     n_held = min(max(round(config.validation_fraction * len(y)), config.validation_fraction > 0), len(y) - 1)
-    # Pairs of networks are compared on the same rows; the rows of pairs follow one another in a random order.
+    # Each pair of networks shares its held-out rows: consecutive rows of a random order.
     pairs = np.arange(n_networks) // (2 if n_guesses else 1)
     order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(len(y))
     held = [np.sort(order[(np.arange(n_held) + i * n_held) % len(y)]) for i in pairs]
@@ -292,7 +286,7 @@ def fit_regression(
 def _is_kept(
     history: Float[np.ndarray, "networks checks"], sees: Bool[np.ndarray, " networks"], n_held: int
 ) -> Bool[np.ndarray, " networks"]:
-    """Which networks are kept, by the losses of those that see guesses and of the others on the same held-out rows."""
+    """Return which networks to keep: those that see guesses, or the others, or all if their losses are nearly equal."""
     if not sees.any() or not history.shape[1]:
         return np.ones(len(sees), bool)
     pairs = history.min(axis=1)[: 2 * sees.sum()].reshape(-1, 2)
@@ -303,12 +297,12 @@ def _is_kept(
 
 
 def _scale(y: Float[np.ndarray, " n"]) -> float:
-    """The standard deviation, or a fifth of the largest distance from the mean if that is larger."""
+    """Return the standard deviation, or a fifth of the largest distance from the mean if that is larger."""
     return max(float(_deviation(y)), float(np.abs(y - y.mean()).max()) / LARGEST)
 
 
 def _deviation(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*k"]:
-    """The standard deviation of each column; squares neither overflow nor underflow."""
+    """Return the standard deviation of each column; squares neither overflow nor underflow."""
     return AffineScaling.standard(values.reshape(len(values), -1)).unit.reshape(values.shape[1:])
 
 
@@ -319,7 +313,7 @@ def _trained(
     config: RegressionConfig,
     seed: int,
 ) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
-    """Train networks side by side, each on the rows that are not held out; return best weights, and all losses."""
+    """Train networks side by side, each on the rows that are not held out; return the best weights and all losses."""
     n = len(rows[0]) - len(held[0])
     batch_size = min(config.batch_size or int(np.clip(n // 8, 64, 128)), n)
     per_epoch = n // batch_size
@@ -330,7 +324,7 @@ def _trained(
         Recipe(
             dataset=i,
             schedule=SCHEDULE,
-            # So that ensembles of neighboring seeds have no network in common.
+            # Ensembles with neighboring seeds must not share networks.
             seed=int(np.random.SeedSequence([seed, i]).generate_state(1)[0]),
             epochs=epochs,
             learning_rate=config.learning_rate,

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -15,7 +16,8 @@ from pointillist.arguments import RandomState, check_unmasked, is_whole, seed_of
 from pointillist.engine.devices import configure
 from pointillist.estimators.inputs import AsEstimator, take_over
 from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
-from pointillist.estimators.regression import Regression, RegressionConfig, fit_regression, networks_and_steps
+from pointillist.estimators.plotting.distributions import draw_bands
+from pointillist.estimators.regression import RegressionConfig, fit_regression, networks_and_steps
 from pointillist.models.parameters import documented
 from pointillist.queries.predictive import checked_draws, checked_levels
 
@@ -31,29 +33,30 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
     """A regressor that predicts a distribution: diffusion of one number y, given x (Han et al. 2022, arXiv 2206.07275).
 
     Networks learn to denoise y given x, with EDM's preconditioning and noise levels (Karras et al. 2022, arXiv
-    2206.00364); the distribution is the mixture of theirs, as in deep ensembles (Lakshminarayanan et al. 2017, arXiv
-    1612.01474). In one dimension the probability-flow ODE is a monotone map from N(0, 1) to the distribution of each
-    network, so that quantiles, draws and densities need no sampling from a chain. x and y are standardized.
+    2206.00364). The predicted distribution is the mixture of their distributions, as in deep ensembles
+    (Lakshminarayanan et al. 2017, arXiv 1612.01474). In one dimension the probability-flow ODE is a monotone map from
+    N(0, 1) to the distribution of each network, so quantiles, draws and densities need no sampling from a chain. x and
+    y are standardized.
 
     Networks see different features of x, in turn (two by two, if there are trees): Fourier features of low frequencies
     and of higher ones; low ones alone; low ones and piecewise linear functions between quantiles (Gorishniy et
     al. 2022, arXiv 2203.05556).
 
-    With 1,000 rows or more, every second network also sees what boosted and extremely randomized trees predict of y
-    (scikit-learn's; for a row of training, those that grew on other rows), as in stacked regressions (Breiman 1996,
+    With 1,000 rows or more, every second network also sees predictions of y by scikit-learn's boosted and extremely
+    randomized trees (for a training row, by trees fitted to other rows), as in stacked regressions (Breiman 1996,
     Machine Learning 24, 49-64). If networks of one kind have a lower loss on held-out rows, the others are left out.
 
     With fewer than 1,000 rows, the distributions are widened until they fit held-out rows.
 
-    A target that takes at most 256 values, each of four training rows on average, is discrete: predictions are these
-    values, and probabilities are masses.
+    A target that takes at most 256 values, with four training rows per value on average, is discrete: predictions are
+    these values, and probabilities are masses.
 
     Args:
         PARAMETERS
 
     Attributes:
         model_: The fitted model, a `pointillist.estimators.regression.Regression`.
-        guesses_: The trees, `estimators.out_of_fold.OutOfFold`; None of fewer rows, or for a single network.
+        guesses_: The trees, a `pointillist.estimators.out_of_fold.OutOfFold`; None without trees.
         n_features_in_: Number of columns of x.
 
     Example:
@@ -76,22 +79,22 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         """
         configure()
         check_unmasked(X=X, y=y)
-        for name, given in (("X", X), ("y", y)):
-            kinds = np.ravel(np.array(getattr(given, "dtypes", getattr(given, "dtype", None)), object))
-            if any(getattr(kind, "kind", None) in ("m", "M") for kind in kinds):
+        for name, container in (("X", X), ("y", y)):
+            types = np.ravel(np.array(getattr(container, "dtypes", getattr(container, "dtype", None)), object))
+            if any(getattr(each, "kind", None) in ("m", "M") for each in types):
                 raise ValueError(f"{name} holds dates or durations: give numbers, such as days since the first")
-        fresh = clone(self)
-        rows, target = validate_data(fresh, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
+        fitted = clone(self)
+        rows, target = validate_data(fitted, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
         config, y = RegressionConfig(**self.get_params()), np.asarray(target, np.float64)
         seed = seed_of(config.random_state)
         guesses, guessed = None, np.empty((len(rows), 0))
         if len(rows) >= FEWEST_ROWS and networks_and_steps(config, len(rows))[0] > 1:
             guesses, guessed = OutOfFold.fit(rows, y, seed)
-        model = fit_regression(np.column_stack([rows, guessed]), y, config, seed, guessed.shape[1])
-        if guesses is not None and not model.target.sees_guesses.any():
-            guesses = guesses.without_trees()
-        self.model_, self.guesses_ = model, guesses
-        take_over(self, fresh)
+        fitted.model_ = fit_regression(np.column_stack([rows, guessed]), y, config, seed, guessed.shape[1])
+        if guesses is not None and not fitted.model_.target.sees_guesses.any():
+            guesses = replace(guesses, models=())
+        fitted.guesses_ = guesses
+        take_over(self, fitted)
         if len(rows) < FEWEST_CALIBRATED:
             text = f"intervals from {len(rows)} rows may hold fewer values than they claim: fit to {FEWEST_CALIBRATED}"
             warnings.warn(f"{text} rows or more", UserWarning, stacklevel=2)
@@ -99,33 +102,35 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
 
     def predict(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
         """Computes the mean of y for each row, shape (n,), from 32 points of each network."""
-        model, rows = self._checked(X)
-        return model.points(self._seen(rows)).mean()
+        features = self._features(X)
+        return self.model_.points(features).mean()
 
     def quantiles(self, X: ArrayLike, levels: Sequence[float]) -> Float[np.ndarray, "n levels"]:
         """Computes quantiles of y for each row, shape (n, levels), for levels in (0, 1)."""
-        asked = checked_levels(levels)
-        model, rows = self._checked(X)
-        return model.points(self._seen(rows)).quantiles(asked)
+        checked = checked_levels(levels)
+        features = self._features(X)
+        return self.model_.points(features).quantiles(checked)
 
     def sample(
         self, X: ArrayLike, n_draws: int = 1, *, random_state: RandomState = None
     ) -> Float[np.ndarray, "n draws"]:
         """Draws y for each row, shape (n, n_draws)."""
         n = checked_draws(n_draws)
-        model, rows = self._checked(X)
-        return model.sample(self._seen(rows), n, np.random.default_rng(seed_of(random_state)))
+        features = self._features(X)
+        return self.model_.sample(features, n, np.random.default_rng(seed_of(random_state)))
 
     def log_prob(self, X: ArrayLike, y: ArrayLike) -> Float[np.ndarray, " n"]:
-        """Computes log p(y | x) of each row in nats, shape (n,): of a density in the units of y, or of a mass.
+        """Computes log p(y | x) of each row in nats, shape (n,): a log-density in the units of y, or a log-mass.
 
         The density is computed by the probability-flow ODE, in 24 steps of a third-order method, with the noise of
-        σ = 0.002 of the standardized y. A discrete target has the mass between the middles to a value's neighbors.
+        σ = 0.002 of the standardized y. The mass of a value of a discrete target is the probability between the
+        midpoints to its neighbors.
         """
         check_is_fitted(self)
         check_unmasked(X=X, y=y)
-        rows, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
-        return self.model_.log_prob(self._seen(rows), np.asarray(target, np.float64))
+        _, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
+        features = self._features(X)
+        return self.model_.log_prob(features, np.asarray(target, np.float64))
 
     def plot_predictions(
         self,
@@ -136,13 +141,13 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         by: int | None = None,
         levels: Sequence[float] = (0.5, 0.9),
     ) -> Any:
-        """Draws predicted distributions of y as bands between quantiles about the median, and what came as dots.
+        """Draws predicted distributions of y as bands between quantiles about the median, and observed values as dots.
 
         Args:
             X: Rows, shape (n, d).
-            y: What came, shape (n,); None for no dots.
+            y: Observed values, shape (n,); None for no dots.
             ax: Matplotlib axes to draw on; a new figure by default.
-            by: Position of the column of X in whose order rows are drawn; by predicted median by default.
+            by: Position of the column of X by which rows are ordered; predicted medians by default.
             levels: Levels of the central intervals that are drawn, in (0, 1).
 
         Returns:
@@ -151,39 +156,36 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         Raises:
             ValueError: In one line, if an argument cannot be used.
         """
-        from pointillist.estimators.plotting.predictions import draw_bands
-
-        rows = self._checked(X)[1]
+        rows = self._checked(X)
         values = None if y is None else np.asarray(y, np.float64)
         if values is not None and values.shape != (len(rows),):
             raise ValueError(f"X has {len(rows)} rows, and y the shape {values.shape}: give one number per row")
         if by is not None and not (is_whole(by, 0) and by < rows.shape[1]):
             raise ValueError(f"by must be the position of one of {rows.shape[1]} columns, not {by!r}")
         x, name = (None, None) if by is None else (rows[:, by], f"column {by}")
-        return draw_bands(partial(self.quantiles, X), values, x, ax, levels, (name, "y"))
+        return draw_bands(partial(self.quantiles, X), values, x, ax, levels, name, "y")
 
-    def _seen(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
-        """Returns the features that the networks see: the rows and, if there are some, the predictions of trees."""
-        self._warn_of_extrapolation(rows)
-        return rows if self.guesses_ is None else np.column_stack([rows, self.guesses_.of(rows)])
+    def _checked(self, X: ArrayLike) -> Float[np.ndarray, "n d"]:
+        check_is_fitted(self)
+        check_unmasked(X=X)
+        return np.asarray(validate_data(self, X, dtype=np.float64, reset=False))
 
-    def _warn_of_extrapolation(self, rows: Float[np.ndarray, "n d"]) -> None:
-        """Warns if a feature lies beyond its range in the training rows by more than `MARGIN` of that range."""
+    def _features(self, X: ArrayLike) -> Float[np.ndarray, "n k"]:
+        """Return the rows and, if there are trees, their predictions.
+
+        Warns:
+            UserWarning: If a column lies beyond its training range by more than `MARGIN` of that range.
+        """
+        rows = self._checked(X)
         quantiles = self.model_.units.quantiles[: self.n_features_in_]
         low, high = np.array([[values[0], values[-1]] for values in quantiles]).T
         margin = MARGIN * high - MARGIN * low
         with np.errstate(over="ignore"):
             is_beyond = (rows < low - margin) | (rows > high + margin)
-        n_beyond = np.count_nonzero(is_beyond.any(axis=1))
-        if not n_beyond:
-            return
-        first = int(np.argmax(is_beyond.sum(axis=0)))
-        name = getattr(self, "feature_names_in_", [f"column {i}" for i in range(len(low))])[first]
-        text = f"{n_beyond} of {len(rows)} rows lie far beyond the training rows, most often in {name}"
-        known = f"which goes from {low[first]:g} to {high[first]:g} there"
-        warnings.warn(f"{text}, {known}: do not rely on their predictions", UserWarning, stacklevel=4)
-
-    def _checked(self, X: ArrayLike) -> tuple[Regression, Any]:
-        check_is_fitted(self)
-        check_unmasked(X=X)
-        return self.model_, validate_data(self, X, dtype=np.float64, reset=False)
+        if is_beyond.any():
+            n_beyond, worst = is_beyond.any(axis=1).sum(), int(is_beyond.sum(axis=0).argmax())
+            name = getattr(self, "feature_names_in_", [f"column {i}" for i in range(len(low))])[worst]
+            text = f"{n_beyond} of {len(rows)} rows lie far beyond the training rows, most often in {name}"
+            training = f"which goes from {low[worst]:g} to {high[worst]:g} there"
+            warnings.warn(f"{text}, {training}: do not rely on their predictions", UserWarning, stacklevel=3)
+        return rows if self.guesses_ is None else np.column_stack([rows, self.guesses_.of(rows)])

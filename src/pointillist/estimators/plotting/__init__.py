@@ -3,8 +3,7 @@
 These functions are methods of `Diffusion`: their first argument, which the docstrings do not list, is the model.
 """
 
-from pointillist.estimators.plotting.density import plot_density
-from pointillist.estimators.plotting.predictions import plot_predictions
+from pointillist.estimators.plotting.distributions import plot_density, plot_predictions
 from pointillist.estimators.plotting.rows import plot, plot_trajectory
 
 __all__ = ["plot", "plot_density", "plot_predictions", "plot_trajectory"]

@@ -1,24 +1,21 @@
 """Plots generated rows, and their paths from noise to data."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from pointillist.arguments import is_whole
-from pointillist.estimators.inputs import checked_rows, draw_of, fitted_model
-from pointillist.estimators.plotting.drawing import (
-    DATA,
-    Groups,
-    View,
-    add_legend,
-    axes_or_new,
-    check_axes,
-    draw_dots,
-    draw_histogram,
-    histogram_edges,
-)
+from pointillist.estimators.inputs import checked_rows, fitted_model, sampling_run
+from pointillist.estimators.plotting.axes import ROWS, check_axes, column_names, labelled_axes
+from pointillist.foreign_text import legend_text
 from pointillist.models.gaussian import gaussian_of
+from pointillist.models.row_model import RowModel
 from pointillist.queries.sampling import SamplingRun
+
+DATA = "0.5"
+"""Color of given rows, and of the starts of paths."""
 
 N_SAMPLES, N_TRAJECTORIES = 2000, 100
 """Number of generated rows, and of paths, by default."""
@@ -29,15 +26,21 @@ MOST_DATA = 5000
 MOST_TIMES = 200
 """Most points of a path."""
 
+MOST_IN_LEGEND = 12
+"""Most classes in a legend; a longer one would hide the rows."""
+
+MOST_VALUES = 60
+"""Widest range of integers whose histogram has one bin per integer."""
+
 
 def plot(  # noqa: D417
     model: Any, X: Any = None, *, ax: Any = None, n_samples: int | None = None, labels: Any = None, **options: Any
 ) -> Any:
     """Draws new rows, colored by class, over given rows in gray.
 
-    Two columns are shown as a scatter plot, three as one in three dimensions, and a single column as a histogram. If
-    there are more, each column is scaled to mean 0 and standard deviation 1, and the first two principal axes of X are
-    shown, or of the new rows without X.
+    Two columns are shown as a scatter plot, three as one in three dimensions, and a single column as a histogram. More
+    columns are scaled to mean 0 and standard deviation 1, and the first two principal axes of X are shown, or of the
+    new rows without X.
 
     Args:
         X: Rows with the columns of `fit`, shape (m, d); none by default. At most 5,000, evenly spaced, are shown.
@@ -55,28 +58,32 @@ def plot(  # noqa: D417
         ValueError: In one line, if the rows, the axes or an option cannot be used.
     """
     fitted = fitted_model(model)
-    check_axes(ax, is_3d=fitted.codec.n_columns == 3)
+    check_axes(ax, fitted.codec.n_columns)
     data = None if X is None else checked_rows(model, X)[1]
     if data is not None:
         data = data[np.linspace(0, len(data) - 1, min(len(data), MOST_DATA)).astype(np.int64)]
     default = N_SAMPLES if data is None else min(len(data), N_SAMPLES)
-    drawn, row_labels = _requested(model, n_samples, default, labels=labels, **options).rows()
+    drawn, row_labels = _run(model, n_samples, default, labels=labels, **options).rows()
     rows = fitted.codec.layout.numbers(drawn)
-    view = View.of(fitted, rows if data is None else data, "the rows" if data is None else "the data")
-    ax = axes_or_new(ax, view.labels)
-    groups = Groups.of(fitted, row_labels, len(rows))
-    if len(view.labels) == 1:
-        edges = histogram_edges(fitted, rows if data is None else np.concatenate([rows, data]))
-        draw_histogram(ax, view(rows), groups, edges)
+    palette, class_indices = _palette(fitted, row_labels, len(rows))
+    if data is None:
+        names, project = _projection(fitted, rows, "the rows")
+    else:
+        names, project = _projection(fitted, data, "the data")
+    ax = labelled_axes(ax, names)
+    if len(names) == 1:
+        edges = _histogram_edges(fitted, rows if data is None else np.concatenate([rows, data]))
+        by_class = [rows[class_indices == i, 0] for i in range(len(palette))]
+        colors = list(palette.values())
+        ax.hist(by_class, edges, density=True, stacked=True, histtype="stepfilled", color=colors, alpha=0.7)
         if data is not None:
-            counts, _ = np.histogram(data, edges)
-            ax.stairs(counts / (len(data) * np.diff(edges)), edges, color=DATA, linewidth=1.5)
+            ax.hist(data[:, 0], edges, density=True, histtype="step", color=DATA, linewidth=1.5)
         ax.set_ylabel("density")
     else:
         if data is not None:
-            draw_dots(ax, view(data), DATA)
-        draw_dots(ax, view(rows), groups.row_colors)
-    add_legend(ax, groups, has_data=data is not None)
+            _draw_dots(ax, project(data), DATA)
+        _draw_dots(ax, project(rows), _row_colors(palette, class_indices))
+    _add_legend(ax, palette, {} if data is None else {"data": DATA})
     return ax
 
 
@@ -85,12 +92,12 @@ def plot_trajectory(  # noqa: D417
 ) -> Any:
     """Draws the paths of new rows from noise to data: thin lines from a gray dot to a dot in the color of the class.
 
-    A line goes through every x_t at which the sampler stops, from x_T ~ N(0, I) to the row; of more than 199 steps, it
-    shows 200 points, spread evenly. The points are x_t as the model sees it, alpha_t x_0 + sigma_t ε, which has about
-    the spread of the data at every noise level. Only the scaling is undone, so that they are in the units of the data:
-    they are not divided by alpha_t, and no value on the way is rounded.
+    A line goes through every x_t at which the sampler stops, from x_T ~ N(0, I) to the row, or through 200 of them,
+    spread evenly, if there are more. The points are x_t as the model sees it, alpha_t x_0 + sigma_t ε, which varies
+    about as much as the data at every noise level. Only the scaling is undone, so the units are those of the data:
+    points are not divided by alpha_t, and intermediate values are not rounded.
 
-    Columns are shown as in `plot`; if there are more than three, the new rows decide the principal axes. A single
+    Columns are shown as in `plot`; if there are more than three, the new rows determine the principal axes. A single
     column is drawn over the steps.
 
     Args:
@@ -106,24 +113,25 @@ def plot_trajectory(  # noqa: D417
         ValueError: In one line, if the axes or an option cannot be used, or if a reward is given.
     """
     fitted = fitted_model(model)
-    check_axes(ax, is_3d=fitted.codec.n_columns == 3)
-    paths = _requested(model, n_samples, N_TRAJECTORIES, labels=labels, **options).trajectories(MOST_TIMES)
-    view = View.of(fitted, paths.points[-1], "the rows")
-    shown, names = view(paths.points), view.labels
+    check_axes(ax, fitted.codec.n_columns)
+    paths = _run(model, n_samples, N_TRAJECTORIES, labels=labels, **options).trajectories(MOST_TIMES)
+    names, project = _projection(fitted, paths.points[-1], "the rows")
+    shown = project(paths.points)
     if len(names) == 1:
         over_steps = np.broadcast_to(paths.steps[:, None, None].astype(np.float64), shown.shape)
         shown, names = np.concatenate([over_steps, shown], axis=2), ("step", *names)
-    ax = axes_or_new(ax, names)
-    groups = Groups.of(fitted, paths.labels, shown.shape[1])
-    for line, color in zip(shown.swapaxes(0, 1), groups.row_colors, strict=True):
+    ax = labelled_axes(ax, names)
+    palette, class_indices = _palette(fitted, paths.labels, shown.shape[1])
+    colors = _row_colors(palette, class_indices)
+    for line, color in zip(shown.swapaxes(0, 1), colors, strict=True):
         ax.plot(*line.T, color=color, linewidth=0.5, alpha=0.5)
-    draw_dots(ax, shown[0], DATA)
-    draw_dots(ax, shown[-1], groups.row_colors, size=12)
-    add_legend(ax, groups, has_data=False)
+    _draw_dots(ax, shown[0], DATA)
+    _draw_dots(ax, shown[-1], colors, size=12)
+    _add_legend(ax, palette, {})
     return ax
 
 
-def _requested(model: Any, n_samples: int | None, default: int, *, labels: Any, **options: Any) -> SamplingRun:
+def _run(model: Any, n_samples: int | None, default: int, *, labels: Any, **options: Any) -> SamplingRun:
     """Check a request for the rows of a picture, with their labels if the model has classes."""
     fitted = fitted_model(model)
     gaussian_of(fitted, "pictures of rows are")
@@ -131,7 +139,70 @@ def _requested(model: Any, n_samples: int | None, default: int, *, labels: Any, 
         n_samples = default
     if n_samples is not None and not is_whole(n_samples, 1):
         raise ValueError(f"n_samples must be an integer of at least 1, not {n_samples!r}")
-    draw = draw_of(model, n_samples, labels=labels, return_labels=fitted.classes is not None, **options)
-    if not draw.n_rows:
+    run = sampling_run(model, n_samples, labels=labels, return_labels=fitted.classes is not None, **options)
+    if not run.n_rows:
         raise ValueError("there are no rows to show: give labels or a prior of at least one")
-    return draw
+    return run
+
+
+def _projection(
+    model: RowModel, rows: Float[np.ndarray, "n d"], name: str
+) -> tuple[tuple[str, ...], Callable[[np.ndarray], np.ndarray]]:
+    """Return labels of axes and a function from rows to coordinates: columns, or two principal axes of over three."""
+    if model.codec.n_columns <= 3:
+        return column_names(model), lambda rows: rows
+    from sklearn.decomposition import PCA
+
+    if len(rows) < 2:
+        raise ValueError(
+            f"a plot of {rows.shape[1]} columns shows principal axes, and one row has none: give more rows"
+        )
+    origin, unit = rows.mean(axis=0), rows.std(axis=0)
+    unit = np.where(unit > 0, unit, 1.0)
+    fitted = PCA(2).fit((rows - origin) / unit)
+    directions = fitted.components_.T / unit[:, None]
+    fractions = enumerate(fitted.explained_variance_ratio_, 1)
+    labels = tuple(f"principal axis {i} of {name} ({fraction:.0%})" for i, fraction in fractions)
+    return labels, lambda rows: (rows - origin) @ directions
+
+
+def _palette(model: RowModel, labels: np.ndarray | None, n: int) -> tuple[dict[str, Any], np.ndarray]:
+    """Return the color of each class by name, or of "rows" without classes, and the class index of each of n rows."""
+    if labels is None or model.classes is None:
+        return {"rows": ROWS}, np.zeros(n, np.int64)
+    from matplotlib import colormaps
+
+    classes = model.classes.labels
+    k = len(classes)
+    colors = colormaps["tab10"](range(k)) if k <= 10 else colormaps["turbo"](np.linspace(0.05, 0.95, k))
+    return dict(zip(map(str, classes), colors, strict=True)), np.searchsorted(classes, labels)
+
+
+def _row_colors(palette: dict[str, Any], class_indices: np.ndarray) -> np.ndarray:
+    from matplotlib.colors import to_rgba_array
+
+    return to_rgba_array(list(palette.values()))[class_indices]
+
+
+def _draw_dots(ax: Any, shown: Float[np.ndarray, "n dimensions"], colors: Any, size: float = 5.0) -> None:
+    """Draw rows as dots in two or three dimensions, above lines."""
+    options: dict[str, Any] = {"depthshade": False} if shown.shape[1] == 3 else {}
+    ax.scatter(*shown.T, s=size, c=colors, alpha=0.7, linewidths=0, zorder=3, **options)
+
+
+def _histogram_edges(model: RowModel, values: np.ndarray) -> Float[np.ndarray, " edges"]:
+    low, high = values.min(), values.max()
+    if model.codec.scaling.is_integer[0] and high - low < MOST_VALUES:
+        return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
+    return np.histogram_bin_edges(values, int(np.clip(2 * values.size ** (1 / 3), 10, 40)))
+
+
+def _add_legend(ax: Any, palette: dict[str, Any], data: dict[str, Any]) -> None:
+    """Add a legend of the data and of the classes, if they are few, unless it has a single entry."""
+    from matplotlib.lines import Line2D
+
+    entries = [*data.items(), *(palette.items() if len(palette) <= MOST_IN_LEGEND else ())]
+    if len(entries) > 1:
+        marker: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 5}
+        handles = [Line2D([], [], color=color, label=legend_text(name), **marker) for name, color in entries]
+        ax.legend(handles=handles, loc="upper right", fontsize="small")
