@@ -7,7 +7,10 @@ from pointillist.lazy import getter
 if TYPE_CHECKING:
     from pointillist import metrics
     from pointillist.datasets.pointsets import load_pointset
-    from pointillist.estimators import Diffusion, DiffusionClassifier, DiffusionImputer, DiffusionRegressor
+    from pointillist.estimators.classifier import DiffusionClassifier
+    from pointillist.estimators.estimator import Diffusion
+    from pointillist.estimators.imputer import DiffusionImputer
+    from pointillist.estimators.regressor import DiffusionRegressor
     from pointillist.evaluation import evaluate
     from pointillist.privacy import audit
     from pointillist.tables.conditions import between, missing, one_of, present
@@ -19,10 +22,10 @@ __version__ = "0.1.0"
 __getattr__ = getter(
     __name__,
     {
-        "Diffusion": "pointillist.estimators",
-        "DiffusionClassifier": "pointillist.estimators",
-        "DiffusionImputer": "pointillist.estimators",
-        "DiffusionRegressor": "pointillist.estimators",
+        "Diffusion": "pointillist.estimators.estimator",
+        "DiffusionClassifier": "pointillist.estimators.classifier",
+        "DiffusionImputer": "pointillist.estimators.imputer",
+        "DiffusionRegressor": "pointillist.estimators.regressor",
         "audit": "pointillist.privacy",
         "between": "pointillist.tables.conditions",
         "evaluate": "pointillist.evaluation",

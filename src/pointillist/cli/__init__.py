@@ -9,13 +9,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pointillist import __version__
-from pointillist.cli.auditing import audit
-from pointillist.cli.evaluation import evaluate
-from pointillist.cli.imputing import impute
-from pointillist.cli.info import info
-from pointillist.cli.pages import page
-from pointillist.cli.predictions import predict, score
+from pointillist.cli.evaluation import audit, evaluate
+from pointillist.cli.predictions import impute, predict, score
 from pointillist.cli.rows import fit, sample
+from pointillist.cli.showing import info, page
 from pointillist.cli.studies import report, study
 from pointillist.foreign_text import printable
 
@@ -24,15 +21,15 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
-    # As Rich reads it, text in brackets is markup.
+    # Rich would read text in brackets as markup.
     rich_markup_mode=None,
 )
 for command in (fit, sample, impute, predict, score, evaluate, audit, page, info, study, report):
     app.command()(command)
 
 
-def _show_version(is_asked: bool) -> None:
-    if is_asked:
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
         print(f"pointillist {__version__}")
         raise typer.Exit
 
@@ -50,7 +47,7 @@ def _options(
 def main() -> None:
     """Runs the command line: bad input ends with one line on standard error and exit status 2."""
     signal.signal(signal.SIGTERM, _stop)
-    # What is imported and traced stays: to look for garbage in it every 700 objects takes a tenth of a short command.
+    # Imported and traced objects stay: looking for garbage every 700 objects would take a tenth of a short command.
     gc.set_threshold(100_000)
     arguments = sys.argv[1:] or ["--help"]
     is_debugging = "--debug" in arguments
@@ -68,7 +65,7 @@ def main() -> None:
 
 
 def _stop(*_: object) -> NoReturn:
-    # As an exception, so that files half written are removed.
+    # As an exception, so that partly written files are removed.
     raise SystemExit(128 + signal.SIGTERM)
 
 
@@ -77,7 +74,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _line_of(error: Exception) -> str | None:
-    """The line about an error of the user's; None about one of the library's."""
+    """Return the line about an error of the user; None for an error of the library."""
     import sqlite3
 
     # JAX's error is known by its name, since JAX may not be loaded.
@@ -85,6 +82,6 @@ def _line_of(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or is_of_jax:
         return "not enough memory: give fewer rows or a smaller model"
     if hasattr(error, "format_message"):
-        # Typer introduces what its checks say with these words.
+        # Typer puts these words before the message of a check.
         return " ".join(error.format_message().replace(": Value error, ", ": ").split())
     return " ".join(str(error).split()) if isinstance(error, ValueError | OSError | sqlite3.Error) else None

@@ -1,5 +1,6 @@
-"""The tables that `pointillist evaluate` compares, and what it measures of a model beyond its rows."""
+"""What `pointillist evaluate` does: reads or draws the tables, compares them, and attacks a model."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,22 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
-from pointillist.atomic_files import check_regular
+from pointillist.atomic_files import check_place, check_regular
 from pointillist.cli.options import FILES
-from pointillist.cli.predictions import column_of, labels_in
-from pointillist.cli.table_options import columns_by_text, read_for
-from pointillist.evaluation import Calibration
+from pointillist.cli.predictions import column_of
+from pointillist.cli.table_options import columns_by_text, labels_in, read_for
+from pointillist.evaluation import Calibration, draw_evaluation, evaluate, print_evaluation
 from pointillist.evaluation.calibration import POINTS, calibration
-from pointillist.evaluation.evaluation import MIN_ROWS
+from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
+from pointillist.evaluation.inputs import as_columns
+from pointillist.evaluation.json_values import json_value
 from pointillist.files.csv_format import CsvForm
 from pointillist.files.formats import READABLE, format_of
 from pointillist.files.number_rows import check_enough
 from pointillist.files.reading import read_table
+from pointillist.foreign_text import terminal_text
 from pointillist.lazy import pa
+from pointillist.metrics.mixed_tables import check_tables
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model
@@ -29,30 +34,76 @@ from pointillist.queries.label_conditional import conditional_of
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import aligned
 from pointillist.tables.numbers import LabelColumn
-from pointillist.tables.table import Table, cells_in
+from pointillist.tables.table import Column, Table, cells_in
 
 MOST_ROWS = 2000
 """Most held-out rows that are predicted, and most members and non-members of an audit; `audit` uses more."""
 
 
-def model_and_tables(
-    data: Path, rows: Path, holdout: Path | None, target: str | None, form: CsvForm, seed: int
-) -> tuple[RowModel | None, dict[str, Table]]:
-    """The model, if ROWS is one, and the tables by their files' names, the rows that it draws among them."""
+def compare(
+    data: Path,
+    rows: Path,
+    holdout: Path | None,
+    target: str | None,
+    form: CsvForm,
+    seed: int,
+    *,
+    as_json: bool,
+    figure: Path | None,
+) -> bool:
+    """Prints the evaluation of rows; returns whether they are distinguishable from the data or look copied.
+
+    See `pointillist evaluate` for the arguments.
+    """
+    if figure is not None:
+        if figure.suffix.lower() != ".png":
+            raise ValueError(f"{figure}: the name of --figure must end in .png")
+        check_place(figure)
     if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
         raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
     check_regular(rows)
-    others = [] if holdout is None else [holdout]
-    if rows.name.endswith(READABLE):
-        forms = {data: form, rows: form if rows == data else CsvForm()} | dict.fromkeys(others, form)
-        return None, _alike(forms, target, MIN_ROWS)
-    model = load_model(rows)
-    tables = {str(path): read_like(model, path, target, MIN_ROWS, form) for path in (data, *others)}
-    return model, tables | {str(rows): _drawn(model, len(tables[str(data)]), seed)}
+    model = None if rows.name.endswith(READABLE) else load_model(rows)
+    paths = (data,) if holdout is None else (data, holdout)
+    if model is None:
+        tables = _tables_alike({rows: form if rows == data else CsvForm()} | dict.fromkeys(paths, form), target)
+    else:
+        tables = {path: _read_like(model, path, target, MIN_ROWS, form) for path in paths}
+        tables[rows] = _drawn(model, len(tables[data]), seed)
+    real = tables[data]
+    target = target if real.label is None else str(real.label)
+    columns = as_columns({str(path): tables[path] for path in dict.fromkeys((*paths, rows))})
+    # Checked here, where the names of the files are known.
+    check_tables(MIN_ROWS, **columns)
+    data_columns, row_columns = columns[str(data)], columns[str(rows)]
+    held_out = None if holdout is None else columns[str(holdout)]
+    evaluation = evaluate(data_columns, row_columns, holdout=held_out, target=target, random_state=seed)
+    attacked: Audit | str | None = None
+    predicted: Calibration | str | None = None
+    if model is not None and holdout is not None:
+        others = _read_like(model, holdout, None, 1, form)
+        attacked = _audited(model, real, others, seed)
+        if target is not None and is_of_numbers(data_columns[target]):
+            predicted = calibrated(model, real, others, target, seed)
+    if as_json:
+        found = evaluation.to_json()
+        if attacked is not None:
+            found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
+        if predicted is not None:
+            found["calibration"] = json_value(predicted)
+        print(json.dumps(found, indent=1, allow_nan=False))
+    else:
+        console = Console()
+        if predicted is not None:
+            console.print(terminal_text(predicted) if isinstance(predicted, str) else predicted.table())
+        verdict = attacked.verdict if isinstance(attacked, Audit) else attacked
+        print_evaluation(evaluation, console, verdict, (str(data), str(rows)))
+    if figure is not None:
+        draw_evaluation(data_columns, row_columns, figure)
+    return evaluation.is_distinguishable or evaluation.looks_copied
 
 
-def audited(model: RowModel, data: Table, others: Table, seed: int) -> Audit | str | None:
-    """The audit of a model, or why there is none; None of too few rows."""
+def _audited(model: RowModel, data: Table, others: Table, seed: int) -> Audit | str | None:
+    """Return the audit of a model, or why it failed; None for too few rows."""
     if min(len(data), len(others)) < MIN_AUDITED:
         return None
     try:
@@ -61,8 +112,8 @@ def audited(model: RowModel, data: Table, others: Table, seed: int) -> Audit | s
         return f"No audit: {error}"
 
 
-def read_like(model: RowModel, path: Path, target: str | None, min_rows: int, form: CsvForm) -> Table:
-    """A table as the model has its columns; of arrays, with its labels apart if they are the target."""
+def _read_like(model: RowModel, path: Path, target: str | None, min_rows: int, form: CsvForm) -> Table:
+    """Read a table with the columns of a model; the target of an array becomes its labels."""
     if not format_of(path).holds_text:
         return read_table(path, target, min_rows=min_rows)
     table = read_for(model, path, form)
@@ -70,50 +121,54 @@ def read_like(model: RowModel, path: Path, target: str | None, min_rows: int, fo
     return table
 
 
-def _alike(forms: dict[Path, CsvForm], target: str | None, min_rows: int) -> dict[str, Table]:
-    """The tables of files by their names; a column of text in one is text in all, where codes may look like numbers."""
+def _tables_alike(forms: dict[Path, CsvForm], target: str | None) -> dict[Path, Table]:
+    """Read tables; a column of text in one is text in all, where codes may look like numbers."""
 
     def read(path: Path, types: dict[str, str]) -> Table:
-        return read_table(path, target, types=types, kind="mixed", min_rows=min_rows, form=forms[path])
+        return read_table(path, target, types=types, kind="mixed", min_rows=MIN_ROWS, form=forms[path])
 
     tables = {path: read(path, {}) for path in forms}
     texts: dict[str, set[str]] = {}
     mixed = {path: dict(zip(each.names, each.cells, strict=True)) for path, each in tables.items() if not each.is_rows}
     for columns in mixed.values():
         for name, cells in columns.items():
-            if any(isinstance(category, str) for category in cells.categories or ()):
+            if _holds_text(cells):
                 texts.setdefault(name, set()).update(map(str, cells.categories or ()))
     for path, columns in mixed.items():
-        others = [n for n in columns if n in texts and not any(isinstance(c, str) for c in columns[n].categories or ())]
-        if not others or format_of(path).has_types:
+        names = [name for name, cells in columns.items() if name in texts and not _holds_text(cells)]
+        if not names or format_of(path).has_types:
             continue
-        as_text = read(path, dict.fromkeys(others, "text"))
-        for name in others:
-            found = {*map(str, as_text.column(name).categories or ())}
-            # Numbers among which a few texts strayed stay numbers, and are refused.
-            if 2 * len(found & texts[name]) >= len(found):
+        as_text = read(path, dict.fromkeys(names, "text"))
+        for name in names:
+            values = {*map(str, as_text.column(name).categories or ())}
+            # If most are not among the texts, they are numbers, and a few stray texts are refused later.
+            if 2 * len(values & texts[name]) >= len(values):
                 tables[path] = tables[path].with_column(name, as_text.arrow[name])
-    return {str(path): table for path, table in tables.items()}
+    return tables
+
+
+def _holds_text(cells: Column) -> bool:
+    return any(isinstance(category, str) for category in cells.categories or ())
 
 
 def _drawn(model: RowModel, n: int, seed: int) -> Table:
-    """Draws n rows from a model, with their labels if the model has classes."""
+    """Draw rows from a model, with their labels if it has classes."""
     codec, classes = model.codec, model.classes
     request = Request(n, return_labels=classes is not None, variance=model.parameters["variance"], random_state=seed)
     with Bar(Console(stderr=True), n) as bar:
         drawn, labels = SamplingRun(model, request).rows(bar.advance)
-    name, place = (None if classes is None else classes.column) or ("label", codec.n_columns)
-    label = None if labels is None or model.label_index is None else LabelColumn(str(name), place, labels)
+    name, position = (None if classes is None else classes.column) or ("label", codec.n_columns)
+    label = None if labels is None or model.label_index is None else LabelColumn(str(name), position, labels)
     return codec.layout.with_labels(drawn, label)
 
 
 def calibrated(model: RowModel, data: Table, holdout: Table, target: str, seed: int) -> Calibration | str:
-    """Measures a model's predictions of a column of numbers in held-out rows; returns the reason if it cannot."""
+    """Measures a model's predictions of a column of numbers in held-out rows, or returns the reason why it cannot."""
     name = columns_by_text(model).get(target, target)
     try:
-        values, known = (_numbers(model, name, side.arrow.column(target)) for side in (holdout, data))
-        there = np.flatnonzero(~np.isnan(values))
-        indices = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_ROWS])
+        values, known = (_numbers(model, name, table.arrow.column(target)) for table in (holdout, data))
+        present = np.flatnonzero(~np.isnan(values))
+        indices = np.sort(np.random.default_rng(seed).permutation(present)[:MOST_ROWS])
         rows = Table(holdout.arrow.take(indices))
         view = conditional_of(model, name, labels_in(model, rows))
         points = view.quantiles(rows, ((np.arange(POINTS) + 0.5) / POINTS).tolist())
@@ -124,7 +179,7 @@ def calibrated(model: RowModel, data: Table, holdout: Table, target: str, seed: 
 
 
 def _numbers(model: RowModel, name: Any, column: Any) -> Float[np.ndarray, " n"]:
-    """A column as numbers, NaN where a cell is missing: dates in the unit and the time zone of the model's column."""
+    """Return a column as numbers, NaN where missing, with dates in the unit and time zone of the model's column."""
     codec = model.codec
     if codec.names is not None and name in codec.names:
         one = Table(pa.table([column], names=[str(name)]))

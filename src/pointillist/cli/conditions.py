@@ -22,34 +22,36 @@ FORMS = "COLUMN=VALUE, COLUMN=LOW..HIGH, COLUMN=A|B|C, COLUMN=? (missing) or COL
 UNITS: dict[str, Any] = {"d": "D", "h": "h", "min": "m", "s": "s", "ms": "ms", "us": "us", "ns": "ns"}
 """NumPy's name of each unit of a duration."""
 
+Parse = Callable[[str], Any]
+
 
 def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
     """Parses options of the `FORMS`; returns a value or a condition for each column of the model that they name.
 
     Raises:
-        ValueError: If an option is not of such a form, the model has no such column, or a column is given twice.
+        ValueError: If an option has another form, the model lacks the column, or a column is given twice.
     """
     where: dict[Any, Any] = {}
     names = columns_by_text(model)
     for text in given:
-        # Names may have an equals sign too.
+        # Names may contain an equals sign.
         column = max((name for name in names if text.startswith(f"{name}=")), key=len, default=text.partition("=")[0])
         is_pair, value = text[len(column) :][:1], text[len(column) + 1 :]
         if not is_pair or not value:
             raise ValueError(f"--where takes {FORMS}, not {shown(text)}")
         name = names.get(column, column)
-        reading = _reading(model, name, column)
         if name in where:
             raise ValueError(f"--where gives column {shown(column)} twice: leave one of them out")
+        known, has_order, parse = _parser(model, name, column)
         try:
-            where[name] = _asked(value, *reading)
+            where[name] = _condition(value, known, has_order, parse)
         except ValueError as error:
             raise ValueError(f"--where {shown(text)}: {error}") from error
     return where or None
 
 
-def _reading(model: "RowModel", name: Any, column: str) -> tuple[list[Any] | None, bool, Callable[[str], Any]]:
-    """A column's values if it has no others, whether values have an order, and a function that parses a value."""
+def _parser(model: "RowModel", name: Any, column: str) -> tuple[list[Any], bool, Parse]:
+    """Return a column's categories, if it has some, whether its values have an order, and a parser of its values."""
     codec, classes = model.codec, model.classes
     if classes is not None and not model.process.has_label_token and name == classes.label_name(codec.names or ()):
         labels = classes.labels.tolist()
@@ -59,11 +61,18 @@ def _reading(model: "RowModel", name: Any, column: str) -> tuple[list[Any] | Non
         order = codec.layout.order_of(name)
         known = list(order or encoder.values.tolist())
         return known, order is not None, partial(category_of, known=known)
-    return None, True, partial(_date if kind_of(kind) == "date" else _number, column, kind)
+
+    def parse(text: str) -> Any:
+        try:
+            return _value(text.strip(), kind)
+        except (ValueError, OverflowError, LookupError, pa.ArrowException) as error:
+            raise ValueError(f"column {shown(column)} holds {kind}, and {shown(text)} is not that") from error
+
+    return [], True, parse
 
 
-def _asked(text: str, known: list[Any] | None, has_order: bool, parse: Callable[[str], Any]) -> Any:
-    if known is not None and any(_is_same(each, text) for each in known):
+def _condition(text: str, known: list[Any], has_order: bool, parse: Parse) -> Any:
+    if any(_is_same(each, text) for each in known):
         return parse(text)
     if text in ("?", "!?"):
         return missing if text == "?" else present
@@ -81,33 +90,23 @@ def _is_same(category: Any, text: str) -> bool:
 
 
 def category_of(text: str, known: list[Any]) -> Any:
-    """Returns the category that a text names; the text itself if the category is unknown or may be one of two."""
+    """Returns the category that a text names; the text itself if the category is unknown or ambiguous."""
     exact = [each for each in known if str(each) == text]
     similar = [each for each in known if _is_same(each, text)]
     return exact[0] if exact else similar[0] if len(similar) == 1 else text
 
 
-def _number(column: str, kind: Any, text: str) -> int | float:
-    if kind_of(kind) == "truth" and text.strip().lower() in ("true", "false"):
-        return text.strip().lower() == "true"
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    raise ValueError(f"column {shown(column)} holds {kind}, and {shown(text)} is not that")
-
-
-def _date(column: str, kind: Any, text: str) -> Any:
-    """A date, a time or a duration; times without an offset are in the column's time zone."""
+def _value(text: str, kind: "pa.DataType") -> Any:
+    """Parse a boolean, number, date, time or duration; times without an offset are in the column's time zone."""
+    if kind_of(kind) == "truth" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind_of(kind) != "date":
+        return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+    if pa.types.is_duration(kind):
+        number, unit = re.findall(rf"^([+-]?\d+) *({'|'.join(UNITS)}|)$", text)[0]
+        return np.timedelta64(int(number), UNITS[unit or kind.unit])
     zone, value = getattr(kind, "tz", None), pa.scalar(text)
-    try:
-        if pa.types.is_duration(kind):
-            number, unit = re.findall(rf"^([+-]?\d+) *({'|'.join(UNITS)}|)$", text.strip())[0]
-            return np.timedelta64(int(number), UNITS[unit or kind.unit])
-        if zone is None or re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]):
-            return value.cast(kind).as_py()
-        local = value.cast(pa.timestamp(kind.unit))
-        return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").as_py()
-    except (ValueError, OverflowError, IndexError, pa.ArrowException) as error:
-        raise ValueError(f"column {shown(column)} holds {kind}, and {shown(text)} is not that") from error
+    if zone is None or re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]):
+        return value.cast(kind).as_py()
+    local = value.cast(pa.timestamp(kind.unit))
+    return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").as_py()

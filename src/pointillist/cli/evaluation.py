@@ -1,18 +1,14 @@
-"""`pointillist evaluate`: compares generated rows with real ones."""
+"""`pointillist evaluate` and `pointillist audit`."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pointillist.cli import options
 from pointillist.cli.options import FILES
 from pointillist.files.csv_format import CsvForm
-
-if TYPE_CHECKING:
-    from pointillist.evaluation import Calibration
-    from pointillist.privacy import Audit
 
 
 @options.of_csv("DATA and --holdout")
@@ -21,7 +17,7 @@ def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}).")],
     rows: Annotated[
         Path,
-        typer.Argument(metavar="ROWS", help="Generated rows, or a model file that draws as many rows as DATA has."),
+        typer.Argument(metavar="ROWS", help="Generated rows, or a model file, from which as many rows are drawn."),
     ],
     target: Annotated[str | None, options.target("A column to predict in the held-out rows")] = None,
     holdout: Annotated[
@@ -29,68 +25,53 @@ def evaluate(
     ] = None,
     as_json: options.Json = False,
     figure: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs."),
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the columns and pairs of columns that differ most.")
     ] = None,
     check: Annotated[
-        bool,
-        typer.Option(
-            "--check", help="Exit with status 1 if the rows are distinguishable from the data, or look copied."
-        ),
+        bool, typer.Option("--check", help="Exit with status 1 if the rows are distinguishable, or look copied.")
     ] = False,
     form: CsvForm,
     seed: Annotated[int, options.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
+    from pointillist.cli.comparing import compare
+
+    is_suspicious = compare(data, rows, holdout, target, form, seed, as_json=as_json, figure=figure)
+    if check and is_suspicious:
+        raise typer.Exit(1)
+
+
+@options.of_csv("TRAIN and HELDOUT")
+def audit(
+    *,
+    model: options.Model,
+    members: Annotated[Path, typer.Option(metavar="TRAIN", help=f"Rows that the model was fitted to ({FILES}).")],
+    non_members: Annotated[
+        Path, typer.Option(metavar="HELDOUT", help="Rows of the same population that it was not fitted to.")
+    ],
+    as_json: options.Json = False,
+    n: Annotated[
+        int | None,
+        typer.Option("--rows", "-n", help="Number of rows to draw.", show_default="4 per member, 2,000 to 20,000"),
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="δ of the lower bounds of ε.", show_default="that of the model, or 0")
+    ] = None,
+    form: CsvForm,
+    seed: Annotated[int, options.seed("Seed of generated rows, noise and subsamples.")] = 0,
+) -> None:
+    """Attacks a model: can the rows that it was fitted to be distinguished from others of the same population?"""
     from rich.console import Console
 
-    from pointillist.atomic_files import check_place
-    from pointillist.cli.comparing import audited, calibrated, model_and_tables, read_like
-    from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
-    from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
-    from pointillist.evaluation.inputs import as_columns
-    from pointillist.evaluation.json_values import json_value
-    from pointillist.foreign_text import terminal_text
-    from pointillist.metrics.mixed_tables import check_tables
+    from pointillist.cli.table_options import read_for
+    from pointillist.models.saving import load_model
+    from pointillist.privacy import audit as attack
+    from pointillist.privacy import print_audit
 
-    if figure is not None:
-        if figure.suffix.lower() != ".png":
-            raise ValueError(f"{figure}: the name of --figure must end in .png")
-        check_place(figure)
-    model, tables = model_and_tables(data, rows, holdout, target, form, seed)
-    real = tables[str(data)]
-    name = target if real.label is None else str(real.label)
-    columns = as_columns(tables)
-    # Here rather than below, where the sides are not called by their files' names.
-    check_tables(MIN_ROWS, **columns)
-    evaluation = evaluate(
-        columns[str(data)],
-        columns[str(rows)],
-        holdout=None if holdout is None else columns[str(holdout)],
-        target=name,
-        random_state=seed,
-    )
-    attacked: Audit | str | None = None
-    predicted: Calibration | str | None = None
-    if model is not None and holdout is not None:
-        others = read_like(model, holdout, None, 1, form)
-        attacked = audited(model, real, others, seed)
-        if name is not None and is_of_numbers(columns[str(data)][name]):
-            predicted = calibrated(model, real, others, name, seed)
+    fitted = load_model(model)
+    inside, outside = (read_for(fitted, path, form) for path in (members, non_members))
+    found = attack(fitted, inside, outside, n_drawn=n, delta=delta, random_state=seed)
     if as_json:
-        found = evaluation.to_json()
-        if attacked is not None:
-            found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
-        if predicted is not None:
-            found["calibration"] = json_value(predicted)
-        print(json.dumps(found, indent=1, allow_nan=False))
+        print(json.dumps(found.to_json(), indent=1, allow_nan=False))
     else:
-        console = Console()
-        if predicted is not None:
-            console.print(terminal_text(predicted) if isinstance(predicted, str) else predicted.table())
-        said = attacked if attacked is None or isinstance(attacked, str) else attacked.verdict
-        print_evaluation(evaluation, console, said, (str(data), str(rows)))
-    if figure is not None:
-        draw_evaluation(columns[str(data)], columns[str(rows)], figure)
-    if check and (evaluation.is_distinguishable or evaluation.looks_copied):
-        raise typer.Exit(1)
+        print_audit(found, Console())

@@ -11,15 +11,10 @@ from pointillist.atomic_files import check_apart, check_place
 
 @contextmanager
 def alone(lock: Path, output: Path, what: str) -> Iterator[None]:
-    """Keeps other processes from an output; the system releases the lock if this process is killed.
-
-    Args:
-        lock: The file to lock, in an existing folder.
-        output: The output.
-        what: What the other process does with it.
+    """Keeps other processes from an output by locking a file; the system unlocks it if this process is killed.
 
     Raises:
-        ValueError: In one line, if another process has the lock.
+        ValueError: If another process has the lock: `what` is what it does with the output.
     """
     from filelock import FileLock, Timeout
 
@@ -27,22 +22,22 @@ def alone(lock: Path, output: Path, what: str) -> Iterator[None]:
     try:
         held.acquire(blocking=False)
     except (OSError, NotImplementedError) as error:
-        # A folder that takes no files, such as /proc, raises Timeout too, but then there is no lock file.
+        # Timeout without a lock file means that the folder takes no files, as in /proc.
         if isinstance(error, Timeout) and lock.exists():
             raise ValueError(f"{output}: another process is {what}: wait until it ends") from None
-        # A file system without locks, or a folder that nobody can write in: the command says which.
+        # The file system has no locks, or the folder cannot be written in, which the command will report.
         yield
         return
     try:
         yield
     finally:
-        # A process that has just opened the file sees that it is gone, and does not take it for a lock.
+        # Deleted before it is released: a process that has just opened the file then sees that it is no longer a lock.
         lock.unlink(missing_ok=True)
         held.release()
 
 
 def exclusive(command: Callable[..., None]) -> Callable[..., None]:
-    """Makes a command the only one that writes its argument `out`, which must be none of the files that it reads."""
+    """Makes a command the only one that writes its argument `out`, which must not be a file that it reads."""
 
     @functools.wraps(command)
     def locked(**options: Any) -> None:

@@ -10,10 +10,9 @@ import typer
 
 from pointillist.files.csv_format import CsvForm
 from pointillist.files.formats import READABLE
-from pointillist.models.parameters import Parameter, parameters_of
+from pointillist.models.parameters import parameters_of
 
 Engine = Literal["local", "ray"]
-Statistic = Literal["median"]
 Command = Callable[..., None]
 
 LARGEST_SEED = 2**32 - 1
@@ -28,7 +27,7 @@ Address = Annotated[
 
 
 def out(metavar: str, text: str) -> Any:
-    """Returns the option for what a command writes."""
+    """Returns the option for the output of a command."""
     return typer.Option("--out", "-o", metavar=metavar, help=text)
 
 
@@ -38,13 +37,18 @@ def seed(text: str, show_default: str | bool = True) -> Any:
 
 
 def engine(text: str) -> Any:
-    """Returns the option for where a command's work is done."""
+    """Returns the option that distributes the work of a command."""
     return typer.Option(help=f"Where {text}: in this process, or in Ray tasks.")
 
 
 def columns(text: str, metavar: str = "COLUMN") -> Any:
     """Returns an option that may be repeated, once for each column."""
-    return typer.Option(metavar=metavar, help=text)
+    return typer.Option(metavar=metavar, help=f"{text}; may be repeated.")
+
+
+def resume(what: str) -> Any:
+    """Returns the option to continue an earlier run."""
+    return typer.Option("--resume/--fresh", help=f"Continue from {what}, or start over.")
 
 
 def target(text: str) -> Any:
@@ -53,26 +57,33 @@ def target(text: str) -> Any:
 
 
 def again(*, is_resumed: bool) -> str:
-    """Says which command continues one that was stopped."""
+    """Returns a sentence on how to continue a command that was stopped."""
     return f"Run the same command again{'' if is_resumed else ' without --fresh'} to continue."
 
 
 def of(configuration: type) -> Callable[[Command], Command]:
     """Adds the options of a configuration to a command, which takes their values as `**chosen`."""
-
-    def add(command: Command) -> Command:
-        declared = parameters_of(configuration).values()
-        return _with_options(command, "chosen", [_option(each) for each in declared if each.is_option])
-
-    return add
+    options = []
+    for each in parameters_of(configuration).values():
+        kind: Any = each.types[0]
+        if each.choices:
+            kind = Literal[tuple("none" if choice is None else choice for choice in each.choices)]
+        if each.default is None:
+            kind = kind | None
+        # Without a name, typer would add a --no-… option.
+        flag = [f"--{each.name.replace('_', '-')}"] if kind is bool else []
+        info = typer.Option(*flag, help=each.help, show_default=each.unset or True)
+        if each.is_option:
+            options.append(_keyword(each.name, kind, each.default, info))
+    return lambda command: _with_options(command, "chosen", options)
 
 
 def of_csv(files: str = "DATA") -> Callable[[Command], Command]:
     """Adds the options for the form of CSV files to a command, which takes them as its `form`."""
     texts = {
-        "delimiter": ("CHARACTER", f"What separates the fields of {files}, if CSV.", "as its first rows show"),
+        "delimiter": ("CHARACTER", f"Field delimiter of {files}, if CSV.", "detected from the first rows"),
         "encoding": ("NAME", f"Encoding of {files}, such as cp1252 or utf-16.", "utf-8"),
-        "decimal": ("MARK", f"What marks decimals in {files}: a point or a comma.", "as each column shows"),
+        "decimal": ("MARK", f"Decimal mark in {files}: a point or a comma.", "detected for each column"),
     }
     options = [
         _keyword(name, str | None, None, typer.Option(metavar=metavar, help=text, show_default=default))
@@ -84,26 +95,14 @@ def of_csv(files: str = "DATA") -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         @functools.wraps(command)
         def with_form(
-            *, delimiter: str | None, encoding: str | None, decimal: str | None, no_header: bool, **given: Any
+            *, delimiter: str | None, encoding: str | None, decimal: str | None, no_header: bool, **others: Any
         ) -> None:
             delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter
-            command(**given, form=CsvForm(delimiter, encoding, decimal, False if no_header else None))
+            command(**others, form=CsvForm(delimiter, encoding, decimal, False if no_header else None))
 
         return _with_options(with_form, "form", options)
 
     return add
-
-
-def _option(declared: Parameter) -> inspect.Parameter:
-    """The option for a declared parameter; of its choices, None is "none"."""
-    kind: Any = declared.types[0]
-    if declared.choices:
-        kind = Literal[tuple("none" if choice is None else choice for choice in declared.choices)]
-    if declared.default is None:
-        kind = kind | None
-    flag = [f"--{declared.name.replace('_', '-')}"] if kind is bool else []
-    info = typer.Option(*flag, help=declared.help, show_default=declared.unset or True)
-    return _keyword(declared.name, kind, declared.default, info)
 
 
 def _keyword(name: str, kind: Any, default: Any, info: Any) -> inspect.Parameter:
@@ -111,10 +110,10 @@ def _keyword(name: str, kind: Any, default: Any, info: Any) -> inspect.Parameter
 
 
 def _with_options(command: Command, name: str, options: Iterable[inspect.Parameter]) -> Command:
-    """Replaces one argument of a command by options, as typer reads them."""
+    """Replaces one argument of a command by options in the signature that typer reads."""
     known = inspect.signature(command).parameters.values()
-    each_or_options = [option for each in known for option in (options if each.name == name else [each])]
-    keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in each_or_options]
+    replaced = [option for each in known for option in (options if each.name == name else [each])]
+    keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in replaced]
     command.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in keywords}
     return command

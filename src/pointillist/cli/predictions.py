@@ -1,8 +1,8 @@
-"""`pointillist predict` and `pointillist score`: what a model says of the rows of a table."""
+"""`pointillist impute`, `predict` and `score`: answers of a model about the rows of a table."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +14,77 @@ from pointillist.lazy import pa, pc
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
-    from pointillist.tables.table import Table
+
+Table = Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")]
+
+
+@exclusive
+@options.of_csv("TABLE")
+def impute(
+    *,
+    model: options.Model,
+    table: Table,
+    out: Annotated[Path, options.out("FILLED", f"The table to write: {FILES}.")],
+    draws: Annotated[
+        int,
+        typer.Option(min=1, help="Number of tables; several are written one below the other, numbered in a column."),
+    ] = 1,
+    statistic: Annotated[
+        Literal["median"] | None,
+        typer.Option(help="Fill numbers with the median of 25 draws, and categories with the most frequent."),
+    ] = None,
+    form: CsvForm,
+    seed: Annotated[int, options.seed("Same seed, same cells.")] = 0,
+) -> None:
+    """Fills missing cells, conditioning on the rest of the row; other cells are unchanged."""
+    import numpy as np
+
+    from pointillist.cli.table_options import labels_in, names_in, of_model, read_for
+    from pointillist.files.formats import format_of
+    from pointillist.files.writing import TableWriter
+    from pointillist.models.saving import load_model
+    from pointillist.queries.imputation import check_statistic, imputed
+    from pointillist.tables.names import free_name
+
+    check_statistic(statistic, is_alone=draws == 1)
+    fitted = load_model(model)
+    codec = fitted.codec
+    rows = read_for(fitted, table, form, others="typed" if format_of(out).has_types else "text")
+    labels = labels_in(fitted, rows)
+    unlabelled = [i for i, label in enumerate(labels or ()) if label is None]
+    own = names_in(fitted, rows.names)
+    tables = imputed(fitted, of_model(fitted, rows), draws, seed, labels, statistic)
+    others = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}
+    label_name = None if fitted.classes is None else str(fitted.classes.label_name(codec.names or ()))
+    if fitted.classes is not None and len(unlabelled) == len(rows):
+        # An empty column has no type.
+        nulls = pa.nulls(len(rows), pa.array(fitted.classes.labels.tolist()).type)
+        others[label_name] = pa.chunked_array([nulls])
+    type_of = dict(zip(own, codec.types, strict=True)) | {name: column.type for name, column in others.items()}
+    numbers = [free_name(["draw"], rows.names)] if draws > 1 else []
+    types = [*("int64" for _ in numbers), *(type_of[name] for name in rows.names)]
+    forms = {name: form for name, form in codec.layout.forms.items() if name not in others}
+    with TableWriter(out, [*numbers, *rows.names], types, draws * len(rows), forms) as writer:
+        for number, filled in enumerate(tables, 1):
+            columns = dict(zip(own, codec.columns(filled), strict=True)) | others
+            if unlabelled:
+                label_seed = None if statistic else seed + number
+                columns[label_name] = _with_labels(fitted, filled, others[label_name], unlabelled, label_seed)
+            writer.write([*(np.full(len(filled), number) for _ in numbers), *(columns[name] for name in rows.names)])
+
+
+def _with_labels(model: "RowModel", filled: Any, column: Any, indices: list[int], seed: int | None) -> Any:
+    """Fill missing labels with draws given the rows, or without a seed with the most probable labels."""
+    from pointillist.queries.label_conditional import conditional_of
+
+    assert model.classes is not None
+    view = conditional_of(model, model.classes.label_name(model.codec.names or ()))
+    rows = filled.take(indices) if isinstance(filled, pa.Table) else filled[indices]
+    drawn = view.predict(rows) if seed is None else view.sample(rows, random_state=seed % 2**32)[:, 0]
+    labels = column.to_pylist()
+    for index, label in zip(indices, drawn.tolist(), strict=True):
+        labels[index] = label
+    return pa.chunked_array([pa.array(labels, column.type)])
 
 
 @exclusive
@@ -28,24 +98,26 @@ def predict(
     out: Annotated[Path, options.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict.")],
     quantiles: Annotated[
-        str | None,
-        typer.Option(metavar="LEVELS", help="Quantiles of a column of numbers to write, such as 0.05,0.5,0.95."),
+        str | None, typer.Option(metavar="LEVELS", help="Write quantiles of a number, such as 0.05,0.5,0.95.")
     ] = None,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Write the probability of each value of a column of few.")
+        bool, typer.Option("--probabilities", help="Write the probability of each value of a discrete column.")
     ] = False,
     form: CsvForm,
 ) -> None:
     """Predicts a column of a table from the others: the mean of a number, the most probable category."""
     import numpy as np
 
-    from pointillist.cli.table_options import columns_by_text, of_model, read_for
+    from pointillist.cli.table_options import columns_by_text, labels_in, of_model, read_for
     from pointillist.models.saving import load_model
     from pointillist.queries.label_conditional import conditional_of
 
     if quantiles is not None and probabilities:
-        raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
-    levels = None if quantiles is None else _levels(quantiles)
+        raise ValueError("--quantiles is for columns of numbers and --probabilities for discrete columns: give one")
+    try:
+        levels = None if quantiles is None else [float(part) for part in quantiles.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--quantiles takes levels such as 0.05,0.5,0.95, not {quantiles!r}") from error
     fitted = load_model(model)
     rows = read_for(fitted, table, form, unread=target)
     name = columns_by_text(fitted).get(target, target)
@@ -68,7 +140,7 @@ def predict(
 def score(
     *,
     model: options.Model,
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")],
+    table: Table,
     out: Annotated[Path, options.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
     form: CsvForm,
 ) -> None:
@@ -80,27 +152,11 @@ def score(
 
     fitted = load_model(model)
     cells = aligned(of_model(fitted, read_for(fitted, table, form)), fitted.codec.layout).cells
-    _write(out, ["log_density"], [column_of(fitted, None, log_density(fitted, cells))])
-
-
-def labels_in(model: "RowModel", table: "Table", unread: str | None = None) -> list[Any] | None:
-    """Returns a table's labels, None where missing, if they are apart from the model's columns and not `unread`."""
-    place, classes = model.label_index, model.classes
-    name = None if place is None or classes is None or classes.column is None else str(classes.column[0])
-    if name is None or classes is None or name not in table.names or name in (*(model.codec.names or ()), unread):
-        return None
-    return classes.labels_in(table.column(name))
-
-
-def _levels(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"--quantiles takes levels such as 0.05,0.5,0.95, not {text!r}") from error
+    _write(out, ["log_density"], [pa.chunked_array([log_density(fitted, cells)])])
 
 
 def column_of(model: "RowModel", name: Any, values: Any) -> Any:
-    """Returns predicted values of a column as Arrow's, times in its time zone if it has one; of no column if None."""
+    """Returns values as an Arrow column, with the time zone of a column of the model, unless the name is None."""
     import numpy as np
 
     array = pa.array(values.tolist()) if values.dtype == object else pa.array(np.ascontiguousarray(values))

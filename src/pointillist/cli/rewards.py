@@ -1,4 +1,4 @@
-"""What `--reward` names: a function in a Python file."""
+"""Loads the function that `--reward` names."""
 
 import runpy
 import sys
@@ -14,8 +14,8 @@ from pointillist.foreign_text import listed, shown
 def reward_of(text: str) -> Callable[[Any], Any]:
     """Runs a Python file, and returns one of its functions, given as FILE.py:NAME.
 
-    The file can import modules beside it, as if Python had run it. Raises a ValueError if there is no such file or
-    function, or if the file cannot be run.
+    The file can import modules from its folder. Raises a ValueError if there is no such file or function, or if the
+    file cannot be run.
     """
     file, _, name = text.rpartition(":")
     if not file or not name.isidentifier():
@@ -25,7 +25,7 @@ def reward_of(text: str) -> Callable[[Any], Any]:
         raise ValueError(f"{file}: is no file: --reward takes FILE.py:NAME")
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        # Not imported: Ray tasks, which cannot import it, then get the function and not its name.
+        # Not imported: Ray would then pass its name to tasks, which cannot import it, and not the function.
         found = runpy.run_path(file)
     except (Exception, SystemExit) as error:
         raise ValueError(f"{file}: cannot be run: {_line_of(error)}") from error
@@ -37,9 +37,9 @@ def reward_of(text: str) -> Callable[[Any], Any]:
 
 
 @contextmanager
-def explained(text: str) -> Iterator[None]:
-    """Turns what the function of `reward_of` raises into a ValueError of one line that names it."""
-    file, _, _ = text.rpartition(":")
+def explained(text: str | None) -> Iterator[None]:
+    """Turns errors of the function of `reward_of` into a ValueError of one line that names it."""
+    file = (text or "").rpartition(":")[0]
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What commands say of tables, and what their options say of columns."""
+"""The tables of commands: how models read them, and what options say about their columns."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -45,39 +45,45 @@ def read_for(
     others: Literal["out", "typed", "text"] = "out",
     unread: str | None = None,
 ) -> Table:
-    """Reads a table for a model: what is text to it, such as codes that look like numbers, is read as text.
+    """Reads a table for a model: columns of text, such as codes that look like numbers, are read as text.
 
     Args:
         model: The model.
         path: The file.
-        form: What is known of its form if it is a CSV file, the only kind whose columns have no types.
-        others: What becomes of columns that the model lacks: they are left out, read like any, or kept as text.
-        unread: Name of a column that is left out too.
+        form: The form of a CSV file.
+        others: How to treat columns that the model lacks: leave them out, detect their types, or keep them as text.
+        unread: Name of a column to leave out.
     """
-    types = {}
-    own, kinds = model.file_columns()
+    model_names, model_types = model.file_columns()
+    has_types = format_of(path).has_types
     with naming(path):
         names = format_of(path).names(path, form)
-    is_csv = not format_of(path).has_types
-    # As a CSV file has them, without white space around them.
-    full = {name.strip() if is_csv else name: name for name in own or ()}
-    # Without names, by position.
-    known = dict(zip(full or names, kinds, strict=False))
-    if is_csv:
-        is_text = {name: _is_text(known[name]) if name in known else others == "text" for name in names}
-        types = {name: "text" for name in names if is_text[name]}
-    drop = [name for name in names if name == unread or (name not in known and others == "out")]
-    if own is None or len(drop) == len(names):
-        # No column would be left: what is missing is said below.
+    # CSV files are read without white space around names.
+    original = {name if has_types else name.strip(): name for name in model_names or ()}
+    # Columns without names are matched by position.
+    type_of = dict(zip(original or names, model_types, strict=False))
+    drop = [name for name in names if name == unread or (name not in type_of and others == "out")]
+    if model_names is None or len(drop) == len(names):
+        # A later check reports missing columns.
         drop = []
-    types = {name: kind for name, kind in types.items() if name not in drop}
-    label = None if model.label_index is None or own is None else own[model.label_index].strip()
-    if is_csv and form.has_names is None and full and full.keys() - {unread, label} <= {*names}:
-        form = replace(form, has_names=True)
+    types = {}
+    if not has_types:
+        is_text = {name: _is_text(type_of[name]) if name in type_of else others == "text" for name in names}
+        types = {name: "text" for name in names if is_text[name] and name not in drop}
+        label = None if model.label_index is None or model_names is None else model_names[model.label_index].strip()
+        if form.has_names is None and original and original.keys() - {unread, label} <= {*names}:
+            form = replace(form, has_names=True)
     table = read_table(path, drop=drop, types=types, kind="mixed", min_rows=1, form=form)
-    if all(name == own for name, own in full.items()):
+    if all(name == full for name, full in original.items()):
         return table
-    return Table(table.arrow.rename_columns([full.get(name, name) for name in table.names]))
+    return Table(table.arrow.rename_columns([original.get(name, name) for name in table.names]))
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether a column holds text, by its type as `RowModel.file_columns` returns it."""
+    if isinstance(kind, str):
+        return kind == "str"
+    return kind_of(kind.value_type if pa.types.is_dictionary(kind) else kind) == "category"
 
 
 def file_names(model: "RowModel") -> list[str]:
@@ -90,36 +96,39 @@ def file_names(model: "RowModel") -> list[str]:
 
 
 def columns_by_text(model: "RowModel") -> dict[str, Any]:
-    """Returns the names of a model's columns, and of its labels, by their text: names need not be text."""
+    """Maps text to the names of a model's columns and labels, which need not be text."""
     codec, classes = model.codec, model.classes
     names = [encoder.name for encoder in codec.encoding.columns]
     label = [] if classes is None else [classes.label_name(codec.names or ())]
-    # Columns without names are numbered as in a file, where labels may come before them.
     texts = file_names(model) if codec.names is None else map(str, names)
     return dict(zip(texts, names, strict=True)) | {str(name): name for name in label}
 
 
 def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
-    """Returns the names of a model's columns among those of a table: its names, or else those at its positions."""
+    """Returns the names of a model's columns in a table: their own, or else those at their positions."""
     own = file_names(model)
     if model.codec.names is not None or set(own) & set(names):
         return own
-    others = [name for place, name in enumerate(names) if len(names) == len(own) or place != model.label_index]
+    others = [name for i, name in enumerate(names) if len(names) == len(own) or i != model.label_index]
     return others if len(others) == len(own) else own
 
 
 def of_model(model: "RowModel", table: Table) -> Table:
-    """Returns the columns of a table that a model without names has, in its order; for others, the table as it is."""
+    """Returns the table; for a model without column names, only the model's columns, in its order."""
     if model.codec.names is not None:
         return table
     return table.select([name for name in names_in(model, table.names) if name in table.names])
 
 
-def _is_text(kind: Any) -> bool:
-    """Whether a column of a type, as `headings` names it, holds text."""
-    if isinstance(kind, str):
-        return kind == "str"
-    return kind_of(kind) == "category" and (not hasattr(kind, "value_type") or kind_of(kind.value_type) == "category")
+def labels_in(model: "RowModel", table: Table, unread: str | None = None) -> list[Any] | None:
+    """Returns the labels of a table, None where missing, if the model keeps them apart from its columns."""
+    classes = model.classes
+    if classes is None or classes.column is None or model.label_index is None:
+        return None
+    name = str(classes.column[0])
+    if name not in table.names or name in (*(model.codec.names or ()), unread):
+        return None
+    return classes.labels_in(table.column(name))
 
 
 def json_in(path: Path, convert: Callable[[Any], T]) -> T:
@@ -136,7 +145,7 @@ def json_in(path: Path, convert: Callable[[Any], T]) -> T:
 
 
 def read_domains(content: Any) -> dict[str, Any]:
-    """Returns what a JSON file makes public: {"low": …, "high": …, "missing": true} or a list of values, by column."""
+    """Returns the public range, {"low": …, "high": …, "missing": true}, or list of values of each column."""
     if not isinstance(content, dict):
         raise ValueError("must hold a JSON object of columns")
     found: dict[str, Any] = {}
@@ -154,42 +163,41 @@ def read_domains(content: Any) -> dict[str, Any]:
 
 
 def print_types(table: Table, codec: Codec, categorical: Sequence[str], console: "Console") -> None:
-    """Prints what each column of a table is taken for, and the rules that rows obey."""
+    """Prints the kind and the values of each column of a table, and the rules that rows obey."""
     from rich.table import Table as Grid
 
     grid = Grid("column", "kind", "values", "missing", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for code, cells, field in zip(codec.encoding.columns, table.cells, table.arrow.schema, strict=True):
+    columns = zip(codec.encoding.columns, table.cells, table.arrow.columns, table.arrow.schema, strict=True)
+    for encoder, cells, column, field in columns:
         kind = {"whole": "integer", "truth": "boolean", "category": "categories"}.get(kind_of(field.type))
         kind = "categories" if field.name in categorical else kind or kind_of(field.type)
-        kind = "date" if code.grid.is_calendar else kind
-        if code.categories is not None:
-            seen = f"{len(code.categories)}: " + ", ".join(map(str, code.categories[:4]))
-            seen += ", …" if len(code.categories) > 4 else ""
+        kind = "date" if encoder.grid.is_calendar else kind
+        if encoder.categories is not None:
+            values = f"{len(encoder.categories)}: " + ", ".join(map(str, encoder.categories[:4]))
+            values += ", …" if len(encoder.categories) > 4 else ""
         else:
-            given = cells.values[~cells.is_missing]
-            ends = given.min(), given.max()
-            low, high = (f"{end:.0f}" if code.grid.is_calendar else _shown(end, field.type) for end in ends)
-            seen = f"{low} to {high}"
-            seen += f", {len(code.atoms)} different" if code.scores is None else ""
-            if code.scores is not None and len(code.atoms):
-                seen += f", often {', '.join(f'{value:g}' for value in code.atoms[:3])}"
-        share = cells.is_missing.mean()
+            numbers = np.where(cells.is_missing, np.nan, cells.values)
+            low, high = (column[int(index)] for index in (np.nanargmin(numbers), np.nanargmax(numbers)))
+            values = f"{_shown(low)} to {_shown(high)}"
+            if encoder.scores is None:
+                values += f", {len(encoder.atoms)} different"
+            elif len(encoder.atoms):
+                values += f", often {', '.join(f'{value:g}' for value in encoder.atoms[:3])}"
+        missing = cells.is_missing.mean()
         kind += " (label)" if field.name == table.label else ""
-        grid.add_row(*map(terminal_text, (field.name, kind, seen, f"{share:.1%}" if share else "")))
+        grid.add_row(*map(terminal_text, (field.name, kind, values, f"{missing:.1%}" if missing else "")))
     console.print(grid)
     for rule in codec.rules:
         where = "in nearly every row" if rule.has_exceptions else "in every row"
         console.print(terminal_text(f"{where}: {rule.text(codec.names)}"))
 
 
-def _shown(value: float, kind: Any) -> str:
-    from pointillist.tables.table import Column, to_arrow
-
-    if kind_of(kind) != "date":
-        return f"{value:g}"
-    cell = to_arrow([Column(np.array([value]), np.array([False]))], pa.schema([("x", kind)]))[0][0]
+def _shown(value: Any) -> str:
+    """Format an Arrow scalar."""
+    if kind_of(value.type) == "number":
+        return f"{value.as_py():g}"
     try:
-        return str(cell.as_py())
+        return str(value.as_py())
     except (OverflowError, ValueError):
         # Beyond Python's years, or finer than its microseconds.
-        return str(cell.cast(pa.string())) if not pa.types.is_duration(kind) else f"{value:g} {kind.unit}"
+        return f"{value.value} {value.type.unit}" if pa.types.is_duration(value.type) else str(value.cast(pa.string()))

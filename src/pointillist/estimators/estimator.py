@@ -70,15 +70,6 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         (3, 2)
     """
 
-    model_: RowModel
-    classes_: np.ndarray
-    class_counts_: np.ndarray
-    n_features_in_: int
-    feature_names_in_: np.ndarray
-    history_: np.ndarray
-    validation_history_: np.ndarray
-    effective_sample_size_: float
-
     plot = plotting.plot
     plot_trajectory = plotting.plot_trajectory
     plot_density = plotting.plot_density
@@ -317,17 +308,16 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         beyond that, it is Hutchinson's estimate from 32 probes, which are a function of the row. Rounded numbers have
         the density before rounding; a value's probability is about this density times the column's step.
 
-        **Mixed columns.** Categories, labels, missing cells and values that many rows share have a mass, and numbers a
-        density per unit of their column; on a grid (integers, up to 8 decimals, dates) it is the mass of the value's
-        cell over the cell's width. The probability of a row is the product over its cells, each given the cells
-        in earlier columns. Beyond 128 columns, with missing="unknown" and in private fits it is the mean over 4 fixed
-        orders (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). The density is by the same ODE in 24 steps of a
-        third-order method, or its mean over 4 points of a wide cell. A number that no training row had gets part of the
-        mass of the nearest value if values repeat, and a new category part of the mass of the rarest one. Beyond the
-        range of `fit`, the density falls with the square of the distance. A row has -inf if a cell is missing in a
-        column that had no missing cell in `fit`, if its label is unknown, or if a column listed as categorical has an
-        unknown value. With missing="unknown", the density is that of the cells that are not missing. The density
-        ignores that rules between columns are restored in drawn rows.
+        **Mixed columns.** Categories, labels, missing cells and repeated values have a mass, and numbers a density per
+        unit of their column; on a grid (integers, up to 8 decimals, dates) it is the mass of the value's grid cell over
+        the cell's width. The probability of a row is the product over its cells, each given the cells in earlier
+        columns. Beyond 128 columns, with missing="unknown" and in private fits it is the mean over 4 fixed orders
+        (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). Densities of numbers use the same ODE, in 24 steps of a
+        third-order method. New numbers get part of the mass of the nearest value if values repeat, and new categories
+        part of the mass of the rarest one. Beyond the range of `fit`, the density falls with the square of the
+        distance. A row has -inf if a cell is missing in a column that had none in `fit`, if its label is unknown, or if
+        a column listed as categorical has an unknown value. With missing="unknown", missing cells are integrated out.
+        Rules between columns, which drawn rows obey, do not change the density.
 
         Raises:
             ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, if

@@ -85,12 +85,6 @@ class RegressionConfig(Checked):
     # fmt: on
 
 
-def networks_and_steps(config: RegressionConfig, n_rows: int) -> tuple[int, int]:
-    """Return the number of networks and of their steps."""
-    n_networks, steps = MANY_ROWS if n_rows > MANY else FEW_ROWS
-    return config.n_networks or n_networks, config.steps or steps
-
-
 @dataclass(frozen=True, eq=False)
 class Units:
     """Standard units of x and y; a y with long tails is replaced by arsinh((y - middle) / bend) first.
@@ -259,7 +253,9 @@ def fit_regression(
     Raises:
         ValueError: If training diverges.
     """
-    distinct, (n_networks, steps) = np.unique(y), networks_and_steps(config, len(y))
+    n_networks, steps = MANY_ROWS if len(y) > MANY else FEW_ROWS
+    n_networks, steps = config.n_networks or n_networks, config.steps or steps
+    distinct = np.unique(y)
     is_discrete = has_few_values(distinct, len(y))
     n_held = min(max(round(config.validation_fraction * len(y)), config.validation_fraction > 0), len(y) - 1)
     # Each pair of networks shares its held-out rows: consecutive rows of a random order.

@@ -17,7 +17,7 @@ from pointillist.engine.devices import configure
 from pointillist.estimators.inputs import AsEstimator, take_over
 from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
 from pointillist.estimators.plotting.distributions import draw_bands
-from pointillist.estimators.regression import RegressionConfig, fit_regression, networks_and_steps
+from pointillist.estimators.regression import RegressionConfig, fit_regression
 from pointillist.models.parameters import documented
 from pointillist.queries.predictive import checked_draws, checked_levels
 
@@ -88,7 +88,7 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         config, y = RegressionConfig(**self.get_params()), np.asarray(target, np.float64)
         seed = seed_of(config.random_state)
         guesses, guessed = None, np.empty((len(rows), 0))
-        if len(rows) >= FEWEST_ROWS and networks_and_steps(config, len(rows))[0] > 1:
+        if len(rows) >= FEWEST_ROWS and config.n_networks != 1:
             guesses, guessed = OutOfFold.fit(rows, y, seed)
         fitted.model_ = fit_regression(np.column_stack([rows, guessed]), y, config, seed, guessed.shape[1])
         if guesses is not None and not fitted.model_.target.sees_guesses.any():

@@ -121,19 +121,9 @@ def draw_bands(
     x_name: str | None,
     y_name: str,
 ) -> Any:
-    """Draws central intervals of predicted distributions, with their medians, and returns the axes.
+    """Draw central intervals of predicted distributions, their medians and observed values; return the axes.
 
-    Args:
-        quantiles_of: Function that computes quantiles of each row.
-        values: Observed values, NaN where unknown; None for none.
-        x: Horizontal position of each row; by default rows are side by side, in the order of their medians.
-        ax: Matplotlib axes; None for a new figure.
-        levels: Levels of the intervals.
-        x_name: Name of the horizontal axis; None without `x`.
-        y_name: Name of the vertical axis.
-
-    Raises:
-        ValueError: If the axes or levels cannot be used.
+    `quantiles_of` computes quantiles of each row. Rows have the horizontal positions `x`, or are ordered by median.
     """
     check_axes(ax)
     levels = sorted(levels, reverse=True)
