@@ -89,20 +89,6 @@ def test_distributions_of_rows_with_gaps_and_of_several_columns(model):
     assert view.log_prob(rows)[0] == pytest.approx(chained, abs=0.25)
 
 
-def test_predictive_bands_are_the_quantiles(model):
-    rows = FRAME[:30]
-    ax = model.plot_predictions(rows, "a", by="b", levels=[0.8])
-    order = np.argsort(rows["b"].to_numpy())
-    low, middle, high = model.conditional("a").quantiles(rows, [0.1, 0.5, 0.9])[order].T
-    np.testing.assert_allclose(ax.lines[0].get_xydata(), np.column_stack([rows["b"].to_numpy()[order], middle]))
-    edges = ax.collections[0].get_paths()[0].vertices[:, 1]
-    assert edges.min() == pytest.approx(low.min()) and edges.max() == pytest.approx(high.max())
-    np.testing.assert_allclose(ax.collections[1].get_offsets()[:, 1], rows["a"].to_numpy()[order])
-    for options, message in (({"levels": [2]}, "levels of intervals"), ({"by": "w"}, "there is no column 'w'")):
-        with pytest.raises(ValueError, match=message):
-            model.plot_predictions(rows.drop(columns="a"), "a", **options)
-
-
 def test_gaps_are_filled_and_nothing_else(model):
     one, two = model.impute(GAPS[["c", "a", "b"]], n_draws=2, random_state=0)
     assert list(one) == list("cab") and (one.index == GAPS.index).all() and not one.isna().any().any()

@@ -92,7 +92,7 @@ def test_the_callers_axes_and_options_are_used(model):
 
 
 def test_of_much_data_some_is_shown(model, monkeypatch):
-    monkeypatch.setattr("pointillist.estimators.plotting.rows.MOST_DATA", 50)
+    monkeypatch.setattr("pointillist.estimators.plotting.MOST_DATA", 50)
     data, rows = model.plot(X, n_samples=7, **FEW).collections
     assert len(data.get_offsets()) == 50 and len(rows.get_offsets()) == 7
     np.testing.assert_array_equal(data.get_offsets()[[0, -1]], X[[0, -1]])
@@ -176,7 +176,7 @@ def test_walks_lead_from_the_prior_to_the_rows(model):
 
 
 def test_long_walks_show_some_of_their_points(model, monkeypatch):
-    monkeypatch.setattr("pointillist.estimators.plotting.rows.MOST_TIMES", 3)
+    monkeypatch.setattr("pointillist.estimators.plotting.MOST_TIMES", 3)
     ax = pyplot.subplots()[1]
     assert model.plot_trajectory(ax=ax, random_state=1, **FEW) is ax and len(ax.lines) == 100
     assert {len(way.get_xydata()) for way in ax.lines} == {3}

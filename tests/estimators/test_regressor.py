@@ -331,17 +331,6 @@ def test_dates_are_refused():
             DiffusionRegressor(**QUICK).fit(x, y)
 
 
-def test_predictive_bands_are_the_quantiles(quick):
-    ax = quick.plot_predictions(X[:30], Y[:30], by=1, levels=[0.8])
-    order = np.argsort(X[:30, 1])
-    low, middle, high = quick.quantiles(X[:30], [0.1, 0.5, 0.9])[order].T
-    np.testing.assert_allclose(ax.lines[0].get_xydata(), np.column_stack([X[:30, 1][order], middle]))
-    edges = ax.collections[0].get_paths()[0].vertices[:, 1]
-    assert edges.min() == pytest.approx(low.min()) and edges.max() == pytest.approx(high.max())
-    np.testing.assert_allclose(ax.collections[1].get_offsets()[:, 1], Y[:30][order])
-    assert len(quick.plot_predictions(X[:30]).collections) == 2  # two bands and no dots
-
-
 def test_what_cannot_be_asked_for(quick):
     for call, message in [
         (lambda: quick.quantiles(X[:2], [1.5]), "between 0 and 1"),
@@ -349,9 +338,6 @@ def test_what_cannot_be_asked_for(quick):
         (lambda: quick.predict(X[:2, :1]), "X has 1 features"),
         (lambda: quick.predict(np.ma.masked_greater(X, 0)), "X has masked values"),
         (lambda: quick.log_prob(X[:2], np.ma.array(Y[:2], mask=[0, 1])), "y has masked values"),
-        (lambda: quick.plot_predictions(X[:2], Y[:3]), "X has 2 rows, and y the shape"),
-        (lambda: quick.plot_predictions(X[:2], by=2), "by must be the position of one of 2 columns, not 2"),
-        (lambda: quick.plot_predictions(X[:2], levels=[2]), "levels of intervals"),
     ]:
         with pytest.raises(ValueError, match=message):
             call()

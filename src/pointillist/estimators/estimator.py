@@ -73,7 +73,6 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
     plot = plotting.plot
     plot_trajectory = plotting.plot_trajectory
     plot_density = plotting.plot_density
-    plot_predictions = plotting.plot_predictions
 
     def fit(
         self,

@@ -3,8 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float
@@ -12,11 +11,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pointillist.arguments import RandomState, check_unmasked, is_whole, seed_of
+from pointillist.arguments import RandomState, check_unmasked, seed_of
 from pointillist.engine.devices import configure
 from pointillist.estimators.inputs import AsEstimator, take_over
 from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
-from pointillist.estimators.plotting.distributions import draw_bands
 from pointillist.estimators.regression import RegressionConfig, fit_regression
 from pointillist.models.parameters import documented
 from pointillist.queries.predictive import checked_draws, checked_levels
@@ -131,39 +129,6 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         _, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
         features = self._features(X)
         return self.model_.log_prob(features, np.asarray(target, np.float64))
-
-    def plot_predictions(
-        self,
-        X: ArrayLike,
-        y: ArrayLike | None = None,
-        ax: Any = None,
-        *,
-        by: int | None = None,
-        levels: Sequence[float] = (0.5, 0.9),
-    ) -> Any:
-        """Draws predicted distributions of y as bands between quantiles about the median, and observed values as dots.
-
-        Args:
-            X: Rows, shape (n, d).
-            y: Observed values, shape (n,); None for no dots.
-            ax: Matplotlib axes to draw on; a new figure by default.
-            by: Position of the column of X by which rows are ordered; predicted medians by default.
-            levels: Levels of the central intervals that are drawn, in (0, 1).
-
-        Returns:
-            The axes.
-
-        Raises:
-            ValueError: In one line, if an argument cannot be used.
-        """
-        rows = self._checked(X)
-        values = None if y is None else np.asarray(y, np.float64)
-        if values is not None and values.shape != (len(rows),):
-            raise ValueError(f"X has {len(rows)} rows, and y the shape {values.shape}: give one number per row")
-        if by is not None and not (is_whole(by, 0) and by < rows.shape[1]):
-            raise ValueError(f"by must be the position of one of {rows.shape[1]} columns, not {by!r}")
-        x, name = (None, None) if by is None else (rows[:, by], f"column {by}")
-        return draw_bands(partial(self.quantiles, X), values, x, ax, levels, name, "y")
 
     def _checked(self, X: ArrayLike) -> Float[np.ndarray, "n d"]:
         check_is_fitted(self)

@@ -1,21 +1,26 @@
-"""Plots generated rows, and their paths from noise to data."""
+"""Pictures of a fitted model and of its rows, with Matplotlib.
+
+`plot`, `plot_trajectory` and `plot_density` are methods of `Diffusion`: their first argument is the model.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from pointillist.arguments import is_whole
 from pointillist.estimators.inputs import checked_rows, fitted_model, sampling_run
-from pointillist.estimators.plotting.axes import ROWS, check_axes, column_names, labelled_axes
-from pointillist.foreign_text import legend_text
+from pointillist.foreign_text import figure_text, legend_text
 from pointillist.models.gaussian import gaussian_of
 from pointillist.models.row_model import RowModel
+from pointillist.queries.density import log_density
 from pointillist.queries.sampling import SamplingRun
+from pointillist.tables.table import columns_of
 
-DATA = "0.5"
-"""Color of given rows, and of the starts of paths."""
+ROWS, DATA = "#1f5fa8", "0.5"
+"""Colors of generated rows without classes, and of given rows and the starts of paths."""
 
 N_SAMPLES, N_TRAJECTORIES = 2000, 100
 """Number of generated rows, and of paths, by default."""
@@ -31,6 +36,12 @@ MOST_IN_LEGEND = 12
 
 MOST_VALUES = 60
 """Widest range of integers whose histogram has one bin per integer."""
+
+MARGIN = 0.05
+"""Margin on each side of the training rows, as a fraction of their range, if no bounds are given."""
+
+LOG_RANGE = 15.0
+"""Range of log-densities that are drawn, in nats below the highest: empty space would use up the colors."""
 
 
 def plot(  # noqa: D417
@@ -58,7 +69,7 @@ def plot(  # noqa: D417
         ValueError: In one line, if the rows, the axes or an option cannot be used.
     """
     fitted = fitted_model(model)
-    check_axes(ax, fitted.codec.n_columns)
+    _check_axes(ax, fitted.codec.n_columns)
     data = None if X is None else checked_rows(model, X)[1]
     if data is not None:
         data = data[np.linspace(0, len(data) - 1, min(len(data), MOST_DATA)).astype(np.int64)]
@@ -70,7 +81,7 @@ def plot(  # noqa: D417
         names, project = _projection(fitted, rows, "the rows")
     else:
         names, project = _projection(fitted, data, "the data")
-    ax = labelled_axes(ax, names)
+    ax = _labelled_axes(ax, names)
     if len(names) == 1:
         edges = _histogram_edges(fitted, rows if data is None else np.concatenate([rows, data]))
         by_class = [rows[class_indices == i, 0] for i in range(len(palette))]
@@ -113,14 +124,14 @@ def plot_trajectory(  # noqa: D417
         ValueError: In one line, if the axes or an option cannot be used, or if a reward is given.
     """
     fitted = fitted_model(model)
-    check_axes(ax, fitted.codec.n_columns)
+    _check_axes(ax, fitted.codec.n_columns)
     paths = _run(model, n_samples, N_TRAJECTORIES, labels=labels, **options).trajectories(MOST_TIMES)
     names, project = _projection(fitted, paths.points[-1], "the rows")
     shown = project(paths.points)
     if len(names) == 1:
         over_steps = np.broadcast_to(paths.steps[:, None, None].astype(np.float64), shown.shape)
         shown, names = np.concatenate([over_steps, shown], axis=2), ("step", *names)
-    ax = labelled_axes(ax, names)
+    ax = _labelled_axes(ax, names)
     palette, class_indices = _palette(fitted, paths.labels, shown.shape[1])
     colors = _row_colors(palette, class_indices)
     for line, color in zip(shown.swapaxes(0, 1), colors, strict=True):
@@ -129,6 +140,89 @@ def plot_trajectory(  # noqa: D417
     _draw_dots(ax, shown[-1], colors, size=12)
     _add_legend(ax, palette, {})
     return ax
+
+
+def plot_density(  # noqa: D417
+    model: Any,
+    ax: Any = None,
+    *,
+    rows: Any = None,
+    bounds: ArrayLike | None = None,
+    n_grid: int = 150,
+    log: bool = False,
+) -> Any:
+    """Draws the density p(x) of a model of two columns on a grid; see `score_samples`.
+
+    Args:
+        ax: Matplotlib axes to draw on; a new figure by default.
+        rows: Rows with the columns of `fit`, shape (m, 2), to draw as dots.
+        bounds: Ranges of the columns, ((low, high), (low, high)); by default the range of the training rows and a
+            little more.
+        n_grid: Number of grid points in each column, at least 2.
+        log: Whether to draw log p(x), down to 15 nats below its highest value.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: If the model does not have exactly two columns that vary, or an argument cannot be used.
+    """
+    fitted = fitted_model(model)
+    gaussian_of(fitted, "a density is")
+    codec, varies = fitted.codec, fitted.codec.scaling.varies
+    if codec.n_columns != 2 or not varies.all():
+        constant = "" if varies.all() else f", {(~varies).sum()} of them constant"
+        raise ValueError(
+            f"plot_density needs a model of two columns that vary, and this one has {codec.n_columns}{constant}"
+        )
+    _check_axes(ax)
+    if not is_whole(n_grid, 2):
+        raise ValueError(f"n_grid must be an integer of at least 2, not {n_grid!r}")
+    points = None if rows is None else checked_rows(model, rows)[1]
+    low, high = codec.scaling.minimum, codec.scaling.maximum
+    margin = MARGIN * (high - low)
+    ranges = np.stack([low - margin, high + margin], axis=1) if bounds is None else np.asarray(bounds, np.float64)
+    if ranges.shape != (2, 2) or not np.isfinite(ranges).all() or (ranges[:, 0] >= ranges[:, 1]).any():
+        raise ValueError(f"bounds must be ((low, high), (low, high)) with low < high for each column, not {bounds!r}")
+    x, y = (np.linspace(low, high, n_grid) for low, high in ranges)
+    grid = np.stack(np.meshgrid(x, y), axis=-1)
+    found = log_density(fitted, columns_of(grid.reshape(-1, 2))).reshape(n_grid, n_grid)
+    ax = _labelled_axes(ax, _column_names(fitted))
+    shown = np.maximum(found, np.nanmax(found) - LOG_RANGE) if log else np.exp(found)
+    mesh = ax.pcolormesh(x, y, shown, shading="gouraud", rasterized=True)
+    ax.figure.colorbar(mesh, ax=ax, label="log p(x) (nats)" if log else "p(x)")
+    if points is not None:
+        ax.scatter(points[:, 0], points[:, 1], s=2, color="white", alpha=0.5, linewidths=0)
+    return ax
+
+
+def _check_axes(ax: Any, n_columns: int = 2) -> None:
+    """Raise a ValueError if `ax` is neither None nor axes on which that many columns can be drawn."""
+    from matplotlib.axes import Axes
+
+    if ax is not None and not isinstance(ax, Axes):
+        raise ValueError(f"ax must be Matplotlib axes, not {type(ax).__name__}")
+    if ax is not None and (ax.name == "3d") != (n_columns == 3):
+        which = "axes in three dimensions (projection='3d')" if n_columns == 3 else "axes in two dimensions"
+        raise ValueError(f"this plot needs {which}: pass others as ax, or leave it out")
+
+
+def _labelled_axes(ax: Any, labels: tuple[str, ...]) -> Any:
+    """Label axes, or new ones if `ax` is None."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        options = {"projection": "3d" if len(labels) == 3 else None}
+        ax = pyplot.subplots(layout="constrained", subplot_kw=options)[1]
+    for axis, label in zip("xyz", labels, strict=False):
+        getattr(ax, f"set_{axis}label")(label)
+    return ax
+
+
+def _column_names(model: RowModel) -> tuple[str, ...]:
+    """Return the names of the columns, or their numbers, escaped for Matplotlib."""
+    names = model.codec.names or [f"column {i}" for i in range(model.codec.n_columns)]
+    return tuple(figure_text(str(name)) for name in names)
 
 
 def _run(model: Any, n_samples: int | None, default: int, *, labels: Any, **options: Any) -> SamplingRun:
@@ -150,7 +244,7 @@ def _projection(
 ) -> tuple[tuple[str, ...], Callable[[np.ndarray], np.ndarray]]:
     """Return labels of axes and a function from rows to coordinates: columns, or two principal axes of over three."""
     if model.codec.n_columns <= 3:
-        return column_names(model), lambda rows: rows
+        return _column_names(model), lambda rows: rows
     from sklearn.decomposition import PCA
 
     if len(rows) < 2:
