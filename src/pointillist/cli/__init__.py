@@ -4,7 +4,7 @@ import gc
 import signal
 import sys
 import warnings
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -46,7 +46,8 @@ def _options(
 
 def main() -> None:
     """Runs the command line: bad input ends with one line on standard error and exit status 2."""
-    signal.signal(signal.SIGTERM, _stop)
+    # SystemExit removes partly written files.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Imported and traced objects stay: looking for garbage every 700 objects would take a tenth of a short command.
     gc.set_threshold(100_000)
     arguments = sys.argv[1:] or ["--help"]
@@ -64,11 +65,6 @@ def main() -> None:
         sys.exit(2)
 
 
-def _stop(*_: object) -> NoReturn:
-    # As an exception, so that partly written files are removed.
-    raise SystemExit(128 + signal.SIGTERM)
-
-
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"pointillist: warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
@@ -78,8 +74,8 @@ def _line_of(error: Exception) -> str | None:
     import sqlite3
 
     # JAX's error is known by its name, since JAX may not be loaded.
-    is_of_jax = type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error)
-    if isinstance(error, MemoryError) or is_of_jax:
+    is_jax_error = type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error)
+    if isinstance(error, MemoryError) or is_jax_error:
         return "not enough memory: give fewer rows or a smaller model"
     if hasattr(error, "format_message"):
         # Typer puts these words before the message of a check.

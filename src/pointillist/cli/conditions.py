@@ -25,7 +25,7 @@ UNITS: dict[str, Any] = {"d": "D", "h": "h", "min": "m", "s": "s", "ms": "ms", "
 Parse = Callable[[str], Any]
 
 
-def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
+def where_of(model: "RowModel", texts: Sequence[str]) -> dict[Any, Any] | None:
     """Parses options of the `FORMS`; returns a value or a condition for each column of the model that they name.
 
     Raises:
@@ -33,7 +33,7 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
     """
     where: dict[Any, Any] = {}
     names = columns_by_text(model)
-    for text in given:
+    for text in texts:
         # Names may contain an equals sign.
         column = max((name for name in names if text.startswith(f"{name}=")), key=len, default=text.partition("=")[0])
         is_pair, value = text[len(column) :][:1], text[len(column) + 1 :]

@@ -11,7 +11,7 @@ from pointillist.cli.options import FILES
 from pointillist.files.csv_format import CsvForm
 
 
-@options.of_csv("DATA and --holdout")
+@options.csv_options("DATA and --holdout")
 def evaluate(
     *,
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}).")],
@@ -41,7 +41,7 @@ def evaluate(
         raise typer.Exit(1)
 
 
-@options.of_csv("TRAIN and HELDOUT")
+@options.csv_options("TRAIN and HELDOUT")
 def audit(
     *,
     model: options.Model,
@@ -55,7 +55,7 @@ def audit(
         typer.Option("--rows", "-n", help="Number of rows to draw.", show_default="4 per member, 2,000 to 20,000"),
     ] = None,
     delta: Annotated[
-        float | None, typer.Option(help="δ of the lower bounds of ε.", show_default="that of the model, or 0")
+        float | None, typer.Option(help="δ of the lower bounds of ε.", show_default="the model's δ, or 0")
     ] = None,
     form: CsvForm,
     seed: Annotated[int, options.seed("Seed of generated rows, noise and subsamples.")] = 0,

@@ -61,7 +61,7 @@ def again(*, is_resumed: bool) -> str:
     return f"Run the same command again{'' if is_resumed else ' without --fresh'} to continue."
 
 
-def of(configuration: type) -> Callable[[Command], Command]:
+def configuration_options(configuration: type) -> Callable[[Command], Command]:
     """Adds the options of a configuration to a command, which takes their values as `**chosen`."""
     options = []
     for each in parameters_of(configuration).values():
@@ -78,7 +78,7 @@ def of(configuration: type) -> Callable[[Command], Command]:
     return lambda command: _with_options(command, "chosen", options)
 
 
-def of_csv(files: str = "DATA") -> Callable[[Command], Command]:
+def csv_options(files: str = "DATA") -> Callable[[Command], Command]:
     """Adds the options for the form of CSV files to a command, which takes them as its `form`."""
     texts = {
         "delimiter": ("CHARACTER", f"Field delimiter of {files}, if CSV.", "detected from the first rows"),

@@ -19,7 +19,7 @@ Table = Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the 
 
 
 @exclusive
-@options.of_csv("TABLE")
+@options.csv_options("TABLE")
 def impute(
     *,
     model: options.Model,
@@ -39,7 +39,7 @@ def impute(
     """Fills missing cells, conditioning on the rest of the row; other cells are unchanged."""
     import numpy as np
 
-    from pointillist.cli.table_options import labels_in, names_in, of_model, read_for
+    from pointillist.cli.table_options import labels_in, names_in, only_columns_of, read_for
     from pointillist.files.formats import format_of
     from pointillist.files.writing import TableWriter
     from pointillist.models.saving import load_model
@@ -52,21 +52,23 @@ def impute(
     rows = read_for(fitted, table, form, others="typed" if format_of(out).has_types else "text")
     labels = labels_in(fitted, rows)
     unlabelled = [i for i, label in enumerate(labels or ()) if label is None]
-    own = names_in(fitted, rows.names)
-    tables = imputed(fitted, of_model(fitted, rows), draws, seed, labels, statistic)
-    others = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}
+    model_names = names_in(fitted, rows.names)
+    tables = imputed(fitted, only_columns_of(fitted, rows), draws, seed, labels, statistic)
+    others = {
+        name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in model_names
+    }
     label_name = None if fitted.classes is None else str(fitted.classes.label_name(codec.names or ()))
     if fitted.classes is not None and len(unlabelled) == len(rows):
         # An empty column has no type.
         nulls = pa.nulls(len(rows), pa.array(fitted.classes.labels.tolist()).type)
         others[label_name] = pa.chunked_array([nulls])
-    type_of = dict(zip(own, codec.types, strict=True)) | {name: column.type for name, column in others.items()}
+    type_of = dict(zip(model_names, codec.types, strict=True)) | {name: column.type for name, column in others.items()}
     numbers = [free_name(["draw"], rows.names)] if draws > 1 else []
     types = [*("int64" for _ in numbers), *(type_of[name] for name in rows.names)]
     forms = {name: form for name, form in codec.layout.forms.items() if name not in others}
     with TableWriter(out, [*numbers, *rows.names], types, draws * len(rows), forms) as writer:
         for number, filled in enumerate(tables, 1):
-            columns = dict(zip(own, codec.columns(filled), strict=True)) | others
+            columns = dict(zip(model_names, codec.columns(filled), strict=True)) | others
             if unlabelled:
                 label_seed = None if statistic else seed + number
                 columns[label_name] = _with_labels(fitted, filled, others[label_name], unlabelled, label_seed)
@@ -88,7 +90,7 @@ def _with_labels(model: "RowModel", filled: Any, column: Any, indices: list[int]
 
 
 @exclusive
-@options.of_csv("TABLE")
+@options.csv_options("TABLE")
 def predict(
     *,
     model: options.Model,
@@ -108,7 +110,7 @@ def predict(
     """Predicts a column of a table from the others: the mean of a number, the most probable category."""
     import numpy as np
 
-    from pointillist.cli.table_options import columns_by_text, labels_in, of_model, read_for
+    from pointillist.cli.table_options import columns_by_text, labels_in, only_columns_of, read_for
     from pointillist.models.saving import load_model
     from pointillist.queries.label_conditional import conditional_of
 
@@ -122,7 +124,7 @@ def predict(
     rows = read_for(fitted, table, form, unread=target)
     name = columns_by_text(fitted).get(target, target)
     view = conditional_of(fitted, name, labels_in(fitted, rows, unread=target))
-    rows = of_model(fitted, rows)
+    rows = only_columns_of(fitted, rows)
     if probabilities:
         values = view.predict_proba(rows)
         texts = [f"{value:.16g}" if isinstance(value, float) else str(value) for value in view.classes_]
@@ -132,11 +134,11 @@ def predict(
         names = [f"{target}_{level:g}" for level in levels]
     else:
         values, names = view.predict(rows)[:, None], [target]
-    _write(out, names, [column_of(fitted, None if probabilities else name, own) for own in np.asarray(values).T])
+    _write(out, names, [column_of(fitted, None if probabilities else name, each) for each in np.asarray(values).T])
 
 
 @exclusive
-@options.of_csv("TABLE")
+@options.csv_options("TABLE")
 def score(
     *,
     model: options.Model,
@@ -145,13 +147,13 @@ def score(
     form: CsvForm,
 ) -> None:
     """Writes the log-density of each row of a table, in nats: the least probable rows are outliers."""
-    from pointillist.cli.table_options import of_model, read_for
+    from pointillist.cli.table_options import only_columns_of, read_for
     from pointillist.models.saving import load_model
     from pointillist.queries.density import log_density
     from pointillist.tables.frames import aligned
 
     fitted = load_model(model)
-    cells = aligned(of_model(fitted, read_for(fitted, table, form)), fitted.codec.layout).cells
+    cells = aligned(only_columns_of(fitted, read_for(fitted, table, form)), fitted.codec.layout).cells
     _write(out, ["log_density"], [pa.chunked_array([log_density(fitted, cells)])])
 
 

@@ -31,7 +31,7 @@ def reward_of(text: str) -> Callable[[Any], Any]:
         raise ValueError(f"{file}: cannot be run: {_line_of(error)}") from error
     function = found.get(name)
     if not callable(function):
-        functions = [own for own, value in found.items() if callable(value) and not own.startswith("_")]
+        functions = [key for key, value in found.items() if callable(value) and not key.startswith("_")]
         raise ValueError(f"{file}: has no function {shown(name)}; it has {listed(functions) or 'none'}")
     return function
 

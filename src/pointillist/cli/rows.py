@@ -1,4 +1,4 @@
-"""`pointillist fit` and `pointillist sample`: models of a user's own tables."""
+"""`pointillist fit` and `pointillist sample`: fit a model to a table, and draw rows from it."""
 
 import time
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @exclusive
-@options.of_csv()
-@options.of(Configuration)
+@options.csv_options()
+@options.configuration_options(Configuration)
 def fit(
     *,
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}.")],
@@ -49,7 +49,7 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.table_options import json_in, print_types, read_domains, types_of
+    from pointillist.cli.table_options import json_in, parse_types, print_types, read_domains
     from pointillist.engine.devices import configure
     from pointillist.files.reading import read_table
     from pointillist.foreign_text import shown, terminal_text
@@ -72,7 +72,7 @@ def fit(
     console = Console(stderr=True, quiet=quiet)
     kind: Literal["mixed", "any"] = "mixed" if categorical or is_private else "any"
     with waiting(console, f"reading {data}", is_shown=not quiet):
-        table = read_table(data, target, drop=drop or (), types=types_of(type or ()), kind=kind, form=form)
+        table = read_table(data, target, drop=drop or (), types=parse_types(type or ()), kind=kind, form=form)
     if state is not None and not resume:
         remove_checkpoint(state)
     started = time.monotonic()
@@ -144,13 +144,14 @@ def _summary(model: "RowModel", n: int, seconds: float) -> str:
 
 
 @exclusive
-@options.of(SamplingConfig)
+@options.configuration_options(SamplingConfig)
 def sample(
     *,
     model: options.Model,
     out: Annotated[Path, options.out("ROWS", f"The table to write: {FILES}.")],
     n: Annotated[
-        int | None, typer.Option("--rows", "-n", min=1, help="Number of rows.", show_default="those of --prior")
+        int | None,
+        typer.Option("--rows", "-n", min=1, help="Number of rows.", show_default="number of rows in --prior"),
     ] = None,
     label: Annotated[
         str | None,

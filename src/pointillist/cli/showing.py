@@ -21,14 +21,14 @@ def info(
 
     from pointillist.foreign_text import terminal_text
 
-    facts = _of_study(file) if file.is_dir() or file.suffix == ".db" else _of_model(file)
+    facts = _study_facts(file) if file.is_dir() or file.suffix == ".db" else _model_facts(file)
     grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in facts.items():
         grid.add_row(terminal_text(name, "bold"), terminal_text(str(value)))
     Console(soft_wrap=True).print(grid)
 
 
-def _of_model(path: Path) -> dict[str, Any]:
+def _model_facts(path: Path) -> dict[str, Any]:
     import jax
 
     from pointillist.cli.table_options import file_names
@@ -68,7 +68,7 @@ def _of_model(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _of_study(path: Path) -> dict[str, Any]:
+def _study_facts(path: Path) -> dict[str, Any]:
     from pointillist.study.results import Results
     from pointillist.study.store import Store
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def types_of(given: Sequence[str]) -> dict[str, str]:
+def parse_types(texts: Sequence[str]) -> dict[str, str]:
     """Parses COLUMN=TYPE options; returns types by column."""
     types = {}
-    for text in given:
+    for text in texts:
         name, is_pair, kind = text.rpartition("=")
         if not is_pair or kind not in TYPES:
             raise ValueError(f"--type takes COLUMN=TYPE, where TYPE is {', '.join(TYPES)}, not {shown(text)}")
@@ -45,7 +45,7 @@ def read_for(
     others: Literal["out", "typed", "text"] = "out",
     unread: str | None = None,
 ) -> Table:
-    """Reads a table for a model: columns of text, such as codes that look like numbers, are read as text.
+    """Reads a table for a model: columns of text, such as codes made of digits, are read as text.
 
     Args:
         model: The model.
@@ -105,15 +105,15 @@ def columns_by_text(model: "RowModel") -> dict[str, Any]:
 
 
 def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
-    """Returns the names of a model's columns in a table: their own, or else those at their positions."""
-    own = file_names(model)
-    if model.codec.names is not None or set(own) & set(names):
-        return own
-    others = [name for i, name in enumerate(names) if len(names) == len(own) or i != model.label_index]
-    return others if len(others) == len(own) else own
+    """Returns the names of a model's columns in a table: by name, or else by position."""
+    expected = file_names(model)
+    if model.codec.names is not None or {*expected} & {*names}:
+        return expected
+    others = [name for i, name in enumerate(names) if len(names) == len(expected) or i != model.label_index]
+    return others if len(others) == len(expected) else expected
 
 
-def of_model(model: "RowModel", table: Table) -> Table:
+def only_columns_of(model: "RowModel", table: Table) -> Table:
     """Returns the table; for a model without column names, only the model's columns, in its order."""
     if model.codec.names is not None:
         return table
@@ -149,11 +149,11 @@ def read_domains(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("must hold a JSON object of columns")
     found: dict[str, Any] = {}
-    for name, given in content.items():
-        if isinstance(given, list):
-            found[name] = given
-        elif isinstance(given, dict) and {"low", "high"} <= given.keys() <= {"low", "high", "missing"}:
-            found[name] = (given["low"], given["high"], *([None] if given.get("missing") else []))
+    for name, domain in content.items():
+        if isinstance(domain, list):
+            found[name] = domain
+        elif isinstance(domain, dict) and {"low", "high"} <= domain.keys() <= {"low", "high", "missing"}:
+            found[name] = (domain["low"], domain["high"], *([None] if domain.get("missing") else []))
         else:
             raise ValueError(
                 f'column {shown(name)} needs {{"low": …, "high": …}}, with "missing": true if cells may be '

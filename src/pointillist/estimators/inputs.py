@@ -63,18 +63,18 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout
     has_text_names = is_frame(X) and (headings is None or headings.are_text)
     if has_text_names:
         validate_data(estimator, frame, skip_check_array=True, reset=reset)
-    layout, given = read_numbers(X)
+    layout, values = read_numbers(X)
     if layout.names is not None and known is not None and {*layout.names} == {*known} and layout.names != known:
         raise ValueError("X has the columns of fit in another order: give them in the order of fit")
     options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
     try:
         if has_text_names:
-            rows = check_array(given, estimator=estimator, **options)
+            rows = check_array(values, estimator=estimator, **options)
         else:
-            rows = validate_data(estimator, given, reset=reset, **options)
+            rows = validate_data(estimator, values, reset=reset, **options)
     except ValueError as error:
         if "could not convert" not in str(error):
             raise
-        raise ValueError(f"X is not all numbers ({error}): drop or encode such columns first") from error
+        raise ValueError(f"X is not all numbers ({error}): drop or encode these columns first") from error
     check_finite(rows, "X", layout.names)
     return layout, np.asarray(rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import is_whole
@@ -76,7 +76,7 @@ def plot(  # noqa: D417
     default = N_SAMPLES if data is None else min(len(data), N_SAMPLES)
     drawn, row_labels = _run(model, n_samples, default, labels=labels, **options).rows()
     rows = fitted.codec.layout.numbers(drawn)
-    palette, class_indices = _palette(fitted, row_labels, len(rows))
+    classes, colors, class_indices = _palette(fitted, row_labels, len(rows))
     if data is None:
         names, project = _projection(fitted, rows, "the rows")
     else:
@@ -84,17 +84,16 @@ def plot(  # noqa: D417
     ax = _labelled_axes(ax, names)
     if len(names) == 1:
         edges = _histogram_edges(fitted, rows if data is None else np.concatenate([rows, data]))
-        by_class = [rows[class_indices == i, 0] for i in range(len(palette))]
-        colors = list(palette.values())
-        ax.hist(by_class, edges, density=True, stacked=True, histtype="stepfilled", color=colors, alpha=0.7)
+        by_class = [rows[class_indices == i, 0] for i in range(len(classes))]
+        ax.hist(by_class, edges, density=True, stacked=True, histtype="stepfilled", color=list(colors), alpha=0.7)
         if data is not None:
             ax.hist(data[:, 0], edges, density=True, histtype="step", color=DATA, linewidth=1.5)
         ax.set_ylabel("density")
     else:
         if data is not None:
             _draw_dots(ax, project(data), DATA)
-        _draw_dots(ax, project(rows), _row_colors(palette, class_indices))
-    _add_legend(ax, palette, {} if data is None else {"data": DATA})
+        _draw_dots(ax, project(rows), colors[class_indices])
+    _add_legend(ax, classes, colors, has_data=data is not None)
     return ax
 
 
@@ -132,13 +131,12 @@ def plot_trajectory(  # noqa: D417
         over_steps = np.broadcast_to(paths.steps[:, None, None].astype(np.float64), shown.shape)
         shown, names = np.concatenate([over_steps, shown], axis=2), ("step", *names)
     ax = _labelled_axes(ax, names)
-    palette, class_indices = _palette(fitted, paths.labels, shown.shape[1])
-    colors = _row_colors(palette, class_indices)
-    for line, color in zip(shown.swapaxes(0, 1), colors, strict=True):
+    classes, colors, class_indices = _palette(fitted, paths.labels, shown.shape[1])
+    for line, color in zip(shown.swapaxes(0, 1), colors[class_indices], strict=True):
         ax.plot(*line.T, color=color, linewidth=0.5, alpha=0.5)
     _draw_dots(ax, shown[0], DATA)
-    _draw_dots(ax, shown[-1], colors, size=12)
-    _add_legend(ax, palette, {})
+    _draw_dots(ax, shown[-1], colors[class_indices], size=12)
+    _add_legend(ax, classes, colors, has_data=False)
     return ax
 
 
@@ -260,22 +258,18 @@ def _projection(
     return labels, lambda rows: (rows - origin) @ directions
 
 
-def _palette(model: RowModel, labels: np.ndarray | None, n: int) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the color of each class by name, or of "rows" without classes, and the class index of each of n rows."""
-    if labels is None or model.classes is None:
-        return {"rows": ROWS}, np.zeros(n, np.int64)
-    from matplotlib import colormaps
+def _palette(
+    model: RowModel, labels: np.ndarray | None, n: int
+) -> tuple[list[str], Float[np.ndarray, "classes 4"], Int[np.ndarray, " n"]]:
+    """Return the names and colors of the classes, or of "rows" without classes, and the class index of each row."""
+    from matplotlib import colormaps, colors
 
+    if labels is None or model.classes is None:
+        return ["rows"], colors.to_rgba_array(ROWS), np.zeros(n, np.int64)
     classes = model.classes.labels
     k = len(classes)
-    colors = colormaps["tab10"](range(k)) if k <= 10 else colormaps["turbo"](np.linspace(0.05, 0.95, k))
-    return dict(zip(map(str, classes), colors, strict=True)), np.searchsorted(classes, labels)
-
-
-def _row_colors(palette: dict[str, Any], class_indices: np.ndarray) -> np.ndarray:
-    from matplotlib.colors import to_rgba_array
-
-    return to_rgba_array(list(palette.values()))[class_indices]
+    palette = colormaps["tab10"](range(k)) if k <= 10 else colormaps["turbo"](np.linspace(0.05, 0.95, k))
+    return [str(name) for name in classes], palette, np.searchsorted(classes, labels)
 
 
 def _draw_dots(ax: Any, shown: Float[np.ndarray, "n dimensions"], colors: Any, size: float = 5.0) -> None:
@@ -291,11 +285,13 @@ def _histogram_edges(model: RowModel, values: np.ndarray) -> Float[np.ndarray, "
     return np.histogram_bin_edges(values, int(np.clip(2 * values.size ** (1 / 3), 10, 40)))
 
 
-def _add_legend(ax: Any, palette: dict[str, Any], data: dict[str, Any]) -> None:
+def _add_legend(ax: Any, classes: list[str], colors: np.ndarray, *, has_data: bool) -> None:
     """Add a legend of the data and of the classes, if they are few, unless it has a single entry."""
     from matplotlib.lines import Line2D
 
-    entries = [*data.items(), *(palette.items() if len(palette) <= MOST_IN_LEGEND else ())]
+    entries: list[tuple[str, Any]] = [("data", DATA)] if has_data else []
+    if len(classes) <= MOST_IN_LEGEND:
+        entries += zip(classes, colors, strict=True)
     if len(entries) > 1:
         marker: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 5}
         handles = [Line2D([], [], color=color, label=legend_text(name), **marker) for name, color in entries]
