@@ -347,7 +347,7 @@ def test_sample_refuses(run, folder, arguments, message, out):
 
 
 @pytest.mark.parametrize("arguments,message", PLACES.values(), ids=PLACES)
-def test_places_that_cannot_be_written(run, folder, arguments, message):
+def test_outputs_that_cannot_be_written(run, folder, arguments, message):
     check_refusal(run, folder, arguments, message)
 
 
@@ -650,7 +650,7 @@ USES = {
 
 
 @pytest.mark.parametrize("use,error,message", USES.values(), ids=USES)
-def test_uses_that_are_refused(fitted, use, error, message):
+def test_python_uses_that_are_refused(fitted, use, error, message):
     with pytest.raises(error, match=message) as caught:
         use(fitted["plain.model"])
     assert len(str(caught.value).splitlines()) == 1

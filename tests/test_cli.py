@@ -67,7 +67,7 @@ def test_an_array_is_fitted_and_drawn_without_arrow(tmp_path, target):
         assert done.returncode == 0, done.stderr
 
 
-def test_what_fits_a_file_is_loaded_without_scikit_learn():
+def test_modules_that_fit_a_file_do_not_import_scikit_learn():
     code = (
         "import sys\n"
         "import pointillist.cli.rows, pointillist.cli.table_options\n"
@@ -163,7 +163,7 @@ def test_bad_input_is_one_line_and_status_2(run, tmp_path, arguments, message):
     assert not list(tmp_path.rglob("results.csv"))
 
 
-def test_debug_before_the_command_lets_the_error_through(monkeypatch, tmp_path):
+def test_debug_before_the_command_shows_the_traceback(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["pointillist", "--debug", "report", str(tmp_path)])
     with pytest.raises(Exception, match=r"holds no study\.db"):
         main()

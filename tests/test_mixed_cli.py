@@ -97,7 +97,7 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
 
 
-def test_columns_that_look_like_others_in_one_file_are_compared_as_they_are(run):
+def test_text_columns_that_look_like_numbers_in_one_file_are_compared_as_text(run):
     rng = np.random.default_rng(0)
     answers, codes = rng.choice(["true", "false"], 60), rng.choice(["1", "2"], 60)
     table = pa.table({"answer": answers, "code": codes, "x": rng.normal(size=60)})
@@ -125,7 +125,7 @@ def test_a_model_is_evaluated_on_the_table_that_it_was_fitted_to(run):
 
 
 @pytest.mark.slow
-def test_missing_cells_may_be_unknown_and_columns_given(run):
+def test_missing_cells_may_be_unknown_and_columns_observed(run):
     fitted = run("fit", "pets.csv", "-o", "m", "--epochs", 1, "--missing", "unknown", "--p-given", 0.4, *SMALL)
     model = Diffusion.load("m")
     assert fitted[0] == 0 and model.p_given == 0.4
@@ -135,7 +135,7 @@ def test_missing_cells_may_be_unknown_and_columns_given(run):
 
 
 @pytest.mark.slow
-def test_tables_of_which_one_alone_is_mixed_are_compared_as_mixed(run):
+def test_tables_are_compared_as_mixed_if_only_one_is_mixed(run):
     table = csv.read_csv("pets.csv")
     csv.write_csv(table.select(["legs", "tame", "weight"]), "holes.csv")
     csv.write_csv(table.filter(table["legs"].is_valid()).select(["legs", "tame", "weight"]), "whole.csv")
@@ -145,7 +145,7 @@ def test_tables_of_which_one_alone_is_mixed_are_compared_as_mixed(run):
 
 
 @pytest.mark.slow
-def test_labels_and_given_cells(run):
+def test_labels_and_observed_cells(run):
     assert run("fit", "pets.csv", "--target", "kind", "--out", "m", "--epochs", 30, *SMALL)[0] == 0
     model = Diffusion.load("m")
     assert model.classes_.tolist() == ["cat", "dog"] and model.model_.classes.column == ("kind", 0)
@@ -196,7 +196,7 @@ def test_conditions(run, conditions):
     assert "effective sample size" in shown and shown.strip().endswith("of 30")
 
 
-def test_conditions_that_cannot_be(run):
+def test_conditions_that_are_refused(run):
     for condition, message in (
         ("weight=9..3", "--where 'weight=9..3': between(9, 3) is empty"),
         ("weight=500..900", "column 'weight': no training row is between(500, 900); its values go from"),
@@ -213,7 +213,7 @@ def test_conditions_that_cannot_be(run):
     assert code == 2 and "--where gives column 'legs' twice" in shown
 
 
-def test_gaps_are_filled(run):
+def test_missing_cells_are_filled(run):
     old = csv.read_csv("pets.csv")
     assert run("impute", "pets.model", "pets.csv", "-o", "filled.csv") == (0, "", "")
     new = csv.read_csv("filled.csv")
@@ -259,7 +259,7 @@ def test_types_are_chosen_and_columns_dropped(run):
     assert Diffusion.load("m").classes_.tolist() == [101, 205, 999]
 
 
-def test_keys_are_left_out_and_said_to_be(run):
+def test_keys_are_left_out_with_a_warning(run):
     refused = run("fit", "notes.csv", "--out", "m", "--keep", "note", *SMALL)
     assert refused[0] == 2
     assert refused[2].startswith("pointillist: notes.csv: column 'note' has 400 different categories in 400 rows")
@@ -299,13 +299,13 @@ def test_keys_are_left_out_and_said_to_be(run):
         ),
     ],
 )
-def test_what_cannot_be_done_is_one_line(run, arguments, message):
+def test_errors_are_one_line(run, arguments, message):
     code, out, error = run(*arguments.split())
     last = error.splitlines()[-1]
     assert code == 2 and not out and last.startswith("pointillist: ") and message in last
 
 
-def test_a_damaged_model_is_told(run):
+def test_a_damaged_model_is_refused(run):
     content = Path("pets.model").read_bytes()
     changes = {"cut": content[:-8], "other": content.replace(b'"missing": "value"', b'"missing": "Value"', 1)}
     for name, new in changes.items():
@@ -397,7 +397,7 @@ def test_what_is_read_is_not_written_over(run):
     assert before == (Path("pets.csv").read_bytes(), Path("pets.model").read_bytes())
 
 
-def test_codes_that_look_like_numbers_are_read_as_the_model_has_them(run):
+def test_codes_that_look_like_numbers_are_read_as_in_the_model(run):
     codes = ["1.1", "1.10", "2.0rc", "0x1F"] * 20
     table = pa.table({"code": codes, "big": np.resize([1_000_001, 1_000_002], 80), "x": np.arange(80) / 7})
     csv.write_csv(table, "codes.csv")
@@ -422,7 +422,7 @@ def test_names_may_have_an_equals_sign():
     assert where_of(model, ["a=b=4", "a=1", "c=x"]) == {"a=b": 4, "a": 1, "c": "x"}
 
 
-def test_categories_that_differ_in_capitals_are_asked_for_by_their_own():
+def test_categories_that_differ_only_in_capitals_are_matched_exactly():
     parse = partial(category_of, known=["A", "a", "b"])
     assert [parse(text) for text in ("A", "a", "B", " b ")] == ["A", "a", "b", "b"]
     assert category_of(" A", ["A", "a"]) == " A"
@@ -440,7 +440,7 @@ def test_times_are_in_the_time_zone_of_their_column(run):
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
-def test_orders_of_categories_and_durations_are_asked_for(run, kind):
+def test_conditions_on_ordered_categories_and_durations(run, kind):
     sizes, minutes = ["S", "M", "L", "XL"], np.arange(200)
     own, took = np.array(sizes)[minutes % 3], (60_000 * minutes).astype("timedelta64[ms]")
     if kind == "polars":
@@ -480,7 +480,7 @@ def test_fit_and_info_show_rules_that_hold_in_new_rows(run):
     np.testing.assert_allclose(rows["gross"].to_numpy(), 1.19 * rows["price"].to_numpy(), atol=0.00501)
 
 
-def test_predicted_times_are_measured_in_the_time_of_their_column(run):
+def test_predicted_times_are_measured_in_the_unit_and_zone_of_their_column(run):
     """A shift of the clock, or another unit, would leave no interval that holds what came."""
     hours = pd.date_range("2024-01-01", periods=300, freq="7h", tz="Asia/Tokyo")
     rng = np.random.default_rng(0)
@@ -514,7 +514,7 @@ def test_numbers_with_labels_of_numbers_are_evaluated(run):
     assert "has NaN in row 4, column 'a'" in run("score", "m", "holes.csv", "-o", "s.csv")[2]
 
 
-def test_files_have_the_columns_of_an_array_by_place(run):
+def test_files_match_the_columns_of_an_array_by_position(run):
     rows = np.random.default_rng(0).integers(0, 4, (200, 3))
     Diffusion(epochs=1, width=32, depth=1, random_state=0).fit(rows).save("m")
     np.save("rows.npy", rows)

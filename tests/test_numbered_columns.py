@@ -75,7 +75,7 @@ def test_a_table_without_the_labels_of_the_model_is_filled(run):
     assert list(read("filled.csv")) == ["a", "b", "c"] and not read("filled.csv").isna().any(axis=None)
 
 
-def test_booleans_are_asked_for_as_files_have_them(run):
+def test_booleans_in_conditions_are_written_as_in_files(run):
     frame = pd.DataFrame({"a": ROWS[:150, 0], "flag": ROWS[:150, 1] > 5})
     Diffusion(**SMALL).fit(frame).save("m")
     assert not run("sample", "m", "-n", 5, "--where", "flag=true", "-o", "new.csv")

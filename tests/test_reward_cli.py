@@ -52,7 +52,7 @@ def run(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["high", "on_the_host"])
-def test_rows_are_those_of_the_function(run, name):
+def test_rows_follow_the_reward_function(run, name):
     options = "--reward-temperature", 2, "--candidates", 4, "--steering", "svdd_pm", "--seed", 3
     assert run("-n", 200, "--reward", f"own/f.py:{name}", *options) == 0
     found = np.load("rows.npy")
@@ -80,7 +80,7 @@ def test_rows_are_those_of_the_function(run, name):
         (["--candidates", "4"], "candidates has no effect without a reward"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_a_line(run, capsys, tmp_path, arguments, message):
+def test_rewards_that_are_refused_in_one_line(run, capsys, tmp_path, arguments, message):
     assert run("-n", 20, *arguments) == 2
     text = capsys.readouterr().err
     assert message in text and text.count("\n") == 1

@@ -72,15 +72,15 @@ def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
     )
     assert (np.abs(shares - expected) < 4 * np.sqrt(expected * (1 - expected) / 600)).all()
     run("sample", "m", "-n", 5, "--class", "barbera", "--guidance", 1, "--out", "one.csv", "--seed", 3)
-    of_class = read_numbers("one.csv", "cultivar")
-    assert of_class.label.values.tolist() == ["barbera"] * 5
+    class_rows = read_numbers("one.csv", "cultivar")
+    assert class_rows.label.values.tolist() == ["barbera"] * 5
     model = Diffusion.load("m")
     expected = model.sample(5, labels="barbera", guidance=1, random_state=3)
-    np.testing.assert_allclose(of_class.rows, expected, rtol=1e-12)
+    np.testing.assert_allclose(class_rows.rows, expected, rtol=1e-12)
     assert table.num_rows == 60 and model.model_.classes.column == ("cultivar", 1)
 
 
-def test_what_the_shell_does_is_what_python_does(run):
+def test_the_command_line_and_python_give_the_same_rows(run):
     rows = np.random.default_rng(0).normal(size=(50, 2, 1))
     np.save("rows.npy", rows)
     run("fit", "rows.npy", "--out", "m", "--epochs", 5, "--schedule", "linear", "--scaling", "standard", *SMALL)
@@ -109,19 +109,19 @@ def test_numbered_labels_of_an_array(run):
     assert new.shape == (30, 3) and (new[:, 2] == 2).all()
 
 
-def test_labels_of_a_table_are_given_where_cells_are_filled(run, capsys):
+def test_missing_cells_are_filled_given_the_labels_of_a_table(run, capsys):
     rows = pandas.DataFrame({"x": np.arange(60.0), "kind": ["a", "b", "c"] * 20, "y": np.arange(60.0) ** 0.5})
     rows.to_csv("rows.csv", index=False)
-    gaps = rows.assign(x=rows["x"].where(rows.index > 9), kind=rows["kind"].where(rows.index != 3))
-    gaps.insert(1, "id", [f"r{i}" for i in gaps.index])
-    gaps.to_csv("gaps.csv", index=False)
+    incomplete = rows.assign(x=rows["x"].where(rows.index > 9), kind=rows["kind"].where(rows.index != 3))
+    incomplete.insert(1, "id", [f"r{i}" for i in incomplete.index])
+    incomplete.to_csv("gaps.csv", index=False)
     run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
     run("impute", "m", "gaps.csv", "--out", "filled.csv")
-    model, labels = Diffusion.load("m"), [label if isinstance(label, str) else None for label in gaps["kind"]]
+    model, labels = Diffusion.load("m"), [label if isinstance(label, str) else None for label in incomplete["kind"]]
     filled = pandas.read_csv("filled.csv")
-    expected = model.impute(gaps[["x", "y"]], labels=labels, random_state=0)
+    expected = model.impute(incomplete[["x", "y"]], labels=labels, random_state=0)
     np.testing.assert_allclose(filled["x"], np.asarray(expected)[:, 0], rtol=1e-6)
-    assert (filled["kind"] == rows["kind"])[gaps["kind"].notna()].all() and filled["kind"][3] in ("a", "b", "c")
+    assert (filled["kind"] == rows["kind"])[incomplete["kind"].notna()].all() and filled["kind"][3] in ("a", "b", "c")
     run("impute", "m", "gaps.csv", "--out", "medians.csv", "--statistic", "median")
     medians = pandas.read_csv("medians.csv")
     assert medians["kind"][3] == model.conditional("kind").predict(medians[["x", "y"]][3:4])[0]
@@ -143,15 +143,17 @@ def test_labels_of_a_table_are_given_where_cells_are_filled(run, capsys):
     for given in (["--where", "kind=b"], ["--class", "b"]):
         run("sample", "m", "-n", 5, "-o", f"{given[0]}.csv", *given)
     pandas.testing.assert_frame_equal(pandas.read_csv("--where.csv"), pandas.read_csv("--class.csv"))
-    assert list(filled) == list(gaps) and filled["id"].tolist() == gaps["id"].tolist()
+    assert list(filled) == list(incomplete) and filled["id"].tolist() == incomplete["id"].tolist()
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_labels_none_of_which_is_known_are_filled(run, ending):
+def test_a_label_column_without_any_cell_is_filled(run, ending):
     rows = pandas.DataFrame({"x": np.arange(60.0), "kind": [10, 20, 30] * 20, "y": np.arange(60.0) ** 0.5})
     rows.to_csv("rows.csv", index=False)
-    gaps = pyarrow.table({"x": pyarrow.array(rows["x"]), "kind": pyarrow.nulls(60), "y": pyarrow.array(rows["y"])})
-    (pyarrow.parquet.write_table if ending == ".parquet" else pyarrow.csv.write_csv)(gaps, f"gaps{ending}")
+    incomplete = pyarrow.table(
+        {"x": pyarrow.array(rows["x"]), "kind": pyarrow.nulls(60), "y": pyarrow.array(rows["y"])}
+    )
+    (pyarrow.parquet.write_table if ending == ".parquet" else pyarrow.csv.write_csv)(incomplete, f"gaps{ending}")
     run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
     run("impute", "m", f"gaps{ending}", "--out", "filled.csv")
     filled = pandas.read_csv("filled.csv")
@@ -159,7 +161,7 @@ def test_labels_none_of_which_is_known_are_filled(run, ending):
     np.testing.assert_array_equal(filled[["x", "y"]], rows[["x", "y"]])
 
 
-def test_labels_are_given_as_files_write_them(run):
+def test_labels_are_parsed_as_files_write_them(run):
     np.save("rows.npy", np.column_stack([X, X**0.5, np.arange(60) % 3]))
     run("fit", "rows.npy", "--target", -1, "--out", "m", "--epochs", 1, *SMALL)
     for number, given in enumerate((["--where", "2=1"], ["--where", "2=1.0"], ["--class", "1"])):
@@ -168,7 +170,7 @@ def test_labels_are_given_as_files_write_them(run):
     assert (drawn[0][:, 2] == 1).all() and (drawn[0] == drawn[1]).all() and (drawn[0] == drawn[2]).all()
 
 
-def test_labels_that_differ_in_nothing_but_capitals(run):
+def test_labels_that_differ_only_in_capitals(run):
     rows = pyarrow.table({"x": X, "y": X**0.5, "kind": np.array(["A", "a", "b"])[np.arange(60) % 3]})
     pyarrow.csv.write_csv(rows, "rows.csv")
     run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
@@ -177,7 +179,7 @@ def test_labels_that_differ_in_nothing_but_capitals(run):
         assert read_numbers("new.csv", "kind").label.values.tolist() == [label] * 3
 
 
-def test_truths_are_labels_in_any_case(run):
+def test_booleans_are_labels_in_any_case(run):
     rows = pyarrow.table({"x": X, "y": X**0.5, "kind": np.arange(60) % 2 > 0})
     pyarrow.csv.write_csv(rows, "rows.csv")
     run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
@@ -246,7 +248,7 @@ def test_the_number_of_devices_changes_no_bit(tmp_path):
         np.testing.assert_array_equal(three[name], one[name], err_msg=name)
 
 
-def test_evaluate_says_what_it_sees(run, capsys):
+def test_evaluate_prints_what_it_finds(run, capsys):
     table = write_wine("wine.csv")
     # Another order of columns, and rows moved.
     moved = table.set_column(0, "alcohol", pyarrow.array(np.asarray(table["alcohol"]) + 5)).select(
@@ -300,7 +302,7 @@ main()
     "stop,status,fresh",
     [(signal.SIGINT, 130, ["--fresh"]), pytest.param(signal.SIGTERM, 143, [], marks=pytest.mark.slow)],
 )
-def test_a_stopped_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path, stop, status, fresh):
+def test_a_stopped_fit_leaves_a_checkpoint(run, tmp_path, stop, status, fresh):
     np.save("rows.npy", np.random.default_rng(0).normal(size=(50, 2)))
     command = ["fit", "rows.npy", "--epochs", "3000000", *SMALL, *fresh, "--out"]
     process = subprocess.Popen(

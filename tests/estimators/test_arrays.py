@@ -52,16 +52,16 @@ def test_columns_that_repeat_are_hard_to_distinguish():
 def test_the_container_does_not_matter():
     data = skewed(300)
     frame = pandas.DataFrame(data, columns=list("abcd"))
-    of_array, of_frame = (prepare(Diffusion(**QUICK), X).plan for X in (data, frame))
-    np.testing.assert_array_equal(of_array.rows, of_frame.rows)
-    assert of_array.process.architecture == of_frame.process.architecture
+    array_plan, frame_plan = (prepare(Diffusion(**QUICK), X).plan for X in (data, frame))
+    np.testing.assert_array_equal(array_plan.rows, frame_plan.rows)
+    assert array_plan.process.architecture == frame_plan.process.architecture
     for smooth in (RNG.normal(size=(300, 2)), skewed(100)):
         assert is_of_numbers(smooth) == is_of_numbers(pandas.DataFrame(smooth))
     assert is_of_numbers(RNG.normal(size=(300, 2))) and is_of_numbers(skewed(100)) and not is_of_numbers(data)
 
 
 @pytest.mark.parametrize("chosen", [{"timesteps": 150}, {"schedule": "sigmoid"}, {"scaling": None}, {"p_given": 0.0}])
-def test_what_only_gaussian_diffusion_uses_chooses_it_or_is_said_to_be_unused(chosen):
+def test_parameters_of_gaussian_diffusion_select_it_or_cause_a_warning(chosen):
     data = skewed(300)
     with warnings.catch_warnings(action="error"):
         # Without a scaling, these columns are wide.
@@ -73,7 +73,7 @@ def test_what_only_gaussian_diffusion_uses_chooses_it_or_is_said_to_be_unused(ch
         assert not is_of_numbers(mixed, **chosen)
 
 
-def test_tables_too_large_for_memory_are_not_made_tokens(monkeypatch):
+def test_tables_too_large_for_memory_are_not_encoded_as_tokens(monkeypatch):
     data = skewed(300)
     monkeypatch.setattr("pointillist.models.choosing.SPOOL_ABOVE", data.nbytes - 1)
     assert is_of_numbers(data)
@@ -102,7 +102,7 @@ def test_missing_cells_and_text_of_arrays(tmp_path):
     assert drawn.dtype == object and {*drawn[:, 0]} == {"a", "b"} and {*drawn[:, 1]} <= {1, 2} and None in drawn[:, 2]
 
 
-def test_what_no_array_may_hold():
+def test_arrays_that_are_refused():
     for cells, message in [([1.0, np.inf], "inf"), ([1.0, "a"], "column 0 holds values of several kinds")]:
         with pytest.raises(ValueError, match=message):
             Diffusion(**QUICK).fit(np.array([[cell] for cell in cells * 20], object))
@@ -134,13 +134,13 @@ def test_files_of_numbers_that_repeat(tmp_path, monkeypatch, capsys):
     assert csv.read_csv("new.csv").column_names == ["n", "x", "stars", "y"]
 
 
-def test_objects_that_are_numbers_are_taken_as_numbers_are():
+def test_objects_that_are_numbers_are_read_as_numbers():
     rng = np.random.default_rng(0)
     counts, flags = rng.integers(0, 5, 200), rng.random(200) < 0.3
     frame = pandas.DataFrame({"count": counts, "flag": flags, "x": rng.normal(size=200)})
-    of_objects = Diffusion(**QUICK).fit(frame.to_numpy())
-    drawn = of_objects.sample(20, random_state=0)
-    assert of_objects.model_.process.kind == "masked"
+    object_model = Diffusion(**QUICK).fit(frame.to_numpy())
+    drawn = object_model.sample(20, random_state=0)
+    assert object_model.model_.process.kind == "masked"
     assert {*drawn[:, 0]} <= {*range(5)} and {*drawn[:, 1]} <= {0, 1}
     whole = Diffusion(**QUICK, process="gaussian").fit(frame[["count", "count"]].astype(object).to_numpy())
     assert whole.sample(3, random_state=0).dtype == np.int64
@@ -149,7 +149,7 @@ def test_objects_that_are_numbers_are_taken_as_numbers_are():
 DECIMAL = {"petal": 0.1, "price": 0.05, "age": 5.0, "noise": 0.0, "single": 0.1}
 
 
-def of_decimals(n=150):
+def decimal_frame(n=150):
     """Columns on grids and one of noise, correlated; the first two are not negative."""
     z = np.random.default_rng(1).multivariate_normal(np.zeros(5), 0.5 + 0.5 * np.eye(5), n)
     columns = [np.abs(z[:, 0]), np.exp(z[:, 1]), 40 + 15 * z[:, 2], z[:, 3], 3 * z[:, 4]]
@@ -173,18 +173,18 @@ def check_on_grids(rows):
 
 
 def test_new_numbers_have_the_decimals_steps_and_ends_of_the_training_rows(tmp_path):
-    frame = of_decimals()
+    frame = decimal_frame()
     model = Diffusion(**QUICK).fit(frame)
     assert model.model_.process.kind == "gaussian"
-    gaps = frame.copy()
-    gaps.loc[::2, ["petal", "single"]] = np.nan
-    gaps.loc[1::2, ["price", "noise"]] = np.nan
-    gaps["age"] = gaps["age"].astype("Int64")
-    gaps.loc[::5, "age"] = None
-    for rows in (model.sample(500, random_state=0), model.impute(gaps, random_state=0)):
+    incomplete = frame.copy()
+    incomplete.loc[::2, ["petal", "single"]] = np.nan
+    incomplete.loc[1::2, ["price", "noise"]] = np.nan
+    incomplete["age"] = incomplete["age"].astype("Int64")
+    incomplete.loc[::5, "age"] = None
+    for rows in (model.sample(500, random_state=0), model.impute(incomplete, random_state=0)):
         check_on_grids(rows)
         assert rows.dtypes.tolist() == frame.dtypes.tolist()
-    check_on_grids(model.impute(gaps, statistic="median"))
+    check_on_grids(model.impute(incomplete, statistic="median"))
     view = model.conditional(list(DECIMAL)[:3])
     drawn = {name: values[:, 0] for name, values in view.sample(frame, random_state=0).items()}
     check_on_grids(frame.assign(**drawn))
@@ -199,7 +199,7 @@ def test_new_numbers_have_the_decimals_steps_and_ends_of_the_training_rows(tmp_p
 
 def test_files_have_the_decimals_of_the_training_rows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    frame = of_decimals()
+    frame = decimal_frame()
     frame.to_csv("data.csv", index=False)
     Diffusion(**QUICK).fit(frame).save("m")
 
@@ -214,14 +214,14 @@ def test_files_have_the_decimals_of_the_training_rows(tmp_path, monkeypatch):
     check_on_grids(pandas.read_csv("new.csv", dtype={"single": "float32"}))
     check_on_grids(pandas.read_parquet("new.parquet"))
     check_on_grids(pandas.DataFrame(np.load("new.npy"), columns=list(DECIMAL)).astype({"single": "float32"}))
-    gaps = frame.astype({"age": "Int64"})
-    gaps.iloc[::2, :3] = None
-    gaps.to_csv("gaps.csv", index=False)
+    incomplete = frame.astype({"age": "Int64"})
+    incomplete.iloc[::2, :3] = None
+    incomplete.to_csv("gaps.csv", index=False)
     run("impute", "m", "gaps.csv", "-o", "filled.csv")
     check_on_grids(pandas.read_csv("filled.csv", dtype={"single": "float32"}))
 
 
-def test_numbers_beyond_the_range_do_not_pile_up():
+def test_numbers_do_not_pile_up_at_the_ends_of_the_range():
     rows = np.random.default_rng(0).normal(size=(150, 2))
     drawn = Diffusion(**QUICK | {"epochs": 60}).fit(rows).sample(5000, random_state=0)
     margin = 0.05 * np.ptp(rows, axis=0)

@@ -31,7 +31,7 @@ def test_probabilities_are_near_the_true_ones(model, method):
     assert found.shape == (300, 8) and found.dtype == np.float64
     np.testing.assert_allclose(found.sum(axis=1), 1)
     truth = true_class_probabilities("manycircles", FRESH)
-    # Total variation, of which a uniform guess has about 0.8.
+    # Total variation distance; a uniform guess has about 0.8.
     assert np.abs(found - truth).sum(axis=1).mean() / 2 < 0.15
     names = np.array(list("abcdefgh"))[FRESH_Y]
     assert classifier.score(FRESH, names) > (truth.argmax(1) == FRESH_Y).mean() - 0.06

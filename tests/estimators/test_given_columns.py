@@ -1,4 +1,4 @@
-"""Given values, gaps and one column of tables of numbers, against a normal distribution in closed form."""
+"""Observed values, missing cells and conditional distributions of numbers, against a normal distribution."""
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,15 @@ MEAN = np.array([0.0, 1.0, 2.0])
 COVARIANCE = np.array([[1.0, 0.8, 0.2], [0.8, 2.0, 0.5], [0.2, 0.5, 1.0]])
 ROWS = np.random.default_rng(0).multivariate_normal(MEAN, COVARIANCE, size=2000)
 FRAME = pd.DataFrame(ROWS, columns=list("abc"))
-GAPS = FRAME[:40].mask(np.random.default_rng(1).random((40, 3)) < 0.3).set_axis(range(100, 140))
+INCOMPLETE = FRAME[:40].mask(np.random.default_rng(1).random((40, 3)) < 0.3).set_axis(range(100, 140))
 
 
-def distribution(place, **given):
+def distribution(index, **given):
     """The distribution of a column given others."""
     others = ["abc".index(name) for name in given]
-    slope = np.linalg.solve(COVARIANCE[np.ix_(others, others)], COVARIANCE[others, place])
-    mean = MEAN[place] + slope @ (np.array([*given.values()]) - MEAN[others])
-    return norm(mean, (COVARIANCE[place, place] - slope @ COVARIANCE[others, place]) ** 0.5)
+    slope = np.linalg.solve(COVARIANCE[np.ix_(others, others)], COVARIANCE[others, index])
+    mean = MEAN[index] + slope @ (np.array([*given.values()]) - MEAN[others])
+    return norm(mean, (COVARIANCE[index, index] - slope @ COVARIANCE[others, index]) ** 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def model():
 def test_rows_given_a_value_have_the_conditional_mean_and_variance(model, value):
     rows = model.sample(2000, where={"b": value}, random_state=0)
     assert (rows["b"] == value).all()
-    for place, name in ((0, "a"), (2, "c")):
-        expected = distribution(place, b=value)
+    for index, name in ((0, "a"), (2, "c")):
+        expected = distribution(index, b=value)
         # Standard errors of draws, and what a small network has learned of 2,000 rows.
         assert rows[name].mean() == pytest.approx(expected.mean(), abs=4 * expected.std() / 2000**0.5 + 0.08)
         assert rows[name].std() == pytest.approx(expected.std(), abs=4 * expected.std() / 4000**0.5 + 0.08)
@@ -74,11 +74,11 @@ def test_draws_and_the_density_of_a_column_are_those_of_the_normal_distribution(
 
 
 @pytest.mark.slow
-def test_distributions_of_rows_with_gaps_and_of_several_columns(model):
-    gap = pd.DataFrame({"b": [2.0, np.nan], "c": [np.nan, np.nan]})
+def test_distributions_of_incomplete_rows_and_of_several_columns(model):
+    incomplete = pd.DataFrame({"b": [2.0, np.nan], "c": [np.nan, np.nan]})
     levels = np.array([0.02, 0.25, 0.75, 0.98])
-    one, two = model.conditional("a").quantiles(gap, levels)
-    # It is a mean over 32 draws of the missing cells, whose own mean of the target is off by up to 4 * 0.57 / √32.
+    one, two = model.conditional("a").quantiles(incomplete, levels)
+    # It is a mean over 32 draws of the missing cells, whose mean has an error of up to 4 * 0.57 / √32.
     np.testing.assert_allclose(one, distribution(0, b=2.0).ppf(levels), atol=0.4)
     np.testing.assert_allclose(two[1:3], norm(MEAN[0], 1.0).ppf(levels[1:3]), atol=0.4)
     view = model.conditional(["c", "a"])
@@ -89,23 +89,23 @@ def test_distributions_of_rows_with_gaps_and_of_several_columns(model):
     assert view.log_prob(rows)[0] == pytest.approx(chained, abs=0.25)
 
 
-def test_gaps_are_filled_and_nothing_else(model):
-    one, two = model.impute(GAPS[["c", "a", "b"]], n_draws=2, random_state=0)
-    assert list(one) == list("cab") and (one.index == GAPS.index).all() and not one.isna().any().any()
-    is_kept = GAPS.notna()
-    assert (one[list(GAPS)].where(is_kept) == GAPS)[is_kept].stack().all() and not one.equals(two)
+def test_only_missing_cells_are_filled(model):
+    one, two = model.impute(INCOMPLETE[["c", "a", "b"]], n_draws=2, random_state=0)
+    assert list(one) == list("cab") and (one.index == INCOMPLETE.index).all() and not one.isna().any().any()
+    is_kept = INCOMPLETE.notna()
+    assert (one[list(INCOMPLETE)].where(is_kept) == INCOMPLETE)[is_kept].stack().all() and not one.equals(two)
     only = pd.DataFrame({"a": np.nan, "b": 2.5, "c": FRAME["c"][:400]})
     filled = model.impute(only, random_state=0)["a"] - [distribution(0, b=2.5, c=c).mean() for c in only["c"]]
     assert filled.mean() == pytest.approx(0, abs=0.15)
 
 
-def test_gaps_are_filled_with_medians(model):
+def test_missing_cells_are_filled_with_medians(model):
     only = pd.DataFrame({"a": np.nan, "b": [2.5, np.nan] * 100, "c": FRAME["c"][:200]})
     filled = model.impute(only, statistic="median")
     expected = [distribution(0, c=c) if np.isnan(b) else distribution(0, b=b, c=c) for _, b, c in only.to_numpy()]
     # A median of 25 draws is off by 1.25 σ / √25, and what is learned by some hundredths.
-    off = (filled["a"] - [own.median() for own in expected]).to_numpy()
-    assert abs(off.mean()) < 0.1 and off.std() < 1.25 * np.sqrt(np.mean([own.var() for own in expected]) / 25) + 0.08
+    off = (filled["a"] - [each.median() for each in expected]).to_numpy()
+    assert abs(off.mean()) < 0.1 and off.std() < 1.25 * np.sqrt(np.mean([each.var() for each in expected]) / 25) + 0.08
     assert model.impute(only[7:9], statistic="median", random_state=5).equals(filled[7:9])
     assert (filled["c"] == only["c"]).all() and not len(model.impute(only[:0], statistic="median"))
 
@@ -113,7 +113,7 @@ def test_gaps_are_filled_with_medians(model):
 def test_a_file_gives_the_same_rows(model, tmp_path):
     model.save(tmp_path / "m")
     again = Diffusion.load(tmp_path / "m")
-    assert again.impute(GAPS, random_state=0).equals(model.impute(GAPS, random_state=0))
+    assert again.impute(INCOMPLETE, random_state=0).equals(model.impute(INCOMPLETE, random_state=0))
     rows = [each.sample(20, where={"b": 2.0}, random_state=1) for each in (model, again)]
     assert rows[0].equals(rows[1])
     longer = model.sample(600, where={"b": 2.0}, random_state=1)
@@ -134,7 +134,7 @@ def test_numbers_that_a_column_cannot_hold_are_refused(kind, value):
         observed_column(codec, 1, [0.5, pd.NA], None)
 
 
-def test_columns_of_an_array_are_named_by_place():
+def test_columns_of_an_array_are_named_by_position():
     model = Diffusion(process="gaussian", width=8, depth=1, epochs=1, random_state=0).fit(ROWS[:200])
     assert (model.sample(5, where={1: 2.0}, random_state=0)[:, 1] == 2.0).all()
     holes = np.where(np.arange(3) == 0, np.nan, ROWS[:4])
@@ -147,11 +147,11 @@ def test_columns_of_an_array_are_named_by_place():
 
 
 @pytest.mark.parametrize("options", [{"p_given": 0}, pytest.param({"network": "mlp"}, marks=pytest.mark.slow)])
-def test_a_model_without_given_columns_says_so_in_one_line(options):
+def test_a_model_without_p_given_refuses_conditions_in_one_line(options):
     model = Diffusion(process="gaussian", width=8, depth=1, epochs=1, random_state=0, **options).fit(FRAME[:200])
     asks = (
         lambda: model.sample(3, where={"a": 1.0}),
-        lambda: model.impute(GAPS),
+        lambda: model.impute(INCOMPLETE),
         lambda: model.conditional("a"),
     )
     for ask in asks:
@@ -160,7 +160,7 @@ def test_a_model_without_given_columns_says_so_in_one_line(options):
         assert "\n" not in str(raised.value)
 
 
-def test_what_conditional_cannot_be_asked(model):
+def test_arguments_of_conditional_that_are_refused(model):
     for target, message in (("w", "there is no column 'w'"), (["a", "b", "c"], "all are targets"), ([], "one column")):
         with pytest.raises(ValueError, match=message):
             model.conditional(target)
@@ -171,31 +171,31 @@ def test_what_conditional_cannot_be_asked(model):
 
 
 @pytest.mark.slow
-def test_labels_are_given_too():
+def test_rows_are_conditioned_on_labels_too():
     labels = np.repeat([0, 1], 1000)
     rows = pd.DataFrame({"a": 3.0 * labels + ROWS[:, 0], "b": ROWS[:, 2]})
     recipe = {"width": 24, "depth": 1, "epochs": 40, "batch_size": 100, "learning_rate": 5e-3, "p_given": 0.7}
-    of_classes = Diffusion(process="gaussian", random_state=0, **recipe).fit(rows, labels)
+    labelled_model = Diffusion(process="gaussian", random_state=0, **recipe).fit(rows, labels)
     asked = pd.DataFrame({"b": [2.0] * 2})
-    both = of_classes.conditional("a", labels=[0, 1])
+    both = labelled_model.conditional("a", labels=[0, 1])
     # a given b is N(0.2 (b - 2), 0.96), and 3 more in class 1.
     np.testing.assert_allclose(both.predict(asked), [0.0, 3.0], atol=0.25)
-    one = of_classes.conditional("a", labels=1)
+    one = labelled_model.conditional("a", labels=1)
     np.testing.assert_allclose(one.predict(asked), both.predict(asked)[1], atol=1e-4)
-    gaps = rows.assign(a=np.nan)[700:1300]
-    filled = of_classes.impute(gaps, labels=labels[700:1300], random_state=0)["a"]
+    incomplete = rows.assign(a=np.nan)[700:1300]
+    filled = labelled_model.impute(incomplete, labels=labels[700:1300], random_state=0)["a"]
     np.testing.assert_allclose(filled.groupby(labels[700:1300]).mean(), [0.0, 3.0], atol=0.25)
     for call, message in (
-        (lambda: of_classes.impute(gaps, labels=[0]), "1 labels but X has 600 rows"),
-        (lambda: of_classes.impute(gaps, labels=2), "unknown label 2"),
+        (lambda: labelled_model.impute(incomplete, labels=[0]), "1 labels but X has 600 rows"),
+        (lambda: labelled_model.impute(incomplete, labels=2), "unknown label 2"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
 
 
 @pytest.fixture(scope="module")
-def of_classes():
-    """A model of two normal classes, of which the first has a quarter of the rows and a mean of 0."""
+def labelled_model():
+    """A model of two normal classes; the first has a quarter of the rows and a mean of 0."""
     rng = np.random.default_rng(0)
     y = np.array(["no", "yes", "yes", "yes"])[np.arange(1600) % 4]
     rows = rng.normal(size=(1600, 2)) @ np.linalg.cholesky(COVARIANCE[:2, :2]).T + 2.0 * (y == "yes")[:, None]
@@ -203,16 +203,21 @@ def of_classes():
     return Diffusion(process="gaussian", random_state=0, **recipe).fit(pd.DataFrame(rows, columns=["a", "b"]), y)
 
 
-def test_labels_are_predicted_as_the_classifier_does_and_by_bayes_rule(of_classes):
-    view, rows = of_classes.conditional("label"), pd.DataFrame({"a": [0.0, 1.0, 2.0, 9.0], "b": [0.0, 1.5, 2.0, 9.0]})
+def test_labels_are_predicted_as_the_classifier_does_and_by_bayes_rule(labelled_model):
+    view, rows = (
+        labelled_model.conditional("label"),
+        pd.DataFrame({"a": [0.0, 1.0, 2.0, 9.0], "b": [0.0, 1.5, 2.0, 9.0]}),
+    )
     assert view.classes_.tolist() == ["no", "yes"]
     p = view.predict_proba(rows)
-    np.testing.assert_allclose(p, DiffusionClassifier(of_classes).predict_proba(rows), rtol=1e-5)
-    # One number alone, the other a gap: the marginal of a is N(0, 1) or N(2, 1).
-    gaps = rows.assign(b=np.nan)[:3]
+    np.testing.assert_allclose(p, DiffusionClassifier(labelled_model).predict_proba(rows), rtol=1e-5)
+    # One observed number, the other missing: the marginal of a is N(0, 1) or N(2, 1).
+    incomplete = rows.assign(b=np.nan)[:3]
     # 0.1 here and below is what small networks are off by that have learned from a few thousand rows.
-    of_yes = 0.75 * norm.pdf(gaps["a"], 2) / (0.75 * norm.pdf(gaps["a"], 2) + 0.25 * norm.pdf(gaps["a"]))
-    np.testing.assert_allclose(view.predict_proba(gaps)[:, 1], of_yes, atol=0.1)
+    p_yes = (
+        0.75 * norm.pdf(incomplete["a"], 2) / (0.75 * norm.pdf(incomplete["a"], 2) + 0.25 * norm.pdf(incomplete["a"]))
+    )
+    np.testing.assert_allclose(view.predict_proba(incomplete)[:, 1], p_yes, atol=0.1)
     assert view.predict(rows).tolist() == np.where(p[:, 1] > p[:, 0], "yes", "no").tolist()
     drawn = view.sample(rows, 2000, random_state=0)
     np.testing.assert_allclose((drawn == "yes").mean(axis=1), p[:, 1], atol=4 * 0.5 / 2000**0.5)
@@ -220,45 +225,46 @@ def test_labels_are_predicted_as_the_classifier_does_and_by_bayes_rule(of_classe
     expected = np.log(p[np.arange(4), [0, 1, 1, 0]])
     np.testing.assert_allclose(view.log_prob(labelled), expected, atol=1e-4)
     pd.testing.assert_frame_equal(
-        of_classes.sample(5, where={"label": "no"}, random_state=0), of_classes.sample(5, labels="no", random_state=0)
+        labelled_model.sample(5, where={"label": "no"}, random_state=0),
+        labelled_model.sample(5, labels="no", random_state=0),
     )
     for call, message in (
         (lambda: view.quantiles(rows, [0.5]), "holds categories, which have no quantiles"),
         (lambda: view.log_prob(rows), "X has no column 'label'"),
         (lambda: view.log_prob(labelled.assign(label=None)), "target 'label' is missing in row 0"),
-        (lambda: of_classes.conditional(["label", "a"]), "cannot be predicted together"),
-        (lambda: of_classes.conditional("label", labels="no"), "is also in labels"),
+        (lambda: labelled_model.conditional(["label", "a"]), "cannot be predicted together"),
+        (lambda: labelled_model.conditional("label", labels="no"), "is also in labels"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
 
 
-def test_labels_come_in_any_container(of_classes):
-    gaps = pd.DataFrame({"a": [0.5, np.nan, 1.0], "b": [np.nan, 0.2, 1.0]})
-    known = of_classes.impute(gaps, labels=["no", "yes", "no"], random_state=0)
+def test_labels_come_in_any_container(labelled_model):
+    incomplete = pd.DataFrame({"a": [0.5, np.nan, 1.0], "b": [np.nan, 0.2, 1.0]})
+    known = labelled_model.impute(incomplete, labels=["no", "yes", "no"], random_state=0)
     for kind in ("category", "string", object):
-        found = of_classes.impute(gaps, labels=pd.Series(["no", "yes", "no"], dtype=kind), random_state=0)
+        found = labelled_model.impute(incomplete, labels=pd.Series(["no", "yes", "no"], dtype=kind), random_state=0)
         pd.testing.assert_frame_equal(found, known)
-    some = of_classes.impute(gaps, labels=["no", "yes", None], random_state=0)
+    some = labelled_model.impute(incomplete, labels=["no", "yes", None], random_state=0)
     pd.testing.assert_frame_equal(
-        of_classes.impute(gaps, labels=pd.Series(["no", "yes", None], dtype="string"), random_state=0), some
+        labelled_model.impute(incomplete, labels=pd.Series(["no", "yes", None], dtype="string"), random_state=0), some
     )
-    view = of_classes.conditional("label")
-    odd = gaps[2:].assign(label="no", note=[{}])
+    view = labelled_model.conditional("label")
+    odd = incomplete[2:].assign(label="no", note=[{}])
     assert np.isfinite(view.log_prob(odd)).all()
-    assert of_classes.conditional(np.array(["a"])).targets == ("a",)
+    assert labelled_model.conditional(np.array(["a"])).targets == ("a",)
 
 
-def test_labels_drawn_given_rows_owe_nothing_to_those_that_the_rows_were_drawn_with(of_classes):
-    rows, labels = of_classes.sample(2000, return_labels=True, random_state=0)
-    p = of_classes.conditional("label").predict_proba(rows)
-    drawn = of_classes.conditional("label").sample(rows, random_state=0)[:, 0]
+def test_labels_drawn_given_rows_are_independent_of_the_labels_of_the_rows(labelled_model):
+    rows, labels = labelled_model.sample(2000, return_labels=True, random_state=0)
+    p = labelled_model.conditional("label").predict_proba(rows)
+    drawn = labelled_model.conditional("label").sample(rows, random_state=0)[:, 0]
     # Of independent labels with these probabilities.
     expected, error = (p**2).sum(axis=1).mean(), 0.5 / 2000**0.5
     assert abs((drawn == labels).mean() - expected) < 4 * error
 
 
-def test_what_labels_cannot_be(of_classes):
+def test_labels_that_are_refused(labelled_model):
     for asked, message in (
         ({"where": {"label": None}}, "column 'label' holds labels and cannot be missing"),
         ({"where": {"label": missing}}, "column 'label' holds labels and cannot be missing"),
@@ -269,11 +275,11 @@ def test_what_labels_cannot_be(of_classes):
         ({"labels": "no", "guidance": 1.0, "guidance_interval": (0.5, None)}, "guidance_interval must be"),
     ):
         with pytest.raises(ValueError, match=message):
-            of_classes.sample(2, **asked)
-    assert len(of_classes.sample(2, where={"label": one_of("no")})) == 2
+            labelled_model.sample(2, **asked)
+    assert len(labelled_model.sample(2, where={"label": one_of("no")})) == 2
 
 
-def test_columns_may_be_called_as_parts_of_a_request_are():
+def test_columns_may_be_named_like_fields_of_a_request():
     frame = pd.DataFrame(ROWS[:300], columns=["prior", "labels", "n_samples"])
     recipe = {"width": 16, "depth": 1, "epochs": 1, "p_given": 0.5}
     for process in ("gaussian", "masked"):
@@ -284,7 +290,7 @@ def test_columns_may_be_called_as_parts_of_a_request_are():
             assert len(one) == 4 and (one[name] == 0.5).all() and each[name].tolist() == [0.5, 0.25, 0.125]
 
 
-def test_whole_numbers_have_probabilities():
+def test_integers_have_probabilities():
     rng = np.random.default_rng(0)
     x = rng.normal(size=3000)
     k = np.clip(np.round(1 + x + rng.normal(size=3000)), -1, 3).astype(int)

@@ -16,34 +16,34 @@ TINY = {"width": 16, "depth": 1, "epochs": 2, "batch_size": 32, "random_state": 
 
 def test_masked_cells_are_filled():
     rows = np.random.default_rng(0).normal(size=(60, 2))
-    is_gap = np.zeros((60, 2), bool)
-    is_gap[:20, 1] = True
-    gaps = np.ma.array(np.where(is_gap, -999.0, rows), mask=is_gap)
-    filled = DiffusionImputer(Diffusion(**TINY)).fit_transform(gaps)
-    assert filled.min() > -10 and np.array_equal(filled[~is_gap], rows[~is_gap])
+    is_missing = np.zeros((60, 2), bool)
+    is_missing[:20, 1] = True
+    incomplete = np.ma.array(np.where(is_missing, -999.0, rows), mask=is_missing)
+    filled = DiffusionImputer(Diffusion(**TINY)).fit_transform(incomplete)
+    assert filled.min() > -10 and np.array_equal(filled[~is_missing], rows[~is_missing])
 
 
 @pytest.mark.slow
-def test_gaps_are_filled_given_the_other_cells():
+def test_missing_cells_are_filled_given_the_other_cells():
     rng = np.random.default_rng(0)
     x = rng.normal(size=1500)
     X = np.stack([x, x + rng.normal(0, 0.3, 1500)], axis=1)
-    gaps = X.copy()
-    gaps[rng.random(1500) < 0.3, 1] = np.nan
+    incomplete = X.copy()
+    incomplete[rng.random(1500) < 0.3, 1] = np.nan
     model = Diffusion(width=64, depth=1, epochs=60, batch_size=64, random_state=0)
-    imputer = DiffusionImputer(model, random_state=1).fit(gaps)
-    filled = imputer.transform(gaps)
-    was_missing = np.isnan(gaps[:, 1])
-    np.testing.assert_allclose(filled[~was_missing], gaps[~was_missing])
+    imputer = DiffusionImputer(model, random_state=1).fit(incomplete)
+    filled = imputer.transform(incomplete)
+    was_missing = np.isnan(incomplete[:, 1])
+    np.testing.assert_allclose(filled[~was_missing], incomplete[~was_missing])
     assert np.corrcoef(filled[was_missing, 1], X[was_missing, 0])[0, 1] > 0.85
-    np.testing.assert_array_equal(filled, imputer.transform(gaps))
+    np.testing.assert_array_equal(filled, imputer.transform(incomplete))
     assert imputer.get_feature_names_out().tolist() == ["x0", "x1"]
-    medians = imputer.set_params(statistic="median").transform(gaps)
-    off, of_draws = (np.abs(each - X)[was_missing, 1].mean() for each in (medians, filled))
+    medians = imputer.set_params(statistic="median").transform(incomplete)
+    off, draws_off = (np.abs(each - X)[was_missing, 1].mean() for each in (medians, filled))
     # Of normal distributions, the distance to draws is √2 times that to the median.
-    assert off == pytest.approx(of_draws / 2**0.5, rel=0.15)
+    assert off == pytest.approx(draws_off / 2**0.5, rel=0.15)
     with pytest.raises(ValueError, match="statistic must be 'median'"):
-        DiffusionImputer(model, statistic="best").fit(gaps)
+        DiffusionImputer(model, statistic="best").fit(incomplete)
 
 
 def test_frames_and_pipelines():
@@ -61,16 +61,18 @@ def test_frames_and_pipelines():
 
 
 @pytest.mark.slow
-def test_rows_without_gaps_may_have_gaussian_diffusion():
+def test_complete_rows_may_use_gaussian_diffusion():
     rows = np.random.default_rng(0).normal(size=(200, 2))
     imputer = DiffusionImputer(Diffusion(**QUICK)).fit(rows)
     assert imputer.model_.model_.process.kind == "gaussian"
-    gaps = rows.copy()
-    gaps[1, 0] = gaps[3, 1] = np.nan
-    filled = imputer.transform(gaps)
-    assert np.array_equal(filled[~np.isnan(gaps)], gaps[~np.isnan(gaps)]) and np.isfinite(filled).all()
+    incomplete = rows.copy()
+    incomplete[1, 0] = incomplete[3, 1] = np.nan
+    filled = imputer.transform(incomplete)
+    assert (
+        np.array_equal(filled[~np.isnan(incomplete)], incomplete[~np.isnan(incomplete)]) and np.isfinite(filled).all()
+    )
     with pytest.raises(ValueError, match="X has NaN in row 1"):
-        DiffusionImputer(Diffusion(**QUICK, process="gaussian")).fit(gaps)
+        DiffusionImputer(Diffusion(**QUICK, process="gaussian")).fit(incomplete)
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def test_rows_have_the_names_types_and_categories_of_the_table(data, rows):
         assert rows[name].min() >= data[name].min() and rows[name].max() <= data[name].max()
 
 
-def test_missing_cells_are_at_the_rate_and_in_the_places_of_the_data(data, rows):
+def test_missing_cells_are_as_frequent_as_in_the_data(data, rows):
     for name in ("cost", "name", "age"):
         share = data[name].isna().mean()
         assert abs(rows[name].isna().mean() - share) < 4 * np.sqrt(2 * share * (1 - share) / N)
@@ -80,18 +80,18 @@ def test_missing_cells_are_at_the_rate_and_in_the_places_of_the_data(data, rows)
     assert not rows["weight"].isna().any()
 
 
-def test_columns_hang_together_as_in_the_data(data, rows):
+def test_columns_depend_on_each_other_as_in_the_data(data, rows):
     assert (rows["tame"] == (rows["kind"] != "newt")).mean() > 0.96
     assert ((rows["size"] == "big") == (rows["weight"] > 10)).mean() > 0.94
     for kind in ("cat", "dog", "newt"):
-        own, real = rows[rows["kind"] == kind], data[data["kind"] == kind]
-        assert abs(len(own) - len(real)) < 5 * np.sqrt(2 * len(real))
-        assert own["weight"].median() == pytest.approx(real["weight"].median(), rel=0.1)
+        drawn, real = rows[rows["kind"] == kind], data[data["kind"] == kind]
+        assert abs(len(drawn) - len(real)) < 5 * np.sqrt(2 * len(real))
+        assert drawn["weight"].median() == pytest.approx(real["weight"].median(), rel=0.1)
     assert (rows["cost"] == 0).mean() == pytest.approx((data["cost"] == 0).mean(), abs=0.07)
 
 
 @pytest.mark.parametrize("sampler", ["heun", "ancestral"])
-def test_any_sampler_draws_the_numbers_beside_the_same_tokens(data, model, rows, sampler):
+def test_every_sampler_draws_numbers_given_the_same_tokens(data, model, rows, sampler):
     drawn = model.sample(N, sampler=sampler, random_state=1)
     others = [name for name in rows.columns if name not in ("weight", "cost", "size")]
     pd.testing.assert_frame_equal(drawn[others], rows[others])
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_rows_and_a_file_holds_the_model(model, row
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), rows)
 
 
-def test_given_cells_are_given_and_the_others_follow(model, data):
+def test_observed_cells_are_kept_and_determine_the_others(model, data):
     newts = model.sample(400, where={"kind": "newt"}, random_state=0)
     assert (newts["kind"] == "newt").all()
     assert newts["cost"].isna().mean() > 0.95 and newts["tame"].mean() < 0.05
@@ -120,7 +120,7 @@ def test_given_cells_are_given_and_the_others_follow(model, data):
     assert (dated["born"] == data["born"][0]).all()
 
 
-def test_missing_cells_are_filled_and_the_others_stay(model, monkeypatch):
+def test_missing_cells_are_filled_and_the_others_unchanged(model, monkeypatch):
     fresh = frame(300, seed=5)
     holes = fresh.copy()
     holes.loc[:149, "kind"] = None
@@ -153,8 +153,8 @@ def test_numbers_that_are_categories_have_modes_and_no_median(tmp_path):
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"code": rng.choice([10, 20, 70], 400, p=[0.45, 0.1, 0.45]), "x": rng.normal(size=400)})
     data["code"] = np.where(data["x"] > 0.1, 70, data["code"])
-    gaps = data.assign(code=data["code"].astype("float").mask(np.arange(400) < 40))
-    model = Diffusion(**FAST, missing="unknown").fit(gaps, categorical=["code"])
+    incomplete = data.assign(code=data["code"].astype("float").mask(np.arange(400) < 40))
+    model = Diffusion(**FAST, missing="unknown").fit(incomplete, categorical=["code"])
     # Of x in the middle, 10 and 70 are as probable, and 20 lies between them.
     asked = pd.DataFrame({"code": np.nan, "x": np.full(60, -0.2)})
     filled = model.impute(asked, statistic="median")
@@ -201,7 +201,7 @@ def test_every_container_of_a_table_gives_the_same_rows():
 
 
 @pytest.mark.slow
-def test_polars_and_arrow_frames_come_back_as_such():
+def test_polars_and_arrow_frames_come_back_as_the_same_kind():
     rng = np.random.default_rng(0)
     kinds = rng.choice(["a", "b"], 200)
     born = pl.Series(rng.integers(0, 100, 200).astype("int32")).cast(pl.Date)
@@ -235,7 +235,7 @@ def test_times_of_every_unit(unit):
 
 
 @pytest.mark.slow
-def test_labels_of_their_own_with_guidance(data):
+def test_separate_labels_with_guidance(data):
     X, y = data.drop(columns=["kind", "tame", "cost", "size"]), data["kind"].to_numpy()
     model = Diffusion(**FAST).fit(X, y)
     assert model.classes_.tolist() == ["cat", "dog", "newt"]
@@ -251,12 +251,12 @@ def test_labels_of_their_own_with_guidance(data):
 
 
 HARD = {
-    "200 truth values": {**{f"c{i}": RNG.random(150) < 0.1 for i in range(200)}, "text": RNG.choice(["x", "y"], 150)},
+    "200 booleans": {**{f"c{i}": RNG.random(150) < 0.1 for i in range(200)}, "text": RNG.choice(["x", "y"], 150)},
     "1,000 categories": {"kind": [f"k{i % 1000}" for i in range(3000)], "x": RNG.normal(size=3000)},
     "categories only": {"a": RNG.choice(list("pqr"), 100), "b": RNG.choice(list("st"), 100)},
     "constants": {"a": ["x"] * 50, "b": [1.0] * 50, "c": RNG.choice(["p", None], 50)},
 }
-SLOW = ("200 truth values", "constants")
+SLOW = ("200 booleans", "constants")
 
 
 @pytest.mark.slow
@@ -270,7 +270,7 @@ def test_hard_tables_train_without_nan(name):
 
 
 @pytest.mark.slow
-def test_a_fit_that_is_stopped_goes_on_to_the_same_weights(data, tmp_path, monkeypatch):
+def test_a_stopped_fit_resumes_to_the_same_weights(data, tmp_path, monkeypatch):
     small, options = data.head(300), {**FAST, "epochs": 8}
     whole = Diffusion(**options).fit(small)
     monkeypatch.setattr(training, "STEPS_PER_CALL", 8)
@@ -358,7 +358,7 @@ def test_numbers_that_are_categories():
         (lambda m: m.impute(frame(5), statistic="median", n_draws=2), "leave out either statistic or the number of"),
     ],
 )
-def test_what_cannot_be_asked_for(model, call, message):
+def test_arguments_that_are_refused(model, call, message):
     with pytest.raises(ValueError, match=message) as raised:
         call(model)
     assert "\n" not in str(raised.value)
@@ -380,7 +380,7 @@ def test_tables_that_cannot_be_fitted(table, message):
     assert "\n" not in str(raised.value)
 
 
-def test_a_model_that_cannot_go_on(data, model):
+def test_a_model_that_cannot_continue_training(data, model):
     with pytest.raises(ValueError, match="warm_start needs a Gaussian model"):
         copy(model).set_params(warm_start=True).fit(data)
 
@@ -402,7 +402,7 @@ def test_a_search_compares_mixed_models_by_their_held_out_log_density():
 
 
 @pytest.mark.slow
-def test_new_rows_have_as_much_noise_as_the_data():
+def test_rows_have_the_noise_of_the_data():
     """Columns that identify the training rows but are unrelated to x and y do not narrow y given x."""
     n, rng = 1000, np.random.default_rng(0)
     x = rng.normal(size=n)

@@ -85,8 +85,8 @@ def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
         plain.sample(50, worse=worse)
     guided = plain.sample(50, worse=worse, guidance=1.0, random_state=0)
     assert np.isfinite(guided).all() and not np.allclose(guided, base)
-    of_class = Diffusion(**QUICK | {"epochs": 5, "width": 16}, random_state=0).fit(UNITS, NAMES)
-    assert conditional.sample(5, labels="left", worse=of_class, guidance=1.0).shape == (5, 2)
+    class_rows = Diffusion(**QUICK | {"epochs": 5, "width": 16}, random_state=0).fit(UNITS, NAMES)
+    assert conditional.sample(5, labels="left", worse=class_rows, guidance=1.0).shape == (5, 2)
     with pytest.raises(ValueError, match="worse must have been fitted to the same rows and labels"):
         conditional.sample(5, worse=worse, guidance=1.0)
     other = Diffusion(**QUICK | {"epochs": 1, "timesteps": 50}).fit(UNITS)
@@ -140,7 +140,7 @@ def test_a_constant_column_comes_back():
     assert (rows[:, 2] == 7.5).all()
 
 
-def test_log_density_is_of_the_units(plain):
+def test_log_density_is_in_the_units_of_the_data(plain):
     scaled = Diffusion(**QUICK, random_state=0).fit(X.astype(np.float64))
     found, expected = plain.score_samples(UNITS[:50]), scaled.score_samples(X[:50].astype(np.float64))
     # A density in units 10 and 0.1 times as long; the data's range, and with it the scaled rows, differ by rounding.
@@ -205,7 +205,7 @@ def test_log_density_is_a_density(plain):
 
 
 @pytest.mark.slow
-def test_the_picture_of_a_density(plain, conditional):
+def test_plot_density(plain, conditional):
     ax = plain.plot_density(n_grid=12)
     (mesh,) = ax.collections
     low, high = UNITS.min(axis=0), UNITS.max(axis=0)
@@ -226,8 +226,8 @@ def test_the_picture_of_a_density(plain, conditional):
 
 
 @pytest.mark.slow
-def test_a_picture_has_the_columns_the_right_way_round():
-    """A model of columns whose places differ, drawn on a coarse grid: the density of each point is at its place."""
+def test_plot_density_draws_the_first_column_horizontally():
+    """Columns with different ranges, on a coarse grid: each point has its density."""
     frame = pandas.DataFrame({"a": UNITS[:, 0], "b": UNITS[:, 1]})
     model = Diffusion(**QUICK, random_state=0).fit(frame)
     with warnings.catch_warnings():
@@ -240,7 +240,7 @@ def test_a_picture_has_the_columns_the_right_way_round():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("a", "b")
 
 
-def test_the_picture_of_integers_is_not_of_rounded_points():
+def test_plot_density_does_not_round_grid_points_of_integers():
     model = Diffusion(**QUICK, random_state=0, process="gaussian").fit(np.round(UNITS * [1, 100]).astype(np.int64))
     ax = model.plot_density(n_grid=7)
     drawn = np.asarray(ax.collections[0].get_array()).reshape(7, 7)
@@ -254,7 +254,7 @@ def test_no_density_of_all_classes_without_p_uncond():
 
 
 @pytest.mark.slow
-def test_the_defaults_make_rows_that_a_forest_cannot_tell():
+def test_default_rows_are_indistinguishable_to_a_forest():
     X, _ = load_pointset("moons")
     fresh, _ = load_pointset("moons", random_state=9)
     rows = Diffusion(random_state=0).fit(X).sample(4000, random_state=0)
@@ -282,7 +282,7 @@ def test_the_rows_come_from_the_averaged_weights():
     np.testing.assert_array_equal(models[0].history_, models[2].history_)
 
 
-def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
+def test_without_p_uncond_classes_are_as_frequent_as_in_the_data():
     model = Diffusion(**QUICK, p_uncond=0.0, random_state=0).fit(UNITS, NAMES)
     share = (nearest_class(model.sample(600, random_state=0)) == "right").mean()
     assert abs(share - Y.mean()) < 0.1
@@ -333,7 +333,7 @@ def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
         ({"random_state": "1"}, "random_state must be an integer"),
     ],
 )
-def test_what_sample_cannot_use(conditional, options, message):
+def test_arguments_of_sample_that_are_refused(conditional, options, message):
     with pytest.raises(ValueError, match=message) as error:
         conditional.sample(**{"n_samples": None if "labels" in options else 5, **options})
     assert "\n" not in str(error.value)
@@ -355,12 +355,12 @@ def test_what_needs_classes(plain):
         (Y[:10], "X has 600 rows but y has 10 labels"),
     ],
 )
-def test_labels_that_fit_cannot_use(y, message):
+def test_labels_that_fit_refuses(y, message):
     with pytest.raises(ValueError, match=message):
         Diffusion().fit(UNITS, y)
 
 
-def test_a_fit_that_fails_leaves_the_model_that_was_there(conditional):
+def test_a_failed_fit_keeps_the_earlier_model(conditional):
     rows = conditional.sample(5, labels="left", random_state=0)
     with pytest.raises(ValueError, match="y has a single class"):
         conditional.fit(UNITS, np.zeros(600))
@@ -387,7 +387,7 @@ def test_a_fit_that_fails_leaves_the_model_that_was_there(conditional):
         ({"schedule": "linear", "beta_start": 0.5, "beta_end": 0.1}, "need 0 < beta_start <= beta_end < 1"),
     ],
 )
-def test_parameters_that_fit_cannot_use(parameters, message):
+def test_parameters_that_fit_refuses(parameters, message):
     with pytest.raises(ValueError, match=message):
         Diffusion(**parameters).fit(UNITS)
 

@@ -1,4 +1,4 @@
-"""What a frame has beside its values comes back: names of any kind, levels, index, days without times."""
+"""Drawn and filled frames keep names of any kind, levels, index, and days without times."""
 
 from datetime import date
 
@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 
 def frame(names, **options):
-    """One column of categories with gaps, one of numbers."""
+    """One column of categories with missing cells, one of numbers."""
     kind = RNG.choice(["a", "b"], N).astype(object)
     kind[::7] = None
     made = pandas.DataFrame({0: kind, 1: RNG.normal(size=N)}, **options)

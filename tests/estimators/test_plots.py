@@ -1,4 +1,4 @@
-"""What pictures of a model show: the rows that `sample` draws, where they are, and in which colours."""
+"""Plots of a model show the rows that `sample` draws, with the right positions and colors."""
 
 import warnings
 
@@ -23,7 +23,7 @@ FEW = {"sampler": "ddim", "steps": 4}
 
 
 def fitted(rows, labels=None):
-    """A model whose network has learnt nothing: it draws rows all the same, and need not be trained."""
+    """A model whose network has learned nothing: it draws rows all the same, and need not be trained."""
 
     def untrained(plan, **_):
         network = jax.device_get(plan.process.architecture.build(jax.random.key(0), plan.codec.width))
@@ -67,12 +67,12 @@ def test_rows_are_dots_over_the_data(model):
     np.testing.assert_array_equal(data.get_offsets(), X)
     expected, labels = model.sample(len(X), return_labels=True, random_state=3, **FEW)
     np.testing.assert_array_equal(rows.get_offsets(), expected)
-    colours = {name: tuple(c[:3]) for name, c in zip(labels, rows.get_facecolors(), strict=True)}
-    assert len(set(colours.values())) == 2
-    assert [tuple(c[:3]) for c in rows.get_facecolors()] == [colours[label] for label in labels]
+    colors = {name: tuple(c[:3]) for name, c in zip(labels, rows.get_facecolors(), strict=True)}
+    assert len(set(colors.values())) == 2
+    assert [tuple(c[:3]) for c in rows.get_facecolors()] == [colors[label] for label in labels]
     named = {text.get_text(): line.get_color() for text, line in zip(*legend_of(ax), strict=True)}
     assert list(named) == ["data", "left", "right"]
-    assert {name: to_rgba(named[name])[:3] for name in colours} == colours
+    assert {name: to_rgba(named[name])[:3] for name in colors} == colors
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("column 0", "column 1")
 
 
@@ -91,21 +91,21 @@ def test_the_callers_axes_and_options_are_used(model):
     np.testing.assert_array_equal(rows.get_offsets(), model.sample(**guided))
 
 
-def test_of_much_data_some_is_shown(model, monkeypatch):
+def test_a_sample_of_large_data_is_shown(model, monkeypatch):
     monkeypatch.setattr("pointillist.estimators.plotting.MOST_DATA", 50)
     data, rows = model.plot(X, n_samples=7, **FEW).collections
     assert len(data.get_offsets()) == 50 and len(rows.get_offsets()) == 7
     np.testing.assert_array_equal(data.get_offsets()[[0, -1]], X[[0, -1]])
 
 
-def test_three_columns_are_drawn_in_space(spatial):
+def test_three_columns_are_drawn_in_three_dimensions(spatial):
     ax = spatial.plot(SPATIAL, n_samples=20, random_state=0, **FEW)
     assert ax.name == "3d" and (ax.get_xlabel(), ax.get_ylabel(), ax.get_zlabel()) == ("a", r"b\$", "c")
     np.testing.assert_array_equal(offsets(ax.collections[0]), SPATIAL)
     np.testing.assert_array_equal(offsets(ax.collections[1]), spatial.sample(20, random_state=0, **FEW))
     assert [text.get_text() for text in legend_of(ax)[0]] == ["data", "rows"]
-    own = pyplot.figure().add_subplot(projection="3d")
-    assert spatial.plot(ax=own, n_samples=2, **FEW) is own and own.get_legend() is None
+    axes = pyplot.figure().add_subplot(projection="3d")
+    assert spatial.plot(ax=axes, n_samples=2, **FEW) is axes and axes.get_legend() is None
 
 
 def test_one_column_is_a_histogram(line):
@@ -116,13 +116,13 @@ def test_one_column_is_a_histogram(line):
     edges = np.repeat(np.arange(5) - 0.5, 2)
     np.testing.assert_array_equal(data[:10, 0], edges)
     np.testing.assert_allclose(data[1:9:2, 1], np.bincount(WHOLE) / 200)
-    of_left = np.bincount(rows[labels == "left", 0].astype(int), minlength=4) / 90
-    np.testing.assert_allclose(left[1:9:2, 1], of_left)
+    left_share = np.bincount(rows[labels == "left", 0].astype(int), minlength=4) / 90
+    np.testing.assert_allclose(left[1:9:2, 1], left_share)
     np.testing.assert_allclose(right[1:9:2, 1], np.bincount(rows[:, 0].astype(int), minlength=4) / 90)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("column 0", "density")
 
 
-def test_of_more_columns_two_principal_axes_are_drawn():
+def test_more_columns_are_drawn_on_two_principal_axes():
     rng = np.random.default_rng(0)
     data = np.column_stack([X, X @ rng.normal(size=(2, 2)) + rng.normal(size=(200, 2)), np.full(200, 7.0)])
     wide = fitted(data)
@@ -142,7 +142,7 @@ def test_of_more_columns_two_principal_axes_are_drawn():
         wide.plot(n_samples=1, **FEW)
 
 
-def test_names_of_anything_are_shown_and_not_obeyed():
+def test_markup_in_names_is_escaped():
     frame = pandas.DataFrame({"a\x1b[2J\n": X[:, 0], "$b": X[:, 1]})
     model = fitted(frame, np.where(NAMES == "left", "_left", "$right\x1b"))
     with warnings.catch_warnings():
@@ -152,13 +152,13 @@ def test_names_of_anything_are_shown_and_not_obeyed():
     assert [text.get_text() for text in legend_of(ax)[0]][-2:] == [r"\$right\x1b", " _left"]
 
 
-def test_many_classes_have_colours_and_no_legend():
+def test_many_classes_have_colors_and_no_legend():
     many = fitted(X, np.arange(200) % 25)
     ax = many.plot(labels=np.arange(25), **FEW)
     assert ax.get_legend() is None and len(np.unique(ax.collections[0].get_facecolors(), axis=0)) == 25
 
 
-def test_walks_lead_from_the_prior_to_the_rows(model):
+def test_paths_lead_from_the_prior_to_the_rows(model):
     prior = np.random.default_rng(0).normal(size=(6, 2))
     options = {"prior": prior, "labels": ["left", "right"] * 3, "guidance": 1.0, "random_state": 0, **FEW}
     ax = model.plot_trajectory(**options)
@@ -170,12 +170,12 @@ def test_walks_lead_from_the_prior_to_the_rows(model):
     assert lines.shape == (6, 5, 2)
     np.testing.assert_array_equal(lines[:, 0], start)
     np.testing.assert_array_equal(lines[:, -1], end)
-    colours = [to_rgba(line.get_color())[:3] for line in ax.lines]
-    assert colours == [tuple(c[:3]) for c in ax.collections[1].get_facecolors()] and len(set(colours)) == 2
+    colors = [to_rgba(line.get_color())[:3] for line in ax.lines]
+    assert colors == [tuple(c[:3]) for c in ax.collections[1].get_facecolors()] and len(set(colors)) == 2
     assert [text.get_text() for text in legend_of(ax)[0]] == ["left", "right"]
 
 
-def test_long_walks_show_some_of_their_points(model, monkeypatch):
+def test_long_paths_show_some_of_their_points(model, monkeypatch):
     monkeypatch.setattr("pointillist.estimators.plotting.MOST_TIMES", 3)
     ax = pyplot.subplots()[1]
     assert model.plot_trajectory(ax=ax, random_state=1, **FEW) is ax and len(ax.lines) == 100
@@ -184,7 +184,7 @@ def test_long_walks_show_some_of_their_points(model, monkeypatch):
     np.testing.assert_allclose(ax.collections[1].get_offsets(), expected, rtol=1e-5)
 
 
-def test_walks_in_space_are_whole_at_their_end_alone(spatial):
+def test_paths_hold_integers_only_at_their_end(spatial):
     options = {"n_samples": 9, "random_state": 0, **FEW}
     ax = spatial.plot_trajectory(**options)
     np.testing.assert_allclose(offsets(ax.collections[1]), spatial.sample(**options), rtol=1e-5)
@@ -192,7 +192,7 @@ def test_walks_in_space_are_whole_at_their_end_alone(spatial):
     assert lines.shape == (9, 3, 5) and (lines[:, 2, -1] % 1 == 0).all() and (lines[:, 2, :-1] % 1 != 0).all()
 
 
-def test_walks_of_one_column_go_over_the_steps(line):
+def test_paths_of_one_column_are_drawn_over_the_steps(line):
     ax = line.plot_trajectory(n_samples=5, random_state=0, **FEW)
     assert [list(way.get_xdata()) for way in ax.lines] == [[0, 1, 2, 3, 4]] * 5
     ends = [way.get_ydata()[-1] for way in ax.lines]
@@ -200,7 +200,7 @@ def test_walks_of_one_column_go_over_the_steps(line):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "column 0")
 
 
-def test_what_pictures_cannot_use(model, spatial):
+def test_arguments_of_plots_that_are_refused(model, spatial):
     flat, space = pyplot.subplots()[1], pyplot.figure().add_subplot(projection="3d")
     pictures = [model.plot, model.plot_trajectory]
     for picture in pictures:

@@ -81,21 +81,23 @@ def test_features_of_each_view_against_their_formulas():
     assert at[[0, -1]].tolist() == [-8, 2] and len(at) == 13 and len(units.quantiles[1]) < 13
     plain = [z, *(2**0.5 * wave(w * z) for w in (1, 2) for wave in (np.sin, np.cos))]
     further = [2**0.5 * wave(np.pi * w * z) for w in (0.5, 1, 2) for wave in (np.sin, np.cos)]
-    of_first = [np.clip((x[:, 0] - low) / (high - low), 0, 1) for low, high in pairwise(at)]
+    first_pieces = [np.clip((x[:, 0] - low) / (high - low), 0, 1) for low, high in pairwise(at)]
     for view in VIEWS:
         found = np.stack([features(row, jnp.array(view)) for row in jnp.array(units.encode_x(x), jnp.float32)])
         parts = found.reshape(4, -1, 2) / GAIN
         np.testing.assert_allclose(parts[:, :5], np.stack(plain, axis=1), atol=1e-5)
         np.testing.assert_allclose(parts[:, 5:11], view[0] * np.stack(further, axis=1), atol=1e-5)
-        np.testing.assert_allclose(parts[:, 11:, 0], view[1] * 2**0.5 * (2 * np.stack(of_first, axis=1) - 1), atol=1e-5)
+        np.testing.assert_allclose(
+            parts[:, 11:, 0], view[1] * 2**0.5 * (2 * np.stack(first_pieces, axis=1) - 1), atol=1e-5
+        )
 
 
-def test_trees_guess_a_row_of_training_without_it():
+def test_trees_predict_a_training_row_out_of_fold():
     x, y = X[:300], Y[:300]
     trees, guessed = OutOfFold.fit(x, y, 0)
     assert guessed.shape == trees.of(x).shape == (300, 2)
     assert np.array_equal(guessed, OutOfFold.fit(x, y, 0)[1])
-    # Two targets that change places leave the units as they are.
+    # Two targets are swapped, which does not change the units.
     left = next(left for _, left in KFold(5, shuffle=True, random_state=0).split(x) if 7 in left)
     order, other = np.arange(300), left[np.abs(y[left] - y[7]).argmax()]
     order[[7, other]] = other, 7
@@ -109,7 +111,7 @@ def test_trees_guess_a_row_of_training_without_it():
     assert not replace(trees, models=()).of(held).any()
 
 
-def test_networks_that_do_not_see_guesses_do_not_change_with_them():
+def test_networks_that_do_not_see_trees_ignore_their_predictions():
     networks = DiffusionRegressor(**QUICK).fit(X[:100], Y[:100]).model_.target.networks
     views, sees = np.zeros((2, 2), np.float32), np.array([False, True])
     target = TargetDistribution(networks, views, sees, 2, 1)
@@ -126,7 +128,7 @@ def test_networks_that_do_not_see_guesses_do_not_change_with_them():
         ([0.5, 0.49, 0.5, 0.49], [1, 1, 1, 1]),
     ],
 )
-def test_networks_with_a_higher_loss_are_left_out_unless_it_may_be_chance(losses, kept):
+def test_networks_with_a_clearly_higher_loss_are_left_out(losses, kept):
     history = np.stack([np.full(4, 9.0), losses], axis=1)
     sees = np.array([False, True, False, True])
     assert _is_kept(history, sees, 200).tolist() == kept
@@ -135,7 +137,7 @@ def test_networks_with_a_higher_loss_are_left_out_unless_it_may_be_chance(losses
 
 
 @pytest.mark.slow
-def test_networks_that_see_trees_are_kept_where_those_learn_more():
+def test_networks_that_see_trees_are_kept_if_trees_learn_more():
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 1, (1300, 1))
     y = rng.normal(size=40)[(40 * x[:, 0]).astype(int)] + 0.05 * rng.normal(size=1300)
@@ -153,13 +155,13 @@ def test_draws_quantiles_and_means_are_of_one_distribution(quick):
     error = draws.std(axis=1) / 2000**0.5
     assert (np.abs(draws.mean(axis=1) - quick.predict(X[:2])) < 4 * error + 0.01).all()
     levels = [0.1, 0.5, 0.9]
-    for own, drawn in zip(quick.quantiles(X[:2], levels), draws, strict=True):
-        shares = np.array([(drawn <= value).mean() for value in own])
+    for quantiles, drawn in zip(quick.quantiles(X[:2], levels), draws, strict=True):
+        shares = np.array([(drawn <= value).mean() for value in quantiles])
         assert (np.abs(shares - levels) < 0.04).all()
 
 
 @pytest.mark.slow
-def test_a_target_of_few_values_has_masses():
+def test_a_discrete_target_has_masses():
     y = np.round(Y[:100])
     model = DiffusionRegressor(**QUICK).fit(X[:100], y)
     known = np.unique(y)
@@ -202,7 +204,7 @@ def test_a_scale_stretches_quantiles_draws_and_densities_about_one_point(quick):
 
 
 @pytest.mark.parametrize(("true_scale", "found"), [(2.0, 2.0), (0.5, 1.0)])
-def test_held_out_rows_that_stray_further_than_predicted_widen_the_distribution(quick, true_scale, found):
+def test_held_out_rows_farther_away_than_predicted_widen_the_distribution(quick, true_scale, found):
     y = scaled(quick.model_, true_scale).sample(X[:600], 1, np.random.default_rng(0))[:, 0]
     held = [np.arange(300), np.arange(300, 600)]
     scale = scaled(quick.model_, 1).calibrated(X[:600], y, held).target.scale
@@ -210,7 +212,7 @@ def test_held_out_rows_that_stray_further_than_predicted_widen_the_distribution(
     assert scale == pytest.approx(found, rel=3 * ((np.pi / 2 - 1) / 600) ** 0.5)
 
 
-def test_intervals_from_twenty_rows_hold_as_many_values_as_they_say():
+def test_intervals_from_twenty_rows_have_their_nominal_coverage():
     fitted = DiffusionRegressor(width=64, depth=1, n_networks=2, steps=600, learning_rate=5e-3)
     held, before = [], []
     for seed in range(4):
@@ -218,8 +220,8 @@ def test_intervals_from_twenty_rows_hold_as_many_values_as_they_say():
         x = rng.normal(size=(120, 5))
         y = x[:, 0] + rng.normal(size=120)
         model = clone(fitted).set_params(random_state=seed).fit(x[:20], y[:20]).model_
-        for shares, own in ((held, model), (before, scaled(model, 1))):
-            low, high = own.points(x[20:]).quantiles(np.array([0.05, 0.95])).T
+        for shares, fit in ((held, model), (before, scaled(model, 1))):
+            low, high = fit.points(x[20:]).quantiles(np.array([0.05, 0.95])).T
             shares.append(((low < y[20:]) & (y[20:] < high)).mean())
     error = np.std(held) / len(held) ** 0.5
     assert abs(np.mean(held) - 0.9) < 2 * error < 0.1
@@ -230,7 +232,7 @@ def test_intervals_from_twenty_rows_hold_as_many_values_as_they_say():
 @pytest.mark.parametrize("n", [20, 60])
 @pytest.mark.parametrize("is_curved", [False, True])
 @pytest.mark.parametrize("grows", [False, True])
-def test_intervals_of_the_default_regressor_hold_as_many_values_as_they_say(n, is_curved, grows):
+def test_intervals_of_the_default_regressor_have_their_nominal_coverage(n, is_curved, grows):
     held = []
     for seed in range(8):
         rng = np.random.default_rng(seed)
@@ -244,7 +246,7 @@ def test_intervals_of_the_default_regressor_hold_as_many_values_as_they_say(n, i
     assert 0.8 - 2 * error < np.mean(held) < 0.97 + 2 * error
 
 
-def test_fewer_than_twenty_rows_are_warned_of():
+def test_fewer_than_twenty_rows_cause_a_warning():
     with pytest.warns(UserWarning, match="intervals from 19 rows may hold fewer values than they claim: fit to 20"):
         DiffusionRegressor(**QUICK).fit(X[:19], Y[:19])
     with warnings.catch_warnings():
@@ -252,7 +254,7 @@ def test_fewer_than_twenty_rows_are_warned_of():
         DiffusionRegressor(**QUICK).fit(X[:20], Y[:20])
 
 
-def test_rows_far_beyond_the_training_rows_are_warned_of(quick):
+def test_extrapolation_causes_a_warning(quick):
     low, high = X[:100, 1].min(), X[:100, 1].max()
     ends = np.array([[0, high + 0.24 * (high - low)], [0, low - 0.24 * (high - low)]])
     text = "1 of 3 rows lie far beyond the training rows, most often in column 1, which goes from"
@@ -276,7 +278,7 @@ def test_ensembles_of_other_seeds_have_no_network_in_common():
     assert not np.allclose(ends[0][3], ends[1][0])
 
 
-def test_a_target_of_few_values_may_have_long_tails():
+def test_a_discrete_target_may_have_long_tails():
     y = np.append(RNG.poisson(1.0, 399), 5000.0)
     x = np.zeros((400, 1))
     model = DiffusionRegressor(**QUICK | {"steps": 400}).fit(x, y)
@@ -319,7 +321,7 @@ def test_the_same_seed_gives_the_same_model_in_other_units(quick):
         ({"validation_fraction": 1}, "validation_fraction must be a number of at least 0 and below 1, not 1"),
     ],
 )
-def test_what_cannot_be_fitted(parameters, message):
+def test_parameters_that_are_refused(parameters, message):
     with pytest.raises(ValueError, match=message):
         DiffusionRegressor(**QUICK | parameters).fit(X, Y)
 
@@ -331,7 +333,7 @@ def test_dates_are_refused():
             DiffusionRegressor(**QUICK).fit(x, y)
 
 
-def test_what_cannot_be_asked_for(quick):
+def test_arguments_that_are_refused(quick):
     for call, message in [
         (lambda: quick.quantiles(X[:2], [1.5]), "between 0 and 1"),
         (lambda: quick.sample(X[:2], 0), "n_draws must be an integer"),

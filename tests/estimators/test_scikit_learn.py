@@ -55,8 +55,8 @@ def test_in_a_grid_search():
     search = GridSearchCV(Diffusion(**QUICK | {"learning_rate": 1e-2}), {"epochs": [1, 150]}, cv=2).fit(X)
     assert search.best_params_ == {"epochs": 150}
     assert search.best_estimator_.sample(4).shape == (4, 2)
-    of_classes = GridSearchCV(DiffusionClassifier(LEARNING, n_times=16), {"model__epochs": [60]}, cv=2).fit(X, Y)
-    assert of_classes.best_score_ > 0.8
+    labelled_model = GridSearchCV(DiffusionClassifier(LEARNING, n_times=16), {"model__epochs": [60]}, cv=2).fit(X, Y)
+    assert labelled_model.best_score_ > 0.8
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_verbose_shows_a_bar_and_is_silent_by_default(capsys):
     assert shown.out == ""
 
 
-def test_predictions_do_not_depend_on_the_rows_beside():
+def test_predictions_do_not_depend_on_other_rows():
     classifier = DiffusionClassifier(LEARNING, n_times=8).fit(X, Y)
     together = classifier.predict_proba(X)
     assert (together.argmax(axis=1) == Y).mean() > 0.8
@@ -97,7 +97,7 @@ def test_predictions_do_not_depend_on_the_rows_beside():
     np.testing.assert_allclose(classifier.predict_proba(X[::-1]), together[::-1], rtol=1e-5)
 
 
-def test_a_label_of_one_kind():
+def test_labels_of_several_types_are_refused():
     with pytest.raises(ValueError, match="y mixes labels of kinds int, text"):
         Diffusion(**QUICK).fit(X, np.array(["a", 1] * 150, dtype=object))
     with pytest.raises(ValueError, match="y has missing labels"):

@@ -68,7 +68,7 @@ CONDITIONS = [
 ]
 
 
-# Each is a program of its own.
+# Each compiles a separate program.
 @pytest.mark.slow
 @pytest.mark.parametrize("where", CONDITIONS, ids=str)
 def test_rows_are_as_by_rejection_from_the_model(model, pool, where):
@@ -109,7 +109,7 @@ def test_the_same_seed_gives_the_same_rows_and_a_longer_draw_begins_with_them(ha
 
 
 @pytest.mark.slow
-def test_each_row_may_have_values_of_its_own_under_a_condition(hasty):
+def test_conditions_may_differ_between_rows(hasty):
     truths = [True, False] * 2
     where = {"sure": truths, "pay": between(1000, 1300), "rent": between(300, None)}
     rows = hasty.sample(where=where, random_state=0)
@@ -121,7 +121,7 @@ def test_each_row_may_have_values_of_its_own_under_a_condition(hasty):
 def test_conditions_without_mass_are_refused_in_one_line(hasty, monkeypatch):
     monkeypatch.setattr(conditioning, "MOST_TRIES", 3)
     with pytest.raises(ValueError, match=r"draw for row [0-3] meets 'pay' between\(500, 600\) and 'rent'") as raised:
-        # The program of the test above: values of each row's own.
+        # Values differ by row; the program is that of the test above.
         where = {"sure": [True, False] * 2, "pay": between(500, 600), "rent": between(900, None)}
         hasty.sample(where=where)
     assert "\n" not in str(raised.value)
@@ -131,7 +131,7 @@ def test_conditions_without_mass_are_refused_in_one_line(hasty, monkeypatch):
 
 @pytest.fixture(scope="module")
 def numbers():
-    """Three numbers, of which the last is a whole one that the first decides."""
+    """Three numbers; the last is an integer that depends on the first."""
     rng = np.random.default_rng(1)
     x = rng.normal(0, 2, N)
     return pd.DataFrame(
@@ -140,13 +140,13 @@ def numbers():
 
 
 @pytest.fixture(scope="module")
-def of_numbers(numbers):
+def numeric_model(numbers):
     return Diffusion(process="gaussian", width=64, depth=2, epochs=60, random_state=0).fit(numbers)
 
 
 @pytest.fixture(scope="module")
-def pool_of_numbers(of_numbers):
-    return of_numbers.sample(10_000, random_state=5)
+def numeric_pool(numeric_model):
+    return numeric_model.sample(10_000, random_state=5)
 
 
 @pytest.fixture(scope="module")
@@ -166,8 +166,8 @@ def test_rows_of_numbers_meet_ranges(hasty_of_numbers):
     [{"y": between(1, 2)}, {"x": between(None, -2), "z": between(31, None)}, {"z": one_of(40, 41, 60)}],
     ids=str,
 )
-def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, pool_of_numbers, where):
-    model, pool = of_numbers, pool_of_numbers
+def test_rows_of_numbers_in_ranges_are_as_by_rejection(numeric_model, numeric_pool, where):
+    model, pool = numeric_model, numeric_pool
     rows = model.sample(400, where=where, random_state=1)
     assert meets(rows, where).all()
     kept = pool[meets(pool, where)]
@@ -199,7 +199,7 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, pool_of_numbe
         ({"x": one_of(1, None)}, {}, "column 'x' has no missing cells in the model"),
     ],
 )
-def test_what_numbers_cannot_be_asked(hasty_of_numbers, where, options, message):
+def test_conditions_on_numbers_that_are_refused(hasty_of_numbers, where, options, message):
     with pytest.raises(ValueError, match=message) as raised:
         hasty_of_numbers.sample(3, where=where, **options)
     assert "\n" not in str(raised.value)
@@ -208,16 +208,16 @@ def test_what_numbers_cannot_be_asked(hasty_of_numbers, where, options, message)
 @pytest.mark.parametrize(
     ("p_uncond", "options"), [(0.0, {}), pytest.param(0.2, {"return_labels": True}, marks=pytest.mark.slow)]
 )
-def test_classes_are_not_drawn_before_the_ranges_that_tell_of_them(numbers, p_uncond, options):
-    of_classes = Diffusion(process="gaussian", width=16, depth=1, epochs=1, p_uncond=p_uncond, random_state=0)
-    model = of_classes.fit(numbers[:200], (numbers["x"] > 0)[:200])
+def test_classes_are_drawn_given_the_ranges(numbers, p_uncond, options):
+    labelled_model = Diffusion(process="gaussian", width=16, depth=1, epochs=1, p_uncond=p_uncond, random_state=0)
+    model = labelled_model.fit(numbers[:200], (numbers["x"] > 0)[:200])
     with pytest.raises(ValueError, match=r"^ranges of numbers need labels: give labels \(--class\)$"):
         model.sample(3, where={"x": between(0, 1)}, **options)
     assert meets(model.sample(3, labels=True, where={"x": between(0, 1)}), {"x": between(0, 1)}).all()
 
 
 @pytest.mark.parametrize("end", [between(1.0, None), between(None, 1.0)], ids=str)
-def test_a_range_that_ends_at_a_value_that_repeats_holds_all_of_it(end):
+def test_a_range_includes_all_rows_at_a_repeated_end_value(end):
     rng = np.random.default_rng(0)
     x = np.where(rng.random(3000) < 0.3, 1.0, rng.normal(1.0, 1.0, 3000))
     rows = pd.DataFrame({"x": x, "y": rng.normal(size=3000)})
@@ -245,7 +245,7 @@ def orders():
 
 
 @pytest.fixture(scope="module")
-def of_orders(orders):
+def orders_model(orders):
     model = Diffusion(width=16, depth=1, epochs=1, random_state=0).fit(orders)
     found = [each.text(model.model_.codec.column_names) for each in model.model_.codec.rules]
     assert {"amount = quantity × price", "paid = amount + tip", "sent ≥ ordered", "city decides country"} <= {*found}
@@ -274,19 +274,19 @@ RELATED = [
 ]
 
 
-# Each is a program of its own.
+# Each compiles a separate program.
 @pytest.mark.parametrize(
     "where", [RELATED[0], *(pytest.param(each, marks=pytest.mark.slow) for each in RELATED[1:])], ids=str
 )
-def test_rows_under_conditions_obey_all_rules(of_orders, orders, where):
-    rows = of_orders.sample(40, where=where, random_state=0)
+def test_rows_under_conditions_obey_all_rules(orders_model, orders, where):
+    rows = orders_model.sample(40, where=where, random_state=0)
     assert (
         not broken(rows).any()
         and meets(rows, {name: asked for name, asked in where.items() if name != "country"}).all()
     )
     assert (rows[["price", "tip"]] <= orders[["price", "tip"]].max()).all(axis=None)
     n = 40 if isinstance(where.get("country"), list) else 10
-    pd.testing.assert_frame_equal(of_orders.sample(n, where=where, random_state=0), rows.head(n))
+    pd.testing.assert_frame_equal(orders_model.sample(n, where=where, random_state=0), rows.head(n))
     if isinstance(where.get("country"), str):
         assert set(rows["city"]) == {"Berlin"}
 
@@ -330,28 +330,28 @@ def test_rows_under_conditions_obey_all_rules(of_orders, orders, where):
     ],
     ids=str,
 )
-def test_conditions_that_contradict_a_rule_or_a_range_are_refused(of_orders, where, message):
+def test_conditions_that_contradict_a_rule_or_a_range_are_refused(orders_model, where, message):
     with pytest.raises(ValueError, match=message) as raised:
-        of_orders.sample(where=where)
+        orders_model.sample(where=where)
     assert "\n" not in str(raised.value)
 
 
-def test_observed_cells_may_contradict_a_rule_or_a_range(of_orders, orders):
+def test_observed_cells_may_contradict_a_rule_or_a_range(orders_model, orders):
     """A contradiction in conditions is refused; rows with contradictory observed cells are filled and predicted."""
     observed = orders.head(4).copy()
     observed.loc[0, ["paid", "amount"]] = 100.0, 80.0
     observed.loc[1, "quantity"] = 200
     observed.loc[2, "country"] = "IT" if observed.loc[2, "country"] != "IT" else "DE"
     observed.loc[3, "price"] = 1e6
-    gaps = observed.assign(tip=np.nan)
-    gaps.loc[0, "tip"] = 5.0
-    filled = of_orders.impute(gaps, random_state=0)
-    pd.testing.assert_frame_equal(filled.drop(columns="tip"), gaps.drop(columns="tip"), check_dtype=False)
+    incomplete = observed.assign(tip=np.nan)
+    incomplete.loc[0, "tip"] = 5.0
+    filled = orders_model.impute(incomplete, random_state=0)
+    pd.testing.assert_frame_equal(filled.drop(columns="tip"), incomplete.drop(columns="tip"), check_dtype=False)
     assert filled.loc[0, "tip"] == 5.0 and filled["tip"].notna().all()
 
 
-def test_a_list_of_another_length_names_one_of(of_orders):
+def test_a_list_of_another_length_names_one_of(orders_model):
     message = r"where gives column 'city' 2 values, one per row, and n_samples is 10: .* one_of\('Paris', 'Lyon'\)"
     with pytest.raises(ValueError, match=message) as raised:
-        of_orders.sample(10, where={"city": ["Paris", "Lyon"]})
+        orders_model.sample(10, where={"city": ["Paris", "Lyon"]})
     assert "\n" not in str(raised.value)

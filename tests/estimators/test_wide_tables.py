@@ -34,7 +34,7 @@ def model():
 
 
 @pytest.mark.slow
-def test_a_wide_table_is_fitted_and_drawn_and_given_cells_stay(model):
+def test_a_wide_table_is_fitted_and_drawn_with_observed_cells(model):
     data = frame()
     rows = model.sample(20, where={"k0": "b"}, random_state=1)
     assert list(rows.columns) == list(data.columns) and set(rows["k0"]) == {"b"}
@@ -45,7 +45,7 @@ def test_a_wide_table_is_fitted_and_drawn_and_given_cells_stay(model):
 
 
 @pytest.mark.slow
-def test_holes_of_a_wide_table_are_filled(model):
+def test_missing_cells_of_a_wide_table_are_filled(model):
     data = frame()
     filled = model.impute(data, random_state=0)
     assert not filled.isna().any().any()
@@ -65,20 +65,20 @@ def equations(function, *arguments):
     return str(jax.make_jaxpr(function)(*arguments)).count(" = ")
 
 
-def of_width(n):
-    """Tokens of a table of n columns, every third of which may have a number."""
+def tokens_of_width(n):
+    """Tokens of a table of n columns; every third column may have a number."""
     sizes, ranks = [], []
     for j in range(n):
         size = (64, 5, 20)[j % 3]
         sizes.append(size)
         ranks += ((np.arange(size) + 0.5) / size).tolist() if j % 3 != 1 else [-1.0] * size
-    places = tuple(range(0, n, 3))
-    return Tokens(tuple(sizes), tuple(ranks), places, (0,) * len(places))
+    with_number = tuple(range(0, n, 3))
+    return Tokens(tuple(sizes), tuple(ranks), with_number, (0,) * len(with_number))
 
 
 def test_programs_for_more_columns_have_no_more_equations():
     def programs(n):
-        tokens = of_width(n)
+        tokens = tokens_of_width(n)
         n_numbers = len(tokens.with_number)
         width = n + n_numbers
         architecture, objective = TokenArchitecture(tokens, 16, 1, is_factored=True), MixedObjective(tokens)
