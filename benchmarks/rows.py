@@ -55,7 +55,7 @@ def large_draw(folder: Path, n_rows: int, steps: int, results: dict[str, object]
     np.savetxt(folder / "points.csv", table, delimiter=",", header="x,y,group", comments="", fmt=["%.6f", "%.6f", "%d"])
     show(
         "fit 8,000 × 2, .csv with labels",
-        *run("fit", folder / "points.csv", "--target", "group", "--out", folder / "m"),
+        *run("fit", folder / "points.csv", "--label", "group", "--out", folder / "m"),
         results,
     )
     few = run("sample", folder / "m", "-n", 1000, "--sampler", "ddim", "--steps", steps, "--out", folder / "few.npy")

@@ -47,7 +47,7 @@ def test_help_loads_no_numerical_library():
     assert "study" in done.stdout and "report" in done.stdout
 
 
-@pytest.mark.parametrize("target", [[], ["--target", "2"]])
+@pytest.mark.parametrize("target", [[], ["--label", "2"]])
 def test_an_array_is_fitted_and_drawn_without_arrow(tmp_path, target):
     rows = np.random.default_rng(0).normal(size=(60, 2))
     np.save(tmp_path / "rows.npy", np.column_stack([rows, [0, 1] * 30]) if target else rows)
@@ -90,7 +90,7 @@ def test_rows_of_a_file_are_fitted_without_waiting_for_scikit_learn(tmp_path):
         "heavy = {'sklearn', 'scipy.stats', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    fit = "fit rows.csv --target kind --epochs 1 --batch-size 40 --width 8 --depth 1 --timesteps 5 --out rows.model"
+    fit = "fit rows.csv --label kind --epochs 1 --batch-size 40 --width 8 --depth 1 --timesteps 5 --out rows.model"
     commands = fit, "sample rows.model -n 3 --out new.csv"
     done = subprocess.run([sys.executable, "-c", code, *commands], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -109,7 +109,7 @@ def test_help_has_defaults_and_choices():
     assert "depends on the kinds of mixed columns" in shown
     assert "<linear|cosine|sigmoid>" in shown and "-o, --out MODEL" in shown
     shown = " ".join(command("sample", "-h").stdout.split())
-    assert "<ancestral|ddim|dpm|dpm-sde|heun>" in shown and "-n, --rows" in shown and "--class VALUE" in shown
+    assert "<ancestral|ddim|dpm|dpm-sde|heun>" in shown and "-n, --rows" in shown and "--label VALUE" in shown
 
 
 def test_engines_are_those_of_the_library():

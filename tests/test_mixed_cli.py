@@ -146,11 +146,11 @@ def test_tables_are_compared_as_mixed_if_only_one_is_mixed(run):
 
 @pytest.mark.slow
 def test_labels_and_observed_cells(run):
-    assert run("fit", "pets.csv", "--target", "kind", "--out", "m", "--epochs", 30, *SMALL)[0] == 0
+    assert run("fit", "pets.csv", "--label", "kind", "--out", "m", "--epochs", 30, *SMALL)[0] == 0
     model = Diffusion.load("m")
     assert model.classes_.tolist() == ["cat", "dog"] and model.model_.classes.column == ("kind", 0)
     options = (
-        "--class",
+        "--label",
         "dog",
         "--guidance",
         1,
@@ -254,7 +254,7 @@ def test_types_are_chosen_and_columns_dropped(run):
     assert code == 0 and any(line.startswith("code") and "categories" in line for line in shown.splitlines())
     # What is left may be numbers alone.
     left = [part for name in ("kind", "born", "note", "tame", "legs") for part in ("--drop", name)]
-    code, _, shown = run("fit", "notes.csv", "--target", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
+    code, _, shown = run("fit", "notes.csv", "--label", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
     assert code == 0 and Diffusion.load("m").model_.process.kind == "gaussian"
     assert Diffusion.load("m").classes_.tolist() == [101, 205, 999]
 
@@ -279,9 +279,9 @@ def test_keys_are_left_out_with_a_warning(run):
     [
         ("fit pets.csv --out m --drop colour", "pets.csv: there is no column 'colour'; the columns are kind, weight"),
         ("fit pets.csv --out m --categorical colour", "categorical names column 'colour'"),
-        ("fit pets.csv --out m --target kind --drop kind", "the label column 'kind' cannot be dropped too"),
-        ("fit pets.csv --out m --target weight", "the label column 'weight' holds too many different numbers"),
-        ("fit pets.csv --out m --target legs", "the label column 'legs' has missing values"),
+        ("fit pets.csv --out m --label kind --drop kind", "the label column 'kind' cannot be dropped too"),
+        ("fit pets.csv --out m --label weight", "the label column 'weight' holds too many different numbers"),
+        ("fit pets.csv --out m --label legs", "the label column 'legs' has missing values"),
         ("sample pets.model -n 3 --out new.npy", "new.npy: column 'kind' is text, which needs"),
         (
             "sample pets.model -n 3 --out new.csv --where kind",
@@ -292,7 +292,7 @@ def test_keys_are_left_out_with_a_warning(run):
             "sample pets.model -n 3 --out new.csv --where weight=big",
             "--where 'weight=big': column 'weight' holds double",
         ),
-        ("sample pets.model -n 3 --out new.csv --class dog", "was fitted without labels"),
+        ("sample pets.model -n 3 --out new.csv --label dog", "was fitted without labels"),
         (
             "evaluate pets.model pets.csv",
             "pets.model is not a table (.npy, .csv, .csv.gz or .parquet): give the real",
@@ -502,7 +502,7 @@ def test_numbers_with_labels_of_numbers_are_evaluated(run):
     y = rng.integers(0, 2, 300)
     table = pa.table({"a": y + rng.normal(size=300), "b": rng.normal(size=300), "y": y})
     csv.write_csv(table, "n.csv")
-    assert run("fit", "n.csv", "--target", "y", "-o", "m", "--epochs", 2)[0] == 0
+    assert run("fit", "n.csv", "--label", "y", "-o", "m", "--epochs", 2)[0] == 0
     assert load_model(Path("m")).process.kind == "gaussian"
     other = table.set_column(2, "y", pa.array(np.where(np.arange(300) == 7, 2, y)))
     csv.write_csv(other, "other.csv")
@@ -527,7 +527,7 @@ def test_arrays_with_labels_are_filled_and_a_range_of_labels_is_refused(run):
     rows = np.random.default_rng(0).normal(size=(250, 3))
     rows[:, 2] = np.arange(250) % 2
     np.save("rows.npy", rows)
-    assert run("fit", "rows.npy", "--target", 2, "-o", "m", "--epochs", 1, "--p-given", 0.5)[0] == 0
+    assert run("fit", "rows.npy", "--label", 2, "-o", "m", "--epochs", 1, "--p-given", 0.5)[0] == 0
     Path("gaps.csv").write_text("0,1,2\n0.5,,1\n,0.25,0\n")
     code, _, error = run("impute", "m", "gaps.csv", "-o", "filled.csv")
     assert code == 0, error
@@ -535,7 +535,7 @@ def test_arrays_with_labels_are_filled_and_a_range_of_labels_is_refused(run):
     assert not any(column.null_count for column in found.columns) and found["2"].to_pylist() == [1, 0]
     csv.write_csv(pa.table({"x": rows[:, 0], "y": rows[:, 1]}), "n.csv")
     Path("domain.json").write_text('{"x": {"low": -4, "high": 4}, "y": {"low": -4, "high": 4}}')
-    fit = "fit", "n.csv", "-o", "p", "--target", "y", "--epsilon", 3, "--domain", "domain.json"
+    fit = "fit", "n.csv", "-o", "p", "--label", "y", "--epsilon", 3, "--domain", "domain.json"
     assert "the label column 'y' has a range of numbers" in run(*fit)[2]
 
 

@@ -38,12 +38,12 @@ def test_columns_of_an_array_with_labels_are_numbered_as_in_the_file(run):
     labelled[:, 0] = np.arange(250) % 2
     np.save("rows.npy", labelled)
     small = "--epochs", 1, "--p-given", 0.5, "--width", 32, "--depth", 1
-    run("fit", "rows.npy", "--target", 0, "-o", "m", *small)
-    assert not run("sample", "m", "-n", 20, "--class", 1, "--where", "1=5.25", "-o", "new.csv")
+    run("fit", "rows.npy", "--label", 0, "-o", "m", *small)
+    assert not run("sample", "m", "-n", 20, "--label", 1, "--where", "1=5.25", "-o", "new.csv")
     assert (read("new.csv")["1"] == 5.25).all() and read("new.csv")["2"].nunique() == 20
     run("info", "m")
     both = "labels and where both set column '0'"
-    assert both in run("sample", "m", "-n", 2, "--class", 1, "--where", "0=1", "-o", "none.csv")
+    assert both in run("sample", "m", "-n", 2, "--label", 1, "--where", "0=1", "-o", "none.csv")
     assert "there is no column '3'" in run("sample", "m", "-n", 2, "--where", "3=1", "-o", "none.csv")
     assert not run("predict", "m", "rows.npy", "--target", 0, "-o", "labels.csv")
     assert set(read("labels.csv")["0"]) <= {0, 1}

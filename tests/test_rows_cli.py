@@ -56,7 +56,7 @@ def write_wine(path):
 @pytest.mark.parametrize("ending", [".csv", pytest.param(".csv.gz", marks=pytest.mark.slow), ".parquet"])
 def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
     table = write_wine("wine.csv")
-    run("fit", "wine.csv", "--target", "cultivar", "--out", "m", "--epochs", 20, *SMALL)
+    run("fit", "wine.csv", "--label", "cultivar", "--out", "m", "--epochs", 20, *SMALL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "wine.csv"]
     run("sample", "m", "-n", 600, "--out", f"new{ending}")
     new = read_numbers(f"new{ending}", "cultivar")
@@ -71,7 +71,7 @@ def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
         [(np.asarray(table["cultivar"]) == name).mean() for name in ("barolo", "grignolino", "barbera")]
     )
     assert (np.abs(shares - expected) < 4 * np.sqrt(expected * (1 - expected) / 600)).all()
-    run("sample", "m", "-n", 5, "--class", "barbera", "--guidance", 1, "--out", "one.csv", "--seed", 3)
+    run("sample", "m", "-n", 5, "--label", "barbera", "--guidance", 1, "--out", "one.csv", "--seed", 3)
     class_rows = read_numbers("one.csv", "cultivar")
     assert class_rows.label.values.tolist() == ["barbera"] * 5
     model = Diffusion.load("m")
@@ -103,8 +103,8 @@ def test_a_warning_is_one_line(run, capsys):
 def test_numbered_labels_of_an_array(run):
     rows = np.column_stack([np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 3])
     np.save("rows.npy", rows)
-    run("fit", "rows.npy", "--target", "-1", "--out", "m", "--epochs", 5, *SMALL)
-    run("sample", "m", "-n", 30, "--class", "2", "--out", "new.npy")
+    run("fit", "rows.npy", "--label", "-1", "--out", "m", "--epochs", 5, *SMALL)
+    run("sample", "m", "-n", 30, "--label", "2", "--out", "new.npy")
     new = np.load("new.npy")
     assert new.shape == (30, 3) and (new[:, 2] == 2).all()
 
@@ -115,7 +115,7 @@ def test_missing_cells_are_filled_given_the_labels_of_a_table(run, capsys):
     incomplete = rows.assign(x=rows["x"].where(rows.index > 9), kind=rows["kind"].where(rows.index != 3))
     incomplete.insert(1, "id", [f"r{i}" for i in incomplete.index])
     incomplete.to_csv("gaps.csv", index=False)
-    run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
     run("impute", "m", "gaps.csv", "--out", "filled.csv")
     model, labels = Diffusion.load("m"), [label if isinstance(label, str) else None for label in incomplete["kind"]]
     filled = pandas.read_csv("filled.csv")
@@ -130,7 +130,7 @@ def test_missing_cells_are_filled_given_the_labels_of_a_table(run, capsys):
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=a|b"), "give one label, or one per row"),
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=d"), "unknown label 'd'"),
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=" + "9" * 400), "is not that"),
-        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=1..9"), "give labels (--class)"),
+        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=1..9"), "give labels (--label)"),
     ):
         run(*arguments, code=2)
         error = capsys.readouterr().err
@@ -140,9 +140,9 @@ def test_missing_cells_are_filled_given_the_labels_of_a_table(run, capsys):
     assert list(found) == ["kind=a", "kind=b", "kind=c"] and np.allclose(found.sum(axis=1), 1)
     expected = DiffusionClassifier(model).predict_proba(rows[["x", "y"]].to_numpy())
     np.testing.assert_allclose(found[10:], expected[10:], rtol=1e-4)
-    for given in (["--where", "kind=b"], ["--class", "b"]):
+    for given in (["--where", "kind=b"], ["--label", "b"]):
         run("sample", "m", "-n", 5, "-o", f"{given[0]}.csv", *given)
-    pandas.testing.assert_frame_equal(pandas.read_csv("--where.csv"), pandas.read_csv("--class.csv"))
+    pandas.testing.assert_frame_equal(pandas.read_csv("--where.csv"), pandas.read_csv("--label.csv"))
     assert list(filled) == list(incomplete) and filled["id"].tolist() == incomplete["id"].tolist()
 
 
@@ -154,7 +154,7 @@ def test_a_label_column_without_any_cell_is_filled(run, ending):
         {"x": pyarrow.array(rows["x"]), "kind": pyarrow.nulls(60), "y": pyarrow.array(rows["y"])}
     )
     (pyarrow.parquet.write_table if ending == ".parquet" else pyarrow.csv.write_csv)(incomplete, f"gaps{ending}")
-    run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
     run("impute", "m", f"gaps{ending}", "--out", "filled.csv")
     filled = pandas.read_csv("filled.csv")
     assert filled["kind"].dtype == int and {*filled["kind"]} <= {10, 20, 30}
@@ -163,8 +163,8 @@ def test_a_label_column_without_any_cell_is_filled(run, ending):
 
 def test_labels_are_parsed_as_files_write_them(run):
     np.save("rows.npy", np.column_stack([X, X**0.5, np.arange(60) % 3]))
-    run("fit", "rows.npy", "--target", -1, "--out", "m", "--epochs", 1, *SMALL)
-    for number, given in enumerate((["--where", "2=1"], ["--where", "2=1.0"], ["--class", "1"])):
+    run("fit", "rows.npy", "--label", -1, "--out", "m", "--epochs", 1, *SMALL)
+    for number, given in enumerate((["--where", "2=1"], ["--where", "2=1.0"], ["--label", "1"])):
         run("sample", "m", "-n", 5, "-o", f"{number}.npy", *given)
     drawn = [np.load(f"{number}.npy") for number in range(3)]
     assert (drawn[0][:, 2] == 1).all() and (drawn[0] == drawn[1]).all() and (drawn[0] == drawn[2]).all()
@@ -173,18 +173,18 @@ def test_labels_are_parsed_as_files_write_them(run):
 def test_labels_that_differ_only_in_capitals(run):
     rows = pyarrow.table({"x": X, "y": X**0.5, "kind": np.array(["A", "a", "b"])[np.arange(60) % 3]})
     pyarrow.csv.write_csv(rows, "rows.csv")
-    run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
     for label in ("A", "a"):
-        run("sample", "m", "-n", 3, "--class", label, "--out", "new.csv")
+        run("sample", "m", "-n", 3, "--label", label, "--out", "new.csv")
         assert read_numbers("new.csv", "kind").label.values.tolist() == [label] * 3
 
 
 def test_booleans_are_labels_in_any_case(run):
     rows = pyarrow.table({"x": X, "y": X**0.5, "kind": np.arange(60) % 2 > 0})
     pyarrow.csv.write_csv(rows, "rows.csv")
-    run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
     for label in ("true", "True"):
-        run("sample", "m", "-n", 3, "--class", label, "--out", "new.csv")
+        run("sample", "m", "-n", 3, "--label", label, "--out", "new.csv")
         assert read_numbers("new.csv", "kind").label.values.tolist() == [True] * 3
 
 

@@ -161,7 +161,7 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
         "pip check": [*pip, "check"],
         EXAMPLE: [python, "-I", "example.py"],
         "pointillist --help": [command, "--help"],
-        "pointillist fit": [command, "fit", "rows.csv", "--target", "kind", "--epochs", "3", "--out", "rows.model"],
+        "pointillist fit": [command, "fit", "rows.csv", "--label", "kind", "--epochs", "3", "--out", "rows.model"],
         "pointillist sample": [command, "sample", "rows.model", "-n", "50", "--out", "new.csv"],
         "pointillist study": [command, "study", "tiny.toml"],
         "import pointillist": [python, "-I", "-c", INSIDE, version, " ".join(data), " ".join(sorted(LICENCES))],

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pointillist import metrics
     from pointillist.datasets.pointsets import load_pointset
     from pointillist.estimators.classifier import DiffusionClassifier
-    from pointillist.estimators.estimator import Diffusion
+    from pointillist.estimators.estimator import Diffusion, load
     from pointillist.estimators.imputer import DiffusionImputer
     from pointillist.estimators.regressor import DiffusionRegressor
     from pointillist.evaluation import evaluate
@@ -29,6 +29,7 @@ __getattr__ = getter(
         "audit": "pointillist.privacy",
         "between": "pointillist.tables.conditions",
         "evaluate": "pointillist.evaluation",
+        "load": "pointillist.estimators.estimator",
         "load_pointset": "pointillist.datasets",
         "metrics": "pointillist.metrics",
         "missing": "pointillist.tables.conditions",
@@ -46,6 +47,7 @@ __all__ = [
     "audit",
     "between",
     "evaluate",
+    "load",
     "load_pointset",
     "metrics",
     "missing",

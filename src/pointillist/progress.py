@@ -21,6 +21,12 @@ _OVERWRITE_EVERY = 0.2
 """Seconds between changes of a notebook's line."""
 
 
+def shows_progress(verbose: bool | int | None) -> bool:
+    """Returns whether to show progress; None means yes in a terminal or notebook, and no elsewhere."""
+    console = Console(stderr=True)
+    return console.is_terminal or console.is_jupyter if verbose is None else bool(verbose)
+
+
 class Bar:
     """A progress bar: the fraction done, the time left, and the current step.
 

@@ -124,10 +124,10 @@ def test_files_of_numbers_that_repeat(tmp_path, monkeypatch, capsys):
         return ended.value.code or 0, capsys.readouterr()
 
     fit = "--epochs", 2, "--width", 16, "--depth", 1
-    code, shown = run("fit", "a.npy", "--target", 4, "-o", "m", *fit)
+    code, shown = run("fit", "a.npy", "--label", 4, "-o", "m", *fit)
     assert code == 0 and "5 different" in shown.err, shown.err
     assert Diffusion.load("m").classes_.tolist() == [0.0, 1.0]
-    assert run("sample", "m", "-n", 40, "--class", 1, "--where", "2=-1", "-o", "new.npy")[0] == 0
+    assert run("sample", "m", "-n", 40, "--label", 1, "--where", "2=-1", "-o", "new.npy")[0] == 0
     new = np.load("new.npy")
     assert new.shape == (40, 5) and (new[:, 4] == 1).all() and (new[:, 2] == -1).all()
     assert run("fit", "a.csv", "-o", "m", *fit)[0] == 0 and run("sample", "m", "-n", 40, "-o", "new.csv")[0] == 0

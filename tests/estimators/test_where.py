@@ -211,7 +211,7 @@ def test_conditions_on_numbers_that_are_refused(hasty_of_numbers, where, options
 def test_classes_are_drawn_given_the_ranges(numbers, p_uncond, options):
     labelled_model = Diffusion(process="gaussian", width=16, depth=1, epochs=1, p_uncond=p_uncond, random_state=0)
     model = labelled_model.fit(numbers[:200], (numbers["x"] > 0)[:200])
-    with pytest.raises(ValueError, match=r"^ranges of numbers need labels: give labels \(--class\)$"):
+    with pytest.raises(ValueError, match=r"^ranges of numbers need labels: give labels \(--label\)$"):
         model.sample(3, where={"x": between(0, 1)}, **options)
     assert meets(model.sample(3, labels=True, where={"x": between(0, 1)}), {"x": between(0, 1)}).all()
 

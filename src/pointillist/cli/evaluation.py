@@ -19,7 +19,7 @@ def evaluate(
         Path,
         typer.Argument(metavar="ROWS", help="Generated rows, or a model file, from which as many rows are drawn."),
     ],
-    target: Annotated[str | None, options.target("A column to predict in the held-out rows")] = None,
+    target: Annotated[str | None, options.target("--target", "A column to predict in the held-out rows")] = None,
     holdout: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="Real rows that the model was not fitted to.")
     ] = None,

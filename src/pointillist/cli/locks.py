@@ -37,11 +37,15 @@ def alone(lock: Path, output: Path, what: str) -> Iterator[None]:
 
 
 def exclusive(command: Callable[..., None]) -> Callable[..., None]:
-    """Makes a command the only one that writes its argument `out`, which must not be a file that it reads."""
+    """Makes a command the only one that writes its argument `out`, which must not be a file that it reads.
+
+    Without `out`, the output is a model file with the name of `data`.
+    """
 
     @functools.wraps(command)
     def locked(**options: Any) -> None:
-        out = options["out"]
+        data = options.get("data")
+        out = options["out"] = options["out"] or data.with_name(f"{Path(data.name.removesuffix('.gz')).stem}.model")
         check_place(out)
         for name, value in options.items():
             if isinstance(value, Path) and name not in ("out", "checkpoint"):

@@ -26,9 +26,9 @@ Address = Annotated[
 ]
 
 
-def out(metavar: str, text: str) -> Any:
+def out(metavar: str, text: str, show_default: str | bool = True) -> Any:
     """Returns the option for the output of a command."""
-    return typer.Option("--out", "-o", metavar=metavar, help=text)
+    return typer.Option("--out", "-o", metavar=metavar, help=text, show_default=show_default)
 
 
 def seed(text: str, show_default: str | bool = True) -> Any:
@@ -51,9 +51,9 @@ def resume(what: str) -> Any:
     return typer.Option("--resume/--fresh", help=f"Continue from {what}, or start over.")
 
 
-def target(text: str) -> Any:
-    """Returns the option for a target column."""
-    return typer.Option("--target", metavar="COLUMN", help=f"{text}; in a .npy file, its number.")
+def target(name: str, text: str) -> Any:
+    """Returns the option for a column of labels or a target column."""
+    return typer.Option(name, metavar="COLUMN", help=f"{text}; in a .npy file, its number.")
 
 
 def again(*, is_resumed: bool) -> str:

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 def fit(
     *,
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}.")],
-    out: Annotated[Path, options.out("MODEL", "The model file to write.")],
-    target: Annotated[str | None, options.target("The column of labels, so that single classes can be drawn")] = None,
+    out: Annotated[
+        Path | None, options.out("MODEL", "The model file to write.", show_default="DATA, with the ending .model")
+    ] = None,
+    label: Annotated[str | None, options.target("--label", "The column of labels, to draw single classes")] = None,
     categorical: Annotated[Columns, options.columns("A column whose numbers are categories")] = None,
     type: Annotated[Columns, options.columns("Type of a column: text, integer, number or date", "COLUMN=TYPE")] = None,
     drop: Annotated[Columns, options.columns("A column to leave out")] = None,
@@ -59,6 +61,7 @@ def fit(
     from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
 
+    assert out is not None
     is_private = chosen["epsilon"] is not None
     state = _state_file(data, out, checkpoint, is_private=is_private)
     configure()
@@ -72,7 +75,7 @@ def fit(
     console = Console(stderr=True, quiet=quiet)
     kind: Literal["mixed", "any"] = "mixed" if categorical or is_private else "any"
     with waiting(console, f"reading {data}", is_shown=not quiet):
-        table = read_table(data, target, drop=drop or (), types=parse_types(type or ()), kind=kind, form=form)
+        table = read_table(data, label, drop=drop or (), types=parse_types(type or ()), kind=kind, form=form)
     if state is not None and not resume:
         remove_checkpoint(state)
     started = time.monotonic()
@@ -155,7 +158,7 @@ def sample(
     ] = None,
     label: Annotated[
         str | None,
-        typer.Option("--class", metavar="VALUE", help="The class of all rows.", show_default="as frequent as in DATA"),
+        typer.Option(metavar="VALUE", help="The class of all rows.", show_default="as frequent as in DATA"),
     ] = None,
     where: Annotated[
         Columns,
@@ -201,7 +204,7 @@ def sample(
     if n is not None and start is not None and len(start) != n:
         raise ValueError(f"{prior}: number of rows is {len(start)}, but -n is {n}: leave -n out, or make them equal")
     if label is not None and fitted.classes is None:
-        raise ValueError(f"{model}: was fitted without labels: leave --class out, or fit it with --target COLUMN")
+        raise ValueError(f"{model}: was fitted without labels: leave --label out, or fit it with --label COLUMN")
     request = Request(
         n,
         labels=None if label is None or fitted.classes is None else category_of(label, fitted.classes.labels.tolist()),

@@ -27,7 +27,8 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
             same noise for all classes, and with continuous-time weights (Li et al. 2023, arXiv 2303.16203; Kingma et
             al. 2021, arXiv 2107.00630). "exact" computes it by the probability-flow ODE, which suits few columns.
         n_times: Number of noise levels for "elbo".
-        random_state: Seed of the noise for "elbo", and of `fit` if `model` is None.
+        random_state: Seed of `fit` if `model` is None, and of the noise for "elbo" (None means 0 there, so that
+            predictions repeat).
 
     Attributes:
         classes_: The labels, sorted.
@@ -47,7 +48,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         *,
         method: str = "elbo",
         n_times: int = N_TIMES,
-        random_state: RandomState = 0,
+        random_state: RandomState = None,
     ) -> None:
         self.model = model
         self.method = method
@@ -104,7 +105,8 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         if self.method == "elbo":
             function = ClassElbos(denoiser, n_classes, self.n_times)
         scaled = codec.encode(checked_rows(model, X)[1])
-        return map_rows(function, scaled, seed=seed_of(self.random_state)).astype(np.float64)
+        seed = 0 if self.random_state is None else seed_of(self.random_state)
+        return map_rows(function, scaled, seed=seed).astype(np.float64)
 
     def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
         """Computes p(y | x) of rows, shape (n, d), as shape (n, n_classes), with columns in the order of `classes_`.

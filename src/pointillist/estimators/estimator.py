@@ -26,7 +26,7 @@ from pointillist.models.parameters import documented
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.privacy.private_fits import prepare
-from pointillist.progress import Bar, waiting
+from pointillist.progress import Bar, shows_progress, waiting
 from pointillist.queries.conditional import Conditional
 from pointillist.queries.density import log_density
 from pointillist.queries.imputation import check_statistic, imputed
@@ -113,7 +113,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
         if y is not None and np.asarray(y).ndim == 2:
             y = column_or_1d(y, warn=True)
-        with waiting(Console(stderr=True), "encoding X", is_shown=bool(self.verbose)):
+        with waiting(Console(stderr=True), "encoding X", is_shown=shows_progress(self.verbose)):
             task = prepare(
                 self._configuration, X, y, categorical=categorical, checkpoint=path, before=before, read=read
             ).without_table()
@@ -185,11 +185,11 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             prior: x_T, shape (n, d), instead of draws from N(0, I). Its values in constant columns are not used. It is
                 used unchanged, except that "dpm" and "heun" add what is left of a class's mean at T.
             where: Values of some columns, by name, or by position in an array: one value for all rows, or one per row;
-                None or `missing` is a missing cell, `present` any other cell; `between(low, high)` is a range and
-                `one_of(...)` a set. The other columns are drawn from their distribution given these. Under ranges, sets
-                and `present`, rows are chosen among weighted candidates; `effective_sample_size_` is the number of
-                independent rows to which they are equivalent. A model of mixed columns takes no sampler, reward or
-                prior.
+                None or `missing` is a missing cell, `present` any other cell; `between(low, high)` is a range, and
+                `one_of(...)`, or a Python set, several values. The other columns are drawn from their distribution
+                given these. Under ranges, sets and `present`, rows are chosen among weighted candidates;
+                `effective_sample_size_` is the number of independent rows to which they are equivalent. A model of
+                mixed columns takes no sampler, reward or prior.
             progress: Whether to show a progress bar.
             random_state: Seed.
 
@@ -378,3 +378,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+load = Diffusion.load
+"""Reads a model file; see `Diffusion.load`."""

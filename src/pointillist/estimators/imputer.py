@@ -44,7 +44,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, model: Diffusion | None = None, *, statistic: str | None = None, random_state: RandomState = 0
+        self, model: Diffusion | None = None, *, statistic: str | None = None, random_state: RandomState = None
     ) -> None:
         self.model = model
         self.statistic = statistic

@@ -1,5 +1,7 @@
 """What estimators share: parameters, access to the fitted model, and scikit-learn's checks of rows of numbers."""
 
+import functools
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ from jaxtyping import Float
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from pointillist.models.parameters import parameters_of
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
 from pointillist.queries.sampling import SamplingRun
@@ -21,6 +24,22 @@ class AsEstimator:
     """Make an estimator of a configuration: scikit-learn sets parameters as they are, and `fit` checks them."""
 
     __setattr__ = object.__setattr__
+
+    def __init_subclass__(cls) -> None:
+        """Name unknown parameters, and a similar one, in the error of the constructor."""
+        super().__init_subclass__()
+        init: Any = cls.__init__
+
+        @functools.wraps(init)
+        def checked(self: Any, **parameters: Any) -> None:
+            known = parameters_of(type(self))
+            for name in parameters.keys() - known.keys():
+                similar = get_close_matches(name, known, 1)
+                hint = f"did you mean {similar[0]!r}?" if similar else f"it has {', '.join(sorted(known))}"
+                raise TypeError(f"{type(self).__name__} has no parameter {name!r}: {hint}")
+            init(self, **parameters)
+
+        cls.__init__ = checked  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         pass

@@ -81,7 +81,7 @@ class RegressionConfig(Checked):
     n_iter_no_change: int = parameter(
         8, "Number of checks without a lower loss on these rows after which training stops.", low=1,
         details="A check follows every 200 steps, or 64 epochs if they are fewer.")
-    random_state: RandomState = parameter(0, "Seed of `fit`.")
+    random_state: RandomState = parameter(None, "Seed of `fit`.")
     # fmt: on
 
 

@@ -170,7 +170,8 @@ class PrivacyConfig(Checked):
 class Configuration(PrivacyConfig, ProcessConfig, TrainingConfig, NetworkConfig, NoiseConfig):
     """All parameters of a model; `Diffusion` describes each of them."""
 
-    verbose: bool | int = parameter(False, "Whether `fit` shows a progress bar.")
+    verbose: bool | int | None = parameter(
+        None, "Whether `fit` shows a progress bar.", unset="yes in a terminal or notebook, no elsewhere")
     random_state: RandomState = parameter(
         None, "Seed of `fit`.",
         details="With `epsilon`, None takes all noise from the system's entropy. A seed is for tests: whoever knows "

@@ -20,6 +20,7 @@ from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.training import train
 from pointillist.models.trials import run_trials
+from pointillist.progress import shows_progress
 from pointillist.tables.arrays import check_finite, read_numbers
 from pointillist.tables.keys import without_keys
 from pointillist.tables.layout import Layout
@@ -70,10 +71,11 @@ class Task:
             ValueError: If training diverges, or if the checkpoint belongs to another training run.
             KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
         """
-        plan, before = run_trials(self.plan, is_shown=bool(self.configuration.verbose)), self.before
+        is_shown, before = shows_progress(self.configuration.verbose), self.before
+        plan = run_trials(self.plan, is_shown=is_shown)
         rows_hash = fingerprint(plan.rows)
         file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, rows_hash), plan.seed)
-        trained = train(plan, checkpoint=file, is_shown=bool(self.configuration.verbose))
+        trained = train(plan, checkpoint=file, is_shown=is_shown)
         process, network = plan.process.finished(trained.network)
         history, validation = trained.history, trained.validation_history
         if before is not None:

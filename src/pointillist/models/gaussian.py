@@ -216,7 +216,7 @@ class GaussianProcess(Process):
         if int(self.schedule.timesteps) < 2:
             raise ValueError("ranges of numbers need a model of at least 2 timesteps")
         if plan.labels is not None and request.labels is None:
-            raise ValueError("ranges of numbers need labels: give labels (--class)")
+            raise ValueError("ranges of numbers need labels: give labels (--label)")
         ranges = number_ranges(codec, allowed)
         if ranges is None:
             return plan
@@ -332,7 +332,7 @@ class GaussianProcess(Process):
             raise ValueError("worse was not trained on rows with observed columns: fit it with p_given above 0")
         needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
         if needs_labels and request.labels is None:
-            raise ValueError("values in where need labels: give labels (--class)")
+            raise ValueError("values in where need labels: give labels (--label)")
 
     def _guided(self, learned: Learned, request: Request) -> Denoiser:
         guidance, interval, worse = request.guidance, request.guidance_interval, request.worse

@@ -328,7 +328,7 @@ def check_label_encoder(encoder: ColumnEncoder) -> None:
             "declare them categories (--categorical)"
         )
     if encoder.n_values < 2:
-        raise ValueError(f"the label column {encoder.name!r} has a single class: leave --target out")
+        raise ValueError(f"the label column {encoder.name!r} has a single class: leave --label out")
 
 
 def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:

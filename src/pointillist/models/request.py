@@ -13,6 +13,7 @@ from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.models.configuration import SamplingConfig
 from pointillist.models.parameters import parameter
+from pointillist.tables.conditions import one_of
 
 REWARD_FIELDS = ("reward", "reward_temperature", "candidates", "steering")
 """Fields of a request that belong to a reward."""
@@ -20,7 +21,10 @@ REWARD_FIELDS = ("reward", "reward_temperature", "candidates", "steering")
 
 @dataclass(frozen=True)
 class Request(SamplingConfig):
-    """A request for rows; `Diffusion.sample` describes each field. `worse` is a fitted model."""
+    """A request for rows; `Diffusion.sample` describes each field.
+
+    `worse` is a fitted model. A set in `where` becomes `one_of` its elements.
+    """
 
     n_samples: int | None = parameter(None, "Number of rows.", low=0)
     labels: Any = None
@@ -37,7 +41,13 @@ class Request(SamplingConfig):
         super().__post_init__()
         if self.where is not None and not isinstance(self.where, Mapping):
             raise ValueError(f"where must map columns to values, as {{'column': value}}, not {self.where!r}")
-        for name, value in (self.where or {}).items():
+        where: dict[Any, Any] = {
+            # Sorted, because the order of a set of text differs between processes.
+            name: one_of(*sorted(value, key=repr)) if isinstance(value, set | frozenset) else value
+            for name, value in (self.where or {}).items()
+        }
+        object.__setattr__(self, "where", where or None)
+        for name, value in where.items():
             is_list = not isinstance(value, str) and np.ndim(value) == 1
             if is_list and self.n_samples is not None and len(value) not in (1, self.n_samples):
                 some = ", ".join(map(repr, np.asarray(value, object)[:3].tolist())) + ", …" * (len(value) > 3)

@@ -52,7 +52,7 @@ from pointillist.models.planning import check_label_encoder
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
 from pointillist.privacy.noisy_counts import column_of, counts_of
-from pointillist.progress import Bar
+from pointillist.progress import Bar, shows_progress
 from pointillist.tables.arrays import read_numbers
 from pointillist.tables.frames import table_of
 from pointillist.tables.layout import Layout
@@ -172,7 +172,7 @@ class PrivateTask(Task):
             # Before the first step, columns have the distributions that were counted, and are independent.
             state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
         rows = plan.codec.encode(plan.rows)
-        with Bar(Console(stderr=True), recipe.steps, is_shown=bool(self.configuration.verbose)) as bar:
+        with Bar(Console(stderr=True), recipe.steps, is_shown=shows_progress(self.configuration.verbose)) as bar:
             for first in range(0, recipe.steps, STEPS_PER_CALL):
                 todo = min(STEPS_PER_CALL, recipe.steps - first)
                 state = run(
