@@ -25,7 +25,7 @@ SMALL = ["--timesteps", "20", "--width", "16", "--depth", "1"]
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
-    """Runs the command in this process, in a folder of its own."""
+    """Runs the command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, code=0):
@@ -51,6 +51,18 @@ def write_wine(path):
     )
     pyarrow.csv.write_csv(table, path)
     return table
+
+
+def test_without_out_the_model_has_the_name_of_its_table(run, tmp_path):
+    write_wine("wine.csv")
+    (tmp_path / "folder").mkdir()
+    write_wine("folder/wine.csv.gz")
+    for table in ("wine.csv", "folder/wine.csv.gz"):
+        run("fit", table, "--epochs", 1, *SMALL)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.model")} == {
+        "wine.model",
+        "folder/wine.model",
+    }
 
 
 @pytest.mark.parametrize("ending", [".csv", pytest.param(".csv.gz", marks=pytest.mark.slow), ".parquet"])

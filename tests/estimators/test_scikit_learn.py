@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pointillist import Diffusion, DiffusionClassifier, load_pointset
+from pointillist import Diffusion, DiffusionClassifier, DiffusionRegressor, load_pointset
 
 X, Y = load_pointset("blobs", 300)
 QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 2, "random_state": 0}
@@ -106,3 +106,12 @@ def test_labels_of_several_types_are_refused():
         Diffusion(**QUICK).fit(X, pandas.array(["a", None] * 150, dtype="string"))
     model = clone(HASTY).fit(X, np.array(["a", "b"] * 150, dtype=object))
     assert model.classes_.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", [Diffusion, DiffusionRegressor])
+def test_an_unknown_parameter_is_named_with_a_similar_one(kind):
+    with pytest.raises(TypeError, match=f"^{kind.__name__} has no parameter 'widht': did you mean 'width'"):
+        kind(widht=3)
+    with pytest.raises(TypeError, match=f"^{kind.__name__} has no parameter 'bananas': it has .*random_state"):
+        kind(bananas=3)
+    assert clone(kind(width=3)).width == 3

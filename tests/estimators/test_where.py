@@ -355,3 +355,10 @@ def test_a_list_of_another_length_names_one_of(orders_model):
     with pytest.raises(ValueError, match=message) as raised:
         orders_model.sample(10, where={"city": ["Paris", "Lyon"]})
     assert "\n" not in str(raised.value)
+
+
+def test_a_set_means_one_of_its_elements(hasty):
+    for values in ({"Paris", "Nice"}, frozenset({"Lyon"})):
+        rows = hasty.sample(30, where={"city": values}, random_state=0)
+        assert rows.equals(hasty.sample(30, where={"city": one_of(*sorted(values))}, random_state=0))
+        assert set(rows["city"]) <= values

@@ -44,7 +44,7 @@ def exclusive(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def locked(**options: Any) -> None:
-        data = options.get("data")
+        data: Any = options.get("data")
         out = options["out"] = options["out"] or data.with_name(f"{Path(data.name.removesuffix('.gz')).stem}.model")
         check_place(out)
         for name, value in options.items():
