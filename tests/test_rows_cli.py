@@ -1,5 +1,6 @@
 """`pointillist fit`, `sample` and `evaluate` on real files."""
 
+import gzip
 import json
 import os
 import signal
@@ -56,7 +57,7 @@ def write_wine(path):
 def test_without_out_the_model_has_the_name_of_its_table(run, tmp_path):
     write_wine("wine.csv")
     (tmp_path / "folder").mkdir()
-    write_wine("folder/wine.csv.gz")
+    (tmp_path / "folder/wine.csv.gz").write_bytes(gzip.compress((tmp_path / "wine.csv").read_bytes()))
     for table in ("wine.csv", "folder/wine.csv.gz"):
         run("fit", table, "--epochs", 1, *SMALL)
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.model")} == {

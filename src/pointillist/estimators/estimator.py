@@ -380,5 +380,6 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         return tags
 
 
-load = Diffusion.load
-"""Reads a model file; see `Diffusion.load`."""
+def load(path: str | Path) -> Diffusion:
+    """Reads a model file; see `Diffusion.load`."""
+    return Diffusion.load(path)
