@@ -301,7 +301,7 @@ PLACES = {
     ),
     "fit with one file twice": (
         f"fit good.csv {FIT} --out m --checkpoint ./m",
-        "m: is given as --checkpoint too, which is",
+        "m: is also the --checkpoint file, which is",
     ),
     "fit to a long name": (f"fit good.csv {FIT} --out {'a' * 300}", "file name too long"),
     "fit to here": (f"fit good.csv {FIT} --out .", ".: is a directory"),

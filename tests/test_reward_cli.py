@@ -67,8 +67,8 @@ def test_rows_follow_the_reward_function(run, name):
     [
         (["--reward", "own/f.py"], "--reward takes FILE.py:NAME, not 'own/f.py'"),
         (["--reward", "own/f.py:"], "--reward takes FILE.py:NAME"),
-        (["--reward", "own/none.py:high"], "own/none.py: is no file"),
-        (["--reward", "own:high"], "own: is no file"),
+        (["--reward", "own/none.py:high"], "own/none.py: no such file"),
+        (["--reward", "own:high"], "own: no such file"),
         (["--reward", "own/f.py:low"], "own/f.py: has no function 'low'; it has high, on_the_host, beyond, wide"),
         (["--reward", "own/f.py:UNIT"], "own/f.py: has no function 'UNIT'"),
         (["--reward", "own/broken.py:f"], "own/broken.py: cannot be run: SyntaxError: "),

@@ -128,22 +128,20 @@ def _tables_alike(forms: dict[Path, CsvForm], target: str | None) -> dict[Path, 
         return read_table(path, target, types=types, kind="mixed", min_rows=MIN_ROWS, form=forms[path])
 
     tables = {path: read(path, {}) for path in forms}
-    texts: dict[str, set[str]] = {}
     mixed = {path: dict(zip(each.names, each.cells, strict=True)) for path, each in tables.items() if not each.is_rows}
-    for columns in mixed.values():
-        for name, cells in columns.items():
-            if _holds_text(cells):
-                texts.setdefault(name, set()).update(map(str, cells.categories or ()))
+    texts: dict[str, set[str]] = {}
+    for name, cells in [item for columns in mixed.values() for item in columns.items()]:
+        if _holds_text(cells):
+            texts.setdefault(name, set()).update(map(str, cells.categories or ()))
     for path, columns in mixed.items():
         names = [name for name, cells in columns.items() if name in texts and not _holds_text(cells)]
-        if not names or format_of(path).has_types:
-            continue
-        as_text = read(path, dict.fromkeys(names, "text"))
-        for name in names:
-            values = {*map(str, as_text.column(name).categories or ())}
-            # If most are not among the texts, they are numbers, and a few stray texts are refused later.
-            if 2 * len(values & texts[name]) >= len(values):
-                tables[path] = tables[path].with_column(name, as_text.arrow[name])
+        if names and not format_of(path).has_types:
+            as_text = read(path, dict.fromkeys(names, "text"))
+            for name in names:
+                values = {*map(str, as_text.column(name).categories or ())}
+                # If most are not among the texts, they are numbers, and a few stray texts are refused later.
+                if 2 * len(values & texts[name]) >= len(values):
+                    tables[path] = tables[path].with_column(name, as_text.arrow[name])
     return tables
 
 

@@ -60,7 +60,7 @@ def audit(
     form: CsvForm,
     seed: Annotated[int, options.seed("Seed of generated rows, noise and subsamples.")] = 0,
 ) -> None:
-    """Attacks a model: can the rows that it was fitted to be distinguished from others of the same population?"""
+    """Attacks a model: can its training rows be distinguished from other rows of the same population?"""
     from rich.console import Console
 
     from pointillist.cli.table_options import read_for

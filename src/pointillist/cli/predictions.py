@@ -1,4 +1,4 @@
-"""`pointillist impute`, `predict` and `score`: answers of a model about the rows of a table."""
+"""`pointillist impute`, `predict` and `score`: apply a model to the rows of a table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,7 +97,7 @@ def predict(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns ({FILES}); COLUMN is not read.")
     ],
-    out: Annotated[Path, options.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
+    out: Annotated[Path, options.out("OUT", f"The table to write, with one row per row of TABLE: {FILES}.")],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict.")],
     quantiles: Annotated[
         str | None, typer.Option(metavar="LEVELS", help="Write quantiles of a number, such as 0.05,0.5,0.95.")
@@ -143,7 +143,7 @@ def score(
     *,
     model: options.Model,
     table: Table,
-    out: Annotated[Path, options.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
+    out: Annotated[Path, options.out("OUT", f"The table to write, with one row per row of TABLE: {FILES}.")],
     form: CsvForm,
 ) -> None:
     """Writes the log-density of each row of a table, in nats: the least probable rows are outliers."""

@@ -22,7 +22,7 @@ def reward_of(text: str) -> Callable[[Any], Any]:
         raise ValueError(f"--reward takes FILE.py:NAME, not {shown(text)}")
     path = Path(file)
     if not path.is_file():
-        raise ValueError(f"{file}: is no file: --reward takes FILE.py:NAME")
+        raise ValueError(f"{file}: no such file: --reward takes FILE.py:NAME")
     sys.path.insert(0, str(path.resolve().parent))
     try:
         # Not imported: Ray would then pass its name to tasks, which cannot import it, and not the function.

@@ -104,7 +104,7 @@ def fit(
 
 
 def _state_file(data: Path, out: Path, checkpoint: Path | None, *, is_private: bool) -> Path | None:
-    """Return the file for the state of training, which must be no other file of the command; None for a private fit."""
+    """Return the file for the state of training, which differs from all other files; None for a private fit."""
     from pointillist.atomic_files import check_apart, check_place
     from pointillist.models.checkpoint import previous
 
@@ -115,7 +115,7 @@ def _state_file(data: Path, out: Path, checkpoint: Path | None, *, is_private: b
     for file in (state, previous(state)):
         check_apart(file, data)
         if out.resolve() == file.resolve():
-            raise ValueError(f"{out}: is given as --checkpoint too, which is removed at the end: give another name")
+            raise ValueError(f"{out}: is also the --checkpoint file, which is removed at the end: give another name")
     return None if is_private else state
 
 

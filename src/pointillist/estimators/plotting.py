@@ -233,7 +233,7 @@ def _run(model: Any, n_samples: int | None, default: int, *, labels: Any, **opti
         raise ValueError(f"n_samples must be an integer of at least 1, not {n_samples!r}")
     run = sampling_run(model, n_samples, labels=labels, return_labels=fitted.classes is not None, **options)
     if not run.n_rows:
-        raise ValueError("there are no rows to show: give labels or a prior of at least one")
+        raise ValueError("there are no rows to show: give labels or a prior of at least one row")
     return run
 
 
