@@ -13,11 +13,9 @@ from scipy.stats import kstest, norm
 
 from pointillist import Diffusion, audit
 from pointillist.metrics import nearest_share
-from pointillist.privacy import print_audit
-from pointillist.privacy.attacks import ATTACKS, Knowledge
+from pointillist.privacy.attacks import ATTACKS, Knowledge, row_losses
 from pointillist.privacy.auditing import MIN_ROWS
 from pointillist.privacy.inputs import count_strangers, drawn_columns, side_of
-from pointillist.privacy.losses import row_losses
 from pointillist.privacy.rates import area
 
 RNG = np.random.default_rng(0)
@@ -200,7 +198,7 @@ def test_a_column_may_be_called_label():
 
 def test_the_report_and_its_json(report):
     console = Console(width=200, record=True)
-    print_audit(report, console)
+    report.print_on(console)
     text = console.export_text()
     assert "the model's own loss" in str(report) and repr(report) == f"Audit({report.verdict!r})"
     assert "the model's own loss" in text and report.verdict.split(":")[0] in text and "Most exposed" in text

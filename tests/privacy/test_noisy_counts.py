@@ -1,4 +1,4 @@
-"""Codes of columns that are made from noisy counts: intervals of about as many rows, and values that stand out."""
+"""Encoders of columns that are made from noisy counts: intervals with about equally many rows, and frequent values."""
 
 import numpy as np
 import pyarrow as pa
@@ -36,40 +36,40 @@ def test_intervals_follow_a_histogram_of_much_less_noise_than_rows():
 
 def test_intervals_of_integers_end_between_them():
     values = RNG.binomial(100, 0.3, N).clip(10, 70).tolist()
-    _, column, cells = noisy((0, 100), values, pa.int64(), 0.01)
-    tokens, _ = column.code.encode(cells)
-    found = np.bincount(tokens.astype(int), minlength=column.code.size) / N
-    np.testing.assert_allclose(found, column.shares, atol=0.012)
+    _, (encoder, fractions), cells = noisy((0, 100), values, pa.int64(), 0.01)
+    tokens, _ = encoder.encode(cells)
+    found = np.bincount(tokens.astype(int), minlength=encoder.size) / N
+    np.testing.assert_allclose(found, fractions, atol=0.012)
 
 
 def test_a_range_far_wider_than_most_values_loses_little():
     """Log-normal amounts up to 10,000 in a range up to a million: shares of intervals are right to one percent."""
     for low, high in ((0.0, 1.0), (-3.0, 1.0)):
-        edges = edges_of(low, high, is_whole=False)
+        edges = edges_of(low, high, is_integer=False)
         assert edges[0] == 0 and edges[-1] == 1 and (np.diff(edges) > 0).all()
     assert np.diff(edges)[np.searchsorted(edges, 0.75)] < 1e-4
     values = np.exp(RNG.normal(6, 1, N))
-    _, column, cells = noisy((0.0, 1e6), values.tolist(), pa.float64(), 10.0)
-    tokens, _ = column.code.encode(cells)
-    assert column.code.n_intervals == MOST_INTERVALS
-    assert np.abs(np.bincount(tokens.astype(int), minlength=MOST_INTERVALS) / N - column.shares).max() < 0.01
+    _, (encoder, fractions), cells = noisy((0.0, 1e6), values.tolist(), pa.float64(), 10.0)
+    tokens, _ = encoder.encode(cells)
+    assert encoder.n_intervals == MOST_INTERVALS
+    assert np.abs(np.bincount(tokens.astype(int), minlength=MOST_INTERVALS) / N - fractions).max() < 0.01
 
 
 def test_values_that_stand_out_of_a_range_of_integers_have_their_own_token():
     values = np.where(RNG.random(N) < 0.9, 0, RNG.integers(1, 99_999, N))
     values[:600] = 7688
-    _, column, _ = noisy((0, 100_000), values.tolist(), pa.int64(), 20.0)
-    assert column.code.atoms.tolist() == [0, 7688]
+    _, (encoder, fractions), _ = noisy((0, 100_000), values.tolist(), pa.int64(), 20.0)
+    assert encoder.atoms.tolist() == [0, 7688]
     share = np.mean(values == 0)
     # The noise of one count, and that of the sum of all.
-    assert column.shares[0] == pytest.approx(share, abs=4 * 20 * (BINS + 2) ** 0.5 / N)
-    assert column.shares.sum() == pytest.approx(1) and len(column.shares) == column.code.size
+    assert fractions[0] == pytest.approx(share, abs=4 * 20 * (BINS + 2) ** 0.5 / N)
+    assert fractions.sum() == pytest.approx(1) and len(fractions) == encoder.size
 
 
 def test_the_ends_of_a_range_of_floats_have_their_own_token_if_many_rows_have_them():
     values = np.clip(RNG.normal(size=N), -9, 1)
-    _, column, _ = noisy((-9.0, 1.0), values.tolist(), pa.float64(), 10.0)
-    assert column.code.atoms.tolist() == [1.0] and column.code.n_intervals == MOST_INTERVALS
+    _, (encoder, _), _ = noisy((-9.0, 1.0), values.tolist(), pa.float64(), 10.0)
+    assert encoder.atoms.tolist() == [1.0] and encoder.n_intervals == MOST_INTERVALS
 
 
 def test_a_row_is_in_at_most_one_bin_of_each_histogram():
@@ -79,18 +79,18 @@ def test_a_row_is_in_at_most_one_bin_of_each_histogram():
         (["a", "b", None], pa.string(), ["a", None, "b", "b"]),
         ((0, 9), pa.int64(), [0, 9, 3]),
     ]:
-        counts, column, cells = noisy(domain, values, kind, 1.0)
+        counts, (encoder, fractions), cells = noisy(domain, values, kind, 1.0)
         whole = sum(map(np.sum, counts))
         for i in range(len(values)):
             left = [value for j, value in enumerate(values) if j != i]
             less = noisy(domain, left, kind, 1.0)[0]
             moved = [one - other for one, other in zip(counts, less, strict=True)]
             assert all(part.min() >= 0 and part.sum() in (0, 1) for part in moved)
-        assert whole >= len(values) and (column.shares > 0).all()
-        tokens, _ = column.code.encode(cells)
-        assert (tokens < column.code.size).all()
+        assert whole >= len(values) and (fractions > 0).all()
+        tokens, _ = encoder.encode(cells)
+        assert (tokens < encoder.size).all()
 
 
 def test_exact_counts_give_exact_shares():
-    _, column, _ = noisy(["a", "b", "c"], ["a"] * 30 + ["b"] * 70, pa.string(), 0.0)
-    np.testing.assert_allclose(column.shares, np.array([30, 70, 0.5]) / 100.5)
+    _, (_, fractions), _ = noisy(["a", "b", "c"], ["a"] * 30 + ["b"] * 70, pa.string(), 0.0)
+    np.testing.assert_allclose(fractions, np.array([30, 70, 0.5]) / 100.5)

@@ -66,7 +66,6 @@ def audit(
     from pointillist.cli.table_options import read_for
     from pointillist.models.saving import load_model
     from pointillist.privacy import audit as attack
-    from pointillist.privacy import print_audit
 
     fitted = load_model(model)
     inside, outside = (read_for(fitted, path, form) for path in (members, non_members))
@@ -74,4 +73,4 @@ def audit(
     if as_json:
         print(json.dumps(found.to_json(), indent=1, allow_nan=False))
     else:
-        print_audit(found, Console())
+        found.print_on(Console())

@@ -1,7 +1,7 @@
-"""How much noise a differentially private fit takes, by a library's accountant.
+"""The noise of a differentially private fit, by the accountant of `dp-accounting`.
 
-The accountant is that of `dp-accounting`: it composes Gaussian mechanisms, subsampled by Poisson's scheme, by their
-privacy loss distributions (Koskela et al. 2020, arXiv 1906.03049), for tables that differ in one added or removed row.
+The accountant composes Gaussian mechanisms with Poisson subsampling by their privacy loss distributions (Koskela et al.
+2020, arXiv 1906.03049), for tables that differ in one added or removed row.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,17 +11,17 @@ from typing import Any
 RELATION = "one row added or removed"
 
 MARGIN = 0.01
-"""Share of δ that is set aside for what the accountant does not see: a batch larger than its padded shape."""
+"""Fraction of δ for what the accountant does not see: a batch larger than its padded shape."""
 
 _GRID = 1e-3
-"""Width of the accountant's grid of privacy losses; it rounds towards more of a loss."""
+"""Width of the accountant's grid of privacy losses, which are rounded up."""
 
 _ORDERS = (*range(2, 65), 128, 256, 512)
-"""Orders of moments; whole ones are computed without a series."""
+"""Orders of moments; integer orders need no series."""
 
 
 def check_accountant() -> str:
-    """Returns the accountant's name and version; raises a ValueError if it is not installed."""
+    """Return the accountant's name and version; raise a ValueError if it is not installed."""
     try:
         return f"dp-accounting {version('dp-accounting')}, privacy loss distributions"
     except PackageNotFoundError as error:
@@ -29,11 +29,11 @@ def check_accountant() -> str:
 
 
 def spent_epsilon(gaussians: Sequence[float], sampling: float, noise: float, steps: int, delta: float) -> float:
-    """Computes ε at δ of Gaussian mechanisms that see all rows, and of the steps of a training.
+    """Compute ε at δ of Gaussian mechanisms on all rows and the steps of a training.
 
     Args:
         gaussians: Noise multipliers of the mechanisms: standard deviation over sensitivity.
-        sampling: Probability with which a step sees a row.
+        sampling: Probability that a step draws a row.
         noise: Noise multiplier of a step.
         steps: Number of steps.
         delta: δ.
@@ -45,7 +45,7 @@ def spent_epsilon(gaussians: Sequence[float], sampling: float, noise: float, ste
 
 
 def noise_for(gaussians: Sequence[float], sampling: float, steps: int, epsilon: float, delta: float) -> float:
-    """Computes the least noise multiplier of a step, to three digits, with which all mechanisms spend at most ε at δ.
+    """Compute the least noise multiplier of a step, to three digits, with which all mechanisms spend at most ε at δ.
 
     Raises:
         ValueError: If the mechanisms before the training already spend more.
@@ -56,13 +56,13 @@ def noise_for(gaussians: Sequence[float], sampling: float, steps: int, epsilon: 
         accountant = RdpAccountant(orders=_ORDERS).compose(_event(gaussians, sampling, noise, steps))
         return bool(accountant.get_epsilon(delta) <= epsilon)
 
-    # Moments are quick and a little pessimistic: they say where to look.
+    # Moments are fast and a little pessimistic: they narrow the search.
     above = _smallest(by_moments, 0.2, 1e4, 1.02)
     return _smallest(lambda noise: spent_epsilon(gaussians, sampling, noise, steps, delta) <= epsilon, above / 2, above)
 
 
 def _smallest(is_enough: Callable[[float], bool], low: float, high: float, ratio: float = 1.005) -> float:
-    """The smallest number that is enough, to a ratio; `high` is."""
+    """Return the smallest number that is enough, up to a factor of `ratio`."""
     if not is_enough(high):
         raise ValueError("epsilon is too small for this table: give a larger one, or more rows")
     while high / low > ratio:
@@ -72,7 +72,7 @@ def _smallest(is_enough: Callable[[float], bool], low: float, high: float, ratio
 
 
 def gaussian_noise(epsilon: float, delta: float) -> float:
-    """Computes the noise multiplier of one Gaussian mechanism that spends ε at δ (Balle and Wang 2018, theorem 8)."""
+    """Compute the noise multiplier of one Gaussian mechanism that spends ε at δ (Balle and Wang 2018, theorem 8)."""
     from dp_accounting import get_sigma_gaussian
 
     return float(get_sigma_gaussian(epsilon, delta))

@@ -2,39 +2,53 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 from sklearn.metrics import pairwise_distances_argmin_min
 
+from pointillist.diffusion.losses import CleanRows, Objective
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.engine.random_streams import Stream, key_of
+from pointillist.engine.recipes import AnyArchitecture, AnyObjective
 from pointillist.metrics import Estimate
 from pointillist.metrics.mixed_tables import Table as Columns
+from pointillist.models.masked import masked_of
 from pointillist.models.row_model import RowModel
 from pointillist.privacy.distances import Space
 from pointillist.privacy.inputs import Side
-from pointillist.privacy.losses import row_losses
 from pointillist.privacy.rates import Rate, area, epsilon_bound, rate_at
 
 FALSE_POSITIVES = (0.01, 0.1)
-"""Shares of false positives at which an attack's true positives are given."""
+"""False-positive rates at which an attack's true-positive rate is measured."""
 
-SMALLEST_LOSS, LEAST_SPREAD, LARGEST = 1e-12, 1e-3, 5.0
-"""Limits of the logarithms of losses, so that no single draw decides."""
+SMALLEST_LOSS, LEAST_RANGE, LARGEST = 1e-12, 1e-3, 5.0
+"""Limits of losses, of interquartile ranges of their logarithms, and of scores, so that no single draw decides."""
+
+DRAWS = 64
+"""Number of draws of noise, or of masked cells, over which the loss of a row is averaged."""
+
+ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Attack:
-    """What an attack finds out.
+    """The result of an attack.
 
     Attributes:
         name: "nearest record", "density ratio" or "loss".
-        auc: Area under its ROC curve, with a standard error: 0.5 if it cannot tell members from others, 1 if it always
-            can.
-        p_value: p-value of Mann and Whitney's one-sided test of an area above one half.
+        auc: Area under its ROC curve, with a standard error: 0.5 if it cannot distinguish members from others, 1 if it
+            always can.
+        p_value: p-value of the one-sided Mann-Whitney test of an area above one half.
         p_value_below: p-value of the same test of an area below one half, which membership cannot explain.
-        rates: Share of the members that it finds, at the shares `FALSE_POSITIVES` of false positives.
-        epsilon: Lower bound of the ε that a differentially private fit could state; those of all attacks of an audit
-            hold together at the level 95 %.
+        rates: Fraction of the members that it finds, at the false-positive rates `FALSE_POSITIVES`.
+        epsilon: Lower bound of the ε that a differentially private fit could state; the bounds of all attacks of an
+            audit hold together at the level 95 %.
         member_scores: Scores of the members, shape (m,).
         other_scores: Scores of the non-members, shape (n,).
     """
@@ -56,8 +70,8 @@ class Knowledge:
     Attributes:
         model: The model.
         drawn: Rows drawn from it.
-        reference: Rows of the population that were not in training, and are not among those to distinguish.
-        seed: Seed of noise and hidden cells.
+        reference: Rows of the population that are neither training rows nor to be distinguished.
+        seed: Seed of noise and masked cells.
     """
 
     model: RowModel
@@ -66,60 +80,107 @@ class Knowledge:
     seed: int
 
 
-Score = Callable[[Knowledge, Side], Float[np.ndarray, " n"]]
-
-
 def nearest_record(known: Knowledge, side: Side) -> Float[np.ndarray, " n"]:
-    """Negative distance to the nearest generated row."""
+    """Return the negative distance to the nearest generated row."""
     _, (rows, drawn) = Space.of(known.reference.columns, side.columns, known.drawn)
     return -pairwise_distances_argmin_min(rows, drawn)[1]
 
 
 def density_ratio(known: Knowledge, side: Side) -> Float[np.ndarray, " n"]:
-    """Log of the density of generated rows, less that of the population (van Breugel et al. 2023, arXiv 2302.12580)."""
+    """Return the log ratio of the densities of generated and reference rows (DOMIAS, arXiv 2302.12580)."""
     columns = known.reference.columns
     space, (rows, drawn, reference) = Space.of(columns, side.columns, known.drawn, columns)
     return space.log_density(rows, drawn) - space.log_density(rows, reference)
 
 
 def loss(known: Knowledge, side: Side) -> Float[np.ndarray, " n"]:
-    """How far the model's loss of a row lies below that of reference rows, on average over draws.
+    """Return how far the model's loss of a row lies below the loss of reference rows, on average over draws.
 
-    All rows share the noise levels, noise and hidden cells of each draw, so that these do not hide the difference (as
-    in arXiv 2503.12008). Losses at high and at low noise are not of one size: of each draw, the logarithm of the loss
-    is taken, less the median over reference rows and in units of their interquartile range, and at most `LARGEST`.
+    All rows share the noise levels, noise and masked cells of each draw, so that these do not hide the difference (as
+    in arXiv 2503.12008). As losses at high and at low noise differ in size, the logarithms of the losses of each draw
+    are standardized by the median and the interquartile range of the reference rows, and clipped to ±`LARGEST`.
     """
-    reference = known.reference
     found, usual = (
-        np.log(np.maximum(row_losses(known.model, own.rows, own.labels, known.seed), SMALLEST_LOSS))
-        for own in (side, reference)
+        np.log(np.maximum(row_losses(known.model, each.rows, each.labels, known.seed), SMALLEST_LOSS))
+        for each in (side, known.reference)
     )
     low, middle, high = np.quantile(usual, (0.25, 0.5, 0.75), axis=0)
-    scores = np.clip((middle - found) / np.maximum(high - low, LEAST_SPREAD), -LARGEST, LARGEST).mean(axis=1)
+    scores = np.clip((middle - found) / np.maximum(high - low, LEAST_RANGE), -LARGEST, LARGEST).mean(axis=1)
     return np.where(side.is_foreign, -LARGEST, scores)
 
 
-ATTACKS: dict[str, Score] = {"nearest record": nearest_record, "density ratio": density_ratio, "loss": loss}
-"""Attacks by name, the weakest first."""
+ATTACKS: dict[str, Callable[[Knowledge, Side], Float[np.ndarray, " n"]]] = {
+    "nearest record": nearest_record,
+    "density ratio": density_ratio,
+    "loss": loss,
+}
+"""Scores of rows by the name of the attack, the weakest first."""
 
 
 def attacked(
     name: str, known: Knowledge, members: Side, others: Side, rng: np.random.Generator, delta: float, level: float
 ) -> Attack:
-    """Runs an attack on members and others, none of them among the reference.
-
-    Args:
-        name: Name of the attack.
-        known: What it knows.
-        members: Rows that the model was fitted to.
-        others: Rows that it was not fitted to.
-        rng: Generator that halves the scores, to bound ε.
-        delta: δ of the bound.
-        level: Probability that the bound exceeds ε.
-    """
+    """Run an attack on members and others; `rng`, `delta` and `level` are for `epsilon_bound`."""
     scores = ATTACKS[name](known, members.with_more(others))
     inside, outside = scores[: len(members)], scores[len(members) :]
     auc, p_value = area(inside, outside)
-    rates = tuple(rate_at(inside, outside, share) for share in FALSE_POSITIVES)
+    rates = tuple(rate_at(inside, outside, each) for each in FALSE_POSITIVES)
     bound = epsilon_bound(inside, outside, rng, level, delta)
     return Attack(name, auc, p_value, area(outside, inside)[1], rates, bound, inside, outside)
+
+
+def row_losses(
+    model: RowModel,
+    rows: Float[np.ndarray, "n width"],
+    labels: Int[np.ndarray, " n"] | None,
+    seed: int,
+    draws: int = DRAWS,
+) -> Float[np.ndarray, "n draws"]:
+    """Compute the training loss of each row, at draws of noise levels, noise and masked cells that all rows share.
+
+    Args:
+        model: The model.
+        rows: Rows as the network sees them, shape (n, width).
+        labels: Class index of each row; the number of classes means "no class". None without classes.
+        seed: Seed of the draws.
+        draws: Number of draws.
+    """
+    architecture, parameters = model.process.architecture, model.parameters
+    objective: AnyObjective
+    if not model.codec.encoding.n_tokens:
+        objective = Objective(model.trained_with["prediction"], parameters["weighting"], parameters["noise_levels"])
+    else:
+        token_architecture, has_missing = masked_of(model).architecture, model.codec.missing == "unknown"
+        tokens, has_joint_network = token_architecture.tokens, token_architecture.has_joint_network
+        objective = TokenObjective(tokens, has_missing)
+        if tokens.with_number:
+            objective = MixedObjective(tokens, has_missing=has_missing, has_joint_network=has_joint_network)
+    n_more = -len(rows) % ROWS_AT_ONCE
+    padded = np.pad(np.asarray(rows, np.float32), ((0, n_more), (0, 0)), mode="edge")
+    padded_labels = None if labels is None else np.pad(labels.astype(np.int32), (0, n_more), mode="edge")
+    key, noise = key_of(seed, Stream.HELD_OUT_LOSS), model.process.noise
+    losses = _losses(key, model.network, noise, padded, padded_labels, architecture, objective, draws)
+    return np.asarray(losses)[: len(rows)]
+
+
+@partial(jax.jit, static_argnames=("architecture", "objective", "draws"))
+def _losses(
+    key: PRNGKeyArray,
+    network: Any,
+    noise: Any,
+    rows: Float[Array, "n width"],
+    labels: Int[Array, " n"] | None,
+    architecture: AnyArchitecture,
+    objective: AnyObjective,
+    draws: int,
+) -> Float[Array, "n draws"]:
+    keys = jax.random.split(key)
+
+    def of_row(row: tuple[Array, Array | None]) -> Float[Array, " draws"]:
+        x0, label = row
+        labels = None if label is None else jnp.repeat(label, draws)
+        clean = CleanRows(jnp.repeat(x0[None], draws, axis=0), labels, noise[0], noise[1], architecture.features)
+        examples = objective.examples((keys[0], keys[1]), clean, draws)
+        return jax.vmap(lambda one: objective.loss(network, jax.tree.map(lambda a: a[None], one), "float32"))(examples)
+
+    return jax.lax.map(of_row, (rows, labels), batch_size=ROWS_AT_ONCE)

@@ -1,4 +1,4 @@
-"""`audit`: attacks a fitted model, and says what it gives away of single rows."""
+"""`audit`: attacks a fitted model to measure what it reveals about single training rows."""
 
 import time
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from pointillist.arguments import is_whole
 from pointillist.engine.devices import configure
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
-from pointillist.evaluation.report import Reported
+from pointillist.evaluation.report import Reported, filled, p_text, rounded
+from pointillist.foreign_text import terminal_text
 from pointillist.metrics import Copies, copies
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model
 from pointillist.privacy.attacks import ATTACKS, Attack, Knowledge, attacked
 from pointillist.privacy.inputs import Side, count_strangers, drawn_columns, side_of
-from pointillist.privacy.report import print_audit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,11 +27,8 @@ if TYPE_CHECKING:
 MIN_ROWS = 30
 """Fewest members, and fewest non-members."""
 
-MOST_ROWS = 10_000
-"""Most members, and most non-members, that are distinguished by default."""
-
-MOST_REFERENCE = 5000
-"""Most non-members that attacks may compare with."""
+MOST_ROWS, MOST_REFERENCE = 10_000, 5000
+"""Most members, and most non-members, to distinguish by default; and most non-members set aside as reference."""
 
 LEAST_DRAWN, MOST_DRAWN, DRAWN_PER_MEMBER = 2000, 20_000, 4
 
@@ -49,11 +46,11 @@ FEW_STRANGERS = 0.01
 
 @dataclass(frozen=True)
 class Exposed:
-    """A member that the strongest attack is surest of.
+    """A member with one of the highest scores of the strongest attack.
 
     Attributes:
-        row: Its position among the members, from 0.
-        false_positives: Share of the non-members with a score as high.
+        row: Its index among the members, from 0.
+        false_positives: Fraction of the non-members with at least its score.
     """
 
     row: int
@@ -62,20 +59,20 @@ class Exposed:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Audit(Reported):
-    """What a model gives away of the rows that it was fitted to.
+    """The result of attacks on a model.
 
     Attributes:
-        n_members: Number of members whose scores were compared.
-        n_non_members: Number of non-members whose scores were compared.
-        n_reference: Number of further non-members that attacks compare rows with.
+        n_members: Number of members to distinguish.
+        n_non_members: Number of non-members to distinguish.
+        n_reference: Number of further non-members, with which attacks compare rows.
         n_drawn: Number of generated rows that attacks see.
         given: Numbers of members and of non-members in the two tables.
         n_strangers: Least number of members that are not training rows, by the counts in the model.
         overlap: Rows of the smaller table that equal a row of the larger one.
         attacks: The attacks, the weakest first.
-        exposed: The members that the strongest attack is surest of, the most exposed first.
+        exposed: The members with the highest scores of the strongest attack, the highest first.
         delta: δ of the bounds of ε.
-        stated: What the model's fit guarantees, (ε, δ); None if it was not differentially private.
+        stated: The guarantee (ε, δ) of the model; None if its fit was not differentially private.
         seconds: Time that the audit took.
     """
 
@@ -114,7 +111,7 @@ class Audit(Reported):
 
     @cached_property
     def doubts(self) -> tuple[str, ...]:
-        """Signs that the members are not training rows, or that the non-members are, in words."""
+        """Signs that members are not training rows, or that non-members are, in words."""
         found = []
         if self.n_strangers > FEW_STRANGERS * self.given[0]:
             found.append(
@@ -128,12 +125,11 @@ class Audit(Reported):
                 f"({self.overlap.duplicates:.1%} of the {others} equal another)"
             )
         below = holm({attack.name: attack.p_value_below for attack in self.attacks})
-        name = min(below, key=lambda name: below[name])
-        if below[name] <= LEVEL:
-            attack = next(attack for attack in self.attacks if attack.name == name)
+        attack = min(self.attacks, key=lambda attack: below[attack.name])
+        if below[attack.name] <= LEVEL:
             found.append(
-                f"the model knows non-members better than members (by {name}, AUC {attack.auc:.2f}), so the two may be "
-                "exchanged"
+                f"the model knows non-members better than members (by {attack.name}, AUC {attack.auc:.2f}), so the two "
+                "may be exchanged"
             )
         return tuple(found)
 
@@ -145,43 +141,64 @@ class Audit(Reported):
 
     @cached_property
     def verdict(self) -> str:
-        """One line that says whether members were distinguished from non-members, how well, or with which power."""
+        """One line: whether members were distinguished from non-members, and how well or with which power."""
         known = "" if self.stated is None else f" The fit states ε = {self.stated[0]:g}."
         sizes = f"{self.n_members:,} members, {self.n_non_members:,} non-members"
-        if not self.is_exposed and self.doubts:
-            doubts = "; ".join(self.doubts)
+        doubts = "; ".join(self.doubts)
+        if not self.is_exposed and doubts:
             return f"The audit shows nothing, because its tables are not what you called them: {doubts}."
         if not self.is_exposed:
             found = f"No attack distinguishes members from non-members at the 1 % level ({sizes})"
             power = f"with this many rows, an AUC of {self.detectable_auc:.2f} is detected nine times in ten"
             return f"{found}; {power}, and a smaller one may go unnoticed.{known}"
         attack = self.strongest
-        rate = attack.rates[-1]
-        found = "" if np.isnan(rate.value) else f" and finds {rate.value:.0%} of the members at 10 % false positives"
+        rate = attack.rates[-1].value
+        found = "" if np.isnan(rate) else f" and finds {rate:.0%} of the members at 10 % false positives"
         bound = f"; ε is at least {self.epsilon:.2f}" if self.epsilon > 0 else ""
         how = f"by {attack.name}, AUC {attack.auc:.2f}{found}{bound}"
-        doubts = f" But {'; '.join(self.doubts)}." if self.doubts else ""
-        return f"Members are distinguishable from non-members ({sizes}): {how}.{known}{doubts}"
+        but = f" But {doubts}." if doubts else ""
+        return f"Members are distinguishable from non-members ({sizes}): {how}.{known}{but}"
 
     def print_on(self, console: "Console") -> None:
-        """Print the report on a console."""
-        print_audit(self, console)
+        """Print a table of the attacks, the most exposed rows, and the verdict."""
+        rows = [
+            (
+                "the model's own loss" if attack.name == "loss" else attack.name,
+                rounded(attack.auc),
+                p_text(attack.p_value),
+                *(
+                    "too few rows"
+                    if np.isnan(rate.value)
+                    else "{:.1f} % ({:.1f}–{:.1f})".format(*(100 * each for each in (rate.value, *rate.interval)))
+                    for rate in attack.rates
+                ),
+                f"{attack.epsilon:.2f}",
+            )
+            for attack in self.attacks
+        ]
+        title = f"Members against non-members: {self.n_members:,} and {self.n_non_members:,} rows"
+        table = filled(title, "attack", ("AUC", "p", "found at 1 % FP", "at 10 % FP", "ε at least"), rows)
+        table.caption = (
+            f"The first two attacks see {self.n_drawn:,} generated rows, the third sees the model; all may compare "
+            f"rows with {self.n_reference:,} further non-members. AUC 0.5: members and non-members look alike. Found: "
+            "fraction of the members found, with its 95 % interval, when 1 or 10 % of the non-members are taken for "
+            "members (FP: false positives). ε at least: lower bound of the ε of any guarantee for this fit; all bounds "
+            "hold together at the 95 % level."
+        )
+        console.print(table)
+        if self.is_exposed:
+            shown = ", ".join(f"{row.row + 1:,}" for row in self.exposed)
+            console.print(terminal_text(f"Most exposed, as rows of the members counted from 1: {shown}."))
+        console.print(terminal_text(self.verdict, "bold"))
 
     def to_json(self) -> dict[str, Any]:
         """Convert everything but the scores of single rows to JSON values, the verdict first."""
-        conclusions = {
-            "verdict": self.verdict,
-            "is_exposed": self.is_exposed,
-            "doubts": self.doubts,
-            "detectable_auc": self.detectable_auc,
-            "strongest": self.strongest.name,
-            "epsilon": self.epsilon,
-            "adjusted_p_values": self.adjusted_p_values,
-        }
+        conclusions = ("verdict", "is_exposed", "doubts", "detectable_auc", "epsilon", "adjusted_p_values")
+        content = {name: getattr(self, name) for name in conclusions} | {"strongest": self.strongest.name}
         found = json_value(self)
         for attack in found["attacks"]:
             del attack["member_scores"], attack["other_scores"]
-        return {**json_value(conclusions), **found}
+        return {**json_value(content), **found}
 
 
 def audit(
@@ -199,18 +216,18 @@ def audit(
 
     Args:
         model: A fitted `Diffusion`, its `model_`, or the path of a model file.
-        members: Rows that the model was fitted to, at least 30: an array, or a data frame of pandas, Polars or PyArrow.
-        non_members: At least 30 rows of the same population that had no part in the fit, such as a random part of the
+        members: At least 30 rows that the model was fitted to: an array, or a data frame of pandas, Polars or PyArrow.
+        non_members: At least 30 rows of the same population that were not used in the fit, such as a random part of the
             table that was held out. Rows from elsewhere or from another time may differ from the members whatever the
-            model does, and then the audit means nothing. A third of them is kept as reference.
-        labels: Labels of members and of non-members, if they are no column of them.
-        n_drawn: Number of rows to draw from the model; by default four for each member, from 2,000 to 20,000.
-        max_rows: Most members, and most non-members, to distinguish; drawn at random if there are more.
-        delta: δ of the lower bounds of ε. By default that of the model's own guarantee, or 0 if it has none.
-        random_state: Seed, 0 … 2³² - 1, of the generated rows, of noise, and of random choices of rows.
+            model does, and then the audit means nothing. A third of them is set aside as reference.
+        labels: Labels of the members and of the non-members, if these are not columns.
+        n_drawn: Number of rows to draw from the model; by default four per member, from 2,000 to 20,000.
+        max_rows: Most members, and most non-members, to distinguish; a random subset if there are more.
+        delta: δ of the lower bounds of ε. By default δ of the model's guarantee, or 0 if it has none.
+        random_state: Seed, 0 … 2³² - 1, of the generated rows, the noise, and the random choices of rows.
 
     Returns:
-        What each attack found, with `verdict`, `is_exposed`, `doubts` about the tables, and `to_json()`.
+        The result of each attack, with `verdict`, `is_exposed`, `doubts` about the tables, and `to_json()`.
 
     Raises:
         ValueError: In one line, if a table has too few rows or other columns than the model.
@@ -234,7 +251,6 @@ def audit(
     if not is_whole(max_rows, MIN_ROWS):
         raise ValueError(f"max_rows must be an integer of at least {MIN_ROWS}, not {max_rows!r}")
     guarantee = fitted.record.guarantee
-    stated = None if guarantee is None else (guarantee.epsilon, guarantee.delta)
     delta = float(delta if delta is not None else 0.0 if guarantee is None else guarantee.delta)
     if not 0 <= delta < 1:
         raise ValueError(f"delta must be at least 0 and below 1, not {delta!r}")
@@ -244,14 +260,11 @@ def audit(
     n_reference = min(len(outside) // 3, MOST_REFERENCE)
     reference, others = outside.take(order[:n_reference]), outside.take(order[n_reference:][:max_rows])
     n_drawn = n_drawn or int(np.clip(DRAWN_PER_MEMBER * len(inside), LEAST_DRAWN, MOST_DRAWN))
-    drawn = drawn_columns(fitted, n_drawn, inside.columns, random_state)
-    known = Knowledge(fitted, drawn, reference, random_state)
-    some = inside.take(chosen)
+    known = Knowledge(fitted, drawn_columns(fitted, n_drawn, inside.columns, random_state), reference, random_state)
     level = LEVEL_OF_BOUNDS / len(ATTACKS)
-    attacks = tuple(attacked(name, known, some, others, rng, delta, level) for name in ATTACKS)
-    strongest = max(attacks, key=lambda attack: attack.auc)
+    attacks = tuple(attacked(name, known, inside.take(chosen), others, rng, delta, level) for name in ATTACKS)
     return Audit(
-        n_members=len(some),
+        n_members=len(chosen),
         n_non_members=len(others),
         n_reference=n_reference,
         n_drawn=n_drawn,
@@ -259,9 +272,9 @@ def audit(
         n_strangers=count_strangers(fitted, inside),
         overlap=copies(*(side.columns for side in sorted((inside, outside), key=len, reverse=True))),
         attacks=attacks,
-        exposed=_exposed(strongest, chosen),
+        exposed=_exposed(max(attacks, key=lambda attack: attack.auc), chosen),
         delta=delta,
-        stated=stated,
+        stated=None if guarantee is None else (guarantee.epsilon, guarantee.delta),
         seconds=time.perf_counter() - start,
     )
 
@@ -273,13 +286,10 @@ def _sides(model: RowModel, members: Any, non_members: Any, of_members: Any, of_
         raise ValueError("one of members and non_members has labels, the other has none: give both, or neither")
     for name, side in (("members", inside), ("non_members", outside)):
         if len(side) < MIN_ROWS:
-            raise ValueError(
-                f"{name} has {len(side)} rows, and at least {MIN_ROWS} are needed to tell anything: give more"
-            )
+            raise ValueError(f"{name} has {len(side)} rows, and an audit needs at least {MIN_ROWS}: give more")
     return inside, outside
 
 
 def _exposed(attack: Attack, chosen: np.ndarray) -> tuple[Exposed, ...]:
     first = np.argsort(-attack.member_scores, kind="stable")[:N_EXPOSED]
-    shares = [float(np.mean(attack.other_scores >= score)) for score in attack.member_scores[first]]
-    return tuple(Exposed(int(chosen[i]), share) for i, share in zip(first, shares, strict=True))
+    return tuple(Exposed(int(chosen[i]), float(np.mean(attack.other_scores >= attack.member_scores[i]))) for i in first)

@@ -1,4 +1,4 @@
-"""Distances and densities of rows of mixed tables, in which every column counts the same, whatever its tails."""
+"""Distances and densities of rows of mixed tables, in which every column has the same weight."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MEMORY = 32
 """Megabytes of distances that are in memory at once."""
 
 WIDTHS = np.geomspace(0.02, 1.5, 14)
-"""Widths of the kernel to choose from; the standard deviation of a column of numbers is about 1."""
+"""Possible widths of the kernel; the standard deviation of a column of numbers is about 1."""
 
 ROWS_FOR_WIDTH = 300
-"""Most rows by whose likelihood the width is chosen."""
+"""Most rows whose likelihood decides the width."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """Rows as points, whose squared distance is a sum over columns.
+    """A space of rows as points, whose squared distance is a sum over columns.
 
-    A number is its share of the reference's rows below it, times √12, so that its standard deviation is about 1. Two
-    categories that differ, and a missing cell beside one that is not, are at distance 1 in their column.
+    A number becomes its rank in the reference, scaled so that its standard deviation is about 1. Two different
+    categories, or a missing cell and a present one, have the distance 1 in their column.
 
     Attributes:
         n_numbers: Number of columns of numbers.
-        sizes: Number of categories of each column of categories.
+        sizes: Number of categories of each categorical column.
     """
 
     n_numbers: int
@@ -40,35 +40,28 @@ class Space:
 
     @classmethod
     def of(cls, reference: Table, *tables: Table) -> tuple[Space, list[Points]]:
-        """Turns the rows of tables into points.
-
-        Args:
-            reference: Table that decides the scale of numbers.
-            tables: Tables with the same columns.
-        """
-        matrices, is_category = encode(reference, *tables)
-        parts: list[list[Points]] = [[] for _ in tables]
+        """Turn rows of tables with the same columns into points; the reference decides the scale of numbers."""
+        (ranking, *matrices), is_category = encode(reference, *tables)
+        parts: list[list[Points]] = []
         sizes = []
-        for j, of_categories in enumerate(is_category):
-            columns = [side[:, j] for side in matrices]
-            if not of_categories:
-                is_missing = [np.isnan(column).astype(float) for column in columns[1:]]
-                for part, own in zip(parts, _of_numbers(columns), strict=True):
-                    part.append(own)
-                if not any(each.any() for each in is_missing):
+        for j, is_categorical in enumerate(is_category):
+            columns = [matrix[:, j] for matrix in matrices]
+            if not is_categorical:
+                parts.append(_of_numbers(ranking[:, j], columns))
+                columns = [np.isnan(column).astype(float) for column in columns]
+                if not any(column.any() for column in columns):
                     continue
-                columns = [columns[0], *is_missing]
-            found = _of_categories(columns[1:])
-            sizes.append(found[0].shape[1])
-            for part, own in zip(parts, found, strict=True):
-                part.append(own)
-        return cls(int((~is_category).sum()), tuple(sizes)), [np.hstack(part) for part in parts]
+            codes = [np.nan_to_num(column, nan=-1.0) for column in columns]
+            values = np.unique(np.concatenate(codes))
+            sizes.append(len(values))
+            parts.append([(column[:, None] == values) * np.sqrt(0.5) for column in codes])
+        return cls(int((~is_category).sum()), tuple(sizes)), [np.hstack(each) for each in zip(*parts, strict=True)]
 
     def log_density(self, queries: Points, records: Points) -> Float[np.ndarray, " n"]:
-        """Estimates log-densities with a product of kernels, of the width that suits the records best.
+        """Estimate log-densities with a product of kernels.
 
-        Kernels of numbers are Gaussian, those of categories as Aitchison and Aitken's. The width is the one under which
-        the records, each left out in turn, are likeliest.
+        Numbers have Gaussian kernels, categories the kernel of Aitchison and Aitken. The width maximizes the likelihood
+        of the records, each left out in turn.
         """
         some = np.random.default_rng(0).permutation(len(records))[:ROWS_FOR_WIDTH]
         squares = pairwise_distances(records[some], records, metric="sqeuclidean")
@@ -84,21 +77,14 @@ class Space:
         return np.concatenate(list(blocks))
 
     def _log_kernels(self, squares: np.ndarray, width: float) -> np.ndarray:
-        spread = self.n_numbers * np.log(width)
-        spread += sum(np.log1p((size - 1) * np.exp(-0.5 / width**2)) for size in self.sizes)
-        return logsumexp(-squares / (2 * width**2), axis=1) - np.log(squares.shape[1]) - spread
+        normalizer = self.n_numbers * np.log(width)
+        normalizer += sum(np.log1p((size - 1) * np.exp(-0.5 / width**2)) for size in self.sizes)
+        return logsumexp(-squares / (2 * width**2), axis=1) - np.log(squares.shape[1]) - normalizer
 
 
-def _of_categories(columns: list[np.ndarray]) -> list[Points]:
-    codes = [np.nan_to_num(column, nan=-1.0) for column in columns]
-    known = np.unique(np.concatenate(codes))
-    return [(column[:, None] == known) * np.sqrt(0.5) for column in codes]
-
-
-def _of_numbers(columns: list[np.ndarray]) -> list[Points]:
-    values, counts = np.unique(columns[0][~np.isnan(columns[0])], return_counts=True)
+def _of_numbers(reference: np.ndarray, columns: list[np.ndarray]) -> list[Points]:
+    values, counts = np.unique(reference[~np.isnan(reference)], return_counts=True)
     if not len(values):
-        return [np.zeros((len(column), 1)) for column in columns[1:]]
-    middles = (np.cumsum(counts) - counts / 2) / counts.sum()
-    scaled = [np.where(np.isnan(column), 0.5, np.interp(column, values, middles)) for column in columns[1:]]
-    return [np.sqrt(12) * own[:, None] for own in scaled]
+        return [np.zeros((len(column), 1)) for column in columns]
+    ranks = (np.cumsum(counts) - counts / 2) / counts.sum()
+    return [np.sqrt(12) * np.where(np.isnan(each), 0.5, np.interp(each, values, ranks))[:, None] for each in columns]

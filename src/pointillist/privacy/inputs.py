@@ -1,4 +1,4 @@
-"""Rows to audit a model with, read as the model's columns: to compare with its rows, and as its network sees them."""
+"""Rows for an audit, read as the columns of a model: as cells to compare with generated rows, and as encoded rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.pair_counts import MOST_ROWS, PairCounts
+from pointillist.columns.pair_counts import MOST_ROWS
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.models.request import Request
@@ -22,13 +22,14 @@ from pointillist.tables.table import Column, Table
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Some rows, as attacks see them.
+    """Rows, as attacks see them.
 
     Attributes:
-        columns: The cells, to compare with those of generated rows.
+        columns: The cells, to compare with the cells of generated rows.
         rows: The rows as the network sees them, shape (n, width).
-        labels: Index of the class that the network is shown with each row, shape (n,); None if it is shown none.
-        is_foreign: Rows with a category or a missing cell that no training row had, shape (n,): no members.
+        labels: Class indices that the network is shown, shape (n,); None if it is shown none.
+        is_foreign: Which rows have a category or a missing cell that no training row had, shape (n,); they cannot be
+            members.
     """
 
     columns: Columns
@@ -40,29 +41,28 @@ class Side:
         return len(self.rows)
 
     def take(self, indices: Int[np.ndarray, " m"]) -> Side:
-        """Returns some of the rows."""
+        """Return some of the rows."""
         columns = {name: column[indices] for name, column in self.columns.items()}
         labels = None if self.labels is None else self.labels[indices]
         return Side(columns, self.rows[indices], labels, self.is_foreign[indices])
 
     def with_more(self, other: Side) -> Side:
-        """Returns these rows, and below them those of another side."""
-        columns = {name: np.concatenate([own, other.columns[name]]) for name, own in self.columns.items()}
-        labels = None
-        if self.labels is not None and other.labels is not None:
-            labels = np.concatenate([self.labels, other.labels])
+        """Append the rows of another side."""
+        columns = {name: np.concatenate([column, other.columns[name]]) for name, column in self.columns.items()}
+        has_labels = self.labels is not None and other.labels is not None
+        labels = np.concatenate([self.labels, other.labels]) if has_labels else None
         is_foreign = np.concatenate([self.is_foreign, other.is_foreign])
         return Side(columns, np.concatenate([self.rows, other.rows]), labels, is_foreign)
 
 
 def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
-    """Reads rows with the columns of a model.
+    """Read rows with the columns of a model.
 
     Args:
         model: The model.
         X: A data frame, an array, or the table of a file.
-        labels: Labels of the rows, if they are no column of X.
-        name: What messages call the rows.
+        labels: Labels of the rows, if they are not a column of X.
+        name: Name of the rows in messages.
 
     Raises:
         ValueError: In one line, if a column is missing or holds something else than in `fit`.
@@ -76,12 +76,12 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     if indices is not None and len(indices) != len(side):
-        raise ValueError(f"{name} has {len(side)} rows and {len(indices)} labels: give one label a row")
+        raise ValueError(f"{name} has {len(side)} rows and {len(indices)} labels: give one label per row")
     return side
 
 
 def _read(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
-    """Separates the labels from X if the model has them apart, and gives X the names of the model if it has none."""
+    """Separate the labels from X if the model does, and give X the column names of the model if it has none."""
     found, classes, names = table_of(X), model.classes, model.codec.names
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
@@ -100,14 +100,14 @@ def _read(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
 
 
 def _side(model: RowModel, X: Any, indices: Int[np.ndarray, " n"] | None) -> Side:
-    """Encodes rows; `indices` are those of the classes of labels that have no column in X."""
+    """Encode rows; `indices` are the class indices of labels that are not a column of X."""
     codec, classes = model.codec, model.classes
     table = aligned(X, codec.layout)
-    cells, columns = list(table.cells), {str(own): column for own, column in table.arrays().items()}
+    cells, columns = list(table.cells), {str(name): column for name, column in table.arrays().items()}
     if classes is not None and indices is not None:
         columns[_label_name(columns)] = _texts(classes.labels)[indices]
     if not codec.encoding.n_tokens:
-        if any(own.is_missing.any() for own in cells):
+        if any(each.is_missing.any() for each in cells):
             raise ValueError("has missing cells, and the model is of numbers: give rows as in fit")
         if classes is not None and indices is None:
             if model.trained_with["p_uncond"] == 0:
@@ -120,8 +120,8 @@ def _side(model: RowModel, X: Any, indices: Int[np.ndarray, " n"] | None) -> Sid
         values = indices if encoder.categories is not None else codec.labels(encoder.name)[indices]
         cells.append(Column(values, np.zeros(len(indices), bool), encoder.categories))
     is_foreign = np.zeros(len(table), bool)
-    for index, (encoder, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
-        cells[index], is_unknown = encoder.without_unknown(own)
+    for index, encoder in enumerate(codec.encoding.columns):
+        cells[index], is_unknown = encoder.without_unknown(cells[index])
         is_foreign |= is_unknown
     rows = codec.encoding.encode(cells)
     is_unknown = np.isnan(rows)
@@ -139,12 +139,12 @@ def _texts(labels: np.ndarray) -> np.ndarray:
 
 
 def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
-    """Draws n rows of a model, as columns with the names and the order of those of other rows."""
-    has_labels = model.label_index is not None and len(like) > model.codec.n_columns
+    """Draw n rows of a model, as columns with the names and the order of the columns `like`."""
+    layout, has_labels = model.codec.layout, model.label_index is not None and len(like) > model.codec.n_columns
     request = Request(n, return_labels=has_labels, variance=model.parameters["variance"], random_state=seed)
     drawn, labels = SamplingRun(model, request).rows()
-    arrays = model.codec.layout.with_labels(drawn, None).arrays()
-    columns = {str(name): column for name, column in zip(model.codec.layout.column_names, arrays.values(), strict=True)}
+    arrays = layout.with_labels(drawn, None).arrays().values()
+    columns = dict(zip(map(str, layout.column_names), arrays, strict=True))
     if has_labels and labels is not None:
         columns[_label_name(columns)] = _texts(labels)
     return {name: columns[name] for name in like}
@@ -156,33 +156,26 @@ def count_strangers(model: RowModel, members: Side) -> int:
     If all members are training rows, no value of a column occurs in more members than training rows. In models of
     numbers, the same holds for the cells of a grid over two columns, if all training rows were counted.
     """
-    excess = [int(members.is_foreign.sum())]
+    excesses = [int(members.is_foreign.sum())]
+
+    def compare(indices: np.ndarray, recorded: np.ndarray) -> None:
+        counts = np.bincount(indices.astype(np.int64), minlength=len(recorded))
+        excesses.append(int(np.maximum(counts - recorded, 0).sum()))
+
     summary = model.summary
     if summary is not None and summary.values is not None:
-        first = 0
-        for column, code in enumerate(model.codec.encoding.columns):
-            tokens = members.rows[:, column]
-            counts = np.bincount(tokens[tokens >= 0].astype(np.int64), minlength=code.size)
-            excess.append(_excess(counts, summary.values[first : first + code.size]))
-            first += code.size
+        sizes = [encoder.size for encoder in model.codec.encoding.columns]
+        for tokens, recorded in zip(members.rows.T, np.split(summary.values, np.cumsum(sizes)[:-1]), strict=False):
+            compare(tokens[tokens >= 0], recorded)
     elif summary is not None and summary.pairs is not None and summary.pairs.counts[0].sum() < MOST_ROWS:
-        excess += _excesses_in_grids(summary.pairs, members)
-    return max(excess)
-
-
-def _excesses_in_grids(pairs: PairCounts, members: Side) -> list[int]:
-    numbers = [column for column in members.columns.values() if column.dtype != object]
-    bins = [
-        np.searchsorted(ends[1:-1][ends[1:-1] < ends[-1]], column, side="right")
-        for column, ends in zip(numbers, pairs.ends, strict=False)
-    ]
-    n_columns, n_bins = len(pairs.ends), pairs.counts.shape[-1]
-    recorded = dict(zip(combinations(range(n_columns), 2), pairs.counts, strict=True))
-    return [
-        _excess(np.bincount(bins[i] * n_bins + bins[j], minlength=n_bins**2), recorded[i, j].ravel())
-        for i, j in combinations(range(len(bins)), 2)
-    ]
-
-
-def _excess(counts: np.ndarray, recorded: np.ndarray) -> int:
-    return int(np.maximum(counts.astype(np.int64) - recorded, 0).sum())
+        numbers = [column for column in members.columns.values() if column.dtype != object]
+        all_ends, n_bins = summary.pairs.ends, summary.pairs.counts.shape[-1]
+        bins = [
+            np.searchsorted(ends[1:-1][ends[1:-1] < ends[-1]], column, side="right")
+            for column, ends in zip(numbers, all_ends, strict=False)
+        ]
+        # The classes, which are last, are not compared.
+        for (i, j), recorded in zip(combinations(range(len(all_ends)), 2), summary.pairs.counts, strict=True):
+            if j < len(bins):
+                compare(bins[i] * n_bins + bins[j], recorded.ravel())
+    return max(excesses)

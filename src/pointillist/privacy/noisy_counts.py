@@ -1,9 +1,7 @@
-"""Counts of the cells of columns, and the codes of columns that are made from such counts once they have noise.
+"""Histograms of columns, and the encoders that are made from them once they have noise.
 
-A row is in at most one bin of each histogram. What is made from noisy counts tells no more of rows than they do.
+A row is in at most one bin of each histogram. What is made from noisy counts reveals no more about rows than they do.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +15,7 @@ from pointillist.tables.table import Column
 
 EQUAL, NARROWING, PER_OCTAVE, MOST_INTERVALS = 128, 128, 8, 32
 """Number of bins of equal width in a range; number of bins that narrow towards 0 or the lowest value, and how many of
-these halve the width; and most intervals with about as many rows each that are made of the bins."""
+these halve the width; and most intervals with about equally many rows that are made of the bins."""
 
 MOST_VALUES = 2**21
 """Most integers of a range that are counted one by one."""
@@ -26,75 +24,73 @@ SPIKE_NOISES, SPIKE_FRACTION = 5, 0.01
 """Least count of a value that gets a token: in standard deviations of the noise, and as a fraction of the rows."""
 
 EVENLY = 0.001
-"""Share of a range's rows that is spread evenly over its bins."""
+"""Fraction of the rows of a range that is spread evenly over its bins."""
 
 INTERVAL_NOISES = 20
-"""Least rows of an interval, in standard deviations of the noise."""
-
-
-class PrivateColumn(NamedTuple):
-    """The encoder of a column and the fraction of rows with each value; fractions are positive and sum to 1."""
-
-    code: ColumnEncoder
-    shares: Float[np.ndarray, " size"]
+"""Fewest rows of an interval, in standard deviations of the noise."""
 
 
 def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[np.ndarray]:
-    """Counts the cells of a column within its domain by value, or in a range by bins and by its integers or ends."""
-    code = domain.encoder(kind)
-    if code.scores is None:
-        return [_counted(code.encode(cells)[0], code.size)]
-    assert isinstance(code, NumberEncoder)
-    low, high = code.ends
+    """Count the cells of a column within its domain: by value, or for a range by bins and by its integers or ends."""
+    encoder = domain.encoder(kind)
+    if encoder.scores is None:
+        return [_counted(encoder.encode(cells)[0], encoder.size)]
+    assert isinstance(encoder, NumberEncoder)
+    low, high = encoder.ends
     values = cells.values[~cells.is_missing]
-    bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
-    by_bin = np.append(_counted(_bins_of(values, low, high, bins), len(bins) - 1), cells.is_missing.sum())
-    if _is_counted_by_value(code):
+    edges = edges_of(low, high, is_integer=encoder.grid.decimals == 0)
+    by_bin = np.append(_counted(_bins_of(values, low, high, edges), len(edges) - 1), cells.is_missing.sum())
+    if _is_counted_by_value(encoder):
         return [by_bin, _counted(np.round(values - low), int(high - low) + 1)]
     return [by_bin, np.array([(values == low).sum(), (values == high).sum()], float)]
 
 
-def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray], noise: float) -> PrivateColumn:
-    """Makes the encoder of a column from its domain, Arrow's type, and counts with noise of a standard deviation."""
-    code = domain.encoder(kind)
-    if code.scores is None:
-        return PrivateColumn(code, _shares(counts[0]))
-    assert isinstance(code, NumberEncoder)
-    (low, high), (by_bin, by_value) = code.ends, counts
-    is_whole = _is_counted_by_value(code)
-    known = np.arange(low, high + 1) if is_whole else np.array([low, high])
+def column_of(
+    domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray], noise: float
+) -> tuple[ColumnEncoder, Float[np.ndarray, " size"]]:
+    """Make the encoder of a column from its domain, Arrow type, and counts with noise of a standard deviation.
+
+    Returns:
+        The encoder, and the fraction of rows with each of its values; fractions are positive and sum to 1.
+    """
+    encoder = domain.encoder(kind)
+    if encoder.scores is None:
+        return encoder, _fractions(counts[0])
+    assert isinstance(encoder, NumberEncoder)
+    (low, high), (by_bin, by_value) = encoder.ends, counts
+    is_integer, is_counted_by_value = encoder.grid.decimals == 0, _is_counted_by_value(encoder)
     is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_FRACTION * by_bin.sum())
-    if is_whole:
+    if is_counted_by_value:
         padded = np.pad(by_value, NEIGHBOURS, constant_values=np.nan)
         for index in np.flatnonzero(is_spike):
             near = np.delete(padded[index : index + 2 * NEIGHBOURS + 1], NEIGHBOURS)
             is_spike[index] = by_value[index] >= TIMES * np.nanmedian(near)
-    bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
-    n_bins, atoms = len(bins) - 1, known[is_spike]
+    spikes = (np.arange(low, high + 1) if is_counted_by_value else np.array([low, high]))[is_spike]
+    bins = edges_of(low, high, is_integer=is_integer)
+    n_bins = len(bins) - 1
     rest = by_bin[:n_bins].copy()
-    np.subtract.at(rest, _bins_of(atoms, low, high, bins), by_value[is_spike])
+    np.subtract.at(rest, _bins_of(spikes, low, high, bins), by_value[is_spike])
     n_intervals = int(np.clip(rest.sum() / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
-    edges, within = intervals_of(rest, bins, noise, n_intervals, (high - low) if code.grid.decimals == 0 else 0.0)
-    own = domain.encoder(kind, atoms, edges)
+    edges, within = intervals_of(rest, bins, noise, n_intervals, (high - low) if is_integer else 0.0)
     missing = by_bin[n_bins:][: int(domain.has_missing)]
-    counted = [by_value[is_spike], max(rest.sum(), 1.0) * within, missing]
-    return PrivateColumn(own, _shares(np.concatenate(counted)))
+    counted = np.concatenate([by_value[is_spike], max(rest.sum(), 1.0) * within, missing])
+    return domain.encoder(kind, spikes, edges), _fractions(counted)
 
 
-def edges_of(low: float, high: float, *, is_whole: bool) -> Float[np.ndarray, " edges"]:
-    """Makes edges of bins, from 0 to 1 in shares of a range, that resolve most amounts: equal ones, and narrowing ones.
+def edges_of(low: float, high: float, *, is_integer: bool) -> Float[np.ndarray, " edges"]:
+    """Return edges of bins, as fractions of a range, that resolve amounts of most sizes.
 
-    These narrow towards 0 on either side of it, or towards the lowest value of a range without it. Of integers, all
-    edges lie between two.
+    Some bins have equal widths, others narrow towards 0 on either side, or towards the lowest value if the range does
+    not contain 0. The edges of integers lie between two integers.
     """
     origin = -low / (high - low) if low < 0 < high else 0.0
     narrow = 2.0 ** -(np.arange(NARROWING) / PER_OCTAVE)
     edges = np.concatenate([np.linspace(0, 1, EQUAL + 1), origin + (1 - origin) * narrow, origin - origin * narrow])
-    return _between(edges, high - low) if is_whole else np.unique(edges)
+    return _between(edges, high - low) if is_integer else np.unique(edges)
 
 
 def _between(edges: Float[np.ndarray, " edges"], n_steps: float) -> Float[np.ndarray, " kept"]:
-    """Edges of bins, moved between integers."""
+    """Move edges between integers."""
     moved = np.unique((np.floor(edges * n_steps) + 0.5) / n_steps)
     return np.concatenate([[0.0], moved[moved < 1], [1.0]])
 
@@ -106,37 +102,37 @@ def intervals_of(
     n_intervals: int,
     n_steps: float = 0.0,
 ) -> tuple[Float[np.ndarray, " edges"], Float[np.ndarray, " intervals"]]:
-    """Makes intervals of about as many rows from a noisy histogram.
+    """Make intervals with about equally many rows from a noisy histogram.
 
-    A few rows are spread evenly over the bins, so that no interval is without a width.
+    A few rows are spread evenly over the bins, so that each interval has a width.
 
     Args:
         noisy: The histogram.
-        bins: Edges of its bins, increasing, from 0 to 1 in shares of the range.
-        noise: Standard deviation of the counts' noise.
+        bins: Edges of its bins, as increasing fractions of the range from 0 to 1.
+        noise: Standard deviation of the noise of the counts.
         n_intervals: Most intervals.
-        n_steps: The range in units of integers, between which the edges then lie; 0 for other numbers.
+        n_steps: Width of a range of integers, between which the edges then lie; 0 for other numbers.
 
     Returns:
-        Edges, as those of the bins, and the shares of the rows in the intervals.
+        Edges of the intervals, as fractions of the range, and the fraction of the rows in each interval.
     """
     counts = _pruned(noisy, noise)
     evenly = np.full(len(noisy), 1 / len(noisy))
     of_bins = (1 - EVENLY) * counts / max(counts.sum(), 1e-9) + EVENLY * evenly if counts.any() else evenly
-    shares = np.concatenate([[0.0], np.cumsum(of_bins)])
-    shares /= shares[-1]
-    edges = np.interp(np.linspace(0, 1, n_intervals + 1), shares, bins)
+    cumulative = np.concatenate([[0.0], np.cumsum(of_bins)])
+    cumulative /= cumulative[-1]
+    edges = np.interp(np.linspace(0, 1, n_intervals + 1), cumulative, bins)
     edges = _between(edges, n_steps) if n_steps else np.concatenate([[0.0], np.unique(edges[1:-1]), [1.0]])
-    return edges, np.diff(np.interp(edges, bins, shares))
+    return edges, np.diff(np.interp(edges, bins, cumulative))
 
 
-def _bins_of(values: np.ndarray, low: float, high: float, bins: np.ndarray) -> np.ndarray:
-    return np.clip(np.searchsorted(bins, (values - low) / (high - low), side="right") - 1, 0, len(bins) - 2)
+def _bins_of(values: np.ndarray, low: float, high: float, edges: np.ndarray) -> np.ndarray:
+    return np.clip(np.searchsorted(edges, (values - low) / (high - low), side="right") - 1, 0, len(edges) - 2)
 
 
-def _is_counted_by_value(code: NumberEncoder) -> bool:
-    low, high = code.ends
-    return code.grid.decimals == 0 and not code.grid.step and high - low < MOST_VALUES
+def _is_counted_by_value(encoder: NumberEncoder) -> bool:
+    low, high = encoder.ends
+    return encoder.grid.decimals == 0 and not encoder.grid.step and high - low < MOST_VALUES
 
 
 def _counted(indices: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
@@ -144,9 +140,9 @@ def _counted(indices: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
 
 
 def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
-    """Counts of bins, without those of halves, quarters, … of the range whose sum is indistinguishable from none.
+    """Set counts to 0 in halves, quarters, … of the range whose sum is indistinguishable from 0.
 
-    So the noise of many empty bins does not add up to rows.
+    Otherwise the noise of many empty bins would add up to rows.
     """
     total = float(noisy.sum())
     if total <= 2 * noise * len(noisy) ** 0.5:
@@ -154,12 +150,12 @@ def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
     if len(noisy) == 1:
         return noisy
     middle = len(noisy) // 2
-    found = np.concatenate([_pruned(noisy[:middle], noise), _pruned(noisy[middle:], noise)])
-    return found * (total / found.sum()) if found.any() else np.full(len(noisy), total / len(noisy))
+    pruned = np.concatenate([_pruned(noisy[:middle], noise), _pruned(noisy[middle:], noise)])
+    return pruned * (total / pruned.sum()) if pruned.any() else np.full(len(noisy), total / len(noisy))
 
 
-def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
-    """Fractions of the nearest counts that are not negative and have the same sum; each is at least half a row."""
+def _fractions(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
+    """Return fractions of the nearest non-negative counts with the same sum; each count is at least half a row."""
     ordered = np.sort(noisy)[::-1]
     above = (np.cumsum(ordered) - max(float(noisy.sum()), 0.0)) / np.arange(1, len(noisy) + 1)
     counts = np.maximum(noisy - above[np.flatnonzero(ordered >= above)[-1]], 0.5)

@@ -1,7 +1,7 @@
-"""Plans and runs a differentially private fit: nothing that it keeps of a table is learned without noise.
+"""Plans and runs a differentially private fit, which learns nothing of a table without noise.
 
-What the columns may hold comes from the user (`columns.domain`). A share of the budget counts the rows, which decides
-how often a step sees each, and the cells of each column, from which training begins; all the rest is spent on training
+The user declares what columns may hold (`columns.domain`). A part of the budget counts the rows, which sets the
+sampling rate, and the cells of each column, from which training begins; the rest is spent on training
 (`engine.private_training`).
 """
 
@@ -29,13 +29,7 @@ from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import TokenSampler
 from pointillist.engine.devices import configure
 from pointillist.engine.epochs import TrainingState, first_network
-from pointillist.engine.private_training import (
-    ROWS_AT_ONCE,
-    PrivateMethod,
-    PrivateRecipe,
-    run,
-    with_bias,
-)
+from pointillist.engine.private_training import ROWS_AT_ONCE, PrivateMethod, PrivateRecipe, run, with_bias
 from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
 from pointillist.engine.recipes import AnyObjective, Method, Weights
 from pointillist.engine.sampling import sample_rows
@@ -58,47 +52,28 @@ from pointillist.tables.frames import table_of
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table, kind_of
 
-SHARE_OF_COUNT, SHARE_OF_COLUMNS = 0.05, 0.1
-"""Share of ε that counts the rows, and share of the budget, in units of 1 / noise², that counts cells by column."""
+FRACTION_OF_COUNT, FRACTION_OF_COLUMNS = 0.05, 0.1
+"""Fraction of ε for the count of the rows, and fraction of the budget, in units of 1 / noise², for histograms."""
 
 WIDTH, STEPS, STEPS_PER_CALL = 128, 600, 50
 LEAST_BATCH, LARGEST_BATCH, BATCHES = 32, 1024, 8
 LEARNING_RATE, CLIP, AVERAGING = 3e-3, 1.0, 0.995
-"""Values that None stands for; a batch has an eighth of the rows, from the least to the largest."""
+"""Defaults of a private fit; a batch has an eighth of the rows, from the least to the largest."""
 
 ROUNDS, DRAWN = 4, 8192
-"""How often rows are drawn and compared, and how many."""
+"""How often rows are drawn to compare them with the counts, and how many."""
 
 _SEED = 3_141_592_653
-"""The first seed, which nobody will draw by: those rows agree with the counts better than others."""
+"""First seed of these rows. They agree with the counts better than other rows, so nobody should draw with it."""
 
-SPREAD = 0.5
-"""Root mean square of numbers that are scaled to [-1, 1], as it is taken to be: their own would tell of the rows."""
+NUMBERS_SCALE = 0.5
+"""Assumed root mean square of numbers scaled to [-1, 1]; the true one would reveal something of the rows."""
 
 ROUGH_DELTA = 1e-5
-"""δ for the noise of the count, from which δ follows if it is not given."""
+"""δ for the noise of the counts, if δ follows from the number of rows."""
 
 NOT_LEARNED = "private"
-"""What a record has instead of the hash of the training rows."""
-
-
-class _Random:
-    """The random numbers of a private fit, from the system's entropy or from the user's seed."""
-
-    def __init__(self, random_state: Any) -> None:
-        self.is_seeded = random_state is not None
-        if self.is_seeded:
-            seed = seed_of(random_state)
-            self.host = generator_of(seed, HostStream.PRIVATE)
-            self.key = key_of(seed, Stream.PRIVATE)
-        else:
-            self.host = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
-            self.key = jax.random.wrap_key_data(jnp.asarray(np.frombuffer(os.urandom(8), np.uint32)))
-
-    def discrete_laplace(self, epsilon: float) -> int:
-        """Draws a whole number k with a probability in proportion to exp(-ε |k|)."""
-        one, other = self.host.geometric(1 - np.exp(-epsilon), 2)
-        return int(one - other)
+"""The record's entry for the hash of the training rows."""
 
 
 def prepare(
@@ -111,25 +86,25 @@ def prepare(
     before: RowModel | None = None,
     **others: Any,
 ) -> Task:
-    """Checks what is to be fitted, privately or not, and plans the training.
+    """Check a fit, private or not, and plan the training.
 
     Args:
         asked: The configuration; with an `epsilon`, the fit is differentially private.
         X: The table, in any container.
-        y: Labels, which a private fit takes as a column of the table only.
-        categorical: Columns of categories; the domain names those of a private fit.
+        y: Labels; a private fit takes them as a column of the table only.
+        categorical: Categorical columns; in a private fit, the domain says which columns are.
         checkpoint: File of the state of training; None for a private fit.
-        before: A model whose training is to be continued; None for a private fit.
+        before: A model whose training continues; None for a private fit.
         others: Further arguments of `models.fitting.prepare`.
 
     Raises:
-        ValueError: In one line, if something is asked for that would tell of single rows, or cannot be used.
+        ValueError: In one line, if an argument would reveal something of single rows, or cannot be used.
     """
     if asked.epsilon is None:
         return fitting.prepare(asked, X, y, categorical=categorical, checkpoint=checkpoint, before=before, **others)
     configure()
     if checkpoint is not None or before is not None:
-        raise ValueError("a private fit cannot be continued, as its state tells of single rows: leave checkpoint out")
+        raise ValueError("a private fit cannot be continued, as its state reveals single rows: leave checkpoint out")
     task = plan_privately(asked, X, y, categorical)
     is_gaussian = task.trained_with["process"] == "gaussian"
     # The domain scales numbers, and the network is trained without observed columns.
@@ -155,7 +130,7 @@ class PrivateTask(Task):
     logits: Float[np.ndarray, " slots"] | None = field(kw_only=True)
 
     def fit(self, checkpoint: Path | None = None) -> RowModel:
-        """Trains a model privately; its record tells nothing of the rows. Raises a ValueError if training diverges."""
+        """Train a model privately; its record reveals nothing of the rows. Raise a ValueError if training diverges."""
         process, network = self.plan.process.finished(self._trained())
         record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, self.guarantee)
         asked = values_of(self.configuration) | {"random_state": None}
@@ -163,21 +138,21 @@ class PrivateTask(Task):
         return model if self.logits is None else _with_counted_columns(model, self.logits)
 
     def _trained(self) -> Weights:
-        """Returns the trained network, the average of the weights over the steps."""
+        """Return the trained network, the average of the weights over the steps."""
         plan, recipe = self.plan, self.recipe
         architecture = plan.process.architecture
-        begin, steps = jax.random.split(self.key)
-        state = TrainingState.initial(first_network(begin, architecture, plan.codec.width), is_averaged=True)
+        first_key, steps_key = jax.random.split(self.key)
+        network = first_network(first_key, architecture, plan.codec.width)
+        state = TrainingState.initial(network, is_averaged=True)
         if self.logits is not None:
-            # Before the first step, columns have the distributions that were counted, and are independent.
+            # Before the first step, columns have the counted distributions, and are independent.
             state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
         rows = plan.codec.encode(plan.rows)
+        inputs = recipe, self.method, architecture.features
         with Bar(Console(stderr=True), recipe.steps, is_shown=shows_progress(self.configuration.verbose)) as bar:
             for first in range(0, recipe.steps, STEPS_PER_CALL):
                 todo = min(STEPS_PER_CALL, recipe.steps - first)
-                state = run(
-                    state, steps, rows, plan.process.noise, first, todo, recipe, self.method, architecture.features
-                )
+                state = run(state, steps_key, rows, plan.process.noise, first, todo, *inputs)
                 jax.block_until_ready(state)
                 bar.advance(todo)
         network = jax.tree.map(np.asarray, jax.device_get(state.trained))
@@ -187,29 +162,37 @@ class PrivateTask(Task):
 
 
 class _Budget:
-    """The privacy budget of a fit, and the noise multipliers of its counts: `spent`."""
+    """The privacy budget of a fit, of which the count of the rows is spent first.
 
-    def __init__(self, asked: Configuration, n_rows: int, random: "_Random") -> None:
+    Attributes:
+        epsilon: ε of the whole fit.
+        n_rows: The noisy number of rows.
+        delta: δ of the whole fit.
+        spent: Noise multipliers of the histograms.
+        mechanisms: Descriptions of all mechanisms.
+    """
+
+    def __init__(self, asked: Configuration, n_rows: int, rng: np.random.Generator) -> None:
         assert asked.epsilon is not None
         self.epsilon = asked.epsilon
-        self.whole = gaussian_noise(self.epsilon, asked.delta or ROUGH_DELTA)
-        self.of_count = SHARE_OF_COUNT * self.epsilon
-        self.n_rows = max(10, n_rows + random.discrete_laplace(self.of_count))
+        self._of_count = FRACTION_OF_COUNT * self.epsilon
+        # The difference has a discrete Laplace distribution: a probability in proportion to exp(-ε |k|).
+        one, other = rng.geometric(1 - np.exp(-self._of_count), 2)
+        self.n_rows = max(10, n_rows + int(one - other))
         self.delta = asked.delta or 1 / (10 * self.n_rows)
         self.spent: list[float] = []
-        self.mechanisms = [f"a count of the rows with discrete Laplace noise, ε = {self.of_count:g}"]
+        self.mechanisms = [f"a count of the rows with discrete Laplace noise, ε = {self._of_count:g}"]
 
     def noise_of_steps(self, sampling: float, steps: int) -> float:
-        """The noise multiplier of each step of training, on which the rest of the budget is spent."""
+        """Spend the rest of the budget on training, and return the noise multiplier of each step."""
         # The count decides how the steps are taken: it is composed by adding ε, which holds whatever it decides.
-        left = self.epsilon - self.of_count
-        noise = noise_for(self.spent, sampling, steps, left, self.delta * (1 - MARGIN))
+        noise = noise_for(self.spent, sampling, steps, self.epsilon - self._of_count, self.delta * (1 - MARGIN))
         self.mechanisms.append(f"{steps:,} steps of DP-SGD, sampling rate {sampling:.4g}, noise multiplier {noise:.4g}")
         return noise
 
 
 def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> PrivateTask:
-    """Plans a private fit; see `prepare` for the arguments and errors."""
+    """Plan a private fit; see `prepare` for the arguments and errors."""
     accountant = check_accountant()
     _check(asked, y, categorical)
     found = table_of(X)
@@ -218,19 +201,18 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
     table, kind, headings = found
     types = table.arrow.schema.types
     domains = read_domains(asked.domain, table.names, [kind_of(each) == "truth" for each in types])
-    random = _Random(asked.random_state)
-    budget = _Budget(asked, len(table), random)
+    rng, key = _random(asked.random_state)
+    budget = _Budget(asked, len(table), rng)
     logits: np.ndarray | None = None
     classes: Classes | None = None
     process: MaskedProcess | GaussianProcess
     objective: AnyObjective
     if _is_of_tokens(asked.process, domains, types):
-        of_counts = budget.whole / SHARE_OF_COLUMNS**0.5
-        layout = _layout(table, kind, headings, domains)
-        codec, rows, logits, n_histograms = _tokens(table, layout, domains, random.host, of_counts)
-        budget.spent.append(of_counts)
+        noise = gaussian_noise(budget.epsilon, asked.delta or ROUGH_DELTA) / FRACTION_OF_COLUMNS**0.5
+        codec, rows, logits, n_histograms = _tokens(table, _layout(table, kind, headings, domains), domains, rng, noise)
+        budget.spent.append(noise)
         budget.mechanisms.append(
-            f"{n_histograms} Gaussian histograms of single columns, noise multiplier {of_counts:.3g} in all"
+            f"{n_histograms} Gaussian histograms of single columns, noise multiplier {noise:.3g} in all"
         )
         parameters = network_parameters(asked, WIDTH) | {"process": "masked"}
         process = MaskedProcess.of(parameters, codec.encoding, has_ranks=True, is_private=True)
@@ -245,42 +227,41 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
             raise ValueError(f"the label column {table.label!r} has a range of numbers: list its values in the domain")
         codec, rows = _numbers(X, domains)
         parameters = network_parameters(asked, WIDTH) | {"process": "gaussian"}
-        process = GaussianProcess.of(parameters, 0, np.full(codec.width, SPREAD, np.float32))
+        process = GaussianProcess.of(parameters, 0, np.full(codec.width, NUMBERS_SCALE, np.float32))
         objective = Objective(asked.prediction, asked.weighting, asked.noise_levels)
     recipe, batch = _recipe(asked, budget)
-    capacity = _capacity(recipe, budget, len(rows))
+    method = Method(objective, min(batch, len(rows)), is_averaged=True)
     public = ("the columns' names, order, types and container", "the given domains", "all hyperparameters")
+    is_seeded = asked.random_state is not None
     guarantee = Guarantee(
-        budget.epsilon, budget.delta, RELATION, accountant, tuple(budget.mechanisms), public, random.is_seeded
-    )
-    plan = Plan(
-        rows=rows,
-        labels=None,
-        codec=codec,
-        process=process,
-        method=Method(objective, min(batch, len(rows)), is_averaged=True),
-        training=asked,
-        default_steps=recipe.steps,
-        most_default_epochs=recipe.steps,
-        seed=0,
+        budget.epsilon, budget.delta, RELATION, accountant, tuple(budget.mechanisms), public, is_seeded
     )
     return PrivateTask(
         asked,
-        plan,
+        Plan(rows, None, codec, process, method, asked, recipe.steps, recipe.steps, seed=0),
         classes,
         parameters,
         guarantee=guarantee,
         recipe=recipe,
-        method=PrivateMethod(objective, capacity),
-        key=random.key,
+        method=PrivateMethod(objective, _capacity(recipe, budget, len(rows))),
+        key=key,
         logits=logits,
     )
 
 
+def _random(random_state: Any) -> tuple[np.random.Generator, Key[Any, ""]]:
+    """Make the random numbers of a private fit, from the system's entropy or from the user's seed."""
+    if random_state is not None:
+        seed = seed_of(random_state)
+        return generator_of(seed, HostStream.PRIVATE), key_of(seed, Stream.PRIVATE)
+    rng = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
+    return rng, jax.random.wrap_key_data(jnp.asarray(np.frombuffer(os.urandom(8), np.uint32)))
+
+
 def _recipe(asked: Configuration, budget: _Budget) -> tuple[PrivateRecipe, int]:
-    """The settings of the training, and the expected number of rows of a step."""
+    """Return the settings of the training, and the expected number of rows of a step."""
     batch = float(asked.batch_size or np.clip(budget.n_rows // BATCHES, LEAST_BATCH, LARGEST_BATCH))
-    # As it is: uniform numbers of single precision are multiples of 2**-23.
+    # Exact as it is drawn: uniform numbers of single precision are multiples of 2**-23.
     sampling = min(1.0, np.ceil(batch / budget.n_rows * 2**23) / 2**23)
     steps = STEPS if asked.epochs is None else max(1, round(asked.epochs / sampling))
     recipe = PrivateRecipe(
@@ -297,10 +278,10 @@ def _recipe(asked: Configuration, budget: _Budget) -> tuple[PrivateRecipe, int]:
 
 
 def _capacity(recipe: PrivateRecipe, budget: _Budget, n_rows: int) -> int:
-    """The number of rows that a step has room for."""
+    """Return the number of rows that a step has room for."""
     from scipy.stats import binom
 
-    # So large that the margin of δ covers a batch beyond it, in all steps together and of either of two neighbors.
+    # So large that the margin of δ covers a larger batch, in all steps together and in either of two neighbors.
     rare = max(MARGIN * budget.delta / ((1 + np.exp(min(budget.epsilon, 500.0))) * recipe.steps), 1e-300)
     largest = int(binom.isf(rare, n_rows + 1, recipe.sampling)) + 1
     return -(-min(largest, n_rows) // ROWS_AT_ONCE) * ROWS_AT_ONCE
@@ -319,10 +300,10 @@ def _check(asked: Configuration, y: Any, categorical: Any) -> None:
 
 
 def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -> bool:
-    """Whether a table becomes tokens: by what is public of its columns alone."""
+    """Return whether a table becomes tokens, by its domains and types alone."""
     are_numbers = all(
-        each.is_range and not each.has_missing and kind_of(kind) == "number"
-        for each, kind in zip(domains, types, strict=True)
+        domain.is_range and not domain.has_missing and kind_of(kind) == "number"
+        for domain, kind in zip(domains, types, strict=True)
     )
     if process == "gaussian" and not are_numbers:
         raise ValueError(
@@ -332,7 +313,7 @@ def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -
 
 
 def _layout(table: Table, kind: str, headings: Any, domains: list[ColumnDomain]) -> Layout:
-    """The layout of a table, from nothing that its cells hold."""
+    """Return the layout of a table, independent of its cells."""
     fields, categories = [], []
     for field_, domain in zip(table.arrow.schema, domains, strict=True):
         type_, has_categories = field_.type, pa.types.is_dictionary(field_.type)
@@ -346,64 +327,59 @@ def _layout(table: Table, kind: str, headings: Any, domains: list[ColumnDomain])
 def _tokens(
     table: Table, layout: Layout, domains: list[ColumnDomain], rng: np.random.Generator, noise: float
 ) -> tuple[Codec, Float[np.ndarray, "n width"], Float[np.ndarray, " slots"], int]:
-    """The codec of a table, its rows, logarithms of its values' shares, and the number of histograms they are from."""
+    """Return the codec of a table, its rows, logarithms of the fractions of values, and the number of histograms."""
     types = table.arrow.schema.types
-    inside = [own.cells(cells, kind) for own, cells, kind in zip(domains, table.cells, types, strict=True)]
-    _warn_of_moved(domains, [n for _, n in inside])
-    cells = [each for each, _ in inside]
-    counts = [counts_of(own, column, kind) for own, column, kind in zip(domains, cells, types, strict=True)]
+    inside = [domain.cells(column, kind) for domain, column, kind in zip(domains, table.cells, types, strict=True)]
+    _warn_of_moved(domains, [n_moved for _, n_moved in inside])
+    cells = [column for column, _ in inside]
+    counts = [counts_of(*each) for each in zip(domains, cells, types, strict=True)]
     n_histograms = sum(map(len, counts))
     # A row is in at most one bin of each.
     deviation = noise * n_histograms**0.5
     columns = [
-        column_of(own, kind, [each + deviation * rng.normal(size=len(each)) for each in some], deviation)
-        for own, kind, some in zip(domains, types, counts, strict=True)
+        column_of(domain, kind, [each + deviation * rng.normal(size=len(each)) for each in histograms], deviation)
+        for domain, kind, histograms in zip(domains, types, counts, strict=True)
     ]
-    encoding = TableEncoder(tuple(code for code, _ in columns))
-    # Not spread: where a row lies among others must not decide how it is encoded.
+    encoding = TableEncoder(tuple(encoder for encoder, _ in columns))
+    # Not dequantized: the encoding of a row must not depend on its index.
     rows = encoding.encode(cells, dtype=np.float32)
-    logits = np.log(np.concatenate([shares for _, shares in columns])).astype(np.float32)
+    logits = np.log(np.concatenate([fractions for _, fractions in columns])).astype(np.float32)
     return Codec(layout, encoding), rows, logits, n_histograms
 
 
 def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[Codec, Float[np.ndarray, "n d"]]:
-    layout, given = read_numbers(X)
-    rows = np.asarray(given, np.float64)
-    ends = np.array([sorted(own.values) for own in domains], np.float64)
+    layout, found = read_numbers(X)
+    rows = np.asarray(found, np.float64)
     if np.isnan(rows).any():
-        raise ValueError("X has missing cells, which no domain allows: add None to that of their column")
-    inside = np.clip(rows, ends[:, 0], ends[:, 1])
+        raise ValueError("X has missing cells, which no domain allows: add None to the domain of their column")
+    low, high = np.array([sorted(domain.values) for domain in domains], np.float64).T
+    inside = np.clip(rows, low, high)
     _warn_of_moved(domains, (inside != rows).sum(axis=0).tolist())
-    scaling = AffineScaling(ends.mean(axis=1), (ends[:, 1] - ends[:, 0]) / 2)
-    low, high = ends.T
+    scaling = AffineScaling((low + high) / 2, (high - low) / 2)
     # The decimals of the training rows are not public.
-    decimals, steps, is_end = np.zeros_like(low, int), layout.is_whole.astype(int), np.ones((2, len(ends)), bool)
-    found = TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)
-    return Codec.from_scaling(layout, found), inside
+    decimals, steps, is_end = np.zeros_like(low, int), layout.is_whole.astype(int), np.ones((2, len(low)), bool)
+    return Codec.from_scaling(
+        layout, TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)
+    ), inside
 
 
 def _warn_of_moved(domains: list[ColumnDomain], counts: list[int]) -> None:
-    text = moved_cells_message(dict(zip([own.name for own in domains], counts, strict=True)))
+    text = moved_cells_message(dict(zip([domain.name for domain in domains], counts, strict=True)))
     if text is not None:
         warnings.warn(text, UserWarning, stacklevel=5)
 
 
 def _with_counted_columns(model: RowModel, logits: Float[np.ndarray, " slots"]) -> RowModel:
-    """Moves the biases of a model of tokens by log ratios of counted shares, exp(logits), to drawn ones, some times."""
+    """Correct the biases of a model of tokens until drawn rows have the counted fractions of values, exp(logits)."""
     process = masked_of(model)
     tokens = process.architecture.tokens
     for i in range(ROUNDS):
-        drawn = sample_rows(
-            process.token_denoiser(model),
-            TokenSampler(),
-            columns=model.codec.width,
-            n_rows=DRAWN,
-            seed=_SEED + i,
-        )
+        denoiser = process.token_denoiser(model)
+        drawn = sample_rows(denoiser, TokenSampler(), columns=model.codec.width, n_rows=DRAWN, seed=_SEED + i)
         slots = (np.floor(drawn) + tokens.starts).astype(np.int64)
-        shares = np.bincount(slots.ravel(), minlength=tokens.n_slots) / DRAWN
-        # A value that no row has is not moved much further than to that of one row.
-        moved = np.log(np.exp(logits) + 1 / DRAWN) - np.log(shares + 1 / DRAWN)
+        fractions = np.bincount(slots.ravel(), minlength=tokens.n_slots) / DRAWN
+        # 1 / DRAWN limits the correction of a value that no drawn row has.
+        moved = np.log(np.exp(logits) + 1 / DRAWN) - np.log(fractions + 1 / DRAWN)
         bias = (np.asarray(model.network.output.bias) + moved).astype(np.float32)
         model = replace(model, network=with_bias(model.network, bias))
     return model

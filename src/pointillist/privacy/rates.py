@@ -1,6 +1,6 @@
-"""What scores of members and of non-members show: how well an attack does, with intervals that hold for few rows.
+"""How well an attack distinguishes members from non-members, with intervals that hold for few rows.
 
-An attack gives each row a score, and says of the rows whose score exceeds a threshold that they are members.
+An attack gives each row a score, and takes rows whose score exceeds a threshold for members.
 """
 
 import math
@@ -19,12 +19,13 @@ Scores = Float[np.ndarray, " n"]
 
 @dataclass(frozen=True)
 class Rate:
-    """Share of the members that an attack finds, if it takes a given share of the non-members for members.
+    """True-positive rate of an attack at a given false-positive rate.
 
     Attributes:
-        false_positives: The share of the non-members, α.
-        value: The share of the members, in [0, 1]; NaN with fewer than 1 / α - 1 non-members.
-        interval: An interval of the level 95 % for it.
+        false_positives: The false-positive rate α: the fraction of non-members taken for members.
+        value: The true-positive rate: the fraction of members found, in [0, 1]; NaN with fewer than 1 / α - 1
+            non-members.
+        interval: A confidence interval of the level 95 %.
     """
 
     false_positives: float
@@ -33,44 +34,42 @@ class Rate:
 
 
 def area(members: Scores, others: Scores) -> tuple[Estimate, float]:
-    """Computes the area under the ROC curve, and the p-value of an area above one half.
+    """Compute the area under the ROC curve, and the p-value of an area above one half.
 
     Args:
         members: Scores of members, shape (m,).
         others: Scores of non-members, shape (n,).
 
     Returns:
-        The probability that a member's score exceeds that of a non-member, ties counting half, with its standard error
-        (DeLong et al. 1988); and the p-value of Mann and Whitney's one-sided test.
+        The probability that the score of a member exceeds the score of a non-member, where ties count half, with its
+        standard error (DeLong et al. 1988); and the p-value of the one-sided Mann-Whitney test.
     """
     m, n = len(members), len(others)
-    above = placements(members, others)
-    below = 1 - placements(others, members)
-    value = float(above.mean())
+    above, below = placements(members, others), 1 - placements(others, members)
     variance = above.var(ddof=1) / m + below.var(ddof=1) / n
-    # Scores that separate the two entirely are not without error.
-    floor = 1 / (4 * min(m, n) ** 2)
-    error = math.sqrt(max(float(variance), floor))
+    # Scores that separate the two entirely have an error too.
+    error = math.sqrt(max(float(variance), 1 / (4 * min(m, n) ** 2)))
     p_value = float(mannwhitneyu(members, others, alternative="greater").pvalue)
     null = math.sqrt((m + n + 1) / (12 * m * n))
-    return Estimate(value, error, math.inf, null), 1.0 if math.isnan(p_value) else p_value
+    return Estimate(float(above.mean()), error, math.inf, null), 1.0 if math.isnan(p_value) else p_value
 
 
 def rate_at(members: Scores, others: Scores, false_positives: float, level: float = 0.05) -> Rate:
-    """Computes the share of the members found at a share α of false positives.
+    """Compute the true-positive rate at a false-positive rate α.
 
-    The threshold is the k-th largest score of n non-members, k = ⌊α (n + 1)⌋: the chance that the score of one more
-    non-member exceeds it is k / (n + 1), at most α. The members have no part in it.
+    The threshold is the k-th largest score of n non-members, k = ⌊α (n + 1)⌋: a further non-member exceeds it with the
+    probability k / (n + 1) ≤ α. It does not depend on the members.
 
-    The interval holds for any distribution of scores. The number of non-members above the threshold that exactly α of
-    all non-members exceed is binomial, so that it lies between two of their scores; and of the members above these two,
-    the interval has the bounds of Clopper and Pearson. Each of the four events has a quarter of the level.
+    The interval holds for any distribution of scores. The threshold that exactly α of all non-members exceed lies
+    between two of their scores, as the number of non-members above it is binomial; the ends of the interval are
+    Clopper-Pearson bounds for the members above these two scores. Each of the four bounds fails with a quarter of the
+    level.
 
     Args:
         members: Scores of members.
         others: Scores of non-members.
         false_positives: α, in (0, 1).
-        level: Probability that the interval misses the share.
+        level: Probability that the interval misses the rate.
     """
     n, m = len(others), len(members)
     falling = np.sort(others)[::-1]
@@ -79,31 +78,30 @@ def rate_at(members: Scores, others: Scores, false_positives: float, level: floa
     fewest, most = (int(binom.ppf(q, n, false_positives)) for q in (level / 4, 1 - level / 4))
     least = int((members >= falling[fewest - 1]).sum()) if fewest else 0
     largest = int((members > falling[most]).sum()) if most < n else m
-    return Rate(
-        false_positives, value, (float(lower_bound(least, m, level / 4)), float(upper_bound(largest, m, level / 4)))
-    )
+    interval = float(lower_bound(least, m, level / 4)), float(upper_bound(largest, m, level / 4))
+    return Rate(false_positives, value, interval)
 
 
 def lower_bound(k: Any, n: int, level: float) -> Any:
-    """Clopper and Pearson's lower bound of a probability, if k of n trials succeeded; k may be an array."""
+    """Return the Clopper-Pearson lower bound of a probability after k of n trials succeeded; k may be an array."""
     with np.errstate(invalid="ignore"):
         return np.where(np.asarray(k) > 0, beta.ppf(level, k, n - k + 1), 0.0)
 
 
 def upper_bound(k: Any, n: int, level: float) -> Any:
-    """Clopper and Pearson's upper bound of a probability, if k of n trials succeeded; k may be an array."""
+    """Return the Clopper-Pearson upper bound of a probability after k of n trials succeeded; k may be an array."""
     return 1 - lower_bound(n - k, n, level)
 
 
 def epsilon_bound(
     members: Scores, others: Scores, rng: np.random.Generator, level: float = 0.05, delta: float = 0.0
 ) -> float:
-    """Computes a lower bound of the ε that a differentially private fit could state, given an attack's scores.
+    """Compute a lower bound, at least 0, of the ε that a differentially private fit could state.
 
     If the fit is (ε, δ)-differentially private, an attack with the true-positive rate TPR and the false-positive rate
     FPR has TPR ≤ exp(ε) FPR + δ, and 1 - FPR ≤ exp(ε) (1 - TPR) + δ (Kairouz et al. 2015, arXiv 1311.0776, theorem
-    2.1). One half of the scores chooses the threshold and which of the two is used. Of the other half, the rates are
-    replaced by the bounds of Clopper and Pearson that are less favourable to the attack.
+    2.1). One half of the scores selects the threshold and one of the two inequalities. The other half gives the rates,
+    each replaced by the Clopper-Pearson bound that is less favorable to the attack.
 
     Args:
         members: Scores of members.
@@ -111,21 +109,18 @@ def epsilon_bound(
         rng: Generator that halves the scores.
         level: Probability that the bound exceeds ε.
         delta: δ.
-
-    Returns:
-        The bound, at least 0.
     """
     halves = [np.array_split(rng.permutation(scores), 2) for scores in (members, others)]
-    (choosing_members, own_members), (choosing_others, own_others) = halves
-    thresholds = np.unique(np.concatenate([choosing_members, choosing_others]))
-    found = _bounds(choosing_members, choosing_others, thresholds, level, delta)
-    kind, index = np.unravel_index(np.argmax(found), found.shape)
-    bound = _bounds(own_members, own_others, thresholds[index : index + 1], level, delta)[kind, 0]
-    return max(0.0, float(bound))
+    (selecting_members, bounding_members), (selecting_others, bounding_others) = halves
+    thresholds = np.unique(np.concatenate([selecting_members, selecting_others]))
+    found = _bounds(selecting_members, selecting_others, thresholds, level, delta)
+    inequality, index = np.unravel_index(np.argmax(found), found.shape)
+    bounds = _bounds(bounding_members, bounding_others, thresholds[index : index + 1], level, delta)
+    return max(0.0, float(bounds[inequality, 0]))
 
 
 def _bounds(members: Scores, others: Scores, thresholds: Scores, level: float, delta: float) -> np.ndarray:
-    """The bounds of ε by both inequalities, shape (2, thresholds), for attacks that take scores ≥ a threshold."""
+    """Return the bounds of ε by both inequalities, shape (2, thresholds), if members are scores ≥ a threshold."""
     m, n = len(members), len(others)
     true, false = (len(side) - np.searchsorted(np.sort(side), thresholds) for side in (members, others))
     half = level / 2
