@@ -15,7 +15,7 @@ from pointillist.engine.sampling import sample_rows
 from pointillist.engine.training import sigma_data_of
 from pointillist.engine.weights import from_named, named
 from pointillist.metrics import energy_distance
-from pointillist.page.weights import rounded
+from pointillist.page.weights import STEPS, WIDE
 from pointillist.study.page.live import STEP, choices
 from pointillist.study.results import Results
 from pointillist.study.store import Store
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--steps", type=int, default=20, help="evaluations of DPM-Solver++")
     options = parser.parse_args()
-    found, scale = [], np.full((1, 1), STEP)
+    found = []
     with Store(options.store) as store:
         results = Results(store)
         for choice in choices(results):
@@ -37,7 +37,7 @@ def main() -> None:
                 continue
             settings, dataset = choice.cell.settings, results.dataset(choice.name)
             network = store.network(kept.network, settings.architecture, dataset.rows.shape[1])
-            coarse = from_named(network, {name: rounded(array, scale) for name, array in named(network).items()})
+            coarse = from_named(network, {name: rounded(array) for name, array in named(network).items()})
             # Each network has noise of its own, or all would show the same accident.
             first, second, third = (3 * len(found) + i for i in range(3))
             exact = _rows(network, settings, dataset, options, first)
@@ -55,6 +55,14 @@ def main() -> None:
         values = np.array([one[kind] for one in found])
         print(f"{kind}: mean {values.mean():+.2f}, {(values > 2).sum()} of {len(values)} above 2")
     report("quantised", {"networks": found})
+
+
+def rounded(array: np.ndarray) -> np.ndarray:
+    """Return a tensor with the digits that a study's page keeps."""
+    if array.ndim != 2 or min(array.shape) < WIDE:
+        return array.astype(np.float16).astype(np.float32)
+    step = np.float32((np.sqrt(np.mean(array.astype(float) ** 2)) or STEPS) / STEPS * STEP)
+    return (np.round(array / step) * step).astype(np.float32)
 
 
 def _rows(network, settings, dataset, options, seed):

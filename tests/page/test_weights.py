@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from pointillist.page.weights import STEPS, rounded, weights_content
+from pointillist.page.weights import STEPS, weights_content
 
 
 def whole(text, count):
@@ -40,4 +40,3 @@ def test_what_is_not_finite_has_no_text():
     lone = np.zeros((600, 600), np.float32)
     lone[0, 0] = 1.0
     assert weights_content({"a": lone}, "steps") is not None
-    assert rounded(np.ones(3)).tolist() == [1, 1, 1]

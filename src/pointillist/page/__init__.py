@@ -15,64 +15,46 @@ from pointillist.models.row_model import RowModel
 from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, script, worker
-from pointillist.page.weights import deflated, planes
+from pointillist.page.weights import deflated
 
 WORKER = (
     *ENGINE,
-    "engine/threefry.js",
-    "observed_rows.js",
-    "populations.js",
-    "twisting.js",
-    "drawing.js",
-    "numbers.js",
-    "mixed_networks.js",
-    "mixed.js",
+    *("engine/threefry.js", "observed_rows.js", "populations.js", "twisting.js", "drawing.js"),
+    *("numbers.js", "mixed_networks.js", "mixed.js"),
 )
 """Scripts of the page's workers."""
 
 FIRST = ("engine/weights.js", "start.js")
 """Scripts that unpack the others."""
 
+COLUMNS = tuple(f"columns/{kind}.js" for kind in KINDS)
+
 SCRIPTS = (
-    "elements.js",
-    "engine/workers.js",
-    "classes.js",
-    "csv.js",
-    "columns/mathematics.js",
-    "columns/formats.js",
-    "columns/column.js",
-    "columns/grids.js",
-    *(f"columns/{kind}.js" for kind in KINDS),
-    "columns/scaled.js",
-    "rules.js",
-    "table.js",
-    "incomplete_rows.js",
-    "in_ranges.js",
-    "fields.js",
-    "pairs.js",
-    "pictures.js",
-    "fill.js",
-    "model.js",
+    *("elements.js", "engine/workers.js", "classes.js", "csv.js"),
+    *("columns/mathematics.js", "columns/formats.js", "columns/column.js", "columns/grids.js"),
+    *COLUMNS,
+    *("columns/scaled.js", "rules.js", "table.js", "incomplete_rows.js", "in_ranges.js", "fields.js", "pairs.js"),
+    *("pictures.js", "fill.js", "model.js"),
 )
 """Scripts of the page, in the order in which it runs them."""
 
 OF_KIND = {
     "numbers": {"observed_rows.js", "numbers.js", "classes.js", "columns/scaled.js"},
-    "mixed": {
-        *("mixed_networks.js", "mixed.js", "columns/grids.js", "rules.js"),
-        *(f"columns/{kind}.js" for kind in KINDS),
-    },
+    "mixed": {"mixed_networks.js", "mixed.js", "columns/grids.js", "rules.js", *COLUMNS},
 }
 """Scripts that only pages of one kind of model need."""
+
+CONTENTS = {"gaussian": number_content, "masked": mixed_content}
+"""Functions that describe a model for its page, by the kind of its process."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an evaluation of a model's rows says.
+    """The verdict of an evaluation of a model's rows.
 
     Attributes:
-        text: Its verdict.
-        is_distinguishable: Whether a test tells the rows from the data.
+        text: The verdict in words.
+        is_distinguishable: Whether a test distinguishes the rows from the data.
     """
 
     text: str
@@ -80,11 +62,7 @@ class Verdict:
 
     @classmethod
     def from_json(cls, content: Any) -> "Verdict":
-        """Takes the verdict from what `pointillist evaluate --json` writes.
-
-        Raises:
-            ValueError: If there is none.
-        """
+        """Read the verdict from the JSON of `pointillist evaluate --json`; raise a ValueError if there is none."""
         found = content if isinstance(content, dict) else {}
         text, is_distinguishable = found.get("verdict"), found.get("is_distinguishable")
         if not isinstance(text, str) or not isinstance(is_distinguishable, bool):
@@ -93,16 +71,16 @@ class Verdict:
 
 
 def write_page(model: RowModel, path: Path, title: str | None = None, verdict: Verdict | None = None) -> None:
-    """Writes a model's page, whole or not at all.
+    """Write a model's page, whole or not at all.
 
     Args:
         model: The model.
         path: The HTML file.
         title: Title of the page; the file's name without its ending by default.
-        verdict: What an evaluation says of the model's rows, which the page then shows.
+        verdict: Verdict of an evaluation of the model's rows, which the page then shows.
 
     Raises:
-        ValueError: If no page can be made of such a model.
+        ValueError: If no page can be made of the model.
         OSError: If the file cannot be written.
     """
     check_place(path)
@@ -110,59 +88,54 @@ def write_page(model: RowModel, path: Path, title: str | None = None, verdict: V
 
 
 def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
-    """Renders the HTML of a model's page; the same model gives the same text.
+    """Render the HTML of a model's page; the same model gives the same text.
 
     Raises:
-        ValueError: If no page can be made of such a model.
+        ValueError: If no page can be made of the model.
     """
     content = _content(model)
-    content["kernel"] = kernel()
-    return (
-        environment(__package__)
-        .get_template("model.html.j2")
-        .render(
-            title=title,
-            verdict=verdict,
-            content=content,
-            data=as_json(content),
-            worker=_packed(worker(map(code, _needed(WORKER, content["model"])))),
-            first=FIRST,
-            scripts=_packed(Markup("\n").join(map(script, _needed(SCRIPTS, content["model"])))),
-            security=SECURITY,
-        )
+    template = environment(__package__).get_template("model.html.j2")
+    return template.render(
+        title=title,
+        verdict=verdict,
+        content=content,
+        data=as_json(content),
+        worker=_packed(worker(map(code, _needed(WORKER, content["model"])))),
+        first=FIRST,
+        scripts=_packed(Markup("\n").join(map(script, _needed(SCRIPTS, content["model"])))),
+        security=SECURITY,
     )
 
 
 def _packed(text: str) -> Markup:
-    """A text deflated, to a third of its length."""
+    """Deflate a text, to a third of its length."""
     return Markup(deflated(text.encode(), has_repeats=True))
 
 
 def _needed(scripts: Sequence[str], model: dict[str, Any]) -> list[str]:
-    """Returns the scripts, among some, that the page of a model needs."""
+    """Return the scripts that the page of a model needs."""
     unused = {name for kind, names in OF_KIND.items() if kind != model["kind"] for name in names}
     if model["kind"] == "mixed" and not model["with_number"]:
         unused.add("twisting.js")
     return [name for name in scripts if name not in unused]
 
 
-CONTENTS = {"gaussian": number_content, "masked": mixed_content}
-"""Functions that describe a model for its page, by the kind of its process."""
-
-
 def _content(model: RowModel) -> dict[str, Any]:
     content = CONTENTS[model.process.kind](model)
-    arrays: list[np.ndarray] = []
     pairs = None
-    own = None if model.summary is None else model.summary.pairs
-    if own is not None:
-        pairs = {"bins": own.counts.shape[-1], "ends": own.ends.ravel(), "counts": own.counts.ravel().astype(float)}
+    counts = None if model.summary is None else model.summary.pairs
+    if counts is not None:
+        n_bins = counts.counts.shape[-1]
+        pairs = {"bins": n_bins, "ends": counts.ends.ravel(), "counts": counts.counts.ravel().astype(float)}
         content["carried"].append(
-            f"how many training rows (of up to {MOST_ROWS:,}) lie in each cell of a grid of {pairs['bins']} × "
-            f"{pairs['bins']}, for each two columns"
+            f"how many training rows (of up to {MOST_ROWS:,}) lie in each cell of a grid of {n_bins} × {n_bins}, for "
+            "each two columns"
         )
+    arrays = [np.empty(0)]
     content["columns"], content["pairs"] = _without_arrays([content["columns"], pairs], arrays)
-    content["numbers"] = deflated(planes(np.concatenate([np.empty(0), *arrays])), has_repeats=True)
+    numbers = np.concatenate(arrays).astype("<f8")
+    # All first bytes come before all second bytes, so that neighbors are alike.
+    content["numbers"] = deflated(numbers.view(np.uint8).reshape(-1, 8).T.tobytes(), has_repeats=True)
     guarantee = model.record.guarantee
     content["privacy"] = None
     if guarantee is not None:
@@ -171,11 +144,11 @@ def _content(model: RowModel) -> dict[str, Any]:
             "names, types, categories, ranges and distributions of columns, as they were declared, or measured "
             "with noise"
         ]
-    return content
+    return content | {"kernel": kernel()}
 
 
 def _without_arrays(value: Any, arrays: list[np.ndarray]) -> Any:
-    """JSON values, with the place of the first number and their number instead of arrays, which are appended."""
+    """Move the arrays in a value to a list, and leave the index of their first number and their length."""
     if isinstance(value, np.ndarray):
         first = sum(map(len, arrays))
         arrays.append(value)

@@ -1,4 +1,4 @@
-"""Models of mixed columns, with everything that a browser needs to draw rows of their tables."""
+"""Models of mixed columns as JSON values, from which a browser draws rows of their tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,6 @@ from pointillist.diffusion.tokens.masking import OBSERVED_FREQUENCIES, WIDE, Tok
 from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE
 from pointillist.engine.weights import named
-from pointillist.models.codec import Codec
 from pointillist.models.masked import masked_of
 from pointillist.models.row_model import RowModel
 from pointillist.page.numbers import RANGES, exact, limits
@@ -28,34 +27,35 @@ FIRST_ROWS = 250
 """Rows that a page draws when it opens: these models take many evaluations of their networks for a row."""
 
 OF_NUMBERS, OF_SLOTS, OF_OUTER = 0.5, 0.6, 1.5
-"""Steps of the network of numbers, of weights of single values, and of the outer layers, in usual ones.
+"""Steps of the network of numbers, of the weights of single values, and of the outer layers, over the default.
 
-Rows of tables differ most by errors of the first two, and least by those of the last.
+Rounding the first two changes rows most, and rounding the last least.
 """
 
 FINENESS = 0.5, 0.6, 0.7, 0.85, 1.0, 1.15
-"""Steps of all weights, in usual ones, of which the finest are taken whose text is short enough."""
+"""Possible factors of all steps; the smallest is taken whose text of weights has at most `LONGEST` characters."""
 
 OF_LONG = 0.7
-"""Steps of a model whose text is too long by any of them: by these, 99.9 % of its tokens are those of float32."""
+"""Factor of all steps if no text is so short; 99.9 % of the tokens are then those of float32."""
 
 LONGEST = 890_000
-"""Longest text of weights for that, in characters: the page then has less than a megabyte."""
+"""Longest text of weights, in characters; the page then has less than a megabyte."""
 
 RAREST = 1e-3
-"""Share of rows of a value that counts no less, however rare it is."""
+"""Fractions of rows with a value count as at least this much, so that rare values do not get too fine steps."""
 
 _OF_SEEN = "token_network.input.weight", "number_network.context.weight", "joint_network.context.weight"
 
 
 def mixed_content(model: RowModel) -> dict[str, Any]:
-    """Returns a model of mixed columns as JSON values: its network, what becomes of drawn values, and its classes.
+    """Return a model of mixed columns as JSON values: its networks and its columns.
 
     Raises:
         ValueError: If a page cannot write a column, or if the model's weights are not finite.
     """
     codec, process = model.codec, masked_of(model)
-    tokens, guided = process.architecture.tokens, None
+    architecture, guided = process.architecture, None
+    tokens = architecture.tokens
     if model.classes is not None and process.can_guide:
         assert model.classes.column is not None
         guided = codec.encoding.index(model.classes.column[0])
@@ -66,14 +66,14 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "with_number": tokens.with_number,
         "number_values": tokens.number_values,
         "with_intervals": tokens.with_intervals,
-        "missing_values": [code.n_values if code.has_missing else -1 for code in codec.encoding.columns],
+        "missing_values": [encoder.n_values if encoder.has_missing else -1 for encoder in codec.encoding.columns],
         "given_frequencies": OBSERVED_FREQUENCIES,
         "most_steps": WIDE if tokens.is_wide else 0,
         "in_column_order": tokens.in_column_order,
         "guided": guided,
-        "depth": process.architecture.depth,
+        "depth": architecture.depth,
         "ranges": RANGES | {"points": POINTS},
-        "row_frequencies": [2.0**i for i in range(process.architecture.frequencies)],
+        "row_frequencies": [2.0**i for i in range(architecture.frequencies)],
         "level_features": LEVEL_FEATURES,
         "noise_level_frequencies": NOISE_LEVEL_FREQUENCIES,
         "alpha": packed([SCHEDULE.alpha], "float32"),
@@ -90,27 +90,23 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "first_rows": FIRST_ROWS,
         "can_fill": True,
         "can_restrict": True,
-        "columns": _columns(model, codec),
+        "columns": _columns(model),
         "rules": [rule.to_json() for rule in codec.rules],
         "rule_texts": [rule.text(codec.column_names) for rule in codec.rules],
         "classes": None,
-        "carried": _carried(model, codec),
+        "carried": _carried(model),
         "shown_of_data": "Line: the numbers of the training data, where the model knows their distribution."
         if model.summary is None
         else "Line: the training data.",
     }
 
 
-def _packed(spread: Float[np.ndarray, "c c"] | None) -> str | None:
-    return None if spread is None or not len(spread) else packed([spread], "float32")
+def _packed(matrix: Float[np.ndarray, "c c"] | None) -> str | None:
+    return None if matrix is None or not len(matrix) else packed([matrix], "float32")
 
 
 def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
-    """The weights, whose steps are the finer the more rows they matter to.
-
-    Raises:
-        ValueError: If the weights are not finite.
-    """
+    """Return the weights, with finer steps for values of more rows; raise a ValueError if they are not finite."""
     tensors = named(model.network)
     if not any(name.startswith("token_network.") for name in tensors):
         tensors = {f"token_network.{name}": array for name, array in tensors.items()}
@@ -118,105 +114,96 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
     scales = {name: np.full((1, 1), 1.0 if name.startswith("token_network.") else OF_NUMBERS) for name in tensors}
     scales |= {name: OF_OUTER * scales[name] for name in tensors if ".outer." in name}
     rare = OF_SLOTS * _rarity(model.network, tokens)[:, None]
-    # After the slots come features of given numbers.
+    # After the slots come features of observed numbers.
     seen = np.concatenate([rare, np.full((tokens.n_number_features, 1), OF_SLOTS)])
     scales |= {name: scales[name] * seen[: len(tensors[name])] for name in _OF_SEEN if name in tensors}
     scales["token_network.output.weight"] = rare.T
-    for fineness in FINENESS:
-        found = weights_content(tensors, "steps", {name: fineness * scale for name, scale in scales.items()})
+    for factor in (*FINENESS, OF_LONG):
+        found = weights_content(tensors, "steps", {name: factor * scale for name, scale in scales.items()})
         if found is not None and len(found["weights"]) <= LONGEST:
             return found
-    fine = {name: OF_LONG * scale for name, scale in scales.items()}
-    found = weights_content(tensors, "steps", fine) or weights_content(tensors, "float32")
+    found = found or weights_content(tensors, "float32")
     if found is None:
         raise ValueError("the model's weights are not finite: fit it again")
     return found
 
 
 def _rarity(network: Any, tokens: Tokens) -> Float[np.ndarray, " slots"]:
-    """1 / √(share of the rows that have a value) of each slot, over the geometric mean.
+    """Return 1 / √(fraction of rows) of the value of each slot, over the geometric mean.
 
-    The shares are those that the network gives the values if nothing is known.
+    The fractions are the network's predictions if all cells are masked.
     """
     token_network = network.token_network
     logits = np.asarray(token_network(jnp.zeros(token_network.input.weight.shape[0])), float)
     weights = np.exp(logits - np.maximum.reduceat(logits, tokens.starts)[tokens.token_of_slot])
-    shares = weights / np.add.reduceat(weights, tokens.starts)[tokens.token_of_slot]
-    rarity = -0.5 * np.log(shares + RAREST)
+    fractions = weights / np.add.reduceat(weights, tokens.starts)[tokens.token_of_slot]
+    rarity = -0.5 * np.log(fractions + RAREST)
     return np.exp(rarity - rarity.mean())
 
 
-def _columns(model: RowModel, codec: Codec) -> list[dict[str, Any]]:
-    encoders = codec.encoding.columns
+def _columns(model: RowModel) -> list[dict[str, Any]]:
+    codec, encoders = model.codec, model.codec.encoding.columns
     counts: Sequence[np.ndarray | None] = [None] * len(encoders)
     if model.summary is not None and model.summary.values is not None:
         counts = np.split(model.summary.values.astype(float), np.cumsum([each.size for each in encoders])[:-1])
     columns = []
     for i, encoder in enumerate(encoders):
-        # What a page decodes, shows and asks for.
         column = encoder.describe() | {"counts": counts[i], "token": i}
         column["score"] = codec.encoding.number_index(encoder.name)
         if encoder.categories is not None:
             column["categories"] = exact(encoder.categories)
         is_label = i >= codec.n_columns
         columns.append(column | ({"format": "category"} if is_label else _written(encoder.name, codec.types[i])))
-    names = model.file_columns()[0]
     order = list(range(codec.n_columns))
     if model.label_index is not None:
         order.insert(model.label_index, codec.n_columns)
-    for name, i in zip(names or range(len(order)), order, strict=True):
-        columns[i]["name"] = str(name)
-    return [columns[i] for i in order]
+    names = model.file_columns()[0] or range(len(order))
+    return [columns[i] | {"name": str(name)} for name, i in zip(names, order, strict=True)]
 
 
 def _written(name: Any, kind: Any) -> dict[str, Any]:
-    """How the cells of a column are written.
-
-    Raises:
-        ValueError: If a page cannot write them.
-    """
+    """Say how to write the cells of a column of an Arrow type; raise a ValueError if a page cannot."""
     from pyarrow import types
 
-    of = kind_of(kind)
-    if of == "date":
-        is_plain = types.is_date(kind) or (types.is_timestamp(kind) and kind.tz is None)
-        if not is_plain:
+    content = kind_of(kind)
+    if content == "date":
+        if not (types.is_date(kind) or (types.is_timestamp(kind) and kind.tz is None)):
             raise ValueError(f"a page cannot write {kind}, which column {name!r} holds: make it a number or text")
         if types.is_date(kind):
             return {"format": "day", "per_second": 1 / 86_400 if types.is_date32(kind) else 1000}
-        # Nanoseconds are known to the microsecond.
+        # Models round nanoseconds to microseconds.
         return {"format": "time", "per_second": {"s": 1, "ms": 1000}.get(kind.unit, 1_000_000)}
-    if of == "whole":
+    if content == "whole":
         return {"format": "whole", "limits": limits(kind.to_pandas_dtype())}
     if types.is_decimal(kind):
         end = 10.0 ** (kind.precision - kind.scale) - 10.0**-kind.scale
         return {"format": "decimal", "scale": max(kind.scale, 0), "limits": [-end, end]}
-    if of == "number":
+    if content == "number":
         return {"format": "number", "type": {16: "float16", 32: "float32"}.get(kind.bit_width, "float64")}
     return {"format": "category"}
 
 
-def _carried(model: RowModel, codec: Codec) -> list[str]:
-    """What a page holds of the model and of its training data, a line each."""
-    codes = codec.encoding.columns
+def _carried(model: RowModel) -> list[str]:
+    """List what a page holds of the model and of its training data."""
+    encoders = model.codec.encoding.columns
     n_weights = sum(np.size(leaf) for leaf in jax.tree.leaves(model.network))
     lines = [
         f"{n_weights:,} weights of networks, rounded, from which it draws rows",
         "the name and the type of each column",
     ]
-    if any(code.kind == "category" for code in codes):
-        lines.append("all categories of the training rows, those of a single row too")
-    if any(len(code.atoms) for code in codes):
+    if any(encoder.kind == "category" for encoder in encoders):
+        lines.append("all categories of the training rows, even of a single row")
+    if any(len(encoder.atoms) for encoder in encoders):
         lines.append("values of numbers that many rows have, or all values of columns with few")
     if model.summary is not None:
         lines.append("how many training rows have each of these categories and values, or a number, or none")
-    if any(code.scores is not None for code in codes):
+    if any(encoder.scores is not None for encoder in encoders):
         lines.append(
             "of each other column of numbers its distribution: its values, or up to 1,001 quantiles, which are values "
             "of training rows or lie between two, and the lowest and the highest value"
         )
-    if sum(code.has_number for code in codes) > 1:
+    if sum(encoder.has_number for encoder in encoders) > 1:
         lines.append("how those numbers vary together, two by two")
-    if codec.rules:
+    if model.codec.rules:
         lines.append("sums, products and orders of columns that training rows obey, and which values decide others")
     return lines

@@ -1,4 +1,4 @@
-"""Models of rows of numbers, with everything that a browser needs to draw rows of their tables."""
+"""Models of rows of numbers as JSON values, from which a browser draws rows of their tables."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,6 @@ from pointillist.arguments import LARGEST_INTEGER
 from pointillist.columns.scaling import QuantileScaling
 from pointillist.diffusion.conditioning.ranged_sampling import POINTS
 from pointillist.diffusion.registries import DPM_POINTS
-from pointillist.models.codec import Codec
 from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
 from pointillist.models.gaussian import GaussianProcess, gaussian_of
 from pointillist.models.row_model import RowModel
@@ -28,47 +27,46 @@ RANGES = {
     "most_tries": MOST_TRIES,
     "smallest_mass": SMALLEST_MASS,
 }
-"""How populations of rows in ranges are drawn."""
+"""Settings for drawing rows in ranges."""
 
 
 def number_content(model: RowModel) -> dict[str, Any]:
-    """Returns a model of numbers as JSON values: its network, what becomes of drawn values, and its classes.
+    """Return a model of numbers as JSON values: its network, its columns, and its classes.
 
     Raises:
         ValueError: If its weights are not finite.
     """
     codec, process = model.codec, gaussian_of(model, "this page is")
     has_observed = process.architecture.has_observed
-    contents = (
-        network_content(model.network, process, each, has_observed=has_observed) for each in ("steps", "float32")
-    )
-    network = next(filter(None, contents), None)
+    network = network_content(model.network, process, "steps", has_observed=has_observed)
+    network = network or network_content(model.network, process, "float32", has_observed=has_observed)
     if network is None:
         raise ValueError("the model's weights are not finite: fit it again")
-    timesteps = int(process.schedule.timesteps)
+    is_diffusion = int(process.schedule.timesteps) > 1
     drawing = {
         "kind": "numbers",
-        "sampler": "dpm" if timesteps > 1 else "ancestral",
-        "steps": DPM_POINTS if timesteps > 1 else 1,
+        "sampler": "dpm" if is_diffusion else "ancestral",
+        "steps": DPM_POINTS if is_diffusion else 1,
         "bounds": codec.scaling.bounds.astype(float).tolist(),
         "width": network["columns"],
         "chunk": CHUNK,
         "ranges": RANGES,
     }
+    carried, shown_of_data = _carried(model, process)
     return {
         "model": {"id": "model", **network, **drawing},
         "first_rows": FIRST_ROWS,
         "can_fill": has_observed,
-        "can_restrict": timesteps > 1,
-        "columns": _columns(model, codec, has_observed),
+        "can_restrict": is_diffusion,
+        "columns": _columns(model, has_observed),
         "classes": _classes(model, process),
-        "carried": _carried(model, process, codec),
-        "shown_of_data": _shown_of_data(model, codec),
+        "carried": carried,
+        "shown_of_data": shown_of_data,
     }
 
 
-def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str, Any]]:
-    names, _ = model.file_columns()
+def _columns(model: RowModel, can_be_given: bool) -> list[dict[str, Any]]:
+    codec, (names, _) = model.codec, model.file_columns()
     columns = []
     for i, encoder in enumerate(codec.encoding.columns):
         index = codec.encoding.number_index(encoder.name)
@@ -76,13 +74,12 @@ def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str
         format_ = "boolean" if kind == "bool" else "whole" if encoder.is_discrete else "number"
         column = encoder.describe() | {"type": kind, "pair": i, "format": format_}
         if index is not None:
-            # By "minmax" the centre is the middle of the range, which says nothing more.
+            # Under "minmax", the center is only the middle of the range.
             column |= {"index": index, "can_be_given": can_be_given, "is_standard": _is_standard(model)}
         if format_ == "whole":
             column["limits"] = limits(kind)
         columns.append(column)
     if model.label_index is not None:
-        assert model.classes is not None
         columns.insert(model.label_index, {"kind": "label", "format": "category", "pair": len(columns)})
     for i, column in enumerate(columns):
         column["name"] = str(i) if names is None else names[i]
@@ -90,20 +87,20 @@ def _columns(model: RowModel, codec: Codec, can_be_given: bool) -> list[dict[str
 
 
 def limits(kind: Any) -> list[int]:
-    """Returns the lowest and the highest number that a NumPy type of whole numbers holds, and a model reads."""
+    """Return the lowest and the highest integer that a NumPy type holds and a model reads."""
     info = np.iinfo(kind)
     return [max(int(info.min), -LARGEST_INTEGER), min(int(info.max), LARGEST_INTEGER)]
 
 
 def exact(values: Iterable[Any]) -> list[Any]:
-    """Returns categories or labels as a browser reads them: integers as text, if one of them is none of its numbers."""
+    """Return categories or labels for a browser: integers as text, if one is too large for a JavaScript number."""
     listed = list(values)
     is_beyond = any(type(value) is int and abs(value) > LARGEST_INTEGER for value in listed)
     return list(map(str, listed)) if is_beyond else listed
 
 
 def _is_standard(model: RowModel) -> bool:
-    """Whether columns are scaled by their mean and standard deviation; private fits scale by the domain."""
+    """Return whether columns are scaled by mean and standard deviation; private fits scale by the domain."""
     return model.trained_with["scaling"] == "standard" and model.record.guarantee is None
 
 
@@ -121,29 +118,22 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
     }
 
 
-def _carried(model: RowModel, process: GaussianProcess, codec: Codec) -> list[str]:
-    """What a page holds of the model and of its training data, a line each."""
+def _carried(model: RowModel, process: GaussianProcess) -> tuple[list[str], str]:
+    """List what a page holds of the training data, and say what histograms show of it beside the rows."""
     tensors = page_tensors(model.network, has_observed=process.architecture.has_observed)
-    n_weights = sum(array.size for array in tensors.values())
+    n_weights, shown = sum(array.size for array in tensors.values()), ""
     lines = [
         f"{n_weights:,} weights of a network, rounded, from which it draws rows",
         "the name, the type, the lowest and the highest value, and the decimals of each column",
     ]
-    varying = codec.scaling.varying
+    varying = model.codec.scaling.varying
     if isinstance(varying, QuantileScaling):
         n = len(varying.quantiles)
         lines.append(f"{n:,} quantiles of each column that varies: values of training rows, or values between two")
+        shown = "Line: the training data, by the quantiles that the model holds."
     elif _is_standard(model):
         lines.append("the mean and the standard deviation of each column")
+        shown = "Marks: mean and standard deviation of the training data, which the model holds."
     if model.classes is not None:
         lines.append(f"the {len(model.classes)} classes, and how many training rows each has")
-    return lines
-
-
-def _shown_of_data(model: RowModel, codec: Codec) -> str:
-    """What histograms show beside the rows."""
-    if isinstance(codec.scaling.varying, QuantileScaling):
-        return "Line: the training data, by the quantiles that the model holds."
-    if _is_standard(model):
-        return "Marks: mean and standard deviation of the training data, which the model holds."
-    return ""
+    return lines, shown
