@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pointillist.lazy import getter
+from pointillist.lazy import attach
 
 if TYPE_CHECKING:
     from pointillist import metrics
@@ -19,22 +19,18 @@ __version__ = "0.1.0"
 """The version of the library."""
 
 # So that `pointillist --help` pays for no numerical library.
-__getattr__ = getter(
+__getattr__, __dir__ = attach(
     __name__,
     {
-        "Diffusion": "pointillist.estimators.estimator",
-        "DiffusionClassifier": "pointillist.estimators.classifier",
-        "DiffusionImputer": "pointillist.estimators.imputer",
-        "DiffusionRegressor": "pointillist.estimators.regressor",
-        "audit": "pointillist.privacy",
-        "between": "pointillist.tables.conditions",
-        "evaluate": "pointillist.evaluation",
-        "load": "pointillist.estimators.estimator",
-        "load_pointset": "pointillist.datasets",
-        "metrics": "pointillist.metrics",
-        "missing": "pointillist.tables.conditions",
-        "one_of": "pointillist.tables.conditions",
-        "present": "pointillist.tables.conditions",
+        ".datasets": ["load_pointset"],
+        ".estimators.classifier": ["DiffusionClassifier"],
+        ".estimators.estimator": ["Diffusion", "load"],
+        ".estimators.imputer": ["DiffusionImputer"],
+        ".estimators.regressor": ["DiffusionRegressor"],
+        ".evaluation": ["evaluate"],
+        ".metrics": ["metrics"],
+        ".privacy": ["audit"],
+        ".tables.conditions": ["between", "missing", "one_of", "present"],
     },
 )
 
@@ -54,7 +50,3 @@ __all__ = [
     "one_of",
     "present",
 ]
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])

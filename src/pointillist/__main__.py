@@ -11,7 +11,7 @@ _AGAIN_SECONDS = 0.05
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:
-    """Raises a KeyboardInterrupt; during an import, which might swallow it, tries again a moment later."""
+    """Raise a KeyboardInterrupt; during an import, which might swallow it, try again a moment later."""
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), signal.SIGINT])
@@ -23,7 +23,7 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Runs the command line; on Ctrl-C, ends with exit status 130 and without a traceback."""
+    """Run the command line; on Ctrl-C, end with exit status 130 and without a traceback."""
     signal.signal(signal.SIGINT, _interrupt)
     try:
         from pointillist.cli import main as run

@@ -1,4 +1,4 @@
-"""Checks of arguments that users pass: whole numbers, numbers, seeds."""
+"""Checks of arguments that users pass: integers, numbers, seeds."""
 
 from numbers import Real
 from typing import Any
@@ -12,12 +12,12 @@ RandomState = int | np.random.RandomState | None
 
 
 def is_whole(value: Any, low: int) -> bool:
-    """Whether a value is an integer of at least `low`."""
+    """Return whether a value is an integer of at least `low`."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number that float64 can hold."""
+    """Return whether a value is a finite number that float64 can hold."""
     try:
         return isinstance(value, Real) and bool(np.isfinite(float(value)))
     except OverflowError:
@@ -25,7 +25,7 @@ def is_number(value: Any) -> bool:
 
 
 def seed_of(random_state: RandomState) -> int:
-    """Returns a 32-bit seed; an integer is its own seed."""
+    """Return a 32-bit seed: an integer itself, or a random one drawn from a RandomState or by the system."""
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**32, dtype=np.uint32))
     if random_state is None:
@@ -38,16 +38,16 @@ def seed_of(random_state: RandomState) -> int:
 
 
 def check_unmasked(**arrays: Any) -> None:
-    """Raises a ValueError that names an array with masked values: scikit-learn reads what is below the mask."""
+    """Raise a ValueError that names an array with masked values; scikit-learn would read the values below the mask."""
     for name, each in arrays.items():
         if np.ma.is_masked(each):
             raise ValueError(f"{name} has masked values: drop or fill such rows first")
 
 
 def is_missing(value: Any) -> bool:
-    """Says whether a value is None, NaN or pandas' NA."""
+    """Return whether a value is None, NaN or pandas' NA."""
     try:
         return value is None or bool(value != value)
     except TypeError:
-        # pandas' NA is neither equal to itself nor not.
+        # The comparison of pandas' NA with itself is NA, which has no truth value.
         return True

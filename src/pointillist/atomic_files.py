@@ -1,9 +1,9 @@
 """Checks paths before files are read or written there, and writes files whole or not at all."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 try:
@@ -13,11 +13,7 @@ except ImportError:  # on Windows
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Writes a temporary file in the same folder, then renames it: a reader never sees a partly written file.
-
-    Args:
-        path: The file; its folder is made if needed.
-        content: Its bytes, or its text, which is encoded as UTF-8.
+    """Write a file by way of `whole_file`; text is encoded as UTF-8.
 
     Raises:
         OSError: If the file cannot be written; the message is one line that starts with the path.
@@ -28,15 +24,15 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary file in the same folder, which replaces the file if the block ends without an error.
+    """Yield an empty temporary file in the same folder, which replaces the file if the block ends without an error.
 
-    The content is synced to the disk before the file is renamed: a power failure leaves the old file or the new one.
+    A reader never sees a partly written file, and a power failure leaves the old file or the new one.
 
     Args:
-        path: The file, or a link to it; its folder is made if needed. A file already there must be a regular one.
+        path: The file, or a link to it; its folder is made if needed. An existing file must be a regular one.
 
     Yields:
-        The temporary file, under a hidden and unique name. It is gone after the block. If the process is killed, it
+        The temporary file, under a hidden and unique name; it is removed after the block. If the process is killed, it
         stays until the file is written the next time (on Windows, until somebody removes it).
     """
     target = _target(path)
@@ -51,20 +47,20 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def check_place(path: Path) -> None:
-    """Raises an OSError, in one line that starts with the path, if no file can be written there; makes its folder."""
-    # A trial also tells of file systems that are read-only or full, and of names that are too long.
+    """Raise an OSError, in one line that starts with the path, if no file can be written there; make its folder."""
+    # A trial also finds file systems that are read-only or full, and names that are too long.
     with naming(path), _part(_target(path)):
         pass
 
 
 def check_apart(out: Path, read: Path) -> None:
-    """Raises a ValueError if a file to write is one that is read."""
+    """Raise a ValueError if the file to write is the file to read."""
     if out.exists() and read.exists() and out.samefile(read):
         raise ValueError(f"{out}: is a file to read and would be overwritten: give another name")
 
 
 def check_regular(path: Path) -> None:
-    """Raises an OSError, in one line that starts with the path, if there is no regular file to read.
+    """Raise an OSError, in one line that starts with the path, if there is no regular file to read.
 
     Opening a pipe would wait for a writer, and reading a device may never end.
     """
@@ -77,7 +73,7 @@ def check_regular(path: Path) -> None:
 
 
 def check_inside(folder: Path, paths: Iterable[Path]) -> None:
-    """Raises a ValueError if one of the paths leads out of the folder, by a link or by its name."""
+    """Raise a ValueError if one of the paths leads out of the folder, by a link or by its name."""
     root = os.path.realpath(folder)
     for path in paths:
         if not Path(os.path.realpath(path)).is_relative_to(root):
@@ -86,7 +82,7 @@ def check_inside(folder: Path, paths: Iterable[Path]) -> None:
 
 @contextmanager
 def checking(path: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
-    """Turns any error in a block that reads a file into an error of a kind, in one line: the file is damaged."""
+    """Turn any error in a block that reads a file into a one-line error of a kind: the file is damaged."""
     try:
         yield
     except kind:
@@ -96,8 +92,18 @@ def checking(path: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
         raise kind(f"{path}: is damaged: {reason}") from error
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the path in front of the message of any system error in the block, as one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error) or type(error).__name__).splitlines()[0]
+        raise type(error)(f"{path}: {reason[0].lower()}{reason[1:]}") from error
+
+
 def _target(path: Path) -> Path:
-    """The file that is to be replaced, in a folder that is there."""
+    """Return the file to replace, and make its folder."""
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if path.is_dir():
         raise IsADirectoryError("is a directory")
@@ -114,46 +120,37 @@ def _target(path: Path) -> Path:
 
 @contextmanager
 def _part(target: Path) -> Iterator[Path]:
-    """Makes an empty temporary file, which is gone after the block, and locks it: the lock ends with the process."""
-    part, descriptor = _locked_part(target)
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _locked_part(target: Path) -> tuple[Path, int | None]:
+    """Make an empty temporary file for the block, and lock it: the lock ends with the process."""
     while True:
-        # Nobody can foresee the name and put a link there, and `tempfile` would give permissions of its own.
+        # Nobody can guess the name and put a link there, and `tempfile` would restrict the permissions.
         part = target.with_name(f".{target.name}.{os.urandom(8).hex()}.part")
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if fcntl is None:
-            os.close(descriptor)
-            return part, None
-        # Where the file system has no locks, nobody takes the file for an orphan either.
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if part.exists():
-            return part, descriptor
-        # Before it was locked, another process took it for an orphan.
-        os.close(descriptor)
+        with part.open("xb") as file:
+            if fcntl is None:
+                file.close()
+            else:
+                # A file system without locks has no orphans either, as nobody can lock them to remove them.
+                with suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_EX)
+            # Before it was locked, another process may have removed it as an orphan.
+            if not part.exists():
+                continue
+            try:
+                yield part
+            finally:
+                part.unlink(missing_ok=True)
+            return
 
 
 def _remove_orphans(target: Path) -> None:
-    """Removes temporary files of the target that no process has locked, because theirs was killed."""
+    """Remove temporary files of the target that no process has locked, because the process was killed."""
     if fcntl is None:
         return
-    name = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{16}\.part")
-    for path in [path for path in target.parent.iterdir() if name.fullmatch(path.name) and path.is_file()]:
+    for path in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * 16}.part"):
         with suppress(OSError):
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-            finally:
-                os.close(descriptor)
+            if path.is_file() and not path.is_symlink():
+                with path.open("r+b") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
 
 
 def _sync(path: Path) -> None:
@@ -162,13 +159,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Puts the file's name in front of any system error in the block, as one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = (error.strerror or str(error) or type(error).__name__).splitlines()[0]
-        raise type(error)(f"{path}: {reason[0].lower()}{reason[1:]}") from error

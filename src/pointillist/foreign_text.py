@@ -1,7 +1,7 @@
-"""Text that is not trusted, on its way out: names and cells of data, titles and labels of a store.
+"""Text that is not trusted, on its way out: names and cells of data, titles and labels of a study.
 
-A place where text goes has characters that mean something there. One function for each such place makes them mean
-nothing. HTML is made by templates that escape all text by themselves, and JSON in it by `page.parts.as_json`.
+One function per destination escapes the characters that mean something there. The templates of HTML escape all text
+themselves, and `page.parts.as_json` escapes JSON in HTML.
 """
 
 import re
@@ -12,22 +12,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.text import Text
 
+_BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""How formulas begin, including the wide forms of East Asian keyboards."""
+
+_SHOWN, _LONGEST_SHOWN = 10, 40
+"""Most names in a list, and most characters of a text, in a message."""
+
 
 def printable(text: str) -> str:
-    """Escapes control characters the way Python's `repr` does, so that text cannot send a terminal escape sequences.
-
-    Line breaks are escaped too, so that the text stays on one line.
-    """
+    """Escape control characters and line breaks as Python's `repr` does; a terminal could obey them."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def terminal_text(text: str, style: str = "", breaks: Mapping[str, str] = MappingProxyType({})) -> "Text":
-    """Makes text for a terminal: escape sequences and Rich's markup in it are shown, not obeyed.
+    """Make text for a terminal that shows escape sequences and Rich's markup as they are.
 
     Args:
         text: The text.
         style: Style of the text, for Rich.
-        breaks: Replacements for some of its parts that shorten the lines.
+        breaks: Replacements of parts of the text that shorten the lines.
     """
     from rich.text import Text
 
@@ -38,7 +41,7 @@ def terminal_text(text: str, style: str = "", breaks: Mapping[str, str] = Mappin
 
 
 def figure_text(text: str, longest: int | None = None) -> str:
-    """Escapes text for Matplotlib: on one line, cut to `longest` characters, with dollars that start no formula."""
+    """Escape text for Matplotlib: on one line, cut to `longest` characters, with dollars that start no formula."""
     text = printable(text)
     if longest is not None and len(text) > longest:
         text = f"{text[: longest - 1]}…"
@@ -46,30 +49,26 @@ def figure_text(text: str, longest: int | None = None) -> str:
 
 
 def legend_text(text: str) -> str:
-    """Escapes text for a legend of Matplotlib, which leaves out what begins with an underscore."""
+    """Escape text for a legend of Matplotlib, which leaves out what begins with an underscore."""
     text = figure_text(text)
     return f" {text}" if text.startswith("_") else text
 
 
 def markdown_text(text: str) -> str:
-    """Escapes text for Markdown: it stays in its cell, and is neither HTML, a link, code nor bold."""
+    """Escape text for a cell of a Markdown table: it is neither HTML, a link, code nor bold."""
     return re.sub(r"[\\|\[`*]|<(?=[A-Za-z/!?])", r"\\\g<0>", printable(text))
 
 
 def csv_cell(value: object) -> object:
-    """Makes a cell of CSV that no spreadsheet takes for a formula; numbers, and text of numbers, stay as they are."""
+    """Make a cell of CSV that no spreadsheet takes for a formula; numbers, and text of numbers, stay as they are."""
     if not isinstance(value, str):
         return value
     text = printable(value)
     return f"'{text}" if text.startswith(_BEGIN_FORMULAS) and not is_numeral(text) else text
 
 
-_BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""How formulas begin, the wide forms of East Asian keyboards included."""
-
-
 def is_numeral(text: str) -> bool:
-    """Whether text is that of a number."""
+    """Return whether text is a number."""
     try:
         float(text)
     except ValueError:
@@ -77,16 +76,12 @@ def is_numeral(text: str) -> bool:
     return True
 
 
-_SHOWN = 10
-_LONGEST_SHOWN = 40
-
-
 def shown(text: str) -> str:
-    """Quotes text from a file for use in a message: on one line, shortened if it is long."""
+    """Quote text from a file for a message: on one line, shortened if it is long."""
     return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
 
 
 def listed(names: Sequence[str]) -> str:
-    """Lists the first few names, and says how many more there are."""
+    """List the first few names, and say how many more there are."""
     first = ", ".join(shown(name)[1:-1] for name in names[:_SHOWN])
     return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"

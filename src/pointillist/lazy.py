@@ -1,29 +1,31 @@
 """Lazy imports: a module is imported only when one of its names is first used."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 
-def getter(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Makes a package's `__getattr__`.
+def attach(package: str, names: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Make a package's `__getattr__` and `__dir__`.
 
     Args:
         package: Name of the package.
-        homes: Maps each name to the module that defines it, or to the module itself if the name is a module's.
+        names: Maps modules, relative to the package, to the names to take from each, which may include its own.
     """
+    homes = {name: module for module, of_module in names.items() for name in of_module}
 
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = import_module(homes[name])
-        return module if module.__name__.endswith(f".{name}") else getattr(module, name)
+        module = import_module(homes[name], package)
+        return module if module.__name__ == f"{package}.{name}" else getattr(module, name)
 
-    return get
+    return get, lambda: sorted({*vars(sys.modules[package]), *homes})
 
 
 class LazyModule:
-    """Stands for a module, and imports it when one of its names is first used."""
+    """A module that is imported when one of its names is first used."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -36,5 +38,5 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
 else:
-    # Arrow takes a tenth of a second to load, and rows of numbers do without it.
+    # Arrow takes a tenth of a second to load, and arrays of numbers do not need it.
     pa, pc = LazyModule("pyarrow"), LazyModule("pyarrow.compute")

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 
 def give_back() -> None:
-    """Gives free memory back to the system, which Arrow's allocator and the GNU C library do not do by themselves."""
+    """Give free memory back to the system, which Arrow's allocator and the GNU C library do not do by themselves."""
     # Not imported for this: the table may be an array.
     if "pyarrow" in sys.modules:
         sys.modules["pyarrow"].default_memory_pool().release_unused()
-    # Other C libraries have no such function, and some systems no library that is loaded without a name.
+    # Other C libraries lack the function, and some systems cannot load a library without a name.
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

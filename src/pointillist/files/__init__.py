@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pointillist.lazy import getter
+from pointillist.lazy import attach
 
 if TYPE_CHECKING:
     from pointillist.files.csv_format import CsvForm
@@ -11,14 +11,13 @@ if TYPE_CHECKING:
     from pointillist.files.writing import TableWriter
 
 # So that the endings of files can be had without any library.
-__getattr__ = getter(
+__getattr__, __dir__ = attach(
     __name__,
     {
-        "READABLE": "pointillist.files.formats",
-        "CsvForm": "pointillist.files.csv_format",
-        "TableWriter": "pointillist.files.writing",
-        "read_numbers": "pointillist.files.reading",
-        "read_table": "pointillist.files.reading",
+        ".csv_format": ["CsvForm"],
+        ".formats": ["READABLE"],
+        ".reading": ["read_numbers", "read_table"],
+        ".writing": ["TableWriter"],
     },
 )
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pointillist.lazy import getter
+from pointillist.lazy import attach
 
 if TYPE_CHECKING:
     from pointillist.models.configuration import Configuration
@@ -11,15 +11,14 @@ if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
     from pointillist.models.saving import load_model, save_model
 
-__getattr__ = getter(
+__getattr__, __dir__ = attach(
     __name__,
     {
-        "Configuration": "pointillist.models.configuration",
-        "Request": "pointillist.models.request",
-        "RowModel": "pointillist.models.row_model",
-        "load_model": "pointillist.models.saving",
-        "prepare": "pointillist.models.fitting",
-        "save_model": "pointillist.models.saving",
+        ".configuration": ["Configuration"],
+        ".fitting": ["prepare"],
+        ".request": ["Request"],
+        ".row_model": ["RowModel"],
+        ".saving": ["load_model", "save_model"],
     },
 )
 
@@ -31,7 +30,3 @@ __all__ = [
     "prepare",
     "save_model",
 ]
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])

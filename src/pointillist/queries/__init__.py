@@ -2,19 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from pointillist.lazy import getter
+from pointillist.lazy import attach
 
 if TYPE_CHECKING:
     from pointillist.queries.conditional import Conditional
     from pointillist.queries.sampling import SamplingRun
 
-__getattr__ = getter(
+__getattr__, __dir__ = attach(
     __name__,
-    {"Conditional": "pointillist.queries.conditional", "SamplingRun": "pointillist.queries.sampling"},
+    {
+        ".conditional": ["Conditional"],
+        ".sampling": ["SamplingRun"],
+    },
 )
 
 __all__ = ["Conditional", "SamplingRun"]
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
