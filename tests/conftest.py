@@ -38,7 +38,7 @@ import pytest  # noqa: E402
 
 from browsers import launched  # noqa: E402
 from pointillist.engine.devices import configure  # noqa: E402
-from pointillist.memory import give_back  # noqa: E402
+from pointillist.memory import release_memory  # noqa: E402
 
 # The same examples in every run, however busy the machine is, so that a run says what the last one said.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -70,7 +70,7 @@ def _forget_programs():
     if _held_mb() > max(LARGE_MB, _left_mb + LEAST_MB):
         jax.clear_caches()
         gc.collect()
-        give_back()
+        release_memory()
         _left_mb = _held_mb()
 
 

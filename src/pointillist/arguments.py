@@ -11,7 +11,7 @@ LARGEST_INTEGER = 2**53
 RandomState = int | np.random.RandomState | None
 
 
-def is_whole(value: Any, low: int) -> bool:
+def is_integer(value: Any, low: int) -> bool:
     """Return whether a value is an integer of at least `low`."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
 

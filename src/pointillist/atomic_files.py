@@ -46,14 +46,14 @@ def whole_file(path: Path) -> Iterator[Path]:
             _sync(target.parent)
 
 
-def check_place(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Raise an OSError, in one line that starts with the path, if no file can be written there; make its folder."""
     # A trial also finds file systems that are read-only or full, and names that are too long.
     with naming(path), _part(_target(path)):
         pass
 
 
-def check_apart(out: Path, read: Path) -> None:
+def check_different(out: Path, read: Path) -> None:
     """Raise a ValueError if the file to write is the file to read."""
     if out.exists() and read.exists() and out.samefile(read):
         raise ValueError(f"{out}: is a file to read and would be overwritten: give another name")

@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Give free memory back to the system, which Arrow's allocator and the GNU C library do not do by themselves."""
     # Not imported for this: the table may be an array.
     if "pyarrow" in sys.modules:

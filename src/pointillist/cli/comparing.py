@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
-from pointillist.atomic_files import check_place, check_regular
+from pointillist.atomic_files import check_regular, check_writable
 from pointillist.cli.options import FILES
 from pointillist.cli.predictions import column_of
 from pointillist.cli.table_options import columns_by_text, labels_in, read_for
@@ -58,7 +58,7 @@ def compare(
     if figure is not None:
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
-        check_place(figure)
+        check_writable(figure)
     if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
         raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
     check_regular(rows)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pointillist.atomic_files import check_apart, check_place
+from pointillist.atomic_files import check_different, check_writable
 
 
 @contextmanager
@@ -46,10 +46,10 @@ def exclusive(command: Callable[..., None]) -> Callable[..., None]:
     def locked(**options: Any) -> None:
         data: Any = options.get("data")
         out = options["out"] = options["out"] or data.with_name(f"{Path(data.name.removesuffix('.gz')).stem}.model")
-        check_place(out)
+        check_writable(out)
         for name, value in options.items():
             if isinstance(value, Path) and name not in ("out", "checkpoint"):
-                check_apart(out, value)
+                check_different(out, value)
         with alone(out.with_name(f".{out.name}.lock"), out, "writing this file"):
             command(**options)
 

@@ -55,7 +55,7 @@ def fit(
     from pointillist.engine.devices import configure
     from pointillist.files.reading import read_table
     from pointillist.foreign_text import shown, terminal_text
-    from pointillist.memory import give_back
+    from pointillist.memory import release_memory
     from pointillist.models.checkpoint import forget, remove_checkpoint
     from pointillist.models.saving import load_model, save_model
     from pointillist.privacy.private_fits import prepare
@@ -92,7 +92,7 @@ def fit(
         # A large table must not stay in memory with its encoded rows, nor memory that reading it used and freed.
         del table
         task = task.without_table()
-        give_back()
+        release_memory()
         model = task.fit(state)
     save_model(model, out)
     # The checkpoint is forgotten only once the file has proved readable.
@@ -105,15 +105,15 @@ def fit(
 
 def _state_file(data: Path, out: Path, checkpoint: Path | None, *, is_private: bool) -> Path | None:
     """Return the file for the state of training, which differs from all other files; None for a private fit."""
-    from pointillist.atomic_files import check_apart, check_place
+    from pointillist.atomic_files import check_different, check_writable
     from pointillist.models.checkpoint import previous
 
     if is_private and checkpoint is not None:
         raise ValueError("--checkpoint: a private fit keeps no state, which would reveal rows: leave it out")
     state = checkpoint or out.with_name(f"{out.name}.checkpoint")
-    check_place(state)
+    check_writable(state)
     for file in (state, previous(state)):
-        check_apart(file, data)
+        check_different(file, data)
         if out.resolve() == file.resolve():
             raise ValueError(f"{out}: is also the --checkpoint file, which is removed at the end: give another name")
     return None if is_private else state

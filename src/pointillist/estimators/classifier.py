@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
-from pointillist.arguments import RandomState, is_whole, seed_of
+from pointillist.arguments import RandomState, is_integer, seed_of
 from pointillist.diffusion.classification import N_TIMES, posterior
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, RowFunction, map_rows
 from pointillist.estimators.estimator import Diffusion
@@ -97,7 +97,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         process.check_noise_levels("a classifier by denoising")
         if self.method not in ("elbo", "exact"):
             raise ValueError(f"method must be 'elbo' or 'exact', not {self.method!r}")
-        if not is_whole(self.n_times, 1):
+        if not is_integer(self.n_times, 1):
             raise ValueError(f"n_times must be an integer of at least 1, not {self.n_times!r}")
         denoiser: Any = process.denoiser(model.model_.network)
         n_classes = len(model.classes_)

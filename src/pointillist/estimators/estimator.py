@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
 
-from pointillist.arguments import RandomState, is_whole
+from pointillist.arguments import RandomState, is_integer
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
 from pointillist.estimators.inputs import AsEstimator, checked_rows, fitted_model, sampling_run
@@ -271,7 +271,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
             ValueError: In one line, if X lacks a column, or has a category that no training row had.
         """
         model = fitted_model(self)
-        if n_draws is not None and not is_whole(n_draws, 1):
+        if n_draws is not None and not is_integer(n_draws, 1):
             raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
         check_statistic(statistic, is_alone=n_draws is None)
         codec = model.codec

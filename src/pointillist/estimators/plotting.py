@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from pointillist.arguments import is_whole
+from pointillist.arguments import is_integer
 from pointillist.estimators.inputs import checked_rows, fitted_model, sampling_run
 from pointillist.foreign_text import figure_text, legend_text
 from pointillist.models.gaussian import gaussian_of
@@ -174,7 +174,7 @@ def plot_density(  # noqa: D417
             f"plot_density needs a model of two columns that vary, and this one has {codec.n_columns}{constant}"
         )
     _check_axes(ax)
-    if not is_whole(n_grid, 2):
+    if not is_integer(n_grid, 2):
         raise ValueError(f"n_grid must be an integer of at least 2, not {n_grid!r}")
     points = None if rows is None else checked_rows(model, rows)[1]
     low, high = codec.scaling.minimum, codec.scaling.maximum
@@ -229,7 +229,7 @@ def _run(model: Any, n_samples: int | None, default: int, *, labels: Any, **opti
     gaussian_of(fitted, "pictures of rows are")
     if n_samples is None and np.ndim(labels) == 0 and options.get("prior") is None:
         n_samples = default
-    if n_samples is not None and not is_whole(n_samples, 1):
+    if n_samples is not None and not is_integer(n_samples, 1):
         raise ValueError(f"n_samples must be an integer of at least 1, not {n_samples!r}")
     run = sampling_run(model, n_samples, labels=labels, return_labels=fitted.classes is not None, **options)
     if not run.n_rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pointillist.atomic_files import check_place, naming, whole_file
+from pointillist.atomic_files import check_writable, naming, whole_file
 from pointillist.files.formats import format_of
 from pointillist.files.number_rows import check_names
 from pointillist.foreign_text import shown
@@ -57,7 +57,7 @@ class TableWriter:
         self._n_rows = n_rows
         self._written = 0
         self._check_columns()
-        check_place(self._path)
+        check_writable(self._path)
         self._forms = {} if self._format.has_types else forms
         if self._forms:
             named = zip(self._names, self._types, strict=True)

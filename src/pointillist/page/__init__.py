@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from pointillist.atomic_files import check_place, write_whole
+from pointillist.atomic_files import check_writable, write_whole
 from pointillist.columns.kinds import KINDS
 from pointillist.columns.pair_counts import MOST_ROWS
 from pointillist.models.row_model import RowModel
@@ -83,7 +83,7 @@ def write_page(model: RowModel, path: Path, title: str | None = None, verdict: V
         ValueError: If no page can be made of the model.
         OSError: If the file cannot be written.
     """
-    check_place(path)
+    check_writable(path)
     write_whole(path, render(model, path.stem if title is None else title, verdict))
 
 

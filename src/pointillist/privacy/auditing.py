@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import norm
 
-from pointillist.arguments import is_whole
+from pointillist.arguments import is_integer
 from pointillist.engine.devices import configure
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
@@ -246,9 +246,9 @@ def audit(
     fitted = load_model(Path(model)) if isinstance(model, str | Path) else getattr(model, "model_", model)
     if not isinstance(fitted, RowModel):
         raise ValueError(f"model must be a fitted Diffusion or a model file, not {type(model).__name__}")
-    if n_drawn is not None and not is_whole(n_drawn, 2):
+    if n_drawn is not None and not is_integer(n_drawn, 2):
         raise ValueError(f"n_drawn must be an integer of at least 2, not {n_drawn!r}")
-    if not is_whole(max_rows, MIN_ROWS):
+    if not is_integer(max_rows, MIN_ROWS):
         raise ValueError(f"max_rows must be an integer of at least {MIN_ROWS}, not {max_rows!r}")
     guarantee = fitted.record.guarantee
     delta = float(delta if delta is not None else 0.0 if guarantee is None else guarantee.delta)

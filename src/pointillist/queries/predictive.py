@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.arguments import is_whole
+from pointillist.arguments import is_integer
 
 POINTS = 50
 """Number of quantiles that represent the distribution of a number."""
@@ -140,6 +140,6 @@ def checked_levels(levels: Sequence[float]) -> Float[np.ndarray, " levels"]:
 
 def checked_draws(n_draws: int) -> int:
     """Returns a number of draws; raises a ValueError unless it is an integer of at least 1."""
-    if not is_whole(n_draws, 1):
+    if not is_integer(n_draws, 1):
         raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
     return int(n_draws)
