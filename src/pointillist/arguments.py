@@ -49,5 +49,5 @@ def is_missing(value: Any) -> bool:
     try:
         return value is None or bool(value != value)
     except TypeError:
-        # The comparison of pandas' NA with itself is NA, which has no truth value.
+        # The comparison of pandas' NA with itself is NA, which is neither true nor false.
         return True

@@ -11,9 +11,10 @@ def attach(package: str, names: Mapping[str, Sequence[str]]) -> tuple[Callable[[
 
     Args:
         package: Name of the package.
-        names: Maps modules, relative to the package, to the names to take from each, which may include its own.
+        names: Maps modules, relative to the package, to the names that it takes from each; a name that equals the
+            module's is the module.
     """
-    homes = {name: module for module, of_module in names.items() for name in of_module}
+    homes = {name: module for module, module_names in names.items() for name in module_names}
 
     def get(name: str) -> Any:
         if name not in homes:

@@ -155,7 +155,7 @@ def deferred_interrupt(console: Console) -> Iterator[Interruption]:
         is_second, interruption.signal = interruption.signal is not None, signum
         if is_second:
             interruption.check()
-        console.print("stopping at the next safe place; press Ctrl-C again to stop now")
+        console.print("stopping at the next safe point; press Ctrl-C again to stop now")
 
     if threading.current_thread() is not threading.main_thread():
         yield interruption

@@ -53,14 +53,14 @@ def setting(request):
     return network, jnp.asarray(rows), noise, PrivateMethod(objective, ROWS_AT_ONCE), architecture.features
 
 
-def by_hand(setting, key, place):
+def by_hand(setting, key, index):
     network, rows, noise, method, features = setting
-    return _by_hand(network, rows, noise, key, place, method=method, features=features)
+    return _by_hand(network, rows, noise, key, index, method=method, features=features)
 
 
 @partial(jax.jit, static_argnames=("method", "features"))
-def _by_hand(network, rows, noise, key, place, *, method, features):
-    example = example_of(jax.random.fold_in(key, place), rows[place], noise, method, features)
+def _by_hand(network, rows, noise, key, index, *, method, features):
+    example = example_of(jax.random.fold_in(key, index), rows[index], noise, method, features)
     loss = lambda network: method.objective.loss(network, tuple(part[None] for part in example), "float32")  # noqa: E731
     return jax.grad(loss)(network), row_norm(network, example, method)
 
@@ -69,23 +69,25 @@ def norm_of(tree):
     return float(np.sqrt(sum(np.sum(np.asarray(leaf, np.float64) ** 2) for leaf in jax.tree.leaves(tree))))
 
 
-def summed(setting, key, places, clip):
+def summed(setting, key, indices, clip):
     network, rows, noise, method, features = setting
-    padded = jnp.asarray(np.pad(places, (0, ROWS_AT_ONCE - len(places))), jnp.int32)
-    is_taken = jnp.arange(ROWS_AT_ONCE) < len(places)
+    padded = jnp.asarray(np.pad(indices, (0, ROWS_AT_ONCE - len(indices))), jnp.int32)
+    is_taken = jnp.arange(ROWS_AT_ONCE) < len(indices)
     return eqx.filter_jit(clipped_sum)(key, network, rows, padded, is_taken, clip, noise, method, features)
 
 
-def test_the_sum_is_that_of_gradients_clipped_by_hand(setting):
-    key, places = jax.random.key(3), np.array([2, 5, 11, 19])
-    own = [by_hand(setting, key, place) for place in places]
-    norms = [norm_of(gradient) for gradient, _ in own]
-    np.testing.assert_allclose([float(norm) for _, norm in own], norms, rtol=1e-4)
+def test_the_sum_equals_gradients_clipped_one_by_one(setting):
+    key, indices = jax.random.key(3), np.array([2, 5, 11, 19])
+    found_by_hand = [by_hand(setting, key, index) for index in indices]
+    norms = [norm_of(gradient) for gradient, _ in found_by_hand]
+    np.testing.assert_allclose([float(norm) for _, norm in found_by_hand], norms, rtol=1e-4)
     clip = float(np.median(norms))
     assert min(norms) < clip < max(norms)
-    scaled = [jax.tree.map(lambda g, n=n: g * min(1, clip / n), g) for (g, _), n in zip(own, norms, strict=True)]
+    scaled = [
+        jax.tree.map(lambda g, n=n: g * min(1, clip / n), g) for (g, _), n in zip(found_by_hand, norms, strict=True)
+    ]
     expected = jax.tree.map(lambda *parts: sum(parts), *scaled)
-    found = summed(setting, key, places, clip)
+    found = summed(setting, key, indices, clip)
     for one, two in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4 * clip)
 
@@ -101,24 +103,24 @@ def test_no_row_moves_the_sum_by_more_than_the_clip(setting):
     key, clip = jax.random.key(4), 0.1
     everyone = np.arange(20)
     whole = summed(setting, key, everyone, clip)
-    for place in (0, 7, 19):
+    for index in (0, 7, 19):
         # Neighbours: the same draw, with one row less. The others' examples stay as they are.
-        without = summed(setting, key, np.delete(everyone, place), clip)
+        without = summed(setting, key, np.delete(everyone, index), clip)
         moved = norm_of(jax.tree.map(lambda a, b: np.asarray(a, np.float64) - b, whole, without))
         assert 0.5 * clip < moved <= clip
     assert norm_of(summed(setting, key, np.array([3]), clip)) <= clip
 
 
-def test_empty_places_add_nothing(setting):
+def test_empty_entries_add_nothing(setting):
     assert norm_of(summed(setting, jax.random.key(5), np.array([], int), 1.0)) == 0
 
 
 def test_each_row_is_drawn_with_the_same_probability():
     n, sampling, draws = 50, 0.2, 2000
     keys = jax.random.split(jax.random.key(6), draws)
-    places, is_taken = jax.vmap(lambda key: poisson_batch(key, n, sampling, n))(keys)
+    indices, is_taken = jax.vmap(lambda key: poisson_batch(key, n, sampling, n))(keys)
     counts = np.zeros((draws, n))
-    np.add.at(counts, (np.repeat(np.arange(draws), n), np.asarray(places).ravel()), np.asarray(is_taken).ravel())
+    np.add.at(counts, (np.repeat(np.arange(draws), n), np.asarray(indices).ravel()), np.asarray(is_taken).ravel())
     assert counts.max() == 1
     # Standard error of a share of 2,000 draws is 0.009.
     assert np.abs(counts.mean(axis=0) - sampling).max() < 4 * np.sqrt(sampling * (1 - sampling) / draws)
@@ -126,7 +128,7 @@ def test_each_row_is_drawn_with_the_same_probability():
     assert counts.sum(axis=1).var() == pytest.approx(n * sampling * (1 - sampling), rel=4 * np.sqrt(2 / draws))
 
 
-def test_noise_is_normal_and_of_the_deviation():
+def test_noise_is_normal_with_the_standard_deviation():
     noised = with_noise(jax.random.key(7), {"a": jnp.zeros((50, 60)), "b": jnp.ones(1000)}, 3.0)
     values = np.concatenate([np.ravel(noised["a"]), np.ravel(noised["b"]) - 1]) / 3
     assert kstest(values, "norm").pvalue > 0.01

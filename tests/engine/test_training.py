@@ -137,7 +137,7 @@ def test_an_order_has_every_row_once(n):
 
 
 def test_orders_are_uniform():
-    """Each of six rows as often at each place: chi-square of 25 degrees of freedom, which is below 44.3 in 99 %."""
+    """Six rows are equally often at each index: chi-square of 25 degrees of freedom, below 44.3 in 99 % of cases."""
     orders = np.asarray(jax.vmap(lambda key: shuffled(key, 6))(jax.random.split(jax.random.key(1), 6000)))
     counts = (orders[:, :, None] == np.arange(6)).sum(axis=0)
     assert ((counts - 1000) ** 2 / 1000).sum() < 44.3
@@ -179,7 +179,7 @@ def test_devices_share_a_batch_and_the_weights_are_the_same_bit_for_bit():
     assert_same(alone, together)
 
 
-def test_cores_do_not_share_a_batch_unless_they_are_told_to():
+def test_cores_do_not_share_a_batch_unless_asked_to():
     recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3)
     method = Method(batch_size=64, parts=8)
     assert StackTrainer(ROWS, [recipe], SMALL, method)._mesh.size == 1
@@ -219,7 +219,7 @@ def test_lower_precision_learns_about_the_same_and_keeps_float32_weights():
 @pytest.mark.slow
 @pytest.mark.parametrize("capacity", [None, 5])
 def test_models_side_by_side_are_those_one_after_another(capacity):
-    """What a GPU does, on this machine's devices: the same to rounding, each for its own number of epochs."""
+    """What a GPU does, on this machine's devices: the same to rounding, each for its number of epochs."""
     one_by_one, losses = trained(RECIPES)
     at_once = StackTrainer(ROWS, RECIPES, SMALL, method=Method(batch_size=32), capacity=capacity, is_side_by_side=True)
     for a, b in zip(at_once.run(5), losses, strict=True):

@@ -125,7 +125,7 @@ def test_p_values_of_members_never_seen_are_uniform(by_heart):
     known = Knowledge(model, drawn_columns(model, 500, pool.columns, 0), reference, 0)
     for score in ATTACKS.values():
         groups = score(known, pool).reshape(40, 80)
-        assert kstest([area(own[:30], own[30:])[1] for own in groups], "uniform").pvalue > 0.01
+        assert kstest([area(group[:30], group[30:])[1] for group in groups], "uniform").pvalue > 0.01
 
 
 def test_a_seed_decides_everything(model, report):
@@ -141,14 +141,14 @@ def test_the_loss_of_a_row_does_not_depend_on_other_rows(model):
 
 
 @pytest.fixture(scope="module")
-def of_mixed():
+def mixed_fit():
     frame = mixed(80)
     return frame, Diffusion(epochs=800, width=48, batch_size=80, averaging=0.0, random_state=0).fit(frame)
 
 
 @pytest.mark.slow
-def test_mixed_tables_in_any_container(of_mixed):
-    frame, model = of_mixed
+def test_mixed_tables_in_any_container(mixed_fit):
+    frame, model = mixed_fit
     others = mixed(200)
     found = audit(model, frame, others, n_drawn=500)
     assert found.is_exposed
@@ -157,8 +157,8 @@ def test_mixed_tables_in_any_container(of_mixed):
 
 
 @pytest.mark.slow
-def test_a_category_that_no_training_row_had_is_no_member(of_mixed):
-    frame, model = of_mixed
+def test_a_category_that_no_training_row_had_is_no_member(mixed_fit):
+    frame, model = mixed_fit
     others = mixed(200)
     others.loc[:3, "kind"] = "z"
     side = side_of(model.model_, others, None, "non_members")

@@ -15,12 +15,12 @@ EQUAL = np.linspace(0, 1, BINS + 1)
 
 
 def noisy(domain, values, kind, deviation):
-    own = ColumnDomain.of("x", domain)
-    cells, moved = own.cells(cells_of("x", values, kind), kind)
+    column_domain = ColumnDomain.of("x", domain)
+    cells, moved = column_domain.cells(cells_of("x", values, kind), kind)
     assert not moved
-    counts = counts_of(own, cells, kind)
+    counts = counts_of(column_domain, cells, kind)
     added = [each + deviation * RNG.normal(size=len(each)) for each in counts]
-    return counts, column_of(own, kind, added, deviation), cells
+    return counts, column_of(column_domain, kind, added, deviation), cells
 
 
 def test_intervals_follow_a_histogram_of_much_less_noise_than_rows():
@@ -34,7 +34,7 @@ def test_intervals_follow_a_histogram_of_much_less_noise_than_rows():
     )
 
 
-def test_intervals_of_integers_end_between_them():
+def test_intervals_of_integers_end_between_integers():
     values = RNG.binomial(100, 0.3, N).clip(10, 70).tolist()
     _, (encoder, fractions), cells = noisy((0, 100), values, pa.int64(), 0.01)
     tokens, _ = encoder.encode(cells)
@@ -55,18 +55,18 @@ def test_a_range_far_wider_than_most_values_loses_little():
     assert np.abs(np.bincount(tokens.astype(int), minlength=MOST_INTERVALS) / N - fractions).max() < 0.01
 
 
-def test_values_that_stand_out_of_a_range_of_integers_have_their_own_token():
+def test_frequent_integers_of_a_range_get_a_token():
     values = np.where(RNG.random(N) < 0.9, 0, RNG.integers(1, 99_999, N))
     values[:600] = 7688
     _, (encoder, fractions), _ = noisy((0, 100_000), values.tolist(), pa.int64(), 20.0)
     assert encoder.atoms.tolist() == [0, 7688]
     share = np.mean(values == 0)
-    # The noise of one count, and that of the sum of all.
+    # The noise of one count, and of the sum of all counts.
     assert fractions[0] == pytest.approx(share, abs=4 * 20 * (BINS + 2) ** 0.5 / N)
     assert fractions.sum() == pytest.approx(1) and len(fractions) == encoder.size
 
 
-def test_the_ends_of_a_range_of_floats_have_their_own_token_if_many_rows_have_them():
+def test_the_ends_of_a_range_of_floats_get_a_token_if_frequent():
     values = np.clip(RNG.normal(size=N), -9, 1)
     _, (encoder, _), _ = noisy((-9.0, 1.0), values.tolist(), pa.float64(), 10.0)
     assert encoder.atoms.tolist() == [1.0] and encoder.n_intervals == MOST_INTERVALS

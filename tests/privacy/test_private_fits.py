@@ -19,13 +19,13 @@ from pointillist.tables.table import cells_in
 pytest.importorskip("dp_accounting")
 
 RNG = np.random.default_rng(0)
-DOMAIN = {"kind": ["a", "b", "c"], "x": (-4.0, 4.0), "n": (0, 5), "gap": (0.0, 1.0, None), "yes": [False, True]}
+DOMAIN = {"kind": ["a", "b", "c"], "x": (-4.0, 4.0), "n": (0, 5), "part": (0.0, 1.0, None), "yes": [False, True]}
 SMALL = {"width": 16, "depth": 1, "epochs": 2}
 
 
 def frame(n=200):
-    gap = np.where(RNG.random(n) < 0.2, np.nan, RNG.random(n))
-    columns = {"kind": RNG.choice(["a", "b"], n), "x": RNG.normal(size=n), "n": RNG.integers(0, 6, n), "gap": gap}
+    part = np.where(RNG.random(n) < 0.2, np.nan, RNG.random(n))
+    columns = {"kind": RNG.choice(["a", "b"], n), "x": RNG.normal(size=n), "n": RNG.integers(0, 6, n), "part": part}
     return pandas.DataFrame(columns | {"yes": RNG.random(n) < 0.3})
 
 
@@ -52,7 +52,7 @@ def test_rows_lie_in_the_domain(fitted):
     rows = fitted.sample(300, random_state=0)
     assert list(rows.columns) == list(DOMAIN) and set(rows["kind"]) <= set("abc")
     assert rows["x"].between(-4, 4).all() and rows["n"].isin(range(6)).all() and rows["n"].dtype == np.int64
-    assert rows["gap"].dropna().between(0, 1).all() and rows["gap"].isna().any()
+    assert rows["part"].dropna().between(0, 1).all() and rows["part"].isna().any()
 
 
 def test_the_file_states_the_guarantee_and_nothing_of_the_rows(fitted, saved):
@@ -70,8 +70,8 @@ def test_the_file_states_the_guarantee_and_nothing_of_the_rows(fitted, saved):
 def test_one_row_more_changes_nothing_that_is_not_noised():
     """Without noise in counts, codec and file of neighboring tables are the same, whatever the row holds."""
     table = frame(100)
-    strange = pandas.DataFrame({"kind": ["c"], "x": [3.99], "n": [5], "gap": [np.nan], "yes": [True]})
-    asked = Diffusion(epsilon=1.0, domain={**DOMAIN, "x": [-4.0, 0.0, 4.0], "gap": [0.0, 1.0, None]}, random_state=0)
+    strange = pandas.DataFrame({"kind": ["c"], "x": [3.99], "n": [5], "part": [np.nan], "yes": [True]})
+    asked = Diffusion(epsilon=1.0, domain={**DOMAIN, "x": [-4.0, 0.0, 4.0], "part": [0.0, 1.0, None]}, random_state=0)
     with pytest.warns(UserWarning, match="moved into it"):
         plans = [plan_privately(asked, each, None, ()).plan for each in (table, pandas.concat([table, strange]))]
     (one, two), codecs = plans, [plan.codec for plan in plans]
@@ -85,8 +85,8 @@ def test_the_same_seed_gives_the_same_bits_and_no_seed_another_model(fitted):
     same, other = fit(0).model_, fit(None).model_
     assert not other.record.guarantee.is_seeded
     leaves, *both = (jax.tree.leaves(model.network) for model in (fitted.model_, same, other))
-    for leaf, own, another in zip(leaves, *both, strict=True):
-        np.testing.assert_array_equal(leaf, own)
+    for leaf, repeated, another in zip(leaves, *both, strict=True):
+        np.testing.assert_array_equal(leaf, repeated)
         assert not leaf.size or not np.array_equal(leaf, another)
 
 
@@ -126,7 +126,7 @@ def test_cells_outside_are_moved_inside_and_counted():
         ({"domain": DOMAIN | {"n": [[1, 2]]}}, {}, "domain of 'n' must hold values of one kind"),
     ],
 )
-def test_what_would_tell_of_single_rows_is_refused_in_one_line(options, fit, message):
+def test_what_would_reveal_single_rows_is_refused_in_one_line(options, fit, message):
     with pytest.raises(ValueError, match=message) as caught:
         Diffusion(**({"epsilon": 3.0} | options)).fit(frame(), **fit)
     assert "\n" not in str(caught.value)
@@ -158,7 +158,7 @@ def test_domains_go_to_json_and_back():
 
 
 def test_categories_may_be_more_than_those_of_the_rows(tmp_path):
-    """More than their own type has room for."""
+    """Their type has room for fewer."""
     table = pandas.DataFrame({"c": pandas.Categorical([f"v{i % 60}" for i in range(240)]), "x": np.arange(240) / 240})
     domain = {"c": [f"v{i}" for i in range(250)], "x": (0.0, 1.0)}
     Diffusion(epsilon=3.0, domain=domain, random_state=0, **SMALL).fit(table).save(tmp_path / "m")
@@ -201,9 +201,9 @@ def test_on_the_command_line(tmp_path, capsys, monkeypatch):
 
     frame(120).to_csv(tmp_path / "t.csv", index=False)
     domain = {"kind": ["a", "b"], "x": {"low": -4, "high": 4}, "n": {"low": 0, "high": 5}}
-    domain |= {"gap": {"low": 0, "high": 1, "missing": True}, "yes": [False, True]}
+    domain |= {"part": {"low": 0, "high": 1, "missing": True}, "yes": [False, True]}
     (tmp_path / "d.json").write_text(json.dumps(domain))
-    # The state of a fit that is not private is none of its own.
+    # A private fit must leave the checkpoint of another fit alone.
     (tmp_path / "m.checkpoint").write_text("another fit's")
     fit = "fit", tmp_path / "t.csv", "-o", tmp_path / "m", "--epsilon", 2, "--epochs", 1, "--width", 16, "--seed", 0
     code, said = run(*fit, "--domain", tmp_path / "d.json")
@@ -229,9 +229,9 @@ def test_columns_are_distributed_as_they_were_counted_whatever_training_does():
 
 
 def test_dates_of_a_domain_may_be_text_as_in_json():
-    own = ColumnDomain.of("day", ("2020-01-01", "2020-12-31"))
+    domain = ColumnDomain.of("day", ("2020-01-01", "2020-12-31"))
     column = pa.chunked_array([pa.array(["2019-05-01", "2020-03-01"]).cast(pa.timestamp("s"))])
-    moved, n_moved = own.cells(cells_in("day", column), column.type)
+    moved, n_moved = domain.cells(cells_in("day", column), column.type)
     assert n_moved == 1 and moved.values.tolist() == [
         datetime(2020, 1, 1, tzinfo=UTC).timestamp(),
         datetime(2020, 3, 1, tzinfo=UTC).timestamp(),

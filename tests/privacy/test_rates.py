@@ -1,4 +1,4 @@
-"""Rates, intervals and bounds of attacks: against closed forms, an independent library, and their own promises."""
+"""Rates, intervals and bounds of attacks: against closed forms, an independent library, and simulations."""
 
 import numpy as np
 import pytest
@@ -16,16 +16,16 @@ def test_the_area_is_that_of_scikit_learn_with_ties():
     assert float(auc) == pytest.approx(roc_auc_score(truth, np.concatenate([members, others])))
 
 
-def test_the_standard_error_of_the_area_is_the_spread_of_areas():
+def test_the_standard_error_of_the_area_is_the_standard_deviation_of_areas():
     rng = np.random.default_rng(1)
     found = [area(rng.normal(1, 1, 80), rng.normal(size=120))[0] for _ in range(400)]
-    spread, told = np.std(found, ddof=1), np.mean([auc.standard_error for auc in found])
+    deviation, stated = np.std(found, ddof=1), np.mean([auc.standard_error for auc in found])
     # The relative standard error of a standard deviation of 400 values is 1 / √798.
-    assert abs(told / spread - 1) < 4 / np.sqrt(798)
+    assert abs(stated / deviation - 1) < 4 / np.sqrt(798)
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 20), (3, 20), (20, 20), (117, 500)])
-def test_bounds_are_those_of_clopper_and_pearson(k, n):
+def test_bounds_are_clopper_pearson_bounds(k, n):
     expected = binomtest(k, n).proportion_ci(0.9, "exact")
     assert lower_bound(k, n, 0.05) == pytest.approx(expected.low, abs=1e-12)
     assert upper_bound(k, n, 0.05) == pytest.approx(expected.high, abs=1e-12)
@@ -51,7 +51,7 @@ def test_a_rate_needs_enough_non_members():
 
 @pytest.mark.parametrize("epsilon", [1.0, *(pytest.param(e, marks=pytest.mark.slow) for e in (0.0, 3.0))])
 def test_the_bound_of_epsilon_holds_for_randomised_response(epsilon):
-    """Each row's bit is told truly with probability exp(ε) / (1 + exp(ε)), which is ε-differentially private."""
+    """Each row's bit is reported truly with probability exp(ε) / (1 + exp(ε)), which is ε-differentially private."""
     rng = np.random.default_rng(4)
     truth = np.exp(epsilon) / (1 + np.exp(epsilon))
     bounds = []

@@ -221,9 +221,9 @@ def _run(
     ) -> tuple[TrainingState, Array]:
         def train_one(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
             states, losses = carry
-            state, of_model = train(pick(states, i), pick(fixed, i), epochs, data, architecture, method)
+            state, model_losses = train(pick(states, i), pick(fixed, i), epochs, data, architecture, method)
             states = jax.tree.map(partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0), states, state)
-            return states, losses.at[i].set(of_model)
+            return states, losses.at[i].set(model_losses)
 
         if is_side_by_side:
             # Slots without a model have no epochs left to train.

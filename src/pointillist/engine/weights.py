@@ -1,4 +1,4 @@
-"""Converts pytrees of arrays to safetensors bytes and back. Nothing in such bytes can run code."""
+"""Converts pytrees of arrays to safetensors bytes and back. Safetensors cannot contain code."""
 
 from typing import Any, TypeVar
 

@@ -36,7 +36,7 @@ FINENESS = 0.5, 0.6, 0.7, 0.85, 1.0, 1.15
 """Possible factors of all steps; the smallest is taken whose text of weights has at most `LONGEST` characters."""
 
 OF_LONG = 0.7
-"""Factor of all steps if no text is so short; 99.9 % of the tokens are then those of float32."""
+"""Factor of all steps if no text is so short; 99.9 % of the tokens are then the same as with float32."""
 
 LONGEST = 890_000
 """Longest text of weights, in characters; the page then has less than a megabyte."""

@@ -119,7 +119,7 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
 
 
 def _carried(model: RowModel, process: GaussianProcess) -> tuple[list[str], str]:
-    """List what a page holds of the training data, and say what histograms show of it beside the rows."""
+    """List what a page holds of the training data, and say what histograms show of them."""
     tensors = page_tensors(model.network, has_observed=process.architecture.has_observed)
     n_weights, shown = sum(array.size for array in tensors.values()), ""
     lines = [

@@ -176,11 +176,11 @@ def _losses(
 ) -> Float[Array, "n draws"]:
     keys = jax.random.split(key)
 
-    def of_row(row: tuple[Array, Array | None]) -> Float[Array, " draws"]:
+    def row_loss(row: tuple[Array, Array | None]) -> Float[Array, " draws"]:
         x0, label = row
         labels = None if label is None else jnp.repeat(label, draws)
         clean = CleanRows(jnp.repeat(x0[None], draws, axis=0), labels, noise[0], noise[1], architecture.features)
         examples = objective.examples((keys[0], keys[1]), clean, draws)
         return jax.vmap(lambda one: objective.loss(network, jax.tree.map(lambda a: a[None], one), "float32"))(examples)
 
-    return jax.lax.map(of_row, (rows, labels), batch_size=ROWS_AT_ONCE)
+    return jax.lax.map(row_loss, (rows, labels), batch_size=ROWS_AT_ONCE)

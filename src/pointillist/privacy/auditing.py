@@ -255,7 +255,7 @@ def audit(
     if not 0 <= delta < 1:
         raise ValueError(f"delta must be at least 0 and below 1, not {delta!r}")
     rng = np.random.default_rng(random_state)
-    inside, outside = _sides(fitted, members, non_members, *(labels or (None, None)))
+    inside, outside = _sides(fitted, members, non_members, labels or (None, None))
     order, chosen = rng.permutation(len(outside)), rng.permutation(len(inside))[:max_rows]
     n_reference = min(len(outside) // 3, MOST_REFERENCE)
     reference, others = outside.take(order[:n_reference]), outside.take(order[n_reference:][:max_rows])
@@ -279,9 +279,9 @@ def audit(
     )
 
 
-def _sides(model: RowModel, members: Any, non_members: Any, of_members: Any, of_others: Any) -> tuple[Side, Side]:
-    inside = side_of(model, members, of_members, "members")
-    outside = side_of(model, non_members, of_others, "non_members")
+def _sides(model: RowModel, members: Any, non_members: Any, labels: tuple[Any, Any]) -> tuple[Side, Side]:
+    inside = side_of(model, members, labels[0], "members")
+    outside = side_of(model, non_members, labels[1], "non_members")
     if inside.columns.keys() != outside.columns.keys():
         raise ValueError("one of members and non_members has labels, the other has none: give both, or neither")
     for name, side in (("members", inside), ("non_members", outside)):

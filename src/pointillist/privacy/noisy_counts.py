@@ -118,8 +118,8 @@ def intervals_of(
     """
     counts = _pruned(noisy, noise)
     evenly = np.full(len(noisy), 1 / len(noisy))
-    of_bins = (1 - EVENLY) * counts / max(counts.sum(), 1e-9) + EVENLY * evenly if counts.any() else evenly
-    cumulative = np.concatenate([[0.0], np.cumsum(of_bins)])
+    fractions = (1 - EVENLY) * counts / max(counts.sum(), 1e-9) + EVENLY * evenly if counts.any() else evenly
+    cumulative = np.concatenate([[0.0], np.cumsum(fractions)])
     cumulative /= cumulative[-1]
     edges = np.interp(np.linspace(0, 1, n_intervals + 1), cumulative, bins)
     edges = _between(edges, n_steps) if n_steps else np.concatenate([[0.0], np.unique(edges[1:-1]), [1.0]])

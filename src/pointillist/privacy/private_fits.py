@@ -162,7 +162,7 @@ class PrivateTask(Task):
 
 
 class _Budget:
-    """The privacy budget of a fit, of which the count of the rows is spent first.
+    """The privacy budget of a fit, whose first expense is the count of the rows.
 
     Attributes:
         epsilon: ε of the whole fit.
