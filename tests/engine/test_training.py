@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,7 +83,7 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
     recipe = Recipe(dataset=0, schedule=schedule, seed=1, epochs=1, learning_rate=3e-3)
     method = Method(batch_size=32)
     if is_best:
-        recipe = replace(recipe, warmup=3, decay=True, averaging=0.5)
+        recipe = recipe._replace(warmup=3, decay=True, averaging=0.5)
         method = Method(Objective("edm", "uniform", "log-normal"), 32, is_averaged=True)
     trainer = StackTrainer(ROWS, [recipe], SMALL, method)
     network = average = jax.tree.map(jnp.asarray, trainer.networks()[0])

@@ -7,11 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows
-from pointillist.diffusion.schedules import AnyArray, Schedule
-from pointillist.engine.recipes import AnyArchitecture, Method, Weights
+from pointillist.diffusion.schedules import AnyArray
+from pointillist.engine.random_streams import Stream, key_of
+from pointillist.engine.recipes import AnyArchitecture, Method, Recipe, Weights
 
 MAX_EPOCHS_PER_CALL = 64
 """Most epochs that one device call trains a model for, and the length of its table of losses."""
@@ -66,22 +67,6 @@ class TrainingState(eqx.Module):
         return replace(self, network=network, average=None if self.average is None else network)
 
 
-class Fixed(eqx.Module):
-    """The inputs that a model's training does not change, made in NumPy; see `Recipe`."""
-
-    key: Key[Array, "*stack"]
-    dataset: Int[AnyArray, "*stack"]
-    schedule: Schedule | None
-    epochs: Int[AnyArray, "*stack"]
-    learning_rate: Float[AnyArray, "*stack"]
-    warmup: Float[AnyArray, "*stack"]
-    decay: Float[AnyArray, "*stack"]
-    averaging: Float[AnyArray, "*stack"]
-    n_classes: Int[AnyArray, "*stack"]
-    p_uncond: Float[AnyArray, "*stack"]
-    clip: Float[AnyArray, "*stack"]
-
-
 class Data(eqx.Module):
     """Data sets of one shape, the `CleanRows.sigma_data` of each, and their labels if the models have classes."""
 
@@ -95,47 +80,47 @@ def first_network(key: PRNGKeyArray, architecture: AnyArchitecture, columns: int
     return architecture.build(jax.random.fold_in(key, 0), columns)
 
 
-def pick(tree: Any, i: AnyArray) -> Any:
+def pick(tree: Any, i: AnyArray | int) -> Any:
     """Return entry i of a stack."""
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, i, keepdims=False), tree)
 
 
 def train(
-    state: TrainingState, fixed: Fixed, epochs: Array, data: Data, architecture: AnyArchitecture, method: Method
+    state: TrainingState, recipe: Recipe, epochs: Array, data: Data, architecture: AnyArchitecture, method: Method
 ) -> tuple[TrainingState, Float[Array, " epochs"]]:
     """Train one model for at most `epochs` more epochs, 1 … `MAX_EPOCHS_PER_CALL`, or to its last.
 
     Returns:
         The new state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for epochs not trained.
     """
-    rows = pick(data, fixed.dataset)
+    rows = pick(data, recipe.dataset)
 
     def one_epoch(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
         state, losses = carry
-        state, loss = _epoch(state, fixed, rows, architecture, method)
+        state, loss = _epoch(state, recipe, rows, architecture, method)
         return state, losses.at[i].set(loss)
 
-    n_epochs = jnp.minimum(epochs, fixed.epochs - state.epoch)
+    n_epochs = jnp.minimum(epochs, recipe.epochs - state.epoch)
     return jax.lax.fori_loop(0, n_epochs, one_epoch, (state, jnp.zeros(MAX_EPOCHS_PER_CALL)))
 
 
 def _epoch(
-    state: TrainingState, fixed: Fixed, data: Data, architecture: AnyArchitecture, method: Method
+    state: TrainingState, recipe: Recipe, data: Data, architecture: AnyArchitecture, method: Method
 ) -> tuple[TrainingState, Float[Array, ""]]:
     n = len(data.rows)
     steps = n // method.batch_size
-    epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
+    epoch_key = jax.random.fold_in(key_of(recipe.seed, Stream.TRAINING), state.epoch + 1)
     # One vmapped call is compiled faster than four calls.
     order_key, level_key, noise_key, label_key = jax.vmap(jax.random.fold_in, (None, 0))(epoch_key, jnp.arange(4))
     # All rows and noise of an epoch are drawn at once, so that a step is nothing but the network.
     order = shuffled(order_key, n)[: steps * method.batch_size]
     labels = None
     if data.labels is not None:
-        is_dropped = jax.random.bernoulli(label_key, fixed.p_uncond, order.shape)
-        labels = jnp.where(is_dropped, fixed.n_classes, data.labels[order])
+        is_dropped = jax.random.bernoulli(label_key, recipe.p_uncond, order.shape)
+        labels = jnp.where(is_dropped, recipe.n_classes, data.labels[order])
     examples = method.objective.examples(
         (level_key, noise_key),
-        CleanRows(data.rows[order], labels, fixed.schedule, data.sigma_data, architecture.features),
+        CleanRows(data.rows[order], labels, recipe.schedule, data.sigma_data, architecture.features),
         method.batch_size,
     )
     batches = jax.tree.map(lambda a: a.reshape(steps, method.batch_size, -1), examples)
@@ -145,11 +130,11 @@ def _epoch(
         i, batch = first + numbered[0], numbered[1]
         loss, gradient = _gradient(state.network, batch, method)
         if method.is_clipped:
-            gradient = clipped(gradient, fixed.clip)
-        progress = i / (fixed.epochs.astype(jnp.float32) * steps)
-        warm = jnp.minimum(1.0, (i + 1) / jnp.maximum(fixed.warmup, 1.0))
-        rate = warm * fixed.learning_rate * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))
-        return updated(state, gradient, rate, fixed.averaging, i), loss
+            gradient = clipped(gradient, recipe.clip)
+        progress = i / (jnp.asarray(recipe.epochs, jnp.float32) * steps)
+        warm = jnp.minimum(1.0, (i + 1) / jnp.maximum(recipe.warmup, 1.0))
+        rate = warm * recipe.learning_rate * (1 - recipe.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))
+        return updated(state, gradient, rate, recipe.averaging, i), loss
 
     state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
     return replace(state, epoch=state.epoch + 1), losses.mean()
@@ -217,7 +202,7 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
     return jax.tree.map(lambda a: a / method.parts, total)
 
 
-def clipped(gradient: Weights, largest: Float[AnyArray, ""]) -> Weights:
+def clipped(gradient: Weights, largest: Float[AnyArray, ""] | float) -> Weights:
     """Scale a gradient to at most the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
     norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
     return jax.tree.map(lambda g: g * jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12)), gradient)

@@ -1,7 +1,7 @@
 """The network, the training method, and the settings that may differ between the models of a stack."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -174,9 +174,8 @@ class Method:
     parts: int = 1
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Settings that may differ between the models of a stack.
+class Recipe(NamedTuple):
+    """Settings that may differ between the models of a stack; in a program, arrays with one entry per model.
 
     Attributes:
         dataset: Index of the model's data set in the stack's data.

@@ -6,7 +6,6 @@ several, in one go or with stops.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from pointillist.diffusion import schedules
 from pointillist.diffusion.losses import CleanRows
@@ -26,7 +25,6 @@ from pointillist.engine.epochs import (
     MAX_EPOCHS_PER_CALL,
     PARTS_AXIS,
     Data,
-    Fixed,
     TrainingState,
     first_network,
     pick,
@@ -40,9 +38,8 @@ FEW = 500
 
 _AXIS = "models"
 
-_INTEGERS = "dataset", "epochs", "n_classes"
-_FLOATS = "learning_rate", "warmup", "decay", "averaging", "p_uncond", "clip"
-"""Numbers of a recipe."""
+_DTYPES = {"seed": np.uint32} | dict.fromkeys(("dataset", "epochs", "n_classes"), np.int32)
+"""Types of a recipe's numbers in a program; float32 for the others."""
 
 
 def sigma_data_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets d"]:
@@ -118,16 +115,8 @@ class StackTrainer:
         by_slot = [self.recipes[-1]] * (per_device * n_devices)
         for slot, recipe in zip(self._slots, self.recipes, strict=True):
             by_slot[slot] = recipe
-        # In NumPy, as each array of JAX would be a small program that every process has to trace.
-        numbers: dict[str, Any] = {
-            name: np.array([getattr(recipe, name) for recipe in by_slot], dtype)
-            for names, dtype in ((_INTEGERS, np.int32), (_FLOATS, np.float32))
-            for name in names
-        }
-        stacked = schedules.stack([r.schedule for r in by_slot if r.schedule is not None]) if has_noise else None
-        keys = _training_keys(np.array([recipe.seed for recipe in by_slot], np.uint32))
-        self._fixed = self._sharded(Fixed(key=keys, schedule=stacked, **numbers))
-        networks = _first_networks(self._fixed.key, architecture, data.shape[2])
+        self._stacked_recipes = self._sharded(_stacked(by_slot))
+        networks = _first_networks(self._stacked_recipes.seed, architecture, data.shape[2])
         self._state = self._sharded(
             TrainingState.initial(networks, is_averaged=method.is_averaged, stack=(len(by_slot),))
         )
@@ -163,7 +152,7 @@ class StackTrainer:
         before = self.epochs_done
         self._state, losses = _run(
             self._state,
-            self._fixed,
+            self._stacked_recipes,
             self._counts,
             np.asarray(min(epochs, MAX_EPOCHS_PER_CALL), np.int32),
             self._data,
@@ -206,7 +195,7 @@ class StackTrainer:
 @partial(jax.jit, static_argnames=("architecture", "method", "mesh", "is_side_by_side"), donate_argnums=0)
 def _run(
     states: TrainingState,
-    fixed: Fixed,
+    recipes: Recipe,
     counts: Int[Array, " devices"],
     epochs: Int[Array, ""],
     data: Data,
@@ -217,34 +206,43 @@ def _run(
     is_side_by_side: bool,
 ) -> tuple[TrainingState, Float[Array, "models epochs"]]:
     def on_device(
-        states: TrainingState, fixed: Fixed, count: Array, epochs: Array, data: Data
+        states: TrainingState, recipes: Recipe, count: Array, epochs: Array, data: Data
     ) -> tuple[TrainingState, Array]:
+        n_slots = len(states.epoch)
+        train_model = partial(train, data=data, architecture=architecture, method=method)
+
         def train_one(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
             states, losses = carry
-            state, model_losses = train(pick(states, i), pick(fixed, i), epochs, data, architecture, method)
+            state, model_losses = train_model(pick(states, i), pick(recipes, i), epochs)
             states = jax.tree.map(partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0), states, state)
             return states, losses.at[i].set(model_losses)
 
         if is_side_by_side:
-            # Slots without a model have no epochs left to train.
-            last = jnp.where(jnp.arange(len(fixed.epochs)) < count[0], fixed.epochs, states.epoch)
-            alike = replace(fixed, epochs=last)
-            return jax.vmap(lambda state, fixed: train(state, fixed, epochs, data, architecture, method))(states, alike)
+            # Slots without a model have no epochs to train.
+            return jax.vmap(train_model)(states, recipes, jnp.where(jnp.arange(n_slots) < count[0], epochs, 0))
         # The bound is traced, so that a stack of one compiles to the same loop as a stack of many.
-        return jax.lax.fori_loop(0, count[0], train_one, (states, jnp.zeros((len(fixed.epochs), MAX_EPOCHS_PER_CALL))))
+        return jax.lax.fori_loop(0, count[0], train_one, (states, jnp.zeros((n_slots, MAX_EPOCHS_PER_CALL))))
 
     specs = P(_AXIS), P(_AXIS), P(_AXIS), P(), P()
     mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=P(_AXIS), check_vma=False)
-    return mapped(states, fixed, counts, epochs, data)
+    return mapped(states, recipes, counts, epochs, data)
 
 
-_training_keys = jax.jit(jax.vmap(partial(key_of, stream=Stream.TRAINING)))
+def _stacked(recipes: Sequence[Recipe]) -> Recipe:
+    """Stack recipes as NumPy arrays; each array of JAX would be a small program that every process has to trace."""
+    numbers: dict[str, Any] = {
+        name: np.array(values, _DTYPES.get(name, np.float32))
+        for name, values in zip(Recipe._fields, zip(*recipes, strict=True), strict=True)
+        if name != "schedule"
+    }
+    found = [recipe.schedule for recipe in recipes if recipe.schedule is not None]
+    return Recipe(schedule=schedules.stack(found) if found else None, **numbers)
 
 
 @partial(jax.jit, static_argnums=(1, 2), compiler_options=QUICKLY)
-def _first_networks(keys: Key[Array, " stack"], architecture: AnyArchitecture, columns: int) -> Weights:
+def _first_networks(seeds: UInt32[Array, " stack"], architecture: AnyArchitecture, columns: int) -> Weights:
     # A loop and not vmap, so that the bits of a model's first weights do not depend on the stack.
-    return jax.lax.map(lambda key: first_network(key, architecture, columns), keys)
+    return jax.lax.map(lambda seed: first_network(key_of(seed, Stream.TRAINING), architecture, columns), seeds)
 
 
 def held_out_loss(

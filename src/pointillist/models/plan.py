@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 
@@ -236,7 +236,7 @@ def fingerprint(rows: np.ndarray) -> str:
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     """Returns a hash of everything that determines the weights."""
     schedule, sigma_data = plan.process.noise
-    training, recipe = plan.training, replace(plan.recipe(plan.shard_epochs, plan.steps), schedule=None)
+    training, recipe = plan.training, plan.recipe(plan.shard_epochs, plan.steps)._replace(schedule=None)
     facts = {
         "version": [version("pointillist"), TRAINING_VERSION],
         "rows": rows_fingerprint,
@@ -245,7 +245,7 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
         "codec": [fingerprint(tensor.reshape(-1, 1)) for tensor in plan.codec.tensors().values()],
         "architecture": asdict(plan.process.architecture),
         "method": asdict(plan.method),
-        "recipe": asdict(recipe),
+        "recipe": recipe._asdict(),
         "sigma_data": None if sigma_data is None else fingerprint(sigma_data.reshape(-1, 1)),
         "stopping": training.early_stopping
         and [training.validation_fraction, training.n_iter_no_change, plan.steps_per_check],
