@@ -27,10 +27,7 @@ def printable(text: str) -> str:
 def terminal_text(text: str, style: str = "", breaks: Mapping[str, str] = MappingProxyType({})) -> "Text":
     """Make text for a terminal that shows escape sequences and Rich's markup as they are.
 
-    Args:
-        text: The text.
-        style: Style of the text, for Rich.
-        breaks: Replacements of parts of the text that shorten the lines.
+    `breaks` replaces parts of the text to shorten its lines.
     """
     from rich.text import Text
 

@@ -85,12 +85,7 @@ def _deflated(values: np.ndarray) -> str:
 
 
 def deflated(data: bytes, *, has_repeats: bool = False) -> str:
-    """Encode bytes as text of 85 characters, five per four bytes.
-
-    Args:
-        data: The bytes.
-        has_repeats: Whether to search for repetitions, which random bytes have only by chance.
-    """
+    """Deflate bytes and encode them as text of 85 characters; search for repetitions only if there are any."""
     deflate = zlib.compressobj(9, strategy=zlib.Z_DEFAULT_STRATEGY if has_repeats else zlib.Z_RLE)
     return base64.b85encode(deflate.compress(data) + deflate.flush()).translate(_TEXT).decode()
 
@@ -100,12 +95,7 @@ def network_content(
 ) -> dict[str, Any] | None:
     """Return the network of a process of numbers as JSON values; None if its weights are not finite in this precision.
 
-    Args:
-        network: The network.
-        process: Its process.
-        precision: Precision of the weights.
-        step: Steps of the weights, over the default.
-        has_observed: Whether to include the weights of observed columns.
+    `step` is the step of the weights, over the default; `has_observed` includes the weights of observed columns.
     """
     architecture, schedule = process.architecture, process.schedule
     tensors = page_tensors(network, has_observed=has_observed)

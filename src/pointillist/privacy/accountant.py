@@ -36,7 +36,7 @@ def spent_epsilon(gaussians: Sequence[float], sampling: float, noise: float, ste
         sampling: Probability that a step draws a row.
         noise: Noise multiplier of a step.
         steps: Number of steps.
-        delta: δ.
+        delta: δ, in (0, 1).
     """
     from dp_accounting.pld import PLDAccountant
 

@@ -138,12 +138,7 @@ def row_losses(
 ) -> Float[np.ndarray, "n draws"]:
     """Compute the training loss of each row, at draws of noise levels, noise and masked cells that all rows share.
 
-    Args:
-        model: The model.
-        rows: Rows as the network sees them, shape (n, width).
-        labels: Class index of each row; the number of classes means "no class". None without classes.
-        seed: Seed of the draws.
-        draws: Number of draws.
+    Rows are as the network sees them; a label is an index of a class, or the number of classes for "no class".
     """
     architecture, parameters = model.process.architecture, model.parameters
     objective: AnyObjective

@@ -56,16 +56,10 @@ class Side:
 
 
 def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
-    """Read rows with the columns of a model.
-
-    Args:
-        model: The model.
-        X: A data frame, an array, or the table of a file.
-        labels: Labels of the rows, if they are not a column of X.
-        name: Name of the rows in messages.
+    """Read rows with the columns of a model; `labels` are for labels that are not a column of X.
 
     Raises:
-        ValueError: In one line, if a column is missing or holds something else than in `fit`.
+        ValueError: In one line that starts with `name`, if a column is missing or holds something else than in `fit`.
     """
     classes, indices = model.classes, None
     try:

@@ -36,10 +36,6 @@ class Rate:
 def area(members: Scores, others: Scores) -> tuple[Estimate, float]:
     """Compute the area under the ROC curve, and the p-value of an area above one half.
 
-    Args:
-        members: Scores of members, shape (m,).
-        others: Scores of non-members, shape (n,).
-
     Returns:
         The probability that the score of a member exceeds the score of a non-member, where ties count half, with its
         standard error (DeLong et al. 1988); and the p-value of the one-sided Mann-Whitney test.
@@ -62,14 +58,8 @@ def rate_at(members: Scores, others: Scores, false_positives: float, level: floa
 
     The interval holds for any distribution of scores. The threshold that exactly α of all non-members exceed lies
     between two of their scores, as the number of non-members above it is binomial; the ends of the interval are
-    Clopper-Pearson bounds for the members above these two scores. Each of the four bounds fails with a quarter of the
-    level.
-
-    Args:
-        members: Scores of members.
-        others: Scores of non-members.
-        false_positives: α, in (0, 1).
-        level: Probability that the interval misses the rate.
+    Clopper-Pearson bounds for the members above these two scores. It misses the rate with the probability `level` at
+    most, and each of the four bounds fails with a quarter of the level.
     """
     n, m = len(others), len(members)
     falling = np.sort(others)[::-1]
@@ -100,15 +90,9 @@ def epsilon_bound(
 
     If the fit is (ε, δ)-differentially private, an attack with the true-positive rate TPR and the false-positive rate
     FPR has TPR ≤ exp(ε) FPR + δ, and 1 - FPR ≤ exp(ε) (1 - TPR) + δ (Kairouz et al. 2015, arXiv 1311.0776, theorem
-    2.1). One half of the scores selects the threshold and one of the two inequalities. The other half gives the rates,
-    each replaced by the Clopper-Pearson bound that is less favorable to the attack.
-
-    Args:
-        members: Scores of members.
-        others: Scores of non-members.
-        rng: Generator that halves the scores.
-        level: Probability that the bound exceeds ε.
-        delta: δ.
+    2.1). One half of the scores, by `rng`, selects the threshold and one of the two inequalities. The other half gives
+    the rates, each replaced by the Clopper-Pearson bound that is less favorable to the attack. The bound exceeds ε with
+    the probability `level` at most.
     """
     halves = [np.array_split(rng.permutation(scores), 2) for scores in (members, others)]
     (selecting_members, bounding_members), (selecting_others, bounding_others) = halves
