@@ -175,7 +175,7 @@ def foreign_private_names(path):
         node.attr for node in accessed if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
     }
     used |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-    defined = {*defined_names(tree), "_replace"}  # of named tuples
+    defined = {*defined_names(tree), "_replace", "_asdict", "_fields"}  # of named tuples
     return {name for name in used if name.startswith("_") and not name.startswith("__")} - defined
 
 
