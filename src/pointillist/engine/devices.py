@@ -93,20 +93,15 @@ def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 def _cleaned(folder: Path) -> int:
     """Remove partly written programs, which JAX would neither use nor replace; return the bytes of the others."""
-    sizes = {}
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(OSError):
-                sizes[entry.name] = entry.stat().st_size
     total = 0
-    for name in sizes:
-        key = name.removesuffix("-cache")
-        # The time of access is written last, perhaps since the folder was read.
-        if name == key or f"{key}-atime" in sizes or (folder / f"{key}-atime").exists():
-            total += sizes[name] if name != key else 0
-            continue
+    for path in folder.glob("*-cache"):
         with suppress(OSError):
-            (folder / name).unlink()
+            size = path.stat().st_size
+            # JAX writes the time of access last.
+            if path.with_name(f"{path.name.removesuffix('-cache')}-atime").exists():
+                total += size
+            else:
+                path.unlink()
     return total
 
 

@@ -67,14 +67,6 @@ class TrainingState(eqx.Module):
         return replace(self, network=network, average=None if self.average is None else network)
 
 
-class Data(eqx.Module):
-    """Data sets of one shape, the `CleanRows.sigma_data` of each, and their labels if the models have classes."""
-
-    rows: Float[Array, "sets n d"]
-    sigma_data: Float[Array, "sets ..."] | None
-    labels: Int[Array, "sets n"] | None
-
-
 def first_network(key: PRNGKeyArray, architecture: AnyArchitecture, columns: int) -> Weights:
     """Draw the weights before a model's first epoch; `key` is the key of its training."""
     return architecture.build(jax.random.fold_in(key, 0), columns)
@@ -86,9 +78,11 @@ def pick(tree: Any, i: AnyArray | int) -> Any:
 
 
 def train(
-    state: TrainingState, recipe: Recipe, epochs: Array, data: Data, architecture: AnyArchitecture, method: Method
+    state: TrainingState, recipe: Recipe, epochs: Array, data: CleanRows, architecture: AnyArchitecture, method: Method
 ) -> tuple[TrainingState, Float[Array, " epochs"]]:
     """Train one model for at most `epochs` more epochs, 1 … `MAX_EPOCHS_PER_CALL`, or to its last.
+
+    The rows, labels and `sigma_data` of `data` are stacks of data sets.
 
     Returns:
         The new state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for epochs not trained.
@@ -105,9 +99,9 @@ def train(
 
 
 def _epoch(
-    state: TrainingState, recipe: Recipe, data: Data, architecture: AnyArchitecture, method: Method
+    state: TrainingState, recipe: Recipe, data: CleanRows, architecture: AnyArchitecture, method: Method
 ) -> tuple[TrainingState, Float[Array, ""]]:
-    n = len(data.rows)
+    n = len(data.x0)
     steps = n // method.batch_size
     epoch_key = jax.random.fold_in(key_of(recipe.seed, Stream.TRAINING), state.epoch + 1)
     # One vmapped call is compiled faster than four calls.
@@ -120,7 +114,7 @@ def _epoch(
         labels = jnp.where(is_dropped, recipe.n_classes, data.labels[order])
     examples = method.objective.examples(
         (level_key, noise_key),
-        CleanRows(data.rows[order], labels, recipe.schedule, data.sigma_data, architecture.features),
+        CleanRows(data.x0[order], labels, recipe.schedule, data.sigma_data, architecture.features),
         method.batch_size,
     )
     batches = jax.tree.map(lambda a: a.reshape(steps, method.batch_size, -1), examples)

@@ -24,7 +24,6 @@ from pointillist.engine.devices import QUICKLY
 from pointillist.engine.epochs import (
     MAX_EPOCHS_PER_CALL,
     PARTS_AXIS,
-    Data,
     TrainingState,
     first_network,
     pick,
@@ -126,12 +125,12 @@ class StackTrainer:
 
     def feed(self, data: Float[np.ndarray, "sets n d"], labels: Int[np.ndarray, "sets n"] | None) -> None:
         """Switch to other rows of the same shape."""
-        everything = Data(
-            rows=jnp.asarray(data, jnp.float32),
-            sigma_data=None if self._sigma_data is None else jnp.asarray(self._sigma_data, jnp.float32),
+        stacks = CleanRows(
+            x0=jnp.asarray(data, jnp.float32),
             labels=None if labels is None else jnp.asarray(labels, jnp.int32),
+            sigma_data=None if self._sigma_data is None else jnp.asarray(self._sigma_data, jnp.float32),
         )
-        self._data = jax.device_put(everything, NamedSharding(self._mesh, P()))
+        self._data = jax.device_put(stacks, NamedSharding(self._mesh, P()))
 
     @property
     def epochs_done(self) -> list[int]:
@@ -198,7 +197,7 @@ def _run(
     recipes: Recipe,
     counts: Int[Array, " devices"],
     epochs: Int[Array, ""],
-    data: Data,
+    data: CleanRows,
     *,
     architecture: AnyArchitecture,
     method: Method,
@@ -206,7 +205,7 @@ def _run(
     is_side_by_side: bool,
 ) -> tuple[TrainingState, Float[Array, "models epochs"]]:
     def on_device(
-        states: TrainingState, recipes: Recipe, count: Array, epochs: Array, data: Data
+        states: TrainingState, recipes: Recipe, count: Array, epochs: Array, data: CleanRows
     ) -> tuple[TrainingState, Array]:
         n_slots = len(states.epoch)
         train_model = partial(train, data=data, architecture=architecture, method=method)
