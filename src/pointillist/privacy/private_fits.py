@@ -230,7 +230,7 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
         process = GaussianProcess.of(parameters, 0, np.full(codec.width, NUMBERS_SCALE, np.float32))
         objective = Objective(asked.prediction, asked.weighting, asked.noise_levels)
     recipe, batch = _recipe(asked, budget)
-    method = Method(objective, min(batch, len(rows)), is_averaged=True)
+    steps, method = recipe.steps, Method(objective, min(batch, len(rows)), is_averaged=True)
     public = ("the columns' names, order, types and container", "the given domains", "all hyperparameters")
     is_seeded = asked.random_state is not None
     guarantee = Guarantee(
@@ -238,7 +238,7 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
     )
     return PrivateTask(
         asked,
-        Plan(rows, None, codec, process, method, asked, recipe.steps, recipe.steps, seed=0),
+        Plan(rows, None, codec, process, method, asked, default_steps=steps, most_default_epochs=steps, seed=0),
         classes,
         parameters,
         guarantee=guarantee,
