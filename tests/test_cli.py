@@ -112,15 +112,6 @@ def test_help_has_defaults_and_choices():
     assert "<ancestral|ddim|dpm|dpm-sde|heun>" in shown and "-n, --rows" in shown and "--label VALUE" in shown
 
 
-def test_engines_are_those_of_the_library():
-    from typing import get_args
-
-    from pointillist.cli import options
-    from pointillist.engine.cluster import ENGINES
-
-    assert sorted(get_args(options.Engine)) == sorted(ENGINES)
-
-
 def test_version_and_debug_after_the_command(tmp_path):
     from pointillist import __version__
 

@@ -11,9 +11,6 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-ENGINES = ("local", "ray")
-"""Where work can run: in this process, or as Ray tasks."""
-
 RETRIES = 5
 """Number of times that a task is run again when its worker is lost."""
 
@@ -22,17 +19,15 @@ CONNECTING, LOOK_EVERY = 10.0, 0.5
 
 
 def check_engine(engine: str, address: str | None) -> None:
-    """Raise a ValueError if the engine is unknown or unavailable, or if the address is unused or does not answer."""
-    if engine not in ENGINES:
-        raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, not {engine!r}")
-    if address is not None and engine != "ray":
-        raise ValueError("--address is for a Ray cluster: give --engine ray with it")
-    if engine == "ray":
-        _ray()
-        host, _, port = (address or "").rpartition(":")
-        if not host or "://" in str(address):
-            return
-        # If nothing listens at HOST:PORT, Ray itself would keep trying for minutes.
+    """Raise a ValueError if Ray is asked for and not installed, or if the address is unused or does not answer."""
+    if engine != "ray":
+        if address is not None:
+            raise ValueError("--address is for a Ray cluster: give --engine ray with it")
+        return
+    _ray()
+    host, _, port = (address or "").rpartition(":")
+    # If nothing listens at HOST:PORT, Ray itself would keep trying for minutes.
+    if host and "://" not in str(address):
         try:
             socket.create_connection((host, int(port)), timeout=CONNECTING).close()
         except (OSError, ValueError) as error:
