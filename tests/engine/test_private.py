@@ -50,17 +50,17 @@ def setting(request):
     network = architecture.build(jax.random.key(1), rows.shape[1])
     # Away from where it begins, so that every layer has a gradient.
     network = jax.tree.map(lambda w: w + 0.3 * jax.random.normal(jax.random.key(2), w.shape), network)
-    return network, jnp.asarray(rows), noise, PrivateMethod(objective, ROWS_AT_ONCE), architecture.features
+    return network, jnp.asarray(rows), noise, PrivateMethod(objective, ROWS_AT_ONCE, architecture.features)
 
 
 def by_hand(setting, key, index):
-    network, rows, noise, method, features = setting
-    return _by_hand(network, rows, noise, key, index, method=method, features=features)
+    network, rows, noise, method = setting
+    return _by_hand(network, rows, noise, key, index, method=method)
 
 
-@partial(jax.jit, static_argnames=("method", "features"))
-def _by_hand(network, rows, noise, key, index, *, method, features):
-    example = example_of(jax.random.fold_in(key, index), rows[index], noise, method, features)
+@partial(jax.jit, static_argnames="method")
+def _by_hand(network, rows, noise, key, index, *, method):
+    example = example_of(jax.random.fold_in(key, index), rows[index], noise, method)
     loss = lambda network: method.objective.loss(network, tuple(part[None] for part in example), "float32")  # noqa: E731
     return jax.grad(loss)(network), row_norm(network, example, method)
 
@@ -70,10 +70,10 @@ def norm_of(tree):
 
 
 def summed(setting, key, indices, clip):
-    network, rows, noise, method, features = setting
+    network, rows, noise, method = setting
     padded = jnp.asarray(np.pad(indices, (0, ROWS_AT_ONCE - len(indices))), jnp.int32)
     is_taken = jnp.arange(ROWS_AT_ONCE) < len(indices)
-    return eqx.filter_jit(clipped_sum)(key, network, rows, padded, is_taken, clip, noise, method, features)
+    return eqx.filter_jit(clipped_sum)(key, network, rows, padded, is_taken, clip, noise, method)
 
 
 def test_the_sum_equals_gradients_clipped_one_by_one(setting):

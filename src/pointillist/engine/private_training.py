@@ -35,10 +35,12 @@ class PrivateMethod:
     Attributes:
         objective: The objective to minimize.
         capacity: Most rows of a step: the length of a batch, whose other entries are empty.
+        features: `CleanRows.features`.
     """
 
     objective: AnyObjective
     capacity: int
+    features: Any
 
 
 class PrivateRecipe(NamedTuple):
@@ -78,12 +80,10 @@ def poisson_batch(
     return indices, jnp.arange(capacity) < is_drawn.sum()
 
 
-def example_of(
-    key: PRNGKeyArray, x0: Float[Array, " width"], noise: Any, method: PrivateMethod, features: Any
-) -> tuple[Array, ...]:
+def example_of(key: PRNGKeyArray, x0: Float[Array, " width"], noise: Any, method: PrivateMethod) -> tuple[Array, ...]:
     """Make the training example of one row; the key decides its noise level, noise and masked cells."""
     level_key, noise_key = jax.random.split(key)
-    clean = CleanRows(x0[None], None, noise[0], noise[1], features)
+    clean = CleanRows(x0[None], None, noise[0], noise[1], method.features)
     return tuple(part[0] for part in method.objective.examples((level_key, noise_key), clean, 1))
 
 
@@ -105,7 +105,6 @@ def clipped_sum(
     clip: float | Array,
     noise: Any,
     method: PrivateMethod,
-    features: Any,
 ) -> Weights:
     """Compute the sum of the gradients of the rows of a batch, each scaled to a norm of at most `clip`.
 
@@ -117,7 +116,7 @@ def clipped_sum(
         index, taken = some
         # By the row's index in the table and not in the batch, so that other rows keep their keys if it is left out.
         keys = jax.vmap(partial(jax.random.fold_in, key))(index)
-        examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method, features))(keys, rows[index])
+        examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method))(keys, rows[index])
         norms = jax.vmap(lambda one: row_norm(network, one, method))(examples)
         factors = jnp.minimum(1.0, clip * (1 - _ROUNDING) / jnp.maximum(norms, 1e-20))
         is_ok = taken & jnp.isfinite(norms)
@@ -154,7 +153,7 @@ def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:
     return eqx.tree_at(lambda network: network.output.bias, network, logits)
 
 
-@partial(jax.jit, static_argnames=("method", "features"))
+@partial(jax.jit, static_argnames="method")
 def run(
     state: TrainingState,
     key: Key[Array, ""],
@@ -164,17 +163,16 @@ def run(
     todo: int | Array,
     recipe: PrivateRecipe,
     method: PrivateMethod,
-    features: Any,
 ) -> TrainingState:
     """Take `todo` steps after the `first` ones, on rows as the network sees them.
 
-    `noise` is the noise schedule and the root mean square of each column; `features` is `CleanRows.features`.
+    `noise` is the noise schedule and the root mean square of each column.
     """
 
     def step(i: Array, state: TrainingState) -> TrainingState:
         batch_key, row_key, noise_key = jax.random.split(jax.random.fold_in(key, i), 3)
         indices, is_taken = poisson_batch(batch_key, len(rows), recipe.sampling, method.capacity)
-        total = clipped_sum(row_key, state.network, rows, indices, is_taken, recipe.clip, noise, method, features)
+        total = clipped_sum(row_key, state.network, rows, indices, is_taken, recipe.clip, noise, method)
         total = with_noise(noise_key, total, recipe.noise * recipe.clip)
         gradient = jax.tree.map(lambda g: g / recipe.expected, total)
         done = i.astype(jnp.float32)

@@ -140,19 +140,17 @@ class PrivateTask(Task):
     def _trained(self) -> Weights:
         """Return the trained network, the average of the weights over the steps."""
         plan, recipe = self.plan, self.recipe
-        architecture = plan.process.architecture
         first_key, steps_key = jax.random.split(self.key)
-        network = first_network(first_key, architecture, plan.codec.width)
+        network = first_network(first_key, plan.process.architecture, plan.codec.width)
         state = TrainingState.initial(network, is_averaged=True)
         if self.logits is not None:
             # Before the first step, columns have the counted distributions, and are independent.
             state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
         rows = plan.codec.encode(plan.rows)
-        inputs = recipe, self.method, architecture.features
         with Bar(Console(stderr=True), recipe.steps, is_shown=shows_progress(self.configuration.verbose)) as bar:
             for first in range(0, recipe.steps, STEPS_PER_CALL):
                 todo = min(STEPS_PER_CALL, recipe.steps - first)
-                state = run(state, steps_key, rows, plan.process.noise, first, todo, *inputs)
+                state = run(state, steps_key, rows, plan.process.noise, first, todo, recipe, self.method)
                 jax.block_until_ready(state)
                 bar.advance(todo)
         network = jax.tree.map(np.asarray, jax.device_get(state.trained))
@@ -243,7 +241,7 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
         parameters,
         guarantee=guarantee,
         recipe=recipe,
-        method=PrivateMethod(objective, _capacity(recipe, budget, len(rows))),
+        method=PrivateMethod(objective, _capacity(recipe, budget, len(rows)), process.architecture.features),
         key=key,
         logits=logits,
     )
