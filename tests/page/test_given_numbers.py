@@ -20,7 +20,7 @@ HIGH, LOW = 0, 1
 
 @pytest.fixture(scope="module")
 def table():
-    """Correlated numbers, whole ones that repeat, truth values and a constant."""
+    """Correlated numbers, integers that repeat, booleans and a constant."""
     rng = np.random.default_rng(0)
     a = rng.normal(2, 3, size=200)
     count = np.clip(np.round(a + rng.normal(size=200)), 0, 6).astype(int)

@@ -16,7 +16,7 @@ SMALL = {"width": 16, "depth": 1, "epochs": 20, "batch_size": 32, "timesteps": 5
 
 @pytest.fixture(scope="module")
 def table():
-    """Correlated numbers, few whole ones, truth values and a constant."""
+    """Correlated numbers, few integers, booleans and a constant."""
     rng = np.random.default_rng(0)
     a = rng.normal(2, 3, size=400)
     b, count = a + rng.normal(size=400), np.clip(np.round(a + rng.normal(size=400)), 0, 6).astype(int)
