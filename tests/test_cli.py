@@ -67,6 +67,18 @@ def test_an_array_is_fitted_and_drawn_without_arrow(tmp_path, target):
         assert done.returncode == 0, done.stderr
 
 
+def test_importing_the_estimator_loads_jax_alone():
+    code = (
+        "import sys\n"
+        "from pointillist import Diffusion\n"
+        "Diffusion(epochs=3).set_params(width=8)\n"
+        "heavy = {'scipy', 'sklearn', 'matplotlib', 'pyarrow', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_modules_that_fit_a_file_do_not_import_scikit_learn():
     code = (
         "import sys\n"

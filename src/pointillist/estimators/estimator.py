@@ -11,14 +11,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 from rich.console import Console
-from sklearn.base import BaseEstimator
-from sklearn.utils import Tags
-from sklearn.utils.validation import column_or_1d
 
 from pointillist.arguments import RandomState, is_integer
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
-from pointillist.estimators.inputs import AsEstimator, checked_rows, fitted_model, sampling_run
+from pointillist.estimators.inputs import WithParameters, checked_rows, fitted_model, sampling_run
 from pointillist.models.checkpoint import forget
 from pointillist.models.configuration import Configuration, SamplingConfig, values_of
 from pointillist.models.container import ModelFileError
@@ -36,7 +33,7 @@ from pointillist.tables.table import columns_of
 
 
 @documented(Configuration)
-class Diffusion(AsEstimator, Configuration, BaseEstimator):
+class Diffusion(WithParameters, Configuration):
     """A diffusion model of the rows of a table, with or without classes.
 
     A network learns to denoise rows (Ho et al. 2020, arXiv 2006.11239), and a sampler turns noise into new rows. With
@@ -112,6 +109,8 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         # scikit-learn's checks set attributes: use a clone, so that a failed fit changes nothing here.
         read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
         if y is not None and np.asarray(y).ndim == 2:
+            from sklearn.utils.validation import column_or_1d
+
             y = column_or_1d(y, warn=True)
         with waiting(Console(stderr=True), "encoding X", is_shown=shows_progress(self.verbose)):
             task = prepare(
@@ -373,11 +372,6 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
         loaded = cls(**model.parameters)
         loaded._hold(model)
         return loaded
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
 
 def load(path: str | Path) -> Diffusion:

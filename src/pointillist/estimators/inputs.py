@@ -1,13 +1,12 @@
 """What estimators share: parameters, access to the fitted model, and scikit-learn's checks of rows of numbers."""
 
 import functools
+from dataclasses import is_dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.models.parameters import parameters_of
 from pointillist.models.request import Request
@@ -28,6 +27,8 @@ class AsEstimator:
     def __init_subclass__(cls) -> None:
         """Name unknown parameters, and a similar one, in the error of the constructor."""
         super().__init_subclass__()
+        if not is_dataclass(cls):
+            return
         init: Any = cls.__init__
 
         @functools.wraps(init)
@@ -45,9 +46,48 @@ class AsEstimator:
         pass
 
 
+class WithParameters(AsEstimator):
+    """The methods of scikit-learn's `BaseEstimator`, which takes longer to import than JAX."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Returns the parameters by name; `deep` has no effect, because none of them is an estimator."""
+        return {name: getattr(self, name) for name in parameters_of(type(self))}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Sets parameters.
+
+        Raises:
+            ValueError: If there is no such parameter.
+        """
+        for name, value in parameters.items():
+            if name not in self.get_params():
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}: it has {sorted(self.get_params())}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        values = sorted(self.get_params().items())
+        defaults = {name: each.default for name, each in parameters_of(type(self)).items()}
+        changed = [f"{name}={value!r}" for name, value in values if repr(value) != repr(defaults[name])]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        from sklearn.utils import estimator_html_repr
+
+        return estimator_html_repr(self)
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False), input_tags=InputTags(allow_nan=True))
+
+
 def fitted_model(estimator: Any) -> RowModel:
     """Return the model of a fitted `Diffusion`, or raise a NotFittedError."""
-    check_is_fitted(estimator, "model_")
+    if not hasattr(estimator, "model_"):
+        from sklearn.exceptions import NotFittedError
+
+        raise NotFittedError(f"this {type(estimator).__name__} is not fitted: call fit first")
     return estimator.model_
 
 
@@ -72,6 +112,9 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout
 
     X must have the columns of `fit`, unless `reset`; a frame may have more.
     """
+    from sklearn.utils import check_array
+    from sklearn.utils.validation import validate_data
+
     known = None if reset else estimator.model_.codec.names
     if isinstance(X, Table):
         X = X.arrow if X.has_names else X.numbers.rows
