@@ -40,7 +40,7 @@ class AsEstimator:
                 raise TypeError(f"{type(self).__name__} has no parameter {name!r}: {hint}")
             init(self, **parameters)
 
-        cls.__init__ = checked  # type: ignore[method-assign]
+        cls.__init__ = checked
 
     def __post_init__(self) -> None:
         pass
