@@ -59,9 +59,9 @@ def test_large_constants_hide_nothing():
     rng = np.random.default_rng(0)
     data, rows = (np.column_stack([rng.normal(size=(600, 9)), np.full(600, 1.7e9)]) for _ in range(2))
     rows[:50] = data[:50]
-    names = tuple(map(str, range(10)))
-    found = measure_numbers(data, rows, names, 0)
-    without = measure_numbers(data[:, :9], rows[:, :9], names[:9], 0)
+    tables = [{str(j): column for j, column in enumerate(side.T)} for side in (data, rows)]
+    found = measure_numbers(*tables, 0)
+    without = measure_numbers(*({name: each[name] for name in "012345678"} for each in tables), 0)
     assert float(found.nearest.share_closer) == pytest.approx(float(without.nearest.share_closer))
     moment = {"x": rng.normal(size=N), "at": np.full(N, 1.704e15), "then": 1.704e15 + rng.integers(0, 2, N)}
     assert pair_trends(moment, moment).mean == pytest.approx(1)

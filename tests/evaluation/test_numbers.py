@@ -13,9 +13,9 @@ from rich.console import Console
 
 import pointillist
 from pointillist.evaluation import draw_evaluation, print_evaluation
-from pointillist.evaluation.levels import holm
 from pointillist.evaluation.scores import Scores
 from pointillist.metrics import Estimate
+from pointillist.metrics.estimate import holm
 
 
 def sampled(seed, n, d=3):

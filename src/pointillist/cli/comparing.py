@@ -16,7 +16,7 @@ from pointillist.evaluation import Calibration, draw_evaluation, evaluate, print
 from pointillist.evaluation.calibration import POINTS, calibration
 from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
 from pointillist.evaluation.inputs import as_columns
-from pointillist.evaluation.json_values import json_value
+from pointillist.evaluation.report import json_value
 from pointillist.files.csv_format import CsvForm
 from pointillist.files.formats import READABLE, format_of
 from pointillist.files.number_rows import check_enough

@@ -8,8 +8,8 @@ distributions of a number. Nothing here needs JAX; heavy libraries are imported 
 from pointillist.evaluation.calibration import Calibration, calibration
 from pointillist.evaluation.evaluation import Evaluation, evaluate
 from pointillist.evaluation.figure import draw_evaluation
-from pointillist.evaluation.report import print_evaluation
 from pointillist.evaluation.scores import NumberMeasures, Scores
+from pointillist.evaluation.tables import print_evaluation
 
 __all__ = [
     "Calibration",

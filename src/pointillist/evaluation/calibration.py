@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.evaluation.report import Column, filled, rounded
+from pointillist.evaluation.report import filled, rounded
 from pointillist.metrics import Estimate, crps, interval_coverage, pit
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ class Calibration:
         target: Name of the column.
         n_rows: Number of values.
         crps: Mean continuous ranked probability score, in the unit of the column; lower is better.
-        marginal_crps: That of one distribution for all rows: the column in the data, whatever the other columns.
-        coverage: Share of the values in the central interval of each of `LEVELS`.
-        pit: Share of the values in each tenth of their predicted distributions; all 0.1 if calibrated.
+        marginal_crps: The same with the distribution of the column in the data as the prediction for all rows.
+        coverage: Fraction of the values in the central interval of each of `LEVELS`.
+        pit: Fraction of the values in each tenth of their predicted distributions; all 0.1 if calibrated.
     """
 
     target: str
@@ -46,22 +46,17 @@ class Calibration:
 
     def table(self) -> Table:
         """Make a table for the terminal."""
-        rows: list[Column] = [
-            ("CRPS, best 0", rounded(self.crps), rounded(self.marginal_crps)),
-            *(
-                (f"in the central {level:.0%}", rounded(share), f"{level:g}")
-                for level, share in zip(LEVELS, self.coverage, strict=True)
-            ),
-            ("in each tenth of it", " ".join(f"{share:.2f}" for share in self.pit), f"{1 / BINS:g}"),
-        ]
+        rows = [("CRPS, best 0", rounded(self.crps), rounded(self.marginal_crps))]
+        for level, covered in zip(LEVELS, self.coverage, strict=True):
+            rows.append((f"in the central {level:.0%}", rounded(covered), f"{level:g}"))
+        rows.append(("in each tenth of it", " ".join(f"{fraction:.2f}" for fraction in self.pit), f"{1 / BINS:g}"))
         title = f"{self.target} in {self.n_rows:,} held-out rows, predicted by the model"
-        table = filled(title, "measure", ("model", "compare"), rows)
-        table.caption = (
-            "Compare: for the CRPS, that of the column's distribution in the data; else, what calibrated distributions "
-            "of numbers without ties have. A hump in the tenths shows distributions that are too wide, a trough ones "
-            "that are too narrow."
+        caption = (
+            "Compare: for the CRPS, the score of the column's distribution in the data; otherwise, the values of "
+            "calibrated distributions of numbers without ties. A hump in the tenths shows distributions that are too "
+            "wide, a trough ones that are too narrow."
         )
-        return table
+        return filled(title, ("measure", "model", "compare"), rows, caption)
 
 
 def calibration(points: ArrayLike, values: ArrayLike, data: ArrayLike, *, target: str = "target") -> Calibration:
@@ -86,22 +81,22 @@ def calibration(points: ArrayLike, values: ArrayLike, data: ArrayLike, *, target
         >>> bool(found.crps < found.marginal_crps)
         True
     """
-    found, points = np.asarray(values, np.float64), np.asarray(points, np.float64)
-    score, shares = crps(points, found), pit(points, found)
+    observed, points = np.asarray(values, np.float64), np.asarray(points, np.float64)
+    score, fractions = crps(points, observed), pit(points, observed)
     covered = []
     for level in LEVELS:
         # Hazen's quantiles of the points, whose levels are (i - 1/2) / m.
         low, high = np.quantile(points, [(1 - level) / 2, (1 + level) / 2], axis=1, method="hazen")
-        covered.append(interval_coverage(low, high, found))
+        covered.append(interval_coverage(low, high, observed))
     known = np.asarray(data, np.float64)
     if known.ndim != 1 or not known.size or not np.isfinite(known).all():
         raise ValueError("data must hold finite numbers, one per row: drop or fill missing ones first")
     marginal = np.quantile(known, (np.arange(POINTS) + 0.5) / POINTS)
     return Calibration(
         target=target,
-        n_rows=len(found),
+        n_rows=len(observed),
         crps=score,
-        marginal_crps=crps(np.tile(marginal, (len(found), 1)), found),
+        marginal_crps=crps(np.tile(marginal, (len(observed), 1)), observed),
         coverage=tuple(covered),
-        pit=tuple((np.histogram(shares, BINS, (0, 1))[0] / len(found)).tolist()),
+        pit=tuple((np.histogram(fractions, BINS, (0, 1))[0] / len(observed)).tolist()),
     )

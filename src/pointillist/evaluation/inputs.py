@@ -28,14 +28,14 @@ def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
     """Convert tables to columns by name, of the same kinds on all sides.
 
     Args:
-        sides: Tables by the names that messages give them, the real one first. Columns without names are matched by
-            their order, and others by name.
+        sides: Tables by their names in messages, the real one first. Columns without names are matched by their order,
+            and others by name.
 
     Raises:
         ValueError: If columns without names cannot be matched.
 
     Warns:
-        UserWarning: If columns of names or keys are left out, which generated rows have not.
+        UserWarning: If columns of names or keys are left out because generated rows lack them.
     """
     # Labels become a column like the others.
     sides = {name: side if side.label is None else Table(side.arrow) for name, side in sides.items()}
@@ -46,26 +46,25 @@ def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
     has_frame = not all(side.is_rows for side in sides.values())
     plain = {name: side.numbers for name, side in sides.items()}
     first, real = next(iter(plain.items()))
-    names = next((each.names for each in plain.values() if each.names is not None), None)
-    names = tuple(str(i) for i in range(real.rows.shape[1])) if names is None else names
+    unnamed = tuple(map(str, range(real.rows.shape[1])))
+    names = next((each.names for each in plain.values() if each.names is not None), unnamed)
     types: dict[str, set[str]] = {}
-    for table in plain.values():
-        for key, kind in zip(table.names or names, table.types, strict=False):
-            types.setdefault(key, set()).add(kind)
-    columns: dict[str, Columns] = {}
     for name, table in plain.items():
         if table.names is None and table.rows.shape[1] != len(names):
             raise ValueError(f"{name} has {table.rows.shape[1]} column(s) and {first} has {len(names)}: give the same")
-        arrays = zip(table.names or names, table.rows.T, strict=True)
-        columns[name] = {
+        for key, kind in zip(table.names or names, table.types, strict=True):
+            types.setdefault(key, set()).add(kind)
+    return {
+        name: {
             key: _as_written(values, types[key]) if has_frame or len(types[key]) > 1 else np.array(values, float)
-            for key, values in arrays
+            for key, values in zip(table.names or names, table.rows.T, strict=True)
         }
-    return columns
+        for name, table in plain.items()
+    }
 
 
 def _as_written(values: np.ndarray, types: set[str]) -> np.ndarray:
-    """Round numbers to the digits of the narrowest of some types of float: 0.1 in float32 becomes 0.1 in float64."""
+    """Round numbers to the digits of the narrowest type of float: 0.1 in float32 becomes 0.1 in float64."""
     narrow = next((kind for kind in ("float16", "float32") if kind in types), None)
     if narrow is None or np.abs(values).max(initial=0) > np.finfo(narrow).max:
         return np.array(values, float)
@@ -75,19 +74,17 @@ def _as_written(values: np.ndarray, types: set[str]) -> np.ndarray:
 def _without_keys(sides: Mapping[str, Table]) -> dict[str, Table]:
     """Leave out columns that no model learns, if one of the other tables lacks them as well."""
     (first, real), *others = sides.items()
-    names = [side.names for _, side in others if side.has_names]
-    if real.is_rows or not names:
+    named = [side for _, side in others if side.has_names]
+    if real.is_rows or not named:
         return dict(sides)
-    shared = [name for name in real.names if all(name in each for each in names)]
-    left, reasons = without_keys(real, shared)
+    kept, reasons = without_keys(real, [name for name in real.names if all(name in side.names for side in named)])
     for reason in reasons:
         warnings.warn(f"{first}: {reason}, and is left out", UserWarning, stacklevel=4)
-    gone = {*real.names} - {*left.names}
-    kept = {
-        name: side if side.is_rows else side.select([each for each in side.names if each not in gone])
+    dropped = {*real.names} - {*kept.names}
+    return {first: kept} | {
+        name: side if side.is_rows else side.select([each for each in side.names if each not in dropped])
         for name, side in others
     }
-    return {first: left, **kept}
 
 
 def _of_one_kind(sides: Mapping[str, Table]) -> dict[str, Table]:
@@ -112,7 +109,7 @@ def _of_one_kind(sides: Mapping[str, Table]) -> dict[str, Table]:
 
 
 def _as_type(column: Any, kind: Any, what: str) -> Any:
-    """Convert a column without cells, or of durations that a CSV file holds as integers; others stay as they are."""
+    """Convert a column without cells, or of durations that a CSV file holds as integers; return others unchanged."""
     import pyarrow as pa
 
     if column.null_count == len(column):
@@ -125,21 +122,20 @@ def _as_type(column: Any, kind: Any, what: str) -> Any:
 
 
 def _in_microseconds(column: Any, zone: str | None) -> Any:
-    """Convert dates to timestamps without a time zone, in that zone if they have one, and times and durations."""
+    """Convert times and durations to microseconds, and dates to timestamps in a zone if they have one."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = column.type
-    if pa.types.is_duration(kind):
-        return column.cast(pa.duration("us"), safe=False)
-    if pa.types.is_time(kind):
-        return column.cast(pa.time64("us"), safe=False)
+    if pa.types.is_duration(kind) or pa.types.is_time(kind):
+        return column.cast(pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us"), safe=False)
     if getattr(kind, "tz", None) is not None:
         column = pc.local_timestamp(column.cast(pa.timestamp(kind.unit, zone)))
     return column.cast(pa.timestamp("us"), safe=False)
 
 
 def _table(side: Any, name: str) -> Table:
+    """Read an array or a data frame as a table."""
     if not is_frame(side):
         array = np.asarray(side)
         if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():

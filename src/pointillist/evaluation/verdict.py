@@ -1,111 +1,96 @@
 """Sums up an evaluation in sentences on copies, differences, scores, and tables that may be exchanged."""
 
-from __future__ import annotations
+from collections.abc import Iterator
 
-from typing import TYPE_CHECKING
-
-from pointillist.evaluation.levels import LEVEL
-
-if TYPE_CHECKING:
-    from pointillist.evaluation.evaluation import Evaluation
+from pointillist.evaluation.comparison import Comparison
+from pointillist.metrics.estimate import LEVEL
 
 
-def verdict_of(evaluation: Evaluation) -> str:
+def verdict_of(found: Comparison) -> str:
     """Write the paragraph of an evaluation, signs of copying first."""
-    sentences = (_say_copies, _say_difference, _say_scores, _say_tables)
-    return " ".join(filter(None, (sentence(evaluation) for sentence in sentences)))
+    return " ".join([*_copying(found), *_difference(found), *_scores(found), *_tables(found)])
 
 
-def copy_signs(evaluation: Evaluation) -> dict[str, str]:
+def copy_signs(found: Comparison) -> dict[str, str]:
     """Describe each sign of copying, at the level 0.01 over all signs together."""
-    nearest, copies = evaluation.rows.nearest, evaluation.copies
-    # If there are other columns, rows that agree in a few columns of numbers are not copies.
-    numbers = evaluation.numbers if evaluation.are_numbers else None
+    nearest, copies = found.rows.nearest, found.copies
     signs = {}
     if nearest is not None and nearest.share > nearest.interval[1]:  # one-sided, at the level 0.005
         signs["held-out rows"] = f"{nearest.share:.0%} are nearer to the data than to held-out rows, not half"
-    found = f"{copies.count:,} of {evaluation.m:,} equal a data row"
     usual = f" ({copies.duplicates:.1%} of the data equal another)"
-    if evaluation.holdout_copies is not None and evaluation.is_held_out:
-        fraction = evaluation.holdout_copies.fraction
-        usual = f", and {fraction:.1%} of the held-out rows do ({_p_text(evaluation.copies_p_value)})"
-    auc, below = evaluation.rows.two_sample.auc, 1 - evaluation.rows.two_sample.p_value
+    if found.holdout_copies is not None and found.is_held_out:
+        fraction = found.holdout_copies.fraction
+        usual = f", and {fraction:.1%} of the held-out rows do ({_p_text(found.copies_p_value)})"
+    auc, below = found.rows.two_sample.auc, 1 - found.rows.two_sample.p_value
     tests = {
-        "copies": (evaluation.copies_p_value, found + usual),
+        "copies": (found.copies_p_value, f"{copies.count:,} of {found.m:,} equal a data row{usual}"),
         # Trees that were trained with a data row mistake its copy for data.
         "boosted trees": (below, f"boosted trees mistake rows for data (AUC {auc:.2f}, {_p_text(below)})"),
     }
-    if numbers is not None:
-        below, closer = 1 - numbers.forest_p_value, numbers.nearest.share_closer
-        text = f"a random forest mistakes rows for data (accuracy {numbers.forest:.2f}, {_p_text(below)})"
+    # In tables with other columns, rows that agree in a few numeric columns are not copies.
+    if found.numbers is not None and found.are_numbers:
+        below, closer = 1 - found.numbers.forest_p_value, found.numbers.nearest.share_closer
+        text = f"a random forest mistakes rows for data (accuracy {found.numbers.forest:.2f}, {_p_text(below)})"
         tests["random forest"] = below, text
         text = f"nearer to the data than its own rows in {closer:.0%} of comparisons, not half"
-        tests["nearness"] = numbers.closer_p_value, text
+        tests["nearness"] = found.numbers.closer_p_value, text
     level = (LEVEL / 2 if nearest is not None else LEVEL) / len(tests)
     return signs | {name: text for name, (p_value, text) in tests.items() if p_value <= level}
 
 
-def _say_copies(evaluation: Evaluation) -> str:
-    signs = copy_signs(evaluation)
-    if not signs:
-        return ""
-    # Rows that bunch up are near the data too. Nearness alone shows copying only if the distributions agree.
-    bunched = [*signs] == ["nearness"] and evaluation.is_distinguishable
-    head = "The rows look copied, or bunch up where the data is dense" if bunched else "The rows look copied"
-    return f"{head}: {'; '.join(signs.values())}."
+def _copying(found: Comparison) -> Iterator[str]:
+    if signs := copy_signs(found):
+        # Rows that bunch up are near the data too. Nearness alone shows copying only if the distributions agree.
+        bunched = [*signs] == ["nearness"] and found.is_distinguishable
+        head = "The rows look copied, or bunch up where the data is dense" if bunched else "The rows look copied"
+        yield f"{head}: {'; '.join(signs.values())}."
 
 
-def _say_difference(evaluation: Evaluation) -> str:
-    sizes = f"{evaluation.m:,} rows, {evaluation.n:,} rows of data"
-    if not evaluation.is_distinguishable:
-        return f"Not distinguishable from the data at the 1 % level ({sizes})."
-    adjusted, texts = evaluation.adjusted_p_values, {line.test: line.text for line in evaluation.lines}
-    name = min(adjusted, key=lambda test: (adjusted[test], evaluation.p_values[test]))
-    worst = evaluation.worst_columns[0]
-    where = "no single column differs"
+def _difference(found: Comparison) -> Iterator[str]:
+    sizes, where = f"{found.m:,} rows, {found.n:,} rows of data", "no single column differs"
+    if not found.is_distinguishable:
+        yield f"Not distinguishable from the data at the 1 % level ({sizes})."
+        return
+    adjusted, texts = found.adjusted_p_values, {line.test: line.text for line in found.lines}
+    name = min(adjusted, key=lambda test: (adjusted[test], found.p_values[test]))
     if adjusted["columns"] <= LEVEL:
+        worst = found.worst_columns[0]
         statistic = "Kolmogorov-Smirnov" if worst.kind == "continuous" else "total variation"
         where = f"the worst column is {worst.name!r} ({statistic} {worst.value:.2f})"
-    return (
-        f"Distinguishable from the data at the 1 % level ({sizes}), most clearly by {texts[name]}, "
-        f"{_p_text(adjusted[name])}; {where}."
-    )
+    how = f"most clearly by {texts[name]}, {_p_text(adjusted[name])}"
+    yield f"Distinguishable from the data at the 1 % level ({sizes}), {how}; {where}."
 
 
-def _say_scores(evaluation: Evaluation) -> str:
-    tables = evaluation.rows, evaluation.real, evaluation.independent
+def _scores(found: Comparison) -> Iterator[str]:
+    tables = found.rows, found.real, found.independent
     auc, real, independent = (table.two_sample.auc for table in tables)
     line = f"AUC of boosted trees {auc:.3f} (real rows {real:.3f}, independent columns {independent:.3f})"
-    trends = [table.common_trends.mean for table in tables]
-    if trends[0] != trends[0]:
-        return f"{line}."
-    return f"{line}; pairs of columns score {trends[0]:.3f} (real rows {trends[1]:.3f}, independent {trends[2]:.3f})."
+    rows, real, independent = (table.common_trends.mean for table in tables)
+    pairs = f"; pairs of columns score {rows:.3f} (real rows {real:.3f}, independent {independent:.3f})"
+    yield f"{line}{pairs if rows == rows else ''}."
 
 
-def _say_tables(evaluation: Evaluation) -> str:
-    """Say if held-out rows equal data rows or are unlike the data, and if tables may be exchanged."""
-    held_out, nearest, sentences = evaluation.holdout_copies, evaluation.rows.nearest, []
+def _tables(found: Comparison) -> Iterator[str]:
+    """Say whether held-out rows equal data rows or differ from the data, and whether tables may be exchanged."""
+    held_out, nearest, two_sample = found.holdout_copies, found.rows.nearest, found.real.two_sample
     if held_out is None:
-        return ""
-    if not evaluation.is_held_out:
-        sentences.append(
-            f"The held-out rows are not held out: {held_out.count:,} of {evaluation.holdout_rows:,} equal a data row "
+        return
+    if not found.is_held_out:
+        yield (
+            f"The held-out rows are not held out: {held_out.count:,} of {found.holdout_rows:,} equal a data row "
             f"({held_out.duplicates:.1%} of the data equal another), so they say little about copying."
         )
-    p_value = evaluation.real.two_sample.p_value
-    if p_value <= LEVEL / 3:
-        sentences.append(
-            f"The held-out rows are unlike the data (AUC {evaluation.real.two_sample.auc:.2f}, {_p_text(p_value)}): "
+    if two_sample.p_value <= LEVEL / 3:
+        yield (
+            f"The held-out rows are unlike the data (AUC {two_sample.auc:.2f}, {_p_text(two_sample.p_value)}): "
             "they come from another population, or rows and data are exchanged."
         )
     if nearest is not None and nearest.share < nearest.interval[0]:  # one-sided, at the level 0.005
-        sentences.append(
+        yield (
             f"Only {nearest.share:.0%} of the rows are nearer to the data than to the held-out rows: data and "
             "held-out rows may be exchanged."
         )
-    return " ".join(sentences)
 
 
 def _p_text(p_value: float) -> str:
-    """Format a p-value: `p = 0.03`, `p < 0.0001`."""
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"

@@ -1,19 +1,22 @@
-"""A number that carries its standard error."""
+"""Numbers that carry their standard errors, and p-values of many tests together."""
 
 from __future__ import annotations
 
 import math
-from typing import SupportsFloat
+from collections.abc import Hashable, Mapping
+from typing import SupportsFloat, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Estimate(float):
     """A float with a standard error; all other code treats it as a plain number.
 
-    Arithmetic, `str`, `format` and JSON see the value alone, and the result of arithmetic is a plain
-    float: how errors combine depends on what is correlated, which a single number cannot know.
+    Arithmetic, `str`, `format` and JSON see only the value, and the result of arithmetic is a plain float: how errors
+    combine depends on correlations, which a single number cannot know.
 
     Args:
         value: The estimate.
@@ -32,9 +35,11 @@ class Estimate(float):
         27.6 True 28.612 4.0
     """
 
-    __slots__ = ("_errors",)
+    __slots__ = ("degrees_of_freedom", "null_standard_error", "standard_error")
 
-    _errors: tuple[float, float, float]
+    standard_error: float
+    degrees_of_freedom: float
+    null_standard_error: float
 
     def __new__(
         cls,
@@ -45,23 +50,10 @@ class Estimate(float):
     ) -> Estimate:
         """Make a float of `value` that carries its errors."""
         self = super().__new__(cls, value)
-        self._errors = float(standard_error), float(degrees_of_freedom), float(null_standard_error)
+        self.standard_error = float(standard_error)
+        self.degrees_of_freedom = float(degrees_of_freedom)
+        self.null_standard_error = float(null_standard_error)
         return self
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error, in the unit of the value; nan if unknown."""
-        return self._errors[0]
-
-    @property
-    def degrees_of_freedom(self) -> float:
-        """Degrees of freedom of the standard error; inf if it is asymptotic."""
-        return self._errors[1]
-
-    @property
-    def null_standard_error(self) -> float:
-        """Standard error if both sides had the same distribution; nan if unknown."""
-        return self._errors[2]
 
     def __repr__(self) -> str:
         value, error = float(self), self.standard_error
@@ -72,11 +64,29 @@ class Estimate(float):
 
     __str__ = float.__repr__
 
-    def __getnewargs__(self) -> tuple[float, ...]:  # type: ignore[override]
-        return float(self), *self._errors
-
 
 def mean_estimate(scores: NDArray[np.float64]) -> Estimate:
-    """Mean of the scores of independent rows, with its standard error over the draw of rows; nan for a single row."""
+    """Return the mean of independent scores, with its standard error over the draw of rows; nan for a single row."""
     n = len(scores)
     return Estimate(scores.mean(), scores.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan)
+
+
+LEVEL = 0.01
+"""Level over all tests that could distinguish rows from data, over all signs of copying, and over all attacks."""
+
+
+def holm(p_values: Mapping[Name, float]) -> dict[Name, float]:
+    """Adjust p-values by Holm's step-down procedure.
+
+    Returns:
+        The least level over all hypotheses together at which each is rejected, at most 1.
+
+    Example:
+        >>> holm({"a": 0.04, "b": 0.01, "c": 0.03})
+        {'a': 0.06, 'b': 0.03, 'c': 0.06}
+    """
+    adjusted, previous = {}, 0.0
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        previous = max(previous, min(1.0, (len(p_values) - rank) * p_values[name]))
+        adjusted[name] = previous
+    return {name: adjusted[name] for name in p_values}

@@ -11,11 +11,10 @@ from scipy.stats import norm
 
 from pointillist.arguments import is_integer
 from pointillist.engine.devices import configure
-from pointillist.evaluation.json_values import json_value
-from pointillist.evaluation.levels import LEVEL, holm
-from pointillist.evaluation.report import Reported, filled, p_text, rounded
+from pointillist.evaluation.report import Reported, filled, json_value, p_text, rounded
 from pointillist.foreign_text import terminal_text
 from pointillist.metrics import Copies, copies
+from pointillist.metrics.estimate import LEVEL, holm
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model
 from pointillist.privacy.attacks import ATTACKS, Attack, Knowledge, attacked
@@ -177,15 +176,15 @@ class Audit(Reported):
             for attack in self.attacks
         ]
         title = f"Members against non-members: {self.n_members:,} and {self.n_non_members:,} rows"
-        table = filled(title, "attack", ("AUC", "p", "found at 1 % FP", "at 10 % FP", "ε at least"), rows)
-        table.caption = (
+        heads = ("attack", "AUC", "p", "found at 1 % FP", "at 10 % FP", "ε at least")
+        caption = (
             f"The first two attacks see {self.n_drawn:,} generated rows, the third sees the model; all may compare "
             f"rows with {self.n_reference:,} further non-members. AUC 0.5: members and non-members look alike. Found: "
             "fraction of the members found, with its 95 % interval, when 1 or 10 % of the non-members are taken for "
             "members (FP: false positives). ε at least: lower bound of the ε of any guarantee for this fit; all bounds "
             "hold together at the 95 % level."
         )
-        console.print(table)
+        console.print(filled(title, heads, rows, caption))
         if self.is_exposed:
             shown = ", ".join(f"{row.row + 1:,}" for row in self.exposed)
             console.print(terminal_text(f"Most exposed, as rows of the members counted from 1: {shown}."))

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from pointillist.evaluation.levels import holm
 from pointillist.metrics import Estimate
+from pointillist.metrics.estimate import holm
 
 Better = Literal["lower", "higher", "floor"]
 """Direction in which a quantity is better; "floor": closest to the value of the data itself."""
