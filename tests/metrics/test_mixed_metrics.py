@@ -7,9 +7,8 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from pointillist.metrics import manifold_scores, mixed_models, nearest_share
-from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
-from pointillist.metrics.mixed_models import (
+from pointillist.metrics import classifiers, manifold_scores, nearest_share
+from pointillist.metrics.classifiers import (
     MAX_CATEGORIES,
     _area,
     _number_utility,
@@ -17,8 +16,8 @@ from pointillist.metrics.mixed_models import (
     on_one_thread,
     utility,
 )
-from pointillist.metrics.mixed_tables import check_tables, encode
-from pointillist.metrics.points import points_of
+from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
+from pointillist.metrics.mixed_tables import check_tables, encode, points_of
 
 
 def sampled(seed, n, shift=0.0, missing=0.0):
@@ -274,7 +273,7 @@ def test_utility_of_a_category():
 def test_utility_of_several_classes_and_of_one(monkeypatch):
     data, test = sampled(20, 600), sampled(21, 400)
     # Beyond so many rows, trees hold out some of each class.
-    monkeypatch.setattr(mixed_models, "MOST_WITHOUT_STOPPING", 100)
+    monkeypatch.setattr(classifiers, "MOST_WITHOUT_STOPPING", 100)
     rare = {**data, "c": np.where(np.arange(600) == 5, "once", data["c"]).astype(object)}
     assert utility(rare, rare, test, "c").of_rows > 0.95
     assert utility(data, data, test, "c").of_rows > 0.95
@@ -361,8 +360,8 @@ def test_nearest_by_all_pairs(monkeypatch):
     train, rows = sampled(27, 300, missing=0.1), sampled(28, 100, missing=0.1)
     records, queries = points_of(real=train, generated=rows)
     everything = queries.distances(records)
-    monkeypatch.setattr("pointillist.metrics.points.TILE_ROWS", 7)
-    monkeypatch.setattr("pointillist.metrics.points.TILE_RECORDS", 11)
+    monkeypatch.setattr("pointillist.metrics.mixed_tables.TILE_ROWS", 7)
+    monkeypatch.setattr("pointillist.metrics.mixed_tables.TILE_RECORDS", 11)
     distances, indices = queries.nearest(records)
     assert distances == pytest.approx(everything.min(axis=1), abs=1e-12)
     assert everything[np.arange(100), indices] == pytest.approx(distances, abs=1e-12)

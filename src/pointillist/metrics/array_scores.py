@@ -64,7 +64,7 @@ def emd(
 
 
 def spread(real: ArrayLike, generated: ArrayLike) -> Estimate:
-    """Total standard deviation of generated over that of real rows: √(tr Cov(generated) / tr Cov(real)).
+    """Ratio of the total standard deviations of generated and real rows: √(tr Cov(generated) / tr Cov(real)).
 
     The ratio is 1 if generated rows are spread as widely as real ones, and below 1 if they bunch up, as guided rows do.
 
@@ -78,12 +78,6 @@ def spread(real: ArrayLike, generated: ArrayLike) -> Estimate:
 
     Raises:
         ValueError: If the real rows are a single point.
-
-    Example:
-        >>> import numpy as np
-        >>> rows = np.random.default_rng(0).normal(size=(1000, 2))
-        >>> spread(rows, 0.5 * rows)
-        0.5000 ± 0.0111
     """
     sides = check_pair(real, generated)
     squares = [((side - side.mean(axis=0)) ** 2).sum(axis=1) for side in sides]
@@ -91,10 +85,8 @@ def spread(real: ArrayLike, generated: ArrayLike) -> Estimate:
     if traces[0] == 0:
         raise ValueError("real has no spread: all its rows are equal")
     ratio = math.sqrt(traces[1] / traces[0])
-    # Standard errors of the logarithms of the traces; those of the square roots' logarithms are half as large.
-    relative = [
-        float(s.std(ddof=1)) / trace / math.sqrt(len(s)) for s, trace in zip(squares, traces, strict=True) if trace
-    ]
+    # Relative standard errors of the traces, which are twice those of their square roots.
+    relative = [float(s.std(ddof=1)) / float(s.mean()) / math.sqrt(len(s)) for s in squares if s.any()]
     return Estimate(ratio, 0.5 * ratio * math.hypot(*relative))
 
 
@@ -107,7 +99,7 @@ def report_nll(real: ArrayLike, generated: ArrayLike, *, temperature: float | in
 
     This is not the likelihood of a model: it is the log of a mean rather than the mean of logs, and the kernel
     integrates to 2^(d/2). It can be *lower* for rows that bunch up where the data is dense than for the data itself, so
-    the best value is that of the data with itself. For the likelihood of a model, in nats, call its `score_samples`.
+    the best value is the score of the data with itself. For the likelihood of a model, call its `score_samples`.
 
     Args:
         real: Shape `(n, d)`.

@@ -20,7 +20,7 @@ FEWEST_EXPECTED = 5
 """Least expected count for which the chi-square distribution is trusted (Cochran 1954)."""
 
 N_PERMUTATIONS, N_PERMUTATIONS_OF_MANY, MANY_VALUES = 9999, 999, 100
-"""Random divisions of the counts for smaller ones; fewer for columns of more values, as each division takes longer."""
+"""Random divisions for smaller counts; fewer for columns with many values, as each division then takes longer."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,7 @@ class ColumnDifference:
         kind: `continuous`, `discrete` (few distinct integers) or `label`.
         value: Kolmogorov-Smirnov statistic of a continuous column, otherwise total variation distance, in [0, 1].
         p_value: Probability that independent draws from one distribution differ as much, in (0, 1].
-        rows_mean: Mean over rows; this and the attributes below are nan for labels.
-        data_mean: Mean over data.
-        rows_deviation: Standard deviation over rows.
-        data_deviation: Standard deviation over data.
+        rows_mean: Mean over rows, nan for labels; `data_mean`, `rows_deviation` and `data_deviation` are alike.
     """
 
     name: str
@@ -53,17 +50,17 @@ def column_differences(
 ) -> tuple[ColumnDifference, ...]:
     """Compare the marginal distributions of every column.
 
-    A column of numbers is discrete if all its values on both sides are integers, at most 20 distinct ones. The value of
-    a discrete column, or of one of categories, is the total variation distance Σ_v |p_v − q_v| / 2 between the shares
-    of its values. Its p-value is that of the chi-square test of homogeneity: by the chi-square distribution, or, if an
-    expected count is below 5, by 9,999 random divisions of the pooled rows. For other columns, the value is the largest
-    difference between the two distribution functions, and the p-value is that of the two-sample Kolmogorov-Smirnov
-    test, exact up to 2,000 rows per side and too large where values tie.
+    A numeric column is discrete if its values on both sides are at most 20 distinct integers. The value of a discrete
+    or categorical column is the total variation distance Σ_v |p_v − q_v| / 2. Its p-value comes from the chi-square
+    test of homogeneity: by the chi-square distribution, or, if an expected count is below 5, by 9,999 random divisions
+    of the pooled rows. For other columns, the value is the largest difference between the two distribution functions,
+    and the p-value comes from the two-sample Kolmogorov-Smirnov test, exact up to 2,000 rows per side and too large
+    where values tie.
 
-    Missing cells are one more category. Columns of numbers with missing cells have two tests, of the values and of the
-    shares of missing cells: the one with the smaller p-value counts, with twice that.
+    Missing cells are one more category. Numeric columns with missing cells have two tests, of the values and of the
+    fraction of missing cells: the one with the smaller p-value counts, and the p-value is doubled.
 
-    No p-value is corrected for the number of columns. Differences in how columns depend on each other go unseen.
+    No p-value is corrected for the number of columns. Dependence between columns is not seen.
 
     Args:
         real: n rows: an array, or a table with the same columns.
@@ -85,14 +82,14 @@ def _column(name: str, rows: NDArray[Any], data: NDArray[Any], random_state: Any
     if data.dtype == object:
         return _labels(name, rows, data, random_state)
     is_missing = np.isnan(rows), np.isnan(data)
-    gaps = _labels(name, *is_missing, random_state)
-    rows, data = (side[~missing] for side, missing in zip((rows, data), is_missing, strict=True))
+    missing = _labels(name, *is_missing, random_state)
+    rows, data = rows[~is_missing[0]], data[~is_missing[1]]
     if min(len(rows), len(data)) < 2:
-        return gaps
+        return missing
     found = _numbers(name, rows, data, np.random.default_rng(random_state))
     if not any(side.any() for side in is_missing):
         return found
-    smaller = min(gaps, found, key=lambda each: each.p_value)
+    smaller = min(missing, found, key=lambda each: each.p_value)
     return replace(smaller, p_value=min(1.0, 2 * smaller.p_value))
 
 
@@ -121,7 +118,7 @@ def _numbers(name: str, rows: Rows, data: Rows, rng: np.random.Generator) -> Col
 
 
 def _compare_counts(rows: NDArray[np.int64], data: NDArray[np.int64], rng: np.random.Generator) -> tuple[float, float]:
-    """Total variation distance of two histograms, and the p-value of the test of homogeneity."""
+    """Return the total variation distance of two histograms, and the p-value of the test of homogeneity."""
     from scipy.stats import chi2
 
     m, n, pooled = int(rows.sum()), int(data.sum()), rows + data

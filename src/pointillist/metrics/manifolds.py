@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
-from pointillist.metrics.mixed_tables import TableLike
-from pointillist.metrics.points import Points, points_of
+from pointillist.metrics.mixed_tables import Points, TableLike, points_of
 
 ROUNDING = 1e-12
 """Relative distance beyond a radius that counts as within it: far above the rounding of both."""
@@ -58,7 +57,7 @@ def manifold_scores(
     rows.
 
     Args:
-        real: n rows. Distances of arrays are Euclidean, those of tables as in `points.points_of`.
+        real: n rows. Distances are defined in `mixed_tables.points_of`.
         generated: m rows with the same columns.
         k: Number of neighbors, at least 1 and below the number of rows per side.
         max_rows: Most rows taken from each side, and never more than the smaller side has; 2,000 take 100 MB.
@@ -72,16 +71,6 @@ def manifold_scores(
 
     Raises:
         ValueError: If k is below 1 or not below the number of rows per side.
-
-    Example:
-        >>> import numpy as np
-        >>> rng = np.random.default_rng(0)
-        >>> data, samples = rng.normal(size=(500, 2)), 0.5 * rng.normal(size=(500, 2))
-        >>> scores = manifold_scores(data, samples)
-        >>> print(f"precision {scores.precision:.2f}, recall {scores.recall:.2f}")
-        precision 1.00, recall 0.80
-        >>> print(f"density {scores.density:.2f}, coverage {scores.coverage:.2f}")
-        density 0.92, coverage 0.70
     """
     sides = points_of(real=real, generated=generated)
     n = min(*map(len, sides), max_rows)
@@ -89,20 +78,13 @@ def manifold_scores(
         raise ValueError(f"k={k} must be at least 1 and below {n}, the number of rows per side: pass more rows")
     rng = np.random.default_rng(random_state)
     records, rows = (side.take(rng.permutation(len(side))[:n]) for side in sides)
-    neighbors, all_across = [_Neighbors(side, k) for side in (records, rows)], rows.distances(records)
+    record_radii, row_radii, all_across = _radii(records, k), _radii(rows, k), rows.distances(records)
 
     def scores(a: NDArray[np.int64], b: NDArray[np.int64]) -> Rows:
-        data_radii, row_radii = neighbors[0].radii(a), neighbors[1].radii(b)
         across = all_across[np.ix_(b, a)]
-        in_records = across <= data_radii
-        return np.array(
-            [
-                in_records.any(axis=1).mean(),
-                (across <= row_radii[:, None]).any(axis=0).mean(),
-                in_records.sum(axis=1).mean() / k,
-                in_records.any(axis=0).mean(),
-            ]
-        )
+        in_records, in_rows = across <= record_radii(a), across <= row_radii(b)[:, None]
+        precision, recall = in_records.any(axis=1).mean(), in_rows.any(axis=0).mean()
+        return np.array([precision, recall, in_records.sum(axis=1).mean() / k, in_records.any(axis=0).mean()])
 
     values, variances = scores(np.arange(n), np.arange(n)), np.full(4, np.nan)
     if n // 2 > k:
@@ -114,7 +96,7 @@ def manifold_scores(
 
 
 def coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Estimate:
-    """Fraction of real rows that have a generated one no farther than their k-th nearest real neighbor.
+    """Fraction of real rows with a generated row no farther than their k-th nearest real neighbor.
 
     This is the coverage of `manifold_scores` over all rows, by k-d trees, with the same standard error.
 
@@ -125,15 +107,6 @@ def coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Estimate:
 
     Raises:
         ValueError: If k is not in 1 … n - 1.
-
-    Example:
-        >>> import numpy as np
-        >>> rng = np.random.default_rng(0)
-        >>> data, samples = rng.normal(size=(2000, 2)), rng.normal(size=(1000, 2))
-        >>> coverage(data, samples)
-        0.8620 ± 0.0117
-        >>> print(f"{expected_coverage(2000, 1000):.4f}")
-        0.8686
     """
     from scipy.spatial import cKDTree
 
@@ -173,11 +146,9 @@ def expected_coverage(n: int, m: int, k: int = 5) -> float:
 
 
 def split_variance(score: Callable[..., Any], *sizes: int) -> Any:
-    """Variance of a score, a function of row indices of each side, from differences between disjoint random halves.
+    """Estimate the variance of a score from differences between disjoint random halves.
 
-    Args:
-        score: The score, which returns a number or an array of numbers.
-        sizes: Number of rows of each side.
+    The score takes row indices of each side, with these sizes, and returns a number or an array of numbers.
     """
     rng = np.random.default_rng(SPLIT_SEED)
     squares = 0.0
@@ -187,7 +158,7 @@ def split_variance(score: Callable[..., Any], *sizes: int) -> Any:
             score(*(order[half * (len(order) // 2) :][: len(order) // 2] for order in orders)) for half in (0, 1)
         )
         squares = squares + (one - two) ** 2
-    # Half of a squared difference is the variance of one half, and that of twice the rows half of it again.
+    # Half of a squared difference is the variance for half of the rows, and the variance for all rows is half of that.
     return squares / (4 * N_SPLITS)
 
 
@@ -196,20 +167,22 @@ def _binomial_variance(fractions: Any, trials: int) -> Any:
     return smoothed * (1 - smoothed) / trials
 
 
-class _Neighbors:
-    """The nearest rows of each row, itself included: so many that k others are in any random half of all."""
+def _radii(points: Points, k: int) -> Callable[[NDArray[np.int64]], Rows]:
+    """Return a function from row indices to each row's distance to its k-th nearest neighbor among them, rounded up.
 
-    def __init__(self, points: Points, k: int) -> None:
-        within = points.distances(points)
-        m = min(len(points), 32 + 16 * k)
-        nearest = np.argpartition(within, m - 1, axis=1)[:, :m]
-        order = np.argsort(np.take_along_axis(within, nearest, axis=1), axis=1)
-        self._k, self._nearest = k, np.take_along_axis(nearest, order, axis=1)
-        self._distances = np.take_along_axis(within, self._nearest, axis=1)
+    Only the nearest neighbors of each row are kept, enough to include k others of any random half of the rows.
+    """
+    within = points.distances(points)
+    m = min(len(points), 32 + 16 * k)
+    nearest = np.argpartition(within, m - 1, axis=1)[:, :m]
+    order = np.argsort(np.take_along_axis(within, nearest, axis=1), axis=1)
+    nearest = np.take_along_axis(nearest, order, axis=1)
+    distances = np.take_along_axis(within, nearest, axis=1)
 
-    def radii(self, rows: NDArray[np.int64]) -> Rows:
-        """Distance of some rows to their k-th nearest neighbor among them, rounded up."""
-        is_among = np.zeros(len(self._nearest), bool)
+    def radii(rows: NDArray[np.int64]) -> Rows:
+        is_among = np.zeros(len(nearest), bool)
         is_among[rows] = True
-        last = (np.cumsum(is_among[self._nearest[rows]], axis=1) > self._k).argmax(axis=1)
-        return self._distances[rows, last] * (1 + ROUNDING)
+        last = (np.cumsum(is_among[nearest[rows]], axis=1) > k).argmax(axis=1)
+        return distances[rows, last] * (1 + ROUNDING)
+
+    return radii

@@ -15,13 +15,13 @@ from pointillist.metrics.mixed_tables import TableLike, check_tables, encode
 Codes = NDArray[np.int64]
 
 DECIMALS, N_BINS = 14, 10
-"""Decimals to which SDMetrics compares numbers, and bins into which it puts them beside a category."""
+"""Decimals to which SDMetrics compares numbers, and bins into which it puts a number paired with a category."""
 
 RELATED = {"correlation": 0.5, "contingency": 0.3}
-"""Strength above which SDMetrics' quality report counts a pair: |Pearson's correlation| or Cramér's V."""
+"""Strength above which the quality report of SDMetrics counts a pair: |Pearson's correlation| or Cramér's V."""
 
 DENSE_CELLS = 2**20
-"""Most cells of a contingency table that is counted whole; of larger ones, only cells that are not empty are."""
+"""Most cells of a contingency table for which empty cells are counted too."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class PairTrend:
     Attributes:
         names: Names of the two columns.
         kind: `correlation` for two numbers, otherwise `contingency`.
-        score: Similarity in [0, 1], 1 if the columns depend on each other alike; nan if it is not defined.
-        strength: Strength of their relation in the data, in [0, 1]: |Pearson's correlation| or Cramér's V;
-            nan if it is not defined.
+        score: Similarity in [0, 1], 1 for equal dependence; nan if it is not defined.
+        strength: Strength of the dependence in the data, in [0, 1]: |Pearson's correlation| or Cramér's V; nan if it is
+            not defined.
     """
 
     names: tuple[str, str]
@@ -63,11 +63,11 @@ class PairTrends:
 
 
 def column_shapes(real: TableLike, generated: TableLike) -> dict[str, float]:
-    """Score every column's marginal distribution, leaving out missing cells.
+    """Score the marginal distribution of every column, leaving out missing cells.
 
-    A number's score is 1 minus the Kolmogorov-Smirnov statistic, with both sides rounded to 14 decimals; a category's
-    is 1 minus the total variation distance of the shares. These are `KSComplement` and `TVComplement` of SDMetrics,
-    whose quality report calls their mean "Column Shapes". How columns depend on each other goes unseen.
+    A number scores 1 minus the Kolmogorov-Smirnov statistic, with both sides rounded to 14 decimals; a category scores
+    1 minus the total variation distance. These are `KSComplement` and `TVComplement` of SDMetrics, whose quality report
+    calls their mean "Column Shapes". Dependence between columns is not seen.
 
     Args:
         real: n rows: an array, or a table with the same columns.
@@ -104,21 +104,16 @@ def column_shapes(real: TableLike, generated: TableLike) -> dict[str, float]:
 
 
 def mean_score(scores: Mapping[Any, float]) -> float:
-    """Mean of the scores that are not nan; nan if none is.
-
-    Example:
-        >>> mean_score({"a": 1.0, "b": 0.5, "c": float("nan")})
-        0.75
-    """
+    """Return the mean of the scores that are not nan, or nan if all are."""
     known = [score for score in scores.values() if score == score]
     return float(np.mean(known)) if known else math.nan
 
 
 def pair_trends(real: TableLike, generated: TableLike, *, bins: Literal["own", "data"] = "own") -> PairTrends:
-    """Score how every two columns depend on each other.
+    """Score the dependence of every two columns.
 
     Two numbers score 1 − |r_real − r_generated| / 2 with Pearson's correlations of the rows that have both. Other pairs
-    score 1 minus the total variation distance of their joint shares, where a missing category is a category too; a
+    score 1 minus the total variation distance of their joint distributions, where a missing category is a category; a
     number paired with a category is first put into 10 bins of equal width. These are `CorrelationSimilarity` and
     `ContingencySimilarity` of SDMetrics, whose "Column Pair Trends" is the mean over all pairs, or in newer versions
     over the pairs that are related in the data: `related_mean`.
@@ -166,7 +161,7 @@ def pair_trends(real: TableLike, generated: TableLike, *, bins: Literal["own", "
 
 
 def _put_into_bins(column: Rows, reference: Rows | None) -> Codes:
-    """Bins over the range of a reference with open ends, or else over the range of the column."""
+    """Return each number's bin, over the range of a reference with open ends, or over the range of the column."""
     known = column if reference is None else reference
     known = known[~np.isnan(known)]
     # From 0 on, as bins between large numbers may be narrower than their rounding.
@@ -178,7 +173,7 @@ def _put_into_bins(column: Rows, reference: Rows | None) -> Codes:
 
 
 def _correlation(one: Rows, two: Rows) -> float:
-    """Pearson's correlation over the rows that have both; nan if a column is constant there."""
+    """Return Pearson's correlation over the rows that have both columns; nan if one is constant there."""
     both = ~(np.isnan(one) | np.isnan(two))
     one, two = one[both], two[both]
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
@@ -188,7 +183,7 @@ def _correlation(one: Rows, two: Rows) -> float:
 
 
 def _compare_contingencies(one: tuple[Codes, ...], two: tuple[Codes, ...]) -> tuple[float, float]:
-    """Score of two columns, each a pair of rows' and data's codes, and Cramér's V of the data's."""
+    """Score two columns, each given as codes of rows and of data; return the score and Cramér's V of the data."""
     width = int(max(side.max() for side in two)) + 1
     size = (int(max(side.max() for side in one)) + 1) * width
     cells = np.arange(size)

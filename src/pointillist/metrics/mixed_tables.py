@@ -1,8 +1,11 @@
-"""Checks tables of numbers, categories and missing cells, and encodes them as matrices."""
+"""Tables of numbers, categories and missing cells: their checks, their encoding as matrices, and distances of rows."""
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +19,13 @@ Table = Mapping[str, NDArray[Any]]
 
 TableLike = Table | ArrayLike
 """A table, or an array of shape `(n, d)`, whose columns are "0" … "d - 1"."""
+
+REACH = 0.5
+"""Distance beyond the range of the real rows at which numbers are clipped, as a fraction of that range. With one half,
+a point at distance 1 from all numbers exists (see `_of_tables`)."""
+
+TILE_ROWS, TILE_RECORDS = 256, 4096
+"""Rows and records of a tile of distances, some 10 MB."""
 
 
 def check_tables(min_rows: int = 2, /, **sides: TableLike) -> list[Table]:
@@ -53,7 +63,7 @@ def check_tables(min_rows: int = 2, /, **sides: TableLike) -> list[Table]:
 
 
 def encode(*tables: Table, max_categories: int | None = None) -> tuple[list[Rows], NDArray[np.bool_]]:
-    """Encode tables as matrices: numbers as they are, categories by their alphabetical order, NaN where missing.
+    """Encode tables as matrices: numbers unchanged, categories by their alphabetical order, NaN where missing.
 
     Args:
         *tables: Tables that `check_tables` has passed. A category has the same code in all of them.
@@ -76,7 +86,7 @@ def encode(*tables: Table, max_categories: int | None = None) -> tuple[list[Rows
 
 
 def count_rows(table: Table) -> int:
-    """Number of rows of a table that has columns."""
+    """Return the number of rows of a table that has columns."""
     return len(next(iter(table.values())))
 
 
@@ -114,3 +124,79 @@ def _encode_categories(columns: list[NDArray[Any]], max_categories: int | None) 
     codes.update({category: float(code) for code, category in enumerate(kept)})
     codes[None] = float("nan")
     return [np.array([codes[cell] for cell in column.tolist()], np.float64) for column in columns]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Rows as points: their distance is the distance of `numbers` plus the number of `codes` that differ."""
+
+    numbers: Rows
+    codes: Rows
+    kind: Literal["euclidean", "cityblock"]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def take(self, index: NDArray[np.integer] | slice) -> Points:
+        """Select points by their indices."""
+        return replace(self, numbers=self.numbers[index], codes=self.codes[index])
+
+    def distances(self, others: Points) -> Rows:
+        """Return the distances to other points, shape `(points, others)`."""
+        from scipy.spatial.distance import cdist
+
+        distances = np.zeros((len(self), len(others)))
+        if self.numbers.shape[1]:
+            distances += cdist(self.numbers, others.numbers, self.kind)
+        if n_codes := self.codes.shape[1]:
+            distances += n_codes * cdist(self.codes, others.codes, "hamming")
+        return distances
+
+    def nearest(self, records: Points) -> tuple[Rows, NDArray[np.int64]]:
+        """Return the distance of each point to its nearest record, and the index of that record."""
+        distances, indices = np.full(len(self), np.inf), np.zeros(len(self), np.int64)
+        for top in range(0, len(self), TILE_ROWS):
+            rows = slice(top, min(top + TILE_ROWS, len(self)))
+            for left in range(0, len(records), TILE_RECORDS):
+                tile = self.take(rows).distances(records.take(slice(left, left + TILE_RECORDS)))
+                index = tile.argmin(axis=1)
+                closest = tile[np.arange(len(tile)), index]
+                nearer = closest < distances[rows]
+                indices[rows] = np.where(nearer, left + index, indices[rows])
+                distances[rows] = np.where(nearer, closest, distances[rows])
+        return distances, indices
+
+
+def points_of(**sides: TableLike) -> list[Points]:
+    """Make points of all sides, the real one first; see `check_tables` for the ValueError.
+
+    The distance is Euclidean between arrays, and a sum over columns between tables (Gower 1971). Two numbers add their
+    difference, divided by the first table's range; numbers are clipped half that range beyond its ends. Two
+    categories add 0 if equal and 1 otherwise, as do missing cells.
+    """
+    matrices, is_category = encode(*check_tables(**sides))
+    if any(isinstance(side, Mapping) for side in sides.values()):
+        return _of_tables(matrices, is_category)
+    return [Points(rows, np.empty((len(rows), 0)), "euclidean") for rows in matrices]
+
+
+def _of_tables(matrices: list[Rows], is_category: NDArray[np.bool_]) -> list[Points]:
+    """Scale numbers by the range of the first table.
+
+    A number x of a column with missing cells becomes (x, −x) / 2, and a missing cell becomes the point at distance 1
+    from all numbers with −REACH ≤ x ≤ 1 + REACH, which exists because they are at most 2 apart.
+    """
+    parts: list[list[Rows]] = [[np.empty((len(side), 0))] for side in matrices]
+    for j in np.flatnonzero(~is_category):
+        known = matrices[0][~np.isnan(matrices[0][:, j]), j]
+        low, width = (known.min(), np.ptp(known) or 1.0) if len(known) else (0.0, 1.0)
+        scaled = [np.clip((side[:, [j]] - low) / width, -REACH, 1 + REACH) for side in matrices]
+        if any(np.isnan(side).any() for side in scaled):
+            scaled = [
+                np.where(np.isnan(side), np.array([-REACH, -1 - REACH]) / 2, np.hstack([side, -side]) / 2)
+                for side in scaled
+            ]
+        for part, side in zip(parts, scaled, strict=True):
+            part.append(side)
+    codes = [np.nan_to_num(side[:, is_category], nan=-1.0) for side in matrices]
+    return [Points(np.hstack(part), each, "cityblock") for part, each in zip(parts, codes, strict=True)]

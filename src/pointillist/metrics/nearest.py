@@ -10,8 +10,7 @@ from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import N_SPLITS, split_variance
-from pointillist.metrics.mixed_tables import TableLike, check_tables, encode
-from pointillist.metrics.points import points_of
+from pointillist.metrics.mixed_tables import TableLike, check_tables, encode, points_of
 
 TREE_COLUMNS, TREE_RECORDS = 8, 400
 """Most columns, or records, for which a k-d tree is faster than comparing all pairs by matrix products."""
@@ -28,7 +27,7 @@ class NearestRecords:
     """Distances of rows to their closest data records. See `nearest_records`.
 
     Attributes:
-        share_closer: Probability that a row is closer to the data than a data row is to the rest of it, in [0, 1].
+        share_closer: Probability that a row is closer to the data than a data row is to the other rows, in [0, 1].
         median_distance: Median distance of the rows to their closest data records.
         median_within_data: Median distance of the data records to their closest other ones.
     """
@@ -43,9 +42,9 @@ def nearest_records(
 ) -> NearestRecords:
     """Compare each row's distance to its closest data record with the usual distance within the data.
 
-    Let E be the Euclidean distance of a data record to its closest other one, and D that of a row to the closest of
-    those same others. Then `share_closer` is P(D < E) + P(D = E) / 2 over all rows and records. It is 0.5 on average
-    for independent rows from the distribution of the data, and near 1 for copies with little noise.
+    Let E be the Euclidean distance of a data record to its closest other one, and D the distance of a row to the
+    closest of the same others. Then `share_closer` is P(D < E) + P(D = E) / 2 over all rows and records. It is 0.5 on
+    average for independent rows from the distribution of the data, and near 1 for copies with little noise.
 
     Rows that bunch up where the data is dense raise it too, and rows unlike any data lower it and can hide copies among
     them; `nearest_share` distinguishes these by held-out rows. Copies with a few columns redrawn, or moved by more than
@@ -60,22 +59,12 @@ def nearest_records(
 
     Returns:
         The fraction and medians. The standard error is over the draw of both sides, from differences between halves as
-        in `manifold_scores`, and never below that of independent distances. In 1 to 40 columns and 200 to 1000 rows it
-        is 0.9 to 1.1 times the true one; it is too large for rows on a coarse grid and for copies, and nan with fewer
-        than 4 rows on a side.
+        in `manifold_scores`, and never below the error of independent distances. In 1 to 40 columns and 200 to 1000
+        rows it is 0.9 to 1.1 times the true one; it is too large for rows on a coarse grid and for copies, and nan with
+        fewer than 4 rows on a side.
 
     Raises:
         ValueError: If `max_rows` is below 2.
-
-    Example:
-        >>> import numpy as np
-        >>> rng = np.random.default_rng(0)
-        >>> data, rows = rng.normal(size=(500, 2)), rng.normal(size=(300, 2))
-        >>> nearest_records(data, rows).share_closer
-        0.4622 ± 0.0231
-        >>> copies = data[:300] + 1e-3 * rows
-        >>> round(nearest_records(data, copies).share_closer, 2)
-        1.0
     """
     data, rows = check_pair(real, generated)
     if max_rows < 2:
@@ -91,21 +80,18 @@ def nearest_records(
         split = split_variance(
             lambda some, others: _share_closer(rows[some], data[others], half)[0], len(rows), len(data)
         )
-        independent = (1 - placements(D, E)).var() / len(D) + (1 - placements(E, D)).var() / len(
-            E
-        )  # DeLong et al. 1988
+        # DeLong et al. 1988
+        independent = (1 - placements(D, E)).var() / len(D) + (1 - placements(E, D)).var() / len(E)
         variance = max(split, independent)
     return NearestRecords(Estimate(value, math.sqrt(variance), N_SPLITS), float(np.median(D)), float(np.median(E)))
 
 
 def _share_closer(rows: Rows, data: Rows, max_records: int) -> tuple[float, Rows, Rows]:
-    """Probability that a row is closer to the data without one record than that record is to the rest.
+    """Estimate the probability that a row is closer to the data without one record than that record is to the rest.
 
-    Both have the same n − 1 records to be close to, so the mean is 0.5 for one distribution, whatever n.
-
-    Returns:
-        The probability over the first `max_records` records, the distances of rows to their closest records, and the
-        distances of those records to their closest others.
+    Both are compared with the same n − 1 records, so for one distribution the mean is 0.5 for any n. Returned are the
+    probability over the first `max_records` records, the distances of rows to their closest records, and the distances
+    of these records to their closest others.
     """
     (closest, second), (index, _) = (each.T for each in _nearest(rows, data, 2))
     records = data[:max_records]
@@ -123,7 +109,7 @@ def _is_below(a: Rows, b: Rows) -> Rows:
 
 
 def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int64]]:
-    """Distances to the k nearest records and their indices, each of shape `(queries, k)`."""
+    """Return the distances to the k nearest records and their indices, each of shape `(queries, k)`."""
     if queries.shape[1] <= TREE_COLUMNS or len(records) <= TREE_RECORDS:
         from scipy.spatial import cKDTree
 
@@ -131,11 +117,11 @@ def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int
         return distances, indices.astype(np.int64)
     from sklearn.neighbors import NearestNeighbors
 
-    # Neighbors are found from inner products, in which a large constant would drown distances.
-    middle = records.mean(axis=0)
-    queries, records = queries - middle, records - middle
+    # Neighbors are found from inner products, in which a large mean would drown distances.
+    mean = records.mean(axis=0)
+    queries, records = queries - mean, records - mean
     indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(records).kneighbors(queries, return_distance=False)
-    # Small distances drown all the same: measure them again.
+    # Inner products lose small distances to rounding: measure them again.
     distances = np.stack([np.linalg.norm(queries - records[column], axis=1) for column in indices.T], axis=1)
     return distances, indices.astype(np.int64)
 
@@ -152,12 +138,12 @@ class NearestShare:
     """Whether rows are nearer to the table they were made from than to held-out rows. See `nearest_share`.
 
     Attributes:
-        share: Fraction of rows nearer to the training records than to as many held-out ones; ties count half. It is
-            0.5 on average for rows that owe nothing to single records.
-        interval: Interval around one half that the fractions of these rows fall in 99 times out of 100.
-        is_inside: Whether the share is in the interval.
+        share: Fraction of rows nearer to the training records than to an equal number of held-out records; ties count
+            half. It is 0.5 on average for rows that do not depend on single records.
+        interval: Interval around one half that then contains this fraction with probability 0.99.
+        is_inside: Whether the fraction is in the interval.
         n_rows: Number of rows whose nearest records were looked up.
-        n_records: Number of training records, and of held-out rows, that they were compared with.
+        n_records: Number of training records, and of held-out rows, with which they were compared.
     """
 
     share: Estimate
@@ -179,28 +165,17 @@ def nearest_share(
     """Test whether rows are nearer to the table they were made from than to held-out rows of its distribution.
 
     Args:
-        real: The training records, from which the rows were made. Distances of arrays are Euclidean, those of tables as
-            in `points.points_of`.
+        real: The training records, from which the rows were made. Distances are defined in `mixed_tables.points_of`.
         generated: Generated rows with the same columns.
         holdout: Rows of the same distribution that were not used to make the generated ones.
         max_rows: Most rows whose nearest records are looked up, drawn at random.
-        max_records: Most training records, and most held-out rows, drawn at random; equally many of each.
+        max_records: Most training records, and most held-out rows, drawn at random; both have the same number.
         random_state: Seed of these draws.
 
     Returns:
         The fraction and its interval, a binomial one, widened if rows share their nearest records and so are not
-        independent trials. Its standard deviation is the larger of 0.5 / √rows and `share.null_standard_error`: that of
-        the fraction if each record had been assigned to the training or to the held-out side at random.
-
-    Example:
-        >>> import numpy as np
-        >>> rng = np.random.default_rng(0)
-        >>> train, holdout, fresh = ({"x": rng.normal(size=500), "y": rng.normal(size=500)} for _ in range(3))
-        >>> nearest_share(train, fresh, holdout).is_inside
-        True
-        >>> copied = nearest_share(train, train, holdout)
-        >>> print(copied.share, copied.is_inside)
-        1.0 False
+        independent trials. Its standard deviation is the larger of 0.5 / √rows and `share.null_standard_error`, which
+        holds if each record is assigned to the training or to the held-out side at random.
     """
     from scipy.stats import norm
 
@@ -252,13 +227,6 @@ def copies(real: TableLike, generated: TableLike) -> Copies:
     Args:
         real: n rows: an array, or a table with the same columns.
         generated: m rows.
-
-    Example:
-        >>> import numpy as np
-        >>> data = {"x": np.arange(100.0)}
-        >>> found = copies(data, {"x": np.arange(50.0)})
-        >>> found.count, found.duplicates, found.p_value < 1e-6
-        (50, 0.0, True)
     """
     from scipy.stats import hypergeom
 

@@ -14,13 +14,13 @@ SUM_TOLERANCE = 1e-3
 
 
 def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, n_bins: int = 15) -> Estimate:
-    """Mean gap between a classifier's confidence in its top class and how often it is right.
+    """Mean difference between a classifier's confidence in its top class and its accuracy.
 
-    Rows are put into bins of equal width by their confidence, the probability of the most probable class,
-    and the gap |accuracy − mean confidence| of each bin is weighted by its fraction of rows (Guo et al. 2017,
-    arXiv 1706.04599, equation 3). A bin includes its upper edge; a tie between classes goes to the first.
+    Rows are put into bins of equal width by their confidence, the probability of the most probable class, and the
+    difference |accuracy − mean confidence| of each bin is weighted by its fraction of rows (Guo et al. 2017, arXiv
+    1706.04599, equation 3). A bin includes its upper edge; a tie between classes goes to the first.
 
-    The score is biased upwards for finite n, because noise in a bin opens a gap too: a calibrated classifier scores
+    The score is biased upwards for finite n, because noise in a bin is a difference too: a calibrated classifier scores
     about √(2/π) Σ_b √(Σ_{i in b} c_i (1 − c_i)) / n with confidences c. Compare scores at the same n and bins.
 
     Args:
@@ -29,8 +29,8 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, n
         n_bins: Number of bins over [0, 1], at least 1.
 
     Returns:
-        The score, in [0, 1]. The standard error is by the delta method, with the sign of the gap of the row's bin. It
-        leaves out the bias, and is too large, by up to 1.66 times, for a calibrated classifier.
+        The score, in [0, 1]. The standard error is by the delta method, with the sign of the difference in the row's
+        bin. It leaves out the bias, and is too large, by up to 1.66 times, for a calibrated classifier.
 
     Raises:
         ValueError: If the probabilities or labels are not as above, or `n_bins` is below 1.
@@ -48,8 +48,8 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, n
     confidences = probabilities.max(axis=1)
     excess = (probabilities.argmax(axis=1) == labels) - confidences
     bins = np.searchsorted(np.arange(1, n_bins) / n_bins, confidences)  # the first edge that is not below
-    gaps = np.bincount(bins, excess, minlength=n_bins)
-    return Estimate(np.abs(gaps).sum() / n, mean_estimate(np.sign(gaps)[bins] * excess).standard_error)
+    differences = np.bincount(bins, excess, minlength=n_bins)
+    return Estimate(np.abs(differences).sum() / n, mean_estimate(np.sign(differences)[bins] * excess).standard_error)
 
 
 def log_loss(probabilities: ArrayLike, labels: ArrayLike) -> Estimate:
@@ -80,9 +80,9 @@ def log_loss(probabilities: ArrayLike, labels: ArrayLike) -> Estimate:
 def crps(draws: ArrayLike, values: ArrayLike) -> Estimate:
     """Continuous ranked probability score of predicted distributions, each given by points, in the unit of the values.
 
-    It is E|x - y| - E|x - x'| / 2 (Gneiting & Raftery 2007, equation 21) for x and x' from the points, y the value; the
-    mean over rows. The true distribution has the lowest score on average. Evenly spaced quantiles give that of the
-    distribution itself; m independent draws give on average E|x - x'| / (2 m) more.
+    It is the mean over rows of E|x - y| - E|x - x'| / 2 (Gneiting & Raftery 2007, equation 21) for x and x' from the
+    points, y the value. The true distribution has the lowest score on average. Evenly spaced quantiles score as the
+    distribution itself; m independent draws score on average E|x - x'| / (2 m) more.
 
     Args:
         draws: Shape `(n, m)`: points of equal weight of each row's distribution, such as draws or quantiles.

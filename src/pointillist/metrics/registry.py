@@ -1,4 +1,4 @@
-"""The registries of measures, `METRICS` for studies and `MEASURES` for `evaluate`, and the floors of metrics."""
+"""The registries of measures, `METRICS` for studies and `MEASURES` for `evaluate`, and the baselines of metrics."""
 
 import math
 from collections.abc import Callable
@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pointillist.metrics.array_scores import emd, report_nll
-from pointillist.metrics.c2st import two_sample_test
 from pointillist.metrics.checks import Seed, check_rows
+from pointillist.metrics.classifiers import boosted_two_sample, two_sample_test
 from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import manifold_scores
 from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
-from pointillist.metrics.mixed_models import boosted_two_sample
 from pointillist.metrics.mixed_tables import Table
 
 
@@ -28,14 +27,8 @@ class Metric:
         name: Its key in `METRICS`.
         title: Heading of its column in a table.
         function: The metric, called as `function(real, generated, **options)`.
-        better: `lower`, or `floor` if the best value is that of the data with itself rather than the lowest.
+        better: `lower`, or `floor` if the best value is the score of the data with itself rather than the lowest.
         seeded: Whether `function` takes `random_state`.
-
-    Example:
-        >>> import numpy as np
-        >>> line = np.linspace(0.0, 1.0, 300)[:, None]
-        >>> METRICS["emd"](line, line + 2.0, random_state=1, n_subsample=300, n_repeats=2)
-        600 ± 0
     """
 
     name: str
@@ -45,10 +38,9 @@ class Metric:
     seeded: bool
 
     def __call__(self, real: ArrayLike, generated: ArrayLike, *, random_state: Seed = 0, **options: Any) -> Estimate:
-        """Score `generated`, shape `(m, d)`, against `real`, shape `(n, d)`; metrics without draws need no seed."""
-        if self.seeded:
-            options["random_state"] = random_state
-        return self.function(real, generated, **options)
+        """Score `generated`, shape `(m, d)`, against `real`, shape `(n, d)`; metrics without draws ignore the seed."""
+        seed = {"random_state": random_state} if self.seeded else {}
+        return self.function(real, generated, **options, **seed)
 
 
 METRICS: dict[str, Metric] = {
@@ -70,8 +62,8 @@ class Floor:
 
     Attributes:
         value: Mean over the repeats, in the metric's unit.
-        spread: Standard deviation of *one* evaluation over the repeats: a model's score within
-            about two of these of `value` cannot be distinguished from a perfect one.
+        spread: Standard deviation of *one* evaluation over the repeats. A model's score less than about two standard
+            deviations from `value` cannot be distinguished from a perfect one.
         n_repeats: Number of evaluations.
     """
 
@@ -101,10 +93,10 @@ def floor(
         data: Shape `(n, d)`, n at least 4.
         n_repeats: Number of splits, each evaluated once; at least 2.
         n_rows: Most rows per side; None for n // 2. Most floors, or at least their spread, depend on the number of
-            rows: use the number that the scores beside it were measured with.
+            rows: use the number of rows of the scores that you compare with the floor.
         random_state: Seed of the splits, and of a seeded metric in `METRICS`.
-        **options: Options of the metric. One that shares its name with an argument above, as `n_repeats` of
-            `emd` does, needs a callable that sets it: `functools.partial(emd, n_repeats=1)`.
+        **options: Options of the metric. An option with the name of an argument above, such as `n_repeats` of `emd`,
+            needs a callable that sets it: `functools.partial(emd, n_repeats=1)`.
 
     Raises:
         ValueError: If the metric's name is unknown, the data cannot be used, or a number is too small.
@@ -138,10 +130,10 @@ def floor(
 
 
 MANIFOLD_ROWS, NEIGHBORS = 2000, 5
-"""Most rows a side, and number of neighbors, of manifold scores."""
+"""Most rows per side, and number of neighbors, of manifold scores."""
 
 TWO_SAMPLE_ROWS, TWO_SAMPLE_CELLS = 16_000, 256_000
-"""Most rows a side, and most cells, that boosted trees see: both take seconds."""
+"""Most rows per side, and most cells, of the boosted trees: both take seconds."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +141,10 @@ class Measure:
     """A measure of tables of any columns, and its lines in a report.
 
     Attributes:
-        function: The measure, called as `function(real, generated, size, random_state)` with tables, and the number of
-            rows per side to compare if not all are.
+        function: The measure, called as `function(real, generated, size, random_state)` with tables; `size` is the
+            number of rows per side if it compares subsamples.
         lines: Titles and numbers of its lines in a report, from its result.
-        test: Name of its test, whose `p_value` the result has; empty if it tests nothing.
+        test: Name of its test, if its result has a `p_value`; empty if it tests nothing.
         detail: What a verdict adds to the name of the test, from the result.
     """
 
@@ -191,10 +183,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "manifold": Measure(
         _manifold_scores,
-        lambda found: [
-            (f"precision, {found.n_rows:,} rows a side", found.precision),
-            ("coverage", found.coverage),
-        ],
+        lambda found: [(f"precision, {found.n_rows:,} rows a side", found.precision), ("coverage", found.coverage)],
     ),
     "shapes": Measure(
         lambda real, generated, *_: column_shapes(real, generated),

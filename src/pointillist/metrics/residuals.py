@@ -1,4 +1,4 @@
-"""Residuals: how far numbers stray from what the other columns predict, in rows and in data."""
+"""Residuals: how far numbers stray from their prediction by the other columns, in rows and in data."""
 
 import math
 from dataclasses import dataclass
@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pointillist.metrics.c2st import draw_seed
 from pointillist.metrics.checks import Seed
+from pointillist.metrics.classifiers import draw_seed, fit_trees, on_one_thread
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
-from pointillist.metrics.mixed_models import fit_trees, on_one_thread
 from pointillist.metrics.mixed_tables import TableLike, check_tables, count_rows, encode
 from pointillist.metrics.nearest import equal_rows
 
@@ -32,12 +31,12 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class ResidualSpread:
-    """How far a column strays from what the other columns predict. See `residual_spreads`.
+    """How far a column strays from its prediction by the other columns. See `residual_spreads`.
 
     Attributes:
         name: Name of the column.
-        ratio: Mean absolute residual of the rows, divided by that of the data: 1 at best, below 1 if rows follow the
-            other columns too closely. `null_standard_error` is its error if both sides had the same distribution.
+        ratio: Mean absolute residual of the rows over the data's: 1 at best, below 1 if rows follow the other columns
+            too closely.
         baseline: The same ratio for two halves of the data's residuals.
         p_value: p-value of Student's two-sided test of equal means.
     """
@@ -51,7 +50,7 @@ class ResidualSpread:
 def residual_spreads(
     real: TableLike, generated: TableLike, *, max_rows: int = 5000, random_state: Seed = 0
 ) -> tuple[ResidualSpread, ...]:
-    """Compare how far each number strays from what the other columns predict, in rows and in data.
+    """Compare how far each number strays from its prediction by the other columns, in rows and in data.
 
     A regression of each number on all other columns is fitted to one half of the data: a linear one, then boosted
     trees on its residuals (scikit-learn's `HistGradientBoostingRegressor`). It is applied to the other half and to the
@@ -68,15 +67,6 @@ def residual_spreads(
     Returns:
         One result per column of numbers. Constant columns, columns with fewer than 50 residuals on a side, and the only
         column of a table are left out. Standard errors are over the draw of rows, with the regression held fixed.
-
-    Example:
-        >>> import numpy as np
-        >>> rng = np.random.default_rng(0)
-        >>> x, noise = rng.normal(size=(2, 2000))
-        >>> data = {"x": x[:1000], "y": 2 * x[:1000] + noise[:1000]}
-        >>> rows = {"x": x[1000:], "y": 2 * x[1000:] + 0.8 * noise[1000:]}
-        >>> print({spread.name: round(spread.ratio, 2) for spread in residual_spreads(data, rows)})
-        {'x': 0.85, 'y': 0.83}
     """
     data, rows = check_tables(real=real, generated=generated)
     if len(data) < 2:
@@ -100,7 +90,7 @@ def residual_spreads(
 
 
 def _standardized(sides: list[Rows], is_category: NDArray[np.bool_]) -> list[Rows]:
-    """Standardize the numbers of all sides by mean and standard deviation of the first; 0 if it is constant."""
+    """Standardize the numbers of all sides by mean and standard deviation of the first; 0 where that is constant."""
     found = [side.copy() for side in sides]
     for j in np.flatnonzero(~is_category):
         known = sides[0][~np.isnan(sides[0][:, j]), j]
@@ -146,9 +136,9 @@ def _compare(rows: Rows, data: Rows) -> tuple[Estimate, float]:
     pooled = np.concatenate([rows, data])
     if not pooled.var() > 0:
         return Estimate(1.0), 1.0
-    variances = [side.var(ddof=1) / len(side) for side in (rows, data)]
     null = pooled.std() / pooled.mean() * math.sqrt(1 / len(rows) + 1 / len(data))
-    mean = data.mean()
-    ratio = rows.mean() / mean if mean > 0 else math.inf
-    error = math.hypot(math.sqrt(variances[0]), ratio * math.sqrt(variances[1])) / mean if mean > 0 else math.nan
+    ratio, error, mean = math.inf, math.nan, data.mean()
+    if mean > 0:
+        ratio, errors = rows.mean() / mean, [math.sqrt(side.var(ddof=1) / len(side)) for side in (rows, data)]
+        error = math.hypot(errors[0], ratio * errors[1]) / mean
     return Estimate(ratio, error, len(pooled) - 2, null), float(ttest_ind(rows, data).pvalue)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pointillist.metrics import METRICS
-from pointillist.metrics.c2st import MOST_ROWS
+from pointillist.metrics.classifiers import MOST_ROWS
 from pointillist.study.comparisons import Better
 from pointillist.study.grid import RESULT_VERSION
 from pointillist.study.settings import Settings
