@@ -1,4 +1,4 @@
-"""Draws the columns of rows and data over one another, singly and in pairs."""
+"""Draws histograms of the columns of rows and data, and scatter plots of their pairs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pointillist.evaluation.inputs import columns_of
 from pointillist.foreign_text import figure_text
 from pointillist.metrics import ColumnDifference, column_differences
 from pointillist.metrics.distances import Rows
-from pointillist.metrics.mixed_tables import Table, check_tables
+from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +28,12 @@ MAX_POINTS = 1500
 """Most rows of each side in a panel of a pair."""
 
 OUTSIDE, MARGIN = 0.2, 0.06
-"""Percentage of a side beyond either limit of a panel, and margin on each side as a fraction of the range."""
+"""Percentage of a side beyond either limit of a panel, and margin on either side as a fraction of the range."""
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """A column as a panel shows it: numbers, and the names of their ticks if they represent categories."""
+    """The numbers of a column in a panel, with tick labels if they represent categories."""
 
     column: ColumnDifference
     data: Rows
@@ -84,9 +84,9 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
     sides = {"data": data, "rows": rows}
     tables: dict[str, Table] = sides if isinstance(data, dict) else columns_of(sides)
     check_tables(**tables)
-    panels, of = _panels(tables["data"], tables["rows"])
-    k, m, n = len(panels), *(len(next(iter(tables[side].values()))) for side in ("rows", "data"))
-    side = 1.9 if k > 2 else 2.6
+    data, rows = tables["data"], tables["rows"]
+    panels = _panels(data, rows)
+    k, side = len(panels), 1.9 if len(panels) > 2 else 2.6
     figure = Figure(figsize=(k * side + 1.0, k * side + 1.1), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(k, k, squeeze=False)
@@ -104,47 +104,40 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
             axes.set_ylim(panels[i].limits)
             axes.scatter(sample[:, j], sample[:, i], s=dot, c=colors, alpha=0.5, linewidths=0)
         _frame(axes, panels[j], panels[i], is_left=j == 0 and i > 0, is_bottom=i == k - 1)
-    handles = [Patch(color=DATA, alpha=0.6, label=f"data ({n:,})"), Patch(color=ROWS, label=f"rows ({m:,})")]
-    few = f"the {k} of {of:,} columns that differ most" if k < of else None
     options: dict[str, Any] = {"fontsize": 9, "title_fontsize": 8, "frameon": False, "alignment": "left"}
     # In the free upper right, or above a single panel.
     options |= {"loc": "outside upper right", "ncols": 2} if k == 1 else {"loc": "upper right"}
-    figure.legend(handles=handles, title=few, **options)
+    patches = [Patch(color=DATA, alpha=0.6, label=f"data ({count_rows(data):,})")]
+    patches.append(Patch(color=ROWS, label=f"rows ({count_rows(rows):,})"))
+    title = f"the {k} of {len(data):,} columns that differ most" if k < len(data) else None
+    figure.legend(handles=patches, title=title, **options)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_whole(Path(path), buffer.getvalue())
 
 
-def _panels(data: Table, rows: Table) -> tuple[list[_Panel], int]:
-    """Choose the columns to show, and count all."""
+def _panels(data: Table, rows: Table) -> list[_Panel]:
+    """Make panels of the columns that differ most, in the order of the table."""
     columns = column_differences(data, rows)
     order = sorted(range(len(columns)), key=lambda i: (columns[i].p_value, -columns[i].value))
-    panels = []
-    for column in (columns[i] for i in sorted(order[:MAX_COLUMNS])):
-        sides = data[column.name], rows[column.name]
-        ticks: tuple[str, ...] = ()
-        if sides[0].dtype == object:
-            sides, ticks = _numbered(*sides)
-        panels.append(_Panel(column, *sides, ticks))
-    return panels, len(columns)
+    chosen = [columns[i] for i in sorted(order[:MAX_COLUMNS])]
+    return [_panel(column, data[column.name], rows[column.name]) for column in chosen]
 
 
-def _numbered(data: NDArray[Any], rows: NDArray[Any]) -> tuple[tuple[Rows, Rows], tuple[str, ...]]:
-    """Number the most frequent categories, which get ticks; all others share the last number."""
-    counts = Counter(data.tolist()) + Counter(rows.tolist())
-    known = [category for category, _ in counts.most_common()]
-    shown = known if len(known) <= MAX_CATEGORIES else known[: MAX_CATEGORIES - 1]
+def _panel(column: ColumnDifference, data: NDArray[Any], rows: NDArray[Any]) -> _Panel:
+    """Make a panel; the most frequent categories are numbered, and all others share the last number."""
+    if data.dtype != object:
+        return _Panel(column, data, rows)
+    categories = [category for category, _ in (Counter(data.tolist()) + Counter(rows.tolist())).most_common()]
+    shown = categories if len(categories) <= MAX_CATEGORIES else categories[: MAX_CATEGORIES - 1]
     numbers = {category: float(i) for i, category in enumerate(shown)}
+    data, rows = (np.array([numbers.get(cell, len(shown)) for cell in side.tolist()]) for side in (data, rows))
     ticks = ["missing" if category is None else category for category in shown]
-    ticks += ["others"] if len(shown) < len(known) else []
-    data_numbers, row_numbers = (
-        np.array([numbers.get(cell, len(shown)) for cell in side.tolist()]) for side in (data, rows)
-    )
-    return (data_numbers, row_numbers), tuple(ticks)
+    return _Panel(column, data, rows, (*ticks, *["others"] * (len(shown) < len(categories))))
 
 
 def _shuffled_points(panels: list[_Panel]) -> tuple[Rows, NDArray[Any]]:
-    """Points of both sides, equally many, in a random order, so that neither covers the other, and their colors."""
+    """Return an equal number of points per side, in random order so that neither covers the other, and their colors."""
     rng = np.random.default_rng(0)
     data, rows = (np.stack([getattr(panel, side) for panel in panels], axis=1) for side in ("data", "rows"))
     is_discrete = [panel.is_discrete for panel in panels]
@@ -175,16 +168,12 @@ def _draw_marginal(axes: Axes, panel: _Panel) -> None:
 
 def _frame(axes: Axes, x: _Panel, y: _Panel, *, is_left: bool, is_bottom: bool) -> None:
     axes.tick_params(labelsize=7, left=is_left, labelleft=is_left, labelbottom=is_bottom)
-    for spine in ("top", "right"):
-        axes.spines[spine].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.locator_params(nbins=4)
     if x.ticks:
         axes.set_xticks(range(len(x.ticks)), [figure_text(tick, 9) for tick in x.ticks], rotation=90, fontsize=6)
-    else:
-        axes.locator_params(axis="x", nbins=4)
     if y.ticks and is_left:
         axes.set_yticks(range(len(y.ticks)), [figure_text(tick, 9) for tick in y.ticks], fontsize=6)
-    else:
-        axes.locator_params(axis="y", nbins=4)
     if is_bottom:
         axes.set_xlabel(figure_text(x.column.name, 24), fontsize=8)
     if is_left:
