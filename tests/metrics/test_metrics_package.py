@@ -1,4 +1,4 @@
-"""The rooms that judge, as wholes: what they export, what they import, and that their examples run."""
+"""The packages metrics and evaluation: what they export, what they import, and that their examples run."""
 
 import doctest
 import subprocess
@@ -12,19 +12,19 @@ HEAVY = {
     "pointillist.metrics": {"jax", "equinox", "scipy", "sklearn"},
     "pointillist.evaluation": {"jax", "equinox", "scipy", "sklearn", "matplotlib", "rich"},
 }
-"""What each room does not import, as it takes long."""
+"""Libraries that each package does not import, because they load slowly."""
 
-MODULES = [f"{room}.{module.name}" for room in HEAVY for module in iter_modules(import_module(room).__path__)]
+MODULES = [f"{package}.{module.name}" for package in HEAVY for module in iter_modules(import_module(package).__path__)]
 
 
-@pytest.mark.parametrize("room", HEAVY)
-def test_importing_is_light(room):
+@pytest.mark.parametrize("package", HEAVY)
+def test_importing_is_light(package):
     code = (
-        f"import sys, pointillist; before = set(sys.modules); import {room}; "
+        f"import sys, pointillist; before = set(sys.modules); import {package}; "
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not HEAVY[room] & set(run.stdout.split())
+    assert not HEAVY[package] & set(run.stdout.split())
     assert "pointillist" in run.stdout.split()
 
 
@@ -33,9 +33,9 @@ def test_examples(name):
     assert doctest.testmod(import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("room", HEAVY)
-def test_all_is_documented(room):
-    exported = import_module(room)
+@pytest.mark.parametrize("package", HEAVY)
+def test_all_is_documented(package):
+    exported = import_module(package)
     for name in exported.__all__:
         if name != "METRICS":
             assert getattr(exported, name).__doc__

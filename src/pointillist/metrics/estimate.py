@@ -35,11 +35,9 @@ class Estimate(float):
         27.6 True 28.612 4.0
     """
 
-    __slots__ = ("degrees_of_freedom", "null_standard_error", "standard_error")
+    __slots__ = ("_errors",)
 
-    standard_error: float
-    degrees_of_freedom: float
-    null_standard_error: float
+    _errors: tuple[float, float, float]
 
     def __new__(
         cls,
@@ -50,10 +48,23 @@ class Estimate(float):
     ) -> Estimate:
         """Make a float of `value` that carries its errors."""
         self = super().__new__(cls, value)
-        self.standard_error = float(standard_error)
-        self.degrees_of_freedom = float(degrees_of_freedom)
-        self.null_standard_error = float(null_standard_error)
+        self._errors = float(standard_error), float(degrees_of_freedom), float(null_standard_error)
         return self
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error, in the unit of the value; nan if unknown."""
+        return self._errors[0]
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Degrees of freedom of the standard error; inf if it is asymptotic."""
+        return self._errors[1]
+
+    @property
+    def null_standard_error(self) -> float:
+        """Standard error if both sides had the same distribution; nan if unknown."""
+        return self._errors[2]
 
     def __repr__(self) -> str:
         value, error = float(self), self.standard_error
@@ -63,6 +74,9 @@ class Estimate(float):
         return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
     __str__ = float.__repr__
+
+    def __getnewargs__(self) -> tuple[float, ...]:  # type: ignore[override]
+        return float(self), *self._errors
 
 
 def mean_estimate(scores: NDArray[np.float64]) -> Estimate:
