@@ -72,7 +72,7 @@ class SamplingRun:
         """Yields decoded rows in order, as they are computed, with their labels if requested.
 
         Args:
-            engine: One of `cluster.ENGINES`.
+            engine: "local", or "ray" for tasks on a cluster.
             address: Address of a Ray cluster, for "ray"; None for a cluster on this machine.
         """
         first, plan = 0, self._plan
