@@ -149,6 +149,13 @@ def test_it_prints_its_report_and_converts_it_to_a_frame(same):
     assert same.summary()["verdict"] == same.verdict and same.summary()["looks_copied"] is False
 
 
+def test_a_notebook_shows_the_report_once(halves, monkeypatch):
+    displayed = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda *parts: displayed.append(parts))
+    assert halves._repr_html_().startswith("<pre>") and displayed == []
+
+
 def test_seed(halves):
     data = sampled(3, 400)
     again = evaluate(data, permuted(data))

@@ -46,7 +46,7 @@ class Reported(ABC):
     def _printed(self) -> Console:
         from rich.console import Console
 
-        console = Console(file=StringIO(), width=REPORT_WIDTH, record=True)
+        console = Console(file=StringIO(), width=REPORT_WIDTH, record=True, force_jupyter=False)
         self.print_on(console)
         return console
 
