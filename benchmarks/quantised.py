@@ -31,23 +31,23 @@ def main() -> None:
     found = []
     with Store(options.store) as store:
         results = Results(store)
-        for choice in choices(results):
-            kept = store.model(choice.cell.model_key)
+        for name, _, cell in choices(results):
+            kept = store.model(cell.model_key)
             if kept is None:
                 continue
-            settings, dataset = choice.cell.settings, results.dataset(choice.name)
+            settings, dataset = cell.settings, results.dataset(name)
             network = store.network(kept.network, settings.architecture, dataset.rows.shape[1])
-            coarse = from_named(network, {name: rounded(array) for name, array in named(network).items()})
+            coarse = from_named(network, {key: rounded(array) for key, array in named(network).items()})
             # Each network has noise of its own, or all would show the same accident.
             first, second, third = (3 * len(found) + i for i in range(3))
             exact = _rows(network, settings, dataset, options, first)
             others = [_rows(of, settings, dataset, options, s) for of, s in ((network, second), (coarse, third))]
             z = [float(d) / d.null_standard_error for d in (energy_distance(exact, other) for other in others)]
             moved = np.linalg.norm(exact - _rows(coarse, settings, dataset, options, first), axis=1)
-            one = {"set": choice.name, "T": settings.timesteps, "digits": z[0], "rounded": z[1]}
+            one = {"set": name, "T": settings.timesteps, "digits": z[0], "rounded": z[1]}
             found.append(one | {"moved": float(np.median(moved)), "farthest": float(moved.max())})
             print(
-                f"{choice.name:12} T = {settings.timesteps:4} single precision {z[0]:+.2f}; rounded {z[1]:+.2f}; "
+                f"{name:12} T = {settings.timesteps:4} single precision {z[0]:+.2f}; rounded {z[1]:+.2f}; "
                 f"a row of the same noise moves by {np.median(moved):.4f} (median), {moved.max():.3f} (most)",
                 flush=True,
             )

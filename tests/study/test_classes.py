@@ -7,8 +7,7 @@ from support import dump
 
 from pointillist import load_pointset, metrics
 from pointillist.study import models, runner, shared
-from pointillist.study.checks import check_data
-from pointillist.study.grid import Cell, Dataset, load_dataset
+from pointillist.study.grid import Cell, Dataset, check_data, load_dataset
 from pointillist.study.measuring import (
     Scorer,
     held_out,

@@ -3,12 +3,12 @@ import pytest
 from scipy import stats
 
 from pointillist.metrics import Estimate
-from pointillist.study.comparisons import Summary, best, excess, p_value_greater, reach_floor, summarise
+from pointillist.study.comparisons import Summary, best, excess, p_value_greater, reach_floor, summarize
 
 
 def summary_of(*lists, **options):
     """The summary of values, standard errors and degrees of freedom."""
-    return summarise(list(map(Estimate, *lists)), **options)
+    return summarize(list(map(Estimate, *lists)), **options)
 
 
 def test_three_seeds_give_the_spread_over_seeds():

@@ -10,9 +10,7 @@ from PIL import Image
 from support import add_whole
 
 from pointillist.metrics import METRICS, Estimate, Floor
-from pointillist.study.figures import losses_figure, metrics_figure, rows_figure, write_figures
-from pointillist.study.figures.parts import DPI, column_title
-from pointillist.study.figures.rows import MAX_ROWS
+from pointillist.study.figures import DPI, MAX_ROWS, losses_figure, metrics_figure, rows_figure, write_figures
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.quantities import QUANTITIES, protocol
 from pointillist.study.results import Results
@@ -271,7 +269,7 @@ def test_titles_name_what_is_varied():
     settings = Settings(timesteps=50, schedule="linear", beta_range=(1e-5, 0.2), learning_rate=1e-3)
 
     def title(*varied):
-        return column_title(replace(STEPS, varied=varied), Column("fallback", settings))
+        return replace(STEPS, varied=varied).title_of(Column("fallback", settings))
 
     assert title("timesteps") == "T = 50"
     assert title("beta_range") == "beta 1e-5..0.2"

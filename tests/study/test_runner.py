@@ -231,7 +231,7 @@ def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(tiny, tmp_pa
         run(load_spec(str(tiny)), tmp_path / "out")
     np.save(tiny.parent / "rows.npy", np.random.default_rng(0).normal(size=(19, 2)))
     tiny.write_text(text.replace("batch_size = 32", "batch_size = 4").replace("emd_rows = 20", "emd_rows = 2"))
-    with pytest.raises(SpecError, match=r"steps, rows \(19 rows\): the data set needs at least 20 rows"):
+    with pytest.raises(SpecError, match=r"steps, rows \(19 rows\): needs at least 20 rows"):
         run(load_spec(str(tiny)), tmp_path / "out")
 
 

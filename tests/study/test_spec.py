@@ -329,7 +329,6 @@ def test_reference_values_match_columns_by_number(tmp_path):
     text = GOOD + '[sections.a]\nbeta_range = [[1e-4, 0.02], [1e-3, 0.2]]\nreference = "r.csv"'
     (reference,) = parsed(text, tmp_path).sections[0].reference
     assert (reference.column, reference.value, reference.decimals) == ("1e-4..0.02", 30.5, 1)
-    assert reference.rounding_error == pytest.approx(0.1 / np.sqrt(12))
 
 
 @pytest.mark.parametrize("key", [".".join("a" * 102), " . ".join(['"a"'] * 102)])
@@ -378,7 +377,7 @@ def test_what_is_too_much_is_one_short_line(text, message):
 def test_names_that_make_a_long_name_together(tmp_path):
     name = "a" * 150
     np.save(tmp_path / f"{name}.npy", np.zeros((3, 2)))
-    with pytest.raises(SpecError, match="too long to name a file together"):
+    with pytest.raises(SpecError, match="too long to name a file"):
         parsed(f'datasets = "{name}.npy"\n[sections.{"b" * 60}]', tmp_path)
 
 

@@ -10,7 +10,7 @@ from support import dump
 from pointillist.metrics import Estimate, Floor
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, random_seed, with_columns
 from pointillist.study.settings import Settings
-from pointillist.study.store import Checkpoint, Model, Store, StoreError
+from pointillist.study.store import Model, Store, StoreError
 
 CELL = Cell("f" * 32, Settings(), 0)
 MODEL = Model(np.arange(3, dtype=np.float32), b"weights")
@@ -38,9 +38,9 @@ def test_what_goes_in_comes_out_of_the_file(tmp_path):
         store.add_dataset(labelled)
         store.set_fact("spec", {"a": [1, None]})
         store.add_floor("f" * 32, "p", "emd", Floor(20.0, 2.0, 16))
-        store.add_checkpoints({CELL.model_key: Checkpoint(2, MODEL.losses[:2], b"state")})
+        store.add_checkpoints({CELL.model_key: Model(MODEL.losses[:2], b"state")})
         kept = store.checkpoint(CELL.model_key)
-        assert (kept.epoch, kept.state) == (2, b"state")
+        assert kept.network == b"state"
         np.testing.assert_array_equal(kept.losses, MODEL.losses[:2])
         assert store.model(CELL.model_key) is store.rows(CELL.rows_key) is None
         assert store.part(CELL.rows_key, 2).shape == (0, 2)
@@ -71,7 +71,7 @@ def test_a_cell_is_written_whole_or_not_at_all(tmp_path):
         with pytest.raises(TypeError, match="not 'object'"):
             store.add_result(CELL, {"nll": MEASURES["emd"], "emd": Estimate(object(), 0.0, 1.0)})
         assert store.finished() == set() and store.measures(CELL.key) == {}
-        store.add_checkpoints({CELL.model_key: Checkpoint(2, MODEL.losses, b"state")})
+        store.add_checkpoints({CELL.model_key: Model(MODEL.losses, b"state")})
         with pytest.raises(sqlite3.Error, match="object"):
             store.add_models({"other": MODEL, CELL.model_key: Model(MODEL.losses, object())})
         assert store.model("other") is None
@@ -137,7 +137,7 @@ def fill(path):
             store.add_models({cell.model_key: MODEL})
             store.add_rows(cell.rows_key, ROWS)
             store.add_result(cell, MEASURES)
-        store.add_checkpoints({"c": Checkpoint(3, MODEL.losses, b"state" * 2000)})
+        store.add_checkpoints({"c": Model(MODEL.losses, b"state" * 2000)})
         store.add_part("p", ROWS)
     return path
 
@@ -207,7 +207,7 @@ def test_stores_are_regular_files(tmp_path):
 def test_parts_of_a_study_are_merged(tmp_path):
     part = fill(tmp_path / "part.db")
     with Store(tmp_path / "study.db") as store:
-        store.add_checkpoints({CELL.model_key: Checkpoint(3, MODEL.losses, b"state")})
+        store.add_checkpoints({CELL.model_key: Model(MODEL.losses, b"state")})
         store.add_part(CELL.rows_key, ROWS)
         store.merge(part)
         merged = dump(store)

@@ -8,7 +8,7 @@ from rich.console import Console
 from support import add_whole
 
 from pointillist.metrics import Estimate, Floor
-from pointillist.study.comparisons import summarise
+from pointillist.study.comparisons import summarize
 from pointillist.study.quantities import protocol
 from pointillist.study.result_tables import (
     Comparison,
@@ -18,7 +18,6 @@ from pointillist.study.result_tables import (
     markdown,
     notes,
     terminal,
-    write_csv,
     write_tables,
 )
 from pointillist.study.results import Results
@@ -101,19 +100,17 @@ def test_agreement_counts_within_three_standard_errors_of_both(results, tmp_path
 @pytest.mark.parametrize(("spread", "expected"), [(4.0, 4.0), (0.1, 1.5)])
 def test_error_of_one_seed_is_the_spread_between_seeds_unless_drawing_alone_varies_more(spread, expected):
     values = [20 - spread, 20.0, 20 + spread]
-    summary = summarise([Estimate(value, 1.5, 4.0) for value in values])
+    summary = summarize([Estimate(value, 1.5, 4.0) for value in values])
     assert summary.of_one_seed == pytest.approx(expected)
     assert summary.standard_error == pytest.approx(spread / np.sqrt(3))
-    assert summarise([Estimate(value, 1.5, 4.0) for value in values[:2]]).of_one_seed == pytest.approx(1.5)
+    assert summarize([Estimate(value, 1.5, 4.0) for value in values[:2]]).of_one_seed == pytest.approx(1.5)
     found = Comparison("s", "EMD", summary, ReferenceValue("d", "emd", "c", 8.0, 2), pooled=2.0)
     for z, error in ((found.z, expected), (found.pooled_z, 2.0)):
         assert z == pytest.approx(12 / np.hypot(error * np.sqrt(4 / 3), 0.01 / np.sqrt(12)))
 
 
-def test_csv_has_a_line_a_cell_and_metric(results, tmp_path):
-    write_csv(results, tmp_path / "results.csv")
-    with (tmp_path / "results.csv").open(newline="") as file:
-        lines = list(csv.DictReader(file))
+def test_csv_has_a_line_a_cell_and_metric(results):
+    lines = list(csv.DictReader(io.StringIO(csv_text(results, results.spec.sections))))
     assert len(lines) == (2 * 2 + 3) * 4
     (line,) = [
         entry

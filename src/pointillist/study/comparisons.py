@@ -16,13 +16,16 @@ Better = Literal["lower", "higher", "floor"]
 LEVEL = 0.05
 """Significance level of the family of tests of one row of a table."""
 
+MIN_SEEDS_FOR_SPREAD = 3
+"""Fewest seeds with which the error bars cover training too."""
+
 
 @dataclass(frozen=True)
 class Summary:
     """Mean of a cell over its seeds, NaN if a model diverged, with its standard error.
 
     The degrees of freedom of the error are inf if it is asymptotic. `of_one_seed` is the standard error of one seed's
-    value: that of drawing, or the standard deviation over seeds if it is larger.
+    value: the error of sampling, or the standard deviation over seeds if it is larger.
     """
 
     value: float
@@ -32,42 +35,38 @@ class Summary:
     of_one_seed: float = np.nan
 
 
-def summarise(estimates: Sequence[Estimate], *, on_same_rows: bool = False) -> Summary:
+def summarize(estimates: Sequence[Estimate], *, on_same_rows: bool = False) -> Summary:
     """Averages over seeds, at least one, with the standard error of the mean.
 
-    From three seeds on, the error comes from the spread between seeds, which includes training and drawing. With fewer,
-    it combines the cells' standard errors, which include the drawing of rows only, with degrees of freedom by Welch
-    and Satterthwaite. Seeds that all have one value, such as those of a classifier without a seed, are one measurement.
-    If all seeds are measured on the same held-out rows, averaging does not make the error of their drawing smaller.
+    From three seeds on, the error comes from the spread between seeds, which includes training and sampling. With
+    fewer, it combines the cells' standard errors, which include only sampling, with degrees of freedom by Welch and
+    Satterthwaite. Seeds that all have one value, for instance of a classifier without a seed, are one measurement.
+    If all seeds are measured on the same held-out rows, averaging does not make that part of the error smaller.
     """
     values, n = list(map(float, estimates)), len(estimates)
     mean = float(np.mean(values))
-    parts = np.square([each.standard_error for each in estimates])
+    variances = np.square([each.standard_error for each in estimates])
     degrees_of_freedom = [each.degrees_of_freedom for each in estimates]
-    of_drawing = float(np.sqrt(parts.mean()))
+    of_sampling = float(np.sqrt(variances.mean()))
     if len(set(values)) == 1 < n or (on_same_rows and n < MIN_SEEDS_FOR_SPREAD):
-        return Summary(mean, of_drawing, min(degrees_of_freedom), n, of_drawing)
+        return Summary(mean, of_sampling, min(degrees_of_freedom), n, of_sampling)
     if n >= MIN_SEEDS_FOR_SPREAD:
         spread = float(np.std(values, ddof=1))
-        return Summary(mean, spread / np.sqrt(n), n - 1, n, max(spread, of_drawing))
-    freedom = satterthwaite(parts, degrees_of_freedom)
-    return Summary(mean, float(np.sqrt(parts.sum()) / n), freedom, n, of_drawing)
+        return Summary(mean, spread / np.sqrt(n), n - 1, n, max(spread, of_sampling))
+    freedom = satterthwaite(variances, degrees_of_freedom)
+    return Summary(mean, float(np.sqrt(variances.sum()) / n), freedom, n, of_sampling)
 
 
-MIN_SEEDS_FOR_SPREAD = 3
-"""Fewest seeds with which the error bars cover training too."""
-
-
-def satterthwaite(parts: Sequence[float] | np.ndarray, degrees_of_freedom: Sequence[float]) -> float:
+def satterthwaite(variances: Sequence[float] | np.ndarray, degrees_of_freedom: Sequence[float]) -> float:
     """Computes the degrees of freedom of a sum of independent variances, by Welch and Satterthwaite."""
-    parts = np.asarray(parts, dtype=np.float64)
-    denominator = (parts**2 / np.asarray(degrees_of_freedom)).sum()
-    return float(parts.sum() ** 2 / denominator) if denominator > 0 else np.inf
+    variances = np.asarray(variances, dtype=np.float64)
+    denominator = (variances**2 / np.asarray(degrees_of_freedom)).sum()
+    return float(variances.sum() ** 2 / denominator) if denominator > 0 else np.inf
 
 
 @lru_cache(maxsize=100_000)  # tables, figures and conclusions ask for the same ones
 def p_value_greater(a: Summary, b: Summary) -> float:
-    """P-value of Welch's one-sided test that a's mean is above b's."""
+    """Computes the p-value of Welch's one-sided test that a's mean is above b's."""
     from scipy import stats
 
     variances = [a.standard_error**2, b.standard_error**2]
@@ -81,27 +80,20 @@ def p_value_greater(a: Summary, b: Summary) -> float:
 def best(
     summaries: Sequence[Summary | None], targets: Sequence[float] | None = None, *, highest: bool = False
 ) -> list[bool]:
-    """Marks the cells that no test distinguishes from the best one.
+    """Marks the cells that no test distinguishes from the best one; all ties are marked.
 
-    Every cell is tested against the best by Welch's one-sided t-test at level 0.05 for all the row's tests
-    together (Holm's correction). All ties are marked. The lowest value is best, or the highest, or for each cell the
-    one closest to its target. Cells are None or NaN where there is no number.
+    Every cell is tested against the best by Welch's one-sided t-test at level 0.05 for all the row's tests together
+    (Holm's correction). The lowest value is best, or the highest, or for each cell the one closest to its target.
+    Cells without a number are None or NaN.
     """
-
-    def score(s: Summary, target: float) -> Summary:
-        value = -s.value if highest else s.value if targets is None else abs(s.value - target)
-        return replace(s, value=value)
-
-    pairs = zip(summaries, targets or [0.0] * len(summaries), strict=True)
-    scored = [None if s is None or not np.isfinite(s.value) else score(s, target) for s, target in pairs]
-    present = [s for s in scored if s is not None]
-    if not present:
-        return [False] * len(summaries)
-    lowest = min(present, key=lambda s: s.value)
-    worse = _rejected(
-        {i: p_value_greater(s, lowest) for i, s in enumerate(scored) if s is not None and s is not lowest}
-    )
-    return [s is not None and i not in worse for i, s in enumerate(scored)]
+    scored: dict[int, Summary] = {}
+    for i, (s, target) in enumerate(zip(summaries, targets or [0.0] * len(summaries), strict=True)):
+        if s is not None and np.isfinite(s.value):
+            value = -s.value if highest else s.value if targets is None else abs(s.value - target)
+            scored[i] = replace(s, value=value)
+    first = min(scored, key=lambda i: scored[i].value, default=-1)
+    worse = _rejected({i: p_value_greater(s, scored[first]) for i, s in scored.items() if i != first})
+    return [i in scored and i not in worse for i in range(len(summaries))]
 
 
 def excess(summary: Summary | None, floor: Summary | None, better: Better) -> float | None:
@@ -120,17 +112,11 @@ def reach_floor(summaries: Sequence[Summary | None], floors: Sequence[Summary | 
     The test is Welch's t-test at level 0.05 for all the row's tests together (Holm's correction), one-sided unless the
     floor itself is best. The floors have the error of one evaluation.
     """
-
-    def p_value(cell: Summary, floor: Summary) -> float:
-        if better == "floor":
-            return min(1.0, 2 * min(p_value_greater(cell, floor), p_value_greater(floor, cell)))
-        return p_value_greater(cell, floor) if better == "lower" else p_value_greater(floor, cell)
-
-    p_values = {
-        i: p_value(cell, floor)
-        for i, (cell, floor) in enumerate(zip(summaries, floors, strict=True))
-        if cell is not None and floor is not None and np.isfinite(cell.value)
-    }
+    p_values = {}
+    for i, (cell, floor) in enumerate(zip(summaries, floors, strict=True)):
+        if cell is not None and floor is not None and np.isfinite(cell.value):
+            above, below = p_value_greater(cell, floor), p_value_greater(floor, cell)
+            p_values[i] = {"lower": above, "higher": below, "floor": min(1.0, 2 * min(above, below))}[better]
     differing = _rejected(p_values)
     return [i in p_values and i not in differing for i in range(len(summaries))]
 

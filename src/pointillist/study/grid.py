@@ -1,7 +1,9 @@
-"""Makes cells from a spec, with keys that hash everything that decides a cell's model, rows and measures."""
+"""Makes cells from a spec and its data sets, with keys that hash everything that decides a cell's results."""
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,18 +14,25 @@ from jaxtyping import Float, Int
 
 from pointillist.columns.scaling import AffineScaling
 from pointillist.datasets.pointsets import POINTSETS, load_pointset
+from pointillist.diffusion.registries import SAMPLERS
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule
 from pointillist.engine.training import sigma_data_of
 from pointillist.files.reading import read_numbers
 from pointillist.models.gaussian import GaussianProcess
-from pointillist.study.settings import Settings
-from pointillist.study.spec import Spec
+from pointillist.study.settings import STEERED, Settings
+from pointillist.study.spec import Section, Spec, SpecError, short_name
 
 RESULT_VERSION = 9
 """Version of the results, raised whenever a change to the code changes them: older cells and floors are recomputed."""
 
 HELD_OUT_SEED = 43
 """Seed of the fresh draw that classifiers are measured on; the canonical draw's is 42."""
+
+_C2ST_ROWS = 10
+"""Fewest rows a side with 15 neighbors among the four fifths of both sides that a fold learns from."""
+
+_COVERAGE_ROWS = 12
+"""Fewest rows a side with which the coverage has an error; half of them have 5 neighbors, as its floor needs."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +68,19 @@ class Dataset:
         return len(self.class_sizes)
 
     def of_class(self, label: int) -> Float[np.ndarray, "m d"]:
-        """The rows of one class."""
+        """Returns the rows of one class."""
         return self.rows[self.labels == label]
 
     def labels_to_draw(self, n: int) -> Int[np.ndarray, " n"]:
-        """Makes sorted labels for n rows, as many of each class as of the others, or one more."""
+        """Makes sorted labels for n rows; the numbers of rows of two classes differ by at most one."""
         return (np.arange(n) * self.n_classes // n).astype(np.int32)
 
-
-def process_of(dataset: Dataset, settings: Settings, schedule: Schedule) -> GaussianProcess:
-    """The process of a model of a data set."""
-    sigma_data, n_classes = sigma_data_of(dataset.rows), dataset.n_classes
-    return GaussianProcess(
-        settings.architecture, settings.prediction, schedule, sigma_data, n_classes, settings.p_uncond
-    )
+    def process(self, settings: Settings, schedule: Schedule) -> GaussianProcess:
+        """Makes the process of a model of the data set."""
+        sigma_data, n_classes = sigma_data_of(self.rows), self.n_classes
+        return GaussianProcess(
+            settings.architecture, settings.prediction, schedule, sigma_data, n_classes, settings.p_uncond
+        )
 
 
 def has_fresh_rows(name: str) -> bool:
@@ -90,34 +98,32 @@ def load_dataset(name: str) -> Dataset:
 
 
 def columns_to_json(dataset: Dataset) -> dict[str, Any] | None:
-    """Names and scaling of a data set's columns, as JSON values; None if it has neither."""
+    """Returns names and scaling of a data set's columns as JSON values; None if it has neither."""
     names, scaling = dataset.names, dataset.scaling
     if names is None and scaling is None:
         return None
-    ends = (None, None) if scaling is None else (scaling.centre.tolist(), scaling.unit.tolist())
-    return {"names": names, "centre": ends[0], "unit": ends[1]}
+    centre, unit = (None, None) if scaling is None else (scaling.centre.tolist(), scaling.unit.tolist())
+    return {"names": names, "centre": centre, "unit": unit}
 
 
 def with_columns(dataset: Dataset, content: Any) -> Dataset:
     """Returns the data set with what `columns_to_json` returned; raises a ValueError if it does not fit."""
     if content is None:
         return dataset
-    names, centre, unit = content["names"], content["centre"], content["unit"]
-    d = dataset.rows.shape[1]
+    d, scaling, names = dataset.rows.shape[1], None, content["names"]
     if names is not None and not (len(names) == len(set(names)) == d and all(isinstance(each, str) for each in names)):
         raise ValueError(f"the names of {dataset.name!r:.40} are not those of its columns")
-    scaling = None
-    if centre is not None:
-        scaling = AffineScaling(np.array(centre, np.float64), np.array(unit, np.float64))
-        parts = scaling.centre, scaling.unit
-        if any(part.shape != (d,) or not np.isfinite(part).all() for part in parts) or (scaling.unit < 0).any():
+    if content["centre"] is not None:
+        ends = np.array([content["centre"], content["unit"]], np.float64)
+        if ends.shape != (2, d) or not np.isfinite(ends).all() or (ends[1] < 0).any():
             raise ValueError(f"the scaling of {dataset.name!r:.40} is not that of its columns")
+        scaling = AffineScaling(*ends)
     return replace(dataset, names=None if names is None else tuple(names), scaling=scaling)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model that is trained, drawn from and measured: a data set's fingerprint, settings and a seed (0, 1, …)."""
+    """A trained model, its rows and measures: a data set's fingerprint, settings and a seed (0, 1, …)."""
 
     dataset: str
     settings: Settings
@@ -138,24 +144,19 @@ class Cell:
     @cached_property
     def model_key(self) -> str:
         """Hash of everything that decides the trained model; empty if there is none."""
-        training = self.settings.training
-        return "" if not training else self._hash("model", training)
+        return self._hash("model", self.settings.training)
 
     @cached_property
     def rows_key(self) -> str:
-        """Hash of everything that decides the rows drawn; empty if none are."""
-        drawing = self.settings.drawing
-        return "" if not drawing else self._hash("rows", drawing)
+        """Hash of everything that decides the generated rows; empty if there are none."""
+        return self._hash("rows", self.settings.sampling)
 
     def _hash(self, kind: str, settings: dict[str, Any]) -> str:
-        content = {
-            "version": RESULT_VERSION,
-            "kind": kind,
-            "dataset": self.dataset,
-            "seed": self.seed,
-            "settings": settings,
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+        if not settings:
+            return ""
+        parts = {"version": RESULT_VERSION, "kind": kind, "dataset": self.dataset, "seed": self.seed}
+        content = json.dumps({**parts, "settings": settings}, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def random_seed(key: str) -> int:
@@ -164,7 +165,7 @@ def random_seed(key: str) -> int:
 
 
 def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
-    """All cells of a study, once each; `fingerprints` maps names of data sets to hashes."""
+    """Lists the cells of a study, once each; `fingerprints` maps names of data sets to hashes."""
     cells = [
         Cell(fingerprints[name], column.settings, seed)
         for section in spec.sections
@@ -173,3 +174,95 @@ def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
         for seed in range(spec.seeds)
     ]
     return list({cell.key: cell for cell in cells}.values())
+
+
+def check_data(spec: Spec, datasets: dict[str, Dataset], *, with_sizes: bool = True) -> None:
+    """Checks that settings can be used together, and that data sets fit them.
+
+    Args:
+        spec: The study.
+        datasets: Its data sets by name.
+        with_sizes: Whether data sets need enough rows for training and measures, not only for tables and figures.
+
+    Raises:
+        SpecError: If one does not; the message names the study, the section, and the setting or the data set.
+    """
+    for section in spec.sections:
+        for column in section.columns:
+            with _naming(spec, section, column.label):
+                _check_method(column.settings)
+        for name in section.datasets:
+            dataset = datasets[name]
+            with _naming(spec, section, f"{short_name(name)} ({len(dataset.rows)} rows)"):
+                if section.kind != "rows":
+                    _check_classes(dataset, section.kind)
+                for column in section.columns if with_sizes else ():
+                    _check_sizes(dataset, column.settings)
+
+
+@contextmanager
+def _naming(spec: Spec, section: Section, what: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise SpecError(f"{spec.name}: {section.name}, {what}: {error}") from error
+
+
+def _check_classes(dataset: Dataset, kind: str) -> None:
+    if dataset.labels is None:
+        known = ", ".join(POINTSETS)
+        raise ValueError(f"has no labels, which guidance and classifiers need; the sets with labels: {known}")
+    if dataset.n_classes < 2:
+        raise ValueError("has a single class; guidance and classifiers need at least two")
+    label, size = int(dataset.class_sizes.argmin()), int(dataset.class_sizes.min())
+    if size < 4:
+        raise ValueError(f"class {label} has {size} row{'s' * (size != 1)}; every class needs at least 4")
+    if kind == "classifier" and not has_fresh_rows(dataset.name):
+        raise ValueError("is a fixed table; classifiers are measured on fresh rows, which it cannot give")
+
+
+def _check_method(settings: Settings) -> None:
+    settings.noise_schedule()
+    if settings.classifier and settings.method != "guidance":
+        raise ValueError("classifiers use a conditional model: leave method out")
+    if settings.classifier and not settings.n_held_out:
+        raise ValueError("classifiers are measured on held-out rows: give n_held_out above 0")
+    if settings.guidance and settings.p_uncond == 0:
+        raise ValueError(f"guidance = {settings.guidance:g} needs p_uncond above 0")
+    if settings.method == "feynman_kac" and settings.reward_temperature == 0:
+        raise ValueError("feynman_kac needs reward_temperature above 0")
+    name, steps, timesteps = settings.sampler, settings.steps, settings.timesteps
+    if settings.method in STEERED and name != "ancestral":
+        raise ValueError(f"rewards steer ancestral sampling, not {name}: leave sampler out")
+    if SAMPLERS[name].points:
+        if steps == 1 or timesteps < 2:
+            raise ValueError(f"{name} needs at least 2 steps, and 2 timesteps")
+    elif steps > timesteps:
+        raise ValueError(f"steps = {steps} of {name} is more than timesteps = {timesteps}")
+
+
+def _check_sizes(dataset: Dataset, settings: Settings) -> None:
+    n, n_samples = len(dataset.rows), settings.n_samples
+    if settings.batch_size > n:
+        raise ValueError(f"batch_size = {settings.batch_size} is more than the number of rows")
+    if settings.kind == "classifier":
+        return
+    if settings.kind == "rows":
+        if n < 2 * _C2ST_ROWS:
+            raise ValueError(f"needs at least {2 * _C2ST_ROWS} rows, so that each half has 15 nearest neighbors")
+        # The floor compares two halves of the data.
+        limit, what = min(n // 2, n_samples), "half of the data and from n_samples rows"
+    else:
+        label, size = int(dataset.class_sizes.argmin()), int(dataset.class_sizes.min())
+        # The numbers of rows to draw of two classes differ by at most one.
+        n_drawn = n_samples // dataset.n_classes
+        if size < _COVERAGE_ROWS:
+            raise ValueError(f"class {label} has {size} rows; the coverage of a class needs {_COVERAGE_ROWS}")
+        if n_drawn < _COVERAGE_ROWS:
+            given = f"n_samples = {n_samples} gives a class {n_drawn} rows"
+            raise ValueError(f"{given}; its coverage needs {_COVERAGE_ROWS}")
+        limit, what = min(size // 2, n_drawn), "half of every class and from its share of n_samples rows"
+    if settings.emd_rows > limit:
+        raise ValueError(
+            f"emd_rows = {settings.emd_rows} must be at most {limit}, as the EMD draws that many rows from {what}"
+        )

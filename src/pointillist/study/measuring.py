@@ -23,10 +23,13 @@ from pointillist.study.settings import Settings
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier
 
+Measures = dict[str, Estimate]
+Probabilities = Callable[[np.ndarray], Any]
+
 HIDDEN_LAYERS = (100, 50)
 
-_SHARE_HELD_OUT = 0.2
-"""Fraction of a fixed table held out for the classifier's own accuracy, as there are no fresh rows of it."""
+_HELD_OUT = 0.2
+"""Fraction of a fixed table held out for the classifier's accuracy, because there are no fresh rows."""
 
 
 class ClassProbability(eqx.Module):
@@ -37,7 +40,7 @@ class ClassProbability(eqx.Module):
     label: Label | None = None
 
     def given(self, label: Label) -> "ClassProbability":
-        """The probability of another class."""
+        """Returns the probability of another class."""
         return ClassProbability(self.weights, self.biases, label)
 
     def __call__(self, x0: Float[Array, "m d"]) -> Float[Array, " m"]:
@@ -53,10 +56,10 @@ class ClassProbability(eqx.Module):
 
 @dataclass(frozen=True)
 class Scorer:
-    """A classifier fitted to all rows of a data set, with its accuracy on other rows and the standard error of that.
+    """A classifier fitted to all rows of a data set, with its accuracy on other rows and the standard error.
 
-    The accuracy is the mean over classes, because as many rows are generated of each; for a fixed table, it is that of
-    a classifier fitted to four fifths on the last fifth.
+    The accuracy is the mean over classes, because generated rows have all classes in equal parts. For a fixed table, it
+    is the accuracy on the last fifth of a classifier fitted to the rest.
     """
 
     classifier: "MLPClassifier"
@@ -66,14 +69,24 @@ class Scorer:
     @classmethod
     def fit(cls, dataset: Dataset) -> "Scorer":
         """Fits the classifier; the same data give the same classifier."""
+        from sklearn.neural_network import MLPClassifier
+
         assert dataset.labels is not None
-        classifier = _fitted(dataset.rows, dataset.labels)
-        if (fresh := held_out(dataset.name)) is not None:
-            return cls(classifier, *_mean_accuracy(classifier, *fresh))
-        order = np.random.default_rng(0).permutation(len(dataset.rows))
-        tests, trains = np.split(order, [round(_SHARE_HELD_OUT * len(order))])
-        other = _fitted(dataset.rows[trains], dataset.labels[trains])
-        return cls(classifier, *_mean_accuracy(other, dataset.rows[tests], dataset.labels[tests]))
+        perceptron = partial(MLPClassifier, HIDDEN_LAYERS, max_iter=500, random_state=42)
+        tested = classifier = perceptron().fit(dataset.rows, dataset.labels)
+        fresh = held_out(dataset.name)
+        if fresh is None:
+            order = np.random.default_rng(0).permutation(len(dataset.rows))
+            tests, trains = np.split(order, [round(_HELD_OUT * len(order))])
+            tested = perceptron().fit(dataset.rows[trains], dataset.labels[trains])
+            fresh = dataset.rows[tests], dataset.labels[tests]
+        rows, labels = fresh
+        sizes = np.bincount(labels)
+        hits = np.bincount(labels[tested.predict(rows) == labels], minlength=len(sizes))
+        hits, n = hits[sizes > 0], sizes[sizes > 0]
+        # So that the error is not 0 where all are hits (Agresti & Coull 1998).
+        p = (hits + 2) / (n + 4)
+        return cls(classifier, float((hits / n).mean()), float(np.sqrt((p * (1 - p) / (n + 4)).sum()) / len(n)))
 
     def hits(self, rows: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> np.ndarray:
         """Marks the rows that it puts into the class they were drawn for, shape (n,)."""
@@ -81,26 +94,10 @@ class Scorer:
 
     def reward(self) -> ClassProbability:
         """Returns its class probability as a reward."""
+        weights, biases = self.classifier.coefs_, self.classifier.intercepts_
         return ClassProbability(
-            tuple(w.astype(np.float32) for w in self.classifier.coefs_),
-            tuple(b.astype(np.float32) for b in self.classifier.intercepts_),
+            tuple(w.astype(np.float32) for w in weights), tuple(b.astype(np.float32) for b in biases)
         )
-
-
-def _fitted(rows: np.ndarray, labels: np.ndarray) -> "MLPClassifier":
-    from sklearn.neural_network import MLPClassifier
-
-    return MLPClassifier(HIDDEN_LAYERS, max_iter=500, random_state=42).fit(rows, labels)
-
-
-def _mean_accuracy(classifier: "MLPClassifier", rows: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Mean over classes of the share of their rows that are put into them, and its standard error."""
-    sizes = np.bincount(labels)
-    hits = np.bincount(labels[classifier.predict(rows) == labels], minlength=len(sizes))
-    hits, n = hits[sizes > 0], sizes[sizes > 0]
-    # So that the error is not 0 where all are hits (Agresti & Coull 1998).
-    p = (hits + 2) / (n + 4)
-    return float((hits / n).mean()), float(np.sqrt((p * (1 - p) / (n + 4)).sum()) / len(n))
 
 
 def held_out(name: str, n_rows: int | None = None) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]] | None:
@@ -110,8 +107,11 @@ def held_out(name: str, n_rows: int | None = None) -> tuple[Float[np.ndarray, "n
     return load_pointset(name, n_rows, random_state=HELD_OUT_SEED)
 
 
-Measures = dict[str, Estimate]
-Probabilities = Callable[[np.ndarray], Any]
+def _fresh(dataset: Dataset, settings: Settings) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
+    fresh = held_out(dataset.name, settings.n_held_out)
+    assert fresh is not None
+    return fresh
+
 
 _OF_A_CLASS: dict[str, Callable[..., Estimate]] = {
     "emd": metrics.emd,
@@ -132,7 +132,7 @@ def _repeats(metric: str) -> int:
 
 
 def has_floor(name: str, dataset: Dataset, settings: Settings) -> bool:
-    """Whether a quantity's floor is known: those of likelihoods and classifiers need the true distribution."""
+    """Whether a quantity's floor is known: likelihoods and classifiers need the true distribution."""
     pointset = POINTSETS.get(dataset.name)
     if name == "nll":
         return pointset is not None and pointset.log_density is not None and settings.n_held_out > 0
@@ -142,11 +142,11 @@ def has_floor(name: str, dataset: Dataset, settings: Settings) -> bool:
 def measure_floor(
     name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
 ) -> dict[str, Floor]:
-    """Measures a quantity's floor, its value for the data itself, where `has_floor` says that it is known.
+    """Measures a quantity's floor, its value for the data itself, if `has_floor` says that it is known.
 
-    For rows, the floor is the metric between random halves of the data, and the likelihood of fresh rows under the
-    distribution that they are drawn from. For classes, it is the mean over classes of the same; for the accuracy, the
-    scoring classifier's own. For a classifier, it is the score of the true class probabilities.
+    For rows, the floor is the metric between random halves of the data, and the likelihood of fresh rows under the true
+    distribution. For classes, it is the mean over classes of the same, and the accuracy of the scoring classifier. For
+    a classifier, it is the score of the true class probabilities.
     """
     if settings.kind == "classes":
         return _floors_of_classes(name, dataset, settings, scorer)
@@ -159,20 +159,15 @@ def measure_floor(
     else:
         options = {"n_rows": settings.n_samples, "n_repeats": _repeats(name), **_options(name, settings)}
         floor = metrics.floor(metrics.METRICS[name], dataset.rows, **options)
-        spread = floor.spread if name != "report_nll" else _error_of_half(dataset.rows, settings.n_samples)
-        return {name: Floor(floor.value, spread, floor.n_repeats)}
+        if name != "report_nll":
+            return {name: floor}
+        # The spread over splits of all the data is far smaller than the error of half of it: the report NLL is nearly a
+        # sum over the rows of both halves, which is always the same.
+        n = 2 * min(len(dataset.rows) // 2, settings.n_samples)
+        chosen = dataset.rows[np.arange(n) * len(dataset.rows) // n]
+        error = metrics.METRICS[name](chosen[::2], chosen[1::2]).standard_error
+        return {name: Floor(floor.value, error, floor.n_repeats)}
     return {name: Floor(float(best), best.standard_error, 1)}
-
-
-def _error_of_half(rows: Float[np.ndarray, "n d"], n_rows: int) -> float:
-    """Standard error of the report NLL of half of the data, or of `n_rows` rows if these are fewer.
-
-    Its spread over splits of all the data is far smaller: it is nearly a sum over the rows of both halves, which is
-    always the same.
-    """
-    n = 2 * min(len(rows) // 2, n_rows)
-    chosen = rows[np.arange(n) * len(rows) // n]
-    return metrics.METRICS["report_nll"](chosen[::2], chosen[1::2]).standard_error
 
 
 def _floors_of_classes(
@@ -192,12 +187,6 @@ def _floors_of_classes(
     value = float(np.mean([floor.value for floor in floors.values()]))
     spread = float(np.linalg.norm([floor.spread for floor in floors.values()]) / len(floors))
     return {name: Floor(value, spread, _repeats(name)), **(floors if name in OF_EACH_CLASS else {})}
-
-
-def _fresh(dataset: Dataset, settings: Settings) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
-    fresh = held_out(dataset.name, settings.n_held_out)
-    assert fresh is not None
-    return fresh
 
 
 def _likelihood(log_density: Float[np.ndarray, " n"]) -> Estimate:
@@ -226,8 +215,8 @@ def measure_rows(
 
 def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> Measures:
     """Measures every quantity of rows of classes, drawn with `labels_to_draw`; NaN if the model diverged."""
-    each = [of_class(name, label) for name in OF_EACH_CLASS for label in range(dataset.n_classes)]
     if not np.isfinite(rows).all():
+        each = [of_class(name, label) for name in OF_EACH_CLASS for label in range(dataset.n_classes)]
         return _diverged([*QUANTITIES["classes"], *each])
     labels = dataset.labels_to_draw(len(rows))
     rng = np.random.default_rng(random_seed(cell.key))
@@ -236,13 +225,18 @@ def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]
         real, generated = dataset.of_class(label), rows[labels == label]
         by_class["emd"].append(metrics.emd(real, generated, n_subsample=cell.settings.emd_rows, random_state=rng))
         by_class["energy_distance"].append(metrics.energy_distance(real, generated))
-        # As many rows on both sides, as in the floor: coverage grows with the share of samples.
+        # The same number of rows on both sides, as in the floor: coverage grows with the number of samples.
         size = min(len(real), len(generated))
         halves = (side[rng.permutation(len(side))[:size]] for side in (real, generated))
         by_class["coverage"].append(metrics.coverage(*halves))
         by_class["spread"].append(metrics.spread(real, generated))
-    measures = {name: _mean(estimates) for name, estimates in by_class.items()}
-    measures |= dict(zip(each, [estimate for name in OF_EACH_CLASS for estimate in by_class[name]], strict=True))
+    measures = {}
+    for name, estimates in by_class.items():
+        # The errors of classes are independent.
+        variances = np.array([e.standard_error for e in estimates]) ** 2
+        freedom = satterthwaite(variances, [e.degrees_of_freedom for e in estimates])
+        measures[name] = Estimate(np.mean(estimates), np.sqrt(variances.sum()) / len(estimates), freedom)
+    measures |= {of_class(name, i): each for name in OF_EACH_CLASS for i, each in enumerate(by_class[name])}
     return {**measures, "accuracy": _accuracy(scorer.hits(rows, labels))}
 
 
@@ -270,9 +264,8 @@ def measure_on_both(
 def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> Measures:
     """Measures every quantity of a classifier by the 100 nearest generated rows.
 
-    As many rows are generated of each class. On held-out rows, which have the data's shares of them, a vote counts as
-    many data rows as each generated row of its class represents; on the training rows all count the same, as in the
-    published report.
+    Generated rows have all classes in equal parts. For held-out rows, votes are weighted by the data's class sizes; for
+    training rows they are not, as in the published report.
     """
     if not np.isfinite(rows).all():
         return _diverged(QUANTITIES["classifier"])
@@ -287,13 +280,6 @@ def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d
         return votes / votes.sum(axis=1, keepdims=True)
 
     return measure_on_both(probabilities_of, dataset, cell.settings, neighbors.predict_proba)
-
-
-def _mean(estimates: list[Estimate]) -> Estimate:
-    """Averages over classes, whose errors are independent; degrees of freedom by Welch and Satterthwaite."""
-    variances = np.array([e.standard_error for e in estimates]) ** 2
-    freedom = satterthwaite(variances, [e.degrees_of_freedom for e in estimates])
-    return Estimate(np.mean(estimates), np.sqrt(variances.sum()) / len(estimates), freedom)
 
 
 def _accuracy(hits: np.ndarray) -> Estimate:

@@ -1,9 +1,8 @@
-"""Trains the models of a study in stacks, and asks them for rows, likelihoods and classes of held-out rows."""
+"""Trains the models of a study in stacks, and computes rows, likelihoods and classes of held-out rows by them."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple
-from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -21,13 +20,13 @@ from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity
 from pointillist.engine.recipes import Recipe
 from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
 from pointillist.engine.training import StackTrainer
-from pointillist.study.grid import Cell, Dataset, process_of, random_seed
+from pointillist.study.grid import Cell, Dataset, random_seed
 from pointillist.study.measuring import Scorer, held_out
 from pointillist.study.quantities import LIKELIHOOD_STEPS
 from pointillist.study.settings import STEERED
 from pointillist.study.shared import Shared
 from pointillist.study.spec import short_name
-from pointillist.study.store import Checkpoint, Model
+from pointillist.study.store import Model
 
 MODELS_PER_STACK = 16
 """Number of models trained together: enough to fill the devices, few enough that results come in early."""
@@ -52,8 +51,17 @@ def stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list
 
 def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> None:
     """Trains models of cells, one for each, in one program; calls `meanwhile` between calls of the devices."""
-    trainer = _trainer(shared, cells)
-    losses = _restored(shared, trainer, cells)
+    store, trainer = shared.store, _trainer(shared, cells)
+    checkpoints = [store.checkpoint(cell.model_key) for cell in cells]
+    if any(checkpoints):
+        template = trainer.template
+        trainer.restore([None if kept is None else store.tree(template, kept.network) for kept in checkpoints])
+    losses = [np.empty(0, np.float32) if kept is None else kept.losses for kept in checkpoints]
+
+    def keep() -> None:
+        parts = zip(cells, losses, map(weights.to_bytes, trainer.states()), strict=True)
+        store.add_checkpoints({cell.model_key: Model(curve, state) for cell, curve, state in parts})
+
     names = ", ".join(dict.fromkeys(short_name(shared.dataset(cell).name) for cell in cells))
     last = max(recipe.epochs for recipe in trainer.recipes)
     keeping, epochs = shared.keeping(), 1
@@ -67,10 +75,9 @@ def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> N
         epochs = int(np.clip(epochs * SECONDS_PER_CALL / seconds, 1, min(2 * epochs, MAX_EPOCHS_PER_CALL)))
         losses = [np.concatenate(pair) for pair in zip(losses, new, strict=True)]
         _advance(shared, cells, map(len, new))
-        keeping.now_and_then(partial(_keep, shared, trainer, cells, losses))
-    networks = map(weights.to_bytes, trainer.networks())
-    finished = zip(cells, losses, networks, strict=True)
-    shared.store.add_models({cell.model_key: Model(curve, network) for cell, curve, network in finished})
+        keeping.now_and_then(keep)
+    finished = zip(cells, losses, map(weights.to_bytes, trainer.networks()), strict=True)
+    store.add_models({cell.model_key: Model(curve, network) for cell, curve, network in finished})
 
 
 def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
@@ -84,9 +91,19 @@ def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
     }
     indices = {fingerprint: i for i, fingerprint in enumerate(alike)}
     labels = [dataset.labels for dataset in alike.values() if dataset.labels is not None]
+    recipes = [
+        Recipe(
+            dataset=indices[cell.dataset],
+            schedule=shared.schedule(cell),
+            seed=random_seed(cell.model_key),
+            n_classes=shared.dataset(cell).n_classes,
+            **{key: getattr(cell.settings, key) for key in _OF_RECIPES},
+        )
+        for cell in cells
+    ]
     return StackTrainer(
         np.stack([dataset.rows for dataset in alike.values()]),
-        [_recipe(shared, cell, indices[cell.dataset]) for cell in cells],
+        recipes,
         settings.architecture,
         settings.training_method,
         labels=np.stack(labels).astype(np.int32) if is_conditional else None,
@@ -94,41 +111,12 @@ def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
     )
 
 
-def _recipe(shared: Shared, cell: Cell, dataset: int) -> Recipe:
-    settings = cell.settings
-    return Recipe(
-        dataset=dataset,
-        schedule=shared.schedule(cell),
-        seed=random_seed(cell.model_key),
-        epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        warmup=settings.warmup,
-        decay=settings.decay,
-        averaging=settings.averaging,
-        n_classes=shared.dataset(cell).n_classes,
-        p_uncond=settings.p_uncond,
-    )
+_OF_RECIPES = ("epochs", "learning_rate", "warmup", "decay", "averaging", "p_uncond")
 
 
 def _advance(shared: Shared, cells: list[Cell], epochs: Iterable[int]) -> None:
     for cell, n in zip(cells, epochs, strict=True):
         shared.bar.advance(shared.study.training_work(cell) * n / cell.settings.epochs)
-
-
-def _restored(shared: Shared, trainer: StackTrainer, cells: list[Cell]) -> list[np.ndarray]:
-    """Sets the trainer to what the store kept, and returns the losses until then."""
-    checkpoints = [shared.store.checkpoint(cell.model_key) for cell in cells]
-    if any(checkpoints):
-        template = trainer.template
-        trainer.restore([None if kept is None else shared.store.tree(template, kept.state) for kept in checkpoints])
-    return [np.empty(0, np.float32) if kept is None else kept.losses for kept in checkpoints]
-
-
-def _keep(shared: Shared, trainer: StackTrainer, cells: list[Cell], losses: list[np.ndarray]) -> None:
-    states = zip(cells, losses, trainer.states(), strict=True)
-    shared.store.add_checkpoints(
-        {cell.model_key: Checkpoint(int(state.epoch), curve, weights.to_bytes(state)) for cell, curve, state in states}
-    )
 
 
 def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarray, "n d"]:
@@ -138,21 +126,24 @@ def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarr
     kept = store.rows(cell.rows_key, columns)
     if kept is not None:
         return kept
-    sampler, work = _steered(shared, cell, scorer), shared.study.sampling_work(cell)
+    sampler, work = _sampler(shared, cell, scorer), shared.study.sampling_work(cell)
     labels = None if settings.kind == "rows" else dataset.labels_to_draw(settings.n_samples)
     n_rows, chosen = settings.n_samples, None
     if labels is not None and sampler.rows_per_draw > 1:
         labels, chosen = whole_draws(labels, sampler)
         n_rows = len(labels)
     part = store.part(cell.rows_key, columns)
-    # A draw goes on at the beginning of a chunk.
+    # Sampling continues at the beginning of a chunk.
     n_kept = len(part) // rows_per_chunk(sampler) * rows_per_chunk(sampler)
     parts = [part[:n_kept]]
     shared.bar.say(f"sampling {shared.name(cell)}")
     shared.bar.advance(work * n_kept / n_rows)
-    keeping = shared.keeping()
+    denoiser, keeping = denoiser_of(shared, cell), shared.keeping()
+    if settings.guidance:
+        assert isinstance(denoiser, ConditionalDenoiser)
+        denoiser = ClassifierFree(denoiser, np.asarray(settings.guidance, np.float32))
     for new in stream_rows(
-        _guided(shared, cell),
+        denoiser,
         sampler,
         columns=columns,
         n_rows=n_rows,
@@ -184,39 +175,29 @@ def log_density_of(shared: Shared, cell: Cell) -> Float[np.ndarray, " n"] | None
 def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray, "n classes"], Int[np.ndarray, " n"]]:
     """Computes a model's class probabilities of held-out rows, and returns them with the rows' labels."""
     shared.bar.say(f"classifying {shared.name(cell)}")
-    dataset = shared.dataset(cell)
+    dataset, denoiser = shared.dataset(cell), denoiser_of(shared, cell)
     fresh = held_out(dataset.name, cell.settings.n_held_out)
-    denoiser = denoiser_of(shared, cell)
     assert fresh is not None and isinstance(denoiser, ConditionalDenoiser)
-    rows, labels = fresh
     method: Any = (
         ClassElbos(denoiser, dataset.n_classes, N_TIMES)
         if cell.settings.classifier == "elbo"
         else ClassLogDensities(denoiser, dataset.n_classes)
     )
-    log_likelihoods = map_rows(method, rows, seed=random_seed(cell.key))
+    log_likelihoods = map_rows(method, fresh[0], seed=random_seed(cell.key))
     shared.bar.advance(shared.study.classifying_work(cell))
-    return posterior(log_likelihoods, dataset.class_sizes), labels
+    return posterior(log_likelihoods, dataset.class_sizes), fresh[1]
 
 
 def denoiser_of(shared: Shared, cell: Cell) -> Denoiser:
-    """Returns the denoiser of a cell's model, which is trained."""
+    """Returns the denoiser of a cell's trained model."""
     model = shared.store.model(cell.model_key)
     assert model is not None
     dataset, settings = shared.dataset(cell), cell.settings
     network = shared.store.network(model.network, settings.architecture, dataset.rows.shape[1])
-    return process_of(dataset, settings, shared.schedule(cell)).denoiser(network)
+    return dataset.process(settings, shared.schedule(cell)).denoiser(network)
 
 
-def _guided(shared: Shared, cell: Cell) -> Denoiser:
-    denoiser, guidance = denoiser_of(shared, cell), cell.settings.guidance
-    if not guidance:
-        return denoiser
-    assert isinstance(denoiser, ConditionalDenoiser)
-    return ClassifierFree(denoiser, np.asarray(guidance, np.float32))
-
-
-def _steered(shared: Shared, cell: Cell, scorer: Scorer | None) -> Sampler:
+def _sampler(shared: Shared, cell: Cell, scorer: Scorer | None) -> Sampler:
     settings = cell.settings
     sampler = sampler_named(settings.sampler, shared.schedule(cell), settings.steps or None, settings.variance)
     if settings.method not in STEERED:

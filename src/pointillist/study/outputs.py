@@ -4,11 +4,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pointillist.atomic_files import check_inside
+from pointillist.atomic_files import check_inside, write_whole
 from pointillist.foreign_text import terminal_text
 from pointillist.study.figures import write_figures
 from pointillist.study.page import write_page
-from pointillist.study.result_tables import agreement_lines, notes, terminal, write_csv, write_tables
+from pointillist.study.result_tables import agreement_lines, csv_text, notes, terminal, write_tables
 from pointillist.study.results import Results
 from pointillist.study.store import Store
 
@@ -25,30 +25,30 @@ def check_folder(folder: Path) -> None:
     No link may lead out of it where a study writes; without a study, it may hold no file that a study would write over.
     """
     check_inside(folder, [folder / name for name in (STORE, "tables", "figures")])
-    check_inside(folder, outputs(folder))
+    check_inside(folder, _outputs(folder))
     if not (folder / STORE).exists():
         for name in _FILES:
             if (folder / name).exists():
                 raise ValueError(f"{folder}: holds {name}, and no study: give another folder, or move it away")
 
 
-def outputs(folder: Path) -> list[Path]:
-    """The files besides the store that a study may have written in its folder."""
+def _outputs(folder: Path) -> list[Path]:
+    """Lists the files, without the store, that a study may have written in its folder."""
     return [*(folder / name for name in _FILES), *(path for pattern in _PATTERNS for path in folder.glob(pattern))]
 
 
 def written_by(store: Store, folder: Path) -> list[Path]:
-    """The files in a folder that a study says that it has written, besides the store."""
+    """Lists the files in a folder that a study says that it has written, without the store."""
     earlier = store.fact("outputs")
     if not isinstance(earlier, list):
         return []
-    return [path for path in outputs(folder) if path.relative_to(folder).as_posix() in (*_FILES, *earlier)]
+    return [path for path in _outputs(folder) if path.relative_to(folder).as_posix() in (*_FILES, *earlier)]
 
 
 def write_outputs(store: Store, out: Path, console: Console) -> None:
     """Writes the page, tables, figures and results.csv from the store, and prints the tables."""
     results = Results(store)
-    write_csv(results, out / "results.csv")
+    write_whole(out / "results.csv", csv_text(results, results.spec.sections))
     written = write_tables(results, out / "tables")
     with console.status("drawing figures"):
         written += write_figures(results, out / "figures")

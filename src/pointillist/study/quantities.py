@@ -10,7 +10,7 @@ from pointillist.study.grid import RESULT_VERSION
 from pointillist.study.settings import Settings
 
 SCORED_ON_TRAINING = ("knn_100", "mlp_100_50")
-"""Classifiers that are scored on the training rows too: for the model's own, that costs more than it shows."""
+"""Classifiers that are scored on the training rows too: for the model's, that costs more than it shows."""
 
 LIKELIHOOD_STEPS = 60
 """Number of steps of the ODE solver; an adaptive solver takes several times as long on ReLU networks."""
@@ -42,7 +42,7 @@ QUANTITIES: dict[str, dict[str, Quantity]] = {
         "log_loss": Quantity("log loss (nats)", "lower"),
     },
 }
-"""Quantities by kind of section and name. Those of "classes" are means over classes."""
+"""Quantities by kind of section and name. For "classes", they are means over classes."""
 
 OF_EACH_CLASS = ("emd", "coverage", "spread")
 """Quantities of "classes" that are shown for each class too."""
@@ -54,17 +54,12 @@ def cut_off(settings: Settings) -> float:
     return float(schedule.sigma[1] / schedule.alpha[1])
 
 
+_N_SAMPLES = "it grows with n_samples, in which they differ"
 SIZES: dict[str, tuple[Callable[[Settings], float], str]] = {
     "emd": (lambda settings: settings.emd_rows, "it grows with emd_rows, in which they differ"),
-    "two_sample_test": (
-        lambda settings: min(settings.n_samples, MOST_ROWS),
-        "it grows with n_samples, in which they differ",
-    ),
-    "coverage": (lambda settings: settings.n_samples, "it grows with n_samples, in which they differ"),
-    "calibration_error": (
-        lambda settings: settings.n_held_out,
-        "it shrinks with n_held_out, in which they differ",
-    ),
+    "two_sample_test": (lambda settings: min(settings.n_samples, MOST_ROWS), _N_SAMPLES),
+    "coverage": (lambda settings: settings.n_samples, _N_SAMPLES),
+    "calibration_error": (lambda settings: settings.n_held_out, "it shrinks with n_held_out, in which they differ"),
     "nll": (cut_off, "the settings' densities have different noise"),
 }
 """By quantity: what its values depend on besides the model, and why cells that differ in that are not ranked."""
@@ -78,14 +73,13 @@ def is_asked(name: str, settings: Settings) -> bool:
 
 
 def of_class(name: str, label: int) -> str:
-    """Makes the name of a quantity of one class alone."""
+    """Names a quantity of one class alone."""
     return f"{name}, class {label}"
 
 
 def protocol(settings: Settings) -> str:
     """Names what a floor depends on: the settings, and the version of the results."""
-    head = f"version={RESULT_VERSION},{settings.kind}"
-    if settings.kind == "classifier":
-        return f"{head},n_held_out={settings.n_held_out}"
-    held_out = f",n_held_out={settings.n_held_out}" if settings.kind == "rows" else ""
-    return f"{head},n_samples={settings.n_samples},emd_rows={settings.emd_rows}{held_out}"
+    keys = {"classifier": ("n_held_out",), "classes": ("n_samples", "emd_rows")}
+    names = keys.get(settings.kind, ("n_samples", "emd_rows", "n_held_out"))
+    parts = (f"{name}={getattr(settings, name)}" for name in names)
+    return ",".join([f"version={RESULT_VERSION},{settings.kind}", *parts])

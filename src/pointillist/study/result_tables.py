@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,14 +25,13 @@ _WARNING = "⚠"
 AGREEMENT = "reported.numbers.md"
 """Name of the file that compares measured with reported numbers; no section's name has a dot."""
 
-
 LIMIT = 3.0
 """Largest z-score, in absolute value, of a cell that agrees."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A measured cell beside the number reported for it; `section` is a name, and `metric` a title.
+    """A measured cell and the number reported for it; `section` is a name, and `metric` a title.
 
     `pooled` is the standard error of one seed, as root mean square over all settings of the same set and metric: the
     spread of three seeds alone is off by a factor of two or more in a quarter of cases.
@@ -48,8 +47,8 @@ class Comparison:
     def z(self) -> float:
         """Measured minus reported, in standard errors; NaN if the model diverged.
 
-        The standard error is that of the mean over seeds, of one run more, and of rounding: a reported number is taken
-        for one run of the same study, so that its error is that of one seed.
+        The standard error covers the mean over seeds, one run more, and rounding: a reported number is taken for one
+        run of the same study, so that it has the error of one seed.
         """
         return self._z(self.measured.of_one_seed)
 
@@ -60,8 +59,9 @@ class Comparison:
 
     def _z(self, of_one_seed: float) -> float:
         of_runs = of_one_seed * np.sqrt(1 + 1 / self.measured.n_seeds)
-        error = float(np.hypot(of_runs, self.reported.rounding_error))
-        return (self.measured.value - self.reported.value) / error
+        # The rounding error is uniform over one unit of the last decimal.
+        of_rounding = 10.0**-self.reported.decimals / np.sqrt(12)
+        return float((self.measured.value - self.reported.value) / np.hypot(of_runs, of_rounding))
 
     @property
     def agrees(self) -> bool:
@@ -82,8 +82,7 @@ def comparisons(results: Results) -> list[Comparison]:
     return found
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line of a section's table: an entry for each column, and for the floor; `dataset` is a short name, or "all"."""
 
     dataset: str
@@ -171,8 +170,7 @@ def notes(results: Results, section: Section) -> list[str]:
             "All seeds are measured on the same held-out rows: the errors of what is measured on them are of training "
             "alone, and the tests against the floor, which is of these rows too, find less than there may be."
         )
-    off = [text for name in section.datasets for text in _off(results, section, name)]
-    if off and section.kind != "classifier":
+    if off := [text for name in section.drawn for text in _off(results, section, name)]:
         texts.append(
             f"{_WARNING} The sampler starts from N(0, I), though some of the data is left in x_T: the bound "
             f"KL(q(x_T | x_0) ‖ N(0, I)) is above {KL_LIMIT:g} nats per column of the data, so these numbers show how "
@@ -230,26 +228,22 @@ def _likelihood_note(section: Section) -> str:
 
 
 def agreement_lines(results: Results) -> list[str]:
-    """Says for each section and metric in how many cells the measured and the reported value agree, and which do not.
+    """Says for each section and metric in how many cells the measured and the reported value agree.
 
-    Empty if nothing was reported.
+    The first line is a heading; there are none if nothing was reported.
     """
-    compared = comparisons(results)
-    counts = [f"{section}, {metric}: {cells}" for section, metric, cells in _agreements(compared)]
-    return [_agreement_head(results), *counts] if compared else []
+    head, counts = _agreement(results, comparisons(results))
+    return [head, *(f"{section}, {metric}: {cells}" for section, metric, cells in counts)] if counts else []
 
 
-def _agreement_head(results: Results) -> str:
+def _agreement(results: Results, compared: Sequence[Comparison]) -> tuple[str, list[tuple[str, str, str]]]:
+    """Returns a heading, and for each section and metric how many of the cells agree."""
     spread = "over seeds" if results.covers_training else "of drawing; that of training is not known with so few seeds"
-    return f"Cells within {LIMIT:g} standard errors of the reported number, which counts as one more run ({spread}):"
-
-
-def _agreements(compared: Sequence[Comparison]) -> list[tuple[str, str, str]]:
-    """For each section and metric, how many of the cells that are measured and reported agree."""
+    head = f"Cells within {LIMIT:g} standard errors of the reported number, which counts as one more run ({spread}):"
     found: dict[tuple[str, str], list[bool]] = {}
     for each in compared:
         found.setdefault((each.section, each.metric), []).append(each.agrees)
-    return [(section, metric, f"{sum(agree)} of {len(agree)}") for (section, metric), agree in found.items()]
+    return head, [(section, metric, f"{sum(agree)} of {len(agree)}") for (section, metric), agree in found.items()]
 
 
 _APART = (
@@ -259,8 +253,9 @@ _APART = (
 
 
 def _agreement_markdown(results: Results, compared: Sequence[Comparison]) -> str:
-    lines = ["# Agreement with the reported numbers", "", _agreement_head(results), ""]
-    lines += _markdown_table(("section", "metric", "cells"), _agreements(compared))
+    head, counts = _agreement(results, compared)
+    lines = ["# Agreement with the reported numbers", "", head, ""]
+    lines += _markdown_table(("section", "metric", "cells"), counts)
     apart = [
         (
             *(each.section, each.reported.dataset, each.metric, each.reported.column),
@@ -300,14 +295,18 @@ def _off(results: Results, section: Section, name: str) -> list[str]:
 
 
 def table_lines(results: Results, section: Section, *, by_class: bool) -> list[Line]:
-    """Makes the lines of a section's table, by data set; with `by_class` also those of each class alone."""
-    whole = [_line(row) for row in results.rows(section)]
-    single = [_line(row, is_of_class=True) for row in (results.class_rows(section) if by_class else ())]
-    if section.kind == "classifier":
-        return whole
+    """Makes the lines of a section's table, by data set; with `by_class` also the lines of each class alone."""
+
+    def line(row: Row, *, is_of_class: bool) -> Line:
+        return Line(row.dataset, row.title, (*row.entries, row.floor_entry), is_of_class)
+
+    found = [line(row, is_of_class=False) for row in results.rows(section)]
+    found += [line(row, is_of_class=True) for row in (results.class_rows(section) if by_class else ())]
+    if not section.drawn:
+        return found
     lines = []
     for name in section.datasets:
-        lines += [line for line in (*whole, *single) if line.dataset == short_name(name)]
+        lines += [each for each in found if each.dataset == short_name(name)]
         kl = []
         for settings in (column.settings for column in section.columns):
             value, warning = results.prior_kl(name, settings), f" {_WARNING}" * results.prior_is_off(name, settings)
@@ -317,45 +316,28 @@ def table_lines(results: Results, section: Section, *, by_class: bool) -> list[L
     return [*lines, Line("all", "alpha_bar_T", (*(Entry(_small(value), number=value) for value in values), Entry("")))]
 
 
-def _line(row: Row, *, is_of_class: bool = False) -> Line:
-    return Line(row.dataset, row.title, (*row.entries, row.floor_entry), is_of_class)
-
-
 def _small(value: float) -> str:
     return f"{value:.3g}" if value >= 0.001 else "<0.001"
-
-
-CSV_HEAD = (
-    *("section", "column", "dataset"),
-    *Settings.__dataclass_fields__,
-    *("metric", "n_seeds", "value", "standard_error", "degrees_of_freedom", "is_best"),
-    *("reported", "floor", "floor_spread", "alpha_bar_T", "prior_kl", "cells"),
-)
-"""The columns of results.csv."""
 
 
 def csv_text(results: Results, sections: Iterable[Section]) -> str:
     """Formats every cell and metric of some sections as one line of CSV, below a header."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_HEAD)
+    settings = [*Settings.__dataclass_fields__]
+    numbers = ("n_seeds", "value", "standard_error", "degrees_of_freedom")
+    last = ("is_best", "reported", "floor", "floor_spread", "alpha_bar_T", "prior_kl", "cells")
+    writer.writerow(("section", "column", "dataset", *settings, "metric", *numbers, *last))
     for section in sections:
         for row in [*results.rows(section), *results.class_rows(section)]:
             for column, cell in zip(section.columns, row.cells, strict=True):
-                settings = column.settings
                 line: list[Any] = [section.name, column.label, row.dataset]
-                line += [label(key, getattr(settings, key)) for key in Settings.__dataclass_fields__]
+                line += [label(key, getattr(column.settings, key)) for key in settings]
                 line.append(row.metric)
-                numbers = ("n_seeds", "value", "standard_error", "degrees_of_freedom")
                 line += ["" if cell.summary is None else getattr(cell.summary, each) for each in numbers]
                 line += [cell.is_best, "" if cell.reference is None else cell.reference.value]
                 line += ["", ""] if cell.floor is None else [cell.floor.value, cell.floor.spread]
-                line += [results.alpha_bar_T(settings), results.prior_kl(row.name, settings)]
-                line.append(" ".join(each.key for each in results.cells(row.name, settings)))
+                line += [results.alpha_bar_T(column.settings), results.prior_kl(row.name, column.settings)]
+                line.append(" ".join(each.key for each in results.cells(row.name, column.settings)))
                 writer.writerow(map(csv_cell, line))
     return buffer.getvalue()
-
-
-def write_csv(results: Results, path: Path) -> None:
-    """Writes `csv_text` of all sections."""
-    write_whole(path, csv_text(results, results.spec.sections))

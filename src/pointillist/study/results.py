@@ -4,14 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pointillist.atomic_files import checking
 from pointillist.diffusion.schedules import prior_kl
 from pointillist.metrics import Floor
-from pointillist.study.checks import check_kinds
 from pointillist.study.comparisons import (
     MIN_SEEDS_FOR_SPREAD,
     Better,
@@ -19,12 +18,12 @@ from pointillist.study.comparisons import (
     best,
     excess,
     reach_floor,
-    summarise,
+    summarize,
 )
-from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells, with_columns
+from pointillist.study.grid import Cell, Dataset, check_data, has_fresh_rows, study_cells, with_columns
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, SIZES, is_asked, of_class, protocol
 from pointillist.study.settings import Settings, short_text
-from pointillist.study.spec import ReferenceValue, Section, Spec, from_json, short_name
+from pointillist.study.spec import ReferenceValue, Section, from_json, short_name
 from pointillist.study.store import Store, StoreError
 
 KL_LIMIT = 0.01
@@ -36,9 +35,8 @@ BANDS = {"floor": "no test finds it worse than the floor", "near": "under 5", "o
 _NEAR, _FAR = 5, 20
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A table's cell: texts, which are empty where there is nothing to show, and the measured number.
+class Entry(NamedTuple):
+    """A table's cell: texts, which are empty if there is nothing to show, and the measured number.
 
     `band` is the distance from the floor as one of `BANDS`, `distance` the same in words, and `live` the page's request
     to the live stage to draw the cell's rows.
@@ -55,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one column of a section has for a data set and metric; None where something is not known.
+    """What one column of a section has for a data set and metric; None if it is not known.
 
     Attributes:
         summary: Summary of its finished cells.
@@ -86,7 +84,7 @@ class Measured:
         return self.summary is not None and not np.isfinite(self.summary.value)
 
     @property
-    def standing(self) -> tuple[str, str]:
+    def band(self) -> tuple[str, str]:
         """Distance from the floor, as one of `BANDS` and in words; both empty if it is unknown."""
         if self.floor is None or self.excess is None:
             return "", ""
@@ -101,7 +99,7 @@ class Measured:
 class Row:
     """One data set and metric of a section, with what each column has.
 
-    `metric` may be of a single class, such as "emd, class 3". In a row that `is_ranked`, numbers can be compared.
+    `metric` may be of a single class, for example "emd, class 3". If `is_ranked`, the numbers can be compared.
     """
 
     name: str
@@ -150,26 +148,30 @@ class Row:
             return Entry("not yet" if cell.is_asked else "–", reported)
         if cell.is_diverged:
             return Entry("diverged", reported)
-        text = f"{summary.value:.{self._decimals}f} ± {summary.standard_error:.{self._decimals}f}"
-        return Entry(text, reported, cell.is_best, summary.value, *cell.standing)
+        text = self._with_error(summary.value, summary.standard_error)
+        return Entry(text, reported, cell.is_best, summary.value, *cell.band)
 
     @property
     def floor_entry(self) -> Entry:
         """The floor's cell of a table."""
-        texts = {self.floor_text(i) for i in range(len(self.cells))}
+        texts = set(self.floor_texts)
         text = "" if "" in texts else texts.pop() if len(texts) == 1 else "varies"
         return Entry(text, number=None if self.floor is None else self.floor.value)
 
-    def floor_text(self, i: int) -> str:
-        """Formats a column's floor ± its spread; empty if there is none."""
-        floor = self.cells[i].floor
-        return "" if floor is None else f"{floor.value:.{self._decimals}f} ± {floor.spread:.{self._decimals}f}"
+    @property
+    def floor_texts(self) -> list[str]:
+        """Each column's floor ± its spread; empty if there is none."""
+        floors = [cell.floor for cell in self.cells]
+        return ["" if floor is None else self._with_error(floor.value, floor.spread) for floor in floors]
+
+    def _with_error(self, value: float, error: float) -> str:
+        return f"{value:.{self._decimals}f} ± {error:.{self._decimals}f}"
 
     @cached_property
     def _decimals(self) -> int:
         """Number of decimals that shows one digit of the median standard error, two if the first is 1 or 2.
 
-        Where a value would be shown as 0 by these, they show the smallest error.
+        If a value would be shown as 0 by these, they show the smallest error.
         """
         summaries = [cell.summary for cell in self.cells if cell.summary is not None]
         known = [s for s in summaries if np.isfinite(s.standard_error) and np.isfinite(s.value)]
@@ -198,7 +200,7 @@ class Results:
             raise StoreError(f"{store.path}: holds no study yet")
         self.store = store
         with checking(store.path, StoreError):
-            self.spec: Spec = from_json(content)
+            self.spec = from_json(content)
             names = [name for section in self.spec.sections for name in section.datasets]
             self.fingerprints = _fingerprints(store.fact("fingerprints"), names)
             # Two files may hold the same rows, which are then in memory once.
@@ -207,14 +209,14 @@ class Results:
             self._datasets = {
                 n: with_columns(replace(kept[key], name=n), columns.get(n)) for n, key in self.fingerprints.items()
             }
-            check_kinds(self.spec, self._datasets)
+            check_data(self.spec, self._datasets, with_sizes=False)
         # Tables, figures and the page ask again and again.
         self._rows: dict[Section, list[Row]] = {}
         self._prior_kls: dict[tuple[str, Settings], float] = {}
 
     @cached_property
     def fewest_seeds(self) -> int:
-        """The fewest finished seeds of a cell that has some; those that are asked for if there is none."""
+        """The fewest finished seeds of a cell that has some; the spec's number of seeds if there is none."""
         finished = self.store.finished()
         cells = (
             sum(cell.key in finished for cell in self.cells(name, column.settings))
@@ -226,7 +228,7 @@ class Results:
 
     @property
     def covers_training(self) -> bool:
-        """Whether error bars cover training as well as the drawing of rows."""
+        """Whether error bars cover training as well as sampling."""
         return self.fewest_seeds >= MIN_SEEDS_FOR_SPREAD
 
     @property
@@ -236,11 +238,11 @@ class Results:
         return f"{all_} seed{'s' * (all_ > 1)}" if few == all_ else f"{few} to {all_} seeds"
 
     def dataset(self, name: str) -> Dataset:
-        """A data set of the study, with scaled rows."""
+        """Returns a data set of the study, with scaled rows."""
         return self._datasets[name]
 
     def cells(self, name: str, settings: Settings) -> list[Cell]:
-        """The cells of one data set and setting, one per seed."""
+        """Returns the cells of one data set and setting, one per seed."""
         return [_cell(self.fingerprints[name], settings, seed) for seed in range(self.spec.seeds)]
 
     def rows(self, section: Section) -> list[Row]:
@@ -271,19 +273,18 @@ class Results:
         summaries = [self._summary(name, each, metric) for each in settings]
         floors = [self.store.floors(self.fingerprints[name], protocol(each)).get(metric) for each in settings]
         baselines = [None if floor is None else _one_evaluation(floor) for floor in floors]
-        reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
+        reported = {r.column: r for r in section.reference if (r.dataset, r.metric) == (short_name(name), metric)}
         is_ranked = quantity not in SIZES or len(set(map(SIZES[quantity][0], settings))) == 1
         targets = None
         if better == "floor":
-            lacks_target = any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
-            is_ranked &= not lacks_target
+            is_ranked &= not any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
             targets = [np.nan if floor is None else floor.value for floor in floors]
         is_best = best(summaries, targets, highest=better == "higher") if is_ranked else [False] * len(settings)
         reaches_floor = reach_floor(summaries, baselines, better)
         cells = [
             Measured(
                 summaries[i],
-                reported.get((short_name(name), metric, column.label)),
+                reported.get(column.label),
                 floors[i],
                 is_asked(metric, column.settings),
                 is_best[i],
@@ -298,16 +299,16 @@ class Results:
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
         found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]
         measures = [measure for measure in found if measure is not None]
-        # Of classifiers and likelihoods, all seeds are measured on the same held-out rows.
+        # All seeds of classifiers and likelihoods are measured on the same held-out rows.
         on_same_rows = settings.kind == "classifier" or metric == "nll"
-        return summarise(measures, on_same_rows=on_same_rows) if measures else None
+        return summarize(measures, on_same_rows=on_same_rows) if measures else None
 
     def alpha_bar_T(self, settings: Settings) -> float:
-        """ᾱ_T, the fraction of signal that is left where the prior is assumed."""
+        """Returns ᾱ_T, the fraction of signal that is left in x_T, where the sampler assumes none."""
         return float(settings.noise_schedule().alpha_bar[-1])
 
     def prior_kl(self, name: str, settings: Settings) -> float:
-        """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over the data set's rows: a bound on that of q(x_T)."""
+        """Computes KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over the data set's rows: a bound for q(x_T)."""
         asked = name, settings
         if asked not in self._prior_kls:
             self._prior_kls[asked] = prior_kl(settings.noise_schedule(), self.dataset(name).rows)
@@ -318,12 +319,12 @@ class Results:
         return self.prior_kl(name, settings) > KL_LIMIT * self.dataset(name).rows.shape[1]
 
     def generated(self, name: str, settings: Settings) -> np.ndarray | None:
-        """Generated rows of the cell of seed 0, shape (n_samples, d), scaled; None if it is not finished."""
+        """Returns the generated rows of seed 0, shape (n_samples, d), scaled; None if they are not finished."""
         columns = self.dataset(name).rows.shape[1]
         return self.store.rows(self.cells(name, settings)[0].rows_key, columns)
 
     def losses(self, name: str, settings: Settings) -> list[np.ndarray]:
-        """Mean loss per epoch of the finished cells, one array per seed."""
+        """Returns the mean loss per epoch of the finished models, one array per seed."""
         models = [self.store.model(cell.model_key) for cell in self.cells(name, settings)]
         losses = [model.losses for model in models if model is not None]
         if any(len(one) != settings.epochs for one in losses):
@@ -331,13 +332,13 @@ class Results:
         return losses
 
     def origin(self, name: str) -> dict[str, str | int]:
-        """The store's facts about the "machine" or the "versions" that made it; empty if there are none."""
+        """Returns the store's facts about the "machine" or the "versions" that made it; empty if there are none."""
         with checking(self.store.path, StoreError):
             content = self.store.fact(name) or {}
             return {short_text(key): each if type(each) is int else short_text(each) for key, each in content.items()}
 
     def finished_and_missing(self) -> tuple[int, int]:
-        """Numbers of finished and of missing cells."""
+        """Counts the finished and the missing cells."""
         keys = {cell.key for cell in study_cells(self.spec, self.fingerprints)}
         finished = len(keys & self.store.finished())
         return finished, len(keys) - finished

@@ -17,8 +17,7 @@ from pointillist.engine.devices import configure
 from pointillist.metrics import Estimate, Floor
 from pointillist.progress import Bar, deferred_interrupt
 from pointillist.study import measuring
-from pointillist.study.checks import check_data
-from pointillist.study.grid import Cell, columns_to_json, load_dataset
+from pointillist.study.grid import Cell, check_data, columns_to_json, load_dataset
 from pointillist.study.measuring import Scorer
 from pointillist.study.models import class_probabilities_of, log_density_of, rows_of, stacks, train
 from pointillist.study.shared import MEASURING_WORK, Shared, Study
@@ -49,30 +48,34 @@ def begin(spec: Spec, store: Store) -> Study:
         SpecError: If a data set does not fit the spec.
     """
     configure()
-    study = Study(spec, {name: load_dataset(name) for section in spec.sections for name in section.datasets})
-    check_data(spec, study.datasets)
+    datasets = {name: load_dataset(name) for section in spec.sections for name in section.datasets}
+    check_data(spec, datasets)
     versions = {name: version(name) for name in ("pointillist", "jax", "numpy", "scikit-learn")}
     machine = {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()}
     with store.transaction():
-        for dataset in study.datasets.values():
+        for dataset in datasets.values():
             store.add_dataset(dataset)
-        store.set_fact("fingerprints", {name: dataset.fingerprint for name, dataset in study.datasets.items()})
-        store.set_fact("columns", {name: columns_to_json(dataset) for name, dataset in study.datasets.items()})
+        store.set_fact("fingerprints", {name: dataset.fingerprint for name, dataset in datasets.items()})
+        store.set_fact("columns", {name: columns_to_json(dataset) for name, dataset in datasets.items()})
         store.set_fact("spec", to_json(spec))
         store.set_fact("versions", versions)
         store.set_fact("machine", machine)
-    return study
+    return Study(spec, datasets)
 
 
 def compute(shared: Shared, cells: Sequence[Cell], floors_of: Sequence[str]) -> None:
     """Computes some cells of a study, and the floors of some of its data sets, where the store lacks them."""
     study, store = shared.study, shared.store
+    scored = {c.dataset for c in cells if c.settings.kind == "classes" or c.settings.classifier == "mlp_100_50"}
+    for section in study.spec.sections:
+        if section.kind == "classes":
+            scored |= {study.datasets[name].fingerprint for name in section.datasets if name in floors_of}
     with warnings.catch_warnings(), ThreadPoolExecutor(jax.local_device_count()) as pool:
         # The scoring classifier has the protocol's number of passes, whether they are enough or not.
         warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
-        # Given to the threads before all that waits for them.
-        scored = _scored(study, cells, floors_of)
-        scorers = {key: pool.submit(Scorer.fit, study.by_fingerprint[key]) for key in scored}
+        # Before all tasks that wait for them.
+        datasets = {key: dataset for key, dataset in study.by_fingerprint.items() if key in scored}
+        scorers = {key: pool.submit(Scorer.fit, dataset) for key, dataset in datasets.items()}
         measuring = _Measuring(shared, scorers, pool)
         try:
             measuring.begin_floors(floors_of)
@@ -89,14 +92,6 @@ def compute(shared: Shared, cells: Sequence[Cell], floors_of: Sequence[str]) -> 
             raise
 
 
-def _scored(study: Study, cells: Sequence[Cell], floors_of: Sequence[str]) -> list[str]:
-    """Fingerprints of the data sets that need a classifier of their classes."""
-    sections = [section for section in study.spec.sections if section.kind == "classes"]
-    asked = {study.datasets[name].fingerprint for each in sections for name in each.datasets if name in floors_of}
-    asked |= {c.dataset for c in cells if c.settings.kind == "classes" or c.settings.classifier == "mlp_100_50"}
-    return [fingerprint for fingerprint in study.by_fingerprint if fingerprint in asked]
-
-
 @dataclass
 class _Measuring:
     """Measures cells on threads, while the devices work on the next ones."""
@@ -109,17 +104,15 @@ class _Measuring:
 
     def begin_floors(self, names: Sequence[str]) -> None:
         """Begins to measure the floors (data against data) of some data sets, where the store lacks them."""
-        missing = [
-            (name, *each) for name in names for each in self.shared.study.missing_floors(name, self.shared.store)
-        ]
-        for name, key, settings, quantities in missing:
-            dataset = self.shared.study.datasets[name]
-            scorer = self.scorers[dataset.fingerprint].result if settings.kind == "classes" else None
-            what = f"floor of {short_name(name)}"
-            self.shared.bar.say(f"{what}: data against data")
-            for quantity in quantities:
-                future = self.pool.submit(measuring.measure_floor, quantity, dataset, settings, scorer)
-                self.waiting.append((what, future, partial(self._store_floors, dataset.fingerprint, key)))
+        study, store = self.shared.study, self.shared.store
+        for name, missing in [(name, list(study.missing_floors(name, store))) for name in names]:
+            dataset, what = study.datasets[name], f"floor of {short_name(name)}"
+            for key, settings, quantities in missing:
+                self.shared.bar.say(f"{what}: data against data")
+                scorer = self.scorers[dataset.fingerprint].result if settings.kind == "classes" else None
+                for quantity in quantities:
+                    future = self.pool.submit(measuring.measure_floor, quantity, dataset, settings, scorer)
+                    self.waiting.append((what, future, partial(self._store_floors, dataset.fingerprint, key)))
 
     def begin(self, cells: list[Cell]) -> None:
         """Does the devices' part of some cells whose models, if they have any, are trained."""
@@ -131,18 +124,16 @@ class _Measuring:
     def store_finished(self) -> None:
         """Stores what is measured, in the order in which it was begun."""
         while self.waiting and self.waiting[0][1].done():
-            self._store_next()
+            _, future, store = self.waiting.popleft()
+            store(future.result())
 
     def finish(self) -> None:
         """Waits for what has begun."""
         while self.waiting:
-            self.shared.bar.say(f"measuring {self.waiting[0][0]}")
-            self._store_next()
+            what, future, store = self.waiting.popleft()
+            self.shared.bar.say(f"measuring {what}")
+            store(future.result())
             self.shared.interruption.check()
-
-    def _store_next(self) -> None:
-        _, future, store = self.waiting.popleft()
-        store(future.result())
 
     def _store(self, cell: Cell, measures: dict[str, Estimate]) -> None:
         self.shared.store.add_result(cell, measures)

@@ -20,7 +20,7 @@ CHAINED = "svdd_pm as published"
 """Name of the method by which a published report ran "svdd_pm"."""
 
 STEERED: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {**STEERING, CHAINED: ChainedSVDD}
-"""The methods that steer by a reward: those of `gaussian.STEERING`, and one for comparison with a published report."""
+"""The methods that steer by a reward: `gaussian.STEERING`, and one for comparison with a published report."""
 
 _OF_MODELS = PARAMETERS | parameters_of(SamplingConfig)
 
@@ -33,7 +33,7 @@ def _of_models(name: str, **changed: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of one model in a spec, besides its data set and seed."""
+    """All settings of one model in a spec; its data set and seed are not among them."""
 
     # fmt: off
     timesteps: int = _of_models("timesteps")
@@ -111,10 +111,10 @@ class Settings:
         return {} if self.classifier == "mlp_100_50" else {key: getattr(self, key) for key in _TRAINING}
 
     @property
-    def drawing(self) -> dict[str, Any]:
+    def sampling(self) -> dict[str, Any]:
         """The settings that determine the generated rows; empty if no rows are drawn."""
         draws = self.classifier in ("", "knn_100")
-        return {key: getattr(self, key) for key in (*_TRAINING, *_DRAWING)} if draws else {}
+        return {key: getattr(self, key) for key in (*_TRAINING, *_SAMPLING)} if draws else {}
 
     @property
     def architecture(self) -> Architecture:
@@ -134,12 +134,10 @@ class Settings:
         return sampler.evaluations if isinstance(sampler, Solver) else self.steps or self.timesteps
 
     def noise_schedule(self) -> Schedule:
-        """The schedule that the settings name."""
-        return (
-            linear(self.timesteps, *self.beta_range)
-            if self.beta_range
-            else schedule_named(self.schedule, self.timesteps)
-        )
+        """Returns the schedule that the settings name."""
+        if self.beta_range:
+            return linear(self.timesteps, *self.beta_range)
+        return schedule_named(self.schedule, self.timesteps)
 
 
 _TRAINING = (
@@ -147,7 +145,7 @@ _TRAINING = (
     *("width", "depth", "time_embedding", "class_embedding"),
     *("p_uncond", "epochs", "batch_size", "learning_rate", "warmup", "decay", "averaging"),
 )
-_DRAWING = ("sampler", "steps", "variance", "n_samples", "method", "guidance", "candidates", "reward_temperature")
+_SAMPLING = ("sampler", "steps", "variance", "n_samples", "method", "guidance", "candidates", "reward_temperature")
 
 
 def _beta_range(value: Any) -> tuple[float, float]:
@@ -175,12 +173,12 @@ CHECKS["beta_range"] = _beta_range
 SEEDS: Check = Parameter(help="Number of seeds.", low=1, high=1000, types=(int,)).checked
 """The check of a number of seeds."""
 
+SYMBOLS = {"timesteps": "T", "beta_range": "beta", "guidance": "w"}
 
-def is_list_of_values(key: str, value: Any) -> bool:
-    """Whether a spec's value is a list of values to vary, rather than a single value."""
-    if key == "beta_range":
-        return isinstance(value, list) and any(isinstance(v, list) for v in value)
-    return isinstance(value, list)
+
+def symbol(key: str) -> str:
+    """Returns the short name of a setting, for a heading."""
+    return SYMBOLS.get(key, key.replace("_", " "))
 
 
 def label(key: str, value: Any) -> str:

@@ -17,7 +17,7 @@ from pointillist.study.spec import Spec, short_name
 from pointillist.study.store import Store
 
 KEEP_EVERY = 10.0
-"""Most seconds of training or sampling that a killed process loses, besides the call in progress."""
+"""Most seconds of training or sampling that a killed process loses, in addition to the call in progress."""
 
 MEASURING_WORK = 1.5e11
 """Work of measuring a cell, for the progress bar, in floating-point operations."""
@@ -46,39 +46,39 @@ class Study:
         return max((cell.settings.timesteps for cell in self.cells), default=0) + 1
 
     def pending(self, store: Store) -> list[Cell]:
-        """The cells that the store lacks."""
+        """Lists the cells that the store lacks."""
         finished = store.finished()
         return [cell for cell in self.cells if cell.key not in finished]
 
     def without_floors(self, store: Store) -> list[str]:
-        """Names of the data sets whose floors the store lacks."""
+        """Lists the data sets for which the store lacks floors."""
         return [name for name in self.datasets if any(self.missing_floors(name, store))]
 
     def missing_floors(self, name: str, store: Store) -> Iterator[tuple[str, Settings, list[str]]]:
-        """The floors of a data set that the store lacks: their protocol, settings with it, and names of quantities."""
+        """Yields the floors of a data set that the store lacks: protocol, settings with it, and names of quantities."""
         dataset = self.datasets[name]
         sections = [section for section in self.spec.sections if name in section.datasets]
         wanted = {protocol(column.settings): column.settings for section in sections for column in section.columns}
         for key, settings in wanted.items():
             known = store.floors(dataset.fingerprint, key)
-            unknown = [name for name in QUANTITIES[settings.kind] if name not in known]
-            if missing := [name for name in unknown if measuring.has_floor(name, dataset, settings)]:
+            unknown = [quantity for quantity in QUANTITIES[settings.kind] if quantity not in known]
+            if missing := [quantity for quantity in unknown if measuring.has_floor(quantity, dataset, settings)]:
                 yield key, settings, missing
 
     def total_work(self, cells: Sequence[Cell], store: Store) -> float:
         """Work of some cells, without what the store has."""
         models = {cell.model_key: self.training_work(cell) for cell in cells if cell.model_key}
-        draws = {cell.rows_key: self.sampling_work(cell) for cell in cells if cell.rows_key}
+        rows = {cell.rows_key: self.sampling_work(cell) for cell in cells if cell.rows_key}
         total = sum(work for key, work in models.items() if store.model(key) is None)
-        total += sum(work for key, work in draws.items() if store.rows(key) is None)
+        total += sum(work for key, work in rows.items() if store.rows(key) is None)
         return total + sum(self.classifying_work(cell) + MEASURING_WORK for cell in cells)
 
     def training_work(self, cell: Cell) -> float:
         """Work of training a cell's model."""
         settings = cell.settings
-        steps = len(self.by_fingerprint[cell.dataset].rows) // settings.batch_size
+        n_rows = len(self.by_fingerprint[cell.dataset].rows) // settings.batch_size * settings.batch_size
         # Forward, and backward for activations and for weights.
-        return 3.0 * settings.epochs * steps * settings.batch_size * _work_of_a_row(settings)
+        return 3.0 * settings.epochs * n_rows * _work_of_a_row(settings)
 
     def sampling_work(self, cell: Cell) -> float:
         """Work of drawing a cell's rows."""
@@ -90,7 +90,7 @@ class Study:
     def classifying_work(self, cell: Cell) -> float:
         """Work of classifying held-out rows by the model, or of their likelihood; 0 for other classifiers."""
         dataset, settings = self.by_fingerprint[cell.dataset], cell.settings
-        # A row's evaluation and those of its tangents, for each stage of a step.
+        # A row's evaluation and its tangents', for each stage of a step.
         of_a_step = EVALUATIONS_PER_STEP * (1 + n_tangents(dataset.rows.shape[1]))
         times = {
             "elbo": N_TIMES * dataset.n_classes,
@@ -108,7 +108,7 @@ def _work_of_a_row(settings: Settings) -> float:
 
 @dataclass(frozen=True)
 class Shared:
-    """A running study: its store of finished parts, its progress bar, and what says whether a stop was requested."""
+    """A running study: its store of finished parts, its progress bar, and whether a stop was requested."""
 
     study: Study
     store: Store

@@ -1,4 +1,4 @@
-"""A study's spec: sections of settings, with the checks of their names and values.
+"""A study's spec: sections of settings, with the checks of names and values.
 
 A spec that was read from a store is not trusted: it passes the same checks as one from a file (`spec_files`).
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from pointillist.files.formats import READABLE
 from pointillist.models.parameters import shown
-from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, short_text
+from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, label, short_text, symbol
 
 MAX_SETTINGS = 10_000
 """Most settings of a study, over all sections."""
@@ -34,7 +34,7 @@ class SpecError(ValueError):
 
 @dataclass(frozen=True)
 class ReferenceValue:
-    """One number reported for a data set, a metric and a column, with as many decimal places as it was printed with."""
+    """A number reported for a data set, a metric and a column, with the number of decimal places that was printed."""
 
     dataset: str
     metric: str
@@ -50,11 +50,6 @@ class ReferenceValue:
         if type(self.decimals) is not int or not 0 <= self.decimals <= 30:
             raise ValueError("a reported number has at most 30 decimal places")
 
-    @property
-    def rounding_error(self) -> float:
-        """Standard deviation of the rounding error, which is uniform over one unit of the last place."""
-        return float(10.0**-self.decimals / 12**0.5)
-
 
 @dataclass(frozen=True)
 class Column:
@@ -69,7 +64,7 @@ class Section:
     """A part of a study: the same settings for each data set, which is a point set or the absolute path of a file.
 
     The columns are the cross product of the section's lists, in which the settings `varied` differ, or named variants.
-    Reported numbers are printed beside the measured ones, and the note below the section's table.
+    Tables show the reported numbers with the measured ones, and the note below.
     """
 
     name: str
@@ -89,6 +84,21 @@ class Section:
         """Kind of measurement, the same for all its cells."""
         return self.columns[0].settings.kind
 
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The data sets of which rows are generated and shown: none if classifiers are measured."""
+        return () if self.kind == "classifier" else self.datasets
+
+    def title_of(self, column: Column) -> str:
+        """Returns a column's label with the names of the settings that vary."""
+        titles = []
+        for key in self.varied:
+            value = getattr(column.settings, key)
+            heads = {"schedule": "", "method": "", "classifier": "", "beta_range": "beta "}
+            if value is not None:
+                titles.append(f"{heads.get(key, f'{symbol(key)} = ')}{label(key, value)}")
+        return ", ".join(titles) or column.label
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -105,33 +115,31 @@ class Spec:
     sections: tuple[Section, ...]
 
     def __post_init__(self) -> None:
-        cells = self.seeds * sum(len(section.datasets) * len(section.columns) for section in self.sections)
-        if cells > MAX_CELLS:
-            raise SpecError(f"{self.name}: sets x settings x seeds make {cells:,} cells, more than {MAX_CELLS:,}")
-        for what, field, most in (("settings", "columns", MAX_SETTINGS), ("data sets", "datasets", MAX_SETS)):
-            n = sum(len(getattr(section, field)) for section in self.sections)
+        n_cells = self.seeds * sum(len(section.datasets) * len(section.columns) for section in self.sections)
+        n_settings = sum(len(section.columns) for section in self.sections)
+        n_sets = sum(len(section.datasets) for section in self.sections)
+        counts = (
+            (n_cells, MAX_CELLS, "cells"),
+            (n_settings, MAX_SETTINGS, "settings"),
+            (n_sets, MAX_SETS, "data sets"),
+        )
+        for n, most, what in counts:
             if n > most:
-                raise SpecError(f"{self.name}: its sections have {n:,} {what}, more than {most:,}")
+                raise SpecError(f"{self.name}: its sections and seeds make {n:,} {what}, more than {most:,}")
         # The page shows the sets of all sections under their short names.
         names = {name: short_name(name) for section in self.sections for name in section.datasets}
-        sets = [(shown(name), short) for name, short in names.items()]
-        sections = [(shown(section.name), section.name) for section in self.sections]
-        files = [
-            (f"{shown(section.name)}, {shown(names[name])}", f"{section.name}_{names[name]}")
-            for section in self.sections
-            for name in section.datasets
-        ]
-        self._check_distinct("the data sets {} and {} have", sets)
-        for named in (sections, files):
-            self._check_distinct("files of {} and of {} would have", named)
-        for text, file in files:
-            if len(file.encode()) > MAX_NAME + 1:
-                raise SpecError(f"{self.name}: {text}: these names are too long to name a file together")
+        self._check_names("the data sets {} and {} have", [(shown(name), short) for name, short in names.items()])
+        files_of = "files of {} and of {} would have"
+        self._check_names(files_of, [(shown(section.name), section.name) for section in self.sections])
+        pairs = [(section.name, names[name]) for section in self.sections for name in section.datasets]
+        self._check_names(files_of, [(", ".join(map(shown, pair)), "_".join(pair)) for pair in pairs])
 
-    def _check_distinct(self, message: str, named: Sequence[tuple[str, str]]) -> None:
-        """Checks that names differ; they are pairs of a text for the error and the name."""
+    def _check_names(self, message: str, named: Sequence[tuple[str, str]]) -> None:
+        """Checks that names differ and are short; they are pairs of a text for the error and the name."""
         first: dict[str, str] = {}
         for text, name in named:
+            if len(name.encode()) > MAX_NAME + 1:
+                raise SpecError(f"{self.name}: {text}: too long to name a file")
             # Some file systems ignore case, and how an accent is written.
             folded = unicodedata.normalize("NFC", name).casefold()
             if folded in first:
@@ -139,7 +147,7 @@ class Spec:
             first[folded] = text
 
     def only(self, names: Iterable[str]) -> "Spec":
-        """The study with the named sections alone."""
+        """Returns the study with the named sections alone."""
         known = [section.name for section in self.sections]
         for name in names:
             if name not in known:
@@ -147,8 +155,8 @@ class Spec:
         return replace(self, sections=tuple(s for s in self.sections if s.name in set(names)))
 
     def with_epochs(self, epochs: int) -> "Spec":
-        """The study with another number of epochs everywhere; raises a SpecError if columns differ in theirs."""
-        epochs = _checked("--epochs", epochs, CHECKS["epochs"])
+        """Returns the study with another number of epochs; raises a SpecError if columns differ in theirs."""
+        epochs = checked("--epochs", epochs, CHECKS["epochs"])
         sections = []
         for section in self.sections:
             columns = tuple(replace(c, settings=replace(c.settings, epochs=epochs)) for c in section.columns)
@@ -158,12 +166,12 @@ class Spec:
         return replace(self, sections=tuple(sections))
 
     def with_seeds(self, seeds: int) -> "Spec":
-        """The study with another number of seeds."""
-        return replace(self, seeds=_checked("--seeds", seeds, SEEDS))
+        """Returns the study with another number of seeds."""
+        return replace(self, seeds=checked("--seeds", seeds, SEEDS))
 
 
 def to_json(spec: Spec) -> dict[str, Any]:
-    """The spec as JSON values; `from_json` is its inverse."""
+    """Returns the spec as JSON values; `from_json` is its inverse."""
     return asdict(spec)
 
 
@@ -171,45 +179,46 @@ def from_json(content: Any) -> Spec:
     """Rebuilds a spec from what `to_json` returned, checking it like any other input.
 
     Raises:
-        ValueError: If no spec file could have given it; a TypeError or a LookupError if it is of other parts.
+        ValueError: If no spec file could have given it. A TypeError or a LookupError if its structure is another.
     """
-    checked = {
-        "name": _checked("name", content["name"], short_text),
-        "title": _checked("title", content["title"], short_text),
-        "seeds": _checked("seeds", content["seeds"], SEEDS),
-        "sections": tuple(map(_section_from, content["sections"])),
-    }
-    spec = Spec(**(content | checked))
-    # What was stored has all parts of a spec, of the same types, and no values that settings without effect drop.
-    if not spec.sections or json.loads(json.dumps(asdict(spec))) != json.loads(json.dumps(content)):
+    name, title = (checked(key, content[key], short_text) for key in ("name", "title"))
+    sections = tuple(map(_section_from, content["sections"]))
+    spec = Spec(name, title, checked("seeds", content["seeds"], SEEDS), sections)
+    # No part is missing, unknown or of another type, and no setting without effect has a value.
+    if not sections or json.loads(json.dumps(to_json(spec))) != json.loads(json.dumps(content)):
         raise SpecError("its parts do not go together")
     return spec
 
 
 def _section_from(content: Any) -> Section:
-    labels = [_checked("column", each["label"], column_label) for each in content["columns"]]
-    settings = [_settings_from(each["settings"]) for each in content["columns"]]
-    checked = {
-        "name": _checked("section", content["name"], section_name),
-        "title": _checked("title", content["title"], short_text),
-        "datasets": tuple(_checked("datasets", each, dataset_name) for each in content["datasets"]),
-        "varied": tuple(content["varied"]),
-        "columns": tuple(map(Column, labels, settings)),
-        "reference": tuple(ReferenceValue(**each) for each in content["reference"]),
-        "note": _checked("note", content["note"], short_text),
-    }
-    section = Section(**(content | checked))
+    section = Section(
+        checked("section", content["name"], section_name),
+        checked("title", content["title"], short_text),
+        tuple(checked("datasets", each, dataset_name) for each in content["datasets"]),
+        tuple(content["varied"]),
+        tuple(map(_column_from, content["columns"])),
+        tuple(ReferenceValue(**each) for each in content["reference"]),
+        checked("note", content["note"], short_text),
+    )
     if not section.datasets or not section.columns or not {*section.varied} <= {*CHECKS}:
         raise SpecError(f"section {section.name} lacks data sets or settings, or varies something else")
     return section
 
 
-def _settings_from(content: Any) -> Settings:
-    # Settings without effect are emptied, so they need no check; neither does the classifier that is not there.
-    settings = Settings(**content)
+def _column_from(content: Any) -> Column:
+    settings = Settings(**content["settings"])
+    # Settings without effect are empty, and so is the classifier if there is none.
     unused = {*settings.without_effect, *(() if settings.classifier else ("classifier",))}
-    effective = [key for key in CHECKS if key not in unused]
-    return replace(settings, **{key: _checked(key, getattr(settings, key), CHECKS[key]) for key in effective})
+    values = {key: checked(key, getattr(settings, key), check) for key, check in CHECKS.items() if key not in unused}
+    return Column(checked("column", content["label"], column_label), replace(settings, **values))
+
+
+def checked(name: str, value: Any, check: Check) -> Any:
+    """Returns a checked value; raises a SpecError with its name and the allowed values."""
+    try:
+        return check(value)
+    except ValueError as error:
+        raise SpecError(f"{name} = {shown(value)}: must be {error}") from error
 
 
 def section_name(value: Any) -> str:
@@ -236,12 +245,5 @@ def dataset_name(value: Any) -> str:
 
 
 def short_name(name: str) -> str:
-    """A point set's name, or a file's name without its folder and ending."""
+    """Returns a point set's name, or a file's name without its folder and ending."""
     return Path(name).stem
-
-
-def _checked(name: str, value: Any, check: Check) -> Any:
-    try:
-        return check(value)
-    except ValueError as error:
-        raise SpecError(f"{name} = {shown(value)}: must be {error}") from error

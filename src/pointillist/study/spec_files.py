@@ -1,4 +1,4 @@
-"""Reads a study's spec from a TOML file; every mistake gives one line that names its place."""
+"""Reads a study's spec from a TOML file; every mistake gives one line that names the file, the line and the key."""
 
 import csv
 import difflib
@@ -21,7 +21,7 @@ from pointillist.files.formats import READABLE
 from pointillist.foreign_text import printable
 from pointillist.models.parameters import shown
 from pointillist.study.quantities import QUANTITIES
-from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, is_list_of_values, label, short_text
+from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, label, short_text
 from pointillist.study.spec import (
     MAX_NAME,
     MAX_SETTINGS,
@@ -45,6 +45,12 @@ BUILT_IN = ("report", "recipes")
 MAX_DOTS = 100
 """Most dots in a line: the time and memory of reading a dotted key grow with the square of their number."""
 
+MAX_FILE = 2**20
+"""Most bytes of a spec, and of a file of reported numbers."""
+
+METRIC_NAMES = {"EMD": "emd", "NLL": "report_nll"}
+"""Reports' names of metrics; the names used here are understood too."""
+
 _TOP_KEYS = ("title", "seeds", "datasets", "sections", *CHECKS)
 _SECTION_KEYS = ("title", "note", "datasets", "reference", "variants", *CHECKS)
 
@@ -57,7 +63,7 @@ def load_spec(name_or_path: str) -> Spec:
         path = Path(name_or_path)
         if not path.exists():
             raise SpecError(f"{path}: there is no such file, and the built-in specs are {', '.join(BUILT_IN)}")
-    return parse_spec(read_text(path).replace("\r\n", "\n"), path)
+    return parse_spec(_read_text(path).replace("\r\n", "\n"), path)
 
 
 def parse_spec(text: str, path: Path) -> Spec:
@@ -84,9 +90,9 @@ class _Reader:
 
     def spec(self, content: dict[str, Any]) -> Spec:
         self._check_keys(content, _TOP_KEYS, ())
-        seeds = self._value("seeds", content.get("seeds", 1), SEEDS, ())
         name = self._path.stem
         title = self._value("title", content.get("title", name), short_text, ())
+        seeds = self._value("seeds", content.get("seeds", 1), SEEDS, ())
         tables = content.pop("sections", None)
         if tables is None:
             return Spec(name, title, seeds, (self._section(name, {}, content, ()),))
@@ -117,8 +123,7 @@ class _Reader:
         if "datasets" not in merged:
             raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", keys)
         datasets = self._datasets(merged["datasets"], keys if "datasets" in table else ())
-        what = next((key for key in ("variants", "classifier") if key in table), "method")
-        with self._naming(what, keys):
+        with self._naming(next((key for key in ("variants", "classifier") if key in table), "method"), keys):
             section = Section(name, title, datasets, varied, columns, note=note)
         if "reference" not in table:
             return section
@@ -127,15 +132,15 @@ class _Reader:
             return with_reference(section, self._path.parent / reference)
 
     def _axes(self, merged: dict[str, Any], table: dict[str, Any], keys: Keys) -> dict[str, list[Any]]:
-        """Checks the values of every setting in the tables."""
+        """Checks and lists the values of every setting in the tables."""
         axes: dict[str, list[Any]] = {}
-        for key, check in CHECKS.items():
-            if key in merged:
-                where = keys if key in table else ()
-                values = merged[key] if is_list_of_values(key, merged[key]) else [merged[key]]
-                if not values:
-                    raise self._error(key, "is an empty list; leave the key out or give it a value", where)
-                axes[key] = [self._value(key, value, check, where) for value in values]
+        for key in (key for key in CHECKS if key in merged):
+            value, where = merged[key], keys if key in table else ()
+            is_pair = key == "beta_range" and isinstance(value, list) and not any(isinstance(v, list) for v in value)
+            values = value if isinstance(value, list) and not is_pair else [value]
+            if not values:
+                raise self._error(key, "is an empty list; leave the key out or give it a value", where)
+            axes[key] = [self._value(key, value, CHECKS[key], where) for value in values]
         return axes
 
     def _crossed(self, axes: dict[str, list[Any]], varied: tuple[str, ...], keys: Keys) -> tuple[Column, ...]:
@@ -157,16 +162,15 @@ class _Reader:
     def _variants(self, tables: Any, axes: dict[str, list[Any]], keys: Keys) -> tuple[Column, ...]:
         """Makes a column for each table: the section's settings, overridden by the table's."""
         if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
-            raise self._error(
-                "variants", "must be tables of settings, such as [sections.NAME.variants.plain]", keys[:-1]
-            )
+            message = "must be tables of settings, such as [sections.NAME.variants.plain]"
+            raise self._error("variants", message, keys[:-1])
         columns: dict[Settings, Column] = {}
         for name, table in tables.items():
             where = (*keys, name)
             self._check_keys(table, tuple(CHECKS), where)
             values = {key: self._value(key, value, CHECKS[key], where) for key, value in table.items()}
             self._value(name, name, column_label, keys)
-            settings = _settings({**{key: value for key, (value,) in axes.items()}, **values})
+            settings = _settings({key: value for key, (value,) in axes.items()} | values)
             if settings in columns:
                 raise self._error(name, f"has the same settings as {columns[settings].label!r}", keys)
             columns[settings] = Column(name, settings)
@@ -215,8 +219,7 @@ class _Reader:
     def _error(self, key: str, message: str, keys: Keys) -> SpecError:
         line = self._lines.get((*keys, key)) or self._lines.get(keys)
         at_line = f", line {line}" if line else ""
-        name = ".".join((*keys, key))
-        return SpecError(printable(f"{self._path}{at_line}: {name[:MAX_NAME]}: {message}"))
+        return SpecError(printable(f"{self._path}{at_line}: {'.'.join((*keys, key))[:MAX_NAME]}: {message}"))
 
 
 def _settings(values: dict[str, Any]) -> Settings:
@@ -226,29 +229,20 @@ def _settings(values: dict[str, Any]) -> Settings:
     return Settings(**values)
 
 
-def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
-    """Finds the line numbers of tables and of the keys in them, as far as this is possible without a parser."""
-    lines: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
+def _lines_of_keys(text: str) -> dict[Keys, int]:
+    """Finds the line numbers of tables and keys by a simple pattern, because the parser does not give them."""
+    lines: dict[Keys, int] = {}
+    table: Keys = ()
     for number, line in enumerate(text.splitlines(), 1):
         if head := re.match(r"\s*\[([^\[\]]+)\]\s*(#.*)?$", line):
             table = tuple(part.strip().strip("\"'") for part in head[1].split("."))
             lines.setdefault(table, number)
         elif key := re.match(r"\s*([\w.\"'-]+)\s*=", line):
-            parts = (part.strip("\"'") for part in key[1].split("."))
-            lines.setdefault((*table, *parts), number)
+            lines.setdefault((*table, *(part.strip("\"'") for part in key[1].split("."))), number)
     return lines
 
 
-METRIC_NAMES = {"EMD": "emd", "NLL": "report_nll"}
-"""Reports' names of metrics; the names used here are understood too."""
-
-MAX_FILE = 2**20
-"""Most bytes of a spec, and of a file of reported numbers."""
-
-
-def read_text(path: Path) -> str:
-    """Reads the text of a small file; raises a SpecError or an OSError of one line."""
+def _read_text(path: Path) -> str:
     check_regular(path)
     with naming(path), path.open("rb") as file:
         content = file.read(MAX_FILE + 1)
@@ -266,7 +260,7 @@ def with_reference(section: Section, path: Path) -> Section:
     Lines with settings, varied or not, that no column of the section has are left out. Errors are one line, with the
     line's number in the file.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
     found: dict[tuple[str, str, str], ReferenceValue] = {}
     try:
         head = reader.fieldnames or ()
@@ -286,12 +280,20 @@ def with_reference(section: Section, path: Path) -> Section:
                 raise ValueError(f"{where}: is a second number of {value.dataset}, {line['metric']}, {value.column}")
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
-    _check(section, path, found)
+    if not found:
+        labels = [column.label for column in section.columns]
+        raise ValueError(f"{path}: no line is of one of the section's settings: {', '.join(labels)}")
+    metrics, sets = QUANTITIES[section.kind], [*map(short_name, section.datasets)]
+    for _, metric, _ in found:
+        if metric.partition(",")[0] not in metrics:
+            raise ValueError(f"{path}: has no metric {shown(metric)}: metrics are {', '.join(metrics)}")
+    if not any(dataset in sets for dataset, _, _ in found):
+        raise ValueError(f"{path}: has no data set of the section: these are {', '.join(sets)}")
     return replace(section, reference=tuple(found.values()))
 
 
 def _labels(section: Section, texts: dict[str, str]) -> list[str]:
-    """Labels of the section's columns that have some settings, or in which these have no effect."""
+    """Lists the labels of the columns that have some settings, or in which these have no effect."""
     labels = []
     for column in section.columns:
         unused = {*column.settings.without_effect} - {*section.varied}
@@ -315,20 +317,7 @@ def _reported(line: dict[str, str], column: str, where: str) -> ReferenceValue:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _check(section: Section, path: Path, found: dict[tuple[str, str, str], ReferenceValue]) -> None:
-    """Raises an error if the file has no number for the section, or a number of an unknown metric."""
-    if not found:
-        labels = ", ".join(column.label for column in section.columns)
-        raise ValueError(f"{path}: no line is of one of the section's settings: {labels}")
-    metrics, sets = QUANTITIES[section.kind], [*map(short_name, section.datasets)]
-    for _, metric, _ in found:
-        if metric.partition(",")[0] not in metrics:
-            raise ValueError(f"{path}: has no metric {shown(metric)}: metrics are {', '.join(metrics)}")
-    if not any(dataset in sets for dataset, _, _ in found):
-        raise ValueError(f"{path}: has no data set of the section: these are {', '.join(sets)}")
-
-
-def _normal(text: str) -> tuple[tuple[float | str, ...], ...]:
+def _normal(text: str) -> list[list[float | str]]:
     """Normalizes a setting, so that 1e-4..0.02 and 0.0001..2e-2 are the same."""
 
     def number(part: str) -> float | str:
@@ -337,4 +326,4 @@ def _normal(text: str) -> tuple[tuple[float | str, ...], ...]:
         except ValueError:
             return part.strip().casefold()
 
-    return tuple(tuple(number(part) for part in value.split("..")) for value in text.split(", "))
+    return [list(map(number, value.split(".."))) for value in text.split(", ")]

@@ -3,16 +3,15 @@
 The file is not trusted: SQLite checks it when it is opened, and the content of its rows is checked when it is read.
 """
 
-import io
 import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, astuple, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -68,28 +67,22 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model: its mean training loss per epoch, shape (epochs,), and its weights as safetensors bytes."""
+    """A trained model: its mean training loss per epoch, shape (epochs,), and its weights as safetensors bytes.
+
+    For a model in training, `network` has the whole state.
+    """
 
     losses: Float[np.ndarray, " epochs"]
     network: bytes
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A model in training: number of epochs done, their losses, and the state as safetensors bytes."""
-
-    epoch: int
-    losses: Float[np.ndarray, " epochs"]
-    state: bytes
-
-
-class Store:
+class Store(AbstractContextManager):
     """A study's database; its file is made if it does not exist or is empty.
 
     The file is checked once, when it is opened: its tables must be exactly `TABLES`, and SQLite must find it intact.
 
     Raises:
-        StoreError: If the file is not a store of this version, is damaged, or has another program's journal beside it.
+        StoreError: If the file is not a store of this version, is damaged, or has another program's journal.
         OSError: If it is not a regular file, or cannot be made.
     """
 
@@ -113,9 +106,6 @@ class Store:
     def close(self) -> None:
         """Closes the file."""
         self.connection.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -147,7 +137,7 @@ class Store:
             self.connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", values[:1])
 
     def _read(self, table: str, convert: Callable[..., T], **keys: str) -> list[T]:
-        """Reads the rows with some keys, from which `convert` makes what they hold."""
+        """Reads the rows with some keys, each of which `convert` turns into its content."""
         condition = " AND ".join(f"{name} = ?" for name in keys)
         with self._reading():
             rows = self.connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),))
@@ -194,7 +184,7 @@ class Store:
         self._put("facts", name, text)
 
     def fact(self, name: str) -> Any:
-        """The JSON value under a name; None if there is none."""
+        """Reads the JSON value under a name; None if there is none."""
 
         def value(_: str, text: str) -> Any:
             if len(text) > _MAX_FACT:
@@ -224,7 +214,7 @@ class Store:
         return dict(self._read("floors", _floor, dataset=dataset, protocol=protocol))
 
     def add_models(self, models: Mapping[str, Model]) -> None:
-        """Stores trained models and drops their checkpoints, in one transaction."""
+        """Stores trained models by key and drops their checkpoints, in one transaction."""
         with self.transaction():
             for key, model in models.items():
                 self._put("models", key, _bytes_of(model.losses), model.network)
@@ -242,18 +232,18 @@ class Store:
         with self._reading():
             return weights.from_bytes(template, data)
 
-    def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
-        """Replaces the checkpoints of some models, in one transaction."""
+    def add_checkpoints(self, checkpoints: Mapping[str, Model]) -> None:
+        """Replaces the checkpoints of models in training, in one transaction."""
         with self.transaction():
-            for key, checkpoint in checkpoints.items():
-                self._put("checkpoints", key, checkpoint.epoch, _bytes_of(checkpoint.losses), checkpoint.state)
+            for key, model in checkpoints.items():
+                self._put("checkpoints", key, len(model.losses), _bytes_of(model.losses), model.network)
 
-    def checkpoint(self, key: str) -> Checkpoint | None:
-        """Reads a model's last checkpoint, if any."""
-        return self._one("checkpoints", lambda _, epoch, losses, state: Checkpoint(epoch, _floats(losses), state), key)
+    def checkpoint(self, key: str) -> Model | None:
+        """Reads the last checkpoint of a model in training, if any."""
+        return self._one("checkpoints", lambda _, __, losses, state: Model(_floats(losses), state), key)
 
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
-        """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
+        """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them."""
         with self.transaction():
             self._put("rows", key, *_packed(rows))
 
@@ -275,13 +265,13 @@ class Store:
         return np.empty((0, columns), np.float32) if rows is None else rows
 
     def add_result(self, cell: Cell, measures: Mapping[str, Estimate]) -> None:
-        """Writes a finished cell and its measures by metric name."""
+        """Stores a finished cell and its measures by metric."""
         content = json.dumps({name: [float(e), e.standard_error, e.degrees_of_freedom] for name, e in measures.items()})
         keys = cell.model_key, cell.rows_key
         self._put("cells", cell.key, cell.dataset, json.dumps(asdict(cell.settings)), cell.seed, *keys, content)
 
     def finished(self) -> set[str]:
-        """Keys of the finished cells."""
+        """Reads the keys of the finished cells."""
         return {row[0] for row in self.connection.execute("SELECT key FROM cells")}
 
     def measures(self, key: str) -> dict[str, Estimate]:
@@ -295,7 +285,7 @@ class Store:
 
 @cache
 def _empty() -> tuple[bytes, list[tuple[Any, ...]]]:
-    """Makes the file without rows, and returns its schema."""
+    """Makes a store without rows; returns the file's content and its schema."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.execute("PRAGMA auto_vacuum = FULL")
         for table, columns in TABLES.items():
@@ -313,14 +303,11 @@ def remove_journals(path: Path) -> None:
 def _check_journal(path: Path) -> None:
     """Refuses a journal of several databases, which no store has: SQLite deletes the file that it names."""
     journal, magic = path.with_name(f"{path.name}-journal"), bytes.fromhex("d9d505f920a163d7")
-    if not journal.exists():
-        return
-    check_regular(journal)
-    with journal.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
+    if journal.exists():
+        check_regular(journal)
+        content = journal.read_bytes()
         # Any journal begins with these bytes; one of several databases ends with them as well.
-        file.seek(-min(size, len(magic)), io.SEEK_END)
-        if size > len(magic) and file.read() == magic:
+        if len(content) > len(magic) and content.endswith(magic):
             raise StoreError(f"{journal}: is not a journal of a study's store{_WAY_OUT}")
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from made_up import CLASSIFIER, PLAIN, STEPS
 
+from pointillist.study.page import page_content
 from pointillist.study.page.charts import chart
 from pointillist.study.page.conclusions import conclude, listing, on_sets, settings
-from pointillist.study.page.content import page_content
 from pointillist.study.page.tables import glance
 from pointillist.study.result_tables import notes
 from pointillist.study.spec import Column

@@ -13,15 +13,14 @@ import pytest
 from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS, dataset
 
 from pointillist.metrics import Estimate
-from pointillist.study.figures.rows import Window
-from pointillist.study.page import render, write_page
+from pointillist.study.page import page_content, render, write_page
 from pointillist.study.page.charts import MAX_ROWS, chart, evenly, losses, pictures
 from pointillist.study.page.conclusions import live_name, view_name
-from pointillist.study.page.content import page_content
 from pointillist.study.page.tables import MOST_STEPS, glance, page_table
-from pointillist.study.result_tables import write_csv
+from pointillist.study.result_tables import csv_text
 from pointillist.study.results import Results
 from pointillist.study.spec import Column
+from pointillist.study.window import Window
 
 PAGE = files("pointillist.study.page")
 
@@ -95,10 +94,9 @@ def test_names_cannot_break_out(make):
     assert data["sections"][0]["title"] == "<b>&\"'</b></title>"
 
 
-def test_csv_is_the_sections_lines_of_results_csv(make, tmp_path):
+def test_csv_is_the_sections_lines_of_results_csv(make):
     results = make()
-    write_csv(results, tmp_path / "results.csv")
-    head, *lines = (tmp_path / "results.csv").read_text().splitlines()
+    head, *lines = csv_text(results, results.spec.sections).splitlines()
     data = json.loads(Elements(render(results)).scripts["page.data"])
     for section in data["sections"]:
         text = gzip.decompress(base64.b64decode(section["csv"])).decode()

@@ -12,7 +12,7 @@ from pointillist.diffusion.schedules import cosine
 from pointillist.engine.weights import named
 from pointillist.metrics import energy_distance
 from pointillist.page.weights import STEPS
-from pointillist.study.page.content import page_content
+from pointillist.study.page import page_content
 from pointillist.study.page.live import STEP, TRAINING_TIMESTEPS, live_content
 
 

@@ -1,13 +1,22 @@
 """A study as one page: `index.html`, which opens from a disk without a server or a network."""
 
+import base64
+import gzip
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 from pointillist.atomic_files import write_whole
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, worker
-from pointillist.study.page.content import page_content
+from pointillist.study.page.charts import chart, draw_keys, losses, pictures
+from pointillist.study.page.conclusions import conclude, count, view_name
 from pointillist.study.page.live import live_content, training_schedule
+from pointillist.study.page.tables import glance, page_table
+from pointillist.study.result_tables import agreement_lines, csv_text, notes
 from pointillist.study.results import BANDS, Results
+from pointillist.study.spec import Section, short_name
 
 WEIGHTS = "weights", "scales", "rest"
 """What the page reads of a model when it is first used: these texts are most of the page."""
@@ -22,7 +31,7 @@ SCRIPTS = ("fragment.js", "page.js", "chart.js", "tables.js", "charts.js", "rows
 """Scripts of `assets`, in the order in which the page runs them."""
 
 WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
-"""Scripts of the page's workers, besides those of the engine."""
+"""Scripts of the page's workers, in addition to the engine's."""
 
 LIVE_SCRIPTS = (
     *(f"live/{name}.js" for name in ("pool", "models", "frames", "clock", "dots", "density", "view", "scene", "stage")),
@@ -63,6 +72,110 @@ def render(results: Results) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """Replaces what lines would break at within "T = 10", "1.0 ± 0.1" and "1e-4"."""
+    """Replaces the characters at which lines would break within "T = 10", "1.0 ± 0.1" and "1e-4"."""
     together = text.replace(" = ", "\u00a0=\u00a0").replace(" ± ", "\u00a0±\u00a0")
     return re.sub(r"(?<=\de)-(?=\d)", "-\u2060", together)
+
+
+def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({})) -> SimpleNamespace:
+    """Makes everything that the template says about a study; `live` are its models, as `page_table` takes them."""
+    sets, draws = pictures(results)
+    sections = [_section(results, section, live) for section in results.spec.sections]
+    kinds = {section.kind for section in results.spec.sections}
+    agreement, *parts = agreement_lines(results) or [""]
+    shown = [{key: section[key] for key in _FOR_SCRIPTS} for section in sections]
+    return SimpleNamespace(
+        title=results.spec.title,
+        summary=_summary(results),
+        terms={term: text for term, (of, text) in _TERMS.items() if not kinds.isdisjoint(of)},
+        glance=glance(results),
+        finding=_finding(sections),
+        agreement=f"{agreement} {'; '.join(parts)}." if parts else "",
+        sections=sections,
+        data=as_json({"study": results.spec.name, "sets": sets, "sections": shown}),
+        draws=as_json(draws),
+    )
+
+
+def _finding(sections: list[dict[str, Any]]) -> tuple[str, str]:
+    """The conclusion about the first section of generated rows with several settings, and its view; or empty."""
+    for section in sections:
+        by_set = [each.items for each in section["statements"] if each.topic.endswith("by set") and each.items]
+        if section["draws"] and len(section["chart"]["heads"]) > 1 and by_set:
+            name, text = by_set[0][0]
+            return f"{section['statements'][0].text} On {name}, {text}.", section["view"]
+    return "", ""
+
+
+_FOR_SCRIPTS = ("view", "name", "title", "kind", "csv", "chart", "losses", "draws")
+"""What the scripts draw from; the rest of a section is for the template."""
+
+
+def _section(results: Results, section: Section, live: Mapping[str, str]) -> dict[str, Any]:
+    # A time in the header would make two pages of one store differ.
+    packed = gzip.compress(csv_text(results, [section]).encode(), mtime=0)
+    sizes = count(len(section.datasets), "data set"), count(len(section.columns), "setting")
+    return {
+        "view": view_name(section),
+        "name": section.name,
+        "title": section.title,
+        "kind": section.kind,
+        "csv": base64.b64encode(packed).decode(),
+        "chart": chart(results, section),
+        "losses": losses(results, section),
+        "draws": {short_name(name): draw_keys(results, section, name) for name in section.drawn},
+        "detail": f"{' × '.join(sizes)} × {count(results.spec.seeds, 'seed')}",
+        "statements": conclude(results, section),
+        "table": page_table(results, section, live),
+        "notes": notes(results, section),
+        "datasets": [short_name(name) for name in section.datasets],
+        "has_unranked": not all(row.is_ranked for row in results.rows(section)),
+    }
+
+
+def _summary(results: Results) -> list[str]:
+    finished, missing = results.finished_and_missing()
+    runs = f"all {count(finished, 'run')}" if not missing else f"{finished:,} of {finished + missing:,} runs"
+    if results.covers_training:
+        errors = f"Errors are standard errors over {results.seeds}: they cover training and the drawing of rows"
+    else:
+        errors = (
+            f"Errors are standard errors of the drawing of rows alone, with {results.seeds} per setting: two settings "
+            "may differ by no more than two trainings of one setting do"
+        )
+    what = (
+        "A run is one data set, setting and seed; a cell of a table is one data set and setting, averaged over seeds."
+    )
+    lines = [f"{count(len(results.fingerprints), 'data set')}, {runs} finished. {what} {errors}."]
+    made_by = ", ".join(f"{name} {version}" for name, version in results.origin("versions").items())
+    machine = results.origin("machine").items()
+    made_on = ", ".join(count(v, name.removesuffix("s")) if isinstance(v, int) else str(v) for name, v in machine)
+    origin = ". ".join(part for part in (made_by and f"Made by {made_by}", made_on and f"Machine: {made_on}") if part)
+    return [*lines, origin] if origin else lines
+
+
+_TERMS = {
+    "EMD": (
+        ("rows", "classes"),
+        "the earth mover's distance, the cost of moving generated rows onto as many real ones; between rows of the "
+        "data itself it is not 0",
+    ),
+    "accuracy": (
+        ("classes",),
+        "the share of generated rows that a classifier of the data puts into the class they were drawn for",
+    ),
+    "held-out accuracy": (
+        ("classifier",),
+        "the share of fresh rows of the data that a classifier puts into their class",
+    ),
+    "two-sample test (C2ST)": (
+        ("rows",),
+        "a classifier, here the 15 nearest neighbors, that is to distinguish generated rows from real ones; accuracy "
+        "0.5 means that it cannot",
+    ),
+    "floor": (
+        ("rows", "classes", "classifier"),
+        "the real-data baseline: the same metric between two halves of the data, or of the best possible classifier",
+    ),
+}
+"""Words of the table of best settings, by the kinds of sections that use them, with their definitions."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from pointillist.study.figures.curves import HALF_LENGTH
-from pointillist.study.figures.rows import Window
+from pointillist.study.figures import HALF_LENGTH
 from pointillist.study.page.conclusions import column_head, n_steps
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
+from pointillist.study.window import Window
 
 MAX_EPOCHS = 200
 """Most points of a curve of losses."""
@@ -60,7 +60,7 @@ def _series(row: Row) -> dict[str, Any]:
         "isRanked": row.is_ranked,
         "diverged": [cell.is_diverged for cell in cells],
         "text": [entry.measured for entry in row.entries],
-        "floorText": [row.floor_text(i) for i in range(len(cells))],
+        "floorText": row.floor_texts,
     }
 
 
@@ -70,11 +70,9 @@ def _number(value: float) -> float | None:
 
 def losses(results: Results, section: Section) -> dict[str, Any] | None:
     """Training loss by epoch for every set and setting, averaged over seeds; None where there is none."""
-    if section.kind == "classifier":
-        return None
     curves = {
         short_name(name): [_curve(results.losses(name, column.settings)) for column in section.columns]
-        for name in section.datasets
+        for name in section.drawn
     }
     return curves if any(curve for of_set in curves.values() for curve in of_set) else None
 
@@ -97,7 +95,7 @@ def pictures(results: Results) -> tuple[dict[str, Any], dict[str, Any]]:
     sets: dict[str, Any] = {}
     draws: dict[str, Any] = {}
     for section in results.spec.sections:
-        for name in section.datasets if section.kind != "classifier" else ():
+        for name in section.drawn:
             dataset = results.dataset(name)
             window = Window.around(dataset.rows)
             if short_name(name) not in sets:
@@ -113,7 +111,7 @@ def pictures(results: Results) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def draw_keys(results: Results, section: Section, name: str) -> list[str]:
-    """The key of each column's draw of seed 0."""
+    """Returns the key of each column's rows of seed 0."""
     return [results.cells(name, column.settings)[0].rows_key for column in section.columns]
 
 

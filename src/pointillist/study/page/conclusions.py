@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from pointillist.diffusion.registries import SAMPLERS
-from pointillist.study.figures.parts import column_title
 from pointillist.study.grid import Cell
 from pointillist.study.quantities import QUANTITIES, SIZES
 from pointillist.study.results import Results, Row
@@ -29,18 +28,19 @@ def count(n: int, noun: str) -> str:
 def settings(section: Section, chosen: Sequence[int], *, brief: bool = False) -> str:
     """Lists some of a section's columns: "T = 100, 200 and 500", or "all settings but T = 10" if much shorter."""
     others = [i for i in range(len(section.columns)) if i not in chosen]
-    if len(chosen) > _MOST_NAMED and not others:
-        return f"all {len(chosen)} settings"
-    if len(chosen) > _MOST_NAMED and brief:
-        return f"{len(chosen)} of {len(section.columns)} settings"
-    if len(chosen) > _MOST_NAMED and len(others) <= _MOST_NAMED:
-        return f"all settings but {settings(section, others)}"
+    if len(chosen) > _MOST_NAMED:
+        if not others:
+            return f"all {len(chosen)} settings"
+        if brief:
+            return f"{len(chosen)} of {len(section.columns)} settings"
+        if len(others) <= _MOST_NAMED:
+            return f"all settings but {settings(section, others)}"
+    labels = [section.columns[i].label for i in chosen]
     if not section.varied:
-        return listing([f"“{section.columns[i].label}”" for i in chosen])
-    titles = [column_title(section, section.columns[i]) for i in chosen]
+        return listing([f"“{label}”" for label in labels])
+    titles = [section.title_of(section.columns[i]) for i in chosen]
     if len(section.varied) > 1:
         return listing([f"({title})" for title in titles])
-    labels = [section.columns[i].label for i in chosen]
     heads = {title.removesuffix(label) for title, label in zip(titles, labels, strict=True)}
     return heads.pop() + listing(labels) if len(heads) == 1 else listing(titles)
 
@@ -55,13 +55,13 @@ def on_sets(names: Sequence[str], among: Sequence[str]) -> str:
 
 
 def view_name(section: Section) -> str:
-    """The section's name in the URL's fragment and as an element's id; "live" is another part of the page."""
+    """Returns the section's name in the URL's fragment and as an element's id; "live" is another part of the page."""
     return f"section-{section.name}" if section.name.startswith(("live", "section-")) else section.name
 
 
 def column_head(section: Section, column: Column) -> str:
-    """A column's heading, which names the setting that varies if it fits on a line."""
-    return column_title(section, column) if len(section.varied) == 1 else column.label
+    """Returns a column's heading, which names the setting that varies if it fits on a line."""
+    return section.title_of(column) if len(section.varied) == 1 else column.label
 
 
 def n_steps(settings: Settings) -> int:
@@ -70,7 +70,7 @@ def n_steps(settings: Settings) -> int:
 
 
 def live_name(cell: Cell) -> str:
-    """The name of a cell's model among those that a page holds."""
+    """Returns the name of a cell's model in the page."""
     return cell.model_key[:12]
 
 
@@ -94,25 +94,23 @@ def conclude(results: Results, section: Section) -> list[Statement]:
     rows = results.rows(section)
     main, *others = ([row for row in rows if row.metric == metric] for metric in QUANTITIES[section.kind])
     finished = [row for row in main if row.present]
-    statements = [Statement("", _lead(section, main))]
     if finished:
+        is_one = len(section.columns) == 1
+        head = f"One setting, whose {main[0].title} is" if is_one else f"By {main[0].title},"
         by_set = tuple((row.dataset, _of_set(section, row)) for row in finished if row.is_ranked)
-        statements += [Statement(f"{main[0].title} by set", "", by_set), Statement("Floor", _floor(section, finished))]
+        statements = [
+            Statement("", f"{head} {_ranking(section, finished)}."),
+            Statement(f"{main[0].title} by set", "", by_set),
+            Statement("Floor", _floor(section, finished)),
+        ]
+    elif any(cell.is_diverged for row in main for cell in row.cells):
+        statements = [Statement("", f"Every finished run diverged, so there is no {main[0].title}.")]
+    else:
+        statements = [Statement("", "No run of this section is finished yet.")]
     metrics = ([row for row in rows if row.present] for rows in others)
     items = tuple((of[0].title, f"{_ranking(section, of)}{_reached(of)}") for of in metrics if of)
     statements += [Statement("Other metrics", "", items), *_missing(results, section)]
     return [statement for statement in statements if statement.text or statement.items]
-
-
-def _lead(section: Section, rows: list[Row]) -> str:
-    finished = [row for row in rows if row.present]
-    if not finished:
-        if any(cell.is_diverged for row in rows for cell in row.cells):
-            return f"Every finished run diverged, so there is no {rows[0].title}."
-        return "No run of this section is finished yet."
-    one = len(section.columns) == 1
-    head = f"One setting, whose {rows[0].title} is" if one else f"By {rows[0].title},"
-    return f"{head} {_ranking(section, finished)}."
 
 
 def _ranking(section: Section, rows: list[Row]) -> str:
@@ -155,28 +153,28 @@ def _of_set(section: Section, row: Row) -> str:
     return text
 
 
-def _with_floor(rows: list[Row]) -> tuple[list[Row], dict[str, list[int]], str]:
-    """The rows with a floor to compare with, the columns that reach it by set, and a remark if other rows lack one."""
+def _with_floor(rows: list[Row]) -> tuple[list[str], dict[str, list[int]], str]:
+    """Lists the sets whose floor is known, the columns that reach it by set, and a remark if other sets lack one."""
     known = [row for row in rows if any(cell.excess is not None for cell in row.cells)]
     reached = {row.dataset: [i for i, cell in enumerate(row.cells) if cell.reaches_floor] for row in known}
     unknown = "" if len(known) == len(rows) else " where it is known"
-    return known, {name: columns for name, columns in reached.items() if columns}, unknown
+    return [*reached], {name: columns for name, columns in reached.items() if columns}, unknown
 
 
 def _floor(section: Section, rows: list[Row]) -> str:
     known, reached, unknown = _with_floor(rows)
+    floor = f"the {rows[0].title} of {_FLOORS[section.kind]}"
     if not known:
         return ""
-    floor = f"the {known[0].title} of {_FLOORS[section.kind]}"
     if not reached:
         return f"No setting reaches {floor} on any set{unknown}."
-    where = on_sets([*reached], [row.dataset for row in known])
+    where = on_sets([*reached], known)
     return f"No test finds some setting worse than {floor} {where}{unknown}: {_by_set(section, reached)}."
 
 
 def _reached(rows: list[Row]) -> str:
     known, reached, unknown = _with_floor(rows)
-    return f"; floor reached {on_sets([*reached], [row.dataset for row in known])}{unknown}" if known else ""
+    return f"; floor reached {on_sets([*reached], known)}{unknown}" if known else ""
 
 
 def _missing(results: Results, section: Section) -> Iterator[Statement]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import chain, zip_longest
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.schedules import cosine
 from pointillist.page.parts import packed
 from pointillist.page.weights import network_content
-from pointillist.study.figures.rows import Window
-from pointillist.study.grid import Cell, Dataset, process_of
+from pointillist.study.grid import Cell, Dataset
 from pointillist.study.page.conclusions import live_name
 from pointillist.study.results import Results
 from pointillist.study.settings import label
 from pointillist.study.spec import Column, short_name
+from pointillist.study.window import Window
 
 BUDGET = 3_200_000
 """Most characters that all models may take together, which keeps the page of the built-in study near 5 MB."""
@@ -30,14 +30,6 @@ MOST_REAL_ROWS = 1000
 """Most rows of a data set that are shown behind the generated ones."""
 
 
-class Choice(NamedTuple):
-    """A trained network that the page may hold: the name of its data set, its column, and its cell of seed 0."""
-
-    name: str
-    column: Column
-    cell: Cell
-
-
 def live_content(results: Results, *, budget: int = BUDGET) -> dict[str, Any] | None:
     """Collects models of seed 0 and their data sets, as JSON values; None if no model is finished.
 
@@ -46,8 +38,8 @@ def live_content(results: Results, *, budget: int = BUDGET) -> dict[str, Any] | 
     """
     models: dict[str, dict[str, Any]] = {}
     n_finished, spent = 0, 0
-    for choice in choices(results):
-        model = _model(results, choice)
+    for name, column, cell in choices(results):
+        model = _model(results, name, column, cell)
         if model is None:
             continue
         n_finished += 1
@@ -71,42 +63,42 @@ def training_schedule() -> dict[str, str]:
     return {"alpha": packed([schedule.alpha], "float32"), "sigma": packed([schedule.sigma], "float32")}
 
 
-def choices(results: Results) -> Iterator[Choice]:
-    """Lists every model once: the best of each section and data set first, then the rest."""
+def choices(results: Results) -> Iterator[tuple[str, Column, Cell]]:
+    """Yields every model once, the best of each section and data set first: data set, column and cell of seed 0."""
     ranked = [
         [(row.name, section.columns[i]) for i in np.argsort([cell.value for cell in row.cells], kind="stable")]
         for section in results.spec.sections
         for row in results.rows(section)
-        if section.kind != "classifier" and row.metric == "emd"
+        if row.metric == "emd"
     ]
     seen = set()
     for name, column in filter(None, chain.from_iterable(zip_longest(*ranked))):
         cell = results.cells(name, column.settings)[0]
         if cell.model_key not in seen:
             seen.add(cell.model_key)
-            yield Choice(name, column, cell)
+            yield name, column, cell
 
 
-def _model(results: Results, choice: Choice) -> dict[str, Any] | None:
-    kept = results.store.model(choice.cell.model_key)
+def _model(results: Results, name: str, column: Column, cell: Cell) -> dict[str, Any] | None:
+    kept = results.store.model(cell.model_key)
     if kept is None:
         return None
-    settings, dataset = choice.cell.settings, results.dataset(choice.name)
+    settings, dataset = cell.settings, results.dataset(name)
     betas = f", beta {label('beta_range', settings.beta_range)}" if settings.beta_range else ""
     is_usual = (settings.network, settings.prediction) == ("mlp", "eps")
-    title = ("" if is_usual else choice.column.label, f"T = {settings.timesteps}, {settings.schedule}{betas}")
+    title = ("" if is_usual else column.label, f"T = {settings.timesteps}, {settings.schedule}{betas}")
     network = results.store.network(kept.network, settings.architecture, dataset.rows.shape[1])
-    process = process_of(dataset, settings, settings.noise_schedule())
+    process = dataset.process(settings, settings.noise_schedule())
     content = network_content(network, process, "steps", step=STEP)
     if content is None:
         return None
     return {
-        "id": live_name(choice.cell),
-        "name": choice.name,
-        "dataset": short_name(choice.name),
+        "id": live_name(cell),
+        "name": name,
+        "dataset": short_name(name),
         "title": "; ".join(filter(None, (*title, "with classes" if settings.class_embedding else ""))),
         "variance": settings.variance or "posterior",
-        "prior_kl": float(results.prior_kl(choice.name, settings) / dataset.rows.shape[1]),
+        "prior_kl": float(results.prior_kl(name, settings) / dataset.rows.shape[1]),
         **content,
     }
 

@@ -1,7 +1,6 @@
 """The page's tables: a section's numbers with their distances from the floor, and the best settings of all sections."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -27,7 +26,7 @@ class Table(NamedTuple):
 
     @property
     def metrics(self) -> list[str]:
-        """Titles of the lines, in their order, without those of single classes."""
+        """Titles of the lines, in their order, except the lines of single classes."""
         return list(dict.fromkeys(line.title for line in self.lines if not line.is_of_class))
 
     @property
@@ -46,36 +45,39 @@ def page_table(results: Results, section: Section, live: Mapping[str, str] = Map
     heads = (*(column_head(section, column) for column in section.columns), "floor")
     requests = {
         short_name(name): [_request(results, name, column.settings, live) for column in section.columns]
-        for name in (section.datasets if section.kind != "classifier" else ())
+        for name in section.drawn
     }
     lines = []
     for line in table_lines(results, section, by_class=True):
         asked = [*requests.get(line.dataset, [""] * len(section.columns)), ""]
-        cells = [replace(cell, live=request) for cell, request in zip(line.cells, asked, strict=True)]
-        lines.append(replace(line, cells=tuple(cells)))
+        cells = tuple(cell._replace(live=request) for cell, request in zip(line.cells, asked, strict=True))
+        lines.append(line._replace(cells=cells))
     return Table(heads, tuple(lines))
 
 
 def _request(results: Results, name: str, settings: Settings, live: Mapping[str, str]) -> str:
-    """How the live stage draws a cell's rows; empty if it cannot, as with rows that a reward steers."""
+    """Returns the live stage's request to draw a cell's rows; empty if it cannot, as with rewards."""
     model, sampler = live_name(results.cells(name, settings)[0]), settings.sampler
     steps = n_steps(settings)
-    if model not in live or settings.method not in ("plain", "guidance") or steps > MOST_STEPS.get(sampler, 0):
-        return ""
-    if sampler == "ancestral" and settings.variance != live[model]:
-        return ""
-    # The stage's slider of w goes from 0 to 4 in quarters.
-    if settings.guidance > 4 or not (4 * settings.guidance).is_integer():
-        return ""
+    can_draw = (
+        model in live
+        and settings.method in ("plain", "guidance")
+        and steps <= MOST_STEPS.get(sampler, 0)
+        and (sampler != "ancestral" or settings.variance == live[model])
+        # The stage's slider of w goes from 0 to 4 in quarters.
+        and settings.guidance <= 4
+        and (4 * settings.guidance).is_integer()
+    )
     asked = {"model": model, "sampler": sampler, "steps": steps, "play": 1}
-    return urlencode(asked | ({"class": "all", "w": settings.guidance} if settings.method == "guidance" else {}))
+    conditional = {"class": "all", "w": settings.guidance} if settings.method == "guidance" else {}
+    return urlencode(asked | conditional) if can_draw else ""
 
 
 class GlanceCell(NamedTuple):
     """The settings that no test distinguishes from the best one, with their number or its range; empty if none is done.
 
-    `band` is the distance from the floor of the one with the best number, by the metric by which it is worst: one
-    of `BANDS`. `distance` is the same in words.
+    `band` is the distance of the best setting from the floor, by the metric by which it is worst: one of `BANDS`.
+    `distance` is the same in words.
     """
 
     best: str = ""
@@ -107,7 +109,7 @@ def glance(results: Results) -> Glance:
     return Glance(heads, lines)
 
 
-def _glance_cell(section: Section, row: Row, of_set: list[Row]) -> GlanceCell:
+def _glance_cell(section: Section, row: Row, rows_of_set: list[Row]) -> GlanceCell:
     if not row.present:
         return GlanceCell("diverged" if any(cell.is_diverged for cell in row.cells) else "")
     if not row.is_ranked:
@@ -118,10 +120,11 @@ def _glance_cell(section: Section, row: Row, of_set: list[Row]) -> GlanceCell:
     if len(best) > 1:
         low, high = (each.partition(" ± ")[0] for each in (low, high))
     value = f"{low} to {high}" if low != high else low
+    bands = [*BANDS]
     # By the metric by which the setting is worst.
-    leaders = [(other.title, other.cells[row.leader]) for other in of_set if other.cells[row.leader].standing[0]]
+    leaders = [(other.title, other.cells[row.leader]) for other in rows_of_set if other.cells[row.leader].band[0]]
     if not leaders:
         return GlanceCell(text, value)
-    title, worst = max(leaders, key=lambda each: ([*BANDS].index(each[1].standing[0]), each[1].excess or 0.0))
-    band, distance = worst.standing
+    title, worst = max(leaders, key=lambda each: (bands.index(each[1].band[0]), each[1].excess or 0.0))
+    band, distance = worst.band
     return GlanceCell(text, value, band, f"{title}: {distance}")

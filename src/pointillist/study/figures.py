@@ -1,0 +1,422 @@
+"""A study's figures: pure functions of the store, drawn by Matplotlib's objects without its global state."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pointillist.atomic_files import write_whole
+from pointillist.foreign_text import figure_text, legend_text
+from pointillist.study.quantities import QUANTITIES
+from pointillist.study.results import Results, Row
+from pointillist.study.settings import symbol
+from pointillist.study.spec import Section, short_name
+from pointillist.study.window import Window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_SETTINGS = 100
+"""Most settings of a section that figures show: each has a panel, and a picture has to fit into memory."""
+
+MAX_ROWS = 5000
+"""Most rows that a panel shows."""
+
+HALF_LENGTH = 1.96
+"""Half length of error bars, in standard errors, and of the floor's band, in standard deviations: 95 % if normal."""
+
+DPI = 110
+REAL = "0.35"
+GENERATED = "#1f5fa8"
+FLOOR = "0.55"
+REPORTED = "#d1600a"
+DIVERGED = "#b2182b"
+
+_BINS = 60
+_FREE_CORNER = {1: (0.02, 0.94), 2: (0.02, 0.02), 3: (0.0, -0.08)}
+
+
+def write_figures(results: Results, folder: Path) -> list[Path]:
+    """Draws all figures of a study as PNG files.
+
+    A section has `{section}_{dataset}_rows.png` for each of its data sets, `{section}_losses.png` (neither, if it
+    measures classifiers) and `{section}_metrics.png`. They show at most `MAX_SETTINGS` settings. A file is written
+    whole or not at all.
+    """
+    paths = []
+    for name, figure in _figures(results):
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI)
+        write_whole(folder / name, buffer.getvalue())
+        paths.append(folder / name)
+    return paths
+
+
+def _figures(results: Results) -> "Iterator[tuple[str, Figure]]":
+    for section in results.spec.sections:
+        table, n = results.rows(section), len(section.columns)
+        if n > MAX_SETTINGS:
+            title = f"{section.title} (the first {MAX_SETTINGS} of {n:,} settings)"
+            section = replace(section, title=title, columns=section.columns[:MAX_SETTINGS])
+            table = [replace(row, cells=row.cells[:MAX_SETTINGS]) for row in table]
+        for name in section.drawn:
+            yield f"{section.name}_{short_name(name)}_rows.png", rows_figure(results, section, name, table)
+        if section.drawn:
+            yield f"{section.name}_losses.png", losses_figure(results, section)
+        yield f"{section.name}_metrics.png", metrics_figure(results, section, table)
+
+
+def rows_figure(results: Results, section: Section, name: str, table: Sequence[Row]) -> "Figure":
+    """Draws the real rows, and next to them the rows of every setting's model of seed 0.
+
+    All panels have the limits of the real rows with a margin; a panel says how many rows lie outside them. Rows with
+    classes have their class's color; generated ones have the color of the class they were drawn for.
+    """
+    dataset = results.dataset(name)
+    window, n = Window.around(dataset.rows), len(dataset.rows)
+    n_panels = 1 + len(section.columns)
+    n_columns = min(n_panels, 4)
+    is_3d = window.dimensions == 3
+    figure, panels = _panels(
+        n_panels,
+        n_columns,
+        size=(2.3, 2.3),
+        gaps=(0.1, 0.75 if is_3d else 0.55),
+        margins=(0.2, 0.25, 0.3, 0.9) if is_3d else (0.6, 0.15, 0.5, 0.9),
+        projection="3d" if is_3d else None,
+    )
+    note = "" if results.spec.seeds == 1 else " (rows of the models of seed 0, EMD of all seeds)"
+    _headline(figure, f"{short_name(name)}: {section.title}{note}")
+    for i, axes in enumerate(panels):
+        _frame(axes, window, is_left=i % n_columns == 0, is_bottom=i + n_columns >= n_panels)
+
+    is_whole = n <= MAX_ROWS or window.dimensions == 1
+    _title(panels[0], "data", f"{'' if is_whole else f'{MAX_ROWS:,} of '}{n:,} rows")
+    has_classes = section.kind == "classes"
+    _draw_rows(panels[0], window, dataset.rows, REAL, dataset.labels if has_classes else None)
+    (emds,) = (row.entries for row in table if (row.name, row.metric) == (name, "emd"))
+    for axes, column, emd in zip(panels[1:], section.columns, emds, strict=True):
+        generated = results.generated(name, column.settings)
+        _title(axes, section.title_of(column), "" if emd.number is None else f"EMD {emd.measured}")
+        if generated is None:
+            _say(axes, "not finished")
+        elif n_lost := int((~np.isfinite(generated).all(axis=1)).sum()):
+            _say(axes, f"diverged:\n{n_lost:,} of {len(generated):,} rows\nare not finite")
+        else:
+            labels = dataset.labels_to_draw(len(generated)) if has_classes else None
+            _draw_rows(axes, window, generated, GENERATED, labels)
+    if window.dimensions == 1:
+        top = max(axes.dataLim.y1 for axes in panels)
+        for axes in panels:
+            axes.set_ylim(0, 1.05 * top)
+    return figure
+
+
+def _frame(axes: Any, window: Window, is_left: bool, is_bottom: bool) -> None:
+    limits = zip(window.low, window.high, strict=True)
+    axes.set(**{f"{axis}lim": low_high for axis, low_high in zip("xyz", limits, strict=False)})
+    if window.dimensions == 3:
+        for axis, text in zip("xyz", window.labels, strict=True):
+            axes.tick_params(axis, pad=-4)
+            axes.set(**{f"{axis}label": text})
+        for side in (axes.xaxis, axes.yaxis, axes.zaxis):
+            side.labelpad = -11
+            side.label.set_size(7)
+        axes.locator_params(nbins=3)
+        axes.set_box_aspect((1, 1, 1), zoom=1.05)
+        axes.view_init(elev=25, azim=-60)
+        return
+    axes.tick_params(labelleft=is_left, labelbottom=is_bottom)
+    axes.locator_params(nbins=5)
+    if is_bottom:
+        axes.set_xlabel(window.labels[0])
+    if is_left:
+        axes.set_ylabel(window.labels[1] if window.dimensions == 2 else "share of rows")
+    if window.dimensions == 2:
+        axes.set_aspect("equal", adjustable="box")
+
+
+def _draw_rows(axes: Any, window: Window, rows: np.ndarray, color: str, labels: np.ndarray | None) -> None:
+    import matplotlib
+
+    shown, is_inside = window.split(rows)
+    n = len(rows)
+    if window.dimensions == 1:
+        counts, edges = np.histogram(shown, _BINS, (window.low[0], window.high[0]))
+        axes.stairs(counts / n, edges, fill=True, color=color)
+    else:
+        # Drawn at random if there are too many, because a file may be sorted.
+        chosen = np.arange(n) if n <= MAX_ROWS else np.random.default_rng(0).choice(n, MAX_ROWS, replace=False)
+        # Three axes do not clip, so that rows outside must not reach them.
+        chosen = chosen[is_inside[chosen]]
+        size = np.clip(1.5 * (2000 / max(len(chosen), 1)) ** 0.25, 1.5, 3)
+        style = {"linestyle": "", "marker": "o", "markersize": size, "markeredgewidth": 0, "alpha": 0.45}
+        classes = np.zeros(n, int) if labels is None else labels
+        for label in range(int(classes.max()) + 1):
+            fill = color if labels is None else matplotlib.colormaps["tab10"](label % 10)
+            axes.plot(*shown[chosen[classes[chosen] == label]].T, color=fill, **style)
+    if n_outside := n - int(is_inside.sum()):
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        style = {"xycoords": "axes fraction", "fontsize": 7, "color": DIVERGED, "bbox": box}
+        axes.annotate(f"{n_outside:,} of {n:,} rows outside", _FREE_CORNER[window.dimensions], **style)
+
+
+def losses_figure(results: Results, section: Section) -> "Figure":
+    """Draws the training loss by epoch: a panel for each data set, a line for each setting.
+
+    With more than one seed, the line is their mean, and a band goes from the lowest to the highest.
+    """
+    import matplotlib
+
+    n_panels = len(section.datasets)
+    n_columns = min(n_panels, 3)
+    titles = [section.title_of(column) for column in section.columns]
+    fitting = int(n_columns * 3.4 / (0.55 + 0.08 * max(map(len, titles))))
+    n_legend_rows = -(-len(titles) // max(fitting, 1))
+    margins = (0.65, 0.15, 0.6 + 0.2 * n_legend_rows, 0.8)
+    figure, panels = _panels(n_panels, n_columns, size=(2.8, 2.1), gaps=(0.6, 0.6), margins=margins)
+    _headline(figure, f"Training loss: {section.title}")
+    # They differ in lightness too.
+    colors = list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, len(titles))))
+    for i, (axes, name) in enumerate(zip(panels, section.datasets, strict=True)):
+        _title(axes, short_name(name))
+        values = []
+        for column, color in zip(section.columns, colors, strict=True):
+            losses = [np.asarray(one, dtype=np.float64) for one in results.losses(name, column.settings)]
+            if losses:
+                epochs, stacked = np.arange(1, len(losses[0]) + 1), np.stack(losses)
+                marker = "." if len(epochs) == 1 else ""
+                axes.plot(epochs, stacked.mean(axis=0), color=color, linewidth=1, marker=marker)
+                if len(losses) > 1:
+                    band = stacked.min(axis=0), stacked.max(axis=0)
+                    axes.fill_between(epochs, *band, color=color, alpha=0.2, linewidth=0)
+                values += losses
+        if not values:
+            _say(axes, "not finished")
+        _log_if_wide(axes, *values)
+        axes.set_ylabel("mean loss" if i % n_columns == 0 else "")
+        axes.set_xlabel("epoch" if i + n_columns >= n_panels else "")
+    lines = [_line(color, title) for color, title in zip(colors, titles, strict=True)]
+    _legend(figure, lines, -(-len(titles) // n_legend_rows))
+    return figure
+
+
+def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> "Figure":
+    """Draws metric against setting: a row of panels for each data set, a column for each metric."""
+    titles = {row.metric: row.title for row in table}
+    metrics = [name for name in QUANTITIES[section.kind] if name in titles]
+    labels = [figure_text(column.label) for column in section.columns]
+    width = max(2.2, 0.25 * len(labels))
+    x, limits, is_number, closest = _positions(section, width)
+    turn, height = _turn(labels, closest)
+    names = [short_name(name) for name in section.datasets]
+    n_panels, margins = len(names) * len(metrics), (0.85, 0.15, 0.95 + height, 0.8)
+    figure, panels = _panels(n_panels, len(metrics), size=(width, 1.35), gaps=(0.65, 0.18), margins=margins)
+    _headline(figure, section.title)
+    by_panel = {(row.dataset, row.metric): row for row in table}
+    for axes, panel in zip(panels, product(names, metrics), strict=True):
+        if panel in by_panel:
+            _draw_metric(axes, by_panel[panel], x)
+        else:
+            _say(axes, "no fresh rows")
+        axes.set_xscale("log" if is_number else "linear")
+        axes.set_xticks(x, [], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.set_xlim(*limits)
+    for axes, metric in zip(panels, metrics, strict=False):
+        _title(axes, titles[metric])
+    left = panels[:: len(metrics)]
+    for axes, name in zip(left, names, strict=True):
+        axes.set_ylabel(figure_text(name), fontsize=9, fontweight="bold")
+    figure.align_ylabels(left)
+    for axes in panels[-len(metrics) :]:
+        axes.set_xticks(x, labels, **turn)
+        axes.set_xlabel(", ".join(map(symbol, section.varied)))
+    _legend(figure, _metrics_handles(results, section, table), n_columns=3)
+    return figure
+
+
+def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
+    floors = np.array([np.nan if cell.floor is None else cell.floor.value for cell in row.cells])
+    halves = HALF_LENGTH * np.array([np.nan if cell.floor is None else cell.floor.spread for cell in row.cells])
+    band: dict[str, Any] = {"color": FLOOR, "alpha": 0.25, "linewidth": 0}
+    if row.floor is not None:
+        axes.axhspan(floors[0] - halves[0], floors[0] + halves[0], **band)
+        axes.axhline(floors[0], color=FLOOR, linewidth=1)
+    elif np.isfinite(floors).any():
+        axes.fill_between(x, floors - halves, floors + halves, **band)
+        axes.plot(x, floors, color=FLOOR, linewidth=1)
+
+    values = np.array([cell.value for cell in row.cells])
+    errors = HALF_LENGTH * np.array([0 if cell.summary is None else cell.summary.standard_error for cell in row.cells])
+    errors[~np.isfinite(errors)] = 0
+    axes.errorbar(x, values, yerr=errors, linestyle="", color=GENERATED, linewidth=1, capsize=2)
+    is_best = np.array([cell.is_best for cell in row.cells])
+    marked = [(is_best, _BEST), (~is_best, _WORSE)] if row.is_ranked else [(~is_best, _UNRANKED)]
+    for chosen, style in marked:
+        axes.plot(x[chosen], values[chosen], **style)
+    reported = np.array([np.nan if cell.reference is None else cell.reference.value for cell in row.cells])
+    axes.plot(x, reported, **_REPORTED)
+    diverged = np.array([cell.is_diverged for cell in row.cells])
+    if diverged.any():
+        axes.plot(x[diverged], np.full(diverged.sum(), 0.08), transform=axes.get_xaxis_transform(), **_DIVERGED)
+    elif not np.isfinite(values).any():
+        _say(axes, "not finished")
+    axes.margins(y=0.12)
+    _log_if_wide(axes, values, floors - halves)
+
+
+def _marker(marker: str, size: float, color: str, **style: Any) -> dict[str, Any]:
+    return {"linestyle": "", "marker": marker, "markersize": size, "color": color, **style}
+
+
+_BEST = _marker("o", 4.5, GENERATED, markerfacecolor=GENERATED)
+_WORSE = _marker("o", 4.5, GENERATED, markerfacecolor="white")
+_UNRANKED = _marker("o", 4.5, GENERATED, fillstyle="bottom", markerfacecoloralt="white")
+_REPORTED = _marker("D", 6, REPORTED, markerfacecolor="none")
+_DIVERGED = _marker("x", 6, DIVERGED)
+
+_OF_HALVES = f"data against data, ± {HALF_LENGTH} standard deviations"
+_OF_TRUTH = f"true class probabilities, ± {HALF_LENGTH} standard errors"
+_FLOORS = {
+    ("rows", "nll"): f"held-out NLL: true density, ± {HALF_LENGTH} standard errors",
+    ("classes", "accuracy"): f"accuracy: classifier on the data, ± {HALF_LENGTH} standard errors",
+    **dict.fromkeys((("classifier", name) for name in QUANTITIES["classifier"]), _OF_TRUTH),
+}
+"""What the floors are, by kind and metric; `_OF_HALVES` for others."""
+
+
+def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -> list[Any]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    covers = "training and drawing of rows" if results.covers_training else "drawing of rows only"
+    handles: list[Any] = [
+        Line2D([], [], label="measured, not distinguished from the best", **_BEST),
+        Line2D([], [], label="measured, worse than the best", **_WORSE),
+        _line(GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
+    ]
+    if not all(row.is_ranked for row in table):
+        handles.insert(2, Line2D([], [], label="measured, not ranked", **_UNRANKED))
+    cells = [cell for row in table for cell in row.cells]
+    metrics = [row.metric for row in table if any(cell.floor is not None for cell in row.cells)]
+    floors = [_FLOORS.get((section.kind, metric), _OF_HALVES) for metric in metrics]
+    handles += [Patch(facecolor=FLOOR, alpha=0.5, label=text) for text in dict.fromkeys(floors)]
+    if any(cell.reference is not None for cell in cells):
+        handles.append(Line2D([], [], label="reported", **_REPORTED))
+    if any(cell.is_diverged for cell in cells):
+        handles.append(Line2D([], [], label="diverged", **_DIVERGED))
+    return handles
+
+
+def _positions(section: Section, width: float) -> tuple[np.ndarray, tuple[float, float], bool, float]:
+    """Places the columns on an x axis of a given width in inches.
+
+    Returns:
+        Their positions, the axis's limits, whether it is logarithmic, and the smallest distance in inches. It is
+        logarithmic if a single number above 0 is varied, and no two values come too close to be distinguished.
+    """
+
+    def closest(x: np.ndarray, low: float, high: float) -> float:
+        return float(np.diff(np.sort(x), append=np.inf).min() / (high - low) * width)
+
+    values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
+    if len(section.varied) == 1 < len(values) and all(isinstance(v, int | float) and v > 0 for v in values):
+        x = np.array(values, dtype=np.float64)
+        margin = (x.max() / x.min()) ** 0.08
+        limits = float(x.min() / margin), float(x.max() * margin)
+        if (inches := closest(np.log(x), *np.log(limits))) > 0.12:
+            return x, limits, True, inches
+    x, limits = np.arange(len(section.columns), dtype=np.float64), (-0.5, len(section.columns) - 0.5)
+    return x, limits, False, closest(x, *limits)
+
+
+def _turn(labels: Sequence[str], closest: float) -> tuple[dict[str, Any], float]:
+    """Decides how to turn tick labels so that they do not overlap, and the inches that they take below the axes."""
+    longest = 0.065 * max(map(len, labels))
+    if closest > longest + 0.05:
+        return {}, 0.1
+    if closest > 0.18 and longest < 1.2:
+        return {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}, 0.75 * longest + 0.1
+    return {"rotation": 90}, longest
+
+
+def _panels(
+    n_panels: int,
+    n_columns: int,
+    *,
+    size: tuple[float, float],
+    gaps: tuple[float, float],
+    margins: tuple[float, float, float, float],
+    projection: str | None = None,
+) -> "tuple[Figure, list[Any]]":
+    """Makes a figure with a grid of axes, all lengths in inches; margins are left, right, bottom, top."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    n_rows = -(-n_panels // n_columns)
+    left, right, bottom, top = margins
+    width = left + n_columns * size[0] + (n_columns - 1) * gaps[0] + right
+    height = bottom + n_rows * size[1] + (n_rows - 1) * gaps[1] + top
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    FigureCanvasAgg(figure)
+    edges = {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height}
+    grid = figure.add_gridspec(n_rows, n_columns, **edges, wspace=gaps[0] / size[0], hspace=gaps[1] / size[1])
+    made: list[Any] = [figure.add_subplot(grid[divmod(i, n_columns)], projection=projection) for i in range(n_panels)]
+    for axes in made:
+        axes.tick_params(labelsize=7)
+        axes.xaxis.label.set_size(8)
+        axes.yaxis.label.set_size(8)
+    return figure, made
+
+
+def _headline(figure: "Figure", text: str) -> None:
+    """Adds one line above all panels."""
+    width, height = figure.get_size_inches()
+    text = figure_text(text)
+    figure.text(0.5, 1 - 0.2 / height, text, ha="center", va="top", fontsize=_font_size(text, width - 0.2, 11))
+
+
+def _title(axes: "Axes", title: str, detail: str | None = None) -> None:
+    """Adds a title above the axes, and a smaller line between them; an empty detail leaves room for it."""
+    title = figure_text(title)
+    size = _font_size(title, axes.bbox.width / DPI, 9)
+    axes.set_title(title, fontsize=size, y=1, pad=5 if detail is None else 14)
+    axes.title.set_y(1)  # three axes put it lower
+    if detail:
+        style: dict[str, Any] = {"ha": "center", "fontsize": 7, "color": "0.3"}
+        axes.annotate(detail, (0.5, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", **style)
+
+
+def _font_size(text: str, inches: float, size: float) -> float:
+    """Returns the font size, reduced if the text would be wider than the given inches."""
+    return min(size, max(inches * 72 / (0.56 * max(len(text), 1)), 4.0))
+
+
+def _say(axes: "Axes", text: str) -> None:
+    """Puts a remark into the middle of a panel that has nothing to show."""
+    axes.annotate(text, (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=8, color=DIVERGED)
+
+
+def _line(color: Any, text: str) -> Any:
+    """Makes a legend's entry for a line."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=color, linewidth=1.5, label=legend_text(text))
+
+
+def _legend(figure: "Figure", handles: list[Any], n_columns: int) -> None:
+    figure.legend(handles=handles, loc="lower center", ncols=n_columns, fontsize=8, frameon=False)
+
+
+def _log_if_wide(axes: "Axes", *values: np.ndarray) -> None:
+    """Makes the y axis logarithmic if the values are positive and span more than a factor of 10."""
+    known = np.concatenate([np.empty(0), *values])
+    finite = known[np.isfinite(known)]
+    if finite.size and finite.min() > 0 and finite.max() > 10 * finite.min():
+        axes.set_yscale("log")
