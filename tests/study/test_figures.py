@@ -333,7 +333,7 @@ def test_metrics_panels_show_values_floor_and_reported_numbers(make):
     assert emd.patches[0].get_bbox().height == pytest.approx(2 * 1.96 * 0.1)
     wanted = {"reported", "data against data, ± 1.96 standard deviations"}
     assert wanted <= all_text(figure)
-    assert any("± 1.96 standard errors (drawing of rows only)" in text for text in all_text(figure))
+    assert any("± 1.96 standard errors (sampling only)" in text for text in all_text(figure))
 
 
 def test_best_cells_are_filled(make):

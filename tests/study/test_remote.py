@@ -10,8 +10,7 @@ import pytest
 from rich.console import Console
 from support import dump
 
-from pointillist.study.remote import run_study_on_ray
-from pointillist.study.runner import run_study
+from pointillist.study.runner import run_study, run_study_on_ray
 from pointillist.study.spec_files import load_spec
 from pointillist.study.store import Store
 

@@ -74,7 +74,7 @@ def test_notes_warn_of_a_prior_that_is_off(results):
     assert any("some of the data is left in x_T" in note and "rows at 5 (" in note for note in notes(results, steps))
     off = [note for note in notes(results, kinds) if "is left in x_T" in note]
     assert "rows at linear" in off[0] and "cosine" not in off[0]
-    assert "drawing of rows only, with 1 seed;" in notes(results, steps)[0]
+    assert "of sampling only (1 seed);" in notes(results, steps)[0]
 
 
 def test_prior_kl_and_alpha_bar_are_the_schedules(results):

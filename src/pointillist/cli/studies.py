@@ -39,9 +39,8 @@ def study(
         plan = plan.with_seeds(seeds)
 
     from pointillist.study.outputs import STORE, check_folder, write_outputs
-    from pointillist.study.remote import run_study_on_ray
     from pointillist.study.results import Results
-    from pointillist.study.runner import run_study
+    from pointillist.study.runner import run_study, run_study_on_ray
     from pointillist.study.store import Store
 
     folder, console = out or Path("results") / plan.name, Console()

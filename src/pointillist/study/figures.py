@@ -295,7 +295,7 @@ def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    covers = "training and drawing of rows" if results.covers_training else "drawing of rows only"
+    covers = "training and sampling" if results.covers_training else "sampling only"
     handles: list[Any] = [
         Line2D([], [], label="measured, not distinguished from the best", **_BEST),
         Line2D([], [], label="measured, worse than the best", **_WORSE),

@@ -140,72 +140,65 @@ def terminal(results: Results, section: Section) -> "Table":
 
 
 def notes(results: Results, section: Section) -> list[str]:
-    """Notes on how to read the section's table."""
-    if results.covers_training:
-        errors = f"over {results.seeds}: it covers training and the drawing of rows"
-    else:
-        errors = (
-            f"which covers the drawing of rows only, with {results.seeds}; "
-            f"from {MIN_SEEDS_FOR_SPREAD} seeds on it covers training too"
-        )
+    """Lists notes on how to read the section's table."""
+    rows = results.rows(section)
+    has_likelihood = any(row.metric == "nll" for row in rows)
+    errors = f"over {results.seeds}, which covers training and sampling"
+    if not results.covers_training:
+        errors = f"of sampling only ({results.seeds}); from {MIN_SEEDS_FOR_SPREAD} seeds on it covers training too"
     texts = [
-        f"A cell is the measured value ± its standard error, {errors}.",
-        "Bold: no test distinguishes the cell from the row's best one (Welch's t-test against the best, level 0.05 "
-        "for the whole row by Holm's correction). All ties are bold.",
+        f"A cell is the measured value ± its standard error {errors}.",
+        "Bold: no test distinguishes the cell from the best one in its row (Welch's t-test, level 0.05 for the whole "
+        "row by Holm's correction). All ties are bold.",
         *_FLOOR_NOTES[section.kind],
     ]
-    rows = results.rows(section)
-    unranked = {row.metric: row.title for row in rows if not row.is_ranked and row.metric in SIZES}
-    # What is said of likelihoods names their noise levels too.
-    unranked.pop("nll", None)
+    # The note on likelihoods names their noise levels too.
+    unranked = {row.metric: row.title for row in rows if not row.is_ranked and row.metric in SIZES.keys() - {"nll"}}
     texts += [f"{title}: columns are not ranked, because {SIZES[metric][1]}." for metric, title in unranked.items()]
     if section.reference:
         texts.append("Below a cell: the number reported elsewhere for this setting.")
     if section.note:
         texts.append(section.note)
-    if any(row.metric == "nll" for row in rows):
+    if has_likelihood:
         texts.append(_likelihood_note(section))
-    if results.covers_training and (section.kind == "classifier" or any(row.metric == "nll" for row in rows)):
+    if results.covers_training and (section.kind == "classifier" or has_likelihood):
         texts.append(
-            "All seeds are measured on the same held-out rows: the errors of what is measured on them are of training "
-            "alone, and the tests against the floor, which is of these rows too, find less than there may be."
+            "All seeds are measured on the same held-out rows, so the errors of these measures cover training only. "
+            "Tests against the floor, which is measured on the same rows, may miss differences."
         )
     if off := [text for name in section.drawn for text in _off(results, section, name)]:
         texts.append(
-            f"{_WARNING} The sampler starts from N(0, I), though some of the data is left in x_T: the bound "
-            f"KL(q(x_T | x_0) ‖ N(0, I)) is above {KL_LIMIT:g} nats per column of the data, so these numbers show how "
-            f"much is left too. {'; '.join(off)}."
+            f"{_WARNING} The sampler starts from N(0, I), although some of the data is left in x_T: the bound "
+            f"KL(q(x_T | x_0) ‖ N(0, I)) is above {KL_LIMIT:g} nats per column, which affects these numbers too. "
+            f"{'; '.join(off)}."
         )
     return texts
 
 
 _FLOOR_NOTES = {
     "rows": [
-        "Floor: the real-data baseline, the same metric between two random halves of the data, ± the standard "
-        "deviation of one such evaluation. A cell near it cannot be distinguished from a perfect one.",
-        "The report NLL is the log of a mean of kernels that are not normalised. It can be lower for rows that bunch "
-        "up than for the data itself, so the best value is the one closest to the floor.",
+        "Floor: the real-data baseline, which is the metric between two random halves of the data, ± the standard "
+        "deviation of one evaluation. A cell near it cannot be distinguished from a perfect one.",
+        "The report NLL is the log of a mean of kernels that are not normalized. Rows that bunch up can have a lower "
+        "value than the data, so the value closest to the floor is best.",
     ],
     "classes": [
         "EMD, energy distance, coverage (share of data rows with a generated row among their 5 nearest) and spread "
-        "(total standard deviation over the data's) are means over the classes; as many rows are drawn of each class.",
+        "(total standard deviation relative to the data) are means over the classes, of equal numbers of rows.",
         "Accuracy: the share of generated rows that a multi-layer perceptron fitted to the data puts into the class "
         "they were drawn for.",
-        "Floor: the real-data baseline, the same metric between two random halves of the data of each class, ± the "
-        "standard deviation of one such evaluation; for the accuracy, the perceptron's own on held-out rows, as mean "
-        "over the classes. Rows like the data reach that and no more: a higher accuracy means that rows avoid the "
-        "places where classes meet. The best value is the one closest to the floor; for the two distances, the lowest.",
+        "Floor: the real-data baseline, which is the metric between two random halves of each class, ± the standard "
+        "deviation of one evaluation; for the accuracy, the perceptron's mean accuracy over the classes on held-out "
+        "rows. A higher accuracy means that generated rows avoid the regions where classes overlap. The value closest "
+        "to the floor is best; for the two distances, the lowest.",
         "w = 0 is plain conditional sampling: guided ε = (1 + w) ε(x, y) - w ε(x, no class).",
     ],
     "classifier": [
-        "Measured on fresh rows from the data's distribution; one accuracy is on the models' training rows. "
-        "knn_100: the 100 nearest generated rows, whose votes are weighted by their classes' shares in the data, but "
-        "not on training rows; mlp_100_50: a multi-layer perceptron fitted to the data; elbo and exact: the "
-        "conditional model's own class "
-        "probabilities, by its denoising error and by its log-density.",
-        "Floor: the baseline of the true class probabilities on the same rows, ± its standard error over them; empty "
-        "where they are not known.",
-        "Calibration error: the expected calibration error in 15 bins; with finitely many rows it is above 0 even for "
+        "Measured on fresh rows, and one accuracy on the training rows. knn_100: the 100 nearest generated rows, whose "
+        "votes are weighted by class size, except on training rows; mlp_100_50: a multi-layer perceptron fitted to the "
+        "data; elbo and exact: the conditional model's class probabilities by its denoising error and its log-density.",
+        "Floor: the value of the true class probabilities on the same rows, ± its standard error; empty if unknown.",
+        "Calibration error: the expected calibration error in 15 bins. With finitely many rows it is above 0 even for "
         "the true probabilities.",
     ],
 }
@@ -215,15 +208,15 @@ def _likelihood_note(section: Section) -> str:
     by_cut_off: dict[str, list[str]] = {}
     for column in section.columns:
         by_cut_off.setdefault(f"{cut_off(column.settings):.2g}", []).append(column.label)
-    is_one = len(by_cut_off) == 1
-    where = "; ".join(value if is_one else f"{value} at {', '.join(labels)}" for value, labels in by_cut_off.items())
-    unlike = "" if is_one else ", so columns with different cut-offs are not ranked"
+    levels, unranked = next(iter(by_cut_off)), ""
+    if len(by_cut_off) > 1:
+        levels = "; ".join(f"{value} at {', '.join(labels)}" for value, labels in by_cut_off.items())
+        unranked = ", so columns with different cut-offs are not ranked"
     return (
-        "Held-out NLL: minus the mean log-density in nats of fresh rows under the model, by its probability-flow ODE "
-        f"({LIKELIHOOD_STEPS} steps, exact trace, from N(0, I) at σ = 10), whatever sampler draws the rows. It may be "
-        "negative. The density is that of the data with noise of the cut-off σ = sigma_1 / alpha_1 added "
-        f"(σ = {where}){unlike}. Its floor is the value under the true "
-        "distribution, without noise, on the same rows, ± the standard error over them, where it is known."
+        "Held-out NLL: minus the mean log-density of fresh rows in nats, by the model's probability-flow ODE "
+        f"({LIKELIHOOD_STEPS} steps, exact trace, from N(0, I) at σ = 10), whatever the sampler. It may be negative. "
+        f"The density includes noise of the cut-off σ = sigma_1 / alpha_1 (σ = {levels}){unranked}. The floor is the "
+        "value under the true distribution, without noise, on the same rows, ± the standard error, if it is known."
     )
 
 
@@ -238,7 +231,7 @@ def agreement_lines(results: Results) -> list[str]:
 
 def _agreement(results: Results, compared: Sequence[Comparison]) -> tuple[str, list[tuple[str, str, str]]]:
     """Returns a heading, and for each section and metric how many of the cells agree."""
-    spread = "over seeds" if results.covers_training else "of drawing; that of training is not known with so few seeds"
+    spread = "over seeds" if results.covers_training else "of sampling; the error of training needs more seeds"
     head = f"Cells within {LIMIT:g} standard errors of the reported number, which counts as one more run ({spread}):"
     found: dict[tuple[str, str], list[bool]] = {}
     for each in compared:
@@ -247,8 +240,8 @@ def _agreement(results: Results, compared: Sequence[Comparison]) -> tuple[str, l
 
 
 _APART = (
-    "The other cells, with their z-scores (measured minus reported, in standard errors). Pooled: with the error of one "
-    "seed as root mean square over all settings of the same set and metric."
+    "The other cells, with z-scores (measured minus reported, in standard errors). Pooled: the error of one seed is "
+    "the root mean square over all settings of the same set and metric."
 )
 
 

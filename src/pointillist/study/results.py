@@ -11,15 +11,7 @@ import numpy as np
 from pointillist.atomic_files import checking
 from pointillist.diffusion.schedules import prior_kl
 from pointillist.metrics import Floor
-from pointillist.study.comparisons import (
-    MIN_SEEDS_FOR_SPREAD,
-    Better,
-    Summary,
-    best,
-    excess,
-    reach_floor,
-    summarize,
-)
+from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Better, Summary, best, excess, reach_floor, summarize
 from pointillist.study.grid import Cell, Dataset, check_data, has_fresh_rows, study_cells, with_columns
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, SIZES, is_asked, of_class, protocol
 from pointillist.study.settings import Settings, short_text
@@ -53,16 +45,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """What one column of a section has for a data set and metric; None if it is not known.
+    """The results of one column of a section for a data set and metric; None if they are not known.
 
-    Attributes:
-        summary: Summary of its finished cells.
-        reference: The reported value.
-        floor: The real-data baseline: the metric between halves of the data.
-        is_asked: Whether its settings ask for this quantity.
-        is_best: Whether no test distinguishes it from the best.
-        reaches_floor: Whether no test finds it worse than its floor.
-        excess: Distance on the worse side of the floor, in standard errors.
+    `is_best` means that no test distinguishes it from the best, and `reaches_floor` that no test finds it worse than
+    its floor. `excess` is the distance on the worse side of the floor, in standard errors.
     """
 
     summary: Summary | None
@@ -144,10 +130,9 @@ class Row:
     def _entry(self, cell: Measured) -> Entry:
         summary, reference = cell.summary, cell.reference
         reported = "" if reference is None else f"{reference.value:.{reference.decimals}f}"
-        if summary is None:
-            return Entry("not yet" if cell.is_asked else "–", reported)
-        if cell.is_diverged:
-            return Entry("diverged", reported)
+        if summary is None or cell.is_diverged:
+            text = "diverged" if cell.is_diverged else "not yet" if cell.is_asked else "–"
+            return Entry(text, reported)
         text = self._with_error(summary.value, summary.standard_error)
         return Entry(text, reported, cell.is_best, summary.value, *cell.band)
 
@@ -279,22 +264,17 @@ class Results:
         if better == "floor":
             is_ranked &= not any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
             targets = [np.nan if floor is None else floor.value for floor in floors]
-        is_best = best(summaries, targets, highest=better == "higher") if is_ranked else [False] * len(settings)
-        reaches_floor = reach_floor(summaries, baselines, better)
-        cells = [
-            Measured(
-                summaries[i],
-                reported.get(column.label),
-                floors[i],
-                is_asked(metric, column.settings),
-                is_best[i],
-                reaches_floor[i],
-                excess(summaries[i], baselines[i], better),
-            )
-            for i, column in enumerate(section.columns)
-        ]
+        parts = (
+            summaries,
+            [reported.get(column.label) for column in section.columns],
+            floors,
+            [is_asked(metric, each) for each in settings],
+            best(summaries, targets, highest=better == "higher") if is_ranked else [False] * len(settings),
+            reach_floor(summaries, baselines, better),
+            [excess(*pair, better) for pair in zip(summaries, baselines, strict=True)],
+        )
         heading = title if label is None else of_class(title, label)
-        return Row(name, metric, heading, better, is_ranked, tuple(cells))
+        return Row(name, metric, heading, better, is_ranked, tuple(map(Measured, *parts)))
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
         found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]

@@ -1,6 +1,7 @@
-"""Runs a study: trains missing models in stacks, draws, measures, and writes each finished part to the store."""
+"""Runs a study: trains missing models, draws, measures, and stores each finished part; here or on a Ray cluster."""
 
 import platform
+import tempfile
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,21 +9,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 
+from pointillist.engine.cluster import cluster, results
 from pointillist.engine.devices import configure
 from pointillist.metrics import Estimate, Floor
-from pointillist.progress import Bar, deferred_interrupt
+from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study import measuring
 from pointillist.study.grid import Cell, check_data, columns_to_json, load_dataset
 from pointillist.study.measuring import Scorer
 from pointillist.study.models import class_probabilities_of, log_density_of, rows_of, stacks, train
 from pointillist.study.shared import MEASURING_WORK, Shared, Study
 from pointillist.study.spec import Spec, short_name, to_json
-from pointillist.study.store import Store
+from pointillist.study.store import Model, Store
+
+MODELS_PER_TASK = 4
+"""Number of models per task of a cluster: few enough that a lost worker loses little, and that all end together."""
+
+Task = tuple[list[Cell], Sequence[str], dict[str, Model], dict[str, np.ndarray]]
+"""Cells, names of data sets whose floors are wanted, and models and rows that already exist."""
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
@@ -35,18 +45,14 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
         SpecError: If a data set does not fit the spec, before anything is computed.
         KeyboardInterrupt: After Ctrl-C; the state is kept.
     """
-    study = begin(spec, store)
+    study = _begin(spec, store)
     pending = study.pending(store)
     with Bar(console, study.total_work(pending, store)) as bar, deferred_interrupt(console) as interruption:
         compute(Shared(study, store, bar, interruption), pending, study.without_floors(store))
 
 
-def begin(spec: Spec, store: Store) -> Study:
-    """Loads and checks the data of a study, and keeps it with the spec.
-
-    Raises:
-        SpecError: If a data set does not fit the spec.
-    """
+def _begin(spec: Spec, store: Store) -> Study:
+    """Loads and checks the data of a study, and keeps it with the spec."""
     configure()
     datasets = {name: load_dataset(name) for section in spec.sections for name in section.datasets}
     check_data(spec, datasets)
@@ -160,3 +166,60 @@ class _Measuring:
         if scorer is not None:
             return self.pool.submit(measuring.measure_classes, cell, dataset, rows, scorer)
         return self.pool.submit(measuring.measure_rows, cell, dataset.rows, rows, log_density_of(shared, cell))
+
+
+def run_study_on_ray(spec: Spec, store: Store, console: Console, address: str | None = None) -> None:
+    """Computes every cell of the study that the store lacks, as tasks of a Ray cluster.
+
+    Models, rows and measures are bit for bit the same as with `run_study` on the same kind of processor. Ctrl-C cancels
+    the tasks; finished ones are kept. Without an address, the cluster is this machine.
+
+    Raises:
+        SpecError: If a data set does not fit the spec, before anything is computed.
+        ValueError: If there is no cluster.
+        KeyboardInterrupt: After Ctrl-C; finished parts are kept.
+    """
+    # Before JAX runs threads: the processes of a local cluster are forked.
+    with cluster(address), tempfile.TemporaryDirectory() as folder:
+        study = _begin(spec, store)
+        tasks = _tasks(study, store)
+        with Bar(console, len(tasks)) as bar, deferred_interrupt(console) as interruption:
+            bar.say(f"{len(tasks)} tasks on Ray")
+            for done, content in enumerate(results(computed, study, tasks, check=interruption.check), 1):
+                path = Path(folder) / "part.db"
+                path.write_bytes(content)
+                store.merge(path)
+                bar.advance(1)
+                bar.say(f"{done} of {len(tasks)} tasks on Ray")
+
+
+def computed(study: Study, cells: list[Cell], floors_of: Sequence[str], models: dict, rows: dict) -> bytes:
+    """Runs one task, and returns the bytes of a store that holds some cells of a study."""
+    configure()
+    with tempfile.TemporaryDirectory() as folder, Bar(Console(quiet=True), 1.0, is_shown=False) as bar:
+        path = Path(folder) / "study.db"
+        with Store(path) as store:
+            store.add_models(models)
+            for key, array in rows.items():
+                store.add_rows(key, array)
+            compute(Shared(study, store, bar, Interruption()), cells, floors_of)
+        return path.read_bytes()
+
+
+def _tasks(study: Study, store: Store) -> list[Task]:
+    """Makes the tasks: each data set's floors, cells of models trained together, and cells that need no training.
+
+    Stacks are split, because on a machine with few cores a small stack takes no longer per model than a large one.
+    """
+    pending = study.pending(store)
+    tasks: list[Task] = [([], (name,), {}, {}) for name in study.without_floors(store)]
+    for stack in stacks([cell for cell in pending if cell.model_key], study.by_fingerprint):
+        for first in range(0, len(stack), MODELS_PER_TASK):
+            keys = {cell.model_key for cell in stack[first : first + MODELS_PER_TASK]}
+            cells = [cell for cell in pending if cell.model_key in keys]
+            models = {key: model for key in keys if (model := store.model(key)) is not None}
+            rows = {cell.rows_key: kept for cell in cells if (kept := store.rows(cell.rows_key)) is not None}
+            tasks.append((cells, (), models, rows))
+    untrained = [cell for cell in pending if not cell.model_key]
+    by_dataset = [[cell for cell in untrained if cell.dataset == key] for key in study.by_fingerprint]
+    return tasks + [(cells, (), {}, {}) for cells in by_dataset if cells]

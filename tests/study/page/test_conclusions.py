@@ -89,7 +89,7 @@ def test_emds_of_different_numbers_of_rows_are_not_ranked(make):
     text = said(results)
     assert text[""] == "By EMD, the settings are not ranked, because it grows with emd_rows, in which they differ."
     assert "EMD by set" not in text
-    assert glance(results).lines["moons"][0].best == "not ranked"
+    assert glance(results)[1]["moons"][0].best == "not ranked"
     assert page_content(results).finding == ("", "")
     assert any(note.startswith("EMD: columns are not ranked") for note in notes(results, section))
     assert {row["metric"]: row["isRanked"] for row in chart(results, section)["rows"]}["emd"] is False
@@ -136,7 +136,7 @@ def test_unfinished_and_diverged_cells_are_named(make):
     diverged = make(MOONS, value=lambda *_: np.nan)
     text = said(diverged)
     assert text[""] == "Every finished run diverged, so there is no EMD." and "NLL" in text["Other metrics"]
-    assert glance(diverged).lines["moons"][0].best == "diverged"
+    assert glance(diverged)[1]["moons"][0].best == "diverged"
 
 
 def test_one_setting_is_held_against_the_floor(make):

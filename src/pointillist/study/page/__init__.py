@@ -81,13 +81,12 @@ def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({}
     """Makes everything that the template says about a study; `live` are its models, as `page_table` takes them."""
     sets, draws = pictures(results)
     sections = [_section(results, section, live) for section in results.spec.sections]
-    kinds = {section.kind for section in results.spec.sections}
     agreement, *parts = agreement_lines(results) or [""]
     shown = [{key: section[key] for key in _FOR_SCRIPTS} for section in sections]
     return SimpleNamespace(
         title=results.spec.title,
         summary=_summary(results),
-        terms={term: text for term, (of, text) in _TERMS.items() if not kinds.isdisjoint(of)},
+        kinds={section.kind for section in results.spec.sections},
         glance=glance(results),
         finding=_finding(sections),
         agreement=f"{agreement} {'; '.join(parts)}." if parts else "",
@@ -114,6 +113,7 @@ _FOR_SCRIPTS = ("view", "name", "title", "kind", "csv", "chart", "losses", "draw
 def _section(results: Results, section: Section, live: Mapping[str, str]) -> dict[str, Any]:
     # A time in the header would make two pages of one store differ.
     packed = gzip.compress(csv_text(results, [section]).encode(), mtime=0)
+    table = page_table(results, section, live)
     sizes = count(len(section.datasets), "data set"), count(len(section.columns), "setting")
     return {
         "view": view_name(section),
@@ -126,7 +126,8 @@ def _section(results: Results, section: Section, live: Mapping[str, str]) -> dic
         "draws": {short_name(name): draw_keys(results, section, name) for name in section.drawn},
         "detail": f"{' × '.join(sizes)} × {count(results.spec.seeds, 'seed')}",
         "statements": conclude(results, section),
-        "table": page_table(results, section, live),
+        "table": table,
+        "has_reported": any(cell.reported for line in table for cell in line.cells),
         "notes": notes(results, section),
         "datasets": [short_name(name) for name in section.datasets],
         "has_unranked": not all(row.is_ranked for row in results.rows(section)),
@@ -134,48 +135,16 @@ def _section(results: Results, section: Section, live: Mapping[str, str]) -> dic
 
 
 def _summary(results: Results) -> list[str]:
+    """Says how much is finished, what the errors cover, and which versions and machine made the study."""
     finished, missing = results.finished_and_missing()
     runs = f"all {count(finished, 'run')}" if not missing else f"{finished:,} of {finished + missing:,} runs"
-    if results.covers_training:
-        errors = f"Errors are standard errors over {results.seeds}: they cover training and the drawing of rows"
-    else:
-        errors = (
-            f"Errors are standard errors of the drawing of rows alone, with {results.seeds} per setting: two settings "
-            "may differ by no more than two trainings of one setting do"
-        )
-    what = (
-        "A run is one data set, setting and seed; a cell of a table is one data set and setting, averaged over seeds."
-    )
-    lines = [f"{count(len(results.fingerprints), 'data set')}, {runs} finished. {what} {errors}."]
+    what = "A run is one data set, setting and seed; a cell of a table is the average over seeds"
+    errors = f"Errors are standard errors over {results.seeds}, which cover training and sampling"
+    if not results.covers_training:
+        errors = f"Errors are standard errors of sampling only ({results.seeds}): two trainings may differ by more"
+    lines = [f"{count(len(results.fingerprints), 'data set')}, {runs} finished. {what}. {errors}."]
     made_by = ", ".join(f"{name} {version}" for name, version in results.origin("versions").items())
     machine = results.origin("machine").items()
     made_on = ", ".join(count(v, name.removesuffix("s")) if isinstance(v, int) else str(v) for name, v in machine)
     origin = ". ".join(part for part in (made_by and f"Made by {made_by}", made_on and f"Machine: {made_on}") if part)
     return [*lines, origin] if origin else lines
-
-
-_TERMS = {
-    "EMD": (
-        ("rows", "classes"),
-        "the earth mover's distance, the cost of moving generated rows onto as many real ones; between rows of the "
-        "data itself it is not 0",
-    ),
-    "accuracy": (
-        ("classes",),
-        "the share of generated rows that a classifier of the data puts into the class they were drawn for",
-    ),
-    "held-out accuracy": (
-        ("classifier",),
-        "the share of fresh rows of the data that a classifier puts into their class",
-    ),
-    "two-sample test (C2ST)": (
-        ("rows",),
-        "a classifier, here the 15 nearest neighbors, that is to distinguish generated rows from real ones; accuracy "
-        "0.5 means that it cannot",
-    ),
-    "floor": (
-        ("rows", "classes", "classifier"),
-        "the real-data baseline: the same metric between two halves of the data, or of the best possible classifier",
-    ),
-}
-"""Words of the table of best settings, by the kinds of sections that use them, with their definitions."""

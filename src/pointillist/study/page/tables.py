@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from pointillist.study.page.conclusions import column_head, live_name, n_steps, settings, view_name
+from pointillist.study.page.conclusions import live_name, n_steps, settings, view_name
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.result_tables import Line, table_lines
 from pointillist.study.results import BANDS, Results, Row
@@ -18,31 +18,8 @@ MOST_STEPS = {"dpm": 100, "heun": 50, "ddim": 1000, "ancestral": 1000}
 _MOST_NAMED = 4
 
 
-class Table(NamedTuple):
-    """A section's table: headings of the columns of numbers, the floor last, and the lines below them."""
-
-    heads: tuple[str, ...]
-    lines: tuple[Line, ...]
-
-    @property
-    def metrics(self) -> list[str]:
-        """Titles of the lines, in their order, except the lines of single classes."""
-        return list(dict.fromkeys(line.title for line in self.lines if not line.is_of_class))
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether there are lines of single classes."""
-        return any(line.is_of_class for line in self.lines)
-
-    @property
-    def has_reported(self) -> bool:
-        """Whether numbers were reported elsewhere."""
-        return any(cell.reported for line in self.lines for cell in line.cells)
-
-
-def page_table(results: Results, section: Section, live: Mapping[str, str] = MappingProxyType({})) -> Table:
-    """Makes the section's table; `live` has the models that the page holds, with each ancestral sampler's variance."""
-    heads = (*(column_head(section, column) for column in section.columns), "floor")
+def page_table(results: Results, section: Section, live: Mapping[str, str] = MappingProxyType({})) -> list[Line]:
+    """Makes the lines of a section's table; `live` has the page's models, with each ancestral sampler's variance."""
     requests = {
         short_name(name): [_request(results, name, column.settings, live) for column in section.columns]
         for name in section.drawn
@@ -52,7 +29,7 @@ def page_table(results: Results, section: Section, live: Mapping[str, str] = Map
         asked = [*requests.get(line.dataset, [""] * len(section.columns)), ""]
         cells = tuple(cell._replace(live=request) for cell, request in zip(line.cells, asked, strict=True))
         lines.append(line._replace(cells=cells))
-    return Table(heads, tuple(lines))
+    return lines
 
 
 def _request(results: Results, name: str, settings: Settings, live: Mapping[str, str]) -> str:
@@ -86,18 +63,12 @@ class GlanceCell(NamedTuple):
     distance: str = ""
 
 
-class Glance(NamedTuple):
-    """A table of the best settings: view, name and deciding metric of each section, and a line of cells for each set.
+def glance(results: Results) -> tuple[list[tuple[str, str, str]], dict[str, list[GlanceCell | None]]]:
+    """Finds the best settings by the first metric of each section.
 
-    A cell is None if the section does not have the set.
+    Returns:
+        View, name and deciding metric of each section; and by data set a cell for each section, None without the set.
     """
-
-    heads: list[tuple[str, str, str]]
-    lines: dict[str, list[GlanceCell | None]]
-
-
-def glance(results: Results) -> Glance:
-    """Finds the best settings by the first metric of each section."""
     heads = []
     lines: dict[str, list[GlanceCell | None]] = {short_name(name): [] for name in results.fingerprints}
     for section in results.spec.sections:
@@ -106,7 +77,7 @@ def glance(results: Results) -> Glance:
         for name, cells in lines.items():
             rows = [row for row in results.rows(section) if row.dataset == name]
             cells.append(next((_glance_cell(section, row, rows) for row in rows if row.metric == metric), None))
-    return Glance(heads, lines)
+    return heads, lines
 
 
 def _glance_cell(section: Section, row: Row, rows_of_set: list[Row]) -> GlanceCell:
