@@ -11,7 +11,6 @@ from pointillist.metrics import Estimate, Floor
 from pointillist.study.comparisons import summarize
 from pointillist.study.quantities import protocol
 from pointillist.study.result_tables import (
-    Comparison,
     agreement_lines,
     comparisons,
     csv_text,
@@ -19,6 +18,7 @@ from pointillist.study.result_tables import (
     notes,
     terminal,
     write_tables,
+    z_score,
 )
 from pointillist.study.results import Results
 from pointillist.study.spec import ReferenceValue, to_json
@@ -104,8 +104,8 @@ def test_error_of_one_seed_is_the_spread_between_seeds_unless_drawing_alone_vari
     assert summary.of_one_seed == pytest.approx(expected)
     assert summary.standard_error == pytest.approx(spread / np.sqrt(3))
     assert summarize([Estimate(value, 1.5, 4.0) for value in values[:2]]).of_one_seed == pytest.approx(1.5)
-    found = Comparison("s", "EMD", summary, ReferenceValue("d", "emd", "c", 8.0, 2), pooled=2.0)
-    for z, error in ((found.z, expected), (found.pooled_z, 2.0)):
+    for error in (summary.of_one_seed, 2.0):
+        z = z_score(summary, ReferenceValue("d", "emd", "c", 8.0, 2), error)
         assert z == pytest.approx(12 / np.hypot(error * np.sqrt(4 / 3), 0.01 / np.sqrt(12)))
 
 

@@ -37,6 +37,7 @@ FLOOR = "0.55"
 REPORTED = "#d1600a"
 DIVERGED = "#b2182b"
 
+_LEGEND: dict[str, Any] = {"loc": "lower center", "fontsize": 8, "frameon": False}
 _BINS = 60
 _FREE_CORNER = {1: (0.02, 0.94), 2: (0.02, 0.02), 3: (0.0, -0.08)}
 
@@ -202,7 +203,7 @@ def losses_figure(results: Results, section: Section) -> "Figure":
         axes.set_ylabel("mean loss" if i % n_columns == 0 else "")
         axes.set_xlabel("epoch" if i + n_columns >= n_panels else "")
     lines = [_line(color, title) for color, title in zip(colors, titles, strict=True)]
-    _legend(figure, lines, -(-len(titles) // n_legend_rows))
+    figure.legend(handles=lines, ncols=-(-len(titles) // n_legend_rows), **_LEGEND)
     return figure
 
 
@@ -237,7 +238,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
     for axes in panels[-len(metrics) :]:
         axes.set_xticks(x, labels, **turn)
         axes.set_xlabel(", ".join(map(symbol, section.varied)))
-    _legend(figure, _metrics_handles(results, section, table), n_columns=3)
+    figure.legend(handles=_metrics_handles(results, section, table), ncols=3, **_LEGEND)
     return figure
 
 
@@ -408,10 +409,6 @@ def _line(color: Any, text: str) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=color, linewidth=1.5, label=legend_text(text))
-
-
-def _legend(figure: "Figure", handles: list[Any], n_columns: int) -> None:
-    figure.legend(handles=handles, loc="lower center", ncols=n_columns, fontsize=8, frameon=False)
 
 
 def _log_if_wide(axes: "Axes", *values: np.ndarray) -> None:

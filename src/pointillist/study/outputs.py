@@ -68,6 +68,4 @@ def write_outputs(store: Store, out: Path, console: Console) -> None:
         console.print()
         for line in lines:
             console.print(terminal_text(line))
-    console.print(
-        terminal_text(f"index.html shows everything in a browser; tables, figures and results.csv are in {out}")
-    )
+    console.print(terminal_text(f"{out} holds index.html for a browser, tables, figures and results.csv"))

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,11 +28,10 @@ LIMIT = 3.0
 """Largest z-score, in absolute value, of a cell that agrees."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A measured cell and the number reported for it; `section` is a name, and `metric` a title.
+class Comparison(NamedTuple):
+    """A measured cell and the number reported for it, with their z-score; `section` is a name, and `metric` a title.
 
-    `pooled` is the standard error of one seed, as root mean square over all settings of the same set and metric: the
+    `pooled_z` takes for the error of one seed the root mean square over all settings of the same set and metric: the
     spread of three seeds alone is off by a factor of two or more in a quarter of cases.
     """
 
@@ -41,32 +39,25 @@ class Comparison:
     metric: str
     measured: Summary
     reported: ReferenceValue
-    pooled: float
-
-    @property
-    def z(self) -> float:
-        """Measured minus reported, in standard errors; NaN if the model diverged.
-
-        The standard error covers the mean over seeds, one run more, and rounding: a reported number is taken for one
-        run of the same study, so that it has the error of one seed.
-        """
-        return self._z(self.measured.of_one_seed)
-
-    @property
-    def pooled_z(self) -> float:
-        """The same with the pooled error of one seed."""
-        return self._z(self.pooled)
-
-    def _z(self, of_one_seed: float) -> float:
-        of_runs = of_one_seed * np.sqrt(1 + 1 / self.measured.n_seeds)
-        # The rounding error is uniform over one unit of the last decimal.
-        of_rounding = 10.0**-self.reported.decimals / np.sqrt(12)
-        return float((self.measured.value - self.reported.value) / np.hypot(of_runs, of_rounding))
+    z: float
+    pooled_z: float
 
     @property
     def agrees(self) -> bool:
         """Whether the two differ by less than `LIMIT` standard errors."""
         return abs(self.z) < LIMIT
+
+
+def z_score(measured: Summary, reported: ReferenceValue, of_one_seed: float) -> float:
+    """Computes measured minus reported, in standard errors; NaN if the model diverged.
+
+    The standard error covers the mean over seeds, one run more, and rounding: a reported number is taken for one run of
+    the same study, with the error of one seed.
+    """
+    of_runs = of_one_seed * np.sqrt(1 + 1 / measured.n_seeds)
+    # The rounding error is uniform over one unit of the last decimal.
+    of_rounding = 10.0**-reported.decimals / np.sqrt(12)
+    return float((measured.value - reported.value) / np.hypot(of_runs, of_rounding))
 
 
 def comparisons(results: Results) -> list[Comparison]:
@@ -76,9 +67,10 @@ def comparisons(results: Results) -> list[Comparison]:
         errors = [cell.summary.of_one_seed for cell in row.cells if cell.summary is not None]
         known = np.square([error for error in errors if np.isfinite(error)])
         pooled = float(np.sqrt(known.mean())) if len(known) else np.nan
-        for cell in row.cells:
-            if cell.summary is not None and cell.reference is not None:
-                found.append(Comparison(section.name, row.title, cell.summary, cell.reference, pooled))
+        for measured, reported in ((cell.summary, cell.reference) for cell in row.cells):
+            if measured is not None and reported is not None:
+                scores = (z_score(measured, reported, error) for error in (measured.of_one_seed, pooled))
+                found.append(Comparison(section.name, row.title, measured, reported, *scores))
     return found
 
 

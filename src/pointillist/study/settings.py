@@ -173,12 +173,10 @@ CHECKS["beta_range"] = _beta_range
 SEEDS: Check = Parameter(help="Number of seeds.", low=1, high=1000, types=(int,)).checked
 """The check of a number of seeds."""
 
-SYMBOLS = {"timesteps": "T", "beta_range": "beta", "guidance": "w"}
-
 
 def symbol(key: str) -> str:
     """Returns the short name of a setting, for a heading."""
-    return SYMBOLS.get(key, key.replace("_", " "))
+    return {"timesteps": "T", "beta_range": "beta", "guidance": "w"}.get(key, key.replace("_", " "))
 
 
 def label(key: str, value: Any) -> str:

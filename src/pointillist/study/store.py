@@ -143,8 +143,8 @@ class Store(AbstractContextManager):
             rows = self.connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),))
             return [convert(*row) for row in rows.fetchall()]
 
-    def _one(self, table: str, convert: Callable[..., T], key: str) -> T | None:
-        return next(iter(self._read(table, convert, key=key)), None)
+    def _one(self, table: str, convert: Callable[..., T], **key: str) -> T | None:
+        return next(iter(self._read(table, convert, **key)), None)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -191,7 +191,7 @@ class Store(AbstractContextManager):
                 raise ValueError(f"the {name} is too long")
             return json.loads(text)
 
-        return next(iter(self._read("facts", value, name=name)), None)
+        return self._one("facts", value, name=name)
 
     def add_dataset(self, dataset: Dataset) -> None:
         """Stores a data set's rows under its fingerprint."""
@@ -200,10 +200,10 @@ class Store(AbstractContextManager):
 
     def dataset(self, fingerprint: str) -> Dataset:
         """Reads a stored data set."""
-        found = self._read("datasets", _dataset, fingerprint=fingerprint)
-        if not found or found[0].fingerprint != fingerprint:
+        found = self._one("datasets", _dataset, fingerprint=fingerprint)
+        if found is None or found.fingerprint != fingerprint:
             raise StoreError(f"{self.path}: is damaged: a data set is missing, or not the one that it should be")
-        return found[0]
+        return found
 
     def add_floor(self, dataset: str, protocol: str, metric: str, floor: Floor) -> None:
         """Stores a floor; `protocol` names the settings that it depends on."""
@@ -221,7 +221,7 @@ class Store(AbstractContextManager):
 
     def model(self, key: str) -> Model | None:
         """Reads a trained model, if there is one."""
-        return self._one("models", lambda _, losses, network: Model(_floats(losses), network), key)
+        return self._one("models", lambda _, losses, network: Model(_floats(losses), network), key=key)
 
     def network(self, data: bytes, architecture: Architecture, columns: int) -> Network:
         """Reads a stored network for rows of `columns` columns."""
@@ -240,7 +240,7 @@ class Store(AbstractContextManager):
 
     def checkpoint(self, key: str) -> Model | None:
         """Reads the last checkpoint of a model in training, if any."""
-        return self._one("checkpoints", lambda _, __, losses, state: Model(_floats(losses), state), key)
+        return self._one("checkpoints", lambda _, __, losses, state: Model(_floats(losses), state), key=key)
 
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them."""
@@ -249,7 +249,7 @@ class Store(AbstractContextManager):
 
     def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
         """Reads generated rows, shape (n_samples, d), scaled, if all are there; they must have `columns` columns."""
-        rows = self._one("rows", _rows, key)
+        rows = self._one("rows", _rows, key=key)
         if rows is not None and columns not in (None, rows.shape[1]):
             found = rows.shape[1]
             raise StoreError(f"{self.path}: is damaged: generated rows have {found} columns, and the data {columns}")
@@ -261,7 +261,7 @@ class Store(AbstractContextManager):
 
     def part(self, key: str, columns: int) -> Float[np.ndarray, "n d"]:
         """Reads the stored first rows of a draw; none if it has not begun."""
-        rows = self._one("parts", _rows, key)
+        rows = self._one("parts", _rows, key=key)
         return np.empty((0, columns), np.float32) if rows is None else rows
 
     def add_result(self, cell: Cell, measures: Mapping[str, Estimate]) -> None:
@@ -280,7 +280,7 @@ class Store(AbstractContextManager):
         def measures(*row: Any) -> dict[str, Estimate]:
             return {name: _measure(*values) for name, values in json.loads(row[-1]).items()}
 
-        return self._one("cells", measures, key) or {}
+        return self._one("cells", measures, key=key) or {}
 
 
 @cache
