@@ -262,7 +262,7 @@ def test_neighbors_vote_with_the_datas_shares_of_the_classes_but_not_on_training
         ),
         (
             "emd_rows = 5000\nn_samples = 30",
-            "must be at most 15, as the EMD draws that many rows from half of every class",
+            "must be at most 15, because the EMD draws that many rows from half of every class",
         ),
     ],
 )

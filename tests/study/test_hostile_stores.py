@@ -345,7 +345,7 @@ SCHEMAS = {
 def test_tables_that_are_not_ours(folder, statements):
     with closing(sqlite3.connect(folder / "study.db")) as connection:
         connection.executescript(statements)
-    assert_refused(folder, "is damaged: its tables are not those of a store; --fresh starts a new one")
+    assert_refused(folder, "is damaged: its tables differ from a store's; --fresh starts a new one")
 
 
 def test_the_command_says_it_in_one_line(folder):

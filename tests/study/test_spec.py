@@ -177,7 +177,7 @@ MISTAKES = {
         GOOD + "[sections.a]\nreference = \"r.csv\"\n[sections.a.variants.b]", "a section of variants has none",
     ),
     "a list without effect": (
-        GOOD + "[sections.a]\np_uncond = [0.1, 0.2]", "line 3: sections.a.p_uncond: is a list, and decides nothing",
+        GOOD + "[sections.a]\np_uncond = [0.1, 0.2]", "line 3: sections.a.p_uncond: is a list, but has no effect",
     ),
     "few held out": (GOOD + "n_held_out = 5", "n_held_out: 5 must be 0 or an integer from 10 to 1,000,000"),
     "decay a number": (GOOD + "decay = 1", "decay: 1 must be true or false"),
@@ -274,14 +274,17 @@ BAD_REFERENCES = {
     "a long field": (f"dataset,metric,timesteps,value\n{'a' * 200_000},EMD,5,1\n", "r.csv, line 1: field larger"),
     "too large": ("#" * (2**20 + 1), "r.csv: is larger than 1 MiB"),
     "of no metric": ("dataset,metric,timesteps,value\nmoons,EMDs,5,3\n", "has no metric 'EMDs': metrics are emd,"),
-    "of no set": ("dataset,metric,timesteps,value\nmoon,EMD,5,3\n", "has no data set of the section: these are moons"),
+    "of no set": (
+        "dataset,metric,timesteps,value\nmoon,EMD,5,3\n",
+        "has no data set of the section; its data sets are moons",
+    ),
     "a second number": (
         "dataset,metric,timesteps,value\nmoons,EMD,5,30\nmoons,EMD,5.0,31\n",
-        "line 3: is a second number of moons, EMD, 5",
+        "line 3: is a second number for moons, EMD, 5",
     ),
     "of no setting": (
         "dataset,metric,timesteps,value\nmoons,EMD,7,30\n",
-        "no line is of one of the section's settings",
+        "no line has one of the section's settings",
     ),
 }
 

@@ -316,11 +316,10 @@ def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -
 
 
 def _positions(section: Section, width: float) -> tuple[np.ndarray, tuple[float, float], bool, float]:
-    """Places the columns on an x axis of a given width in inches.
+    """Returns positions of the columns on an x axis, its limits, whether it is logarithmic, and their least distance.
 
-    Returns:
-        Their positions, the axis's limits, whether it is logarithmic, and the smallest distance in inches. It is
-        logarithmic if a single number above 0 is varied, and no two values come too close to be distinguished.
+    The width and the distance are in inches. The axis is logarithmic if a single number above 0 is varied, and no two
+    values come too close to be distinguished.
     """
 
     def closest(x: np.ndarray, low: float, high: float) -> float:

@@ -29,10 +29,10 @@ HELD_OUT_SEED = 43
 """Seed of the fresh draw that classifiers are measured on; the canonical draw's is 42."""
 
 _C2ST_ROWS = 10
-"""Fewest rows a side with 15 neighbors among the four fifths of both sides that a fold learns from."""
+"""Fewest rows per side that leave 15 neighbors in the four fifths of both sides that a fold learns from."""
 
 _COVERAGE_ROWS = 12
-"""Fewest rows a side with which the coverage has an error; half of them have 5 neighbors, as its floor needs."""
+"""Fewest rows per side for an error of the coverage; half of them have 5 neighbors, as its floor needs."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def with_columns(dataset: Dataset, content: Any) -> Dataset:
         return dataset
     d, scaling, names = dataset.rows.shape[1], None, content["names"]
     if names is not None and not (len(names) == len(set(names)) == d and all(isinstance(each, str) for each in names)):
-        raise ValueError(f"the names of {dataset.name!r:.40} are not those of its columns")
+        raise ValueError(f"the names of {dataset.name!r:.40} do not match its columns")
     if content["centre"] is not None:
         ends = np.array([content["centre"], content["unit"]], np.float64)
         if ends.shape != (2, d) or not np.isfinite(ends).all() or (ends[1] < 0).any():
@@ -177,15 +177,9 @@ def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
 
 
 def check_data(spec: Spec, datasets: dict[str, Dataset], *, with_sizes: bool = True) -> None:
-    """Checks that settings can be used together, and that data sets fit them.
+    """Checks that settings can be used together, and that data sets fit them; raises a SpecError.
 
-    Args:
-        spec: The study.
-        datasets: Its data sets by name.
-        with_sizes: Whether data sets need enough rows for training and measures, not only for tables and figures.
-
-    Raises:
-        SpecError: If one does not; the message names the study, the section, and the setting or the data set.
+    With sizes, data sets need enough rows for training and measures; tables and figures need no more than classes.
     """
     for section in spec.sections:
         for column in section.columns:
@@ -264,5 +258,5 @@ def _check_sizes(dataset: Dataset, settings: Settings) -> None:
         limit, what = min(size // 2, n_drawn), "half of every class and from its share of n_samples rows"
     if settings.emd_rows > limit:
         raise ValueError(
-            f"emd_rows = {settings.emd_rows} must be at most {limit}, as the EMD draws that many rows from {what}"
+            f"emd_rows = {settings.emd_rows} must be at most {limit}, because the EMD draws that many rows from {what}"
         )

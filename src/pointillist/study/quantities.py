@@ -54,15 +54,15 @@ def cut_off(settings: Settings) -> float:
     return float(schedule.sigma[1] / schedule.alpha[1])
 
 
-_N_SAMPLES = "it grows with n_samples, in which they differ"
+_N_SAMPLES = "it grows with n_samples, which differs"
 SIZES: dict[str, tuple[Callable[[Settings], float], str]] = {
-    "emd": (lambda settings: settings.emd_rows, "it grows with emd_rows, in which they differ"),
+    "emd": (lambda settings: settings.emd_rows, "it grows with emd_rows, which differs"),
     "two_sample_test": (lambda settings: min(settings.n_samples, MOST_ROWS), _N_SAMPLES),
     "coverage": (lambda settings: settings.n_samples, _N_SAMPLES),
-    "calibration_error": (lambda settings: settings.n_held_out, "it shrinks with n_held_out, in which they differ"),
+    "calibration_error": (lambda settings: settings.n_held_out, "it shrinks with n_held_out, which differs"),
     "nll": (cut_off, "the settings' densities have different noise"),
 }
-"""By quantity: what its values depend on besides the model, and why cells that differ in that are not ranked."""
+"""By quantity: a number other than the model on which its values depend, and why cells that differ are not ranked."""
 
 
 def is_asked(name: str, settings: Settings) -> bool:

@@ -83,7 +83,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """One data set and metric of a section, with what each column has.
+    """One data set and metric of a section, with the results of each column.
 
     `metric` may be of a single class, for example "emd, class 3". If `is_ranked`, the numbers can be compared.
     """
@@ -173,7 +173,7 @@ class Row:
 
 
 class Results:
-    """Everything a store holds of its study; what is read once stays, whatever the store gets after.
+    """The results that a store holds of its study. Rows are read once, even if the store changes later.
 
     Raises:
         StoreError: If the store holds no study, or one that no spec can have asked for.
@@ -335,7 +335,7 @@ def _one_evaluation(floor: Floor) -> Summary:
 def _fingerprints(content: Any, names: Sequence[str]) -> dict[str, str]:
     """Checks the hash of every data set that a store claims."""
     if not isinstance(content, dict) or content.keys() != set(names):
-        raise ValueError("its fingerprints are not those of its data sets")
+        raise ValueError("its fingerprints do not match its data sets")
     if not all(isinstance(key, str) and re.fullmatch("[0-9a-f]{32}", key) for key in content.values()):
         raise ValueError("a fingerprint is not valid")
     return content

@@ -106,7 +106,7 @@ class _Measuring:
     scorers: dict[str, "Future[Scorer]"]
     pool: ThreadPoolExecutor
     waiting: deque[tuple[str, "Future[Any]", Callable[[Any], None]]] = field(default_factory=deque)
-    """What is measured, its future, and what stores its result."""
+    """By measure: its name, its future, and the function that stores the result."""
 
     def begin_floors(self, names: Sequence[str]) -> None:
         """Begins to measure the floors (data against data) of some data sets, where the store lacks them."""
@@ -121,20 +121,20 @@ class _Measuring:
                     self.waiting.append((what, future, partial(self._store_floors, dataset.fingerprint, key)))
 
     def begin(self, cells: list[Cell]) -> None:
-        """Does the devices' part of some cells whose models, if they have any, are trained."""
+        """Starts to measure some cells whose models, if they have any, are trained."""
         for cell in cells:
             self.waiting.append((self.shared.name(cell), self._measured(cell), partial(self._store, cell)))
             self.store_finished()
             self.shared.interruption.check()
 
     def store_finished(self) -> None:
-        """Stores what is measured, in the order in which it was begun."""
+        """Stores the measures that are ready, in the order in which they were begun."""
         while self.waiting and self.waiting[0][1].done():
             _, future, store = self.waiting.popleft()
             store(future.result())
 
     def finish(self) -> None:
-        """Waits for what has begun."""
+        """Waits for all measures that have begun, and stores them."""
         while self.waiting:
             what, future, store = self.waiting.popleft()
             self.shared.bar.say(f"measuring {what}")
@@ -151,7 +151,7 @@ class _Measuring:
                 self.shared.store.add_floor(dataset, protocol, metric, floor)
 
     def _measured(self, cell: Cell) -> "Future[Any]":
-        """Does the devices' part of a cell and gives the rest to a thread."""
+        """Computes on the devices what a cell needs, and gives the rest to a thread."""
         shared, dataset = self.shared, self.shared.dataset(cell)
         kind = cell.settings.classifier or cell.settings.kind
         if kind == "mlp_100_50":
@@ -169,15 +169,10 @@ class _Measuring:
 
 
 def run_study_on_ray(spec: Spec, store: Store, console: Console, address: str | None = None) -> None:
-    """Computes every cell of the study that the store lacks, as tasks of a Ray cluster.
+    """Does the same as `run_study` by tasks of a Ray cluster, with the same bits on the same kind of processor.
 
-    Models, rows and measures are bit for bit the same as with `run_study` on the same kind of processor. Ctrl-C cancels
-    the tasks; finished ones are kept. Without an address, the cluster is this machine.
-
-    Raises:
-        SpecError: If a data set does not fit the spec, before anything is computed.
-        ValueError: If there is no cluster.
-        KeyboardInterrupt: After Ctrl-C; finished parts are kept.
+    Without an address, the cluster is this machine. Ctrl-C cancels the tasks; finished ones are kept. A ValueError says
+    that there is no cluster.
     """
     # Before JAX runs threads: the processes of a local cluster are forked.
     with cluster(address), tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A study with its data sets, and what the parts of a running study share."""
+"""A study with its data sets, and the state that the parts of a running study share."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ class Shared:
         return padded(cell.settings.noise_schedule(), self.study.table_length)
 
     def keeping(self) -> Keeping:
-        """Returns what keeps the state of long work now and then."""
+        """Returns a timer for keeping the state of long work."""
         return Keeping(KEEP_EVERY, self.interruption)
 
     def name(self, cell: Cell) -> str:

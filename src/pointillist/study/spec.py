@@ -186,7 +186,7 @@ def from_json(content: Any) -> Spec:
     spec = Spec(name, title, checked("seeds", content["seeds"], SEEDS), sections)
     # No part is missing, unknown or of another type, and no setting without effect has a value.
     if not sections or json.loads(json.dumps(to_json(spec))) != json.loads(json.dumps(content)):
-        raise SpecError("its parts do not go together")
+        raise SpecError("its parts do not fit together")
     return spec
 
 

@@ -156,7 +156,7 @@ class _Reader:
             columns.setdefault(settings, Column(head, settings))
         for key in varied:
             if len({getattr(settings, key) for settings in columns}) == 1:
-                raise self._error(key, "is a list, and decides nothing with the other settings", keys)
+                raise self._error(key, "is a list, but has no effect with the other settings", keys)
         return tuple(columns.values())
 
     def _variants(self, tables: Any, axes: dict[str, list[Any]], keys: Keys) -> tuple[Column, ...]:
@@ -275,20 +275,22 @@ def with_reference(section: Section, path: Path) -> Section:
             labels = _labels(section, {key: line[key] for key in keys if key in section.varied or line[key].strip()})
             value = _reported(line, labels[0] if labels else "", where)
             if len(labels) > 1:
-                raise ValueError(f"{where}: is of several settings ({', '.join(labels)}): give what they differ in")
+                raise ValueError(
+                    f"{where}: is of several settings ({', '.join(labels)}): add a column in which they differ"
+                )
             if labels and found.setdefault((value.dataset, value.metric, value.column), value) is not value:
-                raise ValueError(f"{where}: is a second number of {value.dataset}, {line['metric']}, {value.column}")
+                raise ValueError(f"{where}: is a second number for {value.dataset}, {line['metric']}, {value.column}")
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
     if not found:
         labels = [column.label for column in section.columns]
-        raise ValueError(f"{path}: no line is of one of the section's settings: {', '.join(labels)}")
+        raise ValueError(f"{path}: no line has one of the section's settings: {', '.join(labels)}")
     metrics, sets = QUANTITIES[section.kind], [*map(short_name, section.datasets)]
     for _, metric, _ in found:
         if metric.partition(",")[0] not in metrics:
             raise ValueError(f"{path}: has no metric {shown(metric)}: metrics are {', '.join(metrics)}")
     if not any(dataset in sets for dataset, _, _ in found):
-        raise ValueError(f"{path}: has no data set of the section: these are {', '.join(sets)}")
+        raise ValueError(f"{path}: has no data set of the section; its data sets are {', '.join(sets)}")
     return replace(section, reference=tuple(found.values()))
 
 

@@ -46,7 +46,7 @@ TABLES = {
 """Columns of each table, in SQL."""
 
 _MAX_FACT = 2**24
-"""Most characters of a fact, enough for a spec with as many settings as it may have."""
+"""Most characters of a fact, enough for a spec with the most settings."""
 
 _LARGEST = 1e100
 """Largest measure, whose squares and sums are still finite."""
@@ -120,7 +120,7 @@ class Store(AbstractContextManager):
             if version != VERSION:
                 return f"is not a store of this version of pointillist{_WAY_OUT}"
             if self.connection.execute(_SCHEMA).fetchall() != _empty()[1]:
-                return f"is damaged: its tables are not those of a store{_WAY_OUT}"
+                return f"is damaged: its tables differ from a store's{_WAY_OUT}"
             (found,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
             return "" if found == "ok" else f"is damaged: {' '.join(found.split())}{_WAY_OUT}"
         except sqlite3.OperationalError as error:
@@ -202,7 +202,7 @@ class Store(AbstractContextManager):
         """Reads a stored data set."""
         found = self._one("datasets", _dataset, fingerprint=fingerprint)
         if found is None or found.fingerprint != fingerprint:
-            raise StoreError(f"{self.path}: is damaged: a data set is missing, or not the one that it should be")
+            raise StoreError(f"{self.path}: is damaged: a data set is missing or has other content")
         return found
 
     def add_floor(self, dataset: str, protocol: str, metric: str, floor: Floor) -> None:

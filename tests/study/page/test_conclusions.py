@@ -65,9 +65,9 @@ def test_best_that_differs_between_sets(make):
 @pytest.mark.parametrize(
     ("best", "wanted"),
     [
-        (20.5, "No test finds some setting worse than the EMD of data against data on moons: T = 500 on"),
+        (20.5, "No test finds these settings worse than the EMD of data against data on moons: T = 500 on"),
         (29.9, "No setting reaches the EMD of data against data on any set."),
-        (12.0, "No test finds some setting worse than the EMD of data against data"),
+        (12.0, "No test finds these settings worse than the EMD of data against data"),
     ],
 )
 def test_floor_is_reached_within_the_error(make, best, wanted):
@@ -87,7 +87,7 @@ def test_emds_of_different_numbers_of_rows_are_not_ranked(make):
     emd, energy = (row for row in results.rows(section) if row.metric in ("emd", "energy_distance"))
     assert not any(cell.is_best for cell in emd.cells) and any(cell.is_best for cell in energy.cells)
     text = said(results)
-    assert text[""] == "By EMD, the settings are not ranked, because it grows with emd_rows, in which they differ."
+    assert text[""] == "By EMD, the settings are not ranked, because it grows with emd_rows, which differs."
     assert "EMD by set" not in text
     assert glance(results)[1]["moons"][0].best == "not ranked"
     assert page_content(results).finding == ("", "")
@@ -121,8 +121,7 @@ def test_what_is_best_at_its_floor_is_not_ranked_without_it(make):
     emd, nll = (row for row in results.rows(MOONS) if row.metric in ("emd", "report_nll"))
     assert any(cell.is_best for cell in emd.cells) and not any(cell.is_best for cell in nll.cells)
     assert (
-        "report NLL: the settings are not ranked, because the floor of some is not known"
-        in said(results)["Other metrics"]
+        "report NLL: the settings are not ranked, because some floors are not known" in said(results)["Other metrics"]
     )
 
 
@@ -143,7 +142,7 @@ def test_one_setting_is_held_against_the_floor(make):
     one = replace(BOTH, columns=STEPS.columns[2:])
     text = said(make(one))
     assert text[""] == "One setting, whose EMD is 20.0 ± 1.0 on moons and 20.0 ± 1.0 on space."
-    assert text["Floor"].startswith("No test finds some setting worse than the EMD of data against data on both sets")
+    assert text["Floor"].startswith("No test finds these settings worse than the EMD of data against data on both sets")
     assert said(make(one, value=lambda *_: 40.0))["Floor"].startswith("No setting reaches the EMD of data against")
 
 
@@ -152,7 +151,7 @@ def test_of_classifiers_the_highest_accuracy_is_best(make):
     text = said(results)
     assert text[""] == "By held-out accuracy, elbo is better than every other setting on moons."
     assert text["Floor"].startswith(
-        "No test finds some setting worse than the held-out accuracy of the true class probabilities on moons"
+        "No test finds these settings worse than the held-out accuracy of the true class probabilities on moons"
     )
     # Of the log loss the lowest.
     assert "log loss (nats): mlp_100_50 is better than every other" in text["Other metrics"]

@@ -17,13 +17,13 @@ MAX_EPOCHS = 200
 """Most points of a curve of losses."""
 
 MAX_ROWS = 1000
-"""Most rows of one draw that the page holds."""
+"""Most generated rows of one setting that the page holds."""
 
 _FULL_SCALE = 32767
 
 
 def chart(results: Results, section: Section) -> dict[str, Any]:
-    """Makes the section's settings, and the numbers of every metric and set; null where there is none."""
+    """Collects the section's settings, and the numbers of every metric and set; null if there is none."""
     rows = results.rows(section)
     titles = {row.metric: row.title for row in rows}
     return {
@@ -38,7 +38,7 @@ def chart(results: Results, section: Section) -> dict[str, Any]:
 
 
 def _numbers(section: Section) -> list[float] | None:
-    """Positions of the settings on an axis of numbers; None if they are not numbers."""
+    """Returns positions of the settings on an axis of numbers; None if they are not numbers."""
     values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
     if section.varied == ("steps",):
         values = [n_steps(column.settings) for column in section.columns]
@@ -69,7 +69,7 @@ def _number(value: float) -> float | None:
 
 
 def losses(results: Results, section: Section) -> dict[str, Any] | None:
-    """Training loss by epoch for every set and setting, averaged over seeds; None where there is none."""
+    """Collects the training loss by epoch for every set and setting, averaged over seeds; None if there is none."""
     curves = {
         short_name(name): [_curve(results.losses(name, column.settings)) for column in section.columns]
         for name in section.drawn
@@ -78,7 +78,7 @@ def losses(results: Results, section: Section) -> dict[str, Any] | None:
 
 
 def _curve(losses: Sequence[np.ndarray]) -> list[list[float | None]] | None:
-    """Epochs and losses, thinned to `MAX_EPOCHS`."""
+    """Returns epochs and losses, thinned to `MAX_EPOCHS`."""
     if not losses:
         return None
     mean = np.mean(np.stack(losses).astype(np.float64), axis=0)
@@ -87,11 +87,7 @@ def _curve(losses: Sequence[np.ndarray]) -> list[list[float | None]] | None:
 
 
 def pictures(results: Results) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Collects the rows of all sections; a draw that sections share is included once.
-
-    Returns:
-        Window and real rows of each data set, by its short name; and generated rows of each draw, by its key.
-    """
+    """Collects real rows and their window by a data set's short name, and generated rows by key, once each."""
     sets: dict[str, Any] = {}
     draws: dict[str, Any] = {}
     for section in results.spec.sections:
@@ -133,5 +129,5 @@ def _packed(window: Window, rows: np.ndarray, labels: np.ndarray | None) -> dict
 
 
 def evenly(n: int) -> np.ndarray:
-    """Indices of at most `MAX_ROWS` of n rows, evenly spaced because rows may be sorted, for instance by class."""
+    """Returns indices of at most `MAX_ROWS` of n rows, evenly spaced because rows may be sorted by class."""
     return np.arange(n) if n <= MAX_ROWS else np.linspace(0, n - 1, MAX_ROWS).round().astype(np.int64)

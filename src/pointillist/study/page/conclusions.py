@@ -118,7 +118,7 @@ def _ranking(section: Section, rows: list[Row]) -> str:
     if len(section.columns) == 1:
         return listing([f"{row.entries[0].measured} on {row.dataset}" for row in rows])
     if not any(row.is_ranked for row in rows):
-        _, reason = SIZES.get(rows[0].metric, (None, "the floor of some is not known"))
+        _, reason = SIZES.get(rows[0].metric, (None, "some floors are not known"))
         return f"the settings are not ranked, because {reason}"
     rows = [row for row in rows if len(row.present) > 1]
     if not rows:
@@ -169,7 +169,7 @@ def _floor(section: Section, rows: list[Row]) -> str:
     if not reached:
         return f"No setting reaches {floor} on any set{unknown}."
     where = on_sets([*reached], known)
-    return f"No test finds some setting worse than {floor} {where}{unknown}: {_by_set(section, reached)}."
+    return f"No test finds these settings worse than {floor} {where}{unknown}: {_by_set(section, reached)}."
 
 
 def _reached(rows: list[Row]) -> str:

@@ -18,10 +18,10 @@ from pointillist.study.spec import Column, short_name
 from pointillist.study.window import Window
 
 BUDGET = 3_200_000
-"""Most characters that all models may take together, which keeps the page of the built-in study near 5 MB."""
+"""Most characters of all models together, which keeps the page of the built-in study near 5 MB."""
 
 STEP = 1.5
-"""Steps of the weights, in usual ones: distances of rows do not show them."""
+"""Rounding step of the weights, relative to the usual one: distances between rows do not show it."""
 
 TRAINING_TIMESTEPS = 200
 """T of networks that are trained in the page."""
@@ -33,8 +33,7 @@ MOST_REAL_ROWS = 1000
 def live_content(results: Results, *, budget: int = BUDGET) -> dict[str, Any] | None:
     """Collects models of seed 0 and their data sets, as JSON values; None if no model is finished.
 
-    For every section and data set, the setting with the lowest EMD comes first, then the others, as many as the budget
-    allows.
+    For every section and data set, the setting with the lowest EMD comes first, then the others, within the budget.
     """
     models: dict[str, dict[str, Any]] = {}
     n_finished, spent = 0, 0
@@ -58,7 +57,7 @@ def live_content(results: Results, *, budget: int = BUDGET) -> dict[str, Any] | 
 
 
 def training_schedule() -> dict[str, str]:
-    """The schedule of networks that are trained in the page."""
+    """Returns the schedule of networks that are trained in the page."""
     schedule = cosine(TRAINING_TIMESTEPS)
     return {"alpha": packed([schedule.alpha], "float32"), "sigma": packed([schedule.sigma], "float32")}
 

@@ -53,8 +53,7 @@ def _request(results: Results, name: str, settings: Settings, live: Mapping[str,
 class GlanceCell(NamedTuple):
     """The settings that no test distinguishes from the best one, with their number or its range; empty if none is done.
 
-    `band` is the distance of the best setting from the floor, by the metric by which it is worst: one of `BANDS`.
-    `distance` is the same in words.
+    `band` is the best setting's distance from the floor by its worst metric, as one of `BANDS`; `distance` in words.
     """
 
     best: str = ""
@@ -66,8 +65,7 @@ class GlanceCell(NamedTuple):
 def glance(results: Results) -> tuple[list[tuple[str, str, str]], dict[str, list[GlanceCell | None]]]:
     """Finds the best settings by the first metric of each section.
 
-    Returns:
-        View, name and deciding metric of each section; and by data set a cell for each section, None without the set.
+    Returns view, name and metric of each section, and by data set a cell for each section; None if it lacks the set.
     """
     heads = []
     lines: dict[str, list[GlanceCell | None]] = {short_name(name): [] for name in results.fingerprints}
