@@ -101,10 +101,10 @@ def test_agreement_counts_within_three_standard_errors_of_both(results, tmp_path
 def test_error_of_one_seed_is_the_spread_between_seeds_unless_drawing_alone_varies_more(spread, expected):
     values = [20 - spread, 20.0, 20 + spread]
     summary = summarize([Estimate(value, 1.5, 4.0) for value in values])
-    assert summary.of_one_seed == pytest.approx(expected)
+    assert summary.seed_error == pytest.approx(expected)
     assert summary.standard_error == pytest.approx(spread / np.sqrt(3))
-    assert summarize([Estimate(value, 1.5, 4.0) for value in values[:2]]).of_one_seed == pytest.approx(1.5)
-    for error in (summary.of_one_seed, 2.0):
+    assert summarize([Estimate(value, 1.5, 4.0) for value in values[:2]]).seed_error == pytest.approx(1.5)
+    for error in (summary.seed_error, 2.0):
         z = z_score(summary, ReferenceValue("d", "emd", "c", 8.0, 2), error)
         assert z == pytest.approx(12 / np.hypot(error * np.sqrt(4 / 3), 0.01 / np.sqrt(12)))
 

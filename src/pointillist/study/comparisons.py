@@ -24,7 +24,7 @@ MIN_SEEDS_FOR_SPREAD = 3
 class Summary:
     """Mean of a cell over its seeds, NaN if a model diverged, with its standard error.
 
-    The degrees of freedom of the error are inf if it is asymptotic. `of_one_seed` is the standard error of one seed's
+    The degrees of freedom of the error are inf if it is asymptotic. `seed_error` is the standard error of one seed's
     value: the error of sampling, or the standard deviation over seeds if it is larger.
     """
 
@@ -32,7 +32,7 @@ class Summary:
     standard_error: float
     degrees_of_freedom: float
     n_seeds: int
-    of_one_seed: float = np.nan
+    seed_error: float = np.nan
 
 
 def summarize(estimates: Sequence[Estimate], *, on_same_rows: bool = False) -> Summary:
@@ -47,14 +47,14 @@ def summarize(estimates: Sequence[Estimate], *, on_same_rows: bool = False) -> S
     mean = float(np.mean(values))
     variances = np.square([each.standard_error for each in estimates])
     degrees_of_freedom = [each.degrees_of_freedom for each in estimates]
-    of_sampling = float(np.sqrt(variances.mean()))
+    sampling_error = float(np.sqrt(variances.mean()))
     if len(set(values)) == 1 < n or (on_same_rows and n < MIN_SEEDS_FOR_SPREAD):
-        return Summary(mean, of_sampling, min(degrees_of_freedom), n, of_sampling)
+        return Summary(mean, sampling_error, min(degrees_of_freedom), n, sampling_error)
     if n >= MIN_SEEDS_FOR_SPREAD:
         spread = float(np.std(values, ddof=1))
-        return Summary(mean, spread / np.sqrt(n), n - 1, n, max(spread, of_sampling))
+        return Summary(mean, spread / np.sqrt(n), n - 1, n, max(spread, sampling_error))
     freedom = satterthwaite(variances, degrees_of_freedom)
-    return Summary(mean, float(np.sqrt(variances.sum()) / n), freedom, n, of_sampling)
+    return Summary(mean, float(np.sqrt(variances.sum()) / n), freedom, n, sampling_error)
 
 
 def satterthwaite(variances: Sequence[float] | np.ndarray, degrees_of_freedom: Sequence[float]) -> float:
@@ -107,7 +107,7 @@ def excess(summary: Summary | None, floor: Summary | None, better: Better) -> fl
 
 
 def reach_floor(summaries: Sequence[Summary | None], floors: Sequence[Summary | None], better: Better) -> list[bool]:
-    """Marks the cells that no test finds worse than their floor: near it, or on the better side of it.
+    """Marks the cells that no test finds worse than their floor: cells near the floor or better.
 
     The test is Welch's t-test at level 0.05 for all the row's tests together (Holm's correction), one-sided unless the
     floor itself is best. The floors have the error of one evaluation.

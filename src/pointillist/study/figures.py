@@ -87,7 +87,7 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
         n_panels,
         n_columns,
         size=(2.3, 2.3),
-        gaps=(0.1, 0.75 if is_3d else 0.55),
+        spacing=(0.1, 0.75 if is_3d else 0.55),
         margins=(0.2, 0.25, 0.3, 0.9) if is_3d else (0.6, 0.15, 0.5, 0.9),
         projection="3d" if is_3d else None,
     )
@@ -180,7 +180,7 @@ def losses_figure(results: Results, section: Section) -> "Figure":
     fitting = int(n_columns * 3.4 / (0.55 + 0.08 * max(map(len, titles))))
     n_legend_rows = -(-len(titles) // max(fitting, 1))
     margins = (0.65, 0.15, 0.6 + 0.2 * n_legend_rows, 0.8)
-    figure, panels = _panels(n_panels, n_columns, size=(2.8, 2.1), gaps=(0.6, 0.6), margins=margins)
+    figure, panels = _panels(n_panels, n_columns, size=(2.8, 2.1), spacing=(0.6, 0.6), margins=margins)
     _headline(figure, f"Training loss: {section.title}")
     # They differ in lightness too.
     colors = list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, len(titles))))
@@ -217,7 +217,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
     turn, height = _turn(labels, closest)
     names = [short_name(name) for name in section.datasets]
     n_panels, margins = len(names) * len(metrics), (0.85, 0.15, 0.95 + height, 0.8)
-    figure, panels = _panels(n_panels, len(metrics), size=(width, 1.35), gaps=(0.65, 0.18), margins=margins)
+    figure, panels = _panels(n_panels, len(metrics), size=(width, 1.35), spacing=(0.65, 0.18), margins=margins)
     _headline(figure, section.title)
     by_panel = {(row.dataset, row.metric): row for row in table}
     for axes, panel in zip(panels, product(names, metrics), strict=True):
@@ -351,7 +351,7 @@ def _panels(
     n_columns: int,
     *,
     size: tuple[float, float],
-    gaps: tuple[float, float],
+    spacing: tuple[float, float],
     margins: tuple[float, float, float, float],
     projection: str | None = None,
 ) -> "tuple[Figure, list[Any]]":
@@ -361,12 +361,12 @@ def _panels(
 
     n_rows = -(-n_panels // n_columns)
     left, right, bottom, top = margins
-    width = left + n_columns * size[0] + (n_columns - 1) * gaps[0] + right
-    height = bottom + n_rows * size[1] + (n_rows - 1) * gaps[1] + top
+    width = left + n_columns * size[0] + (n_columns - 1) * spacing[0] + right
+    height = bottom + n_rows * size[1] + (n_rows - 1) * spacing[1] + top
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
     edges = {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height}
-    grid = figure.add_gridspec(n_rows, n_columns, **edges, wspace=gaps[0] / size[0], hspace=gaps[1] / size[1])
+    grid = figure.add_gridspec(n_rows, n_columns, **edges, wspace=spacing[0] / size[0], hspace=spacing[1] / size[1])
     made: list[Any] = [figure.add_subplot(grid[divmod(i, n_columns)], projection=projection) for i in range(n_panels)]
     for axes in made:
         axes.tick_params(labelsize=7)

@@ -67,7 +67,7 @@ class Dataset:
         """Number of classes."""
         return len(self.class_sizes)
 
-    def of_class(self, label: int) -> Float[np.ndarray, "m d"]:
+    def class_rows(self, label: int) -> Float[np.ndarray, "m d"]:
         """Returns the rows of one class."""
         return self.rows[self.labels == label]
 
@@ -116,7 +116,7 @@ def with_columns(dataset: Dataset, content: Any) -> Dataset:
     if content["centre"] is not None:
         ends = np.array([content["centre"], content["unit"]], np.float64)
         if ends.shape != (2, d) or not np.isfinite(ends).all() or (ends[1] < 0).any():
-            raise ValueError(f"the scaling of {dataset.name!r:.40} is not that of its columns")
+            raise ValueError(f"the scaling of {dataset.name!r:.40} does not match its columns")
         scaling = AffineScaling(*ends)
     return replace(dataset, names=None if names is None else tuple(names), scaling=scaling)
 

@@ -17,7 +17,7 @@ from pointillist.diffusion.denoisers import Label
 from pointillist.metrics import Estimate, Floor
 from pointillist.study.comparisons import satterthwaite
 from pointillist.study.grid import HELD_OUT_SEED, Cell, Dataset, has_fresh_rows, random_seed
-from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
+from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, class_metric
 from pointillist.study.settings import Settings
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def measure_floor(
         floor = metrics.floor(metrics.METRICS[name], dataset.rows, **options)
         if name != "report_nll":
             return {name: floor}
-        # The spread over splits of all the data is far smaller than the error of half of it: the report NLL is nearly a
-        # sum over the rows of both halves, which is always the same.
+        # The spread over splits is far below the error of one half: the report NLL is nearly a sum over all rows,
+        # which is always the same.
         n = 2 * min(len(dataset.rows) // 2, settings.n_samples)
         chosen = dataset.rows[np.arange(n) * len(dataset.rows) // n]
         error = metrics.METRICS[name](chosen[::2], chosen[1::2]).standard_error
@@ -180,10 +180,10 @@ def _floors_of_classes(
     n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
     for label in range(dataset.n_classes):
         function = partial(_OF_A_CLASS[name], **_options(name, settings), **({"n_repeats": 1} if name == "emd" else {}))
-        floor = metrics.floor(function, dataset.of_class(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
+        floor = metrics.floor(function, dataset.class_rows(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
         # A cell's EMD is the mean of five draws.
         spread = floor.spread / np.sqrt(5) if name == "emd" else floor.spread
-        floors[of_class(name, label)] = Floor(floor.value, spread, floor.n_repeats)
+        floors[class_metric(name, label)] = Floor(floor.value, spread, floor.n_repeats)
     value = float(np.mean([floor.value for floor in floors.values()]))
     spread = float(np.linalg.norm([floor.spread for floor in floors.values()]) / len(floors))
     return {name: Floor(value, spread, _repeats(name)), **(floors if name in OF_EACH_CLASS else {})}
@@ -216,13 +216,13 @@ def measure_rows(
 def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> Measures:
     """Measures every quantity of rows of classes, drawn with `labels_to_draw`; NaN if the model diverged."""
     if not np.isfinite(rows).all():
-        each = [of_class(name, label) for name in OF_EACH_CLASS for label in range(dataset.n_classes)]
+        each = [class_metric(name, label) for name in OF_EACH_CLASS for label in range(dataset.n_classes)]
         return _diverged([*QUANTITIES["classes"], *each])
     labels = dataset.labels_to_draw(len(rows))
     rng = np.random.default_rng(random_seed(cell.key))
     by_class: dict[str, list[Estimate]] = {name: [] for name in _OF_A_CLASS}
     for label in range(dataset.n_classes):
-        real, generated = dataset.of_class(label), rows[labels == label]
+        real, generated = dataset.class_rows(label), rows[labels == label]
         by_class["emd"].append(metrics.emd(real, generated, n_subsample=cell.settings.emd_rows, random_state=rng))
         by_class["energy_distance"].append(metrics.energy_distance(real, generated))
         # The same number of rows on both sides, as in the floor: coverage grows with the number of samples.
@@ -236,7 +236,7 @@ def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]
         variances = np.array([e.standard_error for e in estimates]) ** 2
         freedom = satterthwaite(variances, [e.degrees_of_freedom for e in estimates])
         measures[name] = Estimate(np.mean(estimates), np.sqrt(variances.sum()) / len(estimates), freedom)
-    measures |= {of_class(name, i): each for name in OF_EACH_CLASS for i, each in enumerate(by_class[name])}
+    measures |= {class_metric(name, i): each for name in OF_EACH_CLASS for i, each in enumerate(by_class[name])}
     return {**measures, "accuracy": _accuracy(scorer.hits(rows, labels))}
 
 

@@ -22,7 +22,7 @@ _PATTERNS = ("tables/*.md", "figures/*.png")
 def check_folder(folder: Path) -> None:
     """Checks a study's folder before anything in it is written or removed: somebody else may have made it.
 
-    No link may lead out of it where a study writes; without a study, it may hold no file that a study would write over.
+    No link in it may lead to files elsewhere, and without a study it may hold no file that a study would overwrite.
     """
     check_inside(folder, [folder / name for name in (STORE, "tables", "figures")])
     check_inside(folder, _outputs(folder))

@@ -72,7 +72,7 @@ def is_asked(name: str, settings: Settings) -> bool:
     return name != "training_accuracy" or settings.classifier in SCORED_ON_TRAINING
 
 
-def of_class(name: str, label: int) -> str:
+def class_metric(name: str, label: int) -> str:
     """Names a quantity of one class alone."""
     return f"{name}, class {label}"
 

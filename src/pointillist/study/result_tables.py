@@ -48,28 +48,28 @@ class Comparison(NamedTuple):
         return abs(self.z) < LIMIT
 
 
-def z_score(measured: Summary, reported: ReferenceValue, of_one_seed: float) -> float:
+def z_score(measured: Summary, reported: ReferenceValue, seed_error: float) -> float:
     """Computes measured minus reported, in standard errors; NaN if the model diverged.
 
     The standard error covers the mean over seeds, one run more, and rounding: a reported number is taken for one run of
     the same study, with the error of one seed.
     """
-    of_runs = of_one_seed * np.sqrt(1 + 1 / measured.n_seeds)
+    run_error = seed_error * np.sqrt(1 + 1 / measured.n_seeds)
     # The rounding error is uniform over one unit of the last decimal.
-    of_rounding = 10.0**-reported.decimals / np.sqrt(12)
-    return float((measured.value - reported.value) / np.hypot(of_runs, of_rounding))
+    rounding_error = 10.0**-reported.decimals / np.sqrt(12)
+    return float((measured.value - reported.value) / np.hypot(run_error, rounding_error))
 
 
 def comparisons(results: Results) -> list[Comparison]:
     """Compares the cells of all sections, in the order of the tables."""
     found = []
     for section, row in ((each, row) for each in results.spec.sections for row in results.rows(each)):
-        errors = [cell.summary.of_one_seed for cell in row.cells if cell.summary is not None]
+        errors = [cell.summary.seed_error for cell in row.cells if cell.summary is not None]
         known = np.square([error for error in errors if np.isfinite(error)])
         pooled = float(np.sqrt(known.mean())) if len(known) else np.nan
         for measured, reported in ((cell.summary, cell.reference) for cell in row.cells):
             if measured is not None and reported is not None:
-                scores = (z_score(measured, reported, error) for error in (measured.of_one_seed, pooled))
+                scores = (z_score(measured, reported, error) for error in (measured.seed_error, pooled))
                 found.append(Comparison(section.name, row.title, measured, reported, *scores))
     return found
 
@@ -244,7 +244,7 @@ def _agreement_markdown(results: Results, compared: Sequence[Comparison]) -> str
     apart = [
         (
             *(each.section, each.reported.dataset, each.metric, each.reported.column),
-            *(f"{each.measured.value:.4g}", f"{each.measured.of_one_seed:.2g}"),
+            *(f"{each.measured.value:.4g}", f"{each.measured.seed_error:.2g}"),
             f"{each.reported.value:.{each.reported.decimals}f}",
             *(f"{each.z:+.1f}", f"{each.pooled_z:+.1f}"),
         )

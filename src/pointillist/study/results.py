@@ -13,7 +13,7 @@ from pointillist.diffusion.schedules import prior_kl
 from pointillist.metrics import Floor
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Better, Summary, best, excess, reach_floor, summarize
 from pointillist.study.grid import Cell, Dataset, check_data, has_fresh_rows, study_cells, with_columns
-from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, SIZES, is_asked, of_class, protocol
+from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, SIZES, class_metric, is_asked, protocol
 from pointillist.study.settings import Settings, short_text
 from pointillist.study.spec import ReferenceValue, Section, from_json, short_name
 from pointillist.study.store import Store, StoreError
@@ -253,7 +253,7 @@ class Results:
 
     def _row(self, section: Section, name: str, quantity: str, label: int | None = None) -> Row:
         title, better = QUANTITIES[section.kind][quantity]
-        metric = quantity if label is None else of_class(quantity, label)
+        metric = quantity if label is None else class_metric(quantity, label)
         settings = [column.settings for column in section.columns]
         summaries = [self._summary(name, each, metric) for each in settings]
         floors = [self.store.floors(self.fingerprints[name], protocol(each)).get(metric) for each in settings]
@@ -273,7 +273,7 @@ class Results:
             reach_floor(summaries, baselines, better),
             [excess(*pair, better) for pair in zip(summaries, baselines, strict=True)],
         )
-        heading = title if label is None else of_class(title, label)
+        heading = title if label is None else class_metric(title, label)
         return Row(name, metric, heading, better, is_ranked, tuple(map(Measured, *parts)))
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:

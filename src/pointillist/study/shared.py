@@ -91,11 +91,11 @@ class Study:
         """Work of classifying held-out rows by the model, or of their likelihood; 0 for other classifiers."""
         dataset, settings = self.by_fingerprint[cell.dataset], cell.settings
         # A row's evaluation and its tangents', for each stage of a step.
-        of_a_step = EVALUATIONS_PER_STEP * (1 + n_tangents(dataset.rows.shape[1]))
+        per_step = EVALUATIONS_PER_STEP * (1 + n_tangents(dataset.rows.shape[1]))
         times = {
             "elbo": N_TIMES * dataset.n_classes,
-            "exact": CLASS_STEPS * of_a_step * dataset.n_classes,
-            "rows": LIKELIHOOD_STEPS * of_a_step,
+            "exact": CLASS_STEPS * per_step * dataset.n_classes,
+            "rows": LIKELIHOOD_STEPS * per_step,
         }.get(settings.classifier or settings.kind, 0)
         return float(settings.n_held_out * times) * _work_of_a_row(settings) * has_fresh_rows(dataset.name)
 

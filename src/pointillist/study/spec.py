@@ -86,17 +86,15 @@ class Section:
 
     @property
     def drawn(self) -> tuple[str, ...]:
-        """The data sets of which rows are generated and shown: none if classifiers are measured."""
+        """The data sets whose generated rows are shown: none if classifiers are measured."""
         return () if self.kind == "classifier" else self.datasets
 
     def title_of(self, column: Column) -> str:
         """Returns a column's label with the names of the settings that vary."""
-        titles = []
-        for key in self.varied:
-            value = getattr(column.settings, key)
-            heads = {"schedule": "", "method": "", "classifier": "", "beta_range": "beta "}
-            if value is not None:
-                titles.append(f"{heads.get(key, f'{symbol(key)} = ')}{label(key, value)}")
+        heads = {"schedule": "", "method": "", "classifier": "", "beta_range": "beta "}
+        values = {key: getattr(column.settings, key) for key in self.varied}
+        known = {key: value for key, value in values.items() if value is not None}
+        titles = [f"{heads.get(key, f'{symbol(key)} = ')}{label(key, value)}" for key, value in known.items()]
         return ", ".join(titles) or column.label
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pointillist.engine import weights
 from pointillist.metrics import Estimate, Floor
 from pointillist.study.grid import Cell, Dataset
-from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class, protocol
+from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, class_metric, protocol
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, ReferenceValue, Section
 from pointillist.study.store import Model
@@ -66,7 +66,7 @@ def measures(section, value):
     """Measures of one cell: all but the first have the value's tenth, and densities stay where rows diverged."""
     names = list(QUANTITIES[section.kind])
     if section.kind == "classes":
-        names += [of_class(name, k) for name in OF_EACH_CLASS for k in (0, 1)]
+        names += [class_metric(name, k) for name in OF_EACH_CLASS for k in (0, 1)]
     found = {
         name: Estimate(value if i == 0 else value / 10, 1.0 if i == 0 else 0.1, 50.0) for i, name in enumerate(names)
     }

@@ -74,7 +74,7 @@ def losses(results: Results, section: Section) -> dict[str, Any] | None:
         short_name(name): [_curve(results.losses(name, column.settings)) for column in section.columns]
         for name in section.drawn
     }
-    return curves if any(curve for of_set in curves.values() for curve in of_set) else None
+    return curves if any(curve for each in curves.values() for curve in each) else None
 
 
 def _curve(losses: Sequence[np.ndarray]) -> list[list[float | None]] | None:
