@@ -13,7 +13,7 @@ def tiny(tmp_path):
 
 @pytest.fixture
 def command():
-    """Runs the real command line in a process of its own."""
+    """Runs the command line in a separate process."""
 
     def run(*arguments, **options):
         return subprocess.run(

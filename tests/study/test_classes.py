@@ -224,9 +224,9 @@ def test_neighbors_of_the_data_itself_are_a_good_classifier():
     cell = Cell(dataset.fingerprint, Settings(method="guidance", classifier="knn_100"), 0)
     measures = measure_neighbors(cell, dataset, dataset.rows[order])
     assert measures["accuracy"] > 0.99
-    # On the rows themselves, with their own labels among the neighbors'.
-    own = KNeighborsClassifier(100).fit(dataset.rows, dataset.labels).score(dataset.rows, dataset.labels)
-    assert measures["training_accuracy"] == own
+    # The training rows are among their neighbors.
+    expected = KNeighborsClassifier(100).fit(dataset.rows, dataset.labels).score(dataset.rows, dataset.labels)
+    assert measures["training_accuracy"] == expected
     broken = dataset.rows.copy()
     broken[3] = np.nan
     assert np.isnan(measure_neighbors(cell, dataset, broken)["accuracy"])

@@ -52,7 +52,7 @@ def cell(value, error=1.0, freedom=np.inf):
     return Summary(value, error, freedom, 1)
 
 
-def test_best_are_those_that_no_test_tells_from_the_lowest():
+def test_best_are_all_cells_that_no_test_distinguishes_from_the_lowest():
     assert best([cell(10), cell(11), cell(30)]) == [True, True, False]
     assert best([cell(10), cell(13, freedom=1)]) == [True, True]
     assert best([cell(10), cell(13)]) == [True, False]
@@ -91,7 +91,7 @@ def test_excess_is_in_standard_errors_of_the_difference_on_the_worse_side():
     assert excess(exact, exact, "lower") == 0 and excess(Summary(1.0, 0.0, 10.0, 1), exact, "lower") == np.inf
 
 
-def test_floor_is_reached_where_no_test_tells_or_the_cell_is_better():
+def test_floor_is_reached_if_no_test_distinguishes_or_the_cell_is_better():
     cells = [Summary(value, 1.0, 50.0, 1) for value in (10.0, 10.5, 20.0, 0.0, np.nan)] + [None]
     floors = [Summary(10.0, 1.0, 50.0, 1)] * 6
     assert reach_floor(cells, floors, "lower") == [True, True, False, True, False, False]

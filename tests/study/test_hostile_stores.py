@@ -1,4 +1,4 @@
-"""Stores that somebody else made: whatever is in them, a report is written in its folder, or one line says why not."""
+"""Stores from elsewhere: whatever they hold, a report is written in its folder, or one line says why not."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ def good(tmp_path_factory):
 
 @pytest.fixture
 def folder(good, tmp_path):
-    """A copy of the store, in a folder of its own."""
+    """A copy of the store in a new folder."""
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
     shutil.copy(good, folder / "study.db")
@@ -235,7 +235,7 @@ def floor_of(*values):
 
 
 def dataset_of(dataset):
-    """Another data set in the place of the first, under its own fingerprint."""
+    """Replaces the data set by another one with its fingerprint."""
 
     def do(store):
         store.add_dataset(dataset)

@@ -99,7 +99,7 @@ steps = 5
         fresh = held_out("blobs", 40)[0]
         assert rows["moons"].floor is None
         assert rows["blobs"].floor.value == pytest.approx(-true_log_density("blobs", fresh).mean())
-        # A model that has hardly learned: far above the distribution's own.
+        # The model has hardly learned: its value is far above the true distribution's.
         assert rows["blobs"].floor.value + 0.5 < rows["blobs"].cells[0].value < 10
         assert "held-out NLL (nats)" in markdown(results, results.spec.sections[0])
 
@@ -220,7 +220,7 @@ def test_a_diverged_model_has_no_measures(tiny):
     assert all(np.isnan(measure) for measure in measure_rows(cell, data, rows, None).values())
 
 
-def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(tiny, tmp_path, monkeypatch):
+def test_sizes_that_do_not_fit_are_refused_before_anything_is_computed(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(StackTrainer, "run", lambda *_: pytest.fail("trained"))
     text = tiny.read_text()
     tiny.write_text(text.replace("batch_size = 32", "batch_size = 250"))
@@ -361,7 +361,7 @@ def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path, monkeypa
 
     def shown(self, *args, **kwargs):
         update(self, *args, **kwargs)
-        # At once: of a fast study, the display's own thread shows some lines only.
+        # At once: the display's thread shows only some lines of a fast study.
         self.refresh()
 
     monkeypatch.setattr(Progress, "update", shown)
@@ -383,11 +383,11 @@ def test_outputs_of_sections_that_are_no_more_are_removed_and_nothing_else(tiny,
     spec, folder = load_spec(str(tiny)), tmp_path / "out"
     first, second = (section.name for section in spec.sections[:2])
     (folder / "tables").mkdir(parents=True)
-    (folder / "tables" / "own.md").write_text("a reader's notes")
+    (folder / "tables" / "reader.md").write_text("a reader's notes")
     console = Console(quiet=True)
     with Store(folder / "study.db") as store:
         for names in ([first, second], [second]):
             runner.run_study(spec.only(names), store, console)
             write_outputs(store, folder, console)
-    assert sorted(path.name for path in (folder / "tables").iterdir()) == sorted([f"{second}.md", "own.md"])
+    assert sorted(path.name for path in (folder / "tables").iterdir()) == sorted([f"{second}.md", "reader.md"])
     assert not list((folder / "figures").glob(f"{first}_*")) and list((folder / "figures").glob(f"{second}_*"))

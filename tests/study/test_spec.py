@@ -32,7 +32,7 @@ def test_the_built_in_report():
     sets = ("moons", "circles", "blobs", "manycircles", "helix")
     cells = study_cells(spec, {name: name for name in sets})
     assert all(section.datasets == sets for section in spec.sections)
-    # 13 unconditional models a set, one of which is steered, and a conditional one.
+    # Per set, 13 unconditional models (one is steered) and a conditional one.
     assert len({cell.model_key for cell in cells if cell.model_key}) == 65 + 5
     assert len({cell.rows_key for cell in cells if cell.rows_key}) == 65 + 35 + 5
     for settings in (cell.settings for cell in cells):
@@ -79,12 +79,12 @@ def test_the_built_in_recipes():
         "batch_size",
     ):
         assert getattr(published, name) == REPORT[name], name
-    # Each variant is its own model, but for the one that only samples otherwise.
+    # Each variant is another model, except the one that differs only in sampling.
     cells = study_cells(load_spec("recipes"), {name: name for name in section.datasets})
     assert len({cell.model_key for cell in cells}) == (len(section.columns) - 1) * 5 * 5
 
 
-def test_variants_are_columns_of_their_own():
+def test_each_variant_is_a_column():
     spec = parsed("""
 datasets = "moons"
 epochs = 7
@@ -226,7 +226,7 @@ def test_epochs_that_vary_have_no_other_number(columns):
     assert spec.only(["b"]).with_epochs(2).sections[0].columns[0].settings.epochs == 2
 
 
-def test_two_files_of_one_name_cannot_be_told_apart(tmp_path):
+def test_two_files_of_one_name_are_refused(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         np.save(tmp_path / folder / "rows.npy", np.zeros((3, 2)))
@@ -237,7 +237,7 @@ def test_two_files_of_one_name_cannot_be_told_apart(tmp_path):
 @pytest.mark.parametrize(
     "first,second", [("a/rows.npy", "b/rows.npy"), ("a/rows.npy", "b/ROWS.csv"), ("moons", "moons.npy")]
 )
-def test_sets_of_one_name_in_two_sections_cannot_be_told_apart(tmp_path, first, second):
+def test_sets_of_one_name_in_two_sections_are_refused(tmp_path, first, second):
     for name in (first, second):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

@@ -108,7 +108,7 @@ def test_cells_share_models_and_rows_that_are_the_same():
     assert neighbors[:2] == keys(method="guidance")[:2] and neighbors[2] != keys(method="guidance")[2]
     assert keys(method="guidance", classifier="elbo")[:2] == (guided[0], "")
     assert keys(method="guidance", classifier="mlp_100_50")[:2] == ("", "")
-    # What a method does not use tells no two cells apart.
+    # Settings that a method does not use do not change the keys.
     assert keys(guidance=1.0, candidates=3) == plain
     assert keys(n_held_out=50)[:2] == plain[:2] and keys(n_held_out=50)[2] != plain[2]
     few, same = keys(sampler="ddim", steps=3), keys(sampler="ddim", steps=3, variance="posterior")
@@ -150,8 +150,8 @@ def test_damaged_pages_are_harmless_or_noticed(tmp_path, damage):
     n_noticed = 0
     for _ in range(100):
         changed = bytearray(content)
-        place = rng.randrange(1, len(content) // 4096) * 4096
-        changed[place : place + 4096] = rng.randbytes(4096) if damage == "a block" else bytes(4096)
+        start = rng.randrange(1, len(content) // 4096) * 4096
+        changed[start : start + 4096] = rng.randbytes(4096) if damage == "a block" else bytes(4096)
         path.write_bytes(changed)
         try:
             Store(path).close()

@@ -14,7 +14,7 @@ M32 = 2**32 - 1
 
 
 def mulberry32(seed):
-    """Numbers in [0, 1), the same for a seed."""
+    """Yields numbers in [0, 1), the same for the same seed."""
     state = seed
     while True:
         state = (state + 0x6D2B79F5) & M32
@@ -24,7 +24,7 @@ def mulberry32(seed):
 
 
 def sfc32(seed, row):
-    """C. Doty-Humphrey's small fast counting generator of a row: whole numbers below 2^32."""
+    """C. Doty-Humphrey's small fast counting generator of a row: integers below 2^32."""
     a, b, c, counter = seed, row, 0x9E3779B9, 1
     for i in count():
         total = (a + b + counter) & M32
@@ -92,7 +92,7 @@ def trained(data, schedule, sigma_data, steps, *, features, width, depth, batch,
     for step in range(1, steps + 1):
         drawn = np.array([next(uniform) for _ in range(2 * batch)]).reshape(batch, 2)
         rows, times = (drawn[:, 0] * n).astype(int), 1 + (drawn[:, 1] * (len(schedule.alpha) - 1)).astype(int)
-        noise = np.array([normals(own, columns) for own in words])
+        noise = np.array([normals(generator, columns) for generator in words])
         loss, gradients = loss_of(network, schedule, sigma_data, data[rows], times, noise, features)
         losses.append(float(loss))
         updates, state = adam.update(gradients, state)

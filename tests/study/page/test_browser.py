@@ -128,7 +128,7 @@ def test_fragment_restores_every_view(page_of, results):
     assert shown(again) == shown(page)
     assert again.locator(f"{STEPS} .picture").count() == 3
     assert again.locator(f"{STEPS} thead th").nth(3).get_attribute("aria-sort") == "ascending"
-    # Another view's state leaves this one's alone, and comes back by the browser's own means too.
+    # The state of another view does not change this one, and the browser's Back button restores it too.
     again.evaluate("location.hash = '#guidance?chart=spread'")
     again.wait_for_function("() => document.querySelector('#guidance select[name=chart]').value === 'spread'")
     assert again.evaluate(state) == page.evaluate(state)
@@ -153,7 +153,7 @@ def test_links_copy_and_keep_what_was_chosen(page_of, results):
     assert page.evaluate("navigator.clipboard.readText()").endswith("index.html#guidance?chart=coverage")
 
 
-def test_chart_tells_its_values_to_mouse_and_keyboard(page_of, results):
+def test_chart_shows_its_values_to_mouse_and_keyboard(page_of, results):
     page = page_of(results)
     chart = page.locator(f"{STEPS} .chart")
     tip, plot = chart.locator(".tip"), chart.locator(".plot")

@@ -41,7 +41,7 @@ def test_ties_are_named_and_the_statement_follows_the_data(make):
     assert text[""] == "By EMD, T = 10 and 100 are among the best on moons; T = 500 on none."
 
 
-def test_settings_that_no_test_tells_apart(make):
+def test_settings_that_no_test_distinguishes(make):
     text = said(make(BOTH, value=lambda *_: 30.0))
     assert text[""] == "By EMD, no test distinguishes between the settings on both sets."
     assert "no test distinguishes the others from it" in text["EMD by set"]

@@ -18,7 +18,7 @@ from pointillist.study.page.live import STEP, TRAINING_TIMESTEPS, live_content
 
 @pytest.fixture(scope="module")
 def page(browser, written, live_results):
-    """One page for all tests: each works on a part of its own."""
+    """One page for all tests, each of which uses another part."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -54,9 +54,9 @@ def test_weights_travel_in_steps(live_results, page):
         assert wide if min(model["shapes"][0][1]) >= 32 else not wide
         for name, exact in named(network_of(live_results, model)).items():
             expected = exact.T if exact.ndim == 2 and model["network"] == "mlp" else exact
-            own = np.array(found[name]).reshape(expected.shape)
+            array = np.array(found[name]).reshape(expected.shape)
             off = 0.501 * STEP * np.sqrt(np.mean(expected**2)) / STEPS if name in wide else 2**-11 * np.abs(expected)
-            assert (np.abs(own - expected) <= off + 1e-7).all(), name
+            assert (np.abs(array - expected) <= off + 1e-7).all(), name
 
 
 def test_the_steps_share_a_set_and_a_time(page):
@@ -145,15 +145,15 @@ FEATURES = 8
 
 
 def of_page(page, message, **arrays):
-    """What a worker of its own says last to a message about a network of three columns."""
+    """Returns the last answer of a separate worker to a message about a network of three columns."""
     return page.evaluate(
         """({ message, arrays, sigma_data, features }) => new Promise((resolve, reject) => {
              const [alpha, sigma] = pointillist.trainer.schedule;
-             const each = (own, change) =>
-               Object.fromEntries(Object.entries(own).map(([key, value]) => [key, change(value)]));
-             const numbers = (own) => Array.isArray(own) ? Float32Array.from(own) : each(own, numbers);
-             const plain = (own) =>
-               ArrayBuffer.isView(own) ? Array.from(own) : Object(own) === own ? each(own, plain) : own;
+             const each = (object, change) =>
+               Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
+             const numbers = (value) => Array.isArray(value) ? Float32Array.from(value) : each(value, numbers);
+             const plain = (value) =>
+               ArrayBuffer.isView(value) ? Array.from(value) : Object(value) === value ? each(value, plain) : value;
              const model = { columns: 3, time_embedding: features, sigma_data, alpha, sigma };
              const source = new Blob([pointillist.trainer.source], { type: "text/javascript" });
              const worker = new Worker(URL.createObjectURL(source));
@@ -329,5 +329,5 @@ def test_a_file_can_be_chosen_again_once_it_is_mended(page, tmp_path):
     page.evaluate("pointillist.trainer.choose('csv')")
     page.set_input_files("input[type=file]", path)
     page.wait_for_function("() => document.querySelector('.train .readout').textContent.includes('takes 30 or more')")
-    # A browser tells of no change if the file that is chosen was chosen before.
+    # A browser reports no change if the same file is chosen again.
     assert page.input_value("input[type=file]") == ""

@@ -1,4 +1,4 @@
-"""The page's live models: what travels in the page, and what a browser makes of it, against Python's own samplers."""
+"""The page's live models: their content, and the rows that a browser generates, compared with Python's samplers."""
 
 import csv
 import io
@@ -158,7 +158,7 @@ def test_the_pages_rows_are_pythons(live_results, page_of):
 
 
 @pytest.mark.slow
-def test_the_pages_noise_is_normal_and_each_rows_own(live_results, page_of):
+def test_the_noise_of_a_page_is_normal_and_differs_between_rows(live_results, page_of):
     page = page_of(live_results)
     for model in live_content(live_results)["models"][:3]:
         denoiser, schedule = denoiser_of(live_results, model)
@@ -201,7 +201,7 @@ FINISHED = "() => document.querySelector('#live-moment').textContent.includes('t
 
 def test_a_finished_run_plays_again(live_results, page_of):
     page = page_of(live_results)
-    # As in a browser that is late: a frame's time is earlier than that of the click before it.
+    # As in a browser that is late: a frame's time is earlier than the time of the click before it.
     page.evaluate(
         """() => {
              const next = window.requestAnimationFrame;

@@ -17,8 +17,8 @@ def test_the_baseline_is_in_sight(page_of, results):
     # As wide as the widest of usual fonts.
     page.add_style_tag(content="table { font-family: 'DejaVu Sans', sans-serif; letter-spacing: 0.4px }")
     hidden = """() => [...document.querySelectorAll('.numbers tr > :last-child')].filter(cell => {
-        const [own, panel] = [cell, cell.closest('.scroll')].map(of => of.getBoundingClientRect());
-        return cell.checkVisibility() && own.width && own.right > panel.right + 1;
+        const [box, panel] = [cell, cell.closest('.scroll')].map(of => of.getBoundingClientRect());
+        return cell.checkVisibility() && box.width && box.right > panel.right + 1;
     }).length"""
     for width in (390, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 900})
