@@ -181,7 +181,7 @@ MARKED = {
 def test_marks_are_taken_off(texts, decimal, expected):
     notes = Notes()
     found = typed("x", pa.chunked_array([[*texts, None]]), decimal=decimal, notes=notes)
-    assert found.to_pylist() == [*expected, None] and len(notes.said) == 1
+    assert found.to_pylist() == [*expected, None] and len(notes.warnings) == 1
     whole = all(float(each).is_integer() for each in expected) and not any("." in t and "," in t for t in texts)
     assert pa.types.is_integer(found.type) == (whole and texts != ["0,125"])
 
@@ -217,7 +217,7 @@ def test_what_has_no_marks_is_no_news():
     notes = Notes()
     assert typed("x", pa.chunked_array([["1", "20"]]), decimal=",", notes=notes).to_pylist() == [1, 20]
     assert typed("x", pa.chunked_array([["02139", "10115"]]), decimal=",", notes=notes)[0].as_py() == "02139"
-    assert not notes.said
+    assert not notes.warnings
 
 
 def test_labels_stay_as_they_are():

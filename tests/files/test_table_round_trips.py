@@ -440,7 +440,9 @@ def test_no_part_of_a_time_is_dropped(value, kind):
     ids=repr,
 )
 def test_cells_of_another_type_are_held_as_they_are_or_refused(fitted, given, held):
-    known = {"date": [datetime(2024, 1, 1), datetime(2024, 5, 1)], "truth": [True, False]}.get(kind_of(fitted), [1, 2])
+    known = {"date": [datetime(2024, 1, 1), datetime(2024, 5, 1)], "boolean": [True, False]}.get(
+        kind_of(fitted), [1, 2]
+    )
     known = [timedelta(1), timedelta(2)] if pa.types.is_duration(fitted) else known
     known = [Decimal(1), Decimal(2)] if pa.types.is_decimal(fitted) else known
     codec, _ = codec_of(pa.table({"g": pa.array(known * 10).cast(fitted), "y": np.arange(20) / 3}))

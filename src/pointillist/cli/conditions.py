@@ -98,7 +98,7 @@ def category_of(text: str, known: list[Any]) -> Any:
 
 def _value(text: str, kind: "pa.DataType") -> Any:
     """Parse a boolean, number, date, time or duration; times without an offset are in the column's time zone."""
-    if kind_of(kind) == "truth" and text.lower() in ("true", "false"):
+    if kind_of(kind) == "boolean" and text.lower() in ("true", "false"):
         return text.lower() == "true"
     if kind_of(kind) != "date":
         return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from pointillist.atomic_files import check_regular, naming
-from pointillist.files.csv_format import NOTHING_SAID, CsvForm
+from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
 from pointillist.files.formats import format_of
 from pointillist.files.reading import read_table
 from pointillist.files.texts import TYPES
@@ -40,7 +40,7 @@ def parse_types(texts: Sequence[str]) -> dict[str, str]:
 def read_for(
     model: "RowModel",
     path: Path,
-    form: CsvForm = NOTHING_SAID,
+    form: CsvForm = DEFAULT_FORM,
     *,
     others: Literal["out", "typed", "text"] = "out",
     unread: str | None = None,
@@ -169,9 +169,8 @@ def print_types(table: Table, codec: Codec, categorical: Sequence[str], console:
     grid = Grid("column", "kind", "values", "missing", box=None, header_style="bold", padding=(0, 2, 0, 0))
     columns = zip(codec.encoding.columns, table.cells, table.arrow.columns, table.arrow.schema, strict=True)
     for encoder, cells, column, field in columns:
-        kind = {"whole": "integer", "truth": "boolean", "category": "categories"}.get(kind_of(field.type))
-        kind = "categories" if field.name in categorical else kind or kind_of(field.type)
-        kind = "date" if encoder.grid.is_calendar else kind
+        kind = "category" if field.name in categorical else kind_of(field.type)
+        kind = "date" if encoder.grid.is_calendar else "categories" if kind == "category" else kind
         if encoder.categories is not None:
             values = f"{len(encoder.categories)}: " + ", ".join(map(str, encoder.categories[:4]))
             values += ", …" if len(encoder.categories) > 4 else ""

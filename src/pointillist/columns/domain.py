@@ -123,7 +123,7 @@ class ColumnDomain:
         if domain.categories is not None:
             return CategoryEncoder(self.name, self.has_missing, none, domain.categories)
         low, high = float(domain.values.min()), float(domain.values.max())
-        is_integer = kind_of(kind) in ("whole", "date")
+        is_integer = kind_of(kind) in ("integer", "date")
         step = int(kind_of(kind) == "date")
         grid = Grid(0 if is_integer else None, step, int(low) if step else 0)
         if not self.is_range or (is_integer and high - low < MOST_INTEGERS):

@@ -409,7 +409,7 @@ class ColumnEncoder(ABC):
 def condition_cells(name: Any, values: Sequence[Any], arrow_type: "pa.DataType | None") -> Column:
     """Converts values of a condition to cells. The ends of a range of integers may have fractions."""
     if arrow_type is not None:
-        if kind_of(arrow_type) == "whole" and all(isinstance(v, int | float | np.number) for v in values):
+        if kind_of(arrow_type) == "integer" and all(isinstance(v, int | float | np.number) for v in values):
             return Column(np.asarray(values, np.float64), np.zeros(len(values), bool))
         return cells_of(name, values, arrow_type)
     return label_cells(values)

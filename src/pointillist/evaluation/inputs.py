@@ -116,7 +116,7 @@ def _as_type(column: Any, kind: Any, what: str) -> Any:
         return pa.chunked_array([pa.nulls(len(column), kind)])
     if pa.types.is_duration(kind) and pa.types.is_integer(column.type):
         return column.cast(pa.int64()).cast(kind)
-    if kind_of(kind) == "date" and kind_of(column.type) in ("number", "whole"):
+    if kind_of(kind) == "date" and kind_of(column.type) in ("number", "integer"):
         raise ValueError(f"{what} holds numbers, and another table has dates there: make them of one kind")
     return column
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pointillist.files.reading import read_numbers, read_table
     from pointillist.files.writing import TableWriter
 
-# So that the endings of files can be had without any library.
+# Importing the endings of files must not load any library.
 __getattr__, __dir__ = attach(
     __name__,
     {

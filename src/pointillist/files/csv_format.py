@@ -1,4 +1,4 @@
-"""How a CSV file is written: what separates its fields, its encoding, and what marks decimals."""
+"""The form of a CSV file: delimiter, encoding, decimal mark, and whether it has a header."""
 
 import codecs
 import csv
@@ -10,31 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DELIMITERS = (",", ";", "\t", "|")
-"""Delimiters that are recognised, in the order of preference."""
+"""Delimiters that are recognized, in order of preference."""
 
-_MARKS = {
+_BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""Encodings by the mark that a file begins with; that of UTF-16 begins that of UTF-32."""
+"""Encodings by byte order mark. The mark of UTF-32 comes first, because it starts with the mark of UTF-16."""
 
-_LOOKED_AT = 100
+_N_RECORDS = 100
+"""Number of records from which the delimiter is inferred."""
 
-_DECIMAL = r"[+-]?[0-9.]*,[0-9]+"
-"""A number with a decimal comma."""
+_NUMBER_WITH_COMMA = r"[+-]?[0-9.]*,[0-9]+"
 
 
 @dataclass(frozen=True)
 class CsvForm:
-    """What a user says of the form of a CSV file; None for what the file shows.
+    """The form of a CSV file as the user declares it; None where the file decides.
 
     Attributes:
         delimiter: The character between fields; None for the one of `DELIMITERS` that fits the first rows.
-        encoding: Python's name of the encoding; None for that of the byte order mark, or UTF-8.
-        decimal: "." or ",", which marks decimals; the other one then marks thousands.
+        encoding: Python's name of the encoding; None for the encoding of the byte order mark, or UTF-8.
+        decimal: The decimal mark, "." or ","; the other one then separates thousands.
         has_names: Whether the first line holds the names of the columns. If False, the columns are named 0, 1, 2, ….
             If None, the line must hold names, and is refused if it looks like a row.
     """
@@ -60,13 +60,13 @@ class CsvForm:
                 ) from error
 
 
-NOTHING_SAID = CsvForm()
-"""The form of a file about which the user says nothing."""
+DEFAULT_FORM = CsvForm()
+"""The form of a file about which the user declares nothing."""
 
 
 def encoding_of(start: bytes, form: CsvForm) -> str:
-    """Returns the given encoding, or that of the byte order mark of a file, or UTF-8, as Arrow spells it."""
-    found = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), "utf-8")
+    """Returns the declared encoding, or that of the byte order mark, or UTF-8, as Arrow spells it."""
+    found = next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
     name = codecs.lookup(form.encoding or found).name
     return "utf8" if name in ("utf-8", "utf-8-sig") else name
 
@@ -77,34 +77,33 @@ def opened(path: Path) -> "gzip.GzipFile | io.BufferedReader":
 
 
 def delimiter_of(lines: Sequence[str], *, is_all: bool) -> str:
-    """Finds the delimiter of a table from its first lines, line ends included; the first line is not empty.
+    """Infers the delimiter of a table from its first lines.
 
-    It is the first of `DELIMITERS` by which all rows have as many fields as the header, and more than one; a comma if
-    there is none. Commas that the fields between semicolons have as decimal marks of numbers are no delimiters.
+    The delimiter is the first of `DELIMITERS` by which all rows have the same number of fields, more than one; a comma
+    if there is none. Commas do not count as delimiters if they are decimal marks in fields between semicolons.
+
+    Args:
+        lines: The lines, with their ends; the first one is not empty.
+        is_all: Whether they are the whole file.
     """
     records = {each: _records(each, lines, is_all=is_all) for each in DELIMITERS}
-    found = [each for each, own in records.items() if own and len(own[0]) > 1 and len({len(row) for row in own}) == 1]
+    found = [each for each, rows in records.items() if rows and len(rows[0]) > 1 and len({*map(len, rows)}) == 1]
     if {",", ";"} <= set(found) and all(
-        re.fullmatch(_DECIMAL, field.strip()) for row in records[";"] for field in row if "," in field
+        re.fullmatch(_NUMBER_WITH_COMMA, field.strip()) for row in records[";"] for field in row if "," in field
     ):
         found.remove(",")
     return found[0] if found else ","
 
 
 def _records(delimiter: str, lines: Sequence[str], *, is_all: bool) -> list[list[str]]:
-    """The first rows, without the empty ones; none if they cannot be read."""
+    """Splits the first rows that are not empty; none if they cannot be read."""
     records: list[list[str]] = []
     try:
         for record in csv.reader(lines, delimiter=delimiter):
             records += [record] if record else []
-            if len(records) > _LOOKED_AT:
+            if len(records) > _N_RECORDS:
                 break
     except csv.Error:
         return []
-    # A quote may be open at the end of what was looked at.
+    # A quote may be open at the end of these lines.
     return records if is_all or len(records) < 2 else records[:-1]
-
-
-def has_alternate_zeros(start: bytes) -> bool:
-    """Whether bytes look like UTF-16 without a mark: every other one is 0."""
-    return len(start) > 3 and (not any(start[0:64:2]) or not any(start[1:64:2]))

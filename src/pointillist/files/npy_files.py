@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Write
+from pointillist.files.formats import Format, ReadOptions, Write
 from pointillist.files.number_rows import NumberRows, check_enough
 from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.table import Table
@@ -19,25 +19,25 @@ _BLOCK_VALUES = 2**20
 
 
 class NpyFormat(Format):
-    """Arrays of numbers, of two dimensions, or of three, which are flattened to two."""
+    """Arrays of numbers with two dimensions, or three, which are flattened to two."""
 
     holds_text = False
 
     def names(self, path: Path, form: CsvForm) -> list[str]:
-        """No names, as an array has none."""
+        """Returns no names, because an array has none."""
         return []
 
-    def read(self, path: Path, asked: Asked) -> Table:
+    def read(self, path: Path, options: ReadOptions) -> Table:
         """Maps the rows if they are float64; see `read_table`."""
-        if asked.drop or asked.types:
+        if options.drop or options.types:
             raise ValueError(f"{path}: an .npy file holds numbers alone: give a .csv or .parquet file")
         array = _mapped(path)
         n, width = len(array), math.prod(array.shape[1:])
-        # First, as an array without rows may claim any width.
-        check_enough(n, path, asked.min_rows)
-        gathered = NumberRows(path, [str(column) for column in range(width)], _column_name(asked.label, width), "NaN")
+        # An array without rows may declare any width.
+        check_enough(n, path, options.min_rows)
+        names = [str(column) for column in range(width)]
+        gathered = NumberRows(path, names, _label_name(options.label, width), "NaN")
         label = gathered.label
-        # Such a mapping is the table already.
         is_table = array.dtype == np.float64 and array.flags.c_contiguous and array.flags.aligned and label is None
         labels = []
         step = max(1, _BLOCK_VALUES // width)
@@ -46,18 +46,24 @@ class NpyFormat(Format):
             if label is not None:
                 labels.append(_checked_labels(block[:, label], gathered, label))
                 block = np.delete(block, label, axis=1)
-            gathered.append(_floats(block, gathered), is_kept=not is_table)
+            if block.dtype.kind in "iu":
+                for i, column in enumerate(gathered.kept):
+                    gathered.check_size(block[:, i], column)
+            # Numbers beyond float64 become infinite, which `append` refuses.
+            with np.errstate(over="ignore"):
+                block = np.ascontiguousarray(block, np.float64)
+            gathered.append(block, is_kept=not is_table)
         rows = array.reshape(n, width) if is_table else gathered.spool.rows()
-        # `longdouble` is named after a size that differs between machines.
+        # The name of `longdouble` contains its size, which differs between machines.
         types = ("float64" if array.dtype.itemsize > 8 else array.dtype.name,) * rows.shape[1]
-        of_label = None if label is None else LabelColumn(gathered.names[label], label, np.concatenate(labels))
-        return Table(Numbers(rows, None, types, of_label))
+        label_column = None if label is None else LabelColumn(names[label], label, np.concatenate(labels))
+        return Table(Numbers(rows, None, types, label_column))
 
     @contextmanager
     def writing(
         self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
     ) -> Iterator[Write]:
-        """Begins an array of the one type that holds all columns."""
+        """Starts an array of the one type that holds all columns."""
         dtype = np.result_type(*types)
         descr = np.lib.format.dtype_to_descr(dtype)
         np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (n, len(types))})
@@ -73,7 +79,7 @@ def _mapped(path: Path) -> np.ndarray:
     except OSError:
         raise
     except Exception as error:
-        # Of many kinds, as NumPy parses the header as Python: a thousand minus signs end in a MemoryError.
+        # NumPy parses the header as Python, so errors are of many kinds: 1,000 minus signs raise a MemoryError.
         if "Python objects" in str(error):
             raise ValueError(f"{path}: holds Python objects, not numbers; save a numeric array instead") from error
         raise ValueError(f"{path}: is not a whole .npy file (truncated, or of another format)") from error
@@ -87,24 +93,13 @@ def _mapped(path: Path) -> np.ndarray:
     return array
 
 
-def _column_name(label: str | None, width: int) -> str | None:
-    """The name of the column that `label` asks for, which may count from the end."""
-    if label is None:
-        return None
+def _label_name(label: str | None, width: int) -> str | None:
+    """Returns the name of the label column, whose index may count from the end."""
     try:
-        position = int(label)
+        index = int(label or "")
     except ValueError:
         return label
-    return str(position + width if -width <= position < 0 else position)
-
-
-def _floats(block: np.ndarray, gathered: NumberRows) -> np.ndarray:
-    if block.dtype.kind in "iu":
-        for i, position in enumerate(gathered.kept):
-            gathered.check_size(block[:, i], position)
-    # What is beyond float64 becomes infinite, which is refused later.
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(block, np.float64)
+    return str(index + width if -width <= index < 0 else index)
 
 
 def _checked_labels(values: np.ndarray, gathered: NumberRows, label: int) -> np.ndarray:

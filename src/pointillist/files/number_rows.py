@@ -1,4 +1,4 @@
-"""Rows of numbers that come from a file in blocks, with a label column, and errors about single values."""
+"""Rows of numbers from a file, read in blocks, with a label column, and errors about single values."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.files.formats import Asked
+from pointillist.files.formats import ReadOptions
 from pointillist.foreign_text import listed, shown
 from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import LONGEST_LABEL, LabelColumn, Numbers
@@ -18,17 +18,17 @@ from pointillist.tables.table import Table
 
 
 class NotNumbers(ValueError):
-    """Error about a well-formed table that does not hold numbers alone."""
+    """Error about a well-formed table that holds more than numbers."""
 
 
-def check_names(path: Path, names: Sequence[str], asked: Sequence[str] = ()) -> None:
-    """Raises a ValueError if there are no columns, two have the same name, or one that is asked for is not there."""
+def check_names(path: Path, names: Sequence[str], required: Sequence[str] = ()) -> None:
+    """Raises a ValueError if there are no columns, two have the same name, or a required one is absent."""
     if not names:
         raise ValueError(f"{path}: has no columns")
     for name, times in Counter(names).items():
         if times > 1:
             raise ValueError(f"{path}: {times} columns are named {shown(name)}; names must differ")
-    for name in asked:
+    for name in required:
         if name not in names:
             raise ValueError(f"{path}: there is no column {shown(name)}; the columns are {listed(names)}")
 
@@ -41,17 +41,17 @@ def check_enough(n: int, path: Path, min_rows: int) -> None:
 
 
 class NumberRows:
-    """Gathers rows of numbers block by block, and their labels, each distinct one once per block.
+    """Gathers rows of numbers block by block, with their labels.
 
     Args:
         path: The file.
-        names: Names of all its columns; their numbers where the file has no names.
+        names: Names of all its columns; their indices if the file has no names.
         label: Name of the label column; None without labels.
-        missing: What a message calls a value that is NaN.
+        missing: Description of a NaN, for messages.
 
     Attributes:
-        label: Position of the label column; None without labels.
-        kept: Positions of all other columns.
+        label: Index of the label column; None without labels.
+        kept: Indices of all other columns.
         n: Number of rows so far.
         spool: The rows so far.
     """
@@ -64,7 +64,7 @@ class NumberRows:
             raise ValueError(f"{path}: has no column besides the label {shown(label)}")
         self.path, self.names, self._missing = path, tuple(names), missing
         self.label = None if label is None else names.index(label)
-        self.kept = tuple(position for position in range(len(names)) if position != self.label)
+        self.kept = tuple(index for index in range(len(names)) if index != self.label)
         self.n = 0
         self.spool = Spool(len(self.kept))
         self._labels: list[pa.DictionaryArray] = []
@@ -80,7 +80,7 @@ class NumberRows:
         """Adds rows.
 
         Args:
-            block: Shape (m, d): rows without the label column. The caller must not change it afterwards.
+            block: Rows without the label column, shape (m, d). The caller must not change it afterwards.
             labels: Arrow array of int64, bool, float64 or text, null where a label is missing; None without labels.
             nan: Makes the error about a NaN from its row and column in the block, both from 0.
             is_kept: Whether the rows are gathered, rather than only checked.
@@ -88,17 +88,14 @@ class NumberRows:
         Raises:
             ValueError: If a value is NaN or infinite, or if a label is missing, infinite, or too long.
         """
-        finite = np.isfinite(block)
-        if not finite.all():
+        is_finite = np.isfinite(block)
+        if not is_finite.all():
             is_nan = np.isnan(block)
             # A text may read "Infinity" in a column whose other cells are not numbers.
-            first = np.argmax(is_nan if is_nan.any() else ~finite)
-            row, column = (int(i) for i in np.unravel_index(first, finite.shape))
-            if is_nan.any() and nan is not None:
-                raise nan(row, column)
-            what = self._missing if is_nan.any() else "an infinite value"
-            error = self.bad_value(what, row, self.kept[column])
-            raise NotNumbers(error) if is_nan.any() else error
+            row, column = np.argwhere(is_nan if is_nan.any() else ~is_finite)[0].tolist()
+            if not is_nan.any():
+                raise self.bad_value("an infinite value", row, self.kept[column])
+            raise nan(row, column) if nan else NotNumbers(self.bad_value(self._missing, row, self.kept[column]))
         if is_kept:
             self.spool.append(block)
         if labels is not None:
@@ -107,13 +104,13 @@ class NumberRows:
 
     def _append_labels(self, values: "pa.Array") -> None:
         assert self.label is not None, "only a file with a label column has labels"
+        is_missing = values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+        is_infinite = np.zeros(len(values), bool)
         if pa.types.is_floating(values.type):
-            infinite = np.flatnonzero(np.isinf(values.to_numpy(zero_copy_only=False)))
-            if len(infinite):
-                raise self.bad_value("an infinite value", int(infinite[0]), self.label)
-        missing = np.flatnonzero(values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False))
-        if len(missing):
-            raise self.bad_value("has a missing value", int(missing[0]), self.label)
+            is_infinite = np.isinf(values.to_numpy(zero_copy_only=False))
+        for what, is_bad in (("an infinite value", is_infinite), ("has a missing value", is_missing)):
+            if is_bad.any():
+                raise self.bad_value(what, int(is_bad.argmax()), self.label)
         if pa.types.is_string(values.type):
             longest = pc.max(pc.utf8_length(values)).as_py() or 0
             if longest > LONGEST_LABEL:
@@ -124,7 +121,7 @@ class NumberRows:
         self._labels.append(values.dictionary_encode())
 
     def numbers(self, types: Sequence[str], convert: Callable[[list[Any]], np.ndarray] = np.array) -> Numbers:
-        """All rows, at least one, of columns of some types, with their labels, which `convert` makes an array of."""
+        """Returns all rows, at least one, with the types of their columns, and labels as `convert` makes them."""
         label = None
         if self.label is not None:
             chunks = pa.chunked_array(self._labels).unify_dictionaries().chunks
@@ -134,25 +131,25 @@ class NumberRows:
         return Numbers(self.spool.rows(), tuple(self.names[i] for i in self.kept), tuple(types), label)
 
     def error(self, complaint: str) -> ValueError:
-        """An error about the file."""
+        """Makes an error about the file."""
         return ValueError(f"{self.path}: {complaint}")
 
-    def bad_value(self, what: str, row: int, position: int) -> ValueError:
-        """An error about a value that no row may have; `row` is its row in the next block, from 0."""
+    def bad_value(self, what: str, row: int, column: int) -> ValueError:
+        """Makes an error about a value, from its row in the next block, from 0, and the index of its column."""
         row += self.n + 1
-        return self.error(f"{what} in row {row}, column {shown(self.names[position])}; drop or fill such rows first")
+        return self.error(f"{what} in row {row}, column {shown(self.names[column])}; drop or fill such rows first")
 
-    def check_size(self, integers: np.ndarray, position: int) -> None:
-        """Raises a ValueError if float64 cannot hold every integer of a column exactly."""
+    def check_size(self, integers: np.ndarray, column: int) -> None:
+        """Raises `NotNumbers` if float64 cannot hold every integer of a column exactly."""
         if np.any((integers > LARGEST_INTEGER) | (integers < -LARGEST_INTEGER)):
-            raise self.too_large(position)
+            raise self.too_large(column)
 
-    def too_large(self, position: int) -> ValueError:
-        """An error about a column of integers that float64 cannot hold exactly."""
-        # A table of mixed columns may do without it.
+    def too_large(self, column: int) -> ValueError:
+        """Makes an error about a column of integers that float64 cannot hold exactly."""
+        # The table may still be read as a mixed one without this column.
         return NotNumbers(
             self.error(
-                f"column {shown(self.names[position])} holds integers beyond 2**53, which a float64 cannot hold: "
+                f"column {shown(self.names[column])} holds integers beyond 2**53, which a float64 cannot hold: "
                 "drop the column or divide it"
             )
         )
@@ -161,7 +158,7 @@ class NumberRows:
 def read_columns(
     path: Path,
     names: Sequence[str],
-    asked: Asked,
+    options: ReadOptions,
     numbers: Callable[[], Numbers],
     columns: "Callable[[list[str]], pa.Table]",
 ) -> Table:
@@ -170,23 +167,24 @@ def read_columns(
     Args:
         path: The file.
         names: Names of its columns.
-        asked: What is asked of it.
-        numbers: Reads it as rows of numbers; raises `NotNumbers` if it holds anything else.
-        columns: Reads the columns of some names into memory.
+        options: The arguments of `read_table`.
+        numbers: Reads the file as rows of numbers; raises `NotNumbers` if it holds anything else.
+        columns: Reads the columns with some names into memory.
 
     Raises:
         ValueError: See `read_table`.
     """
-    if asked.tries_numbers:
+    if options.kind != "mixed" and not options.drop and not options.types:
         try:
             return Table(numbers())
         except NotNumbers:
-            if asked.kind == "numbers":
+            if options.kind == "numbers":
                 raise
-    check_names(path, names, asked.names)
-    kept = [name for name in names if name not in asked.drop]
+    label = [] if options.label is None else [options.label]
+    check_names(path, names, [*options.drop, *options.types, *label])
+    kept = [name for name in names if name not in options.drop]
     if not kept:
         raise ValueError(f"{path}: has no column left")
     table = columns(kept)
-    check_enough(table.num_rows, path, asked.min_rows)
-    return Table(table, asked.label)
+    check_enough(table.num_rows, path, options.min_rows)
+    return Table(table, options.label)

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,7 @@ import numpy as np
 
 from pointillist.atomic_files import check_regular
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Write, check_expansion
+from pointillist.files.formats import Format, ReadOptions, Write, check_expansion
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, read_columns
 from pointillist.files.texts import typed
 from pointillist.files.writing import in_schema, schema_of
@@ -28,55 +28,55 @@ if TYPE_CHECKING:
 _BATCH_VALUES = 2**20
 _ROW_GROUP = 2**16
 
+_SMALLER = "write it as CSV first if it is one"
+
 
 class ParquetFormat(Format):
-    """Columns of Arrow's types."""
+    """Columns of Arrow types."""
 
     def names(self, path: Path, form: CsvForm) -> list[str]:
-        """Names of the columns of a file; none of one that cannot be read."""
+        """Returns the names of a file's columns; none if the file cannot be read."""
         from pyarrow import parquet
 
         check_regular(path)
         try:
-            with reading(path, ".parquet"):
+            with _reading(path):
                 return list(parquet.read_schema(path).names)
         except ValueError:
-            # Whoever reads the rows says why.
+            # Reading the rows raises the error.
             return []
 
-    def read(self, path: Path, asked: Asked) -> Table:
+    def read(self, path: Path, options: ReadOptions) -> Table:
         """Reads rows of numbers if all columns hold them, and otherwise columns of any kind; see `read_table`."""
         from pyarrow import parquet
 
-        with reading(path, ".parquet"):
+        with _reading(path):
             metadata = parquet.read_metadata(path)
             schema = metadata.schema.to_arrow_schema()
-            # A text that a file holds once may stand in all of its rows: it is counted before it is repeated.
+            # A small file may repeat a long text in every row, so texts are measured as dictionaries first.
             tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary
             texts = [field.name for field in schema if any(test(field.type) for test in tests)]
-            # Without a buffer, a whole row group, which may be the whole file, would be read at once.
-            options = {"read_dictionary": texts, "buffer_size": 2**18, "pre_buffer": False}
-            file = parquet.ParquetFile(path, metadata=metadata, **options)
+            # Without a buffer, a whole row group, perhaps the whole file, would be read at once.
+            file = parquet.ParquetFile(
+                path, metadata=metadata, read_dictionary=texts, buffer_size=2**18, pre_buffer=False
+            )
         with file:
-            cells = 8 * metadata.num_rows * metadata.num_columns
-            pages = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-            _check_unpacked(path, max(cells, pages))
-            asked = _without_index(schema.names, asked)
+            n_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+            check_expansion(path, max(8 * metadata.num_rows * metadata.num_columns, n_bytes), _SMALLER)
+            options = _without_index(schema.names, options)
 
             def columns(kept: list[str]) -> "pa.Table":
-                with reading(path, ".parquet"):
-                    table = file.read(kept)
-                    table = _with_texts(path, table, schema, [name for name in texts if name in kept])
-                return in_types(path, table, asked.types)
+                with _reading(path):
+                    table = _with_texts(path, file.read(kept), schema, [name for name in texts if name in kept])
+                return _in_types(path, table, options.types)
 
-            numbers = partial(numbers_of, path, schema, _batches(path, file, len(schema.names)), asked)
-            return read_columns(path, schema.names, asked, numbers, columns)
+            return read_columns(path, schema.names, options, partial(_numbers, path, schema, file, options), columns)
 
     @contextmanager
     def writing(
         self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
     ) -> Iterator[Write]:
-        """Begins a file; memory holds no more than the rows of a row group, as small ones are slow to read."""
+        """Starts a file; rows are held until they fill a row group, because small row groups are slow to read."""
         from pyarrow import parquet
 
         schema = schema_of(names, types)
@@ -97,55 +97,60 @@ FORMAT = ParquetFormat()
 
 
 @contextmanager
-def reading(path: Path, ending: str) -> Iterator[None]:
-    """Makes errors of Arrow's about a file clear, in one line."""
+def _reading(path: Path) -> Iterator[None]:
+    """Turns Arrow's errors about a file into one clear line."""
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"{path}: is not a whole {ending} file (truncated, or of another format): {shown(str(error))}"
+            f"{path}: is not a whole .parquet file (truncated, or of another format): {shown(str(error))}"
         ) from error
 
 
-def _without_index(names: Sequence[str], asked: Asked) -> Asked:
-    """What is asked of a file, without the index of a pandas frame that has no name, which is no column."""
+def _without_index(names: Sequence[str], options: ReadOptions) -> ReadOptions:
+    """Drops the unnamed index of a pandas frame, which is not a column."""
     found = [name for name in names if re.fullmatch(r"__index_level_\d+__", name)]
-    if asked.kind == "numbers" or len(found) == len(names):
-        return asked
-    unasked = [name for name in found if name not in (asked.label, *asked.types)]
-    return replace(asked, drop=(*asked.drop, *unasked))
+    if options.kind == "numbers" or len(found) == len(names):
+        return options
+    dropped = [name for name in found if name not in (options.label, *options.types)]
+    return replace(options, drop=(*options.drop, *dropped))
 
 
-def numbers_of(path: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]", asked: Asked) -> Numbers:
-    """Rows of numbers from batches of Arrow columns; raises `NotNumbers` if float64 cannot hold all their cells."""
-    gathered = NumberRows(path, schema.names, asked.label)
+def _numbers(path: Path, schema: "pa.Schema", file: "parquet.ParquetFile", options: ReadOptions) -> Numbers:
+    """Reads rows of numbers; raises `NotNumbers` if float64 cannot hold all their cells."""
+    gathered = NumberRows(path, schema.names, options.label)
     label, types = gathered.label, []
-    for position in gathered.kept:
-        kind = schema.types[position]
+    for column in gathered.kept:
+        kind = schema.types[column]
         if not is_numeric(kind):
             raise NotNumbers(
                 gathered.error(
-                    f"column {shown(schema.names[position])} holds {kind}, not numbers; drop or encode the column first"
+                    f"column {shown(schema.names[column])} holds {kind}, not numbers; drop or encode the column first"
                 )
             )
         types.append(np.dtype(kind.to_pandas_dtype()).name)
-    for batch in batches:
+    batches = file.iter_batches(_BATCH_VALUES // len(schema.names) or 1)
+    while True:
+        with _reading(path):
+            batch = next(batches, None)
+        if batch is None:
+            break
         block = np.empty((batch.num_rows, len(types)))
-        for i, position in enumerate(gathered.kept):
-            values = batch.column(position)
+        for i, column in enumerate(gathered.kept):
+            values = batch.column(column)
             if pa.types.is_integer(values.type):
-                gathered.check_size(values.drop_null().to_numpy(), position)
+                gathered.check_size(values.drop_null().to_numpy(), column)
             block[:, i] = pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         gathered.append(block, None if label is None else _labels(gathered, label, batch.column(label)))
-    check_enough(gathered.n, path, asked.min_rows)
+    check_enough(gathered.n, path, options.min_rows)
     return gathered.numbers(types)
 
 
-def _labels(gathered: NumberRows, position: int, values: "pa.Array") -> "pa.Array":
-    """Labels as integers of 64 bits, float64, booleans or text."""
+def _labels(gathered: NumberRows, column: int, values: "pa.Array") -> "pa.Array":
+    """Converts labels to int64, float64, booleans or text."""
     values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-    known = {"truth": pa.bool_(), "whole": pa.int64(), "number": pa.float64(), "category": pa.string()}
-    kind, name = known.get(kind_of(values.type)), f"the label column {shown(gathered.names[position])}"
+    known = {"boolean": pa.bool_(), "integer": pa.int64(), "number": pa.float64(), "category": pa.string()}
+    kind, name = known.get(kind_of(values.type)), f"the label column {shown(gathered.names[column])}"
     if kind is None:
         raise gathered.error(f"{name} holds {values.type}; labels must be numbers, booleans or text")
     try:
@@ -154,14 +159,14 @@ def _labels(gathered: NumberRows, position: int, values: "pa.Array") -> "pa.Arra
         raise gathered.error(f"{name} is not {kind}: {shown(str(error))}") from error
 
 
-def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":
-    """The table with columns of the declared types; raises a ValueError about a column that no model can learn."""
+def _in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":
+    """Casts columns to the declared types; raises a ValueError about a column that no model can learn."""
     for i, field in enumerate(table.schema):
         column = table.column(i)
         if field.name in types:
             column = _as_type(path, field.name, column, types[field.name])
         if pa.types.is_null(column.type):
-            # Without a cell, it may be anything.
+            # A column without any value may be of any type.
             column = column.cast(pa.string())
         if not kind_of(column.type):
             raise ValueError(f"{path}: column {shown(field.name)} {refusal(column.type)}")
@@ -172,38 +177,26 @@ def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Tab
 
 def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:
     try:
-        if kind_of(column.type) != "category":
-            if kind == "integer":
-                return column.cast(pa.int64())
-            if kind == "number":
-                return column.cast(pa.float64())
+        if kind_of(column.type) != "category" and kind in ("integer", "number"):
+            return column.cast(pa.int64() if kind == "integer" else pa.float64())
         text = column.cast(pa.string())
         return text if kind == "text" else typed(name, text, kind)
     except (pa.ArrowException, ValueError) as error:
         raise ValueError(f"{path}: column {shown(name)} cannot be read as {kind}: {shown(str(error))}") from error
 
 
-def _check_unpacked(path: Path, size: int) -> None:
-    check_expansion(path, size, path.stat().st_size, "write it as CSV first if it is one")
-
-
-def _batches(path: Path, file: "parquet.ParquetFile", width: int) -> "Iterator[pa.RecordBatch]":
-    with reading(path, ".parquet"):
-        yield from file.iter_batches(_BATCH_VALUES // width or 1)
-
-
 def _with_texts(path: Path, table: "pa.Table", schema: "pa.Schema", texts: Sequence[str]) -> "pa.Table":
-    """The table with its columns of text, which were read as dictionaries, written out, if they are not too long."""
+    """Decodes the columns of text, which were read as dictionaries, unless they would take too much memory."""
     size = 0
     for name in texts:
         for chunk in table[name].chunks:
             is_packed = pa.types.is_dictionary(chunk.type)
             lengths = pc.binary_length(chunk.dictionary).take(chunk.indices) if is_packed else pc.binary_length(chunk)
             size += pc.sum(lengths).as_py() or 0
-    _check_unpacked(path, size)
+    check_expansion(path, size, _SMALLER)
     for name in texts:
         column = table[name]
-        # Not every type of text can be made of a dictionary in one step.
+        # Arrow cannot convert a dictionary to every type of text in one step.
         plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         table = table.set_column(table.column_names.index(name), name, plain.cast(schema.field(name).type))
     return table

@@ -1,12 +1,12 @@
-"""Reads and checks tables from files of every format, with one clear line for every error."""
+"""Reads and checks tables from files of every format; every error is one line."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pointillist.atomic_files import check_regular, naming
-from pointillist.files.csv_format import NOTHING_SAID, CsvForm
-from pointillist.files.formats import Asked, format_of
+from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
+from pointillist.files.formats import ReadOptions, format_of
 from pointillist.files.texts import TYPES
 from pointillist.foreign_text import shown
 from pointillist.tables.numbers import Numbers
@@ -21,35 +21,35 @@ def read_table(
     types: Mapping[str, str] | None = None,
     kind: Literal["any", "numbers", "mixed"] = "any",
     min_rows: int = 2,
-    form: CsvForm = NOTHING_SAID,
+    form: CsvForm = DEFAULT_FORM,
 ) -> Table:
-    """Reads a table: rows of numbers where possible, and otherwise columns of any kind.
+    """Reads a table: rows of numbers if all columns hold numbers, otherwise columns of any kind.
 
     A `.npy` file holds an array of two dimensions, or of three: (n, tokens, width), which is flattened to
-    (n, tokens x width). A `.csv` file, compressed or not, is text: a header line, and below it the cells. White space
-    around names and values is ignored, and so are empty lines, except between the values of a single column, where they
-    are missing values. A header of numbers alone is refused unless it is 0, 1, 2, …, as the file may have no header
-    (see `form`); so is one that looks like a row. A column holds integers only if all its values in the file are
-    written as integers; `pointillist.files.texts` has the other rules. The columns of a `.parquet` file have types.
-    Nothing in a file is executed: arrays of Python objects are refused.
+    (n, tokens x width). A `.csv` file, compressed or not, is text: a header, then one line per row. White space around
+    names and values is ignored, and so are empty lines, except in a file of a single column, where an empty line
+    between values is a missing cell. A header of numbers alone is refused, unless it is 0, 1, 2, …, because the file
+    may have no header (see `form`); so is a header that looks like a row. `pointillist.files.texts` has the rules for
+    cells. The columns of a `.parquet` file have types. Nothing in a file is executed: arrays of Python objects are
+    refused.
 
-    Rows of numbers of more than `SPOOL_ABOVE` bytes are not held in memory but mapped from a temporary file. Rows of a
-    float64 `.npy` file are mapped from the file itself, which must then not change while they are in use.
+    Rows of numbers that take more than `SPOOL_ABOVE` bytes are mapped from a temporary file. Rows of a float64 `.npy`
+    file are mapped from the file itself, which must then not change while they are in use.
 
     Args:
         path: The file.
-        label: The column that holds labels: its name, or for a `.npy` file its number, from 0, or from -1 backwards.
-            Beside rows of numbers, labels are numbers, booleans or text. Labels of a `.csv` file are text if one of
-            them is not written as a number would be, such as 007; "NA" in quotes is text too.
+        label: The column that holds labels: its name, or for a `.npy` file its index, from 0, or from -1 backwards.
+            In a table of numbers, labels are numbers, booleans or text. Labels of a `.csv` file are text if one of
+            them is not written as a number would be, for example 007; "NA" in quotes is text too.
         drop: Names of columns to leave out.
-        types: Maps names of columns to "text", "integer", "number" or "date", where a column is not what it looks like.
-        kind: "numbers" if anything but numbers without missing values is an error; "mixed" if numbers alone become
-            columns of any kind too, except those of a `.npy` file.
-        min_rows: Fewest rows that the file must have.
-        form: What is known of the form of a `.csv` file: delimiter, encoding, decimal mark, header.
+        types: Declares columns to be "text", "integer", "number" or "date", by name.
+        kind: "numbers" to refuse everything but numbers without missing values; "mixed" to read columns of any kind
+            even if all hold numbers, except from a `.npy` file.
+        min_rows: Smallest number of rows that the file must have.
+        form: The form of a `.csv` file: delimiter, encoding, decimal mark, header.
 
     Raises:
-        ValueError: If the file cannot be read as such a table; the message is one line and counts rows from 1.
+        ValueError: If the file does not hold a table as described; the message is one line and counts rows from 1.
         OSError: If the file cannot be opened, or the temporary file cannot be written.
 
     Warns:
@@ -58,7 +58,7 @@ def read_table(
     """
     path = Path(path)
     format_ = format_of(path)
-    if form != NOTHING_SAID and format_.has_types:
+    if form != DEFAULT_FORM and format_.has_types:
         raise ValueError(
             f"{path}: only a CSV file has a delimiter, an encoding, a decimal mark or no header: leave them out"
         )
@@ -74,11 +74,11 @@ def read_table(
         with path.open("rb") as file:
             if not file.read(1):
                 raise ValueError(f"{path}: the file is empty")
-        return format_.read(path, Asked(label, tuple(drop), dict(types or {}), kind, min_rows, form))
+        return format_.read(path, ReadOptions(label, tuple(drop), dict(types or {}), kind, min_rows, form))
 
 
 def read_numbers(
-    path: str | Path, label: str | None = None, *, min_rows: int = 2, form: CsvForm = NOTHING_SAID
+    path: str | Path, label: str | None = None, *, min_rows: int = 2, form: CsvForm = DEFAULT_FORM
 ) -> Numbers:
     """Reads a table of numbers without missing values; see `read_table`."""
     return read_table(path, label, kind="numbers", min_rows=min_rows, form=form).numbers

@@ -1,10 +1,10 @@
-"""Rules for what a text in a file stands for: a boolean, a number, a date, a missing cell, or itself.
+"""Rules for what a text in a file means: a boolean, a number, a date, a missing cell, or the text itself.
 
-A column holds booleans, integers, numbers or dates if all its cells that are not missing do; white space around them is
-ignored. A column of integers is text if one of them begins with a zero, as the postal code 02139 does. Words such as NA
-stand for a missing cell, but in quotes they are text, as is an empty cell in quotes; in a column that otherwise holds
-numbers or dates they are missing either way. Numbers may have decimal commas, separators of thousands, and a percent
-sign or a currency if all of them have the same one; `pointillist.tables.marked_numbers` takes these off.
+A column holds booleans, integers, numbers or dates if all its cells that are not missing do, ignoring white space
+around them. A column of integers is text if one of them begins with a zero, for example the postal code 02139. Words
+such as NA mean a missing cell. In quotes they are text, and so is an empty cell, except in a column that otherwise
+holds numbers or dates. Numbers may have decimal commas, thousands separators, and a percent sign or a currency if all
+of them have the same one; `pointillist.tables.marked_numbers` removes these marks.
 """
 
 import re
@@ -25,14 +25,14 @@ from pointillist.tables.time_formats import offset_of
 
 MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
 MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
-"""Words that stand for a missing cell, in lower case."""
+"""Words that mean a missing cell, in lower case."""
 
 NONE = "None"
-"""A word for a missing cell in exactly this spelling, as in pandas."""
+"""A word that means a missing cell in exactly this spelling, as in pandas."""
 
-TRUTHS = ("true", "false")
+BOOLEANS = ("true", "false")
 TYPES = ("text", "integer", "number", "date")
-"""Types that a user may declare a column of a file to have."""
+"""Types that a user may declare for a column of a file."""
 
 _MARKS = "columns are read as numbers without their marks", "--type COLUMN=text keeps one as text"
 _WORDS = (
@@ -44,21 +44,21 @@ _OFFSETS = "times have several offsets from UTC and are read as UTC", "--type CO
 
 @dataclass
 class Notes:
-    """Notes on the columns of a file, for warnings.
+    """Notes on the columns of a file.
 
     Attributes:
-        said: Names of columns, each with an example, by the text of the warning and the way out.
+        warnings: Names of columns, each with an example, by the text of the warning and the way out.
         commas: Names of columns in which commas mark decimals, and points thousands.
         points: Columns of numbers whose points may separate thousands, and an example of each.
     """
 
-    said: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    warnings: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     commas: list[str] = field(default_factory=list)
     points: dict[str, str] = field(default_factory=dict)
 
     def add(self, what: tuple[str, str], example: str) -> None:
         """Adds a column, with an example, to a warning."""
-        self.said.setdefault(what, []).append(example)
+        self.warnings.setdefault(what, []).append(example)
 
     def check(self) -> None:
         """Raises a ValueError if the points of a column may mark decimals, or thousands as in another column."""
@@ -77,7 +77,7 @@ CODE = r"^[+-]?0[0-9]"
 """Pattern for the start of integers that are codes rather than numbers."""
 
 _LABEL_CODE = re.compile(r"\+|-0$|[+-]?0[0-9]")
-"""The same for labels, which are names: +1 is not 1."""
+"""The same for labels, which are names: +1 differs from 1."""
 
 
 @cache
@@ -91,7 +91,7 @@ def _is_word_for_missing(text: Any) -> Any:
 
 
 def without_missing(column: Any) -> Any:
-    """Makes cells of a column of text null where a word for a missing cell has white space around it.
+    """Makes cells of a column of text null if they hold a word for a missing cell with white space around it.
 
     Arrow distinguishes NA from "NA", which is text, but not if there are spaces around it.
     """
@@ -110,7 +110,7 @@ def _floats(text: Any) -> Any:
     try:
         return pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
-        # Arrow does not say which value it could not read, and reads no plus sign.
+        # Arrow does not report which value it could not read, and does not read a plus sign.
         plain = pc.replace_substring_regex(text, r"^\+", "")
         is_number = pc.match_substring_regex(text, _NUMBER)
         return pc.cast(pc.if_else(is_number, plain, pa.scalar(None, text.type)), pa.float64())
@@ -133,9 +133,9 @@ def are_codes(text: Any) -> bool:
 
 
 def label_values(texts: list[str]) -> np.ndarray:
-    """Converts distinct labels to what they stand for: integers, booleans, numbers or text."""
+    """Converts distinct labels to integers, booleans or numbers if all of them are written so; else returns texts."""
     stripped = [text.strip(" \t\n\r\v\f") for text in texts]
-    if all(text.lower() in TRUTHS for text in stripped):
+    if all(text.lower() in BOOLEANS for text in stripped):
         return np.array([text.lower() == "true" for text in stripped])
     if any(_LABEL_CODE.match(text) for text in stripped):
         return np.array(texts)
@@ -158,19 +158,19 @@ def typed(
     decimal: str | None = None,
     notes: Notes | None = None,
 ) -> Any:
-    """Converts a column of text, null where cells are missing, to an Arrow array of what it stands for.
+    """Converts a column of text, null where cells are missing, to an Arrow array of the type that fits all cells.
 
     Args:
         name: Name of the column.
-        column: Its cells as they are written.
-        wanted: One of `TYPES` if the user names one; by default, the type that fits all cells.
+        column: Its cells as text.
+        wanted: The declared type, one of `TYPES`; None for the type that fits all cells.
         is_label: Whether the column holds labels.
-        decimal: "." or "," if it is known which of them marks decimals.
+        decimal: The decimal mark, "." or ",", if it is known.
         notes: Receives notes on the column: marks were removed from its numbers, a few cells that are not numbers make
             it text, or its times have different offsets.
 
     Raises:
-        ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
+        ValueError: If a cell is not of the declared type, an integer is beyond 64 bits, or a comma is ambiguous.
     """
     column, notes = without_missing(column), notes or Notes()
     if wanted == "text":
@@ -178,15 +178,14 @@ def typed(
     text = pc.ascii_trim_whitespace(column)
     text = pc.if_else(_is_word_for_missing(text), pa.scalar(None, text.type), text)
     given = text.drop_null()
-    if is_label and wanted is None and len(given):
-        values = label_values(column.drop_null().unique().to_pylist())
-        if values.dtype.kind == "U":
-            return column
-    if not len(given):
+    is_text_label = (
+        is_label and wanted is None and label_values(column.drop_null().unique().to_pylist()).dtype.kind == "U"
+    )
+    if not len(given) or is_text_label:
         return column
     if wanted != "date" and not is_label:
         text, given = _without_marks(name, text, given, decimal, notes, is_number=wanted == "number")
-    found = _as_wanted(name, text, given, wanted) if wanted else _as_found(name, text, given)
+    found = _as_declared(name, text, given, wanted) if wanted else _as_inferred(name, text, given)
     if found is None:
         different = given.unique()
         if not hardly_repeat(len(different), len(given)) and (few := few_words(different.to_pylist())):
@@ -197,17 +196,11 @@ def typed(
 
 
 def _without_marks(
-    name: str,
-    text: Any,
-    given: Any,
-    decimal: str | None,
-    notes: Notes,
-    *,
-    is_number: bool,
+    name: str, text: Any, given: Any, decimal: str | None, notes: Notes, *, is_number: bool
 ) -> tuple[Any, Any]:
-    """Removes the marks of numbers; returns other texts as they are."""
+    """Removes the marks of numbers; returns other texts unchanged."""
     is_plain = all_match(given, _NUMBER)
-    # A point marks decimals under --decimal , in a column that is declared to hold numbers.
+    # A point marks decimals, despite --decimal , in a column that is declared to hold numbers.
     if is_plain and (decimal != "," or is_number):
         example = None if decimal or is_number else in_thousands(given)
         notes.points |= {} if example is None else {name: example}
@@ -228,28 +221,29 @@ def _without_marks(
     return plain(text), plain(given)
 
 
-def _as_wanted(name: str, text: Any, given: Any, wanted: str) -> Any:
-    readers = {"integer": _integers, "number": _numbers, "date": _dates}
-    found = readers[wanted](name, text, given)
-    if found is not None:
+def _as_declared(name: str, text: Any, given: Any, wanted: str) -> Any:
+    if wanted == "date":
+        found = _dates(text, given)
+        if found is None:
+            raise ValueError(f"column {shown(name)} cannot be read as {wanted}, as not every cell is a date or time")
         return found
-    patterns = {"integer": INTEGER, "number": _NUMBER}
-    if wanted in patterns:
-        bad = given.filter(pc.invert(pc.match_substring_regex(given, patterns[wanted])))
+    found = _integers(name, text, given) if wanted == "integer" else _numbers(text, given)
+    if found is None:
+        bad = given.filter(pc.invert(pc.match_substring_regex(given, INTEGER if wanted == "integer" else _NUMBER)))
         raise ValueError(f"column {shown(name)} cannot be read as {wanted}: {shown(bad[0].as_py())} is not")
-    raise ValueError(f"column {shown(name)} cannot be read as {wanted}, as not every cell is a date or time")
+    return found
 
 
-def _as_found(name: str, text: Any, given: Any) -> Any:
+def _as_inferred(name: str, text: Any, given: Any) -> Any:
     first = given[0].as_py()
-    if first.lower() in TRUTHS:
+    if first.lower() in BOOLEANS:
         lower = pc.ascii_lower(text)
-        return pc.equal(lower, "true") if pc.all(pc.is_in(lower.drop_null(), pa.array(TRUTHS))).as_py() else None
+        return pc.equal(lower, "true") if pc.all(pc.is_in(lower.drop_null(), pa.array(BOOLEANS))).as_py() else None
     if NUMBER.fullmatch(first):
         if are_integers(given):
             return None if are_codes(given) else _integers(name, text, given)
-        return _numbers(name, text, given)
-    return _dates(name, text, given) if re.match(r"\d{1,4}[-:]", first) else None
+        return _numbers(text, given)
+    return _dates(text, given) if re.match(r"\d{1,4}[-:]", first) else None
 
 
 def _integers(name: str, text: Any, given: Any) -> Any:
@@ -257,7 +251,7 @@ def _integers(name: str, text: Any, given: Any) -> Any:
     if not are_integers(given):
         return None
     try:
-        # Arrow reads no plus sign.
+        # Arrow does not read a plus sign.
         return pc.cast(pc.replace_substring_regex(text, r"^\+", ""), pa.int64())
     except pa.ArrowInvalid as error:
         raise ValueError(
@@ -266,27 +260,26 @@ def _integers(name: str, text: Any, given: Any) -> Any:
         ) from error
 
 
-def _numbers(_: str, text: Any, given: Any) -> Any:
+def _numbers(text: Any, given: Any) -> Any:
     """Parses the texts as numbers; None if one is not a number."""
     found = _floats(text)
     return found if len(found) - found.null_count == len(given) else None
 
 
-def _dates(_: str, text: Any, given: Any) -> Any:
+def _dates(text: Any, given: Any) -> Any:
     """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these.
 
     Dates such as 20240320 become integers.
     """
     if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
         return pc.cast(text, pa.int64())
-    units = "s", "us", "ns"
-    kinds = [pa.timestamp(unit) for unit in units]
+    kinds = [pa.timestamp(unit) for unit in ("s", "us", "ns")]
     is_time = re.match(r"\d\d:", given[0].as_py())
     if is_time:
-        # Arrow reads times of day with a date alone.
+        # Arrow reads times of day only with a date.
         text = pc.binary_join_element_wise("1970-01-01", text, " ")
     else:
-        kinds = [pa.date32(), *kinds, *(pa.timestamp(unit, "UTC") for unit in units)]
+        kinds = [pa.date32(), *kinds, *(pa.timestamp(kind.unit, "UTC") for kind in kinds)]
     for kind in kinds:
         try:
             found = pc.cast(text, kind)

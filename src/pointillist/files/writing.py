@@ -1,7 +1,7 @@
-"""Writes tables to `.npy`, `.csv`, `.csv.gz` and `.parquet` files, row by row, and yet whole or not at all."""
+"""Writes tables to files of every format, row by row; a file is written completely or not at all."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -21,19 +21,18 @@ _TYPES = ("bool", *_INTEGERS, "float16", "float32", "float64", "str")
 
 
 class TableWriter:
-    """Writes rows as they come; the whole file appears when the block ends without an error, else none does.
+    """Writes rows as they come; the file appears once the block has ended without an error.
 
-    The writer checks that the file can be written as soon as it is made, before there are any rows. Memory holds
-    no more than the rows of one `write` and, for `.parquet`, the 65,536 of a row group.
+    The constructor checks that the file can be written, before there are any rows. Memory holds the rows of one
+    `write` and, for `.parquet`, the 65,536 of a row group.
 
     Args:
         path: The file; its ending decides the format, and its folder is made if needed.
-        names: Names of the d columns; None for their numbers. A `.npy` file holds no names.
+        names: Names of the d columns; None for their indices. A `.npy` file holds no names.
         types: Types of the d columns: NumPy's names ("int64", "uint8", "float32", "bool", …) or "str" for columns that
-            are NumPy arrays, and Arrow's types for columns that are Arrow arrays. A `.npy` file holds numbers alone and
-            has the one type that holds them all; in `.csv`, categories become what they stand for. Floats without a
-            fractional part are written to `.csv` without a point, so that a column of nothing else reads back as
-            integers.
+            are NumPy arrays, and Arrow types for columns that are Arrow arrays. A `.npy` file holds numbers alone, in
+            the one type that holds them all. A `.csv` file holds the values of categories, and floats without a
+            fractional part are written without a point, so that a column of only these reads back as integers.
         n_rows: Number of rows that will be written.
         forms: `strftime` formats of dates and times in a `.csv` file, by column.
 
@@ -55,7 +54,7 @@ class TableWriter:
         self._types = tuple(types)
         self._names = tuple(str(column) for column in range(len(types))) if names is None else tuple(names)
         self._n_rows = n_rows
-        self._written = 0
+        self._n_written = 0
         self._check_columns()
         check_writable(self._path)
         self._forms = {} if self._format.has_types else forms
@@ -79,46 +78,45 @@ class TableWriter:
                 what = "text" if type_ == "str" or kind_of(type_) == "category" else f"of {type_}"
                 raise ValueError(f"{self._path}: column {shown(name)} is {what}, which needs a .csv or .parquet file")
 
+    @contextmanager
+    def _opened(self) -> Iterator["TableWriter"]:
+        types = self._types if self._format.holds_text else tuple(map(_numpy_name, self._types))
+        with (
+            naming(self._path),
+            whole_file(self._path) as part,
+            part.open("wb") as file,
+            self._format.writing(self._path, file, self._names, types, self._n_rows) as self._write,
+        ):
+            yield self
+            if self._n_written < self._n_rows:
+                raise ValueError(f"{self._path}: {self._n_written} rows were written of the {self._n_rows} promised")
+
     def __enter__(self) -> "TableWriter":
-        with naming(self._path), ExitStack() as stack:
-            part = stack.enter_context(whole_file(self._path))
-            file = stack.enter_context(part.open("wb"))
-            types = self._types if self._format.holds_text else tuple(map(_numpy_name, self._types))
-            self._writing = self._format.writing(self._path, file, self._names, types, self._n_rows)
-            self._write = self._writing.__enter__()
-            stack.push(self._finish)
-            self._stack = stack.pop_all()
-        return self
+        self._context = self._opened()
+        return self._context.__enter__()
 
-    def __exit__(self, *raised: Any) -> None:
-        with naming(self._path):
-            self._stack.__exit__(*raised)
-
-    def _finish(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None and self._written == self._n_rows:
-            self._writing.__exit__(None, None, None)
-            return
-        few = ValueError(f"{self._path}: {self._written} rows were written of the {self._n_rows} promised")
-        # The first error counts, not that a file given up on has no proper end.
-        with suppress(Exception):
-            self._writing.__exit__(kind or ValueError, error or few, trace)
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
-            raise few
+            self._context.__exit__(None, None, None)
+        else:
+            # The error of the block is raised, not that its file cannot be closed properly.
+            with suppress(Exception):
+                self._context.__exit__(kind, error, trace)
 
     def write(self, columns: Sequence[Any]) -> None:
         """Adds rows.
 
         Args:
-            columns: The d columns, each of m cells.
+            columns: The d columns, each with m cells.
 
         Raises:
             ValueError: If the columns do not fit each other or their types, or if there are more rows than promised.
-            OSError: If the rows cannot be written, as when the disk is full.
+            OSError: If the rows cannot be written, for example because the disk is full.
         """
         if len(columns) != len(self._types) or len({len(column) for column in columns}) > 1:
             raise ValueError(f"{self._path}: {len(self._types)} columns of one length are needed")
-        self._written += len(columns[0])
-        if self._written > self._n_rows:
+        self._n_written += len(columns[0])
+        if self._n_written > self._n_rows:
             raise ValueError(f"{self._path}: more rows were written than the {self._n_rows} promised")
         converted = [self._converted(*column) for column in zip(self._names, self._types, columns, strict=True)]
         with naming(self._path):
@@ -138,12 +136,12 @@ class TableWriter:
 
 
 def _numpy_name(kind: Any) -> str:
-    """NumPy's name of a type, which may be Arrow's."""
+    """Returns NumPy's name of a type, which may be an Arrow type."""
     return kind if isinstance(kind, str) else np.dtype(kind.to_pandas_dtype()).name
 
 
 def schema_of(names: Sequence[str], types: Sequence[Any], *, has_categories: bool = True) -> "pa.Schema":
-    """The schema of columns of some types, by NumPy's names, "str", or Arrow's types; perhaps without categories."""
+    """Returns the schema of columns, from NumPy's names of their types, "str", or Arrow types."""
 
     def kind(type_: Any) -> "pa.DataType":
         if isinstance(type_, str):
@@ -151,14 +149,14 @@ def schema_of(names: Sequence[str], types: Sequence[Any], *, has_categories: boo
         if has_categories:
             return type_
         plain = type_.value_type if pa.types.is_dictionary(type_) else type_
-        # Arrow writes no views of text to CSV.
+        # Arrow does not write views of text to CSV.
         return pa.large_string() if pa.types.is_string_view(plain) else plain
 
     return pa.schema(list(zip(names, map(kind, types), strict=True)))
 
 
 def in_schema(columns: Sequence[Any], schema: "pa.Schema") -> "pa.Table":
-    """Columns of one length, NumPy arrays or Arrow's, as a table of a schema."""
+    """Makes a table of a schema from NumPy or Arrow columns of one length."""
     cast = [
         pa.array(column, kind) if isinstance(column, np.ndarray) else column.cast(kind)
         for column, kind in zip(columns, schema.types, strict=True)

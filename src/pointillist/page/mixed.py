@@ -173,7 +173,7 @@ def _written(name: Any, kind: Any) -> dict[str, Any]:
             return {"format": "day", "per_second": 1 / 86_400 if types.is_date32(kind) else 1000}
         # Models round nanoseconds to microseconds.
         return {"format": "time", "per_second": {"s": 1, "ms": 1000}.get(kind.unit, 1_000_000)}
-    if content == "whole":
+    if content == "integer":
         return {"format": "whole", "limits": limits(kind.to_pandas_dtype())}
     if types.is_decimal(kind):
         end = 10.0 ** (kind.precision - kind.scale) - 10.0**-kind.scale

@@ -198,7 +198,7 @@ def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> Pr
         raise ValueError("X cannot be read: give an array or a data frame")
     table, kind, headings = found
     types = table.arrow.schema.types
-    domains = read_domains(asked.domain, table.names, [kind_of(each) == "truth" for each in types])
+    domains = read_domains(asked.domain, table.names, [kind_of(each) == "boolean" for each in types])
     rng, key = _random(asked.random_state)
     budget = _Budget(asked, len(table), rng)
     logits: np.ndarray | None = None

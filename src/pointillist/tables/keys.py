@@ -103,7 +103,7 @@ def _reason(name: Any, column: "pa.ChunkedArray") -> str | None:
     kind = kind_of(column.type)
     if kind == "category":
         return _of_categories(name, column, n_given)
-    if kind != "whole":
+    if kind != "integer":
         return None
     low, high = pc.min_max(column).as_py().values()
     if n_given == len(column) and (reason := _numbering(name, column, low, high)):

@@ -123,7 +123,7 @@ class Layout:
 
     def check_code(self, code: "ColumnEncoder", field: "pa.Field") -> None:
         """Raises a ValueError if an encoder does not fit its column's type, which only a file that lies can cause."""
-        is_category = kind_of(field.type) in ("category", "truth")
+        is_category = kind_of(field.type) in ("category", "boolean")
         if is_category != (code.categories is not None):
             raise ValueError(f"column {code.name!r} holds {field.type}, but its code is for another type")
         if is_category:

@@ -197,7 +197,7 @@ class Table:
             if kind == "date":
                 raise ValueError(f"labels must be numbers, booleans or text, and column {self.label!r} holds dates")
             values = own.values if own.categories is None else np.array(own.categories)[own.values.astype(np.int64)]
-            values = values.astype(np.int64) if kind == "whole" else values
+            values = values.astype(np.int64) if kind == "integer" else values
             label = LabelColumn(self.label, self.names.index(self.label), values)
         return Numbers(rows, tuple(kept), types, label)
 
@@ -215,8 +215,8 @@ class Table:
 
 
 _KINDS = {
-    "truth": ("boolean",),
-    "whole": ("integer",),
+    "boolean": ("boolean",),
+    "integer": ("integer",),
     "number": ("floating", "decimal"),
     "date": ("date", "timestamp", "time", "duration"),
     "category": ("string", "large_string", "string_view"),
@@ -225,16 +225,20 @@ _KINDS = {
 
 
 def kind_of(kind: "pa.DataType") -> str:
-    """Kind of an Arrow type: "number", "whole", "date", "truth" or "category"; "" if it is none of them."""
+    """Kind of an Arrow type: "number", "integer", "date", "boolean" or "category"; "" if it is none of them."""
     if pa.types.is_dictionary(kind):
-        is_known = pa.types.is_floating(kind.value_type) or kind_of(kind.value_type) in ("category", "whole", "truth")
+        is_known = pa.types.is_floating(kind.value_type) or kind_of(kind.value_type) in (
+            "category",
+            "integer",
+            "boolean",
+        )
         return "category" if is_known else ""
     return next((own for own, tests in _KINDS.items() for test in tests if getattr(pa.types, f"is_{test}")(kind)), "")
 
 
 def is_numeric(kind: "pa.DataType") -> bool:
     """Whether a column of an Arrow type holds numbers of NumPy's types, or booleans."""
-    return kind_of(kind) in ("whole", "truth") or pa.types.is_floating(kind)
+    return kind_of(kind) in ("integer", "boolean") or pa.types.is_floating(kind)
 
 
 def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
@@ -243,7 +247,7 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
     if not kind:
         raise ValueError(f"column {name!r} {refusal(column.type)}")
     array = _whole(column)
-    if kind in ("category", "truth"):
+    if kind in ("category", "boolean"):
         array = _with_categories(array)
         is_missing = np.asarray(array.is_null())
         order = array.dictionary.to_pylist()
@@ -270,7 +274,7 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
     elif pa.types.is_float16(array.type):
         array = pa.array(np.asarray(array).astype(str))
     values = np.asarray(pc.cast(array, pa.float64(), safe=False))
-    is_exact = kind in ("whole", "date") or pa.types.is_decimal(column.type)
+    is_exact = kind in ("integer", "date") or pa.types.is_decimal(column.type)
     is_beyond = is_exact and (np.abs(values) > LARGEST_INTEGER).any()
     if pa.types.is_integer(array.type) and len(array):
         # As float64, an integer beyond may look like one that is not.
@@ -374,17 +378,17 @@ def _array(cells: Column, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
         return pa.DictionaryArray.from_arrays(indices, categories, ordered=kind.ordered)
     values = np.where(cells.is_missing, np.nan if is_nan else 0.0, cells.values)
     kind_ = kind_of(kind)
-    if kind_ in ("whole", "date"):
+    if kind_ in ("integer", "date"):
         # A sum that is restored may lie beyond the type.
         whole = pa.array(np.clip(np.round(values), *_ends(kind)).astype(np.int64), mask=mask)
-        if kind_ == "whole":
+        if kind_ == "integer":
             return pc.cast(whole, kind)
         whole = pc.cast(pc.multiply(whole, _fineness(kind)), _whole_type(kind))
         if getattr(kind, "tz", None) is None:
             return pc.cast(whole, kind)
         local = pc.cast(whole, pa.timestamp(kind.unit))
         return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
-    if kind_ == "truth":
+    if kind_ == "boolean":
         return pa.array(values > 0.5, mask=mask)
     array = pa.array(values, mask=mask)
     return array.cast(kind, safe=False) if pa.types.is_floating(kind) else _decimal(array, kind)
@@ -443,7 +447,7 @@ def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
         kinds = int | float | np.number
         are_numbers = [isinstance(v, kinds) and not isinstance(v, bool) and v == v for v in values]
         values = [Decimal(str(v)) if is_number else v for v, is_number in zip(values, are_numbers, strict=True)]
-    if kind_of(kind) in ("whole", "number"):
+    if kind_of(kind) in ("integer", "number"):
         # First without a type, as Arrow would cut fractions to fit one of integers.
         return pa.array(values, from_pandas=True).cast(kind)
     if kind_of(kind) != "date":
