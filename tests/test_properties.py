@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointillist import Diffusion
-from pointillist.columns.table_scaling import SCALINGS, TableScaling
+from pointillist.columns.scaling import SCALINGS
+from pointillist.columns.table_scaling import TableScaling
 
 # Few shapes and one architecture: every other one would be compiled anew.
 N = 24
@@ -79,7 +80,9 @@ def assert_same(found, expected):
 
 @pytest.mark.slow
 @settings(max_examples=8)
-@given(table=tables(), labels=st.sampled_from(list(LABELS)), scaling=st.sampled_from(SCALINGS), n=st.integers(0, 40))
+@given(
+    table=tables(), labels=st.sampled_from(list(LABELS)), scaling=st.sampled_from(list(SCALINGS)), n=st.integers(0, 40)
+)
 def test_a_model_comes_back_from_its_file(tmp_path_factory, table, labels, scaling, n):
     _, rows = table
     if scaling is None:

@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
-from pointillist.columns.scaling import AffineScaling, QuantileScaling
-from pointillist.columns.table_scaling import SCALINGS, TableScaling
+from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.tables.row_blocks import blocks, rows_at
 
 RNG = np.random.default_rng(0)

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
+from pointillist.columns.scaling import SCALINGS
 from pointillist.columns.table_encoder import TableEncoder
-from pointillist.columns.table_scaling import SCALINGS, TableScaling
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.files.writing import TableWriter
 from pointillist.models.codec import Codec
 from pointillist.tables.arrays import read_numbers

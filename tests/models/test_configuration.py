@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pointillist import Diffusion
+from pointillist.columns.scaling import SCALINGS
 from pointillist.columns.table_encoder import MISSING
-from pointillist.columns.table_scaling import SCALINGS
 from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES

@@ -6,8 +6,8 @@ import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion, between, one_of, present
-from pointillist.columns.discrete_number import DiscreteEncoder
 from pointillist.columns.grids import Grid
+from pointillist.columns.number import NumberEncoder
 from pointillist.page import mixed, numbers
 
 DRAWN = """async ([asked, where, given]) => {
@@ -217,7 +217,7 @@ def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page
 @IN_CHROMIUM
 def test_dates_that_are_integers_are_rounded_as_in_python(mixed_model, page_of):
     values = np.random.default_rng(0).uniform(20231130, 20250105, 3000)
-    code = DiscreteEncoder("day", False, np.empty(0), np.empty(0), Grid(0, is_calendar=True))
+    code = NumberEncoder("day", False, np.empty(0), np.empty(0), Grid(0, is_calendar=True))
     script = """(values) => {
       const { bounded, columnOf } = pointillist;
       const described = { kind: "discrete", format: "number", is_calendar: true, n_values: 1, atoms: [] };

@@ -1,7 +1,7 @@
 """Column encoders: they convert the cells of a table to tokens and numbers for a network, and back."""
 
-from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling
-from pointillist.columns.table_scaling import SCALINGS, TableScaling
+from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, Scaling
+from pointillist.columns.table_scaling import TableScaling
 
 __all__ = [
     "SCALINGS",

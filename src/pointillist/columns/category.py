@@ -36,19 +36,6 @@ class CategoryEncoder(ColumnEncoder):
 
     kind: ClassVar[str] = "category"
 
-    @classmethod
-    def fit(cls, name: Any, cells: Column, *, has_missing: bool) -> "CategoryEncoder":
-        """Learns the categories of a column.
-
-        Args:
-            name: Name of the column.
-            cells: Its cells.
-            has_missing: Whether the token has a value for missing cells.
-        """
-        assert cells.categories is not None
-        used, counts = np.unique(cells.values[~cells.is_missing].astype(np.int64), return_counts=True)
-        return cls(name, has_missing, counts.astype(float), tuple(cells.categories[i] for i in used))
-
     @property
     def n_values(self) -> int:
         """Number of categories."""
@@ -59,14 +46,14 @@ class CategoryEncoder(ColumnEncoder):
         """-1 for every value of the token, because categories have no order."""
         return (-1.0,) * self.size
 
-    def _tokens(self, cells: Column, otherwise: float) -> Float[np.ndarray, " n"]:
-        """Tokens of the cells that are present; `otherwise` for unknown categories."""
+    def _tokens(self, cells: Column) -> Float[np.ndarray, " n"]:
+        """Tokens of the cells that are present; -1 for unknown categories."""
         token_of = {category: float(i) for i, category in enumerate(self.categories)}
-        tokens = np.array([token_of.get(category, otherwise) for category in cells.categories or ()] or [otherwise])
+        tokens = np.array([token_of.get(category, -1.0) for category in cells.categories or ()] or [-1.0])
         return tokens[cells.values[~cells.is_missing].astype(np.int64)]
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
-        tokens = self._tokens(cells, -1.0)
+        tokens = self._tokens(cells)
         if (tokens < 0).any():
             assert cells.categories is not None
             unknown = cells.categories[int(cells.values[~cells.is_missing][tokens < 0].min())]
@@ -84,37 +71,30 @@ class CategoryEncoder(ColumnEncoder):
         """The categories."""
         return np.array(self.categories)
 
+    def value_cells(self) -> Column:
+        """All categories as cells."""
+        return Column(np.arange(self.n_values), np.zeros(self.n_values, bool), self.categories)
+
     def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
         """Looks up the categories by index."""
         kinds = {type(category) for category in self.categories}
         return np.array(self.categories, object if kinds == {str} else None)[values.astype(np.int64)]
 
+    def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
+        """Returns the category at an index."""
+        return str(self.categories[int(value)])
+
     def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
         """Replaces unknown categories by the first one."""
         assert cells.categories is not None
-        is_known = np.array([category in self.categories for category in cells.categories] or [True])
-        is_unknown = ~cells.is_missing & ~is_known[np.where(cells.is_missing, 0, cells.values).astype(np.int64)]
+        is_unknown = np.zeros(len(cells.values), bool)
+        is_unknown[~cells.is_missing] = self._tokens(cells) < 0
         values = np.where(is_unknown, len(cells.categories), cells.values)
         return Column(values, cells.is_missing, (*cells.categories, self.categories[0])), is_unknown
-
-    def value_cells(self) -> Column:
-        """All categories as cells."""
-        return Column(np.arange(self.n_values), np.zeros(self.n_values, bool), self.categories)
 
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         """Which indices of categories a condition allows."""
         return np.isin(values, allowed.token_values)
-
-    def check_known(self, cells: Column) -> None:
-        """Raises a ValueError if cells hold categories that no training row had."""
-        self._encoded(cells, np.empty(0))
-
-    def check_range(self, cells: Column, arrow_type: "pa.DataType | None") -> None:
-        """Accepts all cells, because categories have no range."""
-
-    def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
-        """The category at an index."""
-        return str(self.categories[int(value)])
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
         return _pieces(np.unique(self.encode(cells)[0].astype(int)))
@@ -136,7 +116,7 @@ class CategoryEncoder(ColumnEncoder):
 
     def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
         """Gives unknown categories a fraction of the rarest category's mass, by the rule of succession."""
-        tokens = self._tokens(cells, -1.0)
+        tokens = self._tokens(cells)
         is_known = tokens >= 0
         factors = np.where(is_known, 0.0, -np.inf)
         if len(self.counts):

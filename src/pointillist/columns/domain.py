@@ -8,10 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.columns.category import CategoryEncoder
-from pointillist.columns.continuous_number import ContinuousEncoder
-from pointillist.columns.discrete_number import DiscreteEncoder
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.grids import Grid
+from pointillist.columns.number import NumberEncoder
 from pointillist.columns.scores import NormalScores, nearest_index
 from pointillist.tables.table import Column, cells_of, kind_of
 
@@ -128,7 +127,7 @@ class ColumnDomain:
         grid = Grid(0 if is_integer else None, step, int(low) if step else 0)
         if not self.is_range or (is_integer and high - low < MOST_INTEGERS):
             atoms = np.sort(domain.values) if not self.is_range else np.arange(low, high + 1)
-            return DiscreteEncoder(self.name, self.has_missing, none, atoms, grid)
+            return NumberEncoder(self.name, self.has_missing, none, atoms, grid)
         from scipy.special import ndtri
 
         fractions = np.array([0.0, 1.0]) if edges is None else edges
@@ -136,7 +135,7 @@ class ColumnDomain:
         points = low + (high - low) * fractions
         points[-1] = high
         scores = NormalScores(points, ndtri(np.clip(levels, _EDGE, 1 - _EDGE)), levels)
-        return ContinuousEncoder(self.name, self.has_missing, none, np.asarray(spikes, float), grid, scores)
+        return NumberEncoder(self.name, self.has_missing, none, np.asarray(spikes, float), grid, scores)
 
 
 def read_domains(

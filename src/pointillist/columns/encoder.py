@@ -1,8 +1,7 @@
 """The interface of column encoders, which convert the cells of a column to tokens and numbers, and back.
 
 A token is an integer from 0 on. If a column has both tokens and numbers, one value of the token means "a number
-follows". A missing cell is either one more value of the token or unobserved. Each kind of column has a module with a
-subclass, which `kinds` registers.
+follows". A missing cell is either one more value of the token or unobserved.
 """
 
 from abc import ABC, abstractmethod
@@ -30,17 +29,14 @@ MOST_CHOICES = 1000
 
 EVERY_NUMBER = (-np.inf, np.inf)
 
-
 Observed = Mapping[Any, Column]
 """Observed cells by column name: one cell for all rows, or one per row."""
 
 
 class Span(NamedTuple):
-    """The range of numbers that a condition allows in a column.
+    """The range that a condition allows in a column, in numbers or in indices of categories.
 
     Attributes:
-        low: Lowest number, or lowest index of a category.
-        high: Highest number, or highest index of a category.
         is_set: Whether the condition allows single values only. Rounding must then not move a drawn number.
     """
 
@@ -90,14 +86,14 @@ class Pieces(NamedTuple):
 
 
 class Volume(NamedTuple):
-    """Tokens and numbers of cells, with the factors that convert their density to the density of the cells.
+    """Tokens and numbers of n cells, with the factors that convert their density to the density of the cells.
 
     Attributes:
-        tokens: Tokens, shape (n,), without positions in intervals; 0 for cells without mass or token.
-        numbers: Numbers, shape (n, k); 0 for cells without numbers.
-        log_factors: Terms to add to the log-density of token and number, shape (n,), which give the log-density of the
-            cell in the table's units: the log of the number's slope or of the cell's width. -inf for cells without
-            mass, for example unknown labels.
+        tokens: Tokens, without positions in intervals; 0 for cells without mass or token.
+        numbers: Numbers; 0 for cells without numbers.
+        log_factors: Terms to add to the log-density of token and number, which give the log-density of the cell in the
+            table's units: the log of the number's slope or of the cell's width. -inf for cells without mass, for
+            example unknown labels.
     """
 
     tokens: Float[np.ndarray, " n"]
@@ -230,12 +226,7 @@ class ColumnEncoder(ABC):
 
     @abstractmethod
     def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
-        """Decodes tokens and numbers to cells.
-
-        Args:
-            tokens: Tokens, shape (n,); for numbers in intervals, the interval plus the position in it, in [0, 1).
-            numbers: Numbers, shape (n, k).
-        """
+        """Decodes tokens, as `encode` returns them, and numbers to cells."""
 
     def unrounded(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Decodes numbers without rounding or clipping them."""
@@ -270,16 +261,12 @@ class ColumnEncoder(ABC):
     def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
         """Formats a value, in the representation of `Column`, for a message."""
 
-    @abstractmethod
-    def check_known(self, cells: Column) -> None:
-        """Raises a ValueError if a cell holds a value that no training row had, in columns that take no new values."""
+    def check_observed(self, cells: Column, arrow_type: "pa.DataType | None", *, is_label: bool = False) -> None:
+        """Raises a ValueError if a cell is an unknown category or class, or outside the range of the training rows."""
+        self.encode(cells)
 
-    @abstractmethod
-    def check_range(self, cells: Column, arrow_type: "pa.DataType | None") -> None:
-        """Raises a ValueError if a cell is outside the range of the training rows."""
-
-    def range_text(self, arrow_type: "pa.DataType | None") -> str:
-        """The range of a numeric column as the end of a message; empty for other columns."""
+    def _range_text(self, arrow_type: "pa.DataType | None") -> str:
+        """The range of a numeric column as the end of a message."""
         return ""
 
     def allowed(self, condition: Condition, arrow_type: "pa.DataType | None", order: Sequence[Any] | None) -> Allowed:
@@ -309,7 +296,7 @@ class ColumnEncoder(ABC):
             found = self._between(condition, arrow_type, order)
         token_values = np.append(found.token_values, self.n_values) if is_missing_allowed else found.token_values
         if not len(token_values) and (self.has_token or not len(found.ranges)):
-            raise ValueError(f"column {self.name!r}: no training row is {condition}{self.range_text(arrow_type)}")
+            raise ValueError(f"column {self.name!r}: no training row is {condition}{self._range_text(arrow_type)}")
         ends = Span(*found.ends, isinstance(condition, OneOf))
         return self._in_pieces(found._replace(token_values=token_values), str(condition), ends)
 
@@ -378,8 +365,7 @@ class ColumnEncoder(ABC):
         found = cls._from_json(name_from_json(content["name"]), content, arrays)
         if found.n_values < 1:
             raise ValueError(f"column {found.name!r} has no values")
-        n_seen = found.n_counted
-        if len(found.counts) not in (0, n_seen) or not (found.counts >= 1).all():
+        if len(found.counts) not in (0, found._n_counted) or not (found.counts >= 1).all():
             raise ValueError(f"counts of {found.name!r} do not fit its values")
         return found
 
@@ -389,14 +375,9 @@ class ColumnEncoder(ABC):
         """The encoder, after the checks specific to its kind."""
 
     @property
-    def n_counted(self) -> int:
+    def _n_counted(self) -> int:
         """Number of values that are counted in training rows, if any."""
         return self.n_values
-
-    @classmethod
-    def placeholders(cls, content: dict[str, Any]) -> list[Float[np.ndarray, " m"]]:
-        """Valid arrays of the lengths that a model file declares."""
-        return [np.arange(1.0, n + 1) for n in array_lengths(content)]
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -408,22 +389,22 @@ class ColumnEncoder(ABC):
 
 def condition_cells(name: Any, values: Sequence[Any], arrow_type: "pa.DataType | None") -> Column:
     """Converts values of a condition to cells. The ends of a range of integers may have fractions."""
-    if arrow_type is not None:
-        if kind_of(arrow_type) == "integer" and all(isinstance(v, int | float | np.number) for v in values):
-            return Column(np.asarray(values, np.float64), np.zeros(len(values), bool))
-        return cells_of(name, values, arrow_type)
-    return label_cells(values)
+    if arrow_type is None:
+        return label_cells(values)
+    if kind_of(arrow_type) == "integer" and all(isinstance(v, int | float | np.number) for v in values):
+        return Column(np.asarray(values, np.float64), np.zeros(len(values), bool))
+    return cells_of(name, values, arrow_type)
 
 
 def label_cells(values: Sequence[Any]) -> Column:
-    """Cells of labels that have no column in the table; None for missing labels."""
+    """Converts labels that have no column in the table to cells; None marks missing labels."""
     labels = tuple(dict.fromkeys(value for value in values if value is not None))
     indices = np.array([0 if value is None else labels.index(value) for value in values])
     return Column(indices, np.array([value is None for value in values]), labels)
 
 
 def unknown_value_error(name: Any, value: str, values: Sequence[str]) -> ValueError:
-    """The error for a value that no training row had."""
+    """Makes the error for a value that no training row had."""
     more = "" if len(values) <= 10 else f" and {len(values) - 10} more"
     return ValueError(f"column {name!r} has no {value} in the training rows, which have {', '.join(values[:10])}{more}")
 

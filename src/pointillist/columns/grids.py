@@ -1,5 +1,6 @@
 """Grids of numeric columns: the values that a column can take, and the ends that no new value passes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +67,11 @@ class Grid:
         """Returns the nearest grid values at or above the bounds (sign 1), or at or below them (sign -1)."""
         if self.is_calendar:
             return dates_after(bounds) if sign > 0 else dates_before(bounds)
-        nearest = self.rounded(bounds)
-        return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
+        return bounded(bounds, sign, self.unit, self.rounded)
+
+    def log_width(self, unit: float) -> float:
+        """Returns the log-width of a grid cell in the table's units, from its unit; 0 for dates, measured in steps."""
+        return 0.0 if self.step else float(np.log(unit))
 
     def to_json(self) -> list[Any]:
         """Decimals, step, first date and `is_calendar`, as JSON values."""
@@ -86,6 +90,14 @@ class Grid:
         if not are_steps or not are_decimals:
             raise ValueError(f"the grid of {name!r} is invalid")
         return cls(decimals, step, first, is_calendar is True)
+
+
+def bounded(
+    bounds: Float[np.ndarray, "*n"], sign: float, unit: float, rounded: Callable[[np.ndarray], np.ndarray]
+) -> Float[np.ndarray, "*n"]:
+    """Returns the nearest grid values at or above the bounds (sign 1), or at or below them (sign -1)."""
+    nearest = rounded(bounds)
+    return np.where(sign * nearest >= sign * bounds, nearest, rounded(nearest + sign * unit))
 
 
 def decimals_of(values: np.ndarray, error: float | np.ndarray = 0.0, least: int = 0) -> int | None:
@@ -114,10 +126,10 @@ def find_grids(
     `BY_CHANCE`.
 
     Args:
-        rows: Rows, shape (n, d), finite.
-        low: Lowest value of each column, shape (d,).
-        high: Highest value of each column, shape (d,).
-        is_integer: Which columns hold integers, whose step is at least 1, shape (d,).
+        rows: Finite rows.
+        low: Lowest value of each column.
+        high: Highest value of each column.
+        is_integer: Which columns hold integers, whose step is at least 1.
     """
     sample = rows_at(rows, np.linspace(0, len(rows) - 1, min(len(rows), _SOME_ROWS)).astype(np.int64))
     kinds = [next((kind for kind in _KINDS if _decimals(column, kind, 0) is not None), None) for column in sample.T]
@@ -154,8 +166,8 @@ def common_grids(
     Args:
         first: One grid per column.
         second: The other grids. If either grid is missing, there is no common grid.
-        distance: Distance of a value on the second grid from a value on the first, shape (d,).
-        is_integer: Which columns hold integers, whose step is at least 1, shape (d,).
+        distance: Distance of a value on the second grid from a value on the first.
+        is_integer: Which columns hold integers, whose step is at least 1.
     """
     decimals = np.maximum(first[0], second[0])
     first_steps, second_steps = (steps * 10 ** (decimals - grid_decimals) for grid_decimals, steps in (first, second))
@@ -170,15 +182,8 @@ def find_ends(
 ) -> Bool[np.ndarray, "2 d"]:
     """Finds the columns whose lowest or highest value is an end that new values do not pass.
 
-    A value is an end if many rows share it, or if it is near 0 and no value lies beyond 0.
-
-    Args:
-        rows: Rows, shape (n, d), finite.
-        low: Lowest value of each column, shape (d,).
-        high: Highest value of each column, shape (d,).
-
-    Returns:
-        Masks for the lowest and the highest values, shape (2, d).
+    A value is an end if many rows share it, or if it is near 0 and no value lies beyond 0. `low` and `high` are the
+    lowest and highest value of each column; the result has a row for each.
     """
     counts = np.zeros((2, len(low)), np.int64)
     for block in blocks(rows):

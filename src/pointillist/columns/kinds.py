@@ -1,24 +1,25 @@
-"""The kinds of columns: chooses an encoder for a column, and finds the encoder that a model file names."""
+"""Chooses an encoder for a column, and rebuilds the encoders of a model file."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from pointillist.columns.category import CategoryEncoder
-from pointillist.columns.continuous_number import ContinuousEncoder
-from pointillist.columns.discrete_number import DiscreteEncoder
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.encoder import ColumnEncoder, array_lengths
 from pointillist.columns.grids import BY_CHANCE, Grid, decimals_of
+from pointillist.columns.number import NumberEncoder
 from pointillist.columns.repeats import MAX_ATOMS, has_few_values, is_spike
 from pointillist.columns.scores import NormalScores
 from pointillist.tables.calendar_dates import are_dates, date_of_days, day_numbers, month_ends
 from pointillist.tables.table import Column
 
 KINDS: dict[str, type[ColumnEncoder]] = {
-    each.kind: each for each in (CategoryEncoder, DiscreteEncoder, ContinuousEncoder)
+    "category": CategoryEncoder,
+    "discrete": NumberEncoder,
+    "continuous": NumberEncoder,
 }
 """Encoder classes by kind."""
 
@@ -33,8 +34,8 @@ UNEXPLAINED, MAX_INTERVALS = 0.3, 64
 """Explained fraction of a column's variance below which its numbers get intervals, and the largest number of
 intervals."""
 
-NEIGHBOURS, TIMES = 8, 4
-"""Threshold for a point mass: its count is `TIMES` the median count of the `NEIGHBOURS` values on either side."""
+NEIGHBORS, TIMES = 8, 4
+"""Threshold for a point mass: its count is `TIMES` the median count of the `NEIGHBORS` values on either side."""
 
 
 def fit_encoder(
@@ -55,9 +56,10 @@ def fit_encoder(
         is_unknown: Whether missing cells of the table are unobserved, rather than one more value of the token.
     """
     has_missing = bool(cells.is_missing.any()) and not is_unknown
-    if cells.categories is not None:
-        return CategoryEncoder.fit(name, cells, has_missing=has_missing)
     present = cells.values[~cells.is_missing]
+    if cells.categories is not None:
+        used, counts = np.unique(present.astype(np.int64), return_counts=True)
+        return CategoryEncoder(name, has_missing, counts.astype(float), tuple(cells.categories[i] for i in used))
     values, counts = np.unique(present, return_counts=True)
     grid = Grid(decimals_of(values))
     if cells.is_date:
@@ -65,38 +67,37 @@ def fit_encoder(
         grid = replace(grid, step=int(np.gcd.reduce((values - values[0]).astype(np.int64))), first=int(values[0]))
     most_values = FEW_WITH_MISSING if is_unknown else FEW_TOKENS if explained >= EXPLAINED else MAX_ATOMS
     if is_category or len(values) == 1 or (len(values) <= most_values and has_few_values(values, len(present))):
-        value_counts = np.empty(0) if is_category else counts.astype(float)
-        return DiscreteEncoder(name, has_missing, value_counts, values, grid)
+        return NumberEncoder(name, has_missing, np.empty(0) if is_category else counts.astype(float), values, grid)
     grid = replace(grid, is_calendar=not cells.is_date and are_dates(values))
     atoms = values[_is_spike(counts, len(present))]
     others = present[~np.isin(present, atoms)]
     if not len(others):
-        return DiscreteEncoder(name, has_missing, counts.astype(float), atoms, grid)
+        return NumberEncoder(name, has_missing, counts.astype(float), atoms, grid)
     fit = _scores_of_dates if grid.is_calendar else NormalScores.fit
     scores = fit(others, grid.unit, MAX_INTERVALS if explained < UNEXPLAINED else 1)
     value_counts = counts.astype(float) if scores.is_discrete else np.empty(0)
-    return ContinuousEncoder(name, has_missing, value_counts, atoms, grid, scores)
+    return NumberEncoder(name, has_missing, value_counts, atoms, grid, scores)
 
 
 def encoder_from_json(content: dict[str, Any], arrays: Sequence[np.ndarray]) -> ColumnEncoder:
-    """Rebuilds an encoder of any kind.
+    """Rebuilds an encoder of any kind from its JSON values and arrays.
 
     Raises:
         ValueError: If the content describes no valid encoder.
     """
-    return kind_of_content(content).from_json(content, arrays)
-
-
-def kind_of_content(content: dict[str, Any]) -> type[ColumnEncoder]:
-    """Returns the encoder class that a model file names.
-
-    Raises:
-        ValueError: If the kind is unknown.
-    """
     kind = content["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"unknown kind of column {kind!r:.40}")
-    return KINDS[kind]
+    return KINDS[kind].from_json(content, arrays)
+
+
+def placeholder_arrays(content: dict[str, Any]) -> list[Float[np.ndarray, " m"]]:
+    """Returns valid arrays with the lengths that a model file declares for an encoder."""
+    arrays = [np.arange(1.0, n + 1) for n in array_lengths(content)]
+    if content["kind"] == "continuous":
+        # The last array holds fractions of rows.
+        arrays[-1] = np.linspace(0, 1, len(arrays[-1]))
+    return arrays
 
 
 def _scores_of_dates(values: np.ndarray, unit: float, most_intervals: int) -> NormalScores:
@@ -113,19 +114,19 @@ def _scores_of_dates(values: np.ndarray, unit: float, most_intervals: int) -> No
 
 
 def _is_spike(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
-    """Which values of a column of n cells are point masses: much more frequent than neighbours, not by chance.
+    """Which values of a column of n cells are point masses: much more frequent than neighbors, not by chance.
 
-    If counts were Poisson with the median of the neighbouring counts as mean, the largest count would be this large
-    with a probability below `BY_CHANCE`. Without this test, some value in a few hundred rounded numbers usually has
-    four times the count of its neighbours.
+    If counts were Poisson with the median of the neighboring counts as mean, the largest count would be this large with
+    a probability below `BY_CHANCE`. Without this test, some value in a few hundred rounded numbers usually has four
+    times the count of its neighbors.
     """
     from scipy.special import pdtrc
 
-    padded = np.pad(counts.astype(float), NEIGHBOURS, constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
+    padded = np.pad(counts.astype(float), NEIGHBORS, constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBORS + 1)
     found = is_spike(counts, n)
     for i in np.flatnonzero(found):
-        near = np.nanmedian(np.delete(windows[i], NEIGHBOURS))
+        near = np.nanmedian(np.delete(windows[i], NEIGHBORS))
         by_chance = len(counts) * pdtrc(counts[i] - 1, near)
         found[i] = counts[i] >= TIMES * near and by_chance < BY_CHANCE
     return found

@@ -8,11 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.columns.encoder import EVERY_NUMBER, Allowed, Pieces, Volume
-from pointillist.columns.grids import Grid
+from pointillist.columns.grids import Grid, bounded
 from pointillist.columns.number import NumberEncoder
 from pointillist.columns.scaling import QuantileScaling
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.tables.conditions import OneOf
 from pointillist.tables.table import Column
 
 MOST_CLASSES = 100
@@ -40,21 +39,6 @@ class ScaledEncoder(NumberEncoder):
     kind: ClassVar[str] = "scaled"
     has_token: ClassVar[bool] = False
 
-    @classmethod
-    def of(cls, name: Any, scaling: TableScaling) -> "ScaledEncoder":
-        """Makes the encoder of a column from its scaling."""
-        return cls(name, has_missing=False, counts=np.empty(0), scaling=scaling)
-
-    @property
-    def n_values(self) -> int:
-        """0, because there is no token."""
-        return 0
-
-    @property
-    def ranks(self) -> tuple[float, ...]:
-        """Empty, because there is no token."""
-        return ()
-
     @property
     def n_numbers(self) -> int:
         """1 if the column varies, 0 if it is constant."""
@@ -66,8 +50,12 @@ class ScaledEncoder(NumberEncoder):
         return bool(self.scaling.is_integer[0])
 
     @property
+    def _is_ungridded(self) -> bool:
+        return self.has_number and not self.unit
+
+    @property
     def unit(self) -> float:
-        """Distance between neighbouring grid values; 0 without a grid."""
+        """Distance between neighboring grid values; 0 without a grid."""
         return float(self.scaling.units[0])
 
     @property
@@ -80,9 +68,8 @@ class ScaledEncoder(NumberEncoder):
         return self.scaling.rounded(values, 0)
 
     def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
-        """Returns the nearest numbers on the grid that are not below bounds, or (-1) not above."""
-        nearest = self.rounded(bounds)
-        return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
+        """Returns the nearest numbers on the grid at or above the bounds (sign 1), or at or below them (sign -1)."""
+        return bounded(bounds, sign, self.unit, self.rounded)
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         low, high = self.ends
@@ -116,17 +103,10 @@ class ScaledEncoder(NumberEncoder):
             return None
         return np.arange(int(low), int(high) + 1, step)
 
-    def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
-        if self.has_number and not self.unit:
-            raise ValueError(
-                f"column {self.name!r} holds continuous numbers, so {condition} has probability 0: use between"
-            )
-        return super()._one_of(cells, condition)
-
     def _pieces_between(self, low: float, high: float) -> Pieces:
         low, high = (self.bounded(np.array(end), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
         least, most = self.ends
-        is_empty = low > high or low > most or high < least or (low == high and self.has_number and not self.unit)
+        is_empty = low > high or low > most or high < least or (low == high and self._is_ungridded)
         ranges = np.empty((0, 2)) if is_empty else self._scaled_range(low, high)
         return Pieces(np.empty(0, int), ranges, (low, high))
 
@@ -158,16 +138,16 @@ class ScaledEncoder(NumberEncoder):
         return super().volume(cells, positions)
 
     def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
+        n = len(values)
         if not self.has_number:
-            return Volume(np.zeros(len(values)), np.empty((len(values), 0)), np.zeros(len(values)))
+            return Volume(np.zeros(n), np.empty((n, 0)), np.zeros(n))
         varying = self.scaling.varying
         if isinstance(varying, QuantileScaling) and varying.repeats.any():
             raise ValueError(
                 f"column {self.name!r} repeats a value so often that it has no density there with "
                 "scaling='quantile': fit with scaling='minmax'"
             )
-        slope = varying.log_slope(values[:, None])
-        return Volume(np.zeros(len(values)), self._scaled(values), slope)
+        return Volume(np.zeros(n), self._scaled(values), varying.log_slope(values[:, None]))
 
     def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         return self.scaling.transform(values[:, None]).astype(np.float64)

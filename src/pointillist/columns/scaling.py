@@ -1,6 +1,9 @@
-"""Scalings of numeric columns, and their inverses."""
+"""Scalings of numeric columns, and their inverses.
 
-from abc import ABC, abstractmethod
+A scaling is an increasing transformation of each column of a table. Its arrays are NumPy arrays, or JAX arrays inside a
+compiled program that applies `inverse`.
+"""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,40 +21,8 @@ N_QUANTILES = 1000
 _QUANTILE_ROWS = 100_000
 
 
-class Scaling(ABC):
-    """An increasing transformation of each column by itself.
-
-    The arrays are NumPy arrays, or JAX arrays inside a compiled program that applies `inverse`.
-    """
-
-    @abstractmethod
-    def transform(self, rows: Rows) -> Rows:
-        """Scales rows, shape (n, d), to float32."""
-
-    @abstractmethod
-    def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
-        """Converts scaled rows, shape (n, d), back to the units of the data.
-
-        Args:
-            rows: NumPy rows, which are computed in float64; or JAX rows, which keep their type.
-            normal_cdf: The distribution function of N(0, 1); JAX's for JAX rows.
-        """
-
-    @abstractmethod
-    def tensors(self) -> dict[str, np.ndarray]:
-        """The arrays that define the scaling, by name; the last axis is the column."""
-
-    @abstractmethod
-    def select(self, columns: Bool[np.ndarray, " d"]) -> "Scaling":
-        """The scaling of the selected columns."""
-
-    @abstractmethod
-    def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
-        """Log-determinant of `transform` at rows, shape (n, d); add it to a log-density of scaled rows."""
-
-
 @dataclass(frozen=True)
-class AffineScaling(Scaling):
+class AffineScaling:
     """The scaling (row - centre) / unit. A column with unit 0 is constant: it maps to 0, and 0 maps back to its centre.
 
     Attributes:
@@ -104,24 +75,24 @@ class AffineScaling(Scaling):
         return self._scaled(rows).astype(np.float32)
 
     def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
-        """Converts scaled rows, shape (n, d), back; see `Scaling.inverse`."""
+        """Converts scaled rows, shape (n, d), back to the units of the data; see `QuantileScaling.inverse`."""
         return _precise(rows) * self.unit[None] + self.centre[None]
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Centres and units."""
+        """The arrays that define the scaling, by name; the last axis is the column."""
         return {"centre": self.centre, "unit": self.unit}
 
     def select(self, columns: Bool[np.ndarray, " d"]) -> "AffineScaling":
-        """The scaling of the selected columns."""
+        """Returns the scaling of the selected columns."""
         return AffineScaling(self.centre[columns], self.unit[columns])
 
     def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
-        """Log-determinant of `transform`, equal for all rows."""
+        """Returns the log-determinant of `transform` at rows; add it to a log-density of scaled rows."""
         return np.full(len(rows), -np.log(self._divisor).sum())
 
 
 @dataclass(frozen=True)
-class QuantileScaling(Scaling):
+class QuantileScaling:
     """Makes each column standard normal through its distribution function, linear between `N_QUANTILES` quantiles.
 
     Values outside the range of the data map to its ends, and no generated value is outside it. A repeated value keeps
@@ -172,7 +143,12 @@ class QuantileScaling(Scaling):
         return ndtri(np.clip(self._fraction_below(rows), 1e-7, 1 - 1e-7)).astype(np.float32)
 
     def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
-        """Converts scaled rows, shape (n, d), back; see `Scaling.inverse`."""
+        """Converts scaled rows, shape (n, d), back to the units of the data.
+
+        Args:
+            rows: NumPy rows, which are computed in float64; or JAX rows, which keep their type.
+            normal_cdf: The distribution function of N(0, 1); JAX's for JAX rows.
+        """
         from scipy.special import ndtr
 
         fractions = (normal_cdf or ndtr)(_precise(rows))
@@ -182,15 +158,15 @@ class QuantileScaling(Scaling):
         return xp.stack(columns, axis=1)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The quantiles."""
+        """The arrays that define the scaling, by name; the last axis is the column."""
         return {"quantiles": self.quantiles}
 
     def select(self, columns: Bool[np.ndarray, " d"]) -> "QuantileScaling":
-        """The scaling of the selected columns."""
+        """Returns the scaling of the selected columns."""
         return QuantileScaling(self.quantiles[:, columns])
 
     def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
-        """Log-determinant of `transform`, -inf outside the data's range; requires columns without repeated values."""
+        """Returns the log-determinant of `transform`, -inf outside the data's range; values must not repeat."""
         out = np.zeros(len(rows))
         z = self.transform(rows).astype(np.float64)
         for j, quantiles in enumerate(self.quantiles.T):
@@ -200,6 +176,18 @@ class QuantileScaling(Scaling):
             # dz/dx = (dp/dx) / φ(z), with φ the standard normal density.
             out += np.where(is_inside, -np.log(width) + z[:, j] ** 2 / 2 + np.log(2 * np.pi) / 2, -np.inf)
         return out
+
+
+Scaling = AffineScaling | QuantileScaling
+"""A scaling of any kind."""
+
+SCALINGS: dict[str | None, Callable[[Rows], Scaling]] = {
+    "minmax": AffineScaling.minmax,
+    "standard": AffineScaling.standard,
+    "quantile": QuantileScaling.fit,
+    None: lambda rows: AffineScaling.identity(rows.shape[1]),
+}
+"""Functions that fit scalings, by name; None leaves columns unchanged."""
 
 
 def _precise(rows: Any) -> Any:

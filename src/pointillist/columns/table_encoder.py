@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.columns.dependence import explained
-from pointillist.columns.discrete_number import DiscreteEncoder
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import (
     EXPLAINED,
@@ -18,8 +17,9 @@ from pointillist.columns.kinds import (
     UNEXPLAINED,
     encoder_from_json,
     fit_encoder,
-    kind_of_content,
+    placeholder_arrays,
 )
+from pointillist.columns.number import NumberEncoder
 from pointillist.columns.repeats import has_few_values
 from pointillist.columns.scaled_number import ScaledEncoder
 from pointillist.columns.table_scaling import TableScaling
@@ -55,8 +55,10 @@ class TableEncoder:
     @classmethod
     def from_scaling(cls, names: Sequence[Any], scaling: TableScaling) -> "TableEncoder":
         """Makes the encoder of a numeric table without tokens."""
-        encoders = (ScaledEncoder.of(name, scaling.column(i)) for i, name in enumerate(names))
-        return cls(tuple(encoders), scaling)
+        encoders = tuple(
+            ScaledEncoder(name, False, np.empty(0), scaling=scaling.column(i)) for i, name in enumerate(names)
+        )
+        return cls(encoders, scaling)
 
     @classmethod
     def fit(cls, table: Table, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoder":
@@ -89,19 +91,19 @@ class TableEncoder:
             if name == table.label and encoder.scores is None:
                 # All classes are known, so unknown labels have no mass.
                 encoder = replace(encoder, counts=np.empty(0))
-            if isinstance(encoder, DiscreteEncoder):
-                encoder = replace(encoder, is_nominal=name in categorical)
+            if name in categorical and isinstance(encoder, NumberEncoder):
+                encoder = replace(encoder, is_nominal=True)
             encoders.append(encoder)
         if all(encoder.size == 1 and encoder.scores is None for encoder in encoders):
             raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")
         return cls(tuple(encoders))
 
     def to_json(self) -> list[dict[str, Any]]:
-        """JSON values of every column, from `ColumnEncoder.to_json`."""
+        """Returns the JSON values of every column; see `ColumnEncoder.to_json`."""
         return [encoder.to_json() for encoder in self.columns]
 
     def array(self) -> Float[np.ndarray, " m"]:
-        """The arrays of all columns, concatenated."""
+        """Concatenates the arrays of all columns."""
         return np.concatenate([np.empty(0), *(array for encoder in self.columns for array in encoder.arrays)])
 
     @classmethod
@@ -118,7 +120,7 @@ class TableEncoder:
         """
         encoders, first = [], 0
         for each in content:
-            arrays = kind_of_content(each).placeholders(each)
+            arrays = placeholder_arrays(each)
             if array is not None:
                 ends = first + np.cumsum([0, *map(len, arrays)])
                 arrays = [array[low:high] for low, high in pairwise(ends)]
@@ -168,19 +170,11 @@ class TableEncoder:
         return len(self.with_token) + len(self.with_number)
 
     def encoder(self, name: Any) -> ColumnEncoder:
-        """Returns the encoder of a column.
-
-        Raises:
-            ValueError: If the column does not exist.
-        """
+        """Returns the encoder of a column; raises a ValueError if the column does not exist."""
         return self.columns[self.index(name)]
 
     def index(self, name: Any) -> int:
-        """Returns the index of a column.
-
-        Raises:
-            ValueError: If the column does not exist.
-        """
+        """Returns the index of a column; raises a ValueError if the column does not exist."""
         for index, encoder in enumerate(self.columns):
             if encoder.name == name and not isinstance(name, bool):
                 return index
@@ -209,7 +203,7 @@ class TableEncoder:
         """Encodes the cells of all columns, in the order of the columns.
 
         Args:
-            columns: The cells of each column.
+            columns: The cells.
             dequantize: Whether a rounded number becomes a random number that rounds to it, the same at every call.
             dtype: Type of the values; float32 suffices for networks.
         """

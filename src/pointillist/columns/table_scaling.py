@@ -8,14 +8,11 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.columns.grids import MAX_DECIMALS, common_grids, find_ends, find_grids
-from pointillist.columns.scaling import AffineScaling, QuantileScaling, Rows, Scaling
+from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, Rows, Scaling
 from pointillist.tables.row_blocks import column_range
 
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
 """Shapes and types of tensors, by name."""
-
-SCALINGS = ("minmax", "standard", "quantile", None)
-"""Names of the scalings of columns; None leaves columns unchanged."""
 
 MARGIN = 0.1
 """Distance that generated values may lie outside a column's range, as a fraction of half the range."""
@@ -31,7 +28,7 @@ class TableScaling:
         is_integer: Which columns hold integers, shape (d,).
         varying: Scaling of the k columns that are not constant, the only ones that the model sees.
         decimals: Number of decimals of each column's values, shape (d,); 0 without a grid.
-        steps: Distance between neighbouring grid values, in units of the last decimal, shape (d,); 0 without a grid.
+        steps: Distance between neighboring grid values, in units of the last decimal, shape (d,); 0 without a grid.
         is_end: Whether new values stop at the lowest, and at the highest, value of each column, shape (2, d).
     """
 
@@ -54,15 +51,8 @@ class TableScaling:
         varies = high > low
         if not varies.any():
             raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")
-        if method is None:
-            scaling: Scaling = AffineScaling.identity(rows.shape[1])
-        else:
-            # Scale all columns: selecting the varying ones would copy a table that may exceed memory.
-            scaling = {
-                "minmax": AffineScaling.minmax,
-                "standard": AffineScaling.standard,
-                "quantile": QuantileScaling.fit,
-            }[method](rows)
+        # Scale all columns: selecting the varying ones would copy a table that may exceed memory.
+        scaling = SCALINGS[method](rows)
         is_end = find_ends(rows, low, high) | is_integer
         decimals, steps = find_grids(rows, low, high, is_integer)
         return cls(low, high, is_integer, scaling.select(varies), decimals, steps, is_end)._with_range_on_grid()
@@ -85,7 +75,7 @@ class TableScaling:
 
     @property
     def units(self) -> Float[np.ndarray, " d"]:
-        """Distance between neighbouring grid values of each column, in the units of the table; 0 without a grid."""
+        """Distance between neighboring grid values of each column, in the units of the table; 0 without a grid."""
         return self.steps / 10.0**self.decimals
 
     @cached_property
@@ -101,17 +91,10 @@ class TableScaling:
 
     def column(self, index: int) -> "TableScaling":
         """Returns the scaling of one column."""
-        columns = slice(index, index + 1)
-        is_selected = np.arange(len(self.varies)) == index
-        return TableScaling(
-            self.minimum[columns],
-            self.maximum[columns],
-            self.is_integer[columns],
-            self.varying.select(is_selected[self.varies]),
-            self.decimals[columns],
-            self.steps[columns],
-            self.is_end[:, columns],
-        )
+        is_column = np.arange(len(self.varies)) == index
+        low, high, is_integer = self.minimum[is_column], self.maximum[is_column], self.is_integer[is_column]
+        varying, is_end = self.varying.select(is_column[self.varies]), self.is_end[:, is_column]
+        return TableScaling(low, high, is_integer, varying, self.decimals[is_column], self.steps[is_column], is_end)
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 k"]:
@@ -160,7 +143,7 @@ class TableScaling:
         return out
 
     def log_slope(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-        """Log-determinant of the scaling of the columns that vary; see `Scaling.log_slope`."""
+        """Returns the log-determinant of `transform` at rows, shape (n, d)."""
         return self.varying.log_slope(rows[:, self.varies])
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -176,14 +159,7 @@ class TableScaling:
 
     @staticmethod
     def shapes(declared: Shapes, d: int, k: int, *, is_quantile: bool) -> Shapes:
-        """Returns the valid shape and type of each tensor of a model file.
-
-        Args:
-            declared: Shapes and types that the file declares.
-            d: Number of columns.
-            k: Number of columns that vary.
-            is_quantile: Whether the scaling is by quantiles.
-        """
+        """Returns the shape and type of each tensor of a model file with d columns, k of them not constant."""
         numbers, counts = np.dtype("f8"), np.dtype("i8")
         found: Shapes = {name: ((d,), numbers) for name in ("minimum", "maximum")}
         found |= {name: ((d,), counts) for name in ("decimals", "steps")} | {"ends": ((2, d), counts)}
@@ -204,13 +180,15 @@ class TableScaling:
         if not is_possible.all() or not np.isin(ends, (0, 1)).all() or not is_of_integers[is_integer].all():
             raise ValueError("its grids do not fit its columns")
         varying: Scaling
+        fits: np.ndarray
         if "quantiles" in tensors:
-            varying = QuantileScaling(tensors["quantiles"])
-            fits, k = (np.diff(tensors["quantiles"], axis=0) >= 0).all(), tensors["quantiles"].shape[1]
+            varying, fits = (
+                QuantileScaling(tensors["quantiles"]),
+                np.diff(tensors["quantiles"], axis=0).min(axis=0) >= 0,
+            )
         else:
-            varying = AffineScaling(tensors["centre"], tensors["unit"])
-            fits, k = (tensors["unit"] >= 0).all(), len(tensors["unit"])
+            varying, fits = AffineScaling(tensors["centre"], tensors["unit"]), tensors["unit"] >= 0
         scaling = cls(tensors["minimum"], tensors["maximum"], is_integer, varying, decimals, steps, ends > 0)
-        if not fits or scaling.varies.sum() != k:
+        if not fits.all() or scaling.varies.sum() != len(fits):
             raise ValueError("its scaling does not fit its columns")
         return scaling

@@ -161,7 +161,8 @@ class Codec:
         if [encoder.name for encoder in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns do not match its layout")
         for encoder, field in zip(encoding.columns, layout.schema, strict=False):
-            layout.check_code(encoder, field)
+            if (kind_of(field.type) in ("category", "boolean")) != (encoder.categories is not None):
+                raise ValueError(f"column {encoder.name!r} holds {field.type}, but its encoder is for another type")
         if facts["missing"] not in MISSING:
             raise ValueError(f"unknown interpretation of missing cells: {facts['missing']!r:.40}")
         n = len(layout.names)

@@ -77,11 +77,8 @@ def observed_column(codec: Codec, name: Any, value: Any, classes: Classes | None
     cells = label_cells(values) if kind is None else cells_of(name, values, kind)
     if cells.is_missing.any() and not encoder.has_missing:
         raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
-    if classes is not None and classes.column is not None and name == classes.column[0]:
-        encoder.check_known(cells)
-    encoder.check_range(cells, kind)
-    # Raises an error for unknown categories.
-    encoder.encode(cells)
+    is_label = classes is not None and classes.column is not None and name == classes.column[0]
+    encoder.check_observed(cells, kind, is_label=is_label)
     return cells
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from pointillist.columns.domain import ColumnDomain
 from pointillist.columns.encoder import ColumnEncoder
-from pointillist.columns.kinds import NEIGHBOURS, TIMES
+from pointillist.columns.kinds import NEIGHBORS, TIMES
 from pointillist.columns.number import NumberEncoder
 from pointillist.lazy import pa
 from pointillist.tables.table import Column
@@ -61,9 +61,9 @@ def column_of(
     is_integer, is_counted_by_value = encoder.grid.decimals == 0, _is_counted_by_value(encoder)
     is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_FRACTION * by_bin.sum())
     if is_counted_by_value:
-        padded = np.pad(by_value, NEIGHBOURS, constant_values=np.nan)
+        padded = np.pad(by_value, NEIGHBORS, constant_values=np.nan)
         for index in np.flatnonzero(is_spike):
-            near = np.delete(padded[index : index + 2 * NEIGHBOURS + 1], NEIGHBOURS)
+            near = np.delete(padded[index : index + 2 * NEIGHBORS + 1], NEIGHBORS)
             is_spike[index] = by_value[index] >= TIMES * np.nanmedian(near)
     spikes = (np.arange(low, high + 1) if is_counted_by_value else np.array([low, high]))[is_spike]
     bins = edges_of(low, high, is_integer=is_integer)

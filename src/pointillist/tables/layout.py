@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,9 +16,6 @@ from pointillist.tables.names import check_names, name_from_json, name_to_json
 from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.table import Column, Table, is_numeric, kind_of, listed_categories, to_arrow
 from pointillist.tables.time_formats import form_in
-
-if TYPE_CHECKING:
-    from pointillist.columns.encoder import ColumnEncoder
 
 KINDS = ("pandas", "polars", "pyarrow", "file", "array")
 NUMBERS = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)), "float16", "float32", "float64")
@@ -120,23 +117,6 @@ class Layout:
             return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.schema_bytes, validate=True)))
         except (ValueError, pa.ArrowException, OSError) as error:
             raise ValueError(f"the layout's schema cannot be read: {error}") from error
-
-    def check_code(self, code: "ColumnEncoder", field: "pa.Field") -> None:
-        """Raises a ValueError if an encoder does not fit its column's type, which only a file that lies can cause."""
-        is_category = kind_of(field.type) in ("category", "boolean")
-        if is_category != (code.categories is not None):
-            raise ValueError(f"column {code.name!r} holds {field.type}, but its code is for another type")
-        if is_category:
-            of_values = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-            pa.array(code.categories, of_values)
-            known = self.categories[self.names.index(code.name)]
-            if (known is None) == pa.types.is_dictionary(field.type) or len(set(known or ())) < len(known or ()):
-                raise ValueError(f"column {code.name!r} lists categories twice, or its type has none")
-            if known is not None:
-                pa.array(range(len(known)), field.type.index_type)
-                pa.array(known, of_values)
-            if known is not None and not {*(code.categories or ())} <= {*known}:
-                raise ValueError(f"column {code.name!r} has categories that its type lacks")
 
     @property
     def names(self) -> Any:

@@ -21,7 +21,7 @@ from pointillist.tables.row_blocks import blocks
 from pointillist.tables.spool import Spool
 
 _DIGITS, _MOST_DIGITS = 17, 76
-"""Most digits that distinguish numbers of float64, and that are in Arrow's decimals."""
+"""Number of decimal digits that identify a float64, and largest number of digits of an Arrow decimal."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Column:
     """The cells of a column.
 
     Attributes:
-        values: Shape (n,): numbers, or indices of categories; arbitrary where a cell is missing.
-        is_missing: Shape (n,): which cells are missing.
-        categories: What the indices stand for: text, numbers or booleans; None for a column of numbers.
-        is_date: Whether the numbers stand for dates, times or durations.
+        values: Numbers, or indices of categories, shape (n,); arbitrary where a cell is missing.
+        is_missing: Which cells are missing, shape (n,).
+        categories: The categories: text, numbers or booleans; None for a column of numbers.
+        is_date: Whether the numbers represent dates, times or durations.
     """
 
     values: np.ndarray
@@ -42,24 +42,24 @@ class Column:
 
     @property
     def numbers(self) -> np.ndarray:
-        """Numbers or truth values as float64, shape (n,): of the latter 0 and 1, whichever of them there are."""
+        """Numbers, or booleans as 0 and 1, as float64, shape (n,)."""
         if self.categories is None:
             return self.values.astype(np.float64)
         return np.array(self.categories or [0], np.float64)[self.values.astype(np.int64)]
 
     def part(self, rows: slice, n: int) -> "Column":
-        """The cells of n rows; a single cell is repeated for all of them."""
+        """Returns the cells of n rows; a single cell is repeated for all of them."""
         if len(self.values) == 1:
             return Column(np.repeat(self.values, n), np.repeat(self.is_missing, n), self.categories)
         return Column(self.values[rows], self.is_missing[rows], self.categories)
 
-    def take(self, places: Int[np.ndarray, " n"]) -> "Column":
-        """The cells at some places."""
-        return replace(self, values=self.values[places], is_missing=self.is_missing[places])
+    def take(self, indices: Int[np.ndarray, " n"]) -> "Column":
+        """Returns the cells at some indices."""
+        return replace(self, values=self.values[indices], is_missing=self.is_missing[indices])
 
     @classmethod
     def joined(cls, parts: "Sequence[Column]") -> "Column":
-        """The cells of several parts of a column, one after another."""
+        """Concatenates parts of a column."""
         values = np.concatenate([each.values for each in parts])
         return replace(parts[0], values=values, is_missing=np.concatenate([each.is_missing for each in parts]))
 
@@ -70,12 +70,12 @@ def columns_of(rows: Float[np.ndarray, "n d"]) -> tuple[Column, ...]:
 
 
 def medians(draws: Sequence[Column]) -> Column:
-    """The medians of draws of numbers; none of them is missing."""
+    """Returns the median of each cell over draws of numbers without missing cells."""
     return replace(draws[0], values=np.median([each.values for each in draws], axis=0))
 
 
 def modes(draws: Sequence[Column]) -> Column:
-    """The most frequent values of draws of cells, the first in order of equally frequent ones; none is missing."""
+    """Returns the most frequent value of each cell over draws without missing cells; the lowest one for ties."""
     values = np.sort([each.values for each in draws], axis=0)
     runs = np.ones(values.shape, np.int64)
     for i in range(1, len(values)):
@@ -84,17 +84,17 @@ def modes(draws: Sequence[Column]) -> Column:
 
 
 class Table:
-    """A table of columns of any kind.
+    """A table of columns of any kind, which holds an Arrow table, or rows of numbers.
 
     Args:
-        columns: The columns as Arrow holds them, or rows of numbers.
-        label: Name of the column that holds labels, if Arrow holds the columns; None if there is none.
-        own_names: The columns' names if they are not all text, which is all that Arrow supports.
+        columns: An Arrow table, or rows of numbers.
+        label: Name of the column of an Arrow table that holds labels; None if there is none.
+        own_names: Names of the columns if some are not text; Arrow supports only text.
 
     Attributes:
         label: Name of the column that holds labels; None if there is none.
-        own_names: The columns' names if they are not all text.
-        is_rows: Whether the table is held as rows of numbers, which may be mapped from a file.
+        own_names: Names of the columns if some are not text.
+        is_rows: Whether the table holds rows of numbers, which may be mapped from a file.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Table:
 
     @cached_property
     def names(self) -> tuple[Any, ...]:
-        """Names of the columns, the label's included; their indices if they have none."""
+        """Names of the columns, including the label column; their indices if they have none."""
         if not self.is_rows:
             return tuple(self.arrow.column_names) if self.own_names is None else self.own_names
         d, label = len(self.numbers.types), self.numbers.label
@@ -121,11 +121,11 @@ class Table:
 
     @property
     def has_names(self) -> bool:
-        """Whether the columns have names, as those of an array have not."""
+        """Whether the columns have names; columns of an array have none."""
         return not self.is_rows or self.numbers.names is not None
 
     def listed(self) -> str:
-        """The names, for use in a message."""
+        """The names as text for a message."""
         return listed([str(name) for name in self.names])
 
     def __len__(self) -> int:
@@ -133,7 +133,7 @@ class Table:
 
     @cached_property
     def arrow(self) -> "pa.Table":
-        """The table as Arrow holds it."""
+        """The table as an Arrow table."""
         numbers = self.numbers
         columns = [pa.array(column.astype(kind)) for column, kind in zip(numbers.rows.T, numbers.types, strict=True)]
         if numbers.label is not None:
@@ -141,7 +141,7 @@ class Table:
         return pa.table(columns, names=self.names)
 
     def select(self, names: Sequence[Any]) -> "Table":
-        """The table with some of its columns, in the order of the names."""
+        """Returns the table with some of its columns, in the given order."""
         if not self.is_rows:
             indices = [self.names.index(name) for name in names]
             return Table(self.arrow.select(indices), self.label, None if self.own_names is None else tuple(names))
@@ -156,27 +156,27 @@ class Table:
         return Table(Numbers(spool.rows(), tuple(known[i] for i in indices), types, label))
 
     def with_column(self, name: Any, cells: "pa.ChunkedArray") -> "Table":
-        """The table with other cells in one of its columns."""
+        """Returns the table with other cells in one column."""
         i = self.names.index(name)
         return Table(self.arrow.set_column(i, self.arrow.field(i).name, cells), self.label, self.own_names)
 
     @cached_property
     def cells(self) -> tuple[Column, ...]:
-        """The cells of each column; raises a ValueError if one holds neither numbers, categories nor dates."""
+        """The cells of each column; see `cells_in`."""
         return tuple(cells_in(name, column) for name, column in zip(self.names, self.arrow.columns, strict=True))
 
     def column(self, name: Any) -> Column:
-        """The cells of one column; the others may hold anything."""
+        """Returns the cells of one column; other columns may be of any type."""
         return cells_in(name, self.arrow.column(self.names.index(name)))
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether all columns but the label's are numbers or booleans, and no cell is missing."""
+        """Whether all columns except the label are numbers or booleans, and no cell is missing."""
         return self.is_rows or (
             all(
                 is_numeric(column.type)
                 for name, column in zip(self.names, self.arrow.columns, strict=True)
-                # Labels of a table of numbers are numbers too, or text.
+                # The labels may be text.
                 if name != self.label or kind_of(column.type) == "date"
             )
             and not any(cells.is_missing.any() for cells in self.cells)
@@ -190,19 +190,17 @@ class Table:
         rows = np.stack([cells[name].numbers for name in kept], axis=1)
         kinds = dict(zip(self.names, self.arrow.schema.types, strict=True))
         types = tuple(np.dtype(kinds[name].to_pandas_dtype()).name for name in kept)
-        label = None
-        if self.label is not None:
-            own = cells[self.label]
-            kind = kind_of(kinds[self.label])
-            if kind == "date":
-                raise ValueError(f"labels must be numbers, booleans or text, and column {self.label!r} holds dates")
-            values = own.values if own.categories is None else np.array(own.categories)[own.values.astype(np.int64)]
-            values = values.astype(np.int64) if kind == "integer" else values
-            label = LabelColumn(self.label, self.names.index(self.label), values)
-        return Numbers(rows, tuple(kept), types, label)
+        if self.label is None:
+            return Numbers(rows, tuple(kept), types)
+        labels, kind = cells[self.label], kind_of(kinds[self.label])
+        if kind == "date":
+            raise ValueError(f"labels must be numbers, booleans or text, and column {self.label!r} holds dates")
+        values = labels.values.astype(np.int64) if kind == "integer" else labels.values
+        values = values if labels.categories is None else np.array(labels.categories)[values.astype(np.int64)]
+        return Numbers(rows, tuple(kept), types, LabelColumn(self.label, self.names.index(self.label), values))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Each column: numbers as float64, NaN where missing; categories as text, None where missing."""
+        """Returns each column: numbers as float64, NaN where missing; categories as text, None where missing."""
         arrays = {}
         for name, cells in zip(self.names, self.cells, strict=True):
             if cells.categories is None:
@@ -221,23 +219,19 @@ _KINDS = {
     "date": ("date", "timestamp", "time", "duration"),
     "category": ("string", "large_string", "string_view"),
 }
-"""Arrow's tests of types, by kind."""
+"""Arrow's tests of types for each kind."""
 
 
 def kind_of(kind: "pa.DataType") -> str:
-    """Kind of an Arrow type: "number", "integer", "date", "boolean" or "category"; "" if it is none of them."""
+    """Returns the kind of an Arrow type, one of `_KINDS`; "" for other types."""
     if pa.types.is_dictionary(kind):
-        is_known = pa.types.is_floating(kind.value_type) or kind_of(kind.value_type) in (
-            "category",
-            "integer",
-            "boolean",
-        )
-        return "category" if is_known else ""
-    return next((own for own, tests in _KINDS.items() for test in tests if getattr(pa.types, f"is_{test}")(kind)), "")
+        of = kind.value_type
+        return "category" if pa.types.is_floating(of) or kind_of(of) in ("category", "integer", "boolean") else ""
+    return next((name for name, tests in _KINDS.items() for test in tests if getattr(pa.types, f"is_{test}")(kind)), "")
 
 
 def is_numeric(kind: "pa.DataType") -> bool:
-    """Whether a column of an Arrow type holds numbers of NumPy's types, or booleans."""
+    """Whether an Arrow type is one of NumPy's types of numbers, or boolean."""
     return kind_of(kind) in ("integer", "boolean") or pa.types.is_floating(kind)
 
 
@@ -246,29 +240,16 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
     kind = kind_of(column.type)
     if not kind:
         raise ValueError(f"column {name!r} {refusal(column.type)}")
-    array = _whole(column)
+    array = _one_chunk(column)
     if kind in ("category", "boolean"):
-        array = _with_categories(array)
-        is_missing = np.asarray(array.is_null())
-        order = array.dictionary.to_pylist()
-        if any(isinstance(category, float) and abs(category) == np.inf for category in order):
-            raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
-        # Unordered types list their categories in different orders: sorted, every container gives the same tokens.
-        is_ordered = getattr(column.type, "ordered", False)
-        ranks = range(len(order)) if is_ordered else np.argsort(np.argsort(np.array(order, object)))
-        categories = [None] * len(order)
-        for rank, category in zip(ranks, order, strict=True):
-            categories[rank] = category
-        indices = np.asarray(pc.fill_null(array.indices, 0))
-        values = np.asarray(ranks)[indices] if len(order) else np.zeros(len(array), np.int64)
-        return Column(values, is_missing, tuple(categories))
+        return _category_cells(name, _with_categories(array), is_ordered=getattr(column.type, "ordered", False))
     if kind == "date":
         # Days begin at midnight of the local time.
         array = array if getattr(array.type, "tz", None) is None else pc.local_timestamp(array)
-        array = pc.divide(pc.cast(array, _whole_type(array.type), safe=False), _fineness(array.type))
+        array = pc.divide(pc.cast(array, _storage_type(array.type), safe=False), _fineness(array.type))
     is_missing = np.asarray(array.is_null(nan_is_null=True))
     array = pc.fill_null(array, 0)
-    # As they are written: a cast takes them to other numbers than those with their digits.
+    # Casting through text keeps the digits that numbers are written with.
     if pa.types.is_decimal(array.type) or pa.types.is_float32(array.type):
         array = pc.cast(array, pa.string())
     elif pa.types.is_float16(array.type):
@@ -277,7 +258,7 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
     is_exact = kind in ("integer", "date") or pa.types.is_decimal(column.type)
     is_beyond = is_exact and (np.abs(values) > LARGEST_INTEGER).any()
     if pa.types.is_integer(array.type) and len(array):
-        # As float64, an integer beyond may look like one that is not.
+        # A larger integer may round to one within the limit.
         ends = pc.min_max(array).as_py()
         is_beyond = is_beyond or max(-ends["min"], ends["max"]) > LARGEST_INTEGER
     if is_beyond and kind == "date":
@@ -288,25 +269,39 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
     if is_beyond:
         raise ValueError(f"column {name!r} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
     if not np.isfinite(values[~is_missing]).all():
-        raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
+        raise _infinite(name)
     return Column(np.where(is_missing, 0.0, values), is_missing, is_date=kind == "date")
+
+
+def _category_cells(name: Any, array: "pa.DictionaryArray", *, is_ordered: bool) -> Column:
+    known = array.dictionary.to_pylist()
+    if any(isinstance(category, float) and abs(category) == np.inf for category in known):
+        raise _infinite(name)
+    # Sorting unordered categories gives the same tokens for every container.
+    order = range(len(known)) if is_ordered else np.argsort(np.array(known, object))
+    indices = np.asarray(pc.fill_null(array.indices, 0))
+    values = np.argsort(order)[indices] if known else np.zeros(len(array), np.int64)
+    return Column(values, np.asarray(array.is_null()), tuple(known[i] for i in order))
+
+
+def _infinite(name: Any) -> ValueError:
+    return ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
 
 
 def listed_categories(column: "pa.ChunkedArray") -> tuple[Any, ...] | None:
     """Returns the categories that the type of a column lists, in its order; None if it lists none."""
     if not pa.types.is_dictionary(column.type):
         return None
-    return tuple(_with_categories(_whole(column)).dictionary.to_pylist())
+    return tuple(_with_categories(_one_chunk(column)).dictionary.to_pylist())
 
 
-def _whole(column: "pa.ChunkedArray") -> "pa.Array":
-    """Joins the chunks of a column."""
+def _one_chunk(column: "pa.ChunkedArray") -> "pa.Array":
     array = column.combine_chunks()
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def refusal(kind: "pa.DataType") -> str:
-    """Says what a column holds that is no column for a model, and the way out."""
+    """Describes a type that no model can learn, and the way out, as the end of a message."""
     of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
     name = str(getattr(of_values, "extension_name", ""))
     if name in ("pandas.interval", "pandas.period"):
@@ -317,7 +312,7 @@ def refusal(kind: "pa.DataType") -> str:
 
 
 def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
-    """An array as indices of categories, which are distinct and not missing."""
+    """Encodes an array as indices of categories that are distinct and not missing."""
     if pa.types.is_string_view(array.type):
         array = array.cast(pa.large_string())
     if pa.types.is_dictionary(array.type):
@@ -327,34 +322,34 @@ def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
             return array
         array = array.dictionary_decode()
         if pa.types.is_floating(array.type):
-            # Zero has two signs, and is one category.
+            # Adding 0 merges 0 and -0 into one category.
             array = pc.add(pc.if_else(pc.is_nan(array), None, array), pa.scalar(0, array.type))
         elif pa.types.is_string_view(array.type):
             array = array.cast(pa.large_string())
         if is_clean and pa.types.is_floating(known.type):
-            # In their own order, also those that no row has.
+            # Keep the listed order, and categories without rows.
             known = pc.unique(pc.add(known.filter(pc.invert(pc.is_nan(known))), pa.scalar(0, known.type)))
             return pa.DictionaryArray.from_arrays(pc.index_in(array, known), known)
     return array.dictionary_encode()
 
 
-def _whole_type(kind: "pa.DataType") -> "pa.DataType":
+def _storage_type(kind: "pa.DataType") -> "pa.DataType":
     """The integer type that stores a type of dates."""
     return pa.int64() if kind.bit_width == 64 else pa.int32()
 
 
 def _fineness(kind: "pa.DataType") -> int:
-    """Divisor that makes times integers that float64 holds exactly: nanoseconds become microseconds."""
+    """Divisor that turns nanoseconds into microseconds, which float64 holds exactly."""
     return 1000 if getattr(kind, "unit", "") == "ns" else 1
 
 
 def to_arrow(
     cells: Sequence[Column], schema: "pa.Schema", *, nan_is_missing: Sequence[bool] | None = None
 ) -> "pa.Table":
-    """Makes an Arrow table.
+    """Makes an Arrow table from the cells of each column of a schema.
 
     Args:
-        cells: Cells of each column of the schema.
+        cells: The cells.
         schema: Names and types of the columns.
         nan_is_missing: For each column, whether a missing number is written as NaN; null by default.
     """
@@ -369,33 +364,37 @@ def _array(cells: Column, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
         value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
         indices = pa.array(np.where(cells.is_missing, 0, cells.values).astype(np.int32), mask=mask)
         if pa.types.is_string_view(kind):
-            # Arrow cannot take views.
+            # `take` does not support views.
             return pa.array(cells.categories, pa.large_string()).take(indices).cast(kind)
         if not pa.types.is_dictionary(kind):
             return pa.array(cells.categories, value_type).take(indices)
-        # To cast the whole would lose the categories of no rows.
+        # Casting the encoded array would lose categories without rows.
         indices, categories = indices.cast(kind.index_type), pa.array(cells.categories, value_type)
         return pa.DictionaryArray.from_arrays(indices, categories, ordered=kind.ordered)
     values = np.where(cells.is_missing, np.nan if is_nan else 0.0, cells.values)
     kind_ = kind_of(kind)
     if kind_ in ("integer", "date"):
-        # A sum that is restored may lie beyond the type.
-        whole = pa.array(np.clip(np.round(values), *_ends(kind)).astype(np.int64), mask=mask)
+        # A sum that a rule restores may lie beyond the type.
+        integers = pa.array(np.clip(np.round(values), *_ends(kind)).astype(np.int64), mask=mask)
         if kind_ == "integer":
-            return pc.cast(whole, kind)
-        whole = pc.cast(pc.multiply(whole, _fineness(kind)), _whole_type(kind))
+            return pc.cast(integers, kind)
+        integers = pc.cast(pc.multiply(integers, _fineness(kind)), _storage_type(kind))
         if getattr(kind, "tz", None) is None:
-            return pc.cast(whole, kind)
-        local = pc.cast(whole, pa.timestamp(kind.unit))
-        return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
+            return pc.cast(integers, kind)
+        return in_zone(pc.cast(integers, pa.timestamp(kind.unit)), kind.tz)
     if kind_ == "boolean":
         return pa.array(values > 0.5, mask=mask)
     array = pa.array(values, mask=mask)
     return array.cast(kind, safe=False) if pa.types.is_floating(kind) else _decimal(array, kind)
 
 
+def in_zone(local: Any, zone: str) -> Any:
+    """Returns times in a time zone: the earlier one of a repeated hour, and the end of a skipped hour."""
+    return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest")
+
+
 def _ends(kind: "pa.DataType") -> tuple[int, int]:
-    """The least and the greatest number that a type of integers or dates holds, of those that float64 holds exactly."""
+    """The lowest and highest number of a type of integers or dates that float64 holds exactly."""
     if pa.types.is_time(kind):
         return 0, 86_400 * {"s": 1, "ms": 10**3}.get(kind.unit, 10**6) - 1
     known = np.iinfo(kind.to_pandas_dtype() if pa.types.is_integer(kind) else f"int{kind.bit_width}")
@@ -403,14 +402,14 @@ def _ends(kind: "pa.DataType") -> tuple[int, int]:
 
 
 def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
-    # A sum that is restored may lie beyond the type.
+    # A sum that a rule restores may lie beyond the type.
     end = 10.0 ** (kind.precision - kind.scale)
     most = min(end - 10.0**-kind.scale, float(np.nextafter(end, 0)))
     inside = pc.min_element_wise(pc.max_element_wise(array, -most, skip_nulls=False), most, skip_nulls=False)
     rounded = pc.round(inside, kind.scale)
     if kind.precision + _DIGITS > _MOST_DIGITS:
         return rounded.cast(kind, safe=False)
-    # By their digits: a cast takes them to what float64 holds in their place.
+    # Casting through text keeps the digits; a direct cast would show the rounding of float64.
     digits = rounded.cast(pa.string()).cast(pa.decimal256(_MOST_DIGITS, max(kind.scale, 0) + _DIGITS))
     return pc.round(digits, kind.scale).cast(kind)
 
@@ -418,8 +417,7 @@ def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
 def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
     """Converts Python values, None where one is missing, to the cells of a column.
 
-    A day is its midnight in a column of times, and midnight a day in one of days; a time without a time zone is in that
-    of its column.
+    In a column of times, a date means its midnight, and a time without a zone is in the column's zone.
 
     Raises:
         ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
@@ -442,35 +440,30 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
 
 
 def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
-    """An array of a type of Python values; an error of Arrow's or a ValueError if one is not of it."""
+    """Makes an array of a type; raises an Arrow error or a ValueError if a value does not fit the type."""
     if pa.types.is_decimal(kind):
-        kinds = int | float | np.number
-        are_numbers = [isinstance(v, kinds) and not isinstance(v, bool) and v == v for v in values]
-        values = [Decimal(str(v)) if is_number else v for v, is_number in zip(values, are_numbers, strict=True)]
+        is_number = [isinstance(v, int | float | np.number) and not isinstance(v, bool) and v == v for v in values]
+        values = [Decimal(str(v)) if number else v for v, number in zip(values, is_number, strict=True)]
     if kind_of(kind) in ("integer", "number"):
-        # First without a type, as Arrow would cut fractions to fit one of integers.
+        # With the type given at once, Arrow would cut fractions off to make integers.
         return pa.array(values, from_pandas=True).cast(kind)
     if kind_of(kind) != "date":
         return pa.array(values, kind, from_pandas=True).cast(kind)
     values = [_moment(value, kind) for value in values]
-    zone, exact = getattr(kind, "tz", None), _to_the_microsecond(kind)
+    # Arrow cuts digits of Python's times that a type cannot hold, but refuses to cast without loss.
+    exact = kind
+    if pa.types.is_time32(kind):
+        exact = pa.time64("us")
+    elif getattr(kind, "unit", None) in ("s", "ms"):
+        exact = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("us")
+    zone = getattr(kind, "tz", None)
     if zone is None or any(getattr(value, "tzinfo", None) is not None for value in values):
         return pa.array(values, exact, from_pandas=True).cast(kind)
-    local = pa.array(values, pa.timestamp(exact.unit), from_pandas=True)
-    return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").cast(kind)
-
-
-def _to_the_microsecond(kind: "pa.DataType") -> "pa.DataType":
-    """The type that holds what Python's values say: Arrow would cut their digits, but casts to a type without loss."""
-    if pa.types.is_time32(kind):
-        return pa.time64("us")
-    if getattr(kind, "unit", None) not in ("s", "ms"):
-        return kind
-    return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("us")
+    return in_zone(pa.array(values, pa.timestamp(exact.unit), from_pandas=True), zone).cast(kind)
 
 
 def _moment(value: Any, kind: "pa.DataType") -> Any:
-    """A date, a time or a duration as Arrow takes it, whatever its precision."""
+    """Converts a date, a time or a duration of any precision to what Arrow accepts."""
     if isinstance(value, np.datetime64 | np.timedelta64):
         if np.isnat(value):
             return None
