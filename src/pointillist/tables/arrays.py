@@ -14,7 +14,7 @@ from pointillist.tables.table import Table, is_numeric
 
 
 def read_numbers(X: Any) -> tuple[Layout, Any]:
-    """Returns the layout of a user's rows, and the rows: an array of shape (n, d), or what NumPy converts to one.
+    """Returns the layout of a user's rows, and the rows: an array of shape (n, d), or an object that NumPy converts.
 
     Args:
         X: A `Table`, a data frame of pandas, Polars or PyArrow, or anything that NumPy reads.
@@ -50,7 +50,7 @@ def _layout_of_array(X: Any) -> Layout:
     except ValueError as error:
         raise ValueError("X holds rows of different lengths: give each row the same number of values") from error
     if len(array.shape) < 2:
-        # Of the words of scikit-learn, which takes several lines.
+        # These are scikit-learn's words, on one line.
         found = f"{len(array.shape)}D" if array.shape else "scalar"
         raise ValueError(
             f"Expected 2D array, got {found} array instead. Reshape your data: X.reshape(-1, 1) is one column, "
@@ -76,7 +76,7 @@ def _layout_of_array(X: Any) -> Layout:
 
 
 def _type_of_objects(cells: np.ndarray) -> str:
-    """The type of a column of Python's objects."""
+    """NumPy's name of the type of a column of Python objects."""
     if len(cells) and all(isinstance(cell, bool | np.bool_) for cell in cells):
         return "bool"
     is_whole = len(cells) and all(isinstance(cell, int | np.integer | np.bool_) for cell in cells)
@@ -84,8 +84,8 @@ def _type_of_objects(cells: np.ndarray) -> str:
 
 
 def check_whole(values: np.ndarray, name: str | None) -> None:
-    """Raises an error if float64 cannot hold all integers of a column, whose name is `name`."""
-    # Not the absolute value: that of the lowest integer is itself.
+    """Raises an error if float64 cannot hold all integers of a column, or of X if `name` is None."""
+    # The absolute value of the lowest int64 is negative.
     if values.size and (values.max() > LARGEST_INTEGER or values.min() < -LARGEST_INTEGER):
         where = "X" if name is None else f"column {name!r}"
         raise ValueError(f"{where} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
@@ -98,7 +98,15 @@ def check_finite(
     dtype: type[np.floating] = np.float64,
     first: int = 0,
 ) -> None:
-    """Raises a ValueError that names the first value that is NaN or infinite in a type; `first` is the first row."""
+    """Raises a ValueError that names the first value that is NaN or infinite as `dtype`.
+
+    Args:
+        rows: The rows.
+        what: Their name in the message.
+        names: Names of the columns; None for their indices.
+        dtype: The type.
+        first: Index of the first row.
+    """
     for block in blocks(rows):
         with np.errstate(over="ignore"):
             is_finite = np.isfinite(block.astype(dtype, copy=False))

@@ -8,12 +8,7 @@ from pointillist.arguments import is_missing
 
 @dataclass(frozen=True)
 class Between:
-    """Cells from a lowest to a highest value, both included; `between` makes one.
-
-    Attributes:
-        low: Lowest value; None for no lower end.
-        high: Highest value; None for no upper end.
-    """
+    """A closed range of values, as made by `between`; None for an end without a limit."""
 
     low: Any = None
     high: Any = None
@@ -24,11 +19,7 @@ class Between:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Cells that hold one of some values; `one_of` makes one.
-
-    Attributes:
-        values: The values; None stands for a missing cell.
-    """
+    """A set of values, as made by `one_of`; None for a missing cell."""
 
     values: tuple[Any, ...]
 
@@ -53,21 +44,20 @@ class Missing:
 
 
 Condition = Between | OneOf | Present | Missing
-"""What may be asked of a cell besides a value."""
+"""A condition on a cell other than a single value."""
 
 present = Present()
 """A cell that is not missing."""
 
 missing = Missing()
-"""A cell that is missing, as None is."""
+"""A cell that is missing, like None."""
 
 
 def between(low: Any = None, high: Any = None) -> Between:
-    """A cell from `low` to `high`, both included, in the units of the table.
+    """Returns the condition that a cell lies from `low` to `high`, both included, in the units of the table.
 
     Args:
-        low: Lowest value: a number, a date, or a category of a column whose categories have an order; None for no lower
-            end.
+        low: Lowest value: a number, a date, or a category of an ordered column; None for no lower end.
         high: Highest value; None for no upper end.
 
     Raises:
@@ -83,7 +73,7 @@ def between(low: Any = None, high: Any = None) -> Between:
     if any(end is not None and is_missing(end) for end in (low, high)):
         raise ValueError("an end of between is missing: give a value, or None for no end")
     try:
-        # The order of texts is that of their column's categories.
+        # Texts have the order of their column's categories.
         is_empty = None not in (low, high) and not (isinstance(low, str) and isinstance(high, str)) and low > high
     except TypeError as error:
         raise ValueError(f"the ends of between must be of one kind, not {low!r} and {high!r}") from error
@@ -93,7 +83,7 @@ def between(low: Any = None, high: Any = None) -> Between:
 
 
 def one_of(*values: Any) -> OneOf:
-    """A cell that holds one of some values; None stands for a missing cell.
+    """Returns the condition that a cell holds one of some values; None means a missing cell.
 
     Raises:
         ValueError: If no value is given, or a list of them.

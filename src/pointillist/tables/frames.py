@@ -11,12 +11,13 @@ import numpy as np
 from pointillist.arguments import is_missing
 from pointillist.lazy import pa, pc
 from pointillist.tables.headings import Headings, as_array
-from pointillist.tables.layout import Layout, described_anew
-from pointillist.tables.table import Table, kind_of
+from pointillist.tables.layout import Layout, with_pandas_types
+from pointillist.tables.table import Table, in_zone, kind_of
 
-_NO_UNICODE = (
+_NOT_UNICODE = (
     "column {!r} holds text with half a character (a lone surrogate), which no file can hold: clean or drop it"
 )
+_SEVERAL_KINDS = "column {!r} holds values of several kinds: give it one kind, or drop it"
 
 
 def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
@@ -50,20 +51,11 @@ def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
 def _check_times(name: Any, cells: Sequence[Any]) -> None:
     """Raises a ValueError about a column of dates and times, or of times with and without a time zone.
 
-    Arrow takes the kind of the first cell for that of all, and cuts the others.
+    Arrow would convert all cells to the kind of the first one.
     """
     dates = [cell for cell in cells if isinstance(cell, date) and cell == cell]
-    kinds = {cell.tzinfo is None if isinstance(cell, datetime) else "date" for cell in dates}
-    if len(kinds) > 1:
-        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it")
-
-
-def _numbers_among_truths(cells: np.ndarray) -> np.ndarray:
-    """Objects as numbers if some are truth values and others numbers, which Arrow does not read; others as they are."""
-    given = [cell for cell in cells if not is_missing(cell)]
-    if len({isinstance(cell, bool | np.bool_) for cell in given}) < 2 or not all(isinstance(c, Real) for c in given):
-        return cells
-    return np.array([cell if is_missing(cell) else cell + 0 for cell in cells], object)
+    if len({cell.tzinfo is None if isinstance(cell, datetime) else "date" for cell in dates}) > 1:
+        raise ValueError(_SEVERAL_KINDS.format(name))
 
 
 def _of_array(X: Any) -> Table:
@@ -77,19 +69,26 @@ def _of_array(X: Any) -> Table:
         array[np.ma.getmaskarray(X)] = np.nan if is_float else None
     if array.ndim != 2:
         raise ValueError(f"X has the shape {array.shape}: give rows and columns")
-    columns: list[Any] = []
-    for index, cells in enumerate(array.T):
-        if cells.dtype == object:
-            _check_times(index, cells.tolist())
-            cells = _numbers_among_truths(cells)
-        try:
-            columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
-        except UnicodeEncodeError as error:
-            raise ValueError(_NO_UNICODE.format(index)) from error
-        except (pa.ArrowException, TypeError, OverflowError) as error:
-            raise ValueError(f"column {index} holds values of several kinds: give it one kind, or drop it") from error
-    names = [str(index) for index in range(len(columns))]
-    return Table(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
+    names = tuple(range(array.shape[1]))
+    columns = [
+        _of_objects(name, cells) if cells.dtype == object else pa.array(cells) for name, cells in enumerate(array.T)
+    ]
+    return Table(pa.table(columns, names=[*map(str, names)]), own_names=names)
+
+
+def _of_objects(name: int, cells: np.ndarray) -> "pa.Array":
+    _check_times(name, cells.tolist())
+    present = [cell for cell in cells if not is_missing(cell)]
+    has_two_kinds = len({isinstance(cell, bool | np.bool_) for cell in present}) == 2
+    if has_two_kinds and all(isinstance(cell, Real) for cell in present):
+        # Arrow does not read booleans among numbers.
+        cells = np.array([cell if is_missing(cell) else cell + 0 for cell in cells], object)
+    try:
+        return pa.array(cells.tolist(), from_pandas=True)
+    except UnicodeEncodeError as error:
+        raise ValueError(_NOT_UNICODE.format(name)) from error
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise ValueError(_SEVERAL_KINDS.format(name)) from error
 
 
 def _of_pandas(frame: Any, headings: Headings) -> Table:
@@ -102,8 +101,8 @@ def _of_pandas(frame: Any, headings: Headings) -> Table:
     for index, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
         if str(kind) == "object" and kind_of(table.schema.field(index).type) == "date":
             _check_times(name, frame.iloc[:, index].tolist())
-    of_arrow = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
-    table = described_anew(table, of_arrow) if of_arrow else table
+    decimals = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
+    table = with_pandas_types(table, decimals) if decimals else table
     return Table(table, own_names=None if headings.are_text else headings.names)
 
 
@@ -120,22 +119,22 @@ def _check_columns(frame: Any, headings: Headings) -> None:
         try:
             pa.array(values, from_pandas=True)
         except UnicodeEncodeError as error:
-            raise ValueError(_NO_UNICODE.format(name)) from error
+            raise ValueError(_NOT_UNICODE.format(name)) from error
         except OverflowError as error:
             raise ValueError(f"column {name!r} holds integers beyond 64 bits: drop or divide them") from error
         except (pa.ArrowException, TypeError, ValueError) as error:
-            raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
+            raise ValueError(_SEVERAL_KINDS.format(name)) from error
 
 
 def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
     """Returns X with the columns of a layout, in their order and types; X may hold further columns if it has names.
 
     Args:
-        X: The table, in any container. Columns of an array are matched by position; an array does not fit columns of
-            several kinds that have names, unless it lacks some.
+        X: The table, in any container. Columns of an array are matched by position. An array does not match a mixed
+            table with names, unless `absent` names columns.
         layout: The layout.
-        absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
-        unread: Names of those of them whose cells count as missing even if X has them.
+        absent: Names of columns that X may lack; their cells are then missing. An array lacks all of them or none.
+        unread: Names of absent columns whose cells count as missing even if X has them.
 
     Raises:
         ValueError: In one line, if X cannot be read or lacks a column, or a column holds something else.
@@ -155,7 +154,7 @@ def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Col
         own = fitting[0]
     columns = []
     for name, field in zip(names, layout.schema, strict=True):
-        # Files have names that are numbers as text.
+        # In files, names that are numbers are text.
         text = name if name in own else str(name)
         if text not in own and name not in absent:
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
@@ -164,14 +163,14 @@ def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Col
             continue
         column = table.arrow.column(own.index(text))
         if kind == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
-            # As files of text hold them, in their unit.
+            # Text files hold durations as integers, in the unit of the column.
             column = column.cast(pa.int64()).cast(field.type)
         columns.append(_as_in_fit(name, column, field.type))
     return Table(pa.table(columns, names=layout.schema.names), own_names=names)
 
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
-    """A data frame without the columns that are not wanted, which may hold anything; all else as it is."""
+    """Selects columns of a data frame, before other columns, which may hold anything, are read; returns other X."""
     is_arrow, is_pandas = nw.dependencies.is_pyarrow_table(X), nw.dependencies.is_pandas_dataframe(X)
     if not (is_arrow or is_pandas or nw.dependencies.is_polars_dataframe(X)):
         return X
@@ -198,21 +197,21 @@ def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
         if nw.dependencies.is_pandas_dataframe(filled):
             import pandas
 
-            whole = pandas.concat([filled, others], axis=1) if others.shape[1] else filled
-            return whole.iloc[:, _order(whole.columns.tolist(), wanted)]
-        # Other libraries have names of text alone.
+            joined = pandas.concat([filled, others], axis=1) if others.shape[1] else filled
+            return joined.iloc[:, _order(joined.columns.tolist(), wanted)]
+        # Other libraries have only names that are text.
         X, wanted = others.rename(columns=str), [*map(str, wanted)]
-    own, given = (nw.from_native(each, eager_only=True) for each in (filled, X))
+    frame, given = (nw.from_native(each, eager_only=True) for each in (filled, X))
     others = given.select([name for name in given.columns if name not in known])
-    if others.implementation != own.implementation:
+    if others.implementation != frame.implementation:
         converted = {"pandas": others.to_pandas, "polars": others.to_polars, "pyarrow": others.to_arrow}
-        others = nw.from_native(converted[own.implementation.value](), eager_only=True)
-    whole = nw.concat([own, others], how="horizontal") if others.columns else own
-    return whole[:, _order(whole.columns, wanted)].to_native()
+        others = nw.from_native(converted[frame.implementation.value](), eager_only=True)
+    joined = nw.concat([frame, others], how="horizontal") if others.columns else frame
+    return joined[:, _order(joined.columns, wanted)].to_native()
 
 
 def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
-    """Returns the positions of columns in a wanted order; columns that are not in it come last."""
+    """Returns the indices of columns in a wanted order, with all other columns at the end."""
     ranks = {name: rank for rank, name in enumerate(wanted)}
     return sorted(range(len(names)), key=lambda index: ranks.get(names[index], len(ranks)))
 
@@ -223,65 +222,59 @@ def check_room(X: Any, layout: Layout) -> None:
     if layout.names and (is_series or layout.kind == "array") and nw.dependencies.is_into_dataframe(X):
         columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
         others = [name for name in columns if name not in layout.names]
-        # Of a column of fit that is not there, another line tells.
+        # `aligned` reports absent columns.
         if others and {*layout.names} <= {*columns}:
             kind = "a Series" if is_series else "an array"
             raise ValueError(f"fit was given {kind}, in which there is no room for column {others[0]!r} of X: drop it")
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
-    """A column in the type that it had in fit, or in one that holds its cells; a ValueError if it holds others."""
+    """Converts a column to its type in fit, or one that holds its cells; raises a ValueError if that is impossible."""
     is_category = pa.types.is_dictionary(wanted)
     has_categories = pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type.value_type)
     if column.type == wanted or (is_category and has_categories):
         return column
     try:
-        held = _held(column, wanted.value_type if is_category else wanted, has_gaps=not is_category)
-        return held.dictionary_encode() if is_category else held
+        found = _converted(column, wanted.value_type if is_category else wanted, may_be_float=not is_category)
+        return found.dictionary_encode() if is_category else found
     except pa.ArrowException as error:
         raise ValueError(f"column {name!r} of X holds {column.type}, and it held {wanted} in fit") from error
 
 
-def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> "pa.ChunkedArray":
-    """The cells of a column of another type, in a type or one that holds its cells; Arrow's error if one is lost."""
+def _converted(column: "pa.ChunkedArray", kind: "pa.DataType", *, may_be_float: bool) -> "pa.ChunkedArray":
+    """Converts a column to another type, or one that holds its cells; raises an Arrow error if a cell would change."""
     of_numbers = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean]
     if kind_of(kind) == "date" and any(test(column.type) for test in of_numbers):
         raise pa.ArrowInvalid("a number is no date")
     is_naive = pa.types.is_date(column.type) or (pa.types.is_timestamp(column.type) and column.type.tz is None)
     if pa.types.is_timestamp(kind) and kind.tz is not None and is_naive:
-        # It is in the time zone of the model's column, as where takes it.
-        local = column.cast(pa.timestamp(kind.unit))
-        return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
+        # As in conditions, a time without a zone is in the zone of the model's column.
+        return in_zone(column.cast(pa.timestamp(kind.unit)), kind.tz)
     if getattr(column.type, "tz", None) is not None and getattr(kind, "tz", None) is None:
         column = pc.local_timestamp(column)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        # A column that is empty, or of integers with missing cells, comes as another type.
-        held = column.cast(pa.float64())
-        exact = pc.if_else(pc.is_nan(held), None, held).cast(kind) if pa.types.is_integer(kind) else held
-        return held if has_gaps else exact.cast(kind)
+        # An empty column, or a column of integers with missing cells, has another type.
+        floats = column.cast(pa.float64())
+        exact = pc.if_else(pc.is_nan(floats), None, floats).cast(kind) if pa.types.is_integer(kind) else floats
+        return floats if may_be_float else exact.cast(kind)
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
     if pa.types.is_decimal(kind):
         return _decimals(column, kind)
-    held = column.cast(kind)
-    # Arrow cuts what a day or a truth value cannot hold.
-    is_cut = kind_of(column.type) not in ("category", "") and not held.cast(column.type).equals(column)
+    found = column.cast(kind)
+    # Arrow cuts off what a date or a boolean cannot hold.
+    is_cut = kind_of(column.type) not in ("category", "") and not found.cast(column.type).equals(column)
     if is_cut and kind_of(kind) != "category":
         raise pa.ArrowInvalid("a cell is cut")
-    return held
+    return found
 
 
 def _decimals(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArray":
-    """Numbers as decimals of a type, or of a wider one; Arrow's error if one has more digits after the point."""
-    if pa.types.is_decimal(column.type):
-        digits = column.cast(pa.decimal256(76, max(kind.scale, column.type.scale)))
-    else:
-        # The digits of 0.35 are those that it is written with, not those of the float64 next to it.
-        digits = column.cast(pa.float64() if pa.types.is_boolean(column.type) else column.type)
-        digits = digits.cast(pa.string()).cast(pa.decimal256(76, min(kind.scale + 20, 76)))
-    if not pc.all(pc.equal(pc.round(digits, kind.scale), digits)).as_py() and len(digits.drop_null()):
-        raise pa.ArrowInvalid("a cell is cut")
-    wide = digits.cast(pa.decimal256(76, kind.scale), safe=False)
+    """Converts numbers to decimals of a type, or of a wider one; raises an Arrow error if one has too many digits."""
+    if not pa.types.is_decimal(column.type):
+        # Casting through text keeps the digits that a number is written with: 0.35 is not the nearest float64.
+        column = (column.cast(pa.float64()) if pa.types.is_boolean(column.type) else column).cast(pa.string())
+    wide = column.cast(pa.decimal256(76, kind.scale))
     try:
         return wide.cast(kind)
     except pa.ArrowInvalid:

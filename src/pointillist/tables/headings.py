@@ -1,4 +1,4 @@
-"""Column names of data frames, which may be of any kind and of several levels."""
+"""Column names of data frames, of any type and with any number of levels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from pointillist.tables.names import check_names, name_from_json, name_to_json, pandas_columns
+from pointillist.tables.names import check_names, name_from_json, name_to_json
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Headings:
     Attributes:
         names: Names of the columns; tuples if there are several levels.
         levels: Names of the levels; None for a level without a name.
-        is_series: Whether the frame was a Series.
+        is_series: Whether the container was a Series.
     """
 
     names: tuple[Any, ...]
@@ -30,15 +30,15 @@ class Headings:
 
     @classmethod
     def of(cls, X: Any) -> "tuple[Any, Headings | None]":
-        """Returns a pandas frame or Series as a frame with text as column names, and its headings; other X as it is."""
+        """Returns a pandas frame or Series as a frame with text as names, and its headings; other X unchanged."""
         if not (nw.dependencies.is_pandas_dataframe(X) or nw.dependencies.is_pandas_series(X)):
             return X, None
         is_series = X.ndim == 1
         levels = (None,) if is_series else tuple(X.columns.names)
-        own = cls((X.name,) if is_series else tuple(X.columns.tolist()), levels, is_series)
+        headings = cls((X.name,) if is_series else tuple(X.columns.tolist()), levels, is_series)
         frame = X.to_frame() if is_series else X
-        texts = [name if own.are_text else str(i) for i, name in enumerate(own.names)]
-        return frame.set_axis(texts, axis=1), own
+        texts = [name if headings.are_text else str(i) for i, name in enumerate(headings.names)]
+        return frame.set_axis(texts, axis=1), headings
 
     @property
     def are_text(self) -> bool:
@@ -46,11 +46,21 @@ class Headings:
         return all(type(name) is str for name in self.names)
 
     def put_on(self, frame: Any, index: Any = None) -> Any:
-        """Gives a pandas frame these headings and, if given, an index; returns a Series if it was one."""
-        frame.columns = pandas_columns(self.names, self.levels)
+        """Sets these headings, and an index if given, on a pandas frame; returns a Series if the container was one."""
+        frame.columns = self._pandas_index()
         if index is not None:
             frame.index = index
         return frame.iloc[:, 0] if self.is_series else frame
+
+    def _pandas_index(self) -> Any:
+        import pandas
+
+        if len(self.levels) > 1:
+            return pandas.MultiIndex.from_tuples(self.names, names=self.levels)
+        index = pandas.Index(list(self.names), name=self.levels[0], tupleize_cols=False)
+        # pandas converts names of several types to one type if it can, for example None to NaN.
+        is_kept = index.tolist() == list(self.names)
+        return index if is_kept else pandas.Index(list(self.names), object, name=self.levels[0])
 
     def to_json(self) -> dict[str, Any]:
         """Converts to JSON values, which `from_json` reads."""
@@ -59,7 +69,7 @@ class Headings:
 
     @classmethod
     def from_json(cls, content: dict[str, Any] | None) -> "Headings | None":
-        """Reads what `to_json` wrote; None gives None."""
+        """Rebuilds headings from the result of `to_json`; None without headings."""
         if content is None:
             return None
         names, levels = (tuple(name_from_json(each) for each in content[key]) for key in ("names", "levels"))
@@ -69,7 +79,7 @@ class Headings:
 
 
 def as_array(X: Any) -> np.ndarray:
-    """Returns X as an array; lists that hold text become an array of objects, in which numbers stay numbers."""
+    """Returns X as an array; lists with text become an array of objects, in which numbers stay numbers."""
     array = np.asarray(X)
     return np.array(X, object) if array.dtype.kind == "U" and isinstance(X, list | tuple) else array
 

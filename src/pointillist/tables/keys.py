@@ -1,4 +1,4 @@
-"""Columns that no model learns: names and keys, integers that number the rows, and empty columns."""
+"""Finds columns that no model learns: names and keys, integers that number the rows, and empty columns."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -14,27 +14,25 @@ from pointillist.tables.headings import is_frame
 from pointillist.tables.table import Table, kind_of
 
 MAX_CATEGORIES = 10_000
-"""Most categories of a column."""
+"""Largest number of categories of a column."""
 
 MANY = 50
-"""Values of a column that are no names or keys, however few the rows."""
-
+"""Largest number of different values that always count as categories rather than names or keys."""
 
 FEW = 10
-"""Most different texts that are read as categories even if hardly any text repeats."""
-
+"""Largest number of different texts that are read as categories even if hardly any text repeats."""
 
 UNNAMED = ("", "Unnamed: 0")
-"""Names of the index of a pandas frame: in a CSV file, and after pandas has read the file."""
+"""Names of an unnamed pandas index: in a CSV file, and after pandas has read the file."""
 
 
 def hardly_repeat(distinct: int, n_given: int) -> bool:
-    """Returns whether texts, most of which are numbers, repeat too rarely to be categories."""
+    """Whether texts, most of them numbers, repeat too rarely to be categories."""
     return distinct > FEW and (2 * distinct > n_given or distinct > MAX_CATEGORIES)
 
 
 def too_many(distinct: int, n_given: int) -> bool:
-    """Whether so many different values of so many cells are names or keys rather than categories."""
+    """Whether values are names or keys rather than categories, because too many of them differ."""
     return distinct > MAX_CATEGORIES or (distinct > MANY and 2 * distinct > n_given)
 
 
@@ -45,29 +43,29 @@ def few_words(texts: Sequence[str]) -> list[str]:
 
 
 def stray_words(texts: Sequence[str]) -> list[str]:
-    """Returns the few texts that are not numbers; none if they are codes, such as 207a and V57.1."""
+    """Returns the texts that are not numbers, if most are; none if these texts are codes such as 207a and V57.1."""
     words = few_words(texts)
     return [] if all(map(_is_code, words)) else words
 
 
 def _is_code(text: str) -> bool:
-    """Returns whether a text consists of letters and digits, with points and hyphens between them."""
+    """Whether a text consists of letters and digits, with points and hyphens between them."""
     return bool(re.fullmatch(r"[\w.-]+", text) and re.search(r"\d", text) and re.search(r"[^\W\d_]", text))
 
 
 def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
-    """Returns a data frame, or the table of a file, without columns that no model learns; and why each is left out.
+    """Drops the columns of a data frame, or the table of a file, that no model learns; returns a reason for each too.
 
-    Other containers, whose columns have no names, come back as they are; so does X if no column would be left.
+    Returns X unchanged if its columns have no names, or if no column would be left.
 
     Args:
         X: The table.
-        kept: Names of columns that are not left out.
+        kept: Names of columns that are not dropped.
     """
     try:
         found = table_of(X) if isinstance(X, Table) or is_frame(X) else None
     except ValueError:
-        # Reading all columns says why.
+        # Reading all columns raises the error again.
         return X, []
     if found is None:
         return X, []
@@ -85,7 +83,7 @@ def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
 
 
 def _columns_of(table: Table) -> Iterator[tuple[Any, "pa.ChunkedArray"]]:
-    """The columns of a table, with their names; of rows of numbers those of integers, one by one."""
+    """Yields the columns of a table with their names; of rows of numbers, only columns of integers."""
     if not table.is_rows:
         yield from zip(table.names, table.arrow.columns, strict=True)
         return
@@ -96,24 +94,24 @@ def _columns_of(table: Table) -> Iterator[tuple[Any, "pa.ChunkedArray"]]:
 
 
 def _reason(name: Any, column: "pa.ChunkedArray") -> str | None:
-    """Says why a column is left out; None if it is not."""
+    """Returns why a column is dropped; None if it is not."""
     n_given = len(column) - column.null_count
     if not n_given:
         return f"column {name!r} has no value at all"
     kind = kind_of(column.type)
     if kind == "category":
-        return _of_categories(name, column, n_given)
+        return _category_reason(name, column, n_given)
     if kind != "integer":
         return None
     low, high = pc.min_max(column).as_py().values()
-    if n_given == len(column) and (reason := _numbering(name, column, low, high)):
+    if n_given == len(column) and (reason := _numbering_reason(name, column, low, high)):
         return reason
     distinct = pc.count_distinct(column).as_py() if max(-low, high) > LARGEST_INTEGER else 0
     return f"column {name!r} has {distinct:,} different integers beyond 2**53" if too_many(distinct, n_given) else None
 
 
-def _numbering(name: Any, integers: "pa.ChunkedArray", low: int, high: int) -> str | None:
-    """Says that a column numbers the rows; None if it does not.
+def _numbering_reason(name: Any, integers: "pa.ChunkedArray", low: int, high: int) -> str | None:
+    """Returns that a column numbers the rows, as a reason to drop it; None if it does not.
 
     The integers of such a column all differ, and they are at least half of the integers from the lowest to the highest,
     because a split of a table lacks some rows. n random integers from so short a range all differ with a probability
@@ -127,7 +125,7 @@ def _numbering(name: Any, integers: "pa.ChunkedArray", low: int, high: int) -> s
     return f"column {name!r} {what} ({low} to {high}, each at most once)"
 
 
-def _of_categories(name: Any, column: Any, n_given: int) -> str | None:
+def _category_reason(name: Any, column: Any, n_given: int) -> str | None:
     if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
         used = np.concatenate([np.asarray(pc.unique(chunk.indices.drop_null())) for chunk in column.chunks])

@@ -27,13 +27,13 @@ class Layout:
     """Container, names and types of a table.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: Container, one of `KINDS`.
         plain_types: NumPy's names of the types of an array of numbers, or of a file of numbers, which have no schema.
-        plain_names: Names of the columns of such a file; None if they have none.
-        schema_bytes: Arrow's schema of any other table, as Arrow serializes it, in base64.
+        plain_names: Names of the columns of an array or file of numbers; None if they have none.
+        schema_bytes: Arrow schema of any other table, serialized and in base64.
         categories: For each column of the schema, the categories that its type lists; None if the type lists none.
         is_nan: For each column of the schema, whether a missing number is NaN rather than null.
-        headings: Headings of a pandas frame. If not all names are text, the schema has numbers in their place.
+        headings: Column names of a pandas frame. If not all are text, the schema has indices instead.
     """
 
     kind: str
@@ -48,19 +48,28 @@ class Layout:
         if self.kind not in KINDS or (self.schema_bytes is None and self.kind != "array"):
             raise ValueError(f"rows of kind {self.kind!r} are not known, or have no types")
         n = len(self.plain_types) if self.schema_bytes is None else len(self.schema)
-        if self.schema_bytes is None:
-            if any(name not in NUMBERS for name in self.plain_types):
-                raise ValueError(f"columns hold types that are not numbers: {', '.join(self.plain_types)}")
-        elif not all(kind_of(field.type) for field in self.schema):
-            raise ValueError("the layout has a column that is not a number, category or date")
-        elif not n == len(self.categories) == len(self.is_nan):
-            raise ValueError("the layout's columns are not those of its schema")
+        if self.schema_bytes is not None:
+            self._check_schema()
+        elif any(name not in NUMBERS for name in self.plain_types):
+            raise ValueError(f"columns hold types that are not numbers: {', '.join(self.plain_types)}")
         if (self.kind == "pandas") != (self.headings is not None):
             raise ValueError(f"rows of kind {self.kind!r} have the wrong headings")
         if self.names is not None:
             check_names(self.names)
             if len(self.names) != n:
-                raise ValueError(f"{len(self.names)} names stand for {n} columns")
+                raise ValueError(f"there are {len(self.names)} names for {n} columns")
+
+    def _check_schema(self) -> None:
+        if not len(self.schema) == len(self.categories) == len(self.is_nan):
+            raise ValueError("the layout's columns are not those of its schema")
+        for field, known in zip(self.schema, self.categories, strict=True):
+            if not kind_of(field.type):
+                raise ValueError("the layout has a column that is not a number, category or date")
+            if (known is None) == pa.types.is_dictionary(field.type) or len({*(known or ())}) < len(known or ()):
+                raise ValueError(f"column {field.name!r} lists categories twice, or its type has none")
+            if known is not None:
+                # Raises an error if the type has too few indices.
+                pa.array(range(len(known)), field.type.index_type)
 
     @classmethod
     def of_schema(
@@ -71,7 +80,7 @@ class Layout:
         categories: Sequence[Sequence[Any] | None] | None = None,
         is_nan: Sequence[bool] | None = None,
     ) -> "Layout":
-        """Returns the layout of a table of a schema; by default, without listed categories and without NaN."""
+        """Makes the layout of a table with a schema; by default, without listed categories and without NaN."""
         listed = tuple(None if each is None else tuple(each) for each in categories or [None] * len(schema))
         text = base64.b64encode(schema.serialize()).decode()
         flags = tuple(is_nan or [False] * len(schema))
@@ -79,7 +88,7 @@ class Layout:
 
     @classmethod
     def of(cls, table: Table, kind: str, headings: Headings | None) -> "Layout":
-        """Returns the layout of a table that came in a kind of container."""
+        """Makes the layout of a table from its container."""
         categories, is_nan = [], []
         for column, cells in zip(table.arrow.columns, table.cells, strict=True):
             categories.append(None if cells.categories is None else listed_categories(column))
@@ -95,7 +104,7 @@ class Layout:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Layout":
-        """Reads what `to_json` wrote; raises a ValueError if that describes no valid layout."""
+        """Rebuilds a layout from the result of `to_json`; raises a ValueError if the content is not valid."""
         names, text = content["plain_names"], content["schema_bytes"]
         return cls(
             str(content["kind"]),
@@ -120,7 +129,7 @@ class Layout:
 
     @property
     def names(self) -> Any:
-        """Names of the columns; None if rows of numbers have none, and the positions in an array of other columns."""
+        """Names of the columns; None if rows of numbers have none, and indices for an array of other columns."""
         if self.schema_bytes is None:
             return self.plain_names
         if self.kind == "array":
@@ -129,12 +138,12 @@ class Layout:
 
     @property
     def column_names(self) -> tuple[Any, ...]:
-        """Names of the columns; their indices where they have none."""
+        """Names of the columns; their indices if they have none."""
         return tuple(range(len(self.plain_types))) if self.names is None else self.names
 
     @property
     def column_types(self) -> tuple[Any, ...]:
-        """Types of the columns, as `TableWriter` takes them: NumPy's names without a schema, and Arrow's elsewhere."""
+        """Types of the columns in the format of `TableWriter`: NumPy's names without a schema, else Arrow types."""
         return self.types if self.schema_bytes is None else tuple(self.schema.types)
 
     @property
@@ -161,57 +170,57 @@ class Layout:
         return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]
 
     def numbers(self, rows: Any) -> Float[np.ndarray, "n d"]:
-        """Converts rows of numbers, as `assembled` returns them, to an array, float64."""
+        """Converts rows of numbers, as `assembled` returns them, to a float64 array."""
         return np.stack(self.columns(rows), axis=1).astype(np.float64)
 
     def joined(self, parts: Sequence[Any]) -> Any:
-        """Joins rows as `assembled` returns them."""
+        """Concatenates rows as `assembled` returns them."""
         if self.schema_bytes is None:
             return np.concatenate(parts)
         return pa.concat_tables(parts).unify_dictionaries()
 
     def type_of(self, name: Any) -> "pa.DataType | None":
-        """Returns Arrow's type of a column; None if there is no column of that name."""
+        """Returns the Arrow type of a column; None if no column has this name."""
         names = self.column_names
         return self.schema.field(names.index(name)).type if name in names else None
 
     @property
     def forms(self) -> dict[str, str]:
-        """Formats of dates and times in a CSV file that differ from the usual one, by column, for `strftime`."""
+        """`strftime` formats of dates and times in a CSV file that differ from the usual one, by column."""
         found = {} if self.schema_bytes is None else {field.name: form_in(field) for field in self.schema}
         return {name: form for name, form in found.items() if form is not None}
 
     def order_of(self, name: Any) -> tuple[Any, ...] | None:
-        """Returns all categories of a column in their order; None if they have none, or there is no such column."""
+        """Returns all categories of a column in order; None if they have no order, or no column has this name."""
         is_ordered = getattr(self.type_of(name), "ordered", False)
         return self.categories[self.names.index(name)] if is_ordered else None
 
     def assembled(self, cells: tuple[Column, ...]) -> Any:
-        """Makes rows of this layout from cells: an array, float64, without a schema, and an Arrow table elsewhere."""
+        """Makes rows from cells: a float64 array without a schema, and an Arrow table otherwise."""
         if self.schema_bytes is None:
             return np.stack([each.numbers for each in cells], axis=1)
         return self.table(cells)
 
     def filled(self, table: Table, cells: tuple[Column, ...]) -> Any:
-        """Makes rows of this layout from drawn cells, which fill the missing cells of a table.
+        """Makes rows from a table whose missing cells are filled with drawn cells.
 
-        Other cells stay as the table has them: a number may not hold every digit of a date.
+        All other cells stay as in the table, because a `Column` may not hold every digit of a date.
         """
         if self.schema_bytes is None:
             return self.assembled(cells)
-        columns, whole = [], self.table(cells)
-        for given, column, own in zip(table.arrow.columns, whole.columns, table.cells, strict=True):
-            is_kept = own.categories is None and given.type == column.type
-            columns.append(pc.if_else(pa.array(own.is_missing), column, given) if is_kept else column)
-        return pa.Table.from_arrays(columns, schema=whole.schema)
+        columns, drawn = [], self.table(cells)
+        for observed, column, known in zip(table.arrow.columns, drawn.columns, table.cells, strict=True):
+            is_kept = known.categories is None and observed.type == column.type
+            columns.append(pc.if_else(pa.array(known.is_missing), column, observed) if is_kept else column)
+        return pa.Table.from_arrays(columns, schema=drawn.schema)
 
     def table(self, cells: tuple[Column, ...]) -> "pa.Table":
-        """Makes a table of this layout from cells."""
+        """Makes a table from cells."""
         full = [_with_all(each, known) for each, known in zip(cells, self.categories, strict=True)]
         return to_arrow(full, self.schema, nan_is_missing=self.is_nan)
 
     def with_labels(self, rows: Any, label: LabelColumn | None) -> Table:
-        """Returns rows, as `assembled` makes them, and their labels as a table."""
+        """Makes a table from rows, as `assembled` returns them, and their labels."""
         names = None if self.names is None else tuple(map(str, self.names))
         if self.schema_bytes is None:
             return Table(Numbers(rows, names, self.types, label))
@@ -221,11 +230,11 @@ class Layout:
         return Table(table)
 
     def restore(self, rows: Any, index: Any = None) -> Any:
-        """Converts rows of this layout to the container that the layout was taken from.
+        """Converts rows, as `assembled` returns them, to the container of the layout.
 
         Args:
-            rows: What `assembled` returned.
-            index: Index for a pandas frame; by default its rows are numbered.
+            rows: The rows.
+            index: Index for a pandas frame; 0, 1, 2, … by default.
         """
         if self.schema_bytes is None:
             return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
@@ -237,7 +246,7 @@ class Layout:
 
 
 def _with_all(cells: Column, known: tuple[Any, ...] | None) -> Column:
-    """Cells with all categories that the type lists, also those that no row has."""
+    """Returns cells with all categories that their type lists, including those without rows."""
     if known is None or cells.categories is None:
         return cells
     indices = np.array([known.index(category) for category in cells.categories] or [0])
@@ -245,26 +254,26 @@ def _with_all(cells: Column, known: tuple[Any, ...] | None) -> Column:
 
 
 def _to_pandas(table: "pa.Table") -> Any:
-    """A frame of pandas, whose columns have the types that the schema's metadata names."""
-    described = table.schema.pandas_metadata or {"columns": []}
-    types = {str(column["field_name"]): str(column["numpy_type"]) for column in described["columns"]}
-    # pandas cannot make every type of Arrow from its name.
-    of_arrow = [name for name in table.column_names if types.get(name, "").endswith("[pyarrow]")]
-    table = described_anew(table, dict.fromkeys(of_arrow)) if of_arrow else table
-    frame = table.to_pandas()
+    """Makes a pandas frame whose columns have the types in the schema's metadata."""
     import pandas
 
-    for name in of_arrow:
-        column = table.column(name)
-        frame[name] = pandas.array(column, dtype=pandas.ArrowDtype(column.type))
+    described = table.schema.pandas_metadata or {"columns": []}
+    types = {str(column["field_name"]): str(column["numpy_type"]) for column in described["columns"]}
+    # pandas cannot make every Arrow type from its name.
+    arrow_names = [name for name in table.column_names if types.get(name, "").endswith("[pyarrow]")]
+    table = with_pandas_types(table, dict.fromkeys(arrow_names)) if arrow_names else table
+    frame = table.to_pandas()
     for name in table.column_names:
-        if types.get(name) == "object" and frame[name].dtype != object:
-            frame[name] = pandas.Series(table.column(name).to_pylist(), dtype=object)
+        column = table.column(name)
+        if name in arrow_names:
+            frame[name] = pandas.array(column, dtype=pandas.ArrowDtype(column.type))
+        elif types.get(name) == "object" and frame[name].dtype != object:
+            frame[name] = pandas.Series(column.to_pylist(), dtype=object)
     return frame
 
 
-def described_anew(table: "pa.Table", types: Mapping[str, str | None]) -> "pa.Table":
-    """Changes what the metadata for pandas calls the types of some columns; None for nothing."""
+def with_pandas_types(table: "pa.Table", types: Mapping[str, str | None]) -> "pa.Table":
+    """Replaces the types of some columns in the metadata for pandas; None removes a column from the metadata."""
     described = table.schema.pandas_metadata
     columns = []
     for column in described["columns"]:
@@ -275,7 +284,7 @@ def described_anew(table: "pa.Table", types: Mapping[str, str | None]) -> "pa.Ta
 
 
 def _to_array(table: "pa.Table") -> np.ndarray:
-    """An array of a type that holds all columns: Python objects if there is text, or an integer is missing."""
+    """Makes an array whose type holds all columns: objects if there is text, or an integer is missing."""
     if all(is_numeric(column.type) and not column.null_count for column in table.columns):
         columns = [column.to_numpy() for column in table.columns]
         return np.stack(columns, axis=1).astype(np.result_type(*(column.dtype for column in columns)))

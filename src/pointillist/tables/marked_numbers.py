@@ -1,4 +1,4 @@
-"""Numbers that are written with marks: decimal commas, thousands separators, percent signs and currencies."""
+"""Removes marks from numbers: decimal commas, thousands separators, percent signs and currencies."""
 
 from typing import Any
 
@@ -7,23 +7,23 @@ from pointillist.lazy import pa, pc
 
 _SYMBOLS = "%$€£¥₹₩₽₺"
 _SPACES = "'’ \u00a0\u202f"
-"""What may stand between thousands besides points and commas."""
+"""Thousands separators besides points and commas."""
 
 _MAYBE = rf"^[+-]?[{_SYMBOLS}]?[{_SPACES}]?[+-]?[0-9.,][0-9.,{_SPACES}]*[{_SYMBOLS}]?$"
 
 
 def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[Any, str, str] | None:
-    """Returns a function from the texts to plain numbers, the decimal mark, and an example; None for other texts.
+    """Returns a function that removes the marks, the decimal mark, and an example; None if the texts are not numbers.
 
-    A comma marks decimals if all texts can be read so, and thousands if all can be read so.
+    A comma marks decimals if all texts fit this reading, and thousands if all fit that one.
 
     Args:
         name: Name of the column.
         given: Texts without white space around them, none of them null.
-        decimal: "." or "," if it is known which of them marks decimals.
+        decimal: The decimal mark, "." or ",", if it is known.
 
     Raises:
-        ValueError: If each comma may mark decimals as well as thousands.
+        ValueError: If all texts fit both readings.
     """
     if not all_match(given, _MAYBE) or len(pc.unique(pc.replace_substring_regex(given, f"[^{_SYMBOLS}]", ""))) != 1:
         return None
@@ -50,7 +50,7 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
 
 
 def in_thousands(given: "pa.ChunkedArray") -> str | None:
-    """Returns a number whose points may separate thousands, if all points of the column may; else None."""
+    """Returns a number whose points may separate thousands, if all numbers with points allow that; None otherwise."""
     with_point = given.filter(pc.match_substring(given, "."))
     fits = len(with_point) and all_match(with_point, r"^[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+$")
     return with_point[0].as_py() if fits else None
@@ -62,10 +62,10 @@ def _number(group: str, decimal: str) -> str:
 
 
 def _bare(text: Any) -> Any:
-    """Texts without symbols, and without white space beside them."""
+    """Removes symbols, and white space next to them."""
     return pc.replace_substring_regex(text, rf"[{_SPACES}]?[{_SYMBOLS}][{_SPACES}]?", "")
 
 
 def all_match(text: Any, pattern: str) -> bool:
-    """Whether a pattern is found in all texts."""
+    """Whether all texts contain a match of a pattern."""
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())

@@ -1,5 +1,6 @@
-"""Names of columns, also as JSON: text, numbers, booleans, dates, None, and tuples of these."""
+"""Names of columns (text, numbers, booleans, dates, None, and tuples of these), and their form in JSON."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import chain, count
@@ -9,23 +10,21 @@ _PLAIN = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 def check_names(names: Sequence[Any]) -> None:
-    """Raises a ValueError if two names are the same, or one has a type that names cannot have."""
+    """Raises a ValueError if a name has another type, or two names are equal."""
     for name in names:
         name_to_json(name)
-    seen = set()
-    for name in names:
-        if name in seen:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise ValueError(f"two columns have the same name: rename one of {name!r}")
-        seen.add(name)
 
 
 def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:
-    """Returns the first of some names for a column that no other column has, or the last with a number."""
+    """Returns the first wanted name that is not taken; if all are, the last one with a number."""
     return next(name for name in chain(wanted, (f"{wanted[-1]}_{i}" for i in count(1))) if name not in taken)
 
 
 def name_to_json(name: Any) -> list[Any]:
-    """Converts a name to JSON values, with its type; raises a ValueError if names cannot have its type."""
+    """Converts a name to JSON values: its type and content. Raises a ValueError if names cannot have its type."""
     name = name.item() if hasattr(name, "item") else name
     if name is None:
         return ["none"]
@@ -48,7 +47,7 @@ def name_to_json(name: Any) -> list[Any]:
 
 
 def name_from_json(value: Any) -> Any:
-    """Restores a name from what `name_to_json` returned; raises a ValueError if there is no such name."""
+    """Rebuilds a name from the result of `name_to_json`; raises a ValueError if the value is not valid."""
     kind, *rest = value
     if kind == "none" and not rest:
         return None
@@ -60,14 +59,3 @@ def name_from_json(value: Any) -> Any:
     if type(content) is not _PLAIN.get(kind):
         raise ValueError(f"{content!r:.40} is not the name of a column")
     return content
-
-
-def pandas_columns(names: Sequence[Any], levels: Sequence[Any]) -> Any:
-    """The index of a pandas frame's columns, with the names of its levels, None for a level without a name."""
-    import pandas
-
-    if len(levels) > 1:
-        return pandas.MultiIndex.from_tuples(names, names=levels)
-    index = pandas.Index(list(names), name=levels[0], tupleize_cols=False)
-    # pandas makes one kind of several where it can: NaN of None.
-    return index if index.tolist() == list(names) else pandas.Index(list(names), object, name=levels[0])

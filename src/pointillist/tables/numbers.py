@@ -1,4 +1,4 @@
-"""Rows of numbers, with the names and types of their columns."""
+"""Tables of numbers."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 LONGEST_LABEL = 200
-"""Most characters that a label may have; NumPy gives every label the space of the longest."""
+"""Largest number of characters of a label; in a NumPy array, every label takes the space of the longest."""
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,9 @@ class LabelColumn:
     """The column of a table that holds labels.
 
     Attributes:
-        name: Its name, or its number where the table has no names.
+        name: Name of the column, or its index if the table has no names.
         position: Its index among all columns of the table, from 0.
-        values: Shape (n,); int64, bool, float64 (finite) or text.
+        values: int64, bool, finite float64 or text, shape (n,).
     """
 
     name: str
@@ -26,14 +26,14 @@ class LabelColumn:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Rows of numbers, with the names and types that their file gives them.
+    """Rows of numbers, with the names and types of their columns in the file.
 
     Attributes:
-        rows: Shape (n, d), float64, finite, read-only, n and d at least 1; without the label column. A large table is
-            mapped from a file.
+        rows: Rows without the label column, shape (n, d) with n and d at least 1; float64, finite, read-only. A large
+            table is mapped from a file.
         names: Names of the d columns; None if the file has none.
-        types: Types of the d columns, by NumPy's names: "int64", "uint8", "float32", "bool", …
-        label: The label column, if one was asked for.
+        types: NumPy's names of the types of the d columns: "int64", "uint8", "float32", "bool", …
+        label: The label column, if there is one.
     """
 
     rows: Float[np.ndarray, "n d"]

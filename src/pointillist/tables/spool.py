@@ -1,4 +1,4 @@
-"""Rows that come in blocks, gathered in memory while they are few and in a temporary file once they are many."""
+"""Gathers blocks of rows, in memory or, if there are many, in a temporary file."""
 
 from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
@@ -10,11 +10,11 @@ from jaxtyping import Float
 from pointillist.atomic_files import naming
 
 SPOOL_ABOVE = 2**28
-"""Number of bytes beyond which rows go to a temporary file."""
+"""Number of bytes above which rows are written to a temporary file."""
 
 
 class Spool:
-    """Gathers blocks of rows; memory stays below a few times `SPOOL_ABOVE`, however many rows there are.
+    """Gathers blocks of rows; takes memory of at most a few times `SPOOL_ABOVE`.
 
     Args:
         width: Number of columns.
@@ -27,19 +27,19 @@ class Spool:
         self._file: IO[bytes] | None = None
 
     def append(self, block: Float[np.ndarray, "m d"]) -> None:
-        """Adds rows, shape (m, d), in C order. The block is kept: the caller must not change it afterwards."""
+        """Adds rows in C order. The caller must not change the block afterwards."""
         self._blocks.append(block)
         self._bytes += block.nbytes
         if self._bytes > SPOOL_ABOVE:
             with naming(Path(gettempdir())):
-                # Without a name, so that the system frees it however the process ends.
+                # The system frees a file without a name however the process ends.
                 self._file = self._file or TemporaryFile()  # noqa: SIM115, closed by `rows`
                 for kept in self._blocks:
                     self._file.write(kept.data)
             self._blocks.clear()
 
     def rows(self) -> Float[np.ndarray, "n d"]:
-        """All rows, shape (n, d), float64 and read-only: in memory, or mapped from the temporary file."""
+        """Returns all rows as float64, read-only: in memory, or mapped from the temporary file."""
         if self._file is None:
             rows = np.concatenate([np.empty((0, self._width)), *self._blocks])
             rows.setflags(write=False)

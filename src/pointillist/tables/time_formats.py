@@ -16,7 +16,7 @@ _FORM = re.compile(rf"(?:%Y-%m-%d[ T])?%H:%M(?::%S)?(?:{_OFFSET})?", re.ASCII)
 
 
 def form_of(given: Any) -> str | None:
-    """Returns the `strftime` format of all texts of times; None if they differ in it, or if it is the usual one."""
+    """Returns the `strftime` format of all texts of times; None if formats differ, or for the usual one."""
     found = _MOMENT.fullmatch(given[0].as_py()) if len(given) else None
     if found is None:
         return None
@@ -28,7 +28,7 @@ def form_of(given: Any) -> str | None:
 
 
 def offset_of(given: Any) -> str | None:
-    """Returns the offset from UTC of all times, such as +02:00; None if there is none, or more than one."""
+    """Returns the offset of all times from UTC, for example +02:00; None if there is none, or more than one."""
     found = re.search(rf"(?:{_OFFSET})$", given[0].as_py())
     if found is None or found[0] == "Z" or not all_match(given, f"{re.escape(found[0])}$"):
         return None
@@ -37,14 +37,14 @@ def offset_of(given: Any) -> str | None:
 
 
 def form_in(field: "pa.Field") -> str | None:
-    """Returns the form that the metadata of a field name; None if they name none that `form_of` returns."""
+    """Returns the format in the metadata of a field; None if there is none that `form_of` returns."""
     form = (field.metadata or {}).get(FORM, b"").decode(errors="replace")
     is_moment = pa.types.is_timestamp(field.type) or pa.types.is_time(field.type)
     return form if is_moment and _FORM.fullmatch(form) else None
 
 
 def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
-    """Returns the table with the format of each column in the metadata of its field."""
+    """Stores the format of each column in the metadata of its field."""
     fields = [
         field.with_metadata({FORM: forms[field.name]}) if field.name in forms else field for field in table.schema
     ]
@@ -52,7 +52,7 @@ def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
 
 
 def written(column: "pa.Array", form: str) -> "pa.StringArray":
-    """Returns dates and times as texts in a format, with seconds if a time has some."""
+    """Formats dates and times, with seconds if any time has them."""
     if "%S" not in form and pc.any(pc.not_equal(pc.second(column), 0)).as_py():
         form = form.replace("%M", "%M:%S")
     return pc.strftime(column, form)
