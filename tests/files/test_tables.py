@@ -82,6 +82,7 @@ CSV = {
 }
 SINGLE = {
     "empty lines at the end": "x\n1\n2\n\n\n",
+    "an empty line between others": "x\n1\n\n2\n",
     "empty lines above": "\n\nx\n1\n2\n",
     "CRLF": "\ufeff\r\n\r\nx\r\n1\r\n2\r\n\r\n",
     "many empty lines at the end": "x\n1\n2" + "\n" * (3 * _BLOCK),
@@ -103,13 +104,6 @@ def test_ways_to_write_one_column(tmp_path, content, ending):
     table = read_numbers(write(tmp_path / f"a{ending}", content))
     assert table.names == ("x",) and table.types == ("int64",)
     np.testing.assert_array_equal(table.rows, [[1], [2]])
-
-
-@pytest.mark.parametrize("ending", [".csv", pytest.param(".csv.gz", marks=pytest.mark.slow)])
-def test_a_far_empty_line_of_one_column_is_a_missing_value(tmp_path, ending):
-    n = _BLOCK
-    path = write(tmp_path / f"a{ending}", "x\n" + "1\n" * n + "\n" * n + "2\n")
-    assert complaint(path) == f"has a missing value in row {n + 1}, column 'x'; drop or fill such rows first"
 
 
 @pytest.mark.parametrize(
@@ -221,7 +215,6 @@ BAD_CSV = {
     "NA": ("x,y\n1,2\nNA,3\n", "has a missing value in row 2, column 'x'; drop or fill such rows first"),
     "NA in quotes": ('x,y\n1,2\n"NA",3\n', "has a missing value in row 2, column 'x'; drop or fill such rows first"),
     "NA alone": ("x\n1\n2\nNA\n\n", "has a missing value in row 3, column 'x'; drop or fill such rows first"),
-    "an empty line": ("x\n1\n\n2\n", "has a missing value in row 2, column 'x'; drop or fill such rows first"),
     "quotes of nothing": ('x\n1\n2\n""\n', "has a missing value in row 3, column 'x'; drop or fill such rows first"),
     "ragged below empty lines": ("\n\nx\n1\n2,3\n", "row 2 has 2 values, but the header names 1 columns"),
     "no header": (

@@ -283,10 +283,6 @@ class CsvFile:
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
         """Yields the rows in batches that are not empty."""
-        rows = self._batches()
-        return rows if len(self.names) > 1 else self._without_blank_end(rows)
-
-    def _batches(self) -> "Iterator[pa.RecordBatch]":
         from pyarrow import csv
 
         # Names may repeat, so columns are numbered.
@@ -299,7 +295,7 @@ class CsvFile:
             skip_rows=self._lines_above,
             encoding=self._encoding,
         )
-        parse = csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, ignore_empty_lines=len(names) > 1)
+        parse = csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
         convert = csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
             null_values=missing_words(),
@@ -319,26 +315,6 @@ class CsvFile:
             # There may be no rows below the header.
             if "Empty CSV" not in str(error) and "Could not skip initial" not in str(error):
                 raise self._unreadable(error) from error
-
-    def _without_blank_end(self, batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-        """Yields batches of one column without the empty lines at the file's end, each of which would be a null."""
-
-        def nulls(n: int) -> "pa.RecordBatch":
-            return pa.record_batch([pa.nulls(n, pa.string())], names=["0"])
-
-        n_nulls = 0
-        for batch in batches:
-            filled = np.flatnonzero(batch.column(0).is_valid().to_numpy(zero_copy_only=False))
-            if len(filled):
-                if n_nulls:
-                    yield nulls(n_nulls)
-                n_nulls, end = 0, int(filled[-1]) + 1
-                yield batch[:end]
-                batch = batch[end:]
-            n_nulls += batch.num_rows
-        n_nulls -= _blank_lines_at_end(self.path, self._encoding) if n_nulls else 0
-        if n_nulls > 0:
-            yield nulls(n_nulls)
 
     def _too_long(self) -> ValueError:
         return ValueError(f"{self.path}: has a row of more than {_BLOCK >> 20} MiB, or a quote that is not closed")
@@ -360,11 +336,3 @@ class CsvFile:
         if path.name.endswith(".gz") and isinstance(error, OSError | EOFError | zlib.error):
             return ValueError(f"{path}: is not a whole gzip file ({shown(reason)})")
         return ValueError(f"{path}: cannot be read as CSV: {shown(reason)}")
-
-
-def _blank_lines_at_end(path: Path, encoding: str) -> int:
-    n = 0
-    with io.TextIOWrapper(opened(path), encoding) as file:
-        for line in file:
-            n = n + 1 if line == "\n" else 0
-    return n
