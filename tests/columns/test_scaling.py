@@ -11,7 +11,7 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
 from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.tables.row_blocks import blocks, rows_at
+from pointillist.tables.numbers import blocks, rows_at
 
 RNG = np.random.default_rng(0)
 TABLES = hnp.arrays(
@@ -40,7 +40,7 @@ def test_constant_column_maps_to_zero_and_back():
 
 def test_standard_scaling_is_scikit_learns(monkeypatch):
     rows = RNG.normal(size=(1000, 3)) * [1.0, 1e-3, 1e9] + [0.0, 50.0, 1e12]
-    monkeypatch.setattr("pointillist.tables.row_blocks._BLOCK_VALUES", 384)
+    monkeypatch.setattr("pointillist.tables.numbers._BLOCK_VALUES", 384)
     scaling, theirs = AffineScaling.standard(rows), StandardScaler().fit(rows)
     np.testing.assert_allclose(scaling.centre, theirs.mean_, rtol=1e-12)
     np.testing.assert_allclose(scaling.unit, theirs.scale_, rtol=1e-6)
@@ -139,7 +139,7 @@ def test_what_cannot_be_scaled():
 
 
 def test_blocks_are_of_few_values_however_wide_rows_are(monkeypatch):
-    monkeypatch.setattr("pointillist.tables.row_blocks._BLOCK_VALUES", 100)
+    monkeypatch.setattr("pointillist.tables.numbers._BLOCK_VALUES", 100)
     for d in (1, 7, 100, 1000):
         rows = np.arange(50.0 * d).reshape(50, d)
         found = list(blocks(rows))
@@ -151,7 +151,7 @@ def test_blocks_are_of_few_values_however_wide_rows_are(monkeypatch):
 def test_a_wide_table_with_a_constant_column_is_not_copied(monkeypatch, method):
     rows = RNG.normal(size=(4000, 100))
     rows[:, 3] = 5.0
-    monkeypatch.setattr("pointillist.tables.row_blocks._BLOCK_VALUES", 10_000)
+    monkeypatch.setattr("pointillist.tables.numbers._BLOCK_VALUES", 10_000)
     monkeypatch.setattr("pointillist.columns.scaling._QUANTILE_ROWS", 100)
     tracemalloc.start()
     scaling = TableScaling.fit(rows, method, np.zeros(100, bool))

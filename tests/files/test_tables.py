@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from pointillist.files.csv_files import _BLOCK
 from pointillist.files.reading import read_numbers, read_table
-from pointillist.tables import spool
+from pointillist.tables import numbers
 
 
 def write(path, content):
@@ -561,9 +561,9 @@ def test_many_rows_go_to_a_temporary_file(tmp_path, monkeypatch, label):
         monkeypatch.setattr(f"pointillist.files.{module}.{name}", size)
     for name in ("a.csv", "a.parquet", "a.npy"):
         wanted = label and (label[1:] if name == "a.npy" else label)
-        monkeypatch.setattr(spool, "SPOOL_ABOVE", 2**28)
+        monkeypatch.setattr(numbers, "SPOOL_ABOVE", 2**28)
         small = read_numbers(tmp_path / name, wanted)
-        monkeypatch.setattr(spool, "SPOOL_ABOVE", 1000)
+        monkeypatch.setattr(numbers, "SPOOL_ABOVE", 1000)
         large = read_numbers(tmp_path / name, wanted)
         assert isinstance(large.rows, np.memmap) and not isinstance(small.rows, np.memmap)
         assert not large.rows.flags.writeable and not small.rows.flags.writeable
@@ -578,11 +578,11 @@ def test_many_rows_go_to_a_temporary_file(tmp_path, monkeypatch, label):
 
 def test_no_room_for_the_temporary_file(tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", np.zeros((500, 2), np.float32))
-    monkeypatch.setattr(spool, "SPOOL_ABOVE", 1000)
-    monkeypatch.setattr(spool, "gettempdir", lambda: "/temporary")
+    monkeypatch.setattr(numbers, "SPOOL_ABOVE", 1000)
+    monkeypatch.setattr(numbers, "gettempdir", lambda: "/temporary")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spool, "TemporaryFile", full)
+    monkeypatch.setattr(numbers, "TemporaryFile", full)
     assert complaint(tmp_path / "a.npy", error=OSError) == "/temporary: no space left on device"

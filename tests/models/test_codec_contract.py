@@ -18,8 +18,7 @@ from pointillist.columns.table_encoder import TableEncoder
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.files.writing import TableWriter
 from pointillist.models.codec import Codec
-from pointillist.tables.arrays import read_numbers
-from pointillist.tables.frames import table_of
+from pointillist.tables.frames import read_numbers, table_of
 from pointillist.tables.layout import KINDS, Layout
 from pointillist.tables.table import Column, Table
 

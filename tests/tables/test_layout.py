@@ -5,8 +5,8 @@ import pyarrow
 import pytest
 
 from pointillist import Diffusion
-from pointillist.tables.arrays import read_numbers as read
 from pointillist.tables.frames import check_room
+from pointillist.tables.frames import read_numbers as read
 
 RNG = np.random.default_rng(0)
 N = 60

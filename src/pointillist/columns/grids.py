@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.repeats import has_few_values, is_spike
 from pointillist.tables.calendar_dates import dates_after, dates_before, nearest_dates
-from pointillist.tables.row_blocks import blocks, rows_at
+from pointillist.tables.numbers import blocks, rows_at
 
 MAX_DECIMALS = 8
 """Largest number of decimals of a column with a grid."""

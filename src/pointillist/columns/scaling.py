@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.tables.row_blocks import blocks, column_range, rows_at
+from pointillist.tables.numbers import blocks, column_range, rows_at
 
 Rows = Float[np.ndarray, "n d"]
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.columns.grids import MAX_DECIMALS, common_grids, find_ends, find_grids
 from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, Rows, Scaling
-from pointillist.tables.row_blocks import column_range
+from pointillist.tables.numbers import column_range
 
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
 """Shapes and types of tensors, by name."""

@@ -12,8 +12,7 @@ from pointillist.arguments import LARGEST_INTEGER
 from pointillist.files.formats import ReadOptions
 from pointillist.foreign_text import listed, shown
 from pointillist.lazy import pa, pc
-from pointillist.tables.numbers import LONGEST_LABEL, LabelColumn, Numbers
-from pointillist.tables.spool import Spool
+from pointillist.tables.numbers import LONGEST_LABEL, LabelColumn, Numbers, Spool
 from pointillist.tables.table import Table
 
 

@@ -12,8 +12,7 @@ from pointillist.arguments import is_missing
 from pointillist.columns.repeats import has_repeats
 from pointillist.tables.calendar_dates import has_dates
 from pointillist.tables.headings import Headings, as_array, is_frame
-from pointillist.tables.row_blocks import blocks, rows_at
-from pointillist.tables.spool import SPOOL_ABOVE
+from pointillist.tables.numbers import SPOOL_ABOVE, blocks, rows_at
 from pointillist.tables.table import Table
 
 _ROWS_FOR_KIND = 20_000

@@ -21,7 +21,7 @@ from pointillist.models.summary import Summary
 from pointillist.models.training import train
 from pointillist.models.trials import run_trials
 from pointillist.progress import shows_progress
-from pointillist.tables.arrays import check_finite, read_numbers
+from pointillist.tables.frames import check_finite, read_numbers
 from pointillist.tables.keys import without_keys
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table

@@ -37,7 +37,7 @@ from pointillist.models.codec import Codec
 from pointillist.models.conditioning import number_ranges, sizes, split
 from pointillist.models.process import Learned, Process, SamplingPlan
 from pointillist.models.request import REWARD_FIELDS, Request, check_drawn, number_sampler
-from pointillist.tables.arrays import check_finite
+from pointillist.tables.frames import check_finite
 
 _LABELS_AT_ONCE = 2**20
 

@@ -17,7 +17,7 @@ from pointillist.engine.training import sigma_data_of
 from pointillist.models.codec import Codec
 from pointillist.models.configuration import TrainingConfig
 from pointillist.models.process import Process
-from pointillist.tables.row_blocks import blocks, rows_at
+from pointillist.tables.numbers import blocks, rows_at
 
 SHARD_VALUES = 2**23
 """Largest number of values that an epoch may hold in memory at once; larger tables are trained in shards."""

@@ -34,7 +34,7 @@ from pointillist.rules.table_rules import find_rules
 from pointillist.tables.headings import Headings
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import free_name
-from pointillist.tables.row_blocks import column_range, rows_at
+from pointillist.tables.numbers import column_range, rows_at
 from pointillist.tables.table import Column, Table
 
 WIDTH, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 256, 192

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from pointillist.columns.pair_counts import MOST_COLUMNS, MOST_ROWS, PairCounts
 from pointillist.columns.table_encoder import TableEncoder
-from pointillist.tables.row_blocks import rows_at
+from pointillist.tables.numbers import rows_at
 from pointillist.tables.table import Table
 
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]

@@ -47,8 +47,7 @@ from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
 from pointillist.privacy.noisy_counts import column_of, counts_of
 from pointillist.progress import Bar, shows_progress
-from pointillist.tables.arrays import read_numbers
-from pointillist.tables.frames import table_of
+from pointillist.tables.frames import read_numbers, table_of
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table, kind_of
 

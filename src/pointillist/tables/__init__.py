@@ -1,7 +1,6 @@
 """Tables of columns of any kind: arrays and data frames in and out, column names, missing cells, conditions."""
 
-from pointillist.tables.numbers import LONGEST_LABEL, LabelColumn, Numbers
-from pointillist.tables.row_blocks import blocks, column_range, rows_at
+from pointillist.tables.numbers import LONGEST_LABEL, LabelColumn, Numbers, blocks, column_range, rows_at
 from pointillist.tables.table import Column, Table
 
 __all__ = [

@@ -16,9 +16,7 @@ from jaxtyping import Bool, Float, Int
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import listed
 from pointillist.lazy import pa, pc
-from pointillist.tables.numbers import LabelColumn, Numbers
-from pointillist.tables.row_blocks import blocks
-from pointillist.tables.spool import Spool
+from pointillist.tables.numbers import LabelColumn, Numbers, Spool, blocks
 
 _DIGITS, _MOST_DIGITS = 17, 76
 """Number of decimal digits that identify a float64, and largest number of digits of an Arrow decimal."""
