@@ -138,7 +138,6 @@ declare global {
     atoms: Float64Array;
     /** Whether its numbers are categories. */
     is_nominal?: boolean;
-    is_calendar?: boolean;
     scores?: ScoresContent;
     decimals: number | null;
     step: number;

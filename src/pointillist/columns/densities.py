@@ -5,7 +5,6 @@ from jaxtyping import Float, Int
 
 from pointillist.columns.grids import Grid
 from pointillist.columns.scores import NormalScores, nearest_index
-from pointillist.tables.calendar_dates import day_numbers
 
 LOG_ROOT = 0.5 * np.log(2 * np.pi)
 
@@ -33,10 +32,7 @@ def smoothed(
         grid: Grid of the column.
     """
     unit = grid.unit or (float(np.diff(support).min()) if len(support) > 1 else 1.0)
-    if grid.is_calendar:
-        seen_steps, value_steps = (day_numbers(each) - day_numbers(support[:1]) for each in (support, values))
-    else:
-        seen_steps, value_steps = (np.round((each - support[0]) / unit) for each in (support, values))
+    seen_steps, value_steps = (np.round((each - support[0]) / unit) for each in (support, values))
     nearest = nearest_index(seen_steps, value_steps)
     if not len(counts):
         return nearest, np.where(support[nearest] == values, 0.0, -np.inf)

@@ -18,7 +18,6 @@ from jaxtyping import Float
 
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
-from pointillist.tables.calendar_dates import are_dates
 from pointillist.tables.keys import few_words, hardly_repeat
 from pointillist.tables.marked_numbers import all_match, in_thousands, unmarked
 from pointillist.tables.time_formats import offset_of
@@ -267,12 +266,7 @@ def _numbers(text: Any, given: Any) -> Any:
 
 
 def _dates(text: Any, given: Any) -> Any:
-    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these.
-
-    Dates such as 20240320 become integers.
-    """
-    if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
-        return pc.cast(text, pa.int64())
+    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these."""
     kinds = [pa.timestamp(unit) for unit in ("s", "us", "ns")]
     is_time = re.match(r"\d\d:", given[0].as_py())
     if is_time:
