@@ -4,7 +4,7 @@ FOLDER holds tables as NAME.csv.gz, with types.json, which says which columns of
 last column and columns of text are left out, as are tables with fewer than two columns left. Rows are split 80/20, at
 most 5,000 of them. The measure is the area under the curve of boosted trees that distinguish generated from held-out
 rows, at most 2,000 a side. "Repeated" is the largest share of a column's cells whose value many cells have, by which
-`Diffusion(process="auto")` chooses (`pointillist.columns.repeats`).
+`Diffusion(process="auto")` chooses (`pointillist.columns.grids`).
 """
 
 import argparse
@@ -17,7 +17,7 @@ import pandas as pd
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.columns.repeats import has_repeats, repeated_fraction
+from pointillist.columns.grids import has_repeats, repeated_fraction
 from pointillist.metrics import boosted_two_sample
 
 

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointillist import Diffusion
-from pointillist.columns.scaling import SCALINGS
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import SCALINGS, TableScaling
 
 # Few shapes and one architecture: every other one would be compiled anew.
 N = 24

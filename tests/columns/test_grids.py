@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pointillist.columns.grids import find_ends, find_grids
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import TableScaling
 
 N = 200
 RNG = np.random.default_rng(0)

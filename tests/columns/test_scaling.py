@@ -9,8 +9,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
-from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, TableScaling
 from pointillist.tables.numbers import blocks, rows_at
 
 RNG = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from pointillist import Diffusion, DiffusionClassifier, between, missing, one_of
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import TableScaling
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import observed_column
 from pointillist.tables.frames import aligned

@@ -15,7 +15,7 @@ from pointillist.files.csv_format import CsvForm
 from pointillist.files.reading import read_numbers, read_table
 from pointillist.files.texts import Notes, typed
 from pointillist.files.writing import TableWriter
-from pointillist.tables.time_formats import FORM, form_in, written
+from pointillist.tables.text_formats import FORM, form_in, written
 
 read_mixed = partial(read_table, kind="mixed")
 

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
-from pointillist.columns.scaling import SCALINGS
+from pointillist.columns.scaling import SCALINGS, TableScaling
 from pointillist.columns.table_encoder import TableEncoder
-from pointillist.columns.table_scaling import TableScaling
 from pointillist.files.writing import TableWriter
 from pointillist.models.codec import Codec
 from pointillist.tables.frames import read_numbers, table_of

@@ -10,7 +10,7 @@ from page_steps import as_csv, csv_lines, downloaded, fill, wait_until_filled, w
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import TableScaling
 from pointillist.models.codec import Codec
 from pointillist.page import render
 

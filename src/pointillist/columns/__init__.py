@@ -1,7 +1,6 @@
 """Column encoders: they convert the cells of a table to tokens and numbers for a network, and back."""
 
-from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, Scaling
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, Scaling, TableScaling
 
 __all__ = [
     "SCALINGS",

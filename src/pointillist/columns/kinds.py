@@ -9,9 +9,8 @@ from jaxtyping import Bool, Float
 
 from pointillist.columns.category import CategoryEncoder
 from pointillist.columns.encoder import ColumnEncoder, array_lengths
-from pointillist.columns.grids import BY_CHANCE, Grid, decimals_of
+from pointillist.columns.grids import BY_CHANCE, MAX_ATOMS, Grid, decimals_of, has_few_values, is_spike
 from pointillist.columns.number import NumberEncoder
-from pointillist.columns.repeats import MAX_ATOMS, has_few_values, is_spike
 from pointillist.columns.scores import NormalScores
 from pointillist.tables.table import Column
 

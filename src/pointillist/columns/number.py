@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.columns.densities import LOG_ROOT, range_mass, scores_and_slopes, smoothed
 from pointillist.columns.encoder import (
     EVERY_NUMBER,
     MOST_CHOICES,
@@ -26,7 +25,7 @@ from pointillist.columns.encoder import (
     unknown_value_error,
 )
 from pointillist.columns.grids import Grid
-from pointillist.columns.scores import NormalScores, nearest_index
+from pointillist.columns.scores import LOG_ROOT, NormalScores, nearest_index, range_mass, scores_and_slopes, smoothed
 from pointillist.tables.conditions import Between, OneOf
 from pointillist.tables.table import Column, kind_of, to_arrow
 

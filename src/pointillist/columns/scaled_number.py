@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float
 from pointillist.columns.encoder import EVERY_NUMBER, Allowed, Pieces, Volume
 from pointillist.columns.grids import Grid, bounded
 from pointillist.columns.number import NumberEncoder
-from pointillist.columns.scaling import QuantileScaling
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import QuantileScaling, TableScaling
 from pointillist.tables.table import Column
 
 MOST_CLASSES = 100

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from pointillist.columns.dependence import explained
 from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.grids import has_few_values
 from pointillist.columns.kinds import (
     EXPLAINED,
     FEW_TOKENS,
@@ -20,9 +21,8 @@ from pointillist.columns.kinds import (
     placeholder_arrays,
 )
 from pointillist.columns.number import NumberEncoder
-from pointillist.columns.repeats import has_few_values
 from pointillist.columns.scaled_number import ScaledEncoder
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import TableScaling
 from pointillist.foreign_text import listed
 from pointillist.tables.keys import hardly_repeat, stray_words, too_many
 from pointillist.tables.names import check_names

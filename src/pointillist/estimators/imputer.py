@@ -12,7 +12,7 @@ from pointillist.arguments import RandomState
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import take_over
 from pointillist.queries.imputation import check_statistic
-from pointillist.tables.headings import Headings, is_frame
+from pointillist.tables.names import Headings, is_frame
 
 
 class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

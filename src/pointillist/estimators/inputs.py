@@ -13,8 +13,8 @@ from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import check_finite, read_numbers, with_columns
-from pointillist.tables.headings import Headings, is_frame
 from pointillist.tables.layout import Layout
+from pointillist.tables.names import Headings, is_frame
 from pointillist.tables.table import Table
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import RandomState
-from pointillist.columns.repeats import has_few_values
+from pointillist.columns.grids import has_few_values
 from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.target_diffusion import (
     PIECES,

@@ -9,8 +9,8 @@ import numpy as np
 from pointillist.metrics.checks import check_rows
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.tables.frames import table_of
-from pointillist.tables.headings import is_frame
 from pointillist.tables.keys import without_keys
+from pointillist.tables.names import is_frame
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table, kind_of
 

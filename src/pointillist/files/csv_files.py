@@ -37,7 +37,7 @@ from pointillist.files.texts import (
 from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import listed, shown
 from pointillist.lazy import pa, pc
-from pointillist.tables import time_formats
+from pointillist.tables import text_formats
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table, kind_of
 
@@ -176,7 +176,7 @@ def _mixed(file: "CsvFile", options: ReadOptions, kept: list[str]) -> "pa.Table"
             columns[name] = typed(name, text, wanted, is_label=is_label, decimal=options.form.decimal, notes=notes)
             if kind_of(columns[name].type) == "date":
                 given = pc.ascii_trim_whitespace(text).filter(columns[name].is_valid())
-                forms |= {name: found} if (found := time_formats.form_of(given)) else {}
+                forms |= {name: found} if (found := text_formats.form_of(given)) else {}
         notes.check()
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from error
@@ -186,7 +186,7 @@ def _mixed(file: "CsvFile", options: ReadOptions, kept: list[str]) -> "pa.Table"
         more = f" and {len(examples) - _MOST_EXAMPLES} more" if len(examples) > _MOST_EXAMPLES else ""
         message = f"{file.path}: {what}: {', '.join(examples[:_MOST_EXAMPLES])}{more}; {way_out}"
         warnings.warn(message, UserWarning, stacklevel=5)
-    return time_formats.with_forms(pa.table(columns), forms)
+    return text_formats.with_forms(pa.table(columns), forms)
 
 
 def _check_header(names: Sequence[str], path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -40,7 +40,7 @@ class ParquetFormat(Format):
 
         check_regular(path)
         try:
-            with _reading(path):
+            with reading(path, ".parquet"):
                 return list(parquet.read_schema(path).names)
         except ValueError:
             # Reading the rows raises the error.
@@ -50,7 +50,7 @@ class ParquetFormat(Format):
         """Reads rows of numbers if all columns hold them, and otherwise columns of any kind; see `read_table`."""
         from pyarrow import parquet
 
-        with _reading(path):
+        with reading(path, ".parquet"):
             metadata = parquet.read_metadata(path)
             schema = metadata.schema.to_arrow_schema()
             # A small file may repeat a long text in every row, so texts are measured as dictionaries first.
@@ -64,13 +64,16 @@ class ParquetFormat(Format):
             n_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
             check_expansion(path, max(8 * metadata.num_rows * metadata.num_columns, n_bytes), _SMALLER)
             options = _without_index(schema.names, options)
+            batches = _batches(path, file, len(schema.names))
 
             def columns(kept: list[str]) -> "pa.Table":
-                with _reading(path):
+                with reading(path, ".parquet"):
                     table = _with_texts(path, file.read(kept), schema, [name for name in texts if name in kept])
-                return _in_types(path, table, options.types)
+                return in_types(path, table, options.types)
 
-            return read_columns(path, schema.names, options, partial(_numbers, path, schema, file, options), columns)
+            return read_columns(
+                path, schema.names, options, partial(numbers_of, path, schema, batches, options), columns
+            )
 
     @contextmanager
     def writing(
@@ -97,14 +100,19 @@ FORMAT = ParquetFormat()
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path, ending: str) -> Iterator[None]:
     """Turns Arrow's errors about a file into one clear line."""
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"{path}: is not a whole .parquet file (truncated, or of another format): {shown(str(error))}"
+            f"{path}: is not a whole {ending} file (truncated, or of another format): {shown(str(error))}"
         ) from error
+
+
+def _batches(path: Path, file: "parquet.ParquetFile", width: int) -> "Iterator[pa.RecordBatch]":
+    with reading(path, ".parquet"):
+        yield from file.iter_batches(_BATCH_VALUES // width or 1)
 
 
 def _without_index(names: Sequence[str], options: ReadOptions) -> ReadOptions:
@@ -116,8 +124,8 @@ def _without_index(names: Sequence[str], options: ReadOptions) -> ReadOptions:
     return replace(options, drop=(*options.drop, *dropped))
 
 
-def _numbers(path: Path, schema: "pa.Schema", file: "parquet.ParquetFile", options: ReadOptions) -> Numbers:
-    """Reads rows of numbers; raises `NotNumbers` if float64 cannot hold all their cells."""
+def numbers_of(path: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]", options: ReadOptions) -> Numbers:
+    """Gathers rows of numbers from batches; raises `NotNumbers` if float64 cannot hold all their cells."""
     gathered = NumberRows(path, schema.names, options.label)
     label, types = gathered.label, []
     for column in gathered.kept:
@@ -129,12 +137,7 @@ def _numbers(path: Path, schema: "pa.Schema", file: "parquet.ParquetFile", optio
                 )
             )
         types.append(np.dtype(kind.to_pandas_dtype()).name)
-    batches = file.iter_batches(_BATCH_VALUES // len(schema.names) or 1)
-    while True:
-        with _reading(path):
-            batch = next(batches, None)
-        if batch is None:
-            break
+    for batch in batches:
         block = np.empty((batch.num_rows, len(types)))
         for i, column in enumerate(gathered.kept):
             values = batch.column(column)
@@ -159,7 +162,7 @@ def _labels(gathered: NumberRows, column: int, values: "pa.Array") -> "pa.Array"
         raise gathered.error(f"{name} is not {kind}: {shown(str(error))}") from error
 
 
-def _in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":
+def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":
     """Casts columns to the declared types; raises a ValueError about a column that no model can learn."""
     for i, field in enumerate(table.schema):
         column = table.column(i)

@@ -4,7 +4,7 @@ A column holds booleans, integers, numbers or dates if all its cells that are no
 around them. A column of integers is text if one of them begins with a zero, for example the postal code 02139. Words
 such as NA mean a missing cell. In quotes they are text, and so is an empty cell, except in a column that otherwise
 holds numbers or dates. Numbers may have decimal commas, thousands separators, and a percent sign or a currency if all
-of them have the same one; `pointillist.tables.marked_numbers` removes these marks.
+of them have the same one; `pointillist.tables.text_formats` removes these marks.
 """
 
 import re
@@ -19,8 +19,7 @@ from jaxtyping import Float
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
 from pointillist.tables.keys import few_words, hardly_repeat
-from pointillist.tables.marked_numbers import all_match, in_thousands, unmarked
-from pointillist.tables.time_formats import offset_of
+from pointillist.tables.text_formats import all_match, in_thousands, offset_of, unmarked
 
 MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
 MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]

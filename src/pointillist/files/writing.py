@@ -14,7 +14,7 @@ from pointillist.files.number_rows import check_names
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa
 from pointillist.tables.table import is_numeric, kind_of
-from pointillist.tables.time_formats import written
+from pointillist.tables.text_formats import written
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _TYPES = ("bool", *_INTEGERS, "float16", "float32", "float64", "str")

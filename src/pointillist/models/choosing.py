@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import is_missing
-from pointillist.columns.repeats import has_repeats
-from pointillist.tables.headings import Headings, as_array, is_frame
+from pointillist.columns.grids import has_repeats
+from pointillist.tables.names import Headings, as_array, is_frame
 from pointillist.tables.numbers import SPOOL_ABOVE, blocks, rows_at
 from pointillist.tables.table import Table
 

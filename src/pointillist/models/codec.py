@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.columns.encoder import Ends, Observed
-from pointillist.columns.scaling import QuantileScaling
+from pointillist.columns.scaling import QuantileScaling, TableScaling
 from pointillist.columns.table_encoder import MISSING, TableEncoder
-from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.rules.rule import Rule
 from pointillist.rules.table_rules import broken_rows, restore_rows, rule_from_json

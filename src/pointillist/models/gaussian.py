@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing, seed_of
 from pointillist.columns.encoder import Allowed, Observed
-from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling, TableScaling
 from pointillist.diffusion.conditioning.observed_sampling import (
     CentredSampler,
     ColumnDensity,

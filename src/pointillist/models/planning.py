@@ -14,8 +14,8 @@ from pointillist.arguments import seed_of
 from pointillist.columns.covariance import estimate_covariance, principal_axes
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import fit_encoder
+from pointillist.columns.scaling import TableScaling
 from pointillist.columns.table_encoder import SMALL, TableEncoder
-from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, prior_kl
@@ -31,9 +31,8 @@ from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, training_method, training_sigma_data
 from pointillist.models.row_model import RowModel
 from pointillist.rules.table_rules import find_rules
-from pointillist.tables.headings import Headings
 from pointillist.tables.layout import Layout
-from pointillist.tables.names import free_name
+from pointillist.tables.names import Headings, free_name
 from pointillist.tables.numbers import column_range, rows_at
 from pointillist.tables.table import Column, Table
 

@@ -12,7 +12,7 @@ from pointillist.arguments import seed_of
 from pointillist.atomic_files import checking
 from pointillist.columns.domain import domain_from_json, domain_to_json
 from pointillist.columns.encoder import array_lengths
-from pointillist.columns.table_scaling import TableScaling
+from pointillist.columns.scaling import TableScaling
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
 from pointillist.engine.recipes import AnyArchitecture

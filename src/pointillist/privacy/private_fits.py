@@ -21,9 +21,8 @@ from rich.console import Console
 
 from pointillist.arguments import seed_of
 from pointillist.columns.domain import ColumnDomain, moved_cells_message, read_domains
-from pointillist.columns.scaling import AffineScaling
+from pointillist.columns.scaling import AffineScaling, TableScaling
 from pointillist.columns.table_encoder import TableEncoder
-from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import TokenSampler

@@ -10,8 +10,8 @@ import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER, is_missing
 from pointillist.lazy import pa, pc
-from pointillist.tables.headings import Headings, as_array, is_frame
 from pointillist.tables.layout import Layout, with_pandas_types
+from pointillist.tables.names import Headings, as_array, is_frame
 from pointillist.tables.numbers import blocks
 from pointillist.tables.table import Table, in_zone, is_numeric, kind_of
 

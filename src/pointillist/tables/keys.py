@@ -10,7 +10,7 @@ from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import is_numeral
 from pointillist.lazy import pa, pc
 from pointillist.tables.frames import table_of, with_columns
-from pointillist.tables.headings import is_frame
+from pointillist.tables.names import is_frame
 from pointillist.tables.table import Table, kind_of
 
 MAX_CATEGORIES = 10_000

@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.lazy import pa, pc
-from pointillist.tables.headings import Headings
-from pointillist.tables.names import check_names, name_from_json, name_to_json
+from pointillist.tables.names import Headings, check_names, name_from_json, name_to_json
 from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.table import Column, Table, is_numeric, kind_of, listed_categories, to_arrow
-from pointillist.tables.time_formats import form_in
+from pointillist.tables.text_formats import form_in
 
 KINDS = ("pandas", "polars", "pyarrow", "file", "array")
 NUMBERS = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)), "float16", "float32", "float64")

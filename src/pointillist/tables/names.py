@@ -1,10 +1,14 @@
-"""Names of columns (text, numbers, booleans, dates, None, and tuples of these), and their form in JSON."""
+"""Names of columns (text, numbers, booleans, dates, None, and tuples of these), and headings of data frames."""
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain, count
 from typing import Any
+
+import narwhals as nw
+import numpy as np
 
 _PLAIN = {"str": str, "int": int, "float": float, "bool": bool}
 
@@ -59,3 +63,83 @@ def name_from_json(value: Any) -> Any:
     if type(content) is not _PLAIN.get(kind):
         raise ValueError(f"{content!r:.40} is not the name of a column")
     return content
+
+
+@dataclass(frozen=True)
+class Headings:
+    """Column names of a pandas frame, or the name of a Series.
+
+    Attributes:
+        names: Names of the columns; tuples if there are several levels.
+        levels: Names of the levels; None for a level without a name.
+        is_series: Whether the container was a Series.
+    """
+
+    names: tuple[Any, ...]
+    levels: tuple[Any, ...] = (None,)
+    is_series: bool = False
+
+    def __post_init__(self) -> None:
+        check_names(self.names)
+        if len(self.levels) > 1 and not all(isinstance(n, tuple) and len(n) == len(self.levels) for n in self.names):
+            raise ValueError("column names do not fit their levels")
+
+    @classmethod
+    def of(cls, X: Any) -> "tuple[Any, Headings | None]":
+        """Returns a pandas frame or Series as a frame with text as names, and its headings; other X unchanged."""
+        if not (nw.dependencies.is_pandas_dataframe(X) or nw.dependencies.is_pandas_series(X)):
+            return X, None
+        is_series = X.ndim == 1
+        levels = (None,) if is_series else tuple(X.columns.names)
+        headings = cls((X.name,) if is_series else tuple(X.columns.tolist()), levels, is_series)
+        frame = X.to_frame() if is_series else X
+        texts = [name if headings.are_text else str(i) for i, name in enumerate(headings.names)]
+        return frame.set_axis(texts, axis=1), headings
+
+    @property
+    def are_text(self) -> bool:
+        """Whether all names are text."""
+        return all(type(name) is str for name in self.names)
+
+    def put_on(self, frame: Any, index: Any = None) -> Any:
+        """Sets these headings, and an index if given, on a pandas frame; returns a Series if the container was one."""
+        frame.columns = self._pandas_index()
+        if index is not None:
+            frame.index = index
+        return frame.iloc[:, 0] if self.is_series else frame
+
+    def _pandas_index(self) -> Any:
+        import pandas
+
+        if len(self.levels) > 1:
+            return pandas.MultiIndex.from_tuples(self.names, names=self.levels)
+        index = pandas.Index(list(self.names), name=self.levels[0], tupleize_cols=False)
+        # pandas converts names of several types to one type if it can, for example None to NaN.
+        is_kept = index.tolist() == list(self.names)
+        return index if is_kept else pandas.Index(list(self.names), object, name=self.levels[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """Converts to JSON values, which `from_json` reads."""
+        named = {key: [name_to_json(each) for each in getattr(self, key)] for key in ("names", "levels")}
+        return {**named, "is_series": self.is_series}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any] | None) -> "Headings | None":
+        """Rebuilds headings from the result of `to_json`; None without headings."""
+        if content is None:
+            return None
+        names, levels = (tuple(name_from_json(each) for each in content[key]) for key in ("names", "levels"))
+        if not levels or (content["is_series"] and len(names) != 1):
+            raise ValueError("column names have no level, or a Series has several names")
+        return cls(names, levels, bool(content["is_series"]))
+
+
+def as_array(X: Any) -> np.ndarray:
+    """Returns X as an array; lists with text become an array of objects, in which numbers stay numbers."""
+    array = np.asarray(X)
+    return np.array(X, object) if array.dtype.kind == "U" and isinstance(X, list | tuple) else array
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X is a data frame or a pandas Series."""
+    return nw.dependencies.is_into_dataframe(X) or nw.dependencies.is_pandas_series(X)

@@ -1,5 +1,9 @@
-"""Removes marks from numbers: decimal commas, thousands separators, percent signs and currencies."""
+"""Formats of text: marks of numbers, which are removed, and formats of times, which new rows keep.
 
+Marks are decimal commas, thousands separators, percent signs and currencies.
+"""
+
+import re
 from typing import Any
 
 from pointillist.foreign_text import shown
@@ -10,6 +14,14 @@ _SPACES = "'’ \u00a0\u202f"
 """Thousands separators besides points and commas."""
 
 _MAYBE = rf"^[+-]?[{_SYMBOLS}]?[{_SPACES}]?[+-]?[0-9.,][0-9.,{_SPACES}]*[{_SYMBOLS}]?$"
+
+FORM = b"pointillist.form"
+"""Metadata key of an Arrow field for the `strftime` format of its cells in a CSV file."""
+
+_DAY, _MINUTE, _SECOND = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r":\d\d(?:\.\d+)?"
+_OFFSET = r"Z|[+-]\d\d(?::?\d\d)?"
+_MOMENT = re.compile(rf"(?:({_DAY})([ T]))?{_MINUTE}({_SECOND})?({_OFFSET})?")
+_FORM = re.compile(rf"(?:%Y-%m-%d[ T])?%H:%M(?::%S)?(?:{_OFFSET})?", re.ASCII)
 
 
 def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[Any, str, str] | None:
@@ -69,3 +81,46 @@ def _bare(text: Any) -> Any:
 def all_match(text: Any, pattern: str) -> bool:
     """Whether all texts contain a match of a pattern."""
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
+
+
+def form_of(given: Any) -> str | None:
+    """Returns the `strftime` format of all texts of times; None if formats differ, or for the usual one."""
+    found = _MOMENT.fullmatch(given[0].as_py()) if len(given) else None
+    if found is None:
+        return None
+    day, between, seconds, offset = (part or "" for part in found.groups())
+    pattern = f"{_DAY + between if day else ''}{_MINUTE}{_SECOND if seconds else ''}{re.escape(offset)}"
+    if (seconds and between != "T" and offset in ("", "Z")) or not all_match(given, f"^{pattern}$"):
+        return None
+    return f"{'%Y-%m-%d' + between if day else ''}%H:%M{':%S' if seconds else ''}{offset}"
+
+
+def offset_of(given: Any) -> str | None:
+    """Returns the offset of all times from UTC, for example +02:00; None if there is none, or more than one."""
+    found = re.search(rf"(?:{_OFFSET})$", given[0].as_py())
+    if found is None or found[0] == "Z" or not all_match(given, f"{re.escape(found[0])}$"):
+        return None
+    digits = found[0].replace(":", "")
+    return f"{digits[:3]}:{digits[3:] or '00'}"
+
+
+def form_in(field: "pa.Field") -> str | None:
+    """Returns the format in the metadata of a field; None if there is none that `form_of` returns."""
+    form = (field.metadata or {}).get(FORM, b"").decode(errors="replace")
+    is_moment = pa.types.is_timestamp(field.type) or pa.types.is_time(field.type)
+    return form if is_moment and _FORM.fullmatch(form) else None
+
+
+def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
+    """Stores the format of each column in the metadata of its field."""
+    fields = [
+        field.with_metadata({FORM: forms[field.name]}) if field.name in forms else field for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
+
+
+def written(column: "pa.Array", form: str) -> "pa.StringArray":
+    """Formats dates and times, with seconds if any time has them."""
+    if "%S" not in form and pc.any(pc.not_equal(pc.second(column), 0)).as_py():
+        form = form.replace("%M", "%M:%S")
+    return pc.strftime(column, form)
