@@ -47,16 +47,16 @@ class CategoryEncoder(ColumnEncoder):
         return (-1.0,) * self.size
 
     def _tokens(self, cells: Column) -> Float[np.ndarray, " n"]:
-        """Tokens of the cells that are present; -1 for unknown categories."""
+        """Tokens of cells that are all present; -1 for unknown categories."""
         token_of = {category: float(i) for i, category in enumerate(self.categories)}
         tokens = np.array([token_of.get(category, -1.0) for category in cells.categories or ()] or [-1.0])
-        return tokens[cells.values[~cells.is_missing].astype(np.int64)]
+        return tokens[cells.values.astype(np.int64)]
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         tokens = self._tokens(cells)
         if (tokens < 0).any():
             assert cells.categories is not None
-            unknown = cells.categories[int(cells.values[~cells.is_missing][tokens < 0].min())]
+            unknown = cells.categories[int(cells.values[tokens < 0].min())]
             raise unknown_value_error(self.name, repr(unknown), [*map(repr, self.categories)])
         return tokens, np.empty((len(tokens), 0))
 
@@ -88,7 +88,7 @@ class CategoryEncoder(ColumnEncoder):
         """Replaces unknown categories by the first one."""
         assert cells.categories is not None
         is_unknown = np.zeros(len(cells.values), bool)
-        is_unknown[~cells.is_missing] = self._tokens(cells) < 0
+        is_unknown[~cells.is_missing] = self._tokens(cells.take(~cells.is_missing)) < 0
         values = np.where(is_unknown, len(cells.categories), cells.values)
         return Column(values, cells.is_missing, (*cells.categories, self.categories[0])), is_unknown
 

@@ -33,7 +33,7 @@ def estimate_covariance(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, 
     held-out rows are most likely.
 
     Args:
-        numbers: The numbers, shape (n, k). At most 2,000 evenly spaced rows are used.
+        numbers: The numbers; at most 2,000 evenly spaced rows are used.
     """
     n, k = numbers.shape
     rows = np.asarray(numbers[np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(np.int64)], np.float64)
@@ -52,13 +52,9 @@ def estimate_covariance(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, 
 def principal_axes(
     covariance: Float[np.ndarray, "k k"], is_rotated: Bool[np.ndarray, " k"]
 ) -> Float[np.ndarray, "k k"]:
-    """Returns principal axes of some numbers as columns, each as long as its standard deviation.
+    """Returns the joint principal axes of the rotated numbers, and the coordinate axes of the others, as columns.
 
-    The other numbers keep their coordinate axes.
-
-    Args:
-        covariance: The covariance of all numbers, shape (k, k).
-        is_rotated: Which numbers are rotated to their joint principal axes, shape (k,).
+    Each axis is as long as its standard deviation.
     """
     variance = covariance.diagonal().astype(np.float64)
     axes = np.eye(len(covariance))

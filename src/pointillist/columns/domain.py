@@ -64,27 +64,26 @@ class ColumnDomain:
         return cls(name, distinct, is_range, None in values)
 
     def cells(self, cells: Column, kind: "pa.DataType") -> tuple[Column, int]:
-        """Moves the cells of a column into the domain, one by one; returns the cells and the number of moved cells.
+        """Moves each cell of a column into the domain; returns the cells and the number of moved cells.
 
         A number moves to the nearest value or end. Any other value, or a missing cell where none is allowed, becomes
         the first value.
         """
         domain = self._domain_cells(kind)
         is_missing = cells.is_missing & self.has_missing
-        lost = cells.is_missing & ~is_missing
+        is_lost = cells.is_missing & ~is_missing
         if domain.categories is not None:
             index_of = {value: i for i, value in enumerate(domain.categories)}
             found = np.array([index_of.get(value, -1) for value in cells.categories or ()] or [0])
             values = found[np.where(cells.is_missing, 0, cells.values).astype(np.int64)]
-            moved = lost | (~cells.is_missing & (values < 0))
-            return Column(np.where(moved, 0, values), is_missing, domain.categories), int(moved.sum())
+            is_moved = is_lost | (~cells.is_missing & (values < 0))
+            return Column(np.where(is_moved, 0, values), is_missing, domain.categories), int(is_moved.sum())
         domain_values = np.sort(domain.values)
         values = np.where(cells.is_missing, domain_values[0], cells.values)
         inside = np.clip(values, domain_values[0], domain_values[-1])
         if not self.is_range:
             inside = domain_values[nearest_index(domain_values, inside)]
-        moved = lost | (inside != values)
-        return Column(inside, is_missing, None, cells.is_date), int(moved.sum())
+        return Column(inside, is_missing, None, cells.is_date), int((is_lost | (inside != values)).sum())
 
     def _domain_cells(self, kind: "pa.DataType") -> Column:
         """The values as cells. Dates may be text, as in JSON."""
@@ -117,16 +116,14 @@ class ColumnDomain:
             edges: Edges of intervals with about equally many rows, as increasing fractions of the range from 0 to 1;
                 one interval by default.
         """
-        domain = self._domain_cells(kind)
-        none = np.empty(0)
+        domain, none = self._domain_cells(kind), np.empty(0)
         if domain.categories is not None:
             return CategoryEncoder(self.name, self.has_missing, none, domain.categories)
         low, high = float(domain.values.min()), float(domain.values.max())
-        is_integer = kind_of(kind) in ("integer", "date")
-        step = int(kind_of(kind) == "date")
+        is_integer, step = kind_of(kind) in ("integer", "date"), int(kind_of(kind) == "date")
         grid = Grid(0 if is_integer else None, step, int(low) if step else 0)
         if not self.is_range or (is_integer and high - low < MOST_INTEGERS):
-            atoms = np.sort(domain.values) if not self.is_range else np.arange(low, high + 1)
+            atoms = np.arange(low, high + 1) if self.is_range else np.sort(domain.values)
             return NumberEncoder(self.name, self.has_missing, none, atoms, grid)
         from scipy.special import ndtri
 
@@ -141,12 +138,7 @@ class ColumnDomain:
 def read_domains(
     declared: Mapping[Any, Any] | None, names: Sequence[Any], are_boolean: Sequence[bool]
 ) -> list[ColumnDomain]:
-    """Reads the domain of each column.
-
-    Args:
-        declared: Declared domains by column name.
-        names: Names of all columns.
-        are_boolean: Whether each column is boolean; its values are then public.
+    """Reads the domain of each column; the values of boolean columns are public without a domain.
 
     Raises:
         ValueError: If a column has no domain, or a domain names no column of the table.
@@ -169,35 +161,31 @@ def read_domains(
 
 def moved_cells_message(moved: Mapping[Any, int]) -> str | None:
     """One line about cells that were moved into their domains; None if there are none."""
-    found = {name: n for name, n in moved.items() if n}
+    found = [f"{name!r} ({n:,})" for name, n in moved.items() if n]
     if not found:
         return None
-    named = ", ".join(f"{name!r} ({n:,})" for name, n in list(found.items())[:5])
+    named = ", ".join(found[:5])
     return f"cells outside the given domain were moved into it: {named}; the guarantee does not cover this count"
 
 
 def domain_to_json(declared: Mapping[Any, Any]) -> list[list[Any]]:
     """JSON values of declared domains: name, is_range, has_missing and values (as text if need be) per column."""
-    read = [ColumnDomain.of(name, value) for name, value in declared.items()]
+    domains = [ColumnDomain.of(name, value) for name, value in declared.items()]
     return [
-        [str(domain.name), domain.is_range, domain.has_missing, [v if _is_plain(v) else str(v) for v in domain.values]]
-        for domain in read
+        [str(each.name), each.is_range, each.has_missing, [v if _is_plain(v) else str(v) for v in each.values]]
+        for each in domains
     ]
 
 
 def domain_from_json(content: list[list[Any]]) -> dict[str, Any]:
-    """Reads the result of `domain_to_json`.
-
-    Raises:
-        ValueError: If it is not a valid domain.
-    """
+    """Rebuilds declared domains from the result of `domain_to_json`; raises a ValueError if they are not valid."""
     found: dict[str, Any] = {}
     for name, is_range, has_missing, values in content:
         if not isinstance(name, str) or not all(map(_is_plain, values)):
             raise ValueError("its domain must hold plain values")
         domain = [*values, *([None] if has_missing else [])]
         found[name] = tuple(domain) if is_range else domain
-        # Ends that JSON holds as text, for example dates, may sort differently as text.
+        # Ends that are text in JSON, for example dates, may have another order as text.
         if not (is_range and len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], str)):
             ColumnDomain.of(name, found[name])
     return found

@@ -212,7 +212,7 @@ class ColumnEncoder(ABC):
         tokens, numbers = np.zeros(n), np.zeros((n, self.n_numbers))
         present = ~cells.is_missing
         at = np.full(n, 0.5) if positions is None else positions
-        tokens[present], numbers[present] = self._encoded(cells, at)
+        tokens[present], numbers[present] = self._encoded(cells.take(present), at[present])
         tokens[~present] = self.n_values if self.has_missing else np.nan
         return tokens, numbers
 
@@ -222,7 +222,7 @@ class ColumnEncoder(ABC):
 
     @abstractmethod
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens and numbers of the cells that are present."""
+        """Tokens and numbers of cells that are all present."""
 
     @abstractmethod
     def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
@@ -328,13 +328,13 @@ class ColumnEncoder(ABC):
         if self.has_missing:
             found.tokens[cells.is_missing], found.log_factors[cells.is_missing] = self.n_values, 0.0
         present = ~cells.is_missing
-        for array, values in zip(found, self._volume(cells, positions), strict=True):
+        for array, values in zip(found, self._volume(cells.take(present), positions[present]), strict=True):
             array[present] = values
         return found
 
     @abstractmethod
     def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
-        """The volume of the cells that are present."""
+        """The volume of cells that are all present."""
 
     @property
     def has_wide_cells(self) -> bool:

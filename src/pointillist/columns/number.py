@@ -100,7 +100,7 @@ class NumberEncoder(ColumnEncoder):
         return (*ranks.tolist(), *[-1.0] * (self.size - len(middle)))
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
-        values, positions = cells.values[~cells.is_missing], positions[~cells.is_missing]
+        values = cells.values
         if self.scores is None:
             if self.is_nominal:
                 self._check_known(values)
@@ -267,10 +267,7 @@ class NumberEncoder(ColumnEncoder):
         return bool((high - low).max() > _WIDE)
 
     def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
-        present = ~cells.is_missing
-        return self._number_volume(cells.values[present], positions[present])
-
-    def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
+        values = cells.values
         if self.scores is None:
             nearest, factors = smoothed(values, self.support, self.counts, self.grid)
             return Volume(nearest.astype(float), np.empty((len(values), 0)), factors)

@@ -37,10 +37,10 @@ class PairCounts:
 
     @classmethod
     def of(cls, columns: Sequence[Float[np.ndarray, " n"]], is_nominal: Sequence[bool]) -> "PairCounts | None":
-        """Counts rows; returns None if the table has a single column or more than `MOST_COLUMNS`.
+        """Counts rows; NaN marks missing cells. Returns None for one column, or more than `MOST_COLUMNS`.
 
         Args:
-            columns: Numbers or indices of categories of each column, shape (n,); NaN for missing cells.
+            columns: Numbers, or indices of categories, of each column.
             is_nominal: Which columns hold indices of categories.
         """
         if not 1 < len(columns) <= MOST_COLUMNS:

@@ -72,7 +72,7 @@ class ScaledEncoder(NumberEncoder):
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         low, high = self.ends
-        values = np.clip(cells.numbers[~cells.is_missing], low - _LARGEST, high + _LARGEST)
+        values = np.clip(cells.numbers, low - _LARGEST, high + _LARGEST)
         return np.zeros(len(values)), self._scaled(values)
 
     def observed(self, cells: Column) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n k"]]:
@@ -136,8 +136,8 @@ class ScaledEncoder(NumberEncoder):
             )
         return super().volume(cells, positions)
 
-    def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
-        n = len(values)
+    def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
+        n = len(cells.values)
         if not self.has_number:
             return Volume(np.zeros(n), np.empty((n, 0)), np.zeros(n))
         varying = self.scaling.varying
@@ -146,7 +146,7 @@ class ScaledEncoder(NumberEncoder):
                 f"column {self.name!r} repeats a value so often that it has no density there with "
                 "scaling='quantile': fit with scaling='minmax'"
             )
-        return Volume(np.zeros(n), self._scaled(values), varying.log_slope(values[:, None]))
+        return Volume(np.zeros(n), self._scaled(cells.values), varying.log_slope(cells.values[:, None]))
 
     def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         return self.scaling.transform(values[:, None]).astype(np.float64)

@@ -315,7 +315,7 @@ def read_numbers(X: Any) -> tuple[Layout, Any]:
 
 def _layout_of_array(X: Any) -> Layout:
     try:
-        array = np.asarray(X) if not hasattr(X, "dtype") or not hasattr(X, "shape") else X
+        array = X if hasattr(X, "dtype") and hasattr(X, "shape") else np.asarray(X)
     except ValueError as error:
         raise ValueError("X holds rows of different lengths: give each row the same number of values") from error
     if len(array.shape) < 2:
@@ -325,7 +325,6 @@ def _layout_of_array(X: Any) -> Layout:
             f"Expected 2D array, got {found} array instead. Reshape your data: X.reshape(-1, 1) is one column, "
             "X.reshape(1, -1) is one row"
         )
-    width = array.shape[1] if len(array.shape) == 2 else 0
     kind = getattr(array.dtype, "kind", "O")
     if kind in "Mm":
         raise ValueError(f"X holds {array.dtype}, not numbers: give a data frame, whose columns may be dates")
@@ -334,22 +333,21 @@ def _layout_of_array(X: Any) -> Layout:
         raise ValueError(f"X has a masked value in row {row}, column {column}: drop or fill such rows first")
     if kind == "c":
         raise ValueError("Complex data not supported: give X's real and imaginary parts as columns of their own")
+    if kind == "O":
+        cells = np.asarray(array)
+        check_whole(np.array([each for each in cells.ravel() if isinstance(each, int)], object), None)
+        return Layout("array", tuple(_type_of_objects(column) for column in cells.T))
     if kind in "iu":
         check_whole(np.asarray(array), None)
-    elif kind == "O":
-        check_whole(np.array([each for each in np.asarray(array).ravel() if isinstance(each, int)], object), None)
-    if kind == "O":
-        return Layout("array", tuple(_type_of_objects(column) for column in np.asarray(array).T))
     name = np.dtype(array.dtype).name if kind in "biuf" else "float64"
-    return Layout("array", (name,) * width)
+    return Layout("array", (name,) * (array.shape[1] if len(array.shape) == 2 else 0))
 
 
 def _type_of_objects(cells: np.ndarray) -> str:
     """NumPy's name of the type of a column of Python objects."""
-    if len(cells) and all(isinstance(cell, bool | np.bool_) for cell in cells):
-        return "bool"
-    is_whole = len(cells) and all(isinstance(cell, int | np.integer | np.bool_) for cell in cells)
-    return "int64" if is_whole else "float64"
+    if not len(cells) or not all(isinstance(cell, int | np.integer | np.bool_) for cell in cells):
+        return "float64"
+    return "bool" if all(isinstance(cell, bool | np.bool_) for cell in cells) else "int64"
 
 
 def check_whole(values: np.ndarray, name: str | None) -> None:

@@ -51,8 +51,8 @@ class Column:
             return Column(np.repeat(self.values, n), np.repeat(self.is_missing, n), self.categories)
         return Column(self.values[rows], self.is_missing[rows], self.categories)
 
-    def take(self, indices: Int[np.ndarray, " n"]) -> "Column":
-        """Returns the cells at some indices."""
+    def take(self, indices: Int[np.ndarray, " n"] | Bool[np.ndarray, " m"]) -> "Column":
+        """Returns the cells at some indices, or where a mask is true."""
         return replace(self, values=self.values[indices], is_missing=self.is_missing[indices])
 
     @classmethod
