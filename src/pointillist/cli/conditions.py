@@ -59,7 +59,7 @@ def _parser(model: "RowModel", name: Any, column: str) -> tuple[list[Any], bool,
     encoder, kind = codec.encoding.encoder(name), codec.layout.type_of(name)
     if encoder.categories is not None or kind is None:
         order = codec.layout.order_of(name)
-        known = list(order or encoder.values.tolist())
+        known = list(order or codec.labels(name).tolist())
         return known, order is not None, partial(category_of, known=known)
 
     def parse(text: str) -> Any:

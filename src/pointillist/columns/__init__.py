@@ -1,11 +1,5 @@
 """Column encoders: they convert the cells of a table to tokens and numbers for a network, and back."""
 
-from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, Scaling, TableScaling
+from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, TableScaling
 
-__all__ = [
-    "SCALINGS",
-    "AffineScaling",
-    "QuantileScaling",
-    "Scaling",
-    "TableScaling",
-]
+__all__ = ["SCALINGS", "AffineScaling", "QuantileScaling", "TableScaling"]

@@ -66,11 +66,6 @@ class CategoryEncoder(ColumnEncoder):
         is_missing = values >= self.n_values
         return Column(np.where(is_missing, 0, values), is_missing, self.categories)
 
-    @property
-    def values(self) -> np.ndarray:
-        """The categories."""
-        return np.array(self.categories)
-
     def value_cells(self) -> Column:
         """All categories as cells."""
         return Column(np.arange(self.n_values), np.zeros(self.n_values, bool), self.categories)

@@ -236,14 +236,9 @@ class ColumnEncoder(ABC):
         """Decodes numbers, for example quantiles, to the values that predictions average."""
         raise NotImplementedError(f"columns of the kind {self.kind!r} have no numbers")
 
-    @property
-    @abstractmethod
-    def values(self) -> np.ndarray:
-        """The single values that have a token, in token order."""
-
     @abstractmethod
     def value_cells(self) -> Column:
-        """The single values that have a token, as cells."""
+        """The single values that have a token, in token order."""
 
     @abstractmethod
     def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:

@@ -136,11 +136,6 @@ class NumberEncoder(ColumnEncoder):
         tokens = np.full(scores.size, float(len(self.atoms)))
         return self.decode(tokens, scores.reshape(-1, 1)).values.reshape(scores.shape)
 
-    @property
-    def values(self) -> np.ndarray:
-        """The atoms."""
-        return self.atoms
-
     def value_cells(self) -> Column:
         """The atoms as cells."""
         return Column(self.atoms, np.zeros(len(self.atoms), bool))

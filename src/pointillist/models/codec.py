@@ -186,7 +186,10 @@ class Codec:
     def labels(self, name: Any) -> np.ndarray:
         """Returns the classes of a label column in token order, in the column's type."""
         encoder, kind = self.encoding.encoder(name), self.layout.type_of(name)
-        return encoder.values.astype(np.int64) if kind is not None and kind_of(kind) == "integer" else encoder.values
+        cells = encoder.value_cells()
+        if cells.categories is not None:
+            return np.array(cells.categories)
+        return cells.values.astype(np.int64) if kind is not None and kind_of(kind) == "integer" else cells.values
 
     def observed_rows(self, observed: Observed, n_rows: int) -> Float[np.ndarray, "n width"]:
         """Encodes observed cells as rows; other tokens are `HIDDEN`, and other numbers NaN.
