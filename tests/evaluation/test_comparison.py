@@ -62,7 +62,7 @@ def test_text_columns_are_compared_too():
     [
         ((DATA, mixed(50)), {}, "rows has no column '0', which data has: pass the same columns"),
         ((DATA, LIKE), {"target": 7}, "target='7' is not a column of data: use one of '0', '1'"),
-        ((mixed(50), mixed(50)), {"target": "colour"}, "target='colour' is not a column of data: use one of"),
+        ((mixed(50), mixed(50)), {"target": "color"}, "target='color' is not a column of data: use one of"),
         ((mixed(50), mixed(50).drop(columns="n")), {}, "rows has no column 'n', which data has"),
         (
             (pandas.DataFrame(DATA, columns=["a", "b"]), pandas.DataFrame(LIKE, columns=["a", "c"])),

@@ -221,7 +221,7 @@ def test_errors():
     for options, message in [
         ({"target": "z", "holdout": rows}, r"^target='z' is not a column of data: use one of 'x', '\[w\]', 'c', 'y'$"),
         ({"holdout": take(rows, slice(9))}, r"^holdout has 9 row\(s\) but needs at least 10: pass more rows$"),
-        ({"holdout": {**rows, "x": rows["c"]}}, r"^column 'x' of holdout holds categories but that of data numbers: "),
+        ({"holdout": {**rows, "x": rows["c"]}}, r"^column 'x' holds categories in holdout but numbers in data: "),
     ]:
         with pytest.raises(ValueError, match=message):
             evaluate(rows, rows, **options)

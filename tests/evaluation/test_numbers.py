@@ -19,7 +19,7 @@ from pointillist.metrics.estimate import holm
 
 
 def sampled(seed, n, d=3):
-    """Rows of correlated columns, the last of whole numbers."""
+    """Rows of correlated columns, the last of integers."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(n, d))
     z[:, 1] += z[:, 0]

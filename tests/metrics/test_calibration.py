@@ -40,16 +40,16 @@ def test_ece_bin_by_bin(n, classes, n_bins):
 
 
 def test_ece_by_hand():
-    # One bin with gap |1/2 − 0.8| for two rows, one with |1 − 0.65| for one.
+    # One bin with difference |1/2 − 0.8| for two rows, one with |1 − 0.65| for one.
     probabilities = [[0.78, 0.22], [0.18, 0.82], [0.65, 0.35]]
     estimate = expected_calibration_error(probabilities, [0, 0, 0], n_bins=4)
     assert estimate == pytest.approx(2 / 3 * 0.3 + 1 / 3 * 0.35)
-    excess = [-0.22, 0.82, 0.35]  # right − confidence, with the sign of the bin's gap
+    excess = [-0.22, 0.82, 0.35]  # right − confidence, with the sign of the difference in the bin
     assert estimate.standard_error == pytest.approx(np.std(excess, ddof=1) / math.sqrt(3))
 
 
 def test_an_edge_belongs_to_the_bin_below_it():
-    # 0.5 and 0.6 share the bin (0.4, 0.6], where their gaps cancel: one is right, 1.1 is claimed.
+    # 0.5 and 0.6 share the bin (0.4, 0.6], where their differences cancel: one is right, 1.1 is claimed.
     probabilities = [[0.6, 0.4], [0.5, 0.5]]
     assert expected_calibration_error(probabilities, [0, 1], n_bins=5) == pytest.approx(0.05)
     # With an edge at 0.5 they do not.
@@ -109,7 +109,7 @@ def test_log_loss_in_closed_form():
     even = log_loss(np.full((7, 5), 0.2), [0, 1, 2, 3, 4, 0, 1])
     assert even == pytest.approx(math.log(5))
     assert even.standard_error == pytest.approx(0, abs=1e-15)
-    # The entropy of a coin of 0.3, by draws of its own.
+    # The entropy of a coin with probability 0.3, by simulation.
     rng = np.random.default_rng(5)
     entropy = -0.3 * math.log(0.3) - 0.7 * math.log(0.7)
     coins = [log_loss(np.tile([0.7, 0.3], (200, 1)), (rng.uniform(size=200) < 0.3).astype(int)) for _ in range(400)]

@@ -16,7 +16,7 @@ def test_kinds():
     assert [column.kind for column in found] == ["discrete", "continuous", "continuous", "discrete"]
     assert [column.value for column in found] == [0, 0, 1, 0]
     assert found[0].p_value == found[3].p_value == 1
-    # One side of whole numbers is not enough.
+    # Integers on one side are not enough.
     assert column_differences(columns[:, :1] + 0.01, columns[:, :1])[0].kind == "continuous"
 
 
@@ -83,8 +83,8 @@ def test_very_many_labels_take_fewer_divisions():
 
 def test_missing_cells_of_either_side_and_values_are_one_test():
     rng = np.random.default_rng(0)
-    full, gaps = rng.normal(size=400), np.where(rng.random(400) < 0.3, np.nan, rng.normal(size=400))
-    for data, rows in ((full, gaps), (gaps, full)):
+    full, missing = rng.normal(size=400), np.where(rng.random(400) < 0.3, np.nan, rng.normal(size=400))
+    for data, rows in ((full, missing), (missing, full)):
         (found,) = column_differences({"x": data}, {"x": rows})
         assert found.kind == "label" and found.p_value < 0.01
     (one,) = column_differences({"x": full}, {"x": full[::-1] + 0.05})

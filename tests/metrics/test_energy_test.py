@@ -18,7 +18,7 @@ def normal_rows(seed, n, d=2, shift=0.0):
 def test_statistics_are_energy_distances():
     rows = normal_rows(0, 30, d=3)
     divisions = np.random.default_rng(1).permuted(np.repeat([[1.0], [0.0]], [12, 18], axis=0).repeat(5, axis=1), axis=0)
-    distances, mean = module._centred_distances(rows)
+    distances, mean = module._centered_distances(rows)
     found = module._statistics(distances, distances.sum(axis=1, dtype=np.float64), divisions.astype(np.float32))
     expected = [energy_distance(rows[column == 1], rows[column == 0]) for column in divisions.T]
     unit = np.abs(rows - rows.mean(axis=0)).max()

@@ -168,7 +168,7 @@ def test_known_distances():
     pairs = {pair.names: pair for pair in pair_trends(data, rows).pairs}
     assert pairs["c", "e"].score == 0.5  # of (a, p), (b, p), (c, q), (None, q) the first two are in the data
     assert pairs["c", "e"].strength == 0
-    assert pairs["x", "c"].score == 0.25  # the bins are those of each side
+    assert pairs["x", "c"].score == 0.25  # each side has its bins
     assert pairs["x", "c"].strength == 1
 
 
@@ -446,8 +446,8 @@ def test_errors():
     for rows, message in [
         (without, r"^rows has no column 'c', which data has: pass the same columns$"),
         ({**table, "new": table["x"]}, r"^data has no column 'new', which rows has: "),
-        ({**table, "c": table["x"]}, r"^column 'c' of rows holds numbers but that of data categories: "),
-        ({**table, "x": table["c"]}, r"^column 'x' of rows holds categories but that of data numbers: "),
+        ({**table, "c": table["x"]}, r"^column 'c' holds numbers in rows but categories in data: "),
+        ({**table, "x": table["c"]}, r"^column 'x' holds categories in rows but numbers in data: "),
         ({**table, "x": np.arange(20)}, r"^column 'x' of rows is int64: pass float64 for numbers and object for "),
         ({**table, "few": np.arange(19.0)}, r"^column 'few' of rows has shape \(19,\): "),
         ({**table, "few": np.zeros((20, 1))}, r"^column 'few' of rows has shape \(20, 1\): "),

@@ -126,7 +126,7 @@ def test_orders_by_chance_are_none(rng):
     missing = np.arange(200) < 20
     low, high = rng.integers(1, 11, 200), np.where(missing, 0.0, rng.uniform(100, 200, 200))
     assert of(cells(low), cells(high, missing)) == ()
-    # No row of theirs breaks it, as one in seven such pairs have it by chance.
+    # No row breaks this order, but one in seven pairs like this have no broken row by chance.
     few = np.zeros(100)
     few[:12] = 1
     assert of(cells(few), cells(np.where(np.arange(100) < 14, 2.0, np.where(np.arange(100) < 92, 1.0, 0.5)))) == ()
@@ -279,7 +279,7 @@ def test_no_row_of_a_box_beyond_the_ends_of_a_long_sum_obeys_it(rng):
     data = [cells(signs @ terms), *map(cells, terms)]
     ranges = [NumberRange.of(code, is_strict=True) for code in codes_of(data)]
     total = Sum(tuple(range(31)), tuple(signs))
-    # The terms lie between 0 and 99, and the sum of 15 less that of 15 others between -1485 and 1485.
+    # The terms lie between 0 and 99, and the sum of 15 minus the sum of 15 others between -1485 and 1485.
     low = np.column_stack([[-2000, -1490, 1480, 1486], np.zeros((4, 30))])
     high = np.column_stack([[-1486, -1480, 1490, 2000], np.full((4, 30), 99.0)])
     assert total.excluded(low, high, ranges).tolist() == [True, False, False, True]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.evaluation.report import filled, rounded
+from pointillist.evaluation.report import rounded, text_table
 from pointillist.metrics import Estimate, crps, interval_coverage, pit
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Calibration:
             "calibrated distributions of numbers without ties. A hump in the tenths shows distributions that are too "
             "wide, a trough ones that are too narrow."
         )
-        return filled(title, ("measure", "model", "compare"), rows, caption)
+        return text_table(title, ("measure", "model", "compare"), rows, caption)
 
 
 def calibration(points: ArrayLike, values: ArrayLike, data: ArrayLike, *, target: str = "target") -> Calibration:

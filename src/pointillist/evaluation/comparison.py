@@ -166,12 +166,12 @@ class Comparison:
 
 def _number_lines(numbers: NumberMeasures) -> list[Line]:
     """Return the lines about numeric columns; real rows have the best value, or what chance gives."""
-    energy, correlations = numbers.energy, numbers.correlations
+    n, energy, correlations = len(numbers.names), numbers.energy, numbers.correlations
     forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows a side", (numbers.forest, "0.5", "")
     called = f"the energy distance ({energy.distance:.3g})", f"a random forest (accuracy {numbers.forest:.2f})"
     floor = Estimate(numbers.emd_floor.value, numbers.emd_floor.spread)
     lines = [
-        Line(f"{count_text(len(numbers.names), 'column')} of numbers:", ("", "", "")),
+        Line(f"{n:,} column{'s' * (n != 1)} of numbers:", ("", "", "")),
         Line("  energy distance", (energy.distance, "0", ""), energy.p_value, "energy distance", called[0]),
         Line(*forest, numbers.forest_p_value, "random forest", called[1]),
         Line(f"  EMD, {numbers.emd_rows:,} rows a side", (numbers.emd, floor, "")),
@@ -184,8 +184,3 @@ def _number_lines(numbers: NumberMeasures) -> list[Line]:
         lines.append(Line(title, largest, correlations.p_value, "correlations", text))
         lines.append(Line("  correlations off on average", (correlations.mean, correlations.expected_mean, "")))
     return lines
-
-
-def count_text(number: int, noun: str) -> str:
-    """Return a number with a noun in the singular or plural."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -51,7 +51,9 @@ class Reported(ABC):
         return console
 
 
-def filled(title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], caption: str | None = None) -> Table:
+def text_table(
+    title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], caption: str | None = None
+) -> Table:
     """Make a table of rows of text, the first column aligned to the left and the others to the right."""
     from rich import box
     from rich.table import Table

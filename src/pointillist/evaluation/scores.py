@@ -144,7 +144,7 @@ def measure_numbers(data: Table, rows: Table, random_state: int) -> NumberMeasur
 
 
 def _above_half(estimate: metrics.Estimate, error: float) -> float:
-    """One-sided p-value of a fraction above 0.5; an error of zero leaves no doubt, either way."""
+    """Return the one-sided p-value of a fraction above 0.5; with an error of 0 it is 0 or 1."""
     from scipy.stats import t
 
     if error == 0:

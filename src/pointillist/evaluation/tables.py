@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pointillist.evaluation.comparison import Comparison, count_text
-from pointillist.evaluation.report import filled, p_text, rounded
+from pointillist.evaluation.comparison import Comparison
+from pointillist.evaluation.report import p_text, rounded, text_table
 from pointillist.evaluation.verdict import verdict_of
 from pointillist.foreign_text import terminal_text
 
@@ -47,7 +47,7 @@ def _summary_table(found: Comparison, names: tuple[str, str] | None) -> "Table":
     data_name, rows_name = ("", "") if names is None else (f" ({name})" for name in names)
     title = (
         f"Data: {found.n:,} real rows{data_name}. Rows: {found.m:,} generated rows{rows_name}. "
-        f"{count_text(len(found.names), 'column')}."
+        f"{len(found.names):,} column{'s' * (len(found.names) != 1)}."
     )
     real = "one random half of the data, measured against the other half"
     if found.holdout_rows is not None:
@@ -65,7 +65,7 @@ def _summary_table(found: Comparison, names: tuple[str, str] | None) -> "Table":
         for line in found.lines
         if line.title
     ]
-    return filled(title, ("measure", *HEADS, "p"), rows, caption)
+    return text_table(title, ("measure", *HEADS, "p"), rows, caption)
 
 
 def _pairs_table(found: Comparison) -> "Table":
@@ -81,7 +81,7 @@ def _pairs_table(found: Comparison) -> "Table":
         strength = f"{'r' if pair[0].kind == 'correlation' else 'V'} {rounded(pair[0].strength)}"
         rows.append((" × ".join(pair[0].names), *(rounded(each.score) for each in pair), strength))
     caption = "In the data: for two numbers, the absolute value of Pearson's correlation; otherwise Cramér's V."
-    return filled(title, ("pair", *HEADS, "in the data"), rows, caption)
+    return text_table(title, ("pair", *HEADS, "in the data"), rows, caption)
 
 
 def _columns_table(found: Comparison) -> "Table":
@@ -98,4 +98,4 @@ def _columns_table(found: Comparison) -> "Table":
         "KS: Kolmogorov-Smirnov statistic of numbers; TV: total variation distance of categories and of few integers. "
         "This table compares single columns only; it says nothing about dependence between them."
     )
-    return filled(title, ("column", "difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows, caption)
+    return text_table(title, ("column", "difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows, caption)

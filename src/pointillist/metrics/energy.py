@@ -64,31 +64,31 @@ def energy_distance(real: ArrayLike, generated: ArrayLike) -> Estimate:
     b = 2 * (between_B / n - within_B / (m - 1))
     jackknife = a.var(ddof=1) / n + b.var(ddof=1) / m
 
-    centre = (A.sum(axis=0) + B.sum(axis=0)) / (n + m)  # squared distances from moments: keep them small
-    near_A, near_B = A - centre, B - centre
+    center = (A.sum(axis=0) + B.sum(axis=0)) / (n + m)  # squared distances from moments: keep them small
+    near_A, near_B = A - center, B - center
     second_order = (
-        4 * _centred_square_between(near_A, near_B, between_A, between_B) / (n * m)
-        + 2 * _centred_square_within(near_A, within_A) / (n * (n - 1))
-        + 2 * _centred_square_within(near_B, within_B) / (m * (m - 1))
+        4 * _centered_square_between(near_A, near_B, between_A, between_B) / (n * m)
+        + 2 * _centered_square_within(near_A, within_A) / (n * (n - 1))
+        + 2 * _centered_square_within(near_B, within_B) / (m * (m - 1))
     )
     variance = max(jackknife - second_order, second_order)
     return Estimate(value, math.sqrt(variance), null_standard_error=math.sqrt(second_order))
 
 
-def _centred_square_between(A: Rows, B: Rows, sums_A: Rows, sums_B: Rows) -> float:
+def _centered_square_between(A: Rows, B: Rows, sums_A: Rows, sums_B: Rows) -> float:
     """Estimate E[h²] of one row of A and one of B without bias, from the sums of distances of each row."""
     n, m = len(A), len(B)
     squares = m * np.square(A).sum() + n * np.square(B).sum() - 2 * (A.sum(axis=0) @ B.sum(axis=0))
-    centred = squares - np.square(sums_A).sum() / m - np.square(sums_B).sum() / n + sums_A.sum() ** 2 / (n * m)
-    return max(0.0, float(centred)) / ((n - 1) * (m - 1))
+    centered = squares - np.square(sums_A).sum() / m - np.square(sums_B).sum() / n + sums_A.sum() ** 2 / (n * m)
+    return max(0.0, float(centered)) / ((n - 1) * (m - 1))
 
 
-def _centred_square_within(A: Rows, sums: Rows) -> float:
+def _centered_square_within(A: Rows, sums: Rows) -> float:
     """Estimate E[h²] of two rows of A without bias, from the sums of distances of each row to the others."""
     n = len(A)
     squares = 2 * n * np.square(A).sum() - 2 * np.square(A.sum(axis=0)).sum()
-    centred = squares - 2 * np.square(sums).sum() / (n - 2) + sums.sum() ** 2 / ((n - 1) * (n - 2))
-    return max(0.0, float(centred)) / (n * (n - 3))
+    centered = squares - 2 * np.square(sums).sum() / (n - 2) + sums.sum() ** 2 / ((n - 1) * (n - 2))
+    return max(0.0, float(centered)) / (n * (n - 3))
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def energy_test(
     rng = np.random.default_rng(random_state)
     A, B = (side[rng.permutation(len(side))[:max_rows]] for side in (A, B))
     n, m = len(A), len(B)
-    distances, unit = _centred_distances(np.concatenate([A, B]))
+    distances, unit = _centered_distances(np.concatenate([A, B]))
     sums = distances.sum(axis=1, dtype=np.float64)
 
     in_A = np.zeros((n + m, 1), np.float32)
@@ -152,7 +152,7 @@ def energy_test(
     return EnergyTest(energy_distance(A, B), (1 + as_large) / (1 + n_permutations), n_permutations, (n, m))
 
 
-def _centred_distances(rows: Rows) -> tuple[NDArray[np.float32], float]:
+def _centered_distances(rows: Rows) -> tuple[NDArray[np.float32], float]:
     """Return the distances between all rows minus their mean, and the mean, in a unit that fits float32.
 
     A constant added to every distance does not change the energy distance, and centered distances round less.

@@ -16,7 +16,6 @@ from pointillist.metrics.distances import Rows
 Table = Mapping[str, NDArray[Any]]
 """Columns by name, all of one length: float64 for numbers (NaN if missing), object for categories (str, or None)."""
 
-
 TableLike = Table | ArrayLike
 """A table, or an array of shape `(n, d)`, whose columns are "0" … "d - 1"."""
 
@@ -55,10 +54,8 @@ def check_tables(min_rows: int = 2, /, **sides: TableLike) -> list[Table]:
         for name, column in first.items():
             kinds = ["categories" if each.dtype == object else "numbers" for each in (table[name], column)]
             if kinds[0] != kinds[1]:
-                raise ValueError(
-                    f"column {name!r} of {side} holds {kinds[0]} but that of {reference} {kinds[1]}: "
-                    "make them of one kind"
-                )
+                where = f"{kinds[0]} in {side} but {kinds[1]} in {reference}"
+                raise ValueError(f"column {name!r} holds {where}: make them of one kind")
     return [*tables.values()]
 
 

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from pointillist.arguments import is_integer
 from pointillist.engine.devices import configure
-from pointillist.evaluation.report import Reported, filled, json_value, p_text, rounded
+from pointillist.evaluation.report import Reported, json_value, p_text, rounded, text_table
 from pointillist.foreign_text import terminal_text
 from pointillist.metrics import Copies, copies
 from pointillist.metrics.estimate import LEVEL, holm
@@ -184,7 +184,7 @@ class Audit(Reported):
             "members (FP: false positives). ε at least: lower bound of the ε of any guarantee for this fit; all bounds "
             "hold together at the 95 % level."
         )
-        console.print(filled(title, heads, rows, caption))
+        console.print(text_table(title, heads, rows, caption))
         if self.is_exposed:
             shown = ", ".join(f"{row.row + 1:,}" for row in self.exposed)
             console.print(terminal_text(f"Most exposed, as rows of the members counted from 1: {shown}."))
