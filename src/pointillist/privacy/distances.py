@@ -11,7 +11,7 @@ from sklearn.metrics import pairwise_distances, pairwise_distances_chunked
 
 from pointillist.metrics.mixed_tables import Table, encode
 
-Points = Float[np.ndarray, "n k"]
+Points = Float[np.ndarray, "_ k"]
 
 MEMORY = 32
 """Megabytes of distances that are in memory at once."""

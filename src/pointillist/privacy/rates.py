@@ -14,7 +14,7 @@ from scipy.stats import beta, binom, mannwhitneyu
 from pointillist.metrics import Estimate
 from pointillist.metrics.nearest import placements
 
-Scores = Float[np.ndarray, " n"]
+Scores = Float[np.ndarray, " _"]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ MOST_COLUMNS, MOST_NUMBERS, MOST_IN_SAMPLE = 128, 20_000, 0.8
 BY_CHANCE = 50.0
 """Least surprise, in nats, that rows with equal values of one column agree about another, if they were independent."""
 
-Codes = Int[np.ndarray, " n"]
+Codes = Int[np.ndarray, " _"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +194,7 @@ class Lookup(Rule):
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Lookup":
         """Rebuild a lookup from the result of `to_json`; raise a ValueError if it is not valid."""
-        return super().from_json({**content, "table": np.array(content["table"], float)})
+        return super().from_json({**content, "table": np.atleast_2d(np.array(content["table"], float))})
 
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
         """Raise a ValueError if the table has values that the columns cannot hold."""
