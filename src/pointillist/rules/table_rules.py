@@ -55,7 +55,8 @@ def find_rules(
         and encoders[i].name not in (*categorical, label)
         and 2 * cells.is_missing.sum() < len(cells.values)
     ]
-    complete = np.flatnonzero(~np.any([columns[i].is_missing for i in numeric], axis=0)) if numeric else np.empty(0, np.int64)
+    is_incomplete = np.any([columns[i].is_missing for i in numeric], axis=0)
+    complete = np.flatnonzero(~is_incomplete) if numeric else np.empty(0, np.int64)
     if not 1 < len(numeric) <= _MOST_COLUMNS or len(complete) < max(FEWEST_ROWS, 4 * len(numeric)):
         numeric = []
     sample = complete[np.linspace(0, len(complete) - 1, min(len(complete), SAMPLE_ROWS)).astype(np.int64)]
