@@ -30,7 +30,7 @@ def made_again(table, found, columns, rng, share=0.01):
     """Rows with errors of a small fraction of the standard deviations, restored; as deviations of each column."""
     noisy = [v + share * v.std() * rng.normal(size=N) for v in table.values()]
     rows = restore_rows(list(map(cells, noisy)), codes_of(columns), found, np.zeros((N, len(noisy)), bool))
-    return [np.std(own.values - v) / np.std(v) for own, v in zip(rows, noisy, strict=True)]
+    return [np.std(restored.values - v) / np.std(v) for restored, v in zip(rows, noisy, strict=True)]
 
 
 def outlines(rng):
@@ -127,7 +127,7 @@ def test_a_fixed_end_of_a_chain_decides_all_of_it(rng):
     new = [cells(rng.permutation(column.values)) for column in data]
     for given in ([1], [2, 3]):
         is_fixed = np.isin(np.arange(4), given)[None].repeat(N, axis=0)
-        wanted = [cells(data[i].values if i in given else own.values) for i, own in enumerate(new)]
+        wanted = [cells(data[i].values if i in given else drawn.values) for i, drawn in enumerate(new)]
         back = [each.values for each in restore_rows(wanted, codes, found, is_fixed)]
         np.testing.assert_allclose(back[1], euros, atol=1e-6)
         np.testing.assert_allclose(back[1], 0.92 * back[0], atol=0.0101)
@@ -136,11 +136,11 @@ def test_a_fixed_end_of_a_chain_decides_all_of_it(rng):
 
 def test_factors_of_many_digits_are_found_where_large_numbers_ask_for_them(rng):
     seconds = rng.integers(0, 10**7, N).astype(float)
-    (own,) = found_in(cells(seconds), cells(np.round(seconds / 86400, 2)))[1]
-    assert own.factors[0] == pytest.approx(1 / 86400, rel=1e-6)
+    (rule,) = found_in(cells(seconds), cells(np.round(seconds / 86400, 2)))[1]
+    assert rule.factors[0] == pytest.approx(1 / 86400, rel=1e-6)
     many = np.round(np.append(rng.gamma(3, 8, 20_000), 1e6), 2)
-    (own,) = found_in(cells(many), cells(np.round(1.60934 * many, 2)))[1]
-    assert own.factors == (1.60934,)
+    (rule,) = found_in(cells(many), cells(np.round(1.60934 * many, 2)))[1]
+    assert rule.factors == (1.60934,)
 
 
 def test_a_column_decides_others_though_some_are_multiples_of_each_other(rng):
@@ -151,8 +151,8 @@ def test_a_column_decides_others_though_some_are_multiples_of_each_other(rng):
     codes = codes_of(data)
     found = find_rules(data, codes)
     assert {each.text("abc") for each in found} >= {"a decides c"}
-    (own,) = [each for each in found if isinstance(each, Sum)]
-    assert own.columns == (1, 2) and own.factors == (pytest.approx(1.609344, rel=1e-5),)
+    (rule,) = [each for each in found if isinstance(each, Sum)]
+    assert rule.columns == (1, 2) and rule.factors == (pytest.approx(1.609344, rel=1e-5),)
     assert not any(isinstance(each, Lookup) and each.columns[0] == 1 for each in found)
     mixed = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     back = restore_rows(mixed, codes, found, np.zeros((N, 3), bool))

@@ -75,27 +75,27 @@ def test_rows_are_decided_again(rng):
     rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     country, city, code = (each.values for each in rows[:3])
     free = np.zeros((N, 5), bool)
-    own = [each.values for each in restore_rows(rows, codes_of(data), (found,), free)]
+    restored = [each.values for each in restore_rows(rows, codes_of(data), (found,), free)]
     # The country comes first: the city agrees with it, and the code follows.
-    np.testing.assert_array_equal(own[0], country)
-    np.testing.assert_array_equal(COUNTRY_OF[own[1].astype(int)], country)
-    np.testing.assert_array_equal(own[2], CODE_OF[own[1].astype(int)])
+    np.testing.assert_array_equal(restored[0], country)
+    np.testing.assert_array_equal(COUNTRY_OF[restored[1].astype(int)], country)
+    np.testing.assert_array_equal(restored[2], CODE_OF[restored[1].astype(int)])
     agrees = COUNTRY_OF[city.astype(int)] == country
-    np.testing.assert_array_equal(own[1][agrees], city[agrees])
+    np.testing.assert_array_equal(restored[1][agrees], city[agrees])
     # The nearest city of the country.
     brno = (country == 1) & (city == 3)
-    assert brno.any() and (own[1][brno] == 4).all()
-    np.testing.assert_array_equal(own[3], rows[3].values)
+    assert brno.any() and (restored[1][brno] == 4).all()
+    np.testing.assert_array_equal(restored[3], rows[3].values)
 
     fixed = free.copy()
     fixed[:700, 2] = fixed[500:1200, 1] = True
-    own = [each.values for each in restore_rows(rows, codes_of(data), (found,), fixed)]
+    restored = [each.values for each in restore_rows(rows, codes_of(data), (found,), fixed)]
     # A given code decides the city, and that the country.
-    np.testing.assert_array_equal(own[2][:700], code[:700])
-    np.testing.assert_array_equal(CODE_OF[own[1][:500].astype(int)], code[:500])
-    np.testing.assert_array_equal(COUNTRY_OF[own[1].astype(int)], own[0])
-    np.testing.assert_array_equal(own[1][500:1200], city[500:1200])
-    np.testing.assert_array_equal(own[2][700:], CODE_OF[own[1][700:].astype(int)])
+    np.testing.assert_array_equal(restored[2][:700], code[:700])
+    np.testing.assert_array_equal(CODE_OF[restored[1][:500].astype(int)], code[:500])
+    np.testing.assert_array_equal(COUNTRY_OF[restored[1].astype(int)], restored[0])
+    np.testing.assert_array_equal(restored[1][500:1200], city[500:1200])
+    np.testing.assert_array_equal(restored[2][700:], CODE_OF[restored[1][700:].astype(int)])
 
 
 def broken(found, columns):
@@ -110,10 +110,8 @@ def broken(found, columns):
 
 def streets(street):
     """Streets, their cities, and the countries of these."""
-    of = street, street // 4, street // 4 % 3
-    return [
-        cells(own, tuple(f"{kind}{i}" for i in range(n))) for own, kind, n in zip(of, "stc", (40, 10, 3), strict=True)
-    ]
+    columns = (street, "s", 40), (street // 4, "t", 10), (street // 4 % 3, "c", 3)
+    return [cells(values, tuple(f"{kind}{i}" for i in range(n))) for values, kind, n in columns]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (1, 0, 2)])
@@ -142,9 +140,9 @@ def test_orders_hold_beside_lookups(rng):
     found = found_in(data)
     assert len(found) == 2
     rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
-    own = [each.values for each in restore_rows(rows, codes_of(data), found, np.zeros((N, 3), bool))]
-    np.testing.assert_array_equal(own[1], np.array([10.0, 30, 20, 80, 5, 60])[own[0].astype(int)])
-    assert (own[2] <= own[1]).all()
+    restored = [each.values for each in restore_rows(rows, codes_of(data), found, np.zeros((N, 3), bool))]
+    np.testing.assert_array_equal(restored[1], np.array([10.0, 30, 20, 80, 5, 60])[restored[0].astype(int)])
+    assert (restored[2] <= restored[1]).all()
 
 
 def test_what_a_sum_decides_is_followed(rng):
@@ -155,10 +153,10 @@ def test_what_a_sum_decides_is_followed(rng):
     (table,) = [each for each in found if isinstance(each, Lookup)]
     assert (table.columns, table.is_followed) == ((3, 0), True)
     rows = [Column(rng.permutation(each.values), each.is_missing) for each in data]
-    own = [each.values for each in restore_rows(rows, codes_of(data), found, np.zeros((N, 4), bool))]
-    np.testing.assert_array_equal(own[3], own[1] + own[2])
-    np.testing.assert_array_equal(own[0], own[3] // 20)
-    np.testing.assert_array_equal(own[1], rows[1].values)
+    restored = [each.values for each in restore_rows(rows, codes_of(data), found, np.zeros((N, 4), bool))]
+    np.testing.assert_array_equal(restored[3], restored[1] + restored[2])
+    np.testing.assert_array_equal(restored[0], restored[3] // 20)
+    np.testing.assert_array_equal(restored[1], rows[1].values)
 
 
 def test_labels_never_move(rng):

@@ -15,11 +15,12 @@ def kept(found):
 
 
 def holds(found, columns, within):
-    """Whether rows obey a product, if each column is off by at most so much."""
-    own, first, *rest = (columns[column] for column in found.columns)
-    expected, (of_own, of_first, *of_rest) = found.factor * first * sum(rest), (within[i] for i in found.columns)
-    share = of_first / np.abs(first) + sum(of_rest) / np.abs(sum(rest))
-    return np.abs(own - expected) <= 1.001 * (of_own + np.abs(expected) * share) + 1e-9
+    """Whether rows obey a product if each column is rounded within its unit."""
+    product, first, *rest = (columns[column] for column in found.columns)
+    product_within, first_within, *rest_within = (within[i] for i in found.columns)
+    expected = found.factor * first * sum(rest)
+    relative = first_within / np.abs(first) + sum(rest_within) / np.abs(sum(rest))
+    return np.abs(product - expected) <= 1.001 * (product_within + np.abs(expected) * relative) + 1e-9
 
 
 def shop(rng):
@@ -76,7 +77,7 @@ def test_products_hold_in_restored_rows_and_what_is_given_stays(rng):
         data = [*map(cells, made)]
         (found,) = [each for each in of(*data) if isinstance(each, Product)]
         missing = rng.random(N) < 0.1
-        drawn = [cells(rng.permutation(own), missing if i == found.columns[0] else None) for i, own in enumerate(made)]
+        drawn = [cells(rng.permutation(v), missing if i == found.columns[0] else None) for i, v in enumerate(made)]
         is_fixed = np.zeros((N, 4), bool)
         is_fixed[:500, found.columns[0]] = True
         is_fixed[500:900, list(found.columns[1:])] = True
@@ -84,8 +85,8 @@ def test_products_hold_in_restored_rows_and_what_is_given_stays(rng):
         for values, before, fixed in zip(back, drawn, is_fixed.T, strict=True):
             np.testing.assert_array_equal(values[fixed | missing], before.values[fixed | missing])
         there = ~missing
-        assert holds(found, [own[there] for own in back], units).mean() > 0.999
-        exact = [own[there & ~is_fixed[:, found.columns[0]]] for own in back]
+        assert holds(found, [values[there] for values in back], units).mean() > 0.999
+        exact = [values[there & ~is_fixed[:, found.columns[0]]] for values in back]
         assert holds(found, exact, np.where(np.arange(4) == found.columns[0], units, 0)).all()
 
 
@@ -95,7 +96,7 @@ def test_no_column_is_calculated_from_itself(rng):
     data = [*map(cells, made)]
     found = [each for each in of(*data) if isinstance(each, Product)]
     assert len(found) == 3 and len({each.columns[each.solved] for each in found}) == 3
-    drawn = [cells(rng.permutation(own)) for own in made]
+    drawn = [cells(rng.permutation(values)) for values in made]
     back = [each.values for each in restore_rows(drawn, codes_of(data), found, np.zeros((N, 6), bool))]
     for each in found:
         assert holds(each, back, np.full(6, 1e-7)).all(), each
@@ -110,7 +111,7 @@ def test_a_count_is_not_calculated_where_other_columns_decide_the_product(rng):
     data = [*map(cells, made)]
     found = of(*data)
     assert not any(isinstance(each, Product) and each.columns[each.solved] == 4 for each in found)
-    back = restore_rows([cells(rng.permutation(own)) for own in made], codes_of(data), found, np.zeros((N, 5), bool))
+    back = restore_rows([cells(rng.permutation(v)) for v in made], codes_of(data), found, np.zeros((N, 5), bool))
     gross, tax, net, price, quantity = (each.values for each in back)
     np.testing.assert_allclose(gross, tax + net, atol=1e-6)
     if any(isinstance(each, Product) for each in found):
@@ -136,7 +137,7 @@ def test_sums_and_products_hold_together(rng):
     made = [quantity, price, total, tax, np.round(total + tax, 2)]
     data = [*map(cells, made)]
     found = of(*data)
-    drawn = [cells(rng.permutation(own)) for own in made]
+    drawn = [cells(rng.permutation(values)) for values in made]
     back = [each.values for each in restore_rows(drawn, codes_of(data), found, np.zeros((N, 5), bool))]
     np.testing.assert_allclose(back[4], back[2] + back[3], atol=1e-9)
     np.testing.assert_allclose(back[2], back[0] * back[1], atol=0.0051)

@@ -47,8 +47,8 @@ def test_sums_to_the_datas_precision_and_of_rows_without_missing_cells(rng):
     total = cells(np.where(missing, 0, np.round(parts.sum(axis=0), 2)), missing)
     data = [cells(parts[0]), cells(parts[1]), total, cells(share)]
     found = of(*data)
-    (own,) = [rule for rule in found if isinstance(rule, Sum)]
-    assert own.columns == (2, 0, 1)
+    (found_sum,) = [rule for rule in found if isinstance(rule, Sum)]
+    assert found_sum.columns == (2, 0, 1)
     new = np.round(rng.gamma(2, 10, (4, N)), 2)
     rows = [*map(cells, new[:2]), cells(new[2], rng.random(N) < 0.3), cells(new[3])]
     back = restore_rows(rows, codes_of(data), found, np.zeros((N, 4), bool))
@@ -75,8 +75,8 @@ def test_what_is_given_stays_and_another_column_makes_the_sum_right(rng):
     stays = np.abs(c - 3 - 2 * b - 49.5) <= 49.5
     np.testing.assert_array_equal(found[1][:500][stays[:500]], b[:500][stays[:500]])
     np.testing.assert_array_equal(found[1][500:900], np.round((c - 3 - a) / 2)[500:900])
-    for own, given in zip(found, (a, b, c), strict=True):
-        np.testing.assert_array_equal(own[900:], given[900:])
+    for values, given in zip(found, (a, b, c), strict=True):
+        np.testing.assert_array_equal(values[900:], given[900:])
 
 
 def test_sums_hold_within_the_ranges_of_their_columns(rng):
@@ -134,8 +134,8 @@ def test_orders_by_chance_are_none(rng):
 
 def test_sums_are_kept_where_there_are_more_orders_than_can_be(rng):
     base = rng.uniform(0, 100, 400)
-    early = [cells(base - own) for own in rng.uniform(0, 1, (15, 400))]
-    late = [cells(base + own) for own in rng.uniform(0, 1, (14, 400))]
+    early = [cells(base - shift) for shift in rng.uniform(0, 1, (15, 400))]
+    late = [cells(base + shift) for shift in rng.uniform(0, 1, (14, 400))]
     a, b = rng.integers(-900, -100, (2, 400))
     found = of(*early, *late, cells(a), cells(b), cells(a + b))
     assert len(found) == 200 and any(isinstance(each, Sum) for each in found)
