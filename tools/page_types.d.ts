@@ -138,6 +138,7 @@ declare global {
     atoms: Float64Array;
     /** Whether its numbers are categories. */
     is_nominal?: boolean;
+    is_calendar?: boolean;
     scores?: ScoresContent;
     decimals: number | null;
     step: number;

@@ -6,6 +6,8 @@ import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion, between, one_of, present
+from pointillist.columns.grids import Grid
+from pointillist.columns.number import NumberEncoder
 from pointillist.page import mixed, numbers
 
 DRAWN = """async ([asked, where, given]) => {
@@ -210,3 +212,19 @@ def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page
         page.click("#draw")
         page.wait_for_function("() => !document.querySelector('#draw').dataset.busy")
         assert page.inner_text("#status").startswith(f"cannot draw rows here: {wrong}")
+
+
+@IN_CHROMIUM
+def test_dates_that_are_integers_are_rounded_as_in_python(mixed_model, page_of):
+    values = np.random.default_rng(0).uniform(20231130, 20250105, 3000)
+    code = NumberEncoder("day", False, np.empty(0), np.empty(0), Grid(0, is_calendar=True))
+    script = """(values) => {
+      const { bounded, columnOf } = pointillist;
+      const described = { kind: "discrete", format: "number", is_calendar: true, n_values: 1, atoms: [] };
+      const column = columnOf(described, {});
+      return values.map((value) => [bounded(column, value, 1), bounded(column, value, -1), column.round(value)]);
+    }"""
+    found = np.array(page_of(mixed_model).evaluate(script, values.tolist()))
+    np.testing.assert_array_equal(
+        found.T, [code.bounded(values, 1.0), code.bounded(values, -1.0), code.rounded(values)]
+    )

@@ -170,7 +170,7 @@ def print_types(table: Table, codec: Codec, categorical: Sequence[str], console:
     columns = zip(codec.encoding.columns, table.cells, table.arrow.columns, table.arrow.schema, strict=True)
     for encoder, cells, column, field in columns:
         kind = "category" if field.name in categorical else kind_of(field.type)
-        kind = "categories" if kind == "category" else kind
+        kind = "date" if encoder.grid.is_calendar else "categories" if kind == "category" else kind
         if encoder.categories is not None:
             values = f"{len(encoder.categories)}: " + ", ".join(map(str, encoder.categories[:4]))
             values += ", …" if len(encoder.categories) > 4 else ""

@@ -312,7 +312,7 @@ class ColumnEncoder(ABC):
 
         Categories, labels and missing cells have a mass. Numbers have a density that is constant within each cell of
         the column's grid: the mass of the grid cell divided by its width. The width is 1 for integers, 10^-d for d
-        decimals, and one step for dates.
+        decimals, and one step for dates, including dates written as integers such as 20240320.
 
         Args:
             cells: The cells, n of them.

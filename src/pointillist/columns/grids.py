@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from pointillist.tables.calendar_dates import dates_after, dates_before, nearest_dates
 from pointillist.tables.numbers import blocks, rows_at
 
 MAX_ATOMS = 256
@@ -69,11 +70,13 @@ class Grid:
         step: Greatest common divisor of the distances of all dates from the first, for example a day; 0 for other
             columns.
         first: The first date.
+        is_calendar: Whether integers are dates such as 20240320, so that 20240380 is impossible.
     """
 
     decimals: int | None = None
     step: int = 0
     first: int = 0
+    is_calendar: bool = False
 
     @property
     def unit(self) -> float:
@@ -82,16 +85,22 @@ class Grid:
 
     def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Rounds numbers to the decimals of the grid, or dates to its step."""
+        if self.is_calendar:
+            return nearest_dates(values)
         if self.step:
             return self.first + self.step * np.round((values - self.first) / self.step)
         return values if self.decimals is None else np.round(values, self.decimals)
 
     def cell(self, values: Float[np.ndarray, "*n"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
         """Returns the lowest and highest numbers that round to the given grid values."""
+        if self.is_calendar:
+            return (dates_before(values - 1) + values) / 2, (values + dates_after(values + 1)) / 2
         return values - self.unit / 2, values + self.unit / 2
 
     def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
         """Returns the nearest grid values at or above the bounds (sign 1), or at or below them (sign -1)."""
+        if self.is_calendar:
+            return dates_after(bounds) if sign > 0 else dates_before(bounds)
         return bounded(bounds, sign, self.unit, self.rounded)
 
     def log_width(self, unit: float) -> float:
@@ -99,8 +108,8 @@ class Grid:
         return 0.0 if self.step else float(np.log(unit))
 
     def to_json(self) -> list[Any]:
-        """Decimals, step and first date, as JSON values."""
-        return [self.decimals, self.step, self.first]
+        """Decimals, step, first date and `is_calendar`, as JSON values."""
+        return [self.decimals, self.step, self.first, self.is_calendar]
 
     @classmethod
     def from_json(cls, name: Any, content: list[Any]) -> "Grid":
@@ -109,12 +118,12 @@ class Grid:
         Raises:
             ValueError: If the grid is invalid; the message names the column.
         """
-        decimals, step, first = content
+        decimals, step, first, is_calendar = content
         are_steps = type(step) is int and type(first) is int and 0 <= step <= 2**53 >= abs(first)
         are_decimals = decimals is None or (type(decimals) is int and 0 <= decimals <= MAX_DECIMALS)
         if not are_steps or not are_decimals:
             raise ValueError(f"the grid of {name!r} is invalid")
-        return cls(decimals, step, first)
+        return cls(decimals, step, first, is_calendar is True)
 
 
 def bounded(

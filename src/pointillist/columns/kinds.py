@@ -12,6 +12,7 @@ from pointillist.columns.encoder import ColumnEncoder, array_lengths
 from pointillist.columns.grids import BY_CHANCE, MAX_ATOMS, Grid, decimals_of, has_few_values, is_spike
 from pointillist.columns.number import NumberEncoder
 from pointillist.columns.scores import NormalScores
+from pointillist.tables.calendar_dates import are_dates, date_of_days, day_numbers, month_ends
 from pointillist.tables.table import Column
 
 KINDS: dict[str, type[ColumnEncoder]] = {
@@ -66,11 +67,13 @@ def fit_encoder(
     most_values = FEW_WITH_MISSING if is_unknown else FEW_TOKENS if explained >= EXPLAINED else MAX_ATOMS
     if is_category or len(values) == 1 or (len(values) <= most_values and has_few_values(values, len(present))):
         return NumberEncoder(name, has_missing, np.empty(0) if is_category else counts.astype(float), values, grid)
+    grid = replace(grid, is_calendar=not cells.is_date and are_dates(values))
     atoms = values[_is_spike(counts, len(present))]
     others = present[~np.isin(present, atoms)]
     if not len(others):
         return NumberEncoder(name, has_missing, counts.astype(float), atoms, grid)
-    scores = NormalScores.fit(others, grid.unit, MAX_INTERVALS if explained < UNEXPLAINED else 1)
+    fit = _scores_of_dates if grid.is_calendar else NormalScores.fit
+    scores = fit(others, grid.unit, MAX_INTERVALS if explained < UNEXPLAINED else 1)
     value_counts = counts.astype(float) if scores.is_discrete else np.empty(0)
     return NumberEncoder(name, has_missing, value_counts, atoms, grid, scores)
 
@@ -94,6 +97,19 @@ def placeholder_arrays(content: dict[str, Any]) -> list[Float[np.ndarray, " m"]]
         # The last array holds fractions of rows.
         arrays[-1] = np.linspace(0, 1, len(arrays[-1]))
     return arrays
+
+
+def _scores_of_dates(values: np.ndarray, unit: float, most_intervals: int) -> NormalScores:
+    """Scores of integers that are dates, linear in days, with no mass between the end of a month and the next month."""
+    scores = NormalScores.fit(day_numbers(values), unit, most_intervals)
+    if scores.is_discrete:
+        return replace(scores, points=date_of_days(scores.points))
+    ends = month_ends(scores.points[0], scores.points[-1])
+    days = np.union1d(scores.points, ends)
+    points = np.concatenate([date_of_days(days), date_of_days(ends - 1) + 1])
+    levels = np.interp(np.concatenate([days, ends]), scores.points, scores.levels)
+    order = np.argsort(points)
+    return replace(scores, points=points[order], levels=levels[order])
 
 
 def _is_spike(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:

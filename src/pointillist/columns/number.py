@@ -351,6 +351,7 @@ class NumberEncoder(ColumnEncoder):
             "decimals": self.grid.decimals,
             "step": self.grid.step,
             "is_nominal": self.is_nominal,
+            "is_calendar": self.grid.is_calendar,
             "first": self.grid.first,
             "can_be_given": self.scores is not None or self.size <= MOST_CHOICES,
         }

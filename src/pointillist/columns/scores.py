@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.columns.grids import Grid
+from pointillist.tables.calendar_dates import day_numbers
 
 N_KNOTS = 1000
 """Largest number of segments on which the distribution function of a continuous column is linear."""
@@ -224,7 +225,10 @@ def smoothed(
         grid: Grid of the column.
     """
     unit = grid.unit or (float(np.diff(support).min()) if len(support) > 1 else 1.0)
-    seen_steps, value_steps = (np.round((each - support[0]) / unit) for each in (support, values))
+    if grid.is_calendar:
+        seen_steps, value_steps = (day_numbers(each) - day_numbers(support[:1]) for each in (support, values))
+    else:
+        seen_steps, value_steps = (np.round((each - support[0]) / unit) for each in (support, values))
     nearest = nearest_index(seen_steps, value_steps)
     if not len(counts):
         return nearest, np.where(support[nearest] == values, 0.0, -np.inf)

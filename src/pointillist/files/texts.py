@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
+from pointillist.tables.calendar_dates import are_dates
 from pointillist.tables.keys import few_words, hardly_repeat
 from pointillist.tables.text_formats import all_match, in_thousands, offset_of, unmarked
 
@@ -265,7 +266,12 @@ def _numbers(text: Any, given: Any) -> Any:
 
 
 def _dates(text: Any, given: Any) -> Any:
-    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these."""
+    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these.
+
+    Dates such as 20240320 become integers.
+    """
+    if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
+        return pc.cast(text, pa.int64())
     kinds = [pa.timestamp(unit) for unit in ("s", "us", "ns")]
     is_time = re.match(r"\d\d:", given[0].as_py())
     if is_time:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pointillist.arguments import is_missing
 from pointillist.columns.grids import has_repeats
+from pointillist.tables.calendar_dates import has_dates
 from pointillist.tables.names import Headings, as_array, is_frame
 from pointillist.tables.numbers import SPOOL_ABOVE, blocks, rows_at
 from pointillist.tables.table import Table
@@ -45,11 +46,14 @@ def masked_table(
     if is_requested or not found[0].is_plain:
         return found
     numbers = _some_numbers(found[0])
-    return found if not prefers_gaussian and has_repeats(numbers) else None
+    return found if has_dates(numbers) or (not prefers_gaussian and has_repeats(numbers)) else None
 
 
 def _is_mixed_array(X: Any) -> bool:
-    """Whether an array, or the table of a file of numbers, holds more than continuous numbers."""
+    """Whether an array, or the table of a file of numbers, holds more than continuous numbers.
+
+    Dates written as integers, such as 20240320, do not count as continuous.
+    """
     try:
         rows = X.numbers.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else as_array(X)
     except ValueError:
@@ -69,7 +73,7 @@ def _is_mixed_array(X: Any) -> bool:
     try:
         # Encoded tokens are held in memory; larger tables stay in files, with Gaussian diffusion.
         sample = _some(rows)
-        return rows.nbytes <= SPOOL_ABOVE and has_repeats(sample)
+        return rows.nbytes <= SPOOL_ABOVE and (has_dates(sample) or has_repeats(sample))
     except OverflowError:
         # Integers beyond the range of floats; a later check refuses them.
         return False
