@@ -220,8 +220,13 @@ def text_of(evaluation, width=100):
 def test_report(same, shifted):
     text = text_of(same, 120)
     assert "Data: 300 real rows. Rows: 200 generated rows. 4 columns." in text
-    for metric in ("energy distance", "random forest, accuracy, 200 rows a side", "EMD, 150 rows a side", "coverage"):
-        assert metric in text
+    for title in (
+        "energy distance",
+        "random forest, accuracy, 200 rows per side",
+        "EMD, 150 rows per side",
+        "coverage",
+    ):
+        assert title in text
     assert "nearer to the data than to held-out rows" in text and "AUC of kind, predicted" in text
     assert "Not distinguishable" in text
     assert "nearer to the data than to held-out rows" not in text_of(shifted)

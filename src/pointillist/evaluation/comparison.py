@@ -167,14 +167,14 @@ class Comparison:
 def _number_lines(numbers: NumberMeasures) -> list[Line]:
     """Return the lines about numeric columns; real rows have the best value, or what chance gives."""
     n, energy, correlations = len(numbers.names), numbers.energy, numbers.correlations
-    forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows a side", (numbers.forest, "0.5", "")
+    forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows per side", (numbers.forest, "0.5", "")
     called = f"the energy distance ({energy.distance:.3g})", f"a random forest (accuracy {numbers.forest:.2f})"
     floor = Estimate(numbers.emd_floor.value, numbers.emd_floor.spread)
     lines = [
         Line(f"{n:,} column{'s' * (n != 1)} of numbers:", ("", "", "")),
         Line("  energy distance", (energy.distance, "0", ""), energy.p_value, "energy distance", called[0]),
         Line(*forest, numbers.forest_p_value, "random forest", called[1]),
-        Line(f"  EMD, {numbers.emd_rows:,} rows a side", (numbers.emd, floor, "")),
+        Line(f"  EMD, {numbers.emd_rows:,} rows per side", (numbers.emd, floor, "")),
     ]
     if correlations.pair is not None:
         one, two = (numbers.names[column] for column in correlations.pair)

@@ -168,7 +168,7 @@ MEASURES: dict[str, Measure] = {
     "two_sample": Measure(
         _boosted_two_sample,
         lambda found: [
-            (f"boosted trees, AUC, {found.n_rows:,} rows a side", found.auc),
+            (f"boosted trees, AUC, {found.n_rows:,} rows per side", found.auc),
             ("  as a score, best 1", found.score),
         ],
         test="boosted trees",
@@ -183,7 +183,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "manifold": Measure(
         _manifold_scores,
-        lambda found: [(f"precision, {found.n_rows:,} rows a side", found.precision), ("coverage", found.coverage)],
+        lambda found: [(f"precision, {found.n_rows:,} rows per side", found.precision), ("coverage", found.coverage)],
     ),
     "shapes": Measure(
         lambda real, generated, *_: column_shapes(real, generated),
