@@ -197,7 +197,7 @@ FITS = {
     "an unknown ending": ("good.txt", "good.txt: the file's name must end in one of .npy, .csv, .csv.gz, .parquet"),
     "a label column missing": ("good.csv --label kind", "there is no column 'kind'; the columns are a, b"),
     "a name in npy": ("good.npy --label kind", "there is no column 'kind'; the columns are 0, 1"),
-    "no column but labels": ("only_kind.csv --label kind", "has no column besides the label 'kind'"),
+    "no column but labels": ("only_kind.csv --label kind", "has no column except the label 'kind'"),
     "continuous labels": (
         "continuous.csv --label kind",
         "pointillist: continuous.csv: column 'kind' holds no classes (Unknown label type: continuous): leave",

@@ -202,7 +202,7 @@ def test_conditions_that_are_refused(run):
         ("weight=500..900", "column 'weight': no training row is between(500, 900); its values go from"),
         ("weight=500", "column 'weight': no training row is 500; its values go from"),
         ("kind=dog|cow", "column 'kind' has no 'cow' in the training rows, which have 'cat', 'dog'"),
-        ("born=soon..", "column 'born' holds date32[day], and 'soon' is not that"),
+        ("born=soon..", "column 'born' holds date32[day], not 'soon'"),
         ("kind=?", "column 'kind' has no missing cells in the model"),
         ("colour=red", "there is no column 'colour': the model's columns are"),
         ("code=", "--where takes COLUMN=VALUE"),

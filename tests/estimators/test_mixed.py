@@ -322,7 +322,7 @@ def test_numbers_that_are_categories():
     [
         (lambda m: m.sample(2, where={"kind": "cow"}), "column 'kind' has no 'cow' in the training rows"),
         (lambda m: m.sample(2, where={"colour": 1}), "there is no column 'colour': the model's columns are kind"),
-        (lambda m: m.sample(2, where={"weight": "heavy"}), "column 'weight' holds double, and .*heavy.* is not that"),
+        (lambda m: m.sample(2, where={"weight": "heavy"}), "column 'weight' holds double, not .*heavy"),
         (lambda m: m.sample(2, where={"weight": None}), "column 'weight' has no missing cells in the model"),
         (
             lambda m: m.sample(2, where={"legs": [3, 4, 4]}),

@@ -412,7 +412,7 @@ def test_what_a_column_of_decimals_cannot_hold_is_refused():
     ids=repr,
 )
 def test_no_part_of_a_time_is_dropped(value, kind):
-    with pytest.raises(ValueError, match=f"column 'x' holds {re.escape(str(kind))}, and .* is not that"):
+    with pytest.raises(ValueError, match=f"column 'x' holds {re.escape(str(kind))}, not "):
         cells_of("x", [value], kind)
 
 

@@ -280,7 +280,7 @@ BAD_LABELS = {
         "there is no column 'kind'; the columns are c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 4 more",
     ),
     "names on two lines": ('"x\nz",y\n1,2\n3,4\n', "kind", r"there is no column 'kind'; the columns are x\nz, y"),
-    "alone": ("kind\n1\n2\n", "kind", "has no column besides the label 'kind'"),
+    "alone": ("kind\n1\n2\n", "kind", "has no column except the label 'kind'"),
     "missing": (
         "x,kind\n1,a\n2,\n",
         "kind",
@@ -465,7 +465,7 @@ def test_bad_npy_labels(tmp_path):
     np.save(path, np.array([[0, 1], [1, 2**64 - 1]], np.uint64))
     assert complaint(path, "1") == "the label column '1' holds integers beyond int64"
     np.save(path, np.zeros((4, 1)))
-    assert complaint(path, "0") == "has no column besides the label '0'"
+    assert complaint(path, "0") == "has no column except the label '0'"
 
 
 def npy(shape, descr="'<f8'", body=bytes(64)):

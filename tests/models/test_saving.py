@@ -122,7 +122,7 @@ NAMES = [["str", "a"], ["str", "b"]]
 OF_NO_TYPE = {"kind": "polars", "plain_types": ["float64"] * 2, "plain_names": NAMES, "schema_bytes": None}
 OF_NO_TYPE |= {"categories": [], "is_nan": [], "headings": None}
 OF_NO_SCHEMA = OF_NO_TYPE | {"schema_bytes": "show_versions"}
-TEXT_LAYOUT = Layout.of_schema("polars", pa.schema({"a": pa.float64(), "b": pa.string()}), None).to_json()
+TEXT_LAYOUT = Layout.from_schema("polars", pa.schema({"a": pa.float64(), "b": pa.string()}), None).to_json()
 
 
 @pytest.mark.parametrize(

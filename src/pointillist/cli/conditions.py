@@ -66,7 +66,7 @@ def _parser(model: "RowModel", name: Any, column: str) -> tuple[list[Any], bool,
         try:
             return _value(text.strip(), kind)
         except (ValueError, OverflowError, LookupError, pa.ArrowException) as error:
-            raise ValueError(f"column {shown(column)} holds {kind}, and {shown(text)} is not that") from error
+            raise ValueError(f"column {shown(column)} holds {kind}, not {shown(text)}") from error
 
     return [], True, parse
 

@@ -175,8 +175,8 @@ def _mixed(file: "CsvFile", options: ReadOptions, kept: list[str]) -> "pa.Table"
             text, wanted, is_label = texts.pop(0), options.types.get(name), name == options.label
             columns[name] = typed(name, text, wanted, is_label=is_label, decimal=options.form.decimal, notes=notes)
             if kind_of(columns[name].type) == "date":
-                given = pc.ascii_trim_whitespace(text).filter(columns[name].is_valid())
-                forms |= {name: found} if (found := text_formats.form_of(given)) else {}
+                present = pc.ascii_trim_whitespace(text).filter(columns[name].is_valid())
+                forms |= {name: found} if (found := text_formats.form_of(present)) else {}
         notes.check()
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from error
@@ -208,10 +208,10 @@ def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated:
     names.
     """
     kinds = {name: kind_of(column.type) for name, column in columns.items()}
-    of_values = [name for name, kind in kinds.items() if kind != "category" and name.lower() not in MISSING]
-    has_dates = any(kinds[name] in ("date", "boolean") for name in of_values)
+    value_names = [name for name, kind in kinds.items() if kind != "category" and name.lower() not in MISSING]
+    has_dates = any(kinds[name] in ("date", "boolean") for name in value_names)
     is_repeated = any(kinds[name] == "category" for name in repeated)
-    if of_values and (has_dates or is_repeated) and all(_is_value(name, kinds[name]) for name in of_values):
+    if value_names and (has_dates or is_repeated) and all(_is_value(name, kinds[name]) for name in value_names):
         raise _no_header_error(names, path, "looks like a row")
 
 

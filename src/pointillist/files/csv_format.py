@@ -65,7 +65,7 @@ DEFAULT_FORM = CsvForm()
 
 
 def encoding_of(start: bytes, form: CsvForm) -> str:
-    """Returns the declared encoding, or that of the byte order mark, or UTF-8, as Arrow spells it."""
+    """Returns the declared encoding, or the one of the byte order mark, or UTF-8, as Arrow spells it."""
     found = next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
     name = codecs.lookup(form.encoding or found).name
     return "utf8" if name in ("utf-8", "utf-8-sig") else name

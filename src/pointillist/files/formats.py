@@ -30,7 +30,7 @@ times smaller."""
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """The arguments of `read_table` besides the path."""
+    """The arguments of `read_table` except the path."""
 
     label: str | None = None
     drop: tuple[str, ...] = ()

@@ -60,7 +60,7 @@ class NumberRows:
     ) -> None:
         check_names(path, names, [] if label is None else [label])
         if label is not None and len(names) == 1:
-            raise ValueError(f"{path}: has no column besides the label {shown(label)}")
+            raise ValueError(f"{path}: has no column except the label {shown(label)}")
         self.path, self.names, self._missing = path, tuple(names), missing
         self.label = None if label is None else names.index(label)
         self.kept = tuple(index for index in range(len(names)) if index != self.label)

@@ -52,7 +52,7 @@ def read_table(
         OSError: If the file cannot be opened, or the temporary file cannot be written.
 
     Warns:
-        UserWarning: If marks such as a percent sign or a decimal comma are removed from numbers, if a few cells make a
+        UserWarning: If marks like a percent sign or a decimal comma are removed from numbers, if a few cells make a
             column text, or if the times of a column have different offsets from UTC.
     """
     path = Path(path)

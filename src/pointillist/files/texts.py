@@ -2,7 +2,7 @@
 
 A column holds booleans, integers, numbers or dates if all its cells that are not missing do, ignoring white space
 around them. A column of integers is text if one of them begins with a zero, for example the postal code 02139. Words
-such as NA mean a missing cell. In quotes they are text, and so is an empty cell, except in a column that otherwise
+like NA mean a missing cell. In quotes they are text, and so is an empty cell, except in a column that otherwise
 holds numbers or dates. Numbers may have decimal commas, thousands separators, and a percent sign or a currency if all
 of them have the same one; `pointillist.tables.text_formats` removes these marks.
 """
@@ -176,78 +176,78 @@ def typed(
         return column
     text = pc.ascii_trim_whitespace(column)
     text = pc.if_else(_is_word_for_missing(text), pa.scalar(None, text.type), text)
-    given = text.drop_null()
+    present = text.drop_null()
     is_text_label = (
         is_label and wanted is None and label_values(column.drop_null().unique().to_pylist()).dtype.kind == "U"
     )
-    if not len(given) or is_text_label:
+    if not len(present) or is_text_label:
         return column
     if wanted != "date" and not is_label:
-        text, given = _without_marks(name, text, given, decimal, notes, is_number=wanted == "number")
-    found = _as_declared(name, text, given, wanted) if wanted else _as_inferred(name, text, given)
+        text, present = _without_marks(name, text, present, decimal, notes, is_number=wanted == "number")
+    found = _as_declared(name, text, present, wanted) if wanted else _as_inferred(name, text, present)
     if found is None:
-        different = given.unique()
-        if not hardly_repeat(len(different), len(given)) and (few := few_words(different.to_pylist())):
+        different = present.unique()
+        if not hardly_repeat(len(different), len(present)) and (few := few_words(different.to_pylist())):
             notes.add(_WORDS, f"{shown(name)} ({shown(few[0])})")
-    elif getattr(found.type, "tz", None) == "UTC" and not all_match(given, "Z$"):
-        notes.add(_OFFSETS, f"{shown(name)} ({shown(given[0].as_py())})")
+    elif getattr(found.type, "tz", None) == "UTC" and not all_match(present, "Z$"):
+        notes.add(_OFFSETS, f"{shown(name)} ({shown(present[0].as_py())})")
     return column if found is None else found
 
 
 def _without_marks(
-    name: str, text: Any, given: Any, decimal: str | None, notes: Notes, *, is_number: bool
+    name: str, text: Any, present: Any, decimal: str | None, notes: Notes, *, is_number: bool
 ) -> tuple[Any, Any]:
     """Removes the marks of numbers; returns other texts unchanged."""
-    is_plain = all_match(given, _NUMBER)
+    is_plain = all_match(present, _NUMBER)
     # A point marks decimals, despite --decimal , in a column that is declared to hold numbers.
     if is_plain and (decimal != "," or is_number):
-        example = None if decimal or is_number else in_thousands(given)
+        example = None if decimal or is_number else in_thousands(present)
         notes.points |= {} if example is None else {name: example}
-        return text, given
-    found = unmarked(name, given, decimal)
+        return text, present
+    found = unmarked(name, present, decimal)
     if found is None:
-        with_point = given.filter(pc.match_substring(given, "."))
+        with_point = present.filter(pc.match_substring(present, "."))
         if is_plain and len(with_point):
             raise ValueError(
                 f"column {shown(name)} holds {shown(with_point[0].as_py())}, whose point cannot separate thousands, as "
                 f"--decimal , says: leave that out, or fit with --type {shown(f'{name}=number')} if it marks decimals"
             )
-        return text, given
+        return text, present
     plain, mark, example = found
     notes.commas += [name] if mark == "," else []
-    if not plain(given).equals(given):
+    if not plain(present).equals(present):
         notes.add(_MARKS, example)
-    return plain(text), plain(given)
+    return plain(text), plain(present)
 
 
-def _as_declared(name: str, text: Any, given: Any, wanted: str) -> Any:
+def _as_declared(name: str, text: Any, present: Any, wanted: str) -> Any:
     if wanted == "date":
-        found = _dates(text, given)
+        found = _dates(text, present)
         if found is None:
             raise ValueError(f"column {shown(name)} cannot be read as {wanted}, as not every cell is a date or time")
         return found
-    found = _integers(name, text, given) if wanted == "integer" else _numbers(text, given)
+    found = _integers(name, text, present) if wanted == "integer" else _numbers(text, present)
     if found is None:
-        bad = given.filter(pc.invert(pc.match_substring_regex(given, INTEGER if wanted == "integer" else _NUMBER)))
+        bad = present.filter(pc.invert(pc.match_substring_regex(present, INTEGER if wanted == "integer" else _NUMBER)))
         raise ValueError(f"column {shown(name)} cannot be read as {wanted}: {shown(bad[0].as_py())} is not")
     return found
 
 
-def _as_inferred(name: str, text: Any, given: Any) -> Any:
-    first = given[0].as_py()
+def _as_inferred(name: str, text: Any, present: Any) -> Any:
+    first = present[0].as_py()
     if first.lower() in BOOLEANS:
         lower = pc.ascii_lower(text)
         return pc.equal(lower, "true") if pc.all(pc.is_in(lower.drop_null(), pa.array(BOOLEANS))).as_py() else None
     if NUMBER.fullmatch(first):
-        if are_integers(given):
-            return None if are_codes(given) else _integers(name, text, given)
-        return _numbers(text, given)
-    return _dates(text, given) if re.match(r"\d{1,4}[-:]", first) else None
+        if are_integers(present):
+            return None if are_codes(present) else _integers(name, text, present)
+        return _numbers(text, present)
+    return _dates(text, present) if re.match(r"\d{1,4}[-:]", first) else None
 
 
-def _integers(name: str, text: Any, given: Any) -> Any:
+def _integers(name: str, text: Any, present: Any) -> Any:
     """Parses the texts as integers; None if one is not an integer."""
-    if not are_integers(given):
+    if not are_integers(present):
         return None
     try:
         # Arrow does not read a plus sign.
@@ -259,21 +259,21 @@ def _integers(name: str, text: Any, given: Any) -> Any:
         ) from error
 
 
-def _numbers(text: Any, given: Any) -> Any:
+def _numbers(text: Any, present: Any) -> Any:
     """Parses the texts as numbers; None if one is not a number."""
     found = _floats(text)
-    return found if len(found) - found.null_count == len(given) else None
+    return found if len(found) - found.null_count == len(present) else None
 
 
-def _dates(text: Any, given: Any) -> Any:
+def _dates(text: Any, present: Any) -> Any:
     """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these.
 
     Dates such as 20240320 become integers.
     """
-    if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
+    if all_match(present, r"^[0-9]{8}$") and are_dates(parsed(present)):
         return pc.cast(text, pa.int64())
     kinds = [pa.timestamp(unit) for unit in ("s", "us", "ns")]
-    is_time = re.match(r"\d\d:", given[0].as_py())
+    is_time = re.match(r"\d\d:", present[0].as_py())
     if is_time:
         # Arrow reads times of day only with a date.
         text = pc.binary_join_element_wise("1970-01-01", text, " ")
@@ -286,6 +286,6 @@ def _dates(text: Any, given: Any) -> Any:
             continue
         if is_time:
             return found.cast(pa.time32("s") if kind.unit == "s" else pa.time64(kind.unit))
-        zone = offset_of(given) if getattr(kind, "tz", None) else None
+        zone = offset_of(present) if getattr(kind, "tz", None) else None
         return found if zone is None else found.cast(pa.timestamp(kind.unit, zone))
     return None

@@ -37,7 +37,7 @@ class TableWriter:
         forms: `strftime` formats of dates and times in a `.csv` file, by column.
 
     Raises:
-        ValueError: If there is no such format or type, if the format cannot hold the type, or if names are wrong.
+        ValueError: If the format or a type is unknown, if the format cannot hold the type, or if names are wrong.
         OSError: If the file cannot be written; the message is one line that starts with its name.
     """
 

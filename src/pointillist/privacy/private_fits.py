@@ -317,7 +317,7 @@ def _layout(table: Table, kind: str, headings: Any, domains: list[ColumnDomain])
             type_ = pa.dictionary(pa.int32(), type_.value_type, type_.ordered)
         fields.append(field_.with_type(type_).remove_metadata())
         categories.append(domain.values if has_categories else None)
-    return Layout.of_schema(kind, pa.schema(fields), headings, categories)
+    return Layout.from_schema(kind, pa.schema(fields), headings, categories)
 
 
 def _tokens(

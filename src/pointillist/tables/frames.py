@@ -74,7 +74,7 @@ def _of_array(X: Any) -> Table:
     columns = [
         _of_objects(name, cells) if cells.dtype == object else pa.array(cells) for name, cells in enumerate(array.T)
     ]
-    return Table(pa.table(columns, names=[*map(str, names)]), own_names=names)
+    return Table(pa.table(columns, names=[*map(str, names)]), names=names)
 
 
 def _of_objects(name: int, cells: np.ndarray) -> "pa.Array":
@@ -104,7 +104,7 @@ def _of_pandas(frame: Any, headings: Headings) -> Table:
             _check_times(name, frame.iloc[:, index].tolist())
     decimals = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
     table = with_pandas_types(table, decimals) if decimals else table
-    return Table(table, own_names=None if headings.are_text else headings.names)
+    return Table(table, names=None if headings.are_text else headings.names)
 
 
 def _check_columns(frame: Any, headings: Headings) -> None:
@@ -113,7 +113,7 @@ def _check_columns(frame: Any, headings: Headings) -> None:
         if str(kind).startswith("Sparse["):
             raise ValueError(f"column {name!r} holds {kind}: make it dense (.sparse.to_dense())")
         if str(kind).startswith("complex"):
-            raise ValueError(f"column {name!r} holds {kind}: give real and imaginary parts as columns of their own")
+            raise ValueError(f"column {name!r} holds {kind}: give real and imaginary parts as two columns")
         if str(kind) not in ("object", "category"):
             continue
         values = frame[text].cat.categories if str(kind) == "category" else frame[text]
@@ -145,29 +145,31 @@ def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Col
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     table, kind, _ = found
-    own: Sequence[Any] = table.names
+    found_names: Sequence[Any] = table.names
     is_matched_by_name = layout.schema_bytes is not None and not absent and all(isinstance(n, str) for n in names)
     if not has_names or (kind == "array" and not is_matched_by_name):
         kept = [name for name in names if name not in absent]
-        fitting = [each for each in (names, kept) if len(each) == len(own)]
+        fitting = [each for each in (names, kept) if len(each) == len(found_names)]
         if not fitting:
-            raise ValueError(f"X has {len(own)} columns, and the model has {len(names)}: give all columns of fit")
-        own = fitting[0]
+            raise ValueError(
+                f"X has {len(found_names)} columns, and the model has {len(names)}: give all columns of fit"
+            )
+        found_names = fitting[0]
     columns = []
     for name, field in zip(names, layout.schema, strict=True):
         # In files, names that are numbers are text.
-        text = name if name in own else str(name)
-        if text not in own and name not in absent:
+        text = name if name in found_names else str(name)
+        if text not in found_names and name not in absent:
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
-        if text not in own or name in unread:
+        if text not in found_names or name in unread:
             columns.append(pa.chunked_array([pa.nulls(len(table), field.type)]))
             continue
-        column = table.arrow.column(own.index(text))
+        column = table.arrow.column(found_names.index(text))
         if kind == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
             # Text files hold durations as integers, in the unit of the column.
             column = column.cast(pa.int64()).cast(field.type)
         columns.append(_as_in_fit(name, column, field.type))
-    return Table(pa.table(columns, names=layout.schema.names), own_names=names)
+    return Table(pa.table(columns, names=layout.schema.names), names=names)
 
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
@@ -202,8 +204,8 @@ def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
             return joined.iloc[:, _order(joined.columns.tolist(), wanted)]
         # Other libraries have only names that are text.
         X, wanted = others.rename(columns=str), [*map(str, wanted)]
-    frame, given = (nw.from_native(each, eager_only=True) for each in (filled, X))
-    others = given.select([name for name in given.columns if name not in known])
+    frame, others = (nw.from_native(each, eager_only=True) for each in (filled, X))
+    others = others.select([name for name in others.columns if name not in known])
     if others.implementation != frame.implementation:
         converted = {"pandas": others.to_pandas, "polars": others.to_polars, "pyarrow": others.to_arrow}
         others = nw.from_native(converted[frame.implementation.value](), eager_only=True)
@@ -244,8 +246,7 @@ def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "
 
 def _converted(column: "pa.ChunkedArray", kind: "pa.DataType", *, may_be_float: bool) -> "pa.ChunkedArray":
     """Converts a column to another type, or one that holds its cells; raises an Arrow error if a cell would change."""
-    of_numbers = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean]
-    if kind_of(kind) == "date" and any(test(column.type) for test in of_numbers):
+    if kind_of(kind) == "date" and kind_of(column.type) in ("integer", "number", "boolean"):
         raise pa.ArrowInvalid("a number is no date")
     is_naive = pa.types.is_date(column.type) or (pa.types.is_timestamp(column.type) and column.type.tz is None)
     if pa.types.is_timestamp(kind) and kind.tz is not None and is_naive:
@@ -310,7 +311,7 @@ def read_numbers(X: Any) -> tuple[Layout, Any]:
             check_whole(values, str(name))
         columns.append(values.astype(np.float64))
     rows = np.stack(columns, axis=1) if columns else np.empty((len(X), 0))
-    return Layout.of_schema(kind, table.arrow.schema, headings), rows
+    return Layout.from_schema(kind, table.arrow.schema, headings), rows
 
 
 def _layout_of_array(X: Any) -> Layout:
@@ -332,7 +333,7 @@ def _layout_of_array(X: Any) -> Layout:
         row, column = np.argwhere(np.ma.getmaskarray(X))[0]
         raise ValueError(f"X has a masked value in row {row}, column {column}: drop or fill such rows first")
     if kind == "c":
-        raise ValueError("Complex data not supported: give X's real and imaginary parts as columns of their own")
+        raise ValueError("Complex data not supported: give X's real and imaginary parts as columns")
     if kind == "O":
         cells = np.asarray(array)
         check_whole(np.array([each for each in cells.ravel() if isinstance(each, int)], object), None)

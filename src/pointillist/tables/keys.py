@@ -43,7 +43,7 @@ def few_words(texts: Sequence[str]) -> list[str]:
 
 
 def stray_words(texts: Sequence[str]) -> list[str]:
-    """Returns the texts that are not numbers, if most are; none if these texts are codes such as 207a and V57.1."""
+    """Returns the texts that are not numbers, if most are; none if these texts are codes like 207a and V57.1."""
     words = few_words(texts)
     return [] if all(map(_is_code, words)) else words
 
@@ -113,7 +113,7 @@ def _reason(name: Any, column: "pa.ChunkedArray") -> str | None:
 def _numbering_reason(name: Any, integers: "pa.ChunkedArray", low: int, high: int) -> str | None:
     """Returns that a column numbers the rows, as a reason to drop it; None if it does not.
 
-    The integers of such a column all differ, and they are at least half of the integers from the lowest to the highest,
+    The integers of this column all differ, and they are at least half of the integers from the lowest to the highest,
     because a split of a table lacks some rows. n random integers from so short a range all differ with a probability
     below exp(-n / 4). An index that pandas wrote without a name may be sparser.
     """

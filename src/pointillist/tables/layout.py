@@ -60,7 +60,7 @@ class Layout:
 
     def _check_schema(self) -> None:
         if not len(self.schema) == len(self.categories) == len(self.is_nan):
-            raise ValueError("the layout's columns are not those of its schema")
+            raise ValueError("the layout's columns do not match its schema")
         for field, known in zip(self.schema, self.categories, strict=True):
             if not kind_of(field.type):
                 raise ValueError("the layout has a column that is not a number, category or date")
@@ -71,7 +71,7 @@ class Layout:
                 pa.array(range(len(known)), field.type.index_type)
 
     @classmethod
-    def of_schema(
+    def from_schema(
         cls,
         kind: str,
         schema: "pa.Schema",
@@ -93,7 +93,7 @@ class Layout:
             categories.append(None if cells.categories is None else listed_categories(column))
             has_nan = pa.types.is_floating(column.type) and column.null_count == 0
             is_nan.append(bool(has_nan and pc.any(pc.is_nan(column)).as_py()))
-        return cls.of_schema(kind, table.arrow.schema, headings, categories, is_nan)
+        return cls.from_schema(kind, table.arrow.schema, headings, categories, is_nan)
 
     def to_json(self) -> dict[str, Any]:
         """Converts to JSON values, which `from_json` reads."""

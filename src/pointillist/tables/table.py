@@ -87,19 +87,16 @@ class Table:
     Args:
         columns: An Arrow table, or rows of numbers.
         label: Name of the column of an Arrow table that holds labels; None if there is none.
-        own_names: Names of the columns if some are not text; Arrow supports only text.
+        names: Names of the columns if some are not text; Arrow supports only text.
 
     Attributes:
         label: Name of the column that holds labels; None if there is none.
-        own_names: Names of the columns if some are not text.
         is_rows: Whether the table holds rows of numbers, which may be mapped from a file.
     """
 
-    def __init__(
-        self, columns: "pa.Table | Numbers", label: Any = None, own_names: tuple[Any, ...] | None = None
-    ) -> None:
+    def __init__(self, columns: "pa.Table | Numbers", label: Any = None, names: tuple[Any, ...] | None = None) -> None:
         self.is_rows = isinstance(columns, Numbers)
-        self.own_names = own_names
+        self._names = names
         if isinstance(columns, Numbers):
             self.numbers = columns
             self.label = None if columns.label is None else columns.label.name
@@ -110,7 +107,7 @@ class Table:
     def names(self) -> tuple[Any, ...]:
         """Names of the columns, including the label column; their indices if they have none."""
         if not self.is_rows:
-            return tuple(self.arrow.column_names) if self.own_names is None else self.own_names
+            return tuple(self.arrow.column_names) if self._names is None else self._names
         d, label = len(self.numbers.types), self.numbers.label
         names = list(self.numbers.names or [str(i) for i in range(d + 1) if label is None or i != label.position][:d])
         if label is not None:
@@ -142,7 +139,7 @@ class Table:
         """Returns the table with some of its columns, in the given order."""
         if not self.is_rows:
             indices = [self.names.index(name) for name in names]
-            return Table(self.arrow.select(indices), self.label, None if self.own_names is None else tuple(names))
+            return Table(self.arrow.select(indices), self.label, None if self._names is None else tuple(names))
         numbers, label = self.numbers, self.numbers.label
         known = [name for name in self.names if name != self.label]
         indices = [known.index(name) for name in names if name != self.label]
@@ -156,7 +153,7 @@ class Table:
     def with_column(self, name: Any, cells: "pa.ChunkedArray") -> "Table":
         """Returns the table with other cells in one column."""
         i = self.names.index(name)
-        return Table(self.arrow.set_column(i, self.arrow.field(i).name, cells), self.label, self.own_names)
+        return Table(self.arrow.set_column(i, self.arrow.field(i).name, cells), self.label, self._names)
 
     @cached_property
     def cells(self) -> tuple[Column, ...]:
@@ -300,12 +297,12 @@ def _one_chunk(column: "pa.ChunkedArray") -> "pa.Array":
 
 def refusal(kind: "pa.DataType") -> str:
     """Describes a type that no model can learn, and the way out, as the end of a message."""
-    of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
-    name = str(getattr(of_values, "extension_name", ""))
+    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+    name = str(getattr(value_type, "extension_name", ""))
     if name in ("pandas.interval", "pandas.period"):
         return f"holds {name.removeprefix('pandas.')}s: make them text, or drop it"
-    if of_values is not kind:
-        return f"holds categories of {of_values}: make them text, or plain values, or drop it"
+    if value_type is not kind:
+        return f"holds categories of {value_type}: make them text, or plain values, or drop it"
     return f"holds {kind}, which is not a number, category or date: drop it"
 
 
@@ -420,18 +417,18 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
     Raises:
         ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
     """
-    of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if pa.types.is_boolean(of_values):
+    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_boolean(value_type):
         values = [bool(value) if type(value) is int and value in (0, 1) else value for value in values]
     try:
-        array = _of_python(values, of_values)
+        array = _of_python(values, value_type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         wrong = values[0] if len(values) == 1 else values
-        raise ValueError(f"column {name!r} holds {of_values}, and {wrong!r:.60} is not that") from error
+        raise ValueError(f"column {name!r} holds {value_type}, not {wrong!r:.60}") from error
     array = array.dictionary_encode() if pa.types.is_dictionary(kind) else array
     cells = cells_in(name, pa.chunked_array([array]))
-    is_decimal = pa.types.is_decimal(of_values)
-    if (kind_of(of_values) == "date" or is_decimal) and not _array(cells, of_values, False).equals(array):
+    is_decimal = pa.types.is_decimal(value_type)
+    if (kind_of(value_type) == "date" or is_decimal) and not _array(cells, value_type, False).equals(array):
         digits = "numbers of at most 15 digits" if is_decimal else "times to the microsecond"
         raise ValueError(f"column {name!r} holds {digits}, and {values!r:.60} is finer: round it")
     return cells

@@ -11,7 +11,7 @@ from pointillist.lazy import pa, pc
 
 _SYMBOLS = "%$€£¥₹₩₽₺"
 _SPACES = "'’ \u00a0\u202f"
-"""Thousands separators besides points and commas."""
+"""Thousands separators other than points and commas."""
 
 _MAYBE = rf"^[+-]?[{_SYMBOLS}]?[{_SPACES}]?[+-]?[0-9.,][0-9.,{_SPACES}]*[{_SYMBOLS}]?$"
 
@@ -24,27 +24,27 @@ _MOMENT = re.compile(rf"(?:({_DAY})([ T]))?{_MINUTE}({_SECOND})?({_OFFSET})?")
 _FORM = re.compile(rf"(?:%Y-%m-%d[ T])?%H:%M(?::%S)?(?:{_OFFSET})?", re.ASCII)
 
 
-def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[Any, str, str] | None:
+def unmarked(name: str, present: "pa.ChunkedArray", decimal: str | None) -> tuple[Any, str, str] | None:
     """Returns a function that removes the marks, the decimal mark, and an example; None if the texts are not numbers.
 
     A comma marks decimals if all texts fit this reading, and thousands if all fit that one.
 
     Args:
         name: Name of the column.
-        given: Texts without white space around them, none of them null.
+        present: Texts without white space around them, none of them null.
         decimal: The decimal mark, "." or ",", if it is known.
 
     Raises:
         ValueError: If all texts fit both readings.
     """
-    if not all_match(given, _MAYBE) or len(pc.unique(pc.replace_substring_regex(given, f"[^{_SYMBOLS}]", ""))) != 1:
+    if not all_match(present, _MAYBE) or len(pc.unique(pc.replace_substring_regex(present, f"[^{_SYMBOLS}]", ""))) != 1:
         return None
-    bare = _bare(given)
+    bare = _bare(present)
     fits = {".": all_match(bare, _number(",", r"\.")), ",": all_match(bare, _number(r"\.", ","))}
     found = [mark for mark, fit in fits.items() if fit and decimal in (None, mark)]
     if not found:
         return None
-    with_comma = given.filter(pc.match_substring(bare, ","))
+    with_comma = present.filter(pc.match_substring(bare, ","))
     if len(found) == 2 and len(with_comma):
         raise ValueError(
             f"column {shown(name)} holds numbers such as {shown(with_comma[0].as_py())}, whose comma may mark decimals "
@@ -57,13 +57,13 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
         digits = pc.replace_substring_regex(_bare(text), f"[{_SPACES}]", "")
         return pc.replace_substring(pc.replace_substring(digits, group, ""), ",", ".")
 
-    first = given[0].as_py()
-    return plain, mark, f"{shown(name)} ({shown(first)} is {plain(given[:1])[0].as_py().removeprefix('+')})"
+    first = present[0].as_py()
+    return plain, mark, f"{shown(name)} ({shown(first)} is {plain(present[:1])[0].as_py().removeprefix('+')})"
 
 
-def in_thousands(given: "pa.ChunkedArray") -> str | None:
+def in_thousands(present: "pa.ChunkedArray") -> str | None:
     """Returns a number whose points may separate thousands, if all numbers with points allow that; None otherwise."""
-    with_point = given.filter(pc.match_substring(given, "."))
+    with_point = present.filter(pc.match_substring(present, "."))
     fits = len(with_point) and all_match(with_point, r"^[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+$")
     return with_point[0].as_py() if fits else None
 
@@ -83,22 +83,22 @@ def all_match(text: Any, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
 
 
-def form_of(given: Any) -> str | None:
+def form_of(present: Any) -> str | None:
     """Returns the `strftime` format of all texts of times; None if formats differ, or for the usual one."""
-    found = _MOMENT.fullmatch(given[0].as_py()) if len(given) else None
+    found = _MOMENT.fullmatch(present[0].as_py()) if len(present) else None
     if found is None:
         return None
     day, between, seconds, offset = (part or "" for part in found.groups())
     pattern = f"{_DAY + between if day else ''}{_MINUTE}{_SECOND if seconds else ''}{re.escape(offset)}"
-    if (seconds and between != "T" and offset in ("", "Z")) or not all_match(given, f"^{pattern}$"):
+    if (seconds and between != "T" and offset in ("", "Z")) or not all_match(present, f"^{pattern}$"):
         return None
     return f"{'%Y-%m-%d' + between if day else ''}%H:%M{':%S' if seconds else ''}{offset}"
 
 
-def offset_of(given: Any) -> str | None:
+def offset_of(present: Any) -> str | None:
     """Returns the offset of all times from UTC, for example +02:00; None if there is none, or more than one."""
-    found = re.search(rf"(?:{_OFFSET})$", given[0].as_py())
-    if found is None or found[0] == "Z" or not all_match(given, f"{re.escape(found[0])}$"):
+    found = re.search(rf"(?:{_OFFSET})$", present[0].as_py())
+    if found is None or found[0] == "Z" or not all_match(present, f"{re.escape(found[0])}$"):
         return None
     digits = found[0].replace(":", "")
     return f"{digits[:3]}:{digits[3:] or '00'}"
