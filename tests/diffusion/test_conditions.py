@@ -11,7 +11,6 @@ import pytest
 from scipy.stats import multivariate_normal, norm, truncnorm
 
 from pointillist.diffusion.conditioning.populations import (
-    ParticleWeights,
     effective_sample_size,
     resample,
     select_rows,
@@ -214,9 +213,7 @@ def walked(keys, ranges, n=100, points=60):
         start, own = jax.random.split(key)
         x_T = jax.random.normal(start, (n, 2))
         is_constrained = jnp.ones((n, len(ranges.columns)), bool)
-        x0, _, weights = smc_sweep(
-            own, denoise, None, x_T, is_constrained, ranges, ParticleWeights.of(n), SCHEDULE, points
-        )
+        x0, _, weights = smc_sweep(own, denoise, None, x_T, is_constrained, ranges, jnp.zeros(n), SCHEDULE, points)
         return x0, weights
 
     return jax.vmap(one)(keys)
@@ -245,7 +242,7 @@ def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
         row[: len(own)] = own
     keys = jax.random.split(jax.random.key(2), 30)
     x0, weights = walked(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
-    x0, weights = np.asarray(x0, np.float64), np.exp(np.asarray(weights.log_weights, np.float64))
+    x0, weights = np.asarray(x0, np.float64), np.exp(np.asarray(weights, np.float64))
     found = np.stack([weights, *(weights * x0[..., i] for i in (0, 1))], axis=-1).mean(axis=1)
     edges = np.linspace(-5, 6, 1101)
     middle = (edges[1:] + edges[:-1]) / 2
@@ -287,11 +284,19 @@ def populations_beside_counts(keys, low, high):
         count_key, start_key, sweep_key, choice_key = jax.random.split(key, 4)
         counts = jax.random.choice(count_key, len(COUNTS), (n,), p=jnp.asarray(MASSES, jnp.float32))
         x_T, is_constrained = jax.random.normal(start_key, (n, 2)), jnp.ones((n, 2), bool)
-        start = ParticleWeights.of(n)
-        x0, counts, last = smc_sweep(
-            sweep_key, denoise_beside_count, counts, x_T, is_constrained, ranges, start, SCHEDULE, 60
+        x0, (counts, ancestors), last = smc_sweep(
+            sweep_key,
+            lambda context, x_t, t: denoise_beside_count(context[0], x_t, t),
+            (counts, jnp.arange(n)),
+            x_T,
+            is_constrained,
+            ranges,
+            jnp.zeros(n),
+            SCHEDULE,
+            60,
         )
-        return select_rows(choice_key, last, jnp.concatenate([counts[:, None].astype(jnp.float32), x0], axis=1), 50)
+        rows = jnp.concatenate([counts[:, None].astype(jnp.float32), x0], axis=1)
+        return select_rows(choice_key, last, rows, ancestors, 50)
 
     return jax.vmap(one)(keys)
 
@@ -317,12 +322,11 @@ def test_errors_of_means_are_as_the_effective_sample_size_says(low, high):
 
 def test_resampling_keeps_the_mean_weight_and_draws_by_weights():
     log_weights = jnp.log(jnp.array([0.0, 1.0, 7.0, 0.0]))
-    now, (places,) = resample(jnp.asarray(0.3), ParticleWeights(log_weights, jnp.arange(4)), (jnp.arange(4),))
-    np.testing.assert_allclose(now.log_weights, np.log(2.0), rtol=1e-6)
+    now, places = resample(jnp.asarray(0.3), log_weights, jnp.arange(4))
+    np.testing.assert_allclose(now, np.log(2.0), rtol=1e-6)
     assert sorted(np.asarray(places).tolist()) == [2, 2, 2, 2] or sorted(np.asarray(places).tolist()) == [1, 2, 2, 2]
-    np.testing.assert_array_equal(now.ancestors, places)
     assert float(effective_sample_size(log_weights)) == pytest.approx(64 / 50)
-    _, (same,) = resample(jnp.asarray(0.3), ParticleWeights.of(4), (jnp.arange(4),))
+    _, same = resample(jnp.asarray(0.3), jnp.zeros(4), jnp.arange(4))
     np.testing.assert_array_equal(same, np.arange(4))
     assert float(effective_sample_size(jnp.full(3, -jnp.inf))) == 0
     assert len(systematic_resampling(jnp.asarray(0.5), jnp.full(3, -jnp.inf), 2)) == 2

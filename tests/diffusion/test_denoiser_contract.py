@@ -11,16 +11,10 @@ import numpy as np
 import pytest
 
 from contracts import concrete
-from pointillist.diffusion.denoisers import (
-    ConditionalDenoiser,
-    ConditionalNetworkDenoiser,
-    Denoiser,
-    NetworkDenoiser,
-    UnobservedColumns,
-)
+from pointillist.diffusion.denoisers import Denoiser, NetworkDenoiser, UnobservedColumns
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.networks import MLP, ResidualMLP
-from pointillist.diffusion.oracles import EmpiricalDistribution, GaussianMixture
+from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.schedules import alpha_sigma, cosine, linear
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_networks import NumberNetwork
@@ -34,7 +28,6 @@ MIXTURE = GaussianMixture.of(
     [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.5, 0.3])],
     labels=[0, 1, 1],
 )
-EMPIRICAL = EmpiricalDistribution(np.random.default_rng(5).normal(size=(9, 2)))
 BOUNDS = np.array([[-0.4, -0.5], [0.3, 0.4]], np.float32)
 SIGMA_DATA = np.array([0.6, 1.4], np.float32)
 
@@ -58,13 +51,16 @@ def some(kind, features, seed=0):
     return random(kind, seed, columns=2, features=features)
 
 
+def of_rows(schedule):
+    return NetworkDenoiser(some(ResidualMLP, 8), schedule, SIGMA_DATA, "edm")
+
+
 def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
-    network, classes = some(kind, 16, seed), np.asarray(CLASSES, np.int32)
-    return ConditionalNetworkDenoiser(
-        network=network,
+    return NetworkDenoiser(
+        network=some(kind, 16, seed),
         schedule=schedule,
-        n_classes=classes,
-        time_embedding=8,
+        n_classes=np.asarray(CLASSES, np.int32),
+        class_embedding=8,
         sigma_data=SIGMA_DATA,
         prediction=prediction,
     )
@@ -91,31 +87,30 @@ class Case:
     """A denoiser of a schedule, and the distribution whose exact denoiser it is, if it is one's."""
 
     make: Callable
-    distribution: GaussianMixture | EmpiricalDistribution | None = None
+    distribution: GaussianMixture | None = None
 
 
 DENOISERS = {
-    "network": Case(lambda s: NetworkDenoiser(some(ResidualMLP, 8), s, SIGMA_DATA, "edm")),
+    "network": Case(of_rows),
     "network, bounded": Case(lambda s: NetworkDenoiser(some(ResidualMLP, 8), s, SIGMA_DATA, "v", BOUNDS)),
     "network of classes": Case(of_classes),
     "network of classes, MLP": Case(lambda s: of_classes(s, MLP, "eps")),
     "network of a given column": Case(lambda s: condition_on(s, np.nan, 0.3)),
     "open columns": Case(lambda s: UnobservedColumns.of(condition_on(s, np.nan, 0.3, np.nan), (0, 2), 3)),
     "mixture": Case(MIXTURE.denoiser, MIXTURE),
-    "empirical": Case(EMPIRICAL.denoiser, EMPIRICAL),
     "classifier-free": Case(lambda s: ClassifierFree(of_classes(s), *GUIDANCE)),
     "classifier-free, of a mixture": Case(lambda s: ClassifierFree(MIXTURE.denoiser(s), *GUIDANCE)),
     "numbers": Case(numbers),
     "autoguided": Case(lambda s: Autoguided(of_classes(s), of_classes(s, seed=1), *GUIDANCE)),
-    "autoguided, no classes": Case(lambda s: Autoguided(EMPIRICAL.denoiser(s), MIXTURE.denoiser(s), *GUIDANCE)),
+    "autoguided, no classes": Case(lambda s: Autoguided(of_rows(s), MIXTURE.denoiser(s), *GUIDANCE)),
 }
 """Every denoiser, as a function of its schedule."""
 
 
 MADE = {name: case.make(SCHEDULE) for name, case in DENOISERS.items()}
-N_CLASSES = {name: each.n_classes for name, each in MADE.items() if isinstance(each, ConditionalDenoiser)}
+N_CLASSES = {name: each.n_classes for name, each in MADE.items() if hasattr(each, "n_classes")}
 CONDITIONAL = [name for name, n in N_CLASSES.items() if n is not None]
-GUIDED = [name for name, each in MADE.items() if hasattr(each, "guidance")]
+GUIDED = [name for name, each in MADE.items() if isinstance(each, (ClassifierFree, Autoguided))]
 VARIANTS = "network, bounded", "network of classes, MLP", "classifier-free, of a mixture", "autoguided, no classes"
 
 
@@ -154,8 +149,6 @@ def tweedie(distribution, label, x_t, alpha, sigma):
     distribution = distribution if label is None or label == CLASSES else distribution.given(label)
 
     def log_density(x):
-        if isinstance(distribution, EmpiricalDistribution):
-            return distribution.noised_log_density(x, alpha, sigma)
         return distribution.noised(alpha, sigma).log_density(x)
 
     step = 1e-5 * sigma
@@ -222,8 +215,7 @@ def test_oracles_are_tweedies_formula(name):
 def test_with_little_noise_x_0_is_what_is_seen(name):
     """E[x_0 | x_t] → x_t / alpha_t, with an error of at most the order of the noise."""
     distribution = DENOISERS[name].distribution
-    sample = distribution.sample(N, 0)
-    x_0, eps = sample if isinstance(sample, np.ndarray) else sample[0], np.random.default_rng(2).normal(size=(N, 2))
+    x_0, eps = distribution.sample(N, 0)[0], np.random.default_rng(2).normal(size=(N, 2))
     errors = []
     for beta in (1e-4, 1e-6, 1e-8):
         schedule = linear(40, beta, beta)
@@ -281,7 +273,7 @@ def test_without_guidance_the_first_denoiser(name):
     for off in (guided_by(guided, 0.0), guided_by(guided, 3.0, high)):
         for label in [None, 0] if name in CONDITIONAL else [None]:
             for t in (WHOLE, BETWEEN):
-                is_doubled = label is not None and isinstance(plain, ConditionalNetworkDenoiser)
+                is_doubled = label is not None and isinstance(plain, NetworkDenoiser)
                 error = 2e-6 if is_doubled and isinstance(guided, ClassifierFree) else 0.0
                 np.testing.assert_allclose(values(off, t, label), values(plain, t, label), rtol=error, atol=error)
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, NetworkDenoiser
+from pointillist.diffusion.denoisers import NetworkDenoiser
 from pointillist.diffusion.networks import MLP, ResidualMLP, noise_level_embedding, sinusoidal_embedding
 from pointillist.diffusion.parameterisations import PREDICTIONS
 from pointillist.diffusion.schedules import alpha_sigma, cosine
@@ -66,11 +66,11 @@ def test_what_a_network_says_of_the_data(kind, prediction):
 
 def test_a_class_is_seen_by_residual_blocks():
     network = some(ResidualMLP(jax.random.key(0), columns=2, features=16, width=6, depth=2))
-    denoiser = ConditionalNetworkDenoiser(
+    denoiser = NetworkDenoiser(
         network=network,
         schedule=SCHEDULE,
         n_classes=jnp.asarray(3),
-        time_embedding=8,
+        class_embedding=8,
         sigma_data=SIGMA_DATA,
         prediction="edm",
     )

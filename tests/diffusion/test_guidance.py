@@ -4,16 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, NetworkDenoiser
+from pointillist.diffusion.denoisers import NetworkDenoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree
 from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.schedules import alpha_sigma, linear
 
 SCHEDULE = linear(200)
 NETWORK = MLP(jax.random.key(0), columns=2, features=32, width=128, depth=5)
-CONDITIONAL = ConditionalNetworkDenoiser(
-    network=NETWORK, schedule=SCHEDULE, n_classes=jnp.asarray(3), time_embedding=16
-)
+CONDITIONAL = NetworkDenoiser(network=NETWORK, schedule=SCHEDULE, n_classes=jnp.asarray(3), class_embedding=16)
 PLAIN = NetworkDenoiser(network=MLP(jax.random.key(1), columns=2, features=16, width=8, depth=1), schedule=SCHEDULE)
 X_T = jnp.array([0.7, -0.2])
 

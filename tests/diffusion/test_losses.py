@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from pointillist.diffusion.losses import LOG_NORMAL, Objective, denoising_loss
-from pointillist.diffusion.oracles import EmpiricalDistribution
+from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterisations import PREDICTIONS, coefficients
 from pointillist.diffusion.schedules import alpha_sigma, cosine, linear, padded
 
@@ -47,7 +47,7 @@ def test_the_loss_is_least_at_the_conditional_mean(prediction):
     """Of multiples of the output that says E[x_0 | x_t] for the rows trained on, 1 is best."""
     rows = X0[:50]
     objective = Objective(prediction, noise_levels="log-normal")
-    oracle = EmpiricalDistribution(np.asarray(rows)).denoiser(SCHEDULE)
+    oracle = GaussianMixture.of(np.ones(50), rows, np.zeros((2, 2))).denoiser(SCHEDULE)
     x0 = jnp.tile(rows, (N // 50, 1))
     noised = objective.noised(x0, EPS, jax.random.permutation(jax.random.key(3), SHARE), SCHEDULE, SIGMA_DATA)
 

@@ -13,16 +13,15 @@ from pointillist.diffusion.conditioning.observed_sampling import (
     ColumnQuantiles,
     ObservedSampler,
 )
-from pointillist.diffusion.conditioning.ranged_sampling import RangedSampler
-from pointillist.diffusion.conditioning.twisting import Ranges
-from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
+from pointillist.diffusion.conditioning.twisting import RangedSampler, Ranges
+from pointillist.diffusion.denoisers import Denoiser, NetworkDenoiser, has_classes
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree
 from pointillist.diffusion.losses import CleanRows, Objective
 from pointillist.diffusion.networks import ResidualMLP
 from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.samplers import TrajectorySampler
 from pointillist.diffusion.schedules import alpha_sigma, cosine
 from pointillist.diffusion.solvers import DPMSolver2M
-from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.sampling import sample_rows, sample_trajectories
@@ -104,7 +103,9 @@ def network(seed=0):
 
 
 def of_classes(seed=0):
-    return ConditionalNetworkDenoiser(network(seed), SCHEDULE, np.asarray(2, np.int32), 8, np.ones(2), "edm")
+    return NetworkDenoiser(
+        network(seed), SCHEDULE, np.ones(2), "edm", n_classes=np.asarray(2, np.int32), class_embedding=8
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def of_classes(seed=0):
     ],
 )
 def test_given_columns_decide_and_what_is_noised_of_them_does_not(denoiser):
-    t, own = jnp.asarray(300), denoiser.given(jnp.asarray(1)) if hasattr(denoiser, "given") else denoiser
+    t, own = jnp.asarray(300), denoiser.given(jnp.asarray(1)) if has_classes(denoiser) else denoiser
 
     def at(value, x_t):
         return np.asarray(own.condition_on(jnp.array([jnp.nan, value]))(jnp.asarray(x_t), t))

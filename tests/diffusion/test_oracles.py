@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pointillist.diffusion.oracles import EmpiricalDistribution, GaussianMixture
+from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.schedules import alpha_sigma, linear
 
 MIXTURE = GaussianMixture.of(
@@ -52,26 +52,16 @@ def test_wrong_mixtures():
         GaussianMixture.of([1], [[0, 0]], [[1, 2], [2, 1]])
 
 
-ROWS = np.random.default_rng(5).normal(size=(40, 2))
-
-
 @pytest.mark.parametrize("t", [1, 60, 200, 99.5])
-def test_the_empirical_distribution_is_the_mixture_of_points(t):
-    distribution = EmpiricalDistribution(ROWS)
-    points = GaussianMixture.of(np.ones(40), ROWS, np.zeros((2, 2)))
+def test_a_mixture_of_points_is_an_empirical_distribution(t):
+    rows = np.random.default_rng(5).normal(size=(40, 2))
     t = jnp.asarray(t)
     alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
-    x_t = alpha * ROWS[:8] + sigma * np.random.default_rng(6).normal(size=(8, 2))
-    np.testing.assert_allclose(
-        distribution.noised_log_density(x_t, alpha, sigma), points.noised(alpha, sigma).log_density(x_t), rtol=1e-9
-    )
-    ours, theirs = distribution.denoiser(SCHEDULE), points.denoiser(SCHEDULE)
-    for row in jnp.asarray(x_t, jnp.float32):
-        np.testing.assert_allclose(ours(row, t), theirs(row, t), atol=2e-3)
-
-
-def test_rows_of_the_empirical_distribution_are_its_rows():
-    drawn = EmpiricalDistribution(ROWS).sample(2000, 0)
-    places = (drawn[:, None] == ROWS).all(axis=2)
-    assert (places.sum(axis=1) == 1).all()
-    assert places.sum(axis=0).min() > 50 - 4 * np.sqrt(50)
+    x_t = alpha * rows[:8] + sigma * np.random.default_rng(6).normal(size=(8, 2))
+    points = GaussianMixture.of(np.ones(40), rows, np.zeros((2, 2)))
+    log_kernel = -((x_t[:, None] - alpha * rows) ** 2).sum(axis=2) / (2 * sigma**2)
+    expected = np.logaddexp.reduce(log_kernel, axis=1) - np.log(40 * 2 * np.pi * sigma**2)
+    np.testing.assert_allclose(points.noised(alpha, sigma).log_density(x_t), expected, rtol=1e-9)
+    weights = np.exp(log_kernel - np.logaddexp.reduce(log_kernel, axis=1, keepdims=True))
+    for row, x0 in zip(jnp.asarray(x_t, jnp.float32), weights @ rows, strict=True):
+        np.testing.assert_allclose(points.denoiser(SCHEDULE)(row, t), x0, atol=2e-3)

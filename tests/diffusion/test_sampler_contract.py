@@ -13,22 +13,20 @@ import pytest
 
 from contracts import concrete
 from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
-from pointillist.diffusion.conditioning.ranged_sampling import RangedSampler
 from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler, Restriction
-from pointillist.diffusion.conditioning.twisting import Ranges
+from pointillist.diffusion.conditioning.twisting import RangedSampler, Ranges
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterisations import coefficients
 from pointillist.diffusion.registries import SAMPLERS as NAMES
 from pointillist.diffusion.registries import sampler_named
-from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler
+from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler, TrajectorySampler
 from pointillist.diffusion.schedules import at_lambda, cosine
 from pointillist.diffusion.solvers import DPMSolver2M, Heun
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser, MixedSampler
 from pointillist.diffusion.tokens.token_sampling import TokenDenoiser, TokenSampler
-from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.models.gaussian import STEERING
 
 STEPS = 200

@@ -14,7 +14,6 @@ from pointillist.diffusion.tokens.token_losses import FRACTION_IN_COLUMN_ORDER, 
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.tokens.token_sampling import (
     HIDDEN,
-    GuidedTokenDenoiser,
     TokenDenoiser,
     TokenSampler,
     max_tokens_per_step,
@@ -69,7 +68,7 @@ def test_given_tokens_stay_and_the_others_follow_their_conditional_distribution(
 
 def test_guidance_raises_the_ratio_of_the_conditional_to_the_unconditional_to_a_power():
     w = 1.5
-    denoiser = GuidedTokenDenoiser(Exact(DISTRIBUTION), TOKENS, guided=0, guidance=w)
+    denoiser = TokenDenoiser(Exact(DISTRIBUTION), TOKENS, guided=0, guidance=w)
     found = drawn(denoiser, prior=np.array([[1, HIDDEN, 0]]))
     given = [DISTRIBUTION[(ROWS[:, 0] == 1) & (ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
     without = [DISTRIBUTION[(ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
@@ -191,7 +190,7 @@ def test_the_loss_is_the_cross_entropy_of_each_token():
     apply = eqx.filter_jit(network)
     for row, seen, own in zip(np.asarray(rows, int), np.asarray(is_seen), np.asarray(weight), strict=True):
         shown = np.concatenate([np.eye(size)[v] * s for size, v, s in zip(TOKENS.sizes, row, seen, strict=True)])
-        parts = np.split(np.asarray(apply(jnp.asarray(shown, jnp.float32))), TOKENS.splits)
+        parts = np.split(np.asarray(apply(jnp.asarray(shown, jnp.float32))), TOKENS.starts[1:])
         for part, v, w in zip(parts, row, own, strict=True):
             expected -= w * (part[v] - np.log(np.exp(part).sum()))
     loss = jax.jit(lambda *batch: token_loss(network, TOKENS, *batch))
@@ -291,7 +290,8 @@ def test_tokens_of_few_values_begin_with_a_feature_for_each():
     features = factored().input_features
     np.testing.assert_array_equal(features[60:63], np.eye(3, 32))
     np.testing.assert_allclose(np.square(features).sum(axis=1)[:60].mean(), 1, atol=0.1)
-    assert sorted(np.concatenate(MIXED.blocks)) == list(range(6)) and MIXED.features[-2:] == (3, 1)
+    blocks, n_features = zip(*MIXED.blocks, strict=True)
+    assert sorted(np.concatenate(blocks)) == list(range(6)) and n_features[-2:] == (3, 1)
 
 
 def chain(n):
@@ -367,7 +367,7 @@ def test_networks_of_weights_that_overflow_give_no_row(number):
 
 
 def test_too_much_guidance_gives_no_row():
-    denoiser = GuidedTokenDenoiser(Exact(DISTRIBUTION), TOKENS, guided=0, guidance=float("inf"))
+    denoiser = TokenDenoiser(Exact(DISTRIBUTION), TOKENS, guided=0, guidance=float("inf"))
     assert np.isnan(drawn(denoiser, n=2, prior=np.array([[1, HIDDEN, HIDDEN]]))).all()
 
 
@@ -393,15 +393,9 @@ def test_rows_that_are_drawn_token_by_token_are_those_of_all_logits(guidance, is
     forbidden = np.isin(np.arange(141), (0, 5, 50, 140)) if is_forbidden else None
     x_T = np.full((300, 5), HIDDEN, np.float32)
     x_T[::3, 1], x_T[::2, 3] = 7, 4
-    kind, options = (
-        (TokenDenoiser, {}) if guidance is None else (GuidedTokenDenoiser, {"guided": 3, "guidance": guidance})
-    )
-    found = [
-        sample_rows(
-            kind(own, tokens, forbidden=forbidden, **options), TokenSampler(), columns=5, n_rows=300, seed=0, prior=x_T
-        )
-        for own in (network, Function(network))
-    ]
+    options = {} if guidance is None else {"guided": 3, "guidance": guidance}
+    denoisers = [TokenDenoiser(own, tokens, forbidden=forbidden, **options) for own in (network, Function(network))]
+    found = [sample_rows(each, TokenSampler(), columns=5, n_rows=300, seed=0, prior=x_T) for each in denoisers]
     np.testing.assert_array_equal(*found)
     assert len(np.unique(found[0][:, 4])) > 200
 

@@ -7,8 +7,8 @@ import pytest
 from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.registries import SAMPLERS, sampler_named
+from pointillist.diffusion.samplers import TrajectorySampler
 from pointillist.diffusion.schedules import cosine, padded
-from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.sampling import ROWS_PER_CHUNK, sample_rows, sample_trajectories
 
 SCHEDULE = cosine(12)

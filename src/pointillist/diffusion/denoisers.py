@@ -6,7 +6,7 @@ Samplers need only a `Denoiser`, so denoisers are interchangeable. A `Conditiona
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -54,27 +54,6 @@ class Denoiser(eqx.Module):
         raise ValueError("this denoiser was not trained with observed columns, so it cannot condition on values")
 
 
-class ObservedColumns(NamedTuple):
-    """The observed columns of a row.
-
-    Attributes:
-        values: Observed values, shape (d,); 0 elsewhere.
-        is_observed: Which columns are observed, shape (d,).
-        contribution: Their contribution to the output of the network's input layer.
-    """
-
-    values: Float[Array, " d"]
-    is_observed: Bool[Array, " d"]
-    contribution: Float[Array, " width"]
-
-
-def _observed(network: Network, values: Float[Array, " d"]) -> ObservedColumns:
-    assert isinstance(network, ResidualMLP)
-    is_observed = ~jnp.isnan(values)
-    values = jnp.where(is_observed, values, 0.0)
-    return ObservedColumns(values, is_observed, network.observed_contribution(values, is_observed.astype(values.dtype)))
-
-
 class ConditionalDenoiser(Denoiser):
     """A denoiser of data with classes: E[x_0 | x_t, y], or E[x_0 | x_t] before it is bound to a class.
 
@@ -102,11 +81,30 @@ class ConditionalDenoiser(Denoiser):
         return self.under(self.condition(label))
 
 
-class NetworkDenoiser(Denoiser):
-    """A network used as a denoiser.
+def has_classes(denoiser: Any) -> TypeGuard[ConditionalDenoiser]:
+    """Return whether a denoiser can be bound to a class."""
+    return isinstance(denoiser, ConditionalDenoiser) and denoiser.n_classes is not None
+
+
+class ObservedColumns(NamedTuple):
+    """The observed columns of a row.
 
     Attributes:
-        network: F(c_in x_t, features of the noise level).
+        values: Observed values, shape (d,); 0 elsewhere.
+        is_observed: Which columns are observed, shape (d,).
+        contribution: Their contribution to the output of the network's input layer.
+    """
+
+    values: Float[Array, " d"]
+    is_observed: Bool[Array, " d"]
+    contribution: Float[Array, " width"]
+
+
+class NetworkDenoiser(ConditionalDenoiser):
+    """A network of a row, the noise level and, with classes, the class, used as a denoiser.
+
+    Attributes:
+        network: F(c_in x_t, features of the noise level and the embedding of the class).
         schedule: The schedule that the network was trained with.
         sigma_data: Root mean square of each column, shape (d,); only "edm" uses it.
         prediction: What F predicts, one of `parameterisations.PREDICTIONS`.
@@ -114,6 +112,9 @@ class NetworkDenoiser(Denoiser):
             is below `UNCLIPPED`; None for no clipping. E[x_0 | x_t] never leaves the range of the data, but where
             alpha_t is near 0 a small error in ε moves a network's x_0 far outside. Where sigma_t is near 0, clipping
             is unnecessary and would make rows pile up at the bounds.
+        n_classes: Number of classes, also the index that meant "no class" in training; None without classes.
+        class_embedding: Number of features that embed the class, the last ones.
+        class_contribution: Contribution of the class inside the network; None for no class.
         observed: Observed columns; None for none.
     """
 
@@ -122,86 +123,52 @@ class NetworkDenoiser(Denoiser):
     sigma_data: SigmaData = 1.0
     prediction: str = eqx.field(static=True, default="eps")
     bounds: Bounds | None = None
+    n_classes: Label | None = None
+    class_embedding: int = eqx.field(static=True, default=0)
+    class_contribution: Float[Array, " m"] | None = None
     observed: ObservedColumns | None = None
 
     def condition_on(self, values: Float[Array, " d"]) -> "NetworkDenoiser":
         """Return the denoiser E[x_0 | x_t, observed values]."""
-        return replace(self, observed=_observed(self.network, values))
-
-    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """Predict E[x_0 | x_t] with the network."""
-        return _predicted(self, x_t, t, self.network.features, 0.0)
-
-
-class ConditionalNetworkDenoiser(ConditionalDenoiser):
-    """A network of the row, the noise level and a class, used as a denoiser.
-
-    Attributes:
-        network: F(c_in x_t, features of the noise level and the embedding of the class).
-        schedule: The schedule that the network was trained with.
-        n_classes: Number of classes; also the index that meant "no class" in training.
-        time_embedding: Number of features of the noise level; the remaining features embed the class.
-        sigma_data: See `NetworkDenoiser`.
-        prediction: See `NetworkDenoiser`.
-        bounds: See `NetworkDenoiser`.
-        class_contribution: Contribution of the class inside the network; None for no class.
-        observed: See `NetworkDenoiser`.
-    """
-
-    network: Network
-    schedule: Schedule
-    n_classes: Label
-    time_embedding: int = eqx.field(static=True)
-    sigma_data: SigmaData = 1.0
-    prediction: str = eqx.field(static=True, default="eps")
-    bounds: Bounds | None = None
-    class_contribution: Float[Array, " m"] | None = None
-    observed: ObservedColumns | None = None
-
-    def condition_on(self, values: Float[Array, " d"]) -> "ConditionalNetworkDenoiser":
-        """Return the denoiser E[x_0 | x_t, observed values]."""
-        return replace(self, observed=_observed(self.network, values))
+        assert isinstance(self.network, ResidualMLP)
+        is_observed = ~jnp.isnan(values)
+        values = jnp.where(is_observed, values, 0.0)
+        contribution = self.network.observed_contribution(values, is_observed.astype(values.dtype))
+        return replace(self, observed=ObservedColumns(values, is_observed, contribution))
 
     def condition(self, label: Label) -> Float[Array, " m"]:
         """Compute the contribution of the class inside the network, which is the same at every step."""
-        embedding = sinusoidal_embedding(jnp.asarray(label), self.network.features - self.time_embedding)
-        return self.network.contribution(embedding, self.time_embedding)
+        if self.n_classes is None:
+            raise ValueError("a label needs a model with classes; this one was fitted without labels")
+        embedding = sinusoidal_embedding(jnp.asarray(label), self.class_embedding)
+        return self.network.contribution(embedding, self.network.features - self.class_embedding)
 
-    def under(self, condition: Float[Array, " m"]) -> "ConditionalNetworkDenoiser":
+    def under(self, condition: Float[Array, " m"]) -> "NetworkDenoiser":
         """Return the denoiser E[x_0 | x_t, y]."""
         return replace(self, class_contribution=condition)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """Predict E[x_0 | x_t, y] with the network."""
-        class_contribution = (
-            self.condition(self.n_classes) if self.class_contribution is None else self.class_contribution
-        )
-        return _predicted(self, x_t, t, self.time_embedding, class_contribution)
-
-
-def _predicted(
-    denoiser: NetworkDenoiser | ConditionalNetworkDenoiser,
-    x_t: Float[Array, " d"],
-    t: Time,
-    time_embedding: int,
-    class_contribution: Float[Array, " m"] | float,
-) -> Float[Array, " d"]:
-    network, schedule = denoiser.network, denoiser.schedule
-    alpha_t, sigma_t = alpha_sigma(schedule, t)
-    level_features = network.noise_level_features(t, jnp.log(alpha_t / sigma_t), time_embedding)
-    inside, skip, out = coefficients(denoiser.prediction, alpha_t, sigma_t, denoiser.sigma_data)
-    contribution, observed = network.contribution(level_features) + class_contribution, denoiser.observed
-    if observed is None:
-        x0 = skip * x_t + out * network.from_contributions(inside * x_t, contribution)
-    else:
-        assert isinstance(network, ResidualMLP)
-        noised = jnp.where(observed.is_observed, 0.0, inside * x_t)
-        x0 = skip * x_t + out * network.from_contributions(noised, contribution, observed.contribution)
-    if denoiser.bounds is not None:
-        low, high = jnp.asarray(denoiser.bounds)
-        slack = jnp.where(sigma_t < UNCLIPPED * alpha_t * denoiser.sigma_data, jnp.inf, 0.0)
-        x0 = jnp.clip(x0, low - slack, high + slack)
-    return x0 if observed is None else jnp.where(observed.is_observed, observed.values, x0)
+        """Predict E[x_0 | x_t] or E[x_0 | x_t, y] with the network."""
+        network, observed = self.network, self.observed
+        of_class: Array | float = 0.0
+        if self.n_classes is not None:
+            of_class = self.condition(self.n_classes) if self.class_contribution is None else self.class_contribution
+        alpha_t, sigma_t = alpha_sigma(self.schedule, t)
+        n_features = network.features - self.class_embedding
+        level_features = network.noise_level_features(t, jnp.log(alpha_t / sigma_t), n_features)
+        inside, skip, out = coefficients(self.prediction, alpha_t, sigma_t, self.sigma_data)
+        contribution = network.contribution(level_features) + of_class
+        if observed is None:
+            x0 = skip * x_t + out * network.from_contributions(inside * x_t, contribution)
+        else:
+            assert isinstance(network, ResidualMLP)
+            noised = jnp.where(observed.is_observed, 0.0, inside * x_t)
+            x0 = skip * x_t + out * network.from_contributions(noised, contribution, observed.contribution)
+        if self.bounds is not None:
+            low, high = jnp.asarray(self.bounds)
+            slack = jnp.where(sigma_t < UNCLIPPED * alpha_t * self.sigma_data, jnp.inf, 0.0)
+            x0 = jnp.clip(x0, low - slack, high + slack)
+        return x0 if observed is None else jnp.where(observed.is_observed, observed.values, x0)
 
 
 class UnobservedColumns(Denoiser):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, Label
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, Label, has_classes
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 Scalar = Float[Array | np.ndarray, ""] | float
@@ -40,7 +40,7 @@ class SigmaInterval(eqx.Module):
 
 
 def _with_classes(denoiser: Denoiser) -> ConditionalDenoiser:
-    if not isinstance(denoiser, ConditionalDenoiser):
+    if not has_classes(denoiser):
         raise ValueError("guidance needs a model with classes: fit one with labels, or leave guidance at 0")
     return denoiser
 
@@ -127,22 +127,18 @@ class Autoguided(ConditionalDenoiser):
 
     def condition(self, label: Label) -> tuple[Array, Array]:
         """Compute the conditions of both denoisers."""
-        good, bad = self._pair()
-        return good.condition(label), bad.condition(label)
+        if not has_classes(self.good) or not has_classes(self.bad):
+            raise ValueError("a label needs two models with classes; one of the guided pair was fitted without labels")
+        return self.good.condition(label), self.bad.condition(label)
 
     def under(self, condition: tuple[Array, Array]) -> "Autoguided":
         """Bind both denoisers to one class."""
-        good, bad = self._pair()
-        return replace(self, good=good.under(condition[0]), bad=bad.under(condition[1]))
+        assert has_classes(self.good) and has_classes(self.bad)
+        return replace(self, good=self.good.under(condition[0]), bad=self.bad.under(condition[1]))
 
     def condition_on(self, values: Float[Array, " d"]) -> "Autoguided":
         """Condition both denoisers on observed values."""
         return replace(self, good=self.good.condition_on(values), bad=self.bad.condition_on(values))
-
-    def _pair(self) -> tuple[ConditionalDenoiser, ConditionalDenoiser]:
-        if not isinstance(self.good, ConditionalDenoiser) or not isinstance(self.bad, ConditionalDenoiser):
-            raise ValueError("a label needs two models with classes; one of the guided pair was fitted without labels")
-        return self.good, self.bad
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """Compute D_good(x_t) + w (D_good(x_t) - D_bad(x_t))."""

@@ -1,4 +1,4 @@
-"""Distributions with a closed form of E[x_0 | x_t]: Gaussian mixtures and empirical distributions.
+"""Gaussian mixtures, which have a closed form of E[x_0 | x_t]; with covariances of 0, empirical distributions.
 
 The tests use them as ground truth.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, Label
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Label
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 
@@ -157,50 +157,3 @@ class MixtureDenoiser(ConditionalDenoiser):
             log_joint = jnp.where(is_of_class, log_joint, -jnp.inf)
         x0 = means + jnp.einsum("kij,kj->ki", axes, alpha * jnp.asarray(self.variances) / noised * offset)
         return jax.nn.softmax(log_joint) @ x0
-
-
-@dataclass(frozen=True)
-class EmpiricalDistribution:
-    """The empirical distribution of n equally likely rows, which a model that memorizes its rows learns.
-
-    Attributes:
-        rows: The rows, shape (n, d).
-    """
-
-    rows: Float[np.ndarray, "n d"]
-
-    def sample(self, n: int, random_state: int) -> Float[np.ndarray, "n d"]:
-        """Draw rows with replacement, shape (n, d)."""
-        return self.rows[np.random.default_rng(random_state).integers(len(self.rows), size=n)]
-
-    def noised_log_density(self, x_t: Float[np.ndarray, "m d"], alpha: float, sigma: float) -> Float[np.ndarray, " m"]:
-        """Compute log p(x_t) in nats of x_t = alpha x_0 + sigma ε, shape (m,); sigma must be above 0."""
-        d = self.rows.shape[1]
-        squares = ((x_t[:, None] - alpha * self.rows[None]) ** 2).sum(axis=2)
-        log_kernel = -squares / (2 * sigma**2) - d / 2 * np.log(2 * np.pi * sigma**2)
-        return np.logaddexp.reduce(log_kernel, axis=1) - np.log(len(self.rows))
-
-    def denoiser(self, schedule: Schedule) -> "EmpiricalDenoiser":
-        """Return the exact denoiser of this distribution."""
-        return EmpiricalDenoiser(np.asarray(self.rows, np.float32), schedule)
-
-
-class EmpiricalDenoiser(Denoiser):
-    """The exact denoiser of n equally likely rows: their mean with weights ∝ exp(-‖x_t - alpha_t x_i‖² / (2 sigma_t²)).
-
-    Source: Karras et al. 2022, arXiv 2206.00364, equation 57.
-
-    Attributes:
-        rows: x_i, shape (n, d).
-        schedule: The noise schedule: alpha_t and sigma_t.
-    """
-
-    rows: Float[Array | np.ndarray, "n d"]
-    schedule: Schedule
-
-    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """Compute E[x_0 | x_t], the weighted mean, in O(n d) operations."""
-        alpha_t, sigma_t = alpha_sigma(self.schedule, t)
-        rows = jnp.asarray(self.rows)
-        squares = ((x_t[None] - alpha_t * rows) ** 2).sum(axis=1)
-        return jax.nn.softmax(-squares / (2 * sigma_t**2)) @ rows

@@ -1,8 +1,8 @@
 """Samplers: from x_T ~ N(0, I) to x_0 with a denoiser.
 
-`draw` takes all steps. A sampler of one row also exposes its single steps. Those that step in the times of the
-schedule, ancestral sampling and DDIM, expose the transition of each step: the mean and standard deviation of x_s given
-x_t. Samplers that wrap another one stop between its steps (`trajectories`) or draw from its transitions (`steering`).
+`draw` takes all steps. A sampler of one row also exposes its single steps, between which `TrajectorySampler` stops.
+Those that step in the times of the schedule, ancestral sampling and DDIM, expose the transition of each step, the mean
+and standard deviation of x_s given x_t, from which `steering` draws.
 """
 
 from abc import abstractmethod
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.schedules import Schedule, alpha_sigma, at
+from pointillist.diffusion.schedules import Schedule, alpha_sigma
 
 VARIANCES = ("posterior", "beta")
 """Variances of the ancestral sampler's noise, by name; see `Ancestral`."""
@@ -60,7 +61,7 @@ class RowSampler(Sampler):
     A state is passed from point to point; it holds x_t and whatever else the next step needs.
 
     Attributes:
-        schedule: The noise schedule, alpha_t and sigma_t; its T may be traced.
+        schedule: The noise schedule; its T may be traced.
         order: Order of convergence of the deterministic method in the length of its steps.
         evaluations_per_step: Number of evaluations of the denoiser per step.
         is_stochastic: Whether steps add noise; if not, x_T determines the row.
@@ -194,7 +195,7 @@ class Ancestral(TransitionSampler):
     (x_t - beta_t / sigma_t ε) / √(1 - beta_t). The step to s = 0 adds no noise.
 
     Attributes:
-        schedule: The noise schedule: alpha_t and sigma_t.
+        schedule: The noise schedule.
         variance: "beta": beta_{t|s}, the larger choice (section 3.2); "posterior": beta_{t|s} sigma_s² / sigma_t²;
             "zero": no noise, so x_T determines the row, which is then not a sample of the model's distribution.
         steps: See `TransitionSampler`.
@@ -217,8 +218,7 @@ class Ancestral(TransitionSampler):
         self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         """Compute mean and standard deviation of x_s."""
-        alpha_t, alpha_s = at(self.schedule.alpha, t), at(self.schedule.alpha, s)
-        sigma_t, sigma_s = at(self.schedule.sigma, t), at(self.schedule.sigma, s)
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = (alpha_sigma(self.schedule, time) for time in (t, s))
         ratio = alpha_t / alpha_s
         beta = sigma_t**2 - ratio**2 * sigma_s**2
         mean = (alpha_s * beta / sigma_t**2) * x0 + (ratio * sigma_s**2 / sigma_t**2) * x_t
@@ -233,7 +233,7 @@ class DDIM(TransitionSampler):
     posterior variance; eta = 0 adds no noise, so x_T determines the row.
 
     Attributes:
-        schedule: The noise schedule: alpha_t and sigma_t.
+        schedule: The noise schedule.
         eta: Amount of noise, in [0, 1].
         steps: See `TransitionSampler`.
     """
@@ -255,13 +255,46 @@ class DDIM(TransitionSampler):
         self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         """Compute mean and standard deviation of x_s."""
-        alpha_t, alpha_s = at(self.schedule.alpha, t), at(self.schedule.alpha, s)
-        sigma_t, sigma_s = at(self.schedule.sigma, t), at(self.schedule.sigma, s)
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = (alpha_sigma(self.schedule, time) for time in (t, s))
         # The ancestral beta_{t|s}, because 1 - (alpha_t / alpha_s)² would cancel.
         beta = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
         variance = self.eta**2 * beta * sigma_s**2 / sigma_t**2
         eps = (x_t - alpha_t * x0) / sigma_t
         return alpha_s * x0 + jnp.sqrt(jnp.maximum(sigma_s**2 - variance, 0.0)) * eps, jnp.sqrt(variance)
+
+
+class TrajectorySampler(Sampler):
+    """A sampler that returns points x_t of the trajectory of another sampler, followed by x_0.
+
+    Attributes:
+        sampler: The wrapped sampler.
+        indices: Indices of the points, shape (points,), increasing, each in 0 … n_steps - 1.
+    """
+
+    sampler: RowSampler
+    indices: Int[Array | np.ndarray, " points"]
+
+    @property
+    def rows_per_draw(self) -> int:
+        """Number of rows per draw: the points, and x_0."""
+        return len(self.indices) + 1
+
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+        """Draw x_T as the wrapped sampler does."""
+        return self.sampler.start(key, columns)
+
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "rows d"]:
+        """Draw the points from noise to data, followed by the x_0 that the wrapped sampler draws with this key."""
+        step = partial(self.sampler.step, key, denoiser)
+
+        def advance(at: tuple[Array, Any], index: Array) -> tuple[tuple[Array, Any], Array]:
+            i, state = at
+            state = jax.lax.fori_loop(i, index, step, state)
+            return (index, state), self.sampler.x_t(index, state)
+
+        start = jnp.zeros((), jnp.int32), self.sampler.begin(x_T)
+        (i, state), points = jax.lax.scan(advance, start, jnp.asarray(self.indices, jnp.int32))
+        return jnp.concatenate([points, self.sampler.end(key, denoiser, i, state)[None]])
 
 
 def ancestral(schedule: Schedule, steps: int | None, variance: str) -> Ancestral:

@@ -53,17 +53,18 @@ def _as_module(reward: Any) -> eqx.Module:
 
 
 class Points(eqx.Module):
-    """State of a steered draw, whose x̂_0 the caller may evaluate the reward of.
+    """State of a steered draw.
 
     Attributes:
         x_t: x_t of each particle, shape (width, d).
-        x0: Predicted x̂_0, shape (width, d).
-        memory: Further arrays that a step needs.
+        x0: Predicted x̂_0, whose reward the caller may evaluate, shape (width, d).
+        resampled_by: Log-potential of each particle that earlier resampling has accounted for, shape (width,); 0 for
+            samplers that do not resample.
     """
 
     x_t: Float[Array, "k d"]
     x0: Float[Array, "k d"]
-    memory: tuple[Array, ...] = ()
+    resampled_by: Float[Array, " k"]
 
 
 class Steered(Sampler):
@@ -79,6 +80,12 @@ class Steered(Sampler):
     reward: eqx.AbstractVar[Any]
     temperature: eqx.AbstractVar[Temperature]
 
+    def __check_init__(self) -> None:
+        if not self.sampler.is_stochastic:
+            raise ValueError(
+                f"{type(self).__name__} needs a stochastic sampler: with a deterministic one all candidates are equal"
+            )
+
     def given(self, label: Label) -> "Steered":
         """Return the sampler with the reward of one class, if the reward depends on the class."""
         return replace(self, reward=self.reward.given(label)) if isinstance(self.reward, ConditionalReward) else self
@@ -88,17 +95,12 @@ class Steered(Sampler):
         # All candidates of a row share one x_T. Among independent ones, which lie far apart, a first choice by a rough
         # prediction would outweigh all later choices.
         x_T = jnp.broadcast_to(x_T, (self.width, x_T.shape[-1]))
-        return Points(x_T, self._predict(denoiser, x_T, self.sampler.time(jnp.zeros((), jnp.int32))), self._memory())
+        x0 = jax.vmap(denoiser, (0, None))(x_T, self.sampler.time(jnp.zeros((), jnp.int32)))
+        return Points(x_T, x0, jnp.zeros(self.width))
 
     @abstractmethod
-    def _memory(self) -> tuple[Array, ...]:
-        """Return the memory at T."""
-
-    @abstractmethod
-    def _select(
-        self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]
-    ) -> tuple[Array, Array, tuple[Array, ...]]:
-        """Select the x_t and x̂_0, shape (width, d), from which the next x_s are drawn; update the memory."""
+    def _select(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Points:
+        """Select the points from which the next x_s are drawn."""
 
     @abstractmethod
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
@@ -110,13 +112,12 @@ class Steered(Sampler):
         """Take step i (not the last) from points and the rewards of their x̂_0 to the next points."""
         t, s = self.sampler.time(i), self.sampler.time(i + 1)
         selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))
-        x_t, x0, memory = self._select(selection_key, points, rewards)
-        mean, std = jax.vmap(self.sampler.transition_from_x0, (0, 0, None, None), (0, None))(x0, x_t, t, s)
+        points = self._select(selection_key, points, rewards)
+        mean, std = jax.vmap(self.sampler.transition_from_x0, (0, 0, None, None), (0, None))(
+            points.x0, points.x_t, t, s
+        )
         x_s = mean + std * normal(noise_key, mean.shape)
-        return Points(x_s, self._predict(denoiser, x_s, s), memory)
-
-    def _predict(self, denoiser: Denoiser, x_t: Float[Array, "k d"], t: Int[Array, ""]) -> Float[Array, "k d"]:
-        return jax.vmap(denoiser, (0, None))(x_t, t)
+        return Points(x_s, jax.vmap(denoiser, (0, None))(x_s, s), points.resampled_by)
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "*particles d"]) -> Float[Array, "rows d"]:
         """Draw by the whole trajectory, with a reward that JAX can trace."""
@@ -130,11 +131,6 @@ class Steered(Sampler):
 
         points = jax.lax.fori_loop(0, self.sampler.n_steps - 1, step, self.begin(denoiser, x_T))
         return self.finish(key, points, rewards(points))
-
-
-def _check_stochastic(sampler: TransitionSampler, method: str, reason: str) -> None:
-    if not sampler.is_stochastic:
-        raise ValueError(f"{method} needs a stochastic sampler: with a deterministic one {reason}")
 
 
 class SVDD(Steered):
@@ -159,9 +155,6 @@ class SVDD(Steered):
     temperature: Temperature = 0.1
     candidates: int = eqx.field(static=True, default=10)
 
-    def __check_init__(self) -> None:
-        _check_stochastic(self.sampler, "SVDD", "all candidates are the same row")
-
     @property
     def width(self) -> int:
         """Number of candidates, M."""
@@ -171,15 +164,10 @@ class SVDD(Steered):
         """Draw one x_T for all candidates."""
         return self.sampler.start(key, columns)
 
-    def _memory(self) -> tuple[Array, ...]:
-        return ()
-
-    def _select(
-        self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]
-    ) -> tuple[Array, Array, tuple[Array, ...]]:
-        kept = self._kept(key, rewards)
-        shape = points.x_t.shape
-        return jnp.broadcast_to(kept @ points.x_t, shape), jnp.broadcast_to(kept @ points.x0, shape), ()
+    def _select(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Points:
+        kept, shape = self._kept(key, rewards), points.x_t.shape
+        x_t, x0 = (jnp.broadcast_to(kept @ each, shape) for each in (points.x_t, points.x0))
+        return Points(x_t, x0, points.resampled_by)
 
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "1 d"]:
         """Return the x̂_0 of the kept candidate."""
@@ -260,7 +248,6 @@ class FeynmanKac(Steered):
     particles: int = eqx.field(static=True, default=500)
 
     def __check_init__(self) -> None:
-        _check_stochastic(self.sampler, "Feynman-Kac steering", "resampled particles stay copies of each other")
         if self.particles % self.candidates:
             raise ValueError(
                 f"particles must be a multiple of candidates: {self.particles} is not a multiple of {self.candidates}"
@@ -280,16 +267,9 @@ class FeynmanKac(Steered):
         """Draw one x_T per particle."""
         return jax.random.normal(jax.random.fold_in(key, 0), (self.particles, columns))
 
-    def _memory(self) -> tuple[Array, ...]:
-        # Log of the potentials that earlier resampling has already accounted for.
-        return (jnp.zeros(self.particles),)
-
-    def _select(
-        self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]
-    ) -> tuple[Array, Array, tuple[Array, ...]]:
-        (resampled_by,) = points.memory
+    def _select(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Points:
         score = rewards / self.temperature
-        log_weights = score - resampled_by
+        log_weights = score - points.resampled_by
         is_due = 1 / (normalized(log_weights) ** 2).sum() < THRESHOLD * self.particles
         parents = jnp.where(
             is_due,
@@ -297,15 +277,13 @@ class FeynmanKac(Steered):
             jnp.arange(self.particles),
         )
         x0 = jnp.where(jnp.isnan(rewards).any(), jnp.nan, points.x0[parents])
-        return points.x_t[parents], x0, (jnp.where(is_due, score, resampled_by)[parents],)
+        return Points(points.x_t[parents], x0, jnp.where(is_due, score, points.resampled_by)[parents])
 
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
         """Draw rows by the final weights, which replace the potential of each particle by the reward of its x_0."""
-        (resampled_by,) = points.memory
         final_key, order_key = jax.random.split(jax.random.fold_in(key, 1))
-        kept = systematic_resampling(
-            jax.random.uniform(final_key), rewards / self.temperature - resampled_by, self.rows_per_draw
-        )
+        log_weights = rewards / self.temperature - points.resampled_by
+        kept = systematic_resampling(jax.random.uniform(final_key), log_weights, self.rows_per_draw)
         # Shuffled, because systematic resampling preserves order and a caller may use only the first rows of a draw.
         kept = jax.random.permutation(order_key, kept)
         is_lost = jnp.isnan(rewards).any() | (rewards.max() == -jnp.inf)

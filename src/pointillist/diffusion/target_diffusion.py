@@ -19,11 +19,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.conditioning.twisting import log_interval
-from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
+from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.diffusion.tokens.mixed_likelihood import FLOW_POINTS, flow_to_prior, noised_mean, number_log_density
-from pointillist.diffusion.tokens.mixed_losses import LOG_NORMAL
+from pointillist.diffusion.tokens.mixed_likelihood import FLOW_POINTS, noised_mean, solve_flow
+from pointillist.diffusion.tokens.mixed_losses import NUMBER_OBJECTIVE
 from pointillist.diffusion.tokens.mixed_networks import NumberNetwork
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, NumberDenoiser
 
@@ -82,38 +82,24 @@ class TargetObjective:
     """The training objective of p(y | x): the EDM loss of y in standard units.
 
     Rows hold y, x as `features` takes it, and the view.
-
-    Attributes:
-        number_objective: The objective of y.
     """
-
-    number_objective: Objective = field(
-        default_factory=lambda: Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
-    )
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Build the training examples of an epoch: rows, c_in y_t, λ and target."""
-        quantile, eps = self.number_objective.noise(*keys, len(clean.x0) // batch_size, batch_size, 1)
-        return self._examples(clean, eps, quantile)
+        return self._examples(clean, *NUMBER_OBJECTIVE.noise(*keys, len(clean.x0) // batch_size, batch_size, 1))
 
-    def _examples(self, clean: CleanRows, eps: Float[Array, "m 1"], quantile: Float[Array, " m"]) -> tuple[Array, ...]:
+    def _examples(self, clean: CleanRows, quantile: Float[Array, " m"], eps: Float[Array, "m 1"]) -> tuple[Array, ...]:
         assert clean.schedule is not None
-        noised = self.number_objective.noised(clean.x0[:, :1], eps, quantile, clean.schedule, jnp.ones(1))
+        noised = NUMBER_OBJECTIVE.noised(clean.x0[:, :1], eps, quantile, clean.schedule, jnp.ones(1))
         return clean.x0, noised.inside, noised.lambda_t[:, None], noised.target
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
-        """Compute the mean loss of held-out rows at `HELD_OUT_DRAWS` stratified noise levels each.
-
-        Args:
-            key: Key of noise levels and noise.
-            network: The network.
-            clean: The rows.
-        """
+        """Compute the mean loss of held-out rows at `HELD_OUT_DRAWS` stratified noise levels each."""
         level_key, noise_key = jax.random.split(key)
         x0 = jnp.repeat(jnp.asarray(clean.x0), HELD_OUT_DRAWS, axis=0)
         quantile = (jax.random.permutation(level_key, len(x0)) + 0.5) / len(x0)
         eps = jax.random.normal(noise_key, (len(x0), 1))
-        return self._loss(network, *self._examples(clean._replace(x0=x0), eps, quantile))
+        return self._loss(network, *self._examples(clean._replace(x0=x0), quantile, eps))
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Compute the loss of a batch, with matrix products in the given precision."""
@@ -165,6 +151,11 @@ class TargetDistribution(eqx.Module):
     n_guesses: int = eqx.field(static=True)
     scale: Float[Array | np.ndarray, ""] = field(default_factory=lambda: np.ones((), np.float32))
 
+    @property
+    def n_networks(self) -> int:
+        """Number of networks."""
+        return len(self.views)
+
     def denoisers(self, x: Float[Array, " m"]) -> NumberDenoiser:
         """Return the stacked denoisers E[y_0 | y_t, x] of the networks."""
         is_guess = jnp.asarray(guess_mask(self.n_inputs, self.n_guesses))
@@ -185,11 +176,6 @@ class TargetDistribution(eqx.Module):
 
         return jax.lax.cond(factor == 1, lambda: y, rescaled)
 
-    @property
-    def n_networks(self) -> int:
-        """Number of networks."""
-        return len(self.views)
-
 
 class TargetLogDensity(eqx.Module):
     """Log-density of y given x, in nats; a function of rows (x, y), for `map_rows`."""
@@ -201,7 +187,7 @@ class TargetLogDensity(eqx.Module):
         target = self.target
         denoisers = target.denoisers(x[:-1])
         y = target.rescale(denoisers, x[-1:], 1 / target.scale)
-        log_densities = jax.vmap(lambda denoiser: number_log_density(denoiser, y, jnp.eye(1)))(denoisers)
+        log_densities = jax.vmap(lambda denoiser: solve_flow(denoiser, y, jnp.eye(1))[1])(denoisers)
         return jax.nn.logsumexp(log_densities) - jnp.log(target.n_networks) - jnp.log(target.scale)
 
     def width(self, columns: int) -> int:
@@ -210,19 +196,19 @@ class TargetLogDensity(eqx.Module):
 
 
 class TargetLogMass(eqx.Module):
-    """Log-probability of an interval of y given x, in nats; a function of rows (x, low, high)."""
+    """Log-probability of an interval of y given x, in nats; a function of rows (x, low, high), whose ends may be ±∞."""
 
     target: TargetDistribution
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, ""]:
-        """Compute the log-probability; ends may be infinite, and the key is unused."""
+        """Compute the log-probability; the key is unused."""
         target = self.target
         denoisers = target.denoisers(x[:-2])
         is_finite = jnp.isfinite(x[-2:])
         ends = jnp.where(is_finite, target.rescale(denoisers, x[-2:], 1 / target.scale), x[-2:])
 
         def log_mass(denoiser: NumberDenoiser) -> Array:
-            flowed = jax.vmap(lambda y: flow_to_prior(denoiser, y[None])[0])(jnp.where(is_finite, ends, 0.0))
+            flowed = jax.vmap(lambda y: solve_flow(denoiser, y[None])[0][0])(jnp.where(is_finite, ends, 0.0))
             return log_interval(*jnp.where(is_finite, flowed, ends))
 
         return jax.nn.logsumexp(jax.vmap(log_mass)(denoisers)) - jnp.log(target.n_networks)
@@ -235,13 +221,13 @@ class TargetLogMass(eqx.Module):
 class TargetFlow(eqx.Module):
     """Map from values of N(0, 1) to values of y given x, per network; a function of rows (x, values).
 
-    A row concatenates the values of all networks, one network after another.
+    A row concatenates the values of all networks. Each value takes `FLOW_POINTS` network evaluations.
     """
 
     target: TargetDistribution
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, "networks values"]:
-        """Compute the values of y, with `FLOW_POINTS` network evaluations each; the key is unused."""
+        """Compute the values of y; the key is unused."""
         target, k = self.target, 2 * self.target.n_inputs
         denoisers = target.denoisers(x[:k])
         y = flow_from_prior(denoisers, x[k:].reshape(target.n_networks, -1))

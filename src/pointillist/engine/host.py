@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
+from pointillist.diffusion.denoisers import Denoiser, has_classes
 from pointillist.diffusion.steering import ConditionalReward, Steered
 
 
@@ -117,8 +117,7 @@ def _advanced(
         keys = jax.vmap(partial(jax.random.fold_in, key))(start[0] + jnp.arange(draws))
 
         def one(key: PRNGKeyArray, label: Array | None, arguments: Any) -> Any:
-            is_conditional = isinstance(denoiser, ConditionalDenoiser) and label is not None
-            given = denoiser.given(label) if is_conditional else denoiser
+            given = denoiser.given(label) if label is not None and has_classes(denoiser) else denoiser
             if phase == "begin":
                 (x_T,) = arguments
                 return sampler.begin(given, sampler.start(key, columns) if x_T is None else x_T)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import Bounds, ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
+from pointillist.diffusion.denoisers import Bounds, NetworkDenoiser
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
 from pointillist.diffusion.schedules import Schedule
@@ -67,15 +67,11 @@ class Architecture:
         schedule: Schedule,
         n_classes: int,
         bounds: Bounds | None = None,
-    ) -> Denoiser:
+    ) -> NetworkDenoiser:
         """Wrap a network as a denoiser; `n_classes` matters only with an embedding of the class."""
-        shared: dict[str, Any] = {"network": network, "schedule": schedule, "prediction": prediction, "bounds": bounds}
-        shared["sigma_data"] = np.asarray(sigma_data, np.float32)
-        if not self.class_embedding:
-            return NetworkDenoiser(**shared)
-        return ConditionalNetworkDenoiser(
-            **shared, n_classes=np.asarray(n_classes, np.int32), time_embedding=self.time_embedding
-        )
+        n_labels = np.asarray(n_classes, np.int32) if self.class_embedding else None
+        deviations = np.asarray(sigma_data, np.float32)
+        return NetworkDenoiser(network, schedule, deviations, prediction, bounds, n_labels, self.class_embedding)
 
 
 @dataclass(frozen=True)

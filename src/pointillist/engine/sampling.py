@@ -16,12 +16,11 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.conditioning.observed_sampling import CentredSampler
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
-from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.denoisers import Denoiser, has_classes
+from pointillist.diffusion.samplers import Sampler, TrajectorySampler
 from pointillist.diffusion.steering import ConditionalReward, Steered
 from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser
 from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
-from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine import devices as engine_devices
 from pointillist.engine import host
 from pointillist.engine.cluster import cluster, results
@@ -192,10 +191,8 @@ def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np
 def _labels_of_draws(
     labels: Int[np.ndarray, " n"], denoiser: AnyDenoiser, sampler: Sampler
 ) -> Int[np.ndarray, " draws"]:
-    depends_on_class = isinstance(denoiser, ConditionalDenoiser) or (
-        isinstance(sampler, Steered) and isinstance(sampler.reward, ConditionalReward)
-    )
-    if not depends_on_class:
+    is_conditional_reward = isinstance(sampler, Steered) and isinstance(sampler.reward, ConditionalReward)
+    if not has_classes(denoiser) and not is_conditional_reward:
         raise ValueError("labels are given, but the model has no classes: fit one with labels, or leave them out")
     if not len(labels):
         return np.zeros(1, np.int32)
@@ -229,7 +226,7 @@ def _chunks(
         def one_draw(key: PRNGKeyArray, label: Array | None, x_T: Array | None) -> Float[Array, "rows d"]:
             given, steered = denoiser, sampler
             if label is not None:
-                given = denoiser.given(label) if isinstance(denoiser, ConditionalDenoiser) else denoiser
+                given = denoiser.given(label) if has_classes(denoiser) else denoiser
                 steered = sampler.given(label) if isinstance(sampler, Steered) else sampler
             return steered.draw(key, given, steered.start(key, columns) if x_T is None else x_T)
 

@@ -20,8 +20,8 @@ from pointillist.diffusion.conditioning.observed_sampling import (
     ColumnQuantiles,
     ObservedSampler,
 )
-from pointillist.diffusion.conditioning.ranged_sampling import POINTS, RangedSampler
-from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
+from pointillist.diffusion.conditioning.twisting import POINTS, RangedSampler
+from pointillist.diffusion.denoisers import Bounds, Denoiser, has_classes
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.registries import sampler_named, schedule_named
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
@@ -356,7 +356,7 @@ class GaussianProcess(Process):
             if self.n_classes and not has_labels and worse.process.p_uncond == 0:
                 raise ValueError("worse was never trained without labels: give labels, or fit it with p_uncond above 0")
             return Autoguided(denoiser, _clipped(worse), scale, bounds)
-        if not isinstance(denoiser, ConditionalDenoiser):
+        if not has_classes(denoiser):
             raise ValueError(
                 "guidance needs a model with classes, but this one was fitted without labels: fit it with y"
             )

@@ -21,7 +21,7 @@ from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import MAX_UNFACTORED, Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler
-from pointillist.diffusion.tokens.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser, TokenSampler
 from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import restriction_of, sizes
@@ -199,12 +199,9 @@ class MaskedProcess(Process):
             raise ValueError("guidance needs a class to guide to: give labels")
         if not self.can_guide:
             raise ValueError("guidance needs a model also trained without labels: fit it with p_uncond above 0")
-        tokens, guided = self.architecture.tokens, _label_token(learned)
         guidance = np.asarray(request.guidance, np.float32)
-        denoiser = GuidedTokenDenoiser(learned.network.token_network, tokens, guided=guided, guidance=guidance)
-        if not tokens.with_number:
-            return denoiser
-        return self._with_numbers(denoiser, learned, has_observed=has_observed, guided=guided, guidance=guidance)
+        denoiser = replace(self.token_denoiser(learned), guided=_label_token(learned), guidance=guidance)
+        return self._with_numbers(denoiser, learned, has_observed=has_observed)
 
     def unguided_denoiser(
         self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None, *, has_observed: bool
@@ -216,10 +213,7 @@ class MaskedProcess(Process):
             forbidden: Token values that get probability 0.
             has_observed: Whether numbers may be observed.
         """
-        denoiser = self.token_denoiser(learned, forbidden)
-        if not self.architecture.tokens.with_number:
-            return denoiser
-        return self._with_numbers(denoiser, learned, has_observed=has_observed)
+        return self._with_numbers(self.token_denoiser(learned, forbidden), learned, has_observed=has_observed)
 
     def token_denoiser(self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
         """Returns the token denoiser; see `Process.token_denoiser`."""
@@ -227,15 +221,19 @@ class MaskedProcess(Process):
 
     def number_denoiser(self, learned: Learned, *, has_observed: bool) -> MixedDenoiser:
         """Returns the denoiser of numbers given tokens, without guidance, for tables with numbers."""
-        return self._with_numbers(self.token_denoiser(learned), learned, has_observed=has_observed)
+        denoiser = self._with_numbers(self.token_denoiser(learned), learned, has_observed=has_observed)
+        assert isinstance(denoiser, MixedDenoiser)
+        return denoiser
 
     def _with_numbers(
-        self, token_denoiser: TokenDenoiser, learned: Learned, *, has_observed: bool, **guided: Any
-    ) -> MixedDenoiser:
+        self, token_denoiser: TokenDenoiser, learned: Learned, *, has_observed: bool
+    ) -> TokenDenoiser | MixedDenoiser:
         network = learned.network
+        if not self.architecture.tokens.with_number:
+            return token_denoiser
         if has_observed or network.joint_network is None:
-            return MixedDenoiser(token_denoiser, network.number_network, self.covariance, **guided)
-        return MixedDenoiser(token_denoiser, network.joint_network, self.covariance, self.basis, **guided)
+            return MixedDenoiser(token_denoiser, network.number_network, self.covariance)
+        return MixedDenoiser(token_denoiser, network.joint_network, self.covariance, self.basis)
 
     def plan_imputation(
         self, learned: Learned, observed: Float[np.ndarray, "n width"], n_draws: int, random_state: Any

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from pointillist.diffusion.tokens.mixed_likelihood import NumberError
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
-from pointillist.diffusion.tokens.number_error import NumberError
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.training import FEW
 from pointillist.models.masked import masked_of

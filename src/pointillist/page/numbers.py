@@ -7,7 +7,7 @@ import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.columns.scaling import QuantileScaling
-from pointillist.diffusion.conditioning.ranged_sampling import POINTS
+from pointillist.diffusion.conditioning.twisting import POINTS
 from pointillist.diffusion.registries import DPM_POINTS
 from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
 from pointillist.models.gaussian import GaussianProcess, gaussian_of

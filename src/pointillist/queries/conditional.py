@@ -328,7 +328,7 @@ class Conditional:
         assert token is not None
         denoiser = model.process.token_denoiser(model, model.codec.is_missing_value)
         is_target = np.asarray(encoding.with_number, int) == column
-        log_p = map_rows(TokenProbabilities(denoiser, is_target, (token,)), observed.astype(np.float32))
+        log_p = map_rows(TokenProbabilities(denoiser, is_target, token), observed.astype(np.float32))
         return np.exp(log_p.astype(np.float64))
 
     def _quantiles(

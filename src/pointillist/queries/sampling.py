@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
-from pointillist.diffusion.samplers import RowSampler
-from pointillist.diffusion.trajectories import TrajectorySampler
+from pointillist.diffusion.samplers import RowSampler, TrajectorySampler
 from pointillist.engine.sampling import (
     rows_per_chunk,
     sample_rows,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.diffusion.classification import N_TIMES, posterior
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
+from pointillist.diffusion.denoisers import Denoiser, has_classes
 from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.registries import sampler_named
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
@@ -177,7 +177,7 @@ def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray
     shared.bar.say(f"classifying {shared.name(cell)}")
     dataset, denoiser = shared.dataset(cell), denoiser_of(shared, cell)
     fresh = held_out(dataset.name, cell.settings.n_held_out)
-    assert fresh is not None and isinstance(denoiser, ConditionalDenoiser)
+    assert fresh is not None and has_classes(denoiser)
     method: Any = (
         ClassElbos(denoiser, dataset.n_classes, N_TIMES)
         if cell.settings.classifier == "elbo"

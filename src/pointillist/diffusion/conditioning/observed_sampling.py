@@ -7,20 +7,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, UnobservedColumns
+from pointillist.diffusion.denoisers import Denoiser, UnobservedColumns, has_classes
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
-from pointillist.diffusion.samplers import RowSampler, Sampler
+from pointillist.diffusion.samplers import RowSampler, Sampler, TrajectorySampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray, at_lambda, time_at
-from pointillist.diffusion.trajectories import TrajectorySampler
 
 
 class CentredSampler(Sampler):
     """A sampler of rows whose mean may be far from 0, such as rows of one class or with observed values.
 
     At the noise level where samplers start, part of the mean of the rows remains; this sampler adds it to the start.
-
-    Attributes:
-        sampler: The wrapped sampler, of rows or trajectories.
     """
 
     sampler: RowSampler | TrajectorySampler
@@ -30,22 +26,14 @@ class CentredSampler(Sampler):
         """Rows per draw of the wrapped sampler."""
         return self.sampler.rows_per_draw
 
-    @property
-    def width(self) -> int:
-        """Number of parallel network evaluations of the wrapped sampler."""
-        return self.sampler.width
-
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
         """Draw x_T of rows with mean 0."""
         return self.sampler.start(key, columns)
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "rows d"]:
-        """Draw a row, with one more network evaluation than the wrapped sampler.
+        """Draw a row from x_T of rows with mean 0, with one more network evaluation than the wrapped sampler.
 
-        Args:
-            key: Key of the draw.
-            denoiser: The denoiser, bound to the class and observed values.
-            x_T: x_T of rows with mean 0.
+        The denoiser is bound to the class and observed values.
         """
         sampler = self.sampler.sampler if isinstance(self.sampler, TrajectorySampler) else self.sampler
         lambda_T = sampler.log_snr(jnp.zeros((), jnp.int32))
@@ -54,12 +42,9 @@ class CentredSampler(Sampler):
 
 
 class ObservedSampler(Sampler):
-    """A sampler of rows with observed values, by another sampler and a conditioned denoiser.
+    """A sampler of rows with observed values, by another sampler, of rows or populations, and a conditioned denoiser.
 
     The `x_T` of `draw` holds the observed values, NaN where unobserved; `draw` itself draws the noise at T.
-
-    Attributes:
-        sampler: The wrapped sampler, of rows or populations.
     """
 
     sampler: Sampler
@@ -86,21 +71,16 @@ class ObservedSampler(Sampler):
     def draw(
         self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]
     ) -> Float[Array, "rows d_and_diagnostics"]:
-        """Draw rows in which observed values are unchanged.
-
-        Args:
-            key: Key of the draw.
-            denoiser: The denoiser, not yet conditioned.
-            x_T: Observed values, NaN where unobserved.
-        """
+        """Draw rows in which observed values are unchanged, with a denoiser that is not yet conditioned."""
         columns = len(x_T)
         start = self.sampler.start(key, columns + self.n_diagnostics)
         conditioned = denoiser.condition_on(x_T)
         if isinstance(self.sampler, RowSampler):
-            rows = CentredSampler(self.sampler).draw(key, conditioned, start)
+            sampler: Sampler = CentredSampler(self.sampler)
         else:
             # Populations need no centring: their samplers are stochastic, so the start is forgotten.
-            rows = self.sampler.draw(key, conditioned, start)
+            sampler = self.sampler
+        rows = sampler.draw(key, conditioned, start)
         drawn = jnp.where(jnp.isnan(x_T)[None], rows[:, :columns], x_T[None])
         return jnp.concatenate([drawn, rows[:, columns:]], axis=1)
 
@@ -195,5 +175,5 @@ def _split_label(denoiser: Any, x: Float[Array, " d_and_label"], has_label: bool
     """Split a row from its label, and bind the denoiser to that class."""
     if not has_label:
         return denoiser, x
-    assert isinstance(denoiser, ConditionalDenoiser)
+    assert has_classes(denoiser)
     return denoiser.given(x[-1].astype(jnp.int32)), x[:-1]

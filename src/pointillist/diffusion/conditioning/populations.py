@@ -1,11 +1,11 @@
 """Populations of candidates: log-weights, systematic resampling and diagnostics.
 
 Sequential importance sampling with resampling (Doucet & Johansen 2009, "A tutorial on particle filtering and
-smoothing", algorithm of section 3.5): each candidate is weights by the probability that it meets the conditions. The
-population is resampled when a few candidates carry most of the weight.
+smoothing", algorithm of section 3.5): each candidate is weighted by the probability that it meets the conditions, which
+the mean weight estimates. The population is resampled when a few candidates carry most of the weight.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -51,48 +51,18 @@ class PopulationSampler(Sampler):
         return self.population
 
 
-class ParticleWeights(NamedTuple):
-    """Weights and ancestors of a population of candidates.
-
-    Attributes:
-        log_weights: Log-weights, shape (n,); the mean weight estimates the probability of the conditions.
-        ancestors: Index of each candidate's first ancestor, shape (n,); descendants of one ancestor are not
-            independent.
-    """
-
-    log_weights: Float[Array, " n"]
-    ancestors: Int[Array, " n"]
-
-    @classmethod
-    def of(cls, n: int) -> "ParticleWeights":
-        """Return equal weights for n independent candidates."""
-        return cls(jnp.zeros(n), jnp.arange(n))
-
-    @property
-    def log_mass(self) -> Float[Array, ""]:
-        """Log of the mean weight."""
-        return jax.nn.logsumexp(self.log_weights) - jnp.log(float(len(self.log_weights)))
-
-    def after_resampling(self, parents: Int[Array, " kept"]) -> "ParticleWeights":
-        """Return the weights after resampling: equal, with the same mean.
-
-        Args:
-            parents: Indices of the resampled candidates.
-        """
-        return ParticleWeights(jnp.broadcast_to(self.log_mass, parents.shape), self.ancestors[parents])
-
-    def multiplied(self, log_factors: Float[Array, " n"]) -> "ParticleWeights":
-        """Multiply the weights by exp(log_factors)."""
-        return ParticleWeights(self.log_weights + log_factors, self.ancestors)
-
-
 def normalized(log_weights: Float[Array, " n"]) -> Float[Array, " n"]:
     """Normalize weights to sum to 1; return equal weights if all are 0."""
     return jax.nn.softmax(jnp.where(log_weights.max() == -jnp.inf, 0.0, log_weights))
 
 
+def log_mean(log_weights: Float[Array, " n"]) -> Float[Array, ""]:
+    """Compute the log of the mean weight."""
+    return jax.nn.logsumexp(log_weights) - jnp.log(float(len(log_weights)))
+
+
 def effective_sample_size(log_weights: Float[Array, " n"]) -> Float[Array, ""]:
-    """Effective sample size, (Σ w)² / Σ w²; 0 if all weights are 0."""
+    """Compute the effective sample size, (Σ w)² / Σ w²; 0 if all weights are 0."""
     return jnp.where(log_weights.max() == -jnp.inf, 0.0, 1 / (normalized(log_weights) ** 2).sum())
 
 
@@ -104,31 +74,34 @@ def systematic_resampling(u: Float[Array, ""], log_weights: Float[Array, " k"], 
     return jnp.minimum(jnp.searchsorted(cumulative / cumulative[-1], points), len(log_weights) - 1)
 
 
-def resample(u: Float[Array, ""], weights: ParticleWeights, candidates: Any) -> tuple[ParticleWeights, Any]:
+def resample(u: Float[Array, ""], log_weights: Float[Array, " n"], candidates: Any) -> tuple[Float[Array, " n"], Any]:
     """Resample candidates if their effective sample size is below `THRESHOLD` times their number.
 
     Args:
         u: A uniform random number.
-        weights: Their weights.
+        log_weights: Their log-weights. After resampling, weights are equal and have the same mean.
         candidates: A pytree whose leaves have candidates as first axis.
     """
-    n = len(weights.log_weights)
+    n = len(log_weights)
     if n == 1:
-        return weights, candidates
-    is_due = effective_sample_size(weights.log_weights) < THRESHOLD * n
-    parents = jnp.where(is_due, systematic_resampling(u, weights.log_weights, n), jnp.arange(n))
-    drawn = weights.after_resampling(parents)
-    now = ParticleWeights(jnp.where(is_due, drawn.log_weights, weights.log_weights), drawn.ancestors)
-    return now, jax.tree.map(lambda leaf: leaf[parents], candidates)
+        return log_weights, candidates
+    is_due = effective_sample_size(log_weights) < THRESHOLD * n
+    parents = jnp.where(is_due, systematic_resampling(u, log_weights, n), jnp.arange(n))
+    equal = jnp.broadcast_to(log_mean(log_weights), parents.shape)
+    return jnp.where(is_due, equal, log_weights), jax.tree.map(lambda leaf: leaf[parents], candidates)
 
 
 def select_rows(
-    key: PRNGKeyArray, weights: ParticleWeights, rows: Float[Array, "n d"], kept: int
+    key: PRNGKeyArray,
+    log_weights: Float[Array, " n"],
+    rows: Float[Array, "n d"],
+    ancestors: Int[Array, " n"],
+    kept: int,
 ) -> Float[Array, "kept d_and_diagnostics"]:
     """Draw rows by their final weights, in random order, and append `N_DIAGNOSTICS` columns."""
     drawn = jax.random.uniform(key, (kept + 1,))
     # Shuffled, because a caller may use only the first rows of a draw.
-    indices = systematic_resampling(drawn[0], weights.log_weights, kept)[jnp.argsort(drawn[1:])]
-    last = weights.after_resampling(indices)
-    diagnostics = jnp.stack([last.log_weights, last.ancestors.astype(rows.dtype)], axis=1)
+    indices = systematic_resampling(drawn[0], log_weights, kept)[jnp.argsort(drawn[1:])]
+    log_masses = jnp.broadcast_to(log_mean(log_weights), indices.shape)
+    diagnostics = jnp.stack([log_masses, ancestors[indices].astype(rows.dtype)], axis=1)
     return jnp.concatenate([rows[indices], diagnostics], axis=1)

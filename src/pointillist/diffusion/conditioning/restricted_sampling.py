@@ -5,6 +5,7 @@ weight of a row is the product of the probabilities of the allowed values; with 
 are equal. Ranges of numbers guide the trajectories of the numbers (`twisting`).
 """
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -15,8 +16,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.conditioning.populations import (
     N_DIAGNOSTICS,
-    ParticleWeights,
     PopulationSampler,
+    log_mean,
     resample,
     select_rows,
     systematic_resampling,
@@ -94,11 +95,13 @@ class RestrictedSampler(PopulationSampler):
         first_key, token_key, number_key, choice_key = (jax.random.fold_in(key, i) for i in range(4))
         row, numbers = reveal_single_values(token_denoiser.tokens, x_T[: self.n_tokens]), x_T[self.n_tokens :]
         rows, numbers = (jnp.tile(part, (self.population, 1)) for part in (row, numbers))
-        rows, numbers, weights = self._restricted(first_key, token_denoiser, rows, numbers)
+        log_weights, candidates = self._restricted(first_key, token_denoiser, rows, numbers)
         if self.restriction.ranges is None and self.population > self.kept:
             # No later step changes the weights.
-            indices = systematic_resampling(jax.random.uniform(choice_key), weights.log_weights, self.kept)
-            rows, numbers, weights = rows[indices], numbers[indices], weights.after_resampling(indices)
+            indices = systematic_resampling(jax.random.uniform(choice_key), log_weights, self.kept)
+            log_weights = jnp.broadcast_to(log_mean(log_weights), indices.shape)
+            candidates = jax.tree.map(lambda each: each[indices], candidates)
+        rows, numbers, ancestors = candidates
         keys = jax.random.split(token_key, len(rows))
 
         def draw_unrestricted(key: PRNGKeyArray, row: Array, numbers: Array) -> Array:
@@ -106,23 +109,24 @@ class RestrictedSampler(PopulationSampler):
 
         rows = jax.vmap(draw_unrestricted)(keys, rows, numbers)
         if isinstance(denoiser, MixedDenoiser):
-            rows, weights = self._with_numbers(number_key, denoiser, rows, numbers, weights)
-        is_lost = jnp.isnan(rows).any(axis=1) & (weights.log_mass > -jnp.inf)
-        weights = weights.multiplied(jnp.where(is_lost, jnp.nan, 0.0))
-        return select_rows(choice_key, weights, rows, self.kept)
+            rows, ancestors, log_weights = self._with_numbers(
+                number_key, denoiser, rows, numbers, ancestors, log_weights
+            )
+        is_lost = jnp.isnan(rows).any(axis=1) & (log_mean(log_weights) > -jnp.inf)
+        return select_rows(choice_key, log_weights + jnp.where(is_lost, jnp.nan, 0.0), rows, ancestors, self.kept)
 
     def _restricted(
         self, key: PRNGKeyArray, token_denoiser: TokenDenoiser, rows: Float[Array, "n T"], numbers: Float[Array, "n k"]
-    ) -> tuple[Float[Array, "n T"], Float[Array, "n k"], ParticleWeights]:
-        """Draw the restricted tokens, in a random order that all candidates share."""
+    ) -> tuple[Float[Array, " n"], tuple[Array, Array, Array]]:
+        """Draw the restricted tokens in a random order; return log-weights, and rows, numbers and ancestors."""
         restriction, tokens = self.restriction, token_denoiser.tokens
         order = jnp.argsort(jax.random.uniform(key, (len(restriction.indices),)))
         longest = max(tokens.sizes)
         sizes, starts = jnp.asarray(tokens.sizes), jnp.asarray(tokens.starts)
         is_interval = jnp.asarray([index in tokens.with_intervals for index in range(len(tokens.sizes))])
 
-        def step(i: Array, carry: tuple[Array, Array, ParticleWeights]) -> tuple[Array, Array, ParticleWeights]:
-            rows, numbers, weights = carry
+        def step(i: Array, carry: tuple[Array, tuple[Array, ...]]) -> tuple[Array, tuple[Array, ...]]:
+            log_weights, (rows, numbers, ancestors) = carry
             which = order[i]
             index = jnp.asarray(restriction.indices)[which]
             # One draw for everything, because programs with several draws compile more slowly.
@@ -142,13 +146,10 @@ class RestrictedSampler(PopulationSampler):
             value = pieces[piece].astype(rows.dtype)
             inside = jnp.minimum(low + u * (high - low), LARGEST_POSITION)
             rows = rows.at[:, index].set(value + jnp.where(is_interval[index] & (high > low), inside, 0.0))
-            weights = weights.multiplied(jax.nn.logsumexp(scores, axis=1))
-            weights, (rows, numbers) = resample(drawn[-1], weights, (rows, numbers))
-            return rows, numbers, weights
+            return resample(drawn[-1], log_weights + jax.nn.logsumexp(scores, axis=1), (rows, numbers, ancestors))
 
-        return jax.lax.fori_loop(
-            0, len(restriction.indices), step, (rows, numbers, ParticleWeights.of(self.population))
-        )
+        start = jnp.zeros(self.population), (rows, numbers, jnp.arange(self.population))
+        return jax.lax.fori_loop(0, len(restriction.indices), step, start)
 
     def _with_numbers(
         self,
@@ -156,40 +157,33 @@ class RestrictedSampler(PopulationSampler):
         denoiser: MixedDenoiser,
         rows: Float[Array, "n T"],
         numbers: Float[Array, "n k"],
-        weights: ParticleWeights,
-    ) -> tuple[Float[Array, "n T_and_k"], ParticleWeights]:
+        ancestors: Int[Array, " n"],
+        log_weights: Float[Array, " n"],
+    ) -> tuple[Float[Array, "n T_and_k"], Int[Array, " n"], Float[Array, " n"]]:
         assert self.schedule is not None
-        schedule, ranges = self.schedule, self.restriction.ranges
+        schedule, ranges, tokens = self.schedule, self.restriction.ranges, denoiser.tokens
         axes = None if denoiser.basis is None else axes_and_scales(denoiser.basis, numbers.shape[1])[0]
-        tokens = denoiser.tokens
         is_observed = jnp.isfinite(numbers) & tokens.has_number(rows)
 
-        def context_of(row: Array, numbers: Array, is_observed: Array) -> tuple[Any, ...]:
+        def context_of(row: Array, numbers: Array, is_observed: Array) -> dict[str, Any]:
             one = denoiser.number_denoiser(row, numbers, is_observed, schedule)
-            unguided = None if one.unguided is None else one.unguided[0]
-            return one.is_noised, one.context, unguided, one.centre, one.sigma_data
+            varying = "is_noised", "context", "unguided", "centre", "sigma_data"
+            return {name: getattr(one, name) for name in varying}
 
-        def denoise(context: tuple[Any, ...], x_t: Array, t: Array) -> Array:
-            is_noised, number_context, unguided, centre, sigma_data = context[0]
-            number_denoiser = NumberDenoiser(
-                network=denoiser.number_network,
-                schedule=schedule,
-                is_noised=is_noised,
-                context=number_context,
-                unguided=None if unguided is None else (unguided, denoiser.guidance),
-                centre=centre,
-                sigma_data=sigma_data,
-                axes=axes,
-            )
-            return number_denoiser(x_t, t)
+        shared = {"network": denoiser.number_network, "schedule": schedule, "axes": axes}
+        shared["guidance"] = denoiser.token_denoiser.guidance
+
+        def denoise(contexts: tuple[Any, ...], x_t: Array, t: Array) -> Array:
+            return NumberDenoiser(**shared, **contexts[0])(x_t, t)
 
         start_key, sweep_key = jax.random.split(key)
         x_T = jax.random.normal(start_key, numbers.shape)
-        contexts = jax.vmap(context_of)(rows, numbers, is_observed), rows, numbers, is_observed
+        contexts = jax.vmap(context_of)(rows, numbers, is_observed), rows, numbers, is_observed, ancestors
         # Without ranges, the sweep leaves the weights unchanged.
         sweep_ranges = Ranges((), np.empty((0, 1)), np.empty((0, 1))) if ranges is None else ranges
-        is_constrained = contexts[0][0][:, np.asarray(sweep_ranges.columns, int)]
-        drawn, (_, rows, numbers, is_observed), weights = smc_sweep(
-            sweep_key, denoise, contexts, x_T, is_constrained, sweep_ranges, weights, schedule, self.points
+        is_constrained = contexts[0]["is_noised"][:, np.asarray(sweep_ranges.columns, int)]
+        drawn, (_, rows, numbers, is_observed, ancestors), log_weights = smc_sweep(
+            sweep_key, denoise, contexts, x_T, is_constrained, sweep_ranges, log_weights, schedule, self.points
         )
-        return jax.vmap(lambda *row: assemble_row(tokens, *row))(rows, numbers, is_observed, drawn), weights
+        rows = jax.vmap(partial(assemble_row, tokens))(rows, numbers, is_observed, drawn)
+        return rows, ancestors, log_weights

@@ -15,9 +15,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pointillist.diffusion.conditioning.populations import ParticleWeights, resample
+from pointillist.diffusion.conditioning.populations import N_DIAGNOSTICS, PopulationSampler, resample, select_rows
+from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.schedules import Schedule, at_lambda, time_at
 from pointillist.diffusion.solvers import DPMSolver2M
+
+POINTS = 60
+"""Default number of points of the stochastic solver."""
 
 SMALLEST_VARIANCE = 0.1
 """Smallest variance of x_0 given x_t, as a fraction of its value for normal data. The largest is that of the data.
@@ -142,25 +146,26 @@ def smc_sweep(
     x_T: Float[Array, "n k"],
     is_constrained: Bool[Array, "n s"],
     ranges: Ranges,
-    weights: ParticleWeights,
+    log_weights: Float[Array, " n"],
     schedule: Schedule,
     points: int,
-) -> tuple[Float[Array, "n k"], Any, ParticleWeights]:
+) -> tuple[Float[Array, "n k"], Any, Float[Array, " n"]]:
     """Move a population of candidates from x_T to numbers in ranges, by the stochastic `DPMSolver2M`.
 
     Args:
         key: Key of the noise and of resampling.
         denoise: The denoiser.
-        contexts: A pytree with one entry per candidate, resampled with them: what `denoise` needs, and other data.
+        contexts: A pytree with one entry per candidate, resampled with them: what `denoise` needs, and other data,
+            such as the index of each candidate's first ancestor.
         x_T: x_T of each candidate.
         is_constrained: Which ranges apply to each candidate.
         ranges: The ranges.
-        weights: Initial weights of the candidates.
+        log_weights: Initial log-weights of the candidates.
         schedule: The noise schedule.
         points: Number of points of the solver.
 
     Returns:
-        Numbers, contexts and weights, which are 0 for numbers outside the ranges.
+        Numbers, contexts and log-weights, which are -inf for numbers outside the ranges.
     """
     solver = DPMSolver2M(schedule, points, is_stochastic=True)
     n, k = x_T.shape
@@ -180,7 +185,7 @@ def smc_sweep(
         return x0, *moments_in_ranges(ranges, x0, covariance, is_constrained, smallest)
 
     def step(i: Array, carry: Any) -> Any:
-        weights, (contexts, x_t, previous, is_constrained) = carry
+        log_weights, (contexts, x_t, previous, is_constrained) = carry
         x0, log_psi, mean = jax.vmap(at, (None, 0, 0, 0))(i, contexts, x_t, is_constrained)
         lambda_t, lambda_s = solver.log_snr(i), solver.log_snr(i + 1)
         # Steps at high noise are unguided, and so are steps where ψ is 0 for all candidates.
@@ -190,9 +195,9 @@ def smc_sweep(
         drawn = jax.random.normal(jax.random.fold_in(key, i), (n * k + 1,))
         noise = drawn[:-1].reshape(n, k)
         # The weights include ψ(x_t) here, so that resampling looks ahead; it is divided out again below.
-        weights, (contexts, x_t, previous, is_constrained, x0, log_psi, mean) = resample(
+        log_weights, (contexts, x_t, previous, is_constrained, x0, log_psi, mean) = resample(
             jax.scipy.special.ndtr(drawn[-1]),
-            weights.multiplied(log_psi),
+            log_weights + log_psi,
             (contexts, x_t, previous, is_constrained, x0, log_psi, mean),
         )
         h = lambda_s - lambda_t
@@ -206,12 +211,46 @@ def smc_sweep(
         log_ratio = -jnp.sum(shift_in_stds * noise + 0.5 * shift_in_stds**2, axis=1)
         # A candidate of weight 0 keeps it, because -inf - -inf would be NaN.
         log_ratio -= jnp.where(jnp.isneginf(log_psi), 0.0, log_psi)
-        return weights.multiplied(log_ratio), (contexts, x_s, x0, is_constrained)
+        return log_weights + log_ratio, (contexts, x_s, x0, is_constrained)
 
     last = points - 1
-    start = weights, (contexts, x_T, jnp.zeros_like(x_T), is_constrained)
-    weights, (contexts, x_t, _, is_constrained) = jax.lax.fori_loop(0, last, step, start)
+    start = log_weights, (contexts, x_T, jnp.zeros_like(x_T), is_constrained)
+    log_weights, (contexts, x_t, _, is_constrained) = jax.lax.fori_loop(0, last, step, start)
     t = time_at(schedule, solver.log_snr(jnp.asarray(last)))
     x0 = jax.vmap(denoise, (0, 0, None))(contexts, x_t, t)
     is_inside = (jax.vmap(ranges.contains)(x0) | ~is_constrained).all(axis=1)
-    return x0, contexts, weights.multiplied(jnp.where(is_inside, 0.0, -jnp.inf))
+    return x0, contexts, log_weights + jnp.where(is_inside, 0.0, -jnp.inf)
+
+
+class RangedSampler(PopulationSampler):
+    """A sampler of rows whose numbers lie in ranges, by `smc_sweep`.
+
+    Attributes:
+        ranges: The ranges.
+        schedule: The noise schedule.
+        points: Number of points of the solver, at least 2.
+    """
+
+    ranges: Ranges
+    schedule: Schedule
+    points: int = eqx.field(static=True, default=POINTS)
+
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "n k"]:
+        """Draw x_T of each candidate with `fold_in(key, 0)`."""
+        return jax.random.normal(jax.random.fold_in(key, 0), (self.population, columns - N_DIAGNOSTICS))
+
+    def draw(
+        self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "n k"]
+    ) -> Float[Array, "rows k_and_diagnostics"]:
+        """Draw rows, shape (kept, k + `N_DIAGNOSTICS`), from the x_T of each candidate."""
+
+        def denoise(ancestor: Array, x_t: Array, t: Array) -> Array:
+            return denoiser(x_t, t)
+
+        n = self.population
+        ancestors, is_constrained = jnp.arange(n), jnp.ones((n, len(self.ranges.columns)), bool)
+        sweep_key, choice_key = jax.random.fold_in(key, 1), jax.random.fold_in(key, 2)
+        rows, ancestors, log_weights = smc_sweep(
+            sweep_key, denoise, ancestors, x_T, is_constrained, self.ranges, jnp.zeros(n), self.schedule, self.points
+        )
+        return select_rows(choice_key, log_weights, rows, ancestors, self.kept)

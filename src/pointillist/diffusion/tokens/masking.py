@@ -40,7 +40,6 @@ RANK, NARROW_RANK = 8, 32
 PADDING = 0.25
 """Largest fraction of padding among the values that are computed in parallel."""
 
-
 OBSERVED_FREQUENCIES = (1.0, 2.0)
 """Frequencies of the Fourier features of observed numbers. Higher ones would let the network memorize rows."""
 
@@ -90,6 +89,21 @@ class Tokens:
         return sum(self.sizes)
 
     @property
+    def is_wide(self) -> bool:
+        """Whether a row has more than `WIDE` tokens."""
+        return len(self.sizes) > WIDE
+
+    @property
+    def in_column_order(self) -> bool:
+        """Whether tokens are drawn in column order."""
+        return self.has_column_order and not self.is_wide
+
+    @property
+    def is_single(self) -> Bool[np.ndarray, " tokens"]:
+        """Whether each token has a single value."""
+        return np.asarray(self.sizes) == 1
+
+    @property
     def n_number_features(self) -> int:
         """Number of features of observed numbers."""
         return (2 + 2 * len(OBSERVED_FREQUENCIES)) * len(self.with_number)
@@ -100,46 +114,19 @@ class Tokens:
         return tokens[..., np.asarray(self.with_number, int)] == values
 
     @cached_property
-    def token_of_slot(self) -> Int[np.ndarray, " slots"]:
-        """Index of the token of each slot."""
-        return np.repeat(np.arange(len(self.sizes)), self.sizes)
-
-    @property
-    def is_single(self) -> Bool[np.ndarray, " tokens"]:
-        """Whether each token has a single value."""
-        return np.asarray(self.sizes) == 1
-
-    @cached_property
-    def value(self) -> Int[np.ndarray, " slots"]:
-        """Value of each slot."""
-        return np.concatenate([np.arange(size) for size in self.sizes])
-
-    @cached_property
     def starts(self) -> Int[np.ndarray, " tokens"]:
         """First slot of each token."""
         return np.cumsum(self.sizes) - np.asarray(self.sizes)
 
-    @property
-    def is_wide(self) -> bool:
-        """Whether a row has more than `WIDE` tokens."""
-        return len(self.sizes) > WIDE
-
-    @property
-    def in_column_order(self) -> bool:
-        """Whether tokens are drawn in column order."""
-        return self.has_column_order and not self.is_wide
+    @cached_property
+    def token_of_slot(self) -> Int[np.ndarray, " slots"]:
+        """Index of the token of each slot."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @cached_property
-    def blocks(self) -> tuple[Int[np.ndarray, " some"], ...]:
-        """Indices of all tokens, grouped by similar size; the number of groups is logarithmic in the largest size."""
-        left = np.argsort(self.sizes, kind="stable")
-        blocks = []
-        while len(left):
-            sizes = np.asarray(self.sizes)[left]
-            first = int(np.searchsorted(sizes, (1 - PADDING) * sizes[-1]))
-            blocks.append(left[first:])
-            left = left[:first]
-        return tuple(blocks)
+    def value(self) -> Int[np.ndarray, " slots"]:
+        """Value of each slot."""
+        return np.arange(self.n_slots) - self.starts[self.token_of_slot]
 
     @property
     def rank(self) -> int:
@@ -147,31 +134,40 @@ class Tokens:
         return RANK if self.is_wide else NARROW_RANK
 
     @cached_property
-    def features(self) -> tuple[int, ...]:
-        """Number of features per value in each block: `rank`, or the number of values if smaller."""
-        return tuple(min(self.rank, max(self.sizes[index] for index in block)) for block in self.blocks)
+    def blocks(self) -> tuple[tuple[Int[np.ndarray, " some"], int], ...]:
+        """Indices of all tokens, grouped by similar size, each group with its number of features per value.
+
+        The number of groups is logarithmic in the largest size. The number of features is `rank`, or the largest size
+        if smaller.
+        """
+        left = np.argsort(self.sizes, kind="stable")
+        blocks = []
+        while len(left):
+            sizes = np.asarray(self.sizes)[left]
+            first = int(np.searchsorted(sizes, (1 - PADDING) * sizes[-1]))
+            blocks.append((left[first:], min(self.rank, int(sizes[-1]))))
+            left = left[:first]
+        return tuple(blocks)
 
     @property
     def n_features(self) -> int:
         """Total number of features of all tokens."""
-        return sum(len(block) * rank for block, rank in zip(self.blocks, self.features, strict=True))
+        return sum(len(block) * rank for block, rank in self.blocks)
 
     @cached_property
-    def splits(self) -> Int[np.ndarray, " tokens_less_one"]:
-        """Boundaries between the slots of consecutive tokens."""
-        return np.cumsum(self.sizes)[:-1]
-
-    @cached_property
-    def waves(self) -> Float[np.ndarray, "slots waves"]:
-        """Smooth functions of ordered values: cos(π k rank), k = 1 … `N_WAVES`; 0 for unordered values."""
-        ranks = np.asarray(self.ranks or (-1.0,) * self.n_slots)
-        waves = np.cos(np.pi * ranks[:, None] * np.arange(1, N_WAVES + 1)) * (ranks >= 0)[:, None]
-        return waves.astype(np.float32)
+    def _rank_of_slot(self) -> Float[np.ndarray, " slots"]:
+        return np.asarray(self.ranks or (-1.0,) * self.n_slots)
 
     @cached_property
     def ordered_tokens(self) -> Int[np.ndarray, " some"]:
         """Indices of the tokens with ordered values."""
-        return np.unique(self.token_of_slot[np.asarray(self.ranks or (-1.0,) * self.n_slots) >= 0])
+        return np.unique(self.token_of_slot[self._rank_of_slot >= 0])
+
+    @cached_property
+    def waves(self) -> Float[np.ndarray, "slots waves"]:
+        """Smooth functions of ordered values: cos(π k rank), k = 1 … `N_WAVES`; 0 for unordered values."""
+        ranks = self._rank_of_slot[:, None]
+        return (np.cos(np.pi * ranks * np.arange(1, N_WAVES + 1)) * (ranks >= 0)).astype(np.float32)
 
     @cached_property
     def wave_matrix(self) -> Float[np.ndarray, "slots all_waves"]:
@@ -186,7 +182,7 @@ class Tokens:
         The functions of a token span the constant and cos(π k rank), with k up to `INTERVAL_WAVES` for intervals and up
         to `N_WAVES` for other ordered values. For a token with fewer values they span all functions.
         """
-        blocks, ranks = [], np.asarray(self.ranks or (-1.0,) * self.n_slots)
+        blocks, ranks = [np.zeros((self.n_slots, 0), np.float32)], self._rank_of_slot
         for token in self.ordered_tokens:
             slots = np.flatnonzero((self.token_of_slot == token) & (ranks >= 0))
             n_waves = INTERVAL_WAVES if token in self.with_intervals else N_WAVES
@@ -194,7 +190,7 @@ class Tokens:
             block = np.zeros((self.n_slots, waves.shape[1]), np.float32)
             block[slots] = np.linalg.qr(waves)[0].round(6)
             blocks.append(block)
-        return np.concatenate(blocks, axis=1) if blocks else np.zeros((self.n_slots, 0), np.float32)
+        return np.concatenate(blocks, axis=1)
 
     def smoothed(self, weight: Float[Array, "inputs width"]) -> Float[Array, "inputs width"]:
         """Project the weights of a layer onto smooth functions of the rank of ordered values.
@@ -217,8 +213,5 @@ class Tokens:
         added to the value, are ignored.
         """
         shape = (1,) * (tokens.ndim - 1) + (-1,)
-        value = jnp.asarray(self.value, tokens.dtype).reshape(shape)
-        is_value = (jnp.floor(tokens)[..., self.token_of_slot] == value) | self.is_single[self.token_of_slot].reshape(
-            shape
-        )
-        return is_value.astype(jnp.float32)
+        is_value = jnp.floor(tokens)[..., self.token_of_slot] == jnp.asarray(self.value, tokens.dtype).reshape(shape)
+        return (is_value | self.is_single[self.token_of_slot].reshape(shape)).astype(jnp.float32)

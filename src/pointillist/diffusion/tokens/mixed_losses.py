@@ -1,6 +1,6 @@
 """The loss of mixed rows: of tokens given observed numbers, and of numbers given all tokens."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,9 @@ LOG_NORMAL = (-1.7, 1.8)
 """Mean and standard deviation of log σ. Low noise levels are emphasized: only they show how numbers determine each
 other, and at high noise the tokens carry most of the information."""
 
+NUMBER_OBJECTIVE = Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
+"""The training objective of numbers."""
+
 HIDDEN_CONTEXT = 0.3
 """Probability of hiding a token of a training row from the number networks at the lowest noise.
 
@@ -48,7 +51,6 @@ class MixedObjective:
         tokens: Layout of the tokens and of the numbers that some of them carry.
         guided: Index of the guiding token; None for none.
         p_uncond: Fraction of rows in which the guiding token is hidden from the number networks.
-        number_objective: The objective of the numbers.
         has_missing: Whether tokens, and the numbers that they carry, may be missing; see `TokenObjective`.
         has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`.
         hidden_context: See `HIDDEN_CONTEXT`.
@@ -57,9 +59,6 @@ class MixedObjective:
     tokens: Tokens
     guided: int | None = None
     p_uncond: float = 0.0
-    number_objective: Objective = field(
-        default_factory=lambda: Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
-    )
     has_missing: bool = False
     has_joint_network: bool = False
     hidden_context: float = HIDDEN_CONTEXT
@@ -90,12 +89,11 @@ class MixedObjective:
             is_observed = has_number & (number_u < jnp.minimum(1 - u, largest))
         indices = np.asarray(self.tokens.with_number)
         is_seen = is_seen.at[:, indices].set(is_seen[:, indices] | (is_chosen & (rows[:, indices] != HIDDEN)))
-        level, eps = self.number_objective.noise(
-            level_key, noise_key, len(rows) // batch_size, batch_size, numbers.shape[1]
-        )
+        n_batches = len(rows) // batch_size
+        level, eps = NUMBER_OBJECTIVE.noise(level_key, noise_key, n_batches, batch_size, numbers.shape[1])
 
         def noised(numbers: Array, sigma_data: Array) -> Noised:
-            return self.number_objective.noised(numbers, eps, level, schedule, sigma_data)
+            return NUMBER_OBJECTIVE.noised(numbers, eps, level, schedule, sigma_data)
 
         centre, sigma_data = _conditional_normals(
             covariance[0] if self.has_joint_network else covariance, numbers, is_observed

@@ -40,20 +40,22 @@ class NumberDenoiser(Denoiser):
         schedule: The noise schedule.
         is_noised: Which numbers are drawn.
         context: The result of `NumberNetwork.embed_context`.
-        unguided: The context without the guiding token, and w; None without guidance.
+        unguided: The context without the guiding token; None without guidance.
         centre: Conditional mean of the numbers given the observed ones.
         sigma_data: σ_d of the residual of each number, or along each axis.
         axes: Orthonormal axes along which the network sees the numbers, as columns; None for the coordinate axes.
+        guidance: w, at least 0; **0 is plain conditional sampling**.
     """
 
     network: Any
     schedule: Schedule
     is_noised: Bool[Array, " k"]
     context: Float[Array, " width"]
-    unguided: tuple[Float[Array, " width"], Any] | None = None
+    unguided: Float[Array, " width"] | None = None
     centre: Float[Array, " k"] | float = 0.0
     sigma_data: SigmaData = 1.0
     axes: Float[Array, "k k"] | None = None
+    guidance: Float[Array | np.ndarray, ""] | float = 0.0
 
     def __call__(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
         """Compute E[x_0 | x_t], clipped to ± `LARGEST_SCORE`; 0 for numbers that are not drawn."""
@@ -77,8 +79,7 @@ class NumberDenoiser(Denoiser):
 
         x0 = predicted(self.context)
         if self.unguided is not None:
-            context, w = self.unguided
-            x0 = x0 + w * (x0 - predicted(context))
+            x0 = x0 + self.guidance * (x0 - predicted(self.unguided))
         return jnp.where(self.is_noised, x0, 0.0)
 
 
@@ -91,16 +92,12 @@ class MixedDenoiser(eqx.Module):
         covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are more than `MAX_NUMBERS`.
         basis: Axes along which a joint network sees the numbers, as `axes_and_scales` takes them; None for other
             networks.
-        guided: Index of the guiding token; None without guidance.
-        guidance: w, at least 0; **0 is plain conditional sampling**.
     """
 
     token_denoiser: TokenDenoiser
     number_network: Any
     covariance: Float[Array | np.ndarray, "c c"]
     basis: Float[Array | np.ndarray, "c c"] | None = None
-    guided: int | None = eqx.field(static=True, default=None)
-    guidance: Float[Array | np.ndarray, ""] | float = 0.0
 
     @property
     def tokens(self) -> Tokens:
@@ -126,9 +123,9 @@ class MixedDenoiser(eqx.Module):
         else:
             axes, sigma_data = axes_and_scales(self.basis, len(numbers))
             centre = jnp.zeros(len(numbers))
-        if self.guided is not None:
-            hidden = jnp.where(jnp.asarray(self.tokens.token_of_slot == self.guided), 0.0, one_hot)
-            unguided = self.number_network.embed_context(hidden, observed), self.guidance
+        if self.token_denoiser.guided is not None:
+            _, hidden = self.token_denoiser.views(one_hot)
+            unguided = self.number_network.embed_context(hidden, observed)
         return NumberDenoiser(
             network=self.number_network,
             schedule=schedule,
@@ -138,6 +135,7 @@ class MixedDenoiser(eqx.Module):
             centre=centre,
             sigma_data=sigma_data,
             axes=axes,
+            guidance=self.token_denoiser.guidance,
         )
 
 

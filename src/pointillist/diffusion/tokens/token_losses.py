@@ -110,7 +110,7 @@ def token_loss(
     seen = one_hot * is_seen[:, tokens.token_of_slot].astype(jnp.float32)
     seen = jnp.concatenate([seen.astype(network.output.bias.dtype), observed], axis=1)
     logits = jax.vmap(network)(seen).astype(jnp.float32)
-    by_token = jnp.split(logits, tokens.splits, axis=1)
+    by_token = jnp.split(logits, tokens.starts[1:], axis=1)
     totals = jnp.stack([jax.nn.logsumexp(part, axis=1) for part in by_token], axis=1)
     return (jnp.sum(weight * totals) - jnp.sum(logits * one_hot * weight[:, tokens.token_of_slot])) / len(rows)
 

@@ -158,21 +158,17 @@ class FactoredNetwork(eqx.Module):
         slots = self._slots(rows)
         parts = [
             self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
-            for block, rank in self._blocks
+            for block, rank in self.tokens.blocks
         ]
         return jnp.concatenate([part.reshape(len(rows), -1) for part in parts], axis=1)
 
     def _slots(self, rows: Float[Array, "m T"]) -> Int[Array, "m T"]:
         return jnp.asarray(self.tokens.starts)[None] + rows.astype(jnp.int32)
 
-    @property
-    def _blocks(self) -> Iterator[tuple[np.ndarray, int]]:
-        return zip(self.tokens.blocks, self.tokens.features, strict=True)
-
     def _by_block(self, features: Float[Array, "features k"]) -> Iterator[tuple[np.ndarray, int, Array]]:
         """Yield each block, its features per token, and its part of `features`, shape (tokens, rank, k)."""
         first = 0
-        for block, rank in self._blocks:
+        for block, rank in self.tokens.blocks:
             end = first + len(block) * rank
             yield block, rank, features[first:end].reshape(len(block), rank, -1)
             first = end

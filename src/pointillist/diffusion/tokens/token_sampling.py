@@ -28,17 +28,24 @@ LARGEST_POSITION = 1 - 2.0**-12
 class TokenDenoiser(eqx.Module):
     """A network of tokens used as a denoiser: it returns logits of the hidden tokens.
 
+    Classifier-free guidance by one token, the class, gives the logits (1 + w) log p(token | visible) -
+    w log p(token | visible except the class).
+
     Attributes:
         network: Network from visible one-hot tokens to logits.
         tokens: Layout of the tokens.
         forbidden: Slots of values that are never drawn; None for none.
         observed: Features of observed numbers; None if rows have no numbers.
+        guided: Index of the guiding (class) token; None without guidance.
+        guidance: w, at least 0: **0 is plain conditional sampling**.
     """
 
     network: Callable[[Array], Array]
     tokens: Tokens = eqx.field(static=True)
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
     observed: Float[Array, " f"] | None = None
+    guided: int | None = eqx.field(static=True, default=None)
+    guidance: Float[Array | np.ndarray, ""] | float = 0.0
 
     def with_observed_numbers(self, row: Float[Array, " T"], numbers: Float[Array, " k"]) -> "TokenDenoiser":
         """Return the denoiser conditioned on the finite numbers that exist in a row; unchanged if no token has one."""
@@ -62,32 +69,16 @@ class TokenDenoiser(eqx.Module):
         return one_hot if self.observed is None else jnp.concatenate([one_hot, self.observed])
 
     def views(self, seen: Float[Array, " inputs"]) -> list[Float[Array, " inputs"]]:
-        """Return the inputs on which the network is evaluated."""
-        return [seen]
-
-    def combined(self, logits: Sequence[Float[Array, " some"]]) -> Float[Array, " some"]:
-        """Combine the logits of the `views`."""
-        return logits[0]
-
-
-class GuidedTokenDenoiser(TokenDenoiser):
-    """Classifier-free guidance of tokens: (1 + w) log p(token | visible) - w log p(token | visible except the class).
-
-    Attributes:
-        guided: Index of the guiding (class) token.
-        guidance: w, at least 0: **0 is plain conditional sampling**.
-    """
-
-    guided: int = eqx.field(static=True, default=0)
-    guidance: Float[Array | np.ndarray, ""] | float = 0.0
-
-    def views(self, seen: Float[Array, " inputs"]) -> list[Float[Array, " inputs"]]:
-        """Return the whole input, and the input without the guiding token."""
+        """Return the inputs on which the network is evaluated; with guidance, also without the guiding token."""
+        if self.guided is None:
+            return [seen]
         is_guided = np.pad(self.tokens.token_of_slot == self.guided, (0, len(seen) - self.tokens.n_slots))
         return [seen, jnp.where(jnp.asarray(is_guided), 0.0, seen)]
 
     def combined(self, logits: Sequence[Float[Array, " some"]]) -> Float[Array, " some"]:
-        """Compute the guided logits."""
+        """Combine the logits of the `views`."""
+        if self.guided is None:
+            return logits[0]
         conditional, unconditional = logits
         return conditional + self.guidance * (conditional - unconditional)
 
