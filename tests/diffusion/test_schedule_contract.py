@@ -117,7 +117,7 @@ def test_the_time_of_a_noise_level_is_the_inverse(schedule):
 
 
 def test_beyond_its_ends_a_time_is_clipped(schedule):
-    lowest, highest = (float(end) for end in lambda_range(schedule))
+    lowest, highest = (float(end) for end in lambda_range(schedule, -np.inf))
     np.testing.assert_allclose([lowest, highest], log_snr(schedule)[[-1, 0]], rtol=0, atol=40 * ULP)
     ends = find(schedule, jnp.array([lowest - 1, lowest, highest, highest + 1], jnp.float32))
     np.testing.assert_array_equal(ends, [T, T, 1, 1])
@@ -133,7 +133,7 @@ def test_padding_and_stacking_change_no_value(schedule):
         np.testing.assert_array_equal(longer, [*own, *[own[-1]] * (LENGTH - T - 1)])
         np.testing.assert_array_equal(getattr(both, name), [getattr(other, name), longer])
     whole, between = jnp.arange(T + 1), jnp.asarray(TIMES)
-    lambdas = jnp.linspace(*lambda_range(schedule), 20)
+    lambdas = jnp.linspace(*lambda_range(schedule, -np.inf), 20)
     in_stack = jax.tree.map(lambda leaf: leaf[1], both)
     for same in (long, in_stack):
         assert int(same.timesteps) == T and lambda_range(same) == lambda_range(schedule)

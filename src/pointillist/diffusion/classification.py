@@ -23,16 +23,10 @@ def class_elbos(
     `n_times` evenly spaced λ with one draw of ε each. All classes share the draws, so that the noise cancels in
     differences between classes (Li et al. 2023, arXiv 2303.16203, section 3.2).
 
-    Args:
-        key: Key of the row.
-        denoiser: E[x_0 | x_t, y], at any real time t.
-        x: The row, scaled as the model sees it.
-        n_classes: Number of classes.
-        n_times: Number of values of λ.
+    The row is scaled as the model sees it.
     """
     schedule = denoiser.schedule
-    lambda_T, lambda_1 = lambda_range(schedule)
-    lowest = jnp.maximum(lambda_T, LOWEST_LAMBDA)
+    lowest, highest = lambda_range(schedule)
     # Antithetic pairs cancel odd terms in ε.
     half = jax.random.normal(key, ((n_times + 1) // 2, *x.shape))
     eps = jnp.stack([half, -half], axis=1).reshape(-1, *x.shape)
@@ -40,14 +34,14 @@ def class_elbos(
 
     def add(i: Array, total: Float[Array, " classes"]) -> Float[Array, " classes"]:
         fraction = (i.astype(jnp.float32) + 0.5) / n_times
-        t = time_at(schedule, lowest + fraction * (lambda_1 - lowest))
+        t = time_at(schedule, lowest + fraction * (highest - lowest))
         alpha_t, sigma_t = alpha_sigma(schedule, t)
         x_t = alpha_t * x + sigma_t * eps[i]
         x0 = jax.vmap(lambda condition: denoiser.under(condition)(x_t, t))(conditions)
         return total + (alpha_t / sigma_t) ** 2 * ((x[None] - x0) ** 2).sum(axis=-1)
 
     total = jax.lax.fori_loop(0, n_times, add, jnp.zeros(n_classes))
-    return -(lambda_1 - lowest) * total / n_times
+    return -(highest - lowest) * total / n_times
 
 
 def class_log_densities(
@@ -78,9 +72,7 @@ def posterior(
 ) -> Float[np.ndarray, "n classes"]:
     """Compute the posterior p(y | x) ∝ p(y) p(x | y), shape (n, classes), in float64.
 
-    Args:
-        log_likelihoods: log p(x | y) or lower bounds of log p(x | y), up to a constant per row.
-        class_sizes: Number of rows of each class, to which p(y) is proportional.
+    Log-likelihoods may be lower bounds, up to a constant per row; p(y) is proportional to the sizes of the classes.
     """
     log_joint = log_likelihoods.astype(np.float64) + np.log(class_sizes)
     joint = np.exp(log_joint - log_joint.max(axis=1, keepdims=True))

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pointillist.diffusion.networks import Network, ResidualMLP, sinusoidal_embedding
 from pointillist.diffusion.parameterisations import SigmaData, coefficients
-from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, Time, alpha_sigma, lambda_range, time_at
+from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma, lambda_range, time_at
 
 Label = Int[Array | np.ndarray, ""]
 """The index of a class, 0 … n_classes - 1; n_classes itself means "no class"."""
@@ -46,10 +46,9 @@ class Denoiser(eqx.Module):
         """Compute E[x_0 | x_t] for one row of shape (d,) at a time t in [1, T], integer or not."""
 
     def condition_on(self, values: Float[Array, " d"]) -> "Denoiser":
-        """Return the denoiser E[x_0 | x_t, observed values], which ignores x_t in the observed columns.
+        """Return the denoiser E[x_0 | x_t, values] of observed values, NaN where unobserved.
 
-        Args:
-            values: Observed values, shape (d,), NaN where unobserved.
+        It ignores x_t in the observed columns.
         """
         raise ValueError("this denoiser was not trained with observed columns, so it cannot condition on values")
 
@@ -87,13 +86,7 @@ def has_classes(denoiser: Any) -> TypeGuard[ConditionalDenoiser]:
 
 
 class ObservedColumns(NamedTuple):
-    """The observed columns of a row.
-
-    Attributes:
-        values: Observed values, shape (d,); 0 elsewhere.
-        is_observed: Which columns are observed, shape (d,).
-        contribution: Their contribution to the output of the network's input layer.
-    """
+    """The observed values of a row, 0 elsewhere, and their contribution to the output of the network's input layer."""
 
     values: Float[Array, " d"]
     is_observed: Bool[Array, " d"]
@@ -178,10 +171,9 @@ class UnobservedColumns(Denoiser):
     is near 0. The conditional mean given the observed columns need not be, so it is subtracted.
 
     Attributes:
-        denoiser: The denoiser of all columns, conditioned on the observed ones.
+        denoiser: The denoiser of all `n_columns` columns, conditioned on the observed ones.
         columns: Indices of the unobserved columns.
-        centre: The mean that is subtracted, shape (columns,).
-        n_columns: Number of all columns.
+        centre: The mean that is subtracted.
     """
 
     denoiser: Denoiser
@@ -192,8 +184,7 @@ class UnobservedColumns(Denoiser):
     @classmethod
     def of(cls, denoiser: Denoiser, columns: tuple[int, ...], n_columns: int) -> "UnobservedColumns":
         """Centre the columns at the denoiser's prediction at the highest noise level."""
-        lowest = jnp.maximum(lambda_range(denoiser.schedule)[0], LOWEST_LAMBDA)
-        mean = denoiser(jnp.zeros(n_columns), time_at(denoiser.schedule, lowest))
+        mean = denoiser(jnp.zeros(n_columns), time_at(denoiser.schedule, lambda_range(denoiser.schedule)[0]))
         return cls(denoiser, columns, mean[jnp.asarray(columns, int)], n_columns)
 
     @property

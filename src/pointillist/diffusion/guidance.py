@@ -16,17 +16,12 @@ from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, Label
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 Scalar = Float[Array | np.ndarray, ""] | float
-"""A number, which may be traced."""
 
 
 class SigmaInterval(eqx.Module):
     """Noise levels at which guidance acts: low < σ <= high (Kynkäänniemi et al. 2024, arXiv 2404.07724, equation 6).
 
     σ = sigma_t / alpha_t, from 0 to infinity, is the standard deviation of the noise on the scale of the data.
-
-    Attributes:
-        low: Lower end, at least 0.
-        high: Upper end, above `low`.
     """
 
     low: Scalar = 0.0
@@ -52,7 +47,7 @@ class ClassifierFree(ConditionalDenoiser):
     of the denoiser on a doubled batch computes both.
 
     Attributes:
-        denoiser: A denoiser of data with classes, trained with and without labels.
+        denoiser: A denoiser that was trained with and without labels.
         guidance: w, at least 0: **0 is plain conditional sampling**.
         interval: Noise levels at which w applies; all by default.
         pair: The denoiser's conditions for the class and for no class, stacked; None for no class, which disables

@@ -61,8 +61,7 @@ def log_density(
 
     (d,) = x.shape
     schedule = denoiser.schedule
-    lambda_T, lambda_1 = lambda_range(schedule)
-    lambda_T = jnp.maximum(lambda_T, lowest)
+    lambda_T, lambda_1 = lambda_range(schedule, lowest)
 
     def drift(log_sigma: Any, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:
         y = state[0]

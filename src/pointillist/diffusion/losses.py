@@ -10,22 +10,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.parameterisations import coefficients, loss_weight, target
 from pointillist.diffusion.random_numbers import normal, uniform
-from pointillist.diffusion.schedules import Schedule, at, at_lambda, lambda_range, time_at
+from pointillist.diffusion.schedules import Schedule, alpha_sigma, at_lambda, lambda_range, time_at
 
 LOG_NORMAL = (-0.5, 1.4)
 """Mean and standard deviation of log(σ / σ_d), σ = sigma_t / alpha_t; Karras et al. 2022 use -0.5 and 1.2."""
 
 
 class Noised(NamedTuple):
-    """Training inputs, targets and weights of m rows.
-
-    Attributes:
-        inside: c_in x_t, shape (m, d).
-        t: Times 1 … T, shape (m,).
-        lambda_t: log(alpha_t / sigma_t), shape (m,).
-        target: Desired output of the network, shape (m, d).
-        weight: Weight of the squared error, shape (m, 1) or (m, d).
-    """
+    """Inputs c_in x_t, (m, d), times and log(alpha_t / sigma_t), (m,), targets, and weights, (m, 1) or (m, d)."""
 
     inside: Float[Array, "m d"]
     t: Int[Array, " m"] | Float[Array, " m"]
@@ -78,18 +70,10 @@ class Objective:
     log_normal: tuple[float, float] = LOG_NORMAL
     p_given: float = 0.0
 
-    def examples(
-        self,
-        keys: tuple[PRNGKeyArray, PRNGKeyArray],
-        clean: CleanRows,
-        batch_size: int,
-    ) -> tuple[Array, ...]:
-        """Build the training examples of an epoch: the arguments of `loss` except the network, each with m rows.
+    def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
+        """Build the training examples of an epoch: the arguments of `denoising_loss` except the network, (m, …) each.
 
-        Args:
-            keys: Keys of the noise levels and of the noise.
-            clean: The rows, in whole batches.
-            batch_size: Number of rows per batch.
+        `keys` are the keys of the noise levels and of the noise; `clean` holds whole batches.
         """
         quantile, eps = self.noise(*keys, len(clean.x0) // batch_size, batch_size, clean.x0.shape[1])
         examples = self._examples(clean, eps, quantile)
@@ -112,13 +96,7 @@ class Objective:
         return noised.inside, features, noised.target, noised.weight
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
-        """Compute the mean loss of held-out rows at `HELD_OUT_DRAWS` stratified noise levels each.
-
-        Args:
-            key: Key of noise levels and noise.
-            network: The network.
-            clean: The rows, with their labels.
-        """
+        """Compute the mean loss of held-out rows at `HELD_OUT_DRAWS` stratified noise levels each."""
         level_key, noise_key = jax.random.split(key)
         x0 = jnp.repeat(clean.x0, HELD_OUT_DRAWS, axis=0)
         labels = None if clean.labels is None else jnp.repeat(clean.labels, HELD_OUT_DRAWS)
@@ -172,14 +150,14 @@ class Objective:
         if self.noise_levels == "uniform":
             timesteps = jnp.asarray(schedule.timesteps)
             t = 1 + jnp.floor(quantile * timesteps.astype(jnp.float32)).astype(jnp.int32)
-            alpha_t, sigma_t = at(schedule.alpha, t), at(schedule.sigma, t)
+            alpha_t, sigma_t = alpha_sigma(schedule, t)
             lambda_t = jnp.log(alpha_t / sigma_t)
         else:
             mean, std = self.log_normal
             log_sigma_data = 0.5 * jnp.log(jnp.mean(sigma_data**2)) if sigma_data.ndim == 1 else 0.0
             # ndtri is infinite at 0 and 1.
             z = jax.scipy.special.ndtri(jnp.clip(quantile, 1e-6, 1 - 1e-6))
-            lambda_t = jnp.clip(-(log_sigma_data + mean + std * z), *lambda_range(schedule))
+            lambda_t = jnp.clip(-(log_sigma_data + mean + std * z), *lambda_range(schedule, -jnp.inf))
             t = time_at(schedule, lambda_t)
             alpha_t, sigma_t = at_lambda(lambda_t)
         alpha_t, sigma_t = alpha_t[:, None], sigma_t[:, None]
@@ -222,11 +200,7 @@ def denoising_loss(
 
     With weight 1 and target ε this is the "simple" loss (Ho et al. 2020, equation 14).
 
-    Args:
-        network: Function `(c_in x_t, features) -> F` of one row.
-        inside: c_in x_t, shape (batch, d).
-        features: Features that the network is conditioned on, shape (batch, f).
-        target: Desired F, shape (batch, d).
-        weight: Weight of the squared error, shape (batch, 1) or (batch, d).
+    The network is a function (c_in x_t, features) → F of one row, (d,), (f,) → (d,); the weight has shape (batch, 1) or
+    (batch, d).
     """
     return jnp.mean(weight * (jax.vmap(network)(inside, features) - target) ** 2)

@@ -4,54 +4,50 @@ Both are conditioned on features of the noise level and, with classes, of the cl
 inside a network is linear, so the part that rows or steps have in common is computed once (`contribution`).
 """
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-
-def sinusoidal_embedding(position: Int[Array, "*rows"] | Float[Array, "*rows"], width: int) -> Float[Array, "*rows f"]:
-    """Embedding of a position p: sin(p f_i), then cos(p f_i), f_i = 10000^(-i / (width/2 - 1)), i = 0 … width/2 - 1.
-
-    Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.5, with the frequencies as Ho et al. 2020 space them.
-
-    Args:
-        position: A time t or the index of a class; any shape.
-        width: Number of features, even, at least 4.
-    """
-    half = width // 2
-    frequency = jnp.exp(-jnp.log(10000.0) * jnp.arange(half, dtype=jnp.float32) / (half - 1))
-    angle = position.astype(jnp.float32)[..., None] * frequency.reshape((1,) * position.ndim + (half,))
-    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
-
-
-def noise_level_embedding(lambda_t: Float[Array, "*rows"], width: int) -> Float[Array, "*rows f"]:
-    """Embedding of λ = log(alpha_t / sigma_t): sin(λ f_i), then cos(λ f_i), f_i = 1/4 … 8 in a geometric sequence.
-
-    Args:
-        lambda_t: Values of λ, any shape.
-        width: Number of features, even, at least 4.
-    """
-    frequency = np.geomspace(*NOISE_LEVEL_FREQUENCIES, width // 2, dtype=np.float32)
-    angle = lambda_t[..., None] * frequency.reshape((1,) * lambda_t.ndim + (-1,))
-    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
-
-
 NOISE_LEVEL_FREQUENCIES = (0.25, 8.0)
 """Lowest and highest frequency. λ runs from about -5 to 5: the slowest sine differs between the two ends, and the
 fastest completes a dozen periods."""
+
+ROW_FREQUENCIES = (1.0, 2.0)
+"""Frequencies of the Fourier features of rows whose columns have a root mean square of about 1."""
+
+
+def sinusoidal_embedding(position: Int[Array, "*rows"] | Float[Array, "*rows"], width: int) -> Float[Array, "*rows f"]:
+    """Embed a position p: sin(p f_i), then cos(p f_i), f_i = 10000^(-i / (width/2 - 1)), i = 0 … width/2 - 1.
+
+    Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.5, with the frequencies as Ho et al. 2020 space them. The
+    position is a time t or the index of a class; the width is even and at least 4.
+    """
+    half = width // 2
+    frequency = jnp.exp(-jnp.log(10000.0) * jnp.arange(half, dtype=jnp.float32) / (half - 1))
+    return _sine_and_cosine(position.astype(jnp.float32), frequency)
+
+
+def noise_level_embedding(lambda_t: Float[Array, "*rows"], width: int) -> Float[Array, "*rows f"]:
+    """Embed λ = log(alpha_t / sigma_t): sin(λ f_i), then cos(λ f_i), f_i = 1/4 … 8 in a geometric sequence.
+
+    The width is even and at least 4.
+    """
+    return _sine_and_cosine(lambda_t, np.geomspace(*NOISE_LEVEL_FREQUENCIES, width // 2, dtype=np.float32))
+
+
+def _sine_and_cosine(x: Float[Array, "*rows"], frequency: Float[Array | np.ndarray, " n"]) -> Float[Array, "*rows f"]:
+    angle = x[..., None] * frequency.reshape((1,) * x.ndim + (-1,))
+    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
 
 
 class MLP(eqx.Module):
     """A perceptron: a linear layer on (row, features), `depth` linear layers with ReLU, and a linear output layer.
 
-    The conditioning features of the noise level are the embedding of t.
-
-    Attributes:
-        input: Layer columns + features → width, without activation.
-        hidden: The `depth` layers width → width, each followed by ReLU.
-        output: Layer width → columns.
+    The input layer has no activation. The conditioning features of the noise level are the embedding of t.
     """
 
     input: eqx.nn.Linear
@@ -80,7 +76,7 @@ class MLP(eqx.Module):
         return int(self.input.weight.shape[-1]) - self.columns
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
-        """Apply the network to a row x_t, shape (d,), and conditioning features, shape (f,); return shape (d,)."""
+        """Apply the network to a row and conditioning features."""
         weight, bias = self._folded()
         return self._above(jnp.concatenate([x_t, features]) @ weight.T + bias)
 
@@ -90,7 +86,7 @@ class MLP(eqx.Module):
         return features @ self._folded()[0][:, start : start + len(features)].T
 
     def from_contributions(self, x_t: Float[Array, " d"], contribution: Float[Array, " width"]) -> Float[Array, " d"]:
-        """Apply the network, given the contribution of all features, which many rows or steps may reuse."""
+        """Apply the network, given the contribution of all features."""
         weight, bias = self._folded()
         return self._above(x_t @ weight[:, : self.columns].T + (bias + contribution))
 
@@ -117,12 +113,8 @@ class Dense(eqx.Module):
     bias: Float[Array, "*stack m"]
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Apply the layer: shape (n,) → shape (m,)."""
+        """Apply the layer."""
         return x @ jnp.asarray(self.weight) + jnp.asarray(self.bias)
-
-
-ROW_FREQUENCIES = (1.0, 2.0)
-"""Frequencies of the Fourier features of rows whose columns have a root mean square of about 1."""
 
 
 class ResidualMLP(eqx.Module):
@@ -137,11 +129,9 @@ class ResidualMLP(eqx.Module):
     Peebles & Xie 2023, arXiv 2212.09748, section 3.2).
 
     Attributes:
-        input: Layer 5 · columns → width.
         modulation: Layer from features to the scale and shift of every block.
-        inner: The `depth` layers width → width, W₁.
-        outer: The `depth` layers width → width, W₂.
-        output: Layer width → columns.
+        inner: The `depth` layers W₁, b₁.
+        outer: The `depth` layers W₂, b₂.
         observed: Weights 6 · columns → width of observed columns, which contribute 0 where none is observed; None for a
             network that cannot condition on columns.
     """
@@ -163,10 +153,9 @@ class ResidualMLP(eqx.Module):
         self.input, self.modulation, *middle = normal_layers(key, shapes)
         self.inner, self.outer = tuple(middle[:depth]), tuple(middle[depth:])
         self.output = Dense(jnp.zeros((width, columns)), jnp.zeros(columns))
-        (observed,) = (
-            normal_layers(jax.random.fold_in(key, 1), [(seen + columns, width, 1.0)]) if has_observed else (None,)
-        )
-        self.observed = None if observed is None else observed.weight
+        self.observed = None
+        if has_observed:
+            self.observed = normal_layers(jax.random.fold_in(key, 1), [(seen + columns, width, 1.0)])[0].weight
 
     @staticmethod
     def noise_level_features(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
@@ -184,7 +173,7 @@ class ResidualMLP(eqx.Module):
         return int(self.modulation.weight.shape[-2])
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
-        """Apply the network to a row c_in x_t, shape (d,), and conditioning features, shape (f,); return shape (d,).
+        """Apply the network to a row c_in x_t and conditioning features.
 
         The features may be followed by d observed values (0 where unobserved) and d indicators of observed columns.
         """
@@ -195,14 +184,9 @@ class ResidualMLP(eqx.Module):
     def observed_contribution(
         self, values: Float[Array, " d"], is_observed: Float[Array, " d"]
     ) -> Float[Array, " width"]:
-        """Compute what observed columns add to the output of the input layer; 0 if none is observed.
-
-        Args:
-            values: Observed values; anything finite in unobserved columns.
-            is_observed: 1 where a column is observed, 0 elsewhere.
-        """
+        """Compute what observed columns (`is_observed` 1, otherwise 0) add to the output of the input layer."""
         assert self.observed is not None
-        return jnp.concatenate([_waves(values, is_observed), is_observed]) @ jnp.asarray(self.observed)
+        return jnp.concatenate([_row_features(values, is_observed), is_observed]) @ jnp.asarray(self.observed)
 
     def contribution(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " m"]:
         """Compute what the features from index `first` on add to the scales and shifts of all blocks."""
@@ -212,7 +196,7 @@ class ResidualMLP(eqx.Module):
         self, x_t: Float[Array, " d"], contribution: Float[Array, " m"], observed: Float[Array, " width"] | float = 0.0
     ) -> Float[Array, " d"]:
         """Apply the network, given the contributions of all features and of observed columns."""
-        h = self.input(_waves(x_t))
+        h = self.input(_row_features(x_t))
         if not isinstance(observed, float):
             h = h + observed
         return self.output(apply_blocks(h, jnp.asarray(self.modulation.bias) + contribution, self.inner, self.outer))
@@ -230,15 +214,18 @@ def apply_blocks(
     return h
 
 
-def _waves(x: Float[Array, " d"], weight: Float[Array, " d"] | None = None) -> Float[Array, " n"]:
+def waves(x: Float[Array, "*rows k"], frequencies: Sequence[float]) -> list[Float[Array, "*rows k"]]:
+    """Compute the sine and cosine of x at each frequency."""
+    return [wave(frequency * x) for frequency in frequencies for wave in (jnp.sin, jnp.cos)]
+
+
+def _row_features(x: Float[Array, " d"], weight: Float[Array, " d"] | None = None) -> Float[Array, " n"]:
     """Compute the Fourier features of a row, multiplied by one weight per column."""
-    waves = [wave(frequency * x) for frequency in ROW_FREQUENCIES for wave in (jnp.sin, jnp.cos)]
-    parts = [x, *waves]
+    parts = [x, *waves(x, ROW_FREQUENCIES)]
     return jnp.concatenate(parts if weight is None else [weight * part for part in parts])
 
 
 Network = MLP | ResidualMLP
-"""A network of rows of numbers."""
 
 NETWORKS: dict[str, type[MLP] | type[ResidualMLP]] = {"mlp": MLP, "residual": ResidualMLP}
 """Network classes by name."""

@@ -71,20 +71,17 @@ class GaussianMixture:
 
     def log_density(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Compute log p(x) in nats, shape (n,); the covariances must be positive definite."""
-        return np.logaddexp.reduce(self._log_joint(x), axis=1)
-
-    def class_probabilities(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n classes"]:
-        """Compute p(y | x), shape (n, n_classes): the predictions of the Bayes classifier."""
-        joint = self._log_joint(x)
-        by_class = [np.logaddexp.reduce(joint[:, self.labels == label], axis=1) for label in range(self.n_classes)]
-        log_p = np.stack(by_class, axis=1) - np.logaddexp.reduce(joint, axis=1)[:, None]
-        return np.exp(log_p)
-
-    def _log_joint(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         offset = np.asarray(x, np.float64)[:, None, :] - self.means
         solved = np.linalg.solve(self.covariances, offset[..., None])[..., 0]
         _, log_determinant = np.linalg.slogdet(2 * np.pi * self.covariances)
-        return np.log(self.weights) - 0.5 * (log_determinant + (offset * solved).sum(axis=-1))
+        log_joint = np.log(self.weights) - 0.5 * (log_determinant + (offset * solved).sum(axis=-1))
+        return np.logaddexp.reduce(log_joint, axis=1)
+
+    def class_probabilities(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n classes"]:
+        """Compute p(y | x), shape (n, n_classes): the predictions of the Bayes classifier."""
+        sizes = np.bincount(self.labels, self.weights)
+        log_joint = [np.log(size) + self.given(label).log_density(x) for label, size in enumerate(sizes)]
+        return np.exp(np.stack(log_joint, axis=1) - self.log_density(x)[:, None])
 
     def noised(self, alpha: float, sigma: float) -> "GaussianMixture":
         """Return the distribution of alpha x_0 + sigma ε, ε ~ N(0, I)."""
@@ -118,13 +115,9 @@ class MixtureDenoiser(ConditionalDenoiser):
     E[x_0 | x_t] = Σ_k p(k | x_t) (m_k + alpha_t C_k (alpha_t² C_k + sigma_t² I)⁻¹ (x_t - alpha_t m_k)).
 
     Attributes:
-        log_weights: log w_k, shape (k,).
-        means: m_k, shape (k, d).
-        variances: Eigenvalues of C_k, shape (k, d).
-        axes: Eigenvectors of C_k as columns, shape (k, d, d).
-        component_labels: Class of each component, shape (k,).
-        schedule: The noise schedule: alpha_t and sigma_t.
-        n_classes: Number of classes.
+        variances: Eigenvalues of C_k.
+        axes: Eigenvectors of C_k as columns.
+        component_labels: Class of each component.
         label: The class; None for all classes.
     """
 

@@ -19,14 +19,11 @@ WEIGHTINGS = ("uniform", "min-snr")
 MIN_SNR_GAMMA = 5.0
 """The γ of min-SNR-γ (Hang et al. 2023, section 3.4)."""
 
-Level = Float[Array, "..."]
-"""alpha_t or sigma_t at one or several times."""
-
 SigmaData = Float[Array | np.ndarray, "..."] | float
 """σ_d, the root mean square of the data: one value, or one per column."""
 
+Level = Float[Array, "..."]
 Coefficient = Float[Array, "..."] | float
-"""A coefficient or weight."""
 
 
 class Coefficients(NamedTuple):
@@ -44,11 +41,7 @@ def coefficients(prediction: str, alpha_t: Level, sigma_t: Level, sigma_data: Si
     rewritten for x_t = alpha_t x_0 + sigma_t ε. For σ_d = 1 they equal the coefficients of v except for the sign of
     c_out.
 
-    Args:
-        prediction: One of `PREDICTIONS`.
-        alpha_t: alpha_t at the rows' times.
-        sigma_t: sigma_t at the rows' times, above 0.
-        sigma_data: σ_d in the scale that the network sees, one value or one per column; only EDM uses it.
+    sigma_t must be above 0; only EDM uses σ_d, in the scale that the network sees.
     """
     if prediction == "eps":
         return Coefficients(1.0, 1 / alpha_t, -sigma_t / alpha_t)

@@ -46,32 +46,27 @@ SAMPLERS = {
 
 
 def schedule_named(name: str, timesteps: int) -> "Schedule":
-    """Build a noise schedule.
-
-    Args:
-        name: One of `SCHEDULES`.
-        timesteps: T, at least 1.
-    """
+    """Build one of `SCHEDULES` with T timesteps, at least 1."""
     return _loaded(SCHEDULES[name])(timesteps)
 
 
 def sampler_named(
     name: str, schedule: "Schedule", steps: int | None = None, variance: str = "posterior"
 ) -> "RowSampler":
-    """Build a sampler.
+    """Build one of `SAMPLERS`.
 
     Args:
-        name: One of `SAMPLERS`.
-        schedule: The noise schedule: alpha_t and sigma_t.
+        name: The name.
+        schedule: The noise schedule.
         steps: Number of steps K of samplers in the times of the schedule (default T), or number of points N of the
             others (default in `SAMPLERS`).
-        variance: Noise variance of "ancestral", the only sampler with a choice of it.
+        variance: Noise variance of "ancestral", one of `samplers.VARIANCES`; the others ignore it.
     """
     sampler = SAMPLERS[name]
     return _loaded(sampler.function)(schedule, steps or sampler.points or None, variance)
 
 
 def _loaded(path: str) -> Any:
-    """Import a function by the module in this package and the name, "module:name"."""
+    """Import "module:name" from this package."""
     module, _, name = path.partition(":")
     return getattr(import_module(f"pointillist.diffusion.{module}"), name)

@@ -46,12 +46,9 @@ class Sampler(eqx.Module):
 
     @abstractmethod
     def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, "*particles d"]) -> Float[Array, "rows d"]:
-        """Draw x_0, shape (rows_per_draw, d).
+        """Draw x_0, shape (rows_per_draw, d), from the x_T of `start`, with the same key.
 
-        Args:
-            key: Key of the draw, the same as for `start`.
-            denoiser: A `Denoiser` for E[x_0 | x_t]; samplers of tokens take a `TokenDenoiser` or `MixedDenoiser`.
-            x_T: The result of `start`.
+        Samplers of rows take a `Denoiser`; samplers of tokens take a `TokenDenoiser` or `MixedDenoiser`.
         """
 
 
@@ -131,7 +128,7 @@ class TransitionSampler(RowSampler):
 
     @property
     def n_steps(self) -> Int[Array, ""]:
-        """Number of steps: K, or T if `steps` is None."""
+        """Number of steps: K, or T."""
         return jnp.asarray(self.schedule.timesteps if self.steps is None else self.steps, jnp.int32)
 
     def time(self, i: Int[Array, ""]) -> Int[Array, ""]:
@@ -163,7 +160,7 @@ class TransitionSampler(RowSampler):
         return self.transition_from_x0(denoiser(x_t, t), x_t, t, s)
 
     def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
-        """Return the state at x_T: x_T itself."""
+        """Return x_T."""
         return x_T
 
     def step(
@@ -177,13 +174,13 @@ class TransitionSampler(RowSampler):
         return mean + std * jax.random.normal(jax.random.fold_in(key, t), state.shape)
 
     def x_t(self, i: Int[Array, ""], state: Float[Array, " d"]) -> Float[Array, " d"]:
-        """Return the state, which is x_t itself."""
+        """Return the state."""
         return state
 
     def end(
         self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Float[Array, " d"]
     ) -> Float[Array, " d"]:
-        """Take the remaining steps and return x_0; the last step is like the others."""
+        """Take the remaining steps, which are all alike."""
         return jax.lax.fori_loop(i, self.n_steps, partial(self.step, key, denoiser), state)
 
 
@@ -195,10 +192,8 @@ class Ancestral(TransitionSampler):
     (x_t - beta_t / sigma_t ε) / √(1 - beta_t). The step to s = 0 adds no noise.
 
     Attributes:
-        schedule: The noise schedule.
         variance: "beta": beta_{t|s}, the larger choice (section 3.2); "posterior": beta_{t|s} sigma_s² / sigma_t²;
             "zero": no noise, so x_T determines the row, which is then not a sample of the model's distribution.
-        steps: See `TransitionSampler`.
     """
 
     schedule: Schedule
@@ -233,9 +228,7 @@ class DDIM(TransitionSampler):
     posterior variance; eta = 0 adds no noise, so x_T determines the row.
 
     Attributes:
-        schedule: The noise schedule.
         eta: Amount of noise, in [0, 1].
-        steps: See `TransitionSampler`.
     """
 
     schedule: Schedule
@@ -267,7 +260,6 @@ class TrajectorySampler(Sampler):
     """A sampler that returns points x_t of the trajectory of another sampler, followed by x_0.
 
     Attributes:
-        sampler: The wrapped sampler.
         indices: Indices of the points, shape (points,), increasing, each in 0 … n_steps - 1.
     """
 

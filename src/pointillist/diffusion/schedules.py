@@ -17,7 +17,7 @@ Time = Int[Array, ""] | Float[Array, ""]
 """A time t: an integer, or a real number between two integers."""
 
 AnyArray = Array | np.ndarray
-"""An array of a schedule: built in NumPy, which starts no device; a JAX array in compiled code."""
+"""An array of a schedule: of NumPy when built, which starts no device; of JAX in compiled code."""
 
 MAX_BETA = 0.999
 """Largest beta of schedules that are defined by ᾱ_t (Nichol & Dhariwal 2021, section 3.2).
@@ -74,10 +74,7 @@ def _clipped(alpha_bar: Float[np.ndarray, " L"]) -> Schedule:
 def linear(timesteps: int, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
     """Linear schedule: beta_t evenly spaced from `beta_start` to `beta_end` (Ho et al. 2020, arXiv 2006.11239, §4).
 
-    Args:
-        timesteps: T, at least 1.
-        beta_start: beta_1, in (0, 1).
-        beta_end: beta_T, in [beta_start, 1).
+    T is at least 1, and 0 < beta_start <= beta_end < 1.
     """
     if not 0 < beta_start <= beta_end < 1:
         raise ValueError(f"need 0 < beta_start <= beta_end < 1, not {beta_start:g} and {beta_end:g}")
@@ -88,9 +85,6 @@ def cosine(timesteps: int) -> Schedule:
     """Cosine schedule: ᾱ_t = f(t)/f(0), f(t) = cos²((t/T + s)/(1 + s) · π/2), s = 0.008; beta_t at most 0.999.
 
     Source: Nichol & Dhariwal 2021, arXiv 2102.09672, equation 17. ᾱ_t is recomputed after beta is clipped.
-
-    Args:
-        timesteps: T, at least 1.
     """
     offset = 0.008
     t = np.linspace(0, 1, _checked(timesteps) + 1)
@@ -106,9 +100,9 @@ def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0, tau: float = 
 
     Args:
         timesteps: T, at least 1.
-        start: The s of the formula.
-        end: The e of the formula, above `start`.
-        tau: The τ of the formula, positive.
+        start: s.
+        end: e, above s.
+        tau: τ, positive.
     """
     t = np.linspace(0, 1, _checked(timesteps) + 1)
 
@@ -147,8 +141,7 @@ def prior_kl(schedule: Schedule, rows: Float[np.ndarray, "n d"]) -> float:
     alpha_bar = float(schedule.alpha[schedule.timesteps]) ** 2
     rows = np.asarray(rows, dtype=np.float64)
     squared_norm = float((rows**2).sum(axis=1).mean())
-    # -ᾱ - ln(1 - ᾱ) is about ᾱ²/2 for a well-chosen schedule, and cancels without log1p. Where ᾱ is near 1, sigma is
-    # more precise than 1 - ᾱ.
+    # ᾱ + ln(1 - ᾱ) would cancel without log1p for a small ᾱ; where ᾱ is near 1, sigma is more precise than 1 - ᾱ.
     sigma = float(schedule.sigma[schedule.timesteps])
     log_variance = float(np.log1p(-alpha_bar)) if alpha_bar < 0.5 else 2 * float(np.log(sigma))
     return 0.5 * (alpha_bar * squared_norm + rows.shape[1] * (-alpha_bar - log_variance))
@@ -160,15 +153,12 @@ def _checked(timesteps: int) -> int:
     return timesteps
 
 
-def at(table: Float[AnyArray, " L"], t: Int[AnyArray, "*rows"]) -> Float[Array, "*rows"]:
-    """Look up the entries of a table at integer times."""
-    return jnp.asarray(table)[t]
-
-
-def alpha_sigma(schedule: Schedule, t: Time) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Look up alpha_t and sigma_t at one time; between integers, t in [1, T], interpolate linearly in log-SNR."""
+def alpha_sigma(
+    schedule: Schedule, t: Int[Array, "*rows"] | Float[Array, "*rows"]
+) -> tuple[Float[Array, "*rows"], Float[Array, "*rows"]]:
+    """Look up alpha_t and sigma_t; between integers, t in [1, T], interpolate linearly in log-SNR."""
     if jnp.issubdtype(t.dtype, jnp.integer):
-        return at(schedule.alpha, t), at(schedule.sigma, t)
+        return jnp.asarray(schedule.alpha)[t], jnp.asarray(schedule.sigma)[t]
     log_snr = _log_snr(schedule)
     return at_lambda(jnp.interp(t, 1.0 + jnp.arange(len(log_snr), dtype=jnp.float32), log_snr))
 
@@ -186,10 +176,10 @@ def time_at(schedule: Schedule, lambda_t: Float[Array, "*rows"]) -> Float[Array,
     return jnp.minimum(t, jnp.asarray(schedule.timesteps).astype(jnp.float32))
 
 
-def lambda_range(schedule: Schedule) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Return the lowest and highest λ = log(alpha_t / sigma_t), at t = T and t = 1."""
+def lambda_range(schedule: Schedule, lowest: float = LOWEST_LAMBDA) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Return λ = log(alpha_t / sigma_t) at t = T, or `lowest` if that is higher, and at t = 1."""
     log_snr = _log_snr(schedule)
-    return log_snr[-1], log_snr[0]
+    return jnp.maximum(log_snr[-1], lowest), log_snr[0]
 
 
 def _log_snr(schedule: Schedule) -> Float[Array, " T"]:

@@ -15,17 +15,16 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.registries import DPM_POINTS, HEUN_POINTS
 from pointillist.diffusion.samplers import RowSampler
-from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, at_lambda, lambda_range, time_at
+from pointillist.diffusion.schedules import Schedule, at_lambda, lambda_range, time_at
 
-Scalar = Float[Array, ""]
-"""A number, which may be traced."""
+State = tuple[Float[Array, " d"], Float[Array, " d"]]
+"""State of `DPMSolver2M`: x_t, and the previous x̂_0."""
 
 
 class Solver(RowSampler):
     """A sampler of one row through N points.
 
     Attributes:
-        schedule: The noise schedule: alpha_t and sigma_t.
         points: N, at least 2.
     """
 
@@ -43,14 +42,13 @@ class Solver(RowSampler):
         """Number of steps: N."""
         return jnp.asarray(self.points, jnp.int32)
 
-    def log_snr(self, i: Int[Array, ""]) -> Scalar:
+    def log_snr(self, i: Int[Array, ""]) -> Float[Array, ""]:
         """Compute the λ of point i."""
-        lambda_T, highest = lambda_range(self.schedule)
-        lowest = jnp.maximum(lambda_T, LOWEST_LAMBDA)
+        lowest, highest = lambda_range(self.schedule)
         fraction = i.astype(jnp.float32) / (self.points - 1)
         return lowest + fraction * (highest - lowest)
 
-    def _predicted(self, denoiser: Denoiser, x_t: Float[Array, " d"], lambda_t: Scalar) -> Float[Array, " d"]:
+    def _predicted(self, denoiser: Denoiser, x_t: Float[Array, " d"], lambda_t: Array) -> Float[Array, " d"]:
         return denoiser(x_t, time_at(self.schedule, lambda_t))
 
     def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Any) -> Float[Array, " d"]:
@@ -69,7 +67,6 @@ class DPMSolver2M(Solver):
     x_s = (sigma_s / sigma_t) e^-h x_t + alpha_s (1 - e^-2h) D + sigma_s √(1 - e^-2h) z.
 
     Attributes:
-        schedule: The noise schedule: alpha_t and sigma_t.
         points: N, also the number of evaluations.
         is_stochastic: Whether noise is added.
     """
@@ -78,17 +75,11 @@ class DPMSolver2M(Solver):
     points: int = eqx.field(static=True, default=DPM_POINTS)
     is_stochastic: bool = eqx.field(static=True, default=False)
 
-    def begin(self, x_T: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
-        """Return the state at x_T: x_T, and a placeholder for the previous x̂_0."""
+    def begin(self, x_T: Float[Array, " d"]) -> State:
+        """Return x_T, and a placeholder for the previous x̂_0."""
         return x_T, jnp.zeros_like(x_T)
 
-    def step(
-        self,
-        key: PRNGKeyArray,
-        denoiser: Denoiser,
-        i: Int[Array, ""],
-        state: tuple[Float[Array, " d"], Float[Array, " d"]],
-    ) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
+    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: State) -> State:
         """Compute x_s and x̂_0; the step to point i uses `fold_in(key, i)`."""
         x_t, previous = state
         lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
@@ -103,7 +94,7 @@ class DPMSolver2M(Solver):
         kept = sigma_s / sigma_t * jnp.exp(-h) * x_t - alpha_s * jnp.expm1(-2 * h) * D
         return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
 
-    def x_t(self, i: Int[Array, ""], state: tuple[Float[Array, " d"], Float[Array, " d"]]) -> Float[Array, " d"]:
+    def x_t(self, i: Int[Array, ""], state: State) -> Float[Array, " d"]:
         """Return the first part of the state."""
         return state[0]
 
@@ -114,7 +105,6 @@ class Heun(Solver):
     With y = x_t / alpha_t and σ = sigma_t / alpha_t = e^-λ the flow is dy/dσ = (y - x̂_0) / σ.
 
     Attributes:
-        schedule: The noise schedule: alpha_t and sigma_t.
         points: N, for 2 N - 1 evaluations.
     """
 
@@ -128,7 +118,7 @@ class Heun(Solver):
         return False
 
     def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
-        """Return the state at x_T: y = x_T / alpha_T."""
+        """Return y = x_T / alpha_T."""
         return x_T / at_lambda(self.log_snr(jnp.asarray(0)))[0]
 
     def step(
@@ -136,7 +126,7 @@ class Heun(Solver):
     ) -> Float[Array, " d"]:
         """Compute y at the next point; the key is unused."""
 
-        def slope(y: Array, lambda_t: Scalar) -> Array:
+        def slope(y: Array, lambda_t: Array) -> Array:
             x0 = self._predicted(denoiser, at_lambda(lambda_t)[0] * y, lambda_t)
             return (y - x0) * jnp.exp(lambda_t)
 

@@ -22,7 +22,6 @@ from pointillist.diffusion.random_numbers import normal
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 
 Temperature = Float[Array | np.ndarray, ""] | float
-"""A number, which may be traced."""
 
 
 class Reward(eqx.Module):
@@ -40,11 +39,7 @@ class ConditionalReward(Protocol):
     """A reward that depends on the requested class; an equinox module, whose arrays are traced."""
 
     def given(self, label: Label) -> Callable[[Array], Array]:
-        """Return the reward of one class."""
-        ...
-
-    def __call__(self, x0: Array) -> Array:
-        """Compute the rewards of rows: (m, d) → (m,)."""
+        """Return the reward of one class, a function (m, d) → (m,)."""
         ...
 
 
@@ -87,7 +82,7 @@ class Steered(Sampler):
             )
 
     def given(self, label: Label) -> "Steered":
-        """Return the sampler with the reward of one class, if the reward depends on the class."""
+        """Return the sampler with the reward of one class."""
         return replace(self, reward=self.reward.given(label)) if isinstance(self.reward, ConditionalReward) else self
 
     def begin(self, denoiser: Denoiser, x_T: Float[Array, "*particles d"]) -> Points:
@@ -144,8 +139,6 @@ class SVDD(Steered):
     temperature · log E[exp(r(x_0) / temperature) | x_t] up to a constant, as for a linear reward and normal data.
 
     Attributes:
-        sampler: The stochastic sampler to steer.
-        reward: The reward, (m, d) → (m,).
         temperature: Temperature of the softmax; 0 keeps the best candidate.
         candidates: M, at least 1.
     """
@@ -234,8 +227,6 @@ class FeynmanKac(Steered):
     independent.
 
     Attributes:
-        sampler: The stochastic sampler to steer.
-        reward: The reward, (m, d) → (m,).
         temperature: Temperature of the target, above 0.
         candidates: Number of particles per row.
         particles: Size of the population, a multiple of `candidates`.

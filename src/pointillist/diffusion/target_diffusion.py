@@ -8,7 +8,6 @@ divergence gives the density.
 Some inputs may be out-of-fold predictions of y by another model, called guesses.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.conditioning.twisting import log_interval
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows
+from pointillist.diffusion.networks import waves
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import FLOW_POINTS, noised_mean, solve_flow
@@ -60,10 +60,9 @@ def features(x: Float[Array, " m"], view: Float[Array, " 2"]) -> Float[Array, " 
         view: One of `VIEWS`.
     """
     numbers, positions = jnp.split(x, 2)
-    plain = _waves(numbers, FREQUENCIES)
-    further = _waves(jnp.clip(numbers, -MAX_FOURIER_INPUT, MAX_FOURIER_INPUT), MORE_FREQUENCIES)
+    further = waves(jnp.clip(numbers, -MAX_FOURIER_INPUT, MAX_FOURIER_INPUT), MORE_FREQUENCIES)
     pieces = [2 * jnp.clip(positions - i, 0.0, 1.0) - 1 for i in range(PIECES)]
-    parts = [*plain, *(view[0] * part for part in further), *(view[1] * part for part in pieces)]
+    parts = [*waves(numbers, FREQUENCIES), *(view[0] * part for part in further), *(view[1] * part for part in pieces)]
     # √2 gives all features a variance near 1, like the inputs.
     return GAIN * jnp.concatenate([numbers, *(2**0.5 * part for part in parts)])
 
@@ -71,10 +70,6 @@ def features(x: Float[Array, " m"], view: Float[Array, " 2"]) -> Float[Array, " 
 def guess_mask(n_inputs: int, n_guesses: int) -> Bool[np.ndarray, " m"]:
     """Return which arguments of `features` belong to guesses, which are the last inputs."""
     return np.arange(2 * n_inputs) % n_inputs >= n_inputs - n_guesses
-
-
-def _waves(numbers: Float[Array, " k"], frequencies: Sequence[float]) -> list[Float[Array, " k"]]:
-    return [wave(frequency * numbers) for frequency in frequencies for wave in (jnp.sin, jnp.cos)]
 
 
 @dataclass(frozen=True)

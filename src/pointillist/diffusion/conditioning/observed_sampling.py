@@ -86,7 +86,7 @@ class ObservedSampler(Sampler):
 
 
 class Completions(eqx.Module):
-    """Draws of the unobserved cells of a row, which depend on the key of that row alone.
+    """Draws of the unobserved cells of a row; a function of rows, for `map_rows`.
 
     Attributes:
         denoiser: The denoiser that `sampler` takes.
@@ -121,9 +121,8 @@ class ColumnQuantiles(eqx.Module):
     Attributes:
         denoiser: The denoiser of all columns.
         sampler: A deterministic sampler.
-        column: Index of the column.
-        starts: Quantiles of N(0, 1), shape (levels,).
-        has_label: Whether a row ends with the index of its class.
+        starts: Quantiles of N(0, 1).
+        has_label: See `Completions`.
     """
 
     denoiser: Denoiser
@@ -150,8 +149,7 @@ class ColumnDensity(eqx.Module):
 
     Attributes:
         denoiser: The denoiser of all columns.
-        columns: Indices of the columns.
-        has_label: Whether a row ends with the index of its class.
+        has_label: See `Completions`.
     """
 
     denoiser: Denoiser

@@ -68,7 +68,6 @@ class RestrictedSampler(PopulationSampler):
 
     Attributes:
         n_tokens: Number of tokens of a row.
-        restriction: The allowed values and ranges.
         schedule: The noise schedule of the numbers; None without numbers.
         points: Number of points of the solver of the numbers.
     """
@@ -84,12 +83,9 @@ class RestrictedSampler(PopulationSampler):
         return jnp.concatenate([jnp.full(self.n_tokens, HIDDEN), jnp.full(n_numbers, jnp.nan)])
 
     def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, " n"]) -> Float[Array, "rows n_and_diagnostics"]:
-        """Draw rows, shape (kept, n + `N_DIAGNOSTICS`).
+        """Draw rows, shape (kept, n + `N_DIAGNOSTICS`), by a `TokenDenoiser` or a `MixedDenoiser`.
 
-        Args:
-            key: Key of the draw.
-            denoiser: A `TokenDenoiser`, or a `MixedDenoiser`.
-            x_T: Observed tokens, `HIDDEN` where unobserved, then observed numbers, NaN where unobserved.
+        `x_T` holds observed tokens, `HIDDEN` where unobserved, then observed numbers, NaN where unobserved.
         """
         token_denoiser = denoiser.token_denoiser if isinstance(denoiser, MixedDenoiser) else denoiser
         first_key, token_key, number_key, choice_key = (jax.random.fold_in(key, i) for i in range(4))

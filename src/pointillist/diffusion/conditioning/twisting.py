@@ -35,9 +35,6 @@ MAX_GUIDED_SIGMA = 4.0
 At higher noise, x_t carries little information about x_0, and errors in the derivative of the network would determine
 which candidates survive."""
 
-Denoise = Callable[[Any, Float[Array, " k"], Array], Float[Array, " k"]]
-"""Function of (context of a candidate, x_t, t) that returns E[x_0 | x_t]."""
-
 
 class Ranges(eqx.Module):
     """Allowed ranges of s of the k numbers of a row; each of the s numbers must lie in one of its ranges.
@@ -53,6 +50,11 @@ class Ranges(eqx.Module):
     low: Float[Any, "s r"]
     high: Float[Any, "s r"]
     scale: Float[Any, "*k"] | float = 1.0
+
+    @property
+    def variance(self) -> Float[Array, "*k"]:
+        """Mean square of the numbers."""
+        return jnp.asarray(self.scale, jnp.float32) ** 2
 
     def contains(self, x0: Float[Array, " k"]) -> Bool[Array, " s"]:
         """Return which of the s numbers lie in one of their ranges."""
@@ -73,11 +75,7 @@ def truncated_moments(
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """Compute the log-probability, mean and variance of a normal distribution truncated to ranges.
 
-    Args:
-        mean: Mean before truncation.
-        variance: Variance before truncation, positive.
-        low: Lowest value of each range.
-        high: Highest value of each range; the ranges must not overlap.
+    The variance before truncation is positive, and the ranges must not overlap.
     """
     std = jnp.sqrt(variance)
     a, b = (low - mean) / std, (high - mean) / std
@@ -114,12 +112,12 @@ def moments_in_ranges(
 
     Args:
         ranges: The ranges, of s of the k numbers.
-        x0: E[x_0 | x_t], shape (k,).
-        covariance: Covariance of each number in `ranges` with all numbers, shape (s, k).
+        x0: E[x_0 | x_t].
+        covariance: Covariance of each number in `ranges` with all numbers.
         is_constrained: Which of the s numbers the row has.
         smallest: Smallest variance of each number.
     """
-    smallest, largest = (jnp.broadcast_to(jnp.asarray(each), x0.shape) for each in (smallest, _variance(ranges)))
+    smallest, largest = (jnp.broadcast_to(jnp.asarray(each), x0.shape) for each in (smallest, ranges.variance))
     log_psi = jnp.zeros(())
     for j, column in enumerate(ranges.columns):
         row = covariance[j]
@@ -135,13 +133,9 @@ def moments_in_ranges(
     return log_psi, x0
 
 
-def _variance(ranges: Ranges) -> Float[Array, "*k"]:
-    return jnp.asarray(ranges.scale, jnp.float32) ** 2
-
-
 def smc_sweep(
     key: PRNGKeyArray,
-    denoise: Denoise,
+    denoise: Callable[[Any, Float[Array, " k"], Array], Float[Array, " k"]],
     contexts: Any,
     x_T: Float[Array, "n k"],
     is_constrained: Bool[Array, "n s"],
@@ -154,7 +148,7 @@ def smc_sweep(
 
     Args:
         key: Key of the noise and of resampling.
-        denoise: The denoiser.
+        denoise: Function of (context of a candidate, x_t, t) that returns E[x_0 | x_t].
         contexts: A pytree with one entry per candidate, resampled with them: what `denoise` needs, and other data,
             such as the index of each candidate's first ancestor.
         x_T: x_T of each candidate.
@@ -180,7 +174,7 @@ def smc_sweep(
         around = jnp.concatenate([x_t[None], x_t[None] + steps, x_t[None] - steps])
         x0, above, below = jnp.split(jax.vmap(lambda x: denoise(context, x, t))(around), [1, 1 + len(steps)])
         x0, covariance = x0[0], sigma_t / (2 * alpha_t) * (above - below)
-        variance = _variance(ranges)
+        variance = ranges.variance
         smallest = SMALLEST_VARIANCE * variance * sigma_t**2 / (alpha_t**2 * variance + sigma_t**2)
         return x0, *moments_in_ranges(ranges, x0, covariance, is_constrained, smallest)
 
@@ -223,13 +217,7 @@ def smc_sweep(
 
 
 class RangedSampler(PopulationSampler):
-    """A sampler of rows whose numbers lie in ranges, by `smc_sweep`.
-
-    Attributes:
-        ranges: The ranges.
-        schedule: The noise schedule.
-        points: Number of points of the solver, at least 2.
-    """
+    """A sampler of rows whose numbers lie in ranges, by `smc_sweep` with at least 2 points."""
 
     ranges: Ranges
     schedule: Schedule

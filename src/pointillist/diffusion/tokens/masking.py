@@ -21,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from pointillist.diffusion.networks import waves
+
 WIDE = 128
 """Rows with more tokens are wide, and are drawn in this many evaluations of the network. Narrow rows are trained and
 drawn by methods whose cost is quadratic in the number of tokens."""
@@ -50,10 +52,10 @@ def number_features(
     frequencies: Sequence[float] = OBSERVED_FREQUENCIES,
 ) -> Float[Array, "*rows f"]:
     """Compute indicators of the shown numbers and their Fourier features; features of other numbers are 0."""
-    waves = [wave(frequency * numbers) for frequency in frequencies for wave in (jnp.sin, jnp.cos)]
     shown = is_shown.astype(numbers.dtype)
+    parts = numbers, *waves(numbers, frequencies)
     # Unobserved numbers are NaN, and a product of NaN and 0 would be NaN.
-    return jnp.concatenate([shown, *(jnp.where(is_shown, part, 0.0) for part in (numbers, *waves))], axis=-1)
+    return jnp.concatenate([shown, *(jnp.where(is_shown, part, 0.0) for part in parts)], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -193,11 +195,7 @@ class Tokens:
         return np.concatenate(blocks, axis=1)
 
     def smoothed(self, weight: Float[Array, "inputs width"]) -> Float[Array, "inputs width"]:
-        """Project the weights of a layer onto smooth functions of the rank of ordered values.
-
-        Args:
-            weight: Weights of a layer whose first inputs are one-hot tokens; weights of other inputs are unchanged.
-        """
+        """Project the weights of one-hot tokens, a layer's first inputs, onto smooth functions of ordered values."""
         functions = jnp.asarray(self.smooth_functions, weight.dtype)
         if not functions.shape[1]:
             return weight

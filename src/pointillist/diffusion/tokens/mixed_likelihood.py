@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.likelihood import hutchinson_probes, n_tangents
-from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, alpha_sigma, at_lambda, lambda_range, time_at
+from pointillist.diffusion.schedules import Schedule, alpha_sigma, at_lambda, lambda_range, time_at
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser, NumberDenoiser
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser
@@ -62,7 +62,6 @@ def solve_flow(
     """
     schedule, size = denoiser.schedule, denoiser.is_noised.sum().astype(jnp.float32)
     lambda_T, lambda_1 = lambda_range(schedule)
-    lambda_T = jnp.maximum(lambda_T, LOWEST_LAMBDA)
     begin, end = (jnp.log(jnp.exp(-lambda_t) + FINE) for lambda_t in (lambda_1, lambda_T))
     h = (end - begin) / STEPS
 
@@ -105,8 +104,7 @@ def noised_mean(denoiser: NumberDenoiser) -> Float[Array, " k"]:
 
     The conditional mean of numbers may be far from 0, and at σ = 10 a tenth of the mean is left.
     """
-    lambda_T = jnp.maximum(lambda_range(denoiser.schedule)[0], LOWEST_LAMBDA)
-    t = time_at(denoiser.schedule, lambda_T)
+    t = time_at(denoiser.schedule, lambda_range(denoiser.schedule)[0])
     return alpha_sigma(denoiser.schedule, t)[0] * denoiser(jnp.zeros(denoiser.is_noised.shape), t)
 
 

@@ -108,17 +108,9 @@ class MixedObjective:
             is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
             is_hidden = is_hidden.at[:, self.guided].set(is_dropped)
         shown_tokens = jnp.where(is_hidden, HIDDEN, rows)
-        shown = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_shown
-        examples = (
-            *shown,
-            shown_tokens,
-            x_t,
-            conditional.inside,
-            has_number,
-            is_observed,
-            conditional.lambda_t[:, None],
-            conditional.target,
-        )
+        weight, lambda_t = jnp.where(is_seen, 0.0, weight), conditional.lambda_t[:, None]
+        of_tokens = rows, is_seen, weight, numbers, is_shown, shown_tokens, x_t
+        examples = *of_tokens, conditional.inside, has_number, is_observed, lambda_t, conditional.target
         if not self.has_joint_network:
             return examples
         axes, sigma_data = axes_and_scales(covariance[1], numbers.shape[1])
@@ -131,11 +123,6 @@ class MixedObjective:
         """Compute the mean loss of held-out rows, with `HELD_OUT_DRAWS` random draws each.
 
         No token is hidden from the number networks, as in sampling.
-
-        Args:
-            key: Key of all random draws.
-            network: The network.
-            clean: The rows.
         """
         *keys, row_key = jax.random.split(key, 3)
         x0 = repeat_shuffled(row_key, jnp.asarray(clean.x0))
@@ -155,19 +142,14 @@ class MixedObjective:
     ) -> Float[Array, ""]:
         """Compute the mean per row of the tokens' negative log-likelihood in nats and the numbers' squared error.
 
-        Args:
-            network: The network.
-            examples: The result of `examples`.
-            rows_per_token_row: The token loss uses one of this many rows, which have the same number of visible tokens.
+        The token loss uses one of `rows_per_token_row` rows, which have the same number of visible tokens.
         """
         rows, is_seen, weight, numbers, is_shown, shown_tokens, x_t = examples[:7]
         inside, has_number, is_observed, lambda_t, target, *joint = examples[7:]
         dtype = network.number_network.output.bias.dtype
-        seen, token_weight, token_numbers, is_token_number = (
-            array[::rows_per_token_row] for array in (is_seen, weight, numbers, is_shown)
-        )
-        shown = number_features(token_numbers, is_token_number).astype(dtype)
-        total = token_loss(network.token_network, self.tokens, rows[::rows_per_token_row], seen, token_weight, shown)
+        shown = number_features(numbers[::rows_per_token_row], is_shown[::rows_per_token_row]).astype(dtype)
+        token_rows, seen, token_weight = (array[::rows_per_token_row] for array in (rows, is_seen, weight))
+        total = token_loss(network.token_network, self.tokens, token_rows, seen, token_weight, shown)
 
         def error(
             number_network: NumberNetwork, context: Array, inside: Array, is_noised: Array, target: Array

@@ -1,5 +1,6 @@
 """Networks of mixed rows: of tokens given observed numbers, and of numbers given all tokens."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import equinox as eqx
@@ -24,13 +25,9 @@ class NumberNetwork(eqx.Module):
     then also helps when the number is noised, and vice versa.
 
     Attributes:
-        input: Layer features of noised numbers → width.
         context: Layer one-hot tokens and, if numbers may be observed, their features → width. In training, the features
             of a `FactoredNetwork` may replace the one-hot tokens.
         modulation: Layer from features of the noise level to the scale and shift of every block.
-        inner: The `depth` layers width → width.
-        outer: The `depth` layers width → width.
-        output: Layer width → numbers.
         frequencies: Number of frequencies of the Fourier features of noised numbers.
         sees_x_t: Whether the network also sees the unshifted noised numbers.
     """
@@ -71,14 +68,6 @@ class NumberNetwork(eqx.Module):
         inner, outer = tuple(middle[:depth]), tuple(middle[depth:])
         return cls(first, context, modulation, inner, outer, output, frequencies, sees_x_t)
 
-    def smoothed(self, tokens: Tokens) -> "NumberNetwork":
-        """Return the network with token weights that are smooth functions of the rank of ordered values.
-
-        The intervals of two or three columns together identify a training row. With a free weight per interval, the
-        network would memorize training rows by their tokens, and the numbers of new rows would vary too little.
-        """
-        return replace(self, context=Dense(tokens.smoothed(self.context.weight), self.context.bias))
-
     def embed_context(
         self, one_hot: Float[Array, " slots"], observed: Float[Array, " f"] | None = None
     ) -> Float[Array, " width"]:
@@ -114,11 +103,9 @@ class NumberNetwork(eqx.Module):
 
 
 class MixedNetwork(eqx.Module):
-    """The networks of mixed rows.
+    """The networks of mixed rows: of tokens, and of numbers given observed numbers.
 
     Attributes:
-        token_network: The network of tokens.
-        number_network: The network of numbers given observed numbers.
         joint_network: The network that draws all numbers jointly, with none observed; None if `number_network` does
             that too. One network for both tasks is less precise at both.
     """
@@ -129,27 +116,28 @@ class MixedNetwork(eqx.Module):
 
     def folded(self) -> "MixedNetwork":
         """Return equivalent networks with the two kinds of token weights merged, or with factors multiplied out."""
-        token_network, joint_network = self.token_network, self.joint_network
-        folded = replace(self.smoothed(), token_network=token_network.folded())
-        if not isinstance(token_network, FactoredNetwork):
-            return folded
-        return replace(
-            folded,
-            number_network=replace(self.number_network, context=token_network.unfactored(self.number_network.context)),
-            joint_network=None
-            if joint_network is None
-            else replace(joint_network, context=token_network.unfactored(joint_network.context)),
-        )
+        networks, token_network = self.smoothed(), self.token_network
+        if isinstance(token_network, FactoredNetwork):
+            networks = self._with_contexts(token_network.unfactored)
+        return replace(networks, token_network=token_network.folded())
 
     def smoothed(self) -> "MixedNetwork":
-        """Return the networks with number networks smoothed by `NumberNetwork.smoothed`.
+        """Return the networks with weights of tokens in number networks that are smooth in the rank of ordered values.
 
-        With a `FactoredNetwork` they are unchanged, because number networks then see few features of the tokens.
+        The intervals of two or three columns together identify a training row. With a free weight per interval, a
+        number network would memorize training rows by their tokens, and the numbers of new rows would vary too little.
+        With a `FactoredNetwork` nothing changes, because number networks then see few features of the tokens.
         """
         if isinstance(self.token_network, FactoredNetwork):
             return self
-        joint_network = None if self.joint_network is None else self.joint_network.smoothed(self.tokens)
-        return replace(self, number_network=self.number_network.smoothed(self.tokens), joint_network=joint_network)
+        return self._with_contexts(lambda layer: Dense(self.tokens.smoothed(layer.weight), layer.bias))
+
+    def _with_contexts(self, change: Callable[[Dense], Dense]) -> "MixedNetwork":
+        def changed(network: NumberNetwork) -> NumberNetwork:
+            return replace(network, context=change(network.context))
+
+        joint_network = None if self.joint_network is None else changed(self.joint_network)
+        return replace(self, number_network=changed(self.number_network), joint_network=joint_network)
 
     @property
     def tokens(self) -> Tokens:

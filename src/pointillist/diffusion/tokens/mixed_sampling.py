@@ -37,7 +37,6 @@ class NumberDenoiser(Denoiser):
 
     Attributes:
         network: A `NumberNetwork`, or an object with its methods.
-        schedule: The noise schedule.
         is_noised: Which numbers are drawn.
         context: The result of `NumberNetwork.embed_context`.
         unguided: The context without the guiding token; None without guidance.
@@ -87,7 +86,6 @@ class MixedDenoiser(eqx.Module):
     """The denoisers of mixed rows.
 
     Attributes:
-        token_denoiser: Denoiser of the tokens.
         number_network: Network of the numbers, a `NumberNetwork` or an object with its methods.
         covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are more than `MAX_NUMBERS`.
         basis: Axes along which a joint network sees the numbers, as `axes_and_scales` takes them; None for other
@@ -107,14 +105,7 @@ class MixedDenoiser(eqx.Module):
     def number_denoiser(
         self, row: Float[Array, " n"], numbers: Float[Array, " k"], is_observed: Bool[Array, " k"], schedule: Schedule
     ) -> NumberDenoiser:
-        """Return the denoiser of the numbers of a row, given all its tokens.
-
-        Args:
-            row: The tokens.
-            numbers: Observed numbers; anything where unobserved.
-            is_observed: Which numbers are observed.
-            schedule: The noise schedule.
-        """
+        """Return the denoiser of the numbers of a row, given all its tokens and the observed numbers."""
         one_hot = self.tokens.one_hot(row)
         axes = observed = unguided = None
         if self.basis is None:
@@ -144,9 +135,7 @@ def axes_and_scales(
 ) -> tuple[Float[Array, "c c"] | None, Float[Array, " k"]]:
     """Split a basis into orthonormal axes (None for the coordinate axes) and σ_d along each.
 
-    Args:
-        basis: Orthogonal axes as columns whose lengths are σ_d; shape (0, 0) for the coordinate axes with σ_d = 1.
-        n_numbers: k, the number of numbers.
+    The basis has orthogonal axes as columns whose lengths are σ_d; shape (0, 0) means the coordinate axes with σ_d = 1.
     """
     if not len(basis):
         return None, jnp.ones(n_numbers)
@@ -170,15 +159,9 @@ class MixedSampler(TokenSampler):
         return jnp.concatenate([jnp.full(self.n_tokens, HIDDEN), jnp.full(columns - self.n_tokens, jnp.nan)])
 
     def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, " n"]) -> Float[Array, "1 n"]:
-        """Draw a row, shape (1, n).
+        """Draw a row by a `MixedDenoiser`, shape (1, n): all tokens, then all numbers, 0 for those that do not exist.
 
-        Args:
-            key: Key of the draw.
-            denoiser: A `MixedDenoiser`.
-            x_T: Observed tokens, `HIDDEN` where unobserved, then observed numbers, NaN where unobserved.
-
-        Returns:
-            All tokens, then all numbers. Numbers that do not exist are 0.
+        `x_T` holds observed tokens, `HIDDEN` where unobserved, then observed numbers, NaN where unobserved.
         """
         tokens, n = denoiser.tokens, self.n_tokens
         row, numbers = x_T[:n], x_T[n:]

@@ -46,7 +46,6 @@ def mask_tokens(
     Returns:
         Whether each token is visible, and its weight, both of shape (m, T).
     """
-    smallest = _smallest if tokens.is_wide else _smallest_by_sorting
     if is_present is None:
         n_present: Array = jnp.full((len(order), 1), len(tokens.sizes))
         is_learned = jnp.ones(order.shape, bool)
@@ -56,7 +55,7 @@ def mask_tokens(
         # Missing tokens come last in the order.
         order = jnp.where(is_present, order, 1.0)
     n_seen = jnp.floor(fraction[:, None] * n_present.astype(jnp.float32)).astype(jnp.int32)
-    next_one = smallest(order, n_seen)
+    next_one = _smallest(order, n_seen) if tokens.is_wide else jnp.take_along_axis(jnp.sort(order), n_seen, axis=1)
     is_seen = order < next_one
     weight = n_present.astype(jnp.float32) / jnp.maximum(n_present - n_seen, 1).astype(jnp.float32)
     weights = (is_learned & ~is_seen).astype(jnp.float32) * weight
@@ -64,10 +63,6 @@ def mask_tokens(
         next_weight = (is_learned & (order == next_one)).astype(jnp.float32) * n_present.astype(jnp.float32)
         weights = jnp.where(is_in_column_order, next_weight, weights)
     return is_seen, weights
-
-
-def _smallest_by_sorting(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
-    return jnp.take_along_axis(jnp.sort(order, axis=1), n, axis=1)
 
 
 def _smallest(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
@@ -94,13 +89,7 @@ def token_loss(
 ) -> Float[Array, ""]:
     """Compute the weighted cross-entropy of masked tokens in nats, summed over tokens and averaged over rows.
 
-    Args:
-        network: The network, which returns logits.
-        tokens: Layout of the tokens.
-        rows: Rows of tokens, shape (m, T).
-        is_seen: Which tokens are visible to the network, shape (m, T).
-        weight: Weight of each token, shape (m, T).
-        observed: Features of observed numbers, shape (m, f); None for none.
+    Rows, visible tokens and weights have shape (m, T); the features of observed numbers, if any, (m, f).
     """
     if observed is None:
         observed = jnp.zeros((len(rows), 0), network.input.bias.dtype)
@@ -118,9 +107,7 @@ def token_loss(
 def mean_in_batches(loss: Callable[..., Float[Array, ""]], examples: tuple[Array, ...]) -> Float[Array, ""]:
     """Compute the mean loss of examples in batches of at most `ROWS_AT_ONCE`, as rows may have thousands of logits.
 
-    Args:
-        loss: Function of arrays of examples that returns their mean loss; it must be 0 for examples of zeros.
-        examples: Arrays of equal length.
+    The loss of examples of zeros must be 0.
     """
     n = len(examples[0])
     n_batches = -(-n // ROWS_AT_ONCE)
@@ -184,17 +171,10 @@ class TokenObjective:
         return jnp.where(is_in_column_order, column_order, order), is_in_column_order
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
-        """Compute the mean loss of held-out rows, each masked in `HELD_OUT_DRAWS` random ways.
-
-        Args:
-            key: Key of the masks.
-            network: The network.
-            clean: The rows.
-        """
+        """Compute the mean loss of held-out rows, each masked in `HELD_OUT_DRAWS` random ways."""
         *keys, row_key = jax.random.split(key, 3)
         x0 = repeat_shuffled(row_key, jnp.asarray(clean.x0))
         examples = self.examples((keys[0], keys[1]), CleanRows(x0), len(x0))
-
         return mean_in_batches(partial(token_loss, network, self.tokens), examples)
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:

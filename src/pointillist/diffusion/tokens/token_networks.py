@@ -22,8 +22,8 @@ class TokenNetwork(eqx.Module):
 
     Attributes:
         input: Layer slots → width.
-        inner: The `depth` layers width → width.
-        outer: The `depth` layers width → width.
+        inner: The first layer of each of the `depth` residual blocks.
+        outer: The second layer of each block.
         output: Layer width → slots, initialized to 0.
         input_waves: Weights waves → width.
         output_waves: Weights width → waves.
@@ -40,7 +40,7 @@ class TokenNetwork(eqx.Module):
 
     @property
     def token_network(self) -> "TokenNetwork":
-        """The network itself, under the name that it has in a `MixedNetwork`."""
+        """The network itself, as in a `MixedNetwork`."""
         return self
 
     @classmethod
@@ -96,13 +96,10 @@ class FactoredNetwork(eqx.Module):
 
     Attributes:
         input: Layer features → width, with tokens ordered by block.
-        inner: The `depth` layers width → width.
-        outer: The `depth` layers width → width.
         output: Weights features → width, used transposed, initialized to 0.
         bias: Bias of the logits.
         input_features: Features of every value at the input.
         output_features: Features of every value at the output.
-        tokens: Layout of the tokens.
     """
 
     input: Dense

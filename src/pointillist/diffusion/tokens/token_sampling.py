@@ -97,15 +97,9 @@ class TokenSampler(Sampler):
         return jnp.full(columns, HIDDEN)
 
     def draw(self, key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " T"]) -> Float[Array, "1 T"]:
-        """Draw a row, shape (1, T).
+        """Draw a row, shape (1, T), from its observed tokens, `HIDDEN` where unobserved.
 
-        Args:
-            key: Key of the draw.
-            denoiser: The denoiser.
-            x_T: Observed tokens, `HIDDEN` where unobserved.
-
-        Returns:
-            All tokens, with positions added to intervals; NaN if any logit is NaN.
+        Positions are added to intervals; a row is NaN if any logit is NaN.
         """
         return draw_tokens(key, denoiser, x_T)[None]
 
