@@ -12,7 +12,7 @@ from pyarrow import csv
 from sklearn.datasets import load_wine
 
 from pointillist import Diffusion, load_pointset
-from pointillist.diffusion.registries import SCHEDULES, schedule_named
+from pointillist.diffusion.registries import SCHEDULES
 from pointillist.diffusion.schedules import LOWEST_LAMBDA
 from pointillist.evaluation import draw_evaluation
 
@@ -25,7 +25,7 @@ def schedules() -> Figure:
     figure = Figure(figsize=(7.2, 2.8), layout="constrained")
     signal, log_snr = figure.subplots(1, 2)
     for name in SCHEDULES:
-        schedule = schedule_named(name, 200)
+        schedule = SCHEDULES[name](200)
         t = np.arange(201)
         signal.plot(t, schedule.alpha_bar, label=name)
         log_snr.plot(t[1:], np.log(schedule.alpha[1:] / schedule.sigma[1:]))

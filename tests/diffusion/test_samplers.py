@@ -8,7 +8,7 @@ import pytest
 from pointillist.diffusion.denoisers import NetworkDenoiser
 from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.oracles import GaussianMixture
-from pointillist.diffusion.registries import SCHEDULES, schedule_named
+from pointillist.diffusion.registries import SCHEDULES
 from pointillist.diffusion.samplers import DDIM, Ancestral
 from pointillist.diffusion.schedules import linear
 from pointillist.engine.random_streams import Stream, key_of
@@ -43,7 +43,7 @@ def exact_distribution(schedule, variance, steps=None):
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "cosine")) for name in SCHEDULES]
 )
 def test_ancestral_against_an_exact_gaussian_denoiser(name, variance, steps):
-    schedule = schedule_named(name, 100)
+    schedule = SCHEDULES[name](100)
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
     sampler = Ancestral(schedule, variance, steps)
     rows = sample_rows(denoiser, sampler, columns=2, n_rows=20_000, seed=3).astype(np.float64)
@@ -57,13 +57,13 @@ def test_ancestral_against_an_exact_gaussian_denoiser(name, variance, steps):
 
 def test_times_of_very_many_steps_fit_into_32_bits():
     T, steps = 100_000, 60_000
-    sampler = Ancestral(schedule_named("cosine", T), "beta", steps)
+    sampler = Ancestral(SCHEDULES["cosine"](T), "beta", steps)
     i = np.array([0, 1, 6_300, steps // 2, steps - 1, steps])
     assert jax.vmap(sampler.time)(i).tolist() == [T * (steps - k) // steps for k in i.tolist()]
 
 
 def test_many_cosine_steps_reach_the_data_itself():
-    schedule = schedule_named("cosine", 1000)
+    schedule = SCHEDULES["cosine"](1000)
     for variance in ("beta", "posterior"):
         mean, covariance = exact_distribution(schedule, variance)
         np.testing.assert_allclose(mean, MEAN, atol=0.01)
@@ -71,7 +71,7 @@ def test_many_cosine_steps_reach_the_data_itself():
 
 
 def test_few_steps_of_ddim_keep_a_normal_distribution_closer_than_ancestral_ones():
-    schedule = schedule_named("cosine", 100)
+    schedule = SCHEDULES["cosine"](100)
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
     errors = {}
     for sampler in (DDIM(schedule, steps=10), DDIM(schedule, steps=40), Ancestral(schedule, "posterior", 10)):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pointillist.diffusion.oracles import GaussianMixture
-from pointillist.diffusion.registries import SCHEDULES, schedule_named
+from pointillist.diffusion.registries import SCHEDULES
 from pointillist.diffusion.samplers import DDIM
 from pointillist.diffusion.schedules import cosine
 from pointillist.diffusion.solvers import DPMSolver2M, Heun
@@ -32,7 +32,7 @@ def drawn(sampler, n_rows=500, prior=PRIOR, schedule=SCHEDULE):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("name", SOLVERS)
 def test_finite_on_every_schedule(name, schedule, points):
-    schedule = schedule_named(schedule, 200)
+    schedule = SCHEDULES[schedule](200)
     rows = drawn(SOLVERS[name](schedule, points), 50, PRIOR[:50], schedule)
     assert np.isfinite(rows).all() and np.abs(rows).max() < 5
 
@@ -58,6 +58,6 @@ def test_evaluations():
 @pytest.mark.parametrize("steps", [4, 200])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_ddim_is_finite_on_every_schedule(schedule, steps):
-    schedule = schedule_named(schedule, 200)
+    schedule = SCHEDULES[schedule](200)
     rows = drawn(DDIM(schedule, steps=steps), 50, PRIOR[:50], schedule)
     assert np.isfinite(rows).all() and np.abs(rows).max() < 5

@@ -1,8 +1,9 @@
-"""Noise schedules and samplers that users choose by name. A function is loaded, and JAX with it, when it is first used.
+"""Noise schedules and samplers that users choose by name. Their modules are loaded, and JAX with them, on first use.
 
-The configuration reads its choices here: a new schedule or sampler is one entry, the module and name of a function.
+The configuration reads its choices here: a new schedule or sampler is one entry.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,38 +17,42 @@ DPM_POINTS = 20
 HEUN_POINTS = 11
 """Default number of points of `Heun`, which takes 21 evaluations."""
 
-SCHEDULES = {"linear": "schedules:linear", "cosine": "schedules:cosine", "sigmoid": "schedules:sigmoid"}
-"""Functions from the number of timesteps to a noise schedule, by name."""
+
+def _module(name: str) -> Any:
+    return import_module(f"pointillist.diffusion.{name}")
+
+
+SCHEDULES: dict[str, Callable[[int], "Schedule"]] = {
+    "linear": lambda timesteps: _module("schedules").linear(timesteps),
+    "cosine": lambda timesteps: _module("schedules").cosine(timesteps),
+    "sigmoid": lambda timesteps: _module("schedules").sigmoid(timesteps),
+}
+"""Functions from the number of timesteps, at least 1, to a noise schedule, by name."""
 
 
 class NamedSampler(NamedTuple):
     """A sampler that users choose by name.
 
     Attributes:
-        function: Module and name of a function of a noise schedule, a number of steps or points, and a noise variance.
+        build: Function of a noise schedule, a number of steps or points, and a noise variance.
         points: Default number of points of a sampler that steps in log-SNR; 0 for samplers that step in the times of
             the schedule, by default all T of them.
         is_stochastic: Whether the steps add noise.
     """
 
-    function: str
+    build: Callable[["Schedule", int | None, str], "RowSampler"]
     points: int
     is_stochastic: bool
 
 
 SAMPLERS = {
-    "ancestral": NamedSampler("samplers:ancestral", 0, True),
-    "ddim": NamedSampler("samplers:ddim", 0, False),
-    "dpm": NamedSampler("solvers:dpm", DPM_POINTS, False),
-    "dpm-sde": NamedSampler("solvers:dpm_sde", DPM_POINTS, True),
-    "heun": NamedSampler("solvers:heun", HEUN_POINTS, False),
+    "ancestral": NamedSampler(lambda s, n, variance: _module("samplers").Ancestral(s, variance, n), 0, True),
+    "ddim": NamedSampler(lambda s, n, _: _module("samplers").DDIM(s, steps=n), 0, False),
+    "dpm": NamedSampler(lambda s, n, _: _module("solvers").DPMSolver2M(s, n), DPM_POINTS, False),
+    "dpm-sde": NamedSampler(lambda s, n, _: _module("solvers").DPMSolver2M(s, n, is_stochastic=True), DPM_POINTS, True),
+    "heun": NamedSampler(lambda s, n, _: _module("solvers").Heun(s, n), HEUN_POINTS, False),
 }
 """Samplers of rows by name."""
-
-
-def schedule_named(name: str, timesteps: int) -> "Schedule":
-    """Build one of `SCHEDULES` with T timesteps, at least 1."""
-    return _loaded(SCHEDULES[name])(timesteps)
 
 
 def sampler_named(
@@ -63,10 +68,4 @@ def sampler_named(
         variance: Noise variance of "ancestral", one of `samplers.VARIANCES`; the others ignore it.
     """
     sampler = SAMPLERS[name]
-    return _loaded(sampler.function)(schedule, steps or sampler.points or None, variance)
-
-
-def _loaded(path: str) -> Any:
-    """Import "module:name" from this package."""
-    module, _, name = path.partition(":")
-    return getattr(import_module(f"pointillist.diffusion.{module}"), name)
+    return sampler.build(schedule, steps or sampler.points or None, variance)

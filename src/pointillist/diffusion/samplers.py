@@ -287,13 +287,3 @@ class TrajectorySampler(Sampler):
         start = jnp.zeros((), jnp.int32), self.sampler.begin(x_T)
         (i, state), points = jax.lax.scan(advance, start, jnp.asarray(self.indices, jnp.int32))
         return jnp.concatenate([points, self.sampler.end(key, denoiser, i, state)[None]])
-
-
-def ancestral(schedule: Schedule, steps: int | None, variance: str) -> Ancestral:
-    """Build the ancestral sampler."""
-    return Ancestral(schedule, variance, steps)
-
-
-def ddim(schedule: Schedule, steps: int | None, variance: str) -> DDIM:
-    """Build DDIM without noise, which has no variance."""
-    return DDIM(schedule, steps=steps)

@@ -139,18 +139,3 @@ class Heun(Solver):
     def x_t(self, i: Int[Array, ""], state: Float[Array, " d"]) -> Float[Array, " d"]:
         """Return x_t = alpha_t y."""
         return at_lambda(self.log_snr(i))[0] * state
-
-
-def dpm(schedule: Schedule, points: int, variance: str) -> DPMSolver2M:
-    """Build DPM-Solver++(2M) without noise, which has no variance."""
-    return DPMSolver2M(schedule, points)
-
-
-def dpm_sde(schedule: Schedule, points: int, variance: str) -> DPMSolver2M:
-    """Build the SDE version of DPM-Solver++(2M), whose noise has one variance."""
-    return DPMSolver2M(schedule, points, is_stochastic=True)
-
-
-def heun(schedule: Schedule, points: int, variance: str) -> Heun:
-    """Build Heun's method, which has no noise."""
-    return Heun(schedule, points)

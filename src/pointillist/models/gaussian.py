@@ -23,7 +23,7 @@ from pointillist.diffusion.conditioning.observed_sampling import (
 from pointillist.diffusion.conditioning.twisting import POINTS, RangedSampler
 from pointillist.diffusion.denoisers import Bounds, Denoiser, has_classes
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
-from pointillist.diffusion.registries import sampler_named, schedule_named
+from pointillist.diffusion.registries import SCHEDULES, sampler_named
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, linear
 from pointillist.diffusion.solvers import Solver
@@ -396,7 +396,7 @@ def noise_schedule(parameters: dict[str, Any]) -> Schedule:
     """Returns the noise schedule for hyperparameters."""
     if parameters["schedule"] == "linear":
         return linear(parameters["timesteps"], parameters["beta_start"], parameters["beta_end"])
-    return schedule_named(parameters["schedule"], parameters["timesteps"])
+    return SCHEDULES[parameters["schedule"]](parameters["timesteps"])
 
 
 def _clipped(learned: Learned) -> Denoiser:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.registries import sampler_named, schedule_named
+from pointillist.diffusion.registries import SCHEDULES, sampler_named
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.schedules import Schedule, linear
 from pointillist.diffusion.solvers import Solver
@@ -137,7 +137,7 @@ class Settings:
         """Returns the schedule that the settings name."""
         if self.beta_range:
             return linear(self.timesteps, *self.beta_range)
-        return schedule_named(self.schedule, self.timesteps)
+        return SCHEDULES[self.schedule](self.timesteps)
 
 
 _TRAINING = (
