@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, UnobservedColumns
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Row, UnobservedColumns
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, alpha_sigma, lambda_range, time_at
 
@@ -14,7 +14,7 @@ N_TIMES = 128
 
 
 def class_elbos(
-    key: PRNGKeyArray, denoiser: ConditionalDenoiser, x: Float[Array, " d"], *, n_classes: int, n_times: int
+    key: PRNGKeyArray, denoiser: ConditionalDenoiser, x: Row, *, n_classes: int, n_times: int
 ) -> Float[Array, " classes"]:
     """Compute lower bounds of log p(x | y) in nats, up to a constant shared by all classes, shape (n_classes,).
 
@@ -47,11 +47,10 @@ def class_elbos(
 def class_log_densities(
     key: PRNGKeyArray,
     denoiser: ConditionalDenoiser,
-    x: Float[Array, " d"],
+    x: Row,
     *,
     n_classes: int,
     steps: int | None = None,
-    lowest: float = LOWEST_LAMBDA,
 ) -> Float[Array, " classes"]:
     """Compute log p(x | y) in nats of one row for every class, shape (n_classes,), by the probability-flow ODE.
 
@@ -62,7 +61,7 @@ def class_log_densities(
 
     def for_class(label: Array) -> Float[Array, ""]:
         centred = UnobservedColumns.of(denoiser.given(label), tuple(range(len(x))), len(x))
-        return log_density(centred, x - centred.centre, probes=probes, steps=steps, lowest=lowest)
+        return log_density(centred, x - centred.centre, probes=probes, steps=steps, lowest=LOWEST_LAMBDA)
 
     return jax.vmap(for_class)(jnp.arange(n_classes))
 

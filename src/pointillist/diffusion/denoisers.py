@@ -17,6 +17,9 @@ from pointillist.diffusion.networks import Network, ResidualMLP, sinusoidal_embe
 from pointillist.diffusion.parameterisations import SigmaData, coefficients
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma, lambda_range, time_at
 
+Row = Float[Array, " d"]
+"""One row, shape (d,)."""
+
 Label = Int[Array | np.ndarray, ""]
 """The index of a class, 0 … n_classes - 1; n_classes itself means "no class"."""
 
@@ -42,10 +45,10 @@ class Denoiser(eqx.Module):
         schedule: eqx.AbstractVar[Schedule]
 
     @abstractmethod
-    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+    def __call__(self, x_t: Row, t: Time) -> Row:
         """Compute E[x_0 | x_t] for one row of shape (d,) at a time t in [1, T], integer or not."""
 
-    def condition_on(self, values: Float[Array, " d"]) -> "Denoiser":
+    def condition_on(self, values: Row) -> "Denoiser":
         """Return the denoiser E[x_0 | x_t, values] of observed values, NaN where unobserved.
 
         It ignores x_t in the observed columns.
@@ -88,7 +91,7 @@ def has_classes(denoiser: Any) -> TypeGuard[ConditionalDenoiser]:
 class ObservedColumns(NamedTuple):
     """The observed values of a row, 0 elsewhere, and their contribution to the output of the network's input layer."""
 
-    values: Float[Array, " d"]
+    values: Row
     is_observed: Bool[Array, " d"]
     contribution: Float[Array, " width"]
 
@@ -121,7 +124,7 @@ class NetworkDenoiser(ConditionalDenoiser):
     class_contribution: Float[Array, " m"] | None = None
     observed: ObservedColumns | None = None
 
-    def condition_on(self, values: Float[Array, " d"]) -> "NetworkDenoiser":
+    def condition_on(self, values: Row) -> "NetworkDenoiser":
         """Return the denoiser E[x_0 | x_t, observed values]."""
         assert isinstance(self.network, ResidualMLP)
         is_observed = ~jnp.isnan(values)
@@ -140,7 +143,7 @@ class NetworkDenoiser(ConditionalDenoiser):
         """Return the denoiser E[x_0 | x_t, y]."""
         return replace(self, class_contribution=condition)
 
-    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+    def __call__(self, x_t: Row, t: Time) -> Row:
         """Predict E[x_0 | x_t] or E[x_0 | x_t, y] with the network."""
         network, observed = self.network, self.observed
         of_class: Array | float = 0.0
@@ -178,7 +181,7 @@ class UnobservedColumns(Denoiser):
 
     denoiser: Denoiser
     columns: tuple[int, ...] = eqx.field(static=True)
-    centre: Float[Array, " d"]
+    centre: Row
     n_columns: int = eqx.field(static=True)
 
     @classmethod
@@ -192,7 +195,7 @@ class UnobservedColumns(Denoiser):
         """The denoiser's schedule."""
         return self.denoiser.schedule
 
-    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+    def __call__(self, x_t: Row, t: Time) -> Row:
         """Compute E[x_0 | x_t, observed] - centre, shape (columns,)."""
         indices = jnp.asarray(self.columns, int)
         noised = x_t + alpha_sigma(self.schedule, t)[0] * self.centre

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, Label, has_classes
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, Label, Row, has_classes
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 Scalar = Float[Array | np.ndarray, ""] | float
@@ -78,13 +78,13 @@ class ClassifierFree(ConditionalDenoiser):
         """Return the guided denoiser of one class."""
         return replace(self, pair=condition)
 
-    def condition_on(self, values: Float[Array, " d"]) -> "ClassifierFree":
+    def condition_on(self, values: Row) -> "ClassifierFree":
         """Return the guided denoiser conditioned on observed values."""
         conditioned = self.denoiser.condition_on(values)
         assert isinstance(conditioned, ConditionalDenoiser)
         return replace(self, denoiser=conditioned)
 
-    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+    def __call__(self, x_t: Row, t: Time) -> Row:
         """Compute x̂_0(x_t, y) + w (x̂_0(x_t, y) - x̂_0(x_t, ∅))."""
         if self.pair is None:
             return self.denoiser(x_t, t)
@@ -131,11 +131,11 @@ class Autoguided(ConditionalDenoiser):
         assert has_classes(self.good) and has_classes(self.bad)
         return replace(self, good=self.good.under(condition[0]), bad=self.bad.under(condition[1]))
 
-    def condition_on(self, values: Float[Array, " d"]) -> "Autoguided":
+    def condition_on(self, values: Row) -> "Autoguided":
         """Condition both denoisers on observed values."""
         return replace(self, good=self.good.condition_on(values), bad=self.bad.condition_on(values))
 
-    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+    def __call__(self, x_t: Row, t: Time) -> Row:
         """Compute D_good(x_t) + w (D_good(x_t) - D_bad(x_t))."""
         good = self.good(x_t, t)
         return good + self.interval.scale(self.guidance, self.schedule, t) * (good - self.bad(x_t, t))

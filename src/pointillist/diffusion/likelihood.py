@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.denoisers import Denoiser, Row
 from pointillist.diffusion.schedules import alpha_sigma, lambda_range, time_at
 
 TOLERANCE = 1e-4
@@ -33,7 +33,7 @@ PROBES = 32
 
 def log_density(
     denoiser: Denoiser,
-    x: Float[Array, " d"],
+    x: Row,
     *,
     probes: Float[Array, "m d"] | None = None,
     steps: int | None = None,

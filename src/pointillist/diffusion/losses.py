@@ -123,10 +123,7 @@ class Objective:
     @staticmethod
     def loss(network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Compute `denoising_loss` of a batch, with matrix products in the given precision."""
-        if precision == "float32":
-            return denoising_loss(network, *batch)
-        lower = jax.tree.map(lambda leaf: leaf.astype(precision), (network, *batch[:2]))
-        return denoising_loss(*lower, *batch[2:])
+        return denoising_loss(*in_precision((network, *batch[:2]), precision), *batch[2:])
 
     def noised(
         self,
@@ -171,6 +168,11 @@ class Objective:
             target=target(self.prediction, x0, eps, alpha_t, sigma_t, sigma_data),
             weight=loss_weight(self.weighting, *levels) * jnp.ones_like(alpha_t),
         )
+
+
+def in_precision(tree: Any, precision: str) -> Any:
+    """Convert arrays of float32 to a lower precision."""
+    return tree if precision == "float32" else jax.tree.map(lambda leaf: leaf.astype(precision), tree)
 
 
 def stratified(key: PRNGKeyArray, steps: int, batch_size: int) -> Float[Array, " m"]:

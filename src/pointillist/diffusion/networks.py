@@ -163,11 +163,6 @@ class ResidualMLP(eqx.Module):
         return noise_level_embedding(lambda_t, width)
 
     @property
-    def columns(self) -> int:
-        """Number of columns d of the rows."""
-        return int(self.output.weight.shape[-1])
-
-    @property
     def features(self) -> int:
         """Width of the conditioning vector."""
         return int(self.modulation.weight.shape[-2])

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Label
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Label, Row
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 
@@ -138,7 +138,7 @@ class MixtureDenoiser(ConditionalDenoiser):
         """Return the exact denoiser of one class."""
         return replace(self, label=condition)
 
-    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+    def __call__(self, x_t: Row, t: Time) -> Row:
         """Compute E[x_0 | x_t], the conditional mean under a mixture of jointly normal (x_0, x_t)."""
         alpha, sigma = alpha_sigma(self.schedule, t)
         means, axes = jnp.asarray(self.means), jnp.asarray(self.axes)

@@ -15,8 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.denoisers import Denoiser, Row
 from pointillist.diffusion.schedules import Schedule, alpha_sigma
+
+Index = Int[Array, ""]
+"""An integer, which may be traced: a time, or the index of a step or point."""
+
+Moments = tuple[Row, Float[Array, ""]]
+"""Mean, shape (d,), and standard deviation of a row."""
 
 VARIANCES = ("posterior", "beta")
 """Variances of the ancestral sampler's noise, by name; see `Ancestral`."""
@@ -78,36 +84,36 @@ class RowSampler(Sampler):
     order: ClassVar[int] = 1
     evaluations_per_step: ClassVar[int] = 1
 
-    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+    def start(self, key: PRNGKeyArray, columns: int) -> Row:
         """Draw x_T with `fold_in(key, 0)`."""
         return jax.random.normal(jax.random.fold_in(key, 0), (columns,))
 
     @property
     @abstractmethod
-    def n_steps(self) -> Int[Array, ""]:
+    def n_steps(self) -> Index:
         """Number of steps: step i, 0 … n_steps - 1, starts at point i."""
 
     @abstractmethod
-    def log_snr(self, i: Int[Array, ""]) -> Float[Array, ""]:
+    def log_snr(self, i: Index) -> Float[Array, ""]:
         """Compute half the log-SNR, λ = log(alpha_t / sigma_t), at point i."""
 
     @abstractmethod
-    def begin(self, x_T: Float[Array, " d"]) -> Any:
+    def begin(self, x_T: Row) -> Any:
         """Return the state at point 0."""
 
     @abstractmethod
-    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Any) -> Any:
+    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: Any) -> Any:
         """Take step i (not the last): from the state at point i to the state at point i + 1."""
 
     @abstractmethod
-    def x_t(self, i: Int[Array, ""], state: Any) -> Float[Array, " d"]:
+    def x_t(self, i: Index, state: Any) -> Row:
         """Return x_t at point i from its state."""
 
     @abstractmethod
-    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Any) -> Float[Array, " d"]:
+    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index | int, state: Any) -> Row:
         """Take all steps from point i on and return x_0."""
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
         """Draw one row by the whole trajectory."""
         return self.end(key, denoiser, 0, self.begin(x_T))[None]
 
@@ -127,11 +133,11 @@ class TransitionSampler(RowSampler):
         steps: eqx.AbstractVar[int | None]
 
     @property
-    def n_steps(self) -> Int[Array, ""]:
+    def n_steps(self) -> Index:
         """Number of steps: K, or T."""
         return jnp.asarray(self.schedule.timesteps if self.steps is None else self.steps, jnp.int32)
 
-    def time(self, i: Int[Array, ""]) -> Int[Array, ""]:
+    def time(self, i: Index) -> Index:
         """Return the time at which step i, 0 … n_steps - 1, starts; 0 for i = n_steps."""
         timesteps = jnp.asarray(self.schedule.timesteps)
         if self.steps is None:
@@ -142,30 +148,24 @@ class TransitionSampler(RowSampler):
         parts = rest.astype(jnp.uint32) * left.astype(jnp.uint32) // jnp.uint32(self.steps)
         return whole * left + parts.astype(left.dtype)
 
-    def log_snr(self, i: Int[Array, ""]) -> Float[Array, ""]:
+    def log_snr(self, i: Index) -> Float[Array, ""]:
         """Compute λ at the time at which step i starts."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, self.time(i))
         return jnp.log(alpha_t / sigma_t)
 
     @abstractmethod
-    def transition_from_x0(
-        self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
-    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+    def transition_from_x0(self, x0: Row, x_t: Row, t: Index, s: Index) -> Moments:
         """Compute the mean, shape (d,), and standard deviation (0 at s = 0) of x_s given x_t and x̂_0, s < t."""
 
-    def transition(
-        self, denoiser: Denoiser, x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
-    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+    def transition(self, denoiser: Denoiser, x_t: Row, t: Index, s: Index) -> Moments:
         """Compute mean, shape (d,), and standard deviation of x_s given x_t."""
         return self.transition_from_x0(denoiser(x_t, t), x_t, t, s)
 
-    def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
+    def begin(self, x_T: Row) -> Row:
         """Return x_T."""
         return x_T
 
-    def step(
-        self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Float[Array, " d"]
-    ) -> Float[Array, " d"]:
+    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: Row) -> Row:
         """Draw x_s; the step from t uses `fold_in(key, t)`."""
         t = self.time(i)
         mean, std = self.transition(denoiser, state, t, self.time(i + 1))
@@ -173,13 +173,11 @@ class TransitionSampler(RowSampler):
             return mean
         return mean + std * jax.random.normal(jax.random.fold_in(key, t), state.shape)
 
-    def x_t(self, i: Int[Array, ""], state: Float[Array, " d"]) -> Float[Array, " d"]:
+    def x_t(self, i: Index, state: Row) -> Row:
         """Return the state."""
         return state
 
-    def end(
-        self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Float[Array, " d"]
-    ) -> Float[Array, " d"]:
+    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index | int, state: Row) -> Row:
         """Take the remaining steps, which are all alike."""
         return jax.lax.fori_loop(i, self.n_steps, partial(self.step, key, denoiser), state)
 
@@ -209,9 +207,7 @@ class Ancestral(TransitionSampler):
         """Whether the steps add noise (False if variance is "zero")."""
         return self.variance != "zero"
 
-    def transition_from_x0(
-        self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
-    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+    def transition_from_x0(self, x0: Row, x_t: Row, t: Index, s: Index) -> Moments:
         """Compute mean and standard deviation of x_s."""
         (alpha_t, sigma_t), (alpha_s, sigma_s) = (alpha_sigma(self.schedule, time) for time in (t, s))
         ratio = alpha_t / alpha_s
@@ -244,9 +240,7 @@ class DDIM(TransitionSampler):
         """Whether the steps add noise (eta above 0)."""
         return self.eta > 0
 
-    def transition_from_x0(
-        self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
-    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+    def transition_from_x0(self, x0: Row, x_t: Row, t: Index, s: Index) -> Moments:
         """Compute mean and standard deviation of x_s."""
         (alpha_t, sigma_t), (alpha_s, sigma_s) = (alpha_sigma(self.schedule, time) for time in (t, s))
         # The ancestral beta_{t|s}, because 1 - (alpha_t / alpha_s)² would cancel.
@@ -271,11 +265,11 @@ class TrajectorySampler(Sampler):
         """Number of rows per draw: the points, and x_0."""
         return len(self.indices) + 1
 
-    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+    def start(self, key: PRNGKeyArray, columns: int) -> Row:
         """Draw x_T as the wrapped sampler does."""
         return self.sampler.start(key, columns)
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "rows d"]:
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "rows d"]:
         """Draw the points from noise to data, followed by the x_0 that the wrapped sampler draws with this key."""
         step = partial(self.sampler.step, key, denoiser)
 

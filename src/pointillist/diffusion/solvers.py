@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.denoisers import Denoiser, Row
 from pointillist.diffusion.registries import DPM_POINTS, HEUN_POINTS
-from pointillist.diffusion.samplers import RowSampler
+from pointillist.diffusion.samplers import Index, RowSampler
 from pointillist.diffusion.schedules import Schedule, at_lambda, lambda_range, time_at
 
-State = tuple[Float[Array, " d"], Float[Array, " d"]]
+State = tuple[Row, Row]
 """State of `DPMSolver2M`: x_t, and the previous x̂_0."""
 
 
@@ -38,20 +38,20 @@ class Solver(RowSampler):
         return (self.points - 1) * self.evaluations_per_step + 1
 
     @property
-    def n_steps(self) -> Int[Array, ""]:
+    def n_steps(self) -> Index:
         """Number of steps: N."""
         return jnp.asarray(self.points, jnp.int32)
 
-    def log_snr(self, i: Int[Array, ""]) -> Float[Array, ""]:
+    def log_snr(self, i: Index) -> Float[Array, ""]:
         """Compute the λ of point i."""
         lowest, highest = lambda_range(self.schedule)
         fraction = i.astype(jnp.float32) / (self.points - 1)
         return lowest + fraction * (highest - lowest)
 
-    def _predicted(self, denoiser: Denoiser, x_t: Float[Array, " d"], lambda_t: Array) -> Float[Array, " d"]:
+    def _predicted(self, denoiser: Denoiser, x_t: Row, lambda_t: Array) -> Row:
         return denoiser(x_t, time_at(self.schedule, lambda_t))
 
-    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Any) -> Float[Array, " d"]:
+    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index | int, state: Any) -> Row:
         """Take the remaining steps and return the x̂_0 predicted at the last point."""
         last = self.points - 1
         state = jax.lax.fori_loop(i, last, partial(self.step, key, denoiser), state)
@@ -75,11 +75,11 @@ class DPMSolver2M(Solver):
     points: int = eqx.field(static=True, default=DPM_POINTS)
     is_stochastic: bool = eqx.field(static=True, default=False)
 
-    def begin(self, x_T: Float[Array, " d"]) -> State:
+    def begin(self, x_T: Row) -> State:
         """Return x_T, and a placeholder for the previous x̂_0."""
         return x_T, jnp.zeros_like(x_T)
 
-    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: State) -> State:
+    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: State) -> State:
         """Compute x_s and x̂_0; the step to point i uses `fold_in(key, i)`."""
         x_t, previous = state
         lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
@@ -94,7 +94,7 @@ class DPMSolver2M(Solver):
         kept = sigma_s / sigma_t * jnp.exp(-h) * x_t - alpha_s * jnp.expm1(-2 * h) * D
         return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
 
-    def x_t(self, i: Int[Array, ""], state: State) -> Float[Array, " d"]:
+    def x_t(self, i: Index, state: State) -> Row:
         """Return the first part of the state."""
         return state[0]
 
@@ -117,13 +117,11 @@ class Heun(Solver):
         """Whether the steps add noise: False."""
         return False
 
-    def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
+    def begin(self, x_T: Row) -> Row:
         """Return y = x_T / alpha_T."""
         return x_T / at_lambda(self.log_snr(jnp.asarray(0)))[0]
 
-    def step(
-        self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Float[Array, " d"]
-    ) -> Float[Array, " d"]:
+    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: Row) -> Row:
         """Compute y at the next point; the key is unused."""
 
         def slope(y: Array, lambda_t: Array) -> Array:
@@ -136,6 +134,6 @@ class Heun(Solver):
         second = slope(state + change * first, lambda_s)
         return state + change * (first + second) / 2
 
-    def x_t(self, i: Int[Array, ""], state: Float[Array, " d"]) -> Float[Array, " d"]:
+    def x_t(self, i: Index, state: Row) -> Row:
         """Return x_t = alpha_t y."""
         return at_lambda(self.log_snr(i))[0] * state

@@ -14,24 +14,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.conditioning.populations import THRESHOLD, normalized, systematic_resampling
-from pointillist.diffusion.denoisers import Denoiser, Label
+from pointillist.diffusion.denoisers import Denoiser, Label, Row
 from pointillist.diffusion.random_numbers import normal
-from pointillist.diffusion.samplers import Sampler, TransitionSampler
-
-Temperature = Float[Array | np.ndarray, ""] | float
-
-
-class Reward(eqx.Module):
-    """A reward function as a static part of a sampler: equal functions share compiled programs."""
-
-    function: Callable[[Any], Any] = eqx.field(static=True)
-
-    def __call__(self, x0: Any) -> Any:
-        """Compute the rewards of rows, a JAX or NumPy array."""
-        return self.function(x0)
+from pointillist.diffusion.samplers import Index, Sampler, TransitionSampler
 
 
 @runtime_checkable
@@ -43,8 +31,9 @@ class ConditionalReward(Protocol):
         ...
 
 
-def _as_module(reward: Any) -> eqx.Module:
-    return reward if isinstance(reward, eqx.Module) else Reward(reward)
+def _as_pytree(reward: Any) -> Any:
+    # A function becomes a static part of the sampler: equal functions share compiled programs.
+    return reward if isinstance(reward, (eqx.Module, jax.tree_util.Partial)) else jax.tree_util.Partial(reward)
 
 
 class Points(eqx.Module):
@@ -68,12 +57,14 @@ class Steered(Sampler):
     Attributes:
         sampler: The stochastic sampler to steer.
         reward: The reward, (m, d) → (m,).
-        temperature: Increase of the reward that makes a row e times as likely.
+        temperature: Increase of the reward that makes a row e times as likely; of `SVDD`, 0 keeps the best candidate.
+        candidates: Number of candidates or particles per row, at least 1.
     """
 
-    sampler: eqx.AbstractVar[TransitionSampler]
-    reward: eqx.AbstractVar[Any]
-    temperature: eqx.AbstractVar[Temperature]
+    sampler: TransitionSampler
+    reward: Any = eqx.field(converter=_as_pytree)
+    temperature: Float[Array | np.ndarray, ""] | float = 0.1
+    candidates: int = eqx.field(static=True, default=10)
 
     def __check_init__(self) -> None:
         if not self.sampler.is_stochastic:
@@ -102,7 +93,7 @@ class Steered(Sampler):
         """Select x_0 from the x̂_0 before the last step, in which x_0 equals x̂_0."""
 
     def step(
-        self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], points: Points, rewards: Float[Array, " k"]
+        self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, points: Points, rewards: Float[Array, " k"]
     ) -> Points:
         """Take step i (not the last) from points and the rewards of their x̂_0 to the next points."""
         t, s = self.sampler.time(i), self.sampler.time(i + 1)
@@ -137,23 +128,14 @@ class SVDD(Steered):
 
     Even with many candidates, samples follow the target exactly only if r(x̂_0) equals the soft value
     temperature · log E[exp(r(x_0) / temperature) | x_t] up to a constant, as for a linear reward and normal data.
-
-    Attributes:
-        temperature: Temperature of the softmax; 0 keeps the best candidate.
-        candidates: M, at least 1.
     """
-
-    sampler: TransitionSampler
-    reward: Any = eqx.field(converter=_as_module)
-    temperature: Temperature = 0.1
-    candidates: int = eqx.field(static=True, default=10)
 
     @property
     def width(self) -> int:
         """Number of candidates, M."""
         return self.candidates
 
-    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+    def start(self, key: PRNGKeyArray, columns: int) -> Row:
         """Draw one x_T for all candidates."""
         return self.sampler.start(key, columns)
 
@@ -194,7 +176,7 @@ class ChainedSVDD(SVDD):
         """Number of parallel network evaluations: 1."""
         return 1
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
         """Draw one row by the whole trajectory."""
 
         def step(i: Array, x_t: Array) -> Array:
@@ -227,15 +209,9 @@ class FeynmanKac(Steered):
     independent.
 
     Attributes:
-        temperature: Temperature of the target, above 0.
-        candidates: Number of particles per row.
         particles: Size of the population, a multiple of `candidates`.
     """
 
-    sampler: TransitionSampler
-    reward: Any = eqx.field(converter=_as_module)
-    temperature: Temperature = 0.1
-    candidates: int = eqx.field(static=True, default=10)
     particles: int = eqx.field(static=True, default=500)
 
     def __check_init__(self) -> None:

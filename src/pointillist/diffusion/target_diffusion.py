@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.conditioning.twisting import log_interval
-from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows
+from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, in_precision
 from pointillist.diffusion.networks import waves
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import Tokens
@@ -98,9 +98,7 @@ class TargetObjective:
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Compute the loss of a batch, with matrix products in the given precision."""
-        if precision != "float32":
-            network = jax.tree.map(lambda leaf: leaf.astype(precision), network)
-        return self._loss(network, *batch)
+        return self._loss(in_precision(network, precision), *batch)
 
     def _loss(self, network: NumberNetwork, rows: Array, inside: Array, lambda_t: Array, target: Array) -> Array:
         dtype = network.output.bias.dtype

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import Denoiser, UnobservedColumns, has_classes
+from pointillist.diffusion.denoisers import Denoiser, Row, UnobservedColumns, has_classes
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.samplers import RowSampler, Sampler, TrajectorySampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray, at_lambda, time_at
@@ -26,11 +26,11 @@ class CentredSampler(Sampler):
         """Rows per draw of the wrapped sampler."""
         return self.sampler.rows_per_draw
 
-    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+    def start(self, key: PRNGKeyArray, columns: int) -> Row:
         """Draw x_T of rows with mean 0."""
         return self.sampler.start(key, columns)
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "rows d"]:
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "rows d"]:
         """Draw a row from x_T of rows with mean 0, with one more network evaluation than the wrapped sampler.
 
         The denoiser is bound to the class and observed values.
@@ -64,13 +64,11 @@ class ObservedSampler(Sampler):
         """Number of parallel network evaluations of the wrapped sampler."""
         return self.sampler.width
 
-    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+    def start(self, key: PRNGKeyArray, columns: int) -> Row:
         """Return a row without observed values: all NaN."""
         return jnp.full(columns - self.n_diagnostics, jnp.nan)
 
-    def draw(
-        self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]
-    ) -> Float[Array, "rows d_and_diagnostics"]:
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "rows d_and_diagnostics"]:
         """Draw rows in which observed values are unchanged, with a denoiser that is not yet conditioned."""
         columns = len(x_T)
         start = self.sampler.start(key, columns + self.n_diagnostics)
@@ -100,7 +98,7 @@ class Completions(eqx.Module):
     n_draws: int = eqx.field(static=True)
     has_label: bool = eqx.field(static=True, default=False)
 
-    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, "draws width"]:
+    def __call__(self, key: PRNGKeyArray, x: Row) -> Float[Array, "draws width"]:
         """Draw the row `n_draws` times."""
         denoiser, x = _split_label(self.denoiser, x, self.has_label)
         return jax.vmap(lambda draw_key: self.sampler.draw(draw_key, denoiser, x)[0])(
@@ -131,7 +129,7 @@ class ColumnQuantiles(eqx.Module):
     starts: Float[AnyArray, " levels"]
     has_label: bool = eqx.field(static=True, default=False)
 
-    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " levels"]:
+    def __call__(self, key: PRNGKeyArray, x: Row) -> Float[Array, " levels"]:
         """Compute the quantiles; the value of the column in `x` is ignored."""
         denoiser, x = _split_label(self.denoiser, x, self.has_label)
         conditioned = denoiser.condition_on(x.at[self.column].set(jnp.nan))
@@ -156,7 +154,7 @@ class ColumnDensity(eqx.Module):
     columns: tuple[int, ...] = eqx.field(static=True)
     has_label: bool = eqx.field(static=True, default=False)
 
-    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, ""]:
+    def __call__(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
         """Compute the log-density; beyond 64 columns the key determines the probes of Hutchinson's estimate."""
         indices = jnp.asarray(self.columns, int)
         for_class, x = _split_label(self.denoiser, x, self.has_label)

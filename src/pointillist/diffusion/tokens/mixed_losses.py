@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.conditional_normal import conditional_normal
-from pointillist.diffusion.losses import CleanRows, Noised, Objective, repeat_shuffled
+from pointillist.diffusion.losses import CleanRows, Noised, Objective, in_precision, repeat_shuffled
 from pointillist.diffusion.random_numbers import uniform
 from pointillist.diffusion.schedules import at_lambda
 from pointillist.diffusion.tokens.masking import Tokens, number_features
@@ -132,10 +132,7 @@ class MixedObjective:
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Compute the loss of a batch, with matrix products in the given precision."""
-        network = network.smoothed()
-        if precision != "float32":
-            network = jax.tree.map(lambda leaf: leaf.astype(precision), network)
-        return self._loss(network, *batch)
+        return self._loss(in_precision(network.smoothed(), precision), *batch)
 
     def _loss(
         self, network: MixedNetwork, *examples: Array, rows_per_token_row: int = ROWS_PER_TOKEN_ROW

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.losses import CleanRows, repeat_shuffled, stratified
+from pointillist.diffusion.losses import CleanRows, in_precision, repeat_shuffled, stratified
 from pointillist.diffusion.random_numbers import uniform
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
@@ -179,6 +179,4 @@ class TokenObjective:
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Compute `token_loss` of a batch, with matrix products in the given precision."""
-        if precision != "float32":
-            network = jax.tree.map(lambda leaf: leaf.astype(precision), network)
-        return token_loss(network, self.tokens, *batch)
+        return token_loss(in_precision(network, precision), self.tokens, *batch)

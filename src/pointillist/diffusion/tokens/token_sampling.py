@@ -114,8 +114,7 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
         order = jnp.zeros(n) if tokens.in_column_order else jax.random.uniform(jax.random.fold_in(key, n), (n,))
         # Observed tokens come last, where drawing leaves them unchanged.
         turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: sum(size > 1 for size in tokens.sizes)]
-        draw_all = _in_steps if tokens.is_wide else _one_by_one
-        row = draw_all(key, denoiser, turns, x_T) if len(turns) else x_T
+        row = _in_steps(key, denoiser, turns, x_T) if len(turns) else x_T
     if tokens.with_intervals:
         intervals = np.asarray(tokens.with_intervals)
         positions = jax.random.uniform(jax.random.fold_in(key, n + 2), intervals.shape, maxval=LARGEST_POSITION)
@@ -129,21 +128,8 @@ def reveal_single_values(tokens: Tokens, rows: Float[Array, "*rows T"]) -> Float
     return jnp.where((rows == HIDDEN) & is_single, 0.0, rows)
 
 
-def _one_by_one(
-    key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " hidden"], row: Float[Array, " T"]
-) -> Float[Array, " T"]:
-    """Draw the hidden tokens of a row one at a time, each given all earlier ones."""
-
-    def step(i: Array, row: Array) -> Array:
-        index = turns[i]
-        drawn = _draw_token(key, denoiser.tokens, _padded(denoiser, row), index, i)
-        return row.at[index].set(jnp.where(row[index] == HIDDEN, drawn, row[index]))
-
-    return jax.lax.fori_loop(0, len(turns), step, row)
-
-
 def _in_column_order(key: PRNGKeyArray, denoiser: TokenDenoiser, row: Float[Array, " T"]) -> Float[Array, " T"]:
-    """Draw the same tokens as `_one_by_one` in column order, at a lower cost.
+    """Draw the same tokens as `_in_steps` in column order, at a lower cost.
 
     Only the logits of one token are computed at a time, and each drawn token is added to the output of the first layer,
     which is not recomputed.
@@ -191,36 +177,28 @@ def _in_column_order(key: PRNGKeyArray, denoiser: TokenDenoiser, row: Float[Arra
 def _in_steps(
     key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " hidden"], row: Float[Array, " T"]
 ) -> Float[Array, " T"]:
-    """Draw the hidden tokens of a row in several steps, each given the tokens of earlier steps."""
-    tokens, last = denoiser.tokens, len(turns) - 1
-    ends = step_ends((row == HIDDEN).sum())
+    """Draw the hidden tokens of a row in steps, of one token in narrow rows, each given the tokens of earlier steps."""
+    tokens, last, longest = denoiser.tokens, len(turns) - 1, max(denoiser.tokens.sizes)
+    sizes, starts = jnp.asarray(tokens.sizes), jnp.asarray(tokens.starts)
+    ends = step_ends((row == HIDDEN).sum())[: len(turns)]
     offsets = jnp.arange(max_tokens_per_step(tokens))
 
     def step(i: Array, row: Array) -> Array:
-        logits = _padded(denoiser, row)
+        # Padded, so that a slice of the largest size fits at every token.
+        logits = jnp.pad(denoiser.logits(row), (0, longest))
+
+        def draw(turn: Array) -> Array:
+            index = turns[jnp.minimum(turn, last)]
+            of_token = jax.lax.dynamic_slice(logits, (starts[index],), (longest,))
+            return _draw_value(jax.random.fold_in(key, turn), of_token, sizes[index])
+
         step_turns = offsets + jnp.where(i > 0, ends[i - 1], 0)
         indices = turns[jnp.minimum(step_turns, last)]
         # One at a time, to save the memory of their noise.
-        drawn = jax.lax.map(
-            lambda turn: _draw_token(key, tokens, logits, turns[jnp.minimum(turn, last)], turn), step_turns
-        )
+        drawn = jax.lax.map(draw, step_turns)
         return row.at[jnp.where(step_turns < ends[i], indices, len(row))].set(drawn, mode="drop")
 
     return jax.lax.fori_loop(0, len(ends), step, row)
-
-
-def _padded(denoiser: TokenDenoiser, row: Float[Array, " T"]) -> Float[Array, " padded"]:
-    """Pad logits by the largest size of a token, so that a slice of this length fits at every token."""
-    return jnp.pad(denoiser.logits(row), (0, max(denoiser.tokens.sizes)))
-
-
-def _draw_token(
-    key: PRNGKeyArray, tokens: Tokens, padded: Float[Array, " padded"], index: Int[Array, ""], turn: Int[Array, ""]
-) -> Float[Array, ""]:
-    """Draw a token from its logits; return NaN if they are NaN."""
-    sizes, starts, longest = jnp.asarray(tokens.sizes), jnp.asarray(tokens.starts), max(tokens.sizes)
-    logits = jax.lax.dynamic_slice(padded, (starts[index],), (longest,))
-    return _draw_value(jax.random.fold_in(key, turn), logits, sizes[index])
 
 
 def _draw_value(key: PRNGKeyArray, logits: Float[Array, " padded"], size: Int[Array, ""]) -> Float[Array, ""]:
@@ -241,4 +219,4 @@ def step_ends(n_hidden: Int[Array, ""]) -> Int[Array, " steps"]:
 
 def max_tokens_per_step(tokens: Tokens) -> int:
     """Return the largest number of tokens in one step of `step_ends`."""
-    return math.ceil(len(tokens.sizes) * np.diff(STEP_FRACTIONS).max()) + 1
+    return math.ceil(len(tokens.sizes) * np.diff(STEP_FRACTIONS).max()) + 1 if tokens.is_wide else 1
