@@ -10,17 +10,13 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pointillist.diffusion.classification import class_elbos, class_log_densities
-from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
+from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.schedules import LOWEST_LAMBDA
 from pointillist.engine import devices as engine_devices
 from pointillist.engine.devices import QUICKLY
 from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
-
-CLASS_STEPS = 40
-"""Solver steps for comparing classes; an adaptive solver takes several times as long on ReLU networks."""
 
 _AXIS = "rows"
 
@@ -44,37 +40,6 @@ class LogDensity(eqx.Module):
     def width(self, columns: int) -> int:
         """Return the number of network evaluations in parallel: the row and its tangents."""
         return n_tangents(columns) + 1
-
-
-class ClassLogDensities(eqx.Module):
-    """Log-densities log p(x | y) of a row in nats for every class, by the probability-flow ODE."""
-
-    denoiser: ConditionalDenoiser
-    n_classes: int = eqx.field(static=True)
-
-    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " classes"]:
-        """Compute the log-densities; see `LogDensity` for the key."""
-        return class_log_densities(key, self.denoiser, x, n_classes=self.n_classes, steps=CLASS_STEPS)
-
-    def width(self, columns: int) -> int:
-        """Return the number of network evaluations in parallel."""
-        return self.n_classes * (n_tangents(columns) + 1)
-
-
-class ClassElbos(eqx.Module):
-    """Lower bounds of log p(x | y) for every class, up to one constant; see `classification.class_elbos`."""
-
-    denoiser: ConditionalDenoiser
-    n_classes: int = eqx.field(static=True)
-    n_times: int = eqx.field(static=True)
-
-    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " classes"]:
-        """Compute the bounds; the row's key decides its noise."""
-        return class_elbos(key, self.denoiser, x, n_classes=self.n_classes, n_times=self.n_times)
-
-    def width(self, columns: int) -> int:
-        """Return the number of network evaluations in parallel."""
-        return self.n_classes
 
 
 @runtime_checkable

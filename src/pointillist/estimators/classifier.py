@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
 from pointillist.arguments import RandomState, is_integer, seed_of
-from pointillist.diffusion.classification import N_TIMES, posterior
-from pointillist.engine.mapping import ClassElbos, ClassLogDensities, RowFunction, map_rows
+from pointillist.diffusion.classification import N_TIMES, ClassElbos, ClassLogDensities, posterior
+from pointillist.engine.mapping import RowFunction, map_rows
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import checked_rows, take_over
 from pointillist.models.gaussian import gaussian_of

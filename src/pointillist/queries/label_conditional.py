@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import RandomState, seed_of
-from pointillist.diffusion.classification import N_TIMES, posterior
-from pointillist.engine.mapping import ClassElbos, map_rows
+from pointillist.diffusion.classification import ClassElbos, posterior
+from pointillist.engine.mapping import map_rows
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.models.classes import Classes
 from pointillist.models.gaussian import gaussian_of
@@ -37,7 +37,7 @@ class LabelConditional(Conditional):
         process.check_noise_levels("conditional")
         self._label_classes: Classes = classes
         denoiser: Any = process.denoiser(self._model.network)
-        self._bounds = ClassElbos(denoiser, len(classes), N_TIMES)
+        self._bounds = ClassElbos(denoiser, len(classes))
         self._categorical = self._discrete = list(self.targets)
 
     _has_token_probabilities = True

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.diffusion.classification import N_TIMES, posterior
+from pointillist.diffusion.classification import ClassElbos, ClassLogDensities, posterior
 from pointillist.diffusion.denoisers import Denoiser, has_classes
 from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.registries import sampler_named
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.engine import weights
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
-from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity, map_rows
+from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.engine.recipes import Recipe
 from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
 from pointillist.engine.training import StackTrainer
@@ -179,7 +179,7 @@ def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray
     fresh = held_out(dataset.name, cell.settings.n_held_out)
     assert fresh is not None and has_classes(denoiser)
     method: Any = (
-        ClassElbos(denoiser, dataset.n_classes, N_TIMES)
+        ClassElbos(denoiser, dataset.n_classes)
         if cell.settings.classifier == "elbo"
         else ClassLogDensities(denoiser, dataset.n_classes)
     )

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pointillist.diffusion.classification import N_TIMES
+from pointillist.diffusion.classification import CLASS_STEPS, N_TIMES
 from pointillist.diffusion.likelihood import EVALUATIONS_PER_STEP, n_tangents
 from pointillist.diffusion.schedules import Schedule, padded
-from pointillist.engine.mapping import CLASS_STEPS
 from pointillist.progress import Bar, Interruption, Keeping
 from pointillist.study import measuring
 from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells
