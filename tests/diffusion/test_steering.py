@@ -173,7 +173,7 @@ def test_a_deterministic_sampler_is_refused(method):
 
 def test_wrong_settings():
     with pytest.raises(ValueError, match="particles must be a multiple of candidates: 500 is not a multiple of 7"):
-        FeynmanKac(SAMPLER, linear_reward, candidates=7)
+        FeynmanKac(SAMPLER, linear_reward, candidates=7, particles=500)
 
 
 def test_systematic_resampling_keeps_shares_to_within_one():

@@ -108,7 +108,7 @@ def test_the_loss_of_rows_with_gaps_is_the_entropy_of_what_they_hold():
     possible = ((own[:, None] == ROWS[None]) | gaps[:, None]).all(axis=2)
     expected = -np.log(possible @ DISTRIBUTION)
     keys = jax.random.split(jax.random.key(0))
-    objective = TokenObjective(TOKENS, has_missing=True)
+    objective = TokenObjective(TOKENS)
     rows, is_seen, weight = objective.examples((keys[0], keys[1]), CleanRows(jnp.asarray(own)), 100)
     assert not np.asarray(is_seen)[gaps].any() and not np.asarray(weight)[gaps].any()
     wanted = TOKENS.one_hot(rows)
@@ -121,7 +121,7 @@ def test_what_is_hidden_is_weighed_to_the_number_of_tokens():
     tokens = Tokens((4, 8, 3, 5, 8))
     order = jax.random.uniform(jax.random.key(0), (1000, 5))
     share = jnp.arange(1000, dtype=jnp.float32) / 1000
-    is_seen, weight = mask_tokens(tokens, order, share)
+    is_seen, weight = mask_tokens(tokens, order, share, order >= 0)
     np.testing.assert_array_equal(np.asarray(is_seen).sum(axis=1), np.floor(np.asarray(share) * 5))
     np.testing.assert_allclose(weight.sum(axis=1), 5, rtol=1e-6)
     assert not (np.asarray(weight) * np.asarray(is_seen)).any()
@@ -131,7 +131,7 @@ def test_in_the_order_of_drawing_the_next_token_alone_has_a_weight():
     order = jnp.asarray([[0.0, 0.25, 0.5, 0.75], [0.0, 0.25, -1.0, 0.75]])
     for n_seen, following in enumerate(([0, 2], [1, 0], [2, 1], [3, 3])):
         share = jnp.full(2, n_seen / 4 + 0.1)
-        is_seen, weight = mask_tokens(Tokens((2,) * 4), order, share, is_in_column_order=jnp.ones((2, 1), bool))
+        is_seen, weight = mask_tokens(Tokens((2,) * 4), order, share, order >= -1, jnp.ones((2, 1), bool))
         assert (np.asarray(is_seen).sum(axis=1) == n_seen).all()
         assert np.array_equal(np.asarray(weight), 4 * np.eye(4)[following])
 
@@ -267,7 +267,7 @@ def some_rows(n=50):
     rng = np.random.default_rng(0)
     rows = jnp.asarray(rng.integers(0, MIXED.sizes, (n, 6)), jnp.float32)
     order = jax.random.uniform(jax.random.key(3), rows.shape)
-    return rows, *mask_tokens(MIXED, order, jnp.arange(n, dtype=jnp.float32) / n)
+    return rows, *mask_tokens(MIXED, order, jnp.arange(n, dtype=jnp.float32) / n, order >= 0)
 
 
 @pytest.mark.slow
@@ -304,7 +304,7 @@ def test_what_is_seen_of_wide_rows_comes_first_in_their_order():
     n = len(tokens.sizes)
     order = jax.random.uniform(jax.random.key(0), (300, n))
     share = jnp.arange(300, dtype=jnp.float32) / 300
-    is_seen = np.asarray(mask_tokens(tokens, order, share)[0])
+    is_seen = np.asarray(mask_tokens(tokens, order, share, order >= 0)[0])
     n_seen = np.floor(np.asarray(share) * n)
     np.testing.assert_array_equal(is_seen, np.argsort(np.argsort(order, axis=1), axis=1) < n_seen[:, None])
 
@@ -376,7 +376,7 @@ def test_a_token_of_a_single_value_is_seen_in_training_as_it_is_in_drawing(has_m
     tokens = Tokens((2, 1, 3))
     rows = jnp.asarray([[1.0, HIDDEN if has_missing else 0.0, 2.0]] * 50)
     keys = jax.random.split(jax.random.key(0))
-    examples = jax.jit(lambda *keys: TokenObjective(tokens, has_missing).examples(keys, CleanRows(rows), 10))
+    examples = jax.jit(lambda *keys: TokenObjective(tokens).examples(keys, CleanRows(rows), 10))
     shown, is_seen, weight = examples(keys[0], keys[1])
     assert is_seen[:, 1].all() and (shown[:, 1] == 0).all()
     assert not is_seen[:, 0].all() and not is_seen[:, 2].all() and not (has_missing and weight[:, 1].any())

@@ -209,40 +209,37 @@ class FeynmanKac(Steered):
     independent.
 
     Attributes:
-        particles: Size of the population, a multiple of `candidates`.
+        particles: Size of the population, a multiple of `candidates`; near 500 by default.
     """
 
-    particles: int = eqx.field(static=True, default=500)
+    particles: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        if self.particles % self.candidates:
+        if self.width % self.candidates:
             raise ValueError(
-                f"particles must be a multiple of candidates: {self.particles} is not a multiple of {self.candidates}"
+                f"particles must be a multiple of candidates: {self.width} is not a multiple of {self.candidates}"
             )
 
     @property
     def rows_per_draw(self) -> int:
         """Number of rows per draw: particles / candidates."""
-        return self.particles // self.candidates
+        return self.width // self.candidates
 
     @property
     def width(self) -> int:
         """Size of the population."""
-        return self.particles
+        return self.particles or max(1, 500 // self.candidates) * self.candidates
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
         """Draw one x_T per particle."""
-        return jax.random.normal(jax.random.fold_in(key, 0), (self.particles, columns))
+        return jax.random.normal(jax.random.fold_in(key, 0), (self.width, columns))
 
     def _select(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Points:
         score = rewards / self.temperature
         log_weights = score - points.resampled_by
-        is_due = 1 / (normalized(log_weights) ** 2).sum() < THRESHOLD * self.particles
-        parents = jnp.where(
-            is_due,
-            systematic_resampling(jax.random.uniform(key), log_weights, self.particles),
-            jnp.arange(self.particles),
-        )
+        is_due = 1 / (normalized(log_weights) ** 2).sum() < THRESHOLD * self.width
+        resampled = systematic_resampling(jax.random.uniform(key), log_weights, self.width)
+        parents = jnp.where(is_due, resampled, jnp.arange(self.width))
         x0 = jnp.where(jnp.isnan(rewards).any(), jnp.nan, points.x0[parents])
         return Points(points.x_t[parents], x0, jnp.where(is_due, score, points.resampled_by)[parents])
 
@@ -255,8 +252,3 @@ class FeynmanKac(Steered):
         kept = jax.random.permutation(order_key, kept)
         is_lost = jnp.isnan(rewards).any() | (rewards.max() == -jnp.inf)
         return jnp.where(is_lost, jnp.nan, points.x0[kept])
-
-
-def population(candidates: int) -> int:
-    """Return a population size near 500 that is a multiple of the number of particles per row."""
-    return max(1, 500 // candidates) * candidates

@@ -2,10 +2,8 @@
 
 The network is a `NumberNetwork` of y, conditioned on features of x like those of Gorishniy et al. (2022, arXiv
 2203.05556). In one dimension the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) is a monotone
-map between N(0, 1) and the distribution of y. It gives quantiles, draws and probabilities of intervals, and its
-divergence gives the density.
-
-Some inputs may be out-of-fold predictions of y by another model, called guesses.
+map between N(0, 1) and the distribution of y. Some inputs may be out-of-fold predictions of y by another model, called
+guesses.
 """
 
 from dataclasses import dataclass, field

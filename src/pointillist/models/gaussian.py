@@ -27,7 +27,7 @@ from pointillist.diffusion.registries import SCHEDULES, sampler_named
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, linear
 from pointillist.diffusion.solvers import Solver
-from pointillist.diffusion.steering import SVDD, FeynmanKac, population
+from pointillist.diffusion.steering import SVDD, FeynmanKac
 from pointillist.engine.mapping import LogDensity
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
@@ -41,13 +41,9 @@ from pointillist.tables.frames import check_finite
 _LABELS_AT_ONCE = 2**20
 
 
-def _feynman_kac(sampler: TransitionSampler, reward: Any, temperature: Any, candidates: int) -> FeynmanKac:
-    return FeynmanKac(sampler, reward, temperature, candidates, population(candidates))
-
-
 STEERING: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {
     "svdd_pm": SVDD,
-    "feynman_kac": _feynman_kac,
+    "feynman_kac": FeynmanKac,
 }
 """Methods that steer a sampler by a reward, by name: (sampler, reward, temperature, candidates) → sampler."""
 

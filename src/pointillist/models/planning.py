@@ -188,7 +188,7 @@ def plan_tokens(
     n_steps = 8 if is_small_with_unknown else 16
     batch_size = configuration.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
     tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
-    objective: TokenObjective | MixedObjective = TokenObjective(tokens, has_unknown, guided)
+    objective: TokenObjective | MixedObjective = TokenObjective(tokens, guided)
     rate = LEARNING_RATE
     if encoding.with_number:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)

@@ -147,7 +147,7 @@ def row_losses(
     else:
         token_architecture, has_missing = masked_of(model).architecture, model.codec.missing == "unknown"
         tokens, has_joint_network = token_architecture.tokens, token_architecture.has_joint_network
-        objective = TokenObjective(tokens, has_missing)
+        objective = TokenObjective(tokens)
         if tokens.with_number:
             objective = MixedObjective(tokens, has_missing=has_missing, has_joint_network=has_joint_network)
     n_more = -len(rows) % ROWS_AT_ONCE

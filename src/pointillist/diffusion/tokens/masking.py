@@ -3,14 +3,10 @@
 A token is an integer from 0 to the size of its column - 1. Noise masks tokens (Austin et al. 2021, arXiv 2107.03006,
 section 3.1, "absorbing"); a network predicts the distribution of every masked token given the visible ones. Drawing one
 token at a time samples the reverse process without discretization error, in any order (Hoogeboom et al. 2021, arXiv
-2110.02037, section 3). Hence any tokens can be observed and the others drawn from their conditional distribution. Rows
-are drawn in column order, to which half of the training rows are devoted.
+2110.02037, section 3), so any tokens can be observed. A token may carry a number, which is noised rather than masked.
 
-A token may carry a number, which exists if the token has a certain value. Numbers are noised rather than masked.
-
-Rows of more than `WIDE` tokens have a network whose first and last layers are factored in training, and their tokens
-are drawn several at a time, so that the cost of fitting and sampling is linear in the number of cells. The layers for
-narrow rows of more than `MAX_UNFACTORED` values, such as names, are factored too.
+The cost of fitting and sampling is linear in the number of cells: with more than `WIDE` tokens or `MAX_UNFACTORED`
+values, layers are factored in training (`FactoredNetwork`), and wide rows are drawn several tokens at a time.
 """
 
 from collections.abc import Sequence

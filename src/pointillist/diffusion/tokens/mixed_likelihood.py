@@ -7,6 +7,9 @@ density of the numbers given all tokens comes from the probability-flow ODE.
 The classes are functions of a row, for `map_rows`. A row holds all tokens, then all numbers.
 """
 
+import math
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -72,7 +75,7 @@ def solve_flow(
         alpha_t, rate = alpha_sigma(schedule, t)[0], 1 + FINE / sigma
 
         def predicted(y: Array) -> Array:
-            return denoiser.unbounded(alpha_t * y, t)
+            return replace(denoiser, largest=math.inf)(alpha_t * y, t)
 
         if tangents is None or not with_change:
             return rate * (y - predicted(y)), jnp.zeros(())

@@ -51,7 +51,7 @@ class MixedObjective:
         tokens: Layout of the tokens and of the numbers that some of them carry.
         guided: Index of the guiding token; None for none.
         p_uncond: Fraction of rows in which the guiding token is hidden from the number networks.
-        has_missing: Whether tokens, and the numbers that they carry, may be missing; see `TokenObjective`.
+        has_missing: Whether tokens, and the numbers that they carry, may be missing.
         has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`.
         hidden_context: See `HIDDEN_CONTEXT`.
     """
@@ -69,7 +69,7 @@ class MixedObjective:
         assert schedule is not None and covariance is not None
         n = len(self.tokens.sizes)
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
-        token_objective = TokenObjective(self.tokens, self.has_missing, self.guided)
+        token_objective = TokenObjective(self.tokens, self.guided)
         rows, is_seen, weight = token_objective.examples(keys, CleanRows(tokens), batch_size, ROWS_PER_TOKEN_ROW)
         level_key, noise_key, row_key, number_key, label_key, context_key = jax.random.split(
             jax.random.fold_in(keys[0], 1), 6

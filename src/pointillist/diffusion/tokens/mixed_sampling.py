@@ -1,6 +1,5 @@
 """Sampling mixed rows: first the tokens, one after another, then all numbers jointly given the tokens."""
 
-import math
 from typing import Any
 
 import equinox as eqx
@@ -44,6 +43,7 @@ class NumberDenoiser(Denoiser):
         sigma_data: σ_d of the residual of each number, or along each axis.
         axes: Orthonormal axes along which the network sees the numbers, as columns; None for the coordinate axes.
         guidance: w, at least 0; **0 is plain conditional sampling**.
+        largest: Absolute value to which predictions are clipped; densities require infinity.
     """
 
     network: Any
@@ -55,16 +55,10 @@ class NumberDenoiser(Denoiser):
     sigma_data: SigmaData = 1.0
     axes: Float[Array, "k k"] | None = None
     guidance: Float[Array | np.ndarray, ""] | float = 0.0
+    largest: float = eqx.field(static=True, default=LARGEST_SCORE)
 
     def __call__(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
-        """Compute E[x_0 | x_t], clipped to ± `LARGEST_SCORE`; 0 for numbers that are not drawn."""
-        return self._predicted(x_t, t, LARGEST_SCORE)
-
-    def unbounded(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
-        """Compute E[x_0 | x_t] without clipping, as densities require."""
-        return self._predicted(x_t, t, math.inf)
-
-    def _predicted(self, x_t: Float[Array, " k"], t: Time, largest: float) -> Float[Array, " k"]:
+        """Compute E[x_0 | x_t]; 0 for numbers that are not drawn."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, t)
         inside, skip, out = coefficients("edm", alpha_t, sigma_t, self.sigma_data)
         centred = x_t - alpha_t * self.centre
@@ -74,7 +68,7 @@ class NumberDenoiser(Denoiser):
             output = self.network(inside * rotated, self.is_noised, context, jnp.log(alpha_t / sigma_t), x_t)
             residual = skip * rotated + out * output
             x0 = self.centre + (residual if self.axes is None else self.axes @ residual)
-            return jnp.clip(x0, -largest, largest)
+            return jnp.clip(x0, -self.largest, self.largest)
 
         x0 = predicted(self.context)
         if self.unguided is not None:

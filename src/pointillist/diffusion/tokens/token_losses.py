@@ -26,7 +26,7 @@ def mask_tokens(
     tokens: Tokens,
     order: Float[Array, "m T"],
     fraction: Float[Array, " m"],
-    is_present: Bool[Array, "m T"] | None = None,
+    is_present: Bool[Array, "m T"],
     is_in_column_order: Bool[Array, "m 1"] | None = None,
 ) -> tuple[Bool[Array, "m T"], Float[Array, "m T"]]:
     """Mask tokens, and compute the loss weights of the masked ones.
@@ -39,28 +39,23 @@ def mask_tokens(
         tokens: Layout of the tokens.
         order: Numbers below 1 whose increasing order is the order of the tokens, shape (m, T).
         fraction: v / T, in [0, 1), shape (m,).
-        is_present: Which tokens are not missing, shape (m, T); all by default. Missing tokens are never visible and
-            have no weight; T is the number of present tokens.
+        is_present: Which tokens are not missing, shape (m, T). Missing tokens are never visible and have no weight; T
+            is the number of present tokens.
         is_in_column_order: Which rows have a fixed order, shape (m, 1); none by default.
 
     Returns:
         Whether each token is visible, and its weight, both of shape (m, T).
     """
-    if is_present is None:
-        n_present: Array = jnp.full((len(order), 1), len(tokens.sizes))
-        is_learned = jnp.ones(order.shape, bool)
-    else:
-        n_present = is_present.sum(axis=1, keepdims=True)
-        is_learned = is_present
-        # Missing tokens come last in the order.
-        order = jnp.where(is_present, order, 1.0)
+    n_present = is_present.sum(axis=1, keepdims=True)
+    # Missing tokens come last in the order.
+    order = jnp.where(is_present, order, 1.0)
     n_seen = jnp.floor(fraction[:, None] * n_present.astype(jnp.float32)).astype(jnp.int32)
     next_one = _smallest(order, n_seen) if tokens.is_wide else jnp.take_along_axis(jnp.sort(order), n_seen, axis=1)
     is_seen = order < next_one
     weight = n_present.astype(jnp.float32) / jnp.maximum(n_present - n_seen, 1).astype(jnp.float32)
-    weights = (is_learned & ~is_seen).astype(jnp.float32) * weight
+    weights = (is_present & ~is_seen).astype(jnp.float32) * weight
     if is_in_column_order is not None:
-        next_weight = (is_learned & (order == next_one)).astype(jnp.float32) * n_present.astype(jnp.float32)
+        next_weight = (is_present & (order == next_one)).astype(jnp.float32) * n_present.astype(jnp.float32)
         weights = jnp.where(is_in_column_order, next_weight, weights)
     return is_seen, weights
 
@@ -119,17 +114,15 @@ def mean_in_batches(loss: Callable[..., Float[Array, ""]], examples: tuple[Array
 
 @dataclass(frozen=True)
 class TokenObjective:
-    """The training objective of rows of tokens.
+    """The training objective of rows of tokens. Missing tokens, marked as `HIDDEN`, are never visible and have no loss.
 
     Attributes:
         tokens: Layout of the tokens.
-        has_missing: Whether tokens may be missing, marked as `HIDDEN`; they are never visible and have no loss.
         guided: Index of the class token; None for none. It is often observed in sampling, so it comes first in half of
             the rows in column order.
     """
 
     tokens: Tokens
-    has_missing: bool = False
     guided: int | None = None
 
     def examples(
@@ -148,9 +141,8 @@ class TokenObjective:
         fraction = jnp.repeat(fraction.reshape(steps, -1), rows_per_fraction, axis=1)[:, :batch_size].ravel()
         order, is_in_column_order = self._orders(keys[1], clean.x0.shape)
         # Tokens with a single value are always visible, as in sampling.
-        is_single, is_present = self.tokens.is_single, None
-        if self.has_missing or is_single.any():
-            is_present = (clean.x0 != HIDDEN) & ~is_single[None]
+        is_single = self.tokens.is_single
+        is_present = (clean.x0 != HIDDEN) & ~is_single[None]
         is_seen, weight = mask_tokens(self.tokens, order, fraction, is_present, is_in_column_order)
         return reveal_single_values(self.tokens, clean.x0), is_seen | is_single[None], weight
 
