@@ -8,7 +8,7 @@ import pytest
 
 from pointillist.diffusion.denoisers import NetworkDenoiser
 from pointillist.diffusion.networks import MLP, ResidualMLP, noise_level_embedding, sinusoidal_embedding
-from pointillist.diffusion.parameterisations import PREDICTIONS
+from pointillist.diffusion.parameterizations import PREDICTIONS
 from pointillist.diffusion.schedules import alpha_sigma, cosine
 
 SCHEDULE = cosine(50)

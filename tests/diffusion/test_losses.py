@@ -6,7 +6,7 @@ from scipy import stats
 
 from pointillist.diffusion.losses import LOG_NORMAL, Objective, denoising_loss
 from pointillist.diffusion.oracles import GaussianMixture
-from pointillist.diffusion.parameterisations import PREDICTIONS, coefficients
+from pointillist.diffusion.parameterizations import PREDICTIONS, coefficients
 from pointillist.diffusion.schedules import alpha_sigma, cosine, linear, padded
 
 SCHEDULE = cosine(200)

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 from test_tokens import DISTRIBUTION, ROWS, TOKENS, Exact
 
-from pointillist.diffusion.parameterisations import coefficients
+from pointillist.diffusion.parameterizations import coefficients
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, at_lambda
 from pointillist.diffusion.tokens.masking import WIDE, Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles, TokenLogProbability

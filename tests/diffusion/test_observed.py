@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from pointillist.diffusion.conditioning.observed_sampling import (
-    CentredSampler,
+    CenteredSampler,
     ColumnDensity,
     ColumnQuantiles,
     ObservedSampler,
@@ -60,10 +60,10 @@ def test_rows_of_a_class_far_from_0_have_its_mean():
     solver = DPMSolver2M(SCHEDULE, 60)
     classes = GaussianMixture.of([0.9, 0.1], [[-0.33], [3.0]], [[[0.2]], [[0.49]]], labels=[0, 1])
     options = {"columns": 1, "n_rows": 1000, "seed": 0, "labels": np.ones(1000, np.int32)}
-    rows = sample_rows(classes.denoiser(SCHEDULE), CentredSampler(solver), **options)
+    rows = sample_rows(classes.denoiser(SCHEDULE), CenteredSampler(solver), **options)
     assert rows.astype(float).mean() == pytest.approx(3.0, abs=4 * 0.7 / 1000**0.5)
     assert rows.astype(float).std() == pytest.approx(0.7, abs=4 * 0.7 / 2000**0.5)
-    walk = CentredSampler(TrajectorySampler(solver, np.array([0, 30])))
+    walk = CenteredSampler(TrajectorySampler(solver, np.array([0, 30])))
     np.testing.assert_allclose(sample_trajectories(classes.denoiser(SCHEDULE), walk, **options)[-1], rows, atol=1e-4)
 
 

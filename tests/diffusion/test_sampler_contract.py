@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from contracts import concrete
-from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
+from pointillist.diffusion.conditioning.observed_sampling import CenteredSampler, ObservedSampler
 from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler, Restriction
 from pointillist.diffusion.conditioning.twisting import RangedSampler, Ranges
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.oracles import GaussianMixture
-from pointillist.diffusion.parameterisations import coefficients
+from pointillist.diffusion.parameterizations import coefficients
 from pointillist.diffusion.registries import SAMPLERS as NAMES
 from pointillist.diffusion.registries import sampler_named
 from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler, TrajectorySampler
@@ -173,7 +173,7 @@ SAMPLERS = {
         MIXED_DISTRIBUTION,
         denoiser=MIXED_ORACLE,
     ),
-    "centred": Case(lambda schedule, n: CentredSampler(DPMSolver2M(schedule, n)), is_deterministic=True),
+    "centered": Case(lambda schedule, n: CenteredSampler(DPMSolver2M(schedule, n)), is_deterministic=True),
     "given": Case(lambda schedule, n: ObservedSampler(DPMSolver2M(schedule, n)), denoiser=Unknowing()),
     # A range that holds all of the distribution.
     "ranged": Case(lambda schedule, n: RangedSampler(20, 5, Ranges((0,), WHOLE[0], WHOLE[1]), schedule, n // 4)),

@@ -10,7 +10,7 @@ from pointillist import Diffusion
 from pointillist.columns.scaling import SCALINGS
 from pointillist.columns.table_encoder import MISSING
 from pointillist.diffusion.networks import NETWORKS
-from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
+from pointillist.diffusion.parameterizations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES
 from pointillist.estimators import REPORT
 from pointillist.models.configuration import PARAMETERS, Configuration, SamplingConfig, values_of

@@ -90,11 +90,11 @@ def _blobs_log_joint(rows: np.ndarray) -> np.ndarray:
     return np.stack([np.log(0.8) + label_0, np.log(0.2) + np.logaddexp(np.log(0.2) + low, np.log(0.8) + high)], axis=1)
 
 
-_EIGHT_CENTRES = np.stack([f(np.arange(8) * (2 * np.pi / 8)) for f in (np.cos, np.sin)], axis=1)
+_EIGHT_CENTERS = np.stack([f(np.arange(8) * (2 * np.pi / 8)) for f in (np.cos, np.sin)], axis=1)
 
 
 def _manycircles_log_joint(rows: np.ndarray) -> np.ndarray:
-    squares = ((rows[:, None] - _EIGHT_CENTRES) ** 2).sum(axis=2)
+    squares = ((rows[:, None] - _EIGHT_CENTERS) ** 2).sum(axis=2)
     return -squares / (2 * 0.25**2) - np.log(2 * np.pi * 0.25**2 * 8)
 
 
@@ -114,7 +114,7 @@ def _helix_classes(rows: np.ndarray) -> np.ndarray:
 def _manycircles(n_rows: int, random_state: int) -> Draw:
     rng = np.random.default_rng(random_state)
     labels = rng.integers(0, 8, n_rows)
-    return _EIGHT_CENTRES[labels] + 0.25 * rng.standard_normal((n_rows, 2)), labels
+    return _EIGHT_CENTERS[labels] + 0.25 * rng.standard_normal((n_rows, 2)), labels
 
 
 def _helix(n_rows: int, random_state: int) -> Draw:
@@ -178,8 +178,8 @@ def _eight_gaussians(n_rows: int, random_state: int) -> Draw:
     rng = np.random.default_rng(random_state)
     labels = rng.integers(0, 8, n_rows)
     angle = labels * (np.pi / 4)
-    centres = 4 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return (centres + 0.5 * rng.standard_normal((n_rows, 2))) / np.sqrt(2), labels
+    centers = 4 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return (centers + 0.5 * rng.standard_normal((n_rows, 2))) / np.sqrt(2), labels
 
 
 POINTSETS: dict[str, PointSet] = {

@@ -73,8 +73,8 @@ class ClassLogDensities(eqx.Module):
         probes = hutchinson_probes(key, len(x))
 
         def of_class(label: Array) -> Float[Array, ""]:
-            centred = UnobservedColumns.of(self.denoiser.given(label), tuple(range(len(x))), len(x))
-            return log_density(centred, x - centred.centre, probes=probes, steps=self.steps, lowest=LOWEST_LAMBDA)
+            centered = UnobservedColumns.of(self.denoiser.given(label), tuple(range(len(x))), len(x))
+            return log_density(centered, x - centered.center, probes=probes, steps=self.steps, lowest=LOWEST_LAMBDA)
 
         return jax.vmap(of_class)(jnp.arange(self.n_classes))
 

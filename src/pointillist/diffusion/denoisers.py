@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from pointillist.diffusion.networks import Network, ResidualMLP, sinusoidal_embedding
-from pointillist.diffusion.parameterisations import SigmaData, coefficients
+from pointillist.diffusion.parameterizations import SigmaData, coefficients
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma, lambda_range, time_at
 
 Row = Float[Array, " d"]
@@ -103,7 +103,7 @@ class NetworkDenoiser(ConditionalDenoiser):
         network: F(c_in x_t, features of the noise level and the embedding of the class).
         schedule: The schedule that the network was trained with.
         sigma_data: Root mean square of each column, shape (d,); only "edm" uses it.
-        prediction: What F predicts, one of `parameterisations.PREDICTIONS`.
+        prediction: What F predicts, one of `parameterizations.PREDICTIONS`.
         bounds: Lowest and highest x_0 in each column, shape (2, d), to which predictions are clipped unless the noise
             is below `UNCLIPPED`; None for no clipping. E[x_0 | x_t] never leaves the range of the data, but where
             alpha_t is near 0 a small error in ε moves a network's x_0 far outside. Where sigma_t is near 0, clipping
@@ -176,17 +176,17 @@ class UnobservedColumns(Denoiser):
     Attributes:
         denoiser: The denoiser of all `n_columns` columns, conditioned on the observed ones.
         columns: Indices of the unobserved columns.
-        centre: The mean that is subtracted.
+        center: The mean that is subtracted.
     """
 
     denoiser: Denoiser
     columns: tuple[int, ...] = eqx.field(static=True)
-    centre: Row
+    center: Row
     n_columns: int = eqx.field(static=True)
 
     @classmethod
     def of(cls, denoiser: Denoiser, columns: tuple[int, ...], n_columns: int) -> "UnobservedColumns":
-        """Centre the columns at the denoiser's prediction at the highest noise level."""
+        """Center the columns at the denoiser's prediction at the highest noise level."""
         mean = denoiser(jnp.zeros(n_columns), time_at(denoiser.schedule, lambda_range(denoiser.schedule)[0]))
         return cls(denoiser, columns, mean[jnp.asarray(columns, int)], n_columns)
 
@@ -196,7 +196,7 @@ class UnobservedColumns(Denoiser):
         return self.denoiser.schedule
 
     def __call__(self, x_t: Row, t: Time) -> Row:
-        """Compute E[x_0 | x_t, observed] - centre, shape (columns,)."""
+        """Compute E[x_0 | x_t, observed] - center, shape (columns,)."""
         indices = jnp.asarray(self.columns, int)
-        noised = x_t + alpha_sigma(self.schedule, t)[0] * self.centre
-        return self.denoiser(jnp.zeros(self.n_columns).at[indices].set(noised), t)[indices] - self.centre
+        noised = x_t + alpha_sigma(self.schedule, t)[0] * self.center
+        return self.denoiser(jnp.zeros(self.n_columns).at[indices].set(noised), t)[indices] - self.center

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.parameterisations import coefficients, loss_weight, target
+from pointillist.diffusion.parameterizations import coefficients, loss_weight, target
 from pointillist.diffusion.random_numbers import normal, uniform
 from pointillist.diffusion.schedules import Schedule, alpha_sigma, at_lambda, lambda_range, time_at
 
@@ -55,8 +55,8 @@ class Objective:
     """The training objective of rows of numbers.
 
     Attributes:
-        prediction: What the network predicts, one of `parameterisations.PREDICTIONS`.
-        weighting: Weighting of the loss, one of `parameterisations.WEIGHTINGS`.
+        prediction: What the network predicts, one of `parameterizations.PREDICTIONS`.
+        weighting: Weighting of the loss, one of `parameterizations.WEIGHTINGS`.
         noise_levels: "uniform": t uniform on 1 … T (Ho et al. 2020, algorithm 1); "log-normal": log σ normal (Karras
             et al. 2022, section 5), between the schedule's lowest and highest σ.
         log_normal: Mean and standard deviation of log(σ / σ_d) of "log-normal".

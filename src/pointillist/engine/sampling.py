@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.conditioning.observed_sampling import CentredSampler
+from pointillist.diffusion.conditioning.observed_sampling import CenteredSampler
 from pointillist.diffusion.denoisers import Denoiser, has_classes
 from pointillist.diffusion.samplers import Sampler, TrajectorySampler
 from pointillist.diffusion.steering import ConditionalReward, Steered
@@ -155,7 +155,7 @@ def _rows_of_task(shared: tuple[Any, ...], first: int, last: int, labels: Any, p
 
 def sample_trajectories(
     denoiser: Denoiser,
-    sampler: TrajectorySampler | CentredSampler,
+    sampler: TrajectorySampler | CenteredSampler,
     *,
     columns: int,
     n_rows: int,

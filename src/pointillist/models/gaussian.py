@@ -15,7 +15,7 @@ from pointillist.arguments import check_unmasked, is_missing, seed_of
 from pointillist.columns.encoder import Allowed, Observed
 from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling, TableScaling
 from pointillist.diffusion.conditioning.observed_sampling import (
-    CentredSampler,
+    CenteredSampler,
     ColumnDensity,
     ColumnQuantiles,
     ObservedSampler,
@@ -95,7 +95,7 @@ class GaussianProcess(Process):
 
     Attributes:
         architecture: The network's architecture.
-        prediction: Quantity that the network predicts, one of `parameterisations.PREDICTIONS`.
+        prediction: Quantity that the network predicts, one of `parameterizations.PREDICTIONS`.
         schedule: The noise schedule.
         sigma_data: Root mean square of each scaled column, shape (k,), float32.
         n_classes: Number of classes; 0 without labels.
@@ -195,8 +195,8 @@ class GaussianProcess(Process):
         elif learned.classes is not None and (request.return_labels or self.p_uncond == 0):
             labels = _drawn_labels(learned.classes, n_rows, seed)
         if labels is not None and prior is None and isinstance(sampler, Solver) and not sampler.is_stochastic:
-            # Samplers that start at high noise, or add noise, forget the start; solvers need one centred for the class.
-            sampler = CentredSampler(sampler)
+            # Only solvers depend on their start: other samplers start at high noise or add noise.
+            sampler = CenteredSampler(sampler)
         return SamplingPlan(n_rows, seed, denoiser, sampler, labels, prior)
 
     def restricted(
@@ -226,7 +226,7 @@ class GaussianProcess(Process):
         """Starts the plan from the observed numbers, if one of their columns varies."""
         if all(codec.encoding.number_index(name) is None for name in plan.observed):
             return plan
-        sampler = plan.sampler.sampler if isinstance(plan.sampler, CentredSampler) else plan.sampler
+        sampler = plan.sampler.sampler if isinstance(plan.sampler, CenteredSampler) else plan.sampler
         prior = codec.observed_rows(plan.observed, plan.n_rows).astype(np.float32)
         return replace(plan, sampler=ObservedSampler(sampler), prior=prior)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
+from pointillist.diffusion.conditioning.observed_sampling import CenteredSampler, ObservedSampler
 from pointillist.diffusion.samplers import RowSampler, TrajectorySampler
 from pointillist.engine.sampling import (
     rows_per_chunk,
@@ -119,7 +119,7 @@ class SamplingRun:
             raise ValueError("rows of tokens have no trajectories: use a Gaussian model (process='gaussian')")
         if isinstance(plan.sampler, ObservedSampler):
             raise ValueError("trajectories need rows without observed values: leave where out")
-        sampler = plan.sampler.sampler if isinstance(plan.sampler, CentredSampler) else plan.sampler
+        sampler = plan.sampler.sampler if isinstance(plan.sampler, CenteredSampler) else plan.sampler
         if not isinstance(sampler, RowSampler):
             what = "in ranges" if plan.sampler.n_diagnostics else "steered by a reward"
             left_out = "where" if plan.sampler.n_diagnostics else "reward"
@@ -131,7 +131,7 @@ class SamplingRun:
         trajectory_sampler = TrajectorySampler(sampler, steps[:-1])
         scaled = sample_trajectories(
             plan.denoiser,
-            trajectory_sampler if sampler is plan.sampler else CentredSampler(trajectory_sampler),
+            trajectory_sampler if sampler is plan.sampler else CenteredSampler(trajectory_sampler),
             columns=codec.width,
             n_rows=plan.n_rows,
             seed=plan.seed,

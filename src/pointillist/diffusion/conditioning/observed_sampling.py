@@ -13,7 +13,7 @@ from pointillist.diffusion.samplers import RowSampler, Sampler, TrajectorySample
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray, at_lambda, time_at
 
 
-class CentredSampler(Sampler):
+class CenteredSampler(Sampler):
     """A sampler of rows whose mean may be far from 0, such as rows of one class or with observed values.
 
     At the noise level where samplers start, part of the mean of the rows remains; this sampler adds it to the start.
@@ -74,9 +74,9 @@ class ObservedSampler(Sampler):
         start = self.sampler.start(key, columns + self.n_diagnostics)
         conditioned = denoiser.condition_on(x_T)
         if isinstance(self.sampler, RowSampler):
-            sampler: Sampler = CentredSampler(self.sampler)
+            sampler: Sampler = CenteredSampler(self.sampler)
         else:
-            # Populations need no centring: their samplers are stochastic, so the start is forgotten.
+            # Populations need no centering: their samplers are stochastic, so the start is forgotten.
             sampler = self.sampler
         rows = sampler.draw(key, conditioned, start)
         drawn = jnp.where(jnp.isnan(x_T)[None], rows[:, :columns], x_T[None])
@@ -133,9 +133,9 @@ class ColumnQuantiles(eqx.Module):
         """Compute the quantiles; the value of the column in `x` is ignored."""
         denoiser, x = _split_label(self.denoiser, x, self.has_label)
         conditioned = denoiser.condition_on(x.at[self.column].set(jnp.nan))
-        centred = UnobservedColumns.of(conditioned, (self.column,), len(x))
-        drawn = jax.vmap(lambda start: self.sampler.draw(key, centred, start[None])[0, 0])(jnp.asarray(self.starts))
-        return drawn + centred.centre[0]
+        centered = UnobservedColumns.of(conditioned, (self.column,), len(x))
+        drawn = jax.vmap(lambda start: self.sampler.draw(key, centered, start[None])[0, 0])(jnp.asarray(self.starts))
+        return drawn + centered.center[0]
 
     def width(self, columns: int) -> int:
         """Number of parallel network evaluations."""
@@ -160,7 +160,7 @@ class ColumnDensity(eqx.Module):
         for_class, x = _split_label(self.denoiser, x, self.has_label)
         denoiser = UnobservedColumns.of(for_class.condition_on(x.at[indices].set(jnp.nan)), self.columns, len(x))
         probes = hutchinson_probes(key, len(self.columns))
-        return log_density(denoiser, x[indices] - denoiser.centre, probes=probes, lowest=LOWEST_LAMBDA)
+        return log_density(denoiser, x[indices] - denoiser.center, probes=probes, lowest=LOWEST_LAMBDA)
 
     def width(self, columns: int) -> int:
         """Number of parallel network evaluations: the row and its tangents."""

@@ -163,7 +163,7 @@ class RestrictedSampler(PopulationSampler):
 
         def context_of(row: Array, numbers: Array, is_observed: Array) -> dict[str, Any]:
             one = denoiser.number_denoiser(row, numbers, is_observed, schedule)
-            varying = "is_noised", "context", "unguided", "centre", "sigma_data"
+            varying = "is_noised", "context", "unguided", "center", "sigma_data"
             return {name: getattr(one, name) for name in varying}
 
         shared = {"network": denoiser.number_network, "schedule": schedule, "axes": axes}

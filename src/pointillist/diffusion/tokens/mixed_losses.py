@@ -95,10 +95,10 @@ class MixedObjective:
         def noised(numbers: Array, sigma_data: Array) -> Noised:
             return NUMBER_OBJECTIVE.noised(numbers, eps, level, schedule, sigma_data)
 
-        centre, sigma_data = _conditional_normals(
+        center, sigma_data = _conditional_normals(
             covariance[0] if self.has_joint_network else covariance, numbers, is_observed
         )
-        conditional = noised(numbers - centre, sigma_data)
+        conditional = noised(numbers - center, sigma_data)
         alpha_t, sigma_t = at_lambda(conditional.lambda_t[:, None])
         x_t = alpha_t * numbers + sigma_t * eps
         is_hidden = uniform(context_key, rows.shape) < self.hidden_context * alpha_t**2

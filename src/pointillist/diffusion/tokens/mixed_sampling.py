@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.conditional_normal import conditional_normal
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.parameterisations import SigmaData, coefficients
+from pointillist.diffusion.parameterizations import SigmaData, coefficients
 from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 from pointillist.diffusion.tokens.masking import Tokens, number_features
@@ -39,7 +39,7 @@ class NumberDenoiser(Denoiser):
         is_noised: Which numbers are drawn.
         context: The result of `NumberNetwork.embed_context`.
         unguided: The context without the guiding token; None without guidance.
-        centre: Conditional mean of the numbers given the observed ones.
+        center: Conditional mean of the numbers given the observed ones.
         sigma_data: σ_d of the residual of each number, or along each axis.
         axes: Orthonormal axes along which the network sees the numbers, as columns; None for the coordinate axes.
         guidance: w, at least 0; **0 is plain conditional sampling**.
@@ -51,7 +51,7 @@ class NumberDenoiser(Denoiser):
     is_noised: Bool[Array, " k"]
     context: Float[Array, " width"]
     unguided: Float[Array, " width"] | None = None
-    centre: Float[Array, " k"] | float = 0.0
+    center: Float[Array, " k"] | float = 0.0
     sigma_data: SigmaData = 1.0
     axes: Float[Array, "k k"] | None = None
     guidance: Float[Array | np.ndarray, ""] | float = 0.0
@@ -61,13 +61,13 @@ class NumberDenoiser(Denoiser):
         """Compute E[x_0 | x_t]; 0 for numbers that are not drawn."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, t)
         inside, skip, out = coefficients("edm", alpha_t, sigma_t, self.sigma_data)
-        centred = x_t - alpha_t * self.centre
-        rotated = centred if self.axes is None else centred @ self.axes
+        centered = x_t - alpha_t * self.center
+        rotated = centered if self.axes is None else centered @ self.axes
 
         def predicted(context: Float[Array, " width"]) -> Float[Array, " k"]:
             output = self.network(inside * rotated, self.is_noised, context, jnp.log(alpha_t / sigma_t), x_t)
             residual = skip * rotated + out * output
-            x0 = self.centre + (residual if self.axes is None else self.axes @ residual)
+            x0 = self.center + (residual if self.axes is None else self.axes @ residual)
             return jnp.clip(x0, -self.largest, self.largest)
 
         x0 = predicted(self.context)
@@ -104,10 +104,10 @@ class MixedDenoiser(eqx.Module):
         axes = observed = unguided = None
         if self.basis is None:
             observed = number_features(numbers, is_observed)
-            centre, sigma_data = conditional_normal(self.covariance, numbers, is_observed)
+            center, sigma_data = conditional_normal(self.covariance, numbers, is_observed)
         else:
             axes, sigma_data = axes_and_scales(self.basis, len(numbers))
-            centre = jnp.zeros(len(numbers))
+            center = jnp.zeros(len(numbers))
         if self.token_denoiser.guided is not None:
             _, hidden = self.token_denoiser.views(one_hot)
             unguided = self.number_network.embed_context(hidden, observed)
@@ -117,7 +117,7 @@ class MixedDenoiser(eqx.Module):
             is_noised=self.tokens.has_number(row) & ~is_observed,
             context=self.number_network.embed_context(one_hot, observed),
             unguided=unguided,
-            centre=centre,
+            center=center,
             sigma_data=sigma_data,
             axes=axes,
             guidance=self.token_denoiser.guidance,

@@ -230,11 +230,11 @@ def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots ra
 def _through(inner: tuple[Dense, ...], outer: tuple[Dense, ...], h: Float[Array, " width"]) -> Float[Array, " width"]:
     """Apply the residual blocks."""
     for first, second in zip(inner, outer, strict=True):
-        h = h + second(jax.nn.silu(first(_normalised(h))))
-    return _normalised(h)
+        h = h + second(jax.nn.silu(first(_normalized(h))))
+    return _normalized(h)
 
 
-def _normalised(h: Float[Array, " width"]) -> Float[Array, " width"]:
+def _normalized(h: Float[Array, " width"]) -> Float[Array, " width"]:
     square = jnp.mean(h**2)
     # An overflow becomes NaN; rsqrt(inf) = 0 would hide it.
     return h * jnp.where(jnp.isinf(square), jnp.nan, jax.lax.rsqrt(square + 1e-6))

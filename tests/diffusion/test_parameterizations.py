@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.parameterisations import (
+from pointillist.diffusion.parameterizations import (
     PREDICTIONS,
     WEIGHTINGS,
     coefficients,
