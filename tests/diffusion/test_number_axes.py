@@ -19,8 +19,8 @@ from pointillist.diffusion.tokens.masking import Tokens, number_features
 from pointillist.diffusion.tokens.mixed_likelihood import LEVELS, NumberError, NumberLogDensity, NumberQuantiles
 from pointillist.diffusion.tokens.mixed_losses import HIDDEN_CONTEXT, MixedObjective
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork, NumberNetwork
-from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler, axes_and_scales
-from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser
+from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, axes_and_scales
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser, TokenSampler
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import TokenArchitecture
 from pointillist.engine.sampling import sample_rows
@@ -63,7 +63,7 @@ def test_predictions_are_means_of_the_normal_distribution():
 
 
 def test_rows_and_densities_are_those_of_the_normal_distribution():
-    sampler = MixedSampler(4, DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True))
+    sampler = TokenSampler(4, DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True))
     drawn = sample_rows(denoiser(BASIS), sampler, columns=7, n_rows=4000, seed=0)[:, 4:]
     # Each number, and the small difference of two, have their variances: 4 standard errors.
     for direction in (*np.eye(3), [1, -1, 0]):

@@ -25,7 +25,7 @@ from pointillist.diffusion.schedules import at_lambda, cosine
 from pointillist.diffusion.solvers import DPMSolver2M, Heun
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser
 from pointillist.diffusion.tokens.token_sampling import TokenDenoiser, TokenSampler
 from pointillist.models.gaussian import STEERING
 
@@ -164,12 +164,12 @@ SAMPLERS = {
     "walk": Case(walk, distribution=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
     "tokens": Case(lambda *_: TokenSampler(), TOKEN_DISTRIBUTION, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
     "mixed": Case(
-        lambda schedule, n: MixedSampler(1, DPMSolver2M(schedule, n, is_stochastic=True)),
+        lambda schedule, n: TokenSampler(1, DPMSolver2M(schedule, n, is_stochastic=True)),
         MIXED_DISTRIBUTION,
         denoiser=MIXED_ORACLE,
     ),
     "mixed, ancestral": Case(
-        lambda schedule, n: MixedSampler(1, Ancestral(schedule, "posterior", n)),
+        lambda schedule, n: TokenSampler(1, Ancestral(schedule, "posterior", n)),
         MIXED_DISTRIBUTION,
         denoiser=MIXED_ORACLE,
     ),

@@ -11,9 +11,9 @@ from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import WIDE, Tokens
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
-from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser
 from pointillist.diffusion.tokens.token_networks import TokenNetwork
-from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser, TokenSampler
 from pointillist.engine.recipes import TokenArchitecture
 
 N, COLUMNS = 64, WIDE + 22
@@ -96,7 +96,7 @@ def test_programs_for_more_columns_have_no_more_equations():
             denoiser = MixedDenoiser(
                 TokenDenoiser(w.token_network, folded.tokens), w.number_network, jnp.eye(n_numbers)
             )
-            return MixedSampler(n, DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True)).draw(k, denoiser, r)
+            return TokenSampler(n, DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True)).draw(k, denoiser, r)
 
         return trained, equations(draw, key, folded, row)
 

@@ -20,7 +20,7 @@ from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import MAX_UNFACTORED, Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
-from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser, TokenSampler
 from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.codec import Codec
@@ -189,8 +189,8 @@ class MaskedProcess(Process):
         if not tokens.with_number:
             return TokenSampler()
         if chosen is None:
-            return MixedSampler(len(tokens.sizes), DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True))
-        return MixedSampler(len(tokens.sizes), number_sampler(request, SCHEDULE, "dpm-sde"))
+            return TokenSampler(len(tokens.sizes), DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True))
+        return TokenSampler(len(tokens.sizes), number_sampler(request, SCHEDULE, "dpm-sde"))
 
     def _denoiser(self, learned: Learned, request: Request, *, has_observed: bool) -> TokenDenoiser | MixedDenoiser:
         if request.guidance == 0:

@@ -28,13 +28,13 @@ from pointillist.diffusion.tokens.mixed_sampling import (
     POINTS,
     MixedDenoiser,
     NumberDenoiser,
-    assemble_row,
     axes_and_scales,
 )
 from pointillist.diffusion.tokens.token_sampling import (
     HIDDEN,
     LARGEST_POSITION,
     TokenDenoiser,
+    assemble_row,
     draw_tokens,
     reveal_single_values,
 )
@@ -87,7 +87,7 @@ class RestrictedSampler(PopulationSampler):
 
         `x_T` holds observed tokens, `HIDDEN` where unobserved, then observed numbers, NaN where unobserved.
         """
-        token_denoiser = denoiser.token_denoiser if isinstance(denoiser, MixedDenoiser) else denoiser
+        token_denoiser = denoiser.token_denoiser
         first_key, token_key, number_key, choice_key = (jax.random.fold_in(key, i) for i in range(4))
         row, numbers = reveal_single_values(token_denoiser.tokens, x_T[: self.n_tokens]), x_T[self.n_tokens :]
         rows, numbers = (jnp.tile(part, (self.population, 1)) for part in (row, numbers))
@@ -104,7 +104,7 @@ class RestrictedSampler(PopulationSampler):
             return draw_tokens(key, token_denoiser.with_observed_numbers(row, numbers), row)
 
         rows = jax.vmap(draw_unrestricted)(keys, rows, numbers)
-        if isinstance(denoiser, MixedDenoiser):
+        if self.schedule is not None:
             rows, ancestors, log_weights = self._with_numbers(
                 number_key, denoiser, rows, numbers, ancestors, log_weights
             )

@@ -3,18 +3,16 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float
 
 from pointillist.diffusion.conditional_normal import conditional_normal
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.parameterizations import SigmaData, coefficients
-from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 from pointillist.diffusion.tokens.masking import Tokens, number_features
-from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser, TokenSampler, draw_tokens
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 
 _ALPHA_BAR = 1 / (1 + np.exp(-2 * np.linspace(6.2, -4.4, 100))), 1 / (1 + np.exp(2 * np.linspace(6.2, -4.4, 100)))
 SCHEDULE = Schedule(
@@ -135,46 +133,3 @@ def axes_and_scales(
         return None, jnp.ones(n_numbers)
     sigma_data = jnp.linalg.norm(jnp.asarray(basis), axis=0)
     return jnp.asarray(basis) / sigma_data[None], sigma_data
-
-
-class MixedSampler(TokenSampler):
-    """A sampler of the hidden tokens of a row, then of its numbers given the tokens.
-
-    Attributes:
-        n_tokens: Number of tokens of a row.
-        number_sampler: The sampler of the numbers.
-    """
-
-    n_tokens: int = eqx.field(static=True)
-    number_sampler: RowSampler
-
-    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
-        """Return a row with all tokens hidden and no number observed."""
-        return jnp.concatenate([jnp.full(self.n_tokens, HIDDEN), jnp.full(columns - self.n_tokens, jnp.nan)])
-
-    def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, " n"]) -> Float[Array, "1 n"]:
-        """Draw a row by a `MixedDenoiser`, shape (1, n): all tokens, then all numbers, 0 for those that do not exist.
-
-        `x_T` holds observed tokens, `HIDDEN` where unobserved, then observed numbers, NaN where unobserved.
-        """
-        tokens, n = denoiser.tokens, self.n_tokens
-        row, numbers = x_T[:n], x_T[n:]
-        is_observed = jnp.isfinite(numbers) & tokens.has_number(row)
-        row = draw_tokens(key, denoiser.token_denoiser.with_observed_numbers(row, numbers), row)
-        number_denoiser = denoiser.number_denoiser(row, numbers, is_observed, self.number_sampler.schedule)
-        noise_key = jax.random.fold_in(key, n + 1)
-        drawn = self.number_sampler.draw(noise_key, number_denoiser, jax.random.normal(noise_key, numbers.shape))[0]
-        return assemble_row(denoiser.tokens, row, numbers, is_observed, drawn)[None]
-
-
-def assemble_row(
-    tokens: Tokens,
-    row: Float[Array, " n"],
-    numbers: Float[Array, " k"],
-    is_observed: Bool[Array, " k"],
-    drawn: Float[Array, " k"],
-) -> Float[Array, " n_and_k"]:
-    """Concatenate tokens and numbers: observed ones, drawn ones, and 0 where a number does not exist."""
-    numbers = jnp.where(is_observed, numbers, jnp.where(tokens.has_number(row), drawn, 0.0))
-    numbers = jnp.where(jnp.isnan(row).any(), jnp.nan, numbers)
-    return jnp.concatenate([row, numbers])

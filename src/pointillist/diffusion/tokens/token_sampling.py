@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.samplers import RowSampler, Sampler
 from pointillist.diffusion.tokens.masking import WIDE, Tokens, number_features
 from pointillist.diffusion.tokens.token_networks import TokenNetwork
 
@@ -46,6 +47,11 @@ class TokenDenoiser(eqx.Module):
     observed: Float[Array, " f"] | None = None
     guided: int | None = eqx.field(static=True, default=None)
     guidance: Float[Array | np.ndarray, ""] | float = 0.0
+
+    @property
+    def token_denoiser(self) -> "TokenDenoiser":
+        """The denoiser itself, as in a `MixedDenoiser`."""
+        return self
 
     def with_observed_numbers(self, row: Float[Array, " T"], numbers: Float[Array, " k"]) -> "TokenDenoiser":
         """Return the denoiser conditioned on the finite numbers that exist in a row; unchanged if no token has one."""
@@ -84,28 +90,58 @@ class TokenDenoiser(eqx.Module):
 
 
 class TokenSampler(Sampler):
-    """A sampler of the hidden tokens of a row: one at a time, except in wide rows.
+    """A sampler of the hidden tokens of a row, then of its numbers, if any, given all tokens.
 
-    Tokens are drawn in column order or in a random order; see `Tokens.in_column_order`. A wide row with more than
-    `WIDE` hidden tokens is drawn in `WIDE` evaluations of the network: each step draws several tokens independently,
-    given those of earlier steps. This ignores their dependence within a step. The first steps, which see few tokens,
-    draw one token each; the last steps draw the most.
+    Tokens are drawn one at a time, in column order or in a random order (`Tokens.in_column_order`). A row with more
+    than `WIDE` hidden tokens takes `WIDE` evaluations of the network: each step draws several tokens independently,
+    given the earlier ones. This ignores their dependence within a step. The first steps, which see few tokens, draw one
+    token each; the last steps draw the most.
+
+    Attributes:
+        n_tokens: Number of tokens of a row; None for all columns.
+        number_sampler: The sampler of the numbers; None without numbers.
     """
 
-    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " T"]:
-        """Return a row with all tokens hidden."""
-        return jnp.full(columns, HIDDEN)
+    n_tokens: int | None = eqx.field(static=True, default=None)
+    number_sampler: RowSampler | None = None
 
-    def draw(self, key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " T"]) -> Float[Array, "1 T"]:
-        """Draw a row, shape (1, T), from its observed tokens, `HIDDEN` where unobserved.
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
+        """Return a row with all tokens hidden and no number observed."""
+        n_tokens = columns if self.n_tokens is None else self.n_tokens
+        return jnp.concatenate([jnp.full(n_tokens, HIDDEN), jnp.full(columns - n_tokens, jnp.nan)])
 
-        Positions are added to intervals; a row is NaN if any logit is NaN.
+    def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, " n"]) -> Float[Array, "1 n"]:
+        """Draw a row by a `TokenDenoiser`, or a `MixedDenoiser` if there are numbers, shape (1, n).
+
+        `x_T` holds observed tokens, `HIDDEN` where unobserved, then observed numbers, NaN where unobserved. Drawn
+        tokens have positions in their intervals. Numbers that do not exist are 0. A row is NaN if any logit is NaN.
         """
-        return draw_tokens(key, denoiser, x_T)[None]
+        row, numbers = jnp.split(x_T, [len(denoiser.tokens.sizes)])
+        is_observed = jnp.isfinite(numbers) & denoiser.tokens.has_number(row)
+        row = draw_tokens(key, denoiser.token_denoiser.with_observed_numbers(row, numbers), row)
+        if self.number_sampler is None:
+            return row[None]
+        number_denoiser = denoiser.number_denoiser(row, numbers, is_observed, self.number_sampler.schedule)
+        noise_key = jax.random.fold_in(key, len(row) + 1)
+        drawn = self.number_sampler.draw(noise_key, number_denoiser, jax.random.normal(noise_key, numbers.shape))[0]
+        return assemble_row(denoiser.tokens, row, numbers, is_observed, drawn)[None]
+
+
+def assemble_row(
+    tokens: Tokens,
+    row: Float[Array, " n"],
+    numbers: Float[Array, " k"],
+    is_observed: Bool[Array, " k"],
+    drawn: Float[Array, " k"],
+) -> Float[Array, " n_and_k"]:
+    """Concatenate tokens and numbers: observed ones, drawn ones, and 0 where a number does not exist."""
+    numbers = jnp.where(is_observed, numbers, jnp.where(tokens.has_number(row), drawn, 0.0))
+    numbers = jnp.where(jnp.isnan(row).any(), jnp.nan, numbers)
+    return jnp.concatenate([row, numbers])
 
 
 def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " T"]) -> Float[Array, " T"]:
-    """Draw the hidden tokens of a row; see `TokenSampler.draw`."""
+    """Draw the hidden tokens of a row, with positions in their intervals; see `TokenSampler`."""
     tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
     x_T = reveal_single_values(tokens, x_T)
     if tokens.in_column_order and isinstance(denoiser.network, TokenNetwork):
