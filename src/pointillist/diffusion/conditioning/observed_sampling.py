@@ -117,10 +117,8 @@ class ColumnQuantiles(eqx.Module):
     order in one dimension.
 
     Attributes:
-        denoiser: The denoiser of all columns.
         sampler: A deterministic sampler.
         starts: Quantiles of N(0, 1).
-        has_label: See `Completions`.
     """
 
     denoiser: Denoiser
@@ -143,12 +141,7 @@ class ColumnQuantiles(eqx.Module):
 
 
 class ColumnDensity(eqx.Module):
-    """Conditional log-density of some columns given the others, in nats, by the probability-flow ODE.
-
-    Attributes:
-        denoiser: The denoiser of all columns.
-        has_label: See `Completions`.
-    """
+    """Conditional log-density of some columns given the others, in nats, by the probability-flow ODE."""
 
     denoiser: Denoiser
     columns: tuple[int, ...] = eqx.field(static=True)

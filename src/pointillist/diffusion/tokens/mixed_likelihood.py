@@ -115,7 +115,6 @@ class TokenLogProbability(eqx.Module):
     """Log-probability, in nats, of the tokens of steps 1 … n_steps given those of step 0, in each of several orders.
 
     Attributes:
-        denoiser: Denoiser of the tokens.
         steps: Step of each token in each order: it is conditioned on all tokens of earlier steps; or `OBSERVED`.
             `HIDDEN` tokens are marginalized out.
         is_target: Which numbers are not observed; all other finite numbers are.
@@ -156,7 +155,6 @@ class TokenProbabilities(eqx.Module):
     """Log-probabilities of all values of a hidden token given the rest of the row.
 
     Attributes:
-        denoiser: Denoiser of the tokens.
         is_target: Which numbers are not observed; all other finite numbers are.
         index: Index of the hidden token.
     """
@@ -182,8 +180,6 @@ class NumberLogDensity(eqx.Module):
     It is the density of rows drawn by a deterministic solver, with the noise of t = 1 added.
 
     Attributes:
-        denoiser: The denoiser.
-        schedule: The noise schedule of the numbers.
         targets: Indices of the target numbers.
     """
 
@@ -212,8 +208,6 @@ class NumberQuantiles(eqx.Module):
     number.
 
     Attributes:
-        denoiser: The denoiser.
-        schedule: The noise schedule of the numbers.
         is_target: Which number is the target.
         starts: Quantiles of N(0, 1).
     """
@@ -246,10 +240,6 @@ class NumberError(eqx.Module):
     At evenly spaced log(alpha_t / sigma_t) it estimates, up to a factor and a constant, the variational bound of the
     negative log-likelihood of the numbers given the tokens (Kingma et al. 2021, arXiv 2107.00630, equation 17), and is
     comparable between choices of axes.
-
-    Attributes:
-        denoiser: The denoiser.
-        schedule: The noise schedule of the numbers.
     """
 
     denoiser: MixedDenoiser

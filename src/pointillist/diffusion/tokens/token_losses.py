@@ -117,7 +117,6 @@ class TokenObjective:
     """The training objective of rows of tokens. Missing tokens, marked as `HIDDEN`, are never visible and have no loss.
 
     Attributes:
-        tokens: Layout of the tokens.
         guided: Index of the class token; None for none. It is often observed in sampling, so it comes first in half of
             the rows in column order.
     """

@@ -27,7 +27,6 @@ class TokenNetwork(eqx.Module):
         output: Layer width → slots, initialized to 0.
         input_waves: Weights waves → width.
         output_waves: Weights width → waves.
-        tokens: Layout of the tokens.
     """
 
     input: Dense

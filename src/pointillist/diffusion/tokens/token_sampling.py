@@ -34,7 +34,6 @@ class TokenDenoiser(eqx.Module):
 
     Attributes:
         network: Network from visible one-hot tokens to logits.
-        tokens: Layout of the tokens.
         forbidden: Slots of values that are never drawn; None for none.
         observed: Features of observed numbers; None if rows have no numbers.
         guided: Index of the guiding (class) token; None without guidance.
