@@ -101,9 +101,8 @@ class Completions(eqx.Module):
     def __call__(self, key: PRNGKeyArray, x: Row) -> Float[Array, "draws width"]:
         """Draw the row `n_draws` times."""
         denoiser, x = _split_label(self.denoiser, x, self.has_label)
-        return jax.vmap(lambda draw_key: self.sampler.draw(draw_key, denoiser, x)[0])(
-            jax.random.split(key, self.n_draws)
-        )
+        keys = jax.random.split(key, self.n_draws)
+        return jax.vmap(lambda key: self.sampler.draw(key, denoiser, x)[0])(keys)
 
     def width(self, columns: int) -> int:
         """Number of parallel network evaluations."""

@@ -71,9 +71,8 @@ class MixedObjective:
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
         token_objective = TokenObjective(self.tokens, self.guided)
         rows, is_seen, weight = token_objective.examples(keys, CleanRows(tokens), batch_size, ROWS_PER_TOKEN_ROW)
-        level_key, noise_key, row_key, number_key, label_key, context_key = jax.random.split(
-            jax.random.fold_in(keys[0], 1), 6
-        )
+        more_keys = jax.random.split(jax.random.fold_in(keys[0], 1), 6)
+        level_key, noise_key, row_key, number_key, label_key, context_key = more_keys
         u = jax.random.uniform(row_key, (len(rows), 1))
         fraction = FRACTION_OBSERVED_IF_MISSING if self.has_missing else FRACTION_OBSERVED
         number_u = uniform(number_key, numbers.shape)
@@ -95,9 +94,8 @@ class MixedObjective:
         def noised(numbers: Array, sigma_data: Array) -> Noised:
             return NUMBER_OBJECTIVE.noised(numbers, eps, level, schedule, sigma_data)
 
-        center, sigma_data = _conditional_normals(
-            covariance[0] if self.has_joint_network else covariance, numbers, is_observed
-        )
+        of_numbers = covariance[0] if self.has_joint_network else covariance
+        center, sigma_data = _conditional_normals(of_numbers, numbers, is_observed)
         conditional = noised(numbers - center, sigma_data)
         alpha_t, sigma_t = at_lambda(conditional.lambda_t[:, None])
         x_t = alpha_t * numbers + sigma_t * eps
@@ -154,14 +152,12 @@ class MixedObjective:
             output = jax.vmap(number_network)(inside, is_noised, context, lambda_t[:, 0], x_t).astype(jnp.float32)
             return jnp.sum(is_noised.astype(jnp.float32) * (output - target) ** 2) / len(rows)
 
-        token_inputs = (
-            network.token_network.features(shown_tokens, shown_tokens != HIDDEN)
-            if isinstance(network.token_network, FactoredNetwork)
-            else self.tokens.one_hot(shown_tokens).astype(dtype)
-        )
-        context = jax.vmap(network.number_network.embed_context)(
-            token_inputs, number_features(numbers, is_observed).astype(dtype)
-        )
+        if isinstance(network.token_network, FactoredNetwork):
+            token_inputs = network.token_network.features(shown_tokens, shown_tokens != HIDDEN)
+        else:
+            token_inputs = self.tokens.one_hot(shown_tokens).astype(dtype)
+        observed = number_features(numbers, is_observed).astype(dtype)
+        context = jax.vmap(network.number_network.embed_context)(token_inputs, observed)
         total += error(network.number_network, context, inside, has_number & ~is_observed, target)
         if network.joint_network is not None:
             context = jax.vmap(network.joint_network.embed_context)(token_inputs)

@@ -49,15 +49,10 @@ class TokenNetwork(eqx.Module):
         # Scaled by the number of active inputs: one per token.
         size = ((slots + tokens.n_number_features) / n_tokens) ** 0.5
         first, *middle = normal_layers(key, _shapes(slots + tokens.n_number_features, width, depth, size))
-        return cls(
-            input=first,
-            inner=tuple(middle[:depth]),
-            outer=tuple(middle[depth:]),
-            output=Dense(jnp.zeros((width, slots)), jnp.zeros(slots)),
-            input_waves=normal(jax.random.fold_in(key, 1), (waves, width)) / (N_WAVES * n_tokens) ** 0.5,
-            output_waves=jnp.zeros((width, waves)),
-            tokens=tokens,
-        )
+        inner, outer = tuple(middle[:depth]), tuple(middle[depth:])
+        output = Dense(jnp.zeros((width, slots)), jnp.zeros(slots))
+        input_waves = normal(jax.random.fold_in(key, 1), (waves, width)) / (N_WAVES * n_tokens) ** 0.5
+        return cls(first, inner, outer, output, input_waves, jnp.zeros((width, waves)), tokens)
 
     def __call__(self, seen: Float[Array, " inputs"]) -> Float[Array, " slots"]:
         """Compute logits, shape (slots,), from one-hot tokens (0 where masked) and the features of numbers."""
@@ -71,19 +66,10 @@ class TokenNetwork(eqx.Module):
     def folded(self) -> "TokenNetwork":
         """Return the equivalent network with the weights of waves merged into the others."""
         waves = jnp.asarray(self.tokens.wave_matrix, self.input.weight.dtype)
-        weights = (
-            jnp.asarray(self.input.weight).at[: self.tokens.n_slots].add(waves @ self.input_waves),
-            self.output.weight + self.output_waves @ waves.T,
-        )
-        width = self.input_waves.shape[-1]
-        return replace(
-            self,
-            input=Dense(weights[0], self.input.bias),
-            output=Dense(weights[1], self.output.bias),
-            input_waves=jnp.zeros((0, width), weights[0].dtype),
-            output_waves=jnp.zeros((width, 0), weights[0].dtype),
-            tokens=replace(self.tokens, ranks=()),
-        )
+        input_weight = jnp.asarray(self.input.weight).at[: self.tokens.n_slots].add(waves @ self.input_waves)
+        output_weight = self.output.weight + self.output_waves @ waves.T
+        first, output = Dense(input_weight, self.input.bias), Dense(output_weight, self.output.bias)
+        return _without_waves(first, self.inner, self.outer, output, self.tokens)
 
 
 class FactoredNetwork(eqx.Module):
@@ -118,16 +104,9 @@ class FactoredNetwork(eqx.Module):
         size = ((n + tokens.n_number_features) / len(tokens.sizes)) ** 0.5
         first, *middle = normal_layers(key, _shapes(n + tokens.n_number_features, width, depth, size))
         input_features, output_features = (_first_features(jax.random.fold_in(key, i), tokens) for i in (1, 2))
-        return cls(
-            input=first,
-            inner=tuple(middle[:depth]),
-            outer=tuple(middle[depth:]),
-            output=jnp.zeros((n, width)),
-            bias=jnp.zeros(tokens.n_slots),
-            input_features=input_features,
-            output_features=output_features,
-            tokens=tokens,
-        )
+        inner, outer = tuple(middle[:depth]), tuple(middle[depth:])
+        output, bias = jnp.zeros((n, width)), jnp.zeros(tokens.n_slots)
+        return cls(first, inner, outer, output, bias, input_features, output_features, tokens)
 
     def loss(
         self,
@@ -183,16 +162,8 @@ class FactoredNetwork(eqx.Module):
 
     def folded(self) -> TokenNetwork:
         """Return the equivalent `TokenNetwork`, with the products multiplied out."""
-        width, dtype = self.output.shape[-1], self.output.dtype
-        return TokenNetwork(
-            input=self.unfactored(self.input),
-            inner=self.inner,
-            outer=self.outer,
-            output=Dense(self._product(self.output_features, self.output).T, self.bias),
-            input_waves=jnp.zeros((0, width), dtype),
-            output_waves=jnp.zeros((width, 0), dtype),
-            tokens=replace(self.tokens, ranks=()),
-        )
+        output = Dense(self._product(self.output_features, self.output).T, self.bias)
+        return _without_waves(self.unfactored(self.input), self.inner, self.outer, output, self.tokens)
 
     def unfactored(self, layer: Dense) -> Dense:
         """Convert a layer of `features`, followed by other inputs, to the equivalent layer of one-hot tokens."""
@@ -209,6 +180,14 @@ class FactoredNetwork(eqx.Module):
             by_token = by_token.at[block, :block_rank].set(weights)
         products = (features[:, i, None] * by_token[self.tokens.token_of_slot, i] for i in range(rank))
         return sum(products, start=jnp.zeros((self.tokens.n_slots, width), layer.dtype))
+
+
+def _without_waves(
+    first: Dense, inner: tuple[Dense, ...], outer: tuple[Dense, ...], output: Dense, tokens: Tokens
+) -> TokenNetwork:
+    width, dtype = first.weight.shape[-1], first.weight.dtype
+    waves = jnp.zeros((0, width), dtype), jnp.zeros((width, 0), dtype)
+    return TokenNetwork(first, inner, outer, output, *waves, replace(tokens, ranks=()))
 
 
 def _shapes(inputs: int, width: int, depth: int, size: float) -> list[tuple[int, int, float]]:
