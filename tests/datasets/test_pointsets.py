@@ -174,7 +174,7 @@ def test_true_log_density_is_the_distributions(name):
     on_grid = true_log_density(name, grid)
     density = np.exp(on_grid) * (3.2 / 400) ** 2
     assert density.sum() == pytest.approx(1.0, abs=2e-3)
-    # The mean over its own rows is that under the density itself.
+    # The mean over rows of the set is the mean under the density.
     expected = (density * on_grid).sum()
     assert abs(found.mean() - expected) < 4 * found.std() / np.sqrt(5000) + 1e-2
     assert true_log_density("moons", rows) is None
@@ -184,8 +184,8 @@ def test_true_log_density_is_the_distributions(name):
 def test_truth_about_one_row_is_that_of_many(name):
     rows = load_pointset(name, 20, random_state=3)[0]
     for function in (true_class_probabilities, true_log_density):
-        of_all, of_one = function(name, rows), function(name, rows[:1])
-        assert of_all is of_one is None or np.array_equal(of_one, of_all[:1])
+        all_values, one_value = function(name, rows), function(name, rows[:1])
+        assert all_values is one_value is None or np.array_equal(one_value, all_values[:1])
 
 
 @pytest.mark.parametrize("name", [name for name, pointset in POINTSETS.items() if pointset.is_generated])
@@ -194,7 +194,7 @@ def test_other_seeds_are_fresh_rows_on_the_canonical_scale(name):
     fresh, _ = load_pointset(name, n_rows=5000, random_state=7)
     assert fresh.shape == (5000, X.shape[1])
     assert not set(map(tuple, X.tolist())) & set(map(tuple, fresh.tolist()))
-    # On its own scale every column would span exactly [-1, 1].
+    # Scaled by its own range, every column would span exactly [-1, 1].
     assert not np.allclose(np.ptp(fresh, axis=0), 2, atol=1e-4)
     for column in range(X.shape[1]):
         assert stats.ks_2samp(X[:, column], fresh[:, column]).pvalue > 1e-3

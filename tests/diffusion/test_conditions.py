@@ -60,19 +60,19 @@ class Oracle(eqx.Module):
 
 def restriction(**allowed):
     """Restricts tokens, by name: values, or pairs of a value and the share of its interval."""
-    places = tuple("abc".index(name) for name in allowed)
+    indices = tuple("abc".index(name) for name in allowed)
     longest = max(map(len, allowed.values()))
-    slots, shares = np.zeros((len(places), longest), np.int32), np.full((len(places), longest), -np.inf, np.float32)
-    for i, own in enumerate(allowed.values()):
-        for j, piece in enumerate(own):
+    slots, shares = np.zeros((len(indices), longest), np.int32), np.full((len(indices), longest), -np.inf, np.float32)
+    for i, pieces in enumerate(allowed.values()):
+        for j, piece in enumerate(pieces):
             slots[i, j], share = piece if isinstance(piece, tuple) else (piece, 1.0)
             shares[i, j] = np.log(share)
     high = np.where(shares > -np.inf, np.exp(shares), 0).astype(np.float32)
-    return Restriction(places, slots, shares, np.zeros_like(high), high)
+    return Restriction(indices, slots, shares, np.zeros_like(high), high)
 
 
 def drawn(sampler, tokens=TOKENS, draws=200, given=None):
-    """Rows of some draws, shape (draws, rows, T and notes)."""
+    """Rows of some draws, shape (draws, rows, T and diagnostics)."""
     denoiser = TokenDenoiser(Oracle(tokens), tokens)
     start = jnp.asarray([-1, -1, -1] if given is None else given, jnp.float32)
     keys = jax.random.split(jax.random.key(1), draws)
@@ -81,7 +81,7 @@ def drawn(sampler, tokens=TOKENS, draws=200, given=None):
 
 def within(found, expected, by_draw):
     """Whether a mean is as expected, within 4 standard errors over draws."""
-    # Of a rare cell, which no draw may have, the error is that of its share.
+    # No draw may have a rare cell; its error then follows from its probability.
     error = np.maximum(by_draw.std(axis=0, ddof=1), np.sqrt(np.abs(expected))) / np.sqrt(len(by_draw))
     return (np.abs(found - expected) <= 4 * error + 1e-6).all()
 
@@ -98,7 +98,7 @@ def within(found, expected, by_draw):
 )
 def test_tokens_in_sets_follow_the_distribution_given_them(allowed, sizes):
     found = drawn(RestrictedSampler(*sizes, 3, restriction(**allowed)), draws=2000 // sizes[1])
-    inside = np.all([np.isin(CELLS[:, "abc".index(name)], own) for name, own in allowed.items()], axis=0)
+    inside = np.all([np.isin(CELLS[:, "abc".index(name)], values) for name, values in allowed.items()], axis=0)
     mass = DISTRIBUTION[inside].sum()
     rows = found[..., :3]
     by_cell = (rows[:, :, None] == CELLS).all(axis=3).mean(axis=1)
@@ -120,14 +120,14 @@ def test_a_part_of_an_interval_counts_by_its_length():
 
 def test_given_tokens_are_seen_and_count_in_no_mass():
     found = drawn(RestrictedSampler(1, 1, 3, restriction(c=[1, 2])), given=[1, -1, -1], draws=1000)[:, 0]
-    own = np.where((CELLS[:, 0] == 1) & np.isin(CELLS[:, 2], [1, 2]), DISTRIBUTION, 0)
+    masses = np.where((CELLS[:, 0] == 1) & np.isin(CELLS[:, 2], [1, 2]), DISTRIBUTION, 0)
     by_cell = (found[:, None, :3] == CELLS).all(axis=2)
-    assert within(by_cell.mean(axis=0), own / own.sum(), by_cell)
-    np.testing.assert_allclose(np.exp(found[:, 3]), own.sum() / DISTRIBUTION[CELLS[:, 0] == 1].sum(), rtol=1e-4)
+    assert within(by_cell.mean(axis=0), masses / masses.sum(), by_cell)
+    np.testing.assert_allclose(np.exp(found[:, 3]), masses.sum() / DISTRIBUTION[CELLS[:, 0] == 1].sum(), rtol=1e-4)
 
 
-class Beside(eqx.Module):
-    """Logits of a token of two values beside one of a single value: .8 for the first one if that is seen, else .5."""
+class AfterSingle(eqx.Module):
+    """Logits of a token of two values after one of a single value: .8 for the first value if that is seen, else .5."""
 
     def __call__(self, seen):
         return jnp.log(4.0) * jnp.array([0.0, 1.0, 0.0]) * seen[0]
@@ -136,7 +136,7 @@ class Beside(eqx.Module):
 def test_tokens_of_a_single_value_are_seen():
     first = Restriction((1,), np.array([[0]]), np.zeros((1, 1)), np.zeros((1, 1)), np.ones((1, 1)))
     sampler = RestrictedSampler(1, 1, 2, first)
-    denoiser = TokenDenoiser(Beside(), Tokens((1, 2)))
+    denoiser = TokenDenoiser(AfterSingle(), Tokens((1, 2)))
     found = eqx.filter_jit(sampler.draw)(jax.random.key(0), denoiser, jnp.full(2, -1.0))[0]
     np.testing.assert_allclose(found[:3], [0, 0, np.log(0.8)], atol=1e-6)
 
@@ -150,7 +150,7 @@ def test_moments_of_a_normal_distribution_in_ranges():
         (0, 1, 8, 9),
     ]:
         std = variance**0.5
-        own = truncnorm((low - mean) / std, (high - mean) / std, mean, std)
+        truncated = truncnorm((low - mean) / std, (high - mean) / std, mean, std)
         log_z, first, second = jax.jit(truncated_moments)(
             *map(jnp.float32, (mean, variance)), *(jnp.full(1, float(x)) for x in (low, high))
         )
@@ -158,8 +158,8 @@ def test_moments_of_a_normal_distribution_in_ranges():
         if np.isfinite(high):
             expected = np.log(norm.sf((low - mean) / std) - norm.sf((high - mean) / std))
         assert float(log_z) == pytest.approx(expected, abs=2e-3)
-        assert float(first) == pytest.approx(own.mean(), abs=2e-3)
-        assert float(second) == pytest.approx(own.var(), abs=0.02 * variance)
+        assert float(first) == pytest.approx(truncated.mean(), abs=2e-3)
+        assert float(second) == pytest.approx(truncated.var(), abs=0.02 * variance)
 
 
 def test_moments_in_several_ranges():
@@ -181,15 +181,15 @@ def test_a_mass_far_out_has_a_logarithm():
 
 
 def test_ranges_of_a_normal_distribution_are_met_exactly_by_its_own_moments():
-    """Two correlated numbers, one in a range: ψ and the mean in the range are those of the bivariate normal."""
+    """Two correlated numbers, one in a range: ψ and the mean in the range agree with the bivariate normal."""
     covariance = np.array([[1.0, 0.8], [0.8, 2.0]])
     ranges = Ranges((0,), np.array([[1.0]]), np.array([[2.0]]))
     log_psi, x0 = moments_in_ranges(
         ranges, jnp.array([0.2, -0.5]), jnp.asarray(covariance[:1], jnp.float32), jnp.array([True]), jnp.float32(1e-6)
     )
-    own = truncnorm(0.8, 1.8, 0.2, 1)
+    truncated = truncnorm(0.8, 1.8, 0.2, 1)
     assert np.exp(log_psi) == pytest.approx(norm.cdf(1.8) - norm.cdf(0.8), abs=1e-4)
-    np.testing.assert_allclose(x0, [own.mean(), -0.5 + 0.8 * (own.mean() - 0.2)], atol=1e-4)
+    np.testing.assert_allclose(x0, [truncated.mean(), -0.5 + 0.8 * (truncated.mean() - 0.2)], atol=1e-4)
     assert (
         float(moments_in_ranges(ranges, jnp.zeros(2), jnp.zeros((1, 2)), jnp.array([False]), jnp.float32(1e-6))[0]) == 0
     )
@@ -210,10 +210,12 @@ def walked(keys, ranges, n=100, points=60):
         return denoiser(x_t, t)
 
     def one(key):
-        start, own = jax.random.split(key)
-        x_T = jax.random.normal(start, (n, 2))
+        start_key, sweep_key = jax.random.split(key)
+        x_T = jax.random.normal(start_key, (n, 2))
         is_constrained = jnp.ones((n, len(ranges.columns)), bool)
-        x0, _, weights = smc_sweep(own, denoise, None, x_T, is_constrained, ranges, jnp.zeros(n), SCHEDULE, points)
+        x0, _, weights = smc_sweep(
+            sweep_key, denoise, None, x_T, is_constrained, ranges, jnp.zeros(n), SCHEDULE, points
+        )
         return x0, weights
 
     return jax.vmap(one)(keys)
@@ -238,8 +240,8 @@ def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
     """Against the distribution by quadrature: the mass, also of 1 in 10,000, and the means in the ranges."""
     longest = max(map(len, ranges.values()))
     table = np.full((len(ranges), longest, 2), np.inf, np.float32)
-    for row, own in zip(table, ranges.values(), strict=True):
-        row[: len(own)] = own
+    for row, pairs in zip(table, ranges.values(), strict=True):
+        row[: len(pairs)] = pairs
     keys = jax.random.split(jax.random.key(2), 30)
     x0, weights = walked(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
     x0, weights = np.asarray(x0, np.float64), np.exp(np.asarray(weights, np.float64))
@@ -250,8 +252,8 @@ def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
     parts = zip(MIXTURE.weights, MIXTURE.means, MIXTURE.covariances, strict=True)
     density = sum(w * multivariate_normal(m, c).pdf(grid) for w, m, c in parts) * (middle[1] - middle[0]) ** 2
     inside = np.ones(density.shape, bool)
-    for column, own in ranges.items():
-        inside &= np.any([(grid[..., column] >= low) & (grid[..., column] <= high) for low, high in own], axis=0)
+    for column, pairs in ranges.items():
+        inside &= np.any([(grid[..., column] >= low) & (grid[..., column] <= high) for low, high in pairs], axis=0)
     density = np.where(inside, density, 0)
     expected = [density.sum(), *((density * grid[..., i]).sum() for i in (0, 1))]
     error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
@@ -267,7 +269,7 @@ COUNTS, MASSES = np.arange(8), np.array([0.3, 0.25, 0.17, 0.11, 0.08, 0.05, 0.03
 MEANS, STD = 0.5 * COUNTS - 0.9, 0.4
 
 
-def denoise_beside_count(count, x_t, t):
+def denoise_given_count(count, x_t, t):
     """E[x_0 | x_t, count] of two independent normal numbers, with an error where noise is strong, as networks have."""
     alpha_t, sigma_t = alpha_sigma(SCHEDULE, t)
     mean = jnp.asarray(MEANS, jnp.float32)[count]
@@ -276,8 +278,8 @@ def denoise_beside_count(count, x_t, t):
 
 
 @jax.jit
-def populations_beside_counts(keys, low, high):
-    """Counts and two numbers in the same range, with notes: 50 rows of 250 candidates each."""
+def populations_given_counts(keys, low, high):
+    """Counts and two numbers in the same range, with diagnostics: 50 rows of 250 candidates each."""
     ranges, n = Ranges((0, 1), *jnp.broadcast_to(jnp.stack([low, high])[:, None, None], (2, 2, 1))), 250
 
     def one(key):
@@ -286,7 +288,7 @@ def populations_beside_counts(keys, low, high):
         x_T, is_constrained = jax.random.normal(start_key, (n, 2)), jnp.ones((n, 2), bool)
         x0, (counts, ancestors), last = smc_sweep(
             sweep_key,
-            lambda context, x_t, t: denoise_beside_count(context[0], x_t, t),
+            lambda context, x_t, t: denoise_given_count(context[0], x_t, t),
             (counts, jnp.arange(n)),
             x_T,
             is_constrained,
@@ -303,8 +305,8 @@ def populations_beside_counts(keys, low, high):
 
 @pytest.mark.parametrize(("low", "high"), [(0.2, 0.5), (1.0, np.inf)])
 def test_errors_of_means_are_as_the_effective_sample_size_says(low, high):
-    """Means of independent draws, against those of a mixture of truncated normal distributions."""
-    drawn = populations_beside_counts(jax.random.split(jax.random.key(3), 200), jnp.float32(low), jnp.float32(high))
+    """Means of independent draws, against the means of a mixture of truncated normal distributions."""
+    drawn = populations_given_counts(jax.random.split(jax.random.key(3), 200), jnp.float32(low), jnp.float32(high))
     inside = MASSES * (norm.cdf(high, MEANS, STD) - norm.cdf(low, MEANS, STD)) ** 2
     inside /= inside.sum()
     parts = truncnorm((low - MEANS) / STD, (high - MEANS) / STD, MEANS, STD)
@@ -322,9 +324,9 @@ def test_errors_of_means_are_as_the_effective_sample_size_says(low, high):
 
 def test_resampling_keeps_the_mean_weight_and_draws_by_weights():
     log_weights = jnp.log(jnp.array([0.0, 1.0, 7.0, 0.0]))
-    now, places = resample(jnp.asarray(0.3), log_weights, jnp.arange(4))
+    now, parents = resample(jnp.asarray(0.3), log_weights, jnp.arange(4))
     np.testing.assert_allclose(now, np.log(2.0), rtol=1e-6)
-    assert sorted(np.asarray(places).tolist()) == [2, 2, 2, 2] or sorted(np.asarray(places).tolist()) == [1, 2, 2, 2]
+    assert sorted(np.asarray(parents).tolist()) == [2, 2, 2, 2] or sorted(np.asarray(parents).tolist()) == [1, 2, 2, 2]
     assert float(effective_sample_size(log_weights)) == pytest.approx(64 / 50)
     _, same = resample(jnp.asarray(0.3), jnp.zeros(4), jnp.arange(4))
     np.testing.assert_array_equal(same, np.arange(4))

@@ -51,11 +51,11 @@ def some(kind, features, seed=0):
     return random(kind, seed, columns=2, features=features)
 
 
-def of_rows(schedule):
+def plain_network(schedule):
     return NetworkDenoiser(some(ResidualMLP, 8), schedule, SIGMA_DATA, "edm")
 
 
-def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
+def class_network(schedule, kind=ResidualMLP, prediction="edm", seed=0):
     return NetworkDenoiser(
         network=some(kind, 16, seed),
         schedule=schedule,
@@ -67,7 +67,7 @@ def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
 
 
 def condition_on(schedule, *values):
-    """The denoiser of rows of which some values are given."""
+    """The denoiser of rows with some observed values."""
     n = len(values)
     network = random(ResidualMLP, columns=n, features=8, has_observed=True)
     return NetworkDenoiser(network, schedule, np.resize(SIGMA_DATA, n), "edm").condition_on(
@@ -76,7 +76,7 @@ def condition_on(schedule, *values):
 
 
 def numbers(schedule):
-    """The denoiser of two numbers beside a token."""
+    """The denoiser of two numbers given a token."""
     tokens = Tokens((3, 1), (), (0, 1), (2, 0))
     network = random(NumberNetwork.build, tokens=tokens, frequencies=3)
     return NumberDenoiser(network, schedule, jnp.ones(2, bool), jnp.linspace(-1.0, 1.0, 6))
@@ -91,18 +91,18 @@ class Case:
 
 
 DENOISERS = {
-    "network": Case(of_rows),
+    "network": Case(plain_network),
     "network, bounded": Case(lambda s: NetworkDenoiser(some(ResidualMLP, 8), s, SIGMA_DATA, "v", BOUNDS)),
-    "network of classes": Case(of_classes),
-    "network of classes, MLP": Case(lambda s: of_classes(s, MLP, "eps")),
+    "network of classes": Case(class_network),
+    "network of classes, MLP": Case(lambda s: class_network(s, MLP, "eps")),
     "network of a given column": Case(lambda s: condition_on(s, np.nan, 0.3)),
     "open columns": Case(lambda s: UnobservedColumns.of(condition_on(s, np.nan, 0.3, np.nan), (0, 2), 3)),
     "mixture": Case(MIXTURE.denoiser, MIXTURE),
-    "classifier-free": Case(lambda s: ClassifierFree(of_classes(s), *GUIDANCE)),
+    "classifier-free": Case(lambda s: ClassifierFree(class_network(s), *GUIDANCE)),
     "classifier-free, of a mixture": Case(lambda s: ClassifierFree(MIXTURE.denoiser(s), *GUIDANCE)),
     "numbers": Case(numbers),
-    "autoguided": Case(lambda s: Autoguided(of_classes(s), of_classes(s, seed=1), *GUIDANCE)),
-    "autoguided, no classes": Case(lambda s: Autoguided(of_rows(s), MIXTURE.denoiser(s), *GUIDANCE)),
+    "autoguided": Case(lambda s: Autoguided(class_network(s), class_network(s, seed=1), *GUIDANCE)),
+    "autoguided, no classes": Case(lambda s: Autoguided(plain_network(s), MIXTURE.denoiser(s), *GUIDANCE)),
 }
 """Every denoiser, as a function of its schedule."""
 
@@ -115,7 +115,7 @@ VARIANTS = "network, bounded", "network of classes, MLP", "classifier-free, of a
 
 
 def quick(names):
-    """The names, of which second ones of a class are left to the slow tests."""
+    """The names; further ones of a class are left to the slow tests."""
     return [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in names]
 
 
@@ -223,7 +223,7 @@ def test_with_little_noise_x_0_is_what_is_seen(name):
         x_t = (float(schedule.alpha[1]) * x_0 + sigma * eps).astype(np.float32)
         found = values(DENOISERS[name].make(schedule), np.ones(N, np.int32), x_t=x_t)
         errors.append(np.abs(found - x_t / float(schedule.alpha[1])).max() / sigma)
-    # x_t's own last bit is 6e-8 of its size.
+    # The last bit of x_t is 6e-8 of its size.
     assert np.max(errors) < np.abs(eps).max() + 0.01
 
 

@@ -1,4 +1,4 @@
-"""A network read as a denoiser, against the papers' own formulas in float64."""
+"""A network read as a denoiser, against the formulas of the papers in float64."""
 
 import equinox as eqx
 import jax
@@ -76,12 +76,12 @@ def test_a_class_is_seen_by_residual_blocks():
     )
     t = jnp.asarray(20)
     alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
-    of_level = noise_level_embedding(jnp.asarray(np.log(alpha / sigma), jnp.float32), 8)
-    for own, label in ((denoiser, 3), (denoiser.given(jnp.asarray(1)), 1)):
-        features = jnp.concatenate([of_level, sinusoidal_embedding(jnp.asarray(label), 8)])
+    level = noise_level_embedding(jnp.asarray(np.log(alpha / sigma), jnp.float32), 8)
+    for bound, label in ((denoiser, 3), (denoiser.given(jnp.asarray(1)), 1)):
+        features = jnp.concatenate([level, sinusoidal_embedding(jnp.asarray(label), 8)])
 
         def F(x, features=features):
             return np.asarray(network(jnp.asarray(x, jnp.float32), features), np.float64)
 
         expected = by_the_papers("edm", F, np.asarray(X_T, np.float64), alpha, sigma)
-        np.testing.assert_allclose(own(X_T, t), expected, rtol=2e-4, atol=1e-5)
+        np.testing.assert_allclose(bound(X_T, t), expected, rtol=2e-4, atol=1e-5)

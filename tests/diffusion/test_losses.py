@@ -17,7 +17,7 @@ EPS = jax.random.normal(jax.random.key(1), (N, 2))
 SIGMA_DATA = jnp.ones(2)
 
 
-@pytest.mark.parametrize("schedule", [linear(50), padded(linear(50), 90)], ids=["own", "padded"])
+@pytest.mark.parametrize("schedule", [linear(50), padded(linear(50), 90)], ids=["whole", "padded"])
 def test_uniform_levels_are_each_time_alike(schedule):
     noised = Objective().noised(X0, EPS, SHARE, schedule, SIGMA_DATA)
     np.testing.assert_array_equal(np.bincount(noised.t), [0, *[N // 50] * 50])

@@ -17,7 +17,7 @@ from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser
 from pointillist.engine.mapping import map_rows
 
 MIXED = Tokens((2, 3), (), (0, 1), (1, 2))
-"""Numbers stand beside the last value of each token."""
+"""The number of each token exists with its last value."""
 
 MEANS = np.array([[0.3, -0.4], [-0.6, 0.2], [0.5, 0.1], [-0.2, 0.7], [0.4, -0.1]], np.float32)
 COVARIANCE = np.array([[0.8, 0.63], [0.63, 0.5]], np.float32)
@@ -44,9 +44,9 @@ class Normal(eqx.Module):
         mean = mean + gain @ jnp.where(is_observed, values - mean, 0.0)
         covariance = covariance - gain @ covariance
         opened = jnp.outer(is_noised, is_noised).astype(jnp.float32)
-        own = covariance * opened
-        noised = alpha**2 * own + sigma**2 * jnp.eye(2)
-        x0 = mean + alpha * own @ jnp.linalg.solve(noised, jnp.where(is_noised, x_t - alpha * mean, 0.0))
+        open_covariance = covariance * opened
+        noised = alpha**2 * open_covariance + sigma**2 * jnp.eye(2)
+        x0 = mean + alpha * open_covariance @ jnp.linalg.solve(noised, jnp.where(is_noised, x_t - alpha * mean, 0.0))
         return (x0 - skip * x_t) / out
 
 
@@ -118,7 +118,7 @@ def test_a_number_that_is_not_there_is_not_in_the_density():
 
 
 def test_numbers_beyond_those_of_training_have_the_density_of_the_distribution_too():
-    """Predictions are bounded where rows are drawn; a bound would take the densities of such numbers to nothing."""
+    """Predictions are clipped for sampling; clipping would make the densities of these numbers 0."""
     rows, mean = rows_of(1, 0, n=4)
     rows[:, 2:] = np.column_stack([mean[0] + np.array([-8.0, -6.0, 6.0, 8.0]), np.zeros(4)])
     expected = started(mean[:1], COVARIANCE[:1, :1]).logpdf(rows[:, 2])
@@ -146,10 +146,10 @@ def test_quantiles_of_a_number_are_those_of_the_distribution():
     )
     slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]
     variance = COVARIANCE[0, 0] - slope * COVARIANCE[0, 1]
-    for row, own in zip(rows, found, strict=True):
+    for row, quantiles in zip(rows, found, strict=True):
         distribution = started(np.array([mean[0] + slope * (row[3] - mean[1])]), variance)
         expected = norm(distribution.mean[0], distribution.cov[0, 0] ** 0.5).ppf(levels)
-        assert np.abs(own - expected).max() < 0.05 * variance**0.5
+        assert np.abs(quantiles - expected).max() < 0.05 * variance**0.5
 
 
 @pytest.mark.parametrize("shift", [0, 1])
@@ -164,5 +164,5 @@ def test_tokens_of_a_wide_row_that_come_in_one_step_are_independent_given_earlie
     steps[0, 0] = 1 + shift
     row = np.zeros((1, n), np.float32)
     found = map_rows(TokenLogProbability(denoiser, steps, np.zeros(0, bool), 2), row)[0, 0]
-    own = np.log(jax.nn.sigmoid(-1.5 if shift == 0 else 0.0))
-    assert found == pytest.approx((n - 1) * np.log(0.5) + own, abs=1e-3)
+    last = np.log(jax.nn.sigmoid(-1.5 if shift == 0 else 0.0))
+    assert found == pytest.approx((n - 1) * np.log(0.5) + last, abs=1e-3)

@@ -30,7 +30,7 @@ TOKENS = Tokens((2, 1, 1, 1), (), (1, 2, 3), (0, 0, 0))
 
 COVARIANCE = np.array([[1.0, 0.99, 0.3], [0.99, 1.0, 0.35], [0.3, 0.35, 1.0]], np.float32)
 BASIS = principal_axes(COVARIANCE, np.ones(3, bool))
-OWN = principal_axes(COVARIANCE, np.zeros(3, bool))
+COORDINATES = principal_axes(COVARIANCE, np.zeros(3, bool))
 
 
 class Zeros(eqx.Module):
@@ -55,11 +55,11 @@ def normal_rows(n, seed=0):
 
 def test_predictions_are_means_of_the_normal_distribution():
     numbers = jnp.array([0.4, -0.2, 1.0])
-    own = denoiser(BASIS).number_denoiser(jnp.zeros(4), numbers, jnp.zeros(3, bool), SCHEDULE)
+    joint = denoiser(BASIS).number_denoiser(jnp.zeros(4), numbers, jnp.zeros(3, bool), SCHEDULE)
     for t in (1, 30, 60, 100):
         alpha, sigma = float(SCHEDULE.alpha[t]), float(SCHEDULE.sigma[t])
         expected = alpha * COVARIANCE @ np.linalg.solve(alpha**2 * COVARIANCE + sigma**2 * np.eye(3), numbers)
-        np.testing.assert_allclose(own(numbers, jnp.asarray(t)), expected, atol=1e-5)
+        np.testing.assert_allclose(joint(numbers, jnp.asarray(t)), expected, atol=1e-5)
 
 
 def test_rows_and_densities_are_those_of_the_normal_distribution():
@@ -76,7 +76,7 @@ def test_rows_and_densities_are_those_of_the_normal_distribution():
 
 @pytest.mark.parametrize("given", [(3.0, 0.5), (-2.5, -2.5), (0.0, 0.0)])
 def test_quantiles_and_densities_given_others_are_those_of_the_normal_distribution(given):
-    """Also where the mean, of which a tenth is left in x_T, is far from 0."""
+    """Also if the mean is far from 0, so that a tenth of it is left in x_T."""
     row = np.array([[0, 0, 0, 0, 0, *given]], np.float32)
     gain = np.linalg.solve(COVARIANCE[1:, 1:].astype(float), COVARIANCE[1:, 0].astype(float))
     mean, std = gain @ given, np.sqrt(COVARIANCE[0, 0] - gain @ COVARIANCE[1:, 0])
@@ -90,7 +90,7 @@ def test_quantiles_and_densities_given_others_are_those_of_the_normal_distributi
     np.testing.assert_allclose(found, found[::-1], atol=0.005)
 
 
-@pytest.mark.parametrize("basis", [BASIS, OWN], ids=["principal", "own"])
+@pytest.mark.parametrize("basis", [BASIS, COORDINATES], ids=["principal", "coordinate"])
 def test_errors_of_noise_are_those_of_the_normal_distribution(basis):
     n = 2000
     found = map_rows(NumberError(denoiser(basis), SCHEDULE), normal_rows(n))
@@ -143,13 +143,13 @@ def test_networks_learn_from_their_own_targets_alone():
         return jax.grad(lambda network: objective.loss(network, examples, "float32"))(filled)
 
     before = slopes(examples)
-    for place, changed in ((11, "number_network"), (13, "joint_network")):
+    for index, changed in ((11, "number_network"), (13, "joint_network")):
         # What is given has no target.
         for rows, is_learned in (
             (np.where(is_observed, 0.0, 1.0), True),
-            (np.where(is_observed, 1.0, 0.0), place == 13),
+            (np.where(is_observed, 1.0, 0.0), index == 13),
         ):
-            after = slopes((*examples[:place], examples[place] + rows, *examples[place + 1 :]))
+            after = slopes((*examples[:index], examples[index] + rows, *examples[index + 1 :]))
             for name in ("token_network", "number_network", "joint_network"):
                 pairs = zip(*(jax.tree.leaves(getattr(of, name)) for of in (before, after)), strict=True)
                 assert all(np.array_equal(a, b) for a, b in pairs) == (name != changed or not is_learned)
@@ -228,7 +228,7 @@ def test_tokens_are_hidden_from_networks_of_numbers_where_there_is_little_noise(
     examples = jax.jit(lambda *keys: objective.examples(keys, clean, n))(jax.random.key(1), jax.random.key(2))
     is_hidden, lambda_t = np.asarray(examples[5]) == HIDDEN, np.asarray(examples[10])[:, 0]
     expected = HIDDEN_CONTEXT * scipy.special.expit(2 * lambda_t)
-    # The label is hidden by its own rule, and a token of a single value never.
+    # The label is hidden with another probability, and a token of a single value never.
     assert not is_hidden[:, [0, 3]].any()
     for of in (lambda_t < 1, (lambda_t >= 1) & (lambda_t < 3), lambda_t >= 3):
         error = np.sqrt((expected * (1 - expected))[of].sum())
@@ -236,7 +236,7 @@ def test_tokens_are_hidden_from_networks_of_numbers_where_there_is_little_noise(
 
 
 def test_strata_end_below_one():
-    """A row of which all tokens are seen has nothing to learn, and weights that are infinite."""
+    """A row whose tokens are all visible has nothing to learn, and infinite weights."""
     assert float(stratified(jax.random.key(0), 4, 2**21).max()) < 1
 
 
@@ -246,7 +246,7 @@ def test_what_a_network_sees_of_numbers_has_variance_one():
     clean = CleanRows(jnp.asarray(normal_rows(n)), None, SCHEDULE, jnp.stack([COVARIANCE, BASIS]))
     examples = jax.jit(lambda *keys: objective.examples(keys, clean, 400))
     *_, inside, target = examples(jax.random.key(1), jax.random.key(2))
-    for of_rows in (np.asarray(inside), np.asarray(target)):
+    for examples_of_rows in (np.asarray(inside), np.asarray(target)):
         # Neighbors have noise of opposite sign, so that half of the rows count; 4 standard errors.
-        assert (np.abs(of_rows.var(axis=0) - 1) < 4 * np.sqrt(2 / (n / 2))).all()
-        assert scipy.stats.kstest(of_rows[::2].ravel(), "norm").pvalue > 0.001
+        assert (np.abs(examples_of_rows.var(axis=0) - 1) < 4 * np.sqrt(2 / (n / 2))).all()
+        assert scipy.stats.kstest(examples_of_rows[::2].ravel(), "norm").pvalue > 0.001

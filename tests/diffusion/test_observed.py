@@ -1,4 +1,4 @@
-"""Rows with given values, and distributions of one column, against those of a normal distribution in closed form."""
+"""Rows with observed values, and distributions of one column, against a normal distribution in closed form."""
 
 import equinox as eqx
 import jax
@@ -56,7 +56,7 @@ class Normal(Denoiser):
 
 
 def test_rows_of_a_class_far_from_0_have_its_mean():
-    """Noise of σ = 10 leaves a tenth of it: without it in the start, the mean is 2.79, 9 standard errors lower."""
+    """Noise of σ = 10 leaves a tenth of the mean: if the start lacks it, the mean is 2.79, 9 standard errors lower."""
     solver = DPMSolver2M(SCHEDULE, 60)
     classes = GaussianMixture.of([0.9, 0.1], [[-0.33], [3.0]], [[[0.2]], [[0.49]]], labels=[0, 1])
     options = {"columns": 1, "n_rows": 1000, "seed": 0, "labels": np.ones(1000, np.int32)}
@@ -102,7 +102,7 @@ def network(seed=0):
     return jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), made)
 
 
-def of_classes(seed=0):
+def with_classes(seed=0):
     return NetworkDenoiser(
         network(seed), SCHEDULE, np.ones(2), "edm", n_classes=np.asarray(2, np.int32), class_embedding=8
     )
@@ -112,23 +112,23 @@ def of_classes(seed=0):
     "denoiser",
     [
         NetworkDenoiser(network(), SCHEDULE, np.ones(2), "edm"),
-        of_classes(),
-        ClassifierFree(of_classes(), 1.5),
-        Autoguided(of_classes(), of_classes(1), 1.5),
+        with_classes(),
+        ClassifierFree(with_classes(), 1.5),
+        Autoguided(with_classes(), with_classes(1), 1.5),
     ],
 )
 def test_given_columns_decide_and_what_is_noised_of_them_does_not(denoiser):
-    t, own = jnp.asarray(300), denoiser.given(jnp.asarray(1)) if has_classes(denoiser) else denoiser
+    t, bound = jnp.asarray(300), denoiser.given(jnp.asarray(1)) if has_classes(denoiser) else denoiser
 
     def at(value, x_t):
-        return np.asarray(own.condition_on(jnp.array([jnp.nan, value]))(jnp.asarray(x_t), t))
+        return np.asarray(bound.condition_on(jnp.array([jnp.nan, value]))(jnp.asarray(x_t), t))
 
     one, same, other = at(0.5, [0.2, 0.3]), at(0.5, [0.2, -9.0]), at(0.9, [0.2, 0.3])
     np.testing.assert_array_equal(one, same)
     assert abs(one[0] - other[0]) > 1e-4 and (one[1], other[1]) == (np.float32(0.5), np.float32(0.9))
     # Without a given value, the denoiser of all rows.
-    none = own.condition_on(jnp.full(2, jnp.nan))(jnp.array([0.2, 0.3]), t)
-    np.testing.assert_allclose(none, own(jnp.array([0.2, 0.3]), t), atol=1e-6)
+    none = bound.condition_on(jnp.full(2, jnp.nan))(jnp.array([0.2, 0.3]), t)
+    np.testing.assert_allclose(none, bound(jnp.array([0.2, 0.3]), t), atol=1e-6)
 
 
 def test_examples_show_given_columns_and_leave_them_out_of_the_loss():

@@ -27,8 +27,8 @@ def test_samples_have_the_mixtures_moments():
     assert abs((labels == 1).mean() - 0.5) < 4 * 0.5 / np.sqrt(100_000)
     mean = MIXTURE.weights @ MIXTURE.means
     assert (np.abs(x.mean(0) - mean) < 4 * x.std(0) / np.sqrt(len(x))).all()
-    of_class = x[labels == 0]
-    assert (np.abs(np.cov(of_class.T) - np.diag([0.02, 0.05])) < 4 * 0.05 * np.sqrt(2 / len(of_class))).all()
+    first = x[labels == 0]
+    assert (np.abs(np.cov(first.T) - np.diag([0.02, 0.05])) < 4 * 0.05 * np.sqrt(2 / len(first))).all()
 
 
 def test_tilted_density_is_the_tilted_density():

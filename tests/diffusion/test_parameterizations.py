@@ -27,7 +27,7 @@ def as_arrays(*values):
 def test_the_target_gives_back_the_data(prediction):
     _, skip, out = coefficients(prediction, *LEVELS)
     wanted = target(prediction, *as_arrays(X0, EPS), *LEVELS)
-    # Where next to nothing of the data is left, its digits are those of a difference.
+    # Where almost no signal is left, the data is a difference of two nearly equal numbers.
     tolerance = 2e-6 / ALPHA.min()
     np.testing.assert_allclose(skip * X_T.astype(np.float32) + out * wanted, X0, atol=tolerance)
 

@@ -59,7 +59,7 @@ class TokenOracle(eqx.Module):
 
 
 class Chances(eqx.Module):
-    """Logits of a token of three values, the last of which says that there is a number."""
+    """Logits of a token with three values; its number exists with the last one."""
 
     def __call__(self, seen):
         return jnp.log(jnp.array([0.3, 0.2, 0.5]))
@@ -95,7 +95,7 @@ RESTRICTED_DISTRIBUTION = GaussianMixture.of(
 
 
 class Unknowing(Denoiser):
-    """The mixture's denoiser, of rows of which no value is given."""
+    """The mixture's denoiser without observed values."""
 
     @property
     def schedule(self):
@@ -113,12 +113,12 @@ def reward(x):
 
 
 def steered(method):
-    """A sampler of few steps, each of which takes an evaluation per candidate; the larger variance suits few."""
+    """A sampler of few steps with an evaluation per candidate; the larger variance suits few steps."""
     return lambda schedule, n: STEERING[method](Ancestral(schedule, "beta", n // 8), reward, TEMPERATURE, 10)
 
 
 def pooled(*distributions):
-    """The distribution of rows of which each of some distributions gives an equal share."""
+    """The mixture of some distributions with equal weights."""
     parts = ("weights", "means", "covariances")
     return GaussianMixture.of(
         *(np.concatenate([getattr(distribution, part) for distribution in distributions]) for part in parts)
@@ -191,10 +191,14 @@ ROWS = 1000
 
 
 @jax.jit
-def draws(sampler, denoiser, own, start):
+def draws(sampler, denoiser, keys, start_keys):
     """Draws of some keys, each from the x_T of another key; shape (draws, rows, 2)."""
     columns = 2 + sampler.n_diagnostics
-    return jax.vmap(lambda own, start: sampler.draw(own, denoiser, sampler.start(start, columns))[:, :2])(own, start)
+
+    def draw(key, start_key):
+        return sampler.draw(key, denoiser, sampler.start(start_key, columns))[:, :2]
+
+    return jax.vmap(draw)(keys, start_keys)
 
 
 def keys(name, seed):
@@ -202,9 +206,9 @@ def keys(name, seed):
 
 
 @cache
-def drawn(name, own=0):
-    """About `ROWS` rows, by draw; their x_T is that of `own=0`."""
-    return np.asarray(draws(MADE[name], SAMPLERS[name].denoiser, keys(name, own), keys(name, 0)))
+def drawn(name, seed=0):
+    """About `ROWS` rows, by draw, from the x_T of seed 0."""
+    return np.asarray(draws(MADE[name], SAMPLERS[name].denoiser, keys(name, seed), keys(name, 0)))
 
 
 def test_no_sampler_is_missing():
@@ -214,7 +218,7 @@ def test_no_sampler_is_missing():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_stand_for_these_samplers(name):
+def test_names_build_these_samplers(name):
     one, other = sampler_named(name, SCHEDULE, STEPS), MADE[name]
     assert eqx.tree_equal(one, other)
 
@@ -226,7 +230,7 @@ WITH_CANDIDATES = "ranged", "restricted"
 
 
 def but(*slow):
-    """All samplers, of which some are left to the slow tests."""
+    """All samplers; the slow ones are left to the slow tests."""
     return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in SAMPLERS]
 
 
@@ -234,7 +238,7 @@ SOME, ONCE_MORE = but(*VARIANTS), but(*VARIANTS, *WITH_CANDIDATES)
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_a_draw_is_of_its_number_of_rows(name):
+def test_a_draw_has_its_number_of_rows(name):
     sampler, rows = MADE[name], drawn(name)
     assert rows.shape == (ROWS // sampler.rows_per_draw, sampler.rows_per_draw, 2) and rows.dtype == np.float32
     start = jax.eval_shape(lambda key: sampler.start(key, 2 + sampler.n_diagnostics), jax.random.key(0))
@@ -268,7 +272,7 @@ UPPER = ((0, 0), (0, 1), (1, 1))
 
 
 @pytest.mark.parametrize("name", ONCE_MORE)
-def test_a_draw_is_of_its_own_key_alone(name):
+def test_a_draw_depends_only_on_its_key(name):
     half = ROWS // MADE[name].rows_per_draw // 2
     mixed = jnp.concatenate([keys(name, 0)[:half], keys(name, 1)[half:]])
     found, rows = draws(MADE[name], SAMPLERS[name].denoiser, mixed, mixed), drawn(name)
@@ -280,13 +284,13 @@ DISCRETE = "tokens", "mixed", "restricted"
 
 
 def are_other(some, others, name):
-    """Whether draws differ, but for those of the same rows by chance, of which discrete ones have many."""
+    """Whether draws differ, except the same rows by chance, which discrete distributions often have."""
     return (np.abs(some - others).max(axis=(1, 2)) > 0).mean() > (0.5 if name.partition(",")[0] in DISCRETE else 0.95)
 
 
 @pytest.mark.parametrize("name", ONCE_MORE)
-def test_deterministic_ones_alone_depend_on_x_T_alone(name):
-    rows, others = drawn(name), drawn(name, own=1)
+def test_only_deterministic_samplers_depend_on_x_T_alone(name):
+    rows, others = drawn(name), drawn(name, seed=1)
     if SAMPLERS[name].is_deterministic:
         np.testing.assert_array_equal(rows, others)
     else:
@@ -300,7 +304,7 @@ FINE = cosine(FINEST)
 
 
 SLOW = "ancestral, zero", "heun"
-"""Programs of many steps, of which two others are shorter."""
+"""Programs of many steps; two others are shorter."""
 
 
 @pytest.mark.parametrize(

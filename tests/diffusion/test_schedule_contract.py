@@ -129,8 +129,8 @@ def test_padding_and_stacking_change_no_value(schedule):
     assert both.alpha.shape == (2, LENGTH) and both.timesteps.tolist() == [LENGTH - 1, T]
     long = padded(schedule, LENGTH)
     for name in ("alpha", "sigma"):
-        own, longer = getattr(schedule, name), getattr(long, name)
-        np.testing.assert_array_equal(longer, [*own, *[own[-1]] * (LENGTH - T - 1)])
+        short, longer = getattr(schedule, name), getattr(long, name)
+        np.testing.assert_array_equal(longer, [*short, *[short[-1]] * (LENGTH - T - 1)])
         np.testing.assert_array_equal(getattr(both, name), [getattr(other, name), longer])
     whole, between = jnp.arange(T + 1), jnp.asarray(TIMES)
     lambdas = jnp.linspace(*lambda_range(schedule, -np.inf), 20)

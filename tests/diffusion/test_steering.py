@@ -71,7 +71,7 @@ def test_svdd_is_off_a_strongly_tilted_mixture():
 
 
 @pytest.mark.slow
-def test_a_chain_of_candidates_has_the_variance_of_its_recursion():
+def test_a_chain_by_candidates_has_the_variance_of_its_recursion():
     """Of normal data a step is x -> a x + b z, and without a reward each of its M candidates is as likely."""
     variance, n_candidates = 0.09, 5
     data = GaussianMixture.of([1.0], [[0.0]], [[[variance]]])
@@ -86,8 +86,8 @@ def test_a_chain_of_candidates_has_the_variance_of_its_recursion():
         # E[x_0 | x_t] is linear in x_t, and so is the mean of a step.
         slope = (1 - noise / sigma**2 * (1 - alpha * variance * alpha / (alpha**2 * variance + sigma**2))) / ratio
         added = [slope ** (2 * i) * noise * (t > 1) for i in range(n_candidates)]
-        of_candidate = [slope ** (2 * i + 2) * expected + sum(added[: i + 1]) for i in range(n_candidates)]
-        expected = np.mean(of_candidate)
+        by_candidate = [slope ** (2 * i + 2) * expected + sum(added[: i + 1]) for i in range(n_candidates)]
+        expected = np.mean(by_candidate)
     assert expected < 0.7 * variance  # much narrower than the data
     found = float((rows**2).mean())
     assert abs(found - expected) < 4 * float((rows**2).std()) / np.sqrt(len(rows))
@@ -139,17 +139,17 @@ def test_where_no_candidate_is_allowed_rows_are_nan():
 
 
 @pytest.mark.slow
-def test_every_place_of_a_population_has_the_same_distribution():
+def test_every_index_of_a_population_has_the_same_distribution():
     """Systematic resampling alone favours the first particle; a draw that is cut short would be off."""
     sampler = FeynmanKac(Ancestral(cosine(20), "posterior"), linear_reward, 1.0, 10, 100)
     rows = sample_rows(NORMAL.denoiser(cosine(20)), sampler, columns=2, n_rows=8000, seed=0).reshape(800, 10, 2)
     score = rows @ SLOPE
-    of_places = score.mean(axis=0)
-    assert (np.abs(of_places - score.mean()) < 4 * score.std(axis=0) / np.sqrt(800)).all()
+    by_index = score.mean(axis=0)
+    assert (np.abs(by_index - score.mean()) < 4 * score.std(axis=0) / np.sqrt(800)).all()
 
 
 @pytest.mark.slow
-def test_a_nan_on_the_way_is_not_forgotten():
+def test_a_nan_in_an_early_step_is_kept():
     def nan_far_out(x):
         return jnp.where((x[:, 0] > 0.5).any(), jnp.nan, x[:, 0])
 

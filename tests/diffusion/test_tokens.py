@@ -86,7 +86,7 @@ def test_forbidden_values_are_never_drawn():
 
 
 def test_the_loss_of_the_exact_distribution_is_its_entropy():
-    """The mean over orders and places of weighted losses is the negative log-likelihood of a row."""
+    """The mean of weighted losses over orders and numbers of visible tokens is the negative log-likelihood of a row."""
     rng = np.random.default_rng(1)
     rows = jnp.asarray(ROWS[rng.choice(len(ROWS), 40_000, p=DISTRIBUTION)], jnp.float32)
     keys = jax.random.split(jax.random.key(0))
@@ -102,15 +102,15 @@ def test_the_loss_of_the_exact_distribution_is_its_entropy():
 def test_the_loss_of_rows_with_gaps_is_the_entropy_of_what_they_hold():
     """Unknown tokens are summed over: the exact loss is the mean -log of the probability of the others."""
     rng = np.random.default_rng(1)
-    own = ROWS[rng.choice(len(ROWS), 40_000, p=DISTRIBUTION)].astype(np.float32)
-    gaps = rng.random(own.shape) < [0.2, 0.5, 0.3]
-    own[gaps] = HIDDEN
-    possible = ((own[:, None] == ROWS[None]) | gaps[:, None]).all(axis=2)
+    drawn = ROWS[rng.choice(len(ROWS), 40_000, p=DISTRIBUTION)].astype(np.float32)
+    is_missing = rng.random(drawn.shape) < [0.2, 0.5, 0.3]
+    drawn[is_missing] = HIDDEN
+    possible = ((drawn[:, None] == ROWS[None]) | is_missing[:, None]).all(axis=2)
     expected = -np.log(possible @ DISTRIBUTION)
     keys = jax.random.split(jax.random.key(0))
     objective = TokenObjective(TOKENS)
-    rows, is_seen, weight = objective.examples((keys[0], keys[1]), CleanRows(jnp.asarray(own)), 100)
-    assert not np.asarray(is_seen)[gaps].any() and not np.asarray(weight)[gaps].any()
+    rows, is_seen, weight = objective.examples((keys[0], keys[1]), CleanRows(jnp.asarray(drawn)), 100)
+    assert not np.asarray(is_seen)[is_missing].any() and not np.asarray(weight)[is_missing].any()
     wanted = TOKENS.one_hot(rows)
     logits = jax.vmap(Exact(DISTRIBUTION))(wanted * is_seen[:, TOKENS.token_of_slot].astype(jnp.float32))
     losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.token_of_slot], axis=1)
@@ -145,10 +145,10 @@ def test_half_of_the_rows_have_the_order_of_drawing_and_half_of_these_the_class_
     two = has_weight[(is_seen.sum(axis=1) == 2) & (has_weight.sum(axis=1) == 1)]
     # In turn the third of four has a weight, or the second if the class came first; a random order has two.
     share = len(two) / (is_seen.sum(axis=1) == 2).sum()
-    of_places = two.mean(axis=0)
+    by_index = two.mean(axis=0)
     expected = [0, 0, 1, 0] if guided is None else [0, 0.5, 0.5, 0]
     assert abs(share - FRACTION_IN_COLUMN_ORDER) < 4 * np.sqrt(0.25 / 5000)
-    assert np.abs(of_places - expected).max() < 4 * np.sqrt(0.25 / len(two))
+    assert np.abs(by_index - expected).max() < 4 * np.sqrt(0.25 / len(two))
 
 
 @pytest.mark.parametrize("tokens", [Tokens((2,) * 4, has_column_order=False), Tokens((2,) * (WIDE + 1))])
@@ -188,10 +188,10 @@ def test_the_loss_is_the_cross_entropy_of_each_token():
     weight = jnp.array([[0.0, 1.5, 1.5], [1.0, 1.0, 1.0]])
     expected = 0.0
     apply = eqx.filter_jit(network)
-    for row, seen, own in zip(np.asarray(rows, int), np.asarray(is_seen), np.asarray(weight), strict=True):
+    for row, seen, weights in zip(np.asarray(rows, int), np.asarray(is_seen), np.asarray(weight), strict=True):
         shown = np.concatenate([np.eye(size)[v] * s for size, v, s in zip(TOKENS.sizes, row, seen, strict=True)])
         parts = np.split(np.asarray(apply(jnp.asarray(shown, jnp.float32))), TOKENS.starts[1:])
-        for part, v, w in zip(parts, row, own, strict=True):
+        for part, v, w in zip(parts, row, weights, strict=True):
             expected -= w * (part[v] - np.log(np.exp(part).sum()))
     loss = jax.jit(lambda *batch: token_loss(network, TOKENS, *batch))
     assert float(loss(rows, is_seen, weight)) == pytest.approx(expected / 2, rel=1e-5)
@@ -235,10 +235,10 @@ def test_smoothed_weights_are_the_nearest_smooth_functions_of_the_rank():
     np.testing.assert_allclose(tokens.smoothed(jnp.asarray(smooth)), smooth, atol=1e-5)
     for first, n_waves in ((0, 3), (24, 8)):
         waves = np.cos(np.pi * ranks[:, None] * np.arange(n_waves + 1))
-        own = weight[first : first + 20]
-        fitted = waves @ np.linalg.lstsq(waves, own, rcond=None)[0]
+        part = weight[first : first + 20]
+        fitted = waves @ np.linalg.lstsq(waves, part, rcond=None)[0]
         np.testing.assert_allclose(smooth[first : first + 20], fitted, atol=1e-5)
-        smooth[first : first + 20] = own
+        smooth[first : first + 20] = part
     np.testing.assert_allclose(smooth, weight, atol=1e-5)
 
 
@@ -280,9 +280,9 @@ def test_a_factored_network_has_the_loss_and_the_gradient_of_the_folded_one():
 
     network, batch = factored(), some_rows()
     found = [jax.jit(jax.value_and_grad(f))(network, *batch) for f in (compact, dense)]
-    (one, other), (own, same) = zip(*found, strict=True)
+    (one, other), (first, same) = zip(*found, strict=True)
     assert float(one) == pytest.approx(float(other), rel=1e-6)
-    for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(same), strict=True):
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(same), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
@@ -318,7 +318,7 @@ def test_steps_draw_every_hidden_token(n_hidden):
 
 
 class Apart(eqx.Module):
-    """Tokens of two values, each of which is 1 with a probability of its own."""
+    """Tokens of two values, which are 1 with different probabilities."""
 
     shares: np.ndarray
 
@@ -394,7 +394,7 @@ def test_rows_that_are_drawn_token_by_token_are_those_of_all_logits(guidance, is
     x_T = np.full((300, 5), HIDDEN, np.float32)
     x_T[::3, 1], x_T[::2, 3] = 7, 4
     options = {} if guidance is None else {"guided": 3, "guidance": guidance}
-    denoisers = [TokenDenoiser(own, tokens, forbidden=forbidden, **options) for own in (network, Function(network))]
+    denoisers = [TokenDenoiser(each, tokens, forbidden=forbidden, **options) for each in (network, Function(network))]
     found = [sample_rows(each, TokenSampler(), columns=5, n_rows=300, seed=0, prior=x_T) for each in denoisers]
     np.testing.assert_array_equal(*found)
     assert len(np.unique(found[0][:, 4])) > 200
