@@ -173,7 +173,7 @@ class StackTrainer:
 
     def _each(self, stacked: Any) -> list[Any]:
         host = jax.device_get(stacked)
-        return [jax.tree.map(lambda leaf, slot=slot: leaf[slot], host) for slot in self._slots]
+        return [jax.tree.map(lambda leaf, slot=slot: leaf[slot, ...], host) for slot in self._slots]
 
     @property
     def template(self) -> TrainingState:
