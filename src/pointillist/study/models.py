@@ -140,7 +140,7 @@ def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarr
     shared.bar.advance(work * n_kept / n_rows)
     denoiser, keeping = denoiser_of(shared, cell), shared.keeping()
     if settings.guidance:
-        assert isinstance(denoiser, ConditionalDenoiser)
+        assert has_classes(denoiser)
         denoiser = ClassifierFree(denoiser, np.asarray(settings.guidance, np.float32))
     for new in stream_rows(
         denoiser,
