@@ -47,7 +47,7 @@ class NamedSampler(NamedTuple):
 
 SAMPLERS = {
     "ancestral": NamedSampler(lambda s, n, variance: _module("samplers").Ancestral(s, variance, n), 0, True),
-    "ddim": NamedSampler(lambda s, n, _: _module("samplers").DDIM(s, n), 0, False),
+    "ddim": NamedSampler(lambda s, n, _: _module("samplers").DDIM(s, steps=n), 0, False),
     "dpm": NamedSampler(lambda s, n, _: _module("solvers").DPMSolver2M(s, n), DPM_POINTS, False),
     "dpm-sde": NamedSampler(lambda s, n, _: _module("solvers").DPMSolver2M(s, n, is_stochastic=True), DPM_POINTS, True),
     "heun": NamedSampler(lambda s, n, _: _module("solvers").Heun(s, n), HEUN_POINTS, False),
