@@ -35,6 +35,8 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 # The notebooks are shown as `make notebooks` left them.
 nb_execution_mode = "off"
+# Progress bars are written to the standard error.
+nb_output_stderr = "remove"
 
 autodoc_member_order = "bysource"
 napoleon_custom_sections = [("Attributes", "params_style")]
@@ -47,5 +49,5 @@ nitpick_ignore_regex = [
     ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pa|pathlib|pyarrow|rich)\..*"),
     ("py:class", "Array|ArrayLike|Console|PRNGKeyArray|ndarray"),
     # Parts of models that the reference does not show.
-    ("py:class", r"pointillist\.(engine\.recipes|evaluation\.report|models\.plan|tables\.layout)\..*"),
+    ("py:class", r"pointillist\.(engine\.recipes|evaluation\.comparison|models\.plan|tables\.layout)\..*"),
 ]
