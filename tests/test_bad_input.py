@@ -12,6 +12,7 @@ from datetime import date
 
 import numpy as np
 import pandas
+import polars
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -71,7 +72,7 @@ TEXTS = {
     "nine_rows.csv": csv({"a": X[:9, 0], "b": X[:9, 1]}),
     "other_names.csv": csv({"a": X[:, 0], "c": X[:, 1]}),
     "three.csv": csv({"a": X[:, 0], "b": X[:, 1], "c": X[:, 1]}),
-    "good.txt": GOOD,
+    "good.dat": GOOD,
 }
 ARRAYS = {
     "good.npy": X,
@@ -194,7 +195,10 @@ FITS = {
     "no such file": ("none.csv", "none.csv: no such file or directory"),
     "a folder": ("folder.csv", "folder.csv: is a directory"),
     "a folder's child": ("good.csv/a.csv", "good.csv/a.csv: not a directory"),
-    "an unknown ending": ("good.txt", "good.txt: the file's name must end in one of .npy, .csv, .csv.gz, .parquet"),
+    "an unknown ending": (
+        "good.dat",
+        "good.dat: the file's name must end in one of .npy, .csv, .csv.gz, .tsv, .txt, .parquet",
+    ),
     "a label column missing": ("good.csv --label kind", "there is no column 'kind'; the columns are a, b"),
     "a name in npy": ("good.npy --label kind", "there is no column 'kind'; the columns are 0, 1"),
     "no column but labels": ("only_kind.csv --label kind", "has no column except the label 'kind'"),
@@ -525,6 +529,10 @@ PYTHON = {
     ),
     "NaN in a frame": (FRAME.assign(a=np.nan, b=np.nan), None, "column 'a' has (no value at all: drop it|20 missing)"),
     "duplicate names": (FRAME.set_axis(["a", "a"], axis=1), None, "two columns have the same name: rename one"),
+    "a path": ("good.csv", None, "X is a str, not a table: read the file first"),
+    "a dictionary": ({"a": [1.0, 2.0]}, None, "X is a dict, not a table: make a data frame"),
+    "a lazy frame": (polars.LazyFrame({"a": [1.0, 2.0]}), None, "X is a LazyFrame, not a table: collect it"),
+    "a model": (Diffusion(), None, "X is a Diffusion, not a table: draw rows"),
     "NaN": (np.where(X.max() - 0.1 < X, np.nan, X), None, "X has NaN in row .*: drop or fill such rows first"),
     "inf": (np.where(X.max() - 0.1 < X, np.inf, X), None, "X has inf in row .*: drop or fill such rows first"),
     "-inf": (np.where(X.max() - 0.1 < X, -np.inf, X), None, "X has inf in row .*: drop or fill such rows first"),
@@ -533,8 +541,8 @@ PYTHON = {
     "one axis": (X[:, 0], None, "Expected 2D array, got 1D array instead. Reshape your data: X.reshape"),
     "a number": (3.0, None, "Expected 2D array, got scalar array instead. Reshape your data"),
     "ragged lists": ([[1, 2], [3]], None, "X holds rows of different lengths"),
-    "objects": (np.array([[1, "a"], [2, "b"]], object), None, "X is not all numbers .*: drop or encode such"),
-    "text": (np.array([["a", "b"], ["c", "d"]]), None, "X is not all numbers .*: drop or encode such"),
+    "objects": (np.array([[1, "a"], [2, "b"]], object), None, "X is not all numbers .*: drop or encode these columns"),
+    "text": (np.array([["a", "b"], ["c", "d"]]), None, "X is not all numbers .*: drop or encode these columns"),
     "no rows": (X[:0], None, "Found array with 0 sample"),
     "one row": (X[:1], None, "Found array with 1 sample"),
     "all columns constant": (

@@ -295,7 +295,7 @@ def test_keys_are_left_out_with_a_warning(run):
         ("sample pets.model -n 3 --out new.csv --label dog", "was fitted without labels"),
         (
             "evaluate pets.model pets.csv",
-            "pets.model is not a table (.npy, .csv, .csv.gz or .parquet): give the real",
+            "pets.model is not a table (.npy, .csv, .csv.gz, .tsv, .txt or .parquet): give the real",
         ),
     ],
 )

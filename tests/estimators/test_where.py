@@ -357,6 +357,20 @@ def test_a_list_of_another_length_names_one_of(orders_model):
     assert "\n" not in str(raised.value)
 
 
+def test_dates_and_durations_may_be_text():
+    days = pd.date_range("2024-05-01", periods=40, tz="Europe/Berlin")
+    frame = pd.DataFrame({"day": days, "took": pd.to_timedelta(range(40), "s"), "x": np.arange(40.0)})
+    model = Diffusion(**FAST | {"epochs": 2}).fit(frame)
+    for texts, where in (
+        ({"day": "2024-05-03", "took": "5 s"}, {"day": days[2], "took": pd.Timedelta(seconds=5)}),
+        ({"day": between("2024-05-03", "2024-05-09 10:00")}, {"day": between(days[2], days[8] + pd.Timedelta("10h"))}),
+    ):
+        found, expected = (model.sample(20, where=each, random_state=0) for each in (texts, where))
+        pd.testing.assert_frame_equal(found, expected)
+    with pytest.raises(ValueError, match=r"^column 'day' holds timestamp.*, not 'soon'"):
+        model.sample(2, where={"day": "soon"})
+
+
 def test_a_set_means_one_of_its_elements(hasty):
     for values in ({"Paris", "Nice"}, frozenset({"Lyon"})):
         rows = hasty.sample(30, where={"city": values}, random_state=0)

@@ -34,7 +34,7 @@ def columns(table):
     return {name: column.to_pylist() for name, column in zip(table.names, table.arrow.columns, strict=True)}
 
 
-@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "txt"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_form_is_recognised(tmp_path, ending, encoding, delimiter):
@@ -42,6 +42,13 @@ def test_the_form_is_recognised(tmp_path, ending, encoding, delimiter):
     found = columns(read_table(path))
     assert list(found) == ["größe", "name"] and found["größe"] == SIZES.tolist()
     assert found["name"][:2] == ["Bern", "Köln"]
+
+
+def test_tsv_files_have_tabs(tmp_path):
+    assert columns(read_table(write(tmp_path / "a.tsv", "x\ty,z\n1\tone, two\n2\tthree\n"))) == {
+        "x": [1, 2],
+        "y,z": ["one, two", "three"],
+    }
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16-le", "utf-16-be", "iso8859_15"])

@@ -535,7 +535,7 @@ def test_files_that_cannot_be_opened(tmp_path, ending):
 
 
 def test_unknown_endings(tmp_path):
-    expected = "the file's name must end in one of .npy, .csv, .csv.gz, .parquet"
+    expected = "the file's name must end in one of .npy, .csv, .csv.gz, .tsv, .txt, .parquet"
     for name in ("a.xlsx", "a.gz", "a.npy.gz", "a", "a.csv.zip"):
         assert complaint(tmp_path / name) == expected
 

@@ -188,7 +188,7 @@ def test_columns_that_do_not_fit(tmp_path, columns):
 
 
 REFUSED = {
-    "an unknown ending": ("a.xlsx", ["x"], ["int64"], "the file's name must end in one of .npy, .csv, .csv.gz"),
+    "an unknown ending": ("a.xlsx", ["x"], ["int64"], "the file's name must end in one of .npy, .csv, .csv.gz, .tsv"),
     "no columns": ("a.csv", None, [], "a table needs at least one column"),
     "too few names": ("a.csv", ["x"], ["int64"] * 2, "1 names do not fit 2 columns"),
     "the same names": ("a.csv", ["x", "x"], ["int64"] * 2, "2 columns are named 'x'; names must differ"),

@@ -5,22 +5,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pointillist.cli.table_options import columns_by_text
 from pointillist.foreign_text import shown
-from pointillist.lazy import pa, pc
+from pointillist.lazy import pa
 from pointillist.tables.conditions import between, missing, one_of, present
-from pointillist.tables.table import kind_of
+from pointillist.tables.table import kind_of, moment_of
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
 
 FORMS = "COLUMN=VALUE, COLUMN=LOW..HIGH, COLUMN=A|B|C, COLUMN=? (missing) or COLUMN=!? (present)"
 """The forms of `--where`."""
-
-UNITS: dict[str, Any] = {"d": "D", "h": "h", "min": "m", "s": "s", "ms": "ms", "us": "us", "ns": "ns"}
-"""NumPy's name of each unit of a duration."""
 
 Parse = Callable[[str], Any]
 
@@ -102,11 +97,4 @@ def _value(text: str, kind: "pa.DataType") -> Any:
         return text.lower() == "true"
     if kind_of(kind) != "date":
         return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
-    if pa.types.is_duration(kind):
-        number, unit = re.findall(rf"^([+-]?\d+) *({'|'.join(UNITS)}|)$", text)[0]
-        return np.timedelta64(int(number), UNITS[unit or kind.unit])
-    zone, value = getattr(kind, "tz", None), pa.scalar(text)
-    if zone is None or re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]):
-        return value.cast(kind).as_py()
-    local = value.cast(pa.timestamp(kind.unit))
-    return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").as_py()
+    return moment_of(text, kind)

@@ -130,8 +130,8 @@ def bounded(
     bounds: Float[np.ndarray, "*n"], sign: float, unit: float, rounded: Callable[[np.ndarray], np.ndarray]
 ) -> Float[np.ndarray, "*n"]:
     """Returns the nearest grid values at or above the bounds (sign 1), or at or below them (sign -1)."""
-    nearest = rounded(bounds)
-    return np.where(sign * nearest >= sign * bounds, nearest, rounded(nearest + sign * unit))
+    nearest = rounded(np.asarray(bounds))
+    return np.where(sign * nearest >= sign * bounds, nearest, rounded(np.asarray(nearest + sign * unit)))
 
 
 def decimals_of(values: np.ndarray, error: float | np.ndarray = 0.0, least: int = 0) -> int | None:

@@ -14,7 +14,7 @@ from pointillist.models.row_model import RowModel
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import check_finite, read_numbers, with_columns
 from pointillist.tables.layout import Layout
-from pointillist.tables.names import Headings, is_frame
+from pointillist.tables.names import Headings, check_container, is_frame
 from pointillist.tables.table import Table
 
 
@@ -114,6 +114,7 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout
     from sklearn.utils import check_array
     from sklearn.utils.validation import validate_data
 
+    check_container(X)
     known = None if reset else estimator.model_.codec.names
     if isinstance(X, Table):
         X = X.arrow if X.has_names else X.numbers.rows

@@ -10,7 +10,7 @@ from pointillist.metrics.checks import check_rows
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.tables.frames import table_of
 from pointillist.tables.keys import without_keys
-from pointillist.tables.names import is_frame
+from pointillist.tables.names import check_container, is_frame
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table, kind_of
 
@@ -136,6 +136,7 @@ def _in_microseconds(column: Any, zone: str | None) -> Any:
 
 def _table(side: Any, name: str) -> Table:
     """Read an array or a data frame as a table."""
+    check_container(side, name)
     if not is_frame(side):
         array = np.asarray(side)
         if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():

@@ -1,4 +1,4 @@
-"""Reads `.csv` and `.csv.gz` files in one pass, as rows of numbers or as columns of any kind, and writes them."""
+"""Reads and writes CSV files (`.csv`, `.csv.gz`, `.tsv`, `.txt`) in one pass, as numbers or as columns of any kind."""
 
 import codecs
 import csv as text_csv
@@ -66,13 +66,15 @@ class CsvFormat(Format):
     def writing(
         self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
     ) -> Iterator[Write]:
-        """Starts a file in UTF-8, with commas between the fields."""
+        """Starts a file in UTF-8, with commas between the fields; with tabs in `.tsv` files."""
         from pyarrow import csv
 
         schema, header = schema_of(names, types, has_categories=False), io.StringIO()
+        delimiter = "\t" if path.suffix == ".tsv" else ","
         # Arrow would quote all names.
-        text_csv.writer(header, lineterminator="\n").writerow(names)
-        is_text, options = kind_of(schema.types[0]) == "category", csv.WriteOptions(include_header=False)
+        text_csv.writer(header, delimiter=delimiter, lineterminator="\n").writerow(names)
+        is_text = kind_of(schema.types[0]) == "category"
+        options = csv.WriteOptions(include_header=False, delimiter=delimiter)
         # Without a name and a time, the same rows give the same bytes.
         packed: Any = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.name.endswith(".gz") else nullcontext(file)
         with packed as out:
@@ -247,7 +249,9 @@ class CsvFile:
         self.path, self._encoding = path, "utf8"
         lines, is_all = self._first_lines(form)
         n_blank = next((i for i, line in enumerate(lines) if line.strip("\r\n")), len(lines))
-        self._delimiter = form.delimiter or delimiter_of(lines[n_blank:], is_all=is_all)
+        self._delimiter = (
+            form.delimiter or ("\t" if path.suffix == ".tsv" else None) or delimiter_of(lines[n_blank:], is_all=is_all)
+        )
         reader = text_csv.reader(iter(lines[n_blank:]), delimiter=self._delimiter)
         try:
             names = next(reader, None)

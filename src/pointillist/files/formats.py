@@ -17,7 +17,11 @@ from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
 if TYPE_CHECKING:
     from pointillist.tables.table import Table
 
-_MODULES = {".npy": "npy_files", ".csv": "csv_files", ".csv.gz": "csv_files", ".parquet": "parquet_files"}
+_MODULES = {
+    ".npy": "npy_files",
+    **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".txt"), "csv_files"),
+    ".parquet": "parquet_files",
+}
 """The module of each ending. Its `FORMAT` reads and writes such files. It is imported on first use."""
 
 READABLE = tuple(_MODULES)

@@ -11,7 +11,7 @@ import numpy as np
 from pointillist.arguments import LARGEST_INTEGER, is_missing
 from pointillist.lazy import pa, pc
 from pointillist.tables.layout import Layout, with_pandas_types
-from pointillist.tables.names import Headings, as_array, is_frame
+from pointillist.tables.names import Headings, as_array, check_container, is_frame
 from pointillist.tables.numbers import blocks
 from pointillist.tables.table import Table, in_zone, is_numeric, kind_of
 
@@ -32,6 +32,7 @@ def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
     """
     if isinstance(X, Table):
         return X, "file", None
+    check_container(X)
     frame, headings = Headings.of(X)
     if headings is not None:
         return _of_pandas(frame, headings), "pandas", headings
@@ -140,6 +141,7 @@ def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Col
     Raises:
         ValueError: In one line, if X cannot be read or lacks a column, or a column holds something else.
     """
+    check_container(X)
     names, has_names = layout.column_names, layout.names is not None
     found = table_of(with_columns(X, [name for name in names if name not in unread]) if has_names else X)
     if found is None:

@@ -1,10 +1,11 @@
 """Names of columns (text, numbers, booleans, dates, None, and tuples of these), and headings of data frames."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain, count
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -138,6 +139,23 @@ def as_array(X: Any) -> np.ndarray:
     """Returns X as an array; lists with text become an array of objects, in which numbers stay numbers."""
     array = np.asarray(X)
     return np.array(X, object) if array.dtype.kind == "U" and isinstance(X, list | tuple) else array
+
+
+def check_container(X: Any, name: str = "X") -> None:
+    """Raises a ValueError, with the way out, if X is no table but something from which one can be made."""
+    if isinstance(X, str | Path):
+        way = "read the file first, for example with pointillist.files.read_table"
+    elif isinstance(X, Mapping):
+        way = "make a data frame of it, for example pandas.DataFrame(X)"
+    elif nw.dependencies.is_polars_lazyframe(X):
+        way = "collect it first, X.collect()"
+    elif type(X).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
+        way = "make a data frame of it, X.df()"
+    elif hasattr(X, "sample") and hasattr(X, "fit"):
+        way = "draw rows from it, X.sample(n)"
+    else:
+        return
+    raise ValueError(f"{name} is a {type(X).__name__}, not a table: {way}")
 
 
 def is_frame(X: Any) -> bool:

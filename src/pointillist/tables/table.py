@@ -3,6 +3,7 @@
 They are passed around as Arrow tables, whose schema gives each column's type.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
@@ -20,6 +21,9 @@ from pointillist.tables.numbers import LabelColumn, Numbers, Spool, blocks
 
 _DIGITS, _MOST_DIGITS = 17, 76
 """Number of decimal digits that identify a float64, and largest number of digits of an Arrow decimal."""
+
+UNITS: dict[str, Any] = {"d": "D", "h": "h", "min": "m", "s": "s", "ms": "ms", "us": "us", "ns": "ns"}
+"""NumPy's name of each unit of a duration."""
 
 
 @dataclass(frozen=True)
@@ -412,7 +416,8 @@ def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
 def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
     """Converts Python values, None where one is missing, to the cells of a column.
 
-    In a column of times, a date means its midnight, and a time without a zone is in the column's zone.
+    In a column of times, a date means its midnight, and a time without a zone is in the column's zone. Dates, times and
+    durations may be text.
 
     Raises:
         ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
@@ -422,7 +427,7 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
         values = [bool(value) if type(value) is int and value in (0, 1) else value for value in values]
     try:
         array = _of_python(values, value_type)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+    except (pa.ArrowException, TypeError, ValueError, LookupError, OverflowError) as error:
         wrong = values[0] if len(values) == 1 else values
         raise ValueError(f"column {name!r} holds {value_type}, not {wrong!r:.60}") from error
     array = array.dictionary_encode() if pa.types.is_dictionary(kind) else array
@@ -458,7 +463,9 @@ def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
 
 
 def _moment(value: Any, kind: "pa.DataType") -> Any:
-    """Converts a date, a time or a duration of any precision to what Arrow accepts."""
+    """Converts a date, a time or a duration of any precision, or its text, to what Arrow accepts."""
+    if isinstance(value, str):
+        value = moment_of(value.strip(), kind)
     if isinstance(value, np.datetime64 | np.timedelta64):
         if np.isnat(value):
             return None
@@ -471,3 +478,19 @@ def _moment(value: Any, kind: "pa.DataType") -> Any:
             raise ValueError(f"{value} is no whole day")
         return value
     return datetime.combine(value, time()) if isinstance(value, date) and pa.types.is_timestamp(kind) else value
+
+
+def moment_of(text: str, kind: "pa.DataType") -> Any:
+    """Parses a date, a time or a duration of a type; times without an offset are in the zone of the type.
+
+    Raises:
+        ValueError: If the text is none; pa.ArrowException, LookupError or OverflowError too.
+    """
+    if pa.types.is_duration(kind):
+        number, unit = re.findall(rf"^([+-]?\d+) *({'|'.join(UNITS)}|)$", text)[0]
+        return np.timedelta64(int(number), UNITS[unit or kind.unit])
+    zone, value = getattr(kind, "tz", None), pa.scalar(text)
+    if zone is None or re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]):
+        return value.cast(kind).as_py()
+    local = value.cast(pa.timestamp(kind.unit))
+    return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").as_py()
