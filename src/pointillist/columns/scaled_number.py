@@ -103,7 +103,7 @@ class ScaledEncoder(NumberEncoder):
         return np.arange(int(low), int(high) + 1, step)
 
     def _pieces_between(self, low: float, high: float) -> Pieces:
-        low, high = (self.bounded(np.array(end), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
+        low, high = (self.bounded(np.array([end]), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
         least, most = self.ends
         is_empty = low > high or low > most or high < least or (low == high and self._is_ungridded)
         ranges = np.empty((0, 2)) if is_empty else self._scaled_range(low, high)
