@@ -19,7 +19,7 @@ def command(*arguments, **options):
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
-    """Runs the command in this process, in a folder of its own; what `command` returns, in less time."""
+    """Runs the command in this process, in an empty folder; faster than `command`, with the same result."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):

@@ -59,7 +59,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def run(files, tmp_path, monkeypatch, capsys):
-    """Runs a command beside the files."""
+    """Runs a command in a folder with the files."""
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
@@ -184,7 +184,7 @@ CONDITIONS = {
 }
 
 
-# Each is a program of its own.
+# Each condition compiles a separate program.
 @pytest.mark.parametrize(
     "conditions", [pytest.param(each, marks=[pytest.mark.slow] * (i > 0)) for i, each in enumerate(CONDITIONS)]
 )
@@ -442,12 +442,12 @@ def test_times_are_in_the_time_zone_of_their_column(run):
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
 def test_conditions_on_ordered_categories_and_durations(run, kind):
     sizes, minutes = ["S", "M", "L", "XL"], np.arange(200)
-    own, took = np.array(sizes)[minutes % 3], (60_000 * minutes).astype("timedelta64[ms]")
+    chosen, took = np.array(sizes)[minutes % 3], (60_000 * minutes).astype("timedelta64[ms]")
     if kind == "polars":
-        frame = pl.DataFrame({"size": pl.Series(own, dtype=pl.Enum(sizes)), "took": took})
+        frame = pl.DataFrame({"size": pl.Series(chosen, dtype=pl.Enum(sizes)), "took": took})
         parquet.write_table(frame.to_arrow(), "t.parquet")
     else:
-        pd.DataFrame({"size": pd.Categorical(own, sizes, ordered=True), "took": took}).to_parquet("t.parquet")
+        pd.DataFrame({"size": pd.Categorical(chosen, sizes, ordered=True), "took": took}).to_parquet("t.parquet")
     run("fit", "t.parquet", "-o", "m", "--epochs", 1, *SMALL)
     conditions = ["size=M..XL", "took=50min..2h"]
     asked = where_of(load_model(Path("m")), conditions)
@@ -528,8 +528,8 @@ def test_arrays_with_labels_are_filled_and_a_range_of_labels_is_refused(run):
     rows[:, 2] = np.arange(250) % 2
     np.save("rows.npy", rows)
     assert run("fit", "rows.npy", "--label", 2, "-o", "m", "--epochs", 1, "--p-given", 0.5)[0] == 0
-    Path("gaps.csv").write_text("0,1,2\n0.5,,1\n,0.25,0\n")
-    code, _, error = run("impute", "m", "gaps.csv", "-o", "filled.csv")
+    Path("incomplete.csv").write_text("0,1,2\n0.5,,1\n,0.25,0\n")
+    code, _, error = run("impute", "m", "incomplete.csv", "-o", "filled.csv")
     assert code == 0, error
     found = csv.read_csv("filled.csv")
     assert not any(column.null_count for column in found.columns) and found["2"].to_pylist() == [1, 0]

@@ -1,4 +1,4 @@
-"""`pointillist sample --reward`: functions in files, and what they may do wrong."""
+"""`pointillist sample --reward`: reward functions in files, and their errors."""
 
 import sys
 
@@ -34,10 +34,10 @@ def run(monkeypatch, tmp_path):
     """Runs the command in this process, in a folder with a model and a file of rewards; returns its status."""
     rows = np.random.default_rng(0).normal(size=(400, 2))
     Diffusion(timesteps=10, width=16, depth=1, epochs=5, random_state=0).fit(rows).save(tmp_path / "m")
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "f.py").write_text(FILE)
-    (tmp_path / "own" / "unit.py").write_text("UNIT = 2.0")
-    (tmp_path / "own" / "broken.py").write_text("def f(rows:\n")
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "f.py").write_text(FILE)
+    (tmp_path / "r" / "unit.py").write_text("UNIT = 2.0")
+    (tmp_path / "r" / "broken.py").write_text("def f(rows:\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
 
@@ -54,7 +54,7 @@ def run(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["high", "on_the_host"])
 def test_rows_follow_the_reward_function(run, name):
     options = "--reward-temperature", 2, "--candidates", 4, "--steering", "svdd_pm", "--seed", 3
-    assert run("-n", 200, "--reward", f"own/f.py:{name}", *options) == 0
+    assert run("-n", 200, "--reward", f"r/f.py:{name}", *options) == 0
     found = np.load("rows.npy")
     model = Diffusion.load("m")
     expected = model.sample(200, reward=lambda x: 2.0 * x[:, 0], reward_temperature=2.0, candidates=4, random_state=3)
@@ -65,22 +65,22 @@ def test_rows_follow_the_reward_function(run, name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--reward", "own/f.py"], "--reward takes FILE.py:NAME, not 'own/f.py'"),
-        (["--reward", "own/f.py:"], "--reward takes FILE.py:NAME"),
-        (["--reward", "own/none.py:high"], "own/none.py: no such file"),
-        (["--reward", "own:high"], "own: no such file"),
-        (["--reward", "own/f.py:low"], "own/f.py: has no function 'low'; it has high, on_the_host, beyond, wide"),
-        (["--reward", "own/f.py:UNIT"], "own/f.py: has no function 'UNIT'"),
-        (["--reward", "own/broken.py:f"], "own/broken.py: cannot be run: SyntaxError: "),
-        (["--reward", "own/f.py:beyond"], "the reward own/f.py:beyond failed: IndexError: index 9 is out of bounds"),
-        (["--reward", "own/f.py:angry"], "the reward own/f.py:angry failed: ValueError: I want more rows"),
-        (["--reward", "own/f.py:wide"], "the reward gave shape (4, 2) for 4 rows"),
-        (["--reward", "own/f.py:high", "--reward-temperature", "-1"], "reward_temperature must be a number"),
-        (["--reward", "own/f.py:high", "--sampler", "dpm"], "rewards steer ancestral sampling, not dpm"),
+        (["--reward", "r/f.py"], "--reward takes FILE.py:NAME, not 'r/f.py'"),
+        (["--reward", "r/f.py:"], "--reward takes FILE.py:NAME"),
+        (["--reward", "r/none.py:high"], "r/none.py: no such file"),
+        (["--reward", "r:high"], "r: no such file"),
+        (["--reward", "r/f.py:low"], "r/f.py: has no function 'low'; it has high, on_the_host, beyond, wide"),
+        (["--reward", "r/f.py:UNIT"], "r/f.py: has no function 'UNIT'"),
+        (["--reward", "r/broken.py:f"], "r/broken.py: cannot be run: SyntaxError: "),
+        (["--reward", "r/f.py:beyond"], "the reward r/f.py:beyond failed: IndexError: index 9 is out of bounds"),
+        (["--reward", "r/f.py:angry"], "the reward r/f.py:angry failed: ValueError: I want more rows"),
+        (["--reward", "r/f.py:wide"], "the reward gave shape (4, 2) for 4 rows"),
+        (["--reward", "r/f.py:high", "--reward-temperature", "-1"], "reward_temperature must be a number"),
+        (["--reward", "r/f.py:high", "--sampler", "dpm"], "rewards steer ancestral sampling, not dpm"),
         (["--candidates", "4"], "candidates has no effect without a reward"),
     ],
 )
-def test_rewards_that_are_refused_in_one_line(run, capsys, tmp_path, arguments, message):
+def test_bad_rewards_are_refused_in_one_line(run, capsys, tmp_path, arguments, message):
     assert run("-n", 20, *arguments) == 2
     text = capsys.readouterr().err
     assert message in text and text.count("\n") == 1

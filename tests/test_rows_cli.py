@@ -127,15 +127,15 @@ def test_missing_cells_are_filled_given_the_labels_of_a_table(run, capsys):
     rows.to_csv("rows.csv", index=False)
     incomplete = rows.assign(x=rows["x"].where(rows.index > 9), kind=rows["kind"].where(rows.index != 3))
     incomplete.insert(1, "id", [f"r{i}" for i in incomplete.index])
-    incomplete.to_csv("gaps.csv", index=False)
+    incomplete.to_csv("incomplete.csv", index=False)
     run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
-    run("impute", "m", "gaps.csv", "--out", "filled.csv")
+    run("impute", "m", "incomplete.csv", "--out", "filled.csv")
     model, labels = Diffusion.load("m"), [label if isinstance(label, str) else None for label in incomplete["kind"]]
     filled = pandas.read_csv("filled.csv")
     expected = model.impute(incomplete[["x", "y"]], labels=labels, random_state=0)
     np.testing.assert_allclose(filled["x"], np.asarray(expected)[:, 0], rtol=1e-6)
     assert (filled["kind"] == rows["kind"])[incomplete["kind"].notna()].all() and filled["kind"][3] in ("a", "b", "c")
-    run("impute", "m", "gaps.csv", "--out", "medians.csv", "--statistic", "median")
+    run("impute", "m", "incomplete.csv", "--out", "medians.csv", "--statistic", "median")
     medians = pandas.read_csv("medians.csv")
     assert medians["kind"][3] == model.conditional("kind").predict(medians[["x", "y"]][3:4])[0]
     capsys.readouterr()
@@ -148,7 +148,7 @@ def test_missing_cells_are_filled_given_the_labels_of_a_table(run, capsys):
         run(*arguments, code=2)
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
-    run("predict", "m", "gaps.csv", "-o", "p.csv", "--target", "kind", "--probabilities")
+    run("predict", "m", "incomplete.csv", "-o", "p.csv", "--target", "kind", "--probabilities")
     found = pandas.read_csv("p.csv")
     assert list(found) == ["kind=a", "kind=b", "kind=c"] and np.allclose(found.sum(axis=1), 1)
     expected = DiffusionClassifier(model).predict_proba(rows[["x", "y"]].to_numpy())
@@ -166,9 +166,9 @@ def test_a_label_column_without_any_cell_is_filled(run, ending):
     incomplete = pyarrow.table(
         {"x": pyarrow.array(rows["x"]), "kind": pyarrow.nulls(60), "y": pyarrow.array(rows["y"])}
     )
-    (pyarrow.parquet.write_table if ending == ".parquet" else pyarrow.csv.write_csv)(incomplete, f"gaps{ending}")
+    (pyarrow.parquet.write_table if ending == ".parquet" else pyarrow.csv.write_csv)(incomplete, f"incomplete{ending}")
     run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
-    run("impute", "m", f"gaps{ending}", "--out", "filled.csv")
+    run("impute", "m", f"incomplete{ending}", "--out", "filled.csv")
     filled = pandas.read_csv("filled.csv")
     assert filled["kind"].dtype == int and {*filled["kind"]} <= {10, 20, 30}
     np.testing.assert_array_equal(filled[["x", "y"]], rows[["x", "y"]])
@@ -224,7 +224,7 @@ def test_a_prior_of_one_row_and_one_column(run, capsys):
 
 @pytest.mark.slow
 def test_the_same_bits_from_given_priors_in_every_process(run, tmp_path):
-    """The report's job on 64 columns, two of which are constant in the digits."""
+    """Draws rows of 64 columns, two of them constant, as in the report."""
     np.save("digits.npy", load_digits().data.reshape(-1, 8, 8))
     np.save("prior.npy", np.random.default_rng(0).normal(size=(1797, 64)))
     run("fit", "digits.npy", "--timesteps", 150, "--schedule", "linear", "--epochs", 2, "--out", "m")

@@ -1,4 +1,4 @@
-"""What conditions allow in a column, against the cells that a code decodes."""
+"""Checks the cells that a condition allows in a column against decoded cells."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -38,24 +38,25 @@ TEXTS = fit_encoder("x", Column(RNG.integers(0, 3, N), RNG.random(N) < 0.2, ("Ly
 DOUBLE = pa.float64()
 
 
-def decoded(code, own, n=4000):
-    """Cells that what is allowed stands for, drawn evenly from its pieces and ranges."""
-    piece = RNG.integers(0, len(own.token_values), n)
+def decoded(code, cells, n=4000):
+    """Draws cells uniformly from the allowed pieces and ranges, and decodes them."""
+    piece = RNG.integers(0, len(cells.token_values), n)
     tokens = (
-        own.token_values[piece] + (own.low[piece] + RNG.random(n) * (own.high - own.low)[piece]) * code.has_intervals
+        cells.token_values[piece]
+        + (cells.low[piece] + RNG.random(n) * (cells.high - cells.low)[piece]) * code.has_intervals
     )
-    tokens = np.where(own.token_values[piece] >= code.n_values, own.token_values[piece], tokens)
+    tokens = np.where(cells.token_values[piece] >= code.n_values, cells.token_values[piece], tokens)
     scores = np.zeros(n)
-    if len(own.ranges):
-        low, high = norm.cdf(own.ranges[RNG.integers(0, len(own.ranges), n)]).T
+    if len(cells.ranges):
+        low, high = norm.cdf(cells.ranges[RNG.integers(0, len(cells.ranges), n)]).T
         scores = norm.ppf(np.clip(low + RNG.random(n) * (high - low), 1e-7, 1 - 1e-7))
-    found = code.decode(tokens, scores[:, None])
-    return found.values[~found.is_missing], found.is_missing
+    drawn = code.decode(tokens, scores[:, None])
+    return drawn.values[~drawn.is_missing], drawn.is_missing
 
 
 @pytest.mark.parametrize("column", [CONTINUOUS, ROUNDED, MANY, SPIKED, BY_INTERVALS, FEW])
 @pytest.mark.parametrize(("low", "high"), [(5, 9), (None, 4), (8, None)])
-def test_what_is_between_two_ends_decodes_to_that(column, low, high):
+def test_between_allows_only_values_in_the_range(column, low, high):
     values, is_missing = decoded(column, allowed(column, DOUBLE, between(low, high)))
     assert not is_missing.any() and len(values)
     slack = 1e-4
@@ -63,22 +64,22 @@ def test_what_is_between_two_ends_decodes_to_that(column, low, high):
 
 
 @pytest.mark.parametrize("column", [CONTINUOUS, ROUNDED, SPIKED, BY_INTERVALS])
-def test_the_share_of_a_range_is_that_of_the_training_rows(column):
-    own = allowed(column, DOUBLE, between(5, 12))
-    of_number = np.diff(norm.cdf(own.ranges), axis=1).sum()
+def test_a_range_has_its_fraction_of_the_training_rows(column):
+    found = allowed(column, DOUBLE, between(5, 12))
+    mass = np.diff(norm.cdf(found.ranges), axis=1).sum()
     if column is BY_INTERVALS:
-        of_number = np.sum((own.high - own.low) * np.diff(column.scores.edges)[own.token_values - len(column.atoms)])
+        mass = np.sum((found.high - found.low) * np.diff(column.scores.edges)[found.token_values - len(column.atoms)])
     points = column.scores.decode(norm.ppf((np.arange(20_000) + 0.5) / 20_000))
-    assert of_number == pytest.approx(((points >= 5) & (points <= 12)).mean(), abs=2e-3)
+    assert mass == pytest.approx(((points >= 5) & (points <= 12)).mean(), abs=2e-3)
 
 
-def test_values_of_a_set():
+def test_one_of_allows_only_the_listed_values():
     assert allowed(FEW, DOUBLE, one_of(2, 9)).token_values.tolist() == [1, 3]
     assert set(decoded(MANY, allowed(MANY, DOUBLE, one_of(3, 700)))[0]) == {3, 700}
     value = float(ROUNDED.scores.decode(np.zeros(1))[0].round(2))
     assert set(decoded(ROUNDED, allowed(ROUNDED, DOUBLE, one_of(value, 8)))[0].round(2)) <= {value, 8.0}
-    own = allowed(TEXTS, pa.string(), one_of("Paris", None))
-    assert own.token_values.tolist() == [2, 3]
+    found = allowed(TEXTS, pa.string(), one_of("Paris", None))
+    assert found.token_values.tolist() == [2, 3]
     assert allowed(TEXTS, pa.string(), present).token_values.tolist() == [0, 1, 2]
     assert allowed(SPIKED, DOUBLE, present).allows_every_number and allowed(
         TEXTS, pa.string(), missing
@@ -88,11 +89,11 @@ def test_values_of_a_set():
     assert values.min() >= 20 - 1e-4 and values.max() <= 20.5 + 1e-4
 
 
-def test_categories_from_one_to_another():
+def test_between_follows_the_order_of_categories():
     order = ("Nice", "Rome", "Lyon", "Paris")
     for (low, high), token_values in [(("Rome", "Lyon"), [0]), ((None, "Lyon"), [0, 1]), (("Lyon", None), [0, 2])]:
-        own = allowed(TEXTS, pa.dictionary(pa.int8(), pa.string(), ordered=True), between(low, high), order)
-        assert own.token_values.tolist() == token_values and not len(own.ranges)
+        found = allowed(TEXTS, pa.dictionary(pa.int8(), pa.string(), ordered=True), between(low, high), order)
+        assert found.token_values.tolist() == token_values and not len(found.ranges)
     for (low, high), message in [
         (("Rome", "Rome"), "column 'x': no training row is between"),
         (
@@ -105,25 +106,27 @@ def test_categories_from_one_to_another():
             allowed(TEXTS, pa.string(), between(low, high), order)
 
 
-def test_ends_of_ranges_need_be_no_values_of_the_column():
+def test_ends_of_a_range_need_not_occur_in_the_column():
     money = pa.decimal128(5, 2)
     for low, high in ((5, 9), (4.999, 9.001), (Decimal(5), Decimal("9.0"))):
         values, _ = decoded(ROUNDED, allowed(ROUNDED, money, between(low, high)))
         assert values.min() >= 5 and values.max() <= 9
-    own = allowed(MANY, pa.int64(), between(3.2, 5.7))
-    assert set(decoded(MANY, own)[0]) == {4, 5} and own.ends[:2] == (4, 5)
-    own = allowed(DAYS, pa.timestamp("s", "UTC"), between(DATE + timedelta(hours=5), DATE + timedelta(days=2, hours=5)))
-    assert set(decoded(DAYS, own)[0] - DATE.timestamp()) == {DAY, 2 * DAY}
+    found = allowed(MANY, pa.int64(), between(3.2, 5.7))
+    assert set(decoded(MANY, found)[0]) == {4, 5} and found.ends[:2] == (4, 5)
+    found = allowed(
+        DAYS, pa.timestamp("s", "UTC"), between(DATE + timedelta(hours=5), DATE + timedelta(days=2, hours=5))
+    )
+    assert set(decoded(DAYS, found)[0] - DATE.timestamp()) == {DAY, 2 * DAY}
     assert allowed(FEW, money, one_of(2, 9)).token_values.tolist() == [1, 3]
     for kind in (money, DOUBLE, pa.int64()):
         assert allowed(FEW, kind, between(2, np.inf)).token_values.tolist() == [1, 2, 3]
 
 
-def test_missing_cells_of_pandas_are_missing():
+def test_pandas_na_means_a_missing_cell():
     with pytest.raises(ValueError, match="an end of between is missing"):
         between(pd.NA, 3)
-    of_na, of_none = (allowed(TEXTS, pa.string(), one_of("Lyon", gap)) for gap in (pd.NA, None))
-    assert of_na.token_values.tolist() == of_none.token_values.tolist()
+    with_na, with_none = (allowed(TEXTS, pa.string(), one_of("Lyon", cell)) for cell in (pd.NA, None))
+    assert with_na.token_values.tolist() == with_none.token_values.tolist()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,7 @@ def test_missing_cells_of_pandas_are_missing():
         (FEW, DOUBLE, one_of(1, None), "has no missing cells in the model"),
     ],
 )
-def test_what_cannot_be_asked_is_one_line(column, kind, condition, message):
+def test_impossible_conditions_are_refused_in_one_line(column, kind, condition, message):
     with pytest.raises(ValueError, match=message) as raised:
         allowed(column, kind, condition)
     assert "\n" not in str(raised.value)
@@ -160,11 +163,11 @@ def test_what_cannot_be_asked_is_one_line(column, kind, condition, message):
         (lambda: one_of(), "one_of needs at least one value"),
     ],
 )
-def test_conditions_that_cannot_be_made(make, message):
+def test_invalid_conditions_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_conditions_are_values():
+def test_equal_conditions_compare_and_hash_equal():
     assert between(1, 2) == Between(1, 2) and one_of(1, 1, 2) == OneOf((1, 2)) and hash(present) == hash(present)
     assert [str(each) for each in (present, missing, one_of("a"))] == ["present", "missing", "one_of('a')"]

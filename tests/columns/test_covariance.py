@@ -1,4 +1,4 @@
-"""Covariances of numbers of which some are not there, against what they were drawn from."""
+"""Compares estimated covariances of incomplete rows with the true covariance."""
 
 import numpy as np
 import pytest
@@ -19,23 +19,23 @@ def divergence(found, true):
     return np.trace(ratio) - np.linalg.slogdet(ratio)[1] - len(true)
 
 
-def test_of_whole_rows_it_is_near_that_of_the_sample():
+def test_complete_rows_give_nearly_the_sample_covariance():
     rows = normal_rows(CHAIN, 2000)
 
     np.testing.assert_allclose(estimate_covariance(rows), rows.T @ rows / 2000, atol=0.01)
 
 
-def test_gaps_cost_little():
+def test_missing_cells_cost_little_accuracy():
     rows = normal_rows(CHAIN, 2000)
-    gaps = np.where(np.random.default_rng(1).uniform(size=rows.shape) < 0.3, np.nan, rows)
-    complete = np.where(np.isnan(gaps).any(axis=1, keepdims=True), np.nan, rows)
+    incomplete = np.where(np.random.default_rng(1).uniform(size=rows.shape) < 0.3, np.nan, rows)
+    complete = np.where(np.isnan(incomplete).any(axis=1, keepdims=True), np.nan, rows)
 
     # 21 parameters: a sample of n rows has an expected divergence of 21 / n.
-    assert divergence(estimate_covariance(gaps), CHAIN) < 3 * 21 / 2000
-    assert divergence(estimate_covariance(gaps), CHAIN) < divergence(estimate_covariance(complete), CHAIN)
+    assert divergence(estimate_covariance(incomplete), CHAIN) < 3 * 21 / 2000
+    assert divergence(estimate_covariance(incomplete), CHAIN) < divergence(estimate_covariance(complete), CHAIN)
 
 
-def test_few_rows_of_independent_numbers_are_drawn_towards_independence():
+def test_few_rows_are_shrunk_towards_independence():
     rows = normal_rows(np.eye(30), 40)
 
     assert (
@@ -46,11 +46,11 @@ def test_few_rows_of_independent_numbers_are_drawn_towards_independence():
 
 
 @pytest.mark.parametrize("n", [0, 1, HELD_OUT - 1])
-def test_of_too_few_rows_it_is_that_of_independent_numbers(n):
+def test_too_few_rows_give_the_identity(n):
     np.testing.assert_array_equal(estimate_covariance(np.ones((n, 2))), np.eye(2))
 
 
-def test_columns_that_are_never_there_are_independent():
+def test_columns_without_any_value_are_independent():
     rows = normal_rows(CHAIN[:2, :2], 300)
     found = estimate_covariance(np.column_stack([rows, np.full(300, np.nan)]))
 
@@ -58,7 +58,7 @@ def test_columns_that_are_never_there_are_independent():
     np.testing.assert_allclose(found[0, 1], 0.9, atol=0.15)
 
 
-def test_it_is_a_covariance_whatever_the_order_of_the_rows():
+def test_sorted_rows_give_a_positive_definite_matrix():
     rows = np.sort(normal_rows(CHAIN, 500), axis=0)
     found = estimate_covariance(rows)
 

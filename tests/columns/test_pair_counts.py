@@ -1,4 +1,4 @@
-"""Counts of rows in grids of two columns, against NumPy's and pandas' own."""
+"""Compares counts of rows in grids of two columns with those by NumPy and pandas."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ RNG = np.random.default_rng(0)
 N = 5000
 
 
-def test_numbers_are_counted_as_numpy_does():
+def test_numbers_are_counted_as_by_numpy():
     x = RNG.normal(size=N)
     y = x + RNG.normal(size=N)
     found = PairCounts.of([x, y], [False, False])
@@ -19,14 +19,14 @@ def test_numbers_are_counted_as_numpy_does():
     np.testing.assert_allclose(found.counts[0].sum(axis=1), N / 10, atol=1)
 
 
-def test_pairs_follow_one_another_as_combinations_do():
+def test_pairs_are_in_the_order_of_combinations():
     columns = list(RNG.normal(size=(4, N)))
     found = PairCounts.of(columns, [False] * 4)
     alone = PairCounts.of([columns[1], columns[3]], [False, False])
     np.testing.assert_array_equal(found.counts[4], alone.counts[0])
 
 
-def test_spikes_and_few_values_have_bins_of_their_own():
+def test_spikes_and_discrete_values_have_separate_bins():
     spiky = np.where(RNG.random(N) < 0.6, 0.0, RNG.exponential(size=N))
     few = RNG.integers(0, 3, N).astype(float)
     found = PairCounts.of([spiky, few], [False, False])
@@ -59,7 +59,7 @@ def test_few_rows_have_a_coarse_grid(n, bins):
     assert found.counts.shape == (1, bins, bins)
 
 
-def test_constant_and_empty_columns_have_one_bin_or_none():
+def test_constant_columns_fill_one_bin_and_empty_ones_none():
     columns = [np.full(N, 3.0), np.full(N, np.nan), RNG.normal(size=N)]
     found = PairCounts.of(columns, [False] * 3)
     assert found.counts[0].sum() == found.counts[2].sum() == 0

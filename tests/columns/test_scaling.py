@@ -173,21 +173,21 @@ def resident(path):
     return total
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux says what is resident")
-def test_of_a_mapped_file_nothing_stays_in_memory(tmp_path):
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux, which lists resident memory")
+def test_a_mapped_file_does_not_stay_in_memory(tmp_path):
     path = tmp_path / "rows.npy"
     np.save(path, np.arange(2_000_000.0).reshape(-1, 4))
     rows = np.load(path, mmap_mode="r")
     assert rows.sum() == 1_999_999_000_000 and resident(path) > 10_000_000
     view = np.asarray(rows)[:400_000]
     assert sum(len(block) for block in blocks(view)) == 400_000 and resident(path) == 0
-    places = np.arange(0, 400_000, 7)
-    np.testing.assert_array_equal(rows_at(view, places)[:, 0], 28.0 * np.arange(len(places)))
+    indices = np.arange(0, 400_000, 7)
+    np.testing.assert_array_equal(rows_at(view, indices)[:, 0], 28.0 * np.arange(len(indices)))
     assert resident(path) == 0
-    np.testing.assert_array_equal(rows_at(view, places[:0]), np.empty((0, 4)))
+    np.testing.assert_array_equal(rows_at(view, indices[:0]), np.empty((0, 4)))
 
 
-def test_a_private_map_keeps_what_was_changed_in_it(tmp_path):
+def test_a_private_map_keeps_its_changes(tmp_path):
     np.save(tmp_path / "rows.npy", np.zeros((3000, 2)))
     rows = np.load(tmp_path / "rows.npy", mmap_mode="c")
     rows += 1

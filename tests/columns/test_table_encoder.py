@@ -217,16 +217,16 @@ def test_in_small_tables_numbers_are_numbers_if_others_explain_a_part_of_them():
         encoding = TableEncoder.fit(table)
         return [encoding.columns[i].name for i in encoding.with_number], encoding.with_intervals
 
-    # A value of 60 has 25 rows, of which a single column keeps its tokens.
+    # Each of 60 values has 25 rows: a single column of them keeps its tokens.
     assert found({"day": day, "warm": warm}) == (["day", "warm"], (4,))
     assert found({"warm": warm, "is_late": day > 30}) == ([], (4,))
-    # Of a number that is nearly each row's own there would be intervals.
+    # A column that is different in nearly every row would get intervals.
     assert found({"is_late": day > 30, "warm": exact}) == (["warm"], (4,))
-    # In a larger table, less than 60 % is little.
+    # A larger table needs more than 60 %.
     assert found({"day": day, "warm": exact}, 2)[0] == []
 
 
-def test_values_that_stand_out_are_tokens_and_dense_ones_are_not():
+def test_spikes_are_tokens_and_dense_values_are_not():
     n = 20_000
     dense = np.round(RNG.normal(0, 8, n))
     spiky = np.where(RNG.random(n) < 0.3, 2000.0, np.round(RNG.normal(0, 4000, n)))
@@ -234,7 +234,7 @@ def test_values_that_stand_out_are_tokens_and_dense_ones_are_not():
     assert [code.atoms.tolist() for code in codes] == [[], [2000.0]]
 
 
-def test_values_that_repeat_by_chance_do_not_stand_out():
+def test_values_that_repeat_by_chance_are_no_spikes():
     columns = [np.round(RNG.normal(13, 0.8, 150), 2) for _ in range(200)]
     found = [fit_encoder("a", numbers(values)).atoms.tolist() for values in columns]
     # Two are expected at most, give or take three standard errors.
@@ -244,15 +244,15 @@ def test_values_that_repeat_by_chance_do_not_stand_out():
     assert all(15.0 in fit_encoder("a", numbers(values)).atoms for values in columns[:20])
 
 
-def test_text_is_text_though_most_of_it_is_numbers():
-    """Codes of diseases, and a column in which a word marks missing cells."""
+def test_a_column_of_mostly_numbers_with_some_text_is_text():
+    """Covers codes of diseases and a column in which a word marks missing cells."""
     codes = [*(f"{RNG.integers(1, 999)}" for _ in range(300)), "250.83", "V57", "E909"]
     columns = {"code": np.repeat(codes, 4), "age": np.append(np.tile(np.arange(101).astype(str), 12)[1:], "?")}
     found = TableEncoder.fit(Table(pa.table(columns))).columns
     assert [set(code.categories) for code in found] == [set(values) for values in columns.values()]
 
 
-def test_columns_that_are_no_use_are_named():
+def test_unusable_columns_are_named():
     names = pa.table({"id": [f"x{i}" for i in range(200)], "a": RNG.normal(size=200)})
     with pytest.raises(ValueError, match=r"column 'id' has 200 different categories in 200 rows, too many to learn"):
         TableEncoder.fit(Table(names))
@@ -272,7 +272,7 @@ def test_columns_that_are_no_use_are_named():
         TableEncoder.fit(Table(pa.table({"a": ["x", "y"]})), categorical=["b"])
 
 
-def test_numbers_that_no_other_column_explains_have_intervals_and_places_in_them():
+def test_unexplained_numbers_have_intervals_and_positions_in_them():
     n = 4000
     spiky = np.where(RNG.random(n) < 0.2, 0.0, RNG.lognormal(size=n))
     columns = {"a": spiky, "b": np.round(RNG.normal(0, 1e4, n)), "c": RNG.choice(["x", "y"], n)}
@@ -283,7 +283,7 @@ def test_numbers_that_no_other_column_explains_have_intervals_and_places_in_them
     shares = np.bincount(rows[:, 1].astype(int)) / n
     np.testing.assert_allclose(shares, 1 / 64, atol=4 / n)
     back = [cells.values for cells in encoding.decode(rows)]
-    # Between knots that are 1,000 to a column, the places of the outermost rows of an interval are cut.
+    # A column has 1,000 knots: positions of the outermost rows of an interval are clipped.
     np.testing.assert_allclose(back[0], spiky, rtol=1e-5)
     np.testing.assert_array_equal(back[1], columns["b"])
     assert np.all(np.diff(encoding.columns[0].ranks) != 0)
@@ -304,7 +304,7 @@ def test_columns_of_a_few_rows_explain_each_other():
     walk = np.cumsum(rng.normal(size=(60, 30)), axis=1) + 10 * rng.normal(size=(60, 1))
     columns = [numbers(side) for side in (*walk.T, *rng.normal(size=(10, 60)))]
     shares = explained(columns)
-    # Of 240 squared correlations that are 0, the largest of 60 rows is about .2.
+    # The largest of 240 squared correlations of independent columns of 60 rows is about 0.2.
     assert shares[:30].min() > 0.8 and shares[30:].max() < 0.3
 
 
@@ -316,7 +316,7 @@ def test_numbers_of_wide_tables_explain_each_other_too():
     assert len(encoding.with_number) > 190 and not encoding.with_intervals
 
 
-def test_a_columns_ends_have_the_rows_that_keep_its_range():
+def test_the_ends_of_a_column_are_drawn_as_often_as_expected():
     for values in (RNG.lognormal(size=20_000), np.round(RNG.normal(0, 100, 20_000))):
         code = fit_encoder("a", numbers(values))
         found = code.decode(np.zeros(1_000_000), RNG.standard_normal((1_000_000, 1))).values

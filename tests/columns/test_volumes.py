@@ -1,4 +1,4 @@
-"""Masses and densities of cells within their columns' codes."""
+"""Checks the masses and densities that encoders give to cells."""
 
 import numpy as np
 import pytest
@@ -19,13 +19,13 @@ def fitted(values, share=1.0):
     return fit_encoder("x", numbers(values), explained=share)
 
 
-def at(code, values, place=0.5):
+def at(code, values, position=0.5):
     cells = numbers(values)
-    return code.volume(Column(np.nan_to_num(cells.values), cells.is_missing), np.full(len(values), place))
+    return code.volume(Column(np.nan_to_num(cells.values), cells.is_missing), np.full(len(values), position))
 
 
 def between(code):
-    """A number between every two knots, and beyond the ends, and the length that it stands for."""
+    """Returns midpoints between the knots and beyond the ends, with the length of each interval."""
     points = code.scores.points
     reach = 4 * (points[-1] - points[0])
     ends = np.concatenate(
@@ -38,32 +38,32 @@ def between(code):
     return (ends[1:] + ends[:-1]) / 2, np.diff(ends)
 
 
-def test_a_continuous_number_has_the_slope_of_its_score_and_beyond_the_ends_too():
+def test_the_density_of_a_continuous_column_integrates_to_one():
     code = fitted(RNG.normal(3, 2, 500))
     x, length = between(code)
-    own = at(code, x)
+    volume = at(code, x)
     assert not code.has_wide_cells
-    density = np.exp(own.log_factors + norm.logpdf(own.numbers[:, 0]))
+    density = np.exp(volume.log_factors + norm.logpdf(volume.numbers[:, 0]))
     assert density @ length == pytest.approx(1, abs=2e-3)
     inside = at(code, code.scores.points[5:9])
     assert np.allclose(inside.numbers, code.encode(numbers(code.scores.points[5:9]))[1], atol=1e-9)
 
 
-def test_two_close_values_at_an_end_do_not_decide_what_is_beyond_it():
+def test_two_close_values_at_an_end_do_not_fix_the_slope_beyond_it():
     code = fitted(np.append(RNG.normal(size=300), [4.0, 4.0 + 1e-9]))
     scores = at(code, np.array([4.0, 4.2, 5.0])).numbers[:, 0]
     assert 0 < scores[1] - scores[0] < 0.5 and scores[2] < 6
 
 
-def test_numbers_in_intervals_have_a_density_that_integrates_to_one_in_each():
+def test_the_density_integrates_to_one_in_each_interval():
     code = fitted(RNG.normal(size=2000), share=0.0)
     assert code.has_intervals
     x, length = between(code)
-    own = at(code, x)
+    volume = at(code, x)
     total = 0.0
     for token in range(code.n_intervals):
-        there = own.tokens == token
-        share = np.exp(own.log_factors[there]) @ length[there]
+        there = volume.tokens == token
+        share = np.exp(volume.log_factors[there]) @ length[there]
         # A knot's neighbors may lie in two intervals.
         assert share == pytest.approx(1, abs=0.05)
         total += share * np.diff(code.scores.edges)[token]
@@ -75,18 +75,16 @@ def test_values_of_a_discrete_column_have_the_mass_of_their_scores():
     code = fitted(values)
     assert code.has_wide_cells
     known = code.scores.points
-    # Under the normal distribution of the scores, of which a value's mass is the mean over its places.
-    mass = np.mean(
-        [np.exp(own.log_factors + norm.logpdf(own.numbers[:, 0])) for own in (at(code, known, u) for u in (0.2, 0.8))],
-        axis=0,
-    )
-    # With all its neighbors on the grid of 0.1 seen, a value has no other beside it.
+    # The mass of a value under N(0, 1) is the mean over positions in its cell.
+    volumes = [at(code, known, position) for position in (0.2, 0.8)]
+    mass = np.mean([np.exp(each.log_factors + norm.logpdf(each.numbers[:, 0])) for each in volumes], axis=0)
+    # A value between two observed neighbors on the grid of 0.1 shares no mass.
     is_inner = np.append(np.diff(known) < 0.15, False) & np.append(False, np.diff(known) < 0.15)
     assert 0.1 * mass[is_inner] == pytest.approx(np.diff(code.scores.levels)[is_inner], rel=1e-6)
 
 
 def rounded(kind, n):
-    """Numbers on a grid, its unit, and whether they are dates: in microseconds, by days."""
+    """Returns numbers on a grid, the unit of the grid, and whether they are dates (days in microseconds)."""
     rng = np.random.default_rng(n)
     if kind == "date":
         return np.round(rng.gamma(3, 60, n)) * 86400e6, 86400e6, True
@@ -116,31 +114,31 @@ def test_the_cells_of_a_grid_sum_to_one_whether_values_repeat_or_not(kind, n, sh
     tokens = code.encode(cells, np.random.default_rng(0).random(n))[0].astype(int)
     shares = np.bincount(tokens, minlength=code.n_values) / n
     density = np.zeros(len(grid))
-    places = (np.arange(8) + 0.5) / 8 if code.has_wide_cells else [0.5]
-    for place in places:
-        own = code.volume(Column(grid, np.zeros(len(grid), bool)), np.full(len(grid), place))
-        of_score = (own.tokens >= len(code.atoms)) & (code.scores is not None and not code.has_intervals)
-        normal = np.where(of_score, norm.pdf(own.numbers[:, 0]) if code.has_number else 1.0, 1.0)
-        density += shares[own.tokens.astype(int)] * np.exp(own.log_factors) * normal / len(places)
-        assert np.isfinite(own.log_factors).all()
-    # Single values may have a part of their mass among the numbers around them.
+    positions = (np.arange(8) + 0.5) / 8 if code.has_wide_cells else [0.5]
+    for position in positions:
+        volume = code.volume(Column(grid, np.zeros(len(grid), bool)), np.full(len(grid), position))
+        has_score = (volume.tokens >= len(code.atoms)) & (code.scores is not None and not code.has_intervals)
+        normal = np.where(has_score, norm.pdf(volume.numbers[:, 0]) if code.has_number else 1.0, 1.0)
+        density += shares[volume.tokens.astype(int)] * np.exp(volume.log_factors) * normal / len(positions)
+        assert np.isfinite(volume.log_factors).all()
+    # Single values may have some mass on nearby numbers.
     assert density.sum() * (1 if is_date else unit) == pytest.approx(1, abs=0.01)
     inside = density[(grid >= values.min()) & (grid <= values.max())]
     assert (inside > 0).all() and inside.sum() / density.sum() > 1 - 2 / n
 
 
-def test_a_value_between_seen_ones_takes_from_the_nearest_by_its_rows():
+def test_a_new_value_takes_mass_from_the_nearest_observed_one():
     code = fitted(np.repeat([1.0, 2.0, 5.0], [100, 60, 39]))
-    own = at(code, [1, 2, 3, 4, 5, 2.4])
+    volume = at(code, [1, 2, 3, 4, 5, 2.4])
     kept = [1 - 0.5 / 101, 1 - 0.5 / 61, 0.5 / 61, 0.5 / 40, 1 - 1 / 40, 1 - 0.5 / 61]
-    assert own.tokens.tolist() == [0, 1, 1, 2, 2, 1] and np.exp(own.log_factors) == pytest.approx(kept)
-    # Beyond the ends, half of what is left lies within one range, here 4, and the rest further out.
+    assert volume.tokens.tolist() == [0, 1, 1, 2, 2, 1] and np.exp(volume.log_factors) == pytest.approx(kept)
+    # Beyond the ends, half of the remaining mass lies within one range (here 4) and half further out.
     beyond = np.exp(at(code, np.arange(6.0, 10.0)).log_factors)
     assert beyond.sum() == pytest.approx(0.5 * 0.5 / 40) and (np.diff(beyond) < 0).all()
     assert np.isfinite(at(code, [-1e300, 1e300]).log_factors).all()
 
 
-def test_repeating_numbers_without_decimals_have_the_grid_of_their_smallest_distance():
+def test_numbers_without_decimals_have_the_grid_of_their_smallest_distance():
     values = RNG.negative_binomial(2, 0.05, 2000)
     code, scaled = fitted(values), fitted(values / 7)
     assert scaled.grid.decimals is None
@@ -149,29 +147,29 @@ def test_repeating_numbers_without_decimals_have_the_grid_of_their_smallest_dist
 
 
 @pytest.mark.parametrize("n", [300, 3000])
-def test_a_tenth_of_the_unit_has_ten_times_the_density_whether_values_repeat_or_not(n):
+def test_a_unit_ten_times_smaller_has_ten_times_the_density(n):
     values = np.round(RNG.normal(size=n), 1)
     one, other = (at(fitted(each), each[:50]).log_factors for each in (values, np.round(10 * values)))
     assert one - other == pytest.approx(np.log(10), abs=1e-6)
 
 
-def test_what_a_column_cannot_hold_has_no_mass():
+def test_impossible_values_have_no_mass():
     some = fitted(np.where(RNG.random(200) < 0.2, np.nan, RNG.choice([1.0, 2.0, 3.0], 200)))
-    own = at(some, [2.0, np.nan])
-    assert own.log_factors.tolist() == [0, 0] and own.tokens[1] == some.n_values
+    volume = at(some, [2.0, np.nan])
+    assert volume.log_factors.tolist() == [0, 0] and volume.tokens[1] == some.n_values
     assert at(fitted(RNG.choice([1.0, 2.0, 3.0], 200)), [np.nan]).log_factors == -np.inf
     labels = fit_encoder("x", numbers(RNG.choice([1.0, 2.0, 5.0], 200)), is_category=True)
     assert at(labels, [2.0, 3.0]).log_factors.tolist() == [0, -np.inf]
 
 
-def test_the_rarest_category_stands_for_new_ones_too():
+def test_the_rarest_category_shares_its_mass_with_new_ones():
     words = Column(np.array([0, 1, 2]), np.zeros(3, bool), ("b", "a", "new"))
     code = fit_encoder("x", Column(np.array([0, 1, 1]), np.zeros(3, bool), ("a", "b")))
-    own = code.volume(words, np.full(3, 0.5))
-    assert own.tokens.tolist() == [1, 0, 0] and np.exp(own.log_factors) == pytest.approx([1, 0.5, 0.5])
+    volume = code.volume(words, np.full(3, 0.5))
+    assert volume.tokens.tolist() == [1, 0, 0] and np.exp(volume.log_factors) == pytest.approx([1, 0.5, 0.5])
 
 
-def test_a_saved_code_has_the_same_densities_and_damaged_counts_are_refused():
+def test_a_saved_encoder_has_the_same_densities_and_damaged_counts_are_refused():
     code = fitted(RNG.negative_binomial(2, 0.05, 2000))
     again = encoder_from_json(code.to_json(), code.arrays)
     asked = np.arange(-50.0, 300.0)

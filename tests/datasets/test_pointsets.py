@@ -194,7 +194,7 @@ def test_other_seeds_are_fresh_rows_on_the_canonical_scale(name):
     fresh, _ = load_pointset(name, n_rows=5000, random_state=7)
     assert fresh.shape == (5000, X.shape[1])
     assert not set(map(tuple, X.tolist())) & set(map(tuple, fresh.tolist()))
-    # Scaled by its own range, every column would span exactly [-1, 1].
+    # Scaled by the range of the new rows, every column would span exactly [-1, 1].
     assert not np.allclose(np.ptp(fresh, axis=0), 2, atol=1e-4)
     for column in range(X.shape[1]):
         assert stats.ks_2samp(X[:, column], fresh[:, column]).pvalue > 1e-3

@@ -76,7 +76,7 @@ def test_rows_and_densities_are_those_of_the_normal_distribution():
 
 @pytest.mark.parametrize("given", [(3.0, 0.5), (-2.5, -2.5), (0.0, 0.0)])
 def test_quantiles_and_densities_given_others_are_those_of_the_normal_distribution(given):
-    """Also if the mean is far from 0, so that a tenth of it is left in x_T."""
+    """Includes means far from 0, where a tenth of the mean remains in x_T."""
     row = np.array([[0, 0, 0, 0, 0, *given]], np.float32)
     gain = np.linalg.solve(COVARIANCE[1:, 1:].astype(float), COVARIANCE[1:, 0].astype(float))
     mean, std = gain @ given, np.sqrt(COVARIANCE[0, 0] - gain @ COVARIANCE[1:, 0])

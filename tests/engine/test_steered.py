@@ -83,9 +83,9 @@ def test_a_reward_of_a_wrong_shape(reward):
 
 def test_an_error_in_a_reward_is_its_own():
     def reward(x):
-        raise KeyError("no such column")
+        raise KeyError("unknown column")
 
-    with pytest.raises(KeyError, match="no such column"):
+    with pytest.raises(KeyError, match="unknown column"):
         drawn(SVDD(SAMPLER, reward))
 
 

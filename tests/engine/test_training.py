@@ -185,8 +185,8 @@ def test_cores_do_not_share_a_batch_unless_asked_to():
 
 
 @pytest.mark.slow
-def test_parts_of_a_batch_are_the_batch():
-    """The mean of the parts' gradients is the gradient of their mean loss."""
+def test_a_batch_in_parts_gives_the_same_training():
+    """Averaging the gradients of the parts gives the gradient of the mean loss."""
     in_parts, losses = shared_out(2)
     recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3)
     whole = StackTrainer(ROWS, [recipe], SMALL, Method(batch_size=64))

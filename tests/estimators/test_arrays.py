@@ -216,8 +216,8 @@ def test_files_have_the_decimals_of_the_training_rows(tmp_path, monkeypatch):
     check_on_grids(pandas.DataFrame(np.load("new.npy"), columns=list(DECIMAL)).astype({"single": "float32"}))
     incomplete = frame.astype({"age": "Int64"})
     incomplete.iloc[::2, :3] = None
-    incomplete.to_csv("gaps.csv", index=False)
-    run("impute", "m", "gaps.csv", "-o", "filled.csv")
+    incomplete.to_csv("incomplete.csv", index=False)
+    run("impute", "m", "incomplete.csv", "-o", "filled.csv")
     check_on_grids(pandas.read_csv("filled.csv", dtype={"single": "float32"}))
 
 

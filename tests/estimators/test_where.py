@@ -121,7 +121,7 @@ def test_conditions_may_differ_between_rows(hasty):
 def test_conditions_without_mass_are_refused_in_one_line(hasty, monkeypatch):
     monkeypatch.setattr(conditioning, "MOST_TRIES", 3)
     with pytest.raises(ValueError, match=r"draw for row [0-3] meets 'pay' between\(500, 600\) and 'rent'") as raised:
-        # Values differ by row; the program is that of the test above.
+        # Values differ between rows; the compiled program is shared with the test above.
         where = {"sure": [True, False] * 2, "pay": between(500, 600), "rent": between(900, None)}
         hasty.sample(where=where)
     assert "\n" not in str(raised.value)

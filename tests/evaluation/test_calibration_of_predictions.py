@@ -18,14 +18,14 @@ AT = norm.ppf((np.arange(200) + 0.5) / 200)
 
 
 @pytest.mark.parametrize("width", [1.0, 0.5, 2.0])
-def test_shares_and_scores_are_those_of_the_normal_distribution(width):
+def test_coverage_and_crps_agree_with_the_normal_distribution(width):
     found = calibration(X[:, None] + width * AT, Y, Y, target="y")
     for level, share in zip(LEVELS, found.coverage, strict=True):
         expected = 2 * norm.cdf(width * norm.ppf((1 + level) / 2)) - 1
         assert share == pytest.approx(expected, abs=4 * (expected * (1 - expected) / N) ** 0.5 + 0.003)
-    # Gneiting & Raftery 2007, equation 20, for y - x of N(0, 1); and for y itself, of N(0, 2).
-    own = np.sqrt(2 * (1 + width**2) / np.pi) - width / np.sqrt(np.pi)
-    assert found.crps == pytest.approx(own, abs=4 * found.crps.standard_error + 0.01)
+    # Gneiting & Raftery 2007, equation 20: y - x is N(0, 1), and y is N(0, 2).
+    expected_crps = np.sqrt(2 * (1 + width**2) / np.pi) - width / np.sqrt(np.pi)
+    assert found.crps == pytest.approx(expected_crps, abs=4 * found.crps.standard_error + 0.01)
     assert found.marginal_crps == pytest.approx((2 / np.pi) ** 0.5, abs=4 * found.marginal_crps.standard_error + 0.01)
     ends = norm.cdf(width * norm.ppf(np.linspace(0, 1, 11)))
     np.testing.assert_allclose(found.pit, np.diff(ends), atol=0.03)

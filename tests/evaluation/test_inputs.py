@@ -19,17 +19,17 @@ def table(**columns):
     return Table(pa.table(columns))
 
 
-def test_booleans_of_one_value_are_that_value():
+def test_constant_booleans_keep_their_value():
     data, rows = table(x=np.arange(3.0), ok=[False] * 3), table(x=np.arange(3.0), ok=[True] * 3)
     found = as_columns({"data": data, "rows": rows})
     assert found["data"]["ok"].tolist() == [0, 0, 0] and found["rows"]["ok"].tolist() == [1, 1, 1]
     assert table(x=[1.0, 2.0], ok=[True, True]).numbers.rows.tolist() == [[1, 1], [2, 1]]
 
 
-def test_labels_are_columns_in_their_place():
+def test_labels_are_columns_at_their_position():
     rows = np.arange(6.0).reshape(3, 2)
-    own = Table(Numbers(rows, None, ("float64", "float64"), LabelColumn("0", 0, np.array([1, 0, 1]))))
-    found = as_columns({"data": own, "rows": own})["data"]
+    labeled = Table(Numbers(rows, None, ("float64", "float64"), LabelColumn("0", 0, np.array([1, 0, 1]))))
+    found = as_columns({"data": labeled, "rows": labeled})["data"]
     assert {name: column.tolist() for name, column in found.items()} == {
         "0": [1, 0, 1],
         "1": [0, 2, 4],

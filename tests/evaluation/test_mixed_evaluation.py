@@ -14,7 +14,7 @@ from pointillist.evaluation.inputs import columns_of
 
 
 def sampled(seed, n):
-    """Related columns of both kinds, some of their cells missing."""
+    """Returns related numbers and categories with some missing cells."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=n)
     c = np.array(["low", "mid", "high"], object)[np.clip(np.round(x + 1), 0, 2).astype(int)]

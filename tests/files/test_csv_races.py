@@ -1,7 +1,7 @@
-"""Rows are not lost, however slowly a disk answers, and whoever else reads.
+"""Checks that no row is lost on a slow disk or with concurrent readers.
 
-Arrow reads ahead on a thread of its own. Were its file closed while that thread waits for the disk, the next file to be
-opened would get the same descriptor and lose its first rows to the thread.
+Arrow reads ahead on a separate thread. If its file were closed while that thread waits for the disk, the next open file
+would get the same descriptor, and the thread would take its first rows.
 """
 
 import csv

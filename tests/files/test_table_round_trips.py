@@ -199,16 +199,16 @@ def test_every_type_comes_back(X):
         return
     back = through(codec, table)
     assert type(back) is type(X) and types_of(back) == types_of(X) and missing_in(back) == missing_in(X)
-    for own, again in zip(table.cells, masked_table("masked", back)[0].cells, strict=True):
-        given = own.values[~own.is_missing]
+    for one, again in zip(table.cells, masked_table("masked", back)[0].cells, strict=True):
+        observed = one.values[~one.is_missing]
         new = again.values[~again.is_missing]
-        if own.categories is not None:
-            texts = [[each.categories[int(i)] for i in v] for each, v in ((own, given), (again, new))]
+        if one.categories is not None:
+            texts = [[each.categories[int(i)] for i in v] for each, v in ((one, observed), (again, new))]
             assert texts[0] == texts[1]
         else:
             # Rounding to the column's digits may go a little beyond.
-            slack = 1e-6 * max(1.0, np.abs(given).max())
-            assert new.min() >= given.min() - slack and new.max() <= given.max() + slack
+            slack = 1e-6 * max(1.0, np.abs(observed).max())
+            assert new.min() >= observed.min() - slack and new.max() <= observed.max() + slack
     again = Codec.from_facts(json.loads(json.dumps(codec.facts())), codec.tensors())
     assert types_of(through(again, table)) == types_of(X)
     filled = codec.restore(codec.filled(table, codec.encoding.decode(codec.encoding.encode(table.cells))))
@@ -220,17 +220,17 @@ def check_written(path, codec, rows):
     model = SimpleNamespace(codec=codec, label_index=None, classes=None)
     model.file_columns = partial(RowModel.file_columns, model)
     for one, other in zip(aligned(read_for(model, path), codec.layout).cells, rows.cells, strict=True):
-        # In CSV, what is but white space is missing.
+        # In CSV, a cell with only white space is missing.
         blank = [i for i, text in enumerate(other.categories or ()) if path.suffix == ".csv" and text == "\n"]
         is_missing = other.is_missing | (np.isin(other.values, blank) if blank else False)
         np.testing.assert_array_equal(one.is_missing, is_missing)
-        own, written = (cells.values[~is_missing] for cells in (one, other))
+        expected, written = (cells.values[~is_missing] for cells in (one, other))
         if one.categories is not None:
-            assert [one.categories[int(i)] for i in own] == [other.categories[int(i)] for i in written]
+            assert [one.categories[int(i)] for i in expected] == [other.categories[int(i)] for i in written]
         else:
             # Half precision has three digits, and fewer of the smallest numbers.
             off = {"rtol": 1e-3, "atol": 1e-7} if "halffloat" in str(rows.arrow.schema) else {"rtol": 0}
-            np.testing.assert_allclose(own, written, **off)
+            np.testing.assert_allclose(expected, written, **off)
 
 
 @settings(max_examples=60)
@@ -510,8 +510,8 @@ def test_dates_that_float64_cannot_hold_are_called_dates():
 
 
 def test_masked_arrays_keep_what_is_not_masked():
-    of_text = np.ma.array([["a", 1], ["b", 2]], dtype=object, mask=[[True, False], [False, False]])
-    text, number = masked_table("masked", of_text, ())[0].cells
+    objects = np.ma.array([["a", 1], ["b", 2]], dtype=object, mask=[[True, False], [False, False]])
+    text, number = masked_table("masked", objects, ())[0].cells
     assert text.categories == ("b",) and text.is_missing.tolist() == [True, False] and number.values.tolist() == [1, 2]
     large = np.ma.array([[2**60 + 1], [2]], mask=[[False], [True]])
     with pytest.raises(ValueError, match="integers beyond"):

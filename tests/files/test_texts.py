@@ -20,8 +20,8 @@ COLUMNS = {
     "zero is no code": (["0", "10", "-0"], pa.int64(), [0, 10, 0]),
     "decimals below one": (["0.5", "00.5"], pa.float64(), [0.5, 0.5]),
     "integers": (["1", " -2 ", "+3"], pa.int64(), [1, -2, 3]),
-    "a gap": (["1", "NA", "3"], pa.int64(), [1, None, 3]),
-    "a gap in quotes": (["1", '"NA"', '""'], pa.int64(), [1, None, None]),
+    "a missing cell": (["1", "NA", "3"], pa.int64(), [1, None, 3]),
+    "missing cells in quotes": (["1", '"NA"', '""'], pa.int64(), [1, None, None]),
     "numbers": (["1", "2.5", "+1e3"], pa.float64(), [1, 2.5, 1000]),
     "words": (["a", "NA", '"NA"', '""', " b "], pa.string(), ["a", None, "NA", "", " b "]),
     "numbers and a word": (["1", "2", "x"], pa.string(), ["1", "2", "x"]),
@@ -42,7 +42,7 @@ def mixed(folder, cells, name="x", **options):
 
 
 @pytest.mark.parametrize(("cells", "kind", "values"), COLUMNS.values(), ids=COLUMNS)
-def test_columns_are_what_all_their_cells_are(tmp_path, cells, kind, values):
+def test_a_column_has_the_type_that_all_its_cells_have(tmp_path, cells, kind, values):
     column = mixed(tmp_path, cells)
     assert column.type == kind
     if values is not None:
@@ -52,7 +52,7 @@ def test_columns_are_what_all_their_cells_are(tmp_path, cells, kind, values):
 @pytest.mark.parametrize(
     ("cells", "label"), [(["02139", "10001"], None), (['"NA"', "x"], None), (["a ", "b"], "x"), (["007", "1"], "x")]
 )
-def test_a_table_of_numbers_has_the_same_rules(tmp_path, cells, label):
+def test_numeric_tables_follow_the_same_rules(tmp_path, cells, label):
     values = mixed(tmp_path, cells, label=label).to_pylist()
     if label:
         assert read_numbers(tmp_path / "table.csv", label).label.values.tolist() == values
@@ -127,17 +127,17 @@ def test_every_type_comes_back(tmp_path_factory, data, ending, alone):
     again = read_mixed(path).arrow
     assert again.num_rows == n
     for name in table.column_names:
-        own = table[name]
-        if own.null_count == n and ending != ".parquet":
-            continue  # of missing cells alone a CSV file does not say of what kind they are
+        column = table[name]
+        if column.null_count == n and ending != ".parquet":
+            continue  # a CSV file does not keep the type of a column without values
         back = again[name]
-        if pa.types.is_temporal(own.type) or pa.types.is_floating(own.type):
-            back = back.cast(own.type)  # in as coarse a unit as holds all
-        assert back.to_pylist() == own.to_pylist(), name
+        if pa.types.is_temporal(column.type) or pa.types.is_floating(column.type):
+            back = back.cast(column.type)  # CSV is read in the coarsest unit that fits
+        assert back.to_pylist() == column.to_pylist(), name
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
-def test_gaps_of_one_column_are_rows(tmp_path, ending):
+def test_missing_cells_of_a_single_column_are_rows(tmp_path, ending):
     for column in (pa.array([1.5, None, None]), pa.array(["NA", None, "", None]), pa.array([None, date(2024, 1, 1)])):
         path = tmp_path / f"one{ending}"
         with TableWriter(path, ["x"], [column.type], len(column)) as writer:

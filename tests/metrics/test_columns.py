@@ -53,8 +53,8 @@ def test_calibrated_under_one_distribution(draw):
         "few": lambda n: rng.poisson(1.0, (n, 30)),
     }
     sizes = (60, 90) if draw != "few" else (25, 40)
-    own = distributions[draw]
-    found = (column_differences(own(sizes[1]), own(sizes[0])) for _ in range(14))
+    draw_rows = distributions[draw]
+    found = (column_differences(draw_rows(sizes[1]), draw_rows(sizes[0])) for _ in range(14))
     p = np.array([column.p_value for columns in found for column in columns])
     for level in (0.01, 0.1, 0.3):
         error = math.sqrt(level * (1 - level) / len(p))

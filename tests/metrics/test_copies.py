@@ -17,10 +17,10 @@ def test_counts_agree_with_tuples():
         }
         for n in (60, 40)
     )
-    of_data, of_rows = ([(str(x + 0.0), c, y) for x, c, y in zip(*t.values(), strict=True)] for t in (data, rows))
+    in_data, in_rows = ([(str(x + 0.0), c, y) for x, c, y in zip(*t.values(), strict=True)] for t in (data, rows))
     found = copies(data, rows)
-    assert found.count == sum(row in of_data for row in of_rows) and found.fraction == found.count / 40
-    assert found.duplicates == np.mean([of_data.count(row) > 1 for row in of_data])
+    assert found.count == sum(row in in_data for row in in_rows) and found.fraction == found.count / 40
+    assert found.duplicates == np.mean([in_data.count(row) > 1 for row in in_data])
 
 
 def test_p_value_allows_for_duplicates_in_the_data():

@@ -77,7 +77,7 @@ def test_copies_and_far_away_rows():
     data = normal_rows(7, 100)
     scores = manifold_scores(data, data)
     assert scores.precision == scores.recall == scores.coverage == 1
-    # A row is in its own ball and, on average, in k of others.
+    # A row is in the ball around itself and, on average, in k others.
     assert scores.density == pytest.approx(6 / 5)
     assert values(manifold_scores(data, data + 1e3)) == [0, 0, 0, 0]
 

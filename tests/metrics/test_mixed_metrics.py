@@ -106,7 +106,7 @@ def test_trends_are_those_of_sdmetrics(frames, rows, data):
 def test_trends_in_bins_of_the_data_are_those_of_sdmetrics(frames, rows, data):
     from sdmetrics.column_pairs import ContingencySimilarity
 
-    own = {pair.names: pair for pair in pair_trends(data, rows).pairs}
+    default = {pair.names: pair for pair in pair_trends(data, rows).pairs}
     for pair in pair_trends(data, rows, bins="data").pairs:
         names = list(pair.names)
         numbers = [name for name in names if data[name].dtype != object]
@@ -115,7 +115,7 @@ def test_trends_in_bins_of_the_data_are_those_of_sdmetrics(frames, rows, data):
             expected = ContingencySimilarity.compute(*sides, continuous_column_names=numbers)
             assert pair.score == pytest.approx(expected, abs=1e-9)
         else:
-            assert pair == own[pair.names]
+            assert pair == default[pair.names]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -195,10 +195,10 @@ def test_contingencies_of_many_categories_are_the_same(monkeypatch):
 def test_an_outlier_moves_the_bins_of_its_side_only():
     data, rows = sampled(36, 500), sampled(37, 500)
     far = {**rows, "x": np.append(rows["x"][:-1], 1000.0)}
-    own, common = (
+    separate, common = (
         {pair.names: pair.score for pair in pair_trends(data, far, bins=bins).pairs} for bins in ("own", "data")
     )
-    assert own["x", "c"] < 0.3
+    assert separate["x", "c"] < 0.3
     assert common["x", "c"] > 0.85
 
 
@@ -220,7 +220,7 @@ def test_codes():
     assert second[:, 1].tolist() == [1, 0, 1]
 
 
-def test_boosted_trees_cannot_tell_one_distribution():
+def test_boosted_trees_cannot_distinguish_equal_distributions():
     found = boosted_two_sample(sampled(11, 2000, missing=0.1), sampled(10, 1500, missing=0.1))
     assert found.n_rows == 1500
     assert abs(found.auc - 0.5) < 3 * found.auc.null_standard_error
@@ -229,7 +229,7 @@ def test_boosted_trees_cannot_tell_one_distribution():
     assert found.score.degrees_of_freedom == 4
 
 
-def test_boosted_trees_tell_far_distributions():
+def test_boosted_trees_distinguish_far_distributions():
     far = boosted_two_sample(sampled(13, 400), sampled(12, 400, shift=5.0))
     assert far.score < 0.02
     missing = boosted_two_sample(sampled(15, 400), sampled(14, 400, missing=0.5))
@@ -272,7 +272,7 @@ def test_utility_of_a_category():
 
 def test_utility_of_several_classes_and_of_one(monkeypatch):
     data, test = sampled(20, 600), sampled(21, 400)
-    # Beyond so many rows, trees hold out some of each class.
+    # With more rows than this limit, trees hold out rows of each class.
     monkeypatch.setattr(classifiers, "MOST_WITHOUT_STOPPING", 100)
     rare = {**data, "c": np.where(np.arange(600) == 5, "once", data["c"]).astype(object)}
     assert utility(rare, rare, test, "c").of_rows > 0.95

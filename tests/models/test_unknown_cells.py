@@ -59,7 +59,7 @@ def test_the_density_is_that_of_the_cells_that_are_there(model):
     assert (x * density) @ steps / (density @ steps) == pytest.approx(2.0, abs=0.2)
 
 
-def test_a_file_keeps_what_a_missing_cell_is(model, tmp_path):
+def test_a_saved_model_keeps_the_meaning_of_missing_cells(model, tmp_path):
     model.save(tmp_path / "m")
     again = Diffusion.load(tmp_path / "m")
     assert again.missing == "unknown" and again.model_.codec.missing == "unknown"
@@ -72,12 +72,12 @@ def test_a_file_keeps_what_a_missing_cell_is(model, tmp_path):
     ("options", "message"),
     [
         ({}, "row 3 has only missing cells"),
-        ({"missing": "gap"}, "missing must be one of 'value', 'unknown', not 'gap'"),
+        ({"missing": "absent"}, "missing must be one of 'value', 'unknown', not 'absent'"),
         ({"process": "gaussian"}, "missing='unknown' needs masked diffusion: leave process='gaussian' out"),
         ({"epsilon": 1.0, "domain": {}}, "the domain says where cells may be missing"),
     ],
 )
-def test_what_cannot_be_unknown(options, message):
+def test_invalid_uses_of_unknown_cells_are_refused(options, message):
     rows = GAPS.reset_index(drop=True)
     rows.loc[3] = None
     with pytest.raises(ValueError, match=message) as raised:

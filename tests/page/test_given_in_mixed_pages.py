@@ -33,7 +33,7 @@ def exact_page(mixed_model, page_of, monkeypatch):
 
 
 def as_numbers(column):
-    """Cells as a page has them: days as their number, and NaN for missing ones."""
+    """Returns cells as a page holds them: dates as day numbers, missing cells as NaN."""
     cells = column.to_pylist()
     if isinstance(cells[0], date):
         return column.to_numpy().astype("M8[D]").astype(int)
@@ -41,7 +41,7 @@ def as_numbers(column):
 
 
 def check(found, expected):
-    """Categories and few-valued numbers are the same; others are near, as rounding may part them by a digit."""
+    """Asserts that categories and discrete numbers are equal, and others nearly: rounding may change the last digit."""
     for name in ("<b>kind", "is_new"):
         assert found[name] == [str(cell).lower() if name == "is_new" else cell for cell in expected[name].to_pylist()]
     np.testing.assert_array_equal(np.array(found["rooms"], float), as_numbers(expected["rooms"]))

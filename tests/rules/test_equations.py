@@ -34,13 +34,13 @@ def made_again(table, found, columns, rng, share=0.01):
 
 
 def outlines(rng):
-    """Measures of outlines: the last is 1 for an ellipse, and nearly that for all of them."""
+    """Returns measures of outlines; the last is 1 for an ellipse and nearly 1 for every row."""
     minor, ratio = np.exp(rng.normal(5, 0.3, N)), 1 + np.exp(rng.normal(-0.5, 0.3, N))
     area = np.pi / 4 * minor**2 * ratio * (1 - np.abs(rng.normal(0, 0.004, N)))
     diameter = np.sqrt(4 * area / np.pi)
     roundness = (diameter / (minor * ratio)) ** 2
-    of_all = {"minor": minor, "major": minor * ratio, "ratio": ratio, "area": area, "diameter": diameter}
-    return {**of_all, "compact": np.sqrt(roundness), "roundness": roundness, "of ellipse": ratio * roundness}
+    measures = {"minor": minor, "major": minor * ratio, "ratio": ratio, "area": area, "diameter": diameter}
+    return {**measures, "compact": np.sqrt(roundness), "roundness": roundness, "of ellipse": ratio * roundness}
 
 
 def test_a_column_that_is_nearly_constant_is_not_calculated_from_others(rng):

@@ -21,8 +21,8 @@ def cells(values, categories=None):
     return Column(np.asarray(values, float), np.zeros(len(values), bool), categories)
 
 
-def places(rng, n=N):
-    """Countries, cities and codes of cities; a number and a category that have nothing to do with them."""
+def city_columns(rng, n=N):
+    """Returns columns of countries, cities and city codes, and an independent number and category."""
     city = rng.integers(0, 5, n)
     return [
         cells(COUNTRY_OF[city], ("DE", "FR", "IE", "UK")),
@@ -38,16 +38,16 @@ def found_in(columns):
 
 
 def test_a_city_decides_its_country_and_its_code(rng):
-    (found,) = found_in(places(rng))
-    # Of two columns that decide each other, the first decides the other.
+    (found,) = found_in(city_columns(rng))
+    # If two columns decide each other, the first decides the other.
     assert found.columns == (1, 0, 2)
     np.testing.assert_array_equal(found.table, np.stack([np.arange(5), COUNTRY_OF, CODE_OF], axis=1))
     assert found.text(["country", "city", "code"]) == "city decides country, code"
 
 
 @pytest.mark.parametrize("change", ["one row", "missing", "few rows", "many values", "by chance"])
-def test_what_decides_nothing(rng, change):
-    columns = places(rng, 90 if change == "few rows" else N)
+def test_no_lookup_is_found_where_no_column_decides_another(rng, change):
+    columns = city_columns(rng, 90 if change == "few rows" else N)
     if change == "one row":
         columns[0].values[7], columns[2].values[9] = (columns[0].values[7] + 1) % 4, 10 + columns[2].values[9] % 50
     elif change == "missing":
@@ -57,7 +57,7 @@ def test_what_decides_nothing(rng, change):
         names = tuple(f"n{i}" for i in range(N // 3 + 1))
         columns = [cells(np.arange(N) // 3, names), cells(np.arange(N) // 3 % 4, tuple("abcd"))]
     elif change == "by chance":
-        # One row is like no other.
+        # The first values occur in one row each.
         columns = [cells(np.minimum(np.arange(N), 5), tuple("abcdef")), cells(np.arange(N) == 0, (False, True))]
     assert found_in(columns) == ()
 
@@ -69,8 +69,8 @@ def test_a_rare_flag_of_a_few_days_is_decided_by_the_day(rng):
     assert found.columns == (0, 1) and found.table[:, 1].sum() == 2
 
 
-def test_rows_are_decided_again(rng):
-    data = places(rng)
+def test_restored_rows_obey_the_lookup(rng):
+    data = city_columns(rng)
     (found,) = found_in(data)
     rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     country, city, code = (each.values for each in rows[:3])
@@ -160,9 +160,9 @@ def test_what_a_sum_decides_is_followed(rng):
 
 
 def test_labels_never_move(rng):
-    data = places(rng)
+    data = city_columns(rng)
     found = find_rules(data, codes_of(data), (), "2")
-    # The code would be looked up by the city, before which it is not.
+    # The label comes first, so the city cannot decide it.
     assert [(each.columns, each.is_followed) for each in found] == [((2, 0, 1), True)]
     rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     back = restore_rows(rows, codes_of(data), found, np.zeros((N, 5), bool))
@@ -189,7 +189,7 @@ def test_numbers_to_the_ends_of_their_range_are_kept_in_files(rng, tmp_path):
 
 
 def frame(rng):
-    country, city, code, size, kind = places(rng)
+    country, city, code, size, kind = city_columns(rng)
     return pd.DataFrame(
         {
             "country": np.array(country.categories)[country.values.astype(int)],
@@ -229,7 +229,7 @@ def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path, kin
 
 
 def test_files_hold_no_other_values(rng):
-    columns = places(rng)
+    columns = city_columns(rng)
     codes, (found,) = codes_of(columns), found_in(columns)
     again = rule_from_json(found.to_json(), 5)
     np.testing.assert_array_equal(again.table, found.table)

@@ -52,7 +52,7 @@ def test_exact_numbers_without_digits(rng):
 
 
 @pytest.mark.parametrize("kind", ["flags", "nearly constant", "small counts", "approximate", "mostly zero"])
-def test_what_is_no_product(rng, kind):
+def test_no_product_is_found_where_there_is_none(rng, kind):
     a, b = rng.gamma(2, 10, (2, N))
     columns = {
         "flags": lambda: [*(c := rng.integers(0, 2, (2, N))), c[0] * c[1]],
@@ -67,7 +67,7 @@ def test_what_is_no_product(rng, kind):
         "mostly zero": lambda: [a, b, np.where(rng.random(N) < 0.99, 0.0, a * b)],
     }[kind]()
     found = kept(of(*map(cells, columns)))
-    assert not any(len(set(columns[place])) < 5 for each in found for place in each[0][1:]) and (
+    assert not any(len(set(columns[index])) < 5 for each in found for index in each[0][1:]) and (
         kind == "nearly constant" or not found
     )
 
@@ -103,7 +103,7 @@ def test_no_column_is_calculated_from_itself(rng):
 
 
 def test_a_count_is_not_calculated_where_other_columns_decide_the_product(rng):
-    """A count that is rounded would leave the product nearly as wrong as it was: another column takes its place."""
+    """A rounded count would leave the product nearly as wrong as before, so another column is solved for."""
     price, quantity = np.round(rng.gamma(2, 10, N) + 1, 2), np.ceil(rng.lognormal(3, 1, N))
     net = np.round(price * quantity, 2)
     tax = np.round(0.19 * rng.gamma(2, 100, N), 2)

@@ -247,8 +247,8 @@ def test_neighbors_vote_with_the_datas_shares_of_the_classes_but_not_on_training
     assert measures["training_accuracy"] == equal.score(dataset.rows, dataset.labels)
     fresh, labels = held_out("blobs", 2000)
     assert equal.score(fresh, labels) < measures["accuracy"]
-    of_equal = metrics.expected_calibration_error(equal.predict_proba(fresh), labels)
-    assert float(of_equal) > 2 * measures["calibration_error"], (of_equal, measures["calibration_error"])
+    equal_error = metrics.expected_calibration_error(equal.predict_proba(fresh), labels)
+    assert float(equal_error) > 2 * measures["calibration_error"], (equal_error, measures["calibration_error"])
 
 
 @pytest.mark.parametrize(

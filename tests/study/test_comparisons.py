@@ -101,7 +101,7 @@ def test_floor_is_reached_if_no_test_distinguishes_or_the_cell_is_better():
 
 
 def test_floor_is_tested_at_the_level_of_the_whole_row():
-    # p = 0.009: below 0.05, above a tenth of it.
+    # p = 0.009: below 0.05, above 0.05 / 10.
     cells = [Summary(2.35 * 2**0.5, 1.0, np.inf, 1)] + [Summary(0.0, 1.0, np.inf, 1)] * 9
     floors = [Summary(0.0, 1.0, np.inf, 1)] * 10
     assert reach_floor(cells[:1], floors[:1], "lower") == [False]

@@ -20,7 +20,7 @@ QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 2, "random_state": 0}
 
 FRAMES = {
     "pandas": pandas.DataFrame(COLUMNS),
-    "pandas with pandas' own types": pandas.DataFrame(COLUMNS).astype(
+    "pandas with nullable types": pandas.DataFrame(COLUMNS).astype(
         {"age": "Int16", "height": "Float32", "is_member": "boolean", "constant": "uint8"}
     ),
     "pandas with Arrow's types": pandas.DataFrame(COLUMNS).astype(
@@ -38,7 +38,7 @@ def schema(frame):
 
 
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
-def test_a_frame_gives_the_same_kind_of_frame(frame, tmp_path):
+def test_a_frame_gives_the_same_kind_frame_model(frame, tmp_path):
     model = Diffusion(**QUICK).fit(frame)
     model.save(tmp_path / "m")
     for each in (model, Diffusion.load(tmp_path / "m")):
@@ -52,18 +52,18 @@ def test_a_frame_gives_the_same_kind_of_frame(frame, tmp_path):
 
 def test_a_frame_is_its_array():
     frame, array = FRAMES["pandas"], FRAMES["pandas"].to_numpy(float)
-    of_frame, of_array = (Diffusion(**QUICK).fit(X) for X in (frame, array))
-    height = of_frame.sample(20, random_state=0)["height"]
-    np.testing.assert_array_equal(height, of_array.sample(20, random_state=0)[:, 1])
+    frame_model, array_model = (Diffusion(**QUICK).fit(X) for X in (frame, array))
+    height = frame_model.sample(20, random_state=0)["height"]
+    np.testing.assert_array_equal(height, array_model.sample(20, random_state=0)[:, 1])
     with pytest.raises(ValueError, match="feature names"):
-        of_frame.score_samples(frame.rename(columns={"age": "years"}))
+        frame_model.score_samples(frame.rename(columns={"age": "years"}))
 
 
 @pytest.mark.slow
 def test_densities_of_a_frame_are_those_of_its_array():
     frame, array = FRAMES["pandas"], FRAMES["pandas"].to_numpy(float)
-    of_frame, of_array = (Diffusion(**QUICK).fit(X) for X in (frame, array))
-    np.testing.assert_array_equal(of_frame.score_samples(frame), of_array.score_samples(array))
+    frame_model, array_model = (Diffusion(**QUICK).fit(X) for X in (frame, array))
+    np.testing.assert_array_equal(frame_model.score_samples(frame), array_model.score_samples(array))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int32", "uint16", "bool", "float32", "float64", "float16"])
@@ -123,4 +123,4 @@ def test_only_a_frame_has_room_for_other_columns():
         for X in others, polars.from_pandas(others):
             with pytest.raises(ValueError, match="given a Series, in which there is no room for column 'height'"):
                 check_room(X, layout)
-        check_room(others[["height"]], layout)  # of which reading says that "age" is missing
+        check_room(others[["height"]], layout)  # reading it reports that "age" is missing

@@ -280,15 +280,15 @@ def unpack(draw, dimensions):
 @pytest.mark.parametrize(("name", "dimensions"), [("moons", 2), ("space", 3), ("wide", 2)])
 def test_rows_survive_their_packing(make, name, dimensions):
     sets, _ = pictures(make())
-    of_set = sets[name]
-    assert len(of_set["axes"]) == dimensions and of_set["projected"] == (name == "wide")
+    packed = sets[name]
+    assert len(packed["axes"]) == dimensions and packed["projected"] == (name == "wide")
     window = Window.around(dataset(name).rows)
     shown, _ = window.split(dataset(name).rows)
     labels = dataset(name).labels
     wanted = (shown - window.low) / (window.high - window.low) * 2 - 1
     wanted = wanted[np.argsort(labels, kind="stable")]
-    assert np.abs(unpack(of_set["real"], dimensions) - wanted).max() < 1e-4
-    assert of_set["real"]["classes"] == np.bincount(labels).tolist()
+    assert np.abs(unpack(packed["real"], dimensions) - wanted).max() < 1e-4
+    assert packed["real"]["classes"] == np.bincount(labels).tolist()
 
 
 def test_generated_rows_are_counted_where_they_are_not_shown(make):

@@ -18,7 +18,7 @@ from pointillist.study.page.live import STEP, TRAINING_TIMESTEPS, live_content
 
 @pytest.fixture(scope="module")
 def page(browser, written, live_results):
-    """One page for all tests, each of which uses another part."""
+    """One page for all tests; each test uses another part."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -144,7 +144,7 @@ SIGMA_DATA = np.array([0.5, 0.4, 0.7])
 FEATURES = 8
 
 
-def of_page(page, message, **arrays):
+def evaluate_in_page(page, message, **arrays):
     """Returns the last answer of a separate worker to a message about a network of three columns."""
     return page.evaluate(
         """({ message, arrays, sigma_data, features }) => new Promise((resolve, reject) => {
@@ -181,7 +181,7 @@ def test_gradients_are_those_of_jax(page):
     x0, noise = rng.normal(size=(2, SETTINGS["batch"], 3)).astype(np.float32)
     times = rng.integers(1, TRAINING_TIMESTEPS + 1, SETTINGS["batch"])
     value, gradients = loss_of(network, cosine(TRAINING_TIMESTEPS), SIGMA_DATA, x0, times, noise, FEATURES)
-    found = of_page(
+    found = evaluate_in_page(
         page,
         {"type": "gradients", "settings": SETTINGS, "times": times.tolist()},
         x0=x0.ravel().tolist(),
@@ -200,7 +200,7 @@ def test_a_seed_trains_the_network_that_it_trains_in_python(page):
     """Compares weights after steps of Adam on the same batches with the same noise, from the first weights on."""
     data = (np.random.default_rng(2).normal(size=(50, 3)) * SIGMA_DATA).astype(np.float32)
     message = {"type": "train", "settings": SETTINGS, "steps": 20}
-    found = of_page(page, message, data=data.ravel().tolist())
+    found = evaluate_in_page(page, message, data=data.ravel().tolist())
     schedule = cosine(TRAINING_TIMESTEPS)
     expected, loss = trained(data, schedule, SIGMA_DATA, 20, features=FEATURES, **SETTINGS)
     assert found["step"] == 20 and found["loss"] == pytest.approx(loss, rel=1e-5)
