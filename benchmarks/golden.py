@@ -299,7 +299,7 @@ def mixed() -> Results:
     for target, levels in {"city": None, "price": [0.1, 0.5, 0.9], "age": [0.5]}.items():
         for name, result in conditional(model, target, rows[:15], levels):
             yield f"{target}, {name}", result
-    yield "filled by an imputer", DiffusionImputer(Diffusion(**SMALL)).fit(rows).transform(rows[:60])
+    yield "filled by an imputer", DiffusionImputer(Diffusion(**SMALL), random_state=0).fit(rows).transform(rows[:60])
 
 
 def mixed_settings() -> Results:
@@ -343,7 +343,9 @@ def regressor() -> Results:
     rows = normal_rows(1_000)
     y = rows[:, 0] + np.sin(rows[:, 1]) + np.random.default_rng(5).normal(size=len(rows)) / 4
     for name, n_rows, target in (("few rows", 200, y), ("many rows", 1_000, y), ("few values", 200, np.round(y))):
-        model = DiffusionRegressor(width=16, depth=1, n_networks=2, steps=60).fit(rows[:n_rows], target[:n_rows])
+        model = DiffusionRegressor(width=16, depth=1, n_networks=2, steps=60, random_state=0).fit(
+            rows[:n_rows], target[:n_rows]
+        )
         yield f"{name}, predicted", model.predict(rows[:30])
         yield f"{name}, quantiles", model.quantiles(rows[:30], [0.1, 0.5, 0.9])
         yield f"{name}, log-probabilities", model.log_prob(rows[:30], target[:30])
