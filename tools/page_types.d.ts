@@ -423,8 +423,7 @@ declare global {
     /** Standard error of the distance of two draws of the data. */
     nullError: number;
     /** Distance of the page's own model, and its name. */
-    theirs?: number;
-    theirName: string;
+    theirs?: { at: number; name: string };
     begin: number;
     isMeasuring: boolean;
   }

@@ -84,7 +84,7 @@ def test_the_steps_share_a_set_and_a_time(page):
 def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
     guidance = seen(page, "guidance")
     duel = "pointillist.explain.shown.find(step => step.scales).duel"
-    page.wait_for_function(f"() => {duel}.stages.every(stage => stage.isReady)")
+    page.wait_for_function(f"() => {duel}.stages.every(stage => stage.ready === 1)")
     guidance.locator(".time").fill("0")
     first, second = (np.array(page.evaluate(f"Array.from({duel}.stages[{i}].scene.x)")) for i in (0, 1))
     np.testing.assert_array_equal(first, second)
@@ -143,11 +143,28 @@ SETTINGS = {"width": 20, "depth": 3, "batch": 16, "rate": 1e-3, "seed": 7}
 SIGMA_DATA = np.array([0.5, 0.4, 0.7])
 FEATURES = 8
 
+GRADIENTS = """
+handlers.gradients = async ({ model, settings, tensors, x0, times, noise, kernel }) => {
+  const training = new Training(new Memory(await WebAssembly.instantiate(kernel)), model, settings);
+  const { layers, names } = training.network;
+  layers.forEach((layer, i) => {
+    layer.weight.set(tensors[`${names[i]}.weight`]);
+    layer.offset.set(tensors[`${names[i]}.bias`]);
+    layer.pack();
+  });
+  const loss = training.lossOf(x0, times, noise);
+  const gradients = layers.flatMap(({ ofWeight, ofOffset }, i) =>
+    [[`${names[i]}.weight`, ofWeight], [`${names[i]}.bias`, ofOffset]]);
+  return { loss, gradients: Object.fromEntries(gradients) };
+};
+"""
+"""A handler for the training worker: the loss and the gradients of a network with the given weights."""
+
 
 def evaluate_in_page(page, message, **arrays):
     """Returns the last answer of a separate worker to a message about a network of three columns."""
     return page.evaluate(
-        """({ message, arrays, sigma_data, features }) => new Promise((resolve, reject) => {
+        """({ message, arrays, sigma_data, features, gradients }) => new Promise((resolve, reject) => {
              const [alpha, sigma] = pointillist.trainer.schedule;
              const each = (object, change) =>
                Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
@@ -155,7 +172,7 @@ def evaluate_in_page(page, message, **arrays):
              const plain = (value) =>
                ArrayBuffer.isView(value) ? Array.from(value) : Object(value) === value ? each(value, plain) : value;
              const model = { columns: 3, time_embedding: features, sigma_data, alpha, sigma };
-             const source = new Blob([pointillist.trainer.source], { type: "text/javascript" });
+             const source = new Blob([pointillist.trainer.source, gradients], { type: "text/javascript" });
              const worker = new Worker(URL.createObjectURL(source));
              worker.onmessage = ({ data }) => {
                if (data.error) reject(new Error(data.error));
@@ -164,7 +181,13 @@ def evaluate_in_page(page, message, **arrays):
              pointillist.trainer.kernel.then((kernel) =>
                worker.postMessage({ call: 0, ...message, model, kernel, ...numbers(arrays) }));
            })""",
-        {"message": message, "arrays": arrays, "sigma_data": SIGMA_DATA.tolist(), "features": FEATURES},
+        {
+            "message": message,
+            "arrays": arrays,
+            "sigma_data": SIGMA_DATA.tolist(),
+            "features": FEATURES,
+            "gradients": GRADIENTS,
+        },
     )
 
 

@@ -288,6 +288,6 @@ def test_rows_go_out_as_the_last_ones_in_the_tables_units(live_results, page_of,
         page.click("#live-csv")
     download.value.save_as(tmp_path / "rows.csv")
     names, *cells = csv.reader(io.StringIO((tmp_path / "rows.csv").read_text()))
-    last = np.array(page.evaluate("Array.from(pointillist.live.frames.at(-1).x)")).reshape(-1, 3)
+    last = np.array(page.evaluate("Array.from(pointillist.live.stage.frames.at(-1).x)")).reshape(-1, 3)
     assert names == COLUMNS["names"]
     np.testing.assert_allclose(np.array(cells, float), last * COLUMNS["unit"] + COLUMNS["centre"], rtol=1e-6)

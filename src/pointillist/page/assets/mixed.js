@@ -89,8 +89,7 @@ class MixedModel {
       if (condition) {
         // Each row is a population of one candidate with weight 1.
         const masses = this.#restrict(candidates, condition, how, (r) => uniforms(foldIn(foldIn(keys[r], 0), 0), 2));
-        const isRare = masses[0] < ranges.smallest_mass;
-        if (isRare) throw new Error("too few rows meet the condition: widen it");
+        if (masses[0] < ranges.smallest_mass) throw new Error("too few rows meet the condition: widen it");
       }
       this.#drawTokens(keys.map(tokenNetwork), candidates, how);
       /** @type {Float32Array} */
@@ -244,8 +243,7 @@ class MixedModel {
   #withNoised(weights, known, x, isOpen) {
     const [sum, { columns }] = [known.slice(), this];
     for (let r = 0; r < x.length / columns; r++) {
-      const numbers = Array.from(x.slice(r * columns, (r + 1) * columns));
-      const noised = numbers.map((value, c) => (isOpen[c * BLOCK + r] ? value : NaN));
+      const noised = x.slice(r * columns, (r + 1) * columns).map((value, c) => (isOpen[c * BLOCK + r] ? value : NaN));
       this.#addNumbers(weights, sum, r, noised);
     }
     return sum;
@@ -393,27 +391,27 @@ class MixedModel {
     };
   }
 
-  /**
-   * x̂_0 of the drawn numbers, and 0 for others. `normals` has the center, standard deviations and axes of each row.
-   */
+  /** x̂_0 of the drawn numbers, and 0 for others. `normals` has the center, standard deviations and axes of each row. */
   #predict(network, x, { alpha, sigma, lambda }, isOpen, known, normals) {
     const { columns, memory } = this;
     const level = noiseLevelEmbedding(lambda, this.model.level_features, this.model.noise_level_frequencies);
     const block = memory.view(this.block, columns * BLOCK);
     block.fill(0);
     const rows = x.length / columns;
-    const along = normals.slice(0, rows).map(([centre, , axes], r) => {
-      const left = Float64Array.from(centre, (value, c) => x[r * columns + c] - alpha * value);
+    const along = normals.slice(0, rows).map(([center, , axes], r) => {
+      const left = Float64Array.from(center, (value, c) => x[r * columns + c] - alpha * value);
       return axes ? left.map((_, a) => left.reduce((sum, value, c) => sum + value * axes[c * columns + a], 0)) : left;
     });
     along.forEach((values, r) => {
       values.forEach((value, a) => (block[a * BLOCK + r] = value / Math.hypot(sigma, alpha * normals[r][1][a])));
     });
-    network.given(isOpen, this.jointNetwork && network !== this.jointNetwork ? this.#withNoised(network.context, known, x, isOpen) : known);
+    const isNoised = this.jointNetwork && network !== this.jointNetwork;
+    network.isOpen = isOpen;
+    network.known = isNoised ? this.#withNoised(network.context, known, x, isOpen) : known;
     const found = memory.view(network.apply(this.block, network.share(level)), columns * BLOCK);
     const x0 = new Float32Array(x.length);
     along.forEach((values, r) => {
-      const [centre, deviation, axes] = normals[r];
+      const [center, deviation, axes] = normals[r];
       const moved = values.map((value, a) => {
         const total = sigma ** 2 + (alpha * deviation[a]) ** 2;
         const kept = (alpha * deviation[a] ** 2 * value) / total;
@@ -422,7 +420,7 @@ class MixedModel {
       for (let c = 0; c < columns; c++) {
         if (!isOpen[c * BLOCK + r]) continue;
         const back = axes ? moved.reduce((sum, value, a) => sum + value * axes[c * columns + a], 0) : moved[c];
-        x0[r * columns + c] = Math.min(LARGEST_SCORE, Math.max(-LARGEST_SCORE, centre[c] + back));
+        x0[r * columns + c] = Math.min(LARGEST_SCORE, Math.max(-LARGEST_SCORE, center[c] + back));
       }
     });
     return x0;

@@ -27,10 +27,10 @@ function conditionalNormal(covariance, numbers) {
  * @param {Float32Array | null} basis the axes, as long as their standard deviations; null for the coordinate axes
  */
 function axesOf(basis, columns) {
-  const centre = new Float64Array(columns);
-  if (!basis) return [centre, centre.map(() => 1), null];
-  const deviation = centre.map((_, a) => Math.hypot(...centre.map((_, c) => basis[c * columns + a])));
-  return [centre, deviation, Float64Array.from(basis, (value, i) => value / deviation[i % columns])];
+  const center = new Float64Array(columns);
+  if (!basis) return [center, center.map(() => 1), null];
+  const deviation = center.map((_, a) => Math.hypot(...center.map((_, c) => basis[c * columns + a])));
+  return [center, deviation, Float64Array.from(basis, (value, i) => value / deviation[i % columns])];
 }
 
 /** A linear layer on one-hot inputs: sums rows of the weight, for a block of rows. */
@@ -83,11 +83,10 @@ class TokenNetwork {
     const size = this.width * BLOCK;
     const h = sum.slice();
     for (let block = 0; block < this.inner.length; block++) {
-      normalise(h, this.memory.view(this.u, size), this.width);
+      this.memory.view(this.u, size).set(normalized(h, this.width));
       addBlock(this, block, h);
     }
-    normalise(h, h, this.width);
-    return h;
+    return normalized(h, this.width);
   }
 
   /** Logits of some slots for a row. */
@@ -104,16 +103,14 @@ class TokenNetwork {
 }
 
 /** h / rms(h), row by row. */
-function normalise(h, out, width) {
-  const norm = new Float64Array(BLOCK);
-  for (let i = 0; i < h.length; i++) norm[i % BLOCK] += h[i] * h[i];
-  for (let r = 0; r < BLOCK; r++) norm[r] = 1 / Math.sqrt(norm[r] / width + 1e-6);
-  for (let i = 0; i < h.length; i++) out[i] = h[i] * norm[i % BLOCK];
+function normalized(h, width) {
+  const factors = inverseRms(h, width);
+  return h.map((value, i) => value * factors[i % BLOCK]);
 }
 
 /** The number network: residual blocks that the noise level modulates, with the tokens' contribution as context. */
 class NumberNetwork extends ResidualMLP {
-  /** @type {Uint8Array} */
+  /** @type {Uint8Array} whether each number is drawn, [number][row] */
   isOpen = new Uint8Array();
 
   /**
@@ -130,12 +127,6 @@ class NumberNetwork extends ResidualMLP {
     const layers = (kind) => Array.from({ length: model.depth }, (_, i) => `${kind}.${i}`);
     super(memory, { ...model, tensors, inner: layers("inner"), outer: layers("outer") });
     this.context = new Sum(tensors["context.weight"], tensors["context.bias"]);
-  }
-
-  /** @param {Uint8Array} isOpen whether each number is drawn, [number][row] */
-  given(isOpen, known) {
-    this.isOpen = isOpen;
-    this.known = known;
   }
 
   /** @override */

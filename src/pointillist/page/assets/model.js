@@ -118,12 +118,12 @@
   /** @returns {Asked} */
   function asked() {
     const label = chosenClass();
-    const given = givenCells.flatMap(({ slot, read }) => {
+    /** @type {[number, number][]} */
+    const given = [];
+    for (const { slot, read } of givenCells) {
       const value = read();
-      /** @type {[number, number][]} */
-      const observed = value === null ? [] : [[slot, value]];
-      return observed;
-    });
+      if (value !== null) given.push([slot, value]);
+    }
     const restricted = conditions?.asked(given);
     if ((given.length || restricted?.ranges?.length) && classes?.are_drawn && label === null) {
       throw new Error(`classes are not known before the ${given.length ? "given cells" : "ranges"}: choose one`);
@@ -202,9 +202,7 @@
 
   function setUpPictures() {
     for (const [i, column] of columns.slice(0, MOST_MARGINALS).entries()) {
-      const canvas = element("canvas");
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `Histogram of ${column.name}`);
+      const canvas = element("canvas", { role: "img", ariaLabel: `Histogram of ${column.name}` });
       const note = element("small");
       byId("marginals").append(element("figure", {}, element("b", {}, column.name), canvas, note));
       marginals.push({ i, canvas, note });
@@ -287,10 +285,12 @@
 
   const saveTable = async (table, name) => table && save(await table.csv(), name);
 
-  const isGuided = ({ slot, read }) => slot === model.guided && read() !== null;
-
-  /** Adds a field for every column that can be observed. */
-  function setUpGiven() {
+  function setUpControls() {
+    if (classes) {
+      const all = classes.are_drawn ? "all, in the data's shares" : "not chosen";
+      const each = classes.labels.map((label, i) => new Option(String(label), String(i)));
+      byId("class")?.replaceChildren(new Option(all, "all"), ...each);
+    }
     for (const column of columns.filter((each) => each.can_be_given)) {
       const { field, read } = givenCell(column);
       byId("given-cells").append(element("label", {}, column.name, field));
@@ -298,21 +298,12 @@
     }
     const form = byId("given");
     if (form) form.hidden = !givenCells.length && !conditions?.count;
-  }
-
-  function setUpControls() {
-    if (classes) {
-      const all = classes.are_drawn ? "all, in the data's shares" : "not chosen";
-      const each = classes.labels.map((label, i) => new Option(String(label), String(i)));
-      byId("class")?.replaceChildren(new Option(all, "all"), ...each);
-    }
-    setUpGiven();
-    const update = () => {
-      const isChosen = givenCells.some(isGuided) || (classes?.can_guide && chosenClass() !== null);
-      if (guided) guided.hidden = !isChosen;
-      byId("guidance-value").textContent = byId("guidance").value;
-    };
+    const isGuided = ({ slot, read }) => slot === model.guided && read() !== null;
     if (guided) {
+      const update = () => {
+        guided.hidden = !givenCells.some(isGuided) && !(classes?.can_guide && chosenClass() !== null);
+        byId("guidance-value").textContent = byId("guidance").value;
+      };
       byId("form").addEventListener("input", update);
       update();
     }

@@ -34,7 +34,7 @@ WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
 """Scripts of the page's workers, in addition to the engine's."""
 
 LIVE_SCRIPTS = (
-    *(f"live/{name}.js" for name in ("pool", "models", "frames", "clock", "dots", "density", "view", "scene", "stage")),
+    *(f"live/{name}.js" for name in ("pool", "models", "clock", "dots", "density", "view", "scene", "stage")),
     *(f"explain/{name}.js" for name in ("distance", "duel", "steps", "compare", "hero", "explain")),
     *(f"train/{name}.js" for name in ("columns", "pad", "train")),
     "live/live.js",

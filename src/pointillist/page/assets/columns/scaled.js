@@ -8,7 +8,7 @@ const EDGE = 1e-7;
 const HALF = 0.499;
 
 /**
- * Distance of neighbouring values on a column's grid; 0 without one.
+ * Distance of neighboring values on a column's grid; 0 without one.
  * @param {Column} column
  */
 const stepOf = ({ grid }) => (grid ? grid[2] / grid[0] : 0);

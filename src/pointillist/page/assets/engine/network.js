@@ -135,6 +135,13 @@ class MLP {
   }
 }
 
+/** 1 / rms(h) of each row. */
+function inverseRms(h, width) {
+  const norm = new Float64Array(BLOCK);
+  for (let i = 0; i < h.length; i++) norm[i % BLOCK] += h[i] * h[i];
+  return norm.map((square) => 1 / Math.sqrt(square / width + 1e-6));
+}
+
 /** Adds a residual block of the values at offset `u` to h. */
 function addBlock({ memory, inner, outer, u, v }, block, h) {
   inner[block].apply(u, v);
@@ -214,9 +221,7 @@ class ResidualMLP {
   #modulate(share, first) {
     const h = this.memory.view(this.h, this.width * BLOCK);
     const u = this.memory.view(this.u, this.width * BLOCK);
-    const norm = new Float64Array(BLOCK);
-    for (let i = 0; i < h.length; i++) norm[i % BLOCK] += h[i] * h[i];
-    for (let r = 0; r < BLOCK; r++) norm[r] = 1 / Math.sqrt(norm[r] / this.width + 1e-6);
+    const norm = inverseRms(h, this.width);
     for (let j = 0; j < this.width; j++) {
       const scale = 1 + this.modulationBias[first + j] + share[first + j];
       const shift = this.modulationBias[first + this.width + j] + share[first + this.width + j];

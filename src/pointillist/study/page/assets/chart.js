@@ -329,4 +329,4 @@ async function saveChart(holder, title, type, name) {
   saveCanvas(canvas, `${name}.png`);
 }
 
-Object.assign(window.pointillist, { axisOf, chart, keyOf, sample, saveChart, shapePath });
+Object.assign(window.pointillist, { axisOf, chart, keyOf, number, sample, saveChart, shapePath });

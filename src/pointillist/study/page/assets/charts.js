@@ -1,6 +1,6 @@
 /** Charts of metrics by setting, one series per data set, and of training losses, one series per setting. */
 
-const { axisOf, chart, element, fileName, fragment, keyOf, later, sample, saveChart, sections } = window.pointillist;
+const { axisOf, chart, element, fileName, fragment, keyOf, later, number, sample, saveChart, sections } = window.pointillist;
 
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
@@ -97,23 +97,20 @@ function setUpMetrics(section) {
 /** @param {ShownSection} section */
 function setUpLosses(section) {
   const panel = section.root.querySelector(".losses");
-  const { losses } = section;
-  if (!panel || !losses) return;
+  const losses = section.losses ?? {};
+  if (!panel) return;
   const select = panel.querySelector("select");
-  const [holder, keys] = [panel.querySelector(".plot"), panel.querySelector(".keys")];
-  const of = losses;
 
-  function draw() {
+  const draw = () => {
     /** @type {Curve[]} */
     const series = section.chart.heads.flatMap((name, i) => {
-      const curve = of[select.value][i];
-      const points = (curve?.[0] ?? []).map((epoch, k) => [epoch, curve?.[1][k] ?? null]);
-      return curve ? [{ name, color: i, dash: i, points }] : [];
+      const [epochs, values] = losses[select.value][i] ?? [[], []];
+      return epochs.length ? [{ name, color: i, dash: i, points: epochs.map((epoch, k) => [epoch, values[k]]) }] : [];
     });
     const x = [...new Set(series.flatMap(({ points }) => points.map(([epoch]) => epoch)))].sort((a, b) => a - b);
     const at = ({ points }, k) => points.find(([epoch]) => epoch === x[k])?.[1] ?? null;
-    const isShown = panel?.open && series.length > 0;
-    keys.replaceChildren(...(isShown ? keyOf(series) : []));
+    const isShown = panel.open && series.length > 0;
+    panel.querySelector(".keys").replaceChildren(...(isShown ? keyOf(series) : []));
     const options = {
       label: `training loss by epoch, ${select.value}`,
       x: { ...axisOf(x, { margin: 0.05, canBeLog: false }), name: "epoch", stops: x },
@@ -123,17 +120,17 @@ function setUpLosses(section) {
         lines: series.map((one) => ({
           color: one.color,
           name: one.name,
-          text: at(one, k) === null ? "" : String(Number(at(one, k).toPrecision(4))),
+          text: at(one, k) === null ? "" : number(at(one, k)),
         })),
       }),
     };
-    chart(holder, isShown ? options : null);
-  }
+    chart(panel.querySelector(".plot"), isShown ? options : null);
+  };
 
-  function choose() {
+  const choose = () => {
     draw();
-    fragment.change(section.view, { loss: panel?.open ? select.value : "" });
-  }
+    fragment.change(section.view, { loss: panel.open ? select.value : "" });
+  };
 
   panel.addEventListener("toggle", choose);
   select.addEventListener("change", choose);

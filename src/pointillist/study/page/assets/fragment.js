@@ -13,14 +13,10 @@ const decoded = (text) => {
   }
 };
 
-/** @returns {{view: string, params: URLSearchParams}} */
+/** Returns the view and its parameters. */
 const read = () => {
-  const text = location.hash.slice(1);
-  const at = text.indexOf("?");
-  return {
-    view: decoded(at < 0 ? text : text.slice(0, at)),
-    params: new URLSearchParams(at < 0 ? "" : text.slice(at + 1)),
-  };
+  const [view, ...rest] = location.hash.slice(1).split("?");
+  return { view: decoded(view), params: new URLSearchParams(rest.join("?")) };
 };
 
 const hash = (view, params) => `#${encodeURIComponent(view)}${String(params) && `?${params}`}`;

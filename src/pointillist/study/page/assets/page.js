@@ -4,6 +4,9 @@ const { element, fragment, save } = window.pointillist;
 /** @type {StudyContent} */
 const data = JSON.parse(document.getElementById("page.data").textContent);
 
+/** Whether the user prefers little motion. */
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
 /** @param {() => void} callback */
 const onTheme = (callback) => document.addEventListener("pointillist:theme", callback);
 
@@ -87,7 +90,8 @@ function onDrag(target, { begin = () => true, move, end = () => {}, click = () =
   }
 }
 
-async function copy(text) {
+/** Copies a text, and confirms it on the clicked button. */
+async function copyFrom(button, text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -97,11 +101,6 @@ async function copy(text) {
     document.execCommand("copy");
     area.remove();
   }
-}
-
-/** Copies a text, and confirms it on the clicked button. */
-async function copyFrom(button, text) {
-  await copy(text);
   button.textContent = "Copied";
   say("The link is copied");
   setTimeout(() => (button.textContent = "Copy link"), 1500);
@@ -119,7 +118,6 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape") openMenu(false);
 });
 
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const show = (view, behavior) => document.getElementById(view)?.scrollIntoView({ behavior });
 
 // A link to a view keeps its choices; following it in the browser would restore the defaults.
@@ -173,4 +171,6 @@ for (const view of links.keys()) {
   if (target) observer.observe(target);
 }
 
-Object.assign(window.pointillist, { later, data, sections, onTheme, say, saveCanvas, fileName, copyFrom, onDrag });
+Object.assign(window.pointillist, {
+  calm, copyFrom, data, fileName, later, onDrag, onTheme, saveCanvas, say, sections,
+});

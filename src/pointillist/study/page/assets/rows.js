@@ -5,23 +5,22 @@ const { color, seriesColors, sized, onDrag, onTheme, saveCanvas, fileName } = wi
 const START = [-60, 25]; // azimuth and elevation in degrees
 const BINS = 40;
 
-/** Unpacks coordinates from -1 to 1, row by row. */
-const unpacked = (text) => Float32Array.from(new Int16Array(bytesOf(text).buffer), (value) => value / 32767);
-
 /** @type {Record<string, Draw> | undefined} */
 let draws;
 /** Generated rows by key, parsed when they are first shown. */
 const drawOf = (key) => (draws ??= JSON.parse(document.getElementById("page.draws").textContent))[key];
 
+/** @type {WeakMap<Draw, Float32Array>} */
 const cache = new WeakMap();
-function points(draw) {
-  if (!cache.has(draw)) cache.set(draw, unpacked(draw.rows));
-  return cache.get(draw);
-}
 
-/** The class of each row; rows are sorted by class. */
-function classOf(draw) {
-  return (draw.classes ?? []).flatMap((n, label) => Array(n).fill(label));
+/**
+ * Coordinates from -1 to 1, row by row.
+ * @param {Draw} draw
+ */
+function points(draw) {
+  const found = cache.get(draw) ?? Float32Array.from(new Int16Array(bytesOf(draw.rows).buffer), (value) => value / 32767);
+  cache.set(draw, found);
+  return found;
 }
 
 /** Returns the projection of three columns to x, y and depth, which increases towards the eye. */
@@ -40,11 +39,13 @@ const EDGES = CORNERS.flatMap((from, i) =>
   [1, 2, 4].filter((bit) => !(i & bit)).map((bit) => [from, CORNERS[i | bit]]),
 );
 
-/** Draws rows into a square of `side` pixels at the context's origin. */
+/** Draws rows, if there are any, into a square of `side` pixels at the context's origin. */
 function paint(context, side, draw, dimensions, angles, colors) {
+  if (draw?.rows === undefined) return;
   const rows = points(draw);
   const n = rows.length / dimensions;
-  const labels = classOf(draw);
+  // Rows are sorted by class.
+  const labels = (draw.classes ?? []).flatMap((count, label) => Array(count).fill(label));
   const colorOf = (i) => colors[labels.length ? labels[i] % colors.length : 0];
   const toPixels = (x, y) => [((x + 1) / 2) * side, ((1 - y) / 2) * side];
   if (dimensions === 1) {
@@ -94,7 +95,7 @@ function thumbnails() {
   for (const canvas of document.querySelectorAll(".thumbnail")) {
     const set = data.sets[canvas.dataset.set ?? ""];
     canvas.hidden = !set;
-    if (!set || set.real.lost) continue;
+    if (!set) continue;
     const real = set.axes.length > 1 && set.real.classes ? seriesColors() : [color("--accent")];
     paint(sized(canvas, [40, 40]).context, 40, set.real, set.axes.length, START, real);
   }
@@ -138,30 +139,23 @@ function setUp(section) {
     shown = chips.filter(isChosen).map(({ dataset: { panel = "data" } }) => {
       const draw = panel === "data" ? set().real : drawOf(section.draws[select.value][Number(panel)]);
       const title = panel === "data" ? "data" : heads[Number(panel)];
-      const canvas = element("canvas", {});
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `${panel === "data" ? "Real" : "Generated"} rows of ${select.value}, ${title}`);
+      const ariaLabel = `${panel === "data" ? "Real" : "Generated"} rows of ${select.value}, ${title}`;
+      const canvas = element("canvas", { role: "img", ariaLabel });
       const note = remark(draw);
-      const box = element(
-        "div",
-        { className: "picture" },
-        element("b", {}, title),
-        element("small", {}, caption(panel)),
-        element("div", { className: "frame" }, canvas, ...(note ? [element("span", { className: "remark" }, note)] : [])),
-      );
+      const frame = element("div", { className: "frame" }, canvas);
+      if (note) frame.append(element("span", { className: "remark" }, note));
+      const [head, foot] = [element("b", {}, title), element("small", {}, caption(panel))];
+      const box = element("div", { className: "picture" }, head, foot, frame);
       return { panel, title, draw, canvas, box, note };
     });
     holder.replaceChildren(...shown.map(({ box }) => box));
     holder.style.setProperty("--count", String(shown.length));
     const is3d = set().axes.length === 3;
     holder.classList.toggle("turns", is3d);
-    if (is3d) {
-      holder.tabIndex = 0;
-      holder.setAttribute("role", "group");
-      holder.setAttribute("aria-label", "Rows in three columns. Arrow keys turn them.");
-    } else {
-      for (const name of ["tabindex", "role", "aria-label"]) holder.removeAttribute(name);
-    }
+    if (is3d) holder.tabIndex = 0;
+    else holder.removeAttribute("tabindex");
+    holder.role = is3d ? "group" : null;
+    holder.ariaLabel = is3d ? "Rows in three columns. Arrow keys turn them." : null;
     legend.textContent = [
       `At most 1,000 evenly chosen rows of each model of seed 0. Axes: ${set().axes.join(", ")}`,
       set().projected ? " of the real rows, their first two principal components." : ".",
@@ -175,8 +169,7 @@ function setUp(section) {
     for (const { panel, draw: rows, canvas } of shown) {
       const side = canvas.clientWidth;
       if (!side) continue;
-      const { context } = sized(canvas, [side, side]);
-      if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colors(panel));
+      paint(sized(canvas, [side, side]).context, side, rows, set().axes.length, angles, colors(panel));
     }
   }
 
@@ -254,7 +247,7 @@ function setUp(section) {
       context.translate(0, head);
       context.strokeStyle = color("--line");
       context.strokeRect(0, 0, side, side);
-      if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colors(panel));
+      paint(context, side, rows, set().axes.length, angles, colors(panel));
       context.restore();
     });
     return made;

@@ -2,12 +2,6 @@
 
 const { bytesOf, fragment, later, sections, element, save, fileName, say } = window.pointillist;
 
-/** The section's lines of results.csv, unchanged. */
-async function csv(packed) {
-  const stream = new Blob([bytesOf(packed)]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).blob();
-}
-
 /** Compares two lines by a column; lines without a number come last in either direction. */
 function comparison(column, sign) {
   const text = (row) => (column ? row.dataset.metric : row.dataset.set);
@@ -23,11 +17,8 @@ function comparison(column, sign) {
 /** Links a cell to its network in the live stage; by keyboard only the first line of a set is reached. */
 function linkLive(cell, isFirst) {
   const value = cell.querySelector(".value");
-  const link = element("a", {
-    href: `#live?${cell.dataset.live}`,
-    className: "open-live",
-    tabIndex: isFirst ? 0 : -1,
-  });
+  const href = `#live?${cell.dataset.live}`;
+  const link = element("a", { href, className: "open-live", tabIndex: isFirst ? 0 : -1 });
   link.append(value.textContent, element("span", { className: "hidden-text" }, ", draw its rows live"));
   value.replaceChildren(link);
 }
@@ -98,7 +89,9 @@ function setUp(section) {
     });
   }
   panel.querySelector(".save").addEventListener("click", async () => {
-    save(await csv(section.csv), `${fileName(section)}.csv`);
+    // The section's lines of results.csv, unchanged.
+    const stream = new Blob([bytesOf(section.csv)]).stream().pipeThrough(new DecompressionStream("gzip"));
+    save(await new Response(stream).blob(), `${fileName(section)}.csv`);
   });
 
   fragment.onRestore(section.view, (params) => {

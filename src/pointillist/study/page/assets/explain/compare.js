@@ -1,9 +1,7 @@
 /* The last two steps of the explainer, which compare two samplers and two guidance scales. */
 
-const { Duel, chart, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
+const { Duel, chart, data, debounced, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
   window.pointillist;
-/** @type {Record<string, string>} */
-const NAMES = { dpm: "DPM-Solver++(2M)", heun: "Heun", ddim: "DDIM", ancestral: "ancestral (DDPM)" };
 /** Numbers of evaluations at which distances are measured. */
 const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
 const MEASURED_ROWS = 500;
@@ -13,14 +11,6 @@ const stepsFor = (sampler, evaluations, { timesteps }) =>
   sampler === "heun"
     ? Math.max(2, Math.floor((evaluations + 1) / 2))
     : Math.max(2, sampler === "dpm" ? evaluations : Math.min(evaluations, timesteps));
-
-const debounced = (act, wait = 150) => {
-  let timer = 0;
-  return () => {
-    clearTimeout(timer);
-    timer = setTimeout(act, wait);
-  };
-};
 
 class SamplerStep {
   /** @type {string} set by `show` */
@@ -68,9 +58,9 @@ class SamplerStep {
 
   async #run() {
     const sides = [0, 1].map((i) => this.#side(i));
-    const [before, now] = [this.measuring, {}];
+    const now = {};
     this.measuring = now;
-    if (before) pool.stop("measure");
+    pool.stop("measure");
     const ends = (await this.duel.run(sides)).filter((rows) => rows !== null);
     if (this.measuring !== now || ends.length < sides.length) return;
     const { columns } = models.get(sides[0].id);
@@ -89,10 +79,11 @@ class SamplerStep {
   /** Measures the distances of both sides at each budget. */
   async #measure(now, real, columns) {
     /** @type {Curve[]} */
-    const series = [0, 1].map((i) => ({ name: NAMES[this.samplers[i].value], color: i, shape: i, dash: i, points: [] }));
-    if (this.models[0].value !== this.models[1].value) {
-      series.forEach((one, i) => (one.name += `, ${models.get(this.models[i].value).title}`));
-    }
+    const series = [0, 1].map((i) => {
+      const [sampler, model] = [this.samplers[i], this.models[i]].map((select) => select.selectedOptions[0].text);
+      const name = this.models[0].value === this.models[1].value ? sampler : `${sampler}, ${model}`;
+      return { name, color: i, shape: i, dash: i, points: [] };
+    });
     this.keys.replaceChildren(...keyOf(series));
     const draw = () =>
       chart(this.chart, {
@@ -154,7 +145,6 @@ class GuidanceStep {
 
   /** @param {HTMLElement} root */
   constructor(root) {
-    this.root = root;
     this.duel = new Duel(root, "guidance");
     this.scales = [...root.querySelectorAll("[name=w]")];
     this.outputs = [...root.querySelectorAll("output")];
@@ -192,17 +182,11 @@ class GuidanceStep {
   }
 
   #run() {
-    const labels = labelsFor(models.datasetOf(this.model), 1000, this.classes.value);
-    this.scales.forEach((scale, i) => (this.outputs[i].textContent = String(Number(scale.value))));
-    const shown = this.scales.map((scale) => ({
-      id: this.model.id,
-      sampler: "dpm",
-      steps: 24,
-      labels,
-      guidance: Number(scale.value),
-    }));
+    const labels = labelsFor(models.datasets[this.model.dataset], 1000, this.classes.value);
+    const scales = this.scales.map(({ value }) => Number(value));
+    scales.forEach((w, i) => (this.outputs[i].textContent = String(w)));
     this.readout.textContent = `${this.set}, ${this.model.title}; 1,000 rows from one noise on both sides.`;
-    this.duel.run(shown);
+    this.duel.run(scales.map((guidance) => ({ id: this.model.id, sampler: "dpm", steps: 24, labels, guidance })));
   }
 }
 

@@ -33,16 +33,16 @@ function secondBetween(a, b, sumsA, sumsB) {
   const [n, m] = [sumsA.length, sumsB.length];
   const cross = a.sums.reduce((sum, value, c) => sum + value * b.sums[c], 0);
   const all = m * a.square + n * b.square - 2 * cross;
-  const centred = all - squares(sumsA) / m - squares(sumsB) / n + total(sumsA) ** 2 / (n * m);
-  return Math.max(0, centred) / ((n - 1) * (m - 1));
+  const centered = all - squares(sumsA) / m - squares(sumsB) / n + total(sumsA) ** 2 / (n * m);
+  return Math.max(0, centered) / ((n - 1) * (m - 1));
 }
 
 /** E[h²] for two rows of one sample. */
 function secondWithin(a, rowSums) {
   const n = rowSums.length;
   const all = 2 * n * a.square - 2 * squares(a.sums);
-  const centred = all - (2 * squares(rowSums)) / (n - 2) + total(rowSums) ** 2 / ((n - 1) * (n - 2));
-  return Math.max(0, centred) / (n * (n - 3));
+  const centered = all - (2 * squares(rowSums)) / (n - 2) + total(rowSums) ** 2 / ((n - 1) * (n - 2));
+  return Math.max(0, centered) / (n * (n - 3));
 }
 
 /**

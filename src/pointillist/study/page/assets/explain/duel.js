@@ -1,6 +1,6 @@
 /* Two stages in lockstep: one noise, one clock. */
 
-const { Clock, Stage, calm } = window.pointillist;
+const { Clock, Stage } = window.pointillist;
 
 class Duel {
   /** @param {HTMLElement} root holds two canvases, a button `.play` and a range `.time` */
@@ -11,7 +11,7 @@ class Duel {
       (canvas, i) =>
         new Stage(canvas, {
           channel: `${channel}-${i}`,
-          onFrame: () => this.#onFrame(),
+          onFrame: () => this.clock.isPlaying || this.#show(this.clock.share),
           onPick: (row) => this.stages.forEach((stage) => stage.pick(row)),
         }),
     );
@@ -33,13 +33,8 @@ class Duel {
     this.clock.pause();
     this.clock.share = 0;
     const runs = this.stages.map((stage, i) => stage.run(sides[i]));
-    if (calm.matches) this.clock.seek(1);
-    else this.clock.play();
+    this.clock.play();
     return Promise.all(runs);
-  }
-
-  #onFrame() {
-    if (!this.clock.isPlaying) this.#show(this.clock.share);
   }
 
   #show(share) {

@@ -6,7 +6,6 @@ const { element, later, models } = window.pointillist;
 const root = document.getElementById("page.how");
 const first = Object.keys(models.datasets)[0];
 const state = { set: first, model: models.plain(first), share: 0.45 };
-/** @param {string} name */
 const part = (name) => root.querySelector(`[data-step="${name}"]`);
 /** @type {{show: (shown: Shown) => void}[]} */
 const shown = [];
@@ -50,17 +49,16 @@ function update() {
 
 function chooseSet(set) {
   state.set = set;
-  const plain = models.of(set).filter((model) => !model.class_embedding);
-  const offered = plain.length ? plain : models.of(set);
+  const all = models.of(set);
+  const plain = all.filter((model) => !model.class_embedding);
+  const offered = plain.length ? plain : all;
   schedules.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
   state.model = models.plain(set);
   schedules.value = state.model.id;
-  part("guidance").hidden =
-    !models.conditional(set) && !Object.keys(models.datasets).some((of) => models.conditional(of));
+  part("guidance").hidden = models.all.every((model) => !model.class_embedding);
   part("guidance").querySelector(".without").hidden = Boolean(models.conditional(set));
-  for (const picker of pickers)
-    for (const button of picker.querySelectorAll("button"))
-      button.setAttribute("aria-pressed", String(button.dataset.set === set));
+  for (const button of pickers.flatMap((picker) => [...picker.querySelectorAll("button")]))
+    button.setAttribute("aria-pressed", String(button.dataset.set === set));
   update();
 }
 

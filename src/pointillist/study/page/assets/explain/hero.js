@@ -1,8 +1,8 @@
 /* The picture at the top: rows that go from noise to data and back until the user stops them. */
 
-const { Stage, calm } = window.pointillist;
+const { Stage, animation, calm } = window.pointillist;
 const [SECONDS, REST] = [3.6, 1.1];
-const COLOURS = 9;
+const COLORS = 9;
 
 class Hero {
   share = 0;
@@ -10,7 +10,6 @@ class Hero {
   rest = 0;
   isReady = false;
   isSeen = false;
-  isMoving = false;
   /** @type {StudyModel} set by `show` */
   model;
 
@@ -23,7 +22,15 @@ class Hero {
     this.stage = new Stage(root.querySelector("canvas"), { channel: "hero", rows: 1200, show });
     Object.assign(this.stage.scene, { size: 1.25, margin: 1.08 });
     this.wants = !calm.matches;
-    this.button.addEventListener("click", () => this.#want(!this.wants));
+    this.move = animation((passed) => {
+      const isMoving = this.wants && this.isSeen && this.isReady;
+      if (isMoving) this.#advance(passed);
+      return isMoving;
+    });
+    this.button.addEventListener("click", () => {
+      this.wants = !this.wants;
+      this.#start();
+    });
     new IntersectionObserver(([{ isIntersecting }]) => {
       this.isSeen = isIntersecting;
       this.#start();
@@ -51,32 +58,13 @@ class Hero {
     const position = (r) => rows[r * columns] - (columns > 1 ? 0.35 * rows[r * columns + 1] : 0);
     const order = Array.from({ length: n }, (_, r) => r).sort((a, b) => position(a) - position(b));
     const of = new Uint8Array(n);
-    order.forEach((r, rank) => (of[r] = Math.floor((rank * COLOURS) / n)));
-    this.stage.scene.ramp = { count: COLOURS, of };
-  }
-
-  #want(wants) {
-    this.wants = wants;
-    this.#start();
+    order.forEach((r, rank) => (of[r] = Math.floor((rank * COLORS) / n)));
+    this.stage.scene.ramp = { count: COLORS, of };
   }
 
   #start() {
     this.button.textContent = this.wants ? "Pause" : "Play";
-    if (!this.wants || !this.isSeen || !this.isReady || this.isMoving) return;
-    this.isMoving = true;
-    /** @type {number | null} */
-    let before = null;
-    const tick = (now) => {
-      if (!this.wants || !this.isSeen || !this.isReady) {
-        this.isMoving = false;
-        return;
-      }
-      const passed = before === null ? 0 : Math.min(0.1, Math.max(0, now - before) / 1000);
-      before = now;
-      this.#advance(passed);
-      requestAnimationFrame(tick);
-    };
-    requestAnimationFrame(tick);
+    this.move();
   }
 
   #advance(seconds) {

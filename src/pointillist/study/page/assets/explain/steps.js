@@ -36,9 +36,13 @@ class NoiseStep {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.readout = root.querySelector(".readout");
-    const pick = (row) => this.#pick(row);
-    const show = { real: false };
-    this.stages = [...root.querySelectorAll("canvas")].map((canvas) => new Stage(canvas, { onPick: pick, show }));
+    const onPick = (row) => {
+      for (const scene of this.scenes) scene.chosen = row;
+      this.#trace();
+      for (const scene of this.scenes) scene.draw();
+    };
+    const stageOf = (canvas) => new Stage(canvas, { onPick, show: { real: false } });
+    this.scenes = [...root.querySelectorAll("canvas")].map((canvas) => stageOf(canvas).scene);
   }
 
   /** @param {Shown} shown */
@@ -46,34 +50,25 @@ class NoiseStep {
     if (this.dataset !== dataset) {
       this.dataset = dataset;
       this.noise = normals(dataset.real.length, 1);
-      for (const { scene } of this.stages) {
-        scene.chosen = null;
-        scene.path = null;
-      }
+      for (const scene of this.scenes) scene.chosen = null;
     }
     const level = levelAt(model, t);
     this.model = model;
     this.level = level;
-    const [clean, noisy] = this.stages.map(({ scene }) => scene);
-    for (const scene of [clean, noisy]) scene.setDataset(dataset, model.columns);
-    clean.setRows(dataset.real, { alpha: 1, sigma: 0, t: 0, lambda: Infinity }, null);
+    const [clean, noisy] = this.scenes;
+    for (const scene of this.scenes) scene.setDataset(dataset, model.columns);
+    clean.setRows(dataset.real);
     this.#trace();
-    noisy.setRows(noised(dataset.real, this.noise, level), level, null);
+    noisy.setRows(noised(dataset.real, this.noise, level), level);
     this.readout.textContent =
       `alpha_t = ${level.alpha.toFixed(3)}, sigma_t = ${level.sigma.toFixed(3)}: ` +
       `${percent(level.alpha ** 2)} of a unit variance is still the data's.`;
   }
 
-  #pick(row) {
-    for (const { scene } of this.stages) scene.chosen = row;
-    this.#trace();
-    for (const { scene } of this.stages) scene.draw();
-  }
-
   /** Traces a row from t = 0 to the current time, with the same noise. */
   #trace() {
-    const [clean, noisy] = this.stages.map(({ scene }) => scene);
-    const { columns, timesteps } = this.model;
+    const [clean, noisy] = this.scenes;
+    const { columns } = this.model;
     const { chosen } = clean;
     if (chosen === null) {
       clean.path = noisy.path = null;
@@ -81,9 +76,8 @@ class NoiseStep {
     }
     const of = (numbers) => numbers.subarray(chosen * columns, (chosen + 1) * columns);
     clean.path = of(this.dataset.real);
-    const times = Array.from({ length: 41 }, (_, i) => (this.level.t * i) / 40).map((t) => Math.min(timesteps, t));
-    const points = times.map((t) => noised(of(this.dataset.real), of(this.noise), levelAt(this.model, t)));
-    noisy.path = Float32Array.from(points.flatMap((point) => [...point]));
+    const levels = Array.from({ length: 41 }, (_, i) => levelAt(this.model, (this.level.t * i) / 40));
+    noisy.path = Float32Array.from(levels.flatMap((level) => [...noised(of(this.dataset.real), of(this.noise), level)]));
   }
 }
 
@@ -101,9 +95,9 @@ class DenoiseStep {
   constructor(root) {
     this.readout = root.querySelector(".readout");
     const [asked, answers] = root.querySelectorAll("canvas");
-    const show = { real: false };
-    this.asked = new Stage(asked, { onPick: (row, x, y) => this.#ask(row, x, y), show: { ...show, field: true } });
-    this.answers = new Stage(answers, { onPick: () => {}, hasKeys: false, show: { ...show, real: true } });
+    const onPick = (row, x, y) => this.#ask(row, x, y);
+    this.asked = new Stage(asked, { onPick, show: { real: false, field: true } });
+    this.answers = new Stage(answers, { onPick: () => {}, hasKeys: false });
     this.update = latest((state) => this.#update(state));
     asked.addEventListener("keydown", (event) => {
       const [dx, dy] = MOVES[event.key] ?? [];
@@ -125,12 +119,7 @@ class DenoiseStep {
     this.update(state);
   }
 
-  /**
-   * Predicts from a point of the picture, or from a row (by keyboard, or in three columns).
-   * @param {number | null} row
-   * @param {number} [x]
-   * @param {number} [y]
-   */
+  /** Predicts from a point of the picture, or from a row (by keyboard, or in three columns). */
   #ask(row, x, y) {
     if (!this.state || (row === null && x === undefined)) return;
     const { scene } = this.asked;
@@ -162,11 +151,11 @@ class DenoiseStep {
       x0.subarray(x.length, x.length + field.length),
       x0.subarray(x.length + field.length),
     ];
-    scene.setField({ from: field, to: ofField.map((value) => value * level.alpha) });
+    scene.field = { from: field, to: ofField.map((value) => value * level.alpha) };
     scene.guess = { from: point, to: ofPoint };
-    scene.setRows(x, level, null);
+    scene.setRows(x, level);
     this.answers.scene.setDataset(dataset, model.columns);
-    this.answers.scene.setRows(ofRows.slice(), { ...level, alpha: 1, sigma: 0 }, null);
+    this.answers.scene.setRows(ofRows.slice());
     const text = (values) => `(${Array.from(values, (value) => value.toFixed(2)).join(", ")})`;
     this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
   }
@@ -188,9 +177,8 @@ class ScheduleStep {
   /** @param {Shown} shown */
   show({ dataset, model, t }) {
     const T = model.timesteps;
-    const times = Array.from({ length: Math.min(T, 200) + 1 }, (_, i, n = Math.min(T, 200)) =>
-      Math.round((i * T) / n),
-    );
+    const n = Math.min(T, 200);
+    const times = Array.from({ length: n + 1 }, (_, i) => Math.round((i * T) / n));
     const series = model.schedule.map((table, i) => ({
       name: ["alpha_t, factor of the data", "sigma_t, factor of the noise"][i],
       color: i,
@@ -211,11 +199,8 @@ class ScheduleStep {
     const { scene } = this.stage;
     const noise = normals(dataset.real.length, 1);
     scene.setDataset(dataset, model.columns);
-    const half = dataset.real.length;
-    const both = new Float32Array(2 * half);
-    both.set(normals(half, 7));
-    both.set(noised(dataset.real, noise, last), half);
-    const rows = half / model.columns;
+    const both = Float32Array.of(...normals(noise.length, 7), ...noised(dataset.real, noise, last));
+    const rows = noise.length / model.columns;
     scene.setRows(both, last, Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)));
     const kl = model.prior_kl;
     this.readout.textContent =

@@ -1,6 +1,26 @@
 /* A clock that plays from 0 to 1, for one stage or several in lockstep. */
 
-const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+const { calm } = window.pointillist;
+
+/**
+ * Returns a function that starts an animation, unless it is running.
+ * @param {(passed: number) => boolean} tick called in each frame with the seconds since the last one, at most 0.1; returns
+ *   whether to go on
+ */
+function animation(tick) {
+  /** @type {number | null} */
+  let before = null;
+  let isRunning = false;
+  const frame = (now) => {
+    isRunning = tick(Math.min(0.1, (now - (before ?? now)) / 1000));
+    before = isRunning ? now : null;
+    if (isRunning) requestAnimationFrame(frame);
+  };
+  return () => {
+    if (!isRunning) requestAnimationFrame(frame);
+    isRunning = true;
+  };
+}
 
 class Clock {
   share = 0;
@@ -11,13 +31,14 @@ class Clock {
    * @param {() => number} options.ready largest share that can be shown at present
    * @param {(share: number) => void} options.show
    * @param {(isPlaying: boolean) => void} options.changed
-   * @param {number} [options.seconds] from 0 to 1
+   * @param {number} options.seconds from 0 to 1
    */
-  constructor({ ready, show, changed, seconds = 4 }) {
+  constructor({ ready, show, changed, seconds }) {
     this.ready = ready;
     this.show = show;
     this.changed = changed;
     this.seconds = seconds;
+    this.start = animation((passed) => this.isPlaying && this.#advance(passed));
   }
 
   /** Plays to the end, or restarts at the end; with reduced motion, jumps to the end. */
@@ -29,20 +50,14 @@ class Clock {
     }
     if (this.isPlaying) return;
     this.#set(true);
-    /** @type {number | null} */
-    let before = null;
-    const tick = (now) => {
-      if (!this.isPlaying) return;
-      // A frame may have an earlier time than the click before it.
-      const passed = before === null ? 0 : Math.min(0.1, Math.max(0, now - before) / 1000);
-      before = now;
-      const ready = this.ready();
-      this.share = Math.min(this.share + passed / this.seconds, ready);
-      this.show(this.share);
-      if (ready >= 1 && this.share >= 1) this.#set(false);
-      else requestAnimationFrame(tick);
-    };
-    requestAnimationFrame(tick);
+    this.start();
+  }
+
+  #advance(passed) {
+    this.share = Math.min(this.share + passed / this.seconds, this.ready());
+    this.show(this.share);
+    if (this.share >= 1) this.#set(false);
+    return this.isPlaying;
   }
 
   pause() {
@@ -80,4 +95,13 @@ function latest(work) {
   };
 }
 
-Object.assign(window.pointillist, { Clock, calm, latest });
+/** Wraps a function so that it runs when it has not been called for a moment. */
+function debounced(act) {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, 150);
+  };
+}
+
+Object.assign(window.pointillist, { Clock, animation, debounced, latest });

@@ -9,12 +9,10 @@ const holder = document.createElement("canvas");
 holder.width = holder.height = BINS;
 
 /**
- * @param {Float32Array} points pixel coordinates, x and y in turn
- * @param {number} size size of the picture in pixels
- * @param {number[]} color red, green and blue
- * @returns {HTMLCanvasElement} a small picture that is drawn larger
+ * Returns a small picture of the density, to be drawn larger.
+ * @param {Float32Array} points pixel coordinates, x and y in turn, of a picture of some size
  */
-function densityOf(points, size, [red, green, blue]) {
+function densityOf(points, size, /** @type {number[]} */ [red, green, blue]) {
   let bins = new Float32Array(BINS * BINS);
   for (let i = 0; i < points.length; i += 2) {
     const [a, b] = [Math.floor((points[i] / size) * BINS), Math.floor((points[i + 1] / size) * BINS)];

@@ -38,15 +38,8 @@ class Dots {
     this.#isWhole = ground !== null;
   }
 
-  /**
-   * @param {number} x
-   * @param {number} y
-   * @param {number[]} color red, green and blue
-   * @param {number} size 1 for the usual radius
-   * @param {number} shape
-   * @param {number} opacity
-   */
-  add(x, y, [red, green, blue], size, shape, opacity) {
+  /** Adds a dot; size 1 has the usual radius. */
+  add(x, y, /** @type {number[]} */ [red, green, blue], size, shape, opacity) {
     const { side, masks } = this.#masks(size, shape);
     const [left, top] = [x - side / 2, y - side / 2];
     const [column, row] = [Math.floor(left), Math.floor(top)];

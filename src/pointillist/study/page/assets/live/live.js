@@ -10,7 +10,9 @@ const CHOICES = ["steps", "guidance", "class", "seed"];
 /** @type {Record<string, [least: number, most: number, usual: number]>} */
 const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
 
-const { Clock, Stage, evaluationsOf, labelsFor, later, latest, models, onDrag, pool, save, saveCanvas } = window.pointillist;
+const { Clock, Stage, copyFrom, csvField, debounced, evaluationsOf, fragment, labelsFor, later, latest, models, onDrag, pool } =
+  window.pointillist;
+const { save, saveCanvas } = window.pointillist;
 
 /** @type {<Id extends keyof LiveElements>(id: Id) => LiveElements[Id]} */
 const byId = (id) => document.getElementById(`live-${id}`);
@@ -18,40 +20,32 @@ const byId = (id) => document.getElementById(`live-${id}`);
 class Live {
   hasBegun = false;
   wasPlayed = false;
-  waiting = 0;
 
   constructor() {
     this.stage = new Stage(byId("canvas"), {
       channel: "live",
       rows: ROWS,
-      onFrame: () => this.#onFrame(),
+      onFrame: () => this.clock.isPlaying || this.#show(),
       hasKeys: false,
     });
     this.clock = new Clock({
       ready: () => this.stage.ready,
       show: () => this.#show(),
-      changed: (isPlaying) => this.#playingChanged(isPlaying),
+      changed: (isPlaying) => {
+        byId("play").textContent = isPlaying ? "Pause" : "Play";
+        if (!isPlaying) this.#write();
+      },
       seconds: SECONDS,
     });
+    this.scene = this.stage.scene;
+    this.replay = debounced(() => this.play());
     this.#fillSets();
     this.#chooseSet();
     this.#listen();
   }
 
-  get scene() {
-    return this.stage.scene;
-  }
-
-  get frames() {
-    return this.stage.frames;
-  }
-
-  get total() {
-    return this.stage.total;
-  }
-
   get position() {
-    return this.clock.share * this.total;
+    return this.clock.share * this.stage.total;
   }
 
   get model() {
@@ -106,11 +100,8 @@ class Live {
     this.hasBegun = false;
     byId("steps-value").textContent = byId("steps").value;
     byId("guidance-value").textContent = byId("guidance").value;
-    this.scene.setField(null);
-    if (this.wasPlayed) {
-      clearTimeout(this.waiting);
-      this.waiting = setTimeout(() => this.play(), 150);
-    }
+    this.scene.field = null;
+    if (this.wasPlayed) this.replay();
   }
 
   get #choices() {
@@ -124,92 +115,69 @@ class Live {
     };
   }
 
-  /** Draws the rows, and returns them. */
-  async draw() {
+  async #draw() {
     const choices = this.#choices;
     const begin = performance.now();
     this.hasBegun = true;
     this.#say(`drawing ${ROWS.toLocaleString("en")} rows …`);
-    const drawn = this.stage.run(choices);
-    const { frames } = this;
-    const rows = await drawn;
-    if (rows && frames === this.frames) {
-      const evaluations = evaluationsOf(choices.sampler, choices.steps);
-      const guided = choices.guidance && choices.labels ? ", each with the class and without it" : "";
-      const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
-      this.#say(
-        `${ROWS.toLocaleString("en")} rows in ${((performance.now() - begin) / 1000).toFixed(2)} s: ` +
-          `${count(evaluations, "evaluation")} of the network per row${guided}, ` +
-          count(pool.workers.length, "worker"),
-      );
-    }
-    return rows;
-  }
-
-  #onFrame() {
-    if (!this.clock.isPlaying) this.#show();
-  }
-
-  /** Starts to draw the rows. */
-  #begin() {
-    this.draw().catch((error) => {
+    try {
+      const drawn = this.stage.run(choices);
+      const { frames } = this.stage;
+      if (!(await drawn) || frames !== this.stage.frames) return;
+    } catch (error) {
       this.hasBegun = false;
       this.#say(`cannot draw rows here: ${error.message}`);
-    });
+      return;
+    }
+    const evaluations = evaluationsOf(choices.sampler, choices.steps);
+    const guided = choices.guidance && choices.labels ? ", each with the class and without it" : "";
+    const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
+    this.#say(
+      `${ROWS.toLocaleString("en")} rows in ${((performance.now() - begin) / 1000).toFixed(2)} s: ` +
+        `${count(evaluations, "evaluation")} of the network per row${guided}, ` +
+        count(pool.workers.length, "worker"),
+    );
   }
 
   play() {
     this.wasPlayed = true;
     if (!this.hasBegun) {
       this.clock.share = 0;
-      this.#begin();
+      this.#draw();
     }
     this.clock.play();
   }
 
-  #playingChanged(isPlaying) {
-    byId("play").textContent = isPlaying ? "Pause" : "Play";
-    if (!isPlaying) this.#write();
-  }
-
   /** Shows the moment of the clock, or the last finished one. */
   #show() {
-    if (!this.frames.length) return;
     const { clock, stage, model } = this;
+    if (!stage.frames.length) return;
     stage.show(clock.share);
-    const { level } = stage;
-    const position = Math.min(this.position, this.frames.length - 1);
-    byId("time").value = String(Math.round((1000 * position) / this.total));
+    const { level, total } = stage;
+    const position = Math.min(this.position, stage.frames.length - 1);
+    byId("time").value = String(Math.round((1000 * position) / total));
     byId("moment").textContent =
       `t = ${level.t.toFixed(level.t % 1 ? 1 : 0)} of ${model.timesteps}, ` +
       `noise sigma_t / alpha_t = ${(level.sigma / level.alpha).toPrecision(2)}, ` +
-      `step ${Math.floor(position)} of ${this.total}`;
+      `step ${Math.floor(position)} of ${total}`;
     if (this.scene.show.field) this.askField(level);
   }
 
   /** Computes the field at a noise level; while one is computed, only the last request waits. */
-  askField = latest(async (level) => {
-    const field = await this.#field(level);
-    if (this.frames.length) this.scene.setField(field);
+  askField = latest(async (/** @type {Level} */ level) => {
+    const points = this.scene.fieldPoints();
+    const chosen = byId("class").value;
+    const label = this.model.class_embedding && /^\d+$/.test(chosen) ? Number(chosen) : null;
+    const guidance = Number(byId("guidance").value);
+    const x0 = await pool.predict(this.model.id, Math.min(level.lambda, 10), points, { label, guidance });
+    if (this.stage.frames.length) {
+      this.scene.field = { t: level.t, from: points, to: x0.map((value) => value * level.alpha) };
+    }
     if (!this.clock.isPlaying) this.scene.draw();
   });
 
-  /** @param {Level} level */
-  async #field(level) {
-    const points = this.scene.fieldPoints();
-    const label = byId("class").value;
-    const condition = {
-      label: this.model.class_embedding && /^\d+$/.test(label) ? Number(label) : null,
-      guidance: Number(byId("guidance").value),
-    };
-    const lambda = Math.min(level.lambda, 10);
-    const x0 = await pool.predict(this.model.id, lambda, points, condition);
-    const to = x0.map((value) => value * level.alpha);
-    return { t: level.t, from: points, to };
-  }
-
   #seek(share) {
-    if (!this.hasBegun) this.#begin();
+    if (!this.hasBegun) this.#draw();
     this.clock.seek(share);
   }
 
@@ -241,13 +209,13 @@ class Live {
     }
     on("png", "click", () => saveCanvas(byId("canvas"), `${this.model.dataset}.png`));
     on("csv", "click", () => this.#saveRows());
-    on("link", "click", () => (this.#write(), window.pointillist.copyFrom(byId("link"), location.href)));
+    on("link", "click", () => (this.#write(), copyFrom(byId("link"), location.href)));
     this.#listenToCanvas(byId("canvas"));
     models.onAdded((model) => {
       this.#fillSets();
       if (byId("set").value === model.dataset) this.#chooseSet();
     });
-    window.pointillist.fragment.onRestore("live", (params) => this.#restore(params));
+    fragment.onRestore("live", (params) => this.#restore(params));
   }
 
   /** @param {HTMLCanvasElement} canvas */
@@ -263,7 +231,7 @@ class Live {
       if (event.key === " ") byId("play").click();
       else if (event.shiftKey && this.scene.isSolid && step !== undefined) {
         this.scene.turnBy(0.1 * step, { ArrowUp: -0.1, ArrowDown: 0.1 }[event.key] ?? 0);
-      } else if (step) this.#seek((Math.round(this.position) + step) / Math.max(1, this.total));
+      } else if (step) this.#seek((Math.round(this.position) + step) / Math.max(1, this.stage.total));
       else return;
       event.preventDefault();
     });
@@ -271,15 +239,14 @@ class Live {
   }
 
   #saveRows() {
-    const frame = this.frames[this.total];
+    const { frames, labels, total } = this.stage;
+    const frame = frames[total];
     if (!frame) {
       this.#say("There are no rows yet: press play, and wait for the last step.");
       return;
     }
     const { columns } = this.model;
-    const { labels } = this.stage;
     const { names, centre, unit } = this.dataset;
-    const { csvField: field } = window.pointillist;
     const lines = Array.from({ length: ROWS }, (_, r) => {
       const row = Array.from(
         frame.x.subarray(r * columns, (r + 1) * columns),
@@ -288,7 +255,7 @@ class Live {
       return (labels ? [...row, labels[r]] : row).join(",");
     });
     const heads = labels ? [...names, "label"] : names;
-    const text = [heads.map(field).join(","), ...lines, ""].join("\n");
+    const text = [heads.map(csvField).join(","), ...lines, ""].join("\n");
     save(new Blob([text], { type: "text/csv" }), `${this.model.dataset}.csv`);
   }
 
@@ -303,13 +270,13 @@ class Live {
       params.set("class", byId("class").value);
       params.set("w", byId("guidance").value);
     }
-    if (this.frames.length) params.set("t", this.clock.share.toFixed(3));
+    if (this.stage.frames.length) params.set("t", this.clock.share.toFixed(3));
     for (const id of SHOWN) if (id !== "real" && byId(id).checked) params.set(id, "1");
     if (!byId("real").checked) params.set("real", "0");
     if (this.scene.isSolid) {
-      params.set("turn", [this.scene.turn.yaw, this.scene.turn.pitch].map((a) => a.toFixed(2)).join(","));
+      params.set("turn", [this.scene.view.turn.yaw, this.scene.view.turn.pitch].map((a) => a.toFixed(2)).join(","));
     }
-    window.pointillist.fragment.write("live", params);
+    fragment.write("live", params);
   }
 
   /** @param {URLSearchParams} params */
@@ -334,7 +301,7 @@ class Live {
       this.scene.show[id] = byId(id).checked;
     }
     const [yaw, pitch] = (params.get("turn") ?? "").split(",").map(Number);
-    if (Number.isFinite(yaw) && Number.isFinite(pitch)) Object.assign(this.scene.turn, { yaw, pitch });
+    if (Number.isFinite(yaw) && Number.isFinite(pitch)) Object.assign(this.scene.view.turn, { yaw, pitch });
     this.#forget();
     if (params.has("play")) this.play();
     else if (params.has("t")) {

@@ -11,6 +11,18 @@ function lazily(object, name, make) {
   Object.defineProperty(object, name, { get: () => keep(make())[name], enumerable: true, configurable: true });
 }
 
+/**
+ * Adds the schedule to a model.
+ * @param {StudyModelContent} content
+ */
+function prepared(content) {
+  const model = /** @type {StudyModel} */ (content);
+  const unpacked = (table) => (typeof table === "string" ? unpackNumbers(table, "float32") : table);
+  lazily(model, "schedule", () => [model.alpha, model.sigma].map(unpacked));
+  lazily(model, "timesteps", () => model.schedule[0].length - 1);
+  return model;
+}
+
 class Models {
   /** @type {((model: StudyModel) => void)[]} */
   #listeners = [];
@@ -21,27 +33,14 @@ class Models {
   /** @param {{models: StudyModelContent[], datasets: Record<string, StudyDataset>}} content as the page holds it */
   constructor(content) {
     this.datasets = content.datasets;
-    this.all = content.models.map(Models.#prepare);
+    this.all = content.models.map(prepared);
     for (const dataset of Object.values(this.datasets))
       lazily(dataset, "real", () => unpackNumbers(dataset.rows, "float16"));
   }
 
-  /**
-   * @param {StudyModelContent} content
-   * @returns {StudyModel} the same object
-   */
-  static #prepare(content) {
-    const model = /** @type {StudyModel} */ (content);
-    const unpacked = (table) => (typeof table === "string" ? unpackNumbers(table, "float32") : table);
-    lazily(model, "schedule", () => [model.alpha, model.sigma].map(unpacked));
-    lazily(model, "timesteps", () => model.schedule[0].length - 1);
-    return model;
-  }
-
   /** @param {string | null} id */
   find(id) {
-    const { previewed } = this;
-    return id === previewed?.model.id ? previewed?.model : this.all.find((model) => model.id === id);
+    return [this.previewed?.model, ...this.all].find((model) => model?.id === id);
   }
 
   /** @param {string} id of one of the models */
@@ -57,7 +56,6 @@ class Models {
     return model === previewed?.model ? previewed.dataset : this.datasets[model.dataset];
   }
 
-  /** @param {string} set */
   of(set) {
     return this.all.filter((model) => model.dataset === set);
   }
@@ -79,7 +77,7 @@ class Models {
    * @param {StudyDataset} dataset
    */
   preview(content, dataset) {
-    const model = Models.#prepare(content);
+    const model = prepared(content);
     this.previewed = { model, dataset };
     pool.put(model);
     return model;
@@ -97,10 +95,7 @@ class Models {
     for (const listener of this.#listeners) listener(model);
   }
 
-  /**
-   * Registers a function that is called when a model is added.
-   * @param {(model: StudyModel) => void} listener
-   */
+  /** @param {(model: StudyModel) => void} listener called when a model is added */
   onAdded(listener) {
     this.#listeners.push(listener);
   }

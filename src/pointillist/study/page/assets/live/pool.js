@@ -35,7 +35,6 @@ class Pool extends Workers {
    * Draws rows, and stops the running run of the same channel.
    * @param {Run} options
    * @param {(index: number, level: Level, x: Float32Array) => void} onFrame called in order of index, from x_T on
-   * @param {string} channel
    * @returns {Promise<Float32Array|null>} the rows, rows × columns; null if it was stopped
    */
   async run(options, onFrame = () => {}, channel = "live") {
@@ -45,15 +44,11 @@ class Pool extends Workers {
     if (this.latest.get(channel) !== run) return null;
     const columns = this.models.get(options.id)?.columns ?? 0;
     const { prior, labels, rows, ...rest } = options;
-    const share = (i) => Math.round((rows * i) / this.workers.length);
     /** @type {(Frame & {parts: number})[]} */
     const frames = [];
     let shown = 0;
-    /** @type {number[]} */
-    const firstOf = [];
-    const answers = this.workers.map((worker, i) => {
-      const [first, last] = [share(i), share(i + 1)];
-      firstOf.push(first);
+    const answers = this.workers.map((worker, i, { length }) => {
+      const [firstRow, last] = [i, i + 1].map((part) => Math.round((rows * part) / length));
       return this.call(worker, {
         type: "run",
         run,
@@ -61,16 +56,15 @@ class Pool extends Workers {
         variance: "posterior",
         guidance: 0,
         ...rest,
-        firstRow: first,
-        rows: last - first,
-        labels: labels?.slice(first, last),
-        prior: prior?.slice(first * columns, last * columns),
-        part: i,
+        firstRow,
+        rows: last - firstRow,
+        labels: labels?.slice(firstRow, last),
+        prior: prior?.slice(firstRow * columns, last * columns),
       });
     });
-    this.runs.set(run, ({ index, level, x, part }) => {
+    this.runs.set(run, ({ index, level, x, firstRow }) => {
       frames[index] ??= { level, x: new Float32Array(rows * columns), parts: 0 };
-      frames[index].x.set(x, firstOf[part] * columns);
+      frames[index].x.set(x, firstRow * columns);
       frames[index].parts++;
       for (; frames[shown]?.parts === this.workers.length; shown++) {
         onFrame(shown, frames[shown].level, frames[shown].x);
@@ -89,16 +83,12 @@ class Pool extends Workers {
 
   /**
    * Predicts x̂_0 of a few rows at log-SNR λ.
-   * @param {string} id
-   * @param {number} lambda
-   * @param {Float32Array} x
    * @param {{label?: number | null, guidance?: number}} condition
    * @returns {Promise<Float32Array>}
    */
-  async predict(id, lambda, x, { label = null, guidance = 0 } = {}) {
+  async predict(id, lambda, x, condition = {}) {
     await this.load(id);
-    const last = this.workers[this.workers.length - 1];
-    return (await this.call(last, { type: "predict", id, lambda, x, label, guidance })).x0;
+    return (await this.call(this.workers[this.workers.length - 1], { type: "predict", id, lambda, x, ...condition })).x0;
   }
 }
 

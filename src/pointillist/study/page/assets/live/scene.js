@@ -1,10 +1,16 @@
 /* Draws rows at one moment: points, a row's trajectory, the density of the rows, and the denoiser's field. */
 
-const { Dots, View, LAYERS, contextOf, densityOf, rgb } = window.pointillist;
+const { Dots, View, LAYERS, color, contextOf, densityOf, onTheme, rgb } = window.pointillist;
 const FIELD_ARROWS = 18;
+/** The level of rows without noise. */
 const CLEAN = { alpha: 1, sigma: 0, t: 0, lambda: Infinity };
 /** Largest distance of a click from a row, in pixels of the page. */
 const REACH = 26;
+
+/** Red, green and blue of a color of the style sheet. */
+const rgbOf = (name) => rgb(color(name));
+
+/** @typedef {{from: Float32Array, to: Float32Array, t?: number}} Moves points, and where they go */
 
 class Scene {
   /** @type {InstanceType<typeof View>} set by `setDataset`, like the next two */
@@ -15,8 +21,8 @@ class Scene {
   columns;
   /** @type {Float32Array | null} rows × columns */
   x = null;
-  /** @type {Level} set by `setRows` */
-  level;
+  /** @type {Level} */
+  level = CLEAN;
   /** @type {ArrayLike<number> | null} classes of the rows */
   labels = null;
   /** @type {{count: number, of: Uint8Array} | null} colors of the rows, in place of class colors */
@@ -27,14 +33,12 @@ class Scene {
   chosen = null;
   /** @type {Float32Array | null} the row's trajectory */
   path = null;
-  /** @type {{from: Float32Array, to: Float32Array} | null} */
+  /** @type {Moves | null} */
   field = null;
-  /** @type {{from: Float32Array, to: Float32Array} | null} */
+  /** @type {Moves | null} */
   guess = null;
   /** @type {(points: Float32Array) => Float32Array} from coordinates to pixels, set by `draw` */
   toPixels;
-  /** @type {CSSStyleDeclaration | null} */
-  palette = null;
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -45,23 +49,17 @@ class Scene {
     this.size = 1;
     this.margin = 1;
     new ResizeObserver(() => this.#resize()).observe(canvas);
-    document.addEventListener("pointillist:theme", () => {
-      this.palette = null;
-      this.draw();
-    });
+    onTheme(() => this.draw());
   }
 
   get isSolid() {
     return this.view?.isSolid ?? false;
   }
 
-  get turn() {
-    return this.view.turn;
-  }
-
   turnBy(yaw, pitch) {
-    this.turn.yaw += yaw;
-    this.turn.pitch = Math.min(1.5, Math.max(-1.5, this.turn.pitch + pitch));
+    const { turn } = this.view;
+    turn.yaw += yaw;
+    turn.pitch = Math.min(1.5, Math.max(-1.5, turn.pitch + pitch));
     this.draw();
   }
 
@@ -80,14 +78,9 @@ class Scene {
    * @param {Level} level
    * @param {ArrayLike<number> | null} labels
    */
-  setRows(x, level, labels) {
+  setRows(x, level = CLEAN, labels = null) {
     Object.assign(this, { x, level, labels });
     this.draw();
-  }
-
-  /** @param {{from: Float32Array, to: Float32Array} | null} field points, and their targets */
-  setField(field) {
-    this.field = field;
   }
 
   #resize() {
@@ -99,27 +92,16 @@ class Scene {
     }
   }
 
-  #color(name) {
-    this.palette ??= getComputedStyle(document.documentElement);
-    return this.palette.getPropertyValue(name).trim() || "#4477aa";
-  }
-
-  #rgb(name) {
-    return rgb(this.#color(name));
-  }
-
   /** Colors and shapes of the rows: by class, by a color ramp, or the same for all. */
   #styles() {
-    const count = this.ramp ? this.ramp.count : 8;
-    if (this.ramp) {
-      const stops = ["--series-1", "--series-4", "--series-2"].map((name) => this.#rgb(name));
-      const mixed = (share) => {
-        const [first, part] = [Math.min(1, Math.floor(2 * share)), 2 * share - Math.min(1, Math.floor(2 * share))];
-        return stops[first].map((a, c) => a + part * (stops[first + 1][c] - a));
-      };
-      return Array.from({ length: count }, (_, i) => [mixed(i / (count - 1)), 0]);
-    }
-    return Array.from({ length: count }, (_, i) => [this.#rgb(`--series-${i + 1}`), i]);
+    if (!this.ramp) return Array.from({ length: 8 }, (_, i) => [rgbOf(`--series-${i + 1}`), i]);
+    const { count } = this.ramp;
+    const stops = ["--series-1", "--series-4", "--series-2"].map(rgbOf);
+    return Array.from({ length: count }, (_, i) => {
+      const position = (2 * i) / (count - 1);
+      const first = Math.min(1, Math.floor(position));
+      return [stops[first].map((a, c) => a + (position - first) * (stops[first + 1][c] - a)), 0];
+    });
   }
 
   draw() {
@@ -127,29 +109,25 @@ class Scene {
     if (!view || !canvas.width) return;
     const size = canvas.width;
     const scale = Math.min(2, window.devicePixelRatio || 1);
-    context.setTransform(1, 0, 0, 1, 0, 0);
     const isBelow = view.isSolid || this.show.density || !this.show.ground;
-    this.dots.begin(size, isBelow ? null : this.#rgb("--panel"));
-    context.fillStyle = this.#color("--panel");
+    this.dots.begin(size, isBelow ? null : rgbOf("--panel"));
+    context.fillStyle = color("--panel");
     if (isBelow) context[this.show.ground ? "fillRect" : "clearRect"](0, 0, size, size);
-    const level = this.level ?? CLEAN;
+    const { level } = this;
     const half = this.margin * view.halfWidth(level);
     this.toPixels = (points) => points.map((value, i) => size / 2 + ((i % 2 ? -value : value) * size) / 2 / half);
     const points = this.x && this.toPixels(view.project(this.x));
     this.points = points;
     if (points && this.show.density) {
-      context.imageSmoothingEnabled = true;
-      context.drawImage(densityOf(points, size, this.#rgb("--series-1")), 0, 0, size, size);
+      context.drawImage(densityOf(points, size, rgbOf("--series-1")), 0, 0, size, size);
     }
     if (view.isSolid && this.show.ground) this.#drawBox(level.alpha, scale);
     if (this.show.real) {
       const real = this.dataset.real.map((value) => value * level.alpha);
-      this.#scatter(this.toPixels(view.project(real)), null, [[this.#rgb("--muted"), 0]], null, 0.7 * scale, 0.35);
+      this.#scatter(this.toPixels(view.project(real)), null, [[rgbOf("--muted"), 0]], null, 0.7 * scale, 0.35);
     }
     if (points) {
-      const styles = this.#styles();
-      const kinds = this.ramp?.of ?? this.labels;
-      this.#scatter(points, kinds, styles, view.layers(this.x, half), this.size * scale, 1);
+      this.#scatter(points, this.ramp?.of ?? this.labels, this.#styles(), view.layers(this.x, half), this.size * scale, 1);
     }
     this.dots.paint(context);
     if (this.show.field && this.field) this.#drawField(this.field, scale);
@@ -167,8 +145,8 @@ class Scene {
       const layerOpacity = opacity * (layers ? 0.4 + 0.6 * near : 1);
       for (let r = 0; r < rows; r++) {
         if (layers && layers[r] !== layer) continue;
-        const [color, shape] = styles[kinds ? kinds[r] % styles.length : 0];
-        this.dots.add(points[2 * r], points[2 * r + 1], color, size, shape, layerOpacity);
+        const [fill, shape] = styles[kinds ? kinds[r] % styles.length : 0];
+        this.dots.add(points[2 * r], points[2 * r + 1], fill, size, shape, layerOpacity);
       }
     }
   }
@@ -176,21 +154,15 @@ class Scene {
   #drawBox(alpha, scale) {
     const { context, view } = this;
     const edges = view.edges(alpha);
-    context.lineWidth = scale;
     for (const { ends, isBack } of edges) {
-      const [x0, y0, x1, y1] = this.toPixels(ends);
-      context.strokeStyle = this.#color(isBack ? "--line" : "--muted");
       context.globalAlpha = isBack ? 1 : 0.55;
       context.setLineDash(isBack ? [3 * scale, 3 * scale] : []);
-      context.beginPath();
-      context.moveTo(x0, y0);
-      context.lineTo(x1, y1);
-      context.stroke();
+      this.#line(this.toPixels(ends), isBack ? "--line" : "--muted", scale);
     }
     context.setLineDash([]);
     context.globalAlpha = 1;
     context.font = `${11 * scale}px system-ui, sans-serif`;
-    context.fillStyle = this.#color("--muted");
+    context.fillStyle = color("--muted");
     context.textAlign = "center";
     view.named(edges).forEach(({ ends }, axis) => {
       const [x0, y0, x1, y1] = this.toPixels(ends);
@@ -208,12 +180,12 @@ class Scene {
     context.textAlign = "start";
   }
 
-  /** @param {{from: Float32Array, to: Float32Array}} field */
+  /** @param {Moves} field */
   #drawField(field, scale) {
     const [from, to] = [field.from, field.to].map((points) => this.toPixels(this.view.project(points)));
     const { context } = this;
     const longest = (this.canvas.width / FIELD_ARROWS) * 0.8;
-    context.strokeStyle = this.#color("--fg");
+    context.strokeStyle = color("--fg");
     context.globalAlpha = 0.75;
     context.lineWidth = scale;
     context.beginPath();
@@ -247,15 +219,15 @@ class Scene {
     this.#line(path, "--fg", 1.8 * scale);
     if (path.length < 140) {
       this.dots.begin(this.canvas.width);
-      this.#scatter(path, null, [[this.#rgb("--fg"), 0]], null, 0.9 * scale, 1);
+      this.#scatter(path, null, [[rgbOf("--fg"), 0]], null, 0.9 * scale, 1);
       this.dots.paint(this.context);
     }
     this.#ring(points[2 * chosen], points[2 * chosen + 1], scale);
   }
 
-  #line(points, color, width) {
+  #line(points, name, width) {
     const { context } = this;
-    context.strokeStyle = this.#color(color);
+    context.strokeStyle = color(name);
     context.lineWidth = width;
     context.lineJoin = "round";
     context.beginPath();
@@ -265,8 +237,8 @@ class Scene {
 
   #ring(x, y, scale) {
     const { context } = this;
-    for (const [i, color] of ["--bg", "--fg"].entries()) {
-      context.strokeStyle = this.#color(color);
+    for (const [i, name] of ["--bg", "--fg"].entries()) {
+      context.strokeStyle = color(name);
       context.lineWidth = [5, 2.2][i] * scale;
       context.beginPath();
       context.arc(x, y, 7 * scale, 0, 2 * Math.PI);
@@ -276,15 +248,15 @@ class Scene {
 
   /**
    * Draws a point x_t and its prediction x̂_0.
-   * @param {{from: Float32Array, to: Float32Array}} guess
+   * @param {Moves} guess
    */
   #drawGuess(guess, scale) {
     const [from, to] = [guess.from, guess.to].map((point) => this.toPixels(this.view.project(point)));
-    this.#line(Float32Array.of(...from, ...to), "--bg", 6 * scale);
-    this.#line(Float32Array.of(...from, ...to), "--series-2", 2.4 * scale);
+    this.#line([...from, ...to], "--bg", 6 * scale);
+    this.#line([...from, ...to], "--series-2", 2.4 * scale);
     this.#ring(from[0], from[1], scale);
     const { context } = this;
-    context.fillStyle = this.#color("--series-2");
+    context.fillStyle = color("--series-2");
     context.beginPath();
     context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
     context.fill();
@@ -293,9 +265,9 @@ class Scene {
     const named = [["x_t", from], ["x̂₀", to]];
     for (const [text, [x, y]] of named) {
       context.lineWidth = 4 * scale;
-      context.strokeStyle = this.#color("--panel");
+      context.strokeStyle = color("--panel");
       context.strokeText(text, x + 11 * scale, y - 9 * scale);
-      context.fillStyle = this.#color("--fg");
+      context.fillStyle = color("--fg");
       context.fillText(text, x + 11 * scale, y - 9 * scale);
     }
   }
@@ -306,12 +278,8 @@ class Scene {
     const unit = [0.1, 0.2, 0.5, 1, 2].find((u) => u >= half / 6) ?? 2;
     const length = (unit * size) / 2 / half;
     const [x, y] = [12 * scale, size - 12 * scale];
-    context.strokeStyle = context.fillStyle = this.#color("--muted");
-    context.lineWidth = scale;
-    context.beginPath();
-    context.moveTo(x, y);
-    context.lineTo(x + length, y);
-    context.stroke();
+    this.#line([x, y, x + length, y], "--muted", scale);
+    context.fillStyle = color("--muted");
     context.font = `${11 * scale}px system-ui, sans-serif`;
     context.fillText(String(unit), x, y - 5 * scale);
   }
@@ -334,7 +302,7 @@ class Scene {
   /** The coordinates of a point of the page, for rows of two columns. */
   at(clientX, clientY) {
     const box = this.canvas.getBoundingClientRect();
-    const half = this.view.halfWidth(this.level ?? CLEAN);
+    const half = this.view.halfWidth(this.level);
     return [(2 * (clientX - box.left)) / box.width - 1, 1 - (2 * (clientY - box.top)) / box.height].map(
       (value) => value * half,
     );

@@ -1,6 +1,28 @@
 /* A picture of moving rows: their settings, their frames, and the row whose trajectory is shown. */
 
-const { Scene, framesOf, models, momentOf, onDrag, pathOf, pool } = window.pointillist;
+const { Scene, models, onDrag, pool } = window.pointillist;
+
+/**
+ * Interpolates between two frames.
+ * @param {Frame[]} frames
+ * @returns {Frame}
+ */
+function momentOf(frames, position) {
+  const [first, share] = [Math.floor(position), position % 1];
+  const from = frames[first];
+  if (!share) return from;
+  const to = frames[first + 1];
+  const between = (a, b) => a + share * (b - a);
+  return {
+    level: {
+      alpha: between(from.level.alpha, to.level.alpha),
+      sigma: between(from.level.sigma, to.level.sigma),
+      lambda: between(from.level.lambda, Math.min(to.level.lambda, 10)),
+      t: between(from.level.t, to.level.t),
+    },
+    x: from.x.map((value, i) => between(value, to.x[i])),
+  };
+}
 
 class Stage {
   /** @type {Frame[]} */
@@ -50,27 +72,21 @@ class Stage {
     const frames = [];
     this.model = model;
     this.frames = frames;
-    this.total = framesOf(choices.steps);
+    // Long runs skip states.
+    this.total = Math.ceil(choices.steps / Math.ceil(choices.steps / 200));
     this.labels = choices.labels ?? null;
     this.scene.setDataset(models.datasetOf(model), model.columns);
     const asked = { id, variance: model.variance, rows: this.rows, seed: 0, ...choices };
-    return pool.run(
-      asked,
-      (index, level, x) => {
-        frames.push({ level, x });
-        if (frames === this.frames) this.onFrame();
-      },
-      this.channel,
-    );
+    const onFrame = (index, level, x) => {
+      frames.push({ level, x });
+      if (frames === this.frames) this.onFrame();
+    };
+    return pool.run(asked, onFrame, this.channel);
   }
 
   /** Finished fraction of the trajectory. */
   get ready() {
     return Math.max(0, this.frames.length - 1) / this.total;
-  }
-
-  get isReady() {
-    return this.frames.length > this.total;
   }
 
   /** Shows the moment at a fraction of the trajectory. */
@@ -90,8 +106,11 @@ class Stage {
   }
 
   #tracePath() {
-    const { scene } = this;
-    scene.path = scene.chosen === null ? null : pathOf(this.frames, scene.chosen, this.model.columns);
+    const { frames, scene } = this;
+    scene.path = null;
+    if (scene.chosen === null) return;
+    const [first, last] = [scene.chosen, scene.chosen + 1].map((row) => row * scene.columns);
+    scene.path = Float32Array.from(frames.flatMap(({ x }) => [...x.subarray(first, last)]));
   }
 }
 
@@ -119,4 +138,7 @@ function onKeys(canvas, scene, onPick) {
   });
 }
 
-Object.assign(window.pointillist, { Stage });
+/** Number of network evaluations per row, without guidance. */
+const evaluationsOf = (sampler, steps) => (sampler === "heun" ? 2 * steps - 1 : steps);
+
+Object.assign(window.pointillist, { Stage, evaluationsOf });

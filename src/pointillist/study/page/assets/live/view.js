@@ -4,11 +4,7 @@
 const LAYERS = 6;
 
 class View {
-  /**
-   * @param {StudyDataset} dataset
-   * @param {number} columns of its rows
-   */
-  constructor(dataset, columns) {
+  constructor(/** @type {StudyDataset} */ dataset, columns) {
     this.dataset = dataset;
     this.columns = columns;
     this.isSolid = columns === 3;

@@ -16,17 +16,16 @@ Object.assign(handlers, {
 
   /**
    * Posts a frame for the start and for each kept state, then answers.
-   * @param {Run & {run: number, channel: string, part: number, firstRow: number, variance: any,
-   *   sampler: keyof typeof SAMPLERS}} message
+   * @param {Run & {run: number, channel: string, firstRow: number, variance: any, sampler: keyof typeof SAMPLERS}} message
    */
-  async run({ run, channel, part, id, sampler, steps, variance, guidance, labels, seed, firstRow, rows, prior }) {
+  async run({ run, channel, id, sampler, steps, variance, guidance, labels, seed, firstRow, rows, prior }) {
     current.set(channel, run);
     /** @type {Denoiser} */
     const denoiser = denoisers.get(id);
     const noise = new Noise(seed, firstRow, rows, denoiser.columns);
     const x = prior ?? noise.draw();
     const predict = (x, level) => predictByLabel(denoiser, x, level, labels, guidance);
-    const post = (index, { level, x }) => self.postMessage({ frame: true, run, part, index, level, x });
+    const post = (index, { level, x }) => self.postMessage({ frame: true, run, firstRow, index, level, x });
     const every = Math.ceil(steps / MOST_FRAMES);
     post(0, { level: startOf(sampler, denoiser.schedule), x });
     let step = 0;

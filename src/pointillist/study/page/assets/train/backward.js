@@ -49,7 +49,7 @@ class TrainedLayer {
     memory.view(this.bias, outputs).set(this.offset);
   }
 
-  /** @param {number} x offset of [inputs][rows] */
+  /** Computes the output at the offset `y` from the input at the offset `x`, [inputs][rows]. */
   forward(x, relu) {
     this.x = x;
     this.relu = relu;
@@ -100,11 +100,9 @@ class TrainedMLP {
     this.memory = memory;
     this.inputs = columns + features;
     this.x = memory.take(upTo(this.inputs, 4) * rows);
-    const layer = (inputs, outputs) => new TrainedLayer(memory, inputs, outputs, rows);
     this.names = ["input", ...Array.from({ length: depth }, (_, i) => `hidden.${i}`), "output"];
-    this.layers = this.names.map((name) =>
-      layer(name === "input" ? this.inputs : width, name === "output" ? columns : width),
-    );
+    const sizes = [this.inputs, ...this.names.slice(1).map(() => width), columns];
+    this.layers = this.names.map((_, i) => new TrainedLayer(memory, sizes[i], sizes[i + 1], rows));
   }
 
   /** Draws uniform weights between ± 1 / √inputs, as Equinox does. */
@@ -115,18 +113,6 @@ class TrainedMLP {
         for (let i = 0; i < values.length; i++) values[i] = bound * (2 * uniform() - 1);
       layer.pack();
     }
-  }
-
-  /**
-   * Sets the weights, by their names in the page's models.
-   * @param {Tensors} tensors
-   */
-  set tensors(tensors) {
-    this.layers.forEach((layer, i) => {
-      layer.weight.set(tensors[`${this.names[i]}.weight`]);
-      layer.offset.set(tensors[`${this.names[i]}.bias`]);
-      layer.pack();
-    });
   }
 
   /**
@@ -147,14 +133,5 @@ class TrainedMLP {
     }
     for (let i = this.layers.length - 1; i >= 0; i--) this.layers[i].backward(i ? this.layers[i - 1].dy : null);
     return sum / wanted.length;
-  }
-
-  get gradients() {
-    return Object.fromEntries(
-      this.layers.flatMap((layer, i) => [
-        [`${this.names[i]}.weight`, layer.ofWeight.slice()],
-        [`${this.names[i]}.bias`, layer.ofOffset.slice()],
-      ]),
-    );
   }
 }

@@ -1,6 +1,6 @@
 /* A canvas for drawing points with a mouse, a pen or a finger. */
 
-const { Dots, contextOf, onDrag, rgb } = window.pointillist;
+const { Dots, contextOf, onDrag, onTheme, rgb } = window.pointillist;
 /** Number of points per move, and their standard deviation in half widths. */
 const [EACH, SCATTER] = [5, 0.028];
 const MOST = 5000;
@@ -23,7 +23,7 @@ class Pad {
       move: (dx, dy, event) => (event.getCoalescedEvents?.() ?? [event]).forEach((one) => this.#add(one)),
     });
     new ResizeObserver(() => this.draw()).observe(canvas);
-    document.addEventListener("pointillist:theme", () => this.draw());
+    onTheme(() => this.draw());
   }
 
   #add({ clientX, clientY }) {

@@ -22,20 +22,16 @@ class Trainer {
   /** @type {Worker | null} */
   worker = null;
 
-  /**
-   * @param {HTMLElement} root
-   * @param {{schedule: Float32Array[], kernel: Promise<WebAssembly.Module>, source: string}} parts
-   */
-  constructor(root, { schedule, kernel, source }) {
-    this.schedule = schedule;
-    this.source = source;
-    this.kernel = kernel;
+  constructor() {
+    const content = JSON.parse(document.getElementById("trainer-content").textContent);
+    this.schedule = [content.alpha, content.sigma].map((numbers) => unpackNumbers(numbers, "float32"));
+    this.source = document.getElementById("worker-source").textContent;
+    this.kernel = pool.kernel;
+    const root = document.getElementById("page.train");
     const [left, right] = root.querySelectorAll("canvas");
     this.pad = new Pad(left, () => this.#padChanged());
-    this.data = new Stage(element("canvas"), { show: { real: false }, hasKeys: false });
-    this.ofData = this.data.canvas;
-    this.ofData.setAttribute("role", "img");
-    this.ofData.setAttribute("aria-label", "The rows to learn from");
+    this.ofData = element("canvas", { role: "img", ariaLabel: "The rows to learn from" });
+    this.data = new Stage(this.ofData, { show: { real: false }, hasKeys: false });
     left.after(this.ofData);
     this.stage = new Stage(right, { channel: "train", rows: MEASURED, onFrame: () => this.stage.show(1) });
     this.choice = root.querySelector("[name=source]");
@@ -74,13 +70,12 @@ class Trainer {
     this.training = null;
     this.choice.value = source;
     this.done.hidden = true;
-    this.pad.isOpen = source === "draw";
-    this.pad.canvas.hidden = source !== "draw";
-    this.ofData.hidden = source === "draw";
-    this.clear.hidden = source !== "draw";
+    const isDrawn = source === "draw";
+    this.pad.isOpen = this.ofData.hidden = isDrawn;
+    this.pad.canvas.hidden = this.clear.hidden = !isDrawn;
     this.file.closest("label").hidden = source !== "csv";
     this.dataset = null;
-    if (source === "draw") {
+    if (isDrawn) {
       this.pad.draw();
       this.#padChanged();
     } else if (source === "csv") {
@@ -109,19 +104,15 @@ class Trainer {
     }
   }
 
-  /**
-   * Shows the training rows.
-   * @param {StudyDataset | null} dataset
-   * @param {string | null} set
-   */
-  #show(dataset, set = null) {
+  /** Shows the training rows. */
+  #show(/** @type {StudyDataset | null} */ dataset, /** @type {string | null} */ set = null) {
     this.dataset = dataset;
     this.set = set;
     this.button.disabled = !dataset;
     if (!dataset) return;
     const columns = dataset.directions[0].length;
     this.data.scene.setDataset(dataset, columns);
-    this.data.scene.setRows(dataset.real, { alpha: 1, sigma: 0, t: 0, lambda: Infinity }, null);
+    this.data.scene.setRows(dataset.real);
     this.say(`${(dataset.real.length / columns).toLocaleString("en")} rows of ${columns} columns`);
   }
 
@@ -157,7 +148,6 @@ class Trainer {
       begin: performance.now(),
       isMeasuring: false,
       nullError: 0,
-      theirName: "",
     };
     this.training = training;
     this.button.textContent = "Stop";
@@ -166,8 +156,10 @@ class Trainer {
     const worker = new Worker(URL.createObjectURL(new Blob([this.source], { type: "text/javascript" })));
     this.worker = worker;
     worker.onmessage = ({ data }) => {
-      if (data.error) this.#fail(data.error);
-      else if (data.progress && training === this.training) this.#report(training, data);
+      if (data.error) {
+        this.#end();
+        this.say(`cannot train here: ${data.error}`);
+      } else if (data.progress && training === this.training) this.#report(training, data);
     };
     this.kernel.then((compiled) => {
       const settings = { ...SETTINGS, seed: 0 };
@@ -182,29 +174,21 @@ class Trainer {
     this.worker?.postMessage({ call: 1, type: "stopTraining" });
   }
 
-  #fail(text) {
-    this.#end();
-    this.say(`cannot train here: ${text}`);
-  }
-
   #end() {
     this.worker?.terminate();
     this.worker = null;
     this.button.textContent = "Train";
   }
 
-  /**
-   * Measures the distance of the study's model of the set in the same way.
-   * @param {Progress} training
-   */
+  /** Measures the distance of the study's model of the set in the same way. */
   async #compare(training) {
     const other = this.set && models.plain(this.set);
     if (!other || this.set === NAME) return;
     const asked = { id: other.id, sampler: "dpm", steps: 20, variance: other.variance, seed: 2, rows: MEASURED };
     const rows = await pool.run(asked, undefined, "compare");
     if (!rows) return;
-    training.theirs = Math.max(1e-4, energyDistance(rows, training.held, other.columns).value);
-    training.theirName = other.title;
+    const { value } = energyDistance(rows, training.held, other.columns);
+    training.theirs = { at: Math.max(1e-4, value), name: `study: ${other.title}` };
   }
 
   /**
@@ -219,8 +203,10 @@ class Trainer {
     if (training.isMeasuring && !isDone) return;
     training.isMeasuring = true;
     const model = { ...training.model, tensors };
-    if (isDone) this.#keep(model, training.dataset);
-    else models.preview(model, training.dataset);
+    if (isDone) {
+      models.add(model, training.dataset);
+      this.done.hidden = false;
+    } else models.preview(model, training.dataset);
     const rows = await this.stage.run({ id: ID, sampler: "dpm", steps: 20, seed: 2 });
     training.isMeasuring = false;
     if (!rows || training !== this.training) return;
@@ -235,7 +221,7 @@ class Trainer {
   }
 
   /** @param {Progress} training */
-  #draw({ losses, distances, theirs, theirName, nullError }) {
+  #draw({ losses, distances, theirs, nullError }) {
     /** @type {ChartAxis} */
     const x = { range: [0, Math.max(5, losses[losses.length - 1][0])], name: "seconds" };
     const of = (points) => points.map(([, value]) => value).filter(Number.isFinite);
@@ -255,7 +241,7 @@ class Trainer {
       points: distances.map(([s, value]) => [s, Math.max(value, 1e-4)]),
     };
     const levels = [{ at: 2 * nullError, name: "twice the error of two draws of the data" }];
-    if (theirs) levels.push({ at: theirs, name: `study: ${theirName}` });
+    if (theirs) levels.push(theirs);
     chart(this.distanceChart, {
       label: "Energy distance to held-out rows against seconds",
       x,
@@ -263,16 +249,6 @@ class Trainer {
       levels,
       y: { range: [1e-4, 1], log: true, name: "energy distance to held-out rows", ticks: [1e-4, 1e-3, 1e-2, 1e-1, 1] },
     });
-  }
-
-  /**
-   * Adds the trained model to the page's models.
-   * @param {StudyModelContent} model
-   * @param {StudyDataset} dataset
-   */
-  #keep(model, dataset) {
-    models.add(model, dataset);
-    this.done.hidden = false;
   }
 }
 
@@ -293,11 +269,4 @@ function rootMeanSquares(rows, columns) {
   return Array.from(sums, (sum) => Math.sqrt((sum * columns) / rows.length) || 1);
 }
 
-const content = JSON.parse(document.getElementById("trainer-content").textContent);
-const parts = {
-  schedule: [content.alpha, content.sigma].map((numbers) => unpackNumbers(numbers, "float32")),
-  source: document.getElementById("worker-source").textContent,
-  kernel: pool.kernel,
-};
-const root = document.getElementById("page.train");
-later(() => Object.assign(window.pointillist, { trainer: new Trainer(root, parts) }));
+later(() => Object.assign(window.pointillist, { trainer: new Trainer() }));

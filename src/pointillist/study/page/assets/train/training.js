@@ -124,27 +124,19 @@ let isStopped = false;
 Object.assign(handlers, {
   /**
    * Trains until it is stopped or all steps are done; reports the loss and the weights regularly and at the end.
-   * @param {{model: Learned, settings: Settings, data: Float32Array, kernel: WebAssembly.Module,
-   *   steps: number}} message
+   * @param {{model: Learned, settings: Settings, data: Float32Array, kernel: WebAssembly.Module, steps: number}} message
    */
   async train({ model, settings, data, kernel, steps }) {
     const training = new Training(new Memory(await WebAssembly.instantiate(kernel)), model, settings);
     let [reported, sum, count] = [performance.now(), 0, 0];
     const report = (isDone) => {
-      self.postMessage({
-        progress: true,
-        step: training.steps,
-        loss: sum / Math.max(1, count),
-        tensors: training.tensors,
-        isDone,
-      });
+      const { steps: step, tensors } = training;
+      self.postMessage({ progress: true, step, loss: sum / Math.max(1, count), tensors, isDone });
       [reported, sum, count] = [performance.now(), 0, 0];
     };
     do {
-      for (let i = 0; i < 10; i++) {
-        sum += training.step(data);
-        count++;
-      }
+      for (let i = 0; i < 10; i++) sum += training.step(data);
+      count += 10;
       if (performance.now() - reported > REPORT) report(false);
       await breath();
     } while (!isStopped && training.steps < steps);
@@ -155,17 +147,5 @@ Object.assign(handlers, {
   async stopTraining() {
     isStopped = true;
     return {};
-  },
-
-  /**
-   * Computes the loss and the gradients of a network with the given weights.
-   * @param {{model: Learned, settings: Settings, tensors: Tensors, x0: Float32Array, times: Int32Array,
-   *   noise: Float32Array, kernel: WebAssembly.Module}} message
-   */
-  async gradients({ model, settings, tensors, x0, times, noise, kernel }) {
-    const training = new Training(new Memory(await WebAssembly.instantiate(kernel)), model, settings);
-    training.network.tensors = tensors;
-    const loss = training.lossOf(x0, times, noise);
-    return { loss, gradients: training.network.gradients };
   },
 });
