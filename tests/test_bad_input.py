@@ -491,14 +491,14 @@ WORKS = {
 
 @pytest.mark.slow
 def test_many_columns_work(run, folder):
-    test_what_works(run, folder, lambda path: np.save(path, WIDE), "a.npy")
+    test_unusual_input_that_is_accepted(run, folder, lambda path: np.save(path, WIDE), "a.npy")
 
 
 @pytest.mark.parametrize(
     "write,name",
     [pytest.param(*each, marks=[pytest.mark.slow] * (id == "two rows"), id=id) for id, each in WORKS.items()],
 )
-def test_what_works(run, folder, write, name):
+def test_unusual_input_that_is_accepted(run, folder, write, name):
     write(folder / name)
     assert run(f"fit {name} {FIT} --out m")[0] == 0
     assert run(f"sample m -n 30 --out new-{name}") == (0, "")
@@ -657,7 +657,7 @@ USES = {
 
 
 @pytest.mark.parametrize("use,error,message", USES.values(), ids=USES)
-def test_python_uses_that_are_refused(fitted, use, error, message):
+def test_wrong_uses_in_python_are_refused(fitted, use, error, message):
     with pytest.raises(error, match=message) as caught:
         use(fitted["plain.model"])
     assert len(str(caught.value).splitlines()) == 1

@@ -49,6 +49,6 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
     assert not (tmp_path / ".m.lock").exists()
 
 
-def test_a_folder_without_permissions_is_left_to_the_command(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_created_raises_nothing(tmp_path: Path) -> None:
     with alone(tmp_path / "missing" / "lock", tmp_path / "m", "writing this file"):
         pass

@@ -315,7 +315,7 @@ def test_a_damaged_model_is_refused(run):
         assert code == 2 and error.startswith(f"pointillist: {name}: ") and error.count("\n") == 1
 
 
-def test_a_csv_of_another_form(run):
+def test_a_csv_file_with_another_delimiter(run):
     text = Path("pets.csv").read_text().replace(".", ",").replace('"', "").replace("cat", "Kätzchen")
     lines = [line.split(",") for line in text.splitlines()]
     text = "".join(";".join([kind, ",".join(rest[: len(rest) - 4]), *rest[-4:]]) + "\n" for kind, *rest in lines)
@@ -362,7 +362,7 @@ def test_a_column_is_predicted_and_rows_are_scored(run):
         assert code == 2 and message in error and error.count("\n") == 1
 
 
-def test_columns_that_are_not_read_may_hold_anything(run):
+def test_unused_columns_may_hold_anything(run):
     pets = parquet.read_table("pets.parquet")
     lists = pets.append_column("tags", [[["a"], []] * (N // 2)])
     lists = lists.set_column(1, "weight", [["?"] * N])
@@ -382,7 +382,7 @@ def test_columns_that_are_not_read_may_hold_anything(run):
     assert set(csv.read_csv("filled.csv")["legs"].to_pylist()) <= {3, 4}
 
 
-def test_what_is_read_is_not_written_over(run):
+def test_input_files_are_not_overwritten(run):
     before = Path("pets.csv").read_bytes(), Path("pets.model").read_bytes()
     for arguments in (
         ("predict", "pets.model", "pets.csv", "-o", "pets.csv", "--target", "kind"),
@@ -397,7 +397,7 @@ def test_what_is_read_is_not_written_over(run):
     assert before == (Path("pets.csv").read_bytes(), Path("pets.model").read_bytes())
 
 
-def test_codes_that_look_like_numbers_are_read_as_in_the_model(run):
+def test_codes_that_look_like_numbers_keep_the_type_of_the_model(run):
     codes = ["1.1", "1.10", "2.0rc", "0x1F"] * 20
     table = pa.table({"code": codes, "big": np.resize([1_000_001, 1_000_002], 80), "x": np.arange(80) / 7})
     csv.write_csv(table, "codes.csv")
@@ -428,7 +428,7 @@ def test_categories_that_differ_only_in_capitals_are_matched_exactly():
     assert category_of(" A", ["A", "a"]) == " A"
 
 
-def test_times_are_in_the_time_zone_of_their_column(run):
+def test_times_have_the_time_zone_of_their_column(run):
     hours = pa.array(np.arange(200) % 3 * 3_600_000_000 * 5, pa.timestamp("us", "America/New_York"))
     parquet.write_table(pa.table({"kind": ["a", "b"] * 100, "fed": hours}), "fed.parquet")
     run("fit", "fed.parquet", "-o", "m", "--epochs", 1, *SMALL)

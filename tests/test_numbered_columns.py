@@ -59,7 +59,7 @@ def test_columns_of_an_array_with_labels_are_numbered_as_in_the_file(run):
     assert filled["2"][1] == 10 and not filled.isna().any(axis=None)
 
 
-def test_numbers_as_names_of_a_frame_are_text_in_files(run):
+def test_numeric_column_names_of_a_frame_are_text_in_files(run):
     frame = pd.DataFrame(ROWS)
     model = Diffusion(**SMALL).fit(frame)
     model.save("m")

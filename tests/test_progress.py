@@ -14,7 +14,7 @@ class Clock:
         monkeypatch.setattr("pointillist.progress.time.monotonic", lambda: self.now)
 
 
-def test_a_file_gets_a_line_now_and_then(monkeypatch):
+def test_a_file_gets_occasional_lines(monkeypatch):
     clock, out = Clock(monkeypatch), io.StringIO()
     with Bar(Console(file=out), 100) as bar:
         for _ in range(100):
@@ -25,7 +25,7 @@ def test_a_file_gets_a_line_now_and_then(monkeypatch):
     assert 4 <= len(lines) <= 7 and lines[0].split() == ["14%", "training"]
 
 
-def test_a_notebook_gets_one_line_that_is_written_over(monkeypatch):
+def test_a_notebook_gets_one_line_that_is_overwritten(monkeypatch):
     clock, shown = Clock(monkeypatch), io.StringIO()
     monkeypatch.setattr(sys, "stderr", shown)
     console = Console(file=io.StringIO())
@@ -42,7 +42,7 @@ def test_a_notebook_gets_one_line_that_is_written_over(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["file", "notebook", "terminal"])
-def test_text_of_anybody_is_shown(monkeypatch, kind):
+def test_untrusted_text_is_shown_escaped(monkeypatch, kind):
     clock, shown = Clock(monkeypatch), io.StringIO()
     monkeypatch.setattr(sys, "stderr", shown)
     console = Console(file=shown, width=200, force_terminal=kind == "terminal")
@@ -70,7 +70,7 @@ def test_a_terminal_gets_a_bar():
 
 
 @pytest.mark.parametrize("is_shown", [True, False])
-def test_a_file_is_told_of_long_waiting_and_not_of_short(monkeypatch, is_shown):
+def test_a_file_reports_only_long_waits(monkeypatch, is_shown):
     out, what = io.StringIO(), "reading [/b]\x1b[2J.csv"
     with waiting(Console(file=out, width=200), what, is_shown=is_shown):
         pass
@@ -81,7 +81,7 @@ def test_a_file_is_told_of_long_waiting_and_not_of_short(monkeypatch, is_shown):
     assert (r"reading [/b]\x1b[2J.csv, 0 s" in out.getvalue()) is is_shown
 
 
-def test_a_terminal_is_told_of_waiting_at_once():
+def test_a_terminal_reports_waits_at_once():
     out = io.StringIO()
     with waiting(Console(file=out, width=90, force_terminal=True), "reading [/b].csv"):
         pass

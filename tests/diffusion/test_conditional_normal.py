@@ -13,7 +13,7 @@ def some_covariance(k, seed=0):
 
 
 @pytest.mark.parametrize(("k", "given"), [(1, []), (5, [1, 3]), (8, [0, 7]), (19, range(0, 19, 2)), (3, [0, 1, 2])])
-def test_mean_and_deviation_are_the_textbooks(k, given):
+def test_conditional_mean_and_deviation_agree_with_the_textbook_formula(k, given):
     covariance, given = some_covariance(k), np.asarray(given, int)
     values = np.random.default_rng(1).normal(size=k)
     is_observed = np.isin(np.arange(k), given)
@@ -30,7 +30,7 @@ def test_mean_and_deviation_are_the_textbooks(k, given):
     np.testing.assert_allclose(found[1], np.sqrt(np.maximum(variance, NOISE)), atol=2e-4)
 
 
-def test_of_more_numbers_none_says_anything():
+def test_with_too_many_numbers_none_is_used():
     k = MAX_NUMBERS + 1
     mean, deviation = conditional_normal(jnp.ones((k, k)), jnp.ones(k), jnp.ones(k, bool))
 

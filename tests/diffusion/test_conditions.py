@@ -108,7 +108,7 @@ def test_tokens_in_sets_follow_the_distribution_given_them(allowed, sizes):
     assert np.isin(found[..., 4], np.arange(sizes[0])).all()
 
 
-def test_a_part_of_an_interval_counts_by_its_length():
+def test_part_of_an_interval_counts_in_proportion_to_its_length():
     tokens = Tokens(SIZES, with_intervals=(2,))
     found = drawn(RestrictedSampler(1, 1, 3, restriction(c=[(0, 0.25), 3])), tokens, draws=2000)[:, 0]
     by_value = np.array([DISTRIBUTION[CELLS[:, 2] == value].sum() for value in range(4)]) * [0.25, 0, 0, 1]
@@ -118,7 +118,7 @@ def test_a_part_of_an_interval_counts_by_its_length():
     np.testing.assert_allclose(np.exp(found[:, 3]), by_value.sum(), rtol=1e-4)
 
 
-def test_given_tokens_are_seen_and_count_in_no_mass():
+def test_observed_tokens_are_visible_and_do_not_change_the_mass():
     found = drawn(RestrictedSampler(1, 1, 3, restriction(c=[1, 2])), given=[1, -1, -1], draws=1000)[:, 0]
     masses = np.where((CELLS[:, 0] == 1) & np.isin(CELLS[:, 2], [1, 2]), DISTRIBUTION, 0)
     by_cell = (found[:, None, :3] == CELLS).all(axis=2)
@@ -133,7 +133,7 @@ class AfterSingle(eqx.Module):
         return jnp.log(4.0) * jnp.array([0.0, 1.0, 0.0]) * seen[0]
 
 
-def test_tokens_of_a_single_value_are_seen():
+def test_tokens_with_a_single_value_are_visible():
     first = Restriction((1,), np.array([[0]]), np.zeros((1, 1)), np.zeros((1, 1)), np.ones((1, 1)))
     sampler = RestrictedSampler(1, 1, 2, first)
     denoiser = TokenDenoiser(AfterSingle(), Tokens((1, 2)))
@@ -173,14 +173,14 @@ def test_moments_in_several_ranges():
     assert (float(mean), float(variance)) == pytest.approx((inside.mean(), inside.var()), abs=2e-2)
 
 
-def test_a_mass_far_out_has_a_logarithm():
+def test_a_mass_far_in_the_tail_has_a_finite_logarithm():
     a = jnp.array([8.0, 20.0, -30.0, -1.0])
     b = jnp.array([9.0, jnp.inf, -29.0, 1.0])
     expected = [norm.logsf(8), norm.logsf(20), norm.logcdf(-29), np.log(norm.cdf(1) - norm.cdf(-1))]
     np.testing.assert_allclose(log_interval(a, b), expected, rtol=1e-3)
 
 
-def test_ranges_of_a_normal_distribution_are_met_exactly_by_its_own_moments():
+def test_ranges_are_met_exactly_with_the_moments_of_the_normal_distribution():
     """Two correlated numbers, one in a range: ψ and the mean in the range agree with the bivariate normal."""
     covariance = np.array([[1.0, 0.8], [0.8, 2.0]])
     ranges = Ranges((0,), np.array([[1.0]]), np.array([[2.0]]))
@@ -304,7 +304,7 @@ def populations_given_counts(keys, low, high):
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.2, 0.5), (1.0, np.inf)])
-def test_errors_of_means_are_as_the_effective_sample_size_says(low, high):
+def test_errors_of_means_agree_with_the_effective_sample_size(low, high):
     """Means of independent draws, against the means of a mixture of truncated normal distributions."""
     drawn = populations_given_counts(jax.random.split(jax.random.key(3), 200), jnp.float32(low), jnp.float32(high))
     inside = MASSES * (norm.cdf(high, MEANS, STD) - norm.cdf(low, MEANS, STD)) ** 2
@@ -322,7 +322,7 @@ def test_errors_of_means_are_as_the_effective_sample_size_says(low, high):
     assert np.mean(sizes) > 30
 
 
-def test_resampling_keeps_the_mean_weight_and_draws_by_weights():
+def test_resampling_keeps_the_mean_weight_and_draws_in_proportion_to_weights():
     log_weights = jnp.log(jnp.array([0.0, 1.0, 7.0, 0.0]))
     now, parents = resample(jnp.asarray(0.3), log_weights, jnp.arange(4))
     np.testing.assert_allclose(now, np.log(2.0), rtol=1e-6)

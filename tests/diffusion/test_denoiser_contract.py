@@ -156,7 +156,7 @@ def tweedie(distribution, label, x_t, alpha, sigma):
     return (x_t + sigma**2 * np.stack(score, axis=1)) / alpha
 
 
-def test_no_denoiser_is_missing():
+def test_every_denoiser_is_tested():
     assert {type(each) for each in MADE.values()} == concrete(Denoiser)
 
 
@@ -172,7 +172,7 @@ def test_a_row_gives_a_finite_row(name):
 
 
 @pytest.mark.parametrize("name", quick(DENOISERS))
-def test_many_rows_at_once_are_each_row_alone(name):
+def test_a_batch_gives_the_same_as_single_rows(name):
     """Also: compiled or not."""
     denoiser = MADE[name]
     for t in (WHOLE, BETWEEN):
@@ -199,7 +199,7 @@ def test_a_time_between_integers_lies_between_them(name):
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_oracles_are_tweedies_formula(name):
+def test_exact_denoisers_follow_tweedies_formula(name):
     distribution, denoiser = DENOISERS[name].distribution, MADE[name]
     labels = [None, 0, 1, CLASSES] if name in CONDITIONAL else [None]
     for label in labels:
@@ -212,7 +212,7 @@ def test_oracles_are_tweedies_formula(name):
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_with_little_noise_x_0_is_what_is_seen(name):
+def test_with_little_noise_the_prediction_is_the_input(name):
     """E[x_0 | x_t] → x_t / alpha_t, with an error of at most the order of the noise."""
     distribution = DENOISERS[name].distribution
     x_0, eps = distribution.sample(N, 0)[0], np.random.default_rng(2).normal(size=(N, 2))
@@ -228,7 +228,7 @@ def test_with_little_noise_x_0_is_what_is_seen(name):
 
 
 @pytest.mark.parametrize("name", quick(CONDITIONAL))
-def test_no_class_is_the_denoiser_of_all_classes(name):
+def test_no_class_gives_the_denoiser_of_all_classes(name):
     denoiser = MADE[name]
     assert int(denoiser.n_classes) == CLASSES
     np.testing.assert_allclose(values(denoiser, label=CLASSES), values(denoiser), rtol=2e-5, atol=1e-5)
@@ -237,14 +237,14 @@ def test_no_class_is_the_denoiser_of_all_classes(name):
 
 
 @pytest.mark.parametrize("name", [name for name, n in N_CLASSES.items() if n is None])
-def test_a_class_is_refused_in_one_line_where_there_are_none(name):
+def test_a_model_without_classes_refuses_a_class_in_one_line(name):
     with pytest.raises(ValueError, match="a label needs") as error:
         MADE[name].given(jnp.asarray(0))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", quick(CONDITIONAL))
-def test_a_class_is_bound_anew_and_by_its_condition(name):
+def test_a_class_can_be_bound_again(name):
     denoiser, label = MADE[name], jnp.asarray(1)
     for same in (denoiser.given(jnp.asarray(0)).given(label), denoiser.under(denoiser.condition(label))):
         assert type(same) is type(denoiser)
@@ -254,7 +254,7 @@ def test_a_class_is_bound_anew_and_by_its_condition(name):
 
 @pytest.mark.parametrize("label", range(CLASSES))
 @pytest.mark.parametrize("name", [name for name in CONDITIONAL if name in ORACLES])
-def test_a_class_of_an_oracle_is_the_oracle_of_that_class(name, label):
+def test_an_exact_denoiser_given_a_class_is_that_of_the_component(name, label):
     alone = DENOISERS[name].distribution.given(label).denoiser(SCHEDULE)
     for t in (WHOLE, BETWEEN):
         np.testing.assert_allclose(values(MADE[name], t, label), values(alone, t), rtol=1e-4, atol=1e-5)
@@ -265,7 +265,7 @@ def guided_by(denoiser, w, interval=EVERYWHERE):
 
 
 @pytest.mark.parametrize("name", GUIDED)
-def test_without_guidance_the_first_denoiser(name):
+def test_a_scale_without_guidance_gives_the_first_denoiser(name):
     """Bit for bit, but for a network on a batch that is doubled, whose products are of another shape."""
     guided = MADE[name]
     plain = getattr(guided, fields(guided)[0].name)
@@ -279,7 +279,7 @@ def test_without_guidance_the_first_denoiser(name):
 
 
 @pytest.mark.parametrize("name", GUIDED)
-def test_guidance_goes_on_in_a_line_from_the_second_denoiser_to_the_first(name):
+def test_guidance_extrapolates_from_the_second_denoiser_through_the_first(name):
     guided, label = MADE[name], 0 if name in CONDITIONAL else None
     is_pair = isinstance(guided, Autoguided)
     second = values(guided.bad, label=label) if is_pair else values(guided.denoiser, label=None)
@@ -290,7 +290,7 @@ def test_guidance_goes_on_in_a_line_from_the_second_denoiser_to_the_first(name):
 
 
 @pytest.mark.parametrize("name", GUIDED)
-def test_guidance_acts_within_its_interval_alone(name):
+def test_guidance_acts_only_within_its_interval(name):
     label = 0 if name in CONDITIONAL else None
     alpha, sigma = (np.asarray(table)[WHOLE] for table in (SCHEDULE.alpha, SCHEDULE.sigma))
     within = interval((sigma / alpha)[2], (sigma / alpha)[7])

@@ -38,7 +38,7 @@ def by_the_papers(prediction, F, x_t, alpha, sigma):
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("kind", [MLP, ResidualMLP])
-def test_what_a_network_says_of_the_data(kind, prediction):
+def test_predictions_convert_to_the_data(kind, prediction):
     network = some(kind(jax.random.key(0), columns=2, features=8, width=6, depth=2))
     t = jnp.asarray(20)
     alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
@@ -64,7 +64,7 @@ def test_what_a_network_says_of_the_data(kind, prediction):
     np.testing.assert_allclose(eqx.filter_jit(clipped)(X_T, least), [np.clip(free[0], -0.01, 0.01), free[1]], atol=1e-6)
 
 
-def test_a_class_is_seen_by_residual_blocks():
+def test_residual_blocks_depend_on_the_class():
     network = some(ResidualMLP(jax.random.key(0), columns=2, features=16, width=6, depth=2))
     denoiser = NetworkDenoiser(
         network=network,

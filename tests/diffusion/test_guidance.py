@@ -16,7 +16,7 @@ PLAIN = NetworkDenoiser(network=MLP(jax.random.key(1), columns=2, features=16, w
 X_T = jnp.array([0.7, -0.2])
 
 
-def test_a_class_is_its_embedding_and_no_class_one_index_more():
+def test_each_class_has_an_embedding_and_no_class_has_one_more():
     t = jnp.asarray(20)
     for denoiser, label in [(CONDITIONAL, 3), (CONDITIONAL.given(jnp.asarray(1)), 1)]:
         features = jnp.concatenate([sinusoidal_embedding(t, 16), sinusoidal_embedding(jnp.asarray(label), 16)])
@@ -26,7 +26,7 @@ def test_a_class_is_its_embedding_and_no_class_one_index_more():
 
 
 @pytest.mark.parametrize("w", [0.0, 0.5, 4.0])
-def test_classifier_free_guidance_is_the_papers_formula_in_eps(w):
+def test_classifier_free_guidance_equals_the_formula_in_eps(w):
     t, label = jnp.asarray(50), jnp.asarray(2)
 
     def eps(denoiser):
@@ -40,7 +40,7 @@ def test_classifier_free_guidance_is_the_papers_formula_in_eps(w):
     np.testing.assert_allclose(guided(X_T, t), CONDITIONAL(X_T, t), rtol=1e-5)
 
 
-def test_guidance_is_one_network_call_on_a_doubled_batch():
+def test_guidance_calls_the_network_once_on_a_doubled_batch():
     rows, labels = jnp.zeros((500, 2)), jnp.zeros(500, jnp.int32)
 
     def sizes(denoiser):
@@ -53,7 +53,7 @@ def test_guidance_is_one_network_call_on_a_doubled_batch():
     assert sizes(ClassifierFree(CONDITIONAL, 1.0)) == [1000 * 128] * 4
 
 
-def test_autoguidance_of_a_class():
+def test_autoguidance_with_a_class():
     t, label = jnp.asarray(30), jnp.asarray(1)
     bad = eqx.tree_at(lambda d: d.network.output.bias, CONDITIONAL, jnp.ones(2))
     good, worse = CONDITIONAL.given(label)(X_T, t), bad.given(label)(X_T, t)
@@ -64,6 +64,6 @@ def test_autoguidance_of_a_class():
         Autoguided(CONDITIONAL, PLAIN, 1.0).given(label)
 
 
-def test_guidance_of_a_model_without_classes():
+def test_a_model_without_classes_refuses_guidance():
     with pytest.raises(ValueError, match="guidance needs a model with classes"):
         ClassifierFree(PLAIN, 1.0)

@@ -29,7 +29,7 @@ def at_cut_off(distribution, schedule):
 @pytest.mark.parametrize(
     "schedule", [cosine(1000), pytest.param(linear(1000), marks=pytest.mark.slow)], ids=["cosine", "linear"]
 )
-def test_log_density_of_an_oracle_is_the_mixtures(schedule):
+def test_the_log_density_of_an_exact_denoiser_is_that_of_its_mixture(schedule):
     found = jax.vmap(lambda x: log_density(MIXTURE.denoiser(schedule), x))(jnp.asarray(ROWS, jnp.float32))
     np.testing.assert_allclose(found, at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)
 
@@ -50,7 +50,7 @@ def test_the_prior_is_standard_normal_where_the_solver_begins():
 
 
 @pytest.mark.slow
-def test_class_log_densities_are_the_classes_own():
+def test_class_log_densities_equal_those_of_the_components():
     schedule = cosine(1000)
     far = replace(MIXTURE, means=MIXTURE.means + np.array([[0.0, 0.0], [3.0, 3.0], [3.0, 3.0]]))
     rows, _ = far.sample(50, 0)
@@ -64,7 +64,7 @@ def test_class_log_densities_are_the_classes_own():
         np.testing.assert_allclose(found[near, label], expected[near], atol=0.03)
 
 
-def test_elbos_of_an_oracle_differ_by_the_log_density_ratio():
+def test_elbos_of_an_exact_denoiser_differ_by_the_log_density_ratio():
     """For the exact denoiser the bound is tight in continuous time (Kingma et al. 2021, section 4)."""
     schedule = cosine(1000)
     wide = replace(MIXTURE, covariances=5 * MIXTURE.covariances)
@@ -87,25 +87,25 @@ def by_steps(schedule, steps):
 
 
 @pytest.mark.slow
-def test_steps_of_given_number_are_as_good_on_an_oracle():
+def test_a_fixed_number_of_steps_is_as_accurate_on_an_exact_denoiser():
     schedule = cosine(1000)
     np.testing.assert_allclose(by_steps(schedule, 120), at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)
 
 
 @pytest.mark.slow
-def test_a_cut_off_of_next_to_no_noise_is_no_obstacle():
+def test_a_cutoff_at_almost_no_noise_works():
     nearly_0 = linear(200, 1e-16, 0.02)
     assert np.isfinite(by_steps(nearly_0, 40)).all()
 
 
 @pytest.mark.slow
-def test_steps_of_given_number_are_of_third_order():
+def test_a_fixed_number_of_steps_converges_at_third_order():
     coarse, middle, fine = (by_steps(linear(200), steps) for steps in (10, 20, 160))
     assert np.abs(middle - fine).mean() < np.abs(coarse - fine).mean() / 6
     assert np.abs(middle - fine).max() < 0.02
 
 
-def test_a_solver_that_gives_up_says_nan(monkeypatch):
+def test_a_solver_that_does_not_converge_returns_nan(monkeypatch):
     from pointillist.diffusion import likelihood
 
     monkeypatch.setattr(likelihood, "MAX_STEPS", 3)
@@ -113,7 +113,7 @@ def test_a_solver_that_gives_up_says_nan(monkeypatch):
 
 
 @pytest.mark.slow
-def test_hutchinsons_estimate_has_the_right_mean():
+def test_the_hutchinson_estimate_is_unbiased():
     schedule = cosine(1000)
     x = jnp.asarray(ROWS[:20], jnp.float32)
 
@@ -129,7 +129,7 @@ def test_hutchinsons_estimate_has_the_right_mean():
     assert (np.abs(estimates.mean(0) - expected) < 4 * error + 0.01).all()
 
 
-def test_wide_rows_are_estimated_and_others_are_exact():
+def test_wide_rows_are_estimated_and_narrow_ones_exact():
     """65 independent normal columns, whose Jacobian is diagonal: Hutchinson's estimate has no error."""
     assert hutchinson_probes(jax.random.key(0), 64) is None
     probes = hutchinson_probes(jax.random.key(0), 65)

@@ -18,7 +18,7 @@ SIGMA_DATA = jnp.ones(2)
 
 
 @pytest.mark.parametrize("schedule", [linear(50), padded(linear(50), 90)], ids=["whole", "padded"])
-def test_uniform_levels_are_each_time_alike(schedule):
+def test_uniform_levels_have_equally_frequent_times(schedule):
     noised = Objective().noised(X0, EPS, SHARE, schedule, SIGMA_DATA)
     np.testing.assert_array_equal(np.bincount(noised.t), [0, *[N // 50] * 50])
     alpha, sigma = np.asarray(schedule.alpha)[noised.t, None], np.asarray(schedule.sigma)[noised.t, None]
@@ -28,7 +28,7 @@ def test_uniform_levels_are_each_time_alike(schedule):
     np.testing.assert_array_equal(noised.weight, np.ones((N, 1)))
 
 
-def test_log_normal_levels_are_normal_in_units_of_the_spread():
+def test_log_normal_levels_are_normal_in_units_of_the_standard_deviation():
     sigma_data = jnp.asarray([0.5, 0.5])
     noised = Objective("edm", noise_levels="log-normal").noised(X0, EPS, SHARE, SCHEDULE, sigma_data)
     log_sigma = -np.asarray(noised.lambda_t, np.float64)

@@ -85,14 +85,14 @@ def rows_of(first, second, n=40, seed=0):
     return np.hstack([np.tile([first, second], (n, 1)), numbers]), mean
 
 
-def test_the_tokens_of_a_row_have_the_probability_of_the_distribution_in_every_order():
+def test_the_tokens_of_a_row_have_the_right_probability_in_every_order():
     steps = np.array([[1, 2, 3], [3, 1, 2], [2, 3, 1]], np.int32)
     function = TokenLogProbability(TokenDenoiser(Exact(DISTRIBUTION), TOKENS), steps, np.zeros(0, bool), 3)
     found = map_rows(function, ROWS.astype(np.float32))
     assert np.abs(np.exp(found) - DISTRIBUTION[:, None]).max() < 1e-5
 
 
-def test_tokens_that_are_given_or_hidden_are_conditions():
+def test_observed_tokens_are_conditions_and_hidden_ones_are_summed_over():
     function = TokenLogProbability(
         TokenDenoiser(Exact(DISTRIBUTION), TOKENS), np.array([[0, 1, 0]], np.int32), np.zeros(0, bool), 1
     )
@@ -101,7 +101,7 @@ def test_tokens_that_are_given_or_hidden_are_conditions():
     assert np.abs(np.exp(map_rows(function, rows)[:, 0]) - expected / expected.sum()).max() < 1e-5
 
 
-def test_numbers_have_the_density_of_the_distribution_though_they_nearly_determine_each_other():
+def test_nearly_collinear_numbers_have_the_right_density():
     rows, mean = rows_of(1, 2)
     found = of(Normal(), [True, True], rows)
     expected = started(mean, COVARIANCE).logpdf(rows[:, 2:])
@@ -110,14 +110,14 @@ def test_numbers_have_the_density_of_the_distribution_though_they_nearly_determi
     assert abs(np.mean(found - multivariate_normal(mean, COVARIANCE).logpdf(rows[:, 2:]))) < 0.02
 
 
-def test_a_number_that_is_not_there_is_not_in_the_density():
+def test_a_missing_number_does_not_enter_the_density():
     rows, mean = rows_of(1, 0)
     rows[:, 3] = 0
     expected = started(mean[:1], COVARIANCE[:1, :1]).logpdf(rows[:, 2])
     assert np.abs(of(Normal(), [True, True], rows) - expected).max() < 0.02
 
 
-def test_numbers_beyond_those_of_training_have_the_density_of_the_distribution_too():
+def test_numbers_beyond_the_training_range_have_the_right_density():
     """Predictions are clipped for sampling; clipping would make the densities of these numbers 0."""
     rows, mean = rows_of(1, 0, n=4)
     rows[:, 2:] = np.column_stack([mean[0] + np.array([-8.0, -6.0, 6.0, 8.0]), np.zeros(4)])
@@ -126,7 +126,7 @@ def test_numbers_beyond_those_of_training_have_the_density_of_the_distribution_t
 
 
 @pytest.mark.slow
-def test_a_given_number_is_a_condition():
+def test_an_observed_number_is_a_condition():
     rows, mean = rows_of(1, 2)
     slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]
     variance = COVARIANCE[0, 0] - slope * COVARIANCE[0, 1]
@@ -135,7 +135,7 @@ def test_a_given_number_is_a_condition():
     assert np.abs(of(Normal(), [True, False], rows) - expected).max() < 0.02
 
 
-def test_quantiles_of_a_number_are_those_of_the_distribution():
+def test_quantiles_of_a_number_agree_with_the_distribution():
     rows, mean = rows_of(1, 2, n=5)
     levels = np.array([0.05, 0.3, 0.5, 0.95])
     starts = norm.ppf(levels).astype(np.float32)
@@ -153,7 +153,7 @@ def test_quantiles_of_a_number_are_those_of_the_distribution():
 
 
 @pytest.mark.parametrize("shift", [0, 1])
-def test_tokens_of_a_wide_row_that_come_in_one_step_are_independent_given_earlier_ones(shift):
+def test_tokens_of_one_step_are_independent_given_earlier_ones(shift):
     n = WIDE + 2
     tokens = Tokens((2,) * n)
     weight = np.zeros((2 * n, 2 * n), np.float32)

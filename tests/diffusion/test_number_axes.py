@@ -53,7 +53,7 @@ def normal_rows(n, seed=0):
     return np.hstack([np.zeros((n, 4)), numbers]).astype(np.float32)
 
 
-def test_predictions_are_means_of_the_normal_distribution():
+def test_predictions_are_conditional_means_of_the_normal_distribution():
     numbers = jnp.array([0.4, -0.2, 1.0])
     joint = denoiser(BASIS).number_denoiser(jnp.zeros(4), numbers, jnp.zeros(3, bool), SCHEDULE)
     for t in (1, 30, 60, 100):
@@ -62,7 +62,7 @@ def test_predictions_are_means_of_the_normal_distribution():
         np.testing.assert_allclose(joint(numbers, jnp.asarray(t)), expected, atol=1e-5)
 
 
-def test_rows_and_densities_are_those_of_the_normal_distribution():
+def test_rows_and_densities_agree_with_the_normal_distribution():
     sampler = TokenSampler(4, DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True))
     drawn = sample_rows(denoiser(BASIS), sampler, columns=7, n_rows=4000, seed=0)[:, 4:]
     # Each number, and the small difference of two, have their variances: 4 standard errors.
@@ -75,7 +75,7 @@ def test_rows_and_densities_are_those_of_the_normal_distribution():
 
 
 @pytest.mark.parametrize("given", [(3.0, 0.5), (-2.5, -2.5), (0.0, 0.0)])
-def test_quantiles_and_densities_given_others_are_those_of_the_normal_distribution(given):
+def test_conditional_quantiles_and_densities_agree_with_the_normal_distribution(given):
     """Includes means far from 0, where a tenth of the mean remains in x_T."""
     row = np.array([[0, 0, 0, 0, 0, *given]], np.float32)
     gain = np.linalg.solve(COVARIANCE[1:, 1:].astype(float), COVARIANCE[1:, 0].astype(float))
@@ -91,7 +91,7 @@ def test_quantiles_and_densities_given_others_are_those_of_the_normal_distributi
 
 
 @pytest.mark.parametrize("basis", [BASIS, COORDINATES], ids=["principal", "coordinate"])
-def test_errors_of_noise_are_those_of_the_normal_distribution(basis):
+def test_errors_of_noise_agree_with_the_normal_distribution(basis):
     n = 2000
     found = map_rows(NumberError(denoiser(basis), SCHEDULE), normal_rows(n))
     axes, sigma_data = (np.asarray(part, float) for part in axes_and_scales(basis, 3))
@@ -105,7 +105,7 @@ def test_errors_of_noise_are_those_of_the_normal_distribution(basis):
     assert abs(found.mean() - np.mean(expected)) < 4 * found.std() / np.sqrt(n)
 
 
-def test_of_independent_numbers_own_axes_have_the_lower_error():
+def test_independent_numbers_have_the_lower_error_along_the_columns():
     rows = np.hstack([np.zeros((500, 4)), np.random.default_rng(0).normal(size=(500, 3))]).astype(np.float32)
     errors = [map_rows(NumberError(denoiser(basis), SCHEDULE), rows).mean() for basis in (np.eye(3, dtype="f4"), BASIS)]
     assert errors[0] < errors[1]
@@ -121,12 +121,12 @@ def test_principal_axes():
     assert (np.linalg.norm(same, axis=0) > 0.003).all()
 
 
-def test_too_many_numbers_have_no_axes_but_their_own():
+def test_too_many_numbers_are_not_rotated():
     axes, sigma_data = axes_and_scales(np.zeros((0, 0), np.float32), MAX_NUMBERS + 1)
     assert axes is None and (sigma_data == 1).all() and len(sigma_data) == MAX_NUMBERS + 1
 
 
-def test_networks_learn_from_their_own_targets_alone():
+def test_each_network_learns_only_from_its_targets():
     architecture = TokenArchitecture(TOKENS, 8, 1, 2, has_joint_network=True)
     network = jax.jit(lambda key: architecture.build(key, 7))(jax.random.key(0))
     assert isinstance(network, MixedNetwork) and network.joint_network is not None
@@ -155,7 +155,7 @@ def test_networks_learn_from_their_own_targets_alone():
                 assert all(np.array_equal(a, b) for a, b in pairs) == (name != changed or not is_learned)
 
 
-def test_one_number_of_a_row_is_never_given():
+def test_at_least_one_number_of_a_row_is_a_target():
     tokens, n = Tokens((2, 2, 2, 2), (), (1, 2, 3), (1, 1, 1)), 20_000
     rng = np.random.default_rng(0)
     rows = np.hstack([rng.random((n, 4)) < 0.8, rng.normal(size=(n, 3))]).astype(np.float32)
@@ -171,7 +171,7 @@ def test_one_number_of_a_row_is_never_given():
             assert abs(np.mean(n_given == count) - share) < 4 * np.sqrt(share * (1 - share) / len(n_given)) + 1e-9
 
 
-def test_noised_numbers_are_seen_by_the_weights_of_given_ones_too():
+def test_observed_and_noised_numbers_share_context_weights():
     network = jax.jit(
         lambda key: NumberNetwork.build(key, tokens=TOKENS, width=8, depth=1, frequencies=2, sees_x_t=True)
     )(jax.random.key(0))
@@ -184,7 +184,7 @@ def test_noised_numbers_are_seen_by_the_weights_of_given_ones_too():
 
 
 @pytest.mark.parametrize("n", [16, 64])
-def test_tokens_are_learned_however_many_are_seen(n):
+def test_tokens_are_learned_for_every_number_of_visible_ones(n):
     tokens = Tokens((3,) * 8 + (1,), (), (8,), (0,))
     network = jax.jit(lambda key: TokenArchitecture(tokens, 8, 1, 2).build(key, 10))(jax.random.key(0))
     objective = MixedObjective(tokens)
@@ -202,7 +202,7 @@ def test_tokens_are_learned_however_many_are_seen(n):
 
 
 @pytest.mark.parametrize("has_missing", [False, True])
-def test_what_is_hidden_says_nothing_of_whether_there_is_a_number(has_missing):
+def test_hidden_tokens_do_not_reveal_whether_a_number_exists(has_missing):
     tokens = Tokens((2, 2, 2, 2), (), (1, 2, 3), (1, 1, 1))
     objective, n, p = MixedObjective(tokens, has_missing=has_missing), 20_000, 0.7
     rng = np.random.default_rng(0)
@@ -219,7 +219,7 @@ def test_what_is_hidden_says_nothing_of_whether_there_is_a_number(has_missing):
         assert of.sum() > 50 and abs(np.mean(rows[of, 1]) - p) < 4 * error, others
 
 
-def test_tokens_are_hidden_from_networks_of_numbers_where_there_is_little_noise():
+def test_tokens_are_hidden_from_networks_of_numbers_at_low_noise():
     tokens, n = Tokens((3, 3, 3, 1), (), (3,), (0,)), 20_000
     objective = MixedObjective(tokens, guided=0)
     rng = np.random.default_rng(0)
@@ -240,7 +240,7 @@ def test_strata_end_below_one():
     assert float(stratified(jax.random.key(0), 4, 2**21).max()) < 1
 
 
-def test_what_a_network_sees_of_numbers_has_variance_one():
+def test_network_inputs_of_numbers_have_variance_one():
     """So it is of inputs and targets, along the axes of a normal distribution, at every noise level."""
     objective, n = MixedObjective(TOKENS, has_joint_network=True), 4000
     clean = CleanRows(jnp.asarray(normal_rows(n)), None, SCHEDULE, jnp.stack([COVARIANCE, BASIS]))

@@ -117,7 +117,7 @@ def with_classes(seed=0):
         Autoguided(with_classes(), with_classes(1), 1.5),
     ],
 )
-def test_given_columns_decide_and_what_is_noised_of_them_does_not(denoiser):
+def test_observed_columns_matter_and_their_noised_values_do_not(denoiser):
     t, bound = jnp.asarray(300), denoiser.given(jnp.asarray(1)) if has_classes(denoiser) else denoiser
 
     def at(value, x_t):
@@ -131,7 +131,7 @@ def test_given_columns_decide_and_what_is_noised_of_them_does_not(denoiser):
     np.testing.assert_allclose(none, bound(jnp.array([0.2, 0.3]), t), atol=1e-6)
 
 
-def test_examples_show_given_columns_and_leave_them_out_of_the_loss():
+def test_observed_columns_are_network_inputs_and_not_in_the_loss():
     x0 = jax.random.normal(jax.random.key(1), (4000, 3))
     architecture = Architecture("residual", 8, 1, 4, has_observed=True)
     clean = CleanRows(x0, None, SCHEDULE, jnp.ones(3), architecture.features)
@@ -147,7 +147,7 @@ def test_examples_show_given_columns_and_leave_them_out_of_the_loss():
     assert is_observed.any(axis=1).mean() == pytest.approx(0.3 * 0.75, abs=0.03)
 
 
-def test_a_network_without_given_columns_begins_with_the_same_weights():
+def test_a_network_without_observed_columns_starts_with_the_same_weights():
     parts = {"columns": 3, "features": 4, "width": 8, "depth": 2}
     one, other = ResidualMLP(jax.random.key(5), **parts), ResidualMLP(jax.random.key(5), **parts, has_observed=True)
     assert one.observed is None and other.observed is not None and other.observed.shape == (18, 8)

@@ -15,14 +15,14 @@ MIXTURE = GaussianMixture.of(
 SCHEDULE = linear(200)
 
 
-def test_log_density_is_scipys():
+def test_log_density_agrees_with_scipy():
     x = np.random.default_rng(0).normal(size=(50, 2))
     components = zip(MIXTURE.weights, MIXTURE.means, MIXTURE.covariances, strict=True)
     expected = np.log(sum(w * stats.multivariate_normal(m, c).pdf(x) for w, m, c in components))
     np.testing.assert_allclose(MIXTURE.log_density(x), expected, rtol=1e-10)
 
 
-def test_samples_have_the_mixtures_moments():
+def test_samples_have_the_moments_of_the_mixture():
     x, labels = MIXTURE.sample(100_000, 0)
     assert abs((labels == 1).mean() - 0.5) < 4 * 0.5 / np.sqrt(100_000)
     mean = MIXTURE.weights @ MIXTURE.means
@@ -31,21 +31,21 @@ def test_samples_have_the_mixtures_moments():
     assert (np.abs(np.cov(first.T) - np.diag([0.02, 0.05])) < 4 * 0.05 * np.sqrt(2 / len(first))).all()
 
 
-def test_tilted_density_is_the_tilted_density():
+def test_the_tilted_mixture_has_the_tilted_density():
     slope = np.array([1.0, -2.0])
     x = np.random.default_rng(2).normal(size=(50, 2))
     difference = MIXTURE.tilted(slope).log_density(x) - MIXTURE.log_density(x) - x @ slope
     np.testing.assert_allclose(difference, difference[0], rtol=1e-9)
 
 
-def test_class_probabilities_are_bayes_formula():
+def test_class_probabilities_follow_bayes_rule():
     x = np.random.default_rng(3).normal(size=(20, 2))
     joint = np.stack([np.log(0.5) + MIXTURE.given(label).log_density(x) for label in (0, 1)], axis=1)
     expected = np.exp(joint) / np.exp(joint).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(MIXTURE.class_probabilities(x), expected, rtol=1e-9)
 
 
-def test_wrong_mixtures():
+def test_invalid_mixtures_are_refused():
     with pytest.raises(ValueError, match="weights must be 2 positive numbers"):
         GaussianMixture.of([1, -1], [[0], [1]], [[1]])
     with pytest.raises(ValueError, match="covariances must be symmetric and positive semi-definite"):

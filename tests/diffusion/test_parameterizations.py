@@ -24,7 +24,7 @@ def as_arrays(*values):
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_the_target_gives_back_the_data(prediction):
+def test_the_target_converts_back_to_the_data(prediction):
     _, skip, out = coefficients(prediction, *LEVELS)
     wanted = target(prediction, *as_arrays(X0, EPS), *LEVELS)
     # Where almost no signal is left, the data is a difference of two nearly equal numbers.
@@ -32,7 +32,7 @@ def test_the_target_gives_back_the_data(prediction):
     np.testing.assert_allclose(skip * X_T.astype(np.float32) + out * wanted, X0, atol=tolerance)
 
 
-def test_the_predictions_are_what_they_are_called():
+def test_predictions_have_their_definitions():
     asked = *as_arrays(X0, EPS), *LEVELS
     np.testing.assert_allclose(target("eps", *asked), EPS, rtol=1e-6)
     np.testing.assert_allclose(target("x0", *asked), X0, rtol=1e-6)
@@ -43,7 +43,7 @@ def test_the_predictions_are_what_they_are_called():
     np.testing.assert_allclose(SIGMA * X_T + ALPHA * v, EPS, atol=1e-12)
 
 
-def test_edm_is_table_1_of_karras():
+def test_edm_agrees_with_table_1_of_karras():
     """c_skip, c_out, c_in of an input x_0 + σ ε; ours is alpha times that."""
     sigma = SIGMA / ALPHA
     inside, skip, out = coefficients("edm", *LEVELS)
@@ -54,7 +54,7 @@ def test_edm_is_table_1_of_karras():
     assert loss_weight("uniform", "edm", *LEVELS) == 1.0
 
 
-def test_edm_of_unit_spread_is_minus_v():
+def test_edm_with_unit_standard_deviation_is_minus_v():
     one = (*LEVELS[:2], 1.0)
     np.testing.assert_allclose(
         target("edm", *as_arrays(X0, EPS), *one), -target("v", *as_arrays(X0, EPS), *one), atol=1e-6
@@ -74,7 +74,7 @@ def test_min_snr_weights(prediction, divisor):
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_a_weighted_error_in_what_is_predicted_is_one_in_x0(prediction, weighting):
+def test_a_weighted_error_of_the_prediction_is_an_error_of_x0(prediction, weighting):
     """The same loss, whatever is predicted, once it is weighted by 1 / c_out²."""
     _, _, out = coefficients(prediction, *LEVELS)
     weight = loss_weight(weighting, prediction, *LEVELS) / np.asarray(out) ** 2

@@ -212,14 +212,14 @@ def drawn(name, seed=0):
     return np.asarray(draws(MADE[name], SAMPLERS[name].denoiser, keys(name, seed), keys(name, 0)))
 
 
-def test_no_sampler_is_missing():
+def test_every_sampler_is_tested():
     assert {type(sampler) for sampler in MADE.values()} == concrete(Sampler)
     assert {*NAMES, *STEERING} <= {name.partition(",")[0] for name in SAMPLERS}
     assert {sampler.variance for sampler in MADE.values() if isinstance(sampler, Ancestral)} >= {*VARIANCES}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_build_these_samplers(name):
+def test_names_build_the_right_samplers(name):
     one, other = sampler_named(name, SCHEDULE, STEPS), MADE[name]
     assert eqx.tree_equal(one, other)
 
@@ -239,7 +239,7 @@ SOME, ONCE_MORE = but(*VARIANTS), but(*VARIANTS, *WITH_CANDIDATES)
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_a_draw_has_its_number_of_rows(name):
+def test_a_draw_has_the_requested_number_of_rows(name):
     sampler, rows = MADE[name], drawn(name)
     assert rows.shape == (ROWS // sampler.rows_per_draw, sampler.rows_per_draw, 2) and rows.dtype == np.float32
     start = jax.eval_shape(lambda key: sampler.start(key, 2 + sampler.n_diagnostics), jax.random.key(0))
@@ -290,7 +290,7 @@ def are_other(some, others, name):
 
 
 @pytest.mark.parametrize("name", ONCE_MORE)
-def test_only_deterministic_samplers_depend_on_x_T_alone(name):
+def test_only_rows_of_deterministic_samplers_depend_on_x_T_alone(name):
     rows, others = drawn(name), drawn(name, seed=1)
     if SAMPLERS[name].is_deterministic:
         np.testing.assert_array_equal(rows, others)
@@ -311,7 +311,7 @@ SLOW = "ancestral, zero", "heun"
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in DETERMINISTIC]
 )
-def test_the_order_of_convergence_is_the_one_claimed(name):
+def test_samplers_converge_at_their_claimed_order(name):
     """Against as many steps as the schedule has: the error falls by 2 to the order where steps double."""
     some, oracle = jax.random.split(jax.random.key(3), 100), MIXTURE.denoiser(FINE)
     few, more, finest = (np.asarray(draws(SAMPLERS[name].make(FINE, n), oracle, some, some)) for n in (32, 128, FINEST))

@@ -55,14 +55,14 @@ def test_ancestral_against_an_exact_gaussian_denoiser(name, variance, steps):
     assert (np.abs(np.cov(rows.T) - covariance) < 4 * se).all()
 
 
-def test_times_of_very_many_steps_fit_into_32_bits():
+def test_times_of_very_many_steps_fit_in_32_bits():
     T, steps = 100_000, 60_000
     sampler = Ancestral(SCHEDULES["cosine"](T), "beta", steps)
     i = np.array([0, 1, 6_300, steps // 2, steps - 1, steps])
     assert jax.vmap(sampler.time)(i).tolist() == [T * (steps - k) // steps for k in i.tolist()]
 
 
-def test_many_cosine_steps_reach_the_data_itself():
+def test_many_cosine_steps_end_at_the_data():
     schedule = SCHEDULES["cosine"](1000)
     for variance in ("beta", "posterior"):
         mean, covariance = exact_distribution(schedule, variance)
@@ -70,7 +70,7 @@ def test_many_cosine_steps_reach_the_data_itself():
         np.testing.assert_allclose(covariance, COVARIANCE, atol=0.01)
 
 
-def test_few_steps_of_ddim_keep_a_normal_distribution_closer_than_ancestral_ones():
+def test_ddim_with_few_steps_is_nearer_to_a_normal_distribution_than_ancestral_sampling():
     schedule = SCHEDULES["cosine"](100)
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
     errors = {}
@@ -87,7 +87,7 @@ def test_the_times_of_few_steps():
     assert int(long.time(jnp.asarray(1))) == 100_000 * 29_999 // 30_000
 
 
-def test_given_priors_decide_the_rows_of_deterministic_samplers():
+def test_the_prior_determines_the_rows_of_deterministic_samplers():
     schedule = linear(20)
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
     prior = np.random.default_rng(0).normal(size=(1300, 2))
@@ -105,7 +105,7 @@ def test_given_priors_decide_the_rows_of_deterministic_samplers():
     np.testing.assert_array_equal(given, drawn)
 
 
-def test_transition_is_the_papers_formula_in_eps():
+def test_the_ddpm_step_equals_the_formula_in_eps():
     schedule = linear(200)
     network = MLP(jax.random.key(0), columns=2, features=16, width=128, depth=5)
     x_t = jnp.array([0.7, -0.2])
@@ -120,7 +120,7 @@ def test_transition_is_the_papers_formula_in_eps():
         assert float(std) == pytest.approx(0.0 if t == 1 else np.sqrt(beta), rel=1e-3)
 
 
-def test_posterior_variance_is_the_papers():
+def test_the_posterior_variance_equals_the_published_formula():
     schedule = linear(200)
     alpha_bar = np.asarray(schedule.alpha_bar, np.float64)
     oracle = GaussianMixture.of([1], [[0, 0]], np.eye(2)).denoiser(schedule)
@@ -129,6 +129,6 @@ def test_posterior_variance_is_the_papers():
     assert float(std) == pytest.approx(np.sqrt(beta * (1 - alpha_bar[49]) / (1 - alpha_bar[50])), rel=1e-3)
 
 
-def test_unknown_variance():
+def test_an_unknown_variance_is_refused():
     with pytest.raises(ValueError, match="variance must be 'beta', 'posterior' or 'zero', not 'tilde'"):
         Ancestral(linear(10), "tilde")

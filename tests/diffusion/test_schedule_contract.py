@@ -63,14 +63,14 @@ lookup = jax.jit(lambda schedule, t: jax.vmap(lambda one: alpha_sigma(schedule, 
 find = jax.jit(time_at)
 
 
-def test_no_schedule_is_missing():
+def test_every_schedule_is_tested():
     public = {name: item for name, item in vars(schedules).items() if inspect.isfunction(item) and name[0] != "_"}
     makers = {name for name, item in public.items() if next(iter(inspect.signature(item).parameters)) == "timesteps"}
     assert {name.partition(",")[0] for name in MADE} == makers == SCHEDULES.keys()
 
 
 @pytest.mark.parametrize("timesteps", [1, 2, 7, 200, 1000])
-def test_tables_go_from_the_data_to_noise(made, timesteps):
+def test_schedules_go_from_data_to_noise(made, timesteps):
     schedule = made(timesteps)
     assert schedule.alpha.shape == schedule.sigma.shape == (timesteps + 1,)
     assert schedule.alpha.dtype == schedule.sigma.dtype == np.float32
@@ -86,21 +86,21 @@ def test_tables_go_from_the_data_to_noise(made, timesteps):
     assert (beta > 0).all() and (beta <= MAX_BETA + 4 * ULP).all()
 
 
-def test_tables_are_made_in_numpy_and_always_the_same(made):
+def test_schedules_are_computed_in_numpy_and_reproducible(made):
     one, other = made(T), made(T)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         assert isinstance(a, np.ndarray)
         np.testing.assert_array_equal(a, b)
 
 
-def test_at_integers_the_entries_of_the_tables(schedule):
+def test_integer_times_give_the_entries_of_the_tables(schedule):
     alpha, sigma = lookup(schedule, jnp.arange(T + 1))
     np.testing.assert_array_equal(alpha, schedule.alpha)
     np.testing.assert_array_equal(sigma, schedule.sigma)
     np.testing.assert_array_equal(schedule.alpha_bar, schedule.alpha**2)
 
 
-def test_between_integers_linear_in_log_snr(schedule):
+def test_times_between_integers_are_linear_in_log_snr(schedule):
     alpha, sigma = (np.asarray(each, np.float64) for each in lookup(schedule, jnp.asarray(TIMES)))
     np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=0, atol=4 * ULP)
     expected = np.interp(TIMES, np.arange(1, T + 1), log_snr(schedule))
@@ -109,21 +109,21 @@ def test_between_integers_linear_in_log_snr(schedule):
     assert (np.diff(alpha[np.argsort(TIMES)]) < 0).all()
 
 
-def test_the_time_of_a_noise_level_is_the_inverse(schedule):
+def test_the_time_of_a_noise_level_inverts_the_schedule(schedule):
     alpha, sigma = lookup(schedule, jnp.asarray(TIMES))
     # Rounding of λ by some ulps, over the smallest step of λ.
     rounding = 40 * ULP / -np.diff(log_snr(schedule)).max() + 4 * ULP * T
     np.testing.assert_allclose(find(schedule, jnp.log(alpha / sigma)), TIMES, rtol=0, atol=rounding)
 
 
-def test_beyond_its_ends_a_time_is_clipped(schedule):
+def test_times_beyond_the_ends_are_clipped(schedule):
     lowest, highest = (float(end) for end in lambda_range(schedule, -np.inf))
     np.testing.assert_allclose([lowest, highest], log_snr(schedule)[[-1, 0]], rtol=0, atol=40 * ULP)
     ends = find(schedule, jnp.array([lowest - 1, lowest, highest, highest + 1], jnp.float32))
     np.testing.assert_array_equal(ends, [T, T, 1, 1])
 
 
-def test_padding_and_stacking_change_no_value(schedule):
+def test_padding_and_stacking_keep_all_values(schedule):
     other = linear(LENGTH - 1)
     both = stack([other, schedule])
     assert both.alpha.shape == (2, LENGTH) and both.timesteps.tolist() == [LENGTH - 1, T]
@@ -146,7 +146,7 @@ def test_padding_and_stacking_change_no_value(schedule):
     np.testing.assert_allclose(np.transpose(mapped), expected, rtol=8 * ULP)
 
 
-def test_the_signal_left_at_the_end_is_the_divergence_of_two_normal_distributions(made):
+def test_prior_kl_is_the_divergence_of_two_normal_distributions(made):
     rows = np.array([[0.5, -1.0, 2.0], [0.2, 0.9, -0.1]])
     for timesteps in (2, T):
         schedule = made(timesteps)

@@ -21,7 +21,7 @@ def beta(schedule):
         (500, 1e-4, 0.02, 0.0064),
     ],
 )
-def test_linear_ends_at_published_alpha_bar(timesteps, beta_start, beta_end, expected):
+def test_linear_ends_at_the_published_alpha_bar(timesteps, beta_start, beta_end, expected):
     schedule = linear(timesteps, beta_start, beta_end)
     assert float(schedule.alpha_bar[-1]) == pytest.approx(expected, abs=5e-4 if expected > 0.01 else 5e-5)
     np.testing.assert_allclose(beta(schedule), np.linspace(beta_start, beta_end, timesteps), rtol=0, atol=1e-6)
@@ -41,7 +41,7 @@ def test_cosine_closed_form():
     assert float(schedule.alpha_bar[-1]) == pytest.approx(f[-2] / f[0] * (1 - MAX_BETA), rel=1e-4)
 
 
-def test_sigmoid_is_chens():
+def test_sigmoid_equals_the_published_formula():
     t = np.linspace(0, 1, 201)
     gamma = (1 / (1 + np.exp(-3)) - 1 / (1 + np.exp(3 - 6 * t))) / (1 / (1 + np.exp(-3)) - 1 / (1 + np.exp(3)))
     schedule = schedules.sigmoid(200)
@@ -54,7 +54,7 @@ def test_prior_kl_vanishes_for_a_cosine_schedule():
     assert 0 < prior_kl(schedules.cosine(200), np.ones((3, 2))) < 1e-6
 
 
-def test_prior_kl_is_finite_where_nearly_all_is_signal():
+def test_prior_kl_is_finite_if_almost_all_signal_remains():
     """KL(N(x_0, σ²) ‖ N(0, 1)) is about -1/2 - ln σ at x_0 = 1."""
     variance = 1e-9
     found = prior_kl(linear(1, variance, variance), np.ones((1, 1)))

@@ -47,7 +47,7 @@ def test_feynman_kac_samples_the_tilted_mixture():
 
 
 @pytest.mark.slow
-def test_svdd_samples_the_tilted_distribution_where_its_value_function_is_exact():
+def test_svdd_samples_the_tilted_distribution_if_its_value_function_is_exact():
     """A linear reward and normal data: the soft value is r(x̂_0) and a constant."""
     rows = drawn(NORMAL, SVDD(Ancestral(SCHEDULE, "beta"), linear_reward, 1.0, 100))
     assert apart(rows, NORMAL.tilted(SLOPE)) < 2.5
@@ -64,14 +64,14 @@ def test_svdd_samples_a_weakly_tilted_mixture():
 
 
 @pytest.mark.slow
-def test_svdd_is_off_a_strongly_tilted_mixture():
+def test_svdd_is_biased_for_a_strongly_tilted_mixture():
     """What it says of itself: there the value function is another one, and more candidates do not help."""
     rows = drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 1.0, 50))
     assert apart(rows, MIXTURE.tilted(SLOPE)) > 4
 
 
 @pytest.mark.slow
-def test_a_chain_by_candidates_has_the_variance_of_its_recursion():
+def test_a_chain_of_candidates_has_the_variance_of_its_recursion():
     """Of normal data a step is x -> a x + b z, and without a reward each of its M candidates is as likely."""
     variance, n_candidates = 0.09, 5
     data = GaussianMixture.of([1.0], [[0.0]], [[[variance]]])
@@ -103,7 +103,7 @@ def test_a_chain_keeps_the_candidate_whose_next_step_is_best():
     assert best[:, 0].mean() > mild[:, 0].mean() + 0.1
 
 
-def test_temperature_0_keeps_the_best():
+def test_temperature_0_keeps_the_best_candidate():
     def to_the_right(x):
         return x[:, 0]
 
@@ -113,7 +113,7 @@ def test_temperature_0_keeps_the_best():
 
 
 @pytest.mark.slow
-def test_one_candidate_is_the_sampler_itself():
+def test_one_candidate_gives_the_unsteered_sampler():
     assert apart(drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 0.01, 1)), MIXTURE) < 2.5
 
 
@@ -124,7 +124,7 @@ def test_one_candidate_is_the_sampler_itself():
         pytest.param(FeynmanKac(SAMPLER, linear_reward, 1.0), marks=pytest.mark.slow),
     ],
 )
-def test_a_forbidden_half_is_empty(sampler):
+def test_no_row_has_a_reward_of_minus_infinity(sampler):
     def left_alone(x):
         return jnp.where(x[:, 0] > 0, -jnp.inf, 0.0)
 
@@ -133,7 +133,7 @@ def test_a_forbidden_half_is_empty(sampler):
     assert kept.mean() > 0.98 and (rows[kept, 0] <= 0).all()
 
 
-def test_where_no_candidate_is_allowed_rows_are_nan():
+def test_rows_without_an_allowed_candidate_are_nan():
     for method in (SVDD, FeynmanKac):
         assert np.isnan(drawn(MIXTURE, method(SAMPLER, lambda x: jnp.full(len(x), -jnp.inf)), 100)).all()
 
@@ -160,7 +160,7 @@ def test_a_nan_in_an_early_step_is_kept():
 
 
 @pytest.mark.parametrize("sampler", [SVDD(SAMPLER, linear_reward), FeynmanKac(SAMPLER, linear_reward)])
-def test_a_reward_of_nan_makes_rows_nan(sampler):
+def test_a_nan_reward_makes_rows_nan(sampler):
     rows = drawn(MIXTURE, replace(sampler, reward=lambda x: jnp.full(len(x), jnp.nan)), 50)
     assert np.isnan(rows).all()
 
@@ -171,12 +171,12 @@ def test_a_deterministic_sampler_is_refused(method):
         method(DDIM(SCHEDULE), linear_reward)
 
 
-def test_wrong_settings():
+def test_invalid_settings_are_refused():
     with pytest.raises(ValueError, match="particles must be a multiple of candidates: 500 is not a multiple of 7"):
         FeynmanKac(SAMPLER, linear_reward, candidates=7, particles=500)
 
 
-def test_systematic_resampling_keeps_shares_to_within_one():
+def test_systematic_resampling_keeps_counts_to_within_one():
     weights = np.array([0.5, 0.25, 0.2, 0.05])
     log_weights = jnp.asarray(np.log(weights), jnp.float32) + 300
     counts = np.array(

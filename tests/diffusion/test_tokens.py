@@ -52,12 +52,12 @@ def drawn(denoiser, n=20_000, prior=None, seed=0):
     return sample_rows(denoiser, TokenSampler(), columns=3, n_rows=n, seed=seed, prior=prior)
 
 
-def test_rows_follow_the_distribution_whose_conditionals_are_asked_for():
+def test_rows_follow_the_distribution_of_the_conditionals():
     found = frequencies(drawn(TokenDenoiser(Exact(DISTRIBUTION), TOKENS)))
     assert np.abs((found - DISTRIBUTION) / np.sqrt(DISTRIBUTION * (1 - DISTRIBUTION) / 20_000)).max() < 4
 
 
-def test_given_tokens_stay_and_the_others_follow_their_conditional_distribution():
+def test_observed_tokens_are_kept_and_the_others_follow_their_conditional_distribution():
     rows = drawn(TokenDenoiser(Exact(DISTRIBUTION), TOKENS), prior=np.array([[HIDDEN, 2, HIDDEN]]))
     assert (rows[:, 1] == 2).all()
     expected = np.where(ROWS[:, 1] == 2, DISTRIBUTION, 0)
@@ -99,7 +99,7 @@ def test_the_loss_of_the_exact_distribution_is_its_entropy():
     assert abs(float(losses.mean()) - entropy) < 4 * float(losses.std()) / 200
 
 
-def test_the_loss_of_rows_with_gaps_is_the_entropy_of_what_they_hold():
+def test_the_loss_of_incomplete_rows_is_the_entropy_of_their_observed_tokens():
     """Unknown tokens are summed over: the exact loss is the mean -log of the probability of the others."""
     rng = np.random.default_rng(1)
     drawn = ROWS[rng.choice(len(ROWS), 40_000, p=DISTRIBUTION)].astype(np.float32)
@@ -117,7 +117,7 @@ def test_the_loss_of_rows_with_gaps_is_the_entropy_of_what_they_hold():
     assert abs(float(losses.mean() - expected.mean())) < 4 * float((losses - expected).std()) / 200
 
 
-def test_what_is_hidden_is_weighed_to_the_number_of_tokens():
+def test_weights_of_hidden_tokens_sum_to_the_number_of_tokens():
     tokens = Tokens((4, 8, 3, 5, 8))
     order = jax.random.uniform(jax.random.key(0), (1000, 5))
     share = jnp.arange(1000, dtype=jnp.float32) / 1000
@@ -127,7 +127,7 @@ def test_what_is_hidden_is_weighed_to_the_number_of_tokens():
     assert not (np.asarray(weight) * np.asarray(is_seen)).any()
 
 
-def test_in_the_order_of_drawing_the_next_token_alone_has_a_weight():
+def test_in_sampling_order_only_the_next_token_has_a_weight():
     order = jnp.asarray([[0.0, 0.25, 0.5, 0.75], [0.0, 0.25, -1.0, 0.75]])
     for n_seen, following in enumerate(([0, 2], [1, 0], [2, 1], [3, 3])):
         share = jnp.full(2, n_seen / 4 + 0.1)
@@ -137,7 +137,7 @@ def test_in_the_order_of_drawing_the_next_token_alone_has_a_weight():
 
 
 @pytest.mark.parametrize("guided", [None, 2])
-def test_half_of_the_rows_have_the_order_of_drawing_and_half_of_these_the_class_first(guided):
+def test_half_of_the_rows_are_in_sampling_order_and_half_of_these_begin_with_the_class(guided):
     objective = TokenObjective(Tokens((2,) * 4), guided=guided)
     rows = jnp.zeros((20_000, 4))
     _, is_seen, weight = objective.examples(tuple(jax.random.split(jax.random.key(0))), CleanRows(rows), 100)
@@ -152,7 +152,7 @@ def test_half_of_the_rows_have_the_order_of_drawing_and_half_of_these_the_class_
 
 
 @pytest.mark.parametrize("tokens", [Tokens((2,) * 4, has_column_order=False), Tokens((2,) * (WIDE + 1))])
-def test_all_orders_are_random_without_turns_and_of_many_tokens(tokens):
+def test_all_orders_are_random_without_turns_or_with_many_tokens(tokens):
     objective = TokenObjective(tokens)
     rows = jnp.zeros((500, len(tokens.sizes)))
     _, is_seen, weight = objective.examples(tuple(jax.random.split(jax.random.key(0))), CleanRows(rows), 100)
@@ -197,20 +197,20 @@ def test_the_loss_is_the_cross_entropy_of_each_token():
     assert float(loss(rows, is_seen, weight)) == pytest.approx(expected / 2, rel=1e-5)
 
 
-def test_rows_are_those_of_their_seed_whatever_their_number():
+def test_rows_depend_on_the_seed_and_not_on_their_number():
     denoiser = TokenDenoiser(Exact(DISTRIBUTION), TOKENS)
     np.testing.assert_array_equal(drawn(denoiser, 700), drawn(denoiser, 1600)[:700])
     assert not np.array_equal(drawn(denoiser, 700), drawn(denoiser, 700, seed=1))
 
 
-def test_tokens_that_cannot_be():
+def test_invalid_tokens_are_refused():
     with pytest.raises(ValueError, match="each token a size of at least 1"):
         Tokens((2, 0))
     with pytest.raises(ValueError, match="ranks must be empty or have one entry"):
         Tokens((2, 3), (0.5,))
 
 
-def test_ordered_values_begin_alike_and_folding_changes_nothing():
+def test_folding_the_waves_of_ordered_tokens_keeps_the_output():
     tokens = Tokens((20, 3), (*((np.arange(20) + 0.5) / 20).tolist(), -1.0, -1.0, -1.0))
     network = TokenNetwork.build(jax.random.key(0), tokens=tokens, width=16, depth=2)
     keys = iter(jax.random.split(jax.random.key(1), 3))
@@ -286,7 +286,7 @@ def test_a_factored_network_has_the_loss_and_the_gradient_of_the_folded_one():
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-def test_tokens_of_few_values_begin_with_a_feature_for_each():
+def test_discrete_tokens_start_with_one_feature_per_value():
     features = factored().input_features
     np.testing.assert_array_equal(features[60:63], np.eye(3, 32))
     np.testing.assert_allclose(np.square(features).sum(axis=1)[:60].mean(), 1, atol=0.1)
@@ -299,7 +299,7 @@ def chain(n):
     return Tokens((2, 3) * n)
 
 
-def test_what_is_seen_of_wide_rows_comes_first_in_their_order():
+def test_visible_tokens_of_wide_rows_come_first_in_their_order():
     tokens = chain(WIDE)
     n = len(tokens.sizes)
     order = jax.random.uniform(jax.random.key(0), (300, n))
@@ -326,7 +326,7 @@ class Apart(eqx.Module):
         return jnp.stack([jnp.log(1 - self.shares), jnp.log(self.shares)], axis=1).ravel()
 
 
-def test_wide_rows_follow_a_distribution_and_keep_what_is_given():
+def test_wide_rows_follow_the_distribution_and_keep_observed_tokens():
     n, n_rows = 2 * WIDE, 1000
     shares = np.random.default_rng(0).uniform(0.2, 0.8, n).astype(np.float32)
     prior = np.full((1, n), HIDDEN)
@@ -350,7 +350,7 @@ class Broken(eqx.Module):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("tokens", [Tokens((2, 3)), pytest.param(Tokens((2, *[3] * WIDE)), marks=pytest.mark.slow)])
-def test_rows_whose_logits_are_not_numbers_are_none(value, tokens):
+def test_rows_with_nan_logits_are_invalid(value, tokens):
     n = len(tokens.sizes)
     prior = np.full((2, n), HIDDEN)
     prior[:, 0] = 0, 1
@@ -360,7 +360,7 @@ def test_rows_whose_logits_are_not_numbers_are_none(value, tokens):
 
 
 @pytest.mark.parametrize("number", [1e20, 3e38])
-def test_networks_of_weights_that_overflow_give_no_row(number):
+def test_overflowing_weights_give_no_row(number):
     network = TokenNetwork.build(jax.random.key(0), tokens=TOKENS, width=8, depth=1)
     network = eqx.tree_at(lambda n: n.input.weight, network, jnp.full((7, 8), number))
     assert np.isnan(drawn(TokenDenoiser(network, TOKENS), n=2)).all()
@@ -372,7 +372,7 @@ def test_too_much_guidance_gives_no_row():
 
 
 @pytest.mark.parametrize("has_missing", [False, True])
-def test_a_token_of_a_single_value_is_seen_in_training_as_it_is_in_drawing(has_missing):
+def test_a_token_with_a_single_value_is_visible_in_training_as_in_sampling(has_missing):
     tokens = Tokens((2, 1, 3))
     rows = jnp.asarray([[1.0, HIDDEN if has_missing else 0.0, 2.0]] * 50)
     keys = jax.random.split(jax.random.key(0))
@@ -385,7 +385,7 @@ def test_a_token_of_a_single_value_is_seen_in_training_as_it_is_in_drawing(has_m
 
 @pytest.mark.parametrize("guidance", [None, 1.5])
 @pytest.mark.parametrize("is_forbidden", [False, True])
-def test_rows_that_are_drawn_token_by_token_are_those_of_all_logits(guidance, is_forbidden):
+def test_sampling_token_by_token_equals_sampling_from_all_logits(guidance, is_forbidden):
     """A network of weights, with the logits of one token at a time, draws what the function that it is draws."""
     tokens = Tokens((3, 40, 1, 7, 90), with_intervals=(4,))
     network = TokenNetwork.build(jax.random.key(0), tokens=tokens, width=16, depth=1)

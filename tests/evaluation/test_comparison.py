@@ -34,7 +34,7 @@ def test_arrays_and_frames_of_numbers_are_the_same():
 
 
 @pytest.mark.slow
-def test_classes_of_frames_of_numbers():
+def test_numeric_frames_may_have_a_target_of_classes():
     frames = [pandas.DataFrame(rows, columns=["p", "q"]).assign(y=np.arange(len(rows)) % 2) for rows in (DATA, LIKE)]
     found = evaluate(*frames, target="y")
     assert found.numbers.names == ("p", "q") and found.columns[-1].kind == "label"

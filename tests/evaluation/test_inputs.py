@@ -37,7 +37,7 @@ def test_labels_are_columns_at_their_position():
     }
 
 
-def test_durations_of_a_csv_file_are_in_the_unit_that_they_had():
+def test_durations_of_a_csv_file_keep_their_unit():
     ns = np.arange(N) * 1_500_000
     data, rows = table(took=pa.array(ns, pa.duration("ns"))), table(took=ns)
     found = as_columns({"data": data, "rows": rows})
@@ -46,7 +46,7 @@ def test_durations_of_a_csv_file_are_in_the_unit_that_they_had():
         as_columns({"data": table(took=pa.array(ns, pa.timestamp("us"))), "rows": rows})
 
 
-def test_a_column_without_cells_is_of_the_others_kind(tmp_path):
+def test_an_empty_column_has_the_kind_of_the_other_table(tmp_path):
     data = table(x=np.linspace(0, 1, N), c=["a", "b"] * (N // 2))
     rows = table(x=pa.array([None] * N, pa.string()), c=["a", "b"] * (N // 2))
     found = as_columns({"data": data, "rows": rows})
@@ -55,7 +55,7 @@ def test_a_column_without_cells_is_of_the_others_kind(tmp_path):
         draw_evaluation(*sides, tmp_path / "new.png")
 
 
-def test_large_constants_hide_nothing():
+def test_large_constants_do_not_hide_differences():
     rng = np.random.default_rng(0)
     data, rows = (np.column_stack([rng.normal(size=(600, 9)), np.full(600, 1.7e9)]) for _ in range(2))
     rows[:50] = data[:50]
@@ -67,7 +67,7 @@ def test_large_constants_hide_nothing():
     assert pair_trends(moment, moment).mean == pytest.approx(1)
 
 
-def test_numbers_of_few_bits_are_those_that_they_are_written_as():
+def test_low_precision_numbers_equal_their_decimal_text():
     for digits in (1, 12):
         rows = np.round(np.random.default_rng(0).normal(size=(40, 2)), digits)
         for kind in ("float16", "float32"):
@@ -88,6 +88,6 @@ def test_numbers_of_few_bits_are_those_that_they_are_written_as():
         (np.array([[2**60 + 1], [3]]), r"data holds integers beyond 2\*\*53"),
     ],
 )
-def test_sides_that_cannot_be_compared(table, message):
+def test_tables_of_different_kinds_are_refused(table, message):
     with pytest.raises(ValueError, match=message):
         columns_of({"data": table, "rows": table})

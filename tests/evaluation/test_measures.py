@@ -27,7 +27,7 @@ def found(monkeypatch):
     return evaluate(DATA, LIKE)
 
 
-def test_a_measure_that_is_registered_is_reported(found):
+def test_a_registered_measure_is_reported(found):
     console = Console(file=io.StringIO(), width=140)
     print_evaluation(found, console)
     text = console.file.getvalue()
@@ -37,12 +37,12 @@ def test_a_measure_that_is_registered_is_reported(found):
     assert found.rows.means.off == pytest.approx(np.abs(DATA.mean(axis=0) - LIKE.mean(axis=0)).max())
 
 
-def test_its_test_counts_in_the_verdict(found):
+def test_the_test_of_a_measure_counts_in_the_verdict(found):
     assert found.p_values["means"] == 1e-9 and found.is_distinguishable
     assert "most clearly by means, p < 0.0001" in found.verdict
 
 
-def test_scores_have_the_registered_measures(found):
+def test_scores_include_the_registered_measures(found):
     for side in (found.rows, found.real, found.independent):
         assert MEASURES.keys() <= vars(side).keys()
     with pytest.raises(AttributeError, match="'other'"):

@@ -82,7 +82,7 @@ def test_independent_columns(halves):
         assert table.nearest is table.utility is None
 
 
-def test_a_copy_of_the_data_looks_copied_with_and_without_held_out_rows():
+def test_a_copy_of_the_data_is_detected_with_and_without_held_out_rows():
     data, holdout = sampled(4, 250), sampled(5, 250)
     found = evaluate(data, take(data, slice(None)))
     assert found.looks_copied and found.to_json()["looks_copied"] and not found.is_distinguishable
@@ -96,7 +96,7 @@ def test_a_copy_of_the_data_looks_copied_with_and_without_held_out_rows():
         assert "The held-out rows are not held out: 250 of 250 equal a data row (0.0% of the data" in found.verdict
 
 
-def test_tables_that_are_exchanged_are_said_if_held_out_rows_show_it():
+def test_swapped_tables_are_reported_if_held_out_rows_show_it():
     data, holdout = sampled(4, 120), sampled(5, 120)
     exchanged = evaluate(permuted(sampled(6, 120)), data, holdout=holdout)
     assert "The held-out rows are unlike the data (AUC 0." in exchanged.verdict
@@ -105,7 +105,7 @@ def test_tables_that_are_exchanged_are_said_if_held_out_rows_show_it():
     assert "Only 0% of the rows are nearer to the data than to the held-out rows: " in exchanged.verdict
 
 
-def test_residuals_that_are_too_small_are_in_the_verdict():
+def test_the_verdict_names_residuals_that_are_too_small():
     tables = []
     for seed, noise in ((0, 0.5), (1, 0.35)):
         rng = np.random.default_rng(seed)
@@ -138,7 +138,7 @@ def test_json(same, halves):
 
 
 @pytest.mark.slow
-def test_it_prints_its_report_and_converts_it_to_a_frame(same):
+def test_the_result_prints_a_report_and_converts_to_a_frame(same):
     report = str(same)
     assert same.verdict[:60] in report and max(map(len, report.splitlines())) <= 120
     assert repr(same).startswith("Evaluation('Not distinguishable") and same._repr_html_().startswith("<pre>")
@@ -239,7 +239,7 @@ def test_figure(tmp_path):
 
 
 @pytest.mark.slow
-def test_missing_cells_that_one_side_has_more_of():
+def test_a_difference_in_missing_cells_is_found():
     data, rows = sampled(10, 400), sampled(11, 400)
     rows["[w]"][:200] = np.nan
     worst = evaluate(data, rows).worst_columns[0]

@@ -106,7 +106,7 @@ def test_noisy_copies():
 
 
 @pytest.mark.slow
-def test_rows_that_bunch_up_are_not_called_copies():
+def test_clustered_rows_are_not_called_copies():
     rng = np.random.default_rng(8)
     rows, data = 0.3 * rng.normal(size=(400, 2)), rng.normal(size=(500, 2))
     assert "The rows look copied, or bunch up where the data is dense: nearer" in evaluate(rows, data).verdict
@@ -115,7 +115,7 @@ def test_rows_that_bunch_up_are_not_called_copies():
 
 
 @pytest.mark.slow
-def test_shares_of_classes_alone():
+def test_class_fractions_alone_can_differ():
     kinds = np.repeat(["x", "y"], [150, 50]), np.repeat(["x", "y"], [150, 150])
     result = evaluate(sampled(0, 200), sampled(1, 300), kinds=kinds, target="kind")
     assert "the worst column is 'kind' (total variation 0.25)" in result.verdict
@@ -123,7 +123,7 @@ def test_shares_of_classes_alone():
 
 
 @pytest.mark.slow
-def test_a_target_of_few_integers_is_classes_and_of_many_numbers_is_not():
+def test_a_target_of_few_integers_is_classified_and_one_of_many_is_not():
     rng = np.random.default_rng(15)
     x = rng.normal(size=(3, 300))
     few, many = ([{"x": each, "y": y} for each, y in zip(x, ys, strict=True)] for ys in (np.round(2 * x), 2 * x + 0.1))
@@ -134,7 +134,7 @@ def test_a_target_of_few_integers_is_classes_and_of_many_numbers_is_not():
 
 
 @pytest.mark.slow
-def test_correlations_alone():
+def test_correlations_alone_can_differ():
     rng = np.random.default_rng(9)
     x, y = rng.normal(size=(300, 2)), rng.normal(size=(300, 2))
     data = np.stack([x[:, 0], x[:, 0] + 0.2 * x[:, 1]], axis=1)
@@ -147,7 +147,7 @@ def test_correlations_alone():
 
 
 @pytest.mark.slow
-def test_many_columns_do_not_drown_the_permutation_tests():
+def test_permutation_tests_keep_their_power_with_many_columns():
     rng = np.random.default_rng(10)
     rows, data = rng.normal(size=(60, 40)), rng.normal(size=(60, 40)) * 1.6
     result = evaluate(rows, data)
@@ -262,7 +262,7 @@ def test_figure(tmp_path, d):
     assert [file.name for file in path.parent.iterdir()] == ["columns.png"]
 
 
-def test_figure_of_rows_gone_astray(tmp_path):
+def test_figure_of_far_outliers(tmp_path):
     draw_evaluation(np.zeros((20, 2)), np.full((20, 2), 1e9), tmp_path / "a.png")
     draw_evaluation(sampled(16, 30), 1e12 * sampled(15, 30), tmp_path / "b.png")
 

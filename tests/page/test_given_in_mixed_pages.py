@@ -60,7 +60,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("where", "label", "guidance"), CASES)
-def test_rows_with_given_numbers_are_pythons_for_the_same_seed(mixed_model, exact_page, where, label, guidance):
+def test_rows_given_numbers_equal_those_of_python_for_the_same_seed(mixed_model, exact_page, where, label, guidance):
     expected = mixed_model.sample(150, where=where, labels=label.get("label"), guidance=guidance, random_state=4)
     encoding = mixed_model.model_.codec.encoding
     given = {
@@ -86,7 +86,7 @@ WRONG = [
 
 
 @IN_CHROMIUM
-def test_numbers_are_given_in_the_page(mixed_model, page_of):
+def test_observed_numbers_can_be_entered_in_the_page(mixed_model, page_of):
     page = page_of(mixed_model)
     page.click("#given summary")
     status = page.locator("#status")
@@ -121,7 +121,7 @@ MOMENTS = [
 ]
 
 
-def test_dates_are_those_of_the_calendar(mixed_model, page_of):
+def test_dates_follow_the_calendar(mixed_model, page_of):
     read = """(text) => {
       try {
         return pointillist.formats.time.parse(text, { format: "time", per_second: 1000 });
@@ -144,7 +144,7 @@ HELD = [
 ]
 
 
-def test_a_given_cell_is_one_that_the_column_can_hold(mixed_model, page_of):
+def test_a_cell_outside_its_column_is_refused(mixed_model, page_of):
     page = page_of(mixed_model)
     for parts, text, expected in HELD:
         found = page.evaluate(

@@ -78,7 +78,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("scaling", "where", "label", "guidance"), CASES)
-def test_rows_with_given_cells_are_pythons_for_the_same_seed(model, table, page_of, scaling, where, label, guidance):
+def test_rows_given_cells_equal_those_of_python_for_the_same_seed(
+    model, table, page_of, scaling, where, label, guidance
+):
     model = scaled_by(model, table, scaling)
     expected = model.sample(600, where=where, labels=["high", "low"][label], guidance=guidance, random_state=4)
     given = [[table.column_names.index(name), value] for name, value in where.items()]
@@ -88,7 +90,7 @@ def test_rows_with_given_cells_are_pythons_for_the_same_seed(model, table, page_
 
 
 @IN_CHROMIUM
-def test_given_cells_are_asked_for_in_the_page(model, page_of):
+def test_observed_cells_can_be_entered_in_the_page(model, page_of):
     page = page_of(model)
     assert page.evaluate("document.querySelectorAll('#given-cells b').length") == 0
     page.click("#given summary")
@@ -122,7 +124,7 @@ def with_missing(table, labels):
 
 
 @IN_CHROMIUM
-def test_filled_cells_are_pythons_for_the_same_seed(model, table, labels, page_of, tmp_path):
+def test_filled_cells_equal_those_of_python_for_the_same_seed(model, table, labels, page_of, tmp_path):
     incomplete, masks, known = with_missing(table, labels)
     expected = model.impute(incomplete, labels=known.tolist(), random_state=5)
     page = page_of(model)
@@ -152,7 +154,7 @@ WRONG = [
 ]
 
 
-def test_what_cannot_be_filled_is_said_in_a_line(model, page_of):
+def test_tables_that_cannot_be_filled_are_reported_in_one_line(model, page_of):
     page = page_of(model)
     for text, wrong in WRONG:
         fill(page, text)
@@ -170,7 +172,7 @@ SLOW = """() => {
 
 
 @pytest.mark.parametrize("is_file", [False, True])
-def test_what_is_wrong_ends_an_earlier_filling(model, page_of, is_file):
+def test_an_error_clears_the_earlier_imputation(model, page_of, is_file):
     """It would come over the error."""
     page = page_of(model)
     page.evaluate(SLOW)
@@ -191,7 +193,7 @@ def test_what_is_wrong_ends_an_earlier_filling(model, page_of, is_file):
     assert page.locator("#filled-rows tr").count() == 0
 
 
-def test_rows_without_a_class_are_of_the_chosen_one(model, table, page_of):
+def test_rows_without_a_label_get_the_chosen_one(model, table, page_of):
     process = replace(model.model_.process, p_uncond=0.0)
     other = copy(model)
     other.model_ = replace(model.model_, process=process)
@@ -210,7 +212,7 @@ def test_rows_without_a_class_are_of_the_chosen_one(model, table, page_of):
 
 @IN_CHROMIUM
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_breaks_no_rule_of_accessibility(ask, model, page_of, violations, scheme):
+def test_the_page_passes_the_accessibility_checks(ask, model, page_of, violations, scheme):
     page = page_of(model, viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
     fill(page, "c,count\n0.5,\n")
     page.wait_for_function("() => document.querySelector('#filled-rows tr')")
@@ -220,7 +222,7 @@ def test_the_page_breaks_no_rule_of_accessibility(ask, model, page_of, violation
     assert violations(page) == {}
 
 
-def test_a_model_that_cannot_be_given_cells_is_asked_for_none(model):
+def test_a_model_without_observed_cells_offers_no_fields_for_them(model):
     process = model.model_.process
     plain = replace(process, architecture=replace(process.architecture, has_observed=False))
     parts = 'id="given-cells"', "<textarea", '["observed",', '"can_be_given":true'

@@ -64,7 +64,7 @@ def check(found, expected, least_sums=1.0):
 
 
 @IN_BOTH
-def test_rows_are_pythons_for_the_same_seed(model, page):
+def test_rows_equal_those_of_python_for_the_same_seed(model, page):
     expected, labels = model.sample(400, return_labels=True, random_state=4)
     found = drawn(page, rows=400, seed=4)
     check(found, expected)
@@ -72,7 +72,7 @@ def test_rows_are_pythons_for_the_same_seed(model, page):
 
 
 @pytest.mark.slow
-def test_given_cells_and_guidance_are_pythons(model, page):
+def test_observed_cells_and_guidance_agree_with_python(model, page):
     codec = model.model_.codec.encoding
     given = [[codec.index("<b>kind"), 1], [codec.index("label"), 0]]
     kind = codec.encoder("<b>kind").categories[1]
@@ -93,7 +93,7 @@ def with_missing(table):
 
 
 @IN_CHROMIUM
-def test_filled_cells_are_pythons_for_the_same_seed(model, table, page, tmp_path):
+def test_filled_cells_equal_those_of_python_for_the_same_seed(model, table, page, tmp_path):
     incomplete, mask = with_missing(table)
     text = as_csv(incomplete)
     expected = model.impute(incomplete, random_state=5)
@@ -122,7 +122,7 @@ WRONG = [
 ]
 
 
-def test_what_cannot_be_filled_is_said_in_a_line(page):
+def test_tables_that_cannot_be_filled_are_reported_in_one_line(page):
     for text, wrong in WRONG:
         fill(page, text)
         assert page.inner_text("#fill-status").startswith(wrong)
@@ -137,12 +137,12 @@ CSV = [
 ]
 
 
-def test_the_delimiter_is_one_that_splits_all_lines_alike(page):
+def test_the_delimiter_splits_all_lines_into_equally_many_fields(page):
     for text, cells in CSV:
         assert page.evaluate("(text) => pointillist.readCsv(text).map(({ cells }) => cells)", text) == cells
 
 
-def test_nothing_is_left_of_an_earlier_filling(page):
+def test_results_of_an_earlier_imputation_are_cleared(page):
     fill(page, "hours,rooms\n1,\n")
     wait_until_filled(page)
     fill(page, WRONG[0][0])
@@ -150,7 +150,7 @@ def test_nothing_is_left_of_an_earlier_filling(page):
 
 
 @IN_CHROMIUM
-def test_numbers_stay_in_their_type_and_categories_of_numbers_are_read(page_of):
+def test_numbers_keep_their_type_and_numeric_categories_are_read(page_of):
     rng = np.random.default_rng(0)
     grade = pd.Series(rng.choice([1.0, 2.5], 200)).astype("category")
     big = np.where(rng.random(200) < 0.5, 2**53 + 1, 2**53 + 3)
@@ -168,7 +168,7 @@ def test_numbers_stay_in_their_type_and_categories_of_numbers_are_read(page_of):
 
 
 @IN_CHROMIUM
-def test_conditions_are_asked_for_in_the_page(ask, page):
+def test_conditions_can_be_entered_in_the_page(ask, page):
     page.click("#given summary")
     ask(page, "rooms")
     assert page.locator("#conditions .values label").all_inner_texts() == ["0", "1", "2", "3", "4", "(missing)"]
@@ -185,7 +185,7 @@ def test_conditions_are_asked_for_in_the_page(ask, page):
 
 
 @pytest.mark.slow
-def test_rows_of_wide_tables_are_pythons(opened, tmp_path):
+def test_rows_of_wide_tables_equal_those_of_python(opened, tmp_path):
     """More than 128 tokens are drawn several at a time."""
     rng = np.random.default_rng(0)
     cells = rng.integers(0, 3, (300, 135)) // 2
@@ -199,7 +199,7 @@ def test_rows_of_wide_tables_are_pythons(opened, tmp_path):
 
 
 @IN_CHROMIUM
-def test_a_page_gives_cells_and_writes_csv(model, table, page, tmp_path):
+def test_a_page_takes_observed_cells_and_writes_csv(model, table, page, tmp_path):
     assert page.evaluate("document.querySelectorAll('b').length") == len(table.column_names) + 1
     page.click("#given summary")
     page.locator("#given-cells label", has_text="is_new").locator("select").select_option(label="true")
@@ -225,7 +225,7 @@ FILLED = """(() => {
 })()"""
 
 
-def test_words_for_missing_cells_are_text_in_quotes_as_in_python(page_of, tmp_path):
+def test_quoted_words_for_missing_cells_are_text_as_in_python(page_of, tmp_path):
     """The table that a page writes is read as the one that the model was fitted to: "NA" may be Namibia."""
     rng = np.random.default_rng(0)
     kinds = np.array(["NA", "", "null", "de", None], object)[rng.integers(0, 5, 200)]
@@ -245,7 +245,7 @@ def test_words_for_missing_cells_are_text_in_quotes_as_in_python(page_of, tmp_pa
     assert [line.split(",")[1] for line in filled[2::2]] == ["1", "0"]
 
 
-def test_missing_cells_of_a_single_column_have_lines(page_of):
+def test_missing_cells_of_a_single_column_are_lines(page_of):
     model = Diffusion(width=16, depth=1, epochs=5, random_state=0).fit(pa.table({"kind": ["a", "b", None] * 60}))
     page = page_of(model)
     lines = lines_of(page, "pointillist.draw({ rows: 100, seed: 0 })")
@@ -256,7 +256,7 @@ def test_missing_cells_of_a_single_column_have_lines(page_of):
 
 @IN_CHROMIUM
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_breaks_no_rule_of_accessibility(model, page_of, violations, scheme):
+def test_the_page_passes_the_accessibility_checks(model, page_of, violations, scheme):
     page = page_of(model, viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
     fill(page, "hours,rooms\n7.5,\n")
     page.wait_for_function("() => document.querySelector('#filled-rows tr')")

@@ -43,7 +43,7 @@ def drawn(page, **asked):
 
 
 @pytest.mark.parametrize("scaling", ["standard", "quantile"])
-def test_rows_are_pythons_for_the_same_seed_and_for_the_same_prior(rows, page_of, scaling):
+def test_rows_equal_those_of_python_for_the_same_seed_or_prior(rows, page_of, scaling):
     model = fitted(rows, scaling=scaling)
     page = page_of(model)
     scaled = model.model_.codec.encode
@@ -55,7 +55,7 @@ def test_rows_are_pythons_for_the_same_seed_and_for_the_same_prior(rows, page_of
     np.testing.assert_allclose(scaled(found), scaled(expected), atol=1e-2)
 
 
-def test_numbers_are_on_the_grids_of_their_columns_and_within_their_ends(rows, page_of, tmp_path):
+def test_numbers_are_on_their_grids_and_within_their_ranges(rows, page_of, tmp_path):
     a, b, c = rows.T
     table = {"a": np.round(a, 1), "b": 0.05 * np.round(40 * b), "c": np.round(c, 1).astype(np.float32)}
     model = fitted(
@@ -80,7 +80,7 @@ def test_numbers_are_on_the_grids_of_their_columns_and_within_their_ends(rows, p
         assert max(len(row[i].partition(".")[2]) for row in cells) == digits
 
 
-def test_classes_and_guidance_are_pythons(rows, page_of):
+def test_classes_and_guidance_agree_with_python(rows, page_of):
     model = fitted(rows[:, :2], np.where(rows[:, 0] > 0.5, "high", "low"))
     page = page_of(model)
     for label, guidance in ((0, 0.0), (1, 2.0)):
@@ -94,7 +94,7 @@ def test_classes_and_guidance_are_pythons(rows, page_of):
 
 
 @IN_CHROMIUM
-def test_the_first_rows_too_are_shown_beside_the_quantiles_of_the_data(rows, page_of):
+def test_the_first_rows_are_compared_with_the_quantiles_of_the_data(rows, page_of):
     page = page_of(fitted(rows, scaling="quantile"))
     picture = "document.querySelector('#marginals canvas').toDataURL()"
     first = page.evaluate(picture)
@@ -104,7 +104,7 @@ def test_the_first_rows_too_are_shown_beside_the_quantiles_of_the_data(rows, pag
 
 
 @IN_CHROMIUM
-def test_a_page_is_asked_for_rows_and_gives_csv_in_the_tables_types(rows, page_of, tmp_path):
+def test_a_page_draws_rows_and_saves_csv_with_the_types_of_the_table(rows, page_of, tmp_path):
     table = pa.table(
         {
             HOSTILE: rows[:, 0].astype(np.float32),
@@ -134,7 +134,7 @@ def test_a_page_is_asked_for_rows_and_gives_csv_in_the_tables_types(rows, page_o
     assert np.mean([row[3] == value for row, value in zip(cells, large, strict=True)]) > 0.99
 
 
-def test_rows_of_a_draw_that_fails_half_way_are_not_offered(rows, page_of):
+def test_rows_of_a_failed_draw_are_not_offered(rows, page_of):
     page = page_of(fitted(rows))
     page.evaluate(
         """() => {
@@ -159,7 +159,7 @@ def test_rows_of_a_draw_that_fails_half_way_are_not_offered(rows, page_of):
     assert page.locator("#rows-drawn").is_visible()
 
 
-def test_a_page_states_what_privacy_is_guaranteed(rows):
+def test_a_page_states_the_privacy_guarantee(rows):
     model = fitted(rows).model_
     assert "Differential privacy" not in render(model, "plain") and "as confidential as the table" in render(model, "")
     guarantee = Guarantee(
@@ -170,7 +170,7 @@ def test_a_page_states_what_privacy_is_guaranteed(rows):
     assert "2.5" in text and "as confidential as the table" not in text
 
 
-def test_a_draw_is_stopped_whatever_the_fields_say(rows, page_of):
+def test_a_draw_can_be_stopped_after_fields_change(rows, page_of):
     page = page_of(fitted(rows))
     page.evaluate("() => { pointillist.workers.call = () => new Promise(() => {}) }")
     page.click("#draw")
@@ -213,7 +213,7 @@ def test_a_page_shows_the_verdict_of_an_evaluation(rows, tmp_path):
     assert f"{found.verdict[:20]}" in page.read_text()
 
 
-def test_what_cannot_become_a_page_is_refused(rows, tmp_path):
+def test_models_that_a_page_does_not_support_are_refused(rows, tmp_path):
     model = Diffusion(**SMALL).fit(rows)
     model.save(tmp_path / "m.model")
     done = CliRunner().invoke(app, ["page", str(tmp_path / "m.model"), "-o", str(tmp_path / "m.model")])
@@ -222,7 +222,7 @@ def test_what_cannot_become_a_page_is_refused(rows, tmp_path):
 
 
 @pytest.mark.slow
-def test_types_that_no_page_can_write(tmp_path):
+def test_types_that_a_page_cannot_write_are_refused(tmp_path):
     times = pa.array(np.arange(200, dtype=np.int32) * 60, pa.time32("s"))
     mixed = Diffusion(**SMALL | {"epochs": 1}).fit(pa.table({"at": times, "kind": ["a", "b"] * 100}))
     with pytest.raises(ValueError, match=r"a page cannot write time32\[s\], which column 'at' holds"):

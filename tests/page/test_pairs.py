@@ -34,7 +34,7 @@ def numbers(rows):
 
 
 @IN_CHROMIUM
-def test_overlap_is_that_of_shares_in_the_cells(numbers, rows, page_of):
+def test_overlap_is_computed_from_fractions_per_cell(numbers, rows, page_of):
     page = page_of(numbers)
     new = np.random.default_rng(1).permutation(rows, axis=0)[:1500]
     new[:, 1] = np.random.default_rng(2).permutation(new[:, 1])
@@ -109,7 +109,7 @@ def test_a_private_model_and_a_wide_one_hold_no_pairs(rows):
     assert private.fit(rows[:300]).model_.summary is None
 
 
-def test_pairs_are_of_the_training_rows(numbers, rows):
+def test_pairs_count_the_training_rows(numbers, rows):
     columns = [*as_columns(rows), (rows[:, 2] <= 0.5).astype(float)]
     expected = PairCounts.of(columns, [False, False, False, True])
     np.testing.assert_array_equal(numbers.model_.summary.pairs.counts, expected.counts)
@@ -117,7 +117,7 @@ def test_pairs_are_of_the_training_rows(numbers, rows):
 
 
 @IN_CHROMIUM
-def test_histograms_have_the_training_rows_shares(mixed_model, mixed_table, page_of):
+def test_histograms_have_the_fractions_of_the_training_rows(mixed_model, mixed_table, page_of):
     page = page_of(mixed_model)
     found = page.evaluate(
         """() => {

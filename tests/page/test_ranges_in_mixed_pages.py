@@ -78,7 +78,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("where", "given", "label", "guidance"), CASES)
-def test_rows_in_ranges_are_pythons_for_the_same_seed(mixed_model, page_of, monkeypatch, where, given, label, guidance):
+def test_rows_in_ranges_equal_those_of_python_for_the_same_seed(
+    mixed_model, page_of, monkeypatch, where, given, label, guidance
+):
     """Compares draws of weights that are not rounded: their last digits may decide which candidates go on."""
     content = mixed.weights_content
     monkeypatch.setattr(mixed, "weights_content", lambda tensors, *_: content(tensors, "float32"))
@@ -98,7 +100,7 @@ def test_rows_in_ranges_are_pythons_for_the_same_seed(mixed_model, page_of, monk
     assert np.array_equal(np.round(found["hours"], 1), found["hours"])
 
 
-def test_sets_in_a_table_without_continuous_numbers_are_pythons(page_of, monkeypatch):
+def test_sets_in_a_table_without_continuous_numbers_give_the_rows_of_python(page_of, monkeypatch):
     rng = np.random.default_rng(0)
     cells = rng.integers(0, 4, (300, 3))
     cells[:, 1] = (cells[:, 0] + cells[:, 1] // 3) % 4
@@ -123,7 +125,7 @@ SETS = [("rooms", {"values": [1, 3]}), ("rooms", {"values": [np.nan, 2]}), *KIND
 FIXED = [("sum", {}), ("sum", {"low": 3}), *SETS]
 
 
-def test_conditions_fix_the_columns_that_pythons_fix(mixed_model, page_of):
+def test_conditions_fix_the_same_columns_as_in_python(mixed_model, page_of):
     """Others are free to obey the rules."""
     encoding, layout = (getattr(mixed_model.model_.codec, part) for part in ("encoding", "layout"))
     is_fixed = """([name, asked]) => {
@@ -147,7 +149,7 @@ WRONG = [
 
 
 @IN_CHROMIUM
-def test_ranges_are_asked_for_in_the_page(ask, mixed_model, page_of):
+def test_ranges_can_be_entered_in_the_page(ask, mixed_model, page_of):
     page = page_of(mixed_model)
     page.click("#given summary")
     names = [*mixed_model.model_.codec.names, "label"]
@@ -179,7 +181,7 @@ def test_ranges_are_asked_for_in_the_page(ask, mixed_model, page_of):
 
 
 @IN_CHROMIUM
-def test_numbers_that_are_not_missing_are_asked_for_in_the_page(ask, page_of):
+def test_present_numbers_can_be_required_in_the_page(ask, page_of):
     rng = np.random.default_rng(0)
     table = pa.table({"x": pa.array(rng.normal(0, 1, 200), mask=rng.random(200) < 0.5), "y": ["a", "b"] * 100})
     page = page_of(Diffusion(width=16, depth=1, epochs=5, random_state=0).fit(table))
@@ -195,7 +197,7 @@ def test_numbers_that_are_not_missing_are_asked_for_in_the_page(ask, page_of):
         assert all(cells) == is_checked
 
 
-def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page_of, monkeypatch):
+def test_ranges_without_enough_rows_are_reported_in_one_line(ask, mixed_model, page_of, monkeypatch):
     monkeypatch.setitem(numbers.RANGES, "smallest_mass", 0.7)
     monkeypatch.setitem(numbers.RANGES, "most_tries", 1)
     page = page_of(mixed_model)
@@ -215,7 +217,7 @@ def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page
 
 
 @IN_CHROMIUM
-def test_dates_that_are_integers_are_rounded_as_in_python(mixed_model, page_of):
+def test_dates_written_as_integers_are_rounded_as_in_python(mixed_model, page_of):
     values = np.random.default_rng(0).uniform(20231130, 20250105, 3000)
     code = NumberEncoder("day", False, np.empty(0), np.empty(0), Grid(0, is_calendar=True))
     script = """(values) => {

@@ -62,7 +62,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("where", "given", "label", "guidance"), CASES)
-def test_rows_in_ranges_are_pythons_for_the_same_seed(
+def test_rows_in_ranges_equal_those_of_python_for_the_same_seed(
     model, table, page_of, monkeypatch, where, given, label, guidance
 ):
     """Compares draws of weights that are not rounded: their last digits may decide which candidates go on."""
@@ -87,7 +87,7 @@ def check_inside(found, where):
         assert (cells >= asked.get("low", -np.inf)).all() and (cells <= asked.get("high", np.inf)).all()
 
 
-def test_rows_in_ranges_come_from_the_distribution_of_those_that_are(model, page_of):
+def test_rows_in_ranges_follow_the_conditional_distribution(model, page_of):
     """By rejection of rows that the same solver draws without ranges."""
     where = {"<b>a": {"low": 1, "high": 5}, "is_new": {"values": [1]}}
     free = model.sample(6000, labels="low", sampler="dpm-sde", steps=numbers.RANGES["points"], random_state=1)
@@ -102,7 +102,7 @@ def test_rows_in_ranges_come_from_the_distribution_of_those_that_are(model, page
         assert abs(np.mean(in_range > np.median(other)) - np.mean(other > np.median(other))) < 2 * error / other.std()
 
 
-def test_a_range_that_ends_at_a_value_of_many_rows_has_all_of_them(page_of):
+def test_a_range_includes_all_rows_at_a_repeated_end(page_of):
     rng = np.random.default_rng(0)
     rows = {"a": np.where(np.arange(400) % 3, rng.normal(size=400), 0.5), "b": rng.normal(size=400)}
     model = Diffusion(process="gaussian", scaling="quantile", **SMALL).fit(pa.table(rows))
@@ -114,7 +114,7 @@ def test_a_range_that_ends_at_a_value_of_many_rows_has_all_of_them(page_of):
         assert abs(end - codec.encode(np.array([[0.5, 0.0]]))[0, 0]) > 0.2
 
 
-def test_a_range_holds_the_numbers_of_a_grid(page_of):
+def test_rows_in_a_range_are_on_the_grid_of_the_column(page_of):
     rng = np.random.default_rng(0)
     a = rng.normal(size=400)
     rows = {"a": np.round(0.05 * np.round(20 * a), 2), "b": rng.normal(size=400)}
@@ -141,7 +141,7 @@ WRONG = [
 
 
 @IN_CHROMIUM
-def test_ranges_are_asked_for_in_the_page(ask, model, page_of):
+def test_ranges_can_be_entered_in_the_page(ask, model, page_of):
     page = page_of(model)
     page.click("#given summary")
     assert page.locator("#condition-column option").all_inner_texts() == ["<b>a", "b", "count", "c", "is_new"]
@@ -175,7 +175,7 @@ def test_ranges_are_asked_for_in_the_page(ask, model, page_of):
         assert float(texts[0]) >= 4 and texts[3] in ("3", "5") and texts[6] == "low"
 
 
-def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, model, page_of, monkeypatch):
+def test_ranges_without_enough_rows_are_reported_in_one_line(ask, model, page_of, monkeypatch):
     monkeypatch.setitem(numbers.RANGES, "smallest_mass", 0.5)
     monkeypatch.setitem(numbers.RANGES, "most_tries", 3)
     page = page_of(model)
@@ -188,7 +188,7 @@ def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, model, page_of, m
     assert page.inner_text("#status") == wrong
 
 
-def test_a_model_that_cannot_be_given_cells_takes_ranges(model, page_of):
+def test_a_model_without_observed_cells_still_takes_ranges(model, page_of):
     plain = copy(model)
     process = model.model_.process
     plain.model_ = replace(

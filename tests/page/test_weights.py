@@ -18,7 +18,7 @@ def whole(text, count):
     return 4 * np.where(folded % 2, -(folded + 1) // 2, folded // 2) + low
 
 
-def test_weights_are_whole_multiples_of_their_steps():
+def test_weights_are_integer_multiples_of_their_steps():
     rng = np.random.default_rng(0)
     tensors = {"a": rng.normal(size=(40, 33)).astype(np.float32), "b": rng.normal(size=33).astype(np.float32)}
     tensors["a"][3, 5] = -90.0
@@ -34,7 +34,7 @@ def test_weights_are_whole_multiples_of_their_steps():
     assert len(content["weights"]) < 1.25 * 40 * 33 * 1.2
 
 
-def test_what_is_not_finite_has_no_text():
+def test_weights_that_cannot_be_packed_give_none():
     assert weights_content({"a": np.array([np.nan], np.float32)}, "float32") is None
     assert weights_content({"a": np.array([1e6], np.float32)}, "steps") is None
     lone = np.zeros((600, 600), np.float32)

@@ -23,7 +23,7 @@ CALENDAR = written(np.arange(np.datetime64("1899-12-25"), np.datetime64("2101-01
 DATES = written(np.datetime64("2022-06-01") + RNG.integers(0, 900, 300))
 
 
-def test_dates_before_and_after_are_those_of_the_calendar():
+def test_neighboring_dates_follow_the_calendar():
     values = np.concatenate([np.arange(20231200.0, 20241400), RNG.uniform(19000101, 20991231, 50_000)])
     before = CALENDAR[np.searchsorted(CALENDAR, values, side="right") - 1]
     after = CALENDAR[np.searchsorted(CALENDAR, values)]
@@ -32,7 +32,7 @@ def test_dates_before_and_after_are_those_of_the_calendar():
     np.testing.assert_array_equal(nearest_dates(values), np.where(values - before <= after - values, before, after))
 
 
-def test_other_integers_are_no_dates():
+def test_other_integers_are_not_dates():
     assert are_dates(CALENDAR) and are_dates(np.array([20240229.0]))
     for other in ([20230229], [20241301], [20240100], [20240101.5], [17991231], [22000101], [20240101, 0], []):
         assert not are_dates(np.array(other, float))
@@ -41,7 +41,7 @@ def test_other_integers_are_no_dates():
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0], ids=["intervals", "scores"])
-def test_a_column_of_dates_gives_no_other_integers(share):
+def test_a_column_of_dates_contains_only_dates(share):
     code = fit_encoder("day", Column(DATES, np.zeros(300, bool)), explained=share)
     tokens, _ = code.encode(Column(DATES, np.zeros(300, bool)))
     tokens = np.floor(tokens) + RNG.random(300) * code.has_intervals
@@ -66,7 +66,7 @@ def test_days_at_the_ends_of_months_are_no_more_frequent_than_others(share):
         assert (drawn % 100 == day).mean() == pytest.approx(n / 900, rel=3 / (12 * n) ** 0.5)
 
 
-def test_every_container_gives_dates_back_in_the_form_they_had(tmp_path):
+def test_every_container_returns_dates_in_their_original_form(tmp_path):
     frame = pd.DataFrame({"day": DATES.astype("int32"), "x": RNG.normal(size=300)})
     frame.to_csv(tmp_path / "a.csv", index=False)
     for table in (frame, pa.Table.from_pandas(frame), read_table(tmp_path / "a.csv"), frame.to_numpy()):
@@ -77,7 +77,7 @@ def test_every_container_gives_dates_back_in_the_form_they_had(tmp_path):
     assert model.sample(2, where={0: 20240320}, random_state=0)[:, 0].tolist() == [20240320] * 2
 
 
-def test_dates_as_integers_may_be_asked_for(tmp_path):
+def test_dates_written_as_integers_can_be_requested(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("day,x\n" + "".join(f"{day:.0f},a\n" for day in DATES))
     table = read_table(path, types={"day": "date"})

@@ -59,14 +59,14 @@ def test_words_among_numbers_and_codes():
     assert without_keys(frame)[1] == ["column 'code' has 61 different values in 61 rows, too many to learn"]
 
 
-def test_what_a_dictionary_lists_is_no_value():
+def test_unused_dictionary_entries_are_not_values():
     unused = pandas.Categorical(["a", "b", "c"] * 40, categories=[*"abc", *map(str, range(500))])
     frame = pandas.DataFrame({"kind": unused, "x": np.arange(N) / 2})
     assert without_keys(frame)[0] is frame
 
 
 @pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pa.table])
-def test_long_integers_are_keys_if_nearly_every_row_has_its_own(make):
+def test_long_integers_are_keys_if_nearly_all_differ(make):
     long = {"id": 3 * np.arange(N) + 2**60, "codes": [2**60, 2**61, 2**62] * 40, "x": np.arange(N) / 2}
     left, reasons = without_keys(make(long))
     assert names(left) == ["codes", "x"] and reasons == ["column 'id' has 120 different integers beyond 2**53"]
@@ -96,7 +96,7 @@ NO_NUMBERINGS = {
 
 @pytest.mark.parametrize("integers", NUMBERINGS.values(), ids=NUMBERINGS)
 @pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pa.table, lambda c: Table(pa.table(c))])
-def test_integers_that_number_the_rows_are_left_out(make, integers):
+def test_row_numbers_are_left_out(make, integers):
     left, reasons = without_keys(make({"id": integers, "x": np.arange(N) / 2}))
     assert names(left) == ["x"]
     assert reasons == [f"column 'id' numbers the rows ({integers.min()} to {integers.max()}, each at most once)"]
@@ -105,7 +105,7 @@ def test_integers_that_number_the_rows_are_left_out(make, integers):
 
 
 @pytest.mark.parametrize("integers", NO_NUMBERINGS.values(), ids=NO_NUMBERINGS)
-def test_other_integers_do_not_number_the_rows(integers):
+def test_other_integers_are_not_row_numbers(integers):
     assert not without_keys(pandas.DataFrame({"x": integers, "y": np.arange(N) / 2}))[1]
 
 
@@ -132,7 +132,7 @@ def test_a_file_of_numbers_is_read_without_its_index(tmp_path, label):
             assert label is None or again.label.position == 1
 
 
-def test_rows_of_other_tables_may_have_what_was_left_out():
+def test_other_tables_may_contain_the_dropped_columns():
     frame = pandas.DataFrame({"id": np.arange(N), "x": np.random.default_rng(0).normal(size=N)})
     with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, so it is dropped: use --keep to insist"):
         model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(frame)
@@ -140,7 +140,7 @@ def test_rows_of_other_tables_may_have_what_was_left_out():
     np.testing.assert_array_equal(model.score_samples(frame), model.score_samples(frame[["x"]]))
 
 
-def test_other_columns_stay():
+def test_ordinary_columns_are_not_keys():
     kept = {
         "numbers": np.arange(N) * 10,
         "dates": pandas.date_range("2024-01-01", periods=N),
@@ -158,7 +158,7 @@ def test_other_columns_stay():
     assert names(without_keys(labelled)[0]) == ["kind", "key", "x"]
 
 
-def test_names_of_any_kind_stay():
+def test_names_of_any_type_are_kept():
     frame = pandas.DataFrame({("a", 1): COLUMNS["key"], ("a", 2): COLUMNS["kind"], ("b", 1): COLUMNS["x"]})
     left, reasons = without_keys(frame)
     assert left.columns.tolist() == [("a", 2), ("b", 1)] and reasons[0].startswith("column ('a', 1) has 120")
@@ -166,7 +166,7 @@ def test_names_of_any_kind_stay():
     assert without_keys(numbered)[0].columns.tolist() == [8, 9]
 
 
-def test_a_fit_says_what_it_leaves_out_and_chooses_by_the_rest():
+def test_a_fit_warns_of_dropped_columns_and_chooses_the_process_by_the_others():
     frame = pandas.DataFrame(COLUMNS).assign(x=np.random.default_rng(0).normal(size=N))
     with pytest.warns(UserWarning, match=r"'key' has 120 .*, so it is dropped") as said:
         task = prepare(Configuration(), frame)
@@ -180,7 +180,7 @@ def test_a_fit_says_what_it_leaves_out_and_chooses_by_the_rest():
         prepare(Configuration(), frame.drop(columns="key"), keep=["empty"])
 
 
-def test_rows_are_compared_without_what_was_left_out():
+def test_rows_are_compared_without_the_dropped_columns():
     data = pandas.DataFrame(COLUMNS)
     rows = data[["kind", "x"]]
     with pytest.warns(UserWarning, match="data: column 'key' has 120 different values in 120 rows"):

@@ -50,7 +50,7 @@ def test_a_frame_gives_the_same_kind_frame_model(frame, tmp_path):
     assert (plain["age"] == plain["age"].round()).all() and set(plain["is_member"]) <= {0.0, 1.0}
 
 
-def test_a_frame_is_its_array():
+def test_a_frame_gives_the_same_rows_as_its_array():
     frame, array = FRAMES["pandas"], FRAMES["pandas"].to_numpy(float)
     frame_model, array_model = (Diffusion(**QUICK).fit(X) for X in (frame, array))
     height = frame_model.sample(20, random_state=0)["height"]
@@ -60,7 +60,7 @@ def test_a_frame_is_its_array():
 
 
 @pytest.mark.slow
-def test_densities_of_a_frame_are_those_of_its_array():
+def test_a_frame_has_the_same_densities_as_its_array():
     frame, array = FRAMES["pandas"], FRAMES["pandas"].to_numpy(float)
     frame_model, array_model = (Diffusion(**QUICK).fit(X) for X in (frame, array))
     np.testing.assert_array_equal(frame_model.score_samples(frame), array_model.score_samples(array))
@@ -78,7 +78,7 @@ def test_names_that_are_numbers():
     assert Diffusion(**QUICK).fit(frame).sample(3).columns.tolist() == [0, 1]
 
 
-def test_integers_beyond_2_to_24_come_back_whole():
+def test_integers_beyond_2_to_24_are_exact():
     rows = np.array([[2**24 + 1, 2**52], [2**24 + 3, 2**52 + 1], [2**24 + 9, 2**52 + 2]] * 20)
     found = Diffusion(**QUICK).fit(rows).sample(40, random_state=0)
     assert found.dtype == np.int64
@@ -99,19 +99,19 @@ BAD = {
 
 
 @pytest.mark.parametrize("frame,message", BAD.values(), ids=BAD)
-def test_frames_that_cannot_be_used(frame, message):
+def test_unusable_frames_are_refused(frame, message):
     with pytest.raises(ValueError, match=message) as error:
         Diffusion(**QUICK).fit(frame)
     assert "\n" not in str(error.value)
 
 
-def test_what_is_read_is_not_changed():
+def test_an_array_is_read_without_a_copy():
     rows = RNG.normal(size=(10, 2))
     layout, found = read(rows)
     assert found is rows and layout.types == ("float64", "float64") and layout.names is None
 
 
-def test_only_a_frame_has_room_for_other_columns():
+def test_only_a_frame_can_receive_more_columns():
     series = FRAMES["pandas"]["age"]
     others = FRAMES["pandas"][["age", "height"]]
     for kind, rows in ("a Series", series), ("a frame", series.to_frame()):

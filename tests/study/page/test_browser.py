@@ -301,6 +301,6 @@ def test_nasty_names_work(page_of, make):
 
 @IN_CHROMIUM
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_breaks_no_rule_of_accessibility(page_of, results, violations, scheme):
+def test_the_page_passes_the_accessibility_checks(page_of, results, violations, scheme):
     page = page_of(results, viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
     assert violations(page) == {}
