@@ -26,13 +26,13 @@ def test_every_public_name_is_in_the_reference(package):
     assert {name for name in module.__all__ if name not in shown} == set()
 
 
-def test_the_command_line_reference_is_that_of_the_commands():
+def test_the_command_line_reference_matches_the_commands():
     command = [sys.executable, "-m", "typer", "pointillist.cli", "utils", "docs", "--name", "pointillist"]
     done = subprocess.run([*command, "--title", "The command line"], capture_output=True, text=True, check=True)
     assert (DOCS / "reference/command-line.md").read_text().split() == done.stdout.split(), "run make reference"
 
 
-def test_the_reference_of_study_settings_is_that_of_the_declarations():
+def test_the_reference_of_study_settings_matches_the_declarations():
     """Each row of the tables of keys that the code declares is made of the declaration."""
     rows = {}
     for name, each in parameters_of(Settings).items():

@@ -24,7 +24,7 @@ def test_terminal(text):
     printable(text).encode()
 
 
-def test_what_can_be_read_stays():
+def test_readable_text_is_kept():
     assert printable("naïve 東京 ½") == "naïve 東京 ½"
     assert printable("\x1b]0;title\x07\u202e\n\ud800") == r"\x1b]0;title\x07\u202e\n\ud800"
 

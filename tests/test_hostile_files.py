@@ -52,7 +52,7 @@ def test_pipes_are_refused(run, name):
     assert "is a pipe or a device, not a regular file" in refused(run, "sample", name, "-n", 3, "--out", "rows.csv")
 
 
-def test_json_that_is_nested_deeply(run):
+def test_deeply_nested_json_is_refused(run):
     with open("deep.json", "w") as file:
         file.write("[" * 200_000)
     np.save("rows.npy", X)
@@ -62,7 +62,7 @@ def test_json_that_is_nested_deeply(run):
     assert "deep.json: its lists or objects are nested too deeply" in refused(run, *asked)
 
 
-def test_packed_files_that_become_much_larger(run, monkeypatch):
+def test_decompression_bombs_are_refused(run, monkeypatch):
     monkeypatch.setattr(formats, "FREE", 2**20)
     text = "a,b\n" + "0,0\n" * 2**20
     with gzip.open("zeros.csv.gz", "wt") as file:
@@ -82,7 +82,7 @@ def test_packed_files_that_become_much_larger(run, monkeypatch):
 
 
 @pytest.mark.slow
-def test_rows_that_are_no_numbers_are_not_written(run):
+def test_nan_rows_are_not_written(run):
     frame = pandas.DataFrame(X, columns=["a", "b"])
     models = {
         "numbers": Diffusion(**QUICK).fit(X, np.arange(40) % 2),
@@ -99,7 +99,7 @@ def test_rows_that_are_no_numbers_are_not_written(run):
 
 
 @pytest.mark.slow
-def test_long_lists_of_categories_are_read_again(tmp_path):
+def test_long_lists_of_categories_can_be_read_again(tmp_path):
     names = np.array([f"{i:05}" + "x" * 500 for i in range(9000)])
     frame = pandas.DataFrame({"name": np.concatenate([names, names]), "n": RNG.integers(0, 3, 18_000)})
     model = Diffusion(**QUICK | {"width": 4}).fit(frame)
@@ -116,7 +116,7 @@ def test_lists_that_no_file_can_hold_are_refused_before_training():
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_be_read_back_keeps_its_checkpoint(run, monkeypatch):
+def test_an_unreadable_model_keeps_its_checkpoint(run, monkeypatch):
     np.save("rows.npy", X)
 
     def spoiled(model, path, save=save_model):
@@ -157,7 +157,7 @@ def _in_a_child(queue):
         queue.put(str(error))
 
 
-def test_a_forked_child_is_told_rather_than_hangs():
+def test_a_forked_child_fails_instead_of_hanging():
     Diffusion(**QUICK).fit(X)
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
@@ -172,7 +172,7 @@ def test_a_forked_child_is_told_rather_than_hangs():
     "text",
     ["many", *(pytest.param(each, marks=pytest.mark.slow) for each in ("1000000", "0", "-1", "1.5", "9" * 5000))],
 )
-def test_numbers_of_devices_that_cannot_be(tmp_path, text):
+def test_invalid_numbers_of_devices_are_refused(tmp_path, text):
     np.save(tmp_path / "rows.npy", X)
     command = [sys.executable, "-m", "pointillist", "fit", "rows.npy", *SMALL.split(), "--out", "m"]
     environment = {**os.environ, "POINTILLIST_DEVICES": text}

@@ -21,7 +21,7 @@ def written(name, pattern):
     return re.findall(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_all_places_say_the_same_version():
+def test_all_files_state_the_same_version():
     ours = pointillist.__version__
     # The metadata come from the last installation: `make .venv/core` renews them.
     assert version("pointillist") == ours
@@ -30,7 +30,7 @@ def test_all_places_say_the_same_version():
     assert wheels and set(wheels) == {ours}
 
 
-def test_the_metadata_name_each_python_that_is_tested():
+def test_the_metadata_name_every_tested_python():
     minors = [m for line in PROJECT["classifiers"] for m in re.findall(r"^Programming .* :: (3\.\d+)$", line)]
     assert PROJECT["requires-python"] == f">={minors[0]}"
     (tested,) = written(".github/workflows/ci.yml", r"^ +python: \[(.+)\]$")
@@ -126,7 +126,7 @@ def test_other_paths_are_not(repository, content):
     assert repository(notes=content) == []
 
 
-def test_bytes_that_are_no_text_may_hold_anything(repository):
+def test_binary_files_are_not_searched(repository):
     assert repository(picture=b"\0" + path_of("home", "somebody")) == []
 
 

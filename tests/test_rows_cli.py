@@ -67,7 +67,7 @@ def test_without_out_the_model_has_the_name_of_its_table(run, tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".csv", pytest.param(".csv.gz", marks=pytest.mark.slow), ".parquet"])
-def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
+def test_a_table_with_labels_keeps_its_columns(run, tmp_path, ending):
     table = write_wine("wine.csv")
     run("fit", "wine.csv", "--label", "cultivar", "--out", "m", "--epochs", 20, *SMALL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "wine.csv"]
@@ -160,7 +160,7 @@ def test_missing_cells_are_filled_given_the_labels_of_a_table(run, capsys):
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_label_column_without_any_cell_is_filled(run, ending):
+def test_an_empty_label_column_is_filled(run, ending):
     rows = pandas.DataFrame({"x": np.arange(60.0), "kind": [10, 20, 30] * 20, "y": np.arange(60.0) ** 0.5})
     rows.to_csv("rows.csv", index=False)
     incomplete = pyarrow.table(
@@ -223,7 +223,7 @@ def test_a_prior_of_one_row_and_one_column(run, capsys):
 
 
 @pytest.mark.slow
-def test_the_same_bits_from_given_priors_in_every_process(run, tmp_path):
+def test_every_process_draws_the_same_bits_from_a_prior(run, tmp_path):
     """Draws rows of 64 columns, two of them constant, as in the report."""
     np.save("digits.npy", load_digits().data.reshape(-1, 8, 8))
     np.save("prior.npy", np.random.default_rng(0).normal(size=(1797, 64)))
@@ -261,7 +261,7 @@ def test_the_number_of_devices_changes_no_bit(tmp_path):
         np.testing.assert_array_equal(three[name], one[name], err_msg=name)
 
 
-def test_evaluate_prints_what_it_finds(run, capsys):
+def test_evaluate_prints_its_findings(run, capsys):
     table = write_wine("wine.csv")
     # Another order of columns, and rows moved.
     moved = table.set_column(0, "alcohol", pyarrow.array(np.asarray(table["alcohol"]) + 5)).select(
@@ -282,7 +282,7 @@ def test_evaluate_prints_what_it_finds(run, capsys):
     assert found["copies"]["count"] == 60 and "copied" in found["verdict"]
 
 
-def test_info_names_what_a_model_holds(run, capsys):
+def test_info_describes_a_model(run, capsys):
     np.save("rows.npy", np.random.default_rng(0).normal(size=(50, 2)))
     run("fit", "rows.npy", "--epochs", 3, *SMALL, "-o", "m", "--quiet")
     assert capsys.readouterr().err == ""

@@ -76,7 +76,7 @@ def test_a_traceback_is_a_failure(monkeypatch):
     assert in_process.accepts(["info", "rows.file"], Path("rows.file")) is True
 
 
-def test_other_bits_and_what_is_left_behind_are_told(tmp_path):
+def test_changed_bits_and_leftover_files_are_reported(tmp_path):
     from torture.jobs import bits, difference
 
     (tmp_path / "a").write_bytes(b"1")

@@ -54,12 +54,12 @@ def test_noise_has_no_grid(column):
     assert unit_of(column) == 0
 
 
-def test_a_step_by_chance_is_none():
+def test_a_step_that_occurs_by_chance_is_ignored():
     # Five even numbers are no surprise; nine have a probability below 1 %.
     assert [unit_of(2 * np.array([3, 1, 8, 2, 9, 30, 17, 5, 12][:n]), True) for n in (5, 9)] == [1, 2]
 
 
-def test_a_column_ends_where_many_rows_or_0_are():
+def test_ends_are_hard_limits_if_repeated_or_0():
     columns = [NORMAL, np.maximum(NORMAL, -1), -np.exp(NORMAL), 10 + NORMAL]
     rows = np.stack(columns, axis=1)
     assert find_ends(rows, rows.min(axis=0), rows.max(axis=0)).tolist() == [
@@ -89,6 +89,6 @@ def test_rows_are_on_grids_and_within_ends():
         (NORMAL, 5 * COUNTS, 0),
     ],
 )
-def test_more_rows_make_a_grid_finer(first, more, unit):
+def test_more_rows_give_a_finer_grid(first, more, unit):
     scaling = TableScaling.fit(first[:, None].astype(float), "standard", np.array([False]))
     assert scaling.widened(more[:, None].astype(float), np.array([False])).units.tolist() == [unit]

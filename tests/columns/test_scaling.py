@@ -37,7 +37,7 @@ def test_constant_column_maps_to_zero_and_back():
         np.testing.assert_array_equal(scaling.inverse(np.array([[0.7, -1.0], [-9.0, 1.0]])), rows)
 
 
-def test_standard_scaling_is_scikit_learns(monkeypatch):
+def test_standard_scaling_agrees_with_scikit_learn(monkeypatch):
     rows = RNG.normal(size=(1000, 3)) * [1.0, 1e-3, 1e9] + [0.0, 50.0, 1e12]
     monkeypatch.setattr("pointillist.tables.numbers._BLOCK_VALUES", 384)
     scaling, theirs = AffineScaling.standard(rows), StandardScaler().fit(rows)
@@ -47,7 +47,7 @@ def test_standard_scaling_is_scikit_learns(monkeypatch):
     np.testing.assert_allclose(AffineScaling.standard(huge).transform(huge), [[-1], [1]])
 
 
-def test_quantile_scaling_is_scikit_learns():
+def test_quantile_scaling_agrees_with_scikit_learn():
     # Values that repeat it sends to the ends, where they are the lowest or the highest; ours to their middle.
     repeated = np.concatenate([[-9.0, 9.0], RNG.choice([0.0, 1.0, 1.0, 2.0], 2998)])
     rows = np.column_stack([RNG.exponential(size=3000), repeated, RNG.normal(size=3000)])
@@ -66,7 +66,7 @@ def test_quantile_round_trip(rows):
     assert (back >= rows.min(axis=0)).all() and (back <= rows.max(axis=0)).all()
 
 
-def test_a_value_that_repeats_keeps_its_share():
+def test_a_repeated_value_keeps_its_frequency():
     rows = np.concatenate([np.zeros(700), RNG.exponential(size=300)])[:, None]
     scaling = QuantileScaling.fit(rows)
     assert scaling.repeats.tolist() == [True]
@@ -121,14 +121,14 @@ def test_quantiles_a_subnormal_distance_apart():
     np.testing.assert_allclose(scaling.inverse(scaled), rows, atol=1e-6)
 
 
-def test_whole_numbers_stay_in_range():
+def test_integers_stay_in_range():
     rows = np.array([[0.0, 5.0], [1.0, 9.0], [1.0, 20 / 3]])
     scaling = TableScaling.fit(rows, "minmax", np.array([True, False]))
     back = scaling.inverse(np.array([[1.1, 1.1], [-1.1, -1.1], [0.01, 0.0]]))
     np.testing.assert_allclose(back, [[1, 9.2], [0, 4.8], [1, 7]])
 
 
-def test_what_cannot_be_scaled():
+def test_data_that_cannot_be_scaled_is_refused():
     with pytest.raises(ValueError, match="every column is constant"):
         TableScaling.fit(np.ones((3, 2)), "minmax", np.zeros(2, bool))
     rows = np.array([[1.0, 1e300], [2.0, -1e300]])
@@ -137,7 +137,7 @@ def test_what_cannot_be_scaled():
         TableScaling.fit(rows, None, np.zeros(2, bool)).transform(rows)
 
 
-def test_blocks_are_of_few_values_however_wide_rows_are(monkeypatch):
+def test_blocks_stay_small_for_wide_rows(monkeypatch):
     monkeypatch.setattr("pointillist.tables.numbers._BLOCK_VALUES", 100)
     for d in (1, 7, 100, 1000):
         rows = np.arange(50.0 * d).reshape(50, d)

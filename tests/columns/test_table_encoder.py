@@ -27,7 +27,7 @@ def round_trip(code, cells):
     return code.decode(*code.encode(cells))
 
 
-def test_few_values_come_back_exactly_and_no_other_is_made():
+def test_discrete_values_are_exact_and_no_others_are_drawn():
     values = RNG.choice([1.0, 2.5, 7.0], 200)
     code = fit_encoder("a", numbers(values))
     assert code.size == 3 and code.scores is None
@@ -36,7 +36,7 @@ def test_few_values_come_back_exactly_and_no_other_is_made():
     assert not found.is_missing.any()
 
 
-def test_missing_cells_are_a_value_of_their_own():
+def test_missing_cells_are_a_separate_value():
     values = np.where(RNG.random(500) < 0.2, np.nan, RNG.normal(size=500))
     code = fit_encoder("a", numbers(values))
     found = round_trip(code, numbers(values))
@@ -45,7 +45,7 @@ def test_missing_cells_are_a_value_of_their_own():
 
 
 @pytest.mark.parametrize("n", [60, 1000, 20_000])
-def test_scores_are_normal_and_bring_the_columns_distribution_back(n):
+def test_scores_are_normal_and_decode_to_the_distribution_of_the_column(n):
     values = RNG.lognormal(size=n)
     code = fit_encoder("a", numbers(values))
     tokens, scores = code.encode(numbers(values))
@@ -64,7 +64,7 @@ def test_scores_are_normal_and_bring_the_columns_distribution_back(n):
 
 
 @pytest.mark.parametrize("step", [1.0, 0.01])
-def test_a_column_of_few_values_makes_no_other_and_keeps_their_shares(step):
+def test_a_discrete_column_keeps_its_values_and_their_frequencies(step):
     values = step * np.round(RNG.normal(0, 100, 20_000))
     code = fit_encoder("a", numbers(values))
     assert code.scores.is_discrete and not len(code.atoms)
@@ -85,7 +85,7 @@ def test_levels_and_edges_go_from_0_to_1():
         assert scores.levels[0] == 0 and scores.levels[-1] == 1 and np.isin(scores.edges, scores.levels).all()
 
 
-def test_a_value_that_many_rows_share_keeps_its_share_and_its_value():
+def test_a_frequent_value_keeps_its_frequency_and_value():
     values = np.where(RNG.random(5000) < 0.4, 0.0, RNG.normal(10, 1, 5000))
     code = fit_encoder("a", numbers(values))
     assert code.atoms.tolist() == [0.0]
@@ -94,7 +94,7 @@ def test_a_value_that_many_rows_share_keeps_its_share_and_its_value():
     assert found[found != 0].min() > 5
 
 
-def test_whole_numbers_and_decimals_stay_what_they_are():
+def test_integers_and_decimals_keep_their_digits():
     for decimals in (0, 2):
         values = np.round(RNG.normal(0, 1000, 3000), decimals)
         code = fit_encoder("a", numbers(values))
@@ -103,7 +103,7 @@ def test_whole_numbers_and_decimals_stay_what_they_are():
         np.testing.assert_array_equal(found, np.round(found, decimals))
 
 
-def test_numbers_beyond_the_known_ones_become_the_nearest():
+def test_numbers_beyond_the_range_become_the_nearest_end():
     code = fit_encoder("a", numbers(RNG.choice([1.0, 2.0, 4.0], 100)))
     found = round_trip(code, numbers([-5, 2.9, 3.1, 99])).values
     assert found.tolist() == [1, 2, 4, 4]
@@ -112,7 +112,7 @@ def test_numbers_beyond_the_known_ones_become_the_nearest():
     assert round_trip(wide, numbers([-1, 2])).values.tolist() == [values.min(), values.max()]
 
 
-def test_a_constant_a_single_row_of_values_and_huge_numbers():
+def test_constants_single_rows_and_huge_numbers_are_encoded():
     for values in ([3.0] * 20, [np.nan] * 19 + [1.5], [1e300, -1e300, 1.0, 2.0], [1e-300, 2e-300, 0.0]):
         code = fit_encoder("a", numbers(values))
         found = round_trip(code, numbers(values))
@@ -155,7 +155,7 @@ def test_a_table_comes_back():
     np.testing.assert_array_equal(spread, encoding.encode(table.cells, dequantize=True))
 
 
-def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_tokens():
+def test_explained_columns_are_numbers_and_other_discrete_ones_tokens():
     n = 4000
     day = RNG.integers(0, 100, n)
     columns = {"day": day, "warm": np.round(day / 2 + RNG.normal(0, 3, n)), "dice": RNG.integers(0, 60, n)}
@@ -170,7 +170,7 @@ def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_
     assert encoding.with_number == (0, 1, 4, 5) and encoding.sizes == (1, 1, 60, 2, 1, 1) and encoding.width == 10
 
 
-def test_sparse_columns_hide_nothing_of_the_others():
+def test_sparse_columns_do_not_hide_relations_of_the_others():
     rng = np.random.default_rng(0)
     nine = rng.normal(size=(4000, 9))
     sparse = np.where(rng.random(4000) < 0.02, rng.normal(size=4000), np.nan)
@@ -185,7 +185,7 @@ def test_sparse_columns_hide_nothing_of_the_others():
 
 @pytest.mark.parametrize("shift", [0.0, 10.0])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
-def test_gaps_explain_nothing_and_hide_little(share, shift):
+def test_missing_cells_explain_nothing_and_hide_little(share, shift):
     rng = np.random.default_rng(0)
 
     def shares(rows):
@@ -203,7 +203,7 @@ def test_gaps_explain_nothing_and_hide_little(share, shift):
     np.testing.assert_allclose(shares(normal), 0.81, atol=0.02 + 4 * 2 * 0.9 * 0.19 / n**0.5)
 
 
-def test_in_small_tables_numbers_are_numbers_if_others_explain_a_part_of_them():
+def test_in_small_tables_partly_explained_columns_are_numbers():
     """A regression explains half of `warm` and of `day`."""
     rng = np.random.default_rng(1)
     n = 1500

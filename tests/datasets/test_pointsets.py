@@ -50,7 +50,7 @@ def test_scale_is_the_range_of_the_published_draws(name, draw):
     assert (np.abs(X) > 1).any(1).mean() < 0.005 and (np.abs(X).max(0) > 0.75).all()
 
 
-def test_canonical_blobs_have_the_published_shares():
+def test_canonical_blobs_have_the_published_fractions():
     X, y = load_pointset("blobs")
     low, high = np.array(PUBLISHED["blobs"])
     rows = (X + 1) / 2 * (high - low) + low
@@ -59,7 +59,7 @@ def test_canonical_blobs_have_the_published_shares():
     assert abs(((y == 1) & near).sum() - 315) <= 2  # a row or two of either kind may be nearer to the other
 
 
-def test_moons_and_circles_are_scikit_learns_row_for_row():
+def test_moons_and_circles_equal_the_rows_of_scikit_learn():
     for name, (rows, labels) in {
         "moons": make_moons(8000, noise=0.04, random_state=42),
         "circles": make_circles(8000, noise=0.04, factor=0.7, random_state=42),
@@ -69,7 +69,7 @@ def test_moons_and_circles_are_scikit_learns_row_for_row():
         np.testing.assert_array_equal(y, labels)
 
 
-def test_digits_is_scikit_learns_table():
+def test_digits_equals_the_table_of_scikit_learn():
     rows, labels = load_digits(return_X_y=True)
     X, y = load_pointset("digits")
     np.testing.assert_array_equal(y, labels)
@@ -166,7 +166,7 @@ def test_distribution_equals_an_independent_construction(name):
 
 
 @pytest.mark.parametrize("name", ["blobs", "manycircles"])
-def test_true_log_density_is_the_distributions(name):
+def test_true_log_density_agrees_with_the_distribution(name):
     rows = load_pointset(name, 5000, random_state=3)[0]
     found = true_log_density(name, rows)
     axis = np.linspace(-1.6, 1.6, 401)
@@ -181,7 +181,7 @@ def test_true_log_density_is_the_distributions(name):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_truth_about_one_row_is_that_of_many(name):
+def test_true_values_of_a_row_do_not_depend_on_other_rows(name):
     rows = load_pointset(name, 20, random_state=3)[0]
     for function in (true_class_probabilities, true_log_density):
         all_values, one_value = function(name, rows), function(name, rows[:1])
@@ -189,7 +189,7 @@ def test_truth_about_one_row_is_that_of_many(name):
 
 
 @pytest.mark.parametrize("name", [name for name, pointset in POINTSETS.items() if pointset.is_generated])
-def test_other_seeds_are_fresh_rows_on_the_canonical_scale(name):
+def test_other_seeds_give_fresh_rows_on_the_canonical_scale(name):
     X, _ = load_pointset(name)
     fresh, _ = load_pointset(name, n_rows=5000, random_state=7)
     assert fresh.shape == (5000, X.shape[1])
@@ -200,7 +200,7 @@ def test_other_seeds_are_fresh_rows_on_the_canonical_scale(name):
         assert stats.ks_2samp(X[:, column], fresh[:, column]).pvalue > 1e-3
 
 
-def test_digits_gives_subsets_and_no_more_than_it_has():
+def test_digits_gives_subsets_and_refuses_more_rows_than_it_has():
     X, _ = load_pointset("digits")
     part, _ = load_pointset("digits", n_rows=100, random_state=1)
     assert {tuple(row) for row in part.tolist()} <= {tuple(row) for row in X.tolist()}
@@ -208,7 +208,7 @@ def test_digits_gives_subsets_and_no_more_than_it_has():
         load_pointset("digits", n_rows=1798)
 
 
-def test_errors_name_the_thing_and_the_choices():
+def test_errors_name_the_argument_and_its_choices():
     with pytest.raises(ValueError, match=r"unknown point set 'moon': choose one of moons, circles"):
         load_pointset("moon")
     with pytest.raises(ValueError, match="n_rows must be at least 2, not 1"):

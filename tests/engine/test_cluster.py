@@ -25,7 +25,7 @@ def machine():
 
 
 @pytest.mark.slow
-def test_ranges_of_rows_are_the_rows_drawn_here(monkeypatch):
+def test_remote_rows_equal_local_ones(monkeypatch):
     monkeypatch.setattr(sampling, "CHUNKS_PER_TASK", 1)
     schedule = cosine(20)
     sampler, n_rows = Ancestral(schedule, "posterior"), 1700
@@ -39,7 +39,7 @@ def test_ranges_of_rows_are_the_rows_drawn_here(monkeypatch):
         np.testing.assert_array_equal(np.concatenate(there), np.concatenate(here))
 
 
-def test_labels_of_later_rows_are_theirs(monkeypatch):
+def test_later_rows_get_their_labels(monkeypatch):
     monkeypatch.setattr(sampling, "CHUNKS_PER_TASK", 1)
     schedule = cosine(2)
     parts = MIXTURE.denoiser(schedule), Ancestral(schedule, "posterior")
@@ -52,19 +52,19 @@ def test_labels_of_later_rows_are_theirs(monkeypatch):
 TEXT = "a task is any function that the workers can import"
 
 
-def test_results_come_once_each_in_order_or_as_they_are_done():
+def test_each_result_is_returned_once_in_order_or_as_completed():
     widths = range(9, 21)
     expected = [textwrap.fill(TEXT, width) for width in widths]
     assert list(results(textwrap.fill, TEXT, [(width,) for width in widths], in_order=True)) == expected
     assert sorted(results(textwrap.fill, TEXT, [(width,) for width in widths])) == sorted(expected)
 
 
-def test_what_a_task_raises_is_raised_here():
+def test_an_error_in_a_task_is_raised_locally():
     with pytest.raises(ValueError, match=r"^invalid width 0"):
         list(results(textwrap.fill, TEXT, [(width,) for width in (5, 0, 7)]))
 
 
-def test_an_interruption_ends_the_wait_and_the_cluster_goes_on():
+def test_an_interruption_ends_the_wait_but_not_the_cluster():
     def check():
         raise KeyboardInterrupt
 
@@ -78,7 +78,7 @@ def test_an_address_needs_ray():
         check_engine("local", "10.0.0.1:6379")
 
 
-def test_an_address_where_nothing_answers_is_told_at_once():
+def test_an_unreachable_address_is_reported_at_once():
     with pytest.raises(ValueError, match=r"^no Ray cluster at 127\.0\.0\.1:1: .*refused"):
         check_engine("ray", "127.0.0.1:1")
     with pytest.raises(ValueError, match="no Ray cluster at here:there"):

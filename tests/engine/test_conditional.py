@@ -41,7 +41,7 @@ def test_labels_reach_training_unless_all_are_dropped():
     assert same(stack(LABELS, p_uncond=1.0), stack(other, p_uncond=1.0))
 
 
-def test_a_share_of_labels_is_dropped():
+def test_a_fraction_of_the_labels_is_dropped():
     """With a dropped share of 1 the network has seen the index of "no class" alone, and with 0 never."""
     assert not same(stack(LABELS, p_uncond=0.0), stack(LABELS, p_uncond=0.2))
     # The class embedding is data and no weight: two models of unlike numbers of classes share a stack.
@@ -53,7 +53,7 @@ def test_labels_and_their_embedding_need_each_other():
         stack(None)
 
 
-def test_rows_are_of_the_class_they_are_asked_for():
+def test_rows_have_the_requested_class():
     labels = np.random.default_rng(0).integers(0, 4, 700)  # 3 is "no class"
     rows = sample_rows(
         MIXTURE.denoiser(SCHEDULE), Ancestral(SCHEDULE, "beta"), columns=2, n_rows=700, seed=0, labels=labels

@@ -29,7 +29,7 @@ def test_a_row_depends_on_seed_and_index_alone():
     assert len(np.unique(many, axis=0)) == 1234
 
 
-def test_rows_beyond_one_call_follow_on():
+def test_rows_beyond_one_call_continue_the_sequence():
     n_rows = 2 * CHUNKS_PER_CALL * ROWS_PER_CHUNK + 700
     rows = drawn(n_rows)
     assert len(np.unique(rows, axis=0)) == n_rows
@@ -49,7 +49,7 @@ def test_a_longer_table_gives_the_same_rows():
     np.testing.assert_array_equal(drawn(20), drawn(20, schedule=padded(SCHEDULE, 50)))
 
 
-def test_streamed_parts_are_the_rows():
+def test_streamed_parts_equal_the_rows():
     denoiser = NetworkDenoiser(network=NETWORK, schedule=SCHEDULE)
     parts = list(stream_rows(denoiser, Ancestral(SCHEDULE, "beta"), columns=2, n_rows=1234, seed=0))
     assert len(parts) > 1

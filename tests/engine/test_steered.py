@@ -64,7 +64,7 @@ def test_a_reward_of_many_columns_on_the_host():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_reward_on_the_host_that_is_no_number(value):
+def test_a_nan_reward_on_the_host(value):
     def reward(x):
         return np.where(np.asarray(x)[:, 0] > -9, value, 0.0)
 
@@ -81,7 +81,7 @@ def test_a_reward_of_a_wrong_shape(reward):
         drawn(SVDD(SAMPLER, reward))
 
 
-def test_an_error_in_a_reward_is_its_own():
+def test_an_error_in_a_reward_is_raised_unchanged():
     def reward(x):
         raise KeyError("unknown column")
 

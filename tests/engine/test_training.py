@@ -53,7 +53,7 @@ def test_number_of_devices_changes_nothing():
     assert_same(two.states(), one.states())
 
 
-def test_stops_and_restores_change_nothing():
+def test_stopping_and_restoring_changes_nothing():
     whole, losses = trained(RECIPES)
     parts, part_losses = trained(RECIPES, calls=(1, 2))
     assert parts.epochs_done == [3, 3, 3] and not parts.is_done
@@ -128,7 +128,7 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
 
 
 @pytest.mark.parametrize("n", [1, 7, 2**16 + 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 256, 2**16))])
-def test_an_order_has_every_row_once(n):
+def test_an_order_contains_every_row_once(n):
     order = np.asarray(shuffled(jax.random.key(0), n))
     assert order.dtype == np.int32
     np.testing.assert_array_equal(np.sort(order), np.arange(n))
@@ -177,7 +177,7 @@ def test_devices_share_a_batch_and_the_weights_are_the_same_bit_for_bit():
     assert_same(alone, together)
 
 
-def test_cores_do_not_share_a_batch_unless_asked_to():
+def test_cores_share_a_batch_only_on_request():
     recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3)
     method = Method(batch_size=64, parts=8)
     assert StackTrainer(ROWS, [recipe], SMALL, method)._mesh.size == 1
@@ -195,7 +195,7 @@ def test_a_batch_in_parts_gives_the_same_training():
         np.testing.assert_allclose(a, b, atol=2e-3)
 
 
-def test_a_clipped_gradient_has_the_norm_asked_for():
+def test_a_clipped_gradient_has_the_requested_norm():
     gradient = SMALL.build(jax.random.key(0), 2)
     for largest in (0.5, 100.0):
         expected = optax.clip_by_global_norm(largest).update(gradient, optax.EmptyState())[0]
@@ -216,7 +216,7 @@ def test_lower_precision_learns_about_the_same_and_keeps_float32_weights():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("capacity", [None, 5])
-def test_models_side_by_side_are_those_one_after_another(capacity):
+def test_models_trained_together_equal_models_trained_one_by_one(capacity):
     """What a GPU does, on this machine's devices: the same to rounding, each for its number of epochs."""
     one_by_one, losses = trained(RECIPES)
     at_once = StackTrainer(ROWS, RECIPES, SMALL, method=Method(batch_size=32), capacity=capacity, is_side_by_side=True)

@@ -26,7 +26,7 @@ def whole(sampler):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "ancestral")) for name in SAMPLERS]
 )
-def test_a_walk_ends_in_the_row_that_the_sampler_draws(name):
+def test_a_trajectory_ends_in_the_row_that_the_sampler_draws(name):
     sampler = sampler_named(name, SCHEDULE, 6)
     walks = sample_trajectories(GUIDED, whole(sampler), **OPTIONS)
     assert walks.shape == (7, N, 2) and walks.dtype == np.float32
@@ -35,7 +35,7 @@ def test_a_walk_ends_in_the_row_that_the_sampler_draws(name):
 
 
 @pytest.mark.slow
-def test_some_points_of_a_walk_are_those_of_the_whole():
+def test_selected_points_are_those_of_the_whole_trajectory():
     sampler = sampler_named("ancestral", SCHEDULE, 6)
     walks = sample_trajectories(GUIDED, whole(sampler), **OPTIONS)
     few = sample_trajectories(GUIDED, TrajectorySampler(sampler, np.array([1, 3], np.int32)), **OPTIONS)
@@ -47,7 +47,7 @@ def test_some_points_of_a_walk_are_those_of_the_whole():
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "ancestral")) for name in SAMPLERS]
 )
-def test_the_points_of_walks_have_the_law_of_their_noise_level(name):
+def test_points_of_trajectories_have_the_distribution_of_their_noise_level(name):
     """Of normal data, x_t is N(alpha_t mean, alpha_t² covariance + sigma_t² I)."""
     schedule = cosine(100)
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
@@ -66,7 +66,7 @@ def test_the_points_of_walks_have_the_law_of_their_noise_level(name):
         assert (np.abs(x_t.mean(0) - np.sqrt(alpha_bar) * MEAN) < 4 * np.sqrt(np.diag(covariance) / n) + 0.02).all()
 
 
-def test_walks_depend_on_seed_and_index_alone():
+def test_trajectories_depend_on_seed_and_index_alone():
     options = OPTIONS | {"labels": None}
     denoiser, walk = MIXTURE.denoiser(SCHEDULE), whole(sampler_named("ancestral", SCHEDULE))
     many, few = (sample_trajectories(denoiser, walk, **options | {"n_rows": n}) for n in (N, 7))

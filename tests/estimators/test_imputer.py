@@ -76,7 +76,7 @@ def test_complete_rows_may_use_gaussian_diffusion():
 
 
 @pytest.mark.slow
-def test_scikit_learns_own_checks():
+def test_scikit_learn_checks():
     check_estimator(DiffusionImputer(Diffusion(**QUICK, missing="unknown")))
 
 

@@ -37,7 +37,7 @@ def columns(table):
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "txt"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_form_is_recognised(tmp_path, ending, encoding, delimiter):
+def test_delimiters_and_encodings_are_recognized(tmp_path, ending, encoding, delimiter):
     path = write(tmp_path / f"a.{ending}", PLAIN.replace(",", delimiter), encoding)
     found = columns(read_table(path))
     assert list(found) == ["größe", "name"] and found["größe"] == SIZES.tolist()
@@ -52,7 +52,7 @@ def test_tsv_files_have_tabs(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16-le", "utf-16-be", "iso8859_15"])
-def test_the_encoding_is_given(tmp_path, encoding):
+def test_a_given_encoding_is_used(tmp_path, encoding):
     path = write(tmp_path / "a.csv", PLAIN, encoding)
     with pytest.raises(ValueError, match=r"a\.csv: (is not UTF-8|looks like UTF-16) text: give .*--encoding"):
         read_table(path)
@@ -61,7 +61,7 @@ def test_the_encoding_is_given(tmp_path, encoding):
         read_table(write(tmp_path / "b.csv", PLAIN), form=CsvForm(encoding="ascii"))
 
 
-def test_a_table_of_numbers_has_any_form(tmp_path):
+def test_numeric_tables_may_have_any_delimiter_and_encoding(tmp_path):
     path = write(tmp_path / "a.csv", "x;y\n1;2\n3;4.5\n", "utf-16")
     np.testing.assert_array_equal(read_numbers(path).rows, [[1, 2], [3, 4.5]])
     path = write(tmp_path / "b.csv", "x:y\n1:2\n3:4\n")
@@ -78,7 +78,7 @@ KEPT_BY_COMMAS = {
 
 
 @pytest.mark.parametrize("text", KEPT_BY_COMMAS.values(), ids=KEPT_BY_COMMAS)
-def test_commas_come_first(tmp_path, text):
+def test_commas_have_priority_as_delimiters(tmp_path, text):
     names = read_mixed(write(tmp_path / "a.csv", text)).names
     assert names == tuple(text.partition("\n")[0].split(","))
 
@@ -113,7 +113,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("text", ROWS.values(), ids=ROWS)
-def test_a_row_is_not_taken_for_names(tmp_path, text):
+def test_a_row_of_values_is_not_read_as_names(tmp_path, text):
     fields = [field.strip() for field in text.split("\n")[0].split(",")]
     path, shown = write(tmp_path / "a.csv", "\n" + text), re.escape(", ".join(fields))
     with pytest.raises(ValueError, match=rf"must hold the names of .*, but it .*: {shown}; give --no-header if"):
@@ -140,7 +140,7 @@ def test_commas_in_names_and_numbers_between_semicolons(tmp_path):
     assert found == {"price, in €": [1.5, 2.25, 0.5], "a;b": ["x", "y", "z;\nz"]}
 
 
-def test_a_header_longer_than_what_is_looked_at(tmp_path):
+def test_a_header_longer_than_the_inspected_part_is_read(tmp_path):
     names = [f"column {i:05}" for i in range(5000)]
     path = write(tmp_path / "a.csv", "\n".join(";".join(row) for row in (names, ["1"] * 5000, ["2"] * 5000)))
     assert read_numbers(path).names == tuple(names)
@@ -149,19 +149,19 @@ def test_a_header_longer_than_what_is_looked_at(tmp_path):
 @pytest.mark.parametrize(
     "given", [{"delimiter": ""}, {"delimiter": ";;"}, {"delimiter": '"'}, {"delimiter": "ü"}, {"decimal": ";"}]
 )
-def test_forms_that_no_file_has(given):
+def test_invalid_csv_options_are_refused(given):
     (name,) = given
     with pytest.raises(ValueError, match=f"--{name} takes "):
         CsvForm(**given)
 
 
 @pytest.mark.parametrize("name", ["unknown", "rot13", "base64", "\0"])
-def test_encodings_that_are_none(name):
+def test_unknown_encodings_are_refused(name):
     with pytest.raises(ValueError, match="--encoding takes the name of an encoding"):
         CsvForm(encoding=name)
 
 
-def test_only_csv_files_have_a_form(tmp_path):
+def test_csv_options_need_a_csv_file(tmp_path):
     np.save(tmp_path / "a.npy", np.eye(3))
     with pytest.raises(ValueError, match=r"a\.npy: only a CSV file has a delimiter"):
         read_table(tmp_path / "a.npy", form=CsvForm(";"))
@@ -185,7 +185,7 @@ MARKED = {
 
 
 @pytest.mark.parametrize("texts,decimal,expected", MARKED.values(), ids=MARKED)
-def test_marks_are_taken_off(texts, decimal, expected):
+def test_marks_are_removed_from_numbers(texts, decimal, expected):
     notes = Notes()
     found = typed("x", pa.chunked_array([[*texts, None]]), decimal=decimal, notes=notes)
     assert found.to_pylist() == [*expected, None] and len(notes.warnings) == 1
@@ -206,11 +206,11 @@ LEFT_AS_TEXT = {
 
 
 @pytest.mark.parametrize("texts", LEFT_AS_TEXT.values(), ids=LEFT_AS_TEXT)
-def test_other_texts_stay(texts):
+def test_other_texts_are_kept(texts):
     assert typed("x", pa.chunked_array([texts])).to_pylist() == texts
 
 
-def test_a_point_that_is_no_mark_of_thousands_is_refused():
+def test_a_point_that_cannot_separate_thousands_is_refused():
     """Whatever the other cells are, the same cell means the same."""
     assert typed("x", pa.chunked_array([["1.500", "2.250"]]), "number", decimal=",").to_pylist() == [1.5, 2.25]
     for texts in (["1.500", "2.25"], ["2.5"], ["7", "1.5e3"]):
@@ -220,18 +220,18 @@ def test_a_point_that_is_no_mark_of_thousands_is_refused():
         assert found.to_pylist() == [float(text) for text in texts]
 
 
-def test_what_has_no_marks_is_no_news():
+def test_numbers_without_marks_cause_no_warning():
     notes = Notes()
     assert typed("x", pa.chunked_array([["1", "20"]]), decimal=",", notes=notes).to_pylist() == [1, 20]
     assert typed("x", pa.chunked_array([["02139", "10115"]]), decimal=",", notes=notes)[0].as_py() == "02139"
     assert not notes.warnings
 
 
-def test_labels_stay_as_they_are():
+def test_labels_are_kept_as_text():
     assert typed("x", pa.chunked_array([["1,5", "2,5"]]), is_label=True).to_pylist() == ["1,5", "2,5"]
 
 
-def test_a_comma_that_may_mean_two_things_is_named(tmp_path):
+def test_an_ambiguous_comma_is_reported(tmp_path):
     path = write(tmp_path / "a.csv", "x;y\n1,234;a\n5,678;b\n")
     with pytest.raises(ValueError, match=r"a\.csv: column 'x' holds numbers such as '1,234', whose comma may mark"):
         read_table(path)
@@ -240,13 +240,13 @@ def test_a_comma_that_may_mean_two_things_is_named(tmp_path):
     assert columns(read_table(path, types={"x": "text"}))["x"] == ["1,234", "5,678"]
 
 
-def test_a_type_that_is_asked_for_has_marks_too(tmp_path):
+def test_marks_are_removed_if_a_numeric_type_is_requested(tmp_path):
     path = write(tmp_path / "a.csv", 'x,y\n"1,5",a\n"2,5",b\n')
     with pytest.warns(UserWarning, match="without their marks"):
         assert columns(read_mixed(path, types={"x": "number"}))["x"] == [1.5, 2.5]
 
 
-def test_a_category_among_whose_cells_are_numbers_is_said(tmp_path):
+def test_a_warning_names_categories_with_numeric_cells(tmp_path):
     codes = [*map(str, range(20)), "V57", "250.83"] * 3
     path = write(tmp_path / "a.csv", "code,x\n" + "".join(f"{code},a\n" for code in codes))
     said = r"a\.csv: columns are read as categories because some cells are not numbers: 'code' \('V57'\); clear these"
@@ -271,7 +271,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("texts", MOMENTS.values(), ids=MOMENTS)
-def test_times_are_written_as_they_were(tmp_path, texts):
+def test_times_are_written_in_their_original_form(tmp_path, texts):
     path = write(tmp_path / "a.csv", "when,x\n" + "".join(f"{each},a\n" for each in [*texts * 3, ""]))
     model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(read_table(path)).model_
     rows = model.codec.restore(model.codec.decode(np.zeros((0, model.codec.width)), {}, slice(0)))
@@ -285,7 +285,7 @@ def test_times_are_written_as_they_were(tmp_path, texts):
     assert (tmp_path / "new.csv").read_text().replace('"', "") == path.read_text()
 
 
-def test_a_time_is_not_cut_to_the_form_of_the_others():
+def test_a_time_is_not_truncated_to_the_form_of_the_others():
     assert written(pa.array([60, 90], pa.time32("s")), "%H:%M").to_pylist() == ["00:01:00", "00:01:30"]
 
 
@@ -296,7 +296,7 @@ def test_times_of_several_offsets_are_read_as_utc(tmp_path):
     assert str(found.type) == "timestamp[s, tz=UTC]" and [each.as_py().hour for each in found] == [11, 12]
 
 
-def test_a_point_beside_decimal_commas_is_named(tmp_path):
+def test_a_point_next_to_decimal_commas_is_reported(tmp_path):
     path = write(tmp_path / "a.csv", "price;lat;name\n1.234,50;52.514;a\n7,25;4.125;b\n")
     said = r"column 'lat' holds numbers such as '52\.514', whose point may mark .*, or thousands as in column 'price'"
     with pytest.raises(ValueError, match=said):
@@ -334,5 +334,5 @@ def test_words_that_pandas_reads_as_missing_are_missing(tmp_path):
         (b"\xff", pa.timestamp("s"), False),
     ],
 )
-def test_a_form_that_no_file_has_is_not_taken_from_a_schema(form, kind, is_known):
+def test_an_impossible_time_format_in_a_schema_is_ignored(form, kind, is_known):
     assert (form_in(pa.field("x", kind, metadata={FORM: form})) is not None) == is_known

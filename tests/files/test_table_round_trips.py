@@ -292,7 +292,7 @@ def test_half_characters_in_arrays_and_names():
         codec_of(frame)
 
 
-def test_categories_that_are_the_same_or_missing_are_one():
+def test_equal_or_missing_categories_are_merged():
     kinds = {
         "texts": pa.DictionaryArray.from_arrays([0, 1, 2, 3] * 5, ["a", "b", "a", None]),
         "zeros": pa.DictionaryArray.from_arrays([0, 1, 2, 3] * 5, [0.0, 1.5, -0.0, np.nan]),
@@ -304,7 +304,7 @@ def test_categories_that_are_the_same_or_missing_are_one():
     assert back.schema == table.schema and [column.null_count for column in back.columns] == [5, 5]
 
 
-def test_decimals_of_a_file_stay_so(tmp_path):
+def test_decimals_of_a_file_keep_their_type(tmp_path):
     decimals = pa.array([Decimal(f"{i}.25") for i in range(60)])
     parquet.write_table(pa.table({"x": np.arange(60.0), "m": decimals}), tmp_path / "a.parquet")
     found = read_table(tmp_path / "a.parquet")
@@ -325,7 +325,7 @@ def test_an_array_of_another_width_is_refused():
     assert aligned(np.array([["x", 0.5]], object), by_number.layout).cells[1].values.tolist() == [0.5]
 
 
-def test_decimals_of_an_array_stay_so():
+def test_decimals_of_an_array_keep_their_type():
     rows = np.array([[1.5, Decimal("1.5")], [2.5, Decimal("2.5")], [3.5, Decimal("4.5")]] * 5, object)
     codec, table = codec_of(rows)
     assert {type(cell) for cell in through(codec, table)[:, 1]} == {Decimal}
@@ -333,7 +333,7 @@ def test_decimals_of_an_array_stay_so():
 
 
 @pytest.mark.parametrize("kind", ["float32", "decimal"])
-def test_digits_of_single_precision_and_of_decimals_are_seen(kind):
+def test_digits_of_single_precision_and_decimals_are_detected(kind):
     hundredths = np.arange(-5000, 5000)
     decimals = pa.array([Decimal(i).scaleb(-2) for i in hundredths.tolist()])
     column = decimals if kind == "decimal" else pa.array((hundredths / 100).astype(np.float32))
@@ -361,13 +361,13 @@ NEW_YORK = pa.timestamp("us", "America/New_York")
     ],
     ids=repr,
 )
-def test_values_of_python_are_read_as_their_column_holds_them(value, kind, same):
+def test_python_values_are_read_with_the_type_of_their_column(value, kind, same):
     one, other = (cells_of("x", [each], kind) for each in (value, same))
     assert one.values.tolist() == other.values.tolist() and not one.is_missing.any()
     assert to_arrow([one], pa.schema([("x", kind)]))["x"].to_pylist() == pa.array([same], kind).to_pylist()
 
 
-def test_decimals_have_the_digits_of_their_column_and_stay_in_its_range():
+def test_decimals_keep_the_digits_and_range_of_their_column():
     values = np.array([0.1, 12345.67, -5e-7, 123456789.1])
     for kind in (pa.decimal128(38, 18), pa.decimal128(38, 9), pa.decimal128(12, 2)):
         found = to_arrow([Column(values, np.zeros(4, bool))], pa.schema([("x", kind)]))["x"].to_pylist()
@@ -383,7 +383,7 @@ def test_an_integer_just_beyond_float64_is_refused():
         cells_in("x", pa.chunked_array([[1, 2**53 + 1]]))
 
 
-def test_a_missing_cell_is_asked_for_in_a_column_of_categories():
+def test_a_categorical_cell_can_be_required_to_be_missing():
     frame = pandas.DataFrame({"size": pandas.Categorical(["s", None, "m", "s"] * 5), "x": np.arange(20.0)})
     codec, _ = codec_of(frame)
     cells = cells_of("size", [None], codec.layout.type_of("size"))
@@ -392,7 +392,7 @@ def test_a_missing_cell_is_asked_for_in_a_column_of_categories():
     assert rows["size"].null_count == 3
 
 
-def test_what_a_column_of_decimals_cannot_hold_is_refused():
+def test_values_that_a_decimal_column_cannot_hold_are_refused():
     for value in (1.555, Decimal("1.555"), 1000, True, np.inf):
         with pytest.raises(ValueError, match="column 'x' holds decimal128"):
             cells_of("x", [value], pa.decimal128(4, 2))
@@ -411,7 +411,7 @@ def test_what_a_column_of_decimals_cannot_hold_is_refused():
     ],
     ids=repr,
 )
-def test_no_part_of_a_time_is_dropped(value, kind):
+def test_times_are_not_truncated(value, kind):
     with pytest.raises(ValueError, match=f"column 'x' holds {re.escape(str(kind))}, not "):
         cells_of("x", [value], kind)
 
@@ -439,7 +439,7 @@ def test_no_part_of_a_time_is_dropped(value, kind):
     ],
     ids=repr,
 )
-def test_cells_of_another_type_are_held_as_they_are_or_refused(fitted, given, held):
+def test_cells_of_another_type_are_converted_exactly_or_refused(fitted, given, held):
     known = {"date": [datetime(2024, 1, 1), datetime(2024, 5, 1)], "boolean": [True, False]}.get(
         kind_of(fitted), [1, 2]
     )
@@ -459,7 +459,7 @@ def test_cells_of_another_type_are_held_as_they_are_or_refused(fitted, given, he
     assert cells.values.tolist() == expected.values.tolist() and not cells.is_missing.any()
 
 
-def test_long_decimals_and_hexadecimal_digits_are_no_numbers():
+def test_long_decimals_and_hexadecimal_digits_are_not_numbers():
     long = pa.table({"x": pa.array([Decimal(1234567890123456789), Decimal(1)], pa.decimal128(38, 0))})
     with pytest.raises(ValueError, match=r"column 'x' holds integers beyond 2\*\*53"):
         _ = Table(long).cells
@@ -518,7 +518,7 @@ def test_masked_arrays_keep_what_is_not_masked():
         _ = masked_table("masked", large, ())[0].cells
 
 
-def test_half_precision_has_the_digits_that_it_is_written_with():
+def test_half_precision_has_the_digits_of_its_decimal_text():
     (cells,) = Table(pa.table({"x": np.array([0.1, 2.7, 3.3], np.float16)})).cells
     assert cells.values.tolist() == [0.1, 2.7, 3.3]
 

@@ -49,7 +49,7 @@ def test_npy_of_two_and_three_dimensions(tmp_path):
         assert table.names is None and table.label is None and table.types == (type_,) * 6
 
 
-def test_float64_npy_is_mapped_where_it_lies(tmp_path):
+def test_float64_npy_is_memory_mapped(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(24.0).reshape(4, 3, 2))
     rows = read_numbers(tmp_path / "a.npy").rows
     assert isinstance(rows, np.memmap) and rows.filename == tmp_path / "a.npy"
@@ -114,7 +114,7 @@ def test_names_that_are_numbers(tmp_path, content):
     assert ",".join(table.names) == content.split("\n")[0] and len(table.rows) == 2
 
 
-def test_a_name_that_is_nothing_but_an_ending(tmp_path):
+def test_a_file_name_that_is_only_an_ending(tmp_path):
     assert read_numbers(write(tmp_path / ".csv", CSV["plain"])).names == ("x", "y")
     assert read_numbers(write(tmp_path / ".csv.gz", CSV["plain"])).names == ("x", "y")
     np.save(tmp_path / "a.npy", np.eye(2))
@@ -401,7 +401,7 @@ def test_bad_parquet_labels(tmp_path):
     assert about(pa.array([1, 2], pa.timestamp("ms"))).startswith("the label column 'kind' holds timestamp[ms]; labels")
 
 
-def test_an_index_of_pandas_without_a_name_is_no_column(tmp_path):
+def test_an_unnamed_pandas_index_is_not_a_column(tmp_path):
     import pandas
 
     frame = pandas.DataFrame({"x": [0.5, 1.5, 2.5], "y": [1.0, 2.0, 4.0]}, index=[7, 3, 5])
@@ -505,7 +505,7 @@ def test_foreign_and_lying_npy(tmp_path, content):
     assert complaint(write(tmp_path / "a.npy", content)) == expected
 
 
-def test_npy_without_bytes(tmp_path):
+def test_npy_headers_without_data_are_refused(tmp_path):
     """What claims rows of no size must not be believed either."""
     assert complaint(write(tmp_path / "a.npy", npy((0, 10**12)))) == "has 0 rows; at least 2 are needed"
     assert complaint(write(tmp_path / "a.npy", npy((10**12, 0)))) == "has no columns"
@@ -576,7 +576,7 @@ def test_many_rows_go_to_a_temporary_file(tmp_path, monkeypatch, label):
             np.testing.assert_array_equal(large.label.values, columns["c1"])
 
 
-def test_no_room_for_the_temporary_file(tmp_path, monkeypatch):
+def test_a_full_disk_for_the_temporary_file_is_reported(tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", np.zeros((500, 2), np.float32))
     monkeypatch.setattr(numbers, "SPOOL_ABOVE", 1000)
     monkeypatch.setattr(numbers, "gettempdir", lambda: "/temporary")

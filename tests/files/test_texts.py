@@ -61,7 +61,7 @@ def test_numeric_tables_follow_the_same_rules(tmp_path, cells, label):
             read_numbers(tmp_path / "table.csv")
 
 
-def test_types_that_are_asked_for(tmp_path):
+def test_requested_types_are_used(tmp_path):
     assert mixed(tmp_path, ["02139", "1"], types={"x": "integer"}).to_pylist() == [2139, 1]
     assert mixed(tmp_path, ["1", "NA"], types={"x": "text"}).to_pylist() == ["1", None]
     assert mixed(tmp_path, ["1", "2"], types={"x": "number"}).type == pa.float64()

@@ -128,7 +128,7 @@ def test_parquet_row_groups_are_not_tiny(tmp_path):
     np.testing.assert_array_equal(file.read()["x"], np.arange(n))
 
 
-def test_values_are_cast_where_nothing_is_lost(tmp_path):
+def test_values_are_cast_if_the_cast_is_exact(tmp_path):
     save(tmp_path / "a.parquet", ["x", "y"], ["uint8", "bool"], [np.array([1.0, 255.0]), np.array([0, 1])])
     assert parquet.read_table(tmp_path / "a.parquet").to_pydict() == {"x": [1, 255], "y": [False, True]}
 
@@ -143,7 +143,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("type_,values,message", LOSSES.values(), ids=LOSSES)
-def test_values_that_do_not_fit(tmp_path, type_, values, message):
+def test_values_that_do_not_fit_are_refused(tmp_path, type_, values, message):
     path = tmp_path / "a.csv"
     with pytest.raises(ValueError) as caught, TableWriter(path, ["x"], [type_], 2) as writer:
         writer.write([np.array(values)])
@@ -152,7 +152,7 @@ def test_values_that_do_not_fit(tmp_path, type_, values, message):
 
 
 @pytest.mark.parametrize("ending", READABLE)
-def test_an_error_leaves_nothing(tmp_path, ending):
+def test_an_error_leaves_no_file(tmp_path, ending):
     path = tmp_path / f"a{ending}"
     for error in (RuntimeError, KeyboardInterrupt, OSError):
         with pytest.raises(error, match=r"^mine$"), TableWriter(path, ["x"], ["int64"], 200_000) as writer:
@@ -163,7 +163,7 @@ def test_an_error_leaves_nothing(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", READABLE)
-def test_the_number_of_rows_is_kept(tmp_path, ending):
+def test_a_wrong_number_of_rows_is_refused(tmp_path, ending):
     path = tmp_path / f"a{ending}"
     path.write_text("as it was")
     with pytest.raises(ValueError) as caught, TableWriter(path, ["x"], ["int64"], 5) as writer:
@@ -179,7 +179,7 @@ def test_the_number_of_rows_is_kept(tmp_path, ending):
 
 
 @pytest.mark.parametrize("columns", [[], [np.arange(2)], [np.arange(2), np.arange(3)], [np.arange(2)] * 3])
-def test_columns_that_do_not_fit(tmp_path, columns):
+def test_columns_that_do_not_fit_are_refused(tmp_path, columns):
     with (
         pytest.raises(ValueError, match=r"a\.csv: 2 columns of one length are needed$"),
         TableWriter(tmp_path / "a.csv", ["x", "y"], ["int64"] * 2, 2) as writer,
@@ -203,7 +203,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name,names,types,message", REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_written_is_refused_at_once(tmp_path, name, names, types, message):
+def test_types_that_cannot_be_written_are_refused_at_once(tmp_path, name, names, types, message):
     path = tmp_path / name
     with pytest.raises(ValueError) as caught:
         TableWriter(path, names, types, 10)
@@ -217,7 +217,7 @@ def refused(path, error):
     return str(caught.value)
 
 
-def test_places_that_cannot_be_written_are_refused_at_once(tmp_path):
+def test_paths_that_cannot_be_written_are_refused_at_once(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     assert refused(tmp_path / "folder.csv", IsADirectoryError) == f"{tmp_path / 'folder.csv'}: is a directory"
     (tmp_path / "file").write_text("")
@@ -235,7 +235,7 @@ def test_a_folder_without_permission_is_refused_at_once(tmp_path):
     assert refused(path, PermissionError) == f"{path}: permission denied"
 
 
-def test_a_link_stays_and_leads_to_the_new_file(tmp_path):
+def test_a_link_is_kept_and_points_to_the_new_file(tmp_path):
     (tmp_path / "far").mkdir()
     path, target = tmp_path / "a.csv", tmp_path / "far" / "b.txt"
     path.symlink_to(target)
@@ -246,7 +246,7 @@ def test_a_link_stays_and_leads_to_the_new_file(tmp_path):
     assert os.listdir(tmp_path / "far") == ["b.txt"] and sorted(os.listdir(tmp_path)) == ["a.csv", "far"]
 
 
-def test_what_is_no_regular_file_stays(tmp_path):
+def test_special_files_are_refused_and_kept(tmp_path):
     pipe, link, circle = (tmp_path / name for name in ("pipe.csv", "link.csv", "circle.csv"))
     os.mkfifo(pipe)
     link.symlink_to(pipe)
@@ -256,13 +256,13 @@ def test_what_is_no_regular_file_stays(tmp_path):
     assert pipe.is_fifo() and circle.is_symlink()
 
 
-def test_a_name_that_is_nothing_but_an_ending(tmp_path):
+def test_a_file_name_that_is_only_an_ending(tmp_path):
     for ending in READABLE:
         save(tmp_path / ending.strip(".") / ending, ["x"], ["int64"], [np.arange(3)])
         assert len(read_numbers(tmp_path / ending.strip(".") / ending).rows) == 3
 
 
-def test_writers_of_one_file_do_not_share_a_part(tmp_path):
+def test_writers_of_one_file_use_separate_temporary_files(tmp_path):
     path = tmp_path / "a.csv"
     with TableWriter(path, ["x"], ["int64"], 2) as first:
         first.write([np.arange(1)])
@@ -273,7 +273,7 @@ def test_writers_of_one_file_do_not_share_a_part(tmp_path):
     assert path.read_text() == "x\n0\n0\n" and os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_permissions_are_those_of_any_new_file(tmp_path):
+def test_a_file_has_the_default_permissions(tmp_path):
     before = os.umask(0o026)
     try:
         save(tmp_path / "a.csv", ["x"], ["int64"], [np.arange(3)])
@@ -303,7 +303,7 @@ def in_a_process(path, code):
 
 
 @pytest.mark.parametrize("ending", READABLE)
-def test_a_full_disk_leaves_nothing(tmp_path, ending):
+def test_a_full_disk_leaves_no_file(tmp_path, ending):
     code = """
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -342,7 +342,7 @@ def test_a_stopped_writer_leaves_no_file(tmp_path, stop, leftovers):
     assert sorted(os.listdir(tmp_path)) == ["a.csv", "b.csv"]
 
 
-def test_what_another_process_is_writing_stays(tmp_path):
+def test_the_temporary_file_of_another_process_is_kept(tmp_path):
     code = """
         with writer:
             writer.write(rows)

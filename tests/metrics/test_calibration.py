@@ -48,7 +48,7 @@ def test_ece_by_hand():
     assert estimate.standard_error == pytest.approx(np.std(excess, ddof=1) / math.sqrt(3))
 
 
-def test_an_edge_belongs_to_the_bin_below_it():
+def test_an_edge_belongs_to_the_lower_bin():
     # 0.5 and 0.6 share the bin (0.4, 0.6], where their differences cancel: one is right, 1.1 is claimed.
     probabilities = [[0.6, 0.4], [0.5, 0.5]]
     assert expected_calibration_error(probabilities, [0, 1], n_bins=5) == pytest.approx(0.05)
@@ -130,7 +130,7 @@ def test_a_single_row_has_no_standard_error(metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_lists_float32_and_any_integers_will_do(metric):
+def test_lists_float32_and_any_integers_are_accepted(metric):
     probabilities, labels = draw(np.random.default_rng(6), 40, 2)
     probabilities = probabilities.astype(np.float32)
     copies = probabilities.copy(), labels.copy()

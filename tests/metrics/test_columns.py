@@ -20,7 +20,7 @@ def test_kinds():
     assert column_differences(columns[:, :1] + 0.01, columns[:, :1])[0].kind == "continuous"
 
 
-def test_continuous_is_kolmogorov_smirnov():
+def test_continuous_columns_use_kolmogorov_smirnov():
     rng = np.random.default_rng(0)
     rows, data = rng.normal(size=(50, 1)) + 0.4, rng.normal(size=(80, 1))
     (column,) = column_differences(data, rows)
@@ -29,14 +29,14 @@ def test_continuous_is_kolmogorov_smirnov():
     assert (column.rows_mean, column.data_deviation) == pytest.approx((rows.mean(), data.std()))
 
 
-def test_discrete_is_chi_square_where_counts_are_large():
+def test_discrete_columns_use_chi_square_if_counts_are_large():
     rows, data = np.repeat([0, 1, 2], [30, 40, 30]), np.repeat([0, 1, 2], [100, 60, 40])
     (column,) = column_differences(data[:, None], rows[:, None])
     assert column.value == pytest.approx(0.2)  # 0.3, 0.4, 0.3 against 0.5, 0.3, 0.2
     assert column.p_value == pytest.approx(chi2_contingency([[30, 40, 30], [100, 60, 40]]).pvalue)
 
 
-def test_discrete_is_fisher_where_counts_are_small():
+def test_discrete_columns_use_fisher_if_counts_are_small():
     # With two values and sides of one size, ordering tables by chi-square is ordering them by probability.
     rows, data = np.repeat([0, 1], [7, 1]), np.repeat([0, 1], [3, 5])
     (column,) = column_differences(data[:, None], rows[:, None])
@@ -66,7 +66,7 @@ def labels(*values):
     return {"kind": np.array(values, object)}
 
 
-def test_label_shares():
+def test_label_fractions():
     (found,) = column_differences(labels(*"a" * 80, *"c" * 20), labels(*"a" * 50, *"b" * 50))
     assert (found.name, found.kind, found.value) == ("kind", "label", 0.5)
     assert found.p_value < 1e-8
@@ -81,7 +81,7 @@ def test_very_many_labels_take_fewer_divisions():
     assert found.p_value == 1  # every division looks like this one: labels that never come twice say nothing
 
 
-def test_missing_cells_of_either_side_and_values_are_one_test():
+def test_missing_cells_and_values_are_tested_together():
     rng = np.random.default_rng(0)
     full, missing = rng.normal(size=400), np.where(rng.random(400) < 0.3, np.nan, rng.normal(size=400))
     for data, rows in ((full, missing), (missing, full)):

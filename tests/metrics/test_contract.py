@@ -45,7 +45,7 @@ def test_returns_an_estimate_with_a_standard_error(score):
     assert estimate.degrees_of_freedom > 0
 
 
-def test_same_distribution_is_at_the_floor(metric, score):
+def test_same_distribution_is_at_the_baseline(metric, score):
     options = OPTIONS.get(metric.name, {})
     at_best = floor(metric.name, normal_rows(2, 600), n_rows=200, n_repeats=30, **options)
     estimate = score(normal_rows(3, 200), normal_rows(4, 200))
@@ -78,7 +78,7 @@ def test_same_seed_same_value(metric, score):
         assert score(A, B, random_state=3) != score(A, B, random_state=4)
 
 
-def test_inputs_are_left_alone_and_float32_will_do(score):
+def test_inputs_are_not_changed_and_float32_is_accepted(score):
     A, B = normal_rows(12, 150).astype(np.float32), normal_rows(13, 150).astype(np.float32)
     copies = A.copy(), B.copy()
     estimate = score(A, B)

@@ -6,7 +6,7 @@ import pytest
 from pointillist.metrics import correlation_differences
 
 
-def test_matrices_are_numpy_s():
+def test_correlation_matrices_agree_with_numpy():
     rng = np.random.default_rng(0)
     rows, data = rng.normal(size=(40, 3)) @ rng.normal(size=(3, 3)), rng.normal(size=(60, 3))
     found = correlation_differences(data, rows, n_permutations=5)
@@ -42,7 +42,7 @@ def test_calibrated_under_one_distribution(n, m, d, distribution):
     assert expected == pytest.approx(largest, rel=0.15)
 
 
-def test_outliers_do_not_decide():
+def test_outliers_do_not_dominate():
     """Lognormal columns, correlated: of raw values, 0.43 of the p-values would be below 0.3."""
     rng = np.random.default_rng(5)
     mixing = np.linalg.cholesky(0.4 * np.eye(4) + 0.6)

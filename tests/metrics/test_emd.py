@@ -32,7 +32,7 @@ def test_a_translation_moves_each_row_by_its_length():
     assert emd(A, A + np.array([30.0, 40.0]), n_subsample=60, n_repeats=1) == pytest.approx(60 * 50.0, rel=1e-12)
 
 
-def test_standard_error_is_that_of_the_repeats():
+def test_standard_error_agrees_with_the_repeats():
     rng = np.random.default_rng(3)
     A, B = rng.normal(size=(3000, 2)), rng.normal(size=(3000, 2)) + 0.5
     cells = [emd(A, B, n_subsample=40, n_repeats=8, random_state=seed) for seed in range(150)]
@@ -56,7 +56,7 @@ def test_too_few_rows():
         emd(rows, rows, n_subsample=0)
 
 
-def test_the_floor_of_the_moons(moons):
+def test_the_baseline_of_the_moons(moons):
     at_best = floor("emd", moons, n_repeats=60)
     # 26.5 ± 0.2 by 300 evaluations; the published floor, 27.6 with a spread of 3.3, is of fewer.
     assert abs(at_best.value - 26.5) < 3 * math.hypot(at_best.standard_error, 0.2)

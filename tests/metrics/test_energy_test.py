@@ -15,7 +15,7 @@ def normal_rows(seed, n, d=2, shift=0.0):
     return np.random.default_rng(seed).normal(size=(n, d)) + shift
 
 
-def test_statistics_are_energy_distances():
+def test_the_statistic_is_the_energy_distance():
     rows = normal_rows(0, 30, d=3)
     divisions = np.random.default_rng(1).permuted(np.repeat([[1.0], [0.0]], [12, 18], axis=0).repeat(5, axis=1), axis=0)
     distances, mean = module._centered_distances(rows)
@@ -45,7 +45,7 @@ def test_uniform_under_one_distribution(heavy):
         assert abs(np.mean(p <= level) - level) < 4 * math.sqrt(level * (1 - level) / 800)
 
 
-def test_ties_make_it_cautious_only():
+def test_ties_make_the_test_conservative():
     rng = np.random.default_rng(3)
     results = [
         energy_test(rng.integers(0, 2, (9, 1)), rng.integers(0, 2, (8, 1)), n_permutations=99, random_state=rng)
@@ -64,7 +64,7 @@ def test_differences_are_found():
     assert energy_test(np.hstack([x, x]), rng.normal(size=(300, 2))).p_value == 0.001
 
 
-def test_units_and_sides_do_not_matter():
+def test_units_and_the_order_of_the_tables_do_not_matter():
     A, B = normal_rows(9, 60), normal_rows(10, 40, shift=0.3)
     expected = energy_test(A, B).p_value
     for scale in (1e-100, 1e100):
@@ -73,7 +73,7 @@ def test_units_and_sides_do_not_matter():
     assert abs(energy_test(B, A).p_value - expected) < 5 * math.sqrt(2 * expected * (1 - expected) / 999)
 
 
-def test_identical_rows_are_not_told_apart():
+def test_identical_rows_are_not_distinguished():
     assert energy_test(np.ones((10, 2)), np.ones((8, 2))).p_value == 1
 
 

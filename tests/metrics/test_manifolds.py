@@ -110,7 +110,7 @@ def test_one_distribution_by_simulation(n, k):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "shift", "scale"), [(200, 1.0, 1.0), (200, 0.0, 1.7)])
-def test_standard_errors_are_those_of_new_draws(n, shift, scale):
+def test_standard_errors_agree_with_new_draws(n, shift, scale):
     rng = np.random.default_rng(11)
     found = [
         [
@@ -147,7 +147,7 @@ def test_few_rows_have_no_standard_error():
     assert math.isnan(coverage(data[:11], samples).standard_error)
 
 
-def test_repeatable_and_inputs_left_alone():
+def test_results_are_repeatable_and_inputs_unchanged():
     data, samples = normal_rows(15, 80).astype(np.float32), normal_rows(16, 70).astype(np.float32)
     copies = data.copy(), samples.copy()
     one, two = manifold_scores(data, samples), manifold_scores(data.tolist(), np.asfortranarray(samples))
@@ -160,7 +160,7 @@ def test_repeatable_and_inputs_left_alone():
     np.testing.assert_array_equal(samples, copies[1])
 
 
-def test_floor_takes_the_function():
+def test_the_baseline_accepts_the_function():
     at_best = floor(coverage, normal_rows(17, 600), n_repeats=10, k=3)
     assert abs(at_best.value - expected_coverage(300, 300, 3)) < 4 * at_best.spread
 

@@ -64,7 +64,7 @@ TABLES = [
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("rows", "data"), TABLES)
-def test_shapes_are_those_of_sdmetrics(frames, rows, data):
+def test_shapes_agree_with_sdmetrics(frames, rows, data):
     from sdmetrics.single_column import KSComplement, TVComplement
 
     found = column_shapes(data, rows)
@@ -76,7 +76,7 @@ def test_shapes_are_those_of_sdmetrics(frames, rows, data):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_new_categories_are_all_but_those_of_sdmetrics(frames):
+def test_scores_with_new_categories_nearly_agree_with_sdmetrics(frames):
     from sdmetrics.single_column import TVComplement
 
     data, rows = {"c": np.array(list("aab"), object)}, {"c": np.array(list("abzzy"), object)}
@@ -87,7 +87,7 @@ def test_new_categories_are_all_but_those_of_sdmetrics(frames):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("rows", "data"), TABLES)
-def test_trends_are_those_of_sdmetrics(frames, rows, data):
+def test_trends_agree_with_sdmetrics(frames, rows, data):
     from sdmetrics.reports.single_table._properties import ColumnPairTrends
 
     found = pair_trends(data, rows)
@@ -103,7 +103,7 @@ def test_trends_are_those_of_sdmetrics(frames, rows, data):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("rows", "data"), TABLES[:3])
-def test_trends_in_bins_of_the_data_are_those_of_sdmetrics(frames, rows, data):
+def test_trends_in_bins_of_the_data_agree_with_sdmetrics(frames, rows, data):
     from sdmetrics.column_pairs import ContingencySimilarity
 
     default = {pair.names: pair for pair in pair_trends(data, rows).pairs}
@@ -119,7 +119,7 @@ def test_trends_in_bins_of_the_data_are_those_of_sdmetrics(frames, rows, data):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_quality_report_of_sdmetrics(frames):
+def test_scores_agree_with_the_quality_report_of_sdmetrics(frames):
     from sdmetrics.reports.single_table import QualityReport
 
     rows, data = TABLES[1]
@@ -130,7 +130,7 @@ def test_the_quality_report_of_sdmetrics(frames):
     assert pair_trends(data, rows).mean == pytest.approx(scores["Column Pair Trends"], abs=1e-9)
 
 
-def test_strengths_are_cramers():
+def test_strengths_equal_cramers_v():
     from scipy.stats.contingency import association, crosstab
 
     rng = np.random.default_rng(8)
@@ -192,7 +192,7 @@ def test_contingencies_of_many_categories_are_the_same(monkeypatch):
     assert pair.score == pytest.approx((counts[0] & counts[1]).total() / 3000, abs=1e-12)
 
 
-def test_an_outlier_moves_the_bins_of_its_side_only():
+def test_an_outlier_moves_only_the_bins_of_its_table():
     data, rows = sampled(36, 500), sampled(37, 500)
     far = {**rows, "x": np.append(rows["x"][:-1], 1000.0)}
     separate, common = (
@@ -408,7 +408,7 @@ def test_manifold_by_the_definition():
     assert found.coverage == np.mean([(across[:, j] <= radii[j]).any() for j in range(90)])
 
 
-def test_manifold_of_numbers_is_that_of_rows():
+def test_coverage_of_numeric_tables_has_the_expected_value():
     from pointillist.metrics import expected_coverage
 
     rng = np.random.default_rng(7)

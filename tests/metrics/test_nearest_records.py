@@ -86,7 +86,7 @@ def test_tiny_distances_are_not_lost_in_many_columns():
     assert found.median_distance == pytest.approx(1e-9 * math.sqrt(20), rel=1e-3)
 
 
-def test_a_large_constant_does_not_drown_distances():
+def test_a_large_constant_does_not_hide_distances():
     rng = np.random.default_rng(0)
     data, rows = rng.normal(size=(600, 12)), rng.normal(size=(300, 12))
     moved = np.eye(12)[0] * 1.6e9
@@ -94,7 +94,7 @@ def test_a_large_constant_does_not_drown_distances():
     np.testing.assert_allclose(other.share_closer, one.share_closer, atol=1e-6)
 
 
-def test_held_out_rows_tell_copying_from_bunching():
+def test_held_out_rows_distinguish_copies_from_clusters():
     data, holdout, fresh = normal_rows(7, 400), normal_rows(8, 300), normal_rows(9, 200)
     assert nearest_records(data, 0.3 * fresh).share_closer > 0.65
     assert nearest_share(data, 0.3 * fresh, holdout).is_inside

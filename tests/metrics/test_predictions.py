@@ -10,7 +10,7 @@ from pointillist.metrics import crps, interval_coverage, pit
 RNG = np.random.default_rng(0)
 
 
-def test_the_score_of_a_normal_distribution_is_that_of_its_closed_form():
+def test_the_score_of_a_normal_distribution_has_its_closed_form():
     y = RNG.normal(size=500)
     quantiles = np.tile(norm.ppf((np.arange(400) + 0.5) / 400), (500, 1))
     exact = y * (2 * norm.cdf(y) - 1) + 2 * norm.pdf(y) - 1 / np.pi**0.5  # Gneiting & Raftery 2007, section 4.2
@@ -19,7 +19,7 @@ def test_the_score_of_a_normal_distribution_is_that_of_its_closed_form():
     assert found.standard_error == pytest.approx(exact.std(ddof=1) / 500**0.5, rel=0.02)
 
 
-def test_a_calibrated_distribution_covers_what_it_says_and_has_uniform_shares():
+def test_a_calibrated_distribution_has_nominal_coverage_and_uniform_ranks():
     y, draws = RNG.normal(size=4000), RNG.normal(size=(4000, 99))
     low, high = norm.ppf([0.05, 0.95])
     covered = interval_coverage(np.full(4000, low), np.full(4000, high), y)
@@ -35,7 +35,7 @@ def test_values_that_do_not_fit_are_refused(values):
             function([[0.0], [1.0]], values)
 
 
-def test_intervals_may_have_one_end_and_errors_name_what_is_wrong():
+def test_intervals_may_have_one_end_and_errors_are_specific():
     assert interval_coverage([-np.inf, 0.0], [1.0, np.inf], [0.5, -1.0]) == 0.5
     for lows, highs, message in (
         ([0.0, np.nan], [1.0, 1.0], "lows has a NaN in row 1"),

@@ -56,7 +56,7 @@ def test_far_away_is_large_and_finite():
     assert estimate == pytest.approx(2e12 / 0.4, rel=1e-4)
 
 
-def test_one_far_sample_costs_only_its_share():
+def test_one_far_sample_changes_the_score_by_one_term():
     data = np.random.default_rng(4).normal(size=(50, 2))
     near = report_nll(data, data)
     with_one = report_nll(data, np.vstack([data, [[1e8, 1e8]]]))

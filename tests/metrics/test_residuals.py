@@ -45,7 +45,7 @@ def test_fresh_rows_pass_at_the_nominal_level():
 
 
 @pytest.mark.parametrize("noise", [0.425, 0.575])
-def test_noise_that_is_too_small_or_too_large_is_seen(noise):
+def test_noise_that_is_too_small_or_too_large_is_detected(noise):
     found = {spread.name: spread for spread in residual_spreads(made(0, 5000), made(1, 5000, noise))}
     assert [*found] == ["x", "y", "k", "z", "d", "m"]
     y = found["y"]
@@ -80,7 +80,7 @@ def test_exact_relations_constants_and_empty_columns():
     assert broken["total"].ratio == math.inf and broken["total"].p_value < 1e-6
 
 
-def test_copies_of_the_rows_that_were_fitted_are_left_out():
+def test_copies_of_fitted_rows_are_left_out():
     data = made(2, 400)
     assert all(spread.ratio == pytest.approx(1) for spread in residual_spreads(data, data))
 

@@ -16,7 +16,7 @@ def pair(seed, n, m, shift=0.0):
 
 
 @pytest.mark.parametrize("classifier", ["forest", "knn"])
-def test_one_law_is_at_chance_and_disjoint_supports_at_one(classifier):
+def test_equal_distributions_are_at_chance_and_disjoint_ones_at_one(classifier):
     same = two_sample_test(*pair(0, 150, 150), classifier=classifier)
     assert abs(same - 0.5) < 3 * same.null_standard_error
     far = two_sample_test(*pair(1, 150, 150, shift=20.0), classifier=classifier)
@@ -54,7 +54,7 @@ def test_best_accuracy_of_two_shifted_normals():
     assert abs(estimate - 0.6915) < 3 * estimate.standard_error
 
 
-def test_sides_are_balanced_and_limited():
+def test_tables_are_balanced_and_limited():
     # Unbalanced, a constant guess would reach 10/11; limited, the null error tells how many rows were used.
     A, B = pair(3, 1000, 100)
     estimate = two_sample_test(A, B, classifier="knn")

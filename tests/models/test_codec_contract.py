@@ -166,7 +166,7 @@ def container(X):
     return (type(X), X.dtype, X.shape[1:]) if isinstance(X, np.ndarray) else (type(X), X.schema)
 
 
-def test_no_codec_scaling_or_container_is_missing():
+def test_every_codec_scaling_and_container_is_tested():
     cases = [make() for make in CODECS.values()]
     scaled = [case.codec for case in cases if case.codec.encoding.scaling is not None]
     others = [case.codec for case in cases if case.codec.encoding.scaling is None]
@@ -203,7 +203,7 @@ def test_names_types_and_width_agree(case):
     assert encoded.dtype == np.float32 and encoded.shape == (case.n, codec.width) and np.isfinite(encoded).all()
 
 
-def test_rows_come_back(case):
+def test_rows_are_restored(case):
     """Between what the least and the greatest number that stand for them decode to: one value, but for floats."""
     given, found, low, high = (
         columns_of(each) for each in (case.given, *(case.codec.restore(case.decoded(end)) for end in (None, 0, 1)))
@@ -248,7 +248,7 @@ def test_parts_are_joined_in_order(case):
     assert container(codec.restore(joined)) == container(case.given)
 
 
-def test_no_parts_are_no_rows(case):
+def test_joining_no_parts_gives_no_rows(case):
     codec = case.codec
     none = codec.joined([])
     assert len(none) == 0 and [len(column) for column in codec.columns(none)] == [0] * codec.n_columns
@@ -284,7 +284,7 @@ def test_columns_are_written_as_their_types(case, ending, tmp_path):
             assert found == original
 
 
-def test_facts_and_tensors_make_the_same_codec(case):
+def test_a_codec_is_rebuilt_from_facts_and_tensors(case):
     codec = case.codec
     facts, tensors = json.loads(json.dumps(codec.facts())), codec.tensors()
     assert {tensor.dtype.str for tensor in tensors.values()} <= {"<f4", "<f8", "<i4", "<i8"}
@@ -302,7 +302,7 @@ def test_facts_and_tensors_make_the_same_codec(case):
     assert container(again.restore(decoded)) == container(case.given)
 
 
-def test_given_cells_come_back_as_they_are(case):
+def test_observed_cells_are_returned_unchanged(case):
     """Observed cells, one for all rows or one per row, when some rows are decoded."""
     codec, part, table = case.codec, slice(300, 500), mixed(case.given)
     drawn = case.drawn()[part]

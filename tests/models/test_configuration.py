@@ -27,7 +27,7 @@ KNOWN = {
 }  # fmt: skip
 
 
-def test_choices_are_those_of_the_library():
+def test_choices_match_the_registries():
     declared = {name: {*each.choices} for name, each in ALL.items() if each.choices}
     # Schedules and samplers are read from their registries.
     assert declared == {name: {*known} for name, known in KNOWN.items()} | {
@@ -50,7 +50,7 @@ def outside(each):
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ("random_state", "verbose")])
-def test_a_value_that_is_not_allowed_gives_one_line_with_the_parameter_and_the_way_out(name):
+def test_a_forbidden_value_is_refused_in_one_line_with_the_allowed_ones(name):
     each = ALL[name]
     kind = Configuration if name in PARAMETERS else SamplingConfig
     for value in outside(each):
@@ -59,7 +59,7 @@ def test_a_value_that_is_not_allowed_gives_one_line_with_the_parameter_and_the_w
         assert "\n" not in str(caught.value) and each.allowed in str(caught.value) and len(str(caught.value)) < 300
 
 
-def test_values_at_the_ends_of_ranges_are_allowed_and_become_python_s():
+def test_values_at_the_ends_of_ranges_are_converted_to_python_types():
     for name, each in ALL.items():
         kind = Configuration if name in PARAMETERS else SamplingConfig
         ends = [end for end in (each.low, each.high) if end is not None]

@@ -93,7 +93,7 @@ def test_false_layouts_are_refused(saved, change):
     assert "\n" not in str(refusal.value)
 
 
-def test_the_true_one_is_read(saved):
+def test_the_correct_layout_is_read(saved):
     facts, shapes = read_description(saved)
     path = saved.with_name("true")
     write_model(path, facts, read_tensors(saved, shapes))
@@ -116,7 +116,7 @@ def with_no_axis(spread):
         ("basis", with_no_axis, "an axis of its numbers has no length"),
     ],
 )
-def test_false_spreads_of_numbers_are_refused(saved, name, change, message):
+def test_false_scales_of_numbers_are_refused(saved, name, change, message):
     numbers = np.random.default_rng(0).normal(size=(N, 1)) + 0.1 * np.random.default_rng(1).normal(size=(N, 2))
     path = saved.with_name("spread")
     table = pandas.DataFrame(numbers, columns=["a", "b"]).assign(kind=FRAME["text"])
@@ -130,7 +130,7 @@ def test_false_spreads_of_numbers_are_refused(saved, name, change, message):
 
 
 @pytest.mark.parametrize("kind,least,most", [(pa.uint8(), 0, 255), (pa.int8(), -128, 127), (pa.time32("s"), 0, 86_399)])
-def test_numbers_beyond_a_type_become_its_ends(kind, least, most):
+def test_numbers_beyond_a_type_are_clipped_to_it(kind, least, most):
     cells = Column(np.array([-1e6, 1e6]), np.zeros(2, bool))
     found = to_arrow([cells], pa.schema([("n", kind)])).column(0)
     whole = found.cast(pa.int32()) if pa.types.is_time(kind) else found

@@ -47,7 +47,7 @@ def test_early_stopping_keeps_the_least_held_out_loss():
     np.testing.assert_array_equal(again.validation_history_, looks)
 
 
-def test_held_out_rows_do_not_count_in_training():
+def test_held_out_rows_do_not_affect_training():
     changed = X.astype(np.float64)
     # Scaling by the range, which halved rows do not change.
     options = QUICK | {"early_stopping": True, "scaling": "minmax"}
@@ -123,7 +123,7 @@ def test_a_warm_start_on_integers_draws_integers():
     assert (model.fit(rows).sample(50, random_state=0) % 1 != 0).any()
 
 
-def test_ends_of_another_schedule_are_said_to_be_unused():
+def test_unused_schedule_ends_cause_a_warning():
     values = np.resize([1.0, 2.0, 3.0], (400, 2))
     with pytest.warns(UserWarning, match="the noise schedule is 'cosine', which does not use beta_end"):
         task = prepare(Configuration(beta_end=0.05), values)
@@ -131,7 +131,7 @@ def test_ends_of_another_schedule_are_said_to_be_unused():
     assert task.plan.codec.encoding.n_tokens
 
 
-def test_warm_start_goes_on():
+def test_warm_start_continues_training():
     first = Diffusion(**QUICK, warm_start=True).fit(X, Y)
     before = weights(first)
     first.set_params(epochs=5).fit(X, Y)
@@ -176,7 +176,7 @@ def test_shards_hold_a_batch_and_together_nearly_all_rows(monkeypatch, n, batch_
         ({}, X, None, "warm_start: y and the model have different classes"),
     ],
 )
-def test_warm_starts_that_cannot_be(change, rows, y, message):
+def test_impossible_warm_starts_are_refused(change, rows, y, message):
     model = Diffusion(**QUICK | {"epochs": 1}, warm_start=True).fit(X, Y)
     with pytest.raises(ValueError, match=message):
         model.set_params(**change).fit(rows, y)
@@ -206,14 +206,14 @@ def test_few_rows_of_many_columns(monkeypatch, n):
     assert np.isfinite(Diffusion(**QUICK | {"epochs": 2}).fit(rows).history_).all()
 
 
-def test_what_cannot_be_held_out_or_counted():
+def test_too_few_rows_and_too_many_epochs_are_refused():
     with pytest.raises(ValueError, match="early_stopping needs rows to hold out, but X has 2: give more rows"):
         Diffusion(**QUICK, early_stopping=True).fit(X[:2])
     with pytest.raises(ValueError, match="epochs must be an integer from 1 to 2,147,483,647, or None, not 3000000000"):
         Diffusion(**QUICK | {"epochs": 3 * 10**9}).fit(X)
 
 
-def test_a_checkpoint_keeps_the_seed_that_was_not_given(tmp_path, monkeypatch):
+def test_a_checkpoint_keeps_the_random_seed(tmp_path, monkeypatch):
     options = QUICK | {"random_state": None}
     first = prepare(Diffusion(**options), X, read=as_numbers).fit(tmp_path / "c")
     again = Diffusion(**options).fit(X, checkpoint=tmp_path / "c").model_
@@ -232,7 +232,7 @@ def test_parameters_set_after_fit_do_not_touch_the_model(tmp_path):
     np.testing.assert_array_equal(again.sample(20, labels=1, guidance=1.0, random_state=0), rows)
 
 
-def test_a_failing_fit_leaves_everything():
+def test_a_failed_fit_changes_nothing():
     model = Diffusion(**QUICK).fit(X, Y)
     before = dict(vars(model))
     for rows in (np.zeros((4, 5)), np.full((4, 3), np.nan)):
@@ -241,7 +241,7 @@ def test_a_failing_fit_leaves_everything():
     assert vars(model) == before
 
 
-def test_a_schedule_that_leaves_signal_is_told():
+def test_a_schedule_that_leaves_signal_causes_a_warning():
     with pytest.warns(UserWarning, match=r"KL\(q\(x_T \| x_0\) ‖ N\(0, I\)\) is 0\.\d+ nats per column, above 0\.01"):
         Diffusion(**QUICK | {"epochs": 1}, schedule="linear").fit(X)
     with warnings.catch_warnings():
@@ -249,7 +249,7 @@ def test_a_schedule_that_leaves_signal_is_told():
         Diffusion(**QUICK | {"epochs": 1}).fit(X)
 
 
-def test_a_divergence_is_told():
+def test_a_divergence_raises_an_error():
     with pytest.raises(ValueError, match=r"training diverged with learning_rate=0\.003: lower it, or scale"):
         Diffusion(**QUICK, scaling=None).fit(X * 1e25)
 
@@ -282,7 +282,7 @@ def fit_until(tmp_path, name, writes, signal_name):
 
 
 @pytest.mark.slow
-def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path):
+def test_a_killed_fit_resumes_to_the_same_weights(tmp_path):
     killed = fit_until(tmp_path, "stopped", 7, "SIGKILL")
     assert killed.returncode == -signal.SIGKILL and not (tmp_path / "stopped").exists()
     assert (tmp_path / "checkpoint").exists()
@@ -299,7 +299,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path):
     assert (tmp_path / "stopped").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-def test_a_damaged_checkpoint_is_told(tmp_path):
+def test_a_damaged_checkpoint_is_reported(tmp_path):
     (tmp_path / "c").write_bytes(b"nothing of use here")
     with pytest.raises(ModelFileError, match="is not a model file"):
         Diffusion(**QUICK).fit(X, checkpoint=tmp_path / "c")
@@ -328,7 +328,7 @@ def flipped(path, offset):
     path.write_bytes(content)
 
 
-def test_a_damaged_or_empty_checkpoint_falls_back_to_the_one_before(tmp_path, monkeypatch):
+def test_a_damaged_or_empty_checkpoint_falls_back_to_the_previous_one(tmp_path, monkeypatch):
     last, before = tmp_path / "c", tmp_path / "c.previous"
     whole = weights(Diffusion(**QUICK).fit(X))
     for damage in (lambda: flipped(last, -100), lambda: flipped(last, 40), last.unlink, lambda: last.write_bytes(b"")):
@@ -346,7 +346,7 @@ def test_a_damaged_or_empty_checkpoint_falls_back_to_the_one_before(tmp_path, mo
     assert weights(Diffusion(**QUICK).fit(X, checkpoint=last)).tobytes() == whole.tobytes()
 
 
-def test_a_damaged_state_does_not_take_the_place_of_the_one_before(tmp_path, monkeypatch):
+def test_a_damaged_state_does_not_replace_the_previous_one(tmp_path, monkeypatch):
     last, before = tmp_path / "c", tmp_path / "c.previous"
     stopped(last, monkeypatch)
     flipped(last, -100)
@@ -356,7 +356,7 @@ def test_a_damaged_state_does_not_take_the_place_of_the_one_before(tmp_path, mon
     assert last.exists() and before.read_bytes() == whole
 
 
-def test_every_flipped_bit_of_a_checkpoint_is_told(tmp_path, monkeypatch):
+def test_every_flipped_bit_of_a_checkpoint_is_detected(tmp_path, monkeypatch):
     last = tmp_path / "c"
     stopped(last, monkeypatch, writes=1)
     content = last.read_bytes()
@@ -369,7 +369,7 @@ def test_every_flipped_bit_of_a_checkpoint_is_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_fit_that_is_terminated_writes_its_state(tmp_path):
+def test_a_terminated_fit_writes_its_state(tmp_path):
     ended = fit_until(tmp_path, "stopped", 4, "SIGTERM")
     assert ended.returncode == 143 and (tmp_path / "checkpoint").exists()
     assert fit_until(tmp_path, "stopped", 10**6, "SIGKILL").returncode == 0
@@ -398,7 +398,7 @@ def test_clipped_fits_differ():
         ({"precision": "float16"}, "precision must be one of 'float32', 'bfloat16', not 'float16'"),
     ],
 )
-def test_parameters_of_the_optimiser_are_checked(wrong, message):
+def test_optimizer_parameters_are_checked(wrong, message):
     with pytest.raises(ValueError, match=message):
         Diffusion(**wrong).fit(np.zeros((4, 2)))
 
@@ -411,7 +411,7 @@ def test_training_holds_tokens_in_single_precision_and_no_table():
 
 
 @pytest.mark.parametrize(("spread", "centre", "is_warned"), [(1, 0, False), (3, 0, False), (20, 0, True), (1, 4, True)])
-def test_columns_that_solvers_do_not_start_from_are_warned_of(spread, centre, is_warned):
+def test_columns_far_from_the_start_of_solvers_cause_a_warning(spread, centre, is_warned):
     """Their distribution at σ = 10 is N(centre, spread² + 10²), times alpha: with 20 instead of 1, 1.2 nats off."""
     rows = centre + spread * np.random.default_rng(0).normal(size=(500, 1))
     with warnings.catch_warnings(record=True) as found:

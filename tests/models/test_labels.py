@@ -18,7 +18,7 @@ def labels_in(column, known):
     return Classes(known, np.ones(len(known), np.int64)).labels_in(Table(pa.table({"y": column})).cells[0])
 
 
-def test_labels_are_those_of_the_table():
+def test_labels_of_the_table_are_used():
     assert labels_in(["A", "AB", None], ["A", "B"]) == ["A", "AB", None]
     assert labels_in([1.0, 1.7], [1, 2]) == [1.0, 1.7] and labels_in([1, None], ["1", "2"]) == ["1", None]
     assert labels_in(pa.array([None, None], pa.string()), ["A", "B"]) == [None, None]
@@ -35,7 +35,7 @@ def test_masked_labels_are_missing():
         checked_labels(pd.Series([0, 1, None], dtype="Int64"), 3)
 
 
-def test_labels_that_no_training_row_had_are_refused():
+def test_unknown_labels_are_refused():
     frame = pd.DataFrame({"kind": ["a", "b", "c", "a"] * 20, "y": [1, 2, 3, 5] * 20})
     plan = prepare(Configuration(process="masked"), Table(pa.Table.from_pandas(frame), "y"), None).plan
     learned = Learned(plan.codec, plan.process, None, Classes(np.array([1, 2, 3, 5]), np.full(4, 20), ("y", 1)))
@@ -44,7 +44,7 @@ def test_labels_that_no_training_row_had_are_refused():
             plan.process.plan_sampling(learned, request)
 
 
-def test_guidance_of_numbers_beside_tokens_needs_hidden_labels():
+def test_guidance_in_mixed_tables_needs_dropped_labels():
     x = np.random.default_rng(0).normal(size=300)
     y = x + 0.1 * np.random.default_rng(1).normal(size=300)
     frame = pd.DataFrame({"x": x, "y": y, "kind": ["a", "b", "c"] * 100})

@@ -24,7 +24,7 @@ TOKENS = Tokens((90, 2, 1, 3, 40), (-1.0,) * 136, (1, 4), (1, 0))
 
 
 @pytest.mark.parametrize("has_joint_network", [False, True])
-def test_the_loss_of_tokens_and_numbers_is_that_of_the_network_with_the_factors_multiplied_out(has_joint_network):
+def test_a_factored_network_has_the_loss_of_its_product(has_joint_network):
     architecture = TokenArchitecture(TOKENS, 16, 1, 2, has_joint_network, is_factored=True)
     network = jax.jit(lambda key: architecture.build(key, 7))(jax.random.key(0))
     rng = np.random.default_rng(0)
@@ -54,7 +54,7 @@ def names(n):
     return pd.DataFrame({"name": name, "nickname": nickname, "size": rng.normal(size=2 * n).round(3)})
 
 
-def test_a_table_of_many_names_has_factored_layers_in_training_alone():
+def test_a_table_with_many_names_has_factored_layers_only_in_training():
     frame = names(MAX_UNFACTORED)
     encoding = TableEncoder.fit(Table(pa.Table.from_pandas(frame)))
     parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
@@ -72,7 +72,7 @@ def test_a_table_of_many_names_has_factored_layers_in_training_alone():
     assert rows["name"].isin(frame["name"]).all() and set(rows["nickname"].dropna()) <= {"Bo"}
 
 
-def test_a_table_of_fewer_names_has_whole_layers():
+def test_a_table_with_fewer_names_has_full_layers():
     encoding = TableEncoder.fit(Table(pa.Table.from_pandas(names(200))))
     parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     assert not MaskedProcess.of(parameters, encoding, has_ranks=True).architecture.is_factored

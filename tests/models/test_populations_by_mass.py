@@ -14,7 +14,7 @@ def populations(masses, families=range(KEPT)):
     return np.column_stack([numbers, np.repeat(np.log(masses), KEPT), np.tile(families, len(masses))])
 
 
-def test_equal_masses_are_all_taken():
+def test_populations_with_equal_masses_are_all_kept():
     tally = Acceptance("x")
     rows = tally.accepted(populations(np.full(40, 0.01)), KEPT, 98)
     assert len(rows) == 98 and tally.effective_size == pytest.approx(98)
@@ -40,13 +40,13 @@ def test_rows_that_share_an_ancestor_count_as_one():
     assert tally.effective_size == pytest.approx(9**2 / (9 + 1 + 1 + 9 + 1))
 
 
-def test_those_below_the_smallest_mass_are_never_taken():
+def test_populations_below_the_smallest_mass_are_never_kept():
     tally = Acceptance("x")
     assert len(tally.accepted(populations(np.full(20, 1e-10)), KEPT, 10)) == 0 and tally.effective_size == 0
     assert "estimated probability is 1e-10 after 20 draws" in str(tally.error())
 
 
-def test_rows_with_populations_of_their_own_are_all_counted():
+def test_rows_with_separate_populations_are_all_counted():
     tally = Acceptance("x")
     drawn = np.column_stack([np.arange(3.0), np.log([0.5, 0.01, 0.2]), [4.0, 4.0, 1.0]])
     assert tally.accept_each(drawn).ravel().tolist() == [0, 1, 2] and tally.effective_size == 3

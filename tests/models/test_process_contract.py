@@ -164,14 +164,14 @@ def assert_same(one, other):
         np.testing.assert_array_equal(a, b)
 
 
-def test_no_process_or_part_of_a_request_is_missing(models):
+def test_every_process_and_every_field_of_a_request_is_tested(models):
     assert {type(model.process) for model in models.values()} == concrete(Process)
     assert {name.partition(",")[0] for name in PROCESSES} == {*PARAMETERS["process"].choices} - {"auto"}
     asked = {part for make in REQUESTS.values() for part in make(models["gaussian"])}
     assert asked == {field.name for field in fields(Request)} - {"n_samples"}
 
 
-def test_a_process_says_how_it_makes_noise(model):
+def test_a_process_describes_its_noise(model):
     schedule, sigma_data = model.process.noise
     if schedule is None:
         assert sigma_data is None
@@ -185,7 +185,7 @@ def test_a_process_says_how_it_makes_noise(model):
     assert sigma_data.shape == (model.codec.width,) and sigma_data.dtype == np.float32 and (sigma_data > 0).all()
 
 
-def test_a_finished_network_stays_as_it_is(model):
+def test_a_finished_network_is_kept(model):
     process, network = model.process.finished(model.network)
     assert type(process) is type(model.process) and process.architecture == model.process.architecture
     assert_same(jax.tree.leaves(network), jax.tree.leaves(model.network))
@@ -194,7 +194,7 @@ def test_a_finished_network_stays_as_it_is(model):
 
 
 @pytest.mark.parametrize("n_samples", [0, 1, ROWS, 10**6, None])
-def test_a_plan_is_of_the_rows_asked_for(model, n_samples):
+def test_a_plan_has_the_requested_number_of_rows(model, n_samples):
     found = plan_sampling(model, n_samples)
     assert isinstance(found, SamplingPlan) and isinstance(found.sampler, Sampler)
     assert found.n_rows == (1 if n_samples is None else n_samples) and found.seed == 0
@@ -218,7 +218,7 @@ def test_a_request_is_answered_or_refused_in_one_line(case, model, request_):
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_wrong_request_is_refused_in_one_line(model, wrong):
+def test_an_invalid_request_is_refused_in_one_line(model, wrong):
     with pytest.raises(ValueError, match=r"\w+ \w+") as error:
         plan_sampling(model, **WRONG[wrong])
     assert "\n" not in str(error.value)
@@ -244,7 +244,7 @@ def test_a_longer_draw_begins_with_the_rows_of_a_shorter_one(case, model):
         assert_same([long[1][:550], none[1]], [short[1], model.classes.labels[:0]])
 
 
-def test_labels_are_those_of_the_rows(case, model):
+def test_labels_match_the_rows(case, model):
     if not case.has_classes:
         return
     known = model.classes.labels
@@ -260,7 +260,7 @@ def test_labels_are_those_of_the_rows(case, model):
     assert found.tolist() == [known[-1].item()] * ROWS
 
 
-def test_indices_of_labels_are_of_the_rows_asked_for(case, model):
+def test_label_indices_belong_to_the_requested_rows(case, model):
     if not case.has_classes:
         return
     asked = labels(model, 9)
@@ -275,7 +275,7 @@ def test_indices_of_labels_are_of_the_rows_asked_for(case, model):
         assert model.classes.labels[found].tolist() == asked[part].tolist()
 
 
-def test_values_that_are_not_finite_are_refused(model):
+def test_nonfinite_values_are_refused(model):
     values = np.zeros((4, model.codec.width), np.float32)
     assert model.process.check(values, Request()) is None
     for bad in (np.nan, np.inf):

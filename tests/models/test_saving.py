@@ -32,7 +32,7 @@ def path(model, tmp_path):
     return tmp_path / "model.safetensors"
 
 
-def test_a_loaded_model_is_the_saved_one(model, path):
+def test_a_loaded_model_equals_the_saved_one(model, path):
     again = Diffusion.load(path)
     assert again.get_params() == model.get_params() and again.classes_.tolist() == ["left", "right"]
     assert (again.model_.record.seed, again.n_features_in_) == (0, 2)
@@ -43,7 +43,7 @@ def test_a_loaded_model_is_the_saved_one(model, path):
 
 
 @pytest.mark.slow
-def test_a_classifier_of_a_loaded_model_is_that_of_the_saved_one(model, path):
+def test_a_classifier_of_a_loaded_model_equals_that_of_the_saved_one(model, path):
     again = Diffusion.load(path)
     np.testing.assert_array_equal(
         DiffusionClassifier(again).predict_proba(X), DiffusionClassifier(model).predict_proba(X)
@@ -181,7 +181,7 @@ TEXT_LAYOUT = Layout.from_schema("polars", pa.schema({"a": pa.float64(), "b": pa
         (lambda facts: facts.pop("parameters"), "is damaged: "),
     ],
 )
-def test_descriptions_that_cannot_be(path, change, message):
+def test_invalid_descriptions_are_refused(path, change, message):
     rewritten(path, change)
     with pytest.raises(ModelFileError, match=message) as error:
         Diffusion.load(path)
@@ -199,7 +199,7 @@ def test_descriptions_that_cannot_be(path, change, message):
         (lambda header: header.pop("description"), "is damaged: "),
     ],
 )
-def test_headers_that_cannot_be(path, header, message):
+def test_invalid_headers_are_refused(path, header, message):
     rewritten(path, header=header)
     with pytest.raises(ModelFileError, match=message):
         Diffusion.load(path)
@@ -245,7 +245,7 @@ def without_minimum(tensors):
         (lambda t: {**t, "more": np.zeros(2, np.float16)}, "is damaged: 'F16'"),
     ],
 )
-def test_tensors_that_cannot_be(path, tensors, message):
+def test_invalid_tensors_are_refused(path, tensors, message):
     rewritten(path, tensors=tensors)
     with pytest.raises(ModelFileError, match=message):
         Diffusion.load(path)
@@ -275,7 +275,7 @@ HUGE = {"w": {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4 * 1
         header_only({"__metadata__": {"pointillist": "no json"}}),
     ],
 )
-def test_files_that_are_no_models(tmp_path, content):
+def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(ModelFileError) as error:
@@ -291,7 +291,7 @@ def test_a_file_that_is_cut_short(path, share):
         Diffusion.load(path)
 
 
-def test_every_flipped_bit_is_told(model, path, tmp_path):
+def test_every_flipped_bit_is_detected(model, path, tmp_path):
     data = bytearray(path.read_bytes())
     length = struct.unpack("<Q", data[:8])[0]
     rng = np.random.default_rng(0)
@@ -315,7 +315,7 @@ def test_a_long_shape_is_refused_at_once(tmp_path):
         Diffusion.load(tmp_path / "m")
 
 
-def test_a_seed_of_numpys_is_kept(tmp_path):
+def test_a_numpy_seed_is_kept(tmp_path):
     Diffusion(**QUICK, random_state=np.int64(3)).fit(X).save(tmp_path / "m")
     assert Diffusion.load(tmp_path / "m").random_state == 3
 

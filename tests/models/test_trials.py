@@ -30,7 +30,7 @@ def plan_of(frame: pd.DataFrame, width: int = 32, **asked: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_training_ends_before_single_rows_are_learned() -> None:
+def test_training_ends_before_rows_are_memorized() -> None:
     plan = plan_of(table_of_noise(30), width=256)
     chosen = run_trials(plan)
     assert chosen.training.epochs is not None and 0 < chosen.training.epochs < LONGEST * plan.most_default_epochs
@@ -43,7 +43,7 @@ def test_training_ends_before_single_rows_are_learned() -> None:
 
 
 @pytest.mark.slow
-def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_epochs_with_the_lowest_loss_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of(table_of_noise(60))
     noted_trials = []
 
@@ -61,7 +61,7 @@ def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch
     assert not len(chosen.held_out) and not chosen.training.early_stopping
 
 
-def test_what_is_asked_for_is_not_chosen() -> None:
+def test_requested_values_are_not_replaced_by_a_trial() -> None:
     assert not plan_of(table_of_noise(60), epochs=3).has_trial
     assert not plan_of(table_of_noise(60), early_stopping=True).has_trial
     assert not plan_of(table_of_noise(19)).has_trial and not plan_of(table_of_noise(2001)).has_trial
@@ -93,7 +93,7 @@ def errors_of(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> tuple[lis
 
 
 @pytest.mark.slow
-def test_axes_are_those_of_the_lower_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_axes_with_the_lower_error_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     thin = pd.DataFrame(rng.normal(size=(1000, 2)) @ rng.normal(size=(2, 4)), columns=list("abcd"))
     thin = (thin + 0.02 * rng.normal(size=(1000, 4))).assign(kind=rng.choice(["x", "y"], 1000))
@@ -106,7 +106,7 @@ def test_axes_are_those_of_the_lower_error(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("value", [1.0, 1.1, np.nan])
-def test_own_axes_stay_where_others_do_not_help(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+def test_the_default_axes_are_kept_if_others_do_not_help(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
     errors = iter([1.0, value])
     monkeypatch.setattr(trials, "_error", lambda plan, **options: next(errors))
     plan = plan_of(table_of_noise(200), width=16, batch_size=8, epochs=100)
@@ -115,7 +115,7 @@ def test_own_axes_stay_where_others_do_not_help(monkeypatch: pytest.MonkeyPatch,
     assert chosen.process is plan.process and chosen.alternative is None
 
 
-def test_axes_are_not_tried_where_nothing_depends_on_them() -> None:
+def test_axes_are_not_tried_if_nothing_depends_on_them() -> None:
     rng = np.random.default_rng(0)
     free = pd.DataFrame(rng.normal(size=(300, 3)), columns=list("abc")).assign(kind=rng.choice(["x", "y"], 300))
     near = free.assign(b=free["a"] + 0.01 * rng.normal(size=300))
@@ -129,7 +129,7 @@ def test_axes_are_not_tried_where_nothing_depends_on_them() -> None:
     assert chosen.alternative is None and chosen.process is short.process
 
 
-def test_networks_of_many_weights_are_trained_for_fewer_steps() -> None:
+def test_large_networks_are_trained_for_fewer_steps() -> None:
     few, many = (table_of_noise(3000).assign(code=[f"code {i % n}" for i in range(3000)]) for n in (3, 400))
 
     def planned(frame: pd.DataFrame, **asked: Any) -> Any:

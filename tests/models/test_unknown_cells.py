@@ -46,7 +46,7 @@ def test_rows_have_no_missing_cells_and_the_distribution_of_complete_rows(model)
 
 
 @pytest.mark.slow
-def test_the_density_is_that_of_the_cells_that_are_there(model):
+def test_the_density_is_that_of_the_observed_cells(model):
     # In the middle between any two quantiles, where the density has its steps.
     ends = model.model_.codec.encoding.encoder("x").scores.points
     x, steps = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
@@ -86,7 +86,7 @@ def test_invalid_uses_of_unknown_cells_are_refused(options, message):
 
 
 @pytest.mark.slow
-def test_numbers_that_hang_together_are_filled_as_by_regression_before_a_network_has_learned_it():
+def test_correlated_numbers_are_filled_as_by_regression_even_without_training():
     rng = np.random.default_rng(1)
     hidden, noise = rng.normal(size=(600, 1)), 0.05 * rng.normal(size=(600, 4))
     full = pd.DataFrame(hidden + noise, columns=list("abcd")).assign(kind=np.where(rng.random(600) < 0.5, "u", "v"))

@@ -19,7 +19,7 @@ def delta_of(epsilon, noise):
 
 
 @pytest.mark.parametrize("noise", [0.8, 2.0, 7.0])
-def test_one_gaussian_is_that_of_the_closed_form(noise):
+def test_one_gaussian_has_its_closed_form(noise):
     for delta in (1e-3, 1e-6):
         # A step that sees every row is a Gaussian mechanism.
         epsilon = spent_epsilon((), 1.0, noise, 1, delta)
@@ -28,7 +28,7 @@ def test_one_gaussian_is_that_of_the_closed_form(noise):
     assert delta_of(1.0, gaussian_noise(1.0, 1e-5)) == pytest.approx(1e-5, rel=1e-3)
 
 
-def test_gaussians_compose_as_one_of_less_noise():
+def test_gaussians_compose_to_one_with_less_noise():
     """k of noise s are one of noise s / √k."""
     composed = spent_epsilon((3.0,) * 8, 1.0, 3.0, 1, 1e-5)
     assert composed == pytest.approx(spent_epsilon((), 1.0, 1.0, 1, 1e-5), abs=0.02)
@@ -40,7 +40,7 @@ def test_the_example_of_the_moments_accountant():
 
 
 @pytest.mark.parametrize(("epsilon", "sampling", "steps"), [(1.0, 0.125, 300), (3.0, 0.02, 600)])
-def test_noise_spends_the_budget_and_no_more(epsilon, sampling, steps):
+def test_the_noise_uses_exactly_the_budget(epsilon, sampling, steps):
     from dp_accounting import ComposedDpEvent, GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
     from dp_accounting.rdp import RdpAccountant
 
@@ -59,7 +59,7 @@ def test_too_small_a_budget_is_refused():
         noise_for((1.0,), 0.1, 100, 0.1, 1e-6)
 
 
-def test_a_guarantee_goes_to_json_and_back():
+def test_a_guarantee_survives_json():
     given = Guarantee(1.0, 1e-5, "one row added or removed", check_accountant(), ("a",), ("b", "c"), False)
     assert Guarantee.from_json(asdict(given)) == given
     assert "ε = 1, δ = 1e-05, one row added or removed" in given.line and "system's entropy" in given.line

@@ -85,7 +85,7 @@ def test_rows_that_the_same_model_never_saw_are_not_found(model):
         (MEMBERS, np.vstack([OTHERS, MEMBERS[:9]]), "9 of the 60 members are among the non-members (0.0% of the non-"),
     ],
 )
-def test_tables_that_are_not_what_they_are_called_are_said(model, members, others, said):
+def test_swapped_tables_are_reported(model, members, others, said):
     found = audit(model, members, others, n_drawn=1000)
     assert said in found.verdict
     assert found.is_exposed or found.verdict.startswith("The audit shows nothing, because its tables are not what ")
@@ -157,7 +157,7 @@ def test_mixed_tables_in_any_container(mixed_fit):
 
 
 @pytest.mark.slow
-def test_a_category_that_no_training_row_had_is_no_member(mixed_fit):
+def test_a_row_with_an_unknown_category_is_not_a_member(mixed_fit):
     frame, model = mixed_fit
     others = mixed(200)
     others.loc[:3, "kind"] = "z"
@@ -167,7 +167,7 @@ def test_a_category_that_no_training_row_had_is_no_member(mixed_fit):
 
 
 @pytest.mark.slow
-def test_labels_apart_and_as_a_column():
+def test_labels_may_be_separate_or_a_column():
     y = RNG.integers(0, 2, 60)
     model = Diffusion(epochs=3, random_state=0).fit(MEMBERS, y)
     labels = y, RNG.integers(0, 2, 400)

@@ -67,7 +67,7 @@ def test_the_file_states_the_guarantee_and_nothing_of_the_rows(fitted, saved):
     pandas.testing.assert_frame_equal(again.sample(20, random_state=1), fitted.sample(20, random_state=1))
 
 
-def test_one_row_more_changes_nothing_that_is_not_noised():
+def test_one_more_row_changes_only_noised_values():
     """Without noise in counts, codec and file of neighboring tables are the same, whatever the row holds."""
     table = frame(100)
     strange = pandas.DataFrame({"kind": ["c"], "x": [3.99], "n": [5], "part": [np.nan], "yes": [True]})
@@ -126,7 +126,7 @@ def test_cells_outside_are_moved_inside_and_counted():
         ({"domain": DOMAIN | {"n": [[1, 2]]}}, {}, "domain of 'n' must hold values of one kind"),
     ],
 )
-def test_what_would_reveal_single_rows_is_refused_in_one_line(options, fit, message):
+def test_options_that_would_reveal_rows_are_refused_in_one_line(options, fit, message):
     with pytest.raises(ValueError, match=message) as caught:
         Diffusion(**({"epsilon": 3.0} | options)).fit(frame(), **fit)
     assert "\n" not in str(caught.value)
@@ -145,7 +145,7 @@ def test_options_that_a_private_fit_does_not_use_are_named(domain, message):
         prepare(asked, np.stack([RNG.normal(size=100), RNG.choice([-1.0, 1.0], 100)], axis=1))
 
 
-def test_domains_go_to_json_and_back():
+def test_domains_survive_json():
     assert domain_from_json(json.loads(json.dumps(domain_to_json(DOMAIN)))) == DOMAIN
     with pytest.raises(ValueError):
         domain_from_json([["x", True, False, [3]]])
@@ -177,7 +177,7 @@ def test_categories_may_be_numbers():
 
 
 @pytest.mark.slow
-def test_the_audit_never_exceeds_what_is_stated():
+def test_the_audit_never_exceeds_the_stated_epsilon():
     """20 models of tables that are easy to know by heart: the bound holds for all but one in twenty, here for all."""
     domain = {0: (-4.0, 4.0), 1: (-4.0, 4.0)}
     for seed in range(20):
@@ -216,7 +216,7 @@ def test_on_the_command_line(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_columns_are_distributed_as_they_were_counted_whatever_training_does():
+def test_columns_follow_the_noisy_counts_regardless_of_training():
     """Columns have the table's shares if the counts have hardly any noise, even if training spoils the biases."""
     table = frame(2000)
     asked = Diffusion(epsilon=200.0, domain=DOMAIN, random_state=0, learning_rate=0.1, **SMALL)

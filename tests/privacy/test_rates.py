@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from pointillist.privacy.rates import area, epsilon_bound, lower_bound, rate_at, upper_bound
 
 
-def test_the_area_is_that_of_scikit_learn_with_ties():
+def test_the_area_agrees_with_scikit_learn_with_ties():
     rng = np.random.default_rng(0)
     members, others = rng.integers(0, 8, 70).astype(float) + 1, rng.integers(0, 8, 90).astype(float)
     auc, _ = area(members, others)
@@ -32,7 +32,7 @@ def test_bounds_are_clopper_pearson_bounds(k, n):
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1])
-def test_intervals_of_rates_hold_the_truth(share):
+def test_intervals_of_rates_cover_the_true_rate(share):
     rng = np.random.default_rng(2)
     truth = norm.sf(norm.isf(share) - 1)
     rates = [rate_at(rng.normal(1, 1, 150), rng.normal(size=250), share) for _ in range(400)]

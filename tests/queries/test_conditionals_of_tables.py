@@ -23,7 +23,7 @@ def model():
     return smooth(untrained(EXTRA, process="masked"))
 
 
-def test_probabilities_sum_to_one_and_are_those_of_log_prob(model):
+def test_probabilities_sum_to_one_and_agree_with_log_prob(model):
     view = conditional_of(model, "kind")
     rows = EXTRA[:20]
     p = view.predict_proba(rows.drop(columns="kind"))
@@ -37,7 +37,7 @@ def test_probabilities_sum_to_one_and_are_those_of_log_prob(model):
 
 
 @pytest.mark.parametrize("target", ["size", "spiky", "alone", "legs"])
-def test_quantiles_and_means_are_those_of_draws(model, target):
+def test_quantiles_and_means_agree_with_draws(model, target):
     view, rows = conditional_of(model, target), EXTRA[:2]
     draws = view.sample(rows, 1500, random_state=0)
     assert draws.shape == (2, 1500)
@@ -96,7 +96,7 @@ def test_the_cells_of_a_rounded_column_sum_to_one_whether_its_values_repeat_or_n
 
 
 @pytest.mark.slow
-def test_the_mass_of_several_columns_is_that_of_the_joint_distribution():
+def test_the_mass_of_several_columns_agrees_with_the_joint_distribution():
     frame = TABLE[["kind", "legs"]]
     joint = untrained(frame.assign(other=KIND), process="masked")
     rows = pd.DataFrame([(k, n) for k in "ab" for n in (2, 4, 6)], columns=["kind", "legs"]).assign(other="a")
@@ -129,7 +129,7 @@ def test_predictions_of_several_columns_depend_on_the_row_alone(model):
     assert all(np.array_equal(turned[name], found[name][::-1]) for name in ("size", "kind"))
 
 
-def test_dates_come_back_as_dates(model):
+def test_dates_are_predicted_as_dates(model):
     found = conditional_of(model, "born").quantiles(EXTRA[:3], [0.5])
     assert found.dtype.kind == "M" and found.shape == (3, 1)
 
@@ -159,7 +159,7 @@ def test_the_density_of_several_columns_does_not_depend_on_their_order(model):
     np.testing.assert_allclose(other, one, rtol=1e-6)
 
 
-def test_the_target_is_not_looked_at(model):
+def test_the_target_in_a_row_is_ignored(model):
     view, rows = conditional_of(model, "size"), EXTRA[:5]
     found = view.predict(rows)
     for X in (
@@ -196,7 +196,7 @@ def test_blocks_of_rows_change_nothing(model, monkeypatch):
         np.testing.assert_allclose(other, one, rtol=1e-5)
 
 
-def test_values_are_of_the_digits_of_the_column_and_means_are_not():
+def test_predicted_values_have_the_digits_of_the_column_but_means_do_not():
     table = TABLE.assign(size=TABLE["size"].round(1))
     view = conditional_of(untrained(table, process="masked"), "size")
     for found in (
@@ -227,7 +227,7 @@ def test_values_are_of_the_digits_of_the_column_and_means_are_not():
         (lambda m: conditional_of(m, ["size", "kind"]).classes_, "needs a single target"),
     ],
 )
-def test_what_cannot_be_asked_for(model, call, message):
+def test_impossible_predictions_are_refused(model, call, message):
     with pytest.raises(ValueError, match=message) as raised:
         call(model)
     assert "\n" not in str(raised.value)

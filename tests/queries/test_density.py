@@ -48,7 +48,7 @@ def model():
     return smooth(untrained(TABLE, process="masked"))
 
 
-def test_a_law_of_tokens_and_intervals_sums_and_integrates_to_one():
+def test_a_distribution_of_tokens_and_intervals_sums_to_one():
     # What nothing explains is drawn by intervals.
     frame = TABLE[["kind", "legs", "size"]].assign(size=RNG.permutation(SIZE))
     model = untrained(frame, process="masked")
@@ -60,7 +60,7 @@ def test_a_law_of_tokens_and_intervals_sums_and_integrates_to_one():
     assert total == pytest.approx(1, abs=0.01)
 
 
-def test_the_density_is_that_of_the_order_of_the_columns():
+def test_the_density_follows_the_order_of_the_columns():
     tokens = Tokens((2, 3, 1, 2))
     assert orders(tokens, [0, 1, 2, 3]).tolist() == [[1, 2, 0, 3]]
     assert orders(tokens, [1, 3]).tolist() == [[0, 1, 0, 2]]
@@ -68,7 +68,7 @@ def test_the_density_is_that_of_the_order_of_the_columns():
 
 
 @pytest.mark.slow
-def test_a_law_of_two_numbers_beside_tokens_integrates_to_one(model):
+def test_the_density_of_two_numbers_and_tokens_integrates_to_one(model):
     assert len(model.codec.encoding.with_number) == 2
     (x, dx), (y, dy) = (nodes(model, column, ROWS) for column in ("size", "other"))
     x, y, length = np.repeat(x, ROWS), np.tile(y, ROWS), np.outer(dx, dy).ravel()
@@ -80,13 +80,13 @@ def test_a_law_of_two_numbers_beside_tokens_integrates_to_one(model):
 
 
 @pytest.mark.slow
-def test_a_unit_of_half_the_length_doubles_the_density():
+def test_halving_the_unit_doubles_the_density():
     frame = TABLE.assign(size=2 * TABLE["size"])
     one, two = (density(smooth(untrained(each, process="masked")), each[:20]) for each in (TABLE, frame))
     assert one - two == pytest.approx(np.log(2), abs=1e-3)
 
 
-def test_values_that_no_training_row_had_have_some_density_and_missing_cells_none(model):
+def test_new_values_have_a_density_and_missing_cells_have_none(model):
     rows = pd.concat([TABLE[:1]] * 8, ignore_index=True)
     rows.loc[1, "kind"], rows.loc[2:4, "legs"], rows.loc[5:, "size"] = "c", [3, 7, 1000], [1e3, 1e30, np.nan]
     found = density(model, rows)
@@ -111,6 +111,6 @@ def test_labels_apart_from_the_table_are_summed_over():
     assert np.isfinite(density(with_label, TABLE[:5])).all()
 
 
-def test_the_same_row_has_the_same_density_whatever_stands_beside_it(model):
+def test_the_density_of_a_row_does_not_depend_on_other_rows(model):
     some = density(model, TABLE[:30])
     assert np.array_equal(some[10:12], density(model, TABLE[10:12]))

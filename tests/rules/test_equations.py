@@ -51,7 +51,7 @@ def test_a_column_that_is_nearly_constant_is_not_calculated_from_others(rng):
     assert max(made_again(table, found, columns, rng)) < 0.1
 
 
-def test_of_a_difference_of_near_numbers_a_larger_one_is_calculated(rng):
+def test_a_difference_of_close_numbers_is_solved_for_a_larger_one(rng):
     start = rng.normal(100, 20, N).round(2)
     change = rng.normal(0, 0.05, N).round(2)
     table = {"start": start, "end": (start + change).round(2), "change": change}
@@ -64,7 +64,7 @@ def test_of_a_difference_of_near_numbers_a_larger_one_is_calculated(rng):
 @pytest.mark.parametrize(
     "rule", [Sum((0, 1, 2), (2.0, -3.0), 5.0), Product((0, 1, 2), 4.0), Product((0, 1, 2, 3), 4.0)]
 )
-def test_the_amplification_of_errors_is_that_of_small_errors(rng, rule):
+def test_the_error_amplification_agrees_with_small_errors(rng, rule):
     values = rng.uniform(1, 4, (N, 4))
     values[:, 0] += rule.solve(values[:, list(rule.columns)], 0) - values[:, 0]
     columns = [*map(cells, values.T)]
@@ -98,7 +98,7 @@ def test_equations_that_leave_no_column_to_calculate_are_left_out(rng):
     assert solvable([second, first, Sum((4, 0, 1, 3), (1.0, 1.0, 1.0))], rows) == [first, second]
 
 
-def test_a_quotient_holds_to_its_last_digit(rng):
+def test_a_quotient_is_exact_to_its_last_digit(rng):
     hours, miles = np.round(rng.uniform(1, 9, N), 1), np.round(rng.gamma(9, 20, N) + 50, 1)
     data = [*map(cells, (hours, miles, np.round(miles / hours, 2)))]
     codes, (found,) = found_in(*data)
@@ -108,7 +108,7 @@ def test_a_quotient_holds_to_its_last_digit(rng):
     np.testing.assert_allclose(back[2][inside], (back[1] / back[0])[inside], atol=0.00501)
 
 
-def test_other_units_are_found_though_both_are_rounded(rng):
+def test_a_change_of_unit_is_found_between_rounded_columns(rng):
     celsius = np.round(rng.normal(12, 8, N), 1)
     data = [cells(np.round(1.8 * celsius + 32, 1)), cells(celsius), cells(np.round(celsius / 3, 2))]
     codes, found = found_in(*data)
@@ -117,7 +117,7 @@ def test_other_units_are_found_though_both_are_rounded(rng):
     np.testing.assert_allclose(back[0], 1.8 * back[1] + 32, atol=0.0501)
 
 
-def test_a_fixed_end_of_a_chain_decides_all_of_it(rng):
+def test_a_fixed_end_of_a_chain_determines_the_whole_chain(rng):
     dollars = np.round(rng.gamma(3, 80, N) + 1, 2)
     euros = np.round(0.92 * dollars, 2)
     other = np.round(rng.gamma(3, 80, N), 2)
@@ -134,7 +134,7 @@ def test_a_fixed_end_of_a_chain_decides_all_of_it(rng):
         np.testing.assert_allclose(back[3], back[1] + back[2], atol=1e-6)
 
 
-def test_factors_of_many_digits_are_found_where_large_numbers_ask_for_them(rng):
+def test_factors_of_many_digits_are_found_for_large_numbers(rng):
     seconds = rng.integers(0, 10**7, N).astype(float)
     (rule,) = found_in(cells(seconds), cells(np.round(seconds / 86400, 2)))[1]
     assert rule.factors[0] == pytest.approx(1 / 86400, rel=1e-6)
@@ -143,7 +143,7 @@ def test_factors_of_many_digits_are_found_where_large_numbers_ask_for_them(rng):
     assert rule.factors == (1.60934,)
 
 
-def test_a_column_decides_others_though_some_are_multiples_of_each_other(rng):
+def test_a_column_decides_others_that_are_multiples_of_each_other(rng):
     lengths, route = rng.integers(100, 3000, 60), rng.integers(0, 60, N)
     lengths[1] = lengths[0]
     miles, names = lengths[route].astype(float), tuple(f"R{i}" for i in range(60))
@@ -170,7 +170,7 @@ def test_a_column_decides_others_though_some_are_multiples_of_each_other(rng):
     ],
     ids=["noise of a unit", "noise", "a few rows", "few values"],
 )
-def test_what_is_nearly_a_multiple_is_none(rng, y):
+def test_near_multiples_are_not_multiples(rng, y):
     x = np.round(rng.gamma(3, 80, N) + 1, 2)
     assert found_in(cells(x), cells(y(x, rng)))[1] == []
 
@@ -185,14 +185,14 @@ def test_what_is_nearly_a_multiple_is_none(rng, y):
     ],
     ids=["seconds", "days", "thousandths of seconds", "codes of missing cells"],
 )
-def test_columns_that_are_near_each_other_are_no_multiples(rng, start):
+def test_close_columns_are_not_multiples(rng, start):
     first = np.asarray(start(rng), float)
     step = 1e-5 if np.ptp(first) < 2000 else 1.0
     last = np.round(np.where(first == 2147483647, first, first + step * rng.integers(0, 60, N)), 5)
     assert found_in(cells(first), cells(last))[1] == []
 
 
-def test_integers_half_of_them_one_more_are_no_multiples(rng):
+def test_integers_that_often_differ_by_one_are_not_multiples(rng):
     x = rng.integers(0, 1000, N)
     assert found_in(cells(x), cells(x + rng.integers(0, 2, N)))[1] == []
 
@@ -204,14 +204,14 @@ def test_numbers_of_any_size_are_compared(rng, size):
     assert found == ({(1, 0), (2, 0)} if size == 1e-160 else {(2, 1)})
 
 
-def test_columns_that_are_nearly_constant_are_passed_over(rng):
+def test_nearly_constant_columns_are_ignored(rng):
     """A column that is constant but for the last bit has no deviation to divide by."""
     near = np.full(N, 0.998)
     near[::7] = np.nextafter(0.998, 1)
     found_in(cells(near), cells(rng.normal(size=N)), cells(np.full(N, 288.0)))
 
 
-def test_rows_with_missing_cells_show_nothing_and_stay(rng):
+def test_rows_with_missing_cells_are_ignored_and_kept(rng):
     x, missing = np.round(rng.gamma(3, 8, N), 2), rng.random(N) < 0.2
     data = [cells(x), cells(np.where(missing, 0, np.round(2.2 * x, 1)), missing)]
     codes, (found,) = found_in(*data)

@@ -116,7 +116,7 @@ def streets(street):
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (1, 0, 2)])
 @pytest.mark.parametrize("fixed", [None, 0, 1, 2])
-def test_chains_of_what_decides_what(rng, order, fixed):
+def test_chains_of_lookups_use_their_first_column(rng, order, fixed):
     """A street decides its city and its country, and is the one that both are looked up by."""
     street = rng.integers(0, 40, N)
     all_columns = streets(street)
@@ -133,7 +133,7 @@ def test_chains_of_what_decides_what(rng, order, fixed):
         np.testing.assert_array_equal(back[fixed].values, rows[fixed].values)
 
 
-def test_orders_hold_beside_lookups(rng):
+def test_orders_and_lookups_hold_together(rng):
     item = rng.integers(0, 6, N)
     price = np.array([10.0, 30, 20, 80, 5, 60])[item]
     data = [cells(item, tuple("abcdef")), cells(price), cells(np.round(price * rng.uniform(0.3, 1, N), 2))]
@@ -145,7 +145,7 @@ def test_orders_hold_beside_lookups(rng):
     assert (restored[2] <= restored[1]).all()
 
 
-def test_what_a_sum_decides_is_followed(rng):
+def test_a_lookup_follows_a_column_that_a_sum_decides(rng):
     exam, homework = rng.integers(0, 40, (2, N))
     total = exam + homework
     data = [cells(total // 20), cells(exam), cells(homework), cells(total)]
@@ -159,7 +159,7 @@ def test_what_a_sum_decides_is_followed(rng):
     np.testing.assert_array_equal(restored[1], rows[1].values)
 
 
-def test_labels_never_move(rng):
+def test_labels_are_never_changed(rng):
     data = city_columns(rng)
     found = find_rules(data, codes_of(data), (), "2")
     # The label comes first, so the city cannot decide it.
@@ -170,7 +170,7 @@ def test_labels_never_move(rng):
     assert not broken(found, back)[0].any()
 
 
-def test_tables_of_many_numbers_are_left_out(rng, monkeypatch):
+def test_a_lookup_that_needs_too_large_a_table_is_left_out(rng, monkeypatch):
     monkeypatch.setattr("pointillist.rules.lookups.MOST_NUMBERS", 60)
     street = rng.integers(0, 40, N)
     data = streets(street)
@@ -178,7 +178,7 @@ def test_tables_of_many_numbers_are_left_out(rng, monkeypatch):
     assert found.columns == (1, 2)
 
 
-def test_numbers_to_the_ends_of_their_range_are_kept_in_files(rng, tmp_path):
+def test_saved_lookups_include_the_ends_of_the_range(rng, tmp_path):
     amount = np.where(rng.random(6000) < 0.8, 0, np.round(rng.gamma(2, 60, 6000)))
     data = pd.DataFrame({"amount": amount, "band": np.floor(amount / 100), "x": rng.normal(size=6000)})
     model = Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(data)
@@ -202,7 +202,7 @@ def frame(rng):
 
 
 @pytest.mark.parametrize("kind", ["object", "category"])
-def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path, kind):
+def test_new_and_filled_rows_obey_the_lookup_and_the_conditions(rng, tmp_path, kind):
     data = frame(rng).astype({"country": kind, "city": kind})
     model = Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(data)
     model.save(tmp_path / "m.safetensors")
@@ -228,7 +228,7 @@ def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path, kin
     assert model.impute(decided, statistic="median")["country"].tolist() == data["country"][:50].tolist()
 
 
-def test_files_hold_no_other_values(rng):
+def test_files_with_impossible_lookups_are_refused(rng):
     columns = city_columns(rng)
     codes, (found,) = codes_of(columns), found_in(columns)
     again = rule_from_json(found.to_json(), 5)

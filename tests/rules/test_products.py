@@ -36,7 +36,7 @@ def stones(rng):
     return [x, y, np.where(rng.random(N) < 0.01, z + 1, z), depth]
 
 
-def test_a_product_is_found_and_nothing_else(rng):
+def test_only_the_product_is_found(rng):
     found = of(*map(cells, shop(rng)))
     assert kept(found) == {((2, 0, 1), 1.0)}
 
@@ -72,7 +72,7 @@ def test_no_product_is_found_where_there_is_none(rng, kind):
     )
 
 
-def test_products_hold_in_restored_rows_and_what_is_given_stays(rng):
+def test_products_hold_in_restored_rows_and_observed_cells_are_kept(rng):
     for made, units in ((shop(rng), [0, 0.005, 0.005, 0]), (stones(rng), [0.005, 0.005, 0.005, 0.05])):
         data = [*map(cells, made)]
         (found,) = [each for each in of(*data) if isinstance(each, Product)]
@@ -118,12 +118,12 @@ def test_a_count_is_not_calculated_where_other_columns_decide_the_product(rng):
         assert (np.abs(net - price * quantity) < 0.0051 + 0.005 * quantity).mean() > 0.99
 
 
-def test_constant_and_huge_columns_are_passed_over(rng):
+def test_constant_and_huge_columns_are_ignored(rng):
     columns = [*shop(rng), np.full(N, 2024.0), 1e150 * rng.random(N)]
     assert kept(of(*map(cells, columns))) == {((2, 0, 1), 1.0)}
 
 
-def test_a_factor_of_0_gives_way_to_a_given_product():
+def test_a_factor_of_0_is_replaced_if_the_product_is_observed():
     data = [*map(cells, shop(np.random.default_rng(0)))][:3]
     drawn = [cells([3.0]), cells([0.0]), cells([20.0])]
     rule = Product((2, 0, 1), 1.0, is_exact=False)

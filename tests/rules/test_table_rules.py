@@ -40,7 +40,7 @@ def test_sums_are_found_with_their_factors_and_no_others(rng):
     assert of(*map(cells, (a[:50], b[:50], total[:50]))) == ()
 
 
-def test_sums_to_the_datas_precision_and_of_rows_without_missing_cells(rng):
+def test_sums_hold_to_the_precision_of_the_data_in_complete_rows(rng):
     parts = np.round(rng.gamma(2, 10, (2, N)), 2)
     share = np.round(parts[0] * np.random.default_rng(1).uniform(0.3, 0.35, N), 2)
     missing = rng.random(N) < 0.1
@@ -61,7 +61,7 @@ def test_sums_to_the_datas_precision_and_of_rows_without_missing_cells(rng):
     np.testing.assert_array_equal(back[2].is_missing, rows[2].is_missing)
 
 
-def test_what_is_given_stays_and_another_column_makes_the_sum_right(rng):
+def test_observed_cells_are_kept_and_another_column_restores_the_sum(rng):
     rule = Sum((2, 0, 1), (1.0, 2.0), 3.0)
     a, b, c = rng.integers(0, 100, (3, N)).astype(float)
     is_fixed = np.zeros((N, 3), bool)
@@ -79,7 +79,7 @@ def test_what_is_given_stays_and_another_column_makes_the_sum_right(rng):
         np.testing.assert_array_equal(values[900:], given[900:])
 
 
-def test_sums_hold_within_the_ranges_of_their_columns(rng):
+def test_restored_sums_stay_within_the_ranges_of_their_columns(rng):
     married, single, divorced = rng.multinomial(1, [0.3, 0.5, 0.2], N).T
     parts = np.round(rng.gamma(2, 10, (2, N)), 2)
     total = np.round(parts.sum(axis=0), 2)
@@ -96,7 +96,7 @@ def test_sums_hold_within_the_ranges_of_their_columns(rng):
         assert values.min() >= column.values.min() and values.max() <= column.values.max()
 
 
-def test_orders_are_found_without_what_they_imply_and_restore_rows(rng):
+def test_orders_are_found_without_implied_ones_and_restore_rows(rng):
     start = rng.integers(0, 1000, N)
     middle = start + rng.integers(0, 400, N)
     end = middle + rng.integers(0, 400, N)
@@ -122,7 +122,7 @@ def test_sums_of_large_numbers_are_restored_to_their_last_digit(rng):
     np.testing.assert_array_equal(restore_rows(off, codes, [found], is_fixed)[2].values, start + took)
 
 
-def test_orders_by_chance_are_none(rng):
+def test_orders_that_hold_by_chance_are_ignored(rng):
     missing = np.arange(200) < 20
     low, high = rng.integers(1, 11, 200), np.where(missing, 0.0, rng.uniform(100, 200, 200))
     assert of(cells(low), cells(high, missing)) == ()
@@ -132,7 +132,7 @@ def test_orders_by_chance_are_none(rng):
     assert of(cells(few), cells(np.where(np.arange(100) < 14, 2.0, np.where(np.arange(100) < 92, 1.0, 0.5)))) == ()
 
 
-def test_sums_are_kept_where_there_are_more_orders_than_can_be(rng):
+def test_sums_are_kept_if_there_are_too_many_orders(rng):
     base = rng.uniform(0, 100, 400)
     early = [cells(base - shift) for shift in rng.uniform(0, 1, (15, 400))]
     late = [cells(base + shift) for shift in rng.uniform(0, 1, (14, 400))]
@@ -141,7 +141,7 @@ def test_sums_are_kept_where_there_are_more_orders_than_can_be(rng):
     assert len(found) == 200 and any(isinstance(each, Sum) for each in found)
 
 
-def test_whole_columns_stay_whole_above_others(rng):
+def test_integers_stay_integers_under_an_order(rng):
     low = np.round(rng.gamma(2, 3, N), 1)
     data = [cells(low), cells(np.ceil(low))]
     found = [rule for rule in of(*data) if not isinstance(rule, Lookup)]
@@ -151,7 +151,7 @@ def test_whole_columns_stay_whole_above_others(rng):
     assert (back[1] >= back[0]).all() and (back[1] % 1 == 0).all() and back[1].max() <= data[1].values.max()
 
 
-def test_what_ranges_do_not_allow(rng):
+def test_values_outside_the_range_are_not_made(rng):
     year, month = rng.integers(0, 20, N), rng.integers(1, 13, N)
     data = [*map(cells, (year, month, 12 * year + month))]
     found = of(*data)
@@ -171,7 +171,7 @@ def test_what_ranges_do_not_allow(rng):
     assert back[0].values.min() == 5
 
 
-def test_dates_are_compared_with_dates_alone(rng):
+def test_dates_are_compared_only_with_dates(rng):
     days = rng.integers(0, 1000, (2, N)).astype(float)
     first, last = days.min(axis=0), days.max(axis=0)
     dates = [Column(column, np.zeros(N, bool), is_date=True) for column in (first, last)]
@@ -179,7 +179,7 @@ def test_dates_are_compared_with_dates_alone(rng):
     assert found == (Order((1, 0)),)
 
 
-def test_rows_of_the_data_break_none_of_its_rules(rng):
+def test_training_rows_obey_all_rules_found_in_them(rng):
     """Also where a product is off by the rounding of its terms."""
     a, b = np.round(rng.gamma(20, 0.3, N), 1), np.round(rng.gamma(20, 0.3, N), 1)
     made, kind = np.round(a * rng.normal(1, 0.3, N), 2), rng.integers(0, 9, N)
@@ -220,14 +220,14 @@ def test_the_registry_has_every_kind():
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda each: each.kind)
-def test_a_rule_comes_back_from_its_json(rule):
+def test_a_rule_equals_itself_after_json(rule):
     again = rule_from_json(json.loads(json.dumps(rule.to_json())), 3)
     assert again.to_json() == rule.to_json() and type(again) is type(rule)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda each: each.kind)
 @pytest.mark.parametrize("columns", [[2, 9, 1], [2, 0, 2], ["a", 0, 1], [1], [0, 1.0], [-1, 0, 1]], ids=str)
-def test_columns_that_cannot_be(rule, columns):
+def test_invalid_columns_of_a_rule_are_refused(rule, columns):
     with pytest.raises(ValueError, match="rule"):
         rule_from_json(
             {**rule.to_json(), "columns": columns[: len(rule.columns)] if columns[-1:] != [2] else columns}, 3
@@ -249,12 +249,12 @@ def test_columns_that_cannot_be(rule, columns):
         (RULES[2], {"columns": [0, 1, 2]}),
     ],
 )
-def test_rules_that_cannot_be(rule, change):
+def test_invalid_rules_are_refused(rule, change):
     with pytest.raises(ValueError, match=r"rule|sum|product|order"):
         rule_from_json({**rule.to_json(), **change}, 3)
 
 
-def test_equations_and_orders_are_of_numbers():
+def test_equations_and_orders_need_numbers():
     codes = [
         fit_encoder("number", cells([1, 2])),
         fit_encoder("text", Column(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
@@ -273,7 +273,7 @@ def test_a_rule_as_text():
     assert Product((0, 1, 2, 3), 1.0).text(names) == "total = a × (b + c)"
 
 
-def test_no_row_of_a_box_beyond_the_ends_of_a_long_sum_obeys_it(rng):
+def test_a_long_sum_cannot_hold_outside_the_range_of_its_terms(rng):
     terms = rng.integers(0, 100, (30, N))
     signs = np.repeat([1.0, -1.0], 15)
     data = [cells(signs @ terms), *map(cells, terms)]

@@ -128,7 +128,7 @@ def test_a_draw_goes_on_where_it_was_interrupted(small, tmp_path, monkeypatch):
     assert again == whole
 
 
-def test_labels_are_drawn_in_equal_shares():
+def test_labels_are_drawn_equally_often():
     dataset = Dataset("d", np.zeros((10, 1), np.float32), np.array([0] * 7 + [1] * 2 + [2]))
     assert np.bincount(dataset.labels_to_draw(1000)).tolist() == [334, 333, 333]
     assert (np.diff(dataset.labels_to_draw(33)) >= 0).all() and len(dataset.labels_to_draw(33)) == 33

@@ -239,7 +239,7 @@ def test_empty_study_is_drawn(make, tmp_path):
     assert len(paths) == 4
 
 
-def test_panels_show_at_most_so_many_rows(make):
+def test_panels_show_a_limited_number_of_rows(make):
     section = replace(STEPS, datasets=("plane",), columns=COLUMNS[:1])
     figure = rows_of(make(lambda d, t: 0.5 * draw_rows(d, MAX_ROWS + 10), section, n_real=MAX_ROWS + 1), "plane")
     assert [len(axes.lines[0].get_xdata()) for axes in figure.axes] == [MAX_ROWS, MAX_ROWS]
@@ -352,7 +352,7 @@ def legend_of(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_what_is_not_ranked_is_not_drawn_as_worse(make):
+def test_unranked_cells_are_not_drawn_as_worse(make):
     columns = tuple(Column(str(n), Settings(emd_rows=n, epochs=EPOCHS)) for n in (10, 20))
     section = Section("steps", "A section", ("plane",), ("emd_rows",), columns)
     figure = metrics_of(make(section=section))
@@ -402,7 +402,7 @@ def test_the_legend_says_what_each_floor_is(tmp_path, settings, floors):
         ((), [{}]),
     ],
 )
-def test_settings_that_are_no_spread_out_numbers_stand_side_by_side(make, varied, values):
+def test_settings_without_a_numeric_scale_are_shown_side_by_side(make, varied, values):
     columns = tuple(Column(f"column {i}", Settings(epochs=EPOCHS, **value)) for i, value in enumerate(values))
     section = Section("steps", "A section", ("plane",), varied, columns)
     axes = metrics_of(make(section=section)).axes[0]
@@ -411,7 +411,7 @@ def test_settings_that_are_no_spread_out_numbers_stand_side_by_side(make, varied
     assert [tick.get_text() for tick in axes.get_xticklabels()] == [column.label for column in columns]
 
 
-def test_floors_that_differ_between_settings_and_missing_ones(make):
+def test_baselines_may_differ_between_settings_or_be_missing(make):
     columns = tuple(Column(str(n), Settings(n_samples=n, epochs=EPOCHS)) for n in (50, 100))
     section = Section("steps", "A section", ("plane",), ("n_samples",), columns)
     results = make(section=section)
@@ -424,7 +424,7 @@ def test_floors_that_differ_between_settings_and_missing_ones(make):
 
 
 @pytest.mark.parametrize("text", [r"costs $5 and $\x", r"\$x$ $\frac{$", "$\\x$ \x1b[31m\n[/b]"])
-def test_text_of_anybody_is_no_formula(make, tmp_path, text):
+def test_untrusted_text_is_not_read_as_a_formula(make, tmp_path, text):
     section = replace(STEPS, title=text, datasets=("plane",), varied=())
     results = make(section=section)
     section = replace(section, columns=tuple(replace(column, label=text) for column in COLUMNS))

@@ -177,7 +177,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("do", SPECS.values(), ids=SPECS)
-def test_specs_that_no_file_could_have_given(folder, do):
+def test_specs_that_no_file_can_contain_are_refused(folder, do):
     def write(store):
         spec = store.fact("spec")
         do(spec)
@@ -312,12 +312,12 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("do", CONTENTS.values(), ids=CONTENTS)
-def test_contents_that_no_study_could_have_written(folder, do):
+def test_contents_that_no_study_writes_are_refused(folder, do):
     change(folder, do)
     assert_refused(folder)
 
 
-def test_classes_that_are_none(folder):
+def test_invalid_classes_are_refused(folder):
     def write(store):
         spec = store.fact("spec")
         for each in spec["sections"][0]["columns"]:
@@ -342,13 +342,13 @@ SCHEMAS = {
 
 
 @pytest.mark.parametrize("statements", SCHEMAS.values(), ids=SCHEMAS)
-def test_tables_that_are_not_ours(folder, statements):
+def test_foreign_tables_are_refused(folder, statements):
     with closing(sqlite3.connect(folder / "study.db")) as connection:
         connection.executescript(statements)
     assert_refused(folder, "is damaged: its tables differ from a store's; --fresh starts a new one")
 
 
-def test_the_command_says_it_in_one_line(folder):
+def test_the_command_reports_errors_in_one_line(folder):
     def write(store):
         spec = store.fact("spec")
         spec["sections"][0]["name"] = "../\x1b[31mescaped"
@@ -376,7 +376,7 @@ LINKS = {
 
 @pytest.mark.parametrize("name", LINKS.values(), ids=LINKS)
 @pytest.mark.parametrize("command", ["report", "study", "study --fresh"])
-def test_links_that_lead_out_of_the_folder(folder, good, tiny, name, command):
+def test_links_out_of_the_folder_are_refused(folder, good, tiny, name, command):
     outside = folder.parent / "outside"
     is_folder = "." not in name
     if is_folder:
@@ -393,7 +393,7 @@ def test_links_that_lead_out_of_the_folder(folder, good, tiny, name, command):
     assert [path.name for path in (outside.iterdir() if is_folder else ())] == (["steps.md"] if is_folder else [])
 
 
-def test_links_to_files_that_are_not_there(folder):
+def test_links_to_missing_files_are_refused(folder):
     (folder / "results.csv").symlink_to(folder.parent / "outside")
     with pytest.raises(ValueError, match=r"results\.csv: leads out of .*: remove this link first"):
         report(folder)
@@ -406,7 +406,7 @@ def test_links_within_the_folder_are_followed(folder):
     assert (folder / "kept" / "steps.md").exists()
 
 
-def test_a_journal_that_names_another_file(folder):
+def test_a_journal_that_names_another_file_is_refused(folder):
     """SQLite would delete the file, which it takes for the journal of several databases."""
     outside = folder.parent / "outside"
     outside.write_text("kept")
@@ -423,7 +423,7 @@ def test_a_journal_that_names_another_file(folder):
 NASTY = "[/b] [red]$x$ \x1b[31m \x9b31m | \\ <script>\nnew [a](b)"
 
 
-def test_foreign_text_is_shown_and_not_obeyed(folder, capsys):
+def test_untrusted_text_is_shown_escaped_in_reports(folder, capsys):
     def write(store):
         spec = store.fact("spec")
         spec["title"] = spec["sections"][0]["title"] = NASTY

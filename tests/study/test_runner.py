@@ -168,7 +168,7 @@ def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeyp
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, pytest.param(SystemExit, marks=pytest.mark.slow)])
-def test_whoever_stops_it_the_state_is_kept(tiny, tmp_path, whole, monkeypatch, stop):
+def test_the_state_is_kept_however_a_study_is_stopped(tiny, tmp_path, whole, monkeypatch, stop):
     train = StackTrainer.run
 
     def run_and_ask(self, epochs):

@@ -205,7 +205,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("text,message", MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_are_one_line_with_the_place_and_the_way_out(text, message):
+def test_mistakes_are_reported_in_one_line_with_location_and_remedy(text, message):
     with pytest.raises(SpecError, match=message) as caught:
         parsed(text)
     assert "\n" not in str(caught.value) and "my.toml" in str(caught.value)
@@ -371,7 +371,7 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("text,message", TOO_MUCH.values(), ids=TOO_MUCH)
-def test_what_is_too_much_is_one_short_line(text, message):
+def test_excessive_specs_are_refused_in_one_short_line(text, message):
     with pytest.raises(SpecError, match=message) as caught:
         parsed(text)
     assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
@@ -399,7 +399,7 @@ def test_overrides_keep_to_the_number_of_cells():
         replace(spec, sections=spec.sections * 2)
 
 
-def test_files_that_are_too_large_or_no_files(tmp_path):
+def test_files_that_are_too_large_or_special_are_refused(tmp_path):
     path = tmp_path / "big.toml"
     path.write_bytes(b"#" * (2**20 + 1))
     with pytest.raises(SpecError, match=r"big\.toml: is larger than 1 MiB"):
@@ -417,7 +417,7 @@ def test_files_that_are_too_large_or_no_files(tmp_path):
         parsed('datasets = "pipe.npy"', tmp_path)
 
 
-def test_what_a_file_may_hold_is_accepted_from_a_store(tmp_path):
+def test_every_valid_spec_is_accepted_from_a_store(tmp_path):
     (tmp_path / "r.csv").write_text("dataset,metric,timesteps,value\nmoons,EMD,5,1.5\n")
     text = (
         'title = "[/b] $x$ | \\u001b"\n'

@@ -18,7 +18,7 @@ ROWS = np.ones((5, 2), np.float32)
 MEASURES = {"emd": Estimate(1.5, 0.2, 4.0), "report_nll": Estimate(np.nan, np.nan, np.inf)}
 
 
-def test_columns_of_a_file_keep_names_and_units(tmp_path):
+def test_columns_of_a_file_keep_their_names_and_units(tmp_path):
     (tmp_path / "rows.csv").write_text("length,weight\n1.5,10\n2.5,30\n3.5,20\n")
     dataset = load_dataset(str(tmp_path / "rows.csv"))
     with Store(tmp_path / "study.db") as store:
@@ -29,7 +29,7 @@ def test_columns_of_a_file_keep_names_and_units(tmp_path):
     assert columns_to_json(Dataset("moons", ROWS)) is None
 
 
-def test_what_goes_in_comes_out_of_the_file(tmp_path):
+def test_results_are_read_back_from_the_file(tmp_path):
     rows = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     dataset, labelled = Dataset("rows", rows), Dataset("rows", rows, np.array([0, 1, 1, 0]))
     assert dataset.fingerprint != labelled.fingerprint

@@ -131,7 +131,7 @@ def renamed(results, text):
     return replace(section, title=text, columns=columns, varied=())
 
 
-def test_text_of_anybody_is_shown_on_the_terminal(results):
+def test_untrusted_text_is_escaped_on_the_terminal(results):
     console = Console(width=200, record=True, file=io.StringIO(), color_system="truecolor", force_terminal=True)
     console.print(terminal(results, renamed(results, NASTY)))
     text = console.export_text()
@@ -139,7 +139,7 @@ def test_text_of_anybody_is_shown_on_the_terminal(results):
     assert "\x1b[31m" not in console.file.getvalue()
 
 
-def test_text_of_anybody_stays_in_its_cell_of_markdown(results):
+def test_untrusted_text_stays_in_its_markdown_cell(results):
     head, _, columns, rule, *lines = markdown(results, renamed(results, NASTY)).splitlines()
     assert head == r"# \[/b] \[red]$x$ \\x1b\[31m \| \\ \<b>\\nnew"
     assert columns.replace(r"\|", "").count("|") == rule.count("|") == 6

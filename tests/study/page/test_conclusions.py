@@ -108,7 +108,7 @@ def test_accuracies_of_different_numbers_of_rows_are_not_ranked(make):
         assert any("C2ST" in note and "n_samples" in note for note in notes(results, section)) is not is_ranked
 
 
-def test_what_is_not_finished_is_not_compared(make):
+def test_unfinished_cells_are_not_compared(make):
     done = {("moons", "10"): 20.0, ("space", "10"): 20.0, ("space", "100"): 40.0}
     alone = make(BOTH, value=lambda name, column: done.get((name, column.label)))
     assert said(alone)[""] == "By EMD, T = 10 is better than every other setting on space."

@@ -108,7 +108,7 @@ def cell_of(table, dataset, title, i):
     return line.cells[i]
 
 
-def test_table_says_how_far_a_cell_is_from_the_floor(make):
+def test_table_shows_how_far_a_cell_is_from_the_baseline(make):
     results = make()
     table = page_table(results, results.spec.sections[0])
     # (40 - 20) / √2 and (30 - 20) / √2
@@ -122,7 +122,7 @@ def test_table_says_how_far_a_cell_is_from_the_floor(make):
     assert [section["has_reported"] for section in page_content(results).sections] == [True, False, False]
 
 
-def test_near_far_and_better_than_the_floor(make):
+def test_near_far_and_better_than_the_baseline(make):
     results = make(replace(STEPS, datasets=("moons",)), value=lambda _, c: {"10": 60, "100": 25, "500": 5}[c.label])
     table = page_table(results, results.spec.sections[0])
     assert [cell_of(table, "moons", "EMD", i).band for i in range(3)] == ["far", "near", "floor"]
@@ -156,7 +156,7 @@ def test_table_of_classes_has_lines_of_single_ones(make):
         ("dpm-sde", 0, None),
     ],
 )
-def test_a_link_draws_by_the_studys_sampler_or_is_not_there(make, sampler, steps, asked):
+def test_a_link_uses_the_sampler_of_the_study_or_is_absent(make, sampler, steps, asked):
     column = Column("it", replace(PLAIN, timesteps=500, sampler=sampler, steps=steps))
     section = replace(STEPS, datasets=("moons",), varied=(), columns=(column,), reference=())
     results = make(section)
@@ -169,7 +169,7 @@ def test_a_link_draws_by_the_studys_sampler_or_is_not_there(make, sampler, steps
     assert other == ("" if sampler == "ancestral" else wanted)
 
 
-def test_the_most_steps_are_those_of_the_page():
+def test_the_largest_number_of_steps_agrees_with_the_page():
     text = (PAGE / "assets" / "live" / "live.js").read_text("utf-8")
     ranges = re.search(r"const STEPS = \{(.*?)\};", text)[1]
     assert {name: int(most) for name, most in re.findall(r"(\w+): \[\d+, (\d+), \d+\]", ranges)} == MOST_STEPS
@@ -220,7 +220,7 @@ def test_glance_names_all_ties_and_their_range(make):
     assert (cell.best, cell.value) == ("all settings but T = 7", "20.1 to 20.6")
 
 
-def test_glance_is_shaded_by_the_metric_that_stands_worst(make):
+def test_glance_is_shaded_by_the_worst_metric(make):
     results = make()
     section = results.spec.sections[0]
     assert glance(results)[1]["moons"][0].band == "floor"
@@ -240,7 +240,7 @@ def test_terms_are_those_of_the_studys_kinds(make):
     assert classifiers == ["held-out accuracy", "floor"]
 
 
-def test_chart_has_the_stores_numbers(make):
+def test_chart_shows_the_numbers_of_the_store(make):
     results = make(value=lambda _, c: np.nan if c.label == "100" else None if c.label == "500" else 40.0)
     of = chart(results, results.spec.sections[0])
     assert of["x"] == [10, 100, 500] and of["heads"] == ["T = 10", "T = 100", "T = 500"]
@@ -278,7 +278,7 @@ def unpack(draw, dimensions):
 
 
 @pytest.mark.parametrize(("name", "dimensions"), [("moons", 2), ("space", 3), ("wide", 2)])
-def test_rows_survive_their_packing(make, name, dimensions):
+def test_packed_rows_are_restored(make, name, dimensions):
     sets, _ = pictures(make())
     packed = sets[name]
     assert len(packed["axes"]) == dimensions and packed["projected"] == (name == "wide")

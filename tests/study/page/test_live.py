@@ -60,7 +60,7 @@ def denoiser_of(results, model):
     return settings.architecture.denoiser(*parts), schedule
 
 
-def test_every_model_travels_once_the_best_of_each_set_first(live_results):
+def test_every_model_is_packed_once_with_the_best_of_each_set_first(live_results):
     content = live_content(live_results)
     titles = [(m["dataset"], m["network"], m["class_embedding"]) for m in content["models"]]
     # Two of each plain set, the residual one, and one conditional model for both scales of guidance.
@@ -75,7 +75,7 @@ def test_every_model_travels_once_the_best_of_each_set_first(live_results):
         assert cell_of(live_results, model)[1].settings == live_results.spec.sections[0].columns[best].settings
 
 
-def test_models_beyond_the_budget_stay_at_home(live_results):
+def test_models_beyond_the_size_limit_are_left_out(live_results):
     content = live_content(live_results)
     first = sum(len(content["models"][0][part]) for part in ("weights", "rest"))
     few = live_content(live_results, budget=first)
@@ -118,7 +118,7 @@ CASES = [
 
 
 @pytest.mark.slow
-def test_the_pages_rows_are_pythons(live_results, page_of):
+def test_rows_of_the_page_equal_those_of_python(live_results, page_of):
     """The same prior rows, without noise: ancestral steps leave theirs out."""
     page = page_of(live_results)
     rng = np.random.default_rng(0)
@@ -260,7 +260,7 @@ def test_a_link_with_a_field_shows_that_of_its_moment(live_results, page_of):
     assert "step 8 of 20" in page.inner_text("#live-moment")
 
 
-def test_links_with_what_there_is_not_change_nothing(live_results, page_of):
+def test_links_to_unknown_settings_change_nothing(live_results, page_of):
     guided = next(m for m in live_content(live_results)["models"] if m["class_embedding"])["id"]
     page = page_of(live_results, f"#live?model={guided}&class=99&sampler=constructor&steps=12")
     assert page.input_value("#live-class") == "all" and page.input_value("#live-sampler") == "dpm"
