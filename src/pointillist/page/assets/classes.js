@@ -2,7 +2,7 @@
 
 const [ALL, MULTIPLIER] = [(1n << 128n) - 1n, 0x2360ed051fc65da44385df649fccf645n];
 
-/** The words that NumPy's SeedSequence makes of up to four words. */
+/** The words that NumPy's SeedSequence generates from up to four words. */
 function seedWords(entropy, count) {
   let constant = 0x43b0d7e5;
   const hashed = (value) => {

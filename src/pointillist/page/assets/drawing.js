@@ -1,4 +1,4 @@
-/* A worker's side of a model's page: it draws some rows to their end, the same ones as the Python package. */
+/* The worker of a model's page: it draws the same rows as the Python package. */
 
 /** Stream of the keys of rows. */
 const SAMPLING = 1;

@@ -22,7 +22,7 @@ const contextOf = (canvas) =>
   /** @type {CanvasRenderingContext2D} */
   (canvas.getContext("2d"));
 
-/** Sizes a canvas for the screen's pixels; gives its context in units of the page, and its size. */
+/** Sizes a canvas for the screen's pixels; returns its context in units of the page, and its size. */
 function sized(canvas, [width, height] = [canvas.clientWidth, canvas.clientHeight]) {
   const scale = Math.min(2, devicePixelRatio || 1);
   [canvas.width, canvas.height] = [width, height].map((length) => Math.round(length * scale));

@@ -1,7 +1,7 @@
 /* Runs the scripts that a page holds deflated. */
 
 (async () => {
-  // Why a page does nothing, or stopped.
+  // Say why a page does nothing, or stopped.
   window.addEventListener("unhandledrejection", ({ reason }) => {
     const status = document.getElementById("status");
     if (status) status.textContent = `This page does not run in this browser: ${reason.message ?? reason}`;

@@ -80,7 +80,7 @@ class Table {
     return this.incomplete?.texts[row][column] ?? this.columns[column].write(this.columns[column].values[row]);
   }
 
-  /** A cell as CSV. A missing cell is empty, or unchanged; in a table of one column it is NA, so that no line is empty. */
+  /** A cell as CSV. A missing cell is empty or unchanged; in a table of one column it is NA, because empty lines are skipped. */
   #cell(column, row) {
     const value = this.isGiven(row, column) ? this.incomplete?.values[row][column] : this.columns[column].values[row];
     const text = this.text(column, row);

@@ -1,4 +1,4 @@
-/** What scripts of the page hand on to those after them. */
+/** What scripts of the page share with later ones. */
 window.pointillist = {};
 
 /** Dark and light: the system's choice, until the button makes another one. Runs before anything is drawn. */

@@ -12,7 +12,7 @@ const ERFC = [
 ];
 
 /**
- * log Φ(x), to single precision, also far out: Press et al. 1992, "Numerical Recipes in C", section 6.2.
+ * log Φ(x), to single precision, also in the tails: Press et al. 1992, "Numerical Recipes in C", section 6.2.
  * @returns {number}
  */
 function logCdf(x) {
@@ -47,7 +47,7 @@ function truncated(mean, variance, ranges) {
     const [a, b] = range.map((end) => (end - mean) / std);
     const logZ = logInterval(a, b);
     const [[atA, firstA], [atB, firstB]] = [edge(a, logZ), edge(b, logZ)];
-    // By rounding, the mean of a narrow range far out may leave it.
+    // Rounding may move the mean out of a narrow range in a tail.
     const first = within(atA - atB, Math.min(a, 1e6), Math.max(b, -1e6));
     return { logZ, first, second: within(1 + firstA - firstB - first ** 2, 0, 1) + first ** 2 };
   });

@@ -4,7 +4,7 @@ const { clamp, rounded } = window.pointillist;
 
 const CALENDAR = [10000101, 99991231];
 
-/** The last date (an integer like 20240320) up to a number; or the date some days later. */
+/** The last date (an integer like 20240320) that is not after a number; or the date some days later. */
 function dateBefore(number, daysLater = 0) {
   const value = clamp(Math.floor(number), CALENDAR[0], CALENDAR[1]);
   const [year, month] = [Math.floor(value / 10000), Math.floor(value / 100) % 100];
@@ -49,7 +49,7 @@ function bounded(column, bound, sign) {
   return sign * nearest < sign * bound ? round(nearest + sign * unitOf(column)) : nearest;
 }
 
-/** What a column's numbers are whole multiples of; 0 if of nothing. */
+/** The unit of a column's numbers: its step, or its last digit; 0 for any numbers. */
 const unitOf = ({ step, decimals }) => step || (decimals === null ? 0 : 10 ** -decimals);
 
 Object.assign(window.pointillist, { bounded, rounder, unitOf });

@@ -17,7 +17,7 @@ function normalCdf(z) {
 }
 
 /**
- * Its inverse, by Newton's method on the logarithm of the share.
+ * The inverse of the standard normal distribution function, by Newton's method on the logarithm of the share.
  * @returns {number}
  */
 function normalQuantile(share) {
@@ -34,7 +34,7 @@ function normalQuantile(share) {
   return z;
 }
 
-/** To the nearest integer; of two, to the even one, as NumPy does. */
+/** Rounds to the nearest integer, and halves to the even one, as NumPy does. */
 function rounded(value) {
   const low = Math.floor(value);
   if (value - low !== 0.5) return Math.round(value);
@@ -44,7 +44,7 @@ function rounded(value) {
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 /**
- * How many increasing values are not above a value, or, without `isWith`, below it.
+ * Counts the values, in increasing order, that are at most a value, or, without `isWith`, below it.
  * @param {ArrayLike<number>} values
  */
 function bisect(values, value, isWith = true) {
@@ -57,7 +57,7 @@ function bisect(values, value, isWith = true) {
   return low;
 }
 
-/** Linear between points, constant beyond them. */
+/** Interpolates linearly between points; constant beyond them. */
 function interpolated(x, xs, ys) {
   const i = bisect(xs, x) - 1;
   if (i < 0) return ys[0];
@@ -79,7 +79,7 @@ const nearest = (values, value) => {
   return best;
 };
 
-/** The nearest number of half precision. */
+/** Rounds to half precision. */
 function half(value) {
   if (!value) return value;
   const step = 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(value)))) - 10);

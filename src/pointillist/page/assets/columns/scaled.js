@@ -4,7 +4,7 @@ const { MOST_VALUES, bisect, clamp, columnKinds, normalCdf, normalQuantile, noth
   window.pointillist;
 const EDGE = 1e-7;
 
-/** A number on a grid stands for all that are rounded to it, so much of a step to each side. */
+/** A number on a grid represents all numbers that are rounded to it: this fraction of a step on each side. */
 const HALF = 0.499;
 
 /**
@@ -20,7 +20,7 @@ function inward(column, bound, sign) {
 }
 
 /**
- * To the nearest number on a column's grid, (first + step k) / scale for all integers k; without a grid, the number.
+ * Rounds to a column's grid, (first + step k) / scale for all integers k; without a grid, returns the number.
  * @param {Column} column
  */
 function onGrid({ grid }, value) {
@@ -30,9 +30,9 @@ function onGrid({ grid }, value) {
 }
 
 /**
- * Share of the training rows below a value; of one that repeats, to the middle of its rows, or to one side of them.
+ * Share of the training rows below a value.
  * @param {Float64Array} known
- * @param {number} side -1 and 1 for all of its rows above and below, 0 for the middle
+ * @param {number} side -1, 0 and 1: none, half and all of the rows with the value are below
  */
 function shareBelow(known, value, side) {
   const last = known.length - 1;
@@ -93,7 +93,7 @@ columnKinds.label = (column, { classes }) => {
 };
 
 /**
- * What a condition allows: ranges as the network sees them.
+ * Returns the ranges that a condition allows, scaled for the network.
  * @param {PageColumn} column
  * @param {AskedValues} asked
  * @returns {InRanges}
@@ -107,7 +107,7 @@ function allowed(column, { values, low = -Infinity, high = Infinity }, scale) {
     .filter(([first, last]) => (grid ? first <= last : first < last) && first <= maximum && last >= minimum);
   if (!kept.length) throw nothing(column);
   const half = HALF * stepOf(column);
-  // A value that repeats has many quantiles, and all of them are inside.
+  // A repeated value has many quantiles, and all of them are inside.
   const scaled = (value, side) => Math.fround(scale(clamp(value, minimum - 0.5, maximum + 0.5), grid ? 0 : side));
   return {
     index,

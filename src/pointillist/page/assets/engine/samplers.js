@@ -1,12 +1,12 @@
 /* Schedules, denoisers and samplers, as the Python package has them; a sampler is a generator of its states. */
 
-/** Where solvers begin if a schedule goes farther. */
+/** The λ at which solvers begin if a schedule goes lower. */
 const LOWEST_LAMBDA = -2.3;
 
 /** Predictions are not clipped where sigma / alpha is below this fraction of a column's sigma_data. */
 const UNCLIPPED = 0.1;
 
-/** alpha and sigma where log(alpha / sigma) has a value. */
+/** alpha and sigma for a value of λ = log(alpha / sigma). */
 function atLambda(lambda) {
   return { lambda, alpha: Math.sqrt(1 / (1 + Math.exp(-2 * lambda))), sigma: Math.sqrt(1 / (1 + Math.exp(2 * lambda))) };
 }
@@ -26,7 +26,7 @@ class Schedule {
     return { t, alpha, sigma, lambda: Math.log(alpha / sigma) };
   }
 
-  /** The noise level at which λ has a value, with the time, between integers. */
+  /** The noise level for a value of λ, with its time, which may lie between integers. */
   atLambda(lambda) {
     const table = this.logSNR;
     let [low, high] = [0, table.length - 1];
@@ -178,7 +178,7 @@ function* byTransitions(schedule, x, predict, steps, transition) {
 }
 
 /**
- * Steps by the chance of x at a time given x at a later one and x_0.
+ * Steps by the distribution of x at a time, given x at a later time and x_0.
  * @param {Schedule} schedule
  * @param {Float32Array} x
  * @param {(x: Float32Array, level: Level) => Float32Array} predict

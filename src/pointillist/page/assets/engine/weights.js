@@ -4,7 +4,7 @@ function bytes(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-/** Base-85 digits; five of them encode four bytes. They are Python's, except one. */
+/** Base-85 digits, as in Python except one; five of them encode four bytes. */
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
 
 function bytesOf85(text) {

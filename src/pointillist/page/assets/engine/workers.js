@@ -14,7 +14,7 @@ class Workers {
     this.loaded = new Map();
     this.calls = new Map();
     this.nextCall = 0;
-    /** What a worker that cannot go on said. */
+    /** The error of a worker that stopped. */
     this.failed = "";
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     const count = Math.min(MOST_WORKERS, Math.max(1, navigator.hardwareConcurrency || 2));
@@ -28,7 +28,7 @@ class Workers {
   }
 
   /**
-   * Sends a worker a message; gives its answer.
+   * Sends a worker a message, and returns its answer.
    * @param {Worker} worker
    * @param {object} message
    * @returns {Promise<any>}
@@ -43,7 +43,7 @@ class Workers {
   }
 
   receive(data) {
-    // The answer of a cancelled call may arrive late.
+    // The answer of a canceled call may arrive late.
     this.calls.get(data.answer)?.(data);
     this.calls.delete(data.answer);
   }

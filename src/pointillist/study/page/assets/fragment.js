@@ -1,4 +1,4 @@
-/** The page's state in the URL's fragment, `#view?key=value&key=value`: a link restores what its sender saw. */
+/** The page's state in the URL's fragment, `#view?key=value&key=value`, so that a link restores a view. */
 
 /** Last parameters of each view, so that going to another view and back loses nothing. */
 const kept = new Map();

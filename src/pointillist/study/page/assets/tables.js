@@ -50,8 +50,7 @@ function setUp(section) {
     }
     body.replaceChildren(...ordered);
     heads.forEach((head, i) => {
-      if (Math.abs(sort) === i + 1) head.setAttribute("aria-sort", sort > 0 ? "ascending" : "descending");
-      else head.removeAttribute("aria-sort");
+      head.ariaSort = Math.abs(sort) !== i + 1 ? null : sort > 0 ? "ascending" : "descending";
     });
     for (const check of checks) panel.classList.toggle(`with-${check.name}`, check.checked);
   }

@@ -141,21 +141,14 @@ class DenoiseStep {
     Object.assign(scene, { x, level, labels: null });
     const field = scene.fieldPoints();
     const point = Float32Array.from(this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns));
-    const all = new Float32Array(x.length + field.length + point.length);
-    all.set(x);
-    all.set(field, x.length);
-    all.set(point, x.length + field.length);
-    const x0 = await pool.predict(model.id, level.lambda, all);
-    const [ofRows, ofField, ofPoint] = [
-      x0.subarray(0, x.length),
-      x0.subarray(x.length, x.length + field.length),
-      x0.subarray(x.length + field.length),
-    ];
+    const x0 = await pool.predict(model.id, level.lambda, Float32Array.of(...x, ...field, ...point));
+    const ofField = x0.subarray(x.length, x.length + field.length);
+    const ofPoint = x0.subarray(x.length + field.length);
     scene.field = { from: field, to: ofField.map((value) => value * level.alpha) };
     scene.guess = { from: point, to: ofPoint };
     scene.setRows(x, level);
     this.answers.scene.setDataset(dataset, model.columns);
-    this.answers.scene.setRows(ofRows.slice());
+    this.answers.scene.setRows(x0.slice(0, x.length));
     const text = (values) => `(${Array.from(values, (value) => value.toFixed(2)).join(", ")})`;
     this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
   }

@@ -32,7 +32,7 @@ class Pool extends Workers {
   }
 
   /**
-   * Draws rows, and stops the running run of the same channel.
+   * Draws rows, and stops the last run of the same channel.
    * @param {Run} options
    * @param {(index: number, level: Level, x: Float32Array) => void} onFrame called in order of index, from x_T on
    * @returns {Promise<Float32Array|null>} the rows, rows × columns; null if it was stopped
@@ -75,7 +75,7 @@ class Pool extends Workers {
     return ends.some((end) => end.stopped) ? null : frames[frames.length - 1].x;
   }
 
-  /** Stops the running run of a channel. */
+  /** Stops the last run of a channel. */
   stop(channel = "live") {
     this.latest.delete(channel);
     this.workers.forEach((worker) => this.call(worker, { type: "stop", channel }).catch(() => {}));

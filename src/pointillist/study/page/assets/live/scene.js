@@ -25,7 +25,7 @@ class Scene {
   level = CLEAN;
   /** @type {ArrayLike<number> | null} classes of the rows */
   labels = null;
-  /** @type {{count: number, of: Uint8Array} | null} colors of the rows, in place of class colors */
+  /** @type {{count: number, of: Uint8Array} | null} colors of the rows, instead of class colors */
   ramp = null;
   /** @type {Float32Array | null} pixel coordinates of the rows, x and y in turn */
   points = null;

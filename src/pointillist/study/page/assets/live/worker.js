@@ -4,7 +4,7 @@
 const MOST_FRAMES = 200;
 
 const denoisers = new Map();
-/** The running run of each channel. */
+/** The last run of each channel. */
 const current = new Map();
 
 Object.assign(handlers, {
