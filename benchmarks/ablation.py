@@ -45,9 +45,9 @@ def _of_variant(results: Results, datasets, settings) -> dict[str, np.ndarray]:
     values: dict[str, list[list[float]]] = {metric: [] for metric in METRICS}
     for name in datasets:
         measures = [results.store.measures(cell.key) for cell in results.cells(name, settings)]
-        floor = results.store.floors(results.fingerprints[name], protocol(settings))["emd"].value
+        baseline = results.store.baselines(results.fingerprints[name], protocol(settings))["emd"].value
         for metric in METRICS:
-            scale = floor if metric == "emd" else 1.0
+            scale = baseline if metric == "emd" else 1.0
             values[metric].append([each[metric].value / scale for each in measures])
     return {metric: np.array(rows) for metric, rows in values.items()}
 

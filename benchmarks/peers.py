@@ -6,7 +6,7 @@ range; "÷ ours" and "÷ fastest peer" say how many times as long something take
 
 Sampling is measured with the C library's default memory settings and, for peers, also with settings by which it keeps
 its pages, so that PyTorch need not ask the system for memory again at every large intermediate. "From nothing" and "at
-equal quality" are measured with pages kept, for all. There, the floor is W1 between two fresh draws.
+equal quality" are measured with pages kept, for all. There, the baseline is W1 between two fresh draws.
 """
 
 import argparse
@@ -270,7 +270,7 @@ class Bench:
                     break
             times.append(_time_to_quality(contender, runs, failure))
         self._table("Seconds from nothing to a two-sample accuracy of 0.55", times, reference="default")
-        title = "Rows a second at equal quality: the fewest evaluations with W1 within 1.2 of the floor"
+        title = "Rows a second at equal quality: the fewest evaluations with W1 within 1.2 of the baseline"
         self._table(title, rates, is_rate=True, reference="default")
 
     def _looks(self, contender: Contender, seed: int) -> tuple[list[dict[str, float]], list[dict[str, Any]], str]:

@@ -1,8 +1,8 @@
 """Quality against cost: of sampling with every sampler, and of training by the default and the published recipe.
 
-Quality is W1 between 2,000 rows and 2,000 rows of a fresh draw, divided by the floor, which is the W1 between two fresh
-draws: 1 is as good as real data. Values are means over sets, seeds and pairs of subsamples. Training seconds exclude
-compilation.
+Quality is W1 between 2,000 rows and 2,000 rows of a fresh draw, divided by the baseline, which is the W1 between two
+fresh draws: 1 is as good as real data. Values are means over sets, seeds and pairs of subsamples. Training seconds
+exclude compilation.
 """
 
 import argparse
@@ -32,10 +32,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--figure", type=Path, help="where to draw the curves")
     options = parser.parse_args()
-    floors = {name: statistics.mean(_w1(_fresh(name, i), _fresh(name, 50 + i)) for i in range(4)) for name in SETS}
+    baselines = {name: statistics.mean(_w1(_fresh(name, i), _fresh(name, 50 + i)) for i in range(4)) for name in SETS}
     recipes = {"default": {}, "published": REPORT}
-    training = {name: _training(parameters, floors, options.seeds) for name, parameters in recipes.items()}
-    sampling = _sampling(floors, options.seeds)
+    training = {name: _training(parameters, baselines, options.seeds) for name, parameters in recipes.items()}
+    sampling = _sampling(baselines, options.seeds)
     print("W1 relative to fresh data, by evaluations of the network per row")
     print(f"{'':>12}" + "".join(f"{n:>12}" for n in EVALUATIONS))
     for sampler, curve in sampling.items():
@@ -43,7 +43,7 @@ def main() -> None:
     print("W1 relative to fresh data, by seconds of training")
     for name, curve in training.items():
         print(f"{name:>12}  " + "  ".join(f"{s:.1f} s: {mean:.2f}±{error:.2f}" for s, mean, error in curve))
-    report("samplers", {"sampling": sampling, "training": training, "sets": SETS, "floors": floors})
+    report("samplers", {"sampling": sampling, "training": training, "sets": SETS, "baselines": baselines})
     if options.figure is not None:
         _draw(sampling, training, options.figure)
 
@@ -60,7 +60,7 @@ def _point(cost: float, ratios: list[float]) -> tuple[float, float, float]:
     return cost, statistics.mean(ratios), statistics.stdev(ratios) / len(ratios) ** 0.5
 
 
-def _sampling(floors: dict[str, float], seeds: int) -> dict[str, Curve]:
+def _sampling(baselines: dict[str, float], seeds: int) -> dict[str, Curve]:
     models = [(name, seed, _fitted(name, seed, {})) for name in SETS for seed in range(seeds)]
     curves: dict[str, Curve] = {}
     for sampler in SAMPLERS:
@@ -70,14 +70,14 @@ def _sampling(floors: dict[str, float], seeds: int) -> dict[str, Curve]:
             steps = (n + 1) // 2 if sampler == "heun" else n
             ratios = [
                 _w1(model.sample(8000, sampler=sampler, steps=steps, random_state=seed), _fresh(name, 100 + seed))
-                / floors[name]
+                / baselines[name]
                 for name, seed, model in models
             ]
             curves[sampler].append(_point(2 * steps - 1 if sampler == "heun" else n, ratios))
     return curves
 
 
-def _training(parameters: dict, floors: dict[str, float], seeds: int) -> Curve:
+def _training(parameters: dict, baselines: dict[str, float], seeds: int) -> Curve:
     curve = []
     for epochs in EPOCHS:
         ratios, seconds = [], []
@@ -89,7 +89,7 @@ def _training(parameters: dict, floors: dict[str, float], seeds: int) -> Curve:
                 seconds.append(time.perf_counter() - start)
                 sampler = "ancestral" if parameters else None
                 ratios.append(_w1(model.sample(8000, sampler=sampler, random_state=seed), _fresh(name, 100 + seed)))
-                ratios[-1] /= floors[name]
+                ratios[-1] /= baselines[name]
         curve.append(_point(statistics.median(seconds), ratios))
     return curve
 

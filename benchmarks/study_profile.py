@@ -31,7 +31,7 @@ ON_THREADS = (
     "measure_classifier",
     "measure_on_both",
     "measure_neighbors",
-    "measure_floor",
+    "measure_baseline",
 )
 
 

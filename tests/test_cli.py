@@ -196,7 +196,7 @@ def test_a_study_from_toml_to_files_and_again_from_the_store(run, tmp_path):
     ]  # fmt: skip
     shown = run("info", out).stdout
     assert "2 finished, 0 missing" in shown and "digits" in shown
-    assert "C2ST" in done.stdout and "floor" in done.stdout
+    assert "C2ST" in done.stdout and "baseline" in done.stdout
     before = {name: (out / name).read_bytes() for name in names if name != "study.db"}
     for name in before:
         (out / name).unlink()

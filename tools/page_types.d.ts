@@ -473,14 +473,14 @@ declare global {
     set: string;
     value: (number | null)[];
     error: (number | null)[];
-    floor: (number | null)[];
+    baseline: (number | null)[];
     spread: (number | null)[];
     reported: (number | null)[];
     best: boolean[];
     isRanked: boolean;
     diverged: boolean[];
     text: string[];
-    floorText: string[];
+    baselineText: string[];
   }
 
   interface Section {

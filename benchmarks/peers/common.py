@@ -184,7 +184,7 @@ def _scan(peer: Peer, data: dict[str, np.ndarray], options: argparse.Namespace) 
         best: dict[str, Any] = {"ratio": np.inf}
         for evaluations in (n for n in EVALUATIONS if n <= options.evaluations):
             rows = peer.sample(W1_PAIRS * W1_ROWS, sampler, evaluations)
-            ratio = w1(rows, data["fresh"][options.seed + 1]) / float(data["floor"])
+            ratio = w1(rows, data["fresh"][options.seed + 1]) / float(data["baseline"])
             if ratio < best["ratio"]:
                 best = {"sampler": sampler, "evaluations": evaluations, "ratio": ratio}
             if ratio <= CLOSE:

@@ -13,8 +13,8 @@ FRESH = 8
 def main() -> None:
     """Writes the file that the argument names."""
     fresh = np.stack([load_pointset("moons", random_state=30_000 + i)[0] for i in range(FRESH)])
-    floor = np.mean([w1(fresh[2 * i], fresh[2 * i + 1]) for i in range(FRESH // 2)])
-    np.savez(sys.argv[1], rows=load_pointset("moons")[0], fresh=fresh, floor=floor)
+    baseline = np.mean([w1(fresh[2 * i], fresh[2 * i + 1]) for i in range(FRESH // 2)])
+    np.savez(sys.argv[1], rows=load_pointset("moons")[0], fresh=fresh, baseline=baseline)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def test_same_distribution(same):
     numbers = same.numbers
     assert abs(numbers.energy.distance) < 3 * numbers.energy.distance.null_standard_error
     assert abs(numbers.forest - 0.5) < 3 * numbers.forest.null_standard_error
-    assert abs(numbers.emd - numbers.emd_floor.value) < 4 * numbers.emd_floor.spread
+    assert abs(numbers.emd - numbers.emd_baseline.value) < 4 * numbers.emd_baseline.spread
     assert abs(numbers.nearest.share_closer - 0.5) < 3 * numbers.nearest.share_closer.standard_error
     assert (numbers.forest_rows, numbers.emd_rows) == (200, 150)
     assert same.columns[-1].kind == "label" and same.columns[-1].value == 0

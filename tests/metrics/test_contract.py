@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pointillist.metrics import METRICS, Estimate, distances, floor
+from pointillist.metrics import METRICS, Estimate, baseline, distances
 
 # Small enough to be quick; the registry's defaults are exercised by the tests of each metric.
 OPTIONS = {
@@ -34,7 +34,7 @@ def normal_rows(seed, n, d=2, shift=0.0):
 def test_registry_is_consistent(metric):
     assert METRICS[metric.name] is metric
     assert metric.title
-    assert metric.better in ("lower", "floor")
+    assert metric.better in ("lower", "baseline")
 
 
 def test_returns_an_estimate_with_a_standard_error(score):
@@ -47,7 +47,7 @@ def test_returns_an_estimate_with_a_standard_error(score):
 
 def test_same_distribution_is_at_the_baseline(metric, score):
     options = OPTIONS.get(metric.name, {})
-    at_best = floor(metric.name, normal_rows(2, 600), n_rows=200, n_repeats=30, **options)
+    at_best = baseline(metric.name, normal_rows(2, 600), n_rows=200, n_repeats=30, **options)
     estimate = score(normal_rows(3, 200), normal_rows(4, 200))
     assert abs(estimate - at_best.value) < 3 * at_best.spread
     shifted = score(normal_rows(3, 200), normal_rows(4, 200, shift=2.0))

@@ -42,7 +42,7 @@ def write_tiny(folder):
 def dump(store):
     """Everything in a store that an interruption must not change, bit for bit."""
     connection = store.connection
-    names = ("cells", "models", "rows", "floors")
+    names = ("cells", "models", "rows", "baselines")
     tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
     for temporary in ("checkpoints", "parts"):
         assert connection.execute(f"SELECT COUNT(*) FROM {temporary}").fetchone() == (0,)

@@ -11,9 +11,9 @@ from pointillist.study.grid import Cell, Dataset, check_data, load_dataset
 from pointillist.study.measuring import (
     Scorer,
     held_out,
+    measure_baseline,
     measure_classes,
     measure_classifier,
-    measure_floor,
     measure_neighbors,
 )
 from pointillist.study.outputs import write_outputs
@@ -95,10 +95,10 @@ def test_a_study_of_classes(small, tmp_path):
         assert results.generated("moons", reward.columns[1].settings).shape == (700, 2)
         text = markdown(results, classifier)
         assert "| blobs | log loss (nats) |" in text and "prior KL" not in text
-        truth = store.floors(results.fingerprints["blobs"], protocol(classifier.columns[0].settings))
+        truth = store.baselines(results.fingerprints["blobs"], protocol(classifier.columns[0].settings))
         assert 0.9 < truth["accuracy"] < 0.99 and 0.9 < truth["training_accuracy"] < 0.99
         assert "| blobs | accuracy on training rows |" in text
-        assert store.floors(results.fingerprints["moons"], protocol(classifier.columns[0].settings)) == {}
+        assert store.baselines(results.fingerprints["moons"], protocol(classifier.columns[0].settings)) == {}
     names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     assert {"guidance_blobs_rows.png", "reward_moons_rows.png", "classifier_metrics.png"} < names
     assert not any(name.startswith("classifier_") and name != "classifier_metrics.png" for name in names)
@@ -161,16 +161,16 @@ def test_the_classifiers_own_accuracy_has_classes_in_equal_shares_as_generated_r
     dataset = Dataset("blobs", *load_pointset("blobs", 1000))
     scorer = Scorer.fit(dataset)
     settings = Settings(method="guidance", n_samples=4000, emd_rows=50)
-    (floor,) = measure_floor("accuracy", dataset, settings, lambda: scorer).values()
-    # Fresh rows of the data's distribution, as many of each class: what the floor is held against.
+    (baseline,) = measure_baseline("accuracy", dataset, settings, lambda: scorer).values()
+    # Fresh rows of the data's distribution, as many of each class: what the baseline is held against.
     rows, labels = load_pointset("blobs", 40_000, random_state=7)
     n = [int((dataset.labels_to_draw(4000) == k).sum()) for k in range(2)]
     chosen = np.concatenate([rows[labels == k][: n[k]] for k in range(2)])
     cell = Cell(dataset.fingerprint, settings, 0)
     found = measure_classes(cell, dataset, chosen, scorer)["accuracy"]
-    assert abs(found - floor.value) < 4 * np.hypot(found.standard_error, floor.spread)
+    assert abs(found - baseline.value) < 4 * np.hypot(found.standard_error, baseline.spread)
     # With the data's shares of 80 % and 20 % it would be far higher.
-    assert scorer.classifier.score(*held_out("blobs")) > floor.value + 0.02
+    assert scorer.classifier.score(*held_out("blobs")) > baseline.value + 0.02
 
 
 @pytest.mark.slow
@@ -198,7 +198,7 @@ def test_measures_of_classes_are_means_over_classes(scored):
     assert measures["emd"].standard_error == pytest.approx(expected)
     assert measures["accuracy"] == scorer.hits(rows, settings_labels).mean()
     for name in ("emd", "energy_distance", "coverage", "spread"):
-        record = measure_floor(name, dataset, settings, lambda: scorer)[name]
+        record = measure_baseline(name, dataset, settings, lambda: scorer)[name]
         error = np.hypot(measures[name].standard_error, record.spread)
         assert abs(measures[name] - record.value) < 4 * error, name
     coverages = [measures[f"coverage, class {k}"] for k in range(dataset.n_classes)]
@@ -240,8 +240,8 @@ def test_neighbors_vote_with_the_datas_shares_of_the_classes_but_not_on_training
     settings = Settings(method="guidance", classifier="knn_100")
     measures = measure_neighbors(Cell(dataset.fingerprint, settings, 0), dataset, rows)
     # Of rows of the true distribution, about as good as its class probabilities.
-    floor = measure_floor("accuracy", dataset, settings, None)["accuracy"]
-    assert measures["accuracy"] == pytest.approx(floor.value, abs=0.005)
+    baseline = measure_baseline("accuracy", dataset, settings, None)["accuracy"]
+    assert measures["accuracy"] == pytest.approx(baseline.value, abs=0.005)
     assert measures["calibration_error"] < 0.02
     equal = KNeighborsClassifier(100).fit(rows, drawn)
     assert measures["training_accuracy"] == equal.score(dataset.rows, dataset.labels)

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from pointillist.metrics import Estimate
-from pointillist.study.comparisons import Summary, best, excess, p_value_greater, reach_floor, summarize
+from pointillist.study.comparisons import Summary, best, excess, p_value_greater, reach_baseline, summarize
 
 
 def summary_of(*lists, **options):
@@ -85,24 +85,24 @@ def test_holm_keeps_the_level_over_a_row_of_equal_cells():
 
 
 def test_excess_is_in_standard_errors_of_the_difference_on_the_worse_side():
-    cell, floor = Summary(5.0, 3.0, 10.0, 1), Summary(0.0, 4.0, 10.0, 1)
-    assert [excess(cell, floor, better) for better in ("lower", "higher", "floor")] == [1.0, -1.0, 1.0]
+    cell, baseline = Summary(5.0, 3.0, 10.0, 1), Summary(0.0, 4.0, 10.0, 1)
+    assert [excess(cell, baseline, better) for better in ("lower", "higher", "baseline")] == [1.0, -1.0, 1.0]
     exact = Summary(0.0, 0.0, 10.0, 1)
     assert excess(exact, exact, "lower") == 0 and excess(Summary(1.0, 0.0, 10.0, 1), exact, "lower") == np.inf
 
 
-def test_floor_is_reached_if_no_test_distinguishes_or_the_cell_is_better():
+def test_baseline_is_reached_if_no_test_distinguishes_or_the_cell_is_better():
     cells = [Summary(value, 1.0, 50.0, 1) for value in (10.0, 10.5, 20.0, 0.0, np.nan)] + [None]
-    floors = [Summary(10.0, 1.0, 50.0, 1)] * 6
-    assert reach_floor(cells, floors, "lower") == [True, True, False, True, False, False]
-    assert reach_floor(cells, floors, "higher") == [True, True, True, False, False, False]
-    assert reach_floor(cells, floors, "floor") == [True, True, False, False, False, False]
-    assert reach_floor(cells, [None] * 6, "floor") == [False] * 6
+    baselines = [Summary(10.0, 1.0, 50.0, 1)] * 6
+    assert reach_baseline(cells, baselines, "lower") == [True, True, False, True, False, False]
+    assert reach_baseline(cells, baselines, "higher") == [True, True, True, False, False, False]
+    assert reach_baseline(cells, baselines, "baseline") == [True, True, False, False, False, False]
+    assert reach_baseline(cells, [None] * 6, "baseline") == [False] * 6
 
 
-def test_floor_is_tested_at_the_level_of_the_whole_row():
+def test_baseline_is_tested_at_the_level_of_the_whole_row():
     # p = 0.009: below 0.05, above 0.05 / 10.
     cells = [Summary(2.35 * 2**0.5, 1.0, np.inf, 1)] + [Summary(0.0, 1.0, np.inf, 1)] * 9
-    floors = [Summary(0.0, 1.0, np.inf, 1)] * 10
-    assert reach_floor(cells[:1], floors[:1], "lower") == [False]
-    assert reach_floor(cells, floors, "lower") == [True] * 10
+    baselines = [Summary(0.0, 1.0, np.inf, 1)] * 10
+    assert reach_baseline(cells[:1], baselines[:1], "lower") == [False]
+    assert reach_baseline(cells, baselines, "lower") == [True] * 10

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from pointillist.cli.studies import report, study
 from pointillist.engine import weights
-from pointillist.metrics import METRICS, Estimate, Floor
+from pointillist.metrics import METRICS, Baseline, Estimate
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.quantities import protocol
 from pointillist.study.results import Results
@@ -51,7 +51,7 @@ def good(tmp_path_factory):
         store.set_fact("machine", {"processor": "x86_64", "devices": 2})
         store.add_dataset(DATASET)
         for metric in METRICS:
-            store.add_floor(DATASET.fingerprint, PROTOCOL, metric, Floor(29.0, 0.1, 10))
+            store.add_baseline(DATASET.fingerprint, PROTOCOL, metric, Baseline(29.0, 0.1, 10))
         for column in COLUMNS:
             cell = Cell(DATASET.fingerprint, column.settings, 0)
             store.add_models({cell.model_key: Model(np.ones(3, np.float32), kept)})
@@ -230,8 +230,8 @@ def measures_of(text):
     return lambda store: store._put("cells", CELL.key, CELL.dataset, "{}", 0, *keys, text)
 
 
-def floor_of(*values):
-    return lambda store: store._put("floors", DATASET.fingerprint, PROTOCOL, "emd", *values)
+def baseline_of(*values):
+    return lambda store: store._put("baselines", DATASET.fingerprint, PROTOCOL, "emd", *values)
 
 
 def dataset_of(dataset):
@@ -305,9 +305,9 @@ CONTENTS = {
     "a measure of 10³⁰⁰": measures_of('{"emd": [1e300, 1e300, 4.0]}'),
     "a standard error below 0": measures_of('{"emd": [1.0, -1.0, 4.0]}'),
     "a measure that is nested deeply": measures_of('{"emd": ' + "[" * 100_000),
-    "a floor of text": floor_of("a", 1.0, 10),
-    "a floor without repeats": floor_of(1.0, 1.0, 0),
-    "a floor's spread below 0": floor_of(1.0, -1.0, 10),
+    "a baseline of text": baseline_of("a", 1.0, 10),
+    "a baseline without repeats": baseline_of(1.0, 1.0, 0),
+    "a baseline's spread below 0": baseline_of(1.0, -1.0, 10),
 }
 
 

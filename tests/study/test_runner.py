@@ -21,7 +21,7 @@ from pointillist.engine.training import StackTrainer
 from pointillist.metrics import METRICS
 from pointillist.study import models, runner, shared
 from pointillist.study.grid import Dataset, random_seed, study_cells
-from pointillist.study.measuring import held_out, measure_floor, measure_rows
+from pointillist.study.measuring import held_out, measure_baseline, measure_rows
 from pointillist.study.outputs import write_outputs
 from pointillist.study.result_tables import markdown
 from pointillist.study.results import Results
@@ -59,7 +59,7 @@ def whole(computed, tmp_path):
 def test_every_cell_is_computed_once_and_kept(tiny, tmp_path, whole):
     assert len(whole["cells"]) == 6  # 2 sets x 2 numbers of timesteps, cosine and sigmoid; one cell is shared
     assert len(whole["models"]) == len(whole["rows"]) == 6
-    assert len(whole["floors"]) == 2 * 4
+    assert len(whole["baselines"]) == 2 * 4
     with Store(tmp_path / "whole" / "study.db") as store:
         results = Results(store)
         assert results.finished_and_missing() == (6, 0)
@@ -97,19 +97,19 @@ steps = 5
         results = Results(store)
         rows = {row.dataset: row for row in results.rows(results.spec.sections[0]) if row.metric == "nll"}
         fresh = held_out("blobs", 40)[0]
-        assert rows["moons"].floor is None
-        assert rows["blobs"].floor.value == pytest.approx(-true_log_density("blobs", fresh).mean())
+        assert rows["moons"].baseline is None
+        assert rows["blobs"].baseline.value == pytest.approx(-true_log_density("blobs", fresh).mean())
         # The model has hardly learned: its value is far above the true distribution's.
-        assert rows["blobs"].floor.value + 0.5 < rows["blobs"].cells[0].value < 10
+        assert rows["blobs"].baseline.value + 0.5 < rows["blobs"].cells[0].value < 10
         assert "held-out NLL (nats)" in markdown(results, results.spec.sections[0])
 
 
-def test_the_error_of_a_report_nlls_floor_is_that_of_as_many_rows_as_are_drawn():
+def test_the_error_of_a_report_nlls_baseline_is_that_of_as_many_rows_as_are_drawn():
     rows = np.random.default_rng(0).normal(size=(4000, 2)).astype(np.float32)
     dataset = Dataset("rows", rows[np.argsort(rows[:, 0])])  # rows in an order are no random ones
 
     def spread(n_samples):
-        return measure_floor("report_nll", dataset, Settings(n_samples=n_samples), None)["report_nll"].spread
+        return measure_baseline("report_nll", dataset, Settings(n_samples=n_samples), None)["report_nll"].spread
 
     assert spread(5000) == spread(2000) == METRICS["report_nll"](dataset.rows[::2], dataset.rows[1::2]).standard_error
     assert spread(80) == pytest.approx(5 * spread(2000), rel=0.4)
@@ -120,11 +120,11 @@ def test_a_second_run_computes_nothing(tiny, tmp_path, whole, monkeypatch):
     assert run(load_spec(str(tiny)), tmp_path / "whole") == whole
 
 
-def test_floors_of_another_version_are_measured_anew(tiny, tmp_path, whole, monkeypatch):
+def test_baselines_of_another_version_are_measured_anew(tiny, tmp_path, whole, monkeypatch):
     monkeypatch.setattr("pointillist.study.quantities.RESULT_VERSION", 0)
     again = run(load_spec(str(tiny)), tmp_path / "whole")
     assert again["cells"] == whole["cells"]
-    assert len(again["floors"]) == 2 * len(whole["floors"])
+    assert len(again["baselines"]) == 2 * len(whole["baselines"])
 
 
 def test_more_seeds_add_cells_and_change_none(tiny, tmp_path, whole):
@@ -185,7 +185,7 @@ def test_the_state_is_kept_however_a_study_is_stopped(tiny, tmp_path, whole, mon
     assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
 
 
-@pytest.mark.parametrize("table", ["models", "floors", pytest.param("rows", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("table", ["models", "baselines", pytest.param("rows", marks=pytest.mark.slow)])
 def test_what_is_missing_is_computed_to_the_same_bits(tiny, tmp_path, whole, table):
     with closing(sqlite3.connect(tmp_path / "whole" / "study.db")) as connection:
         connection.execute(f"DELETE FROM {table} WHERE rowid = 1")
@@ -249,7 +249,7 @@ def test_the_fewest_rows_are_enough(tmp_path):
     with Store(tmp_path / "classes" / "study.db") as store:
         results = Results(store)
         rows = results.rows(results.spec.sections[0]) + results.class_rows(results.spec.sections[0])
-        assert all(np.isfinite(row.cells[0].summary.standard_error) and row.floor is not None for row in rows)
+        assert all(np.isfinite(row.cells[0].summary.standard_error) and row.baseline is not None for row in rows)
 
 
 def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole):
@@ -313,7 +313,7 @@ def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, sto
     assert command(*arguments, tmp_path / "whole").returncode == 0
     out = tmp_path / "stopped"
     # In the start, in training, and again in training from a checkpoint.
-    for query in ("SELECT COUNT(*) FROM floors", *["SELECT MAX(epoch) FROM checkpoints"] * 2):
+    for query in ("SELECT COUNT(*) FROM baselines", *["SELECT MAX(epoch) FROM checkpoints"] * 2):
         before = number(out / "study.db", query)
         full = [sys.executable, "-c", DRIVER, *arguments, str(out)]
         process = subprocess.Popen(full, stdout=subprocess.PIPE, text=True)
@@ -375,7 +375,7 @@ def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path, monkeypa
     with Store(folder / "study.db") as store:
         runner.run_study(load_spec(str(tiny)).only(["kinds"]), store, console)
         write_outputs(store, folder, console)
-    assert "floor of [b][" in console.file.getvalue() and str(folder) in console.file.getvalue()
+    assert "baseline of [b][" in console.file.getvalue() and str(folder) in console.file.getvalue()
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support import dump
 
-from pointillist.metrics import Estimate, Floor
+from pointillist.metrics import Baseline, Estimate
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, random_seed, with_columns
 from pointillist.study.settings import Settings
 from pointillist.study.store import Model, Store, StoreError
@@ -37,7 +37,7 @@ def test_results_are_read_back_from_the_file(tmp_path):
         store.add_dataset(dataset)
         store.add_dataset(labelled)
         store.set_fact("spec", {"a": [1, None]})
-        store.add_floor("f" * 32, "p", "emd", Floor(20.0, 2.0, 16))
+        store.add_baseline("f" * 32, "p", "emd", Baseline(20.0, 2.0, 16))
         store.add_checkpoints({CELL.model_key: Model(MODEL.losses[:2], b"state")})
         kept = store.checkpoint(CELL.model_key)
         assert kept.network == b"state"
@@ -60,7 +60,7 @@ def test_results_are_read_back_from_the_file(tmp_path):
         np.testing.assert_array_equal(store.model(CELL.model_key).losses, MODEL.losses)
         assert store.model(CELL.model_key).network == b"weights"
         assert store.fact("spec") == {"a": [1, None]} and store.fact("none") is None
-        assert store.floors("f" * 32, "p") == {"emd": Floor(20.0, 2.0, 16)}
+        assert store.baselines("f" * 32, "p") == {"emd": Baseline(20.0, 2.0, 16)}
         again = store.dataset(dataset.fingerprint)
         assert again.name == "rows" and again.fingerprint == dataset.fingerprint and again.labels is None
         assert store.dataset(labelled.fingerprint).labels.tolist() == [0, 1, 1, 0]
@@ -131,7 +131,7 @@ def fill(path):
         store.set_fact("spec", {"a": [1, None]})
         store.add_dataset(Dataset("rows", ROWS, np.array([0, 1, 1, 0, 1])))
         for metric in ("emd", "report_nll"):
-            store.add_floor("f" * 32, "p", metric, Floor(20.0, 2.0, 16))
+            store.add_baseline("f" * 32, "p", metric, Baseline(20.0, 2.0, 16))
         for seed in range(9):
             cell = Cell("f" * 32, Settings(), seed)
             store.add_models({cell.model_key: MODEL})

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from support import add_whole
 
-from pointillist.metrics import Estimate, Floor
+from pointillist.metrics import Baseline, Estimate
 from pointillist.study.comparisons import summarize
 from pointillist.study.quantities import protocol
 from pointillist.study.result_tables import (
@@ -40,7 +40,7 @@ def results(tiny, tmp_path):
         store.add_dataset(dataset)
         for metric in ("emd", "report_nll"):
             key = protocol(spec.sections[0].columns[0].settings)
-            store.add_floor(dataset.fingerprint, key, metric, Floor(20.0, 2.0, 25))
+            store.add_baseline(dataset.fingerprint, key, metric, Baseline(20.0, 2.0, 25))
     cells = study_cells(spec, {dataset.name: dataset.fingerprint for dataset in datasets})
     for cell in cells:
         value = 20.0 + cell.settings.timesteps
@@ -53,10 +53,10 @@ def results(tiny, tmp_path):
     return Results(store)
 
 
-def test_markdown_shows_value_error_reference_floor_and_best(results):
+def test_markdown_shows_value_error_reference_baseline_and_best(results):
     steps, kinds = results.spec.sections
     text = markdown(results, steps)
-    assert "| set | metric | timesteps = 5 | 9 | floor |" in text
+    assert "| set | metric | timesteps = 5 | 9 | baseline |" in text
     # |29 - 25| = 4 with √2 of error and 8 degrees of freedom: p = 0.011, so that 25 alone is best.
     assert "| rows | EMD | **25.0 ± 1.0**<br>*20.5* | 29.0 ± 1.0 | 20.0 ± 2.0 |" in text
     assert "| rows | EMD | **25.0 ± 1.0** | diverged | not yet |" in markdown(results, kinds)
@@ -117,7 +117,12 @@ def test_csv_has_a_line_a_cell_and_metric(results):
         for entry in lines
         if (entry["section"], entry["dataset"], entry["timesteps"], entry["metric"]) == ("steps", "rows", "5", "emd")
     ]
-    assert (line["value"], line["standard_error"], line["reported"], line["floor"]) == ("25.0", "1.0", "20.5", "20.0")
+    assert (line["value"], line["standard_error"], line["reported"], line["baseline"]) == (
+        "25.0",
+        "1.0",
+        "20.5",
+        "20.0",
+    )
     assert line["is_best"] == "True" and line["beta_range"] == "1e-4..0.02"
 
 

@@ -22,7 +22,7 @@ _STATEMENTS = (
     "DELETE FROM datasets",
     "DELETE FROM rows",
     "DELETE FROM models",
-    "DELETE FROM floors",
+    "DELETE FROM baselines",
     "PRAGMA user_version = 99",
     "PRAGMA auto_vacuum = NONE; VACUUM",
     "PRAGMA journal_mode = WAL",
@@ -77,7 +77,7 @@ def _facts(store: _Open, rng: np.random.Generator) -> str:
 
 
 def _cells(store: _Open, rng: np.random.Generator) -> str:
-    tables = ["cells", "cells", "models", "rows", "floors", "datasets"]
+    tables = ["cells", "cells", "models", "rows", "baselines", "datasets"]
     table = tables[rng.integers(len(tables))]
     rows = store.all(table)
     row = list(rows[rng.integers(len(rows))])

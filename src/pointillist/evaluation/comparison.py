@@ -169,12 +169,12 @@ def _number_lines(numbers: NumberMeasures) -> list[Line]:
     n, energy, correlations = len(numbers.names), numbers.energy, numbers.correlations
     forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows per side", (numbers.forest, "0.5", "")
     called = f"the energy distance ({energy.distance:.3g})", f"a random forest (accuracy {numbers.forest:.2f})"
-    floor = Estimate(numbers.emd_floor.value, numbers.emd_floor.spread)
+    baseline = Estimate(numbers.emd_baseline.value, numbers.emd_baseline.spread)
     lines = [
         Line(f"{n:,} column{'s' * (n != 1)} of numbers:", ("", "", "")),
         Line("  energy distance", (energy.distance, "0", ""), energy.p_value, "energy distance", called[0]),
         Line(*forest, numbers.forest_p_value, "random forest", called[1]),
-        Line(f"  EMD, {numbers.emd_rows:,} rows per side", (numbers.emd, floor, "")),
+        Line(f"  EMD, {numbers.emd_rows:,} rows per side", (numbers.emd, baseline, "")),
     ]
     if correlations.pair is not None:
         one, two = (numbers.names[column] for column in correlations.pair)

@@ -92,7 +92,7 @@ class NumberMeasures:
         forest_rows: Number of rows per side that the forest saw.
         forest_p_value: p-value of an accuracy above 0.5.
         emd: Earth mover's distance between subsamples.
-        emd_floor: Real-data baseline of `emd`: the same between halves of the data.
+        emd_baseline: Real-data baseline of `emd`: the same between halves of the data.
         emd_rows: Number of rows in a subsample.
         nearest: Distances to the closest data records.
         closer_p_value: p-value of the excess of `nearest.share_closer` over 0.5.
@@ -105,7 +105,7 @@ class NumberMeasures:
     forest_rows: int
     forest_p_value: float
     emd: metrics.Estimate
-    emd_floor: metrics.Floor
+    emd_baseline: metrics.Baseline
     emd_rows: int
     nearest: metrics.NearestRecords
     closer_p_value: float
@@ -135,7 +135,7 @@ def measure_numbers(data: Table, rows: Table, random_state: int) -> NumberMeasur
         forest_rows=forest_rows,
         forest_p_value=_above_half(forest, forest.null_standard_error),
         emd=emd(*scaled, random_state=random_state),
-        emd_floor=metrics.floor(partial(emd, n_repeats=1), scaled[0], random_state=random_state),
+        emd_baseline=metrics.baseline(partial(emd, n_repeats=1), scaled[0], random_state=random_state),
         emd_rows=emd_rows,
         nearest=nearest,
         closer_p_value=_above_half(nearest.share_closer, nearest.share_closer.standard_error),

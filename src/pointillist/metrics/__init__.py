@@ -3,7 +3,7 @@
 Every metric takes the real rows first, `metric(real, generated)`, as arrays of shape `(n, d)` and `(m, d)` or, if it
 says so, as tables of mixed columns. It returns an `Estimate`, a float with a standard error. Rows that cannot be
 compared raise a `ValueError` in one line. For two samples of one distribution, only the energy distance is zero on
-average, so compare each score with its `floor`: the value between two random halves of the data.
+average, so compare each score with its `baseline`: the value between two random halves of the data.
 """
 
 from pointillist.metrics.array_scores import emd, report_nll, spread
@@ -16,19 +16,19 @@ from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_cov
 from pointillist.metrics.mixed import PairTrend, PairTrends, column_shapes, pair_trends
 from pointillist.metrics.nearest import Copies, NearestRecords, NearestShare, copies, nearest_records, nearest_share
 from pointillist.metrics.predictions import crps, expected_calibration_error, interval_coverage, log_loss, pit
-from pointillist.metrics.registry import MEASURES, METRICS, Floor, Measure, Metric, floor
+from pointillist.metrics.registry import MEASURES, METRICS, Baseline, Measure, Metric, baseline
 from pointillist.metrics.residuals import ResidualSpread, residual_spreads
 
 __all__ = [
     "MEASURES",
     "METRICS",
+    "Baseline",
     "BoostedTwoSample",
     "ColumnDifference",
     "Copies",
     "CorrelationDifferences",
     "EnergyTest",
     "Estimate",
-    "Floor",
     "ManifoldScores",
     "Measure",
     "Metric",
@@ -38,6 +38,7 @@ __all__ = [
     "PairTrends",
     "ResidualSpread",
     "Utility",
+    "baseline",
     "boosted_two_sample",
     "column_differences",
     "column_shapes",
@@ -50,7 +51,6 @@ __all__ = [
     "energy_test",
     "expected_calibration_error",
     "expected_coverage",
-    "floor",
     "interval_coverage",
     "log_loss",
     "manifold_scores",

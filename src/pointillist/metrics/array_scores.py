@@ -18,7 +18,7 @@ def emd(
     Draws `n_subsample` rows without replacement from each side, solves the exact transport between them under Euclidean
     distance, and averages over `n_repeats` such draws (Rubner et al. 2000; with equal masses the optimal transport is
     an assignment). The value is `n_subsample` times the mean distance that a row is moved. Between subsamples of one
-    distribution it is far from zero: compare it with its `floor`.
+    distribution it is far from zero: compare it with its `baseline`.
 
     Args:
         real: Shape `(n, d)`, n at least `n_subsample`.

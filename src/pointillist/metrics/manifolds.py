@@ -89,8 +89,8 @@ def manifold_scores(
     values, variances = scores(np.arange(n), np.arange(n)), np.full(4, np.nan)
     if n // 2 > k:
         # A row that is in a ball is in at least one: an error of the density is no smaller than that.
-        floors = _binomial_variance(values[[0, 1, 0, 3]], n) / np.array([1, 1, k**2, 1])
-        variances = np.maximum(split_variance(scores, n, n), floors)
+        baselines = _binomial_variance(values[[0, 1, 0, 3]], n) / np.array([1, 1, k**2, 1])
+        variances = np.maximum(split_variance(scores, n, n), baselines)
     found = [Estimate(value, error, N_SPLITS) for value, error in zip(values, np.sqrt(variances), strict=True)]
     return ManifoldScores(found[0], found[1], found[2], found[3], n)
 

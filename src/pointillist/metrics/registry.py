@@ -27,14 +27,14 @@ class Metric:
         name: Its key in `METRICS`.
         title: Heading of its column in a table.
         function: The metric, called as `function(real, generated, **options)`.
-        better: `lower`, or `floor` if the best value is the score of the data with itself rather than the lowest.
+        better: `lower`, or `baseline` if the best value is the score of the data with itself rather than the lowest.
         seeded: Whether `function` takes `random_state`.
     """
 
     name: str
     title: str
     function: Callable[..., Estimate]
-    better: Literal["lower", "floor"]
+    better: Literal["lower", "baseline"]
     seeded: bool
 
     def __call__(self, real: ArrayLike, generated: ArrayLike, *, random_state: Seed = 0, **options: Any) -> Estimate:
@@ -47,7 +47,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("emd", "EMD", emd, better="lower", seeded=True),
-        Metric("report_nll", "report NLL", report_nll, better="floor", seeded=False),
+        Metric("report_nll", "report NLL", report_nll, better="baseline", seeded=False),
         Metric("energy_distance", "energy distance", energy_distance, better="lower", seeded=False),
         # Nearest neighbors cost a table of many cells next to nothing.
         Metric("two_sample_test", "C2ST accuracy (15-NN)", partial(two_sample_test, classifier="knn"), "lower", True),
@@ -57,8 +57,8 @@ METRICS: dict[str, Metric] = {
 
 
 @dataclass(frozen=True)
-class Floor:
-    """The floor of a metric: its value between random halves of one data set.
+class Baseline:
+    """The baseline of a metric: its value between random halves of one data set.
 
     Attributes:
         value: Mean over the repeats, in the metric's unit.
@@ -77,7 +77,7 @@ class Floor:
         return self.spread / math.sqrt(self.n_repeats)
 
 
-def floor(
+def baseline(
     metric: str | Callable[..., float],
     data: ArrayLike,
     *,
@@ -85,15 +85,15 @@ def floor(
     n_rows: int | None = None,
     random_state: Seed = 0,
     **options: Any,
-) -> Floor:
+) -> Baseline:
     """Evaluate a metric between disjoint random halves of the data, repeatedly, as a real-data baseline.
 
     Args:
         metric: A name in `METRICS`, a `Metric`, or a callable `(real, generated, **options) -> float`.
         data: Shape `(n, d)`, n at least 4.
         n_repeats: Number of splits, each evaluated once; at least 2.
-        n_rows: Most rows per side; None for n // 2. Most floors, or at least their spread, depend on the number of
-            rows: use the number of rows of the scores that you compare with the floor.
+        n_rows: Most rows per side; None for n // 2. Most baselines, or at least their spread, depend on the number of
+            rows: use the number of rows of the scores that you compare with the baseline.
         random_state: Seed of the splits, and of a seeded metric in `METRICS`.
         **options: Options of the metric. An option with the name of an argument above, such as `n_repeats` of `emd`,
             needs a callable that sets it: `functools.partial(emd, n_repeats=1)`.
@@ -104,7 +104,7 @@ def floor(
     Example:
         >>> import numpy as np
         >>> data = np.random.default_rng(0).normal(size=(1000, 2))
-        >>> at_best = floor("energy_distance", data, n_rows=200)
+        >>> at_best = baseline("energy_distance", data, n_rows=200)
         >>> abs(at_best.value) < 3 * at_best.standard_error
         True
     """
@@ -126,7 +126,7 @@ def floor(
         if isinstance(metric, Metric):
             options["random_state"] = rng
         values[repeat] = metric(data[order[:size]], data[order[size : 2 * size]], **options)
-    return Floor(float(values.mean()), float(values.std(ddof=1)), n_repeats)
+    return Baseline(float(values.mean()), float(values.std(ddof=1)), n_repeats)
 
 
 MANIFOLD_ROWS, NEIGHBORS = 2000, 5

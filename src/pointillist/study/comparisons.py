@@ -1,4 +1,4 @@
-"""Tests of which cells of a row are best, and which reach the floor (the real-data baseline)."""
+"""Tests of which cells of a row are best, and which reach the real-data baseline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +10,8 @@ import numpy as np
 from pointillist.metrics import Estimate
 from pointillist.metrics.estimate import holm
 
-Better = Literal["lower", "higher", "floor"]
-"""Direction in which a quantity is better; "floor": closest to the value of the data itself."""
+Better = Literal["lower", "higher", "baseline"]
+"""Direction in which a quantity is better; "baseline": closest to the value of the data itself."""
 
 LEVEL = 0.05
 """Significance level of the family of tests of one row of a table."""
@@ -96,27 +96,29 @@ def best(
     return [i in scored and i not in worse for i in range(len(summaries))]
 
 
-def excess(summary: Summary | None, floor: Summary | None, better: Better) -> float | None:
-    """Distance of a cell on the worse side of its floor, in standard errors of their difference; None if unknown."""
-    if summary is None or floor is None or not np.isfinite(summary.value):
+def excess(summary: Summary | None, baseline: Summary | None, better: Better) -> float | None:
+    """Distance of a cell on the worse side of its baseline, in standard errors of their difference; None if unknown."""
+    if summary is None or baseline is None or not np.isfinite(summary.value):
         return None
-    error = float(np.hypot(summary.standard_error, floor.standard_error))
-    above = summary.value - floor.value
-    difference = abs(above) if better == "floor" else above if better == "lower" else -above
+    error = float(np.hypot(summary.standard_error, baseline.standard_error))
+    above = summary.value - baseline.value
+    difference = abs(above) if better == "baseline" else above if better == "lower" else -above
     return difference / error if error > 0 else 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
 
 
-def reach_floor(summaries: Sequence[Summary | None], floors: Sequence[Summary | None], better: Better) -> list[bool]:
-    """Marks the cells that no test finds worse than their floor: cells near the floor or better.
+def reach_baseline(
+    summaries: Sequence[Summary | None], baselines: Sequence[Summary | None], better: Better
+) -> list[bool]:
+    """Marks the cells that no test finds worse than their baseline: cells near the baseline or better.
 
     The test is Welch's t-test at level 0.05 for all the row's tests together (Holm's correction), one-sided unless the
-    floor itself is best. The floors have the error of one evaluation.
+    baseline itself is best. The baselines have the error of one evaluation.
     """
     p_values = {}
-    for i, (cell, floor) in enumerate(zip(summaries, floors, strict=True)):
-        if cell is not None and floor is not None and np.isfinite(cell.value):
-            above, below = p_value_greater(cell, floor), p_value_greater(floor, cell)
-            p_values[i] = {"lower": above, "higher": below, "floor": min(1.0, 2 * min(above, below))}[better]
+    for i, (cell, baseline) in enumerate(zip(summaries, baselines, strict=True)):
+        if cell is not None and baseline is not None and np.isfinite(cell.value):
+            above, below = p_value_greater(cell, baseline), p_value_greater(baseline, cell)
+            p_values[i] = {"lower": above, "higher": below, "baseline": min(1.0, 2 * min(above, below))}[better]
     differing = _rejected(p_values)
     return [i in p_values and i not in differing for i in range(len(summaries))]
 

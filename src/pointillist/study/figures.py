@@ -28,12 +28,12 @@ MAX_ROWS = 5000
 """Most rows that a panel shows."""
 
 HALF_LENGTH = 1.96
-"""Half length of error bars, in standard errors, and of the floor's band, in standard deviations: 95 % if normal."""
+"""Half length of error bars, in standard errors, and of the baseline's band, in standard deviations: 95 % if normal."""
 
 DPI = 110
 REAL = "0.35"
 GENERATED = "#1f5fa8"
-FLOOR = "0.55"
+BASELINE = "0.55"
 REPORTED = "#d1600a"
 DIVERGED = "#b2182b"
 
@@ -243,15 +243,15 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
 
 
 def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
-    floors = np.array([np.nan if cell.floor is None else cell.floor.value for cell in row.cells])
-    halves = HALF_LENGTH * np.array([np.nan if cell.floor is None else cell.floor.spread for cell in row.cells])
-    band: dict[str, Any] = {"color": FLOOR, "alpha": 0.25, "linewidth": 0}
-    if row.floor is not None:
-        axes.axhspan(floors[0] - halves[0], floors[0] + halves[0], **band)
-        axes.axhline(floors[0], color=FLOOR, linewidth=1)
-    elif np.isfinite(floors).any():
-        axes.fill_between(x, floors - halves, floors + halves, **band)
-        axes.plot(x, floors, color=FLOOR, linewidth=1)
+    baselines = np.array([np.nan if cell.baseline is None else cell.baseline.value for cell in row.cells])
+    halves = HALF_LENGTH * np.array([np.nan if cell.baseline is None else cell.baseline.spread for cell in row.cells])
+    band: dict[str, Any] = {"color": BASELINE, "alpha": 0.25, "linewidth": 0}
+    if row.baseline is not None:
+        axes.axhspan(baselines[0] - halves[0], baselines[0] + halves[0], **band)
+        axes.axhline(baselines[0], color=BASELINE, linewidth=1)
+    elif np.isfinite(baselines).any():
+        axes.fill_between(x, baselines - halves, baselines + halves, **band)
+        axes.plot(x, baselines, color=BASELINE, linewidth=1)
 
     values = np.array([cell.value for cell in row.cells])
     errors = HALF_LENGTH * np.array([0 if cell.summary is None else cell.summary.standard_error for cell in row.cells])
@@ -269,7 +269,7 @@ def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
     elif not np.isfinite(values).any():
         _say(axes, "not finished")
     axes.margins(y=0.12)
-    _log_if_wide(axes, values, floors - halves)
+    _log_if_wide(axes, values, baselines - halves)
 
 
 def _marker(marker: str, size: float, color: str, **style: Any) -> dict[str, Any]:
@@ -284,12 +284,12 @@ _DIVERGED = _marker("x", 6, DIVERGED)
 
 _OF_HALVES = f"data against data, ± {HALF_LENGTH} standard deviations"
 _OF_TRUTH = f"true class probabilities, ± {HALF_LENGTH} standard errors"
-_FLOORS = {
+_BASELINES = {
     ("rows", "nll"): f"held-out NLL: true density, ± {HALF_LENGTH} standard errors",
     ("classes", "accuracy"): f"accuracy: classifier on the data, ± {HALF_LENGTH} standard errors",
     **dict.fromkeys((("classifier", name) for name in QUANTITIES["classifier"]), _OF_TRUTH),
 }
-"""What the floors are, by kind and metric; `_OF_HALVES` for others."""
+"""What the baselines are, by kind and metric; `_OF_HALVES` for others."""
 
 
 def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -> list[Any]:
@@ -305,9 +305,9 @@ def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -
     if not all(row.is_ranked for row in table):
         handles.insert(2, Line2D([], [], label="measured, not ranked", **_UNRANKED))
     cells = [cell for row in table for cell in row.cells]
-    metrics = [row.metric for row in table if any(cell.floor is not None for cell in row.cells)]
-    floors = [_FLOORS.get((section.kind, metric), _OF_HALVES) for metric in metrics]
-    handles += [Patch(facecolor=FLOOR, alpha=0.5, label=text) for text in dict.fromkeys(floors)]
+    metrics = [row.metric for row in table if any(cell.baseline is not None for cell in row.cells)]
+    baselines = [_BASELINES.get((section.kind, metric), _OF_HALVES) for metric in metrics]
+    handles += [Patch(facecolor=BASELINE, alpha=0.5, label=text) for text in dict.fromkeys(baselines)]
     if any(cell.reference is not None for cell in cells):
         handles.append(Line2D([], [], label="reported", **_REPORTED))
     if any(cell.is_diverged for cell in cells):

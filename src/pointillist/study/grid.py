@@ -23,7 +23,7 @@ from pointillist.study.settings import STEERED, Settings
 from pointillist.study.spec import Section, Spec, SpecError, short_name
 
 RESULT_VERSION = 9
-"""Version of the results, raised whenever a change to the code changes them: older cells and floors are recomputed."""
+"""Version of the results, raised whenever a change to the code changes them; older ones are computed again."""
 
 HELD_OUT_SEED = 43
 """Seed of the fresh draw that classifiers are measured on; the canonical draw's is 42."""
@@ -32,7 +32,7 @@ _C2ST_ROWS = 10
 """Fewest rows per side that leave 15 neighbors in the four fifths of both sides that a fold learns from."""
 
 _COVERAGE_ROWS = 12
-"""Fewest rows per side for an error of the coverage; half of them have 5 neighbors, as its floor needs."""
+"""Fewest rows per side for an error of the coverage; half of them have 5 neighbors, as its baseline needs."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def _check_sizes(dataset: Dataset, settings: Settings) -> None:
     if settings.kind == "rows":
         if n < 2 * _C2ST_ROWS:
             raise ValueError(f"needs at least {2 * _C2ST_ROWS} rows, so that each half has 15 nearest neighbors")
-        # The floor compares two halves of the data.
+        # The baseline compares two halves of the data.
         limit, what = min(n // 2, n_samples), "half of the data and from n_samples rows"
     else:
         label, size = int(dataset.class_sizes.argmin()), int(dataset.class_sizes.min())

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from pointillist import metrics
 from pointillist.datasets.pointsets import POINTSETS, load_pointset, true_class_probabilities, true_log_density
 from pointillist.diffusion.denoisers import Label
-from pointillist.metrics import Estimate, Floor
+from pointillist.metrics import Baseline, Estimate
 from pointillist.study.comparisons import satterthwaite
 from pointillist.study.grid import HELD_OUT_SEED, Cell, Dataset, has_fresh_rows, random_seed
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, class_metric
@@ -127,29 +127,29 @@ def _options(metric: str, settings: Settings) -> dict[str, int]:
 
 
 def _repeats(metric: str) -> int:
-    """Number of evaluations averaged for a metric's floor; few if they use every row and vary little."""
+    """Number of evaluations averaged for a metric's baseline; few if they use every row and vary little."""
     return 50 if metric == "emd" else 12
 
 
-def has_floor(name: str, dataset: Dataset, settings: Settings) -> bool:
-    """Whether a quantity's floor is known: likelihoods and classifiers need the true distribution."""
+def has_baseline(name: str, dataset: Dataset, settings: Settings) -> bool:
+    """Whether a quantity's baseline is known: likelihoods and classifiers need the true distribution."""
     pointset = POINTSETS.get(dataset.name)
     if name == "nll":
         return pointset is not None and pointset.log_density is not None and settings.n_held_out > 0
     return settings.kind != "classifier" or (pointset is not None and pointset.class_probabilities is not None)
 
 
-def measure_floor(
+def measure_baseline(
     name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
-) -> dict[str, Floor]:
-    """Measures a quantity's floor, its value for the data itself, if `has_floor` says that it is known.
+) -> dict[str, Baseline]:
+    """Measures a quantity's baseline, its value for the data itself, if `has_baseline` says that it is known.
 
-    For rows, the floor is the metric between random halves of the data, and the likelihood of fresh rows under the true
-    distribution. For classes, it is the mean over classes of the same, and the accuracy of the scoring classifier. For
-    a classifier, it is the score of the true class probabilities.
+    For rows, the baseline is the metric between random halves of the data, and the likelihood of fresh rows under the
+    true distribution. For classes, it is the mean over classes of the same, and the accuracy of the scoring classifier.
+    For a classifier, it is the score of the true class probabilities.
     """
     if settings.kind == "classes":
-        return _floors_of_classes(name, dataset, settings, scorer)
+        return _baselines_of_classes(name, dataset, settings, scorer)
     if name == "nll":
         log_density = true_log_density(dataset.name, _fresh(dataset, settings)[0])
         assert log_density is not None
@@ -158,35 +158,37 @@ def measure_floor(
         best = measure_on_both(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
     else:
         options = {"n_rows": settings.n_samples, "n_repeats": _repeats(name), **_options(name, settings)}
-        floor = metrics.floor(metrics.METRICS[name], dataset.rows, **options)
+        baseline = metrics.baseline(metrics.METRICS[name], dataset.rows, **options)
         if name != "report_nll":
-            return {name: floor}
+            return {name: baseline}
         # The spread over splits is far below the error of one half: the report NLL is nearly a sum over all rows,
         # which is always the same.
         n = 2 * min(len(dataset.rows) // 2, settings.n_samples)
         chosen = dataset.rows[np.arange(n) * len(dataset.rows) // n]
         error = metrics.METRICS[name](chosen[::2], chosen[1::2]).standard_error
-        return {name: Floor(floor.value, error, floor.n_repeats)}
-    return {name: Floor(float(best), best.standard_error, 1)}
+        return {name: Baseline(baseline.value, error, baseline.n_repeats)}
+    return {name: Baseline(float(best), best.standard_error, 1)}
 
 
-def _floors_of_classes(
+def _baselines_of_classes(
     name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
-) -> dict[str, Floor]:
+) -> dict[str, Baseline]:
     if name == "accuracy":
         assert scorer is not None
-        return {name: Floor(scorer().held_out_accuracy, scorer().held_out_error, 1)}
-    floors = {}
+        return {name: Baseline(scorer().held_out_accuracy, scorer().held_out_error, 1)}
+    baselines = {}
     n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
     for label in range(dataset.n_classes):
         function = partial(_OF_A_CLASS[name], **_options(name, settings), **({"n_repeats": 1} if name == "emd" else {}))
-        floor = metrics.floor(function, dataset.class_rows(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
+        baseline = metrics.baseline(
+            function, dataset.class_rows(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name)
+        )
         # A cell's EMD is the mean of five draws.
-        spread = floor.spread / np.sqrt(5) if name == "emd" else floor.spread
-        floors[class_metric(name, label)] = Floor(floor.value, spread, floor.n_repeats)
-    value = float(np.mean([floor.value for floor in floors.values()]))
-    spread = float(np.linalg.norm([floor.spread for floor in floors.values()]) / len(floors))
-    return {name: Floor(value, spread, _repeats(name)), **(floors if name in OF_EACH_CLASS else {})}
+        spread = baseline.spread / np.sqrt(5) if name == "emd" else baseline.spread
+        baselines[class_metric(name, label)] = Baseline(baseline.value, spread, baseline.n_repeats)
+    value = float(np.mean([baseline.value for baseline in baselines.values()]))
+    spread = float(np.linalg.norm([baseline.spread for baseline in baselines.values()]) / len(baselines))
+    return {name: Baseline(value, spread, _repeats(name)), **(baselines if name in OF_EACH_CLASS else {})}
 
 
 def _likelihood(log_density: Float[np.ndarray, " n"]) -> Estimate:
@@ -225,7 +227,7 @@ def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]
         real, generated = dataset.class_rows(label), rows[labels == label]
         by_class["emd"].append(metrics.emd(real, generated, n_subsample=cell.settings.emd_rows, random_state=rng))
         by_class["energy_distance"].append(metrics.energy_distance(real, generated))
-        # The same number of rows on both sides, as in the floor: coverage grows with the number of samples.
+        # The same number of rows on both sides, as in the baseline: coverage grows with the number of samples.
         size = min(len(real), len(generated))
         halves = (side[rng.permutation(len(side))[:size]] for side in (real, generated))
         by_class["coverage"].append(metrics.coverage(*halves))

@@ -17,7 +17,7 @@ LIKELIHOOD_STEPS = 60
 
 
 class Quantity(NamedTuple):
-    """A row of a table: its heading, and "lower", "higher", or "floor" if the value of the data itself is best."""
+    """A row of a table: its heading, and "lower", "higher", or "baseline" if the value of the data itself is best."""
 
     title: str
     better: Better
@@ -31,9 +31,9 @@ QUANTITIES: dict[str, dict[str, Quantity]] = {
     "classes": {
         "emd": Quantity("EMD", "lower"),
         "energy_distance": Quantity("energy distance", "lower"),
-        "accuracy": Quantity("accuracy", "floor"),
-        "coverage": Quantity("coverage", "floor"),
-        "spread": Quantity("spread", "floor"),
+        "accuracy": Quantity("accuracy", "baseline"),
+        "coverage": Quantity("coverage", "baseline"),
+        "spread": Quantity("spread", "baseline"),
     },
     "classifier": {
         "accuracy": Quantity("held-out accuracy", "higher"),
@@ -78,7 +78,7 @@ def class_metric(name: str, label: int) -> str:
 
 
 def protocol(settings: Settings) -> str:
-    """Names what a floor depends on: the settings, and the version of the results."""
+    """Names what a baseline depends on: the settings, and the version of the results."""
     keys = {"classifier": ("n_held_out",), "classes": ("n_samples", "emd_rows")}
     names = keys.get(settings.kind, ("n_samples", "emd_rows", "n_held_out"))
     parts = (f"{name}={getattr(settings, name)}" for name in names)

@@ -75,7 +75,7 @@ def comparisons(results: Results) -> list[Comparison]:
 
 
 class Line(NamedTuple):
-    """A line of a section's table: an entry for each column, and for the floor; `dataset` is a short name, or "all"."""
+    """A line of a section's table: entries for the columns and the baseline; `dataset` is a short name, or "all"."""
 
     dataset: str
     title: str
@@ -97,7 +97,7 @@ def markdown(results: Results, section: Section) -> str:
     """Formats a section's table, with notes on how to read it, as Markdown."""
     varied = ", ".join(section.varied)
     first, *others = (column.label for column in section.columns)
-    heads = ["set", "metric", f"{varied} = {first}" if varied else first, *others, "floor"]
+    heads = ["set", "metric", f"{varied} = {first}" if varied else first, *others, "baseline"]
     lines = table_lines(results, section, by_class=True)
     table = _markdown_table(heads, [[line.dataset, line.title, *line.cells] for line in lines])
     texts = (f"- {markdown_text(note)}" for note in notes(results, section))
@@ -114,7 +114,7 @@ def terminal(results: Results, section: Section) -> "Table":
     table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("set")
     table.add_column("metric", min_width=8)
-    for head in [*(column.label for column in section.columns), "floor"]:
+    for head in [*(column.label for column in section.columns), "baseline"]:
         table.add_column(terminal_text(head, breaks={"..": "..\n", ", ": "\n"}), justify="right", overflow="fold")
     previous = None
     for line in table_lines(results, section, by_class=False):
@@ -142,7 +142,7 @@ def notes(results: Results, section: Section) -> list[str]:
         f"A cell is the measured value ± its standard error {errors}.",
         "Bold: no test distinguishes the cell from the best one in its row (Welch's t-test, level 0.05 for the whole "
         "row by Holm's correction). All ties are bold.",
-        *_FLOOR_NOTES[section.kind],
+        *_BASELINE_NOTES[section.kind],
     ]
     # The note on likelihoods names their noise levels too.
     unranked = {row.metric: row.title for row in rows if not row.is_ranked and row.metric in SIZES.keys() - {"nll"}}
@@ -156,7 +156,7 @@ def notes(results: Results, section: Section) -> list[str]:
     if results.covers_training and (section.kind == "classifier" or has_likelihood):
         texts.append(
             "All seeds are measured on the same held-out rows, so the errors of these measures cover training only. "
-            "Tests against the floor, which is measured on the same rows, may miss differences."
+            "Tests against the baseline, which is measured on the same rows, may miss differences."
         )
     if off := [text for name in section.drawn for text in _off(results, section, name)]:
         texts.append(
@@ -167,29 +167,29 @@ def notes(results: Results, section: Section) -> list[str]:
     return texts
 
 
-_FLOOR_NOTES = {
+_BASELINE_NOTES = {
     "rows": [
-        "Floor: the real-data baseline, which is the metric between two random halves of the data, ± the standard "
+        "Baseline: the score of real data, which is the metric between two random halves of the data, ± the standard "
         "deviation of one evaluation. A cell near it cannot be distinguished from a perfect one.",
         "The report NLL is the log of a mean of kernels that are not normalized. Rows that bunch up can have a lower "
-        "value than the data, so the value closest to the floor is best.",
+        "value than the data, so the value closest to the baseline is best.",
     ],
     "classes": [
         "EMD, energy distance, coverage (share of data rows with a generated row among their 5 nearest) and spread "
         "(total standard deviation relative to the data) are means over the classes, of equal numbers of rows.",
         "Accuracy: the share of generated rows that a multi-layer perceptron fitted to the data puts into the class "
         "they were drawn for.",
-        "Floor: the real-data baseline, which is the metric between two random halves of each class, ± the standard "
+        "Baseline: the score of real data, which is the metric between two random halves of each class, ± the standard "
         "deviation of one evaluation; for the accuracy, the perceptron's mean accuracy over the classes on held-out "
         "rows. A higher accuracy means that generated rows avoid the regions where classes overlap. The value closest "
-        "to the floor is best; for the two distances, the lowest.",
+        "to the baseline is best; for the two distances, the lowest.",
         "w = 0 is plain conditional sampling: guided ε = (1 + w) ε(x, y) - w ε(x, no class).",
     ],
     "classifier": [
         "Measured on fresh rows, and one accuracy on the training rows. knn_100: the 100 nearest generated rows, whose "
         "votes are weighted by class size, except on training rows; mlp_100_50: a multi-layer perceptron fitted to the "
         "data; elbo and exact: the conditional model's class probabilities by its denoising error and its log-density.",
-        "Floor: the value of the true class probabilities on the same rows, ± its standard error; empty if unknown.",
+        "Baseline: the value of the true class probabilities on the same rows, ± its standard error; empty if unknown.",
         "Calibration error: the expected calibration error in 15 bins. With finitely many rows it is above 0 even for "
         "the true probabilities.",
     ],
@@ -207,8 +207,8 @@ def _likelihood_note(section: Section) -> str:
     return (
         "Held-out NLL: minus the mean log-density of fresh rows in nats, by the model's probability-flow ODE "
         f"({LIKELIHOOD_STEPS} steps, exact trace, from N(0, I) at σ = 10), whatever the sampler. It may be negative. "
-        f"The density includes noise of the cut-off σ = sigma_1 / alpha_1 (σ = {levels}){unranked}. The floor is the "
-        "value under the true distribution, without noise, on the same rows, ± the standard error, if it is known."
+        f"The density includes noise of the cut-off σ = sigma_1 / alpha_1 (σ = {levels}){unranked}. The baseline is "
+        "the value under the true distribution, without noise, on the same rows, ± the standard error, if it is known."
     )
 
 
@@ -283,7 +283,7 @@ def table_lines(results: Results, section: Section, *, by_class: bool) -> list[L
     """Makes the lines of a section's table, by data set; with `by_class` also the lines of each class alone."""
 
     def line(row: Row, *, is_of_class: bool) -> Line:
-        return Line(row.dataset, row.title, (*row.entries, row.floor_entry), is_of_class)
+        return Line(row.dataset, row.title, (*row.entries, row.baseline_entry), is_of_class)
 
     found = [line(row, is_of_class=False) for row in results.rows(section)]
     found += [line(row, is_of_class=True) for row in (results.class_rows(section) if by_class else ())]
@@ -311,7 +311,7 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     settings = [*Settings.__dataclass_fields__]
     numbers = ("n_seeds", "value", "standard_error", "degrees_of_freedom")
-    last = ("is_best", "reported", "floor", "floor_spread", "alpha_bar_T", "prior_kl", "cells")
+    last = ("is_best", "reported", "baseline", "baseline_spread", "alpha_bar_T", "prior_kl", "cells")
     writer.writerow(("section", "column", "dataset", *settings, "metric", *numbers, *last))
     for section in sections:
         for row in [*results.rows(section), *results.class_rows(section)]:
@@ -321,7 +321,7 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
                 line.append(row.metric)
                 line += ["" if cell.summary is None else getattr(cell.summary, each) for each in numbers]
                 line += [cell.is_best, "" if cell.reference is None else cell.reference.value]
-                line += ["", ""] if cell.floor is None else [cell.floor.value, cell.floor.spread]
+                line += ["", ""] if cell.baseline is None else [cell.baseline.value, cell.baseline.spread]
                 line += [results.alpha_bar_T(column.settings), results.prior_kl(row.name, column.settings)]
                 line.append(" ".join(each.key for each in results.cells(row.name, column.settings)))
                 writer.writerow(map(csv_cell, line))

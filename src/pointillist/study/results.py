@@ -10,8 +10,8 @@ import numpy as np
 
 from pointillist.atomic_files import checking
 from pointillist.diffusion.schedules import prior_kl
-from pointillist.metrics import Floor
-from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Better, Summary, best, excess, reach_floor, summarize
+from pointillist.metrics import Baseline
+from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Better, Summary, best, excess, reach_baseline, summarize
 from pointillist.study.grid import Cell, Dataset, check_data, has_fresh_rows, study_cells, with_columns
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, SIZES, class_metric, is_asked, protocol
 from pointillist.study.settings import Settings, short_text
@@ -21,8 +21,8 @@ from pointillist.study.store import Store, StoreError
 KL_LIMIT = 0.01
 """Nats per column of the data. If a schedule leaves more in the prior, its sampler starts from a wrong distribution."""
 
-BANDS = {"floor": "no test finds it worse than the floor", "near": "under 5", "off": "5 to 20", "far": "over 20"}
-"""Classes of cells by their distance from the floor in standard errors, with the legend's text for them."""
+BANDS = {"baseline": "no test finds it worse than the baseline", "near": "under 5", "off": "5 to 20", "far": "over 20"}
+"""Classes of cells by their distance from the baseline in standard errors, with the legend's text for them."""
 
 _NEAR, _FAR = 5, 20
 
@@ -30,8 +30,8 @@ _NEAR, _FAR = 5, 20
 class Entry(NamedTuple):
     """A table's cell: texts, which are empty if there is nothing to show, and the measured number.
 
-    `band` is the distance from the floor as one of `BANDS`, `distance` the same in words, and `live` the page's request
-    to the live stage to draw the cell's rows.
+    `band` is the distance from the baseline as one of `BANDS`, `distance` the same in words, and `live` the request to
+    the live stage to draw the cell's rows.
     """
 
     measured: str
@@ -47,16 +47,16 @@ class Entry(NamedTuple):
 class Measured:
     """The results of one column of a section for a data set and metric; None if they are not known.
 
-    `is_best` means that no test distinguishes it from the best, and `reaches_floor` that no test finds it worse than
-    its floor. `excess` is the distance on the worse side of the floor, in standard errors.
+    `is_best` means that no test distinguishes it from the best, and `reaches_baseline` that no test finds it worse than
+    its baseline. `excess` is the distance on the worse side of the baseline, in standard errors.
     """
 
     summary: Summary | None
     reference: ReferenceValue | None
-    floor: Floor | None
+    baseline: Baseline | None
     is_asked: bool
     is_best: bool
-    reaches_floor: bool
+    reaches_baseline: bool
     excess: float | None
 
     @property
@@ -71,13 +71,13 @@ class Measured:
 
     @property
     def band(self) -> tuple[str, str]:
-        """Distance from the floor, as one of `BANDS` and in words; both empty if it is unknown."""
-        if self.floor is None or self.excess is None:
+        """Distance from the baseline, as one of `BANDS` and in words; both empty if it is unknown."""
+        if self.baseline is None or self.excess is None:
             return "", ""
-        side = "above" if self.value > self.floor.value else "below"
-        distance = f"{abs(self.excess):.1f} standard errors {side} the floor"
-        if self.reaches_floor:
-            return "floor", f"{distance}: {BANDS['floor']}"
+        side = "above" if self.value > self.baseline.value else "below"
+        distance = f"{abs(self.excess):.1f} standard errors {side} the baseline"
+        if self.reaches_baseline:
+            return "baseline", f"{distance}: {BANDS['baseline']}"
         return "near" if self.excess < _NEAR else "off" if self.excess <= _FAR else "far", distance
 
 
@@ -101,9 +101,9 @@ class Row:
         return short_name(self.name)
 
     @property
-    def floor(self) -> Floor | None:
-        """The floor, if all columns share one."""
-        return self.cells[0].floor if len({cell.floor for cell in self.cells}) == 1 else None
+    def baseline(self) -> Baseline | None:
+        """The baseline, if all columns share one."""
+        return self.cells[0].baseline if len({cell.baseline for cell in self.cells}) == 1 else None
 
     @cached_property
     def present(self) -> list[int]:
@@ -116,8 +116,8 @@ class Row:
 
         def badness(i: int) -> float:
             cell = self.cells[i]
-            if self.better == "floor":
-                return abs(cell.value - (0.0 if cell.floor is None else cell.floor.value))
+            if self.better == "baseline":
+                return abs(cell.value - (0.0 if cell.baseline is None else cell.baseline.value))
             return cell.value if self.better == "lower" else -cell.value
 
         return min(self.present, key=badness)
@@ -137,17 +137,17 @@ class Row:
         return Entry(text, reported, cell.is_best, summary.value, *cell.band)
 
     @property
-    def floor_entry(self) -> Entry:
-        """The floor's cell of a table."""
-        texts = set(self.floor_texts)
+    def baseline_entry(self) -> Entry:
+        """The baseline's cell of a table."""
+        texts = set(self.baseline_texts)
         text = "" if "" in texts else texts.pop() if len(texts) == 1 else "varies"
-        return Entry(text, number=None if self.floor is None else self.floor.value)
+        return Entry(text, number=None if self.baseline is None else self.baseline.value)
 
     @property
-    def floor_texts(self) -> list[str]:
-        """Each column's floor ± its spread; empty if there is none."""
-        floors = [cell.floor for cell in self.cells]
-        return ["" if floor is None else self._with_error(floor.value, floor.spread) for floor in floors]
+    def baseline_texts(self) -> list[str]:
+        """Each column's baseline ± its spread; empty if there is none."""
+        baselines = [cell.baseline for cell in self.cells]
+        return ["" if baseline is None else self._with_error(baseline.value, baseline.spread) for baseline in baselines]
 
     def _with_error(self, value: float, error: float) -> str:
         return f"{value:.{self._decimals}f} ± {error:.{self._decimals}f}"
@@ -256,22 +256,22 @@ class Results:
         metric = quantity if label is None else class_metric(quantity, label)
         settings = [column.settings for column in section.columns]
         summaries = [self._summary(name, each, metric) for each in settings]
-        floors = [self.store.floors(self.fingerprints[name], protocol(each)).get(metric) for each in settings]
-        baselines = [None if floor is None else _one_evaluation(floor) for floor in floors]
+        baselines = [self.store.baselines(self.fingerprints[name], protocol(each)).get(metric) for each in settings]
+        real = [None if baseline is None else _one_evaluation(baseline) for baseline in baselines]
         reported = {r.column: r for r in section.reference if (r.dataset, r.metric) == (short_name(name), metric)}
         is_ranked = quantity not in SIZES or len(set(map(SIZES[quantity][0], settings))) == 1
         targets = None
-        if better == "floor":
-            is_ranked &= not any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
-            targets = [np.nan if floor is None else floor.value for floor in floors]
+        if better == "baseline":
+            is_ranked &= not any(s is not None and f is None for s, f in zip(summaries, baselines, strict=True))
+            targets = [np.nan if baseline is None else baseline.value for baseline in baselines]
         parts = (
             summaries,
             [reported.get(column.label) for column in section.columns],
-            floors,
+            baselines,
             [is_asked(metric, each) for each in settings],
             best(summaries, targets, highest=better == "higher") if is_ranked else [False] * len(settings),
-            reach_floor(summaries, baselines, better),
-            [excess(*pair, better) for pair in zip(summaries, baselines, strict=True)],
+            reach_baseline(summaries, real, better),
+            [excess(*pair, better) for pair in zip(summaries, real, strict=True)],
         )
         heading = title if label is None else class_metric(title, label)
         return Row(name, metric, heading, better, is_ranked, tuple(map(Measured, *parts)))
@@ -328,8 +328,13 @@ class Results:
 _cell = lru_cache(maxsize=100_000)(Cell)
 
 
-def _one_evaluation(floor: Floor) -> Summary:
-    return Summary(floor.value, floor.spread, floor.n_repeats - 1 if floor.n_repeats > 1 else np.inf, floor.n_repeats)
+def _one_evaluation(baseline: Baseline) -> Summary:
+    return Summary(
+        baseline.value,
+        baseline.spread,
+        baseline.n_repeats - 1 if baseline.n_repeats > 1 else np.inf,
+        baseline.n_repeats,
+    )
 
 
 def _fingerprints(content: Any, names: Sequence[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from pointillist.engine.cluster import cluster, results
 from pointillist.engine.devices import configure
-from pointillist.metrics import Estimate, Floor
+from pointillist.metrics import Baseline, Estimate
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study import measuring
 from pointillist.study.grid import Cell, check_data, columns_to_json, load_dataset
@@ -32,7 +32,7 @@ MODELS_PER_TASK = 4
 """Number of models per task of a cluster: few enough that a lost worker loses little, and that all end together."""
 
 Task = tuple[list[Cell], Sequence[str], dict[str, Model], dict[str, np.ndarray]]
-"""Cells, names of data sets whose floors are wanted, and models and rows that already exist."""
+"""Cells, names of data sets whose baselines are wanted, and models and rows that already exist."""
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
@@ -48,7 +48,7 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
     study = _begin(spec, store)
     pending = study.pending(store)
     with Bar(console, study.total_work(pending, store)) as bar, deferred_interrupt(console) as interruption:
-        compute(Shared(study, store, bar, interruption), pending, study.without_floors(store))
+        compute(Shared(study, store, bar, interruption), pending, study.without_baselines(store))
 
 
 def _begin(spec: Spec, store: Store) -> Study:
@@ -69,13 +69,13 @@ def _begin(spec: Spec, store: Store) -> Study:
     return Study(spec, datasets)
 
 
-def compute(shared: Shared, cells: Sequence[Cell], floors_of: Sequence[str]) -> None:
-    """Computes some cells of a study, and the floors of some of its data sets, where the store lacks them."""
+def compute(shared: Shared, cells: Sequence[Cell], baselines_of: Sequence[str]) -> None:
+    """Computes some cells of a study, and the baselines of some of its data sets, where the store lacks them."""
     study, store = shared.study, shared.store
     scored = {c.dataset for c in cells if c.settings.kind == "classes" or c.settings.classifier == "mlp_100_50"}
     for section in study.spec.sections:
         if section.kind == "classes":
-            scored |= {study.datasets[name].fingerprint for name in section.datasets if name in floors_of}
+            scored |= {study.datasets[name].fingerprint for name in section.datasets if name in baselines_of}
     with warnings.catch_warnings(), ThreadPoolExecutor(jax.local_device_count()) as pool:
         # The scoring classifier has the protocol's number of passes, whether they are enough or not.
         warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
@@ -84,7 +84,7 @@ def compute(shared: Shared, cells: Sequence[Cell], floors_of: Sequence[str]) -> 
         scorers = {key: pool.submit(Scorer.fit, dataset) for key, dataset in datasets.items()}
         measuring = _Measuring(shared, scorers, pool)
         try:
-            measuring.begin_floors(floors_of)
+            measuring.begin_baselines(baselines_of)
             models = {cell.model_key for cell in cells if cell.model_key}
             untrained = {key for key in models if store.model(key) is None}
             measuring.begin([cell for cell in cells if cell.model_key not in untrained])
@@ -108,17 +108,17 @@ class _Measuring:
     waiting: deque[tuple[str, "Future[Any]", Callable[[Any], None]]] = field(default_factory=deque)
     """By measure: its name, its future, and the function that stores the result."""
 
-    def begin_floors(self, names: Sequence[str]) -> None:
-        """Begins to measure the floors (data against data) of some data sets, where the store lacks them."""
+    def begin_baselines(self, names: Sequence[str]) -> None:
+        """Begins to measure the baselines (data against data) of some data sets, where the store lacks them."""
         study, store = self.shared.study, self.shared.store
-        for name, missing in [(name, list(study.missing_floors(name, store))) for name in names]:
-            dataset, what = study.datasets[name], f"floor of {short_name(name)}"
+        for name, missing in [(name, list(study.missing_baselines(name, store))) for name in names]:
+            dataset, what = study.datasets[name], f"baseline of {short_name(name)}"
             for key, settings, quantities in missing:
                 self.shared.bar.say(f"{what}: data against data")
                 scorer = self.scorers[dataset.fingerprint].result if settings.kind == "classes" else None
                 for quantity in quantities:
-                    future = self.pool.submit(measuring.measure_floor, quantity, dataset, settings, scorer)
-                    self.waiting.append((what, future, partial(self._store_floors, dataset.fingerprint, key)))
+                    future = self.pool.submit(measuring.measure_baseline, quantity, dataset, settings, scorer)
+                    self.waiting.append((what, future, partial(self._store_baselines, dataset.fingerprint, key)))
 
     def begin(self, cells: list[Cell]) -> None:
         """Starts to measure some cells whose models, if they have any, are trained."""
@@ -145,10 +145,10 @@ class _Measuring:
         self.shared.store.add_result(cell, measures)
         self.shared.bar.advance(MEASURING_WORK)
 
-    def _store_floors(self, dataset: str, protocol: str, floors: dict[str, Floor]) -> None:
+    def _store_baselines(self, dataset: str, protocol: str, baselines: dict[str, Baseline]) -> None:
         with self.shared.store.transaction():
-            for metric, floor in floors.items():
-                self.shared.store.add_floor(dataset, protocol, metric, floor)
+            for metric, baseline in baselines.items():
+                self.shared.store.add_baseline(dataset, protocol, metric, baseline)
 
     def _measured(self, cell: Cell) -> "Future[Any]":
         """Computes on the devices what a cell needs, and gives the rest to a thread."""
@@ -188,7 +188,7 @@ def run_study_on_ray(spec: Spec, store: Store, console: Console, address: str | 
                 bar.say(f"{done} of {len(tasks)} tasks on Ray")
 
 
-def computed(study: Study, cells: list[Cell], floors_of: Sequence[str], models: dict, rows: dict) -> bytes:
+def computed(study: Study, cells: list[Cell], baselines_of: Sequence[str], models: dict, rows: dict) -> bytes:
     """Runs one task, and returns the bytes of a store that holds some cells of a study."""
     configure()
     with tempfile.TemporaryDirectory() as folder, Bar(Console(quiet=True), 1.0, is_shown=False) as bar:
@@ -197,17 +197,17 @@ def computed(study: Study, cells: list[Cell], floors_of: Sequence[str], models: 
             store.add_models(models)
             for key, array in rows.items():
                 store.add_rows(key, array)
-            compute(Shared(study, store, bar, Interruption()), cells, floors_of)
+            compute(Shared(study, store, bar, Interruption()), cells, baselines_of)
         return path.read_bytes()
 
 
 def _tasks(study: Study, store: Store) -> list[Task]:
-    """Makes the tasks: each data set's floors, cells of models trained together, and cells that need no training.
+    """Makes the tasks: each data set's baselines, cells of models trained together, and cells that need no training.
 
     Stacks are split, because on a machine with few cores a small stack takes no longer per model than a large one.
     """
     pending = study.pending(store)
-    tasks: list[Task] = [([], (name,), {}, {}) for name in study.without_floors(store)]
+    tasks: list[Task] = [([], (name,), {}, {}) for name in study.without_baselines(store)]
     for stack in stacks([cell for cell in pending if cell.model_key], study.by_fingerprint):
         for first in range(0, len(stack), MODELS_PER_TASK):
             keys = {cell.model_key for cell in stack[first : first + MODELS_PER_TASK]}

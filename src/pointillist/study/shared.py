@@ -49,19 +49,19 @@ class Study:
         finished = store.finished()
         return [cell for cell in self.cells if cell.key not in finished]
 
-    def without_floors(self, store: Store) -> list[str]:
-        """Lists the data sets for which the store lacks floors."""
-        return [name for name in self.datasets if any(self.missing_floors(name, store))]
+    def without_baselines(self, store: Store) -> list[str]:
+        """Lists the data sets for which the store lacks baselines."""
+        return [name for name in self.datasets if any(self.missing_baselines(name, store))]
 
-    def missing_floors(self, name: str, store: Store) -> Iterator[tuple[str, Settings, list[str]]]:
-        """Yields the floors of a data set that the store lacks: protocol, settings with it, and names of quantities."""
+    def missing_baselines(self, name: str, store: Store) -> Iterator[tuple[str, Settings, list[str]]]:
+        """Yields the baselines of a data set that the store lacks: protocol, settings, and names of quantities."""
         dataset = self.datasets[name]
         sections = [section for section in self.spec.sections if name in section.datasets]
         wanted = {protocol(column.settings): column.settings for section in sections for column in section.columns}
         for key, settings in wanted.items():
-            known = store.floors(dataset.fingerprint, key)
+            known = store.baselines(dataset.fingerprint, key)
             unknown = [quantity for quantity in QUANTITIES[settings.kind] if quantity not in known]
-            if missing := [quantity for quantity in unknown if measuring.has_floor(quantity, dataset, settings)]:
+            if missing := [quantity for quantity in unknown if measuring.has_baseline(quantity, dataset, settings)]:
                 yield key, settings, missing
 
     def total_work(self, cells: Sequence[Cell], store: Store) -> float:

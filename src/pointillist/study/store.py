@@ -21,7 +21,7 @@ from pointillist.atomic_files import check_regular, checking, write_whole
 from pointillist.diffusion.networks import Network
 from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
-from pointillist.metrics import Estimate, Floor
+from pointillist.metrics import Baseline, Estimate
 from pointillist.study.grid import Cell, Dataset
 
 VERSION = 5
@@ -34,7 +34,7 @@ TABLES = {
     "facts": "name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL",
     "datasets": "fingerprint TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, "
     "columns INTEGER NOT NULL, rows BLOB NOT NULL, labels BLOB",
-    "floors": "dataset TEXT NOT NULL, protocol TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, "
+    "baselines": "dataset TEXT NOT NULL, protocol TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, "
     "spread REAL NOT NULL, n_repeats INTEGER NOT NULL, PRIMARY KEY (dataset, protocol, metric)",
     "models": "key TEXT NOT NULL PRIMARY KEY, losses BLOB NOT NULL, network BLOB NOT NULL",
     "rows": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
@@ -172,7 +172,7 @@ class Store(AbstractContextManager):
         """Merges the store of a part of the study into this one, in one transaction."""
         # By a second connection: a transaction over two files, if interrupted, needs both to be undone.
         with Store(path) as part, self.transaction():
-            for table in ("floors", "models", "rows", "cells"):
+            for table in ("baselines", "models", "rows", "cells"):
                 for row in part.connection.execute(f"SELECT * FROM {table}"):
                     self._put(table, *row)
 
@@ -205,13 +205,13 @@ class Store(AbstractContextManager):
             raise StoreError(f"{self.path}: is damaged: a data set is missing or has other content")
         return found
 
-    def add_floor(self, dataset: str, protocol: str, metric: str, floor: Floor) -> None:
-        """Stores a floor; `protocol` names the settings that it depends on."""
-        self._put("floors", dataset, protocol, metric, *astuple(floor))
+    def add_baseline(self, dataset: str, protocol: str, metric: str, baseline: Baseline) -> None:
+        """Stores a baseline; `protocol` names the settings that it depends on."""
+        self._put("baselines", dataset, protocol, metric, *astuple(baseline))
 
-    def floors(self, dataset: str, protocol: str) -> dict[str, Floor]:
-        """Reads the floors of a data set by metric."""
-        return dict(self._read("floors", _floor, dataset=dataset, protocol=protocol))
+    def baselines(self, dataset: str, protocol: str) -> dict[str, Baseline]:
+        """Reads the baselines of a data set by metric."""
+        return dict(self._read("baselines", _baseline, dataset=dataset, protocol=protocol))
 
     def add_models(self, models: Mapping[str, Model]) -> None:
         """Stores trained models by key and drops their checkpoints, in one transaction."""
@@ -345,11 +345,11 @@ def _dataset(_: str, name: str, columns: int, data: bytes, labels: bytes | None)
     return dataset
 
 
-def _floor(_: str, __: str, metric: str, value: float, spread: float, n_repeats: int) -> tuple[str, Floor]:
+def _baseline(_: str, __: str, metric: str, value: float, spread: float, n_repeats: int) -> tuple[str, Baseline]:
     _measure(value, spread, float(n_repeats))
     if type(n_repeats) is not int or n_repeats < 1:
-        raise ValueError("a floor has no number of repeats")
-    return metric, Floor(value, spread, n_repeats)
+        raise ValueError("a baseline has no number of repeats")
+    return metric, Baseline(value, spread, n_repeats)
 
 
 def _measure(value: float, standard_error: float, degrees_of_freedom: float) -> Estimate:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from live_study import put_study
-from made_up import CLASSIFIER, FLOOR, GUIDANCE, STEPS, dataset, emd_of, fill
+from made_up import BASELINE, CLASSIFIER, GUIDANCE, STEPS, dataset, emd_of, fill
 
 from pointillist.study.page import write_page
 from pointillist.study.results import Results
@@ -18,7 +18,7 @@ def make(tmp_path_factory):
     stores = []
     folder = tmp_path_factory.mktemp("studies")
 
-    def build(*sections, value=emd_of, seeds=1, floor=FLOOR, rename=None):
+    def build(*sections, value=emd_of, seeds=1, baseline=BASELINE, rename=None):
         store = Store(folder / f"{len(stores)}.db")
         store.connection.execute("PRAGMA synchronous = OFF")
         stores.append(store)
@@ -34,7 +34,7 @@ def make(tmp_path_factory):
             store.add_dataset(of)
             for section in sections:
                 for column in section.columns if name in section.datasets else ():
-                    fill(store, section, column, of, value(name, column), seeds, floor)
+                    fill(store, section, column, of, value(name, column), seeds, baseline)
         return Results(store)
 
     yield build

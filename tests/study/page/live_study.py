@@ -5,7 +5,7 @@ from functools import partial
 
 import jax
 import numpy as np
-from made_up import FLOOR, dataset, emd_of, fill
+from made_up import BASELINE, dataset, emd_of, fill
 
 from pointillist.engine import weights
 from pointillist.study.grid import Cell
@@ -46,7 +46,7 @@ def put_study(store):
         for name in part.datasets:
             store.add_dataset(datasets[name])
             for column in part.columns:
-                fill(store, part, column, datasets[name], emd_of(name, column), 1, FLOOR)
+                fill(store, part, column, datasets[name], emd_of(name, column), 1, BASELINE)
                 cell = Cell(datasets[name].fingerprint, column.settings, 0)
                 network = template(column.settings, datasets[name])
                 drawn = jax.tree.map(partial(normal, rng), network)

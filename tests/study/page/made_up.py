@@ -7,14 +7,14 @@ import jax
 import numpy as np
 
 from pointillist.engine import weights
-from pointillist.metrics import Estimate, Floor
+from pointillist.metrics import Baseline, Estimate
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, class_metric, protocol
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, ReferenceValue, Section
 from pointillist.study.store import Model
 
-FLOOR = 20.0
+BASELINE = 20.0
 
 PLAIN = Settings(epochs=4, n_samples=120)
 STEPS = Section(
@@ -58,7 +58,7 @@ def not_finite(architecture, columns):
 
 
 def emd_of(_, column):
-    """Values that fall with T, to the floor: 40, 30, 20."""
+    """Values that fall with T, to the baseline: 40, 30, 20."""
     return {"10": 40.0, "100": 30.0, "500": 20.0}.get(column.label, 25.0)
 
 
@@ -73,12 +73,12 @@ def measures(section, value):
     return found | {"nll": Estimate(2.0, 0.1, 50.0)} if np.isnan(value) and "nll" in found else found
 
 
-def fill(store, section, column, of, value, seeds, floor):
-    """Puts a cell's floors, model, rows and measures into a store."""
-    if floor is not None:
+def fill(store, section, column, of, value, seeds, baseline):
+    """Puts a cell's baselines, model, rows and measures into a store."""
+    if baseline is not None:
         for i, name in enumerate(QUANTITIES[section.kind]):
-            record = Floor(floor, 1.0, 50) if i == 0 else Floor(floor / 10, 0.1, 50)
-            store.add_floor(of.fingerprint, protocol(column.settings), name, record)
+            record = Baseline(baseline, 1.0, 50) if i == 0 else Baseline(baseline / 10, 0.1, 50)
+            store.add_baseline(of.fingerprint, protocol(column.settings), name, record)
     if value is None:
         return
     for seed in range(seeds):

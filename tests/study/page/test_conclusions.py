@@ -70,14 +70,14 @@ def test_best_that_differs_between_sets(make):
         (12.0, "No test finds these settings worse than the EMD of data against data"),
     ],
 )
-def test_floor_is_reached_within_the_error(make, best, wanted):
+def test_baseline_is_reached_within_the_error(make, best, wanted):
     text = said(make(MOONS, value=values(at_10=60.0, at_100=40.0, at_500=best)))
-    assert text["Floor"].startswith(wanted)
+    assert text["Baseline"].startswith(wanted)
 
 
-def test_without_a_floor_nothing_is_said_of_it(make):
-    text = said(make(MOONS, floor=None))
-    assert "Floor" not in text and "floor reached" not in text["Other metrics"]
+def test_without_a_baseline_nothing_is_said_of_it(make):
+    text = said(make(MOONS, baseline=None))
+    assert "Baseline" not in text and "baseline reached" not in text["Other metrics"]
 
 
 def test_emds_of_different_numbers_of_rows_are_not_ranked(make):
@@ -116,12 +116,13 @@ def test_unfinished_cells_are_not_compared(make):
     assert said(one)[""] == "By EMD, no set has two settings with a number."
 
 
-def test_what_is_best_at_its_floor_is_not_ranked_without_it(make):
-    results = make(MOONS, floor=None)
+def test_what_is_best_at_its_baseline_is_not_ranked_without_it(make):
+    results = make(MOONS, baseline=None)
     emd, nll = (row for row in results.rows(MOONS) if row.metric in ("emd", "report_nll"))
     assert any(cell.is_best for cell in emd.cells) and not any(cell.is_best for cell in nll.cells)
     assert (
-        "report NLL: the settings are not ranked, because some floors are not known" in said(results)["Other metrics"]
+        "report NLL: the settings are not ranked, because some baselines are not known"
+        in said(results)["Other metrics"]
     )
 
 
@@ -138,19 +139,21 @@ def test_unfinished_and_diverged_cells_are_named(make):
     assert glance(diverged)[1]["moons"][0].best == "diverged"
 
 
-def test_one_setting_is_held_against_the_floor(make):
+def test_one_setting_is_held_against_the_baseline(make):
     one = replace(BOTH, columns=STEPS.columns[2:])
     text = said(make(one))
     assert text[""] == "One setting, whose EMD is 20.0 ± 1.0 on moons and 20.0 ± 1.0 on space."
-    assert text["Floor"].startswith("No test finds these settings worse than the EMD of data against data on both sets")
-    assert said(make(one, value=lambda *_: 40.0))["Floor"].startswith("No setting reaches the EMD of data against")
+    assert text["Baseline"].startswith(
+        "No test finds these settings worse than the EMD of data against data on both sets"
+    )
+    assert said(make(one, value=lambda *_: 40.0))["Baseline"].startswith("No setting reaches the EMD of data against")
 
 
 def test_of_classifiers_the_highest_accuracy_is_best(make):
     results = make(CLASSIFIER, value=lambda _, c: 21.0 if c.label == "elbo" else 9.0)
     text = said(results)
     assert text[""] == "By held-out accuracy, elbo is better than every other setting on moons."
-    assert text["Floor"].startswith(
+    assert text["Baseline"].startswith(
         "No test finds these settings worse than the held-out accuracy of the true class probabilities on moons"
     )
     # Of the log loss the lowest.

@@ -53,14 +53,14 @@ def _series(row: Row) -> dict[str, Any]:
         "set": row.dataset,
         "value": [_number(cell.value) for cell in cells],
         "error": [None if cell.summary is None else _number(cell.summary.standard_error) for cell in cells],
-        "floor": [None if cell.floor is None else _number(cell.floor.value) for cell in cells],
-        "spread": [None if cell.floor is None else _number(cell.floor.spread) for cell in cells],
+        "baseline": [None if cell.baseline is None else _number(cell.baseline.value) for cell in cells],
+        "spread": [None if cell.baseline is None else _number(cell.baseline.spread) for cell in cells],
         "reported": [None if cell.reference is None else cell.reference.value for cell in cells],
         "best": [cell.is_best for cell in cells],
         "isRanked": row.is_ranked,
         "diverged": [cell.is_diverged for cell in cells],
         "text": [entry.measured for entry in row.entries],
-        "floorText": row.floor_texts,
+        "baselineText": row.baseline_texts,
     }
 
 

@@ -82,11 +82,11 @@ class Statement(NamedTuple):
     items: tuple[tuple[str, str], ...] = ()
 
 
-_FLOORS = {"rows": "data against data", "classes": "data against data", "classifier": "the true class probabilities"}
+_BASELINES = {"rows": "data against data", "classes": "data against data", "classifier": "the true class probabilities"}
 
 
 def conclude(results: Results, section: Section) -> list[Statement]:
-    """States what differs, what no test distinguishes from the best or from the floor, and what is missing.
+    """States what differs, what no test distinguishes from the best or from the baseline, and what is missing.
 
     Every statement about single cells comes from the tests behind the table: Welch's t-test at level 0.05 over a
     row, by Holm's correction.
@@ -101,7 +101,7 @@ def conclude(results: Results, section: Section) -> list[Statement]:
         statements = [
             Statement("", f"{head} {_ranking(section, finished)}."),
             Statement(f"{main[0].title} by set", "", by_set),
-            Statement("Floor", _floor(section, finished)),
+            Statement("Baseline", _baseline(section, finished)),
         ]
     elif any(cell.is_diverged for row in main for cell in row.cells):
         statements = [Statement("", f"Every finished run diverged, so there is no {main[0].title}.")]
@@ -118,7 +118,7 @@ def _ranking(section: Section, rows: list[Row]) -> str:
     if len(section.columns) == 1:
         return listing([f"{row.entries[0].measured} on {row.dataset}" for row in rows])
     if not any(row.is_ranked for row in rows):
-        _, reason = SIZES.get(rows[0].metric, (None, "some floors are not known"))
+        _, reason = SIZES.get(rows[0].metric, (None, "some baselines are not known"))
         return f"the settings are not ranked, because {reason}"
     rows = [row for row in rows if len(row.present) > 1]
     if not rows:
@@ -153,28 +153,28 @@ def _of_set(section: Section, row: Row) -> str:
     return text
 
 
-def _with_floor(rows: list[Row]) -> tuple[list[str], dict[str, list[int]], str]:
-    """Lists the sets whose floor is known, the columns that reach it by set, and a remark if other sets lack one."""
+def _with_baseline(rows: list[Row]) -> tuple[list[str], dict[str, list[int]], str]:
+    """Lists the sets whose baseline is known, the columns that reach it by set, and a remark if other sets lack one."""
     known = [row for row in rows if any(cell.excess is not None for cell in row.cells)]
-    reached = {row.dataset: [i for i, cell in enumerate(row.cells) if cell.reaches_floor] for row in known}
+    reached = {row.dataset: [i for i, cell in enumerate(row.cells) if cell.reaches_baseline] for row in known}
     unknown = "" if len(known) == len(rows) else " where it is known"
     return [*reached], {name: columns for name, columns in reached.items() if columns}, unknown
 
 
-def _floor(section: Section, rows: list[Row]) -> str:
-    known, reached, unknown = _with_floor(rows)
-    floor = f"the {rows[0].title} of {_FLOORS[section.kind]}"
+def _baseline(section: Section, rows: list[Row]) -> str:
+    known, reached, unknown = _with_baseline(rows)
+    baseline = f"the {rows[0].title} of {_BASELINES[section.kind]}"
     if not known:
         return ""
     if not reached:
-        return f"No setting reaches {floor} on any set{unknown}."
+        return f"No setting reaches {baseline} on any set{unknown}."
     where = on_sets([*reached], known)
-    return f"No test finds these settings worse than {floor} {where}{unknown}: {_by_set(section, reached)}."
+    return f"No test finds these settings worse than {baseline} {where}{unknown}: {_by_set(section, reached)}."
 
 
 def _reached(rows: list[Row]) -> str:
-    known, reached, unknown = _with_floor(rows)
-    return f"; floor reached {on_sets([*reached], known)}{unknown}" if known else ""
+    known, reached, unknown = _with_baseline(rows)
+    return f"; baseline reached {on_sets([*reached], known)}{unknown}" if known else ""
 
 
 def _missing(results: Results, section: Section) -> Iterator[Statement]:

@@ -1,4 +1,4 @@
-"""The page's tables: a section's numbers with their distances from the floor, and the best settings of all sections."""
+"""The page's tables: a section's numbers with their distances from the baseline, and the best settings by section."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -53,7 +53,7 @@ def _request(results: Results, name: str, settings: Settings, live: Mapping[str,
 class GlanceCell(NamedTuple):
     """The settings that no test distinguishes from the best one, with their number or its range; empty if none is done.
 
-    `band` is the best setting's distance from the floor by its worst metric, as one of `BANDS`; `distance` in words.
+    `band` is the best setting's distance from the baseline by its worst metric, as one of `BANDS`; `distance` in words.
     """
 
     best: str = ""

@@ -194,7 +194,7 @@ function drawn(one, toX, toY, [left, right, bottom], marker) {
     // A band that all settings share goes from edge to edge.
     const ends = (isShared ? [left, right] : bands.map(({ x }) => toX(x))).map((at, i) => ({ ...bands[i] ?? bands[0], at }));
     const side = (sign) => ends.map(({ at, middle, half }) => [at, toY(middle + sign * half)]);
-    group.append(path(`${joined([...side(-1), ...side(1).reverse()])}Z`, "band"), path(joined(side(0)), "floor"));
+    group.append(path(`${joined([...side(-1), ...side(1).reverse()])}Z`, "band"), path(joined(side(0)), "baseline"));
   }
   if (dash !== null) {
     const runs = points.map(([x, y], i) => {

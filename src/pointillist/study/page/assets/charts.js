@@ -32,8 +32,8 @@ function setUpMetrics(section) {
     const dodge = isCategory ? (k - (n - 1) / 2) * Math.min(0.08, 1 / (n + 1)) : 0;
     const kindOf = (j) => (row.diverged[j] ? "diverged" : !row.isRanked ? "unranked" : row.best[j] ? "best" : "other");
     const points = order.map((j) => [positions[j] + dodge, row.value[j], halfLength * (row.error[j] ?? 0), kindOf(j)]);
-    const known = order.filter((j) => row.floor[j] !== null);
-    const bands = known.map((j) => ({ x: positions[j], middle: row.floor[j], half: halfLength * row.spread[j] }));
+    const known = order.filter((j) => row.baseline[j] !== null);
+    const bands = known.map((j) => ({ x: positions[j], middle: row.baseline[j], half: halfLength * row.spread[j] }));
     const others = reported?.checked ? order.map((j) => [positions[j] + dodge, row.reported[j], 0, "published"]) : [];
     return { name: row.set, ...keyFor(i), points, reported: others, bands };
   }
@@ -55,7 +55,7 @@ function setUpMetrics(section) {
           name: row.set,
           text: row.text[j],
           more: [
-            row.floorText[j] && `baseline ${row.floorText[j]}`,
+            row.baselineText[j] && `baseline ${row.baselineText[j]}`,
             reported?.checked && row.reported[j] !== null && `reported ${row.reported[j]}`,
           ]
             .filter(Boolean)
