@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from pointillist.metrics import Estimate, ManifoldScores, coverage, expected_coverage, floor, manifold_scores
+from pointillist.metrics import Estimate, ManifoldScores, baseline, coverage, expected_coverage, manifold_scores
 
 NAMES = ("precision", "recall", "density", "coverage")
 
@@ -161,7 +161,7 @@ def test_results_are_repeatable_and_inputs_unchanged():
 
 
 def test_the_baseline_accepts_the_function():
-    at_best = floor(coverage, normal_rows(17, 600), n_repeats=10, k=3)
+    at_best = baseline(coverage, normal_rows(17, 600), n_repeats=10, k=3)
     assert abs(at_best.value - expected_coverage(300, 300, 3)) < 4 * at_best.spread
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support import add_whole
 
-from pointillist.metrics import METRICS, Estimate, Floor
+from pointillist.metrics import METRICS, Baseline, Estimate
 from pointillist.study.figures import DPI, MAX_ROWS, losses_figure, metrics_figure, rows_figure, write_figures
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.quantities import QUANTITIES, protocol
@@ -51,8 +51,8 @@ def make(tmp_path):
             store.add_dataset(dataset)
             for column in section.columns:
                 for metric in METRICS:
-                    record = Floor(29.0, 0.1, 10)
-                    store.add_floor(dataset.fingerprint, protocol(column.settings), metric, record)
+                    record = Baseline(29.0, 0.1, 10)
+                    store.add_baseline(dataset.fingerprint, protocol(column.settings), metric, record)
                 generated = rows(N_COLUMNS[name], column.settings.timesteps)
                 if generated is not None:
                     value = 30.0 if np.isfinite(generated).all() else np.nan
@@ -317,7 +317,7 @@ def test_losses_that_are_not_finite_are_left_out(make):
     assert texts(figure.axes[0]) == ["not finished"]
 
 
-def test_metrics_panels_show_values_floor_and_reported_numbers(make):
+def test_metrics_panels_show_values_baseline_and_reported_numbers(make):
     results = make()
     figure = metrics_of(results)
     assert len(figure.axes) == len(N_COLUMNS) * len(METRICS)
@@ -363,7 +363,7 @@ def test_unranked_cells_are_not_drawn_as_worse(make):
 
 
 @pytest.mark.parametrize(
-    ("settings", "floors"),
+    ("settings", "baselines"),
     [
         ({}, ["data against data, ± 1.96 standard deviations", "held-out NLL: true density, ± 1.96 standard errors"]),
         (
@@ -376,7 +376,7 @@ def test_unranked_cells_are_not_drawn_as_worse(make):
         ({"method": "guidance", "classifier": "elbo"}, ["true class probabilities, ± 1.96 standard errors"]),
     ],
 )
-def test_the_legend_says_what_each_floor_is(tmp_path, settings, floors):
+def test_the_legend_says_what_each_baseline_is(tmp_path, settings, baselines):
     column = Column("it", Settings(**settings))
     section = Section("a", "A", ("blobs",), (), (column,))
     rows = draw_rows(2)
@@ -386,10 +386,10 @@ def test_the_legend_says_what_each_floor_is(tmp_path, settings, floors):
         store.set_fact("fingerprints", {"blobs": dataset.fingerprint})
         store.add_dataset(dataset)
         for name in QUANTITIES[section.kind]:
-            store.add_floor(dataset.fingerprint, protocol(column.settings), name, Floor(1.0, 0.1, 1))
+            store.add_baseline(dataset.fingerprint, protocol(column.settings), name, Baseline(1.0, 0.1, 1))
         figure = metrics_of(Results(store))
     found = legend_of(figure)
-    assert [text for text in found if "data" in text or "true" in text] == floors
+    assert [text for text in found if "data" in text or "true" in text] == baselines
     assert is_inside(figure)
 
 
@@ -415,11 +415,11 @@ def test_baselines_may_differ_between_settings_or_be_missing(make):
     columns = tuple(Column(str(n), Settings(n_samples=n, epochs=EPOCHS)) for n in (50, 100))
     section = Section("steps", "A section", ("plane",), ("n_samples",), columns)
     results = make(section=section)
-    record = Floor(27.0, 0.1, 10)
-    results.store.add_floor(results.fingerprints["plane"], protocol(columns[1].settings), "emd", record)
+    record = Baseline(27.0, 0.1, 10)
+    results.store.add_baseline(results.fingerprints["plane"], protocol(columns[1].settings), "emd", record)
     axes = metrics_of(results).axes[0]
     assert any(list(line.get_ydata()) == [29, 27] for line in axes.lines)
-    results.store.connection.execute("DELETE FROM floors")
+    results.store.connection.execute("DELETE FROM baselines")
     assert "data against data" not in " ".join(all_text(metrics_of(Results(results.store))))
 
 

@@ -113,9 +113,9 @@ def test_table_shows_how_far_a_cell_is_from_the_baseline(make):
     table = page_table(results, results.spec.sections[0])
     # (40 - 20) / √2 and (30 - 20) / √2
     far, off, at = (cell_of(table, "moons", "EMD", i) for i in range(3))
-    assert (far.band, far.distance) == ("off", "14.1 standard errors above the floor")
-    assert (off.band, off.distance) == ("off", "7.1 standard errors above the floor")
-    assert at.band == "floor" and at.distance.endswith("no test finds it worse than the floor")
+    assert (far.band, far.distance) == ("off", "14.1 standard errors above the baseline")
+    assert (off.band, off.distance) == ("off", "7.1 standard errors above the baseline")
+    assert at.band == "baseline" and at.distance.endswith("no test finds it worse than the baseline")
     assert (at.measured, at.is_best, far.reported) == ("20.0 ± 1.0", True, "39.5")
     assert cell_of(table, "moons", "prior KL (nats)", 0).band == ""
     assert not any(line.is_of_class for line in table)
@@ -125,8 +125,8 @@ def test_table_shows_how_far_a_cell_is_from_the_baseline(make):
 def test_near_far_and_better_than_the_baseline(make):
     results = make(replace(STEPS, datasets=("moons",)), value=lambda _, c: {"10": 60, "100": 25, "500": 5}[c.label])
     table = page_table(results, results.spec.sections[0])
-    assert [cell_of(table, "moons", "EMD", i).band for i in range(3)] == ["far", "near", "floor"]
-    assert "10.6 standard errors below the floor" in cell_of(table, "moons", "EMD", 2).distance
+    assert [cell_of(table, "moons", "EMD", i).band for i in range(3)] == ["far", "near", "baseline"]
+    assert "10.6 standard errors below the baseline" in cell_of(table, "moons", "EMD", 2).distance
 
 
 def test_seeds_share_the_held_out_rows_but_not_the_generated_ones(make):
@@ -223,21 +223,21 @@ def test_glance_names_all_ties_and_their_range(make):
 def test_glance_is_shaded_by_the_worst_metric(make):
     results = make()
     section = results.spec.sections[0]
-    assert glance(results)[1]["moons"][0].band == "floor"
+    assert glance(results)[1]["moons"][0].band == "baseline"
     (cell,) = results.cells("moons", section.columns[2].settings)
     known = results.store.measures(cell.key)
     results.store.add_result(cell, {**known, "two_sample_test": Estimate(9.0, 0.1, 50.0)})
     found = glance(Results(results.store))[1]["moons"][0]
     assert found.best == "T = 500" and found.band == "far"
-    assert found.distance.startswith("C2ST accuracy (15-NN): 49.5 standard errors above the floor")
+    assert found.distance.startswith("C2ST accuracy (15-NN): 49.5 standard errors above the baseline")
 
 
 def test_terms_are_those_of_the_studys_kinds(make):
     everything, classifiers = (
         re.findall("<dt>(.*?)</dt> <dd>", render(results)) for results in (make(), make(CLASSIFIER))
     )
-    assert everything == ["EMD", "accuracy", "held-out accuracy", "two-sample test (C2ST)", "floor"]
-    assert classifiers == ["held-out accuracy", "floor"]
+    assert everything == ["EMD", "accuracy", "held-out accuracy", "two-sample test (C2ST)", "baseline"]
+    assert classifiers == ["held-out accuracy", "baseline"]
 
 
 def test_chart_shows_the_numbers_of_the_store(make):
@@ -247,7 +247,7 @@ def test_chart_shows_the_numbers_of_the_store(make):
     row = next(row for row in of["rows"] if (row["set"], row["metric"]) == ("moons", "emd"))
     assert row["value"] == [40.0, None, None] and row["error"][0] == 1.0
     assert row["diverged"] == [False, True, False]
-    assert row["floor"] == [20.0] * 3 and row["reported"] == [39.5, None, None]
+    assert row["baseline"] == [20.0] * 3 and row["reported"] == [39.5, None, None]
     assert row["text"] == ["40.0 ± 1.0", "diverged", "not yet"]
 
 
