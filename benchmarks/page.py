@@ -43,13 +43,13 @@ TRAIN = """async (set) => {
   trainer.choose(set);
   trainer.start();
   const { training } = trainer;
-  const reached = () => training.distances.find(([, value]) => training.theirs && value <= training.theirs);
+  const reached = () => training.distances.find(([, value]) => value <= training.theirs?.at);
   await new Promise((resolve) => {
     const wait = () => (reached() || !trainer.worker ? resolve() : setTimeout(wait, 50));
     wait();
   });
   trainer.stop();
-  return { theirs: training.theirs, seconds: reached()?.[0] ?? null };
+  return { theirs: training.theirs?.at, seconds: reached()?.[0] ?? null };
 }"""
 
 BUSY = """() => {
@@ -138,7 +138,7 @@ def _seconds_to_use(browser: Browser, path: Path) -> float:
 def _draw(browser: Browser, path: Path, folder: Path) -> None:
     """Writes six pictures."""
     page = _open(browser, path, viewport={"width": 1280, "height": 840})
-    page.wait_for_function("() => pointillist.explain.shown.find(step => 'place' in step)?.place >= 1")
+    page.wait_for_function("() => pointillist.explain.shown.find(step => 'share' in step)?.share >= 1")
     page.locator(".hero-stage .play").click()
     _save(page.screenshot(), folder / "page.png")
     for step, wait in (("denoise", 2500), ("sampler", 12_000), ("guidance", 8000)):
