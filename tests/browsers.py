@@ -1,4 +1,4 @@
-"""The browsers that pages are tested in, both as Debian ships them, by Playwright."""
+"""Browsers for tests of pages: those that Debian ships, controlled by Playwright."""
 
 import shutil
 import warnings

@@ -1,4 +1,4 @@
-"""A strict set-up: shapes checked at run time, no implicit promotion of ranks, two CPU devices; and a browser."""
+"""Strict setup (runtime shape checks, no implicit rank promotion, two CPU devices) and browser fixtures."""
 
 import os
 
@@ -40,31 +40,31 @@ from browsers import launched  # noqa: E402
 from pointillist.engine.devices import configure  # noqa: E402
 from pointillist.memory import release_memory  # noqa: E402
 
-# The same examples in every run, however busy the machine is, so that a run says what the last one said.
+# Use the same examples in every run, also on a busy machine, so that results are reproducible.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("fixed")
 configure()
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Tracing makes many objects that live on: the collector would look through all of them often, and find nothing.
+# Tracing makes many long-lived objects, which the garbage collector would scan often in vain.
 gc.set_threshold(100_000, 50, 100)
 
 
 def _share_mb():
-    """A process's part of a quarter of the machine's memory."""
+    """Returns a quarter of the machine's memory divided by the number of processes."""
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 4e6 / processes
 
 
 LARGE_MB, LEAST_MB = min(3000, max(800, _share_mb())), 150
-"""Memory at which programs are let go of, which are then compiled again where a test wants them; and how much must have
-come since that was last done."""
+"""Memory at which compiled programs are released (tests that need them compile them again), and how much must have
+been added since the last release."""
 
 _left_mb = 0.0
 
 
 @pytest.fixture(autouse=True)
 def _forget_programs():
-    """Lets go of compiled programs once they take much memory: they would take gigabytes by the end of a run."""
+    """Releases compiled programs once they take much memory: they would take gigabytes by the end of a run."""
     global _left_mb
     yield
     if _held_mb() > max(LARGE_MB, _left_mb + LEAST_MB):
@@ -130,11 +130,11 @@ def rng():
 
 @pytest.fixture
 def violations():
-    """What axe-core finds wrong with a page: rules, with the elements that break them."""
+    """Returns the violations that axe-core finds in a page: rules with the offending elements."""
     from axe_playwright_python.sync_playwright import Axe
 
     def found(page):
-        # Hidden parts are not looked at.
+        # Hidden parts are not checked.
         page.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
         broken = Axe().run(page).response["violations"]
         return {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in broken}
@@ -146,12 +146,12 @@ LIGHT = ("tests/columns", "tests/evaluation", "tests/files", "tests/metrics", "t
 
 
 def pytest_collection_modifyitems(items):
-    """Puts packages of quick tests last, so that no process is left with a file of long ones at the end."""
+    """Puts packages of quick tests last, so that no process ends with a file of slow tests."""
     items.sort(key=lambda item: item.nodeid.startswith(LIGHT))
 
 
 _peaks: list[float] = []
-"""Most memory that each process of a run held, in MB, as they end."""
+"""Peak memory of each process of a run, in MB."""
 
 
 def _peak_mb():
@@ -159,7 +159,7 @@ def _peak_mb():
 
 
 def _held_mb():
-    """Memory that the process holds now, or the most it has held where the system does not say."""
+    """Returns the memory of the process now, or its peak on systems that do not report it."""
     with suppress(OSError):
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 1e6
@@ -177,7 +177,7 @@ def pytest_testnodedown(node):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Shows what each package's tests take, and the memory of the processes that ran them."""
+    """Prints the seconds of each package's tests and the peak memory of the processes."""
     seconds = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:

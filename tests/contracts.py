@@ -1,4 +1,4 @@
-"""What the contract suites of all packages share."""
+"""Helpers that the contract tests of all packages share."""
 
 import importlib
 import inspect

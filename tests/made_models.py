@@ -11,7 +11,7 @@ TINY = {"width": 8, "depth": 1, "time_embedding": 4, "class_embedding": 4, "time
 
 
 def untrained(X, y=None, **parameters):
-    """A model of random weights: of those that training begins with, some are 0."""
+    """Returns a model with random weights in every layer; some initial weights would be 0."""
     asked = Configuration(**TINY, **parameters)
     task = prepare(asked, X, y)
     plan, rng = task.plan, np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Bad input to the command line and to Python: one line that says what is wrong with what, and nothing else happens."""
+"""Checks that bad input on the command line and in Python gives a one-line error and has no other effect."""
 
 import gzip
 import os
@@ -95,7 +95,7 @@ def fitted():
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory, fitted):
-    """A folder of files, good ones and bad ones."""
+    """Creates a folder with good and bad files."""
     folder = tmp_path_factory.mktemp("store")
     for name, text in TEXTS.items():
         (folder / name).write_text(text)
@@ -119,7 +119,7 @@ def store(tmp_path_factory, fitted):
 
 
 def unfinished(path):
-    """Leaves the checkpoint of a training that was stopped."""
+    """Leaves the checkpoint of a stopped training."""
 
     class Stop(Exception):
         pass
@@ -141,7 +141,7 @@ def contents(folder):
 
 @pytest.fixture
 def folder(tmp_path, store, monkeypatch):
-    """A copy of the store, as the working directory."""
+    """Copies the store and makes it the working directory."""
     shutil.copytree(store, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -436,7 +436,7 @@ def test_a_full_disk(folder, arguments, limit, name):
 
 
 def start_long_sample(folder, name):
-    """A writer that is in the middle of its file."""
+    """Starts a writer that waits in the middle of its file."""
     process = start(folder, 0, f"sample plain.model -n 50000000 --out {name}")
     deadline = time.monotonic() + 60
     while not any(part.stat().st_size > 100_000 for part in folder.glob(f".{name}.*.part")):
@@ -463,7 +463,7 @@ def test_a_killed_writer(folder, name):
     process = start_long_sample(folder, name)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    # Nobody can tidy up after a SIGKILL, but what is left is hidden.
+    # Nothing can clean up after a SIGKILL, but the leftover file is hidden.
     assert {
         name_of_file: held
         for name_of_file, held in contents(folder).items()
@@ -505,7 +505,7 @@ def test_unusual_input_that_is_accepted(run, folder, write, name):
     table, rows = read_numbers(name), read_numbers(f"new-{name}")
     assert rows.names == table.names and len(rows.rows) == 30
     low, high = table.rows.min(axis=0), table.rows.max(axis=0)
-    # A tenth of half the range, and float32's rounding.
+    # A tenth of half the range, plus rounding of float32.
     margin = np.where([kind == "int64" for kind in table.types], 0, 0.1001 * (high / 2 - low / 2))
     assert (rows.rows >= low - margin).all() and (rows.rows <= high + margin).all()
     whole = [kind == "int64" for kind in table.types]
@@ -575,7 +575,7 @@ PYTHON = {
 @pytest.mark.parametrize("rows,y,message", PYTHON.values(), ids=PYTHON)
 @pytest.mark.parametrize("kind", [Diffusion, DiffusionClassifier])
 def test_python_refuses(kind, rows, y, message):
-    # Missing cells and text are no fault of a table that need not be one of numbers.
+    # Missing cells and text are allowed in a table that need not be numeric.
     is_of_numbers = message.startswith(("X has NaN", "X is not all numbers"))
     estimator = Diffusion(**QUICK, process="gaussian" if is_of_numbers else "auto")
     if kind is DiffusionClassifier:

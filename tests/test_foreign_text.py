@@ -41,7 +41,7 @@ def test_figure(text):
     figure.text(0, 0, figure_text(text))
     figure.legend(handles=[Line2D([], [], label=legend_text(text))])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of characters that the font lacks
+        warnings.simplefilter("ignore")  # about characters that the font lacks
         figure.canvas.draw()
     assert [each.get_text() for each in figure.legends[0].get_texts()] == [legend_text(text)]
 

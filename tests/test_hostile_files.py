@@ -1,4 +1,4 @@
-"""Files that would take all memory or wait for ever, text that would change a terminal, rows that are no numbers."""
+"""Files that would exhaust memory or block forever, text with terminal controls, and NaN rows."""
 
 import gzip
 import multiprocessing

@@ -19,7 +19,7 @@ def fit(folder: Path, *options: str) -> list[str]:
 
 
 def started(folder: Path) -> subprocess.Popen[bytes]:
-    """A fit that has begun, and would take hours."""
+    """Starts a fit that would take hours."""
     np.save(folder / "rows.npy", np.random.default_rng(0).normal(size=(64, 2)))
     process = subprocess.Popen(fit(folder, *ENDLESS), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

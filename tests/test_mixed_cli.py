@@ -35,7 +35,7 @@ def call(*arguments):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Tables of pets, and a model of them."""
+    """Writes tables of pets and fits a model to them."""
     folder = tmp_path_factory.mktemp("pets")
     rng = np.random.default_rng(0)
     kind = rng.choice(["cat", "dog"], N)
@@ -252,7 +252,7 @@ def test_types_are_chosen_and_columns_dropped(run):
     assert code == 2 and "notes.csv: column 'weight' cannot be read as integer: " in shown
     code, _, shown = run("fit", "notes.csv", "--out", "m", "--epochs", 1, *SMALL, *chosen[:4], "--type", "legs=integer")
     assert code == 0 and any(line.startswith("code") and "categories" in line for line in shown.splitlines())
-    # What is left may be numbers alone.
+    # The remaining columns may be only numbers.
     left = [part for name in ("kind", "born", "note", "tame", "legs") for part in ("--drop", name)]
     code, _, shown = run("fit", "notes.csv", "--label", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
     assert code == 0 and Diffusion.load("m").model_.process.kind == "gaussian"
@@ -481,7 +481,7 @@ def test_fit_and_info_show_rules_that_hold_in_new_rows(run):
 
 
 def test_predicted_times_are_measured_in_the_unit_and_zone_of_their_column(run):
-    """A shift of the clock, or another unit, would leave no interval that holds what came."""
+    """A shifted clock or another unit would move values out of all intervals."""
     hours = pd.date_range("2024-01-01", periods=300, freq="7h", tz="Asia/Tokyo")
     rng = np.random.default_rng(0)
     table = pa.table({"kind": rng.choice(["a", "b"], 300), "fed": pa.array(hours, pa.timestamp("ns", "Asia/Tokyo"))})

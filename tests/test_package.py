@@ -52,7 +52,7 @@ def test_errors_in_the_pages_scripts_are_found_with_their_file_and_line(tmp_path
         pytest.skip("needs deno")
     planted = {
         "csv.js": ("rows.push(row)", "rows.push(wor)"),
-        "incomplete_rows.js": ("readCsv } =", "readCvs: readCsv } ="),  # what another script handed on
+        "incomplete_rows.js": ("readCsv } =", "readCvs: readCsv } ="),  # imported from another script
         "table.js": ("const ROWS_AT_ONCE", "const UNUSED = 1;\nconst ROWS_AT_ONCE"),
     }
     scripts, expected = [], []
@@ -72,10 +72,10 @@ def test_errors_in_the_pages_scripts_are_found_with_their_file_and_line(tmp_path
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """Returns a function that tracks files in a new repository, and runs tools/check_tracked.py on it."""
+    """Returns a function that adds files to a new repository and runs tools/check_tracked.py on it."""
     if shutil.which("git") is None:
         pytest.skip("needs git")
-    # An index or a work tree of another repository, which a hook of git's may name, is not meant.
+    # Ignore the index or work tree of another repository, which a git hook may set.
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
     tool = runpy.run_path(str(ROOT / "tools" / "check_tracked.py"))

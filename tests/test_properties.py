@@ -1,4 +1,4 @@
-"""Properties of fitted models, for rows of any kind: files, shapes and types, seeds, scales."""
+"""Properties of fitted models for any rows: files, shapes and types, seeds, scales."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pointillist import Diffusion
 from pointillist.columns.scaling import SCALINGS, TableScaling
 
-# Few shapes and one architecture: every other one would be compiled anew.
+# Few shapes and one architecture, because each other one needs another compilation.
 N = 24
 WIDTHS = (1, 2, 5)
 QUICK = {"timesteps": 4, "width": 8, "depth": 1, "epochs": 1, "batch_size": 8}
@@ -197,11 +197,11 @@ def test_scaled_rows_come_back(method, scale, offset, d, n, seed):
     scaled = scaling.transform(rows)
     assert scaled.dtype == np.float32 and scaled.shape == (n, d) and np.isfinite(scaled).all()
     width = np.ptp(rows, axis=0)
-    # float32's rounding of what the model sees, as a share of the range; and float64's, of what lies off it.
+    # Rounding of float32 within the range (as a fraction of it), and of float64 for the offset.
     share = 1e-5 if method == "quantile" else 1e-6
     tolerance = share * width + 4 * np.spacing(np.abs(rows).max(axis=0))
     assert (np.abs(scaling.inverse(scaled) - rows) <= tolerance).all()
     if method != "quantile":
-        # The model sees the same whatever the unit is.
+        # The scaled rows do not depend on the unit.
         other = TableScaling.fit(rows / scale, method, np.zeros(d, bool)).transform(rows / scale)
         np.testing.assert_allclose(scaled, other, atol=1e-5)

@@ -39,7 +39,7 @@ def run(monkeypatch, tmp_path):
 
 
 def write_wine(path):
-    """60 real rows, with a column of text in the middle, one of integers, and a constant one."""
+    """Returns 60 real rows with a text column in the middle, an integer column and a constant column."""
     rows, labels = (part[::3] for part in load_wine(return_X_y=True))
     names = np.array(["barolo", "grignolino", "barbera"])[labels]
     table = pyarrow.table(

@@ -1,4 +1,4 @@
-"""The program behind `make torture` counts what goes wrong as failed."""
+"""Checks that the program of `make torture` counts errors as failures."""
 
 import sys
 from pathlib import Path

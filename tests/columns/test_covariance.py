@@ -14,7 +14,7 @@ CHAIN = 0.9 ** np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
 
 
 def divergence(found, true):
-    """2 KL(N(0, found) ‖ N(0, true))."""
+    """Returns 2 KL(N(0, found) ‖ N(0, true))."""
     ratio = np.linalg.solve(true, found)
     return np.trace(ratio) - np.linalg.slogdet(ratio)[1] - len(true)
 

@@ -1,4 +1,4 @@
-"""Grids and ends of columns of numbers, against columns whose grid is known."""
+"""Checks detected grids and ends of numbers on columns with known grids."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ COUNTS = RNG.integers(0, 40, N)
 
 
 def unit_of(column, is_whole=False):
-    """Step of a column in its units; 0 without a grid."""
+    """Returns the step of a column in its units; 0 without a grid."""
     rows = np.asarray(column, float)[:, None]
     decimals, steps = find_grids(rows, rows.min(axis=0), rows.max(axis=0), np.array([is_whole]))
     return float(steps[0] / 10.0 ** decimals[0])
@@ -55,7 +55,7 @@ def test_noise_has_no_grid(column):
 
 
 def test_a_step_that_occurs_by_chance_is_ignored():
-    # Five even numbers are no surprise; nine have a probability below 1 %.
+    # Five even numbers may occur by chance; nine have a probability below 1 %.
     assert [unit_of(2 * np.array([3, 1, 8, 2, 9, 30, 17, 5, 12][:n]), True) for n in (5, 9)] == [1, 2]
 
 

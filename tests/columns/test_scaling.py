@@ -48,7 +48,7 @@ def test_standard_scaling_agrees_with_scikit_learn(monkeypatch):
 
 
 def test_quantile_scaling_agrees_with_scikit_learn():
-    # Values that repeat it sends to the ends, where they are the lowest or the highest; ours to their middle.
+    # scikit-learn maps repeated lowest or highest values to the ends; here they map to their middle.
     repeated = np.concatenate([[-9.0, 9.0], RNG.choice([0.0, 1.0, 1.0, 2.0], 2998)])
     rows = np.column_stack([RNG.exponential(size=3000), repeated, RNG.normal(size=3000)])
     ours = QuantileScaling.fit(rows).transform(rows)
@@ -61,7 +61,7 @@ def test_quantile_scaling_agrees_with_scikit_learn():
 def test_quantile_round_trip(rows):
     scaling = QuantileScaling.fit(rows)
     back = scaling.inverse(scaling.transform(rows))
-    # Towards an end of the normal distribution a float32 leaves 1e-6 of the distribution.
+    # In the tails of the normal distribution float32 resolves 1e-6 of the probability.
     assert (np.abs(back - rows) <= 1e-5 * np.ptp(rows, axis=0) * len(rows) + 1e-9 * np.abs(rows)).all()
     assert (back >= rows.min(axis=0)).all() and (back <= rows.max(axis=0)).all()
 
@@ -79,7 +79,7 @@ def test_the_log_slope_is_the_derivative(method):
     rows = RNG.normal(size=(500, 2)) * [3.0, 0.1]
     scaling = TableScaling.fit(rows, method, np.zeros(2, bool))
     if method == "quantile":
-        # Where the map has no corner between the two ends of the difference.
+        # Where the map is smooth between the two points of the difference.
         nodes = scaling.varying.quantiles
         x = np.stack([(nodes[200:220, j] + nodes[201:221, j]) / 2 for j in range(2)], axis=1)
         step = np.stack([np.diff(nodes[200:221, j]) for j in range(2)], axis=1) / 4
@@ -156,14 +156,14 @@ def test_a_wide_table_with_a_constant_column_is_not_copied(monkeypatch, method):
     scaling = TableScaling.fit(rows, method, np.zeros(100, bool))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # A few kilobytes for what is not rows, which differs between versions of NumPy.
+    # A few kilobytes of overhead, which differs between versions of NumPy.
     assert peak < rows.nbytes / 5 + 4000
     assert scaling.transform(rows[:9]).shape == (9, 99)
     np.testing.assert_allclose(scaling.inverse(scaling.transform(rows[:9]))[:, 3], 5.0)
 
 
 def resident(path):
-    """Bytes of maps of a file that count as this process's."""
+    """Returns the resident bytes of a mapped file."""
     total, is_inside = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split()[0]:

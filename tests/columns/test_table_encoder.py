@@ -53,7 +53,7 @@ def test_scores_are_normal_and_decode_to_the_distribution_of_the_column(n):
     assert code.size == 1 and not tokens.any()
     order = np.argsort(values)
     assert (np.diff(scores[order]) > 0).all()
-    # Beyond the outermost knots but one, scores are coarse.
+    # Scores are coarse beyond the second-outermost knots.
     shares = (np.arange(n) + 0.5) / n
     inner = (shares > 0.002) & (shares < 0.998)
     np.testing.assert_allclose(scores[order][inner], ndtri(shares[inner]), atol=0.2 if n == 60 else 0.05)
@@ -162,7 +162,7 @@ def test_explained_columns_are_numbers_and_other_discrete_ones_tokens():
     columns["kind"] = RNG.choice(["a", "b"], n)
     shares = explained(Table(pa.table(columns)).cells)
     assert shares[0] > 0.8 and shares[1] > 0.8 and abs(shares[2]) < 0.05 and shares[3] == 0
-    # No numbers of many values hang together.
+    # No continuous columns are related.
     encoding = TableEncoder.fit(Table(pa.table(columns)))
     assert encoding.with_number == () and encoding.sizes[2:] == (60, 2) and encoding.width == 4
     columns |= {name: day + RNG.normal(0, 9, n) for name in ("wet", "bright")}
@@ -192,10 +192,10 @@ def test_missing_cells_explain_nothing_and_hide_little(share, shift):
         rows = np.where(rng.random(rows.shape) < share, np.nan, rows + shift)
         return explained(Table(pa.table({str(i): pa.array(x, from_pandas=True) for i, x in enumerate(rows.T)})).cells)
 
-    # Of tables with fewer and fewer rows that have two columns.
+    # Tables with fewer and fewer rows in which both of two columns are observed.
     for n, d in ((300, 20), (1000, 10), (100, 40), (4000, 30)):
         assert np.median(shares(rng.normal(size=(n, d)))) < 0.3, (n, d)
-    # Of p = 9 features, the adjusted share has a standard error of about (2 p) ** 0.5 / n; n rows have two cells.
+    # With p = 9 features, the adjusted fraction has a standard error of about (2 p) ** 0.5 / n; n rows have both cells.
     n = 4000 * (1 - share) ** 2
     assert abs(shares(rng.normal(size=(4000, 3)))).max() < 4 * 18**0.5 / n
     normal = rng.multivariate_normal(np.zeros(2), [[1, 0.9], [0.9, 1]], 4000)

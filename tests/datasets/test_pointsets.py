@@ -46,7 +46,7 @@ def test_scale_is_the_range_of_the_published_draws(name, draw):
         expected, labels = POINTSETS[name].draw(500, 7)
         np.testing.assert_allclose(rows, expected, atol=1e-6)
         np.testing.assert_array_equal(y, labels)
-    # All but a few rows lie within the range, and some come near every end.
+    # Nearly all rows lie within the range, and some are close to each end.
     assert (np.abs(X) > 1).any(1).mean() < 0.005 and (np.abs(X).max(0) > 0.75).all()
 
 
@@ -56,7 +56,7 @@ def test_canonical_blobs_have_the_published_fractions():
     rows = (X + 1) / 2 * (high - low) + low
     near = np.linalg.norm(rows - [0.2, 0.3], axis=1) < np.linalg.norm(rows - [0.8, 0.8], axis=1)
     assert (y == 1).sum() == 1567
-    assert abs(((y == 1) & near).sum() - 315) <= 2  # a row or two of either kind may be nearer to the other
+    assert abs(((y == 1) & near).sum() - 315) <= 2  # one or two rows of a class may be nearer to the other class
 
 
 def test_moons_and_circles_equal_the_rows_of_scikit_learn():
@@ -99,7 +99,7 @@ def independent_helix(n, rng):
 
 
 def independent_checkerboard(n, rng):
-    # By rejection: the squares of one colour.
+    # Rejection sampling of the squares of one color.
     points = rng.uniform(-4, 4, (8 * n, 2))
     cells = np.floor(points / 2).astype(int)
     dark = points[(cells.sum(1) % 2 == 0)][:n]
@@ -174,7 +174,7 @@ def test_true_log_density_agrees_with_the_distribution(name):
     on_grid = true_log_density(name, grid)
     density = np.exp(on_grid) * (3.2 / 400) ** 2
     assert density.sum() == pytest.approx(1.0, abs=2e-3)
-    # The mean over rows of the set is the mean under the density.
+    # The mean over rows of the set estimates the mean under the density.
     expected = (density * on_grid).sum()
     assert abs(found.mean() - expected) < 4 * found.std() / np.sqrt(5000) + 1e-2
     assert true_log_density("moons", rows) is None

@@ -1,4 +1,4 @@
-"""No implicit promotion of dtypes in the mathematics. (Optax promotes its step count.)"""
+"""Forbids implicit promotion of dtypes. (Optax promotes its step count.)"""
 
 import jax
 import pytest

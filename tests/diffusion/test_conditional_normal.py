@@ -1,4 +1,4 @@
-"""Numbers given others, against the textbook's formula by NumPy's solver."""
+"""Compares conditional normal distributions with the textbook formula by NumPy's solver."""
 
 import jax.numpy as jnp
 import numpy as np

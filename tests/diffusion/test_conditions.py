@@ -1,4 +1,4 @@
-"""Rows under conditions, against exact ones: a Bayesian network of tokens, and mixtures of normals in ranges."""
+"""Compares conditioned rows with exact ones: a Bayesian network of tokens and mixtures of normals in ranges."""
 
 from functools import partial
 from itertools import product
@@ -36,7 +36,7 @@ CELLS = np.array(list(product(*map(range, SIZES))))
 
 
 def network_distribution():
-    """p(a) p(b | a) p(c | a, b), with a cell of 1 in 10,000."""
+    """Returns p(a) p(b | a) p(c | a, b), with one probability of 1 in 10,000."""
     rng = np.random.default_rng(0)
     a = np.array([0.6, 0.3999, 0.0001])
     b = rng.dirichlet([1, 1], 3)
@@ -48,7 +48,7 @@ DISTRIBUTION = network_distribution()
 
 
 class Oracle(eqx.Module):
-    """The logits of the Bayesian network, given any tokens."""
+    """Network with the logits of the Bayesian network given any tokens."""
 
     tokens: Tokens = eqx.field(static=True)
 
@@ -59,7 +59,7 @@ class Oracle(eqx.Module):
 
 
 def restriction(**allowed):
-    """Restricts tokens, by name: values, or pairs of a value and the share of its interval."""
+    """Restricts tokens by name to values, or to pairs of a value and a fraction of its interval."""
     indices = tuple("abc".index(name) for name in allowed)
     longest = max(map(len, allowed.values()))
     slots, shares = np.zeros((len(indices), longest), np.int32), np.full((len(indices), longest), -np.inf, np.float32)
@@ -72,7 +72,7 @@ def restriction(**allowed):
 
 
 def drawn(sampler, tokens=TOKENS, draws=200, given=None):
-    """Rows of some draws, shape (draws, rows, T and diagnostics)."""
+    """Returns rows of several draws with diagnostics, shape (draws, rows, columns)."""
     denoiser = TokenDenoiser(Oracle(tokens), tokens)
     start = jnp.asarray([-1, -1, -1] if given is None else given, jnp.float32)
     keys = jax.random.split(jax.random.key(1), draws)
@@ -80,8 +80,8 @@ def drawn(sampler, tokens=TOKENS, draws=200, given=None):
 
 
 def within(found, expected, by_draw):
-    """Whether a mean is as expected, within 4 standard errors over draws."""
-    # No draw may have a rare cell; its error then follows from its probability.
+    """Asserts that a mean is within 4 standard errors over draws of its expectation."""
+    # All draws may lack a rare value; the error then follows from its probability.
     error = np.maximum(by_draw.std(axis=0, ddof=1), np.sqrt(np.abs(expected))) / np.sqrt(len(by_draw))
     return (np.abs(found - expected) <= 4 * error + 1e-6).all()
 
@@ -127,7 +127,7 @@ def test_observed_tokens_are_visible_and_do_not_change_the_mass():
 
 
 class AfterSingle(eqx.Module):
-    """Logits of a token of two values after one of a single value: .8 for the first value if that is seen, else .5."""
+    """Logits of a binary token: p = 0.8 for its first value if the constant token before it is visible, else 0.5."""
 
     def __call__(self, seen):
         return jnp.log(4.0) * jnp.array([0.0, 1.0, 0.0]) * seen[0]
@@ -181,7 +181,7 @@ def test_a_mass_far_in_the_tail_has_a_finite_logarithm():
 
 
 def test_ranges_are_met_exactly_with_the_moments_of_the_normal_distribution():
-    """Two correlated numbers, one in a range: ψ and the mean in the range agree with the bivariate normal."""
+    """Checks ψ and the mean of two correlated numbers, one in a range, against the bivariate normal."""
     covariance = np.array([[1.0, 0.8], [0.8, 2.0]])
     ranges = Ranges((0,), np.array([[1.0]]), np.array([[2.0]]))
     log_psi, x0 = moments_in_ranges(
@@ -203,7 +203,7 @@ MIXTURE = GaussianMixture.of(
 
 @partial(jax.jit, static_argnames=("n", "points"))
 def walked(keys, ranges, n=100, points=60):
-    """Populations in ranges: numbers and weights."""
+    """Returns numbers and weights of populations in ranges."""
     denoiser = MIXTURE.denoiser(SCHEDULE)
 
     def denoise(context, x_t, t):
@@ -237,7 +237,7 @@ def walked(keys, ranges, n=100, points=60):
     ],
 )
 def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
-    """Against the distribution by quadrature: the mass, also of 1 in 10,000, and the means in the ranges."""
+    """Compares masses (down to 1 in 10,000) and means in ranges with quadrature."""
     longest = max(map(len, ranges.values()))
     table = np.full((len(ranges), longest, 2), np.inf, np.float32)
     for row, pairs in zip(table, ranges.values(), strict=True):
@@ -270,7 +270,7 @@ MEANS, STD = 0.5 * COUNTS - 0.9, 0.4
 
 
 def denoise_given_count(count, x_t, t):
-    """E[x_0 | x_t, count] of two independent normal numbers, with an error where noise is strong, as networks have."""
+    """E[x_0 | x_t, count] of two independent normal numbers, with an error at high noise like that of networks."""
     alpha_t, sigma_t = alpha_sigma(SCHEDULE, t)
     mean = jnp.asarray(MEANS, jnp.float32)[count]
     exact = mean + alpha_t * STD**2 / (alpha_t**2 * STD**2 + sigma_t**2) * (x_t - alpha_t * mean)
@@ -279,7 +279,7 @@ def denoise_given_count(count, x_t, t):
 
 @jax.jit
 def populations_given_counts(keys, low, high):
-    """Counts and two numbers in the same range, with diagnostics: 50 rows of 250 candidates each."""
+    """Returns counts, two numbers in the same range and diagnostics of 50 rows with 250 candidates each."""
     ranges, n = Ranges((0, 1), *jnp.broadcast_to(jnp.stack([low, high])[:, None, None], (2, 2, 1))), 250
 
     def one(key):
@@ -305,7 +305,7 @@ def populations_given_counts(keys, low, high):
 
 @pytest.mark.parametrize(("low", "high"), [(0.2, 0.5), (1.0, np.inf)])
 def test_errors_of_means_agree_with_the_effective_sample_size(low, high):
-    """Means of independent draws, against the means of a mixture of truncated normal distributions."""
+    """Compares means of independent draws with those of a mixture of truncated normal distributions."""
     drawn = populations_given_counts(jax.random.split(jax.random.key(3), 200), jnp.float32(low), jnp.float32(high))
     inside = MASSES * (norm.cdf(high, MEANS, STD) - norm.cdf(low, MEANS, STD)) ** 2
     inside /= inside.sum()

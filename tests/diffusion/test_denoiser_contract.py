@@ -1,4 +1,4 @@
-"""What every denoiser promises: E[x_0 | x_t] for one row, at any time, for any class it knows."""
+"""Contract of every denoiser: E[x_0 | x_t] for one row at any time, for any known class."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -41,7 +41,7 @@ GUIDANCE = np.asarray(1.5, np.float32), EVERYWHERE
 
 
 def random(build, seed=0, **shape):
-    """A network with random weights everywhere: a fresh one's output may be 0."""
+    """Returns a network with random weights in every layer; the output of a new network may be 0."""
     network = eqx.filter_eval_shape(build, jax.random.key(0), width=6, depth=1, **shape)
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), network)
@@ -67,7 +67,7 @@ def class_network(schedule, kind=ResidualMLP, prediction="edm", seed=0):
 
 
 def condition_on(schedule, *values):
-    """The denoiser of rows with some observed values."""
+    """Returns the denoiser of rows with some observed values."""
     n = len(values)
     network = random(ResidualMLP, columns=n, features=8, has_observed=True)
     return NetworkDenoiser(network, schedule, np.resize(SIGMA_DATA, n), "edm").condition_on(
@@ -84,7 +84,7 @@ def numbers(schedule):
 
 @dataclass(frozen=True)
 class Case:
-    """A denoiser of a schedule, and the distribution whose exact denoiser it is, if it is one's."""
+    """Returns a denoiser of a schedule and, if it is exact, its distribution."""
 
     make: Callable
     distribution: GaussianMixture | None = None
@@ -115,7 +115,7 @@ VARIANTS = "network, bounded", "network of classes, MLP", "classifier-free, of a
 
 
 def quick(names):
-    """The names; further ones of a class are left to the slow tests."""
+    """Returns the names; all but the first of each class are marked slow."""
     return [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in names]
 
 
@@ -138,14 +138,14 @@ def bound(denoiser, label, x_t, t):
 
 
 def values(denoiser, t=WHOLE, label=None, x_t=X_T):
-    """E[x_0 | x_t] of rows at their times, by one compiled program."""
+    """Returns E[x_0 | x_t] of rows at their times, by one compiled program."""
     if label is None:
         return np.asarray(unbound(denoiser, x_t, t))
     return np.asarray(bound(denoiser, np.asarray(label, np.int32), x_t, t))
 
 
 def tweedie(distribution, label, x_t, alpha, sigma):
-    """E[x_0 | x_t] = (x_t + sigma_t² ∇ log p(x_t)) / alpha_t (Efron 2011), the gradient by differences in float64."""
+    """E[x_0 | x_t] = (x_t + sigma_t² ∇ log p(x_t)) / alpha_t (Efron 2011), the gradient by finite differences."""
     distribution = distribution if label is None or label == CLASSES else distribution.given(label)
 
     def log_density(x):
@@ -173,7 +173,7 @@ def test_a_row_gives_a_finite_row(name):
 
 @pytest.mark.parametrize("name", quick(DENOISERS))
 def test_a_batch_gives_the_same_as_single_rows(name):
-    """Also: compiled or not."""
+    """Includes compiled against uncompiled calls."""
     denoiser = MADE[name]
     for t in (WHOLE, BETWEEN):
         found = values(denoiser, t)
@@ -191,9 +191,9 @@ def test_a_time_between_integers_lies_between_them(name):
     def at(t):
         return values(denoiser, np.resize(np.asarray(t, np.float32), N), x_t=x_t)
 
-    # As a number that happens to be whole, a time is the integer.
+    # A float time without fraction equals the integer time.
     np.testing.assert_allclose(values(denoiser, WHOLE.astype(np.float32)), values(denoiser), rtol=1e-3, atol=1e-4)
-    # On the way from one integer to the next no step is most of the change, as one of a rounded time would be.
+    # No single step makes most of the change between two integers, as it would if times were rounded.
     path = at(np.linspace(20, 21, N))
     assert 0 < np.abs(np.diff(path, axis=0)).max() < np.ptp(path, axis=0).max() / 2
 
@@ -266,7 +266,7 @@ def guided_by(denoiser, w, interval=EVERYWHERE):
 
 @pytest.mark.parametrize("name", GUIDED)
 def test_a_scale_without_guidance_gives_the_first_denoiser(name):
-    """Bit for bit, but for a network on a batch that is doubled, whose products are of another shape."""
+    """Checks bit for bit, except for networks on doubled batches, whose matrix products have another shape."""
     guided = MADE[name]
     plain = getattr(guided, fields(guided)[0].name)
     high = interval(1e8, np.inf)

@@ -1,4 +1,4 @@
-"""A network read as a denoiser, against the formulas of the papers in float64."""
+"""Compares denoisers of networks with the published formulas in float64."""
 
 import equinox as eqx
 import jax
@@ -17,7 +17,7 @@ X_T = jnp.array([0.3, -1.2])
 
 
 def some(network):
-    """The same network with random weights everywhere: a fresh one's output may be 0."""
+    """Returns the network with random weights in every layer; the output of a new network may be 0."""
     leaves, structure = jax.tree.flatten(network)
     keys = jax.random.split(jax.random.key(7), len(leaves))
     pairs = zip(keys, leaves, strict=True)
@@ -58,7 +58,7 @@ def test_predictions_convert_to_the_data(kind, prediction):
         network=network, schedule=SCHEDULE, sigma_data=SIGMA_DATA, prediction=prediction, bounds=bounds
     )
     np.testing.assert_allclose(eqx.filter_jit(clipped)(X_T, t), np.clip(expected, -0.01, 0.01), atol=1e-5)
-    # With little noise for a column, here the second, its predictions are not clipped.
+    # Predictions of a column with little noise (here the second) are not clipped.
     least = jnp.asarray(1)
     free = np.asarray(eqx.filter_jit(denoiser)(X_T, least))
     np.testing.assert_allclose(eqx.filter_jit(clipped)(X_T, least), [np.clip(free[0], -0.01, 0.01), free[1]], atol=1e-6)

@@ -36,7 +36,7 @@ def test_classifier_free_guidance_equals_the_formula_in_eps(w):
     guided = ClassifierFree(CONDITIONAL, w)
     expected = (1 + w) * eps(CONDITIONAL.given(label)) - w * eps(CONDITIONAL)
     np.testing.assert_allclose(eps(guided.given(label)), expected, rtol=1e-3, atol=1e-5)
-    # Without a class there is nothing to guide to.
+    # Guidance needs a class.
     np.testing.assert_allclose(guided(X_T, t), CONDITIONAL(X_T, t), rtol=1e-5)
 
 
@@ -48,7 +48,7 @@ def test_guidance_calls_the_network_once_on_a_doubled_batch():
         products = [e for e in program.eqns if e.primitive.name == "dot_general"]
         return [e.outvars[0].aval.size for e in products if e.invars[1].aval.shape == (128, 128)]
 
-    # The first of the five hidden layers is a part of the input layer.
+    # The first of the five hidden layers belongs to the input layer.
     assert sizes(CONDITIONAL) == [500 * 128] * 4
     assert sizes(ClassifierFree(CONDITIONAL, 1.0)) == [1000 * 128] * 4
 

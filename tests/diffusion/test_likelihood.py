@@ -22,7 +22,7 @@ ROWS, LABELS = MIXTURE.sample(80, 0)
 
 
 def at_cut_off(distribution, schedule):
-    """The distribution of data with the noise of t = 1 added."""
+    """Returns the distribution of data plus the noise of t = 1."""
     return distribution.noised(1.0, float(schedule.sigma[1] / schedule.alpha[1]))
 
 
@@ -59,7 +59,7 @@ def test_class_log_densities_equal_those_of_the_components():
     found = jax.vmap(log_densities)(jnp.asarray(rows, jnp.float32))
     for label in (0, 1):
         expected = at_cut_off(far.given(label), schedule).log_density(rows)
-        # Far from a class its density is of no use to a classifier: errors count where it is not negligible.
+        # Only densities that are not negligible matter to a classifier.
         near = expected > -15
         np.testing.assert_allclose(found[near, label], expected[near], atol=0.03)
 
@@ -125,7 +125,7 @@ def test_the_hutchinson_estimate_is_unbiased():
     estimates = np.asarray(jax.vmap(jax.vmap(one))(keys, x[None].repeat(100, 0)), np.float64)
     expected = at_cut_off(MIXTURE, schedule).log_density(ROWS[:20])
     error = estimates.std(0, ddof=1) / np.sqrt(100)
-    assert (error > 1e-4).any()  # the trace is estimated indeed
+    assert (error > 1e-4).any()  # the trace is estimated
     assert (np.abs(estimates.mean(0) - expected) < 4 * error + 0.01).all()
 
 

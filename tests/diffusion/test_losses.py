@@ -44,7 +44,7 @@ def test_log_normal_levels_are_normal_in_units_of_the_standard_deviation():
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_loss_is_least_at_the_conditional_mean(prediction):
-    """Of multiples of the output that says E[x_0 | x_t] for the rows trained on, 1 is best."""
+    """Checks that 1 is the best multiple of an output that predicts E[x_0 | x_t] exactly."""
     rows = X0[:50]
     objective = Objective(prediction, noise_levels="log-normal")
     oracle = GaussianMixture.of(np.ones(50), rows, np.zeros((2, 2))).denoiser(SCHEDULE)

@@ -1,4 +1,4 @@
-"""Probabilities of tokens and densities of numbers, against a distribution of both that is known."""
+"""Compares probabilities of tokens and densities of numbers with a known joint distribution."""
 
 import equinox as eqx
 import jax
@@ -21,13 +21,13 @@ MIXED = Tokens((2, 3), (), (0, 1), (1, 2))
 
 MEANS = np.array([[0.3, -0.4], [-0.6, 0.2], [0.5, 0.1], [-0.2, 0.7], [0.4, -0.1]], np.float32)
 COVARIANCE = np.array([[0.8, 0.63], [0.63, 0.5]], np.float32)
-"""Of a correlation of 0.996."""
+"""Covariance with a correlation of 0.996."""
 
 INDEPENDENT = np.eye(2, dtype=np.float32)
 
 
 class Normal(eqx.Module):
-    """The network of numbers that are normal around a sum of means of the tokens' values."""
+    """Exact network of numbers that are normal around a sum of means of token values."""
 
     def embed_context(self, one_hot, observed):
         return jnp.concatenate([one_hot @ jnp.asarray(MEANS), observed])
@@ -51,7 +51,7 @@ class Normal(eqx.Module):
 
 
 class Linear(eqx.Module):
-    """Logits that are products with the tokens that are seen."""
+    """Network with logits linear in the visible tokens."""
 
     weight: np.ndarray
 
@@ -60,7 +60,7 @@ class Linear(eqx.Module):
 
 
 def started(mean, covariance):
-    """The distribution that the flow of a normal one takes N(mean, I) to, which it starts from at a noise of 10."""
+    """Returns the distribution to which the flow maps its start, N(mean, I) at a noise of 10."""
     lambda_T = jnp.asarray(LOWEST_LAMBDA)
     alpha, sigma = (float(part) for part in at_lambda(lambda_T))
     size, axes = np.linalg.eigh(np.atleast_2d(covariance) + 0.002**2 * np.eye(len(mean)))
@@ -106,7 +106,7 @@ def test_nearly_collinear_numbers_have_the_right_density():
     found = of(Normal(), [True, True], rows)
     expected = started(mean, COVARIANCE).logpdf(rows[:, 2:])
     assert np.abs(found - expected).max() < 0.02
-    # The distribution that the model was given is another by what it starts from.
+    # The distribution of the model also depends on its start.
     assert abs(np.mean(found - multivariate_normal(mean, COVARIANCE).logpdf(rows[:, 2:]))) < 0.02
 
 

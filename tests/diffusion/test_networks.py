@@ -48,7 +48,7 @@ def test_noise_level_embedding_against_its_formula():
 
 def test_residual_blocks_against_their_formula():
     network = ResidualMLP(jax.random.key(2), columns=3, features=8, width=12, depth=2)
-    # The output begins at 0: other weights, so that there is something to see.
+    # New networks have output 0: other weights make it visible.
     leaves, structure = jax.tree.flatten(network)
     keys = jax.random.split(jax.random.key(3), len(leaves))
     network = jax.tree.unflatten(
@@ -66,7 +66,7 @@ def test_residual_blocks_against_their_formula():
         h = h + linear(outer, u / (1 + np.exp(-u)))
     asked = jnp.asarray(x, jnp.float32), jnp.asarray(features, jnp.float32)
     np.testing.assert_allclose(network(*asked), linear(network.output, h), rtol=1e-4, atol=1e-5)
-    # Shares of parts of the features add up.
+    # Contributions of parts of the features add up.
     shares = network.contribution(asked[1][:5]) + network.contribution(asked[1][5:], 5)
     np.testing.assert_allclose(network.from_contributions(asked[0], shares), network(*asked), rtol=1e-4, atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Numbers along their axes, against the normal distribution that a network of zeros stands for."""
+"""Compares numbers along their axes with the normal distribution that a network of zeros represents."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ COORDINATES = principal_axes(COVARIANCE, np.zeros(3, bool))
 
 
 class Zeros(eqx.Module):
-    """The network of numbers that are normal, with variances along the axes that it sees them along."""
+    """Exact network of normal numbers with given variances along its axes."""
 
     def embed_context(self, one_hot, observed=None):
         return one_hot
@@ -65,7 +65,7 @@ def test_predictions_are_conditional_means_of_the_normal_distribution():
 def test_rows_and_densities_agree_with_the_normal_distribution():
     sampler = TokenSampler(4, DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True))
     drawn = sample_rows(denoiser(BASIS), sampler, columns=7, n_rows=4000, seed=0)[:, 4:]
-    # Each number, and the small difference of two, have their variances: 4 standard errors.
+    # Variances of the numbers and of a small difference of two, within 4 standard errors.
     for direction in (*np.eye(3), [1, -1, 0]):
         variance = direction @ COVARIANCE @ direction
         assert abs((drawn @ direction).var() / variance - 1) < 4 * np.sqrt(2 / 4000)
@@ -144,7 +144,7 @@ def test_each_network_learns_only_from_its_targets():
 
     before = slopes(examples)
     for index, changed in ((11, "number_network"), (13, "joint_network")):
-        # What is given has no target.
+        # Observed numbers have no target.
         for rows, is_learned in (
             (np.where(is_observed, 0.0, 1.0), True),
             (np.where(is_observed, 1.0, 0.0), index == 13),
@@ -166,7 +166,7 @@ def test_at_least_one_number_of_a_row_is_a_target():
     assert not (is_observed & ~is_there).any()
     for k in (1, 2, 3):
         n_given = is_observed[is_there.sum(axis=1) == k].sum(axis=1)
-        # All of them would be given in one of k + 1 rows; one then is not.
+        # One of k + 1 rows would have all numbers observed; one number is then hidden.
         for count, share in enumerate([1 / (k + 1)] * (k - 1) + [2 / (k + 1)]):
             assert abs(np.mean(n_given == count) - share) < 4 * np.sqrt(share * (1 - share) / len(n_given)) + 1e-9
 
@@ -197,7 +197,7 @@ def test_tokens_are_learned_for_every_number_of_visible_ones(n):
     loss = jax.jit(lambda weight: objective.loss(network, (first, is_seen, weight, *rest), "float32"))
     without = loss(0 * weight)
     shares = [loss(weight * jnp.asarray(n_seen == v, jnp.float32)[:, None]) - without for v in range(8)]
-    # Each number has an eighth of the rows, of 8 log 3 nats in all for a network that knows nothing.
+    # Each number of visible tokens has an eighth of the rows; an untrained network has a loss of 8 log 3 nats.
     assert min(shares) > 0.5 * np.log(3) and sum(shares) == pytest.approx(8 * np.log(3), rel=0.1)
 
 
@@ -228,7 +228,7 @@ def test_tokens_are_hidden_from_networks_of_numbers_at_low_noise():
     examples = jax.jit(lambda *keys: objective.examples(keys, clean, n))(jax.random.key(1), jax.random.key(2))
     is_hidden, lambda_t = np.asarray(examples[5]) == HIDDEN, np.asarray(examples[10])[:, 0]
     expected = HIDDEN_CONTEXT * scipy.special.expit(2 * lambda_t)
-    # The label is hidden with another probability, and a token of a single value never.
+    # The label is hidden with another probability, and a constant token is never hidden.
     assert not is_hidden[:, [0, 3]].any()
     for of in (lambda_t < 1, (lambda_t >= 1) & (lambda_t < 3), lambda_t >= 3):
         error = np.sqrt((expected * (1 - expected))[of].sum())
@@ -236,17 +236,17 @@ def test_tokens_are_hidden_from_networks_of_numbers_at_low_noise():
 
 
 def test_strata_end_below_one():
-    """A row whose tokens are all visible has nothing to learn, and infinite weights."""
+    """A row with only visible tokens has no target and would have infinite weights."""
     assert float(stratified(jax.random.key(0), 4, 2**21).max()) < 1
 
 
 def test_network_inputs_of_numbers_have_variance_one():
-    """So it is of inputs and targets, along the axes of a normal distribution, at every noise level."""
+    """Inputs and targets along the axes of a normal distribution have variance one at every noise level."""
     objective, n = MixedObjective(TOKENS, has_joint_network=True), 4000
     clean = CleanRows(jnp.asarray(normal_rows(n)), None, SCHEDULE, jnp.stack([COVARIANCE, BASIS]))
     examples = jax.jit(lambda *keys: objective.examples(keys, clean, 400))
     *_, inside, target = examples(jax.random.key(1), jax.random.key(2))
     for examples_of_rows in (np.asarray(inside), np.asarray(target)):
-        # Neighbors have noise of opposite sign, so that half of the rows count; 4 standard errors.
+        # Neighbors have noise of opposite sign, so only half of the rows are independent; 4 standard errors.
         assert (np.abs(examples_of_rows.var(axis=0) - 1) < 4 * np.sqrt(2 / (n / 2))).all()
         assert scipy.stats.kstest(examples_of_rows[::2].ravel(), "norm").pvalue > 0.001

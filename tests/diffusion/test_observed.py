@@ -1,4 +1,4 @@
-"""Rows with observed values, and distributions of one column, against a normal distribution in closed form."""
+"""Compares rows with observed values and distributions of one column with a normal distribution in closed form."""
 
 import equinox as eqx
 import jax
@@ -35,7 +35,7 @@ ROW = np.array([np.nan, GIVEN], np.float32)
 
 
 class Normal(Denoiser):
-    """The exact denoiser of the normal distribution, with its second column given or not."""
+    """Exact denoiser of the normal distribution, with its second column observed or not."""
 
     values: jax.Array | None = None
 
@@ -82,7 +82,7 @@ def test_rows_in_ranges_have_the_truncated_conditional_distribution():
     rows = sample_rows(Normal(), sampler, columns=4, n_rows=2000, seed=0, prior=ROW[None]).astype(float)
     assert (rows[:, 1] == np.float32(GIVEN)).all() and (rows[:, 0] >= np.float32(DISTRIBUTION.ppf(0.9))).all()
     assert DISTRIBUTION.expect(lb=DISTRIBUTION.ppf(0.9), conditional=True) == pytest.approx(rows[:, 0].mean(), abs=0.03)
-    # The mass of the range.
+    # Probability of the range.
     assert np.exp(rows[:, 2]).mean() == pytest.approx(0.1, abs=0.01)
 
 
@@ -126,7 +126,7 @@ def test_observed_columns_matter_and_their_noised_values_do_not(denoiser):
     one, same, other = at(0.5, [0.2, 0.3]), at(0.5, [0.2, -9.0]), at(0.9, [0.2, 0.3])
     np.testing.assert_array_equal(one, same)
     assert abs(one[0] - other[0]) > 1e-4 and (one[1], other[1]) == (np.float32(0.5), np.float32(0.9))
-    # Without a given value, the denoiser of all rows.
+    # Without observed values it is the unconditional denoiser.
     none = bound.condition_on(jnp.full(2, jnp.nan))(jnp.array([0.2, 0.3]), t)
     np.testing.assert_allclose(none, bound(jnp.array([0.2, 0.3]), t), atol=1e-6)
 
@@ -142,7 +142,7 @@ def test_observed_columns_are_network_inputs_and_not_in_the_loss():
     np.testing.assert_array_equal(mine[0], np.where(is_observed, 0, plain[0]))
     np.testing.assert_array_equal(mine[2], plain[2])
     np.testing.assert_array_equal(mine[3], np.where(is_observed, 0, plain[3]))
-    # Of 0.3 of the rows, half of the columns; of a quarter of them none.
+    # In 0.3 of the rows half of the columns are observed, and in a quarter of these none.
     assert is_observed.mean() == pytest.approx(0.15, abs=0.02)
     assert is_observed.any(axis=1).mean() == pytest.approx(0.3 * 0.75, abs=0.03)
 

@@ -44,7 +44,7 @@ def test_predictions_have_their_definitions():
 
 
 def test_edm_agrees_with_table_1_of_karras():
-    """c_skip, c_out, c_in of an input x_0 + σ ε; ours is alpha times that."""
+    """Returns c_skip, c_out, c_in for an input x_0 + σ ε; x_t is alpha times it."""
     sigma = SIGMA / ALPHA
     inside, skip, out = coefficients("edm", *LEVELS)
     np.testing.assert_allclose(skip * ALPHA, SIGMA_DATA**2 / (sigma**2 + SIGMA_DATA**2), rtol=1e-5)
@@ -75,7 +75,7 @@ def test_min_snr_weights(prediction, divisor):
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_a_weighted_error_of_the_prediction_is_an_error_of_x0(prediction, weighting):
-    """The same loss, whatever is predicted, once it is weighted by 1 / c_out²."""
+    """Weighting by 1 / c_out² gives the same loss for every prediction."""
     _, _, out = coefficients(prediction, *LEVELS)
     weight = loss_weight(weighting, prediction, *LEVELS) / np.asarray(out) ** 2
     if weighting == "min-snr":

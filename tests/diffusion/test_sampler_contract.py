@@ -1,4 +1,4 @@
-"""Promises of every sampler: rows of the denoiser's distribution, by their keys alone, at the order that it claims."""
+"""Contract of every sampler: it draws from the denoiser's distribution, depends on its key alone, and converges."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ TOKEN_DISTRIBUTION = GaussianMixture.of(SHARES, TOKEN_ROWS, np.eye(2) * 1e-9)
 
 
 class TokenOracle(eqx.Module):
-    """The logits of a distribution of rows of tokens: log p(token | what is seen)."""
+    """Network with the logits log p(token | visible tokens) of a distribution."""
 
     shares: np.ndarray
 
@@ -59,14 +59,14 @@ class TokenOracle(eqx.Module):
 
 
 class Chances(eqx.Module):
-    """Logits of a token with three values; its number exists with the last one."""
+    """Logits of a token with three values; its number exists only with the last."""
 
     def __call__(self, seen):
         return jnp.log(jnp.array([0.3, 0.2, 0.5]))
 
 
 class NumberOracle(eqx.Module):
-    """What a network of numbers learns of one that is normal, and preconditioned for a variance of 1."""
+    """Exact network of a normal number, preconditioned for a variance of 1."""
 
     def embed_context(self, one_hot, observed):
         return one_hot
@@ -95,7 +95,7 @@ RESTRICTED_DISTRIBUTION = GaussianMixture.of(
 
 
 class Unknowing(Denoiser):
-    """The mixture's denoiser without observed values."""
+    """Returns the denoiser of the mixture without observed values."""
 
     @property
     def schedule(self):
@@ -113,12 +113,12 @@ def reward(x):
 
 
 def steered(method):
-    """A sampler of few steps with an evaluation per candidate; the larger variance suits few steps."""
+    """Returns a sampler with few steps; the larger variance suits few steps."""
     return lambda schedule, n: STEERING[method](Ancestral(schedule, "beta", n // 8), reward, TEMPERATURE, 10)
 
 
 def pooled(*distributions):
-    """The mixture of some distributions with equal weights."""
+    """Returns the mixture of distributions with equal weights."""
     parts = ("weights", "means", "covariances")
     return GaussianMixture.of(
         *(np.concatenate([getattr(distribution, part) for distribution in distributions]) for part in parts)
@@ -138,7 +138,7 @@ ORACLE = MIXTURE.denoiser(SCHEDULE)
 
 @dataclass(frozen=True)
 class Case:
-    """A sampler of a schedule and a number of steps, and the distribution of its rows; None for those without one."""
+    """Returns a sampler of a schedule and a number of steps, and the distribution of its rows, or None."""
 
     make: Callable
     distribution: GaussianMixture | None = MIXTURE
@@ -159,7 +159,7 @@ SAMPLERS = {
     "heun": Case(lambda schedule, n: Heun(schedule, n), is_deterministic=True),
     "svdd_pm": Case(steered("svdd_pm"), distribution=TILTED),
     "feynman_kac": Case(steered("feynman_kac"), distribution=TILTED),
-    # Of a single candidate a chain is a plain walk; longer ones leave the distribution, as their test says.
+    # With one candidate a chain is plain sampling; with more it is biased, as its test documents.
     "svdd_pm as published": Case(lambda schedule, n: ChainedSVDD(Ancestral(schedule, "beta", n), reward, 1.0, 1)),
     "walk": Case(walk, distribution=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
     "tokens": Case(lambda *_: TokenSampler(), TOKEN_DISTRIBUTION, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
@@ -175,7 +175,7 @@ SAMPLERS = {
     ),
     "centered": Case(lambda schedule, n: CenteredSampler(DPMSolver2M(schedule, n)), is_deterministic=True),
     "given": Case(lambda schedule, n: ObservedSampler(DPMSolver2M(schedule, n)), denoiser=Unknowing()),
-    # A range that holds all of the distribution.
+    # A range that contains the whole distribution.
     "ranged": Case(lambda schedule, n: RangedSampler(20, 5, Ranges((0,), WHOLE[0], WHOLE[1]), schedule, n // 4)),
     "restricted": Case(
         lambda schedule, n: RestrictedSampler(10, 5, 1, RESTRICTION, schedule, n),
@@ -183,7 +183,7 @@ SAMPLERS = {
         denoiser=MIXED_ORACLE,
     ),
 }
-"""Every sampler, as a function of a schedule and a number of steps; what is before a comma may be its name."""
+"""Every sampler as a function of a schedule and a number of steps; text before a comma may be its name."""
 
 
 MADE = {name: case.make(SCHEDULE, STEPS) for name, case in SAMPLERS.items()}
@@ -193,7 +193,7 @@ ROWS = 1000
 
 @jax.jit
 def draws(sampler, denoiser, keys, start_keys):
-    """Draws of some keys, each from the x_T of another key; shape (draws, rows, 2)."""
+    """Returns draws with several keys, each from the x_T of another key; shape (draws, rows, 2)."""
     columns = 2 + sampler.n_diagnostics
 
     def draw(key, start_key):
@@ -208,7 +208,7 @@ def keys(name, seed):
 
 @cache
 def drawn(name, seed=0):
-    """About `ROWS` rows, by draw, from the x_T of seed 0."""
+    """Returns about `ROWS` rows by draw, from the x_T of seed 0."""
     return np.asarray(draws(MADE[name], SAMPLERS[name].denoiser, keys(name, seed), keys(name, 0)))
 
 
@@ -225,13 +225,13 @@ def test_names_build_the_right_samplers(name):
 
 
 VARIANTS = "ancestral, beta", "ancestral, zero", "ddim, with noise"
-"""Samplers of a kind that has another, which take as long to compile."""
+"""Samplers that are similar to another one and take as long to compile."""
 WITH_CANDIDATES = "ranged", "restricted"
 """Samplers whose draws take long."""
 
 
 def but(*slow):
-    """All samplers; the slow ones are left to the slow tests."""
+    """Returns all samplers; slow ones are marked slow."""
     return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in SAMPLERS]
 
 
@@ -263,7 +263,7 @@ def test_rows_have_the_distributions_mean_and_covariance(name):
     covariance -= np.outer(mean, mean)
     offset = rows - mean
     found = np.stack([*np.moveaxis(offset, -1, 0), *(offset[..., i] * offset[..., j] for i, j in UPPER)], axis=-1)
-    # Rows of one draw are not independent: draws are.
+    # Draws are independent, rows within a draw are not.
     by_draw = found.mean(axis=1)
     expected = [0, 0, *(covariance[i, j] for i, j in UPPER)]
     assert (np.abs(by_draw.mean(axis=0) - expected) < 4 * by_draw.std(axis=0) / np.sqrt(len(by_draw))).all()
@@ -285,7 +285,7 @@ DISCRETE = "tokens", "mixed", "restricted"
 
 
 def are_other(some, others, name):
-    """Whether draws differ, except the same rows by chance, which discrete distributions often have."""
+    """Returns whether draws differ; discrete distributions may have equal rows by chance."""
     return (np.abs(some - others).max(axis=(1, 2)) > 0).mean() > (0.5 if name.partition(",")[0] in DISCRETE else 0.95)
 
 
@@ -312,7 +312,7 @@ SLOW = "ancestral, zero", "heun"
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in DETERMINISTIC]
 )
 def test_samplers_converge_at_their_claimed_order(name):
-    """Against as many steps as the schedule has: the error falls by 2 to the order where steps double."""
+    """Doubling the steps divides the error against all steps of the schedule by 2 to the order."""
     some, oracle = jax.random.split(jax.random.key(3), 100), MIXTURE.denoiser(FINE)
     few, more, finest = (np.asarray(draws(SAMPLERS[name].make(FINE, n), oracle, some, some)) for n in (32, 128, FINEST))
     ratio = np.abs(few - finest).mean() / np.abs(more - finest).mean()

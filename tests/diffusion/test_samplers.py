@@ -19,7 +19,7 @@ COVARIANCE = np.array([[0.3, 0.12], [0.12, 0.1]])
 
 
 def exact_distribution(schedule, variance, steps=None):
-    """Mean and covariance of the sampler's x_0, carried through its affine steps in float64."""
+    """Returns mean and covariance of the sampler's x_0, through its affine steps in float64."""
     alpha, sigma = np.asarray(schedule.alpha, np.float64), np.asarray(schedule.sigma, np.float64)
     mean, covariance = np.zeros(2), np.eye(2)
     T = int(schedule.timesteps)

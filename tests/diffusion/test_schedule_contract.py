@@ -1,4 +1,4 @@
-"""What every noise schedule promises."""
+"""Contract of every noise schedule."""
 
 import inspect
 
@@ -30,7 +30,7 @@ MADE = {
     "sigmoid": sigmoid,
     "sigmoid, lopsided": lambda timesteps: sigmoid(timesteps, 0.0, 3.0, 0.7),
 }
-"""Every schedule, as a function of its number of steps; what is before a comma is its name in the room."""
+"""Every schedule as a function of its number of steps; text before a comma is its registered name."""
 
 T, LENGTH = 30, 50
 TIMES = np.concatenate([np.arange(1.0, T + 1), np.arange(1.0, T) + 0.3, np.arange(1.0, T) + 0.5]).astype(np.float32)
@@ -54,7 +54,7 @@ def in_float64(schedule):
 
 
 def log_snr(schedule):
-    """The table of λ from t = 1 on, in float64."""
+    """Returns the table of λ from t = 1 in float64."""
     alpha, sigma = (table[1 : int(schedule.timesteps) + 1] for table in in_float64(schedule))
     return np.log(alpha / sigma)
 
@@ -78,9 +78,9 @@ def test_schedules_go_from_data_to_noise(made, timesteps):
     alpha, sigma = in_float64(schedule)
     assert alpha[0] == 1 and sigma[0] == 0
     assert (np.diff(alpha) < 0).all() and alpha[-1] > 0
-    # Near 1, the nearest float32 of two steps may be the same one.
+    # Near 1, two steps may round to the same float32.
     assert sigma[1] > 0 and (np.diff(sigma) >= 0).all()
-    # Each of the two squares is at most 1, and off by an ulp at most.
+    # Each of the two squares is at most 1, with an error of at most an ulp.
     np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=0, atol=2 * ULP)
     beta = 1 - (alpha[1:] / alpha[:-1]) ** 2
     assert (beta > 0).all() and (beta <= MAX_BETA + 4 * ULP).all()
@@ -105,7 +105,7 @@ def test_times_between_integers_are_linear_in_log_snr(schedule):
     np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=0, atol=4 * ULP)
     expected = np.interp(TIMES, np.arange(1, T + 1), log_snr(schedule))
     np.testing.assert_allclose(np.log(alpha / sigma), expected, rtol=0, atol=40 * ULP)
-    # Increasing noise: between integers too.
+    # Noise also increases between integers.
     assert (np.diff(alpha[np.argsort(TIMES)]) < 0).all()
 
 
@@ -140,7 +140,7 @@ def test_padding_and_stacking_keep_all_values(schedule):
         for times in (whole, between):
             np.testing.assert_array_equal(lookup(same, times), lookup(schedule, times))
         np.testing.assert_array_equal(find(same, lambdas), find(schedule, lambdas))
-    # Mapped over the stack, as models that are trained side by side look times up.
+    # Mapped over the stack, as for models that are trained together.
     mapped = jax.vmap(lambda one: alpha_sigma(one, between[-1]))(both)
     expected = [alpha_sigma(one, between[-1]) for one in (other, schedule)]
     np.testing.assert_allclose(np.transpose(mapped), expected, rtol=8 * ULP)

@@ -37,7 +37,7 @@ def test_cosine_closed_form():
     f = np.cos((t / 200 + 0.008) / 1.008 * np.pi / 2) ** 2
     schedule = schedules.cosine(200)
     np.testing.assert_allclose(schedule.alpha_bar[:-1], (f / f[0])[:-1], rtol=2e-5)
-    # The last step would have beta = 1: it is clipped, and alpha_bar made anew from the clipped beta.
+    # The last step would have beta = 1: it is clipped, and alpha_bar is computed from the clipped beta.
     assert float(schedule.alpha_bar[-1]) == pytest.approx(f[-2] / f[0] * (1 - MAX_BETA), rel=1e-4)
 
 

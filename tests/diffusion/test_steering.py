@@ -29,7 +29,7 @@ def linear_reward(x):
 
 
 def apart(rows, distribution, seed=1):
-    """Energy distance from an exact sample, in standard errors of equal distributions."""
+    """Returns the energy distance from an exact sample in standard errors under equality."""
     distance = energy_distance(rows, distribution.sample(4000, seed)[0])
     return float(distance) / distance.null_standard_error
 
@@ -41,7 +41,7 @@ def drawn(distribution, sampler, n_rows=3000):
 @pytest.mark.slow
 def test_feynman_kac_samples_the_tilted_mixture():
     rows = drawn(MIXTURE, FeynmanKac(SAMPLER, linear_reward, 1.0, 10, 5000), 2000)
-    # 2.5: one ratio in thirty is larger where they are equal, and rows of one population are not independent.
+    # 2.5: one ratio in thirty is larger under equality, and rows of one population are dependent.
     assert apart(rows, MIXTURE.tilted(SLOPE)) < 2.5
     assert apart(rows, MIXTURE) > 100
 
@@ -65,14 +65,14 @@ def test_svdd_samples_a_weakly_tilted_mixture():
 
 @pytest.mark.slow
 def test_svdd_is_biased_for_a_strongly_tilted_mixture():
-    """What it says of itself: there the value function is another one, and more candidates do not help."""
+    """SVDD documents this: its value function is then wrong, and more candidates do not help."""
     rows = drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 1.0, 50))
     assert apart(rows, MIXTURE.tilted(SLOPE)) > 4
 
 
 @pytest.mark.slow
 def test_a_chain_of_candidates_has_the_variance_of_its_recursion():
-    """Of normal data a step is x -> a x + b z, and without a reward each of its M candidates is as likely."""
+    """A step on normal data is x -> a x + b z; without a reward its M candidates are equally likely."""
     variance, n_candidates = 0.09, 5
     data = GaussianMixture.of([1.0], [[0.0]], [[[variance]]])
     sampler = Ancestral(SCHEDULE, "beta")
@@ -140,7 +140,7 @@ def test_rows_without_an_allowed_candidate_are_nan():
 
 @pytest.mark.slow
 def test_every_index_of_a_population_has_the_same_distribution():
-    """Systematic resampling alone favours the first particle; a draw that is cut short would be off."""
+    """Systematic resampling alone favors the first particle; a truncated draw would be biased."""
     sampler = FeynmanKac(Ancestral(cosine(20), "posterior"), linear_reward, 1.0, 10, 100)
     rows = sample_rows(NORMAL.denoiser(cosine(20)), sampler, columns=2, n_rows=8000, seed=0).reshape(800, 10, 2)
     score = rows @ SLOPE
@@ -153,7 +153,7 @@ def test_a_nan_in_an_early_step_is_kept():
     def nan_far_out(x):
         return jnp.where((x[:, 0] > 0.5).any(), jnp.nan, x[:, 0])
 
-    # At T the predictions lie near the mean; on the way some particle goes beyond.
+    # Predictions at T are near the mean; later some particle leaves the range.
     rows = drawn(MIXTURE, FeynmanKac(SAMPLER, nan_far_out, 1.0, 10, 500), 50)
     assert np.isnan(rows).all()
     assert np.isnan(drawn(MIXTURE, SVDD(SAMPLER, lambda x: jnp.full(len(x), jnp.inf)), 50)).all()

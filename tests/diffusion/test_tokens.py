@@ -1,4 +1,4 @@
-"""Masked diffusion of tokens, against a distribution whose every conditional is known."""
+"""Compares masked diffusion with a distribution whose conditionals are all known."""
 
 from itertools import product
 
@@ -30,13 +30,13 @@ ONE_HOT = np.concatenate([np.eye(size, dtype=np.float32)[ROWS[:, i]] for i, size
 
 
 class Exact(eqx.Module):
-    """The logits of a distribution over all rows: log p(token | what is seen)."""
+    """Network with the logits log p(token | visible tokens) of a distribution over rows."""
 
     distribution: np.ndarray
 
     def __call__(self, seen):
         one_hot = jnp.asarray(ONE_HOT)
-        # A row is possible if it agrees with all that is seen.
+        # A row is possible if it agrees with all visible tokens.
         possible = (one_hot @ seen >= jnp.sum(seen) - 0.5).astype(jnp.float32) * jnp.asarray(
             self.distribution, jnp.float32
         )
@@ -100,7 +100,7 @@ def test_the_loss_of_the_exact_distribution_is_its_entropy():
 
 
 def test_the_loss_of_incomplete_rows_is_the_entropy_of_their_observed_tokens():
-    """Unknown tokens are summed over: the exact loss is the mean -log of the probability of the others."""
+    """Missing tokens are summed over: the exact loss is the mean negative log-probability of the observed ones."""
     rng = np.random.default_rng(1)
     drawn = ROWS[rng.choice(len(ROWS), 40_000, p=DISTRIBUTION)].astype(np.float32)
     is_missing = rng.random(drawn.shape) < [0.2, 0.5, 0.3]
@@ -143,7 +143,7 @@ def test_half_of_the_rows_are_in_sampling_order_and_half_of_these_begin_with_the
     _, is_seen, weight = objective.examples(tuple(jax.random.split(jax.random.key(0))), CleanRows(rows), 100)
     is_seen, has_weight = np.asarray(is_seen), np.asarray(weight) > 0
     two = has_weight[(is_seen.sum(axis=1) == 2) & (has_weight.sum(axis=1) == 1)]
-    # In turn the third of four has a weight, or the second if the class came first; a random order has two.
+    # In sampling order the third of four has a weight, or the second if the class is first; a random order has two.
     share = len(two) / (is_seen.sum(axis=1) == 2).sum()
     by_index = two.mean(axis=0)
     expected = [0, 0, 1, 0] if guided is None else [0, 0.5, 0.5, 0]
@@ -227,7 +227,7 @@ def test_folding_the_waves_of_ordered_tokens_keeps_the_output():
 def test_smoothed_weights_are_the_nearest_smooth_functions_of_the_rank():
     ranks = (np.arange(20) + 0.5) / 20
     ordered = ranks.tolist()
-    # A token of intervals with a value for missing cells, categories, an ordered token, and one of three values.
+    # Tokens: intervals with a value for missing cells, categories, ordered values, and three values.
     tokens = Tokens((21, 3, 20, 3), (*ordered, *4 * [-1.0], *ordered, 0.2, 0.5, 0.8), with_intervals=(0,))
     rng = np.random.default_rng(0)
     weight = np.asarray(rng.normal(size=(tokens.n_slots + 4, 5)), np.float32)
@@ -255,7 +255,7 @@ MIXED = Tokens(
 
 
 def factored():
-    """A network whose output is not 0, as it is at first."""
+    """Returns a network with a nonzero output."""
     network = FactoredNetwork.build(jax.random.key(0), tokens=MIXED, width=16, depth=1)
     keys = iter(jax.random.split(jax.random.key(1)))
     for where in (lambda n: n.output, lambda n: n.bias):
@@ -295,7 +295,7 @@ def test_discrete_tokens_start_with_one_feature_per_value():
 
 
 def chain(n):
-    """Pairs of tokens of two and three values."""
+    """Exact network of pairs of tokens with two and three values."""
     return Tokens((2, 3) * n)
 
 
@@ -318,7 +318,7 @@ def test_steps_draw_every_hidden_token(n_hidden):
 
 
 class Apart(eqx.Module):
-    """Tokens of two values, which are 1 with different probabilities."""
+    """Exact network of independent binary tokens with different probabilities."""
 
     shares: np.ndarray
 
@@ -340,7 +340,7 @@ def test_wide_rows_follow_the_distribution_and_keep_observed_tokens():
 
 
 class Broken(eqx.Module):
-    """Logits that are not numbers where a token is seen."""
+    """Network whose logits are not finite if a token is visible."""
 
     value: float
 
@@ -386,7 +386,7 @@ def test_a_token_with_a_single_value_is_visible_in_training_as_in_sampling(has_m
 @pytest.mark.parametrize("guidance", [None, 1.5])
 @pytest.mark.parametrize("is_forbidden", [False, True])
 def test_sampling_token_by_token_equals_sampling_from_all_logits(guidance, is_forbidden):
-    """A network of weights, with the logits of one token at a time, draws what the function that it is draws."""
+    """Sampling with one token's logits at a time equals sampling with the network as a plain function."""
     tokens = Tokens((3, 40, 1, 7, 90), with_intervals=(4,))
     network = TokenNetwork.build(jax.random.key(0), tokens=tokens, width=16, depth=1)
     network = eqx.tree_at(lambda n: n.output.weight, network, jax.random.normal(jax.random.key(1), (16, 141)))
@@ -401,7 +401,7 @@ def test_sampling_token_by_token_equals_sampling_from_all_logits(guidance, is_fo
 
 
 class Function(eqx.Module):
-    """A network as a function alone."""
+    """Network as a plain function."""
 
     network: TokenNetwork
 

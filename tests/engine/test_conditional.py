@@ -42,9 +42,9 @@ def test_labels_reach_training_unless_all_are_dropped():
 
 
 def test_a_fraction_of_the_labels_is_dropped():
-    """With a dropped share of 1 the network has seen the index of "no class" alone, and with 0 never."""
+    """With p_uncond = 1 the network has only seen the index of "no class", and with 0 never."""
     assert not same(stack(LABELS, p_uncond=0.0), stack(LABELS, p_uncond=0.2))
-    # The class embedding is data and no weight: two models of unlike numbers of classes share a stack.
+    # The class embedding is data, not a weight: models with different numbers of classes share a stack.
     assert [n.input.weight.shape for n in stack(LABELS)] == [(16, 2 + 8 + 8)] * 2
 
 

@@ -10,7 +10,7 @@ from pointillist.engine import devices
 
 @pytest.fixture
 def jax_cache(monkeypatch):
-    """The class of JAX's caches as it is without us."""
+    """Returns the cache class of JAX from a fresh import, without the library's changes."""
     spec = importlib.util.find_spec("jax._src.lru_cache")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -48,7 +48,7 @@ def tokens():
 def setting(request):
     architecture, objective, rows, noise = request.param()
     network = architecture.build(jax.random.key(1), rows.shape[1])
-    # Away from where it begins, so that every layer has a gradient.
+    # Moved away from the initial weights, so that every layer has a gradient.
     network = jax.tree.map(lambda w: w + 0.3 * jax.random.normal(jax.random.key(2), w.shape), network)
     return network, jnp.asarray(rows), noise, PrivateMethod(objective, ROWS_AT_ONCE, architecture.features)
 
@@ -104,7 +104,7 @@ def test_no_row_moves_the_sum_by_more_than_the_clip(setting):
     everyone = np.arange(20)
     whole = summed(setting, key, everyone, clip)
     for index in (0, 7, 19):
-        # Neighbours: the same draw, with one row less. The others' examples stay as they are.
+        # Neighboring data sets: the same draw without one row; the other examples are unchanged.
         without = summed(setting, key, np.delete(everyone, index), clip)
         moved = norm_of(jax.tree.map(lambda a, b: np.asarray(a, np.float64) - b, whole, without))
         assert 0.5 * clip < moved <= clip
@@ -122,7 +122,7 @@ def test_each_row_is_drawn_with_the_same_probability():
     counts = np.zeros((draws, n))
     np.add.at(counts, (np.repeat(np.arange(draws), n), np.asarray(indices).ravel()), np.asarray(is_taken).ravel())
     assert counts.max() == 1
-    # Standard error of a share of 2,000 draws is 0.009.
+    # The standard error of a fraction of 2,000 draws is 0.009.
     assert np.abs(counts.mean(axis=0) - sampling).max() < 4 * np.sqrt(sampling * (1 - sampling) / draws)
     # Rows are drawn independently: the size of a batch has the variance of a binomial.
     assert counts.sum(axis=1).var() == pytest.approx(n * sampling * (1 - sampling), rel=4 * np.sqrt(2 / draws))

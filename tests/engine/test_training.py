@@ -57,7 +57,7 @@ def test_stopping_and_restoring_changes_nothing():
     whole, losses = trained(RECIPES)
     parts, part_losses = trained(RECIPES, calls=(1, 2))
     assert parts.epochs_done == [3, 3, 3] and not parts.is_done
-    # Another stack, in another order, goes on from the states of the first.
+    # Another stack continues from the states of the first, in another order.
     on = StackTrainer(ROWS, RECIPES[::-1], SMALL, method=Method(batch_size=32))
     on.restore(parts.states()[::-1])
     rest = on.run(5)[::-1]
@@ -78,7 +78,7 @@ def test_seeds_differ_and_repeat():
     "is_best", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="all")]
 )
 def test_one_epoch_against_a_plain_optax_loop(is_best):
-    """The same keys, an independent loop: optax.adam on whole batches, one step at a time."""
+    """Trains with the same keys in an independent loop: optax.adam on whole batches, one step at a time."""
     schedule = cosine(200)
     recipe = Recipe(dataset=0, schedule=schedule, seed=1, epochs=1, learning_rate=3e-3)
     method = Method(batch_size=32)
@@ -217,7 +217,7 @@ def test_lower_precision_learns_about_the_same_and_keeps_float32_weights():
 @pytest.mark.slow
 @pytest.mark.parametrize("capacity", [None, 5])
 def test_models_trained_together_equal_models_trained_one_by_one(capacity):
-    """What a GPU does, on this machine's devices: the same to rounding, each for its number of epochs."""
+    """Checks GPU-style training on CPU devices: equal to rounding, for the epochs of each model."""
     one_by_one, losses = trained(RECIPES)
     at_once = StackTrainer(ROWS, RECIPES, SMALL, method=Method(batch_size=32), capacity=capacity, is_side_by_side=True)
     for a, b in zip(at_once.run(5), losses, strict=True):

@@ -1,4 +1,4 @@
-"""Walks of every sampler from noise to data."""
+"""Trajectories of every sampler from noise to data."""
 
 import jax
 import numpy as np
@@ -48,7 +48,7 @@ def test_selected_points_are_those_of_the_whole_trajectory():
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "ancestral")) for name in SAMPLERS]
 )
 def test_points_of_trajectories_have_the_distribution_of_their_noise_level(name):
-    """Of normal data, x_t is N(alpha_t mean, alpha_t² covariance + sigma_t² I)."""
+    """For normal data, x_t is N(alpha_t mean, alpha_t² covariance + sigma_t² I)."""
     schedule = cosine(100)
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
     sampler = sampler_named(name, schedule, 100 if name in ("ancestral", "ddim") else 40)
@@ -61,7 +61,7 @@ def test_points_of_trajectories_have_the_distribution_of_their_noise_level(name)
         alpha_bar = 1 / (1 + sigma**2)
         covariance = alpha_bar * COVARIANCE + (1 - alpha_bar) * np.eye(2)
         se = np.sqrt((np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2) / n)
-        # Beside chance, the error of so few steps.
+        # Allows for chance and for the discretization error of few steps.
         assert (np.abs(np.cov(x_t.T) - covariance) < 4 * se + 0.02).all()
         assert (np.abs(x_t.mean(0) - np.sqrt(alpha_bar) * MEAN) < 4 * np.sqrt(np.diag(covariance) / n) + 0.02).all()
 

@@ -1,4 +1,4 @@
-"""What an array holds decides how it is modeled, not that it is an array."""
+"""Checks that the content of an array, not its container, decides how it is modeled."""
 
 import warnings
 
@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 
 def skewed(n):
-    """Counts, a spike at zero, ratings and a long tail, all correlated."""
+    """Returns correlated counts, a spike at zero, ratings and a long tail."""
     z = RNG.multivariate_normal(np.zeros(4), 0.5 + 0.5 * np.eye(4), n)
     return np.column_stack(
         [
@@ -30,7 +30,7 @@ def skewed(n):
 
 
 def is_of_numbers(rows, **chosen):
-    """What a fit would make of rows."""
+    """Returns how a fit would model the rows."""
     return prepare(Diffusion(**QUICK, **chosen), rows).plan.process.kind == "gaussian"
 
 
@@ -45,7 +45,7 @@ def test_columns_that_repeat_are_hard_to_distinguish():
     assert rows.dtype == np.float64 and rows.shape == (2000, 4)
     assert {*np.unique(rows[:, 2])} <= {-2, -1, 0, 1, 2} and np.array_equal(rows[:, 0], np.round(rows[:, 0]))
     assert abs((rows[:, 1] == 0).mean() - 0.5) < 0.06
-    # As numbers with a density the area under the curve is 1.
+    # For numbers with a density, the area under the curve is 1.
     assert boosted_two_sample(as_table(fresh), as_table(rows)).auc < 0.58
 
 
@@ -150,7 +150,7 @@ DECIMAL = {"petal": 0.1, "price": 0.05, "age": 5.0, "noise": 0.0, "single": 0.1}
 
 
 def decimal_frame(n=150):
-    """Columns on grids and one of noise, correlated; the first two are not negative."""
+    """Returns correlated columns on grids and one of noise; the first two are not negative."""
     z = np.random.default_rng(1).multivariate_normal(np.zeros(5), 0.5 + 0.5 * np.eye(5), n)
     columns = [np.abs(z[:, 0]), np.exp(z[:, 1]), 40 + 15 * z[:, 2], z[:, 3], 3 * z[:, 4]]
     rounded = {
@@ -227,5 +227,5 @@ def test_numbers_do_not_pile_up_at_the_ends_of_the_range():
     margin = 0.05 * np.ptp(rows, axis=0)
     is_beyond = (drawn < rows.min(axis=0) - margin) | (drawn > rows.max(axis=0) + margin)
     assert is_beyond.any() and is_beyond.mean() < 0.01
-    # In single precision a few numbers are equal by chance, and no three.
+    # In single precision two numbers may be equal by chance, but not three.
     assert max(np.unique(column, return_counts=True)[1].max() for column in drawn.T) < 3

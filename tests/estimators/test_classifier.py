@@ -19,7 +19,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def hasty():
-    """A model that has learned nothing: of what needs no good one."""
+    """Returns an untrained model, for tests that do not need a good one."""
     return Diffusion(**QUICK | {"epochs": 1}, random_state=0).fit(X, NAMES)
 
 

@@ -20,7 +20,7 @@ INCOMPLETE = FRAME[:40].mask(np.random.default_rng(1).random((40, 3)) < 0.3).set
 
 
 def distribution(index, **given):
-    """The distribution of a column given others."""
+    """Returns the distribution of a column given others."""
     others = ["abc".index(name) for name in given]
     slope = np.linalg.solve(COVARIANCE[np.ix_(others, others)], COVARIANCE[others, index])
     mean = MEAN[index] + slope @ (np.array([*given.values()]) - MEAN[others])
@@ -39,7 +39,7 @@ def test_rows_given_a_value_have_the_conditional_mean_and_variance(model, value)
     assert (rows["b"] == value).all()
     for index, name in ((0, "a"), (2, "c")):
         expected = distribution(index, b=value)
-        # Standard errors of draws, and what a small network has learned of 2,000 rows.
+        # Allows for standard errors of draws and for a small network trained on 2,000 rows.
         assert rows[name].mean() == pytest.approx(expected.mean(), abs=4 * expected.std() / 2000**0.5 + 0.08)
         assert rows[name].std() == pytest.approx(expected.std(), abs=4 * expected.std() / 4000**0.5 + 0.08)
 
@@ -78,7 +78,7 @@ def test_distributions_of_incomplete_rows_and_of_several_columns(model):
     incomplete = pd.DataFrame({"b": [2.0, np.nan], "c": [np.nan, np.nan]})
     levels = np.array([0.02, 0.25, 0.75, 0.98])
     one, two = model.conditional("a").quantiles(incomplete, levels)
-    # It is a mean over 32 draws of the missing cells, whose mean has an error of up to 4 * 0.57 / √32.
+    # The mean over 32 draws of the missing cells has an error of up to 4 * 0.57 / √32.
     np.testing.assert_allclose(one, distribution(0, b=2.0).ppf(levels), atol=0.4)
     np.testing.assert_allclose(two[1:3], norm(MEAN[0], 1.0).ppf(levels[1:3]), atol=0.4)
     view = model.conditional(["c", "a"])
@@ -103,7 +103,7 @@ def test_missing_cells_are_filled_with_medians(model):
     only = pd.DataFrame({"a": np.nan, "b": [2.5, np.nan] * 100, "c": FRAME["c"][:200]})
     filled = model.impute(only, statistic="median")
     expected = [distribution(0, c=c) if np.isnan(b) else distribution(0, b=b, c=c) for _, b, c in only.to_numpy()]
-    # A median of 25 draws is off by 1.25 σ / √25, and what is learned by some hundredths.
+    # A median of 25 draws has a standard error of 1.25 σ / √25, and the model an error of some hundredths.
     off = (filled["a"] - [each.median() for each in expected]).to_numpy()
     assert abs(off.mean()) < 0.1 and off.std() < 1.25 * np.sqrt(np.mean([each.var() for each in expected]) / 25) + 0.08
     assert model.impute(only[7:9], statistic="median", random_state=5).equals(filled[7:9])
@@ -195,7 +195,7 @@ def test_rows_are_conditioned_on_labels_too():
 
 @pytest.fixture(scope="module")
 def labelled_model():
-    """A model of two normal classes; the first has a quarter of the rows and a mean of 0."""
+    """Returns a model of two normal classes; the first has a quarter of the rows and a mean of 0."""
     rng = np.random.default_rng(0)
     y = np.array(["no", "yes", "yes", "yes"])[np.arange(1600) % 4]
     rows = rng.normal(size=(1600, 2)) @ np.linalg.cholesky(COVARIANCE[:2, :2]).T + 2.0 * (y == "yes")[:, None]
@@ -213,7 +213,7 @@ def test_labels_are_predicted_as_the_classifier_does_and_by_bayes_rule(labelled_
     np.testing.assert_allclose(p, DiffusionClassifier(labelled_model).predict_proba(rows), rtol=1e-5)
     # One observed number, the other missing: the marginal of a is N(0, 1) or N(2, 1).
     incomplete = rows.assign(b=np.nan)[:3]
-    # 0.1 here and below is what small networks are off by that have learned from a few thousand rows.
+    # 0.1 here and below allows for errors of small networks trained on a few thousand rows.
     p_yes = (
         0.75 * norm.pdf(incomplete["a"], 2) / (0.75 * norm.pdf(incomplete["a"], 2) + 0.25 * norm.pdf(incomplete["a"]))
     )
@@ -259,7 +259,7 @@ def test_labels_drawn_given_rows_are_independent_of_the_labels_of_the_rows(label
     rows, labels = labelled_model.sample(2000, return_labels=True, random_state=0)
     p = labelled_model.conditional("label").predict_proba(rows)
     drawn = labelled_model.conditional("label").sample(rows, random_state=0)[:, 0]
-    # Of independent labels with these probabilities.
+    # Expected for independent labels with these probabilities.
     expected, error = (p**2).sum(axis=1).mean(), 0.5 / 2000**0.5
     assert abs((drawn == labels).mean() - expected) < 4 * error
 

@@ -1,4 +1,4 @@
-"""`DiffusionImputer`, as scikit-learn and pipelines use it."""
+"""Checks `DiffusionImputer` with scikit-learn's checks and pipelines."""
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def test_missing_cells_are_filled_given_the_other_cells():
     assert imputer.get_feature_names_out().tolist() == ["x0", "x1"]
     medians = imputer.set_params(statistic="median").transform(incomplete)
     off, draws_off = (np.abs(each - X)[was_missing, 1].mean() for each in (medians, filled))
-    # Of normal distributions, the distance to draws is √2 times that to the median.
+    # For normal distributions, the distance to draws is √2 times that to the median.
     assert off == pytest.approx(draws_off / 2**0.5, rel=0.15)
     with pytest.raises(ValueError, match="statistic must be 'median'"):
         DiffusionImputer(model, statistic="best").fit(incomplete)

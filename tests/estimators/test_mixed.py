@@ -21,7 +21,7 @@ FAST = {"width": 64, "depth": 1, "batch_size": 32, "epochs": 40, "learning_rate"
 
 
 def frame(n=N, seed=0):
-    """Rows whose columns hang together: kind decides size and price; cost is missing for a kind."""
+    """Returns related columns: kind determines size and price; cost is missing for one kind."""
     rng = np.random.default_rng(seed)
     kind = rng.choice(["cat", "dog", "newt"], n, p=[0.5, 0.3, 0.2])
     weight = np.select([kind == "cat", kind == "dog"], [4.0, 20.0], 0.1) * rng.lognormal(0, 0.2, n)
@@ -75,7 +75,7 @@ def test_missing_cells_are_as_frequent_as_in_the_data(data, rows):
     for name in ("cost", "name", "age"):
         share = data[name].isna().mean()
         assert abs(rows[name].isna().mean() - share) < 4 * np.sqrt(2 * share * (1 - share) / N)
-    # A small network, trained for some seconds, mistakes one row in fifty.
+    # A small network trained for seconds gets one row in fifty wrong.
     assert (rows["cost"].isna() == (rows["kind"] == "newt")).mean() > 0.96
     assert not rows["weight"].isna().any()
 
@@ -130,7 +130,7 @@ def test_missing_cells_are_filled_and_the_others_unchanged(model, monkeypatch):
     assert (filled["kind"][:150] == fresh["kind"][:150]).mean() > 0.95
     pd.testing.assert_series_equal(filled["weight"][:150], fresh["weight"][:150])
     pd.testing.assert_series_equal(filled["born"], fresh["born"])
-    # A newt has no cost in training: with one that was filled in, it is like no row there.
+    # Newts have no cost in training: with an imputed cost, the row resembles no training row.
     other = (fresh["kind"] != "newt")[150:]
     log = np.log(filled["weight"][150:] / fresh["weight"][150:])[other]
     assert abs(log.mean()) < 4 * log.std() / np.sqrt(len(log))
@@ -143,7 +143,7 @@ def test_missing_cells_are_filled_and_the_others_unchanged(model, monkeypatch):
     assert middle.dtypes.equals(filled.dtypes) and (middle["kind"][:150] == fresh["kind"][:150]).mean() > 0.95
     off = [(each["weight"][150:] - fresh["weight"][150:]).abs()[other].mean() for each in (middle, filled)]
     assert off[0] < off[1]
-    # Whatever number of rows is held at a time.
+    # For any number of rows per block.
     monkeypatch.setattr(imputation, "MOST_VALUES", 1)
     monkeypatch.setattr(imputation, "ROWS_PER_CHUNK", 64)
     pd.testing.assert_frame_equal(model.impute(holes, statistic="median"), middle)
@@ -155,7 +155,7 @@ def test_numbers_that_are_categories_have_modes_and_no_median(tmp_path):
     data["code"] = np.where(data["x"] > 0.1, 70, data["code"])
     incomplete = data.assign(code=data["code"].astype("float").mask(np.arange(400) < 40))
     model = Diffusion(**FAST, missing="unknown").fit(incomplete, categorical=["code"])
-    # Of x in the middle, 10 and 70 are as probable, and 20 lies between them.
+    # For x in the middle, 10 and 70 are equally probable, and 20 lies between them.
     asked = pd.DataFrame({"code": np.nan, "x": np.full(60, -0.2)})
     filled = model.impute(asked, statistic="median")
     assert set(filled["code"]) <= {10, 70} and (data["code"] == 20).any()

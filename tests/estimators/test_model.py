@@ -92,7 +92,7 @@ def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
     other = Diffusion(**QUICK | {"epochs": 1, "timesteps": 50}).fit(UNITS)
     with pytest.raises(ValueError, match="the same scaling and noise schedule"):
         plain.sample(5, worse=other, guidance=1.0)
-    # Of bounds that are the same, and other units.
+    # With equal bounds and other units.
     one, two = (Diffusion(**QUICK | {"epochs": 1}, scaling="minmax").fit(unit * abs(UNITS)) for unit in (1.0, 2.0))
     with pytest.raises(ValueError, match="the same scaling and noise schedule"):
         one.sample(5, worse=two, guidance=1.0)
@@ -116,7 +116,7 @@ def test_a_reward_on_the_host_is_that_of_a_compiled_one(plain, steering):
     options = {"reward_temperature": 2.0, "random_state": 0, "steering": steering}
     compiled = plain.sample(300, reward=lambda x: x[:, 0], **options)
     host = plain.sample(300, reward=lambda x: np.asarray(x)[:, 0], **options)
-    # The last bits of rewards that nearly tie decide which row of a population is copied.
+    # If rewards nearly tie, their last bits decide which row of a population is copied.
     wanted = 1.0 if steering == "svdd_pm" else 0.8
     assert np.isclose(host, compiled, rtol=1e-3).all(axis=1).mean() >= wanted
 
@@ -273,7 +273,7 @@ def test_every_prediction_learns(prediction):
 
 @pytest.mark.slow
 def test_the_rows_come_from_the_averaged_weights():
-    """With an average that keeps nothing of itself, the weights are the last ones; else they are not."""
+    """An average without memory equals the last weights; any other average does not."""
     options = QUICK | {"epochs": 3, "decay": False}
     models = [Diffusion(**options, averaging=a, random_state=0).fit(X) for a in (0.0, 1e-12, 0.9)]
     first, last, averaged = (model.sample(5, random_state=0) for model in models)

@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 
 def frame(names, **options):
-    """One column of categories with missing cells, one of numbers."""
+    """Returns a column of categories with missing cells and a column of numbers."""
     kind = RNG.choice(["a", "b"], N).astype(object)
     kind[::7] = None
     made = pandas.DataFrame({0: kind, 1: RNG.normal(size=N)}, **options)

@@ -23,7 +23,7 @@ FEW = {"sampler": "ddim", "steps": 4}
 
 
 def fitted(rows, labels=None):
-    """A model whose network has learned nothing: it draws rows all the same, and need not be trained."""
+    """Returns an untrained model: it can draw rows without training."""
 
     def untrained(plan, **_):
         network = jax.device_get(plan.process.architecture.build(jax.random.key(0), plan.codec.width))

@@ -41,7 +41,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def quick():
-    """A model that has hardly learned: of what holds for every distribution."""
+    """Returns a hardly trained model, for properties of every distribution."""
     return DiffusionRegressor(**QUICK).fit(X[:100], Y[:100])
 
 
@@ -241,7 +241,7 @@ def test_intervals_of_the_default_regressor_have_their_nominal_coverage(n, is_cu
         y = mean + (np.exp(x[:, 0] / 2) if grows else 1) / 2 * rng.normal(size=n + 200)
         low, high = DiffusionRegressor(random_state=seed).fit(x[:n], y[:n]).quantiles(x[n:], [0.05, 0.95]).T
         held.append(((low < y[n:]) & (y[n:] < high)).mean())
-    # Each share is of 200 rows and of one fit: fits differ more than rows do.
+    # Each fraction is from 200 rows and one fit: fits vary more than rows.
     error = np.std(held) / len(held) ** 0.5
     assert 0.8 - 2 * error < np.mean(held) < 0.97 + 2 * error
 

@@ -1,4 +1,4 @@
-"""What scikit-learn expects of an estimator."""
+"""Checks the interface that scikit-learn expects from an estimator."""
 
 import numpy as np
 import pandas
@@ -36,7 +36,7 @@ def test_every_check_of_scikit_learn(estimator, check):
     ],
 )
 def test_some_checks_of_scikit_learn(check):
-    """Those that a change of how rows come in is likeliest to break."""
+    """Returns the checks that a change of input handling is most likely to break."""
     check("Diffusion", Diffusion(**QUICK))
 
 

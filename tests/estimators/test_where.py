@@ -31,7 +31,7 @@ def model(data):
 
 @pytest.fixture(scope="module")
 def hasty(data):
-    """A model that has hardly learned: of what holds for every model."""
+    """Returns a hardly trained model, for properties of every model."""
     return Diffusion(**FAST | {"epochs": 3, "width": 32}).fit(data)
 
 
@@ -68,11 +68,11 @@ CONDITIONS = [
 ]
 
 
-# Each compiles a separate program.
+# Each case compiles a separate program.
 @pytest.mark.slow
 @pytest.mark.parametrize("where", CONDITIONS, ids=str)
 def test_rows_are_as_by_rejection_from_the_model(model, pool, where):
-    """Within 4 standard errors, and what the network's orders differ by, some percent of a standard deviation."""
+    """Asserts agreement within 4 standard errors plus a few percent of a standard deviation between orders."""
     rows = model.sample(600, where=where, random_state=1)
     assert meets(rows, where).all()
     kept = pool[meets(pool, where)]
@@ -90,7 +90,7 @@ def test_rows_are_as_by_rejection_from_the_model(model, pool, where):
 
 @pytest.mark.slow
 def test_one_in_ten_thousand(model, data):
-    """A range that no draw of a few thousand rows would hold."""
+    """A range that a draw of a few thousand rows would not contain."""
     low = float(np.quantile(data["pay"], 0.9997))
     where = {"pay": between(low, None)}
     rows = model.sample(40, where=where, random_state=0)
@@ -233,7 +233,7 @@ LANDS = {"Paris": "FR", "Lyon": "FR", "Berlin": "DE", "Bonn": "DE", "Rome": "IT"
 
 @pytest.fixture(scope="module")
 def orders():
-    """Orders: a product to the cent, a sum, a city that decides its country, and two days in an order."""
+    """Returns orders with a rounded product, a sum, a city that determines its country, and two ordered dates."""
     rng = np.random.default_rng(2)
     city = rng.choice([*LANDS], N)
     quantity, price = rng.integers(1, 12, N), np.round(rng.gamma(2, 10, N) + 1, 2)
@@ -253,7 +253,7 @@ def orders_model(orders):
 
 
 def broken(rows):
-    """Rows in which a rule does not hold to the last digit."""
+    """Returns rows in which a rule does not hold exactly."""
     is_off = (rows["amount"] - (rows["quantity"] * rows["price"]).round(2)).abs() > 1e-6
     is_off |= (rows["paid"] - rows["amount"] - rows["tip"]).abs() > 1e-6
     return is_off | (rows["sent"] < rows["ordered"]) | (rows["city"].map(LANDS) != rows["country"].astype(str))
@@ -274,7 +274,7 @@ RELATED = [
 ]
 
 
-# Each compiles a separate program.
+# Each case compiles a separate program.
 @pytest.mark.parametrize(
     "where", [RELATED[0], *(pytest.param(each, marks=pytest.mark.slow) for each in RELATED[1:])], ids=str
 )

@@ -1,4 +1,4 @@
-"""Models of mixed tables with more columns than their tokens can be looked at one by one."""
+"""Models of mixed tables with more columns than tokens that are drawn one by one."""
 
 import jax
 import jax.numpy as jnp

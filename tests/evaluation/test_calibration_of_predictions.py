@@ -1,4 +1,4 @@
-"""Calibration of predicted distributions, against a normal distribution in closed form."""
+"""Compares the calibration of predicted distributions with a normal distribution in closed form."""
 
 import io
 

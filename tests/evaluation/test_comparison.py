@@ -1,4 +1,4 @@
-"""`pointillist.evaluate`: real rows first, as arrays or frames, of columns of any kind."""
+"""`pointillist.evaluate` of arrays and frames with any columns; real rows come first."""
 
 import numpy as np
 import pandas

@@ -1,4 +1,4 @@
-"""Tables that are compared come to columns of the same kinds, whatever file or container each is from."""
+"""Checks that compared tables get columns of the same kinds from any file or container."""
 
 import numpy as np
 import pandas

@@ -1,4 +1,4 @@
-"""The registry of measures: an entry stands in the report, in the JSON values and among the tests."""
+"""Checks that a registered measure is in the report, in the JSON values and among the tests."""
 
 import io
 from types import SimpleNamespace

@@ -78,7 +78,7 @@ def test_independent_columns(halves):
     assert abs(halves.rows.two_sample.auc - halves.independent.two_sample.auc) < 0.1
     assert halves.real.two_sample.score > 0.7
     for table in (halves.rows, halves.real, halves.independent):
-        assert table.two_sample.n_rows == 200  # a half of the data is all that real rows can be
+        assert table.two_sample.n_rows == 200  # half of the data serves as real rows
         assert table.nearest is table.utility is None
 
 
@@ -89,7 +89,7 @@ def test_a_copy_of_the_data_is_detected_with_and_without_held_out_rows():
     assert found.verdict.startswith(
         "The rows look copied: 250 of 250 equal a data row (0.0% of the data equal another); boosted trees mistake "
     )
-    # If the held-out rows are the data, the verdict says so and still finds the copies.
+    # If the held-out rows equal the data, the verdict reports this and still finds the copies.
     for rows, are_copies in ((data, True), (holdout, False)):
         found = evaluate(data, rows, holdout=data)
         assert found.looks_copied == are_copies and not found.is_held_out

@@ -1,4 +1,4 @@
-"""What is measured of tables of numbers alone."""
+"""Evaluation of tables that contain only numbers."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from pointillist.metrics.estimate import holm
 
 
 def sampled(seed, n, d=3):
-    """Rows of correlated columns, the last of integers."""
+    """Returns rows of correlated columns; the last column has integers."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(n, d))
     z[:, 1] += z[:, 0]
@@ -207,7 +207,7 @@ def test_false_alarms_are_rare():
         kinds = [[str(kind) for kind in rng.integers(0, 3, n)] for n in (40, 60)]
         rows, data = sampled(rng.integers(2**31), 40), sampled(rng.integers(2**31), 60)
         results.append(evaluate(rows, data, kinds=kinds, target="kind", random_state=i))
-    assert sum(result.is_distinguishable for result in results) <= 5  # 1.2 are expected at the most: p < 0.002
+    assert sum(result.is_distinguishable for result in results) <= 5  # at most 1.2 are expected: p < 0.002
     assert sum("copied" in result.verdict for result in results) <= 5
 
 

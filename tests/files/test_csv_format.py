@@ -1,4 +1,4 @@
-"""CSV files of other forms: delimiters, encodings, and numbers with marks."""
+"""CSV files with other delimiters, encodings, and numbers with decimal or thousands marks."""
 
 import gzip
 import re
@@ -211,7 +211,7 @@ def test_other_texts_are_kept(texts):
 
 
 def test_a_point_that_cannot_separate_thousands_is_refused():
-    """Whatever the other cells are, the same cell means the same."""
+    """A cell has the same meaning with any other cells."""
     assert typed("x", pa.chunked_array([["1.500", "2.250"]]), "number", decimal=",").to_pylist() == [1.5, 2.25]
     for texts in (["1.500", "2.25"], ["2.5"], ["7", "1.5e3"]):
         with pytest.raises(ValueError, match=r"column 'x' holds '.*', whose point cannot separate thousands"):

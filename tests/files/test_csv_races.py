@@ -46,7 +46,7 @@ for _ in range(int(sys.argv[3])):
     try:
         read_numbers(mixed)
     except ValueError as error:
-        # What follows is read while Arrow may still read ahead in a table that was refused.
+        # The next file is read while Arrow may still read ahead in a refused table.
         assert "is not a number" in str(error), error
     print(len(read_table(mixed)), len(read_numbers(numbers).rows), read_table(mixed).arrow["n"].to_numpy().sum())
 """
@@ -66,7 +66,7 @@ def written(path, n, *, is_mixed):
 
 @pytest.fixture
 def slow_disk(tmp_path):
-    """The environment of a process whose reads of files take some time."""
+    """Returns the environment of a process with slow file reads."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or sys.platform != "linux":
         pytest.skip("needs a C compiler on Linux, to slow a process's reads down")

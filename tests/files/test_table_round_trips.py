@@ -154,7 +154,7 @@ def make_polars(name, cells):
 
 @st.composite
 def tables(draw):
-    """A table of one of the three libraries."""
+    """Draws a table of one of the three libraries."""
     library, n = draw(st.sampled_from(["arrow", "pandas", "polars"])), draw(st.integers(2, 40))
     kinds = {"arrow": ARROW, "pandas": PANDAS, "polars": POLARS}[library]
     names = draw(st.lists(st.sampled_from(list(kinds)), min_size=1, max_size=4, unique=True))
@@ -162,8 +162,8 @@ def tables(draw):
     for name in names:
         values = kinds[name][0] if library == "arrow" else kinds[name]
         cells = draw(st.lists(values, min_size=n, max_size=n))
-        has_gaps = draw(st.booleans()) and not (library == "pandas" and name.startswith(PLAIN))
-        cells = [None if has_gaps and i and draw(st.booleans()) else cell for i, cell in enumerate(cells)]
+        has_missing = draw(st.booleans()) and not (library == "pandas" and name.startswith(PLAIN))
+        cells = [None if has_missing and i and draw(st.booleans()) else cell for i, cell in enumerate(cells)]
         assume(cells[0] is not None)
         columns[name] = {"arrow": make_arrow, "pandas": make_pandas, "polars": make_polars}[library](name, cells)
     make = {"arrow": pa.table, "pandas": pandas.DataFrame, "polars": polars.DataFrame}[library]
@@ -184,7 +184,7 @@ def missing_in(X):
 
 
 def through(codec, table):
-    """The table as it comes back from what a network would see."""
+    """Returns the table after encoding and decoding."""
     n = len(table)
     return codec.restore(codec.decode(codec.encode(codec.encoding.encode(table.cells)), {}, slice(0, n)))
 
@@ -206,7 +206,7 @@ def test_every_type_comes_back(X):
             texts = [[each.categories[int(i)] for i in v] for each, v in ((one, observed), (again, new))]
             assert texts[0] == texts[1]
         else:
-            # Rounding to the column's digits may go a little beyond.
+            # Rounding to the digits of the column may slightly exceed the range.
             slack = 1e-6 * max(1.0, np.abs(observed).max())
             assert new.min() >= observed.min() - slack and new.max() <= observed.max() + slack
     again = Codec.from_facts(json.loads(json.dumps(codec.facts())), codec.tensors())
@@ -247,7 +247,7 @@ def test_every_type_is_written_and_shown(tmp_path_factory, X, ending):
     path = tmp_path_factory.mktemp("tables") / f"rows.{ending}"
     with TableWriter(path, [str(name) for name in codec.names], codec.types, n) as writer:
         writer.write(codec.columns(rows))
-    # CSV has no years of five digits, as these may be.
+    # CSV has no years with five digits, which may occur here.
     is_far = any(str(field.type) in ("timestamp[s]", "timestamp[ms]", "date32[day]") for field in codec.layout.schema)
     if ending == "parquet" or not is_far:
         check_written(path, codec, aligned(rows, codec.layout))

@@ -28,7 +28,7 @@ def write_parquet(path, **columns):
 
 
 def complaint(path, label=None, error=ValueError):
-    """The one line, without the path it starts with."""
+    """Returns the error message without the path at its start."""
     with pytest.raises(error) as caught:
         read_numbers(path, label)
     message = str(caught.value)
@@ -506,7 +506,7 @@ def test_foreign_and_lying_npy(tmp_path, content):
 
 
 def test_npy_headers_without_data_are_refused(tmp_path):
-    """What claims rows of no size must not be believed either."""
+    """Includes headers that claim rows of size 0."""
     assert complaint(write(tmp_path / "a.npy", npy((0, 10**12)))) == "has 0 rows; at least 2 are needed"
     assert complaint(write(tmp_path / "a.npy", npy((10**12, 0)))) == "has no columns"
     assert complaint(write(tmp_path / "a.npy", npy((10**12, 8), "'|V0'"))) == "holds |V0, not real numbers"

@@ -1,4 +1,4 @@
-"""What texts stand for, in files of numbers and of mixed columns alike, and that tables come back as they were."""
+"""Checks how cells of text files are interpreted, and that tables are unchanged by writing and reading."""
 
 from datetime import date, datetime, time
 from functools import partial
@@ -98,7 +98,7 @@ TYPES = {
 
 
 def _is_plain(text):
-    """Whether a text stands for itself alone, so that it is no number, date or missing cell in quotes."""
+    """Returns whether a text is read as text: not as a number, date or quoted missing cell."""
     return text.strip(" \t\n\r\v\f") == text and "\0" not in text
 
 

@@ -70,7 +70,7 @@ def test_what_is_written_is_read(tmp_path_factory, ending, table):
 
 
 MISSING = ["NA", "nan", "NULL", "n/a", "#N/A N/A"]
-"""Texts that stand for a missing value where they are not in quotes."""
+"""Texts that mean a missing value if they are not quoted."""
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
 
 
@@ -99,7 +99,7 @@ def test_bytes_of_csv(tmp_path):
     save(tmp_path / "two" / "a.csv.gz", names, TYPES, COLUMNS)
     assert (tmp_path / "one" / "a.csv").read_text() == expected
     assert gzip.decompress((tmp_path / "two" / "a.csv.gz").read_bytes()).decode() == expected
-    # Neither a name nor a time in its head: the same rows give the same bytes.
+    # The header has no name or time: the same rows give the same bytes.
     assert (tmp_path / "two" / "a.csv.gz").read_bytes()[3:8] == bytes(5)
 
 
@@ -287,7 +287,7 @@ def in_a_process(path, code):
         import sys, time, resource, signal
         import numpy as np
         from pointillist.files import TableWriter
-        # A shell's background jobs are begun with Ctrl-C ignored.
+        # Background jobs of a shell start with Ctrl-C ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         writer = TableWriter(sys.argv[1], None, ["float64"] * 2, 400_000)
         rows = np.random.default_rng(0).normal(size=(2, 200_000))
@@ -333,7 +333,7 @@ def test_a_stopped_writer_leaves_no_file(tmp_path, stop, leftovers):
     process.send_signal(stop)
     process.communicate(timeout=60)
     assert not (tmp_path / "a.csv").exists()
-    # Nobody can tidy up after a SIGKILL, but what is left is hidden.
+    # Nothing can clean up after a SIGKILL, but the leftover file is hidden.
     left = os.listdir(tmp_path)
     assert len(left) == leftovers and all(name.startswith(".a.csv.") for name in left)
     write_whole(tmp_path / "b.csv", "x\n")

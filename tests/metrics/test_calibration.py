@@ -25,7 +25,7 @@ def naive_ece(probabilities, labels, n_bins):
 
 
 def draw(rng, n, classes=3, *, sharpen=1.0):
-    """Labels drawn with the true probabilities, and what a classifier claims: the truth to a power."""
+    """Returns labels drawn with the true probabilities, and these probabilities to a power as predictions."""
     truth = rng.dirichlet(np.full(classes, 0.7), size=n)
     labels = (truth.cumsum(axis=1) < rng.uniform(size=(n, 1))).sum(axis=1).clip(max=classes - 1)
     claimed = truth**sharpen
@@ -75,7 +75,7 @@ def test_ece_of_a_calibrated_classifier_is_its_bias():
         errors.append(estimate.standard_error)
     assert np.mean(values) == pytest.approx(np.mean(biases), rel=0.05)
     assert np.mean(values) > 0.03
-    # Too large, as documented: by a factor of 1.66 where all bins are noise of many rows.
+    # Too large, as documented: by a factor of 1.66 if all differences in bins are noise.
     ratio = math.sqrt(np.mean(np.square(errors))) / np.std(values, ddof=1)
     assert 1.2 < ratio < 1.66 * (1 + 3 / math.sqrt(800))
 

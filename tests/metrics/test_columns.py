@@ -59,7 +59,7 @@ def test_calibrated_under_one_distribution(draw):
     for level in (0.01, 0.1, 0.3):
         error = math.sqrt(level * (1 - level) / len(p))
         assert np.mean(p <= level) < level + 4 * error
-        assert np.mean(p <= level) > 0.6 * level - 4 * error  # values of few possible p: below the level
+        assert np.mean(p <= level) > 0.6 * level - 4 * error  # discrete p-values: below the level
 
 
 def labels(*values):
@@ -78,7 +78,7 @@ def test_label_fractions():
 def test_very_many_labels_take_fewer_divisions():
     (found,) = column_differences(*(labels(*(f"{side} {i}" for i in range(300))) for side in ("record", "row")))
     assert found.value == 1
-    assert found.p_value == 1  # every division looks like this one: labels that never come twice say nothing
+    assert found.p_value == 1  # all divisions are alike: unique labels carry no information
 
 
 def test_missing_cells_and_values_are_tested_together():

@@ -125,7 +125,7 @@ def test_standard_errors_agree_with_new_draws(n, shift, scale):
     assert np.all(claimed[checked] / actual[checked] < 1.25)
     assert np.all(claimed / actual > 0.8)
     binomial = np.sqrt(mean[[0, 3]] * (1 - mean[[0, 3]]) / n)
-    assert np.all(binomial < 0.75 * actual[[0, 3]])  # which is why it will not do
+    assert np.all(binomial < 0.75 * actual[[0, 3]])  # so the binomial error is too small
 
 
 def test_an_error_is_never_zero():

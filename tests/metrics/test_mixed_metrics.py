@@ -21,7 +21,7 @@ from pointillist.metrics.mixed_tables import check_tables, encode, points_of
 
 
 def sampled(seed, n, shift=0.0, missing=0.0):
-    """Two related numbers, one of few values, two related categories and a yes or no of all of them."""
+    """Returns two related numbers (one discrete), two related categories and a boolean that depends on all."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=n) + shift
     few = np.round(2 * x + rng.normal(size=n))
@@ -168,7 +168,7 @@ def test_known_distances():
     pairs = {pair.names: pair for pair in pair_trends(data, rows).pairs}
     assert pairs["c", "e"].score == 0.5  # of (a, p), (b, p), (c, q), (None, q) the first two are in the data
     assert pairs["c", "e"].strength == 0
-    assert pairs["x", "c"].score == 0.25  # each side has its bins
+    assert pairs["x", "c"].score == 0.25  # each table has separate bins
     assert pairs["x", "c"].strength == 1
 
 
@@ -184,7 +184,7 @@ def test_contingencies_of_many_categories_are_the_same(monkeypatch):
     rng = np.random.default_rng(1)
     names = np.array([f"{i:04}" for i in range(1500)], object)
     data, rows = ({"a": rng.choice(names, 3000), "b": rng.choice(names, 3000)} for _ in "12")
-    found = pair_trends(data, rows)  # in more cells than are counted whole
+    found = pair_trends(data, rows)  # too many cells for a dense table of counts
     monkeypatch.setattr("pointillist.metrics.mixed.DENSE_CELLS", 1500**2)
     (pair,), (same,) = found.pairs, pair_trends(data, rows).pairs
     assert (pair.score, pair.strength) == pytest.approx((same.score, same.strength), rel=1e-12)
@@ -329,7 +329,7 @@ def test_determination_by_scikit_learn():
 
 
 def gower(one, two, train):
-    """By the definition, a cell at a time."""
+    """Returns the distance by the definition, cell by cell."""
     total = 0.0
     for name, column in train.items():
         a, b = one[name], two[name]

@@ -14,7 +14,7 @@ def normal_rows(seed, n, d=2, shift=0.0, scale=1.0):
 
 
 def naive(rows, data):
-    """Over all pairs of a row and a record: is the row closer to the other records than the record is?"""
+    """Compares all pairs of a row and a record: is the row closer to the other records than the record is?"""
     total = 0.0
     for row in rows:
         for i, record in enumerate(data):

@@ -10,7 +10,7 @@ from pointillist.metrics import residual_spreads
 
 
 def made(seed, n, noise=0.496):
-    """Related columns: c and x; y = 2x + noise; counts; many zeros; yes or no; m = x + noise, with missing cells."""
+    """Returns related columns: c, x, y = 2x + noise, counts, many zeros, a boolean, and incomplete m = x + noise."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=n)
     kind = np.clip(np.round(x + rng.normal(size=n) + 1), 0, 2).astype(int)

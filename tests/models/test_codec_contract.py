@@ -1,4 +1,4 @@
-"""What every codec promises: rows go to what a network sees and back, in the container that they came in."""
+"""Contract of every codec: rows are encoded, decoded and returned in their original container."""
 
 import json
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class Case:
     slack: float = 1e-12
 
     def drawn(self, end=None):
-        """What decodes to the rows: as it is encoded, or one end of what is around it."""
+        """Returns the encoded rows, or one end of the values that decode to them."""
         encoded = self.codec.encode(self.read(self.given))
         return encoded if end is None else self.around(encoded)[end]
 
@@ -90,7 +90,7 @@ def numbers(X, scaling="standard"):
 
     layout, rows = read_numbers(X)[0], read(X)
     codec = Codec.from_scaling(layout, TableScaling.fit(rows, scaling, layout.is_whole))
-    # By quantiles, shares of rows below 1e-7 of them are not distinguished.
+    # Quantiles do not resolve fractions of rows below 1e-7.
     return Case(codec, X, read, rebuild, around, 1e-7 * len(rows) if scaling == "quantile" else 1e-12)
 
 
@@ -106,7 +106,7 @@ def tokens(X):
 
     table, kind, headings = table_of(X)
     encoding = TableEncoder.fit(table)
-    # Of single precision.
+    # Rounding of single precision.
     return Case(Codec(Layout.of(table, kind, headings), encoding), X, read, rebuild, around, 1e-5)
 
 
@@ -156,7 +156,7 @@ def case(request):
 
 
 def container(X):
-    """All properties of a container except its cells."""
+    """Returns all properties of a container except its cells."""
     if isinstance(X, pandas.DataFrame):
         return type(X), X.dtypes.tolist(), X.columns.tolist(), X.columns.names
     if isinstance(X, pandas.Series):
@@ -178,7 +178,7 @@ def test_every_codec_scaling_and_container_is_tested():
 
 
 def columns_of(X):
-    """Values of each column, NaN or None if missing: numbers, or the categories of indices."""
+    """Returns the values of each column (numbers or categories), NaN or None if missing."""
     columns = []
     for cells in mixed(X).cells:
         values = cells.values.astype(np.float64)
@@ -189,7 +189,7 @@ def columns_of(X):
 
 
 def plain(column):
-    """A column as `Codec.columns` returns it, as Python values; None for NaN, which equals nothing."""
+    """Converts a column to Python values, with None for NaN, which does not equal itself."""
     values = column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else column.tolist()
     return [None if cell != cell else cell for cell in values]
 
@@ -204,7 +204,7 @@ def test_names_types_and_width_agree(case):
 
 
 def test_rows_are_restored(case):
-    """Between what the least and the greatest number that stand for them decode to: one value, but for floats."""
+    """Checks that rows lie between the decoded least and greatest encodings (equal except for floats)."""
     given, found, low, high = (
         columns_of(each) for each in (case.given, *(case.codec.restore(case.decoded(end)) for end in (None, 0, 1)))
     )
@@ -221,7 +221,7 @@ def test_rows_are_restored(case):
         slack = case.slack * np.ptp(original) + is_single * np.spacing(np.abs(original).max(), dtype=np.float32)
         assert ((least - slack <= original) & (original <= most + slack)).all()
         assert ((least - slack <= back) & (back <= most + slack)).all()
-        # The two are near: of the column's values, few lie between them.
+        # The two are close: few values of the column lie between them.
         first, last = np.searchsorted(np.sort(original), [least + slack, most - slack])
         assert (last - first).max() <= 0.05 * case.n
 
@@ -267,7 +267,7 @@ def test_columns_are_written_as_their_types(case, ending, tmp_path):
         table = parquet.read_table(path)
         for kind, field in zip(codec.types, table.schema, strict=True):
             wanted = pa.from_numpy_dtype(np.dtype(kind)) if isinstance(kind, str) else kind
-            # Which of Arrow's types of text it is, parquet files do not say of categories.
+            # Parquet files do not store which Arrow text type categories have.
             assert str(field.type).replace("large_", "") == str(wanted).replace("large_", "")
     else:
         empty = csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
@@ -303,7 +303,7 @@ def test_a_codec_is_rebuilt_from_facts_and_tensors(case):
 
 
 def test_observed_cells_are_returned_unchanged(case):
-    """Observed cells, one for all rows or one per row, when some rows are decoded."""
+    """Checks observed cells, one for all rows or one per row, when some rows are decoded."""
     codec, part, table = case.codec, slice(300, 500), mixed(case.given)
     drawn = case.drawn()[part]
     for index, (name, cells) in enumerate(zip(codec.layout.column_names, table.cells, strict=True)):

@@ -1,4 +1,4 @@
-"""Every parameter is declared once: what the estimator and the commands offer, and what they refuse."""
+"""Checks that the estimator and the commands offer and refuse what the parameters declare."""
 
 import inspect
 import math
@@ -36,7 +36,7 @@ def test_choices_match_the_registries():
 
 
 def outside(each):
-    """Values just beyond what is declared of a parameter, and of other types."""
+    """Returns values just outside the declared range of a parameter, and of other types."""
     wrong = ["text", [1], float("nan"), 10**400]
     wrong += [] if type(None) in each.types else [None]
     wrong += [math.nextafter(end, -math.inf) for end in (each.low,) if end is not None and float in each.types]

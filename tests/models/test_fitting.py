@@ -36,7 +36,7 @@ def weights(model):
 
 @pytest.mark.slow
 def test_early_stopping_keeps_the_least_held_out_loss():
-    # So few rows and so many epochs that the model learns them by heart.
+    # Few rows and many epochs, so that the model memorizes the rows.
     options = QUICK | {"epochs": 4000, "width": 64, "depth": 2, "batch_size": 64}
     model = Diffusion(**options, early_stopping=True, n_iter_no_change=2, validation_fraction=0.3).fit(X[:100])
     looks = model.validation_history_
@@ -49,7 +49,7 @@ def test_early_stopping_keeps_the_least_held_out_loss():
 
 def test_held_out_rows_do_not_affect_training():
     changed = X.astype(np.float64)
-    # Scaling by the range, which halved rows do not change.
+    # The scaling uses the range, which halving the rows does not change.
     options = QUICK | {"early_stopping": True, "scaling": "minmax"}
     plan = plan_numbers(Diffusion(**options), Layout("array", ("float64",) * 2), changed, None)[0]
     changed[plan.held_out] *= 0.5
@@ -127,7 +127,7 @@ def test_unused_schedule_ends_cause_a_warning():
     values = np.resize([1.0, 2.0, 3.0], (400, 2))
     with pytest.warns(UserWarning, match="the noise schedule is 'cosine', which does not use beta_end"):
         task = prepare(Configuration(beta_end=0.05), values)
-    # And do not choose the process.
+    # They do not choose the process either.
     assert task.plan.codec.encoding.n_tokens
 
 
@@ -136,7 +136,7 @@ def test_warm_start_continues_training():
     before = weights(first)
     first.set_params(epochs=5).fit(X, Y)
     assert len(first.history_) == 17 and not np.array_equal(weights(first), before)
-    # With no learning to speak of, the weights are those it went on from.
+    # With almost no learning, the weights are those of the warm start.
     first.set_params(epochs=1, learning_rate=1e-12).fit(X, Y)
     one_more = first.history_[-1]
     fresh = Diffusion(**QUICK | {"epochs": 1, "learning_rate": 1e-12}).fit(X, Y)
@@ -306,7 +306,7 @@ def test_a_damaged_checkpoint_is_reported(tmp_path):
 
 
 def stopped(path, monkeypatch, writes=3):
-    """Leaves the checkpoint of a fit that was interrupted after some writes."""
+    """Leaves the checkpoint of a fit that was interrupted after a number of writes."""
     done = []
 
     def write_and_stop(self, progress, write=Checkpoint.write):
@@ -412,7 +412,7 @@ def test_training_holds_tokens_in_single_precision_and_no_table():
 
 @pytest.mark.parametrize(("spread", "centre", "is_warned"), [(1, 0, False), (3, 0, False), (20, 0, True), (1, 4, True)])
 def test_columns_far_from_the_start_of_solvers_cause_a_warning(spread, centre, is_warned):
-    """Their distribution at σ = 10 is N(centre, spread² + 10²), times alpha: with 20 instead of 1, 1.2 nats off."""
+    """The distribution at σ = 10 is N(center, std² + 10²), times alpha: with a std of 20 instead of 1, 1.2 nats off."""
     rows = centre + spread * np.random.default_rng(0).normal(size=(500, 1))
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""Networks whose layers are factored in training: what they learn is what their product draws."""
+"""Checks networks with factored layers in training against networks with the product of the factors."""
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ def test_a_factored_network_has_the_loss_of_its_product(has_joint_network):
     assert isinstance(network, MixedNetwork) and isinstance(network.token_network, FactoredNetwork)
     numbers = rng.normal(size=(64, 2)).astype(np.float32)
     rows = np.hstack([rng.integers(0, TOKENS.sizes, (64, 5)), numbers]).astype(np.float32)
-    # A class that is not shown is no value.
+    # A hidden class has no value.
     objective = MixedObjective(TOKENS, guided=3, p_uncond=0.5, has_joint_network=has_joint_network)
     basis = (jnp.eye(2),) if has_joint_network else ()
     spread = jnp.stack([jnp.eye(2), *basis]) if has_joint_network else jnp.eye(2)

@@ -1,4 +1,4 @@
-"""Populations of conditioned rows count by the mass that each of them found."""
+"""Checks that populations of conditioned rows are weighted by their mass."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ KEPT = 5
 
 
 def populations(masses, families=range(KEPT)):
-    """Rows of populations, each numbered, with their notes."""
+    """Returns numbered rows of populations, with their diagnostics."""
     numbers = np.repeat(np.arange(len(masses), dtype=float), KEPT)
     return np.column_stack([numbers, np.repeat(np.log(masses), KEPT), np.tile(families, len(masses))])
 

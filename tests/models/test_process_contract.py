@@ -1,4 +1,4 @@
-"""What every process promises: of a request it makes rows, by the seed alone, or says in one line why it cannot."""
+"""Contract of every process: it draws rows for a request by the seed alone, or refuses it in one line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -34,12 +34,12 @@ OF_NUMBERS = {"worse", "interval", "prior", "deterministic", "reward", "populati
 """Requests that only Gaussian diffusion answers."""
 
 WHERE = {"where", "cell per row", "set", "range"}
-"""Requests of columns that only the mixed table has."""
+"""Requests for columns that only the mixed table has."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, whether it has classes, and the requests that it cannot answer, of `REQUESTS`."""
+    """A model, whether it has classes, and the keys of `REQUESTS` that it refuses."""
 
     make: Callable
     refused: frozenset | set
@@ -80,7 +80,7 @@ def reward(rows):
 
 
 def labels(model, n=ROWS):
-    """Labels of a model, one per row."""
+    """Returns labels of a model, one per row."""
     return np.resize(["a", "b"] if model.classes is None else model.classes.labels, n)
 
 
@@ -126,7 +126,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "guidance to nothing": {"guidance": 1.0},
     "half a guidance": {"guidance_interval": (0.0, 1.0)},
 }
-"""Requests that no process here can answer."""
+"""Requests that every process refuses."""
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def plan_sampling(model, n_samples=ROWS, **parts):
 
 
 def drawn(model, n_samples=ROWS, **parts):
-    """Rows, column by column, and their labels."""
+    """Returns rows by column, and their labels."""
     rows, found = SamplingRun(model, Request(n_samples, **{"random_state": 0, **parts})).rows()
     return [np.asarray(column) for column in model.codec.columns(rows)], found
 
@@ -265,7 +265,7 @@ def test_label_indices_belong_to_the_requested_rows(case, model):
         return
     asked = labels(model, 9)
     request = plan_sampling(model, 9, labels=asked)
-    # As drawn: the values of a row of tokens say its class.
+    # Before decoding: the values of a row of tokens determine its class.
     values = np.zeros((9, model.codec.width), np.float32)
     if request.prior is not None:
         values[:] = np.maximum(request.prior, 0)
@@ -301,6 +301,6 @@ def test_a_loaded_model_draws_the_same_rows_bit_for_bit(case, model, tmp_path):
         assert_same([again.classes.labels, again.classes.counts], [model.classes.labels, model.classes.counts])
     for one, other in zip(again.process.noise, model.process.noise, strict=True):
         assert_same(jax.tree.leaves(one), jax.tree.leaves(other))
-    # Written once more, it is the same file.
+    # Saving it again gives the same file.
     save_model(again, tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == path.read_bytes()

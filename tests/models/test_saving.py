@@ -92,7 +92,7 @@ def test_labels_and_columns_of_other_kinds(tmp_path):
 
 
 def rewritten(path, change=lambda facts: None, tensors=lambda t: t, header=lambda h: None):
-    """Changes a model file as someone would who knows the format: its checksums are right again."""
+    """Changes a model file and updates its checksums."""
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
     metadata = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["pointillist"])
@@ -305,7 +305,7 @@ def test_every_flipped_bit_is_detected(model, path, tmp_path):
         except ModelFileError as error:
             assert "\n" not in str(error)
         else:
-            # In the version that wrote the file, which nothing depends on.
+            # The flipped bit is in the version that wrote the file, which has no effect.
             np.testing.assert_array_equal(again.sample(3, random_state=0), model.sample(3, random_state=0))
 
 

@@ -1,4 +1,4 @@
-"""The regularisation of small tables, which held-out rows choose."""
+"""Checks the regularization of small tables, which is chosen by held-out rows."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from pointillist.tables.frames import table_of
 
 
 def table_of_noise(n: int, seed: int = 0) -> pd.DataFrame:
-    """Rows that have one number in common in four noisy columns; all else that could be learned is single rows."""
+    """Returns rows whose four noisy columns share one number; a network can otherwise only memorize rows."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(rng.normal(size=(n, 1)) + 0.3 * rng.normal(size=(n, 4)), columns=list("abcd"))
     return frame.assign(kind=rng.choice(["x", "y"], n))
@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 def errors_of(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], Any]:
-    """The errors of the axes that are tried on a table, and the plan that is chosen."""
+    """Returns the errors of the axes that are tried on a table, and the chosen plan."""
     plan, found, error_of = plan_of(frame, width=64, batch_size=32, epochs=100), [], trials._error
 
     def noted(plan: Any, **options: Any) -> float:
@@ -123,7 +123,7 @@ def test_axes_are_not_tried_if_nothing_depends_on_them() -> None:
     assert plan_of(near).alternative is not None
     for frame, asked in ((free, {}), (spiky, {}), (near, {"missing": "unknown"}), (near, {"early_stopping": True})):
         assert plan_of(frame, **asked).alternative is None
-    # Of few steps, none are spent on a trial.
+    # With few steps there is no trial.
     short = plan_of(near, epochs=2)
     chosen = run_trials(short)
     assert chosen.alternative is None and chosen.process is short.process

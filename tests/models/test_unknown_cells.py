@@ -1,4 +1,4 @@
-"""Models of tables whose missing cells are unknown, against the distribution of the complete rows."""
+"""Compares models of tables with unknown cells with the distribution of complete rows."""
 
 import numpy as np
 import pandas as pd
@@ -20,20 +20,20 @@ FULL = pd.DataFrame(
         "y": 0.8 * X + 0.6 * RNG.normal(size=N),
     }
 )
-GAPS = FULL.mask(RNG.random(FULL.shape) < 0.25)
-GAPS = GAPS[GAPS.notna().any(axis=1)]
+INCOMPLETE = FULL.mask(RNG.random(FULL.shape) < 0.25)
+INCOMPLETE = INCOMPLETE[INCOMPLETE.notna().any(axis=1)]
 RECIPE = {"width": 32, "depth": 1, "epochs": 100, "batch_size": 50, "learning_rate": 4e-3, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
 def model():
-    return Diffusion(missing="unknown", **RECIPE).fit(GAPS)
+    return Diffusion(missing="unknown", **RECIPE).fit(INCOMPLETE)
 
 
 def test_rows_have_no_missing_cells_and_the_distribution_of_complete_rows(model):
     rows = model.sample(4 * N, random_state=0)
     assert not rows.isna().any().any()
-    # Standard errors of draws and of training rows, and what a small network learns in some seconds.
+    # Allows for standard errors of draws and training rows, and for short training of a small network.
     error = 4 * (0.25 / (4 * N) + 0.25 / (0.75 * N)) ** 0.5
     kind_fraction = rows["kind"] == "b"
     assert kind_fraction.mean() == pytest.approx(P_KIND[1], abs=error)
@@ -47,14 +47,14 @@ def test_rows_have_no_missing_cells_and_the_distribution_of_complete_rows(model)
 
 @pytest.mark.slow
 def test_the_density_is_that_of_the_observed_cells(model):
-    # In the middle between any two quantiles, where the density has its steps.
+    # The density is evaluated midway between quantiles, because it steps at the quantiles.
     ends = model.model_.codec.encoding.encoder("x").scores.points
     x, steps = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
     given = {"kind": ["b"] * len(x), "flag": pd.array([None] * len(x), "str"), "x": x, "y": np.nan}
     density = np.exp(model.score_samples(pd.DataFrame(given)))
     kind_fraction = np.exp(model.score_samples(pd.DataFrame(given).assign(x=np.nan))[0])
     assert kind_fraction == pytest.approx(P_KIND[1], abs=0.06)
-    # What is missing is summed over, so that x alone is integrated over to have the probability of the kind.
+    # Missing cells are summed over, so integrating over x gives the probability of the kind.
     assert density @ steps == pytest.approx(kind_fraction, rel=0.02)
     assert (x * density) @ steps / (density @ steps) == pytest.approx(2.0, abs=0.2)
 
@@ -63,7 +63,7 @@ def test_a_saved_model_keeps_the_meaning_of_missing_cells(model, tmp_path):
     model.save(tmp_path / "m")
     again = Diffusion.load(tmp_path / "m")
     assert again.missing == "unknown" and again.model_.codec.missing == "unknown"
-    np.testing.assert_array_equal(again.score_samples(GAPS[:20]), model.score_samples(GAPS[:20]))
+    np.testing.assert_array_equal(again.score_samples(INCOMPLETE[:20]), model.score_samples(INCOMPLETE[:20]))
     with pytest.raises(ValueError, match="column 'x' has no missing cells in the model"):
         again.sample(2, where={"x": missing})
 
@@ -78,7 +78,7 @@ def test_a_saved_model_keeps_the_meaning_of_missing_cells(model, tmp_path):
     ],
 )
 def test_invalid_uses_of_unknown_cells_are_refused(options, message):
-    rows = GAPS.reset_index(drop=True)
+    rows = INCOMPLETE.reset_index(drop=True)
     rows.loc[3] = None
     with pytest.raises(ValueError, match=message) as raised:
         Diffusion(**{"missing": "unknown", **RECIPE, **options}).fit(rows)

@@ -1,4 +1,4 @@
-"""Models of mixed columns, and the page of a model, opened in a browser."""
+"""Models of mixed columns, and their pages in a browser."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ TRAINED = {"width": 32, "depth": 2, "epochs": 30, "batch_size": 32, "random_stat
 
 @pytest.fixture(scope="session")
 def mixed_table():
-    """Categories, discrete and continuous numbers, dates, missing cells, a sum and repeated values."""
+    """Returns a table with categories, numbers, dates, missing cells, a sum and repeated values."""
     rng = np.random.default_rng(0)
     kind = rng.integers(0, 3, N)
     hours = np.round(rng.gamma(4, 2, N) + kind, 1)
@@ -38,7 +38,7 @@ def mixed_table():
 def mixed_model(mixed_table):
     rng = np.random.default_rng(1)
     model = Diffusion(**TRAINED).fit(mixed_table, np.where(rng.random(N) < 0.5, "yes", "no"))
-    # The numbers' axes are not the coordinate axes, whatever a trial has chosen.
+    # Use rotated axes of the numbers, whichever axes a trial chose.
     process = model.model_.process
     turned = principal_axes(process.covariance, np.ones(len(process.covariance), bool))
     model.model_ = replace(model.model_, process=replace(process, basis=turned))
@@ -60,7 +60,7 @@ def page_of(opened, tmp_path):
 
 @pytest.fixture
 def ask():
-    """Adds a condition to a page, by the name of its column; gives its fields."""
+    """Adds a condition on a column to a page; returns its fields."""
 
     def add(page, name):
         page.select_option("#condition-column", label=name)

@@ -1,4 +1,4 @@
-"""What several tests of pages do: give a model random weights, have cells filled in, and read what is downloaded."""
+"""Helpers of page tests: set random weights, fill cells, and read downloads."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from pyarrow import csv as csv_of
 
 
 def with_random_weights(model):
-    """The model, of random weights: what they predict is as good as anything, and depends on every one of them."""
+    """Returns the model with random weights, so that predictions depend on every weight."""
     rng = np.random.default_rng(0)
 
     def normal(leaf):
@@ -26,12 +26,12 @@ def as_csv(table):
 
 
 def csv_lines(text):
-    """Lines of CSV, as lists of cells."""
+    """Returns the lines of CSV as lists of cells."""
     return list(csv.reader(io.StringIO(text)))
 
 
 def fill(page, text):
-    """Asks a page to fill in what CSV leaves open."""
+    """Lets a page fill the missing cells of CSV."""
     page.fill("#table-text", text)
     page.click("#fill button[type=submit]")
 
@@ -41,7 +41,7 @@ def wait_until_filled(page):
 
 
 def downloaded(page, button, path):
-    """Lines of the CSV that a button of a page gives."""
+    """Returns the lines of the CSV file that a button of a page downloads."""
     with page.expect_download() as download:
         page.click(button)
     download.value.save_as(path)

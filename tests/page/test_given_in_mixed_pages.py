@@ -1,4 +1,4 @@
-"""Given continuous numbers in the page of a model of mixed columns, against the rows that Python draws."""
+"""Compares rows given continuous numbers in the page of a mixed model with those of Python."""
 
 from datetime import date
 
@@ -26,7 +26,7 @@ NUMBERS = ("hours", "extra", "sum")
 
 @pytest.fixture
 def exact_page(mixed_model, page_of, monkeypatch):
-    """The page of a model whose weights are not rounded."""
+    """Opens the page of a model whose weights are not rounded."""
     content = mixed.weights_content
     monkeypatch.setattr(mixed, "weights_content", lambda tensors, *_: content(tensors, "float32"))
     return page_of(mixed_model)
@@ -53,7 +53,7 @@ def check(found, expected):
 
 CASES = [
     ({"hours": 9.3}, {"label": "no"}, 1.0),
-    # A value with its token value, and an interval.
+    # A frequent value with a token, and an interval.
     ({"extra": 0.0, "day": date(2024, 5, 31)}, {}, 0.0),
     ({"sum": 12.5, "extra": 1.3, "rooms": None, "<b>kind": "one"}, {}, 0.0),
 ]

@@ -1,4 +1,4 @@
-"""Given cells in the page of a model of numbers, against the rows that Python draws."""
+"""Compares rows given observed cells in the page of a numeric model with those of Python."""
 
 from copy import copy
 from dataclasses import replace
@@ -20,7 +20,7 @@ HIGH, LOW = 0, 1
 
 @pytest.fixture(scope="module")
 def table():
-    """Correlated numbers, integers that repeat, booleans and a constant."""
+    """Returns a table with correlated numbers, repeated integers, booleans and a constant."""
     rng = np.random.default_rng(0)
     a = rng.normal(2, 3, size=200)
     count = np.clip(np.round(a + rng.normal(size=200)), 0, 6).astype(int)
@@ -39,7 +39,7 @@ def model(table, labels):
 
 
 def scaled_by(model, table, method):
-    """The same network, of columns that are scaled in another way."""
+    """Returns a model with the same network and another scaling."""
     codec = model.model_.codec
     rows = np.stack([column.to_numpy() for column in table.columns], axis=1).astype(float)
     scaling = TableScaling.fit(rows, method, codec.scaling.is_integer)
@@ -50,7 +50,7 @@ def scaled_by(model, table, method):
 
 
 def drawn(page, **asked):
-    """Columns of rows that the page draws, by name."""
+    """Returns the columns of rows that the page draws, by name."""
     return page.evaluate(
         """async (asked) => {
              const { columns } = await pointillist.draw(asked);
@@ -61,7 +61,7 @@ def drawn(page, **asked):
 
 
 def check(model, found, expected):
-    """All numbers are near, but for rounded ones that lie between two."""
+    """Asserts that all numbers are close, except those that are rounded to the next value."""
     scaling = model.model_.codec.scaling
     rows = [np.stack([np.array(of[name], float) for name in expected.column_names], 1) for of in (found, expected)]
     found, expected = (np.where(scaling.is_integer[scaling.varies], np.nan, scaling.transform(each)) for each in rows)
@@ -115,7 +115,7 @@ def test_observed_cells_can_be_entered_in_the_page(model, page_of):
 
 
 def with_missing(table, labels):
-    """The first rows of a table, without a third of the cells of varying columns, and some labels."""
+    """Returns the first rows of a table without a third of the cells of varying columns and some labels."""
     rng = np.random.default_rng(3)
     columns = {name: table[name].to_numpy()[:150] for name in table.column_names}
     masks = {name: rng.random(150) < 0.33 for name in columns}
@@ -173,14 +173,14 @@ SLOW = """() => {
 
 @pytest.mark.parametrize("is_file", [False, True])
 def test_an_error_clears_the_earlier_imputation(model, page_of, is_file):
-    """It would come over the error."""
+    """The result would overwrite the error message."""
     page = page_of(model)
     page.evaluate(SLOW)
     fill(page, "count,c\n1,\n")
     says = "(start) => document.querySelector('#fill-status').textContent.startsWith(start)"
     page.wait_for_function(says, arg="filling ")
     if is_file:
-        # As one does that is a folder, or that is gone.
+        # As for a folder or a deleted file.
         page.evaluate("() => { File.prototype.text = async () => { throw new Error('unreadable') } }")
         page.set_input_files("#table-file", {"name": "gone.csv", "mimeType": "text/csv", "buffer": b"c\n"})
         wrong = "gone.csv cannot be read."

@@ -1,4 +1,4 @@
-"""The page of a model of mixed columns in a browser, against the rows that Python draws."""
+"""Compares rows of the page of a mixed model in a browser with those of Python."""
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ def page(model, opened, tmp_path):
 
 
 def drawn(page, **asked):
-    """Cells of rows that the page draws, as text, by column."""
+    """Returns cells of rows that the page draws, as text, by column."""
     return page.evaluate(
         """async (asked) => {
              const table = await pointillist.draw(asked);
@@ -49,7 +49,7 @@ def as_text(value):
 
 
 def check(found, expected, least_sums=1.0):
-    """Nearly all categories are the same, and numbers of rows whose categories are."""
+    """Asserts that nearly all categories are equal, and the numbers of rows with equal categories."""
     same = np.ones(len(expected), bool)
     for name in ("<b>kind", "rooms", "is_new"):
         same &= np.array(found[name]) == [as_text(value) for value in expected[name].to_pylist()]
@@ -58,7 +58,7 @@ def check(found, expected, least_sums=1.0):
         numbers, python = np.array(found[name], float)[same], expected[name].to_numpy()[same]
         assert (np.abs(numbers - python) <= 0.05 * python.std()).mean() > 0.97, name
     assert np.mean(np.array(found["day"])[same] == expected["day"].to_numpy().astype("M8[D]").astype(str)[same]) > 0.95
-    # Where given cells leave no room for the sum, it holds to the digits of the cell that was drawn, as in Python.
+    # If observed cells prevent an exact sum, it holds to the digits of the drawn cell, as in Python.
     rest = np.array(found["sum"], float) - np.array(found["hours"], float) - np.array(found["extra"], float)
     assert (np.abs(rest) < 0.0501).all() and (np.abs(rest) < 1e-6).mean() >= least_sums
 
@@ -83,7 +83,7 @@ def test_observed_cells_and_guidance_agree_with_python(model, page):
 
 
 def with_missing(table):
-    """The first rows of a table, without a third of the cells."""
+    """Returns the first rows of a table without a third of the cells."""
     mask = np.random.default_rng(3).random((200, table.num_columns)) < 0.33
     columns = [
         pc.if_else(pa.array(mask[:, i]), pa.scalar(None, column.type), column.slice(0, 200).combine_chunks())
@@ -214,7 +214,7 @@ def test_a_page_takes_observed_cells_and_writes_csv(model, table, page, tmp_path
 
 
 def lines_of(page, asked):
-    """Lines of the CSV of a table of the page."""
+    """Returns the lines of the CSV of a table in the page."""
     return page.evaluate(f"async () => (await (await ({asked})).csv()).text()").splitlines()
 
 
@@ -226,7 +226,7 @@ FILLED = """(() => {
 
 
 def test_quoted_words_for_missing_cells_are_text_as_in_python(page_of, tmp_path):
-    """The table that a page writes is read as the one that the model was fitted to: "NA" may be Namibia."""
+    """The table that a page writes has the types of the training table: "NA" may be Namibia."""
     rng = np.random.default_rng(0)
     kinds = np.array(["NA", "", "null", "de", None], object)[rng.integers(0, 5, 200)]
     table = pa.table({"kind": kinds, "x": rng.integers(0, 2, 200)})

@@ -1,4 +1,4 @@
-"""A model's page in a browser, against the rows that Python draws."""
+"""Compares rows of a model's page in a browser with those of Python."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def rows():
 
 
 def drawn(page, **asked):
-    """Columns of rows that the page draws."""
+    """Returns the columns of rows that the page draws."""
     return np.array(
         page.evaluate(
             """async ({ prior, ...asked }) => {
@@ -67,7 +67,7 @@ def test_numbers_are_on_their_grids_and_within_their_ranges(rows, page_of, tmp_p
     for i, (column, other) in enumerate(zip(found.T, expected.itercolumns(), strict=True)):
         other = other.to_numpy().astype(float)
         if i < 4:
-            # Numbers between two of a grid may be rounded to the one or the other.
+            # Numbers halfway between two grid values may be rounded either way.
             assert (np.abs(column - other) < 1e-6).mean() > 0.95 and (np.abs(column - other) < 1.1 * steps[i]).all()
         assert column.min() >= other.min() - 0.1 - steps[i]
     assert found[:, 2].min() >= 0 and found[:, 4].min() == c.min() == expected["e"].to_numpy().min()
@@ -88,7 +88,7 @@ def test_classes_and_guidance_agree_with_python(rows, page_of):
         expected = model.sample(300, labels=name, guidance=guidance, random_state=3)
         found = drawn(page, rows=300, seed=3, label=label, guidance=guidance)
         off = np.abs(found[:, :2] - expected)
-        # Where guidance parts rows, the rounding of weights moves them farther.
+        # Guidance amplifies the rounding of weights.
         assert np.quantile(off, 0.99) < 1.5e-2 and off.max() < 0.1
         assert (found[:, 2] == label).all()
 
@@ -180,7 +180,7 @@ def test_a_draw_can_be_stopped_after_fields_change(rows, page_of):
 
 
 def test_a_private_page_states_no_moments_of_the_data(rows, page_of):
-    """Private fits scale by the domain, whose middle is no mean of any row."""
+    """Private fits scale by the domain; its center does not depend on the rows."""
     model = fitted(rows)
     assert "(data: " in (text := page_of(model).inner_text("#marginals")) and "; data from -" in text
     guarantee = Guarantee(2.5, 1e-5, "a row more or less", "accountant 1", ("noise",), ("the ranges",), False)

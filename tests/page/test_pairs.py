@@ -1,4 +1,4 @@
-"""Pairs of columns of drawn rows, compared with the training rows that the model summarizes."""
+"""Compares pairs of columns of drawn rows with the summarized training rows."""
 
 import numpy as np
 import pytest

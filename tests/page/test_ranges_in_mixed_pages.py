@@ -1,4 +1,4 @@
-"""Ranges and sets in the page of a model of mixed columns, against the rows that Python draws."""
+"""Compares rows in ranges and sets in the page of a mixed model with those of Python."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ DRAWN = """async ([asked, where, given]) => {
 
 
 def drawn(page, where, given, **asked):
-    """Columns of rows that the page draws, by name, and their effective number."""
+    """Returns the columns of rows that the page draws, by name, and their effective sample size."""
     return page.evaluate(DRAWN, [asked, where, given])
 
 
@@ -40,7 +40,7 @@ def as_day(number):
 
 
 def as_numbers(name, column, encoding):
-    """Cells as a page holds them: indices of categories, numbers of days, and NaN for missing cells."""
+    """Returns cells as a page holds them: indices of categories, day numbers, and NaN for missing cells."""
     if name == "day":
         return column.to_numpy().astype("M8[D]").astype(int)
     cells = column.to_pylist()
@@ -61,7 +61,7 @@ def check_inside(found, where):
             assert (cells >= asked.get("low", -np.inf)).all() and (cells <= asked.get("high", np.inf)).all()
 
 
-# Ends with more digits than the columns.
+# Ends of ranges with more digits than the columns.
 HOURS, LITTLE = {"hours": {"low": 10.96, "high": 12.54}}, {"extra": {"high": 1}}
 ROOMS, KIND, DAY = {"rooms": {"low": 1, "high": 3}}, {"<b>kind": {"values": [0, 2]}}, {"day": {"low": 19_800}}
 CASES = [
@@ -81,7 +81,7 @@ CASES = [
 def test_rows_in_ranges_equal_those_of_python_for_the_same_seed(
     mixed_model, page_of, monkeypatch, where, given, label, guidance
 ):
-    """Compares draws of weights that are not rounded: their last digits may decide which candidates go on."""
+    """Uses weights that are not rounded, because their last digits may decide which candidates are kept."""
     content = mixed.weights_content
     monkeypatch.setattr(mixed, "weights_content", lambda tensors, *_: content(tensors, "float32"))
     encoding = mixed_model.model_.codec.encoding
@@ -89,7 +89,7 @@ def test_rows_in_ranges_equal_those_of_python_for_the_same_seed(
     expected = mixed_model.sample(80, where=conditions | given, labels=label, guidance=guidance, random_state=4)
     label_token = {} if label is None else {"label": encoding.encoder("label").categories.index(label)}
     found, effective = drawn(page_of(mixed_model), where, given | label_token, rows=80, seed=4, guidance=guidance)
-    # A single restricted token is drawn as it is.
+    # A single restricted token is drawn directly.
     assert (effective or 80) == pytest.approx(mixed_model.effective_sample_size_, rel=1e-2)
     names = expected.column_names
     python = np.stack([as_numbers(name, expected[name], encoding) for name in names], 1)
@@ -126,7 +126,7 @@ FIXED = [("sum", {}), ("sum", {"low": 3}), *SETS]
 
 
 def test_conditions_fix_the_same_columns_as_in_python(mixed_model, page_of):
-    """Others are free to obey the rules."""
+    """The other columns may change to obey the rules."""
     encoding, layout = (getattr(mixed_model.model_.codec, part) for part in ("encoding", "layout"))
     is_fixed = """([name, asked]) => {
       const { Table, content } = pointillist;

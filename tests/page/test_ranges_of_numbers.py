@@ -1,4 +1,4 @@
-"""Ranges in the page of a model of numbers, against the rows that Python draws."""
+"""Compares rows in ranges in the page of a numeric model with those of Python."""
 
 from copy import copy
 from dataclasses import replace
@@ -16,7 +16,7 @@ SMALL = {"width": 16, "depth": 1, "epochs": 20, "batch_size": 32, "timesteps": 5
 
 @pytest.fixture(scope="module")
 def table():
-    """Correlated numbers, few integers, booleans and a constant."""
+    """Returns a table with correlated numbers, few integers, booleans and a constant."""
     rng = np.random.default_rng(0)
     a = rng.normal(2, 3, size=400)
     b, count = a + rng.normal(size=400), np.clip(np.round(a + rng.normal(size=400)), 0, 6).astype(int)
@@ -44,7 +44,7 @@ HIGH, LOW = 0, 1
 
 
 def drawn(page, where, given=None, label=LOW, **asked):
-    """Columns of rows of a class that the page draws, by name, and their effective number."""
+    """Returns the columns of rows of a class that the page draws, by name, and their effective sample size."""
     return page.evaluate(IN_RANGES, [asked | {"label": label}, where, given or {}])
 
 
@@ -65,7 +65,7 @@ CASES = [
 def test_rows_in_ranges_equal_those_of_python_for_the_same_seed(
     model, table, page_of, monkeypatch, where, given, label, guidance
 ):
-    """Compares draws of weights that are not rounded: their last digits may decide which candidates go on."""
+    """Uses weights that are not rounded, because their last digits may decide which candidates are kept."""
     content = numbers.network_content
     monkeypatch.setattr(numbers, "network_content", lambda *parts, **more: content(*parts[:2], "float32", **more))
     conditions = {name: as_condition(asked) for name, asked in where.items()}
@@ -88,7 +88,7 @@ def check_inside(found, where):
 
 
 def test_rows_in_ranges_follow_the_conditional_distribution(model, page_of):
-    """By rejection of rows that the same solver draws without ranges."""
+    """Compares with rejection sampling from rows that the same solver draws without ranges."""
     where = {"<b>a": {"low": 1, "high": 5}, "is_new": {"values": [1]}}
     free = model.sample(6000, labels="low", sampler="dpm-sde", steps=numbers.RANGES["points"], random_state=1)
     is_kept = [1 <= a <= 5 and is_new for a, is_new in zip(*(free[name].to_pylist() for name in where), strict=True)]

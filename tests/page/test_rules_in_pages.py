@@ -1,4 +1,4 @@
-"""Rules that hold in a page's rows, against Python's."""
+"""Compares the rules that a page restores with those of Python."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_lookups_are_restored_as_in_python(mixed_model, page_of):
 
 @IN_CHROMIUM
 def test_rows_under_conditions_are_restored_as_in_python(mixed_model, page_of):
-    """Prices in cents, whose sum with a tip lies in a range too, and start and end in an order."""
+    """Restricts prices in cents, their sum with a tip, and an ordered start and end to ranges."""
     rng = np.random.default_rng(0)
     quantity, price = rng.integers(1, 12, N).astype(float), np.round(rng.gamma(2, 10, N) + 1, 2)
     amount, tip = np.round(quantity * price, 2), np.round(rng.gamma(2, 2, N), 2)

@@ -1,4 +1,4 @@
-"""Weights as texts of a page."""
+"""Weights as text in a page."""
 
 import base64
 import zlib
@@ -9,7 +9,7 @@ from pointillist.page.weights import STEPS, weights_content
 
 
 def whole(text, count):
-    """Integers of a text, by Python's decoders."""
+    """Decodes a text to integers by Python's decoders."""
     planes = zlib.decompress(base64.b85decode(text.replace(",", "<")))
     planes = np.frombuffer(planes, np.uint8).astype(np.int64)
     n = -(-count // 4)

@@ -1,4 +1,4 @@
-"""The accountant of private fits: against closed forms and the library's other accountant."""
+"""Compares the accountant of private fits with closed forms and with the library's other accountant."""
 
 from dataclasses import asdict
 
@@ -13,7 +13,7 @@ pytest.importorskip("dp_accounting")
 
 
 def delta_of(epsilon, noise):
-    """δ of one Gaussian mechanism (Balle and Wang 2018, theorem 8)."""
+    """Returns δ of one Gaussian mechanism (Balle and Wang 2018, theorem 8)."""
     a, b = 1 / (2 * noise), epsilon * noise
     return norm.cdf(a - b) - np.exp(epsilon) * norm.cdf(-a - b)
 
@@ -29,7 +29,7 @@ def test_one_gaussian_has_its_closed_form(noise):
 
 
 def test_gaussians_compose_to_one_with_less_noise():
-    """k of noise s are one of noise s / √k."""
+    """k mechanisms with noise s compose to one with noise s / √k."""
     composed = spent_epsilon((3.0,) * 8, 1.0, 3.0, 1, 1e-5)
     assert composed == pytest.approx(spent_epsilon((), 1.0, 1.0, 1, 1e-5), abs=0.02)
 
@@ -50,7 +50,7 @@ def test_the_noise_uses_exactly_the_budget(epsilon, sampling, steps):
     step = PoissonSampledDpEvent(sampling, GaussianDpEvent(noise))
     events = [GaussianDpEvent(20.0), GaussianDpEvent(10.0), SelfComposedDpEvent(step, steps)]
     accountant.compose(ComposedDpEvent(events))
-    # An upper bound as well, a little looser.
+    # This is also an upper bound, but slightly looser.
     assert epsilon * 0.98 < accountant.get_epsilon(1e-5) < epsilon * 1.2
 
 

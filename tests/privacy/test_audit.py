@@ -1,4 +1,4 @@
-"""`audit`: it finds members of models that know them by heart, and none where there are none."""
+"""Checks that `audit` finds members of models that memorize them, and no others."""
 
 import io
 import json
@@ -37,13 +37,13 @@ MEMBERS, OTHERS = numbers(60), numbers(400)
 
 @pytest.fixture(scope="module")
 def by_heart():
-    """A model that has seen 60 rows so often that it knows them by heart."""
+    """Returns a model that has memorized its 60 training rows."""
     return Diffusion(epochs=4000, batch_size=60, averaging=0.0, random_state=0).fit(MEMBERS)
 
 
 @pytest.fixture(scope="module")
 def model():
-    """A smaller model that knows some of them by heart."""
+    """Returns a smaller model that has memorized some of its training rows."""
     options = {"epochs": 1000, "width": 64, "depth": 2, "learning_rate": 3e-3}
     return Diffusion(**options, batch_size=60, averaging=0.0, random_state=0).fit(MEMBERS)
 
@@ -103,7 +103,7 @@ def test_counts_of_a_mixed_model_fit_its_rows_and_no_others():
 
 
 def test_the_verdict_states_an_area_that_is_found_nine_times_in_ten(report):
-    """Scores of two normal distributions that are apart by just so much."""
+    """Returns scores of two normal distributions with this difference."""
     rng, found = np.random.default_rng(1), 0
     m, n = report.n_members, report.n_non_members
     unseen = replace(report, attacks=tuple(replace(attack, p_value=1.0) for attack in report.attacks))
@@ -191,7 +191,7 @@ def test_a_column_may_be_called_label():
         assert {*drawn["label"]} <= {*frame["label"]} and {*side.columns["label"]} == {*frame["label"]}
         if labels is not None:
             assert {*drawn["label_1"]} <= {"yes", "no"}
-    # A number that is a category, and that no training row had.
+    # A numeric category that occurs in no training row.
     others = frame.assign(code=[7] + [1] * 79)
     assert side_of(model, others, y, "others").is_foreign.tolist() == [True] + [False] * 79
 
@@ -231,7 +231,7 @@ def test_bad_input_is_refused_in_one_line(model, members, others, message):
 
 @pytest.mark.slow
 def test_40_models_that_never_saw_their_members_have_uniform_p_values():
-    """Models that know other rows by heart: what they know must not be taken for these members."""
+    """The models have memorized other rows, which must not be mistaken for these members."""
     found = {name: [] for name in ATTACKS}
     for seed in range(40):
         rng = np.random.default_rng([seed, 40])
@@ -248,7 +248,7 @@ def test_an_over_trained_model_is_caught_though_its_copies_are_blurred():
     """5,000 epochs over 500 rows; jitter makes the nearest-record share pass, and the audit finds the members."""
     rng = np.random.default_rng(9)
     members, others, holdout = numbers(500, rng), numbers(1000, rng), numbers(500, rng)
-    # All steps see whole rows: with a fifth of them given columns instead, 47 % of the members are found.
+    # All steps use complete rows: if a fifth had observed columns, only 47 % of the members would be found.
     model = Diffusion(epochs=5000, p_given=0.0, random_state=0).fit(members)
     rows = model.sample(500, random_state=0)
     jittered = rows + 0.5 * members.std(axis=0) * rng.normal(size=rows.shape)

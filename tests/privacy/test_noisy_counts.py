@@ -1,4 +1,4 @@
-"""Encoders of columns that are made from noisy counts: intervals with about equally many rows, and frequent values."""
+"""Encoders from noisy counts: intervals with about equally many rows, and frequent values."""
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +43,7 @@ def test_intervals_of_integers_end_between_integers():
 
 
 def test_a_range_far_wider_than_most_values_loses_little():
-    """Log-normal amounts up to 10,000 in a range up to a million: shares of intervals are right to one percent."""
+    """Checks intervals of log-normal amounts up to 10,000 in a range up to a million to one percent."""
     for low, high in ((0.0, 1.0), (-3.0, 1.0)):
         edges = edges_of(low, high, is_integer=False)
         assert edges[0] == 0 and edges[-1] == 1 and (np.diff(edges) > 0).all()
@@ -61,7 +61,7 @@ def test_frequent_integers_of_a_range_get_a_token():
     _, (encoder, fractions), _ = noisy((0, 100_000), values.tolist(), pa.int64(), 20.0)
     assert encoder.atoms.tolist() == [0, 7688]
     share = np.mean(values == 0)
-    # The noise of one count, and of the sum of all counts.
+    # Noise of one count, and of the sum of all counts.
     assert fractions[0] == pytest.approx(share, abs=4 * 20 * (BINS + 2) ** 0.5 / N)
     assert fractions.sum() == pytest.approx(1) and len(fractions) == encoder.size
 

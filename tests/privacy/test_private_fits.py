@@ -1,4 +1,4 @@
-"""Private fits: what they keep of a table, what they refuse, and that audits find no more than they state."""
+"""Private fits: what they store, what they refuse, and that audits stay within the stated epsilon."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -68,7 +68,7 @@ def test_the_file_states_the_guarantee_and_nothing_of_the_rows(fitted, saved):
 
 
 def test_one_more_row_changes_only_noised_values():
-    """Without noise in counts, codec and file of neighboring tables are the same, whatever the row holds."""
+    """Without noise in counts, neighboring tables give the same codec and file, whatever the extra row contains."""
     table = frame(100)
     strange = pandas.DataFrame({"kind": ["c"], "x": [3.99], "n": [5], "part": [np.nan], "yes": [True]})
     asked = Diffusion(epsilon=1.0, domain={**DOMAIN, "x": [-4.0, 0.0, 4.0], "part": [0.0, 1.0, None]}, random_state=0)
@@ -149,7 +149,7 @@ def test_domains_survive_json():
     assert domain_from_json(json.loads(json.dumps(domain_to_json(DOMAIN)))) == DOMAIN
     with pytest.raises(ValueError):
         domain_from_json([["x", True, False, [3]]])
-    # Ends that JSON has not are texts in it.
+    # Ends that JSON cannot represent are written as text.
     days = {"d": (timedelta(days=2), timedelta(days=10)), "m": (Decimal("9.5"), Decimal("10.5"))}
     assert domain_from_json(domain_to_json(days)) == {
         "d": ("2 days, 0:00:00", "10 days, 0:00:00"),
@@ -178,7 +178,7 @@ def test_categories_may_be_numbers():
 
 @pytest.mark.slow
 def test_the_audit_never_exceeds_the_stated_epsilon():
-    """20 models of tables that are easy to know by heart: the bound holds for all but one in twenty, here for all."""
+    """20 models of tables that are easy to memorize: the bound holds with 95 % confidence, and here for all."""
     domain = {0: (-4.0, 4.0), 1: (-4.0, 4.0)}
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -217,14 +217,14 @@ def test_on_the_command_line(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_columns_follow_the_noisy_counts_regardless_of_training():
-    """Columns have the table's shares if the counts have hardly any noise, even if training spoils the biases."""
+    """Columns keep the fractions of the table if counts have almost no noise, even if training spoils the biases."""
     table = frame(2000)
     asked = Diffusion(epsilon=200.0, domain=DOMAIN, random_state=0, learning_rate=0.1, **SMALL)
     rows = asked.fit(table).sample(4000, random_state=3)
     for name in ("kind", "n", "yes"):
         shares = table[name].value_counts(normalize=True)
         found = rows[name].value_counts(normalize=True).reindex(shares.index).fillna(0)
-        # Standard errors of 4,000 rows, and of the 8,192 of the last comparison.
+        # Standard errors of 4,000 rows, and of 8,192 rows in the last comparison.
         assert (np.abs(found - shares) < 4 * np.sqrt(shares * (1 - shares) * (1 / 4000 + 1 / 8192)) + 0.005).all()
 
 

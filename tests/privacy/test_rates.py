@@ -1,4 +1,4 @@
-"""Rates, intervals and bounds of attacks: against closed forms, an independent library, and simulations."""
+"""Compares rates, intervals and bounds of attacks with closed forms, an independent library and simulations."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_intervals_of_rates_cover_the_true_rate(share):
     rates = [rate_at(rng.normal(1, 1, 150), rng.normal(size=250), share) for _ in range(400)]
     missed = sum(not rate.interval[0] <= truth <= rate.interval[1] for rate in rates)
     assert missed <= binomtest(0, 400).n * 0.05
-    # The threshold lets through at most the share of the non-members, on average.
+    # On average, at most this fraction of the non-members exceeds the threshold.
     passed = [rate_at(rng.normal(size=50), rng.normal(size=250), share).value for _ in range(400)]
     assert np.mean(passed) <= share + 3 * np.std(passed) / 20
 

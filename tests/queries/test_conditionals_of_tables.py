@@ -29,7 +29,7 @@ def test_probabilities_sum_to_one_and_agree_with_log_prob(model):
     p = view.predict_proba(rows.drop(columns="kind"))
     assert view.classes_.tolist() == ["a", "b"] and np.allclose(p.sum(axis=1), 1, atol=1e-5)
     kind_p = p[np.arange(20), (rows["kind"] == "b").astype(int)]
-    # The rarer category gives a part to categories that no training row had.
+    # The rarer category shares its probability with unseen categories.
     counts = EXTRA["kind"].value_counts()
     given_away = np.where(rows["kind"] == counts.idxmin(), np.log1p(1 / counts.min()), 0)
     assert np.allclose(np.log(kind_p) - given_away, view.log_prob(rows), atol=1e-4)
@@ -48,7 +48,7 @@ def test_quantiles_and_means_agree_with_draws(model, target):
     assert (np.diff(found, axis=1) >= 0).all()
     for quantiles, drawn in zip(found, draws, strict=True):
         for level, value in zip(levels, quantiles, strict=True):
-            # A value of mass has levels from those below it to those at it.
+            # A value with a mass covers the levels from those below it up to its cumulative probability.
             low, high = (drawn < value - 0.15).mean(), (drawn <= value + 0.15).mean()
             assert low - 0.06 <= level <= high + 0.06
     assert np.array_equal(view.quantiles(rows, [0.5])[:, 0], view.predict(rows, "median"))

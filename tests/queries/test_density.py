@@ -1,4 +1,4 @@
-"""Log-densities of mixed tables: they sum and integrate to 1, in the table's units."""
+"""Log-densities of mixed tables sum and integrate to 1 in the units of the table."""
 
 from dataclasses import replace
 from itertools import product
@@ -22,7 +22,7 @@ ROWS = 32
 
 
 def smooth(model):
-    """The model with networks of numbers whose flow is smooth, as a trained one's is."""
+    """Returns the model with networks of numbers whose flow is as smooth as after training."""
     network = model.network
     number_network, joint_network = jax.tree.map(
         lambda leaf: 0.03 * leaf, (network.number_network, network.joint_network)
@@ -35,7 +35,7 @@ def density(model, frame):
 
 
 def nodes(model, column, n):
-    """Numbers of a column that are evenly spaced as scores, and the length that each stands for."""
+    """Returns numbers of a column with evenly spaced scores, and the length of the interval around each."""
     scores = model.codec.encoding.encoder(column).scores
     z = np.linspace(-5, 5, n)
     segment = np.clip(np.searchsorted(scores.levels, z, side="right") - 1, 0, len(scores.points) - 2)
@@ -49,7 +49,7 @@ def model():
 
 
 def test_a_distribution_of_tokens_and_intervals_sums_to_one():
-    # What nothing explains is drawn by intervals.
+    # Unexplained columns are drawn by intervals.
     frame = TABLE[["kind", "legs", "size"]].assign(size=RNG.permutation(SIZE))
     model = untrained(frame, process="masked")
     assert not model.codec.encoding.with_number
@@ -105,7 +105,7 @@ def test_labels_apart_from_the_table_are_summed_over():
     assert len(with_label.codec.encoding.columns) == TABLE.shape[1] + 1
     frame = TABLE.drop(columns=["size", "other"])
     apart = untrained(frame, labels, process="masked")
-    # Values without training rows have mass too; for numbers it falls with the squared distance.
+    # Unseen values also have mass; for numbers it falls with the squared distance.
     rows = pd.DataFrame(list(product(["a", "b", "new"], range(-500, 501))), columns=["kind", "legs"])
     assert np.exp(density(apart, rows)).sum() == pytest.approx(1, abs=1e-4)
     assert np.isfinite(density(with_label, TABLE[:5])).all()

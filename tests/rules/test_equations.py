@@ -1,4 +1,4 @@
-"""Equations are solved for columns in which errors are hardly amplified, and multiples are found though rounded."""
+"""Checks which column equations are solved for, and that rounded multiples are found."""
 
 import numpy as np
 import pytest
@@ -21,13 +21,13 @@ def found_in(*columns):
 
 
 def drawn_again(columns, codes, found, rng):
-    """The values of each column in another order, with the rules restored."""
+    """Returns the columns independently permuted, with the rules restored."""
     mixed = [cells(rng.permutation(column.values)) for column in columns]
     return [each.values for each in restore_rows(mixed, codes, found, np.zeros((N, len(columns)), bool))]
 
 
 def made_again(table, found, columns, rng, share=0.01):
-    """Rows with errors of a small fraction of the standard deviations, restored; as deviations of each column."""
+    """Returns the relative deviations of the columns after small errors are added and the rules restored."""
     noisy = [v + share * v.std() * rng.normal(size=N) for v in table.values()]
     rows = restore_rows(list(map(cells, noisy)), codes_of(columns), found, np.zeros((N, len(noisy)), bool))
     return [np.std(restored.values - v) / np.std(v) for restored, v in zip(rows, noisy, strict=True)]
@@ -205,7 +205,7 @@ def test_numbers_of_any_size_are_compared(rng, size):
 
 
 def test_nearly_constant_columns_are_ignored(rng):
-    """A column that is constant but for the last bit has no deviation to divide by."""
+    """A column that is constant except in its last bit has no deviation to divide by."""
     near = np.full(N, 0.998)
     near[::7] = np.nextafter(0.998, 1)
     found_in(cells(near), cells(rng.normal(size=N)), cells(np.full(N, 288.0)))

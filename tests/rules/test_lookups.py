@@ -1,4 +1,4 @@
-"""Columns that another one decides are found, and decided again in rows where they are not."""
+"""Checks that lookups are found in tables and restored in rows that break them."""
 
 from dataclasses import replace
 
@@ -90,7 +90,7 @@ def test_restored_rows_obey_the_lookup(rng):
     fixed = free.copy()
     fixed[:700, 2] = fixed[500:1200, 1] = True
     restored = [each.values for each in restore_rows(rows, codes_of(data), (found,), fixed)]
-    # A given code decides the city, and that the country.
+    # An observed code determines the city, and the city the country.
     np.testing.assert_array_equal(restored[2][:700], code[:700])
     np.testing.assert_array_equal(CODE_OF[restored[1][:500].astype(int)], code[:500])
     np.testing.assert_array_equal(COUNTRY_OF[restored[1].astype(int)], restored[0])
@@ -99,7 +99,7 @@ def test_restored_rows_obey_the_lookup(rng):
 
 
 def broken(found, columns):
-    """Which rows break each of some lookups."""
+    """Returns which rows break each lookup."""
     shares = []
     for each in found:
         decided = {row[0]: row for row in each.table.tolist()}
@@ -109,7 +109,7 @@ def broken(found, columns):
 
 
 def streets(street):
-    """Streets, their cities, and the countries of these."""
+    """Returns columns of streets, their cities and their countries."""
     columns = (street, "s", 40), (street // 4, "t", 10), (street // 4 % 3, "c", 3)
     return [cells(values, tuple(f"{kind}{i}" for i in range(n))) for values, kind, n in columns]
 
@@ -117,7 +117,7 @@ def streets(street):
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (1, 0, 2)])
 @pytest.mark.parametrize("fixed", [None, 0, 1, 2])
 def test_chains_of_lookups_use_their_first_column(rng, order, fixed):
-    """A street decides its city and its country, and is the one that both are looked up by."""
+    """A street determines its city and its country, so both are looked up by street."""
     street = rng.integers(0, 40, N)
     all_columns = streets(street)
     data = [all_columns[i] for i in order]

@@ -1,4 +1,4 @@
-"""Products that rows obey are found, and restored in rows that break them."""
+"""Checks that products are found in tables and restored in rows that break them."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def kept(found):
 
 
 def holds(found, columns, within):
-    """Whether rows obey a product if each column is rounded within its unit."""
+    """Returns whether rows obey a product if each column is rounded to its unit."""
     product, first, *rest = (columns[column] for column in found.columns)
     product_within, first_within, *rest_within = (within[i] for i in found.columns)
     expected = found.factor * first * sum(rest)
@@ -29,7 +29,7 @@ def shop(rng):
 
 
 def stones(rng):
-    """Depth is given in percent of the mean width, and a few rows have typing errors."""
+    """Returns columns in which depth is in percent of the mean width, with typing errors in a few rows."""
     x = np.round(rng.gamma(20, 0.3, N), 2)
     y, depth = np.round(x * rng.normal(1, 0.02, N), 2), np.round(rng.normal(62, 1.5, N), 1)
     z = np.round(depth * (x + y) / 200, 2)

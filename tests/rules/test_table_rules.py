@@ -1,4 +1,4 @@
-"""Rules that rows obey are found, and restored in rows that break them."""
+"""Checks that rules are found in tables and restored in rows that break them."""
 
 import json
 
@@ -126,7 +126,7 @@ def test_orders_that_hold_by_chance_are_ignored(rng):
     missing = np.arange(200) < 20
     low, high = rng.integers(1, 11, 200), np.where(missing, 0.0, rng.uniform(100, 200, 200))
     assert of(cells(low), cells(high, missing)) == ()
-    # No row breaks this order, but one in seven pairs like this have no broken row by chance.
+    # No row breaks this order, but this happens by chance for one in seven pairs of columns.
     few = np.zeros(100)
     few[:12] = 1
     assert of(cells(few), cells(np.where(np.arange(100) < 14, 2.0, np.where(np.arange(100) < 92, 1.0, 0.5)))) == ()
@@ -159,7 +159,7 @@ def test_values_outside_the_range_are_not_made(rng):
     back = [column.values for column in restore_rows(drawn, codes_of(data), found, np.zeros((N, 3), bool))]
     np.testing.assert_array_equal(back[2], 12 * back[0] + back[1])
     assert all(a.min() >= b.values.min() and a.max() <= b.values.max() for a, b in zip(back, data, strict=True))
-    # Of flags, no other values are made: the sum stays broken.
+    # A flag takes no other values: the sum stays violated.
     flag = cells(np.ones(N))
     is_fixed = np.zeros((N, 2), bool)
     is_fixed[:, 1] = True
@@ -180,7 +180,7 @@ def test_dates_are_compared_only_with_dates(rng):
 
 
 def test_training_rows_obey_all_rules_found_in_them(rng):
-    """Also where a product is off by the rounding of its terms."""
+    """Includes products that are inexact because their terms are rounded."""
     a, b = np.round(rng.gamma(20, 0.3, N), 1), np.round(rng.gamma(20, 0.3, N), 1)
     made, kind = np.round(a * rng.normal(1, 0.3, N), 2), rng.integers(0, 9, N)
     table = [

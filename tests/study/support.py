@@ -1,4 +1,4 @@
-"""What several test files of the study use."""
+"""Helpers that several test files of studies share."""
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def write_tiny(folder):
 
 
 def dump(store):
-    """Everything in a store that an interruption must not change, bit for bit."""
+    """Returns everything in a store that an interruption must not change, bit for bit."""
     connection = store.connection
     names = ("cells", "models", "rows", "baselines")
     tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
@@ -50,7 +50,7 @@ def dump(store):
 
 
 def add_whole(store, cell, losses, rows, measures):
-    """A finished cell with its model and its rows."""
+    """Returns a finished cell with its model and its rows."""
     store.add_models({cell.model_key: Model(losses, b"weights")})
     store.add_rows(cell.rows_key, rows)
     store.add_result(cell, measures)

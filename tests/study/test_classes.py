@@ -162,14 +162,14 @@ def test_the_classifiers_own_accuracy_has_classes_in_equal_shares_as_generated_r
     scorer = Scorer.fit(dataset)
     settings = Settings(method="guidance", n_samples=4000, emd_rows=50)
     (baseline,) = measure_baseline("accuracy", dataset, settings, lambda: scorer).values()
-    # Fresh rows of the data's distribution, as many of each class: what the baseline is held against.
+    # Fresh rows of the distribution with equal classes: the reference of the baseline.
     rows, labels = load_pointset("blobs", 40_000, random_state=7)
     n = [int((dataset.labels_to_draw(4000) == k).sum()) for k in range(2)]
     chosen = np.concatenate([rows[labels == k][: n[k]] for k in range(2)])
     cell = Cell(dataset.fingerprint, settings, 0)
     found = measure_classes(cell, dataset, chosen, scorer)["accuracy"]
     assert abs(found - baseline.value) < 4 * np.hypot(found.standard_error, baseline.spread)
-    # With the data's shares of 80 % and 20 % it would be far higher.
+    # With the class fractions of the data, 80 % and 20 %, it would be far higher.
     assert scorer.classifier.score(*held_out("blobs")) > baseline.value + 0.02
 
 
@@ -203,7 +203,7 @@ def test_measures_of_classes_are_means_over_classes(scored):
         assert abs(measures[name] - record.value) < 4 * error, name
     coverages = [measures[f"coverage, class {k}"] for k in range(dataset.n_classes)]
     assert measures["coverage"] == pytest.approx(np.mean(coverages))
-    # A class whose rows are another's: everything says so.
+    # One class has the rows of another: all measures show it.
     wrong = measure_classes(cell, dataset, rows[::-1], scorer)
     assert wrong["accuracy"] < 0.3 and wrong["coverage"] < 0.6
     assert wrong["energy_distance"] > 10 * abs(measures["energy_distance"])
@@ -224,7 +224,7 @@ def test_neighbors_of_the_data_itself_are_a_good_classifier():
     cell = Cell(dataset.fingerprint, Settings(method="guidance", classifier="knn_100"), 0)
     measures = measure_neighbors(cell, dataset, dataset.rows[order])
     assert measures["accuracy"] > 0.99
-    # The training rows are among their neighbors.
+    # Training rows count among their neighbors.
     expected = KNeighborsClassifier(100).fit(dataset.rows, dataset.labels).score(dataset.rows, dataset.labels)
     assert measures["training_accuracy"] == expected
     broken = dataset.rows.copy()
@@ -239,7 +239,7 @@ def test_neighbors_vote_with_the_datas_shares_of_the_classes_but_not_on_training
     rows = np.concatenate([fresh[labels == k][: (drawn == k).sum()] for k in range(2)])
     settings = Settings(method="guidance", classifier="knn_100")
     measures = measure_neighbors(Cell(dataset.fingerprint, settings, 0), dataset, rows)
-    # Of rows of the true distribution, about as good as its class probabilities.
+    # For rows of the true distribution, about as good as the true class probabilities.
     baseline = measure_baseline("accuracy", dataset, settings, None)["accuracy"]
     assert measures["accuracy"] == pytest.approx(baseline.value, abs=0.005)
     assert measures["calibration_error"] < 0.02

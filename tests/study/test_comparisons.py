@@ -72,14 +72,14 @@ def test_best_is_highest_on_request():
 
 @pytest.mark.slow
 def test_holm_keeps_the_level_over_a_row_of_equal_cells():
-    """Of rows of six equal cells not much more than 5 % may have a cell that is called worse than a fixed one."""
+    """In rows of six equal cells, at most about 5 % may have a cell that is called worse than a fixed one."""
     rng = np.random.default_rng(1)
     n = 2000
     false = 0
     for _ in range(n):
         values = rng.normal(size=6)
         marks = best([cell(v) for v in values])
-        # The lowest of six is not a fixed cell: compare what happens to the first one alone.
+        # The lowest of six is not a fixed cell: only the first one is compared.
         false += not marks[0]
     assert false / n < 0.05 + 3 * np.sqrt(0.05 * 0.95 / n)
 

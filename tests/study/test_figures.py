@@ -87,7 +87,7 @@ def all_text(figure):
 
 
 def is_inside(figure):
-    """Whether nothing that is drawn is cut off at the figure's edges."""
+    """Returns whether nothing is cut off at the edges of the figure."""
     figure.canvas.draw()
     box = figure.get_tightbbox()
     return (box.min >= 0).all() and (box.max <= figure.get_size_inches()).all()

@@ -1,4 +1,4 @@
-"""Stores from elsewhere: whatever they hold, a report is written in its folder, or one line says why not."""
+"""Checks that untrusted stores either give a report in its folder or a one-line error."""
 
 import json
 import shutil
@@ -70,7 +70,7 @@ def folder(good, tmp_path):
 
 
 def change(folder, do):
-    """Writes something into the store."""
+    """Applies a function to the store."""
     with Store(folder / "study.db") as store:
         do(store)
 

@@ -19,7 +19,7 @@ CONSOLE = Console(quiet=True)
 
 
 def workers():
-    """Ids of the processes that are at a part of a study."""
+    """Returns the ids of processes that work on a part of a study."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
@@ -45,7 +45,7 @@ def test_a_study_survives_a_killed_worker_and_is_the_same_bit_for_bit(tiny, tmp_
         until = time.monotonic() + 120
         while not killed and time.monotonic() < until:
             for process in workers():
-                # Once it has begun, and long before a worker that has still to import JAX could be done.
+                # After it starts, and long before a worker that still imports JAX can finish.
                 time.sleep(0.2)
                 os.kill(process, signal.SIGKILL)
                 killed.append(process)

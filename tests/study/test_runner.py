@@ -42,7 +42,7 @@ def run(spec, folder):
 
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory):
-    """The spec of `tiny` and its data, and the study that was computed of them: a folder, and what the store holds."""
+    """Returns the folder of the computed study of `tiny`, and the content of its store."""
     folder = tmp_path_factory.mktemp("computed")
     write_tiny(folder)
     return folder / "whole", run(load_spec(str(folder / "tiny.toml")), folder / "whole")
@@ -106,7 +106,7 @@ steps = 5
 
 def test_the_error_of_a_report_nlls_baseline_is_that_of_as_many_rows_as_are_drawn():
     rows = np.random.default_rng(0).normal(size=(4000, 2)).astype(np.float32)
-    dataset = Dataset("rows", rows[np.argsort(rows[:, 0])])  # rows in an order are no random ones
+    dataset = Dataset("rows", rows[np.argsort(rows[:, 0])])  # ordered rows are not random
 
     def spread(n_samples):
         return measure_baseline("report_nll", dataset, Settings(n_samples=n_samples), None)["report_nll"].spread
@@ -147,7 +147,7 @@ def test_stacks_change_nothing(tiny, tmp_path, whole, monkeypatch, models_per_st
 
 @pytest.mark.parametrize("calls", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))])
 def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeypatch, calls):
-    """Stops after so many device calls, with checkpoints kept, then goes on."""
+    """Stops after a number of device calls with checkpoints, then resumes."""
     train, left = StackTrainer.run, [calls]
 
     def run_and_stop(self, epochs):
@@ -293,7 +293,7 @@ main()
 
 
 def number(path, query):
-    """What another process's store answers; 0 while it has none."""
+    """Returns the result of a query on the store of another process; 0 if there is no store yet."""
     if not path.exists():
         return 0
     try:
@@ -361,7 +361,7 @@ def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path, monkeypa
 
     def shown(self, *args, **kwargs):
         update(self, *args, **kwargs)
-        # At once: the display's thread shows only some lines of a fast study.
+        # Shown immediately: the display thread would skip lines of a fast study.
         self.refresh()
 
     monkeypatch.setattr(Progress, "update", shown)

@@ -57,7 +57,7 @@ def test_the_built_in_recipes():
     (section,) = load_spec("recipes").sections
     everything = section.columns[0]
     assert everything.label == "all" and section.varied == ()
-    # The first column is what `Diffusion()` is, but for the scaling of the columns.
+    # The first column equals `Diffusion()` except for the scaling of the columns.
     model, settings = (
         Diffusion().get_params()
         | network_parameters(Configuration(), WIDTH)
@@ -314,7 +314,7 @@ def test_reported_numbers_of_a_single_setting_need_no_column_of_it(tmp_path):
 
 
 def test_reported_numbers_of_other_settings_are_left_out(tmp_path):
-    """Also where the setting is one that the section does not vary."""
+    """Includes settings that the section does not vary."""
     (tmp_path / "r.csv").write_text("dataset,metric,timesteps,value\nmoons,EMD,5,30\nmoons,EMD,9,40\n")
     (found,) = parsed(GOOD + '[sections.a]\ntimesteps = [5]\nreference = "r.csv"', tmp_path).sections[0].reference
     assert found.value == 30

@@ -90,7 +90,7 @@ def test_keys_depend_on_everything_that_decides_the_result():
     ]
     assert len({cell.key for cell in [CELL, *others]}) == 6
     assert Cell("f" * 32, Settings(), 0).key == CELL.key
-    # The beta range decides nothing where the schedule has none.
+    # The beta range has no effect for a schedule without one.
     assert len({Cell("f", Settings(schedule="cosine", beta_range=r), 0).key for r in ((0.1, 0.2), (0.1, 0.3))}) == 1
     assert 0 <= random_seed(CELL.key) < 2**32
 
@@ -172,7 +172,7 @@ def test_a_file_that_is_cut_short(tmp_path, share):
 def test_an_empty_file_is_a_store_that_was_never_made(tmp_path):
     path = tmp_path / "study.db"
     path.touch()
-    # What a process leaves that is killed in its first transaction.
+    # A process that is killed in its first transaction leaves this.
     (tmp_path / "study.db-journal").write_bytes(bytes.fromhex("d9d505f920a163d7") + bytes(504))
     with Store(path) as store:
         store.add_result(CELL, MEASURES)

@@ -130,7 +130,7 @@ NASTY = "[/b] [red]$x$ \x1b[31m | \\ <b>\nnew"
 
 
 def renamed(results, text):
-    """The study with another title and other labels, as only a store of somebody else could have them."""
+    """Returns the study with a title and labels that only an untrusted store could have."""
     section = results.spec.sections[0]
     columns = tuple(replace(column, label=f"{text}{i}") for i, column in enumerate(section.columns))
     return replace(section, title=text, columns=columns, varied=())

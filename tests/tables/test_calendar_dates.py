@@ -1,4 +1,4 @@
-"""Dates that are written as integers, against NumPy's calendar."""
+"""Compares dates written as integers with NumPy's calendar."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Columns that are left out of a fit: names, keys, and columns without a value."""
+"""Columns that a fit drops: names, keys, and columns without a value."""
 
 import numpy as np
 import pandas
@@ -74,7 +74,7 @@ def test_long_integers_are_keys_if_nearly_all_differ(make):
 
 
 def ids(n, seed=0):
-    """The rows of a split of a table whose rows are numbered, in another order."""
+    """Covers a shuffled split of a table with row numbers."""
     return np.random.default_rng(seed).permutation(int(n / 0.7))[:n] + 1
 
 
@@ -110,14 +110,14 @@ def test_other_integers_are_not_row_numbers(integers):
 
 
 def test_different_integers_of_a_short_range_repeat():
-    """Random integers almost never look like integers that number the rows."""
+    """Random integers almost never look like row numbers."""
     rng = np.random.default_rng(0)
     assert not any(len(np.unique(rng.integers(0, 2 * 51, 51))) == 51 for _ in range(10_000))
 
 
 @pytest.mark.parametrize("label", [None, "y"])
 def test_a_file_of_numbers_is_read_without_its_index(tmp_path, label):
-    """The index that pandas writes by default, in order or shuffled, of all rows or some."""
+    """Covers the default index that pandas writes, in order or shuffled, for all or some rows."""
     rng = np.random.default_rng(0)
     frame = pandas.DataFrame({"x": rng.normal(size=N), "y": [0, 1] * (N // 2)})
     for written in (frame, frame.set_axis(ids(N)), frame.set_axis(rng.permutation(10**6)[:N])):
@@ -150,7 +150,7 @@ def test_ordinary_columns_are_not_keys():
     }
     frame = pandas.DataFrame(kept)
     assert without_keys(frame)[0] is frame
-    # What nothing would be left of, and what has no names, is refused where columns are encoded.
+    # Tables without remaining columns or without names are refused when columns are encoded.
     keys = pandas.DataFrame({"key": COLUMNS["key"]})
     array = np.array([COLUMNS["key"], COLUMNS["kind"]], object).T
     assert without_keys(keys)[0] is keys and without_keys(array)[0] is array

@@ -1,4 +1,4 @@
-"""A made-up study whose networks have random weights: what they predict is as good as anything."""
+"""Synthetic study whose networks have random weights; their predictions need no meaning."""
 
 from dataclasses import replace
 from functools import partial

@@ -58,12 +58,12 @@ def not_finite(architecture, columns):
 
 
 def emd_of(_, column):
-    """Values that fall with T, to the baseline: 40, 30, 20."""
+    """Returns values that fall with T to the baseline: 40, 30, 20."""
     return {"10": 40.0, "100": 30.0, "500": 20.0}.get(column.label, 25.0)
 
 
 def measures(section, value):
-    """Measures of one cell: all but the first have the value's tenth, and densities stay where rows diverged."""
+    """Returns measures of one cell: all but the first are a tenth of the value; densities stay if rows diverged."""
     names = list(QUANTITIES[section.kind])
     if section.kind == "classes":
         names += [class_metric(name, k) for name in OF_EACH_CLASS for k in (0, 1)]

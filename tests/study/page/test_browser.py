@@ -14,12 +14,12 @@ STEPS = "#steps"
 
 
 def column(page, i, section=STEPS):
-    """Texts of a table's column, of the lines that are shown."""
+    """Returns the texts of a column in the visible lines of a table."""
     return [text.strip() for text in page.locator(f"{section} tbody tr:visible > :nth-child({i})").all_inner_texts()]
 
 
 def shown(page, section=STEPS):
-    """Set and metric of the lines that are shown."""
+    """Returns set and metric of the visible lines."""
     script = "rows => rows.filter(row => row.checkVisibility()).map(row => [row.dataset.set, row.dataset.metric])"
     return [tuple(pair) for pair in page.locator(f"{section} tbody tr").evaluate_all(script)]
 
@@ -231,7 +231,7 @@ def test_every_control_has_a_name(page_of, results):
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_nothing_is_wider_than_the_screen(page_of, results, width):
     page = page_of(results, "#steps?reported=1&loss=moons", viewport={"width": width, "height": 800})
-    # The rest is a scroll bar.
+    # The remaining width is a scroll bar.
     width = page.evaluate("document.documentElement.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     wide = """width => [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll') &&
@@ -290,7 +290,7 @@ def test_tables_and_conclusions_read_without_scripts(page_of, results):
 
 def test_nasty_names_work(page_of, make):
     name = "/data/</script><img src=x onerror=alert(1)>'\".csv"
-    # Without the section of classifiers, which no file can have.
+    # The section of classifiers is left out because no file can contain it.
     page = page_of(make(made_up.STEPS, made_up.GUIDANCE, rename={"moons": name}))
     assert (
         page.locator("#steps select[name=figure] option").first.inner_text() == "script><img src=x onerror=alert(1)>'\""

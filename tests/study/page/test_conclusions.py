@@ -1,4 +1,4 @@
-"""What the tests behind a table say, in words: made-up numbers with known differences."""
+"""Checks the written conclusions of tables on synthetic numbers with known differences."""
 
 from dataclasses import replace
 
@@ -156,7 +156,7 @@ def test_of_classifiers_the_highest_accuracy_is_best(make):
     assert text["Baseline"].startswith(
         "No test finds these settings worse than the held-out accuracy of the true class probabilities on moons"
     )
-    # Of the log loss the lowest.
+    # The lowest log loss is best.
     assert "log loss (nats): mlp_100_50 is better than every other" in text["Other metrics"]
 
 

@@ -1,4 +1,4 @@
-"""What stands in the page, without a browser."""
+"""Checks the content of the page without a browser."""
 
 import base64
 import gzip
@@ -259,7 +259,7 @@ def test_names_and_single_settings_are_no_axis_of_numbers(make):
     decay = tuple(Column(str(v), replace(PLAIN, decay=v)) for v in (False, True))
     flags = make(replace(STEPS, varied=("decay",), columns=decay))
     assert chart(flags, flags.spec.sections[0])["x"] is None
-    # No number of steps stands for all.
+    # No single number of steps is common to all.
     few = tuple(Column(str(v), replace(PLAIN, sampler="ddim", steps=v)) for v in (0, 2))
     fewer = make(replace(STEPS, varied=("steps",), columns=few))
     assert chart(fewer, fewer.spec.sections[0])["x"] == [PLAIN.timesteps, 2]

@@ -266,7 +266,7 @@ def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
     page.locator("input[type=file]").set_input_files(tmp_path / "ring.csv")
     page.wait_for_function("() => document.querySelector('.train .readout').textContent === '800 rows of 2 columns'")
     page.locator(".train .start").click()
-    # From one measurement to the next, the distance may rise.
+    # The distance may rise between measurements.
     is_nearer = "(found) => found?.length > 2 && found.at(-1)[1] < found[0][1]"
     page.wait_for_function(f"() => ({is_nearer})(pointillist.trainer.training?.distances)", timeout=60_000)
     page.locator(".train .start").click()
@@ -298,7 +298,7 @@ def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
 
 
 def train(page):
-    """Trains a network on the set that is chosen, for a moment."""
+    """Trains a network on the chosen set for a moment."""
     page.evaluate("pointillist.trainer.start()")
     page.wait_for_function("() => pointillist.trainer.training.distances.length > 0", timeout=60_000)
     page.evaluate("pointillist.trainer.stop()")
@@ -308,7 +308,7 @@ def train(page):
 
 
 def test_a_network_that_is_trained_again_is_shown_instead_of_the_first(page):
-    """In the picture at the top and in the steps: both have the same name."""
+    """Covers the picture at the top and the steps: both have the same name."""
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_function("() => pointillist.explain.shown.some(step => 'share' in step)")
     seen(page, "sampler")

@@ -81,7 +81,7 @@ def test_models_beyond_the_size_limit_are_left_out(live_results):
     few = live_content(live_results, budget=first)
     assert [m["id"] for m in few["models"]] == [content["models"][0]["id"]] and few["n_finished"] == 6
     assert live_content(live_results, budget=0) is None
-    # One that is too large leaves room for those after it.
+    # A model that is too large does not exclude later ones.
     sizes = [sum(len(model.get(part, "")) for part in ("weights", "rest")) for model in content["models"]]
     wide, *rest = sorted(range(len(sizes)), key=lambda i: -sizes[i])
     assert wide < max(rest) and sizes[wide] > sum(sizes[i] for i in rest)
@@ -152,7 +152,7 @@ def test_rows_of_the_page_equal_those_of_python(live_results, page_of):
                 label=label,
                 guidance=guidance,
             )
-            # Random networks send rows farther out than any data.
+            # Random networks draw rows far outside the data.
             close = {"atol": 1e-4, "rtol": 1e-4}
             np.testing.assert_allclose(found, expected, **close, err_msg=f"{model['title']}, {sampler}")
 

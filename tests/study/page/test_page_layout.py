@@ -1,4 +1,4 @@
-"""How the page is laid out: what is in sight, what a finger hits, what is left without scripts or colors."""
+"""Checks the layout of the page: visibility, touch targets, and use without scripts or colors."""
 
 from xml.etree import ElementTree
 
@@ -58,7 +58,7 @@ def test_charts_are_saved_as_vectors(page_of, results):
         paths = list(root.iter("{http://www.w3.org/2000/svg}path"))
         assert name in texts and any("Number of steps" in text for text in texts) and len(paths) > 8
         assert all("NaN" not in of.get("d") for of in paths)
-    # Keys differ in shape.
+    # Legend entries differ in shape.
     marks = page.locator("#steps .chart .keys .mark").evaluate_all("marks => marks.map(mark => mark.getAttribute('d'))")
     assert len(marks) == len(set(marks)) == 3
 
