@@ -19,7 +19,7 @@ def test_masked_cells_are_filled():
     is_missing = np.zeros((60, 2), bool)
     is_missing[:20, 1] = True
     incomplete = np.ma.array(np.where(is_missing, -999.0, rows), mask=is_missing)
-    filled = DiffusionImputer(Diffusion(**TINY)).fit_transform(incomplete)
+    filled = DiffusionImputer(Diffusion(**TINY), random_state=0).fit_transform(incomplete)
     assert filled.min() > -10 and np.array_equal(filled[~is_missing], rows[~is_missing])
 
 
@@ -50,10 +50,12 @@ def test_frames_and_pipelines():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"kind": rng.choice(["a", "b"], 200), "size": rng.normal(size=200)})
     frame.loc[:20, "kind"], frame.loc[30:50, "size"] = None, np.nan
-    filled = DiffusionImputer(Diffusion(**TINY)).fit_transform(frame)
+    filled = DiffusionImputer(Diffusion(**TINY), random_state=0).fit_transform(frame)
     assert list(filled.columns) == ["kind", "size"] and not filled.isna().any().any()
     numbers = rng.normal(size=(200, 2))
-    fitted = make_pipeline(DiffusionImputer(Diffusion(**QUICK)), LinearRegression()).fit(numbers, rng.normal(size=200))
+    fitted = make_pipeline(DiffusionImputer(Diffusion(**QUICK), random_state=0), LinearRegression()).fit(
+        numbers, rng.normal(size=200)
+    )
     numbers[:9, 0] = np.nan
     assert fitted.predict(numbers).shape == (200,)
     with pytest.raises(ValueError, match="is expecting 2 features"):
@@ -63,7 +65,7 @@ def test_frames_and_pipelines():
 @pytest.mark.slow
 def test_complete_rows_may_use_gaussian_diffusion():
     rows = np.random.default_rng(0).normal(size=(200, 2))
-    imputer = DiffusionImputer(Diffusion(**QUICK)).fit(rows)
+    imputer = DiffusionImputer(Diffusion(**QUICK), random_state=0).fit(rows)
     assert imputer.model_.model_.process.kind == "gaussian"
     incomplete = rows.copy()
     incomplete[1, 0] = incomplete[3, 1] = np.nan

@@ -20,8 +20,10 @@ from pointillist.engine.mapping import map_rows
 from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
 from pointillist.estimators.regression import Units, _is_kept
 
-QUICK = {"width": 16, "depth": 1, "n_networks": 2, "steps": 60}
-LEARNING = DiffusionRegressor(width=32, depth=1, n_networks=2, steps=600, batch_size=32, learning_rate=5e-3)
+QUICK = {"random_state": 0, "width": 16, "depth": 1, "n_networks": 2, "steps": 60}
+LEARNING = DiffusionRegressor(
+    width=32, depth=1, n_networks=2, steps=600, random_state=0, batch_size=32, learning_rate=5e-3
+)
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, (1500, 2))
 
@@ -36,7 +38,7 @@ Y = 10 + 3 * np.sin(2 * X[:, 0]) + spread(X) * RNG.normal(size=len(X))
 @pytest.fixture(scope="module")
 def model():
     # Networks with trees and without.
-    return DiffusionRegressor(width=32, depth=1, n_networks=3, steps=1500, learning_rate=3e-3).fit(X, Y)
+    return DiffusionRegressor(width=32, depth=1, n_networks=3, steps=1500, random_state=0, learning_rate=3e-3).fit(X, Y)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_targets_with_long_tails_have_the_density_of_the_lognormal_distribution(
     x = np.random.default_rng(1).normal(size=(1500, 1))
     noise = np.random.default_rng(2).normal(size=1500)
     y = np.exp(1.5 * (0.8 * x[:, 0] + 0.6 * noise))
-    model = DiffusionRegressor(width=32, depth=1, n_networks=2, steps=1500).fit(x[:1200], y[:1200])
+    model = DiffusionRegressor(width=32, depth=1, n_networks=2, steps=1500, random_state=0).fit(x[:1200], y[:1200])
     expected = norm(1.2 * x[1200:, 0], 0.9).logpdf(np.log(y[1200:])) - np.log(y[1200:])
     assert expected.mean() - model.log_prob(x[1200:], y[1200:]).mean() < 0.15
     covered = model.quantiles(x[1200:], [0.05, 0.95])
@@ -141,7 +143,7 @@ def test_networks_that_see_trees_are_kept_if_trees_learn_more():
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 1, (1300, 1))
     y = rng.normal(size=40)[(40 * x[:, 0]).astype(int)] + 0.05 * rng.normal(size=1300)
-    model = DiffusionRegressor(width=16, depth=1, n_networks=2, steps=400).fit(x[:1100], y[:1100])
+    model = DiffusionRegressor(width=16, depth=1, n_networks=2, steps=400, random_state=0).fit(x[:1100], y[:1100])
     assert model.model_.target.sees_guesses.tolist() == [True]
     assert np.abs(model.predict(x[1100:]) - y[1100:]).mean() < 0.2
     few = DiffusionRegressor(**QUICK).fit(x[: FEWEST_ROWS - 1], y[: FEWEST_ROWS - 1])
@@ -213,7 +215,7 @@ def test_held_out_rows_farther_away_than_predicted_widen_the_distribution(quick,
 
 
 def test_intervals_from_twenty_rows_have_their_nominal_coverage():
-    fitted = DiffusionRegressor(width=64, depth=1, n_networks=2, steps=600, learning_rate=5e-3)
+    fitted = DiffusionRegressor(width=64, depth=1, n_networks=2, steps=600, random_state=0, learning_rate=5e-3)
     held, before = [], []
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -273,7 +275,7 @@ def test_extrapolation_causes_a_warning(quick):
 
 def test_ensembles_of_other_seeds_have_no_network_in_common():
     asked = {**QUICK, "n_networks": 4, "validation_fraction": 0.0}
-    first, second = (DiffusionRegressor(**asked, random_state=seed).fit(X[:100], Y[:100]) for seed in (0, 3))
+    first, second = (DiffusionRegressor(**asked | {"random_state": seed}).fit(X[:100], Y[:100]) for seed in (0, 3))
     ends = [np.asarray(model.model_.target.networks.input.weight) for model in (first, second)]
     assert not np.allclose(ends[0][3], ends[1][0])
 

@@ -49,7 +49,7 @@ class NumberDenoiser(Denoiser):
     is_noised: Bool[Array, " k"]
     context: Float[Array, " width"]
     unguided: Float[Array, " width"] | None = None
-    center: Float[Array, " k"] | float = 0.0
+    center: Float[Array, "..."] | float = 0.0
     sigma_data: SigmaData = 1.0
     axes: Float[Array, "k k"] | None = None
     guidance: Float[Array | np.ndarray, ""] | float = 0.0
