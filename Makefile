@@ -51,6 +51,7 @@ lint: .venv/dev
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_tracked.py
 	$(BIN)/python tools/check_scripts.py
+	$(BIN)/python tools/check_words.py
 
 format: .venv/dev
 	$(BIN)/ruff check --fix $(CHECKED)
