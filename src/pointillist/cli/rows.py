@@ -15,6 +15,7 @@ from pointillist.files.csv_format import CsvForm
 from pointillist.models.configuration import Configuration, SamplingConfig
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.console import Console
 
     from pointillist.models.row_model import RowModel
@@ -189,7 +190,6 @@ def sample(
     from pointillist.cli.conditions import category_of, where_of
     from pointillist.cli.rewards import explained, reward_of
     from pointillist.engine.cluster import check_engine
-    from pointillist.files.reading import read_numbers
     from pointillist.files.writing import TableWriter
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
@@ -198,16 +198,14 @@ def sample(
 
     check_engine(engine, address)
     fitted = load_model(model)
-    start = None if prior is None else read_numbers(prior, min_rows=1).rows
-    if n is None and start is None:
-        raise ValueError("the number of rows is missing: give -n or --prior")
-    if n is not None and start is not None and len(start) != n:
-        raise ValueError(f"{prior}: number of rows is {len(start)}, but -n is {n}: leave -n out, or make them equal")
-    if label is not None and fitted.classes is None:
-        raise ValueError(f"{model}: was fitted without labels: leave --label out, or fit it with --label COLUMN")
+    start = _start(prior, n)
+    if label is not None:
+        if fitted.classes is None:
+            raise ValueError(f"{model}: was fitted without labels: leave --label out, or fit it with --label COLUMN")
+        label = category_of(label, fitted.classes.labels.tolist())
     request = Request(
         n,
-        labels=None if label is None or fitted.classes is None else category_of(label, fitted.classes.labels.tolist()),
+        labels=label,
         return_labels=fitted.label_index is not None,
         reward=None if reward is None else reward_of(reward),
         prior=start,
@@ -217,8 +215,8 @@ def sample(
         **chosen,
     )
     run = SamplingRun(fitted, request)
-    console = Console(stderr=True)
-    writing = TableWriter(out, *fitted.file_columns(), run.n_rows, fitted.codec.layout.forms)
+    forms, console = fitted.codec.layout.forms, Console(stderr=True)
+    writing = TableWriter(out, *fitted.file_columns(), run.n_rows, forms)
     with explained(reward), writing as writer, Bar(console, run.n_rows) as bar:
         bar.say("sampling")
         for part, labels in run.parts(engine, address):
@@ -229,3 +227,17 @@ def sample(
             bar.advance(len(part))
     if run.effective_sample_size is not None:
         console.print(f"effective sample size {run.effective_sample_size:,.0f} of {run.n_rows:,}", highlight=False)
+
+
+def _start(prior: Path | None, n: int | None) -> "np.ndarray | None":
+    """Read x_T for n rows from a file; None without a file."""
+    from pointillist.files.reading import read_numbers
+
+    if prior is None:
+        if n is None:
+            raise ValueError("the number of rows is missing: give -n or --prior")
+        return None
+    rows = read_numbers(prior, min_rows=1).rows
+    if n not in (None, len(rows)):
+        raise ValueError(f"{prior}: number of rows is {len(rows)}, but -n is {n}: leave -n out, or make them equal")
+    return rows

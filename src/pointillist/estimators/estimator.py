@@ -167,8 +167,7 @@ class Diffusion(WithParameters, Configuration):
 
         Args:
             n_samples: Number of rows; by default the length of `labels` or `prior`, or else 1.
-            labels: One label for all rows, or one label per row, for a model with classes. None draws rows of all
-                classes.
+            labels: One label for all rows, or one per row, for a model with classes; None draws rows of all classes.
             return_labels: Whether to return `(rows, labels)`. Without `labels`, each row's label is drawn first, with
                 the classes' proportions in the training rows.
             PARAMETERS
@@ -187,8 +186,8 @@ class Diffusion(WithParameters, Configuration):
                 None or `missing` is a missing cell, `present` any other cell; `between(low, high)` is a range, and
                 `one_of(...)`, or a Python set, several values. The other columns are drawn from their distribution
                 given these. Under ranges, sets and `present`, rows are chosen among weighted candidates;
-                `effective_sample_size_` is the number of independent rows to which they are equivalent. A model of
-                mixed columns takes no sampler, reward or prior.
+                `effective_sample_size_` is the number of independent rows to which they are equivalent. A model with
+                tokens takes no reward or prior.
             progress: Whether to show a progress bar.
             random_state: Seed.
 

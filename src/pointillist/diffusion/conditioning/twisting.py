@@ -207,10 +207,9 @@ def smc_sweep(
         log_ratio -= jnp.where(jnp.isneginf(log_psi), 0.0, log_psi)
         return log_weights + log_ratio, (contexts, x_s, x0, is_constrained)
 
-    last = points - 1
     start = log_weights, (contexts, x_T, jnp.zeros_like(x_T), is_constrained)
-    log_weights, (contexts, x_t, _, is_constrained) = jax.lax.fori_loop(0, last, step, start)
-    t = time_at(schedule, solver.log_snr(jnp.asarray(last)))
+    log_weights, (contexts, x_t, _, is_constrained) = jax.lax.fori_loop(0, points - 1, step, start)
+    t = time_at(schedule, solver.log_snr(jnp.asarray(points - 1)))
     x0 = jax.vmap(denoise, (0, 0, None))(contexts, x_t, t)
     is_inside = (jax.vmap(ranges.contains)(x0) | ~is_constrained).all(axis=1)
     return x0, contexts, log_weights + jnp.where(is_inside, 0.0, -jnp.inf)
