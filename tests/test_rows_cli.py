@@ -79,11 +79,11 @@ def test_a_table_with_labels_keeps_its_columns(run, tmp_path, ending):
         "int64",
     )
     assert new.label.position == 1 and (new.rows[:, 2] == 1991).all()
-    shares = np.array([(new.label.values == name).mean() for name in ("barolo", "grignolino", "barbera")])
+    fractions = np.array([(new.label.values == name).mean() for name in ("barolo", "grignolino", "barbera")])
     expected = np.array(
         [(np.asarray(table["cultivar"]) == name).mean() for name in ("barolo", "grignolino", "barbera")]
     )
-    assert (np.abs(shares - expected) < 4 * np.sqrt(expected * (1 - expected) / 600)).all()
+    assert (np.abs(fractions - expected) < 4 * np.sqrt(expected * (1 - expected) / 600)).all()
     run("sample", "m", "-n", 5, "--label", "barbera", "--guidance", 1, "--out", "one.csv", "--seed", 3)
     class_rows = read_numbers("one.csv", "cultivar")
     assert class_rows.label.values.tolist() == ["barbera"] * 5

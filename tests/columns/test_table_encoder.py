@@ -54,9 +54,9 @@ def test_scores_are_normal_and_decode_to_the_distribution_of_the_column(n):
     order = np.argsort(values)
     assert (np.diff(scores[order]) > 0).all()
     # Scores are coarse beyond the second-outermost knots.
-    shares = (np.arange(n) + 0.5) / n
-    inner = (shares > 0.002) & (shares < 0.998)
-    np.testing.assert_allclose(scores[order][inner], ndtri(shares[inner]), atol=0.2 if n == 60 else 0.05)
+    fractions = (np.arange(n) + 0.5) / n
+    inner = (fractions > 0.002) & (fractions < 0.998)
+    np.testing.assert_allclose(scores[order][inner], ndtri(fractions[inner]), atol=0.2 if n == 60 else 0.05)
     found = code.decode(tokens, RNG.standard_normal((n, 1))).values
     assert found.min() >= values.min() and found.max() <= values.max()
     assert ks_2samp(found, values).pvalue > 1e-3
@@ -73,8 +73,8 @@ def test_a_discrete_column_keeps_its_values_and_their_frequencies(step):
     np.testing.assert_array_equal(code.decode(tokens, scores).values, values)
     found = code.decode(tokens, RNG.standard_normal((20_000, 1))).values
     assert set(found) <= set(values)
-    shares = [np.mean(side == 0) for side in (found, values)]
-    assert abs(shares[0] - shares[1]) < 4 * np.sqrt(2 * 0.004 / 20_000)
+    fractions = [np.mean(side == 0) for side in (found, values)]
+    assert abs(fractions[0] - fractions[1]) < 4 * np.sqrt(2 * 0.004 / 20_000)
 
 
 def test_levels_and_edges_go_from_0_to_1():
@@ -160,8 +160,8 @@ def test_explained_columns_are_numbers_and_other_discrete_ones_tokens():
     day = RNG.integers(0, 100, n)
     columns = {"day": day, "warm": np.round(day / 2 + RNG.normal(0, 3, n)), "dice": RNG.integers(0, 60, n)}
     columns["kind"] = RNG.choice(["a", "b"], n)
-    shares = explained(Table(pa.table(columns)).cells)
-    assert shares[0] > 0.8 and shares[1] > 0.8 and abs(shares[2]) < 0.05 and shares[3] == 0
+    fractions = explained(Table(pa.table(columns)).cells)
+    assert fractions[0] > 0.8 and fractions[1] > 0.8 and abs(fractions[2]) < 0.05 and fractions[3] == 0
     # No continuous columns are related.
     encoding = TableEncoder.fit(Table(pa.table(columns)))
     assert encoding.with_number == () and encoding.sizes[2:] == (60, 2) and encoding.width == 4
@@ -178,29 +178,29 @@ def test_sparse_columns_do_not_hide_relations_of_the_others():
     rows = [*nine.T, nine.sum(axis=1) + 0.3 * rng.normal(size=4000)]
     for more in ([], [sparse], exclusive):
         columns = {str(i): pa.array(x, from_pandas=True) for i, x in enumerate([*rows, *more])}
-        shares = explained(Table(pa.table(columns)).cells)
-        assert (shares[:10] > 0.8).all() and (abs(shares[10:]) < 0.1).all()
+        fractions = explained(Table(pa.table(columns)).cells)
+        assert (fractions[:10] > 0.8).all() and (abs(fractions[10:]) < 0.1).all()
         assert len(TableEncoder.fit(Table(pa.table(columns))).with_number) == 10
 
 
 @pytest.mark.parametrize("shift", [0.0, 10.0])
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
-def test_missing_cells_explain_nothing_and_hide_little(share, shift):
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.8])
+def test_missing_cells_explain_nothing_and_hide_little(fraction, shift):
     rng = np.random.default_rng(0)
 
-    def shares(rows):
-        rows = np.where(rng.random(rows.shape) < share, np.nan, rows + shift)
+    def fractions(rows):
+        rows = np.where(rng.random(rows.shape) < fraction, np.nan, rows + shift)
         return explained(Table(pa.table({str(i): pa.array(x, from_pandas=True) for i, x in enumerate(rows.T)})).cells)
 
     # Tables with fewer and fewer rows in which both of two columns are observed.
     for n, d in ((300, 20), (1000, 10), (100, 40), (4000, 30)):
-        assert np.median(shares(rng.normal(size=(n, d)))) < 0.3, (n, d)
+        assert np.median(fractions(rng.normal(size=(n, d)))) < 0.3, (n, d)
     # With p = 9 features, the adjusted fraction has a standard error of about (2 p) ** 0.5 / n; n rows have both cells.
-    n = 4000 * (1 - share) ** 2
-    assert abs(shares(rng.normal(size=(4000, 3)))).max() < 4 * 18**0.5 / n
+    n = 4000 * (1 - fraction) ** 2
+    assert abs(fractions(rng.normal(size=(4000, 3)))).max() < 4 * 18**0.5 / n
     normal = rng.multivariate_normal(np.zeros(2), [[1, 0.9], [0.9, 1]], 4000)
     # 0.02: the rank's distance from the middle explains a little more by chance, and the smaller residual counts.
-    np.testing.assert_allclose(shares(normal), 0.81, atol=0.02 + 4 * 2 * 0.9 * 0.19 / n**0.5)
+    np.testing.assert_allclose(fractions(normal), 0.81, atol=0.02 + 4 * 2 * 0.9 * 0.19 / n**0.5)
 
 
 def test_in_small_tables_partly_explained_columns_are_numbers():
@@ -280,8 +280,8 @@ def test_unexplained_numbers_have_intervals_and_positions_in_them():
     encoding = TableEncoder.fit(table)
     assert encoding.with_intervals == (0, 1) and not encoding.with_number and encoding.sizes == (65, 64, 2)
     rows = encoding.encode(table.cells)
-    shares = np.bincount(rows[:, 1].astype(int)) / n
-    np.testing.assert_allclose(shares, 1 / 64, atol=4 / n)
+    fractions = np.bincount(rows[:, 1].astype(int)) / n
+    np.testing.assert_allclose(fractions, 1 / 64, atol=4 / n)
     back = [cells.values for cells in encoding.decode(rows)]
     # A column has 1,000 knots: positions of the outermost rows of an interval are clipped.
     np.testing.assert_allclose(back[0], spiky, rtol=1e-5)
@@ -295,17 +295,17 @@ def test_unexplained_numbers_have_intervals_and_positions_in_them():
 def test_points_on_a_circle_explain_each_other():
     angle = RNG.uniform(0, 2 * np.pi, 4000)
     columns = [numbers(side + RNG.normal(0, 0.05, 4000)) for side in (np.cos(angle), np.sin(angle), RNG.random(4000))]
-    shares = explained(columns)
-    assert shares[0] > 0.8 and shares[1] > 0.8 and abs(shares[2]) < 0.05
+    fractions = explained(columns)
+    assert fractions[0] > 0.8 and fractions[1] > 0.8 and abs(fractions[2]) < 0.05
 
 
 def test_columns_of_a_few_rows_explain_each_other():
     rng = np.random.default_rng(0)
     walk = np.cumsum(rng.normal(size=(60, 30)), axis=1) + 10 * rng.normal(size=(60, 1))
     columns = [numbers(side) for side in (*walk.T, *rng.normal(size=(10, 60)))]
-    shares = explained(columns)
+    fractions = explained(columns)
     # The largest of 240 squared correlations of independent columns of 60 rows is about 0.2.
-    assert shares[:30].min() > 0.8 and shares[30:].max() < 0.3
+    assert fractions[:30].min() > 0.8 and fractions[30:].max() < 0.3
 
 
 def test_numbers_of_wide_tables_explain_each_other_too():

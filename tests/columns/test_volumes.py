@@ -15,8 +15,8 @@ def numbers(values):
     return Column(np.asarray(values, float), np.isnan(np.asarray(values, float)))
 
 
-def fitted(values, share=1.0):
-    return fit_encoder("x", numbers(values), explained=share)
+def fitted(values, fraction=1.0):
+    return fit_encoder("x", numbers(values), explained=fraction)
 
 
 def at(code, values, position=0.5):
@@ -56,17 +56,17 @@ def test_two_close_values_at_an_end_do_not_fix_the_slope_beyond_it():
 
 
 def test_the_density_integrates_to_one_in_each_interval():
-    code = fitted(RNG.normal(size=2000), share=0.0)
+    code = fitted(RNG.normal(size=2000), fraction=0.0)
     assert code.has_intervals
     x, length = between(code)
     volume = at(code, x)
     total = 0.0
     for token in range(code.n_intervals):
         there = volume.tokens == token
-        share = np.exp(volume.log_factors[there]) @ length[there]
+        fraction = np.exp(volume.log_factors[there]) @ length[there]
         # A knot's neighbors may lie in two intervals.
-        assert share == pytest.approx(1, abs=0.05)
-        total += share * np.diff(code.scores.edges)[token]
+        assert fraction == pytest.approx(1, abs=0.05)
+        total += fraction * np.diff(code.scores.edges)[token]
     assert total == pytest.approx(1, abs=2e-3)
 
 
@@ -99,27 +99,27 @@ def rounded(kind, n):
     return np.round(3 * rng.normal(size=n), decimals), 10.0**-decimals, False
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
 @pytest.mark.parametrize("n", [100, 300, 2000, 20_000])
 @pytest.mark.parametrize("kind", ["integer", "date", "date as integer", "1 decimal", "2 decimals", "with zeros"])
-def test_the_cells_of_a_grid_sum_to_one_whether_values_repeat_or_not(kind, n, share):
+def test_the_cells_of_a_grid_sum_to_one_whether_values_repeat_or_not(kind, n, fraction):
     values, unit, is_date = rounded(kind, n)
     cells = Column(values, np.zeros(n, bool), None, is_date)
-    code = fit_encoder("x", cells, explained=share)
+    code = fit_encoder("x", cells, explained=fraction)
     low, high = np.round(values.min() / unit), np.round(values.max() / unit)
     grid = np.round(np.arange(2 * low - high, 2 * high - low + 1) * unit, 2)
     if code.grid.is_calendar:
         grid = grid[dates_before(grid) == grid]
     # Tokens have the probabilities of the training rows, and scores are N(0, 1).
     tokens = code.encode(cells, np.random.default_rng(0).random(n))[0].astype(int)
-    shares = np.bincount(tokens, minlength=code.n_values) / n
+    fractions = np.bincount(tokens, minlength=code.n_values) / n
     density = np.zeros(len(grid))
     positions = (np.arange(8) + 0.5) / 8 if code.has_wide_cells else [0.5]
     for position in positions:
         volume = code.volume(Column(grid, np.zeros(len(grid), bool)), np.full(len(grid), position))
         has_score = (volume.tokens >= len(code.atoms)) & (code.scores is not None and not code.has_intervals)
         normal = np.where(has_score, norm.pdf(volume.numbers[:, 0]) if code.has_number else 1.0, 1.0)
-        density += shares[volume.tokens.astype(int)] * np.exp(volume.log_factors) * normal / len(positions)
+        density += fractions[volume.tokens.astype(int)] * np.exp(volume.log_factors) * normal / len(positions)
         assert np.isfinite(volume.log_factors).all()
     # Single values may have some mass on nearby numbers.
     assert density.sum() * (1 if is_date else unit) == pytest.approx(1, abs=0.01)

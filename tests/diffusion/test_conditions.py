@@ -62,13 +62,16 @@ def restriction(**allowed):
     """Restricts tokens by name to values, or to pairs of a value and a fraction of its interval."""
     indices = tuple("abc".index(name) for name in allowed)
     longest = max(map(len, allowed.values()))
-    slots, shares = np.zeros((len(indices), longest), np.int32), np.full((len(indices), longest), -np.inf, np.float32)
+    slots, fractions = (
+        np.zeros((len(indices), longest), np.int32),
+        np.full((len(indices), longest), -np.inf, np.float32),
+    )
     for i, pieces in enumerate(allowed.values()):
         for j, piece in enumerate(pieces):
-            slots[i, j], share = piece if isinstance(piece, tuple) else (piece, 1.0)
-            shares[i, j] = np.log(share)
-    high = np.where(shares > -np.inf, np.exp(shares), 0).astype(np.float32)
-    return Restriction(indices, slots, shares, np.zeros_like(high), high)
+            slots[i, j], fraction = piece if isinstance(piece, tuple) else (piece, 1.0)
+            fractions[i, j] = np.log(fraction)
+    high = np.where(fractions > -np.inf, np.exp(fractions), 0).astype(np.float32)
+    return Restriction(indices, slots, fractions, np.zeros_like(high), high)
 
 
 def drawn(sampler, tokens=TOKENS, draws=200, given=None):
@@ -314,9 +317,9 @@ def test_errors_of_means_agree_with_the_effective_sample_size(low, high):
     seconds = inside @ np.stack([COUNTS**2, *2 * [parts.var() + parts.mean() ** 2]], axis=1)
     sizes = []
     for population in np.asarray(drawn):
-        tally = Acceptance("x")
-        tally.accepted(population, 50, 50)
-        sizes.append(tally.effective_size)
+        acceptance = Acceptance("x")
+        acceptance.accepted(population, 50, 50)
+        sizes.append(acceptance.effective_size)
     errors = np.abs(np.asarray(drawn)[..., :3].mean(axis=1) - firsts) / np.sqrt(seconds - firsts**2)
     assert ((errors <= 2 / np.sqrt(sizes)[:, None]).mean(axis=0) > 0.93).all()
     assert np.mean(sizes) > 30

@@ -11,7 +11,7 @@ from pointillist.diffusion.schedules import alpha_sigma, cosine, linear, padded
 
 SCHEDULE = cosine(200)
 N = 4000
-SHARE = jnp.asarray((np.arange(N) + 0.5) / N, jnp.float32)
+LEVELS = jnp.asarray((np.arange(N) + 0.5) / N, jnp.float32)
 X0 = jax.random.normal(jax.random.key(0), (N, 2))
 EPS = jax.random.normal(jax.random.key(1), (N, 2))
 SIGMA_DATA = jnp.ones(2)
@@ -19,7 +19,7 @@ SIGMA_DATA = jnp.ones(2)
 
 @pytest.mark.parametrize("schedule", [linear(50), padded(linear(50), 90)], ids=["whole", "padded"])
 def test_uniform_levels_have_equally_frequent_times(schedule):
-    noised = Objective().noised(X0, EPS, SHARE, schedule, SIGMA_DATA)
+    noised = Objective().noised(X0, EPS, LEVELS, schedule, SIGMA_DATA)
     np.testing.assert_array_equal(np.bincount(noised.t), [0, *[N // 50] * 50])
     alpha, sigma = np.asarray(schedule.alpha)[noised.t, None], np.asarray(schedule.sigma)[noised.t, None]
     np.testing.assert_allclose(noised.inside, alpha * X0 + sigma * EPS, atol=1e-6)
@@ -30,11 +30,11 @@ def test_uniform_levels_have_equally_frequent_times(schedule):
 
 def test_log_normal_levels_are_normal_in_units_of_the_standard_deviation():
     sigma_data = jnp.asarray([0.5, 0.5])
-    noised = Objective("edm", noise_levels="log-normal").noised(X0, EPS, SHARE, SCHEDULE, sigma_data)
+    noised = Objective("edm", noise_levels="log-normal").noised(X0, EPS, LEVELS, SCHEDULE, sigma_data)
     log_sigma = -np.asarray(noised.lambda_t, np.float64)
     inside = slice(int(0.02 * N), int(0.98 * N))  # the rest may be clipped by the schedule
     mean, std = LOG_NORMAL
-    expected = np.log(0.5) + stats.norm(mean, std).ppf(np.asarray(SHARE, np.float64))
+    expected = np.log(0.5) + stats.norm(mean, std).ppf(np.asarray(LEVELS, np.float64))
     np.testing.assert_allclose(log_sigma[inside], expected[inside], atol=1e-4)
     times = np.asarray(noised.t)
     assert (times >= 1).all() and (times <= 200).all() and (np.diff(times) >= -1e-4).all()
@@ -49,7 +49,7 @@ def test_the_loss_is_least_at_the_conditional_mean(prediction):
     objective = Objective(prediction, noise_levels="log-normal")
     oracle = GaussianMixture.of(np.ones(50), rows, np.zeros((2, 2))).denoiser(SCHEDULE)
     x0 = jnp.tile(rows, (N // 50, 1))
-    noised = objective.noised(x0, EPS, jax.random.permutation(jax.random.key(3), SHARE), SCHEDULE, SIGMA_DATA)
+    noised = objective.noised(x0, EPS, jax.random.permutation(jax.random.key(3), LEVELS), SCHEDULE, SIGMA_DATA)
 
     def scaled(inside, t, factor):
         alpha, sigma = alpha_sigma(SCHEDULE, t)

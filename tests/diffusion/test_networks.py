@@ -67,8 +67,10 @@ def test_residual_blocks_against_their_formula():
     asked = jnp.asarray(x, jnp.float32), jnp.asarray(features, jnp.float32)
     np.testing.assert_allclose(network(*asked), linear(network.output, h), rtol=1e-4, atol=1e-5)
     # Contributions of parts of the features add up.
-    shares = network.contribution(asked[1][:5]) + network.contribution(asked[1][5:], 5)
-    np.testing.assert_allclose(network.from_contributions(asked[0], shares), network(*asked), rtol=1e-4, atol=1e-5)
+    contributions = network.contribution(asked[1][:5]) + network.contribution(asked[1][5:], 5)
+    np.testing.assert_allclose(
+        network.from_contributions(asked[0], contributions), network(*asked), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_residual_network_begins_at_zero():

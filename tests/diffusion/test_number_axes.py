@@ -167,8 +167,10 @@ def test_at_least_one_number_of_a_row_is_a_target():
     for k in (1, 2, 3):
         n_given = is_observed[is_there.sum(axis=1) == k].sum(axis=1)
         # One of k + 1 rows would have all numbers observed; one number is then hidden.
-        for count, share in enumerate([1 / (k + 1)] * (k - 1) + [2 / (k + 1)]):
-            assert abs(np.mean(n_given == count) - share) < 4 * np.sqrt(share * (1 - share) / len(n_given)) + 1e-9
+        for count, fraction in enumerate([1 / (k + 1)] * (k - 1) + [2 / (k + 1)]):
+            assert (
+                abs(np.mean(n_given == count) - fraction) < 4 * np.sqrt(fraction * (1 - fraction) / len(n_given)) + 1e-9
+            )
 
 
 def test_observed_and_noised_numbers_share_context_weights():
@@ -196,9 +198,9 @@ def test_tokens_are_learned_for_every_number_of_visible_ones(n):
     first = jnp.asarray(rows[:, :9])
     loss = jax.jit(lambda weight: objective.loss(network, (first, is_seen, weight, *rest), "float32"))
     without = loss(0 * weight)
-    shares = [loss(weight * jnp.asarray(n_seen == v, jnp.float32)[:, None]) - without for v in range(8)]
+    fractions = [loss(weight * jnp.asarray(n_seen == v, jnp.float32)[:, None]) - without for v in range(8)]
     # Each number of visible tokens has an eighth of the rows; an untrained network has a loss of 8 log 3 nats.
-    assert min(shares) > 0.5 * np.log(3) and sum(shares) == pytest.approx(8 * np.log(3), rel=0.1)
+    assert min(fractions) > 0.5 * np.log(3) and sum(fractions) == pytest.approx(8 * np.log(3), rel=0.1)
 
 
 @pytest.mark.parametrize("has_missing", [False, True])

@@ -63,8 +63,10 @@ def test_rows_of_a_class_far_from_0_have_its_mean():
     rows = sample_rows(classes.denoiser(SCHEDULE), CenteredSampler(solver), **options)
     assert rows.astype(float).mean() == pytest.approx(3.0, abs=4 * 0.7 / 1000**0.5)
     assert rows.astype(float).std() == pytest.approx(0.7, abs=4 * 0.7 / 2000**0.5)
-    walk = CenteredSampler(TrajectorySampler(solver, np.array([0, 30])))
-    np.testing.assert_allclose(sample_trajectories(classes.denoiser(SCHEDULE), walk, **options)[-1], rows, atol=1e-4)
+    trajectory = CenteredSampler(TrajectorySampler(solver, np.array([0, 30])))
+    np.testing.assert_allclose(
+        sample_trajectories(classes.denoiser(SCHEDULE), trajectory, **options)[-1], rows, atol=1e-4
+    )
 
 
 def test_rows_have_the_conditional_distribution():

@@ -43,18 +43,18 @@ TILTED = MIXTURE.tilted(SLOPE / TEMPERATURE)
 
 TOKENS = Tokens((2, 3))
 TOKEN_ROWS = np.array(list(product(range(2), range(3))))
-SHARES = np.array([0.02, 0.08, 0.5, 0.03, 0.12, 0.25])
-TOKEN_DISTRIBUTION = GaussianMixture.of(SHARES, TOKEN_ROWS, np.eye(2) * 1e-9)
+FRACTIONS = np.array([0.02, 0.08, 0.5, 0.03, 0.12, 0.25])
+TOKEN_DISTRIBUTION = GaussianMixture.of(FRACTIONS, TOKEN_ROWS, np.eye(2) * 1e-9)
 
 
 class TokenOracle(eqx.Module):
     """Network with the logits log p(token | visible tokens) of a distribution."""
 
-    shares: np.ndarray
+    fractions: np.ndarray
 
     def __call__(self, seen):
         one_hot = TOKENS.one_hot(jnp.asarray(TOKEN_ROWS, jnp.float32))
-        possible = jnp.where(one_hot @ seen >= seen.sum() - 0.5, jnp.asarray(self.shares, jnp.float32), 0.0)
+        possible = jnp.where(one_hot @ seen >= seen.sum() - 0.5, jnp.asarray(self.fractions, jnp.float32), 0.0)
         return jnp.log(possible @ one_hot + 1e-30)
 
 
@@ -125,7 +125,7 @@ def pooled(*distributions):
     )
 
 
-def walk(schedule, steps):
+def trajectory(schedule, steps):
     return TrajectorySampler(Ancestral(schedule, "posterior", steps), np.array([0, steps // 2], np.int32))
 
 
@@ -161,8 +161,10 @@ SAMPLERS = {
     "feynman_kac": Case(steered("feynman_kac"), distribution=TILTED),
     # With one candidate a chain is plain sampling; with more it is biased, as its test documents.
     "svdd_pm as published": Case(lambda schedule, n: ChainedSVDD(Ancestral(schedule, "beta", n), reward, 1.0, 1)),
-    "walk": Case(walk, distribution=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
-    "tokens": Case(lambda *_: TokenSampler(), TOKEN_DISTRIBUTION, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
+    "trajectory": Case(trajectory, distribution=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
+    "tokens": Case(
+        lambda *_: TokenSampler(), TOKEN_DISTRIBUTION, denoiser=TokenDenoiser(TokenOracle(FRACTIONS), TOKENS)
+    ),
     "mixed": Case(
         lambda schedule, n: TokenSampler(1, DPMSolver2M(schedule, n, is_stochastic=True)),
         MIXED_DISTRIBUTION,

@@ -31,8 +31,8 @@ def exact_distribution(schedule, variance, steps=None):
         to_x0, to_x = alpha[s] * beta / sigma[t] ** 2, ratio * sigma[s] ** 2 / sigma[t] ** 2
         linear_part = to_x0 * gain + to_x * np.eye(2)
         mean = linear_part @ mean + to_x0 * (MEAN - alpha[t] * gain @ MEAN)
-        share = {"beta": 1.0, "posterior": sigma[s] ** 2 / sigma[t] ** 2, "zero": 0.0}[variance]
-        noise = 0.0 if s == 0 else beta * share
+        fraction = {"beta": 1.0, "posterior": sigma[s] ** 2 / sigma[t] ** 2, "zero": 0.0}[variance]
+        noise = 0.0 if s == 0 else beta * fraction
         covariance = linear_part @ covariance @ linear_part.T + noise * np.eye(2)
     return mean, covariance
 

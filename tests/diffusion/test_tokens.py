@@ -120,9 +120,9 @@ def test_the_loss_of_incomplete_rows_is_the_entropy_of_their_observed_tokens():
 def test_weights_of_hidden_tokens_sum_to_the_number_of_tokens():
     tokens = Tokens((4, 8, 3, 5, 8))
     order = jax.random.uniform(jax.random.key(0), (1000, 5))
-    share = jnp.arange(1000, dtype=jnp.float32) / 1000
-    is_seen, weight = mask_tokens(tokens, order, share, order >= 0)
-    np.testing.assert_array_equal(np.asarray(is_seen).sum(axis=1), np.floor(np.asarray(share) * 5))
+    fraction = jnp.arange(1000, dtype=jnp.float32) / 1000
+    is_seen, weight = mask_tokens(tokens, order, fraction, order >= 0)
+    np.testing.assert_array_equal(np.asarray(is_seen).sum(axis=1), np.floor(np.asarray(fraction) * 5))
     np.testing.assert_allclose(weight.sum(axis=1), 5, rtol=1e-6)
     assert not (np.asarray(weight) * np.asarray(is_seen)).any()
 
@@ -130,8 +130,8 @@ def test_weights_of_hidden_tokens_sum_to_the_number_of_tokens():
 def test_in_sampling_order_only_the_next_token_has_a_weight():
     order = jnp.asarray([[0.0, 0.25, 0.5, 0.75], [0.0, 0.25, -1.0, 0.75]])
     for n_seen, following in enumerate(([0, 2], [1, 0], [2, 1], [3, 3])):
-        share = jnp.full(2, n_seen / 4 + 0.1)
-        is_seen, weight = mask_tokens(Tokens((2,) * 4), order, share, order >= -1, jnp.ones((2, 1), bool))
+        fraction = jnp.full(2, n_seen / 4 + 0.1)
+        is_seen, weight = mask_tokens(Tokens((2,) * 4), order, fraction, order >= -1, jnp.ones((2, 1), bool))
         assert (np.asarray(is_seen).sum(axis=1) == n_seen).all()
         assert np.array_equal(np.asarray(weight), 4 * np.eye(4)[following])
 
@@ -144,10 +144,10 @@ def test_half_of_the_rows_are_in_sampling_order_and_half_of_these_begin_with_the
     is_seen, has_weight = np.asarray(is_seen), np.asarray(weight) > 0
     two = has_weight[(is_seen.sum(axis=1) == 2) & (has_weight.sum(axis=1) == 1)]
     # In sampling order the third of four has a weight, or the second if the class is first; a random order has two.
-    share = len(two) / (is_seen.sum(axis=1) == 2).sum()
+    fraction = len(two) / (is_seen.sum(axis=1) == 2).sum()
     by_index = two.mean(axis=0)
     expected = [0, 0, 1, 0] if guided is None else [0, 0.5, 0.5, 0]
-    assert abs(share - FRACTION_IN_COLUMN_ORDER) < 4 * np.sqrt(0.25 / 5000)
+    assert abs(fraction - FRACTION_IN_COLUMN_ORDER) < 4 * np.sqrt(0.25 / 5000)
     assert np.abs(by_index - expected).max() < 4 * np.sqrt(0.25 / len(two))
 
 
@@ -303,9 +303,9 @@ def test_visible_tokens_of_wide_rows_come_first_in_their_order():
     tokens = chain(WIDE)
     n = len(tokens.sizes)
     order = jax.random.uniform(jax.random.key(0), (300, n))
-    share = jnp.arange(300, dtype=jnp.float32) / 300
-    is_seen = np.asarray(mask_tokens(tokens, order, share, order >= 0)[0])
-    n_seen = np.floor(np.asarray(share) * n)
+    fraction = jnp.arange(300, dtype=jnp.float32) / 300
+    is_seen = np.asarray(mask_tokens(tokens, order, fraction, order >= 0)[0])
+    n_seen = np.floor(np.asarray(fraction) * n)
     np.testing.assert_array_equal(is_seen, np.argsort(np.argsort(order, axis=1), axis=1) < n_seen[:, None])
 
 
@@ -320,23 +320,23 @@ def test_steps_draw_every_hidden_token(n_hidden):
 class Apart(eqx.Module):
     """Exact network of independent binary tokens with different probabilities."""
 
-    shares: np.ndarray
+    fractions: np.ndarray
 
     def __call__(self, seen):
-        return jnp.stack([jnp.log(1 - self.shares), jnp.log(self.shares)], axis=1).ravel()
+        return jnp.stack([jnp.log(1 - self.fractions), jnp.log(self.fractions)], axis=1).ravel()
 
 
 def test_wide_rows_follow_the_distribution_and_keep_observed_tokens():
     n, n_rows = 2 * WIDE, 1000
-    shares = np.random.default_rng(0).uniform(0.2, 0.8, n).astype(np.float32)
+    fractions = np.random.default_rng(0).uniform(0.2, 0.8, n).astype(np.float32)
     prior = np.full((1, n), HIDDEN)
     prior[0, [4, 7]] = 1, 0
-    denoiser = TokenDenoiser(Apart(shares), Tokens((2,) * n))
+    denoiser = TokenDenoiser(Apart(fractions), Tokens((2,) * n))
     rows = sample_rows(denoiser, TokenSampler(), columns=n, n_rows=n_rows, seed=0, prior=prior)
     assert (rows[:, 4] == 1).all() and (rows[:, 7] == 0).all() and set(np.unique(rows)) == {0, 1}
     free = ~np.isin(np.arange(n), [4, 7])
-    error = np.sqrt(shares * (1 - shares) / n_rows)
-    assert (np.abs(rows.mean(axis=0) - shares) / error)[free].max() < 4
+    error = np.sqrt(fractions * (1 - fractions) / n_rows)
+    assert (np.abs(rows.mean(axis=0) - fractions) / error)[free].max() < 4
 
 
 class Broken(eqx.Module):

@@ -60,8 +60,8 @@ def test_rows_have_the_requested_class():
     )
     found = ((rows[:, None] - MIXTURE.means) ** 2).sum(-1).argmin(1)
     np.testing.assert_array_equal(found[labels < 3], labels[labels < 3])
-    shares = np.bincount(found[labels == 3], minlength=3) / (labels == 3).sum()
-    assert (np.abs(shares - MIXTURE.weights) < 4 * 0.5 / np.sqrt((labels == 3).sum())).all()
+    fractions = np.bincount(found[labels == 3], minlength=3) / (labels == 3).sum()
+    assert (np.abs(fractions - MIXTURE.weights) < 4 * 0.5 / np.sqrt((labels == 3).sum())).all()
 
 
 def test_labelled_rows_depend_on_seed_index_and_label_alone():

@@ -93,16 +93,16 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
     epoch_key = jax.random.fold_in(key_of(1, Stream.TRAINING), 1)
     order_key, level_key, noise_key = (jax.random.fold_in(epoch_key, i) for i in range(3))
     order = shuffled(order_key, 200)[:192]
-    share = jax.random.uniform(level_key, (6, 32)).ravel()
+    fraction = jax.random.uniform(level_key, (6, 32)).ravel()
     eps = jax.random.normal(noise_key, (192, 2))
     if is_best:
         # Strata of the noise levels, and noise in pairs of opposite sign.
-        share = ((jnp.arange(32)[None] + jax.random.uniform(level_key, (6, 1))) / 32).ravel()
+        fraction = ((jnp.arange(32)[None] + jax.random.uniform(level_key, (6, 1))) / 32).ravel()
         eps = jax.random.normal(noise_key, (6, 16, 2))[:, :, None] * jnp.array([1.0, -1.0])[None, None, :, None]
         eps = eps.reshape(192, 2)
     sigma_data = jnp.asarray(np.sqrt((ROWS[0] ** 2).mean(axis=0)))
     x0 = jnp.asarray(ROWS[0])[order]
-    noised = jax.jit(method.objective.noised)(x0, eps, share, schedule, sigma_data)
+    noised = jax.jit(method.objective.noised)(x0, eps, fraction, schedule, sigma_data)
     if not is_best:
         alpha, sigma = (jnp.asarray(table)[noised.t, None] for table in (schedule.alpha, schedule.sigma))
         np.testing.assert_allclose(noised.inside, alpha * x0 + sigma * eps, atol=1e-6)

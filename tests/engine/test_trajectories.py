@@ -19,7 +19,7 @@ OPTIONS = {"columns": 2, "n_rows": N, "seed": 3, "labels": np.arange(N, dtype=np
 MEAN, COVARIANCE = np.array([0.4, -0.3]), np.array([[0.3, 0.12], [0.12, 0.1]])
 
 
-def whole(sampler):
+def all_points(sampler):
     return TrajectorySampler(sampler, np.arange(int(sampler.n_steps), dtype=np.int32))
 
 
@@ -28,20 +28,20 @@ def whole(sampler):
 )
 def test_a_trajectory_ends_in_the_row_that_the_sampler_draws(name):
     sampler = sampler_named(name, SCHEDULE, 6)
-    walks = sample_trajectories(GUIDED, whole(sampler), **OPTIONS)
-    assert walks.shape == (7, N, 2) and walks.dtype == np.float32
-    np.testing.assert_allclose(walks[-1], sample_rows(GUIDED, sampler, **OPTIONS), atol=1e-5)
-    assert (np.abs(np.diff(walks, axis=0)).max(axis=(1, 2)) > 1e-3).all()
+    trajectories = sample_trajectories(GUIDED, all_points(sampler), **OPTIONS)
+    assert trajectories.shape == (7, N, 2) and trajectories.dtype == np.float32
+    np.testing.assert_allclose(trajectories[-1], sample_rows(GUIDED, sampler, **OPTIONS), atol=1e-5)
+    assert (np.abs(np.diff(trajectories, axis=0)).max(axis=(1, 2)) > 1e-3).all()
 
 
 @pytest.mark.slow
 def test_selected_points_are_those_of_the_whole_trajectory():
     sampler = sampler_named("ancestral", SCHEDULE, 6)
-    walks = sample_trajectories(GUIDED, whole(sampler), **OPTIONS)
+    trajectories = sample_trajectories(GUIDED, all_points(sampler), **OPTIONS)
     few = sample_trajectories(GUIDED, TrajectorySampler(sampler, np.array([1, 3], np.int32)), **OPTIONS)
-    np.testing.assert_allclose(few, walks[[1, 3, 6]], atol=1e-5)
-    from_given = sample_trajectories(GUIDED, whole(sampler), prior=walks[0], **OPTIONS)
-    np.testing.assert_allclose(from_given, walks, atol=1e-5)
+    np.testing.assert_allclose(few, trajectories[[1, 3, 6]], atol=1e-5)
+    from_given = sample_trajectories(GUIDED, all_points(sampler), prior=trajectories[0], **OPTIONS)
+    np.testing.assert_allclose(from_given, trajectories, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_points_of_trajectories_have_the_distribution_of_their_noise_level(name)
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
     sampler = sampler_named(name, schedule, 100 if name in ("ancestral", "ddim") else 40)
     n_steps, n = int(sampler.n_steps), 4000
-    walk = TrajectorySampler(sampler, np.linspace(0, n_steps - 1, 5).astype(np.int32))
-    points = sample_trajectories(denoiser, walk, columns=2, n_rows=n, seed=1).astype(np.float64)
-    levels = np.append(np.exp(-np.asarray(jax.vmap(sampler.log_snr)(walk.indices), np.float64)), 0)
+    trajectory = TrajectorySampler(sampler, np.linspace(0, n_steps - 1, 5).astype(np.int32))
+    points = sample_trajectories(denoiser, trajectory, columns=2, n_rows=n, seed=1).astype(np.float64)
+    levels = np.append(np.exp(-np.asarray(jax.vmap(sampler.log_snr)(trajectory.indices), np.float64)), 0)
     assert levels[-1] == 0 and (np.diff(levels) < 0).all()
     for x_t, sigma in zip(points, levels, strict=True):
         alpha_bar = 1 / (1 + sigma**2)
@@ -68,10 +68,10 @@ def test_points_of_trajectories_have_the_distribution_of_their_noise_level(name)
 
 def test_trajectories_depend_on_seed_and_index_alone():
     options = OPTIONS | {"labels": None}
-    denoiser, walk = MIXTURE.denoiser(SCHEDULE), whole(sampler_named("ancestral", SCHEDULE))
-    many, few = (sample_trajectories(denoiser, walk, **options | {"n_rows": n}) for n in (N, 7))
+    denoiser, trajectory = MIXTURE.denoiser(SCHEDULE), all_points(sampler_named("ancestral", SCHEDULE))
+    many, few = (sample_trajectories(denoiser, trajectory, **options | {"n_rows": n}) for n in (N, 7))
     np.testing.assert_array_equal(few, many[:, :7])
-    np.testing.assert_array_equal(sample_trajectories(denoiser, walk, devices=jax.devices()[:1], **options), many)
-    longer = whole(sampler_named("ancestral", padded(SCHEDULE, 40)))
+    np.testing.assert_array_equal(sample_trajectories(denoiser, trajectory, devices=jax.devices()[:1], **options), many)
+    longer = all_points(sampler_named("ancestral", padded(SCHEDULE, 40)))
     np.testing.assert_array_equal(sample_trajectories(denoiser, longer, **options | {"n_rows": 7}), few)
-    assert sample_trajectories(denoiser, walk, **options | {"n_rows": 0}).shape == (13, 0, 2)
+    assert sample_trajectories(denoiser, trajectory, **options | {"n_rows": 0}).shape == (13, 0, 2)

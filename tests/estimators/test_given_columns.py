@@ -302,7 +302,7 @@ def test_integers_have_probabilities():
     edges = np.array([-np.inf, -0.5, 0.5, 1.5, 2.5, np.inf])
     np.testing.assert_allclose(p, np.diff(norm.cdf(edges, 1 + rows[["x"]].to_numpy(), 1), axis=1), atol=0.1)
     drawn = view.sample(rows, 2000, random_state=0)
-    shares = np.stack([(drawn == value).mean(axis=1) for value in view.classes_], axis=1)
-    np.testing.assert_allclose(p, shares, atol=4 * 0.5 / 2000**0.5 + 0.01)
+    fractions = np.stack([(drawn == value).mean(axis=1) for value in view.classes_], axis=1)
+    np.testing.assert_allclose(p, fractions, atol=4 * 0.5 / 2000**0.5 + 0.01)
     with pytest.raises(ValueError, match="column 'x' is continuous and has no classes"):
         model.conditional("x").predict_proba(rows)

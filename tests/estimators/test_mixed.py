@@ -73,8 +73,8 @@ def test_rows_have_the_names_types_and_categories_of_the_table(data, rows):
 
 def test_missing_cells_are_as_frequent_as_in_the_data(data, rows):
     for name in ("cost", "name", "age"):
-        share = data[name].isna().mean()
-        assert abs(rows[name].isna().mean() - share) < 4 * np.sqrt(2 * share * (1 - share) / N)
+        fraction = data[name].isna().mean()
+        assert abs(rows[name].isna().mean() - fraction) < 4 * np.sqrt(2 * fraction * (1 - fraction) / N)
     # A small network trained for seconds gets one row in fifty wrong.
     assert (rows["cost"].isna() == (rows["kind"] == "newt")).mean() > 0.96
     assert not rows["weight"].isna().any()

@@ -64,11 +64,11 @@ def test_labels_of_any_kind(conditional):
 
 
 def test_guidance_moves_rows_into_their_class(conditional):
-    shares = [
+    fractions = [
         (nearest_class(conditional.sample(300, labels="right", guidance=w, random_state=0)) == "right").mean()
         for w in (0, 4)
     ]
-    assert shares[1] > shares[0]
+    assert fractions[1] > fractions[0]
     assert np.array_equal(
         conditional.sample(20, labels="left", guidance=4.0, guidance_interval=(1e5, 1e6), random_state=0).round(4),
         conditional.sample(20, labels="left", random_state=0).round(4),
@@ -284,8 +284,8 @@ def test_the_rows_come_from_the_averaged_weights():
 
 def test_without_p_uncond_classes_are_as_frequent_as_in_the_data():
     model = Diffusion(**QUICK, p_uncond=0.0, random_state=0).fit(UNITS, NAMES)
-    share = (nearest_class(model.sample(600, random_state=0)) == "right").mean()
-    assert abs(share - Y.mean()) < 0.1
+    fraction = (nearest_class(model.sample(600, random_state=0)) == "right").mean()
+    assert abs(fraction - Y.mean()) < 0.1
     with pytest.raises(ValueError, match="guidance needs a model also trained without labels"):
         model.sample(3, labels="left", guidance=1.0)
 

@@ -131,9 +131,9 @@ def test_more_columns_are_drawn_on_two_principal_axes():
     expected = PCA(2).fit(scaled)
     shown = np.asarray(ax.collections[0].get_offsets())
     np.testing.assert_allclose(np.abs(shown), np.abs(expected.transform(scaled)), atol=1e-6)
-    share = expected.explained_variance_ratio_
-    assert ax.get_xlabel() == f"principal axis 1 of the data ({share[0]:.0%})"
-    assert ax.get_ylabel() == f"principal axis 2 of the data ({share[1]:.0%})"
+    fraction = expected.explained_variance_ratio_
+    assert ax.get_xlabel() == f"principal axis 1 of the data ({fraction[0]:.0%})"
+    assert ax.get_ylabel() == f"principal axis 2 of the data ({fraction[1]:.0%})"
     rows = wide.sample(200, random_state=0, **FEW)
     moved = (rows - data.mean(0)) / np.where(data.std(0) > 0, data.std(0), 1.0)
     np.testing.assert_allclose(np.abs(ax.collections[1].get_offsets()), np.abs(expected.transform(moved)), atol=1e-6)

@@ -158,8 +158,8 @@ def test_draws_quantiles_and_means_are_of_one_distribution(quick):
     assert (np.abs(draws.mean(axis=1) - quick.predict(X[:2])) < 4 * error + 0.01).all()
     levels = [0.1, 0.5, 0.9]
     for quantiles, drawn in zip(quick.quantiles(X[:2], levels), draws, strict=True):
-        shares = np.array([(drawn <= value).mean() for value in quantiles])
-        assert (np.abs(shares - levels) < 0.04).all()
+        fractions = np.array([(drawn <= value).mean() for value in quantiles])
+        assert (np.abs(fractions - levels) < 0.04).all()
 
 
 @pytest.mark.slow
@@ -222,9 +222,9 @@ def test_intervals_from_twenty_rows_have_their_nominal_coverage():
         x = rng.normal(size=(120, 5))
         y = x[:, 0] + rng.normal(size=120)
         model = clone(fitted).set_params(random_state=seed).fit(x[:20], y[:20]).model_
-        for shares, fit in ((held, model), (before, scaled(model, 1))):
+        for fractions, fit in ((held, model), (before, scaled(model, 1))):
             low, high = fit.points(x[20:]).quantiles(np.array([0.05, 0.95])).T
-            shares.append(((low < y[20:]) & (y[20:] < high)).mean())
+            fractions.append(((low < y[20:]) & (y[20:] < high)).mean())
     error = np.std(held) / len(held) ** 0.5
     assert abs(np.mean(held) - 0.9) < 2 * error < 0.1
     assert np.mean(before) < 0.8
@@ -285,8 +285,8 @@ def test_a_discrete_target_may_have_long_tails():
     x = np.zeros((400, 1))
     model = DiffusionRegressor(**QUICK | {"steps": 400}).fit(x, y)
     found = np.exp(model.log_prob(np.zeros((3, 1)), [0.0, 1.0, 2.0]))
-    shares = [(y == value).mean() for value in range(3)]
-    np.testing.assert_allclose(found, shares, atol=0.1)
+    fractions = [(y == value).mean() for value in range(3)]
+    np.testing.assert_allclose(found, fractions, atol=0.1)
     spiky = np.where(np.arange(400) < 390, 0.0, np.arange(400.0) ** 2)
     assert model.fit(x, spiky).model_.units.bend > 0
 

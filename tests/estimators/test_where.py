@@ -224,8 +224,8 @@ def test_a_range_includes_all_rows_at_a_repeated_end_value(end):
     codec = prepare(Configuration(process="gaussian", scaling="quantile"), rows, None).plan.codec
     low, high = codec.encoding.encoder("x").allowed(end, codec.layout.type_of("x"), None).ranges[0]
     # Normal scores: the mass of the range, at the resolution of the quantiles.
-    share = (x >= 1).mean() if end.high is None else (x <= 1).mean()
-    assert norm.cdf(high) - norm.cdf(low) == pytest.approx(share, abs=0.01)
+    fraction = (x >= 1).mean() if end.high is None else (x <= 1).mean()
+    assert norm.cdf(high) - norm.cdf(low) == pytest.approx(fraction, abs=0.01)
 
 
 LANDS = {"Paris": "FR", "Lyon": "FR", "Berlin": "DE", "Bonn": "DE", "Rome": "IT"}

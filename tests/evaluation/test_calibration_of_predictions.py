@@ -20,9 +20,9 @@ AT = norm.ppf((np.arange(200) + 0.5) / 200)
 @pytest.mark.parametrize("width", [1.0, 0.5, 2.0])
 def test_coverage_and_crps_agree_with_the_normal_distribution(width):
     found = calibration(X[:, None] + width * AT, Y, Y, target="y")
-    for level, share in zip(LEVELS, found.coverage, strict=True):
+    for level, fraction in zip(LEVELS, found.coverage, strict=True):
         expected = 2 * norm.cdf(width * norm.ppf((1 + level) / 2)) - 1
-        assert share == pytest.approx(expected, abs=4 * (expected * (1 - expected) / N) ** 0.5 + 0.003)
+        assert fraction == pytest.approx(expected, abs=4 * (expected * (1 - expected) / N) ** 0.5 + 0.003)
     # Gneiting & Raftery 2007, equation 20: y - x is N(0, 1), and y is N(0, 2).
     expected_crps = np.sqrt(2 * (1 + width**2) / np.pi) - width / np.sqrt(np.pi)
     assert found.crps == pytest.approx(expected_crps, abs=4 * found.crps.standard_error + 0.01)

@@ -368,14 +368,14 @@ def test_nearest_by_all_pairs(monkeypatch):
 
 
 def test_rows_of_one_distribution_are_inside():
-    inside, shares = 0, []
+    inside, fractions = 0, []
     for seed in range(60):
         found = nearest_share(sampled(2000 + seed, 300), sampled(1000 + seed, 200), sampled(3000 + seed, 250))
         inside += found.is_inside
-        shares.append((found.share, found.share.null_standard_error))
+        fractions.append((found.share, found.share.null_standard_error))
         assert (found.n_rows, found.n_records) == (200, 250)
         assert found.interval[0] <= 0.5 - 2.57 * 0.5 / math.sqrt(200)
-    values, errors = np.transpose(shares)
+    values, errors = np.transpose(fractions)
     assert inside >= 57
     assert abs(values.mean() - 0.5) < 4 * values.std(ddof=1) / math.sqrt(60)
     assert np.sqrt(np.mean(errors**2)) / values.std(ddof=1) == pytest.approx(1, abs=0.3)

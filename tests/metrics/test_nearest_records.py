@@ -110,10 +110,10 @@ def test_standard_error_with_held_out_rows():
     def draw(n):
         return rng.normal(size=(n, 2))
 
-    shares = [nearest_share(draw(80), draw(120), draw(60)).share for _ in range(200)]
-    spread = np.std(shares, ddof=1)
-    assert abs(np.mean(shares) - 0.5) < 3.5 * spread / math.sqrt(200)
-    errors = np.array([(share.null_standard_error, share.standard_error) for share in shares])
+    fractions = [nearest_share(draw(80), draw(120), draw(60)).share for _ in range(200)]
+    spread = np.std(fractions, ddof=1)
+    assert abs(np.mean(fractions) - 0.5) < 3.5 * spread / math.sqrt(200)
+    errors = np.array([(share.null_standard_error, share.standard_error) for share in fractions])
     assert np.sqrt(np.mean(errors**2, axis=0)) / spread == pytest.approx([1, 1], abs=0.2)
 
 

@@ -24,8 +24,8 @@ def test_a_calibrated_distribution_has_nominal_coverage_and_uniform_ranks():
     low, high = norm.ppf([0.05, 0.95])
     covered = interval_coverage(np.full(4000, low), np.full(4000, high), y)
     assert abs(covered - 0.9) < 4 * covered.standard_error
-    shares = pit(draws, y)
-    assert abs(shares.mean() - 0.5) < 4 * 12**-0.5 / 4000**0.5 and shares.var() == pytest.approx(1 / 12, rel=0.1)
+    fractions = pit(draws, y)
+    assert abs(fractions.mean() - 0.5) < 4 * 12**-0.5 / 4000**0.5 and fractions.var() == pytest.approx(1 / 12, rel=0.1)
 
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, np.nan], [[1.0], [2.0]]])

@@ -283,10 +283,10 @@ def test_other_files_are_refused(tmp_path, content):
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
-def test_a_file_that_is_cut_short(path, share):
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.999])
+def test_a_truncated_file_is_refused(path, fraction):
     data = path.read_bytes()
-    path.write_bytes(data[: int(share * len(data))])
+    path.write_bytes(data[: int(fraction * len(data))])
     with pytest.raises(ModelFileError):
         Diffusion.load(path)
 

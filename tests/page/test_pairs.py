@@ -44,8 +44,8 @@ def test_overlap_is_computed_from_fractions_per_cell(numbers, rows, page_of):
         low, high = sorted(map(int, names))
         edges = [np.concatenate([[-np.inf], kept.ends[i][1:-1], [np.inf]]) for i in (low, high)]
         found = np.histogram2d(new[:, low], new[:, high], bins=edges)[0] / len(new)
-        shares = kept.counts[pair] / kept.counts[pair].sum()
-        assert overlap == pytest.approx(np.minimum(found, shares).sum(), abs=1e-9)
+        fractions = kept.counts[pair] / kept.counts[pair].sum()
+        assert overlap == pytest.approx(np.minimum(found, fractions).sum(), abs=1e-9)
 
 
 @IN_CHROMIUM

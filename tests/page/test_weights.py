@@ -8,7 +8,7 @@ import numpy as np
 from pointillist.page.weights import STEPS, weights_content
 
 
-def whole(text, count):
+def decode_integers(text, count):
     """Decodes a text to integers by Python's decoders."""
     planes = zlib.decompress(base64.b85decode(text.replace(",", "<")))
     planes = np.frombuffer(planes, np.uint8).astype(np.int64)
@@ -27,7 +27,7 @@ def test_weights_are_integer_multiples_of_their_steps():
     assert content["shapes"] == [["a", (40, 33), "inputs"], ["b", (33,), None]]
     step = np.frombuffer(base64.b64decode(content["scales"]), "<f4")
     np.testing.assert_allclose(step, np.sqrt(np.mean(tensors["a"] ** 2)) / STEPS * scale[:, 0], rtol=1e-5)
-    found = whole(content["weights"], 40 * 33).reshape(40, 33) * step[:, None]
+    found = decode_integers(content["weights"], 40 * 33).reshape(40, 33) * step[:, None]
     assert (np.abs(found - tensors["a"]) <= 0.501 * step[:, None]).all()
     rest = np.frombuffer(base64.b64decode(content["rest"]), "<f2")
     np.testing.assert_array_equal(rest, tensors["b"].astype(np.float16))

@@ -60,9 +60,9 @@ def test_frequent_integers_of_a_range_get_a_token():
     values[:600] = 7688
     _, (encoder, fractions), _ = noisy((0, 100_000), values.tolist(), pa.int64(), 20.0)
     assert encoder.atoms.tolist() == [0, 7688]
-    share = np.mean(values == 0)
+    fraction = np.mean(values == 0)
     # Noise of one count, and of the sum of all counts.
-    assert fractions[0] == pytest.approx(share, abs=4 * 20 * (BINS + 2) ** 0.5 / N)
+    assert fractions[0] == pytest.approx(fraction, abs=4 * 20 * (BINS + 2) ** 0.5 / N)
     assert fractions.sum() == pytest.approx(1) and len(fractions) == encoder.size
 
 
@@ -91,6 +91,6 @@ def test_a_row_is_in_at_most_one_bin_of_each_histogram():
         assert (tokens < encoder.size).all()
 
 
-def test_exact_counts_give_exact_shares():
+def test_exact_counts_give_exact_fractions():
     _, (_, fractions), _ = noisy(["a", "b", "c"], ["a"] * 30 + ["b"] * 70, pa.string(), 0.0)
     np.testing.assert_allclose(fractions, np.array([30, 70, 0.5]) / 100.5)

@@ -222,10 +222,12 @@ def test_columns_follow_the_noisy_counts_regardless_of_training():
     asked = Diffusion(epsilon=200.0, domain=DOMAIN, random_state=0, learning_rate=0.1, **SMALL)
     rows = asked.fit(table).sample(4000, random_state=3)
     for name in ("kind", "n", "yes"):
-        shares = table[name].value_counts(normalize=True)
-        found = rows[name].value_counts(normalize=True).reindex(shares.index).fillna(0)
+        fractions = table[name].value_counts(normalize=True)
+        found = rows[name].value_counts(normalize=True).reindex(fractions.index).fillna(0)
         # Standard errors of 4,000 rows, and of 8,192 rows in the last comparison.
-        assert (np.abs(found - shares) < 4 * np.sqrt(shares * (1 - shares) * (1 / 4000 + 1 / 8192)) + 0.005).all()
+        assert (
+            np.abs(found - fractions) < 4 * np.sqrt(fractions * (1 - fractions) * (1 / 4000 + 1 / 8192)) + 0.005
+        ).all()
 
 
 def test_dates_of_a_domain_may_be_text_as_in_json():

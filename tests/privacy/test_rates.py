@@ -31,16 +31,16 @@ def test_bounds_are_clopper_pearson_bounds(k, n):
     assert upper_bound(k, n, 0.05) == pytest.approx(expected.high, abs=1e-12)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.1])
-def test_intervals_of_rates_cover_the_true_rate(share):
+@pytest.mark.parametrize("fraction", [0.01, 0.1])
+def test_intervals_of_rates_cover_the_true_rate(fraction):
     rng = np.random.default_rng(2)
-    truth = norm.sf(norm.isf(share) - 1)
-    rates = [rate_at(rng.normal(1, 1, 150), rng.normal(size=250), share) for _ in range(400)]
+    truth = norm.sf(norm.isf(fraction) - 1)
+    rates = [rate_at(rng.normal(1, 1, 150), rng.normal(size=250), fraction) for _ in range(400)]
     missed = sum(not rate.interval[0] <= truth <= rate.interval[1] for rate in rates)
     assert missed <= binomtest(0, 400).n * 0.05
     # On average, at most this fraction of the non-members exceeds the threshold.
-    passed = [rate_at(rng.normal(size=50), rng.normal(size=250), share).value for _ in range(400)]
-    assert np.mean(passed) <= share + 3 * np.std(passed) / 20
+    passed = [rate_at(rng.normal(size=50), rng.normal(size=250), fraction).value for _ in range(400)]
+    assert np.mean(passed) <= fraction + 3 * np.std(passed) / 20
 
 
 def test_a_rate_needs_enough_non_members():

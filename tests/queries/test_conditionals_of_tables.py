@@ -235,13 +235,13 @@ def test_impossible_predictions_are_refused(model, call, message):
 
 def test_points_have_the_moments_of_the_normal_and_of_a_skewed_distribution():
     for n, parts in ((50, 1), (32, 4)):
-        points, shares = np.hstack([normal_points(n, part, parts) for part in range(parts)])
-        np.testing.assert_allclose(shares.sum(), parts, rtol=1e-12)
-        assert abs(np.average(points, weights=shares)) < 1e-9
-        assert abs(np.average(points**2, weights=shares) - 1) < 0.006
-        assert abs(np.average(np.exp(points), weights=shares) / np.exp(0.5) - 1) < 0.006
+        points, weights = np.hstack([normal_points(n, part, parts) for part in range(parts)])
+        np.testing.assert_allclose(weights.sum(), parts, rtol=1e-12)
+        assert abs(np.average(points, weights=weights)) < 1e-9
+        assert abs(np.average(points**2, weights=weights) - 1) < 0.006
+        assert abs(np.average(np.exp(points), weights=weights) / np.exp(0.5) - 1) < 0.006
         levels = np.array([0.001, 0.05, 0.5, 0.99])
-        one = Predictive(points[None], shares[None] / parts, np.zeros(len(points), bool))
+        one = Predictive(points[None], weights[None] / parts, np.zeros(len(points), bool))
         np.testing.assert_allclose(one.quantiles(levels)[0], norm.ppf(levels), atol=0.001)
 
 

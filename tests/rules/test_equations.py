@@ -26,9 +26,9 @@ def drawn_again(columns, codes, found, rng):
     return [each.values for each in restore_rows(mixed, codes, found, np.zeros((N, len(columns)), bool))]
 
 
-def made_again(table, found, columns, rng, share=0.01):
+def made_again(table, found, columns, rng, fraction=0.01):
     """Returns the relative deviations of the columns after small errors are added and the rules restored."""
-    noisy = [v + share * v.std() * rng.normal(size=N) for v in table.values()]
+    noisy = [v + fraction * v.std() * rng.normal(size=N) for v in table.values()]
     rows = restore_rows(list(map(cells, noisy)), codes_of(columns), found, np.zeros((N, len(noisy)), bool))
     return [np.std(restored.values - v) / np.std(v) for restored, v in zip(rows, noisy, strict=True)]
 

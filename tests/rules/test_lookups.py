@@ -100,12 +100,12 @@ def test_restored_rows_obey_the_lookup(rng):
 
 def broken(found, columns):
     """Returns which rows break each lookup."""
-    shares = []
+    broken_rows = []
     for each in found:
         decided = {row[0]: row for row in each.table.tolist()}
         rows = np.stack([columns[column].values for column in each.columns], axis=1)
-        shares.append(np.array([decided.get(row[0]) != row for row in rows.tolist()]))
-    return shares
+        broken_rows.append(np.array([decided.get(row[0]) != row for row in rows.tolist()]))
+    return broken_rows
 
 
 def streets(street):

@@ -105,7 +105,7 @@ def test_a_study_of_classes(small, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_draw_goes_on_where_it_was_interrupted(small, tmp_path, monkeypatch):
+def test_an_interrupted_draw_resumes(small, tmp_path, monkeypatch):
     spec = small.only(["reward"])
     whole = run(spec, tmp_path / "whole")
     monkeypatch.setattr("pointillist.engine.sampling.CHUNKS_PER_CALL", 1)
@@ -140,7 +140,7 @@ def scored(request):
     return dataset, Scorer.fit(dataset)
 
 
-def test_the_reward_is_the_classifiers_probability(scored):
+def test_the_reward_is_the_probability_by_the_classifier(scored):
     dataset, scorer = scored
     rows = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
     expected = scorer.classifier.predict_proba(rows)
@@ -149,15 +149,15 @@ def test_the_reward_is_the_classifiers_probability(scored):
         np.testing.assert_allclose(found, expected[:, label], atol=1e-5)
 
 
-def test_the_classifiers_own_accuracy_is_on_fresh_rows(scored):
+def test_held_out_accuracy_is_measured_on_fresh_rows(scored):
     dataset, scorer = scored
     rows, labels = held_out(dataset.name)
     assert len(rows) == 8000 and not (rows[:1000] == dataset.rows).all()
-    shares = [scorer.classifier.score(rows[labels == k], labels[labels == k]) for k in range(dataset.n_classes)]
-    assert scorer.held_out_accuracy == pytest.approx(np.mean(shares))
+    fractions = [scorer.classifier.score(rows[labels == k], labels[labels == k]) for k in range(dataset.n_classes)]
+    assert scorer.held_out_accuracy == pytest.approx(np.mean(fractions))
 
 
-def test_the_classifiers_own_accuracy_has_classes_in_equal_shares_as_generated_rows_have():
+def test_held_out_accuracy_weights_classes_equally_like_generated_rows():
     dataset = Dataset("blobs", *load_pointset("blobs", 1000))
     scorer = Scorer.fit(dataset)
     settings = Settings(method="guidance", n_samples=4000, emd_rows=50)
@@ -232,7 +232,7 @@ def test_neighbors_of_the_data_itself_are_a_good_classifier():
     assert np.isnan(measure_neighbors(cell, dataset, broken)["accuracy"])
 
 
-def test_neighbors_vote_with_the_datas_shares_of_the_classes_but_not_on_training_rows():
+def test_neighbors_vote_with_the_class_fractions_of_the_data_except_on_training_rows():
     dataset = load_dataset("blobs")
     fresh, labels = load_pointset("blobs", 40_000, random_state=7)
     drawn = dataset.labels_to_draw(10_000)

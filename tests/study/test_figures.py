@@ -172,7 +172,7 @@ def test_three_columns_share_cube_and_view(make):
     assert np.ptp(np.diff(limits)) == pytest.approx(0, abs=1e-12)
 
 
-def test_one_column_is_a_histogram_of_shares(make):
+def test_one_column_is_a_histogram_of_fractions(make):
     figure = rows_of(make(lambda d, t: 0.5 * draw_rows(d, n=100, seed=t)), "line")
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
     for axes in figure.axes:
@@ -190,8 +190,8 @@ def test_many_columns_are_projected_on_the_real_rows_principal_axes(make):
         wanted = rows @ directions[:2].T
         kept = [np.abs(np.abs(wanted) - np.abs(row)).max(axis=1).min() < 1e-5 for row in shown]
         assert all(kept)
-    share = scales[0] ** 2 / (scales**2).sum()
-    assert figure.axes[-1].get_xlabel() == f"principal axis 1 ({share:.0%})"
+    fraction = scales[0] ** 2 / (scales**2).sum()
+    assert figure.axes[-1].get_xlabel() == f"principal axis 1 ({fraction:.0%})"
 
 
 @pytest.mark.parametrize("name", N_COLUMNS)

@@ -186,7 +186,7 @@ def test_the_state_is_kept_however_a_study_is_stopped(tiny, tmp_path, whole, mon
 
 
 @pytest.mark.parametrize("table", ["models", "baselines", pytest.param("rows", marks=pytest.mark.slow)])
-def test_what_is_missing_is_computed_to_the_same_bits(tiny, tmp_path, whole, table):
+def test_deleted_results_are_recomputed_to_the_same_bits(tiny, tmp_path, whole, table):
     with closing(sqlite3.connect(tmp_path / "whole" / "study.db")) as connection:
         connection.execute(f"DELETE FROM {table} WHERE rowid = 1")
         connection.execute("DELETE FROM cells")
@@ -307,7 +307,7 @@ def number(path, query):
 @pytest.mark.parametrize(
     "stop", [*(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL]
 )
-def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, stop):
+def test_a_stopped_process_resumes_to_the_same_bits(tiny, tmp_path, command, stop):
     tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 2000"))
     arguments = ["study", str(tiny), "--only", "kinds", "--out"]
     assert command(*arguments, tmp_path / "whole").returncode == 0

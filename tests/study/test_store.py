@@ -161,10 +161,10 @@ def test_damaged_pages_are_harmless_or_noticed(tmp_path, damage):
     assert n_noticed > 60
 
 
-@pytest.mark.parametrize("share", [0.0001, 0.5, 0.9])
-def test_a_file_that_is_cut_short(tmp_path, share):
+@pytest.mark.parametrize("fraction", [0.0001, 0.5, 0.9])
+def test_a_truncated_file_is_refused(tmp_path, fraction):
     path = fill(tmp_path / "study.db")
-    os.truncate(path, max(1, int(share * path.stat().st_size)))
+    os.truncate(path, max(1, int(fraction * path.stat().st_size)))
     with pytest.raises(StoreError, match=r"study\.db: "):
         Store(path)
 

@@ -40,9 +40,9 @@ def test_other_integers_are_not_dates():
     assert not has_dates(np.stack([RNG.integers(1e7, 3e7, 300), np.full(300, 20240101.0)], axis=1))
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0], ids=["intervals", "scores"])
-def test_a_column_of_dates_contains_only_dates(share):
-    code = fit_encoder("day", Column(DATES, np.zeros(300, bool)), explained=share)
+@pytest.mark.parametrize("fraction", [0.0, 1.0], ids=["intervals", "scores"])
+def test_a_column_of_dates_contains_only_dates(fraction):
+    code = fit_encoder("day", Column(DATES, np.zeros(300, bool)), explained=fraction)
     tokens, _ = code.encode(Column(DATES, np.zeros(300, bool)))
     tokens = np.floor(tokens) + RNG.random(300) * code.has_intervals
     drawn = code.decode(tokens, RNG.normal(size=(300, 1))).values
@@ -52,14 +52,14 @@ def test_a_column_of_dates_contains_only_dates(share):
     assert code.bounded(between, 1.0) == 20240201 and code.bounded(between, -1.0) == 20240131
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0], ids=["intervals", "scores"])
-def test_days_at_the_ends_of_months_are_no_more_frequent_than_others(share):
+@pytest.mark.parametrize("fraction", [0.0, 1.0], ids=["intervals", "scores"])
+def test_days_at_the_ends_of_months_are_no_more_frequent_than_others(fraction):
     """There are 70 numbers between 20240131 and 20240201, and one day."""
     values = CALENDAR[50000:50900:3]
-    code = fit_encoder("day", Column(values, np.zeros(300, bool)), explained=share)
-    shares = (np.arange(20_000) + 0.5) / 20_000
-    tokens = shares * code.n_intervals if code.has_intervals else np.zeros(20_000)
-    drawn = code.decode(tokens, norm.ppf(shares)[:, None]).values
+    code = fit_encoder("day", Column(values, np.zeros(300, bool)), explained=fraction)
+    fractions = (np.arange(20_000) + 0.5) / 20_000
+    tokens = fractions * code.n_intervals if code.has_intervals else np.zeros(20_000)
+    drawn = code.decode(tokens, norm.ppf(fractions)[:, None]).values
     for day in (1, 2, 15, 30, 31):
         n = (CALENDAR[50000:50900] % 100 == day).sum()
         # Between two rows, days are equally probable, up to where in its day each row counts.

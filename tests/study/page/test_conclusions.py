@@ -116,7 +116,7 @@ def test_unfinished_cells_are_not_compared(make):
     assert said(one)[""] == "By EMD, no set has two settings with a number."
 
 
-def test_what_is_best_at_its_baseline_is_not_ranked_without_it(make):
+def test_a_metric_that_is_best_at_its_baseline_is_not_ranked_without_it(make):
     results = make(MOONS, baseline=None)
     emd, nll = (row for row in results.rows(MOONS) if row.metric in ("emd", "report_nll"))
     assert any(cell.is_best for cell in emd.cells) and not any(cell.is_best for cell in nll.cells)
