@@ -192,7 +192,7 @@ FITS = {
     "a cut npy": ("cut.npy", "cut.npy: is not a whole .npy file (truncated"),
     "a cut gzip": ("cut.csv.gz", "cut.csv.gz: is not a whole gzip file"),
     "a cut parquet": ("cut.parquet", "cut.parquet: is not a whole .parquet file (truncated"),
-    "no such file": ("none.csv", "none.csv: no such file or directory"),
+    "missing file": ("none.csv", "none.csv: no such file or directory"),
     "a folder": ("folder.csv", "folder.csv: is a directory"),
     "a folder's child": ("good.csv/a.csv", "good.csv/a.csv: not a directory"),
     "an unknown ending": (
@@ -201,24 +201,24 @@ FITS = {
     ),
     "a label column missing": ("good.csv --label kind", "there is no column 'kind'; the columns are a, b"),
     "a name in npy": ("good.npy --label kind", "there is no column 'kind'; the columns are 0, 1"),
-    "no column but labels": ("only_kind.csv --label kind", "has no column except the label 'kind'"),
+    "only a label column": ("only_kind.csv --label kind", "has no column except the label 'kind'"),
     "continuous labels": (
         "continuous.csv --label kind",
         "pointillist: continuous.csv: column 'kind' holds no classes (Unknown label type: continuous): leave",
     ),
     "a single class": ("single.csv --label kind", "column 'kind' has a single class, 'left': leave"),
-    "a class of one row": ("rare.csv --label kind", "column 'kind': class 'rare' has one row and needs at least 2"),
+    "a class with one row": ("rare.csv --label kind", "column 'kind': class 'rare' has one row and needs at least 2"),
     "a missing label": ("missing_label.csv --label kind", "has a missing value in row 1, column 'kind'; drop or fill"),
     "values beyond float32": ("huge.csv --scaling none", "has values too large for the model's float32: scale it"),
-    "no timesteps": ("good.csv --timesteps 0", "timesteps must be an integer from 1 to 100,000, not 0"),
+    "zero timesteps": ("good.csv --timesteps 0", "timesteps must be an integer from 1 to 100,000, not 0"),
     "too many timesteps": (
         "good.csv --timesteps 1000000",
         "timesteps must be an integer from 1 to 100,000",
     ),
     "half a timestep": ("good.csv --timesteps 1.5", "Invalid value for '--timesteps': "),
-    "no width": ("good.csv --epochs 1 --width 0", "width must be an integer from 1 to 65,536, or None, not 0"),
+    "zero width": ("good.csv --epochs 1 --width 0", "width must be an integer from 1 to 65,536, or None, not 0"),
     "negative epochs": ("good.csv --epochs -1", "epochs must be an integer from 1 to 2,147,483,647, or None"),
-    "no batch": ("good.csv --batch-size 0", "batch_size must be an integer of at least 1, or None, not 0"),
+    "zero batch size": ("good.csv --batch-size 0", "batch_size must be an integer of at least 1, or None, not 0"),
     "learning rate NaN": (
         "good.csv --learning-rate nan",
         "learning_rate must be a number above 0 and at most 1",
@@ -238,7 +238,7 @@ FITS = {
     ),
     "a model as checkpoint": ("good.csv --checkpoint plain.model", "plain.model: is not a checkpoint of this training"),
     "a table as checkpoint": ("good.csv --checkpoint three.csv", "three.csv: is not a model file"),
-    "no checkpoint to throw away": (
+    "no checkpoint to discard": (
         "good.csv --fresh --checkpoint three.csv",
         "three.csv: is not a checkpoint of this version",
     ),
@@ -246,7 +246,7 @@ FITS = {
     "a folder as checkpoint": ("good.csv --checkpoint folder", "folder: is a directory"),
 }
 SAMPLES = {
-    "no model there": ("none.model -n 3", "none.model: no such file or directory"),
+    "missing model": ("none.model -n 3", "none.model: no such file or directory"),
     "a folder as model": ("folder -n 3", "folder: is a directory"),
     "a cut model": ("cut.model -n 3", "cut.model: is incomplete: its tensors do not fill it"),
     "a table as model": ("good.csv -n 3", "good.csv: is not a model file"),
@@ -261,7 +261,7 @@ SAMPLES = {
         "plain.model -n -3",
         "Invalid value for '--rows' / '-n': Input should be greater than or equal to 1",
     ),
-    "n of letters": ("plain.model -n many", "Invalid value for '--rows' / '-n': "),
+    "n as letters": ("plain.model -n many", "Invalid value for '--rows' / '-n': "),
     "an unknown label": ("classes.model -n 3 --label up", "unknown label 'up': the model knows 'left', 'right'"),
     "a label without classes": ("plain.model -n 3 --label up", "plain.model: was fitted without labels: leave --label"),
     "guidance without classes": ("plain.model -n 3 --guidance 1", "guidance needs a model with classes, but this one"),
@@ -271,7 +271,7 @@ SAMPLES = {
         "plain.model -n 3 --sampler euler",
         "'euler' is not one of 'ancestral', 'ddim', 'dpm', 'dpm-sde', 'heun'.",
     ),
-    "no steps": (
+    "zero steps": (
         "plain.model -n 3 --steps 0",
         "steps must be an integer of at least 1, or None, not 0",
     ),
@@ -284,12 +284,12 @@ SAMPLES = {
         "prior must hold one row of 2 numbers for each row to draw, but",
     ),
     "a long prior": ("plain.model -n 3 --prior good.npy", "good.npy: number of rows is 20, but -n is 3: leave -n out"),
-    "a prior of a row": (
+    "a prior with one row": (
         "plain.model -n 3 --prior one_row.npy",
         "one_row.npy: number of rows is 1, but -n is 3: leave -n out",
     ),
     "NaN in the prior": ("plain.model --prior nan.npy", "nan.npy: NaN in row 4, column '1'; drop or fill"),
-    "no prior there": ("plain.model --prior none.npy", "none.npy: no such file or directory"),
+    "missing prior": ("plain.model --prior none.npy", "none.npy: no such file or directory"),
     "a negative seed": ("plain.model -n 3 --seed -1", "Invalid value for '--seed': "),
     "an unknown option": ("plain.model -n 3 --temperature 2", "No such option: --temperature"),
 }
@@ -309,17 +309,23 @@ PLACES = {
     ),
     "fit to a long name": (f"fit good.csv {FIT} --out {'a' * 300}", "file name too long"),
     "fit to here": (f"fit good.csv {FIT} --out .", ".: is a directory"),
-    "fit to nothing": (f"fit good.csv {FIT} --out ''", ".: is a directory"),
+    "fit without an output name": (f"fit good.csv {FIT} --out ''", ".: is a directory"),
     "fit with no checkpoint": (f"fit good.csv {FIT} --out m --checkpoint ''", ".: is a directory"),
     "sample to here": ("sample plain.model -n 3 --out .", ".: is a directory"),
-    "sample to nothing": ("sample plain.model -n 3 --out ''", ".: is a directory"),
+    "sample without an output name": ("sample plain.model -n 3 --out ''", ".: is a directory"),
     "sample below a file": (
         "sample plain.model -n 3 --out good.csv/x/new.npy",
         "good.csv/x/new.npy: is below good.csv, which is a file, not a folder",
     ),
-    "sample to no folder": ("sample plain.model -n 3 --out /proc/new.csv", "/proc/new.csv: no such file or directory"),
+    "sample to a system folder": (
+        "sample plain.model -n 3 --out /proc/new.csv",
+        "/proc/new.csv: no such file or directory",
+    ),
     "sample to a folder": ("sample plain.model -n 3 --out folder.csv", "folder.csv: is a directory"),
-    "sample to no table": ("sample plain.model -n 3 --out new.xlsx", "new.xlsx: the file's name must end in one of"),
+    "sample to a file that is not a table": (
+        "sample plain.model -n 3 --out new.xlsx",
+        "new.xlsx: the file's name must end in one of",
+    ),
     "sample text to npy": (
         "sample classes.model -n 3 --out new.npy",
         "new.npy: column '2' is text, which needs a .csv or .parquet file",
@@ -551,10 +557,10 @@ PYTHON = {
         "every column is constant, so there is nothing to learn: give",
     ),
     "integers beyond 2**53": (np.array([[2**53 + 1], [0]]), None, "X holds integers beyond 2.*: drop or divide them"),
-    "y of other length": (X, Y[:-1], "X has 20 rows but y has 19 labels"),
+    "y with another length": (X, Y[:-1], "X has 20 rows but y has 19 labels"),
     "y with None": (X, [None, *KINDS[1:]], "y has missing labels: drop these rows, or give them a separate label"),
     "y with NaN": (X, np.where(Y, 1.0, np.nan), "y has NaN or infinite labels: drop these rows"),
-    "y of two kinds": (
+    "y with two types": (
         X,
         np.array([1, "x"] * 10, object),
         "y mixes labels of kinds int, text: give labels of one kind",
@@ -562,13 +568,13 @@ PYTHON = {
     "y continuous": (X, X[:, 0], "y holds no classes .Unknown label type: continuous.: leave it out, or round"),
     "y of dates": (X, Y.astype("M8[D]"), r"y holds datetime64\[D\], but labels must be numbers, booleans or text"),
     "y complex": (X, Y + 1j, "y holds complex128, but labels must be numbers, booleans or text: convert it"),
-    "y of one class": (X, np.zeros(N), "y has a single class, 0.0: leave y out"),
-    "y with one row of a class": (X, ["rare", *["often"] * 19], "class 'rare' has one row and needs at"),
+    "y with one class": (X, np.zeros(N), "y has a single class, 0.0: leave y out"),
+    "y with one row in a class": (X, ["rare", *["often"] * 19], "class 'rare' has one row and needs at"),
     "y of pairs": (X, _objects((int(i), 0) for i in Y), "y holds tuple, but labels must be numbers, booleans or"),
     "y of days": (X, _objects(date(2020, 1, 1 + int(i)) for i in Y), "y holds date, but labels must be numbers,"),
     "y of bytes": (X, _objects(b"ab"[i : i + 1] for i in Y), "y holds bytes, but labels must be numbers, booleans"),
     "y of huge integers": (X, _objects(2**70 + int(i) for i in Y), "y holds int, but labels must be numbers,"),
-    "y of two columns": (X, np.stack([Y, Y], axis=1), "y should be a 1d array, got an array of shape"),
+    "y with two columns": (X, np.stack([Y, Y], axis=1), "y should be a 1d array, got an array of shape"),
 }
 
 
@@ -600,24 +606,24 @@ def test_values_beyond_float32_need_a_scaling():
 
 
 USES = {
-    "scores of other columns": (
+    "scores of rows with other columns": (
         lambda model: model.score_samples(X[:, :1]),
         ValueError,
         "X has 1 features, but Diffusion",
     ),
     "scores of NaN": (lambda model: model.score_samples(X * np.nan), ValueError, "X has NaN in row 0, column 0: drop"),
-    "a prior of other columns": (
+    "a prior with other columns": (
         lambda model: model.sample(prior=X[:, :1]),
         ValueError,
         "prior must hold one row of 2 numbers for each row to draw, but it is float64 of shape",
     ),
-    "a prior of other length": (
+    "a prior with another length": (
         lambda model: model.sample(3, prior=X),
         ValueError,
         "prior has 20 entries but n_samples is 3: leave one of them out",
     ),
     "a prior with NaN": (lambda model: model.sample(prior=X * np.nan), ValueError, "prior has NaN in row 0, column 0"),
-    "a prior of text": (
+    "a prior as text": (
         lambda model: model.sample(prior=[["a", "b"]]),
         ValueError,
         "prior must hold one row of 2 numb",
@@ -627,23 +633,23 @@ USES = {
         ValueError,
         "n_samples must be an integer of at least 0",
     ),
-    "n of text": (
+    "n as text": (
         lambda model: model.sample("3"),
         ValueError,
         "n_samples must be an integer of at least 0",
     ),
-    "guidance of text": (
+    "guidance as text": (
         lambda model: model.sample(3, guidance="strong"),
         ValueError,
         "guidance must be a number from 0 to 3e38, not 'strong'",
     ),
-    "steps of half": (
+    "half a step": (
         lambda model: model.sample(3, steps=2.5),
         ValueError,
         "steps must be an integer of at least 1, or None, not 2.5",
     ),
     "an unknown keyword": (lambda model: list(model.sample_batches(3, temperature=1)), TypeError, "temperature"),
-    "labels of a plain model": (
+    "labels for a model without classes": (
         lambda model: model.sample(3, labels=1),
         ValueError,
         "labels need a model with classes",

@@ -134,15 +134,15 @@ def test_version_and_debug_after_the_command(tmp_path):
 
 
 BAD = {
-    "no spec": (["study", "none.toml"], "none.toml: there is no such file, and the built-in specs are report"),
+    "missing spec": (["study", "none.toml"], "none.toml: there is no such file, and the built-in specs are report"),
     "unknown set": (["study", "bad.toml"], "bad.toml, line 1: datasets: unknown set 'moon'"),
     "unknown section": (["study", "--only", "guide"], "there is no section 'guide'"),
-    "no epochs": (["study", "--epochs", "0"], "--epochs = 0: must be an integer"),
-    "no study there": (["report", "."], "holds no study.db"),
+    "zero epochs": (["study", "--epochs", "0"], "--epochs = 0: must be an integer"),
+    "missing study": (["report", "."], "holds no study.db"),
     "nan rows": (["study", "nan.toml"], "NaN in row 2, column '1'"),
     "a file for a folder": (["study", "nan.toml", "--out", "nan.csv"], "nan.csv"),
     "a foreign store": (["study", "good.toml", "--out", "foreign"], "cannot be used as a study's store"),
-    "no number": (["study", "--seeds", "many"], "Invalid value for '--seeds'"),
+    "not a number": (["study", "--seeds", "many"], "Invalid value for '--seeds'"),
     "unknown option": (["study", "--seed", "3"], "--seed"),
     "unknown command": (["studdy"], "studdy"),
 }

@@ -169,7 +169,7 @@ def test_csv_options_need_a_csv_file(tmp_path):
 
 MARKED = {
     "decimal commas": (["1,5", "-2,25", "10"], None, [1.5, -2.25, 10]),
-    "all of three digits": (["0,125", "1,500"], None, [0.125, 1.5]),
+    "three digits in all cells": (["0,125", "1,500"], None, [0.125, 1.5]),
     "thousands": (["1,234.5", "7", "1,234,567"], None, [1234.5, 7, 1234567]),
     "points between thousands": (["1.234,5", "7", "1.234.567"], None, [1234.5, 7, 1234567]),
     "integers with thousands": (["1,234,567", "12"], None, [1234567, 12]),
@@ -195,7 +195,7 @@ def test_marks_are_removed_from_numbers(texts, decimal, expected):
 
 LEFT_AS_TEXT = {
     "two currencies": ["$5", "€5"],
-    "percent of some": ["5%", "0.05"],
+    "percent signs in some cells": ["5%", "0.05"],
     "ranges": ["0-5%", "5-10%"],
     "groups of two digits": ["12,34,56", "1,2"],
     "three numbers": ["1,2,3", "4,5,6"],
@@ -260,11 +260,11 @@ def test_a_warning_names_categories_with_numeric_cells(tmp_path):
 MOMENTS = {
     "minutes": ["13:45", "00:05", "23:59"],
     "seconds": ["13:45:00", "00:05:30", "23:59:59"],
-    "minutes of days": ["2024-03-20 13:45", "2024-03-21 00:00", "2024-03-22 07:30"],
+    "times with minutes": ["2024-03-20 13:45", "2024-03-21 00:00", "2024-03-22 07:30"],
     "of ISO 8601": ["2024-03-20T13:45:10", "2024-03-21T00:00:00", "2024-03-22T07:30:00"],
     "an offset": ["2024-03-20T13:45:10+02:00", "2024-03-21T00:00:00+02:00", "2024-03-22T07:30:00+02:00"],
     "minutes with an offset": ["2024-03-20T13:45-0330", "2024-03-21T00:00-0330", "2024-03-22T07:30-0330"],
-    "an offset of hours": ["2024-03-20 13:45:10+02", "2024-03-21 00:00:00+02", "2024-03-22 07:30:00+02"],
+    "offset in hours": ["2024-03-20 13:45:10+02", "2024-03-21 00:00:00+02", "2024-03-22 07:30:00+02"],
     "UTC": ["2024-03-20T13:45:10Z", "2024-03-21T00:00:00Z", "2024-03-22T07:30:00Z"],
     "days": ["2024-03-20", "2024-03-21", "2024-03-22"],
 }

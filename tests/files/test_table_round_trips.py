@@ -63,7 +63,7 @@ ARROW = {
     "date32": (FAR_DAYS, pa.date32()),
     "date64": (DATES, pa.date64()),
     **{f"timestamp {unit}": (TIMES, pa.timestamp(unit)) for unit in ("s", "ms", "us", "ns")},
-    "timestamp of a zone": (MOMENTS, pa.timestamp("us", "Europe/Berlin")),
+    "timestamp with a time zone": (MOMENTS, pa.timestamp("us", "Europe/Berlin")),
     "time32": (CLOCKS.map(lambda t: t.replace(microsecond=0)), pa.time32("s")),
     "time64": (CLOCKS, pa.time64("us")),
     **{f"duration {unit}": (TIMES, pa.duration(unit)) for unit in ("s", "ms", "us", "ns")},
@@ -259,13 +259,13 @@ REFUSED = {
     "intervals": (lambda: pandas.cut(pandas.Series(np.arange(60.0)), 3), "intervals: make them text"),
     "plain intervals": (lambda: pandas.IntervalIndex.from_breaks(np.arange(61.0)), "intervals: make them text"),
     "periods": (lambda: pandas.period_range("2020-01", periods=60, freq="M"), "periods: make them text"),
-    "categories of dates": (
+    "date categories": (
         lambda: pandas.Categorical(pandas.to_datetime(["2024-01-01", "2024-02-02"] * 30)),
         "categories of timestamp",
     ),
     "sparse": (lambda: pandas.arrays.SparseArray(np.arange(60) % 3), r"Sparse\[int64, 0\]: make it dense"),
     "half a character": (lambda: pandas.Series(["a\ud800", "b"] * 30, dtype=object), "half a character"),
-    "half a character of a category": (
+    "half a character in a category": (
         lambda: pandas.Categorical(pandas.Series(["a\ud800", "b"] * 30, dtype=object)),
         "half a character",
     ),

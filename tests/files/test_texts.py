@@ -17,7 +17,7 @@ read_mixed = partial(read_table, kind="mixed")
 HOUR_EAST = pa.timestamp("s", "+01:00")
 COLUMNS = {
     "postal codes": (["02139", "10001"], pa.string(), ["02139", "10001"]),
-    "zero is no code": (["0", "10", "-0"], pa.int64(), [0, 10, 0]),
+    "zero is not a code": (["0", "10", "-0"], pa.int64(), [0, 10, 0]),
     "decimals below one": (["0.5", "00.5"], pa.float64(), [0.5, 0.5]),
     "integers": (["1", " -2 ", "+3"], pa.int64(), [1, -2, 3]),
     "a missing cell": (["1", "NA", "3"], pa.int64(), [1, None, 3]),
@@ -25,13 +25,13 @@ COLUMNS = {
     "numbers": (["1", "2.5", "+1e3"], pa.float64(), [1, 2.5, 1000]),
     "words": (["a", "NA", '"NA"', '""', " b "], pa.string(), ["a", None, "NA", "", " b "]),
     "numbers and a word": (["1", "2", "x"], pa.string(), ["1", "2", "x"]),
-    "truths": (["true", "FALSE", ""], pa.bool_(), [True, False, None]),
+    "booleans": (["true", "FALSE", ""], pa.bool_(), [True, False, None]),
     "dates": (["2024-02-29", "nan"], pa.date32(), [date(2024, 2, 29), None]),
-    "no date": (["2024-02-30", "2024-01-01"], pa.string(), ["2024-02-30", "2024-01-01"]),
+    "invalid date": (["2024-02-30", "2024-01-01"], pa.string(), ["2024-02-30", "2024-01-01"]),
     "times": (["2024-01-01 10:00", "2024-01-01"], pa.timestamp("s"), [datetime(2024, 1, 1, 10), datetime(2024, 1, 1)]),
     "instants": (["2024-01-01T10:00:00+0100"], HOUR_EAST, None),
     "times of day": (["10:00", "23:59:59"], pa.time32("s"), [time(10), time(23, 59, 59)]),
-    "nothing": (["", "NA"], pa.string(), [None, None]),
+    "only missing cells": (["", "NA"], pa.string(), [None, None]),
 }
 
 
@@ -88,7 +88,7 @@ TYPES = {
     "text": (pa.string(), st.text(st.characters(exclude_categories=["Cs"]), max_size=5)),
     "integers": (pa.int64(), st.integers(-(2**53), 2**53)),
     "numbers": (pa.float64(), st.floats(allow_nan=False, allow_infinity=False)),
-    "truths": (pa.bool_(), st.booleans()),
+    "booleans": (pa.bool_(), st.booleans()),
     "dates": (pa.date32(), st.dates(date(1, 1, 1))),
     "seconds": (pa.timestamp("s"), st.datetimes(datetime(1, 1, 1)).map(lambda t: t.replace(microsecond=0))),
     "nanoseconds": (pa.timestamp("ns"), st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1))),

@@ -136,7 +136,7 @@ def test_values_are_cast_if_the_cast_is_exact(tmp_path):
 LOSSES = {
     "fraction": ("uint8", [1.0, 1.5], "column 'x' is of uint8, which cannot hold 1.5"),
     "too large": ("uint8", [1, 256], "column 'x' is of uint8, which cannot hold 256"),
-    "too large for all": ("int64", [0.0, 1e300], "column 'x' is of int64, which cannot hold 1e+300"),
+    "too large for every type": ("int64", [0.0, 1e300], "column 'x' is of int64, which cannot hold 1e+300"),
     "NaN": ("int64", [0.0, np.nan], "column 'x' is of int64, which cannot hold nan"),
     "neither true nor false": ("bool", [0, 2], "column 'x' is of bool, which cannot hold 2"),
 }

@@ -108,23 +108,23 @@ REQUESTS: dict[str, Callable[[RowModel], dict[str, Any]]] = {
 """Every part of a request."""
 
 WRONG: dict[str, dict[str, Any]] = {
-    "a seed of text": {"random_state": "one"},
+    "a text as seed": {"random_state": "one"},
     "a seed below 0": {"random_state": -1},
     "an unknown label": {"labels": "none of them"},
     "too many labels": {"labels": ["a"] * (ROWS + 1)},
-    "labels of two kinds": {"labels": ["a", 1] + ["a"] * (ROWS - 2)},
+    "labels of two types": {"labels": ["a", 1] + ["a"] * (ROWS - 2)},
     "unknown column": {"where": {"unknown column": 1}},
     "unknown category": {"where": {"city": "nowhere"}},
     "a range of categories": {"where": {"city": between("x", "y")}},
     "an empty range": {"where": {"size": between(1e6, None)}},
-    "a column of labels and a value": {"labels": "a", "where": {"kind": one_of("a", "b")}},
+    "a label column with a value": {"labels": "a", "where": {"kind": one_of("a", "b")}},
     "too few cells": {"where": {"city": ["x", "y"]}},
     "unknown sampler": {"sampler": "none of them"},
     "too many steps": {"sampler": "ancestral", "steps": 10**6},
-    "no function": {"reward": 3},
-    "a prior of one column more": {"prior": np.zeros((ROWS, 4))},
-    "guidance to nothing": {"guidance": 1.0},
-    "half a guidance": {"guidance_interval": (0.0, 1.0)},
+    "not a function": {"reward": 3},
+    "a prior with an extra column": {"prior": np.zeros((ROWS, 4))},
+    "guidance without a label": {"guidance": 1.0},
+    "incomplete guidance": {"guidance_interval": (0.0, 1.0)},
 }
 """Requests that every process refuses."""
 

@@ -164,7 +164,7 @@ MISTAKES = {
         "timesteps: is a list of values, which a section of variants",
     ),
     "no variants": (GOOD + "[sections.a]\nvariants = 5", "line 3: sections.a.variants: must be tables of settings"),
-    "unknown key of a variant": (VARIANTS + "widths = 5", "line 3: sections.a.variants.b.widths: unknown key; did you"),
+    "unknown key in a variant": (VARIANTS + "widths = 5", "line 3: sections.a.variants.b.widths: unknown key; did you"),
     "a list in a variant": (VARIANTS + "width = [5, 6]", r"variants.b.width: \[5, 6\] must be an integer"),
     "equal variants": (
         VARIANTS + "[sections.a.variants.c]\nwidth = 128", "sections.a.variants.c: has the same settings as 'b'",
@@ -172,8 +172,8 @@ MISTAKES = {
     "guidance without classes": (
         VARIANTS + "[sections.a.variants.c]\nguidance = 2", "holds plain rows, rows of classes or classifiers",
     ),
-    "a name of a variant": (GOOD + "[sections.a.variants.\"a|b\"]", r"'a\|b' must be a text without"),
-    "reference of variants": (
+    "name of a variant": (GOOD + "[sections.a.variants.\"a|b\"]", r"'a\|b' must be a text without"),
+    "reference for variants": (
         GOOD + "[sections.a]\nreference = \"r.csv\"\n[sections.a.variants.b]", "a section of variants has none",
     ),
     "a list without effect": (
@@ -186,9 +186,9 @@ MISTAKES = {
     "T in a list": (GOOD + "timesteps = [5, -1]", "line 2: timesteps: -1 must be an integer"),
     "T a truth": (GOOD + "timesteps = true", "timesteps: True must be an integer"),
     "empty list": (GOOD + "timesteps = []", "line 2: timesteps: is an empty list"),
-    "beta of three": (GOOD + "beta_range = [1, 2, 3]", r"line 2: beta_range: \[1, 2, 3\] must be a pair"),
+    "beta with three values": (GOOD + "beta_range = [1, 2, 3]", r"line 2: beta_range: \[1, 2, 3\] must be a pair"),
     "beta reversed": (GOOD + "beta_range = [0.2, 0.1]", "0 < beta_start <= beta_end < 1"),
-    "beta pair of text": (GOOD + 'beta_range = ["a", "b"]', "must be a pair"),
+    "beta pair as text": (GOOD + 'beta_range = ["a", "b"]', "must be a pair"),
     "schedule": (GOOD + 'schedule = "sine"', "line 2: schedule: 'sine' must be one of 'linear', 'cosine', 'sigmoid'"),
     "variance": (GOOD + 'variance = "both"', "must be one of 'posterior', 'beta'"),
     "rate": (GOOD + "learning_rate = 0", "learning_rate: 0 must be a number above 0"),
@@ -273,7 +273,7 @@ BAD_REFERENCES = {
     "a long name": (f"dataset,metric,timesteps,value\n{'a' * 1001},EMD,5,1\n", "line 2: a text of at most 1,000"),
     "a long field": (f"dataset,metric,timesteps,value\n{'a' * 200_000},EMD,5,1\n", "r.csv, line 1: field larger"),
     "too large": ("#" * (2**20 + 1), "r.csv: is larger than 1 MiB"),
-    "of no metric": ("dataset,metric,timesteps,value\nmoons,EMDs,5,3\n", "has no metric 'EMDs': metrics are emd,"),
+    "unknown metric": ("dataset,metric,timesteps,value\nmoons,EMDs,5,3\n", "has no metric 'EMDs': metrics are emd,"),
     "of no set": (
         "dataset,metric,timesteps,value\nmoon,EMD,5,3\n",
         "has no data set of the section; its data sets are moons",
@@ -282,7 +282,7 @@ BAD_REFERENCES = {
         "dataset,metric,timesteps,value\nmoons,EMD,5,30\nmoons,EMD,5.0,31\n",
         "line 3: is a second number for moons, EMD, 5",
     ),
-    "of no setting": (
+    "unknown setting": (
         "dataset,metric,timesteps,value\nmoons,EMD,7,30\n",
         "no line has one of the section's settings",
     ),
@@ -345,8 +345,8 @@ def test_keys_of_many_parts_are_refused_before_they_are_parsed(key, monkeypatch)
 TOO_MUCH = {
     "nested lists": ("x = " + "[" * 100_000, "nested too deeply"),
     "nested tables": ("x = " + "{a=" * 100_000, "nested too deeply"),
-    "an integer of 5,000 digits": (GOOD + "timesteps = " + "1" * 5000, "my.toml: Exceeds the limit"),
-    "an integer of 20,000 bits": (GOOD + "timesteps = 0x" + "f" * 5000, "a very large int must be an integer"),
+    "an integer with 5,000 digits": (GOOD + "timesteps = " + "1" * 5000, "my.toml: Exceeds the limit"),
+    "an integer with 20,000 bits": (GOOD + "timesteps = 0x" + "f" * 5000, "a very large int must be an integer"),
     "many settings": (
         GOOD + f"timesteps = {[*range(1, 200)]}\nwidth = {[*range(1, 200)]}", "width: the lists make more than 10,000",
     ),
@@ -359,8 +359,8 @@ TOO_MUCH = {
     ),
     "section names but for case": (GOOD + "[sections.a]\n[sections.A]", "my: files of .a. and of .A. would"),
     "a long title": (GOOD + f'title = "{"a" * 1001}"', "title: 'a*… must be a text of at most 1,000 characters"),
-    "a long name of a section": (GOOD + f"[sections.{'a' * 101}]", "must be at most 100 letters"),
-    "a long name of a key": (f"{'a' * 100_000} = 1", "a: unknown key"),
+    "a long section name": (GOOD + f"[sections.{'a' * 101}]", "must be at most 100 letters"),
+    "a long key": (f"{'a' * 100_000} = 1", "a: unknown key"),
     "an escape sequence in a key": ('"\\u001b[31m" = 1', r"my.toml: \\x1b\[31m: unknown key"),
     "an escape sequence in a value": ('datasets = "\\u001b[31m"', r"unknown set '\\x1b\[31m'"),
     "an escape sequence in a label": (

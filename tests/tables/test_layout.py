@@ -89,7 +89,7 @@ BAD = {
     "the same name twice": (pandas.DataFrame(np.zeros((2, 2)), columns=["a", "a"]), "two columns have the same name"),
     "too large": (pandas.DataFrame({"id": [0, 2**53 + 2]}), r"column 'id' holds integers beyond 2\*\*53"),
     "too low": (np.array([[-(2**63)], [0]]), r"X holds integers beyond 2\*\*53"),
-    "names of no use": (pandas.DataFrame([[1.0], [2.0]], columns=[1j]), "column names must be text, numbers"),
+    "unusable names": (pandas.DataFrame([[1.0], [2.0]], columns=[1j]), "column names must be text, numbers"),
     "too wide integers": (
         polars.DataFrame({"a": [1, 2]}).cast(polars.Int128),
         "a type that Arrow lacks, such as Int128",
