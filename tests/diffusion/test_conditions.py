@@ -82,8 +82,8 @@ def drawn(sampler, tokens=TOKENS, draws=200, given=None):
     return np.asarray(jax.jit(jax.vmap(lambda key: sampler.draw(key, denoiser, start)))(keys))
 
 
-def within(found, expected, by_draw):
-    """Asserts that a mean is within 4 standard errors over draws of its expectation."""
+def agrees(found, expected, by_draw):
+    """Returns whether a mean is within 4 standard errors over draws of its expectation."""
     # All draws may lack a rare value; the error then follows from its probability.
     error = np.maximum(by_draw.std(axis=0, ddof=1), np.sqrt(np.abs(expected))) / np.sqrt(len(by_draw))
     return (np.abs(found - expected) <= 4 * error + 1e-6).all()
@@ -105,7 +105,7 @@ def test_tokens_in_sets_follow_the_distribution_given_them(allowed, sizes):
     mass = DISTRIBUTION[inside].sum()
     rows = found[..., :3]
     by_cell = (rows[:, :, None] == CELLS).all(axis=3).mean(axis=1)
-    assert within(by_cell.mean(axis=0), np.where(inside, DISTRIBUTION, 0) / mass, by_cell)
+    assert agrees(by_cell.mean(axis=0), np.where(inside, DISTRIBUTION, 0) / mass, by_cell)
     masses = np.exp(found[:, 0, 3].astype(np.float64))
     assert abs(masses.mean() - mass) <= 4 * masses.std(ddof=1) / len(masses) ** 0.5 + 1e-4 * mass
     assert np.isin(found[..., 4], np.arange(sizes[0])).all()
@@ -116,7 +116,7 @@ def test_part_of_an_interval_counts_in_proportion_to_its_length():
     found = drawn(RestrictedSampler(1, 1, 3, restriction(c=[(0, 0.25), 3])), tokens, draws=2000)[:, 0]
     by_value = np.array([DISTRIBUTION[CELLS[:, 2] == value].sum() for value in range(4)]) * [0.25, 0, 0, 1]
     is_first = np.floor(found[:, 2:3]) == 0
-    assert within(is_first.mean(axis=0), by_value[0] / by_value.sum(), is_first)
+    assert agrees(is_first.mean(axis=0), by_value[0] / by_value.sum(), is_first)
     assert found[is_first[:, 0], 2].max() < 0.25 and set(np.floor(found[:, 2])) == {0.0, 3.0}
     np.testing.assert_allclose(np.exp(found[:, 3]), by_value.sum(), rtol=1e-4)
 
@@ -125,7 +125,7 @@ def test_observed_tokens_are_visible_and_do_not_change_the_mass():
     found = drawn(RestrictedSampler(1, 1, 3, restriction(c=[1, 2])), given=[1, -1, -1], draws=1000)[:, 0]
     masses = np.where((CELLS[:, 0] == 1) & np.isin(CELLS[:, 2], [1, 2]), DISTRIBUTION, 0)
     by_cell = (found[:, None, :3] == CELLS).all(axis=2)
-    assert within(by_cell.mean(axis=0), masses / masses.sum(), by_cell)
+    assert agrees(by_cell.mean(axis=0), masses / masses.sum(), by_cell)
     np.testing.assert_allclose(np.exp(found[:, 3]), masses.sum() / DISTRIBUTION[CELLS[:, 0] == 1].sum(), rtol=1e-4)
 
 
@@ -205,7 +205,7 @@ MIXTURE = GaussianMixture.of(
 
 
 @partial(jax.jit, static_argnames=("n", "points"))
-def walked(keys, ranges, n=100, points=60):
+def populations_in_ranges(keys, ranges, n=100, points=60):
     """Returns numbers and weights of populations in ranges."""
     denoiser = MIXTURE.denoiser(SCHEDULE)
 
@@ -246,7 +246,7 @@ def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
     for row, pairs in zip(table, ranges.values(), strict=True):
         row[: len(pairs)] = pairs
     keys = jax.random.split(jax.random.key(2), 30)
-    x0, weights = walked(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
+    x0, weights = populations_in_ranges(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
     x0, weights = np.asarray(x0, np.float64), np.exp(np.asarray(weights, np.float64))
     found = np.stack([weights, *(weights * x0[..., i] for i in (0, 1))], axis=-1).mean(axis=1)
     edges = np.linspace(-5, 6, 1101)

@@ -47,17 +47,17 @@ def random(build, seed=0, **shape):
     return jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), network)
 
 
-def some(kind, features, seed=0):
+def random_columns_network(kind, features, seed=0):
     return random(kind, seed, columns=2, features=features)
 
 
 def plain_network(schedule):
-    return NetworkDenoiser(some(ResidualMLP, 8), schedule, SIGMA_DATA, "edm")
+    return NetworkDenoiser(random_columns_network(ResidualMLP, 8), schedule, SIGMA_DATA, "edm")
 
 
 def class_network(schedule, kind=ResidualMLP, prediction="edm", seed=0):
     return NetworkDenoiser(
-        network=some(kind, 16, seed),
+        network=random_columns_network(kind, 16, seed),
         schedule=schedule,
         n_classes=np.asarray(CLASSES, np.int32),
         class_embedding=8,
@@ -92,7 +92,9 @@ class Case:
 
 DENOISERS = {
     "network": Case(plain_network),
-    "network, bounded": Case(lambda s: NetworkDenoiser(some(ResidualMLP, 8), s, SIGMA_DATA, "v", BOUNDS)),
+    "network, bounded": Case(
+        lambda s: NetworkDenoiser(random_columns_network(ResidualMLP, 8), s, SIGMA_DATA, "v", BOUNDS)
+    ),
     "network of classes": Case(class_network),
     "network of classes, MLP": Case(lambda s: class_network(s, MLP, "eps")),
     "network of a given column": Case(lambda s: condition_on(s, np.nan, 0.3)),

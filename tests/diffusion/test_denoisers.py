@@ -16,7 +16,7 @@ SIGMA_DATA = np.array([0.4, 1.7], np.float32)
 X_T = jnp.array([0.3, -1.2])
 
 
-def some(network):
+def randomized(network):
     """Returns the network with random weights in every layer; the output of a new network may be 0."""
     leaves, structure = jax.tree.flatten(network)
     keys = jax.random.split(jax.random.key(7), len(leaves))
@@ -24,7 +24,7 @@ def some(network):
     return jax.tree.unflatten(structure, [jax.random.normal(key, leaf.shape) / 3 for key, leaf in pairs])
 
 
-def by_the_papers(prediction, F, x_t, alpha, sigma):
+def published_denoiser(prediction, F, x_t, alpha, sigma):
     if prediction == "eps":  # Ho et al. 2020, equation 15
         return (x_t - sigma * F(x_t)) / alpha
     if prediction == "v":  # Salimans & Ho 2022, appendix D
@@ -39,7 +39,7 @@ def by_the_papers(prediction, F, x_t, alpha, sigma):
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("kind", [MLP, ResidualMLP])
 def test_predictions_convert_to_the_data(kind, prediction):
-    network = some(kind(jax.random.key(0), columns=2, features=8, width=6, depth=2))
+    network = randomized(kind(jax.random.key(0), columns=2, features=8, width=6, depth=2))
     t = jnp.asarray(20)
     alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
     level = jnp.asarray(np.log(alpha / sigma), jnp.float32)
@@ -50,7 +50,7 @@ def test_predictions_convert_to_the_data(kind, prediction):
     def F(x):
         return np.asarray(apply(jnp.asarray(x, jnp.float32), features), np.float64)
 
-    expected = by_the_papers(prediction, F, np.asarray(X_T, np.float64), alpha, sigma)
+    expected = published_denoiser(prediction, F, np.asarray(X_T, np.float64), alpha, sigma)
     denoiser = NetworkDenoiser(network=network, schedule=SCHEDULE, sigma_data=SIGMA_DATA, prediction=prediction)
     np.testing.assert_allclose(eqx.filter_jit(denoiser)(X_T, t), expected, rtol=2e-4, atol=1e-5)
     bounds = np.array([[-0.01, -0.01], [0.01, 0.01]], np.float32)
@@ -65,7 +65,7 @@ def test_predictions_convert_to_the_data(kind, prediction):
 
 
 def test_residual_blocks_depend_on_the_class():
-    network = some(ResidualMLP(jax.random.key(0), columns=2, features=16, width=6, depth=2))
+    network = randomized(ResidualMLP(jax.random.key(0), columns=2, features=16, width=6, depth=2))
     denoiser = NetworkDenoiser(
         network=network,
         schedule=SCHEDULE,
@@ -83,5 +83,5 @@ def test_residual_blocks_depend_on_the_class():
         def F(x, features=features):
             return np.asarray(network(jnp.asarray(x, jnp.float32), features), np.float64)
 
-        expected = by_the_papers("edm", F, np.asarray(X_T, np.float64), alpha, sigma)
+        expected = published_denoiser("edm", F, np.asarray(X_T, np.float64), alpha, sigma)
         np.testing.assert_allclose(bound(X_T, t), expected, rtol=2e-4, atol=1e-5)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
-from test_tokens import DISTRIBUTION, ROWS, TOKENS, Exact
+from test_tokens import DISTRIBUTION, ROWS, TOKENS, ExactNetwork
 
 from pointillist.diffusion.parameterizations import coefficients
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, at_lambda
@@ -59,7 +59,7 @@ class Linear(eqx.Module):
         return seen @ jnp.asarray(self.weight)
 
 
-def started(mean, covariance):
+def flow_distribution(mean, covariance):
     """Returns the distribution to which the flow maps its start, N(mean, I) at a noise of 10."""
     lambda_T = jnp.asarray(LOWEST_LAMBDA)
     alpha, sigma = (float(part) for part in at_lambda(lambda_T))
@@ -71,7 +71,7 @@ def started(mean, covariance):
 NO_TOKENS = TokenDenoiser(Linear(np.zeros((5, 5), np.float32)), MIXED)
 
 
-def of(denoiser, is_target, rows):
+def log_density_of(denoiser, is_target, rows):
     function = NumberLogDensity(
         MixedDenoiser(NO_TOKENS, denoiser, INDEPENDENT), SCHEDULE, tuple(np.flatnonzero(is_target).tolist())
     )
@@ -87,14 +87,14 @@ def rows_of(first, second, n=40, seed=0):
 
 def test_the_tokens_of_a_row_have_the_right_probability_in_every_order():
     steps = np.array([[1, 2, 3], [3, 1, 2], [2, 3, 1]], np.int32)
-    function = TokenLogProbability(TokenDenoiser(Exact(DISTRIBUTION), TOKENS), steps, np.zeros(0, bool), 3)
+    function = TokenLogProbability(TokenDenoiser(ExactNetwork(DISTRIBUTION), TOKENS), steps, np.zeros(0, bool), 3)
     found = map_rows(function, ROWS.astype(np.float32))
     assert np.abs(np.exp(found) - DISTRIBUTION[:, None]).max() < 1e-5
 
 
 def test_observed_tokens_are_conditions_and_hidden_ones_are_summed_over():
     function = TokenLogProbability(
-        TokenDenoiser(Exact(DISTRIBUTION), TOKENS), np.array([[0, 1, 0]], np.int32), np.zeros(0, bool), 1
+        TokenDenoiser(ExactNetwork(DISTRIBUTION), TOKENS), np.array([[0, 1, 0]], np.int32), np.zeros(0, bool), 1
     )
     rows = np.array([[1, k, HIDDEN] for k in range(3)], np.float32)
     expected = np.array([DISTRIBUTION[(ROWS[:, 0] == 1) & (ROWS[:, 1] == k)].sum() for k in range(3)])
@@ -103,8 +103,8 @@ def test_observed_tokens_are_conditions_and_hidden_ones_are_summed_over():
 
 def test_nearly_collinear_numbers_have_the_right_density():
     rows, mean = rows_of(1, 2)
-    found = of(Normal(), [True, True], rows)
-    expected = started(mean, COVARIANCE).logpdf(rows[:, 2:])
+    found = log_density_of(Normal(), [True, True], rows)
+    expected = flow_distribution(mean, COVARIANCE).logpdf(rows[:, 2:])
     assert np.abs(found - expected).max() < 0.02
     # The distribution of the model also depends on its start.
     assert abs(np.mean(found - multivariate_normal(mean, COVARIANCE).logpdf(rows[:, 2:]))) < 0.02
@@ -113,16 +113,16 @@ def test_nearly_collinear_numbers_have_the_right_density():
 def test_a_missing_number_does_not_enter_the_density():
     rows, mean = rows_of(1, 0)
     rows[:, 3] = 0
-    expected = started(mean[:1], COVARIANCE[:1, :1]).logpdf(rows[:, 2])
-    assert np.abs(of(Normal(), [True, True], rows) - expected).max() < 0.02
+    expected = flow_distribution(mean[:1], COVARIANCE[:1, :1]).logpdf(rows[:, 2])
+    assert np.abs(log_density_of(Normal(), [True, True], rows) - expected).max() < 0.02
 
 
 def test_numbers_beyond_the_training_range_have_the_right_density():
     """Predictions are clipped for sampling; clipping would make the densities of these numbers 0."""
     rows, mean = rows_of(1, 0, n=4)
     rows[:, 2:] = np.column_stack([mean[0] + np.array([-8.0, -6.0, 6.0, 8.0]), np.zeros(4)])
-    expected = started(mean[:1], COVARIANCE[:1, :1]).logpdf(rows[:, 2])
-    assert np.abs(of(Normal(), [True, True], rows) / expected - 1).max() < 0.02
+    expected = flow_distribution(mean[:1], COVARIANCE[:1, :1]).logpdf(rows[:, 2])
+    assert np.abs(log_density_of(Normal(), [True, True], rows) / expected - 1).max() < 0.02
 
 
 @pytest.mark.slow
@@ -131,8 +131,8 @@ def test_an_observed_number_is_a_condition():
     slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]
     variance = COVARIANCE[0, 0] - slope * COVARIANCE[0, 1]
     means = mean[0] + slope * (rows[:, 3] - mean[1])
-    expected = [started(np.array([m]), variance).logpdf(x) for m, x in zip(means, rows[:, 2], strict=True)]
-    assert np.abs(of(Normal(), [True, False], rows) - expected).max() < 0.02
+    expected = [flow_distribution(np.array([m]), variance).logpdf(x) for m, x in zip(means, rows[:, 2], strict=True)]
+    assert np.abs(log_density_of(Normal(), [True, False], rows) - expected).max() < 0.02
 
 
 def test_quantiles_of_a_number_agree_with_the_distribution():
@@ -147,7 +147,7 @@ def test_quantiles_of_a_number_agree_with_the_distribution():
     slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]
     variance = COVARIANCE[0, 0] - slope * COVARIANCE[0, 1]
     for row, quantiles in zip(rows, found, strict=True):
-        distribution = started(np.array([mean[0] + slope * (row[3] - mean[1])]), variance)
+        distribution = flow_distribution(np.array([mean[0] + slope * (row[3] - mean[1])]), variance)
         expected = norm(distribution.mean[0], distribution.cov[0, 0] ** 0.5).ppf(levels)
         assert np.abs(quantiles - expected).max() < 0.05 * variance**0.5
 

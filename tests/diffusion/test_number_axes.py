@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from test_mixed_likelihood import Linear, started
+from test_mixed_likelihood import Linear, flow_distribution
 
 from pointillist.columns.covariance import principal_axes
 from pointillist.diffusion.conditional_normal import MAX_NUMBERS
@@ -71,7 +71,7 @@ def test_rows_and_densities_agree_with_the_normal_distribution():
         assert abs((drawn @ direction).var() / variance - 1) < 4 * np.sqrt(2 / 4000)
     rows = normal_rows(20)
     found = map_rows(NumberLogDensity(denoiser(BASIS), SCHEDULE, (0, 1, 2)), rows)
-    np.testing.assert_allclose(found, started(np.zeros(3), COVARIANCE).logpdf(rows[:, 4:]), atol=0.02)
+    np.testing.assert_allclose(found, flow_distribution(np.zeros(3), COVARIANCE).logpdf(rows[:, 4:]), atol=0.02)
 
 
 @pytest.mark.parametrize("given", [(3.0, 0.5), (-2.5, -2.5), (0.0, 0.0)])

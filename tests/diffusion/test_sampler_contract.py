@@ -58,7 +58,7 @@ class TokenOracle(eqx.Module):
         return jnp.log(possible @ one_hot + 1e-30)
 
 
-class Chances(eqx.Module):
+class TokenNetwork(eqx.Module):
     """Logits of a token with three values; its number exists only with the last."""
 
     def __call__(self, seen):
@@ -85,7 +85,7 @@ NUMBER = 0.4, 0.09
 MIXED_DISTRIBUTION = GaussianMixture.of(
     [0.3, 0.2, 0.5], [[0, 0], [1, 0], [2, NUMBER[0]]], [np.eye(2) * 1e-9] * 2 + [np.diag([1e-9, NUMBER[1]])]
 )
-MIXED_ORACLE = MixedDenoiser(TokenDenoiser(Chances(), Tokens((3,), (), (0,), (2,))), NumberOracle(), np.eye(1))
+MIXED_ORACLE = MixedDenoiser(TokenDenoiser(TokenNetwork(), Tokens((3,), (), (0,), (2,))), NumberOracle(), np.eye(1))
 
 WHOLE = np.array([[[-np.inf]], [[np.inf]]], np.float32)
 RESTRICTION = Restriction((0,), np.array([[0, 2]]), np.zeros((1, 2)), np.zeros((1, 2)), np.ones((1, 2)))
@@ -94,7 +94,7 @@ RESTRICTED_DISTRIBUTION = GaussianMixture.of(
 )
 
 
-class Unknowing(Denoiser):
+class Unconditional(Denoiser):
     """Returns the denoiser of the mixture without observed values."""
 
     @property
@@ -176,7 +176,7 @@ SAMPLERS = {
         denoiser=MIXED_ORACLE,
     ),
     "centered": Case(lambda schedule, n: CenteredSampler(DPMSolver2M(schedule, n)), is_deterministic=True),
-    "given": Case(lambda schedule, n: ObservedSampler(DPMSolver2M(schedule, n)), denoiser=Unknowing()),
+    "given": Case(lambda schedule, n: ObservedSampler(DPMSolver2M(schedule, n)), denoiser=Unconditional()),
     # A range that contains the whole distribution.
     "ranged": Case(lambda schedule, n: RangedSampler(20, 5, Ranges((0,), WHOLE[0], WHOLE[1]), schedule, n // 4)),
     "restricted": Case(
@@ -232,12 +232,12 @@ WITH_CANDIDATES = "ranged", "restricted"
 """Samplers whose draws take long."""
 
 
-def but(*slow):
+def all_samplers(*slow):
     """Returns all samplers; slow ones are marked slow."""
     return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in SAMPLERS]
 
 
-SOME, ONCE_MORE = but(*VARIANTS), but(*VARIANTS, *WITH_CANDIDATES)
+SOME, ONCE_MORE = all_samplers(*VARIANTS), all_samplers(*VARIANTS, *WITH_CANDIDATES)
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -280,13 +280,13 @@ def test_a_draw_depends_only_on_its_key(name):
     mixed = jnp.concatenate([keys(name, 0)[:half], keys(name, 1)[half:]])
     found, rows = draws(MADE[name], SAMPLERS[name].denoiser, mixed, mixed), drawn(name)
     np.testing.assert_array_equal(found[:half], rows[:half])
-    assert are_other(found[half:], rows[half:], name)
+    assert draws_differ(found[half:], rows[half:], name)
 
 
 DISCRETE = "tokens", "mixed", "restricted"
 
 
-def are_other(some, others, name):
+def draws_differ(some, others, name):
     """Returns whether draws differ; discrete distributions may have equal rows by chance."""
     return (np.abs(some - others).max(axis=(1, 2)) > 0).mean() > (0.5 if name.partition(",")[0] in DISCRETE else 0.95)
 
@@ -297,7 +297,7 @@ def test_only_rows_of_deterministic_samplers_depend_on_x_T_alone(name):
     if SAMPLERS[name].is_deterministic:
         np.testing.assert_array_equal(rows, others)
     else:
-        assert are_other(rows, others, name)
+        assert draws_differ(rows, others, name)
     says = getattr(MADE[name], "is_stochastic", None)
     assert says in (None, not SAMPLERS[name].is_deterministic)
 

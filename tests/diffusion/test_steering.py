@@ -28,7 +28,7 @@ def linear_reward(x):
     return x @ jnp.asarray(SLOPE, jnp.float32)
 
 
-def apart(rows, distribution, seed=1):
+def standardized_distance(rows, distribution, seed=1):
     """Returns the energy distance from an exact sample in standard errors under equality."""
     distance = energy_distance(rows, distribution.sample(4000, seed)[0])
     return float(distance) / distance.null_standard_error
@@ -42,16 +42,16 @@ def drawn(distribution, sampler, n_rows=3000):
 def test_feynman_kac_samples_the_tilted_mixture():
     rows = drawn(MIXTURE, FeynmanKac(SAMPLER, linear_reward, 1.0, 10, 5000), 2000)
     # 2.5: one ratio in thirty is larger under equality, and rows of one population are dependent.
-    assert apart(rows, MIXTURE.tilted(SLOPE)) < 2.5
-    assert apart(rows, MIXTURE) > 100
+    assert standardized_distance(rows, MIXTURE.tilted(SLOPE)) < 2.5
+    assert standardized_distance(rows, MIXTURE) > 100
 
 
 @pytest.mark.slow
 def test_svdd_samples_the_tilted_distribution_if_its_value_function_is_exact():
     """A linear reward and normal data: the soft value is r(x̂_0) and a constant."""
     rows = drawn(NORMAL, SVDD(Ancestral(SCHEDULE, "beta"), linear_reward, 1.0, 100))
-    assert apart(rows, NORMAL.tilted(SLOPE)) < 2.5
-    assert apart(rows, NORMAL) > 100
+    assert standardized_distance(rows, NORMAL.tilted(SLOPE)) < 2.5
+    assert standardized_distance(rows, NORMAL) > 100
 
 
 @pytest.mark.slow
@@ -59,15 +59,15 @@ def test_svdd_samples_a_weakly_tilted_mixture():
     """In a mixture r(x̂_0) is the soft value to first order in 1 / temperature."""
     temperature = 6.0
     rows = drawn(MIXTURE, SVDD(SAMPLER, linear_reward, temperature, 50))
-    assert apart(rows, MIXTURE.tilted(SLOPE / temperature)) < 2.5
-    assert apart(rows, MIXTURE) > 8
+    assert standardized_distance(rows, MIXTURE.tilted(SLOPE / temperature)) < 2.5
+    assert standardized_distance(rows, MIXTURE) > 8
 
 
 @pytest.mark.slow
 def test_svdd_is_biased_for_a_strongly_tilted_mixture():
     """SVDD documents this: its value function is then wrong, and more candidates do not help."""
     rows = drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 1.0, 50))
-    assert apart(rows, MIXTURE.tilted(SLOPE)) > 4
+    assert standardized_distance(rows, MIXTURE.tilted(SLOPE)) > 4
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_temperature_0_keeps_the_best_candidate():
 
 @pytest.mark.slow
 def test_one_candidate_gives_the_unsteered_sampler():
-    assert apart(drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 0.01, 1)), MIXTURE) < 2.5
+    assert standardized_distance(drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 0.01, 1)), MIXTURE) < 2.5
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ DISTRIBUTION = np.random.default_rng(0).dirichlet(np.full(len(ROWS), 0.7))
 ONE_HOT = np.concatenate([np.eye(size, dtype=np.float32)[ROWS[:, i]] for i, size in enumerate(TOKENS.sizes)], axis=1)
 
 
-class Exact(eqx.Module):
+class ExactNetwork(eqx.Module):
     """Network with the logits log p(token | visible tokens) of a distribution over rows."""
 
     distribution: np.ndarray
@@ -53,12 +53,12 @@ def drawn(denoiser, n=20_000, prior=None, seed=0):
 
 
 def test_rows_follow_the_distribution_of_the_conditionals():
-    found = frequencies(drawn(TokenDenoiser(Exact(DISTRIBUTION), TOKENS)))
+    found = frequencies(drawn(TokenDenoiser(ExactNetwork(DISTRIBUTION), TOKENS)))
     assert np.abs((found - DISTRIBUTION) / np.sqrt(DISTRIBUTION * (1 - DISTRIBUTION) / 20_000)).max() < 4
 
 
 def test_observed_tokens_are_kept_and_the_others_follow_their_conditional_distribution():
-    rows = drawn(TokenDenoiser(Exact(DISTRIBUTION), TOKENS), prior=np.array([[HIDDEN, 2, HIDDEN]]))
+    rows = drawn(TokenDenoiser(ExactNetwork(DISTRIBUTION), TOKENS), prior=np.array([[HIDDEN, 2, HIDDEN]]))
     assert (rows[:, 1] == 2).all()
     expected = np.where(ROWS[:, 1] == 2, DISTRIBUTION, 0)
     expected /= expected.sum()
@@ -68,7 +68,7 @@ def test_observed_tokens_are_kept_and_the_others_follow_their_conditional_distri
 
 def test_guidance_raises_the_ratio_of_the_conditional_to_the_unconditional_to_a_power():
     w = 1.5
-    denoiser = TokenDenoiser(Exact(DISTRIBUTION), TOKENS, guided=0, guidance=w)
+    denoiser = TokenDenoiser(ExactNetwork(DISTRIBUTION), TOKENS, guided=0, guidance=w)
     found = drawn(denoiser, prior=np.array([[1, HIDDEN, 0]]))
     given = [DISTRIBUTION[(ROWS[:, 0] == 1) & (ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
     without = [DISTRIBUTION[(ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
@@ -81,7 +81,7 @@ def test_guidance_raises_the_ratio_of_the_conditional_to_the_unconditional_to_a_
 
 def test_forbidden_values_are_never_drawn():
     forbidden = (TOKENS.token_of_slot == 1) & (TOKENS.value == 2)
-    rows = drawn(TokenDenoiser(Exact(DISTRIBUTION), TOKENS, forbidden=forbidden), n=2000)
+    rows = drawn(TokenDenoiser(ExactNetwork(DISTRIBUTION), TOKENS, forbidden=forbidden), n=2000)
     assert np.floor(rows[:, 1]).max() == 1
 
 
@@ -91,7 +91,7 @@ def test_the_loss_of_the_exact_distribution_is_its_entropy():
     rows = jnp.asarray(ROWS[rng.choice(len(ROWS), 40_000, p=DISTRIBUTION)], jnp.float32)
     keys = jax.random.split(jax.random.key(0))
     rows, is_seen, weight = TokenObjective(TOKENS).examples((keys[0], keys[1]), CleanRows(rows), 100)
-    network = Exact(DISTRIBUTION)
+    network = ExactNetwork(DISTRIBUTION)
     wanted = TOKENS.one_hot(rows)
     logits = jax.vmap(network)(wanted * is_seen[:, TOKENS.token_of_slot].astype(jnp.float32))
     losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.token_of_slot], axis=1)
@@ -112,7 +112,7 @@ def test_the_loss_of_incomplete_rows_is_the_entropy_of_their_observed_tokens():
     rows, is_seen, weight = objective.examples((keys[0], keys[1]), CleanRows(jnp.asarray(drawn)), 100)
     assert not np.asarray(is_seen)[is_missing].any() and not np.asarray(weight)[is_missing].any()
     wanted = TOKENS.one_hot(rows)
-    logits = jax.vmap(Exact(DISTRIBUTION))(wanted * is_seen[:, TOKENS.token_of_slot].astype(jnp.float32))
+    logits = jax.vmap(ExactNetwork(DISTRIBUTION))(wanted * is_seen[:, TOKENS.token_of_slot].astype(jnp.float32))
     losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.token_of_slot], axis=1)
     assert abs(float(losses.mean() - expected.mean())) < 4 * float((losses - expected).std()) / 200
 
@@ -162,7 +162,7 @@ def test_all_orders_are_random_without_turns_or_with_many_tokens(tokens):
 def test_rows_are_drawn_in_the_order_of_their_columns():
     asked = []
 
-    class Watched(Exact):
+    class Watched(ExactNetwork):
         def __call__(self, seen):
             jax.debug.callback(lambda seen: asked.append(np.asarray(seen)), seen)
             return super().__call__(seen)
@@ -176,7 +176,7 @@ def test_rows_are_drawn_in_the_order_of_their_columns():
 
 def test_rows_without_turns_follow_the_distribution_too():
     tokens = Tokens(TOKENS.sizes, has_column_order=False)
-    found = frequencies(drawn(TokenDenoiser(Exact(DISTRIBUTION), tokens)))
+    found = frequencies(drawn(TokenDenoiser(ExactNetwork(DISTRIBUTION), tokens)))
     assert np.abs((found - DISTRIBUTION) / np.sqrt(DISTRIBUTION * (1 - DISTRIBUTION) / 20_000)).max() < 4
 
 
@@ -198,7 +198,7 @@ def test_the_loss_is_the_cross_entropy_of_each_token():
 
 
 def test_rows_depend_on_the_seed_and_not_on_their_number():
-    denoiser = TokenDenoiser(Exact(DISTRIBUTION), TOKENS)
+    denoiser = TokenDenoiser(ExactNetwork(DISTRIBUTION), TOKENS)
     np.testing.assert_array_equal(drawn(denoiser, 700), drawn(denoiser, 1600)[:700])
     assert not np.array_equal(drawn(denoiser, 700), drawn(denoiser, 700, seed=1))
 
@@ -317,7 +317,7 @@ def test_steps_draw_every_hidden_token(n_hidden):
     assert in_step.min() >= 0 and in_step.max() <= (1 if n_hidden <= WIDE else max_tokens_per_step(chain(WIDE + 50)))
 
 
-class Apart(eqx.Module):
+class IndependentTokens(eqx.Module):
     """Exact network of independent binary tokens with different probabilities."""
 
     fractions: np.ndarray
@@ -331,7 +331,7 @@ def test_wide_rows_follow_the_distribution_and_keep_observed_tokens():
     fractions = np.random.default_rng(0).uniform(0.2, 0.8, n).astype(np.float32)
     prior = np.full((1, n), HIDDEN)
     prior[0, [4, 7]] = 1, 0
-    denoiser = TokenDenoiser(Apart(fractions), Tokens((2,) * n))
+    denoiser = TokenDenoiser(IndependentTokens(fractions), Tokens((2,) * n))
     rows = sample_rows(denoiser, TokenSampler(), columns=n, n_rows=n_rows, seed=0, prior=prior)
     assert (rows[:, 4] == 1).all() and (rows[:, 7] == 0).all() and set(np.unique(rows)) == {0, 1}
     free = ~np.isin(np.arange(n), [4, 7])
@@ -339,7 +339,7 @@ def test_wide_rows_follow_the_distribution_and_keep_observed_tokens():
     assert (np.abs(rows.mean(axis=0) - fractions) / error)[free].max() < 4
 
 
-class Broken(eqx.Module):
+class NonfiniteLogits(eqx.Module):
     """Network whose logits are not finite if a token is visible."""
 
     value: float
@@ -354,7 +354,7 @@ def test_rows_with_nan_logits_are_invalid(value, tokens):
     n = len(tokens.sizes)
     prior = np.full((2, n), HIDDEN)
     prior[:, 0] = 0, 1
-    denoiser = TokenDenoiser(Broken(value), tokens)
+    denoiser = TokenDenoiser(NonfiniteLogits(value), tokens)
     rows = sample_rows(denoiser, TokenSampler(), columns=n, n_rows=2, seed=0, prior=prior)
     assert np.isnan(rows[0]).all() and np.isfinite(rows[1]).all()
 
@@ -367,7 +367,7 @@ def test_overflowing_weights_give_no_row(number):
 
 
 def test_too_much_guidance_gives_no_row():
-    denoiser = TokenDenoiser(Exact(DISTRIBUTION), TOKENS, guided=0, guidance=float("inf"))
+    denoiser = TokenDenoiser(ExactNetwork(DISTRIBUTION), TOKENS, guided=0, guidance=float("inf"))
     assert np.isnan(drawn(denoiser, n=2, prior=np.array([[1, HIDDEN, HIDDEN]]))).all()
 
 

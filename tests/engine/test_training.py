@@ -162,7 +162,7 @@ def test_batch_size_must_fit():
         StackTrainer(ROWS, RECIPES, SMALL, method=Method(batch_size=201))
 
 
-def shared_out(n_devices, **changes):
+def trained_in_parts(n_devices, **changes):
     method = Method(batch_size=64, parts=8, **changes)
     recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3, clip=0.05)
     trainer = StackTrainer(ROWS, [recipe], SMALL, method, devices=jax.devices()[:n_devices])
@@ -171,8 +171,8 @@ def shared_out(n_devices, **changes):
 
 
 def test_devices_share_a_batch_and_the_weights_are_the_same_bit_for_bit():
-    alone, losses = shared_out(1)
-    together, losses_together = shared_out(2)
+    alone, losses = trained_in_parts(1)
+    together, losses_together = trained_in_parts(2)
     np.testing.assert_array_equal(losses, losses_together)
     assert_same(alone, together)
 
@@ -187,7 +187,7 @@ def test_cores_share_a_batch_only_on_request():
 @pytest.mark.slow
 def test_a_batch_in_parts_gives_the_same_training():
     """Averaging the gradients of the parts gives the gradient of the mean loss."""
-    in_parts, losses = shared_out(2)
+    in_parts, losses = trained_in_parts(2)
     recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3)
     whole = StackTrainer(ROWS, [recipe], SMALL, Method(batch_size=64))
     np.testing.assert_allclose(whole.run(3)[0], losses, rtol=1e-4)
@@ -207,8 +207,8 @@ def test_a_clipped_gradient_has_the_requested_norm():
 
 @pytest.mark.slow
 def test_lower_precision_learns_about_the_same_and_keeps_float32_weights():
-    exact, losses = shared_out(2)
-    lower, lower_losses = shared_out(2, precision="bfloat16")
+    exact, losses = trained_in_parts(2)
+    lower, lower_losses = trained_in_parts(2, precision="bfloat16")
     assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(lower))
     assert not np.array_equal(exact.output.weight, lower.output.weight)
     np.testing.assert_allclose(lower_losses, losses, rtol=0.02)

@@ -18,7 +18,7 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def hasty():
+def untrained_model():
     """Returns an untrained model, for tests that do not need a good one."""
     return Diffusion(**QUICK | {"epochs": 1}, random_state=0).fit(X, NAMES)
 
@@ -52,8 +52,8 @@ def test_a_row_is_classified_by_itself(model):
     np.testing.assert_array_equal(classifier.predict_proba(FRESH), many)
 
 
-def test_classes_come_from_the_model(hasty):
-    classifier = DiffusionClassifier(hasty, n_times=8)
+def test_classes_come_from_the_model(untrained_model):
+    classifier = DiffusionClassifier(untrained_model, n_times=8)
     assert classifier.classes_.tolist() == list("abcdefgh")
     assert "classes_" not in vars(classifier)
     found = classifier.predict_proba(FRESH)
@@ -62,12 +62,12 @@ def test_classes_come_from_the_model(hasty):
     assert (classifier.predict(FRESH) == np.array(list("abcdefgh"))[found.argmax(axis=1)]).all()
 
 
-def test_fit_fits_a_copy(hasty):
-    before = hasty.model_
+def test_fit_fits_a_copy(untrained_model):
+    before = untrained_model.model_
     classifier = DiffusionClassifier(Diffusion(**QUICK | {"epochs": 1}, random_state=0)).fit(X, Y)
     assert classifier.classes_.tolist() == list(range(8)) and not hasattr(classifier.model, "model_")
-    DiffusionClassifier(hasty).fit(X, Y)
-    assert hasty.model_ is before
+    DiffusionClassifier(untrained_model).fit(X, Y)
+    assert untrained_model.model_ is before
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_cross_validation():
     assert scores.min() > 0.8
 
 
-def test_what_it_cannot_use(hasty):
+def test_what_it_cannot_use(untrained_model):
     with pytest.raises(NotFittedError, match="call fit first"):
         DiffusionClassifier().predict(X)
     with pytest.raises(AttributeError, match="the model is not fitted: call fit first"):
@@ -86,10 +86,10 @@ def test_what_it_cannot_use(hasty):
     with pytest.raises(ValueError, match="the model was fitted without labels"):
         DiffusionClassifier(plain).predict(X)
     with pytest.raises(ValueError, match="method must be 'elbo' or 'exact', not 'vote'"):
-        DiffusionClassifier(hasty, method="vote").predict(X)
+        DiffusionClassifier(untrained_model, method="vote").predict(X)
     with pytest.raises(ValueError, match="n_times must be an integer of at least 1, not 0"):
-        DiffusionClassifier(hasty, n_times=0).predict(X)
+        DiffusionClassifier(untrained_model, n_times=0).predict(X)
     with pytest.raises(ValueError, match="y has a single class"):
         DiffusionClassifier().fit(X, np.zeros(len(X)))
     with pytest.raises(ValueError, match="X has 3 features"):
-        DiffusionClassifier(hasty).predict(np.zeros((2, 3)))
+        DiffusionClassifier(untrained_model).predict(np.zeros((2, 3)))

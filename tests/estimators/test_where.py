@@ -30,7 +30,7 @@ def model(data):
 
 
 @pytest.fixture(scope="module")
-def hasty(data):
+def quick_model(data):
     """Returns a hardly trained model, for properties of every model."""
     return Diffusion(**FAST | {"epochs": 3, "width": 32}).fit(data)
 
@@ -99,34 +99,34 @@ def test_one_in_ten_thousand(model, data):
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_rows_and_a_longer_draw_begins_with_them(hasty):
+def test_the_same_seed_gives_the_same_rows_and_a_longer_draw_begins_with_them(quick_model):
     where = CONDITIONS[-1]
-    few, many = (hasty.sample(n, where=where, random_state=3) for n in (30, 130))
-    assert meets(many, where).all() and 2 < hasty.effective_sample_size_ <= 130
+    few, many = (quick_model.sample(n, where=where, random_state=3) for n in (30, 130))
+    assert meets(many, where).all() and 2 < quick_model.effective_sample_size_ <= 130
     pd.testing.assert_frame_equal(few, many.head(30))
-    parts = pd.concat(hasty.sample_batches(130, where=where, random_state=3), ignore_index=True)
+    parts = pd.concat(quick_model.sample_batches(130, where=where, random_state=3), ignore_index=True)
     pd.testing.assert_frame_equal(parts, many)
 
 
 @pytest.mark.slow
-def test_conditions_may_differ_between_rows(hasty):
+def test_conditions_may_differ_between_rows(quick_model):
     truths = [True, False] * 2
     where = {"sure": truths, "pay": between(1000, 1300), "rent": between(300, None)}
-    rows = hasty.sample(where=where, random_state=0)
-    assert 0 < hasty.effective_sample_size_ <= 4
+    rows = quick_model.sample(where=where, random_state=0)
+    assert 0 < quick_model.effective_sample_size_ <= 4
     assert rows["sure"].tolist() == truths and meets(rows, {name: where[name] for name in ("pay", "rent")}).all()
 
 
 @pytest.mark.slow
-def test_conditions_without_mass_are_refused_in_one_line(hasty, monkeypatch):
+def test_conditions_without_mass_are_refused_in_one_line(quick_model, monkeypatch):
     monkeypatch.setattr(conditioning, "MOST_TRIES", 3)
     with pytest.raises(ValueError, match=r"draw for row [0-3] meets 'pay' between\(500, 600\) and 'rent'") as raised:
         # Values differ between rows; the compiled program is shared with the test above.
         where = {"sure": [True, False] * 2, "pay": between(500, 600), "rent": between(900, None)}
-        hasty.sample(where=where)
+        quick_model.sample(where=where)
     assert "\n" not in str(raised.value)
     with pytest.raises(ValueError, match="column 'pay': no training row is between\\(1000000, None\\)"):
-        hasty.sample(5, where={"pay": between(1_000_000, None)})
+        quick_model.sample(5, where={"pay": between(1_000_000, None)})
 
 
 @pytest.fixture(scope="module")
@@ -150,14 +150,14 @@ def numeric_pool(numeric_model):
 
 
 @pytest.fixture(scope="module")
-def hasty_of_numbers(numbers):
+def quick_numeric_model(numbers):
     return Diffusion(process="gaussian", width=16, depth=1, epochs=10, random_state=0).fit(numbers[:500])
 
 
-def test_rows_of_numbers_meet_ranges(hasty_of_numbers):
+def test_rows_of_numbers_meet_ranges(quick_numeric_model):
     where = {"x": between(None, -2), "z": between(31, None)}
-    rows = hasty_of_numbers.sample(60, where=where, random_state=1)
-    assert len(rows) == 60 and meets(rows, where).all() and 2 < hasty_of_numbers.effective_sample_size_ <= 60
+    rows = quick_numeric_model.sample(60, where=where, random_state=1)
+    assert len(rows) == 60 and meets(rows, where).all() and 2 < quick_numeric_model.effective_sample_size_ <= 60
 
 
 @pytest.mark.slow
@@ -199,9 +199,9 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(numeric_model, numeric_po
         ({"x": one_of(1, None)}, {}, "column 'x' has no missing cells in the model"),
     ],
 )
-def test_conditions_on_numbers_that_are_refused(hasty_of_numbers, where, options, message):
+def test_conditions_on_numbers_that_are_refused(quick_numeric_model, where, options, message):
     with pytest.raises(ValueError, match=message) as raised:
-        hasty_of_numbers.sample(3, where=where, **options)
+        quick_numeric_model.sample(3, where=where, **options)
     assert "\n" not in str(raised.value)
 
 
@@ -371,8 +371,8 @@ def test_dates_and_durations_may_be_text():
         model.sample(2, where={"day": "soon"})
 
 
-def test_a_set_means_one_of_its_elements(hasty):
+def test_a_set_means_one_of_its_elements(quick_model):
     for values in ({"Paris", "Nice"}, frozenset({"Lyon"})):
-        rows = hasty.sample(30, where={"city": values}, random_state=0)
-        assert rows.equals(hasty.sample(30, where={"city": one_of(*sorted(values))}, random_state=0))
+        rows = quick_model.sample(30, where={"city": values}, random_state=0)
+        assert rows.equals(quick_model.sample(30, where={"city": one_of(*sorted(values))}, random_state=0))
         assert set(rows["city"]) <= values

@@ -91,7 +91,7 @@ def test_labels_and_columns_of_other_kinds(tmp_path):
         assert again.classes_.dtype == model.classes_.dtype and (again.classes_ == model.classes_).all()
 
 
-def rewritten(path, change=lambda facts: None, tensors=lambda t: t, header=lambda h: None):
+def rewrite(path, change=lambda facts: None, tensors=lambda t: t, header=lambda h: None):
     """Changes a model file and updates its checksums."""
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
@@ -182,7 +182,7 @@ TEXT_LAYOUT = Layout.from_schema("polars", pa.schema({"a": pa.float64(), "b": pa
     ],
 )
 def test_invalid_descriptions_are_refused(path, change, message):
-    rewritten(path, change)
+    rewrite(path, change)
     with pytest.raises(ModelFileError, match=message) as error:
         Diffusion.load(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
@@ -200,7 +200,7 @@ def test_invalid_descriptions_are_refused(path, change, message):
     ],
 )
 def test_invalid_headers_are_refused(path, header, message):
-    rewritten(path, header=header)
+    rewrite(path, header=header)
     with pytest.raises(ModelFileError, match=message):
         Diffusion.load(path)
 
@@ -246,7 +246,7 @@ def without_minimum(tensors):
     ],
 )
 def test_invalid_tensors_are_refused(path, tensors, message):
-    rewritten(path, tensors=tensors)
+    rewrite(path, tensors=tensors)
     with pytest.raises(ModelFileError, match=message):
         Diffusion.load(path)
 

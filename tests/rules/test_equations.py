@@ -20,13 +20,13 @@ def found_in(*columns):
     return codes, [each for each in find_rules(columns, codes) if isinstance(each, Sum | Product)]
 
 
-def drawn_again(columns, codes, found, rng):
+def restored_permutation(columns, codes, found, rng):
     """Returns the columns independently permuted, with the rules restored."""
     mixed = [cells(rng.permutation(column.values)) for column in columns]
     return [each.values for each in restore_rows(mixed, codes, found, np.zeros((N, len(columns)), bool))]
 
 
-def made_again(table, found, columns, rng, fraction=0.01):
+def errors_after_restoring(table, found, columns, rng, fraction=0.01):
     """Returns the relative deviations of the columns after small errors are added and the rules restored."""
     noisy = [v + fraction * v.std() * rng.normal(size=N) for v in table.values()]
     rows = restore_rows(list(map(cells, noisy)), codes_of(columns), found, np.zeros((N, len(noisy)), bool))
@@ -48,7 +48,7 @@ def test_a_column_that_is_nearly_constant_is_not_calculated_from_others(rng):
     columns = [*map(cells, table.values())]
     _, found = found_in(*columns)
     assert len(found) == 3 and 7 not in [each.columns[each.solved] for each in found]
-    assert max(made_again(table, found, columns, rng)) < 0.1
+    assert max(errors_after_restoring(table, found, columns, rng)) < 0.1
 
 
 def test_a_difference_of_close_numbers_is_solved_for_a_larger_one(rng):
@@ -58,7 +58,7 @@ def test_a_difference_of_close_numbers_is_solved_for_a_larger_one(rng):
     columns = [*map(cells, table.values())]
     _, (found,) = found_in(*columns)
     assert found.columns[0] == 2 and found.columns[found.solved] != 2
-    assert max(made_again(table, [found], columns, rng)) < 0.1
+    assert max(errors_after_restoring(table, [found], columns, rng)) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_quotient_is_exact_to_its_last_digit(rng):
     data = [*map(cells, (hours, miles, np.round(miles / hours, 2)))]
     codes, (found,) = found_in(*data)
     assert (found.columns[found.solved], found.is_exact) == (2, True)
-    back = drawn_again(data, codes, [found], rng)
+    back = restored_permutation(data, codes, [found], rng)
     inside = back[2] < data[2].values.max()
     np.testing.assert_allclose(back[2][inside], (back[1] / back[0])[inside], atol=0.00501)
 
@@ -113,7 +113,7 @@ def test_a_change_of_unit_is_found_between_rounded_columns(rng):
     data = [cells(np.round(1.8 * celsius + 32, 1)), cells(celsius), cells(np.round(celsius / 3, 2))]
     codes, found = found_in(*data)
     assert Sum((0, 1), (1.8,), 32.0) in found
-    back = drawn_again(data, codes, found, rng)
+    back = restored_permutation(data, codes, found, rng)
     np.testing.assert_allclose(back[0], 1.8 * back[1] + 32, atol=0.0501)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_table_rules import cells, codes_of, of
+from test_table_rules import cells, codes_of, rules_of
 
 from pointillist.rules.products import Product
 from pointillist.rules.table_rules import restore_rows
@@ -10,7 +10,7 @@ from pointillist.rules.table_rules import restore_rows
 N = 2000
 
 
-def kept(found):
+def products_in(found):
     return {(each.columns, each.factor) for each in found if isinstance(each, Product)}
 
 
@@ -28,7 +28,7 @@ def shop(rng):
     return [quantity, price, np.round(quantity * price, 2), rng.normal(size=N)]
 
 
-def stones(rng):
+def diamonds(rng):
     """Returns columns in which depth is in percent of the mean width, with typing errors in a few rows."""
     x = np.round(rng.gamma(20, 0.3, N), 2)
     y, depth = np.round(x * rng.normal(1, 0.02, N), 2), np.round(rng.normal(62, 1.5, N), 1)
@@ -37,17 +37,17 @@ def stones(rng):
 
 
 def test_only_the_product_is_found(rng):
-    found = of(*map(cells, shop(rng)))
-    assert kept(found) == {((2, 0, 1), 1.0)}
+    found = rules_of(*map(cells, shop(rng)))
+    assert products_in(found) == {((2, 0, 1), 1.0)}
 
 
 def test_a_quotient_of_rounded_numbers_is_found(rng):
-    assert kept(of(*map(cells, stones(rng)))) == {((2, 3, 0, 1), 0.005)}
+    assert products_in(rules_of(*map(cells, diamonds(rng)))) == {((2, 3, 0, 1), 0.005)}
 
 
 def test_exact_numbers_without_digits(rng):
     a, b = np.exp(rng.normal(size=(2, N)))
-    (found,) = [each for each in of(*map(cells, (a, b, 3.7 * a / b))) if isinstance(each, Product)]
+    (found,) = [each for each in rules_of(*map(cells, (a, b, 3.7 * a / b))) if isinstance(each, Product)]
     assert holds(found, [a, b, 3.7 * a / b], np.zeros(3)).all()
 
 
@@ -66,16 +66,16 @@ def test_no_product_is_found_where_there_is_none(rng, kind):
         "approximate": lambda: [a, b, a * b * rng.normal(1, 0.01, N)],
         "mostly zero": lambda: [a, b, np.where(rng.random(N) < 0.99, 0.0, a * b)],
     }[kind]()
-    found = kept(of(*map(cells, columns)))
+    found = products_in(rules_of(*map(cells, columns)))
     assert not any(len(set(columns[index])) < 5 for each in found for index in each[0][1:]) and (
         kind == "nearly constant" or not found
     )
 
 
 def test_products_hold_in_restored_rows_and_observed_cells_are_kept(rng):
-    for made, units in ((shop(rng), [0, 0.005, 0.005, 0]), (stones(rng), [0.005, 0.005, 0.005, 0.05])):
+    for made, units in ((shop(rng), [0, 0.005, 0.005, 0]), (diamonds(rng), [0.005, 0.005, 0.005, 0.05])):
         data = [*map(cells, made)]
-        (found,) = [each for each in of(*data) if isinstance(each, Product)]
+        (found,) = [each for each in rules_of(*data) if isinstance(each, Product)]
         missing = rng.random(N) < 0.1
         drawn = [cells(rng.permutation(v), missing if i == found.columns[0] else None) for i, v in enumerate(made)]
         is_fixed = np.zeros((N, 4), bool)
@@ -94,7 +94,7 @@ def test_no_column_is_calculated_from_itself(rng):
     a, b, c = np.exp(0.3 * rng.normal(size=(3, N)))
     made = [a, b, a * b, a * b / c, c, b / c]
     data = [*map(cells, made)]
-    found = [each for each in of(*data) if isinstance(each, Product)]
+    found = [each for each in rules_of(*data) if isinstance(each, Product)]
     assert len(found) == 3 and len({each.columns[each.solved] for each in found}) == 3
     drawn = [cells(rng.permutation(values)) for values in made]
     back = [each.values for each in restore_rows(drawn, codes_of(data), found, np.zeros((N, 6), bool))]
@@ -109,7 +109,7 @@ def test_a_count_is_not_calculated_where_other_columns_decide_the_product(rng):
     tax = np.round(0.19 * rng.gamma(2, 100, N), 2)
     made = [np.round(net + tax, 2), tax, net, price, quantity]
     data = [*map(cells, made)]
-    found = of(*data)
+    found = rules_of(*data)
     assert not any(isinstance(each, Product) and each.columns[each.solved] == 4 for each in found)
     back = restore_rows([cells(rng.permutation(v)) for v in made], codes_of(data), found, np.zeros((N, 5), bool))
     gross, tax, net, price, quantity = (each.values for each in back)
@@ -120,7 +120,7 @@ def test_a_count_is_not_calculated_where_other_columns_decide_the_product(rng):
 
 def test_constant_and_huge_columns_are_ignored(rng):
     columns = [*shop(rng), np.full(N, 2024.0), 1e150 * rng.random(N)]
-    assert kept(of(*map(cells, columns))) == {((2, 0, 1), 1.0)}
+    assert products_in(rules_of(*map(cells, columns))) == {((2, 0, 1), 1.0)}
 
 
 def test_a_factor_of_0_is_replaced_if_the_product_is_observed():
@@ -136,7 +136,7 @@ def test_sums_and_products_hold_together(rng):
     tax = np.round(0.19 * total, 2)
     made = [quantity, price, total, tax, np.round(total + tax, 2)]
     data = [*map(cells, made)]
-    found = of(*data)
+    found = rules_of(*data)
     drawn = [cells(rng.permutation(values)) for values in made]
     back = [each.values for each in restore_rows(drawn, codes_of(data), found, np.zeros((N, 5), bool))]
     np.testing.assert_allclose(back[4], back[2] + back[3], atol=1e-9)

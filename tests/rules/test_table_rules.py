@@ -25,19 +25,19 @@ def codes_of(columns):
     return [fit_encoder(str(i), column) for i, column in enumerate(columns)]
 
 
-def of(*columns):
+def rules_of(*columns):
     return find_rules(columns, codes_of(columns))
 
 
 def test_sums_are_found_with_their_factors_and_no_others(rng):
     a, b, c = rng.integers(0, 1000, (3, N))
     total, code = a + b + 7, 100 * c + 2 * a
-    found = of(*map(cells, (a, b, total, c, code)))
+    found = rules_of(*map(cells, (a, b, total, c, code)))
     sums = [rule for rule in found if isinstance(rule, Sum)]
     assert {*sums} == {Sum((2, 0, 1), (1.0, 1.0), 7.0), Sum((4, 0, 3), (2.0, 100.0))}
-    assert not any(isinstance(found, Sum) for found in of(*map(cells, (a, b, total + (rng.random(N) < 0.01), c))))
+    assert not any(isinstance(found, Sum) for found in rules_of(*map(cells, (a, b, total + (rng.random(N) < 0.01), c))))
     assert find_rules([*map(cells, (a, b, total))], codes_of([*map(cells, (a, b, total))]), ["2"]) == ()
-    assert of(*map(cells, (a[:50], b[:50], total[:50]))) == ()
+    assert rules_of(*map(cells, (a[:50], b[:50], total[:50]))) == ()
 
 
 def test_sums_hold_to_the_precision_of_the_data_in_complete_rows(rng):
@@ -46,7 +46,7 @@ def test_sums_hold_to_the_precision_of_the_data_in_complete_rows(rng):
     missing = rng.random(N) < 0.1
     total = cells(np.where(missing, 0, np.round(parts.sum(axis=0), 2)), missing)
     data = [cells(parts[0]), cells(parts[1]), total, cells(share)]
-    found = of(*data)
+    found = rules_of(*data)
     (found_sum,) = [rule for rule in found if isinstance(rule, Sum)]
     assert found_sum.columns == (2, 0, 1)
     new = np.round(rng.gamma(2, 10, (4, N)), 2)
@@ -84,7 +84,7 @@ def test_restored_sums_stay_within_the_ranges_of_their_columns(rng):
     parts = np.round(rng.gamma(2, 10, (2, N)), 2)
     total = np.round(parts.sum(axis=0), 2)
     data = [*map(cells, (married, single, divorced, *parts, total, np.round(total - 2 * single, 2)))]
-    found = of(*data)
+    found = rules_of(*data)
     assert {rule.columns[0] for rule in found if isinstance(rule, Sum)} == {2, 5, 6}
     drawn = [cells(rng.permutation(column.values)) for column in data]
     back = np.array([c.values for c in restore_rows(drawn, codes_of(data), found, np.zeros((N, 7), bool))])
@@ -102,7 +102,7 @@ def test_orders_are_found_without_implied_ones_and_restore_rows(rng):
     end = middle + rng.integers(0, 400, N)
     far = rng.integers(5000, 9000, N)
     data = [*map(cells, (end, start, far, middle))]
-    found = of(*data)
+    found = rules_of(*data)
     assert {*found} == {Order((3, 1)), Order((0, 3))}
     new = [cells(column) for column in rng.integers(0, 1000, (4, N))]
     is_fixed = np.zeros((N, 4), bool)
@@ -116,7 +116,7 @@ def test_sums_of_large_numbers_are_restored_to_their_last_digit(rng):
     start = 1.7e12 + rng.integers(0, 10**7, N)
     took = rng.integers(100, 900, N)
     columns = cells(start), cells(took), cells(start + took)
-    codes, (found,) = codes_of(columns), [each for each in of(*columns) if isinstance(each, Sum)]
+    codes, (found,) = codes_of(columns), [each for each in rules_of(*columns) if isinstance(each, Sum)]
     off = [*columns[:2], cells(start + took + 1000)]
     is_fixed = np.tile([True, True, False], (N, 1))
     np.testing.assert_array_equal(restore_rows(off, codes, [found], is_fixed)[2].values, start + took)
@@ -125,11 +125,13 @@ def test_sums_of_large_numbers_are_restored_to_their_last_digit(rng):
 def test_orders_that_hold_by_chance_are_ignored(rng):
     missing = np.arange(200) < 20
     low, high = rng.integers(1, 11, 200), np.where(missing, 0.0, rng.uniform(100, 200, 200))
-    assert of(cells(low), cells(high, missing)) == ()
+    assert rules_of(cells(low), cells(high, missing)) == ()
     # No row breaks this order, but this happens by chance for one in seven pairs of columns.
     few = np.zeros(100)
     few[:12] = 1
-    assert of(cells(few), cells(np.where(np.arange(100) < 14, 2.0, np.where(np.arange(100) < 92, 1.0, 0.5)))) == ()
+    assert (
+        rules_of(cells(few), cells(np.where(np.arange(100) < 14, 2.0, np.where(np.arange(100) < 92, 1.0, 0.5)))) == ()
+    )
 
 
 def test_sums_are_kept_if_there_are_too_many_orders(rng):
@@ -137,14 +139,14 @@ def test_sums_are_kept_if_there_are_too_many_orders(rng):
     early = [cells(base - shift) for shift in rng.uniform(0, 1, (15, 400))]
     late = [cells(base + shift) for shift in rng.uniform(0, 1, (14, 400))]
     a, b = rng.integers(-900, -100, (2, 400))
-    found = of(*early, *late, cells(a), cells(b), cells(a + b))
+    found = rules_of(*early, *late, cells(a), cells(b), cells(a + b))
     assert len(found) == 200 and any(isinstance(each, Sum) for each in found)
 
 
 def test_integers_stay_integers_under_an_order(rng):
     low = np.round(rng.gamma(2, 3, N), 1)
     data = [cells(low), cells(np.ceil(low))]
-    found = [rule for rule in of(*data) if not isinstance(rule, Lookup)]
+    found = [rule for rule in rules_of(*data) if not isinstance(rule, Lookup)]
     assert found == [Order((1, 0))]
     drawn = [cells(rng.permutation(column.values)) for column in data]
     back = [column.values for column in restore_rows(drawn, codes_of(data), found, np.zeros((N, 2), bool))]
@@ -154,7 +156,7 @@ def test_integers_stay_integers_under_an_order(rng):
 def test_values_outside_the_range_are_not_made(rng):
     year, month = rng.integers(0, 20, N), rng.integers(1, 13, N)
     data = [*map(cells, (year, month, 12 * year + month))]
-    found = of(*data)
+    found = rules_of(*data)
     drawn = [cells(rng.permutation(column.values)) for column in data]
     back = [column.values for column in restore_rows(drawn, codes_of(data), found, np.zeros((N, 3), bool))]
     np.testing.assert_array_equal(back[2], 12 * back[0] + back[1])
@@ -175,7 +177,7 @@ def test_dates_are_compared_only_with_dates(rng):
     days = rng.integers(0, 1000, (2, N)).astype(float)
     first, last = days.min(axis=0), days.max(axis=0)
     dates = [Column(column, np.zeros(N, bool), is_date=True) for column in (first, last)]
-    found = of(*dates, cells(last + rng.integers(0, 9, N)))
+    found = rules_of(*dates, cells(last + rng.integers(0, 9, N)))
     assert found == (Order((1, 0)),)
 
 
@@ -195,7 +197,7 @@ def test_training_rows_obey_all_rules_found_in_them(rng):
         kind // 3,
     ]
     data = [*map(cells, table)]
-    found, codes = of(*data), codes_of(data)
+    found, codes = rules_of(*data), codes_of(data)
     assert {each.kind for each in found} == {*KINDS}
     assert not np.any(broken_rows(data, codes, found))
     for each in found:

@@ -49,8 +49,8 @@ def dump(store):
     return {name: sorted(rows, key=repr) for name, rows in tables.items()}
 
 
-def add_whole(store, cell, losses, rows, measures):
-    """Returns a finished cell with its model and its rows."""
+def add_finished(store, cell, losses, rows, measures):
+    """Adds a finished cell with its model and its rows to a store."""
     store.add_models({cell.model_key: Model(losses, b"weights")})
     store.add_rows(cell.rows_key, rows)
     store.add_result(cell, measures)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from support import add_whole
+from support import add_finished
 
 from pointillist.metrics import METRICS, Baseline, Estimate
 from pointillist.study.figures import DPI, MAX_ROWS, losses_figure, metrics_figure, rows_figure, write_figures
@@ -58,7 +58,7 @@ def make(tmp_path):
                     value = 30.0 if np.isfinite(generated).all() else np.nan
                     for seed in range(seeds):
                         cell = Cell(dataset.fingerprint, column.settings, seed)
-                        add_whole(store, cell, *result(generated, value, seed))
+                        add_finished(store, cell, *result(generated, value, seed))
         return Results(store)
 
     yield build
@@ -299,7 +299,7 @@ def test_losses_over_a_wide_range_have_a_logarithmic_axis(make, factor, scale):
     for column in COLUMNS:
         cell = Cell(results.fingerprints["plane"], column.settings, 0)
         _, rows, measures = result(draw_rows(2))
-        add_whole(results.store, cell, losses, rows, measures)
+        add_finished(results.store, cell, losses, rows, measures)
     figure = losses_figure(results, STEPS)
     assert figure.axes[1].get_yscale() == scale
 
@@ -310,7 +310,7 @@ def test_losses_that_are_not_finite_are_left_out(make):
     for seed in range(2):
         cell = Cell(results.fingerprints["plane"], COLUMNS[0].settings, seed)
         _, rows, measures = result(draw_rows(2))
-        add_whole(results.store, cell, losses, rows, measures)
+        add_finished(results.store, cell, losses, rows, measures)
     results.spec = replace(results.spec, seeds=2)
     figure = losses_figure(results, STEPS)
     figure.savefig(io.BytesIO(), format="png")
@@ -340,7 +340,7 @@ def test_best_cells_are_filled(make):
     results = make(section=replace(STEPS, datasets=("plane",)))
     for column, value in zip(COLUMNS, (30.0, 30.1, 50.0), strict=True):
         cell = Cell(results.fingerprints["plane"], column.settings, 0)
-        add_whole(results.store, cell, *result(draw_rows(2), value))
+        add_finished(results.store, cell, *result(draw_rows(2), value))
     emd = metrics_of(results).axes[0]
     filled, hollow = (line for line in emd.lines if line.get_marker() == "o")
     assert list(filled.get_xdata()) == [10, 50]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
-from support import add_whole
+from support import add_finished
 
 from pointillist.metrics import Baseline, Estimate
 from pointillist.study.comparisons import summarize
@@ -49,7 +49,7 @@ def results(tiny, tmp_path):
         if cell.settings.schedule == "cosine":
             value = np.nan
         rows = np.zeros((3, 2), np.float32)
-        add_whole(store, cell, rows[:, 0], rows, {"emd": Estimate(value, 1.0, 4.0)})
+        add_finished(store, cell, rows[:, 0], rows, {"emd": Estimate(value, 1.0, 4.0)})
     return Results(store)
 
 
