@@ -67,7 +67,7 @@ def test_an_array_is_fitted_and_drawn_without_arrow(tmp_path, target):
         assert done.returncode == 0, done.stderr
 
 
-def test_importing_the_estimator_loads_jax_alone():
+def test_importing_the_estimator_loads_only_jax():
     code = (
         "import sys\n"
         "from pointillist import Diffusion\n"

@@ -53,7 +53,7 @@ def test_untrusted_text_is_shown_escaped(monkeypatch, kind):
     assert r"[/b] [red]{x} \x1b[2J\n" in shown.getvalue()
 
 
-def test_nothing_is_shown_unless_asked(monkeypatch):
+def test_nothing_is_shown_by_default(monkeypatch):
     clock, out = Clock(monkeypatch), io.StringIO()
     with Bar(Console(file=out), 10, is_shown=False) as bar:
         clock.now += 99

@@ -133,7 +133,7 @@ def test_an_unknown_number_that_is_a_category_is_named():
     assert nominal.encode(numbers([205, 999]))[0].tolist() == [1, 2]
 
 
-def test_a_table_comes_back():
+def test_a_table_is_restored():
     n = 2000
     frame = pa.table(
         {
@@ -234,7 +234,7 @@ def test_spikes_are_tokens_and_dense_values_are_not():
     assert [code.atoms.tolist() for code in codes] == [[], [2000.0]]
 
 
-def test_values_that_repeat_by_chance_are_no_spikes():
+def test_values_that_repeat_by_chance_are_not_spikes():
     columns = [np.round(RNG.normal(13, 0.8, 150), 2) for _ in range(200)]
     found = [fit_encoder("a", numbers(values)).atoms.tolist() for values in columns]
     # Two are expected at most, give or take three standard errors.

@@ -89,7 +89,7 @@ def test_rows_in_ranges_have_the_truncated_conditional_distribution():
 
 
 @pytest.mark.slow
-def test_quantiles_and_the_density_of_a_column_are_those_of_the_distribution():
+def test_quantiles_and_the_density_of_a_column_agree_with_the_distribution():
     levels = np.array([0.05, 0.5, 0.9])
     function = ColumnQuantiles(Normal(), DPMSolver2M(SCHEDULE, 100), 0, norm.ppf(levels).astype(np.float32))
     np.testing.assert_allclose(map_rows(function, ROW[None])[0], DISTRIBUTION.ppf(levels), atol=0.02)

@@ -292,7 +292,7 @@ def draws_differ(some, others, name):
 
 
 @pytest.mark.parametrize("name", ONCE_MORE)
-def test_only_rows_of_deterministic_samplers_depend_on_x_T_alone(name):
+def test_rows_of_deterministic_samplers_depend_only_on_x_T(name):
     rows, others = drawn(name), drawn(name, seed=1)
     if SAMPLERS[name].is_deterministic:
         np.testing.assert_array_equal(rows, others)

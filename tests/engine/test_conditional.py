@@ -64,7 +64,7 @@ def test_rows_have_the_requested_class():
     assert (np.abs(fractions - MIXTURE.weights) < 4 * 0.5 / np.sqrt((labels == 3).sum())).all()
 
 
-def test_labelled_rows_depend_on_seed_index_and_label_alone():
+def test_labeled_rows_depend_only_on_seed_index_and_label():
     labels = np.arange(1300) % 3
     guided = ClassifierFree(MIXTURE.denoiser(SCHEDULE), 0.5)
 

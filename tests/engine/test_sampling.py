@@ -19,7 +19,7 @@ def drawn(n_rows, seed=0, schedule=SCHEDULE, **options):
     return sample_rows(denoiser, Ancestral(schedule, "beta"), columns=2, n_rows=n_rows, seed=seed, **options)
 
 
-def test_a_row_depends_on_seed_and_index_alone():
+def test_a_row_depends_only_on_seed_and_index():
     many = drawn(1234)
     assert many.shape == (1234, 2) and many.dtype == np.float32
     np.testing.assert_array_equal(drawn(7), many[:7])

@@ -45,7 +45,7 @@ def test_a_reward_on_the_host_gives_the_same_rows(method):
 
 @pytest.mark.parametrize("method", SLOW_SECOND, ids=METHODS)
 @pytest.mark.parametrize("reward", [traceable, on_host], ids=["compiled", "host"])
-def test_steered_rows_depend_on_seed_and_index_alone(method, reward):
+def test_steered_rows_depend_only_on_seed_and_index(method, reward):
     many = drawn(method(reward))
     assert many.shape == (130, 2)
     np.testing.assert_array_equal(drawn(method(reward), 7), many[:7])

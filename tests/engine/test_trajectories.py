@@ -66,7 +66,7 @@ def test_points_of_trajectories_have_the_distribution_of_their_noise_level(name)
         assert (np.abs(x_t.mean(0) - np.sqrt(alpha_bar) * MEAN) < 4 * np.sqrt(np.diag(covariance) / n) + 0.02).all()
 
 
-def test_trajectories_depend_on_seed_and_index_alone():
+def test_trajectories_depend_only_on_seed_and_index():
     options = OPTIONS | {"labels": None}
     denoiser, trajectory = MIXTURE.denoiser(SCHEDULE), all_points(sampler_named("ancestral", SCHEDULE))
     many, few = (sample_trajectories(denoiser, trajectory, **options | {"n_rows": n}) for n in (N, 7))

@@ -77,7 +77,7 @@ def test_cross_validation():
     assert scores.min() > 0.8
 
 
-def test_what_it_cannot_use(untrained_model):
+def test_unusable_models_and_arguments_are_refused(untrained_model):
     with pytest.raises(NotFittedError, match="call fit first"):
         DiffusionClassifier().predict(X)
     with pytest.raises(AttributeError, match="the model is not fitted: call fit first"):

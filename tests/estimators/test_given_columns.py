@@ -54,7 +54,7 @@ def test_values_go_with_ranges_and_may_differ_by_row(model):
     assert (rows["b"] == 2.5).all() and rows["a"].mean() == pytest.approx(expected, abs=0.12)
 
 
-def test_the_distribution_of_a_column_is_that_of_the_normal_distribution(model):
+def test_the_distribution_of_a_column_agrees_with_the_normal_distribution(model):
     view, row = model.conditional("a"), pd.DataFrame({"b": [2.0], "c": [1.5]})
     expected = distribution(0, b=2.0, c=1.5)
     assert view.predict(row)[0] == pytest.approx(expected.mean(), abs=0.12)
@@ -62,7 +62,7 @@ def test_the_distribution_of_a_column_is_that_of_the_normal_distribution(model):
 
 
 @pytest.mark.slow
-def test_draws_and_the_density_of_a_column_are_those_of_the_normal_distribution(model):
+def test_draws_and_the_density_of_a_column_agree_with_the_normal_distribution(model):
     view, row = model.conditional("a"), pd.DataFrame({"b": [2.0], "c": [1.5]})
     expected = distribution(0, b=2.0, c=1.5)
     drawn = view.sample(row, 1500, random_state=0)

@@ -380,13 +380,13 @@ def test_tables_that_cannot_be_fitted(table, message):
     assert "\n" not in str(raised.value)
 
 
-def test_a_model_that_cannot_continue_training(data, model):
+def test_models_that_cannot_continue_training_are_refused(data, model):
     with pytest.raises(ValueError, match="warm_start needs a Gaussian model"):
         copy(model).set_params(warm_start=True).fit(data)
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_classify(data):
+def test_models_without_classes_refuse_to_classify(data):
     classes = data["kind"].to_numpy()
     model = Diffusion(**{**FAST, "epochs": 1}).fit(data, classes)
     with pytest.raises(ValueError, match="a classifier by denoising is for Gaussian models"):

@@ -112,7 +112,7 @@ def test_a_reward_is_of_rows_in_the_units_of_the_data(plain, steering):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("steering", ["svdd_pm", "feynman_kac"])
-def test_a_reward_on_the_host_is_that_of_a_compiled_one(plain, steering):
+def test_a_reward_on_the_host_gives_the_rows_of_a_compiled_one(plain, steering):
     options = {"reward_temperature": 2.0, "random_state": 0, "steering": steering}
     compiled = plain.sample(300, reward=lambda x: x[:, 0], **options)
     host = plain.sample(300, reward=lambda x: np.asarray(x)[:, 0], **options)
@@ -133,7 +133,7 @@ def test_progress_is_a_bar_on_standard_error(plain, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_constant_column_comes_back():
+def test_a_constant_column_is_restored():
     data = np.column_stack([UNITS, np.full(len(UNITS), 7.5)])
     model = Diffusion(**QUICK | {"epochs": 2}, random_state=0).fit(data)
     rows = model.sample(20, random_state=0, reward=lambda x: np.asarray(x)[:, 2])

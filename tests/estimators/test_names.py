@@ -83,7 +83,7 @@ def test_labels_keep_their_name():
 
 
 @pytest.mark.slow
-def test_whole_days_stay_whole(tmp_path):
+def test_whole_days_keep_their_midnight(tmp_path):
     days = pandas.Series(pandas.to_datetime("2020-01-01") + pandas.to_timedelta(RNG.integers(0, 900, 1000), "D"))
     data = pandas.DataFrame(
         {

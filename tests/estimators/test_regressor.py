@@ -175,7 +175,7 @@ def test_a_discrete_target_has_masses():
     assert set(model.sample(X[:5], 3, random_state=0).ravel()) <= set(known)
 
 
-def test_masses_far_from_the_prediction_are_those_of_the_tails():
+def test_masses_far_from_the_prediction_agree_with_the_tails():
     target = DiffusionRegressor(**QUICK).fit(X[:100], Y[:100]).model_.target
     ends = np.array([-np.inf, -12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0, np.inf], np.float32)
     rows = np.column_stack([np.zeros((8, 4), np.float32), ends[:-1], ends[1:]])

@@ -72,7 +72,7 @@ def test_text_columns_are_compared_too():
         ((DATA[:9], LIKE), {}, r"data has 9 row\(s\) but needs at least 10"),
     ],
 )
-def test_tables_that_cannot_be_compared(sides, options, message):
+def test_incomparable_tables_are_refused(sides, options, message):
     with pytest.raises(ValueError, match=message) as error:
         evaluate(*sides, **options)
     assert "\n" not in str(error.value)

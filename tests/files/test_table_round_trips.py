@@ -509,7 +509,7 @@ def test_dates_that_float64_cannot_hold_are_called_dates():
     assert not cells_in("d", far.cast(pa.timestamp("s"))).is_missing.any()
 
 
-def test_masked_arrays_keep_what_is_not_masked():
+def test_masked_arrays_keep_their_unmasked_cells():
     objects = np.ma.array([["a", 1], ["b", 2]], dtype=object, mask=[[True, False], [False, False]])
     text, number = masked_table("masked", objects, ())[0].cells
     assert text.categories == ("b",) and text.is_missing.tolist() == [True, False] and number.values.tolist() == [1, 2]

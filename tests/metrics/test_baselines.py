@@ -7,7 +7,7 @@ import pytest
 from pointillist.metrics import METRICS, Baseline, baseline, emd
 
 
-def test_halves_are_disjoint_new_and_of_the_asked_size():
+def test_halves_are_disjoint_and_have_the_requested_size():
     data = np.arange(21.0)[:, None]
     seen = []
 
@@ -23,7 +23,7 @@ def test_halves_are_disjoint_new_and_of_the_asked_size():
     assert baseline(record, data, n_repeats=2, n_rows=400, scale=1.0).value == 10
 
 
-def test_mean_and_spread_of_single_evaluations():
+def test_mean_and_deviation_of_single_evaluations():
     values = iter([1.0, 2.0, 6.0])
     result = baseline(lambda A, B: next(values), np.zeros((4, 1)), n_repeats=3)
     assert result.value == pytest.approx(3.0)

@@ -433,7 +433,7 @@ def test_manifold_of_far_and_bunched_rows():
     assert math.isnan(manifold_scores(data, take(data, slice(8))).coverage.standard_error)
 
 
-def test_embedding_leaves_whole_columns_alone():
+def test_embedding_scales_complete_columns_to_unit_range():
     data = {"x": np.array([0.0, 1.0, 4.0]), "y": np.array([1.0, 1.0, 1.0])}
     (points,) = points_of(real=data)
     assert points.numbers.tolist() == [[0, 0], [0.25, 0], [1, 0]]

@@ -232,7 +232,7 @@ def test_the_container_is_the_one_given(case):
     assert len(restored) == case.n
 
 
-def test_rows_for_pandas_have_the_index_asked_for(case):
+def test_rows_for_pandas_have_the_requested_index(case):
     if case.codec.layout.kind != "pandas":
         return
     index = pandas.Index(np.arange(case.n) * 2, name="index")

@@ -244,7 +244,7 @@ def test_40_models_that_never_saw_their_members_have_uniform_p_values():
 
 
 @pytest.mark.slow
-def test_an_over_trained_model_is_caught_though_its_copies_are_blurred():
+def test_an_overtrained_model_with_blurred_copies_is_detected():
     """5,000 epochs over 500 rows; jitter makes the nearest-record share pass, and the audit finds the members."""
     rng = np.random.default_rng(9)
     members, others, holdout = numbers(500, rng), numbers(1000, rng), numbers(500, rng)

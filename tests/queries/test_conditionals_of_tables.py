@@ -123,7 +123,7 @@ def test_missing_cells_are_unknown(model):
 
 
 @pytest.mark.slow
-def test_predictions_of_several_columns_depend_on_the_row_alone(model):
+def test_predictions_of_several_columns_depend_only_on_the_row(model):
     view = conditional_of(model, ["size", "kind"])
     found, turned = view.predict(EXTRA[:4]), view.predict(EXTRA[:4][::-1])
     assert all(np.array_equal(turned[name], found[name][::-1]) for name in ("size", "kind"))

@@ -266,7 +266,7 @@ def test_neighbors_vote_with_the_class_fractions_of_the_data_except_on_training_
         ),
     ],
 )
-def test_data_without_what_classes_need(tmp_path, change, message):
+def test_data_unsuitable_for_classes_is_refused(tmp_path, change, message):
     np.save(tmp_path / "rows.npy", np.zeros((300, 2)) + np.arange(300)[:, None])
     kind = 'classifier = "elbo"' if "table" in message else "guidance = 1"
     datasets = "" if "datasets" in change else 'datasets = "moons"\n'
@@ -281,7 +281,7 @@ def test_data_without_what_classes_need(tmp_path, change, message):
         ('method = "feynman_kac"\nreward_temperature = 0', "feynman_kac needs reward_temperature above 0"),
     ],
 )
-def test_methods_that_cannot_work(tmp_path, text, message):
+def test_unusable_methods_are_refused(tmp_path, text, message):
     assert_refused(tmp_path, f'datasets = "moons"\n{text}\n', message)
 
 

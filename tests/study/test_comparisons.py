@@ -11,7 +11,7 @@ def summary_of(*lists, **options):
     return summarize(list(map(Estimate, *lists)), **options)
 
 
-def test_three_seeds_give_the_spread_over_seeds():
+def test_three_seeds_give_the_deviation_between_seeds():
     values = [1.0, 2.0, 4.0]
     summary = summary_of(values, [0.1] * 3, [4] * 3)
     assert summary.value == pytest.approx(7 / 3)

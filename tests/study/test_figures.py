@@ -93,7 +93,7 @@ def is_inside(figure):
     return (box.min >= 0).all() and (box.max <= figure.get_size_inches()).all()
 
 
-def test_all_files_are_whole_pictures_of_sensible_size(make, tmp_path):
+def test_all_files_are_valid_pictures_of_sensible_size(make, tmp_path):
     folder = tmp_path / "a" / "figures"
     paths = write_figures(make(), folder)
     names = [f"steps_{name}_rows.png" for name in N_COLUMNS] + ["steps_losses.png", "steps_metrics.png"]
@@ -217,7 +217,7 @@ def test_rows_that_are_all_outside(make, name):
 
 
 @pytest.mark.parametrize("name", N_COLUMNS)
-def test_unfinished_and_diverged_panels_say_so(make, tmp_path, name):
+def test_unfinished_and_diverged_panels_are_marked(make, tmp_path, name):
     def rows(d, timesteps):
         generated = draw_rows(d, seed=timesteps)
         if timesteps == 50:
@@ -376,7 +376,7 @@ def test_unranked_cells_are_not_drawn_as_worse(make):
         ({"method": "guidance", "classifier": "elbo"}, ["true class probabilities, ± 1.96 standard errors"]),
     ],
 )
-def test_the_legend_says_what_each_baseline_is(tmp_path, settings, baselines):
+def test_the_legend_explains_each_baseline(tmp_path, settings, baselines):
     column = Column("it", Settings(**settings))
     section = Section("a", "A", ("blobs",), (), (column,))
     rows = draw_rows(2)

@@ -104,7 +104,7 @@ steps = 5
         assert "held-out NLL (nats)" in markdown(results, results.spec.sections[0])
 
 
-def test_the_error_of_a_report_nlls_baseline_is_that_of_as_many_rows_as_are_drawn():
+def test_the_baseline_error_of_report_nll_is_for_the_number_of_drawn_rows():
     rows = np.random.default_rng(0).normal(size=(4000, 2)).astype(np.float32)
     dataset = Dataset("rows", rows[np.argsort(rows[:, 0])])  # ordered rows are not random
 
@@ -120,14 +120,14 @@ def test_a_second_run_computes_nothing(tiny, tmp_path, whole, monkeypatch):
     assert run(load_spec(str(tiny)), tmp_path / "whole") == whole
 
 
-def test_baselines_of_another_version_are_measured_anew(tiny, tmp_path, whole, monkeypatch):
+def test_baselines_of_another_version_are_measured_again(tiny, tmp_path, whole, monkeypatch):
     monkeypatch.setattr("pointillist.study.quantities.RESULT_VERSION", 0)
     again = run(load_spec(str(tiny)), tmp_path / "whole")
     assert again["cells"] == whole["cells"]
     assert len(again["baselines"]) == 2 * len(whole["baselines"])
 
 
-def test_more_seeds_add_cells_and_change_none(tiny, tmp_path, whole):
+def test_more_seeds_add_cells_and_keep_the_others(tiny, tmp_path, whole):
     more = run(load_spec(str(tiny)).with_seeds(2), tmp_path / "whole")
     assert len(more["cells"]) == 12 and set(whole["cells"]) < set(more["cells"])
 
@@ -379,7 +379,7 @@ def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_outputs_of_sections_that_are_no_more_are_removed_and_nothing_else(tiny, tmp_path):
+def test_only_outputs_of_removed_sections_are_deleted(tiny, tmp_path):
     spec, folder = load_spec(str(tiny)), tmp_path / "out"
     first, second = (section.name for section in spec.sections[:2])
     (folder / "tables").mkdir(parents=True)

@@ -66,7 +66,7 @@ def test_results_are_read_back_from_the_file(tmp_path):
         assert store.dataset(labelled.fingerprint).labels.tolist() == [0, 1, 1, 0]
 
 
-def test_a_cell_is_written_whole_or_not_at_all(tmp_path):
+def test_a_cell_is_written_atomically(tmp_path):
     with Store(tmp_path / "study.db") as store:
         with pytest.raises(TypeError, match="not 'object'"):
             store.add_result(CELL, {"nll": MEASURES["emd"], "emd": Estimate(object(), 0.0, 1.0)})
@@ -181,7 +181,7 @@ def test_an_empty_file_is_a_store_that_was_never_made(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["study.db"]
 
 
-def test_a_store_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_store_is_created_atomically(tmp_path, monkeypatch):
     path = tmp_path / "study.db"
 
     def stop(*_):
@@ -218,7 +218,7 @@ def test_parts_of_a_study_are_merged(tmp_path):
         assert dump(store) == merged
 
 
-def test_a_transaction_is_written_whole_or_not_at_all(tmp_path):
+def test_a_transaction_is_written_atomically(tmp_path):
     with Store(tmp_path / "study.db") as store:
         with pytest.raises(SystemExit), store.transaction():
             store.set_fact("spec", 1)

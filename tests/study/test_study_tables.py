@@ -98,7 +98,7 @@ def test_agreement_counts_within_three_standard_errors_of_both(results, tmp_path
 
 
 @pytest.mark.parametrize(("spread", "expected"), [(4.0, 4.0), (0.1, 1.5)])
-def test_error_of_one_seed_is_the_spread_between_seeds_unless_drawing_alone_varies_more(spread, expected):
+def test_error_of_one_seed_is_the_larger_of_deviation_between_seeds_and_drawing_error(spread, expected):
     values = [20 - spread, 20.0, 20 + spread]
     summary = summarize([Estimate(value, 1.5, 4.0) for value in values])
     assert summary.seed_error == pytest.approx(expected)

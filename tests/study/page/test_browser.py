@@ -95,7 +95,7 @@ def test_pictures_are_saved(page_of, results, part):
     assert re.fullmatch(r"made-up-steps-\w+(-rows)?\.png", download.value.suggested_filename)
 
 
-def test_losses_that_are_not_there_are_not_saved(page_of, make):
+def test_missing_losses_are_not_saved(page_of, make):
     page = page_of(make(value=lambda name, column: None if name == "space" else made_up.emd_of(name, column)))
     losses = page.locator(f"{STEPS} .losses")
     losses.locator("summary").click()
@@ -140,7 +140,7 @@ def test_fragment_of_nonsense_shows_the_defaults(page_of, results):
     assert len(shown(page)) > 10
 
 
-def test_links_copy_and_keep_what_was_chosen(page_of, results):
+def test_links_keep_the_selection(page_of, results):
     page = page_of(results)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#guidance select[name=chart]").select_option("coverage")
@@ -182,7 +182,7 @@ def test_chart_shows_its_values_to_mouse_and_keyboard(page_of, results):
 
 
 @IN_CHROMIUM
-def test_theme_follows_the_system_until_it_is_chosen(page_of, results):
+def test_theme_follows_the_system_by_default(page_of, results):
     background = "getComputedStyle(document.body).backgroundColor"
     page = page_of(results, color_scheme="dark")
     dark = page.evaluate(background)
@@ -269,7 +269,7 @@ def test_rows_turn_by_keys_and_by_dragging(page_of, results):
     assert len(views) == 3 and "angle=-75.30" in fragment(page)
 
 
-def test_rows_say_what_they_are(page_of, results):
+def test_plots_of_rows_have_descriptions(page_of, results):
     page = page_of(results)
     legend = page.locator(f"{STEPS} .rows .legend")
     legend.scroll_into_view_if_needed()

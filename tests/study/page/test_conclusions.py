@@ -75,7 +75,7 @@ def test_baseline_is_reached_within_the_error(make, best, wanted):
     assert text["Baseline"].startswith(wanted)
 
 
-def test_without_a_baseline_nothing_is_said_of_it(make):
+def test_a_missing_baseline_is_not_mentioned(make):
     text = said(make(MOONS, baseline=None))
     assert "Baseline" not in text and "baseline reached" not in text["Other metrics"]
 

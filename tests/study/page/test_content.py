@@ -48,7 +48,7 @@ class Elements(HTMLParser):
         return sum(tag == name for tag, _ in self.tags)
 
 
-def test_same_store_gives_the_same_page_written_whole(make, tmp_path):
+def test_the_same_store_gives_the_same_page_written_atomically(make, tmp_path):
     results = make()
     write_page(results, tmp_path / "out" / "index.html")
     assert (tmp_path / "out" / "index.html").read_text() == render(results)
@@ -232,7 +232,7 @@ def test_glance_is_shaded_by_the_worst_metric(make):
     assert found.distance.startswith("C2ST accuracy (15-NN): 49.5 standard errors above the baseline")
 
 
-def test_terms_are_those_of_the_studys_kinds(make):
+def test_terms_match_the_kinds_in_the_study(make):
     everything, classifiers = (
         re.findall("<dt>(.*?)</dt> <dd>", render(results)) for results in (make(), make(CLASSIFIER))
     )
@@ -251,7 +251,7 @@ def test_chart_shows_the_numbers_of_the_store(make):
     assert row["text"] == ["40.0 ± 1.0", "diverged", "not yet"]
 
 
-def test_names_and_single_settings_are_no_axis_of_numbers(make):
+def test_names_and_single_settings_have_no_numeric_axis(make):
     results = make()
     assert chart(results, results.spec.sections[2])["x"] is None
     one = make(replace(STEPS, columns=STEPS.columns[:1]))
@@ -311,7 +311,7 @@ def test_rows_are_chosen_evenly():
 @pytest.mark.parametrize(
     ("name", "view"), [("steps", "steps"), ("live", "section-live"), ("section-live", "section-section-live")]
 )
-def test_views_leave_the_name_of_the_live_part_alone(name, view):
+def test_views_do_not_use_the_name_of_the_live_part(name, view):
     assert view_name(replace(STEPS, name=name)) == view
 
 
@@ -320,7 +320,7 @@ def test_unfinished_study_is_a_page_too(make):
     assert "No run of this section is finished yet." in text and "0 of 13 runs finished" in text
 
 
-def test_summary_says_what_errors_cover(make):
+def test_summary_explains_the_errors(make):
     one, three = (page_content(make(seeds=n)).summary for n in (1, 3))
     assert "standard errors of sampling only (1 seed)" in one[0]
     assert "over 3 seeds, which cover training and sampling" in three[0]

@@ -43,7 +43,7 @@ def test_one_finding_is_the_first_conclusion(make):
     assert text.endswith("On moons, T = 500 has 20.0 ± 1.0; T = 10 is furthest off with 40.0 ± 1.0.")
 
 
-def test_weights_travel_in_steps(live_results, page):
+def test_weights_are_packed_in_steps(live_results, page):
     read = """async id => {
       const { tensors } = await pointillist.pool.unpacked(pointillist.pool.models.get(id));
       return Object.entries(tensors).map(([name, values]) => [name, Array.from(values)]);
@@ -129,7 +129,7 @@ def test_a_cell_opens_its_network_in_the_live_stage(page):
     page.wait_for_function("() => document.querySelector('#live').getBoundingClientRect().top < innerHeight / 2")
 
 
-def test_distances_are_pythons(page):
+def test_distances_agree_with_python(page):
     rng = np.random.default_rng(0)
     A, B = rng.normal(size=(60, 3)), rng.normal(0.2, 1, size=(45, 3))
     compute = "([a, b]) => pointillist.energyDistance(Float32Array.from(a), Float32Array.from(b), 3)"
@@ -196,7 +196,7 @@ def by_inputs(array):
     return array.T if array.ndim == 2 else array
 
 
-def test_gradients_are_those_of_jax(page):
+def test_gradients_agree_with_jax(page):
     """Gradients of the network that is trained in the page, for the same weights, rows, times and noise."""
     rng = np.random.default_rng(1)
     size = {"width": SETTINGS["width"], "depth": SETTINGS["depth"]}
@@ -219,7 +219,7 @@ def test_gradients_are_those_of_jax(page):
         )
 
 
-def test_a_seed_trains_the_network_that_it_trains_in_python(page):
+def test_a_seed_trains_the_same_network_as_in_python(page):
     """Compares weights after steps of Adam on the same batches with the same noise, from the first weights on."""
     data = (np.random.default_rng(2).normal(size=(50, 3)) * SIGMA_DATA).astype(np.float32)
     message = {"type": "train", "settings": SETTINGS, "steps": 20}
@@ -324,7 +324,7 @@ def test_a_network_that_is_trained_again_is_shown_instead_of_the_first(page):
         )
 
 
-def test_a_training_is_stopped_before_it_has_begun(page):
+def test_a_training_can_be_stopped_before_it_starts(page):
     page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
     page.evaluate("() => { pointillist.trainer.start(); pointillist.trainer.stop() }")
     page.wait_for_function("() => !pointillist.trainer.worker", timeout=20_000)
@@ -346,7 +346,7 @@ def test_other_rows_end_a_training(page, tmp_path):
     assert page.locator(".train .done").is_hidden()
 
 
-def test_a_file_can_be_chosen_again_once_it_is_mended(page, tmp_path):
+def test_a_corrected_file_can_be_chosen_again(page, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n")
     page.evaluate("pointillist.trainer.choose('csv')")

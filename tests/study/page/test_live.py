@@ -270,7 +270,7 @@ def test_links_to_unknown_settings_change_nothing(live_results, page_of):
     assert page.locator(f"[id='{view}'] .rows select").input_value() == "moons"
 
 
-def test_a_copied_link_is_said_to_be(live_results, page_of):
+def test_copying_a_link_is_confirmed(live_results, page_of):
     page = page_of(live_results)
     page.click("#live-link")
     page.wait_for_function("() => document.querySelector('#live-link').textContent === 'Copied'")

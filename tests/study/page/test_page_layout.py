@@ -25,7 +25,7 @@ def test_the_baseline_is_in_sight(page_of, results):
         assert page.evaluate(hidden) == 0, width
 
 
-def test_fingers_hit_what_they_aim_at(page_of, live_results):
+def test_touch_targets_are_large_enough(page_of, live_results):
     page = page_of(live_results, viewport={"width": 390, "height": 844}, has_touch=True)
     small = """() => [...document.querySelectorAll('button, select, input, summary, .button, .menu a, .open-live')]
         .filter(of => of.checkVisibility() && !of.closest('.hidden-text'))
@@ -63,7 +63,7 @@ def test_charts_are_saved_as_vectors(page_of, results):
     assert len(marks) == len(set(marks)) == 3
 
 
-def test_a_solid_stays_in_its_box_however_it_is_turned(page_of, live_results):
+def test_a_rotated_solid_stays_in_its_box(page_of, live_results):
     page = page_of(live_results)
     farthest = page.evaluate(
         """() => {
