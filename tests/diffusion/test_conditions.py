@@ -273,7 +273,7 @@ MEANS, STD = 0.5 * COUNTS - 0.9, 0.4
 
 
 def denoise_given_count(count, x_t, t):
-    """E[x_0 | x_t, count] of two independent normal numbers, with an error at high noise like that of networks."""
+    """E[x_0 | x_t, count] of two independent normal numbers, with an error at high noise as in networks."""
     alpha_t, sigma_t = alpha_sigma(SCHEDULE, t)
     mean = jnp.asarray(MEANS, jnp.float32)[count]
     exact = mean + alpha_t * STD**2 / (alpha_t**2 * STD**2 + sigma_t**2) * (x_t - alpha_t * mean)
@@ -308,7 +308,7 @@ def populations_given_counts(keys, low, high):
 
 @pytest.mark.parametrize(("low", "high"), [(0.2, 0.5), (1.0, np.inf)])
 def test_errors_of_means_agree_with_the_effective_sample_size(low, high):
-    """Compares means of independent draws with those of a mixture of truncated normal distributions."""
+    """Compares means of independent draws with a mixture of truncated normal distributions."""
     drawn = populations_given_counts(jax.random.split(jax.random.key(3), 200), jnp.float32(low), jnp.float32(high))
     inside = MASSES * (norm.cdf(high, MEANS, STD) - norm.cdf(low, MEANS, STD)) ** 2
     inside /= inside.sum()

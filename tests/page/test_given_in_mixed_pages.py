@@ -1,4 +1,4 @@
-"""Compares rows given continuous numbers in the page of a mixed model with those of Python."""
+"""Compares rows given continuous numbers in the page of a mixed model with rows from Python."""
 
 from datetime import date
 

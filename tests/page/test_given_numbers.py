@@ -1,4 +1,4 @@
-"""Compares rows given observed cells in the page of a numeric model with those of Python."""
+"""Compares rows given observed cells in the page of a numeric model with rows from Python."""
 
 from copy import copy
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Compares rows of the page of a mixed model in a browser with those of Python."""
+"""Compares rows of the page of a mixed model in a browser with rows from Python."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Compares rows of a model's page in a browser with those of Python."""
+"""Compares rows of a model's page in a browser with rows from Python."""
 
 from dataclasses import replace
 

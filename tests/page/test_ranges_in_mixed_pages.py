@@ -1,4 +1,4 @@
-"""Compares rows in ranges and sets in the page of a mixed model with those of Python."""
+"""Compares rows in ranges and sets in the page of a mixed model with rows from Python."""
 
 import numpy as np
 import pyarrow as pa

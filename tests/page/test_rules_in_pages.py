@@ -1,4 +1,4 @@
-"""Compares the rules that a page restores with those of Python."""
+"""Checks that a page restores rules as Python does."""
 
 import numpy as np
 import pytest
