@@ -87,13 +87,13 @@ def test_a_copy_of_the_data_is_detected_with_and_without_held_out_rows():
     found = evaluate(data, take(data, slice(None)))
     assert found.looks_copied and found.to_json()["looks_copied"] and not found.is_distinguishable
     assert found.verdict.startswith(
-        "The rows look copied: 250 of 250 equal a data row (0.0% of the data equal another); boosted trees mistake "
+        "The rows look copied: 250 of 250 equal a data row (0.0 % of the data equal another); boosted trees mistake "
     )
     # If the held-out rows equal the data, the verdict reports this and still finds the copies.
     for rows, are_copies in ((data, True), (holdout, False)):
         found = evaluate(data, rows, holdout=data)
         assert found.looks_copied == are_copies and not found.is_held_out
-        assert "The held-out rows are not held out: 250 of 250 equal a data row (0.0% of the data" in found.verdict
+        assert "The held-out rows are not held out: 250 of 250 equal a data row (0.0 % of the data" in found.verdict
 
 
 def test_swapped_tables_are_reported_if_held_out_rows_show_it():
@@ -102,7 +102,7 @@ def test_swapped_tables_are_reported_if_held_out_rows_show_it():
     assert "The held-out rows are unlike the data (AUC 0." in exchanged.verdict
     assert "or rows and data are exchanged." in exchanged.verdict
     exchanged = evaluate(holdout, data, holdout=data)
-    assert "Only 0% of the rows are nearer to the data than to the held-out rows: " in exchanged.verdict
+    assert "Only 0 % of the rows are nearer to the data than to the held-out rows: " in exchanged.verdict
 
 
 def test_the_verdict_names_residuals_that_are_too_small():
@@ -121,8 +121,8 @@ def test_the_verdict_names_residuals_that_are_too_small():
 def test_copies():
     data, holdout = sampled(4, 300), sampled(5, 300)
     exact = evaluate(data, take(data, slice(150)), holdout=holdout)
-    assert "The rows look copied: 9" in exact.verdict or "The rows look copied: 100%" in exact.verdict
-    assert "150 of 150 equal a data row, and 0.0% of the held-out rows do (p < 0.0001); " in exact.verdict
+    assert "The rows look copied: 9" in exact.verdict or "The rows look copied: 100 %" in exact.verdict
+    assert "150 of 150 equal a data row, and 0.0 % of the held-out rows do (p < 0.0001); " in exact.verdict
 
 
 def test_json(same, halves):

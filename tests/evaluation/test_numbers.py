@@ -89,7 +89,7 @@ def test_exact_copies():
     data = sampled(4, 300)
     result = evaluate(data[:200], data)
     assert result.verdict.startswith(
-        "The rows look copied: 200 of 200 equal a data row (0.0% of the data equal another); boosted trees mistake "
+        "The rows look copied: 200 of 200 equal a data row (0.0 % of the data equal another); boosted trees mistake "
     )
     assert result.looks_copied and result.copies.p_value < 1e-6
     assert "a random forest mistakes rows for data (accuracy 0." in result.verdict
@@ -101,8 +101,8 @@ def test_noisy_copies():
     rows = data[:150] + 1e-4 * np.random.default_rng(7).normal(size=(150, 3))
     rows[:, -1] = np.round(rows[:, -1])
     result = evaluate(rows, data, holdout=holdout)
-    assert "The rows look copied: 100% are nearer to the data than to held-out rows, not half" in result.verdict
-    assert "nearer to the data than its own rows in 100% of comparisons, not half." in result.verdict
+    assert "The rows look copied: 100 % are nearer to the data than to held-out rows, not half" in result.verdict
+    assert "nearer to the data than its own rows in 100 % of comparisons, not half." in result.verdict
 
 
 @pytest.mark.slow

@@ -81,8 +81,8 @@ def test_rows_that_the_same_model_never_saw_are_not_found(model):
     ("members", "others", "said"),
     [
         (OTHERS, MEMBERS, "of the 400 members are not training rows, by the counts in the model; the model knows non-"),
-        (MEMBERS, MEMBERS, ": 60 of the 60 non-members are among the members (0.0% of the members equal another)."),
-        (MEMBERS, np.vstack([OTHERS, MEMBERS[:9]]), "9 of the 60 members are among the non-members (0.0% of the non-"),
+        (MEMBERS, MEMBERS, ": 60 of the 60 non-members are among the members (0.0 % of the members equal another)."),
+        (MEMBERS, np.vstack([OTHERS, MEMBERS[:9]]), "9 of the 60 members are among the non-members (0.0 % of the non-"),
     ],
 )
 def test_swapped_tables_are_reported(model, members, others, said):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.evaluation.report import rounded, text_table
+from pointillist.evaluation.report import percent, rounded, text_table
 from pointillist.metrics import Estimate, crps, interval_coverage, pit
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Calibration:
         """Make a table for the terminal."""
         rows = [("CRPS, best 0", rounded(self.crps), rounded(self.marginal_crps))]
         for level, covered in zip(LEVELS, self.coverage, strict=True):
-            rows.append((f"in the central {level:.0%}", rounded(covered), f"{level:g}"))
+            rows.append((f"in the central {percent(level)}", rounded(covered), f"{level:g}"))
         rows.append(("in each tenth of it", " ".join(f"{fraction:.2f}" for fraction in self.pit), f"{1 / BINS:g}"))
         title = f"{self.target} in {self.n_rows:,} held-out rows, predicted by the model"
         caption = (

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from pointillist.evaluation.report import percent
 from pointillist.evaluation.scores import NumberMeasures, Scores
 from pointillist.metrics import MEASURES, ColumnDifference, Copies, Estimate, ResidualSpread
 from pointillist.metrics.estimate import LEVEL, holm
@@ -99,9 +100,11 @@ class Comparison:
             intervals = tuple("{:.3f} to {:.3f}".format(*each.interval) for each in nearest)
             lines.append(Line("nearer to the data than to held-out rows", tuple(each.share for each in nearest)))
             lines.append(Line("  99 % interval of one half", intervals))
-        held_out = "" if self.holdout_copies is None else f"{self.holdout_copies.fraction:.2%}"
-        lines.append(Line("equal to a data row", (f"{self.copies.fraction:.2%}", held_out, ""), self.copies_p_value))
-        lines.append(Line("  data rows equal to another", ("", f"{self.copies.duplicates:.2%}", "")))
+        held_out = "" if self.holdout_copies is None else f"{percent(self.holdout_copies.fraction, 2)}"
+        lines.append(
+            Line("equal to a data row", (f"{percent(self.copies.fraction, 2)}", held_out, ""), self.copies_p_value)
+        )
+        lines.append(Line("  data rows equal to another", ("", f"{percent(self.copies.duplicates, 2)}", "")))
         if self.numbers is not None:
             lines += _number_lines(self.numbers)
         if self.numbers is not None and self.are_numbers:

@@ -74,6 +74,11 @@ def text_table(
     return table
 
 
+def percent(fraction: float, digits: int = 0) -> str:
+    """Returns a fraction as a percentage, for example "52 %"."""
+    return f"{100 * fraction:.{digits}f} %"
+
+
 def rounded(estimate: float | str) -> str:
     """Format an estimate with the decimals that show one digit of its standard error, two if the first is 1 or 2.
 

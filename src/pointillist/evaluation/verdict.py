@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pointillist.evaluation.comparison import Comparison
+from pointillist.evaluation.report import percent
 from pointillist.metrics.estimate import LEVEL
 
 
@@ -16,11 +17,11 @@ def copy_signs(found: Comparison) -> dict[str, str]:
     nearest, copies = found.rows.nearest, found.copies
     signs = {}
     if nearest is not None and nearest.share > nearest.interval[1]:  # one-sided, at the level 0.005
-        signs["held-out rows"] = f"{nearest.share:.0%} are nearer to the data than to held-out rows, not half"
-    usual = f" ({copies.duplicates:.1%} of the data equal another)"
+        signs["held-out rows"] = f"{percent(nearest.share)} are nearer to the data than to held-out rows, not half"
+    usual = f" ({percent(copies.duplicates, 1)} of the data equal another)"
     if found.holdout_copies is not None and found.is_held_out:
         fraction = found.holdout_copies.fraction
-        usual = f", and {fraction:.1%} of the held-out rows do ({_p_text(found.copies_p_value)})"
+        usual = f", and {percent(fraction, 1)} of the held-out rows do ({_p_text(found.copies_p_value)})"
     auc, below = found.rows.two_sample.auc, 1 - found.rows.two_sample.p_value
     tests = {
         "copies": (found.copies_p_value, f"{copies.count:,} of {found.m:,} equal a data row{usual}"),
@@ -32,7 +33,7 @@ def copy_signs(found: Comparison) -> dict[str, str]:
         below, closer = 1 - found.numbers.forest_p_value, found.numbers.nearest.share_closer
         text = f"a random forest mistakes rows for data (accuracy {found.numbers.forest:.2f}, {_p_text(below)})"
         tests["random forest"] = below, text
-        text = f"nearer to the data than its own rows in {closer:.0%} of comparisons, not half"
+        text = f"nearer to the data than its own rows in {percent(closer)} of comparisons, not half"
         tests["nearness"] = found.numbers.closer_p_value, text
     level = (LEVEL / 2 if nearest is not None else LEVEL) / len(tests)
     return signs | {name: text for name, (p_value, text) in tests.items() if p_value <= level}
@@ -78,7 +79,7 @@ def _tables(found: Comparison) -> Iterator[str]:
     if not found.is_held_out:
         yield (
             f"The held-out rows are not held out: {held_out.count:,} of {found.holdout_rows:,} equal a data row "
-            f"({held_out.duplicates:.1%} of the data equal another), so they say little about copying."
+            f"({percent(held_out.duplicates, 1)} of the data equal another), so they say little about copying."
         )
     if two_sample.p_value <= LEVEL / 3:
         yield (
@@ -87,7 +88,7 @@ def _tables(found: Comparison) -> Iterator[str]:
         )
     if nearest is not None and nearest.share < nearest.interval[0]:  # one-sided, at the level 0.005
         yield (
-            f"Only {nearest.share:.0%} of the rows are nearer to the data than to the held-out rows: data and "
+            f"Only {percent(nearest.share)} of the rows are nearer to the data than to the held-out rows: data and "
             "held-out rows may be exchanged."
         )
 

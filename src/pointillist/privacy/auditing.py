@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from pointillist.arguments import is_integer
 from pointillist.engine.devices import configure
-from pointillist.evaluation.report import Reported, json_value, p_text, rounded, text_table
+from pointillist.evaluation.report import Reported, json_value, p_text, percent, rounded, text_table
 from pointillist.foreign_text import terminal_text
 from pointillist.metrics import Copies, copies
 from pointillist.metrics.estimate import LEVEL, holm
@@ -121,7 +121,7 @@ class Audit(Reported):
             some, others = ("non-members", "members") if self.given[1] <= self.given[0] else ("members", "non-members")
             found.append(
                 f"{self.overlap.count:,} of the {min(self.given):,} {some} are among the {others} "
-                f"({self.overlap.duplicates:.1%} of the {others} equal another)"
+                f"({percent(self.overlap.duplicates, 1)} of the {others} equal another)"
             )
         below = holm({attack.name: attack.p_value_below for attack in self.attacks})
         attack = min(self.attacks, key=lambda attack: below[attack.name])
@@ -152,7 +152,7 @@ class Audit(Reported):
             return f"{found}; {power}, and a smaller one may go unnoticed.{known}"
         attack = self.strongest
         rate = attack.rates[-1].value
-        found = "" if np.isnan(rate) else f" and finds {rate:.0%} of the members at 10 % false positives"
+        found = "" if np.isnan(rate) else f" and finds {percent(rate)} of the members at 10 % false positives"
         bound = f"; ε is at least {self.epsilon:.2f}" if self.epsilon > 0 else ""
         how = f"by {attack.name}, AUC {attack.auc:.2f}{found}{bound}"
         but = f" But {doubts}." if doubts else ""
