@@ -112,7 +112,7 @@ def test_text_columns_that_look_like_numbers_in_one_file_are_compared_as_text(ru
     csv.write_csv(rare.set_column(2, "x", [["oops", *map(str, rng.normal(size=59))]]), "broken.csv")
     code, _, error = run("evaluate", "broken.csv", "rows.csv")
     warning, refusal = error.splitlines()
-    assert code == 2 and "'code' ('A')" in warning and "column 'x' of" in refusal
+    assert code == 2 and "'code' ('A')" in warning and "column 'x' holds numbers in rows.csv but categories" in refusal
 
 
 def test_a_model_is_evaluated_on_the_table_that_it_was_fitted_to(run):
