@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -61,8 +61,11 @@ def again(*, is_resumed: bool) -> str:
     return f"Run the same command again{'' if is_resumed else ' without --fresh'} to continue."
 
 
-def configuration_options(configuration: type) -> Callable[[Command], Command]:
-    """Adds the options of a configuration to a command, which takes their values as `**chosen`."""
+def configuration_options(configuration: type, first: Sequence[str] = ()) -> Callable[[Command], Command]:
+    """Adds the options of a configuration to a command, which takes their values as `**chosen`.
+
+    The help lists the options in `first` before all others.
+    """
     options = []
     for each in parameters_of(configuration).values():
         kind: Any = each.types[0]
@@ -75,7 +78,7 @@ def configuration_options(configuration: type) -> Callable[[Command], Command]:
         info = typer.Option(*flag, help=each.help, show_default=each.unset or True)
         if each.is_option:
             options.append(_keyword(each.name, kind, each.default, info))
-    return lambda command: _with_options(command, "chosen", options)
+    return lambda command: _with_options(command, "chosen", options, first)
 
 
 def csv_options(files: str = "DATA") -> Callable[[Command], Command]:
@@ -109,11 +112,14 @@ def _keyword(name: str, kind: Any, default: Any, info: Any) -> inspect.Parameter
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
-def _with_options(command: Command, name: str, options: Iterable[inspect.Parameter]) -> Command:
+def _with_options(
+    command: Command, name: str, options: Iterable[inspect.Parameter], first: Sequence[str] = ()
+) -> Command:
     """Replaces one argument of a command by options in the signature that typer reads."""
     known = inspect.signature(command).parameters.values()
     replaced = [option for each in known for option in (options if each.name == name else [each])]
     keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in replaced]
+    keywords.sort(key=lambda each: first.index(each.name) if each.name in first else len(first))
     command.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in keywords}
     return command

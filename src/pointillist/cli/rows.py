@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @exclusive
 @options.csv_options()
-@options.configuration_options(Configuration)
+@options.configuration_options(Configuration, first=("data", "out", "label", "epochs", "drop", "type"))
 def fit(
     *,
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}.")],
