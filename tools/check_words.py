@@ -25,7 +25,8 @@ def main() -> int:
     """Prints the frequency in each folder; returns 1 if one exceeds the limit, and 0 otherwise."""
     pattern, status = re.compile("|".join(phrases())), 0
     for folder in FOLDERS:
-        files = [path for path in sorted((ROOT / folder).rglob("*")) if path.suffix in ENDINGS and path.is_file()]
+        found_files = sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in ENDINGS and path.is_file())
+        files = [path for path in found_files if "_build" not in path.parts]
         n_words, found = 0, []
         for path in files:
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
