@@ -33,17 +33,25 @@ def run(monkeypatch, tmp_path, capsys):
     return run
 
 
-def test_help_loads_no_numerical_library():
-    code = (
-        "import sys; sys.argv = ['pointillist', '--help']\n"
-        "from pointillist.cli import main\n"
-        "try: main()\n"
-        "except SystemExit as stop: assert not stop.code\n"
-        "heavy = {'jax', 'numpy', 'scipy', 'sklearn', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def assert_not_loaded(libraries, code, *arguments, cwd=None):
+    """Runs code in a new process with command-line arguments, and checks that it imports none of the libraries."""
+    code += f"\nheavy = {libraries} & set(sys.modules)\nassert not heavy, heavy"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd)
     assert done.returncode == 0, done.stderr
+    return done
+
+
+MAIN = """
+import sys
+from pointillist.cli import main
+sys.argv = ['pointillist', *sys.argv[1:]]
+try: main()
+except SystemExit as stop: assert not stop.code
+"""
+
+
+def test_help_loads_no_numerical_library():
+    done = assert_not_loaded({"jax", "numpy", "scipy", "sklearn", "matplotlib", "pyarrow"}, MAIN, "--help")
     assert "study" in done.stdout and "report" in done.stdout
 
 
@@ -52,43 +60,22 @@ def test_an_array_is_fitted_and_drawn_without_arrow(tmp_path, target):
     rows = np.random.default_rng(0).normal(size=(60, 2))
     np.save(tmp_path / "rows.npy", np.column_stack([rows, [0, 1] * 30]) if target else rows)
     quick = ["--epochs", "1", "--width", "8", "--depth", "1", "--out", "m"]
-    code = (
-        "import sys\n"
-        "from pointillist.cli import main\n"
-        "sys.argv = ['pointillist', *sys.argv[1:]]\n"
-        "try: main()\n"
-        "except SystemExit as stop: assert not stop.code\n"
-        "heavy = {'pyarrow', 'pandas', 'polars', 'sklearn'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
     for arguments in (["fit", "rows.npy", *quick, *target], ["sample", "m", "-n", "5", "--out", "new.npy"]):
-        command = [sys.executable, "-c", code, *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        assert_not_loaded({"pyarrow", "pandas", "polars", "sklearn"}, MAIN, *arguments, cwd=tmp_path)
 
 
 def test_importing_the_estimator_loads_only_jax():
-    code = (
-        "import sys\n"
-        "from pointillist import Diffusion\n"
-        "Diffusion(epochs=3).set_params(width=8)\n"
-        "heavy = {'scipy', 'sklearn', 'matplotlib', 'pyarrow', 'pandas'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    code = "import sys\nfrom pointillist import Diffusion\nDiffusion(epochs=3).set_params(width=8)"
+    assert_not_loaded({"scipy", "sklearn", "matplotlib", "pyarrow", "pandas"}, code)
 
 
 def test_modules_that_fit_a_file_do_not_import_scikit_learn():
     code = (
         "import sys\n"
         "import pointillist.cli.rows, pointillist.cli.table_options\n"
-        "import pointillist.models.fitting, pointillist.models.saving\n"
-        "heavy = {'sklearn', 'scipy.stats', 'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
+        "import pointillist.models.fitting, pointillist.models.saving"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert_not_loaded({"sklearn", "scipy.stats", "matplotlib"}, code)
 
 
 @pytest.mark.slow
@@ -98,14 +85,11 @@ def test_rows_of_a_file_are_fitted_without_waiting_for_scikit_learn(tmp_path):
         "import sys\n"
         "from pointillist.cli import app\n"
         "for arguments in sys.argv[1:]:\n"
-        "    app(arguments.split(), standalone_mode=False)\n"
-        "heavy = {'sklearn', 'scipy.stats', 'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
+        "    app(arguments.split(), standalone_mode=False)"
     )
     fit = "fit rows.csv --label kind --epochs 1 --batch-size 40 --width 8 --depth 1 --timesteps 5 --out rows.model"
     commands = fit, "sample rows.model -n 3 --out new.csv"
-    done = subprocess.run([sys.executable, "-c", code, *commands], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert_not_loaded({"sklearn", "scipy.stats", "matplotlib"}, code, *commands, cwd=tmp_path)
     assert (tmp_path / "new.csv").read_text().startswith("a,b,kind\n")
 
 

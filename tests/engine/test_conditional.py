@@ -42,7 +42,7 @@ def test_labels_reach_training_unless_all_are_dropped():
 
 
 def test_a_fraction_of_the_labels_is_dropped():
-    """With p_uncond = 1 the network has only seen the index of "no class", and with 0 never."""
+    """Labels are dropped always with p_uncond = 1, and never with p_uncond = 0."""
     assert not same(stack(LABELS, p_uncond=0.0), stack(LABELS, p_uncond=0.2))
     # The class embedding is data, not a weight: models with different numbers of classes share a stack.
     assert [n.input.weight.shape for n in stack(LABELS)] == [(16, 2 + 8 + 8)] * 2

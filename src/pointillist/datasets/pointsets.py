@@ -1,8 +1,8 @@
 """The named point sets: five of a published study, scikit-learn's digits as 64 columns, and five of the literature.
 
-Each set has one canonical draw, with `random_state=42` and the default number of rows. The range of each of its columns
-is scaled to [-1, 1], and all other draws by the same factors, so that they can serve as held-out rows. The published
-draws of blobs, manycircles and helix were not kept, so these sets are scaled by the ranges of the published draws.
+Each set has one canonical draw, with `random_state=42` and the default number of rows. The columns of this draw are
+scaled to the range [-1, 1]. All other draws are scaled by the same factors, so they can serve as held-out rows. The
+published draws of blobs, manycircles and helix were not kept, so these sets are scaled by the published ranges.
 
 The last five sets follow Grathwohl et al. 2019 (FFJORD, arXiv 1810.01367, section 5.1) and the code published with it.
 """

@@ -32,8 +32,8 @@ from pointillist.engine.epochs import (
 from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Recipe, Weights
 
-FEW = 500
-"""With at most this many held-out rows, computing their loss takes less time than optimizing its program would."""
+FEW_HELD_OUT_ROWS = 500
+"""Most held-out rows whose loss is computed by a program that is not optimized, as optimizing would take longer."""
 
 _AXIS = "models"
 
@@ -258,7 +258,7 @@ def held_out_loss(
 
     Noise levels and noise depend on the seed alone, so losses of a model at different epochs can be compared.
     """
-    compute = _loss_of_few if len(rows) <= FEW else _loss_of_many
+    compute = _loss_of_few if len(rows) <= FEW_HELD_OUT_ROWS else _loss_of_many
     clean = rows, labels, schedule, sigma_data
     return float(compute(key_of(seed, Stream.HELD_OUT_LOSS), network, clean, architecture, objective))
 

@@ -17,7 +17,7 @@ import numpy as np
 from pointillist.diffusion.tokens.mixed_likelihood import NumberError
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
 from pointillist.engine.mapping import map_rows
-from pointillist.engine.training import FEW
+from pointillist.engine.training import FEW_HELD_OUT_ROWS
 from pointillist.models.masked import masked_of
 from pointillist.models.plan import Plan, rows_to_hold_out
 from pointillist.models.process import Learned
@@ -89,4 +89,4 @@ def _error(plan: Plan, *, is_shown: bool) -> float:
     denoiser = masked_of(learned).number_denoiser(learned, has_observed=False)
     n = len(plan.held_out)
     rows, _ = plan.encoded(plan.held_out[np.arange(min(n, MOST_COMPARED)) * n // min(n, MOST_COMPARED)])
-    return float(map_rows(NumberError(denoiser, SCHEDULE), rows, is_brief=len(rows) <= FEW).mean())
+    return float(map_rows(NumberError(denoiser, SCHEDULE), rows, is_brief=len(rows) <= FEW_HELD_OUT_ROWS).mean())

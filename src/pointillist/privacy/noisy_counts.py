@@ -51,7 +51,7 @@ def column_of(
     """Make the encoder of a column from its domain, Arrow type, and counts with noise of a standard deviation.
 
     Returns:
-        The encoder, and the fraction of rows with each of its values; fractions are positive and sum to 1.
+        The encoder, and the fraction of rows with each value. Fractions are positive and sum to 1.
     """
     encoder = domain.encoder(kind)
     if encoder.scores is None:

@@ -1,4 +1,4 @@
-"""Tests of which cells of a row are best, and which reach the real-data baseline."""
+"""Tests that find the best cells in a row of a table, and the cells that reach the real-data baseline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -45,9 +45,9 @@ _FREE_CORNER = {1: (0.02, 0.94), 2: (0.02, 0.02), 3: (0.0, -0.08)}
 def write_figures(results: Results, folder: Path) -> list[Path]:
     """Draws all figures of a study as PNG files.
 
-    A section has `{section}_{dataset}_rows.png` for each of its data sets, `{section}_losses.png` (neither, if it
-    measures classifiers) and `{section}_metrics.png`. They show at most `MAX_SETTINGS` settings. A file is written
-    whole or not at all.
+    Each section gets `{section}_metrics.png`. Unless it measures classifiers, it also gets `{section}_losses.png`, and
+    `{section}_{dataset}_rows.png` for each data set. A figure shows at most `MAX_SETTINGS` settings. A file is
+    written whole or not at all.
     """
     paths = []
     for name, figure in _figures(results):

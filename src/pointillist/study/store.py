@@ -137,7 +137,7 @@ class Store(AbstractContextManager):
             self.connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", values[:1])
 
     def _read(self, table: str, convert: Callable[..., T], **keys: str) -> list[T]:
-        """Reads the rows with some keys, each of which `convert` turns into its content."""
+        """Reads the rows with the given keys, and returns what `convert` makes of each row."""
         condition = " AND ".join(f"{name} = ?" for name in keys)
         with self._reading():
             rows = self.connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),))
