@@ -23,7 +23,8 @@ CHECKED = "columns", "rules", "models", "queries", "privacy", "estimators", "eva
 """Packages whose arrays alone are checked."""
 
 install_import_hook(_with_arrays("diffusion", "engine", "metrics"), "beartype.beartype")
-install_import_hook(_with_arrays(*CHECKED), "shapes.check")
+# Constructors are checked once if what wraps them is checked.
+install_import_hook([*_with_arrays(*CHECKED), "pointillist.arguments"], "shapes.check")
 
 import gc  # noqa: E402
 import resource  # noqa: E402

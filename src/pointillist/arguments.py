@@ -1,7 +1,11 @@
 """Checks of arguments that users pass: integers, numbers, seeds."""
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -9,6 +13,39 @@ LARGEST_INTEGER = 2**53
 """Up to this, float64 holds all integers."""
 
 RandomState = int | np.random.RandomState | None
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def naming_unknown(
+    function: Callable[P, R], name: str = "", inner: Mapping[str, str] = MappingProxyType({})
+) -> Callable[P, R]:
+    """Make the TypeError about an unknown parameter suggest a similar one.
+
+    Args:
+        function: A function or a method.
+        name: Its name in the message; its qualified name by default.
+        inner: How to write parameters that belong to one of its arguments, by their names.
+    """
+    parameters = inspect.signature(function).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return function
+    known = [each for each in parameters if each != "self"]
+
+    @functools.wraps(function)
+    def checked(*arguments: P.args, **keywords: P.kwargs) -> R:
+        for unknown in [each for each in keywords if each not in known]:
+            from difflib import get_close_matches
+
+            similar = get_close_matches(unknown, [*known, *inner], 1)
+            hint = f"it has {', '.join(sorted(known))}"
+            if similar:
+                hint = f"did you mean {inner.get(similar[0], repr(similar[0]))}?"
+            raise TypeError(f"{name or function.__qualname__} has no parameter {unknown!r}: {hint}")
+        return function(*arguments, **keywords)
+
+    return checked
 
 
 def is_integer(value: Any, low: int) -> bool:

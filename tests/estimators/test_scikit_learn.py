@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pointillist import Diffusion, DiffusionClassifier, DiffusionRegressor, load_pointset
+from pointillist import Diffusion, DiffusionClassifier, DiffusionImputer, DiffusionRegressor, load_pointset
 
 X, Y = load_pointset("blobs", 300)
 QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 2, "random_state": 0}
@@ -108,6 +108,19 @@ def test_labels_of_several_types_are_refused():
     assert model.classes_.tolist() == ["a", "b"]
 
 
+def test_a_regressor_shows_its_training_if_asked(monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "pointillist.progress.Bar._update", lambda bar, **changes: shown.append((bar._is_shown, changes))
+    )
+    quick = DiffusionRegressor(width=4, depth=1, n_networks=1, steps=40, random_state=0)
+    for verbose in (None, True):
+        shown.clear()
+        clone(quick).set_params(verbose=verbose).fit(X[:, :1], X[:, 1])
+        assert {is_shown for is_shown, _ in shown} == {bool(verbose)}
+        assert sum(changes.get("advance", 0) for _, changes in shown) == 40
+
+
 @pytest.mark.parametrize("kind", [Diffusion, DiffusionRegressor])
 def test_an_unknown_parameter_is_named_with_a_similar_one(kind):
     with pytest.raises(TypeError, match=f"^{kind.__name__} has no parameter 'widht': did you mean 'width'"):
@@ -115,3 +128,23 @@ def test_an_unknown_parameter_is_named_with_a_similar_one(kind):
     with pytest.raises(TypeError, match=f"^{kind.__name__} has no parameter 'bananas': it has .*random_state"):
         kind(bananas=3)
     assert clone(kind(width=3)).width == 3
+
+
+@pytest.mark.parametrize("kind", [DiffusionClassifier, DiffusionImputer])
+def test_a_parameter_of_the_model_is_shown_where_it_belongs(kind):
+    for name in ("epoch", "epochs"):
+        with pytest.raises(
+            TypeError, match=f"^{kind.__name__} has no parameter '{name}': .* model=Diffusion\\(epochs=…"
+        ):
+            kind(**{name: 1})
+    with pytest.raises(TypeError, match=f"^{kind.__name__} has no parameter 'bananas': it has .*model, .*random_state"):
+        kind(bananas=3)
+    assert clone(kind(None, random_state=3)).random_state == 3
+
+
+def test_sampling_names_an_unknown_argument():
+    model = clone(HASTY).fit(X, Y)
+    with pytest.raises(TypeError, match=r"^Diffusion.sample has no parameter 'label': did you mean 'labels'"):
+        model.sample(3, label=0)
+    with pytest.raises(TypeError, match=r"^Diffusion.sample has no parameter 'condition': it has .*where"):
+        model.sample(3, condition=0)

@@ -5,7 +5,7 @@ import pandas
 import polars
 import pytest
 
-from pointillist import evaluate
+from pointillist import Diffusion, evaluate
 
 RNG = np.random.default_rng(0)
 DATA, LIKE, HOLDOUT = (RNG.normal(size=(n, 2)) for n in (300, 200, 100))
@@ -76,3 +76,12 @@ def test_incomparable_tables_are_refused(sides, options, message):
     with pytest.raises(ValueError, match=message) as error:
         evaluate(*sides, **options)
     assert "\n" not in str(error.value)
+
+
+def test_the_order_and_the_names_of_arguments_are_said():
+    with pytest.raises(ValueError, match=r"^data is a Diffusion: real rows come first, evaluate\(data, rows\)$"):
+        evaluate(Diffusion(), DATA)
+    with pytest.raises(ValueError, match=r"^rows is a Diffusion, not a table: draw rows from it"):
+        evaluate(DATA, Diffusion())
+    with pytest.raises(TypeError, match=r"^evaluate has no parameter 'targt': did you mean 'target'"):
+        evaluate(DATA, LIKE, targt=1)

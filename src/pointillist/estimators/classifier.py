@@ -12,12 +12,12 @@ from pointillist.arguments import RandomState, is_integer, seed_of
 from pointillist.diffusion.classification import N_TIMES, ClassElbos, ClassLogDensities, posterior
 from pointillist.engine.mapping import RowFunction, map_rows
 from pointillist.estimators.estimator import Diffusion
-from pointillist.estimators.inputs import checked_rows, take_over
+from pointillist.estimators.inputs import AsEstimator, checked_rows, take_over
 from pointillist.models.gaussian import gaussian_of
 from pointillist.models.planning import DEFAULT_STEPS, MOST_EPOCHS
 
 
-class DiffusionClassifier(ClassifierMixin, BaseEstimator):
+class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
     """A classifier made of a conditional diffusion model: p(y | x) ∝ p(y) p(x | y). No classifier is trained.
 
     Args:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from pointillist.arguments import RandomState, is_integer
+from pointillist.arguments import RandomState, is_integer, naming_unknown
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
 from pointillist.estimators.inputs import WithParameters, checked_rows, fitted_model, sampling_run
@@ -139,6 +139,7 @@ class Diffusion(WithParameters, Configuration):
             self.classes_, self.class_counts_ = model.classes.labels, model.classes.counts
 
     @documented(SamplingConfig)
+    @naming_unknown
     def sample(  # noqa: D417
         self,
         n_samples: int | None = None,

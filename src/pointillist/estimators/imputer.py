@@ -10,12 +10,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState
 from pointillist.estimators.estimator import Diffusion
-from pointillist.estimators.inputs import take_over
+from pointillist.estimators.inputs import AsEstimator, take_over
 from pointillist.queries.imputation import check_statistic
 from pointillist.tables.names import Headings, is_frame
 
 
-class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class DiffusionImputer(AsEstimator, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """A transformer that fills missing cells by their distribution given the other cells of the row.
 
     It takes arrays of numbers, in which NaN is missing, and data frames with columns of any kind. Columns in which no

@@ -1,13 +1,13 @@
 """What estimators share: parameters, access to the fitted model, and scikit-learn's checks of rows of numbers."""
 
-import functools
-from dataclasses import is_dataclass
-from difflib import get_close_matches
+import inspect
 from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.arguments import naming_unknown
+from pointillist.models.configuration import PARAMETERS
 from pointillist.models.parameters import parameters_of
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
@@ -26,20 +26,11 @@ class AsEstimator:
     def __init_subclass__(cls) -> None:
         """Name unknown parameters, and a similar one, in the error of the constructor."""
         super().__init_subclass__()
-        if not is_dataclass(cls):
+        if cls.__init__ is object.__init__:
             return
-        init: Any = cls.__init__
-
-        @functools.wraps(init)
-        def checked(self: Any, **parameters: Any) -> None:
-            known = parameters_of(type(self))
-            for name in parameters.keys() - known.keys():
-                similar = get_close_matches(name, known, 1)
-                hint = f"did you mean {similar[0]!r}?" if similar else f"it has {', '.join(sorted(known))}"
-                raise TypeError(f"{type(self).__name__} has no parameter {name!r}: {hint}")
-            init(self, **parameters)
-
-        cls.__init__ = checked
+        has_model = "model" in inspect.signature(cls).parameters
+        inner = {name: f"model=Diffusion({name}=…)" for name in PARAMETERS} if has_model else {}
+        cls.__init__ = naming_unknown(cls.__init__, cls.__name__, inner)  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         pass

@@ -1,10 +1,12 @@
 """An ensemble of diffusion models of p(y | x) for a number y."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from rich.console import Console
 
 from pointillist.arguments import RandomState
 from pointillist.columns.grids import has_few_values
@@ -25,6 +27,7 @@ from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Method, Recipe, TargetArchitecture, Weights
 from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer, held_out_loss
 from pointillist.models.parameters import Checked, parameter
+from pointillist.progress import Bar, shows_progress
 from pointillist.queries.predictive import Predictive, normal_points
 
 LOWEST_LOG_MASS = -700.0
@@ -81,6 +84,8 @@ class RegressionConfig(Checked):
     n_iter_no_change: int = parameter(
         8, "Number of checks without a lower loss on these rows after which training stops.", low=1,
         details="A check follows every 200 steps, or 64 epochs if they are fewer.")
+    verbose: bool | int | None = parameter(
+        None, "Whether `fit` shows a progress bar.", unset="yes in a terminal or notebook, no elsewhere")
     random_state: RandomState = parameter(None, "Seed of `fit`.")
     # fmt: on
 
@@ -271,7 +276,9 @@ def fit_regression(
         np.column_stack([np.where(hidden & ~sees, 0, rows), np.tile(view, (len(rows), 1))])
         for sees, view in zip(sees_guesses, views, strict=True)
     ]
-    networks, history = _trained(data, held, steps, config, seed)
+    with Bar(Console(stderr=True), steps, is_shown=shows_progress(config.verbose)) as bar:
+        bar.say("training")
+        networks, history = _trained(data, held, steps, config, seed, bar.advance)
     kept = np.flatnonzero(_is_kept(history, sees_guesses, n_held))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(networks[i] for i in kept))
     target = TargetDistribution(stacked, views[kept], sees_guesses[kept], x.shape[1], n_guesses)
@@ -308,6 +315,7 @@ def _trained(
     steps: int,
     config: RegressionConfig,
     seed: int,
+    advance: Callable[[float], None],
 ) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
     """Train networks side by side, each on the rows that are not held out; return the best weights and all losses."""
     n = len(rows[0]) - len(held[0])
@@ -339,6 +347,7 @@ def _trained(
     best, losses = trainer.networks(), np.empty((len(rows), 0))
     while not trainer.is_done:
         trained = trainer.run(every)
+        advance(len(trained[0]) * per_epoch)
         if not all(np.isfinite(part).all() for part in trained):
             raise ValueError(f"training diverged with learning_rate={config.learning_rate:g}: lower it")
         networks = trainer.networks()

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+from rich.console import Console
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,6 +18,7 @@ from pointillist.estimators.inputs import AsEstimator, take_over
 from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
 from pointillist.estimators.regression import RegressionConfig, fit_regression
 from pointillist.models.parameters import documented
+from pointillist.progress import shows_progress, waiting
 from pointillist.queries.predictive import checked_draws, checked_levels
 
 FEWEST_CALIBRATED = 20
@@ -87,7 +89,8 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         seed = seed_of(config.random_state)
         guesses, guessed = None, np.empty((len(rows), 0))
         if len(rows) >= FEWEST_ROWS and config.n_networks != 1:
-            guesses, guessed = OutOfFold.fit(rows, y, seed)
+            with waiting(Console(stderr=True), "fitting trees", is_shown=shows_progress(config.verbose)):
+                guesses, guessed = OutOfFold.fit(rows, y, seed)
         fitted.model_ = fit_regression(np.column_stack([rows, guessed]), y, config, seed, guessed.shape[1])
         if guesses is not None and not fitted.model_.target.sees_guesses.any():
             guesses = replace(guesses, models=())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pointillist.arguments import naming_unknown
 from pointillist.evaluation.comparison import Comparison
 from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.report import Reported, json_value
@@ -62,6 +63,7 @@ class Evaluation(Comparison, Reported):
         return {**self.summary(), **json_value(self)}
 
 
+@naming_unknown
 def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, random_state: int = 0) -> Evaluation:
     """Measure how similar generated rows are to real ones, and test whether they can be distinguished.
 
@@ -97,6 +99,8 @@ def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, r
         False
     """
     start = time.perf_counter()
+    if hasattr(data, "fit"):
+        raise ValueError(f"data is a {type(data).__name__}: real rows come first, evaluate(data, rows)")
     sides = {"data": data, "rows": rows} | ({} if holdout is None else {"holdout": holdout})
     tables = sides if isinstance(data, dict) else columns_of(sides)
     check_tables(MIN_ROWS, **tables)
