@@ -1,4 +1,5 @@
 import importlib
+import re
 import signal
 import subprocess
 import sys
@@ -106,6 +107,23 @@ def test_help_has_defaults_and_choices():
     assert "<linear|cosine|sigmoid>" in shown and "-o, --out MODEL" in shown
     shown = " ".join(command("sample", "-h").stdout.split())
     assert "<ancestral|ddim|dpm|dpm-sde|heun>" in shown and "-n, --rows" in shown and "--label VALUE" in shown
+
+
+def test_help_has_groups_of_options(run):
+    sections = re.findall(r"^(\w[\w ]*):\n((?:  .*\n|\n)*)", run("fit", "-h").stdout, re.MULTILINE)
+    found = {heading: re.findall(r"^  (?:-\w, )?--(\S+)", text, re.MULTILINE) for heading, text in sections}
+    assert [*found] == ["Arguments", "Options", "Reading the table", "Training", "Privacy", "Advanced"]
+    assert found["Options"] == ["out", "label", "epochs", "drop", "type", "seed", "quiet", "help"]
+    assert found["Privacy"] == ["epsilon", "delta", "domain"] and "delimiter" in found["Reading the table"]
+    advanced = {"timesteps", "schedule", "beta-start", "beta-end", "batch-size", "learning-rate", "p-uncond", "p-given"}
+    assert advanced == {*found["Advanced"]}
+
+
+@pytest.mark.parametrize(("name", "option", "meant"), [("fit", "target", "label"), ("evaluate", "label", "target")])
+def test_an_option_of_another_command_is_called_by_its_name(run, name, option, meant):
+    done = run(name, "a.csv", "b.csv", f"--{option}", "kind")
+    assert done.returncode == 2
+    assert done.stderr == f"pointillist: No such option: --{option} (Possible options: --{meant})\n"
 
 
 def test_version_and_debug_after_the_command(tmp_path):

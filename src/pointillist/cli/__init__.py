@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pointillist import __version__
+from pointillist.cli.command import Command, suggest
 from pointillist.cli.evaluation import audit, evaluate
 from pointillist.cli.predictions import impute, predict, score
 from pointillist.cli.rows import fit, sample
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (fit, sample, impute, predict, score, evaluate, audit, page, info, study, report):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _show_version(is_requested: bool) -> None:
@@ -78,6 +79,7 @@ def _line_of(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or is_jax_error:
         return "not enough memory: give fewer rows or a smaller model"
     if hasattr(error, "format_message"):
+        suggest(error)
         # Typer puts these words before the message of a check.
         return " ".join(error.format_message().replace(": Value error, ", ": ").split())
     return " ".join(str(error).split()) if isinstance(error, ValueError | OSError | sqlite3.Error) else None

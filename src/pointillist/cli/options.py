@@ -1,13 +1,16 @@
 """Options that several commands share, as text so that --help loads nothing else."""
 
+import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.models import OptionInfo
 
+from pointillist.cli.command import ADVANCED, TABLE
 from pointillist.files.csv_format import CsvForm
 from pointillist.files.formats import READABLE
 from pointillist.models.parameters import parameters_of
@@ -61,11 +64,26 @@ def again(*, is_resumed: bool) -> str:
     return f"Run the same command again{'' if is_resumed else ' without --fresh'} to continue."
 
 
-def configuration_options(configuration: type, first: Sequence[str] = ()) -> Callable[[Command], Command]:
-    """Adds the options of a configuration to a command, which takes their values as `**chosen`.
+def grouped(groups: Mapping[str, Sequence[str]]) -> Callable[[Command], Command]:
+    """Lists the options of a command by heading in its help, in the order given, and all others as advanced ones."""
+    headings = {name: heading for heading, names in groups.items() for name in names}
 
-    The help lists the options in `first` before all others.
-    """
+    def group(command: Command) -> Command:
+        options = []
+        for each in inspect.signature(command).parameters.values():
+            kind, info = each.annotation.__origin__, copy.copy(each.annotation.__metadata__[0])
+            if isinstance(info, OptionInfo):
+                info.rich_help_panel = headings.get(each.name, info.rich_help_panel or ADVANCED)
+            options.append(each.replace(annotation=Annotated[kind, info]))
+        names = [*headings]
+        options.sort(key=lambda each: names.index(each.name) if each.name in names else len(names))
+        return _with_signature(command, options)
+
+    return group
+
+
+def configuration_options(configuration: type) -> Callable[[Command], Command]:
+    """Adds the options of a configuration to a command, which takes their values as `**chosen`."""
     options = []
     for each in parameters_of(configuration).values():
         kind: Any = each.types[0]
@@ -78,7 +96,7 @@ def configuration_options(configuration: type, first: Sequence[str] = ()) -> Cal
         info = typer.Option(*flag, help=each.help, show_default=each.unset or True)
         if each.is_option:
             options.append(_keyword(each.name, kind, each.default, info))
-    return lambda command: _with_options(command, "chosen", options, first)
+    return lambda command: _with_options(command, "chosen", options)
 
 
 def csv_options(files: str = "DATA") -> Callable[[Command], Command]:
@@ -89,11 +107,16 @@ def csv_options(files: str = "DATA") -> Callable[[Command], Command]:
         "decimal": ("MARK", f"Decimal mark in {files}: a point or a comma.", "detected for each column"),
     }
     options = [
-        _keyword(name, str | None, None, typer.Option(metavar=metavar, help=text, show_default=default))
+        _keyword(
+            name,
+            str | None,
+            None,
+            typer.Option(metavar=metavar, help=text, show_default=default, rich_help_panel=TABLE),
+        )
         for name, (metavar, text, default) in texts.items()
     ]
     text = f"Read the first line of {files} as a row, if CSV; columns are named 0, 1, 2, …"
-    options.append(_keyword("no_header", bool, False, typer.Option("--no-header", help=text)))
+    options.append(_keyword("no_header", bool, False, typer.Option("--no-header", help=text, rich_help_panel=TABLE)))
 
     def add(command: Command) -> Command:
         @functools.wraps(command)
@@ -112,14 +135,14 @@ def _keyword(name: str, kind: Any, default: Any, info: Any) -> inspect.Parameter
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
-def _with_options(
-    command: Command, name: str, options: Iterable[inspect.Parameter], first: Sequence[str] = ()
-) -> Command:
+def _with_options(command: Command, name: str, options: Iterable[inspect.Parameter]) -> Command:
     """Replaces one argument of a command by options in the signature that typer reads."""
     known = inspect.signature(command).parameters.values()
     replaced = [option for each in known for option in (options if each.name == name else [each])]
-    keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in replaced]
-    keywords.sort(key=lambda each: first.index(each.name) if each.name in first else len(first))
+    return _with_signature(command, [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in replaced])
+
+
+def _with_signature(command: Command, keywords: Sequence[inspect.Parameter]) -> Command:
     command.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in keywords}
     return command

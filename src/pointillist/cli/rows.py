@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pointillist.cli import options
+from pointillist.cli.command import OPTIONS, PRIVACY, REWARDS, TABLE, TRAINING
 from pointillist.cli.locks import exclusive
 from pointillist.cli.options import FILES, Columns
 from pointillist.files.csv_format import CsvForm
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
 
 
 @exclusive
+@options.grouped(
+    {
+        OPTIONS: ("out", "label", "epochs", "drop", "type", "seed", "quiet"),
+        TABLE: ("categorical", "keep", "missing"),
+        TRAINING: ("early_stopping", "width", "depth", "scaling", "checkpoint", "resume"),
+        PRIVACY: ("epsilon", "delta", "domain"),
+    }
+)
 @options.csv_options()
-@options.configuration_options(Configuration, first=("data", "out", "label", "epochs", "drop", "type"))
+@options.configuration_options(Configuration)
 def fit(
     *,
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}.")],
@@ -148,6 +157,12 @@ def _summary(model: "RowModel", n: int, seconds: float) -> str:
 
 
 @exclusive
+@options.grouped(
+    {
+        OPTIONS: ("out", "n", "where", "label", "guidance", "seed"),
+        REWARDS: ("reward", "reward_temperature", "candidates", "steering"),
+    }
+)
 @options.configuration_options(SamplingConfig)
 def sample(
     *,
