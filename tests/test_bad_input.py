@@ -380,6 +380,14 @@ EVALUATIONS = {
         "good.csv good.csv --figure three.csv",
         "three.csv: the name of --figure must end in .png",
     ),
+    "a report that is not a page": (
+        "good.csv good.csv --html report.txt",
+        "report.txt: the name of --html must end in .html",
+    ),
+    "a report below a file": (
+        "good.csv good.csv --html good.csv/a.html",
+        "good.csv/a.html: is below good.csv, which is",
+    ),
     "a figure below a file": (
         "good.csv good.csv --figure good.csv/a.png",
         "good.csv/a.png: is below good.csv, which is",

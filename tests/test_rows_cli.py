@@ -268,7 +268,7 @@ def test_evaluate_prints_its_findings(run, capsys):
         ["year", "cultivar", "magnesium", "alcohol"]
     )
     pyarrow.parquet.write_table(moved, "moved.parquet")
-    run("evaluate", "wine.csv", "moved.parquet", "--target", "cultivar", "--figure", "figure.png")
+    run("evaluate", "wine.csv", "moved.parquet", "--target", "cultivar", "--figure", "figure.png", "--html", "a.html")
     shown = capsys.readouterr().out
     assert "Data: 60 real rows (wine.csv). Rows: 60 generated rows (moved.parquet). 4 columns." in " ".join(
         shown.split()
@@ -277,6 +277,9 @@ def test_evaluate_prints_its_findings(run, capsys):
     assert "'alcohol'" in " ".join(shown.split())
     with open("figure.png", "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    with open("a.html", encoding="utf-8") as file:
+        page = file.read()
+    assert page.startswith("<!doctype html>") and "60 real rows (wine.csv)" in page and page.count("<figure>") == 4
     run("evaluate", "wine.csv", "wine.csv", "--target", "cultivar", "--holdout", "wine.csv", "--json")
     found = json.loads(capsys.readouterr().out)
     assert found["copies"]["count"] == 60 and "copied" in found["verdict"]

@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
-from pointillist.atomic_files import check_regular, check_writable
+from pointillist.atomic_files import check_regular, check_writable, write_whole
 from pointillist.cli.options import FILES
 from pointillist.cli.predictions import column_of
 from pointillist.cli.table_options import columns_by_text, labels_in, read_for
 from pointillist.evaluation import Calibration, draw_evaluation, evaluate, print_evaluation
 from pointillist.evaluation.calibration import POINTS, calibration
 from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
+from pointillist.evaluation.html import html_of
 from pointillist.evaluation.inputs import as_columns
 from pointillist.evaluation.report import json_value
 from pointillist.files.csv_format import CsvForm
@@ -50,15 +51,17 @@ def compare(
     *,
     as_json: bool,
     figure: Path | None,
+    html: Path | None,
 ) -> bool:
     """Prints the evaluation of rows; returns whether they are distinguishable from the data or look copied.
 
     See `pointillist evaluate` for the arguments.
     """
-    if figure is not None:
-        if figure.suffix.lower() != ".png":
-            raise ValueError(f"{figure}: the name of --figure must end in .png")
-        check_writable(figure)
+    for option, ending, file in (("--figure", ".png", figure), ("--html", ".html", html)):
+        if file is not None and file.suffix.lower() != ending:
+            raise ValueError(f"{file}: the name of {option} must end in {ending}")
+        if file is not None:
+            check_writable(file)
     if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
         raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
     check_regular(rows)
@@ -84,6 +87,7 @@ def compare(
         attacked = _audited(model, real, others, seed)
         if target is not None and is_of_numbers(data_columns[target]):
             predicted = calibrated(model, real, others, target, seed)
+    verdict = attacked.verdict if isinstance(attacked, Audit) else attacked
     if as_json:
         found = evaluation.to_json()
         if attacked is not None:
@@ -95,10 +99,11 @@ def compare(
         console = Console()
         if predicted is not None:
             console.print(terminal_text(predicted) if isinstance(predicted, str) else predicted.table())
-        verdict = attacked.verdict if isinstance(attacked, Audit) else attacked
         print_evaluation(evaluation, console, verdict, (str(data), str(rows)))
     if figure is not None:
         draw_evaluation(data_columns, row_columns, figure)
+    if html is not None:
+        write_whole(html, html_of(evaluation, verdict, (str(data), str(rows))))
     return evaluation.is_distinguishable or evaluation.looks_copied
 
 

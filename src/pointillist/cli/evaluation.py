@@ -27,6 +27,9 @@ def evaluate(
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the columns and pairs of columns that differ most.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a report as one page for a browser.")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with status 1 if the rows are distinguishable, or look copied.")
     ] = False,
@@ -36,7 +39,7 @@ def evaluate(
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from pointillist.cli.comparing import compare
 
-    is_suspicious = compare(data, rows, holdout, target, form, seed, as_json=as_json, figure=figure)
+    is_suspicious = compare(data, rows, holdout, target, form, seed, as_json=as_json, figure=figure, html=html)
     if check and is_suspicious:
         raise typer.Exit(1)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from pointillist.evaluation.figure import Histogram
 from pointillist.evaluation.report import percent
 from pointillist.evaluation.scores import NumberMeasures, Scores
 from pointillist.metrics import MEASURES, ColumnDifference, Copies, Estimate, ResidualSpread
@@ -52,6 +53,7 @@ class Comparison:
         copies: Rows that equal a data row.
         holdout_copies: Held-out rows that equal a data row; None without held-out rows.
         numbers: Measures of the numeric columns without missing cells; None if there are no such columns.
+        histograms: Distributions of the columns.
         seconds: Duration of the evaluation.
     """
 
@@ -68,6 +70,7 @@ class Comparison:
     copies: Copies
     holdout_copies: Copies | None
     numbers: NumberMeasures | None
+    histograms: tuple[Histogram, ...]
     seconds: float
 
     @cached_property

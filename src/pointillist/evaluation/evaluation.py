@@ -9,6 +9,8 @@ import numpy as np
 
 from pointillist.arguments import naming_unknown
 from pointillist.evaluation.comparison import Comparison
+from pointillist.evaluation.figure import histograms
+from pointillist.evaluation.html import html_of
 from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.report import Reported, json_value
 from pointillist.evaluation.scores import measure_all, measure_numbers
@@ -60,7 +62,17 @@ class Evaluation(Comparison, Reported):
 
     def to_json(self) -> dict[str, Any]:
         """Convert numbers, standard errors and p-values to JSON values, the verdict first; unknown ones are None."""
-        return {**self.summary(), **json_value(self)}
+        found = json_value(self)
+        del found["histograms"]
+        return {**self.summary(), **found}
+
+    def to_html(self) -> str:
+        """Return the report as one HTML page without scripts, with the distribution of each column.
+
+        Write it to a file, for example with `pathlib.Path.write_text`. It shows ranges, categories and counts of the
+        data.
+        """
+        return html_of(self)
 
 
 @naming_unknown
@@ -115,6 +127,7 @@ def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, r
             table[target] = np.array(texts, object)
     rows, holdout = tables["rows"], tables.get("holdout")
     scores = measure_all(data, rows, holdout, target, random_state)
+    columns = column_differences(data, rows, random_state=random_state)
     return Evaluation(
         m=count_rows(rows),
         n=count_rows(data),
@@ -124,11 +137,12 @@ def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, r
         rows=scores[0],
         real=scores[1],
         independent=scores[2],
-        columns=column_differences(data, rows, random_state=random_state),
+        columns=columns,
         residuals=residual_spreads(data, rows, random_state=random_state),
         copies=copies(data, rows),
         holdout_copies=None if holdout is None else copies(data, holdout),
         numbers=measure_numbers(data, rows, random_state),
+        histograms=histograms(data, rows, columns),
         seconds=time.perf_counter() - start,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -24,11 +25,32 @@ if TYPE_CHECKING:
 
 DATA, ROWS = "0.35", "#1f5fa8"
 MAX_COLUMNS, MAX_CATEGORIES, MAX_BINS = 5, 8, 40
-MAX_POINTS = 1500
-"""Most rows of each side in a panel of a pair."""
+MAX_POINTS, MAX_COUNTED = 1500, 50_000
+"""Most rows of each side in a panel of a pair, and most that are counted for a histogram."""
 
 OUTSIDE, MARGIN = 0.2, 0.06
 """Percentage of a side beyond either limit of a panel, and margin on either side as a fraction of the range."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """The distribution of a column in two tables.
+
+    Attributes:
+        column: The difference of the column.
+        ends: Least and largest value that the bars show, if the bars are intervals of equal widths.
+        labels: The value of each bar, if the bars are not intervals.
+        data: Fraction of the data's cells in each bar, among cells that are not missing numbers.
+        rows: Fraction of the rows' cells.
+        missing: Fraction of missing numbers in the data and in the rows.
+    """
+
+    column: ColumnDifference
+    ends: tuple[float, float] | None
+    labels: tuple[str, ...]
+    data: tuple[float, ...]
+    rows: tuple[float, ...]
+    missing: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -48,16 +70,48 @@ class _Panel:
     def limits(self) -> tuple[float, float]:
         if self.ticks:
             return -0.6, len(self.ticks) - 0.4
+        low, high = self.range
+        margin = 0.5 if self.is_discrete else MARGIN * (high - low)
+        return low - margin, high + margin
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
         known = (side[~np.isnan(side)] for side in (self.data, self.rows))
         sides = [side for side in known if len(side)] or [np.zeros(1)]
         if self.is_discrete:
-            return min(side.min() for side in sides) - 0.5, max(side.max() for side in sides) + 0.5
+            return min(side.min() for side in sides), max(side.max() for side in sides)
         ends = [np.percentile(side, [OUTSIDE, 100 - OUTSIDE]) for side in sides]
         (low, high), (rows_low, rows_high) = ends[0], ends[-1]
         reach = high - low or 1.0
-        low, high = max(min(low, rows_low), low - reach), min(max(high, rows_high), high + reach)
-        margin = MARGIN * (high - low)
-        return low - margin, high + margin
+        return max(min(low, rows_low), low - reach), min(max(high, rows_high), high + reach)
+
+    @cached_property
+    def bars(self) -> tuple[Rows, tuple[Rows, Rows]]:
+        """The values of discrete bars, or the ends of intervals, and the fraction of either side's cells in each."""
+        data, rows = (side[~np.isnan(side)] for side in (self.data, self.rows))
+        if self.is_discrete:
+            values = np.unique(np.concatenate([data, rows]))
+            counts = [(side[:, None] == values).sum(axis=0) for side in (data, rows)]
+        else:
+            n_bins = int(np.clip(2 * min(len(data), len(rows)) ** (1 / 3), 10, MAX_BINS))
+            values = np.linspace(*self.range, n_bins + 1)
+            counts = [np.histogram(side, values)[0] for side in (data, rows)]
+        return values, (counts[0] / max(len(data), 1), counts[1] / max(len(rows), 1))
+
+
+def histograms(data: Table, rows: Table, columns: Sequence[ColumnDifference]) -> tuple[Histogram, ...]:
+    """Count the cells of each column in bars; of large tables, only those of evenly spaced rows."""
+    data, rows = ({name: side[name][:: -(-len(side[name]) // MAX_COUNTED)] for name in side} for side in (data, rows))
+    found = []
+    for column in columns:
+        panel = _panel(column, data[column.name], rows[column.name])
+        values, (data_bars, row_bars) = panel.bars
+        labels = tuple(panel.ticks[int(value)] if panel.ticks else f"{value:g}" for value in values)
+        bars = tuple(data_bars.tolist()), tuple(row_bars.tolist())
+        missing = float(np.isnan(panel.data).mean()), float(np.isnan(panel.rows).mean())
+        ends = None if panel.is_discrete else panel.range
+        found.append(Histogram(column, ends, labels if ends is None else (), *bars, missing))
+    return tuple(found)
 
 
 def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
@@ -149,21 +203,15 @@ def _shuffled_points(panels: list[_Panel]) -> tuple[Rows, NDArray[Any]]:
 
 
 def _draw_marginal(axes: Axes, panel: _Panel) -> None:
-    column, sides = panel.column, [side[~np.isnan(side)] for side in (panel.data, panel.rows)]
+    values, (data, rows) = panel.bars
     if panel.is_discrete:
-        values = np.unique(np.concatenate(sides))
-        for side, color, shift, alpha in zip(sides, (DATA, ROWS), (-0.2, 0.2), (0.45, 0.9), strict=True):
-            fractions = [float(np.sum(side == value)) / max(len(side), 1) for value in values]
-            axes.bar(values + shift, fractions, 0.4, color=color, alpha=alpha)
+        axes.bar(values - 0.2, data, 0.4, color=DATA, alpha=0.45)
+        axes.bar(values + 0.2, rows, 0.4, color=ROWS, alpha=0.9)
     else:
-        n_bins = int(np.clip(2 * min(map(len, sides)) ** (1 / 3), 10, MAX_BINS))
-        edges = np.linspace(*panel.limits, n_bins + 1)
-        data_heights, row_heights = (np.histogram(side, edges)[0] / max(len(side), 1) for side in sides)
-        axes.stairs(data_heights, edges, color=DATA, alpha=0.35, fill=True)
-        axes.stairs(row_heights, edges, color=ROWS, linewidth=1.3)
+        axes.stairs(data, values, color=DATA, alpha=0.35, fill=True)
+        axes.stairs(rows, values, color=ROWS, linewidth=1.3)
     axes.set_ylim(bottom=0)
-    statistic = "KS" if column.kind == "continuous" else "TV"
-    axes.set_title(f"{statistic} {column.value:.2f}", fontsize=7, color="0.3", pad=3)
+    axes.set_title(f"{panel.column.statistic} {panel.column.value:.2f}", fontsize=7, color="0.3", pad=3)
 
 
 def _frame(axes: Axes, x: _Panel, y: _Panel, *, is_left: bool, is_bottom: bool) -> None:

@@ -1,7 +1,7 @@
-"""The tables of an evaluation for the terminal."""
+"""The tables of an evaluation."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,12 +12,20 @@ from pointillist.foreign_text import terminal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 MAX_COLUMNS = 10
 """Most columns, and most pairs of columns, in a table."""
 
 HEADS = ("rows", "real rows", "independent columns")
+
+
+class TextTable(NamedTuple):
+    """A table of text, as `text_table` takes it."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    caption: str
 
 
 def print_evaluation(
@@ -31,19 +39,22 @@ def print_evaluation(
         attack: Verdict of an audit of the model, if there was one.
         names: Names of the two tables, the data first.
     """
-    console.print(_summary_table(evaluation, names))
-    if evaluation.rows.trends.pairs:
-        console.print(_pairs_table(evaluation))
-    console.print(_columns_table(evaluation))
+    for table in (summary_table(evaluation, names), pairs_table(evaluation), columns_table(evaluation)):
+        if table.rows:
+            console.print(text_table(*table))
     if evaluation.rows.nearest is not None:
-        said = (
-            "for that, attack the model with pointillist audit." if attack is None else f"an audit of it says: {attack}"
-        )
-        console.print(terminal_text(f"Nearness to the data and copies are a check for copying, not of privacy: {said}"))
+        console.print(terminal_text(privacy_note(attack)))
     console.print(terminal_text(verdict_of(evaluation), "bold"))
 
 
-def _summary_table(found: Comparison, names: tuple[str, str] | None) -> "Table":
+def privacy_note(attack: str | None) -> str:
+    """Return a sentence on what nearness says about privacy, with the verdict of an audit if there was one."""
+    said = "for that, attack the model with pointillist audit." if attack is None else f"an audit of it says: {attack}"
+    return f"Nearness to the data and copies are a check for copying, not of privacy: {said}"
+
+
+def summary_table(found: Comparison, names: tuple[str, str] | None = None) -> TextTable:
+    """Return all measures of the rows, beside those of real rows and of independent columns."""
     data_name, rows_name = ("", "") if names is None else (f" ({name})" for name in names)
     title = (
         f"Data: {found.n:,} real rows{data_name}. Rows: {found.m:,} generated rows{rows_name}. "
@@ -65,10 +76,11 @@ def _summary_table(found: Comparison, names: tuple[str, str] | None) -> "Table":
         for line in found.lines
         if line.title
     ]
-    return text_table(title, ("measure", *HEADS, "p"), rows, caption)
+    return TextTable(title, ("measure", *HEADS, "p"), rows, caption)
 
 
-def _pairs_table(found: Comparison) -> "Table":
+def pairs_table(found: Comparison) -> TextTable:
+    """Return the pairs of columns that score furthest below real rows."""
     sides = (table.common_trends.pairs for table in (found.rows, found.real, found.independent))
     pairs = list(zip(*sides, strict=True))
     # Pairs with unknown scores come last.
@@ -81,21 +93,21 @@ def _pairs_table(found: Comparison) -> "Table":
         strength = f"{'r' if pair[0].kind == 'correlation' else 'V'} {rounded(pair[0].strength)}"
         rows.append((" × ".join(pair[0].names), *(rounded(each.score) for each in pair), strength))
     caption = "In the data: for two numbers, the absolute value of Pearson's correlation; otherwise Cramér's V."
-    return text_table(title, ("pair", *HEADS, "in the data"), rows, caption)
+    return TextTable(title, ("pair", *HEADS, "in the data"), rows, caption)
 
 
-def _columns_table(found: Comparison) -> "Table":
+def columns_table(found: Comparison) -> TextTable:
+    """Return the columns that differ most."""
     shown, title = found.worst_columns[:MAX_COLUMNS], "Columns"
     if len(found.columns) > len(shown):
         title = f"The {len(shown)} of {len(found.columns):,} columns that differ most"
     rows = []
     for column in shown:
-        statistic = "KS" if column.kind == "continuous" else "TV"
         sides = (column.data_mean, column.data_deviation), (column.rows_mean, column.rows_deviation)
         means = ("" if math.isnan(mean) else f"{mean:.4g} ± {deviation:.3g}" for mean, deviation in sides)
-        rows.append((column.name, f"{statistic} {column.value:.3f}", p_text(column.p_value), *means))
+        rows.append((column.name, f"{column.statistic} {column.value:.3f}", p_text(column.p_value), *means))
     caption = (
         "KS: Kolmogorov-Smirnov statistic of numbers; TV: total variation distance of categories and of few integers. "
         "This table compares single columns only; it says nothing about dependence between them."
     )
-    return text_table(title, ("column", "difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows, caption)
+    return TextTable(title, ("column", "difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows, caption)

@@ -44,6 +44,11 @@ class ColumnDifference:
     rows_deviation: float = float("nan")
     data_deviation: float = float("nan")
 
+    @property
+    def statistic(self) -> str:
+        """Abbreviation of `value`: KS (Kolmogorov-Smirnov) or TV (total variation)."""
+        return "KS" if self.kind == "continuous" else "TV"
+
 
 def column_differences(
     real: TableLike, generated: TableLike, *, random_state: Seed = 0
