@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from pointillist import Diffusion, DiffusionClassifier
+from pointillist import Diffusion
 from pointillist.engine.training import StackTrainer
 from pointillist.models import training
 from pointillist.queries import imputation
@@ -383,14 +383,6 @@ def test_tables_that_cannot_be_fitted(table, message):
 def test_models_that_cannot_continue_training_are_refused(data, model):
     with pytest.raises(ValueError, match="warm_start needs a Gaussian model"):
         copy(model).set_params(warm_start=True).fit(data)
-
-
-@pytest.mark.slow
-def test_models_without_classes_refuse_to_classify(data):
-    classes = data["kind"].to_numpy()
-    model = Diffusion(**{**FAST, "epochs": 1}).fit(data, classes)
-    with pytest.raises(ValueError, match="a classifier by denoising is for Gaussian models"):
-        DiffusionClassifier(model).predict(data)
 
 
 @pytest.mark.slow

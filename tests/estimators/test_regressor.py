@@ -330,9 +330,17 @@ def test_parameters_that_are_refused(parameters, message):
 
 def test_dates_are_refused():
     days = pd.Series(pd.date_range("2024-01-01", periods=len(Y)))
-    for x, y, name in ((X, days, "y"), (pd.DataFrame({"a": X[:, 0], "day": days}), Y, "X"), (X, days.to_numpy(), "y")):
+    for x, y, name in ((X, days, "y"), (X.astype("M8[D]"), Y, "X"), (X, days.to_numpy(), "y")):
         with pytest.raises(ValueError, match=f"{name} holds dates or durations"):
             DiffusionRegressor(**QUICK).fit(x, y)
+
+
+def test_a_missing_number_where_no_training_row_lacked_one_counts_as_the_mean(quick):
+    at_mean = np.column_stack([np.full(9, X[:100, 0].mean()), X[:9, 1]])
+    is_first = np.tile([True, False], (9, 1))
+    frames = [pd.DataFrame(X[:9]).where(~is_first), pd.DataFrame({0: pd.array([None] * 9, "Int64"), 1: X[:9, 1]})]
+    for gone in (np.where(is_first, np.nan, X[:9]), np.ma.array(X[:9], mask=is_first), *frames):
+        np.testing.assert_allclose(quick.predict(gone), quick.predict(at_mean), rtol=1e-6)
 
 
 def test_arguments_that_are_refused(quick):
@@ -340,7 +348,7 @@ def test_arguments_that_are_refused(quick):
         (lambda: quick.quantiles(X[:2], [1.5]), "between 0 and 1"),
         (lambda: quick.sample(X[:2], 0), "n_draws must be an integer"),
         (lambda: quick.predict(X[:2, :1]), "X has 1 features"),
-        (lambda: quick.predict(np.ma.masked_greater(X, 0)), "X has masked values"),
+        (lambda: quick.predict(np.full((2, 2), np.inf)), "X contains infinity"),
         (lambda: quick.log_prob(X[:2], np.ma.array(Y[:2], mask=[0, 1])), "y has masked values"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -7,25 +7,34 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags
 
 from pointillist.arguments import RandomState, is_integer, seed_of
 from pointillist.diffusion.classification import N_TIMES, ClassElbos, ClassLogDensities, posterior
 from pointillist.engine.mapping import RowFunction, map_rows
 from pointillist.estimators.estimator import Diffusion
-from pointillist.estimators.inputs import AsEstimator, checked_rows, take_over
+from pointillist.estimators.inputs import AsEstimator, check_columns, checked_rows, mixed_table, take_over
 from pointillist.models.gaussian import gaussian_of
 from pointillist.models.planning import DEFAULT_STEPS, MOST_EPOCHS
+from pointillist.queries.class_probabilities import class_probabilities
 
 
 class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
-    """A classifier made of a conditional diffusion model: p(y | x) ∝ p(y) p(x | y). No classifier is trained.
+    """A classifier made of a conditional diffusion model. No classifier is trained.
+
+    For X of numbers without missing cells, p(y | x) ∝ p(y) p(x | y), with p(x | y) by Gaussian diffusion. For X with
+    columns of other kinds, or missing cells, labels are one more column of masked diffusion, whose network gives
+    p(y | x). A missing cell is a value of its column if training rows lacked some. A missing cell of another column, or
+    a category that no training row had, counts as unknown: p(y | x) is then given the other cells of the row.
 
     Args:
         model: A `Diffusion`. If it was fitted with labels, the classifier uses it as it is; `fit` fits a copy. None
-            means `Diffusion(p_uncond=0.05)` with three times its default number of steps.
-        method: "elbo" estimates p(x | y) from the denoising error given each class, with the same noise levels and the
-            same noise for all classes, and with continuous-time weights (Li et al. 2023, arXiv 2303.16203; Kingma et
-            al. 2021, arXiv 2107.00630). "exact" computes it by the probability-flow ODE, which suits few columns.
+            means `Diffusion()` for masked diffusion, and else `Diffusion(p_uncond=0.05)` with three times its default
+            number of steps.
+        method: For Gaussian diffusion. "elbo" estimates p(x | y) from the denoising error given each class, with the
+            same noise levels and the same noise for all classes, and with continuous-time weights (Li et al. 2023,
+            arXiv 2303.16203; Kingma et al. 2021, arXiv 2107.00630). "exact" computes it by the probability-flow ODE,
+            which suits few columns.
         n_times: Number of noise levels for "elbo".
         random_state: Seed of `fit` if `model` is None, and of the noise for "elbo" (None means 0 there, so that
             predictions repeat).
@@ -33,6 +42,8 @@ class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
     Attributes:
         classes_: The labels, sorted.
         model_: The fitted model; set by `fit`.
+        n_features_in_: Number of columns; set by `fit`.
+        feature_names_in_: Names of the columns, if all of them are text; set by `fit`.
 
     Example:
         >>> from pointillist import load_pointset
@@ -55,22 +66,24 @@ class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
         self.n_times = n_times
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "DiffusionClassifier":
-        """Fits a copy of the model to rows, shape (n, d), and labels, shape (n,)."""
+    def fit(self, X: Any, y: ArrayLike) -> "DiffusionClassifier":
+        """Fits a copy of the model to a table, shape (n, d), and labels, shape (n,); see `Diffusion.fit`."""
         if y is None:
             raise ValueError("DiffusionClassifier requires y to be passed, but the target y is None")
-        fitted = clone(self)
-        _, rows = checked_rows(fitted, X, reset=True)
-        if self.model is None:
-            steps = max(len(rows) // 64, 1)
-            epochs = min(-(-3 * DEFAULT_STEPS // steps), 3 * MOST_EPOCHS)
-            # Only the distributions given a class are used: few rows train that of all classes together.
-            model = Diffusion(p_uncond=0.05, epochs=epochs, random_state=self.random_state)
+        fitted, is_mixed = clone(self), mixed_table(X) is not None
+        model = Diffusion(random_state=self.random_state) if self.model is None else clone(self.model)
+        if is_mixed:
+            check_columns(fitted, X, reset=True)
         else:
-            model = clone(self.model)
-        if model.process == "auto":
-            # The classifier compares densities, which tokens lack.
-            model.set_params(process="gaussian")
+            _, rows = checked_rows(fitted, X, reset=True)
+            if self.model is None:
+                steps = max(len(rows) // 64, 1)
+                epochs = min(-(-3 * DEFAULT_STEPS // steps), 3 * MOST_EPOCHS)
+                # Only the distributions given a class are used: few rows train that of all classes together.
+                model.set_params(p_uncond=0.05, epochs=epochs)
+            if model.process == "auto":
+                # Tokens would give the probabilities of classes with less accuracy than densities do.
+                model.set_params(process="gaussian")
         fitted.model_ = model.fit(X, y)
         take_over(self, fitted)
         return self
@@ -90,10 +103,14 @@ class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
         """The labels, sorted."""
         return self._fitted().classes_
 
-    def predict_log_likelihood(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
-        """Computes log p(x | y) in nats ("exact"), or lower bounds up to a constant ("elbo"), shape (n, n_classes)."""
+    def predict_log_likelihood(self, X: Any) -> Float[np.ndarray, "n classes"]:
+        """Computes log p(x | y) in nats ("exact"), or lower bounds up to a constant ("elbo"), shape (n, n_classes).
+
+        Raises:
+            ValueError: In one line, if the model is no Gaussian one, or X or a parameter cannot be used.
+        """
         model = self._fitted()
-        codec, process = model.model_.codec, gaussian_of(model.model_, "a classifier by denoising is")
+        codec, process = model.model_.codec, gaussian_of(model.model_, "predict_log_likelihood is")
         process.check_noise_levels("a classifier by denoising")
         if self.method not in ("elbo", "exact"):
             raise ValueError(f"method must be 'elbo' or 'exact', not {self.method!r}")
@@ -108,14 +125,22 @@ class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
         seed = 0 if self.random_state is None else seed_of(self.random_state)
         return map_rows(function, scaled, seed=seed).astype(np.float64)
 
-    def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes p(y | x) of rows, shape (n, d), as shape (n, n_classes), with columns in the order of `classes_`.
 
-        The prior p(y) is each class's fraction of the training rows.
+        The prior p(y) of a Gaussian model is each class's fraction of the training rows.
         """
+        model = self._fitted().model_
+        if model.process.has_label_token:
+            return class_probabilities(model, X)
         return posterior(self.predict_log_likelihood(X), self._fitted().class_counts_)
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """Predicts the most probable label of each row, shape (n,)."""
         most_probable = self.predict_proba(X).argmax(axis=1)
         return self.classes_[most_probable]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

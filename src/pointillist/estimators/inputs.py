@@ -1,4 +1,4 @@
-"""What estimators share: parameters, access to the fitted model, and scikit-learn's checks of rows of numbers."""
+"""What estimators share: parameters, access to the fitted model, and scikit-learn's checks of tables and rows."""
 
 import inspect
 from typing import Any, Self
@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import naming_unknown
+from pointillist.models.choosing import masked_table
 from pointillist.models.configuration import PARAMETERS
 from pointillist.models.parameters import parameters_of
 from pointillist.models.request import Request
@@ -131,3 +132,29 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout
         raise ValueError(f"X is not all numbers ({error}): drop or encode these columns first") from error
     check_finite(rows, "X", layout.names)
     return layout, np.asarray(rows)
+
+
+def mixed_table(X: Any) -> tuple[Table, str, Headings | None] | None:
+    """Return X as a table, with its kind of container and its headings; None for numbers without missing cells.
+
+    X that cannot be read is left to later checks (None), or refused with a ValueError in one line.
+    """
+    found = masked_table("auto", X, prefers_gaussian=True)
+    return None if found is None or found[0].is_plain else found
+
+
+def check_columns(estimator: Any, X: Any, *, reset: bool = False) -> None:
+    """Compare the number and names of the columns of X with those of `fit`, or set these attributes if `reset`.
+
+    Raises:
+        ValueError: In one line, if they differ.
+    """
+    from sklearn.utils.validation import validate_data
+
+    X, headings = Headings.of(X.arrow if isinstance(X, Table) else X)
+    # scikit-learn accepts only text as names.
+    shown = X if headings is None or headings.are_text else X.to_numpy()
+    try:
+        validate_data(estimator, shown, skip_check_array=True, reset=reset)
+    except ValueError as error:
+        raise ValueError(" ".join(str(error).split())) from error

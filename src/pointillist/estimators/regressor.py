@@ -3,23 +3,26 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 from rich.console import Console
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils import Tags, check_X_y
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState, check_unmasked, seed_of
 from pointillist.engine.devices import configure
-from pointillist.estimators.inputs import AsEstimator, take_over
+from pointillist.estimators.features import FeatureEncoder
+from pointillist.estimators.inputs import AsEstimator, check_columns, mixed_table, take_over
 from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
 from pointillist.estimators.regression import RegressionConfig, fit_regression
 from pointillist.models.parameters import documented
 from pointillist.progress import shows_progress, waiting
 from pointillist.queries.predictive import checked_draws, checked_levels
+from pointillist.tables.names import is_frame
 
 FEWEST_CALIBRATED = 20
 """Fewest rows from which intervals are calibrated."""
@@ -51,13 +54,21 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
     A target that takes at most 256 values, with four training rows per value on average, is discrete: predictions are
     these values, and probabilities are masses.
 
+    X may have columns of any kind, as for `Diffusion`. Dates are numbers. A missing number is replaced by the mean of
+    its column, and an indicator says so if training rows lacked some. Each category gets an indicator, and so do
+    missing cells among categories. Categories of a single training row share one, which also stands for categories that
+    no training row had; beyond 64 categories, so do the rarest. If there is none, all indicators of the column are 0.
+
     Args:
         PARAMETERS
 
     Attributes:
         model_: The fitted model, a `pointillist.estimators.regression.Regression`.
         guesses_: The trees, a `pointillist.estimators.out_of_fold.OutOfFold`; None without trees.
-        n_features_in_: Number of columns of x.
+        encoder_: The encoder of the columns, a `pointillist.estimators.features.FeatureEncoder`; None if X held only
+            numbers, without missing cells.
+        n_features_in_: Number of columns of X.
+        feature_names_in_: Names of the columns; only if all of them are text.
 
     Example:
         >>> import numpy as np
@@ -68,8 +79,11 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         (3, 2)
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fits the networks to rows X, shape (n, d), and numbers y, shape (n,), all finite.
+    def fit(self, X: Any, y: ArrayLike) -> Self:
+        """Fits the networks to the rows of a table X, shape (n, d), and finite numbers y, shape (n,).
+
+        X is an array or a data frame of pandas, Polars or PyArrow, with columns of numbers, booleans, text, categories
+        or dates, and perhaps missing cells.
 
         Warns:
             UserWarning: If there are fewer than 20 rows, too few to calibrate the width of the distributions.
@@ -78,13 +92,18 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
             ValueError: In one line, if they or a parameter cannot be used.
         """
         configure()
-        check_unmasked(X=X, y=y)
-        for name, container in (("X", X), ("y", y)):
-            types = np.ravel(np.array(getattr(container, "dtypes", getattr(container, "dtype", None)), object))
-            if any(getattr(each, "kind", None) in ("m", "M") for each in types):
-                raise ValueError(f"{name} holds dates or durations: give numbers, such as days since the first")
-        fitted = clone(self)
-        rows, target = validate_data(fitted, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
+        check_unmasked(y=y)
+        _check_no_dates("y", y)
+        fitted, encoder = clone(self), None
+        options: dict[str, Any] = {"dtype": np.float64, "y_numeric": True, "ensure_min_samples": 2}
+        found = mixed_table(X)
+        if found is None:
+            _check_no_dates("X", X)
+            rows, target = validate_data(fitted, X, y, **options)
+        else:
+            check_columns(fitted, X, reset=True)
+            encoder, rows = FeatureEncoder.fit(*found)
+            _, target = check_X_y(rows, y, estimator=self, **options)
         config, y = RegressionConfig(**self.get_params()), np.asarray(target, np.float64)
         seed = seed_of(config.random_state)
         guesses, guessed = None, np.empty((len(rows), 0))
@@ -94,66 +113,92 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         fitted.model_ = fit_regression(np.column_stack([rows, guessed]), y, config, seed, guessed.shape[1])
         if guesses is not None and not fitted.model_.target.sees_guesses.any():
             guesses = replace(guesses, models=())
-        fitted.guesses_ = guesses
+        fitted.guesses_, fitted.encoder_ = guesses, encoder
         take_over(self, fitted)
         if len(rows) < FEWEST_CALIBRATED:
             text = f"intervals from {len(rows)} rows may hold fewer values than they claim: fit to {FEWEST_CALIBRATED}"
             warnings.warn(f"{text} rows or more", UserWarning, stacklevel=2)
         return self
 
-    def predict(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
+    def predict(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes the mean of y for each row, shape (n,), from 32 points of each network."""
         features = self._features(X)
         return self.model_.points(features).mean()
 
-    def quantiles(self, X: ArrayLike, levels: Sequence[float]) -> Float[np.ndarray, "n levels"]:
+    def quantiles(self, X: Any, levels: Sequence[float]) -> Float[np.ndarray, "n levels"]:
         """Computes quantiles of y for each row, shape (n, levels), for levels in (0, 1)."""
         checked = checked_levels(levels)
         features = self._features(X)
         return self.model_.points(features).quantiles(checked)
 
-    def sample(
-        self, X: ArrayLike, n_draws: int = 1, *, random_state: RandomState = None
-    ) -> Float[np.ndarray, "n draws"]:
+    def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Float[np.ndarray, "n draws"]:
         """Draws y for each row, shape (n, n_draws)."""
         n = checked_draws(n_draws)
         features = self._features(X)
         return self.model_.sample(features, n, np.random.default_rng(seed_of(random_state)))
 
-    def log_prob(self, X: ArrayLike, y: ArrayLike) -> Float[np.ndarray, " n"]:
+    def log_prob(self, X: Any, y: ArrayLike) -> Float[np.ndarray, " n"]:
         """Computes log p(y | x) of each row in nats, shape (n,): a log-density in the units of y, or a log-mass.
 
         The density is computed by the probability-flow ODE, in 24 steps of a third-order method, with the noise of
         σ = 0.002 of the standardized y. The mass of a value of a discrete target is the probability between the
         midpoints to its neighbors.
         """
-        check_is_fitted(self)
-        check_unmasked(X=X, y=y)
-        _, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
+        check_unmasked(y=y)
         features = self._features(X)
+        _, target = check_X_y(features, y, dtype=np.float64, y_numeric=True, estimator=self)
         return self.model_.log_prob(features, np.asarray(target, np.float64))
 
-    def _checked(self, X: ArrayLike) -> Float[np.ndarray, "n d"]:
+    def _rows(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Return the rows of a table as numbers."""
         check_is_fitted(self)
-        check_unmasked(X=X)
-        return np.asarray(validate_data(self, X, dtype=np.float64, reset=False))
+        if self.encoder_ is not None or is_frame(X):
+            check_columns(self, X)
+        if self.encoder_ is not None:
+            return self.encoder_.encode(X)
+        if np.ma.is_masked(X):
+            X = np.ma.filled(X.astype(np.float64), np.nan)
+        options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
+        rows = np.asarray(validate_data(self, X, reset=False, **options))
+        is_missing = np.isnan(rows)
+        return np.where(is_missing, self.model_.units.x_mean[: rows.shape[1]], rows) if is_missing.any() else rows
 
-    def _features(self, X: ArrayLike) -> Float[np.ndarray, "n k"]:
-        """Return the rows and, if there are trees, their predictions.
+    def _features(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Return the rows as numbers and, if there are trees, their predictions.
 
         Warns:
-            UserWarning: If a column lies beyond its training range by more than `MARGIN` of that range.
+            UserWarning: If a column of numbers lies beyond its training range by more than `MARGIN` of that range.
         """
-        rows = self._checked(X)
-        quantiles = self.model_.units.quantiles[: self.n_features_in_]
+        rows, encoder = self._rows(X), self.encoder_
+        names = [f"column {i}" for i in range(rows.shape[1])] if encoder is None else encoder.number_names
+        if encoder is None:
+            names = [*getattr(self, "feature_names_in_", names)]
+        if names:
+            self._warn_beyond(rows[:, : len(names)], names)
+        return rows if self.guesses_ is None else np.column_stack([rows, self.guesses_.of(rows)])
+
+    def _warn_beyond(self, numbers: Float[np.ndarray, "n k"], names: list[Any]) -> None:
+        quantiles = self.model_.units.quantiles[: len(names)]
         low, high = np.array([[values[0], values[-1]] for values in quantiles]).T
         margin = MARGIN * high - MARGIN * low
         with np.errstate(over="ignore"):
-            is_beyond = (rows < low - margin) | (rows > high + margin)
-        if is_beyond.any():
-            n_beyond, worst = is_beyond.any(axis=1).sum(), int(is_beyond.sum(axis=0).argmax())
-            name = getattr(self, "feature_names_in_", [f"column {i}" for i in range(len(low))])[worst]
-            text = f"{n_beyond} of {len(rows)} rows lie far beyond the training rows, most often in {name}"
-            training = f"which goes from {low[worst]:g} to {high[worst]:g} there"
-            warnings.warn(f"{text}, {training}: do not rely on their predictions", UserWarning, stacklevel=3)
-        return rows if self.guesses_ is None else np.column_stack([rows, self.guesses_.of(rows)])
+            is_beyond = (numbers < low - margin) | (numbers > high + margin)
+        if not is_beyond.any():
+            return
+        n_beyond, worst = is_beyond.any(axis=1).sum(), int(is_beyond.sum(axis=0).argmax())
+        name, ends = names[worst], (low[worst], high[worst])
+        texts = [f"{end:g}" if self.encoder_ is None else self.encoder_.format_value(name, end) for end in ends]
+        text = f"{n_beyond} of {len(numbers)} rows lie far beyond the training rows, most often in {name}"
+        training = f"which goes from {texts[0]} to {texts[1]} there"
+        warnings.warn(f"{text}, {training}: do not rely on their predictions", UserWarning, stacklevel=4)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _check_no_dates(name: str, container: Any) -> None:
+    types = np.ravel(np.array(getattr(container, "dtypes", getattr(container, "dtype", None)), object))
+    if any(getattr(each, "kind", None) in ("m", "M") for each in types):
+        raise ValueError(f"{name} holds dates or durations: give numbers, such as days since the first")

@@ -201,12 +201,26 @@ class Codec:
             self._fill(rows, self.encoding.index(name), cells, np.zeros(len(cells.values), bool))
         return rows
 
-    def encode_table(self, table: Table, unread: Collection[Any] = ()) -> Float[np.ndarray, "n width"]:
-        """Encodes a table; missing cells and unread columns have the token `HIDDEN` and the number NaN."""
+    def encode_table(
+        self, table: Table, unread: Collection[Any] = (), *, are_missing_observed: bool = False
+    ) -> Float[np.ndarray, "n width"]:
+        """Encodes a table; missing cells and unread columns have the token `HIDDEN` and the number NaN.
+
+        Args:
+            table: The table.
+            unread: Names of columns that are not read.
+            are_missing_observed: Whether missing cells have their token value, in columns with one; then unknown
+                categories are hidden rather than refused.
+        """
         rows = self.unobserved_rows(len(table))
         for index, (name, cells) in enumerate(zip(self.layout.column_names, table.cells, strict=True)):
-            if name not in unread:
-                self._fill(rows, index, cells, cells.is_missing)
+            if name in unread:
+                continue
+            is_hidden, encoder = cells.is_missing, self.encoding.columns[index]
+            if are_missing_observed:
+                cells, is_unknown = encoder.without_unknown(cells)
+                is_hidden = is_unknown | (is_hidden & (not encoder.has_missing))
+            self._fill(rows, index, cells, is_hidden)
         return rows
 
     def unobserved_rows(self, n: int) -> Float[np.ndarray, "n width"]:
