@@ -66,7 +66,7 @@ wheel: .venv/dev
 	rm -rf dist
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --quiet --outdir dist .
 
-# Installs the wheel outside of the checkout, and runs the README's first example and the notebooks with it there.
+# Installs the wheel outside of the checkout, and runs the README's examples and the notebooks with it there.
 check-newcomer: wheel
 	XLA_FLAGS="$(QUICK_XLA)" $(BIN)/python tools/check_wheel.py dist
 

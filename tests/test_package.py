@@ -70,6 +70,31 @@ def test_errors_in_the_pages_scripts_are_found_with_their_file_and_line(tmp_path
     assert ["wor" in found[0], "readCvs" in found[1], "UNUSED" in found[2]] == [True] * 3
 
 
+def test_examples_must_print_what_the_page_shows(capsys):
+    tool = runpy.run_path(str(ROOT / "tools" / "check_wheel.py"))
+    page = (
+        "```sh\npip install .\n```\n```python\nprint(1)\n```\nIt prints, among others:\n```text\nRows: 10\n\n"
+        "AUC 0.45 (real\nrows 0.50)\n```\n```sh\npointillist fit a.csv -o b.csv\n```\n```text\nloss\n```\n"
+    )
+    (example, shell) = tool["examples"](page)
+    assert example == ("python", "print(1)\n", "Rows: 10\n\nAUC 0.45 (real\nrows 0.50)\n")
+    assert tool["missing_files"](shell[1], ROOT) == ["a.csv"]
+    for printed, differs, fails in [
+        ("Rows: 10\nmore\nAUC  0.45 (real rows 0.50)", False, False),
+        ("Rows: 10\nAUC 0.449 (real\nrows 0.50)", True, False),
+        ("Rows: 10\nROC 0.45 (real rows 0.50)", True, True),
+        ("AUC 0.45 (real rows 0.50)\nRows: 10", True, True),
+    ]:
+        for is_reference in (False, True):
+            reason = ""
+            try:
+                tool["check_output"]("it", example[2], printed, is_reference=is_reference)
+            except SystemExit as stop:
+                reason = str(stop)
+            assert bool(reason) == (fails or (differs and is_reference)), printed
+            assert ("- AUC 0.45" in capsys.readouterr().out) == differs
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """Returns a function that adds files to a new repository and runs tools/check_tracked.py on it."""

@@ -2,18 +2,23 @@
 
 It compares the files of sdist and wheel with those of the checkout, reads the wheel's metadata, and installs the wheel
 into a new environment in a temporary folder, with the versions of constraints.txt. There it fits, samples, runs a
-study, and runs the README's first example, and the notebooks with fits of a few epochs and a smaller study.
+study, and the notebooks with fits of a few epochs and a smaller study. It also runs the README's examples whose output
+the page shows: on the reference machine the output must be the same, and elsewhere it may have other numbers.
 """
 
 import ast
+import difflib
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
 from email import message_from_bytes
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,7 +51,11 @@ SHORTER = {
 }
 """What notebooks ask for, and what is enough to see that their cells run; `make notebooks` runs them whole."""
 
-EXAMPLE = "the README's first example"
+REFERENCE = {"cpu family 6 model 143", "cpu family 6 model 207"}
+"""Processors in /proc/cpuinfo that compute like the first of docs/explanation/benchmarks/index.md (Sapphire Rapids)."""
+
+NUMBER = re.compile(r"[-+<]?\d[\d.,]*(?:e[-+]?\d+)?|─+")
+"""What may differ on other machines: numbers, and the width of a table."""
 
 # Run by the new environment's Python, with the version and the names of the package's data and licences.
 INSIDE = """
@@ -148,7 +157,6 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
     """
     (place / "rows.csv").write_text(TABLE)
     (place / "tiny.toml").write_text(STUDY)
-    (place / "example.py").write_text(first_example())
     notebooks = sorted((ROOT / "docs/tutorials").glob("*.ipynb"))
     for notebook in notebooks:
         (place / notebook.name).write_text(shortened(notebook.read_text(encoding="utf-8")), encoding="utf-8")
@@ -159,7 +167,6 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
         "a new environment": [sys.executable, "-m", "venv", str(place / "venv")],
         "install": [*install, str(wheel)],
         "pip check": [*pip, "check"],
-        EXAMPLE: [python, "-I", "example.py"],
         "pointillist --help": [command, "--help"],
         "pointillist fit": [command, "fit", "rows.csv", "--label", "kind", "--epochs", "3", "--out", "rows.model"],
         "pointillist sample": [command, "sample", "rows.model", "-n", "50", "--out", "new.csv"],
@@ -173,20 +180,68 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
     environment |= {"POINTILLIST_CACHE": str(place / "compiled"), "MPLBACKEND": "Agg"}
     environment["PATH"] = f"{place / 'venv/bin'}{os.pathsep}{environment['PATH']}"
     for name, arguments in steps.items():
-        begin = time.perf_counter()
-        # The example's fit is a whole one, which takes longer in programs that were compiled in less time.
-        own = {k: v for k, v in environment.items() if k != "XLA_FLAGS" or name != EXAMPLE}
-        done = subprocess.run(arguments, cwd=place, env=own, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{name} failed:\n{done.stdout}{done.stderr}")
-        print(f"{name}: {time.perf_counter() - begin:.1f} s", flush=True)
+        run(name, arguments, place, environment)
+    # Programs that are compiled in less time take longer, and may round otherwise.
+    environment.pop("XLA_FLAGS", None)
+    for i, (language, code, text) in enumerate(examples((ROOT / "README.md").read_text(encoding="utf-8")), 1):
+        name, is_shell = f"example {i} of the README", language == "sh"
+        if is_shell and (absent := missing_files(code, place)):
+            print(f"{name}: not run, without {' and '.join(absent)}")
+            continue
+        printed = run(name, ["sh", "-ec", code] if is_shell else [python, "-I", "-c", code], place, environment)
+        check_output(name, text, printed, is_reference=is_reference())
 
 
-def first_example() -> str:
-    """Returns the first Python example of the README, with a check that it ends in a verdict."""
-    code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    verdict = "assert evaluate(table, rows).verdict.startswith('Not distinguishable'), evaluate(table, rows).verdict"
-    return f"{code}\nassert rows.num_rows == 178 and rows.column_names == table.column_names\n{verdict}\n"
+def run(name: str, arguments: list[str], place: Path, environment: dict[str, str]) -> str:
+    """Runs a command and prints its seconds; returns what it printed, or exits with that if it fails."""
+    begin = time.perf_counter()
+    done = subprocess.run(arguments, cwd=place, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{name} failed:\n{done.stdout}{done.stderr}")
+    print(f"{name}: {time.perf_counter() - begin:.1f} s", flush=True)
+    return done.stdout
+
+
+def examples(page: str) -> list[tuple[str, str, str]]:
+    """Returns the language, the code and the text of each block of Python or shell that a block of text follows."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return [
+        (*block, text) for block, (kind, text) in pairwise(blocks) if block[0] in ("python", "sh") and kind == "text"
+    ]
+
+
+def missing_files(code: str, place: Path) -> list[str]:
+    """Returns the tables that shell commands read and the folder lacks."""
+    read = re.findall(r"(?<!-o )\b\S+\.csv\b", code)
+    return [name for name in dict.fromkeys(read) if not (place / name).exists()]
+
+
+def check_output(name: str, text: str, printed: str, *, is_reference: bool) -> None:
+    """Prints the lines of a text that an example did not print; exits if they differ by more than numbers may."""
+
+    def absent(convert: Callable[[str], str]) -> list[str]:
+        """Return the lines that do not follow one another in what was printed, perhaps with others in between."""
+        rest, lines = " ".join(convert(printed).split()), []
+        for line in filter(str.strip, text.splitlines()):
+            _, found, after = rest.partition(" ".join(convert(line).split()))
+            if found:
+                rest = after
+            else:
+                lines.append(line)
+        return lines
+
+    differing = absent(str)
+    for line in differing:
+        print(f"{name}:\n- {line}\n+ {difflib.get_close_matches(line, printed.splitlines(), 1, 0.0)[0]}")
+    if differing and (is_reference or absent(lambda each: NUMBER.sub("0", each))):
+        raise SystemExit(f"{name} prints another text than the page shows")
+
+
+def is_reference() -> bool:
+    """Whether this is a machine with two cores like those whose numbers the pages show."""
+    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    found = re.findall(r"^(cpu family|model)\t+: (\d+)$", cpu, re.MULTILINE)[:2]
+    return " ".join(part for pair in found for part in pair) in REFERENCE and len(os.sched_getaffinity(0)) == 2
 
 
 def shortened(notebook: str) -> str:
