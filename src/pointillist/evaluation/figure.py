@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pointillist.atomic_files import write_whole
 from pointillist.evaluation.inputs import columns_of
+from pointillist.evaluation.report import number_text
 from pointillist.foreign_text import figure_text
 from pointillist.metrics import ColumnDifference, column_differences
 from pointillist.metrics.distances import Rows
@@ -43,6 +44,7 @@ class Histogram:
         data: Fraction of the data's cells in each bar, among cells that are not missing numbers.
         rows: Fraction of the rows' cells.
         missing: Fraction of missing numbers in the data and in the rows.
+        per_day: Length of a day if the numbers are dates, otherwise None.
     """
 
     column: ColumnDifference
@@ -51,6 +53,7 @@ class Histogram:
     data: tuple[float, ...]
     rows: tuple[float, ...]
     missing: tuple[float, float]
+    per_day: int | None
 
 
 @dataclass(frozen=True)
@@ -106,11 +109,13 @@ def histograms(data: Table, rows: Table, columns: Sequence[ColumnDifference]) ->
     for column in columns:
         panel = _panel(column, data[column.name], rows[column.name])
         values, (data_bars, row_bars) = panel.bars
-        labels = tuple(panel.ticks[int(value)] if panel.ticks else f"{value:g}" for value in values)
         bars = tuple(data_bars.tolist()), tuple(row_bars.tolist())
         missing = float(np.isnan(panel.data).mean()), float(np.isnan(panel.rows).mean())
         ends = None if panel.is_discrete else panel.range
-        found.append(Histogram(column, ends, labels if ends is None else (), *bars, missing))
+        metadata = data[column.name].dtype.metadata
+        per_day = metadata["per_day"] if metadata else None
+        labels = tuple(panel.ticks[int(value)] if panel.ticks else number_text(value, per_day) for value in values)
+        found.append(Histogram(column, ends, labels if ends is None else (), *bars, missing, per_day))
     return tuple(found)
 
 

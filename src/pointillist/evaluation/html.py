@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from pointillist.evaluation.comparison import Comparison
 from pointillist.evaluation.figure import Histogram
-from pointillist.evaluation.report import percent, rounded
+from pointillist.evaluation.report import number_text, percent, rounded
 from pointillist.evaluation.tables import columns_table, pairs_table, privacy_note, summary_table
 from pointillist.evaluation.verdict import copy_signs, verdict_of
 from pointillist.foreign_text import printable
@@ -103,7 +103,7 @@ def _drawing(histogram: Histogram) -> Markup:
             rectangle = Markup('<rect class="real" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
             parts.insert(0, rectangle.format(i * step, base - data * scale, step, data * scale))
             parts.append(Markup("V{:.1f}H{:.1f}").format(base - rows * scale, (i + 1) * step))
-        low, high = (f"{end:,.0f}" if 1e3 <= abs(end) < 1e12 else f"{end:.3g}" for end in histogram.ends)
+        low, high = (number_text(end, histogram.per_day) for end in histogram.ends)
         parts.append(Markup('V{}"/><text x="0" y="{}">{}</text>').format(base, HEIGHT - 3, low))
         parts.append(Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(WIDTH, HEIGHT - 3, high))
         height = HEIGHT

@@ -14,6 +14,9 @@ from pointillist.tables.names import check_container, is_frame
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table, kind_of
 
+PER_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000}
+"""Length of a day in the numbers of dates, by their unit; nanoseconds become microseconds."""
+
 
 def columns_of(sides: Mapping[str, Any]) -> dict[str, Columns]:
     """Convert arrays or data frames, by their names in messages, the real one first, to columns by name.
@@ -41,7 +44,7 @@ def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
     sides = {name: side if side.label is None else Table(side.arrow) for name, side in sides.items()}
     sides = _of_one_kind(_without_keys(sides))
     if not all(side.is_plain for side in sides.values()):
-        return {name: side.arrays() for name, side in sides.items()}
+        return {name: _arrays(side) for name, side in sides.items()}
     # Frames are compared by their numbers as written, and arrays of one type by their bits.
     has_frame = not all(side.is_rows for side in sides.values())
     plain = {name: side.numbers for name, side in sides.items()}
@@ -61,6 +64,18 @@ def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
         }
         for name, table in plain.items()
     }
+
+
+def _arrays(side: Table) -> Columns:
+    """Return the columns of a table; the metadata of the NumPy type of dates have the length of a day."""
+    import pyarrow as pa
+
+    arrays = side.arrays()
+    for name, kind in zip(side.names, side.arrow.schema.types, strict=True):
+        if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+            unit = "D" if pa.types.is_date32(kind) else getattr(kind, "unit", "ms")
+            arrays[name] = arrays[name].astype(np.dtype(float, metadata={"per_day": PER_DAY[unit]}))
+    return arrays
 
 
 def _as_written(values: np.ndarray, types: set[str]) -> np.ndarray:

@@ -79,6 +79,18 @@ def percent(fraction: float, digits: int = 0) -> str:
     return f"{100 * fraction:.{digits}f} %"
 
 
+def date_text(value: float, per_day: int) -> str:
+    """Format a date, a number since 1970 that grows by `per_day` in a day, as year, month and day."""
+    return str(np.datetime64(int(value // per_day), "D"))
+
+
+def number_text(value: float, per_day: int | None) -> str:
+    """Format a value of a column, a date if `per_day` is given, for a drawing."""
+    if per_day is not None:
+        return date_text(value, per_day)
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e12 else f"{value:.3g}"
+
+
 def rounded(estimate: float | str) -> str:
     """Format an estimate with the decimals that show one digit of its standard error, two if the first is 1 or 2.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pointillist.evaluation.comparison import Comparison
-from pointillist.evaluation.report import p_text, rounded, text_table
+from pointillist.evaluation.report import date_text, p_text, rounded, text_table
 from pointillist.evaluation.verdict import verdict_of
 from pointillist.foreign_text import terminal_text
 
@@ -101,13 +101,21 @@ def columns_table(found: Comparison) -> TextTable:
     shown, title = found.worst_columns[:MAX_COLUMNS], "Columns"
     if len(found.columns) > len(shown):
         title = f"The {len(shown)} of {len(found.columns):,} columns that differ most"
-    rows = []
+    rows, days = [], {each.column.name: each.per_day for each in found.histograms}
     for column in shown:
         sides = (column.data_mean, column.data_deviation), (column.rows_mean, column.rows_deviation)
-        means = ("" if math.isnan(mean) else f"{mean:.4g} ± {deviation:.3g}" for mean, deviation in sides)
+        means = (_mean_text(*side, days[column.name]) for side in sides)
         rows.append((column.name, f"{column.statistic} {column.value:.3f}", p_text(column.p_value), *means))
     caption = (
         "KS: Kolmogorov-Smirnov statistic of numbers; TV: total variation distance of categories and of few integers. "
         "This table compares single columns only; it says nothing about dependence between them."
     )
     return TextTable(title, ("column", "difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows, caption)
+
+
+def _mean_text(mean: float, deviation: float, per_day: int | None) -> str:
+    if math.isnan(mean):
+        return ""
+    if per_day is None:
+        return f"{mean:.4g} ± {deviation:.3g}"
+    return f"{date_text(mean, per_day)} ± {deviation / per_day:.3g} days"
