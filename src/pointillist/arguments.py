@@ -38,7 +38,7 @@ def naming_unknown(
         for unknown in [each for each in keywords if each not in known]:
             from difflib import get_close_matches
 
-            similar = get_close_matches(unknown, [*known, *inner], 1)
+            similar = get_close_matches(unknown, [*known, *inner], 1, 0.7)
             hint = f"it has {', '.join(sorted(known))}"
             if similar:
                 hint = f"did you mean {inner.get(similar[0], repr(similar[0]))}?"

@@ -128,6 +128,8 @@ def test_an_unknown_parameter_is_named_with_a_similar_one(kind):
     with pytest.raises(TypeError, match=f"^{kind.__name__} has no parameter 'bananas': it has .*random_state"):
         kind(bananas=3)
     assert clone(kind(width=3)).width == 3
+    with pytest.raises(TypeError, match=r"^DiffusionRegressor has no parameter 'epoch': it has .*steps"):
+        DiffusionRegressor(epoch=3)
 
 
 @pytest.mark.parametrize("kind", [DiffusionClassifier, DiffusionImputer])
