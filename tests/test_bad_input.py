@@ -602,7 +602,7 @@ def test_python_refuses(kind, rows, y, message):
 
 
 def test_python_refuses_sparse_rows():
-    for make in (sparse.csr_matrix, sparse.csr_array):
+    for make in (sparse.csr_matrix, sparse.csr_array, sparse.dok_array):
         with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
             Diffusion(**QUICK).fit(make(X))
 

@@ -145,7 +145,7 @@ def check_container(X: Any, name: str = "X") -> None:
     """Raises a ValueError, with the way out, if X is no table but something from which one can be made."""
     if isinstance(X, str | Path):
         way = "read the file first, for example with pointillist.files.read_table"
-    elif isinstance(X, Mapping):
+    elif isinstance(X, Mapping) and not hasattr(X, "toarray"):
         way = "make a data frame of it, for example pandas.DataFrame(X)"
     elif nw.dependencies.is_polars_lazyframe(X):
         way = "collect it first, X.collect()"
