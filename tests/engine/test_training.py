@@ -78,17 +78,22 @@ def test_seeds_differ_and_repeat():
     "is_best", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="all")]
 )
 def test_one_epoch_against_a_plain_optax_loop(is_best):
-    """Trains with the same keys in an independent loop: optax.adam on whole batches, one step at a time."""
+    """Trains with the same keys in an independent loop: Optax's Adam, or AdamW, on whole batches, one step at a time."""
     schedule = cosine(200)
     recipe = Recipe(dataset=0, schedule=schedule, seed=1, epochs=1, learning_rate=3e-3)
     method = Method(batch_size=32)
     if is_best:
-        recipe = recipe._replace(warmup=3, decay=True, averaging=0.5)
-        method = Method(Objective("edm", "uniform", "log-normal"), 32, is_averaged=True)
+        recipe = recipe._replace(warmup=3, decay=True, averaging=0.5, weight_decay=5.0)
+        method = Method(Objective("edm", "uniform", "log-normal"), 32, is_averaged=True, is_decayed=True)
     trainer = StackTrainer(ROWS, [recipe], SMALL, method)
     network = average = jax.tree.map(jnp.asarray, trainer.networks()[0])
     rate = optax.join_schedules([optax.linear_schedule(1e-3, 3e-3, 2), lambda i: 3e-3], [2])
-    optimiser = optax.adam((lambda i: rate(i) * 0.5 * (1 + jnp.cos(jnp.pi * i / 6))) if is_best else 3e-3)
+    optimiser = optax.adam(3e-3)
+    if is_best:
+        are_products = jax.tree.map(lambda w: w.ndim > 1, network)
+        optimiser = optax.adamw(
+            lambda i: rate(i) * 0.5 * (1 + jnp.cos(jnp.pi * i / 6)), weight_decay=5.0, mask=are_products
+        )
     state = optimiser.init(network)
     epoch_key = jax.random.fold_in(key_of(1, Stream.TRAINING), 1)
     order_key, level_key, noise_key = (jax.random.fold_in(epoch_key, i) for i in range(3))
@@ -109,7 +114,7 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
 
     @jax.jit
     def stepped(network, average, state, kept, *examples):
-        updates, state = optimiser.update(jax.grad(denoising_loss)(network, *examples), state)
+        updates, state = optimiser.update(jax.grad(denoising_loss)(network, *examples), state, network)
         network = jax.tree.map(jnp.add, network, updates)
         return network, jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, average, network), state
 

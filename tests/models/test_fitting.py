@@ -394,6 +394,7 @@ def test_clipped_fits_differ():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"weight_decay": -1}, "weight_decay must be a number from 0 to 1,000, not -1"),
         ({"gradient_clip": 0}, "gradient_clip must be a number above 0, or None, not 0"),
         ({"precision": "float16"}, "precision must be one of 'float32', 'bfloat16', not 'float16'"),
     ],

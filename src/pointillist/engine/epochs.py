@@ -128,6 +128,8 @@ def _epoch(
         progress = i / (jnp.asarray(recipe.epochs, jnp.float32) * steps)
         warm = jnp.minimum(1.0, (i + 1) / jnp.maximum(recipe.warmup, 1.0))
         rate = warm * recipe.learning_rate * (1 - recipe.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))
+        if method.is_decayed:
+            state = replace(state, network=_decayed(state.network, rate * recipe.weight_decay))
         return updated(state, gradient, rate, recipe.averaging, i), loss
 
     state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
@@ -154,6 +156,11 @@ def updated(
         decay = jnp.minimum(averaging, (i + 1) / (i + 10))
         average = jax.tree.map(lambda a, w: decay * a + (1 - decay) * w, state.average, network)
     return replace(state, network=network, steps=steps, first=first, second=second, average=average)
+
+
+def _decayed(network: Weights, fraction: Float[AnyArray, ""]) -> Weights:
+    """Take a fraction away from all weights of products; biases stay."""
+    return jax.tree.map(lambda w: w * (1 - fraction) if w.ndim > 1 else w, network)
 
 
 def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:

@@ -157,6 +157,7 @@ class Method:
         batch_size: Number of rows per step.
         is_averaged: Whether an average of the weights is kept, and used as the network when training ends.
         is_clipped: Whether gradients are clipped to the recipe's norm.
+        is_decayed: Whether weights decay at the recipe's rate.
         precision: Precision of the products, "float32" or "bfloat16"; weights, gradients and loss are float32.
         parts: Number of equal parts of a batch, which devices share or one device takes in turn; it decides the last
             bits of the weights, and the number of devices does not. 1 for models that are trained side by side.
@@ -166,6 +167,7 @@ class Method:
     batch_size: int = 64
     is_averaged: bool = False
     is_clipped: bool = False
+    is_decayed: bool = False
     precision: str = "float32"
     parts: int = 1
 
@@ -185,6 +187,8 @@ class Recipe(NamedTuple):
             (i + 1) / (i + 10) in step i.
         n_classes: Number of classes; as a label, it means "no class".
         clip: Largest norm of the gradient of all weights together, if gradients are clipped.
+        weight_decay: Fraction of the weights of products that a step with learning rate 1 would take away, if weights
+            decay (AdamW: Loshchilov & Hutter 2019, arXiv 1711.05101, algorithm 2).
         p_uncond: Fraction of rows, drawn anew each epoch, whose label is replaced by "no class"
             (Ho & Salimans 2022, arXiv 2207.12598, algorithm 1).
     """
@@ -200,3 +204,4 @@ class Recipe(NamedTuple):
     n_classes: int = 0
     p_uncond: float = 0.0
     clip: float = np.inf
+    weight_decay: float = 0.0

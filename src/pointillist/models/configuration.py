@@ -98,6 +98,10 @@ class TrainingConfig(Checked):
     averaging: float = parameter(
         0.999, "Fraction of itself that a running average of the weights keeps in each step.", low=0, below=1,
         details="The averaged network is the one that training ends with; 0 turns averaging off.")
+    weight_decay: float = parameter(
+        0.0, "Weight decay of Adam (AdamW).", low=0, high=1000,
+        details="Each step takes this fraction, times the learning rate, away from all weights except biases "
+        "(Loshchilov & Hutter 2019, arXiv 1711.05101). It helps against memorized rows; try 0.1 to 1.")
     gradient_clip: float | None = parameter(None, "Largest norm of the gradient.", above=0, unset="no limit")
     precision: str = parameter(
         "float32", "Precision of the network's products in training; weights stay float32.",

@@ -119,6 +119,7 @@ class Plan:
             n_classes=self.n_classes,
             p_uncond=training.p_uncond,
             clip=training.gradient_clip or np.inf,
+            weight_decay=training.weight_decay,
         )
 
     def encoded(self, indices: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -136,8 +137,15 @@ def parts_of(batch_size: int, width: int) -> int:
 
 def training_method(configuration: TrainingConfig, objective: AnyObjective, batch_size: int, parts: int = 1) -> Method:
     """Returns the training method for an objective; see `Method` for the parts of a batch."""
-    is_clipped = configuration.gradient_clip is not None
-    return Method(objective, batch_size, configuration.averaging > 0, is_clipped, configuration.precision, parts)
+    return Method(
+        objective,
+        batch_size,
+        is_averaged=configuration.averaging > 0,
+        is_clipped=configuration.gradient_clip is not None,
+        is_decayed=configuration.weight_decay > 0,
+        precision=configuration.precision,
+        parts=parts,
+    )
 
 
 def rows_to_hold_out(
