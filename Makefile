@@ -141,6 +141,10 @@ bench-relations: .venv/core
 bench-residuals: .venv/core
 	$(BIN)/python benchmarks/residuals.py
 
+# DATA=FOLDER: the folder sbibm/tasks of the unpacked package sbibm 1.1.0.
+bench-inference: .venv/core
+	$(BIN)/python benchmarks/inference.py --tasks $(DATA)
+
 bench-conditions: .venv/core
 	$(BIN)/python benchmarks/conditions.py
 

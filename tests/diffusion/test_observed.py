@@ -149,6 +149,27 @@ def test_observed_columns_are_network_inputs_and_not_in_the_loss():
     assert is_observed.any(axis=1).mean() == pytest.approx(0.3 * 0.75, abs=0.03)
 
 
+def test_given_columns_are_observed_together_in_most_rows_and_in_the_held_out_loss():
+    x0 = jax.random.normal(jax.random.key(1), (4000, 3))
+    architecture = Architecture("residual", 8, 1, 4, has_observed=True)
+    clean = CleanRows(x0, None, SCHEDULE, jnp.ones(3), architecture.features)
+    objective = Objective("edm", p_given=0.5, given=(0, 2))
+    examples = objective.examples((jax.random.key(2), jax.random.key(3)), clean, 100)
+    is_observed = np.asarray(examples[1][:, -3:]) == 1
+    is_as_given = (is_observed == [True, False, True]).all(axis=1)
+    # In a twentieth of the rows a uniform fraction is observed: just these two columns in a twelfth of them.
+    assert is_as_given.mean() == pytest.approx(0.9 + 0.05 / 12, abs=0.015)
+    assert is_observed[~is_as_given].any(axis=1).mean() == pytest.approx(0.5 * 0.75, abs=0.1)
+    # The held-out loss of a network that predicts 0 depends on the other column alone.
+    moved = [x0.at[:, column].add(1.0) for column in range(3)]
+    with jax.numpy_dtype_promotion("standard"):
+        losses = [
+            float(objective.held_out_loss(jax.random.key(4), lambda x, f: 0 * x, clean._replace(x0=rows)))
+            for rows in (x0, *moved)
+        ]
+    assert losses[0] == losses[1] == losses[3] != losses[2]
+
+
 def test_a_network_without_observed_columns_starts_with_the_same_weights():
     parts = {"columns": 3, "features": 4, "width": 8, "depth": 2}
     one, other = ResidualMLP(jax.random.key(5), **parts), ResidualMLP(jax.random.key(5), **parts, has_observed=True)

@@ -306,3 +306,55 @@ def test_integers_have_probabilities():
     np.testing.assert_allclose(p, fractions, atol=4 * 0.5 / 2000**0.5 + 0.01)
     with pytest.raises(ValueError, match="column 'x' is continuous and has no classes"):
         model.conditional("x").predict_proba(rows)
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    """A model of parameters given the data of a linear simulator, and its table."""
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(4000, 2))
+    data = theta @ [[1.0, 0.5], [0.0, 1.0]] + 0.3 * rng.normal(size=(4000, 2))
+    table = pd.DataFrame({"theta": theta[:, 0], "other": theta[:, 1], "x": data[:, 0], "y": data[:, 1]})
+    recipe = {"width": 32, "depth": 1, "epochs": 40, "batch_size": 100, "learning_rate": 5e-3}
+    return Diffusion(process="gaussian", random_state=0, **recipe).fit(table, given=["x", "y"])
+
+
+def test_rows_given_the_columns_of_fit_follow_the_posterior(posterior, recwarn):
+    rows = posterior.sample(4000, where={"x": 1.0, "y": 0.2}, random_state=0)
+    slopes = np.array([[1.0, 0.5], [0.0, 1.0]]).T
+    covariance = np.linalg.inv(np.eye(2) + slopes.T @ slopes / 0.3**2)
+    mean = covariance @ slopes.T @ [1.0, 0.2] / 0.3**2
+    drawn = rows[["theta", "other"]].to_numpy()
+    deviation = np.diag(covariance) ** 0.5
+    # The network's error is below a tenth of the posterior's standard deviation; draws add a fortieth.
+    np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.1 * deviation.max())
+    np.testing.assert_allclose(drawn.std(axis=0) / deviation, 1, atol=0.1)
+    expected = covariance[0, 1] / deviation.prod()
+    assert np.corrcoef(drawn.T)[0, 1] == pytest.approx(expected, abs=0.06)
+    assert not [warning for warning in recwarn if "given" in str(warning.message)]
+
+
+@pytest.mark.parametrize("where", [None, {"x": 1.0}, {"x": 1.0, "y": 0.2, "other": 0.0}])
+def test_other_conditions_than_those_of_fit_are_less_precise_and_say_so(posterior, where, tmp_path):
+    posterior.save(tmp_path / "m.model")
+    for model in (posterior, Diffusion.load(tmp_path / "m.model")):
+        with pytest.warns(UserWarning, match=r"fitted with given=\['x', 'y'\]"):
+            model.sample(3, where=where, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "parameters", "message"),
+    [
+        (["a", "b", "c"], {}, "given has 3 of the 3 columns that vary: give some but not all"),
+        ("a", {}, r"given takes a list of columns, not 'a': give \['a'\]"),
+        (["z"], {}, "there is no column 'z': the model's columns are a, b, c"),
+        (["a"], {"network": "mlp"}, "given needs network='residual' and p_given above 0"),
+        (["a"], {"p_given": 0}, "given needs network='residual' and p_given above 0"),
+        (["a"], {"process": "masked"}, "given is for Gaussian diffusion"),
+        (["a"], {"epsilon": 1.0, "domain": dict.fromkeys("abc", (-9.0, 9.0))}, "given is not for private fits"),
+    ],
+)
+def test_given_columns_that_cannot_be_used_are_refused_in_one_line(given, parameters, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        Diffusion(epochs=1, **parameters).fit(FRAME, given=given)
+    assert "\n" not in str(raised.value)

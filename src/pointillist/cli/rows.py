@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     {
         OPTIONS: ("out", "label", "epochs", "drop", "type", "seed", "quiet"),
         TABLE: ("categorical", "keep", "missing"),
-        TRAINING: ("early_stopping", "width", "depth", "scaling", "checkpoint", "resume"),
+        TRAINING: ("given", "early_stopping", "width", "depth", "scaling", "checkpoint", "resume"),
         PRIVACY: ("epsilon", "delta", "domain"),
     }
 )
@@ -41,6 +41,9 @@ def fit(
     ] = None,
     label: Annotated[str | None, options.target("--label", "The column of labels, to draw single classes")] = None,
     categorical: Annotated[Columns, options.columns("A column whose numbers are categories")] = None,
+    given: Annotated[
+        Columns, options.columns("A column of numbers whose value --where will set, in every draw")
+    ] = None,
     type: Annotated[Columns, options.columns("Type of a column: text, integer, number or date", "COLUMN=TYPE")] = None,
     drop: Annotated[Columns, options.columns("A column to leave out")] = None,
     keep: Annotated[Columns, options.columns("A column to keep, even if it numbers the rows")] = None,
@@ -94,7 +97,8 @@ def fit(
             if name not in table.names:
                 raise ValueError(f"--keep: there is no column {shown(name)}; the columns are {table.listed()}")
         with waiting(console, "encoding the table", is_shown=not quiet):
-            task = prepare(configuration, table, categorical=categorical or (), keep=keep or (), checkpoint=state)
+            columns: dict[str, Any] = {"categorical": categorical or (), "given": given or (), "keep": keep or ()}
+            task = prepare(configuration, table, **columns, checkpoint=state)
         if task.guarantee is not None:
             console.print(terminal_text(task.guarantee.line), soft_wrap=True)
         if task.table is not None:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.parameterizations import coefficients, loss_weight, target
 from pointillist.diffusion.random_numbers import normal, uniform
@@ -14,6 +15,9 @@ from pointillist.diffusion.schedules import Schedule, alpha_sigma, at_lambda, la
 
 LOG_NORMAL = (-0.5, 1.4)
 """Mean and standard deviation of log(σ / σ_d), σ = sigma_t / alpha_t; Karras et al. 2022 use -0.5 and 1.2."""
+
+FRACTION_GIVEN = 0.9
+"""Fraction of rows in which exactly the columns of `Objective.given` are observed, if there are any."""
 
 
 class Noised(NamedTuple):
@@ -62,6 +66,8 @@ class Objective:
         log_normal: Mean and standard deviation of log(σ / σ_d) of "log-normal".
         p_given: Fraction of rows with some columns observed without noise. The fraction of observed columns per row is
             uniform, and the loss covers the unobserved ones.
+        given: Indices of columns that are all observed, and no others, in a fraction `FRACTION_GIVEN` of the rows;
+            `p_given` applies to the other rows. The held-out loss covers the other columns, given these.
     """
 
     prediction: str = "eps"
@@ -69,6 +75,7 @@ class Objective:
     noise_levels: str = "uniform"
     log_normal: tuple[float, float] = LOG_NORMAL
     p_given: float = 0.0
+    given: tuple[int, ...] = ()
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Build the training examples of an epoch: the arguments of `denoising_loss` except the network, (m, …) each.
@@ -77,17 +84,20 @@ class Objective:
         """
         quantile, eps = self.noise(*keys, len(clean.x0) // batch_size, batch_size, clean.x0.shape[1])
         examples = self._examples(clean, eps, quantile)
-        return examples if self.p_given == 0 else self._with_observed(jax.random.fold_in(keys[0], 1), clean, *examples)
+        if self.p_given == 0:
+            return examples
+        row_key, column_key = jax.random.split(jax.random.fold_in(keys[0], 1))
+        u = jax.random.uniform(row_key, (len(eps), 1))
+        if self.given:
+            is_as_given = u < FRACTION_GIVEN
+            u = (u - FRACTION_GIVEN) / (1 - FRACTION_GIVEN)
+        is_observed = uniform(column_key, eps.shape) < 1 - u / self.p_given
+        if self.given:
+            is_observed = jnp.where(is_as_given, self._is_given(eps.shape), is_observed)
+        return _with_observed(is_observed, clean.x0, *examples)
 
-    def _with_observed(
-        self, key: PRNGKeyArray, clean: CleanRows, inside: Array, features: Array, target: Array, weight: Array
-    ) -> tuple[Array, ...]:
-        """Reveal some columns of some rows: their noised values are hidden and excluded from the loss."""
-        row_key, column_key = jax.random.split(key)
-        fraction = 1 - jax.random.uniform(row_key, (len(inside), 1)) / self.p_given
-        is_observed = (uniform(column_key, inside.shape) < fraction).astype(inside.dtype)
-        features = jnp.concatenate([features, is_observed * clean.x0, is_observed], axis=1)
-        return inside * (1 - is_observed), features, target, weight * (1 - is_observed)
+    def _is_given(self, shape: tuple[int, ...]) -> Bool[Array, "m d"]:
+        return jnp.broadcast_to(np.isin(np.arange(shape[1]), self.given), shape)
 
     def _examples(self, clean: CleanRows, eps: Float[Array, "m d"], quantile: Float[Array, " m"]) -> tuple[Array, ...]:
         assert clean.schedule is not None and clean.sigma_data is not None and clean.features is not None
@@ -104,7 +114,10 @@ class Objective:
         # Stratified noise levels in random order have less variance than independent ones.
         quantile = (jax.random.permutation(level_key, n) + 0.5) / n
         eps = normal(noise_key, x0.shape)
-        return denoising_loss(network, *self._examples(clean._replace(x0=x0, labels=labels), eps, quantile))
+        examples = self._examples(clean._replace(x0=x0, labels=labels), eps, quantile)
+        if self.given:
+            examples = _with_observed(self._is_given(x0.shape), x0, *examples)
+        return denoising_loss(network, *examples)
 
     def noise(
         self, level_key: PRNGKeyArray, noise_key: PRNGKeyArray, steps: int, batch_size: int, columns: int
@@ -168,6 +181,20 @@ class Objective:
             target=target(self.prediction, x0, eps, alpha_t, sigma_t, sigma_data),
             weight=loss_weight(self.weighting, *levels) * jnp.ones_like(alpha_t),
         )
+
+
+def _with_observed(
+    is_observed: Bool[Array, "m d"],
+    x0: Float[Array, "m d"],
+    inside: Array,
+    features: Array,
+    target: Array,
+    weight: Array,
+) -> tuple[Array, ...]:
+    """Reveal cells of training examples: their noised values are hidden and excluded from the loss."""
+    is_shown = is_observed.astype(inside.dtype)
+    features = jnp.concatenate([features, is_shown * x0, is_shown], axis=1)
+    return inside * (1 - is_shown), features, target, weight * (1 - is_shown)
 
 
 def in_precision(tree: Any, precision: str) -> Any:

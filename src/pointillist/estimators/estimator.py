@@ -78,6 +78,7 @@ class Diffusion(WithParameters, Configuration):
         *,
         checkpoint: str | Path | None = None,
         categorical: Sequence[str | int] = (),
+        given: Sequence[str | int] = (),
     ) -> Self:
         """Fits the model to rows, and to their labels if they are given.
 
@@ -96,6 +97,10 @@ class Diffusion(WithParameters, Configuration):
                 for bit. The file is removed at the end. Not for private fits.
             categorical: Columns whose numbers are categories, by name, or by position in an array: only their training
                 values are drawn. Not for private fits.
+            given: Columns whose values `where` will set, by name, or by position in an array, such as the data of a
+                simulator whose parameters are the other columns. Rows given exactly these columns are then far more
+                precise, and all other rows are less so. The default network has width 192, and is trained for 16,000
+                steps. For Gaussian diffusion, and not for private fits.
 
         Raises:
             ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint belongs
@@ -114,7 +119,14 @@ class Diffusion(WithParameters, Configuration):
             y = column_or_1d(y, warn=True)
         with waiting(Console(stderr=True), "encoding X", is_shown=shows_progress(self.verbose)):
             task = prepare(
-                self._configuration, X, y, categorical=categorical, checkpoint=path, before=before, read=read
+                self._configuration,
+                X,
+                y,
+                categorical=categorical,
+                given=given,
+                checkpoint=path,
+                before=before,
+                read=read,
             ).without_table()
         self._hold(task.fit(path))
         if path is not None:

@@ -15,7 +15,7 @@ from pointillist.models.choosing import masked_table
 from pointillist.models.classes import Classes
 from pointillist.models.configuration import Configuration, changed_gaussian_only, unused_betas, values_of
 from pointillist.models.plan import Plan, fingerprint, plan_key
-from pointillist.models.planning import plan_numbers, plan_tokens
+from pointillist.models.planning import WIDTH_GIVEN, plan_numbers, plan_tokens
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.training import train
@@ -98,6 +98,7 @@ def prepare(
     y: ArrayLike | None = None,
     *,
     categorical: Sequence[str | int] = (),
+    given: Sequence[str | int] = (),
     keep: Sequence[str] = (),
     checkpoint: Path | None = None,
     before: RowModel | None = None,
@@ -110,6 +111,7 @@ def prepare(
         X: Rows, in any container; a table from a file may include labels.
         y: Labels.
         categorical: Columns whose numbers are categories.
+        given: Columns that rows will be drawn given.
         keep: Names of further columns to keep, even if nearly all rows have different values.
         checkpoint: File of the state of training; its seed is used if the configuration has none.
         before: A model whose training continues; Gaussian diffusion only.
@@ -134,8 +136,13 @@ def prepare(
             )
     seed = None if checkpoint is None or configuration.random_state is not None else seed_in(checkpoint)
     unused = changed_gaussian_only(configuration)
-    mixed = masked_table(configuration.process, X, categorical, prefers_gaussian=bool(unused))
+    mixed = masked_table(configuration.process, X, categorical, prefers_gaussian=bool(unused) or len(given) > 0)
     if mixed is not None:
+        if len(given):
+            raise ValueError(
+                "given is for Gaussian diffusion, and this table needs masked diffusion, which learns all conditions "
+                "alike: leave given out"
+            )
         if before is not None:
             raise ValueError(
                 "warm_start needs a Gaussian model, and this table needs a masked one: give warm_start=False"
@@ -144,10 +151,15 @@ def prepare(
         warn_of_unused(unused, "model of this table is masked diffusion")
         summary = Summary.from_table(plan.rows, mixed[0], plan.codec.encoding)
         return Task(configuration, plan, classes, trained_with, table=mixed[0], summary=summary)
+    if len(given):
+        # Posteriors may be sharp, which takes a wide network and many steps.
+        configuration = replace(configuration, width=configuration.width or WIDTH_GIVEN)
     label = None
     if isinstance(X, Table):
         read, label = finite_rows, X.numbers.label
-    plan, classes, trained_with = plan_numbers(configuration, *read(X), y, label=label, before=before, seed=seed)
+    plan, classes, trained_with = plan_numbers(
+        configuration, *read(X), y, label=label, given=given, before=before, seed=seed
+    )
     return Task(
         configuration, plan, classes, trained_with, before=before, summary=Summary.from_rows(plan.rows, plan.labels)
     )

@@ -1,5 +1,6 @@
 """Gaussian diffusion of rows of numbers: its denoisers, samplers, guidance and steering."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -100,6 +101,7 @@ class GaussianProcess(Process):
         sigma_data: Root mean square of each scaled column, shape (k,), float32.
         n_classes: Number of classes; 0 without labels.
         p_uncond: Fraction of the labels that were hidden in training.
+        given: Indices of the scaled columns that most training rows observed; see `Objective.given`.
     """
 
     architecture: Architecture
@@ -108,16 +110,23 @@ class GaussianProcess(Process):
     sigma_data: Float[np.ndarray, " k"]
     n_classes: int = 0
     p_uncond: float = 0.0
+    given: tuple[int, ...] = ()
 
     kind: ClassVar[str] = "gaussian"
     has_label_token: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, parameters: dict[str, Any], n_classes: int, sigma_data: Float[np.ndarray, " k"]) -> "GaussianProcess":
+    def of(
+        cls,
+        parameters: dict[str, Any],
+        n_classes: int,
+        sigma_data: Float[np.ndarray, " k"],
+        given: tuple[int, ...] = (),
+    ) -> "GaussianProcess":
         """Makes the process from hyperparameters."""
         architecture = architecture_of(parameters, n_classes, len(sigma_data))
         schedule, p_uncond = noise_schedule(parameters), float(parameters["p_uncond"])
-        return cls(architecture, parameters["prediction"], schedule, sigma_data, n_classes, p_uncond)
+        return cls(architecture, parameters["prediction"], schedule, sigma_data, n_classes, p_uncond, given)
 
     @property
     def noise(self) -> tuple[Schedule, Float[np.ndarray, " k"]]:
@@ -129,8 +138,9 @@ class GaussianProcess(Process):
         return self, network
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Returns the root mean square of each column."""
-        return {"spread": self.sigma_data}
+        """Returns the root mean square of each column, and which columns most training rows observed, if any did."""
+        is_given = np.isin(np.arange(len(self.sigma_data)), self.given).astype(np.float32)
+        return {"spread": self.sigma_data} | ({"given": is_given} if self.given else {})
 
     def denoiser(self, network: Any, bounds: Bounds | None = None) -> Denoiser:
         """Wraps a network; see `NetworkDenoiser` for bounds."""
@@ -177,6 +187,7 @@ class GaussianProcess(Process):
         """
         if cells:
             self._check_observed(learned, request, next(iter(cells)))
+        self._warn_unless_given(learned.codec, cells)
         unused = request.first_changed(REWARD_FIELDS) if request.reward is None else None
         if unused is not None:
             raise ValueError(f"{unused} has no effect without a reward: give a reward, or leave it out")
@@ -328,6 +339,19 @@ class GaussianProcess(Process):
         needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
         if needs_labels and request.labels is None:
             raise ValueError("values in where need labels: give labels (--label)")
+
+    def _warn_unless_given(self, codec: Codec, cells: Observed) -> None:
+        """Warns if the model was fitted for rows in which other columns are observed."""
+        index_of = {name: codec.encoding.number_index(name) for name in (each.name for each in codec.encoding.columns)}
+        observed = {index_of[name] for name in cells} - {None}
+        if self.given and observed != {*self.given}:
+            names = [name for name, index in index_of.items() if index in self.given]
+            warnings.warn(
+                f"the model was fitted with given={names!r}, so rows are less precise unless where has exactly these "
+                "columns",
+                UserWarning,
+                stacklevel=8,
+            )
 
     def _guided(self, learned: Learned, request: Request) -> Denoiser:
         guidance, interval, worse = request.guidance, request.guidance_interval, request.worse

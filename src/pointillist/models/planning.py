@@ -36,17 +36,18 @@ from pointillist.tables.names import Headings, free_name
 from pointillist.tables.numbers import column_range, rows_at
 from pointillist.tables.table import Column, Table
 
-WIDTH, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 256, 192
+WIDTH, WIDTH_GIVEN, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 192, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
-"""Defaults of `width` and `batch_size`. With tokens, the batch size is a sixteenth of the rows, up to the largest.
+"""Defaults of `width` and `batch_size`. `WIDTH_GIVEN` is for `fit(given=…)`. With tokens, the batch size is a sixteenth
+of the rows, up to the largest.
 
 Small tables with missing cells and numbers get the last width and batches of an eighth of the rows, which take
 about 70 % of the time of width 256 and a sixteenth, and fill cells as accurately: on nine tables of 103 to 1,030
 rows, CRPS was the same on average, and AvgMAE 3 % lower."""
 
-DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 8000
-"""Number of training steps if `epochs` is None, for one kind of column and for tokens with numbers. The first equals
-80 epochs over 8,000 rows."""
+DEFAULT_STEPS, STEPS_GIVEN, DEFAULT_MIXED_STEPS = 10_000, 16_000, 8000
+"""Number of training steps if `epochs` is None: for one kind of column, with `fit(given=…)`, and for tokens with
+numbers. The first equals 80 epochs over 8,000 rows."""
 
 MOST_WEIGHTS_IN_ALL, FEWEST_STEPS = 8_200_000_000, 4000
 """Largest product of the numbers of steps and of network weights if `epochs` and `width` are None, for tokens with
@@ -87,6 +88,7 @@ def plan_numbers(
     y: ArrayLike | None,
     *,
     label: Any = None,
+    given: Sequence[str | int] = (),
     before: RowModel | None = None,
     seed: int | None = None,
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
@@ -98,6 +100,7 @@ def plan_numbers(
         rows: Rows, shape (n, d), finite.
         y: Labels, shape (n,); None for the label column, if there is one.
         label: The `LabelColumn` of a file.
+        given: Columns that rows will be drawn given.
         before: A fitted model whose training continues.
         seed: Seed of a checkpoint; the configuration's by default.
     """
@@ -127,13 +130,19 @@ def plan_numbers(
         # The scaling stays the same, with ranges that include the new rows.
         codec = Codec.from_scaling(layout, before.codec.scaling.widened(rows, layout.is_whole))
         sigma_data = gaussian_of(before, "warm_start is").sigma_data
-    process = GaussianProcess.of(parameters, n_classes, sigma_data)
+    process = GaussianProcess.of(parameters, n_classes, sigma_data, _given_indices(codec, given))
+    if process.given and not process.architecture.has_observed:
+        raise ValueError("given needs network='residual' and p_given above 0, without epsilon: set them so")
     some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
     batch_size = configuration.batch_size or BATCH_SIZE
     p_given = parameters["p_given"] if process.architecture.has_observed else 0.0
     objective = Objective(
-        configuration.prediction, configuration.weighting, configuration.noise_levels, p_given=p_given
+        configuration.prediction,
+        configuration.weighting,
+        configuration.noise_levels,
+        p_given=p_given,
+        given=process.given,
     )
     plan = Plan(
         rows=rows,
@@ -141,7 +150,7 @@ def plan_numbers(
         codec=codec,
         process=process,
         method=training_method(configuration, objective, batch_size, parts_of(batch_size, parameters["width"])),
-        default_steps=DEFAULT_STEPS,
+        default_steps=STEPS_GIVEN if process.given else DEFAULT_STEPS,
         most_default_epochs=MOST_EPOCHS,
         training=replace(configuration, learning_rate=configuration.learning_rate or LEARNING_RATE),
         seed=seed,
@@ -150,6 +159,23 @@ def plan_numbers(
         start=None if before is None else before.network,
     )
     return plan, classes, parameters
+
+
+def _given_indices(codec: Codec, given: Sequence[str | int]) -> tuple[int, ...]:
+    """Returns the indices of columns among the encoded numbers.
+
+    Raises:
+        ValueError: If a column does not exist, if all of them are constant, or if no other column varies.
+    """
+    if isinstance(given, str):
+        raise ValueError(f"given takes a list of columns, not {given!r}: give [{given!r}]")
+    # The columns of an array are named by integers, in the command line by their text.
+    name_of = {str(encoder.name): encoder.name for encoder in codec.encoding.columns}
+    found = {codec.encoding.number_index(name_of.get(str(name), name)) for name in given}
+    indices = tuple(sorted(index for index in found if index is not None))
+    if len(given) and not 0 < len(indices) < codec.width:
+        raise ValueError(f"given has {len(indices)} of the {codec.width} columns that vary: give some but not all")
+    return indices
 
 
 def plan_tokens(

@@ -155,12 +155,15 @@ def _gaussian_claim(
     # `read_tensors` reports a tensor that is missing or has a wrong shape.
     k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
     shapes = TableScaling.shapes(declared, d, k, is_quantile=is_by_quantiles) | {"spread": ((k,), _SINGLE)}
+    if "given" in declared:
+        shapes["given"] = (k,), _SINGLE
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
         codec, sigma_data = Codec.from_facts(facts, tensors), tensors["spread"]
         if not ((sigma_data > 0) & (sigma_data < _LARGEST_SIGMA)).all():
             raise ValueError("the root mean square of a column is not positive, or too large")
-        return codec, GaussianProcess.of(trained_with, len(labels), sigma_data), labels
+        given = tuple(np.flatnonzero(tensors["given"]).tolist()) if "given" in tensors else ()
+        return codec, GaussianProcess.of(trained_with, len(labels), sigma_data, given), labels
 
     architecture = architecture_of(trained_with, len(labels), k)
     return _Claim(architecture, k, len(labels), d + bool(len(labels)), 0, shapes, assemble)

@@ -103,6 +103,8 @@ def prepare(
     configure()
     if checkpoint is not None or before is not None:
         raise ValueError("a private fit cannot be continued, as its state reveals single rows: leave checkpoint out")
+    if len(others.get("given", ())):
+        raise ValueError("given is not for private fits: leave it out")
     task = plan_privately(asked, X, y, categorical)
     is_gaussian = task.trained_with["process"] == "gaussian"
     # The domain scales numbers, and the network is trained without observed columns.
