@@ -161,7 +161,9 @@ def measured(name: str, n: int, options: argparse.Namespace) -> dict[str, object
         observed = pd.read_csv(folder / f"num_observation_{k}" / "observation.csv").iloc[0]
         reference = pd.read_csv(folder / f"num_observation_{k}" / "reference_posterior_samples.csv.bz2").to_numpy()
         reference = reference[: options.draws]
-        where = {p + j: float(value) for j, value in enumerate(observed)}
+        # A model conditions on values in the range of its training rows.
+        inside = np.clip(observed, data.min(axis=0), data.max(axis=0))
+        where = {p + j: float(value) for j, value in enumerate(inside)}
         drawn = model.sample(len(reference), where=where, random_state=k)[:, :p]
         scores.append(c2st(reference, drawn))
     return {"fit_s": seconds, "c2st": scores}
