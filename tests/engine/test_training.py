@@ -78,7 +78,7 @@ def test_seeds_differ_and_repeat():
     "is_best", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="all")]
 )
 def test_one_epoch_against_a_plain_optax_loop(is_best):
-    """Trains with the same keys in an independent loop: Optax's Adam, or AdamW, on whole batches, one step at a time."""
+    """Trains with the same keys in an independent loop: Optax's Adam or AdamW on whole batches, one step at a time."""
     schedule = cosine(200)
     recipe = Recipe(dataset=0, schedule=schedule, seed=1, epochs=1, learning_rate=3e-3)
     method = Method(batch_size=32)
