@@ -1,12 +1,13 @@
 """Posteriors of simulators by `Diffusion().fit(rows, given=…)`, compared with the reference posteriors of sbibm.
 
-The tasks, their ten observations and 10,000 reference draws for each are those of Lueckmann et al. 2021 (arXiv
-2101.04653). `--tasks` names the folder `sbibm/tasks` of the unpacked package sbibm 1.1.0, of which only the data files
-are read. A model with its defaults is fitted to simulated rows (parameters, data), `given` the data. For each
-observation, as many rows as the reference has are drawn with the data in `where`.
+Lueckmann et al. 2021 (arXiv 2101.04653) published the tasks, ten observations of each, and 10,000 reference draws for
+each observation. `--tasks` names the folder `sbibm/tasks` of the unpacked package sbibm 1.1.0; only its data files are
+read. A model with its defaults is fitted to simulated rows (parameters, data), `given` the data. For each observation
+it draws as many rows as there are reference draws, with the data in `where`.
 
-The measure is the benchmark's: the accuracy in five folds of a classifier of reference draws and new draws, a
-perceptron with two hidden layers of ten units per parameter, on columns scaled by the reference (C2ST; 0.5 is best).
+C2ST is the benchmark's measure: the accuracy, in five folds, of a classifier that separates new draws from reference
+draws; 0.5 is best. The classifier is a perceptron with two hidden layers of ten units per parameter. Its inputs are
+scaled by the mean and standard deviation of the reference draws.
 """
 
 import argparse
@@ -39,7 +40,7 @@ PUBLISHED = {
 
 
 def two_moons(rng: np.random.Generator, n: int, _: Path) -> Simulated:
-    """A crescent whose place depends on the absolute value of one direction of the parameters."""
+    """A crescent that moves with the parameters; two parameters with opposite signs move it alike."""
     theta = rng.uniform(-1, 1, (n, 2))
     angle, radius = rng.uniform(-np.pi / 2, np.pi / 2, n), rng.normal(0.1, 0.01, n)
     crescent = np.column_stack([radius * np.cos(angle) + 0.25, radius * np.sin(angle)])

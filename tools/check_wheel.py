@@ -43,7 +43,7 @@ emd_rows = 50
 """
 
 SHORTER = {
-    "Diffusion(random_state=0).fit(": "Diffusion(random_state=0, epochs=3).fit(",
+    "early_stopping=True).fit(": "early_stopping=True, epochs=3).fit(",
     "width = [4, 16, 128]": "width = [4, 16]",
     "epochs = 15": "epochs = 1",
     "n_samples = 2000": "n_samples = 300",

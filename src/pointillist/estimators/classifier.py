@@ -107,7 +107,7 @@ class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
         """Computes log p(x | y) in nats ("exact"), or lower bounds up to a constant ("elbo"), shape (n, n_classes).
 
         Raises:
-            ValueError: In one line, if the model is no Gaussian one, or X or a parameter cannot be used.
+            ValueError: In one line, if the model is not Gaussian, or X or a parameter cannot be used.
         """
         model = self._fitted()
         codec, process = model.model_.codec, gaussian_of(model.model_, "predict_log_likelihood is")

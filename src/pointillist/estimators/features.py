@@ -23,7 +23,7 @@ FEWEST_ROWS = 2
 class FeatureEncoder:
     """Encodes the columns of a table as numbers.
 
-    Numbers and dates come first, with the mean in place of missing cells; an indicator of missing cells follows for
+    Numbers and dates come first. The mean replaces missing cells, and an indicator of missing cells follows for
     each column that had some in `fit`. Each category has an indicator too, and so have missing cells among categories.
     The categories of a single row share one indicator, which categories that no training row had set as well.
 

@@ -85,7 +85,7 @@ def _checks(found: Comparison, attack: str | None) -> Iterator[str]:
         yield "Look at the columns and pairs that differ most: would a difference change what you use the rows for?"
     if found.holdout_rows is None:
         yield "No real rows were held out, so nearness to the data was not compared: evaluate with held-out rows."
-    yield "Every category of the generated rows stands in the data. May all readers of the rows see these names?"
+    yield "Every category of the generated rows occurs in the data. May all readers of the rows see these names?"
     yield "Do rules hold that people know, such as an end after its start, or a total of several columns?"
     yield "Look at the rarest and the largest values: the model learned them from few rows."
     yield privacy_note(attack)

@@ -101,7 +101,7 @@ class TrainingConfig(Checked):
     weight_decay: float = parameter(
         0.0, "Weight decay of Adam (AdamW).", low=0, high=1000,
         details="Each step takes this fraction, times the learning rate, away from all weights except biases "
-        "(Loshchilov & Hutter 2019, arXiv 1711.05101). It helps against memorized rows; try 0.1 to 1.")
+        "(Loshchilov & Hutter 2019, arXiv 1711.05101).")
     gradient_clip: float | None = parameter(None, "Largest norm of the gradient.", above=0, unset="no limit")
     precision: str = parameter(
         "float32", "Precision of the network's products in training; weights stay float32.",

@@ -111,7 +111,7 @@ def prepare(
         X: Rows, in any container; a table from a file may include labels.
         y: Labels.
         categorical: Columns whose numbers are categories.
-        given: Columns that rows will be drawn given.
+        given: Columns whose values `where` will set in every draw.
         keep: Names of further columns to keep, even if nearly all rows have different values.
         checkpoint: File of the state of training; its seed is used if the configuration has none.
         before: A model whose training continues; Gaussian diffusion only.

@@ -100,7 +100,7 @@ def plan_numbers(
         rows: Rows, shape (n, d), finite.
         y: Labels, shape (n,); None for the label column, if there is one.
         label: The `LabelColumn` of a file.
-        given: Columns that rows will be drawn given.
+        given: Columns whose values `where` will set in every draw.
         before: A fitted model whose training continues.
         seed: Seed of a checkpoint; the configuration's by default.
     """
