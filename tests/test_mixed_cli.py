@@ -196,6 +196,25 @@ def test_conditions(run, conditions):
     assert "effective sample size" in shown and shown.strip().endswith("of 30")
 
 
+def test_shares(run):
+    shares = "kind:dog=0.5", "legs:?=0.2", "born:2019-06-01=0.1"
+    options = [part for each in shares[:2] for part in ("--shares", each)]
+    code, _, shown = run("sample", "pets.model", "-n", 30, "--out", "new.csv", *options, "--where", "code=205")
+    assert code == 0, shown
+    new = csv.read_csv("new.csv").to_pydict()
+    assert new["kind"].count("dog") == 15 and new["legs"].count(None) == 6 and set(new["code"]) == {205}
+    for options, message in (
+        (["kind=dog"], "--shares takes COLUMN:VALUE=SHARE, with a share from 0 to 1, not 'kind=dog'"),
+        (["kind:dog=half"], "--shares takes COLUMN:VALUE=SHARE"),
+        (["kind:dog=0.5", "kind:dog=0.2"], "--shares gives 'kind' = 'dog' twice"),
+        (["kind:cow=0.5"], "column 'kind' has no 'cow'"),
+        ([shares[2]], "column 'born' holds continuous numbers, which have no shares"),
+    ):
+        asked = [part for each in options for part in ("--shares", each)]
+        code, _, shown = run("sample", "pets.model", "-n", 3, "--out", "new.csv", *asked)
+        assert code == 2 and shown.count("\n") == 1 and message in shown, shown
+
+
 def test_conditions_that_are_refused(run):
     for condition, message in (
         ("weight=9..3", "--where 'weight=9..3': between(9, 3) is empty"),

@@ -1,7 +1,7 @@
-"""Parses the conditions of `--where`."""
+"""Parses the conditions of `--where`, and `--shares`."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,7 @@ def where_of(model: "RowModel", texts: Sequence[str]) -> dict[Any, Any] | None:
     where: dict[Any, Any] = {}
     names = columns_by_text(model)
     for text in texts:
-        # Names may contain an equals sign.
-        column = max((name for name in names if text.startswith(f"{name}=")), key=len, default=text.partition("=")[0])
+        column = _column_before(text, "=", names)
         is_pair, value = text[len(column) :][:1], text[len(column) + 1 :]
         if not is_pair or not value:
             raise ValueError(f"--where takes {FORMS}, not {shown(text)}")
@@ -43,6 +42,41 @@ def where_of(model: "RowModel", texts: Sequence[str]) -> dict[Any, Any] | None:
         except ValueError as error:
             raise ValueError(f"--where {shown(text)}: {error}") from error
     return where or None
+
+
+def shares_of(model: "RowModel", texts: Sequence[str]) -> dict[Any, dict[Any, float]] | None:
+    """Parses options `COLUMN:VALUE=SHARE`; returns the share of each value, by column.
+
+    Raises:
+        ValueError: If an option has another form, the model lacks the column, or a value is given twice.
+    """
+    shares: dict[Any, dict[Any, float]] = {}
+    names = columns_by_text(model)
+    for text in texts:
+        column = _column_before(text, ":", names)
+        value, is_pair, share = text[len(column) + 1 :].rpartition("=")
+        try:
+            fraction = float(share)
+        except ValueError:
+            is_pair = ""
+        if not is_pair or not value or text[len(column) :][:1] != ":":
+            raise ValueError(f"--shares takes COLUMN:VALUE=SHARE, with a share from 0 to 1, not {shown(text)}")
+        name = names.get(column, column)
+        known, _, parse = _parser(model, name, column)
+        try:
+            parsed = None if value == "?" and not any(_is_same(each, value) for each in known) else parse(value)
+        except ValueError as error:
+            raise ValueError(f"--shares {shown(text)}: {error}") from error
+        if parsed in shares.setdefault(name, {}):
+            raise ValueError(f"--shares gives {shown(column)} = {shown(value)} twice: leave one of them out")
+        shares[name][parsed] = fraction
+    return shares or None
+
+
+def _column_before(text: str, mark: str, names: Mapping[str, Any]) -> str:
+    """Return the longest name of a column that the mark follows, since names may contain the mark."""
+    named = (name for name in names if text.startswith(f"{name}{mark}"))
+    return max(named, key=len, default=text.partition(mark)[0])
 
 
 def _parser(model: "RowModel", name: Any, column: str) -> tuple[list[Any], bool, Parse]:

@@ -163,7 +163,7 @@ def _summary(model: "RowModel", n: int, seconds: float) -> str:
 @exclusive
 @options.grouped(
     {
-        OPTIONS: ("out", "n", "where", "label", "guidance", "seed"),
+        OPTIONS: ("out", "n", "where", "shares", "label", "guidance", "seed"),
         REWARDS: ("reward", "reward_temperature", "candidates", "steering"),
     }
 )
@@ -188,6 +188,9 @@ def sample(
             "CONDITION",
         ),
     ] = None,
+    shares: Annotated[
+        Columns, options.columns("Fraction of the rows with a value, from 0 to 1", "COLUMN:VALUE=SHARE")
+    ] = None,
     prior: Annotated[
         Path | None, typer.Option(metavar="FILE.npy", help="Draws from N(0, I) to start from, one for each row.")
     ] = None,
@@ -206,7 +209,7 @@ def sample(
     """Draws new rows from a model, and writes them as they are drawn."""
     from rich.console import Console
 
-    from pointillist.cli.conditions import category_of, where_of
+    from pointillist.cli.conditions import category_of, shares_of, where_of
     from pointillist.cli.rewards import explained, reward_of
     from pointillist.engine.cluster import check_engine
     from pointillist.files.writing import TableWriter
@@ -229,6 +232,7 @@ def sample(
         reward=None if reward is None else reward_of(reward),
         prior=start,
         where=where_of(fitted, where or ()),
+        shares=shares_of(fitted, shares or ()),
         variance=fitted.parameters["variance"],
         random_state=seed,
         **chosen,

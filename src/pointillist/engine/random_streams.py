@@ -28,6 +28,7 @@ class HostStream(IntEnum):
     SHARDS = 2
     PREDICTED_LABELS = 3
     PRIVATE = 4
+    SHARES = 5
 
 
 def key_of(seed: int | UInt32[Array, ""], stream: Stream) -> PRNGKeyArray:

@@ -170,13 +170,14 @@ class Diffusion(WithParameters, Configuration):
         prior: ArrayLike | None = None,
         deterministic: bool = False,
         where: Mapping[str, Any] | None = None,
+        shares: Mapping[Any, Mapping[Any, float]] | None = None,
         progress: bool = False,
         random_state: RandomState = None,
     ) -> Any:
         """Draws new rows in the container that `fit` was given, with its names and types.
 
         The same seed gives the same rows on any number of devices. A longer draw begins with the rows of a shorter one.
-        The exception is "feynman_kac" with several labels, where each row depends on all labels.
+        The exceptions are `shares`, and "feynman_kac" with several labels, where each row depends on all labels.
 
         Args:
             n_samples: Number of rows; by default the length of `labels` or `prior`, or else 1.
@@ -201,6 +202,10 @@ class Diffusion(WithParameters, Configuration):
                 given these. Under ranges, sets and `present`, rows are chosen among weighted candidates;
                 `effective_sample_size_` is the number of independent rows to which they are equivalent. A model with
                 tokens takes no reward or prior.
+            shares: Fractions of the rows that have given values, for labels and columns of categories, booleans or few
+                numbers, as {"income": {">50K": 0.5, "<=50K": 0.5}}. Their counts are exact up to rounding; values
+                without a fraction share the rest as the model has them. With several columns, the joint distribution is
+                the one closest to the model's. The order of the rows is random, and depends on their number.
             progress: Whether to show a progress bar.
             random_state: Seed.
 
@@ -224,6 +229,7 @@ class Diffusion(WithParameters, Configuration):
             prior=prior,
             deterministic=deterministic,
             where=where,
+            shares=shares,
             random_state=random_state,
         )
         with Bar(Console(stderr=True), run.n_rows, is_shown=progress) as bar:

@@ -34,6 +34,7 @@ class Request(SamplingConfig):
     reward: Callable[[Any], Any] | None = None
     prior: ArrayLike | None = None
     where: Mapping[Any, Any] | None = None
+    shares: Mapping[Any, Mapping[Any, float]] | None = None
     variance: str = "posterior"
     random_state: RandomState = None
 
@@ -41,6 +42,10 @@ class Request(SamplingConfig):
         super().__post_init__()
         if self.where is not None and not isinstance(self.where, Mapping):
             raise ValueError(f"where must map columns to values, as {{'column': value}}, not {self.where!r}")
+        if self.shares is not None and not isinstance(self.shares, Mapping):
+            raise ValueError(
+                f"shares must map columns to fractions of values, as {{'column': {{'a': 0.5}}}}, not {self.shares!r}"
+            )
         where: dict[Any, Any] = {
             # Sorted, because the order of a set of text differs between processes.
             name: one_of(*sorted(value, key=repr)) if isinstance(value, set | frozenset) else value

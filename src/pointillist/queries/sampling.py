@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pointillist.models.conditioning import Acceptance, conditioned
 from pointillist.models.process import Learned, SamplingPlan
 from pointillist.models.request import Request
 from pointillist.queries.consistency import consistent
+from pointillist.queries.shares import with_shares
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class SamplingRun:
     """
 
     def __init__(self, model: Learned, request: Request) -> None:
+        request = with_shares(model, request, partial(_drawn, model))
         self._model = model
         self._request = request
         self._plan = model.process.plan_sampling(model, request)
@@ -146,6 +149,13 @@ class SamplingRun:
         if not self._request.return_labels or classes is None:
             return None
         return classes.labels[self._model.process.label_indices(self._model, self._plan, drawn, rows)]
+
+
+def _drawn(model: Learned, request: Request) -> Float[np.ndarray, "n width"]:
+    """Draws the encoded rows of a request, which the rules may still change."""
+    plan = model.process.plan_sampling(model, request)
+    acceptance = Acceptance(plan.conditions) if plan.sampler.n_diagnostics else None
+    return np.concatenate([*streamed(plan, model.codec.width, acceptance=acceptance)])
 
 
 def streamed(
