@@ -9,7 +9,6 @@ import pytest
 from pointillist import Diffusion
 from pointillist.columns.scaling import SCALINGS
 from pointillist.columns.table_encoder import MISSING
-from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterizations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES
 from pointillist.estimators import REPORT
@@ -21,7 +20,7 @@ from pointillist.study.settings import CHECKS, Settings
 
 ALL = PARAMETERS | parameters_of(SamplingConfig)
 KNOWN = {
-    "scaling": SCALINGS, "network": NETWORKS, "prediction": PREDICTIONS, "weighting": WEIGHTINGS,
+    "scaling": SCALINGS, "prediction": PREDICTIONS, "weighting": WEIGHTINGS,
     "noise_levels": ("uniform", "log-normal"), "variance": VARIANCES, "precision": ("float32", "bfloat16"),
     "missing": MISSING, "steering": STEERING, "process": ("auto", "gaussian", "masked"),
 }  # fmt: skip
@@ -29,9 +28,9 @@ KNOWN = {
 
 def test_choices_match_the_registries():
     declared = {name: {*each.choices} for name, each in ALL.items() if each.choices}
-    # Schedules and samplers are read from their registries.
+    # Schedules, samplers and networks are read from their registries.
     assert declared == {name: {*known} for name, known in KNOWN.items()} | {
-        name: declared[name] for name in ("schedule", "sampler")
+        name: declared[name] for name in ("schedule", "sampler", "network")
     }
 
 

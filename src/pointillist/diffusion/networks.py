@@ -222,9 +222,6 @@ def _row_features(x: Float[Array, " d"], weight: Float[Array, " d"] | None = Non
 
 Network = MLP | ResidualMLP
 
-NETWORKS: dict[str, type[MLP] | type[ResidualMLP]] = {"mlp": MLP, "residual": ResidualMLP}
-"""Network classes by name."""
-
 
 def normal_layers(key: PRNGKeyArray, shapes: list[tuple[int, int, float]]) -> list[Dense]:
     """Initialize layers from (inputs, outputs, scale): weights from N(0, scale² / inputs), biases 0."""

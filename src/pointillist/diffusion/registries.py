@@ -1,6 +1,6 @@
-"""Noise schedules and samplers that users choose by name. Their modules are loaded, and JAX with them, on first use.
+"""Noise schedules, samplers and networks that users choose by name; their modules load JAX, on first use.
 
-The configuration reads its choices here: a new schedule or sampler is one entry.
+The configuration reads its choices here: a new schedule, sampler or network is one entry.
 """
 
 from collections.abc import Callable
@@ -28,6 +28,19 @@ SCHEDULES: dict[str, Callable[[int], "Schedule"]] = {
     "sigmoid": lambda timesteps: _module("schedules").sigmoid(timesteps),
 }
 """Functions from the number of timesteps, at least 1, to a noise schedule, by name."""
+
+
+NETWORKS: dict[str, Callable[[], Any]] = {
+    "mlp": lambda: _module("networks").MLP,
+    "residual": lambda: _module("networks").ResidualMLP,
+}
+"""Functions that return the class of a network of rows of numbers, by name."""
+
+TOKEN_NETWORKS: dict[str, Callable[[], Any]] = {"residual": lambda: _module("tokens.token_networks").TokenNetwork}
+"""Functions that return the class of a network of rows of tokens, by name.
+
+It needs what `TokenNetwork` has: `build`, `__call__`, `folded`, `tokens` and `token_network`.
+"""
 
 
 class NamedSampler(NamedTuple):

@@ -149,7 +149,8 @@ def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:
     """Set the biases of the logits of a network of tokens."""
     if isinstance(network, FactoredNetwork):
         return eqx.tree_at(lambda network: network.bias, network, logits)
-    assert isinstance(network, TokenNetwork)
+    if not isinstance(network, TokenNetwork):
+        raise ValueError("private fits of tokens need network='residual'")
     return eqx.tree_at(lambda network: network.output.bias, network, logits)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,14 +11,15 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Bounds, NetworkDenoiser
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
+from pointillist.diffusion.networks import Network, sinusoidal_embedding
+from pointillist.diffusion.registries import NETWORKS, TOKEN_NETWORKS
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.target_diffusion import TargetObjective, target_tokens
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork, NumberNetwork
 from pointillist.diffusion.tokens.token_losses import TokenObjective
-from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Architecture:
     """The network of models of rows of numbers.
 
     Attributes:
-        network: Kind of network, one of `networks.NETWORKS`.
+        network: Kind of network, one of `registries.NETWORKS`.
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
         time_embedding: Number of features of the noise level, even.
@@ -48,13 +50,14 @@ class Architecture:
     def build(self, key: PRNGKeyArray, columns: int) -> Network:
         """Draw the initial weights of a network for rows of `columns` columns."""
         shape: dict[str, Any] = {"has_observed": True} if self.has_observed else {}
-        return NETWORKS[self.network](
+        network: Network = NETWORKS[self.network]()(
             key, columns=columns, features=self.n_features, width=self.width, depth=self.depth, **shape
         )
+        return network
 
     def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
         """Compute the conditioning features of noise levels, log(alpha_t / sigma_t) at t, and of classes if any."""
-        level_features = NETWORKS[self.network].noise_level_features(t, lambda_t, self.time_embedding)
+        level_features = NETWORKS[self.network]().noise_level_features(t, lambda_t, self.time_embedding)
         if labels is None:
             return level_features
         return jnp.concatenate([level_features, sinusoidal_embedding(labels, self.class_embedding)], axis=-1)
@@ -86,6 +89,7 @@ class TokenArchitecture:
         has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`. The other network
             of numbers then has half the width: its task is easier.
         is_factored: Whether the layers of tokens are products in training; see `FactoredNetwork`.
+        network: Kind of network of the tokens, one of `registries.TOKEN_NETWORKS`.
     """
 
     tokens: Tokens
@@ -94,16 +98,17 @@ class TokenArchitecture:
     frequencies: int = 6
     has_joint_network: bool = False
     is_factored: bool = False
+    network: str = "residual"
 
     class_embedding: ClassVar[int] = 0
     n_features: ClassVar[int] = 0
     features: ClassVar[None] = None
 
-    def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork | FactoredNetwork | MixedNetwork:
+    def build(self, key: PRNGKeyArray, columns: int) -> Any:
         """Draw the initial weights; products of layers are multiplied out after training."""
         tokens = self.tokens
         assert columns == len(tokens.sizes) + len(tokens.with_number), "rows have one column per token and number"
-        kind = FactoredNetwork if self.is_factored else TokenNetwork
+        kind = FactoredNetwork if self.is_factored else TOKEN_NETWORKS[self.network]()
         shape: dict[str, Any] = {"tokens": tokens, "width": self.width, "depth": self.depth}
         token_network = kind.build(key, **shape)
         if not tokens.with_number:
@@ -145,7 +150,8 @@ class TargetArchitecture:
 
 AnyArchitecture = Architecture | TokenArchitecture | TargetArchitecture
 AnyObjective = Objective | TokenObjective | MixedObjective | TargetObjective
-Weights = Network | TokenNetwork | FactoredNetwork | MixedNetwork | NumberNetwork
+Weights = eqx.Module
+"""A network: of the registries, or one that is made of these."""
 
 
 @dataclass(frozen=True)

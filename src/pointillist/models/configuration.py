@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pointillist.diffusion.registries import SAMPLERS, SCHEDULES
+from pointillist.diffusion.registries import NETWORKS, SAMPLERS, SCHEDULES, TOKEN_NETWORKS
 from pointillist.models.parameters import Checked, parameter, parameters_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class NetworkConfig(Checked):
     """The network, its prediction target and its loss."""
 
     network: str = _network_parameter(
-        "residual", "Kind of network.", choices=("mlp", "residual"),
+        "residual", "Kind of network.", choices=tuple(NETWORKS | TOKEN_NETWORKS),
         details='"residual" has blocks that the noise level modulates; "mlp" has ReLU layers that take it as an input.')
     prediction: str = _network_parameter(
         "edm", "Quantity that the network predicts.", choices=("eps", "v", "x0", "edm"),
@@ -239,9 +239,8 @@ def values_of(configuration: Configuration) -> dict[str, Any]:
 
 def changed_gaussian_only(configuration: Configuration) -> list[str]:
     """Returns the parameters that only Gaussian diffusion uses and that differ from their defaults."""
-    names = [
-        name for name, each in PARAMETERS.items() if each.is_gaussian_only and name not in unused_betas(configuration)
-    ]
+    others = {*unused_betas(configuration), *(["network"] if configuration.network in TOKEN_NETWORKS else [])}
+    names = [name for name, each in PARAMETERS.items() if each.is_gaussian_only and name not in others]
     return [name for name in names if getattr(configuration, name) != PARAMETERS[name].default]
 
 

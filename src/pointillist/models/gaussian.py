@@ -24,7 +24,7 @@ from pointillist.diffusion.conditioning.observed_sampling import (
 from pointillist.diffusion.conditioning.twisting import POINTS, RangedSampler
 from pointillist.diffusion.denoisers import Bounds, Denoiser, has_classes
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
-from pointillist.diffusion.registries import SCHEDULES, sampler_named
+from pointillist.diffusion.registries import NETWORKS, SCHEDULES, sampler_named
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, linear
 from pointillist.diffusion.solvers import Solver
@@ -402,6 +402,8 @@ class GaussianProcess(Process):
 
 def architecture_of(parameters: dict[str, Any], n_classes: int, columns: int) -> Architecture:
     """Returns the architecture for hyperparameters, and numbers of classes and columns."""
+    if parameters["network"] not in NETWORKS:
+        raise ValueError(f"network={parameters['network']!r} is for tokens: choose one of {', '.join(NETWORKS)}")
     return Architecture(
         network=parameters["network"],
         width=parameters["width"],

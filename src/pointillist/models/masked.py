@@ -15,6 +15,7 @@ from pointillist.columns.encoder import Allowed, Observed
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler
+from pointillist.diffusion.registries import TOKEN_NETWORKS
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.solvers import DPMSolver2M
@@ -98,8 +99,11 @@ class MaskedProcess(Process):
         if covariance is None:
             covariance = np.eye(k if k <= MAX_NUMBERS else 0, dtype=np.float32)
         basis = principal_axes(covariance, np.zeros(len(covariance), bool)) if has_joint_network else None
-        is_factored = has_ranks and (tokens.is_wide or (tokens.n_slots > MAX_UNFACTORED and not is_private))
-        architecture = TokenArchitecture(tokens, width, depth, frequencies, has_joint_network, is_factored)
+        # Networks of numbers alone are not for tokens.
+        network = parameters["network"] if parameters["network"] in TOKEN_NETWORKS else "residual"
+        has_many_values = tokens.is_wide or (tokens.n_slots > MAX_UNFACTORED and not is_private)
+        is_factored = has_ranks and network == "residual" and has_many_values
+        architecture = TokenArchitecture(tokens, width, depth, frequencies, has_joint_network, is_factored, network)
         return cls(architecture, covariance, basis, float(parameters["p_uncond"]))
 
     def tensors(self) -> dict[str, np.ndarray]:

@@ -55,6 +55,8 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
     """
     codec, process = model.codec, masked_of(model)
     architecture, guided = process.architecture, None
+    if architecture.network != "residual":
+        raise ValueError(f"a page cannot draw rows by network={architecture.network!r}")
     tokens = architecture.tokens
     if model.classes is not None and process.can_guide:
         assert model.classes.column is not None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.registries import SCHEDULES, sampler_named
+from pointillist.diffusion.registries import NETWORKS, SCHEDULES, sampler_named
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.schedules import Schedule, linear
 from pointillist.diffusion.solvers import Solver
@@ -41,7 +41,7 @@ class Settings:
     beta_range: tuple[float, float] | None = parameter(
         (1e-4, 0.02), "First and last beta of the linear schedule.",
         details="A pair `[beta_start, beta_end]` with 0 < beta_start ≤ beta_end < 1.")
-    network: str = _of_models("network")
+    network: str = _of_models("network", choices=tuple(NETWORKS))
     prediction: str = _of_models("prediction")
     weighting: str = _of_models("weighting")
     noise_levels: str = _of_models("noise_levels")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.networks import Dense, apply_blocks, noise_level_embedding, normal_layers
 from pointillist.diffusion.tokens.masking import Tokens, number_features
-from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork
 
 LEVEL_FEATURES = 32
 """Number of features of the noise level."""
@@ -106,11 +107,12 @@ class MixedNetwork(eqx.Module):
     """The networks of mixed rows: of tokens, and of numbers given observed numbers.
 
     Attributes:
+        token_network: One of `registries.TOKEN_NETWORKS`, or a `FactoredNetwork`.
         joint_network: The network that draws all numbers jointly, with none observed; None if `number_network` does
             that too. One network for both tasks is less precise at both.
     """
 
-    token_network: TokenNetwork | FactoredNetwork
+    token_network: Any
     number_network: NumberNetwork
     joint_network: NumberNetwork | None = None
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from pointillist.diffusion.losses import CleanRows, in_precision, repeat_shuffled, stratified
 from pointillist.diffusion.random_numbers import uniform
 from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, reveal_single_values
 
 FRACTION_IN_COLUMN_ORDER = 0.5
@@ -75,7 +75,7 @@ def _smallest(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, 
 
 
 def token_loss(
-    network: TokenNetwork | FactoredNetwork,
+    network: Any,
     tokens: Tokens,
     rows: Float[Array, "m T"],
     is_seen: Bool[Array, "m T"],
@@ -86,13 +86,14 @@ def token_loss(
 
     Rows, visible tokens and weights have shape (m, T); the features of observed numbers, if any, (m, f).
     """
+    dtype = jax.tree.leaves(network)[0].dtype
     if observed is None:
-        observed = jnp.zeros((len(rows), 0), network.input.bias.dtype)
+        observed = jnp.zeros((len(rows), 0), dtype)
     if isinstance(network, FactoredNetwork):
         return network.loss(rows, is_seen, weight, observed) / len(rows)
     one_hot = tokens.one_hot(rows)
     seen = one_hot * is_seen[:, tokens.token_of_slot].astype(jnp.float32)
-    seen = jnp.concatenate([seen.astype(network.output.bias.dtype), observed], axis=1)
+    seen = jnp.concatenate([seen.astype(dtype), observed], axis=1)
     logits = jax.vmap(network)(seen).astype(jnp.float32)
     by_token = jnp.split(logits, tokens.starts[1:], axis=1)
     totals = jnp.stack([jax.nn.logsumexp(part, axis=1) for part in by_token], axis=1)
