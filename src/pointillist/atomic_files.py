@@ -13,11 +13,7 @@ except ImportError:  # on Windows
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file by way of `whole_file`; text is encoded as UTF-8.
-
-    Raises:
-        OSError: If the file cannot be written; the message is one line that starts with the path.
-    """
+    """Write a file by way of `whole_file`, text as UTF-8; an OSError is one line that starts with the path."""
     with naming(path), whole_file(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -26,14 +22,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield an empty temporary file in the same folder, which replaces the file if the block ends without an error.
 
-    A reader never sees a partly written file, and a power failure leaves the old file or the new one.
-
-    Args:
-        path: The file, or a link to it; its folder is made if needed. An existing file must be a regular one.
-
-    Yields:
-        The temporary file, under a hidden and unique name; it is removed after the block. If the process is killed, it
-        stays until the file is written the next time (on Windows, until somebody removes it).
+    A reader never sees a partly written file, and a power failure leaves the old file or the new one. The path may be a
+    link; an existing file must be a regular one, and a missing folder is made. The temporary file has a hidden and
+    unique name. If the process is killed, it stays until the file is written the next time (on Windows, until somebody
+    removes it).
     """
     target = _target(path)
     _remove_orphans(target)

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 def attach(package: str, names: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make a package's `__getattr__` and `__dir__`.
 
-    Args:
-        package: Name of the package.
-        names: Maps modules, relative to the package, to the names that it takes from each; a name that equals the
-            module's is the module.
+    `names` maps modules, relative to the package, to the names that it takes from each; a name that equals the module's
+    is the module.
     """
     homes = {name: module for module, module_names in names.items() for name in module_names}
 

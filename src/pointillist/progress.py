@@ -26,14 +26,9 @@ def shows_progress(verbose: bool | int | None) -> bool:
 
 
 class Bar:
-    """A progress bar: the fraction done, the time left, and the current step.
+    """A progress bar: the fraction done of a total in any unit, the time left, and the current step.
 
     A notebook shows it as a single line that is overwritten; output to a file gets a line every 15 seconds.
-
-    Args:
-        console: The console that shows the bar.
-        total: Amount of work in all, in any unit.
-        is_shown: Whether to show anything at all.
     """
 
     def __init__(self, console: Console, total: float, *, is_shown: bool = True) -> None:

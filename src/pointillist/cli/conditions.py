@@ -21,11 +21,7 @@ Parse = Callable[[str], Any]
 
 
 def where_of(model: "RowModel", texts: Sequence[str]) -> dict[Any, Any] | None:
-    """Parses options of the `FORMS`; returns a value or a condition for each column of the model that they name.
-
-    Raises:
-        ValueError: If an option has another form, the model lacks the column, or a column is given twice.
-    """
+    """Parses options of the `FORMS` into values or conditions by column, or raises a ValueError in one line."""
     where: dict[Any, Any] = {}
     names = columns_by_text(model)
     for text in texts:

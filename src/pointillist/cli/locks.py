@@ -13,8 +13,7 @@ from pointillist.atomic_files import check_different, check_writable
 def alone(lock: Path, output: Path, what: str) -> Iterator[None]:
     """Keeps other processes from an output by locking a file; the system unlocks it if this process is killed.
 
-    Raises:
-        ValueError: If another process has the lock: `what` is what it does with the output.
+    If another process has the lock, a ValueError says what it does with the output (`what`).
     """
     from filelock import FileLock, Timeout
 

@@ -47,12 +47,8 @@ def read_for(
 ) -> Table:
     """Reads a table for a model: columns of text, such as codes made of digits, are read as text.
 
-    Args:
-        model: The model.
-        path: The file.
-        form: The form of a CSV file.
-        others: How to treat columns that the model lacks: leave them out, detect their types, or keep them as text.
-        unread: Name of a column to leave out.
+    `others` says whether columns that the model lacks are left out, get detected types, or are kept as text. The column
+    `unread` is left out.
     """
     model_names, model_types = model.file_columns()
     has_types = format_of(path).has_types

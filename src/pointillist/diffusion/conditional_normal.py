@@ -22,12 +22,8 @@ def conditional_normal(
 
     Observed numbers are conditioned on one after another by equation A.6 of Rasmussen & Williams (2006, Gaussian
     Processes for Machine Learning). A Cholesky factor would be faster, but LAPACK calls from XLA wait for the threads
-    that run the programs, so that two concurrent programs can deadlock.
-
-    Args:
-        covariance: C, shape (k, k); ignored if k exceeds `MAX_NUMBERS`.
-        numbers: The numbers, shape (k,); anything where unobserved.
-        is_observed: Which numbers are observed, shape (k,).
+    that run the programs, so that two concurrent programs can deadlock. C is ignored if there are more than
+    `MAX_NUMBERS` numbers.
     """
     k = len(numbers)
     if k > MAX_NUMBERS:

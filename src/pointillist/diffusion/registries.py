@@ -46,11 +46,9 @@ It needs what `TokenNetwork` has: `build`, `__call__`, `folded`, `tokens` and `t
 class NamedSampler(NamedTuple):
     """A sampler that users choose by name.
 
-    Attributes:
-        build: Function of a noise schedule, a number of steps or points, and a noise variance.
-        points: Default number of points of a sampler that steps in log-SNR; 0 for samplers that step in the times of
-            the schedule, by default all T of them.
-        is_stochastic: Whether the steps add noise.
+    `build` is a function of a noise schedule, a number of steps or points, and a noise variance. `points` is the
+    default number of points of a sampler that steps in log-SNR; it is 0 for samplers that step in the times of the
+    schedule, by default all T of them.
     """
 
     build: Callable[["Schedule", int | None, str], "RowSampler"]
@@ -71,14 +69,9 @@ SAMPLERS = {
 def sampler_named(
     name: str, schedule: "Schedule", steps: int | None = None, variance: str = "posterior"
 ) -> "RowSampler":
-    """Build one of `SAMPLERS`.
+    """Build one of `SAMPLERS`; only "ancestral" uses the variance, one of `samplers.VARIANCES`.
 
-    Args:
-        name: The name.
-        schedule: The noise schedule.
-        steps: Number of steps K of samplers in the times of the schedule (default T), or number of points N of the
-            others (default in `SAMPLERS`).
-        variance: Noise variance of "ancestral", one of `samplers.VARIANCES`; the others ignore it.
+    `steps` is the number of steps of samplers in the times of the schedule (T by default), or of points of the others.
     """
     sampler = SAMPLERS[name]
     return sampler.build(schedule, steps or sampler.points or None, variance)

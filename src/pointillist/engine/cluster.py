@@ -46,8 +46,7 @@ def _ray() -> Any:
 def cluster(address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one on this machine if there is no address; shut down what was started.
 
-    Raises:
-        ValueError: In one line, if Ray is not installed or nothing answers at the address.
+    A ValueError in one line says that Ray is not installed, or that nothing answers at the address.
     """
     ray = _ray()
     if ray.is_initialized():
@@ -74,18 +73,11 @@ def results(
 ) -> Iterator[Result]:
     """Yield function(shared, *each) for each of the arguments, as they finish; to be called within `cluster`.
 
-    At most two tasks per core are submitted at a time, so that few wait to run and few results wait to be used.
-
-    Args:
-        function: A function of a module that the workers can import; a task takes one core.
-        shared: An argument of all tasks, sent to each machine once.
-        arguments: The other arguments of each task.
-        in_order: Whether results come in the order of the arguments.
-        check: A function called twice a second, which may raise an exception to end the iteration. Submitted tasks then
-            end with the connection: to cancel one that is just finishing can abort this process.
-
-    Raises:
-        OSError: If a task is lost more than `RETRIES` times. Exceptions of the function itself are raised too.
+    The function is one of a module that the workers can import; a task takes one core, and `shared` is sent to each
+    machine once. At most two tasks per core are submitted at a time, so that few wait to run and few results wait to be
+    used. `check` is called twice a second, and may raise an exception to end the iteration. Submitted tasks then end
+    with the connection: to cancel one that is just finishing can abort this process. A task that is lost more than
+    `RETRIES` times is an OSError, and exceptions of the function itself are raised too.
     """
     ray = _ray()
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(function)

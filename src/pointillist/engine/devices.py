@@ -37,11 +37,8 @@ def configure() -> None:
     """Set JAX up once per process: CPU devices and the compilation cache.
 
     `POINTILLIST_DEVICES` sets the number of CPU devices (one per available core by default; at least 2),
-    `POINTILLIST_CACHE` the cache's folder, or "off". If a program has used JAX before, its number of devices stays.
-
-    Raises:
-        RuntimeError: If the process was forked after JAX had started; it would wait forever for JAX's threads.
-        ValueError: If `POINTILLIST_DEVICES` is not a number of devices.
+    `POINTILLIST_CACHE` the cache's folder, or "off". If a program has used JAX before, its number of devices stays. A
+    process that was forked after JAX had started would wait forever for JAX's threads, and gets a RuntimeError.
     """
     if _set_up() != os.getpid():
         raise RuntimeError(

@@ -30,13 +30,8 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 class TrainingState(eqx.Module):
     """One model in training, or a stack of them; a pytree of arrays.
 
-    Attributes:
-        network: The weights that steps change.
-        steps: Number of steps of Adam so far.
-        first: Adam's average of the gradient.
-        second: Adam's average of the squared gradient.
-        epoch: Number of epochs done.
-        average: Average of the weights over the steps; None if none is kept.
+    `steps` counts the steps of Adam, whose averages of the gradient and of its square are `first` and `second`.
+    `average` is the average of the weights over the steps, if one is kept.
     """
 
     network: Weights
@@ -82,10 +77,8 @@ def train(
 ) -> tuple[TrainingState, Float[Array, " epochs"]]:
     """Train one model for at most `epochs` more epochs, 1 … `MAX_EPOCHS_PER_CALL`, or to its last.
 
-    The rows, labels and `sigma_data` of `data` are stacks of data sets.
-
-    Returns:
-        The new state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for epochs not trained.
+    The rows, labels and `sigma_data` of `data` are stacks of data sets. The mean loss of each epoch, 0 for epochs not
+    trained, has shape (`MAX_EPOCHS_PER_CALL`,).
     """
     rows = pick(data, recipe.dataset)
 

@@ -21,11 +21,7 @@ from pointillist.diffusion.steering import ConditionalReward, Steered
 
 
 def is_traceable(reward: Callable[[Any], Any], columns: int) -> bool:
-    """Return whether JAX can trace a reward, (m, columns) → (m,).
-
-    Raises:
-        ValueError: If it can, but the result has another shape.
-    """
+    """Return whether JAX can trace a reward, (m, columns) → (m,); a ValueError says if it has another shape."""
     try:
         reward = reward.given(np.zeros((), np.int32)) if isinstance(reward, ConditionalReward) else reward
         result = jax.eval_shape(reward, jax.ShapeDtypeStruct((4, columns), jnp.float32))
@@ -37,11 +33,7 @@ def is_traceable(reward: Callable[[Any], Any], columns: int) -> bool:
 
 
 def rewards_of(reward: Callable[[Any], Any], rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
-    """Compute the rewards of rows, shape (m,), float32.
-
-    Raises:
-        ValueError: If they have another shape, or one is NaN or +inf.
-    """
+    """Compute the rewards of rows, (m,), float32; a ValueError says if the shape differs, or one is NaN or +inf."""
     result = reward(rows)
     _check_shape(result, len(rows))
     rewards = np.asarray(result, np.float64)

@@ -72,8 +72,7 @@ def poisson_batch(
 ) -> tuple[Int[Array, " capacity"], Bool[Array, " capacity"]]:
     """Draw each of n rows with probability `sampling`; those beyond the capacity of the batch are left out.
 
-    Returns:
-        The indices of the rows, and which entries of the batch hold a row.
+    Return the indices of the rows, and which entries of the batch hold a row.
     """
     is_drawn = jax.random.uniform(key, (n,)) < sampling
     (indices,) = jnp.nonzero(is_drawn, size=capacity, fill_value=0)

@@ -64,22 +64,12 @@ def stream_rows(
 ) -> Iterator[Float[np.ndarray, "part d"]]:
     """Yield rows in order, as they are computed, in parts: float32, scaled as the model sees them.
 
-    Args:
-        denoiser: Denoiser for E[x_0 | x_t].
-        sampler: Sampler from x_T to x_0.
-        columns: Number of columns d.
-        n_rows: Number of rows, at least 0.
-        seed: Seed, 0 … 2³² - 1.
-        labels: Class indices of the rows from `first_row` on; None for no class. Rows that a sampler draws together
-            share a label.
-        prior: x_T of every draw from `first_row` on, shape (draws, d), or one x_T for all, shape (1, d), for samplers
-            with one x_T per draw; drawn from N(0, I) by default.
-        first_row: Index of the first row, a multiple of `rows_per_chunk`.
-        devices: Devices to use, all by default.
+    `labels` are the class indices of the rows from `first_row` on, a multiple of `rows_per_chunk`; rows that a sampler
+    draws together share a label. `prior` is the x_T of every draw from there on, shape (draws, d), or one x_T for all,
+    shape (1, d); by default it is drawn from N(0, I).
 
-    Raises:
-        ValueError: If labels are passed although model and reward have no classes, or if they differ within a draw; if
-            a reward does not return one number per row or, outside compiled code, returns NaN.
+    Raises a ValueError if labels are passed although model and reward have no classes, or if they differ within a draw;
+    and if a reward does not return one number per row or, outside compiled code, returns NaN.
     """
     mesh = engine_devices.mesh(_AXIS, devices)
     key = key_of(seed, Stream.SAMPLING)
@@ -165,8 +155,7 @@ def sample_trajectories(
 ) -> Float[np.ndarray, "times n d"]:
     """Draw the rows of `sample_rows`, up to rounding, with their trajectories: every x_t of the sampler, and x_0.
 
-    Returns:
-        Shape (times, n_rows, d), float32, scaled as the model sees them; options as in `stream_rows`.
+    They are float32, scaled as the model sees them; the options are those of `stream_rows`.
     """
     times = sampler.rows_per_draw
     by_point = None if labels is None else np.repeat(labels, times)

@@ -145,8 +145,7 @@ class StackTrainer:
     def run(self, epochs: int) -> list[Float[np.ndarray, " done"]]:
         """Train every model for at most `epochs` more epochs, 1 … `MAX_EPOCHS_PER_CALL`, or to its last.
 
-        Returns:
-            For each model, the mean loss of each epoch that this call trained.
+        Return, for each model, the mean loss of each epoch that this call trained.
         """
         before = self.epochs_done
         self._state, losses = _run(

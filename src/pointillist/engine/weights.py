@@ -21,11 +21,7 @@ def named(tree: object) -> dict[str, np.ndarray]:
 
 
 def from_bytes(template: Tree, data: bytes) -> Tree:
-    """Read what `to_bytes` wrote as a tree of the template's structure.
-
-    Raises:
-        ValueError: If the bytes are damaged, or their names, shapes or types are not the template's.
-    """
+    """Read what `to_bytes` wrote as a tree like the template; a ValueError says which tensors differ."""
     try:
         tensors = load(data)
     except SafetensorError as error:

@@ -19,26 +19,15 @@ PER_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86
 
 
 def columns_of(sides: Mapping[str, Any]) -> dict[str, Columns]:
-    """Convert arrays or data frames, by their names in messages, the real one first, to columns by name.
-
-    Raises:
-        ValueError: In one line, if they cannot be compared.
-    """
+    """Convert arrays or data frames, by their names in messages, the real one first, to columns by name."""
     return as_columns({name: _table(side, name) for name, side in sides.items()})
 
 
 def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
-    """Convert tables to columns by name, of the same kinds on all sides.
+    """Convert tables, by their names in messages, the real one first, to columns by name, of the same kinds.
 
-    Args:
-        sides: Tables by their names in messages, the real one first. Columns without names are matched by their order,
-            and others by name.
-
-    Raises:
-        ValueError: If columns without names cannot be matched.
-
-    Warns:
-        UserWarning: If columns of names or keys are left out because generated rows lack them.
+    Columns without names are matched by their order, or refused with a ValueError, and others by name. Columns of names
+    or keys are left out, with a warning, if generated rows lack them.
     """
     # Labels become a column like the others.
     sides = {name: side if side.label is None else Table(side.arrow) for name, side in sides.items()}

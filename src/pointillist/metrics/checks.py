@@ -14,8 +14,7 @@ LARGEST_VALUE = 1e150
 def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.float64]:
     """Return `rows`, called `name` in messages, as a contiguous float64 array of shape `(n, d)`, d at least 1.
 
-    Raises:
-        ValueError: If they are not real, finite and two-dimensional, or fewer than `min_rows`.
+    A ValueError says if they are not real, finite and two-dimensional, or fewer than `min_rows`.
     """
     array = np.asarray(rows)
     if array.dtype.kind not in "biuf":

@@ -15,17 +15,10 @@ TILE_BYTES = 2**20
 def tiles(
     A: Rows, B: Rows, kind: Literal["euclidean", "sqeuclidean"], *, upper: bool = False
 ) -> Iterator[tuple[slice, slice, Rows]]:
-    """Iterate over the `(n, m)` distances between the rows of A and B in tiles.
+    """Yield the `(n, m)` distances between the rows of A and B in tiles: rows of A, rows of B, and their distances.
 
-    Args:
-        A: Shape `(n, d)`, float64.
-        B: Shape `(m, d)`, float64.
-        kind: `euclidean`, or `sqeuclidean` for the squares.
-        upper: Whether to leave out the tiles below the diagonal, for A = B: the columns of a tile start
-            where its rows start.
-
-    Yields:
-        The rows of A, the rows of B, and the distances between them, in a buffer that the next step overwrites.
+    The next step overwrites the distances. With `upper`, for A = B, the tiles below the diagonal are left out: the
+    columns of a tile start where its rows start.
     """
     from scipy.spatial.distance import cdist
 

@@ -28,17 +28,11 @@ TILE_ROWS, TILE_RECORDS = 256, 4096
 
 
 def check_tables(min_rows: int = 2, /, **sides: TableLike) -> list[Table]:
-    """Check tables that are to be compared.
+    """Check tables, by the caller's names for them, that are to be compared, the reference first.
 
-    Args:
-        min_rows: Fewest rows allowed.
-        **sides: The tables, by the caller's names for them; the others must have the columns of the first, in any
-            order. Arrays of shape `(n, d)` are tables with the columns "0" … "d - 1".
-
-    Raises:
-        ValueError: If a table has no column, columns of different lengths, or fewer rows than `min_rows`; if a column
-            is neither float64 nor object, has an infinity, or holds objects other than str and None; or if columns
-            differ between tables, in name or in kind.
+    Arrays of shape `(n, d)` are tables with the columns "0" … "d - 1". A ValueError says if a table has no column,
+    columns of different lengths, or fewer rows than `min_rows`; if a column is neither float64 nor object, has an
+    infinity, or holds objects other than str and None; or if columns differ between tables, in name or in kind.
     """
     tables = {
         name: side if isinstance(side, Mapping) else {str(j): each for j, each in enumerate(check_rows(side, name).T)}
@@ -62,13 +56,8 @@ def check_tables(min_rows: int = 2, /, **sides: TableLike) -> list[Table]:
 def encode(*tables: Table, max_categories: int | None = None) -> tuple[list[Rows], NDArray[np.bool_]]:
     """Encode tables as matrices: numbers unchanged, categories by their alphabetical order, NaN where missing.
 
-    Args:
-        *tables: Tables that `check_tables` has passed. A category has the same code in all of them.
-        max_categories: Most codes of a column; if it has more categories, the rarest over all tables share one code.
-
-    Returns:
-        For each table an array of shape `(n, d)`, with the first table's order of columns; and, of shape `(d,)`, which
-        columns are categories.
+    A category has the same code in all tables. With `max_categories`, the rarest categories over all tables share one
+    code. Each matrix has the first table's order of columns. Also return which columns are categories, shape `(d,)`.
     """
     names = list(tables[0])
     matrices = [np.empty((count_rows(table), len(names))) for table in tables]

@@ -23,11 +23,8 @@ def masked_table(
 ) -> "tuple[Table, str, Headings | None] | None":
     """Returns X as a table for masked diffusion, its kind of container and its headings; None for Gaussian diffusion.
 
-    Args:
-        process: "auto", "gaussian" or "masked"; "auto" decides by the contents of the columns, not by their container.
-        X: The table, in any container.
-        categorical: Columns whose numbers are categories.
-        prefers_gaussian: Whether "auto" chooses Gaussian diffusion for numeric tables even if values repeat.
+    The process "auto" decides by the contents of the columns, not by their container. With `prefers_gaussian`, it
+    chooses Gaussian diffusion for numeric tables even if values repeat.
     """
     if process == "gaussian":
         if len(categorical):

@@ -46,11 +46,7 @@ class Classes:
         return [None if gone else value for value, gone in zip(values, cells.is_missing, strict=True)]
 
     def indices(self, labels: Any) -> Int[np.ndarray, " n"]:
-        """Returns the class indices of one or several labels.
-
-        Raises:
-            ValueError: If a label is unknown.
-        """
+        """Returns the class indices of one or several labels; raises a ValueError if one is unknown."""
         check_unmasked(labels=labels)
         array = np.asarray(labels)
         if array.dtype == object:
@@ -68,13 +64,8 @@ class Classes:
 def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the classes, the class index of each row, and the class sizes; all empty without labels.
 
-    Args:
-        y: Labels, shape (n,); None without labels.
-        n: Number of rows.
-        name: Name of the labels, for messages.
-
-    Raises:
-        ValueError: In one line, if the labels are not at least two classes of at least two rows.
+    Raises a ValueError in one line, with the name of the labels, if they are not at least two classes of at least two
+    rows.
     """
     if y is None:
         return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)

@@ -75,13 +75,10 @@ class Codec:
     def decode(
         self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends | None = None
     ) -> Any:
-        """Converts drawn values to rows.
+        """Converts drawn values, shape (n, width), to rows; observed cells are returned unchanged.
 
-        Args:
-            drawn: The values, shape (n, width).
-            observed: Observed cells, which are returned unchanged.
-            rows: Slice of all requested rows to which these rows belong.
-            ends: Ranges within which rounding keeps values.
+        `rows` is the slice of all requested rows to which these belong, and `ends` are ranges within which rounding
+        keeps values.
         """
         return self.layout.assembled(self._cells(drawn, observed, rows, ends)[: self.n_columns])
 
@@ -148,11 +145,7 @@ class Codec:
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], tensors: dict[str, np.ndarray] | None) -> "Codec":
-        """Rebuilds a codec from the results of `facts` and `tensors`; without tensors, one of the same sizes.
-
-        Raises:
-            ValueError: If the content describes no valid codec.
-        """
+        """Rebuilds a codec from valid `facts` and `tensors`; without tensors, one of the same sizes."""
         layout = Layout.from_json(facts["layout"])
         if facts["scaling"] != "tokens":
             return cls.from_scaling(layout, TableScaling.from_tensors(tensors or {}, layout.is_whole))
@@ -206,11 +199,8 @@ class Codec:
     ) -> Float[np.ndarray, "n width"]:
         """Encodes a table; missing cells and unread columns have the token `HIDDEN` and the number NaN.
 
-        Args:
-            table: The table.
-            unread: Names of columns that are not read.
-            are_missing_observed: Whether missing cells have their token value, in columns with one; then unknown
-                categories are hidden rather than refused.
+        With `are_missing_observed`, missing cells have their token value, in columns with one, and unknown categories
+        are hidden rather than refused.
         """
         rows = self.unobserved_rows(len(table))
         for index, (name, cells) in enumerate(zip(self.layout.column_names, table.cells, strict=True)):

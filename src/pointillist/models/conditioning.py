@@ -49,12 +49,7 @@ def split(where: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Condition
 
 
 def sizes(is_exact: bool, varies_by_row: bool) -> tuple[int, int]:
-    """Returns the number of candidates per draw, and the number of rows kept of them.
-
-    Args:
-        is_exact: Whether all candidates have the same weight.
-        varies_by_row: Whether observed cells differ between rows.
-    """
+    """Returns the numbers of candidates per draw (one if all have the same weight) and of rows kept of them."""
     if is_exact:
         return 1, 1
     return (CANDIDATES_PER_ROW, 1) if varies_by_row else (POPULATION, KEPT)
@@ -63,8 +58,7 @@ def sizes(is_exact: bool, varies_by_row: bool) -> tuple[int, int]:
 def observed_column(codec: Codec, name: Any, value: Any, classes: Classes | None) -> Column:
     """Converts the value of a column in `where`, one for all rows or one per row, to cells.
 
-    Raises:
-        ValueError: In one line, if the column does not exist, or the value is outside the training range or unknown.
+    Raises a ValueError in one line if the column does not exist, or the value is outside the training range or unknown.
     """
     encoder, kind = codec.encoding.encoder(name), codec.layout.type_of(name)
     if isinstance(value, str) or np.ndim(value) == 0:
@@ -85,8 +79,7 @@ def observed_column(codec: Codec, name: Any, value: Any, classes: Classes | None
 def allowed_cells(codec: Codec, conditions: Mapping[Any, Condition]) -> tuple[Allowed, ...]:
     """Returns what conditions allow, without conditions that every row meets.
 
-    Raises:
-        ValueError: In one line, if a column does not exist, or a condition does not apply to it or allows nothing.
+    Raises a ValueError in one line if a column does not exist, or a condition does not apply to it or allows nothing.
     """
     found = []
     for name, condition in conditions.items():
@@ -107,13 +100,7 @@ def allowed_cells(codec: Codec, conditions: Mapping[Any, Condition]) -> tuple[Al
 def without_contradictions(codec: Codec, observed: Observed, cells: Sequence[Allowed]) -> tuple[Allowed, ...]:
     """Removes values that rules exclude from conditions, for example cities outside an observed country.
 
-    Args:
-        codec: The codec, with its rules.
-        observed: Observed cells, one for all rows or one per row.
-        cells: What conditions allow.
-
-    Raises:
-        ValueError: In one line, if no row can meet the conditions and obey a rule.
+    Raises a ValueError in one line if no row can meet the conditions and obey a rule.
     """
     conditions = Conditions(
         codec.encoding.columns,
@@ -276,14 +263,8 @@ def conditioned(
 ) -> Iterator[Float[np.ndarray, "m width"]]:
     """Yields rows that meet the conditions of a plan, until the requested number is reached.
 
-    Args:
-        stream: Function of a plan and the first row, a multiple of `chunk_rows`, that yields rows with diagnostics.
-        plan: The sampling plan.
-        acceptance: Acceptance statistics.
-        chunk_rows: Number of rows that are computed together.
-
-    Raises:
-        ValueError: In one line, if too few rows meet the conditions.
+    `stream` is a function of a plan and the first row, a multiple of `chunk_rows`, that yields rows with diagnostics.
+    Raises a ValueError in one line if too few rows meet the conditions.
     """
     kept = plan.sampler.rows_per_draw
     if plan.varies_by_row:

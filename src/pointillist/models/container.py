@@ -46,11 +46,7 @@ class ModelFileError(ValueError):
 
 
 def description_of(facts: dict[str, Any]) -> bytes:
-    """Encodes JSON values for a model file.
-
-    Raises:
-        ValueError: If they exceed `MAX_DESCRIPTION`.
-    """
+    """Encodes JSON values for a model file; raises a ValueError if they exceed `MAX_DESCRIPTION`."""
     text = json.dumps(facts).encode()
     if len(text) > MAX_DESCRIPTION:
         raise ValueError(
@@ -61,16 +57,7 @@ def description_of(facts: dict[str, Any]) -> bytes:
 
 
 def write_model(path: Path, facts: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
-    """Writes a model file atomically.
-
-    Args:
-        path: The file.
-        facts: JSON values that describe the model.
-        tensors: Tensors by name, float32, float64, int32 or int64.
-
-    Raises:
-        ValueError: If the description or the header is too large to be read again.
-    """
+    """Writes a model file atomically; raises a ValueError if it would be too large to be read again."""
     text = description_of(facts)
     content = {k: np.array(v, order="C") for k, v in tensors.items()}
     header = {
@@ -98,9 +85,7 @@ def _digest(tensors: dict[str, np.ndarray]) -> str:
 def read_description(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
     """Reads the JSON values, and the shape and type of every other tensor by name, without reading these tensors.
 
-    Raises:
-        ModelFileError: If the file is damaged, or not a model of this version.
-        OSError: If it cannot be read.
+    Raises a ModelFileError if the file is damaged, or not a model of this version, and an OSError if it cannot be read.
     """
     content, start, size = _header(path)
     with checking(path, ModelFileError):
@@ -164,8 +149,7 @@ def _declared(entry: dict[str, Any]) -> Shape:
 def read_tensors(path: Path, expected: dict[str, Shape]) -> dict[str, np.ndarray]:
     """Reads the tensors of a file; their names, types and shapes must be as expected, and their values finite.
 
-    Raises:
-        ModelFileError: If they are not, or if a checksum does not match.
+    Raises a ModelFileError if they are not, or if a checksum does not match.
     """
     content, _, _ = _header(path)
     _, found = read_description(path)

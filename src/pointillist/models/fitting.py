@@ -62,14 +62,10 @@ class Task:
     guarantee: Guarantee | None = None
 
     def fit(self, checkpoint: Path | None = None) -> RowModel:
-        """Trains a model. A finished checkpoint is kept, because the result is not saved yet.
+        """Trains a model; raises a ValueError if training diverges, or the checkpoint belongs to another training run.
 
-        Args:
-            checkpoint: File to which the state of training is written, and from which it resumes.
-
-        Raises:
-            ValueError: If training diverges, or if the checkpoint belongs to another training run.
-            KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
+        The state of training is written to the checkpoint, from which training resumes; on Ctrl-C it is written before
+        the KeyboardInterrupt. A finished checkpoint is kept, because the result is not saved yet.
         """
         is_shown, before = shows_progress(self.configuration.verbose), self.before
         plan = run_trials(self.plan, is_shown=is_shown)

@@ -59,13 +59,8 @@ jax.tree_util.register_dataclass(QuantileScaling, ["quantiles"], [])
 class UnscaledReward(eqx.Module):
     """A reward of scaled rows, shape (m, k), from a reward of rows in the units of the table, shape (m, d).
 
-    Rows are not rounded, so a column of integers holds other numbers during sampling.
-
-    Attributes:
-        function: The reward of rows in the units of the table, (m, d) → (m,).
-        minimum: Smallest value of each column, shape (d,); the value of constant columns.
-        indices: Index of each varying column, shape (k,).
-        varying: Scaling of the varying columns.
+    Rows are not rounded, so a column of integers holds other numbers during sampling. Constant columns hold their
+    `minimum`; `indices` are the indices of the others, and `varying` is their scaling.
     """
 
     function: Callable[[Any], Any] = eqx.field(static=True)
@@ -180,11 +175,7 @@ class GaussianProcess(Process):
         return replace(request, labels=values[name], where=where), where
 
     def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
-        """Plans sampling without conditions: the denoiser, guided or not, and the sampler, steered or not.
-
-        Raises:
-            ValueError: In one line, if the model cannot use an argument.
-        """
+        """Plans sampling without conditions: the denoiser, guided or not, and the sampler, steered or not."""
         if cells:
             self._check_observed(learned, request, next(iter(cells)))
         self._warn_unless_given(learned.codec, cells)
@@ -466,14 +457,9 @@ def _check_alike(model: Learned, worse: Learned) -> None:
 
 
 def gaussian_of(model: Learned, what: str) -> GaussianProcess:
-    """Returns the process of a Gaussian model.
+    """Returns the process of a Gaussian model, or raises a ValueError if the model has tokens.
 
-    Args:
-        model: The model.
-        what: Start of the error message: the feature that needs a Gaussian model, with its verb.
-
-    Raises:
-        ValueError: If the model has tokens.
+    `what` begins the message: the feature that needs a Gaussian model, with its verb.
     """
     if not isinstance(model.process, GaussianProcess):
         raise ValueError(f"{what} for Gaussian models, but this one has tokens: fit with process='gaussian'")

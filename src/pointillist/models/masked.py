@@ -74,16 +74,11 @@ class MaskedProcess(Process):
     ) -> "MaskedProcess":
         """Makes the process from hyperparameters.
 
-        Args:
-            parameters: The hyperparameters.
-            encoding: Encoders of the table's columns.
-            covariance: Covariance of the numbers, shape (k, k); the identity by default.
-            has_ranks: Whether the network shares weights between ordered values by their ranks, as it does in training.
-            has_unknown: Whether cells of training rows may be unobserved. Rows are then conditioned on their observed
-                cells, and a single network draws any set of missing numbers.
-            is_private: Whether the fit is private. Its gradients are clipped and noised per row, and carry more
-                information about many masked tokens than about the next token in order. Its layers are not factored for
-                many values.
+        The covariance of the numbers, shape (k, k), is the identity by default. With `has_ranks`, the network shares
+        weights between ordered values by their ranks, as it does in training. If cells of training rows may be
+        unobserved (`has_unknown`), rows are conditioned on their observed cells, and a single network draws any set of
+        missing numbers. In a private fit, gradients are clipped and noised per row, and carry more information about
+        many masked tokens than about the next token in order; its layers are not factored for many values.
         """
         tokens = Tokens(
             encoding.sizes,
@@ -150,11 +145,7 @@ class MaskedProcess(Process):
         return request, {**where, name: request.labels}
 
     def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
-        """Plans sampling without conditions: the denoiser, guided or not, and the observed tokens and numbers.
-
-        Raises:
-            ValueError: In one line, if the model cannot use an argument.
-        """
+        """Plans sampling without conditions: the denoiser, guided or not, and the observed tokens and numbers."""
         # Without observed cells too, so that both cases share a compiled program.
         prior = learned.codec.observed_rows(cells, n_rows)
         tokens = self.architecture.tokens
@@ -210,13 +201,7 @@ class MaskedProcess(Process):
     def unguided_denoiser(
         self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None, *, has_observed: bool
     ) -> TokenDenoiser | MixedDenoiser:
-        """Returns the denoiser without guidance.
-
-        Args:
-            learned: The model.
-            forbidden: Token values that get probability 0.
-            has_observed: Whether numbers may be observed.
-        """
+        """Returns the denoiser without guidance, in which `forbidden` token values have probability 0."""
         return self._with_numbers(self.token_denoiser(learned, forbidden), learned, has_observed=has_observed)
 
     def token_denoiser(self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
@@ -286,11 +271,7 @@ def _label_token(learned: Learned) -> int:
 
 
 def masked_of(model: Learned) -> MaskedProcess:
-    """Returns the process of a masked model.
-
-    Raises:
-        ValueError: If the model is Gaussian.
-    """
+    """Returns the process of a masked model; raises a ValueError if the model is Gaussian."""
     if not isinstance(model.process, MaskedProcess):
         raise ValueError(
             "this needs a model with tokens, but this one is Gaussian: fit the table with process='masked'"

@@ -70,11 +70,7 @@ class Parameter:
         return f" {' and '.join(words)}" if words else ""
 
     def checked(self, value: Any) -> Any:
-        """Returns a value converted to its Python type.
-
-        Raises:
-            ValueError: If it is not allowed; the message lists the allowed values.
-        """
+        """Returns a value converted to its Python type, or raises a ValueError that lists the allowed values."""
         for kind in self.types:
             if kind is Any or self._is_of(kind, value):
                 return kind(value) if kind in (bool, int, float, str, dict) else value
@@ -133,11 +129,7 @@ def _types(hint: Any) -> tuple[Any, ...]:
 
 
 class Checked:
-    """Base class of dataclasses of declared parameters, which checks all values.
-
-    Raises:
-        ValueError: In one line, with the name of a parameter and its allowed values.
-    """
+    """Base class of dataclasses of declared parameters: a ValueError names the parameter and its allowed values."""
 
     def __post_init__(self) -> None:
         for name, declared in parameters_of(type(self)).items():

@@ -85,11 +85,7 @@ class Plan:
 
     @cached_property
     def shard_epochs(self) -> int:
-        """Number of epochs of one shard each; `shards.count` of them are one pass over the rows.
-
-        Raises:
-            ValueError: If there are too many to be counted.
-        """
+        """Number of epochs of one shard each; `shards.count` of them are one pass over the rows."""
         shards, epochs = self.shards, self.training.epochs
         if epochs is None:
             epochs = min(-(-self.default_steps // (self.steps * shards.count)), self.most_default_epochs)
@@ -151,11 +147,7 @@ def training_method(configuration: TrainingConfig, objective: AnyObjective, batc
 def rows_to_hold_out(
     n: int, labels: Int[np.ndarray, " n"] | None, n_classes: int, training: TrainingConfig, seed: int
 ) -> Int[np.ndarray, " v"]:
-    """Chooses sorted indices of held-out rows; training keeps at least two rows, and one of every class.
-
-    Raises:
-        ValueError: If there are too few rows.
-    """
+    """Chooses sorted indices of held-out rows; training keeps at least two rows, and one of every class."""
     if not training.early_stopping:
         return np.empty(0, np.int64)
     if n < max(3, n_classes + 1):

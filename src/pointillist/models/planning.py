@@ -94,15 +94,8 @@ def plan_numbers(
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
     """Returns the plan of Gaussian diffusion, the classes, and the parameters that determine the network.
 
-    Args:
-        configuration: The configuration.
-        layout: Layout of the rows.
-        rows: Rows, shape (n, d), finite.
-        y: Labels, shape (n,); None for the label column, if there is one.
-        label: The `LabelColumn` of a file.
-        given: Columns whose values `where` will set in every draw.
-        before: A fitted model whose training continues.
-        seed: Seed of a checkpoint; the configuration's by default.
+    `label` is the `LabelColumn` of a file, for y=None. `where` will set the columns `given` in every draw, and `before`
+    is a fitted model whose training continues. The seed is a checkpoint's, or the configuration's by default.
     """
     column, name = None, "y"
     if y is None and label is not None:
@@ -162,11 +155,7 @@ def plan_numbers(
 
 
 def _given_indices(codec: Codec, given: Sequence[str | int]) -> tuple[int, ...]:
-    """Returns the indices of columns among the encoded numbers.
-
-    Raises:
-        ValueError: If a column does not exist, if all of them are constant, or if no other column varies.
-    """
+    """Returns the indices of the given columns among the encoded numbers: some of them, but not all."""
     if isinstance(given, str):
         raise ValueError(f"given takes a list of columns, not {given!r}: give [{given!r}]")
     # The columns of an array are named by integers, in the command line by their text.
@@ -190,14 +179,8 @@ def plan_tokens(
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
     """Returns the plan of masked diffusion, the classes, and the parameters that determine the network.
 
-    Args:
-        configuration: The configuration.
-        table: The table.
-        kind: Kind of its container.
-        headings: Headings of a pandas frame.
-        y: Labels, shape (n,), if they are not a column of the table.
-        categorical: Columns whose numbers are categories.
-        seed: Seed of a checkpoint; the configuration's by default.
+    y has labels, shape (n,), if they are not a column of the table. The seed is a checkpoint's, or the configuration's
+    by default.
     """
     codec, rows, label, has_unknown = _encoded(configuration, table, kind, headings, y, categorical)
     encoding = codec.encoding
@@ -257,9 +240,7 @@ def _encoded(
 ) -> tuple[Codec, Float[np.ndarray, "n width"], Any, bool]:
     """Learns the codec of a table, and encodes its rows.
 
-    Returns:
-        The codec, the encoded rows, the name of the label column (None without labels), and whether cells are
-        unobserved.
+    Also returns the name of the label column (None without labels), and whether cells are unobserved.
     """
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
@@ -308,11 +289,7 @@ def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, is_width_s
 
 
 def _hide_unknown(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
-    """Sets unobserved values of `rows` to `HIDDEN`, and returns whether there are any.
-
-    Raises:
-        ValueError: If all cells of a row are unobserved.
-    """
+    """Sets unobserved values of `rows` to `HIDDEN`, and returns whether there are any; refuses empty rows."""
     is_unknown = np.isnan(rows)
     if not is_unknown.any():
         return False
@@ -357,12 +334,7 @@ def check_label_encoder(encoder: ColumnEncoder) -> None:
 
 
 def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
-    """Warns if signal is left at T, or at the noise level at which solvers start: samplers start from N(0, I).
-
-    Args:
-        schedule: The noise schedule.
-        rows: Some scaled rows, shape (m, k).
-    """
+    """Warns if signal is left at T, or at the noise at which solvers start: samplers start from N(0, I)."""
     kl = prior_kl(schedule, rows) / rows.shape[1]
     if kl > PRIOR_KL:
         warnings.warn(
@@ -389,17 +361,9 @@ def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
 def check_continuing(
     before: RowModel, layout: Layout, rows: np.ndarray, classes: np.ndarray, parameters: dict[str, Any]
 ) -> None:
-    """Raises a ValueError if training of a fitted model cannot continue on new rows.
+    """Raises a ValueError in one line if training of a fitted model cannot continue on new rows.
 
-    Args:
-        before: The fitted model.
-        layout: Layout of the new rows.
-        rows: The new rows, shape (n, d).
-        classes: The classes of the new rows.
-        parameters: Current values of the parameters that determine the network.
-
-    Raises:
-        ValueError: In one line, if the columns, the classes or a parameter differ from those of the fitted model.
+    Columns and classes must be those of the model, and so must `parameters`, which determine the network.
     """
     d, codec = rows.shape[1], before.codec
     if codec.encoding.n_tokens:

@@ -83,11 +83,7 @@ class Process(ABC):
         """Returns the tensors of a model file that describe the noise."""
 
     def plan_sampling(self, learned: "Learned", request: Request) -> SamplingPlan:
-        """Converts a request to a denoiser, a sampler, and their starting point.
-
-        Raises:
-            ValueError: In one line, if the model cannot fulfil the request.
-        """
+        """Converts a request to a denoiser, a sampler, and their starting point, or raises a ValueError in one line."""
         changed = request.first_changed(tuple(self.refused))
         if changed is not None:
             raise ValueError(
@@ -121,29 +117,17 @@ class Process(ABC):
 
     @abstractmethod
     def resolve_labels(self, learned: "Learned", request: Request) -> tuple[Request, dict[Any, Any]]:
-        """Returns the request and its `where`, with labels where the process expects them.
-
-        Raises:
-            ValueError: If both `labels` and `where` set labels.
-        """
+        """Returns the request and its `where`, with labels where the process expects them; one of the two sets them."""
 
     @abstractmethod
     def unconditional(self, learned: "Learned", request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
-        """Plans sampling without conditions; `cells` are the observed cells.
-
-        Raises:
-            ValueError: In one line, if the model cannot fulfil the request.
-        """
+        """Plans sampling given the observed `cells`, without conditions, or raises a ValueError in one line."""
 
     @abstractmethod
     def restricted(
         self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
     ) -> SamplingPlan:
-        """Adds a sampler of rows that meet conditions to a plan.
-
-        Raises:
-            ValueError: In one line, if conditions cannot be combined with another field of the request.
-        """
+        """Adds a sampler of rows that meet conditions to a plan, or raises a ValueError in one line."""
 
     @abstractmethod
     def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
@@ -155,14 +139,8 @@ class Process(ABC):
     ) -> SamplingPlan:
         """Plans the draw of all unobserved cells of rows, `n_draws` times; no drawn cell is missing.
 
-        Args:
-            learned: The model.
-            observed: Rows from `Codec.encode_table` and `with_label_indices`.
-            n_draws: Number of draws per row.
-            random_state: Seed.
-
-        Raises:
-            ValueError: If the model cannot condition on cells.
+        The rows come from `Codec.encode_table` and `with_label_indices`. Raises a ValueError if the model cannot
+        condition on cells.
         """
 
     @abstractmethod
@@ -175,8 +153,7 @@ class Process(ABC):
     ) -> Float[np.ndarray, "n width_and_label"]:
         """Returns rows with labels that have no column in the table, by the indices of their classes.
 
-        Raises:
-            ValueError: If a label is unknown but the model needs all labels.
+        Raises a ValueError if a label is unknown but the model needs all labels.
         """
 
     @abstractmethod
@@ -188,22 +165,14 @@ class Process(ABC):
         """Raises a ValueError if the model has no density of rows."""
 
     def token_denoiser(self, learned: "Learned", forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
-        """Returns the token denoiser.
-
-        Args:
-            learned: The model.
-            forbidden: Token values that get probability 0.
-        """
+        """Returns the token denoiser, in which `forbidden` token values have probability 0."""
         raise ValueError("this model has no tokens")
 
     @abstractmethod
     def number_density(self, learned: "Learned", numbers: tuple[int, ...], *, has_label: bool) -> Any:
         """Returns a function for `map_rows`: the log-density, in nats, of some numbers of a row given all others.
 
-        Args:
-            learned: The model.
-            numbers: Indices among the numbers of a row.
-            has_label: Whether rows end with the index of their class.
+        `numbers` are indices among the numbers of a row; with `has_label`, rows end with the index of their class.
         """
 
     @abstractmethod
@@ -212,11 +181,8 @@ class Process(ABC):
     ) -> Any:
         """Returns a function for `map_rows`: quantiles of one number of a row given all others.
 
-        Args:
-            learned: The model.
-            number: Index among the numbers of a row.
-            starts: Quantiles of N(0, 1), which the probability-flow ODE maps to quantiles of the number.
-            has_label: Whether rows end with the index of their class.
+        The probability-flow ODE maps `starts`, quantiles of N(0, 1), to them; see `number_density` for the other
+        arguments.
         """
 
     @abstractmethod

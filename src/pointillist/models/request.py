@@ -75,12 +75,7 @@ class Request(SamplingConfig):
 def agreed_length(n_samples: int | None, lengths: Iterable[tuple[Any, int | None]]) -> int:
     """Returns the number of rows that the fields of a request agree on; 1 if no field determines it.
 
-    Args:
-        n_samples: The requested number of rows, if any.
-        lengths: Names of other fields with their lengths; None for fields of any length.
-
-    Raises:
-        ValueError: If they disagree.
+    `lengths` has names of other fields with their lengths, None for any length. Raises a ValueError if they disagree.
     """
     stated = [(name, n) for name, n in lengths if n is not None]
     if n_samples is not None:
@@ -104,16 +99,7 @@ def check_drawn(rows: np.ndarray) -> None:
 
 
 def number_sampler(request: Request, schedule: Schedule, default: str) -> RowSampler:
-    """Makes the sampler of numbers.
-
-    Args:
-        request: The request.
-        schedule: The noise schedule.
-        default: Name of the sampler if the request names none.
-
-    Raises:
-        ValueError: In one line, if the sampler does not fit the request.
-    """
+    """Makes the sampler of numbers, `default` if the request names none; raises a ValueError if it does not fit."""
     name, steps, timesteps = request.sampler or default, request.steps, int(schedule.timesteps)
     if SAMPLERS[name].points:
         if steps is not None and steps < 2:

@@ -35,11 +35,7 @@ class Guarantee:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Guarantee":
-        """Rebuilds a guarantee from its fields as JSON values.
-
-        Raises:
-            ValueError: If the content is invalid.
-        """
+        """Rebuilds a guarantee from its fields as JSON values; raises a ValueError if they are invalid."""
         relation, accountant = content["relation"], content["accountant"]
         mechanisms, public = tuple(content["mechanisms"]), tuple(content["public"])
         epsilon, delta = float(content["epsilon"]), float(content["delta"])

@@ -125,14 +125,8 @@ def load_model(path: Path) -> RowModel:
 class _Claim:
     """The contents of a file according to its description, before a tensor is read.
 
-    Attributes:
-        architecture: The network's architecture.
-        width: Number of encoded values per row.
-        n_classes: Number of classes.
-        n_columns: Number of columns, including the classes.
-        n_token_values: Number of values of all tokens; 0 for Gaussian models.
-        shapes: Shapes of the tensors of codec and process.
-        assemble: Makes codec, process and labels from the tensors.
+    `n_columns` includes the classes, `n_token_values` counts the values of all tokens (0 for Gaussian models), `shapes`
+    are those of the tensors of codec and process, and `assemble` makes codec, process and labels from the tensors.
     """
 
     architecture: AnyArchitecture

@@ -29,12 +29,7 @@ class Summary:
 
     @classmethod
     def from_rows(cls, rows: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"] | None) -> "Summary":
-        """Counts rows of numbers.
-
-        Args:
-            rows: The rows, which may be memory-mapped.
-            labels: Class indices, shape (n,).
-        """
+        """Counts rows of numbers, which may be memory-mapped, with class indices of shape (n,)."""
         if rows.shape[1] > MOST_COLUMNS:
             return cls(None)
         sample = _sample_indices(len(rows))
@@ -44,13 +39,7 @@ class Summary:
 
     @classmethod
     def from_table(cls, rows: Float[np.ndarray, "n width"], table: Table, encoding: TableEncoder) -> "Summary":
-        """Counts rows of tokens.
-
-        Args:
-            rows: The encoded rows.
-            table: The table, perhaps without the last column of classes.
-            encoding: Encoders of its columns.
-        """
+        """Counts encoded rows of a table, which may lack the last column, of classes."""
         sample = _sample_indices(len(rows))
         columns, values = [], []
         for index, encoder in enumerate(encoding.columns):
@@ -73,13 +62,7 @@ class Summary:
 
     @staticmethod
     def shapes(declared: Shapes, n_columns: int, n_token_values: int) -> Shapes:
-        """The valid shape and type of each summary tensor that a file declares.
-
-        Args:
-            declared: Tensors that the file declares.
-            n_columns: Number of columns, including the classes.
-            n_token_values: Number of values of all tokens.
-        """
+        """The valid shape and type of each summary tensor that a file declares; the columns include the classes."""
         found: Shapes = {}
         if "pair_counts" in declared:
             found |= PairCounts.shapes(n_columns, declared["pair_counts"][0][-1])
@@ -89,11 +72,7 @@ class Summary:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> "Summary | None":
-        """Reads the summary from the tensors of a file; None if it has none.
-
-        Raises:
-            ValueError: If a count is negative.
-        """
+        """Reads the summary from the tensors of a file; None if it has none. Counts must not be negative."""
         counts, values = tensors.get("pair_counts"), tensors.get("value_counts")
         if any((array < 0).any() for array in (counts, values) if array is not None):
             raise ValueError("a count of its training rows is below 0")

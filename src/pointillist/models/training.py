@@ -23,13 +23,10 @@ CHECKPOINT_EVERY = 10.0
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network.
+    """A trained network, the training loss of each epoch, and the held-out loss at each check.
 
-    Attributes:
-        network: The network.
-        history: Training loss of each epoch.
-        validation_history: Held-out loss at each check.
-        best_epochs: Number of epochs that produced the network: up to the lowest held-out loss, if rows are held out.
+    `best_epochs` is the number of epochs that produced the network: up to the lowest held-out loss, if rows are held
+    out.
     """
 
     network: Weights
@@ -41,15 +38,8 @@ class Trained:
 def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = False, what: str = "loss") -> Trained:
     """Trains the model of a plan; resumes from the checkpoint if it holds a state of the same plan.
 
-    Args:
-        plan: The plan.
-        checkpoint: File of the state of training.
-        is_shown: Whether to show a progress bar.
-        what: Label of the loss in the progress bar.
-
-    Raises:
-        ValueError: If training diverges.
-        KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
+    `what` is the label of the loss in the progress bar. Raises a ValueError if training diverges, and a
+    KeyboardInterrupt on Ctrl-C, with a checkpoint after it is written.
     """
     shards = plan.shards
     method = plan.method

@@ -38,12 +38,7 @@ MOST_COMPARED = 4000
 
 
 def run_trials(plan: Plan, *, is_shown: bool = False) -> Plan:
-    """Returns a plan with the axes and number of epochs that are best for held-out rows, if the plan leaves them open.
-
-    Args:
-        plan: The plan.
-        is_shown: Whether to show progress bars.
-    """
+    """Returns a plan with the axes and epochs that are best for held-out rows, where the plan leaves them open."""
     if plan.alternative is not None:
         plan = _with_better_axes(plan, is_shown=is_shown)
     if not plan.has_trial:

@@ -88,11 +88,7 @@ def write_page(model: RowModel, path: Path, title: str | None = None, verdict: V
 
 
 def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
-    """Render the HTML of a model's page; the same model gives the same text.
-
-    Raises:
-        ValueError: If no page can be made of the model.
-    """
+    """Render the HTML of a model's page, or raise a ValueError; the same model gives the same text."""
     content = _content(model)
     template = environment(__package__).get_template("model.html.j2")
     return template.render(

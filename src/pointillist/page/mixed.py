@@ -50,8 +50,7 @@ _OF_SEEN = "token_network.input.weight", "number_network.context.weight", "joint
 def mixed_content(model: RowModel) -> dict[str, Any]:
     """Return a model of mixed columns as JSON values: its networks and its columns.
 
-    Raises:
-        ValueError: If a page cannot write a column, or if the model's weights are not finite.
+    Raise a ValueError if a page cannot write a column or draw by the network, or if the weights are not finite.
     """
     codec, process = model.codec, masked_of(model)
     architecture, guided = process.architecture, None

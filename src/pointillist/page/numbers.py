@@ -31,11 +31,7 @@ RANGES = {
 
 
 def number_content(model: RowModel) -> dict[str, Any]:
-    """Return a model of numbers as JSON values: its network, its columns, and its classes.
-
-    Raises:
-        ValueError: If its weights are not finite.
-    """
+    """Return a model of numbers as JSON values: its network, columns and classes; weights must be finite."""
     codec, process = model.codec, gaussian_of(model, "this page is")
     has_observed = process.architecture.has_observed
     network = network_content(model.network, process, "steps", has_observed=has_observed)

@@ -36,13 +36,10 @@ def weights_content(
     precision: Precision,
     scales: Mapping[str, Float[np.ndarray, "n m"]] | None = None,
 ) -> dict[str, Any] | None:
-    """Return weights as JSON values; None if they are not finite in this precision.
+    """Return weights as JSON values; None if they are not finite in this precision. Matrices have inputs first.
 
-    Args:
-        tensors: The weights by name; matrices have inputs first.
-        precision: How they are stored.
-        scales: Steps of tensors by their names, over the default: shape (1, 1), or one step per input, shape (n, 1), or
-            per output, shape (1, m).
+    `scales` are steps of tensors by their names, over the default: shape (1, 1), or one step per input, shape (n, 1),
+    or per output, shape (1, m).
 
     Returns:
         `weights`, and `shapes`: name and shape of each tensor, and what its steps belong to ("all", "inputs" or

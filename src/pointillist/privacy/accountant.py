@@ -31,12 +31,8 @@ def check_accountant() -> str:
 def spent_epsilon(gaussians: Sequence[float], sampling: float, noise: float, steps: int, delta: float) -> float:
     """Compute ε at δ of Gaussian mechanisms on all rows and the steps of a training.
 
-    Args:
-        gaussians: Noise multipliers of the mechanisms: standard deviation over sensitivity.
-        sampling: Probability that a step draws a row.
-        noise: Noise multiplier of a step.
-        steps: Number of steps.
-        delta: δ, in (0, 1).
+    `gaussians` and `noise`, of a step, are noise multipliers: standard deviation over sensitivity. A step draws each
+    row with the probability `sampling`.
     """
     from dp_accounting.pld import PLDAccountant
 
@@ -47,8 +43,7 @@ def spent_epsilon(gaussians: Sequence[float], sampling: float, noise: float, ste
 def noise_for(gaussians: Sequence[float], sampling: float, steps: int, epsilon: float, delta: float) -> float:
     """Compute the least noise multiplier of a step, to three digits, with which all mechanisms spend at most ε at δ.
 
-    Raises:
-        ValueError: If the mechanisms before the training already spend more.
+    Raise a ValueError if the mechanisms before the training already spend more.
     """
     from dp_accounting.rdp import RdpAccountant
 

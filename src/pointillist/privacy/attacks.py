@@ -65,13 +65,9 @@ class Attack:
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """What attacks know.
+    """What attacks know: the model, rows drawn from it, reference rows, and the seed of noise and masked cells.
 
-    Attributes:
-        model: The model.
-        drawn: Rows drawn from it.
-        reference: Rows of the population that are neither training rows nor to be distinguished.
-        seed: Seed of noise and masked cells.
+    Reference rows come from the population, and are neither training rows nor to be distinguished.
     """
 
     model: RowModel

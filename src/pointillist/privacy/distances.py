@@ -28,11 +28,8 @@ class Space:
     """A space of rows as points, whose squared distance is a sum over columns.
 
     A number becomes its rank in the reference, scaled so that its standard deviation is about 1. Two different
-    categories, or a missing cell and a present one, have the distance 1 in their column.
-
-    Attributes:
-        n_numbers: Number of columns of numbers.
-        sizes: Number of categories of each categorical column.
+    categories, or a missing cell and a present one, have the distance 1 in their column. `sizes` are the numbers of
+    categories of the categorical columns.
     """
 
     n_numbers: int

@@ -22,14 +22,10 @@ from pointillist.tables.table import Column, Table
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Rows, as attacks see them.
+    """Rows, as attacks see them: `columns` are their cells, and `rows` what the network sees, shape (n, width).
 
-    Attributes:
-        columns: The cells, to compare with the cells of generated rows.
-        rows: The rows as the network sees them, shape (n, width).
-        labels: Class indices that the network is shown, shape (n,); None if it is shown none.
-        is_foreign: Which rows have a category or a missing cell that no training row had, shape (n,); they cannot be
-            members.
+    `labels` are class indices that the network is shown; None if it is shown none. `is_foreign` marks rows with a
+    category or a missing cell that no training row had; they cannot be members.
     """
 
     columns: Columns
@@ -58,8 +54,8 @@ class Side:
 def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     """Read rows with the columns of a model; `labels` are for labels that are not a column of X.
 
-    Raises:
-        ValueError: In one line that starts with `name`, if a column is missing or holds something else than in `fit`.
+    A ValueError in one line, which starts with `name`, says if a column is missing or holds something else than in
+    `fit`.
     """
     classes, indices = model.classes, None
     try:

@@ -50,8 +50,7 @@ def column_of(
 ) -> tuple[ColumnEncoder, Float[np.ndarray, " size"]]:
     """Make the encoder of a column from its domain, Arrow type, and counts with noise of a standard deviation.
 
-    Returns:
-        The encoder, and the fraction of rows with each value. Fractions are positive and sum to 1.
+    Also return the fraction of rows with each value. Fractions are positive and sum to 1.
     """
     encoder = domain.encoder(kind)
     if encoder.scores is None:
@@ -102,19 +101,11 @@ def intervals_of(
     n_intervals: int,
     n_steps: float = 0.0,
 ) -> tuple[Float[np.ndarray, " edges"], Float[np.ndarray, " intervals"]]:
-    """Make intervals with about equally many rows from a noisy histogram.
+    """Make at most `n_intervals` intervals with about equally many rows from a noisy histogram.
 
-    A few rows are spread evenly over the bins, so that each interval has a width.
-
-    Args:
-        noisy: The histogram.
-        bins: Edges of its bins, as increasing fractions of the range from 0 to 1.
-        noise: Standard deviation of the noise of the counts.
-        n_intervals: Most intervals.
-        n_steps: Width of a range of integers, between which the edges then lie; 0 for other numbers.
-
-    Returns:
-        Edges of the intervals, as fractions of the range, and the fraction of the rows in each interval.
+    A few rows are spread evenly over the bins, so that each interval has a width. Edges of bins and of intervals are
+    fractions of the range; `n_steps` is the width of a range of integers, between which edges then lie, and 0 for other
+    numbers. Also return the fraction of the rows in each interval.
     """
     counts = _pruned(noisy, noise)
     evenly = np.full(len(noisy), 1 / len(noisy))

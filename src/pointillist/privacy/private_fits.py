@@ -115,13 +115,9 @@ def prepare(
 
 @dataclass(frozen=True, eq=False)
 class PrivateTask(Task):
-    """A differentially private fit that is ready to begin.
+    """A differentially private fit that is ready to begin; `key` is the key of all random numbers of the training.
 
-    Attributes:
-        recipe: The settings of the training.
-        method: How the loss is computed.
-        key: The key of all random numbers of the training.
-        logits: Logarithms of the counted fractions of the values of each token; None for models of numbers.
+    `logits` are the logarithms of the counted fractions of the values of each token; None for models of numbers.
     """
 
     recipe: PrivateRecipe = field(kw_only=True)
@@ -160,14 +156,9 @@ class PrivateTask(Task):
 
 
 class _Budget:
-    """The privacy budget of a fit, whose first expense is the count of the rows.
+    """The privacy budget ε, δ of a fit, whose first expense is the count of the rows.
 
-    Attributes:
-        epsilon: ε of the whole fit.
-        n_rows: The noisy number of rows.
-        delta: δ of the whole fit.
-        spent: Noise multipliers of the histograms.
-        mechanisms: Descriptions of all mechanisms.
+    `spent` has the noise multipliers of the histograms, and `mechanisms` descriptions of all mechanisms.
     """
 
     def __init__(self, asked: Configuration, n_rows: int, rng: np.random.Generator) -> None:

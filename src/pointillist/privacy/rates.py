@@ -36,9 +36,8 @@ class Rate:
 def area(members: Scores, others: Scores) -> tuple[Estimate, float]:
     """Compute the area under the ROC curve, and the p-value of an area above one half.
 
-    Returns:
-        The probability that the score of a member exceeds the score of a non-member, where ties count half, with its
-        standard error (DeLong et al. 1988); and the p-value of the one-sided Mann-Whitney test.
+    The area is the probability that the score of a member exceeds the score of a non-member, where ties count half,
+    with its standard error (DeLong et al. 1988); the p-value is that of the one-sided Mann-Whitney test.
     """
     m, n = len(members), len(others)
     above, below = placements(members, others), 1 - placements(others, members)

@@ -175,8 +175,7 @@ class Row:
 class Results:
     """The results that a store holds of its study. Rows are read once, even if the store changes later.
 
-    Raises:
-        StoreError: If the store holds no study, or one that no spec can have asked for.
+    Raises a StoreError if the store holds no study, or one that no spec can have asked for.
     """
 
     def __init__(self, store: Store) -> None:

@@ -100,11 +100,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole study.
+    """A whole study: at most `MAX_CELLS` cells, `MAX_SETTINGS` settings and `MAX_SETS` data sets.
 
-    Raises:
-        SpecError: If it has more than `MAX_CELLS` cells, `MAX_SETTINGS` settings or `MAX_SETS` data sets, or if two of
-            its data sets, or of its files, would have the same name.
+    A SpecError says if there are more, or if two of its data sets, or of its files, would have the same name.
     """
 
     name: str
@@ -176,8 +174,8 @@ def to_json(spec: Spec) -> dict[str, Any]:
 def from_json(content: Any) -> Spec:
     """Rebuilds a spec from what `to_json` returned, checking it like any other input.
 
-    Raises:
-        ValueError: If no spec file could have given it. A TypeError or a LookupError if its structure is another.
+    Raises a ValueError if no spec file could have given it, and a TypeError or a LookupError if its structure is
+    another.
     """
     name, title = (checked(key, content[key], short_text) for key in ("name", "title"))
     sections = tuple(map(_section_from, content["sections"]))

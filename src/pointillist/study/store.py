@@ -79,11 +79,8 @@ class Model:
 class Store(AbstractContextManager):
     """A study's database; its file is made if it does not exist or is empty.
 
-    The file is checked once, when it is opened: its tables must be exactly `TABLES`, and SQLite must find it intact.
-
-    Raises:
-        StoreError: If the file is not a store of this version, is damaged, or has another program's journal.
-        OSError: If it is not a regular file, or cannot be made.
+    The file is checked once, when it is opened: its tables must be exactly `TABLES`, and SQLite must find it intact. It
+    is refused with a StoreError, also with another program's journal, and with an OSError if it is not a regular file.
     """
 
     def __init__(self, path: Path) -> None:

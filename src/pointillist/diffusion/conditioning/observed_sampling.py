@@ -86,11 +86,8 @@ class ObservedSampler(Sampler):
 class Completions(eqx.Module):
     """Draws of the unobserved cells of a row; a function of rows, for `map_rows`.
 
-    Attributes:
-        denoiser: The denoiser that `sampler` takes.
-        sampler: A sampler of single rows whose start holds the observed cells.
-        n_draws: Number of draws.
-        has_label: Whether a row ends with the index of its class.
+    The start of `sampler`, a sampler of single rows, holds the observed cells. With `has_label`, a row ends with the
+    index of its class.
     """
 
     denoiser: Any
@@ -112,12 +109,8 @@ class Completions(eqx.Module):
 class ColumnQuantiles(eqx.Module):
     """Conditional quantiles of one column given the others.
 
-    A deterministic sampler maps the quantiles of N(0, 1) to these quantiles, because the probability-flow ODE preserves
-    order in one dimension.
-
-    Attributes:
-        sampler: A deterministic sampler.
-        starts: Quantiles of N(0, 1).
+    A deterministic sampler maps `starts`, quantiles of N(0, 1), to these quantiles, because the probability-flow ODE
+    preserves order in one dimension.
     """
 
     denoiser: Denoiser
