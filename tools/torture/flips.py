@@ -1,13 +1,12 @@
 """Files of which one bit has changed: the same result as before, or a clear refusal."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import equinox as eqx
 
 from pointillist.models import training
-from pointillist.models.checkpoint import Checkpoint, CheckpointError, Progress, previous
+from pointillist.models.checkpoint import Checkpoint, CheckpointError, Progress
 from pointillist.models.container import ModelFileError
 from pointillist.models.saving import load_model, save_model
 from pointillist.study.store import Store, StoreError
@@ -70,7 +69,7 @@ def same_model(folder: Path) -> Callable[[bytes], None]:
 
 
 def unfinished(job: Job, folder: Path) -> tuple[Checkpoint, Progress]:
-    """The second checkpoint of a fit that was stopped then, and what it holds; the first is its previous one."""
+    """The second checkpoint of a fit that was stopped then, and what it holds."""
     written: list[tuple[Checkpoint, Progress]] = []
 
     def write(self: Checkpoint, progress: Progress) -> None:
@@ -89,26 +88,16 @@ def unfinished(job: Job, folder: Path) -> tuple[Checkpoint, Progress]:
 
 
 def same_progress(kept: Checkpoint, progress: Progress) -> Callable[[bytes], None]:
-    """Checks a checkpoint: it is refused, or holds what it held; with the one before it, that is taken and said."""
-    earlier = previous(kept.path).read_bytes()
-    first = kept.read(progress) if not kept.path.unlink() else None
+    """Checks a checkpoint: it is refused, or holds what it held."""
 
     def check(data: bytes) -> None:
-        for before in (earlier, None):
-            kept.path.write_bytes(data)
-            previous(kept.path).unlink(missing_ok=True)
-            if before is not None:
-                previous(kept.path).write_bytes(before)
-            with warnings.catch_warnings(record=True) as said:
-                warnings.simplefilter("always")
-                try:
-                    found = kept.read(progress)
-                except CheckpointError as error:
-                    refusing(error, kept.path)
-                    continue
-            wanted = first if said else progress
-            if not eqx.tree_equal(found, wanted, typematch=False):
-                raise Failed("holds another state")
+        kept.path.write_bytes(data)
+        try:
+            found = kept.read(progress)
+        except CheckpointError as error:
+            return refusing(error, kept.path)
+        if not eqx.tree_equal(found, progress, typematch=False):
+            raise Failed("holds another state")
 
     return check
 

@@ -69,7 +69,7 @@ def fit(
     from pointillist.files.reading import read_table
     from pointillist.foreign_text import shown, terminal_text
     from pointillist.memory import release_memory
-    from pointillist.models.checkpoint import forget, remove_checkpoint
+    from pointillist.models.checkpoint import remove_checkpoint
     from pointillist.models.saving import load_model, save_model
     from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
@@ -112,7 +112,7 @@ def fit(
     # The checkpoint is forgotten only once the file has proved readable.
     load_model(out)
     if state is not None:
-        forget(state)
+        state.unlink(missing_ok=True)
     summary = _summary(model, len(task.plan.rows), time.monotonic() - started)
     console.print(terminal_text(f"{out}: {summary}"), soft_wrap=True)
 
@@ -120,16 +120,14 @@ def fit(
 def _state_file(data: Path, out: Path, checkpoint: Path | None, *, is_private: bool) -> Path | None:
     """Return the file for the state of training, which differs from all other files; None for a private fit."""
     from pointillist.atomic_files import check_different, check_writable
-    from pointillist.models.checkpoint import previous
 
     if is_private and checkpoint is not None:
         raise ValueError("--checkpoint: a private fit keeps no state, which would reveal rows: leave it out")
     state = checkpoint or out.with_name(f"{out.name}.checkpoint")
     check_writable(state)
-    for file in (state, previous(state)):
-        check_different(file, data)
-        if out.resolve() == file.resolve():
-            raise ValueError(f"{out}: is also the --checkpoint file, which is removed at the end: give another name")
+    check_different(state, data)
+    if out.resolve() == state.resolve():
+        raise ValueError(f"{out}: is also the --checkpoint file, which is removed at the end: give another name")
     return None if is_private else state
 
 

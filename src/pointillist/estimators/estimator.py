@@ -16,7 +16,6 @@ from pointillist.arguments import RandomState, is_integer, naming_unknown
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
 from pointillist.estimators.inputs import WithParameters, checked_rows, fitted_model, sampling_run
-from pointillist.models.checkpoint import forget
 from pointillist.models.configuration import Configuration, SamplingConfig, values_of
 from pointillist.models.container import ModelFileError
 from pointillist.models.parameters import documented
@@ -130,7 +129,7 @@ class Diffusion(WithParameters, Configuration):
             ).without_table()
         self._hold(task.fit(path))
         if path is not None:
-            forget(path)
+            path.unlink(missing_ok=True)
         return self
 
     @property

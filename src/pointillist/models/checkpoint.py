@@ -1,6 +1,5 @@
 """Checkpoints: files with the state of a training run, from which it resumes and ends with the same weights."""
 
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.atomic_files import naming
 from pointillist.engine import weights
 from pointillist.engine.epochs import TrainingState
 from pointillist.engine.recipes import Weights
@@ -21,13 +19,9 @@ class CheckpointError(ModelFileError):
 
 
 class Progress(eqx.Module):
-    """Progress of a training run.
+    """Progress of a training run; losses are 0 for later epochs and checks.
 
-    Attributes:
-        state: Weights, optimizer state and epoch.
-        losses: Training loss of each epoch; 0 for later epochs.
-        validation: Held-out loss at each check; 0 for later checks.
-        best: Weights with the lowest held-out loss; None without held-out rows.
+    `best` has the weights with the lowest held-out loss; None without held-out rows.
     """
 
     state: TrainingState
@@ -38,12 +32,9 @@ class Progress(eqx.Module):
 
 @dataclass
 class Checkpoint:
-    """Files with the progress of one training run: the last state, and the state before it in case the last is damaged.
+    """The file with the progress of one training run; it need not exist.
 
-    Attributes:
-        path: File of the last state; it need not exist.
-        key: Hash of everything that determines the weights.
-        seed: Seed of the training run.
+    `key` is the hash of everything that determines the weights, and `seed` the seed of the training run.
     """
 
     path: Path
@@ -51,87 +42,47 @@ class Checkpoint:
     seed: int
 
     def read(self, template: Progress) -> Progress | None:
-        """Reads the progress; returns None if there are no files.
+        """Reads progress with the shapes of a template; returns None without a file.
 
-        Args:
-            template: Progress with the expected shapes.
-
-        Raises:
-            ModelFileError: A ValueError, if all files are damaged or are not checkpoints.
-            ValueError: If they belong to another training run.
-
-        Warns:
-            UserWarning: If training resumes from the state before the last.
+        Raises a CheckpointError if the file is damaged, is no checkpoint, or belongs to another training run.
         """
-        damaged: ModelFileError | None = None
-        for path in _written(self.path):
-            try:
-                facts, _ = read_description(path)
-                if facts.get("checkpoint") != self.key:
-                    raise CheckpointError(
-                        f"{path}: is not a checkpoint of this training run (rows, parameters or version differ): give "
-                        "another name, or remove it to start over"
-                    )
-                progress = weights.from_named(template, read_tensors(path, weights.shapes(template)))
-            except CheckpointError:
-                raise
-            except ModelFileError as error:
-                damaged = damaged or error
-                continue
-            if damaged is not None:
-                # The next write would otherwise move the damaged file over the good one.
-                self.path.unlink()
-                warnings.warn(f"{damaged}; resuming from {path}, the state before it", UserWarning, stacklevel=2)
-            return progress
-        if damaged is not None:
-            raise CheckpointError(f"{damaged}; remove it to start over") from damaged
-        return None
+        if not _is_written(self.path):
+            return None
+        try:
+            if read_description(self.path)[0].get("checkpoint") == self.key:
+                return weights.from_named(template, read_tensors(self.path, weights.shapes(template)))
+        except ModelFileError as error:
+            raise CheckpointError(f"{error}; remove it to start over") from error
+        raise CheckpointError(
+            f"{self.path}: is not a checkpoint of this training run (rows, parameters or version differ): give "
+            "another name, or remove it to start over"
+        )
 
     def write(self, progress: Progress) -> None:
-        """Writes the state atomically, and keeps the state before it."""
-        if _written(self.path)[:1] == [self.path]:
-            with naming(self.path):
-                self.path.replace(previous(self.path))
+        """Writes the state atomically."""
         write_model(self.path, {"checkpoint": self.key, "seed": self.seed}, weights.named(progress))
 
 
-def previous(path: Path) -> Path:
-    """Returns the file of the state before the last."""
-    return path.with_name(f"{path.name}.previous")
-
-
-def _written(path: Path) -> list[Path]:
-    """Existing files of a checkpoint, the last state first; an empty file is left by a power failure, and ignored."""
-    found = [each for each in (path, previous(path)) if each.exists()]
-    return [each for each in found if not each.is_file() or each.stat().st_size]
+def _is_written(path: Path) -> bool:
+    """Returns whether there is a checkpoint; an empty file is left by a power failure, and ignored."""
+    return path.exists() and not (path.is_file() and path.stat().st_size == 0)
 
 
 def seed_in(path: Path) -> int | None:
-    """Returns the seed of the training run of a checkpoint; None without a checkpoint."""
-    for each in _written(path):
+    """Returns the seed of the training run of a checkpoint; None without a checkpoint that can be read."""
+    if _is_written(path):
         with suppress(ModelFileError):
-            seed = read_description(each)[0].get("seed")
+            seed = read_description(path)[0].get("seed")
             return seed if type(seed) is int and 0 <= seed < 2**32 else None
     return None
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Removes the files of a checkpoint of any training run.
-
-    Raises:
-        ValueError: If one of the files is not a checkpoint; none is removed then.
-    """
-    for each in _written(path):
-        try:
-            is_checkpoint = "checkpoint" in read_description(each)[0]
-        except ModelFileError:
-            is_checkpoint = False
-        if not is_checkpoint:
-            raise ValueError(f"{each}: is not a checkpoint of this version: remove it yourself, or give another name")
-    forget(path)
-
-
-def forget(path: Path) -> None:
-    """Removes the files of a finished checkpoint."""
-    for each in (path, previous(path)):
-        each.unlink(missing_ok=True)
+    """Removes a checkpoint of any training run; raises a ValueError if the file is not a checkpoint."""
+    is_checkpoint = not _is_written(path)
+    if not is_checkpoint:
+        with suppress(ModelFileError):
+            is_checkpoint = "checkpoint" in read_description(path)[0]
+    if not is_checkpoint:
+        raise ValueError(f"{path}: is not a checkpoint of this version: remove it yourself, or give another name")
+    path.unlink(missing_ok=True)
