@@ -113,7 +113,7 @@ def test_help_has_groups_of_options(run):
     sections = re.findall(r"^(\w[\w ]*):\n((?:  .*\n|\n)*)", run("fit", "-h").stdout, re.MULTILINE)
     found = {heading: re.findall(r"^  (?:-\w, )?--(\S+)", text, re.MULTILINE) for heading, text in sections}
     assert [*found] == ["Arguments", "Options", "Reading the table", "Training", "Privacy", "Advanced"]
-    assert found["Options"] == ["out", "label", "epochs", "drop", "type", "seed", "quiet", "help"]
+    assert found["Options"] == ["out", "label", "minutes", "epochs", "drop", "type", "seed", "quiet", "help"]
     assert found["Privacy"] == ["epsilon", "delta", "domain"] and "delimiter" in found["Reading the table"]
     advanced = {"timesteps", "schedule", "beta-start", "beta-end", "batch-size", "learning-rate", "p-uncond", "p-given"}
     assert advanced == {*found["Advanced"]}

@@ -22,7 +22,7 @@ def test_a_file_gets_occasional_lines(monkeypatch):
             bar.say("training")
             bar.advance(1)
     lines = out.getvalue().splitlines()
-    assert 4 <= len(lines) <= 7 and lines[0].split() == ["14%", "training"]
+    assert 4 <= len(lines) <= 7 and lines[0].split() == ["14%", "86", "s", "left", "training"]
 
 
 def test_a_notebook_gets_one_line_that_is_overwritten(monkeypatch):
@@ -37,7 +37,7 @@ def test_a_notebook_gets_one_line_that_is_overwritten(monkeypatch):
             bar.advance(1)
     text = shown.getvalue()
     assert "\n" not in text
-    assert "50%  3 s left  loss 0.1" in text
+    assert "50%  2 s left  loss 0.1" in text
     assert text.rsplit("\r", 2)[-2].strip() == ""
 
 

@@ -34,8 +34,7 @@ class Bar:
     def __init__(self, console: Console, total: float, *, is_shown: bool = True) -> None:
         self._console = console
         self._is_shown = is_shown
-        self._started = time.monotonic()
-        self._last_line = 0.0 if console.is_jupyter else self._started
+        self._last_line = 0.0 if console.is_jupyter else time.monotonic()
         self._progress = Progress(
             BarColumn(bar_width=24),
             TaskProgressColumn(),
@@ -47,6 +46,7 @@ class Bar:
             transient=True,
             disable=not is_shown or not console.is_terminal or console.is_jupyter,
             speed_estimate_period=60,
+            get_time=time.monotonic,
         )
         self._task = self._progress.add_task("starting", total=max(total, 1.0))
 
@@ -75,12 +75,13 @@ class Bar:
             return
         self._last_line = now
         task = self._progress.tasks[0]
-        done, what = task.percentage / 100, task.description
+        done, seconds = task.percentage / 100, task.time_remaining
+        # The time before the first advance, when programs are compiled, does not count.
+        line = f"{done:4.0%}{'' if seconds is None else f'  {seconds:.0f} s left'}  {task.description}"
         if is_notebook:
-            left = f"  {(now - self._started) * (1 - done) / done:.0f} s left" if done > 0 else ""
-            _overwrite(f"{'█' * round(24 * done):░<24} {done:4.0%}{left}  {what}".ljust(79))
+            _overwrite(f"{'█' * round(24 * done):░<24} {line}".ljust(79))
         else:
-            self._console.print(f"{done:4.0%}  {what}", highlight=False, markup=False)
+            self._console.print(line, highlight=False, markup=False)
 
 
 def _overwrite(line: str) -> None:

@@ -230,3 +230,15 @@ def test_models_trained_together_equal_models_trained_one_by_one(capacity):
     assert at_once.epochs_done == [5, 3, 5] and at_once.is_done
     for a, b in zip(jax.tree.leaves(at_once.networks()), jax.tree.leaves(one_by_one.networks()), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_a_shortened_training_is_the_same_as_a_short_one():
+    def networks(epochs, shortened):
+        recipes = [recipe._replace(epochs=epochs, decay=True) for recipe in RECIPES]
+        trainer = StackTrainer(ROWS, recipes, SMALL, method=Method(batch_size=32))
+        trainer.shorten(shortened)
+        while not trainer.is_done:
+            trainer.run(2)
+        return trainer.networks()
+
+    assert_same(networks(9, 3), networks(3, 9))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @exclusive
 @options.grouped(
     {
-        OPTIONS: ("out", "label", "epochs", "drop", "type", "seed", "quiet"),
+        OPTIONS: ("out", "label", "minutes", "epochs", "drop", "type", "seed", "quiet"),
         TABLE: ("categorical", "keep", "missing"),
         TRAINING: ("given", "early_stopping", "width", "depth", "scaling", "checkpoint", "resume"),
         PRIVACY: ("epsilon", "delta", "domain"),
@@ -47,6 +47,14 @@ def fit(
     type: Annotated[Columns, options.columns("Type of a column: text, integer, number or date", "COLUMN=TYPE")] = None,
     drop: Annotated[Columns, options.columns("A column to leave out")] = None,
     keep: Annotated[Columns, options.columns("A column to keep, even if it numbers the rows")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            help="Most minutes that the command may take, with fewer epochs if need be.",
+            show_default="no limit",
+        ),
+    ] = None,
     form: CsvForm,
     seed: Annotated[
         int | None, options.seed("Same seed, same model.", show_default="0; for a private fit, the system's entropy")
@@ -74,14 +82,17 @@ def fit(
     from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
 
+    started = time.monotonic()
     assert out is not None
     is_private = chosen["epsilon"] is not None
-    state = _state_file(data, out, checkpoint, is_private=is_private)
+    stateless = "a private fit" if is_private else "a fit with --minutes" if minutes is not None else None
+    state = _state_file(data, out, checkpoint, stateless)
     configure()
     chosen = {name: None if value == "none" else value for name, value in chosen.items()}
     configuration = Configuration(
         **chosen,
         domain=None if domain is None else json_in(domain, read_domains),
+        max_minutes=minutes,
         verbose=not quiet,
         random_state=seed if seed is not None or is_private else 0,
     )
@@ -91,14 +102,13 @@ def fit(
         table = read_table(data, label, drop=drop or (), types=parse_types(type or ()), kind=kind, form=form)
     if state is not None and not resume:
         remove_checkpoint(state)
-    started = time.monotonic()
     with _explained(data, state, resume, console):
         for name in keep or ():
             if name not in table.names:
                 raise ValueError(f"--keep: there is no column {shown(name)}; the columns are {table.listed()}")
         with waiting(console, "encoding the table", is_shown=not quiet):
             columns: dict[str, Any] = {"categorical": categorical or (), "given": given or (), "keep": keep or ()}
-            task = prepare(configuration, table, **columns, checkpoint=state)
+            task = prepare(configuration, table, **columns, checkpoint=state, started=started)
         if task.guarantee is not None:
             console.print(terminal_text(task.guarantee.line), soft_wrap=True)
         if task.table is not None:
@@ -117,18 +127,18 @@ def fit(
     console.print(terminal_text(f"{out}: {summary}"), soft_wrap=True)
 
 
-def _state_file(data: Path, out: Path, checkpoint: Path | None, *, is_private: bool) -> Path | None:
-    """Return the file for the state of training, which differs from all other files; None for a private fit."""
+def _state_file(data: Path, out: Path, checkpoint: Path | None, stateless: str | None) -> Path | None:
+    """Return the file for the state of training, which differs from all other files; None for a `stateless` fit."""
     from pointillist.atomic_files import check_different, check_writable
 
-    if is_private and checkpoint is not None:
-        raise ValueError("--checkpoint: a private fit keeps no state, which would reveal rows: leave it out")
+    if stateless is not None and checkpoint is not None:
+        raise ValueError(f"--checkpoint: {stateless} keeps no state, so it cannot be continued: leave it out")
     state = checkpoint or out.with_name(f"{out.name}.checkpoint")
     check_writable(state)
     check_different(state, data)
     if out.resolve() == state.resolve():
         raise ValueError(f"{out}: is also the --checkpoint file, which is removed at the end: give another name")
-    return None if is_private else state
+    return None if stateless is not None else state
 
 
 @contextmanager

@@ -143,7 +143,7 @@ class StackTrainer:
         return all(done >= r.epochs for done, r in zip(self.epochs_done, self.recipes, strict=True))
 
     def run(self, epochs: int) -> list[Float[np.ndarray, " done"]]:
-        """Train every model for at most `epochs` more epochs, 1 … `MAX_EPOCHS_PER_CALL`, or to its last.
+        """Train every model for at most `epochs` more epochs, 0 … `MAX_EPOCHS_PER_CALL`, or to its last.
 
         Return, for each model, the mean loss of each epoch that this call trained.
         """
@@ -161,6 +161,13 @@ class StackTrainer:
         )
         losses = np.asarray(losses)[self._slots]
         return [row[: after - b] for row, b, after in zip(losses, before, self.epochs_done, strict=True)]
+
+    def shorten(self, epochs: int) -> None:
+        """End the training of every model after at most `epochs` epochs; the learning rate falls to its end by then."""
+        self.recipes = tuple(recipe._replace(epochs=min(recipe.epochs, epochs)) for recipe in self.recipes)
+        stacked = self._stacked_recipes
+        fewer = np.minimum(np.asarray(stacked.epochs), np.int32(epochs))
+        self._stacked_recipes = stacked._replace(epochs=self._sharded(fewer))
 
     def networks(self) -> list[Weights]:
         """Return each model's network, averaged if an average is kept, as NumPy arrays."""

@@ -1,5 +1,6 @@
 """Fits a model to a table: from a configuration and rows to a `RowModel`."""
 
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import WIDTH_GIVEN, plan_numbers, plan_tokens
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
+from pointillist.models.time_limits import TimeLimit, plan_within
 from pointillist.models.training import train
 from pointillist.models.trials import run_trials
 from pointillist.progress import shows_progress
@@ -50,6 +52,7 @@ class Task:
         before: The model whose training continues.
         summary: The model's summary of its training rows.
         guarantee: The guarantee of a differentially private fit; None for other fits.
+        limit: The time limit; None for none.
     """
 
     configuration: Configuration
@@ -60,6 +63,7 @@ class Task:
     before: RowModel | None = None
     summary: Summary | None = None
     guarantee: Guarantee | None = None
+    limit: TimeLimit | None = None
 
     def fit(self, checkpoint: Path | None = None) -> RowModel:
         """Trains a model; raises a ValueError if training diverges, or the checkpoint belongs to another training run.
@@ -68,10 +72,14 @@ class Task:
         the KeyboardInterrupt. A finished checkpoint is kept, because the result is not saved yet.
         """
         is_shown, before = shows_progress(self.configuration.verbose), self.before
-        plan = run_trials(self.plan, is_shown=is_shown)
+        limit = self.limit
+        if limit is None:
+            plan = run_trials(self.plan, is_shown=is_shown)
+        else:
+            plan = plan_within(self.plan, limit, is_shown=is_shown)
         rows_hash = fingerprint(plan.rows)
         file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, rows_hash), plan.seed)
-        trained = train(plan, checkpoint=file, is_shown=is_shown)
+        trained = train(plan, checkpoint=file, is_shown=is_shown, deadline=None if limit is None else limit.deadline)
         process, network = plan.process.finished(trained.network)
         history, validation = trained.history, trained.validation_history
         if before is not None:
@@ -99,6 +107,7 @@ def prepare(
     checkpoint: Path | None = None,
     before: RowModel | None = None,
     read: Reader = finite_rows,
+    started: float | None = None,
 ) -> Task:
     """Checks the rows, labels and configuration of a fit, and plans the training; see `Diffusion.fit`.
 
@@ -112,6 +121,7 @@ def prepare(
         checkpoint: File of the state of training; its seed is used if the configuration has none.
         before: A model whose training continues; Gaussian diffusion only.
         read: Reads arrays and data frames of numbers.
+        started: Start of the fit by `time.monotonic`, for `max_minutes`; now by default.
 
     Raises:
         ValueError: In one line, if the rows, the labels or the configuration cannot be used.
@@ -120,6 +130,11 @@ def prepare(
         UserWarning: If columns are dropped because they number the rows, differ in nearly every row, or are empty; or
             if the model does not use a parameter that is set.
     """
+    limit = None
+    if configuration.max_minutes is not None:
+        limit = TimeLimit(configuration.max_minutes, time.monotonic() if started is None else started)
+        if checkpoint is not None:
+            raise ValueError("a fit with max_minutes depends on the speed of the machine: leave checkpoint out")
     configure()
     warn_of_unused(unused_betas(configuration), f"noise schedule is {configuration.schedule!r}")
     if configuration.process != "gaussian":
@@ -146,7 +161,7 @@ def prepare(
         plan, classes, trained_with = plan_tokens(configuration, *mixed, y, categorical=categorical, seed=seed)
         warn_of_unused(unused, "model of this table is masked diffusion")
         summary = Summary.from_table(plan.rows, mixed[0], plan.codec.encoding)
-        return Task(configuration, plan, classes, trained_with, table=mixed[0], summary=summary)
+        return Task(configuration, plan, classes, trained_with, table=mixed[0], summary=summary, limit=limit)
     if len(given):
         # Posteriors may be sharp, which takes a wide network and many steps.
         configuration = replace(configuration, width=configuration.width or WIDTH_GIVEN)
@@ -156,9 +171,8 @@ def prepare(
     plan, classes, trained_with = plan_numbers(
         configuration, *read(X), y, label=label, given=given, before=before, seed=seed
     )
-    return Task(
-        configuration, plan, classes, trained_with, before=before, summary=Summary.from_rows(plan.rows, plan.labels)
-    )
+    summary = Summary.from_rows(plan.rows, plan.labels)
+    return Task(configuration, plan, classes, trained_with, before=before, summary=summary, limit=limit)
 
 
 def warn_of_unused(names: Sequence[str], model: str) -> None:

@@ -60,6 +60,7 @@ class Plan:
         start: Initial weights; None to start from random ones.
         has_trial: Whether a trial on some of the rows chooses the number of epochs.
         alternative: A process that a trial may choose instead of `process`.
+        most_shards: Largest number of shards to train on, for less than one pass over the rows; None for whole passes.
     """
 
     rows: Float[np.ndarray, "n columns"]
@@ -77,6 +78,7 @@ class Plan:
     start: Weights | None = None
     has_trial: bool = False
     alternative: Process | None = None
+    most_shards: int | None = None
 
     @cached_property
     def shards(self) -> "Shards":
@@ -91,7 +93,7 @@ class Plan:
             epochs = min(-(-self.default_steps // (self.steps * shards.count)), self.most_default_epochs)
         if epochs * shards.count >= 2**31:
             raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")
-        return epochs * shards.count
+        return epochs * shards.count if self.most_shards is None else self.most_shards
 
     @property
     def steps(self) -> int:

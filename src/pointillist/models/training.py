@@ -1,5 +1,6 @@
 """Trains one model on a table: in shards if it is large, with early stopping, resumable from checkpoints."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,8 @@ from pointillist.models.checkpoint import Checkpoint, Progress
 from pointillist.models.plan import Plan
 from pointillist.progress import Bar, Keeping, deferred_interrupt
 
-STEPS_PER_CALL = 2000
+STEPS_PER_CALL, STEPS_BEFORE_DEADLINE = 2000, 100
+"""Number of training steps of one device call, without and with a deadline."""
 
 CHECKPOINT_EVERY = 10.0
 """Shortest time between two checkpoints, in seconds."""
@@ -35,34 +37,27 @@ class Trained:
     best_epochs: int
 
 
-def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = False, what: str = "loss") -> Trained:
+def train(
+    plan: Plan,
+    *,
+    checkpoint: Checkpoint | None = None,
+    is_shown: bool = False,
+    what: str = "loss",
+    deadline: float | None = None,
+) -> Trained:
     """Trains the model of a plan; resumes from the checkpoint if it holds a state of the same plan.
 
-    `what` is the label of the loss in the progress bar. Raises a ValueError if training diverges, and a
-    KeyboardInterrupt on Ctrl-C, with a checkpoint after it is written.
+    `what` is the label of the loss in the progress bar. The last epochs are left out if they would end after the
+    `deadline`, by `time.monotonic`. Raises a ValueError if training diverges, and a KeyboardInterrupt on Ctrl-C, with a
+    checkpoint after it is written.
     """
-    shards = plan.shards
-    method = plan.method
-    if shards.size < method.batch_size:
-        method = replace(method, batch_size=shards.size, parts=1)
-    steps = plan.steps
-    recipe = plan.recipe(plan.shard_epochs, steps)
-    rows, labels = shards.get(0)
-    sigma_data = plan.process.noise[1]
-    trainer = StackTrainer(
-        rows,
-        [recipe],
-        plan.process.architecture,
-        method,
-        labels=labels,
-        sigma_data=None if sigma_data is None else sigma_data[None],
-        devices=first() if method.parts == 1 else None,
-    )
+    trainer, steps, epochs = trainer_of(plan), plan.steps, plan.shard_epochs
     per_check = -(-plan.steps_per_check // steps) if plan.training.early_stopping else 1
-    run = _Run(plan, trainer, recipe.epochs, per_check, what)
+    run = _Run(plan, trainer, epochs, per_check, what, deadline)
     console = Console(stderr=True)
-    with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
-        epochs_per_call = min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps))
+    with Bar(console, epochs, is_shown=is_shown) as bar:
+        steps_per_call = STEPS_PER_CALL if deadline is None else STEPS_BEFORE_DEADLINE
+        epochs_per_call = min(MAX_EPOCHS_PER_CALL, max(1, steps_per_call // steps))
         if checkpoint is None:
             run.run_to_end(bar, epochs_per_call)
         else:
@@ -71,17 +66,44 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
                 keeping = Keeping(CHECKPOINT_EVERY, interruption)
                 run.run_to_end(bar, epochs_per_call, lambda: keeping.now_and_then(lambda: run.save(checkpoint)))
             run.save(checkpoint)
-    return run.result(shards.count)
+    return run.result(plan.shards.count)
+
+
+def trainer_of(plan: Plan) -> StackTrainer:
+    """Returns a trainer at the start of a plan's training, with the rows of the first shard."""
+    shards, method = plan.shards, plan.method
+    if shards.size < method.batch_size:
+        method = replace(method, batch_size=shards.size, parts=1)
+    rows, labels = shards.get(0)
+    sigma_data = plan.process.noise[1]
+    return StackTrainer(
+        rows,
+        [plan.recipe(plan.shard_epochs, plan.steps)],
+        plan.process.architecture,
+        method,
+        labels=labels,
+        sigma_data=None if sigma_data is None else sigma_data[None],
+        devices=first() if method.parts == 1 else None,
+    )
 
 
 class _Run:
     """A training run in progress."""
 
-    def __init__(self, plan: Plan, trainer: StackTrainer, epochs: int, epochs_per_check: int, what: str) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        trainer: StackTrainer,
+        epochs: int,
+        epochs_per_check: int,
+        what: str,
+        deadline: float | None,
+    ) -> None:
         self._plan = plan
         self._trainer = trainer
         self._epochs_per_check = epochs_per_check
         self._what = what
+        self._deadline = deadline
         self._held_out = plan.encoded(plan.held_out) if plan.training.early_stopping else None
         if plan.start is not None:
             (state,) = trainer.states()
@@ -108,6 +130,7 @@ class _Run:
     def run_to_end(self, bar: Bar, epochs_per_call: int, after_call: Callable[[], None] = lambda: None) -> None:
         shards, losses = self._plan.shards, self._progress.losses
         bar.advance(self._done)
+        first, started = self._done, time.monotonic()
         while not self._trainer.is_done and not self._is_stopped():
             done = self._done
             if shards.count > 1:
@@ -125,6 +148,10 @@ class _Run:
             bar.advance(len(new))
             bar.say(f"{self._what} {new[-1]:.4f}")
             after_call()
+            if self._deadline is not None:
+                now = time.monotonic()
+                per_epoch = (now - started) / (self._done - first)
+                self._trainer.shorten(self._done + max(0, int((self._deadline - now) / per_epoch)))
 
     def _check(self) -> None:
         """Evaluates the held-out rows if a check is due."""

@@ -37,21 +37,29 @@ MOST_COMPARED = 4000
 """Largest number of held-out rows whose errors are compared."""
 
 
-def run_trials(plan: Plan, *, is_shown: bool = False) -> Plan:
-    """Returns a plan with the axes and epochs that are best for held-out rows, where the plan leaves them open."""
+def run_trials(plan: Plan, *, is_shown: bool = False, most_epochs: int | None = None) -> Plan:
+    """Returns a plan with the axes and epochs that are best for held-out rows, where the plan leaves them open.
+
+    The trial of the length has at most `most_epochs`, by default `LONGEST` times the plan's.
+    """
     if plan.alternative is not None:
         plan = _with_better_axes(plan, is_shown=is_shown)
     if not plan.has_trial:
         return plan
-    training = replace(plan.training, **TRIAL, epochs=LONGEST * plan.most_default_epochs)
+    training = replace(plan.training, **TRIAL, epochs=most_epochs or LONGEST * plan.most_default_epochs)
     trial = replace(_held_out(plan), training=training, steps_per_check=STEPS_PER_CHECK)
     best = train(trial, is_shown=is_shown, what="trial of the length: loss").best_epochs
     return replace(_with_epochs(plan, max(best, plan.most_default_epochs)), has_trial=False)
 
 
+def epochs_of_axes_trial(plan: Plan) -> int:
+    """Returns the number of epochs of the trial of each kind of axes."""
+    return -(-STEPS // plan.steps)
+
+
 def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
     """The plan with the process whose network has the lower error on held-out rows."""
-    epochs = -(-STEPS // plan.steps)
+    epochs = epochs_of_axes_trial(plan)
     settled = replace(plan, alternative=None)
     if epochs >= plan.shard_epochs or plan.alternative is None:
         return settled

@@ -103,6 +103,8 @@ def prepare(
     configure()
     if checkpoint is not None or before is not None:
         raise ValueError("a private fit cannot be continued, as its state reveals single rows: leave checkpoint out")
+    if asked.max_minutes is not None:
+        raise ValueError("max_minutes is not for private fits, whose number of steps is public: leave it out")
     if len(others.get("given", ())):
         raise ValueError("given is not for private fits: leave it out")
     task = plan_privately(asked, X, y, categorical)

@@ -1,0 +1,126 @@
+"""A time limit for a fit: measures the speed of training, and shortens a plan that would take longer.
+
+The number of epochs is decided before training, so that the learning rate falls to 0 by the last of them. If the
+machine slows down later, the rest of the training is shortened once more.
+"""
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+
+from rich.console import Console
+
+from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
+from pointillist.models.plan import Plan
+from pointillist.models.training import trainer_of
+from pointillist.models.trials import LONGEST, epochs_of_axes_trial, run_trials
+from pointillist.progress import waiting
+
+RESERVED_SECONDS, RESERVED_FRACTION = 2.0, 0.03
+"""Time after training, for the summary of the rows and the model file: seconds, and a fraction of the limit."""
+
+MARGIN = 1.05
+"""How much longer training may take than measured."""
+
+MEASURED_SECONDS = 0.5
+"""Shortest time over which the speed is measured."""
+
+MOST_FOR_AXES = 0.25
+"""Largest fraction of the time left for the trial of axes."""
+
+CHECKS = 1.2
+"""How much longer epochs of the trial of the length take, because held-out rows are checked."""
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """The time that a fit may take.
+
+    Attributes:
+        minutes: The time, from the start.
+        started: Start of the fit, by `time.monotonic`.
+    """
+
+    minutes: float
+    started: float
+
+    @property
+    def deadline(self) -> float:
+        """When training has to be over, by `time.monotonic`."""
+        return self.started + 60 * self.minutes * (1 - RESERVED_FRACTION) - RESERVED_SECONDS
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.deadline - time.monotonic()
+
+
+def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False) -> Plan:
+    """Runs the trials of a plan, and returns a plan whose training ends within a time limit.
+
+    Args:
+        plan: The plan.
+        limit: The time limit.
+        is_shown: Whether to show progress.
+
+    Raises:
+        ValueError: In one line, if not even one epoch ends in time.
+
+    Warns:
+        UserWarning: In one line, what was given up for the limit.
+    """
+    with waiting(Console(stderr=True), "measuring the speed of training", is_shown=is_shown):
+        compiling, seconds = _speed(plan)
+    given_up, most_trial_epochs = [], LONGEST * plan.most_default_epochs
+    if plan.alternative is not None and limit.left * MOST_FOR_AXES < 2 * (
+        compiling + epochs_of_axes_trial(plan) * seconds
+    ):
+        plan = replace(plan, alternative=None)
+        given_up.append("no trial of the axes of numbers")
+    if plan.has_trial:
+        # Training may then take as long as the trial.
+        most_trial_epochs = min(most_trial_epochs, int(limit.left / (seconds * (CHECKS + MARGIN))))
+        if most_trial_epochs < plan.most_default_epochs:
+            plan = replace(plan, has_trial=False)
+            given_up.append("no trial of the number of epochs")
+    plan = run_trials(plan, is_shown=is_shown, most_epochs=most_trial_epochs)
+    wanted, possible = plan.shard_epochs, int(limit.left / (MARGIN * seconds))
+    if possible < 1:
+        least = (time.monotonic() - limit.started + MARGIN * seconds + RESERVED_SECONDS) / (
+            60 * (1 - RESERVED_FRACTION)
+        )
+        raise ValueError(
+            f"max_minutes={limit.minutes:g} (--minutes) is too short for this table: give at least {1.2 * least:.2g}"
+        )
+    if possible < wanted:
+        count = plan.shards.count
+        if possible >= count:
+            plan = replace(plan, training=replace(plan.training, epochs=possible // count))
+            given_up.insert(0, f"{possible // count} of {wanted // count} epochs")
+        else:
+            plan = replace(plan, most_shards=possible)
+            given_up.insert(0, f"training on {possible / count:.0%} of the rows, once")
+    if given_up:
+        warnings.warn(
+            f"max_minutes={limit.minutes:g} (--minutes) allows {', '.join(given_up)}", UserWarning, stacklevel=4
+        )
+    return plan
+
+
+def _speed(plan: Plan) -> tuple[float, float]:
+    """Measures the seconds that compiling takes, and the seconds of an epoch."""
+    started = time.monotonic()
+    trainer = trainer_of(plan)
+    # No epoch: this compiles the program.
+    trainer.run(0)
+    compiled = time.monotonic()
+    epochs, seconds = 1, 0.0
+    while True:
+        begin = time.monotonic()
+        if plan.shards.count > 1:
+            trainer.feed(*plan.shards.get(0))
+        done = len(trainer.run(epochs)[0])
+        seconds = time.monotonic() - begin
+        if seconds >= MEASURED_SECONDS or done < epochs or epochs == MAX_EPOCHS_PER_CALL:
+            return compiled - started, seconds / max(done, 1)
+        epochs = min(MAX_EPOCHS_PER_CALL, int(epochs * MEASURED_SECONDS / seconds) + 1)

@@ -1,0 +1,93 @@
+"""Fits with a time limit: fewer epochs, a learning rate that still falls to 0, and one line about what was given up."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pointillist import Diffusion
+from pointillist.models import time_limits
+from pointillist.models.configuration import Configuration
+from pointillist.models.fitting import prepare
+from pointillist.models.time_limits import MARGIN, TimeLimit, plan_within
+from pointillist.models.training import train
+
+TINY = {"width": 8, "depth": 1, "random_state": 0, "verbose": False}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return np.random.default_rng(0).standard_normal((130, 2))
+
+
+def measured(monkeypatch, compiling, seconds):
+    monkeypatch.setattr(time_limits, "_speed", lambda plan: (compiling, seconds))
+
+
+def test_a_fit_that_is_fast_enough_is_unchanged(rows):
+    started = time.monotonic()
+    model = Diffusion(**TINY, epochs=5, max_minutes=0.5).fit(rows)
+    assert time.monotonic() - started < 30
+    same = Diffusion(**TINY, epochs=5).fit(rows)
+    np.testing.assert_array_equal(model.history_, same.history_)
+    np.testing.assert_array_equal(model.sample(5, random_state=0), same.sample(5, random_state=0))
+
+
+def test_fewer_epochs_give_the_model_of_that_number_of_epochs(monkeypatch, rows):
+    measured(monkeypatch, 1.0, 1.0)
+    with pytest.warns(UserWarning, match=r"^max_minutes=0.2 \(--minutes\) allows \d of 100 epochs$"):
+        model = Diffusion(**TINY, epochs=100, max_minutes=0.2).fit(rows)
+    n = len(model.history_)
+    assert 6 <= n <= 9
+    same = Diffusion(**TINY, epochs=n).fit(rows)
+    np.testing.assert_array_equal(model.sample(5, random_state=0), same.sample(5, random_state=0))
+
+
+def test_trials_that_would_take_too_long_are_left_out(monkeypatch):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.choice(["x", "y"], 200), "b": rng.choice(["x", "y", "z"], 200)})
+    task = prepare(Configuration(**TINY, max_minutes=1.0), frame)
+    assert task.plan.has_trial and task.plan.shard_epochs == 60
+    measured(monkeypatch, 1.0, 1.0)
+    with pytest.warns(UserWarning, match=r"allows 5\d of 60 epochs, no trial of the number of epochs$"):
+        plan = plan_within(task.plan, replace(task.limit, started=time.monotonic()))
+    assert not plan.has_trial and plan.shard_epochs == plan.training.epochs < 60
+    measured(monkeypatch, 1.0, 1e-4)
+    assert plan_within(task.plan, replace(task.limit, started=time.monotonic())).training.epochs >= 60
+
+
+def test_a_large_table_is_trained_on_a_part_of_its_rows(monkeypatch, rows):
+    plan = prepare(Configuration(**TINY, epochs=2), rows).plan
+    plan = replace(plan, method=replace(plan.method, batch_size=32))
+    shards = replace(plan.shards, limit=64)
+    vars(plan)["shards"] = shards
+    assert shards.count == 2 and plan.shard_epochs == 4
+    measured(monkeypatch, 1.0, 5.0)
+    started = time.monotonic()
+    with pytest.warns(UserWarning, match="allows training on 50% of the rows, once"):
+        fewer = plan_within(plan, TimeLimit((MARGIN * 5 + 2.5) / 0.97 / 60, started))
+    assert fewer.shard_epochs == 1
+
+
+def test_training_ends_at_the_deadline(rows):
+    plan = prepare(Configuration(**TINY, epochs=5000), rows).plan
+    train(replace(plan, training=replace(plan.training, epochs=1)))
+    started = time.monotonic()
+    trained = train(plan, deadline=started + 1.0)
+    assert time.monotonic() - started < 3 and len(trained.history) < 5000
+
+
+def test_limits_that_are_refused(monkeypatch, rows, tmp_path):
+    measured(monkeypatch, 1.0, 1000.0)
+    with pytest.raises(
+        ValueError, match=r"^max_minutes=0.5 \(--minutes\) is too short for this table: give at least 2"
+    ):
+        Diffusion(**TINY, max_minutes=0.5).fit(rows)
+    with pytest.raises(ValueError, match="leave checkpoint out"):
+        Diffusion(**TINY, max_minutes=0.5).fit(rows, checkpoint=tmp_path / "state")
+    with pytest.raises(ValueError, match="max_minutes must be"):
+        Diffusion(max_minutes=0).fit(rows)
+    with pytest.raises(ValueError, match="max_minutes is not for private fits"):
+        Diffusion(max_minutes=1, epsilon=1.0, domain={0: (-1, 1), 1: (-1, 1)}).fit(rows)
