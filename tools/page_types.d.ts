@@ -171,6 +171,11 @@ declare global {
     high?: number;
   }
 
+  /** What a form asks of a column. */
+  interface Wish extends AskedValues {
+    column: PageColumn;
+  }
+
   /** A column with the properties of its kind. */
   interface PageColumn extends Column {
     /** Identifies its observed cells: the index of its token, or among the numbers that vary. */
@@ -336,6 +341,7 @@ declare global {
     conditions?: Condition[];
     /** Of a model of numbers. */
     ranges?: InRanges[];
+    wishes?: Wish[];
   }
 
   /** What a model's page holds. */
@@ -418,14 +424,16 @@ declare global {
     held: Float32Array;
     /** Seconds and losses. */
     losses: [number, number][];
-    /** Seconds and energy distances. */
-    distances: [number, number][];
-    /** Standard error of the distance of two draws of the data. */
-    nullError: number;
-    /** Distance of the page's own model, and its name. */
+    /** Seconds, and right answers of the two-sample test. */
+    scores: [number, number][];
+    /** Right answers for the page's own model, and its name. */
     theirs?: { at: number; name: string };
     begin: number;
     isMeasuring: boolean;
+    /** Drawn points as a text; empty for others. */
+    points: string;
+    /** The name of its data set in the page; empty for others. */
+    set: string;
   }
 
   /** What all steps of the explainer share; t is the time. */
@@ -651,7 +659,7 @@ declare global {
     ".clear": HTMLButtonElement;
     ".copy-link": HTMLButtonElement;
     ".curve": HTMLElement;
-    ".distance-curve": HTMLElement;
+    ".score-curve": HTMLElement;
     ".done": HTMLElement;
     ".hero-stage": HTMLElement;
     ".keys": HTMLElement;

@@ -136,3 +136,62 @@ def test_histograms_have_the_fractions_of_the_training_rows(mixed_model, mixed_t
         overlap = mixed_table[name].to_numpy()
         np.testing.assert_allclose(found[name], [(overlap <= end).mean() for end in ends], atol=0.02)
     assert found["extra"][0] == 0 and found["extra"][1] == pytest.approx((mixed_table["extra"].to_numpy() == 0).mean())
+
+
+RECORD = """() => {
+  window.seen = { points: [], shades: [] };
+  const { arc, fillRect } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.arc = function (x, y, ...rest) {
+    window.seen.points.push([x, y]);
+    return arc.call(this, x, y, ...rest);
+  };
+  CanvasRenderingContext2D.prototype.fillRect = function (...box) {
+    if (this.canvas.id === "scatter") window.seen.shades.push(this.globalAlpha);
+    return fillRect.call(this, ...box);
+  };
+}"""
+"""Records the centers of points and how dark the shades of a picture of two columns are."""
+
+
+@IN_CHROMIUM
+def test_two_columns_of_categories_fill_their_cells_lightly(mixed_model, page_of):
+    page = page_of(mixed_model)
+    page.evaluate(RECORD)
+    page.select_option("#x", label="<b>kind")
+    page.evaluate("() => { window.seen = { points: [], shades: [] }; }")
+    page.select_option("#y", label="label")
+    points = np.array(page.evaluate("window.seen.points"))
+    shades = page.evaluate("window.seen.shades")
+    width, height = page.evaluate("(({ clientWidth, clientHeight }) => [clientWidth, clientHeight])(scatter)")
+    cells = np.floor((points - [48, 6]) / [(width - 54) / 3, (height - 28) / 2]).astype(int)
+    assert len(np.unique(cells, axis=0)) == 6
+    for cell in np.unique(cells, axis=0):
+        inside = points[(cells == cell).all(axis=1)]
+        assert len(inside) > 20 and abs(np.corrcoef(inside.T)[0, 1]) < 0.4
+    assert len(shades) == 6 and max(shades) < 0.15
+
+
+@IN_CHROMIUM
+def test_conditions_that_no_training_row_meets_are_named_and_kept_in_the_address(numbers, page_of, ask):
+    page = page_of(numbers)
+    finished = "() => /rows? in|cannot/.test(document.querySelector('#status').textContent)"
+    page.fill("#rows", "50")
+    page.select_option("#class", label="high")
+    page.click("#given > summary")
+    low, high = (ask(page, "2").nth(i) for i in (0, 1))
+    high.fill("-1")
+    page.click("#draw")
+    page.wait_for_function(finished)
+    assert "No training row has both 3 and 2 like this: the rows are a guess." in page.inner_text("#status")
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_function(finished)
+    assert page.input_value("#rows") == "50" and page.input_value("#class") == "0"
+    assert page.locator("#conditions input").nth(1).input_value() == "-1"
+    assert "No training row" in page.inner_text("#status")
+    low.fill("-3")
+    page.select_option("#class", label="low")
+    page.click("#draw")
+    page.wait_for_function(finished)
+    assert "No training row" not in page.inner_text("#status")

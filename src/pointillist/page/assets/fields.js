@@ -2,7 +2,7 @@
 
 const { byId, element } = window.pointillist;
 
-/** @typedef {{field: HTMLElement, read: () => number | null}} GivenCell read: returns null for an empty field */
+/** @typedef {{field: HTMLInputElement | HTMLSelectElement, read: () => number | null}} GivenCell read: returns null for an empty field */
 
 /**
  * Makes a selection field.
@@ -49,7 +49,11 @@ function numberField(column) {
  * Makes the field for an observed cell of a column.
  * @param {PageColumn} column
  */
-const givenCell = (column) => (column.choices ? choice(column.choices) : numberField(column));
+function givenCell(column) {
+  const made = column.choices ? choice(column.choices) : numberField(column);
+  made.field.name = `given.${column.name}`;
+  return made;
+}
 
 /**
  * Whether every row meets a condition.
@@ -61,8 +65,9 @@ function isMetByAll({ n_values: values, has_missing: hasMissing }, { pieces, ran
   return !ranges && isWhole && pieces.length === values + Number(hasMissing);
 }
 
-function checkbox(text, value = "") {
-  const input = element("input", { type: "checkbox", value });
+/** The names of fields keep conditions in the address. */
+function checkbox(text, name, value = "") {
+  const input = element("input", { type: "checkbox", name, value });
   return { input, label: element("label", {}, input, text) };
 }
 
@@ -78,17 +83,22 @@ class Conditions {
   constructor({ columns, model }) {
     const some = columns.filter(({ allowed }) => allowed);
     this.model = model;
-    this.count = some.length;
+    this.some = some;
     const select = byId("condition-column");
     select.append(...some.map((column, i) => new Option(column.name, String(i))));
-    byId("condition-add").addEventListener("click", () => this.#add(some[Number(select.value)]));
+    byId("condition-add").addEventListener("click", () =>
+      this.add(some[Number(select.value)].name)?.querySelector("input").focus(),
+    );
   }
 
-  #add(column) {
+  /** Adds fields for a column, unless it has some; returns them. */
+  add(name) {
+    const column = this.some.find((each) => each.name === name);
+    if (!column) return null;
     const known = this.#rows.find((row) => row.column === column);
-    if (known) return known.box.querySelector("input").focus();
+    if (known) return known.box;
     const remove = element("button", { type: "button", textContent: "Remove" });
-    const { fields, read } = column.few ? this.#set(column.few) : this.#range(column);
+    const { fields, read } = column.few ? this.#set(name, column.few) : this.#range(column);
     const box = element("fieldset", {}, element("legend", {}, column.name), ...fields, remove);
     const row = { column, read, box };
     remove.addEventListener("click", () => {
@@ -98,12 +108,12 @@ class Conditions {
     });
     this.#rows.push(row);
     byId("conditions").append(box);
-    box.querySelector("input").focus();
+    return box;
   }
 
   /** @param {[value: number, text: string][]} choices */
-  #set(choices) {
-    const boxes = choices.map(([value, text]) => checkbox(text, String(value)));
+  #set(name, choices) {
+    const boxes = choices.map(([value, text]) => checkbox(text, `in.${name}`, String(value)));
     const read = () => {
       const values = boxes.filter(({ input }) => input.checked).map(({ input }) => Number(input.value));
       return values.length && values.length < boxes.length ? { values } : null;
@@ -113,7 +123,8 @@ class Conditions {
 
   #range(column) {
     const field = (text, end) => {
-      const input = element("input", { type: "text", placeholder: column.writeEnd(end), autocomplete: "off" });
+      const placeholder = column.writeEnd(end);
+      const input = element("input", { type: "text", name: `${text}.${column.name}`, placeholder, autocomplete: "off" });
       return { input, label: element("label", {}, text, input) };
     };
     const [from, to] = [field("from", column.minimum), field("to", column.maximum)];
@@ -125,7 +136,7 @@ class Conditions {
         throw new Error(`${column.name}: ${error.message}`);
       }
     };
-    const present = column.has_missing ? checkbox("not missing") : null;
+    const present = column.has_missing ? checkbox("not missing", `in.${column.name}`) : null;
     const read = () => {
       const [low, high] = [end(from), end(to)];
       if (low > high) throw new Error(`${column.name}: from ${from.input.value} to ${to.input.value} is empty`);
@@ -137,19 +148,20 @@ class Conditions {
   /**
    * Reads the conditions, except those that every row meets. A single category becomes an observed cell.
    * @param {[number, number][]} given tokens, or indices of numbers, with their values
-   * @returns {Pick<Asked, "given" | "conditions" | "ranges">}
+   * @returns {Pick<Asked, "given" | "conditions" | "ranges"> & {wishes: Wish[]}}
    * @throws {Error} in one line, for invalid text
    */
   asked(given) {
     const isMixed = this.model.kind === "mixed";
-    /** @type {{given: [number, number][], conditions: Condition[], ranges: InRanges[]}} */
-    const found = { given: [...given], conditions: [], ranges: [] };
+    /** @type {{given: [number, number][], conditions: Condition[], ranges: InRanges[], wishes: Wish[]}} */
+    const found = { given: [...given], conditions: [], ranges: [], wishes: [] };
     for (const { column, read } of this.#rows) {
       const chosen = read();
       if (!chosen) continue;
       if (given.some(([slot]) => slot === column.slot)) {
         throw new Error(`${column.name} has a value and a condition: leave one of them out`);
       }
+      found.wishes.push({ column, ...chosen });
       if (!isMixed) found.ranges.push(column.allowed(chosen));
       else if (chosen.values?.length === 1) found.given.push([column.slot, chosen.values[0]]);
       else {

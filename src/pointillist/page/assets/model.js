@@ -1,7 +1,7 @@
 /* A model's page: reads the form, draws rows, and shows them. */
 
 (async () => {
-  const { Workers, Table, columnOf, drawnLabels, histogram, pair, gridOf, shown, MOST_POINTS } = window.pointillist;
+  const { Workers, Table, columnOf, drawnLabels, histogram, pair, gridOf, unmet, shown, MOST_POINTS } = window.pointillist;
   const { Conditions, byId, element, fillTable, givenCell, inRanges, knownRow, save, setUpFill, textIn, withNumbers } =
     window.pointillist;
   const MOST_ROWS = 1_000_000;
@@ -89,7 +89,10 @@
     return isWanted() ? made : null;
   }
 
-  const say = (text) => (byId("status").textContent = text);
+  const say = (text) => {
+    byId("status").textContent = text;
+    byId("status").classList.remove("wrong");
+  };
 
   function setBusy(isBusy) {
     byId("draw").textContent = isBusy ? "Stop" : "Draw rows";
@@ -106,7 +109,7 @@
   const conditions = content.can_restrict ? new Conditions(content) : null;
   const guided = byId("guided");
 
-  /** @type {{slot: number, read: () => number | null}[]} fields of observed cells */
+  /** @type {{column: PageColumn, read: () => number | null}[]} fields of observed cells */
   const givenCells = [];
 
   /** The index of the class that is chosen. */
@@ -120,9 +123,13 @@
     const label = chosenClass();
     /** @type {[number, number][]} */
     const given = [];
-    for (const { slot, read } of givenCells) {
+    /** @type {Wish[]} */
+    const wishes = columns.flatMap((column) => (column.kind === "label" && label !== null ? { column, values: [label] } : []));
+    for (const { column, read } of givenCells) {
       const value = read();
-      if (value !== null) given.push([slot, value]);
+      if (value === null) continue;
+      given.push([column.slot, value]);
+      wishes.push({ column, values: [value] });
     }
     const restricted = conditions?.asked(given);
     if ((given.length || restricted?.ranges?.length) && classes?.are_drawn && label === null) {
@@ -136,6 +143,7 @@
       label,
       given,
       ...restricted,
+      wishes: [...wishes, ...(restricted?.wishes ?? [])],
       guidance: guided && !guided.hidden ? Number(byId("guidance").value) : 0,
     };
   }
@@ -149,6 +157,7 @@
       say(error.message);
       return;
     }
+    keepInAddress();
     [table, ready] = [null, 0];
     const { given, label, ranges, conditions: limits } = choices;
     areUnconditional = label === null && !given?.length && !ranges?.length && !limits?.length;
@@ -172,7 +181,10 @@
       const by = many(workers.workers.length, "worker");
       const size = made.effective && Math.round(made.effective).toLocaleString("en");
       const effective = size ? `; effective sample size ${size}` : "";
-      say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${by}${effective}`);
+      const names = unmet(content.pairs, columns, choices.wishes ?? []);
+      const guessed = `. No training row has ${names.length > 1 ? "both " : ""}${names.join(" and ")} like this: the rows are a guess.`;
+      say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${by}${effective}${names.length ? guessed : ""}`);
+      byId("status").classList.toggle("wrong", names.length > 0);
     } catch (error) {
       // Another draw may have begun.
       if (latest.draw !== run) return;
@@ -285,6 +297,28 @@
 
   const saveTable = async (table, name) => table && save(await table.csv(), name);
 
+  /** Keeps what the form asks for in the address, so that a link asks for it again. */
+  function keepInAddress() {
+    const filled = [...new FormData(byId("form"))].filter(([name, value]) => value !== "" || name.startsWith("in."));
+    // A page that is opened from some places may not change its address.
+    try {
+      history.replaceState(null, "", `#${new URLSearchParams(/** @type {[string, string][]} */ (filled))}`);
+    } catch {}
+  }
+
+  function restoreFromAddress() {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    for (const name of asked.keys()) conditions?.add(/^(?:from|to|in)\.(.*)$/s.exec(name)?.[1]);
+    /** @type {NodeListOf<HTMLInputElement>} */
+    const fields = byId("form").querySelectorAll("[name]");
+    for (const field of fields) {
+      if (!asked.has(field.name)) continue;
+      if (field.type === "checkbox") field.checked = asked.getAll(field.name).includes(field.value);
+      else field.value = asked.get(field.name) ?? "";
+    }
+    byId("given")?.toggleAttribute("open", [...asked.keys()].some((name) => name.includes(".")));
+  }
+
   function setUpControls() {
     if (classes) {
       const all = classes.are_drawn ? "all, in the data's shares" : "not chosen";
@@ -294,11 +328,12 @@
     for (const column of columns.filter((each) => each.can_be_given)) {
       const { field, read } = givenCell(column);
       byId("given-cells").append(element("label", {}, column.name, field));
-      givenCells.push({ slot: column.slot, read });
+      givenCells.push({ column, read });
     }
+    restoreFromAddress();
     const form = byId("given");
-    if (form) form.hidden = !givenCells.length && !conditions?.count;
-    const isGuided = ({ slot, read }) => slot === model.guided && read() !== null;
+    if (form) form.hidden = !givenCells.length && !conditions?.some.length;
+    const isGuided = ({ column, read }) => column.slot === model.guided && read() !== null;
     if (guided) {
       const update = () => {
         guided.hidden = !givenCells.some(isGuided) && !(classes?.can_guide && chosenClass() !== null);

@@ -1,17 +1,17 @@
 /* Histograms of pairs of columns of the training rows, which the model holds. */
 
-/** How dark the densest cell is, and how fast thin ones fade. */
-const [DARKEST, FADING] = [0.4, 50];
+/** How dark the densest of many cells is, of few large ones for each, and how fast thin ones fade. */
+const [DARKEST, EACH_DARKER, FADING] = [0.4, 0.02, 50];
 /** Smallest side of a cell in pixels; a repeated value would have no width. */
 const LEAST_SIDE = 3;
 
-/** @param {DrawnColumn} column */
+/** @param {PageColumn} column */
 const pairIndexOf = (column) => column.token ?? column.pair;
 
 /** The bins of a column's axis. */
 class Bins {
   /**
-   * @param {DrawnColumn} column
+   * @param {PageColumn} column
    * @param {Float64Array} ends
    */
   constructor({ nominal, isWhole }, ends) {
@@ -34,14 +34,25 @@ class Bins {
     const index = this.categories[bin];
     return index === undefined ? null : [index - 0.5, index + 0.5];
   }
+
+  /**
+   * Whether a bin can hold values that meet a condition.
+   * @param {AskedValues} asked
+   */
+  canMeet(bin, asked) {
+    const { values, low = -Infinity, high = Infinity } = asked;
+    if (values) return values.some((value) => this.of(value) === bin);
+    const span = this.span(bin);
+    return span !== null && span[0] <= high && span[1] >= low;
+  }
 }
 
 /** The grid of two columns. */
 class Grid {
   /**
    * @param {PairsContent} pairs
-   * @param {DrawnColumn} x
-   * @param {DrawnColumn} y
+   * @param {PageColumn} x
+   * @param {PageColumn} y
    */
   constructor({ bins, ends, counts }, x, y) {
     const all = ends.length / (bins + 1);
@@ -79,8 +90,10 @@ class Grid {
       cells.push([n / (width * height), (left + right - width) / 2, (top + bottom - height) / 2, width, height]);
     });
     const densest = Math.max(...cells.map(([density]) => density));
+    // Large cells would hide the points.
+    const darkest = Math.min(DARKEST, EACH_DARKER * cells.length);
     for (const [density, ...box] of cells) {
-      context.globalAlpha = (DARKEST * Math.log1p((FADING * density) / densest)) / Math.log1p(FADING);
+      context.globalAlpha = (darkest * Math.log1p((FADING * density) / densest)) / Math.log1p(FADING);
       context.fillRect(...box);
     }
     context.globalAlpha = 1;
@@ -117,9 +130,31 @@ class Grid {
 /**
  * The grid of two columns; null if the model holds none.
  * @param {PairsContent | null} pairs
- * @param {DrawnColumn} x
- * @param {DrawnColumn} y
+ * @param {PageColumn} x
+ * @param {PageColumn} y
  */
 const gridOf = (pairs, x, y) => (pairs && pairIndexOf(x) !== pairIndexOf(y) ? new Grid(pairs, x, y) : null);
 
-Object.assign(window.pointillist, { gridOf });
+/**
+ * Names the columns whose conditions no training row meets together, as far as the grids show it; empty if they show none.
+ * @param {PairsContent | null} pairs
+ * @param {PageColumn[]} columns
+ * @param {Wish[]} wishes
+ */
+function unmet(pairs, columns, wishes) {
+  const known = wishes.filter(({ values }) => !values?.some(Number.isNaN));
+  const wishOf = (column) => known.find((wish) => wish.column === column);
+  for (const wish of known) {
+    for (const column of columns) {
+      const other = wishOf(column);
+      const grid = other || !column.has_missing ? gridOf(pairs, wish.column, column) : null;
+      if (!grid) continue;
+      let met = 0;
+      grid.each((i, j, n) => (met += grid.x.canMeet(i, wish) && grid.y.canMeet(j, other ?? {}) ? n : 0));
+      if (!met) return other ? [wish.column.name, column.name] : [wish.column.name];
+    }
+  }
+  return [];
+}
+
+Object.assign(window.pointillist, { gridOf, unmet });

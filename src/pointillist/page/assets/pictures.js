@@ -6,6 +6,9 @@ const BINS = 40;
 const MOST_BARS = 60;
 const MOST_POINTS = 5000;
 const MARGIN = 0.04;
+/** Steps of two sequences that fill a square evenly together (Roberts 2018, "The unreasonable effectiveness of quasirandom
+ * sequences"): a cell of two categories is filled, not crossed by a line. */
+const EVENLY = [0.7548777, 0.5698403];
 /** Smallest width of a category's name, in pixels. */
 const LEAST_ROOM = 30;
 
@@ -140,7 +143,7 @@ function pair(canvas, x, y, label, rows, grid) {
   if (!width) return;
   const [left, bottom] = [48, height - 22];
   const [[x0, x1], [y0, y1]] = [ends(x, rows), ends(y, rows)];
-  const spread = (column, r) => (column.nominal ? 0.7 * (((r * 0.618034) % 1) - 0.5) : 0);
+  const placed = ({ nominal, values }, r, axis) => values[r] + (nominal ? 0.7 * (((r * EVENLY[axis]) % 1) - 0.5) : 0);
   const colors = seriesColors();
   const across = (value) => left + ((value - x0) / (x1 - x0)) * (width - left - 6);
   const up = (value) => bottom - ((value - y0) / (y1 - y0)) * (bottom - 6);
@@ -156,7 +159,7 @@ function pair(canvas, x, y, label, rows, grid) {
   for (let r = 0; r < Math.min(rows, MOST_POINTS); r++) {
     context.fillStyle = colors[label ? indexOf(label.values[r]) % 8 : 0];
     context.beginPath();
-    context.arc(across(x.values[r] + spread(x, r)), up(y.values[r] + spread(y, r)), 2, 0, 2 * Math.PI);
+    context.arc(across(placed(x, r, 0)), up(placed(y, r, 1)), 2, 0, 2 * Math.PI);
     context.fill();
   }
   context.globalAlpha = 1;
