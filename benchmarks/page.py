@@ -43,7 +43,7 @@ TRAIN = """async (set) => {
   trainer.choose(set);
   trainer.start();
   const { training } = trainer;
-  const reached = () => training.distances.find(([, value]) => value <= training.theirs?.at);
+  const reached = () => training.scores.find(([, value]) => value <= training.theirs?.at);
   await new Promise((resolve) => {
     const wait = () => (reached() || !trainer.worker ? resolve() : setTimeout(wait, 50));
     wait();
@@ -106,7 +106,7 @@ def main() -> None:
         print(f"{name}: {median:.2f} {unit} ({low:.2f} to {high:.2f})")
     for one in trained:
         reached = "not reached" if one["seconds"] is None else f"{one['seconds']:.1f} s"
-        print(f"training on {options.train} to the page's own energy distance of {one['theirs']:.4f}: {reached}")
+        print(f"training on {options.train} to the right answers for the page's own model, {one['theirs']:.2f}: {reached}")
     numbers = {
         "first_s": first,
         "ready_s": ready,

@@ -248,6 +248,21 @@ def test_menu_of_a_phone_opens_and_closes(page_of, results):
     assert not link.is_visible() and fragment(page) == "#guidance"
 
 
+def test_numbers_are_sorted_within_their_metric(page_of, results):
+    """Metrics have different units."""
+    page = page_of(results)
+    page.locator(f"{STEPS} thead button", has_text="T = 100").click()
+    lines = page.evaluate(
+        f"""[...document.querySelectorAll("{STEPS} tbody tr")].map(row =>
+            [row.dataset.metric, Number(row.cells[3].dataset.number ?? Infinity)])"""
+    )
+    metrics = [metric for metric, _ in lines]
+    assert len(set(metrics)) > 2 and metrics == sorted(metrics, key=metrics.index)
+    for metric in set(metrics):
+        values = [value for name, value in lines if name == metric]
+        assert values == sorted(values)
+
+
 def test_rows_turn_by_keys_and_by_dragging(page_of, results):
     page = page_of(results, "#steps?figure=space")
     panels = page.locator(f"{STEPS} .panels")

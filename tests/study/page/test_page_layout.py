@@ -46,6 +46,34 @@ def test_without_scripts_nothing_pretends_to_work(page_of, live_results):
     assert page.get_by_text("A network learns one thing").is_visible()
 
 
+def test_on_a_phone_pictures_stand_between_text_and_controls(page_of, live_results):
+    page = page_of(live_results, viewport={"width": 390, "height": 844})
+    tops = """() => [...document.querySelectorAll('.step')].map(step =>
+        ['h2, h3, .train-head', '.step-stages', 'label, .buttons'].map(part =>
+            (step.querySelector(part) ?? step.closest('.train').querySelector(part)).getBoundingClientRect().top))"""
+    for heading, pictures, controls in page.evaluate(tops):
+        assert heading < pictures < controls
+
+
+@IN_CHROMIUM
+def test_pictures_of_rows_are_drawn_for_printing(page_of, results):
+    page = page_of(results)
+    empty = """() => [...document.querySelectorAll('.results .panels canvas')].filter(canvas =>
+        !canvas.width ||
+        !canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)).length"""
+    assert page.evaluate(empty) > 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator(".results .panels canvas").count() > 5 and page.evaluate(empty) == 0
+
+
+def test_the_page_describes_itself_and_its_project(page_of, results):
+    page = page_of(results)
+    assert "diffusion models turn noise into data" in page.get_attribute("meta[name=description]", "content")
+    assert page.get_attribute("meta[property='og:image']", "content") == "figures/steps_moons_rows.png"
+    assert "Pointillist" in page.inner_text("footer")
+
+
 @IN_CHROMIUM
 def test_charts_are_saved_as_vectors(page_of, results):
     page = page_of(results, "#steps?loss=moons")

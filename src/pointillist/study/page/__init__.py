@@ -4,6 +4,7 @@ import base64
 import gzip
 import re
 from collections.abc import Mapping
+from importlib.metadata import metadata
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -11,12 +12,15 @@ from typing import Any
 from pointillist.atomic_files import write_whole
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, worker
 from pointillist.study.page.charts import chart, draw_keys, losses, pictures
-from pointillist.study.page.conclusions import conclude, count, view_name
+from pointillist.study.page.conclusions import caution, conclude, count, view_name
 from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.page.tables import glance, page_table
 from pointillist.study.result_tables import agreement_lines, csv_text, notes
 from pointillist.study.results import BANDS, Results
 from pointillist.study.spec import Section, short_name
+
+DESCRIPTION = "See how diffusion models turn noise into data, and train one in your browser. With results of a study."
+"""What previews of a link to the page say."""
 
 WEIGHTS = "weights", "scales", "rest"
 """What the page reads of a model when it is first used: these texts are most of the page."""
@@ -35,7 +39,7 @@ WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
 
 LIVE_SCRIPTS = (
     *(f"live/{name}.js" for name in ("pool", "models", "clock", "dots", "density", "view", "scene", "stage")),
-    *(f"explain/{name}.js" for name in ("distance", "duel", "steps", "compare", "hero", "explain")),
+    *(f"explain/{name}.js" for name in ("two_sample", "duel", "steps", "compare", "hero", "explain")),
     *(f"train/{name}.js" for name in ("columns", "pad", "train")),
     "live/live.js",
 )
@@ -57,6 +61,8 @@ def render(results: Results) -> str:
     templates = environment(__package__)
     templates.filters["unbroken"] = _unbroken
     return templates.get_template("page.html.j2").render(
+        description=DESCRIPTION,
+        project=_project_url(),
         content=page_content(results, {m["id"]: m["variance"] for m in models}),
         live=live,
         live_data=None if live is None else as_json(live),
@@ -69,6 +75,11 @@ def render(results: Results) -> str:
         security=SECURITY,
         bands=BANDS,
     )
+
+
+def _project_url() -> str:
+    """Return the first address in the package's metadata; empty if its publisher gave none."""
+    return next((url.partition(", ")[2] for url in metadata("pointillist").get_all("Project-URL") or ()), "")
 
 
 def _unbroken(text: str) -> str:
@@ -88,7 +99,9 @@ def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({}
         summary=_summary(results),
         kinds={section.kind for section in results.spec.sections},
         glance=glance(results),
-        finding=_finding(sections),
+        finding=_finding(sections) if results.covers_training else ("", ""),
+        caution=caution(results),
+        figure=_figure(results),
         agreement=f"{agreement} {'; '.join(parts)}." if parts else "",
         sections=sections,
         data=as_json({"study": results.spec.name, "sets": sets, "sections": shown}),
@@ -97,13 +110,19 @@ def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({}
 
 
 def _finding(sections: list[dict[str, Any]]) -> tuple[str, str]:
-    """The conclusion about the first section of generated rows with several settings, and its view; or empty."""
+    """Return the conclusion about the first section of generated rows with several settings, and its view; or empty."""
     for section in sections:
         by_set = [each.items for each in section["statements"] if each.topic.endswith("by set") and each.items]
         if section["draws"] and len(section["chart"]["heads"]) > 1 and by_set:
             name, text = by_set[0][0]
             return f"{section['statements'][0].text} On {name}, {text}.", section["view"]
     return "", ""
+
+
+def _figure(results: Results) -> str:
+    """Name a figure of rows beside the page, for previews of a link to it; empty if there is none."""
+    drawn = next((section for section in results.spec.sections if section.drawn), None)
+    return f"figures/{drawn.name}_{short_name(drawn.drawn[0])}_rows.png" if drawn else ""
 
 
 _FOR_SCRIPTS = ("view", "name", "title", "kind", "csv", "chart", "losses", "draws")

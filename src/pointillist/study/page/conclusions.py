@@ -82,6 +82,12 @@ class Statement(NamedTuple):
     items: tuple[tuple[str, str], ...] = ()
 
 
+def caution(results: Results) -> str:
+    """Says that differences may be luck; empty if each setting was trained often enough to know."""
+    times = {1: "once", 2: "twice"}.get(results.fewest_seeds)
+    return f"Each setting was trained {times}, so small differences may be luck." if times else ""
+
+
 _BASELINES = {"rows": "data against data", "classes": "data against data", "classifier": "the true class probabilities"}
 
 
@@ -99,7 +105,7 @@ def conclude(results: Results, section: Section) -> list[Statement]:
         head = f"One setting, whose {main[0].title} is" if is_one else f"By {main[0].title},"
         by_set = tuple((row.dataset, _of_set(section, row)) for row in finished if row.is_ranked)
         statements = [
-            Statement("", f"{head} {_ranking(section, finished)}."),
+            Statement("", f"{head} {_ranking(section, finished)}. {'' if is_one else caution(results)}".strip()),
             Statement(f"{main[0].title} by set", "", by_set),
             Statement("Baseline", _baseline(section, finished)),
         ]

@@ -144,6 +144,12 @@ addEventListener("load", () => {
   else setTimeout(proceed, 100);
   requestAnimationFrame(() => show(fragment.read().view, "auto"));
 });
+// Pictures that were never on the screen have no size yet.
+addEventListener("beforeprint", () => {
+  finish();
+  document.documentElement.classList.add("printed");
+  document.dispatchEvent(new CustomEvent("pointillist:theme"));
+});
 addEventListener("hashchange", () => {
   finish();
   show(fragment.read().view, "auto");

@@ -2,12 +2,18 @@
 
 const { bytesOf, fragment, later, sections, element, save, fileName, say } = window.pointillist;
 
-/** Compares two lines by a column; lines without a number come last in either direction. */
-function comparison(column, sign) {
+/**
+ * Compares two lines by a column. Numbers are compared within a metric, because metrics have different units; lines
+ * without a number come last in either direction.
+ * @param {string[]} metrics in the order of the table
+ */
+function comparison(column, sign, metrics) {
   const text = (row) => (column ? row.dataset.metric : row.dataset.set);
   if (column < 2) return (a, b) => sign * text(a).localeCompare(text(b));
   const number = (row) => Number(row.cells[column].dataset.number ?? NaN);
+  const metric = (row) => metrics.indexOf(row.dataset.metric);
   return (a, b) => {
+    if (metric(a) !== metric(b)) return metric(a) - metric(b);
     const [x, y] = [number(a), number(b)];
     if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y));
     return sign * (x - y);
@@ -28,6 +34,7 @@ function setUp(section) {
   const panel = section.root.querySelector(".table-panel");
   const body = panel.querySelector("tbody");
   const rows = [...body.rows];
+  const metrics = [...new Set(rows.map((row) => row.dataset.metric ?? ""))];
   const heads = [...panel.querySelectorAll("thead th")];
   const filters = [panel.querySelector("[name=set]"), panel.querySelector("[name=metric]")];
   const ofClasses = panel.querySelector("[name=classes]");
@@ -39,7 +46,7 @@ function setUp(section) {
     const isShown = (row) =>
       (!set || row.dataset.set === set || row.dataset.set === "all") &&
       (!metric || row.dataset.metric === metric || row.dataset.metric.startsWith(`${metric}, class`));
-    const ordered = sort ? [...rows].sort(comparison(Math.abs(sort) - 1, Math.sign(sort))) : rows;
+    const ordered = sort ? [...rows].sort(comparison(Math.abs(sort) - 1, Math.sign(sort), metrics)) : rows;
     let previous = null;
     for (const row of ordered) {
       row.hidden = !isShown(row);

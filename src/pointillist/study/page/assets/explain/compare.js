@@ -1,8 +1,8 @@
 /* The last two steps of the explainer, which compare two samplers and two guidance scales. */
 
-const { Duel, chart, data, debounced, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
+const { Duel, chart, data, debounced, evaluationsOf, keyOf, labelsFor, models, percentOf, pool, sections, twoSampleTest } =
   window.pointillist;
-/** Numbers of evaluations at which distances are measured. */
+/** Numbers of evaluations at which rows are tested. */
 const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
 const MEASURED_ROWS = 500;
 
@@ -65,18 +65,15 @@ class SamplerStep {
     if (this.measuring !== now || ends.length < sides.length) return;
     const { columns } = models.get(sides[0].id);
     const real = models.datasets[this.set].real.subarray(0, MEASURED_ROWS * columns);
-    this.readout.textContent = [0, 1]
-      .map((i) => {
-        const { value, error } = energyDistance(ends[i].subarray(0, MEASURED_ROWS * columns), real, columns);
-        const evaluations = evaluationsOf(sides[i].sampler, sides[i].steps);
-        const distance = `energy distance ${value.toFixed(4)} ± ${error.toFixed(4)}`;
-        return `${["Left", "Right"][i]}: ${evaluations} evaluations, ${distance}`;
-      })
-      .join(". ");
+    const told = ends.map((rows) => percentOf(twoSampleTest(rows.subarray(0, MEASURED_ROWS * columns), real, columns)));
+    const evaluations = sides.map(({ sampler, steps }) => evaluationsOf(sampler, steps));
+    this.readout.textContent =
+      `A test tells generated rows from real ones in ${told[0]} of all cases after ${evaluations[0]} evaluations on the ` +
+      `left, ${told[1]} after ${evaluations[1]} on the right. At 50 % it only guesses.`;
     await this.#measure(now, real, columns);
   }
 
-  /** Measures the distances of both sides at each budget. */
+  /** Tests the rows of both sides at each budget. */
   async #measure(now, real, columns) {
     /** @type {Curve[]} */
     const series = [0, 1].map((i) => {
@@ -87,9 +84,10 @@ class SamplerStep {
     this.keys.replaceChildren(...keyOf(series));
     const draw = () =>
       chart(this.chart, {
-        label: `Energy distance to the data against evaluations: ${series.map(({ name }) => name).join(", ")}`,
+        label: `Right answers of the two-sample test against evaluations: ${series.map(({ name }) => name).join(", ")}`,
         x: { range: [2.7, 56], log: true, name: "evaluations of the network per row", ticks: BUDGETS },
-        y: { range: [5e-4, 20], log: true, name: "energy distance to the data", ticks: [0.001, 0.01, 0.1, 1, 10] },
+        y: { range: [0.42, 1.02], name: "right answers of a test: generated or real?", ticks: [0.5, 0.6, 0.7, 0.8, 0.9, 1] },
+        levels: [{ at: 0.5, name: "only guesses" }],
         series,
         marker: Number(this.evaluations.value),
       });
@@ -101,9 +99,8 @@ class SamplerStep {
         const { variance } = models.get(side.id);
         const rows = await pool.run({ ...side, variance, labels, rows: MEASURED_ROWS, seed: 1 }, undefined, "measure");
         if (!rows || this.measuring !== now) return;
-        const { value, error } = energyDistance(rows, real, columns);
-        const evaluations = evaluationsOf(side.sampler, side.steps);
-        series[i].points.push([evaluations, Math.max(value, 5e-4), value > 0 ? error : 0]);
+        const { value, error } = twoSampleTest(rows, real, columns);
+        series[i].points.push([evaluationsOf(side.sampler, side.steps), value, error]);
       }
       draw();
     }

@@ -1,6 +1,6 @@
-/* Two stages in lockstep: one noise, one clock. */
+/* Two stages in lockstep: one noise, one clock that runs through the noise levels, and one frame. */
 
-const { Clock, Stage } = window.pointillist;
+const { Clock, LAST_LAMBDA, Stage } = window.pointillist;
 
 class Duel {
   /** @param {HTMLElement} root holds two canvases, a button `.play` and a range `.time` */
@@ -16,7 +16,7 @@ class Duel {
         }),
     );
     this.clock = new Clock({
-      ready: () => Math.min(...this.stages.map(({ ready }) => ready)),
+      ready: () => Math.min(...this.stages.map((stage) => this.#readyShare(stage))),
       show: (share) => this.#show(share),
       changed: (isPlaying) => (this.button.textContent = isPlaying ? "Pause" : "Play"),
       seconds: 5,
@@ -37,8 +37,19 @@ class Duel {
     return Promise.all(runs);
   }
 
+  /** The log-SNR from which both sides start; a side that starts with less noise waits. */
+  get #first() {
+    return Math.min(...this.stages.map(({ frames }) => frames[0]?.level.lambda ?? LAST_LAMBDA));
+  }
+
+  #readyShare({ ready, frames }) {
+    const lambda = frames[frames.length - 1]?.level.lambda ?? -Infinity;
+    return ready === 1 ? 1 : Math.max(0, Math.min(0.99, (lambda - this.#first) / (LAST_LAMBDA - this.#first)));
+  }
+
   #show(share) {
-    this.stages.forEach((stage) => stage.show(share));
+    const lambda = this.#first + share * (LAST_LAMBDA - this.#first);
+    this.stages.forEach((stage) => (share < 1 ? stage.showLevel(lambda) : stage.show(1)));
     this.time.value = String(Math.round(1000 * share));
   }
 }

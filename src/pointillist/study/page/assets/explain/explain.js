@@ -17,6 +17,7 @@ function whenNear(target, make) {
       if (!isIntersecting) return;
       watch.disconnect();
       const step = make(target);
+      target.classList.add("drawn");
       shown.push(step);
       step.show(current());
     },

@@ -61,7 +61,7 @@ class NoiseStep {
     this.#trace();
     noisy.setRows(noised(dataset.real, this.noise, level), level);
     this.readout.textContent =
-      `alpha_t = ${level.alpha.toFixed(3)}, sigma_t = ${level.sigma.toFixed(3)}: ` +
+      `α = ${level.alpha.toFixed(2)}, σ = ${level.sigma.toFixed(2)}: ` +
       `${percent(level.alpha ** 2)} of a unit variance is still the data's.`;
   }
 
@@ -150,11 +150,11 @@ class DenoiseStep {
     this.answers.scene.setDataset(dataset, model.columns);
     this.answers.scene.setRows(x0.slice(0, x.length));
     const text = (values) => `(${Array.from(values, (value) => value.toFixed(2)).join(", ")})`;
-    this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
+    this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂₀ = ${text(ofPoint)} for xₜ = ${text(point)}.`;
   }
 }
 
-/** alpha_t and sigma_t, and the signal that is left at T. */
+/** Alpha and sigma by time, and the signal that is left at T. */
 class ScheduleStep {
   /** @type {StudyModel} set by `show` */
   model;
@@ -173,13 +173,13 @@ class ScheduleStep {
     const n = Math.min(T, 200);
     const times = Array.from({ length: n + 1 }, (_, i) => Math.round((i * T) / n));
     const series = model.schedule.map((table, i) => ({
-      name: ["alpha_t, factor of the data", "sigma_t, factor of the noise"][i],
+      name: ["α, factor of the data", "σ, factor of the noise"][i],
       color: i,
       dash: i,
       points: times.map((time) => [time, table[time]]),
     }));
     chart(this.chart, {
-      label: `alpha_t and sigma_t of ${model.title}, t from 0 to ${T}`,
+      label: `α and σ of ${model.title}, t from 0 to ${T}`,
       x: { range: [0, T], name: "t" },
       y: { range: [0, 1], name: "factor" },
       series,
@@ -197,7 +197,7 @@ class ScheduleStep {
     scene.setRows(both, last, Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)));
     const kl = model.prior_kl;
     this.readout.textContent =
-      `At T = ${T}, alpha_T = ${last.alpha.toFixed(3)}: ${percent(last.alpha)} of each row is still in x_T.` +
+      `At T = ${T}, α = ${last.alpha.toFixed(2)}: ${percent(last.alpha ** 2)} of a unit variance is still the data's.` +
       (kl === undefined
         ? ""
         : ` N(0, I) is off by ${kl < 0.001 ? "less than 0.001" : `at most ${kl.toPrecision(2)}`} nats per column.`);

@@ -12,7 +12,7 @@ const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ances
 
 const { Clock, Stage, copyFrom, csvField, debounced, evaluationsOf, fragment, labelsFor, later, latest, models, onDrag, pool } =
   window.pointillist;
-const { save, saveCanvas } = window.pointillist;
+const { TRAINED, save, saveCanvas, theTrainer } = window.pointillist;
 
 /** @type {<Id extends keyof LiveElements>(id: Id) => LiveElements[Id]} */
 const byId = (id) => document.getElementById(`live-${id}`);
@@ -20,6 +20,8 @@ const byId = (id) => document.getElementById(`live-${id}`);
 class Live {
   hasBegun = false;
   wasPlayed = false;
+  /** @type {URLSearchParams | null} a link whose model is in training */
+  awaited = null;
 
   constructor() {
     this.stage = new Stage(byId("canvas"), {
@@ -158,7 +160,7 @@ class Live {
     byId("time").value = String(Math.round((1000 * position) / total));
     byId("moment").textContent =
       `t = ${level.t.toFixed(level.t % 1 ? 1 : 0)} of ${model.timesteps}, ` +
-      `noise sigma_t / alpha_t = ${(level.sigma / level.alpha).toPrecision(2)}, ` +
+      `noise ${(level.sigma / level.alpha).toPrecision(2)} times the data, ` +
       `step ${Math.floor(position)} of ${total}`;
     if (this.scene.show.field) this.askField(level);
   }
@@ -209,11 +211,16 @@ class Live {
     }
     on("png", "click", () => saveCanvas(byId("canvas"), `${this.model.dataset}.png`));
     on("csv", "click", () => this.#saveRows());
-    on("link", "click", () => (this.#write(), copyFrom(byId("link"), location.href)));
+    on("link", "click", () => {
+      this.#write();
+      if (this.#hasLink) copyFrom(byId("link"), location.href);
+      else this.#say("A model of your file has no link: its rows stay in this page.");
+    });
     this.#listenToCanvas(byId("canvas"));
     models.onAdded((model) => {
       this.#fillSets();
       if (byId("set").value === model.dataset) this.#chooseSet();
+      if (this.awaited) this.#restore(this.awaited);
     });
     fragment.onRestore("live", (params) => this.#restore(params));
   }
@@ -266,6 +273,9 @@ class Live {
       steps: byId("steps").value,
       seed: byId("seed").value,
     });
+    if (this.model.id === TRAINED) {
+      for (const [name, value] of Object.entries(theTrainer().recipe ?? {})) if (value) params.set(name, value);
+    }
     if (this.model.class_embedding) {
       params.set("class", byId("class").value);
       params.set("w", byId("guidance").value);
@@ -279,10 +289,16 @@ class Live {
     fragment.write("live", params);
   }
 
+  get #hasLink() {
+    return this.model.id !== TRAINED || theTrainer().recipe !== null;
+  }
+
   /** @param {URLSearchParams} params */
   #restore(params) {
+    this.awaited = theTrainer().restore(params) ? params : null;
+    if (this.awaited) this.#say("This link's model is trained here first.");
     const model = models.find(params.get("model"));
-    if (!model) return;
+    if (!model || this.awaited) return;
     this.wasPlayed = false;
     byId("set").value = model.dataset;
     this.#chooseSet();

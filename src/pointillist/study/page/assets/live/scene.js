@@ -262,14 +262,32 @@ class Scene {
     context.fill();
     context.font = `600 ${14 * scale}px system-ui, sans-serif`;
     /** @type {[string, Float32Array][]} */
-    const named = [["x_t", from], ["x̂₀", to]];
-    for (const [text, [x, y]] of named) {
+    const named = [["xₜ", from], ["x̂₀", to]];
+    for (const [text, at] of named) {
+      const { left, bottom } = this.#freePlace(at, context.measureText(text).width, scale);
       context.lineWidth = 4 * scale;
       context.strokeStyle = color("--panel");
-      context.strokeText(text, x + 11 * scale, y - 9 * scale);
+      context.strokeText(text, left, bottom);
       context.fillStyle = color("--fg");
-      context.fillText(text, x + 11 * scale, y - 9 * scale);
+      context.fillText(text, left, bottom);
     }
+  }
+
+  /** Where a label beside a point covers the fewest points. */
+  #freePlace(/** @type {Float32Array} */ [x, y], width, scale) {
+    const [far, high] = [11 * scale, 12 * scale];
+    const points = this.points ?? new Float32Array();
+    const places = [x + far, x - far - width].flatMap((left) => {
+      const hidden = left < 0 || left + width > this.canvas.width ? Infinity : 0;
+      return [y - 9 * scale, y + 9 * scale + high].map((bottom) => ({ left, bottom, hidden }));
+    });
+    for (const place of places) {
+      for (let i = 0; i < points.length; i += 2) {
+        const [a, b] = [points[i] - place.left, place.bottom - points[i + 1]];
+        place.hidden += Number(a > 0 && a < width && b > 0 && b < high);
+      }
+    }
+    return places.reduce((best, place) => (place.hidden < best.hidden ? place : best));
   }
 
   /** How long one unit is, at the lower left. */

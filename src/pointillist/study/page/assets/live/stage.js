@@ -2,6 +2,25 @@
 
 const { Scene, models, onDrag, pool } = window.pointillist;
 
+/** The largest log-SNR that is shown on the way: the noise that is left cannot be seen. */
+const LAST_LAMBDA = 5;
+
+/** The position of a log-SNR among frames. */
+function positionOf(/** @type {Frame[]} */ frames, lambda) {
+  const next = frames.findIndex(({ level }) => level.lambda > lambda);
+  if (next <= 0) return next ? frames.length - 1 : 0;
+  const [from, to] = [next - 1, next].map((i) => Math.min(frames[i].level.lambda, LAST_LAMBDA));
+  return next - 1 + (lambda - from) / (to - from);
+}
+
+/** The noise level of a variance-preserving process at a log-SNR. */
+const levelOf = (lambda) => ({
+  alpha: 1 / Math.sqrt(1 + Math.exp(-2 * lambda)),
+  sigma: 1 / Math.sqrt(1 + Math.exp(2 * lambda)),
+  lambda,
+  t: NaN,
+});
+
 /**
  * Interpolates between two frames.
  * @param {Frame[]} frames
@@ -98,6 +117,14 @@ class Stage {
     this.scene.setRows(x, level, this.labels);
   }
 
+  /** Shows the moment at a noise level, whatever the steps of the sampler. */
+  showLevel(lambda) {
+    if (!this.frames.length) return;
+    const { x } = momentOf(this.frames, positionOf(this.frames, lambda));
+    this.#tracePath();
+    this.scene.setRows(x, levelOf(lambda), this.labels);
+  }
+
   /** Shows the trajectory of a row; null for none. */
   pick(row) {
     this.scene.chosen = row;
@@ -141,4 +168,4 @@ function onKeys(canvas, scene, onPick) {
 /** Number of network evaluations per row, without guidance. */
 const evaluationsOf = (sampler, steps) => (sampler === "heun" ? 2 * steps - 1 : steps);
 
-Object.assign(window.pointillist, { Stage, evaluationsOf });
+Object.assign(window.pointillist, { LAST_LAMBDA, Stage, evaluationsOf });

@@ -1,36 +1,46 @@
-/* Reads two or three numeric columns from CSV, and makes data sets of rows. */
+/* Reads numeric columns from CSV, and makes data sets of rows. */
 
-const { readCsv } = window.pointillist;
+const { isMissing, readCsv } = window.pointillist;
 
+const MOST_COLUMNS = 8;
 const MOST_ROWS = 5000;
 const LEAST_ROWS = 30;
 /** Root mean square of a scaled column, similar to the study's data sets. */
 const SPREAD = 0.5;
 
 /**
- * Reads a CSV of two or three columns of numbers, with or without a line of names.
- * @returns {{names: string[], rows: number[][]}}
+ * Reads the columns of numbers of a CSV file, with or without a line of names; rows with missing cells are left out.
+ * @returns {{names: string[], rows: number[][], left: string[]}} left: what was left out, in words
  * @throws {Error} in one line, for an invalid file
  */
 function readColumns(text) {
   const table = readCsv(text).map(({ cells, line }) => ({ cells: cells.map((cell) => cell.trim()), line }));
   if (!table.length) throw new Error("The file is empty.");
-  const numbersOf = (cells) => cells.map((cell) => (cell === "" ? NaN : Number(cell)));
-  const hasNames = numbersOf(table[0].cells).every(Number.isNaN);
-  const names = hasNames ? table[0].cells : table[0].cells.map((_, i) => `column ${i + 1}`);
-  if (names.length < 2 || names.length > 3) {
-    throw new Error(`The file has ${names.length} column${names.length === 1 ? "" : "s"}; it takes two or three.`);
+  const hasNames = table[0].cells.every((cell) => isMissing(cell) || Number.isNaN(Number(cell)));
+  const titles = table[0].cells.map((cell, i) => (hasNames ? cell : `column ${i + 1}`));
+  const lines = table.slice(hasNames ? 1 : 0);
+  const odd = lines.find(({ cells }) => cells.length !== titles.length);
+  if (odd) throw new Error(`Line ${odd.line} has ${odd.cells.length} cells instead of ${titles.length}.`);
+  const columns = titles.map((name, c) => {
+    const values = lines.map(({ cells }) => (isMissing(cells[c]) ? NaN : Number(cells[c])));
+    return { name, values, wrong: lines.find(({ cells }, r) => !isMissing(cells[c]) && !Number.isFinite(values[r])), c };
+  });
+  const numbers = columns.filter(({ wrong, values }) => !wrong && !values.every(Number.isNaN));
+  const kept = numbers.slice(0, MOST_COLUMNS);
+  const left = columns
+    .filter((column) => !kept.includes(column))
+    .map(({ name, wrong, c }) => (wrong ? `${name} (line ${wrong.line} has ${wrong.cells[c].slice(0, 20)})` : name));
+  if (kept.length < 2) {
+    const why = left.length ? `, without ${left.join(", ").slice(0, 80)}` : "";
+    throw new Error(`The file has ${kept.length} column${kept.length === 1 ? "" : "s"} of numbers${why}; it takes two or more.`);
   }
-  const rows = [];
-  for (const { cells, line } of table.slice(hasNames ? 1 : 0)) {
-    const numbers = numbersOf(cells);
-    if (numbers.length !== names.length || !numbers.every(Number.isFinite)) {
-      throw new Error(`Line ${line} does not hold ${names.length} numbers: ${cells.join(",").slice(0, 40)}`);
-    }
-    rows.push(numbers);
+  const all = lines.map((_, r) => kept.map(({ values }) => values[r]));
+  const rows = all.filter((row) => !row.some(Number.isNaN));
+  if (rows.length < LEAST_ROWS) {
+    throw new Error(`The file has ${rows.length} rows without missing cells; it takes ${LEAST_ROWS} or more.`);
   }
-  if (rows.length < LEAST_ROWS) throw new Error(`The file has ${rows.length} rows; it takes ${LEAST_ROWS} or more.`);
-  return { names, rows };
+  if (rows.length < all.length) left.push(`${(all.length - rows.length).toLocaleString("en")} rows with missing cells`);
+  return { names: kept.map(({ name }) => name), rows, left };
 }
 
 /**

@@ -1,9 +1,12 @@
 /* A canvas for drawing points with a mouse, a pen or a finger. */
 
-const { Dots, contextOf, onDrag, onTheme, rgb } = window.pointillist;
+const { Dots, bytesOf, contextOf, onDrag, onTheme, rgb } = window.pointillist;
 /** Number of points per move, and their standard deviation in half widths. */
 const [EACH, SCATTER] = [5, 0.028];
-const MOST = 5000;
+/** Largest number of points, so that a link can hold them. */
+const MOST = 2000;
+/** Points are multiples of this part, as a link holds them. */
+const FULL = 32767;
 
 class Pad {
   /** @type {[number, number][]} */
@@ -32,14 +35,23 @@ class Pad {
     for (let i = 0; i < EACH && this.points.length < MOST; i++) {
       const radius = SCATTER * Math.sqrt(-2 * Math.log(1 - Math.random()));
       const angle = 2 * Math.PI * Math.random();
-      this.points.push([x + radius * Math.cos(angle), y + radius * Math.sin(angle)]);
+      const place = (value) => Math.round(Math.max(-1, Math.min(1, value)) * FULL) / FULL;
+      this.points.push([place(x + radius * Math.cos(angle)), place(y + radius * Math.sin(angle))]);
     }
     this.draw();
     this.changed();
   }
 
-  clear() {
-    this.points = [];
+  /** The points as a text for a link. */
+  get text() {
+    const bytes = new Uint8Array(Int16Array.from(this.points.flat(), (value) => Math.round(value * FULL)).buffer);
+    return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  }
+
+  /** @param {string} text of a link; empty for no points */
+  set text(text) {
+    const numbers = Array.from(new Int16Array(bytesOf(text).buffer), (value) => value / FULL);
+    this.points = numbers.flatMap((x, i) => (i % 2 ? [] : [[x, numbers[i + 1]]]));
     this.draw();
     this.changed();
   }

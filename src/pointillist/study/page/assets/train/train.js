@@ -1,16 +1,18 @@
 /* Trains a network in the page on drawn points, a file or a data set, and shows its progress. */
 
-const { Pad, Stage, chart, datasetOf, element, energyDistance, later, models, pool, readColumns, unpackNumbers } =
+const { Pad, Stage, chart, datasetOf, element, later, models, percentOf, pool, readColumns, twoSampleTest, unpackNumbers } =
   window.pointillist;
 
-const ID = "trained here";
+const TRAINED = "trained here";
 const NAME = "yours";
 const SETTINGS = { width: 64, depth: 3, batch: 256, rate: 3e-3 };
 const TIME_EMBEDDING = 16;
 const HELD_OUT = 0.2;
-/** Largest number of rows on each side of a distance. */
+/** Largest number of rows on each side of a test. */
 const MEASURED = 400;
 const LEAST_POINTS = 30;
+/** Steps of a training that is not stopped. */
+const STEPS = 6000;
 
 class Trainer {
   /** @type {StudyDataset | null} */
@@ -21,6 +23,8 @@ class Trainer {
   training = null;
   /** @type {Worker | null} */
   worker = null;
+  /** @type {{points: string, set: string, trained: string} | null} of the finished model */
+  done = null;
 
   constructor() {
     const content = JSON.parse(document.getElementById("trainer-content").textContent);
@@ -40,13 +44,13 @@ class Trainer {
     this.file = root.querySelector("input[type=file]");
     this.readout = root.querySelector(".readout");
     this.lossChart = root.querySelector(".loss-curve");
-    this.distanceChart = root.querySelector(".distance-curve");
-    this.done = root.querySelector(".done");
+    this.scoreChart = root.querySelector(".score-curve");
+    this.doneNote = root.querySelector(".done");
     const sets = Object.keys(models.datasets).map((name) => new Option(`the set ${name}`, name));
     this.choice.replaceChildren(new Option("points that you draw", "draw"), new Option("a CSV file", "csv"), ...sets);
     this.choice.addEventListener("change", () => this.choose(this.choice.value));
     this.button.addEventListener("click", () => (this.worker ? this.stop() : this.start()));
-    this.clear.addEventListener("click", () => this.pad.clear());
+    this.clear.addEventListener("click", () => (this.pad.text = ""));
     this.file.addEventListener("change", () => {
       this.#read(this.file.files?.[0]);
       // The same file may be chosen again.
@@ -60,8 +64,34 @@ class Trainer {
     this.choose("draw");
   }
 
-  say(text) {
+  say(text, isWrong = false) {
     this.readout.textContent = text;
+    this.readout.classList.toggle("wrong", isWrong);
+  }
+
+  /** What a link needs to train the finished model again; null for a file's, which stays here. */
+  get recipe() {
+    const { done } = this;
+    return done && (done.points || done.set) ? done : null;
+  }
+
+  /**
+   * Trains a link's model again, unless it is the one that is here.
+   * @param {URLSearchParams} params
+   * @returns {boolean} whether it is in training
+   */
+  restore(params) {
+    const [points, set, steps] = ["points", "set", "trained"].map((name) => params.get(name) ?? "");
+    if (!steps || !(points || set in models.datasets)) return false;
+    if (this.done?.points === points && this.done.set === set) return false;
+    try {
+      this.choose(points ? "draw" : set);
+      if (points) this.pad.text = points;
+    } catch {
+      return false;
+    }
+    this.start(Math.min(STEPS, Number(steps) || STEPS));
+    return true;
   }
 
   /** @param {string} source "draw", "csv" or the name of a set */
@@ -69,7 +99,7 @@ class Trainer {
     this.#end();
     this.training = null;
     this.choice.value = source;
-    this.done.hidden = true;
+    this.doneNote.hidden = true;
     const isDrawn = source === "draw";
     this.pad.isOpen = this.ofData.hidden = isDrawn;
     this.pad.canvas.hidden = this.clear.hidden = !isDrawn;
@@ -80,7 +110,7 @@ class Trainer {
       this.#padChanged();
     } else if (source === "csv") {
       this.#show(null);
-      this.say("Choose a file of two or three columns of numbers, or drop one here.");
+      this.say("Choose a CSV file, or drop one here: two to eight columns of numbers are learned.");
     } else this.#show(models.datasets[source], source);
   }
 
@@ -95,35 +125,38 @@ class Trainer {
   /** @param {File | undefined} file */
   async #read(file) {
     if (!file) return;
+    this.choose("csv");
     try {
-      const { names, rows } = readColumns(await file.text());
-      this.choose("csv");
-      this.#show(datasetOf(rows, names));
+      const { names, rows, left } = readColumns(await file.text());
+      this.#show(datasetOf(rows, names), null, left);
     } catch (error) {
-      this.say(error.message);
+      this.say(error.message, true);
     }
   }
 
   /** Shows the training rows. */
-  #show(/** @type {StudyDataset | null} */ dataset, /** @type {string | null} */ set = null) {
+  #show(/** @type {StudyDataset | null} */ dataset, /** @type {string | null} */ set = null, left = []) {
     this.dataset = dataset;
     this.set = set;
     this.button.disabled = !dataset;
+    this.ofData.hidden = !dataset;
     if (!dataset) return;
-    const columns = dataset.directions[0].length;
+    const columns = dataset.names.length;
     this.data.scene.setDataset(dataset, columns);
     this.data.scene.setRows(dataset.real);
-    this.say(`${(dataset.real.length / columns).toLocaleString("en")} rows of ${columns} columns`);
+    const seen = columns > 3 ? `; the picture shows ${dataset.axes.slice(0, 2).join(" and ")}` : "";
+    const without = left.length ? `; left out: ${left.join(", ")}` : "";
+    this.say(`${(dataset.real.length / columns).toLocaleString("en")} rows of ${columns} columns${seen}${without}`);
   }
 
-  start() {
+  start(steps = STEPS) {
     if (this.pad.isOpen) this.dataset = datasetOf(this.pad.points, ["x", "y"], { together: true });
     const { dataset } = this;
     if (!dataset) return;
     const columns = dataset.names.length;
     const [held, rest] = split(dataset.real, columns);
     const model = {
-      id: ID,
+      id: TRAINED,
       dataset: NAME,
       title: "trained here",
       network: "mlp",
@@ -144,14 +177,15 @@ class Trainer {
       dataset,
       held: held.subarray(0, MEASURED * columns),
       losses: [],
-      distances: [],
+      scores: [],
       begin: performance.now(),
       isMeasuring: false,
-      nullError: 0,
+      points: this.pad.isOpen ? this.pad.text : "",
+      set: this.set ?? "",
     };
     this.training = training;
     this.button.textContent = "Stop";
-    this.done.hidden = true;
+    this.doneNote.hidden = true;
     // A separate worker trains, because the others draw the model's rows meanwhile.
     const worker = new Worker(URL.createObjectURL(new Blob([this.source], { type: "text/javascript" })));
     this.worker = worker;
@@ -163,9 +197,9 @@ class Trainer {
     };
     this.kernel.then((compiled) => {
       const settings = { ...SETTINGS, seed: 0 };
-      worker.postMessage({ call: 0, type: "train", model, settings, data: rest, kernel: compiled, steps: 6000 });
+      worker.postMessage({ call: 0, type: "train", model, settings, data: rest, kernel: compiled, steps });
     });
-    for (const chart of [this.lossChart, this.distanceChart]) chart.closest("figure").hidden = false;
+    for (const chart of [this.lossChart, this.scoreChart]) chart.closest("figure").hidden = false;
     this.say("starting …");
     this.#compare(training);
   }
@@ -180,15 +214,14 @@ class Trainer {
     this.button.textContent = "Train";
   }
 
-  /** Measures the distance of the study's model of the set in the same way. */
+  /** Tests the study's model of the set in the same way. */
   async #compare(training) {
     const other = this.set && models.plain(this.set);
     if (!other || this.set === NAME) return;
     const asked = { id: other.id, sampler: "dpm", steps: 20, variance: other.variance, seed: 2, rows: MEASURED };
     const rows = await pool.run(asked, undefined, "compare");
     if (!rows) return;
-    const { value } = energyDistance(rows, training.held, other.columns);
-    training.theirs = { at: Math.max(1e-4, value), name: `study: ${other.title}` };
+    training.theirs = { at: twoSampleTest(rows, training.held, other.columns).value, name: `study: ${other.title}` };
   }
 
   /**
@@ -204,24 +237,24 @@ class Trainer {
     training.isMeasuring = true;
     const model = { ...training.model, tensors };
     if (isDone) {
+      this.done = { points: training.points, set: training.set, trained: String(step) };
       models.add(model, training.dataset);
-      this.done.hidden = false;
+      this.doneNote.hidden = false;
     } else models.preview(model, training.dataset);
-    const rows = await this.stage.run({ id: ID, sampler: "dpm", steps: 20, seed: 2 });
+    const rows = await this.stage.run({ id: TRAINED, sampler: "dpm", steps: 20, seed: 2 });
     training.isMeasuring = false;
     if (!rows || training !== this.training) return;
-    const { value, nullError } = energyDistance(rows, training.held, model.columns);
-    training.distances.push([seconds, value]);
-    training.nullError = nullError;
+    const score = twoSampleTest(rows, training.held, model.columns);
+    training.scores.push([seconds, score.value]);
     this.say(
-      `${isDone ? "Done: " : ""}${step.toLocaleString("en")} steps in ${seconds.toFixed(1)} s; ` +
-        `energy distance to held-out rows ${value.toFixed(4)} (two draws of the data: 0 ± ${nullError.toFixed(4)})`,
+      `${isDone ? "Done: " : ""}${step.toLocaleString("en")} steps in ${seconds.toFixed(1)} s. A test tells its rows from ` +
+        `held-out ones in ${percentOf(score)} of all cases; at 50 % it only guesses.`,
     );
     this.#draw(training);
   }
 
   /** @param {Progress} training */
-  #draw({ losses, distances, theirs, nullError }) {
+  #draw({ losses, scores, theirs }) {
     /** @type {ChartAxis} */
     const x = { range: [0, Math.max(5, losses[losses.length - 1][0])], name: "seconds" };
     const of = (points) => points.map(([, value]) => value).filter(Number.isFinite);
@@ -233,21 +266,13 @@ class Trainer {
       series: [loss],
       y: { range: [low - 0.1 * (high - low) - 0.005, high + 0.1 * (high - low) + 0.005], name: "training loss" },
     });
-    const distance = {
-      name: "energy distance",
-      color: 1,
-      shape: 1,
-      dash: 1,
-      points: distances.map(([s, value]) => [s, Math.max(value, 1e-4)]),
-    };
-    const levels = [{ at: 2 * nullError, name: "twice the error of two draws of the data" }];
-    if (theirs) levels.push(theirs);
-    chart(this.distanceChart, {
-      label: "Energy distance to held-out rows against seconds",
+    const score = { name: "right answers", color: 1, shape: 1, dash: 1, points: scores };
+    chart(this.scoreChart, {
+      label: "Right answers of the two-sample test against seconds",
       x,
-      series: [distance],
-      levels,
-      y: { range: [1e-4, 1], log: true, name: "energy distance to held-out rows", ticks: [1e-4, 1e-3, 1e-2, 1e-1, 1] },
+      series: [score],
+      levels: [{ at: 0.5, name: "only guesses" }, ...(theirs ? [theirs] : [])],
+      y: { range: [0.42, 1.02], name: "right answers of a test: generated or real?", ticks: [0.5, 0.6, 0.7, 0.8, 0.9, 1] },
     });
   }
 }
@@ -269,4 +294,10 @@ function rootMeanSquares(rows, columns) {
   return Array.from(sums, (sum) => Math.sqrt((sum * columns) / rows.length) || 1);
 }
 
-later(() => Object.assign(window.pointillist, { trainer: new Trainer() }));
+/** @type {Trainer} */
+let trainer;
+later(() => {
+  trainer = new Trainer();
+  Object.assign(window.pointillist, { trainer });
+});
+Object.assign(window.pointillist, { TRAINED, theTrainer: () => trainer });
