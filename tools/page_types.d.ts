@@ -426,8 +426,6 @@ declare global {
     losses: [number, number][];
     /** Seconds, and right answers of the two-sample test. */
     scores: [number, number][];
-    /** Right answers for the page's own model, and its name. */
-    theirs?: { at: number; name: string };
     begin: number;
     isMeasuring: boolean;
     /** Drawn points as a text; empty for others. */
@@ -618,6 +616,7 @@ declare global {
     "page.data": HTMLElement;
     "page.draws": HTMLElement;
     "page.status": HTMLElement;
+    "page.rows": HTMLTableElement;
     "page.how": HTMLElement;
     "page.train": HTMLElement;
     "live-content": HTMLElement;
@@ -643,8 +642,6 @@ declare global {
     "guidance-value": HTMLElement;
     seed: HTMLInputElement;
     real: HTMLInputElement;
-    density: HTMLInputElement;
-    field: HTMLInputElement;
     link: HTMLButtonElement;
     png: HTMLButtonElement;
     csv: HTMLButtonElement;
@@ -664,7 +661,6 @@ declare global {
     ".hero-stage": HTMLElement;
     ".keys": HTMLElement;
     ".legend": HTMLElement;
-    ".loss-curve": HTMLElement;
     ".losses": HTMLDetailsElement | null;
     ".menu a": HTMLAnchorElement;
     ".menu-button": HTMLButtonElement;

@@ -144,9 +144,9 @@ def test_links_keep_the_selection(page_of, results):
     page = page_of(results)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#guidance select[name=chart]").select_option("coverage")
-    page.locator(".menu a", has_text="steps").click()
+    page.locator(".glance thead a", has_text="steps").click()
     assert fragment(page) == "#steps"
-    page.locator(".menu a", has_text="guidance").click()
+    page.locator(".glance thead a", has_text="guidance").click()
     assert fragment(page) == "#guidance?chart=coverage"
     page.locator("#guidance .copy-link").click()
     page.wait_for_function("() => document.querySelector('#guidance .copy-link').textContent === 'Copied'")
@@ -241,11 +241,11 @@ def test_nothing_is_wider_than_the_screen(page_of, results, width):
 
 def test_menu_of_a_phone_opens_and_closes(page_of, results):
     page = page_of(results, viewport={"width": 360, "height": 700})
-    link = page.locator(".menu a", has_text="guidance")
+    link = page.locator(".menu a", has_text="What we measured")
     assert not link.is_visible()
     page.locator(".menu-button").click()
     link.click()
-    assert not link.is_visible() and fragment(page) == "#guidance"
+    assert not link.is_visible() and fragment(page) == "#page.results"
 
 
 def test_numbers_are_sorted_within_their_metric(page_of, results):

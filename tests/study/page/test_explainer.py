@@ -1,9 +1,9 @@
 """The explainer and training in the page, in a browser, against Python."""
 
 import jax
+import made_up
 import numpy as np
 import pytest
-from made_up import STEPS
 from reference import loss_of, trained
 from test_live import network_of
 
@@ -42,10 +42,7 @@ def test_a_finding_needs_three_trainings(make):
     """Errors of fewer do not cover training, and two trainings may differ by more than two settings."""
     once = page_content(make())
     assert once.finding == ("", "") and once.caution.startswith("Each setting was trained once, so small differences")
-    assert once.sections[0]["statements"][0].text.endswith(
-        "Each setting was trained once, so small differences may be luck."
-    )
-    found = page_content(make(STEPS, seeds=3))
+    found = page_content(make(made_up.STEPS, seeds=3))
     text, view = found.finding
     assert view == "steps" and text.startswith("By EMD, T = 500 is better than every other setting")
     assert text.startswith(found.sections[0]["statements"][0].text) and not found.caution
@@ -69,9 +66,10 @@ def test_weights_are_packed_in_steps(live_results, page):
 
 def test_the_steps_share_a_set_and_a_time(page):
     noise = seen(page, "noise")
-    assert "27 of 60" in noise.inner_text()
+    assert "27 of 60" in noise.inner_text() and noise.locator("svg .line").count() >= 2
     noise.locator("[name=t]").fill("1000")
-    assert "α = 0.21, σ = 0.98: 4.3 % of a unit variance" in noise.locator(".readout").inner_text()
+    # Both fractions are of a variance.
+    assert "Now 4.3 % of a unit variance is the data's, at T = 60 4.3 %." in noise.locator(".readout").inner_text()
     denoise = seen(page, "denoise")
     page.wait_for_function(
         "() => document.querySelector('[data-step=denoise] .readout').textContent.includes('At t = 60')"
@@ -81,27 +79,25 @@ def test_the_steps_share_a_set_and_a_time(page):
     page.wait_for_function(
         "before => document.querySelector('[data-step=denoise] .readout').textContent !== before", arg=before
     )
-    schedule = seen(page, "schedule")
-    # The share is the one of the first step.
-    assert "At T = 60, α = 0.21: 4.3 % of a unit variance" in schedule.locator(".readout").inner_text()
-    assert schedule.locator("svg .line").count() >= 2
-    page.locator(".how-head [data-sets] button", has_text="space").click()
+    page.locator("[data-sets] button", has_text="space").click()
     page.wait_for_function(
         "() => document.querySelector('[data-step=denoise] .readout').textContent.split(',').length === 5"
     )
 
 
 def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
-    guidance = seen(page, "guidance")
+    page.locator("[data-sets] button", has_text="moons").click()
+    knobs = seen(page, "knobs")
+    knobs.locator("[data-preset=guidance]").click()
     duel = "pointillist.explain.shown.find(step => step.scales).duel"
-    page.wait_for_function(f"() => {duel}.stages.every(stage => stage.ready === 1)")
-    guidance.locator(".time").fill("0")
+    page.wait_for_function(f"() => {duel}.stages.every(stage => stage.ready === 1 && stage.labels)")
+    knobs.locator(".time").fill("0")
     first, second = (np.array(page.evaluate(f"Array.from({duel}.stages[{i}].scene.x)")) for i in (0, 1))
     np.testing.assert_array_equal(first, second)
-    guidance.locator(".time").fill("1000")
+    knobs.locator(".time").fill("1000")
     first, second = (np.array(page.evaluate(f"Array.from({duel}.stages[{i}].scene.x)")) for i in (0, 1))
     assert np.abs(first - second).max() > 0.01
-    box = guidance.locator("canvas").first.bounding_box()
+    box = knobs.locator("canvas").first.bounding_box()
     x, y = page.evaluate(
         f"""() => {{ const {{ scene }} = {duel}.stages[0]; const k = scene.canvas.clientWidth / scene.canvas.width;
              const inside = v => v > 20 && v < scene.canvas.width - 20;
@@ -110,9 +106,35 @@ def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
     )
     page.mouse.click(box["x"] + x, box["y"] + y)
     lengths = page.evaluate(f"{duel}.stages.map(stage => stage.scene.path.length)")
-    assert lengths == [2 * 25] * 2
-    guidance.locator("canvas").first.press("Enter")
+    assert lengths == [2 * 21] * 2
+    knobs.locator("canvas").first.press("Enter")
     assert page.evaluate(f"{duel}.stages[0].scene.chosen === {duel}.stages[1].scene.chosen")
+
+
+def test_the_rows_of_the_first_table_are_points_of_its_picture(page):
+    page.evaluate("scrollTo(0, 0)")
+    hero = "pointillist.explain.shown.find(step => 'share' in step)"
+    page.wait_for_function(f"() => {hero}?.isReady")
+    page.locator(".hero-stage .time").fill("600")
+    assert page.inner_text(".hero-stage .play") == "Play"
+    page.locator("#page\\.rows tbody tr").nth(2).click()
+    row = page.evaluate(f"{hero}.stage.scene.chosen")
+    assert row == page.evaluate(f"{hero}.rows[2]") and page.evaluate(f"{hero}.stage.scene.path.length") == 2 * 33
+    shown = [float(text) for text in page.locator("#page\\.rows .chosen td").all_inner_texts()[1:]]
+    x = page.evaluate(f"Array.from({hero}.stage.scene.x.slice({2 * row}, {2 * row + 2}))")
+    np.testing.assert_allclose(shown, x, atol=0.006)
+    # A clicked point joins the table.
+    page.evaluate(f"{hero}.stage.pick(null)")
+    box = page.locator(".hero-stage canvas").bounding_box()
+    x, y = page.evaluate(
+        f"""() => {{ const {{ scene }} = {hero}.stage; const k = scene.canvas.clientWidth / scene.canvas.width;
+             const inside = v => v > 20 && v < scene.canvas.width - 20;
+             for (let r = 50; ; r++) {{ const p = [scene.points[2 * r], scene.points[2 * r + 1]];
+               if (p.every(inside)) return p.map(v => v * k); }} }}"""
+    )
+    page.mouse.click(box["x"] + x, box["y"] + y)
+    assert page.evaluate(f"{hero}.rows.includes({hero}.stage.scene.chosen)")
+    assert page.locator("#page\\.rows .chosen").count() == 1
 
 
 @pytest.mark.slow
@@ -165,9 +187,10 @@ def test_a_score_sees_points_inside_of_a_drawn_outline(page):
 
 
 def test_two_samplers_are_shown_at_one_noise_level_and_in_one_frame(page):
-    sampler = seen(page, "sampler")
+    sampler = seen(page, "knobs")
+    sampler.locator("[data-preset=sampler]").click()
     duel = "pointillist.explain.shown.find(step => step.samplers).duel"
-    page.wait_for_function(f"() => {duel}.stages.every(stage => stage.ready === 1)")
+    page.wait_for_function(f"() => {duel}.stages.every(stage => stage.ready === 1 && !stage.labels)")
     levels = f"{duel}.stages.map(({{ scene }}) => [scene.level.lambda, scene.view.halfWidth(scene.level)])"
     steps = page.evaluate(f"{duel}.stages.map(({{ frames }}) => frames.map(({{ level }}) => level.lambda))")
     # The samplers choose other levels.
@@ -177,7 +200,9 @@ def test_two_samplers_are_shown_at_one_noise_level_and_in_one_frame(page):
         sampler.locator(".time").fill(time)
         first, second = page.evaluate(levels)
         assert first == second
-    assert "of all cases after 20 evaluations on the left" in sampler.locator(".readout").inner_text()
+    page.wait_for_function(
+        "() => document.querySelector('[data-step=knobs] .readout').textContent.includes('after 20 evaluations on the left')"
+    )
 
 
 SETTINGS = {"width": 20, "depth": 3, "batch": 16, "rate": 1e-3, "seed": 7}
@@ -300,6 +325,8 @@ def test_a_file_with_more_columns_and_missing_cells_is_learned(page, tmp_path):
     assert page.evaluate("pointillist.models.get('trained here').columns") == 4
     # Its rows stay in the page, so no link can hold them.
     page.select_option("#live-set", "yours")
+    page.click("#live-play")
+    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
     page.click("#live-link")
     assert "has no link" in page.inner_text("#live-status")
     # A refused file leaves no picture of other rows beside it.
@@ -333,6 +360,7 @@ def test_a_link_trains_the_drawn_model_again(page_of, live_results):
 
 
 def test_points_are_drawn_by_hand(page):
+    page.evaluate("pointillist.trainer.choose('draw')")
     pad = page.locator(".pad")
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
@@ -400,7 +428,7 @@ def test_a_network_that_is_trained_again_is_shown_instead_of_the_first(page):
     """Covers the picture at the top and the steps: both have the same name."""
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_function("() => pointillist.explain.shown.some(step => 'share' in step)")
-    seen(page, "sampler")
+    seen(page, "knobs")
     page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
     stages = "explain.shown.flatMap(step => 'share' in step ? step.stage : step.samplers ? step.duel.stages : [])"
     for _ in range(2):

@@ -178,8 +178,7 @@ def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
     page.select_option("#live-set", "space")
     page.select_option("#live-speed", "2")
     page.fill("#live-seed", "7")
-    page.check("#live-field")
-    page.check("#live-density")
+    page.uncheck("#live-real")
     page.click("#live-play")
     page.wait_for_function("() => document.querySelector('#live-moment').textContent.includes('t = 0 of 60')")
     assert "2,000 rows in" in page.inner_text("#live-status")
@@ -192,7 +191,7 @@ def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
     other = page_of(live_results, fragment=page.url[page.url.index("#") :])
     other.wait_for_function(f"() => document.querySelector('#live-moment').textContent === {json.dumps(moment)}")
     assert other.input_value("#live-set") == "space" and other.input_value("#live-seed") == "7"
-    assert other.is_checked("#live-field") and other.is_checked("#live-density")
+    assert not other.is_checked("#live-real")
     np.testing.assert_array_equal(other.evaluate("Array.from(pointillist.live.scene.x)"), rows)
 
 
@@ -250,14 +249,6 @@ def test_every_run_settles(live_results, page_of):
         model,
     )
     assert ends == [False, False, False, True]
-
-
-def test_a_link_with_a_field_shows_that_of_its_moment(live_results, page_of):
-    model = next(m for m in live_content(live_results)["models"] if m["dataset"] == "moons")["id"]
-    page = page_of(live_results, f"#live?model={model}&sampler=dpm&steps=20&seed=1&t=0.4&field=1")
-    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
-    page.wait_for_function("() => pointillist.live.scene.field?.t === pointillist.live.scene.level.t", timeout=5000)
-    assert "step 8 of 20" in page.inner_text("#live-moment")
 
 
 def test_links_to_unknown_settings_change_nothing(live_results, page_of):

@@ -38,8 +38,8 @@ WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
 """Scripts of the page's workers, in addition to the engine's."""
 
 LIVE_SCRIPTS = (
-    *(f"live/{name}.js" for name in ("pool", "models", "clock", "dots", "density", "view", "scene", "stage")),
-    *(f"explain/{name}.js" for name in ("two_sample", "duel", "steps", "compare", "hero", "explain")),
+    *(f"live/{name}.js" for name in ("pool", "models", "clock", "dots", "view", "scene", "stage")),
+    *(f"explain/{name}.js" for name in ("two_sample", "duel", "steps", "knobs", "hero", "explain")),
     *(f"train/{name}.js" for name in ("columns", "pad", "train")),
     "live/live.js",
 )
@@ -145,6 +145,7 @@ def _section(results: Results, section: Section, live: Mapping[str, str]) -> dic
         "draws": {short_name(name): draw_keys(results, section, name) for name in section.drawn},
         "detail": f"{' × '.join(sizes)} × {count(results.spec.seeds, 'seed')}",
         "statements": conclude(results, section),
+        "is_compared": len(section.columns) > 1,
         "table": table,
         "has_reported": any(cell.reported for line in table for cell in line.cells),
         "notes": notes(results, section),

@@ -105,7 +105,7 @@ def conclude(results: Results, section: Section) -> list[Statement]:
         head = f"One setting, whose {main[0].title} is" if is_one else f"By {main[0].title},"
         by_set = tuple((row.dataset, _of_set(section, row)) for row in finished if row.is_ranked)
         statements = [
-            Statement("", f"{head} {_ranking(section, finished)}. {'' if is_one else caution(results)}".strip()),
+            Statement("", f"{head} {_ranking(section, finished)}."),
             Statement(f"{main[0].title} by set", "", by_set),
             Statement("Baseline", _baseline(section, finished)),
         ]

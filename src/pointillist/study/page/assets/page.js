@@ -126,10 +126,10 @@ document.addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   const link = event.target instanceof Element ? event.target.closest('a[href^="#"]') : null;
   const view = link && decodeURIComponent(link.hash.slice(1));
+  if (link) openMenu(false);
   if (!view || view.startsWith("page.") || view.includes("?")) return;
   event.preventDefault();
   finish();
-  openMenu(false);
   fragment.change(view, {});
   show(view, calm.matches ? "auto" : "smooth");
   const target = document.getElementById(view);
@@ -144,12 +144,7 @@ addEventListener("load", () => {
   else setTimeout(proceed, 100);
   requestAnimationFrame(() => show(fragment.read().view, "auto"));
 });
-// Pictures that were never on the screen have no size yet.
-addEventListener("beforeprint", () => {
-  finish();
-  document.documentElement.classList.add("printed");
-  document.dispatchEvent(new CustomEvent("pointillist:theme"));
-});
+addEventListener("beforeprint", finish);
 addEventListener("hashchange", () => {
   finish();
   show(fragment.read().view, "auto");
@@ -159,23 +154,6 @@ const bar = document.querySelector(".bar");
 new ResizeObserver(() => {
   document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
 }).observe(bar);
-
-const links = new Map(
-  [...document.querySelectorAll(".menu a")].map((link) => [decodeURIComponent(link.hash.slice(1)), link]),
-);
-const observer = new IntersectionObserver(
-  (entries) => {
-    for (const { isIntersecting, target } of entries) {
-      if (isIntersecting) links.get(target.id)?.setAttribute("aria-current", "true");
-      else links.get(target.id)?.removeAttribute("aria-current");
-    }
-  },
-  { rootMargin: "-30% 0px -69% 0px" },
-);
-for (const view of links.keys()) {
-  const target = document.getElementById(view);
-  if (target) observer.observe(target);
-}
 
 Object.assign(window.pointillist, {
   calm, copyFrom, data, fileName, later, onDrag, onTheme, saveCanvas, say, sections,

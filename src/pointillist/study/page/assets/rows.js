@@ -1,7 +1,7 @@
 /** Generated and real rows side by side; rows of three columns can be turned. */
 
-const { bytesOf, contextOf, element, fragment, later, data, sections } = window.pointillist;
-const { color, seriesColors, sized, onDrag, onTheme, saveCanvas, fileName } = window.pointillist;
+const { bytesOf, element, fragment, later, data, sections } = window.pointillist;
+const { color, seriesColors, sized, onDrag, onTheme } = window.pointillist;
 const START = [-60, 25]; // azimuth and elevation in degrees
 const BINS = 40;
 
@@ -115,7 +115,7 @@ function setUp(section) {
   let angles = START;
   /**
    * The visible panels.
-   * @type {{panel: string, title: string, draw: Draw, canvas: HTMLCanvasElement, box: HTMLElement, note: string}[]}
+   * @type {{panel: string, draw: Draw, canvas: HTMLCanvasElement, box: HTMLElement}[]}
    */
   let shown = [];
 
@@ -146,7 +146,7 @@ function setUp(section) {
       if (note) frame.append(element("span", { className: "remark" }, note));
       const [head, foot] = [element("b", {}, title), element("small", {}, caption(panel))];
       const box = element("div", { className: "picture" }, head, foot, frame);
-      return { panel, title, draw, canvas, box, note };
+      return { panel, draw, canvas, box };
     });
     holder.replaceChildren(...shown.map(({ box }) => box));
     holder.style.setProperty("--count", String(shown.length));
@@ -215,44 +215,6 @@ function setUp(section) {
       write();
     });
   }
-  figure.querySelector(".save").addEventListener("click", () => {
-    saveCanvas(sheet(), `${fileName(section, select.value, "rows")}.png`);
-  });
-
-  /** Draws all panels on one picture. */
-  function sheet() {
-    const [side, margin, head, scale] = [240, 16, 40, 2];
-    const across = Math.min(shown.length, 4) || 1;
-    const down = Math.ceil(shown.length / across) || 1;
-    const made = element("canvas", {
-      width: scale * (across * (side + margin) + margin),
-      height: scale * (down * (side + head + margin) + margin + 24),
-    });
-    const context = contextOf(made);
-    context.scale(scale, scale);
-    context.fillStyle = color("--panel");
-    context.fillRect(0, 0, made.width, made.height);
-    context.fillStyle = color("--fg");
-    context.font = "600 14px system-ui, sans-serif";
-    context.fillText(`${select.value}: ${section.title}`, margin, 24, made.width / scale - 2 * margin);
-    shown.forEach(({ panel, title, draw: rows, note }, i) => {
-      context.save();
-      context.translate(margin + (i % across) * (side + margin), 24 + margin + Math.floor(i / across) * (side + head + margin));
-      context.fillStyle = color("--fg");
-      context.font = "600 12px system-ui, sans-serif";
-      context.fillText(title, 0, 14, side);
-      context.fillStyle = color("--muted");
-      context.font = "11px system-ui, sans-serif";
-      context.fillText([caption(panel), note].filter(Boolean).join("; "), 0, 30, side);
-      context.translate(0, head);
-      context.strokeStyle = color("--line");
-      context.strokeRect(0, 0, side, side);
-      paint(context, side, rows, set().axes.length, angles, colors(panel));
-      context.restore();
-    });
-    return made;
-  }
-
   new ResizeObserver(draw).observe(holder);
   onTheme(draw);
   fragment.onRestore(section.view, (params) => {

@@ -16,7 +16,7 @@ class Duel {
         }),
     );
     this.clock = new Clock({
-      ready: () => Math.min(...this.stages.map((stage) => this.#readyShare(stage))),
+      ready: () => (this.stages.every(({ ready }) => ready === 1) ? 1 : 0),
       show: (share) => this.#show(share),
       changed: (isPlaying) => (this.button.textContent = isPlaying ? "Pause" : "Play"),
       seconds: 5,
@@ -40,11 +40,6 @@ class Duel {
   /** The log-SNR from which both sides start; a side that starts with less noise waits. */
   get #first() {
     return Math.min(...this.stages.map(({ frames }) => frames[0]?.level.lambda ?? LAST_LAMBDA));
-  }
-
-  #readyShare({ ready, frames }) {
-    const lambda = frames[frames.length - 1]?.level.lambda ?? -Infinity;
-    return ready === 1 ? 1 : Math.max(0, Math.min(0.99, (lambda - this.#first) / (LAST_LAMBDA - this.#first)));
   }
 
   #show(share) {

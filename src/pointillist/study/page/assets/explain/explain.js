@@ -1,7 +1,7 @@
 /* The explainer: its steps share a data set, a model and a time, and start when they come into view. */
 
-const { Hero, NoiseStep, DenoiseStep, ScheduleStep, SamplerStep, GuidanceStep } = window.pointillist;
-const { element, later, models } = window.pointillist;
+const { Hero, NoiseStep, DenoiseStep, KnobsStep } = window.pointillist;
+const { byId, element, later, models } = window.pointillist;
 
 const root = document.getElementById("page.how");
 const first = Object.keys(models.datasets)[0];
@@ -56,8 +56,6 @@ function chooseSet(set) {
   schedules.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
   state.model = models.plain(set);
   schedules.value = state.model.id;
-  part("guidance").hidden = models.all.every((model) => !model.class_embedding);
-  part("guidance").querySelector(".without").hidden = Boolean(models.conditional(set));
   for (const button of pickers.flatMap((picker) => [...picker.querySelectorAll("button")]))
     button.setAttribute("aria-pressed", String(button.dataset.set === set));
   update();
@@ -93,9 +91,7 @@ models.onAdded((model) => {
 
 fillPickers();
 chooseSet(first);
-whenNear(document.querySelector(".hero-stage"), (target) => new Hero(target));
-const makers = {
-  noise: NoiseStep, denoise: DenoiseStep, schedule: ScheduleStep, sampler: SamplerStep, guidance: GuidanceStep,
-};
+whenNear(document.querySelector(".hero-stage"), (target) => new Hero(target, byId("page.rows")));
+const makers = { noise: NoiseStep, denoise: DenoiseStep, knobs: KnobsStep };
 for (const [name, Step] of Object.entries(makers)) later(() => whenNear(part(name), (target) => new Step(target)));
 Object.assign(window.pointillist, { explain: { chooseSet, state, shown } });

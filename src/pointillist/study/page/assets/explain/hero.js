@@ -1,8 +1,16 @@
-/* The picture at the top: rows that go from noise to data and back until the user stops them. */
+/* The top: a table whose rows go from noise to data and back, beside their points, until the user stops them. */
 
-const { Stage, animation, calm } = window.pointillist;
+const { Stage, animation, calm, element, fillTable, models } = window.pointillist;
 const [SECONDS, REST] = [3.6, 1.1];
 const COLORS = 9;
+const SHOWN_ROWS = 5;
+
+/** The color of a row, as its point has it. */
+function colorOf(index) {
+  const [first, share] = [Math.min(1, Math.floor((2 * index) / (COLORS - 1))), ((2 * index) / (COLORS - 1)) % 1];
+  const [from, to] = [["--series-1", "--series-4"], ["--series-4", "--series-2"]][first];
+  return `color-mix(in srgb, var(${to}) ${100 * (index === COLORS - 1 ? 1 : share)}%, var(${from}))`;
+}
 
 class Hero {
   share = 0;
@@ -10,16 +18,21 @@ class Hero {
   rest = 0;
   isReady = false;
   isSeen = false;
+  /** @type {number[]} the rows in the table */
+  rows = [];
   /** @type {StudyModel} set by `show` */
   model;
 
-  /** @param {HTMLElement} root */
-  constructor(root) {
-    this.root = root;
+  /**
+   * @param {HTMLElement} root
+   * @param {HTMLTableElement} table
+   */
+  constructor(root, table) {
+    this.table = table;
     this.button = root.querySelector(".play");
-    this.bar = root.querySelector(".progress span");
+    this.time = root.querySelector(".time");
     const show = { real: false, ground: false, scale: false };
-    this.stage = new Stage(root.querySelector("canvas"), { channel: "hero", rows: 1200, show });
+    this.stage = new Stage(root.querySelector("canvas"), { channel: "hero", rows: 1200, show, onPick: (row) => this.#pick(row) });
     Object.assign(this.stage.scene, { size: 1.25, margin: 1.08 });
     this.wants = !calm.matches;
     this.move = animation((passed) => {
@@ -30,6 +43,11 @@ class Hero {
     this.button.addEventListener("click", () => {
       this.wants = !this.wants;
       this.#start();
+    });
+    this.time.addEventListener("input", () => {
+      [this.wants, this.share, this.rest] = [false, Number(this.time.value) / 1000, 0];
+      this.#start();
+      this.#draw();
     });
     new IntersectionObserver(([{ isIntersecting }]) => {
       this.isSeen = isIntersecting;
@@ -46,6 +64,8 @@ class Hero {
     const rows = await this.stage.run({ id: model.id, sampler: "dpm", steps: 32, seed: 3 });
     if (!rows) return;
     this.#paint(rows, model.columns);
+    this.rows = Array.from({ length: SHOWN_ROWS }, (_, i) => i);
+    this.#fillTable();
     this.isReady = true;
     [this.share, this.direction, this.rest] = calm.matches ? [1, 1, 0] : [0, 1, 0];
     this.#draw();
@@ -60,6 +80,41 @@ class Hero {
     const of = new Uint8Array(n);
     order.forEach((r, rank) => (of[r] = Math.floor((rank * COLORS) / n)));
     this.stage.scene.ramp = { count: COLORS, of };
+  }
+
+  #fillTable() {
+    const { names } = models.datasetOf(this.model);
+    fillTable(this.table, ["", ...names], this.rows.length, (r, c) => {
+      if (c) return "";
+      const button = element("button", { type: "button", ariaLabel: `Show the way of row ${r + 1}` });
+      button.style.background = colorOf(this.stage.scene.ramp?.of[this.rows[r]] ?? 0);
+      return button;
+    });
+    [...this.table.tBodies[0].rows].forEach((line, r) => line.addEventListener("click", () => this.#pick(this.rows[r])));
+  }
+
+  /** Shows the way of a row, and the row in the table. */
+  #pick(row) {
+    if (row !== null && !this.rows.includes(row)) {
+      this.rows = [row, ...this.rows.slice(0, -1)];
+      this.#fillTable();
+    }
+    this.stage.pick(row);
+    this.#write();
+  }
+
+  /** Writes the rows at the current moment. */
+  #write() {
+    const { x, columns, chosen } = this.stage.scene;
+    const { centre, unit } = models.datasetOf(this.model);
+    this.rows.forEach((row, r) => {
+      const line = this.table.tBodies[0].rows[r];
+      line.classList.toggle("chosen", row === chosen);
+      for (let c = 0; x && c < columns; c++) {
+        const digits = Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(unit[c]))));
+        line.cells[c + 1].textContent = (x[row * columns + c] * unit[c] + centre[c]).toFixed(digits);
+      }
+    });
   }
 
   #start() {
@@ -84,7 +139,8 @@ class Hero {
   #draw() {
     // Slow down where the data appears.
     this.stage.show(1 - (1 - this.share) ** 1.6);
-    this.bar.style.width = `${100 * this.share}%`;
+    this.time.value = String(Math.round(1000 * this.share));
+    this.#write();
   }
 }
 

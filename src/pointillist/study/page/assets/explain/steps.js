@@ -1,4 +1,4 @@
-/* The first three steps of the explainer, which share a time t: noising, denoising, and the noise schedule. */
+/* The first two steps of the explainer, which share a time t: adding noise, and guessing what was there. */
 
 const { Stage, chart, keyOf, latest, levelAt, pool } = window.pointillist;
 
@@ -24,7 +24,7 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDo
 
 const percent = (share) => `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
 
-/** Real rows, and the same rows with noise. */
+/** Rows with noise, and how much of the data the schedule leaves at each time. */
 class NoiseStep {
   /** @type {StudyDataset} set by `show`, like the next two */
   dataset;
@@ -36,48 +36,63 @@ class NoiseStep {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.readout = root.querySelector(".readout");
+    this.chart = root.querySelector(".curve");
+    this.keys = root.querySelector(".keys");
     const onPick = (row) => {
-      for (const scene of this.scenes) scene.chosen = row;
+      this.scene.chosen = row;
       this.#trace();
-      for (const scene of this.scenes) scene.draw();
+      this.scene.draw();
     };
-    const stageOf = (canvas) => new Stage(canvas, { onPick, show: { real: false } });
-    this.scenes = [...root.querySelectorAll("canvas")].map((canvas) => stageOf(canvas).scene);
+    this.scene = new Stage(root.querySelector("canvas"), { onPick, show: { real: false } }).scene;
   }
 
   /** @param {Shown} shown */
   show({ dataset, model, t }) {
     if (this.dataset !== dataset) {
-      this.dataset = dataset;
       this.noise = normals(dataset.real.length, 1);
-      for (const scene of this.scenes) scene.chosen = null;
+      this.scene.chosen = null;
     }
-    const level = levelAt(model, t);
-    this.model = model;
-    this.level = level;
-    const [clean, noisy] = this.scenes;
-    for (const scene of this.scenes) scene.setDataset(dataset, model.columns);
-    clean.setRows(dataset.real);
+    const [level, last] = [t, model.timesteps].map((time) => levelAt(model, time));
+    Object.assign(this, { dataset, model, level });
+    this.scene.setDataset(dataset, model.columns);
     this.#trace();
-    noisy.setRows(noised(dataset.real, this.noise, level), level);
+    this.scene.setRows(noised(dataset.real, this.noise, level), level);
+    const kl = model.prior_kl;
     this.readout.textContent =
-      `α = ${level.alpha.toFixed(2)}, σ = ${level.sigma.toFixed(2)}: ` +
-      `${percent(level.alpha ** 2)} of a unit variance is still the data's.`;
+      `Now ${percent(level.alpha ** 2)} of a unit variance is the data's, at T = ${model.timesteps} ${percent(last.alpha ** 2)}.` +
+      (kl === undefined ? "" : ` Pure noise is off by ${kl < 0.001 ? "less than 0.001" : kl.toPrecision(2)} nats per column.`);
+    this.#drawSchedule(model, t);
+  }
+
+  #drawSchedule(model, t) {
+    const T = model.timesteps;
+    const n = Math.min(T, 200);
+    const times = Array.from({ length: n + 1 }, (_, i) => Math.round((i * T) / n));
+    const series = model.schedule.map((table, i) => ({
+      name: ["α, factor of the data", "σ, factor of the noise"][i],
+      color: i,
+      dash: i,
+      points: times.map((time) => [time, table[time]]),
+    }));
+    chart(this.chart, {
+      label: `α and σ of ${model.title}, t from 0 to ${T}`,
+      x: { range: [0, T], name: "t" },
+      y: { range: [0, 1], name: "factor" },
+      series,
+      marker: t,
+    });
+    this.keys.replaceChildren(...keyOf(series));
   }
 
   /** Traces a row from t = 0 to the current time, with the same noise. */
   #trace() {
-    const [clean, noisy] = this.scenes;
-    const { columns } = this.model;
-    const { chosen } = clean;
-    if (chosen === null) {
-      clean.path = noisy.path = null;
-      return;
-    }
-    const of = (numbers) => numbers.subarray(chosen * columns, (chosen + 1) * columns);
-    clean.path = of(this.dataset.real);
-    const levels = Array.from({ length: 41 }, (_, i) => levelAt(this.model, (this.level.t * i) / 40));
-    noisy.path = Float32Array.from(levels.flatMap((level) => [...noised(of(this.dataset.real), of(this.noise), level)]));
+    const { scene, dataset, noise, model, level } = this;
+    const { chosen } = scene;
+    scene.path = null;
+    if (chosen === null) return;
+    const of = (numbers) => numbers.subarray(chosen * model.columns, (chosen + 1) * model.columns);
+    const levels = Array.from({ length: 41 }, (_, i) => levelAt(model, (level.t * i) / 40));
+    scene.path = Float32Array.from(levels.flatMap((each) => [...noised(of(dataset.real), of(noise), each)]));
   }
 }
 
@@ -154,54 +169,4 @@ class DenoiseStep {
   }
 }
 
-/** Alpha and sigma by time, and the signal that is left at T. */
-class ScheduleStep {
-  /** @type {StudyModel} set by `show` */
-  model;
-
-  /** @param {HTMLElement} root */
-  constructor(root) {
-    this.readout = root.querySelector(".readout");
-    this.chart = root.querySelector(".curve");
-    this.keys = root.querySelector(".keys");
-    this.stage = new Stage(root.querySelector("canvas"), { onPick: () => {}, hasKeys: false, show: { real: false } });
-  }
-
-  /** @param {Shown} shown */
-  show({ dataset, model, t }) {
-    const T = model.timesteps;
-    const n = Math.min(T, 200);
-    const times = Array.from({ length: n + 1 }, (_, i) => Math.round((i * T) / n));
-    const series = model.schedule.map((table, i) => ({
-      name: ["α, factor of the data", "σ, factor of the noise"][i],
-      color: i,
-      dash: i,
-      points: times.map((time) => [time, table[time]]),
-    }));
-    chart(this.chart, {
-      label: `α and σ of ${model.title}, t from 0 to ${T}`,
-      x: { range: [0, T], name: "t" },
-      y: { range: [0, 1], name: "factor" },
-      series,
-      marker: t,
-    });
-    this.keys.replaceChildren(...keyOf(series));
-    if (this.model === model) return;
-    this.model = model;
-    const last = levelAt(model, T);
-    const { scene } = this.stage;
-    const noise = normals(dataset.real.length, 1);
-    scene.setDataset(dataset, model.columns);
-    const both = Float32Array.of(...normals(noise.length, 7), ...noised(dataset.real, noise, last));
-    const rows = noise.length / model.columns;
-    scene.setRows(both, last, Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)));
-    const kl = model.prior_kl;
-    this.readout.textContent =
-      `At T = ${T}, α = ${last.alpha.toFixed(2)}: ${percent(last.alpha ** 2)} of a unit variance is still the data's.` +
-      (kl === undefined
-        ? ""
-        : ` N(0, I) is off by ${kl < 0.001 ? "less than 0.001" : `at most ${kl.toPrecision(2)}`} nats per column.`);
-  }
-}
-
-Object.assign(window.pointillist, { NoiseStep, DenoiseStep, ScheduleStep });
+Object.assign(window.pointillist, { NoiseStep, DenoiseStep });

@@ -3,14 +3,12 @@
 const ROWS = 2000;
 /** Duration of a trajectory at speed 1, in seconds. */
 const SECONDS = 4;
-/** @type {("real" | "density" | "field")[]} */
-const SHOWN = ["real", "density", "field"];
 /** @type {("steps" | "guidance" | "class" | "seed")[]} */
 const CHOICES = ["steps", "guidance", "class", "seed"];
 /** @type {Record<string, [least: number, most: number, usual: number]>} */
 const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
 
-const { Clock, Stage, copyFrom, csvField, debounced, evaluationsOf, fragment, labelsFor, later, latest, models, onDrag, pool } =
+const { Clock, Stage, copyFrom, csvField, debounced, evaluationsOf, fragment, labelsFor, later, models, onDrag, pool } =
   window.pointillist;
 const { TRAINED, save, saveCanvas, theTrainer } = window.pointillist;
 
@@ -102,7 +100,6 @@ class Live {
     this.hasBegun = false;
     byId("steps-value").textContent = byId("steps").value;
     byId("guidance-value").textContent = byId("guidance").value;
-    this.scene.field = null;
     if (this.wasPlayed) this.replay();
   }
 
@@ -162,21 +159,7 @@ class Live {
       `t = ${level.t.toFixed(level.t % 1 ? 1 : 0)} of ${model.timesteps}, ` +
       `noise ${(level.sigma / level.alpha).toPrecision(2)} times the data, ` +
       `step ${Math.floor(position)} of ${total}`;
-    if (this.scene.show.field) this.askField(level);
   }
-
-  /** Computes the field at a noise level; while one is computed, only the last request waits. */
-  askField = latest(async (/** @type {Level} */ level) => {
-    const points = this.scene.fieldPoints();
-    const chosen = byId("class").value;
-    const label = this.model.class_embedding && /^\d+$/.test(chosen) ? Number(chosen) : null;
-    const guidance = Number(byId("guidance").value);
-    const x0 = await pool.predict(this.model.id, Math.min(level.lambda, 10), points, { label, guidance });
-    if (this.stage.frames.length) {
-      this.scene.field = { t: level.t, from: points, to: x0.map((value) => value * level.alpha) };
-    }
-    if (!this.clock.isPlaying) this.scene.draw();
-  });
 
   #seek(share) {
     if (!this.hasBegun) this.#draw();
@@ -201,14 +184,11 @@ class Live {
     on("speed", "change", () => (this.clock.seconds = SECONDS / Number(byId("speed").value)));
     on("time", "input", () => this.#seek(Number(byId("time").value) / 1000));
     on("time", "change", () => this.#write());
-    for (const id of SHOWN) {
-      on(id, "change", () => {
-        this.scene.show[id] = byId(id).checked;
-        this.#show();
-        this.scene.draw();
-        this.#write();
-      });
-    }
+    on("real", "change", () => {
+      this.scene.show.real = byId("real").checked;
+      this.scene.draw();
+      this.#write();
+    });
     on("png", "click", () => saveCanvas(byId("canvas"), `${this.model.dataset}.png`));
     on("csv", "click", () => this.#saveRows());
     on("link", "click", () => {
@@ -281,7 +261,6 @@ class Live {
       params.set("w", byId("guidance").value);
     }
     if (this.stage.frames.length) params.set("t", this.clock.share.toFixed(3));
-    for (const id of SHOWN) if (id !== "real" && byId(id).checked) params.set(id, "1");
     if (!byId("real").checked) params.set("real", "0");
     if (this.scene.isSolid) {
       params.set("turn", [this.scene.view.turn.yaw, this.scene.view.turn.pitch].map((a) => a.toFixed(2)).join(","));
@@ -312,10 +291,7 @@ class Live {
       const isKnown = !("options" in input) || [...input.options].some(({ value }) => value === wanted);
       if (wanted !== null && isKnown) input.value = wanted;
     }
-    for (const id of SHOWN) {
-      byId(id).checked = params.has(id) ? params.get(id) === "1" : id === "real";
-      this.scene.show[id] = byId(id).checked;
-    }
+    this.scene.show.real = byId("real").checked = params.get("real") !== "0";
     const [yaw, pitch] = (params.get("turn") ?? "").split(",").map(Number);
     if (Number.isFinite(yaw) && Number.isFinite(pitch)) Object.assign(this.scene.view.turn, { yaw, pitch });
     this.#forget();

@@ -1,6 +1,6 @@
-/* Draws rows at one moment: points, a row's trajectory, the density of the rows, and the denoiser's field. */
+/* Draws rows at one moment: points, a row's trajectory, and the denoiser's field. */
 
-const { Dots, View, LAYERS, color, contextOf, densityOf, onTheme, rgb } = window.pointillist;
+const { Dots, View, LAYERS, color, contextOf, onTheme, rgb } = window.pointillist;
 const FIELD_ARROWS = 18;
 /** The level of rows without noise. */
 const CLEAN = { alpha: 1, sigma: 0, t: 0, lambda: Infinity };
@@ -45,7 +45,7 @@ class Scene {
     this.canvas = canvas;
     this.context = contextOf(canvas);
     this.dots = new Dots();
-    this.show = { field: false, density: false, real: true, ground: true, scale: true };
+    this.show = { field: false, real: true, ground: true, scale: true };
     this.size = 1;
     this.margin = 1;
     new ResizeObserver(() => this.#resize()).observe(canvas);
@@ -109,7 +109,7 @@ class Scene {
     if (!view || !canvas.width) return;
     const size = canvas.width;
     const scale = Math.min(2, window.devicePixelRatio || 1);
-    const isBelow = view.isSolid || this.show.density || !this.show.ground;
+    const isBelow = view.isSolid || !this.show.ground;
     this.dots.begin(size, isBelow ? null : rgbOf("--panel"));
     context.fillStyle = color("--panel");
     if (isBelow) context[this.show.ground ? "fillRect" : "clearRect"](0, 0, size, size);
@@ -118,9 +118,6 @@ class Scene {
     this.toPixels = (points) => points.map((value, i) => size / 2 + ((i % 2 ? -value : value) * size) / 2 / half);
     const points = this.x && this.toPixels(view.project(this.x));
     this.points = points;
-    if (points && this.show.density) {
-      context.drawImage(densityOf(points, size, rgbOf("--series-1")), 0, 0, size, size);
-    }
     if (view.isSolid && this.show.ground) this.#drawBox(level.alpha, scale);
     if (this.show.real) {
       const real = this.dataset.real.map((value) => value * level.alpha);

@@ -43,7 +43,6 @@ class Trainer {
     this.clear = root.querySelector(".clear");
     this.file = root.querySelector("input[type=file]");
     this.readout = root.querySelector(".readout");
-    this.lossChart = root.querySelector(".loss-curve");
     this.scoreChart = root.querySelector(".score-curve");
     this.doneNote = root.querySelector(".done");
     const sets = Object.keys(models.datasets).map((name) => new Option(`the set ${name}`, name));
@@ -199,9 +198,8 @@ class Trainer {
       const settings = { ...SETTINGS, seed: 0 };
       worker.postMessage({ call: 0, type: "train", model, settings, data: rest, kernel: compiled, steps });
     });
-    for (const chart of [this.lossChart, this.scoreChart]) chart.closest("figure").hidden = false;
+    this.scoreChart.closest("figure").hidden = false;
     this.say("starting …");
-    this.#compare(training);
   }
 
   stop() {
@@ -212,16 +210,6 @@ class Trainer {
     this.worker?.terminate();
     this.worker = null;
     this.button.textContent = "Train";
-  }
-
-  /** Tests the study's model of the set in the same way. */
-  async #compare(training) {
-    const other = this.set && models.plain(this.set);
-    if (!other || this.set === NAME) return;
-    const asked = { id: other.id, sampler: "dpm", steps: 20, variance: other.variance, seed: 2, rows: MEASURED };
-    const rows = await pool.run(asked, undefined, "compare");
-    if (!rows) return;
-    training.theirs = { at: twoSampleTest(rows, training.held, other.columns).value, name: `study: ${other.title}` };
   }
 
   /**
@@ -254,24 +242,15 @@ class Trainer {
   }
 
   /** @param {Progress} training */
-  #draw({ losses, scores, theirs }) {
+  #draw({ losses, scores }) {
     /** @type {ChartAxis} */
     const x = { range: [0, Math.max(5, losses[losses.length - 1][0])], name: "seconds" };
-    const of = (points) => points.map(([, value]) => value).filter(Number.isFinite);
-    const [low, high] = [Math.min(...of(losses)), Math.max(...of(losses))];
-    const loss = { name: "training loss", color: 0, dash: 0, points: losses };
-    chart(this.lossChart, {
-      label: "Training loss against seconds",
-      x,
-      series: [loss],
-      y: { range: [low - 0.1 * (high - low) - 0.005, high + 0.1 * (high - low) + 0.005], name: "training loss" },
-    });
     const score = { name: "right answers", color: 1, shape: 1, dash: 1, points: scores };
     chart(this.scoreChart, {
       label: "Right answers of the two-sample test against seconds",
       x,
       series: [score],
-      levels: [{ at: 0.5, name: "only guesses" }, ...(theirs ? [theirs] : [])],
+      levels: [{ at: 0.5, name: "only guesses" }],
       y: { range: [0.42, 1.02], name: "right answers of a test: generated or real?", ticks: [0.5, 0.6, 0.7, 0.8, 0.9, 1] },
     });
   }

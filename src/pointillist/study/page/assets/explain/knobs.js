@@ -1,0 +1,143 @@
+/* The last step of the explainer: two lanes from one noise, which differ in model, sampler or guidance. */
+
+const { Duel, chart, debounced, evaluationsOf, keyOf, labelsFor, models, percentOf, pool, twoSampleTest } = window.pointillist;
+/** Numbers of evaluations at which rows are tested. */
+const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
+const MEASURED_ROWS = 500;
+
+/** Number of sampler steps for a number of evaluations. */
+const stepsFor = (sampler, evaluations, { timesteps }) =>
+  sampler === "heun"
+    ? Math.max(2, Math.floor((evaluations + 1) / 2))
+    : Math.max(2, sampler === "dpm" ? evaluations : Math.min(evaluations, timesteps));
+
+class KnobsStep {
+  /** @type {string} set by `show` */
+  set;
+  /** @type {StudyModel[]} models of the set */
+  offered = [];
+  /** @type {object | undefined} */
+  measuring;
+
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.duel = new Duel(root, "knobs");
+    this.models = [...root.querySelectorAll("[name=model]")];
+    this.samplers = [...root.querySelectorAll("[name=sampler]")];
+    this.scales = [...root.querySelectorAll("[name=w]")];
+    this.classes = root.querySelector("[name=class]");
+    this.evaluations = root.querySelector("[name=evaluations]");
+    this.readout = root.querySelector(".readout");
+    this.chart = root.querySelector(".curve");
+    this.keys = root.querySelector(".keys");
+    /** @type {HTMLButtonElement[]} */
+    this.presets = Array.from(root.querySelectorAll("button[data-preset]"));
+    const again = debounced(() => this.#run());
+    for (const input of [...this.models, ...this.samplers, ...this.scales, this.classes, this.evaluations])
+      input.addEventListener("input", () => (this.#update(), again()));
+    for (const button of this.presets) button.addEventListener("click", () => this.#preset(button.dataset.preset));
+  }
+
+  /** @param {Shown} shown */
+  show({ set }) {
+    const offered = models.of(set);
+    // A model that was trained here again keeps its name.
+    if (offered.length === this.offered.length && offered.every((each, i) => each === this.offered[i])) return;
+    this.set = set;
+    this.offered = offered;
+    for (const select of this.models) select.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
+    const n = Math.max(...offered.map((model) => (model.class_embedding ? model.n_classes : 0)));
+    const classes = Array.from({ length: n }, (_, k) => new Option(`class ${k}`, String(k)));
+    this.classes.replaceChildren(new Option("all classes", "all"), ...classes);
+    this.presets.forEach((button) => (button.hidden = button.dataset.preset === "guidance" && !n));
+    this.#preset("sampler");
+  }
+
+  /** Lets the lanes differ in one thing: "sampler", "schedule" or "guidance". */
+  #preset(name) {
+    const plain = models.plain(this.set);
+    const other = this.offered.find((model) => model !== plain && !model.class_embedding) ?? plain;
+    const guided = models.conditional(this.set) ?? plain;
+    const chosen = name === "guidance" ? [guided, guided] : [plain, name === "sampler" ? plain : other];
+    chosen.forEach(({ id }, i) => {
+      this.models[i].value = id;
+      this.samplers[i].value = name === "sampler" && i ? "ancestral" : "dpm";
+      this.scales[i].value = name === "guidance" && i ? "4" : "0";
+    });
+    this.#update();
+    this.#run();
+  }
+
+  /** Shows the numbers beside the knobs, and those knobs that the models have. */
+  #update() {
+    const hasClasses = this.models.map(({ value }) => models.get(value).class_embedding > 0);
+    this.scales.forEach((input, i) => (input.closest("label").hidden = !hasClasses[i]));
+    this.classes.closest("label").hidden = !hasClasses.some(Boolean);
+    for (const input of [...this.scales, this.evaluations])
+      input.closest("label").querySelector("output").textContent = input.value;
+  }
+
+  #side(i, evaluations = Number(this.evaluations.value), rows = 1000) {
+    const model = models.get(this.models[i].value);
+    const sampler = this.samplers[i].value;
+    const isConditional = model.class_embedding > 0;
+    const labels = isConditional ? labelsFor(models.datasets[this.set], rows, this.classes.value) : undefined;
+    const guidance = isConditional ? Number(this.scales[i].value) : 0;
+    return { id: model.id, sampler, steps: stepsFor(sampler, evaluations, model), labels, guidance };
+  }
+
+  async #run() {
+    const sides = [0, 1].map((i) => this.#side(i));
+    const now = {};
+    this.measuring = now;
+    pool.stop("measure");
+    this.readout.textContent = "drawing rows …";
+    const ends = (await this.duel.run(sides)).filter((rows) => rows !== null);
+    if (this.measuring !== now || ends.length < sides.length) return;
+    const { columns } = models.get(sides[0].id);
+    // Rows of one class are not compared with all.
+    const isCompared = this.classes.value === "all" || this.classes.closest("label").hidden;
+    this.chart.closest("figure").hidden = !isCompared;
+    const evaluations = sides.map(({ sampler, steps }) => evaluationsOf(sampler, steps));
+    this.readout.textContent = `1,000 rows on each side: ${evaluations[0]} evaluations on the left, ${evaluations[1]} on the right.`;
+    if (!isCompared) return;
+    const real = models.datasets[this.set].real.subarray(0, MEASURED_ROWS * columns);
+    await this.#measure(now, real, columns);
+  }
+
+  /** Tests the rows of both sides at the chosen number of evaluations, then at each budget. */
+  async #measure(now, real, columns) {
+    const test = async (i, evaluations) => {
+      const side = this.#side(i, evaluations, MEASURED_ROWS);
+      const { variance } = models.get(side.id);
+      const rows = await pool.run({ ...side, variance, rows: MEASURED_ROWS, seed: 1 }, undefined, "measure");
+      if (!rows || this.measuring !== now) return null;
+      return { ...twoSampleTest(rows, real, columns), evaluations: evaluationsOf(side.sampler, side.steps) };
+    };
+    const chosen = [await test(0), await test(1)];
+    if (!chosen[0] || !chosen[1]) return;
+    this.readout.textContent =
+      `A test tells generated rows from real ones in ${percentOf(chosen[0])} of all cases after ${chosen[0].evaluations} ` +
+      `evaluations on the left, ${percentOf(chosen[1])} after ${chosen[1].evaluations} on the right. At 50 % it only guesses.`;
+    /** @type {Curve[]} */
+    const series = ["left", "right"].map((name, i) => ({ name, color: i, shape: i, dash: i, points: [] }));
+    this.keys.replaceChildren(...keyOf(series));
+    for (const budget of [0, ...BUDGETS]) {
+      for (const i of budget ? [0, 1] : []) {
+        const found = await test(i, budget);
+        if (!found) return;
+        series[i].points.push([found.evaluations, found.value, found.error]);
+      }
+      chart(this.chart, {
+        label: "Right answers of the two-sample test against evaluations, left and right",
+        x: { range: [2.7, 56], log: true, name: "evaluations of the network per row", ticks: BUDGETS },
+        y: { range: [0.42, 1.02], name: "right answers of a test: generated or real?", ticks: [0.5, 0.6, 0.7, 0.8, 0.9, 1] },
+        levels: [{ at: 0.5, name: "only guesses" }],
+        series,
+        marker: Number(this.evaluations.value),
+      });
+    }
+  }
+}
+
+Object.assign(window.pointillist, { KnobsStep });
