@@ -1,7 +1,7 @@
 """A study's page in headless Chromium: size, seconds until it can be used, and frames per second of playback.
 
-Also the seconds until rows move and are ready, and until a test hardly tells the rows of a network that is trained in the page
-from held-out ones.
+Also the seconds until rows move and are ready, and until a test hardly tells the rows of a network that is trained
+in the page from held-out ones.
 """
 
 import argparse

@@ -504,8 +504,6 @@ declare global {
       metrics: [name: string, title: string][];
       rows: Series[];
     };
-    /** Epochs and losses of each setting, by set. */
-    losses: Record<string, ([number[], (number | null)[]] | null)[]> | null;
     draws: Record<string, string[]>;
   }
 

@@ -85,23 +85,13 @@ def test_csv_has_the_numbers_of_results_csv(page_of, results):
 
 
 @IN_CHROMIUM
-@pytest.mark.parametrize("part", [".chart", ".rows"])
-def test_pictures_are_saved(page_of, results, part):
+def test_charts_are_saved_as_pictures(page_of, results):
     page = page_of(results)
     with page.expect_download() as download:
-        page.locator(f"{STEPS} {part} .save").click()
+        page.locator(f"{STEPS} .chart .save").click()
     with open(download.value.path(), "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
-    assert re.fullmatch(r"made-up-steps-\w+(-rows)?\.png", download.value.suggested_filename)
-
-
-def test_missing_losses_are_not_saved(page_of, make):
-    page = page_of(make(value=lambda name, column: None if name == "space" else made_up.emd_of(name, column)))
-    losses = page.locator(f"{STEPS} .losses")
-    losses.locator("summary").click()
-    losses.locator("select[name=loss]").select_option("space")
-    for button in (".save", ".svg"):
-        losses.locator(button).click()
+    assert re.fullmatch(r"made-up-steps-\w+\.png", download.value.suggested_filename)
 
 
 def test_fragment_restores_every_view(page_of, results):
@@ -115,11 +105,9 @@ def test_fragment_restores_every_view(page_of, results):
     page.locator(f"{STEPS} .chips button", has_text="T = 100").click()
     page.locator(f"{STEPS} .panels").focus()
     page.keyboard.press("ArrowRight")
-    page.locator(f"{STEPS} .losses summary").click()
-    page.locator(f"{STEPS} select[name=loss]").select_option("wide")
     state = "[...document.querySelectorAll('#steps :is(select, input)')].map(e => [e.name, e.value, e.checked])"
     pressed = "[...document.querySelectorAll('#steps [aria-pressed]')].map(e => e.ariaPressed)"
-    page.wait_for_function("() => location.hash.includes('loss=wide')")
+    page.wait_for_function("() => location.hash.includes('angle=-55.25')")
     link = fragment(page)
     assert "angle=-55.25" in link and "hide=wide" in link and "settings=data.0.2" in link
     again = page_of(results, link)
@@ -135,7 +123,7 @@ def test_fragment_restores_every_view(page_of, results):
 
 
 def test_fragment_of_nonsense_shows_the_defaults(page_of, results):
-    page = page_of(results, "#steps?sort=99&set=none&chart=none&figure=none&settings=x&angle=a.b&loss=none&hide=q")
+    page = page_of(results, "#steps?sort=99&set=none&chart=none&figure=none&settings=x&angle=a.b&hide=q")
     assert page.locator(f"{STEPS} select[name=chart]").input_value() == "emd"
     assert len(shown(page)) > 10
 
@@ -230,7 +218,7 @@ def test_every_control_has_a_name(page_of, results):
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_nothing_is_wider_than_the_screen(page_of, results, width):
-    page = page_of(results, "#steps?reported=1&loss=moons", viewport={"width": width, "height": 800})
+    page = page_of(results, "#steps?reported=1", viewport={"width": width, "height": 800})
     # The remaining width is a scroll bar.
     width = page.evaluate("document.documentElement.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -14,7 +14,7 @@ from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS, dataset
 
 from pointillist.metrics import Estimate
 from pointillist.study.page import page_content, render, write_page
-from pointillist.study.page.charts import MAX_ROWS, chart, evenly, losses, pictures
+from pointillist.study.page.charts import MAX_ROWS, chart, evenly, pictures
 from pointillist.study.page.conclusions import live_name, view_name
 from pointillist.study.page.tables import MOST_STEPS, glance, page_table
 from pointillist.study.result_tables import csv_text
@@ -263,14 +263,6 @@ def test_names_and_single_settings_have_no_numeric_axis(make):
     few = tuple(Column(str(v), replace(PLAIN, sampler="ddim", steps=v)) for v in (0, 2))
     fewer = make(replace(STEPS, varied=("steps",), columns=few))
     assert chart(fewer, fewer.spec.sections[0])["x"] == [PLAIN.timesteps, 2]
-
-
-def test_losses_are_the_mean_over_seeds(make):
-    results = make(seeds=2)
-    curves = losses(results, results.spec.sections[0])
-    epochs, values = curves["moons"][0]
-    assert epochs == [1, 2, 3, 4] and values == pytest.approx([1, 0.833333, 0.666667, 0.5])
-    assert losses(results, results.spec.sections[2]) is None
 
 
 def unpack(draw, dimensions):

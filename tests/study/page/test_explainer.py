@@ -201,7 +201,7 @@ def test_two_samplers_are_shown_at_one_noise_level_and_in_one_frame(page):
         first, second = page.evaluate(levels)
         assert first == second
     page.wait_for_function(
-        "() => document.querySelector('[data-step=knobs] .readout').textContent.includes('after 20 evaluations on the left')"
+        "() => document.querySelector('[data-step=knobs] .readout').textContent.includes('of all cases after 20')"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pointillist.atomic_files import write_whole
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, worker
-from pointillist.study.page.charts import chart, draw_keys, losses, pictures
+from pointillist.study.page.charts import chart, draw_keys, pictures
 from pointillist.study.page.conclusions import caution, conclude, count, view_name
 from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.page.tables import glance, page_table
@@ -125,7 +125,7 @@ def _figure(results: Results) -> str:
     return f"figures/{drawn.name}_{short_name(drawn.drawn[0])}_rows.png" if drawn else ""
 
 
-_FOR_SCRIPTS = ("view", "name", "title", "kind", "csv", "chart", "losses", "draws")
+_FOR_SCRIPTS = ("view", "name", "title", "kind", "csv", "chart", "draws")
 """What the scripts draw from; the rest of a section is for the template."""
 
 
@@ -141,7 +141,6 @@ def _section(results: Results, section: Section, live: Mapping[str, str]) -> dic
         "kind": section.kind,
         "csv": base64.b64encode(packed).decode(),
         "chart": chart(results, section),
-        "losses": losses(results, section),
         "draws": {short_name(name): draw_keys(results, section, name) for name in section.drawn},
         "detail": f"{' × '.join(sizes)} × {count(results.spec.seeds, 'seed')}",
         "statements": conclude(results, section),

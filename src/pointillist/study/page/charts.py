@@ -1,7 +1,6 @@
-"""Content of the page's charts (metric against setting, and training losses) and of its pictures of rows."""
+"""Content of the page's charts of metrics against settings, and of its pictures of rows."""
 
 import base64
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,6 @@ from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
 from pointillist.study.window import Window
-
-MAX_EPOCHS = 200
-"""Most points of a curve of losses."""
 
 MAX_ROWS = 1000
 """Most generated rows of one setting that the page holds."""
@@ -66,24 +62,6 @@ def _series(row: Row) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return float(f"{value:.6g}") if np.isfinite(value) else None
-
-
-def losses(results: Results, section: Section) -> dict[str, Any] | None:
-    """Collects the training loss by epoch for every set and setting, averaged over seeds; None if there is none."""
-    curves = {
-        short_name(name): [_curve(results.losses(name, column.settings)) for column in section.columns]
-        for name in section.drawn
-    }
-    return curves if any(curve for each in curves.values() for curve in each) else None
-
-
-def _curve(losses: Sequence[np.ndarray]) -> list[list[float | None]] | None:
-    """Returns epochs and losses, thinned to `MAX_EPOCHS`."""
-    if not losses:
-        return None
-    mean = np.mean(np.stack(losses).astype(np.float64), axis=0)
-    epochs = np.unique(np.linspace(1, len(mean), min(len(mean), MAX_EPOCHS)).round().astype(int))
-    return [epochs.tolist(), [_number(value) for value in mean[epochs - 1]]]
 
 
 def pictures(results: Results) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,15 +1,8 @@
-/** Charts of metrics by setting, one series per data set, and of training losses, one series per setting. */
+/** Charts of metrics by setting, one series per data set. */
 
-const { axisOf, chart, element, fileName, fragment, keyOf, later, number, sample, saveChart, sections } = window.pointillist;
+const { axisOf, chart, element, fileName, fragment, later, sample, saveChart, sections } = window.pointillist;
 
 const range = (n) => Array.from({ length: n }, (_, i) => i);
-
-/** Connects the buttons that save a panel's chart. */
-function offerFiles(panel, titleOf, nameOf) {
-  const holder = panel.querySelector(".plot");
-  panel.querySelector(".save").addEventListener("click", () => saveChart(holder, titleOf(), "png", nameOf()));
-  panel.querySelector(".svg").addEventListener("click", () => saveChart(holder, titleOf(), "svg", nameOf()));
-}
 
 /** @param {ShownSection} section */
 function setUpMetrics(section) {
@@ -83,7 +76,10 @@ function setUpMetrics(section) {
   panel.querySelector(".keys").append(...keys);
   select.addEventListener("change", choose);
   reported?.addEventListener("change", draw);
-  offerFiles(panel, () => `${section.title}: ${titleOf()}`, () => fileName(section, select.value));
+  const saveAs = (/** @type {"png" | "svg"} */ type) => () =>
+    saveChart(panel.querySelector(".plot"), `${section.title}: ${titleOf()}`, type, fileName(section, select.value));
+  panel.querySelector(".save").addEventListener("click", saveAs("png"));
+  panel.querySelector(".svg").addEventListener("click", saveAs("svg"));
   fragment.onRestore(section.view, (params) => {
     const wanted = params.get("chart");
     [select.value] = metrics.find(([name]) => name === wanted) ?? metrics[0];
@@ -94,57 +90,4 @@ function setUpMetrics(section) {
   draw();
 }
 
-/** @param {ShownSection} section */
-function setUpLosses(section) {
-  const panel = section.root.querySelector(".losses");
-  const losses = section.losses ?? {};
-  if (!panel) return;
-  const select = panel.querySelector("select");
-
-  const draw = () => {
-    /** @type {Curve[]} */
-    const series = section.chart.heads.flatMap((name, i) => {
-      const [epochs, values] = losses[select.value][i] ?? [[], []];
-      return epochs.length ? [{ name, color: i, dash: i, points: epochs.map((epoch, k) => [epoch, values[k]]) }] : [];
-    });
-    const x = [...new Set(series.flatMap(({ points }) => points.map(([epoch]) => epoch)))].sort((a, b) => a - b);
-    const at = ({ points }, k) => points.find(([epoch]) => epoch === x[k])?.[1] ?? null;
-    const isShown = panel.open && series.length > 0;
-    panel.querySelector(".keys").replaceChildren(...(isShown ? keyOf(series) : []));
-    const options = {
-      label: `training loss by epoch, ${select.value}`,
-      x: { ...axisOf(x, { margin: 0.05, canBeLog: false }), name: "epoch", stops: x },
-      series,
-      describe: (k) => ({
-        head: `epoch ${x[k]}`,
-        lines: series.map((one) => ({
-          color: one.color,
-          name: one.name,
-          text: at(one, k) === null ? "" : number(at(one, k)),
-        })),
-      }),
-    };
-    chart(panel.querySelector(".plot"), isShown ? options : null);
-  };
-
-  const choose = () => {
-    draw();
-    fragment.change(section.view, { loss: panel.open ? select.value : "" });
-  };
-
-  panel.addEventListener("toggle", choose);
-  select.addEventListener("change", choose);
-  const titleOf = () => `Training loss, ${select.value}: ${section.title}`;
-  offerFiles(panel, titleOf, () => fileName(section, "loss", select.value));
-  fragment.onRestore(section.view, (params) => {
-    const wanted = params.get("loss");
-    panel.open = wanted !== null && Object.hasOwn(losses, wanted);
-    if (wanted !== null && panel.open) select.value = wanted;
-    draw();
-  });
-}
-
-for (const section of sections) {
-  later(() => setUpMetrics(section));
-  later(() => setUpLosses(section));
-}
+for (const section of sections) later(() => setUpMetrics(section));
