@@ -599,6 +599,9 @@ declare global {
     scatter: HTMLCanvasElement;
     "scatter-note": HTMLElement;
     "first-rows": HTMLTableElement;
+    guess: HTMLElement;
+    "guess-picture": HTMLCanvasElement;
+    "guess-note": HTMLElement;
     marginals: HTMLElement;
     more: HTMLElement;
     fill: HTMLFormElement;
@@ -626,7 +629,6 @@ declare global {
     canvas: HTMLCanvasElement;
     play: HTMLButtonElement;
     time: HTMLInputElement;
-    speed: HTMLSelectElement;
     moment: HTMLElement;
     status: HTMLElement;
     set: HTMLSelectElement;

@@ -1,5 +1,7 @@
 """Compares rows of the page of a mixed model in a browser with rows from Python."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -261,3 +263,28 @@ def test_the_page_passes_the_accessibility_checks(model, page_of, violations, sc
     fill(page, "hours,rooms\n7.5,\n")
     page.wait_for_function("() => document.querySelector('#filled-rows tr')")
     assert violations(page) == {}
+
+
+@IN_CHROMIUM
+def test_a_hidden_cell_is_guessed_from_the_rest_of_its_row(mixed_model, page_of):
+    page = page_of(mixed_model)
+    names = page.locator("#first-rows th").all_inner_texts()
+
+    def guessed(name):
+        cell = page.locator("#first-rows tbody tr").first.locator("td").nth(names.index(name))
+        text = cell.inner_text()
+        cell.locator("button").click()
+        page.wait_for_function(
+            "name => document.querySelector('#guess-note').textContent.startsWith(`${name}, guessed`)", arg=name
+        )
+        assert cell.inner_text() == "?"
+        return cell, text, page.inner_text("#guess-note").removeprefix(f"{name}, guessed from the rest of the row: ")
+
+    cell, text, note = guessed("<b>kind")
+    shares = [int(share) for share in re.findall(r"(\d+) %", note)]
+    assert 98 <= sum(shares) <= 102 and note.endswith(f". The row has {text}.")
+    # A rule says what the rest leaves open.
+    cell, text, note = guessed("sum")
+    assert note == f"{text}, in nine of ten cases from {text} to {text}. The row has {text}."
+    cell.locator("button").click()
+    assert cell.inner_text() == text and not page.locator("#guess").is_visible()

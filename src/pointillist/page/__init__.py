@@ -34,7 +34,7 @@ SCRIPTS = (
     *("columns/mathematics.js", "columns/formats.js", "columns/column.js", "columns/grids.js"),
     *COLUMNS,
     *("columns/scaled.js", "rules.js", "table.js", "incomplete_rows.js", "in_ranges.js", "fields.js", "pairs.js"),
-    *("pictures.js", "fill.js", "model.js"),
+    *("pictures.js", "guess.js", "fill.js", "model.js"),
 )
 """Scripts of the page, in the order in which it runs them."""
 

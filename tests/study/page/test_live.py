@@ -68,6 +68,11 @@ def test_every_model_is_packed_once_with_the_best_of_each_set_first(live_results
         [("moons", "mlp", 0)] * 2 + [("space", "mlp", 0)] * 2 + [("moons", "residual", 0), ("moons", "mlp", 8)]
     )
     assert content["n_finished"] == 6
+    assert [(m["dataset"], m["class_embedding"] > 0) for m in content["models"][:3]] == [
+        ("moons", False),
+        ("space", False),
+        ("moons", True),
+    ]
     for model in content["models"][:2]:
         rows = live_results.rows(live_results.spec.sections[0])
         (row,) = (r for r in rows if r.dataset == model["dataset"] and r.metric == "emd")
@@ -176,7 +181,6 @@ def test_the_noise_of_a_page_is_normal_and_differs_between_rows(live_results, pa
 def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
     page = page_of(live_results)
     page.select_option("#live-set", "space")
-    page.select_option("#live-speed", "2")
     page.fill("#live-seed", "7")
     page.uncheck("#live-real")
     page.click("#live-play")
@@ -207,7 +211,6 @@ def test_a_finished_run_plays_again(live_results, page_of):
              window.requestAnimationFrame = (draw) => next((time) => draw(time - 80));
            }"""
     )
-    page.select_option("#live-speed", "2")
     page.click("#live-play")
     page.wait_for_function(FINISHED)
     page.wait_for_function("() => document.querySelector('#live-play').textContent === 'Play'")

@@ -2,7 +2,7 @@
 
 (async () => {
   const { Workers, Table, columnOf, drawnLabels, histogram, pair, gridOf, unmet, shown, MOST_POINTS } = window.pointillist;
-  const { Conditions, byId, element, fillTable, givenCell, inRanges, knownRow, save, setUpFill, textIn, withNumbers } =
+  const { Conditions, byId, element, fillTable, givenCell, guess, inRanges, knownRow, save, setUpFill, textIn, withNumbers } =
     window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
@@ -22,6 +22,8 @@
   /** @type {DrawnTable | null} */
   let table = null;
   let ready = 0;
+  /** @type {{row: number, column: number} | null} the cell that is guessed */
+  let hidden = null;
   /** Whether the rows were drawn without conditions. */
   let areUnconditional = true;
 
@@ -161,6 +163,8 @@
     [table, ready] = [null, 0];
     const { given, label, ranges, conditions: limits } = choices;
     areUnconditional = label === null && !given?.length && !ranges?.length && !limits?.length;
+    hidden = null;
+    if (byId("guess")) byId("guess").hidden = true;
     setBusy(true);
     byId("progress").value = 0;
     say(`drawing ${many(choices.rows, "row")} …`);
@@ -292,7 +296,24 @@
       byId("scatter-note").textContent = `${points}${grid ? ` ${comparison(grid, x, y)}` : ""}`;
     }
     const names = columns.map(({ name }) => name);
-    fillTable(byId("first-rows"), names, Math.min(FIRST_ROWS, ready), (r, c) => drawn.text(c, r));
+    fillTable(byId("first-rows"), names, Math.min(FIRST_ROWS, ready), (r, c) => {
+      const isHidden = hidden?.row === r && hidden.column === c;
+      if (!content.can_fill || !columns[c].can_be_given) return drawn.text(c, r);
+      const button = element("button", { type: "button" }, isHidden ? "?" : drawn.text(c, r) || "\u00a0");
+      if (isHidden) button.ariaLabel = `${names[c]} is hidden`;
+      button.addEventListener("click", () => hide(drawn, r, c));
+      return button;
+    });
+  }
+
+  /** Hides a cell of a finished table, and lets the model guess it; another click shows it again. */
+  function hide(drawn, row, column) {
+    if (byId("draw").dataset.busy) return;
+    const isSame = hidden !== null && hidden.row === row && hidden.column === column;
+    hidden = isSame ? null : { row, column };
+    byId("guess").hidden = isSame;
+    show();
+    if (!isSame) guess(drawn, row, column, draw).catch(({ message }) => (byId("guess-note").textContent = message));
   }
 
   const saveTable = async (table, name) => table && save(await table.csv(), name);

@@ -1,7 +1,7 @@
 /* The live model: controls, playback, and the link that restores a view. */
 
 const ROWS = 2000;
-/** Duration of a trajectory at speed 1, in seconds. */
+/** Duration of a trajectory, in seconds. */
 const SECONDS = 4;
 /** @type {("steps" | "guidance" | "class" | "seed")[]} */
 const CHOICES = ["steps", "guidance", "class", "seed"];
@@ -181,7 +181,6 @@ class Live {
     on("sampler", "change", () => (this.#chooseSampler(), this.#write()));
     for (const id of CHOICES) on(id, "input", () => (this.#forget(), this.#write()));
     on("play", "click", () => (this.clock.isPlaying ? this.clock.pause() : this.play()));
-    on("speed", "change", () => (this.clock.seconds = SECONDS / Number(byId("speed").value)));
     on("time", "input", () => this.#seek(Number(byId("time").value) / 1000));
     on("time", "change", () => this.#write());
     on("real", "change", () => {
