@@ -49,7 +49,7 @@ def test_without_scripts_nothing_pretends_to_work(page_of, live_results):
 def test_on_a_phone_pictures_stand_between_text_and_controls(page_of, live_results):
     page = page_of(live_results, viewport={"width": 390, "height": 844})
     tops = """() => [...document.querySelectorAll('.step')].map(step =>
-        ['h2, h3, .train-head', '.step-stages', 'label, .buttons'].map(part =>
+        ['h2, h3, .train-head', '.stage', 'label, .buttons'].map(part =>
             (step.querySelector(part) ?? step.closest('.train').querySelector(part)).getBoundingClientRect().top))"""
     for heading, pictures, controls in page.evaluate(tops):
         assert heading < pictures < controls
