@@ -422,8 +422,8 @@ declare global {
     dataset: StudyDataset;
     /** Held-out rows. */
     held: Float32Array;
-    /** Seconds and losses. */
-    losses: [number, number][];
+    /** The rows that are learned. */
+    rest: Float32Array;
     /** Seconds, and right answers of the two-sample test. */
     scores: [number, number][];
     begin: number;
@@ -656,7 +656,6 @@ declare global {
     ".clear": HTMLButtonElement;
     ".copy-link": HTMLButtonElement;
     ".curve": HTMLElement;
-    ".score-curve": HTMLElement;
     ".done": HTMLElement;
     ".hero-stage": HTMLElement;
     ".keys": HTMLElement;

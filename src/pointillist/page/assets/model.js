@@ -297,10 +297,10 @@
     }
     const names = columns.map(({ name }) => name);
     fillTable(byId("first-rows"), names, Math.min(FIRST_ROWS, ready), (r, c) => {
-      const isHidden = hidden?.row === r && hidden.column === c;
-      if (!content.can_fill || !columns[c].can_be_given) return drawn.text(c, r);
-      const button = element("button", { type: "button" }, isHidden ? "?" : drawn.text(c, r) || "\u00a0");
-      if (isHidden) button.ariaLabel = `${names[c]} is hidden`;
+      const text = hidden?.row === r && hidden.column === c ? "?" : drawn.text(c, r);
+      if (!content.can_fill || !columns[c].can_be_given) return text;
+      const button = element("button", { type: "button" }, text || "\u00a0");
+      if (!text) button.ariaLabel = `${names[c]}: missing`;
       button.addEventListener("click", () => hide(drawn, r, c));
       return button;
     });

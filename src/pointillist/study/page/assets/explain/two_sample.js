@@ -53,7 +53,27 @@ function twoSampleTest(A, B, columns) {
   return { value: right / (2 * n), error: Math.sqrt(((1 + 2 / Math.PI) * smoothed * (1 - smoothed)) / (2 * n)) };
 }
 
+/**
+ * Fraction of rows that are farther from the data than 99 % of held-out rows are; data, held: rows × columns.
+ * @returns {number}
+ */
+function strayShare(rows, held, data, columns) {
+  const distances = (some) =>
+    Array.from({ length: some.length / columns }, (_, r) => {
+      let least = Infinity;
+      for (let i = 0; i < data.length; i += columns) {
+        let distance = 0;
+        for (let c = 0; c < columns; c++) distance += (some[r * columns + c] - data[i + c]) ** 2;
+        least = Math.min(least, distance);
+      }
+      return least;
+    });
+  const usual = distances(held).sort((a, b) => a - b);
+  const limit = usual[Math.floor(0.99 * usual.length)];
+  return distances(rows).filter((distance) => distance > limit).length / (rows.length / columns);
+}
+
 /** Writes a result of the test. */
 const percentOf = ({ value, error }) => `${Math.round(100 * value)} % ± ${Math.round(100 * error)} %`;
 
-Object.assign(window.pointillist, { percentOf, twoSampleTest });
+Object.assign(window.pointillist, { percentOf, strayShare, twoSampleTest });

@@ -1,6 +1,6 @@
 /* Trains a network in the page on drawn points, a file or a data set, and shows its progress. */
 
-const { Pad, Stage, chart, datasetOf, element, later, models, percentOf, pool, readColumns, twoSampleTest, unpackNumbers } =
+const { Pad, Stage, datasetOf, element, later, models, percentOf, pool, readColumns, strayShare, twoSampleTest, unpackNumbers } =
   window.pointillist;
 
 const TRAINED = "trained here";
@@ -43,7 +43,6 @@ class Trainer {
     this.clear = root.querySelector(".clear");
     this.file = root.querySelector("input[type=file]");
     this.readout = root.querySelector(".readout");
-    this.scoreChart = root.querySelector(".score-curve");
     this.doneNote = root.querySelector(".done");
     const sets = Object.keys(models.datasets).map((name) => new Option(`the set ${name}`, name));
     this.choice.replaceChildren(new Option("points that you draw", "draw"), new Option("a CSV file", "csv"), ...sets);
@@ -175,7 +174,7 @@ class Trainer {
       model,
       dataset,
       held: held.subarray(0, MEASURED * columns),
-      losses: [],
+      rest,
       scores: [],
       begin: performance.now(),
       isMeasuring: false,
@@ -198,7 +197,6 @@ class Trainer {
       const settings = { ...SETTINGS, seed: 0 };
       worker.postMessage({ call: 0, type: "train", model, settings, data: rest, kernel: compiled, steps });
     });
-    this.scoreChart.closest("figure").hidden = false;
     this.say("starting …");
   }
 
@@ -214,11 +212,10 @@ class Trainer {
 
   /**
    * @param {Progress} training
-   * @param {{step: number, loss: number, tensors: Tensors, isDone: boolean}} message
+   * @param {{step: number, tensors: Tensors, isDone: boolean}} message
    */
-  async #report(training, { step, loss, tensors, isDone }) {
+  async #report(training, { step, tensors, isDone }) {
     const seconds = (performance.now() - training.begin) / 1000;
-    training.losses.push([seconds, loss]);
     if (isDone) this.#end();
     // Skip reports while rows are drawn, except the last.
     if (training.isMeasuring && !isDone) return;
@@ -233,26 +230,12 @@ class Trainer {
     training.isMeasuring = false;
     if (!rows || training !== this.training) return;
     const score = twoSampleTest(rows, training.held, model.columns);
+    const stray = Math.round(100 * strayShare(rows, training.held, training.rest, model.columns));
     training.scores.push([seconds, score.value]);
     this.say(
       `${isDone ? "Done: " : ""}${step.toLocaleString("en")} steps in ${seconds.toFixed(1)} s. A test tells its rows from ` +
-        `held-out ones in ${percentOf(score)} of all cases; at 50 % it only guesses.`,
+        `held-out ones in ${percentOf(score)} of all cases; at 50 % it only guesses. ${stray} % of its rows lie off the data.`,
     );
-    this.#draw(training);
-  }
-
-  /** @param {Progress} training */
-  #draw({ losses, scores }) {
-    /** @type {ChartAxis} */
-    const x = { range: [0, Math.max(5, losses[losses.length - 1][0])], name: "seconds" };
-    const score = { name: "right answers", color: 1, shape: 1, dash: 1, points: scores };
-    chart(this.scoreChart, {
-      label: "Right answers of the two-sample test against seconds",
-      x,
-      series: [score],
-      levels: [{ at: 0.5, name: "only guesses" }],
-      y: { range: [0.42, 1.02], name: "right answers of a test: generated or real?", ticks: [0.5, 0.6, 0.7, 0.8, 0.9, 1] },
-    });
   }
 }
 
