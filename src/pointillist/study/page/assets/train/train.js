@@ -80,7 +80,7 @@ class Trainer {
    */
   restore(params) {
     const [points, set, steps] = ["points", "set", "trained"].map((name) => params.get(name) ?? "");
-    if (!steps || !(points || set in models.datasets)) return false;
+    if (!steps || !(points || Object.hasOwn(models.datasets, set))) return false;
     if (this.done?.points === points && this.done.set === set) return false;
     try {
       this.choose(points ? "draw" : set);
