@@ -3,7 +3,6 @@
 const { Stage, animation, calm, element, fillTable, models } = window.pointillist;
 const [SECONDS, REST] = [3.6, 1.1];
 const COLORS = 9;
-const SHOWN_ROWS = 5;
 
 /** The color of a row, as its point has it. */
 function colorOf(index) {
@@ -64,7 +63,8 @@ class Hero {
     const rows = await this.stage.run({ id: model.id, sampler: "dpm", steps: 32, seed: 3 });
     if (!rows) return;
     this.#paint(rows, model.columns);
-    this.rows = Array.from({ length: SHOWN_ROWS }, (_, i) => i);
+    // One row of every other color.
+    this.rows = [0, 2, 4, 6, 8].map((color) => this.stage.scene.ramp?.of.indexOf(color) ?? 0);
     this.#fillTable();
     this.isReady = true;
     [this.share, this.direction, this.rest] = calm.matches ? [1, 1, 0] : [0, 1, 0];
@@ -83,8 +83,8 @@ class Hero {
   }
 
   #fillTable() {
-    const { names } = models.datasetOf(this.model);
-    fillTable(this.table, ["", ...names], this.rows.length, (r, c) => {
+    const { names, axes } = models.datasetOf(this.model);
+    fillTable(this.table, ["", ...(axes.length === names.length ? axes : names)], this.rows.length, (r, c) => {
       if (c) return "";
       const button = element("button", { type: "button", ariaLabel: `Show the way of row ${r + 1}` });
       button.style.background = colorOf(this.stage.scene.ramp?.of[this.rows[r]] ?? 0);
