@@ -19,7 +19,7 @@ def _with_arrays(*packages):
     return [".".join(("pointillist", *path.parts)) for path in found]
 
 
-CHECKED = "columns", "rules", "models", "queries", "privacy", "estimators", "evaluation", "page", "study"
+CHECKED = "columns", "rules", "models", "queries", "privacy", "estimators", "evaluation", "page", "relational", "study"
 """Packages whose arrays alone are checked."""
 
 install_import_hook(_with_arrays("diffusion", "engine", "metrics"), "beartype.beartype")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pointillist.estimators.estimator import Diffusion, load
     from pointillist.estimators.imputer import DiffusionImputer
     from pointillist.estimators.regressor import DiffusionRegressor
+    from pointillist.estimators.relational import RelationalDiffusion
     from pointillist.evaluation import evaluate
     from pointillist.privacy import audit
     from pointillist.tables.conditions import between, missing, one_of, present
@@ -27,6 +28,7 @@ __getattr__, __dir__ = attach(
         ".estimators.estimator": ["Diffusion", "load"],
         ".estimators.imputer": ["DiffusionImputer"],
         ".estimators.regressor": ["DiffusionRegressor"],
+        ".estimators.relational": ["RelationalDiffusion"],
         ".evaluation": ["evaluate"],
         ".metrics": ["metrics"],
         ".privacy": ["audit"],
@@ -39,6 +41,7 @@ __all__ = [
     "DiffusionClassifier",
     "DiffusionImputer",
     "DiffusionRegressor",
+    "RelationalDiffusion",
     "__version__",
     "audit",
     "between",

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pointillist.columns.covariance import RIDGE, regressed
 from pointillist.diffusion.conditional_normal import MAX_NUMBERS, NOISE, conditional_normal
 
 
@@ -35,3 +36,21 @@ def test_with_too_many_numbers_none_is_used():
     mean, deviation = conditional_normal(jnp.ones((k, k)), jnp.ones(k), jnp.ones(k, bool))
 
     assert not mean.any() and (deviation == 1).all()
+
+
+@pytest.mark.parametrize(("k", "n_given"), [(6, 4), (12, 3), (5, 5)])
+def test_numbers_that_are_always_given_are_regressed_on(k, n_given):
+    covariance = some_covariance(k).astype(np.float32)
+    values, is_observed = np.random.default_rng(1).normal(size=k), np.arange(k) >= k - n_given
+    is_observed[:1] = True
+    # The ridge counts as noise of the given numbers.
+    noisy = covariance + RIDGE * np.diag(np.arange(k) >= k - n_given).astype(np.float32)
+    arguments = jnp.asarray(values, jnp.float32), jnp.asarray(is_observed)
+
+    mean, deviation = conditional_normal(jnp.asarray(regressed(covariance, n_given)), *arguments)
+    expected = conditional_normal(jnp.asarray(noisy), *arguments)
+
+    c = k - n_given
+    np.testing.assert_allclose(mean[:c], expected[0][:c], atol=1e-3)
+    np.testing.assert_allclose(deviation[:c], expected[1][:c], atol=1e-3)
+    np.testing.assert_allclose(mean[c:], values[c:], atol=1e-6)

@@ -14,7 +14,10 @@ from pointillist.files.csv_format import CsvForm
 @options.csv_options("DATA and --holdout")
 def evaluate(
     *,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}).")],
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}), or a folder of related tables."),
+    ],
     rows: Annotated[
         Path,
         typer.Argument(metavar="ROWS", help="Generated rows, or a model file, from which as many rows are drawn."),
@@ -37,6 +40,22 @@ def evaluate(
     seed: Annotated[int, options.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
+    if data.is_dir():
+        from rich.console import Console
+
+        from pointillist.cli.relational import compare_folders
+
+        for option, value in (("--target", target), ("--holdout", holdout), ("--figure", figure), ("--html", html)):
+            if value is not None:
+                raise ValueError(f"{data}: is a folder, for which there is no {option}: leave it out")
+        found = compare_folders(data, rows, seed)
+        if as_json:
+            print(json.dumps(found.to_json(), indent=1, allow_nan=False))
+        else:
+            found.print_on(Console())
+        if check and found.is_distinguishable:
+            raise typer.Exit(1)
+        return
     from pointillist.cli.comparing import compare
 
     is_suspicious = compare(data, rows, holdout, target, form, seed, as_json=as_json, figure=figure, html=html)

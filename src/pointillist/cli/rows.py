@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @options.configuration_options(Configuration)
 def fit(
     *,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}; or a folder of related tables.")],
     out: Annotated[
         Path | None, options.out("MODEL", "The model file to write.", show_default="DATA, with the ending .model")
     ] = None,
@@ -97,6 +97,16 @@ def fit(
         random_state=seed if seed is not None or is_private else 0,
     )
     console = Console(stderr=True, quiet=quiet)
+    if data.is_dir():
+        from pointillist.cli.relational import fit_folder
+
+        refused = {"--label": label, "--categorical": categorical, "--given": given, "--type": type, "--drop": drop}
+        for option, value in {**refused, "--keep": keep, "--domain": domain}.items():
+            if value is not None:
+                raise ValueError(f"{data}: is a folder, for which there is no {option}: leave it out")
+        with _explained(data, None, resume, console):
+            fit_folder(data, out, configuration, state, console, is_resumed=resume)
+        return
     kind: Literal["mixed", "any"] = "mixed" if categorical or is_private else "any"
     with waiting(console, f"reading {data}", is_shown=not quiet):
         table = read_table(data, label, drop=drop or (), types=parse_types(type or ()), kind=kind, form=form)
@@ -171,7 +181,7 @@ def _summary(model: "RowModel", n: int, seconds: float) -> str:
 @exclusive
 @options.grouped(
     {
-        OPTIONS: ("out", "n", "where", "shares", "label", "guidance", "seed"),
+        OPTIONS: ("out", "n", "scale", "where", "shares", "label", "guidance", "seed"),
         REWARDS: ("reward", "reward_temperature", "candidates", "steering"),
     }
 )
@@ -179,11 +189,14 @@ def _summary(model: "RowModel", n: int, seconds: float) -> str:
 def sample(
     *,
     model: options.Model,
-    out: Annotated[Path, options.out("ROWS", f"The table to write: {FILES}.")],
+    out: Annotated[Path, options.out("ROWS", f"The table to write: {FILES}; a folder for related tables.")],
     n: Annotated[
         int | None,
         typer.Option("--rows", "-n", min=1, help="Number of rows.", show_default="number of rows in --prior"),
     ] = None,
+    scale: Annotated[
+        float, typer.Option(min=1e-6, help="Number of rows of tables without a parent, relative to the training rows.")
+    ] = 1.0,
     label: Annotated[
         str | None,
         typer.Option(metavar="VALUE", help="The class of all rows.", show_default="as frequent as in DATA"),
@@ -191,8 +204,8 @@ def sample(
     where: Annotated[
         Columns,
         options.columns(
-            "A condition on a column: COLUMN=VALUE, COLUMN=LOW..HIGH (either end may be left out), COLUMN=A|B|C, "
-            "COLUMN=? (missing) or COLUMN=!? (present)",
+            "A condition on a column (TABLE.COLUMN in related tables): COLUMN=VALUE, COLUMN=LOW..HIGH (either end may "
+            "be left out), COLUMN=A|B|C, COLUMN=? (missing) or COLUMN=!? (present)",
             "CONDITION",
         ),
     ] = None,
@@ -222,11 +235,16 @@ def sample(
     from pointillist.engine.cluster import check_engine
     from pointillist.files.writing import TableWriter
     from pointillist.models.request import Request
-    from pointillist.models.saving import load_model
+    from pointillist.models.saving import is_relational, load_model
     from pointillist.progress import Bar
     from pointillist.queries.sampling import SamplingRun
 
     check_engine(engine, address)
+    if is_relational(model):
+        from pointillist.cli.relational import sample_tables
+
+        sample_tables(model, out, n, scale, where or (), seed)
+        return
     fitted = load_model(model)
     start = _start(prior, n)
     if label is not None:

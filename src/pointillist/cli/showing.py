@@ -19,9 +19,17 @@ def info(
     from rich.console import Console
     from rich.table import Table
 
+    from pointillist.cli.relational import relational_facts
     from pointillist.foreign_text import terminal_text
+    from pointillist.models.saving import is_relational
 
-    facts = _study_facts(file) if file.is_dir() or file.suffix == ".db" else _model_facts(file)
+    facts: dict[str, Any]
+    if file.is_dir() or file.suffix == ".db":
+        facts = _study_facts(file)
+    elif is_relational(file):
+        facts = relational_facts(file)
+    else:
+        facts = _model_facts(file)
     grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in facts.items():
         grid.add_row(terminal_text(name, "bold"), terminal_text(str(value)))

@@ -19,6 +19,9 @@ HELD_OUT = 5
 SMALLEST_VARIANCE = 1e-5
 """Lower bound of the variance along an axis."""
 
+RIDGE = 0.01
+"""Variance that is added to each given number in a regression on given numbers, which bounds the coefficients."""
+
 _NOISE = 1e-6
 """Variance of the noise added to each observed number, which keeps the linear systems regular."""
 
@@ -64,6 +67,23 @@ def principal_axes(
     # The last digits depend on the number of threads.
     axes[block] = vectors.round(7)
     return (axes * np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))).astype(np.float32)
+
+
+def regressed(covariance: Float[np.ndarray, "k k"], n_given: int) -> Float[np.ndarray, "c k"]:
+    """Returns the covariance of the first c numbers given the last ones, followed by their regression coefficients.
+
+    Args:
+        covariance: Covariance of all numbers.
+        n_given: Number of numbers that are given; the result is the covariance if there are none.
+    """
+    if not n_given:
+        return covariance
+    c = len(covariance) - n_given
+    whole = covariance.astype(np.float64)
+    given = whole[c:, c:] + RIDGE * np.eye(n_given)
+    coefficients = np.linalg.solve(given, whole[c:, :c]).T
+    left = whole[:c, :c] - coefficients @ whole[c:, :c]
+    return np.hstack([left, coefficients]).round(6).astype(np.float32)
 
 
 def _shrink(covariance: np.ndarray, shrinkage: float) -> np.ndarray:

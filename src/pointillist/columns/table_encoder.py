@@ -61,13 +61,16 @@ class TableEncoder:
         return cls(encoders, scaling)
 
     @classmethod
-    def fit(cls, table: Table, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoder":
+    def fit(
+        cls, table: Table, categorical: Sequence[Any] = (), *, missing: str = "value", given: Sequence[Any] = ()
+    ) -> "TableEncoder":
         """Learns the encoders of all columns.
 
         Args:
             table: The table.
             categorical: Columns whose numbers are categories.
             missing: One of `MISSING`. Missing labels always count as one more value.
+            given: Columns that are always observed. Their numbers get scores, which are finer than intervals.
 
         Raises:
             ValueError: If a column cannot be learned: it is empty, or its text differs in nearly every row.
@@ -86,7 +89,11 @@ class TableEncoder:
             is_category = name in categorical or (name == table.label and has_few_values(_values(cells), len(table)))
             is_unknown = has_unknown and name != table.label
             encoder = fit_encoder(
-                name, cells, is_category=is_category, explained=float(fraction), is_unknown=is_unknown
+                name,
+                cells,
+                is_category=is_category,
+                explained=1.0 if name in given else float(fraction),
+                is_unknown=is_unknown,
             )
             if name == table.label and encoder.scores is None:
                 # All classes are known, so unknown labels have no mass.

@@ -16,20 +16,25 @@ _AT_ONCE = 8
 
 
 def conditional_normal(
-    covariance: Float[Array | np.ndarray, "c c"], numbers: Float[Array, " k"], is_observed: Bool[Array, " k"]
+    covariance: Float[Array | np.ndarray, "c d"], numbers: Float[Array, " k"], is_observed: Bool[Array, " k"]
 ) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
     """Compute the conditional mean and standard deviation of each number of x ~ N(0, C), given observed ones.
 
     Observed numbers are conditioned on one after another by equation A.6 of Rasmussen & Williams (2006, Gaussian
     Processes for Machine Learning). A Cholesky factor would be faster, but LAPACK calls from XLA wait for the threads
     that run the programs, so that two concurrent programs can deadlock. C is ignored if there are more than
-    `MAX_NUMBERS` numbers.
+    `MAX_NUMBERS` numbers. If the last numbers are observed in every row, C is the covariance of the other c numbers,
+    shape (c, c), followed by the coefficients of the last ones; see `regressed`.
     """
-    k = len(numbers)
+    n = len(numbers)
+    k = len(covariance) if covariance.shape[1] > len(covariance) else n
     if k > MAX_NUMBERS:
-        return jnp.zeros(k), jnp.ones(k)
+        return jnp.zeros(n), jnp.ones(n)
     padding = (0, -k % _AT_ONCE)
-    values, observed = jnp.pad(jnp.where(is_observed, numbers, 0.0), padding), jnp.pad(is_observed, padding)
+    known = jnp.where(is_observed, numbers, 0.0)
+    if not k:
+        return known, jnp.ones(n)
+    values, observed = jnp.pad(known[:k], padding), jnp.pad(is_observed[:k], padding)
 
     def condition(block: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         mean, residual = state
@@ -49,6 +54,9 @@ def conditional_normal(
         # Full precision, because the residual is small and some GPUs would round the factors to 11 bits.
         return mean, residual - jnp.matmul(jnp.stack(gains).T, jnp.stack(columns), precision="highest")
 
-    start = jnp.zeros(len(values)), jnp.pad(jnp.asarray(covariance), padding)
+    start = jnp.zeros(len(values)), jnp.pad(jnp.asarray(covariance)[:, :k], padding)
+    if k < n:
+        start = jnp.pad(jnp.asarray(covariance)[:, k:] @ known[k:], padding), start[1]
     mean, residual = jax.lax.fori_loop(0, len(values) // _AT_ONCE, condition, start)
-    return mean[:k], jnp.sqrt(jnp.maximum(jnp.diag(residual)[:k], NOISE))
+    std = jnp.sqrt(jnp.maximum(jnp.diag(residual)[:k], NOISE))
+    return jnp.concatenate([mean[:k], known[k:]]), jnp.concatenate([std, jnp.ones(n - k)])

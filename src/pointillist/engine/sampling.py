@@ -60,20 +60,22 @@ def stream_rows(
     labels: Int[np.ndarray, " rows"] | None = None,
     prior: Float[np.ndarray, "draws start"] | None = None,
     first_row: int = 0,
+    chunk_rows: int | None = None,
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
     """Yield rows in order, as they are computed, in parts: float32, scaled as the model sees them.
 
-    `labels` are the class indices of the rows from `first_row` on, a multiple of `rows_per_chunk`; rows that a sampler
-    draws together share a label. `prior` is the x_T of every draw from there on, shape (draws, d), or one x_T for all,
-    shape (1, d); by default it is drawn from N(0, I).
+    `labels` are the class indices of the rows from `first_row` on, a multiple of the number of rows per chunk; rows
+    that a sampler draws together share a label. `prior` is the x_T of every draw from there on, shape (draws, d), or
+    one x_T for all, shape (1, d); by default it is drawn from N(0, I). A device computes `chunk_rows` rows together,
+    `rows_per_chunk` by default; this number decides the last bits of the rows.
 
     Raises a ValueError if labels are passed although model and reward have no classes, or if they differ within a draw;
     and if a reward does not return one number per row or, outside compiled code, returns NaN.
     """
     mesh = engine_devices.mesh(_AXIS, devices)
     key = key_of(seed, Stream.SAMPLING)
-    chunk_rows = rows_per_chunk(sampler)
+    chunk_rows = chunk_rows or rows_per_chunk(sampler)
     draws = chunk_rows // sampler.rows_per_draw
     by_draw = None if labels is None else _labels_of_draws(labels, denoiser, sampler)
     is_compiled = not isinstance(sampler, Steered) or host.is_traceable(sampler.reward, columns)

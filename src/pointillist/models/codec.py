@@ -80,13 +80,13 @@ class Codec:
         `rows` is the slice of all requested rows to which these belong, and `ends` are ranges within which rounding
         keeps values.
         """
-        return self.layout.assembled(self._cells(drawn, observed, rows, ends)[: self.n_columns])
+        return self.layout.assembled(self.cells(drawn, observed, rows, ends)[: self.n_columns])
 
     def broken(
         self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends
     ) -> list[tuple[str, Bool[np.ndarray, " n"]]]:
         """Returns each rule as text, with a mask of the decoded rows that break it; see `decode`."""
-        masks = broken_rows(self._cells(drawn, observed, rows, ends), self.encoding.columns, self.rules)
+        masks = broken_rows(self.cells(drawn, observed, rows, ends), self.encoding.columns, self.rules)
         return [(rule.text(self.column_names), mask) for rule, mask in zip(self.rules, masks, strict=True)]
 
     @property
@@ -94,7 +94,7 @@ class Codec:
         """Names of all columns, including labels that are not in the table."""
         return [encoder.name for encoder in self.encoding.columns]
 
-    def _cells(
+    def cells(
         self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends | None
     ) -> tuple[Column, ...]:
         """Decodes values to cells that obey the rules as far as the conditions allow."""

@@ -46,16 +46,18 @@ class MaskedProcess(Process):
 
     Attributes:
         architecture: The network's architecture, with the tokens.
-        covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are too many of them.
+        covariance: Covariance of the numbers, as `conditional_normal` takes it; (0, 0) if there are too many of them.
         basis: Axes along which the joint number network sees the numbers, each as long as its σ_d; None without this
             network.
         p_uncond: Fraction of the labels that were hidden from the number networks in training.
+        given: Indices of the columns that are observed in every row, the last ones.
     """
 
     architecture: TokenArchitecture
-    covariance: Float[np.ndarray, "c c"]
+    covariance: Float[np.ndarray, "c d"]
     basis: Float[np.ndarray, "c c"] | None
     p_uncond: float = 0.0
+    given: tuple[int, ...] = ()
 
     kind: ClassVar[str] = "masked"
     has_label_token: ClassVar[bool] = True
@@ -66,19 +68,21 @@ class MaskedProcess(Process):
         cls,
         parameters: dict[str, Any],
         encoding: TableEncoder,
-        covariance: Float[np.ndarray, "c c"] | None = None,
+        covariance: Float[np.ndarray, "c d"] | None = None,
         *,
         has_ranks: bool = False,
         has_unknown: bool = False,
         is_private: bool = False,
+        given: tuple[int, ...] = (),
     ) -> "MaskedProcess":
         """Makes the process from hyperparameters.
 
-        The covariance of the numbers, shape (k, k), is the identity by default. With `has_ranks`, the network shares
-        weights between ordered values by their ranks, as it does in training. If cells of training rows may be
-        unobserved (`has_unknown`), rows are conditioned on their observed cells, and a single network draws any set of
-        missing numbers. In a private fit, gradients are clipped and noised per row, and carry more information about
-        many masked tokens than about the next token in order; its layers are not factored for many values.
+        The covariance of the numbers is the identity by default. With `has_ranks`, the network shares weights between
+        ordered values by their ranks, as it does in training. If cells of training rows may be unobserved
+        (`has_unknown`), rows are conditioned on their observed cells, and a single network draws any set of missing
+        numbers. In a private fit, gradients are clipped and noised per row, and carry more information about many
+        masked tokens than about the next token in order; its layers are not factored for many values. Columns that are
+        observed in every row (`given`) need no joint network of their numbers.
         """
         tokens = Tokens(
             encoding.sizes,
@@ -89,21 +93,24 @@ class MaskedProcess(Process):
             has_column_order=not (has_unknown or is_private),
         )
         k = len(tokens.with_number)
-        has_joint_network = k > 1 and not has_unknown
+        has_joint_network = k > 1 and not has_unknown and not given
         width, depth, frequencies = (parameters[name] for name in ("width", "depth", "frequencies"))
         if covariance is None:
-            covariance = np.eye(k if k <= MAX_NUMBERS else 0, dtype=np.float32)
+            n_drawn = k - len({*given} & {*tokens.with_number})
+            covariance = np.eye(n_drawn, k, dtype=np.float32)
+            covariance = covariance if n_drawn <= MAX_NUMBERS else np.eye(0, dtype=np.float32)
         basis = principal_axes(covariance, np.zeros(len(covariance), bool)) if has_joint_network else None
         # Networks of numbers alone are not for tokens.
         network = parameters["network"] if parameters["network"] in TOKEN_NETWORKS else "residual"
         has_many_values = tokens.is_wide or (tokens.n_slots > MAX_UNFACTORED and not is_private)
         is_factored = has_ranks and network == "residual" and has_many_values
         architecture = TokenArchitecture(tokens, width, depth, frequencies, has_joint_network, is_factored, network)
-        return cls(architecture, covariance, basis, float(parameters["p_uncond"]))
+        return cls(architecture, covariance, basis, float(parameters["p_uncond"]), given)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Returns the covariance of the numbers and, if present, the basis."""
-        found = {"covariance": self.covariance, "basis": self.basis}
+        """Returns the covariance of the numbers and, if present, the basis and the given columns."""
+        given = np.ones(len(self.given), np.float32) if self.given else None
+        found = {"covariance": self.covariance, "basis": self.basis, "given": given}
         return {name: array for name, array in found.items() if array is not None}
 
     @property

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
-from pointillist.columns.covariance import estimate_covariance, principal_axes
+from pointillist.columns.covariance import estimate_covariance, principal_axes, regressed
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import fit_encoder
 from pointillist.columns.scaling import TableScaling
@@ -175,14 +175,15 @@ def plan_tokens(
     y: ArrayLike | None,
     *,
     categorical: Sequence[str | int] = (),
+    given: Sequence[str] = (),
     seed: int | None = None,
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
     """Returns the plan of masked diffusion, the classes, and the parameters that determine the network.
 
-    y has labels, shape (n,), if they are not a column of the table. The seed is a checkpoint's, or the configuration's
-    by default.
+    y has labels, shape (n,), if they are not a column of the table. The last columns are `given` if they are observed
+    in every row, in training as in sampling. The seed is a checkpoint's, or the configuration's by default.
     """
-    codec, rows, label, has_unknown = _encoded(configuration, table, kind, headings, y, categorical)
+    codec, rows, label, has_unknown = _encoded(configuration, table, kind, headings, y, categorical, given)
     encoding = codec.encoding
     seed = seed_of(configuration.random_state) if seed is None else seed
     held_out = rows_to_hold_out(len(rows), None, 0, configuration, seed)
@@ -190,21 +191,22 @@ def plan_tokens(
     is_small_with_unknown = is_small and has_unknown and len(encoding.with_number) > 0
     width = WIDTH_WITH_MISSING if is_small_with_unknown else TOKEN_WIDTH
     parameters = network_parameters(configuration, width, FREQUENCIES_OF_SMALL_TABLES if is_small else FREQUENCIES)
-    covariance, is_unknown = _covariance(rows, encoding), configuration.missing == "unknown"
-    process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_unknown=is_unknown)
+    columns = tuple(encoding.index(name) for name in given)
+    covariance, is_unknown = _covariance(rows, encoding, columns), configuration.missing == "unknown"
+    process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_unknown=is_unknown, given=columns)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
     # A batch of a small table is a sixteenth of it, so that few epochs have enough steps.
     n_steps = 8 if is_small_with_unknown else 16
     batch_size = configuration.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
     tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
-    objective: TokenObjective | MixedObjective = TokenObjective(tokens, guided)
+    objective: TokenObjective | MixedObjective = TokenObjective(tokens, guided, columns)
     rate = LEARNING_RATE
     if encoding.with_number:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         p_uncond = 0.0 if label is None else configuration.p_uncond
         has_joint_network = process.architecture.has_joint_network
         objective = MixedObjective(
-            tokens, guided, p_uncond, has_missing=has_unknown, has_joint_network=has_joint_network
+            tokens, guided, p_uncond, has_missing=has_unknown, has_joint_network=has_joint_network, given=columns
         )
     # A trial on a wide table would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide
@@ -237,6 +239,7 @@ def _encoded(
     headings: Headings | None,
     y: ArrayLike | None,
     categorical: Sequence[str | int],
+    given: Sequence[str],
 ) -> tuple[Codec, Float[np.ndarray, "n width"], Any, bool]:
     """Learns the codec of a table, and encodes its rows.
 
@@ -245,7 +248,7 @@ def _encoded(
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     layout = Layout.of(table, kind, headings)
-    encoding = TableEncoder.fit(table, categorical, missing=configuration.missing)
+    encoding = TableEncoder.fit(table, categorical, missing=configuration.missing, given=given)
     columns, label = table.cells, table.label
     if y is not None:
         values, indices, _ = checked_labels(y, len(table))
@@ -258,7 +261,8 @@ def _encoded(
         columns = (*columns, cells)
     elif label is not None:
         check_label_encoder(encoding.encoder(label))
-    rules = find_rules(table.cells, encoding.columns, categorical, table.label)
+    n_drawn = len(table.names) - len(given)
+    rules = find_rules(table.cells[:n_drawn], encoding.columns[:n_drawn], categorical, table.label)
     codec = Codec(layout, encoding, rules, configuration.missing)
     rows = encoding.encode(columns, dequantize=True, dtype=np.float32)
     has_unknown = _hide_unknown(rows, table)
@@ -300,13 +304,17 @@ def _hide_unknown(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
     return True
 
 
-def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoder) -> Float[np.ndarray, "k k"] | None:
-    """Covariance of the numbers; None if there are none or too many."""
+def _covariance(
+    rows: Float[np.ndarray, "n width"], encoding: TableEncoder, given: tuple[int, ...]
+) -> Float[np.ndarray, "c k"] | None:
+    """Covariance of the numbers, given the numbers of some columns; None if there are none or too many."""
     n, k = len(encoding.sizes), len(encoding.with_number)
     if not 0 < k <= MAX_NUMBERS:
         return None
     is_there = rows[:, encoding.with_number] == encoding.number_values
-    return estimate_covariance(np.where(is_there, rows[:, n:], np.nan))
+    return regressed(
+        estimate_covariance(np.where(is_there, rows[:, n:], np.nan)), len({*given} & {*encoding.with_number})
+    )
 
 
 def _with_principal_axes(process: MaskedProcess) -> MaskedProcess | None:

@@ -48,6 +48,11 @@ Tensors = dict[str, np.ndarray]
 
 def save_model(model: RowModel, path: Path) -> None:
     """Writes a fitted model to a file."""
+    write_model(path, *content_of(model))
+
+
+def content_of(model: RowModel) -> tuple[dict[str, Any], Tensors]:
+    """Returns the JSON values and the tensors that describe a fitted model."""
     parameters = dict(model.parameters)
     seed = parameters["random_state"]
     # A generator's state has changed since; it is not saved.
@@ -77,7 +82,12 @@ def save_model(model: RowModel, path: Path) -> None:
         tensors["class_counts"] = classes.counts.astype(np.int64)
     if model.summary is not None:
         tensors |= model.summary.tensors()
-    write_model(path, facts, tensors)
+    return facts, tensors
+
+
+def is_relational(path: Path) -> bool:
+    """Whether a model file holds the models of related tables."""
+    return "schema" in read_description(path)[0]
 
 
 def load_model(path: Path) -> RowModel:
@@ -91,23 +101,42 @@ def load_model(path: Path) -> RowModel:
     facts, declared = read_description(path)
     if "checkpoint" in facts:
         raise ModelFileError(f"{path}: is a checkpoint of an unfinished fit, not a model: finish the fit")
+    if is_relational(path):
+        raise ModelFileError(f"{path}: is a model of related tables: read it with RelationalDiffusion.load")
     with checking(path, ModelFileError):
-        parameters, trained_with = _parameters(facts["parameters"]), _trained_with(facts["trained_with"])
-        seed, fingerprint, column = facts["seed"], facts["fingerprint"], _column(facts)
-        if type(seed) is not int or not isinstance(fingerprint, str):
-            raise ValueError("seed or fingerprint has the wrong type")
-        claims = _masked_claim if facts["scaling"] == "tokens" else _gaussian_claim
-        claim = claims(facts, declared, trained_with, column)
-        template = jax.eval_shape(lambda: claim.architecture.build(jax.random.key(0), claim.width))
-        expected: dict[str, Shape] = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
-        expected |= claim.shapes
-        for name, least in (("history", 1), ("validation_history", 0)):
-            length = max(least, *declared.get(name, ((0,), _VALUES))[0][:1], 0)
-            expected[name] = ((length,), _SINGLE)
-        if claim.n_classes:
-            expected["class_counts"] = ((claim.n_classes,), _COUNTS)
-        expected |= Summary.shapes(declared, claim.n_columns, claim.n_token_values)
-        tensors = read_tensors(path, expected)
+        expected, assemble = expected_model(facts, declared)
+        return assemble(read_tensors(path, expected))
+
+
+def expected_model(
+    facts: dict[str, Any], declared: dict[str, Shape]
+) -> tuple[dict[str, Shape], Callable[[Tensors], RowModel]]:
+    """Returns the shapes of the tensors of a model, and a function that makes the model from these tensors.
+
+    Args:
+        facts: The JSON values of `content_of`.
+        declared: Shapes of the tensors that the file declares.
+
+    Raises:
+        ValueError: If the values describe no model.
+    """
+    parameters, trained_with = _parameters(facts["parameters"]), _trained_with(facts["trained_with"])
+    seed, fingerprint, column = facts["seed"], facts["fingerprint"], _column(facts)
+    if type(seed) is not int or not isinstance(fingerprint, str):
+        raise ValueError("seed or fingerprint has the wrong type")
+    claims = _masked_claim if facts["scaling"] == "tokens" else _gaussian_claim
+    claim = claims(facts, declared, trained_with, column)
+    template = jax.eval_shape(lambda: claim.architecture.build(jax.random.key(0), claim.width))
+    expected: dict[str, Shape] = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
+    expected |= claim.shapes
+    for name, least in (("history", 1), ("validation_history", 0)):
+        length = max(least, *declared.get(name, ((0,), _VALUES))[0][:1], 0)
+        expected[name] = ((length,), _SINGLE)
+    if claim.n_classes:
+        expected["class_counts"] = ((claim.n_classes,), _COUNTS)
+    expected |= Summary.shapes(declared, claim.n_columns, claim.n_token_values)
+
+    def assemble(tensors: Tensors) -> RowModel:
         if claim.n_classes and (tensors["class_counts"] < 1).any():
             raise ValueError("a class has no rows")
         codec, process, labels = claim.assemble(tensors)
@@ -119,6 +148,8 @@ def load_model(path: Path) -> RowModel:
         classes = Classes(labels, tensors["class_counts"], column) if claim.n_classes else None
         summary = Summary.from_tensors(tensors)
         return RowModel(codec, process, network, classes, record, parameters, trained_with, summary)
+
+    return expected, assemble
 
 
 @dataclass(frozen=True)
@@ -172,7 +203,11 @@ def _masked_claim(
     if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
     has_unknown, is_private = codec.missing == "unknown", facts["privacy"] is not None
-    process = MaskedProcess.of(trained_with, codec.encoding, has_unknown=has_unknown, is_private=is_private)
+    (n_given,) = declared.get("given", ((0,), _SINGLE))[0]
+    given = tuple(range(max(0, len(codec.encoding.columns) - n_given), len(codec.encoding.columns)))
+    process = MaskedProcess.of(
+        trained_with, codec.encoding, has_unknown=has_unknown, is_private=is_private, given=given
+    )
     shapes: dict[str, Shape] = {"columns": ((length,), _VALUES)}
     noise_tensors = process.tensors()
     shapes |= {name: (array.shape, _SINGLE) for name, array in noise_tensors.items()}

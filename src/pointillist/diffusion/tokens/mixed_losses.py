@@ -54,6 +54,7 @@ class MixedObjective:
         has_missing: Whether tokens, and the numbers that they carry, may be missing.
         has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`.
         hidden_context: See `HIDDEN_CONTEXT`.
+        given: Indices of the tokens that are visible in every row, with their numbers; only without a joint network.
     """
 
     tokens: Tokens
@@ -62,6 +63,7 @@ class MixedObjective:
     has_missing: bool = False
     has_joint_network: bool = False
     hidden_context: float = HIDDEN_CONTEXT
+    given: tuple[int, ...] = ()
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Build the training examples of an epoch: the arguments of `_loss` except the network, each (m, …)."""
@@ -69,7 +71,7 @@ class MixedObjective:
         assert schedule is not None and covariance is not None
         n = len(self.tokens.sizes)
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
-        token_objective = TokenObjective(self.tokens, self.guided)
+        token_objective = TokenObjective(self.tokens, self.guided, self.given)
         rows, is_seen, weight = token_objective.examples(keys, CleanRows(tokens), batch_size, ROWS_PER_TOKEN_ROW)
         more_keys = jax.random.split(jax.random.fold_in(keys[0], 1), 6)
         level_key, noise_key, row_key, number_key, label_key, context_key = more_keys
@@ -80,6 +82,7 @@ class MixedObjective:
         # A fraction of the rows has a uniform fraction of its cells chosen. Cells without a number are chosen too;
         # otherwise the network could infer from a hidden cell whether it has a number.
         is_chosen = number_u < 1 - u / fraction
+        is_chosen |= np.isin(self.tokens.with_number, self.given)[None]
         is_shown = has_number & is_chosen
         is_observed = is_shown
         if self.has_joint_network:
@@ -166,7 +169,7 @@ class MixedObjective:
 
 
 def _conditional_normals(
-    covariance: Float[Array, "k k"], numbers: Float[Array, "m k"], is_observed: Bool[Array, "m k"]
+    covariance: Float[Array, "c d"], numbers: Float[Array, "m k"], is_observed: Bool[Array, "m k"]
 ) -> tuple[Float[Array, "m k"], Float[Array, "m k"]]:
     """Apply `conditional_normal` to rows, a few at a time to bound memory: each row needs a matrix."""
     padding = (0, -len(numbers) % _ROWS_AT_ONCE), (0, 0)

@@ -79,14 +79,15 @@ class MixedDenoiser(eqx.Module):
 
     Attributes:
         number_network: Network of the numbers, a `NumberNetwork` or an object with its methods.
-        covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are more than `MAX_NUMBERS`.
+        covariance: Covariance of the numbers, as `conditional_normal` takes it; (0, 0) if there are more than
+            `MAX_NUMBERS`.
         basis: Axes along which a joint network sees the numbers, as `axes_and_scales` takes them; None for other
             networks.
     """
 
     token_denoiser: TokenDenoiser
     number_network: Any
-    covariance: Float[Array | np.ndarray, "c c"]
+    covariance: Float[Array | np.ndarray, "c d"]
     basis: Float[Array | np.ndarray, "c c"] | None = None
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows, in_precision, repeat_shuffled, stratified
@@ -120,10 +121,12 @@ class TokenObjective:
     Attributes:
         guided: Index of the class token; None for none. It is often observed in sampling, so it comes first in half of
             the rows in column order.
+        given: Indices of the tokens that are visible in every row, in training as in sampling, and have no loss.
     """
 
     tokens: Tokens
     guided: int | None = None
+    given: tuple[int, ...] = ()
 
     def examples(
         self,
@@ -141,10 +144,10 @@ class TokenObjective:
         fraction = jnp.repeat(fraction.reshape(steps, -1), rows_per_fraction, axis=1)[:, :batch_size].ravel()
         order, is_in_column_order = self._orders(keys[1], clean.x0.shape)
         # Tokens with a single value are always visible, as in sampling.
-        is_single = self.tokens.is_single
-        is_present = (clean.x0 != HIDDEN) & ~is_single[None]
+        is_shown = self.tokens.is_single | np.isin(np.arange(len(self.tokens.sizes)), self.given)
+        is_present = (clean.x0 != HIDDEN) & ~is_shown[None]
         is_seen, weight = mask_tokens(self.tokens, order, fraction, is_present, is_in_column_order)
-        return reveal_single_values(self.tokens, clean.x0), is_seen | is_single[None], weight
+        return reveal_single_values(self.tokens, clean.x0), is_seen | is_shown[None], weight
 
     def _orders(
         self, key: PRNGKeyArray, shape: tuple[int, ...]

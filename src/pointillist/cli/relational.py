@@ -1,0 +1,125 @@
+"""`fit`, `sample`, `evaluate` and `info` for folders of related tables, and their models."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from pointillist.cli.conditions import where_of
+from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate_tables
+from pointillist.files.folders import Folder
+from pointillist.foreign_text import shown, terminal_text
+from pointillist.relational.database import table_and_column
+from pointillist.relational.fitting import check_configuration, fit_tables
+from pointillist.relational.model import RelationalModel, load_relational
+from pointillist.relational.subjects import Subjects
+
+if TYPE_CHECKING:
+    from pointillist.models.configuration import Configuration
+
+
+def fit_folder(
+    folder: Path, out: Path, configuration: "Configuration", state: Path | None, console: Console, *, is_resumed: bool
+) -> None:
+    """Fits the tables of a folder, and writes a model file; `state` begins the names of the files of training."""
+    if state is not None and not is_resumed:
+        for file in state.parent.glob(f"{state.name}.*"):
+            file.unlink()
+    check_configuration(configuration)
+    content, started = Folder.read(folder), time.monotonic()
+    if content.subject is not None:
+        (table,) = content.tables.values()
+        subjects = Subjects.of(table, table, content.subject, content.order)
+        schema, tables = fit_tables(configuration, subjects.split(table), subjects.schema(content.order), state)
+        kept = {name for each in tables for name in each.layout.column_names}
+        model = RelationalModel(schema, tables, subjects.keeping(table, kept))
+    else:
+        assert content.schema is not None
+        if content.is_proposed:
+            console.print("Keys found by name and content (write schema.toml if others are meant):", highlight=False)
+        for line in _keys(content):
+            console.print(terminal_text(line), soft_wrap=True)
+        model = RelationalModel(*fit_tables(configuration, content.tables, content.schema, state))
+    model.save(out)
+    # The checkpoints are forgotten only once the file has proved readable.
+    load_relational(out)
+    for each in model.tables:
+        if state is not None:
+            state.with_name(f"{state.name}.{each.name}").unlink(missing_ok=True)
+    rows = ", ".join(f"{each.name} {each.n_rows:,}" for each in model.tables)
+    console.print(terminal_text(f"{out}: {rows} rows; {time.monotonic() - started:.0f} s"), soft_wrap=True)
+
+
+def _keys(content: Folder) -> list[str]:
+    schema = content.schema
+    assert schema is not None
+    keys = [f"{table}.{'+'.join(columns)}: primary key" for table, columns in schema.primary_keys.items()]
+    foreign = [f"{key.name}: refers to {key.parent}" for each in schema.foreign_keys.values() for key in each]
+    return [*keys, *foreign]
+
+
+def sample_tables(path: Path, out: Path, n: int | None, scale: float, where: Sequence[str], seed: int) -> None:
+    """Draws related tables into a folder, or one table with several rows per subject into a file."""
+    model = load_relational(path)
+    n_rows = {each.name: max(1, round(scale * each.n_rows)) for each in model.tables}
+    if n is not None:
+        if len(model.roots) != 1:
+            raise ValueError(f"{len(model.roots)} tables have no parent, so -n could mean any of them: give --scale")
+        n_rows[model.roots[0]] = n
+    drawn = model.sample(n_rows, _where(model, where), {}, seed)
+    if model.subjects is not None:
+        _write(out, model.subjects.join(drawn))
+        return
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file, and {len(drawn)} tables need a folder: give another name")
+    for name, table in drawn.items():
+        _write(out / f"{name}.csv", table)
+
+
+def _where(model: RelationalModel, texts: Sequence[str]) -> dict[str, Any]:
+    """Parses conditions of the form TABLE.COLUMN=VALUE."""
+    found: dict[str, Any] = {}
+    models = {each.name: each.drawer.model for each in model.tables}
+    for text in texts:
+        full = text if model.subjects is None else model.subjects.where(text)
+        table, rest = table_and_column(full, model.schema.tables)
+        for column, value in (where_of(models[table], [rest]) or {}).items():
+            if f"{table}.{column}" in found:
+                raise ValueError(f"--where gives column {shown(column)} twice: leave one of them out")
+            found[f"{table}.{column}"] = value
+    return found
+
+
+def _write(path: Path, table: Any) -> None:
+    from pointillist.files.writing import TableWriter
+
+    with TableWriter(path, table.column_names, table.schema.types, table.num_rows) as writer:
+        writer.write(table.columns)
+
+
+def compare_folders(data: Path, rows: Path, seed: int) -> RelationalEvaluation:
+    """Compares the drawn tables of a folder with the real ones of another, which has the schema."""
+    content = Folder.read(data)
+    if content.schema is None:
+        raise ValueError(f"{data}: has one table: evaluate its file")
+    drawn = Folder.read(rows)
+    for name in content.schema.tables:
+        if name not in drawn.tables:
+            raise ValueError(f"{rows}: has no table {name!r}")
+    return evaluate_tables(content.tables, drawn.tables, content.schema, random_state=seed)
+
+
+def relational_facts(path: Path) -> dict[str, str]:
+    """Returns what a model file of related tables holds."""
+    model = load_relational(path)
+    facts = {"kind": "related tables" if model.subjects is None else "a table with several rows per subject"}
+    for each in model.tables:
+        columns = map(str, each.layout.column_names)
+        order = "" if each.order is None else f", in the order of {each.order.column}"
+        facts[each.name] = f"{each.n_rows:,} training rows{order}; columns {', '.join(columns)}"
+    if model.subjects is None:
+        for keys in model.schema.foreign_keys.values():
+            facts |= {key.name: f"refers to {key.parent}" for key in keys}
+    return facts

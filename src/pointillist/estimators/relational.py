@@ -1,0 +1,197 @@
+"""`RelationalDiffusion`: several tables that refer to each other, or one table with several rows per subject."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pointillist.arguments import RandomState, is_integer, is_number, seed_of
+from pointillist.estimators.inputs import WithParameters
+from pointillist.models.configuration import Configuration
+from pointillist.models.parameters import documented, parameter
+from pointillist.relational.fitting import check_configuration, fit_tables
+from pointillist.relational.model import RelationalModel, load_relational
+from pointillist.relational.subjects import SUBJECTS, Subjects
+from pointillist.tables.schema import Schema, propose_keys, read_frame
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RelationalConfig(Configuration):
+    """The keys of related tables, with the parameters of their models."""
+
+    # fmt: off
+    primary_keys: Any = parameter(
+        None, "Column of the primary key of each table, or a tuple of columns, by table.",
+        unset="found by name and content, if foreign_keys is None too")
+    foreign_keys: Any = parameter(
+        None, 'Foreign keys of each table, {"orders": {"customer": "customers"}}; a key may be a tuple of columns.',
+        details="The first one without missing cells names the parent, which decides how many rows there are. Rows are "
+        "drawn with the columns to which their other keys refer, and matched to similar rows.")
+    order: Any = parameter(
+        None, 'Column of dates or numbers that orders the rows of a parent, {"orders": "date"}; or its name.',
+        details="The name alone is for a single table, with `subject`.")
+    subject: Any = parameter(
+        None, "Column that names the subject of each row, for a single table with several rows per subject.")
+    # fmt: on
+
+
+@documented(RelationalConfig)
+class RelationalDiffusion(WithParameters, RelationalConfig):
+    """A diffusion model of several tables that refer to each other, or of one table with several rows per subject.
+
+    Each table has a model of its rows. A parent's row has the number of its children, and summaries of them. Each child
+    is drawn given its parent's row, its index, the number of children that are left, what is left of the summaries and,
+    if the children have an order, the previous one. The children of all parents are drawn side by side.
+
+    Args:
+        PARAMETERS
+
+    Attributes:
+        model_: The fitted model, a `pointillist.relational.model.RelationalModel`.
+
+    Example:
+        >>> import pandas as pd
+        >>> visits = pd.DataFrame({"patient": [1, 1, 2, 2, 2], "day": [0, 7, 0, 5, 9], "pain": [8, 5, 6, 6, 3]})
+        >>> model = RelationalDiffusion(subject="patient", order="day", epochs=2, random_state=0).fit(visits)
+        >>> list(model.sample(n_subjects=2, random_state=0).columns)
+        ['patient', 'day', 'pain']
+    """
+
+    def fit(self, X: Any, *, checkpoint: str | Path | None = None) -> Self:
+        """Fits the models.
+
+        Args:
+            X: A dictionary of tables by name: data frames of pandas, Polars or PyArrow, or tables from
+                `pointillist.files.read_table`. With `subject`, one table.
+            checkpoint: Start of the names of files to which the states of training are written, one for each table. If
+                they exist, training resumes from them.
+
+        Raises:
+            ValueError: In one line, if a key is missing, repeats or refers to no row, if tables refer to each other in
+                a cycle, or if a table or a parameter cannot be used.
+
+        Warns:
+            UserWarning: If keys are found by name and content, or columns are dropped.
+        """
+        configuration = self._checked_configuration()
+        path = None if checkpoint is None else Path(checkpoint)
+        if self.subject is not None:
+            table = read_frame("X", X)
+            subjects = Subjects.of(X, table, self.subject, self.order)
+            schema, tables = fit_tables(configuration, subjects.split(table), subjects.schema(self.order), path)
+            kept = {name for each in tables for name in each.layout.column_names}
+            self.model_ = RelationalModel(schema, tables, subjects.keeping(X, kept))
+            return self
+        if not isinstance(X, Mapping) or len(X) < 1:
+            raise ValueError("X must be a dictionary of tables by name: for one table, give subject=")
+        schema = Schema.of(tuple(X), *self._keys(X), self.order)
+        self.model_ = RelationalModel(*fit_tables(configuration, X, schema, path))
+        return self
+
+    def _checked_configuration(self) -> Configuration:
+        values = {name: value for name, value in self.get_params().items() if name not in _KEYS}
+        configuration = Configuration(**values)
+        check_configuration(configuration)
+        return configuration
+
+    def _keys(self, X: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The keys that were given, or keys found by name and content."""
+        if self.primary_keys is not None or self.foreign_keys is not None:
+            return self.primary_keys or {}, self.foreign_keys or {}
+        primary, foreign = propose_keys({name: read_frame(name, each) for name, each in X.items()})
+        warnings.warn(
+            f"keys were found by name and content: primary_keys={primary}, foreign_keys={foreign}: give them if "
+            "others are meant",
+            UserWarning,
+            stacklevel=3,
+        )
+        return primary, foreign
+
+    def sample(
+        self,
+        *,
+        scale: float = 1.0,
+        n_subjects: int | None = None,
+        where: Mapping[str, Any] | None = None,
+        given: Mapping[str, Any] | None = None,
+        random_state: RandomState = None,
+    ) -> Any:
+        """Draws new tables with valid keys.
+
+        Args:
+            scale: Number of rows of each table without a parent, as a multiple of its number of training rows. The
+                numbers of rows of the other tables follow from their parents.
+            n_subjects: Number of subjects, instead of `scale`, for a model with `subject`.
+            where: Conditions: `{"customers.country": "FR"}`, or `{"country": "FR"}` with `subject`. Tables without a
+                parent take all conditions of `Diffusion.sample`; other tables take single values, which do not change
+                their parents.
+            given: Real rows of tables without a parent, by table: they keep their keys and get new children.
+            random_state: Seed.
+
+        Returns:
+            A dictionary of tables in the containers of `fit`, with new keys 1, 2, …; with `subject`, one table.
+
+        Raises:
+            ValueError: In one line, if an argument cannot be used.
+        """
+        model = self._fitted()
+        if not is_number(scale) or scale <= 0:
+            raise ValueError(f"scale must be a number above 0, not {scale!r}")
+        n_rows = {table.name: max(1, round(scale * table.n_rows)) for table in model.tables}
+        conditions = dict(where or {})
+        if n_subjects is not None and (model.subjects is None or not is_integer(n_subjects, 1)):
+            raise ValueError("n_subjects is an integer of at least 1, for a model with subject: give scale")
+        if model.subjects is None:
+            return model.sample(n_rows, conditions, given or {}, seed_of(random_state))
+        if given is not None:
+            raise ValueError("given is for several tables: leave it out")
+        n_rows[SUBJECTS] = n_subjects or n_rows[SUBJECTS]
+        conditions = {model.subjects.where(name): value for name, value in conditions.items()}
+        return model.subjects.join(model.sample(n_rows, conditions, {}, seed_of(random_state)))
+
+    def _fitted(self) -> RelationalModel:
+        if not hasattr(self, "model_"):
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError("this RelationalDiffusion is not fitted: call fit first")
+        return self.model_
+
+    def save(self, path: str | Path) -> None:
+        """Writes the fitted models as one safetensors file, whole or not at all. Nothing in it can run code."""
+        self._fitted().save(Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads models that `save` wrote; they draw the same rows, bit for bit.
+
+        Raises:
+            ModelFileError: A ValueError, in one line, if the file is damaged, hostile or of another version.
+            OSError: If it cannot be read.
+        """
+        model = load_relational(Path(path))
+        schema, subjects = model.schema, model.subjects
+        keys = _plain_keys(schema)
+        if subjects is not None:
+            keys = {"subject": subjects.column, "order": next(iter(schema.order.values()), None)}
+        loaded = cls(**keys)
+        loaded.model_ = model
+        return loaded
+
+
+_KEYS = ("primary_keys", "foreign_keys", "order", "subject")
+
+
+def _plain_keys(schema: Schema) -> dict[str, Any]:
+    """The keys of a schema as plain dictionaries."""
+
+    def plain(columns: tuple[str, ...]) -> Any:
+        return columns[0] if len(columns) == 1 else columns
+
+    return {
+        "primary_keys": {table: plain(columns) for table, columns in schema.primary_keys.items()},
+        "foreign_keys": {
+            table: {plain(key.columns): key.parent for key in keys} for table, keys in schema.foreign_keys.items()
+        },
+        "order": dict(schema.order) or None,
+    }

@@ -1,0 +1,1 @@
+"""Several tables that refer to each other, and sequences of rows: one model of rows for each table."""

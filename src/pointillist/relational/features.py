@@ -1,0 +1,227 @@
+"""Features: the columns of a table as other rows see them, and the summaries of the rows of a parent."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.lazy import pa
+from pointillist.tables.table import Column
+
+MOST_CATEGORIES = 200
+"""Largest number of categories of a feature."""
+
+MOST_COMMON = 6
+"""Largest number of categories of a feature whose fractions are summarized."""
+
+SEPARATOR = "›"
+
+Cells = Mapping[str, Column]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A column of numbers or categories that other rows are conditioned on.
+
+    Attributes:
+        name: Name of the column.
+        categories: The categories as text; None for numbers.
+        common: Indices of the most frequent categories; empty for numbers.
+        has_spread: Whether the standard deviation of the numbers is summarized.
+    """
+
+    name: str
+    categories: tuple[str, ...] | None = None
+    common: tuple[int, ...] = ()
+    has_spread: bool = False
+
+    @classmethod
+    def of(cls, name: str, cells: Column) -> "Feature | None":
+        """Makes a feature of a column; None if the column has too many categories."""
+        values, counts = np.unique(cells.values[~cells.is_missing], return_counts=True)
+        if cells.categories is None:
+            return cls(name, has_spread=len(values) > 2)
+        if len(values) > MOST_CATEGORIES:
+            return None
+        categories = tuple(str(cells.categories[int(value)]) for value in values)
+        # The fraction of the last of all categories follows from the others.
+        n_common = min(MOST_COMMON, len(values) - 1)
+        return cls(name, categories, tuple(np.argsort(-counts, kind="stable")[:n_common].tolist()))
+
+    def coded(self, cells: Column) -> Column:
+        """Returns a column with the feature's categories; others are missing."""
+        if self.categories is None:
+            return Column(np.where(cells.is_missing, 0.0, cells.numbers), cells.is_missing)
+        index = {category: i for i, category in enumerate(self.categories)}
+        found = np.array([index.get(str(category), -1) for category in cells.categories or ()] or [-1])
+        values = found[np.where(cells.is_missing, 0, cells.values).astype(np.int64)]
+        is_missing = cells.is_missing | (values < 0)
+        return Column(np.where(is_missing, 0, values), is_missing, self.categories)
+
+    @property
+    def summaries(self) -> tuple[str, ...]:
+        """Names of the numbers that summarize the column over the rows of a parent."""
+        if self.categories is None:
+            return (f"mean of {self.name}", *([f"deviation of {self.name}"] if self.has_spread else []))
+        return (*(f"fraction of {self.name} {self.categories[i]}" for i in self.common), f"number of {self.name}")
+
+    def to_json(self) -> list[Any]:
+        """Returns the JSON values that `from_json` reads."""
+        return [self.name, self.categories, self.common, self.has_spread]
+
+    @classmethod
+    def from_json(cls, content: Sequence[Any]) -> Self:
+        """Rebuilds a feature."""
+        name, categories, common, has_spread = content
+        return cls(
+            str(name),
+            None if categories is None else tuple(map(str, categories)),
+            tuple(map(int, common)),
+            bool(has_spread),
+        )
+
+
+def number_column(values: Float[np.ndarray, " n"]) -> Column:
+    """Makes a column of numbers; NaN is missing."""
+    is_missing = np.isnan(values)
+    return Column(np.where(is_missing, 0.0, values), is_missing)
+
+
+def taken(cells: Column, rows: Int[np.ndarray, " n"]) -> Column:
+    """Returns the cells of some rows; index -1 gives a missing cell."""
+    if not len(cells.values):
+        return Column(np.zeros(len(rows)), np.ones(len(rows), bool), cells.categories)
+    found = cells.take(np.maximum(rows, 0))
+    return Column(found.values, found.is_missing | (rows < 0), cells.categories, cells.is_date)
+
+
+def arrow_of(cells: Cells) -> "pa.Table":
+    """Makes an Arrow table of features."""
+    columns = []
+    for each in cells.values():
+        if each.categories is None:
+            columns.append(pa.array(each.values.astype(np.float64), mask=each.is_missing))
+            continue
+        indices = pa.array(each.values.astype(np.int32), mask=each.is_missing)
+        columns.append(pa.DictionaryArray.from_arrays(indices, pa.array([*map(str, each.categories)], pa.string())))
+    return pa.table(columns, names=[*cells])
+
+
+def summarized(
+    features: Sequence[Feature], cells: Cells, parents: Int[np.ndarray, " n"], n_parents: int
+) -> dict[str, Column]:
+    """Summarizes the rows of each parent.
+
+    Args:
+        features: The features.
+        cells: The cells of the rows.
+        parents: Index of the parent of each row.
+        n_parents: Number of parents.
+
+    Returns:
+        Numbers by name, shape (n_parents,); missing for parents without rows.
+    """
+    found: dict[str, Column] = {}
+    n_rows = np.bincount(parents, minlength=n_parents)
+    for feature in features:
+        coded = feature.coded(cells[feature.name])
+        here = parents[~coded.is_missing]
+        values = coded.values[~coded.is_missing]
+        n = np.bincount(here, minlength=n_parents)
+        n_or_none = np.where(n > 0, n, np.nan)
+        if feature.categories is None:
+            mean = np.bincount(here, values, n_parents) / n_or_none
+            found[f"mean of {feature.name}"] = number_column(mean)
+            if feature.has_spread:
+                squares = np.bincount(here, (values - mean[here]) ** 2, n_parents)
+                found[f"deviation of {feature.name}"] = number_column(np.sqrt(squares / n_or_none))
+            continue
+        for i in feature.common:
+            count = np.bincount(here[values == i], minlength=n_parents)
+            fraction = count / np.where(n_rows > 0, n_rows, np.nan)
+            found[f"fraction of {feature.name} {feature.categories[i]}"] = number_column(fraction)
+        pairs = np.unique(here * len(feature.categories) + values.astype(np.int64)) // max(1, len(feature.categories))
+        distinct = np.bincount(pairs, minlength=n_parents).astype(float)
+        found[f"number of {feature.name}"] = number_column(np.where(n_rows > 0, distinct, np.nan))
+    return found
+
+
+class Sequences:
+    """The rows of all parents, drawn or read side by side, step by step.
+
+    The context of a row is its index, the number of rows that are left, and, for each feature, what is left of the sum
+    over the rows of its parent, divided by that number. In ordered tables, it includes the previous row. So the rows of
+    a parent agree with the summaries that its row has.
+
+    Args:
+        features: The features of the rows.
+        summaries: Summaries of the rows of each parent, by name.
+        counts: Number of rows of each parent.
+        is_ordered: Whether rows see the previous row.
+    """
+
+    def __init__(
+        self, features: Sequence[Feature], summaries: Cells, counts: Int[np.ndarray, " p"], *, is_ordered: bool
+    ) -> None:
+        self._features, self._counts, self._is_ordered = features, counts, is_ordered
+        self._index = np.zeros(len(counts), np.int64)
+        self._summaries = {name: np.where(cells.is_missing, np.nan, cells.values) for name, cells in summaries.items()}
+        self._left = {
+            name: values * counts if name.startswith(("mean", "fraction")) else values.copy()
+            for name, values in self._summaries.items()
+            if not name.startswith("deviation")
+        }
+        self._seen = {
+            feature.name: np.zeros((len(counts), len(feature.categories)), bool)
+            for feature in features
+            if feature.categories is not None
+        }
+        self._previous = {
+            feature.name: Column(np.zeros(len(counts)), np.ones(len(counts), bool), feature.categories)
+            for feature in features
+        }
+
+    def steps(self) -> Iterator[Int[np.ndarray, " m"]]:
+        """Yields the parents that have a row with index 0, 1, …, and moves on after each."""
+        # Parents with many rows come first, so that each step is a prefix.
+        order = np.argsort(-self._counts, kind="stable")
+        sorted_counts = self._counts[order]
+        while len(order) and sorted_counts[0] > (step := int(self._index[order[0]])):
+            parents = order[: np.searchsorted(-sorted_counts, -step, side="left")]
+            yield parents
+            self._index[parents] += 1
+
+    def context(self, parents: Int[np.ndarray, " m"]) -> dict[str, Column]:
+        """Returns the context of the next row of some parents."""
+        index = self._index[parents]
+        n_left = self._counts[parents] - index
+        found = {"index": number_column(index.astype(float)), "left": number_column(n_left.astype(float))}
+        for name, left in self._left.items():
+            scale = n_left if name.startswith(("mean", "fraction")) else 1
+            found[f"left{SEPARATOR}{name}"] = number_column(left[parents] / scale)
+        if self._is_ordered:
+            for name, cells in self._previous.items():
+                found[f"previous{SEPARATOR}{name}"] = cells.take(parents)
+        return found
+
+    def add(self, parents: Int[np.ndarray, " m"], cells: Cells) -> None:
+        """Adds the next row of some parents."""
+        for feature in self._features:
+            coded = feature.coded(cells[feature.name])
+            previous = self._previous[feature.name]
+            previous.values[parents], previous.is_missing[parents] = coded.values, coded.is_missing
+            if feature.categories is None:
+                name = f"mean of {feature.name}"
+                # A missing number counts as the mean.
+                values = np.where(coded.is_missing, self._summaries[name][parents], coded.values)
+                self._left[name][parents] -= values
+                continue
+            for i in feature.common:
+                name = f"fraction of {feature.name} {feature.categories[i]}"
+                self._left[name][parents] -= ~coded.is_missing & (coded.values == i)
+            seen, values = self._seen[feature.name], coded.values.astype(np.int64)
+            is_new = ~coded.is_missing & ~seen[parents, values] if seen.shape[1] else coded.is_missing & False
+            self._left[f"number of {feature.name}"][parents] -= is_new
+            seen[parents[is_new], values[is_new]] = True

@@ -1,0 +1,257 @@
+"""Fits the models of related tables."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from pointillist.arguments import seed_of
+from pointillist.engine.devices import configure
+from pointillist.lazy import pa
+from pointillist.models.configuration import Configuration, changed_gaussian_only
+from pointillist.relational.database import COUNT, IS_MISSING, START, STEP, Database, Order, TableModel
+from pointillist.relational.features import (
+    SEPARATOR,
+    Feature,
+    arrow_of,
+    number_column,
+    summarized,
+    taken,
+)
+from pointillist.relational.rows import RowDrawer, fit_rows
+from pointillist.tables.frames import table_of, with_columns
+from pointillist.tables.keys import without_keys
+from pointillist.tables.layout import Layout
+from pointillist.tables.schema import ForeignKey, Positions, Schema, read_frame
+from pointillist.tables.table import Column, Table
+
+MOST_TARGET_FEATURES = 6
+"""Largest number of columns of the parent of a further foreign key by which rows are matched."""
+
+_CONSTANT = f"{SEPARATOR}constant"
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A table as it was given.
+
+    Attributes:
+        table: The table.
+        layout: Its container, names and types, without columns that are not learned.
+        own: Columns that are learned: neither keys nor the order.
+    """
+
+    table: Table
+    layout: Layout
+    own: tuple[str, ...]
+
+
+def check_configuration(configuration: Configuration) -> None:
+    """Raises a ValueError, in one line, about a parameter that models of related tables do not use."""
+    if configuration.epsilon is not None:
+        raise ValueError("epsilon covers single rows, and a subject has rows in several tables: leave epsilon out")
+    unused = changed_gaussian_only(configuration)
+    unused += ["missing"] if configuration.missing != "value" else []
+    unused += ["warm_start"] if configuration.warm_start else []
+    unused += ["max_minutes"] if configuration.max_minutes is not None else []
+    if unused:
+        raise ValueError(f"the models of related tables do not use {unused[0]}: leave it out")
+
+
+def _frame(name: str, X: Any, table: Table, schema: Schema) -> Frame:
+    """Finds the columns of a table that are learned; warns of the others."""
+    keys, order = schema.key_columns(name), schema.order.get(name)
+    learned = [column for column in table.names if column not in keys and column != order]
+    for column in keys:
+        cells = table.arrow.column(column)
+        if pa.types.is_dictionary(cells.type):
+            table = table.with_column(column, cells.cast(cells.type.value_type))
+    constant = pa.array(np.zeros(len(table)))
+    candidates = Table(table.select(learned).arrow.append_column(_CONSTANT, constant))
+    left, reasons = without_keys(candidates)
+    for reason in reasons:
+        warnings.warn(f"table {name!r}: {reason}, so it is dropped", UserWarning, stacklevel=5)
+    own = tuple(column for column in left.names if column != _CONSTANT)
+    kept = [column for column in table.names if column in (*own, *keys, order)]
+    found = table_of(with_columns(X, kept))
+    assert found is not None
+    _, kind, headings = found
+    return Frame(table, Layout.of(table.select(kept), kind, headings), own)
+
+
+def fit_tables(
+    configuration: Configuration, tables: Mapping[str, Any], schema: Schema, checkpoint: Path | None = None
+) -> tuple[Schema, tuple[TableModel, ...]]:
+    """Fits a model of the rows of each table.
+
+    Args:
+        configuration: The configuration.
+        tables: The tables, in any container.
+        schema: Their keys.
+        checkpoint: Start of the names of the files that hold the states of training.
+
+    Returns:
+        The schema, with the key that decides the number of rows first among the keys of each table; and the models.
+
+    Raises:
+        ValueError: In one line, if keys are not valid or a column cannot be learned.
+    """
+    configure()
+    plain = {name: read_frame(name, X) for name, X in tables.items()}
+    positions = Positions.of(schema, plain)
+    schema = positions.schema
+    frames = {name: _frame(name, tables[name], plain[name], schema) for name in schema.tables}
+    seed = seed_of(configuration.random_state)
+    training = _Training(schema, frames, positions, np.random.default_rng(seed))
+    for name in reversed(schema.tables):
+        training.prepare(name)
+    models = []
+    for index, name in enumerate(schema.tables):
+        own_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+        state = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.{name}")
+        model = fit_rows(
+            replace(configuration, random_state=own_seed), training.drawn(name), training.context(name), name, state
+        )
+        frame, database = frames[name], training.database
+        models.append(
+            TableModel(
+                name,
+                frame.layout,
+                database.features[name],
+                database.orders[name],
+                training.targets[name],
+                len(frame.table),
+                RowDrawer(model),
+            )
+        )
+    return schema, tuple(models)
+
+
+class _Training:
+    """The training rows of related tables."""
+
+    def __init__(
+        self, schema: Schema, frames: Mapping[str, Frame], positions: Positions, rng: np.random.Generator
+    ) -> None:
+        self.schema, self.frames, self._positions, self._rng = schema, frames, positions, rng
+        firsts = {name: positions.first(name) for name in schema.tables}
+        self.database = Database(schema, rows=dict(positions.rows), firsts=firsts)
+        self.targets: dict[str, dict[str, tuple[Feature, ...]]] = {}
+        self._sorted: dict[str, Int[np.ndarray, " n"]] = {}
+        self._links: dict[str, dict[str, Column]] = {}
+
+    def prepare(self, name: str) -> None:
+        """Computes the features of a table, and the summaries of its rows; tables that refer to it come first."""
+        frame, database = self.frames[name], self.database
+        key = database.firsts[name]
+        database.cells[name] = cells = self._steps(name, key)
+        cells |= {column: frame.table.column(column) for column in frame.own}
+        self._links[name] = self._linked(name, key)
+        cells |= self._links[name]
+        for other in self.schema.keys_to(name):
+            rows = database.rows[other.name]
+            count = np.bincount(rows[rows >= 0], minlength=len(frame.table)).astype(float)
+            cells[f"{other.name}{SEPARATOR}{COUNT}"] = number_column(count)
+        database.features[name] = tuple(
+            feature for column, each in cells.items() if (feature := Feature.of(column, each)) is not None
+        )
+        for other in self.schema.keys_to(name):
+            if database.firsts[other.table] == other:
+                cells |= self._summaries(other, len(frame.table))
+
+    def _steps(self, name: str, key: ForeignKey | None) -> dict[str, Column]:
+        """Sorts the rows of each parent, and returns the steps of the order column."""
+        self.database.orders[name] = None
+        if key is None:
+            return {}
+        frame, parents = self.frames[name], self.database.rows[key.name]
+        column = self.schema.order.get(name)
+        if column is None:
+            self._sorted[name] = np.lexsort((self._rng.random(len(parents)), parents))
+            return {}
+        cells = frame.table.column(column)
+        order = Order.of(column, cells, is_day=pa.types.is_date32(frame.table.arrow.column(column).type))
+        self.database.orders[name] = order
+        places = order.places(cells)
+        rows = self._sorted[name] = np.lexsort((places, parents))
+        steps = np.diff(places[rows], prepend=0.0)
+        steps[np.diff(parents[rows], prepend=-1) != 0] = 0.0
+        found = np.empty(len(rows))
+        found[rows] = steps
+        return {f"{STEP}{SEPARATOR}{column}": number_column(found)}
+
+    def _linked(self, name: str, first: ForeignKey | None) -> dict[str, Column]:
+        """Columns of the rows to which further foreign keys refer."""
+        found: dict[str, Column] = {}
+        self.targets[name] = {}
+        for key in self.schema.foreign_keys.get(name, ()):
+            if key == first:
+                continue
+            rows = self.database.rows[key.name]
+            if (rows < 0).any():
+                found[f"{key.name}{SEPARATOR}{IS_MISSING}"] = Column(
+                    (rows < 0).astype(int), np.zeros(len(rows), bool), ("no", "yes")
+                )
+            self.targets[name][key.name] = ()
+            if key.is_self:
+                continue
+            parent = self.frames[key.parent]
+            features: list[Feature] = []
+            for column in parent.own:
+                cells = parent.table.column(column)
+                feature = Feature.of(column, cells)
+                if feature is not None and len(features) < MOST_TARGET_FEATURES:
+                    features.append(feature)
+                    found[f"{key.name}{SEPARATOR}{column}"] = taken(feature.coded(cells), rows)
+            self.targets[name][key.name] = tuple(features)
+        return found
+
+    def _summaries(self, key: ForeignKey, n: int) -> dict[str, Column]:
+        """Summaries of the rows of each row of a parent."""
+        table, database = key.table, self.database
+        parents = database.rows[key.name]
+        found = summarized(database.features[table], database.cells[table], parents, n)
+        order = database.orders[table]
+        if order is not None:
+            places = order.places(self.frames[table].table.column(order.column))
+            start = np.full(n, np.inf)
+            np.minimum.at(start, parents, places)
+            found[START] = number_column(np.where(np.isfinite(start), start, np.nan))
+        return {f"{key.name}{SEPARATOR}{name}": cells for name, cells in found.items()}
+
+    def drawn(self, name: str) -> "pa.Table":
+        """The columns of a table that its model draws: in their types, and the others as numbers or text."""
+        cells, frame = self.database.cells[name], self.frames[name]
+        table = arrow_of({column: each for column, each in cells.items() if column not in frame.own})
+        columns = {column: table.column(column) for column in table.column_names}
+        columns |= {column: frame.table.arrow.column(column) for column in frame.own}
+        ordered = [column for column in cells]
+        return pa.table([columns[column] for column in ordered], names=ordered)
+
+    def context(self, name: str) -> dict[str, Column]:
+        """The columns that the rows of a table are given."""
+        key = self.database.firsts[name]
+        if key is None:
+            return {}
+        rows, parents = self._sorted[name], self.database.rows[key.name]
+        firsts = np.searchsorted(parents[rows], np.arange(len(self.frames[key.parent].table)))
+        walk = self.database.walk(name, key)
+        found: dict[str, Column] = {}
+        for step, of, context in walk.steps():
+            here = rows[firsts[of] + step]
+            for column, cells in context.items():
+                if column not in found:
+                    n = len(rows)
+                    found[column] = Column(np.zeros(n), np.ones(n, bool), cells.categories)
+                found[column].values[here] = cells.values
+                found[column].is_missing[here] = cells.is_missing
+            walk.add(
+                step,
+                of,
+                {each.name: self.database.cells[name][each.name].take(here) for each in self.database.features[name]},
+            )
+        return {column: cells for column, cells in found.items() if not cells.is_missing.all()}

@@ -1,0 +1,130 @@
+"""`RelationalModel`: the fitted models of related tables, as one file."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pointillist.atomic_files import checking
+from pointillist.engine.devices import configure
+from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
+from pointillist.models.row_model import RowModel
+from pointillist.models.saving import content_of, expected_model
+from pointillist.relational.database import Order, TableModel
+from pointillist.relational.features import Feature
+from pointillist.relational.rows import RowDrawer
+from pointillist.relational.sampling import Sampler, first_key
+from pointillist.relational.subjects import Subjects
+from pointillist.tables.layout import Layout
+from pointillist.tables.schema import Schema
+
+
+@dataclass(frozen=True, eq=False)
+class RelationalModel:
+    """The fitted models of related tables.
+
+    Attributes:
+        schema: The keys of the tables.
+        tables: The model of each table, parents before their children.
+        subjects: How one table was split into subjects and their rows; None for several tables.
+    """
+
+    schema: Schema
+    tables: tuple[TableModel, ...]
+    subjects: Subjects | None = None
+
+    @property
+    def roots(self) -> list[str]:
+        """Names of the tables without a parent that decides how many rows they have."""
+        return [each.name for each in self.tables if first_key(self.schema, each) is None]
+
+    def sample(
+        self, n_rows: Mapping[str, int], where: Mapping[str, Any], given: Mapping[str, Any], seed: int
+    ) -> dict[str, Any]:
+        """Draws all tables.
+
+        Args:
+            n_rows: Number of rows of tables without a parent; other tables follow from these.
+            where: Conditions, by "table.column".
+            given: Real rows of tables without a parent.
+            seed: Seed.
+
+        Raises:
+            ValueError: In one line, if an argument cannot be used.
+        """
+        return Sampler(self.schema, self.tables, where, given, seed).tables(n_rows)
+
+    def save(self, path: Path) -> None:
+        """Writes the models to one file, whole or not at all."""
+        facts: list[dict[str, Any]] = []
+        tensors: dict[str, np.ndarray] = {}
+        for index, table in enumerate(self.tables):
+            model_facts, model_tensors = content_of(table.drawer.model)
+            tensors |= {f"{index}.{name}": tensor for name, tensor in model_tensors.items()}
+            facts.append(
+                {
+                    "name": table.name,
+                    "layout": table.layout.to_json(),
+                    "features": [each.to_json() for each in table.features],
+                    "order": None if table.order is None else asdict(table.order),
+                    "targets": {key: [each.to_json() for each in found] for key, found in table.targets.items()},
+                    "n_rows": table.n_rows,
+                    "model": model_facts,
+                }
+            )
+        subjects = None if self.subjects is None else self.subjects.to_json()
+        description = {"schema": self.schema.to_json(), "tables": facts, "subjects": subjects}
+        write_model(path, description, tensors)
+
+
+def load_relational(path: Path) -> RelationalModel:
+    """Reads a file that `RelationalModel.save` wrote.
+
+    Raises:
+        ModelFileError: A ValueError, in one line, if the file is damaged, malicious or of another version.
+        OSError: If it cannot be read.
+    """
+    configure()
+    facts, declared = read_description(path)
+    if "schema" not in facts:
+        raise ModelFileError(f"{path}: is a model of one table: read it with Diffusion.load")
+    with checking(path, ModelFileError):
+        schema = Schema.from_json(facts["schema"])
+        expected: dict[str, Shape] = {}
+        assemblers: list[Callable[[dict[str, np.ndarray]], RowModel]] = []
+        for index, table in enumerate(facts["tables"]):
+            found, assemble = expected_model(table["model"], _under(index, declared))
+            expected |= {f"{index}.{name}": shape for name, shape in found.items()}
+            assemblers.append(assemble)
+        tensors = read_tensors(path, expected)
+        tables = tuple(
+            _table(each, assemble(_under(index, tensors)))
+            for index, (each, assemble) in enumerate(zip(facts["tables"], assemblers, strict=True))
+        )
+        if tuple(each.name for each in tables) != schema.tables:
+            raise ValueError("its tables are not those of its schema")
+        subjects = None if facts["subjects"] is None else Subjects.from_json(facts["subjects"])
+        return RelationalModel(schema, tables, subjects)
+
+
+def _under(index: int, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of one table."""
+    prefix = f"{index}."
+    return {name.removeprefix(prefix): each for name, each in content.items() if name.startswith(prefix)}
+
+
+def _table(facts: dict[str, Any], model: RowModel) -> TableModel:
+    order = facts["order"]
+    return TableModel(
+        str(facts["name"]),
+        Layout.from_json(facts["layout"]),
+        tuple(map(Feature.from_json, facts["features"])),
+        None
+        if order is None
+        else Order(str(order["column"]), *(float(order[k]) for k in ("unit", "base", "last", "days"))),
+        {str(key): tuple(map(Feature.from_json, found)) for key, found in facts["targets"].items()},
+        int(facts["n_rows"]),
+        RowDrawer(model),
+    )

@@ -1,0 +1,143 @@
+"""The model of the rows of one table, given columns of other rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.diffusion.solvers import DPMSolver2M
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
+from pointillist.diffusion.tokens.token_sampling import TokenSampler
+from pointillist.engine.sampling import sample_rows
+from pointillist.lazy import pa
+from pointillist.models.configuration import Configuration
+from pointillist.models.fitting import Task
+from pointillist.models.masked import masked_of
+from pointillist.models.planning import plan_tokens
+from pointillist.models.request import Request
+from pointillist.models.row_model import RowModel
+from pointillist.queries.sampling import SamplingRun
+from pointillist.relational.features import Cells, arrow_of
+from pointillist.rules.table_rules import restore_rows
+from pointillist.tables.table import Column, Table
+
+CHUNK_ROWS = 64
+"""Number of rows that a device draws together: few, because a step draws one row of each parent."""
+
+STEPS, FEWEST_STEPS = 30, 2
+"""Number of steps of the sampler of numbers, and if no numbers are drawn."""
+
+
+def fit_rows(
+    configuration: Configuration, drawn: "pa.Table", context: Cells, name: str, checkpoint: Path | None = None
+) -> RowModel:
+    """Fits a model of the rows of a table.
+
+    Args:
+        configuration: The configuration.
+        drawn: The columns that are drawn.
+        context: The columns that are given in every row.
+        name: Name of the table, for messages.
+        checkpoint: File of the state of training.
+
+    Raises:
+        ValueError: In one line, if a column cannot be learned.
+    """
+    table = drawn
+    for column in (given := arrow_of(context)).column_names:
+        table = table.append_column(column, given.column(column))
+    try:
+        plan, _, trained_with = plan_tokens(configuration, Table(table), "file", None, None, given=[*context])
+        return Task(configuration, plan, None, trained_with).fit(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"table {name!r}: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class RowDrawer:
+    """Draws rows of a fitted model, given some of their columns.
+
+    Attributes:
+        model: The model.
+    """
+
+    model: RowModel
+
+    @cached_property
+    def _n_drawn(self) -> int:
+        return len(self.model.codec.encoding.columns) - len(masked_of(self.model).given)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns that are drawn."""
+        return tuple(encoder.name for encoder in self.model.codec.encoding.columns[: self._n_drawn])
+
+    def encoder(self, name: str) -> ColumnEncoder:
+        """Returns the encoder of a column."""
+        return self.model.codec.encoding.encoder(name)
+
+    def knows(self, name: str) -> bool:
+        """Whether the model has a column."""
+        return any(encoder.name == name for encoder in self.model.codec.encoding.columns)
+
+    @cached_property
+    def _denoisers(self) -> tuple[Any, Any]:
+        draw = masked_of(self.model).unguided_denoiser
+        return draw(self.model, has_observed=False), draw(self.model, has_observed=True)
+
+    def draw(self, observed: Cells, n: int, seed: int) -> dict[str, Column]:
+        """Draws n rows given the cells of some columns.
+
+        Numbers beyond the range of the training rows count as its end. Categories that are unknown, and missing cells
+        in columns that have none in the model, count as some other cell.
+        """
+        if not n:
+            return {name: self._decoded(np.empty((0, self.model.codec.width)))[name] for name in self.names}
+        encoding = self.model.codec.encoding
+        rows = self.model.codec.unobserved_rows(n)
+        for name, cells in observed.items():
+            index = encoding.index(name)
+            encoder, (token, numbers) = encoding.columns[index], encoding.row_indices[index]
+            known, is_unknown = encoder.without_unknown(cells)
+            tokens, rows[:, numbers] = encoder.observed(known)
+            assert token is not None
+            rows[:, token] = np.where(np.isnan(tokens) | is_unknown, encoder.n_values // 2, tokens)
+        has_numbers = any(encoder.has_number for encoder in encoding.columns[: self._n_drawn])
+        solver = DPMSolver2M(SCHEDULE, STEPS if has_numbers else FEWEST_STEPS, is_stochastic=True)
+        found = sample_rows(
+            self._denoisers[bool(observed)],
+            TokenSampler(encoding.n_tokens, solver if encoding.with_number else None),
+            columns=encoding.width,
+            n_rows=n,
+            seed=seed,
+            prior=rows.astype(np.float32),
+            chunk_rows=CHUNK_ROWS,
+        )
+        return self._decoded(found, observed)
+
+    def _decoded(self, rows: np.ndarray, observed: Cells | None = None) -> dict[str, Column]:
+        encoding, n = self.model.codec.encoding, self._n_drawn
+        encoders = encoding.columns[:n]
+        none = np.zeros(len(rows))
+        cells = [
+            encoder.decode(
+                none if token is None else rows[:, token].astype(np.float64), rows[:, numbers].astype(np.float64)
+            )
+            for encoder, (token, numbers) in zip(encoders, encoding.row_indices, strict=False)
+        ]
+        is_fixed = np.zeros((len(rows), n), bool)
+        for i, name in enumerate(self.names):
+            if observed and name in observed:
+                cells[i], is_fixed[:, i] = observed[name], True
+        bounds: dict[int, tuple[float, float]] | None = {} if is_fixed.any() else None
+        restored = restore_rows(cells, encoders, self.model.codec.rules, is_fixed, bounds)
+        return dict(zip(self.names, restored, strict=True))
+
+    def draw_where(self, where: Mapping[str, Any], n: int, seed: int) -> dict[str, Column]:
+        """Draws n rows under conditions, for a model without given columns."""
+        rows, _ = SamplingRun(self.model, Request(n, where=where, random_state=seed)).rows()
+        return dict(zip(self.names, Table(rows).cells, strict=True))

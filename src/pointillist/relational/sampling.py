@@ -1,0 +1,242 @@
+"""Draws related tables: parents first, then the rows of all parents side by side."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.models.conditioning import observed_column, split
+from pointillist.models.request import Request
+from pointillist.relational.database import COUNT, IS_MISSING, Database, TableModel, values_where
+from pointillist.relational.features import SEPARATOR, taken
+from pointillist.relational.matching import coordinates, earlier_rows, fitted_counts, matched, without_repeats
+from pointillist.tables.frames import aligned
+from pointillist.tables.schema import ForeignKey, Schema
+from pointillist.tables.table import Column, kind_of
+
+
+class Sampler:
+    """Draws the rows of all tables.
+
+    Args:
+        schema: The schema.
+        models: The models, parents before their children.
+        where: Conditions, by "table.column".
+        given: Real rows of tables that have no parent, by table.
+        seed: Seed.
+
+    Raises:
+        ValueError: In one line, if a condition or a given table cannot be used.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        models: tuple[TableModel, ...],
+        where: Mapping[str, Any],
+        given: Mapping[str, Any],
+        seed: int,
+    ) -> None:
+        self._schema, self._models, self._seed = schema, {each.name: each for each in models}, seed
+        self._where, self._given = values_where(where, schema.tables), given
+        firsts = {name: first_key(schema, model) for name, model in self._models.items()}
+        self._database = Database(
+            schema,
+            {name: model.features for name, model in self._models.items()},
+            {name: model.order for name, model in self._models.items()},
+            firsts=firsts,
+        )
+        for name in given:
+            if name not in self._models:
+                raise ValueError(f"given names table {name!r}: the tables are {', '.join(schema.tables)}")
+            if firsts[name] is not None:
+                raise ValueError(f"given takes tables without a parent, and {name!r} has one: give its parent only")
+            if name in self._where:
+                raise ValueError(f"where and given both set table {name!r}: leave one of them out")
+
+    def tables(self, n_rows: Mapping[str, int]) -> dict[str, Any]:
+        """Draws all tables.
+
+        Args:
+            n_rows: Number of rows of each table without a parent.
+        """
+        keys: dict[str, dict[str, Column]] = {}
+        drawn: dict[str, Any] = {}
+        for name in self._schema.tables:
+            model, key = self._models[name], self._database.firsts[name]
+            if name in self._given:
+                self._read(name)
+            elif key is None:
+                self._database.cells[name] = self._roots(model, n_rows[name])
+            else:
+                self._database.cells[name] = self._children(model, key)
+            self._match(model)
+            keys[name] = self._keys(name, keys)
+            if name in self._given:
+                drawn[name] = self._given[name]
+            else:
+                cells = self._database.cells[name] | keys[name]
+                table = model.layout.table(tuple(cells[column] for column in model.layout.column_names))
+                drawn[name] = model.layout.restore(table)
+        return drawn
+
+    def _seed_of(self, *parts: int | str) -> int:
+        entropy = [self._seed, *(self._schema.tables.index(p) if isinstance(p, str) else p for p in parts)]
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+    def _roots(self, model: TableModel, n: int) -> dict[str, Column]:
+        where, seed = self._where.get(model.name), self._seed_of(model.name)
+        if where is not None:
+            return model.drawer.draw_where(where, n, seed)
+        cells = model.drawer.draw({}, n, seed)
+        rng = np.random.default_rng(seed)
+        for key in self._schema.keys_to(model.name):
+            name = f"{key.name}{SEPARATOR}{COUNT}"
+            cells[name] = at_quantiles(model.drawer.encoder(name), cells[name], rng)
+        return cells
+
+    def _read(self, name: str) -> None:
+        """Reads the rows of a given table, and draws how many rows refer to each, and their summaries."""
+        model, schema = self._models[name], self._schema
+        table = aligned(self._given[name], model.layout)
+        cells = {column: table.column(column) for column in table.names}
+        observed = {column: each for column, each in cells.items() if column in model.drawer.names}
+        self._database.cells[name] = cells | model.drawer.draw(observed, len(table), self._seed_of(name))
+        for key in schema.foreign_keys.get(name, ()):
+            raise ValueError(f"given table {name!r} has the foreign key {key.name}: such tables are always drawn")
+
+    def _children(self, model: TableModel, key: ForeignKey) -> dict[str, Column]:
+        """Draws the rows of all parents, step by step."""
+        fixed = self._fixed(model)
+        walk = self._database.walk(model.name, key)
+        parts: list[dict[str, Column]] = []
+        parents: list[np.ndarray] = []
+        for step, of, context in walk.steps():
+            observed = context | {name: taken(cells, np.zeros(len(of), int)) for name, cells in fixed.items()}
+            known = {name: cells for name, cells in observed.items() if model.drawer.knows(name)}
+            cells = model.drawer.draw(known, len(of), self._seed_of(model.name, step))
+            walk.add(step, of, cells)
+            parts.append(cells)
+            parents.append(of)
+        if not parts:
+            self._database.rows[key.name] = np.empty(0, np.int64)
+            empty = model.drawer.draw({}, 0, 0)
+            if model.order is not None:
+                empty[model.order.column] = model.order.cells(np.empty(0))
+            return empty
+        order = np.argsort(np.concatenate(parents), kind="stable")
+        self._database.rows[key.name] = np.concatenate(parents)[order]
+        return {name: Column.joined([part[name] for part in parts]).take(order) for name in parts[0]}
+
+    def _fixed(self, model: TableModel) -> dict[str, Column]:
+        """Observed cells of a table with a parent."""
+        values, conditions = split(Request(where=self._where.get(model.name)).where or {})
+        if conditions:
+            name = next(iter(conditions))
+            raise ValueError(
+                f"where takes single values of tables with a parent, and {model.name}.{name} is {conditions[name]}: "
+                "give one value"
+            )
+        codec = model.drawer.model.codec
+        found = {name: observed_column(codec, name, value, None) for name, value in values.items()}
+        for name, cells in found.items():
+            if len(cells.values) != 1 or name not in model.drawer.names:
+                raise ValueError(f"where takes one value of {model.name}.{name}, a column that is no key and no order")
+        return found
+
+    def _match(self, model: TableModel) -> None:
+        """Chooses the rows to which further foreign keys refer."""
+        database, first = self._database, self._database.firsts[model.name]
+        cells = database.cells[model.name]
+        n = len(next(iter(cells.values())).values)
+        rng = np.random.default_rng(self._seed_of(model.name, 1 << 20))
+        for key in self._schema.foreign_keys.get(model.name, ()):
+            if key == first:
+                continue
+            missing = cells.get(f"{key.name}{SEPARATOR}{IS_MISSING}")
+            is_missing = np.zeros(n, bool) if missing is None else _is_yes(missing)
+            wanted = database.counts(key).astype(float)
+            if key.is_self:
+                database.rows[key.name] = earlier_rows(is_missing, wanted, rng)
+                continue
+            features, present = model.targets[key.name], np.flatnonzero(~is_missing)
+            if not len(wanted):
+                raise ValueError(f"no row of {key.parent!r} was drawn, to which {key.name} could refer: raise scale")
+            targets = database.cells[key.parent]
+            of_rows = {each.name: cells[f"{key.name}{SEPARATOR}{each.name}"].take(present) for each in features}
+            scales = {each.name: targets[each.name] for each in features}
+            counts = fitted_counts(wanted, len(present), rng)
+            points = coordinates(features, of_rows, scales, len(present))
+            rows = np.full(n, -1)
+            rows[present] = matched(points, coordinates(features, scales, scales, len(wanted)), counts, rng)
+            database.rows[key.name] = self._distinct(model.name, key, rows, rng)
+
+    def _distinct(
+        self, table: str, key: ForeignKey, rows: Int[np.ndarray, " n"], rng: np.random.Generator
+    ) -> Int[np.ndarray, " n"]:
+        """Rows of a further key without repeated pairs, if the pairs are the primary key."""
+        keys, first = self._schema.foreign_keys[table], self._database.firsts[table]
+        columns = {column for each in keys for column in each.columns}
+        is_link = first is not None and {*self._schema.primary_keys.get(table, ())} == columns
+        return without_repeats(rows, self._database.rows[first.name], rng) if is_link and first is not None else rows
+
+    def _keys(self, name: str, keys: Mapping[str, Mapping[str, Column]]) -> dict[str, Column]:
+        """The columns of the keys of a table."""
+        schema, model, cells = self._schema, self._models[name], self._database.cells[name]
+        first = self._database.firsts[name]
+        n = len(next(iter(cells.values())).values)
+        found: dict[str, Column] = {}
+        foreign = [key for key in schema.foreign_keys.get(name, ())]
+        for key in [key for key in foreign if not key.is_self]:
+            for column, primary in zip(key.columns, schema.primary_keys[key.parent], strict=True):
+                if column not in found:
+                    found[column] = taken(keys[key.parent][primary], self._database.rows[key.name])
+        for column in schema.primary_keys.get(name, ()):
+            if name in self._given or (model.order is not None and column == model.order.column):
+                found[column] = cells[column]
+            elif column not in found:
+                numbers = np.arange(n)
+                if first is not None and any(each in found for each in schema.primary_keys[name]):
+                    rows = self._database.rows[first.name]
+                    numbers = numbers - np.searchsorted(rows, rows)
+                found[column] = _numbered(numbers + 1, kind_of(model.layout.type_of(column)))
+        for key in [key for key in foreign if key.is_self]:
+            for column, primary in zip(key.columns, schema.primary_keys[name], strict=True):
+                found[column] = taken(found[primary], self._database.rows[key.name])
+        return found
+
+
+def at_quantiles(encoder: ColumnEncoder, cells: Column, rng: np.random.Generator) -> Column:
+    """Moves single values to the quantiles of the training rows, in their order; equal values at random.
+
+    The distribution of a few drawn numbers of children is then as near as possible to that of the training rows.
+    """
+    if encoder.scores is not None or encoder.has_missing or not len(encoder.counts):
+        return cells
+    n = len(cells.values)
+    rank = np.empty(n)
+    rank[np.lexsort((rng.random(n), cells.values))] = np.arange(n)
+    levels = np.cumsum(encoder.counts) / encoder.counts.sum()
+    return replace(cells, values=encoder.atoms[np.searchsorted(levels, (rank + 0.5) / n)])
+
+
+def _numbered(numbers: Int[np.ndarray, " n"], kind: str) -> Column:
+    """Makes a column of keys from numbers."""
+    is_missing = np.zeros(len(numbers), bool)
+    if kind != "category":
+        return Column(numbers.astype(float), is_missing)
+    values, index = np.unique(numbers, return_inverse=True)
+    return Column(index, is_missing, tuple(map(str, values.tolist())))
+
+
+def _is_yes(cells: Column) -> np.ndarray:
+    return np.array([each == "yes" for each in cells.categories or ()] or [False])[cells.values.astype(np.int64)]
+
+
+def first_key(schema: Schema, model: TableModel) -> ForeignKey | None:
+    """The key of the parent that decides the number of rows: one that rows are not matched by."""
+    keys = schema.foreign_keys.get(model.name, ())
+    return keys[0] if keys and keys[0].name not in model.targets else None

@@ -1,0 +1,101 @@
+"""Folders of related tables: `schema.toml`, and the commands."""
+
+import json
+import sys
+
+import pandas as pd
+import pytest
+from test_relational import made_shop
+
+from pointillist.cli import main
+from pointillist.files.folders import Folder
+
+SCHEMA = """
+[tables.customers]
+primary_key = "id"
+foreign_keys = { friend = "customers" }
+
+[tables.products]
+primary_key = "id"
+
+[tables.orders]
+file = "all_orders.csv"
+primary_key = "id"
+foreign_keys = { product = "products", customer = "customers" }
+order = "day"
+"""
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, code=0):
+        monkeypatch.setattr(sys, "argv", ["pointillist", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert (stop.value.code or 0) == code, arguments
+
+    return run
+
+
+@pytest.fixture
+def shop(tmp_path):
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for name, frame in made_shop().items():
+        frame.to_csv(folder / ("all_orders.csv" if name == "orders" else f"{name}.csv"), index=False)
+    (folder / "schema.toml").write_text(SCHEMA)
+    return folder
+
+
+def test_a_schema_names_files_keys_and_orders(shop):
+    content = Folder.read(shop)
+    assert content.schema.tables == ("customers", "products", "orders")
+    assert [key.parent for key in content.schema.foreign_keys["orders"]] == ["products", "customers"]
+    assert content.schema.order == {"orders": "day"} and not content.is_proposed
+
+
+def test_without_a_schema_keys_are_proposed(shop):
+    (shop / "schema.toml").unlink()
+    content = Folder.read(shop)
+    assert content.is_proposed
+    assert content.schema.primary_keys["customers"] == ("id",)
+    assert {key.name for key in content.schema.foreign_keys["all_orders"]} == {
+        "all_orders.customer",
+        "all_orders.product",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tables = 3", "schema.toml: "),
+        ("[tables.customers]\nkey = 1", "'customers' has the unknown entry 'key'"),
+        ("[tables.clients]", "clients.csv"),
+        ("[customers]", "unknown entry 'customers'"),
+        ('subject = "id"\n[tables.customers]\n[tables.products]', "subject is for one table, and there are 2"),
+    ],
+)
+def test_a_wrong_schema_is_refused_in_one_line(shop, text, message):
+    (shop / "schema.toml").write_text(text)
+    with pytest.raises((ValueError, OSError), match=message):
+        Folder.read(shop)
+
+
+@pytest.mark.slow
+def test_a_folder_is_fitted_drawn_evaluated_and_shown(run, shop, capsys):
+    run("fit", "shop", "-o", "shop.model", "--epochs", 2, "--width", 8, "--depth", 1, "--quiet")
+    run("fit", "shop", "-o", "shop.model", "--label", "status", code=2)
+    assert "there is no --label" in capsys.readouterr().err
+    run("sample", "shop.model", "-o", "drawn", "--where", "customers.country=FR", "--seed", 1)
+    drawn = {name: pd.read_csv(f"drawn/{name}.csv") for name in ("customers", "products", "orders")}
+    assert set(drawn["customers"].country) == {"FR"}
+    assert drawn["orders"].customer.isin(drawn["customers"].id).all()
+    run("sample", "shop.model", "-o", "drawn", "-n", 10, code=2)
+    assert "2 tables have no parent" in capsys.readouterr().err
+    run("info", "shop.model")
+    assert "orders.customer" in capsys.readouterr().out
+    run("evaluate", "shop", "drawn", "--json")
+    assert json.loads(capsys.readouterr().out)["measures"]["order kept: orders"]["drawn"] == 1.0
+    assert not [*shop.parent.glob("*.checkpoint*")]

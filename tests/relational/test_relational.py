@@ -1,0 +1,194 @@
+"""`RelationalDiffusion`: keys, orders, conditions, containers and files; and a database of known distribution."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from pointillist import Diffusion, RelationalDiffusion
+from pointillist.models.container import ModelFileError
+
+TINY = {"epochs": 2, "width": 8, "depth": 1, "random_state": 0, "verbose": False}
+KEYS = {
+    "primary_keys": {"customers": "id", "products": "id", "orders": "id"},
+    "foreign_keys": {"orders": {"product": "products", "customer": "customers"}, "customers": {"friend": "customers"}},
+    "order": {"orders": "day"},
+}
+
+
+def made_shop(n=60):
+    rng = np.random.default_rng(0)
+    customers = pd.DataFrame({"id": np.arange(n) + 100, "country": rng.choice(["FR", "DE"], n)})
+    customers["friend"] = np.where(rng.random(n) < 0.5, np.nan, 100 + rng.integers(0, n, n))
+    products = pd.DataFrame({"id": ["p1", "p2", "p3"], "price": [1.0, 2.0, 5.0]})
+    counts = rng.poisson(np.where(customers.country == "FR", 1, 4))
+    orders = pd.DataFrame({"id": np.arange(counts.sum()), "customer": np.repeat(customers.id.to_numpy(), counts)})
+    orders["product"] = np.where(rng.random(len(orders)) < 0.2, None, rng.choice(products.id, len(orders)))
+    orders["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 40, len(orders)), unit="D")
+    orders["status"] = rng.choice(["new", "paid"], len(orders))
+    return {"orders": orders.sample(frac=1, random_state=0), "customers": customers, "products": products}
+
+
+@pytest.fixture(scope="module")
+def shop():
+    return made_shop()
+
+
+@pytest.fixture(scope="module")
+def model(shop):
+    return RelationalDiffusion(**KEYS, **TINY).fit(shop)
+
+
+@pytest.fixture(scope="module")
+def drawn(model):
+    return model.sample(scale=2, random_state=1)
+
+
+def test_all_keys_are_valid_and_columns_and_types_are_kept(shop, drawn):
+    assert list(drawn) == ["customers", "products", "orders"]
+    assert len(drawn["customers"]) == 120 and len(drawn["products"]) == 6
+    for name, frame in drawn.items():
+        assert frame.dtypes.equals(shop[name].dtypes)
+        assert frame.id.is_unique and frame.id.notna().all()
+    orders = drawn["orders"]
+    assert orders.customer.isin(drawn["customers"].id).all()
+    assert orders["product"].dropna().isin(drawn["products"].id).all()
+    friends = drawn["customers"].friend.dropna()
+    assert 0 < len(friends) < 120 and friends.isin(drawn["customers"].id).all()
+
+
+def test_rows_of_a_parent_are_in_order_and_in_the_range_of_the_data(shop, drawn):
+    days = drawn["orders"].day
+    assert (drawn["orders"].groupby("customer").day.apply(lambda each: each.is_monotonic_increasing)).all()
+    assert days.min() >= shop["orders"].day.min() and days.max() <= shop["orders"].day.max()
+    assert (days == days.dt.normalize()).all()
+
+
+def test_equal_seeds_give_equal_rows_also_from_a_file(model, drawn, tmp_path):
+    model.save(tmp_path / "shop.model")
+    again = RelationalDiffusion.load(tmp_path / "shop.model")
+    assert again.primary_keys == KEYS["primary_keys"] and again.order == KEYS["order"]
+    for name, frame in again.sample(scale=2, random_state=1).items():
+        pd.testing.assert_frame_equal(frame, drawn[name])
+    assert not model.sample(scale=2, random_state=2)["orders"].equals(drawn["orders"])
+    with pytest.raises(ModelFileError, match="is a model of related tables"):
+        Diffusion.load(tmp_path / "shop.model")
+
+
+def test_conditions_hold_in_their_tables(model):
+    drawn = model.sample(where={"customers.country": "FR", "orders.status": "paid"}, random_state=0)
+    assert (drawn["customers"].country == "FR").all() and len(drawn["orders"])
+    assert (drawn["orders"].status == "paid").all()
+
+
+def test_real_parents_keep_their_rows_and_get_new_children(model, shop):
+    some = shop["customers"].tail(20)[["country", "id"]]
+    with pytest.raises(ValueError, match=r"given table .customers. has the foreign key customers\.friend"):
+        model.sample(given={"customers": some.assign(friend=np.nan)}, random_state=0)
+    drawn = model.sample(given={"products": shop["products"]}, random_state=0)
+    pd.testing.assert_frame_equal(drawn["products"], shop["products"])
+    assert drawn["orders"]["product"].dropna().isin(shop["products"].id).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"where": {"country": "FR"}}, "'country' is not a column of a table: give 'TABLE.COLUMN'"),
+        ({"where": {"orders.day": "2024-01-01"}}, "there is no column 'day'"),
+        ({"where": {"orders.status": {"new", "paid"}}}, "takes single values of tables with a parent"),
+        ({"given": {"orders": None}}, "given takes tables without a parent"),
+        ({"given": {"shops": None}}, "given names table 'shops'"),
+        ({"scale": 0}, "scale must be a number above 0"),
+        ({"n_subjects": 3}, "n_subjects is an integer of at least 1, for a model with subject"),
+    ],
+)
+def test_requests_that_cannot_be_met_are_refused_in_one_line(model, arguments, message):
+    with pytest.raises(ValueError, match=message) as error:
+        model.sample(random_state=0, **arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"epsilon": 1.0}, "epsilon covers single rows"),
+        ({"missing": "unknown"}, "do not use missing"),
+        ({"timesteps": 50}, "do not use timesteps"),
+    ],
+)
+def test_parameters_without_a_use_are_refused(shop, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        RelationalDiffusion(**KEYS, **parameters).fit(shop)
+
+
+def test_one_table_with_several_rows_per_subject_comes_back_in_its_container():
+    rng = np.random.default_rng(0)
+    n = rng.integers(1, 4, 30)
+    visits = pl.DataFrame(
+        {
+            "day": np.concatenate([np.sort(rng.integers(0, 50, each)) for each in n]),
+            "patient": np.repeat([f"a{i}" for i in range(30)], n),
+            "sex": np.repeat(rng.choice(["f", "m"], 30), n),
+            "state": rng.choice(["ill", "well"], n.sum()),
+        }
+    )
+    model = RelationalDiffusion(subject="patient", order="day", **TINY).fit(visits)
+    assert model.model_.subjects.constant == ("sex",)
+    rows = model.sample(n_subjects=20, where={"sex": "f"}, random_state=0)
+    assert isinstance(rows, pl.DataFrame) and rows.schema == visits.schema
+    assert rows["patient"].n_unique() == 20 and set(rows["sex"]) == {"f"}
+    assert rows.group_by("patient").agg(pl.col("day").diff().min())["day"].drop_nulls().ge(0).all()
+
+
+@pytest.mark.slow
+def test_link_tables_with_composite_keys_have_no_repeated_pairs():
+    rng = np.random.default_rng(0)
+    pairs = sorted({(int(a), int(b)) for a, b in rng.integers(0, 12, (60, 2))})
+    tables = {
+        "lists": pa.table({"list": [*range(12)], "kind": ["a", "b"] * 6}),
+        "songs": pa.table({"song": [*range(12)], "genre": ["rock", "jazz", "folk"] * 4}),
+        "links": pa.table({"list": [a for a, _ in pairs], "song": [b for _, b in pairs]}),
+    }
+    keys = {"lists": "list", "songs": "song", "links": ("list", "song")}
+    model = RelationalDiffusion(primary_keys=keys, foreign_keys={"links": {"list": "lists", "song": "songs"}}, **TINY)
+    links = model.fit(tables).sample(random_state=0)["links"]
+    assert isinstance(links, pa.Table) and links.num_rows > 20
+    assert len({*zip(*(links.column(name).to_pylist() for name in ("list", "song")), strict=True)}) == links.num_rows
+
+
+@pytest.mark.slow
+def test_numbers_of_children_and_their_transitions_are_those_of_a_known_markov_chain():
+    rng = np.random.default_rng(0)
+    n, rates = 1500, {"a": 1.0, "b": 4.0}
+    change = {"a": np.array([[0.8, 0.2, 0.0], [0.1, 0.7, 0.2], [0.3, 0.3, 0.4]]), "b": np.full((3, 3), 1 / 3)}
+    kinds = rng.choice(["a", "b"], n)
+    counts = rng.poisson([rates[kind] for kind in kinds])
+    states = []
+    for kind, count in zip(kinds, counts, strict=True):
+        state = 0
+        for _ in range(count):
+            state = rng.choice(3, p=change[kind][state])
+            states.append(state)
+    steps = pd.DataFrame({"run": np.repeat(np.arange(n), counts), "state": np.array(list("xyz"))[states]})
+    steps["time"] = steps.groupby("run").cumcount()
+    runs = pd.DataFrame({"run": np.arange(n), "kind": kinds})
+    model = RelationalDiffusion(
+        primary_keys={"runs": "run"}, foreign_keys={"steps": {"run": "runs"}}, order={"steps": "time"}, random_state=0
+    ).fit({"runs": runs, "steps": steps})
+    drawn = model.sample(scale=2, random_state=1)
+    kind = drawn["runs"].set_index("run").kind
+    found = drawn["steps"].groupby("run").size().reindex(kind.index, fill_value=0)
+    for each in "ab":
+        here = found[kind == each]
+        # The errors of the training rows and of the drawn rows, in standard errors of a Poisson mean and variance.
+        error = np.sqrt(rates[each]) * np.sqrt(1 / (n / 2) + 1 / len(here))
+        assert abs(here.mean() - rates[each]) < 4 * error
+        of_kind = drawn["steps"][drawn["steps"].run.map(kind) == each]
+        code = of_kind.state.map({"x": 0, "y": 1, "z": 2}).to_numpy()
+        is_next = of_kind.run.to_numpy()[1:] == of_kind.run.to_numpy()[:-1]
+        table = np.zeros((3, 3))
+        np.add.at(table, (code[:-1][is_next], code[1:][is_next]), 1)
+        fraction = table / table.sum(axis=1, keepdims=True)
+        error = np.sqrt(change[each] * (1 - change[each]) * 3 / table.sum(axis=1, keepdims=True))
+        np.testing.assert_array_less(np.abs(fraction - change[each]), 4 * error + 0.03)
