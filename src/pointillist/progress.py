@@ -67,6 +67,10 @@ class Bar:
         """Add finished work to the bar."""
         self._update(advance=work)
 
+    def expect(self, total: float) -> None:
+        """Change the amount of work in all."""
+        self._update(total=total)
+
     def _update(self, **changes: Any) -> None:
         self._progress.update(self._task, **changes)
         now, is_notebook = time.monotonic(), self._console.is_jupyter

@@ -162,12 +162,11 @@ class StackTrainer:
         losses = np.asarray(losses)[self._slots]
         return [row[: after - b] for row, b, after in zip(losses, before, self.epochs_done, strict=True)]
 
-    def shorten(self, epochs: int) -> None:
-        """End the training of every model after at most `epochs` epochs; the learning rate falls to its end by then."""
-        self.recipes = tuple(recipe._replace(epochs=min(recipe.epochs, epochs)) for recipe in self.recipes)
+    def end_after(self, epochs: int) -> None:
+        """Change the number of epochs of every model; the learning rate falls to its end by the last."""
+        self.recipes = tuple(recipe._replace(epochs=epochs) for recipe in self.recipes)
         stacked = self._stacked_recipes
-        fewer = np.minimum(np.asarray(stacked.epochs), np.int32(epochs))
-        self._stacked_recipes = stacked._replace(epochs=self._sharded(fewer))
+        self._stacked_recipes = stacked._replace(epochs=self._sharded(np.full(stacked.epochs.shape, epochs, np.int32)))
 
     def networks(self) -> list[Weights]:
         """Return each model's network, averaged if an average is kept, as NumPy arrays."""

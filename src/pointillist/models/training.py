@@ -150,8 +150,11 @@ class _Run:
             after_call()
             if self._deadline is not None:
                 now = time.monotonic()
-                per_epoch = (now - started) / (self._done - first)
-                self._trainer.shorten(self._done + max(0, int((self._deadline - now) / per_epoch)))
+                possible = int((self._deadline - now) * (self._done - first) / (now - started))
+                epochs = min(self._plan.shard_epochs, self._done + max(0, possible))
+                if epochs != self._trainer.recipes[0].epochs:
+                    self._trainer.end_after(epochs)
+                    bar.expect(epochs)
 
     def _check(self) -> None:
         """Evaluates the held-out rows if a check is due."""
