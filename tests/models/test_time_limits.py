@@ -23,7 +23,7 @@ def rows():
 
 
 def measured(monkeypatch, compiling, seconds):
-    monkeypatch.setattr(time_limits, "_speed", lambda plan: (compiling, seconds))
+    monkeypatch.setattr(time_limits, "_speed", lambda plan, limit: (compiling, seconds))
 
 
 def test_a_fit_that_is_fast_enough_is_unchanged(rows):

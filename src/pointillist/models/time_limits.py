@@ -22,8 +22,8 @@ RESERVED_SECONDS, RESERVED_FRACTION = 2.0, 0.03
 MARGIN = 1.05
 """How much longer training may take than measured."""
 
-MEASURED_SECONDS = 0.5
-"""Shortest time over which the speed is measured."""
+MEASURED_FRACTION = 0.03
+"""Fraction of the time left over which the speed is measured."""
 
 MOST_FOR_AXES = 0.25
 """Largest fraction of the time left for the trial of axes."""
@@ -70,7 +70,7 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False) -> Plan
         UserWarning: In one line, what was given up for the limit.
     """
     with waiting(Console(stderr=True), "measuring the speed of training", is_shown=is_shown):
-        compiling, seconds = _speed(plan)
+        compiling, seconds = _speed(plan, limit)
     given_up, most_trial_epochs = [], LONGEST * plan.most_default_epochs
     if plan.alternative is not None and limit.left * MOST_FOR_AXES < 2 * (
         compiling + epochs_of_axes_trial(plan) * seconds
@@ -107,20 +107,20 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False) -> Plan
     return plan
 
 
-def _speed(plan: Plan) -> tuple[float, float]:
+def _speed(plan: Plan, limit: TimeLimit) -> tuple[float, float]:
     """Measures the seconds that compiling takes, and the seconds of an epoch."""
     started = time.monotonic()
     trainer = trainer_of(plan)
     # No epoch: this compiles the program.
     trainer.run(0)
     compiled = time.monotonic()
-    epochs, seconds = 1, 0.0
+    epochs, least = 1, MEASURED_FRACTION * limit.left
     while True:
         begin = time.monotonic()
         if plan.shards.count > 1:
             trainer.feed(*plan.shards.get(0))
         done = len(trainer.run(epochs)[0])
         seconds = time.monotonic() - begin
-        if seconds >= MEASURED_SECONDS or done < epochs or epochs == MAX_EPOCHS_PER_CALL:
+        if seconds >= least or done < epochs or epochs == MAX_EPOCHS_PER_CALL:
             return compiled - started, seconds / max(done, 1)
-        epochs = min(MAX_EPOCHS_PER_CALL, int(epochs * MEASURED_SECONDS / seconds) + 1)
+        epochs = min(MAX_EPOCHS_PER_CALL, int(epochs * least / seconds) + 1)
