@@ -1,8 +1,9 @@
 """Tables of mixed columns on the command line: from a file to new rows and a verdict."""
 
 import json
+import re
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +14,15 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
+from made_models import untrained
 from pointillist import Diffusion, between
 from pointillist.cli import main
-from pointillist.cli.comparing import calibrated
+from pointillist.cli.comparing import _tables_alike, calibrated
 from pointillist.cli.conditions import category_of, where_of
+from pointillist.cli.table_options import read_for
+from pointillist.files.csv_format import CsvForm
 from pointillist.files.reading import read_table
-from pointillist.models.saving import load_model
+from pointillist.models.saving import load_model, save_model
 from pointillist.tables.table import Table
 
 SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
@@ -194,6 +198,38 @@ def test_conditions(run, conditions):
     assert code == 0, shown
     assert CONDITIONS[conditions](csv.read_csv("new.csv").to_pydict())
     assert "effective sample size" in shown and shown.strip().endswith("of 30")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("has_words", [True, False])
+def test_new_rows_have_the_formats_of_the_file(tmp_path, has_words):
+    rng = np.random.default_rng(0)
+    days = [date(2023, 1, 5) + timedelta(days=int(day)) for day in rng.integers(0, 700, 250)]
+    prices, rates = rng.random((2, 250)) * 5000
+    lines = [f'"${price:,.2f}",{rate:.3f}%' for price, rate in zip(prices, rates, strict=True)]
+    if has_words:
+        lines = [f"{line},{day.month}/{day.day}/{day.year}" for line, day in zip(lines, days, strict=True)]
+    names = "price,rate,day" if has_words else "price,rate"
+    Path(tmp_path / "data.csv").write_text("\n".join([names, *lines, ""]))
+    save_model(untrained(read_table(tmp_path / "data.csv")), tmp_path / "m")
+    assert call("sample", tmp_path / "m", "-n", 9, "-o", tmp_path / "new.csv") == 0
+    new = csv.read_csv(tmp_path / "new.csv", convert_options=csv.ConvertOptions(column_types={"day": pa.string()}))
+    patterns = {"price": r"-?\$(\d{1,3},)*\d{1,3}\.\d\d", "rate": r"-?\d+\.\d{3}%", "day": r"\d\d?/\d\d?/202[34]"}
+    for name in new.column_names:
+        assert all(re.fullmatch(patterns[name], cell) for cell in new[name].to_pylist()), new[name]
+    # The dates of few rows may be ambiguous; the model's format decides.
+    found = read_for(load_model(tmp_path / "m"), tmp_path / "new.csv").arrow.schema.types
+    assert found == [pa.float64(), pa.float64(), pa.date32()][: len(found)]
+
+
+def test_the_dates_of_the_real_rows_decide_how_others_are_read(tmp_path):
+    for name, day in (("rows", 4), ("data", 13)):
+        cells = [f"{i % 9 + 1}/{1 + i % day}/2024,{'ab'[i % 2]}" for i in range(60)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["day,word", *cells, ""]))
+    data, rows = tmp_path / "data.csv", tmp_path / "rows.csv"
+    found = _tables_alike({data: CsvForm(), rows: CsvForm()}, None)
+    assert found[data].arrow["day"][12].as_py() == date(2024, 4, 13)
+    assert found[rows].arrow["day"][1].as_py() == date(2024, 2, 2) and found[rows].arrow["day"][3].as_py().month == 4
 
 
 def test_shares(run):

@@ -36,6 +36,7 @@ from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import aligned
 from pointillist.tables.numbers import LabelColumn
 from pointillist.tables.table import Column, Table, cells_in
+from pointillist.tables.text_formats import forms_in
 
 MOST_ROWS = 2000
 """Most held-out rows that are predicted, and most members and non-members of an audit; `audit` uses more."""
@@ -68,7 +69,7 @@ def compare(
     model = None if rows.name.endswith(READABLE) else load_model(rows)
     paths = (data,) if holdout is None else (data, holdout)
     if model is None:
-        tables = _tables_alike({rows: form if rows == data else CsvForm()} | dict.fromkeys(paths, form), target)
+        tables = _tables_alike(dict.fromkeys(paths, form) | {rows: form if rows in paths else CsvForm()}, target)
     else:
         tables = {path: _read_like(model, path, target, MIN_ROWS, form) for path in paths}
         tables[rows] = _drawn(model, len(tables[data]), seed)
@@ -127,12 +128,19 @@ def _read_like(model: RowModel, path: Path, target: str | None, min_rows: int, f
 
 
 def _tables_alike(forms: dict[Path, CsvForm], target: str | None) -> dict[Path, Table]:
-    """Read tables; a column of text in one is text in all, where codes may look like numbers."""
+    """Read tables, the real one first; columns have its formats where their cells fit several.
+
+    A column of text in one is text in all, where codes may look like numbers.
+    """
+    usual: dict[str, str] = {}
 
     def read(path: Path, types: dict[str, str]) -> Table:
-        return read_table(path, target, types=types, kind="mixed", min_rows=MIN_ROWS, form=forms[path])
+        return read_table(path, target, types=types, kind="mixed", min_rows=MIN_ROWS, form=forms[path], usual=usual)
 
-    tables = {path: read(path, {}) for path in forms}
+    tables: dict[Path, Table] = {}
+    for path in forms:
+        tables[path] = read(path, {})
+        usual = usual or forms_in(tables[path].arrow.schema)
     mixed = {path: dict(zip(each.names, each.cells, strict=True)) for path, each in tables.items() if not each.is_rows}
     texts: dict[str, set[str]] = {}
     for name, cells in [item for columns in mixed.values() for item in columns.items()]:

@@ -44,7 +44,9 @@ def fit(
     given: Annotated[
         Columns, options.columns("A column of numbers whose value --where will set, in every draw")
     ] = None,
-    type: Annotated[Columns, options.columns("Type of a column: text, integer, number or date", "COLUMN=TYPE")] = None,
+    type: Annotated[
+        Columns, options.columns("Type of a column: text, integer, number, date or date:%d/%m/%Y", "COLUMN=TYPE")
+    ] = None,
     drop: Annotated[Columns, options.columns("A column to leave out")] = None,
     keep: Annotated[Columns, options.columns("A column to keep, even if it numbers the rows")] = None,
     minutes: Annotated[

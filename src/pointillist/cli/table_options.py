@@ -12,7 +12,7 @@ from pointillist.atomic_files import check_regular, naming
 from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
 from pointillist.files.formats import format_of
 from pointillist.files.reading import read_table
-from pointillist.files.texts import TYPES
+from pointillist.files.texts import TYPES, is_type
 from pointillist.foreign_text import shown, terminal_text
 from pointillist.lazy import pa
 from pointillist.models.codec import Codec
@@ -31,8 +31,11 @@ def parse_types(texts: Sequence[str]) -> dict[str, str]:
     types = {}
     for text in texts:
         name, is_pair, kind = text.rpartition("=")
-        if not is_pair or kind not in TYPES:
-            raise ValueError(f"--type takes COLUMN=TYPE, where TYPE is {', '.join(TYPES)}, not {shown(text)}")
+        if not is_pair or not is_type(kind):
+            raise ValueError(
+                f"--type takes COLUMN=TYPE, where TYPE is {', '.join(TYPES)} or date:FORMAT, for example "
+                f"date:%d/%m/%Y, not {shown(text)}"
+            )
         types[name] = kind
     return types
 
@@ -69,7 +72,8 @@ def read_for(
         label = None if model.label_index is None or model_names is None else model_names[model.label_index].strip()
         if form.has_names is None and original and original.keys() - {unread, label} <= {*names}:
             form = replace(form, has_names=True)
-    table = read_table(path, drop=drop, types=types, kind="mixed", min_rows=1, form=form)
+    usual = {name.strip(): each for name, each in model.codec.layout.forms.items()}
+    table = read_table(path, drop=drop, types=types, kind="mixed", min_rows=1, form=form, usual=usual)
     if all(name == full for name, full in original.items()):
         return table
     return Table(table.arrow.rename_columns([original.get(name, name) for name in table.names]))

@@ -175,11 +175,20 @@ def _mixed(file: "CsvFile", options: ReadOptions, kept: list[str]) -> "pa.Table"
         for name in kept:
             # The text of a column is freed before the next one is converted.
             text, wanted, is_label = texts.pop(0), options.types.get(name), name == options.label
-            columns[name] = typed(name, text, wanted, is_label=is_label, decimal=options.form.decimal, notes=notes)
+            columns[name] = typed(
+                name,
+                text,
+                wanted,
+                is_label=is_label,
+                decimal=options.form.decimal,
+                notes=notes,
+                usual=options.usual.get(name),
+            )
             if kind_of(columns[name].type) == "date":
                 present = pc.ascii_trim_whitespace(text).filter(columns[name].is_valid())
                 forms |= {name: found} if (found := text_formats.form_of(present)) else {}
         notes.check()
+        forms |= notes.forms
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from error
     if options.form.has_names is None:

@@ -42,6 +42,7 @@ class ReadOptions:
     kind: Literal["any", "numbers", "mixed"] = "any"
     min_rows: int = 2
     form: CsvForm = DEFAULT_FORM
+    usual: Mapping[str, str] = field(default_factory=dict)
 
 
 Write = Callable[[Sequence[Any]], object]

@@ -7,7 +7,7 @@ from typing import Literal
 from pointillist.atomic_files import check_regular, naming
 from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
 from pointillist.files.formats import ReadOptions, format_of
-from pointillist.files.texts import TYPES
+from pointillist.files.texts import TYPES, is_type
 from pointillist.foreign_text import shown
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.table import Table
@@ -22,6 +22,7 @@ def read_table(
     kind: Literal["any", "numbers", "mixed"] = "any",
     min_rows: int = 2,
     form: CsvForm = DEFAULT_FORM,
+    usual: Mapping[str, str] | None = None,
 ) -> Table:
     """Reads a table: rows of numbers if all columns hold numbers, otherwise columns of any kind.
 
@@ -41,11 +42,12 @@ def read_table(
             In a table of numbers, labels are numbers, booleans or text. Labels of a `.csv` file are text if one of
             them is not written as a number would be, for example 007; "NA" in quotes is text too.
         drop: Names of columns to leave out.
-        types: Declares columns to be "text", "integer", "number" or "date", by name.
+        types: Declares columns to be "text", "integer", "number", "date" or "date:" with a format, by name.
         kind: "numbers" to refuse everything but numbers without missing values; "mixed" to read columns of any kind
             even if all hold numbers, except from a `.npy` file.
         min_rows: Smallest number of rows that the file must have.
         form: The form of a `.csv` file: delimiter, encoding, decimal mark, header.
+        usual: Formats of columns in other rows of the table, which decide where cells fit several.
 
     Raises:
         ValueError: If the file does not hold a table as described; the message is one line and counts rows from 1.
@@ -62,8 +64,11 @@ def read_table(
             f"{path}: only a CSV file has a delimiter, an encoding, a decimal mark or no header: leave them out"
         )
     for name, wanted in (types or {}).items():
-        if wanted not in TYPES:
-            raise ValueError(f"column {shown(name)} cannot be read as {wanted!r}: types are {', '.join(TYPES)}")
+        if not is_type(wanted):
+            raise ValueError(
+                f"column {shown(name)} cannot be read as {wanted!r}: types are {', '.join(TYPES)} and date:FORMAT, for "
+                "example date:%d/%m/%Y"
+            )
     if label is not None and label in drop:
         raise ValueError(f"{path}: the label column {shown(label)} cannot be dropped too")
     if form.decimal == "," and kind == "any":
@@ -73,7 +78,7 @@ def read_table(
         with path.open("rb") as file:
             if not file.read(1):
                 raise ValueError(f"{path}: the file is empty")
-        return format_.read(path, ReadOptions(label, tuple(drop), dict(types or {}), kind, min_rows, form))
+        return format_.read(path, ReadOptions(label, tuple(drop), dict(types or {}), kind, min_rows, form, usual or {}))
 
 
 def read_numbers(

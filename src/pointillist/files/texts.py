@@ -19,8 +19,9 @@ from jaxtyping import Float
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
 from pointillist.tables.calendar_dates import are_dates
+from pointillist.tables.date_formats import SINCE_1970, format_of, in_format, is_format
 from pointillist.tables.keys import few_words, hardly_repeat
-from pointillist.tables.text_formats import all_match, in_thousands, offset_of, unmarked
+from pointillist.tables.text_formats import all_match, decimal_of, in_thousands, number_form, offset_of, unmarked
 
 MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
 MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
@@ -31,13 +32,15 @@ NONE = "None"
 
 BOOLEANS = ("true", "false")
 TYPES = ("text", "integer", "number", "date")
-"""Types that a user may declare for a column of a file."""
+"""Types that a user may declare for a column of a file; also "date:" with a format."""
 
 _MARKS = "columns are read as numbers without their marks", "--type COLUMN=text keeps one as text"
 _WORDS = (
     "columns are read as categories because some cells are not numbers",
     "clear these cells if they are missing; --type COLUMN=text silences this line",
 )
+_SINCE_1970 = "integers are read as times since 1970", "--type COLUMN=integer keeps them"
+_AMBIGUOUS = "dates may have day and month in either order", "--type COLUMN=date:%d/%m/%Y decides"
 _OFFSETS = "times have several offsets from UTC and are read as UTC", "--type COLUMN=text keeps one as text"
 
 
@@ -49,11 +52,13 @@ class Notes:
         warnings: Names of columns, each with an example, by the text of the warning and the way out.
         commas: Names of columns in which commas mark decimals, and points thousands.
         points: Columns of numbers whose points may separate thousands, and an example of each.
+        forms: Formats of numbers with marks, and of dates and times other than those of ISO 8601, by column.
     """
 
     warnings: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     commas: list[str] = field(default_factory=list)
     points: dict[str, str] = field(default_factory=dict)
+    forms: dict[str, str] = field(default_factory=dict)
 
     def add(self, what: tuple[str, str], example: str) -> None:
         """Adds a column, with an example, to a warning."""
@@ -156,17 +161,20 @@ def typed(
     is_label: bool = False,
     decimal: str | None = None,
     notes: Notes | None = None,
+    usual: str | None = None,
 ) -> Any:
     """Converts a column of text, null where cells are missing, to an Arrow array of the type that fits all cells.
 
     Args:
         name: Name of the column.
         column: Its cells as text.
-        wanted: The declared type, one of `TYPES`; None for the type that fits all cells.
+        wanted: The declared type, for which `is_type` is true; None for the type that fits all cells.
         is_label: Whether the column holds labels.
         decimal: The decimal mark, "." or ",", if it is known.
-        notes: Receives notes on the column: marks were removed from its numbers, a few cells that are not numbers make
-            it text, or its times have different offsets.
+        notes: Receives the format of its dates, and notes on the column: marks were removed from its numbers, a few
+            cells that are not numbers make it text, its times have different offsets, or its dates are ambiguous.
+
+        usual: Format of other rows of the table, which decides where the cells fit several.
 
     Raises:
         ValueError: If a cell is not of the declared type, an integer is beyond 64 bits, or a comma is ambiguous.
@@ -182,29 +190,36 @@ def typed(
     )
     if not len(present) or is_text_label:
         return column
-    if wanted != "date" and not is_label:
-        text, present = _without_marks(name, text, present, decimal, notes, is_number=wanted == "number")
-    found = _as_declared(name, text, present, wanted) if wanted else _as_inferred(name, text, present)
+    is_date = wanted is not None and wanted.startswith("date")
+    if usual is not None and wanted is None and (read := in_format(text, usual)) is not None:
+        notes.forms[name] = usual
+        return read[0]
+    if not is_date and not is_label:
+        mark = None if usual is None else decimal_of(usual)
+        text, present = _without_marks(name, text, present, decimal, mark, notes, is_number=wanted == "number")
+    found = _as_declared(name, text, present, wanted, notes) if wanted else _as_inferred(name, text, present, notes)
     if found is None:
         different = present.unique()
         if not hardly_repeat(len(different), len(present)) and (few := few_words(different.to_pylist())):
             notes.add(_WORDS, f"{shown(name)} ({shown(few[0])})")
-    elif getattr(found.type, "tz", None) == "UTC" and not all_match(present, "Z$"):
+    elif getattr(found.type, "tz", None) == "UTC" and name not in notes.forms and not all_match(present, "Z$"):
         notes.add(_OFFSETS, f"{shown(name)} ({shown(present[0].as_py())})")
     return column if found is None else found
 
 
 def _without_marks(
-    name: str, text: Any, present: Any, decimal: str | None, notes: Notes, *, is_number: bool
+    name: str, text: Any, present: Any, decimal: str | None, usual: str | None, notes: Notes, *, is_number: bool
 ) -> tuple[Any, Any]:
     """Removes the marks of numbers; returns other texts unchanged."""
     is_plain = all_match(present, _NUMBER)
+    if usual == "," and is_plain and in_thousands(present) is not None:
+        decimal = decimal or usual
     # A point marks decimals, despite --decimal , in a column that is declared to hold numbers.
     if is_plain and (decimal != "," or is_number):
         example = None if decimal or is_number else in_thousands(present)
         notes.points |= {} if example is None else {name: example}
         return text, present
-    found = unmarked(name, present, decimal)
+    found = unmarked(name, present, decimal, usual)
     if found is None:
         with_point = present.filter(pc.match_substring(present, "."))
         if is_plain and len(with_point):
@@ -217,12 +232,26 @@ def _without_marks(
     notes.commas += [name] if mark == "," else []
     if not plain(present).equals(present):
         notes.add(_MARKS, example)
+    if (form := number_form(present, mark)) is not None:
+        notes.forms[name] = form
     return plain(text), plain(present)
 
 
-def _as_declared(name: str, text: Any, present: Any, wanted: str) -> Any:
+def is_type(wanted: str) -> bool:
+    """Whether a user may declare a type: one of `TYPES`, or "date:" with a format."""
+    return wanted in TYPES or (wanted.startswith("date:") and is_format(wanted.removeprefix("date:")))
+
+
+def _as_declared(name: str, text: Any, present: Any, wanted: str, notes: Notes) -> Any:
+    if wanted.startswith("date:"):
+        read = in_format(text, wanted.removeprefix("date:"))
+        if read is None:
+            raise ValueError(f"column {shown(name)} cannot be read as {wanted}, as not every cell has this format")
+        notes.forms[name] = read[1]
+        return read[0]
     if wanted == "date":
         found = _dates(text, present)
+        found = _dates_of_format(name, text, notes, is_declared=True) if found is None else found
         if found is None:
             raise ValueError(f"column {shown(name)} cannot be read as {wanted}, as not every cell is a date or time")
         return found
@@ -233,16 +262,32 @@ def _as_declared(name: str, text: Any, present: Any, wanted: str) -> Any:
     return found
 
 
-def _as_inferred(name: str, text: Any, present: Any) -> Any:
+def _as_inferred(name: str, text: Any, present: Any, notes: Notes) -> Any:
     first = present[0].as_py()
     if first.lower() in BOOLEANS:
         lower = pc.ascii_lower(text)
         return pc.equal(lower, "true") if pc.all(pc.is_in(lower.drop_null(), pa.array(BOOLEANS))).as_py() else None
     if NUMBER.fullmatch(first):
-        if are_integers(present):
-            return None if are_codes(present) else _integers(name, text, present)
-        return _numbers(text, present)
-    return _dates(text, present) if re.match(r"\d{1,4}[-:]", first) else None
+        if not are_integers(present):
+            return _numbers(text, present)
+        is_calendar = all_match(present, r"^[0-9]{8}$") and are_dates(parsed(present))
+        found = None if is_calendar else _dates_of_format(name, text, notes)
+        return found if found is not None or are_codes(present) else _integers(name, text, present)
+    found = _dates(text, present) if re.match(r"\d{1,4}[-:]", first) else None
+    return _dates_of_format(name, text, notes) if found is None else found
+
+
+def _dates_of_format(name: str, text: Any, notes: Notes, *, is_declared: bool = False) -> Any:
+    """Parses the texts as dates of a format other than ISO 8601; None if no format fits all."""
+    found = format_of("time" if is_declared else name, text)
+    if found is None:
+        return None
+    moments, notes.forms[name], other = found
+    if not is_declared and notes.forms[name] in SINCE_1970:
+        notes.add(_SINCE_1970, shown(name))
+    if other is not None:
+        notes.add(_AMBIGUOUS, f"{shown(name)} (read as {notes.forms[name]}, but {other} fits too)")
+    return moments
 
 
 def _integers(name: str, text: Any, present: Any) -> Any:

@@ -34,7 +34,7 @@ class TableWriter:
             the one type that holds them all. A `.csv` file holds the values of categories, and floats without a
             fractional part are written without a point, so that a column of only these reads back as integers.
         n_rows: Number of rows that will be written.
-        forms: `strftime` formats of dates and times in a `.csv` file, by column.
+        forms: Formats of numbers, dates and times in a `.csv` file, by column; see `tables.text_formats`.
 
     Raises:
         ValueError: If the format or a type is unknown, if the format cannot hold the type, or if names are wrong.

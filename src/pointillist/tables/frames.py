@@ -14,6 +14,7 @@ from pointillist.tables.layout import Layout, with_pandas_types
 from pointillist.tables.names import Headings, as_array, check_container, is_frame
 from pointillist.tables.numbers import blocks
 from pointillist.tables.table import Table, in_zone, is_numeric, kind_of
+from pointillist.tables.text_formats import forms_in
 
 _NOT_UNICODE = (
     "column {!r} holds text with half a character (a lone surrogate), which no file can hold: clean or drop it"
@@ -295,6 +296,9 @@ def read_numbers(X: Any) -> tuple[Layout, Any]:
         ValueError: If a data frame has a column that does not hold numbers, a missing value, or two equal names.
     """
     if isinstance(X, Table):
+        if not X.is_rows and forms_in(X.arrow.schema):
+            # A schema keeps the formats.
+            return Layout.from_schema("file", X.arrow.select(X.numbers.names).schema, None), X.numbers.rows
         return Layout("array", X.numbers.types, X.numbers.names), X.numbers.rows
     if not is_frame(X):
         return _layout_of_array(X), X

@@ -14,7 +14,7 @@ from pointillist.lazy import pa, pc
 from pointillist.tables.names import Headings, check_names, name_from_json, name_to_json
 from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.table import Column, Table, is_numeric, kind_of, listed_categories, to_arrow
-from pointillist.tables.text_formats import form_in
+from pointillist.tables.text_formats import forms_in
 
 KINDS = ("pandas", "polars", "pyarrow", "file", "array")
 NUMBERS = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)), "float16", "float32", "float64")
@@ -185,9 +185,8 @@ class Layout:
 
     @property
     def forms(self) -> dict[str, str]:
-        """`strftime` formats of dates and times in a CSV file that differ from the usual one, by column."""
-        found = {} if self.schema_bytes is None else {field.name: form_in(field) for field in self.schema}
-        return {name: form for name, form in found.items() if form is not None}
+        """Formats of columns in a CSV file that differ from the usual ones, by column."""
+        return {} if self.schema_bytes is None else forms_in(self.schema)
 
     def order_of(self, name: Any) -> tuple[Any, ...] | None:
         """Returns all categories of a column in order; None if they have no order, or no column has this name."""

@@ -1,6 +1,7 @@
-"""Formats of text: marks of numbers, which are removed, and formats of times, which new rows keep.
+"""Formats of text: marks of numbers and formats of times, which reading removes and new rows keep.
 
-Marks are decimal commas, thousands separators, percent signs and currencies.
+Marks are decimal commas, thousands separators, percent signs and currencies. A format of numbers is written as in
+spreadsheets, for example `$#,##0.00`, or `#.##0,## €` for up to two decimals.
 """
 
 import re
@@ -8,6 +9,8 @@ from typing import Any
 
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
+from pointillist.tables import date_formats
+from pointillist.tables.date_formats import has_clock, has_day, is_format
 
 _SYMBOLS = "%$€£¥₹₩₽₺"
 _SPACES = "'’ \u00a0\u202f"
@@ -16,7 +19,12 @@ _SPACES = "'’ \u00a0\u202f"
 _MAYBE = rf"^[+-]?[{_SYMBOLS}]?[{_SPACES}]?[+-]?[0-9.,][0-9.,{_SPACES}]*[{_SYMBOLS}]?$"
 
 FORM = b"pointillist.form"
-"""Metadata key of an Arrow field for the `strftime` format of its cells in a CSV file."""
+"""Metadata key of an Arrow field for the format of its cells in a CSV file."""
+
+_NUMBER_FORM = re.compile(
+    rf"(?P<before>(?:[{_SYMBOLS}][{_SPACES}]?)?)(?:#(?P<group>[.,{_SPACES}])##)?0"
+    rf"(?:(?P<mark>[.,])(?P<places>0+|#+))?(?P<after>(?:[{_SPACES}]?[{_SYMBOLS}])?)"
+)
 
 _DAY, _MINUTE, _SECOND = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r":\d\d(?:\.\d+)?"
 _OFFSET = r"Z|[+-]\d\d(?::?\d\d)?"
@@ -24,7 +32,9 @@ _MOMENT = re.compile(rf"(?:({_DAY})([ T]))?{_MINUTE}({_SECOND})?({_OFFSET})?")
 _FORM = re.compile(rf"(?:%Y-%m-%d[ T])?%H:%M(?::%S)?(?:{_OFFSET})?", re.ASCII)
 
 
-def unmarked(name: str, present: "pa.ChunkedArray", decimal: str | None) -> tuple[Any, str, str] | None:
+def unmarked(
+    name: str, present: "pa.ChunkedArray", decimal: str | None, usual: str | None = None
+) -> tuple[Any, str, str] | None:
     """Returns a function that removes the marks, the decimal mark, and an example; None if the texts are not numbers.
 
     A comma marks decimals if all texts fit this reading, and thousands if all fit that one.
@@ -33,9 +43,10 @@ def unmarked(name: str, present: "pa.ChunkedArray", decimal: str | None) -> tupl
         name: Name of the column.
         present: Texts without white space around them, none of them null.
         decimal: The decimal mark, "." or ",", if it is known.
+        usual: The decimal mark of other rows of the table, where the texts fit both.
 
     Raises:
-        ValueError: If all texts fit both readings.
+        ValueError: If all texts fit both readings, and there is no usual one.
     """
     if not all_match(present, _MAYBE) or len(pc.unique(pc.replace_substring_regex(present, f"[^{_SYMBOLS}]", ""))) != 1:
         return None
@@ -45,12 +56,12 @@ def unmarked(name: str, present: "pa.ChunkedArray", decimal: str | None) -> tupl
     if not found:
         return None
     with_comma = present.filter(pc.match_substring(bare, ","))
-    if len(found) == 2 and len(with_comma):
+    if len(found) == 2 and len(with_comma) and usual is None:
         raise ValueError(
             f"column {shown(name)} holds numbers such as {shown(with_comma[0].as_py())}, whose comma may mark decimals "
             "or thousands: give --decimal , or --decimal ."
         )
-    mark = found[0]
+    mark = usual if usual in found else found[0]
 
     def plain(text: Any) -> Any:
         group = "," if mark == "." else "."
@@ -104,11 +115,50 @@ def offset_of(present: Any) -> str | None:
     return f"{digits[:3]}:{digits[3:] or '00'}"
 
 
+def number_form(present: "pa.ChunkedArray", mark: str) -> str | None:
+    """Returns the format of texts of numbers with a decimal mark; None for plain numbers."""
+    first = present[0].as_py()
+    before = re.match(rf"[+-]?([{_SYMBOLS}][{_SPACES}]?|)", first)
+    after = re.search(rf"([{_SPACES}]?[{_SYMBOLS}]|)$", first)
+    bare = _bare(present)
+    groups = pc.extract_regex(bare, rf"^[+-]?[0-9]+(?P<group>[^0-9{re.escape(mark)}])[0-9]").drop_null()
+    group = pc.struct_field(groups.combine_chunks(), "group")[0].as_py() if len(groups) else ""
+    places = pc.utf8_length(pc.replace_substring_regex(bare, rf"^[^{re.escape(mark)}]*{re.escape(mark)}?", ""))
+    low, high = pc.min_max(places).as_py().values()
+    decimals = mark + high * ("0" if low == high else "#") if high else ""
+    assert before is not None and after is not None
+    form = f"{before[1]}{f'#{group}##' if group else ''}0{decimals}{after[1]}"
+    return None if form == "0" or re.fullmatch(r"0\.[0#]+", form) else form
+
+
+def decimal_of(form: str) -> str | None:
+    """Returns the decimal mark of a format of numbers; None for other formats, and if either mark fits."""
+    found = _NUMBER_FORM.fullmatch(form)
+    if found is None:
+        return None
+    return found["mark"] or {",": ".", ".": ","}.get(found["group"] or "")
+
+
 def form_in(field: "pa.Field") -> str | None:
-    """Returns the format in the metadata of a field; None if there is none that `form_of` returns."""
-    form = (field.metadata or {}).get(FORM, b"").decode(errors="replace")
-    is_moment = pa.types.is_timestamp(field.type) or pa.types.is_time(field.type)
-    return form if is_moment and _FORM.fullmatch(form) else None
+    """Returns the format in the metadata of a field; None if there is none that fits its type."""
+    form, kind = (field.metadata or {}).get(FORM, b"").decode(errors="replace"), field.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        fits = _NUMBER_FORM.fullmatch(form) is not None
+    elif pa.types.is_date32(kind):
+        fits = is_format(form) and not has_clock(form)
+    elif pa.types.is_time(kind):
+        fits = _FORM.fullmatch(form) is not None or (is_format(form) and not has_day(form))
+    else:
+        fits = pa.types.is_timestamp(kind) and (
+            _FORM.fullmatch(form) is not None or (is_format(form) and has_day(form))
+        )
+    return form if fits else None
+
+
+def forms_in(schema: "pa.Schema") -> dict[str, str]:
+    """Returns the formats of columns in a CSV file that differ from the usual ones, by name."""
+    found = {field.name: form_in(field) for field in schema}
+    return {name: form for name, form in found.items() if form is not None}
 
 
 def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
@@ -119,8 +169,22 @@ def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
     return table.cast(pa.schema(fields, table.schema.metadata))
 
 
-def written(column: "pa.Array", form: str) -> "pa.StringArray":
-    """Formats dates and times, with seconds if any time has them."""
-    if "%S" not in form and pc.any(pc.not_equal(pc.second(column), 0)).as_py():
-        form = form.replace("%M", "%M:%S")
-    return pc.strftime(column, form)
+def written(column: Any, form: str) -> "pa.StringArray":
+    """Writes numbers, dates or times in a format."""
+    found = _NUMBER_FORM.fullmatch(form)
+    if found is None:
+        return date_formats.written(column, form)
+    group, places = found["group"] or "", found["places"] or ""
+    marks = str.maketrans({",": group, ".": found["mark"] or "."})
+    spec = f"{',' if group else ''}.{len(places)}f"
+
+    def text(value: float | None) -> str | None:
+        if value is None:
+            return None
+        digits = format(abs(value), spec if places or isinstance(value, float) else spec[:-3] + "d")
+        if "#" in places:
+            digits = digits.rstrip("0").rstrip(".")
+        sign = "-" if value < 0 and digits.strip("0.,") else ""
+        return f"{sign}{found['before']}{digits.translate(marks)}{found['after']}"
+
+    return pa.array(map(text, column.to_pylist()), pa.string())
