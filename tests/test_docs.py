@@ -15,7 +15,18 @@ DOCS = Path(__file__).parents[1] / "docs"
 NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.ipynb"))
 
 
-PACKAGES = ["columns", "datasets", "estimators", "evaluation", "files", "metrics", "models", "privacy", "queries"]
+PACKAGES = [
+    "columns",
+    "datasets",
+    "estimators",
+    "evaluation",
+    "files",
+    "metrics",
+    "models",
+    "privacy",
+    "queries",
+    "rules",
+]
 
 
 @pytest.mark.parametrize("package", ["", *(f".{name}" for name in [*PACKAGES, "tables"])])

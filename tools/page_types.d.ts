@@ -219,9 +219,11 @@ declare global {
     kind: string;
     /** By token. */
     columns: number[];
-    /** Of a sum. */
+    /** Of a sum or an inequality. */
     factors: number[];
     constant: number;
+    /** Of an inequality. */
+    is_strict: boolean;
     /** Of a product. */
     factor: number;
     /** Of sums and products: the column that is calculated, and whether they hold to its last digit. */

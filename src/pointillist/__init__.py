@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pointillist.lazy import attach
 
 if TYPE_CHECKING:
-    from pointillist import metrics
+    from pointillist import metrics, rules
     from pointillist.datasets.pointsets import load_pointset
     from pointillist.estimators.classifier import DiffusionClassifier
     from pointillist.estimators.estimator import Diffusion, load
@@ -32,6 +32,7 @@ __getattr__, __dir__ = attach(
         ".evaluation": ["evaluate"],
         ".metrics": ["metrics"],
         ".privacy": ["audit"],
+        ".rules": ["rules"],
         ".tables.conditions": ["between", "missing", "one_of", "present"],
     },
 )
@@ -52,4 +53,5 @@ __all__ = [
     "missing",
     "one_of",
     "present",
+    "rules",
 ]

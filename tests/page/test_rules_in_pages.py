@@ -5,6 +5,7 @@ import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist.columns.kinds import fit_encoder
+from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.orders import Order
 from pointillist.rules.products import Product
@@ -64,6 +65,20 @@ def test_lookups_are_restored_as_in_python(mixed_model, page_of):
     made[1][::9] = 8
     found = restored_in_page(page_of(mixed_model), (Lookup((1, 2, 0, 3), table),), made, rng.random((N, 4)) < 0.3)
     assert (np.array(found[0]) != made[0]).any() and (np.array(found[1]) != made[1]).any()
+
+
+@IN_CHROMIUM
+def test_inequalities_are_restored_as_in_python(mixed_model, page_of):
+    rng = np.random.default_rng(0)
+    made = [*np.round(rng.normal(0, 9, (5, N)), 1)]
+    rules = (
+        Inequality((1, 0), (1.0, -1.0), 0.0, True, "0 < 1"),
+        Inequality((2, 0, 1), (-1.0, 0.3137, 0.6271), 3.0, False, "2 ≤ 0.3137 x 0 + 0.6271 x 1 + 3"),
+        Inequality((3,), (1.0,), 2.0, True, "3 > -2"),
+        Inequality((4, 3), (1.0, -2.0), 0.0, True, "4 > 2 x 3"),
+    )
+    found = np.array(restored_in_page(page_of(mixed_model), rules, made, rng.random((N, 5)) < 0.1))
+    assert (found[0] < found[1]).mean() > 0.95 and (found[3] > -2).mean() > 0.9
 
 
 @IN_CHROMIUM

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @options.grouped(
     {
         OPTIONS: ("out", "label", "minutes", "epochs", "drop", "type", "seed", "quiet"),
-        TABLE: ("categorical", "keep", "missing"),
+        TABLE: ("categorical", "keep", "missing", "rules"),
         TRAINING: ("given", "early_stopping", "width", "depth", "scaling", "checkpoint", "resume"),
         PRIVACY: ("epsilon", "delta", "domain"),
     }
@@ -57,6 +57,10 @@ def fit(
             show_default="no limit",
         ),
     ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Rules that every row obeys; [[rules]] begins each of them."),
+    ] = None,
     form: CsvForm,
     seed: Annotated[
         int | None, options.seed("Same seed, same model.", show_default="0; for a private fit, the system's entropy")
@@ -74,7 +78,7 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.table_options import json_in, parse_types, print_types, read_domains
+    from pointillist.cli.table_options import json_in, parse_types, print_types, read_domains, rules_in
     from pointillist.engine.devices import configure
     from pointillist.files.reading import read_table
     from pointillist.foreign_text import shown, terminal_text
@@ -95,6 +99,7 @@ def fit(
         **chosen,
         domain=None if domain is None else json_in(domain, read_domains),
         max_minutes=minutes,
+        rules=None if rules is None else rules_in(rules),
         verbose=not quiet,
         random_state=seed if seed is not None or is_private else 0,
     )
@@ -275,6 +280,7 @@ def sample(
             if fitted.label_index is not None:
                 columns.insert(fitted.label_index, labels)
             writer.write(columns)
+            bar.say(run.progress_text)
             bar.advance(len(part))
     if run.effective_sample_size is not None:
         console.print(f"effective sample size {run.effective_sample_size:,.0f} of {run.n_rows:,}", highlight=False)

@@ -50,8 +50,9 @@ def _model_facts(path: Path) -> dict[str, Any]:
         "kind": "tokens (masked diffusion)" if codec.encoding.n_tokens else "numbers (Gaussian diffusion)",
         "columns": f"{codec.n_columns}: {_listed(columns)}",
     }
-    if codec.rules:
-        facts["rules"] = "; ".join(rule.text(codec.names) for rule in codec.rules)
+    for name, is_declared in (("declared rules", True), ("rules", False)):
+        texts = [rule.text(codec.names) for rule in codec.rules if rule.is_declared is is_declared]
+        facts |= {name: "; ".join(texts)} if texts else {}
     if model.classes is not None:
         counts = zip(model.classes.labels.tolist(), model.classes.counts.tolist(), strict=True)
         classes = [f"{label} ({n:,})" if guarantee is None else str(label) for label, n in counts]
@@ -63,7 +64,7 @@ def _model_facts(path: Path) -> dict[str, Any]:
     changed = [
         f"{name}={value!r}"
         for name, value in model.parameters.items()
-        if name not in ("verbose", "random_state") and value != PARAMETERS[name].default
+        if name not in ("verbose", "random_state", "rules") and value != PARAMETERS[name].default
     ]
     facts["parameters"] = ", ".join(changed) or "the defaults"
     facts["weights"] = f"{sum(tensor.size for tensor in jax.tree.leaves(model.network)):,}"

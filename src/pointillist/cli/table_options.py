@@ -1,6 +1,7 @@
 """The tables of commands: how models read them, and what options say about their columns."""
 
 import json
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pointillist.models.row_model import RowModel
+    from pointillist.rules.declared import Declared
 
 T = TypeVar("T")
 
@@ -162,6 +164,22 @@ def read_domains(content: Any) -> dict[str, Any]:
     return found
 
 
+def rules_in(path: Path) -> list["Declared"]:
+    """Reads the rules of a TOML file; raises an OSError, or a ValueError in one line that starts with the path."""
+    from pointillist.rules.declarations import declared_from_json
+
+    check_regular(path)
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+        if content.keys() != {"rules"} or not isinstance(content["rules"], list):
+            raise ValueError("must hold tables that begin with [[rules]], and nothing else")
+        return [declared_from_json(each) for each in content["rules"]]
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: is not TOML: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def print_types(table: Table, codec: Codec, categorical: Sequence[str], console: "Console") -> None:
     """Prints the kind and the values of each column of a table, and the rules that rows obey."""
     from rich.table import Table as Grid
@@ -187,7 +205,7 @@ def print_types(table: Table, codec: Codec, categorical: Sequence[str], console:
         grid.add_row(*map(terminal_text, (field.name, kind, values, f"{missing:.1%}" if missing else "")))
     console.print(grid)
     for rule in codec.rules:
-        where = "in nearly every row" if rule.has_exceptions else "in every row"
+        where = "declared" if rule.is_declared else "in nearly every row" if rule.has_exceptions else "in every row"
         console.print(terminal_text(f"{where}: {rule.text(codec.names)}"))
 
 

@@ -82,12 +82,24 @@ class Codec:
         """
         return self.layout.assembled(self.cells(drawn, observed, rows, ends)[: self.n_columns])
 
+    @property
+    def has_declared_rules(self) -> bool:
+        """Whether the user declared a rule."""
+        return any(rule.is_declared for rule in self.rules)
+
     def broken(
-        self, drawn: Float[np.ndarray, "n width"], observed: Observed, rows: slice, ends: Ends
+        self,
+        drawn: Float[np.ndarray, "n width"],
+        observed: Observed,
+        rows: slice,
+        ends: Ends,
+        *,
+        only_declared: bool = False,
     ) -> list[tuple[str, Bool[np.ndarray, " n"]]]:
         """Returns each rule as text, with a mask of the decoded rows that break it; see `decode`."""
-        masks = broken_rows(self.cells(drawn, observed, rows, ends), self.encoding.columns, self.rules)
-        return [(rule.text(self.column_names), mask) for rule, mask in zip(self.rules, masks, strict=True)]
+        rules = [rule for rule in self.rules if rule.is_declared or not only_declared]
+        masks = broken_rows(self.cells(drawn, observed, rows, ends), self.encoding.columns, rules)
+        return [(rule.text(self.column_names), mask) for rule, mask in zip(rules, masks, strict=True)]
 
     @property
     def column_names(self) -> list[Any]:

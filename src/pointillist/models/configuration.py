@@ -156,6 +156,17 @@ class ProcessConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RuleConfig(Checked):
+    """Rules that rows obey."""
+
+    rules: list[Any] | None = parameter(
+        None, "Rules that every row obeys, from `pointillist.rules`.", unset="the rules that `fit` finds in the rows",
+        details="Rules that `fit` finds are kept beside them, except those that `rules.ignore` excludes. Training "
+        "rows that break a rule are refused, unless its `on_violation` says otherwise. Rules need masked diffusion, "
+        'which "auto" chooses. Not for private fits.')
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PrivacyConfig(Checked):
     """The guarantee of a differentially private fit, and the public domain of the table."""
 
@@ -176,7 +187,7 @@ class PrivacyConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Configuration(PrivacyConfig, ProcessConfig, TrainingConfig, NetworkConfig, NoiseConfig):
+class Configuration(RuleConfig, PrivacyConfig, ProcessConfig, TrainingConfig, NetworkConfig, NoiseConfig):
     """All parameters of a model; `Diffusion` describes each of them."""
 
     verbose: bool | int | None = parameter(
@@ -192,6 +203,10 @@ class Configuration(PrivacyConfig, ProcessConfig, TrainingConfig, NetworkConfig,
             raise ValueError("missing='unknown' needs masked diffusion: leave process='gaussian' out")
         if self.epsilon is None and (self.delta is not None or self.domain is not None):
             raise ValueError("delta and domain need a private fit: give epsilon too")
+        if self.rules and self.process == "gaussian":
+            raise ValueError("rules need masked diffusion: leave process='gaussian' out")
+        if self.rules and self.epsilon is not None:
+            raise ValueError("rules are not for private fits, which may not compare rows with them: leave rules out")
 
 
 

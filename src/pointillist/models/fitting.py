@@ -23,6 +23,7 @@ from pointillist.models.time_limits import TimeLimit, plan_within
 from pointillist.models.training import train
 from pointillist.models.trials import run_trials
 from pointillist.progress import shows_progress
+from pointillist.rules.declarations import names_in, obeying
 from pointillist.tables.frames import check_finite, read_numbers
 from pointillist.tables.keys import without_keys
 from pointillist.tables.layout import Layout
@@ -138,7 +139,7 @@ def prepare(
     configure()
     warn_of_unused(unused_betas(configuration), f"noise schedule is {configuration.schedule!r}")
     if configuration.process != "gaussian":
-        X, left_out = without_keys(X, {*categorical, *keep})
+        X, left_out = without_keys(X, {*categorical, *keep, *names_in(configuration.rules or ())})
         for reason in left_out:
             warnings.warn(
                 f"{reason}, so it is dropped: use --keep to insist (in Python, categorical=, or floats for integers)",
@@ -147,7 +148,8 @@ def prepare(
             )
     seed = None if checkpoint is None or configuration.random_state is not None else seed_in(checkpoint)
     unused = changed_gaussian_only(configuration)
-    mixed = masked_table(configuration.process, X, categorical, prefers_gaussian=bool(unused) or len(given) > 0)
+    process = "masked" if configuration.rules else configuration.process
+    mixed = masked_table(process, X, categorical, prefers_gaussian=bool(unused) or len(given) > 0)
     if mixed is not None:
         if len(given):
             raise ValueError(
@@ -158,6 +160,11 @@ def prepare(
             raise ValueError(
                 "warm_start needs a Gaussian model, and this table needs a masked one: give warm_start=False"
             )
+        if configuration.rules:
+            table, container, headings = mixed
+            is_kept = obeying(configuration.rules, table)
+            mixed = table.filtered(is_kept), container, headings
+            y = None if y is None else np.asarray(y)[is_kept]
         plan, classes, trained_with = plan_tokens(configuration, *mixed, y, categorical=categorical, seed=seed)
         warn_of_unused(unused, "model of this table is masked diffusion")
         summary = Summary.from_table(plan.rows, mixed[0], plan.codec.encoding)

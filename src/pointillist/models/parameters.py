@@ -55,7 +55,13 @@ class Parameter:
         """The allowed values as text, for example "an integer from 1 to 10, or None"."""
         if self.choices:
             return f"one of {', '.join(map(repr, self.choices))}"
-        kinds = {bool: "true or false", int: "an integer", float: "a number", dict: "a dictionary"}
+        kinds = {
+            bool: "true or false",
+            int: "an integer",
+            float: "a number",
+            dict: "a dictionary",
+            list: "a list of rules",
+        }
         words = [kinds[kind] for kind in self.types if kind in kinds]
         words[-1] = words[-1].replace("an integer", "an even integer") if self.is_even else words[-1]
         words[-1] += self._range()
@@ -73,7 +79,7 @@ class Parameter:
         """Returns a value converted to its Python type, or raises a ValueError that lists the allowed values."""
         for kind in self.types:
             if kind is Any or self._is_of(kind, value):
-                return kind(value) if kind in (bool, int, float, str, dict) else value
+                return kind(value) if kind in (bool, int, float, str, dict, list) else value
         raise ValueError(self.allowed)
 
     def _is_of(self, kind: type, value: Any) -> bool:
@@ -83,6 +89,10 @@ class Parameter:
 
         if kind is bool:
             return isinstance(value, bool | np.bool_)
+        if kind is list:
+            from pointillist.rules.declared import Declared
+
+            return isinstance(value, list | tuple) and all(isinstance(each, Declared) for each in value)
         if kind is str:
             return isinstance(value, str) and value in self.choices
         if kind not in (int, float):

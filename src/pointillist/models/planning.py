@@ -30,6 +30,8 @@ from pointillist.models.gaussian import GaussianProcess, gaussian_of
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, training_method, training_sigma_data
 from pointillist.models.row_model import RowModel
+from pointillist.rules.declarations import bind, ignored_in
+from pointillist.rules.declared import NamedColumns
 from pointillist.rules.table_rules import find_rules
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import Headings, free_name
@@ -261,8 +263,15 @@ def _encoded(
         columns = (*columns, cells)
     elif label is not None:
         check_label_encoder(encoding.encoder(label))
-    n_drawn = len(table.names) - len(given)
-    rules = find_rules(table.cells[:n_drawn], encoding.columns[:n_drawn], categorical, table.label)
+    n_drawn, declared = len(table.names) - len(given), configuration.rules or []
+    rules = find_rules(
+        table.cells[:n_drawn],
+        encoding.columns[:n_drawn],
+        categorical,
+        table.label,
+        declared=bind(declared, NamedColumns(table, encoding.columns)),
+        ignored=ignored_in(declared, table.names),
+    )
     codec = Codec(layout, encoding, rules, configuration.missing)
     rows = encoding.encode(columns, dequantize=True, dtype=np.float32)
     has_unknown = _hide_unknown(rows, table)

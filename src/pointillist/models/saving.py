@@ -25,6 +25,7 @@ from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Process
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
+from pointillist.rules.declarations import declared_from_json
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import name_from_json, name_to_json
 from pointillist.tables.numbers import LONGEST_LABEL
@@ -63,6 +64,8 @@ def content_of(model: RowModel) -> tuple[dict[str, Any], Tensors]:
         parameters["random_state"] = None
     if parameters["domain"] is not None:
         parameters["domain"] = domain_to_json(parameters["domain"])
+    if parameters["rules"] is not None:
+        parameters["rules"] = [each.to_json() for each in parameters["rules"]]
     column = None if classes is None else classes.column
     facts = {
         "parameters": parameters,
@@ -240,6 +243,8 @@ def _parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     _check_names(parameters, PARAMETERS)
     if parameters["domain"] is not None:
         parameters["domain"] = domain_from_json(parameters["domain"])
+    if parameters["rules"] is not None:
+        parameters["rules"] = [declared_from_json(each) for each in parameters["rules"]]
     seed_of(parameters["random_state"])
     return values_of(Configuration(**parameters))
 

@@ -1,16 +1,19 @@
-"""Redraws rows under conditions that break a rule."""
+"""Redraws rows that break a rule."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from pointillist.models.codec import Codec
 from pointillist.models.process import SamplingPlan
 
 MOST_DRAWS = 20
 """Largest number of draws per row."""
+
+FEWEST_DRAWN = 1000
+"""Fewest rows for which so many draws are taken, so that a few rows do not fail by chance."""
 
 
 def consistent(
@@ -50,6 +53,65 @@ def consistent(
                 others.append(_RowReader(again(replace(plan, seed=seed))))
             part = np.where(is_broken[:, None], others[turn].read(rows), part)
         yield part
+
+
+class Obeying:
+    """Replaces rows that break a rule by other rows that obey all rules.
+
+    The k-th row that breaks a rule is replaced by the k-th row that obeys in a second stream of rows. So the rows are
+    draws from the model's distribution given the rules, and a row does not depend on the number of rows after it.
+
+    Args:
+        again: Function that draws the rows of a plan; it is called with another seed.
+        plan: The sampling plan of the rows; observed cells are the same in all of them.
+        codec: The codec, with the rules.
+
+    Attributes:
+        n_drawn: Number of rows drawn so far.
+        n_kept: Number of these rows that obey the rules.
+    """
+
+    def __init__(
+        self, again: Callable[[SamplingPlan], Iterator[Float[np.ndarray, "m width"]]], plan: SamplingPlan, codec: Codec
+    ) -> None:
+        self._plan, self._codec = plan, codec
+        self._most = MOST_DRAWS * max(plan.n_rows, FEWEST_DRAWN)
+        seed = int(np.random.SeedSequence([plan.seed, 0, 0]).generate_state(1)[0])
+        self._others = self._obeying_rows(again(replace(plan, seed=seed, n_rows=self._most)))
+        self._counts = dict[str, int]()
+        self.n_drawn = self.n_kept = 0
+
+    def rows(self, parts: Iterator[Float[np.ndarray, "m width"]]) -> Iterator[Float[np.ndarray, "m width"]]:
+        """Yields parts of rows, in which every row obeys the rules.
+
+        Raises:
+            ValueError: In one line, if too few rows obey them.
+        """
+        for part in parts:
+            is_broken = self._broken(part)
+            if is_broken.any():
+                part = part.copy()
+                part[is_broken] = [next(self._others) for _ in range(is_broken.sum())]
+            yield part
+
+    def _broken(self, part: Float[np.ndarray, "m width"]) -> Bool[np.ndarray, " m"]:
+        plan, only_declared = self._plan, not (self._plan.observed or self._plan.ends)
+        found = self._codec.broken(part, plan.observed, slice(0, len(part)), plan.ends, only_declared=only_declared)
+        is_broken = np.any([mask for _, mask in found], axis=0)
+        for text, mask in found:
+            self._counts[text] = self._counts.get(text, 0) + int(mask.sum())
+        self.n_drawn += len(part)
+        self.n_kept += int((~is_broken).sum())
+        return is_broken
+
+    def _obeying_rows(self, parts: Iterator[Float[np.ndarray, "m width"]]) -> Iterator[Float[np.ndarray, " width"]]:
+        for part in parts:
+            yield from part[~self._broken(part)]
+        text = max(self._counts, key=lambda each: self._counts[each])
+        raise ValueError(
+            f"only {self.n_kept / self.n_drawn:.1%} of {self.n_drawn:,} drawn rows obey the rules, and most of the "
+            f"others break {text}: widen the conditions or the rule, or train longer"
+        )
 
 
 class _RowReader:

@@ -21,7 +21,7 @@ from pointillist.engine.sampling import (
 from pointillist.models.conditioning import Acceptance, conditioned
 from pointillist.models.process import Learned, SamplingPlan
 from pointillist.models.request import Request
-from pointillist.queries.consistency import consistent
+from pointillist.queries.consistency import Obeying, consistent
 from pointillist.queries.shares import with_shares
 
 
@@ -64,11 +64,20 @@ class SamplingRun:
         self._plan = model.process.plan_sampling(model, request)
         self.n_rows = self._plan.n_rows
         self._acceptance: Acceptance | None = None
+        self._obeying: Obeying | None = None
 
     @property
     def effective_sample_size(self) -> float | None:
         """Effective sample size of the rows drawn so far; None without conditions."""
         return None if self._acceptance is None else self._acceptance.effective_size
+
+    @property
+    def progress_text(self) -> str:
+        """What a progress bar says: with the fraction of the drawn rows that obey declared rules, if it is below 1."""
+        counts = self._obeying
+        if counts is None or counts.n_kept == counts.n_drawn:
+            return "sampling"
+        return f"sampling; {counts.n_kept / counts.n_drawn:.1%} of the drawn rows obey the rules"
 
     def parts(self, engine: str = "local", address: str | None = None) -> Iterator[tuple[Any, np.ndarray | None]]:
         """Yields decoded rows in order, as they are computed, with their labels if requested.
@@ -88,7 +97,10 @@ class SamplingRun:
                 yield drawn
 
         drawn_rows = stream(plan, self._acceptance)
-        if codec.rules and (plan.observed or plan.ends):
+        if codec.has_declared_rules and not plan.varies_by_row:
+            self._obeying = Obeying(stream, plan, codec)
+            drawn_rows = self._obeying.rows(drawn_rows)
+        elif codec.rules and (plan.observed or plan.ends):
             drawn_rows = consistent(drawn_rows, stream, plan, codec)
         for drawn in drawn_rows:
             rows = slice(first, first + len(drawn))

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 from pointillist.rules.rule import (
     EXACT,
     NULL,
+    SAMPLE_ROWS,
     TURNS,
     Mask,
     NumberRange,
@@ -164,7 +165,7 @@ class Equation(NumberRule):
         is_apart = (lowest > high[:, 0] + within) | (highest < low[:, 0] - within)
         return np.asarray(is_apart & np.isfinite(lowest) & np.isfinite(highest))
 
-    def solutions(self, rows: TrainingRows) -> Solutions:
+    def solutions(self, rows: TrainingRows, most_amplified: float = MOST_AMPLIFIED) -> Solutions:
         """Return the columns for which the equation can be solved.
 
         The error amplification is the error of the solved column, in interquartile ranges (or standard deviations if
@@ -180,7 +181,7 @@ class Equation(NumberRule):
             with np.errstate(all="ignore"):
                 moved = np.median(slopes / slopes[:, [i]], axis=0)
             amplification = float(np.linalg.norm(np.delete(moved, i)))
-            if amplification <= MOST_AMPLIFIED and (i == 0 or self._survives(values, ranges, i)):
+            if amplification <= most_amplified and (i == 0 or self._survives(values, ranges, i)):
                 is_off = replace(self, solved=i, is_exact=True).is_off(values, ranges)
                 found[i] = amplification, bool(is_off.mean() <= 1 - HELD)
         return found
@@ -202,21 +203,38 @@ class Equation(NumberRule):
         return len(made) > 0 and bool(1 - exact.is_off(made, ranges).mean() >= _SURVIVES * held)
 
 
-def solvable(candidates: Iterable[Equation], rows: TrainingRows) -> list[Equation]:
+def solvable(candidates: Iterable[Equation], rows: TrainingRows, declared: Iterable[Equation] = ()) -> list[Equation]:
     """Return the equations that can be solved one after another, each for a column that no earlier one contains.
 
     A candidate is left out if the equations before it leave no column to solve it for. A column that is nearly
     constant, such as the ratio of two areas that are almost the same, is not calculated from columns that vary: their
     errors would be larger than its variation. So each equation is solved for its first column where this amplifies
-    errors at most twofold, and otherwise for the column in which they are amplified least.
+    errors at most twofold, and otherwise for the column in which they are amplified least. Declared equations come
+    before all others, and none of them is left out.
+
+    Raises:
+        ValueError: In one line, if there is no such order of the declared equations.
     """
-    kept = list[tuple[Equation, Solutions]]()
-    solved = list[Equation]()
+    kept = [(each, _declared_solutions(each, rows)) for each in declared]
+    solved = _in_order(kept)
+    if solved is None:
+        names = [encoder.name for encoder in rows.encoders]
+        texts = ", ".join(each.text(names) for each, _ in kept)
+        raise ValueError(f"rules: {texts} cannot be solved one after another: leave one of them out")
     for each in candidates:
         tried = [*kept, (each, each.solutions(rows))]
         if (found := _in_order(tried)) is not None:
             kept, solved = tried, found
     return solved
+
+
+def _declared_solutions(equation: Equation, rows: TrainingRows) -> Solutions:
+    """Return the columns for which a declared equation can be solved, even if this amplifies errors much."""
+    is_complete = ~np.any([rows.columns[column].is_missing for column in equation.columns], axis=0)
+    complete = np.flatnonzero(is_complete)
+    sample = complete[np.linspace(0, len(complete) - 1, min(len(complete), SAMPLE_ROWS)).astype(np.int64)]
+    found = equation.solutions(replace(rows, sample=sample), np.inf) if len(sample) > 1 else {}
+    return found or {0: (0.0, True)}
 
 
 def _in_order(candidates: list[tuple[Equation, Solutions]]) -> list[Equation] | None:

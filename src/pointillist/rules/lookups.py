@@ -85,6 +85,8 @@ class Lookup(Rule):
 
         found = set[tuple[int, int]]()
         for x, y in permutations(indices, 2):
+            if not rows.may_relate(x, y):
+                continue
             is_likely = 1 < sizes[y] <= sizes[x] <= most and _determines(samples[x], samples[y])
             if not is_likely or depends_on(fixed, fixed.get(x, ()), y) or _size(codes(x)) > n / ROWS_PER_VALUE:
                 continue

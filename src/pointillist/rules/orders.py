@@ -46,6 +46,8 @@ class Order(NumberRule):
         fewest = BROKEN_ROWS + 2 * np.log(max(len(numeric) * (len(numeric) - 1), 1))
         found = set[tuple[int, int]]()
         for low, high in permutations(numeric, 2):
+            if not rows.may_relate(low, high):
+                continue
             is_complete = ~(columns[low].is_missing | columns[high].is_missing)
             a, b = columns[low].values, columns[high].values
             # Most pairs are out of order in some of the first rows.

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -95,6 +95,7 @@ class TrainingRows:
         numeric: Indices of the numeric columns that equations and orders may relate.
         sample: Indices of some rows without a missing cell in a numeric column.
         label: Index of the label column, which no rule changes; None without labels.
+        ignored: Sets of columns that no rule may relate to each other; an empty set forbids all rules.
     """
 
     columns: Sequence[Column]
@@ -102,6 +103,11 @@ class TrainingRows:
     numeric: Sequence[int]
     sample: Int[np.ndarray, " m"]
     label: int | None = None
+    ignored: Sequence[frozenset[int]] = ()
+
+    def may_relate(self, *columns: int) -> bool:
+        """Return whether a rule may relate some columns to each other."""
+        return not any(each <= {*columns} for each in self.ignored)
 
     def numbers(self, columns: Sequence[int]) -> Numbers:
         """Return the numbers of some columns in the sampled rows."""
@@ -162,25 +168,35 @@ class Rule(ABC):
 
     Attributes:
         columns: Indices of the columns.
+        is_declared: Whether the user declared the rule, so that rows that still break it are drawn again.
     """
 
     columns: tuple[int, ...]
+    is_declared: bool = field(default=False, kw_only=True)
 
     kind: ClassVar[str]
     """Name of the kind of rule in files."""
+
+    fewest_columns: ClassVar[int] = 2
+    """Fewest columns of a rule of this kind."""
 
     has_exceptions: ClassVar[bool] = False
     """Whether a few training rows may break the rule, as typing errors do."""
 
     def __post_init__(self) -> None:
         are_indices = all(type(column) is int and column >= 0 for column in self.columns)
-        if not are_indices or not 2 <= len(self.columns) == len({*self.columns}):
-            raise ValueError("a rule needs two or more different columns")
+        if not are_indices or not self.fewest_columns <= len(self.columns) == len({*self.columns}):
+            raise ValueError(f"a rule of the kind {self.kind!r} needs {self.fewest_columns} or more different columns")
+        if type(self.is_declared) is not bool:
+            raise ValueError("a rule is declared or not")
 
     @classmethod
-    @abstractmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterable[Self]:
-        """Find the rules that rows obey; `calculated` maps calculated columns to the columns they depend on."""
+        """Find the rules that rows obey; `calculated` maps calculated columns to the columns they depend on.
+
+        By default, rules of a kind are only declared.
+        """
+        return ()
 
     @property
     def reserved(self) -> tuple[int, ...]:
@@ -225,7 +241,9 @@ class Rule(ABC):
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         """Rebuild a rule from the result of `to_json`; raise a ValueError if it is not valid."""
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
         del values["kind"]
         return cls(**values)
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.rules.declared import Declared, NamedColumns
 from pointillist.rules.equation import Equation, are_finite
-from pointillist.rules.rule import Numbers, TrainingRows, Vector
+from pointillist.rules.rule import Numbers, Rule, TrainingRows, Vector
+from pointillist.tables.table import kind_of, seconds_per_unit
 
 _NULL, _ABSENT, _DENOMINATOR = 1e-9, 1e-7, 1000
 """Largest error of a sum and largest coefficient of a column that is not in it, in standard deviations; and largest
@@ -81,6 +83,48 @@ class Sum(Equation):
         if self.constant:
             parts.append(f"{'-' if self.constant < 0 else '+'} {abs(self.constant):.12g}")
         return f"{column} = {' '.join(parts).removeprefix('+ ')}"
+
+
+@dataclass(frozen=True)
+class Total(Declared):
+    """A column that is the sum of others."""
+
+    column: Any
+    parts: tuple[Any, ...]
+
+    kind = "total"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.parts, tuple) or not self.parts:
+            raise ValueError(f"rules.total takes a column and a list of its parts, not {self.parts!r:.60}")
+        self.check_names((self.column, *self.parts), 2)
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The sum and its parts."""
+        return (self.column, *self.parts)
+
+    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
+        """Return the sum."""
+        indices = tuple(columns.number(name) for name in self.names)
+        kinds = [columns.arrow_type(name) for name in self.names]
+        if len({seconds_per_unit(kind) if kind_of(kind) == "date" else 0.0 for kind in kinds}) > 1:
+            raise ValueError(
+                f"rules.total: {self.column!r} and its parts hold {', '.join(map(str, kinds))}: give them one unit"
+            )
+        return [Sum(indices, (1.0,) * len(self.parts), is_declared=True)]
+
+
+def total(column: Any, parts: Sequence[Any], *, on_violation: str = "refuse") -> Total:
+    """Declare that a column is the sum of others, up to its rounding.
+
+    Args:
+        column: Name of the sum.
+        parts: Names of the columns that are added.
+        on_violation: "refuse", "drop" or "allow" training rows that break the rule.
+    """
+    return Total(column, (parts,) if isinstance(parts, str) else tuple(parts), on_violation=on_violation)
 
 
 def _sums(columns: Int[np.ndarray, " d"], values: Float[np.ndarray, "m d"]) -> Iterator[Sum]:

@@ -8,6 +8,7 @@ from jaxtyping import Bool
 
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.rules.equation import Equation, solvable
+from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.orders import Order
 from pointillist.rules.products import Product
@@ -28,7 +29,7 @@ from pointillist.tables.table import Column
 EQUATIONS: tuple[type[Equation], ...] = (Sum, Product)
 """Kinds of equations, in the order in which they are searched."""
 
-OTHERS: tuple[type[Rule], ...] = (Lookup, Order)
+OTHERS: tuple[type[Rule], ...] = (Lookup, Order, Inequality)
 """Other kinds of rules, which are restored before equations, so that these hold in the end."""
 
 KINDS: dict[str, type[Rule]] = {kind.kind: kind for kind in (*OTHERS, *EQUATIONS)}
@@ -38,15 +39,26 @@ _MOST_COLUMNS, _MOST_RULES = 128, 200
 
 
 def find_rules(
-    columns: Sequence[Column], encoders: Sequence[ColumnEncoder], categorical: Sequence[Any] = (), label: Any = None
+    columns: Sequence[Column],
+    encoders: Sequence[ColumnEncoder],
+    categorical: Sequence[Any] = (),
+    label: Any = None,
+    *,
+    declared: Sequence[Rule] = (),
+    ignored: Sequence[frozenset[int]] = (),
 ) -> tuple[Rule, ...]:
-    """Find the rules that training rows obey, in the order in which they are restored.
+    """Find the rules that training rows obey, in the order in which they are restored, with the declared ones.
 
     Args:
         columns: The cells of each column; only lookups relate categories.
         encoders: The encoder of each column.
         categorical: Names of columns whose numbers represent categories; only lookups relate them.
         label: Name of the label column, if there is one; only lookups relate it, and it never changes.
+        declared: Rules that rows obey in any case.
+        ignored: Sets of columns that no found rule may relate to each other; an empty set forbids all found rules.
+
+    Raises:
+        ValueError: In one line, if the declared equations cannot be solved one after another.
     """
     numeric = [
         i
@@ -61,12 +73,15 @@ def find_rules(
         numeric = []
     sample = complete[np.linspace(0, len(complete) - 1, min(len(complete), SAMPLE_ROWS)).astype(np.int64)]
     labels = [i for i, encoder in enumerate(encoders) if label is not None and encoder.name == label]
-    rows = TrainingRows(columns, encoders, numeric, sample, labels[0] if labels else None)
+    related = [frozenset(each.columns) for each in declared if len(each.columns) > 1]
+    rows = TrainingRows(columns, encoders, numeric, sample, labels[0] if labels else None, [*ignored, *related])
     found = (each for kind in EQUATIONS for each in kind.find(rows, {})) if numeric else ()
-    equations = solvable(found, rows)[:_MOST_RULES]
+    candidates = [each for each in found if rows.may_relate(*each.columns)]
+    equations = solvable(candidates, rows, [each for each in declared if isinstance(each, Equation)])[:_MOST_RULES]
     calculated = {each.columns[each.solved]: each.others for each in equations}
-    others = [each for kind in OTHERS for each in kind.find(rows, calculated)]
-    return (*others[: _MOST_RULES - len(equations)], *equations)
+    others = [each for kind in OTHERS for each in kind.find(rows, calculated)][: _MOST_RULES - len(equations)]
+    others += [each for each in declared if not isinstance(each, Equation)]
+    return (*others, *equations)
 
 
 def restore_rows(

@@ -154,6 +154,10 @@ class Table:
         types = tuple(numbers.types[i] for i in indices)
         return Table(Numbers(spool.rows(), tuple(known[i] for i in indices), types, label))
 
+    def filtered(self, is_kept: Bool[np.ndarray, " n"]) -> "Table":
+        """Returns the table with some of its rows."""
+        return Table(self.arrow.filter(pa.array(is_kept)), self.label, self._names)
+
     def with_column(self, name: Any, cells: "pa.ChunkedArray") -> "Table":
         """Returns the table with other cells in one column."""
         i = self.names.index(name)
@@ -340,6 +344,13 @@ def _storage_type(kind: "pa.DataType") -> "pa.DataType":
 def _fineness(kind: "pa.DataType") -> int:
     """Divisor that turns nanoseconds into microseconds, which float64 holds exactly."""
     return 1000 if getattr(kind, "unit", "") == "ns" else 1
+
+
+def seconds_per_unit(kind: "pa.DataType") -> float:
+    """Returns the number of seconds of one unit of the numbers by which `Column` represents a type of dates."""
+    if pa.types.is_date(kind):
+        return 86_400.0 if pa.types.is_date32(kind) else 1e-3
+    return {"s": 1.0, "ms": 1e-3}.get(kind.unit, 1e-6)
 
 
 def to_arrow(

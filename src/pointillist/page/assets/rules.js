@@ -148,6 +148,44 @@ const order = {
   reserved: () => [],
 };
 
+/** The value of one column with which a row obeys an inequality, or as near to that as the column's range allows. */
+function moved(rule, columns, values, i, isStrict) {
+  const [column, sign] = [columns[i], Math.sign(rule.factors[i])];
+  const breaks = (value) => inequality.breaks(rule, columns, values.with(i, value));
+  const limit = -excess(rule, values.with(i, 0)) / rule.factors[i];
+  const mirrored = fitted(column, 2 * limit - values[i]);
+  if (!breaks(mirrored)) return mirrored;
+  let nearest = bounded(column, limit, sign);
+  if (breaks(nearest)) {
+    const unit = unitOf(column);
+    const next = nearest + sign * (Math.abs(nearest) * 2 ** -52 || Number.MIN_VALUE);
+    nearest = unit ? bounded(column, nearest + 0.5 * sign * unit, sign) : next;
+  }
+  return column.scores && !isStrict ? nearest : fitted(column, nearest);
+}
+
+/** The sum that an inequality compares with 0. */
+const excess = ({ factors, constant }, values) => factors.reduce((all, f, i) => all + f * values[i], constant);
+
+/** @type {RuleKind} a sum of multiples of the values is at least 0, or above 0 */
+const inequality = {
+  breaks(rule, columns, values) {
+    const { factors, constant, is_strict: isStrict } = rule;
+    const isExact = factors.length === 1 || (factors.length === 2 && !constant && factors[0] === -factors[1]);
+    const largest = factors.reduce((all, f, i) => all + Math.abs(f) * largestOf(columns[i]), Math.abs(constant));
+    const within = isExact ? 0 : EXACT * largest;
+    return isStrict ? excess(rule, values) <= within : excess(rule, values) < -within;
+  },
+  restore(rule, columns, values, { free, reserved, shift, isFirst, isStrict }) {
+    for (const may of isFirst ? [reserved, free] : []) {
+      for (const i of orderOfMoves(columns, 0, Math.max(shift - 2, 0))) {
+        if (may[i] && inequality.breaks(rule, columns, values)) values[i] = moved(rule, columns, values, i, isStrict);
+      }
+    }
+  },
+  reserved: () => [],
+};
+
 /** @type {WeakMap<Rule, Map<number, number>>} row of each value in a lookup's table */
 const rowsOf = new WeakMap();
 
@@ -190,7 +228,7 @@ const lookup = {
 };
 
 /** @type {Record<string, RuleKind>} */
-const KINDS = { sum, product, order, lookup };
+const KINDS = { sum, product, order, inequality, lookup };
 
 /**
  * Restores rules in some rows.

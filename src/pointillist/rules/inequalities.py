@@ -1,0 +1,236 @@
+"""Inequalities that rows obey by declaration: orders of columns, bounds, and comparisons of sums."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.columns.encoder import condition_cells
+from pointillist.rules.declared import Declared, NamedColumns
+from pointillist.rules.equation import are_finite
+from pointillist.rules.rule import EXACT, Mask, NumberRange, NumberRule, Numbers, Rows, Rule, Vector, order_of_moves
+from pointillist.tables.table import Column, kind_of, seconds_per_unit
+
+
+@dataclass(frozen=True)
+class Inequality(NumberRule):
+    """A sum of multiples of columns plus a constant is at least 0.
+
+    Attributes:
+        factors: Factor of each column.
+        constant: What is added to the sum.
+        is_strict: Whether the sum must be above 0.
+        wording: The rule for people.
+    """
+
+    factors: tuple[float, ...]
+    constant: float
+    is_strict: bool
+    wording: str
+
+    kind = "inequality"
+    fewest_columns = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_valid = are_finite([*self.factors, self.constant]) and 0 not in self.factors
+        if not is_valid or len(self.factors) != len(self.columns):
+            raise ValueError("a rule of an inequality needs one finite factor other than 0 for each column")
+        if type(self.is_strict) is not bool or not isinstance(self.wording, str):
+            raise ValueError("an inequality is strict or not, and has a wording")
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether rounding plays no role: for one column, and for two that are compared as they are."""
+        return len(self.columns) == 1 or (len(self.columns) == 2 and not self.constant and sum(self.factors) == 0)
+
+    def residual(self, values: Numbers) -> Vector:
+        """Return the sum, which must be at least 0."""
+        return np.asarray(values @ np.array(self.factors) + self.constant)
+
+    def is_off(self, values: Numbers, ranges: Sequence[NumberRange]) -> Mask:
+        """Return which rows break the inequality by more than rounding explains."""
+        return self._is_below(self.residual(values), ranges)
+
+    def _is_below(self, residual: Vector, ranges: Sequence[NumberRange]) -> Mask:
+        within = 0.0
+        if not self._is_exact:
+            largest = np.array([each.largest for each in ranges])
+            within = EXACT * float(np.abs(self.factors) @ largest + abs(self.constant))
+        return np.asarray(residual <= within if self.is_strict else residual < -within)
+
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
+        """Find the rows that break the inequality."""
+        values, is_complete = self.cells(columns)
+        return is_complete & self.is_off(values, [ranges[column] for column in self.columns])
+
+    def restore(self, rows: Rows) -> None:
+        """Move one column of each wrong row to the other side of its limit, as far as it was off."""
+        if rows.turn > 0 and rows.shift < 2:
+            return
+        (values, is_complete), columns = self.cells(rows.columns), list(self.columns)
+        ranges = [rows.ranges[column] for column in columns]
+        for is_fixed in (rows.is_reserved, rows.is_fixed):
+            free = ~is_fixed[:, columns]
+            for i in order_of_moves(ranges, shift=max(rows.shift - 2, 0)):
+                wrong = np.flatnonzero(is_complete & free[:, i] & self.is_off(values, ranges))
+                values[wrong, i] = self._moved(values[wrong], i, ranges)
+        rows.put(columns, values)
+
+    def _moved(
+        self, values: Float[np.ndarray, "m k"], i: int, ranges: Sequence[NumberRange]
+    ) -> Float[np.ndarray, " m"]:
+        """Return numbers of column i with which wrong rows obey, or as near to that as its range allows."""
+        sign, range_ = np.sign(self.factors[i]), ranges[i]
+        others, mirrored = values.copy(), values.copy()
+        others[:, i] = 0.0
+        limit = -self.residual(others) / self.factors[i]
+        mirrored[:, i] = range_.fitted(2 * limit - values[:, i])
+        nearest = values.copy()
+        nearest[:, i] = range_.encoder.bounded(limit, sign)
+        beyond = np.nextafter(nearest[:, i], sign * np.inf)
+        if range_.encoder.unit:
+            beyond = range_.encoder.bounded(nearest[:, i] + 0.5 * sign * range_.encoder.unit, sign)
+        nearest[:, i] = np.where(self.is_off(nearest, ranges), beyond, nearest[:, i])
+        if not range_.can_be_left:
+            nearest[:, i] = range_.fitted(nearest[:, i])
+        return np.where(self.is_off(mirrored, ranges), nearest[:, i], mirrored[:, i])
+
+    def excluded(self, low: Numbers, high: Numbers, ranges: Sequence[NumberRange]) -> Mask:
+        """Find the boxes in which all rows break the inequality."""
+        with np.errstate(invalid="ignore"):
+            highest = np.maximum(low * np.array(self.factors), high * np.array(self.factors)).sum(axis=1)
+        return self._is_below(highest + self.constant, ranges)
+
+    def text(self, names: Sequence[Any]) -> str:
+        """Return the rule as the user would write it."""
+        return self.wording
+
+
+@dataclass(frozen=True)
+class Ordered(Declared):
+    """Columns in increasing order."""
+
+    columns: tuple[Any, ...]
+    strict: bool = False
+
+    kind = "ordered"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_names(self.columns, 2)
+        _check_strict(self)
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The columns."""
+        return self.columns
+
+    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
+        """Return one inequality for each column after the first."""
+        return [
+            difference(columns, high, low, 0.0, self.strict, f"{low} {'<' if self.strict else '≤'} {high}")
+            for low, high in pairwise(self.columns)
+        ]
+
+
+def ordered(*columns: Any, strict: bool = False, on_violation: str = "refuse") -> Ordered:
+    """Declare that numbers or dates increase from column to column, as in start ≤ end.
+
+    Args:
+        *columns: Names of two or more columns, the lowest first.
+        strict: Whether they also differ.
+        on_violation: "refuse", "drop" or "allow" training rows that break the rule.
+    """
+    return Ordered(columns, strict, on_violation=on_violation)
+
+
+@dataclass(frozen=True)
+class Bounds(Declared):
+    """A lowest and a highest value of a column."""
+
+    column: Any
+    low: Any = None
+    high: Any = None
+    strict: bool = False
+
+    kind = "bounds"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_names((self.column,))
+        _check_strict(self)
+        if self.low is None and self.high is None:
+            raise ValueError("rules.bounds needs low, high or both")
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            if isinstance(value, date) or hasattr(value, "isoformat"):
+                object.__setattr__(self, name, value.isoformat())
+            elif value is not None and not isinstance(value, str | int | float):
+                raise ValueError(f"rules.bounds: {name} must be a number, a date or a duration, not {value!r:.60}")
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The column."""
+        return (self.column,)
+
+    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
+        """Return one inequality for each end."""
+        index, mark, found = columns.number(self.column), "" if self.strict else "=", list[Rule]()
+        for sign, comparison, end in ((1.0, ">", self.low), (-1.0, "<", self.high)):
+            if end is not None:
+                wording = f"{self.column} {(comparison + mark).replace('>=', '≥').replace('<=', '≤')} {end}"
+                value = float(condition_cells(self.column, [end], columns.arrow_type(self.column)).values[0])
+                found.append(Inequality((index,), (sign,), -sign * value, self.strict, wording, is_declared=True))
+        return found
+
+
+def bounds(
+    column: Any, low: Any = None, high: Any = None, *, strict: bool = False, on_violation: str = "refuse"
+) -> Bounds:
+    """Declare the lowest and the highest value of a column of numbers or dates.
+
+    Args:
+        column: Name of the column.
+        low: Lowest value: a number, or a date, a time or a duration as text or as an object; None without a limit.
+        high: Highest value.
+        strict: Whether the limits themselves are excluded.
+        on_violation: "refuse", "drop" or "allow" training rows that break the rule.
+    """
+    return Bounds(column, low, high, strict, on_violation=on_violation)
+
+
+def positive(column: Any, *, on_violation: str = "refuse") -> Bounds:
+    """Declare that a column of numbers is above 0; `bounds(column, low=0)` also allows 0.
+
+    Args:
+        column: Name of the column.
+        on_violation: "refuse", "drop" or "allow" training rows that break the rule.
+    """
+    return Bounds(column, 0, strict=True, on_violation=on_violation)
+
+
+def difference(
+    columns: NamedColumns, high: Any, low: Any, constant: float, is_strict: bool, wording: str
+) -> Inequality:
+    """Return the inequality high - low + constant ≥ 0 of two columns of numbers, or of two columns of dates.
+
+    Dates of different types are compared in seconds.
+    """
+    indices = columns.number(high), columns.number(low)
+    types = columns.arrow_type(high), columns.arrow_type(low)
+    are_dates = [kind_of(each) == "date" for each in types]
+    if are_dates[0] != are_dates[1]:
+        raise ValueError(f"rules: {wording} compares {types[1]} with {types[0]}: make both numbers or both dates")
+    scales = [seconds_per_unit(each) if any(are_dates) else 1.0 for each in types]
+    factors = (1.0, -1.0) if scales[0] == scales[1] else (scales[0], -scales[1])
+    return Inequality(indices, factors, constant, is_strict, wording, is_declared=True)
+
+
+def _check_strict(declared: Ordered | Bounds) -> None:
+    if type(declared.strict) is not bool:
+        raise ValueError(f"rules.{declared.kind}: strict must be true or false, not {declared.strict!r:.60}")
