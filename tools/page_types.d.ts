@@ -645,7 +645,6 @@ declare global {
     seed: HTMLInputElement;
     real: HTMLInputElement;
     link: HTMLButtonElement;
-    png: HTMLButtonElement;
     csv: HTMLButtonElement;
   }
 
@@ -676,7 +675,6 @@ declare global {
     ".svg": HTMLButtonElement;
     ".table-panel": HTMLElement;
     ".theme-button": HTMLButtonElement;
-    ".thumbnail": HTMLCanvasElement;
     ".time": HTMLInputElement;
     ".value": HTMLElement;
     ".without": HTMLElement;

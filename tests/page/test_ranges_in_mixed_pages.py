@@ -173,7 +173,7 @@ def test_ranges_can_be_entered_in_the_page(ask, mixed_model, page_of):
     ask(page, "<b>kind").nth(2).check()
     page.fill("#rows", "70")
     page.click("#draw")
-    page.wait_for_function("() => /^70 rows in .*; effective sample size \\d+$/.test(document.all.status.textContent)")
+    page.wait_for_function("() => /^70 rows in /.test(document.all.status.textContent)")
     for cells in page.locator("#first-rows tbody tr").all():
         texts = cells.locator("td").all_inner_texts()
         assert float(texts[1]) >= 11.5 and texts[0] == "two, or more"

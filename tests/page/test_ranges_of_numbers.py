@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from page_steps import downloaded
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion, between, one_of
@@ -173,6 +174,33 @@ def test_ranges_can_be_entered_in_the_page(ask, model, page_of):
     for cells in page.locator("#first-rows tbody tr").all():
         texts = cells.locator("td").all_inner_texts()
         assert float(texts[0]) >= 4 and texts[3] in ("3", "5") and texts[6] == "low"
+
+
+@IN_CHROMIUM
+def test_of_conditions_that_many_rows_meet_plain_rows_are_kept(ask, model, page_of, tmp_path):
+    """They need no weighted candidates, which take ten times as long."""
+    page = page_of(model)
+    page.click("#given summary")
+    page.select_option("#class", label="low")
+    ask(page, "<b>a").nth(1).fill("2.5")
+    page.fill("#rows", "600")
+    page.fill("#seed", "3")
+    page.click("#draw")
+    page.wait_for_function("() => document.all.status.textContent.startsWith('600 rows in')")
+    assert "effective" not in page.inner_text("#status")
+    _, *cells = downloaded(page, "#csv", tmp_path / "rows.csv")
+    plain = page.evaluate(
+        """async () => {
+             const { chunk } = pointillist.content.model;
+             const { columns } = await pointillist.draw({ rows: 2 * chunk, seed: 3, label: 1 });
+             return Array.from(columns[0].values);
+           }"""
+    )
+    found, kept = np.array([float(row[0]) for row in cells]), np.array(plain)[np.array(plain) <= 2.5]
+    assert len(found) == 600 > len(kept) and found.max() <= 2.5
+    np.testing.assert_allclose(found[: len(kept)], kept, rtol=1e-6)
+    # Rows of the next seed are others.
+    assert not set(found[len(kept) :]) & set(kept)
 
 
 def test_ranges_without_enough_rows_are_reported_in_one_line(ask, model, page_of, monkeypatch):

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 
 import made_up
 import pytest
@@ -82,16 +81,6 @@ def test_csv_has_the_numbers_of_results_csv(page_of, results):
     wanted = [line for line in lines if line["section"] == "steps"]
     with open(download.value.path(), newline="") as file:
         assert list(csv.DictReader(file)) == wanted
-
-
-@IN_CHROMIUM
-def test_charts_are_saved_as_pictures(page_of, results):
-    page = page_of(results)
-    with page.expect_download() as download:
-        page.locator(f"{STEPS} .chart .save").click()
-    with open(download.value.path(), "rb") as file:
-        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
-    assert re.fullmatch(r"made-up-steps-\w+\.png", download.value.suggested_filename)
 
 
 def test_fragment_restores_every_view(page_of, results):

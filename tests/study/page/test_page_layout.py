@@ -79,7 +79,7 @@ def test_the_page_describes_itself_and_its_project(page_of, results):
 def test_charts_are_saved_as_vectors(page_of, results):
     page = page_of(results, "#steps")
     with page.expect_download() as download:
-        page.locator("#steps .chart .svg").click()
+        page.locator("#steps .chart .save").click()
     assert download.value.suggested_filename.endswith(".svg")
     root = ElementTree.parse(download.value.path()).getroot()
     texts = [of.text for of in root.iter("{http://www.w3.org/2000/svg}text")]

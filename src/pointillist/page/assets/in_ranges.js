@@ -1,4 +1,38 @@
-/* Draws rows under conditions, in populations of candidates, until there are enough. */
+/* Draws rows under conditions: by leaving out plain rows, or in populations of candidates, until there are enough. */
+
+const { Table } = window.pointillist;
+/** Fraction of plain rows that have to meet the conditions, so that leaving out the others is faster than populations. */
+const LEAST_SHARE = 0.2;
+
+/**
+ * Keeps the plain rows that meet the conditions.
+ * @param {PageContent} content
+ * @param {(asked: Asked) => Promise<DrawnTable | null>} draw
+ * @param {Asked} asked
+ * @param {(share: number) => void} onPart called with the finished fraction
+ * @returns {Promise<DrawnTable | null | undefined>} null if another run has begun, undefined if too few rows meet them
+ */
+async function filtered(content, draw, { conditions, ranges, wishes = [], rows, seed, ...plain }, onPart) {
+  const made = new Table(content, rows);
+  const meets = (table, r) =>
+    wishes.every(({ column, values, low = -Infinity, high = Infinity }) => {
+      const value = table.columns[content.columns.indexOf(column)].values[r];
+      return values ? values.some((each) => Object.is(each, value)) : value >= low && value <= high;
+    });
+  const batch = 2 * content.model.chunk;
+  for (let [k, found] = [0, 0]; found < rows; k++) {
+    const drawn = await draw({ ...plain, rows: batch, seed: (seed ^ Math.imul(k, 0x9e3779b9)) >>> 0 });
+    if (!drawn) return null;
+    const kept = Array.from({ length: batch }, (_, r) => r).filter((r) => meets(drawn, r));
+    if (!k && kept.length < LEAST_SHARE * batch) return undefined;
+    for (const r of kept.slice(0, rows - found)) {
+      made.columns.forEach(({ values }, c) => (values[found] = drawn.columns[c].values[r]));
+      found++;
+    }
+    onPart(found / rows);
+  }
+  return made;
+}
 
 /**
  * Draws populations until enough rows meet the conditions.
@@ -45,4 +79,4 @@ async function inRanges(workers, settings, width, rows, message, isWanted, put) 
   return found ? weights ** 2 / squares : 0;
 }
 
-Object.assign(window.pointillist, { inRanges });
+Object.assign(window.pointillist, { filtered, inRanges });

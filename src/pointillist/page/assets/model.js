@@ -2,7 +2,7 @@
 
 (async () => {
   const { Workers, Table, columnOf, drawnLabels, histogram, pair, gridOf, unmet, shown, MOST_POINTS } = window.pointillist;
-  const { Conditions, byId, element, fillTable, givenCell, guess, inRanges, knownRow, save, setUpFill, textIn, withNumbers } =
+  const { Conditions, byId, element, fillTable, filtered, givenCell, guess, inRanges, knownRow, save, setUpFill, textIn, withNumbers } =
     window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
@@ -18,7 +18,7 @@
   const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
   /** Number of the last run of each kind. */
-  const latest = { draw: 0, fill: 0 };
+  const latest = { draw: 0, fill: 0, start: 0 };
   /** @type {DrawnTable | null} */
   let table = null;
   let ready = 0;
@@ -26,6 +26,10 @@
   let hidden = null;
   /** Whether the rows were drawn without conditions. */
   let areUnconditional = true;
+
+  /** Whether conditions need weighted candidates: one on a single token is drawn exactly. */
+  const needsCandidates = (/** @type {Asked} */ { ranges, conditions }) =>
+    Boolean(ranges?.length || conditions?.[1] || conditions?.[0]?.ranges);
 
   /**
    * Draws rows in chunks that workers take in turn.
@@ -52,8 +56,7 @@
       if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
       made.fill(first, drawn, labels?.subarray(first));
     };
-    // A condition on a single token is drawn exactly; other conditions need weighted candidates.
-    if (ranges.length || conditions.length > 1 || conditions[0]?.ranges) {
+    if (needsCandidates(asked)) {
       const message = { type: "population", id: model.id, seed, label, guidance, known: row, ranges, conditions };
       made.effective = await inRanges(workers, model.ranges, width, rows, message, isWanted, (first, drawn) => {
         put(first, drawn);
@@ -169,9 +172,11 @@
     byId("progress").value = 0;
     say(`drawing ${many(choices.rows, "row")} …`);
     let drawnAt = 0;
-    const run = latest.draw + 1;
+    const run = ++latest.start;
+    const onPart = (share) => (byId("progress").value = share);
     try {
-      const made = await draw(choices, (made, n) => {
+      const few = needsCandidates(choices) ? await filtered(content, draw, choices, onPart) : undefined;
+      const made = few !== undefined ? few : await draw(choices, (made, n) => {
         byId("progress").value = n / choices.rows;
         if (n && performance.now() - drawnAt > 400) {
           [table, ready] = [made, n];
@@ -191,7 +196,7 @@
       byId("status").classList.toggle("wrong", names.length > 0);
     } catch (error) {
       // Another draw may have begun.
-      if (latest.draw !== run) return;
+      if (latest.start !== run) return;
       latest.draw++;
       // Some rows may have been shown already.
       [table, ready] = [null, 0];
@@ -204,6 +209,7 @@
 
   function stop() {
     latest.draw++;
+    latest.start++;
     [table, ready] = [null, 0];
     byId("rows-drawn").hidden = true;
     setBusy(false);

@@ -1,7 +1,7 @@
 /* SVG charts whose values can be read by mouse, touch and keyboard, and saved as files. Series differ in shape and dashes
    as well as in color, because not everyone can distinguish colors. */
 
-const { element, save, saveCanvas, say } = window.pointillist;
+const { element, save, say } = window.pointillist;
 const DASHES = ["", "6 4", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 3", "8 2 2 2 2 2"];
 /** Approximate width of a character, in pixels. */
 const CHARACTER = 6.2;
@@ -284,12 +284,10 @@ const STYLES = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dashar
 );
 
 /**
- * Saves a chart as a file, with its title above and its legend below.
+ * Saves a chart as SVG, with its title above and its legend below.
  * @param {ChartHolder} holder
- * @param {"svg" | "png"} type
- * @param {string} name without its ending
  */
-async function saveChart(holder, title, type, name) {
+function saveChart(holder, title, name) {
   const shown = holder.querySelector(".curves");
   if (!holder.chart || !shown) return;
   const [width, inside] = [holder.clientWidth, holder.clientHeight];
@@ -316,17 +314,7 @@ async function saveChart(holder, title, type, name) {
     for (const property of STYLES) each.setAttribute(property, style.getPropertyValue(property));
   }
   file.remove();
-  const blob = new Blob([new XMLSerializer().serializeToString(file)], { type: "image/svg+xml" });
-  if (type === "svg") {
-    save(blob, `${name}.svg`);
-    return;
-  }
-  const image = new Image(2 * width, 2 * height);
-  image.src = URL.createObjectURL(blob);
-  await image.decode();
-  const canvas = element("canvas", { width: 2 * width, height: 2 * height });
-  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-  saveCanvas(canvas, `${name}.png`);
+  save(new Blob([new XMLSerializer().serializeToString(file)], { type: "image/svg+xml" }), name);
 }
 
 Object.assign(window.pointillist, { axisOf, chart, keyOf, number, sample, saveChart, shapePath });

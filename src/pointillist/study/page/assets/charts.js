@@ -76,10 +76,9 @@ function setUpMetrics(section) {
   panel.querySelector(".keys").append(...keys);
   select.addEventListener("change", choose);
   reported?.addEventListener("change", draw);
-  const saveAs = (/** @type {"png" | "svg"} */ type) => () =>
-    saveChart(panel.querySelector(".plot"), `${section.title}: ${titleOf()}`, type, fileName(section, select.value));
-  panel.querySelector(".save").addEventListener("click", saveAs("png"));
-  panel.querySelector(".svg").addEventListener("click", saveAs("svg"));
+  panel.querySelector(".save").addEventListener("click", () =>
+    saveChart(panel.querySelector(".plot"), `${section.title}: ${titleOf()}`, `${fileName(section, select.value)}.svg`),
+  );
   fragment.onRestore(section.view, (params) => {
     const wanted = params.get("chart");
     [select.value] = metrics.find(([name]) => name === wanted) ?? metrics[0];

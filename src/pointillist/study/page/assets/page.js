@@ -1,6 +1,6 @@
 /** The page's shared state, navigation and links. */
 
-const { element, fragment, save } = window.pointillist;
+const { element, fragment } = window.pointillist;
 /** @type {StudyContent} */
 const data = JSON.parse(document.getElementById("page.data").textContent);
 
@@ -14,8 +14,6 @@ const onTheme = (callback) => document.addEventListener("pointillist:theme", cal
 const say = (text) => {
   document.getElementById("page.status").textContent = text;
 };
-
-const saveCanvas = (canvas, name) => canvas.toBlob((blob) => save(blob, name), "image/png");
 
 /**
  * The sections, each with its element.
@@ -156,5 +154,5 @@ new ResizeObserver(() => {
 }).observe(bar);
 
 Object.assign(window.pointillist, {
-  calm, copyFrom, data, fileName, later, onDrag, onTheme, saveCanvas, say, sections,
+  calm, copyFrom, data, fileName, later, onDrag, onTheme, say, sections,
 });

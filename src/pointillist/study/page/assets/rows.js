@@ -91,16 +91,6 @@ function paintHistogram(context, side, rows, fill) {
   });
 }
 
-function thumbnails() {
-  for (const canvas of document.querySelectorAll(".thumbnail")) {
-    const set = data.sets[canvas.dataset.set ?? ""];
-    canvas.hidden = !set;
-    if (!set) continue;
-    const real = set.axes.length > 1 && set.real.classes ? seriesColors() : [color("--accent")];
-    paint(sized(canvas, [40, 40]).context, 40, set.real, set.axes.length, START, real);
-  }
-}
-
 /** @param {ShownSection} section */
 function setUp(section) {
   const figure = section.root.querySelector(".rows");
@@ -231,6 +221,4 @@ function setUp(section) {
   if (!shown.length) build();
 }
 
-onTheme(thumbnails);
-later(thumbnails);
 for (const section of sections) later(() => setUp(section));

@@ -19,9 +19,6 @@ function normals(length, seed) {
 
 const noised = (rows, noise, { alpha, sigma }) => rows.map((value, i) => alpha * value + sigma * noise[i]);
 
-/** @type {Record<string, [number, number]>} */
-const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-
 const percent = (share) => `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
 
 /** Rows with noise, and how much of the data the schedule leaves at each time. */
@@ -114,13 +111,6 @@ class DenoiseStep {
     this.asked = new Stage(asked, { onPick, show: { real: false, field: true } });
     this.answers = new Stage(answers, { onPick: () => {}, hasKeys: false });
     this.update = latest((state) => this.#update(state));
-    asked.addEventListener("keydown", (event) => {
-      const [dx, dy] = MOVES[event.key] ?? [];
-      if (dx === undefined || !this.point || this.state.model.columns !== 2) return;
-      event.preventDefault();
-      this.point = [this.point[0] + 0.05 * dx, this.point[1] + 0.05 * dy];
-      this.update(this.state);
-    });
   }
 
   /** @param {Shown} state */

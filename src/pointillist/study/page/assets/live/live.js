@@ -10,7 +10,7 @@ const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ances
 
 const { Clock, Stage, copyFrom, csvField, debounced, evaluationsOf, fragment, labelsFor, later, models, onDrag, pool } =
   window.pointillist;
-const { TRAINED, save, saveCanvas, theTrainer } = window.pointillist;
+const { TRAINED, save, theTrainer } = window.pointillist;
 
 /** @type {<Id extends keyof LiveElements>(id: Id) => LiveElements[Id]} */
 const byId = (id) => document.getElementById(`live-${id}`);
@@ -188,7 +188,6 @@ class Live {
       this.scene.draw();
       this.#write();
     });
-    on("png", "click", () => saveCanvas(byId("canvas"), `${this.model.dataset}.png`));
     on("csv", "click", () => this.#saveRows());
     on("link", "click", () => {
       this.#write();
