@@ -85,6 +85,24 @@ def test_the_steps_share_a_set_and_a_time(page):
     )
 
 
+def test_a_visitor_tells_real_rows_from_invented_ones(page):
+    judge = seen(page, "judge")
+    step = "pointillist.explain.shown.find(step => 'answer' in step)"
+    page.wait_for_function(f"() => {step}?.rows")
+    for round in range(5):
+        assert f"Round {round + 1} of 5" in judge.inner_text()
+        answer = page.evaluate(f"{step}.answer")
+        shown = page.evaluate(f"Array.from({step}.scenes[{answer}].x)")
+        real = page.evaluate(f"Array.from({step}.rows[0])")
+        columns = page.evaluate(f"{step}.model.columns")
+        first = round * 150 * columns
+        assert shown == [real[(first + i) % len(real)] for i in range(150 * columns)]
+        # One wrong answer.
+        judge.locator("button").nth(answer if round else 1 - answer).click()
+    text = judge.locator(".readout").inner_text()
+    assert "You were right in 4 of 5 rounds." in text and "%" in text and "Round 1 of 5" in text
+
+
 def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
     page.locator("[data-sets] button", has_text="moons").click()
     knobs = seen(page, "knobs")

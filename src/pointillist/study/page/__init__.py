@@ -39,7 +39,7 @@ WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
 
 LIVE_SCRIPTS = (
     *(f"live/{name}.js" for name in ("pool", "models", "clock", "dots", "view", "scene", "stage")),
-    *(f"explain/{name}.js" for name in ("two_sample", "duel", "steps", "knobs", "hero", "explain")),
+    *(f"explain/{name}.js" for name in ("two_sample", "duel", "steps", "judge", "knobs", "hero", "explain")),
     *(f"train/{name}.js" for name in ("columns", "pad", "train")),
     "live/live.js",
 )

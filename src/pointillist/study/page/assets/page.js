@@ -1,6 +1,6 @@
 /** The page's shared state, navigation and links. */
 
-const { element, fragment } = window.pointillist;
+const { fragment } = window.pointillist;
 /** @type {StudyContent} */
 const data = JSON.parse(document.getElementById("page.data").textContent);
 
@@ -93,11 +93,9 @@ async function copyFrom(button, text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const area = element("textarea", { value: text, className: "hidden-text" });
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
+    // Some browsers do not let pages from a disk copy.
+    prompt("Copy this link", text);
+    return;
   }
   button.textContent = "Copied";
   say("The link is copied");

@@ -1,8 +1,9 @@
-/** Generated and real rows side by side; rows of three columns can be turned. */
+/** Generated and real rows side by side. */
 
 const { bytesOf, element, fragment, later, data, sections } = window.pointillist;
-const { color, seriesColors, sized, onDrag, onTheme } = window.pointillist;
-const START = [-60, 25]; // azimuth and elevation in degrees
+const { color, seriesColors, sized, onTheme } = window.pointillist;
+/** Azimuth and elevation in degrees. */
+const ANGLES = [-60, 25];
 const BINS = 40;
 
 /** @type {Record<string, Draw> | undefined} */
@@ -23,24 +24,16 @@ function points(draw) {
   return found;
 }
 
-/** Returns the projection of three columns to x, y and depth, which increases towards the eye. */
-function projection([azimuth, elevation]) {
-  const [a, e] = [azimuth, elevation].map((degrees) => (degrees * Math.PI) / 180);
-  const [sinA, cosA, sinE, cosE] = [Math.sin(a), Math.cos(a), Math.sin(e), Math.cos(e)];
-  return (x, y, z) => {
-    const across = -sinA * x + cosA * y;
-    const towards = cosA * x + sinA * y;
-    return [across / 1.6, (cosE * z - sinE * towards) / 1.6, sinE * z + cosE * towards];
-  };
-}
+const [sinA, cosA, sinE, cosE] = ANGLES.flatMap((degrees) => [Math.sin, Math.cos].map((of) => of((degrees * Math.PI) / 180)));
 
-const CORNERS = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => [i & 1, i & 2, i & 4].map((bit) => (bit ? 1 : -1)));
-const EDGES = CORNERS.flatMap((from, i) =>
-  [1, 2, 4].filter((bit) => !(i & bit)).map((bit) => [from, CORNERS[i | bit]]),
-);
+/** Projects three columns to x, y and depth, which increases towards the eye. */
+const project = (x, y, z) => {
+  const towards = cosA * x + sinA * y;
+  return [(-sinA * x + cosA * y) / 1.6, (cosE * z - sinE * towards) / 1.6, sinE * z + cosE * towards];
+};
 
 /** Draws rows, if there are any, into a square of `side` pixels at the context's origin. */
-function paint(context, side, draw, dimensions, angles, colors) {
+function paint(context, side, draw, dimensions, colors) {
   if (draw?.rows === undefined) return;
   const rows = points(draw);
   const n = rows.length / dimensions;
@@ -64,14 +57,6 @@ function paint(context, side, draw, dimensions, angles, colors) {
   if (dimensions === 2) {
     for (let i = 0; i < n; i++) dot(rows[2 * i], rows[2 * i + 1], 0.6, colorOf(i));
   } else {
-    const project = projection(angles);
-    context.strokeStyle = color("--line");
-    context.lineWidth = 1;
-    for (const edge of EDGES) {
-      context.beginPath();
-      for (const corner of edge) context.lineTo(...toPixels(...project(...corner)));
-      context.stroke();
-    }
     const placed = Array.from({ length: n }, (_, i) => [...project(...rows.subarray(3 * i, 3 * i + 3)), i]);
     // Draw far rows first, and paler.
     placed.sort((a, b) => a[2] - b[2]);
@@ -102,7 +87,6 @@ function setUp(section) {
   const withClasses = figure.dataset.classes === "true";
   const { heads } = section.chart;
   const main = section.chart.metrics[0];
-  let angles = START;
   /**
    * The visible panels.
    * @type {{panel: string, draw: Draw, canvas: HTMLCanvasElement, box: HTMLElement}[]}
@@ -140,17 +124,10 @@ function setUp(section) {
     });
     holder.replaceChildren(...shown.map(({ box }) => box));
     holder.style.setProperty("--count", String(shown.length));
-    const is3d = set().axes.length === 3;
-    holder.classList.toggle("turns", is3d);
-    if (is3d) holder.tabIndex = 0;
-    else holder.removeAttribute("tabindex");
-    holder.role = is3d ? "group" : null;
-    holder.ariaLabel = is3d ? "Rows in three columns. Arrow keys turn them." : null;
     legend.textContent = [
       `At most 1,000 evenly chosen rows of each model of seed 0. Axes: ${set().axes.join(", ")}`,
       set().projected ? " of the real rows, their first two principal components." : ".",
       withClasses && set().axes.length > 1 ? " Color: the class of a row, or the class that it was drawn for." : "",
-      is3d ? " Drag or use the arrow keys to turn them." : "",
     ].join("");
     draw();
   }
@@ -159,7 +136,7 @@ function setUp(section) {
     for (const { panel, draw: rows, canvas } of shown) {
       const side = canvas.clientWidth;
       if (!side) continue;
-      paint(sized(canvas, [side, side]).context, side, rows, set().axes.length, angles, colors(panel));
+      paint(sized(canvas, [side, side]).context, side, rows, set().axes.length, colors(panel));
     }
   }
 
@@ -171,28 +148,8 @@ function setUp(section) {
     fragment.change(section.view, {
       figure: select.value,
       settings: isAll ? "" : chips.filter(isChosen).map((chip) => chip.dataset.panel).join(".") || "none",
-      angle: angles === START ? "" : angles.map(Math.round).join("."),
     });
   }
-
-  function turn(azimuth, elevation) {
-    angles = [((angles[0] + azimuth + 540) % 360) - 180, Math.max(-90, Math.min(90, angles[1] + elevation))];
-    requestAnimationFrame(draw);
-  }
-
-  /** @type {Record<string, [azimuth: number, elevation: number]>} */
-  const STEPS = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] };
-  holder.addEventListener("keydown", (event) => {
-    if (!holder.classList.contains("turns") || !(event.key in STEPS)) return;
-    event.preventDefault();
-    turn(...STEPS[event.key]);
-    write();
-  });
-  onDrag(holder, {
-    begin: ({ target }) => holder.classList.contains("turns") && target instanceof HTMLCanvasElement,
-    move: (dx, dy) => turn(-0.5 * dx, 0.5 * dy),
-    end: write,
-  });
 
   select.addEventListener("change", () => {
     build();
@@ -214,8 +171,6 @@ function setUp(section) {
     for (const chip of chips) {
       chip.setAttribute("aria-pressed", String(!chosen || chosen.includes(chip.dataset.panel ?? "")));
     }
-    const turned = (params.get("angle") ?? "").split(".").map(Number);
-    angles = params.has("angle") && turned.length === 2 && turned.every(Number.isFinite) ? turned : START;
     build();
   });
   if (!shown.length) build();

@@ -1,6 +1,6 @@
 /* The explainer: its steps share a data set, a model and a time, and start when they come into view. */
 
-const { Hero, NoiseStep, DenoiseStep, KnobsStep } = window.pointillist;
+const { Hero, NoiseStep, DenoiseStep, JudgeStep, KnobsStep } = window.pointillist;
 const { byId, element, later, models } = window.pointillist;
 
 const root = document.getElementById("page.how");
@@ -92,6 +92,6 @@ models.onAdded((model) => {
 fillPickers();
 chooseSet(first);
 whenNear(document.querySelector(".hero-stage"), (target) => new Hero(target, byId("page.rows")));
-const makers = { noise: NoiseStep, denoise: DenoiseStep, knobs: KnobsStep };
+const makers = { noise: NoiseStep, denoise: DenoiseStep, judge: JudgeStep, knobs: KnobsStep };
 for (const [name, Step] of Object.entries(makers)) later(() => whenNear(part(name), (target) => new Step(target)));
 Object.assign(window.pointillist, { explain: { chooseSet, state, shown } });

@@ -30,7 +30,7 @@ class Hero {
     this.table = table;
     this.button = root.querySelector(".play");
     this.time = root.querySelector(".time");
-    const show = { real: false, ground: false, scale: false };
+    const show = { real: false, ground: false };
     this.stage = new Stage(root.querySelector("canvas"), { channel: "hero", rows: 1200, show, onPick: (row) => this.#pick(row) });
     Object.assign(this.stage.scene, { size: 1.25, margin: 1.08 });
     this.wants = !calm.matches;

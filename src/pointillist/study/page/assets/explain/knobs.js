@@ -25,7 +25,6 @@ class KnobsStep {
     this.models = [...root.querySelectorAll("[name=model]")];
     this.samplers = [...root.querySelectorAll("[name=sampler]")];
     this.scales = [...root.querySelectorAll("[name=w]")];
-    this.classes = root.querySelector("[name=class]");
     this.evaluations = root.querySelector("[name=evaluations]");
     this.readout = root.querySelector(".readout");
     this.chart = root.querySelector(".curve");
@@ -33,7 +32,7 @@ class KnobsStep {
     /** @type {HTMLButtonElement[]} */
     this.presets = Array.from(root.querySelectorAll("button[data-preset]"));
     const again = debounced(() => this.#run());
-    for (const input of [...this.models, ...this.samplers, ...this.scales, this.classes, this.evaluations])
+    for (const input of [...this.models, ...this.samplers, ...this.scales, this.evaluations])
       input.addEventListener("input", () => (this.#update(), again()));
     for (const button of this.presets) button.addEventListener("click", () => this.#preset(button.dataset.preset));
   }
@@ -46,10 +45,9 @@ class KnobsStep {
     this.set = set;
     this.offered = offered;
     for (const select of this.models) select.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
-    const n = Math.max(...offered.map((model) => (model.class_embedding ? model.n_classes : 0)));
-    const classes = Array.from({ length: n }, (_, k) => new Option(`class ${k}`, String(k)));
-    this.classes.replaceChildren(new Option("all classes", "all"), ...classes);
-    this.presets.forEach((button) => (button.hidden = button.dataset.preset === "guidance" && !n));
+    this.presets.forEach((button) => {
+      button.hidden = button.dataset.preset === "guidance" && !models.conditional(set);
+    });
     this.#preset("sampler");
   }
 
@@ -72,7 +70,6 @@ class KnobsStep {
   #update() {
     const hasClasses = this.models.map(({ value }) => models.get(value).class_embedding > 0);
     this.scales.forEach((input, i) => (input.closest("label").hidden = !hasClasses[i]));
-    this.classes.closest("label").hidden = !hasClasses.some(Boolean);
     for (const input of [...this.scales, this.evaluations])
       input.closest("label").querySelector("output").textContent = input.value;
   }
@@ -81,7 +78,7 @@ class KnobsStep {
     const model = models.get(this.models[i].value);
     const sampler = this.samplers[i].value;
     const isConditional = model.class_embedding > 0;
-    const labels = isConditional ? labelsFor(models.datasets[this.set], rows, this.classes.value) : undefined;
+    const labels = isConditional ? labelsFor(models.datasets[this.set], rows, "all") : undefined;
     const guidance = isConditional ? Number(this.scales[i].value) : 0;
     return { id: model.id, sampler, steps: stepsFor(sampler, evaluations, model), labels, guidance };
   }
@@ -95,12 +92,8 @@ class KnobsStep {
     const ends = (await this.duel.run(sides)).filter((rows) => rows !== null);
     if (this.measuring !== now || ends.length < sides.length) return;
     const { columns } = models.get(sides[0].id);
-    // Rows of one class are not compared with all.
-    const isCompared = this.classes.value === "all" || this.classes.closest("label").hidden;
-    this.chart.closest("figure").hidden = !isCompared;
     const evaluations = sides.map(({ sampler, steps }) => evaluationsOf(sampler, steps));
     this.readout.textContent = `1,000 rows on each side: ${evaluations[0]} evaluations on the left, ${evaluations[1]} on the right.`;
-    if (!isCompared) return;
     const real = models.datasets[this.set].real.subarray(0, MEASURED_ROWS * columns);
     await this.#measure(now, real, columns);
   }

@@ -8,7 +8,7 @@ const CHOICES = ["steps", "guidance", "class", "seed"];
 /** @type {Record<string, [least: number, most: number, usual: number]>} */
 const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
 
-const { Clock, Stage, copyFrom, csvField, debounced, evaluationsOf, fragment, labelsFor, later, models, onDrag, pool } =
+const { Clock, Stage, copyFrom, csvField, debounced, evaluationsOf, fragment, labelsFor, later, models, pool } =
   window.pointillist;
 const { TRAINED, save, theTrainer } = window.pointillist;
 
@@ -205,12 +205,6 @@ class Live {
 
   /** @param {HTMLCanvasElement} canvas */
   #listenToCanvas(canvas) {
-    onDrag(canvas, {
-      move: (dx, dy, event, isFar) => {
-        if (isFar && !this.scene.isSolid) this.#seek(Number(byId("time").value) / 1000 + dx / canvas.clientWidth);
-      },
-      end: () => this.#write(),
-    });
     canvas.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: 0, ArrowDown: 0 }[event.key];
       if (event.key === " ") byId("play").click();

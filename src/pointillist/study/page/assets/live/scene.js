@@ -45,7 +45,7 @@ class Scene {
     this.canvas = canvas;
     this.context = contextOf(canvas);
     this.dots = new Dots();
-    this.show = { field: false, real: true, ground: true, scale: true };
+    this.show = { field: false, real: true, ground: true };
     this.size = 1;
     this.margin = 1;
     new ResizeObserver(() => this.#resize()).observe(canvas);
@@ -130,7 +130,6 @@ class Scene {
     if (this.show.field && this.field) this.#drawField(this.field, scale);
     if (this.path) this.#drawPath(this.path, scale);
     if (this.guess) this.#drawGuess(this.guess, scale);
-    if (this.show.scale && !view.isSolid) this.#drawScale(half, size, scale);
   }
 
   /** Draws points; points of solid rows that are far are drawn first, smaller and paler. */
@@ -285,18 +284,6 @@ class Scene {
       }
     }
     return places.reduce((best, place) => (place.hidden < best.hidden ? place : best));
-  }
-
-  /** How long one unit is, at the lower left. */
-  #drawScale(half, size, scale) {
-    const { context } = this;
-    const unit = [0.1, 0.2, 0.5, 1, 2].find((u) => u >= half / 6) ?? 2;
-    const length = (unit * size) / 2 / half;
-    const [x, y] = [12 * scale, size - 12 * scale];
-    this.#line([x, y, x + length, y], "--muted", scale);
-    context.fillStyle = color("--muted");
-    context.font = `${11 * scale}px system-ui, sans-serif`;
-    context.fillText(String(unit), x, y - 5 * scale);
   }
 
   /** The row nearest to a point of the page; null if none is near. */
