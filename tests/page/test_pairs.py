@@ -182,16 +182,37 @@ def test_conditions_that_no_training_row_meets_are_named_and_kept_in_the_address
     high.fill("-1")
     page.click("#draw")
     page.wait_for_function(finished)
-    assert "No training row has both 3 and 2 like this: the rows are a guess." in page.inner_text("#status")
+    assert "No counted training row has both 3 and 2 like this: the rows are a guess." in page.inner_text("#status")
     address = page.url
     page.goto("about:blank")
     page.goto(address)
     page.wait_for_function(finished)
     assert page.input_value("#rows") == "50" and page.input_value("#class") == "0"
     assert page.locator("#conditions input").nth(1).input_value() == "-1"
-    assert "No training row" in page.inner_text("#status")
+    assert "No counted training row" in page.inner_text("#status")
     low.fill("-3")
     page.select_option("#class", label="low")
     page.click("#draw")
     page.wait_for_function(finished)
-    assert "No training row" not in page.inner_text("#status")
+    assert "No counted training row" not in page.inner_text("#status")
+
+
+@IN_CHROMIUM
+def test_rows_that_are_not_counted_are_not_said_to_be_missing(mixed_model, page_of):
+    """Grids leave out rare categories and missing cells."""
+    page = page_of(mixed_model)
+    found = page.evaluate(
+        """() => {
+             const { unmet, content: { pairs, columns } } = pointillist;
+             const of = (name) => columns.find((column) => column.name === name);
+             const asked = (...wishes) => unmet(pairs, columns, wishes);
+             const kind = (...values) => ({ column: of("<b>kind"), values });
+             return [
+               asked(kind(99), { column: of("hours"), high: 5 }),
+               asked({ column: of("rooms"), values: [NaN] }, kind(0)),
+               asked({ column: of("hours"), high: 5 }, kind(0)),
+               asked({ column: of("rooms"), values: [4] }, { column: of("hours"), low: -9, high: -8 }),
+             ];
+           }"""
+    )
+    assert found == [[], [], [], ["rooms", "hours"]]

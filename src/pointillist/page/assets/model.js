@@ -191,7 +191,7 @@
       const size = made.effective && Math.round(made.effective).toLocaleString("en");
       const effective = size ? `; effective sample size ${size}` : "";
       const names = unmet(content.pairs, columns, choices.wishes ?? []);
-      const guessed = `. No training row has ${names.length > 1 ? "both " : ""}${names.join(" and ")} like this: the rows are a guess.`;
+      const guessed = `. No counted training row has ${names.length > 1 ? "both " : ""}${names.join(" and ")} like this: the rows are a guess.`;
       say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${by}${effective}${names.length ? guessed : ""}`);
       byId("status").classList.toggle("wrong", names.length > 0);
     } catch (error) {

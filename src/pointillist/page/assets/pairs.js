@@ -35,6 +35,11 @@ class Bins {
     return index === undefined ? null : [index - 0.5, index + 0.5];
   }
 
+  /** Whether rows that meet a condition are counted: those of rare categories and missing cells are not. */
+  hasCounted(/** @type {AskedValues} */ { values }) {
+    return !values || values.every((value) => (this.categories ? this.categories.includes(value) : !Number.isNaN(value)));
+  }
+
   /**
    * Whether a bin can hold values that meet a condition.
    * @param {AskedValues} asked
@@ -142,13 +147,11 @@ const gridOf = (pairs, x, y) => (pairs && pairIndexOf(x) !== pairIndexOf(y) ? ne
  * @param {Wish[]} wishes
  */
 function unmet(pairs, columns, wishes) {
-  const known = wishes.filter(({ values }) => !values?.some(Number.isNaN));
-  const wishOf = (column) => known.find((wish) => wish.column === column);
-  for (const wish of known) {
+  for (const wish of wishes) {
     for (const column of columns) {
-      const other = wishOf(column);
-      const grid = other || !column.has_missing ? gridOf(pairs, wish.column, column) : null;
-      if (!grid) continue;
+      const other = wishes.find((each) => each.column === column);
+      const grid = other || !(column.nominal || column.has_missing) ? gridOf(pairs, wish.column, column) : null;
+      if (!grid || !grid.x.hasCounted(wish) || !grid.y.hasCounted(other ?? {})) continue;
       let met = 0;
       grid.each((i, j, n) => (met += grid.x.canMeet(i, wish) && grid.y.canMeet(j, other ?? {}) ? n : 0));
       if (!met) return other ? [wish.column.name, column.name] : [wish.column.name];
