@@ -305,7 +305,7 @@
     fillTable(byId("first-rows"), names, Math.min(FIRST_ROWS, ready), (r, c) => {
       const text = hidden?.row === r && hidden.column === c ? "?" : drawn.text(c, r);
       if (!content.can_fill || !columns[c].can_be_given) return text;
-      const button = element("button", { type: "button" }, text || "\u00a0");
+      const button = element("button", { type: "button" }, text);
       if (!text) button.ariaLabel = `${names[c]}: missing`;
       button.addEventListener("click", () => hide(drawn, r, c));
       return button;
