@@ -59,7 +59,7 @@ def description_of(facts: dict[str, Any]) -> bytes:
 def write_model(path: Path, facts: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     """Writes a model file atomically; raises a ValueError if it would be too large to be read again."""
     text = description_of(facts)
-    content = {k: np.array(v, order="C") for k, v in tensors.items()}
+    content = {name: np.array(each, each.dtype.newbyteorder("="), order="C") for name, each in tensors.items()}
     header = {
         "format": FORMAT,
         "version": version("pointillist"),
@@ -73,10 +73,10 @@ def write_model(path: Path, facts: dict[str, Any], tensors: dict[str, np.ndarray
 
 
 def _digest(tensors: dict[str, np.ndarray]) -> str:
-    """Hash of names, types, shapes and values."""
+    """Hash of names, types, shapes and values, the same on machines of either byte order."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name]
+        tensor = tensors[name].astype(tensors[name].dtype.newbyteorder("<"), copy=False)
         digest.update(json.dumps([name, tensor.dtype.str, tensor.shape]).encode())
         digest.update(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
