@@ -193,7 +193,10 @@ FITS = {
     "a cut gzip": ("cut.csv.gz", "cut.csv.gz: is not a whole gzip file"),
     "a cut parquet": ("cut.parquet", "cut.parquet: is not a whole .parquet file (truncated"),
     "missing file": ("none.csv", "none.csv: no such file or directory"),
-    "a folder": ("folder.csv", "folder.csv: is a directory"),
+    "a folder": (
+        "folder.csv",
+        "folder.csv: must hold files of one format, CSV or Parquet",
+    ),
     "a folder's child": ("good.csv/a.csv", "good.csv/a.csv: not a directory"),
     "an unknown ending": (
         "good.dat",

@@ -619,3 +619,30 @@ def test_a_file_without_names_has_numbered_columns(files, tmp_path, capfd):
     assert call("evaluate", tmp_path / "a.csv", tmp_path / "new.csv", "--no-header", "--json") == 0
     assert call("impute", tmp_path / "m", tmp_path / "a.csv", "--no-header", "--out", tmp_path / "full.csv") == 0
     assert len(read_table(tmp_path / "full.csv")) == N
+
+
+def test_folders_are_tables_and_results_go_to_folders(run):
+    table = csv.read_csv("pets.csv")
+    Path("parts").mkdir()
+    for i in range(2):
+        csv.write_csv(table.slice(200 * i, 200), f"parts/{i}.csv")
+    code, _, error = run("fit", "parts", "-o", "m", "--epochs", 20, *SMALL)
+    assert code == 0, error
+    assert run("sample", "m", "-n", 50, "-o", "m.csv")[0] == 0
+    assert run("fit", "pets.csv", "-o", "n", "--epochs", 20, *SMALL)[0] == 0
+    assert (
+        run("sample", "n", "-n", 50, "-o", "n.csv")[0] == 0 and Path("n.csv").read_text() == Path("m.csv").read_text()
+    )
+    assert run("score", "m", "pets.csv", "-o", "all.csv")[0] == 0
+    assert "parts has 2 files, so name a folder" in run("score", "m", "parts", "-o", "s.csv")[2]
+    assert run("score", "m", "parts", "-o", "scores")[0] == 0
+    scores = csv.read_csv("all.csv")["log_density"].to_numpy()
+    assert read_table("scores", min_rows=1).numbers.rows.ravel() == pytest.approx(scores, rel=1e-12)
+    Path("scores/1.csv").unlink()
+    Path("scores/0.csv").write_text("kept")
+    assert run("score", "m", "parts", "-o", "scores", "--resume")[0] == 0
+    assert Path("scores/0.csv").read_text() == "kept" and Path("scores/1.csv").exists()
+    assert run("evaluate", "parts", "n.csv", "--json")[0] == 0
+    assert run("sample", "m", "-n", 50, "-o", "drawn", "--rows-per-file", 20)[0] == 0
+    csv.write_csv(read_table("drawn").arrow, "drawn.csv")
+    assert read_table("drawn.csv").arrow.equals(read_table("m.csv").arrow)

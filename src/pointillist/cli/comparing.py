@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
-from pointillist.atomic_files import check_regular, check_writable, write_whole
+from pointillist.atomic_files import check_writable, write_whole
 from pointillist.cli.options import FILES
 from pointillist.cli.predictions import column_of
 from pointillist.cli.table_options import columns_by_text, labels_in, read_for
@@ -19,7 +19,7 @@ from pointillist.evaluation.html import html_of
 from pointillist.evaluation.inputs import as_columns
 from pointillist.evaluation.report import json_value
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import READABLE, format_of
+from pointillist.files.formats import format_of, is_table
 from pointillist.files.number_rows import check_enough
 from pointillist.files.reading import read_table
 from pointillist.foreign_text import terminal_text
@@ -35,6 +35,7 @@ from pointillist.queries.label_conditional import conditional_of
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import aligned
 from pointillist.tables.numbers import LabelColumn
+from pointillist.tables.row_sampling import ROWS_IN_MEMORY
 from pointillist.tables.table import Column, Table, cells_in
 from pointillist.tables.text_formats import forms_in
 
@@ -63,10 +64,9 @@ def compare(
             raise ValueError(f"{file}: the name of {option} must end in {ending}")
         if file is not None:
             check_writable(file)
-    if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
+    if not is_table(data) and is_table(rows):
         raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
-    check_regular(rows)
-    model = None if rows.name.endswith(READABLE) else load_model(rows)
+    model = None if is_table(rows) else load_model(rows)
     paths = (data,) if holdout is None else (data, holdout)
     if model is None:
         tables = _tables_alike(dict.fromkeys(paths, form) | {rows: form if rows in paths else CsvForm()}, target)
@@ -122,7 +122,7 @@ def _read_like(model: RowModel, path: Path, target: str | None, min_rows: int, f
     """Read a table with the columns of a model; the target of an array becomes its labels."""
     if not format_of(path).holds_text:
         return read_table(path, target, min_rows=min_rows)
-    table = read_for(model, path, form)
+    table = read_for(model, path, form, most_rows=ROWS_IN_MEMORY)
     check_enough(len(table), path, min_rows)
     return table
 
@@ -135,7 +135,16 @@ def _tables_alike(forms: dict[Path, CsvForm], target: str | None) -> dict[Path, 
     usual: dict[str, str] = {}
 
     def read(path: Path, types: dict[str, str]) -> Table:
-        return read_table(path, target, types=types, kind="mixed", min_rows=MIN_ROWS, form=forms[path], usual=usual)
+        return read_table(
+            path,
+            target,
+            types=types,
+            kind="mixed",
+            min_rows=MIN_ROWS,
+            form=forms[path],
+            usual=usual,
+            most_rows=ROWS_IN_MEMORY,
+        )
 
     tables: dict[Path, Table] = {}
     for path in forms:

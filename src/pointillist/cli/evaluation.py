@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pointillist.cli import options
-from pointillist.cli.options import FILES
+from pointillist.cli.options import FILES, TABLES
 from pointillist.files.csv_format import CsvForm
 
 
@@ -16,7 +16,7 @@ def evaluate(
     *,
     data: Annotated[
         Path,
-        typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}), or a folder of related tables."),
+        typer.Argument(metavar="DATA", help=f"Real rows to compare with ({TABLES}), or a folder of related tables."),
     ],
     rows: Annotated[
         Path,
@@ -40,7 +40,9 @@ def evaluate(
     seed: Annotated[int, options.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
-    if data.is_dir():
+    from pointillist.files.folders import holds_related_tables
+
+    if holds_related_tables(data):
         from rich.console import Console
 
         from pointillist.cli.relational import compare_folders

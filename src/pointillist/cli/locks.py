@@ -45,7 +45,7 @@ def exclusive(command: Callable[..., None]) -> Callable[..., None]:
     def locked(**options: Any) -> None:
         data: Any = options.get("data")
         out = options["out"] = options["out"] or data.with_name(f"{Path(data.name.removesuffix('.gz')).stem}.model")
-        if not out.is_dir():
+        if options.get("rows_per_file") is None and not out.is_dir():
             check_writable(out)
         for name, value in options.items():
             if isinstance(value, Path) and name not in ("out", "checkpoint"):

@@ -12,7 +12,7 @@ from typer.models import OptionInfo
 
 from pointillist.cli.command import ADVANCED, TABLE
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import READABLE
+from pointillist.files.formats import READABLE, parts_of
 from pointillist.models.parameters import parameters_of
 
 Engine = Literal["local", "ray"]
@@ -20,6 +20,7 @@ Command = Callable[..., None]
 
 LARGEST_SEED = 2**32 - 1
 FILES = f"{', '.join(READABLE[:-1])} or {READABLE[-1]}"
+TABLES = f"{', '.join(READABLE)}, or a folder of these"
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")]
 Columns = list[str] | None
@@ -80,6 +81,27 @@ def grouped(groups: Mapping[str, Sequence[str]]) -> Callable[[Command], Command]
         return _with_signature(command, options)
 
     return group
+
+
+def in_parts(command: Command) -> Command:
+    """Lets a command that reads `table` and writes `out` also take a folder of files: it runs once for each of them."""
+    text = "If TABLE has several files, skip those that OUT holds already."
+    resume = _keyword("resume", bool, False, typer.Option("--resume", help=text, rich_help_panel=TABLE))
+
+    @functools.wraps(command)
+    def run(*, table: Path, out: Path, resume: bool, **others: Any) -> None:
+        parts = parts_of(table)
+        if parts == [table]:
+            command(table=table, out=out, **others)
+            return
+        if out.name.endswith(READABLE):
+            raise ValueError(f"{out}: {table} has {len(parts)} files, so name a folder to write to")
+        out.mkdir(parents=True, exist_ok=True)
+        for part in parts:
+            if not (resume and (out / part.name).exists()):
+                command(table=part, out=out / part.name, **others)
+
+    return _with_signature(run, [*inspect.signature(command).parameters.values(), resume])
 
 
 def configuration_options(configuration: type) -> Callable[[Command], Command]:

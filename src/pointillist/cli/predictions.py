@@ -8,16 +8,17 @@ import typer
 
 from pointillist.cli import options
 from pointillist.cli.locks import exclusive
-from pointillist.cli.options import FILES
+from pointillist.cli.options import FILES, TABLES
 from pointillist.files.csv_format import CsvForm
 from pointillist.lazy import pa, pc
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
 
-Table = Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")]
+Table = Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {TABLES}.")]
 
 
+@options.in_parts
 @exclusive
 @options.csv_options("TABLE")
 def impute(
@@ -89,13 +90,14 @@ def _with_labels(model: "RowModel", filled: Any, column: Any, indices: list[int]
     return pa.chunked_array([pa.array(labels, column.type)])
 
 
+@options.in_parts
 @exclusive
 @options.csv_options("TABLE")
 def predict(
     *,
     model: options.Model,
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns ({FILES}); COLUMN is not read.")
+        Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns ({TABLES}); COLUMN is not read.")
     ],
     out: Annotated[Path, options.out("OUT", f"The table to write, with one row per row of TABLE: {FILES}.")],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict.")],
@@ -137,6 +139,7 @@ def predict(
     _write(out, names, [column_of(fitted, None if probabilities else name, each) for each in np.asarray(values).T])
 
 
+@options.in_parts
 @exclusive
 @options.csv_options("TABLE")
 def score(

@@ -11,7 +11,7 @@ import typer
 from pointillist.cli import options
 from pointillist.cli.command import OPTIONS, PRIVACY, REWARDS, TABLE, TRAINING
 from pointillist.cli.locks import exclusive
-from pointillist.cli.options import FILES, Columns
+from pointillist.cli.options import FILES, TABLES, Columns
 from pointillist.files.csv_format import CsvForm
 from pointillist.models.configuration import Configuration, SamplingConfig
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @options.configuration_options(Configuration)
 def fit(
     *,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}; or a folder of related tables.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {TABLES}; or a folder of related tables.")],
     out: Annotated[
         Path | None, options.out("MODEL", "The model file to write.", show_default="DATA, with the ending .model")
     ] = None,
@@ -80,6 +80,7 @@ def fit(
 
     from pointillist.cli.table_options import json_in, parse_types, print_types, read_domains, rules_in
     from pointillist.engine.devices import configure
+    from pointillist.files.folders import holds_related_tables
     from pointillist.files.reading import read_table
     from pointillist.foreign_text import shown, terminal_text
     from pointillist.memory import release_memory
@@ -87,6 +88,7 @@ def fit(
     from pointillist.models.saving import load_model, save_model
     from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
+    from pointillist.tables.row_sampling import ROWS_IN_MEMORY
 
     started = time.monotonic()
     assert out is not None
@@ -104,7 +106,7 @@ def fit(
         random_state=seed if seed is not None or is_private else 0,
     )
     console = Console(stderr=True, quiet=quiet)
-    if data.is_dir():
+    if holds_related_tables(data):
         from pointillist.cli.relational import fit_folder
 
         refused = {"--label": label, "--categorical": categorical, "--given": given, "--type": type, "--drop": drop}
@@ -116,7 +118,9 @@ def fit(
         return
     kind: Literal["mixed", "any"] = "mixed" if categorical or is_private else "any"
     with waiting(console, f"reading {data}", is_shown=not quiet):
-        table = read_table(data, label, drop=drop or (), types=parse_types(type or ()), kind=kind, form=form)
+        table = read_table(
+            data, label, drop=drop or (), types=parse_types(type or ()), kind=kind, form=form, most_rows=ROWS_IN_MEMORY
+        )
     if state is not None and not resume:
         remove_checkpoint(state)
     with _explained(data, state, resume, console):
@@ -152,6 +156,7 @@ def _state_file(data: Path, out: Path, checkpoint: Path | None, stateless: str |
         raise ValueError(f"--checkpoint: {stateless} keeps no state, so it cannot be continued: leave it out")
     state = checkpoint or out.with_name(f"{out.name}.checkpoint")
     check_writable(state)
+    check_writable(out)
     check_different(state, data)
     if out.resolve() == state.resolve():
         raise ValueError(f"{out}: is also the --checkpoint file, which is removed at the end: give another name")
@@ -229,6 +234,10 @@ def sample(
             help="A function of rows of numbers, (m, d) → (m,): rows with high values are drawn more often.",
         ),
     ] = None,
+    rows_per_file: Annotated[
+        int | None,
+        typer.Option(min=1, help="Write Parquet files of this many rows to the folder ROWS.", show_default="one file"),
+    ] = None,
     engine: Annotated[options.Engine, options.engine("rows are drawn")] = "local",
     address: options.Address = None,
     seed: Annotated[int, options.seed("Same seed, same rows.")] = 0,
@@ -240,7 +249,7 @@ def sample(
     from pointillist.cli.conditions import category_of, shares_of, where_of
     from pointillist.cli.rewards import explained, reward_of
     from pointillist.engine.cluster import check_engine
-    from pointillist.files.writing import TableWriter
+    from pointillist.files.writing import FolderWriter, TableWriter
     from pointillist.models.request import Request
     from pointillist.models.saving import is_relational, load_model
     from pointillist.progress import Bar
@@ -272,7 +281,11 @@ def sample(
     )
     run = SamplingRun(fitted, request)
     forms, console = fitted.codec.layout.forms, Console(stderr=True)
-    writing = TableWriter(out, *fitted.file_columns(), run.n_rows, forms)
+    names, types = fitted.file_columns()
+    if rows_per_file is None:
+        writing: TableWriter | FolderWriter = TableWriter(out, names, types, run.n_rows, forms)
+    else:
+        writing = FolderWriter(out, names, types, run.n_rows, rows_per_file)
     with explained(reward), writing as writer, Bar(console, run.n_rows) as bar:
         bar.say("sampling")
         for part, labels in run.parts(engine, address):

@@ -49,6 +49,7 @@ def read_for(
     *,
     others: Literal["out", "typed", "text"] = "out",
     unread: str | None = None,
+    most_rows: int | None = None,
 ) -> Table:
     """Reads a table for a model: columns of text, such as codes made of digits, are read as text.
 
@@ -75,7 +76,9 @@ def read_for(
         if form.has_names is None and original and original.keys() - {unread, label} <= {*names}:
             form = replace(form, has_names=True)
     usual = {name.strip(): each for name, each in model.codec.layout.forms.items()}
-    table = read_table(path, drop=drop, types=types, kind="mixed", min_rows=1, form=form, usual=usual)
+    table = read_table(
+        path, drop=drop, types=types, kind="mixed", min_rows=1, form=form, usual=usual, most_rows=most_rows
+    )
     if all(name == full for name, full in original.items()):
         return table
     return Table(table.arrow.rename_columns([original.get(name, name) for name in table.names]))

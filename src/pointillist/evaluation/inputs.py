@@ -12,6 +12,7 @@ from pointillist.tables.frames import table_of
 from pointillist.tables.keys import without_keys
 from pointillist.tables.names import check_container, is_frame
 from pointillist.tables.numbers import Numbers
+from pointillist.tables.row_sampling import in_memory
 from pointillist.tables.table import Table, kind_of
 
 PER_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000}
@@ -141,6 +142,7 @@ def _in_microseconds(column: Any, zone: str | None) -> Any:
 def _table(side: Any, name: str) -> Table:
     """Read an array or a data frame as a table."""
     check_container(side, name)
+    side = in_memory(side, name)
     if not is_frame(side):
         array = np.asarray(side)
         if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.atomic_files import check_regular
 from pointillist.files.csv_format import CsvForm, delimiter_of, encoding_of, opened
-from pointillist.files.formats import Format, ReadOptions, Write, check_expansion
+from pointillist.files.formats import Format, ReadOptions, Write, check_expansion, parts_of
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, read_columns
 from pointillist.files.texts import (
     BOOLEANS,
@@ -39,6 +39,7 @@ from pointillist.foreign_text import listed, shown
 from pointillist.lazy import pa, pc
 from pointillist.tables import text_formats
 from pointillist.tables.numbers import Numbers
+from pointillist.tables.row_sampling import sample_rows
 from pointillist.tables.table import Table, kind_of
 
 _BLOCK = 2**21
@@ -52,12 +53,12 @@ class CsvFormat(Format):
 
     def names(self, path: Path, form: CsvForm) -> list[str]:
         """Returns the names of a file's columns; their indices if it has none."""
-        check_regular(path)
-        return CsvFile(path, form).names
+        check_regular(parts_of(path)[0])
+        return CsvFile(parts_of(path)[0], form).names
 
     def read(self, path: Path, options: ReadOptions) -> Table:
         """Reads rows of numbers if all columns hold them, and otherwise columns of any kind."""
-        file = CsvFile(path, options.form)
+        file = CsvFiles(path, options.form)
         if options.form.has_names is None:
             _check_header(file.names, path)
         return read_columns(path, file.names, options, partial(_numbers, file, options), partial(_mixed, file, options))
@@ -98,7 +99,7 @@ class CsvFormat(Format):
 FORMAT = CsvFormat()
 
 
-def _numbers(file: "CsvFile", options: ReadOptions) -> Numbers:
+def _numbers(file: "CsvFiles", options: ReadOptions) -> Numbers:
     gathered = NumberRows(file.path, file.names, options.label)
     columns = [_NumberColumn(gathered, index) for index in gathered.kept]
     for batch in file.batches():
@@ -159,12 +160,12 @@ class _NumberColumn:
         return NotNumbers(self._gathered.error(f"{where} is {wrong}; drop or encode the column first"))
 
 
-def _mixed(file: "CsvFile", options: ReadOptions, kept: list[str]) -> "pa.Table":
+def _mixed(file: "CsvFiles", options: ReadOptions, kept: list[str]) -> "pa.Table":
     """Reads columns of any kind into memory, by the rules of `pointillist.files.texts`."""
     indices = [file.names.index(name) for name in kept]
-    batches = [batch.select(indices) for batch in file.batches()]
-    texts = [pa.chunked_array([batch.column(i) for batch in batches], pa.string()) for i in range(len(kept))]
-    del batches
+    rows = sample_rows((batch.select(indices) for batch in file.batches()), file.path, options.most_rows)
+    texts = [pa.chunked_array([], pa.string()) for _ in kept] if rows is None else rows.columns
+    del rows
     repeated = [
         name
         for name, text in zip(kept, texts, strict=True)
@@ -241,6 +242,27 @@ def _no_header_error(names: Sequence[str], path: Path, what: str) -> ValueError:
         f"{path}: the first line must hold the names of the columns, but it {what}: {listed(names)}; give --no-header "
         "if it is a row"
     )
+
+
+class CsvFiles:
+    """Batches of rows of text from one CSV file, or from the files of a folder or a pattern.
+
+    Attributes:
+        path: The file, the folder or the pattern.
+        names: Names of the columns, the same in all files.
+    """
+
+    def __init__(self, path: Path, form: CsvForm) -> None:
+        self._files = [CsvFile(part, form) for part in parts_of(path)]
+        self.path, self.names = path, self._files[0].names
+        for each in self._files:
+            if each.names != self.names:
+                raise ValueError(f"{each.path}: has other columns than {self._files[0].path}: {listed(each.names)}")
+
+    def batches(self) -> "Iterator[pa.RecordBatch]":
+        """Yields the rows of all files in batches that are not empty."""
+        for each in self._files:
+            yield from each.batches()
 
 
 class CsvFile:

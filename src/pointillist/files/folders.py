@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from pointillist.atomic_files import naming
-from pointillist.files.formats import READABLE
+from pointillist.files.csv_format import DEFAULT_FORM
+from pointillist.files.formats import READABLE, format_of
 from pointillist.files.reading import read_table
 from pointillist.tables.schema import Schema, propose_keys
 from pointillist.tables.table import Table
@@ -15,6 +16,14 @@ from pointillist.tables.table import Table
 SCHEMA = "schema.toml"
 
 _ENTRIES = {"file", "primary_key", "foreign_keys", "order"}
+
+
+def holds_related_tables(path: Path) -> bool:
+    """Whether a path is a folder with a schema, or with files whose columns differ; otherwise it is one table."""
+    if not path.is_dir() or (path / SCHEMA).exists():
+        return path.is_dir()
+    files = [file for file in path.iterdir() if file.name.endswith(READABLE)]
+    return len({tuple(format_of(file).names(file, DEFAULT_FORM)) for file in files}) > 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,7 @@ class ReadOptions:
     min_rows: int = 2
     form: CsvForm = DEFAULT_FORM
     usual: Mapping[str, str] = field(default_factory=dict)
+    most_rows: int | None = None
 
 
 Write = Callable[[Sequence[Any]], object]
@@ -66,7 +67,7 @@ class Format(ABC):
 
     @abstractmethod
     def read(self, path: Path, options: ReadOptions) -> "Table":
-        """Reads a file that is not empty; raises a ValueError, in one line, if it does not hold a table."""
+        """Reads a file that is not empty, or files; raises a ValueError, in one line, if they do not hold a table."""
 
     @abstractmethod
     def writing(
@@ -83,17 +84,47 @@ class Format(ABC):
         """
 
 
+def parts_of(path: Path) -> list[Path]:
+    """Returns the files of a table, sorted by name: all in a folder, all that match a pattern with `*`, or one.
+
+    Raises:
+        ValueError: If there is none, or if their names do not end alike.
+    """
+    if "*" not in path.name and not path.is_dir():
+        return [path]
+    found = path.parent.glob(path.name) if "*" in path.name else path.iterdir()
+    parts = sorted(each for each in found if each.is_file() and not each.name.startswith((".", "_")))
+    endings = {_ending(each) for each in parts}
+    if not parts or len(endings) > 1 or endings <= {None, ".npy"}:
+        listed = ", ".join(sorted(str(each) for each in endings)) or "none"
+        raise ValueError(f"{path}: must hold files of one format, CSV or Parquet, but their endings are: {listed}")
+    return parts
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path names a table, by its ending, or a folder or a pattern of files."""
+    return "*" in path.name or path.is_dir() or _ending(path) is not None
+
+
+def _ending(path: Path) -> str | None:
+    return next((ending for ending in _MODULES if path.name.endswith(ending)), None)
+
+
 def format_of(path: Path) -> Format:
-    """Returns the format of a file by its ending; raises a ValueError if that is not in `READABLE`."""
-    for ending, module in _MODULES.items():
-        if path.name.endswith(ending):
-            return import_module(f"pointillist.files.{module}").FORMAT
-    raise ValueError(f"{path}: the file's name must end in one of {', '.join(READABLE)}")
+    """Returns the format of a file, or of the files of a folder, by the ending.
+
+    Raises:
+        ValueError: If the ending is not in `READABLE`.
+    """
+    ending = _ending(path) or _ending(parts_of(path)[0])
+    if ending is None:
+        raise ValueError(f"{path}: the file's name must end in one of {', '.join(READABLE)}")
+    return import_module(f"pointillist.files.{_MODULES[ending]}").FORMAT
 
 
 def check_expansion(path: Path, size: int, way_out: str) -> None:
-    """Raises a ValueError that ends with a way out if a file unpacks to far more bytes, `size`, than it has."""
-    packed = path.stat().st_size
+    """Raises a ValueError that ends with a way out if a table unpacks to far more bytes, `size`, than it has."""
+    packed = sum(part.stat().st_size for part in parts_of(path))
     if size > FREE and size > MOST * packed:
         raise ValueError(
             f"{path}: unpacks to {size / max(1, packed):,.0f} times its size of {packed:,} bytes, which no ordinary "

@@ -7,23 +7,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pointillist.atomic_files import check_regular
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Format, ReadOptions, Write, check_expansion
+from pointillist.files.formats import Format, ReadOptions, Write, check_expansion, parts_of
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, read_columns
 from pointillist.files.texts import typed
 from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
 from pointillist.tables.numbers import Numbers
+from pointillist.tables.row_sampling import sample_rows
 from pointillist.tables.table import Table, is_numeric, kind_of, refusal
-
-if TYPE_CHECKING:
-    from pyarrow import parquet
 
 _BATCH_VALUES = 2**20
 _ROW_GROUP = 2**16
@@ -38,42 +36,31 @@ class ParquetFormat(Format):
         """Returns the names of a file's columns; none if the file cannot be read."""
         from pyarrow import parquet
 
-        check_regular(path)
+        first = parts_of(path)[0]
+        check_regular(first)
         try:
-            with reading(path, ".parquet"):
-                return list(parquet.read_schema(path).names)
+            with reading(first, ".parquet"):
+                return list(parquet.read_schema(first).names)
         except ValueError:
             # Reading the rows raises the error.
             return []
 
     def read(self, path: Path, options: ReadOptions) -> Table:
         """Reads rows of numbers if all columns hold them, and otherwise columns of any kind; see `read_table`."""
-        from pyarrow import parquet
+        parts = [_Part(part) for part in parts_of(path)]
+        schema = parts[0].schema
+        for part in parts:
+            if part.schema != schema:
+                raise ValueError(f"{part.path}: has other columns or types than {parts[0].path}")
+        options = _without_index(schema.names, options)
 
-        with reading(path, ".parquet"):
-            metadata = parquet.read_metadata(path)
-            schema = metadata.schema.to_arrow_schema()
-            # A small file may repeat a long text in every row, so texts are measured as dictionaries first.
-            tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary
-            texts = [field.name for field in schema if any(test(field.type) for test in tests)]
-            # Without a buffer, a whole row group, perhaps the whole file, would be read at once.
-            file = parquet.ParquetFile(
-                path, metadata=metadata, read_dictionary=texts, buffer_size=2**18, pre_buffer=False
-            )
-        with file:
-            n_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-            check_expansion(path, max(8 * metadata.num_rows * metadata.num_columns, n_bytes), _SMALLER)
-            options = _without_index(schema.names, options)
-            batches = _batches(path, file, len(schema.names))
+        def columns(kept: list[str]) -> "pa.Table":
+            rows = (batch for part in parts for batch in part.batches(kept, has_dictionaries=True))
+            read = sample_rows(rows, path, options.most_rows) or schema.empty_table().select(kept)
+            return in_types(path, _with_texts(path, read, schema), options.types)
 
-            def columns(kept: list[str]) -> "pa.Table":
-                with reading(path, ".parquet"):
-                    table = _with_texts(path, file.read(kept), schema, [name for name in texts if name in kept])
-                return in_types(path, table, options.types)
-
-            return read_columns(
-                path, schema.names, options, partial(numbers_of, path, schema, batches, options), columns
-            )
+        batches = (batch for part in parts for batch in part.batches(schema.names))
+        return read_columns(path, schema.names, options, partial(numbers_of, path, schema, batches, options), columns)
 
     @contextmanager
     def writing(
@@ -110,9 +97,44 @@ def reading(path: Path, ending: str) -> Iterator[None]:
         ) from error
 
 
-def _batches(path: Path, file: "parquet.ParquetFile", width: int) -> "Iterator[pa.RecordBatch]":
-    with reading(path, ".parquet"):
-        yield from file.iter_batches(_BATCH_VALUES // width or 1)
+class _Part:
+    """A file of the table, opened for each reading, because a folder may hold more files than can be open at once.
+
+    Attributes:
+        path: The file.
+        schema: Its columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow import parquet
+
+        self.path = path
+        with reading(path, ".parquet"):
+            self._metadata = parquet.read_metadata(path)
+            self.schema = self._metadata.schema.to_arrow_schema()
+        groups = (self._metadata.row_group(i).total_byte_size for i in range(self._metadata.num_row_groups))
+        check_expansion(path, max(8 * self._metadata.num_rows * self._metadata.num_columns, sum(groups)), _SMALLER)
+
+    def batches(self, names: Sequence[str], *, has_dictionaries: bool = False) -> "Iterator[pa.RecordBatch]":
+        """Yields the rows of some columns; with `has_dictionaries`, texts as dictionaries.
+
+        A small file may repeat a long text in every row, so texts are measured before they are decoded.
+        """
+        from pyarrow import parquet
+
+        texts = [name for name in _texts(self.schema) if has_dictionaries and name in names]
+        with reading(self.path, ".parquet"):
+            # Without a buffer, a whole row group, perhaps the whole file, would be read at once.
+            file = parquet.ParquetFile(
+                self.path, metadata=self._metadata, read_dictionary=texts, buffer_size=2**18, pre_buffer=False
+            )
+            with file:
+                yield from file.iter_batches(_BATCH_VALUES // len(self.schema) or 1, columns=list(names))
+
+
+def _texts(schema: "pa.Schema") -> list[str]:
+    tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary
+    return [field.name for field in schema if any(test(field.type) for test in tests)]
 
 
 def _without_index(names: Sequence[str], options: ReadOptions) -> ReadOptions:
@@ -188,9 +210,9 @@ def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:
         raise ValueError(f"{path}: column {shown(name)} cannot be read as {kind}: {shown(str(error))}") from error
 
 
-def _with_texts(path: Path, table: "pa.Table", schema: "pa.Schema", texts: Sequence[str]) -> "pa.Table":
+def _with_texts(path: Path, table: "pa.Table", schema: "pa.Schema") -> "pa.Table":
     """Decodes the columns of text, which were read as dictionaries, unless they would take too much memory."""
-    size = 0
+    size, texts = 0, [name for name in _texts(schema) if name in table.column_names]
     for name in texts:
         for chunk in table[name].chunks:
             is_packed = pa.types.is_dictionary(chunk.type)

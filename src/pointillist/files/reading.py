@@ -6,7 +6,7 @@ from typing import Literal
 
 from pointillist.atomic_files import check_regular, naming
 from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
-from pointillist.files.formats import ReadOptions, format_of
+from pointillist.files.formats import ReadOptions, format_of, parts_of
 from pointillist.files.texts import TYPES, is_type
 from pointillist.foreign_text import shown
 from pointillist.tables.numbers import Numbers
@@ -23,8 +23,12 @@ def read_table(
     min_rows: int = 2,
     form: CsvForm = DEFAULT_FORM,
     usual: Mapping[str, str] | None = None,
+    most_rows: int | None = None,
 ) -> Table:
     """Reads a table: rows of numbers if all columns hold numbers, otherwise columns of any kind.
+
+    A folder of CSV or Parquet files with the same columns, or a pattern such as `parts/*.parquet`, is one table, whose
+    rows follow each other in the order of the files' names.
 
     A `.npy` file holds an array of two dimensions, or of three: (n, tokens, width), which is flattened to
     (n, tokens x width). A `.csv` file, compressed or not, is text: a header, then one line per row. White space around
@@ -37,7 +41,7 @@ def read_table(
     file are mapped from the file itself, which must then not change while they are in use.
 
     Args:
-        path: The file.
+        path: The file, the folder or the pattern.
         label: The column that holds labels: its name, or for a `.npy` file its index, from 0, or from -1 backwards.
             In a table of numbers, labels are numbers, booleans or text. Labels of a `.csv` file are text if one of
             them is not written as a number would be, for example 007; "NA" in quotes is text too.
@@ -48,6 +52,8 @@ def read_table(
         min_rows: Smallest number of rows that the file must have.
         form: The form of a `.csv` file: delimiter, encoding, decimal mark, header.
         usual: Formats of columns in other rows of the table, which decide where cells fit several.
+        most_rows: Largest number of rows of mixed columns to read. Of a larger table, a uniform sample is read, with a
+            warning, in bounded memory.
 
     Raises:
         ValueError: If the file does not hold a table as described; the message is one line and counts rows from 1.
@@ -73,12 +79,14 @@ def read_table(
         raise ValueError(f"{path}: the label column {shown(label)} cannot be dropped too")
     if form.decimal == "," and kind == "any":
         kind = "mixed"
-    check_regular(path)
-    with naming(path):
-        with path.open("rb") as file:
+    for part in parts_of(path):
+        check_regular(part)
+        with naming(part), part.open("rb") as file:
             if not file.read(1):
-                raise ValueError(f"{path}: the file is empty")
-        return format_.read(path, ReadOptions(label, tuple(drop), dict(types or {}), kind, min_rows, form, usual or {}))
+                raise ValueError(f"{part}: the file is empty")
+    with naming(path):
+        options = ReadOptions(label, tuple(drop), dict(types or {}), kind, min_rows, form, usual or {}, most_rows)
+        return format_.read(path, options)
 
 
 def read_numbers(

@@ -1,7 +1,7 @@
 """Writes tables to files of every format, row by row; a file is written completely or not at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -133,6 +133,51 @@ class TableWriter:
             value = values[np.argmax(converted != values)]
             raise ValueError(f"{self._path}: column {shown(name)} is of {type_}, which cannot hold {value}")
         return converted
+
+
+class FolderWriter:
+    """Writes rows to Parquet files of a folder, `part-0.parquet` and so on, each written completely or not at all.
+
+    Args:
+        folder: The folder; it is made if needed, and must be empty.
+        names: Names of the columns, as for `TableWriter`.
+        types: Types of the columns, as for `TableWriter`.
+        n_rows: Number of rows that will be written.
+        rows_per_file: Number of rows of each file; the last one may have fewer.
+    """
+
+    def __init__(
+        self, folder: Path, names: Sequence[str] | None, types: Sequence[Any], n_rows: int, rows_per_file: int
+    ) -> None:
+        with naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ValueError(f"{folder}: holds files already: empty it, or name another folder")
+        sizes = [min(rows_per_file, n_rows - first) for first in range(0, n_rows, rows_per_file)]
+        digits = len(str(len(sizes) - 1))
+        self._writers = iter(
+            TableWriter(folder / f"part-{i:0{digits}}.parquet", names, types, size) for i, size in enumerate(sizes)
+        )
+        self._left, self._rows_per_file = 0, rows_per_file
+
+    def __enter__(self) -> "FolderWriter":
+        self._open = ExitStack()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def write(self, columns: Sequence[Any]) -> None:
+        """Adds rows, given as columns of one length; see `TableWriter.write`."""
+        first, n = 0, len(columns[0])
+        while first < n:
+            if not self._left:
+                self._open.close()
+                self._writer, self._left = self._open.enter_context(next(self._writers)), self._rows_per_file
+            last = min(n, first + self._left)
+            self._writer.write([column[first:last] for column in columns])
+            self._left -= last - first
+            first = last
 
 
 def _numpy_name(kind: Any) -> str:

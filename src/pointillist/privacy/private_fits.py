@@ -48,6 +48,7 @@ from pointillist.privacy.noisy_counts import column_of, counts_of
 from pointillist.progress import Bar, shows_progress
 from pointillist.tables.frames import read_numbers, table_of
 from pointillist.tables.layout import Layout
+from pointillist.tables.row_sampling import in_memory
 from pointillist.tables.table import Table, kind_of
 
 FRACTION_OF_COUNT, FRACTION_OF_COLUMNS = 0.05, 0.1
@@ -98,6 +99,7 @@ def prepare(
     Raises:
         ValueError: In one line, if an argument would reveal something of single rows, or cannot be used.
     """
+    X = in_memory(X)
     if asked.epsilon is None:
         return fitting.prepare(asked, X, y, categorical=categorical, checkpoint=checkpoint, before=before, **others)
     configure()

@@ -149,8 +149,6 @@ def check_container(X: Any, name: str = "X") -> None:
         way = "make a data frame of it, for example pandas.DataFrame(X)"
     elif nw.dependencies.is_polars_lazyframe(X):
         way = "collect it first, X.collect()"
-    elif type(X).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
-        way = "make a data frame of it, X.df()"
     elif hasattr(X, "sample") and hasattr(X, "fit"):
         way = "draw rows from it, X.sample(n)"
     else:

@@ -1,0 +1,116 @@
+"""Tables of several files, tables larger than memory, and rows written to several files."""
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import csv, dataset, parquet
+
+from pointillist import Diffusion, evaluate
+from pointillist.files.reading import read_table
+from pointillist.files.writing import FolderWriter
+from pointillist.tables.row_sampling import in_memory, sample_rows
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    codes = np.array(["007", "12", "a", None], object)[rng.integers(0, 4, 3000)]
+    return pa.table({"code": codes, "x": rng.normal(size=3000), "n": np.arange(3000)})
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+def test_a_folder_reads_like_one_file_with_all_rows(table, tmp_path, ending):
+    def write(rows, path):
+        if ending == ".parquet":
+            parquet.write_table(rows, path)
+        else:
+            with pa.output_stream(path) as file:
+                csv.write_csv(rows, file)
+
+    write(table, tmp_path / f"all{ending}")
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (folder / "_SUCCESS").touch()
+    for i, first in enumerate((0, 1, 1200)):
+        write(table.slice(first, (1, 1199, 1800)[i]), folder / f"part-{i}{ending}")
+    wanted = read_table(tmp_path / f"all{ending}", kind="mixed").arrow
+    for path in (folder, folder / f"part-*{ending}"):
+        assert read_table(path, kind="mixed").arrow.equals(wanted)
+    numbers = read_table(folder, drop=["code"], kind="mixed")
+    assert numbers.numbers.rows.tolist() == read_table(tmp_path / f"all{ending}", drop=["code"]).numbers.rows.tolist()
+
+
+def test_files_of_a_folder_must_be_alike(table, tmp_path):
+    def complaint(path=tmp_path):
+        with pytest.raises(ValueError) as caught:
+            read_table(path)
+        return str(caught.value)
+
+    assert "must hold files of one format, CSV or Parquet, but their endings are: none" in complaint()
+    parquet.write_table(table, tmp_path / "a.parquet")
+    parquet.write_table(table.drop_columns("x"), tmp_path / "b.parquet")
+    assert complaint() == f"{tmp_path}/b.parquet: has other columns or types than {tmp_path}/a.parquet"
+    csv.write_csv(table, tmp_path / "c.csv")
+    assert "their endings are: .csv, .parquet" in complaint()
+    csv.write_csv(table.select(["x"]), tmp_path / "d.csv")
+    assert complaint(tmp_path / "*.csv") == f"{tmp_path}/d.csv: has other columns than {tmp_path}/c.csv: x"
+
+
+def test_a_sample_is_uniform_and_does_not_depend_on_the_batches(table):
+    with pytest.warns(UserWarning, match="X: has 3,000 rows, of which a random sample of 200 is used"):
+        samples = [sample_rows(table.to_batches(size), "X", 200) for size in (7, 1000, 3000)]
+    indices = samples[0]["n"].to_numpy()
+    assert all(each["n"].to_pylist() == indices.tolist() for each in samples)
+    assert len({*indices}) == 200 and (np.diff(indices) > 0).all()
+    # Each fifth of the rows has a hypergeometric number of sampled rows: 40, with a standard deviation of 5.5.
+    assert (abs(np.histogram(indices, 5, (0, 3000))[0] - 40) < 3 * 5.5).all()
+    assert samples[0].equals(table.take(indices))
+    assert sample_rows(table.to_batches(100), "X", 3000).equals(table)
+    assert sample_rows([], "X") is None
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_large_file_is_sampled(table, tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    csv.write_csv(table, path) if ending == ".csv" else parquet.write_table(table, path, row_group_size=500)
+    with pytest.warns(UserWarning, match=f"a{ending}: has 3,000 rows, of which a random sample of 100 is used"):
+        found = read_table(path, kind="mixed", most_rows=100).arrow
+    assert found["x"].to_pylist() == table.take(found["n"].to_pylist())["x"].to_pylist()
+    assert {*found["code"].to_pylist()} == {"007", "12", "a", None} if ending == ".parquet" else True
+
+
+def test_datasets_readers_and_relations_are_tables(table, tmp_path):
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert in_memory(table) is table
+    for X in (
+        dataset.dataset(tmp_path / "a.parquet"),
+        pa.RecordBatchReader.from_batches(table.schema, table.to_batches(100)),
+        duckdb.read_parquet(str(tmp_path / "a.parquet")),
+    ):
+        assert in_memory(X).equals(table)
+    some = table.drop_columns("n").slice(0, 300)
+    fitted = [
+        Diffusion(random_state=0, epochs=1, width=8, depth=1).fit(X).sample(20, random_state=0)
+        for X in (some, pa.RecordBatchReader.from_batches(some.schema, some.to_batches(7)))
+    ]
+    assert fitted[0].equals(fitted[1])
+    reader = pa.RecordBatchReader.from_batches(some.schema, some.to_batches(7))
+    assert evaluate(reader, fitted[0]).summary() == evaluate(some, fitted[0]).summary()
+
+
+def test_rows_go_to_files_of_a_given_size(tmp_path):
+    x = np.arange(25.0)
+    with FolderWriter(tmp_path / "rows", ["x"], ["float64"], 25, 10) as writer:
+        for first in (0, 3, 14):
+            writer.write([x[first : {0: 3, 3: 14, 14: 25}[first]]])
+    parts = sorted((tmp_path / "rows").iterdir())
+    assert [each.name for each in parts] == ["part-0.parquet", "part-1.parquet", "part-2.parquet"]
+    assert [parquet.read_metadata(each).num_rows for each in parts] == [10, 10, 5]
+    assert read_table(tmp_path / "rows").numbers.rows.ravel().tolist() == x.tolist()
+    with pytest.raises(ValueError, match="holds files already: empty it"):
+        FolderWriter(tmp_path / "rows", ["x"], ["float64"], 25, 10)
+    with pytest.raises(ZeroDivisionError), FolderWriter(tmp_path / "b", ["x"], ["float64"], 25, 10) as writer:
+        writer.write([x[:12]])
+        raise ZeroDivisionError
+    assert [each.name for each in (tmp_path / "b").iterdir()] == ["part-0.parquet"]
