@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 MOST_ROWS = 20_000
 """Largest number of rows whose pairs of columns are compared."""
 
-_ACCURACY, _ONE_PERCENT = "accuracy: ", 2.33
-"""Start of the names of two-sample tests, and the normal quantile of 99 %."""
+_ACCURACY, _IN_ORDER, _ONE_PERCENT = "accuracy: ", "order kept: ", 2.33
+"""Starts of the names of two-sample tests and of tests of the order, and the normal quantile of 99 %."""
+
+FEWEST_PARENTS = 10
+"""Smallest number of parents that a two-sample test needs."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -186,7 +189,8 @@ class RelationalEvaluation(Reported):
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return str(value) if isinstance(value, Estimate) else f"{value:.3f}"
+    error = f" ± {value.standard_error:.3f}" if isinstance(value, Estimate) else ""
+    return f"{value:.3f}{error}"
 
 
 def evaluate_tables(
@@ -210,7 +214,11 @@ def evaluate_tables(
     data, rows = Keyed.of(real, schema), Keyed.of(drawn, schema)
     halves = data.halves(np.random.default_rng(random_state))
     found, baseline = _measures(data, rows, random_state), _measures(*halves, random_state)
-    return RelationalEvaluation({name: (value, baseline.get(name)) for name, value in found.items()})
+    # Real tables need not be sorted.
+    no_baseline = {name for name in found if name.startswith(_IN_ORDER)}
+    return RelationalEvaluation(
+        {name: (value, None if name in no_baseline else baseline.get(name)) for name, value in found.items()}
+    )
 
 
 def _measures(data: Keyed, rows: Keyed, seed: int) -> dict[str, Any]:
@@ -224,10 +232,11 @@ def _measures(data: Keyed, rows: Keyed, seed: int) -> dict[str, Any]:
             if data.columns[table] and data.columns[key.table]:
                 found[f"parent and child: {key.name}"] = _pairs(data.joined(key), rows.joined(key))
     for table in schema.order:
-        found[f"order kept: {table}"] = rows.is_in_order(table)
+        found[_IN_ORDER + table] = rows.is_in_order(table)
         found[f"previous and next: {table}"] = _pairs(data.lagged(table), rows.lagged(table))
     for table in schema.tables:
-        if any(True for _ in schema.keys_to(table)):
+        has_children = any(True for _ in schema.keys_to(table))
+        if has_children and min(data.n_rows(table), rows.n_rows(table)) >= FEWEST_PARENTS:
             found[f"{_ACCURACY}{table}"] = _accuracy(data.aggregated(table), rows.aggregated(table), seed)
     return found
 

@@ -54,6 +54,8 @@ class Sampler:
                 raise ValueError(f"given names table {name!r}: the tables are {', '.join(schema.tables)}")
             if firsts[name] is not None:
                 raise ValueError(f"given takes tables without a parent, and {name!r} has one: give its parent only")
+            for key in schema.foreign_keys.get(name, ()):
+                raise ValueError(f"given table {name!r} has the foreign key {key.name}: such tables are always drawn")
             if name in self._where:
                 raise ValueError(f"where and given both set table {name!r}: leave one of them out")
 
@@ -100,13 +102,11 @@ class Sampler:
 
     def _read(self, name: str) -> None:
         """Reads the rows of a given table, and draws how many rows refer to each, and their summaries."""
-        model, schema = self._models[name], self._schema
+        model = self._models[name]
         table = aligned(self._given[name], model.layout)
         cells = {column: table.column(column) for column in table.names}
         observed = {column: each for column, each in cells.items() if column in model.drawer.names}
         self._database.cells[name] = cells | model.drawer.draw(observed, len(table), self._seed_of(name))
-        for key in schema.foreign_keys.get(name, ()):
-            raise ValueError(f"given table {name!r} has the foreign key {key.name}: such tables are always drawn")
 
     def _children(self, model: TableModel, key: ForeignKey) -> dict[str, Column]:
         """Draws the rows of all parents, step by step."""
