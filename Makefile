@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep golden check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-conditions bench-privacy bench-small-tables bench-regression bench-imputation clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep golden check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-conditions bench-privacy bench-small-tables bench-relational bench-regression bench-imputation clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -150,6 +150,9 @@ bench-conditions: .venv/core
 
 bench-small-tables: .venv/dev .venv-peers/installed
 	$(BIN)/python benchmarks/small_tables.py --data $(DATA)/small
+
+bench-relational: .venv/dev
+	$(BIN)/python benchmarks/relational.py --data $(DATA)/relational
 
 bench-regression: .venv/core .venv-peers/installed .venv-regression/installed
 	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression --peers ngboost treeffuser ensemble

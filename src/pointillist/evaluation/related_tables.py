@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -225,7 +226,8 @@ def _measures(data: Keyed, rows: Keyed, seed: int) -> dict[str, Any]:
     schema, found = data.schema, dict[str, Any]()
     for table in schema.tables:
         if data.columns[table]:
-            found[f"columns: {table}"] = mean_score(column_shapes(data.columns[table], rows.columns[table]))
+            sides = data.columns[table], rows.columns[table]
+            found[f"columns: {table}"] = mean_score(column_shapes(*sides)) if _have_rows(*sides) else math.nan
     for table in schema.tables:
         for key in schema.keys_to(table):
             found[f"number of children: {key.name}"] = 1 - _ks(data.counts(key), rows.counts(key))
@@ -241,6 +243,11 @@ def _measures(data: Keyed, rows: Keyed, seed: int) -> dict[str, Any]:
     return found
 
 
+def _have_rows(*sides: Arrays) -> bool:
+    """Whether all tables have at least two rows."""
+    return all(len(next(iter(side.values()))) > 1 for side in sides)
+
+
 def _ks(one: Int[np.ndarray, " n"], two: Int[np.ndarray, " m"]) -> float:
     size = int(max(one.max(), two.max())) + 1
     fractions = [np.cumsum(np.bincount(each, minlength=size)) / len(each) for each in (one, two)]
@@ -248,7 +255,9 @@ def _ks(one: Int[np.ndarray, " n"], two: Int[np.ndarray, " m"]) -> float:
 
 
 def _pairs(data: Arrays, rows: Arrays) -> float:
-    """Mean score of the pairs of a column of one row and a column of the other."""
+    """Mean score of the pairs of a column of one row and a column of the other; NaN if there are too few rows."""
+    if not _have_rows(data, rows):
+        return math.nan
     pairs = pair_trends(data, rows, bins="data").pairs
     across = {each.names: each.score for each in pairs if len({name.split(" ")[0] for name in each.names}) > 1}
     return mean_score(across)

@@ -112,17 +112,7 @@ def arrow_of(cells: Cells) -> "pa.Table":
 def summarized(
     features: Sequence[Feature], cells: Cells, parents: Int[np.ndarray, " n"], n_parents: int
 ) -> dict[str, Column]:
-    """Summarizes the rows of each parent.
-
-    Args:
-        features: The features.
-        cells: The cells of the rows.
-        parents: Index of the parent of each row.
-        n_parents: Number of parents.
-
-    Returns:
-        Numbers by name, shape (n_parents,); missing for parents without rows.
-    """
+    """Summarizes the rows of each parent, as numbers by name; they are missing for parents without rows."""
     found: dict[str, Column] = {}
     n_rows = np.bincount(parents, minlength=n_parents)
     for feature in features:
@@ -154,12 +144,6 @@ class Sequences:
     The context of a row is its index, the number of rows that are left, and, for each feature, what is left of the sum
     over the rows of its parent, divided by that number. In ordered tables, it includes the previous row. So the rows of
     a parent agree with the summaries that its row has.
-
-    Args:
-        features: The features of the rows.
-        summaries: Summaries of the rows of each parent, by name.
-        counts: Number of rows of each parent.
-        is_ordered: Whether rows see the previous row.
     """
 
     def __init__(

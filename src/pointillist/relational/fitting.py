@@ -86,19 +86,10 @@ def _frame(name: str, X: Any, table: Table, schema: Schema) -> Frame:
 def fit_tables(
     configuration: Configuration, tables: Mapping[str, Any], schema: Schema, checkpoint: Path | None = None
 ) -> tuple[Schema, tuple[TableModel, ...]]:
-    """Fits a model of the rows of each table.
+    """Fits a model of the rows of each table; `checkpoint` begins the names of the files of states of training.
 
-    Args:
-        configuration: The configuration.
-        tables: The tables, in any container.
-        schema: Their keys.
-        checkpoint: Start of the names of the files that hold the states of training.
-
-    Returns:
-        The schema, with the key that decides the number of rows first among the keys of each table; and the models.
-
-    Raises:
-        ValueError: In one line, if keys are not valid or a column cannot be learned.
+    In the returned schema, the key that decides the number of rows is first among the keys of each table. Raises a
+    ValueError, in one line, if keys are not valid or a column cannot be learned.
     """
     configure()
     plain = {name: read_frame(name, X) for name, X in tables.items()}
@@ -137,12 +128,11 @@ class _Training:
     def __init__(
         self, schema: Schema, frames: Mapping[str, Frame], positions: Positions, rng: np.random.Generator
     ) -> None:
-        self.schema, self.frames, self._positions, self._rng = schema, frames, positions, rng
+        self.schema, self.frames, self._rng = schema, frames, rng
         firsts = {name: positions.first(name) for name in schema.tables}
         self.database = Database(schema, rows=dict(positions.rows), firsts=firsts)
         self.targets: dict[str, dict[str, tuple[Feature, ...]]] = {}
         self._sorted: dict[str, Int[np.ndarray, " n"]] = {}
-        self._links: dict[str, dict[str, Column]] = {}
 
     def prepare(self, name: str) -> None:
         """Computes the features of a table, and the summaries of its rows; tables that refer to it come first."""
@@ -150,8 +140,9 @@ class _Training:
         key = database.firsts[name]
         database.cells[name] = cells = self._steps(name, key)
         cells |= {column: frame.table.column(column) for column in frame.own}
-        self._links[name] = self._linked(name, key)
-        cells |= self._links[name]
+        cells |= self._linked(name, key)
+        if not cells:
+            cells[_CONSTANT] = number_column(np.zeros(len(frame.table)))
         for other in self.schema.keys_to(name):
             rows = database.rows[other.name]
             count = np.bincount(rows[rows >= 0], minlength=len(frame.table)).astype(float)
@@ -229,8 +220,7 @@ class _Training:
         table = arrow_of({column: each for column, each in cells.items() if column not in frame.own})
         columns = {column: table.column(column) for column in table.column_names}
         columns |= {column: frame.table.arrow.column(column) for column in frame.own}
-        ordered = [column for column in cells]
-        return pa.table([columns[column] for column in ordered], names=ordered)
+        return pa.table([columns[column] for column in cells], names=[*cells])
 
     def context(self, name: str) -> dict[str, Column]:
         """The columns that the rows of a table are given."""

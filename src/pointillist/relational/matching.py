@@ -12,14 +12,7 @@ _MOST_ROUNDS = 100
 
 
 def coordinates(features: tuple[Feature, ...], cells: Cells, scales: Cells, n: int) -> Float[np.ndarray, "n k"]:
-    """Returns cells as points whose distances measure how much rows differ.
-
-    Args:
-        features: The features.
-        cells: The cells, by name of the feature.
-        scales: Cells whose standard deviation is the unit of each feature.
-        n: Number of rows.
-    """
+    """Returns n rows as points whose distances measure how much rows differ; `scales` has cells for the units."""
     points = [np.zeros((n, 0))]
     for feature in features:
         coded = feature.coded(cells[feature.name])
@@ -50,15 +43,9 @@ def matched(
     counts: Int[np.ndarray, " r"],
     rng: np.random.Generator,
 ) -> Int[np.ndarray, " n"]:
-    """Assigns each point to a near target, so that each target gets its number of points.
+    """Assigns each point to a near target, so that each target gets its number of points, which sum to n.
 
     In each round, every point that is left proposes to the nearest target with room, and targets accept at random.
-
-    Args:
-        points: The points.
-        targets: The targets.
-        counts: Number of points of each target; they sum to n.
-        rng: Decides between equal distances and between proposals.
     """
     from scipy.spatial import cKDTree
 
@@ -88,13 +75,7 @@ def matched(
 def earlier_rows(
     is_missing: np.ndarray, wanted: Float[np.ndarray, " n"], rng: np.random.Generator
 ) -> Int[np.ndarray, " n"]:
-    """Assigns each row to another row of the table without cycles; -1 where the key is missing.
-
-    Args:
-        is_missing: Which rows refer to no row.
-        wanted: How often each row is referred to, before scaling.
-        rng: Draws the rows.
-    """
+    """Assigns rows to other rows of the table, in proportion to `wanted` and without cycles; -1 where missing."""
     order = np.concatenate([rng.permutation(np.flatnonzero(is_missing)), rng.permutation(np.flatnonzero(~is_missing))])
     total = np.concatenate([[0.0], np.cumsum(wanted[order] + 1e-6)])
     place = np.empty(len(order), np.int64)

@@ -43,17 +43,7 @@ class RelationalModel:
     def sample(
         self, n_rows: Mapping[str, int], where: Mapping[str, Any], given: Mapping[str, Any], seed: int
     ) -> dict[str, Any]:
-        """Draws all tables.
-
-        Args:
-            n_rows: Number of rows of tables without a parent; other tables follow from these.
-            where: Conditions, by "table.column".
-            given: Real rows of tables without a parent.
-            seed: Seed.
-
-        Raises:
-            ValueError: In one line, if an argument cannot be used.
-        """
+        """Draws all tables; see `Sampler`."""
         return Sampler(self.schema, self.tables, where, given, seed).tables(n_rows)
 
     def save(self, path: Path) -> None:

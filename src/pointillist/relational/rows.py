@@ -35,17 +35,9 @@ STEPS, FEWEST_STEPS = 30, 2
 def fit_rows(
     configuration: Configuration, drawn: "pa.Table", context: Cells, name: str, checkpoint: Path | None = None
 ) -> RowModel:
-    """Fits a model of the rows of a table.
+    """Fits a model of the drawn columns of a table, given the context in every row.
 
-    Args:
-        configuration: The configuration.
-        drawn: The columns that are drawn.
-        context: The columns that are given in every row.
-        name: Name of the table, for messages.
-        checkpoint: File of the state of training.
-
-    Raises:
-        ValueError: In one line, if a column cannot be learned.
+    Raises a ValueError, in one line that names the table, if a column cannot be learned.
     """
     table = drawn
     for column in (given := arrow_of(context)).column_names:
@@ -59,11 +51,7 @@ def fit_rows(
 
 @dataclass(frozen=True, eq=False)
 class RowDrawer:
-    """Draws rows of a fitted model, given some of their columns.
-
-    Attributes:
-        model: The model.
-    """
+    """Draws rows of a fitted model, given some of their columns."""
 
     model: RowModel
 

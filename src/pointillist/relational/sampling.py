@@ -19,17 +19,9 @@ from pointillist.tables.table import Column, kind_of
 
 
 class Sampler:
-    """Draws the rows of all tables.
+    """Draws the rows of all tables, under conditions by "table.column" or given real rows of tables without a parent.
 
-    Args:
-        schema: The schema.
-        models: The models, parents before their children.
-        where: Conditions, by "table.column".
-        given: Real rows of tables that have no parent, by table.
-        seed: Seed.
-
-    Raises:
-        ValueError: In one line, if a condition or a given table cannot be used.
+    Raises a ValueError, in one line, if a condition or a given table cannot be used.
     """
 
     def __init__(
@@ -60,11 +52,7 @@ class Sampler:
                 raise ValueError(f"where and given both set table {name!r}: leave one of them out")
 
     def tables(self, n_rows: Mapping[str, int]) -> dict[str, Any]:
-        """Draws all tables.
-
-        Args:
-            n_rows: Number of rows of each table without a parent.
-        """
+        """Draws all tables; `n_rows` has the number of rows of each table without a parent."""
         keys: dict[str, dict[str, Column]] = {}
         drawn: dict[str, Any] = {}
         for name in self._schema.tables:
@@ -189,7 +177,7 @@ class Sampler:
         first = self._database.firsts[name]
         n = len(next(iter(cells.values())).values)
         found: dict[str, Column] = {}
-        foreign = [key for key in schema.foreign_keys.get(name, ())]
+        foreign = schema.foreign_keys.get(name, ())
         for key in [key for key in foreign if not key.is_self]:
             for column, primary in zip(key.columns, schema.primary_keys[key.parent], strict=True):
                 if column not in found:
