@@ -57,7 +57,7 @@ def names(n):
 def test_a_table_with_many_names_has_factored_layers_only_in_training():
     frame = names(MAX_UNFACTORED)
     encoding = TableEncoder.fit(Table(pa.Table.from_pandas(frame)))
-    parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
+    parameters = {"network": "residual", "width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     for options, is_factored in (
         ({"has_ranks": True}, True),
         ({}, False),
@@ -74,5 +74,5 @@ def test_a_table_with_many_names_has_factored_layers_only_in_training():
 
 def test_a_table_with_fewer_names_has_full_layers():
     encoding = TableEncoder.fit(Table(pa.Table.from_pandas(names(200))))
-    parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
+    parameters = {"network": "residual", "width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     assert not MaskedProcess.of(parameters, encoding, has_ranks=True).architecture.is_factored
