@@ -205,7 +205,6 @@ def numbers_settings() -> Results:
     rows = normal_rows()
     report = {"scaling": "minmax", "network": "mlp", "noise_levels": "uniform", "averaging": 0, "decay": False}
     settings: dict[str, dict[str, Any]] = {
-        "quantile": {"scaling": "quantile"},
         "unscaled": {"scaling": None},
         "report, eps": {**report, "prediction": "eps", "schedule": "linear", "variance": "beta", "warmup": 0},
         "report, x0": {**report, "prediction": "x0", "schedule": "sigmoid", "gradient_clip": None},
@@ -218,16 +217,12 @@ def numbers_settings() -> Results:
         yield f"{name}, file", model
         yield f"{name}, history", [model.history_, model.validation_history_]
         yield f"{name}, rows", model.sample(30, random_state=1)
-        if name in ("quantile", "report, eps"):
+        if name == "report, eps":
             yield f"{name}, rows by ancestral", model.sample(30, sampler="ancestral", random_state=1)
             yield f"{name}, densities", model.score_samples(rows[:20])
     model = Diffusion(**NUMBERS, warm_start=True).fit(rows).fit(rows[:100])
     yield "warm start, file", model
     yield "warm start, rows", model.sample(30, random_state=1)
-    repeated = np.where(np.abs(rows) < 0.2, 0.0, rows)
-    model = Diffusion(**NUMBERS, scaling="quantile").fit(repeated)
-    yield "quantile of repeated values, file", model
-    yield "quantile of repeated values, rows", model.sample(30, random_state=1)
 
 
 def numbers_classes() -> Results:

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
+from sklearn.preprocessing import QuantileTransformer
 
 from machine import report
 from pointillist import Diffusion
 from pointillist.columns import encoder
-from pointillist.columns.scaling import QuantileScaling
 from pointillist.evaluation import Evaluation, evaluate
 from pointillist.models import planning
 from pointillist.tables.table import Column, Table, to_arrow
@@ -103,7 +103,7 @@ class Numbers:
         self.table, self.codes = table, []
         for cells in table.cells:
             if cells.categories is None:
-                self.codes.append(QuantileScaling.fit(cells.values[:, None]))
+                self.codes.append(QuantileTransformer(output_distribution="normal").fit(cells.values[:, None]))
                 continue
             n = len(cells.categories)
             bits = (np.arange(n)[:, None] >> np.arange(max(1, (n - 1).bit_length()))) & 1
@@ -113,7 +113,7 @@ class Numbers:
         """Encodes the training rows."""
         parts = []
         for cells, code in zip(self.table.cells, self.codes, strict=True):
-            numbers = isinstance(code, QuantileScaling)
+            numbers = isinstance(code, QuantileTransformer)
             parts.append(code.transform(cells.values[:, None]) if numbers else code[cells.values.astype(int)])
         return np.concatenate(parts, axis=1)
 
@@ -121,11 +121,11 @@ class Numbers:
         """Decodes generated rows to a table."""
         out, first = [], 0
         for cells, code in zip(self.table.cells, self.codes, strict=True):
-            width = 1 if isinstance(code, QuantileScaling) else code.shape[1]
+            width = 1 if isinstance(code, QuantileTransformer) else code.shape[1]
             own, first = rows[:, first : first + width], first + width
             none = np.zeros(len(rows), bool)
-            if isinstance(code, QuantileScaling):
-                out.append(Column(code.inverse(own)[:, 0], none))
+            if isinstance(code, QuantileTransformer):
+                out.append(Column(code.inverse_transform(own)[:, 0], none))
                 continue
             distance = (own**2).sum(axis=1)[:, None] - 2 * own @ code.T + (code**2).sum(axis=1)
             out.append(Column(distance.argmin(axis=1), none, cells.categories))

@@ -234,7 +234,7 @@ FITS = {
         "Invalid value for '--schedule': 'cubic' is not one of 'linear', 'cosine', 'sigmoid'.",
     ),
     "betas": ("good.csv --schedule linear --beta-start 0.5", "need 0 < beta_start <= beta_end < 1"),
-    "an unknown scaling": ("good.csv --scaling log", "'log' is not one of 'minmax', 'standard', 'quantile', 'none'."),
+    "an unknown scaling": ("good.csv --scaling log", "'log' is not one of 'minmax', 'standard', 'none'."),
     "the checkpoint of another fit": (
         "good.csv --checkpoint unfinished.checkpoint",
         "pointillist: unfinished.checkpoint: is not a checkpoint of this training run (rows, parameters or ",

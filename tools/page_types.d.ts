@@ -123,7 +123,6 @@ declare global {
     index?: number;
     /** Index among the columns of pairs. */
     pair: number;
-    quantiles?: Float64Array;
     centre: number;
     unit: number;
     // Of a model of mixed columns.

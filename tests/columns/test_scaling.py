@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import stats
-from sklearn.preprocessing import QuantileTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
-from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, TableScaling
+from pointillist.columns.scaling import SCALINGS, AffineScaling, TableScaling
 from pointillist.tables.numbers import blocks, rows_at
 
 RNG = np.random.default_rng(0)
@@ -47,55 +46,17 @@ def test_standard_scaling_agrees_with_scikit_learn(monkeypatch):
     np.testing.assert_allclose(AffineScaling.standard(huge).transform(huge), [[-1], [1]])
 
 
-def test_quantile_scaling_agrees_with_scikit_learn():
-    # scikit-learn maps repeated lowest or highest values to the ends; here they map to their middle.
-    repeated = np.concatenate([[-9.0, 9.0], RNG.choice([0.0, 1.0, 1.0, 2.0], 2998)])
-    rows = np.column_stack([RNG.exponential(size=3000), repeated, RNG.normal(size=3000)])
-    ours = QuantileScaling.fit(rows).transform(rows)
-    theirs = QuantileTransformer(output_distribution="normal", subsample=None).fit(rows).transform(rows)
-    np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    assert stats.kstest(ours[:, 0], "norm").statistic < 0.01
-
-
-@given(TABLES)
-def test_quantile_round_trip(rows):
-    scaling = QuantileScaling.fit(rows)
-    back = scaling.inverse(scaling.transform(rows))
-    # In the tails of the normal distribution float32 resolves 1e-6 of the probability.
-    assert (np.abs(back - rows) <= 1e-5 * np.ptp(rows, axis=0) * len(rows) + 1e-9 * np.abs(rows)).all()
-    assert (back >= rows.min(axis=0)).all() and (back <= rows.max(axis=0)).all()
-
-
-def test_a_repeated_value_keeps_its_frequency():
-    rows = np.concatenate([np.zeros(700), RNG.exponential(size=300)])[:, None]
-    scaling = QuantileScaling.fit(rows)
-    assert scaling.repeats.tolist() == [True]
-    drawn = scaling.inverse(RNG.normal(size=(20_000, 1)))
-    assert (drawn == 0).mean() == pytest.approx(0.7, abs=4 * np.sqrt(0.21 / 20_000))
-
-
-@pytest.mark.parametrize("method", ["minmax", "standard", "quantile", None])
+@pytest.mark.parametrize("method", ["minmax", "standard", None])
 def test_the_log_slope_is_the_derivative(method):
     rows = RNG.normal(size=(500, 2)) * [3.0, 0.1]
     scaling = TableScaling.fit(rows, method, np.zeros(2, bool))
-    if method == "quantile":
-        # Where the map is smooth between the two points of the difference.
-        nodes = scaling.varying.quantiles
-        x = np.stack([(nodes[200:220, j] + nodes[201:221, j]) / 2 for j in range(2)], axis=1)
-        step = np.stack([np.diff(nodes[200:221, j]) for j in range(2)], axis=1) / 4
-    else:
-        x, step = rows[:20], np.full((20, 2), 0.01)
+    x, step = rows[:20], np.full((20, 2), 0.01)
     up, down = scaling.transform(x + step), scaling.transform(x - step)
     slope = np.log((up.astype(float) - down) / (2 * step)).sum(axis=1)
     np.testing.assert_allclose(scaling.log_slope(x), slope, rtol=1e-3, atol=1e-3)
 
 
-def test_a_density_by_quantiles_is_zero_beyond_the_data():
-    rows = RNG.normal(size=(100, 1))
-    assert QuantileScaling.fit(rows).log_slope(np.array([[99.0], [0.1]]))[0] == -np.inf
-
-
-@given(TABLES, st.sampled_from(["minmax", "standard", "quantile"]))
+@given(TABLES, st.sampled_from(["minmax", "standard"]))
 def test_tables_come_back(rows, method):
     rows[:, 0] = np.round(rows[:, 0])
     rows = np.column_stack([rows, np.full(len(rows), 2.5)])
@@ -111,14 +72,6 @@ def test_tables_come_back(rows, method):
     assert (np.abs(back - rows) <= 0.5 * is_whole + 1e-4 * np.ptp(rows, axis=0) + SMALLEST).all()
     low, high = scaling.bounds
     assert (low <= scaled).all() and (scaled <= high).all()
-
-
-def test_quantiles_a_subnormal_distance_apart():
-    rows = np.array([[0.0], [5e-324], [1e-323], [1.0], [3.0]])
-    scaling = TableScaling.fit(rows, "quantile", np.array([False]))
-    scaled = scaling.transform(rows)
-    assert np.isfinite(scaled).all() and (np.diff(scaled[:, 0]) > 0).all()
-    np.testing.assert_allclose(scaling.inverse(scaled), rows, atol=1e-6)
 
 
 def test_integers_stay_in_range():
@@ -151,7 +104,6 @@ def test_a_wide_table_with_a_constant_column_is_not_copied(monkeypatch, method):
     rows = RNG.normal(size=(4000, 100))
     rows[:, 3] = 5.0
     monkeypatch.setattr("pointillist.tables.numbers._BLOCK_VALUES", 10_000)
-    monkeypatch.setattr("pointillist.columns.scaling._QUANTILE_ROWS", 100)
     tracemalloc.start()
     scaling = TableScaling.fit(rows, method, np.zeros(100, bool))
     peak = tracemalloc.get_traced_memory()[1]

@@ -90,8 +90,7 @@ def numbers(X, scaling="standard"):
 
     layout, rows = read_numbers(X)[0], read(X)
     codec = Codec.from_scaling(layout, TableScaling.fit(rows, scaling, layout.is_whole))
-    # Quantiles do not resolve fractions of rows below 1e-7.
-    return Case(codec, X, read, rebuild, around, 1e-7 * len(rows) if scaling == "quantile" else 1e-12)
+    return Case(codec, X, read, rebuild, around, 1e-12)
 
 
 def tokens(X):
@@ -127,7 +126,6 @@ GROWING = np.arange(9000.0)
 CODECS = {
     "numbers, standard": lambda: numbers(ARRAY),
     "numbers, minmax": lambda: numbers(ARRAY, "minmax"),
-    "numbers, quantile": lambda: numbers(ARRAY, "quantile"),
     "numbers, as they are": lambda: numbers(ARRAY, None),
     "numbers, float32": lambda: numbers(ARRAY.astype(np.float32)),
     "numbers, whole": lambda: numbers(np.stack([NUMBERS["age"], NUMBERS["constant"]], axis=1).astype(np.int16)),
@@ -135,7 +133,7 @@ CODECS = {
     "numbers, pandas": lambda: numbers(pandas_of(NUMBERS, height="float32", age="int16")),
     "numbers, pandas types": lambda: numbers(pandas_of(NUMBERS, age="Int16", height="Float32", is_member="boolean")),
     "numbers, a Series": lambda: numbers(pandas.Series(NUMBERS["height"], name=("a", 3))),
-    "numbers, polars": lambda: numbers(polars.DataFrame(NUMBERS, schema_overrides={"age": polars.Int8}), "quantile"),
+    "numbers, polars": lambda: numbers(polars.DataFrame(NUMBERS, schema_overrides={"age": polars.Int8})),
     "numbers, pyarrow": lambda: numbers(pa.table({**NUMBERS, "age": pa.array(NUMBERS["age"], pa.uint16())}), "minmax"),
     "tokens, pandas": lambda: tokens(FRAME_OF_CATEGORIES),
     "tokens, names of levels": lambda: tokens(pandas.DataFrame({("a", 1): MIXED["visits"], ("b", 2): MIXED["weight"]})),

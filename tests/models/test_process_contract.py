@@ -53,8 +53,8 @@ PROCESSES = {
         has_classes=False,
     ),
     "gaussian, of classes": Case(lambda: untrained(NUMBERS, LABELS, process="gaussian"), WHERE),
-    "gaussian, by quantiles": Case(
-        lambda: untrained(NUMBERS, LABELS == "a", process="gaussian", scaling="quantile", p_uncond=0.0),
+    "gaussian, by ranges": Case(
+        lambda: untrained(NUMBERS, LABELS == "a", process="gaussian", scaling="minmax", p_uncond=0.0),
         {*WHERE, "guidance", "interval", "worse"},
     ),
     "masked": Case(

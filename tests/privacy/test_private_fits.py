@@ -140,7 +140,7 @@ def test_options_that_would_reveal_rows_are_refused_in_one_line(options, fit, me
     ],
 )
 def test_options_that_a_private_fit_does_not_use_are_named(domain, message):
-    asked = Diffusion(epsilon=3.0, domain=domain, timesteps=50, scaling="quantile", random_state=0)
+    asked = Diffusion(epsilon=3.0, domain=domain, timesteps=50, scaling="minmax", random_state=0)
     with pytest.warns(UserWarning, match=message):
         prepare(asked, np.stack([RNG.normal(size=100), RNG.choice([-1.0, 1.0], 100)], axis=1))
 

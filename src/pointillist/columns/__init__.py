@@ -1,5 +1,5 @@
 """Column encoders: they convert the cells of a table to tokens and numbers for a network, and back."""
 
-from pointillist.columns.scaling import SCALINGS, AffineScaling, QuantileScaling, TableScaling
+from pointillist.columns.scaling import SCALINGS, AffineScaling, TableScaling
 
-__all__ = ["SCALINGS", "AffineScaling", "QuantileScaling", "TableScaling"]
+__all__ = ["SCALINGS", "AffineScaling", "TableScaling"]

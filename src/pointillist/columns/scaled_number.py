@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from pointillist.columns.encoder import EVERY_NUMBER, Allowed, Pieces, Volume
 from pointillist.columns.grids import Grid, bounded
 from pointillist.columns.number import NumberEncoder
-from pointillist.columns.scaling import QuantileScaling, TableScaling
+from pointillist.columns.scaling import TableScaling
 from pointillist.tables.table import Column
 
 MOST_CLASSES = 100
@@ -117,9 +117,6 @@ class ScaledEncoder(NumberEncoder):
         # A grid value represents all numbers that round to it.
         half = _HALF * self.unit
         wide = np.array([low - half, high + half])
-        if not half:
-            # A repeated value has many quantiles; keep all of them inside.
-            wide = np.nextafter(wide, EVERY_NUMBER)
         scaled = self._scaled(np.clip(wide, least - 0.5, most + 0.5))[:, 0]
         return np.where([low <= least, high >= most], EVERY_NUMBER, scaled)[None]
 
@@ -140,13 +137,8 @@ class ScaledEncoder(NumberEncoder):
         n = len(cells.values)
         if not self.has_number:
             return Volume(np.zeros(n), np.empty((n, 0)), np.zeros(n))
-        varying = self.scaling.varying
-        if isinstance(varying, QuantileScaling) and varying.repeats.any():
-            raise ValueError(
-                f"column {self.name!r} repeats a value so often that it has no density there with "
-                "scaling='quantile': fit with scaling='minmax'"
-            )
-        return Volume(np.zeros(n), self._scaled(cells.values), varying.log_slope(cells.values[:, None]))
+        slopes = self.scaling.varying.log_slope(cells.values[:, None])
+        return Volume(np.zeros(n), self._scaled(cells.values), slopes)
 
     def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         return self.scaling.transform(values[:, None]).astype(np.float64)
@@ -168,5 +160,4 @@ class ScaledEncoder(NumberEncoder):
             described["grid"] = scaling.grid[:, 0].tolist()
         if not self.has_number:
             return described
-        first = {name: array[..., 0] for name, array in scaling.varying.tensors().items()}
-        return described | {name: array if array.ndim else array.item() for name, array in first.items()}
+        return described | {name: array.item() for name, array in scaling.varying.tensors().items()}

@@ -14,17 +14,9 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.columns.grids import MAX_DECIMALS, common_grids, find_ends, find_grids
-from pointillist.tables.numbers import blocks, column_range, rows_at
+from pointillist.tables.numbers import blocks, column_range
 
 Rows = Float[np.ndarray, "n d"]
-
-N_QUANTILES = 1000
-"""Number of quantiles per column that `QuantileScaling` stores."""
-
-_QUANTILE_ROWS = 100_000
-
-Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
-"""Shapes and types of tensors, by name."""
 
 MARGIN = 0.1
 """Distance that generated values may lie outside a column's range, as a fraction of half the range."""
@@ -83,9 +75,10 @@ class AffineScaling:
         """Scales rows, shape (n, d), to float32."""
         return self._scaled(rows).astype(np.float32)
 
-    def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
-        """Converts scaled rows, shape (n, d), back to the units of the data; see `QuantileScaling.inverse`."""
-        return _precise(rows) * self.unit[None] + self.centre[None]
+    def inverse(self, rows: Any) -> Any:
+        """Converts scaled rows of NumPy (in float64) or JAX, shape (n, d), back to the units of the data."""
+        rows = rows.astype(np.float64) if isinstance(rows, np.ndarray) else rows
+        return rows * self.unit[None] + self.centre[None]
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The arrays that define the scaling, by name; the last axis is the column."""
@@ -100,108 +93,12 @@ class AffineScaling:
         return np.full(len(rows), -np.log(self._divisor).sum())
 
 
-@dataclass(frozen=True)
-class QuantileScaling:
-    """Makes each column standard normal through its distribution function, linear between `N_QUANTILES` quantiles.
-
-    Values outside the range of the data map to its ends, and no generated value is outside it. A repeated value keeps
-    its relative frequency.
-
-    Attributes:
-        quantiles: Quantiles of each column, shape (points, d), non-decreasing along the first axis.
-    """
-
-    quantiles: Float[Any, "points d"]
-
-    @classmethod
-    def fit(cls, rows: Rows) -> "QuantileScaling":
-        """Computes quantiles of each column of `rows`, shape (n, d), finite, from at most 100,000 rows."""
-        if len(rows) > _QUANTILE_ROWS:
-            rows = rows_at(rows, np.sort(np.random.default_rng(0).choice(len(rows), _QUANTILE_ROWS, replace=False)))
-        points = np.linspace(0, 1, min(N_QUANTILES, len(rows)))
-        # Rounding may make quantiles of equal values decrease in the last digit.
-        return cls(np.maximum.accumulate(np.quantile(np.asarray(rows, dtype=np.float64), points, axis=0)))
-
-    @property
-    def levels(self) -> Float[np.ndarray, " points"]:
-        """Fraction of the data below each quantile."""
-        return np.linspace(0, 1, len(self.quantiles))
-
-    @property
-    def repeats(self) -> np.ndarray:
-        """Which columns repeat a value so often that they have no density, shape (d,), bool."""
-        return (np.diff(self.quantiles, axis=0) == 0).any(axis=0)
-
-    def _fraction_below(self, rows: Rows) -> Rows:
-        levels, out = self.levels, np.empty(rows.shape)
-        for j, quantiles in enumerate(self.quantiles.T):
-            # A difference of quantiles may be subnormal, which makes slopes infinite. Multiplying by a power of two
-            # avoids that and changes no bit of a fraction.
-            exponent = 900 - int(np.frexp(np.abs(quantiles).max())[1])
-            column, quantiles = (np.ldexp(np.asarray(each, np.float64), exponent) for each in (rows[:, j], quantiles))
-            # At repeated values the two differ by the value's relative frequency; take the middle.
-            from_left = np.interp(column, quantiles, levels)
-            from_right = 1 - np.interp(-column, -quantiles[::-1], levels)
-            out[:, j] = (from_left + from_right) / 2
-        return out
-
-    def transform(self, rows: Rows) -> Rows:
-        """Scales rows, shape (n, d), to float32 within ±5.2."""
-        from scipy.special import ndtri
-
-        return ndtri(np.clip(self._fraction_below(rows), 1e-7, 1 - 1e-7)).astype(np.float32)
-
-    def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
-        """Converts scaled rows, shape (n, d), back to the units of the data.
-
-        Args:
-            rows: NumPy rows, which are computed in float64; or JAX rows, which keep their type.
-            normal_cdf: The distribution function of N(0, 1); JAX's for JAX rows.
-        """
-        from scipy.special import ndtr
-
-        fractions = (normal_cdf or ndtr)(_precise(rows))
-        xp = fractions.__array_namespace__()
-        levels = xp.linspace(0, 1, len(self.quantiles))
-        columns = [xp.interp(fractions[:, j], levels, q) for j, q in enumerate(self.quantiles.T)]
-        return xp.stack(columns, axis=1)
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """The arrays that define the scaling, by name; the last axis is the column."""
-        return {"quantiles": self.quantiles}
-
-    def select(self, columns: Bool[np.ndarray, " d"]) -> "QuantileScaling":
-        """Returns the scaling of the selected columns."""
-        return QuantileScaling(self.quantiles[:, columns])
-
-    def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
-        """Returns the log-determinant of `transform`, -inf outside the data's range; values must not repeat."""
-        out = np.zeros(len(rows))
-        z = self.transform(rows).astype(np.float64)
-        for j, quantiles in enumerate(self.quantiles.T):
-            index = np.searchsorted(quantiles, rows[:, j], side="right") - 1
-            is_inside = (rows[:, j] >= quantiles[0]) & (rows[:, j] <= quantiles[-1])
-            width = np.diff(quantiles)[np.clip(index, 0, len(quantiles) - 2)] * (len(quantiles) - 1)
-            # dz/dx = (dp/dx) / φ(z), with φ the standard normal density.
-            out += np.where(is_inside, -np.log(width) + z[:, j] ** 2 / 2 + np.log(2 * np.pi) / 2, -np.inf)
-        return out
-
-
-Scaling = AffineScaling | QuantileScaling
-"""A scaling of any kind."""
-
-SCALINGS: dict[str | None, Callable[[Rows], Scaling]] = {
+SCALINGS: dict[str | None, Callable[[Rows], AffineScaling]] = {
     "minmax": AffineScaling.minmax,
     "standard": AffineScaling.standard,
-    "quantile": QuantileScaling.fit,
     None: lambda rows: AffineScaling.identity(rows.shape[1]),
 }
 """Functions that fit scalings, by name; None leaves columns unchanged."""
-
-
-def _precise(rows: Any) -> Any:
-    """Converts NumPy rows to float64; returns other rows unchanged."""
-    return rows.astype(np.float64) if isinstance(rows, np.ndarray) else rows
 
 
 @dataclass(frozen=True)
@@ -221,7 +118,7 @@ class TableScaling:
     minimum: Float[np.ndarray, " d"]
     maximum: Float[np.ndarray, " d"]
     is_integer: Bool[np.ndarray, " d"]
-    varying: Scaling
+    varying: AffineScaling
     decimals: Int[np.ndarray, " d"]
     steps: Int[np.ndarray, " d"]
     is_end: Bool[np.ndarray, "2 d"]
@@ -344,14 +241,12 @@ class TableScaling:
         }
 
     @staticmethod
-    def shapes(declared: Shapes, d: int, k: int, *, is_quantile: bool) -> Shapes:
+    def shapes(d: int, k: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Returns the shape and type of each tensor of a model file with d columns, k of them not constant."""
         numbers, counts = np.dtype("f8"), np.dtype("i8")
-        found: Shapes = {name: ((d,), numbers) for name in ("minimum", "maximum")}
-        found |= {name: ((d,), counts) for name in ("decimals", "steps")} | {"ends": ((2, d), counts)}
-        if not is_quantile:
-            return found | {name: ((k,), numbers) for name in ("centre", "unit")}
-        return found | {"quantiles": ((max((2, *declared.get("quantiles", ((2,), numbers))[0][:1])), k), numbers)}
+        found = {name: ((d,), numbers) for name in ("minimum", "maximum")}
+        found |= {name: ((k,), numbers) for name in ("centre", "unit")}
+        return {**found, "decimals": ((d,), counts), "steps": ((d,), counts), "ends": ((2, d), counts)}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray], is_integer: Bool[np.ndarray, " d"]) -> "TableScaling":
@@ -365,15 +260,7 @@ class TableScaling:
         is_of_integers = (decimals == 0) & (steps > 0) & (ends == 1).all(axis=0)
         if not is_possible.all() or not np.isin(ends, (0, 1)).all() or not is_of_integers[is_integer].all():
             raise ValueError("its grids do not fit its columns")
-        varying: Scaling
-        fits: np.ndarray
-        if "quantiles" in tensors:
-            varying, fits = (
-                QuantileScaling(tensors["quantiles"]),
-                np.diff(tensors["quantiles"], axis=0).min(axis=0) >= 0,
-            )
-        else:
-            varying, fits = AffineScaling(tensors["centre"], tensors["unit"]), tensors["unit"] >= 0
+        varying, fits = AffineScaling(tensors["centre"], tensors["unit"]), tensors["unit"] >= 0
         scaling = cls(tensors["minimum"], tensors["maximum"], is_integer, varying, decimals, steps, ends > 0)
         if not fits.all() or scaling.varies.sum() != len(fits):
             raise ValueError("its scaling does not fit its columns")

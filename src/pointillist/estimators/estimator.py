@@ -335,8 +335,7 @@ class Diffusion(WithParameters, Configuration):
         Rules between columns, which drawn rows obey, do not change the density.
 
         Raises:
-            ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, if
-                a model of numbers with classes was never trained without labels, or if X lacks a column.
+            ValueError: If a model of numbers with classes was never trained without labels, or if X lacks a column.
         """
         model = fitted_model(self)
         if model.codec.encoding.n_tokens:

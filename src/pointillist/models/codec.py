@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.columns.encoder import Ends, Observed
-from pointillist.columns.scaling import QuantileScaling, TableScaling
+from pointillist.columns.scaling import TableScaling
 from pointillist.columns.table_encoder import MISSING, TableEncoder
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.rules.rule import Rule
@@ -141,12 +141,11 @@ class Codec:
     def facts(self) -> dict[str, Any]:
         """Returns the JSON values of a model file that describe the codec."""
         scaling = self.encoding.scaling
-        is_quantile = scaling is not None and isinstance(scaling.varying, QuantileScaling)
         return {
             "layout": self.layout.to_json(),
             "encoding": self.encoding.to_json() if scaling is None else [],
             "rules": [rule.to_json() for rule in self.rules],
-            "scaling": "tokens" if scaling is None else "quantile" if is_quantile else "affine",
+            "scaling": "tokens" if scaling is None else "affine",
             "missing": self.missing,
         }
 

@@ -33,10 +33,10 @@ class NoiseConfig(Checked):
     beta_start: float = _noise_parameter(1e-4, "First beta of the linear schedule.", above=0, below=1)
     beta_end: float = _noise_parameter(0.02, "Last beta of the linear schedule, not below the first.", above=0, below=1)
     scaling: str | None = _noise_parameter(
-        "standard", "Scaling of numeric columns.", choices=("minmax", "standard", "quantile", None),
+        "standard", "Scaling of numeric columns.", choices=("minmax", "standard", None),
         details='"minmax" maps the range of a column to [-1, 1]; "standard" gives it mean 0 and standard deviation 1; '
-        '"quantile" makes it normal, for columns with long tails or repeated values; None keeps it. Constant '
-        "columns are left out of the model and put back into new rows.")
+        "None keeps it. Constant columns are left out of the model and put back into new rows. For columns with long "
+        'tails or repeated values, use process="masked".')
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -138,7 +138,8 @@ class ProcessConfig(Checked):
     variance: str = parameter(
         "posterior", "Variance of the ancestral sampler's noise.", choices=("posterior", "beta"), is_gaussian_only=True)
     process: str = parameter(
-        "auto", "Kind of diffusion.", choices=("auto", "gaussian", "masked"), decides_network=True,
+        "auto", "Kind of diffusion; masked suits long tails.", choices=("auto", "gaussian", "masked"), is_option=True,
+        decides_network=True,
         details='"gaussian" noises numbers. "masked" masks tokens (`pointillist.diffusion.tokens`), for columns of any '
         "kind; it uses only `verbose`, `random_state`, `width`, `depth` and the parameters from `epochs` to "
         '`n_iter_no_change`. "auto" decides by the contents of the columns, not by the container: it chooses Gaussian '

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing, seed_of
 from pointillist.columns.encoder import Allowed, Observed
-from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling, TableScaling
+from pointillist.columns.scaling import AffineScaling, TableScaling
 from pointillist.diffusion.conditioning.observed_sampling import (
     CenteredSampler,
     ColumnDensity,
@@ -53,7 +53,6 @@ Values = np.ndarray | Array
 
 # As pytrees, scalings are data of compiled programs rather than constants.
 jax.tree_util.register_dataclass(AffineScaling, ["centre", "unit"], [])
-jax.tree_util.register_dataclass(QuantileScaling, ["quantiles"], [])
 
 
 class UnscaledReward(eqx.Module):
@@ -66,7 +65,7 @@ class UnscaledReward(eqx.Module):
     function: Callable[[Any], Any] = eqx.field(static=True)
     minimum: Float[Values, " d"]
     indices: Values
-    varying: Scaling
+    varying: AffineScaling
 
     @classmethod
     def of(cls, function: Callable[[Any], Any], scaling: TableScaling) -> "UnscaledReward":
@@ -81,7 +80,7 @@ class UnscaledReward(eqx.Module):
             return self.function(rows)
         minimum = jnp.asarray(self.minimum, jnp.float32)
         constants = jnp.broadcast_to(minimum, (len(x0), len(minimum)))
-        in_units = self.varying.inverse(x0, jax.scipy.special.ndtr)
+        in_units = self.varying.inverse(x0)
         return self.function(constants.at[:, self.indices].set(in_units))
 
 

@@ -175,14 +175,15 @@ class _Claim:
 def _gaussian_claim(
     facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
 ) -> _Claim:
+    if facts["scaling"] != "affine":
+        raise ValueError("its scaling is unknown")
     labels, layout = _labels(facts["classes"], declared), Layout.from_json(facts["layout"])
-    is_by_quantiles = {"quantile": True, "affine": False}[facts["scaling"]]
     d = len(layout.types)
     if column is not None and column[1] > d:
         raise ValueError("label_column is outside the columns")
     # `read_tensors` reports a tensor that is missing or has a wrong shape.
     k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
-    shapes = TableScaling.shapes(declared, d, k, is_quantile=is_by_quantiles) | {"spread": ((k,), _SINGLE)}
+    shapes = TableScaling.shapes(d, k) | {"spread": ((k,), _SINGLE)}
     if "given" in declared:
         shapes["given"] = (k,), _SINGLE
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.columns.scaling import QuantileScaling
 from pointillist.diffusion.conditioning.twisting import POINTS
 from pointillist.diffusion.registries import DPM_POINTS
 from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
@@ -122,12 +121,7 @@ def _carried(model: RowModel, process: GaussianProcess) -> tuple[list[str], str]
         f"{n_weights:,} weights of a network, rounded, from which it draws rows",
         "the name, the type, the lowest and the highest value, and the decimals of each column",
     ]
-    varying = model.codec.scaling.varying
-    if isinstance(varying, QuantileScaling):
-        n = len(varying.quantiles)
-        lines.append(f"{n:,} quantiles of each column that varies: values of training rows, or values between two")
-        shown = "Line: the training data, by the quantiles that the model holds."
-    elif _is_standard(model):
+    if _is_standard(model):
         lines.append("the mean and the standard deviation of each column")
         shown = "Marks: mean and standard deviation of the training data, which the model holds."
     if model.classes is not None:

@@ -44,14 +44,14 @@ function rounded(value) {
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 /**
- * Counts the values, in increasing order, that are at most a value, or, without `isWith`, below it.
+ * Counts the values, in increasing order, that are at most a value.
  * @param {ArrayLike<number>} values
  */
-function bisect(values, value, isWith = true) {
+function bisect(values, value) {
   let [low, high] = [0, values.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (values[middle] < value || (isWith && values[middle] === value)) low = middle + 1;
+    if (values[middle] <= value) low = middle + 1;
     else high = middle;
   }
   return low;

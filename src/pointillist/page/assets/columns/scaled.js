@@ -1,8 +1,6 @@
 /* Columns of a model of numbers: numbers that vary, constants, and classes. */
 
-const { MOST_VALUES, bisect, clamp, columnKinds, normalCdf, normalQuantile, nothing, rounded, sharesOf } =
-  window.pointillist;
-const EDGE = 1e-7;
+const { MOST_VALUES, clamp, columnKinds, nothing, rounded, sharesOf } = window.pointillist;
 
 /** A number on a grid represents all numbers that are rounded to it: this fraction of a step on each side. */
 const HALF = 0.499;
@@ -29,36 +27,13 @@ function onGrid({ grid }, value) {
   return (first + step * rounded((value * scale - first) / step)) / scale;
 }
 
-/**
- * Share of the training rows below a value.
- * @param {Float64Array} known
- * @param {number} side -1, 0 and 1: none, half and all of the rows with the value are below
- */
-function shareBelow(known, value, side) {
-  const last = known.length - 1;
-  const [below, upTo] = [bisect(known, value, false), bisect(known, value)];
-  if (upTo > below) return (side < 0 ? below : side > 0 ? upTo - 1 : (below + upTo - 1) / 2) / last;
-  if (!below || below > last) return below ? 1 : 0;
-  return (below - 1 + (value - known[below - 1]) / (known[below] - known[below - 1])) / last;
-}
-
 /** Writes the end of a column's range with six digits; integers are written in full. */
 const short = (value) => String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
 
 columnKinds.scaled = (column, { model: { bounds } }) => {
-  const { index = 0, quantiles: known, centre, unit, minimum, maximum, is_end: isEnd, type } = column;
-  const last = known ? known.length - 1 : 0;
-  const inverse = (value) => {
-    if (!known) return value * unit + centre;
-    const at = normalCdf(value) * last;
-    const i = Math.min(last - 1, Math.floor(at));
-    return known[i] + (at - i) * (known[i + 1] - known[i]);
-  };
-  /** Scales a number for the network, clamped near the training range; repeated values map to one side of their rows. */
-  const scale = (value, side = 0) => {
-    const share = known && clamp(shareBelow(known, value, side), EDGE, 1 - EDGE);
-    return clamp(share === undefined ? (value - centre) / unit : normalQuantile(share), bounds[0][index], bounds[1][index]);
-  };
+  const { index = 0, centre, unit, minimum, maximum, is_end: isEnd, type } = column;
+  /** Scales a number for the network, clamped near the training range. */
+  const scale = (value) => clamp((value - centre) / unit, bounds[0][index], bounds[1][index]);
   const [low, high] = [isEnd[0] ? minimum : -Infinity, isEnd[1] ? maximum : Infinity];
   const step = stepOf(column);
   const isFew = column.isWhole && maximum - minimum < MOST_VALUES * step;
@@ -69,9 +44,8 @@ columnKinds.scaled = (column, { model: { bounds } }) => {
   });
   return {
     slot: index,
-    decode: (row, start) => onGrid(column, clamp(inverse(row[start + index]), low, high)),
+    decode: (row, start) => onGrid(column, clamp(row[start + index] * unit + centre, low, high)),
     tell: (row, value) => (row[index] = scale(value)),
-    below: known && ((value) => (value <= known[0] ? 0 : shareBelow(known, value, 1))),
     writeEnd: short,
     few: isFew ? few : null,
     choices: type === "bool" ? [false, true].map((value) => [Number(value), String(value)]) : null,
@@ -107,13 +81,12 @@ function allowed(column, { values, low = -Infinity, high = Infinity }, scale) {
     .filter(([first, last]) => (grid ? first <= last : first < last) && first <= maximum && last >= minimum);
   if (!kept.length) throw nothing(column);
   const half = HALF * stepOf(column);
-  // A repeated value has many quantiles, and all of them are inside.
-  const scaled = (value, side) => Math.fround(scale(clamp(value, minimum - 0.5, maximum + 0.5), grid ? 0 : side));
+  const scaled = (value) => Math.fround(scale(clamp(value, minimum - 0.5, maximum + 0.5)));
   return {
     index,
     ranges: kept.map(([first, last]) => [
-      first <= minimum ? -Infinity : scaled(first - half, -1),
-      last >= maximum ? Infinity : scaled(last + half, 1),
+      first <= minimum ? -Infinity : scaled(first - half),
+      last >= maximum ? Infinity : scaled(last + half),
     ]),
     ends: [Math.min(...kept.map(([first]) => first)), Math.max(...kept.map(([, last]) => last))],
   };
