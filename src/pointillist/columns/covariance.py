@@ -31,12 +31,9 @@ _AT_ONCE = 256
 def estimate_covariance(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]:
     """Estimates the covariance of numbers with mean 0, where NaN marks missing numbers.
 
-    The estimate maximizes the likelihood under N(0, C) by expectation-maximization (Little & Rubin 2019, Statistical
-    Analysis with Missing Data, section 11.2). Its off-diagonal entries are then shrunk by the intensity under which
-    held-out rows are most likely.
-
-    Args:
-        numbers: The numbers; at most 2,000 evenly spaced rows are used.
+    The estimate, from at most 2,000 evenly spaced rows, maximizes the likelihood under N(0, C) by
+    expectation-maximization (Little & Rubin 2019, Statistical Analysis with Missing Data, section 11.2). Its
+    off-diagonal entries are then shrunk by the intensity under which held-out rows are most likely.
     """
     n, k = numbers.shape
     rows = np.asarray(numbers[np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(np.int64)], np.float64)

@@ -25,14 +25,7 @@ _EDGE = 1e-7
 
 @dataclass(frozen=True)
 class ColumnDomain:
-    """The public domain of a column.
-
-    Attributes:
-        name: Name of the column.
-        values: All values except None, or the two ends of a range.
-        is_range: Whether `values` are the ends of a range.
-        has_missing: Whether cells may be missing.
-    """
+    """The public domain of a column: all values except None, or the two ends of a range."""
 
     name: Any
     values: tuple[Any, ...]
@@ -41,11 +34,7 @@ class ColumnDomain:
 
     @classmethod
     def of(cls, name: Any, declared: Any) -> "ColumnDomain":
-        """Reads a declared domain: a tuple (low, high), or a list of values. None among them allows missing cells.
-
-        Raises:
-            ValueError: If the declaration is neither.
-        """
+        """Reads a declared domain: a tuple (low, high), or a list of values. None among them allows missing cells."""
         if not isinstance(declared, tuple | list) or not len(declared):
             raise ValueError(
                 f"domain of {name!r} must be a tuple (low, high) or a list of values, not {declared!r:.60}"
@@ -110,11 +99,8 @@ class ColumnDomain:
     ) -> ColumnEncoder:
         """Makes the column's encoder from the public domain and, for a range, noisy counts of its values.
 
-        Args:
-            kind: Arrow type of the column.
-            spikes: Increasing values of the range that get a token.
-            edges: Edges of intervals with about equally many rows, as increasing fractions of the range from 0 to 1;
-                one interval by default.
+        `spikes` are increasing values of the range that get a token, and `edges` those of intervals with about equally
+        many rows, as increasing fractions of the range from 0 to 1; one interval by default.
         """
         domain, none = self._domain_cells(kind), np.empty(0)
         if domain.categories is not None:
@@ -140,8 +126,7 @@ def read_domains(
 ) -> list[ColumnDomain]:
     """Reads the domain of each column; the values of boolean columns are public without a domain.
 
-    Raises:
-        ValueError: If a column has no domain, or a domain names no column of the table.
+    Raises a ValueError if a column has no domain, or a domain names no column of the table.
     """
     by_name = {str(name): value for name, value in (declared or {}).items()}
     unknown = [name for name in by_name if name not in {*map(str, names)}]

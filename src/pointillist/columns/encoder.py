@@ -352,11 +352,7 @@ class ColumnEncoder(ABC):
 
     @classmethod
     def from_json(cls, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ColumnEncoder":
-        """Rebuilds the encoder from the results of `to_json` and `arrays`.
-
-        Raises:
-            ValueError: If the content describes no valid encoder.
-        """
+        """Rebuilds the encoder from valid results of `to_json` and `arrays`, or raises a ValueError."""
         found = cls._from_json(name_from_json(content["name"]), content, arrays)
         if found.n_values < 1:
             raise ValueError(f"column {found.name!r} has no values")
@@ -405,11 +401,7 @@ def unknown_value_error(name: Any, value: str, values: Sequence[str]) -> ValueEr
 
 
 def array_lengths(content: dict[str, Any]) -> list[int]:
-    """Reads the lengths of a column's arrays from a model file.
-
-    Raises:
-        ValueError: If a length is not an integer from 0 to `MAX_CATEGORIES`.
-    """
+    """Reads the lengths of a column's arrays from a model file: integers from 0 to `MAX_CATEGORIES`."""
     lengths = list(content["lengths"])
     for length in lengths:
         if type(length) is not int or not 0 <= length <= MAX_CATEGORIES:

@@ -113,11 +113,7 @@ class Grid:
 
     @classmethod
     def from_json(cls, name: Any, content: list[Any]) -> "Grid":
-        """Rebuilds a grid from the result of `to_json`.
-
-        Raises:
-            ValueError: If the grid is invalid; the message names the column.
-        """
+        """Rebuilds a grid from the result of `to_json`; a ValueError names the column if the grid is invalid."""
         decimals, step, first, is_calendar = content
         are_steps = type(step) is int and type(first) is int and 0 <= step <= 2**53 >= abs(first)
         are_decimals = decimals is None or (type(decimals) is int and 0 <= decimals <= MAX_DECIMALS)
@@ -135,12 +131,9 @@ def bounded(
 
 
 def decimals_of(values: np.ndarray, error: float | np.ndarray = 0.0, least: int = 0) -> int | None:
-    """Returns the number of decimals that all values need; None if it exceeds `MAX_DECIMALS`.
+    """Returns the number of decimals that all values need, at least `least`; None if it exceeds `MAX_DECIMALS`.
 
-    Args:
-        values: The values.
-        error: Largest distance of a value from its rounded value: one number, or one per value.
-        least: Smallest number of decimals to return.
+    `error` is the largest distance of a value from its rounded value: one number, or one per value.
     """
     found = range(least, MAX_DECIMALS + 1)
     return next((k for k in found if (np.abs(np.round(values, k) - values) <= error).all()), None)
@@ -157,13 +150,7 @@ def find_grids(
     A column has no grid (step 0) if a value has more than `MAX_DECIMALS` decimals, or if random numbers of its type
     have so few decimals with a probability above `BY_CHANCE`. A step above one unit of the last decimal is used if the
     column is discrete, or if random numbers with these decimals have this step with a probability of at most
-    `BY_CHANCE`.
-
-    Args:
-        rows: Finite rows.
-        low: Lowest value of each column.
-        high: Highest value of each column.
-        is_integer: Which columns hold integers, whose step is at least 1.
+    `BY_CHANCE`. `low` and `high` are the lowest and highest value of each column; the step of integers is at least 1.
     """
     sample = rows_at(rows, np.linspace(0, len(rows) - 1, min(len(rows), _SOME_ROWS)).astype(np.int64))
     kinds = [next((kind for kind in _KINDS if _decimals(column, kind, 0) is not None), None) for column in sample.T]
@@ -195,13 +182,9 @@ def find_grids(
 def common_grids(
     first: Grids, second: Grids, distance: Float[np.ndarray, " d"], is_integer: Bool[np.ndarray, " d"]
 ) -> Grids:
-    """Returns the coarsest grid of each column that contains both given grids.
+    """Returns the coarsest grid of each column that contains both given grids; none if either is missing.
 
-    Args:
-        first: One grid per column.
-        second: The other grids. If either grid is missing, there is no common grid.
-        distance: Distance of a value on the second grid from a value on the first.
-        is_integer: Which columns hold integers, whose step is at least 1.
+    `distance` is that of a value on the second grid from a value on the first. The step of integers is at least 1.
     """
     decimals = np.maximum(first[0], second[0])
     first_steps, second_steps = (steps * 10 ** (decimals - grid_decimals) for grid_decimals, steps in (first, second))

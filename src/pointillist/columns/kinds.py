@@ -43,16 +43,11 @@ def fit_encoder(
     """Chooses and learns the encoder of a column.
 
     Categories become tokens, and so do the numbers of columns with few distinct values, and point masses. A column that
-    the other columns explain needs fewer distinct values for that, because its numbers are then learned jointly with
-    theirs. The other numbers of an explained column become normal scores, with a token that means "a number". The other
-    numbers of an unexplained column become tokens for intervals, with a uniform position in the interval.
-
-    Args:
-        name: Name of the column.
-        cells: Its cells.
-        is_category: Whether its numbers are categories.
-        explained: Fraction of its variance that the other columns explain.
-        is_unknown: Whether missing cells of the table are unobserved, rather than one more value of the token.
+    the other columns explain (`explained` is the fraction of its variance) needs fewer distinct values for that,
+    because its numbers are then learned jointly with theirs. The other numbers of an explained column become normal
+    scores, with a token that means "a number". The other numbers of an unexplained column become tokens for intervals,
+    with a uniform position in the interval. With `is_unknown`, missing cells are unobserved, rather than one more value
+    of the token.
     """
     has_missing = bool(cells.is_missing.any()) and not is_unknown
     present = cells.values[~cells.is_missing]
@@ -79,11 +74,7 @@ def fit_encoder(
 
 
 def encoder_from_json(content: dict[str, Any], arrays: Sequence[np.ndarray]) -> ColumnEncoder:
-    """Rebuilds an encoder of any kind from its JSON values and arrays.
-
-    Raises:
-        ValueError: If the content describes no valid encoder.
-    """
+    """Rebuilds an encoder of any kind from its JSON values and arrays, or raises a ValueError."""
     kind = content["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"unknown kind of column {kind!r:.40}")

@@ -39,9 +39,7 @@ class PairCounts:
     def of(cls, columns: Sequence[Float[np.ndarray, " n"]], is_nominal: Sequence[bool]) -> "PairCounts | None":
         """Counts rows; NaN marks missing cells. Returns None for one column, or more than `MOST_COLUMNS`.
 
-        Args:
-            columns: Numbers, or indices of categories, of each column.
-            is_nominal: Which columns hold indices of categories.
+        Nominal columns hold indices of categories.
         """
         if not 1 < len(columns) <= MOST_COLUMNS:
             return None

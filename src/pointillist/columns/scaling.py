@@ -125,11 +125,7 @@ class TableScaling:
 
     @classmethod
     def fit(cls, rows: Rows, method: str | None, is_integer: Bool[np.ndarray, " d"]) -> "TableScaling":
-        """Learns a scaling, one of `SCALINGS`, from `rows`, shape (n, d), finite.
-
-        Raises:
-            ValueError: If all columns are constant.
-        """
+        """Learns a scaling, one of `SCALINGS`, from `rows`, shape (n, d), finite; some column must vary."""
         low, high = column_range(rows)
         varies = high > low
         if not varies.any():
@@ -188,11 +184,7 @@ class TableScaling:
         return np.stack([low - margin, high + margin]).astype(np.float32)
 
     def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
-        """Scales the columns that vary to float32.
-
-        Raises:
-            ValueError: If a scaled value exceeds float32.
-        """
+        """Scales the columns that vary to float32; raises a ValueError if a scaled value exceeds it."""
         varies = self.varies
         with np.errstate(over="ignore"):
             scaled = self.varying.transform(rows if varies.all() else rows[:, varies])
@@ -250,11 +242,7 @@ class TableScaling:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray], is_integer: Bool[np.ndarray, " d"]) -> "TableScaling":
-        """Rebuilds a scaling from the result of `tensors`.
-
-        Raises:
-            ValueError: If the scaling or a grid is invalid.
-        """
+        """Rebuilds a scaling from the result of `tensors`; raises a ValueError if it or a grid is invalid."""
         decimals, steps, ends = (tensors[name] for name in ("decimals", "steps", "ends"))
         is_possible = (decimals >= 0) & (decimals <= MAX_DECIMALS) & (steps >= 0) & (steps <= LARGEST_INTEGER)
         is_of_integers = (decimals == 0) & (steps > 0) & (ends == 1).all(axis=0)

@@ -54,12 +54,9 @@ class NormalScores:
 
     @classmethod
     def fit(cls, values: Float[np.ndarray, " n"], step: float, most_intervals: int = 1) -> "NormalScores":
-        """Learns the scores of a column.
+        """Learns the scores of a column, with at most `most_intervals` intervals.
 
-        Args:
-            values: The numbers, at least one, finite.
-            step: Grid spacing of the column; 0 without a grid. A value then represents all numbers that round to it.
-            most_intervals: Largest number of intervals.
+        Under a grid of spacing `step`, 0 without one, a value represents all numbers that round to it.
         """
         n_intervals = int(np.clip(len(values) // ROWS_PER_INTERVAL, 1, most_intervals))
         edges = np.linspace(0, 1, n_intervals + 1)
@@ -94,10 +91,7 @@ class NormalScores:
     ) -> Float[np.ndarray, " n"]:
         """Computes scores; a value outside the range has the score of the nearest one inside.
 
-        Args:
-            values: The numbers, shape (n,).
-            step: The column's step, as in `fit`.
-            positions: Position of each number among the numbers that it represents, in [0, 1), shape (n,).
+        `positions` are in [0, 1): of each number among the numbers that it represents, with the step of `fit`.
         """
         if not self.is_discrete:
             scaled = np.ldexp(_dequantized(values, step, positions), _EXPONENT)
@@ -117,13 +111,7 @@ class NormalScores:
         return np.ldexp(np.interp(scores, self.levels, np.ldexp(self.points, _EXPONENT)), -_EXPONENT)
 
     def span(self, low: float, high: float, step: float) -> tuple[float, float] | None:
-        """Returns the lowest and highest score of the numbers from `low` to `high`; None if there are none.
-
-        Args:
-            low: Lowest number.
-            high: Highest number.
-            step: The column's step, as in `fit`.
-        """
+        """Returns the lowest and highest score of the numbers from `low` to `high`; None if there are none."""
         if self.is_discrete:
             from scipy.special import ndtri
 
@@ -171,12 +159,7 @@ class NormalScores:
 
 
 def nearest_index(points: Float[np.ndarray, " m"], values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Returns the index of the nearest point for each value; the lower one for ties.
-
-    Args:
-        points: Increasing points, at least one.
-        values: The values.
-    """
+    """Returns the index of the nearest of increasing points for each value; the lower one for ties."""
     right = np.clip(np.searchsorted(points, values), 1, max(1, len(points) - 1))
     left, right = right - 1, np.minimum(right, len(points) - 1)
     return np.where(values - points[left] <= points[right] - values, left, right)

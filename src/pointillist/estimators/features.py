@@ -21,16 +21,11 @@ FEWEST_ROWS = 2
 
 @dataclass(frozen=True, eq=False)
 class FeatureEncoder:
-    """Encodes the columns of a table as numbers.
+    """Encodes the columns of a table as numbers, by scikit-learn's fitted `ColumnTransformer`.
 
-    Numbers and dates come first. The mean replaces missing cells, and an indicator of missing cells follows for
-    each column that had some in `fit`. Each category has an indicator too, and so have missing cells among categories.
-    The categories of a single row share one indicator, which categories that no training row had set as well.
-
-    Attributes:
-        layout: Layout of the table.
-        is_category: Whether each column holds categories.
-        transformer: scikit-learn's fitted `ColumnTransformer`.
+    Numbers and dates come first. The mean replaces missing cells, and an indicator of missing cells follows for each
+    column that had some in `fit`. Each category has an indicator too, and so have missing cells among categories. The
+    categories of a single row share one indicator, which categories that no training row had set as well.
     """
 
     layout: Layout

@@ -146,8 +146,7 @@ def mixed_table(X: Any) -> tuple[Table, str, Headings | None] | None:
 def check_columns(estimator: Any, X: Any, *, reset: bool = False) -> None:
     """Compare the number and names of the columns of X with those of `fit`, or set these attributes if `reset`.
 
-    Raises:
-        ValueError: In one line, if they differ.
+    A ValueError in one line says if they differ.
     """
     from sklearn.utils.validation import validate_data
 

@@ -22,9 +22,8 @@ N_FOLDS, N_FOLDS_OF_MANY, MANY = 5, 3, 10_000
 class OutOfFold:
     """Boosted and extremely randomized trees, fitted to the rows outside each fold, in standard units.
 
-    Attributes:
-        units: The units, in which y has short tails.
-        models: scikit-learn's fitted models, one per fold for each kind; empty if no network sees their predictions.
+    In these `units`, y has short tails. `models` has scikit-learn's fitted models, one per fold for each kind; it is
+    empty if no network sees their predictions.
     """
 
     units: Units

@@ -249,14 +249,11 @@ class Regression:
 def fit_regression(
     x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], config: RegressionConfig, seed: int, n_guesses: int = 0
 ) -> Regression:
-    """Fit an ensemble to rows x and numbers y; the seed is 0 … 2³² - 1.
+    """Fit an ensemble to rows x and numbers y; the seed is 0 … 2³² - 1. A ValueError says if training diverges.
 
     The last `n_guesses` columns of x are other models' predictions of y, which every second network sees. The networks
     that see them are kept if their mean loss on held-out rows is lower, and the others otherwise; all are kept if these
     losses are nearly equal, or no rows are held out.
-
-    Raises:
-        ValueError: If training diverges.
     """
     n_networks, steps = MANY_ROWS if len(y) > MANY else FEW_ROWS
     n_networks, steps = config.n_networks or n_networks, config.steps or steps

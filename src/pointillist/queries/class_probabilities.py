@@ -12,17 +12,11 @@ from pointillist.tables.frames import aligned
 
 
 def class_probabilities(model: Learned, X: Any) -> Float[np.ndarray, "n classes"]:
-    """Computes the probability of each class given the other cells of a row.
+    """Computes the probability of each class given the other cells of a row, for models with a label token.
 
     Unlike in `Conditional`, missing cells are observed if the model has a value for them, and unknown categories count
-    as unobserved.
-
-    Args:
-        model: A model with classes and a label token.
-        X: A table with the columns of `fit`; it may lack the label column.
-
-    Raises:
-        ValueError: In one line, if X lacks a column, or a column holds something else than in `fit`.
+    as unobserved. X may lack the label column; a ValueError in one line says which other column it lacks, or does not
+    fit.
     """
     codec, classes = model.codec, model.classes
     assert classes is not None and classes.column is not None

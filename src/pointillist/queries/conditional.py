@@ -285,9 +285,7 @@ class Conditional:
     def _distribution(self, observed: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
         """The distribution of the single target of rows whose other cells are all observed.
 
-        Args:
-            observed: The rows.
-            points: Points of N(0, 1), which the probability-flow ODE maps to numbers.
+        The probability-flow ODE maps `points` of N(0, 1) to numbers.
         """
         name, n = self.targets[0], len(observed)
         encoder = self._encoders[name]

@@ -22,18 +22,11 @@ def consistent(
     plan: SamplingPlan,
     codec: Codec,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
-    """Yields encoded rows, and replaces rows that break a rule by rows of another draw.
+    """Yields encoded rows, and replaces rows that break a rule of the codec by rows of another draw.
 
-    The replacement has the same index, so a row does not depend on the number of rows.
-
-    Args:
-        parts: The rows, in consecutive parts.
-        again: Function that draws the rows of a plan; it is called with other seeds.
-        plan: The sampling plan of the rows.
-        codec: The codec, with the rules.
-
-    Raises:
-        ValueError: In one line, if none of `MOST_DRAWS` draws of a row obeys the rules.
+    The replacement has the same index, so a row does not depend on the number of rows. `again` draws the rows of a
+    plan; it is called with other seeds. A ValueError in one line says if none of `MOST_DRAWS` draws of a row obeys the
+    rules.
     """
     others: list[_RowReader] = []
     first = 0

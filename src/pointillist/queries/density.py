@@ -23,12 +23,7 @@ LATTICE_POINTS = 4
 def log_density(model: Learned, columns: Sequence[Column]) -> Float[np.ndarray, " n"]:
     """Computes the log of mass times density of rows, in nats; see `Diffusion.score_samples`.
 
-    Args:
-        model: The model. If its labels are not in the table, the density is marginal over classes.
-        columns: The cells of the model's columns.
-
-    Raises:
-        ValueError: If the model has no density, or none that is marginal over classes.
+    If labels are not in the table, the density is marginal over classes; a ValueError says if the model has none.
     """
     model.process.check_density(model)
     codec, n = model.codec, len(columns[0].values)
@@ -58,15 +53,9 @@ def log_probability(
     the model draws them in any order. Numbers have their density under the probability-flow ODE given all tokens and
     observed numbers, or the mean over `LATTICE_POINTS` points within wide grid cells.
 
-    Args:
-        model: The model.
-        observed: Encoded rows with the observed cells. If a target is a number, all other cells must be observed.
-        cells: The target cells, by the index of their column.
-        is_present: Whether all cells are known to be present.
-        has_label: Whether rows end with the index of their class.
-
-    Returns:
-        Shape (n,); -inf for cells of mass 0.
+    `observed` are encoded rows; if a target is a number, all other cells must be observed. `cells` are the target cells
+    by the index of their column, and `is_present` says whether all cells are known to be present. With `has_label`,
+    rows end with the index of their class. Cells of mass 0 have -inf.
     """
     codec, process = model.codec, model.process
     encoding, n = codec.encoding, len(observed)

@@ -45,17 +45,9 @@ def imputed(
 ) -> list[Any]:
     """Returns decoded rows with the missing cells of a table filled, once per draw.
 
-    Args:
-        model: The model.
-        X: A table with the model's columns, in any container.
-        n_draws: Number of draws.
-        random_state: Seed.
-        labels: Labels that have no column in the table; see `with_labels`.
-        statistic: "median" fills one table with medians and most frequent categories of draws. Each draw obeys the
-            rules.
-
-    Raises:
-        ValueError: In one line, if X lacks a column, or the model cannot condition on cells.
+    `labels` are for labels that have no column in the table; see `with_labels`. The statistic "median" fills one table
+    with medians and most frequent categories of draws, each of which obeys the rules. A ValueError in one line says if
+    X lacks a column, or the model cannot condition on cells.
     """
     codec, table = model.codec, aligned(X, model.codec.layout)
     observed = with_labels(model, codec.encode_table(table), labels)
@@ -90,14 +82,7 @@ def imputed(
 def completed(
     model: Learned, observed: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
 ) -> Float[np.ndarray, "draws n width"]:
-    """Draws all cells of rows that are not observed, as encoded rows without missing cells.
-
-    Args:
-        model: The model.
-        observed: Encoded rows, perhaps with labels.
-        n_draws: Number of draws per row.
-        random_state: Seed.
-    """
+    """Draws all cells of encoded rows that are not observed, `n_draws` times; no drawn cell is missing."""
     width = model.codec.width
     plan = model.process.plan_imputation(model, observed, n_draws, random_state)
     rows = np.concatenate([np.empty((0, width), np.float32), *streamed(plan, width)])

@@ -113,8 +113,7 @@ class LabelConditional(Conditional):
 def conditional_of(model: Learned, target: Any, labels: Any = None) -> Conditional:
     """Returns the distribution of one or several columns given the others; see `Conditional` for the arguments.
 
-    Raises:
-        ValueError: In one line, if a column does not exist, or the model cannot condition on cells.
+    A ValueError in one line says if a column does not exist, or the model cannot condition on cells.
     """
     if hasattr(target, "tolist"):
         target = target.tolist()

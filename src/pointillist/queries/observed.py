@@ -16,12 +16,9 @@ from pointillist.tables.table import Table
 
 @dataclass(frozen=True)
 class Observed:
-    """Rows without their targets.
+    """A table with the model's columns, and its encoded rows, in which targets and missing cells are unobserved.
 
-    Attributes:
-        table: The table, with the model's columns.
-        rows: Encoded rows, in which targets and missing cells are unobserved.
-        is_complete: Which rows lack no cell except the targets.
+    `is_complete` says which rows lack no cell except the targets.
     """
 
     table: Table
@@ -32,17 +29,10 @@ class Observed:
 def observed_cells(
     model: Learned, X: Any, targets: Sequence[Any], labels: Any = None, *, are_read: bool = False
 ) -> Observed:
-    """Reads the observed cells of a table.
+    """Reads the observed cells of a table with the model's columns; target columns may be left out.
 
-    Args:
-        model: The model.
-        X: A table with the model's columns, in any container; targets may be left out.
-        targets: Names of the target columns.
-        labels: Labels that have no column in the table; see `with_labels`.
-        are_read: Whether the result's table also holds the targets.
-
-    Raises:
-        ValueError: In one line, if X lacks another column, or holds an unknown category.
+    `labels` are for labels that have no column in the table; see `with_labels`. With `are_read`, the result's table
+    also holds the targets. A ValueError in one line says if X lacks another column, or holds an unknown category.
     """
     encoding = model.codec.encoding
     table = aligned(X, model.codec.layout, absent=targets, unread=() if are_read else targets)
@@ -58,15 +48,9 @@ def observed_cells(
 
 
 def with_labels(model: Learned, rows: Float[np.ndarray, "n width"], labels: Any) -> Float[np.ndarray, "n values"]:
-    """Returns rows with observed labels.
+    """Returns encoded rows with observed labels: one label, or one per row, None or NaN where it is unknown.
 
-    Args:
-        model: The model.
-        rows: Encoded rows.
-        labels: One label, or one per row, with None or NaN for unknown labels; None without labels.
-
-    Raises:
-        ValueError: In one line, if the model has no labels outside the table, or a label is unknown.
+    A ValueError in one line says if the model has no labels outside the table, or a label is unknown.
     """
     if labels is None:
         return rows

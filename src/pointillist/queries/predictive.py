@@ -32,12 +32,7 @@ NARROW = 0.1
 
 
 class NormalPoints(NamedTuple):
-    """Points that represent N(0, 1).
-
-    Attributes:
-        values: The points, increasing, shape (n,).
-        weights: Their weights, which sum to 1, shape (n,).
-    """
+    """Increasing points that represent N(0, 1), and their weights, which sum to 1."""
 
     values: Float[np.ndarray, " n"]
     weights: Float[np.ndarray, " n"]

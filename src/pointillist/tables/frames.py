@@ -25,11 +25,7 @@ _SEVERAL_KINDS = "column {!r} holds values of several kinds: give it one kind, o
 def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
     """Returns X as a mixed table, with its kind of container and its headings; None if X cannot be read as one.
 
-    Args:
-        X: A data frame, an Arrow table, the table of a file, or an array.
-
-    Raises:
-        ValueError: In one line, if a column mixes values of several kinds, or names cannot be kept.
+    A ValueError in one line says if a column mixes values of several kinds, or names cannot be kept.
     """
     if isinstance(X, Table):
         return X, "file", None
@@ -132,15 +128,10 @@ def _check_columns(frame: Any, headings: Headings) -> None:
 def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
     """Returns X with the columns of a layout, in their order and types; X may hold further columns if it has names.
 
-    Args:
-        X: The table, in any container. Columns of an array are matched by position. An array does not match a mixed
-            table with names, unless `absent` names columns.
-        layout: The layout.
-        absent: Names of columns that X may lack; their cells are then missing. An array lacks all of them or none.
-        unread: Names of absent columns whose cells count as missing even if X has them.
-
-    Raises:
-        ValueError: In one line, if X cannot be read or lacks a column, or a column holds something else.
+    Columns of an array are matched by position. An array does not match a mixed table with names, unless `absent` names
+    columns that X may lack, whose cells are then missing; an array lacks all of them or none. The cells of the absent
+    columns in `unread` count as missing even if X has them. A ValueError in one line says if X cannot be read or lacks
+    a column, or a column holds something else.
     """
     check_container(X)
     names, has_names = layout.column_names, layout.names is not None
@@ -188,13 +179,7 @@ def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
 
 
 def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
-    """Appends the columns of X that a frame lacks to it, and orders all columns as in X.
-
-    Args:
-        filled: A data frame with the rows of X, for pandas with its index.
-        X: A data frame of any library; an array has no other columns.
-        known: Names of the columns of X that `filled` has.
-    """
+    """Appends the columns of X that a frame of its rows lacks, all but the `known` ones, in the order of X."""
     if not nw.dependencies.is_into_dataframe(X) or not nw.dependencies.is_into_dataframe(filled):
         return filled
     wanted = list(nw.from_native(X, eager_only=True).columns)
@@ -374,12 +359,7 @@ def check_finite(
 ) -> None:
     """Raises a ValueError that names the first value that is NaN or infinite as `dtype`.
 
-    Args:
-        rows: The rows.
-        what: Their name in the message.
-        names: Names of the columns; None for their indices.
-        dtype: The type.
-        first: Index of the first row.
+    `what` names the rows in the message, and `first` is the index of the first row.
     """
     for block in blocks(rows):
         with np.errstate(over="ignore"):

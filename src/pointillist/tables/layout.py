@@ -228,12 +228,7 @@ class Layout:
         return Table(table)
 
     def restore(self, rows: Any, index: Any = None) -> Any:
-        """Converts rows, as `assembled` returns them, to the container of the layout.
-
-        Args:
-            rows: The rows.
-            index: Index for a pandas frame; 0, 1, 2, … by default.
-        """
+        """Converts rows, as `assembled` returns them, to the container of the layout, with an index for pandas."""
         if self.schema_bytes is None:
             return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
         if self.headings is not None:

@@ -103,11 +103,7 @@ def column_range(rows: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, " d"
 
 
 class Spool:
-    """Gathers blocks of rows; takes memory of at most a few times `SPOOL_ABOVE`.
-
-    Args:
-        width: Number of columns.
-    """
+    """Gathers blocks of rows of some width; takes memory of at most a few times `SPOOL_ABOVE`."""
 
     def __init__(self, width: int) -> None:
         self._width = width

@@ -358,10 +358,7 @@ def to_arrow(
 ) -> "pa.Table":
     """Makes an Arrow table from the cells of each column of a schema.
 
-    Args:
-        cells: The cells.
-        schema: Names and types of the columns.
-        nan_is_missing: For each column, whether a missing number is written as NaN; null by default.
+    `nan_is_missing` says for each column whether a missing number is written as NaN; it is null by default.
     """
     flags = [False] * len(cells) if nan_is_missing is None else nan_is_missing
     columns = [_array(each, field.type, flag) for each, field, flag in zip(cells, schema, flags, strict=True)]
@@ -492,11 +489,7 @@ def _moment(value: Any, kind: "pa.DataType") -> Any:
 
 
 def moment_of(text: str, kind: "pa.DataType") -> Any:
-    """Parses a date, a time or a duration of a type; times without an offset are in the zone of the type.
-
-    Raises:
-        ValueError: If the text is none; pa.ArrowException, LookupError or OverflowError too.
-    """
+    """Parses a date, a time or a duration of a type; times without an offset are in the zone of the type."""
     if pa.types.is_duration(kind):
         number, unit = re.findall(rf"^([+-]?\d+) *({'|'.join(UNITS)}|)$", text)[0]
         return np.timedelta64(int(number), UNITS[unit or kind.unit])

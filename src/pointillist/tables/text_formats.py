@@ -37,16 +37,9 @@ def unmarked(
 ) -> tuple[Any, str, str] | None:
     """Returns a function that removes the marks, the decimal mark, and an example; None if the texts are not numbers.
 
-    A comma marks decimals if all texts fit this reading, and thousands if all fit that one.
-
-    Args:
-        name: Name of the column.
-        present: Texts without white space around them, none of them null.
-        decimal: The decimal mark, "." or ",", if it is known.
-        usual: The decimal mark of other rows of the table, where the texts fit both.
-
-    Raises:
-        ValueError: If all texts fit both readings, and there is no usual one.
+    A comma marks decimals if all texts fit this reading, and thousands if all fit that one; if all fit both, it is as
+    in `usual`, the mark of other rows of the table, or a ValueError. The texts are present and have no white space
+    around them.
     """
     if not all_match(present, _MAYBE) or len(pc.unique(pc.replace_substring_regex(present, f"[^{_SYMBOLS}]", ""))) != 1:
         return None
