@@ -48,11 +48,6 @@ def test_a_fraction_of_the_labels_is_dropped():
     assert [n.input.weight.shape for n in stack(LABELS)] == [(16, 2 + 8 + 8)] * 2
 
 
-def test_labels_and_their_embedding_need_each_other():
-    with pytest.raises(ValueError, match="labels and an embedding of the class need each other"):
-        stack(None)
-
-
 def test_rows_have_the_requested_class():
     labels = np.random.default_rng(0).integers(0, 4, 700)  # 3 is "no class"
     rows = sample_rows(

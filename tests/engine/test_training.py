@@ -162,11 +162,6 @@ def test_a_second_stack_of_the_same_shape_compiles_nothing():
     assert training._run._cache_size() == before
 
 
-def test_batch_size_must_fit():
-    with pytest.raises(ValueError, match=r"batch_size must be between 1 and the number of rows, 200; it is 201"):
-        StackTrainer(ROWS, RECIPES, SMALL, method=Method(batch_size=201))
-
-
 def trained_in_parts(n_devices, **changes):
     method = Method(batch_size=64, parts=8, **changes)
     recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3, clip=0.05)

@@ -89,12 +89,8 @@ class StackTrainer:
         capacity: int | None = None,
         is_side_by_side: bool | None = None,
     ) -> None:
-        if (labels is None) != (architecture.class_embedding == 0):
-            raise ValueError("labels and an embedding of the class need each other")
-        if not 1 <= method.batch_size <= data.shape[1]:
-            raise ValueError(
-                f"batch_size must be between 1 and the number of rows, {data.shape[1]}; it is {method.batch_size}"
-            )
+        assert (labels is None) == (architecture.class_embedding == 0), "labels and their embedding need each other"
+        assert 1 <= method.batch_size <= data.shape[1], "a batch has at most all rows"
         self.recipes = tuple(recipes)
         n_slots = max(capacity or 0, len(recipes))
         self._mesh = _mesh(method.parts, n_slots, devices)

@@ -29,7 +29,7 @@ MAX_NAME = 200
 
 
 class SpecError(ValueError):
-    """Error about a spec, in one line: the file, the line if it is known, the key, and the allowed values."""
+    """Error about a spec, in one line: the file, the key, and the allowed values."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
-"""Reads a study's spec from a TOML file; every mistake gives one line that names the file, the line and the key."""
+"""Reads a study's spec from a TOML file; every mistake gives one line that names the file and the key."""
 
 import csv
 import difflib
 import io
 import math
-import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,15 +76,14 @@ def parse_spec(text: str, path: Path) -> Spec:
         raise SpecError(f"{path}: its lists or tables are nested too deeply") from error
     except ValueError as error:
         raise SpecError(f"{path}: {error}") from error
-    return _Reader(text, path).spec(content)
+    return _Reader(path).spec(content)
 
 
 class _Reader:
     """Makes a spec from a file's content; `keys` lead to the table in which a key is, for errors."""
 
-    def __init__(self, text: str, path: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines = _lines_of_keys(text)
         self._n_settings = 0
 
     def spec(self, content: dict[str, Any]) -> Spec:
@@ -217,9 +215,7 @@ class _Reader:
                 raise self._error(key, f"unknown key; {hint}The keys are {', '.join(known)}", keys)
 
     def _error(self, key: str, message: str, keys: Keys) -> SpecError:
-        line = self._lines.get((*keys, key)) or self._lines.get(keys)
-        at_line = f", line {line}" if line else ""
-        return SpecError(printable(f"{self._path}{at_line}: {'.'.join((*keys, key))[:MAX_NAME]}: {message}"))
+        return SpecError(printable(f"{self._path}: {'.'.join((*keys, key))[:MAX_NAME]}: {message}"))
 
 
 def _settings(values: dict[str, Any]) -> Settings:
@@ -227,19 +223,6 @@ def _settings(values: dict[str, Any]) -> Settings:
     if "classifier" in values or "guidance" in values:
         values = {"method": "guidance", **values}
     return Settings(**values)
-
-
-def _lines_of_keys(text: str) -> dict[Keys, int]:
-    """Finds the line numbers of tables and keys by a simple pattern, because the parser does not give them."""
-    lines: dict[Keys, int] = {}
-    table: Keys = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if head := re.match(r"\s*\[([^\[\]]+)\]\s*(#.*)?$", line):
-            table = tuple(part.strip().strip("\"'") for part in head[1].split("."))
-            lines.setdefault(table, number)
-        elif key := re.match(r"\s*([\w.\"'-]+)\s*=", line):
-            lines.setdefault((*table, *(part.strip("\"'") for part in key[1].split("."))), number)
-    return lines
 
 
 def _read_text(path: Path) -> str:
