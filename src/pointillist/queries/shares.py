@@ -65,7 +65,7 @@ def with_shares(model: Learned, request: Request, drawn: Drawn) -> Request:
 
     The joint distribution of the columns is the one closest to the model's, in relative entropy, that has the shares
     (iterative proportional fitting: Deming & Stephan 1940, "On a least squares adjustment of a sampled frequency
-    table"). It is rounded to whole rows at random, such that every share is exact up to rounding.
+    table"). It is rounded to whole rows at random, and every share is exact up to rounding.
 
     Args:
         model: The model.
@@ -221,7 +221,7 @@ def proportional_fit(
         ValueError: If no distribution has the shares and the zeros of the joint distribution.
     """
     names = " and ".join(repr(column.name) for column in columns)
-    impossible = ValueError(f"no rows have these shares of {names}, because some of their values never meet")
+    impossible = ValueError(f"no rows have these shares of {names}, because some values of these columns never meet")
     table = joint
     for _ in range(MOST_ROUNDS):
         errors = []

@@ -1,7 +1,7 @@
 """Formats of dates and times in text: found for a whole column, and kept in new rows.
 
-Formats are those of `strftime`, with `%-d` for a day without a leading zero (also `%-m`, `%-H` and `%-I`), `%s` for
-seconds and `%Q` for milliseconds since 1970. Dates and times of ISO 8601 are not listed: Arrow reads them.
+Formats are written as in `strftime`, with `%-d` for a day without a leading zero (also `%-m`, `%-H`, `%-I`), `%s`
+for seconds and `%Q` for milliseconds since 1970. Dates and times of ISO 8601 are not listed: Arrow reads them.
 """
 
 import re
@@ -232,7 +232,7 @@ def _moments(parts: Any, form: str) -> Any:
 
 
 def _iso_day(part: dict[str, Any]) -> Any:
-    """Dates as texts such as 2024-03-20."""
+    """Dates as texts, for example 2024-03-20."""
     if "G" in part:
         return _iso_monday(part["G"], part["V"])
     year = part.get("Y")

@@ -23,7 +23,7 @@ FORM = b"pointillist.form"
 
 _NUMBER_FORM = re.compile(
     rf"(?P<before>(?:[{_SYMBOLS}][{_SPACES}]?)?)(?:#(?P<group>[.,{_SPACES}])##)?0"
-    rf"(?:(?P<mark>[.,])(?P<places>0+|#+))?(?P<after>(?:[{_SPACES}]?[{_SYMBOLS}])?)"
+    rf"(?:(?P<mark>[.,])(?P<decimals>0+|#+))?(?P<after>(?:[{_SPACES}]?[{_SYMBOLS}])?)"
 )
 
 _DAY, _MINUTE, _SECOND = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r":\d\d(?:\.\d+)?"
@@ -116,11 +116,11 @@ def number_form(present: "pa.ChunkedArray", mark: str) -> str | None:
     bare = _bare(present)
     groups = pc.extract_regex(bare, rf"^[+-]?[0-9]+(?P<group>[^0-9{re.escape(mark)}])[0-9]").drop_null()
     group = pc.struct_field(groups.combine_chunks(), "group")[0].as_py() if len(groups) else ""
-    places = pc.utf8_length(pc.replace_substring_regex(bare, rf"^[^{re.escape(mark)}]*{re.escape(mark)}?", ""))
-    low, high = pc.min_max(places).as_py().values()
-    decimals = mark + high * ("0" if low == high else "#") if high else ""
+    decimals = pc.utf8_length(pc.replace_substring_regex(bare, rf"^[^{re.escape(mark)}]*{re.escape(mark)}?", ""))
+    low, high = pc.min_max(decimals).as_py().values()
+    ending = mark + high * ("0" if low == high else "#") if high else ""
     assert before is not None and after is not None
-    form = f"{before[1]}{f'#{group}##' if group else ''}0{decimals}{after[1]}"
+    form = f"{before[1]}{f'#{group}##' if group else ''}0{ending}{after[1]}"
     return None if form == "0" or re.fullmatch(r"0\.[0#]+", form) else form
 
 
@@ -167,15 +167,15 @@ def written(column: Any, form: str) -> "pa.StringArray":
     found = _NUMBER_FORM.fullmatch(form)
     if found is None:
         return date_formats.written(column, form)
-    group, places = found["group"] or "", found["places"] or ""
+    group, decimals = found["group"] or "", found["decimals"] or ""
     marks = str.maketrans({",": group, ".": found["mark"] or "."})
-    spec = f"{',' if group else ''}.{len(places)}f"
+    spec = f"{',' if group else ''}.{len(decimals)}f"
 
     def text(value: float | None) -> str | None:
         if value is None:
             return None
-        digits = format(abs(value), spec if places or isinstance(value, float) else spec[:-3] + "d")
-        if "#" in places:
+        digits = format(abs(value), spec if decimals or isinstance(value, float) else spec[:-3] + "d")
+        if "#" in decimals:
             digits = digits.rstrip("0").rstrip(".")
         sign = "-" if value < 0 and digits.strip("0.,") else ""
         return f"{sign}{found['before']}{digits.translate(marks)}{found['after']}"
