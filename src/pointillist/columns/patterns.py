@@ -1,0 +1,264 @@
+"""Patterns of codes, such as `[A-Z]{3}-[0-9]{6}`: their strings in a random order, and the pattern of given codes."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, combinations, groupby, product
+
+import numpy as np
+from jaxtyping import Int, UInt64
+
+from pointillist.foreign_text import shown
+
+DIGITS, UPPER, LOWER = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+
+MOST_KEYS = 2**62
+"""Largest number of strings of a pattern that are used."""
+
+ROOM = 1_000
+"""A pattern found in n codes has at least this many times n strings, if a run of its digits can be longer."""
+
+_MOST_CHARACTERS, _MOST_LENGTHS, _MOST_IN_CLASS = 1_000, 256, 1_000
+_ROUNDS = 6
+_SHORTHANDS = {"d": DIGITS, "w": f"{DIGITS}{UPPER}_{LOWER}"}
+_ATOM = re.compile(r"\[(?P<body>(?:\\.|[^]\\])+)\]|\\(?P<escaped>.)|(?P<literal>[^]\[\\.*+?|(){}^$])", re.DOTALL)
+_TIMES = re.compile(r"\{(\d{1,4})(?:,(\d{1,4}))?\}|\?")
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A regular expression of literals and classes of characters, each perhaps with {n}, {m,n} or ?.
+
+    Attributes:
+        text: The regular expression.
+        salt: Number that determines the order of the strings.
+
+    Raises:
+        ValueError: If the expression has anything else, or makes a string in two ways.
+    """
+
+    text: str
+    salt: int = 0
+
+    def __post_init__(self) -> None:
+        for _, group in groupby(self.alternatives, len):
+            for one, other in combinations(group, 2):
+                if all(not {*a}.isdisjoint(b) for a, b in zip(one, other, strict=True)):
+                    raise ValueError(f"the pattern {shown(self.text)} makes a string in two ways: fix a length in it")
+
+    @cached_property
+    def alternatives(self) -> tuple[tuple[str, ...], ...]:
+        """For each combination of lengths, the characters that each position allows; shorter strings come first."""
+        atoms = _parsed(self.text)
+        lengths = [range(low, high + 1) for _, low, high in atoms]
+        if math.prod(map(len, lengths)) > _MOST_LENGTHS or sum(high for *_, high in atoms) > _MOST_CHARACTERS:
+            raise ValueError(f"the pattern {shown(self.text)} has too many lengths, or too long strings: fix a length")
+        characters = [chars for chars, *_ in atoms]
+        return tuple(
+            sorted(
+                (
+                    tuple(chain.from_iterable([chars] * n for chars, n in zip(characters, each, strict=True)))
+                    for each in product(*lengths)
+                ),
+                key=len,
+            )
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of its strings."""
+        return sum(math.prod(map(len, each)) for each in self.alternatives)
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """The regular expression, compiled."""
+        return re.compile(self.text, re.ASCII)
+
+    def strings(self, indices: Int[np.ndarray, " n"]) -> np.ndarray:
+        """Returns the strings with some indices, from 0 to the smaller of `count` and `MOST_KEYS` - 1.
+
+        Different indices have different strings. Strings of one length come in an order that looks random.
+        """
+        longest = max(map(len, self.alternatives))
+        letters = np.zeros((len(indices), longest), "<U1")
+        first = 0
+        for salt, classes in enumerate(self.alternatives, self.salt):
+            # The last positions have no more strings than `MOST_KEYS`, and an order; the others follow from the index.
+            start, n = len(classes), 1
+            while start and n * len(classes[start - 1]) <= MOST_KEYS:
+                start, n = start - 1, n * len(classes[start - 1])
+            is_here = (indices >= first) & (indices < first + n)
+            if is_here.any():
+                codes = shuffled((indices[is_here] - first).astype(np.uint64), n, salt)
+                free = _mixed(codes)
+                for position in reversed(range(len(classes))):
+                    size = np.uint64(len(classes[position]))
+                    if position < start:
+                        free = _mixed(free)
+                    codes, digit = np.divmod(codes if position >= start else free, size)
+                    letters[is_here, position] = np.array([*classes[position]])[digit.astype(np.int64)]
+            first += n
+            if first >= MOST_KEYS:
+                break
+        return letters.view(f"<U{longest}")[:, 0]
+
+
+def _parsed(text: str) -> list[tuple[str, int, int]]:
+    """Parses a pattern; returns characters, least and largest number of each part."""
+    body = text.removeprefix("^").removesuffix("$")
+    atoms, position = [], 0
+    while position < len(body):
+        atom = _ATOM.match(body, position)
+        characters = "" if atom is None else _characters(atom)
+        if atom is None or not characters:
+            raise ValueError(
+                f"the pattern {shown(text)} is not simple at {shown(body[position:])}: use literals, classes such as "
+                "[A-Z0-9] or \\d, and {n}, {m,n} or ?"
+            )
+        position, low, high = atom.end(), 1, 1
+        if times := _TIMES.match(body, position):
+            position, is_optional = times.end(), times[0] == "?"
+            low, high = (0, 1) if is_optional else (int(times[1]), int(times[2] or times[1]))
+        atoms.append((characters, low, high))
+        if low > high:
+            raise ValueError(f"the pattern {shown(text)} has {{{low},{high}}}: give the smaller number first")
+    if not any(high for *_, high in atoms):
+        raise ValueError("a pattern needs at least one character")
+    return atoms
+
+
+def _characters(atom: re.Match[str]) -> str:
+    """Returns the sorted characters that a part of a pattern allows; none if they cannot be listed."""
+    if atom["literal"] is not None:
+        return atom["literal"]
+    if atom["escaped"] is not None:
+        # \s, \b and others are not listed.
+        return _SHORTHANDS.get(atom["escaped"], "" if atom["escaped"].isalnum() else atom["escaped"])
+    found: set[str] = set()
+    body = re.findall(r"\\.|.", atom["body"], re.DOTALL)
+    if body[0] == "^":
+        return ""
+    while body:
+        low = body.pop(0)
+        if low[0] == "\\" and low[1] in _SHORTHANDS:
+            found |= {*_SHORTHANDS[low[1]]}
+            continue
+        low, high = low[-1], low[-1]
+        if len(body) > 1 and body[0] == "-":
+            high = body[1][-1]
+            body = body[2:]
+        if not 0 <= ord(high) - ord(low) < _MOST_IN_CLASS:
+            return ""
+        found |= {chr(code) for code in range(ord(low), ord(high) + 1)}
+    return "".join(sorted(found))
+
+
+def shuffled(indices: UInt64[np.ndarray, " n"], n: int, salt: int) -> UInt64[np.ndarray, " n"]:
+    """Permutes the integers below n (at most `MOST_KEYS`) in an order that looks random.
+
+    A Feistel network permutes the integers below a power of 4; integers outside are permuted again until they are
+    below n (Black & Rogaway 2002, "Ciphers with arbitrary finite domains").
+    """
+    half = np.uint64(max(1, (n - 1).bit_length() + 1 >> 1))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    keys = _mixed(np.arange(_ROUNDS, dtype=np.uint64) + np.uint64(salt % 2**32 * _ROUNDS))
+    found, is_outside = indices.copy(), np.ones(len(indices), bool)
+    while is_outside.any():
+        left, right = found[is_outside] >> half, found[is_outside] & mask
+        for key in keys:
+            left, right = right, left ^ (_mixed(right ^ key) & mask)
+        found[is_outside] = (left << half) | right
+        is_outside = found >= np.uint64(n)
+    return found
+
+
+def _mixed(values: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+    """Mixes the bits of integers, each into another one (the finalizer of SplitMix64, Steele et al. 2014)."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+Part = tuple[str, int, int]
+"""A class of characters with the least and the largest number of them."""
+
+
+def found_pattern(codes: Sequence[str]) -> str | None:
+    """Returns the pattern of codes that all differ; None if they look like words, or have no pattern.
+
+    The codes have the same runs of digits, capitals and small letters, with the same characters between them, where
+    runs of letters have one length each. Or they have runs of letters mixed with digits, of one length each.
+    """
+    return _pattern(codes, re.compile(r"[0-9]+|[A-Z]+|[a-z]+|.", re.DOTALL), _parts_of_run) or _pattern(
+        codes, re.compile(r"[0-9A-Za-z]+|.", re.DOTALL), _parts_of_mixed_run
+    )
+
+
+def _pattern(
+    codes: Sequence[str], token: re.Pattern[str], parts_of: Callable[[Sequence[str]], list[Part]]
+) -> str | None:
+    """Finds the pattern of codes, given the parts of the pattern for the tokens at one place in all codes."""
+    rows = [token.findall(code) for code in codes]
+    if len({*map(len, rows)}) > 1:
+        return None
+    parts: list[Part] = []
+    for run in zip(*rows, strict=True):
+        is_fixed = len({*run}) == 1
+        found = [(_escaped(run[0]), 1, 1)] if is_fixed else parts_of(run)
+        if not found:
+            return None
+        parts += found
+    if not any("0-9" in chars for chars, *_ in parts):
+        return None
+    growing = [i for i, (chars, *_) in enumerate(parts) if chars == "[0-9]"]
+    while True:
+        text = "".join(chars + _times(low, high) for chars, low, high in parts if high)
+        try:
+            if not growing or Pattern(text).count >= ROOM * len(codes):
+                return text
+        except ValueError:
+            return None
+        chars, low, high = parts[growing[-1]]
+        parts[growing[-1]] = chars, low, high + 1
+
+
+def _parts_of_run(run: Sequence[str]) -> list[Part]:
+    """Returns the parts for runs of digits, or of letters of one length and kind; none for others."""
+    lengths = [*map(len, run)]
+    low, high = min(lengths), max(lengths)
+    if all(each[0] in DIGITS for each in run):
+        # Numbers without leading zeros have none in new codes either.
+        is_number = not any(each[0] == "0" and len(each) > 1 for each in run)
+        return [("[1-9]", 1, 1), ("[0-9]", low - 1, high - 1)] if is_number else [("[0-9]", low, high)]
+    kind = next((kind for kind in ("A-Z", "a-z") if all(re.match(f"[{kind}]", each) for each in run)), None)
+    return [(f"[{kind}]", low, high)] if kind is not None and low == high else []
+
+
+def _parts_of_mixed_run(run: Sequence[str]) -> list[Part]:
+    """Returns the part for runs of letters and digits of one length; none for others."""
+    kinds = [
+        kind
+        for kind, letter in (("0-9", "[0-9]"), ("A-F", "[A-F]"), ("G-Z", "[G-Z]"), ("a-f", "[a-f]"), ("g-z", "[g-z]"))
+        if any(re.search(letter, each) for each in run)
+    ]
+    if len({*map(len, run)}) > 1 or not kinds or "0-9" not in kinds:
+        return []
+    letters = [
+        whole if rest in kinds else first
+        for first, rest, whole in (("A-F", "G-Z", "A-Z"), ("a-f", "g-z", "a-z"))
+        if {first, rest} & {*kinds}
+    ]
+    return [(f"[{''.join(['0-9', *letters])}]", len(run[0]), len(run[0]))]
+
+
+def _times(low: int, high: int) -> str:
+    if low == high:
+        return "" if low == 1 else f"{{{low}}}"
+    return f"{{{low},{high}}}"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[]\\[.*+?|(){}^$]", r"\\\g<0>", text)
