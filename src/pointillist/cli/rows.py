@@ -134,6 +134,8 @@ def fit(
             console.print(terminal_text(task.guarantee.line), soft_wrap=True)
         if task.table is not None:
             print_types(task.table, task.plan.codec, categorical or (), console)
+        for each in task.generated.columns if task.generated is not None else ():
+            console.print(terminal_text(f"generated: {each.name}, {each.text}"), soft_wrap=True)
         # A large table must not stay in memory with its encoded rows, nor memory that reading it used and freed.
         del table
         task = task.without_table()
@@ -193,7 +195,7 @@ def _summary(model: "RowModel", n: int, seconds: float) -> str:
 @exclusive
 @options.grouped(
     {
-        OPTIONS: ("out", "n", "scale", "where", "shares", "label", "guidance", "seed"),
+        OPTIONS: ("out", "n", "scale", "where", "shares", "label", "guidance", "start", "exclude", "seed"),
         REWARDS: ("reward", "reward_temperature", "candidates", "steering"),
     }
 )
@@ -238,6 +240,9 @@ def sample(
         int | None,
         typer.Option(min=1, help="Write Parquet files of this many rows to the folder ROWS.", show_default="one file"),
     ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help=f"A table whose keys the new rows do not get: {FILES}.")
+    ] = None,
     engine: Annotated[options.Engine, options.engine("rows are drawn")] = "local",
     address: options.Address = None,
     seed: Annotated[int, options.seed("Same seed, same rows.")] = 0,
@@ -248,6 +253,7 @@ def sample(
 
     from pointillist.cli.conditions import category_of, shares_of, where_of
     from pointillist.cli.rewards import explained, reward_of
+    from pointillist.cli.table_options import read_keys
     from pointillist.engine.cluster import check_engine
     from pointillist.files.writing import FolderWriter, TableWriter
     from pointillist.models.request import Request
@@ -275,23 +281,24 @@ def sample(
         prior=start,
         where=where_of(fitted, where or ()),
         shares=shares_of(fitted, shares or ()),
+        exclude=None if exclude is None else read_keys(fitted, exclude),
         variance=fitted.parameters["variance"],
         random_state=seed,
         **chosen,
     )
     run = SamplingRun(fitted, request)
-    forms, console = fitted.codec.layout.forms, Console(stderr=True)
-    names, types = fitted.file_columns()
+    layout, label_index, console = fitted.layout, fitted.output_label_index, Console(stderr=True)
+    names, types = fitted.file_columns(with_generated=True)
     if rows_per_file is None:
-        writing: TableWriter | FolderWriter = TableWriter(out, names, types, run.n_rows, forms)
+        writing: TableWriter | FolderWriter = TableWriter(out, names, types, run.n_rows, layout.forms)
     else:
         writing = FolderWriter(out, names, types, run.n_rows, rows_per_file)
     with explained(reward), writing as writer, Bar(console, run.n_rows) as bar:
         bar.say("sampling")
         for part, labels in run.parts(engine, address):
-            columns = fitted.codec.columns(part)
-            if fitted.label_index is not None:
-                columns.insert(fitted.label_index, labels)
+            columns = layout.columns(run.with_generated(part))
+            if label_index is not None:
+                columns.insert(label_index, labels)
             writer.write(columns)
             bar.say(run.progress_text)
             bar.advance(len(part))

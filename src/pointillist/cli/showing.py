@@ -50,6 +50,8 @@ def _model_facts(path: Path) -> dict[str, Any]:
         "kind": "tokens (masked diffusion)" if codec.encoding.n_tokens else "numbers (Gaussian diffusion)",
         "columns": f"{codec.n_columns}: {_listed(columns)}",
     }
+    if model.generated is not None:
+        facts["generated"] = "; ".join(f"{each.name}: {each.text}" for each in model.generated.columns)
     for name, is_declared in (("declared rules", True), ("rules", False)):
         texts = [rule.text(codec.names) for rule in codec.rules if rule.is_declared is is_declared]
         facts |= {name: "; ".join(texts)} if texts else {}

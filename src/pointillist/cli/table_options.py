@@ -84,6 +84,20 @@ def read_for(
     return Table(table.arrow.rename_columns([original.get(name, name) for name in table.names]))
 
 
+def read_keys(model: "RowModel", path: Path) -> Table:
+    """Reads the keys of a table, and the other columns of composite keys, in the types of a model's columns."""
+    kinds: dict[str, Any] = {}
+    for each in model.generated.columns if model.generated is not None else ():
+        if each.is_key:
+            kinds |= {str(name): model.layout.type_of(name) for name in (*each.within, each.name)}
+    form = format_of(path)
+    with naming(path):
+        names = form.names(path, DEFAULT_FORM)
+    types = {} if form.has_types else {name: "text" for name in names if name in kinds and _is_text(kinds[name])}
+    drop = [name for name in names if name not in kinds]
+    return read_table(path, drop=[] if len(drop) == len(names) else drop, types=types, kind="mixed", min_rows=1)
+
+
 def _is_text(kind: Any) -> bool:
     """Whether a column holds text, by its type as `RowModel.file_columns` returns it."""
     if isinstance(kind, str):

@@ -14,13 +14,17 @@ from pointillist.foreign_text import shown
 
 DIGITS, UPPER, LOWER = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 
-MOST_KEYS = 2**62
-"""Largest number of strings of a pattern that are used."""
+MOST_KEYS = 2**52
+"""Largest number of keys of a column."""
+
+PERMUTED = 2**62
+"""Largest number of integers that `shuffled` permutes."""
 
 ROOM = 1_000
 """A pattern found in n codes has at least this many times n strings, if a run of its digits can be longer."""
 
 _MOST_CHARACTERS, _MOST_LENGTHS, _MOST_IN_CLASS = 1_000, 256, 1_000
+_MOST_CODES = 20_000
 _ROUNDS = 6
 _SHORTHANDS = {"d": DIGITS, "w": f"{DIGITS}{UPPER}_{LOWER}"}
 _ATOM = re.compile(r"\[(?P<body>(?:\\.|[^]\\])+)\]|\\(?P<escaped>.)|(?P<literal>[^]\[\\.*+?|(){}^$])", re.DOTALL)
@@ -77,17 +81,18 @@ class Pattern:
         return re.compile(self.text, re.ASCII)
 
     def strings(self, indices: Int[np.ndarray, " n"]) -> np.ndarray:
-        """Returns the strings with some indices, from 0 to the smaller of `count` and `MOST_KEYS` - 1.
+        """Returns the strings with some indices, from 0 to the smaller of `count` and `MOST_KEYS`, minus 1.
 
-        Different indices have different strings. Strings of one length come in an order that looks random.
+        Different indices have different strings. Strings of one length come in an order that looks random. Patterns
+        with more than `MOST_KEYS` strings have at least so many indices.
         """
         longest = max(map(len, self.alternatives))
         letters = np.zeros((len(indices), longest), "<U1")
         first = 0
         for salt, classes in enumerate(self.alternatives, self.salt):
-            # The last positions have no more strings than `MOST_KEYS`, and an order; the others follow from the index.
+            # The last positions have no more strings than `PERMUTED`, and an order; the others follow from the index.
             start, n = len(classes), 1
-            while start and n * len(classes[start - 1]) <= MOST_KEYS:
+            while start and n * len(classes[start - 1]) <= PERMUTED:
                 start, n = start - 1, n * len(classes[start - 1])
             is_here = (indices >= first) & (indices < first + n)
             if is_here.any():
@@ -156,7 +161,7 @@ def _characters(atom: re.Match[str]) -> str:
 
 
 def shuffled(indices: UInt64[np.ndarray, " n"], n: int, salt: int) -> UInt64[np.ndarray, " n"]:
-    """Permutes the integers below n (at most `MOST_KEYS`) in an order that looks random.
+    """Permutes the integers below n (at most `PERMUTED`) in an order that looks random.
 
     A Feistel network permutes the integers below a power of 4; integers outside are permuted again until they are
     below n (Black & Rogaway 2002, "Ciphers with arbitrary finite domains").
@@ -201,7 +206,7 @@ def _pattern(
     codes: Sequence[str], token: re.Pattern[str], parts_of: Callable[[Sequence[str]], list[Part]]
 ) -> str | None:
     """Finds the pattern of codes, given the parts of the pattern for the tokens at one place in all codes."""
-    rows = [token.findall(code) for code in codes]
+    rows = [token.findall(code) for code in codes[:: 1 + len(codes) // _MOST_CODES]]
     if len({*map(len, rows)}) > 1:
         return None
     parts: list[Part] = []

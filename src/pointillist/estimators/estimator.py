@@ -170,6 +170,8 @@ class Diffusion(WithParameters, Configuration):
         deterministic: bool = False,
         where: Mapping[str, Any] | None = None,
         shares: Mapping[Any, Mapping[Any, float]] | None = None,
+        start: int = 0,
+        exclude: Any = None,
         progress: bool = False,
         random_state: RandomState = None,
     ) -> Any:
@@ -205,6 +207,7 @@ class Diffusion(WithParameters, Configuration):
                 numbers, as {"income": {">50K": 0.5, "<=50K": 0.5}}. Their counts are exact up to rounding; values
                 without a fraction share the rest as the model has them. With several columns, the joint distribution is
                 the one closest to the model's. The order of the rows is random, and depends on their number.
+            exclude: A data frame whose keys the new rows do not get, such as the training rows or rows drawn before.
             progress: Whether to show a progress bar.
             random_state: Seed.
 
@@ -229,13 +232,15 @@ class Diffusion(WithParameters, Configuration):
             deterministic=deterministic,
             where=where,
             shares=shares,
+            start=start,
+            exclude=exclude,
             random_state=random_state,
         )
         with Bar(Console(stderr=True), run.n_rows, is_shown=progress) as bar:
             rows, row_labels = run.rows(bar.advance)
         if run.effective_sample_size is not None:
             self.effective_sample_size_ = run.effective_sample_size
-        restored = self.model_.codec.restore(rows)
+        restored = self.model_.layout.restore(run.with_generated(rows))
         return (restored, row_labels) if return_labels else restored
 
     def sample_batches(self, n_samples: int, **options: Any) -> Iterator[Any]:
@@ -248,9 +253,10 @@ class Diffusion(WithParameters, Configuration):
         Returns:
             An iterator over the parts; each is what `sample` returns, for some of the rows.
         """
-        restore = fitted_model(self).codec.restore
-        parts = sampling_run(self, n_samples, **options).parts()
-        return (restore(rows) if labels is None else (restore(rows), labels) for rows, labels in parts)
+        run = sampling_run(self, n_samples, **options)
+        restore = self.model_.layout.restore
+        parts = ((restore(run.with_generated(rows)), labels) for rows, labels in run.parts())
+        return (rows if labels is None else (rows, labels) for rows, labels in parts)
 
     def impute(
         self,
@@ -384,7 +390,7 @@ class Diffusion(WithParameters, Configuration):
         model = load_model(Path(path))
         # The file may claim types that the library of data frames lacks; without that library, no rows are drawn.
         with checking(Path(path), ModelFileError), suppress(ImportError):
-            model.codec.restore(model.codec.joined([]))
+            model.layout.restore(model.no_rows())
         loaded = cls(**model.parameters)
         loaded._hold(model)
         return loaded

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from pointillist.columns.unlearned import separated
 from pointillist.metrics.checks import check_rows
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.tables.frames import table_of
-from pointillist.tables.keys import without_keys
 from pointillist.tables.names import check_container, is_frame
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.row_sampling import in_memory
@@ -27,8 +27,8 @@ def columns_of(sides: Mapping[str, Any]) -> dict[str, Columns]:
 def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
     """Convert tables, by their names in messages, the real one first, to columns by name, of the same kinds.
 
-    Columns without names are matched by their order, or refused with a ValueError, and others by name. Columns of names
-    or keys are left out, with a warning, if generated rows lack them.
+    Columns without names are matched by their order, or refused with a ValueError, and others by name. Keys and personal
+    columns are left out, with a warning, and so are names or text that generated rows lack.
     """
     # Labels become a column like the others.
     sides = {name: side if side.label is None else Table(side.arrow) for name, side in sides.items()}
@@ -77,14 +77,17 @@ def _as_written(values: np.ndarray, types: set[str]) -> np.ndarray:
 
 
 def _without_keys(sides: Mapping[str, Table]) -> dict[str, Table]:
-    """Leave out columns that no model learns, if one of the other tables lacks them as well."""
+    """Leave out keys and personal columns, and names or text that one of the other tables lacks as well."""
     (first, real), *others = sides.items()
     named = [side for _, side in others if side.has_names]
     if real.is_rows or not named:
         return dict(sides)
-    kept, reasons = without_keys(real, [name for name in real.names if all(name in side.names for side in named)])
-    for reason in reasons:
+    separate = separated(real)
+    shared = [name for name in separate.reasons if all(name in side.names for side in named)]
+    separate = separated(real, [name for name in shared if name not in separate.names])
+    for reason in separate.reasons.values():
         warnings.warn(f"{first}: {reason}, and is left out", UserWarning, stacklevel=4)
+    kept = separate.X
     dropped = {*real.names} - {*kept.names}
     return {first: kept} | {
         name: side if side.is_rows else side.select([each for each in side.names if each not in dropped])

@@ -238,6 +238,9 @@ class SamplingConfig(Checked):
     candidates: int = parameter(
         10, "Number of candidates per row and step, with a reward.", low=1, is_option=True,
         details="Each candidate costs an evaluation of the network.")
+    start: int = parameter(
+        0, "Number of keys that earlier rows have used up, so that the new rows get the next ones.", low=0,
+        is_option=True)
     steering: str = parameter(
         "svdd_pm", "Steering method of the reward.", choices=("svdd_pm", "feynman_kac"), is_option=True,
         details='"svdd_pm" draws rows that are independent of each other, a biased sample of the target; "feynman_kac" '

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pointillist.columns.generated import GeneratedColumns
+from pointillist.columns.unlearned import separated
 from pointillist.engine.devices import configure
 from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import masked_table
@@ -25,7 +27,6 @@ from pointillist.models.trials import run_trials
 from pointillist.progress import shows_progress
 from pointillist.rules.declarations import names_in, obeying
 from pointillist.tables.frames import check_finite, read_numbers
-from pointillist.tables.keys import without_keys
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
 
@@ -54,6 +55,7 @@ class Task:
         summary: The model's summary of its training rows.
         guarantee: The guarantee of a differentially private fit; None for other fits.
         limit: The time limit; None for none.
+        generated: The generated columns; None without them.
     """
 
     configuration: Configuration
@@ -65,6 +67,7 @@ class Task:
     summary: Summary | None = None
     guarantee: Guarantee | None = None
     limit: TimeLimit | None = None
+    generated: GeneratedColumns | None = None
 
     def fit(self, checkpoint: Path | None = None) -> RowModel:
         """Trains a model; raises a ValueError if training diverges, or the checkpoint belongs to another training run.
@@ -90,7 +93,17 @@ class Task:
         seed = plan.seed if before is None else before.record.seed
         record = Record(history, validation, seed, rows_hash)
         parameters = values_of(self.configuration)
-        return RowModel(plan.codec, process, network, self.classes, record, parameters, self.trained_with, self.summary)
+        return RowModel(
+            plan.codec,
+            process,
+            network,
+            self.classes,
+            record,
+            parameters,
+            self.trained_with,
+            self.summary,
+            generated=self.generated,
+        )
 
     def without_table(self) -> "Task":
         """Returns the task without its table; the plan holds everything that training needs."""
@@ -128,8 +141,8 @@ def prepare(
         ValueError: In one line, if the rows, the labels or the configuration cannot be used.
 
     Warns:
-        UserWarning: If columns are dropped because they number the rows, differ in nearly every row, or are empty; or
-            if the model does not use a parameter that is set.
+        UserWarning: If columns are generated or dropped because they number the rows, differ in nearly every row, are
+            personal or empty; or if the model does not use a parameter that is set.
     """
     limit = None
     if configuration.max_minutes is not None:
@@ -138,14 +151,10 @@ def prepare(
             raise ValueError("a fit with max_minutes depends on the speed of the machine: leave checkpoint out")
     configure()
     warn_of_unused(unused_betas(configuration), f"noise schedule is {configuration.schedule!r}")
-    if configuration.process != "gaussian":
-        X, left_out = without_keys(X, {*categorical, *keep, *names_in(configuration.rules or ())})
-        for reason in left_out:
-            warnings.warn(
-                f"{reason}, so it is dropped: use --keep to insist (in Python, categorical=, or floats for integers)",
-                UserWarning,
-                stacklevel=3,
-            )
+    kept = {*categorical, *keep, *names_in(configuration.rules or ())}
+    separate = separated(X, kept, finds=configuration.process != "gaussian")
+    separate.warn()
+    X = separate.X
     seed = None if checkpoint is None or configuration.random_state is not None else seed_in(checkpoint)
     unused = changed_gaussian_only(configuration)
     process = "masked" if configuration.rules else configuration.process
@@ -168,7 +177,16 @@ def prepare(
         plan, classes, trained_with = plan_tokens(configuration, *mixed, y, categorical=categorical, seed=seed)
         warn_of_unused(unused, "model of this table is masked diffusion")
         summary = Summary.from_table(plan.rows, mixed[0], plan.codec.encoding)
-        return Task(configuration, plan, classes, trained_with, table=mixed[0], summary=summary, limit=limit)
+        return Task(
+            configuration,
+            plan,
+            classes,
+            trained_with,
+            table=mixed[0],
+            summary=summary,
+            limit=limit,
+            generated=separate.placed(plan.codec.layout),
+        )
     if len(given):
         # Posteriors may be sharp, which takes a wide network and many steps.
         configuration = replace(configuration, width=configuration.width or WIDTH_GIVEN)
@@ -178,8 +196,16 @@ def prepare(
     plan, classes, trained_with = plan_numbers(
         configuration, *read(X), y, label=label, given=given, before=before, seed=seed
     )
-    summary = Summary.from_rows(plan.rows, plan.labels)
-    return Task(configuration, plan, classes, trained_with, before=before, summary=summary, limit=limit)
+    return Task(
+        configuration,
+        plan,
+        classes,
+        trained_with,
+        before=before,
+        summary=Summary.from_rows(plan.rows, plan.labels),
+        limit=limit,
+        generated=separate.placed(plan.codec.layout),
+    )
 
 
 def warn_of_unused(names: Sequence[str], model: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.encoder import Allowed, Ends, Observed
+from pointillist.columns.generated import GeneratedColumns
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
@@ -17,6 +18,7 @@ from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import allowed_cells, observed_column, split, without_contradictions
 from pointillist.models.request import Request, agreed_length
+from pointillist.tables.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -205,9 +207,16 @@ class Learned:
         process: Noises and draws rows.
         network: The network; its type depends on the process, see `engine.recipes.Weights`.
         classes: The classes; None without labels.
+        generated: Columns that are not learned but generated; None without them.
     """
 
     codec: Codec
     process: Process
     network: Any
     classes: Classes | None
+    generated: GeneratedColumns | None = field(default=None, kw_only=True)
+
+    @property
+    def layout(self) -> Layout:
+        """Layout of all columns, learned or generated."""
+        return self.codec.layout if self.generated is None else self.generated.layout

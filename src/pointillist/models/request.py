@@ -35,6 +35,7 @@ class Request(SamplingConfig):
     prior: ArrayLike | None = None
     where: Mapping[Any, Any] | None = None
     shares: Mapping[Any, Mapping[Any, float]] | None = None
+    exclude: Any = None
     variance: str = "posterior"
     random_state: RandomState = None
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.columns.generating import GeneratedRows
 from pointillist.models.process import Learned
 from pointillist.models.summary import Summary
 
@@ -96,11 +97,28 @@ class RowModel(Learned):
             return None
         return self.codec.n_columns if classes.column is None else classes.column[1]
 
-    def file_columns(self) -> tuple[list[str] | None, list[Any]]:
+    def no_rows(self) -> Any:
+        """Returns a table without rows that has all columns, as decoded rows with generated columns have."""
+        empty = self.codec.joined([])
+        if self.generated is None:
+            return empty
+        return GeneratedRows(self.generated, 0, 0, None, 0).added(self.codec.columns(empty))
+
+    @property
+    def output_label_index(self) -> int | None:
+        """Index at which labels are inserted among learned and generated columns; None as for `label_index`."""
+        if self.label_index is None or self.generated is None:
+            return self.label_index
+        index = self.generated.label_index
+        return len(self.layout.column_names) if index is None else index
+
+    def file_columns(self, *, with_generated: bool = False) -> tuple[list[str] | None, list[Any]]:
         """Returns names (None for unnamed columns) and types of columns and labels, in the format of `TableWriter`."""
-        names = None if self.codec.names is None else [str(name) for name in self.codec.names]
-        types: list[Any] = list(self.codec.types)
-        index = self.label_index
+        layout, index = self.codec.layout, self.label_index
+        if with_generated:
+            layout, index = self.layout, self.output_label_index
+        names = None if layout.names is None else [str(name) for name in layout.names]
+        types: list[Any] = list(layout.column_types)
         if index is not None:
             assert self.classes is not None
             kind = self.classes.labels.dtype

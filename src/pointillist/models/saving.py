@@ -12,6 +12,7 @@ from pointillist.arguments import seed_of
 from pointillist.atomic_files import checking
 from pointillist.columns.domain import domain_from_json, domain_to_json
 from pointillist.columns.encoder import array_lengths
+from pointillist.columns.generating import generated_from_json
 from pointillist.columns.scaling import TableScaling
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
@@ -75,6 +76,7 @@ def content_of(model: RowModel) -> tuple[dict[str, Any], Tensors]:
         "fingerprint": record.fingerprint,
         "privacy": None if record.guarantee is None else asdict(record.guarantee),
         "classes": None if classes is None or model.process.has_label_token else classes.labels.tolist(),
+        "generated": None if model.generated is None else model.generated.to_json(),
         **model.codec.facts(),
     }
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network).items()}
@@ -150,7 +152,12 @@ def expected_model(
         record = Record(tensors["history"], tensors["validation_history"], seed, fingerprint, guarantee)
         classes = Classes(labels, tensors["class_counts"], column) if claim.n_classes else None
         summary = Summary.from_tensors(tensors)
-        return RowModel(codec, process, network, classes, record, parameters, trained_with, summary)
+        generated = None if facts["generated"] is None else generated_from_json(facts["generated"])
+        if generated is not None and [*map(str, generated.learned_names)] != [*map(str, codec.names or ())]:
+            raise ValueError("its learned and generated columns do not match its layout")
+        return RowModel(
+            codec, process, network, classes, record, parameters, trained_with, summary, generated=generated
+        )
 
     return expected, assemble
 

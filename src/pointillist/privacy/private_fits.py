@@ -134,7 +134,16 @@ class PrivateTask(Task):
         process, network = self.plan.process.finished(self._trained())
         record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, self.guarantee)
         asked = values_of(self.configuration) | {"random_state": None}
-        model = RowModel(self.plan.codec, process, network, self.classes, record, asked, self.trained_with)
+        model = RowModel(
+            self.plan.codec,
+            process,
+            network,
+            self.classes,
+            record,
+            asked,
+            self.trained_with,
+            generated=self.generated,
+        )
         return model if self.logits is None else _with_counted_columns(model, self.logits)
 
     def _trained(self) -> Weights:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.columns.generating import GeneratedRows
 from pointillist.diffusion.conditioning.observed_sampling import CenteredSampler, ObservedSampler
 from pointillist.diffusion.samplers import RowSampler, TrajectorySampler
 from pointillist.engine.sampling import (
@@ -61,10 +62,19 @@ class SamplingRun:
         request = with_shares(model, request, partial(_drawn, model))
         self._model = model
         self._request = request
+        generated = model.generated
+        for name in request.where or {}:
+            if generated is not None and name in generated.names:
+                raise ValueError(f"column {name!r} is generated rather than learned: leave it out of where")
+        if generated is None and (request.start or request.exclude is not None):
+            raise ValueError("the model generates no keys: leave start and exclude out")
         self._plan = model.process.plan_sampling(model, request)
         self.n_rows = self._plan.n_rows
         self._acceptance: Acceptance | None = None
         self._obeying: Obeying | None = None
+        self._generated = None
+        if generated is not None:
+            self._generated = GeneratedRows(generated, self.n_rows, request.start, request.exclude, self._plan.seed)
 
     @property
     def effective_sample_size(self) -> float | None:
@@ -119,6 +129,10 @@ class SamplingRun:
         if not self._request.return_labels or classes is None:
             return joined, None
         return joined, np.concatenate([classes.labels[:0], *labels])
+
+    def with_generated(self, rows: Any) -> Any:
+        """Adds the generated columns to the next decoded rows; takes the parts of `parts` in order, or all rows."""
+        return rows if self._generated is None else self._generated.added(self._model.codec.columns(rows))
 
     def trajectories(self, times: int) -> Trajectories:
         """Draws the rows with their trajectories, at evenly spaced steps, or at every step if there are fewer.

@@ -1,7 +1,7 @@
-"""Finds columns that no model learns: names and keys, integers that number the rows, and empty columns."""
+"""Reasons why no model learns a column: names and keys, integers that number the rows, and empty columns."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,6 @@ import numpy as np
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import is_numeral
 from pointillist.lazy import pa, pc
-from pointillist.tables.frames import table_of, with_columns
-from pointillist.tables.names import is_frame
 from pointillist.tables.table import Table, kind_of
 
 MAX_CATEGORIES = 10_000
@@ -21,6 +19,9 @@ MANY = 50
 
 FEW = 10
 """Largest number of different texts that are read as categories even if hardly any text repeats."""
+
+_IDENTIFIER = re.compile(r"(?i:(?:.*[\W_])?(?:id|key|uuid|guid))|.*[a-z]I[Dd]")
+"""Pattern of the names of keys, such as id, customer_id and orderId."""
 
 UNNAMED = ("", "Unnamed: 0")
 """Names of an unnamed pandas index: in a CSV file, and after pandas has read the file."""
@@ -53,36 +54,7 @@ def _is_code(text: str) -> bool:
     return bool(re.fullmatch(r"[\w.-]+", text) and re.search(r"\d", text) and re.search(r"[^\W\d_]", text))
 
 
-def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
-    """Drops the columns of a data frame, or the table of a file, that no model learns; returns a reason for each too.
-
-    Returns X unchanged if its columns have no names, or if no column would be left.
-
-    Args:
-        X: The table.
-        kept: Names of columns that are not dropped.
-    """
-    try:
-        found = table_of(X) if isinstance(X, Table) or is_frame(X) else None
-    except ValueError:
-        # Reading all columns raises the error again.
-        return X, []
-    if found is None:
-        return X, []
-    table = found[0]
-    reasons = {
-        name: reason
-        for name, column in _columns_of(table)
-        if name not in (*kept, table.label) and (reason := _reason(name, column))
-    }
-    rest = [name for name in table.names if name not in reasons]
-    if not reasons or not {*rest} - {table.label}:
-        return X, []
-    left = X.select(rest) if isinstance(X, Table) else with_columns(X, rest)
-    return left, [*reasons.values()]
-
-
-def _columns_of(table: Table) -> Iterator[tuple[Any, "pa.ChunkedArray"]]:
+def learnable_columns(table: Table) -> Iterator[tuple[Any, "pa.ChunkedArray"]]:
     """Yields the columns of a table with their names; of rows of numbers, only columns of integers."""
     if not table.is_rows:
         yield from zip(table.names, table.arrow.columns, strict=True)
@@ -93,8 +65,8 @@ def _columns_of(table: Table) -> Iterator[tuple[Any, "pa.ChunkedArray"]]:
             yield name, pa.chunked_array([cells.astype(np.int64)])
 
 
-def _reason(name: Any, column: "pa.ChunkedArray") -> str | None:
-    """Returns why a column is dropped; None if it is not."""
+def reason_not_to_learn(name: Any, column: "pa.ChunkedArray") -> str | None:
+    """Returns why no model learns a column; None if models learn it."""
     n_given = len(column) - column.null_count
     if not n_given:
         return f"column {name!r} has no value at all"
@@ -110,18 +82,23 @@ def _reason(name: Any, column: "pa.ChunkedArray") -> str | None:
     return f"column {name!r} has {distinct:,} different integers beyond 2**53" if too_many(distinct, n_given) else None
 
 
+def is_numbering(n: int, low: int, high: int) -> bool:
+    """Whether n different integers are at least half of those from the lowest to the highest."""
+    return high - low < 2 * n
+
+
 def _numbering_reason(name: Any, integers: "pa.ChunkedArray", low: int, high: int) -> str | None:
     """Returns that a column numbers the rows, as a reason to drop it; None if it does not.
 
     The integers of this column all differ, and they are at least half of the integers from the lowest to the highest,
     because a split of a table lacks some rows. n random integers from so short a range all differ with a probability
-    below exp(-n / 4). An index that pandas wrote without a name may be sparser.
+    below exp(-n / 4). An index that pandas wrote without a name, and a column that is named as a key, may be sparser.
     """
-    n = len(integers)
-    is_dense = high - low < 2 * n
-    if n <= MANY or not (is_dense or name in UNNAMED) or pc.count_distinct(integers).as_py() < n:
+    n, is_index = len(integers), name in UNNAMED
+    is_dense, is_key = is_numbering(n, low, high), isinstance(name, str) and _IDENTIFIER.fullmatch(name) is not None
+    if n <= MANY or not (is_dense or is_index or is_key) or pc.count_distinct(integers).as_py() < n:
         return None
-    what = "numbers the rows" if is_dense else "is an index without a name"
+    what = "numbers the rows" if is_dense else "is an index without a name" if is_index else "is a key"
     return f"column {name!r} {what} ({low} to {high}, each at most once)"
 
 

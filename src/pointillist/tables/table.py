@@ -139,6 +139,17 @@ class Table:
             columns.insert(numbers.label.position, pa.array(numbers.label.values))
         return pa.table(columns, names=self.names)
 
+    @property
+    def schema(self) -> "pa.Schema":
+        """Names and types of the columns; a table of numbers stays as it is."""
+        if not self.is_rows:
+            return self.arrow.schema
+        numbers = self.numbers
+        kinds = [pa.from_numpy_dtype(np.dtype(kind)) for kind in numbers.types]
+        if numbers.label is not None:
+            kinds.insert(numbers.label.position, pa.array(numbers.label.values[:1]).type)
+        return pa.schema(list(zip(map(str, self.names), kinds, strict=True)))
+
     def select(self, names: Sequence[Any]) -> "Table":
         """Returns the table with some of its columns, in the given order."""
         if not self.is_rows:

@@ -1,0 +1,169 @@
+"""Adds generated columns to new rows, and reads them from model files."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pointillist.columns.generated import GeneratedColumn, GeneratedColumns
+from pointillist.columns.keys import Codes, Numbering, Uuids
+from pointillist.columns.personal import Personal
+from pointillist.lazy import pa, pc
+from pointillist.tables.frames import table_of
+from pointillist.tables.layout import Layout
+
+KINDS: dict[str, type[GeneratedColumn]] = {kind.kind: kind for kind in (Numbering, Uuids, Codes, Personal)}
+"""All kinds of generated columns, by their names in files."""
+
+_BLOCK = 1024
+"""Number of values of a composite key that are generated at once."""
+
+
+def generated_from_json(content: Mapping[str, Any]) -> GeneratedColumns:
+    """Rebuilds generated columns from the result of `to_json`; raises a ValueError if the content is not valid."""
+    columns = []
+    for each in content["columns"]:
+        if each["kind"] not in KINDS:
+            raise ValueError(f"{each['kind']!r:.40} is not a kind of generated column")
+        columns.append(KINDS[each["kind"]].from_json(each))
+    layout, label_index = Layout.from_json(content["layout"]), content["label_index"]
+    if label_index is not None and (type(label_index) is not int or not 0 <= label_index <= len(layout.column_names)):
+        raise ValueError("the labels have no place among its columns")
+    return GeneratedColumns(layout, tuple(columns), label_index)
+
+
+class GeneratedRows:
+    """Adds generated columns to rows, part by part.
+
+    Args:
+        generated: The generated columns.
+        n_rows: Number of rows in all.
+        start: Index of the first value of each column, or in each group of a composite key.
+        exclude: A table in any container with keys that are left out; None for none.
+        seed: Seed of values that are not keys, and of UUIDs.
+
+    Raises:
+        ValueError: In one line, if there are too few keys, or if `exclude` lacks a column.
+    """
+
+    def __init__(self, generated: GeneratedColumns, n_rows: int, start: int, exclude: Any, seed: int) -> None:
+        self._generated = generated
+        excluded = {} if exclude is None else _keys_in(exclude, generated)
+        self._sources: list[_Single | _Grouped] = []
+        for column in generated.columns:
+            if n_rows:
+                column.prepare()
+            kind = generated.layout.type_of(column.name)
+            source = (_Grouped if column.within else _Single)(column, kind, start, excluded.get(column.name), seed)
+            if isinstance(source, _Single):
+                source.check(start + n_rows)
+            self._sources.append(source)
+
+    def added(self, learned: Sequence[Any]) -> "pa.Table":
+        """Returns the next rows with all columns.
+
+        Args:
+            learned: The learned columns of the rows, in the order of the layout.
+        """
+        layout = self._generated.layout
+        cells = {
+            name: pa.array(column) if isinstance(column, np.ndarray) else column
+            for name, column in zip(self._generated.learned_names, learned, strict=True)
+        }
+        for source in self._sources:
+            cells[source.column.name] = source.take(len(learned[0]), cells)
+        return pa.Table.from_arrays([cells[name] for name in layout.column_names], schema=layout.schema)
+
+
+class _Single:
+    """The values of a column, whose indices are those of the rows."""
+
+    def __init__(self, column: GeneratedColumn, kind: Any, start: int, excluded: Any, seed: int) -> None:
+        self.column, self._kind, self._seed = column, kind, seed
+        self._next, self._count, self._excluded = start, column.count(kind), excluded
+
+    def check(self, end: int) -> None:
+        """Raises a ValueError if there are fewer values than `end`."""
+        if self._count is not None and end > self._count:
+            raise _too_few(self.column, self._count, end)
+
+    def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
+        """Returns the next n values."""
+        parts: list[Any] = []
+        while missing := n - sum(map(len, parts)):
+            self.check(self._next + missing)
+            values = _array(self.column, self._kind, self._next, missing, self._seed)
+            self._next += missing
+            if self._excluded is not None:
+                values = values.filter(pc.invert(pc.is_in(values, self._excluded.column(0))))
+            parts.append(values)
+        return pa.concat_arrays([_array(self.column, self._kind, 0, 0, self._seed), *parts])
+
+
+class _Grouped:
+    """The values of the last column of a composite key, whose indices count the rows with the same other cells."""
+
+    def __init__(self, column: GeneratedColumn, kind: Any, start: int, excluded: Any, seed: int) -> None:
+        self.column, self._kind, self._seed, self._start = column, kind, seed, start
+        self._count = column.count(kind)
+        self._next: dict[tuple[Any, ...], int] = {}
+        self._values: list[Any] = []
+        self._excluded = (
+            {*()} if excluded is None else {*zip(*(each.to_pylist() for each in excluded.columns), strict=True)}
+        )
+
+    def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
+        """Returns the next n values, given the other cells of the rows."""
+        values = []
+        for group in zip(*(cells[name].to_pylist() for name in self.column.within), strict=True):
+            index = self._next.get(group, 0)
+            while (*group, self._value(index)) in self._excluded:
+                index += 1
+            values.append(self._value(index))
+            self._next[group] = index + 1
+        return pa.array(values, self._kind)
+
+    def _value(self, index: int) -> Any:
+        while index >= len(self._values):
+            first = self._start + len(self._values)
+            n = _BLOCK if self._count is None else min(_BLOCK, self._count - first)
+            if n <= 0:
+                raise _too_few(self.column, first, first + 1)
+            self._values += _array(self.column, self._kind, first, n, self._seed).to_pylist()
+        return self._values[index]
+
+
+def _array(column: GeneratedColumn, kind: Any, first: int, n: int, seed: int) -> Any:
+    return pa.array(column.values(np.arange(first, first + n), seed)).cast(kind)
+
+
+def _too_few(column: GeneratedColumn, count: int, needed: int) -> ValueError:
+    where = f" for each {', '.join(map(repr, column.within))}" if column.within else ""
+    return ValueError(
+        f"column {column.name!r} has {count:,} {column.text}{where}, and {needed:,} are needed: draw fewer rows, or "
+        f"declare more keys with rules.unique({column.name!r}, pattern=…)"
+    )
+
+
+def _keys_in(exclude: Any, generated: GeneratedColumns) -> dict[Any, "pa.Table"]:
+    """Returns the cells of each key and of the columns that it is numbered in, by the name of the key."""
+    found, keys = table_of(exclude), [each for each in generated.columns if each.is_key]
+    if found is None:
+        raise ValueError("exclude cannot be read: give a data frame with the keys to leave out")
+    table, _, _ = found
+    names = {name: text for name in generated.layout.column_names for text in table.names if str(text) == str(name)}
+    excluded = {}
+    for key in keys:
+        for name in (*key.within, key.name):
+            if name not in names:
+                raise ValueError(f"exclude has no column {name!r}, whose keys it leaves out: add it")
+        cells = [table.arrow.column(table.names.index(names[name])) for name in (*key.within, key.name)]
+        kind = generated.layout.type_of(key.name)
+        try:
+            cells[-1] = cells[-1].cast(kind)
+        except pa.ArrowException as error:
+            raise ValueError(
+                f"column {key.name!r} of exclude holds {cells[-1].type}, and its keys are {kind}"
+            ) from error
+        excluded[key.name] = pa.table(cells, names=[*map(str, range(len(cells)))])
+    return excluded
