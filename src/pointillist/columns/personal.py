@@ -15,6 +15,9 @@ from pointillist.columns.generated import GeneratedColumn
 from pointillist.lazy import pa
 from pointillist.tables.table import kind_of
 
+INSTALL = "pip install faker"
+"""How to install Faker."""
+
 _PERSONS = 2**16
 """Number of persons that are kept in memory."""
 
@@ -116,7 +119,7 @@ def check_faker(locale: str) -> None:
     try:
         _faker(locale)
     except ImportError as error:
-        raise ValueError("personal columns need Faker: pip install 'pointillist[faker]'") from error
+        raise ValueError(f"personal columns need Faker: {INSTALL}") from error
     except AttributeError as error:
         raise ValueError(f"Faker has no locale {locale!r}: take one like 'en_US', 'de_DE' or 'fr_FR'") from error
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pointillist.columns.generated import GeneratedColumn, GeneratedColumns
 from pointillist.columns.keys import Codes, Numbering, Uuids
 from pointillist.columns.patterns import found_pattern
-from pointillist.columns.personal import CONTENTS, Personal, has_faker
+from pointillist.columns.personal import CONTENTS, INSTALL, Personal, has_faker
 from pointillist.lazy import pa, pc
 from pointillist.tables.frames import table_of, with_columns
 from pointillist.tables.keys import UNNAMED, is_numbering, learnable_columns, reason_not_to_learn
@@ -88,11 +88,11 @@ class Separated:
         """Warns of columns that were not declared and are not learned."""
         texts = {each.name: each.text for each in self.columns}
         for name, reason in self.reasons.items():
-            what = f"so new rows get {texts[name]}" if name in texts else "so it is dropped"
+            what = "so it is dropped: use --keep to insist"
+            if name in texts:
+                what = f"so new rows get {texts[name]}: use --keep to learn it"
             warnings.warn(
-                f"{reason}, {what}: use --keep to learn it (in Python, categorical=, or floats for integers)",
-                UserWarning,
-                stacklevel=4,
+                f"{reason}, {what} (in Python, categorical=, or floats for integers)", UserWarning, stacklevel=4
             )
 
 
@@ -154,8 +154,10 @@ def _unlearned(name: Any, column: "pa.ChunkedArray") -> tuple[str | None, Genera
     reason = reason_not_to_learn(name, column)
     content = _content(name, column, is_learned=reason is None)
     if content is not None:
+        if not has_faker():
+            return f"column {name!r} holds {CONTENTS[content]}, and Faker is not installed ({INSTALL})", None
         generated = Personal(name=name, content=content, is_unique=content == "email" and all_differ(column))
-        return f"column {name!r} holds {CONTENTS[content]}", generated if has_faker() else None
+        return f"column {name!r} holds {CONTENTS[content]}", generated
     return reason, None if reason is None else key_of(name, column)
 
 

@@ -59,15 +59,15 @@ class SamplingRun:
     """
 
     def __init__(self, model: Learned, request: Request) -> None:
+        generated = model.generated
+        for name in (*(request.where or {}), *(request.shares or {})):
+            if generated is not None and name in generated.names:
+                raise ValueError(f"column {name!r} is generated rather than learned: leave it out of the conditions")
+        if generated is None and (request.start or request.exclude is not None):
+            raise ValueError("the model generates no keys: leave start and exclude out")
         request = with_shares(model, request, partial(_drawn, model))
         self._model = model
         self._request = request
-        generated = model.generated
-        for name in request.where or {}:
-            if generated is not None and name in generated.names:
-                raise ValueError(f"column {name!r} is generated rather than learned: leave it out of where")
-        if generated is None and (request.start or request.exclude is not None):
-            raise ValueError("the model generates no keys: leave start and exclude out")
         self._plan = model.process.plan_sampling(model, request)
         self.n_rows = self._plan.n_rows
         self._acceptance: Acceptance | None = None

@@ -1,4 +1,4 @@
-"""Columns that a fit drops: names, keys, and columns without a value."""
+"""Columns that no model learns: keys and personal columns are found, names, text and empty columns are dropped."""
 
 import numpy as np
 import pandas
@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 
 from pointillist import Diffusion
+from pointillist.columns.unlearned import separated
 from pointillist.evaluation.inputs import columns_of
 from pointillist.files.reading import read_table
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
-from pointillist.tables.keys import few_words, stray_words, without_keys
+from pointillist.tables.keys import few_words, stray_words
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
 
@@ -34,6 +35,12 @@ CONTAINERS = {
     "dictionaries": lambda columns: pa.table({**columns, "key": pa.array(columns["key"]).dictionary_encode()}),
     "a file": lambda columns: Table(pa.table(columns)),
 }
+
+
+def without_keys(X, kept=()):
+    """Returns the columns that are learned, and why the others are not."""
+    found = separated(X, kept)
+    return found.X, [*found.reasons.values()]
 
 
 def names(X):
@@ -69,7 +76,11 @@ def test_unused_dictionary_entries_are_not_values():
 def test_long_integers_are_keys_if_nearly_all_differ(make):
     long = {"id": 3 * np.arange(N) + 2**60, "codes": [2**60, 2**61, 2**62] * 40, "x": np.arange(N) / 2}
     left, reasons = without_keys(make(long))
-    assert names(left) == ["codes", "x"] and reasons == ["column 'id' has 120 different integers beyond 2**53"]
+    assert names(left) == ["codes", "x"] and reasons == [
+        f"column 'id' is a key ({2**60} to {3 * (N - 1) + 2**60}, each at most once)"
+    ]
+    left, reasons = without_keys(make({"nearly": [2**60, *long["id"][:-1]], "x": long["x"]}))
+    assert names(left) == ["x"] and reasons == ["column 'nearly' has 119 different integers beyond 2**53"]
     assert names(without_keys(make(long), ["id"])[0]) == ["id", "codes", "x"]
 
 
@@ -134,9 +145,9 @@ def test_a_file_of_numbers_is_read_without_its_index(tmp_path, label):
 
 def test_other_tables_may_contain_the_dropped_columns():
     frame = pandas.DataFrame({"id": np.arange(N), "x": np.random.default_rng(0).normal(size=N)})
-    with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, so it is dropped: use --keep to insist"):
+    with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, so new rows get integers from 0"):
         model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(frame)
-    assert list(model.sample(3, random_state=0)) == ["x"]
+    assert model.sample(3, random_state=0)["id"].tolist() == [0, 1, 2]
     np.testing.assert_array_equal(model.score_samples(frame), model.score_samples(frame[["x"]]))
 
 
@@ -168,7 +179,9 @@ def test_names_of_any_type_are_kept():
 
 def test_a_fit_warns_of_dropped_columns_and_chooses_the_process_by_the_others():
     frame = pandas.DataFrame(COLUMNS).assign(x=np.random.default_rng(0).normal(size=N))
-    with pytest.warns(UserWarning, match=r"'key' has 120 .*, so it is dropped") as said:
+    with pytest.warns(
+        UserWarning, match=r"'key' has 120 .*, so new rows get codes k\[1-9\]\[0-9\]\{0,5\}: use --keep to learn"
+    ) as said:
         task = prepare(Configuration(), frame)
     assert len(said) == 2 and task.plan.codec.names == ("kind", "x")
     with pytest.warns(UserWarning):
@@ -188,7 +201,9 @@ def test_rows_are_compared_without_the_dropped_columns():
     assert {name: list(side) for name, side in found.items()} == {
         name: ["kind", "x"] for name in ("data", "rows", "holdout")
     }
-    full = data.drop(columns="empty")
-    assert list(columns_of({"data": full, "rows": full})["data"]) == ["kind", "key", "x"]
+    # Text that all tables have is compared, and keys are not.
+    full = data.drop(columns="empty").assign(text=[f"some {'x' * i}" for i in range(N)])
+    with pytest.warns(UserWarning, match="data: column 'key' has 120 different values in 120 rows"):
+        assert list(columns_of({"data": full, "rows": full})["data"]) == ["kind", "x", "text"]
     # A column that could have been learned is missed.
     assert list(columns_of({"data": rows, "rows": rows[["x"]]})["data"]) == ["kind", "x"]
