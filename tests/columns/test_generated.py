@@ -1,6 +1,7 @@
 """Generated columns: keys that are unique, whatever the parts, and personal values that Faker makes up."""
 
 import re
+from itertools import pairwise
 from uuid import UUID
 
 import numpy as np
@@ -33,9 +34,7 @@ def rows(generated, *learned, parts=None, start=0, exclude=None, seed=0):
     n = len(learned[0])
     source = GeneratedRows(generated, n, start, exclude, seed)
     ends = np.cumsum([0, *(parts or [n])])
-    return pa.concat_tables(
-        [source.added([column[a:b] for column in learned]) for a, b in zip(ends, ends[1:], strict=False)]
-    ).to_pandas()
+    return pa.concat_tables([source.added([column[a:b] for column in learned]) for a, b in pairwise(ends)]).to_pandas()
 
 
 X = np.arange(50.0)
@@ -72,7 +71,7 @@ def test_too_few_keys_are_refused_with_their_number():
     generated = placed([Codes(name="id", pattern="[A-C][0-9]")], x=[0.5], id=[""])
     with pytest.raises(ValueError, match=r"'id' has 30 codes \[A-C\]\[0-9\], and 50 are needed"):
         rows(generated, X)
-    with pytest.raises(ValueError, match="has 30 codes .*, and 31 are needed"):
+    with pytest.raises(ValueError, match=r"has 30 codes .*, and 31 are needed"):
         rows(generated, X[:11], start=20)
     taken = rows(generated, X[:30])
     assert len(rows(generated, X[:3], exclude=taken[:27])) == 3
@@ -167,7 +166,7 @@ def test_faker_and_locales_that_are_missing(monkeypatch):
         Personal(name="who", content="name", locale="xx_XX").prepare()
     with pytest.raises(ValueError, match="a locale is written as 'de_DE', not 'german'"):
         Personal(name="who", content="name", locale="german")
-    with pytest.raises(ValueError, match="personal columns hold name, .*, not 'pet'"):
+    with pytest.raises(ValueError, match=r"personal columns hold name, .*, not 'pet'"):
         Personal(name="who", content="pet")
     monkeypatch.setitem(__import__("sys").modules, "faker", None)
     with pytest.raises(ValueError, match=r"personal columns need Faker: pip install faker"):

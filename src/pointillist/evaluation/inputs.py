@@ -27,8 +27,8 @@ def columns_of(sides: Mapping[str, Any]) -> dict[str, Columns]:
 def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
     """Convert tables, by their names in messages, the real one first, to columns by name, of the same kinds.
 
-    Columns without names are matched by their order, or refused with a ValueError, and others by name. Keys and personal
-    columns are left out, with a warning, and so are names or text that generated rows lack.
+    Columns without names are matched by their order, or refused with a ValueError, and others by name. Keys and
+    personal columns are left out, with a warning, and so are names or text that generated rows lack.
     """
     # Labels become a column like the others.
     sides = {name: side if side.label is None else Table(side.arrow) for name, side in sides.items()}
