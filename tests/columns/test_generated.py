@@ -185,10 +185,12 @@ FOUND = {
 
 @pytest.mark.parametrize(("values", "expected"), FOUND.values(), ids=FOUND)
 def test_the_kind_of_a_key_is_found(values, expected):
-    found = key_of("id", pa.chunked_array([pa.array(values)]))
+    found = key_of("id", pa.array(values))
     assert found == expected or (expected is None and (found is None or isinstance(found, Codes)))
-    assert key_of("id", pa.chunked_array([pa.array([*values[:1], *values])])) is None
-    assert key_of("id", pa.chunked_array([pa.array([*values, None])])) is None
+    frame = pandas.DataFrame({"id": values, "x": np.arange(N) / 2})
+    assert separated(frame).columns == (() if found is None else (found,))
+    twice = pandas.concat([frame, frame[:1]])
+    assert not separated(twice).columns and not separated(frame.assign(id=[None, *values[1:]])).columns
 
 
 PERSONAL = {

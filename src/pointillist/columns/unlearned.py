@@ -129,7 +129,9 @@ def separated(
     columns = {each.name: each for each in (rule.generated(table, is_private=is_private) for rule in declared)}
     reasons: dict[Any, str] = {}
     if finds and not is_private:
-        fixed = {*kept, *columns, table.label, *(name for each in columns.values() for name in each.within)}
+        fixed = {*kept, *columns, *(name for each in columns.values() for name in each.within)}
+        # A column may have the name None.
+        fixed |= set() if table.label is None else {table.label}
         for name, column in learnable_columns(table):
             reason, generated = (None, None) if name in fixed else _unlearned(name, column)
             if reason is not None:
@@ -158,40 +160,38 @@ def _unlearned(name: Any, column: "pa.ChunkedArray") -> tuple[str | None, Genera
             return f"column {name!r} holds {CONTENTS[content]}, and Faker is not installed ({INSTALL})", None
         generated = Personal(name=name, content=content, is_unique=content == "email" and all_differ(column))
         return f"column {name!r} holds {CONTENTS[content]}", generated
-    return reason, None if reason is None else key_of(name, column)
+    is_key = reason is not None and all_differ(column)
+    return reason, key_of(name, plain(column).unique()) if is_key else None
 
 
 def all_differ(column: "pa.ChunkedArray") -> bool:
     """Whether a column has no missing cell and no value twice."""
-    return column.null_count == 0 and len(_plain(column).unique()) == len(column)
+    return column.null_count == 0 and len(plain(column).unique()) == len(column)
 
 
-def key_of(name: Any, column: "pa.ChunkedArray", within: tuple[Any, ...] = ()) -> GeneratedColumn | None:
-    """Returns the kind of key that a column holds; None if it holds none, or a value twice, unless `within` is given.
+def key_of(name: Any, values: "pa.Array", within: tuple[Any, ...] = ()) -> GeneratedColumn | None:
+    """Returns the kind of key that different values show; None if they show none.
 
     Args:
         name: Name of the column.
-        column: The cells.
+        values: Its values, each once and none missing, without an encoding as categories.
         within: The other columns of a composite key.
     """
-    column = _plain(column)
-    values = column.unique()
-    if column.null_count or (len(values) < len(column) and not within):
+    if not len(values) or kind_of(values.type) not in ("integer", "category"):
         return None
-    if kind_of(column.type) == "integer":
+    if kind_of(values.type) == "integer":
         low, high = pc.min_max(values).as_py().values()
-        pattern = None if is_numbering(len(values), low, high) or name in UNNAMED else _pattern(values)
+        is_numbered = within or is_numbering(len(values), low, high) or name in UNNAMED
+        pattern = None if is_numbered else _pattern(values)
         return Numbering(name=name, first=low, within=within) if pattern is None else Codes(name=name, pattern=pattern)
-    if kind_of(column.type) != "category":
-        return None
     if pc.all(pc.match_substring_regex(values, _UUID, ignore_case=True)).as_py():
         return Uuids(name=name, within=within, is_upper=bool(re.search("[A-F]", "".join(values[:8].to_pylist()))))
     pattern = _pattern(values)
     return None if pattern is None else Codes(name=name, pattern=pattern, within=within)
 
 
-def _plain(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Returns a column of categories as one of their values."""
+def plain(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Returns a column of categories as a column of their values."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
@@ -209,11 +209,11 @@ def _content(name: Any, column: "pa.ChunkedArray", *, is_learned: bool) -> str |
         column: The cells.
         is_learned: Whether a model could learn the column as categories.
     """
-    column = _plain(column)
-    if kind_of(column.type) != "category" or not isinstance(name, str):
+    column = plain(column)
+    if kind_of(column.type) != "category":
         return None
     values = column.unique().drop_null()[:_SAMPLE]
-    for content in ("email", "iban", _content_by_name(name)):
+    for content in ("email", "iban", _content_by_name(str(name))):
         if content is None or not len(values) or (is_learned and content not in _ALWAYS):
             continue
         fits = pc.match_substring_regex(values, _VALUES[content]).to_pylist()

@@ -164,7 +164,8 @@ class RuleConfig(Checked):
         None, "Rules that every row obeys, from `pointillist.rules`.", unset="the rules that `fit` finds in the rows",
         details="Rules that `fit` finds are kept beside them, except those that `rules.ignore` excludes. Training "
         "rows that break a rule are refused, unless its `on_violation` says otherwise. Rules need masked diffusion, "
-        'which "auto" chooses. Not for private fits.')
+        'which "auto" chooses. `rules.unique` and `rules.personal` declare columns that are generated rather than '
+        "learned, for every process. Private fits take no other rules.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -204,10 +205,13 @@ class Configuration(RuleConfig, PrivacyConfig, ProcessConfig, TrainingConfig, Ne
             raise ValueError("missing='unknown' needs masked diffusion: leave process='gaussian' out")
         if self.epsilon is None and (self.delta is not None or self.domain is not None):
             raise ValueError("delta and domain need a private fit: give epsilon too")
-        if self.rules and self.process == "gaussian":
-            raise ValueError("rules need masked diffusion: leave process='gaussian' out")
-        if self.rules and self.epsilon is not None:
-            raise ValueError("rules are not for private fits, which may not compare rows with them: leave rules out")
+        has_row_rules = any(each.is_of_rows for each in self.rules or ())
+        if has_row_rules and self.process == "gaussian":
+            raise ValueError("rules of rows need masked diffusion: leave process='gaussian' out")
+        if has_row_rules and self.epsilon is not None:
+            raise ValueError(
+                "a private fit may not compare rows with rules: leave out all except rules.unique and rules.personal"
+            )
 
 
 

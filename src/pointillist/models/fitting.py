@@ -25,7 +25,7 @@ from pointillist.models.time_limits import TimeLimit, plan_within
 from pointillist.models.training import train
 from pointillist.models.trials import run_trials
 from pointillist.progress import shows_progress
-from pointillist.rules.declarations import names_in, obeying
+from pointillist.rules.declarations import about_rows, generated_in, names_in, obeying
 from pointillist.tables.frames import check_finite, read_numbers
 from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
@@ -151,13 +151,15 @@ def prepare(
             raise ValueError("a fit with max_minutes depends on the speed of the machine: leave checkpoint out")
     configure()
     warn_of_unused(unused_betas(configuration), f"noise schedule is {configuration.schedule!r}")
-    kept = {*categorical, *keep, *names_in(configuration.rules or ())}
-    separate = separated(X, kept, finds=configuration.process != "gaussian")
+    rules = about_rows(configuration.rules)
+    kept = {*categorical, *keep, *names_in(rules)}
+    declared, finds = generated_in(configuration.rules), configuration.process != "gaussian"
+    separate = separated(X, kept, declared, finds=finds)
     separate.warn()
     X = separate.X
     seed = None if checkpoint is None or configuration.random_state is not None else seed_in(checkpoint)
     unused = changed_gaussian_only(configuration)
-    process = "masked" if configuration.rules else configuration.process
+    process = "masked" if rules else configuration.process
     mixed = masked_table(process, X, categorical, prefers_gaussian=bool(unused) or len(given) > 0)
     if mixed is not None:
         if len(given):
@@ -169,11 +171,10 @@ def prepare(
             raise ValueError(
                 "warm_start needs a Gaussian model, and this table needs a masked one: give warm_start=False"
             )
-        if configuration.rules:
-            table, container, headings = mixed
-            is_kept = obeying(configuration.rules, table)
-            mixed = table.filtered(is_kept), container, headings
-            y = None if y is None else np.asarray(y)[is_kept]
+        if rules:
+            table, *others = mixed
+            is_kept = obeying(rules, table)
+            mixed, y = (table.filtered(is_kept), *others), None if y is None else np.asarray(y)[is_kept]
         plan, classes, trained_with = plan_tokens(configuration, *mixed, y, categorical=categorical, seed=seed)
         warn_of_unused(unused, "model of this table is masked diffusion")
         summary = Summary.from_table(plan.rows, mixed[0], plan.codec.encoding)

@@ -23,6 +23,7 @@ from pointillist.arguments import seed_of
 from pointillist.columns.domain import ColumnDomain, moved_cells_message, read_domains
 from pointillist.columns.scaling import AffineScaling, TableScaling
 from pointillist.columns.table_encoder import TableEncoder
+from pointillist.columns.unlearned import separated
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import TokenSampler
@@ -46,6 +47,7 @@ from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
 from pointillist.privacy.noisy_counts import column_of, counts_of
 from pointillist.progress import Bar, shows_progress
+from pointillist.rules.declarations import generated_in
 from pointillist.tables.frames import read_numbers, table_of
 from pointillist.tables.layout import Layout
 from pointillist.tables.row_sampling import in_memory
@@ -109,7 +111,9 @@ def prepare(
         raise ValueError("max_minutes is not for private fits, whose number of steps is public: leave it out")
     if len(others.get("given", ())):
         raise ValueError("given is not for private fits: leave it out")
-    task = plan_privately(asked, X, y, categorical)
+    separate = separated(X, declared=generated_in(asked.rules), is_private=True)
+    task = plan_privately(asked, separate.X, y, categorical)
+    task = replace(task, generated=separate.placed(task.plan.codec.layout))
     is_gaussian = task.trained_with["process"] == "gaussian"
     # The domain scales numbers, and the network is trained without observed columns.
     unused = [name for name in changed_gaussian_only(asked) if not is_gaussian or name in ("scaling", "p_given")]

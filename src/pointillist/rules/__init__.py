@@ -9,6 +9,7 @@ from pointillist.lazy import attach
 
 if TYPE_CHECKING:
     from pointillist.rules.declared import ignore
+    from pointillist.rules.generated import personal, unique
     from pointillist.rules.inequalities import bounds, ordered, positive
     from pointillist.rules.sums import total
 
@@ -16,9 +17,10 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         ".declared": ["ignore"],
+        ".generated": ["personal", "unique"],
         ".inequalities": ["bounds", "ordered", "positive"],
         ".sums": ["total"],
     },
 )
 
-__all__ = ["bounds", "ignore", "ordered", "positive", "total"]
+__all__ = ["bounds", "ignore", "ordered", "personal", "positive", "total", "unique"]

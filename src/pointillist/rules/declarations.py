@@ -7,13 +7,16 @@ import numpy as np
 
 from pointillist.columns.kinds import fit_encoder
 from pointillist.rules.declared import Declared, Ignored, NamedColumns
+from pointillist.rules.generated import DeclaredColumn, PersonalColumn, Unique
 from pointillist.rules.inequalities import Bounds, Ordered
 from pointillist.rules.rule import Mask, Rule
 from pointillist.rules.sums import Total
 from pointillist.rules.table_rules import broken_rows
 from pointillist.tables.table import Table
 
-DECLARED: dict[str, type[Declared]] = {kind.kind: kind for kind in (Bounds, Ignored, Ordered, Total)}
+DECLARED: dict[str, type[Declared]] = {
+    kind.kind: kind for kind in (Bounds, Ignored, Ordered, PersonalColumn, Total, Unique)
+}
 """All kinds of declared rules, by their names in files."""
 
 
@@ -32,6 +35,16 @@ def declared_from_json(content: Any) -> Declared:
 def names_in(declared: Sequence[Declared]) -> set[Any]:
     """Return the names of all columns that declared rules need."""
     return {name for each in declared for name in each.names}
+
+
+def about_rows(declared: Sequence[Declared] | None) -> list[Declared]:
+    """Return the rules about the learned cells of rows."""
+    return [each for each in declared or () if each.is_of_rows]
+
+
+def generated_in(declared: Sequence[Declared] | None) -> list[DeclaredColumn]:
+    """Return the declared keys and personal columns."""
+    return [each for each in declared or () if isinstance(each, DeclaredColumn)]
 
 
 def ignored_in(declared: Sequence[Declared], names: Sequence[Any]) -> list[frozenset[int]]:

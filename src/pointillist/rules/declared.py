@@ -63,6 +63,9 @@ class Declared(ABC):
     kind: ClassVar[str]
     """Name of the kind, which is the name of its function in `pointillist.rules`."""
 
+    is_of_rows: ClassVar[bool] = True
+    """Whether the rule is about the learned cells of a row, and not about a column that is generated."""
+
     def __post_init__(self) -> None:
         if self.on_violation not in ON_VIOLATION:
             choices = ", ".join(map(repr, ON_VIOLATION))

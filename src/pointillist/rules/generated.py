@@ -1,0 +1,158 @@
+"""Declared keys and personal columns, which are generated in new rows rather than learned."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pointillist.columns.generated import GeneratedColumn
+from pointillist.columns.keys import Codes, Numbering
+from pointillist.columns.patterns import Pattern
+from pointillist.columns.personal import Personal, check_faker
+from pointillist.columns.unlearned import key_of, plain
+from pointillist.lazy import pa, pc
+from pointillist.rules.declared import Declared, NamedColumns
+from pointillist.rules.rule import Rule
+from pointillist.tables.table import Table, kind_of
+
+
+@dataclass(frozen=True)
+class DeclaredColumn(Declared):
+    """A declaration of a column that is generated."""
+
+    is_of_rows = False
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """No columns, because the table of the other rules lacks them."""
+        return ()
+
+    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
+        """Return no rules."""
+        return ()
+
+    @abstractmethod
+    def generated(self, table: Table, *, is_private: bool) -> GeneratedColumn:
+        """Return the column; raise a ValueError in one line if the table cannot have it.
+
+        With `is_private`, only the names and types of the columns are read.
+        """
+
+    def check_columns(self, table: Table, names: Sequence[Any]) -> None:
+        """Raise a ValueError if a table lacks a column, or has it as labels."""
+        for name in names:
+            if name not in table.names:
+                raise ValueError(f"rules: there is no column {name!r}; the columns are {table.listed()}")
+            if name == table.label:
+                raise ValueError(f"rules: {name!r} is the label column, which is learned: leave it out of the rules")
+
+
+@dataclass(frozen=True)
+class Unique(DeclaredColumn):
+    """A key of one or several columns; the last one is generated."""
+
+    columns: tuple[Any, ...]
+    pattern: str | None = None
+
+    kind = "unique"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_names(self.columns)
+        if self.on_violation == "drop":
+            raise ValueError("rules.unique: on_violation is 'refuse' or 'allow': drop rows with equal keys before fit")
+        if self.pattern is not None:
+            Pattern(self.pattern)
+
+    def generated(self, table: Table, *, is_private: bool) -> GeneratedColumn:
+        """Return the key; raise a ValueError in one line if the training rows break it, or do not show its kind."""
+        self.check_columns(table, self.columns)
+        *within, name = self.columns
+        if self.pattern is not None:
+            key: GeneratedColumn | None = Codes(name=name, pattern=self.pattern, within=tuple(within))
+        elif is_private:
+            is_integer = kind_of(table.schema.field(table.names.index(name)).type) == "integer"
+            key = Numbering(name=name, within=tuple(within)) if is_integer else None
+        else:
+            key = key_of(name, plain(table.select([name]).arrow.column(0)).unique().drop_null(), tuple(within))
+        if key is None:
+            raise ValueError(f"rules: the type and the values of column {name!r} show no kind of key: give pattern=")
+        if self.on_violation == "refuse" and not is_private:
+            self._check_rows(table.select(self.columns).arrow)
+        return key
+
+    def _check_rows(self, part: "pa.Table") -> None:
+        columns = [plain(column).combine_chunks() for column in part.columns]
+        codes = np.zeros(len(part), np.int64)
+        for column in columns:
+            values = np.asarray(column.dictionary_encode("encode").indices, np.int64)
+            codes = np.unique(codes * (values.max(initial=0) + 1) + values, return_inverse=True)[1]
+        is_broken = np.ones(len(part), bool)
+        is_broken[np.unique(codes, return_index=True)[1]] = False
+        is_broken |= np.any([column.is_null() for column in columns], axis=0)
+        if self.pattern is not None:
+            matches = pc.match_substring_regex(columns[-1].cast(pa.large_string()), f"^(?:{self.pattern})$")
+            is_broken |= ~np.asarray(matches.fill_null(True))
+        if is_broken.any():
+            first, n = int(is_broken.argmax()), int(is_broken.sum())
+            cells = ", ".join(f"{name} {column[first]}" for name, column in zip(self.columns, columns, strict=True))
+            raise ValueError(
+                f"rules: {n:,} of {len(part):,} training rows repeat, lack or do not match the key, first row {first} "
+                f"({cells}): correct the rows or the rule, or give on_violation='allow'"
+            )
+
+
+@dataclass(frozen=True)
+class PersonalColumn(DeclaredColumn):
+    """A column of personal values, which Faker makes up in new rows."""
+
+    column: Any
+    content: str
+    locale: str = "en_US"
+    unique: bool = False
+
+    kind = "personal"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_names((self.column,))
+        self._column()
+
+    def _column(self) -> Personal:
+        return Personal(name=self.column, content=self.content, locale=self.locale, is_unique=self.unique)
+
+    def generated(self, table: Table, *, is_private: bool) -> GeneratedColumn:
+        """Return the column; raise a ValueError in one line if Faker or its locale is missing."""
+        self.check_columns(table, (self.column,))
+        check_faker(self.locale)
+        return self._column()
+
+
+def unique(*columns: Any, pattern: str | None = None, on_violation: str = "refuse") -> Unique:
+    """Do not learn a key, and generate it in new rows, where all keys differ.
+
+    Args:
+        *columns: Name of the column. With several names, their combinations differ, and the last column is generated:
+            it numbers the rows in which the others are equal.
+        pattern: A pattern of the keys: literals and classes of characters such as [A-Z0-9], each perhaps with {n},
+            {m,n} or ?. By default, the training rows show whether keys are integers in sequence, UUIDs, or strings of a
+            pattern.
+        on_violation: "refuse" or "allow" training rows that repeat a key, lack it, or do not match the pattern.
+    """
+    return Unique(columns, pattern, on_violation=on_violation)
+
+
+def personal(column: Any, content: str, *, locale: str = "en_US", unique: bool = False) -> PersonalColumn:
+    """Do not learn a column of personal values, and let Faker make up other values in new rows.
+
+    The names and the e-mail addresses of a row belong to one person.
+
+    Args:
+        column: Name of the column.
+        content: "name", "first_name", "last_name", "email", "phone", "street", "address", "company" or "iban".
+        locale: A locale of Faker, such as "de_DE".
+        unique: Whether e-mail addresses get numbers, so that all of them differ.
+    """
+    return PersonalColumn(column, content, locale, unique)
