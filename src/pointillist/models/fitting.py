@@ -152,61 +152,50 @@ def prepare(
     configure()
     warn_of_unused(unused_betas(configuration), f"noise schedule is {configuration.schedule!r}")
     rules = about_rows(configuration.rules)
-    kept = {*categorical, *keep, *names_in(rules)}
-    declared, finds = generated_in(configuration.rules), configuration.process != "gaussian"
-    separate = separated(X, kept, declared, finds=finds)
+    kept, declared = {*categorical, *keep, *names_in(rules)}, generated_in(configuration.rules)
+    separate = separated(X, kept, declared, finds=configuration.process != "gaussian")
     separate.warn()
     X = separate.X
     seed = None if checkpoint is None or configuration.random_state is not None else seed_in(checkpoint)
     unused = changed_gaussian_only(configuration)
     process = "masked" if rules else configuration.process
     mixed = masked_table(process, X, categorical, prefers_gaussian=bool(unused) or len(given) > 0)
+    table, label = None, None
     if mixed is not None:
-        if len(given):
-            raise ValueError(
-                "given is for Gaussian diffusion, and this table needs masked diffusion, which learns all conditions "
-                "alike: leave given out"
-            )
-        if before is not None:
-            raise ValueError(
-                "warm_start needs a Gaussian model, and this table needs a masked one: give warm_start=False"
-            )
+        _check_masked(given, before)
+        table, kind, headings = mixed
         if rules:
-            table, *others = mixed
             is_kept = obeying(rules, table)
-            mixed, y = (table.filtered(is_kept), *others), None if y is None else np.asarray(y)[is_kept]
-        plan, classes, trained_with = plan_tokens(configuration, *mixed, y, categorical=categorical, seed=seed)
-        warn_of_unused(unused, "model of this table is masked diffusion")
-        summary = Summary.from_table(plan.rows, mixed[0], plan.codec.encoding)
-        return Task(
-            configuration,
-            plan,
-            classes,
-            trained_with,
-            table=mixed[0],
-            summary=summary,
-            limit=limit,
-            generated=separate.placed(plan.codec.layout),
+            table, y = table.filtered(is_kept), None if y is None else np.asarray(y)[is_kept]
+        plan, classes, trained_with = plan_tokens(
+            configuration, table, kind, headings, y, categorical=categorical, seed=seed
         )
+        warn_of_unused(unused, "model of this table is masked diffusion")
+        summary = Summary.from_table(plan.rows, table, plan.codec.encoding)
+    else:
+        if len(given):
+            # Posteriors may be sharp, which takes a wide network and many steps.
+            configuration = replace(configuration, width=configuration.width or WIDTH_GIVEN)
+        if isinstance(X, Table):
+            read, label = finite_rows, X.numbers.label
+        plan, classes, trained_with = plan_numbers(
+            configuration, *read(X), y, label=label, given=given, before=before, seed=seed
+        )
+        summary = Summary.from_rows(plan.rows, plan.labels)
+    generated = separate.placed(plan.codec.layout)
+    facts: dict[str, Any] = {"summary": summary, "limit": limit, "generated": generated}
+    return Task(configuration, plan, classes, trained_with, table, before, **facts)
+
+
+def _check_masked(given: Sequence[str | int], before: RowModel | None) -> None:
+    """Raises a ValueError if masked diffusion cannot do what a fit asks for."""
     if len(given):
-        # Posteriors may be sharp, which takes a wide network and many steps.
-        configuration = replace(configuration, width=configuration.width or WIDTH_GIVEN)
-    label = None
-    if isinstance(X, Table):
-        read, label = finite_rows, X.numbers.label
-    plan, classes, trained_with = plan_numbers(
-        configuration, *read(X), y, label=label, given=given, before=before, seed=seed
-    )
-    return Task(
-        configuration,
-        plan,
-        classes,
-        trained_with,
-        before=before,
-        summary=Summary.from_rows(plan.rows, plan.labels),
-        limit=limit,
-        generated=separate.placed(plan.codec.layout),
-    )
+        raise ValueError(
+            "given is for Gaussian diffusion, and this table needs masked diffusion, which learns all conditions "
+            "alike: leave given out"
+        )
+    if before is not None:
+        raise ValueError("warm_start needs a Gaussian model, and this table needs a masked one: give warm_start=False")
 
 
 def warn_of_unused(names: Sequence[str], model: str) -> None:
