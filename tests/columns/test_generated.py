@@ -144,6 +144,20 @@ def test_names_and_the_address_of_a_row_belong_to_one_person():
     ]
 
 
+def test_one_person_has_the_same_values_in_all_rows_and_tables():
+    columns = [
+        Personal(name="mail", content="email", within=("id",)),
+        Personal(name="who", content="name", within=("id",)),
+    ]
+    generated = generated_from_json(placed(columns, id=[1], mail=[""], who=[""]).to_json())
+    found = rows(generated, np.arange(60) % 7, parts=[8, 52])
+    assert found.groupby("id").nunique().max().max() == 1 and found["who"].nunique() == 7
+    other = rows(placed(columns[1:], who=[""], x=[0.5], id=[1]), X[:7], np.arange(7)[::-1])
+    assert dict(zip(other["id"], other["who"], strict=True)) == dict(zip(found["id"], found["who"], strict=True))
+    with pytest.raises(ValueError, match="values that rows share cannot be unique"):
+        Personal(name="mail", content="email", is_unique=True, within=("id",))
+
+
 def test_unique_addresses_are_unique():
     """An e-mail address may be the key."""
     generated = placed([Personal(name="mail", content="email", is_unique=True)], x=[0.5], mail=[""])

@@ -44,6 +44,7 @@ DECLARED = {
         rules.personal("mail", "email", locale="de_DE"),
         Personal(name="mail", content="email", locale="de_DE"),
     ),
+    "by person": (rules.personal("mail", "name", by="order"), Personal(name="mail", content="name", within=("order",))),
     "numbered": (rules.personal("mail", "email", unique=True), Personal(name="mail", content="email", is_unique=True)),
 }
 
@@ -68,6 +69,7 @@ REFUSED = {
         rules.unique("price", pattern="[1-9]", on_violation="allow"),
         "'price' holds double, which cannot be",
     ),
+    "unknown person": (rules.personal("mail", "name", by="id"), "there is no column 'id'"),
     "unknown locale": (rules.personal("mail", "email", locale="xx_XX"), "Faker has no locale 'xx_XX'"),
 }
 

@@ -21,7 +21,8 @@ class GeneratedColumn(ABC):
 
     Attributes:
         name: Name of the column.
-        within: Names of the other columns of a composite key: values are numbered in each combination of theirs.
+        within: Names of columns whose combinations group the rows: keys are numbered in each group, and other values
+            are the same for all its rows.
     """
 
     name: Any

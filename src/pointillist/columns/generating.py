@@ -1,9 +1,12 @@
 """Adds generated columns to new rows, and reads them from model files."""
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from pointillist.columns.generated import GeneratedColumn, GeneratedColumns
 from pointillist.columns.keys import Codes, Numbering, Uuids
@@ -49,12 +52,13 @@ class GeneratedRows:
     def __init__(self, generated: GeneratedColumns, n_rows: int, start: int, exclude: Any, seed: int) -> None:
         self._generated = generated
         excluded = {} if exclude is None else _keys_in(exclude, generated)
-        self._sources: list[_Single | _Grouped] = []
+        self._sources: list[_Source] = []
         for column in generated.columns:
             if n_rows:
                 column.prepare()
             kind = generated.layout.type_of(column.name)
-            source = (_Grouped if column.within else _Single)(column, kind, start, excluded.get(column.name), seed)
+            of_group = _Grouped if column.is_key else _Equal
+            source = (of_group if column.within else _Single)(column, kind, start, excluded.get(column.name), seed)
             if isinstance(source, _Single):
                 source.check(start + n_rows)
             self._sources.append(source)
@@ -75,12 +79,30 @@ class GeneratedRows:
         return pa.Table.from_arrays([cells[name] for name in layout.column_names], schema=layout.schema)
 
 
-class _Single:
-    """The values of a column, whose indices are those of the rows."""
+class _Source(ABC):
+    """The values of a column for consecutive rows."""
 
     def __init__(self, column: GeneratedColumn, kind: Any, start: int, excluded: Any, seed: int) -> None:
-        self.column, self._kind, self._seed = column, kind, seed
-        self._next, self._count, self._excluded = start, column.count(kind), excluded
+        self.column, self._kind, self._start, self._excluded, self._seed = column, kind, start, excluded, seed
+        self._count = column.count(kind)
+
+    @abstractmethod
+    def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
+        """Returns the next n values, given the other cells of the rows."""
+
+    def _groups(self, cells: Mapping[Any, Any]) -> Iterator[tuple[Any, ...]]:
+        return zip(*(cells[name].to_pylist() for name in self.column.within), strict=True)
+
+    def _array(self, indices: Int[np.ndarray, " n"]) -> "pa.Array":
+        return pa.array(self.column.values(indices, self._seed)).cast(self._kind)
+
+
+class _Single(_Source):
+    """Values whose indices are those of the rows."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._next = self._start
 
     def check(self, end: int) -> None:
         """Raises a ValueError if there are fewer values than `end`."""
@@ -89,33 +111,40 @@ class _Single:
 
     def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
         """Returns the next n values."""
-        parts: list[Any] = []
+        parts: list[Any] = [self._array(np.arange(0))]
         while missing := n - sum(map(len, parts)):
             self.check(self._next + missing)
-            values = _array(self.column, self._kind, self._next, missing, self._seed)
+            values = self._array(np.arange(self._next, self._next + missing))
             self._next += missing
             if self._excluded is not None:
                 values = values.filter(pc.invert(pc.is_in(values, self._excluded.column(0))))
             parts.append(values)
-        return pa.concat_arrays([_array(self.column, self._kind, 0, 0, self._seed), *parts])
+        return pa.concat_arrays(parts)
 
 
-class _Grouped:
-    """The values of the last column of a composite key, whose indices count the rows with the same other cells."""
+class _Equal(_Source):
+    """Values that rows of one group share, in every table and part."""
 
-    def __init__(self, column: GeneratedColumn, kind: Any, start: int, excluded: Any, seed: int) -> None:
-        self.column, self._kind, self._seed, self._start = column, kind, seed, start
-        self._count = column.count(kind)
+    def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
+        """Returns the next n values, given the other cells of the rows."""
+        hashes = [blake2b(repr(group).encode(), digest_size=8).digest() for group in self._groups(cells)]
+        return self._array(np.frombuffer(b"".join(hashes), "<i8") & (2**63 - 1))
+
+
+class _Grouped(_Source):
+    """Values of the last column of a composite key, whose indices count the rows of a group."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self._next: dict[tuple[Any, ...], int] = {}
         self._values: list[Any] = []
-        self._excluded = (
-            {*()} if excluded is None else {*zip(*(each.to_pylist() for each in excluded.columns), strict=True)}
-        )
+        columns = () if self._excluded is None else self._excluded.columns
+        self._excluded = {*zip(*(column.to_pylist() for column in columns), strict=True)}
 
     def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
         """Returns the next n values, given the other cells of the rows."""
         values = []
-        for group in zip(*(cells[name].to_pylist() for name in self.column.within), strict=True):
+        for group in self._groups(cells):
             index = self._next.get(group, 0)
             while (*group, self._value(index)) in self._excluded:
                 index += 1
@@ -129,12 +158,8 @@ class _Grouped:
             n = _BLOCK if self._count is None else min(_BLOCK, self._count - first)
             if n <= 0:
                 raise _too_few(self.column, first, first + 1)
-            self._values += _array(self.column, self._kind, first, n, self._seed).to_pylist()
+            self._values += self._array(np.arange(first, first + n)).to_pylist()
         return self._values[index]
-
-
-def _array(column: GeneratedColumn, kind: Any, first: int, n: int, seed: int) -> Any:
-    return pa.array(column.values(np.arange(first, first + n), seed)).cast(kind)
 
 
 def _too_few(column: GeneratedColumn, count: int, needed: int) -> ValueError:

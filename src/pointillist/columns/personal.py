@@ -79,6 +79,8 @@ class Personal(GeneratedColumn):
             raise ValueError(f"personal columns hold {', '.join(CONTENTS)}, not {self.content!r:.60}")
         if not isinstance(self.locale, str) or not re.fullmatch("[a-z]{2,3}_[A-Z]{2}", self.locale):
             raise ValueError(f"a locale is written as 'de_DE', not {self.locale!r:.60}")
+        if self.is_unique and self.within:
+            raise ValueError("values that rows share cannot be unique")
         if type(self.is_unique) is not bool or (self.is_unique and self.content != "email"):
             raise ValueError(f"{CONTENTS[self.content]} cannot be unique, only e-mail addresses can")
 

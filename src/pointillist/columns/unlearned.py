@@ -129,15 +129,15 @@ def separated(
     columns = {each.name: each for each in (rule.generated(table, is_private=is_private) for rule in declared)}
     reasons: dict[Any, str] = {}
     if finds and not is_private:
-        fixed = {*kept, *columns, *(name for each in columns.values() for name in each.within)}
         # A column may have the name None.
-        fixed |= set() if table.label is None else {table.label}
+        fixed = {*kept, *columns} | (set() if table.label is None else {table.label})
+        groups = {name for each in columns.values() for name in each.within}
         for name, column in learnable_columns(table):
             reason, generated = (None, None) if name in fixed else _unlearned(name, column)
-            if reason is not None:
-                reasons[name] = reason
             if generated is not None:
                 columns[name] = generated
+            if reason is not None and (generated is not None or name not in groups):
+                reasons[name] = reason
     rest = [name for name in table.names if name not in columns and name not in reasons]
     if not {*rest} - {table.label}:
         if declared:
@@ -145,7 +145,7 @@ def separated(
         return Separated(X)
     if len(rest) == len(table.names):
         return Separated(X)
-    # The groups of a composite key may have generated columns.
+    # Values that depend on other columns come after these.
     ordered = sorted(columns.values(), key=lambda each: len(each.within))
     left = X.select(rest) if isinstance(X, Table) else with_columns(X, rest)
     return Separated(left, tuple(ordered), reasons, (table, headings))

@@ -112,20 +112,27 @@ class PersonalColumn(DeclaredColumn):
     content: str
     locale: str = "en_US"
     unique: bool = False
+    by: Any = None
 
     kind = "personal"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_names((self.column,))
+        self.check_names((self.column, *self._by))
         self._column()
 
+    @property
+    def _by(self) -> tuple[Any, ...]:
+        return () if self.by is None else (self.by,)
+
     def _column(self) -> Personal:
-        return Personal(name=self.column, content=self.content, locale=self.locale, is_unique=self.unique)
+        return Personal(
+            name=self.column, content=self.content, locale=self.locale, is_unique=self.unique, within=self._by
+        )
 
     def generated(self, table: Table, *, is_private: bool) -> GeneratedColumn:
         """Return the column; raise a ValueError in one line if Faker or its locale is missing."""
-        self.check_columns(table, (self.column,))
+        self.check_columns(table, (self.column, *self._by))
         check_faker(self.locale)
         return self._column()
 
@@ -144,7 +151,9 @@ def unique(*columns: Any, pattern: str | None = None, on_violation: str = "refus
     return Unique(columns, pattern, on_violation=on_violation)
 
 
-def personal(column: Any, content: str, *, locale: str = "en_US", unique: bool = False) -> PersonalColumn:
+def personal(
+    column: Any, content: str, *, locale: str = "en_US", unique: bool = False, by: Any = None
+) -> PersonalColumn:
     """Do not learn a column of personal values, and let Faker make up other values in new rows.
 
     The names and the e-mail addresses of a row belong to one person.
@@ -154,5 +163,7 @@ def personal(column: Any, content: str, *, locale: str = "en_US", unique: bool =
         content: "name", "first_name", "last_name", "email", "phone", "street", "address", "company" or "iban".
         locale: A locale of Faker, such as "de_DE".
         unique: Whether e-mail addresses get numbers, so that all of them differ.
+        by: Name of a column that identifies persons: rows with equal cells in it get equal values, in other tables too
+            if the seed is the same.
     """
-    return PersonalColumn(column, content, locale, unique)
+    return PersonalColumn(column, content, locale, unique, by)
