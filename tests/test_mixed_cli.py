@@ -314,7 +314,7 @@ def test_types_are_chosen_and_columns_dropped(run):
     assert Diffusion.load("m").classes_.tolist() == [101, 205, 999]
 
 
-def test_keys_are_left_out_with_a_warning(run):
+def test_keys_are_generated_with_a_warning(run):
     refused = run("fit", "notes.csv", "--out", "m", "--keep", "note", *SMALL)
     assert refused[0] == 2
     assert refused[2].startswith("pointillist: notes.csv: column 'note' has 400 different categories in 400 rows")
@@ -324,9 +324,11 @@ def test_keys_are_left_out_with_a_warning(run):
     assert code == 0 and "400 rows, 6 columns" in shown
     assert shown.startswith("pointillist: warning: column 'note' has 400 different values in 400 rows, too many to ")
     assert run("sample", "m", "-n", 60, "--out", "new.csv")[0] == 0
-    assert "note" not in csv.read_csv("new.csv").column_names
-    code, _, shown = run("evaluate", "notes.csv", "new.csv", "--json")
+    new = csv.read_csv("new.csv")
+    assert new.column_names == csv.read_csv("notes.csv").column_names and len(new["note"].unique()) == 60
+    code, out, shown = run("evaluate", "notes.csv", "new.csv", "--json")
     assert code == 0 and shown.startswith("pointillist: warning: notes.csv: column 'note' has 400 different values")
+    assert "note" not in out
 
 
 @pytest.mark.parametrize(

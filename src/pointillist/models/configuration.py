@@ -207,10 +207,11 @@ class Configuration(RuleConfig, PrivacyConfig, ProcessConfig, TrainingConfig, Ne
             raise ValueError("delta and domain need a private fit: give epsilon too")
         has_row_rules = any(each.is_of_rows for each in self.rules or ())
         if has_row_rules and self.process == "gaussian":
-            raise ValueError("rules of rows need masked diffusion: leave process='gaussian' out")
+            raise ValueError("rules need masked diffusion: leave process='gaussian' out")
         if has_row_rules and self.epsilon is not None:
             raise ValueError(
-                "a private fit may not compare rows with rules: leave out all except rules.unique and rules.personal"
+                "rules are not for private fits, which may not compare rows with them: leave out all except rules.unique "
+                "and rules.personal"
             )
 
 
