@@ -169,7 +169,7 @@ def test_private_fits_take_only_declared_columns_and_learn_nothing_from_them():
         prepare_privately(Configuration(**private, rules=[rules.unique("code"), declared[1]]), orders())
     with pytest.raises(ValueError, match="epsilon needs a domain for column 'code'"):
         prepare_privately(Configuration(**private, rules=declared[1:]), orders())
-    with pytest.raises(ValueError, match=r"leave out all except rules.unique and rules.personal"):
+    with pytest.raises(ValueError, match=r"leave out all but rules.unique and rules.personal"):
         Configuration(**private, rules=[rules.positive("price")])
     del domain["line"]
     private["domain"] = domain

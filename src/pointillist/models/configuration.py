@@ -210,7 +210,7 @@ class Configuration(RuleConfig, PrivacyConfig, ProcessConfig, TrainingConfig, Ne
             raise ValueError("rules need masked diffusion: leave process='gaussian' out")
         if has_row_rules and self.epsilon is not None:
             raise ValueError(
-                "rules are not for private fits, which may not compare rows with them: leave out all except rules.unique "
+                "rules are not for private fits, which may not compare rows with them: leave out all but rules.unique "
                 "and rules.personal"
             )
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from pointillist.arguments import seed_of
+from pointillist.columns.unlearned import separated
 from pointillist.engine.devices import configure
 from pointillist.lazy import pa
 from pointillist.models.configuration import Configuration, changed_gaussian_only
@@ -24,7 +25,6 @@ from pointillist.relational.features import (
 )
 from pointillist.relational.rows import RowDrawer, fit_rows
 from pointillist.tables.frames import table_of, with_columns
-from pointillist.tables.keys import without_keys
 from pointillist.tables.layout import Layout
 from pointillist.tables.schema import ForeignKey, Positions, Schema, read_frame
 from pointillist.tables.table import Column, Table
@@ -72,8 +72,9 @@ def _frame(name: str, X: Any, table: Table, schema: Schema) -> Frame:
             table = table.with_column(column, cells.cast(cells.type.value_type))
     constant = pa.array(np.zeros(len(table)))
     candidates = Table(table.select(learned).arrow.append_column(_CONSTANT, constant))
-    left, reasons = without_keys(candidates)
-    for reason in reasons:
+    separate = separated(candidates)
+    left = separate.X
+    for reason in separate.reasons.values():
         warnings.warn(f"table {name!r}: {reason}, so it is dropped", UserWarning, stacklevel=5)
     own = tuple(column for column in left.names if column != _CONSTANT)
     kept = [column for column in table.names if column in (*own, *keys, order)]
