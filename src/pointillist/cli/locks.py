@@ -1,6 +1,7 @@
 """One process at a time for each output."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,8 @@ def exclusive(command: Callable[..., None]) -> Callable[..., None]:
     def locked(**options: Any) -> None:
         data: Any = options.get("data")
         out = options["out"] = options["out"] or data.with_name(f"{Path(data.name.removesuffix('.gz')).stem}.model")
-        if options.get("rows_per_file") is None and not out.is_dir():
+        # A folder may be meant, but not the current one, beside which no lock can be.
+        if not out.name or (options.get("rows_per_file") is None and not os.path.isdir(out)):
             check_writable(out)
         for name, value in options.items():
             if isinstance(value, Path) and name not in ("out", "checkpoint"):
