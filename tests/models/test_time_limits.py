@@ -79,6 +79,14 @@ def test_training_ends_at_the_deadline(rows):
     assert time.monotonic() - started < 3 and len(trained.history) < 5000
 
 
+def test_held_out_rows_are_checked_at_the_deadline(rows):
+    configuration = Configuration(**TINY, epochs=5000, early_stopping=True, n_iter_no_change=5000)
+    plan = prepare(configuration, rows).plan
+    trained = train(plan, deadline=time.monotonic() + 3.0)
+    assert len(trained.history) < 5000 and (trained.validation_history > 0).all()
+    assert len(trained.validation_history) > 0 and trained.best_epochs <= len(trained.history)
+
+
 def test_limits_that_are_refused(monkeypatch, rows, tmp_path):
     measured(monkeypatch, 1.0, 1000.0)
     with pytest.raises(

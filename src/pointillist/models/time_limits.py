@@ -83,7 +83,8 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False) -> Plan
         if most_trial_epochs < plan.most_default_epochs:
             plan = replace(plan, has_trial=False)
             given_up.append("no trial of the number of epochs")
-    plan = run_trials(plan, is_shown=is_shown, most_epochs=most_trial_epochs)
+    most_seconds = limit.left * CHECKS / (CHECKS + MARGIN)
+    plan = run_trials(plan, is_shown=is_shown, most_epochs=most_trial_epochs, most_seconds=most_seconds)
     wanted, possible = plan.shard_epochs, int(limit.left / (MARGIN * seconds))
     if possible < 1:
         least = (time.monotonic() - limit.started + MARGIN * seconds + RESERVED_SECONDS) / (

@@ -155,6 +155,8 @@ class _Run:
                 if epochs != self._trainer.recipes[0].epochs:
                     self._trainer.end_after(epochs)
                     bar.expect(epochs)
+                    if self._trainer.is_done and self._held_out is not None:
+                        self._check()
 
     def _check(self) -> None:
         """Evaluates the held-out rows if a check is due."""

@@ -9,6 +9,7 @@ of epochs with the lowest loss, but at least for the largest number of epochs of
 of some twenty rows may come too early by chance.
 """
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -37,10 +38,13 @@ MOST_COMPARED = 4000
 """Largest number of held-out rows whose errors are compared."""
 
 
-def run_trials(plan: Plan, *, is_shown: bool = False, most_epochs: int | None = None) -> Plan:
+def run_trials(
+    plan: Plan, *, is_shown: bool = False, most_epochs: int | None = None, most_seconds: float | None = None
+) -> Plan:
     """Returns a plan with the axes and epochs that are best for held-out rows, where the plan leaves them open.
 
-    The trial of the length has at most `most_epochs`, by default `LONGEST` times the plan's.
+    The trial of the length has at most `most_epochs`, by default `LONGEST` times the plan's, and takes at most
+    `most_seconds`.
     """
     if plan.alternative is not None:
         plan = _with_better_axes(plan, is_shown=is_shown)
@@ -48,7 +52,8 @@ def run_trials(plan: Plan, *, is_shown: bool = False, most_epochs: int | None = 
         return plan
     training = replace(plan.training, **TRIAL, epochs=most_epochs or LONGEST * plan.most_default_epochs)
     trial = replace(_held_out(plan), training=training, steps_per_check=STEPS_PER_CHECK)
-    best = train(trial, is_shown=is_shown, what="trial of the length: loss").best_epochs
+    deadline = None if most_seconds is None else time.monotonic() + most_seconds
+    best = train(trial, is_shown=is_shown, what="trial of the length: loss", deadline=deadline).best_epochs
     return replace(_with_epochs(plan, max(best, plan.most_default_epochs)), has_trial=False)
 
 
