@@ -1,7 +1,7 @@
 """The model of the rows of one table, given columns of other rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ from pointillist.tables.table import Column, Table
 CHUNK_ROWS = 64
 """Number of rows that a device draws together: few, because a step draws one row of each parent."""
 
+STEPS_DIVISOR = 2
+"""Divisor of the default number of training steps of rows with a parent, whose context needs no training."""
+
 STEPS, FEWEST_STEPS = 30, 2
 """Number of steps of the sampler of numbers, and if no numbers are drawn."""
 
@@ -44,6 +47,8 @@ def fit_rows(
         table = table.append_column(column, given.column(column))
     try:
         plan, _, trained_with = plan_tokens(configuration, Table(table), "file", None, None, given=[*context])
+        if context:
+            plan = replace(plan, default_steps=plan.default_steps // STEPS_DIVISOR)
         return Task(configuration, plan, None, trained_with).fit(checkpoint)
     except ValueError as error:
         raise ValueError(f"table {name!r}: {error}") from error
