@@ -642,7 +642,6 @@ declare global {
     guidance: HTMLInputElement;
     "guidance-value": HTMLElement;
     seed: HTMLInputElement;
-    real: HTMLInputElement;
     link: HTMLButtonElement;
     csv: HTMLButtonElement;
   }

@@ -63,6 +63,14 @@ def test_rows_of_the_same_distribution_overlap_as_expected(numbers, page_of):
 
 
 @IN_CHROMIUM
+def test_the_pair_that_depends_most_is_shown_first(page_of):
+    x = np.random.default_rng(0).normal(size=(2000, 3))
+    x[:, 2] = x[:, 1] + 0.2 * x[:, 2]
+    page = page_of(Diffusion(epochs=1, width=16, depth=1, random_state=0).fit(x))
+    assert [page.input_value(axis) for axis in ("#x", "#y")] == ["1", "2"]
+
+
+@IN_CHROMIUM
 def test_classes_and_categories_are_columns_of_the_grid(numbers, mixed_model, rows, page_of):
     page = page_of(numbers)
     labels = (rows[:, 2] <= 0.5).astype(float)

@@ -182,7 +182,6 @@ def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
     page = page_of(live_results)
     page.select_option("#live-set", "space")
     page.fill("#live-seed", "7")
-    page.uncheck("#live-real")
     page.click("#live-play")
     page.wait_for_function("() => document.querySelector('#live-moment').textContent.includes('t = 0 of 60')")
     assert "2,000 rows in" in page.inner_text("#live-status")
@@ -195,7 +194,6 @@ def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
     other = page_of(live_results, fragment=page.url[page.url.index("#") :])
     other.wait_for_function(f"() => document.querySelector('#live-moment').textContent === {json.dumps(moment)}")
     assert other.input_value("#live-set") == "space" and other.input_value("#live-seed") == "7"
-    assert not other.is_checked("#live-real")
     np.testing.assert_array_equal(other.evaluate("Array.from(pointillist.live.scene.x)"), rows)
 
 

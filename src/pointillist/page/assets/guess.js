@@ -2,7 +2,6 @@
 
 const { byId, histogram } = window.pointillist;
 const GUESSES = 200;
-const MOST_NAMED = 3;
 
 /**
  * What guesses of a cell say, in words.
@@ -17,7 +16,7 @@ function summaryOf({ values, nominal, write }) {
     return `${middle}, in nine of ten cases from ${low} to ${high}${missing}`;
   }
   const counts = nominal.map((name, i) => ({ name, n: present.filter((value) => value === i).length }));
-  const most = counts.sort((a, b) => b.n - a.n).filter(({ n }, i) => n && i < MOST_NAMED);
+  const most = counts.sort((a, b) => b.n - a.n).filter(({ n }, i) => n && i < 3);
   return most.map(({ name, n }) => `${name} ${percent(n)}`).join(", ") + missing;
 }
 

@@ -233,7 +233,13 @@
     const options = () => columns.map((column, i) => new Option(column.name, String(i)));
     byId("x").replaceChildren(...options());
     byId("y").replaceChildren(...options());
-    byId("y").value = columns.length > 1 ? "1" : "0";
+    // The two columns of numbers that depend on each other most come first.
+    const numbers = columns.filter(({ nominal }) => !nominal);
+    const grids = numbers.flatMap((x, i) =>
+      numbers.slice(i + 1).map((y) => ({ x, y, dependence: gridOf(content.pairs, x, y)?.dependence ?? 0 })),
+    );
+    const first = grids.sort((a, b) => b.dependence - a.dependence)[0] ?? { x: columns[0], y: columns[columns.length - 1] };
+    [byId("x").value, byId("y").value] = [first.x, first.y].map((column) => String(columns.indexOf(column)));
     byId("pair").hidden = columns.length < 2;
     for (const axis of axes) axis.addEventListener("change", show);
     new ResizeObserver(() => show()).observe(byId("marginals"));

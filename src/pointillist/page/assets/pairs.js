@@ -72,6 +72,15 @@ class Grid {
     this.rows = counts.subarray(first, first + bins * bins).reduce((sum, n) => sum + n, 0);
   }
 
+  /** Total variation between the two columns and independent ones. */
+  get dependence() {
+    const [across, up] = [new Float64Array(this.count), new Float64Array(this.count)];
+    this.each((i, j, n) => ((across[i] += n / this.rows), (up[j] += n / this.rows)));
+    let sum = 0;
+    this.each((i, j, n) => (sum += Math.abs(n / this.rows - across[i] * up[j])));
+    return sum / 2;
+  }
+
   /** Calls a function with every cell. */
   each(see) {
     for (let i = 0; i < this.count; i++) for (let j = 0; j < this.count; j++) see(i, j, this.counts(i, j));

@@ -47,9 +47,6 @@ const change = (view, changes) => {
   write(view, params);
 };
 
-/** The URL that restores the current view. */
-const link = (view) => location.href.split("#")[0] + hash(view, kept.get(view) ?? new URLSearchParams());
-
 /**
  * Calls back at once and whenever the fragment changes, if it names the view.
  * @param {(params: URLSearchParams) => void} callback
@@ -68,4 +65,4 @@ const restore = () => {
 
 restore();
 addEventListener("hashchange", restore);
-Object.assign(window.pointillist, { fragment: { read, write, change, link, onRestore } });
+Object.assign(window.pointillist, { fragment: { read, write, change, onRestore } });

@@ -58,11 +58,10 @@ function proceed() {
  * @param {HTMLElement} target
  * @param {object} acts
  * @param {(event: PointerEvent) => boolean} [acts.begin] returns whether to follow the pointer
- * @param {(dx: number, dy: number, event: PointerEvent, isFar: boolean) => void} acts.move
- * @param {() => void} [acts.end]
+ * @param {(dx: number, dy: number, event: PointerEvent) => void} acts.move
  * @param {(event: PointerEvent) => void} [acts.click]
  */
-function onDrag(target, { begin = () => true, move, end = () => {}, click = () => {} }) {
+function onDrag(target, { begin = () => true, move, click = () => {} }) {
   /** @type {{first: PointerEvent, last: PointerEvent, isFar: boolean} | null} */
   let drag = null;
   target.addEventListener("pointerdown", (event) => {
@@ -75,14 +74,13 @@ function onDrag(target, { begin = () => true, move, end = () => {}, click = () =
     const { first, last } = drag;
     drag.isFar ||= Math.hypot(event.clientX - first.clientX, event.clientY - first.clientY) >= 6;
     drag.last = event;
-    move(event.clientX - last.clientX, event.clientY - last.clientY, event, drag.isFar);
+    move(event.clientX - last.clientX, event.clientY - last.clientY, event);
   });
   for (const type of /** @type {("pointerup" | "pointercancel")[]} */ (["pointerup", "pointercancel"])) {
     target.addEventListener(type, (event) => {
       if (!drag) return;
       const isClick = type === "pointerup" && !drag.isFar;
       drag = null;
-      end();
       if (isClick) click(event);
     });
   }
@@ -100,11 +98,6 @@ async function copyFrom(button, text) {
   button.textContent = "Copied";
   say("The link is copied");
   setTimeout(() => (button.textContent = "Copy link"), 1500);
-}
-
-for (const { view, root } of sections) {
-  const button = root.querySelector(".copy-link");
-  button.addEventListener("click", () => copyFrom(button, fragment.link(view)));
 }
 
 const menuButton = document.querySelector(".menu-button");

@@ -76,53 +76,47 @@ function paintHistogram(context, side, rows, fill) {
   });
 }
 
+const count = (n) => n.toLocaleString("en");
+
 /** @param {ShownSection} section */
 function setUp(section) {
   const figure = section.root.querySelector(".rows");
   if (!figure) return;
   const select = figure.querySelector("select");
-  const chips = [...figure.querySelectorAll("[data-panel]")];
   const holder = figure.querySelector(".panels");
   const legend = figure.querySelector(".legend");
   const withClasses = figure.dataset.classes === "true";
-  const { heads } = section.chart;
-  const main = section.chart.metrics[0];
-  /**
-   * The visible panels.
-   * @type {{panel: string, draw: Draw, canvas: HTMLCanvasElement, box: HTMLElement}[]}
-   */
+  const [metric, metricTitle] = section.chart.metrics[0];
+  /** @type {{panel: number, draw: Draw, canvas: HTMLCanvasElement}[]} panel: index of the setting; -1: the data */
   let shown = [];
-
-  const isChosen = (chip) => chip.getAttribute("aria-pressed") === "true";
   const set = () => data.sets[select.value];
 
   function caption(panel) {
-    if (panel === "data") return `${set().real.n.toLocaleString("en")} rows`;
-    const row = section.chart.rows.find((one) => one.set === select.value && one.metric === main[0]);
+    if (panel < 0) return `${count(set().real.n)} rows`;
+    const row = section.chart.rows.find((one) => one.set === select.value && one.metric === metric);
     const text = row?.text[panel] ?? "not yet";
-    return text === "not yet" ? "" : `${main[1]} ${text}`;
+    return text === "not yet" ? "" : `${metricTitle} ${text}`;
   }
 
   function remark(draw) {
     if (!draw) return "not finished";
-    if (draw.lost) return `diverged: ${draw.lost.toLocaleString("en")} of ${draw.n.toLocaleString("en")} rows are not finite`;
-    return draw.outside ? `${draw.outside.toLocaleString("en")} of ${draw.n.toLocaleString("en")} outside` : "";
+    if (draw.lost) return `diverged: ${count(draw.lost)} of ${count(draw.n)} rows are not finite`;
+    return draw.outside ? `${count(draw.outside)} of ${count(draw.n)} outside` : "";
   }
 
   function build() {
-    shown = chips.filter(isChosen).map(({ dataset: { panel = "data" } }) => {
-      const draw = panel === "data" ? set().real : drawOf(section.draws[select.value][Number(panel)]);
-      const title = panel === "data" ? "data" : heads[Number(panel)];
-      const ariaLabel = `${panel === "data" ? "Real" : "Generated"} rows of ${select.value}, ${title}`;
+    holder.replaceChildren();
+    shown = ["data", ...section.chart.heads].map((title, i) => {
+      const panel = i - 1;
+      const draw = i ? drawOf(section.draws[select.value][panel]) : set().real;
+      const ariaLabel = `${i ? "Generated" : "Real"} rows of ${select.value}, ${title}`;
       const canvas = element("canvas", { role: "img", ariaLabel });
-      const note = remark(draw);
-      const frame = element("div", { className: "frame" }, canvas);
-      if (note) frame.append(element("span", { className: "remark" }, note));
+      const note = element("span", { className: "remark" }, remark(draw));
+      const frame = element("div", { className: "frame" }, canvas, ...(note.textContent ? [note] : []));
       const [head, foot] = [element("b", {}, title), element("small", {}, caption(panel))];
-      const box = element("div", { className: "picture" }, head, foot, frame);
-      return { panel, draw, canvas, box };
+      holder.append(element("div", { className: "picture" }, head, foot, frame));
+      return { panel, draw, canvas };
     });
-    holder.replaceChildren(...shown.map(({ box }) => box));
     holder.style.setProperty("--count", String(shown.length));
     legend.textContent = [
       `At most 1,000 evenly chosen rows of each model of seed 0. Axes: ${set().axes.join(", ")}`,
@@ -135,42 +129,22 @@ function setUp(section) {
   function draw() {
     for (const { panel, draw: rows, canvas } of shown) {
       const side = canvas.clientWidth;
-      if (!side) continue;
-      paint(sized(canvas, [side, side]).context, side, rows, set().axes.length, colors(panel));
+      if (side) paint(sized(canvas, [side, side]).context, side, rows, set().axes.length, colors(panel));
     }
   }
 
   const colors = (panel) =>
-    withClasses && set().axes.length > 1 ? seriesColors() : [color(panel === "data" ? "--muted" : "--accent")];
-
-  function write() {
-    const isAll = chips.every(isChosen);
-    fragment.change(section.view, {
-      figure: select.value,
-      settings: isAll ? "" : chips.filter(isChosen).map((chip) => chip.dataset.panel).join(".") || "none",
-    });
-  }
+    withClasses && set().axes.length > 1 ? seriesColors() : [color(panel < 0 ? "--muted" : "--accent")];
 
   select.addEventListener("change", () => {
     build();
-    write();
+    fragment.change(section.view, { figure: select.value });
   });
-  for (const chip of chips) {
-    chip.addEventListener("click", () => {
-      chip.setAttribute("aria-pressed", String(!isChosen(chip)));
-      build();
-      write();
-    });
-  }
   new ResizeObserver(draw).observe(holder);
   onTheme(draw);
   fragment.onRestore(section.view, (params) => {
     const wanted = params.get("figure");
     select.value = wanted !== null && Object.hasOwn(section.draws, wanted) ? wanted : select.options[0].value;
-    const chosen = params.get("settings")?.split(".");
-    for (const chip of chips) {
-      chip.setAttribute("aria-pressed", String(!chosen || chosen.includes(chip.dataset.panel ?? "")));
-    }
     build();
   });
   if (!shown.length) build();

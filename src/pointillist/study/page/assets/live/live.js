@@ -183,11 +183,6 @@ class Live {
     on("play", "click", () => (this.clock.isPlaying ? this.clock.pause() : this.play()));
     on("time", "input", () => this.#seek(Number(byId("time").value) / 1000));
     on("time", "change", () => this.#write());
-    on("real", "change", () => {
-      this.scene.show.real = byId("real").checked;
-      this.scene.draw();
-      this.#write();
-    });
     on("csv", "click", () => this.#saveRows());
     on("link", "click", () => {
       this.#write();
@@ -253,7 +248,6 @@ class Live {
       params.set("w", byId("guidance").value);
     }
     if (this.stage.frames.length) params.set("t", this.clock.share.toFixed(3));
-    if (!byId("real").checked) params.set("real", "0");
     if (this.scene.isSolid) {
       params.set("turn", [this.scene.view.turn.yaw, this.scene.view.turn.pitch].map((a) => a.toFixed(2)).join(","));
     }
@@ -283,7 +277,6 @@ class Live {
       const isKnown = !("options" in input) || [...input.options].some(({ value }) => value === wanted);
       if (wanted !== null && isKnown) input.value = wanted;
     }
-    this.scene.show.real = byId("real").checked = params.get("real") !== "0";
     const [yaw, pitch] = (params.get("turn") ?? "").split(",").map(Number);
     if (Number.isFinite(yaw) && Number.isFinite(pitch)) Object.assign(this.scene.view.turn, { yaw, pitch });
     this.#forget();
