@@ -4,7 +4,7 @@ import base64
 import gzip
 import re
 from collections.abc import Mapping
-from importlib.metadata import metadata
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -79,7 +79,12 @@ def render(results: Results) -> str:
 
 def _project_url() -> str:
     """Return the first address in the package's metadata; empty if its publisher gave none."""
-    return next((url.partition(", ")[2] for url in metadata("pointillist").get_all("Project-URL") or ()), "")
+    try:
+        urls = metadata("pointillist").get_all("Project-URL") or ()
+    except PackageNotFoundError:
+        # Sources can be used without installing them.
+        return ""
+    return next((url.partition(", ")[2] for url in urls), "")
 
 
 def _unbroken(text: str) -> str:
