@@ -56,6 +56,13 @@ def test_on_a_phone_pictures_stand_between_text_and_controls(page_of, live_resul
 
 
 @IN_CHROMIUM
+def test_a_page_with_models_passes_the_accessibility_checks(page_of, live_results, violations):
+    page = page_of(live_results, viewport={"width": 390, "height": 900}, bypass_csp=True)
+    page.wait_for_function("() => document.querySelector('#page\\\\.rows td')")
+    assert violations(page) == {}
+
+
+@IN_CHROMIUM
 def test_no_empty_picture_is_printed(page_of, live_results):
     """Steps that were never on the screen have no pictures yet."""
     page = page_of(live_results)

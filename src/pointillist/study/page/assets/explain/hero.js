@@ -84,7 +84,7 @@ class Hero {
 
   #fillTable() {
     const { names, axes } = models.datasetOf(this.model);
-    fillTable(this.table, ["", ...(axes.length === names.length ? axes : names)], this.rows.length, (r, c) => {
+    fillTable(this.table, ["point", ...(axes.length === names.length ? axes : names)], this.rows.length, (r, c) => {
       if (c) return "";
       const button = element("button", { type: "button", ariaLabel: `Show the way of row ${r + 1}` });
       button.style.background = colorOf(this.stage.scene.ramp?.of[this.rows[r]] ?? 0);
