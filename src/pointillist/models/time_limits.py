@@ -16,7 +16,7 @@ from pointillist.models.training import trainer_of
 from pointillist.models.trials import LONGEST, epochs_of_axes_trial, run_trials
 from pointillist.progress import waiting
 
-RESERVED_SECONDS, RESERVED_FRACTION = 2.0, 0.03
+RESERVED_SECONDS, RESERVED_FRACTION = 3.0, 0.03
 """Time after training, for the summary of the rows and the model file: seconds, and a fraction of the limit."""
 
 MARGIN = 1.05
