@@ -28,6 +28,13 @@ def test_rows_of_parents_are_found_and_parents_come_first():
     assert positions.first("customers") is None
 
 
+def test_tables_without_an_order_stay_in_theirs():
+    """In every process: the rows of a seed depend on the order of the tables."""
+    parents = [f"t{i}" for i in range(20)]
+    keys = {"child": {f"key_{name}": name for name in reversed(parents)}}
+    assert Schema.of(("child", *parents), dict.fromkeys(parents, "id"), keys).tables == (*parents, "child")
+
+
 def test_composite_keys_are_looked_up():
     tables = {
         "depts": Table(pa.table({"store": [1, 1, 2], "dept": ["a", "b", "a"]})),

@@ -86,9 +86,12 @@ class Schema:
                         f"{len(keys.get(parent, ()))}: give primary_keys={{{parent!r}: …}}"
                     )
                 found[table] = (*found.get(table, ()), key)
-        parents_of = {table: {key.parent for key in found.get(table, ()) if not key.is_self} for table in tables}
+        # All tables are known before their parents: a set of these would change their order from process to process.
+        sorter = TopologicalSorter[str](dict.fromkeys(tables, ()))
+        for table in tables:
+            sorter.add(table, *(key.parent for key in found.get(table, ()) if not key.is_self))
         try:
-            ordered = tuple(TopologicalSorter(parents_of).static_order())
+            ordered = tuple(sorter.static_order())
         except CycleError as error:
             cycle = " → ".join(reversed(error.args[1]))
             raise ValueError(
