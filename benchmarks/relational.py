@@ -26,7 +26,6 @@ import pandas as pd
 
 from machine import report
 from pointillist import RelationalDiffusion
-from pointillist.evaluation.related_tables import evaluate_tables
 
 Database = tuple[dict[str, pd.DataFrame], dict[str, Any]]
 
@@ -125,8 +124,7 @@ def measured(name: str, database: Database, seed: int) -> dict[str, Any]:
     fitted = time.perf_counter()
     drawn = model.sample(random_state=seed)
     seconds = {"fit": fitted - start, "sample": time.perf_counter() - fitted}
-    kept = {each: frame[drawn[each].columns] for each, frame in tables.items()}
-    evaluation = evaluate_tables(kept, drawn, model.model_.schema, random_state=seed)
+    evaluation = model.evaluate(tables, drawn, random_state=seed)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{name}: fit {seconds['fit']:.0f} s, sample {seconds['sample']:.0f} s, peak {memory:.1f} GB")
     print(evaluation)

@@ -58,6 +58,16 @@ def test_all_keys_are_valid_and_columns_and_types_are_kept(shop, drawn):
     assert 0 < len(friends) < 120 and friends.isin(drawn["customers"].id).all()
 
 
+def test_an_evaluation_compares_drawn_with_real_tables_and_leaves_unlearned_columns_out(model, shop, drawn):
+    real = {**shop, "customers": shop["customers"].assign(name=[f"name {i}" for i in range(60)])}
+    found = model.evaluate(real, drawn)
+    assert found.measures["order kept: orders"][0] == 1.0
+    assert 0.9 < found.measures["number of children: orders.customer"][0] <= 1
+    assert "customers" in str(found) and found.to_json()["verdict"] == found.verdict
+    again = model.evaluate(real, shop).measures["accuracy: customers"][0]
+    assert again < 0.7
+
+
 def test_rows_of_a_parent_are_in_order_and_in_the_range_of_the_data(shop, drawn):
     days = drawn["orders"].day
     assert (drawn["orders"].groupby("customer").day.apply(lambda each: each.is_monotonic_increasing)).all()
@@ -173,9 +183,8 @@ def test_numbers_of_children_and_their_transitions_are_those_of_a_known_markov_c
     steps = pd.DataFrame({"run": np.repeat(np.arange(n), counts), "state": np.array(list("xyz"))[states]})
     steps["time"] = steps.groupby("run").cumcount()
     runs = pd.DataFrame({"run": np.arange(n), "kind": kinds})
-    model = RelationalDiffusion(
-        primary_keys={"runs": "run"}, foreign_keys={"steps": {"run": "runs"}}, order={"steps": "time"}, random_state=0
-    ).fit({"runs": runs, "steps": steps})
+    keys = {"primary_keys": {"runs": "run"}, "foreign_keys": {"steps": {"run": "runs"}}, "order": {"steps": "time"}}
+    model = RelationalDiffusion(**keys, epochs=60, width=128, random_state=0).fit({"runs": runs, "steps": steps})
     drawn = model.sample(scale=2, random_state=1)
     kind = drawn["runs"].set_index("run").kind
     found = drawn["steps"].groupby("run").size().reindex(kind.index, fill_value=0)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pointillist.arguments import RandomState, is_integer, is_number, seed_of
 from pointillist.estimators.inputs import WithParameters
+from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate_tables
 from pointillist.models.configuration import Configuration
 from pointillist.models.parameters import documented, parameter
 from pointillist.relational.fitting import check_configuration, fit_tables
@@ -149,6 +150,27 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
         n_rows[SUBJECTS] = n_subjects or n_rows[SUBJECTS]
         conditions = {model.subjects.where(name): value for name, value in conditions.items()}
         return model.subjects.join(model.sample(n_rows, conditions, {}, seed_of(random_state)))
+
+    def evaluate(self, X: Any, drawn: Any, *, random_state: int = 0) -> RelationalEvaluation:
+        """Compares drawn tables with real ones; `print` shows the report.
+
+        The report compares numbers of children, columns, pairs of columns of parent and child, and of a row and the
+        previous one. Boosted trees then try to distinguish real from drawn parents with aggregates of their children
+        (C2ST-Agg: Hudovernik et al. 2024, arXiv 2410.03411); an accuracy of 0.5 is perfect. The measures of real rows
+        compare two halves of the real tables.
+
+        Args:
+            X: The real tables, or the real table with `subject`; columns that were not learned are left out.
+            drawn: The drawn tables.
+            random_state: Seed.
+
+        Raises:
+            ValueError: In one line, if a key is not valid.
+        """
+        model = self._fitted()
+        if model.subjects is not None:
+            X, drawn = (model.subjects.split(read_frame("X", side)) for side in (X, drawn))
+        return evaluate_tables(X, drawn, model.schema, random_state=random_state)
 
     def _fitted(self) -> RelationalModel:
         if not hasattr(self, "model_"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -204,7 +204,7 @@ def evaluate_tables(
     perfect. The measures of real rows compare two halves of the real tables.
 
     Args:
-        real: The real tables.
+        real: The real tables; columns that the drawn ones lack are left out.
         drawn: The drawn tables.
         schema: Their keys.
         random_state: Seed.
@@ -213,6 +213,11 @@ def evaluate_tables(
         ValueError: In one line, if a key is not valid.
     """
     data, rows = Keyed.of(real, schema), Keyed.of(drawn, schema)
+    learned = {
+        table: {name: values for name, values in arrays.items() if name in rows.columns[table]}
+        for table, arrays in data.columns.items()
+    }
+    data = replace(data, columns=learned)
     halves = data.halves(np.random.default_rng(random_state))
     found, baseline = _measures(data, rows, random_state), _measures(*halves, random_state)
     # Real tables need not be sorted.

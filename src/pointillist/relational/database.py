@@ -130,7 +130,7 @@ class Database:
         cells = self.cells[key.parent][f"{key.name}{SEPARATOR}{COUNT}"]
         return np.where(cells.is_missing, 0, np.maximum(np.round(cells.values), 0)).astype(np.int64)
 
-    def walk(self, table: str, key: ForeignKey) -> "Walk":
+    def child_rows(self, table: str, key: ForeignKey) -> "ChildRows":
         """Returns the steps through the rows of a table, side by side for all parents."""
         names = [name for each in self.features[table] for name in each.summaries]
         summaries = {name: self.cells[key.parent][f"{key.name}{SEPARATOR}{name}"] for name in names}
@@ -142,11 +142,11 @@ class Database:
         sequences = Sequences(self.features[table], summaries, self.counts(key), is_ordered=order is not None)
         parent = {f"parent{SEPARATOR}{name}": cells for name, cells in self.view(key.parent).items()}
         summaries = {f"total{SEPARATOR}{name}": cells for name, cells in summaries.items()}
-        return Walk(sequences, parent | summaries, order, places)
+        return ChildRows(sequences, parent | summaries, order, places)
 
 
 @dataclass
-class Walk:
+class ChildRows:
     """Steps through the rows of all parents, side by side.
 
     Attributes:

@@ -42,12 +42,12 @@ class Frame:
     Attributes:
         table: The table.
         layout: Its container, names and types, without columns that are not learned.
-        own: Columns that are learned: neither keys nor the order.
+        learned: Columns that are learned: neither keys nor the order.
     """
 
     table: Table
     layout: Layout
-    own: tuple[str, ...]
+    learned: tuple[str, ...]
 
 
 def check_configuration(configuration: Configuration) -> None:
@@ -76,12 +76,12 @@ def _frame(name: str, X: Any, table: Table, schema: Schema) -> Frame:
     left = separate.X
     for reason in separate.reasons.values():
         warnings.warn(f"table {name!r}: {reason}, so it is dropped", UserWarning, stacklevel=5)
-    own = tuple(column for column in left.names if column != _CONSTANT)
-    kept = [column for column in table.names if column in (*own, *keys, order)]
+    named = tuple(column for column in left.names if column != _CONSTANT)
+    kept = [column for column in table.names if column in (*named, *keys, order)]
     found = table_of(with_columns(X, kept))
     assert found is not None
     _, kind, headings = found
-    return Frame(table, Layout.of(table.select(kept), kind, headings), own)
+    return Frame(table, Layout.of(table.select(kept), kind, headings), named)
 
 
 def fit_tables(
@@ -103,10 +103,10 @@ def fit_tables(
         training.prepare(name)
     models = []
     for index, name in enumerate(schema.tables):
-        own_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+        table_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
         state = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.{name}")
         model = fit_rows(
-            replace(configuration, random_state=own_seed), training.drawn(name), training.context(name), name, state
+            replace(configuration, random_state=table_seed), training.drawn(name), training.context(name), name, state
         )
         frame, database = frames[name], training.database
         models.append(
@@ -140,7 +140,7 @@ class _Training:
         frame, database = self.frames[name], self.database
         key = database.firsts[name]
         database.cells[name] = cells = self._steps(name, key)
-        cells |= {column: frame.table.column(column) for column in frame.own}
+        cells |= {column: frame.table.column(column) for column in frame.learned}
         cells |= self._linked(name, key)
         if not cells:
             cells[_CONSTANT] = number_column(np.zeros(len(frame.table)))
@@ -193,7 +193,7 @@ class _Training:
                 continue
             parent = self.frames[key.parent]
             features: list[Feature] = []
-            for column in parent.own:
+            for column in parent.learned:
                 cells = parent.table.column(column)
                 feature = Feature.of(column, cells)
                 if feature is not None and len(features) < MOST_TARGET_FEATURES:
@@ -218,9 +218,9 @@ class _Training:
     def drawn(self, name: str) -> "pa.Table":
         """The columns of a table that its model draws: in their types, and the others as numbers or text."""
         cells, frame = self.database.cells[name], self.frames[name]
-        table = arrow_of({column: each for column, each in cells.items() if column not in frame.own})
+        table = arrow_of({column: each for column, each in cells.items() if column not in frame.learned})
         columns = {column: table.column(column) for column in table.column_names}
-        columns |= {column: frame.table.arrow.column(column) for column in frame.own}
+        columns |= {column: frame.table.arrow.column(column) for column in frame.learned}
         return pa.table([columns[column] for column in cells], names=[*cells])
 
     def context(self, name: str) -> dict[str, Column]:
@@ -230,9 +230,9 @@ class _Training:
             return {}
         rows, parents = self._sorted[name], self.database.rows[key.name]
         firsts = np.searchsorted(parents[rows], np.arange(len(self.frames[key.parent].table)))
-        walk = self.database.walk(name, key)
+        children = self.database.child_rows(name, key)
         found: dict[str, Column] = {}
-        for step, of, context in walk.steps():
+        for step, of, context in children.steps():
             here = rows[firsts[of] + step]
             for column, cells in context.items():
                 if column not in found:
@@ -240,7 +240,7 @@ class _Training:
                     found[column] = Column(np.zeros(n), np.ones(n, bool), cells.categories)
                 found[column].values[here] = cells.values
                 found[column].is_missing[here] = cells.is_missing
-            walk.add(
+            children.add(
                 step,
                 of,
                 {each.name: self.database.cells[name][each.name].take(here) for each in self.database.features[name]},

@@ -99,14 +99,14 @@ class Sampler:
     def _children(self, model: TableModel, key: ForeignKey) -> dict[str, Column]:
         """Draws the rows of all parents, step by step."""
         fixed = self._fixed(model)
-        walk = self._database.walk(model.name, key)
+        children = self._database.child_rows(model.name, key)
         parts: list[dict[str, Column]] = []
         parents: list[np.ndarray] = []
-        for step, of, context in walk.steps():
+        for step, of, context in children.steps():
             observed = context | {name: taken(cells, np.zeros(len(of), int)) for name, cells in fixed.items()}
             known = {name: cells for name, cells in observed.items() if model.drawer.knows(name)}
             cells = model.drawer.draw(known, len(of), self._seed_of(model.name, step))
-            walk.add(step, of, cells)
+            children.add(step, of, cells)
             parts.append(cells)
             parents.append(of)
         if not parts:
