@@ -228,7 +228,7 @@ declare global {
     /** Of sums and products: the column that is calculated, and whether they hold to its last digit. */
     solved: number;
     is_exact: boolean;
-    /** Of a lookup: the values of the first column, increasing, and beside each those of the others. */
+    /** Of a lookup: the values of the first column, increasing, and beside each those of the others. Of combinations: each of them. */
     table: number[][];
     is_followed: boolean;
   }

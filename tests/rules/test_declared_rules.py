@@ -4,17 +4,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pointillist import Diffusion, between, rules
+from pointillist import Diffusion, between, one_of, rules
+from pointillist.models.configuration import Configuration
+from pointillist.models.fitting import prepare
+from pointillist.models.request import Request
+from pointillist.queries.sampling import SamplingRun
 from pointillist.rules.declarations import DECLARED, declared_from_json
+from pointillist.rules.expressions import DeclaredExpression
 
 N = 400
 
 DECLARATIONS = {
     "ordered": rules.ordered("start", "end", strict=True),
     "total": rules.total("sum", ["a", "b"]),
+    "product": rules.product("amount", ["price", "pieces"]),
     "bounds": rules.bounds("start", "2024-01-01", "2026-12-31"),
     "positive": rules.positive("a"),
     "allowed": rules.bounds("b", low=1, on_violation="allow"),
+    "increments": rules.increments("price", 0.05),
+    "fixed_combinations": rules.fixed_combinations("city", "country"),
+    "one_hot": rules.one_hot(["is_red", "is_green", "is_blue"]),
+    "linear": rules.expression("end - start <= duration('60d') and `pieces` <= 4 * price + 100"),
+    "expression": rules.expression("price >= 2 or city != 'A'"),
 }
 
 
@@ -22,6 +33,8 @@ def table_of(n=N):
     rng = np.random.default_rng(0)
     start = pd.Timestamp("2024-03-01") + pd.to_timedelta(rng.integers(0, 500, n), unit="D")
     a, b = np.round(rng.gamma(2, 4, n) + 0.01, 2), np.round(rng.gamma(2, 4, n), 2)
+    price, pieces, color = np.round(0.05 * rng.integers(1, 200, n), 2), rng.integers(1, 30, n), rng.integers(0, 3, n)
+    city = rng.integers(0, 5, n)
     return pd.DataFrame(
         {
             "start": start,
@@ -29,44 +42,89 @@ def table_of(n=N):
             "a": a,
             "b": b,
             "sum": np.round(a + b, 2),
-            "city": rng.choice(list("ABC"), n),
+            "price": price,
+            "pieces": pieces,
+            "amount": np.round(price * pieces, 2),
+            "city": np.where(price < 2, "B", np.array(list("ABCDE"))[city]),
+            "country": np.where(price < 2, "X", np.array(list("XXYYZ"))[(city + (rng.random(n) < 0.2)) % 5]),
+            "is_red": color == 0,
+            "is_green": color == 1,
+            "is_blue": color == 2,
         }
     )
 
 
+KNOWN = {*zip(table_of().city, table_of().country, strict=True)}
+
+
 def breaks(rows):
     """Returns the number of rows that break each of `DECLARATIONS`."""
-    return {
-        "ordered": int((rows.start >= rows.end).sum()),
-        "total": int((np.abs(rows["sum"] - rows.a - rows.b) > 1e-9).sum()),
-        "bounds": int(((rows.start < "2024-01-01") | (rows.start > "2026-12-31")).sum()),
-        "positive": int((rows.a <= 0).sum()),
-        "allowed": int((rows.b < 1).sum()),
+    pairs = zip(rows.city, rows.country, strict=True)
+    masks = {
+        "ordered": rows.start >= rows.end,
+        "total": np.abs(rows["sum"] - rows.a - rows.b) > 1e-9,
+        "product": np.abs(rows.amount - rows.price * rows.pieces) > 0.005 + 1e-9,
+        "bounds": (rows.start < "2024-01-01") | (rows.start > "2026-12-31"),
+        "positive": rows.a <= 0,
+        "allowed": rows.b < 1,
+        "increments": np.abs(rows.price / 0.05 - np.round(rows.price / 0.05)) > 1e-9,
+        "fixed_combinations": np.array([pair not in KNOWN for pair in pairs]),
+        "one_hot": rows.is_red.astype(int) + rows.is_green + rows.is_blue != 1,
+        "linear": (rows.end - rows.start > pd.Timedelta(days=60)) | (rows.pieces > 4 * rows.price + 100),
+        "expression": (rows.price < 2) & (rows.city == "A"),
     }
+    return {name: int(mask.sum()) for name, mask in masks.items()}
+
+
+NONE = dict.fromkeys(DECLARATIONS, 0)
 
 
 @pytest.fixture(scope="module")
 def declared_model():
-    return Diffusion(rules=[*DECLARATIONS.values()], epochs=2, random_state=0).fit(table_of())
+    return Diffusion(rules=[*DECLARATIONS.values()], epochs=2, width=32, depth=1, random_state=0).fit(table_of())
+
+
+def planned(*declared, table=None, y=None):
+    """Returns a fit with declared rules before its training."""
+    return prepare(Configuration(rules=list(declared), random_state=0), table_of() if table is None else table, y)
 
 
 def test_rows_obey_declared_rules(declared_model):
-    assert breaks(table_of()) == dict.fromkeys(DECLARATIONS, 0) | {"allowed": 12}
+    assert breaks(table_of()) == NONE | {"allowed": 12}
     rows = declared_model.sample(3000, random_state=1)
-    assert breaks(rows) == dict.fromkeys(DECLARATIONS, 0)
+    assert breaks(rows) == NONE
     assert declared_model.sample(100, random_state=1).equals(rows.head(100))
 
 
+def test_a_progress_bar_says_how_many_rows_obey(declared_model):
+    run = SamplingRun(declared_model.model_, Request(2000, random_state=1))
+    run.rows()
+    assert run.progress_text.endswith("% of the drawn rows obey the rules")
+
+
 @pytest.mark.parametrize(
-    "where", [{"city": "A"}, {"a": between(3, 9)}, {"sum": np.linspace(4, 21, 200).round(2)}], ids=list
+    "where",
+    [{"city": "A"}, {"a": between(3, 9), "country": one_of("X", "Y")}, {"sum": np.linspace(4, 21, 100).round(2)}],
+    ids=list,
 )
 def test_rows_under_conditions_obey_declared_rules(declared_model, where):
-    assert breaks(declared_model.sample(200, where=where, random_state=0)) == dict.fromkeys(DECLARATIONS, 0)
+    assert breaks(declared_model.sample(100, where=where, random_state=0)) == NONE
 
 
-def test_conditions_that_contradict_a_declared_rule_are_refused(declared_model):
-    with pytest.raises(ValueError, match="where contradicts the rule start < end: "):
-        declared_model.sample(1, where={"start": "2024-06-01", "end": "2024-06-01"})
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"start": "2024-06-01", "end": "2024-06-01"},
+        {"price": 1.03},
+        {"city": "A", "country": "Z"},
+        {"is_red": True, "is_blue": True},
+        {"price": 1.5, "city": "A"},
+    ],
+    ids=list,
+)
+def test_conditions_that_contradict_a_declared_rule_are_refused(declared_model, where):
+    with pytest.raises(ValueError, match="where contradicts the rule "):
+        declared_model.sample(1, where=where)
 
 
 def test_a_saved_model_keeps_its_declared_rules(declared_model, tmp_path):
@@ -81,34 +139,62 @@ def test_a_declared_rule_equals_itself_after_json(declared):
     assert declared_from_json(declared.to_json()) == declared
 
 
+def test_a_declared_rule_as_text():
+    assert repr(DECLARATIONS["ordered"]) == "rules.ordered(columns=('start', 'end'), strict=True)"
+    assert repr(DECLARATIONS["allowed"]).endswith("strict=False, on_violation='allow')")
+
+
 def test_rows_that_break_a_rule_are_counted_refused_or_dropped():
     table = table_of()
     table.loc[[7, 30], "end"] = table.start[[7, 30]]
     with pytest.raises(ValueError, match=r"2 of 400 training rows break start < end, first row 7 \(start 2"):
-        Diffusion(rules=[rules.ordered("start", "end", strict=True)]).fit(table)
-    model = Diffusion(rules=[rules.ordered("start", "end", strict=True, on_violation="drop")], epochs=1).fit(
-        table, np.arange(N) % 2
-    )
-    assert model.class_counts_.tolist() == [199, 199]
+        planned(rules.ordered("start", "end", strict=True), table=table)
+    kept = planned(rules.ordered("start", "end", strict=True, on_violation="drop"), table=table, y=np.arange(N) % 2)
+    assert kept.classes.counts.tolist() == [199, 199] and len(kept.plan.rows) == 398
 
 
 def test_a_found_rule_is_not_kept_if_it_is_ignored():
-    table = table_of()[["a", "b", "sum", "city"]]
-
     def found(*declared):
-        model = Diffusion(rules=list(declared), epochs=1, random_state=0).fit(table)
-        return {rule.text(model.model_.codec.names) for rule in model.model_.codec.rules}
+        codec = planned(*declared, table=table_of()[["a", "b", "sum", "city"]]).plan.codec
+        return {rule.text(codec.names) for rule in codec.rules}
 
     assert "sum = a + b" in found(rules.ignore("a", "city"))
     assert found(rules.ignore("sum", "a")) == {"sum ≥ b"}
     assert found(rules.ignore()) == set()
 
 
-def test_rules_hold_in_arrays_by_the_index_of_a_column():
+def test_linear_comparisons_become_rules_that_are_restored():
+    def kinds(text):
+        return [rule.kind for rule in planned(rules.expression(text)).plan.codec.rules if rule.is_declared]
+
+    assert kinds("start < end and a + b >= 0.01") == ["inequality", "inequality"]
+    assert kinds("0 < a <= 1000") == ["inequality", "inequality"]
+    assert kinds("`sum` - a == b") == ["sum"]
+    assert kinds("start >= '2024-01-01'") == ["inequality"]
+    assert (
+        kinds("abs(a - b) < 100")
+        == kinds("not (a < 0)")
+        == kinds("city in ('A', 'B', 'C', 'D', 'E')")
+        == ["expression"]
+    )
+
+
+def test_rules_hold_for_columns_of_an_array():
     low = np.random.default_rng(0).normal(size=300)
-    rows = np.stack([low, low + np.random.default_rng(1).gamma(1, 1, 300)], axis=1)
-    drawn = Diffusion(rules=[rules.ordered(0, 1)], epochs=1, random_state=0).fit(rows).sample(2000, random_state=0)
-    assert (drawn[:, 0] <= drawn[:, 1]).all()
+    rows = np.stack([low, low + 1], axis=1)
+    assert [rule.columns for rule in planned(rules.ordered(0, 1), table=rows).plan.codec.rules if rule.is_declared] == [
+        (1, 0)
+    ]
+
+
+def test_a_step_holds_together_with_an_order():
+    """The table of SDV's issue 2360, where the step of one column broke the order of two."""
+    table = pd.DataFrame({"low": [1, 3, 5, 4, 3] * 20, "high": [5, 5, 10, 15, 5] * 20})
+    model = Diffusion(rules=[rules.increments("high", 5), rules.ordered("low", "high")], epochs=1, random_state=0).fit(
+        table
+    )
+    rows = model.sample(1000, random_state=0)
+    assert (rows.high % 5 == 0).all() and (rows.low <= rows.high).all() and rows.high.nunique() == 3
 
 
 @pytest.mark.parametrize(
@@ -127,20 +213,61 @@ def test_rules_hold_in_arrays_by_the_index_of_a_column():
         ),
         (lambda: [rules.bounds("a")], "rules.bounds needs low, high or both"),
         (lambda: [rules.ignore("a")], "rules.ignore takes two or more columns"),
+        (lambda: [rules.increments("a", 0)], "rules.increments: step must be above 0"),
+        (lambda: [rules.increments("pieces", 2)], "rules: 2.. of 400 training rows break pieces is a multiple of 2, "),
+        (lambda: [rules.one_hot(["is_red", "a"])], "rules.one_hot: column 'a' must hold 0 and 1, or booleans"),
+        (
+            lambda: [rules.one_hot(["is_red", "is_blue"])],
+            "rules: 1.. of 400 training rows break one of is_red, is_blue",
+        ),
         (lambda: ["a < b"], "rules must be a list of rules, or None, not "),
         (lambda: rules.positive("a"), "rules must be a list of rules, or None, not "),
     ],
 )
 def test_a_wrong_rule_is_refused_in_one_line(declared, message):
     with pytest.raises(ValueError, match=f"^{message}") as caught:
-        Diffusion(rules=declared()).fit(table_of())
+        planned(*declared()) if isinstance(declared(), list) else Configuration(rules=declared())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("declared", "texts"),
+    [
+        ([rules.ordered("a", "b", strict=True), rules.positive("price"), rules.ordered("b", "a")], "a < b, b ≤ a"),
+        ([rules.bounds("a", low=5), rules.bounds("a", high=4)], "a ≥ 5, a ≤ 4"),
+        ([rules.total("sum", ["a", "b"]), rules.positive("b"), rules.ordered("sum", "a")], "b > 0, sum ≤ a"),
+    ],
+)
+def test_contradictory_rules_are_refused(declared, texts):
+    with pytest.raises(ValueError, match=f"^rules: .*{texts}.* contradict each other"):
+        planned(*declared)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a b", "'a b' is not an expression: invalid syntax"),
+        ("a.real > 3", "'a.real' has no meaning in a rule"),
+        ("open('a') > a", "\"open\\('a'\\)\" has no meaning in a rule"),
+        ("a > 'x'", "a is a number, but 'x' is a text"),
+        ("a + start > 3", "a \\+ start combines a number and a date"),
+        ("city > 'A'", "city is a text: compare it by == or !="),
+        ("a", "a is a number, not true or false"),
+        ("start > '2020-13-01'", "'2020-13-01' is not a date: write it as 2024-03-20"),
+        ("end - start < duration('3')", "duration takes a number and a unit"),
+        ("1 < 2", "'1 < 2' names no column"),
+        ("(" * 60 + "a" + ")" * 60 + " < " + "-" * 60 + "b", "the expression is nested too deeply"),
+    ],
+)
+def test_a_wrong_expression_is_refused(text, message):
+    with pytest.raises(ValueError, match=f"^rules.expression: {message}"):
+        planned(rules.expression(text))
 
 
 @pytest.mark.parametrize("parameters", [{"process": "gaussian"}, {"epsilon": 1.0, "domain": {}}], ids=str)
 def test_processes_without_rules_refuse_them(parameters):
     with pytest.raises(ValueError, match=r"^rules (need masked diffusion|are not for private fits)"):
-        Diffusion(rules=[rules.positive("a")], **parameters).fit(table_of())
+        Configuration(rules=[rules.positive("a")], **parameters)
 
 
 @pytest.mark.parametrize(
@@ -160,3 +287,4 @@ def test_a_wrong_rule_in_a_file_is_refused(content, message):
 
 def test_every_kind_is_a_function_of_the_namespace():
     assert {*rules.__all__} >= {*DECLARED} and all(callable(getattr(rules, name)) for name in rules.__all__)
+    assert DECLARED["expression"] is DeclaredExpression

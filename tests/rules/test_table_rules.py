@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from pointillist.columns.kinds import fit_encoder
+from pointillist.rules.combinations import Combination
+from pointillist.rules.expressions import Expression
 from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
+from pointillist.rules.multiples import Increment
 from pointillist.rules.orders import Order
 from pointillist.rules.products import Product
 from pointillist.rules.rule import NumberRange
@@ -199,7 +202,7 @@ def test_training_rows_obey_all_rules_found_in_them(rng):
     ]
     data = [*map(cells, table)]
     found, codes = rules_of(*data), codes_of(data)
-    assert {each.kind for each in found} == {*KINDS} - {"inequality"}
+    assert {each.kind for each in found} == {"sum", "product", "order", "lookup"}
     assert not np.any(broken_rows(data, codes, found))
     for each in found:
         if not isinstance(each, Lookup):
@@ -216,6 +219,9 @@ RULES = [
     Order((1, 0)),
     Inequality((1, 0), (1.0, -2.0), 0.5, True, "b > 2 a", is_declared=True),
     Lookup((1, 0), np.array([[0.0, 1.0], [2.0, 0.0]])),
+    Combination((1, 0), np.array([[0.0, 1.0], [2.0, 0.0], [2.0, 1.0]]), "b, a", is_declared=True),
+    Increment((1,), 0.05, "b is a multiple of 0.05"),
+    Expression((1, 0), "b > 3 or a > 3", (0.0, 0.0), (False, False)),
 ]
 
 
@@ -229,7 +235,7 @@ def test_a_rule_equals_itself_after_json(rule):
     assert again.to_json() == rule.to_json() and type(again) is type(rule)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda each: each.kind)
+@pytest.mark.parametrize("rule", [each for each in RULES if len(each.columns) > 1], ids=lambda each: each.kind)
 @pytest.mark.parametrize("columns", [[2, 9, 1], [2, 0, 2], ["a", 0, 1], [1], [0, 1.0], [-1, 0, 1]], ids=str)
 def test_invalid_columns_of_a_rule_are_refused(rule, columns):
     with pytest.raises(ValueError, match="rule"):

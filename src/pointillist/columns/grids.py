@@ -71,17 +71,21 @@ class Grid:
             columns.
         first: The first date.
         is_calendar: Whether integers are dates such as 20240320, so that 20240380 is impossible.
+        increment: Step between neighboring values, which are its multiples; 0 for the last decimal.
     """
 
     decimals: int | None = None
     step: int = 0
     first: int = 0
     is_calendar: bool = False
+    increment: float = 0.0
 
     @property
     def unit(self) -> float:
         """Grid spacing, which divides all differences between values; 0 without a grid."""
-        return float(self.step) if self.step else 0.0 if self.decimals is None else 10.0**-self.decimals
+        if self.step or self.increment:
+            return self.increment or float(self.step)
+        return 0.0 if self.decimals is None else 10.0**-self.decimals
 
     def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Rounds numbers to the decimals of the grid, or dates to its step."""
@@ -89,6 +93,8 @@ class Grid:
             return nearest_dates(values)
         if self.step:
             return self.first + self.step * np.round((values - self.first) / self.step)
+        if self.increment:
+            values = self.increment * np.round(values / self.increment)
         return values if self.decimals is None else np.round(values, self.decimals)
 
     def cell(self, values: Float[np.ndarray, "*n"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
@@ -108,18 +114,19 @@ class Grid:
         return 0.0 if self.step else float(np.log(unit))
 
     def to_json(self) -> list[Any]:
-        """Decimals, step, first date and `is_calendar`, as JSON values."""
-        return [self.decimals, self.step, self.first, self.is_calendar]
+        """All attributes, as JSON values."""
+        return [self.decimals, self.step, self.first, self.is_calendar, self.increment]
 
     @classmethod
     def from_json(cls, name: Any, content: list[Any]) -> "Grid":
         """Rebuilds a grid from the result of `to_json`; a ValueError names the column if the grid is invalid."""
-        decimals, step, first, is_calendar = content
+        decimals, step, first, is_calendar, increment = content
         are_steps = type(step) is int and type(first) is int and 0 <= step <= 2**53 >= abs(first)
         are_decimals = decimals is None or (type(decimals) is int and 0 <= decimals <= MAX_DECIMALS)
-        if not are_steps or not are_decimals:
+        is_increment = isinstance(increment, float) and 0 <= increment < np.inf and not (step and increment)
+        if not are_steps or not are_decimals or not is_increment:
             raise ValueError(f"the grid of {name!r} is invalid")
-        return cls(decimals, step, first, is_calendar is True)
+        return cls(decimals, step, first, is_calendar is True, increment)
 
 
 def bounded(

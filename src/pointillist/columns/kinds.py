@@ -38,7 +38,13 @@ NEIGHBORS, TIMES = 8, 4
 
 
 def fit_encoder(
-    name: Any, cells: Column, *, is_category: bool = False, explained: float = 1.0, is_unknown: bool = False
+    name: Any,
+    cells: Column,
+    *,
+    is_category: bool = False,
+    explained: float = 1.0,
+    is_unknown: bool = False,
+    increment: float = 0.0,
 ) -> ColumnEncoder:
     """Chooses and learns the encoder of a column.
 
@@ -47,7 +53,7 @@ def fit_encoder(
     because its numbers are then learned jointly with theirs. The other numbers of an explained column become normal
     scores, with a token that means "a number". The other numbers of an unexplained column become tokens for intervals,
     with a uniform position in the interval. With `is_unknown`, missing cells are unobserved, rather than one more value
-    of the token.
+    of the token. With an `increment`, all numbers are multiples of it.
     """
     has_missing = bool(cells.is_missing.any()) and not is_unknown
     present = cells.values[~cells.is_missing]
@@ -56,13 +62,15 @@ def fit_encoder(
         return CategoryEncoder(name, has_missing, counts.astype(float), tuple(cells.categories[i] for i in used))
     values, counts = np.unique(present, return_counts=True)
     grid = Grid(decimals_of(values))
+    if increment:
+        grid = Grid(decimals_of(np.append(values, increment)), increment=increment)
     if cells.is_date:
         # Generated dates have a time of day only if dates in the table have one.
         grid = replace(grid, step=int(np.gcd.reduce((values - values[0]).astype(np.int64))), first=int(values[0]))
     most_values = FEW_WITH_MISSING if is_unknown else FEW_TOKENS if explained >= EXPLAINED else MAX_ATOMS
     if is_category or len(values) == 1 or (len(values) <= most_values and has_few_values(values, len(present))):
         return NumberEncoder(name, has_missing, np.empty(0) if is_category else counts.astype(float), values, grid)
-    grid = replace(grid, is_calendar=not cells.is_date and are_dates(values))
+    grid = replace(grid, is_calendar=not cells.is_date and not increment and are_dates(values))
     atoms = values[_is_spike(counts, len(present))]
     others = present[~np.isin(present, atoms)]
     if not len(others):

@@ -152,7 +152,8 @@ class NumberEncoder(ColumnEncoder):
 
     def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
         """Formats a number, or a date in the column's type."""
-        rounded = float(self.rounded(np.array([value]))[0])
+        # A number that is no multiple of the increment is shown as it is.
+        rounded = value if self.grid.increment else float(self.rounded(np.array([value]))[0])
         if arrow_type is None or kind_of(arrow_type) != "date":
             return f"{rounded:.6g}" if self.grid.decimals is None else f"{rounded:.15g}"
         import pyarrow as pa
@@ -350,6 +351,7 @@ class NumberEncoder(ColumnEncoder):
             "ends": self.ends,
             "decimals": self.grid.decimals,
             "step": self.grid.step,
+            "increment": self.grid.increment,
             "is_nominal": self.is_nominal,
             "is_calendar": self.grid.is_calendar,
             "first": self.grid.first,

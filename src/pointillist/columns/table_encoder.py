@@ -1,9 +1,10 @@
 """Encodes tables of any columns as rows of tokens and numbers, and decodes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,13 @@ class TableEncoder:
 
     @classmethod
     def fit(
-        cls, table: Table, categorical: Sequence[Any] = (), *, missing: str = "value", given: Sequence[Any] = ()
+        cls,
+        table: Table,
+        categorical: Sequence[Any] = (),
+        *,
+        missing: str = "value",
+        given: Sequence[Any] = (),
+        increments: Mapping[Any, float] = MappingProxyType({}),
     ) -> "TableEncoder":
         """Learns the encoders of all columns.
 
@@ -71,6 +78,7 @@ class TableEncoder:
             categorical: Columns whose numbers are categories.
             missing: One of `MISSING`. Missing labels always count as one more value.
             given: Columns that are always observed. Their numbers get scores, which are finer than intervals.
+            increments: Step of each column whose numbers are multiples of a step.
 
         Raises:
             ValueError: If a column cannot be learned: it is empty, or its text differs in nearly every row.
@@ -94,6 +102,7 @@ class TableEncoder:
                 is_category=is_category,
                 explained=1.0 if name in given else float(fraction),
                 is_unknown=is_unknown,
+                increment=increments.get(name, 0.0),
             )
             if name == table.label and encoder.scores is None:
                 # All classes are known, so unknown labels have no mass.

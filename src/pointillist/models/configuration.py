@@ -162,7 +162,7 @@ class RuleConfig(Checked):
 
     rules: list[Any] | None = parameter(
         None, "Rules that every row obeys, from `pointillist.rules`.", unset="the rules that `fit` finds in the rows",
-        details="Rules that `fit` finds are kept beside them, except those that `rules.ignore` excludes. Training "
+        details="Rules that `fit` finds are kept too, except those that `rules.ignore` excludes. Training "
         "rows that break a rule are refused, unless its `on_violation` says otherwise. Rules need masked diffusion, "
         'which "auto" chooses. `rules.unique` and `rules.personal` declare columns that are generated rather than '
         "learned, for every process. Private fits take no other rules.")

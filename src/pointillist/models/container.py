@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 from pointillist.atomic_files import check_regular, checking, naming, write_whole
 
-FORMAT = 27
+FORMAT = 28
 """Format version; files with another version are refused."""
 
 MAX_DESCRIPTION = 2**25

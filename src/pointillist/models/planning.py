@@ -30,7 +30,7 @@ from pointillist.models.gaussian import GaussianProcess, gaussian_of
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, training_method, training_sigma_data
 from pointillist.models.row_model import RowModel
-from pointillist.rules.declarations import bind, ignored_in
+from pointillist.rules.declarations import bind, ignored_in, increments_in
 from pointillist.rules.declared import NamedColumns
 from pointillist.rules.table_rules import find_rules
 from pointillist.tables.layout import Layout
@@ -250,7 +250,10 @@ def _encoded(
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     layout = Layout.of(table, kind, headings)
-    encoding = TableEncoder.fit(table, categorical, missing=configuration.missing, given=given)
+    declared = configuration.rules or []
+    encoding = TableEncoder.fit(
+        table, categorical, missing=configuration.missing, given=given, increments=increments_in(declared)
+    )
     columns, label = table.cells, table.label
     if y is not None:
         values, indices, _ = checked_labels(y, len(table))
@@ -263,7 +266,7 @@ def _encoded(
         columns = (*columns, cells)
     elif label is not None:
         check_label_encoder(encoding.encoder(label))
-    n_drawn, declared = len(table.names) - len(given), configuration.rules or []
+    n_drawn = len(table.names) - len(given)
     rules = find_rules(
         table.cells[:n_drawn],
         encoding.columns[:n_drawn],

@@ -18,6 +18,8 @@ from pointillist.models.row_model import RowModel
 from pointillist.page.numbers import RANGES, exact, limits
 from pointillist.page.parts import packed
 from pointillist.page.weights import weights_content
+from pointillist.rules.combinations import Combination
+from pointillist.rules.expressions import Expression
 from pointillist.tables.table import kind_of
 
 CHUNK = 64
@@ -53,6 +55,11 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
     Raise a ValueError if a page cannot write a column or draw by the network, or if the weights are not finite.
     """
     codec, process = model.codec, masked_of(model)
+    for rule in codec.rules:
+        if isinstance(rule, Expression):
+            raise ValueError(
+                f"a page draws no row again that breaks {rule.text(codec.column_names)}: leave the rule out"
+            )
     architecture, guided = process.architecture, None
     if architecture.network != "residual":
         raise ValueError(f"a page cannot draw rows by network={architecture.network!r}")
@@ -207,4 +214,6 @@ def _carried(model: RowModel) -> list[str]:
         lines.append("how those numbers vary together, two by two")
     if model.codec.rules:
         lines.append("sums, products and orders of columns that training rows obey, and which values decide others")
+    if any(isinstance(rule, Combination) for rule in model.codec.rules):
+        lines.append("all combinations of values of some columns, even of a single row")
     return lines

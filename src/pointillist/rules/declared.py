@@ -50,7 +50,7 @@ class NamedColumns:
         return self.table.arrow.schema.types[self.index(name)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Declared(ABC):
     """A declared rule.
 
@@ -70,6 +70,13 @@ class Declared(ABC):
         if self.on_violation not in ON_VIOLATION:
             choices = ", ".join(map(repr, ON_VIOLATION))
             raise ValueError(f"rules.{self.kind}: on_violation must be one of {choices}, not {self.on_violation!r:.60}")
+
+    def __repr__(self) -> str:
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        changed = [
+            f"{name}={values[name]!r}" for name in [*list(values)[1:], "on_violation"] if values[name] != "refuse"
+        ]
+        return f"rules.{self.kind}({', '.join(changed)})"
 
     @property
     @abstractmethod
@@ -114,7 +121,7 @@ class Declared(ABC):
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ignored(Declared):
     """Columns that no rule found in the training rows may relate to each other; all columns if there are no names."""
 

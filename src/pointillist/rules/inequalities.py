@@ -111,7 +111,7 @@ class Inequality(NumberRule):
         return self.wording
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ordered(Declared):
     """Columns in increasing order."""
 
@@ -149,7 +149,7 @@ def ordered(*columns: Any, strict: bool = False, on_violation: str = "refuse") -
     return Ordered(columns, strict, on_violation=on_violation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bounds(Declared):
     """A lowest and a highest value of a column."""
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -38,25 +38,89 @@ Codes = Int[np.ndarray, " _"]
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup(Rule):
-    """The first column determines the others.
+class TableRule(Rule):
+    """A table that lists values of the rule's columns.
 
     Attributes:
-        table: The values of the first column, increasing, each with the values of the others, shape (m, k). A category
-            is the index of its token.
-        is_followed: Whether the first column never moves, and the others always follow it.
+        table: One column for each column of the rule, shape (m, k). A category is the index of its token.
     """
 
     table: Float[np.ndarray, "m k"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.table.shape != (len(self.table), len(self.columns)) or not np.isfinite(self.table).all():
+            raise ValueError("a rule with a table needs finite numbers, one column for each")
+        if not len(self.table):
+            raise ValueError("the table of a rule is empty")
+
+    def _may_break(self, rows: Float[np.ndarray, "n o"], observed: Collection[int]) -> Mask:
+        """Return which rows of observed cells the rule covers; by default all."""
+        return np.ones(len(rows), bool)
+
+    def contradicted(self, conditions: Conditions) -> Mask:
+        """Find the rows whose observed cells and conditions no entry of the table meets.
+
+        Conditions lose the values that no entry has, such as cities outside an observed country.
+        """
+        columns = list(zip(self.columns, self.table.T, strict=True))
+        observed, allowed, encoders = conditions.observed, conditions.allowed, conditions.encoders
+        cells = [in_tokens(observed[column], encoders[column]).values for column, _ in columns if column in observed]
+        rows = np.column_stack(np.broadcast_arrays(*cells)) if cells else np.empty((1, 0))
+        # Equal rows are looked up once: there may be many, and the table may be long.
+        distinct, inverse = np.unique(rows, axis=0, return_inverse=True)
+        possible = np.ones((len(distinct), len(self.table)), bool)
+        for cell, values in zip(distinct.T, [values for c, values in columns if c in observed], strict=True):
+            possible &= cell[:, None] == values
+        for column, values in columns:
+            if column in allowed:
+                possible &= encoders[column].is_allowed(allowed[column], values)
+        is_covered = self._may_break(rows, observed)
+        for column, values in columns:
+            encoder = encoders[column]
+            if column in allowed and encoder.scores is None and is_covered.all():
+                before = allowed[column]
+                tokens = before.token_values if encoder.categories is not None else encoder.atoms[before.token_values]
+                kept = np.isin(tokens, values[possible.any(axis=0)])
+                allowed[column] = replace(
+                    before, token_values=before.token_values[kept], low=before.low[kept], high=before.high[kept]
+                )
+        return is_covered & ~np.asarray(possible.any(axis=1))[inverse.ravel()]
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """Rebuild a rule from the result of `to_json`; raise a ValueError if it is not valid."""
+        return super().from_json({**content, "table": np.atleast_2d(np.array(content["table"], float))})
+
+    def check(self, encoders: Sequence[ColumnEncoder]) -> None:
+        """Raise a ValueError if the table has values that the columns cannot hold."""
+        for values, column in zip(self.table.T, self.columns, strict=True):
+            encoder = encoders[column]
+            if encoder.categories is not None or encoder.scores is None:
+                known = np.arange(encoder.n_values) if encoder.categories is not None else encoder.atoms
+                is_known = np.isin(values, known).all()
+            else:
+                low, high = encoder.rounded(np.array(encoder.ends))
+                is_known = values.min() >= low and values.max() <= high and (encoder.rounded(values) == values).all()
+            if not is_known:
+                raise ValueError(f"column {encoder.name!r} cannot hold the values that a rule lists")
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup(TableRule):
+    """The first column, whose values in the table increase, determines the others.
+
+    Attributes:
+        is_followed: Whether the first column never moves, and the others always follow it.
+    """
+
     is_followed: bool = False
 
     kind = "lookup"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.table.shape != (len(self.table), len(self.columns)) or not np.isfinite(self.table).all():
-            raise ValueError("a column that decides others needs a table of finite numbers, one column for each")
-        if not len(self.table) or (np.diff(self.table[:, 0]) <= 0).any():
+        if (np.diff(self.table[:, 0]) <= 0).any():
             raise ValueError("the values of a column that decides others must increase")
 
     @classmethod
@@ -102,7 +166,7 @@ class Lookup(Rule):
         lookups = []
         for x, terms in groups.items():
             first = np.unique(codes(x), return_index=True)[1]
-            values = [_in_tokens(columns[i].take(first), rows.encoders[i]).values for i in (x, *terms)]
+            values = [in_tokens(columns[i].take(first), rows.encoders[i]).values for i in (x, *terms)]
             table = np.stack(values, axis=1).astype(float)
             lookups.append(cls((x, *terms), table[np.argsort(table[:, 0])], x in fixed))
         return lookups
@@ -120,7 +184,7 @@ class Lookup(Rule):
         if the first column has a value that is not in the table.
         """
         for column in self.columns:
-            rows.columns[column] = _in_tokens(rows.columns[column], rows.ranges[column].encoder)
+            rows.columns[column] = in_tokens(rows.columns[column], rows.ranges[column].encoder)
         free, keys, determined = ~rows.is_fixed[:, list(self.columns)], self.table[:, 0], self.table[:, 1:]
         values, index, is_broken = self._looked_up(rows.columns)
         wrong = np.flatnonzero(is_broken)
@@ -140,7 +204,7 @@ class Lookup(Rule):
         """Find the rows without missing cells in which a determined column differs from the table."""
         replaced = list(columns)
         for column in self.columns:
-            replaced[column] = _in_tokens(columns[column], ranges[column].encoder)
+            replaced[column] = in_tokens(columns[column], ranges[column].encoder)
         return self._looked_up(replaced)[2]
 
     def _looked_up(self, columns: Sequence[Column]) -> tuple[Numbers, Codes, Mask]:
@@ -149,6 +213,17 @@ class Lookup(Rule):
         index = np.minimum(np.searchsorted(keys, values[:, 0]), len(keys) - 1)
         differs = (self.table[index, 1:] != values[:, 1:]).any(axis=1)
         return values, index, is_complete & (keys[index] == values[:, 0]) & differs
+
+    def _may_break(self, rows: Float[np.ndarray, "n o"], observed: Collection[int]) -> Mask:
+        """Return which rows have no unknown value in the first column."""
+        return np.isin(rows[:, 0], self.table[:, 0]) if self.columns[0] in observed else np.ones(len(rows), bool)
+
+    def check(self, encoders: Sequence[ColumnEncoder]) -> None:
+        """Raise a ValueError if a column has missing cells, or the table has values that it cannot hold."""
+        for column in self.columns:
+            if encoders[column].has_missing:
+                raise ValueError(f"column {encoders[column].name!r} may be missing, so it cannot hold the values")
+        super().check(encoders)
 
     def _agreeing(self, index: int, values: Float[np.ndarray, " k"], is_fixed: Bool[np.ndarray, " k"]) -> int:
         """Return the entry nearest to `index` that agrees with the determined columns' values, or else `index`."""
@@ -159,60 +234,13 @@ class Lookup(Rule):
                     return int(agree[np.abs(agree - index).argmin()])
         return index
 
-    def contradicted(self, conditions: Conditions) -> Mask:
-        """Find the rows whose observed cells and conditions no entry of the table meets.
-
-        Conditions lose the values that no entry has, such as cities outside an observed country.
-        """
-        columns = list(zip(self.columns, self.table.T, strict=True))
-        observed, allowed, encoders = conditions.observed, conditions.allowed, conditions.encoders
-        cells = [_in_tokens(observed[column], encoders[column]).values for column, _ in columns if column in observed]
-        rows = np.column_stack(np.broadcast_arrays(*cells)) if cells else np.empty((1, 0))
-        # Equal rows are looked up once: there may be many, and the table may be long.
-        distinct, inverse = np.unique(rows, axis=0, return_inverse=True)
-        possible = np.ones((len(distinct), len(self.table)), bool)
-        for cell, values in zip(distinct.T, [values for c, values in columns if c in observed], strict=True):
-            possible &= cell[:, None] == values
-        for column, values in columns:
-            if column in allowed:
-                possible &= encoders[column].is_allowed(allowed[column], values)
-        is_known = np.isin(rows[:, 0], self.table[:, 0]) if self.columns[0] in observed else np.ones(len(rows), bool)
-        for column, values in columns:
-            encoder = encoders[column]
-            if column in allowed and encoder.scores is None and is_known.all():
-                before = allowed[column]
-                tokens = before.token_values if encoder.categories is not None else encoder.atoms[before.token_values]
-                kept = np.isin(tokens, values[possible.any(axis=0)])
-                allowed[column] = replace(
-                    before, token_values=before.token_values[kept], low=before.low[kept], high=before.high[kept]
-                )
-        return is_known & ~np.asarray(possible.any(axis=1))[inverse.ravel()]
-
     def text(self, names: Sequence[Any]) -> str:
         """Return the rule, with the columns' names."""
         first, *others = (str(names[column]) for column in self.columns)
         return f"{first} decides {', '.join(others)}"
 
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Lookup":
-        """Rebuild a lookup from the result of `to_json`; raise a ValueError if it is not valid."""
-        return super().from_json({**content, "table": np.atleast_2d(np.array(content["table"], float))})
 
-    def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Raise a ValueError if the table has values that the columns cannot hold."""
-        for values, column in zip(self.table.T, self.columns, strict=True):
-            encoder = encoders[column]
-            if encoder.categories is not None or encoder.scores is None:
-                known = np.arange(encoder.n_values) if encoder.categories is not None else encoder.atoms
-                is_known = np.isin(values, known).all()
-            else:
-                low, high = encoder.rounded(np.array(encoder.ends))
-                is_known = values.min() >= low and values.max() <= high and (encoder.rounded(values) == values).all()
-            if not is_known or encoder.has_missing:
-                raise ValueError(f"column {encoder.name!r} cannot hold the values that another column decides for it")
-
-
-def _in_tokens(cells: Column, encoder: ColumnEncoder) -> Column:
+def in_tokens(cells: Column, encoder: ColumnEncoder) -> Column:
     """Return the cells with the categories of the encoder, which may differ from those of observed cells."""
     if cells.categories is None or cells.categories == encoder.categories:
         return cells

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from pointillist.arguments import is_number
+from pointillist.rules.declared import Declared, NamedColumns
 from pointillist.rules.equation import HELD, Equation, are_finite
-from pointillist.rules.rule import NumberRange, Numbers, TrainingRows, Vector
+from pointillist.rules.rule import NumberRange, Numbers, Rule, TrainingRows, Vector
 
 MOST_COLUMNS, MOST_COLUMNS_OF_SUMS = 64, 24
 """Most columns among which products are searched, and most with which a factor may be a sum of two columns."""
@@ -115,6 +117,48 @@ class Product(Equation):
         column, first, *rest = (names[column] for column in self.columns)
         total = str(rest[0]) if len(rest) == 1 else f"({' + '.join(map(str, rest))})"
         return f"{column} = {'' if self.factor == 1 else f'{self.factor:.12g} × '}{first} × {total}"
+
+
+@dataclass(frozen=True, repr=False)
+class DeclaredProduct(Declared):
+    """A column that is the product of two others."""
+
+    column: Any
+    terms: tuple[Any, ...]
+    factor: float = 1.0
+
+    kind = "product"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_names((self.column, *self.terms) if isinstance(self.terms, tuple) else self.terms, 3)
+        if len(self.terms) != 2 or not is_number(self.factor) or not self.factor:
+            raise ValueError("rules.product takes a column, a list of two columns, and a factor other than 0")
+        object.__setattr__(self, "factor", float(self.factor))
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The product and its terms."""
+        return (self.column, *self.terms)
+
+    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
+        """Return the product."""
+        for name in self.names:
+            if columns.cells(name).is_date:
+                raise ValueError(f"rules.product is for numbers, and column {name!r} holds dates: leave it out")
+        return [Product(tuple(map(columns.number, self.names)), self.factor, is_declared=True)]
+
+
+def product(column: Any, terms: Sequence[Any], *, factor: float = 1.0, on_violation: str = "refuse") -> DeclaredProduct:
+    """Declare that a column is the product of two others, up to its rounding.
+
+    Args:
+        column: Name of the product.
+        terms: Names of the two columns that are multiplied.
+        factor: A constant by which the product is multiplied, for example 0.01 for percentages.
+        on_violation: "refuse", "drop" or "allow" training rows that break the rule.
+    """
+    return DeclaredProduct(column, tuple(terms), factor, on_violation=on_violation)
 
 
 def _candidates(rows: Numbers, ranges: list[NumberRange], n_values: list[int]) -> Iterator[Product]:

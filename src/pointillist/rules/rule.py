@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -235,7 +235,7 @@ class Rule(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """Return the kind and all attributes as JSON values."""
-        values = {name: np.asarray(value).tolist() for name, value in vars(self).items()}
+        values = {each.name: np.asarray(getattr(self, each.name)).tolist() for each in fields(self)}
         return {"kind": self.kind, **values}
 
     @classmethod

@@ -85,7 +85,7 @@ class Sum(Equation):
         return f"{column} = {' '.join(parts).removeprefix('+ ')}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Total(Declared):
     """A column that is the sum of others."""
 

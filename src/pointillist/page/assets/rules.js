@@ -186,6 +186,15 @@ const inequality = {
   reserved: () => [],
 };
 
+/** @type {RuleKind} the value is a multiple of a step, to which the column's grid rounds it */
+const increment = {
+  breaks: (_, [column], [value]) => column.round(value) !== value,
+  restore(_, [column], values, { free, canLeave }) {
+    if (free[0]) values[0] = fitted(column, values[0], canLeave);
+  },
+  reserved: () => [],
+};
+
 /** @type {WeakMap<Rule, Map<number, number>>} row of each value in a lookup's table */
 const rowsOf = new WeakMap();
 
@@ -227,8 +236,31 @@ const lookup = {
   reserved: ({ columns, is_followed: isFollowed }) => (isFollowed ? columns.slice(1) : columns),
 };
 
+/** @type {WeakMap<Rule, Set<string>>} rows of a table of combinations, as text */
+const combinationsOf = new WeakMap();
+
+/** @type {RuleKind} the values form a row of a table, the most frequent first */
+const combination = {
+  breaks(rule, _, values) {
+    const known = combinationsOf.get(rule) ?? new Set(rule.table.map((row) => row.join()));
+    combinationsOf.set(rule, known);
+    return !known.has(values.join());
+  },
+  restore(rule, columns, values, { free }) {
+    if (!combination.breaks(rule, columns, values)) return;
+    let [best, most] = [values, -1];
+    for (const row of rule.table) {
+      if (row.some((value, k) => !free[k] && value !== values[k])) continue;
+      const agree = row.filter((value, k) => value === values[k]).length;
+      if (agree > most) [best, most] = [row, agree];
+    }
+    best.forEach((value, k) => (values[k] = value));
+  },
+  reserved: ({ columns }) => columns,
+};
+
 /** @type {Record<string, RuleKind>} */
-const KINDS = { sum, product, order, inequality, lookup };
+const KINDS = { sum, product, order, inequality, lookup, combination, increment };
 
 /**
  * Restores rules in some rows.

@@ -31,11 +31,12 @@ function nearestDate(number) {
  * @param {Column} column
  * @returns {(value: number) => number}
  */
-function rounder({ step, first, decimals, is_calendar: isCalendar }) {
+function rounder({ step, first, decimals, increment, is_calendar: isCalendar }) {
   if (isCalendar) return nearestDate;
   if (step) return (value) => first + step * rounded((value - first) / step);
   if (decimals === null) return (value) => value;
-  return (value) => rounded(value * 10 ** decimals) / 10 ** decimals;
+  const inDecimals = (value) => rounded(value * 10 ** decimals) / 10 ** decimals;
+  return increment ? (value) => inDecimals(increment * rounded(value / increment)) : inDecimals;
 }
 
 /**
@@ -50,6 +51,6 @@ function bounded(column, bound, sign) {
 }
 
 /** The unit of a column's numbers: its step, or its last digit; 0 for any numbers. */
-const unitOf = ({ step, decimals }) => step || (decimals === null ? 0 : 10 ** -decimals);
+const unitOf = ({ step, increment, decimals }) => step || increment || (decimals === null ? 0 : 10 ** -decimals);
 
 Object.assign(window.pointillist, { bounded, rounder, unitOf });

@@ -1,0 +1,197 @@
+"""Combinations of values: columns whose values occur together only in some ways."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from pointillist.rules.declared import Declared, NamedColumns
+from pointillist.rules.lookups import TableRule, in_tokens
+from pointillist.rules.rule import Conditions, Mask, NumberRange, Rows, Rule
+from pointillist.tables.table import Column
+
+MOST_NUMBERS = 200_000
+"""Most numbers in the table of a rule."""
+
+
+@dataclass(frozen=True, eq=False)
+class Combination(TableRule):
+    """The values of some columns form one of the rows of a table, the most frequent first.
+
+    Attributes:
+        wording: The rule for people.
+    """
+
+    wording: str
+
+    kind = "combination"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.wording, str):
+            raise ValueError("a rule of combinations has a wording")
+
+    @property
+    def reserved(self) -> tuple[int, ...]:
+        """All columns."""
+        return self.columns
+
+    def restore(self, rows: Rows) -> None:
+        """Replace wrong combinations by the most similar one that agrees with the fixed cells, if there is one."""
+        for column in self.columns:
+            rows.columns[column] = in_tokens(rows.columns[column], rows.ranges[column].encoder)
+        (values, is_complete), free = self.cells(rows.columns), ~rows.is_fixed[:, list(self.columns)]
+        wrong = np.flatnonzero(is_complete & ~self._is_known(values))
+        if not len(wrong):
+            return
+        # Equal rows are looked up once.
+        alike = np.column_stack([values[wrong], free[wrong]])
+        distinct, inverse = np.unique(alike, axis=0, return_inverse=True)
+        k = len(self.columns)
+        found = np.array([self._nearest(row[:k], row[k:] == 1) for row in distinct])
+        values[wrong] = found[inverse.ravel()]
+        rows.put(self.columns, values)
+
+    def _nearest(self, values: Float[np.ndarray, " k"], is_free: Bool[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+        """Return the entry that agrees with all fixed values and most of the others; the values if there is none."""
+        agrees = self.table == values
+        score = agrees.sum(axis=1) - len(values) * (~agrees[:, ~is_free]).any(axis=1)
+        best = int(score.argmax())
+        return self.table[best] if score[best] >= 0 and agrees[best, ~is_free].all() else values
+
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
+        """Find the rows whose combination is not in the table."""
+        replaced = list(columns)
+        for column in self.columns:
+            replaced[column] = in_tokens(columns[column], ranges[column].encoder)
+        values, is_complete = self.cells(replaced)
+        return is_complete & ~self._is_known(values)
+
+    def _is_known(self, values: Float[np.ndarray, "n k"]) -> Mask:
+        codes, table_codes = np.zeros(len(values), np.int64), np.zeros(len(self.table), np.int64)
+        is_known = np.ones(len(values), bool)
+        for cells, known in zip(values.T, self.table.T, strict=True):
+            distinct, inverse = np.unique(known, return_inverse=True)
+            index = np.minimum(np.searchsorted(distinct, cells), len(distinct) - 1)
+            is_known &= distinct[index] == cells
+            # Distinct again after each column, so that codes stay small.
+            table_codes, step = table_codes * len(distinct) + inverse, len(distinct)
+            known_codes, table_codes = np.unique(table_codes, return_inverse=True)
+            wanted = codes * step + index
+            codes = np.minimum(np.searchsorted(known_codes, wanted), len(known_codes) - 1)
+            is_known &= known_codes[codes] == wanted
+        return is_known
+
+    def contradicted(self, conditions: Conditions) -> Mask:
+        """Find the rows whose observed cells and conditions no entry meets; none if they allow a missing cell."""
+        for column in self.columns:
+            observed, allowed = conditions.observed.get(column), conditions.allowed.get(column)
+            if observed is not None and observed.is_missing.any():
+                return np.zeros(1, bool)
+            if allowed is not None and conditions.encoders[column].n_values in allowed.token_values:
+                return np.zeros(1, bool)
+        return super().contradicted(conditions)
+
+    def text(self, names: Sequence[Any]) -> str:
+        """Return the rule as the user would write it."""
+        return self.wording
+
+
+@dataclass(frozen=True, repr=False)
+class FixedCombinations(Declared):
+    """Columns that have only the combinations of the training rows."""
+
+    columns: tuple[Any, ...]
+
+    kind = "fixed_combinations"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_names(self.columns, 2)
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The columns."""
+        return self.columns
+
+    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
+        """Return the table of all combinations in rows without a missing cell."""
+        values, is_complete = _tokens(columns, self.columns)
+        table, counts = np.unique(values[is_complete], axis=0, return_counts=True)
+        wording = f"{', '.join(map(str, self.columns))} have a combination of the training rows"
+        if not 0 < table.size <= MOST_NUMBERS:
+            raise ValueError(
+                f"rules: {len(table):,} different combinations of {', '.join(map(str, self.columns))} are too many or "
+                f"too few for a rule, which lists at most {MOST_NUMBERS:,} values: leave a column out"
+            )
+        return [_combination(columns, self.columns, table[np.argsort(-counts, kind="stable")], wording)]
+
+
+def fixed_combinations(*columns: Any) -> FixedCombinations:
+    """Declare that columns have only combinations of values that a training row has, like a city and its country.
+
+    Args:
+        *columns: Names of two or more columns.
+    """
+    return FixedCombinations(columns)
+
+
+@dataclass(frozen=True, repr=False)
+class OneHot(Declared):
+    """Columns: exactly one is 1, or true."""
+
+    columns: tuple[Any, ...]
+
+    kind = "one_hot"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_names(self.columns, 2)
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The columns."""
+        return self.columns
+
+    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
+        """Return the table in which one column after the other is 1; without columns that are never 1."""
+        zeros, ones = (np.full(len(self.columns), np.nan) for _ in range(2))
+        for i, name in enumerate(self.columns):
+            known = columns.encoders[columns.index(name)].value_cells()
+            values = known.values.tolist() if known.categories is None else list(known.categories)
+            if any(isinstance(value, str) for value in values) or not {*values} & {0, 1}:
+                raise ValueError(f"rules.one_hot: column {name!r} must hold 0 and 1, or booleans")
+            for found, value in ((zeros, 0), (ones, 1)):
+                if value in values:
+                    found[i] = value if known.categories is None else values.index(value)
+        table = np.where(np.eye(len(self.columns), dtype=bool), ones, zeros)
+        possible = table[np.isfinite(table).all(axis=1)]
+        if not len(possible):
+            raise ValueError(f"rules.one_hot: no column of {', '.join(map(str, self.columns))} can be the only 1")
+        return [_combination(columns, self.columns, possible, f"one of {', '.join(map(str, self.columns))} is 1")]
+
+
+def one_hot(columns: Sequence[Any], *, on_violation: str = "refuse") -> OneHot:
+    """Declare that exactly one of some columns is 1, or true, and the others are 0, or false.
+
+    Args:
+        columns: Names of two or more columns.
+        on_violation: "refuse", "drop" or "allow" training rows that break the rule.
+    """
+    return OneHot(tuple(columns), on_violation=on_violation)
+
+
+def _tokens(columns: NamedColumns, names: Sequence[Any]) -> tuple[Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
+    """Return the values of some columns, as numbers or indices of tokens, and which rows miss none of them."""
+    cells = [in_tokens(columns.cells(name), columns.encoders[columns.index(name)]) for name in names]
+    values = np.stack([each.values for each in cells], axis=1).astype(float)
+    return values, ~np.any([each.is_missing for each in cells], axis=0)
+
+
+def _combination(
+    columns: NamedColumns, names: Sequence[Any], table: Float[np.ndarray, "m k"], wording: str
+) -> Combination:
+    indices: Int[np.ndarray, " k"] = np.array([columns.index(name) for name in names])
+    return Combination(tuple(indices.tolist()), table, wording, is_declared=True)

@@ -1,0 +1,112 @@
+"""Columns whose numbers are multiples of a step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pointillist.arguments import is_number
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.grids import MAX_DECIMALS, decimals_of
+from pointillist.rules.declared import Declared, NamedColumns
+from pointillist.rules.rule import NULL, Conditions, Mask, NumberRange, Rows, Rule, Vector
+from pointillist.tables.table import Column
+
+
+@dataclass(frozen=True)
+class Increment(Rule):
+    """The number of a column is a multiple of a step; the grid of its encoder rounds to these.
+
+    Attributes:
+        step: The step.
+        wording: The rule for people.
+    """
+
+    step: float
+    wording: str
+
+    kind = "increment"
+    fewest_columns = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_step = isinstance(self.step, float) and 0 < self.step < np.inf
+        if len(self.columns) > 1 or not is_step or not isinstance(self.wording, str):
+            raise ValueError("a rule of increments needs one column, a step above 0, and a wording")
+
+    def is_off(self, values: Vector) -> Mask:
+        """Return which numbers are no multiples of the step."""
+        multiples = values / self.step
+        return np.asarray(np.abs(multiples - np.round(multiples)) > NULL * np.maximum(1.0, np.abs(multiples)))
+
+    def restore(self, rows: Rows) -> None:
+        """Round numbers that another rule has moved beyond the range of the column."""
+        (values, is_complete), (column,) = self.cells(rows.columns), self.columns
+        wrong = is_complete & ~rows.is_fixed[:, column] & self.is_off(values[:, 0])
+        values[wrong, 0] = rows.ranges[column].fitted(values[wrong, 0])
+        rows.put(self.columns, values)
+
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
+        """Find the rows whose number is no multiple of the step."""
+        values, is_complete = self.cells(columns)
+        return is_complete & self.is_off(values[:, 0])
+
+    def contradicted(self, conditions: Conditions) -> Mask:
+        """Find the rows whose observed number is no multiple of the step."""
+        cells = conditions.observed.get(self.columns[0])
+        return np.zeros(1, bool) if cells is None else ~cells.is_missing & self.is_off(cells.values.astype(float))
+
+    def text(self, names: Sequence[Any]) -> str:
+        """Return the rule as the user would write it."""
+        return self.wording
+
+    def check(self, encoders: Sequence[ColumnEncoder]) -> None:
+        """Raise a ValueError if the column has categories."""
+        if encoders[self.columns[0]].categories is not None:
+            raise ValueError(f"column {encoders[self.columns[0]].name!r} has categories, but a rule of increments")
+
+
+@dataclass(frozen=True, repr=False)
+class Increments(Declared):
+    """A column of multiples of a step."""
+
+    column: Any
+    step: float
+
+    kind = "increments"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_names((self.column,))
+        is_step = is_number(self.step) and self.step > 0 and decimals_of(np.array([float(self.step)])) is not None
+        if not is_step:
+            raise ValueError(
+                f"rules.increments: step must be above 0, with at most {MAX_DECIMALS} decimals, not {self.step!r:.60}"
+            )
+        if self.on_violation == "allow":
+            raise ValueError("rules.increments cannot train on other numbers: round the column, or drop these rows")
+        object.__setattr__(self, "step", float(self.step))
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The column."""
+        return (self.column,)
+
+    def bind(self, columns: NamedColumns) -> Sequence[Rule]:
+        """Return the rule of the step."""
+        index = columns.number(self.column)
+        if columns.cells(self.column).is_date:
+            raise ValueError(f"rules.increments is for numbers, and column {self.column!r} holds dates: leave it out")
+        return [Increment((index,), self.step, f"{self.column} is a multiple of {self.step:g}", is_declared=True)]
+
+
+def increments(column: Any, step: float, *, on_violation: str = "refuse") -> Increments:
+    """Declare that the numbers of a column are multiples of a step, like prices of 0.05, 0.10 and so on.
+
+    Args:
+        column: Name of the column.
+        step: The step, above 0.
+        on_violation: "refuse" or "drop" training rows that break the rule.
+    """
+    return Increments(column, step, on_violation=on_violation)
