@@ -7,7 +7,9 @@ import pyarrow as pa
 import pytest
 
 from pointillist import Diffusion, RelationalDiffusion
+from pointillist.models.configuration import Configuration
 from pointillist.models.container import ModelFileError
+from pointillist.relational.fitting import check_configuration
 
 TINY = {"epochs": 2, "width": 8, "depth": 1, "random_state": 0, "verbose": False}
 KEYS = {
@@ -122,14 +124,18 @@ def test_requests_that_cannot_be_met_are_refused_in_one_line(model, arguments, m
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"epsilon": 1.0}, "epsilon covers single rows"),
         ({"missing": "unknown"}, "do not use missing"),
         ({"timesteps": 50}, "do not use timesteps"),
     ],
 )
-def test_parameters_without_a_use_are_refused(shop, parameters, message):
+def test_parameters_without_a_use_are_refused(parameters, message):
     with pytest.raises(ValueError, match=message):
-        RelationalDiffusion(**KEYS, **parameters).fit(shop)
+        check_configuration(Configuration(**parameters))
+
+
+def test_privacy_is_refused_with_the_reason(shop):
+    with pytest.raises(ValueError, match="epsilon covers single rows, and a subject has rows in several tables"):
+        RelationalDiffusion(**KEYS, epsilon=1.0).fit(shop)
 
 
 def test_one_table_with_several_rows_per_subject_comes_back_in_its_container():

@@ -9,8 +9,8 @@ from typing import Any, Self
 from pointillist.arguments import RandomState, is_integer, is_number, seed_of
 from pointillist.estimators.inputs import WithParameters
 from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate_tables
-from pointillist.models.configuration import Configuration
-from pointillist.models.parameters import documented, parameter
+from pointillist.models.configuration import PARAMETERS, Configuration
+from pointillist.models.parameters import Checked, documented, parameter, reused
 from pointillist.relational.fitting import check_configuration, fit_tables
 from pointillist.relational.model import RelationalModel, load_relational
 from pointillist.relational.subjects import SUBJECTS, Subjects
@@ -18,7 +18,7 @@ from pointillist.tables.schema import Schema, propose_keys, read_frame
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class RelationalConfig(Configuration):
+class RelationalConfig(Checked):
     """The keys of related tables, with the parameters of their models."""
 
     # fmt: off
@@ -35,6 +35,15 @@ class RelationalConfig(Configuration):
     subject: Any = parameter(
         None, "Column that names the subject of each row, for a single table with several rows per subject.")
     # fmt: on
+    epochs: int | None = reused(PARAMETERS["epochs"])
+    batch_size: int | None = reused(PARAMETERS["batch_size"])
+    learning_rate: float | None = reused(PARAMETERS["learning_rate"])
+    early_stopping: bool = reused(PARAMETERS["early_stopping"])
+    width: int | None = reused(PARAMETERS["width"])
+    depth: int = reused(PARAMETERS["depth"])
+    epsilon: float | None = parameter(None, "Refused: ε covers single rows, and a subject has rows in several tables.")
+    verbose: bool | int | None = reused(PARAMETERS["verbose"])
+    random_state: RandomState = reused(PARAMETERS["random_state"])
 
 
 @documented(RelationalConfig)

@@ -125,6 +125,11 @@ def parameter(default: Any, help: str, **declared: Any) -> Any:
     return field(default=default, metadata={"parameter": Parameter(help=help, **declared)})
 
 
+def reused(declared: Parameter) -> Any:
+    """Declares a field of a dataclass as a parameter of another one."""
+    return field(default=declared.default, metadata={"parameter": declared})
+
+
 def parameters_of(kind: type) -> dict[str, Parameter]:
     """Returns the declared parameters of a dataclass by name, in declaration order."""
     return {
