@@ -165,6 +165,19 @@ def test_ranges_can_be_entered_in_the_page(ask, model, page_of):
 
 
 @IN_CHROMIUM
+def test_the_name_of_a_column_adds_a_condition(model, page_of):
+    page = page_of(model)
+    page.locator("#first-rows th button", has_text="<b>a").click()
+    field = page.locator("#conditions input").first
+    assert field.is_visible() and field.evaluate("field => field === document.activeElement")
+    # Once.
+    page.locator("#first-rows th button", has_text="<b>a").click()
+    assert page.locator("#conditions fieldset").count() == 1
+    # A column that does not vary has no conditions.
+    assert page.locator("#first-rows th button", has_text="same").count() == 0
+
+
+@IN_CHROMIUM
 def test_of_conditions_that_many_rows_meet_plain_rows_are_kept(ask, model, page_of, tmp_path):
     """They need no weighted candidates, which take ten times as long."""
     page = page_of(model)

@@ -46,7 +46,7 @@ function save(blob, name) {
 /**
  * Fills a table.
  * @param {HTMLTableElement} table
- * @param {string[]} names of the columns
+ * @param {(Node | string)[]} names of the columns
  * @param {(row: number, column: number) => Node | string} cell
  */
 function fillTable(table, names, rows, cell) {

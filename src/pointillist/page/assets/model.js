@@ -308,7 +308,7 @@
       byId("scatter-note").textContent = `${points}${grid ? ` ${comparison(grid, x, y)}` : ""}`;
     }
     const names = columns.map(({ name }) => name);
-    fillTable(byId("first-rows"), names, Math.min(FIRST_ROWS, ready), (r, c) => {
+    fillTable(byId("first-rows"), names.map(headOf), Math.min(FIRST_ROWS, ready), (r, c) => {
       const text = hidden?.row === r && hidden.column === c ? "?" : drawn.text(c, r);
       if (!content.can_fill || !columns[c].can_be_given) return text;
       const button = element("button", { type: "button" }, text);
@@ -316,6 +316,17 @@
       button.addEventListener("click", () => hide(drawn, r, c));
       return button;
     });
+  }
+
+  /** The name of a column, which adds a condition on it. */
+  function headOf(name) {
+    if (!conditions?.some.some((column) => column.name === name)) return name;
+    const button = element("button", { type: "button", title: `Add a condition on ${name}` }, name);
+    button.addEventListener("click", () => {
+      byId("given")?.setAttribute("open", "");
+      conditions.add(name)?.querySelector("input")?.focus();
+    });
+    return button;
   }
 
   /** Hides a cell of a finished table, and lets the model guess it; another click shows it again. */
