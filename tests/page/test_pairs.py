@@ -198,6 +198,13 @@ def test_conditions_that_no_training_row_meets_are_named_and_kept_in_the_address
     assert page.input_value("#rows") == "50" and page.input_value("#class") == "0"
     assert page.locator("#conditions input").nth(1).input_value() == "-1"
     assert "No counted training row" in page.inner_text("#status")
+    # A class that the model does not have leaves the choice as it is.
+    page.goto("about:blank")
+    page.goto(address.replace("class=0", "class=99"))
+    assert page.input_value("#class") == "all"
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_function(finished)
     low.fill("-3")
     page.select_option("#class", label="low")
     page.click("#draw")

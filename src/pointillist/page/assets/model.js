@@ -356,9 +356,10 @@
     /** @type {NodeListOf<HTMLInputElement>} */
     const fields = byId("form").querySelectorAll("[name]");
     for (const field of fields) {
-      if (!asked.has(field.name)) continue;
+      const value = asked.get(field.name);
+      if (value === null) continue;
       if (field.type === "checkbox") field.checked = asked.getAll(field.name).includes(field.value);
-      else field.value = asked.get(field.name) ?? "";
+      else if (!field.matches("select") || field.querySelector(`option[value="${CSS.escape(value)}"]`)) field.value = value;
     }
     byId("given")?.toggleAttribute("open", [...asked.keys()].some((name) => name.includes(".")));
   }
