@@ -184,10 +184,10 @@ def test_of_conditions_that_many_rows_meet_plain_rows_are_kept(ask, model, page_
     page.click("#given summary")
     page.select_option("#class", label="low")
     ask(page, "<b>a").nth(1).fill("2.5")
-    page.fill("#rows", "600")
+    page.fill("#rows", "900")
     page.fill("#seed", "3")
     page.click("#draw")
-    page.wait_for_function("() => document.all.status.textContent.startsWith('600 rows in')")
+    page.wait_for_function("() => document.all.status.textContent.startsWith('900 rows in')")
     assert "effective" not in page.inner_text("#status")
     _, *cells = downloaded(page, "#csv", tmp_path / "rows.csv")
     plain = page.evaluate(
@@ -198,7 +198,7 @@ def test_of_conditions_that_many_rows_meet_plain_rows_are_kept(ask, model, page_
            }"""
     )
     found, kept = np.array([float(row[0]) for row in cells]), np.array(plain)[np.array(plain) <= 2.5]
-    assert len(found) == 600 > len(kept) and found.max() <= 2.5
+    assert len(found) == 900 > len(kept) and found.max() <= 2.5
     np.testing.assert_allclose(found[: len(kept)], kept, rtol=1e-6)
     # Rows of the next seed are others.
     assert not set(found[len(kept) :]) & set(kept)
