@@ -140,6 +140,8 @@ declare global {
     is_calendar?: boolean;
     scores?: ScoresContent;
     decimals: number | null;
+    /** Its numbers are multiples of it; 0 for the last decimal. */
+    increment: number;
     step: number;
     first: number;
     scale: number;
