@@ -268,5 +268,5 @@ def test_damaged_content_of_files_is_refused():
     ):
         with pytest.raises((ValueError, TypeError)):
             generated_from_json({**content, "columns": [{**column, **changed}]})
-    with pytest.raises(ValueError, match="labels have no place"):
+    with pytest.raises(ValueError, match="labels have no position"):
         generated_from_json({**content, "label_index": 7})

@@ -107,7 +107,7 @@ def test_bad_declarations_are_refused(make, reason):
 def test_arrays_and_tables_of_keys_alone_are_refused():
     with pytest.raises(ValueError, match="need columns with names: give a data frame"):
         Diffusion(rules=[rules.unique(0)]).fit(np.arange(20.0).reshape(10, 2))
-    with pytest.raises(ValueError, match="no column is left to learn"):
+    with pytest.raises(ValueError, match="none is left to learn"):
         Diffusion(rules=[rules.unique("code")]).fit(orders()[["code"]])
 
 

@@ -1,4 +1,4 @@
-"""Columns that are generated in new rows rather than learned, and their place among the learned columns."""
+"""Columns that are generated in new rows rather than learned, and their positions among the learned columns."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ class GeneratedColumn(ABC):
 
 @dataclass(frozen=True)
 class GeneratedColumns:
-    """The generated columns of a table, and their place among its learned columns.
+    """The generated columns of a table, and their positions among its learned columns.
 
     Attributes:
         layout: Layout of all columns, except labels that are kept apart.
@@ -97,7 +97,7 @@ class GeneratedColumns:
         for each in self.columns:
             kind = self.layout.type_of(each.name)
             if kind is None or not {*each.within} <= known:
-                raise ValueError(f"the generated column {each.name!r:.60} has no place in its layout")
+                raise ValueError(f"the generated column {each.name!r:.60} is not in its layout")
             each.count(kind)
             known.add(each.name)
 

@@ -31,7 +31,7 @@ def generated_from_json(content: Mapping[str, Any]) -> GeneratedColumns:
         columns.append(KINDS[each["kind"]].from_json(each))
     layout, label_index = Layout.from_json(content["layout"]), content["label_index"]
     if label_index is not None and (type(label_index) is not int or not 0 <= label_index <= len(layout.column_names)):
-        raise ValueError("the labels have no place among its columns")
+        raise ValueError("the labels have no position among its columns")
     return GeneratedColumns(layout, tuple(columns), label_index)
 
 
@@ -57,8 +57,8 @@ class GeneratedRows:
             if n_rows:
                 column.prepare()
             kind = generated.layout.type_of(column.name)
-            of_group = _Grouped if column.is_key else _Equal
-            source = (of_group if column.within else _Single)(column, kind, start, excluded.get(column.name), seed)
+            grouped = _Grouped if column.is_key else _Equal
+            source = (grouped if column.within else _Single)(column, kind, start, excluded.get(column.name), seed)
             if isinstance(source, _Single):
                 source.check(start + n_rows)
             self._sources.append(source)
@@ -98,7 +98,7 @@ class _Source(ABC):
 
 
 class _Single(_Source):
-    """Values whose indices are those of the rows."""
+    """One value for each row, in order."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

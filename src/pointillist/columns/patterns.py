@@ -1,4 +1,4 @@
-"""Patterns of codes, such as `[A-Z]{3}-[0-9]{6}`: their strings in a random order, and the pattern of given codes."""
+"""Patterns of codes, like `[A-Z]{3}-[0-9]{6}`: their strings in a random order, and the pattern of given codes."""
 
 import math
 import re
@@ -119,7 +119,7 @@ def _parsed(text: str) -> list[tuple[str, int, int]]:
         characters = "" if atom is None else _characters(atom)
         if atom is None or not characters:
             raise ValueError(
-                f"the pattern {shown(text)} is not simple at {shown(body[position:])}: use literals, classes such as "
+                f"the pattern {shown(text)} is not simple at {shown(body[position:])}: use literals, classes like "
                 "[A-Z0-9] or \\d, and {n}, {m,n} or ?"
             )
         position, low, high = atom.end(), 1, 1
@@ -205,7 +205,7 @@ def found_pattern(codes: Sequence[str]) -> str | None:
 def _pattern(
     codes: Sequence[str], token: re.Pattern[str], parts_of: Callable[[Sequence[str]], list[Part]]
 ) -> str | None:
-    """Finds the pattern of codes, given the parts of the pattern for the tokens at one place in all codes."""
+    """Finds the pattern of codes, given the parts of the pattern for the tokens at one position in all codes."""
     rows = [token.findall(code) for code in codes[:: 1 + len(codes) // _MOST_CODES]]
     if len({*map(len, rows)}) > 1:
         return None

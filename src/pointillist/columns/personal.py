@@ -63,7 +63,7 @@ class Personal(GeneratedColumn):
 
     Attributes:
         content: What the column holds, one of `CONTENTS`.
-        locale: Language and country of the values, such as "de_DE".
+        locale: Language and country of the values, like "de_DE".
         is_unique: Whether e-mail addresses hold their index, so that all of them differ.
     """
 

@@ -79,7 +79,7 @@ class Separated:
         return tuple(each.name for each in self.columns)
 
     def placed(self, learned: Layout) -> GeneratedColumns | None:
-        """Returns the generated columns at their places among the learned ones; None if there are none."""
+        """Returns the generated columns at their positions among the learned ones; None if there are none."""
         if self._source is None or not self.columns:
             return None
         return GeneratedColumns.of(*self._source, self.columns, learned)
@@ -141,7 +141,7 @@ def separated(
     rest = [name for name in table.names if name not in columns and name not in reasons]
     if not {*rest} - {table.label}:
         if declared:
-            raise ValueError("no column is left to learn beside keys and personal columns: add one")
+            raise ValueError("all columns are keys or personal, and none is left to learn: add one")
         return Separated(X)
     if len(rest) == len(table.names):
         return Separated(X)
@@ -191,7 +191,7 @@ def key_of(name: Any, values: "pa.Array", within: tuple[Any, ...] = ()) -> Gener
 
 
 def plain(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Returns a column of categories as a column of their values."""
+    """Returns a column with its values instead of categories."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column

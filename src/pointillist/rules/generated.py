@@ -143,7 +143,7 @@ def unique(*columns: Any, pattern: str | None = None, on_violation: str = "refus
     Args:
         *columns: Name of the column. With several names, their combinations differ, and the last column is generated:
             it numbers the rows in which the others are equal.
-        pattern: A pattern of the keys: literals and classes of characters such as [A-Z0-9], each perhaps with {n},
+        pattern: A pattern of the keys: literals and classes of characters like [A-Z0-9], each perhaps with {n},
             {m,n} or ?. By default, the training rows show whether keys are integers in sequence, UUIDs, or strings of a
             pattern.
         on_violation: "refuse" or "allow" training rows that repeat a key, lack it, or do not match the pattern.
@@ -161,7 +161,7 @@ def personal(
     Args:
         column: Name of the column.
         content: "name", "first_name", "last_name", "email", "phone", "street", "address", "company" or "iban".
-        locale: A locale of Faker, such as "de_DE".
+        locale: A locale of Faker, like "de_DE".
         unique: Whether e-mail addresses get numbers, so that all of them differ.
         by: Name of a column that identifies persons: rows with equal cells in it get equal values, in other tables too
             if the seed is the same.

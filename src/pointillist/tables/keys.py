@@ -21,7 +21,7 @@ FEW = 10
 """Largest number of different texts that are read as categories even if hardly any text repeats."""
 
 _IDENTIFIER = re.compile(r"(?i:(?:.*[\W_])?(?:id|key|uuid|guid))|.*[a-z]I[Dd]")
-"""Pattern of the names of keys, such as id, customer_id and orderId."""
+"""Pattern of the names of keys, like id, customer_id and orderId."""
 
 UNNAMED = ("", "Unnamed: 0")
 """Names of an unnamed pandas index: in a CSV file, and after pandas has read the file."""
