@@ -58,6 +58,20 @@ def test_trials_that_would_take_too_long_are_left_out(monkeypatch):
     assert plan_within(task.plan, replace(task.limit, started=time.monotonic())).training.epochs >= 60
 
 
+def test_a_network_of_tokens_gets_half_its_width_for_few_epochs(monkeypatch, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.choice(["x", "y"], 50), "b": rng.choice(["x", "y", "z"], 50)})
+    measured(monkeypatch, 1.0, 5.0)
+    with pytest.warns(UserWarning, match="4 of 60 epochs, width 128, no trial of the number of epochs|3 of 60 epochs"):
+        model = Diffusion(depth=1, random_state=0, max_minutes=0.5, verbose=False).fit(frame)
+    model.save(tmp_path / "m")
+    again = Diffusion.load(tmp_path / "m")
+    assert again.model_.trained_with["width"] == 128 == model.model_.process.architecture.width
+    pd.testing.assert_frame_equal(again.sample(5, random_state=0), model.sample(5, random_state=0))
+    same = Diffusion(depth=1, width=128, epochs=len(model.history_), random_state=0, verbose=False).fit(frame)
+    pd.testing.assert_frame_equal(same.sample(5, random_state=0), model.sample(5, random_state=0))
+
+
 def test_a_large_table_is_trained_on_a_part_of_its_rows(monkeypatch, rows):
     plan = prepare(Configuration(**TINY, epochs=2), rows).plan
     plan = replace(plan, method=replace(plan.method, batch_size=32))

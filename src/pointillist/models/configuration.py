@@ -86,9 +86,9 @@ class TrainingConfig(Checked):
         "it.")
     max_minutes: float | None = parameter(
         None, "Most minutes that `fit` may take.", above=0, high=1e6, unset="no limit",
-        details="The speed is measured first. Then the number of epochs is chosen, and the trials that would take too "
-        "long are left out, with a warning. `len(history_)` is the number of epochs: pass it as `epochs` to repeat the "
-        "fit on another machine. Not for private fits, and without a checkpoint.")
+        details="The speed is measured first. Then the number of epochs and the width are chosen, and the trials that "
+        "would take too long are left out, with a warning. `len(history_)` is the number of epochs: pass it as "
+        "`epochs` to repeat the fit on another machine. Not for private fits, and without a checkpoint.")
     batch_size: int | None = parameter(
         None, "Number of rows in a step; all rows if the table has fewer.", low=1, is_option=True,
         unset="64; with mixed columns a sixteenth of the rows (an eighth if the default width is 192), from 8 to 256, "

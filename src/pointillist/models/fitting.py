@@ -80,7 +80,8 @@ class Task:
         if limit is None:
             plan = run_trials(self.plan, is_shown=is_shown)
         else:
-            plan = plan_within(self.plan, limit, is_shown=is_shown)
+            has_default_width = self.configuration.width is None
+            plan = plan_within(self.plan, limit, is_shown=is_shown, has_default_width=has_default_width)
         rows_hash = fingerprint(plan.rows)
         file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, rows_hash), plan.seed)
         trained = train(plan, checkpoint=file, is_shown=is_shown, deadline=None if limit is None else limit.deadline)
@@ -100,7 +101,8 @@ class Task:
             self.classes,
             record,
             parameters,
-            self.trained_with,
+            # A time limit may have changed the width.
+            self.trained_with | {"width": plan.process.architecture.width},
             self.summary,
             generated=self.generated,
         )
