@@ -65,7 +65,7 @@ def measured(folder: Path) -> dict[str, float]:
     rows = model.sample(HELD_OUT, random_state=0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     evaluation = evaluate(made(HELD_OUT, 1_000_000), rows.to_arrow() if hasattr(rows, "to_arrow") else rows)
-    return {"read_s": read, "fit_s": fitted, "peak_gib": peak, "auc": evaluation.rows.two_sample.auc.value}
+    return {"read_s": read, "fit_s": fitted, "peak_gib": peak, "auc": float(evaluation.rows.two_sample.auc)}
 
 
 def main() -> None:
