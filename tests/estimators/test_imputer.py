@@ -86,3 +86,15 @@ def test_scikit_learn_checks():
 @pytest.mark.parametrize("check", [estimator_checks.check_transformer_general, estimator_checks.check_dtype_object])
 def test_some_checks_of_masked_diffusion(check):
     check("DiffusionImputer", DiffusionImputer(Diffusion(**QUICK, process="masked")))
+
+
+def test_keys_stay_as_they_are():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": np.arange(60), "x": rng.normal(size=60), "mail": [f"u{i}@x.de" for i in range(60)]})
+    incomplete = frame.assign(y=frame.x + 1, x=np.where(np.arange(60) < 5, np.nan, frame.x))
+    with pytest.warns(UserWarning, match="column 'mail' holds e-mail addresses"):
+        filled = DiffusionImputer(Diffusion(**TINY), random_state=0).fit_transform(incomplete)
+    assert [*filled] == [*incomplete] and filled.notna().all(axis=None)
+    assert filled[["id", "mail"]].equals(incomplete[["id", "mail"]])
+    with pytest.raises(ValueError, match=r"X has columns that no model can fill"), pytest.warns(UserWarning):
+        DiffusionImputer(Diffusion(**TINY)).fit(incomplete.assign(note=["a" * (i + 1) for i in range(60)]))

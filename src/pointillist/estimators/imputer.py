@@ -18,8 +18,8 @@ from pointillist.tables.names import Headings, is_frame
 class DiffusionImputer(AsEstimator, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """A transformer that fills missing cells by their distribution given the other cells of the row.
 
-    It takes arrays of numbers, in which NaN is missing, and data frames with columns of any kind. Columns in which no
-    training row has a value are refused.
+    It takes arrays of numbers, in which NaN is missing, and data frames with columns of any kind. Keys and personal
+    columns stay as they are. Columns in which no training row has a value are refused.
 
     Args:
         model: A `Diffusion`, which `fit` clones; None means `Diffusion(missing="unknown")`. If training rows have
@@ -61,7 +61,9 @@ class DiffusionImputer(AsEstimator, OneToOneFeatureMixin, TransformerMixin, Base
         check_statistic(self.statistic, is_alone=True)
         default = Diffusion(missing="unknown", random_state=self.random_state)
         fitted.model_ = (default if self.model is None else clone(self.model)).fit(rows)
-        if fitted.model_.n_features_in_ != fitted.n_features_in_:
+        generated = fitted.model_.model_.generated
+        n_passed = 0 if generated is None else len(generated.names)
+        if fitted.model_.n_features_in_ + n_passed != fitted.n_features_in_:
             raise ValueError("X has columns that no model can fill (see the warning): drop them")
         take_over(self, fitted)
         return self
