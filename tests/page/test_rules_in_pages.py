@@ -5,6 +5,7 @@ import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist.columns.kinds import fit_encoder
+from pointillist.rules.combinations import Combination
 from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.orders import Order
@@ -65,6 +66,17 @@ def test_lookups_are_restored_as_in_python(mixed_model, page_of):
     made[1][::9] = 8
     found = restored_in_page(page_of(mixed_model), (Lookup((1, 2, 0, 3), table),), made, rng.random((N, 4)) < 0.3)
     assert (np.array(found[0]) != made[0]).any() and (np.array(found[1]) != made[1]).any()
+
+
+@IN_CHROMIUM
+def test_combinations_are_restored_as_in_python(mixed_model, page_of):
+    rng = np.random.default_rng(0)
+    table = np.array([[i, j, (i * j) % 3] for i in range(6) for j in range(5) if (i + j) % 2], float)
+    made = [rng.integers(0, n, N).astype(float) for n in (6, 5, 3)]
+    is_fixed = rng.random((N, 3)) < 0.2
+    found = np.array(restored_in_page(page_of(mixed_model), (Combination((0, 1, 2), table, ""),), made, is_fixed))
+    rows = {tuple(row) for row in table}
+    assert np.mean([tuple(row) in rows for row in found.T]) > 0.9
 
 
 @IN_CHROMIUM

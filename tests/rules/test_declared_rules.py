@@ -127,6 +127,35 @@ def test_conditions_that_contradict_a_declared_rule_are_refused(declared_model, 
         declared_model.sample(1, where=where)
 
 
+def test_filled_rows_obey_declared_rules(declared_model):
+    table, rng = table_of(60), np.random.default_rng(0)
+    holes = table.astype({name: object for name in ("is_red", "is_green", "is_blue")})
+    holes = holes.mask(rng.random(table.shape) < 0.3)
+    holes["b"] = table.b.clip(lower=1).mask(rng.random(60) < 0.3)
+    holes["sum"] = np.nan
+    holes.loc[5, ["start", "end"]] = pd.Timestamp("2024-06-01")
+    with pytest.warns(UserWarning, match="observed cells of 1 of 60 rows break start < end, first row 5: they stay"):
+        filled = declared_model.impute(holes, random_state=0)
+    assert not filled.isna().any(axis=None)
+    broken = breaks(filled.astype({name: bool for name in ("is_red", "is_green", "is_blue")}))
+    assert broken == NONE | {"ordered": 1}
+
+
+def test_predictions_obey_declared_rules(declared_model):
+    table = table_of(100)
+    table["b"] = table.b.clip(lower=1)
+    ends = declared_model.conditional("end").quantiles(table, [0.01, 0.5, 0.99])
+    days = (ends - table.start.to_numpy()[:, None]) / np.timedelta64(1, "D")
+    assert (days > 0).all() and (days <= 60).all()
+    np.testing.assert_allclose(declared_model.conditional("sum").predict(table), table.a + table.b, atol=1e-9)
+    city = declared_model.conditional("city")
+    p = city.predict_proba(table)
+    assert p[table.price < 2][:, list(city.classes_).index("A")].max() == 0
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    prices = declared_model.conditional("price").sample(table, 3, random_state=0)
+    np.testing.assert_allclose(prices / 0.05, np.round(prices / 0.05), atol=1e-9)
+
+
 def test_a_saved_model_keeps_its_declared_rules(declared_model, tmp_path):
     declared_model.save(tmp_path / "model")
     loaded = Diffusion.load(tmp_path / "model")

@@ -251,6 +251,17 @@ class Codec:
         is_observed = ~np.stack([cells.is_missing for cells in table_cells], axis=1)
         return restore_rows(merged, self.encoding.columns, self.rules, is_observed)
 
+    def cells_of(self, rows: Float[np.ndarray, "n width"]) -> tuple[Column, ...]:
+        """Decodes rows with tokens from `encode_table`; their hidden cells are missing."""
+        tokens = [token for token, _ in self.encoding.row_indices]
+        is_hidden = rows[:, np.array(tokens, int)] == HIDDEN
+        known = np.where(rows == HIDDEN, 0.0, np.nan_to_num(rows))
+        decoded = self.encoding.decode(known)
+        return tuple(
+            replace(cells, is_missing=cells.is_missing | hidden)
+            for cells, hidden in zip(decoded, is_hidden.T, strict=True)
+        )
+
     def filled(self, table: Table, drawn_cells: Sequence[Column]) -> Any:
         """Returns a table as decoded rows, with drawn cells for its missing cells and all others unchanged."""
         return self.layout.filled(table, tuple(map(_merged, table.cells, drawn_cells)))

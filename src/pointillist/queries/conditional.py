@@ -13,8 +13,9 @@ from pointillist.diffusion.tokens.mixed_likelihood import TokenProbabilities
 from pointillist.diffusion.tokens.mixed_sampling import LARGEST_SCORE
 from pointillist.engine.mapping import map_rows
 from pointillist.models.process import Learned
+from pointillist.queries.declared_rules import given_rules
 from pointillist.queries.density import log_probability
-from pointillist.queries.imputation import blocks, completed, completions
+from pointillist.queries.imputation import blocks, completed, completed_cells, completions
 from pointillist.queries.observed import Observed, observed_cells
 from pointillist.queries.predictive import (
     COMPLETIONS,
@@ -44,8 +45,8 @@ class Conditional:
 
     If other cells are missing, the distribution is the mean over `COMPLETIONS` draws of them. Probabilities of token
     values need no draws, because a token network accepts missing cells. Targets are assumed to be present, even if some
-    training rows lack them. Rules of columns are not applied. Times with a time zone are in UTC, because NumPy has no
-    time zones.
+    training rows lack them. Declared rules hold in predictions of a single target, and in draws; rules that `fit` found
+    are not applied. Times with a time zone are in UTC, because NumPy has no time zones.
 
     Args:
         model: The model; a Gaussian one must be fitted with `p_given` above 0.
@@ -169,7 +170,14 @@ class Conditional:
         Returns:
             Shape (n, n_draws); for several targets, a dictionary of arrays by column, drawn jointly.
         """
-        drawn = self._decode_targets(completed(self._model, self._encode(X)[0], checked_draws(n_draws), random_state))
+        n_draws, codec = checked_draws(n_draws), self._model.codec
+        if codec.has_declared_rules:
+            read = observed_cells(self._model, X, self.targets, self._labels)
+            draws = completed_cells(self._model, read.table.cells, read.rows, n_draws, random_state)
+            index = {name: codec.encoding.index(name) for name in self.targets}
+            drawn = {name: np.stack([cells[i].values.astype(float) for cells in draws], 1) for name, i in index.items()}
+        else:
+            drawn = self._decode_targets(completed(self._model, self._encode(X)[0], n_draws, random_state))
         found = {name: self._typed(name, values, is_rounded=False) for name, values in drawn.items()}
         return found[self.targets[0]] if self._is_one else found
 
@@ -283,6 +291,10 @@ class Conditional:
         return self._with_completeness(read), log_mass
 
     def _distribution(self, observed: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
+        """The distribution of the single target given the other cells of each row, and the declared rules."""
+        return given_rules(self._model.codec, self.targets[0], observed, self._learned_distribution(observed, points))
+
+    def _learned_distribution(self, observed: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
         """The distribution of the single target of rows whose other cells are all observed.
 
         The probability-flow ODE maps `points` of N(0, 1) to numbers.

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.arguments import seed_of
 from pointillist.diffusion.conditioning.observed_sampling import Completions
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.sampling import ROWS_PER_CHUNK
 from pointillist.models.process import Learned
 from pointillist.models.request import check_drawn
+from pointillist.queries.declared_rules import obeying
 from pointillist.queries.observed import with_labels
 from pointillist.queries.sampling import streamed
 from pointillist.tables.frames import aligned
@@ -56,8 +58,8 @@ def imputed(
         return codec.completed(observed_cells, codec.encoding.decode(drawn.astype(np.float64)))
 
     if statistic is None:
-        draws = completed(model, observed, n_draws, random_state)
-        return [codec.filled(table, cells(table.cells, drawn)) for drawn in draws]
+        filled = completed_cells(model, table.cells, observed, n_draws, random_state)
+        return [codec.filled(table, each) for each in filled]
     incomplete = np.flatnonzero(np.any([column.is_missing for column in table.cells], axis=0))
     if not len(incomplete):
         return [codec.filled(table, codec.encoding.decode(np.zeros((len(observed), codec.width))))]
@@ -77,6 +79,28 @@ def imputed(
             table, [Column.joined(blocks_of_column).take(draw_index) for blocks_of_column in zip(*parts, strict=True)]
         )
     ]
+
+
+def completed_cells(
+    model: Learned,
+    table_cells: Sequence[Column],
+    observed: Float[np.ndarray, "n width_and_label"],
+    n_draws: int,
+    random_state: Any,
+) -> list[Sequence[Column]]:
+    """Draws the missing cells of a table, `n_draws` times; filled rows obey the rules."""
+    codec, seed = model.codec, seed_of(random_state)
+
+    def cells(rows: Int[np.ndarray, " m"], drawn: Float[np.ndarray, "m width"]) -> Sequence[Column]:
+        return codec.completed([each.take(rows) for each in table_cells], codec.encoding.decode(drawn.astype(float)))
+
+    def again(rows: Int[np.ndarray, " m"], turn: int) -> Sequence[Column]:
+        turn_seed = int(np.random.SeedSequence([seed, 0, turn]).generate_state(1)[0])
+        return cells(rows, completed(model, observed[rows], 1, turn_seed)[0])
+
+    every_row = np.arange(len(observed))
+    draws = completed(model, observed, n_draws, seed)
+    return [obeying(codec, table_cells, cells(every_row, drawn), again) for drawn in draws]
 
 
 def completed(

@@ -54,7 +54,7 @@ class TableRule(Rule):
         if not len(self.table):
             raise ValueError("the table of a rule is empty")
 
-    def _may_break(self, rows: Float[np.ndarray, "n o"], observed: Collection[int]) -> Mask:
+    def _may_break(self, rows: np.ndarray, observed: Collection[int]) -> Mask:
         """Return which rows of observed cells the rule covers; by default all."""
         return np.ones(len(rows), bool)
 
@@ -214,7 +214,7 @@ class Lookup(TableRule):
         differs = (self.table[index, 1:] != values[:, 1:]).any(axis=1)
         return values, index, is_complete & (keys[index] == values[:, 0]) & differs
 
-    def _may_break(self, rows: Float[np.ndarray, "n o"], observed: Collection[int]) -> Mask:
+    def _may_break(self, rows: np.ndarray, observed: Collection[int]) -> Mask:
         """Return which rows have no unknown value in the first column."""
         return np.isin(rows[:, 0], self.table[:, 0]) if self.columns[0] in observed else np.ones(len(rows), bool)
 
