@@ -125,7 +125,7 @@ def _finding(sections: list[dict[str, Any]]) -> tuple[str, str]:
 
 
 def _figure(results: Results) -> str:
-    """Name a figure of rows beside the page, for previews of a link to it; empty if there is none."""
+    """Name a figure of rows in the folder of the page, for previews of a link to it; empty if there is none."""
     drawn = next((section for section in results.spec.sections if section.drawn), None)
     return f"figures/{drawn.name}_{short_name(drawn.drawn[0])}_rows.png" if drawn else ""
 

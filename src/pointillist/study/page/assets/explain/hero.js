@@ -1,4 +1,4 @@
-/* The top: a table whose rows go from noise to data and back, beside their points, until the user stops them. */
+/* The top: a table whose rows go from noise to data and back, next to their points, until the user stops them. */
 
 const { Stage, animation, calm, element, fillTable, models } = window.pointillist;
 const [SECONDS, REST] = [3.6, 1.1];

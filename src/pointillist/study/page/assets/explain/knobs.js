@@ -66,7 +66,7 @@ class KnobsStep {
     this.#run();
   }
 
-  /** Shows the numbers beside the knobs, and those knobs that the models have. */
+  /** Shows the numbers next to the knobs, and those knobs that the models have. */
   #update() {
     const hasClasses = this.models.map(({ value }) => models.get(value).class_embedding > 0);
     this.scales.forEach((input, i) => (input.closest("label").hidden = !hasClasses[i]));

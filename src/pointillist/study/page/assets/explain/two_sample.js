@@ -36,15 +36,15 @@ function twoSampleTest(A, B, columns) {
       if (foldOf(other) === foldOf(r)) continue;
       let distance = 0;
       for (let c = 0; c < columns; c++) distance += (scaled[r * columns + c] - scaled[other * columns + c]) ** 2;
-      let place = k;
-      for (; place && distance < nearest[place - 1]; place--) {
-        if (place === k) continue;
-        nearest[place] = nearest[place - 1];
-        sides[place] = sides[place - 1];
+      let rank = k;
+      for (; rank && distance < nearest[rank - 1]; rank--) {
+        if (rank === k) continue;
+        nearest[rank] = nearest[rank - 1];
+        sides[rank] = sides[rank - 1];
       }
-      if (place === k) continue;
-      nearest[place] = distance;
-      sides[place] = Number(other >= n);
+      if (rank === k) continue;
+      nearest[rank] = distance;
+      sides[rank] = Number(other >= n);
     }
     const votes = sides.subarray(0, k).reduce((sum, side) => sum + side, 0);
     right += Number(2 * votes > k === r >= n);

@@ -260,7 +260,7 @@ class Scene {
     /** @type {[string, Float32Array][]} */
     const named = [["xₜ", from], ["x̂₀", to]];
     for (const [text, at] of named) {
-      const { left, bottom } = this.#freePlace(at, context.measureText(text).width, scale);
+      const { left, bottom } = this.#freeCorner(at, context.measureText(text).width, scale);
       context.lineWidth = 4 * scale;
       context.strokeStyle = color("--panel");
       context.strokeText(text, left, bottom);
@@ -270,20 +270,20 @@ class Scene {
   }
 
   /** Where a label beside a point covers the fewest points. */
-  #freePlace(/** @type {Float32Array} */ [x, y], width, scale) {
+  #freeCorner(/** @type {Float32Array} */ [x, y], width, scale) {
     const [far, high] = [11 * scale, 12 * scale];
     const points = this.points ?? new Float32Array();
-    const places = [x + far, x - far - width].flatMap((left) => {
+    const corners = [x + far, x - far - width].flatMap((left) => {
       const hidden = left < 0 || left + width > this.canvas.width ? Infinity : 0;
       return [y - 9 * scale, y + 9 * scale + high].map((bottom) => ({ left, bottom, hidden }));
     });
-    for (const place of places) {
+    for (const corner of corners) {
       for (let i = 0; i < points.length; i += 2) {
-        const [a, b] = [points[i] - place.left, place.bottom - points[i + 1]];
-        place.hidden += Number(a > 0 && a < width && b > 0 && b < high);
+        const [a, b] = [points[i] - corner.left, corner.bottom - points[i + 1]];
+        corner.hidden += Number(a > 0 && a < width && b > 0 && b < high);
       }
     }
-    return places.reduce((best, place) => (place.hidden < best.hidden ? place : best));
+    return corners.reduce((best, corner) => (corner.hidden < best.hidden ? corner : best));
   }
 
   /** The row nearest to a point of the page; null if none is near. */

@@ -35,8 +35,8 @@ class Pad {
     for (let i = 0; i < EACH && this.points.length < MOST; i++) {
       const radius = SCATTER * Math.sqrt(-2 * Math.log(1 - Math.random()));
       const angle = 2 * Math.PI * Math.random();
-      const place = (value) => Math.round(Math.max(-1, Math.min(1, value)) * FULL) / FULL;
-      this.points.push([place(x + radius * Math.cos(angle)), place(y + radius * Math.sin(angle))]);
+      const rounded = (value) => Math.round(Math.max(-1, Math.min(1, value)) * FULL) / FULL;
+      this.points.push([rounded(x + radius * Math.cos(angle)), rounded(y + radius * Math.sin(angle))]);
     }
     this.draw();
     this.changed();
