@@ -45,6 +45,17 @@ def test_repeated_pairs_are_swapped_away():
     np.testing.assert_array_equal(np.sort(found), np.sort(rows))
 
 
+def test_numbers_of_many_values_are_moved_to_the_quantiles_of_the_training_rows():
+    rng = np.random.default_rng(0)
+    training = rng.permutation(1000)[:45] + 0.0
+    encoder = fit_encoder("n", Column(training, np.zeros(45, bool)))
+    assert encoder.scores is not None
+    drawn = Column(rng.integers(0, 300, 45) + 0.0, np.zeros(45, bool))
+    found = at_quantiles(encoder, drawn, rng).values
+    np.testing.assert_allclose(np.sort(found), np.sort(training), atol=30)
+    assert (np.diff(found[np.argsort(drawn.values, kind="stable")]) >= 0).mean() > 0.8
+
+
 def test_single_values_are_moved_to_the_quantiles_of_the_training_rows():
     rng = np.random.default_rng(0)
     training = np.repeat([0.0, 1.0, 5.0], [60, 30, 10])

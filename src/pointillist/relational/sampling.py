@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from scipy.special import ndtri
 
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.models.conditioning import observed_column, split
@@ -198,17 +199,19 @@ class Sampler:
 
 
 def at_quantiles(encoder: ColumnEncoder, cells: Column, rng: np.random.Generator) -> Column:
-    """Moves single values to the quantiles of the training rows, in their order; equal values at random.
+    """Moves numbers to the quantiles of the training rows, in their order; equal numbers at random.
 
     The distribution of a few drawn numbers of children is then as near as possible to that of the training rows.
+    Numbers stay as they are in a column with both single values and a continuous distribution.
     """
-    if encoder.scores is not None or encoder.has_missing or not len(encoder.counts):
-        return cells
     n = len(cells.values)
     rank = np.empty(n)
     rank[np.lexsort((rng.random(n), cells.values))] = np.arange(n)
-    levels = np.cumsum(encoder.counts) / encoder.counts.sum()
-    return replace(cells, values=encoder.atoms[np.searchsorted(levels, (rank + 0.5) / n)])
+    fraction = (rank + 0.5) / n
+    if encoder.scores is None:
+        levels = np.cumsum(encoder.counts) / encoder.counts.sum()
+        return replace(cells, values=encoder.atoms[np.searchsorted(levels, fraction)])
+    return cells if len(encoder.atoms) else replace(cells, values=np.round(encoder.scores.decode(ndtri(fraction))))
 
 
 def _numbered(numbers: Int[np.ndarray, " n"], kind: str) -> Column:
