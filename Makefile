@@ -137,6 +137,7 @@ bench-privacy: .venv/dev .venv-peers/installed
 
 bench-relations: .venv/core
 	$(BIN)/python benchmarks/relations.py
+	$(BIN)/python benchmarks/relations.py --declared 1000000
 
 bench-residuals: .venv/core
 	$(BIN)/python benchmarks/residuals.py

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pointillist import Diffusion, between, one_of, rules
+from pointillist.cli.table_options import rules_in
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
 from pointillist.models.request import Request
@@ -312,6 +313,25 @@ def test_processes_without_rules_refuse_them(parameters):
 def test_a_wrong_rule_in_a_file_is_refused(content, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         declared_from_json(content)
+
+
+def test_rules_are_read_from_toml(tmp_path):
+    path = tmp_path / "rules.toml"
+    path.write_text(
+        '[[rules]]\nkind = "ordered"\ncolumns = ["start", "end"]\nstrict = true\n'
+        '[[rules]]\nkind = "bounds"\ncolumn = "start"\nlow = 2024-01-01\non_violation = "drop"\n'
+    )
+    start = rules.bounds("start", "2024-01-01", on_violation="drop")
+    assert rules_in(path) == [rules.ordered("start", "end", strict=True), start]
+    for text, message in (
+        ("rules = 3", "must hold tables that begin with"),
+        ("[[rules]", "Expected"),
+        ("", "must hold"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message) as caught:
+            rules_in(path)
+        assert str(caught.value).startswith(str(path))
 
 
 def test_every_kind_is_a_function_of_the_namespace():

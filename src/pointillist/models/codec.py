@@ -80,25 +80,23 @@ class Codec:
         `rows` is the slice of all requested rows to which these belong, and `ends` are ranges within which rounding
         keeps values.
         """
-        return self.layout.assembled(self.cells(drawn, observed, rows, ends)[: self.n_columns])
+        return self.assembled(self.cells(drawn, observed, rows, ends))
+
+    def assembled(self, cells: Sequence[Column]) -> Any:
+        """Returns the cells of all columns as rows, without labels that are not in the table."""
+        return self.layout.assembled(tuple(cells[: self.n_columns]))
 
     @property
     def has_declared_rules(self) -> bool:
         """Whether the user declared a rule."""
         return any(rule.is_declared for rule in self.rules)
 
-    def broken(
-        self,
-        drawn: Float[np.ndarray, "n width"],
-        observed: Observed,
-        rows: slice,
-        ends: Ends,
-        *,
-        only_declared: bool = False,
+    def broken_in(
+        self, cells: Sequence[Column], *, only_declared: bool = False
     ) -> list[tuple[str, Bool[np.ndarray, " n"]]]:
-        """Returns each rule as text, with a mask of the decoded rows that break it; see `decode`."""
+        """Returns each rule as text, with a mask of the rows that break it."""
         rules = [rule for rule in self.rules if rule.is_declared or not only_declared]
-        masks = broken_rows(self.cells(drawn, observed, rows, ends), self.encoding.columns, rules)
+        masks = broken_rows(cells, self.encoding.columns, rules)
         return [(rule.text(self.column_names), mask) for rule, mask in zip(rules, masks, strict=True)]
 
     @property

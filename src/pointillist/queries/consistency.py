@@ -1,13 +1,14 @@
 """Redraws rows that break a rule."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from pointillist.models.codec import Codec
 from pointillist.models.process import SamplingPlan
+from pointillist.tables.table import Column
 
 MOST_DRAWS = 20
 """Largest number of draws per row."""
@@ -34,7 +35,7 @@ def consistent(
         rows = slice(first, first + len(part))
         first = rows.stop
         for turn in range(MOST_DRAWS):
-            found = codec.broken(part, plan.observed, rows, plan.ends)
+            found = codec.broken_in(codec.cells(part, plan.observed, rows, plan.ends))
             is_broken = np.any([mask for _, mask in found], axis=0)
             if not is_broken.any():
                 break
@@ -74,37 +75,51 @@ class Obeying:
         self._counts = dict[str, int]()
         self.n_drawn = self.n_kept = 0
 
-    def rows(self, parts: Iterator[Float[np.ndarray, "m width"]]) -> Iterator[Float[np.ndarray, "m width"]]:
-        """Yields parts of rows, in which every row obeys the rules.
+    def rows(
+        self, parts: Iterator[Float[np.ndarray, "m width"]]
+    ) -> Iterator[tuple[Float[np.ndarray, "m width"], Sequence[Column]]]:
+        """Yields parts of rows with their cells, in which every row obeys the rules.
 
         Raises:
             ValueError: In one line, if too few rows obey them.
         """
         for part in parts:
-            is_broken = self._broken(part)
-            if is_broken.any():
+            cells = self._cells(part)
+            broken = np.flatnonzero(self._broken(cells))
+            if len(broken):
                 part = part.copy()
-                part[is_broken] = [next(self._others) for _ in range(is_broken.sum())]
-            yield part
+                part[broken] = [next(self._others) for _ in broken]
+                others = self._cells(part[broken])
+                cells = [with_rows(each, new, broken) for each, new in zip(cells, others, strict=True)]
+            yield part, cells
 
-    def _broken(self, part: Float[np.ndarray, "m width"]) -> Bool[np.ndarray, " m"]:
-        plan, only_declared = self._plan, not (self._plan.observed or self._plan.ends)
-        found = self._codec.broken(part, plan.observed, slice(0, len(part)), plan.ends, only_declared=only_declared)
+    def _cells(self, part: Float[np.ndarray, "m width"]) -> Sequence[Column]:
+        return self._codec.cells(part, self._plan.observed, slice(0, len(part)), self._plan.ends)
+
+    def _broken(self, cells: Sequence[Column]) -> Bool[np.ndarray, " m"]:
+        found = self._codec.broken_in(cells, only_declared=not (self._plan.observed or self._plan.ends))
         is_broken = np.any([mask for _, mask in found], axis=0)
         for text, mask in found:
             self._counts[text] = self._counts.get(text, 0) + int(mask.sum())
-        self.n_drawn += len(part)
+        self.n_drawn += len(is_broken)
         self.n_kept += int((~is_broken).sum())
         return is_broken
 
     def _obeying_rows(self, parts: Iterator[Float[np.ndarray, "m width"]]) -> Iterator[Float[np.ndarray, " width"]]:
         for part in parts:
-            yield from part[~self._broken(part)]
+            yield from part[~self._broken(self._cells(part))]
         text = max(self._counts, key=lambda each: self._counts[each])
         raise ValueError(
             f"only {self.n_kept / self.n_drawn:.1%} of {self.n_drawn:,} drawn rows obey the rules, and most of the "
             f"others break {text}: widen the conditions or the rule, or train longer"
         )
+
+
+def with_rows(cells: Column, new: Column, rows: Int[np.ndarray, " m"]) -> Column:
+    """Returns a column with other cells in some rows."""
+    values, is_missing = cells.values.copy(), cells.is_missing.copy()
+    values[rows], is_missing[rows] = new.values, new.is_missing
+    return replace(cells, values=values, is_missing=is_missing)
 
 
 class _RowReader:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.models.codec import Codec
-from pointillist.queries.consistency import MOST_DRAWS
+from pointillist.queries.consistency import MOST_DRAWS, with_rows
 from pointillist.queries.predictive import Predictive
 from pointillist.rules.table_rules import broken_rows, restore_rows
 from pointillist.tables.table import Column
@@ -45,14 +45,8 @@ def obeying(codec: Codec, table_cells: Sequence[Column], cells: Sequence[Column]
             break
         if turn == MOST_DRAWS:
             raise ValueError(f"no draw of the missing cells of row {rows[0]} obeys {text}: clear or correct its cells")
-        cells = [_with_rows(old, new, rows) for old, new in zip(cells, again(rows, turn), strict=True)]
+        cells = [with_rows(old, new, rows) for old, new in zip(cells, again(rows, turn), strict=True)]
     return cells
-
-
-def _with_rows(cells: Column, new: Column, rows: Int[np.ndarray, " m"]) -> Column:
-    values, is_missing = cells.values.copy(), cells.is_missing.copy()
-    values[rows], is_missing[rows] = new.values, new.is_missing
-    return replace(cells, values=values, is_missing=is_missing)
 
 
 def given_rules(codec: Codec, name: object, observed: Float[np.ndarray, "n width"], found: Predictive) -> Predictive:

@@ -109,8 +109,12 @@ class SamplingRun:
         drawn_rows = stream(plan, self._acceptance)
         if codec.has_declared_rules and not plan.varies_by_row:
             self._obeying = Obeying(stream, plan, codec)
-            drawn_rows = self._obeying.rows(drawn_rows)
-        elif codec.rules and (plan.observed or plan.ends):
+            for drawn, cells in self._obeying.rows(drawn_rows):
+                rows = slice(first, first + len(drawn))
+                first += len(drawn)
+                yield codec.assembled(cells), self._labels(drawn, rows)
+            return
+        if codec.rules and (plan.observed or plan.ends):
             drawn_rows = consistent(drawn_rows, stream, plan, codec)
         for drawn in drawn_rows:
             rows = slice(first, first + len(drawn))
