@@ -50,8 +50,8 @@ def made(n: int, seed: int) -> pa.Table:
     return pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
 
 
-def measured(folder: Path) -> dict[str, float]:
-    """Reads, fits, draws and compares."""
+def measured(folder: Path, *, has_fit: bool) -> dict[str, float]:
+    """Reads, and perhaps fits, draws and compares."""
     from pointillist import Diffusion, evaluate
     from pointillist.files.reading import read_table
     from pointillist.tables.row_sampling import ROWS_IN_MEMORY
@@ -60,6 +60,8 @@ def measured(folder: Path) -> dict[str, float]:
     start = time.perf_counter()
     table = read_table(folder, kind="mixed", most_rows=ROWS_IN_MEMORY)
     read = time.perf_counter() - start
+    if not has_fit:
+        return {"read_s": read, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
     model = Diffusion(random_state=0).fit(table)
     fitted = time.perf_counter() - start - read
     rows = model.sample(HELD_OUT, random_state=0)
@@ -72,10 +74,11 @@ def main() -> None:
     """Prints the table; in the process of one size, measures that size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10**5, 10**6, 10**7])
+    parser.add_argument("--read", action="store_true", help="only read the tables")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measured(options.measure)))
+        print(json.dumps(measured(options.measure, has_fit=not options.read)))
         return
     table = {}
     print("| rows | GB | read, s | rows read per s | fit, s | peak GiB | AUC |\n|---|---|---|---|---|---|---|")
@@ -86,11 +89,12 @@ def main() -> None:
                 rows = min(PART, wanted - n)
                 parquet.write_table(made(rows, n), folder / f"part-{n:09}.parquet")
                 n += rows
-            command = [sys.executable, __file__, "--measure", str(folder)]
+            command = [sys.executable, __file__, "--measure", str(folder), *["--read"] * options.read]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             table[n] = each = json.loads(done.stdout.splitlines()[-1])
             size = sum(part.stat().st_size for part in folder.iterdir()) / 1e9
-            cells = f"{each['fit_s']:.0f} | {each['peak_gib']:.2f} | {each['auc']:.3f}"
+            fit, auc = each.get("fit_s", np.nan), each.get("auc", np.nan)
+            cells = f"{fit:.0f} | {each['peak_gib']:.2f} | {auc:.3f}"
             print(f"| {n:,} | {size:.2f} | {each['read_s']:.1f} | {n / each['read_s']:,.0f} | {cells} |", flush=True)
     report("large_tables", {"table": table})
 
