@@ -143,7 +143,6 @@ declare global {
     /** Its numbers are multiples of it; 0 for the last decimal. */
     increment: number;
     step: number;
-    increment: number;
     first: number;
     scale: number;
     /** The lowest and the highest number that it can hold, of integers and decimals. */
