@@ -48,6 +48,7 @@ nitpick_ignore_regex = [
     # Types of others, whose references are not looked up: that would need the network.
     ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pa|pathlib|pyarrow|rich)\..*"),
     ("py:class", "Array|ArrayLike|Console|PRNGKeyArray|ndarray"),
-    # Parts of models that the reference does not show.
-    ("py:class", r"pointillist\.(engine\.recipes|evaluation\.comparison|models\.plan|tables\.layout)\..*"),
+    # Parts of models, and classes of declared rules, that the reference does not show.
+    ("py:class", r"pointillist\.(columns\.generated|engine\.recipes|evaluation\.comparison)\..*"),
+    ("py:class", r"pointillist\.(models\.plan|models\.time_limits|rules\.\w+|tables\.(layout|schema))\..*"),
 ]
