@@ -116,7 +116,7 @@ def test_help_has_groups_of_options(run):
     assert found["Options"] == ["out", "label", "minutes", "epochs", "drop", "type", "seed", "quiet", "help"]
     assert found["Privacy"] == ["epsilon", "delta", "domain"] and "delimiter" in found["Reading the table"]
     advanced = {"timesteps", "schedule", "beta-start", "beta-end", "batch-size", "learning-rate", "p-uncond", "p-given"}
-    assert advanced == {*found["Advanced"]}
+    assert advanced | {"process"} == {*found["Advanced"]}
 
 
 @pytest.mark.parametrize(("name", "option", "meant"), [("fit", "target", "label"), ("evaluate", "label", "target")])
@@ -137,7 +137,7 @@ def test_version_and_debug_after_the_command(tmp_path):
 
 BAD = {
     "missing spec": (["study", "none.toml"], "none.toml: there is no such file, and the built-in specs are report"),
-    "unknown set": (["study", "bad.toml"], "bad.toml, line 1: datasets: unknown set 'moon'"),
+    "unknown set": (["study", "bad.toml"], "bad.toml: datasets: unknown set 'moon'"),
     "unknown section": (["study", "--only", "guide"], "there is no section 'guide'"),
     "zero epochs": (["study", "--epochs", "0"], "--epochs = 0: must be an integer"),
     "missing study": (["report", "."], "holds no study.db"),
@@ -223,7 +223,7 @@ def test_running_out_of_a_devices_memory_is_one_line(monkeypatch, capsys):
     def fail(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")
 
-    monkeypatch.setattr("pointillist.models.saving.load_model", fail)
+    monkeypatch.setattr("pointillist.models.saving.is_relational", fail)
     monkeypatch.setattr("sys.argv", ["pointillist", "sample", "none.model", "-n", "3", "-o", "rows.csv"])
     with pytest.raises(SystemExit, match="2"):
         main()

@@ -168,8 +168,8 @@ def test_every_process_and_every_field_of_a_request_is_tested(models):
     assert {type(model.process) for model in models.values()} == concrete(Process)
     assert {name.partition(",")[0] for name in PROCESSES} == {*PARAMETERS["process"].choices} - {"auto"}
     asked = {part for make in REQUESTS.values() for part in make(models["gaussian"])}
-    # Shares become values of `where` before a process sees the request.
-    assert asked == {field.name for field in fields(Request)} - {"n_samples", "shares"}
+    # Shares become values of `where` before a process sees the request, and keys are added to the drawn rows.
+    assert asked == {field.name for field in fields(Request)} - {"n_samples", "shares", "start", "exclude"}
 
 
 def test_a_process_describes_its_noise(model):

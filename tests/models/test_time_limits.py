@@ -86,18 +86,18 @@ def test_a_large_table_is_trained_on_a_part_of_its_rows(monkeypatch, rows):
 
 
 def test_training_ends_at_the_deadline(rows):
-    plan = prepare(Configuration(**TINY, epochs=5000), rows).plan
+    plan = prepare(Configuration(**TINY, epochs=100_000), rows).plan
     train(replace(plan, training=replace(plan.training, epochs=1)))
     started = time.monotonic()
     trained = train(plan, deadline=started + 1.0)
-    assert time.monotonic() - started < 3 and len(trained.history) < 5000
+    assert time.monotonic() - started < 10 and len(trained.history) < 100_000
 
 
 def test_held_out_rows_are_checked_at_the_deadline(rows):
-    configuration = Configuration(**TINY, epochs=5000, early_stopping=True, n_iter_no_change=5000)
+    configuration = Configuration(**TINY, epochs=100_000, early_stopping=True, n_iter_no_change=100_000)
     plan = prepare(configuration, rows).plan
     trained = train(plan, deadline=time.monotonic() + 3.0)
-    assert len(trained.history) < 5000 and (trained.validation_history > 0).all()
+    assert len(trained.history) < 100_000 and (trained.validation_history > 0).all()
     assert len(trained.validation_history) > 0 and trained.best_epochs <= len(trained.history)
 
 

@@ -303,5 +303,5 @@ def test_classes_that_are_too_few_or_too_small(small, labels, message):
 def test_a_section_holds_rows_of_one_kind(tmp_path):
     path = tmp_path / "spec.toml"
     path.write_text('datasets = "moons"\nmethod = ["plain", "svdd_pm"]\n')
-    with pytest.raises(SpecError, match="line 2: method: a section holds plain rows, rows of classes or classifiers"):
+    with pytest.raises(SpecError, match="method: a section holds plain rows, rows of classes or classifiers"):
         load_spec(str(path))
