@@ -58,7 +58,7 @@ def test_files_of_a_folder_must_be_alike(table, tmp_path):
 
 
 def test_a_sample_is_uniform_and_does_not_depend_on_the_batches(table):
-    with pytest.warns(UserWarning, match="X: has 3,000 rows, of which a random sample of 200 is used"):
+    with pytest.warns(UserWarning, match="X: only a random sample of 200 of 3,000 rows is used"):
         samples = [sample_rows(table.to_batches(size), "X", 200) for size in (7, 1000, 3000)]
     indices = samples[0]["n"].to_numpy()
     assert all(each["n"].to_pylist() == indices.tolist() for each in samples)
@@ -74,7 +74,7 @@ def test_a_sample_is_uniform_and_does_not_depend_on_the_batches(table):
 def test_a_large_file_is_sampled(table, tmp_path, ending):
     path = tmp_path / f"a{ending}"
     csv.write_csv(table, path) if ending == ".csv" else parquet.write_table(table, path, row_group_size=500)
-    with pytest.warns(UserWarning, match=f"a{ending}: has 3,000 rows, of which a random sample of 100 is used"):
+    with pytest.warns(UserWarning, match=f"a{ending}: only a random sample of 100 of 3,000 rows is used"):
         found = read_table(path, kind="mixed", most_rows=100).arrow
     assert found["x"].to_pylist() == table.take(found["n"].to_pylist())["x"].to_pylist()
     assert {*found["code"].to_pylist()} == {"007", "12", "a", None} if ending == ".parquet" else True
@@ -110,6 +110,8 @@ def test_rows_go_to_files_of_a_given_size(tmp_path):
     assert read_table(tmp_path / "rows").numbers.rows.ravel().tolist() == x.tolist()
     with pytest.raises(ValueError, match="holds files already: empty it"):
         FolderWriter(tmp_path / "rows", ["x"], ["float64"], 25, 10)
+    with pytest.raises(ValueError, match=r"rows\.csv: is the name of a file"):
+        FolderWriter(tmp_path / "rows.csv", ["x"], ["float64"], 25, 10)
     with pytest.raises(ZeroDivisionError), FolderWriter(tmp_path / "b", ["x"], ["float64"], 25, 10) as writer:
         writer.write([x[:12]])
         raise ZeroDivisionError

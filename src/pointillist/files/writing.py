@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pointillist.atomic_files import check_writable, naming, whole_file
-from pointillist.files.formats import format_of
+from pointillist.files.formats import READABLE, format_of
 from pointillist.files.number_rows import check_names
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa
@@ -149,6 +149,8 @@ class FolderWriter:
     def __init__(
         self, folder: Path, names: Sequence[str] | None, types: Sequence[Any], n_rows: int, rows_per_file: int
     ) -> None:
+        if folder.name.endswith(READABLE):
+            raise ValueError(f"{folder}: is the name of a file, but the rows go to a folder: leave the ending out")
         with naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

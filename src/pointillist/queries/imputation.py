@@ -48,7 +48,7 @@ def imputed(
     """Returns decoded rows with the missing cells of a table filled, once per draw.
 
     `labels` are for labels that have no column in the table; see `with_labels`. The statistic "median" fills one table
-    with medians and most frequent categories of draws, each of which obeys the rules. A ValueError in one line says if
+    with medians and most frequent categories of draws that obey the rules. A ValueError in one line says if
     X lacks a column, or the model cannot condition on cells.
     """
     codec, table = model.codec, aligned(X, model.codec.layout)

@@ -100,12 +100,10 @@ class Combination(TableRule):
 
 
 @dataclass(frozen=True, repr=False)
-class FixedCombinations(Declared):
-    """Columns that have only the combinations of the training rows."""
+class ColumnsRule(Declared):
+    """A declared rule on two or more columns, without other arguments."""
 
     columns: tuple[Any, ...]
-
-    kind = "fixed_combinations"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,6 +113,13 @@ class FixedCombinations(Declared):
     def names(self) -> tuple[Any, ...]:
         """The columns."""
         return self.columns
+
+
+@dataclass(frozen=True, repr=False)
+class FixedCombinations(ColumnsRule):
+    """Columns that have only the combinations of the training rows."""
+
+    kind = "fixed_combinations"
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         """Return the table of all combinations in rows without a missing cell."""
@@ -139,21 +144,10 @@ def fixed_combinations(*columns: Any) -> FixedCombinations:
 
 
 @dataclass(frozen=True, repr=False)
-class OneHot(Declared):
+class OneHot(ColumnsRule):
     """Columns: exactly one is 1, or true."""
 
-    columns: tuple[Any, ...]
-
     kind = "one_hot"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_names(self.columns, 2)
-
-    @property
-    def names(self) -> tuple[Any, ...]:
-        """The columns."""
-        return self.columns
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         """Return the table in which one column after the other is 1; without columns that are never 1."""

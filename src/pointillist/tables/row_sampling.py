@@ -63,7 +63,7 @@ def sample_rows(
     if most_rows is None or n <= most_rows:
         return pa.concat_tables(kept) if kept else None
     warnings.warn(
-        f"{what}: has {n:,} rows, of which a random sample of {most_rows:,} is used; rare values may be absent",
+        f"{what}: only a random sample of {most_rows:,} of {n:,} rows is used; rare values may be absent",
         UserWarning,
         stacklevel=4,
     )
