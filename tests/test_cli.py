@@ -194,7 +194,7 @@ def test_a_study_from_toml_to_files_and_again_from_the_store(run, tmp_path):
     names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert names == [
         "figures/my_digits_rows.png", "figures/my_losses.png", "figures/my_metrics.png",
-        "index.html", "results.csv", "study.db", "tables/my.md",
+        "index.html", "results.csv", "results.html", "study.db", "tables/my.md",
     ]  # fmt: skip
     shown = run("info", out).stdout
     assert "2 finished, 0 missing" in shown and "digits" in shown

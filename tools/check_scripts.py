@@ -35,6 +35,10 @@ PROGRAMS = {
         *(MODEL / name for name in ("theme.js", *study_page.SHARED, *study_page.LIVE_SHARED)),
         *(STUDY / name for name in study_page.SCRIPTS + study_page.LIVE_SCRIPTS),
     ],
+    "study_results": [
+        *(MODEL / name for name in ("theme.js", *study_page.SHARED)),
+        *(STUDY / name for name in study_page.SCRIPTS + study_page.RESULT_SCRIPTS),
+    ],
     "study_worker": [*(MODEL / name for name in page.ENGINE), *(STUDY / name for name in study_page.WORKER)],
 }
 """Scripts that run together, in their order."""

@@ -82,7 +82,7 @@ assert header == ["length", "weight", "kind"], header
 assert len(rows) == 50 and {kind for *_, kind in rows} <= {"short", "long"}
 assert all(math.isfinite(float(cell)) for *numbers, _ in rows for cell in numbers)
 assert pointillist.Diffusion.load("rows.model").sample(5, random_state=0).shape[0] == 5
-page = Path("results/tiny/index.html").read_text(encoding="utf-8")
+page = Path("results/tiny/results.html").read_text(encoding="utf-8")
 assert "saveChart" in page, "the page lacks its charts"
 """
 

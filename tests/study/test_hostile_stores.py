@@ -93,7 +93,7 @@ def test_the_whole_store_is_reported(folder):
     report(folder)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
-        "study.db", "results.csv", "index.html", "tables/steps.md", "tables/reported.numbers.md",
+        "study.db", "results.csv", "index.html", "results.html", "tables/steps.md", "tables/reported.numbers.md",
         "figures/steps_moons_rows.png", "figures/steps_losses.png", "figures/steps_metrics.png",
     }  # fmt: skip
 
@@ -366,6 +366,7 @@ def test_the_command_reports_errors_in_one_line(folder):
 LINKS = {
     "results.csv": "results.csv",
     "index.html": "index.html",
+    "results.html": "results.html",
     "a table": "tables/steps.md",
     "a figure": "figures/steps_losses.png",
     "the folder of tables": "tables",
@@ -442,4 +443,5 @@ def test_untrusted_text_is_shown_escaped_in_reports(folder, capsys):
     assert len({line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}) == 1
     for written in (printed, text, (folder / "results.csv").read_text()):
         assert not any(c in written for c in "\x1b\x9b")
-    assert "<script>\nnew" not in (folder / "index.html").read_text()
+    for name in ("index.html", "results.html"):
+        assert "<script>\nnew" not in (folder / name).read_text()

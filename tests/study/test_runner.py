@@ -352,7 +352,14 @@ def test_a_folder_is_one_process_at_a_time(tiny, tmp_path, command):
     process.kill()
     process.wait()
     assert command(*arguments, "--fresh", "--epochs", "1").returncode == 0
-    assert sorted(path.name for path in out.iterdir()) == ["figures", "index.html", "results.csv", "study.db", "tables"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "figures",
+        "index.html",
+        "results.csv",
+        "results.html",
+        "study.db",
+        "tables",
+    ]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Output of a study: a page, tables on the terminal and in files, figures, and results.csv."""
+"""Output of a study: pages, tables on the terminal and in files, figures, and results.csv."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from rich.console import Console
 from pointillist.atomic_files import check_inside, write_whole
 from pointillist.foreign_text import terminal_text
 from pointillist.study.figures import write_figures
-from pointillist.study.page import write_page
+from pointillist.study.page import PAGES, write_pages
 from pointillist.study.result_tables import agreement_lines, csv_text, notes, terminal, write_tables
 from pointillist.study.results import Results
 from pointillist.study.store import Store
@@ -15,7 +15,7 @@ from pointillist.study.store import Store
 STORE = "study.db"
 """Name of the store in a study's folder."""
 
-_FILES = ("results.csv", "index.html")
+_FILES = ("results.csv", *PAGES)
 _PATTERNS = ("tables/*.md", "figures/*.png")
 
 
@@ -46,13 +46,13 @@ def written_by(store: Store, folder: Path) -> list[Path]:
 
 
 def write_outputs(store: Store, out: Path, console: Console) -> None:
-    """Writes the page, tables, figures and results.csv from the store, and prints the tables."""
+    """Writes the pages, tables, figures and results.csv from the store, and prints the tables."""
     results = Results(store)
     write_whole(out / "results.csv", csv_text(results, results.spec.sections))
     written = write_tables(results, out / "tables")
     with console.status("drawing figures"):
         written += write_figures(results, out / "figures")
-    write_page(results, out / "index.html")
+    write_pages(results, out)
     # An earlier run may have written tables and figures of sections that the study no longer has.
     names = [path.relative_to(out).as_posix() for path in written]
     for path in written_by(store, out):

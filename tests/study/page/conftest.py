@@ -1,12 +1,13 @@
 """Studies with made-up numbers, and their pages."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from live_study import put_study
 from made_up import BASELINE, CLASSIFIER, GUIDANCE, STEPS, dataset, emd_of, fill
 
-from pointillist.study.page import write_page
+from pointillist.study.page import write_pages
 from pointillist.study.results import Results
 from pointillist.study.spec import Spec, to_json
 from pointillist.study.store import Store
@@ -52,14 +53,14 @@ def live_results(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory):
-    """Writes a study's page once; gives its path."""
-    paths = {}
+    """Writes a study's pages once; gives their folder."""
+    folders = {}
 
     def write(results):
-        if results not in paths:
-            paths[results] = tmp_path_factory.mktemp("page") / "index.html"
-            write_page(results, paths[results])
-        return paths[results]
+        if results not in folders:
+            folders[results] = tmp_path_factory.mktemp("page")
+            write_pages(results, folders[results])
+        return folders[results]
 
     return write
 
@@ -68,10 +69,16 @@ def written(tmp_path_factory):
 def page_of(opened, written):
     """Opens a study's page from the disk; an error in it, or a request to anywhere else, fails the test."""
 
-    def build(results, fragment="", **options):
-        page = opened(written(results), fragment, **options)
+    def build(results, fragment="", name="index.html", **options):
+        page = opened(written(results) / name, fragment, **options)
         if options.get("java_script_enabled", True):
             page.wait_for_function("() => document.documentElement.dataset.isReady")
         return page
 
     return build
+
+
+@pytest.fixture
+def results_of(page_of):
+    """Opens the page of a study's results."""
+    return partial(page_of, name="results.html")

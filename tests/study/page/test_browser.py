@@ -1,4 +1,4 @@
-"""The page in a browser: opened from the disk, without any request, as `page_of` sees to."""
+"""The page in a browser: opened from the disk, without any request, as `results_of` sees to."""
 
 import csv
 import io
@@ -32,8 +32,8 @@ def results(make):
     return make()
 
 
-def test_heads_sort_upwards_downwards_and_back(page_of, results):
-    page = page_of(results)
+def test_heads_sort_upwards_downwards_and_back(results_of, results):
+    page = results_of(results)
     before = shown(page)
     page.locator(f"{STEPS} select[name=metric]").select_option("EMD")
     head = page.locator(f"{STEPS} thead th", has_text="T = 10").first
@@ -51,8 +51,8 @@ def test_heads_sort_upwards_downwards_and_back(page_of, results):
     assert shown(page) == before
 
 
-def test_filters_leave_the_lines_of_a_set_and_a_metric(page_of, results):
-    page = page_of(results)
+def test_filters_leave_the_lines_of_a_set_and_a_metric(results_of, results):
+    page = results_of(results)
     page.locator(f"{STEPS} select[name=set]").select_option("space")
     assert {name for name, _ in shown(page)} == {"space", "all"}
     page.locator(f"{STEPS} select[name=metric]").select_option("energy distance")
@@ -63,8 +63,8 @@ def test_filters_leave_the_lines_of_a_set_and_a_metric(page_of, results):
     assert shown(page, "#guidance") == [("moons", f"coverage{of}") for of in ("", ", class 0", ", class 1")]
 
 
-def test_reported_numbers_are_shown_on_demand(page_of, results):
-    page = page_of(results)
+def test_reported_numbers_are_shown_on_demand(results_of, results):
+    page = results_of(results)
     reported = page.locator(f"{STEPS} .reported", has_text="39.5")
     assert not reported.is_visible()
     page.locator(f"{STEPS} input[name=reported]").check()
@@ -72,8 +72,8 @@ def test_reported_numbers_are_shown_on_demand(page_of, results):
 
 
 @IN_CHROMIUM
-def test_csv_has_the_numbers_of_results_csv(page_of, results):
-    page = page_of(results)
+def test_csv_has_the_numbers_of_results_csv(results_of, results):
+    page = results_of(results)
     with page.expect_download() as download:
         page.locator(f"{STEPS} .table-panel .save").click()
     assert download.value.suggested_filename == "made-up-steps.csv"
@@ -83,8 +83,8 @@ def test_csv_has_the_numbers_of_results_csv(page_of, results):
         assert list(csv.DictReader(file)) == wanted
 
 
-def test_fragment_restores_every_view(page_of, results):
-    page = page_of(results)
+def test_fragment_restores_every_view(results_of, results):
+    page = results_of(results)
     page.locator(f"{STEPS} select[name=set]").select_option("moons")
     page.locator(f"{STEPS} input[name=reported]").check()
     page.locator(f"{STEPS} thead button").nth(3).click()
@@ -95,7 +95,7 @@ def test_fragment_restores_every_view(page_of, results):
     pressed = "[...document.querySelectorAll('#steps [aria-pressed]')].map(e => e.ariaPressed)"
     link = fragment(page)
     assert "hide=wide" in link and "figure=space" in link
-    again = page_of(results, link)
+    again = results_of(results, link)
     for what in (state, pressed):
         assert again.evaluate(what) == page.evaluate(what)
     assert shown(again) == shown(page)
@@ -107,23 +107,23 @@ def test_fragment_restores_every_view(page_of, results):
     assert again.evaluate(state) == page.evaluate(state)
 
 
-def test_fragment_of_nonsense_shows_the_defaults(page_of, results):
-    page = page_of(results, "#steps?sort=99&set=none&chart=none&figure=none&hide=q")
+def test_fragment_of_nonsense_shows_the_defaults(results_of, results):
+    page = results_of(results, "#steps?sort=99&set=none&chart=none&figure=none&hide=q")
     assert page.locator(f"{STEPS} select[name=chart]").input_value() == "emd"
     assert len(shown(page)) > 10
 
 
-def test_links_keep_the_selection(page_of, results):
-    page = page_of(results)
+def test_links_keep_the_selection(results_of, results):
+    page = results_of(results)
     page.locator("#guidance select[name=chart]").select_option("coverage")
-    page.locator(".glance thead a", has_text="steps").click()
+    page.locator(".menu a", has_text="steps").click()
     assert fragment(page) == "#steps"
-    page.locator(".glance thead a", has_text="guidance").click()
+    page.locator(".menu a", has_text="guidance").click()
     assert fragment(page) == "#guidance?chart=coverage"
 
 
-def test_chart_shows_its_values_to_mouse_and_keyboard(page_of, results):
-    page = page_of(results)
+def test_chart_shows_its_values_to_mouse_and_keyboard(results_of, results):
+    page = results_of(results)
     chart = page.locator(f"{STEPS} .chart")
     tip, plot = chart.locator(".tip"), chart.locator(".plot")
     over = chart.locator(".area")
@@ -151,9 +151,9 @@ def test_chart_shows_its_values_to_mouse_and_keyboard(page_of, results):
 
 
 @IN_CHROMIUM
-def test_theme_follows_the_system_by_default(page_of, results):
+def test_theme_follows_the_system_by_default(results_of, results):
     background = "getComputedStyle(document.body).backgroundColor"
-    page = page_of(results, color_scheme="dark")
+    page = results_of(results, color_scheme="dark")
     dark = page.evaluate(background)
     button = page.locator(".theme-button")
     assert button.get_attribute("aria-pressed") == "true"
@@ -166,11 +166,11 @@ def test_theme_follows_the_system_by_default(page_of, results):
     page.add_init_script("localStorage.setItem('pointillist-theme', 'light')")
     page.reload()
     assert page.evaluate(background) == light
-    assert page_of(results, color_scheme="light").evaluate(background) == light
+    assert results_of(results, color_scheme="light").evaluate(background) == light
 
 
-def test_keyboard_reaches_everything_and_the_skip_link_skips(page_of, results):
-    page = page_of(results, "#steps?figure=space")
+def test_keyboard_reaches_everything_and_the_skip_link_skips(results_of, results):
+    page = results_of(results, "#steps?figure=space")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     look = """(() => {
@@ -191,15 +191,15 @@ def test_keyboard_reaches_everything_and_the_skip_link_skips(page_of, results):
 
 
 @IN_BOTH
-def test_every_control_has_a_name(page_of, results):
+def test_every_control_has_a_name(results_of, results):
     unnamed = """[...document.querySelectorAll('button, select, input')].filter(e =>
         !(e.ariaLabel || e.textContent.trim() && e.tagName === 'BUTTON' || e.labels?.length)).length"""
-    assert page_of(results).evaluate(unnamed) == 0
+    assert results_of(results).evaluate(unnamed) == 0
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_nothing_is_wider_than_the_screen(page_of, results, width):
-    page = page_of(results, "#steps?reported=1", viewport={"width": width, "height": 800})
+def test_nothing_is_wider_than_the_screen(results_of, results, width):
+    page = results_of(results, "#steps?reported=1", viewport={"width": width, "height": 800})
     # The remaining width is a scroll bar.
     width = page.evaluate("document.documentElement.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -208,18 +208,18 @@ def test_nothing_is_wider_than_the_screen(page_of, results, width):
     assert page.evaluate(wide, width) == []
 
 
-def test_menu_of_a_phone_opens_and_closes(page_of, results):
-    page = page_of(results, viewport={"width": 360, "height": 700})
-    link = page.locator(".menu a", has_text="What we measured")
+def test_menu_of_a_phone_opens_and_closes(results_of, results):
+    page = results_of(results, viewport={"width": 360, "height": 700})
+    link = page.locator(".menu a", has_text="guidance")
     assert not link.is_visible()
     page.locator(".menu-button").click()
     link.click()
-    assert not link.is_visible() and fragment(page) == "#page.results"
+    assert not link.is_visible() and fragment(page) == "#guidance"
 
 
-def test_numbers_are_sorted_within_their_metric(page_of, results):
+def test_numbers_are_sorted_within_their_metric(results_of, results):
     """Metrics have different units."""
-    page = page_of(results)
+    page = results_of(results)
     page.locator(f"{STEPS} thead button", has_text="T = 100").click()
     lines = page.evaluate(
         f"""[...document.querySelectorAll("{STEPS} tbody tr")].map(row =>
@@ -232,8 +232,8 @@ def test_numbers_are_sorted_within_their_metric(page_of, results):
         assert values == sorted(values)
 
 
-def test_plots_of_rows_have_descriptions(page_of, results):
-    page = page_of(results)
+def test_plots_of_rows_have_descriptions(results_of, results):
+    page = results_of(results)
     legend = page.locator(f"{STEPS} .rows .legend")
     legend.scroll_into_view_if_needed()
     assert "principal" not in legend.inner_text()
@@ -244,17 +244,17 @@ def test_plots_of_rows_have_descriptions(page_of, results):
 
 
 @IN_CHROMIUM
-def test_tables_and_conclusions_read_without_scripts(page_of, results):
-    page = page_of(results, java_script_enabled=False)
+def test_tables_and_conclusions_read_without_scripts(results_of, results):
+    page = results_of(results, java_script_enabled=False)
     assert page.locator(".lead").get_by_text("By EMD, T = 500 is better than every other setting").is_visible()
     assert page.locator(f"{STEPS} td", has_text="40.0 ± 1.0").first.is_visible()
     assert not page.locator(f"{STEPS} .chart").is_visible()
 
 
-def test_nasty_names_work(page_of, make):
+def test_nasty_names_work(results_of, make):
     name = "/data/</script><img src=x onerror=alert(1)>'\".csv"
     # The section of classifiers is left out because no file can contain it.
-    page = page_of(make(made_up.STEPS, made_up.GUIDANCE, rename={"moons": name}))
+    page = results_of(make(made_up.STEPS, made_up.GUIDANCE, rename={"moons": name}))
     assert (
         page.locator("#steps select[name=figure] option").first.inner_text() == "script><img src=x onerror=alert(1)>'\""
     )
@@ -264,6 +264,6 @@ def test_nasty_names_work(page_of, make):
 
 @IN_CHROMIUM
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_passes_the_accessibility_checks(page_of, results, violations, scheme):
-    page = page_of(results, viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
+def test_the_page_passes_the_accessibility_checks(results_of, results, violations, scheme):
+    page = results_of(results, viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
     assert violations(page) == {}

@@ -13,7 +13,7 @@ import pytest
 from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS, dataset
 
 from pointillist.metrics import Estimate
-from pointillist.study.page import page_content, render, write_page
+from pointillist.study.page import PAGES, page_content, render, write_pages
 from pointillist.study.page.charts import MAX_ROWS, chart, evenly, pictures
 from pointillist.study.page.conclusions import live_name, view_name
 from pointillist.study.page.tables import MOST_STEPS, glance, page_table
@@ -50,18 +50,19 @@ class Elements(HTMLParser):
 
 def test_the_same_store_gives_the_same_page_written_atomically(make, tmp_path):
     results = make()
-    write_page(results, tmp_path / "out" / "index.html")
-    assert (tmp_path / "out" / "index.html").read_text() == render(results)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
+    write_pages(results, tmp_path / "out")
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == render(results)
 
 
-def test_page_is_small_and_loads_nothing(make):
-    text = render(make())
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_small_and_loads_nothing(make, name):
+    text = render(make())[name]
     assert len(text.encode()) < 400_000
     elements = Elements(text)
     for tag, attributes in elements.tags:
         for name in ("src", "href", "data", "srcset", "action", "poster"):
-            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+            # The two pages lead to each other.
+            assert attributes.get(name, "#").startswith(("#", "data:", *PAGES)), (tag, attributes)
     assert not re.search(r"@import|url\((?!['\"]?data:)", text.split("<body>")[0])
     (policy,) = [a["content"] for tag, a in elements.tags if a.get("http-equiv") == "Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -70,13 +71,14 @@ def test_page_is_small_and_loads_nothing(make):
 
 
 def test_ids_are_unique_and_labels_point_to_them(make):
-    elements = Elements(render(make()))
-    ids = [attributes["id"] for _, attributes in elements.tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    named = {a[key] for _, a in elements.tags for key in ("aria-labelledby", "aria-controls") if key in a}
-    assert named <= set(ids)
-    links = {a["href"][1:] for tag, a in elements.tags if tag == "a"}
-    assert links <= set(ids)
+    pages = {name: Elements(text) for name, text in render(make()).items()}
+    ids = {name: [a["id"] for _, a in page.tags if "id" in a] for name, page in pages.items()}
+    for name, page in pages.items():
+        assert len(ids[name]) == len(set(ids[name]))
+        named = {a[key] for _, a in page.tags for key in ("aria-labelledby", "aria-controls") if key in a}
+        assert named <= set(ids[name])
+        for other, _, target in (a["href"].partition("#") for tag, a in page.tags if tag == "a"):
+            assert not target or target in ids[other or name]
 
 
 NASTY = "/data/</script><script>alert(1)<!--.csv"
@@ -84,11 +86,11 @@ NASTY = "/data/</script><script>alert(1)<!--.csv"
 
 def test_names_cannot_break_out(make):
     results = make(replace(STEPS, title="<b>&\"'</b></title>", datasets=("moons",)), rename={"moons": NASTY})
-    text = render(results)
-    assert "<script>alert" not in text and "<b>&\"'</b>" not in text
-    elements = Elements(text)
-    plain = Elements(render(make(STEPS)))
-    assert elements.count("script") == plain.count("script")
+    pages, plain = render(results), render(make(STEPS))
+    for name, text in pages.items():
+        assert "<script>alert" not in text and "<b>&\"'</b>" not in text
+        assert Elements(text).count("script") == Elements(plain[name]).count("script")
+    elements = Elements(pages["results.html"])
     data = json.loads(elements.scripts["page.data"])
     assert list(data["sets"]) == ["script><script>alert(1)<!--"]
     assert data["sections"][0]["title"] == "<b>&\"'</b></title>"
@@ -97,7 +99,7 @@ def test_names_cannot_break_out(make):
 def test_csv_is_the_sections_lines_of_results_csv(make):
     results = make()
     head, *lines = csv_text(results, results.spec.sections).splitlines()
-    data = json.loads(Elements(render(results)).scripts["page.data"])
+    data = json.loads(Elements(render(results)["results.html"]).scripts["page.data"])
     for section in data["sections"]:
         text = gzip.decompress(base64.b64decode(section["csv"])).decode()
         assert text.splitlines() == [head, *(line for line in lines if line.startswith(f"{section['name']},"))]
@@ -139,7 +141,7 @@ def test_table_of_classes_has_lines_of_single_ones(make):
     results = make(GUIDANCE)
     table = page_table(results, results.spec.sections[0])
     assert {line.title: line.is_of_class for line in table}["EMD, class 1"]
-    text = render(results)
+    text = render(results)["results.html"]
     assert "<option>EMD</option>" in text and "<option>EMD, class 1</option>" not in text and 'name="classes"' in text
 
 
@@ -177,7 +179,7 @@ def test_the_largest_number_of_steps_agrees_with_the_page():
 
 def test_every_number_of_the_table_is_in_the_html(make):
     results = make()
-    elements = Elements(render(results))
+    elements = Elements(render(results)["results.html"])
     numbers = [float(a["data-number"]) for tag, a in elements.tags if tag == "td" and "data-number" in a]
     wanted = [
         cell.number
@@ -234,7 +236,7 @@ def test_glance_is_shaded_by_the_worst_metric(make):
 
 def test_terms_match_the_kinds_in_the_study(make):
     everything, classifiers = (
-        re.findall("<dt>(.*?)</dt> <dd>", render(results)) for results in (make(), make(CLASSIFIER))
+        re.findall("<dt>(.*?)</dt> <dd>", render(results)["index.html"]) for results in (make(), make(CLASSIFIER))
     )
     assert everything == ["EMD", "accuracy", "held-out accuracy", "two-sample test (C2ST)", "baseline"]
     assert classifiers == ["held-out accuracy", "baseline"]
@@ -308,7 +310,7 @@ def test_views_do_not_use_the_name_of_the_live_part(name, view):
 
 
 def test_unfinished_study_is_a_page_too(make):
-    text = render(make(value=lambda *_: None))
+    text = render(make(value=lambda *_: None))["results.html"]
     assert "No run of this section is finished yet." in text and "0 of 13 runs finished" in text
 
 

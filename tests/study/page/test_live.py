@@ -252,13 +252,13 @@ def test_every_run_settles(live_results, page_of):
     assert ends == [False, False, False, True]
 
 
-def test_links_to_unknown_settings_change_nothing(live_results, page_of):
+def test_links_to_unknown_settings_change_nothing(live_results, page_of, results_of):
     guided = next(m for m in live_content(live_results)["models"] if m["class_embedding"])["id"]
     page = page_of(live_results, f"#live?model={guided}&class=99&sampler=constructor&steps=12")
     assert page.input_value("#live-class") == "all" and page.input_value("#live-sampler") == "dpm"
     assert page.input_value("#live-steps") == "12"
     view = view_name(SECTIONS[0])
-    page = page_of(live_results, f"#{view}?figure=__proto__")
+    page = results_of(live_results, f"#{view}?figure=__proto__")
     assert page.locator(f"[id='{view}'] .rows select").input_value() == "moons"
 
 

@@ -1,4 +1,7 @@
-"""A study as one page: `index.html`, which opens from a disk without a server or a network."""
+"""A study as two pages, which open from a disk without a server or a network.
+
+`index.html` explains and sums up, and `results.html` holds everything that the study measured.
+"""
 
 import base64
 import gzip
@@ -12,7 +15,7 @@ from typing import Any
 from pointillist.atomic_files import write_whole
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, worker
 from pointillist.study.page.charts import chart, draw_keys, pictures
-from pointillist.study.page.conclusions import caution, conclude, count, view_name
+from pointillist.study.page.conclusions import caution, conclude, count, results_line, sum_up, view_name
 from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.page.tables import glance, page_table
 from pointillist.study.result_tables import agreement_lines, csv_text, notes
@@ -26,13 +29,16 @@ WEIGHTS = "weights", "scales", "rest"
 """What the page reads of a model when it is first used: these texts are most of the page."""
 
 SHARED = ("elements.js", "engine/weights.js")
-"""Scripts of all pages, which this one runs first."""
+"""Scripts of all pages, which these run first."""
 
 LIVE_SHARED = ("csv.js", "engine/workers.js")
 """Further ones, if models are in the page."""
 
-SCRIPTS = ("fragment.js", "page.js", "chart.js", "tables.js", "charts.js", "rows.js")
-"""Scripts of `assets`, in the order in which the page runs them."""
+SCRIPTS = ("fragment.js", "page.js", "chart.js")
+"""Scripts of `assets`, in the order in which both pages run them."""
+
+RESULT_SCRIPTS = ("tables.js", "charts.js", "rows.js")
+"""Further scripts of `results.html`."""
 
 WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
 """Scripts of the page's workers, in addition to the engine's."""
@@ -43,16 +49,21 @@ LIVE_SCRIPTS = (
     *(f"train/{name}.js" for name in ("columns", "pad", "train")),
     "live/live.js",
 )
-"""Further scripts, if models are in the page."""
+"""Further scripts of `index.html`, if models are in it."""
+
+PAGES = ("index.html", "results.html")
+
+MOST_SENTENCES = 6
 
 
-def write_page(results: Results, path: Path) -> None:
-    """Writes the page, whole or not at all."""
-    write_whole(path, render(results))
+def write_pages(results: Results, folder: Path) -> None:
+    """Writes both pages, each whole or not at all."""
+    for name, text in render(results).items():
+        write_whole(folder / name, text)
 
 
-def render(results: Results) -> str:
-    """Renders the page's HTML; the same store gives the same text."""
+def render(results: Results) -> dict[str, str]:
+    """Renders the HTML of both pages by their names; the same store gives the same text."""
     live = live_content(results)
     models = [] if live is None else live["models"]
     if live is not None:
@@ -60,21 +71,30 @@ def render(results: Results) -> str:
     weights = {m["id"]: as_json({part: m.pop(part) for part in WEIGHTS if part in m}) for m in models}
     templates = environment(__package__)
     templates.filters["unbroken"] = _unbroken
-    return templates.get_template("page.html.j2").render(
-        description=DESCRIPTION,
-        project=_project_url(),
-        content=page_content(results, {m["id"]: m["variance"] for m in models}),
-        live=live,
+    content = page_content(results, {m["id"]: m["variance"] for m in models})
+    common = {
+        "description": DESCRIPTION,
+        "project": _project_url(),
+        "content": content,
+        "package": __package__,
+        "security": SECURITY,
+        "bands": BANDS,
+        "live": live,
+    }
+    index = templates.get_template("index.html.j2").render(
+        **common,
+        data=as_json({"study": results.spec.name, "sets": {}, "sections": []}),
         live_data=None if live is None else as_json(live),
         weights=weights,
-        package=__package__,
         worker=worker([*map(code, ENGINE), *(code(name, __package__) for name in WORKER)]),
         shared_scripts=SHARED + (() if live is None else LIVE_SHARED),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),
         trainer=as_json(training_schedule()),
-        security=SECURITY,
-        bands=BANDS,
     )
+    found = templates.get_template("results.html.j2").render(
+        **common, data=content.data, shared_scripts=SHARED, scripts=SCRIPTS + RESULT_SCRIPTS
+    )
+    return dict(zip(PAGES, (index, found), strict=True))
 
 
 def _project_url() -> str:
@@ -104,7 +124,7 @@ def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({}
         summary=_summary(results),
         kinds={section.kind for section in results.spec.sections},
         glance=glance(results),
-        finding=_finding(sections) if results.covers_training else ("", ""),
+        sentences=_sentences(results, sections),
         caution=caution(results),
         figure=_figure(results),
         agreement=f"{agreement} {'; '.join(parts)}." if parts else "",
@@ -114,14 +134,17 @@ def page_content(results: Results, live: Mapping[str, str] = MappingProxyType({}
     )
 
 
-def _finding(sections: list[dict[str, Any]]) -> tuple[str, str]:
-    """Return the conclusion about the first section of generated rows with several settings, and its view; or empty."""
-    for section in sections:
-        by_set = [each.items for each in section["statements"] if each.topic.endswith("by set") and each.items]
-        if section["draws"] and len(section["chart"]["heads"]) > 1 and by_set:
-            name, text = by_set[0][0]
-            return f"{section['statements'][0].text} On {name}, {text}.", section["view"]
-    return "", ""
+def _sentences(results: Results, sections: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Sum the study up in at most six sentences, each with the view that it is about; empty for the whole study.
+
+    With few trainings of each setting, they compare settings with the data alone: two settings may differ by luck.
+    """
+    first = [results_line(results), caution(results)]
+    sums = [
+        (sum_up(results, section), shown["view"])
+        for section, shown in zip(results.spec.sections, sections, strict=True)
+    ]
+    return [each for each in [*((text, "") for text in first), *sums] if each[0]][:MOST_SENTENCES]
 
 
 def _figure(results: Results) -> str:
@@ -160,13 +183,11 @@ def _section(results: Results, section: Section, live: Mapping[str, str]) -> dic
 
 def _summary(results: Results) -> list[str]:
     """Says how much is finished, what the errors cover, and which versions and machine made the study."""
-    finished, missing = results.finished_and_missing()
-    runs = f"all {count(finished, 'run')}" if not missing else f"{finished:,} of {finished + missing:,} runs"
     what = "A run is one data set, setting and seed; a cell of a table is the average over seeds"
     errors = f"Errors are standard errors over {results.seeds}, which cover training and sampling"
     if not results.covers_training:
         errors = f"Errors are standard errors of sampling only ({results.seeds}): two trainings may differ by more"
-    lines = [f"{count(len(results.fingerprints), 'data set')}, {runs} finished. {what}. {errors}."]
+    lines = [f"{results_line(results)} {what}. {errors}."]
     made_by = ", ".join(f"{name} {version}" for name, version in results.origin("versions").items())
     machine = results.origin("machine").items()
     made_on = ", ".join(count(v, name.removesuffix("s")) if isinstance(v, int) else str(v) for name, v in machine)

@@ -88,6 +88,29 @@ def caution(results: Results) -> str:
     return f"Each setting was trained {times}, so small differences may be luck." if times else ""
 
 
+def results_line(results: Results) -> str:
+    """Says how much of a study is finished."""
+    finished, missing = results.finished_and_missing()
+    runs = f"all {count(finished, 'run')}" if not missing else f"{finished:,} of {finished + missing:,} runs"
+    return f"{count(len(results.fingerprints), 'data set')}, {runs} finished."
+
+
+def sum_up(results: Results, section: Section) -> str:
+    """Sum a section up in a sentence; empty if it has no ranked number.
+
+    With few trainings of each setting, it compares them with the baseline alone.
+    """
+    metric, (title, _) = next(iter(QUANTITIES[section.kind].items()))
+    rows = [row for row in results.rows(section) if row.metric == metric and row.present and row.is_ranked]
+    if not rows:
+        return ""
+    if results.covers_training:
+        return f"{section.title}: by {title}, {_ranking(section, rows)}."
+    known, reached, unknown = _with_baseline(rows)
+    where = on_sets([*reached], known) + unknown
+    return f"{section.title}: the best {title} reaches that of {_BASELINES[section.kind]} {where}." if known else ""
+
+
 _BASELINES = {"rows": "data against data", "classes": "data against data", "classifier": "the true class probabilities"}
 
 
