@@ -137,7 +137,7 @@ bench-privacy: .venv/dev .venv-peers/installed
 
 bench-relations: .venv/core
 	$(BIN)/python benchmarks/relations.py
-	$(BIN)/python benchmarks/relations.py --declared 1000000
+	$(BIN)/python benchmarks/relations.py --declared 1000000 $(if $(DATA),--data $(DATA))
 
 # Seconds and memory of reading a table larger than memory, and of a fit to it.
 bench-large: .venv/core

@@ -61,6 +61,7 @@ def stream_rows(
     prior: Float[np.ndarray, "draws start"] | None = None,
     first_row: int = 0,
     chunk_rows: int | None = None,
+    chunks_per_call: int = CHUNKS_PER_CALL,
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
     """Yield rows in order, as they are computed, in parts: float32, scaled as the model sees them.
@@ -68,7 +69,8 @@ def stream_rows(
     `labels` are the class indices of the rows from `first_row` on, a multiple of the number of rows per chunk; rows
     that a sampler draws together share a label. `prior` is the x_T of every draw from there on, shape (draws, d), or
     one x_T for all, shape (1, d); by default it is drawn from N(0, I). A device computes `chunk_rows` rows together,
-    `rows_per_chunk` by default; this number decides the last bits of the rows.
+    `rows_per_chunk` by default; this number decides the last bits of the rows. It computes at most `chunks_per_call`
+    chunks before it yields them.
 
     Raises a ValueError if labels are passed although model and reward have no classes, or if they differ within a draw;
     and if a reward does not return one number per row or, outside compiled code, returns NaN.
@@ -79,14 +81,14 @@ def stream_rows(
     draws = chunk_rows // sampler.rows_per_draw
     by_draw = None if labels is None else _labels_of_draws(labels, denoiser, sampler)
     is_compiled = not isinstance(sampler, Steered) or host.is_traceable(sampler.reward, columns)
-    chunks_per_call = _chunks_per_call(chunk_rows) if is_compiled else 1
+    most_chunks = _chunks_per_call(chunk_rows) if is_compiled else 1
     n_chunks = -(-n_rows // chunk_rows)
     first_chunk = chunk = first_row // chunk_rows
     while chunk < n_chunks:
-        in_call = min(n_chunks - chunk, chunks_per_call * mesh.size)
+        in_call = min(n_chunks - chunk, min(chunks_per_call, most_chunks) * mesh.size)
         counts = np.array([len(part) for part in np.array_split(np.arange(in_call), mesh.size)], np.int32)
         starts = (chunk + np.concatenate([[0], np.cumsum(counts)[:-1]])).astype(np.int32)
-        at_draw = (starts - first_chunk)[:, None] * draws + np.arange(chunks_per_call * draws)
+        at_draw = (starts - first_chunk)[:, None] * draws + np.arange(most_chunks * draws)
         call_labels = None if by_draw is None else by_draw[np.minimum(at_draw, len(by_draw) - 1)].astype(np.int32)
         call_prior = None if prior is None else prior[np.minimum(at_draw, len(prior) - 1)].astype(np.float32)
         shape: dict[str, Any] = {"draws": draws, "columns": columns, "mesh": mesh}

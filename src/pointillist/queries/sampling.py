@@ -12,6 +12,7 @@ from pointillist.columns.generating import GeneratedRows
 from pointillist.diffusion.conditioning.observed_sampling import CenteredSampler, ObservedSampler
 from pointillist.diffusion.samplers import RowSampler, TrajectorySampler
 from pointillist.engine.sampling import (
+    CHUNKS_PER_CALL,
     rows_per_chunk,
     sample_rows,
     sample_trajectories,
@@ -100,15 +101,18 @@ class SamplingRun:
         self._acceptance = Acceptance(plan.conditions) if plan.sampler.n_diagnostics else None
         codec = self._model.codec
 
-        def stream(plan: SamplingPlan, acceptance: Acceptance | None = None) -> Iterator[np.ndarray]:
+        def stream(
+            plan: SamplingPlan, acceptance: Acceptance | None = None, chunks_per_call: int = CHUNKS_PER_CALL
+        ) -> Iterator[np.ndarray]:
             counts = Acceptance(plan.conditions) if plan.sampler.n_diagnostics and acceptance is None else acceptance
-            for drawn in streamed(plan, codec.width, engine, address, counts):
+            for drawn in streamed(plan, codec.width, engine, address, counts, chunks_per_call):
                 self._model.process.check(drawn, self._request)
                 yield drawn
 
         drawn_rows = stream(plan, self._acceptance)
         if codec.has_declared_rules and not plan.varies_by_row:
-            self._obeying = Obeying(stream, plan, codec)
+            # Few rows break a rule, so few others are drawn at a time.
+            self._obeying = Obeying(partial(stream, chunks_per_call=1), plan, codec)
             for drawn, cells in self._obeying.rows(drawn_rows):
                 rows = slice(first, first + len(drawn))
                 first += len(drawn)
@@ -194,6 +198,7 @@ def streamed(
     engine: str = "local",
     address: str | None = None,
     acceptance: Acceptance | None = None,
+    chunks_per_call: int = CHUNKS_PER_CALL,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
     """Yields encoded rows as they are drawn.
 
@@ -203,6 +208,7 @@ def streamed(
         engine: "local", or "ray" for tasks on a cluster.
         address: Address of the cluster; None for one that Ray finds or starts.
         acceptance: Acceptance statistics of candidates; None without conditions.
+        chunks_per_call: Most chunks that a device of this machine computes at a time.
     """
     model_and_sampler = plan.denoiser, plan.sampler
     if plan.labels is not None and plan.sampler.rows_per_draw > 1 and acceptance is None:
@@ -221,7 +227,7 @@ def streamed(
         }
         if engine == "ray":
             return stream_rows_on_ray(*model_and_sampler, **options, address=address, first_row=first)
-        return stream_rows(*model_and_sampler, **options, first_row=first)
+        return stream_rows(*model_and_sampler, **options, first_row=first, chunks_per_call=chunks_per_call)
 
     yield from (
         stream(plan) if acceptance is None else conditioned(stream, plan, acceptance, rows_per_chunk(plan.sampler))

@@ -98,6 +98,8 @@ class Product(Equation):
         steps = [step for size in range(_STEPS + 1) for step in sorted({-size, size})]
         loose, s, units = replace(self, is_exact=False), self.solved, [each.encoder.unit for each in ranges]
         for (moved, other), step, neighbor in cartesian(permutations(others, 2), steps, (0, -1, 1)):
+            if not len(wrong):
+                break
             rows = wrong[free[wrong, other] & (free[wrong, moved] | (step == 0))]
             if len(rows):
                 tried = values[rows]
