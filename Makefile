@@ -72,7 +72,8 @@ check-newcomer: wheel
 
 # The page of all commands, by what the code says of them.
 reference: .venv/dev
-	$(BIN)/python -m typer pointillist.cli utils docs --name pointillist --title "The command line" --output docs/reference/command-line.md
+	mkdir -p build
+	$(BIN)/python tools/command_reference.py > build/command-line.md && mv build/command-line.md docs/reference/command-line.md
 
 # The notebooks anew, with what their cells print and draw.
 notebooks: .venv/docs

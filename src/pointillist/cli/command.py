@@ -16,17 +16,21 @@ SYNONYMS = {"--target": "--label", "--class": "--label", "--labels": "--label", 
 class Command(TyperCommand):
     """A command that lists its options in groups."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and each group of options below its heading."""
+    def groups(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+        """Return the names and texts of arguments and options by heading, in the order of `HEADINGS`."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for each in self.get_params(ctx):
             heading = ARGUMENTS if each.param_type_name == "argument" else OPTIONS
             record = each.get_help_record(ctx)
             if record is not None:
                 groups.setdefault(getattr(each, "rich_help_panel", None) or heading, []).append(record)
-        for heading in sorted(groups, key=HEADINGS.index):
+        return {heading: groups[heading] for heading in HEADINGS if heading in groups}
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and each group of options below its heading."""
+        for heading, records in self.groups(ctx).items():
             with formatter.section(heading):
-                formatter.write_dl(groups[heading])
+                formatter.write_dl(records)
 
 
 def suggest(error: Any) -> None:
