@@ -1,4 +1,4 @@
-"""Prints the reference of the command line, with the groups of options that `--help` shows; `make reference` runs it."""
+"""Prints the reference of the command line, with the groups of options of `--help`; `make reference` runs it."""
 
 from typing import Any
 
