@@ -122,6 +122,12 @@ class ColumnEncoder(ABC):
     has_token: ClassVar[bool] = True
     """Whether cells of this kind have a token."""
 
+    most_counts: ClassVar[int] = MAX_CATEGORIES
+    """Largest length of the arrays of a column of this kind."""
+
+    is_on_pages: ClassVar[bool] = True
+    """Whether a page can hold columns of this kind."""
+
     categories: ClassVar[tuple[Any, ...] | None] = None
     atoms: ClassVar[np.ndarray] = np.empty(0)
     grid: ClassVar[Grid] = Grid()
@@ -398,12 +404,3 @@ def unknown_value_error(name: Any, value: str, values: Sequence[str]) -> ValueEr
     """Makes the error for a value that no training row had."""
     more = "" if len(values) <= 10 else f" and {len(values) - 10} more"
     return ValueError(f"column {name!r} has no {value} in the training rows, which have {', '.join(values[:10])}{more}")
-
-
-def array_lengths(content: dict[str, Any]) -> list[int]:
-    """Reads the lengths of a column's arrays from a model file: integers from 0 to `MAX_CATEGORIES`."""
-    lengths = list(content["lengths"])
-    for length in lengths:
-        if type(length) is not int or not 0 <= length <= MAX_CATEGORIES:
-            raise ValueError(f"{length!r:.40} is not a number of values")
-    return lengths

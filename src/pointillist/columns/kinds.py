@@ -8,15 +8,18 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.columns.category import CategoryEncoder
-from pointillist.columns.encoder import ColumnEncoder, array_lengths
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.grids import BY_CHANCE, MAX_ATOMS, Grid, decimals_of, has_few_values, is_spike
 from pointillist.columns.number import NumberEncoder
+from pointillist.columns.rare_categories import RareCategoriesEncoder
 from pointillist.columns.scores import NormalScores
 from pointillist.tables.calendar_dates import are_dates, date_of_days, day_numbers, month_ends
+from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.table import Column
 
 KINDS: dict[str, type[ColumnEncoder]] = {
     "category": CategoryEncoder,
+    "rare_categories": RareCategoriesEncoder,
     "discrete": NumberEncoder,
     "continuous": NumberEncoder,
 }
@@ -48,18 +51,21 @@ def fit_encoder(
 ) -> ColumnEncoder:
     """Chooses and learns the encoder of a column.
 
-    Categories become tokens, and so do the numbers of columns with few distinct values, and point masses. A column that
-    the other columns explain (`explained` is the fraction of its variance) needs fewer distinct values for that,
-    because its numbers are then learned jointly with theirs. The other numbers of an explained column become normal
-    scores, with a token that means "a number". The other numbers of an unexplained column become tokens for intervals,
-    with a uniform position in the interval. With `is_unknown`, missing cells are unobserved, rather than one more value
-    of the token. With an `increment`, all numbers are multiples of it.
+    Categories become tokens; of very many, the rare ones share one. So do the numbers of columns with few distinct
+    values, and point masses. A column that the other columns explain (`explained` is the fraction of its variance)
+    needs fewer distinct values for that, because its numbers are then learned jointly with theirs. The other numbers of
+    an explained column become normal scores, with a token that means "a number". The other numbers of an unexplained
+    column become tokens for intervals, with a uniform position in the interval. With `is_unknown`, missing cells are
+    unobserved, rather than one more value of the token. With an `increment`, all numbers are multiples of it.
     """
     has_missing = bool(cells.is_missing.any()) and not is_unknown
     present = cells.values[~cells.is_missing]
     if cells.categories is not None:
         used, counts = np.unique(present.astype(np.int64), return_counts=True)
-        return CategoryEncoder(name, has_missing, counts.astype(float), tuple(cells.categories[i] for i in used))
+        categories = tuple(cells.categories[i] for i in used)
+        if len(categories) > MAX_CATEGORIES:
+            return RareCategoriesEncoder.fit(name, categories, counts, has_missing=has_missing)
+        return CategoryEncoder(name, has_missing, counts.astype(float), categories)
     values, counts = np.unique(present, return_counts=True)
     grid = Grid(decimals_of(values))
     if increment:
@@ -83,10 +89,16 @@ def fit_encoder(
 
 def encoder_from_json(content: dict[str, Any], arrays: Sequence[np.ndarray]) -> ColumnEncoder:
     """Rebuilds an encoder of any kind from its JSON values and arrays, or raises a ValueError."""
-    kind = content["kind"]
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"unknown kind of column {kind!r:.40}")
-    return KINDS[kind].from_json(content, arrays)
+    return _kind_of(content).from_json(content, arrays)
+
+
+def array_lengths(content: dict[str, Any]) -> list[int]:
+    """Reads the lengths of a column's arrays from a model file: integers from 0 to the kind's `most_counts`."""
+    lengths, most = list(content["lengths"]), _kind_of(content).most_counts
+    for length in lengths:
+        if type(length) is not int or not 0 <= length <= most:
+            raise ValueError(f"{length!r:.40} is not a number of values")
+    return lengths
 
 
 def placeholder_arrays(content: dict[str, Any]) -> list[Float[np.ndarray, " m"]]:
@@ -96,6 +108,13 @@ def placeholder_arrays(content: dict[str, Any]) -> list[Float[np.ndarray, " m"]]
         # The last array holds fractions of rows.
         arrays[-1] = np.linspace(0, 1, len(arrays[-1]))
     return arrays
+
+
+def _kind_of(content: dict[str, Any]) -> type[ColumnEncoder]:
+    kind = content["kind"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"unknown kind of column {kind!r:.40}")
+    return KINDS[kind]
 
 
 def _scores_of_dates(values: np.ndarray, unit: float, most_intervals: int) -> NormalScores:

@@ -25,7 +25,7 @@ from pointillist.columns.number import NumberEncoder
 from pointillist.columns.scaled_number import ScaledEncoder
 from pointillist.columns.scaling import TableScaling
 from pointillist.foreign_text import listed
-from pointillist.tables.keys import hardly_repeat, stray_words, too_many
+from pointillist.tables.keys import MAX_CATEGORIES, MOST_CATEGORIES, hardly_repeat, stray_words, too_many
 from pointillist.tables.names import check_names
 from pointillist.tables.table import Column, Table
 
@@ -283,7 +283,7 @@ def _check_use(name: Any, cells: Column, *, is_category: bool) -> None:
             f"column {name!r} holds numbers except for {words[0]!r}: clear these cells to make them missing, declare "
             "it categorical, or drop it"
         )
-    if too_many(distinct, n_present):
+    if too_many(distinct, n_present, MAX_CATEGORIES if cells.categories is None else MOST_CATEGORIES):
         raise ValueError(
             f"column {name!r} has {distinct:,} different categories in {n:,} rows, too many to learn: drop it"
         )

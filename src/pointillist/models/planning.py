@@ -14,6 +14,7 @@ from pointillist.arguments import seed_of
 from pointillist.columns.covariance import estimate_covariance, principal_axes, regressed
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import fit_encoder
+from pointillist.columns.rare_categories import RareCategoriesEncoder
 from pointillist.columns.scaling import TableScaling
 from pointillist.columns.table_encoder import SMALL, TableEncoder
 from pointillist.diffusion.conditional_normal import MAX_NUMBERS
@@ -33,6 +34,7 @@ from pointillist.models.row_model import RowModel
 from pointillist.rules.declarations import bind, ignored_in, increments_in
 from pointillist.rules.declared import NamedColumns
 from pointillist.rules.table_rules import find_rules
+from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import Headings, free_name
 from pointillist.tables.numbers import column_range, rows_at
@@ -262,6 +264,7 @@ def _encoded(
         cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
         # All classes are known, so unknown labels have no mass.
         encoder = replace(fit_encoder(label, cells), counts=np.empty(0))
+        check_label_encoder(encoder)
         encoding = TableEncoder((*encoding.columns, encoder))
         columns = (*columns, cells)
     elif label is not None:
@@ -348,6 +351,11 @@ def check_label_encoder(encoder: ColumnEncoder) -> None:
         raise ValueError(
             f"the label column {encoder.name!r} holds too many different numbers to be classes: bin them, or "
             "declare them categories (--categorical)"
+        )
+    if isinstance(encoder, RareCategoriesEncoder):
+        raise ValueError(
+            f"the label column {encoder.name!r} has {len(encoder.categories):,} classes, and a model learns at most "
+            f"{MAX_CATEGORIES:,}: merge some, or leave --label out"
         )
     if encoder.n_values < 2:
         raise ValueError(f"the label column {encoder.name!r} has a single class: leave --label out")

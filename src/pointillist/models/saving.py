@@ -11,8 +11,8 @@ import numpy as np
 from pointillist.arguments import seed_of
 from pointillist.atomic_files import checking
 from pointillist.columns.domain import domain_from_json, domain_to_json
-from pointillist.columns.encoder import array_lengths
 from pointillist.columns.generating import generated_from_json
+from pointillist.columns.kinds import array_lengths
 from pointillist.columns.scaling import TableScaling
 from pointillist.engine import weights
 from pointillist.engine.devices import configure

@@ -50,7 +50,7 @@ class Summary:
                 cells = table.cells[index]
                 columns.append(np.where(cells.is_missing[sample], np.nan, cells.values[sample].astype(np.float64)))
             else:
-                categories = tokens[sample].astype(np.float64)
+                categories = np.floor(tokens[sample].astype(np.float64))
                 columns.append(np.where((categories >= 0) & (categories < encoder.n_values), categories, np.nan))
         are_nominal = [encoder.categories is not None for encoder in encoding.columns]
         return cls(PairCounts.of(columns, are_nominal), np.concatenate(values))

@@ -27,7 +27,7 @@ WORKER = (
 FIRST = ("engine/weights.js", "start.js")
 """Scripts that unpack the others."""
 
-COLUMNS = tuple(f"columns/{kind}.js" for kind in KINDS)
+COLUMNS = tuple(f"columns/{kind}.js" for kind, encoder in KINDS.items() if encoder.is_on_pages)
 
 SCRIPTS = (
     *("elements.js", "engine/workers.js", "classes.js", "csv.js"),

@@ -199,7 +199,7 @@ def _carried(model: RowModel) -> list[str]:
         f"{n_weights:,} weights of networks, rounded, from which it draws rows",
         "the name and the type of each column",
     ]
-    if any(encoder.kind == "category" for encoder in encoders):
+    if any(encoder.categories is not None for encoder in encoders):
         lines.append("all categories of the training rows, even of a single row")
     if any(len(encoder.atoms) for encoder in encoders):
         lines.append("values of numbers that many rows have, or all values of columns with few")

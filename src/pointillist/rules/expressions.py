@@ -321,7 +321,8 @@ class Expression(Rule):
 
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
         """Raise a ValueError if the expression has no meaning for the columns."""
-        self.is_true([encoders[column].value_cells().take(np.zeros(0, int)) for column in self.columns])
+        kinds = [encoders[column] for column in self.columns]
+        self.is_true([encoder.decode(np.empty(0), np.empty((0, encoder.n_numbers))) for encoder in kinds])
 
 
 def _quantity(cells: Column, scale: float, is_date: bool) -> Quantity:

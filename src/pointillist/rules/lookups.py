@@ -97,7 +97,7 @@ class TableRule(Rule):
         for values, column in zip(self.table.T, self.columns, strict=True):
             encoder = encoders[column]
             if encoder.categories is not None or encoder.scores is None:
-                known = np.arange(encoder.n_values) if encoder.categories is not None else encoder.atoms
+                known = encoder.atoms if encoder.categories is None else np.arange(len(encoder.categories))
                 is_known = np.isin(values, known).all()
             else:
                 low, high = encoder.rounded(np.array(encoder.ends))

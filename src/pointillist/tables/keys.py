@@ -11,8 +11,8 @@ from pointillist.foreign_text import is_numeral
 from pointillist.lazy import pa, pc
 from pointillist.tables.table import Table, kind_of
 
-MAX_CATEGORIES = 10_000
-"""Largest number of categories of a column."""
+MAX_CATEGORIES, MOST_CATEGORIES = 10_000, 1_000_000
+"""Largest number of categories of a column that have a token value each, and largest number of all categories."""
 
 MANY = 50
 """Largest number of different values that always count as categories rather than names or keys."""
@@ -32,9 +32,9 @@ def hardly_repeat(distinct: int, n_given: int) -> bool:
     return distinct > FEW and (2 * distinct > n_given or distinct > MAX_CATEGORIES)
 
 
-def too_many(distinct: int, n_given: int) -> bool:
-    """Whether values are names or keys rather than categories, because too many of them differ."""
-    return distinct > MAX_CATEGORIES or (distinct > MANY and 2 * distinct > n_given)
+def too_many(distinct: int, n_given: int, most: int = MAX_CATEGORIES) -> bool:
+    """Whether values are names or keys rather than categories, because too many of them differ, or more than `most`."""
+    return distinct > most or (distinct > MANY and 2 * distinct > n_given)
 
 
 def few_words(texts: Sequence[str]) -> list[str]:
@@ -110,7 +110,7 @@ def _category_reason(name: Any, column: Any, n_given: int) -> str | None:
     else:
         column = column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
         texts = column.unique().drop_null()
-    if not too_many(len(texts), n_given):
+    if not too_many(len(texts), n_given, MOST_CATEGORIES):
         return None
     if kind_of(texts.type) == "category" and stray_words(texts.to_pylist()):
         return None

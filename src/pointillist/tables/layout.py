@@ -242,7 +242,8 @@ def _with_all(cells: Column, known: tuple[Any, ...] | None) -> Column:
     """Returns cells with all categories that their type lists, including those without rows."""
     if known is None or cells.categories is None:
         return cells
-    indices = np.array([known.index(category) for category in cells.categories] or [0])
+    index_of = {category: i for i, category in enumerate(known)}
+    indices = np.array([index_of[category] for category in cells.categories] or [0])
     return Column(np.where(cells.is_missing, 0, indices[cells.values]), cells.is_missing, known)
 
 
