@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep golden check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-conditions bench-privacy bench-small-tables bench-relational bench-large bench-regression bench-imputation clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference penguins wheel torture sweep golden check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-conditions bench-privacy bench-small-tables bench-relational bench-large bench-regression bench-imputation clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -74,6 +74,10 @@ check-newcomer: wheel
 reference: .venv/dev
 	mkdir -p build
 	$(BIN)/python tools/command_reference.py > build/command-line.md && mv build/command-line.md docs/reference/command-line.md
+
+# The model of penguins in the page of a study.
+penguins: .venv/core
+	PYTHONPATH=src $(BIN)/python tools/make_penguins.py
 
 # The notebooks anew, with what their cells print and draw.
 notebooks: .venv/docs

@@ -15,32 +15,25 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from machine import median_and_range, report
 
 PLAY = """async () => {
-  const moved = [];
-  const seen = new MutationObserver(() => moved.push(performance.now()));
-  seen.observe(document.getElementById("live-moment"), { childList: true });
-  const begin = performance.now();
-  document.getElementById("live-play").click();
-  await new Promise((resolve) => {
-    const status = document.getElementById("live-status");
-    const wait = () => (/ rows in /.test(status.textContent) ? resolve() : requestAnimationFrame(wait));
-    requestAnimationFrame(wait);
+  const { duel } = pointillist.explain.shown.find((step) => step.samplers);
+  const when = (isTrue) => new Promise((resolve) => {
+    const wait = () => (isTrue() ? resolve() : requestAnimationFrame(wait));
+    wait();
   });
+  const begin = performance.now();
+  document.querySelector("[data-preset=sampler]").click();
+  await when(() => duel.clock.share > 0);
+  const first = performance.now() - begin;
+  await when(() => duel.stages.every(({ ready }) => ready === 1));
   const ready = performance.now() - begin;
   const frames = [];
-  await new Promise((resolve) => {
-    const tick = (now) => {
-      frames.push(now);
-      document.getElementById("live-play").textContent === "Pause" ? requestAnimationFrame(tick) : resolve();
-    };
-    requestAnimationFrame(tick);
-  });
-  seen.disconnect();
-  return { first: moved[0] - begin, ready, frames };
+  await when(() => !frames.push(performance.now()) || !duel.clock.isPlaying);
+  return { first, ready, frames };
 }"""
 
 TRAIN = """async (set) => {
   const { trainer } = pointillist;
-  document.getElementById("page.train").scrollIntoView();
+  document.getElementById("train").scrollIntoView();
   trainer.choose(set);
   trainer.start();
   const { training } = trainer;
@@ -79,7 +72,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for _ in range(options.repeats):
             loaded.append(_seconds_to_use(browser, options.page))
-            page = _open(browser, options.page, "#live")
+            page = _open(browser, options.page, "#knobs")
+            page.wait_for_function("() => pointillist.explain.shown.some(step => step.samplers)")
             found = page.evaluate(PLAY)
             first.append(found["first"] / 1e3)
             ready.append(found["ready"] / 1e3)
@@ -99,7 +93,7 @@ def main() -> None:
     for name, unit, values in (
         (f"until it can be used, processor {THROTTLE} times slower", "s", loaded),
         ("from play to the first picture", "s", first),
-        ("to all 2,000 rows, 20 evaluations", "s", ready),
+        ("to all 1,000 rows on both sides, 20 evaluations", "s", ready),
         ("playback", "frames/s", rates[False]),
         ("playback beside two busy workers", "frames/s", rates[True]),
     ):
@@ -139,10 +133,10 @@ def _seconds_to_use(browser: Browser, path: Path) -> float:
 def _draw(browser: Browser, path: Path, folder: Path) -> None:
     """Writes five pictures."""
     page = _open(browser, path, viewport={"width": 1280, "height": 840})
-    page.wait_for_function("() => pointillist.explain.shown.find(step => 'share' in step)?.share >= 1")
+    page.wait_for_function("() => pointillist.explain.hero.clock.share >= 1")
     page.locator(".hero-stage .play").click()
     _save(page.screenshot(), folder / "page.png")
-    for step, wait in (("denoise", 2500), ("knobs", 12_000)):
+    for step, wait in (("denoise", 2500), ("once", 4000), ("knobs", 12_000)):
         part = page.locator(f"[data-step={step}]")
         part.scroll_into_view_if_needed()
         page.wait_for_timeout(wait)
@@ -150,11 +144,11 @@ def _draw(browser: Browser, path: Path, folder: Path) -> None:
     page.set_viewport_size({"width": 1280, "height": 1200})
     page.evaluate(TRAIN, "moons")
     page.wait_for_timeout(2500)
-    _save(page.locator("[id='page.train']").screenshot(), folder / "page_train.png")
+    _save(page.locator("#train").screenshot(), folder / "page_train.png")
     page.close()
     narrow = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "device_scale_factor": 2}
     page = _open(browser, path, **narrow)
-    page.locator(".hero [data-sets] button", has_text="helix").click()
+    page.locator("[data-sets] button", has_text="helix").click()
     part = page.locator("[data-step=knobs]")
     part.scroll_into_view_if_needed()
     part.locator("[data-preset=guidance]").click()

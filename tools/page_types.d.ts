@@ -92,6 +92,47 @@ declare global {
     tensors: Tensors;
   }
 
+  /** How rows are drawn: the tokens of each turn with their logits, row by row, and the numbers after each step. */
+  interface Told {
+    turns: { wanted: number[][]; logits: ArrayLike<number>[][] }[];
+    states: Float32Array[];
+  }
+
+  /** A cell on its way. */
+  interface StoryCell {
+    value: number;
+    text: string;
+    isDrawn: boolean;
+    isMoving: boolean;
+  }
+
+  /** The way of a row from nothing to its last cell, as a study's page shows it. */
+  interface Story {
+    table: RowTable;
+    order: number[];
+    chances: number[][];
+    length: number;
+    path: Float32Array;
+    momentAfter(position: number): number;
+    seen(moment: number, ahead?: number): number;
+    cells(moment: number, ahead?: number): StoryCell[];
+    point(moment: number): number[];
+    color(moment: number, ahead?: number): number;
+  }
+
+  /** The table of a study's page, and its model. */
+  interface RowTable {
+    model: MixedContent & { chunk: number };
+    columns: PageColumn[];
+    titles: string[];
+    shown: number[];
+    colored: number;
+    home: number;
+    dataset: StudyDataset;
+    draw(rows: number, asked: { seed?: number; firstRow?: number; id?: "model" | "alone" }): Promise<Story[]>;
+    isImpossible(cells: (string | null)[]): boolean;
+  }
+
   /** Normal scores of a column. */
   interface ScoresContent {
     points: Float64Array;
@@ -622,35 +663,17 @@ declare global {
     "page.status": HTMLElement;
     "page.rows": HTMLTableElement;
     "page.how": HTMLElement;
-    "page.train": HTMLElement;
+    train: HTMLElement;
+    "table-content": HTMLElement;
+    "table-rows": HTMLElement;
     "live-content": HTMLElement;
     "trainer-content": HTMLElement;
-  }
-
-  /** Elements of the live model, whose ids begin with `live-`. */
-  interface LiveElements {
-    canvas: HTMLCanvasElement;
-    play: HTMLButtonElement;
-    time: HTMLInputElement;
-    moment: HTMLElement;
-    status: HTMLElement;
-    set: HTMLSelectElement;
-    model: HTMLSelectElement;
-    sampler: HTMLSelectElement;
-    steps: HTMLInputElement;
-    "steps-value": HTMLElement;
-    conditional: HTMLElement;
-    class: HTMLSelectElement;
-    guidance: HTMLInputElement;
-    "guidance-value": HTMLElement;
-    seed: HTMLInputElement;
-    link: HTMLButtonElement;
-    csv: HTMLButtonElement;
   }
 
   /** Elements by selector; null where a page may lack the element. */
   interface PageParts {
     ".bar": HTMLElement;
+    ".bars": HTMLElement;
     ".chart": HTMLElement;
     ".cursor": SVGElement | null;
     ".curves": SVGElement | null;
@@ -681,6 +704,8 @@ declare global {
     "[data-live]": HTMLElement;
     "[data-panel]": HTMLButtonElement;
     "[data-sets]": HTMLElement;
+    "[name=csv]": HTMLButtonElement;
+    "[name=link]": HTMLButtonElement;
     "[name=class]": HTMLSelectElement;
     "[name=evaluations]": HTMLInputElement;
     "[name=metric]": HTMLSelectElement;
@@ -700,12 +725,12 @@ declare global {
     input: HTMLInputElement;
     output: HTMLOutputElement;
     select: HTMLSelectElement;
+    table: HTMLTableElement;
     tbody: HTMLTableSectionElement;
   }
 
   interface Document {
     getElementById<Id extends keyof PageElements>(id: Id): PageElements[Id];
-    getElementById<Id extends keyof LiveElements>(id: `live-${Id}`): LiveElements[Id];
   }
 
   interface ParentNode {

@@ -89,7 +89,7 @@ def write_page(model: RowModel, path: Path, title: str | None = None, verdict: V
 
 def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
     """Render the HTML of a model's page, or raise a ValueError; the same model gives the same text."""
-    content = _content(model)
+    content = model_content(model)
     template = environment(__package__).get_template("model.html.j2")
     return template.render(
         title=title,
@@ -101,6 +101,11 @@ def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
         scripts=_packed(Markup("\n").join(map(script, _needed(SCRIPTS, content["model"])))),
         security=SECURITY,
     )
+
+
+def table_worker() -> Markup:
+    """Return the worker's program for models of mixed columns, deflated."""
+    return _packed(worker(map(code, _needed(WORKER, {"kind": "mixed", "with_number": True}))))
 
 
 def _packed(text: str) -> Markup:
@@ -116,7 +121,8 @@ def _needed(scripts: Sequence[str], model: dict[str, Any]) -> list[str]:
     return [name for name in scripts if name not in unused]
 
 
-def _content(model: RowModel) -> dict[str, Any]:
+def model_content(model: RowModel) -> dict[str, Any]:
+    """Return everything that a page holds of a model, as JSON values; raise a ValueError if no page can hold it."""
     content = CONTENTS[model.process.kind](model)
     pairs = None
     counts = None if model.summary is None else model.summary.pairs

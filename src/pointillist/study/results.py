@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     """A table's cell: texts, which are empty if there is nothing to show, and the measured number.
 
     `band` is the distance from the baseline as one of `BANDS`, `distance` the same in words, and `live` the request to
-    the live stage to draw the cell's rows.
+    `index.html` to draw the rows of the cell.
     """
 
     measured: str

@@ -16,7 +16,7 @@ from pointillist.metrics import Estimate
 from pointillist.study.page import PAGES, page_content, render, write_pages
 from pointillist.study.page.charts import MAX_ROWS, chart, evenly, pictures
 from pointillist.study.page.conclusions import live_name, view_name
-from pointillist.study.page.tables import MOST_STEPS, glance, page_table
+from pointillist.study.page.tables import LEAST_EVALUATIONS, MOST_STEPS, glance, page_table
 from pointillist.study.result_tables import csv_text
 from pointillist.study.results import Results
 from pointillist.study.spec import Column
@@ -153,7 +153,8 @@ def test_table_of_classes_has_lines_of_single_ones(make):
         ("ddim", 0, 500),
         ("dpm", 0, 20),
         ("dpm", 5, 5),
-        ("heun", 0, 11),
+        ("heun", 0, 21),
+        ("dpm", 2, None),
         ("dpm", 101, None),
         ("dpm-sde", 0, None),
     ],
@@ -164,7 +165,7 @@ def test_a_link_uses_the_sampler_of_the_study_or_is_absent(make, sampler, steps,
     results = make(section)
     model = live_name(results.cells("moons", column.settings)[0])
     requests = {cell.live for line in page_table(results, section, {model: "beta"})[:1] for cell in line.cells}
-    wanted = "" if asked is None else f"model={model}&sampler={sampler}&steps={asked}&play=1"
+    wanted = "" if asked is None else f"evaluations={asked}&left={model},{sampler},0"
     assert requests == {wanted, ""}
     # The page draws all rows of a model with one variance.
     other = page_table(results, section, {model: "posterior"})[0].cells[0].live
@@ -172,9 +173,10 @@ def test_a_link_uses_the_sampler_of_the_study_or_is_absent(make, sampler, steps,
 
 
 def test_the_largest_number_of_steps_agrees_with_the_page():
-    text = (PAGE / "assets" / "live" / "live.js").read_text("utf-8")
-    ranges = re.search(r"const STEPS = \{(.*?)\};", text)[1]
-    assert {name: int(most) for name, most in re.findall(r"(\w+): \[\d+, (\d+), \d+\]", ranges)} == MOST_STEPS
+    text = (PAGE / "assets" / "explain" / "knobs.js").read_text("utf-8")
+    steps = re.search(r"const STEPS = \{(.*?)\};", text)[1]
+    assert {name: int(most) for name, most in re.findall(r"(\w+): (\d+)", steps)} == MOST_STEPS
+    assert f"[{LEAST_EVALUATIONS}, 1000]" in text
 
 
 def test_every_number_of_the_table_is_in_the_html(make):
@@ -201,8 +203,8 @@ def test_a_link_asks_for_no_guidance_that_the_stage_cannot_set(make):
     results = make(section)
     model = live_name(results.cells("moons", columns[0].settings)[0])
     cells = page_table(results, section, {model: "beta"})[0].cells[:5]
-    found = [cell.live.rpartition("w=")[2] for cell in cells]
-    assert found == ["0.0", "", "0.25", "4.0", ""]
+    found = [cell.live.rpartition(",")[2] for cell in cells]
+    assert found == ["0", "", "0.25", "4", ""]
 
 
 def test_glance_names_the_best_of_every_section_and_set(make):

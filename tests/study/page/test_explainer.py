@@ -133,55 +133,134 @@ def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
     assert page.evaluate(f"{duel}.stages[0].scene.chosen === {duel}.stages[1].scene.chosen")
 
 
-def test_the_rows_of_the_first_table_are_points_of_its_picture(page):
+HERO = "pointillist.explain.hero"
+
+
+def texts_at(page, moment):
+    """Cells of the first table at a moment, in thousandths of the way."""
+    page.locator(".hero-stage .time").fill(str(moment))
+    lines = page.locator("#page\\.rows tbody tr")
+    return [line.locator("td").all_inner_texts()[1:] for line in lines.all()]
+
+
+def test_the_cells_of_the_first_table_turn_over_one_by_one(page):
     page.evaluate("scrollTo(0, 0)")
-    hero = "pointillist.explain.shown.find(step => 'share' in step)"
-    page.wait_for_function(f"() => {hero}?.isReady")
-    page.locator(".hero-stage .time").fill("600")
+    page.wait_for_function(f"() => {HERO}.stories.length > 64")
+    hidden = [sum(text == "?" for row in texts_at(page, moment) for text in row) for moment in range(0, 501, 50)]
+    assert hidden[0] == 6 * 7 and hidden[-1] == 0 and len(set(hidden)) > 8 and hidden == sorted(hidden, reverse=True)
     assert page.inner_text(".hero-stage .play") == "Play"
+    # From here on, only numbers move.
+    halfway, last = texts_at(page, 500), texts_at(page, 1000)
+    for before, after in zip(halfway, last, strict=True):
+        assert before[:2] == after[:2] and before[6] == after[6]
+    assert halfway != last
     page.locator("#page\\.rows tbody tr").nth(2).click()
-    row = page.evaluate(f"{hero}.stage.scene.chosen")
-    assert row == page.evaluate(f"{hero}.rows[2]") and page.evaluate(f"{hero}.stage.scene.path.length") == 2 * 33
-    shown = [float(text) for text in page.locator("#page\\.rows .chosen td").all_inner_texts()[1:]]
-    x = page.evaluate(f"Array.from({hero}.stage.scene.x.slice({2 * row}, {2 * row + 2}))")
-    np.testing.assert_allclose(shown, x, atol=0.006)
-    # A clicked point joins the table.
-    page.evaluate(f"{hero}.stage.pick(null)")
+    row = page.evaluate(f"{HERO}.scene.chosen")
+    assert row == page.evaluate(f"{HERO}.rows[2]") and page.evaluate(f"{HERO}.scene.path.length") == 2 * 61
+    # A clicked point joins the table, and its cells are the point's coordinates.
+    page.evaluate(f"{HERO}.scene.chosen = null")
     box = page.locator(".hero-stage canvas").bounding_box()
     x, y = page.evaluate(
-        f"""() => {{ const {{ scene }} = {hero}.stage; const k = scene.canvas.clientWidth / scene.canvas.width;
-             const inside = v => v > 20 && v < scene.canvas.width - 20;
-             for (let r = 50; ; r++) {{ const p = [scene.points[2 * r], scene.points[2 * r + 1]];
-               if (p.every(inside)) return p.map(v => v * k); }} }}"""
+        f"""() => {{ const {{ scene }} = {HERO}; const k = scene.canvas.clientWidth / scene.canvas.width;
+             return [scene.points[2 * 50] * k, scene.points[2 * 50 + 1] * k]; }}"""
     )
     page.mouse.click(box["x"] + x, box["y"] + y)
-    assert page.evaluate(f"{hero}.rows.includes({hero}.stage.scene.chosen)")
-    assert page.locator("#page\\.rows .chosen").count() == 1
+    row = page.evaluate(f"{HERO}.scene.chosen")
+    assert page.evaluate(f"{HERO}.rows[0]") == row and page.locator("#page\\.rows .chosen").count() == 1
+    cells = page.locator("#page\\.rows .chosen td").all_inner_texts()
+    at = page.evaluate(f"Array.from({HERO}.scene.x.slice({2 * row}, {2 * row + 2}))")
+    centre, unit = (np.array(page.evaluate(f"{HERO}.stories[0].table.dataset.{of}")) for of in ("centre", "unit"))
+    np.testing.assert_allclose([float(text) for text in cells[3:5]], at * unit + centre, atol=1e-5)
+
+
+def test_invented_rows_are_like_the_data(page):
+    """The model in the page has learned the table: shares of categories, missing cells, and what depends on what."""
+    rows = page.evaluate(
+        """async () => {
+             const { table } = pointillist.explain.hero.stories[0];
+             const texts = (stories) => stories.map((story) => story.cells(1).map(({ text }) => text));
+             const real = table.real.map((cells) => cells.map((cell) => cell ?? "missing"));
+             return [texts(await table.draw(512, { seed: 9 })), real];
+           }"""
+    )
+    made, real = (np.array(each) for each in rows)
+    for c in (0, 1, 6):
+        for value in np.unique(real[:, c]):
+            assert np.mean(made[:, c] == value) == pytest.approx(np.mean(real[:, c] == value), abs=0.08), value
+    homes = {tuple(row) for row in real[:, :2]}
+    assert np.mean([tuple(row) not in homes for row in made[:, :2]]) < 0.03
+    for species in np.unique(real[:, 0]):
+        for c in (2, 3, 4, 5):
+            mean, spread = (
+                [
+                    of(rows[(rows[:, 0] == species) & (rows[:, c] != "missing"), c].astype(float))
+                    for rows in (made, real)
+                ]
+                for of in (np.mean, np.std)
+            )
+            assert abs(mean[0] - mean[1]) < 0.4 * spread[1], (species, c)
+
+
+def test_a_row_is_written_token_by_token_and_then_all_numbers(page):
+    write = seen(page, "write")
+    cells = write.locator(".cells td")
+    step = write.locator("[name=step]")
+    write.locator("[name=rewind]").click()
+    for n in range(7):
+        texts = cells.all_inner_texts()
+        assert texts[n:] == ["?"] * (7 - n) and "?" not in texts[:n]
+        assert write.locator(".bars li").count() in (2, 3)
+        percents = [
+            float(text.split("\n")[-1].removesuffix(" %")) for text in write.locator(".bars li").all_inner_texts()
+        ]
+        assert sum(percents) == pytest.approx(100, abs=1.1)
+        step.click()
+    assert "all numbers together" in write.locator(".readout").inner_text()
+    before = cells.all_inner_texts()
+    for _ in range(10):
+        step.click()
+    assert write.locator(".readout").inner_text() == "The row is written."
+    after = cells.all_inner_texts()
+    assert before[:2] == after[:2] and before[2:6] != after[2:6]
+    write.locator("[name=other]").click()
+    assert set(cells.all_inner_texts()) == {"?"}
+
+
+def test_cells_guessed_alone_make_impossible_rows(page):
+    once = seen(page, "once")
+    text = once.locator(".readout").inner_text()
+    alone, together = text.split(":")[1].split(",")
+    # The species and islands of the data, drawn alone: 1 - Σ p(species) p(island) over those that occur together.
+    assert 0.25 < float(alone.split(" %")[0]) / 100 < 0.45
+    assert "no row" in together or float(together.split(" %")[0]) < 3
+    assert once.locator("table").nth(0).locator("tbody tr").count() == 5
+    page.wait_for_function(
+        """() => {
+             const step = pointillist.explain.shown.find((each) => each.jump);
+             return step.jump.scene.x?.length && step.steps.ready === 1;
+           }"""
+    )
 
 
 @pytest.mark.slow
 @IN_CHROMIUM
-def test_without_motion_the_hero_waits_for_a_button(page_of, live_results):
+def test_without_motion_the_hero_shows_its_rows(page_of, live_results):
     page = page_of(live_results, reduced_motion="reduce")
-    button = page.locator(".hero-stage .play")
-    hero = "pointillist.explain.shown.find(step => 'share' in step)"
-    page.wait_for_function(f"() => {hero}?.isReady")
-    assert button.inner_text() == "Play"
-    share = f"{hero}.share"
-    assert page.evaluate(share) == 1
-    button.click()
-    page.wait_for_function(f"() => {share} < 1")
-    assert button.inner_text() == "Pause"
+    page.wait_for_function(f"() => {HERO}.isReady")
+    assert page.evaluate(f"{HERO}.clock.share") == 1 and not page.locator(".hero-stage .play").is_visible()
+    assert {text for row in texts_at(page, 0) for text in row} == {"?"}
 
 
-def test_a_cell_opens_its_network_in_the_live_stage(results_of, live_results):
+def test_a_cell_opens_its_network_in_the_knobs(results_of, live_results):
     page = results_of(live_results)
     link = page.locator("[id='section-plain'], #plain").first.locator(".open-live").first
     wanted = link.get_attribute("href")
     link.click()
-    page.wait_for_function("() => document.querySelector('#live-status')?.textContent.includes('rows in')")
-    assert page.input_value("#live-model") in wanted and page.input_value("#live-sampler") == "ancestral"
-    page.wait_for_function("() => document.querySelector('#live').getBoundingClientRect().top < innerHeight / 2")
+    knobs = "pointillist.explain?.shown.find(step => step.samplers)"
+    page.wait_for_function(f"() => {knobs}?.duel.stages.every(stage => stage.ready === 1)")
+    assert page.locator("#knobs [name=model]").first.input_value() in wanted
+    assert page.locator("#knobs [name=sampler]").first.input_value() == "ancestral"
+    assert page.evaluate("document.querySelector('#knobs').getBoundingClientRect().top < innerHeight / 2")
 
 
 def test_the_two_sample_test_agrees_with_python(page):
@@ -354,11 +433,8 @@ def test_a_file_with_more_columns_and_missing_cells_is_learned(page, tmp_path):
     page.wait_for_function("() => document.querySelector('.train .readout').textContent.startsWith('Done')")
     assert page.evaluate("pointillist.models.get('trained here').columns") == 4
     # Its rows stay in the page, so no link can hold them.
-    page.select_option("#live-set", "yours")
-    page.click("#live-play")
-    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
-    page.click("#live-link")
-    assert "has no link" in page.inner_text("#live-status")
+    page.locator(".train .done button").click()
+    assert "has no link" in page.inner_text(".train .readout")
     # A refused file leaves no picture of other rows beside it.
     page.evaluate("pointillist.trainer.choose('draw')")
     (tmp_path / "rows.csv").write_text("a\n1")
@@ -377,14 +453,13 @@ def test_a_link_trains_the_drawn_model_again(page_of, live_results):
              trainer.start(20);
            }"""
     )
-    finished = "() => pointillist.trainer?.done && document.querySelector('#live-set').value"
-    page.wait_for_function(finished)
-    page.select_option("#live-set", "yours")
-    page.click("#live-link")
+    page.wait_for_function("() => pointillist.trainer?.done")
+    page.locator(".train .done button").click()
+    page.wait_for_function("() => location.hash.startsWith('#train?')")
     address = page.evaluate("location.href")
-    assert "#live?model=trained+here" in address and len(address) < 6000
+    assert len(address) < 6000
     other = page_of(live_results, address[address.index("#") :])
-    other.wait_for_function("() => document.querySelector('#live-model').value === 'trained here'", timeout=60_000)
+    other.wait_for_function("() => pointillist.explain.state.set === 'yours'", timeout=60_000)
     weights = "Array.from(pointillist.models.get('trained here').tensors['output.weight'])"
     assert other.evaluate(weights) == page.evaluate(weights)
 
@@ -421,24 +496,15 @@ def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
         "() => document.querySelector('.train .readout').textContent.startsWith('Done')", timeout=20_000
     )
     assert page.evaluate("pointillist.explain.state.set") == "yours"
-    page.select_option("#live-set", "yours")
-    page.click("#live-play")
-    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
-    text = page.evaluate(
+    rows = page.evaluate(
         """async () => {
-             const made = new Promise((resolve) => {
-               const make = URL.createObjectURL;
-               URL.createObjectURL = (blob) => {
-                 resolve(blob);
-                 URL.createObjectURL = make;
-                 return make.call(URL, blob);
-               };
-             });
-             document.querySelector("#live-csv").click();
-             return (await made).text();
+             const { models, pool } = pointillist;
+             const dataset = models.datasetOf(models.get("trained here"));
+             const x = await pool.run({ id: "trained here", sampler: "dpm", steps: 20, seed: 0, rows: 2000 });
+             return Array.from(x, (value, i) => value * dataset.unit[i % 2] + dataset.centre[i % 2]);
            }"""
     )
-    rows = np.loadtxt(text.splitlines(), delimiter=",", skiprows=1)
+    rows = np.array(rows).reshape(-1, 2)
     assert rows.mean(axis=0) == pytest.approx([100, 0], abs=0.5) and rows[:, 0].max() > 103
 
 
@@ -453,12 +519,11 @@ def train(page):
 
 
 def test_a_network_that_is_trained_again_is_shown_instead_of_the_first(page):
-    """Covers the picture at the top and the steps: both have the same name."""
-    page.evaluate("scrollTo(0, 0)")
-    page.wait_for_function("() => pointillist.explain.shown.some(step => 'share' in step)")
+    """Covers all steps: both have the same name."""
     seen(page, "knobs")
+    seen(page, "once")
     page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
-    stages = "explain.shown.flatMap(step => 'share' in step ? step.stage : step.samplers ? step.duel.stages : [])"
+    stages = "explain.shown.flatMap(step => step.jump ? step.steps : step.samplers ? step.duel.stages : [])"
     for _ in range(2):
         train(page)
         page.wait_for_function(

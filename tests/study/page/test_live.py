@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from importlib.resources import files
 
 import numpy as np
@@ -177,27 +176,35 @@ def test_the_noise_of_a_page_is_normal_and_differs_between_rows(live_results, pa
         assert abs(distance) < 2 * distance.null_standard_error, model["title"]
 
 
+KNOBS = "pointillist.explain.shown.find(step => step.samplers)"
+DRAWN = f"() => {KNOBS}?.duel.stages.every(stage => stage.ready === 1)"
+
+
+def knobs_of(page):
+    """Scrolls to the knobs, until both sides have drawn their rows."""
+    page.locator("#knobs").scroll_into_view_if_needed()
+    page.wait_for_function(DRAWN)
+    return page.locator("#knobs")
+
+
 @IN_CHROMIUM
-def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
+def test_a_link_restores_both_sides_and_their_rows(live_results, page_of):
     page = page_of(live_results)
-    page.select_option("#live-set", "space")
-    page.fill("#live-seed", "7")
-    page.click("#live-play")
-    page.wait_for_function("() => document.querySelector('#live-moment').textContent.includes('t = 0 of 60')")
-    assert "2,000 rows in" in page.inner_text("#live-status")
-    page.evaluate("document.querySelector('#live-time').value = 400")
-    page.dispatch_event("#live-time", "input")
-    page.dispatch_event("#live-time", "change")
-    moment = page.inner_text("#live-moment")
-    assert "step 8 of 20" in moment
-    rows = page.evaluate("Array.from(pointillist.live.scene.x)")
-    other = page_of(live_results, fragment=page.url[page.url.index("#") :])
-    other.wait_for_function(f"() => document.querySelector('#live-moment').textContent === {json.dumps(moment)}")
-    assert other.input_value("#live-set") == "space" and other.input_value("#live-seed") == "7"
-    np.testing.assert_array_equal(other.evaluate("Array.from(pointillist.live.scene.x)"), rows)
-
-
-FINISHED = "() => document.querySelector('#live-moment').textContent.includes('t = 0 of 60')"
+    knobs = knobs_of(page)
+    page.locator("[data-sets] button", has_text="space").click()
+    knobs.locator("[name=sampler]").nth(0).select_option("heun")
+    knobs.locator("[name=link]").click()
+    page.wait_for_function("() => document.querySelector('#knobs [name=link]').textContent === 'Copied'")
+    address = page.url[page.url.index("#") :]
+    assert address.startswith("#knobs?evaluations=20&left=")
+    page.wait_for_function(DRAWN)
+    rows = f"{KNOBS}.duel.stages.map(stage => Array.from(stage.frames.at(-1)?.x ?? []))"
+    other = page_of(live_results, fragment=address)
+    other.wait_for_function(f"() => {KNOBS}?.set === 'space' && ({DRAWN})()")
+    assert other.locator("#knobs [name=sampler]").nth(0).input_value() == "heun"
+    page.wait_for_function(f"() => {KNOBS}.duel.stages[0].total === 10 && ({DRAWN})()")
+    for found, expected in zip(other.evaluate(rows), page.evaluate(rows), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_finished_run_plays_again(live_results, page_of):
@@ -209,32 +216,13 @@ def test_a_finished_run_plays_again(live_results, page_of):
              window.requestAnimationFrame = (draw) => next((time) => draw(time - 80));
            }"""
     )
-    page.click("#live-play")
-    page.wait_for_function(FINISHED)
-    page.wait_for_function("() => document.querySelector('#live-play').textContent === 'Play'")
-    page.click("#live-play")
-    page.wait_for_function("() => pointillist.live.position > 1 && pointillist.live.position < 15")
-    page.wait_for_function(FINISHED)
-
-
-def test_dragging_before_the_first_frame_begins_one_run(live_results, page_of):
-    page = page_of(live_results)
-    page.evaluate(
-        """window.runs = 0;
-           const run = pointillist.pool.run;
-           pointillist.pool.run = function (options, onFrame, channel) {
-             window.runs += channel === "live";
-             return run.call(this, options, onFrame, channel);
-           };
-           for (let i = 1; i <= 20; i++) {
-             const time = document.querySelector("#live-time");
-             time.value = 20 * i;
-             time.dispatchEvent(new Event("input"));
-           }"""
-    )
-    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
-    assert page.evaluate("runs") == 1
-    assert "step 8 of 20" in page.inner_text("#live-moment")
+    play = knobs_of(page).locator(".play")
+    finished = f"() => {KNOBS}.duel.clock.share === 1"
+    page.wait_for_function(finished)
+    assert play.inner_text() == "Play"
+    play.click()
+    page.wait_for_function(f"() => {KNOBS}.duel.clock.share > 0.05 && {KNOBS}.duel.clock.share < 0.7")
+    page.wait_for_function(finished)
 
 
 def test_every_run_settles(live_results, page_of):
@@ -254,32 +242,27 @@ def test_every_run_settles(live_results, page_of):
 
 def test_links_to_unknown_settings_change_nothing(live_results, page_of, results_of):
     guided = next(m for m in live_content(live_results)["models"] if m["class_embedding"])["id"]
-    page = page_of(live_results, f"#live?model={guided}&class=99&sampler=constructor&steps=12")
-    assert page.input_value("#live-class") == "all" and page.input_value("#live-sampler") == "dpm"
-    assert page.input_value("#live-steps") == "12"
-    view = view_name(SECTIONS[0])
-    page = results_of(live_results, f"#{view}?figure=__proto__")
-    assert page.locator(f"[id='{view}'] .rows select").input_value() == "moons"
-
-
-def test_copying_a_link_is_confirmed(live_results, page_of):
-    page = page_of(live_results)
-    page.click("#live-link")
-    page.wait_for_function("() => document.querySelector('#live-link').textContent === 'Copied'")
+    page = page_of(live_results, f"#knobs?left={guided},constructor,99&right=none&evaluations=12")
+    knobs = knobs_of(page)
+    page.wait_for_function(f"() => {KNOBS}.n === 12")
+    assert knobs.locator("[name=model]").nth(0).input_value() == guided
+    assert knobs.locator("[name=sampler]").nth(0).input_value() == "dpm"
+    assert knobs.locator("[name=w]").nth(0).input_value() == "4"
+    page = results_of(live_results, f"#{view_name(SECTIONS[0])}?figure=__proto__")
+    assert page.locator(f"[id='{view_name(SECTIONS[0])}'] .rows select").input_value() == "moons"
 
 
 @IN_CHROMIUM
 def test_rows_go_out_as_the_last_ones_in_the_tables_units(live_results, page_of, tmp_path):
     page = page_of(live_results)
-    page.select_option("#live-set", "space")
-    page.click("#live-play")
-    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
-    page.evaluate("document.querySelector('#live-time').value = 400")
-    page.dispatch_event("#live-time", "input")
+    knobs = knobs_of(page)
+    page.locator("[data-sets] button", has_text="space").click()
+    page.wait_for_function(f"() => {KNOBS}.duel.stages[0].model.columns === 3 && ({DRAWN})()")
+    knobs.locator(".time").fill("400")
     with page.expect_download() as download:
-        page.click("#live-csv")
+        knobs.locator("[name=csv]").click()
     download.value.save_as(tmp_path / "rows.csv")
     names, *cells = csv.reader(io.StringIO((tmp_path / "rows.csv").read_text()))
-    last = np.array(page.evaluate("Array.from(pointillist.live.stage.frames.at(-1).x)")).reshape(-1, 3)
+    last = np.array(page.evaluate(f"Array.from({KNOBS}.duel.stages[0].frames.at(-1).x)")).reshape(-1, 3)
     assert names == COLUMNS["names"]
     np.testing.assert_allclose(np.array(cells, float), last * COLUMNS["unit"] + COLUMNS["centre"], rtol=1e-6)

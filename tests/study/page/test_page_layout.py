@@ -49,7 +49,7 @@ def test_without_scripts_nothing_pretends_to_work(page_of, live_results):
 def test_on_a_phone_pictures_stand_between_text_and_controls(page_of, live_results):
     page = page_of(live_results, viewport={"width": 390, "height": 844})
     tops = """() => [...document.querySelectorAll('.step')].map(step =>
-        ['h2, h3, .train-head', '.stage', 'label, .buttons'].map(part =>
+        ['h2, h3, .train-head', '.stage', 'label, .buttons, .readout'].map(part =>
             (step.querySelector(part) ?? step.closest('.train').querySelector(part)).getBoundingClientRect().top))"""
     for heading, pictures, controls in page.evaluate(tops):
         assert heading < pictures < controls
@@ -67,6 +67,7 @@ def test_a_page_with_models_passes_the_accessibility_checks(page_of, live_result
 def test_no_empty_picture_is_printed(page_of, live_results, name, least):
     """Steps that were never on the screen have no pictures yet."""
     page = page_of(live_results, name=name)
+    page.wait_for_function("() => pointillist.explain?.hero.isReady ?? true")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
     pictures = """() => [...document.querySelectorAll('canvas')].filter(of => of.checkVisibility()).map(canvas =>

@@ -15,8 +15,11 @@ Object.assign(handlers, {
     return {};
   },
 
-  async draw({ id, ...asked }) {
-    return { drawn: models.get(id).draw(asked) };
+  /** Draws rows; `isTold` asks for the steps too. */
+  async draw({ id, isTold, ...asked }) {
+    /** @type {Told | undefined} */
+    const told = isTold ? { turns: [], states: [] } : undefined;
+    return { drawn: models.get(id).draw({ ...asked, told }), told };
   },
 
   async population({ id, ...asked }) {

@@ -71,12 +71,12 @@ class MixedModel {
 
   /**
    * @param {{seed: number, firstRow: number, rows: number, guidance: number, known?: Float32Array,
-   *   isFilling: boolean, conditions?: Condition[]}} asked known: observed values, rows × (tokens, then numbers), or one
+   *   isFilling: boolean, conditions?: Condition[], told?: Told}} asked known: observed values, rows × (tokens, then numbers), or one
    *   row for all, -1 and NaN for values to draw; isFilling: whether drawn cells may not be missing; conditions: at most
-   *   one, on a token
+   *   one, on a token; told: is told how the rows are drawn
    * @returns {Float32Array} rows × (tokens, then numbers)
    */
-  draw({ seed, firstRow, rows, guidance, known, isFilling, conditions: [condition] = [] }) {
+  draw({ seed, firstRow, rows, guidance, known, isFilling, conditions: [condition] = [], told }) {
     const { sizes, width, ranges } = this.model;
     const how = this.#how(guidance, known, isFilling);
     const key = keyOf(seed, SAMPLING);
@@ -91,13 +91,17 @@ class MixedModel {
         const masses = this.#restrict(candidates, condition, how, (r) => uniforms(foldIn(foldIn(keys[r], 0), 0), 2));
         if (masses[0] < ranges.smallest_mass) throw new Error("too few rows meet the condition: widen it");
       }
-      this.#drawTokens(keys.map(tokenNetwork), candidates, how);
+      this.#drawTokens(keys.map(tokenNetwork), candidates, how, told);
       /** @type {Float32Array} */
       let x = new Float32Array();
       if (this.columns) {
         const step = (i) => Float32Array.from(keys.flatMap((key) => [...normals(numberNetwork(key, i), this.columns)]));
         const settings = { steps: ranges.points, noiseOf: step };
-        for (const state of dpm(this.schedule, step(0), this.#denoiser(candidates, how), settings)) x = state.x;
+        told?.states.push(step(0));
+        for (const state of dpm(this.schedule, step(0), this.#denoiser(candidates, how), settings)) {
+          x = state.x;
+          told?.states.push(x);
+        }
       }
       out.set(this.#joined(candidates, x), first * width);
     }
@@ -294,8 +298,9 @@ class MixedModel {
    * @param {number[][]} keys
    * @param {Candidate[]} candidates
    * @param {Settings} how
+   * @param {Told} [told]
    */
-  #drawTokens(keys, candidates, how) {
+  #drawTokens(keys, candidates, how, told) {
     const { sizes, most_steps: mostSteps, with_intervals: intervals, missing_values: missing } = this.model;
     const n = sizes.length;
     const { seen } = this.tokenNetwork;
@@ -314,6 +319,7 @@ class MixedModel {
       const wanted = turns.map((tokens, r) => tokens.slice(begins[r], ends[r][step] ?? tokens.length));
       if (wanted.every((tokens) => !tokens.length)) continue;
       const logits = this.#logits(sum, wanted, how);
+      told?.turns.push({ wanted, logits });
       rows.forEach((row, r) => {
         wanted[r].forEach((token, i) => {
           const noise = gumbels(foldIn(keys[r], begins[r] + i), sizes[token]);

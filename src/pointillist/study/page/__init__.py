@@ -13,7 +13,8 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pointillist.atomic_files import write_whole
-from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, worker
+from pointillist.page import COLUMNS, table_worker
+from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, text_of, worker
 from pointillist.study.page.charts import chart, draw_keys, pictures
 from pointillist.study.page.conclusions import caution, conclude, count, results_line, sum_up, view_name
 from pointillist.study.page.live import live_content, training_schedule
@@ -31,7 +32,11 @@ WEIGHTS = "weights", "scales", "rest"
 SHARED = ("elements.js", "engine/weights.js")
 """Scripts of all pages, which these run first."""
 
-LIVE_SHARED = ("csv.js", "engine/workers.js")
+LIVE_SHARED = (
+    *("csv.js", "engine/workers.js", "columns/mathematics.js", "columns/formats.js"),
+    *("columns/column.js", "columns/grids.js"),
+    *COLUMNS,
+)
 """Further ones, if models are in the page."""
 
 SCRIPTS = ("fragment.js", "page.js", "chart.js")
@@ -45,9 +50,12 @@ WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
 
 LIVE_SCRIPTS = (
     *(f"live/{name}.js" for name in ("pool", "models", "clock", "dots", "view", "scene", "stage")),
-    *(f"explain/{name}.js" for name in ("two_sample", "duel", "steps", "judge", "knobs", "hero", "explain")),
-    *(f"train/{name}.js" for name in ("columns", "pad", "train")),
-    "live/live.js",
+    *("train/columns.js", "table/story.js"),
+    *(
+        f"explain/{name}.js"
+        for name in ("two_sample", "duel", "steps", "once", "write", "judge", "knobs", "hero", "explain")
+    ),
+    *("train/pad.js", "train/train.js"),
 )
 """Further scripts of `index.html`, if models are in it."""
 
@@ -86,6 +94,8 @@ def render(results: Results) -> dict[str, str]:
         data=as_json({"study": results.spec.name, "sets": {}, "sections": []}),
         live_data=None if live is None else as_json(live),
         weights=weights,
+        table=text_of(__package__, "assets/penguins/model.json"),
+        table_worker=table_worker(),
         worker=worker([*map(code, ENGINE), *(code(name, __package__) for name in WORKER)]),
         shared_scripts=SHARED + (() if live is None else LIVE_SHARED),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),

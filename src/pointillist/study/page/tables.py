@@ -13,7 +13,9 @@ from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, short_name
 
 MOST_STEPS = {"dpm": 100, "heun": 50, "ddim": 1000, "ancestral": 1000}
-"""The live stage's samplers, with the most steps of each."""
+"""The page's samplers, with the most steps of each."""
+
+LEAST_EVALUATIONS = 3
 
 _MOST_NAMED = 4
 
@@ -33,21 +35,22 @@ def page_table(results: Results, section: Section, live: Mapping[str, str] = Map
 
 
 def _request(results: Results, name: str, settings: Settings, live: Mapping[str, str]) -> str:
-    """Returns the live stage's request to draw a cell's rows; empty if it cannot, as with rewards."""
+    """Returns the request of a link to draw a cell's rows; empty if it cannot, as with rewards."""
     model, sampler = live_name(results.cells(name, settings)[0]), settings.sampler
     steps = n_steps(settings)
+    evaluations = 2 * steps - 1 if sampler == "heun" else steps
     can_draw = (
         model in live
         and settings.method in ("plain", "guidance")
+        and evaluations >= LEAST_EVALUATIONS
         and steps <= MOST_STEPS.get(sampler, 0)
         and (sampler != "ancestral" or settings.variance == live[model])
-        # The stage's slider of w goes from 0 to 4 in quarters.
+        # The page's slider of w goes from 0 to 4 in quarters.
         and settings.guidance <= 4
         and (4 * settings.guidance).is_integer()
     )
-    asked = {"model": model, "sampler": sampler, "steps": steps, "play": 1}
-    conditional = {"class": "all", "w": settings.guidance} if settings.method == "guidance" else {}
-    return urlencode(asked | conditional) if can_draw else ""
+    asked = {"evaluations": evaluations, "left": f"{model},{sampler},{settings.guidance:g}"}
+    return urlencode(asked, safe=",") if can_draw else ""
 
 
 class GlanceCell(NamedTuple):

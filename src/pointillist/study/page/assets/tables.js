@@ -20,10 +20,10 @@ function comparison(column, sign, metrics) {
   };
 }
 
-/** Links a cell to its network in the live stage; by keyboard only the first line of a set is reached. */
+/** Links a cell to its network in the knobs; by keyboard only the first line of a set is reached. */
 function linkLive(cell, isFirst) {
   const value = cell.querySelector(".value");
-  const href = `index.html#live?${cell.dataset.live}`;
+  const href = `index.html#knobs?${cell.dataset.live}`;
   const link = element("a", { href, className: "open-live", tabIndex: isFirst ? 0 : -1 });
   link.append(value.textContent, element("span", { className: "hidden-text" }, ", draw its rows live"));
   value.replaceChildren(link);

@@ -1,6 +1,6 @@
 /* The explainer: its steps share a data set, a model and a time, and start when they come into view. */
 
-const { Hero, NoiseStep, DenoiseStep, JudgeStep, KnobsStep } = window.pointillist;
+const { Hero, NoiseStep, DenoiseStep, OnceStep, WriteStep, JudgeStep, KnobsStep, RowTable } = window.pointillist;
 const { byId, element, later, models } = window.pointillist;
 
 const root = document.getElementById("page.how");
@@ -9,6 +9,7 @@ const state = { set: first, model: models.plain(first), share: 0.45 };
 const part = (name) => root.querySelector(`[data-step="${name}"]`);
 /** @type {{show: (shown: Shown) => void}[]} */
 const shown = [];
+const table = RowTable.read();
 
 /** Makes a step when it comes near the viewport, and shows the state in it from then on. */
 function whenNear(target, make) {
@@ -91,7 +92,16 @@ models.onAdded((model) => {
 
 fillPickers();
 chooseSet(first);
-whenNear(document.querySelector(".hero-stage"), (target) => new Hero(target, byId("page.rows")));
-const makers = { noise: NoiseStep, denoise: DenoiseStep, judge: JudgeStep, knobs: KnobsStep };
-for (const [name, Step] of Object.entries(makers)) later(() => whenNear(part(name), (target) => new Step(target)));
-Object.assign(window.pointillist, { explain: { chooseSet, state, shown } });
+const hero = new Hero(document.querySelector(".hero-stage"), byId("page.rows"));
+table.then((found) => hero.begin(found));
+/** @type {Record<string, (root: HTMLElement) => {show: (shown: Shown) => void}>} */
+const makers = {
+  noise: (root) => new NoiseStep(root),
+  denoise: (root) => new DenoiseStep(root),
+  once: (root) => new OnceStep(root, table),
+  write: (root) => new WriteStep(root, table),
+  judge: (root) => new JudgeStep(root),
+  knobs: (root) => new KnobsStep(root, chooseSet),
+};
+for (const [name, make] of Object.entries(makers)) later(() => whenNear(part(name), make));
+Object.assign(window.pointillist, { explain: { chooseSet, hero, state, shown } });

@@ -1,15 +1,22 @@
 /* The last step of the explainer: two lanes from one noise, which differ in model, sampler or guidance. */
 
-const { Duel, chart, debounced, evaluationsOf, keyOf, labelsFor, models, percentOf, pool, twoSampleTest } = window.pointillist;
+const { Duel, chart, copyFrom, csvField, debounced, evaluationsOf, fragment, keyOf, labelsFor } = window.pointillist;
+const { models, percentOf, pool, save, twoSampleTest } = window.pointillist;
+/** Fewest and most evaluations. */
+const [LEAST, MOST] = [3, 1000];
+/** Most steps of each sampler. @type {Record<string, number>} */
+const STEPS = { dpm: 100, heun: 50, ddim: 1000, ancestral: 1000 };
+const SIDES = ["left", "right"];
 /** Numbers of evaluations at which rows are tested. */
 const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
 const MEASURED_ROWS = 500;
 
 /** Number of sampler steps for a number of evaluations. */
-const stepsFor = (sampler, evaluations, { timesteps }) =>
-  sampler === "heun"
-    ? Math.max(2, Math.floor((evaluations + 1) / 2))
-    : Math.max(2, sampler === "dpm" ? evaluations : Math.min(evaluations, timesteps));
+function stepsFor(sampler, evaluations, { timesteps }) {
+  const most = sampler in { ddim: 0, ancestral: 0 } ? timesteps : Infinity;
+  const steps = sampler === "heun" ? Math.floor((evaluations + 1) / 2) : evaluations;
+  return Math.max(2, Math.min(steps, STEPS[sampler], most));
+}
 
 class KnobsStep {
   /** @type {string} set by `show` */
@@ -19,8 +26,16 @@ class KnobsStep {
   /** @type {object | undefined} */
   measuring;
 
-  /** @param {HTMLElement} root */
-  constructor(root) {
+  isLinked = false;
+  /** Evaluations of the network for a row. */
+  n = 20;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {(set: string) => void} chooseSet
+   */
+  constructor(root, chooseSet) {
+    this.chooseSet = chooseSet;
     this.duel = new Duel(root, "knobs");
     this.models = [...root.querySelectorAll("[name=model]")];
     this.samplers = [...root.querySelectorAll("[name=sampler]")];
@@ -32,8 +47,14 @@ class KnobsStep {
     /** @type {HTMLButtonElement[]} */
     this.presets = Array.from(root.querySelectorAll("button[data-preset]"));
     const again = debounced(() => this.#run());
+    this.evaluations.addEventListener("input", () => (this.n = Math.round(LEAST * (MOST / LEAST) ** Number(this.evaluations.value))));
     for (const input of [...this.models, ...this.samplers, ...this.scales, this.evaluations])
-      input.addEventListener("input", () => (this.#update(), again()));
+      input.addEventListener("input", () => (this.#update(), this.#write(), again()));
+    root.querySelector("[name=csv]").addEventListener("click", () => this.#save());
+    root.querySelector("[name=link]").addEventListener("click", ({ currentTarget }) => {
+      this.#write();
+      copyFrom(currentTarget, location.href);
+    });
     for (const button of this.presets) button.addEventListener("click", () => this.#preset(button.dataset.preset));
   }
 
@@ -49,6 +70,46 @@ class KnobsStep {
       button.hidden = button.dataset.preset === "guidance" && !models.conditional(set);
     });
     this.#preset("sampler");
+    if (this.isLinked) return;
+    this.isLinked = true;
+    fragment.onRestore("knobs", (params) => this.#restore(params));
+  }
+
+  #write() {
+    const params = new URLSearchParams({ evaluations: String(this.n) });
+    SIDES.forEach((name, i) => params.set(name, [this.models, this.samplers, this.scales].map((of) => of[i].value).join()));
+    fragment.write("knobs", params);
+  }
+
+  /** Sets what a link asks for; what it does not name stays. */
+  #restore(/** @type {URLSearchParams} */ params) {
+    const asked = SIDES.map((name) => (params.get(name) ?? "").split(","));
+    const model = models.find(asked[0][0]);
+    if (!model) return;
+    this.chooseSet(model.dataset);
+    asked.forEach((values, i) =>
+      [this.models, this.samplers, this.scales].forEach((of, k) => {
+        const { options } = /** @type {HTMLSelectElement} */ (of[i]);
+        if (values[k] && (!options || [...options].some(({ value }) => value === values[k]))) of[i].value = values[k];
+      }),
+    );
+    this.n = Math.min(MOST, Math.max(LEAST, Math.round(Number(params.get("evaluations"))) || this.n));
+    this.#update();
+    this.#run();
+  }
+
+  /** Saves the rows of the left side, in the units of the table. */
+  #save() {
+    const { frames, labels, model, ready } = this.duel.stages[0];
+    if (ready < 1) return;
+    const { names, centre, unit } = models.datasetOf(model);
+    const { x } = frames[frames.length - 1];
+    const lines = Array.from({ length: x.length / model.columns }, (_, r) => {
+      const row = Array.from(unit, (size, c) => x[r * model.columns + c] * size + centre[c]);
+      return (labels ? [...row, labels[r]] : row).join();
+    });
+    const heads = labels ? [...names, "label"] : names;
+    save(new Blob([[heads.map(csvField).join(), ...lines, ""].join("\n")], { type: "text/csv" }), `${model.dataset}.csv`);
   }
 
   /** Lets the lanes differ in one thing: "sampler", "schedule" or "guidance". */
@@ -70,11 +131,13 @@ class KnobsStep {
   #update() {
     const hasClasses = this.models.map(({ value }) => models.get(value).class_embedding > 0);
     this.scales.forEach((input, i) => (input.closest("label").hidden = !hasClasses[i]));
-    for (const input of [...this.scales, this.evaluations])
-      input.closest("label").querySelector("output").textContent = input.value;
+    for (const input of this.scales) input.closest("label").querySelector("output").textContent = input.value;
+    this.evaluations.value = String(Math.log(this.n / LEAST) / Math.log(MOST / LEAST));
+    this.evaluations.closest("label").querySelector("output").textContent = String(this.n);
+    this.evaluations.setAttribute("aria-valuetext", String(this.n));
   }
 
-  #side(i, evaluations = Number(this.evaluations.value), rows = 1000) {
+  #side(i, evaluations = this.n, rows = 1000) {
     const model = models.get(this.models[i].value);
     const sampler = this.samplers[i].value;
     const isConditional = model.class_embedding > 0;
@@ -113,7 +176,7 @@ class KnobsStep {
       `A test tells generated rows from real ones in ${percentOf(chosen[0])} of all cases after ${chosen[0].evaluations} ` +
       `evaluations on the left, ${percentOf(chosen[1])} after ${chosen[1].evaluations} on the right. At 50 % it only guesses.`;
     /** @type {Curve[]} */
-    const series = ["left", "right"].map((name, i) => ({ name, color: i, shape: i, dash: i, points: [] }));
+    const series = SIDES.map((name, i) => ({ name, color: i, shape: i, dash: i, points: [] }));
     this.keys.replaceChildren(...keyOf(series));
     for (const budget of [0, ...BUDGETS]) {
       for (const i of budget ? [0, 1] : []) {
@@ -127,7 +190,7 @@ class KnobsStep {
         y: { range: [0.42, 1.02], name: "right answers of a test: generated or real?", ticks: [0.5, 0.6, 0.7, 0.8, 0.9, 1] },
         levels: [{ at: 0.5, name: "only guesses" }],
         series,
-        marker: Number(this.evaluations.value),
+        marker: this.n,
       });
     }
   }

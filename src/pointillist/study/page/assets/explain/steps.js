@@ -2,20 +2,9 @@
 
 const { Stage, chart, keyOf, latest, levelAt, pool } = window.pointillist;
 
-/** Normal numbers from a seed, by mulberry32 and the Box-Muller transform. */
-function normals(length, seed) {
-  let state = seed;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 4294967296;
-  };
-  return Float32Array.from(
-    { length },
-    () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
-  );
-}
+/** Normal numbers, by the Box-Muller transform. */
+const normals = (length) =>
+  Float32Array.from({ length }, () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()));
 
 const noised = (rows, noise, { alpha, sigma }) => rows.map((value, i) => alpha * value + sigma * noise[i]);
 
@@ -46,7 +35,7 @@ class NoiseStep {
   /** @param {Shown} shown */
   show({ dataset, model, t }) {
     if (this.dataset !== dataset) {
-      this.noise = normals(dataset.real.length, 1);
+      this.noise = normals(dataset.real.length);
       this.scene.chosen = null;
     }
     const [level, last] = [t, model.timesteps].map((time) => levelAt(model, time));
@@ -117,7 +106,7 @@ class DenoiseStep {
   show(state) {
     if (this.dataset !== state.dataset) {
       this.dataset = state.dataset;
-      this.noise = normals(state.dataset.real.length, 1);
+      this.noise = normals(state.dataset.real.length);
       this.point = state.model.columns === 2 ? [0.5, 0.9] : null;
       this.row = 0;
     }

@@ -133,4 +133,4 @@ function labelsFor(dataset, rows, chosen) {
 const content = JSON.parse(document.getElementById("live-content").textContent);
 const source = document.getElementById("worker-source").textContent;
 const pool = new Pool(source, content.kernel, content.models);
-Object.assign(window.pointillist, { pool, models: new Models(content), levelAt, labelsFor });
+Object.assign(window.pointillist, { pool, kernelText: content.kernel, models: new Models(content), levelAt, labelsFor });

@@ -23,10 +23,8 @@ class Scene {
   x = null;
   /** @type {Level} */
   level = CLEAN;
-  /** @type {ArrayLike<number> | null} classes of the rows */
+  /** @type {ArrayLike<number> | null} classes of the rows; -1 for one that is not known */
   labels = null;
-  /** @type {{count: number, of: Uint8Array} | null} colors of the rows, instead of class colors */
-  ramp = null;
   /** @type {Float32Array | null} pixel coordinates of the rows, x and y in turn */
   points = null;
   /** @type {number | null} a row */
@@ -92,18 +90,6 @@ class Scene {
     }
   }
 
-  /** Colors and shapes of the rows: by class, by a color ramp, or the same for all. */
-  #styles() {
-    if (!this.ramp) return Array.from({ length: 8 }, (_, i) => [rgbOf(`--series-${i + 1}`), i]);
-    const { count } = this.ramp;
-    const stops = ["--series-1", "--series-4", "--series-2"].map(rgbOf);
-    return Array.from({ length: count }, (_, i) => {
-      const position = (2 * i) / (count - 1);
-      const first = Math.min(1, Math.floor(position));
-      return [stops[first].map((a, c) => a + (position - first) * (stops[first + 1][c] - a)), 0];
-    });
-  }
-
   draw() {
     const { context, canvas, view } = this;
     if (!view || !canvas.width) return;
@@ -124,7 +110,8 @@ class Scene {
       this.#scatter(this.toPixels(view.project(real)), null, [[rgbOf("--muted"), 0]], null, 0.7 * scale, 0.35);
     }
     if (points) {
-      this.#scatter(points, this.ramp?.of ?? this.labels, this.#styles(), view.layers(this.x, half), this.size * scale, 1);
+      const styles = Array.from({ length: 8 }, (_, i) => [rgbOf(`--series-${i + 1}`), i]);
+      this.#scatter(points, this.labels, styles, view.layers(this.x, half), this.size * scale, 1);
     }
     this.dots.paint(context);
     if (this.show.field && this.field) this.#drawField(this.field, scale);
@@ -135,13 +122,15 @@ class Scene {
   /** Draws points; points of solid rows that are far are drawn first, smaller and paler. */
   #scatter(points, kinds, styles, layers, scale, opacity) {
     const rows = points.length / 2;
+    /** @type {[number[], number]} */
+    const unknown = [rgbOf("--muted"), 0];
     for (let layer = 0; layer < (layers ? LAYERS : 1); layer++) {
       const near = layers ? layer / (LAYERS - 1) : 1;
       const size = layers ? scale * (0.65 + 0.5 * near) : scale;
       const layerOpacity = opacity * (layers ? 0.4 + 0.6 * near : 1);
       for (let r = 0; r < rows; r++) {
         if (layers && layers[r] !== layer) continue;
-        const [fill, shape] = styles[kinds ? kinds[r] % styles.length : 0];
+        const [fill, shape] = kinds && kinds[r] < 0 ? unknown : styles[kinds ? kinds[r] % styles.length : 0];
         this.dots.add(points[2 * r], points[2 * r + 1], fill, size, shape, layerOpacity);
       }
     }
@@ -242,10 +231,7 @@ class Scene {
     }
   }
 
-  /**
-   * Draws a point x_t and its prediction x̂_0.
-   * @param {Moves} guess
-   */
+  /** Draws a point x_t as a ring, and its prediction x̂_0 as a dot. @param {Moves} guess */
   #drawGuess(guess, scale) {
     const [from, to] = [guess.from, guess.to].map((point) => this.toPixels(this.view.project(point)));
     this.#line([...from, ...to], "--bg", 6 * scale);
@@ -256,34 +242,6 @@ class Scene {
     context.beginPath();
     context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
     context.fill();
-    context.font = `600 ${14 * scale}px system-ui, sans-serif`;
-    /** @type {[string, Float32Array][]} */
-    const named = [["xₜ", from], ["x̂₀", to]];
-    for (const [text, at] of named) {
-      const { left, bottom } = this.#freeCorner(at, context.measureText(text).width, scale);
-      context.lineWidth = 4 * scale;
-      context.strokeStyle = color("--panel");
-      context.strokeText(text, left, bottom);
-      context.fillStyle = color("--fg");
-      context.fillText(text, left, bottom);
-    }
-  }
-
-  /** Where a label beside a point covers the fewest points. */
-  #freeCorner(/** @type {Float32Array} */ [x, y], width, scale) {
-    const [far, high] = [11 * scale, 12 * scale];
-    const points = this.points ?? new Float32Array();
-    const corners = [x + far, x - far - width].flatMap((left) => {
-      const hidden = left < 0 || left + width > this.canvas.width ? Infinity : 0;
-      return [y - 9 * scale, y + 9 * scale + high].map((bottom) => ({ left, bottom, hidden }));
-    });
-    for (const corner of corners) {
-      for (let i = 0; i < points.length; i += 2) {
-        const [a, b] = [points[i] - corner.left, corner.bottom - points[i + 1]];
-        corner.hidden += Number(a > 0 && a < width && b > 0 && b < high);
-      }
-    }
-    return corners.reduce((best, corner) => (corner.hidden < best.hidden ? corner : best));
   }
 
   /** The row nearest to a point of the page; null if none is near. */

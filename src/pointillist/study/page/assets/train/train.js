@@ -1,6 +1,6 @@
 /* Trains a network in the page on drawn points, a file or a data set, and shows its progress. */
 
-const { Pad, Stage, datasetOf, element, later, models, percentOf, pool, readColumns, strayShare, twoSampleTest, unpackNumbers } =
+const { Pad, Stage, copyFrom, datasetOf, element, fragment, later, models, percentOf, pool, readColumns, strayShare, twoSampleTest, unpackNumbers } =
   window.pointillist;
 
 const TRAINED = "trained here";
@@ -31,7 +31,7 @@ class Trainer {
     this.schedule = [content.alpha, content.sigma].map((numbers) => unpackNumbers(numbers, "float32"));
     this.source = document.getElementById("worker-source").textContent;
     this.kernel = pool.kernel;
-    const root = document.getElementById("page.train");
+    const root = document.getElementById("train");
     const [left, right] = root.querySelectorAll("canvas");
     this.pad = new Pad(left, () => this.#padChanged());
     this.ofData = element("canvas", { role: "img", ariaLabel: "The rows to learn from" });
@@ -44,6 +44,14 @@ class Trainer {
     this.file = root.querySelector("input[type=file]");
     this.readout = root.querySelector(".readout");
     this.doneNote = root.querySelector(".done");
+    const link = this.doneNote.querySelector("button");
+    link.addEventListener("click", () => {
+      if (!this.recipe) this.say("A model of your file has no link: its rows stay in this page.");
+      else {
+        fragment.write("train", new URLSearchParams(Object.entries(this.recipe).filter(([, value]) => value)));
+        copyFrom(link, location.href);
+      }
+    });
     const sets = Object.keys(models.datasets).map((name) => new Option(`the set ${name}`, name));
     this.choice.replaceChildren(new Option("points that you draw", "draw"), new Option("a CSV file", "csv"), ...sets);
     this.choice.addEventListener("change", () => this.choose(this.choice.value));
@@ -60,6 +68,7 @@ class Trainer {
       this.#read(event.dataTransfer?.files[0]);
     });
     this.choose("draw");
+    fragment.onRestore("train", (params) => this.restore(params));
   }
 
   say(text, isWrong = false) {
@@ -76,20 +85,18 @@ class Trainer {
   /**
    * Trains a link's model again, unless it is the one that is here.
    * @param {URLSearchParams} params
-   * @returns {boolean} whether it is in training
    */
   restore(params) {
     const [points, set, steps] = ["points", "set", "trained"].map((name) => params.get(name) ?? "");
-    if (!steps || !(points || Object.hasOwn(models.datasets, set))) return false;
-    if (this.done?.points === points && this.done.set === set) return false;
+    if (!steps || !(points || Object.hasOwn(models.datasets, set))) return;
+    if (this.done?.points === points && this.done.set === set) return;
     try {
       this.choose(points ? "draw" : set);
       if (points) this.pad.text = points;
     } catch {
-      return false;
+      return;
     }
     this.start(Math.min(STEPS, Number(steps) || STEPS));
-    return true;
   }
 
   /** @param {string} source "draw", "csv" or the name of a set */
@@ -256,10 +263,4 @@ function rootMeanSquares(rows, columns) {
   return Array.from(sums, (sum) => Math.sqrt((sum * columns) / rows.length) || 1);
 }
 
-/** @type {Trainer} */
-let trainer;
-later(() => {
-  trainer = new Trainer();
-  Object.assign(window.pointillist, { trainer });
-});
-Object.assign(window.pointillist, { TRAINED, theTrainer: () => trainer });
+later(() => Object.assign(window.pointillist, { trainer: new Trainer() }));
