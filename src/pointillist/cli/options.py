@@ -12,7 +12,7 @@ from typer.models import OptionInfo
 
 from pointillist.cli.command import ADVANCED, TABLE
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import READABLE, parts_of
+from pointillist.files.formats import READABLE
 from pointillist.models.parameters import parameters_of
 
 Engine = Literal["local", "ray"]
@@ -78,30 +78,9 @@ def grouped(groups: Mapping[str, Sequence[str]]) -> Callable[[Command], Command]
             options.append(each.replace(annotation=Annotated[kind, info]))
         names = [*headings]
         options.sort(key=lambda each: names.index(each.name) if each.name in names else len(names))
-        return _with_signature(command, options)
+        return with_signature(command, options)
 
     return group
-
-
-def in_parts(command: Command) -> Command:
-    """Lets a command that reads `table` and writes `out` also take a folder of files: it runs once for each of them."""
-    text = "If TABLE has several files, skip those that OUT holds already."
-    resume = _keyword("resume", bool, False, typer.Option("--resume", help=text, rich_help_panel=TABLE))
-
-    @functools.wraps(command)
-    def run(*, table: Path, out: Path, resume: bool, **others: Any) -> None:
-        parts = parts_of(table)
-        if parts == [table]:
-            command(table=table, out=out, **others)
-            return
-        if out.name.endswith(READABLE):
-            raise ValueError(f"{out}: {table} has {len(parts)} files, so name a folder to write to")
-        out.mkdir(parents=True, exist_ok=True)
-        for part in parts:
-            if not (resume and (out / part.name).exists()):
-                command(table=part, out=out / part.name, **others)
-
-    return _with_signature(run, [*inspect.signature(command).parameters.values(), resume])
 
 
 def configuration_options(configuration: type) -> Callable[[Command], Command]:
@@ -161,10 +140,11 @@ def _with_options(command: Command, name: str, options: Iterable[inspect.Paramet
     """Replaces one argument of a command by options in the signature that typer reads."""
     known = inspect.signature(command).parameters.values()
     replaced = [option for each in known for option in (options if each.name == name else [each])]
-    return _with_signature(command, [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in replaced])
+    return with_signature(command, [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in replaced])
 
 
-def _with_signature(command: Command, keywords: Sequence[inspect.Parameter]) -> Command:
+def with_signature(command: Command, keywords: Sequence[inspect.Parameter]) -> Command:
+    """Sets the signature that typer reads."""
     command.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in keywords}
     return command

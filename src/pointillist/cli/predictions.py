@@ -9,6 +9,7 @@ import typer
 from pointillist.cli import options
 from pointillist.cli.locks import exclusive
 from pointillist.cli.options import FILES, TABLES
+from pointillist.cli.parts import in_parts
 from pointillist.files.csv_format import CsvForm
 from pointillist.lazy import pa, pc
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Table = Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {TABLES}.")]
 
 
-@options.in_parts
+@in_parts
 @exclusive
 @options.csv_options("TABLE")
 def impute(
@@ -90,7 +91,7 @@ def _with_labels(model: "RowModel", filled: Any, column: Any, indices: list[int]
     return pa.chunked_array([pa.array(labels, column.type)])
 
 
-@options.in_parts
+@in_parts
 @exclusive
 @options.csv_options("TABLE")
 def predict(
@@ -139,7 +140,7 @@ def predict(
     _write(out, names, [column_of(fitted, None if probabilities else name, each) for each in np.asarray(values).T])
 
 
-@options.in_parts
+@in_parts
 @exclusive
 @options.csv_options("TABLE")
 def score(
