@@ -9,6 +9,9 @@ from pointillist.cli.command import Command
 
 NAME = "pointillist"
 
+FORM = ("--delimiter", "--encoding", "--decimal", "--no-header")
+"""Options of the form of a CSV file, which another page describes."""
+
 
 def main() -> None:
     """Prints a Markdown page with a section for each command."""
@@ -31,7 +34,10 @@ def _section(command: Command, parent: Any, name: str) -> list[str]:
 
 
 def _items(heading: str, records: list[tuple[str, str] | None]) -> list[str]:
-    items = [f"* `{option}`: {text}" for option, text in filter(None, records)]
+    kept = [each for each in records if each is not None]
+    form = ", ".join(f"`{option}`" for option, _ in kept if option.split()[0] in FORM)
+    items = [f"* `{option}`: {text}" for option, text in kept if option.split()[0] not in FORM]
+    items += [f"* {form}: [the form of a CSV file](csv-files.md)."] if form else []
     return [f"**{heading}**", "\n".join(items)] if items else []
 
 
