@@ -3,6 +3,9 @@
 The rows are made and written to a folder of Parquet files in parts of a million. Each size runs in its own process: it
 reads the folder (all rows, or a uniform sample), fits the default model, and draws 5,000 rows, which a classifier tries
 to tell from 5,000 held-out rows of the same distribution. An area under its curve of 0.5 means that it cannot.
+
+`--libraries` instead fits other libraries to all rows of each size in their environments: NAME=PYTHON, as in
+`peers/tables.py`.
 """
 
 import argparse
@@ -16,8 +19,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import csv, parquet
 
 from machine import report
 
@@ -72,20 +76,57 @@ def measured(folder: Path, *, has_fit: bool) -> dict[str, float]:
     return {"read_s": read, "processor_s": processor, "fit_s": fitted, "peak_gib": peak, "auc": auc}
 
 
+def by_library(name: str, python: str, n: int) -> dict[str, float]:
+    """Fits a library to n rows in its environment, and compares rows that it draws with held-out ones."""
+    from pointillist import evaluate
+
+    table = made(n, 0)
+    categories = [*(column for column in table.column_names if pa.types.is_string(table[column].type)), "is_new"]
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = f"{folder}/train.csv", f"{folder}/rows.csv"
+        csv.write_csv(table, source)
+        command = [python, str(Path(__file__).parent / "peers/tables.py"), name, source, target, "0", *categories]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{name}: {done.stderr[-2000:]}")
+        held_out = f"{folder}/held_out.csv"
+        csv.write_csv(made(HELD_OUT, 1_000_000), held_out)
+        sides = [pd.read_csv(path, dtype=dict.fromkeys(categories, str), nrows=HELD_OUT) for path in (held_out, target)]
+    lower = [side.assign(is_new=side["is_new"].str.lower(), day=pd.to_datetime(side["day"])) for side in sides]
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found | {"auc": float(evaluate(*lower).rows.two_sample.auc)}
+
+
+def compare(libraries: list[str], sizes: list[int]) -> dict[str, dict[str, float]]:
+    """Prints a row for each size and library."""
+    found = {}
+    print("| rows | library | fit, s | draw, s | processor s | peak GiB | AUC |\n|---|---|---|---|---|---|---|")
+    for n in sizes:
+        for library in libraries:
+            name, python = library.split("=", 1)
+            each = found[f"{name}, {n}"] = by_library(name, python, n)
+            seconds = f"{each['fit_s']:.0f} | {each['sample_s']:.0f} | {each['processor_s']:.0f}"
+            print(f"| {n:,} | {name} | {seconds} | {each['peak_mb'] / 1024:.2f} | {each['auc']:.3f} |", flush=True)
+    return found
+
+
 def main() -> None:
     """Prints the table; in the process of one size, measures that size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10**5, 10**6, 10**7])
     parser.add_argument("--read", action="store_true", help="only read the tables")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--libraries", nargs="+", default=[], metavar="NAME=PYTHON", help="libraries to fit instead")
     options = parser.parse_args()
+    if options.libraries:
+        report("large_libraries", {"table": compare(options.libraries, options.rows)})
+        return
     if options.measure:
         print(json.dumps(measured(options.measure, has_fit=not options.read)))
         return
     table = {}
-    print(
-        "| rows | GB | read, s | processor s | rows per processor s | fit, s | peak GiB | AUC |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| rows | GB | read, s | processor s | rows per processor s | fit, s | peak GiB | AUC |")
+    print("|---" * 8 + "|")
     with tempfile.TemporaryDirectory() as name:
         folder, n = Path(name), 0
         for wanted in sorted(options.rows):
