@@ -175,6 +175,7 @@ def test_the_cells_of_the_first_table_turn_over_one_by_one(page):
 
 def test_invented_rows_are_like_the_data(page):
     """The model in the page has learned the table: shares of categories, missing cells, and what depends on what."""
+    page.wait_for_function(f"() => {HERO}.isReady")
     rows = page.evaluate(
         """async () => {
              const { table } = pointillist.explain.hero.stories[0];
