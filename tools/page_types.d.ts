@@ -16,6 +16,7 @@ declare global {
     shapes: [name: string, shape: number[], along: "all" | "inputs" | "outputs" | null][];
     weights: string;
     weights_type: "steps" | "float32";
+    low_bits?: 0 | 2;
     scales?: string;
     rest?: string;
   }

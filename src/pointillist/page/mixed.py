@@ -1,5 +1,6 @@
 """Models of mixed columns as JSON values, from which a browser draws rows of their tables."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,14 +35,17 @@ OF_NUMBERS, OF_SLOTS, OF_OUTER = 0.5, 0.6, 1.5
 Rounding the first two changes rows most, and rounding the last least.
 """
 
-FINENESS = 0.5, 0.6, 0.7, 0.85, 1.0, 1.15
-"""Possible factors of all steps; the smallest is taken whose text of weights has at most `LONGEST` characters."""
+FACTORS = np.geomspace(0.5, 24, 24)
+"""Possible factors of all steps; the smallest is taken whose text of weights is short enough, or the last.
 
-OF_LONG = 0.7
-"""Factor of all steps if no text is so short; 99.9 % of the tokens are then the same as with float32."""
+With the last, 3 % of the categories of a seed differ (iris), but a classifier does not tell the rows from others.
+"""
 
-LONGEST = 890_000
-"""Longest text of weights, in characters; the page then has less than a megabyte."""
+LONGEST_OF_COLUMN, FEWEST = 80_000, 8
+"""Longest text of weights, in characters for each column, and fewest columns that count.
+
+The page of a table with eight columns then has less than 800 kB.
+"""
 
 RAREST = 1e-3
 """Fractions of rows with a value count as at least this much, so that rare values do not get too fine steps."""
@@ -126,11 +130,19 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
     seen = np.concatenate([rare, np.full((tokens.n_number_features, 1), OF_SLOTS)])
     scales |= {name: scales[name] * seen[: len(tensors[name])] for name in _OF_SEEN if name in tensors}
     scales["token_network.output.weight"] = rare.T
-    for factor in (*FINENESS, OF_LONG):
-        found = weights_content(tensors, "steps", {name: factor * scale for name, scale in scales.items()})
-        if found is not None and len(found["weights"]) <= LONGEST:
-            return found
-    found = found or weights_content(tensors, "float32")
+
+    def content_of(factor: float) -> dict[str, Any] | None:
+        return weights_content(tensors, "steps", {name: factor * scale for name, scale in scales.items()})
+
+    longest = LONGEST_OF_COLUMN * max(FEWEST, model.codec.n_columns)
+
+    def is_short(factor: float) -> bool:
+        content = content_of(factor)
+        return content is not None and len(content["weights"]) <= longest
+
+    # The coarser the steps, the shorter the text.
+    first = bisect_left(FACTORS, True, hi=len(FACTORS) - 1, key=is_short)
+    found = content_of(FACTORS[first]) or weights_content(tensors, "float32")
     if found is None:
         raise ValueError("the model's weights are not finite: fit it again")
     return found

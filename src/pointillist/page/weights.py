@@ -43,7 +43,8 @@ def weights_content(
 
     Returns:
         `weights`, and `shapes`: name and shape of each tensor, and what its steps belong to ("all", "inputs" or
-        "outputs"; null without steps). For "steps" also `scales`, the steps, and `rest`, the tensors without steps.
+        "outputs"; null without steps). For "steps" also `low_bits`, as `_deflated` takes it, `scales`, the steps, and
+        `rest`, the tensors without steps.
     """
     exact: Literal["float16", "float32"] = "float16" if precision == "steps" else "float32"
     with np.errstate(over="ignore"):
@@ -68,16 +69,21 @@ def weights_content(
     values = np.concatenate(multiples)
     if np.abs(values).max(initial=0) > _MOST:
         return None
-    return content | {"weights": _deflated(values), "scales": packed(steps, "float32"), "rest": packed(rest, exact)}
+    # Low bits are as good as random, unless the steps are coarse.
+    weights, low_bits = min(((_deflated(values, bits), bits) for bits in (0, 2)), key=lambda each: len(each[0]))
+    tables = {"scales": packed(steps, "float32"), "rest": packed(rest, exact)}
+    return content | {"weights": weights, "low_bits": low_bits} | tables
 
 
-def _deflated(values: np.ndarray) -> str:
-    """Encode integers as planes of bytes: the last two bits of four integers per byte, and the rest in two planes."""
-    low = np.pad((values & 3).astype(np.uint8), (0, -len(values) % 4)).reshape(-1, 4)
-    rest = values >> 2
+def _deflated(values: np.ndarray, low_bits: Literal[0, 2]) -> str:
+    """Encode integers as planes of bytes: perhaps the last two bits of four integers per byte, and the rest in two."""
+    rest = values >> low_bits
     # Small numbers of either sign become small numbers without a sign.
     rest = np.where(rest < 0, -2 * rest - 1, 2 * rest)
-    parts = (low << np.array([0, 2, 4, 6], np.uint8)).sum(axis=1, dtype=np.uint8), rest & 255, rest >> 8
+    parts = [rest & 255, rest >> 8]
+    if low_bits:
+        low = np.pad((values & 3).astype(np.uint8), (0, -len(values) % 4)).reshape(-1, 4)
+        parts.insert(0, (low << np.array([0, 2, 4, 6], np.uint8)).sum(axis=1, dtype=np.uint8))
     return deflated(b"".join(plane.astype(np.uint8).tobytes() for plane in parts))
 
 

@@ -50,14 +50,14 @@ function numbers(base64, type) {
 
 const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1);
 
-/** Integers from planes of bytes: one byte has the last two bits of four integers, and two planes have the rest. */
-function wholeOf(planes, count) {
-  const quarters = Math.ceil(count / 4);
+/** Integers from planes of bytes: one byte may have the last two bits of four integers, and two planes have the rest. */
+function wholeOf(planes, count, lowBits) {
+  const quarters = lowBits ? Math.ceil(count / 4) : 0;
   const [low, high] = [planes.subarray(quarters, quarters + count), planes.subarray(quarters + count)];
   return Int32Array.from({ length: count }, (_, i) => {
     const folded = low[i] | (high[i] << 8);
     const rest = (folded >>> 1) ^ -(folded & 1);
-    return 4 * rest + ((planes[i >> 2] >> (2 * (i & 3))) & 3);
+    return lowBits ? 4 * rest + ((planes[i >> 2] >> (2 * (i & 3))) & 3) : rest;
   });
 }
 
@@ -65,10 +65,10 @@ function wholeOf(planes, count) {
  * The tensors of a model, by name.
  * @param {PackedWeights} model
  */
-async function tensorsOf({ shapes, weights, weights_type: type, scales, rest }) {
+async function tensorsOf({ shapes, weights, weights_type: type, low_bits: lowBits, scales, rest }) {
   const isRounded = type === "steps";
   const count = shapes.reduce((sum, [, shape, along]) => sum + (along ? sizeOf(shape) : 0), 0);
-  const whole = isRounded ? wholeOf(await inflated(weights), count) : new Int32Array();
+  const whole = isRounded ? wholeOf(await inflated(weights), count, lowBits) : new Int32Array();
   const exact = isRounded ? numbers(rest, "float16") : numbers(weights, "float32");
   const steps = numbers(isRounded ? scales : "", "float32");
   /** @type {Tensors} */
