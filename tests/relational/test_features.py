@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pointillist.relational.database import Order
-from pointillist.relational.features import Feature, Sequences, number_column, summarized
+from pointillist.relational.features import Feature, Sequences, moved_to_means, number_column, summarized
 from pointillist.tables.table import Column
 
 N = 40
@@ -100,3 +100,11 @@ def test_an_order_of_dates_counts_in_the_steps_of_its_values(unit):
     np.testing.assert_array_equal(order.cells(np.array([3.0])).values, [14_000 + 3 * unit])
     weekdays = order.context(np.array([0.0, 12.0]))["weekday›day"].values
     np.testing.assert_array_equal(weekdays, days[[0, 3]] % 7)
+
+
+def test_free_numbers_move_to_the_means_of_their_parents_within_ends():
+    parents = np.array([0, 0, 0, 1, 1, 2])
+    values = np.array([0.0, 2.0, 3.0, 9.0, 1.0, 5.0])
+    is_free = values > 0
+    found = moved_to_means(values, parents, np.array([2.0, 6.5, np.nan]), is_free, (0.0, 10.0))
+    np.testing.assert_allclose(found, [0.0, 2.5, 3.5, 10.0, 2.875, 5.0])

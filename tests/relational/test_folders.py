@@ -9,6 +9,7 @@ from test_relational import made_shop
 
 from pointillist.cli import main
 from pointillist.files.folders import Folder
+from pointillist.relational import fitting
 
 SCHEMA = """
 [tables.customers]
@@ -81,6 +82,29 @@ def test_a_wrong_schema_is_refused_in_one_line(shop, text, message):
     (shop / "schema.toml").write_text(text)
     with pytest.raises((ValueError, OSError), match=message):
         Folder.read(shop)
+
+
+@pytest.mark.slow
+def test_an_interrupted_fit_of_a_folder_continues_and_ends_with_the_same_file(run, shop, monkeypatch, capsys):
+    arguments = ("--epochs", 1, "--width", 8, "--depth", 1, "--quiet")
+    fitted, fit = [], fitting.fit_rows
+
+    def stopping(configuration, drawn, context, name, checkpoint=None):
+        if name == "orders" and len(fitted) == 2:
+            fitted.append(name)
+            raise KeyboardInterrupt
+        fitted.append(name)
+        return fit(configuration, drawn, context, name, checkpoint)
+
+    run("fit", "shop", "-o", "whole.model", *arguments)
+    monkeypatch.setattr(fitting, "fit_rows", stopping)
+    fitted.clear()
+    run("fit", "shop", "-o", "shop.model", "--epochs", 1, "--width", 8, "--depth", 1, code=130)
+    assert "Stopped." in capsys.readouterr().err
+    assert {path.suffix for path in shop.parent.glob("shop.model.checkpoint.*")} == {".customers", ".products"}
+    run("fit", "shop", "-o", "shop.model", *arguments)
+    assert not [*shop.parent.glob("*.checkpoint*")]
+    assert (shop.parent / "shop.model").read_bytes() == (shop.parent / "whole.model").read_bytes()
 
 
 @pytest.mark.slow

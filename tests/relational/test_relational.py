@@ -10,6 +10,7 @@ from pointillist import Diffusion, RelationalDiffusion
 from pointillist.models.configuration import Configuration
 from pointillist.models.container import ModelFileError
 from pointillist.relational.fitting import check_configuration
+from pointillist.relational.sampling import Sampler
 
 TINY = {"epochs": 2, "width": 8, "depth": 1, "random_state": 0, "verbose": False}
 KEYS = {
@@ -84,23 +85,29 @@ def test_equal_seeds_give_equal_rows_also_from_a_file(model, drawn, tmp_path):
     for name, frame in again.sample(scale=2, random_state=1).items():
         pd.testing.assert_frame_equal(frame, drawn[name])
     assert not model.sample(scale=2, random_state=2)["orders"].equals(drawn["orders"])
-    with pytest.raises(ModelFileError, match="is a model of related tables"):
+    with pytest.raises(ModelFileError, match=r"is a model of related tables.*join the tables and fit the result"):
         Diffusion.load(tmp_path / "shop.model")
 
 
-def test_conditions_hold_in_their_tables(model):
+def test_conditions_hold_in_their_tables_and_parents_have_summaries_that_fit_them(model):
     drawn = model.sample(where={"customers.country": "FR", "orders.status": "paid"}, random_state=0)
     assert (drawn["customers"].country == "FR").all() and len(drawn["orders"])
     assert (drawn["orders"].status == "paid").all()
+    sampler = Sampler(model.model_.schema, model.model_.tables, {"orders.status": "paid"}, {}, 0)
+    fraction, number = sampler._implied(model.model_.tables[0]).items()
+    assert fraction[0].startswith("orders.customer›fraction of status")
+    assert fraction[1].values[0] == fraction[0].endswith("paid") and number[1].values[0] == 1
 
 
-def test_real_parents_keep_their_rows_and_get_new_children(model, shop):
-    some = shop["customers"].tail(20)[["country", "id"]]
-    with pytest.raises(ValueError, match=r"given table .customers. has the foreign key customers\.friend"):
-        model.sample(given={"customers": some.assign(friend=np.nan)}, random_state=0)
+def test_real_parents_keep_their_rows_and_their_keys_and_get_new_children(model, shop):
     drawn = model.sample(given={"products": shop["products"]}, random_state=0)
     pd.testing.assert_frame_equal(drawn["products"], shop["products"])
     assert drawn["orders"]["product"].dropna().isin(shop["products"].id).all()
+    customers = shop["customers"].head(20)
+    some = customers.assign(friend=customers.friend.where(customers.friend.isin(customers.id)))
+    drawn = model.sample(given={"customers": some}, random_state=0)
+    pd.testing.assert_frame_equal(drawn["customers"], some)
+    assert len(drawn["orders"]) and drawn["orders"].customer.isin(some.id).all()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +116,10 @@ def test_real_parents_keep_their_rows_and_get_new_children(model, shop):
         ({"where": {"country": "FR"}}, "'country' is not a column of a table: give 'TABLE.COLUMN'"),
         ({"where": {"orders.day": "2024-01-01"}}, "there is no column 'day'"),
         ({"where": {"orders.status": {"new", "paid"}}}, "takes single values of tables with a parent"),
+        (
+            {"given": {"customers": made_shop()["customers"].head(20)}},
+            r"foreign key customers\.friend holds .*, which no",
+        ),
         ({"given": {"orders": None}}, "given takes tables without a parent"),
         ({"given": {"shops": None}}, "given names table 'shops'"),
         ({"scale": 0}, "scale must be a number above 0"),

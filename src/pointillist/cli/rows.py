@@ -113,7 +113,7 @@ def fit(
         for option, value in {**refused, "--keep": keep, "--domain": domain}.items():
             if value is not None:
                 raise ValueError(f"{data}: is a folder, for which there is no {option}: leave it out")
-        with _explained(data, None, resume, console):
+        with _explained(data, state, resume, console):
             fit_folder(data, out, configuration, state, console, is_resumed=resume)
         return
     kind: Literal["mixed", "any"] = "mixed" if categorical or is_private else "any"
@@ -173,7 +173,8 @@ def _explained(data: Path, state: Path | None, is_resumed: bool, console: "Conso
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        if state is not None and state.exists():
+        # A folder of related tables has one state for each table.
+        if state is not None and any(state.parent.glob(f"{state.name}*")):
             console.print(f"Stopped. {options.again(is_resumed=is_resumed)}", highlight=False)
         raise
     except CheckpointError:

@@ -134,9 +134,10 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
                 numbers of rows of the other tables follow from their parents.
             n_subjects: Number of subjects, instead of `scale`, for a model with `subject`.
             where: Conditions: `{"customers.country": "FR"}`, or `{"country": "FR"}` with `subject`. Tables without a
-                parent take all conditions of `Diffusion.sample`; other tables take single values, which do not change
-                their parents.
-            given: Real rows of tables without a parent, by table: they keep their keys and get new children.
+                parent take all conditions of `Diffusion.sample`; other tables take single values, which hold in all of
+                their rows. Parents are then drawn with summaries of children that have these values.
+            given: Real rows of tables without a parent, by table: they keep their keys and get new children. A table to
+                which they refer is given too.
             random_state: Seed.
 
         Returns:

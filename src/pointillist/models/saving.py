@@ -107,7 +107,10 @@ def load_model(path: Path) -> RowModel:
     if "checkpoint" in facts:
         raise ModelFileError(f"{path}: is a checkpoint of an unfinished fit, not a model: finish the fit")
     if is_relational(path):
-        raise ModelFileError(f"{path}: is a model of related tables: read it with RelationalDiffusion.load")
+        raise ModelFileError(
+            f"{path}: is a model of related tables, for RelationalDiffusion.load and the commands sample, evaluate and "
+            "info: for imputation, predictions and audits, join the tables and fit the result"
+        )
     with checking(path, ModelFileError):
         expected, assemble = expected_model(facts, declared)
         return assemble(read_tensors(path, expected))

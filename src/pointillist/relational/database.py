@@ -16,7 +16,7 @@ from pointillist.tables.table import Column
 MOST_ANCESTOR_FEATURES = 8
 """Largest number of columns of a grandparent's row that a row is conditioned on."""
 
-COUNT, START, IS_MISSING, STEP = "count", "start", "is missing", "step"
+COUNT, START, MIDDLE, IS_MISSING, STEP = "count", "start", "middle", "is missing", "step"
 
 _DAY_IN_MICROSECONDS, _WEEK, _MONTHS = 86_400_000_000, 7, 12
 
@@ -134,15 +134,45 @@ class Database:
         """Returns the steps through the rows of a table, side by side for all parents."""
         names = [name for each in self.features[table] for name in each.summaries]
         summaries = {name: self.cells[key.parent][f"{key.name}{SEPARATOR}{name}"] for name in names}
-        order = self.orders[table]
-        places = None
+        order, walk = self.orders[table], None
         if order is not None:
-            start = self.cells[key.parent][f"{key.name}{SEPARATOR}{START}"]
-            places = np.where(start.is_missing, 0.0, start.values)
+            start, middle = (self.cells[key.parent][f"{key.name}{SEPARATOR}{each}"] for each in (START, MIDDLE))
+            walk = Walk(order, np.where(start.is_missing, 0.0, start.values), middle.values * self.counts(key))
         sequences = Sequences(self.features[table], summaries, self.counts(key), is_ordered=order is not None)
         parent = {f"parent{SEPARATOR}{name}": cells for name, cells in self.view(key.parent).items()}
         summaries = {f"total{SEPARATOR}{name}": cells for name, cells in summaries.items()}
-        return ChildRows(sequences, parent | summaries, order, places)
+        return ChildRows(sequences, parent | summaries, walk)
+
+
+class Walk:
+    """The places of the last rows of all parents in the order, and what is left of the sum of places."""
+
+    def __init__(self, order: Order, places: Float[np.ndarray, " p"], sums: Float[np.ndarray, " p"]) -> None:
+        self._order, self._places, self._left = order, places, sums
+        self._n_here = np.zeros(len(places))
+
+    def context(self, parents: Int[np.ndarray, " m"], n_left: Float[np.ndarray, " m"]) -> dict[str, Column]:
+        """Returns the context of the next row of some parents, which have a number of rows left.
+
+        It has the calendar, the number of rows at the last place, and how far the mean place of the rows that are left
+        is from it.
+        """
+        places, name = self._places[parents], self._order.column
+        found = self._order.context(places)
+        found[f"here{SEPARATOR}{name}"] = number_column(self._n_here[parents])
+        found[f"left{SEPARATOR}{MIDDLE}"] = number_column(self._left[parents] / n_left - places)
+        return found
+
+    def add(self, step: int, parents: Int[np.ndarray, " m"], cells: dict[str, Column]) -> None:
+        """Moves on by the step of each parent's row, and adds the place to the row; the first row has no step."""
+        name = f"{STEP}{SEPARATOR}{self._order.column}"
+        if step == 0:
+            cells[name] = number_column(np.zeros(len(parents)))
+        moved = self._places[parents] + np.maximum(cells[name].values, 0.0)
+        self._n_here[parents] = np.where(moved > self._places[parents], 1, self._n_here[parents] + 1)
+        self._places[parents] = places = np.clip(moved, 0.0, self._order.last)
+        self._left[parents] -= places
+        cells[self._order.column] = self._order.cells(places)
 
 
 @dataclass
@@ -152,34 +182,38 @@ class ChildRows:
     Attributes:
         sequences: What is left of the summaries, and the previous rows.
         parents: Context that stays the same for all rows of a parent.
-        order: The order of the rows; None without one.
-        places: Place of the last row of each parent in the order.
+        walk: The places of the rows in their order; None without an order.
     """
 
     sequences: Sequences
     parents: Cells
-    order: Order | None
-    places: Float[np.ndarray, " p"] | None
+    walk: Walk | None
 
     def steps(self) -> Iterator[tuple[int, Int[np.ndarray, " m"], dict[str, Column]]]:
         """Yields the index of each step, the parents that have such a row, and the context of the row."""
         for step, parents in enumerate(self.sequences.steps()):
             context = {name: cells.take(parents) for name, cells in self.parents.items()}
             context |= self.sequences.context(parents)
-            if self.order is not None and self.places is not None:
-                context |= self.order.context(self.places[parents])
+            if self.walk is not None:
+                context |= self.walk.context(parents, context["left"].values)
             yield step, parents, context
 
     def add(self, step: int, parents: Int[np.ndarray, " m"], cells: dict[str, Column]) -> None:
-        """Adds the row of each parent; the first row has no step."""
-        if self.order is not None and self.places is not None:
-            name = f"{STEP}{SEPARATOR}{self.order.column}"
-            if step == 0:
-                cells[name] = number_column(np.zeros(len(parents)))
-            places = self.places[parents] + np.maximum(cells[name].values, 0.0)
-            self.places[parents] = np.clip(places, 0.0, self.order.last)
-            cells[self.order.column] = self.order.cells(self.places[parents])
+        """Adds the row of each parent."""
+        if self.walk is not None:
+            self.walk.add(step, parents, cells)
         self.sequences.add(parents, cells)
+
+
+def linked(
+    key: ForeignKey, rows: Int[np.ndarray, " n"], features: tuple[Feature, ...], cells: Cells
+) -> dict[str, Column]:
+    """Returns whether a further foreign key is missing, and some columns of the rows to which it refers."""
+    is_missing = Column((rows < 0).astype(int), np.zeros(len(rows), bool), ("no", "yes"))
+    found = {f"{key.name}{SEPARATOR}{IS_MISSING}": is_missing}
+    for each in features:
+        found[f"{key.name}{SEPARATOR}{each.name}"] = taken(each.coded(cells[each.name]), rows)
+    return found
 
 
 def table_and_column(name: str, tables: tuple[str, ...]) -> tuple[str, str]:

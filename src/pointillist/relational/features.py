@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from pointillist.lazy import pa
 from pointillist.tables.table import Column
@@ -17,6 +17,9 @@ MOST_COMMON = 6
 """Largest number of categories of a feature whose fractions are summarized."""
 
 SEPARATOR = "›"
+
+_ROUNDS = 3
+"""Number of rounds in which numbers are moved; only those that meet an end need more than one."""
 
 Cells = Mapping[str, Column]
 
@@ -135,6 +138,22 @@ def summarized(
         pairs = np.unique(here * len(feature.categories) + values.astype(np.int64)) // max(1, len(feature.categories))
         distinct = np.bincount(pairs, minlength=n_parents).astype(float)
         found[f"number of {feature.name}"] = number_column(np.where(n_rows > 0, distinct, np.nan))
+    return found
+
+
+def moved_to_means(
+    values: Float[np.ndarray, " n"],
+    parents: Int[np.ndarray, " n"],
+    means: Float[np.ndarray, " p"],
+    is_free: Bool[np.ndarray, " n"],
+    ends: tuple[float, float],
+) -> Float[np.ndarray, " n"]:
+    """Moves the free numbers of each parent by one distance within ends, so that its mean is as given; NaN for any."""
+    found, free = values.copy(), parents[is_free]
+    n_free, n = (np.bincount(each, minlength=len(means)) for each in (free, parents))
+    for _ in range(_ROUNDS):
+        missing = np.nan_to_num(means * n - np.bincount(parents, found, len(means)))
+        found[is_free] = np.clip(found[is_free] + missing[free] / n_free[free], *ends)
     return found
 
 

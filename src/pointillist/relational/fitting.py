@@ -14,14 +14,13 @@ from pointillist.columns.unlearned import separated
 from pointillist.engine.devices import configure
 from pointillist.lazy import pa
 from pointillist.models.configuration import Configuration, changed_gaussian_only
-from pointillist.relational.database import COUNT, IS_MISSING, START, STEP, Database, Order, TableModel
+from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, START, STEP, Database, Order, TableModel, linked
 from pointillist.relational.features import (
     SEPARATOR,
     Feature,
     arrow_of,
     number_column,
     summarized,
-    taken,
 )
 from pointillist.relational.rows import RowDrawer, fit_rows
 from pointillist.tables.frames import table_of, with_columns
@@ -183,23 +182,16 @@ class _Training:
         for key in self.schema.foreign_keys.get(name, ()):
             if key == first:
                 continue
-            rows = self.database.rows[key.name]
-            if (rows < 0).any():
-                found[f"{key.name}{SEPARATOR}{IS_MISSING}"] = Column(
-                    (rows < 0).astype(int), np.zeros(len(rows), bool), ("no", "yes")
-                )
-            self.targets[name][key.name] = ()
-            if key.is_self:
-                continue
-            parent = self.frames[key.parent]
-            features: list[Feature] = []
-            for column in parent.learned:
-                cells = parent.table.column(column)
-                feature = Feature.of(column, cells)
-                if feature is not None and len(features) < MOST_TARGET_FEATURES:
-                    features.append(feature)
-                    found[f"{key.name}{SEPARATOR}{column}"] = taken(feature.coded(cells), rows)
-            self.targets[name][key.name] = tuple(features)
+            columns: dict[str, Column] = {}
+            if not key.is_self:
+                parent = self.frames[key.parent]
+                columns = {column: parent.table.column(column) for column in parent.learned}
+            features = [Feature.of(column, cells) for column, cells in columns.items()]
+            some = tuple([each for each in features if each is not None][:MOST_TARGET_FEATURES])
+            self.targets[name][key.name] = some
+            found |= linked(key, self.database.rows[key.name], some, columns)
+            if (self.database.rows[key.name] >= 0).all():
+                del found[f"{key.name}{SEPARATOR}{IS_MISSING}"]
         return found
 
     def _summaries(self, key: ForeignKey, n: int) -> dict[str, Column]:
@@ -213,6 +205,8 @@ class _Training:
             start = np.full(n, np.inf)
             np.minimum.at(start, parents, places)
             found[START] = number_column(np.where(np.isfinite(start), start, np.nan))
+            with np.errstate(invalid="ignore"):
+                found[MIDDLE] = number_column(np.bincount(parents, places, n) / np.bincount(parents, minlength=n))
         return {f"{key.name}{SEPARATOR}{name}": cells for name, cells in found.items()}
 
     def drawn(self, name: str) -> "pa.Table":

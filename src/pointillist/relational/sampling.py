@@ -11,11 +11,11 @@ from scipy.special import ndtri
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.models.conditioning import observed_column, split
 from pointillist.models.request import Request
-from pointillist.relational.database import COUNT, IS_MISSING, Database, TableModel, values_where
-from pointillist.relational.features import SEPARATOR, taken
+from pointillist.relational.database import COUNT, IS_MISSING, Database, TableModel, linked, values_where
+from pointillist.relational.features import SEPARATOR, moved_to_means, summarized, taken
 from pointillist.relational.matching import coordinates, earlier_rows, fitted_counts, matched, without_repeats
 from pointillist.tables.frames import aligned
-from pointillist.tables.schema import ForeignKey, Schema
+from pointillist.tables.schema import ForeignKey, Positions, Schema
 from pointillist.tables.table import Column, kind_of
 
 
@@ -47,10 +47,13 @@ class Sampler:
                 raise ValueError(f"given names table {name!r}: the tables are {', '.join(schema.tables)}")
             if firsts[name] is not None:
                 raise ValueError(f"given takes tables without a parent, and {name!r} has one: give its parent only")
-            for key in schema.foreign_keys.get(name, ()):
-                raise ValueError(f"given table {name!r} has the foreign key {key.name}: such tables are always drawn")
             if name in self._where:
                 raise ValueError(f"where and given both set table {name!r}: leave one of them out")
+            for key in schema.foreign_keys.get(name, ()):
+                if key.parent not in given:
+                    raise ValueError(f"given table {name!r} refers to {key.parent!r} by {key.name}: give both")
+        self._tables = {name: aligned(X, self._models[name].layout) for name, X in given.items()}
+        self._database.rows |= Positions.of(schema.part(given), self._tables).rows
 
     def tables(self, n_rows: Mapping[str, int]) -> dict[str, Any]:
         """Draws all tables; `n_rows` has the number of rows of each table without a parent."""
@@ -60,11 +63,10 @@ class Sampler:
             model, key = self._models[name], self._database.firsts[name]
             if name in self._given:
                 self._read(name)
-            elif key is None:
-                self._database.cells[name] = self._roots(model, n_rows[name])
             else:
-                self._database.cells[name] = self._children(model, key)
-            self._match(model)
+                drawn_cells = self._roots(model, n_rows[name]) if key is None else self._children(model, key)
+                self._database.cells[name] = drawn_cells
+                self._match(model)
             keys[name] = self._keys(name, keys)
             if name in self._given:
                 drawn[name] = self._given[name]
@@ -79,8 +81,10 @@ class Sampler:
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def _roots(self, model: TableModel, n: int) -> dict[str, Column]:
-        where, seed = self._where.get(model.name), self._seed_of(model.name)
-        if where is not None:
+        where, seed = dict(self._where.get(model.name, {})), self._seed_of(model.name)
+        for name, implied in self._implied(model).items():
+            where[name] = float(np.clip(implied.values[0], *model.drawer.encoder(name).ends))
+        if where:
             return model.drawer.draw_where(where, n, seed)
         cells = model.drawer.draw({}, n, seed)
         rng = np.random.default_rng(seed)
@@ -92,14 +96,17 @@ class Sampler:
     def _read(self, name: str) -> None:
         """Reads the rows of a given table, and draws how many rows refer to each, and their summaries."""
         model = self._models[name]
-        table = aligned(self._given[name], model.layout)
+        table = self._tables[name]
         cells = {column: table.column(column) for column in table.names}
+        for key in self._schema.foreign_keys.get(name, ()):
+            targets = self._database.cells.get(key.parent, {})
+            cells |= linked(key, self._database.rows[key.name], model.targets[key.name], targets)
         observed = {column: each for column, each in cells.items() if column in model.drawer.names}
         self._database.cells[name] = cells | model.drawer.draw(observed, len(table), self._seed_of(name))
 
     def _children(self, model: TableModel, key: ForeignKey) -> dict[str, Column]:
         """Draws the rows of all parents, step by step."""
-        fixed = self._fixed(model)
+        fixed = self._implied(model) | self._fixed(model)
         children = self._database.child_rows(model.name, key)
         parts: list[dict[str, Column]] = []
         parents: list[np.ndarray] = []
@@ -117,8 +124,38 @@ class Sampler:
                 empty[model.order.column] = model.order.cells(np.empty(0))
             return empty
         order = np.argsort(np.concatenate(parents), kind="stable")
-        self._database.rows[key.name] = np.concatenate(parents)[order]
-        return {name: Column.joined([part[name] for part in parts]).take(order) for name in parts[0]}
+        rows = self._database.rows[key.name] = np.concatenate(parents)[order]
+        found = {name: Column.joined([part[name] for part in parts]).take(order) for name in parts[0]}
+        return found | {
+            each.name: self._centered(model.drawer.encoder(each.name), found[each.name], key, rows)
+            for each in model.features
+            if each.categories is None and each.name not in fixed
+        }
+
+    def _centered(self, encoder: ColumnEncoder, cells: Column, key: ForeignKey, rows: np.ndarray) -> Column:
+        """Moves the continuous numbers of each parent to the mean that its row has, if it has one."""
+        mean = self._database.cells[key.parent].get(f"{key.name}{SEPARATOR}mean of {encoder.name}")
+        is_there = ~cells.is_missing
+        if not encoder.has_number or mean is None:
+            return cells
+        is_free = ~np.isin(cells.values[is_there], encoder.atoms)
+        means = np.where(mean.is_missing, np.nan, mean.values)
+        values = cells.values.astype(float)
+        moved = moved_to_means(values[is_there], rows[is_there], means, is_free, encoder.ends)
+        values[is_there] = encoder.rounded(moved)
+        return replace(cells, values=values)
+
+    def _implied(self, model: TableModel) -> dict[str, Column]:
+        """Summaries of children that follow from the conditions on their table."""
+        found: dict[str, Column] = {}
+        for key in self._schema.keys_to(model.name):
+            child = self._models[key.table]
+            if self._database.firsts[key.table] == key:
+                fixed = self._fixed(child)
+                features = [each for each in child.features if each.name in fixed]
+                summaries = summarized(features, fixed, np.zeros(1, np.int64), 1)
+                found |= {f"{key.name}{SEPARATOR}{name}": cells for name, cells in summaries.items()}
+        return {name: cells for name, cells in found.items() if not cells.is_missing[0] and model.drawer.knows(name)}
 
     def _fixed(self, model: TableModel) -> dict[str, Column]:
         """Observed cells of a table with a parent."""

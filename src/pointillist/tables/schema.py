@@ -1,7 +1,7 @@
 """`Schema`: the keys that relate several tables, and the order of the rows that share a parent."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Self
 
@@ -98,6 +98,16 @@ class Schema:
                 f"tables refer to each other in a cycle, {cycle}: leave one of these foreign keys out and drop it"
             ) from error
         return cls(ordered, keys, found, dict(order))
+
+    def part(self, tables: Collection[str]) -> Self:
+        """Returns the keys of some tables, which refer only to each other, without orders."""
+        return replace(
+            self,
+            tables=tuple(table for table in self.tables if table in tables),
+            primary_keys={table: columns for table, columns in self.primary_keys.items() if table in tables},
+            foreign_keys={table: keys for table, keys in self.foreign_keys.items() if table in tables},
+            order={},
+        )
 
     def keys_to(self, parent: str) -> Iterator[ForeignKey]:
         """Yields the foreign keys that refer to a table."""
