@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pointillist.relational.database import Order
-from pointillist.relational.features import Feature, Sequences, moved_to_means, number_column, summarized
+from pointillist.relational.features import Feature, Sequences, moved_places, moved_to_means, number_column, summarized
 from pointillist.tables.table import Column
 
 N = 40
@@ -108,3 +108,12 @@ def test_free_numbers_move_to_the_means_of_their_parents_within_ends():
     is_free = values > 0
     found = moved_to_means(values, parents, np.array([2.0, 6.5, np.nan]), is_free, (0.0, 10.0))
     np.testing.assert_allclose(found, [0.0, 2.5, 3.5, 10.0, 2.875, 5.0])
+
+
+def test_rows_at_the_ends_of_groups_move_until_the_mean_place_is_near():
+    places = np.array([0.0] * 50 + [3.0] * 50 + [7.0] * 10 + [0.0, 1.0, 2.0] + [5.0, 5.0])
+    parents = np.repeat([0, 1, 3], [110, 3, 2])
+    found = moved_places(places, parents, np.array([2.5, 2.0, 0.0, np.nan]))
+    assert abs(found[:110].mean() - 2.5) < 0.15 < abs(places[:110].mean() - 2.5)
+    assert set(found[:110]) == {0, 3, 7} and (np.diff(found[:110]) >= 0).all()
+    np.testing.assert_array_equal(found[110:], places[110:])

@@ -9,14 +9,18 @@ from jaxtyping import Int
 from scipy.special import ndtri
 
 from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.scores import nearest_index
 from pointillist.models.conditioning import observed_column, split
 from pointillist.models.request import Request
-from pointillist.relational.database import COUNT, IS_MISSING, Database, TableModel, linked, values_where
-from pointillist.relational.features import SEPARATOR, moved_to_means, summarized, taken
+from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, Database, TableModel, linked, values_where
+from pointillist.relational.features import SEPARATOR, moved_places, moved_to_means, summarized, taken
 from pointillist.relational.matching import coordinates, earlier_rows, fitted_counts, matched, without_repeats
 from pointillist.tables.frames import aligned
 from pointillist.tables.schema import ForeignKey, Positions, Schema
 from pointillist.tables.table import Column, kind_of
+
+MOST_KEPT_LEVELS = 12
+"""Largest number of values of a number, like a weekday, that is kept as it was drawn."""
 
 
 class Sampler:
@@ -126,6 +130,10 @@ class Sampler:
         order = np.argsort(np.concatenate(parents), kind="stable")
         rows = self._database.rows[key.name] = np.concatenate(parents)[order]
         found = {name: Column.joined([part[name] for part in parts]).take(order) for name in parts[0]}
+        if model.order is not None:
+            middle = self._database.cells[key.parent][f"{key.name}{SEPARATOR}{MIDDLE}"]
+            places = moved_places(model.order.places(found[model.order.column]), rows, _or_nan(middle))
+            found[model.order.column] = model.order.cells(places)
         return found | {
             each.name: self._centered(model.drawer.encoder(each.name), found[each.name], key, rows)
             for each in model.features
@@ -133,16 +141,15 @@ class Sampler:
         }
 
     def _centered(self, encoder: ColumnEncoder, cells: Column, key: ForeignKey, rows: np.ndarray) -> Column:
-        """Moves the continuous numbers of each parent to the mean that its row has, if it has one."""
+        """Moves the numbers of each parent to the mean that its row has; weekdays and other few numbers are kept."""
         mean = self._database.cells[key.parent].get(f"{key.name}{SEPARATOR}mean of {encoder.name}")
-        is_there = ~cells.is_missing
-        if not encoder.has_number or mean is None:
+        levels, is_there = encoder.classes(), ~cells.is_missing
+        if mean is None or (levels is not None and len(levels) <= MOST_KEPT_LEVELS):
             return cells
-        is_free = ~np.isin(cells.values[is_there], encoder.atoms)
-        means = np.where(mean.is_missing, np.nan, mean.values)
         values = cells.values.astype(float)
-        moved = moved_to_means(values[is_there], rows[is_there], means, is_free, encoder.ends)
-        values[is_there] = encoder.rounded(moved)
+        is_free = np.isin(values[is_there], () if levels is not None else encoder.atoms, invert=True)
+        moved = moved_to_means(values[is_there], rows[is_there], _or_nan(mean), is_free, encoder.ends)
+        values[is_there] = encoder.rounded(moved) if levels is None else levels[nearest_index(levels, moved)]
         return replace(cells, values=values)
 
     def _implied(self, model: TableModel) -> dict[str, Column]:
@@ -258,6 +265,10 @@ def _numbered(numbers: Int[np.ndarray, " n"], kind: str) -> Column:
         return Column(numbers.astype(float), is_missing)
     values, index = np.unique(numbers, return_inverse=True)
     return Column(index, is_missing, tuple(map(str, values.tolist())))
+
+
+def _or_nan(cells: Column) -> np.ndarray:
+    return np.where(cells.is_missing, np.nan, cells.values)
 
 
 def _is_yes(cells: Column) -> np.ndarray:
