@@ -161,8 +161,8 @@ bench-conditions: .venv/core
 bench-small-tables: .venv/dev .venv-peers/installed
 	$(BIN)/python benchmarks/small_tables.py --data $(DATA)/small
 
-bench-relational: .venv/dev
-	$(BIN)/python benchmarks/relational.py --data $(DATA)/relational
+bench-relational: .venv/dev .venv-sdv/installed
+	$(BIN)/python benchmarks/relational.py --data $(DATA)/relational --peer .venv-sdv/bin/python
 
 bench-regression: .venv/core .venv-peers/installed .venv-regression/installed
 	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression --peers ngboost treeffuser ensemble

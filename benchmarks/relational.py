@@ -6,7 +6,8 @@ distinguish real from drawn parents with aggregates of their children: counts, m
 column compares two halves of the real tables. `made` is a database whose distribution is known: Poisson numbers of
 children, and a Markov chain of states for each kind of parent.
 
-Fits include compilation, and are of `RelationalDiffusion()` with its defaults.
+Fits include compilation, and are of `RelationalDiffusion()` with its defaults. With `--peer`, the Python of an
+environment with SDV, its HMA is fitted too, except to Chinook, whose keys of two columns it does not take.
 """
 
 import argparse
@@ -15,7 +16,10 @@ import os
 # Fits are timed with what a first fit takes.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
+import json
 import resource
+import subprocess
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -26,6 +30,8 @@ import pandas as pd
 
 from machine import report
 from pointillist import RelationalDiffusion
+from pointillist.evaluation.related_tables import evaluate_tables
+from pointillist.tables.schema import Schema
 
 Database = tuple[dict[str, pd.DataFrame], dict[str, Any]]
 
@@ -118,16 +124,17 @@ def largest_errors(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
 def measured(name: str, database: Database, seed: int) -> dict[str, Any]:
     """Fits, draws and evaluates a database, and prints the result."""
     tables, keys = database
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = RelationalDiffusion(**keys, random_state=seed).fit(tables)
     fitted = time.perf_counter()
     drawn = model.sample(random_state=seed)
     seconds = {"fit": fitted - start, "sample": time.perf_counter() - fitted}
+    seconds["processor"] = time.process_time() - processor
     evaluation = model.evaluate(tables, drawn, random_state=seed)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{name}: fit {seconds['fit']:.0f} s, sample {seconds['sample']:.0f} s, peak {memory:.1f} GB")
+    print_costs(name, seconds, memory)
     print(evaluation)
     found = {"rows": {each: len(frame) for each, frame in drawn.items()}, "seconds": seconds, "memory_gb": memory}
     found |= evaluation.to_json()
@@ -137,6 +144,35 @@ def measured(name: str, database: Database, seed: int) -> dict[str, Any]:
     return found
 
 
+def print_costs(name: str, seconds: dict[str, float], memory: float) -> None:
+    """Prints seconds and memory in one line."""
+    print(f"{name}: {', '.join(f'{each} {value:.0f} s' for each, value in seconds.items())}, peak {memory:.1f} GB")
+
+
+def of_peer(name: str, database: Database, python: Path, seed: int) -> dict[str, Any]:
+    """Fits SDV's HMA in its environment, evaluates its tables, and prints the result."""
+    tables, keys = database
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        dates = {each: [*frame.select_dtypes("datetime")] for each, frame in tables.items()}
+        for each, frame in tables.items():
+            frame.to_csv(folder / f"{each}.csv", index=False)
+        (folder / "keys.json").write_text(json.dumps({**keys, "dates": dates}))
+        script = Path(__file__).parent / "peers" / "related.py"
+        done = subprocess.run([python, script, folder, str(seed)], check=True, stdout=subprocess.PIPE, text=True)
+        costs = json.loads(done.stdout.splitlines()[-1])
+        drawn = {}
+        for each, frame in tables.items():
+            texts = {column: str for column in frame if pd.api.types.is_string_dtype(frame[column])}
+            path = folder / "drawn" / f"{each}.csv"
+            drawn[each] = pd.read_csv(path, dtype=texts, parse_dates=dates[each])
+    schema = Schema.of(tuple(tables), keys["primary_keys"], keys["foreign_keys"], keys["order"])
+    evaluation = evaluate_tables(tables, drawn, schema, random_state=seed)
+    print_costs(f"{name}, HMA", costs["seconds"], costs["memory_gb"])
+    print(evaluation)
+    return {**costs, **evaluation.to_json()}
+
+
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,11 +180,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--only", nargs="+", choices=[*databases, "made"], default=[*databases, "made"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peer", type=Path)
     arguments = parser.parse_args()
     found = {}
     for name in arguments.only:
         database = made() if name == "made" else databases[name](arguments.data / name)
         found[name] = measured(name, database, arguments.seed)
+        if arguments.peer is not None and name != "chinook":
+            found[f"{name}, HMA"] = of_peer(name, database, arguments.peer, arguments.seed)
     report("relational", found)
 
 
