@@ -1,6 +1,6 @@
 """The network, the training method, and the settings that may differ between the models of a stack."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -18,6 +18,7 @@ from pointillist.diffusion.target_diffusion import TargetObjective, target_token
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork, NumberNetwork
+from pointillist.diffusion.tokens.observed_losses import ObservedObjective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork
 
@@ -114,12 +115,35 @@ class TokenArchitecture:
         if not tokens.with_number:
             return token_network
         shape |= {"frequencies": self.frequencies, "is_factored": self.is_factored}
-        number_key = jax.random.fold_in(key, 3)
         if not self.has_joint_network:
-            return MixedNetwork(token_network, NumberNetwork.build(number_key, **shape))
+            return MixedNetwork(token_network, NumberNetwork.build(jax.random.fold_in(key, 3), **shape))
         joint_network = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_observed=False)
-        shape["width"] = -(-self.width // 2)
-        return MixedNetwork(token_network, NumberNetwork.build(number_key, **shape, sees_x_t=True), joint_network)
+        return MixedNetwork(token_network, self.observed.build(key, columns), joint_network)
+
+    @property
+    def observed(self) -> "ObservedArchitecture":
+        """The network of numbers given observed ones, beside a joint network."""
+        return ObservedArchitecture(self.tokens, -(-self.width // 2), self.depth, self.frequencies, self.is_factored)
+
+
+@dataclass(frozen=True)
+class ObservedArchitecture:
+    """The network of numbers given tokens and observed numbers; see `TokenArchitecture` for the attributes."""
+
+    tokens: Tokens
+    width: int
+    depth: int
+    frequencies: int
+    is_factored: bool = False
+
+    class_embedding: ClassVar[int] = 0
+    n_features: ClassVar[int] = 0
+    features: ClassVar[None] = None
+
+    def build(self, key: PRNGKeyArray, columns: int) -> NumberNetwork:
+        """Draw the initial weights."""
+        shape = {each.name: getattr(self, each.name) for each in fields(self)}
+        return NumberNetwork.build(jax.random.fold_in(key, 3), **shape, sees_x_t=True)
 
 
 @dataclass(frozen=True)
@@ -148,8 +172,8 @@ class TargetArchitecture:
         )
 
 
-AnyArchitecture = Architecture | TokenArchitecture | TargetArchitecture
-AnyObjective = Objective | TokenObjective | MixedObjective | TargetObjective
+AnyArchitecture = Architecture | TokenArchitecture | ObservedArchitecture | TargetArchitecture
+AnyObjective = Objective | TokenObjective | MixedObjective | ObservedObjective | TargetObjective
 Weights = eqx.Module
 """A network: of the registries, or one that is made of these."""
 

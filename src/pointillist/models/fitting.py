@@ -17,6 +17,7 @@ from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import masked_table
 from pointillist.models.classes import Classes
 from pointillist.models.configuration import Configuration, changed_gaussian_only, unused_betas, values_of
+from pointillist.models.observed_training import train_observed
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import WIDTH_GIVEN, plan_numbers, plan_tokens
 from pointillist.models.row_model import Guarantee, Record, RowModel
@@ -84,8 +85,12 @@ class Task:
             plan = plan_within(self.plan, limit, is_shown=is_shown, has_default_width=has_default_width)
         rows_hash = fingerprint(plan.rows)
         file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, rows_hash), plan.seed)
-        trained = train(plan, checkpoint=file, is_shown=is_shown, deadline=None if limit is None else limit.deadline)
-        process, network = plan.process.finished(trained.network)
+        deadline = None if limit is None else limit.deadline
+        trained = train(plan, checkpoint=file, is_shown=is_shown, deadline=deadline)
+        networks = trained.network
+        if self.configuration.epochs is None:
+            networks = train_observed(plan, networks, is_shown=is_shown, deadline=deadline)
+        process, network = plan.process.finished(networks)
         history, validation = trained.history, trained.validation_history
         if before is not None:
             history = np.concatenate([before.record.history, history])

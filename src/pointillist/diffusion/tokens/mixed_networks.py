@@ -75,6 +75,10 @@ class NumberNetwork(eqx.Module):
         """Embed tokens and the features of observed numbers; the result is the same at every noise level."""
         return self.context(one_hot if observed is None else jnp.concatenate([one_hot, observed]))
 
+    def smoothed(self, tokens: Tokens) -> "NumberNetwork":
+        """Return the network with weights of tokens that are smooth in the rank of ordered values."""
+        return replace(self, context=Dense(tokens.smoothed(self.context.weight), self.context.bias))
+
     def __call__(
         self,
         inside: Float[Array, " k"],
@@ -120,7 +124,8 @@ class MixedNetwork(eqx.Module):
         """Return equivalent networks with the two kinds of token weights merged, or with factors multiplied out."""
         networks, token_network = self.smoothed(), self.token_network
         if isinstance(token_network, FactoredNetwork):
-            networks = self._with_contexts(token_network.unfactored)
+            unfactored = token_network.unfactored
+            networks = self._with_numbers(lambda network: replace(network, context=unfactored(network.context)))
         return replace(networks, token_network=token_network.folded())
 
     def smoothed(self) -> "MixedNetwork":
@@ -132,14 +137,11 @@ class MixedNetwork(eqx.Module):
         """
         if isinstance(self.token_network, FactoredNetwork):
             return self
-        return self._with_contexts(lambda layer: Dense(self.tokens.smoothed(layer.weight), layer.bias))
+        return self._with_numbers(lambda network: network.smoothed(self.tokens))
 
-    def _with_contexts(self, change: Callable[[Dense], Dense]) -> "MixedNetwork":
-        def changed(network: NumberNetwork) -> NumberNetwork:
-            return replace(network, context=change(network.context))
-
-        joint_network = None if self.joint_network is None else changed(self.joint_network)
-        return replace(self, number_network=changed(self.number_network), joint_network=joint_network)
+    def _with_numbers(self, change: Callable[[NumberNetwork], NumberNetwork]) -> "MixedNetwork":
+        joint_network = None if self.joint_network is None else change(self.joint_network)
+        return replace(self, number_network=change(self.number_network), joint_network=joint_network)
 
     @property
     def tokens(self) -> Tokens:

@@ -1,0 +1,59 @@
+"""Trains the network of observed numbers for longer than the other networks of a mixed table.
+
+The networks of tokens and of all numbers together memorize the rows of a table after some 150 epochs. The network of
+numbers given observed ones needs more steps, the more numbers there are: it observes other numbers of a row in each
+epoch, and has more to learn.
+"""
+
+import time
+from dataclasses import replace
+from typing import Any, cast
+
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.observed_losses import ObservedObjective
+from pointillist.engine.recipes import TokenArchitecture, Weights
+from pointillist.models.plan import Plan
+from pointillist.models.training import train
+
+FEWEST_ROWS = 500
+"""Smallest number of rows with which this network is trained further: it memorizes fewer of them too."""
+
+STEPS_PER_NUMBER, MOST_EXAMPLES = 1500, 1_000_000
+"""Number of further training steps per number of a row, and largest number of examples in all of them: in large
+batches, steps cost more and fewer are needed."""
+
+SHORTEST = 10.0
+"""Least time before a deadline in which this training begins, in seconds: most of it goes into compiling."""
+
+
+def train_observed(plan: Plan, networks: Weights, *, is_shown: bool = False, deadline: float | None = None) -> Weights:
+    """Trains the network of observed numbers alone, if there is one beside a joint network; returns all networks.
+
+    A network that sees factored tokens stays as it is, because it shares the factors with the network of tokens.
+
+    Args:
+        plan: The plan by which the networks were trained.
+        networks: The networks.
+        is_shown: Whether to show progress.
+        deadline: When the training has to be over, by `time.monotonic`.
+    """
+    architecture, objective = plan.process.architecture, plan.method.objective
+    if not isinstance(objective, MixedObjective) or not isinstance(architecture, TokenArchitecture):
+        return networks
+    has_time = deadline is None or deadline - time.monotonic() > SHORTEST
+    if not architecture.has_joint_network or architecture.is_factored or len(plan.rows) < FEWEST_ROWS or not has_time:
+        return networks
+    of_observed = ObservedObjective(objective.tokens, objective.guided, objective.p_uncond)
+    alone = replace(
+        plan,
+        process=replace(cast(Any, plan.process), architecture=architecture.observed, basis=None),
+        method=replace(plan.method, objective=of_observed),
+        # Other times and noise than before.
+        seed=(plan.seed + 1) % 2**32,
+        start=cast(Any, networks).number_network,
+    )
+    steps = min(STEPS_PER_NUMBER * len(architecture.tokens.with_number), MOST_EXAMPLES // plan.method.batch_size)
+    epochs = -(-steps // (plan.steps * plan.shards.count))
+    alone = replace(alone, training=replace(plan.training, epochs=epochs))
+    trained = train(alone, is_shown=is_shown, what="observed numbers: loss", deadline=deadline)
+    return replace(cast(Any, networks), number_network=trained.network)
