@@ -32,7 +32,7 @@ from machine import report
 
 PART, HELD_OUT = 1_000_000, 5000
 
-DRAWN, MINUTES = 20_000, 4
+DRAWN, MINUTES = 20_000, 6
 """Number of rows that are drawn, and minutes that a fit may take, for columns of many categories."""
 
 FLIGHTS = ["month", "day", "hour", "carrier", "tailnum", "origin", "dest", "distance", "dep_delay", "arr_delay"]
