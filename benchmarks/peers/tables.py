@@ -22,7 +22,7 @@ import pandas as pd
 FOREST = {"duplicate_K": 2, "n_t": 10, "n_estimators": 30, "n_jobs": 1, "nthread": 2}
 """Copies of each row, noise levels, trees: defaults are 100, 50 and 100."""
 
-CTGAN_EPOCHS, MOST_DRAWN = 10, 100_000
+CTGAN_EPOCHS, MOST_DRAWN = 3, 100_000
 
 SamplingRun = Callable[[int], pd.DataFrame]
 
