@@ -38,7 +38,7 @@ Rounding the first two changes rows most, and rounding the last least.
 FACTORS = np.geomspace(0.5, 24, 24)
 """Possible factors of all steps; the smallest is taken whose text of weights is short enough, or the last.
 
-With the last, 3 % of the categories of a seed differ (iris), but a classifier does not tell the rows from others.
+With the last, 3 % of the species of iris differ (after 200 epochs), but a classifier does not tell rows from others.
 """
 
 LONGEST_OF_COLUMN, FEWEST = 80_000, 8
