@@ -138,12 +138,12 @@ def measured(made: Made, n: int) -> dict[str, object]:
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", type=int, default=20, help="number of tables, at most 20")
+    parser.add_argument("--tables", type=int, nargs="+", default=range(20), help="numbers of some tables")
     arguments = parser.parse_args()
     results, outside = {}, {way: [] for way in WAYS}
     print("| rows | numbers | missing | fit, s | " + " | ".join(f"{way}: SD, IQR / 1.349" for way in WAYS) + " |")
     print("|" + "---|" * (4 + len(WAYS)))
-    for i in range(arguments.tables):
+    for i in arguments.tables:
         n, made = SIZES[i % 5], Made(i, COLUMNS[i // 5], i % 2 == 1)
         found = measured(made, n)
         results[i] = found
