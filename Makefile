@@ -148,6 +148,10 @@ bench-relations: .venv/core
 bench-large: .venv/core
 	$(BIN)/python benchmarks/large_tables.py
 
+# FILES="A.csv B.csv": how well a fit foretells its end.
+bench-time-left: .venv/core
+	$(BIN)/python benchmarks/time_left.py $(FILES)
+
 bench-residuals: .venv/core
 	$(BIN)/python benchmarks/residuals.py
 
