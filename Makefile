@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference penguins wheel torture sweep golden check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-conditions bench-privacy bench-small-tables bench-relational bench-large bench-regression bench-imputation clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference penguins wheel torture sweep golden check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-time-left bench-conditions bench-privacy bench-small-tables bench-relational bench-large bench-regression bench-imputation clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
