@@ -83,8 +83,8 @@ class TrainingConfig(Checked):
         "take proportionally fewer steps, but at least 4,000. Tables of 1 to 128 mixed columns and 20 to 2,000 rows, "
         "except with numbers and unknown cells, are trained on four fifths of the rows first. The model is then "
         "trained on all rows, for the number of epochs with the lowest held-out loss, from that limit to three times "
-        "it. By default, the network of numbers given observed ones is then trained further, in tables of 500 rows or "
-        "more: for 1,500 steps per number, but at most 1,000,000 examples.")
+        "it. By default, the network of numbers given observed ones is then trained further, in tables of 500 to "
+        "10,000 rows: for 1,500 steps per number, but at most 1,000,000 examples.")
     max_minutes: float | None = parameter(
         None, "Most minutes that `fit` may take.", above=0, high=1e6, unset="no limit",
         details="The speed is measured first. Then the number of epochs and the width are chosen, and the trials that "

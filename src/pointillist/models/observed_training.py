@@ -15,8 +15,9 @@ from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.plan import Plan
 from pointillist.models.training import train
 
-FEWEST_ROWS = 500
-"""Smallest number of rows with which this network is trained further: it memorizes fewer of them too."""
+FEWEST_ROWS, MOST_ROWS = 500, 10_000
+"""Smallest and largest number of rows with which this network is trained further. It memorizes fewer rows too, and for
+more the steps of the common training are enough."""
 
 STEPS_PER_NUMBER, MOST_EXAMPLES = 1500, 1_000_000
 """Number of further training steps per number of a row, and largest number of examples in all of them: in large
@@ -41,7 +42,8 @@ def train_observed(plan: Plan, networks: Weights, *, is_shown: bool = False, dea
     if not isinstance(objective, MixedObjective) or not isinstance(architecture, TokenArchitecture):
         return networks
     has_time = deadline is None or deadline - time.monotonic() > SHORTEST
-    if not architecture.has_joint_network or architecture.is_factored or len(plan.rows) < FEWEST_ROWS or not has_time:
+    is_of_size = FEWEST_ROWS <= len(plan.rows) <= MOST_ROWS
+    if not architecture.has_joint_network or architecture.is_factored or not is_of_size or not has_time:
         return networks
     of_observed = ObservedObjective(objective.tokens, objective.guided, objective.p_uncond)
     alone = replace(
