@@ -150,5 +150,5 @@ def test_sampling_names_an_unknown_argument():
         model.sample(3, label=0)
     with pytest.raises(TypeError, match=r"^Diffusion.sample has no parameter 'condition': it has .*where"):
         model.sample(3, condition=0)
-    with pytest.raises(TypeError, match=r"^Diffusion.sample_batches has no parameter 'label': did you mean 'labels'"):
+    with pytest.raises(TypeError, match=r"^Diffusion.sample has no parameter 'label': did you mean 'labels'"):
         model.sample_batches(3, label=0)

@@ -88,7 +88,7 @@ def sampling_run(estimator: Any, n_samples: int | None, *, worse: Any = None, **
     worse = getattr(worse, "model_", worse)
     if worse is not None and not isinstance(worse, RowModel):
         raise ValueError(f"worse must be a fitted Diffusion, not {worse!r}")
-    request = naming_unknown(Request, "Diffusion.sample_batches")
+    request = naming_unknown(Request, "Diffusion.sample")
     return SamplingRun(model, request(n_samples, worse=worse, variance=estimator.variance, **options))
 
 
