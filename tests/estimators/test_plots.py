@@ -210,7 +210,7 @@ def test_arguments_of_plots_that_are_refused(model, spatial):
             picture(labels=[])
         with pytest.raises(ValueError, match="unknown label 'up'"):
             picture(labels="up")
-        with pytest.raises(TypeError, match="^Diffusion.sample has no parameter 'colour'"):
+        with pytest.raises(TypeError, match=r"^Diffusion.sample has no parameter 'colour'"):
             picture(colour="red")
     with pytest.raises(ValueError, match="a row steered by a reward is selected from candidates"):
         model.plot_trajectory(reward=lambda x: x[:, 0])
