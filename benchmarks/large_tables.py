@@ -121,7 +121,7 @@ def compare(libraries: list[str], sizes: list[int]) -> dict[str, dict[str, float
 
 
 def zipf(n: int, seed: int) -> pd.DataFrame:
-    """Makes rows with a code of 100,000 categories, and three columns, of which two depend on the frequent codes."""
+    """Makes rows with a code of 100,000 categories; the other two columns depend on the frequent codes."""
     rng, weights = np.random.default_rng(seed), 1 / np.arange(1, 100_001)
     code = rng.choice(len(weights), n, p=weights / weights.sum())
     x, kind = rng.normal(size=n) + (code < 20), (code + rng.integers(0, 2, n)) % 5

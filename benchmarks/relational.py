@@ -80,7 +80,7 @@ def walmart(folder: Path) -> Database:
 
 
 def chinook(folder: Path) -> Database:
-    """A shop of music, with eleven tables; without postal codes, some of which are numbers."""
+    """Reads the eleven tables of a music shop without postal codes, because some of them are numbers."""
     tables = {name: pd.read_csv(folder / f"{name}.csv.gz") for name in CHINOOK["primary_keys"]}
     tables = {name: table.drop(columns=[*table.filter(like="PostalCode")]) for name, table in tables.items()}
     tables["Invoice"]["InvoiceDate"] = pd.to_datetime(tables["Invoice"]["InvoiceDate"])

@@ -1,4 +1,4 @@
-"""Commands over the files of a folder as tasks of a real Ray cluster of two nodes, one of which is killed."""
+"""Checks commands over the files of a folder on a real Ray cluster, also while one of its two nodes is killed."""
 
 import threading
 import time

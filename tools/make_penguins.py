@@ -12,7 +12,7 @@ from pointillist.study import page
 
 FOLDER = Path(page.__file__).with_name("assets") / "penguins"
 SETTINGS = {"width": 64, "depth": 2, "random_state": 0}
-"""A small network, since the page holds its weights; under 1 % of its rows have a species on an island of others."""
+"""A small network, because the page holds its weights."""
 
 
 def main() -> None:

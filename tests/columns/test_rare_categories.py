@@ -24,7 +24,7 @@ WEIGHTS = 1 / np.arange(1, M + 1)
 
 @pytest.fixture(scope="module")
 def column():
-    """A column of which the category of rank r has a frequency proportional to 1 / r."""
+    """Makes a column in which the frequency of the category of rank r is proportional to 1 / r."""
     values = np.random.default_rng(0).choice(M, N, p=WEIGHTS / WEIGHTS.sum())
     return Column(values, np.arange(N) % 100 == 0, tuple(f"c{i}" for i in range(M)))
 

@@ -53,5 +53,5 @@ def test_conditional_noise_around_a_curve_is_that_of_the_data() -> None:
     frame = pd.DataFrame({"v": x[0], "w": x[1], "y": curve(x) + 0.4 * rng.normal(size=1000), "kind": kind})
     new = Diffusion(random_state=0).fit(frame).sample(2000, where={"v": rng.choice(x[0], 2000)}, random_state=1)
     residuals = (new.y - curve(new[["v", "w"]].to_numpy().T)) / 0.4
-    # Trained together with the others for 150 epochs, the network gives deviations above 1.15.
-    assert residuals.std() == pytest.approx(1, abs=0.1)
+    # The deviation is 1.07, and 1.11 without the further training; two standard errors are 0.03.
+    assert residuals.std() == pytest.approx(1, abs=0.09)

@@ -33,7 +33,7 @@ LARGEST_POSITION = 1 - 2.0**-12
 
 @dataclass(frozen=True, eq=False)
 class RareCategoriesEncoder(ColumnEncoder):
-    """Encodes categories, of which only the frequent ones have a token value.
+    """Encodes many categories: each frequent one has a token value, and the rare ones share another.
 
     Attributes:
         categories: The categories; a `Column` holds indices into its categories. The frequent ones come first.

@@ -16,8 +16,8 @@ from pointillist.models.plan import Plan
 from pointillist.models.training import train
 
 FEWEST_ROWS, MOST_ROWS = 500, 10_000
-"""Smallest and largest number of rows with which this network is trained further. It memorizes fewer rows too, and for
-more the steps of the common training are enough."""
+"""Smallest and largest number of rows with which this network is trained further. It memorizes smaller tables too, and
+larger ones give the common training enough steps."""
 
 STEPS_PER_NUMBER, MOST_EXAMPLES = 1500, 1_000_000
 """Number of further training steps per number of a row, and largest number of examples in all of them: in large
@@ -45,17 +45,17 @@ def train_observed(plan: Plan, networks: Weights, *, is_shown: bool = False, dea
     is_of_size = FEWEST_ROWS <= len(plan.rows) <= MOST_ROWS
     if not architecture.has_joint_network or architecture.is_factored or not is_of_size or not has_time:
         return networks
+    steps = min(STEPS_PER_NUMBER * len(architecture.tokens.with_number), MOST_EXAMPLES // plan.method.batch_size)
+    epochs = -(-steps // (plan.steps * plan.shards.count))
     of_observed = ObservedObjective(objective.tokens, objective.guided, objective.p_uncond)
     alone = replace(
         plan,
         process=replace(cast(Any, plan.process), architecture=architecture.observed, basis=None),
         method=replace(plan.method, objective=of_observed),
+        training=replace(plan.training, epochs=epochs),
         # Other times and noise than before.
         seed=(plan.seed + 1) % 2**32,
         start=cast(Any, networks).number_network,
     )
-    steps = min(STEPS_PER_NUMBER * len(architecture.tokens.with_number), MOST_EXAMPLES // plan.method.batch_size)
-    epochs = -(-steps // (plan.steps * plan.shards.count))
-    alone = replace(alone, training=replace(plan.training, epochs=epochs))
     trained = train(alone, is_shown=is_shown, what="observed numbers: loss", deadline=deadline)
     return replace(cast(Any, networks), number_network=trained.network)
