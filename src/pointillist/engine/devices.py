@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -24,10 +23,7 @@ QUICKLY: dict[str, bool | int | str] = {
 and runs two to three times longer."""
 
 LIMIT = 512 * 2**20
-"""Most bytes of the cache; the least recently used programs are removed first."""
-
-SPARE = LIMIT // 16
-"""Most bytes that a process writes before it measures the folder."""
+"""Most bytes of the cache when a process starts."""
 
 MOST_DEVICES = 1024
 """Most CPU devices; each has several threads."""
@@ -61,10 +57,10 @@ def _set_up() -> int:
     cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = os.environ.get("POINTILLIST_CACHE") or Path(cache_home, "pointillist", "compiled")
     if folder != "off":
+        # JAX's limit of the size costs a lock and a look at all programs for each new one.
+        _trim(Path(folder))
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_compilation_cache_max_size", LIMIT)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        _measure_seldom(min(SPARE, LIMIT - _cleaned(Path(folder))))
         # A cache that cannot be used costs only time.
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache", UserWarning)
     return os.getpid()
@@ -88,36 +84,15 @@ def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:
     return Mesh(np.array(jax.devices() if devices is None else list(devices)), (axis,))
 
 
-def _cleaned(folder: Path) -> int:
-    """Remove partly written programs, which JAX would neither use nor replace; return the bytes of the others."""
-    total = 0
+def _trim(folder: Path) -> None:
+    """Remove the programs that were not used for the longest time, by the file system's record, beyond `LIMIT`."""
+    programs, total = [], 0
     for path in folder.glob("*-cache"):
         with suppress(OSError):
-            size = path.stat().st_size
-            # JAX writes the time of access last.
-            if path.with_name(f"{path.name.removesuffix('-cache')}-atime").exists():
-                total += size
-            else:
+            found = path.stat()
+            programs.append((found.st_atime_ns, found.st_size, path))
+    for _, size, path in sorted(programs, reverse=True):
+        total += size
+        if total > LIMIT:
+            with suppress(OSError):
                 path.unlink()
-    return total
-
-
-def _measure_seldom(left: int) -> None:
-    """Have JAX measure the folder only after each `SPARE` bytes written, first after `left`, not before each program.
-
-    To measure 4,000 programs takes 0.2 s, while other processes wait: longer than to compile most programs.
-    """
-    # A private interface: if it changes, JAX measures before each program.
-    with suppress(ImportError, AttributeError):
-        from jax._src.lru_cache import LRUCache
-
-        measure = LRUCache._evict_if_needed
-
-        def seldom(self: Any, *, additional_size: int = 0) -> None:
-            nonlocal left
-            left -= additional_size
-            if left < 0:
-                measure(self, additional_size=max(SPARE, additional_size))
-                left = SPARE - additional_size
-
-        LRUCache._evict_if_needed = seldom  # type: ignore[method-assign]
