@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference penguins wheel torture sweep golden check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-time-left bench-conditions bench-privacy bench-small-tables bench-relational bench-large bench-regression bench-imputation clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference penguins wheel torture sweep golden check-newcomer browser bench bench-training bench-study bench-startup bench-compile bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-time-left bench-conditions bench-privacy bench-small-tables bench-relational bench-large bench-regression bench-imputation clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -93,7 +93,7 @@ browser:
 	echo "*** THE TESTS OF PAGES ARE SKIPPED IN$$missing (Debian: apt-get install$$missing)"
 
 # Each prints a table and writes JSON to benchmarks/output/.
-bench: bench-startup bench-training bench-study bench-guidance bench-classifier bench-rows bench-recipe bench-peers bench-scaling
+bench: bench-startup bench-compile bench-training bench-study bench-guidance bench-classifier bench-rows bench-recipe bench-peers bench-scaling
 
 bench-training: .venv/core
 	$(BIN)/python benchmarks/training.py
@@ -120,6 +120,9 @@ bench-recipe: .venv/core
 
 bench-startup: .venv/core
 	$(BIN)/python benchmarks/startup.py
+
+bench-compile: .venv/core
+	$(BIN)/python benchmarks/compiling.py
 
 # On the page of the study that `make study` leaves.
 bench-page: .venv/dev browser
