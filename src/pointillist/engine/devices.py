@@ -3,6 +3,7 @@
 Import this module before the first use of JAX, which fixes the number of CPU devices.
 """
 
+import gc
 import os
 import warnings
 from collections.abc import Sequence
@@ -82,6 +83,19 @@ def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Make a mesh of one axis over the given devices, all by default."""
     configure()
     return Mesh(np.array(jax.devices() if devices is None else list(devices)), (axis,))
+
+
+def make_room() -> None:
+    """Forget all compiled programs if they take half of the memory areas that Linux allows a process.
+
+    Each program takes three areas or more, and LLVM aborts the process that needs more than `vm.max_map_count` (65,530
+    by default; some thirty fits of different tables). Programs that are used again are read from the cache on disk.
+    """
+    with suppress(OSError):
+        most = int(Path("/proc/sys/vm/max_map_count").read_text())
+        if Path("/proc/self/maps").read_bytes().count(b"\n") > most // 2:
+            jax.clear_caches()
+            gc.collect()
 
 
 def _trim(folder: Path) -> None:

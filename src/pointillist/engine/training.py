@@ -91,6 +91,7 @@ class StackTrainer:
     ) -> None:
         assert (labels is None) == (architecture.class_embedding == 0), "labels and their embedding need each other"
         assert 1 <= method.batch_size <= data.shape[1], "a batch has at most all rows"
+        engine_devices.make_room()
         self.recipes = tuple(recipes)
         n_slots = max(capacity or 0, len(recipes))
         self._mesh = _mesh(method.parts, n_slots, devices)

@@ -27,7 +27,7 @@ from pointillist.columns.unlearned import separated
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import TokenSampler
-from pointillist.engine.devices import configure
+from pointillist.engine.devices import configure, make_room
 from pointillist.engine.epochs import TrainingState, first_network
 from pointillist.engine.private_training import ROWS_AT_ONCE, PrivateMethod, PrivateRecipe, run, with_bias
 from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
@@ -152,6 +152,7 @@ class PrivateTask(Task):
 
     def _trained(self) -> Weights:
         """Return the trained network, the average of the weights over the steps."""
+        make_room()
         plan, recipe = self.plan, self.recipe
         first_key, steps_key = jax.random.split(self.key)
         network = first_network(first_key, plan.process.architecture, plan.codec.width)
