@@ -49,7 +49,10 @@ def once(kind: str, n: int) -> None:
     from pointillist import Diffusion
 
     X, y = table(kind, n)
-    options = {"epsilon": 5.0} if kind == "private" else {}
+    options = {}
+    if kind == "private":
+        domain = {f"category{j}": [*"abcd"] for j in range(3)} | dict.fromkeys("wxyz", (-10, 10))
+        options = {"epsilon": 5.0, "domain": domain}
     model = Diffusion(epochs=2, random_state=0, **options).fit(X, y)
     model.sample(n)
     print(json.dumps({"programs": len(compiled), "compile_s": sum(compiled)}))
