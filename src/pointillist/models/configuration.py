@@ -58,7 +58,8 @@ class NetworkConfig(Checked):
         details='"log-normal" (Karras et al. 2022, table 1), or "uniform" over 1 … T.', is_gaussian_only=True)
     width: int | None = parameter(
         None, "Number of units of a hidden layer.", low=1, high=65_536, is_option=True, decides_network=True,
-        unset='96; 256 with mixed columns; 192 with missing="unknown", missing cells, numbers and at most 2,000 rows')
+        unset="96, or 192 with given columns; 256 with mixed columns; "
+        'there 192 with missing="unknown", missing cells, numbers and at most 2,000 rows')
     depth: int = parameter(3, "Number of hidden blocks.", low=1, high=1000, is_option=True, decides_network=True)
     frequencies: int | None = parameter(
         None, "Number of frequencies 1, 2, 4, … in the Fourier features of noised numbers, for mixed columns.",
