@@ -1,12 +1,17 @@
 import ast
+import importlib
+import inspect
+import pkgutil
 import re
 import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cached_property
 from importlib.metadata import requires, version
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 from packaging.requirements import Requirement
@@ -208,3 +213,22 @@ def test_no_file_uses_a_private_name_of_another():
     files = sorted((ROOT / "src").rglob("*.py"))
     assert len(files) > 100
     assert {path.name: names for path in files if (names := foreign_private_names(path))} == {}
+
+
+def methods_without_docstring(module):
+    for name, each in vars(module).items():
+        if not inspect.isclass(each) or each.__module__ != module.__name__ or name.startswith("_"):
+            continue
+        for method, value in vars(each).items():
+            is_method = isinstance(value, FunctionType | property | cached_property | classmethod | staticmethod)
+            documented = any(getattr(vars(base).get(method), "__doc__", None) for base in each.__mro__)
+            if is_method and not method.startswith("_") and not documented:
+                yield f"{module.__name__}.{name}.{method}"
+
+
+def test_every_public_method_has_a_docstring_or_inherits_one():
+    """An attribute of the base class that a property overrides has its docstring in the source."""
+    names = [each.name for each in pkgutil.walk_packages(pointillist.__path__, "pointillist.")]
+    modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+    missing = {each for module in modules for each in methods_without_docstring(module)}
+    assert missing == {"pointillist.columns.number.NumberEncoder.kind"}

@@ -36,6 +36,14 @@ class LazyModule:
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
+    from scipy import optimize, spatial, special, stats
+    from scipy.spatial import distance
+    from sklearn import ensemble, model_selection, neighbors
 else:
-    # Arrow takes a tenth of a second to load, and arrays of numbers do not need it.
+    # They take tenths of a second to load, and many commands do not need them.
     pa, pc = LazyModule("pyarrow"), LazyModule("pyarrow.compute")
+    optimize, spatial = LazyModule("scipy.optimize"), LazyModule("scipy.spatial")
+    special, stats = LazyModule("scipy.special"), LazyModule("scipy.stats")
+    distance = LazyModule("scipy.spatial.distance")
+    ensemble, model_selection = LazyModule("sklearn.ensemble"), LazyModule("sklearn.model_selection")
+    neighbors = LazyModule("sklearn.neighbors")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -17,11 +17,9 @@ from pointillist.columns.encoder import (
     unknown_value_error,
 )
 from pointillist.foreign_text import listed
+from pointillist.lazy import pa
 from pointillist.tables.conditions import Between, OneOf
 from pointillist.tables.table import Column
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +36,10 @@ class CategoryEncoder(ColumnEncoder):
 
     @property
     def n_values(self) -> int:
-        """Number of categories."""
         return len(self.categories)
 
     @property
     def ranks(self) -> tuple[float, ...]:
-        """-1 for every value of the token, because categories have no order."""
         return (-1.0,) * self.size
 
     def _tokens(self, cells: Column) -> Float[np.ndarray, " n"]:
@@ -61,26 +57,21 @@ class CategoryEncoder(ColumnEncoder):
         return tokens, np.empty((len(tokens), 0))
 
     def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
-        """Decodes tokens to categories."""
         values = tokens.astype(np.int64)
         is_missing = values >= self.n_values
         return Column(np.where(is_missing, 0, values), is_missing, self.categories)
 
     def value_cells(self) -> Column:
-        """All categories as cells."""
         return Column(np.arange(self.n_values), np.zeros(self.n_values, bool), self.categories)
 
     def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
-        """Looks up the categories by index."""
         kinds = {type(category) for category in self.categories}
         return np.array(self.categories, object if kinds == {str} else None)[values.astype(np.int64)]
 
     def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
-        """Returns the category at an index."""
         return str(self.categories[int(value)])
 
     def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
-        """Replaces unknown categories by the first one."""
         assert cells.categories is not None
         is_unknown = np.zeros(len(cells.values), bool)
         is_unknown[~cells.is_missing] = self._tokens(cells.take(~cells.is_missing)) < 0
@@ -88,7 +79,6 @@ class CategoryEncoder(ColumnEncoder):
         return Column(values, cells.is_missing, (*cells.categories, self.categories[0])), is_unknown
 
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-        """Which indices of categories a condition allows."""
         return np.isin(values, allowed.token_values)
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
@@ -122,7 +112,6 @@ class CategoryEncoder(ColumnEncoder):
         return Volume(np.maximum(tokens, 0.0), np.empty((len(tokens), 0)), factors)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values that describe the encoder, without its arrays."""
         return super().to_json() | {"categories": self.categories}
 
     @classmethod
@@ -135,7 +124,6 @@ class CategoryEncoder(ColumnEncoder):
         return cls(name, bool(content["has_missing"]), counts, tuple(categories))
 
     def describe(self) -> dict[str, Any]:
-        """The categories."""
         return {
             "kind": self.kind,
             "n_values": self.n_values,

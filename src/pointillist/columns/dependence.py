@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.lazy import special
 from pointillist.tables.table import Column
 
 _ROWS = 5000
@@ -96,14 +97,12 @@ def _usable(pairs: Float[np.ndarray, "k k"], indices: list[int], varies: Bool[np
 
 def _number_features(values: Float[np.ndarray, " n"], is_missing: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
     """Scores, distances of the rank from the middle, and indicators of missing cells; 0 for missing numbers."""
-    from scipy.special import ndtri
-
     present = values[~is_missing]
     _, inverse, counts = np.unique(present, return_inverse=True, return_counts=True)
     ranks = ((np.cumsum(counts) - counts / 2) / max(len(present), 1))[inverse]
     folded = np.abs(ranks - 0.5) * (len(counts) > _FEW)
     found = np.zeros((len(values), 3))
-    for i, feature in enumerate((ndtri(ranks), folded)):
+    for i, feature in enumerate((special.ndtri(ranks), folded)):
         # Without missing cells, all features are centred later.
         found[~is_missing, i] = feature - (feature.mean() if is_missing.any() and len(feature) else 0)
     found[:, 2] = is_missing

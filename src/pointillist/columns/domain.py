@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,10 +12,8 @@ from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.grids import Grid
 from pointillist.columns.number import NumberEncoder
 from pointillist.columns.scores import NormalScores, nearest_index
+from pointillist.lazy import pa, special
 from pointillist.tables.table import Column, cells_of, kind_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MOST_INTEGERS = 64
 """Largest number of integers in a range for which each integer has a token."""
@@ -76,8 +74,6 @@ class ColumnDomain:
 
     def _domain_cells(self, kind: "pa.DataType") -> Column:
         """The values as cells. Dates may be text, as in JSON."""
-        import pyarrow as pa
-
         values = list(self.values)
         if pa.types.is_dictionary(kind):
             if kind_of(kind.value_type) == "category":
@@ -111,13 +107,11 @@ class ColumnDomain:
         if not self.is_range or (is_integer and high - low < MOST_INTEGERS):
             atoms = np.arange(low, high + 1) if self.is_range else np.sort(domain.values)
             return NumberEncoder(self.name, self.has_missing, none, atoms, grid)
-        from scipy.special import ndtri
-
         fractions = np.array([0.0, 1.0]) if edges is None else edges
         levels = np.linspace(0, 1, len(fractions))
         points = low + (high - low) * fractions
         points[-1] = high
-        scores = NormalScores(points, ndtri(np.clip(levels, _EDGE, 1 - _EDGE)), levels)
+        scores = NormalScores(points, special.ndtri(np.clip(levels, _EDGE, 1 - _EDGE)), levels)
         return NumberEncoder(self.name, self.has_missing, none, np.asarray(spikes, float), grid, scores)
 
 

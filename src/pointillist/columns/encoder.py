@@ -14,14 +14,13 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import is_missing
 from pointillist.columns.grids import Grid
+from pointillist.lazy import pa
 from pointillist.tables.conditions import Between, Condition, Missing, OneOf, Present
 from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.names import name_from_json, name_to_json
 from pointillist.tables.table import Column, cells_of, kind_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from pointillist.columns.scores import NormalScores
 
 MOST_CHOICES = 1000

@@ -110,7 +110,6 @@ class _Single(_Source):
             raise _too_few(self.column, self._count, end)
 
     def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
-        """Returns the next n values."""
         parts: list[Any] = [self._array(np.arange(0))]
         while missing := n - sum(map(len, parts)):
             self.check(self._next + missing)
@@ -126,7 +125,6 @@ class _Equal(_Source):
     """Values that rows of one group share, in every table and part."""
 
     def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
-        """Returns the next n values, given the other cells of the rows."""
         hashes = [blake2b(repr(group).encode(), digest_size=8).digest() for group in self._groups(cells)]
         return self._array(np.frombuffer(b"".join(hashes), "<i8") & (2**63 - 1))
 
@@ -142,7 +140,6 @@ class _Grouped(_Source):
         self._excluded = {*zip(*(column.to_pylist() for column in columns), strict=True)}
 
     def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
-        """Returns the next n values, given the other cells of the rows."""
         values = []
         for group in self._groups(cells):
             index = self._next.get(group, 0)

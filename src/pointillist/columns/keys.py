@@ -32,11 +32,9 @@ class Numbering(GeneratedColumn):
 
     @property
     def text(self) -> str:
-        """Description of the values."""
         return f"integers from {self.first}"
 
     def count(self, kind: "pa.DataType") -> int:
-        """Returns the number of integers of the type from the first one on."""
         if kind_of(kind) != "integer":
             raise self.refused(kind)
         ends = np.iinfo(kind.to_pandas_dtype())
@@ -45,7 +43,6 @@ class Numbering(GeneratedColumn):
         return min(int(ends.max), 2**63 - 1) - self.first + 1
 
     def values(self, indices: Int[np.ndarray, " n"], seed: int) -> np.ndarray:
-        """Returns the values with some indices."""
         return indices + self.first
 
 
@@ -63,17 +60,14 @@ class Uuids(GeneratedColumn):
 
     @property
     def text(self) -> str:
-        """Description of the values."""
         return "UUIDs"
 
     def count(self, kind: "pa.DataType") -> int:
-        """Returns the number of UUIDs that are used."""
         if kind_of(kind) != "category":
             raise self.refused(kind)
         return MOST_KEYS
 
     def values(self, indices: Int[np.ndarray, " n"], seed: int) -> np.ndarray:
-        """Returns the values with some indices."""
         high = np.random.default_rng([self.salt, seed]).integers(0, 2**64, dtype=np.uint64)
         index = indices.astype(np.uint64)
         # 62 bits are a permutation of the index, so that no two values are equal.
@@ -109,11 +103,9 @@ class Codes(GeneratedColumn):
 
     @property
     def text(self) -> str:
-        """Description of the values."""
         return f"codes {self.pattern}"
 
     def count(self, kind: "pa.DataType") -> int:
-        """Returns the number of strings of the pattern."""
         if kind_of(kind) == "integer":
             self._check_integers(kind)
         elif kind_of(kind) != "category":
@@ -132,5 +124,4 @@ class Codes(GeneratedColumn):
                 raise self.refused(kind)
 
     def values(self, indices: Int[np.ndarray, " n"], seed: int) -> np.ndarray:
-        """Returns the values with some indices."""
         return self._pattern.strings(indices)

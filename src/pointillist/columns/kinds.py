@@ -13,6 +13,7 @@ from pointillist.columns.grids import BY_CHANCE, MAX_ATOMS, Grid, decimals_of, h
 from pointillist.columns.number import NumberEncoder
 from pointillist.columns.rare_categories import RareCategoriesEncoder
 from pointillist.columns.scores import NormalScores
+from pointillist.lazy import special
 from pointillist.tables.calendar_dates import are_dates, date_of_days, day_numbers, month_ends
 from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.table import Column
@@ -137,13 +138,11 @@ def _is_spike(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
     a probability below `BY_CHANCE`. Without this test, some value in a few hundred rounded numbers usually has four
     times the count of its neighbors.
     """
-    from scipy.special import pdtrc
-
     padded = np.pad(counts.astype(float), NEIGHBORS, constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBORS + 1)
     found = is_spike(counts, n)
     for i in np.flatnonzero(found):
         near = np.nanmedian(np.delete(windows[i], NEIGHBORS))
-        by_chance = len(counts) * pdtrc(counts[i] - 1, near)
+        by_chance = len(counts) * special.pdtrc(counts[i] - 1, near)
         found[i] = counts[i] >= TIMES * near and by_chance < BY_CHANCE
     return found

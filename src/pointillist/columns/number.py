@@ -8,7 +8,7 @@ intervals of scores, with a position in it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -26,11 +26,9 @@ from pointillist.columns.encoder import (
 )
 from pointillist.columns.grids import Grid
 from pointillist.columns.scores import LOG_ROOT, NormalScores, nearest_index, range_mass, scores_and_slopes, smoothed
+from pointillist.lazy import pa, special
 from pointillist.tables.conditions import Between, OneOf
 from pointillist.tables.table import Column, kind_of, to_arrow
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _LARGEST_FRACTION = 1 - 1e-7
 """Largest fraction of rows below a number; it bounds the scores that networks see."""
@@ -60,7 +58,6 @@ class NumberEncoder(ColumnEncoder):
 
     @property
     def kind(self) -> str:  # type: ignore[override]
-        """Name of the kind, in model files and on pages."""
         return "discrete" if self.scores is None else "continuous"
 
     @property
@@ -70,7 +67,6 @@ class NumberEncoder(ColumnEncoder):
 
     @property
     def n_values(self) -> int:
-        """Number of atoms and intervals."""
         return len(self.atoms) + self.n_intervals
 
     @property
@@ -86,12 +82,10 @@ class NumberEncoder(ColumnEncoder):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Lowest and highest number of the column."""
         return float(self.support.min()), float(self.support.max())
 
     @property
     def ranks(self) -> tuple[float, ...]:
-        """Rank in (0, 1) of each atom and interval; -1 for missing cells, and for numbers without intervals."""
         middle = self.atoms
         if self.scores is not None and self.has_intervals:
             halves = self.scores.joined(np.arange(self.n_intervals), np.full(self.n_intervals, 0.5))
@@ -115,7 +109,6 @@ class NumberEncoder(ColumnEncoder):
         return tokens, scores[:, None]
 
     def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
-        """Decodes tokens and scores to numbers."""
         index = tokens.astype(np.int64)
         is_missing = index >= self.n_values
         values = np.full(len(tokens), np.nan)
@@ -132,18 +125,13 @@ class NumberEncoder(ColumnEncoder):
         return Column(values, is_missing)
 
     def predicted(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Decodes scores, for example quantiles, to numbers."""
         tokens = np.full(scores.size, float(len(self.atoms)))
         return self.decode(tokens, scores.reshape(-1, 1)).values.reshape(scores.shape)
 
     def value_cells(self) -> Column:
-        """The atoms as cells."""
         return Column(self.atoms, np.zeros(len(self.atoms), bool))
 
     def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
-        """Returns numbers, rounded if requested, or dates in the column's type."""
-        import pyarrow as pa
-
         found = self.rounded(values) if is_rounded else values
         if arrow_type is None or kind_of(arrow_type) != "date":
             return np.asarray(found, float)
@@ -151,17 +139,13 @@ class NumberEncoder(ColumnEncoder):
         return to_arrow([cells], pa.schema([("x", arrow_type)]))[0].to_numpy().reshape(values.shape)
 
     def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
-        """Formats a number, or a date in the column's type."""
         # A number that is no multiple of the increment is shown as it is.
         rounded = value if self.grid.increment else float(self.rounded(np.array([value]))[0])
         if arrow_type is None or kind_of(arrow_type) != "date":
             return f"{rounded:.6g}" if self.grid.decimals is None else f"{rounded:.15g}"
-        import pyarrow as pa
-
         return str(to_arrow([Column(np.array([rounded]), np.zeros(1, bool))], pa.schema([("", arrow_type)]))[0][0])
 
     def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
-        """Replaces numbers that are unknown categories by the first category."""
         if not self.is_nominal:
             return super().without_unknown(cells)
         is_unknown = ~cells.is_missing & ~np.isin(cells.values, self.atoms)
@@ -173,7 +157,6 @@ class NumberEncoder(ColumnEncoder):
             raise unknown_value_error(self.name, f"{new[0]:.16g}", [f"{value:.16g}" for value in self.atoms])
 
     def check_observed(self, cells: Column, arrow_type: "pa.DataType | None", *, is_label: bool = False) -> None:
-        """Raises a ValueError if a number is an unknown category or class, or outside the range of the rows."""
         if is_label:
             self._check_known(cells.values[~cells.is_missing])
         low, high = self.rounded(np.array(self.ends))
@@ -190,7 +173,6 @@ class NumberEncoder(ColumnEncoder):
         return f"; its values go from {low} to {high}"
 
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-        """Which numbers a condition allows."""
         in_range = (values >= allowed.ends.low) & (values <= allowed.ends.high)
         is_allowed_atom = np.isin(values, self.atoms[allowed.token_values[allowed.token_values < len(self.atoms)]])
         return np.where(np.isin(values, self.atoms), is_allowed_atom, in_range)
@@ -235,13 +217,11 @@ class NumberEncoder(ColumnEncoder):
     def _in_pieces(self, found: Pieces, text: str, ends: Span) -> Allowed:
         if self.scores is None or not self.has_intervals:
             return super()._in_pieces(found, text, ends)
-        from scipy.special import ndtr
-
         first, token_values = len(self.atoms), found.token_values
         is_interval = (token_values >= first) & (token_values < self.n_values)
         pieces = [(value, 0.0, 1.0) for value in token_values[~is_interval]]
         edges = self.scores.edges
-        for low, high in ndtr(found.ranges):
+        for low, high in special.ndtr(found.ranges):
             for i in range(self.n_intervals):
                 begin, end = np.clip((np.array([low, high]) - edges[i]) / (edges[i + 1] - edges[i]), 0, 1)
                 if end > begin:
@@ -253,7 +233,6 @@ class NumberEncoder(ColumnEncoder):
 
     @property
     def has_wide_cells(self) -> bool:
-        """Whether a grid cell covers a range of scores so wide that a density is averaged over it."""
         if self.scores is None or self.has_intervals:
             return False
         if self.scores.is_discrete:
@@ -269,8 +248,6 @@ class NumberEncoder(ColumnEncoder):
             return Volume(nearest.astype(float), np.empty((len(values), 0)), factors)
         if not self.scores.is_discrete:
             return self._continuous_volume(values, positions, self.scores)
-        from scipy.special import ndtri
-
         nearest, factors = smoothed(values, self.support, self.counts, self.grid)
         value = self.support[nearest]
         is_atom = np.isin(value, self.atoms)
@@ -280,7 +257,7 @@ class NumberEncoder(ColumnEncoder):
             point = np.searchsorted(self.scores.points, value[~is_atom])
             low, high = self.scores.levels[point], self.scores.levels[point + 1]
             fraction = low + positions[~is_atom] * (high - low)
-            score = ndtri(np.clip(fraction, 1 - _LARGEST_FRACTION, _LARGEST_FRACTION))
+            score = special.ndtri(np.clip(fraction, 1 - _LARGEST_FRACTION, _LARGEST_FRACTION))
             tokens[~is_atom], z[~is_atom], score_factors = self._score_volume(score, np.log(high - low), self.scores)
             factors[~is_atom] += score_factors
         return Volume(tokens, z[:, None][:, : self.n_numbers], factors)
@@ -304,24 +281,20 @@ class NumberEncoder(ColumnEncoder):
         self, z: np.ndarray, log_fraction: np.ndarray, scores: NormalScores
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tokens, scores and log factors of cells, from a score in each cell and the log-probability of the cell."""
-        from scipy.special import ndtr
-
         tokens = np.full(len(z), float(len(self.atoms)))
         if not self.has_intervals:
             # The density is that of the score, not of the fraction of rows below.
             return tokens, z, log_fraction + z**2 / 2 + LOG_ROOT
-        interval = np.searchsorted(scores.edges[1:-1], ndtr(z), side="right")
+        interval = np.searchsorted(scores.edges[1:-1], special.ndtr(z), side="right")
         log_width = np.log(np.diff(scores.edges)[interval])
         return tokens + interval, np.zeros(len(z)), log_fraction - log_width
 
     @property
     def arrays(self) -> tuple[Float[np.ndarray, " m"], ...]:
-        """The counts, the atoms and the normal scores."""
         scores = () if self.scores is None else (self.scores.points, self.scores.levels, self.scores.edges)
         return self.counts, self.atoms, *scores
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values that describe the encoder, without its arrays."""
         nominal = {"is_nominal": self.is_nominal} if self.scores is None else {}
         return super().to_json() | {"grid": self.grid.to_json()} | nominal
 
@@ -338,7 +311,6 @@ class NumberEncoder(ColumnEncoder):
         return cls(name, bool(content["has_missing"]), counts, atoms, grid, scores, is_nominal)
 
     def describe(self) -> dict[str, Any]:
-        """The atoms, the range, the grid and the scores."""
         # Knots need not lie on the grid.
         low, high = self.rounded(np.array(self.ends)).tolist()
         described = {

@@ -86,20 +86,16 @@ class Personal(GeneratedColumn):
 
     @property
     def text(self) -> str:
-        """Description of the values."""
         return f"{CONTENTS[self.content]} by Faker, {self.locale}"
 
     def count(self, kind: "pa.DataType") -> None:
-        """Returns None, because nothing limits the number of values."""
         if kind_of(kind) != "category":
             raise self.refused(kind)
 
     def prepare(self) -> None:
-        """Raises a ValueError, with the way out, if Faker is not installed or lacks the locale."""
         check_faker(self.locale)
 
     def values(self, indices: Int[np.ndarray, " n"], seed: int) -> np.ndarray:
-        """Returns the values with some indices."""
         # An array of Python's text, because the longest value may be far longer than the others.
         return np.array([*(self._value(index, seed) for index in indices.tolist()), None], object)[:-1]
 

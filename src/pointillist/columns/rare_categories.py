@@ -7,19 +7,17 @@ New rows therefore have the rare categories of the training rows, as often, but 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.category import CategoryEncoder
 from pointillist.columns.encoder import Allowed, ColumnEncoder, Pieces, Volume
+from pointillist.lazy import pa
 from pointillist.tables.conditions import Between, OneOf
 from pointillist.tables.keys import MOST_CATEGORIES
 from pointillist.tables.table import Column
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MOST_FREQUENT, FEWEST_ROWS = 1000, 50
 """Largest number of categories with a token value, and smallest number of training rows of each."""
@@ -67,7 +65,6 @@ class RareCategoriesEncoder(ColumnEncoder):
 
     @property
     def n_values(self) -> int:
-        """Number of frequent categories, and one."""
         return self.n_frequent + 1
 
     @property
@@ -76,7 +73,6 @@ class RareCategoriesEncoder(ColumnEncoder):
 
     @property
     def ranks(self) -> tuple[float, ...]:
-        """-1 for every value of the token, because categories have no order."""
         return (-1.0,) * self.size
 
     @property
@@ -97,7 +93,6 @@ class RareCategoriesEncoder(ColumnEncoder):
         return tokens, np.empty((len(tokens), 0))
 
     def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
-        """Decodes tokens with positions to categories."""
         values = tokens.astype(np.int64)
         is_missing, is_rare = values >= self.n_values, values == RARE
         indices = np.where(is_missing, 0, values - 1)
@@ -106,26 +101,21 @@ class RareCategoriesEncoder(ColumnEncoder):
         return Column(indices, is_missing, self.categories)
 
     def value_cells(self) -> Column:
-        """Raises a ValueError, because rare categories have no token value."""
         raise ValueError(
             f"column {self.name!r} has {len(self.categories):,} categories, most of them too rare for probabilities: "
             "choose another column, or merge its categories before the fit"
         )
 
     def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
-        """Looks up the categories by index."""
         return self._each.typed(values, arrow_type, is_rounded=is_rounded)
 
     def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
-        """Returns the category at an index."""
         return self._each.format_value(value, arrow_type)
 
     def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
-        """Replaces unknown categories by the most frequent one."""
         return self._each.without_unknown(cells)
 
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-        """Which indices of categories a condition allows."""
         return np.isin(self._token_values(values.astype(np.int64)), allowed.token_values)
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
@@ -152,7 +142,6 @@ class RareCategoriesEncoder(ColumnEncoder):
         return Volume(tokens, found.numbers, found.log_factors + log_fractions)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values that describe the encoder, without its arrays."""
         return super().to_json() | {"categories": self.categories, "n_frequent": self.n_frequent}
 
     @classmethod

@@ -40,7 +40,6 @@ class ScaledEncoder(NumberEncoder):
 
     @property
     def n_numbers(self) -> int:
-        """1 if the column varies, 0 if it is constant."""
         return int(self.scaling.varies[0])
 
     @property
@@ -54,20 +53,16 @@ class ScaledEncoder(NumberEncoder):
 
     @property
     def unit(self) -> float:
-        """Distance between neighboring grid values; 0 without a grid."""
         return float(self.scaling.units[0])
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Lowest and highest number of the training rows."""
         return float(self.scaling.minimum[0]), float(self.scaling.maximum[0])
 
     def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Rounds numbers to the grid."""
         return self.scaling.rounded(values, 0)
 
     def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
-        """Returns the nearest numbers on the grid at or above the bounds (sign 1), or at or below them (sign -1)."""
         return bounded(bounds, sign, self.unit, self.rounded)
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +76,6 @@ class ScaledEncoder(NumberEncoder):
         return tokens, np.clip(numbers, *self.scaling.bounds)
 
     def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
-        """Decodes scaled numbers to grid values within the ends of the column."""
         n = len(numbers)
         values = self.scaling.inverse(numbers)[:, 0] if self.has_number else np.full(n, self.ends[0])
         return Column(values, np.zeros(n, bool))
@@ -92,7 +86,6 @@ class ScaledEncoder(NumberEncoder):
         return self.rounded(values) if self.is_discrete else values
 
     def unrounded(self, scores: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Decodes scaled numbers without rounding or clipping them."""
         return self.scaling.varying.inverse(scores.reshape(-1, 1))[:, 0].reshape(scores.shape)
 
     def classes(self) -> np.ndarray | None:
@@ -121,11 +114,9 @@ class ScaledEncoder(NumberEncoder):
         return np.where([low <= least, high >= most], EVERY_NUMBER, scaled)[None]
 
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-        """Which numbers a condition allows."""
         return (values >= allowed.ends.low) & (values <= allowed.ends.high)
 
     def volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
-        """Computes scaled numbers and the slope of the scaling; see `ColumnEncoder.volume`."""
         if cells.is_missing.any():
             row = int(cells.is_missing.argmax())
             raise ValueError(
@@ -148,7 +139,6 @@ class ScaledEncoder(NumberEncoder):
         raise NotImplementedError("model files hold one scaling for all columns")
 
     def describe(self) -> dict[str, Any]:
-        """The range, the grid and the scaling."""
         scaling, (low, high) = self.scaling, self.ends
         described = {
             "kind": self.kind if self.has_number else "constant",

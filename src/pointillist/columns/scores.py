@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.columns.grids import Grid
+from pointillist.lazy import special
 from pointillist.tables.calendar_dates import day_numbers
 
 N_KNOTS = 1000
@@ -70,13 +71,11 @@ class NormalScores:
             levels = np.concatenate([[0], total / total[-1]])
             # Move edges so that no value lies in two intervals.
             return cls(points, levels, np.unique(levels[np.abs(levels[:, None] - edges).argmin(axis=0)]))
-        from scipy.special import ndtri
-
         dequantized = np.sort(_dequantized(values, step, np.random.default_rng(0).random(len(values))))
         knots = np.unique(np.quantile(dequantized, np.linspace(0, 1, min(N_KNOTS, len(dequantized) - 1) + 1)))
         below, up_to = (np.searchsorted(dequantized, knots, side) for side in ("left", "right"))
         edge = _end_fraction(len(dequantized))
-        levels = ndtri(np.clip((below + up_to) / (2 * len(dequantized)), edge, 1 - edge))
+        levels = special.ndtri(np.clip((below + up_to) / (2 * len(dequantized)), edge, 1 - edge))
         if step and n_intervals > 1:
             edges = _between_values(knots, levels, edges, points[0], step)
         return cls(knots, levels, edges)
@@ -96,29 +95,23 @@ class NormalScores:
         if not self.is_discrete:
             scaled = np.ldexp(_dequantized(values, step, positions), _EXPONENT)
             return np.interp(scaled, np.ldexp(self.points, _EXPONENT), self.levels)
-        from scipy.special import ndtri
-
         nearest = nearest_index(self.points, values)
         low, high = self.levels[nearest], self.levels[nearest + 1]
-        return ndtri(np.clip(low + positions * (high - low), _EDGE, 1 - _EDGE))
+        return special.ndtri(np.clip(low + positions * (high - low), _EDGE, 1 - _EDGE))
 
     def decode(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Converts scores to numbers, without rounding."""
         if self.is_discrete:
-            from scipy.special import ndtr
-
-            return self.points[np.searchsorted(self.levels[1:-1], ndtr(scores), side="right")]
+            return self.points[np.searchsorted(self.levels[1:-1], special.ndtr(scores), side="right")]
         return np.ldexp(np.interp(scores, self.levels, np.ldexp(self.points, _EXPONENT)), -_EXPONENT)
 
     def span(self, low: float, high: float, step: float) -> tuple[float, float] | None:
         """Returns the lowest and highest score of the numbers from `low` to `high`; None if there are none."""
         if self.is_discrete:
-            from scipy.special import ndtri
-
             inside = np.flatnonzero((self.points >= low) & (self.points <= high))
             if not len(inside):
                 return None
-            ends = ndtri([self.levels[inside[0]], self.levels[inside[-1] + 1]])
+            ends = special.ndtri([self.levels[inside[0]], self.levels[inside[-1] + 1]])
             return float(ends[0]), float(ends[1])
         low, high = low - 0.499 * step, high + 0.499 * step
         first, last = float(self.points[0]), float(self.points[-1])
@@ -131,20 +124,16 @@ class NormalScores:
 
     def split(self, scores: Float[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """Splits scores into an interval, 0 … intervals - 1, and a position in the interval, in [0, 1)."""
-        from scipy.special import ndtr
-
-        fractions = ndtr(scores)
+        fractions = special.ndtr(scores)
         interval = np.searchsorted(self.edges[1:-1], fractions, side="right")
         low, high = self.edges[interval], self.edges[interval + 1]
         return interval, np.clip((fractions - low) / (high - low), 0, LARGEST_POSITION)
 
     def joined(self, interval: Int[np.ndarray, " n"], positions: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Inverts `split`."""
-        from scipy.special import ndtri
-
         low, high = self.edges[interval], self.edges[interval + 1]
         # Exclude the upper end, which belongs to the next interval.
-        return ndtri(np.clip(low + positions * (high - low), low, np.nextafter(high, low)))
+        return special.ndtri(np.clip(low + positions * (high - low), low, np.nextafter(high, low)))
 
     def check(self) -> None:
         """Raises a ValueError if the arrays are inconsistent."""
@@ -169,12 +158,10 @@ def _between_values(
     knots: np.ndarray, levels: np.ndarray, edges: np.ndarray, first: float, step: float
 ) -> Float[np.ndarray, " e"]:
     """Moves edges of intervals halfway between grid values, so that no value lies in two intervals."""
-    from scipy.special import ndtr, ndtri
-
-    at = np.interp(ndtri(edges[1:-1]), levels, knots)
+    at = np.interp(special.ndtri(edges[1:-1]), levels, knots)
     moved = first + step * (np.round((at - first) / step - 0.5) + 0.5)
     inside = moved[(moved > knots[0]) & (moved < knots[-1])]
-    return np.unique(np.concatenate([[0.0], ndtr(np.interp(inside, knots, levels)), [1.0]]))
+    return np.unique(np.concatenate([[0.0], special.ndtr(np.interp(inside, knots, levels)), [1.0]]))
 
 
 def _end_fraction(n: int) -> float:
@@ -237,8 +224,6 @@ def scores_and_slopes(
     Scores are linear between knots. Beyond the ends, the column's density falls with the square of the distance,
     starting from its value at the end, so that even a distant number has a moderate score.
     """
-    from scipy.special import log_ndtr, ndtri_exp
-
     points, levels = scores.points, scores.levels
     if len(points) < 2:
         return values - points[0], np.zeros(len(values))
@@ -248,12 +233,12 @@ def scores_and_slopes(
     for sign, is_beyond in ((1, values < points[0]), (-1, values > points[-1])):
         outer, end = sign * points[::sign], sign * levels[::sign]
         distance = outer[0] - sign * values[is_beyond]
-        log_fraction = log_ndtr(end[0])
+        log_fraction = special.log_ndtr(end[0])
         # The smallest slope to the next knots; a single one may be close by chance.
         some = slice(1, _OUTERMOST + 1)
         flattest = float(np.min((end[some] - end[0]) / (outer[some] - outer[0])))
         span = np.exp(log_fraction + end[0] ** 2 / 2 + LOG_ROOT) / max(flattest, _SMALLEST)
-        z_beyond = ndtri_exp(log_fraction - np.log1p(distance / span))
+        z_beyond = special.ndtri_exp(log_fraction - np.log1p(distance / span))
         z[is_beyond] = sign * z_beyond
         log_slope[is_beyond] = log_fraction - np.log(span) - 2 * np.log1p(distance / span) + z_beyond**2 / 2 + LOG_ROOT
     return z, log_slope
@@ -263,11 +248,9 @@ def range_mass(
     low: Float[np.ndarray, " n"], high: Float[np.ndarray, " n"], positions: Float[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Log-probability of N(0, 1) between two scores, and its quantile at a fraction of that range in (0, 1)."""
-    from scipy.special import log_ndtr, ndtri_exp
-
     # Mirror to the lower half, where probabilities do not round to 1.
     sign = np.where(low + high > 0, -1.0, 1.0)
-    first, last = (log_ndtr(np.where(sign > 0, *ends)) for ends in ((low, -high), (high, -low)))
+    first, last = (special.log_ndtr(np.where(sign > 0, *ends)) for ends in ((low, -high), (high, -low)))
     log_fraction = last + np.log(-np.expm1(first - last))
     inside = np.where(sign > 0, positions, 1 - positions)
-    return log_fraction, sign * ndtri_exp(np.logaddexp(first, np.log(inside) + log_fraction))
+    return log_fraction, sign * special.ndtri_exp(np.logaddexp(first, np.log(inside) + log_fraction))

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.columns.scaling import AffineScaling
+from pointillist.lazy import stats
 
 _CANONICAL_SEED = 42
 
@@ -82,11 +83,11 @@ def _blobs(n_rows: int, random_state: int) -> Draw:
 
 
 def _blobs_log_joint(rows: np.ndarray) -> np.ndarray:
-    from scipy.stats import multivariate_normal
-
     distributions = zip(_BLOBS_MEANS, _BLOBS_COVARIANCES, strict=True)
     # SciPy returns a number for a single row.
-    label_0, low, high = (np.atleast_1d(multivariate_normal(mean, cov).logpdf(rows)) for mean, cov in distributions)
+    label_0, low, high = (
+        np.atleast_1d(stats.multivariate_normal(mean, cov).logpdf(rows)) for mean, cov in distributions
+    )
     return np.stack([np.log(0.8) + label_0, np.log(0.2) + np.logaddexp(np.log(0.2) + low, np.log(0.8) + high)], axis=1)
 
 

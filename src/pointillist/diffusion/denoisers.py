@@ -40,7 +40,7 @@ class Denoiser(eqx.Module):
     if TYPE_CHECKING:
         # A property, because type checkers reject a property that implements an abstract attribute.
         @property
-        def schedule(self) -> Schedule: ...  # noqa: D102
+        def schedule(self) -> Schedule: ...
     else:
         schedule: eqx.AbstractVar[Schedule]
 
@@ -66,7 +66,7 @@ class ConditionalDenoiser(Denoiser):
     if TYPE_CHECKING:
         # A property, because type checkers reject a property that implements an abstract attribute.
         @property
-        def n_classes(self) -> Label | None: ...  # noqa: D102
+        def n_classes(self) -> Label | None: ...
     else:
         n_classes: eqx.AbstractVar[Label | None]
 

@@ -73,10 +73,10 @@ class RowSampler(Sampler):
     if TYPE_CHECKING:
         # A property, because type checkers reject a property that implements an abstract attribute.
         @property
-        def schedule(self) -> Schedule: ...  # noqa: D102
+        def schedule(self) -> Schedule: ...
 
         @property
-        def is_stochastic(self) -> bool: ...  # noqa: D102
+        def is_stochastic(self) -> bool: ...
     else:
         schedule: eqx.AbstractVar[Schedule]
         is_stochastic: eqx.AbstractVar[bool]
@@ -128,7 +128,7 @@ class TransitionSampler(RowSampler):
     if TYPE_CHECKING:
 
         @property
-        def steps(self) -> int | None: ...  # noqa: D102
+        def steps(self) -> int | None: ...
     else:
         steps: eqx.AbstractVar[int | None]
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pointillist.evaluation.figure import Histogram
 from pointillist.evaluation.report import percent
 from pointillist.evaluation.scores import NumberMeasures, Scores
+from pointillist.lazy import stats
 from pointillist.metrics import MEASURES, ColumnDifference, Copies, Estimate, ResidualSpread
 from pointillist.metrics.estimate import LEVEL, holm
 
@@ -147,12 +148,10 @@ class Comparison:
         It comes from Fisher's one-sided exact test: given the data, rows and held-out rows are independent trials.
         Without held-out rows, or if they equal data rows too often, it is `copies.p_value`.
         """
-        from scipy.stats import hypergeom
-
         if self.holdout_copies is None or self.holdout_rows is None or not self.is_held_out:
             return self.copies.p_value
         total = self.copies.count + self.holdout_copies.count
-        return float(hypergeom.sf(self.copies.count - 1, self.m + self.holdout_rows, total, self.m))
+        return float(stats.hypergeom.sf(self.copies.count - 1, self.m + self.holdout_rows, total, self.m))
 
     @property
     def are_numbers(self) -> bool:

@@ -44,7 +44,6 @@ class Evaluation(Comparison, Reported):
         return verdict_of(self)
 
     def print_on(self, console: "Console") -> None:
-        """Print the report on a console."""
         print_evaluation(self, console)
 
     def to_frame(self) -> Any:

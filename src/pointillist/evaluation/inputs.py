@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pointillist.columns.unlearned import separated
+from pointillist.lazy import pa, pc
 from pointillist.metrics.checks import check_rows
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.tables.frames import table_of
@@ -58,8 +59,6 @@ def as_columns(sides: Mapping[str, Table]) -> dict[str, Columns]:
 
 def _arrays(side: Table) -> Columns:
     """Return the columns of a table; the metadata of the NumPy type of dates have the length of a day."""
-    import pyarrow as pa
-
     arrays = side.arrays()
     for name, kind in zip(side.names, side.arrow.schema.types, strict=True):
         if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
@@ -118,8 +117,6 @@ def _of_one_kind(sides: Mapping[str, Table]) -> dict[str, Table]:
 
 def _as_type(column: Any, kind: Any, what: str) -> Any:
     """Convert a column without cells, or of durations that a CSV file holds as integers; return others unchanged."""
-    import pyarrow as pa
-
     if column.null_count == len(column):
         return pa.chunked_array([pa.nulls(len(column), kind)])
     if pa.types.is_duration(kind) and pa.types.is_integer(column.type):
@@ -131,9 +128,6 @@ def _as_type(column: Any, kind: Any, what: str) -> Any:
 
 def _in_microseconds(column: Any, zone: str | None) -> Any:
     """Convert times and durations to microseconds, and dates to timestamps in a zone if they have one."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     kind = column.type
     if pa.types.is_duration(kind) or pa.types.is_time(kind):
         return column.cast(pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us"), safe=False)

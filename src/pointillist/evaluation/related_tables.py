@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from pointillist.evaluation.report import Reported, json_value, text_table
+from pointillist.lazy import ensemble
 from pointillist.metrics.classifiers import MAX_CATEGORIES, two_sample_test
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
@@ -181,7 +182,6 @@ class RelationalEvaluation(Reported):
         return {"measures": json_value(measures), "verdict": self.verdict}
 
     def print_on(self, console: Console) -> None:
-        """Print the measures as a table, and the verdict."""
         rows = [(name, _text(found), _text(real)) for name, (found, real) in self.measures.items()]
         console.print(text_table("", ("measure", "drawn", "real"), rows))
         console.print(self.verdict)
@@ -269,10 +269,8 @@ def _pairs(data: Arrays, rows: Arrays) -> float:
 
 
 def _accuracy(data: Arrays, rows: Arrays, seed: int) -> Estimate:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     sides, is_category = encode(data, rows, max_categories=MAX_CATEGORIES)
-    trees = HistGradientBoostingClassifier(
+    trees = ensemble.HistGradientBoostingClassifier(
         categorical_features=is_category, early_stopping=False, random_state=seed, min_samples_leaf=5
     )
     # A number below all others marks missing cells; trees take a negative category as missing.

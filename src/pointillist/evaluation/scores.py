@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointillist import metrics
+from pointillist.lazy import stats
 from pointillist.metrics import MEASURES, NearestShare, Utility, nearest_share, utility
 from pointillist.metrics.checks import check_pair
 from pointillist.metrics.mixed import mean_score
@@ -145,8 +146,6 @@ def measure_numbers(data: Table, rows: Table, random_state: int) -> NumberMeasur
 
 def _above_half(estimate: metrics.Estimate, error: float) -> float:
     """Return the one-sided p-value of a fraction above 0.5; with an error of 0 it is 0 or 1."""
-    from scipy.stats import t
-
     if error == 0:
         return 0.0 if estimate > 0.5 else 1.0
-    return float(t.sf((estimate - 0.5) / error, estimate.degrees_of_freedom))
+    return float(stats.t.sf((estimate - 0.5) / error, estimate.degrees_of_freedom))

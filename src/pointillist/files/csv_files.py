@@ -52,12 +52,10 @@ class CsvFormat(Format):
     has_types = False
 
     def names(self, path: Path, form: CsvForm) -> list[str]:
-        """Returns the names of a file's columns; their indices if it has none."""
         check_regular(parts_of(path)[0])
         return CsvFile(parts_of(path)[0], form).names
 
     def read(self, path: Path, options: ReadOptions) -> Table:
-        """Reads rows of numbers if all columns hold them, and otherwise columns of any kind."""
         file = CsvFiles(path, options.form)
         if options.form.has_names is None:
             _check_header(file.names, path)

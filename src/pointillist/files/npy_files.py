@@ -24,11 +24,9 @@ class NpyFormat(Format):
     holds_text = False
 
     def names(self, path: Path, form: CsvForm) -> list[str]:
-        """Returns no names, because an array has none."""
         return []
 
     def read(self, path: Path, options: ReadOptions) -> Table:
-        """Maps the rows if they are float64; see `read_table`."""
         if options.drop or options.types:
             raise ValueError(f"{path}: an .npy file holds numbers alone: give a .csv or .parquet file")
         array = _mapped(path)

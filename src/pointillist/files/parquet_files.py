@@ -33,7 +33,6 @@ class ParquetFormat(Format):
     """Columns of Arrow types."""
 
     def names(self, path: Path, form: CsvForm) -> list[str]:
-        """Returns the names of a file's columns; none if the file cannot be read."""
         from pyarrow import parquet
 
         first = parts_of(path)[0]
@@ -46,7 +45,6 @@ class ParquetFormat(Format):
             return []
 
     def read(self, path: Path, options: ReadOptions) -> Table:
-        """Reads rows of numbers if all columns hold them, and otherwise columns of any kind; see `read_table`."""
         parts = [_Part(part) for part in parts_of(path)]
         schema = parts[0].schema
         for part in parts:

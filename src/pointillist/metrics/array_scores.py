@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pointillist.lazy import distance, optimize
 from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import tiles
 from pointillist.metrics.estimate import Estimate
@@ -41,9 +42,6 @@ def emd(
         >>> emd(square, square + [5.0, 0.0], n_subsample=4)
         20 ± 0
     """
-    from scipy.optimize import linear_sum_assignment
-    from scipy.spatial.distance import cdist
-
     A, B = check_pair(real, generated)
     if n_subsample < 1 or n_repeats < 1:
         raise ValueError(f"n_subsample={n_subsample} and n_repeats={n_repeats} must both be at least 1")
@@ -57,8 +55,8 @@ def emd(
     totals = np.empty(n_repeats)
     for repeat in range(n_repeats):
         a, b = (rows[rng.choice(len(rows), n_subsample, replace=False)] for rows in (A, B))
-        cost = cdist(a, b)
-        totals[repeat] = cost[linear_sum_assignment(cost)].sum()
+        cost = distance.cdist(a, b)
+        totals[repeat] = cost[optimize.linear_sum_assignment(cost)].sum()
     error = totals.std(ddof=1) / math.sqrt(n_repeats) if n_repeats > 1 else math.nan
     return Estimate(totals.mean(), error, n_repeats - 1)
 

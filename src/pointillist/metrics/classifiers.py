@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pointillist.lazy import ensemble, model_selection, neighbors, stats
 from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
@@ -50,9 +51,7 @@ class BoostedTwoSample:
     @property
     def p_value(self) -> float:
         """p-value of an AUC above one half."""
-        from scipy.stats import norm
-
-        return float(norm.sf((self.auc - 0.5) / self.auc.null_standard_error))
+        return float(stats.norm.sf((self.auc - 0.5) / self.auc.null_standard_error))
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,6 @@ def two_sample_test(
         >>> two_sample_test(A, B + 10.0, classifier="knn")
         1.00000 ± 0.00319
     """
-    from sklearn.model_selection import StratifiedKFold
-
     A, B = check_pair(real, generated)
     rng = np.random.default_rng(random_state)
     n = min(len(A), len(B)) if max_rows is None else min(len(A), len(B), max_rows)
@@ -125,7 +122,7 @@ def two_sample_test(
     model = _make_classifier(classifier, rng, 2 * n - math.ceil(2 * n / n_splits))
     rows = np.concatenate([side[rng.permutation(len(side))[:n]] for side in (A, B)])
     labels = np.repeat([0, 1], n)
-    folds = StratifiedKFold(n_splits, shuffle=True, random_state=draw_seed(rng))
+    folds = model_selection.StratifiedKFold(n_splits, shuffle=True, random_state=draw_seed(rng))
     correct = 0
     for train, test in folds.split(rows, labels):
         model.fit(rows[train], labels[train])
@@ -164,9 +161,7 @@ def boosted_two_sample(
     Raises:
         ValueError: If there are fewer rows than folds.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold
 
     data, rows = check_tables(real=real, generated=generated)
     n = min(count_rows(rows), count_rows(data), max_rows)
@@ -175,8 +170,8 @@ def boosted_two_sample(
     sides, is_category = encode(rows, data, max_categories=MAX_CATEGORIES)
     features = np.concatenate([side[rng.permutation(len(side))[:n]] for side in sides])
     labels = np.repeat([1, 0], n)
-    folds = StratifiedKFold(n_splits, shuffle=True, random_state=draw_seed(rng))
-    trees = HistGradientBoostingClassifier(
+    folds = model_selection.StratifiedKFold(n_splits, shuffle=True, random_state=draw_seed(rng))
+    trees = ensemble.HistGradientBoostingClassifier(
         categorical_features=is_category, early_stopping=False, random_state=draw_seed(rng)
     )
     areas = np.empty(n_splits)
@@ -274,15 +269,12 @@ def _make_classifier(classifier: Any, rng: np.random.Generator, n_train: int) ->
 
     if isinstance(classifier, str):
         if classifier == "forest":
-            from sklearn.ensemble import RandomForestClassifier
-
-            return RandomForestClassifier(200, min_samples_leaf=5, random_state=draw_seed(rng))
+            return ensemble.RandomForestClassifier(200, min_samples_leaf=5, random_state=draw_seed(rng))
         if classifier == "knn":
-            from sklearn.neighbors import KNeighborsClassifier
             from sklearn.pipeline import make_pipeline
             from sklearn.preprocessing import StandardScaler
 
-            return make_pipeline(StandardScaler(), KNeighborsClassifier(min(15, max(1, n_train // 2))))
+            return make_pipeline(StandardScaler(), neighbors.KNeighborsClassifier(min(15, max(1, n_train // 2))))
         raise ValueError(f"classifier={classifier!r} is unknown: use 'forest', 'knn' or a scikit-learn classifier")
     model = clone(classifier)
     settings = sorted(model.get_params().items(), key=lambda setting: setting[0])
@@ -326,8 +318,6 @@ def _class_utility(
     train: Rows, labels: Rows, test: Rows, truth: Rows, is_category: NDArray[np.bool_], seed: int
 ) -> tuple[float, Rows]:
     """Return the mean AUC of a class against the rest, and the influence of each test row on the mean."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     probabilities: dict[float, Rows] = {}
     if len(labels) > MOST_WITHOUT_STOPPING:
         # Trees hold out rows of each class for early stopping, which needs two rows.
@@ -336,7 +326,7 @@ def _class_utility(
     if len(np.unique(labels)) > 1:
         # They hold out a tenth of the rows, at least one of each class.
         stops = "auto" if 10 * len(np.unique(labels)) <= len(labels) else False
-        trees = HistGradientBoostingClassifier(
+        trees = ensemble.HistGradientBoostingClassifier(
             categorical_features=is_category, random_state=seed, early_stopping=stops
         )
         fit_trees(trees, train, labels)
@@ -349,12 +339,10 @@ def _class_utility(
 
 def _area(scores: Rows, is_positive: NDArray[np.bool_]) -> tuple[float, Rows]:
     """Return the area under the ROC curve, and the influence of each row on it (DeLong et al. 1988)."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores)
+    ranks = stats.rankdata(scores)
     placements = np.empty(len(scores))  # the fraction of the other side from which a row is distinguished correctly
     for side in (is_positive, ~is_positive):
-        placements[side] = (ranks[side] - rankdata(scores[side])) / np.count_nonzero(~side)
+        placements[side] = (ranks[side] - stats.rankdata(scores[side])) / np.count_nonzero(~side)
     placements[~is_positive] = 1 - placements[~is_positive]
     area, fraction = placements[is_positive].mean(), is_positive.mean()
     return float(area), (placements - area) / np.where(is_positive, fraction, 1 - fraction)
@@ -364,9 +352,7 @@ def _number_utility(
     train: Rows, labels: Rows, test: Rows, truth: Rows, is_category: NDArray[np.bool_], seed: int
 ) -> tuple[float, Rows]:
     """Return R², and the influence of each test row on it."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    trees = HistGradientBoostingRegressor(categorical_features=is_category, random_state=seed)
+    trees = ensemble.HistGradientBoostingRegressor(categorical_features=is_category, random_state=seed)
     fit_trees(trees, train, labels)
     residuals, deviations = (trees.predict(test) - truth) ** 2, (truth - truth.mean()) ** 2
     ratio = residuals.mean() / deviations.mean()

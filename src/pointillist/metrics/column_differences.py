@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pointillist.lazy import stats
 from pointillist.metrics.checks import Seed
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.mixed_tables import TableLike, check_tables
@@ -113,10 +114,8 @@ def _numbers(name: str, rows: Rows, data: Rows, rng: np.random.Generator) -> Col
         counts = [np.bincount(np.searchsorted(values, side), minlength=len(values)) for side in (rows, data)]
         value, p_value = _compare_counts(counts[0], counts[1], rng)
     else:
-        from scipy.stats import ks_2samp
-
         method = "exact" if max(len(rows), len(data)) <= EXACT_ROWS else "asymp"
-        result = ks_2samp(rows, data, method=method)
+        result = stats.ks_2samp(rows, data, method=method)
         value, p_value = float(result.statistic), float(result.pvalue)
     means = [function(side) for function in (np.mean, np.std) for side in (rows, data)]
     return ColumnDifference(name, kind, value, p_value, *map(float, means))
@@ -124,8 +123,6 @@ def _numbers(name: str, rows: Rows, data: Rows, rng: np.random.Generator) -> Col
 
 def _compare_counts(rows: NDArray[np.int64], data: NDArray[np.int64], rng: np.random.Generator) -> tuple[float, float]:
     """Return the total variation distance of two histograms, and the p-value of the test of homogeneity."""
-    from scipy.stats import chi2
-
     m, n, pooled = int(rows.sum()), int(data.sum()), rows + data
     distance = float(np.abs(rows / m - data / n).sum() / 2)
     if len(pooled) == 1:
@@ -134,7 +131,7 @@ def _compare_counts(rows: NDArray[np.int64], data: NDArray[np.int64], rng: np.ra
     weights = (m + n) / n / expected  # of both sides' squared deviations, which are equal
     observed = np.square(rows - expected) @ weights
     if expected.min() * min(1, n / m) >= FEWEST_EXPECTED:
-        return distance, float(chi2.sf(observed, len(pooled) - 1))
+        return distance, float(stats.chi2.sf(observed, len(pooled) - 1))
     n_permutations = N_PERMUTATIONS if len(pooled) <= MANY_VALUES else N_PERMUTATIONS_OF_MANY
     size, as_large = max(1, 2**20 // len(pooled)), 0
     for start in range(0, n_permutations, size):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pointillist.lazy import special, stats
 from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 
@@ -124,10 +125,7 @@ def _divided(*sides: Rows) -> Correlations:
 
 
 def _normal_scores(rows: Rows) -> Rows:
-    from scipy.special import ndtri
-    from scipy.stats import rankdata
-
-    return ndtri((rankdata(rows, axis=0) - 0.5) / len(rows))
+    return special.ndtri((stats.rankdata(rows, axis=0) - 0.5) / len(rows))
 
 
 def _correlations(sums: Rows, products: Rows, n: int) -> Rows:

@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pointillist.lazy import distance
+
 Rows = NDArray[np.float64]
 
 TILE_BYTES = 2**20
@@ -20,8 +22,6 @@ def tiles(
     The next step overwrites the distances. With `upper`, for A = B, the tiles below the diagonal are left out: the
     columns of a tile start where its rows start.
     """
-    from scipy.spatial.distance import cdist
-
     n, m = len(A), len(B)
     cells = max(1, TILE_BYTES // 8)
     width = min(m, max(1, cells // 64))
@@ -33,7 +33,7 @@ def tiles(
             columns = slice(left, min(left + width, m))
             shape = (rows.stop - rows.start, columns.stop - columns.start)
             out = buffer[: shape[0] * shape[1]].reshape(shape)
-            cdist(A[rows], B[columns], kind, out=out)
+            distance.cdist(A[rows], B[columns], kind, out=out)
             yield rows, columns, out
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pointillist.lazy import spatial
 from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
@@ -108,15 +109,13 @@ def coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Estimate:
     Raises:
         ValueError: If k is not in 1 … n - 1.
     """
-    from scipy.spatial import cKDTree
-
     data, samples = check_pair(real, generated)
     if not 1 <= k < len(data):
         raise ValueError(f"k={k} must be at least 1 and below {len(data)}, the number of real rows: pass more rows")
 
     def covered(a: NDArray[np.int64] | slice, b: NDArray[np.int64] | slice) -> Any:
-        nearest, _ = cKDTree(samples[b]).query(data[a])
-        radii, _ = cKDTree(data[a]).query(data[a], k=[k + 1])
+        nearest, _ = spatial.cKDTree(samples[b]).query(data[a])
+        radii, _ = spatial.cKDTree(data[a]).query(data[a], k=[k + 1])
         return np.mean(nearest <= radii[:, 0] * (1 + ROUNDING))
 
     value, variance = covered(slice(None), slice(None)), math.nan

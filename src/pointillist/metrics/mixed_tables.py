@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pointillist.lazy import distance
 from pointillist.metrics.checks import check_rows
 from pointillist.metrics.distances import Rows
 
@@ -129,13 +130,11 @@ class Points:
 
     def distances(self, others: Points) -> Rows:
         """Return the distances to other points, shape `(points, others)`."""
-        from scipy.spatial.distance import cdist
-
         distances = np.zeros((len(self), len(others)))
         if self.numbers.shape[1]:
-            distances += cdist(self.numbers, others.numbers, self.kind)
+            distances += distance.cdist(self.numbers, others.numbers, self.kind)
         if n_codes := self.codes.shape[1]:
-            distances += n_codes * cdist(self.codes, others.codes, "hamming")
+            distances += n_codes * distance.cdist(self.codes, others.codes, "hamming")
         return distances
 
     def nearest(self, records: Points) -> tuple[Rows, NDArray[np.int64]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pointillist.lazy import neighbors, spatial, stats
 from pointillist.metrics.checks import Seed, check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
@@ -111,16 +112,16 @@ def _is_below(a: Rows, b: Rows) -> Rows:
 def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int64]]:
     """Return the distances to the k nearest records and their indices, each of shape `(queries, k)`."""
     if queries.shape[1] <= TREE_COLUMNS or len(records) <= TREE_RECORDS:
-        from scipy.spatial import cKDTree
-
-        distances, indices = cKDTree(records).query(queries, k=list(range(1, k + 1)))
+        distances, indices = spatial.cKDTree(records).query(queries, k=list(range(1, k + 1)))
         return distances, indices.astype(np.int64)
-    from sklearn.neighbors import NearestNeighbors
-
     # Neighbors are found from inner products, in which a large mean would drown distances.
     mean = records.mean(axis=0)
     queries, records = queries - mean, records - mean
-    indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(records).kneighbors(queries, return_distance=False)
+    indices = (
+        neighbors.NearestNeighbors(n_neighbors=k, algorithm="brute")
+        .fit(records)
+        .kneighbors(queries, return_distance=False)
+    )
     # Inner products lose small distances to rounding: measure them again.
     distances = np.stack([np.linalg.norm(queries - records[column], axis=1) for column in indices.T], axis=1)
     return distances, indices.astype(np.int64)
@@ -177,8 +178,6 @@ def nearest_share(
         independent trials. Its standard deviation is the larger of 0.5 / √rows and `share.null_standard_error`, which
         holds if each record is assigned to the training or to the held-out side at random.
     """
-    from scipy.stats import norm
-
     records, some, others = points_of(real=real, generated=generated, holdout=holdout)
     rng = np.random.default_rng(random_state)
     size = min(len(records), len(others), max_records)
@@ -192,7 +191,7 @@ def nearest_share(
     null_variance = size / 2 * counts.var(ddof=1) / m**2  # of a sum over half of the records, drawn at random
     smoothed = (share * m + 1) / (m + 2)  # a share of exactly 0 or 1 is not known without error
     estimate = Estimate(share, math.sqrt(null_variance * 4 * smoothed * (1 - smoothed)), math.inf, null_variance**0.5)
-    reach = float(norm.ppf(1 - LEVEL / 2)) * max(estimate.null_standard_error, 0.5 / math.sqrt(m))
+    reach = float(stats.norm.ppf(1 - LEVEL / 2)) * max(estimate.null_standard_error, 0.5 / math.sqrt(m))
     return NearestShare(
         share=estimate,
         interval=(max(0.0, 0.5 - reach), min(1.0, 0.5 + reach)),
@@ -228,8 +227,6 @@ def copies(real: TableLike, generated: TableLike) -> Copies:
         real: n rows: an array, or a table with the same columns.
         generated: m rows.
     """
-    from scipy.stats import hypergeom
-
     (data_matrix, row_matrix), _ = encode(*check_tables(real=real, generated=generated))
     _, index, counts = np.unique(row_keys(data_matrix), return_inverse=True, return_counts=True)
     count, duplicates = int(equal_rows(row_matrix, data_matrix).sum()), float((counts[index] > 1).mean())
@@ -238,7 +235,7 @@ def copies(real: TableLike, generated: TableLike) -> Copies:
     # fraction p of data rows with a duplicate has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every
     # duplicate one of a pair), which is the variance of n (1 − p) / (2 − p) trials.
     trials = max(1, int(len(data_matrix) * (1 - duplicates) / (2 - duplicates)))
-    p_value = float(hypergeom.sf(count - 1, m + trials, count + round(duplicates * trials), m))
+    p_value = float(stats.hypergeom.sf(count - 1, m + trials, count + round(duplicates * trials), m))
     return Copies(count, count / m, duplicates, p_value)
 
 

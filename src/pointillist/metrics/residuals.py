@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pointillist.lazy import ensemble, stats
 from pointillist.metrics.checks import Seed
 from pointillist.metrics.classifiers import draw_seed, fit_trees, on_one_thread
 from pointillist.metrics.distances import Rows
@@ -106,14 +107,12 @@ def _standardized(sides: list[Rows], is_category: NDArray[np.bool_]) -> list[Row
 
 def _residuals(sides: list[Rows], j: int, is_category: NDArray[np.bool_], seed: int) -> list[Rows]:
     """Fit column j on the first side, and return its absolute residuals on the others, in standard deviations."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
     features, is_category = [np.delete(side, j, axis=1) for side in sides], np.delete(is_category, j)
     numbers = [np.nan_to_num(side[:, ~is_category]) for side in features]
     slopes = np.linalg.lstsq(numbers[0], sides[0][:, j], rcond=None)[0]
     targets = [side[:, j] - terms @ slopes for side, terms in zip(sides, numbers, strict=True)]
     # A hundred trees with more leaves are no more exact, and take four times as long.
-    trees = HistGradientBoostingRegressor(
+    trees = ensemble.HistGradientBoostingRegressor(
         max_iter=30,
         learning_rate=0.2,
         max_leaf_nodes=15,
@@ -129,8 +128,6 @@ def _residuals(sides: list[Rows], j: int, is_category: NDArray[np.bool_], seed: 
 
 def _compare(rows: Rows, data: Rows) -> tuple[Estimate, float]:
     """Return the ratio of the mean absolute residuals, and the p-value of Student's test of equal means."""
-    from scipy.stats import ttest_ind
-
     limit = np.quantile(np.concatenate([rows, data]), CLIPPED)
     rows, data = np.minimum(rows, limit), np.minimum(data, limit)
     pooled = np.concatenate([rows, data])
@@ -141,4 +138,4 @@ def _compare(rows: Rows, data: Rows) -> tuple[Estimate, float]:
     if mean > 0:
         ratio, errors = rows.mean() / mean, [math.sqrt(side.var(ddof=1) / len(side)) for side in (rows, data)]
         error = math.hypot(errors[0], ratio * errors[1]) / mean
-    return Estimate(ratio, error, len(pooled) - 2, null), float(ttest_ind(rows, data).pvalue)
+    return Estimate(ratio, error, len(pooled) - 2, null), float(stats.ttest_ind(rows, data).pvalue)

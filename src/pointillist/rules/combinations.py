@@ -35,7 +35,6 @@ class Combination(TableRule):
 
     @property
     def reserved(self) -> tuple[int, ...]:
-        """All columns."""
         return self.columns
 
     def restore(self, rows: Rows) -> None:
@@ -62,7 +61,6 @@ class Combination(TableRule):
         return self.table[best] if score[best] >= 0 and agrees[best, ~is_free].all() else values
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        """Find the rows whose combination is not in the table."""
         replaced = list(columns)
         for column in self.columns:
             replaced[column] = in_tokens(columns[column], ranges[column].encoder)
@@ -95,7 +93,6 @@ class Combination(TableRule):
         return super().contradicted(conditions)
 
     def text(self, names: Sequence[Any]) -> str:
-        """Return the rule as the user would write it."""
         return self.wording
 
 
@@ -111,7 +108,6 @@ class ColumnsRule(Declared):
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """The columns."""
         return self.columns
 
 
@@ -122,7 +118,6 @@ class FixedCombinations(ColumnsRule):
     kind = "fixed_combinations"
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        """Return the table of all combinations in rows without a missing cell."""
         values, is_complete = _tokens(columns, self.columns)
         table, counts = np.unique(values[is_complete], axis=0, return_counts=True)
         wording = f"{', '.join(map(str, self.columns))} have a combination of the training rows"

@@ -7,6 +7,7 @@ import numpy as np
 
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import fit_encoder
+from pointillist.lazy import optimize
 from pointillist.rules.combinations import FixedCombinations, OneHot
 from pointillist.rules.declared import Declared, Ignored, NamedColumns
 from pointillist.rules.expressions import DeclaredExpression
@@ -137,8 +138,6 @@ def _check_consistent(rules: Sequence[Rule], encoders: Sequence[ColumnEncoder]) 
 
 def _is_feasible(rules: Sequence[Inequality | Sum], encoders: Sequence[ColumnEncoder]) -> bool:
     """Return whether some numbers obey sums and inequalities, by a linear program over scaled columns."""
-    from scipy.optimize import linprog
-
     low, high = np.array([each.ends for each in encoders]).T
     scales = np.where(high > low, high - low, 1.0)
     above, equal = list[np.ndarray](), list[np.ndarray]()
@@ -158,5 +157,5 @@ def _is_feasible(rules: Sequence[Inequality | Sum], encoders: Sequence[ColumnEnc
     arguments = {f"A_{name}": (-1 if name == "ub" else 1) * rows[:, :-1] for name, rows in sides.items()}
     arguments |= {f"b_{name}": (1 if name == "ub" else -1) * rows[:, -1] for name, rows in sides.items()}
     limits = [*[(None, None)] * len(encoders), (None, 1.0)]
-    found = linprog(np.append(np.zeros(len(encoders)), -1.0), **arguments, bounds=limits)
+    found = optimize.linprog(np.append(np.zeros(len(encoders)), -1.0), **arguments, bounds=limits)
     return bool(found.status != 2 and (found.status != 0 or found.x[-1] > _MARGIN))

@@ -143,7 +143,6 @@ class Ignored(Declared):
         return ()
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        """Return no rules."""
         return ()
 
 

@@ -111,7 +111,6 @@ class Equation(NumberRule):
             return np.isfinite(error) & (error > within)
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        """Find the rows that break the equation by more than rounding explains."""
         values, is_complete = self.cells(columns)
         return is_complete & self.is_off(values, [ranges[column] for column in self.columns])
 
@@ -154,7 +153,6 @@ class Equation(NumberRule):
         return any_fixed
 
     def excluded(self, low: Numbers, high: Numbers, ranges: Sequence[NumberRange]) -> Mask:
-        """Find the boxes in which no row obeys the equation."""
         # A rounded number represents all numbers that are rounded to it.
         half = np.array([0.0 if self.is_exact else 0.5 * each.rounding + NULL * each.largest for each in ranges])
         half[self.solved] += 0.5 * ranges[self.solved].encoder.unit

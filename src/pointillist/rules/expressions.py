@@ -302,7 +302,6 @@ class Expression(Rule):
         """Change nothing: the rows are drawn again."""
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        """Find the rows in which the expression is false."""
         chosen = [columns[column] for column in self.columns]
         return ~np.any([cells.is_missing for cells in chosen], axis=0) & ~self.is_true(chosen)
 
@@ -316,11 +315,9 @@ class Expression(Rule):
         return self.broken([observed.get(i, cells[0]) for i in range(max(self.columns) + 1)], ())
 
     def text(self, names: Sequence[Any]) -> str:
-        """Return the expression."""
         return self.source
 
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Raise a ValueError if the expression has no meaning for the columns."""
         kinds = [encoders[column] for column in self.columns]
         self.is_true([encoder.decode(np.empty(0), np.empty((0, encoder.n_numbers))) for encoder in kinds])
 
@@ -354,7 +351,6 @@ class DeclaredExpression(Declared):
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """The columns that the expression names."""
         return Parsed.of(self.text).names
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:

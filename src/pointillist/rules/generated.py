@@ -30,7 +30,6 @@ class DeclaredColumn(Declared):
         return ()
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        """Return no rules."""
         return ()
 
     @abstractmethod
@@ -67,7 +66,6 @@ class Unique(DeclaredColumn):
             Pattern(self.pattern)
 
     def generated(self, table: Table, *, is_private: bool) -> GeneratedColumn:
-        """Return the key; raise a ValueError in one line if the training rows break it, or do not show its kind."""
         self.check_columns(table, self.columns)
         *within, name = self.columns
         if self.pattern is not None:
@@ -131,7 +129,6 @@ class PersonalColumn(DeclaredColumn):
         )
 
     def generated(self, table: Table, *, is_private: bool) -> GeneratedColumn:
-        """Return the column; raise a ValueError in one line if Faker or its locale is missing."""
         self.check_columns(table, (self.column, *self._by))
         check_faker(self.locale)
         return self._column()

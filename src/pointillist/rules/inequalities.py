@@ -64,7 +64,6 @@ class Inequality(NumberRule):
         return np.asarray(residual <= within if self.is_strict else residual < -within)
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        """Find the rows that break the inequality."""
         values, is_complete = self.cells(columns)
         return is_complete & self.is_off(values, [ranges[column] for column in self.columns])
 
@@ -101,13 +100,11 @@ class Inequality(NumberRule):
         return np.where(self.is_off(mirrored, ranges), nearest[:, i], mirrored[:, i])
 
     def excluded(self, low: Numbers, high: Numbers, ranges: Sequence[NumberRange]) -> Mask:
-        """Find the boxes in which all rows break the inequality."""
         with np.errstate(invalid="ignore"):
             highest = np.maximum(low * np.array(self.factors), high * np.array(self.factors)).sum(axis=1)
         return self._is_below(highest + self.constant, ranges)
 
     def text(self, names: Sequence[Any]) -> str:
-        """Return the rule as the user would write it."""
         return self.wording
 
 
@@ -127,11 +124,9 @@ class Ordered(Declared):
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """The columns."""
         return self.columns
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        """Return one inequality for each column after the first."""
         return [
             difference(columns, high, low, 0.0, self.strict, f"{low} {'<' if self.strict else '≤'} {high}")
             for low, high in pairwise(self.columns)
@@ -175,11 +170,9 @@ class Bounds(Declared):
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """The column."""
         return (self.column,)
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        """Return one inequality for each end."""
         index, mark, found = columns.number(self.column), "" if self.strict else "=", list[Rule]()
         for sign, comparison, end in ((1.0, ">", self.low), (-1.0, "<", self.high)):
             if end is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.encoder import ColumnEncoder
+from pointillist.lazy import special
 from pointillist.rules.rule import (
     FEWEST_ROWS,
     SAMPLE_ROWS,
@@ -89,11 +90,9 @@ class TableRule(Rule):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Rebuild a rule from the result of `to_json`; raise a ValueError if it is not valid."""
         return super().from_json({**content, "table": np.atleast_2d(np.array(content["table"], float))})
 
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Raise a ValueError if the table has values that the columns cannot hold."""
         for values, column in zip(self.table.T, self.columns, strict=True):
             encoder = encoders[column]
             if encoder.categories is not None or encoder.scores is None:
@@ -201,7 +200,6 @@ class Lookup(TableRule):
         rows.put(self.columns, values)
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        """Find the rows without missing cells in which a determined column differs from the table."""
         replaced = list(columns)
         for column in self.columns:
             replaced[column] = in_tokens(columns[column], ranges[column].encoder)
@@ -219,7 +217,6 @@ class Lookup(TableRule):
         return np.isin(rows[:, 0], self.table[:, 0]) if self.columns[0] in observed else np.ones(len(rows), bool)
 
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Raise a ValueError if a column has missing cells, or the table has values that it cannot hold."""
         for column in self.columns:
             if encoders[column].has_missing:
                 raise ValueError(f"column {encoders[column].name!r} may be missing, so it cannot hold the values")
@@ -235,7 +232,6 @@ class Lookup(TableRule):
         return index
 
     def text(self, names: Sequence[Any]) -> str:
-        """Return the rule, with the columns' names."""
         first, *others = (str(names[column]) for column in self.columns)
         return f"{first} decides {', '.join(others)}"
 
@@ -295,9 +291,8 @@ def _surprise(x: Codes, y: Codes) -> float:
 
     It is the log of the number of ways to assign the values of y to rows, minus that to assign them to values of x.
     """
-    from scipy.special import gammaln
 
     def ways(values: Codes) -> float:
-        return float(gammaln(len(values) + 1) - gammaln(np.bincount(values) + 1).sum())
+        return float(special.gammaln(len(values) + 1) - special.gammaln(np.bincount(values) + 1).sum())
 
     return ways(y) - ways(_value_by_value(x, y))

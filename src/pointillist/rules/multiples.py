@@ -48,21 +48,17 @@ class Increment(Rule):
         rows.put(self.columns, values)
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        """Find the rows whose number is no multiple of the step."""
         values, is_complete = self.cells(columns)
         return is_complete & self.is_off(values[:, 0])
 
     def contradicted(self, conditions: Conditions) -> Mask:
-        """Find the rows whose observed number is no multiple of the step."""
         cells = conditions.observed.get(self.columns[0])
         return np.zeros(1, bool) if cells is None else ~cells.is_missing & self.is_off(cells.values.astype(float))
 
     def text(self, names: Sequence[Any]) -> str:
-        """Return the rule as the user would write it."""
         return self.wording
 
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Raise a ValueError if the column has categories."""
         if encoders[self.columns[0]].categories is not None:
             raise ValueError(f"column {encoders[self.columns[0]].name!r} has categories, but a rule of increments")
 
@@ -90,11 +86,9 @@ class Increments(Declared):
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """The column."""
         return (self.column,)
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        """Return the rule of the step."""
         index = columns.number(self.column)
         if columns.cells(self.column).is_date:
             raise ValueError(f"rules.increments is for numbers, and column {self.column!r} holds dates: leave it out")

@@ -86,14 +86,11 @@ class Order(NumberRule):
         rows.put(self.columns, values)
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        """Find the rows that are out of order."""
         values, is_complete = self.cells(columns)
         return is_complete & (values[:, 0] < values[:, 1])
 
     def excluded(self, low: Numbers, high: Numbers, ranges: Sequence[NumberRange]) -> Mask:
-        """Find the boxes in which all rows are out of order."""
         return np.asarray(high[:, 0] < low[:, 1])
 
     def text(self, names: Sequence[Any]) -> str:
-        """Return the order, with the columns' names."""
         return " ≥ ".join(str(names[column]) for column in self.columns)

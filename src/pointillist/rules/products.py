@@ -50,7 +50,6 @@ class Product(Equation):
 
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Product"]:
-        """Find products that nearly all rows obey."""
         columns = [column for column in rows.numeric if not rows.columns[column].is_date]
         columns = [column for column in columns if np.ptp(rows.columns[column].values[rows.sample]) > 0]
         if not 2 < len(columns) <= MOST_COLUMNS:
@@ -66,18 +65,15 @@ class Product(Equation):
                     yield replace(each, columns=tuple(columns[i] for i in each.columns))
 
     def residual(self, values: Numbers) -> Vector:
-        """Return the first column minus its value calculated from the others."""
         return np.asarray(values[:, 0] - self.factor * values[:, 1] * values[:, 2:].sum(axis=1))
 
     def gradient(self, values: Numbers) -> Numbers:
-        """Return the derivatives of the residual."""
         slopes = np.ones(values.shape)
         slopes[:, 1] = -self.factor * values[:, 2:].sum(axis=1)
         slopes[:, 2:] = -self.factor * values[:, 1:2]
         return slopes
 
     def reach(self, low: Numbers, high: Numbers) -> tuple[Vector, Vector]:
-        """Return the lowest and highest number of the first column."""
         ends = [(side[:, 1], side[:, 2:].sum(axis=1)) for side in (low, high)]
         found = np.stack([self.factor * one[0] * other[1] for one, other in cartesian(ends, repeat=2)])
         return found.min(axis=0), found.max(axis=0)
@@ -115,7 +111,6 @@ class Product(Equation):
         return wrong
 
     def text(self, names: Sequence[Any]) -> str:
-        """Return the equation, with the columns' names."""
         column, first, *rest = (names[column] for column in self.columns)
         total = str(rest[0]) if len(rest) == 1 else f"({' + '.join(map(str, rest))})"
         return f"{column} = {'' if self.factor == 1 else f'{self.factor:.12g} × '}{first} × {total}"
@@ -140,11 +135,9 @@ class DeclaredProduct(Declared):
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """The product and its terms."""
         return (self.column, *self.terms)
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        """Return the product."""
         for name in self.names:
             if columns.cells(name).is_date:
                 raise ValueError(f"rules.product is for numbers, and column {name!r} holds dates: leave it out")

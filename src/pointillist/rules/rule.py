@@ -282,7 +282,6 @@ class NumberRule(Rule):
         return is_complete & self.excluded(lowest, highest, ranges)
 
     def check(self, encoders: Sequence[ColumnEncoder]) -> None:
-        """Raise a ValueError if a column has categories."""
         for column in self.columns:
             if encoders[column].categories is not None:
                 raise ValueError(f"column {encoders[column].name!r} has categories, but a rule about numbers")

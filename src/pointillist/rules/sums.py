@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.lazy import optimize
 from pointillist.rules.declared import Declared, NamedColumns
 from pointillist.rules.equation import Equation, are_finite
 from pointillist.rules.rule import Numbers, Rule, TrainingRows, Vector
@@ -61,20 +62,16 @@ class Sum(Equation):
                 yield each
 
     def residual(self, values: Numbers) -> Vector:
-        """Return the first column minus its value calculated from the others."""
         return np.asarray(values @ np.array([1.0, *(-factor for factor in self.factors)]) - self.constant)
 
     def gradient(self, values: Numbers) -> Numbers:
-        """Return the derivatives of the residual."""
         return np.tile([1.0, *(-factor for factor in self.factors)], (len(values), 1))
 
     def reach(self, low: Numbers, high: Numbers) -> tuple[Vector, Vector]:
-        """Return the lowest and highest number of the first column."""
         ends = np.stack([low[:, 1:], high[:, 1:]]) * np.array(self.factors)
         return ends.min(axis=0).sum(axis=1) + self.constant, ends.max(axis=0).sum(axis=1) + self.constant
 
     def text(self, names: Sequence[Any]) -> str:
-        """Return the equation, with the columns' names."""
         column, *terms = (names[column] for column in self.columns)
         parts = [
             f"{'-' if factor < 0 else '+'} {'' if abs(factor) == 1 else f'{abs(factor):.12g} '}{term}"
@@ -102,11 +99,9 @@ class Total(Declared):
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """The sum and its parts."""
         return (self.column, *self.parts)
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
-        """Return the sum."""
         indices = tuple(columns.number(name) for name in self.names)
         kinds = [columns.arrow_type(name) for name in self.names]
         if len({seconds_per_unit(kind) if kind_of(kind) == "date" else 0.0 for kind in kinds}) > 1:
@@ -172,14 +167,14 @@ def _multiples(columns: Int[np.ndarray, " d"], values: Float[np.ndarray, "m d"],
 
 def _line(x: Vector, y: Vector, unit: float) -> tuple[float, float] | None:
     """Return the factor and constant of fewest digits that give y when rounded to a unit; None if there are none."""
-    from scipy.optimize import minimize_scalar
-
     off_x, half = x - x.mean(), (0.5 + _NULL) * unit
     slope, reach = float(off_x @ (y - y.mean()) / (off_x @ off_x)), unit / float(off_x.std())
     if np.ptp(y - slope * x) > 2 * unit:
         return None
     # The line with the least maximum error is nearest to the true one.
-    best = minimize_scalar(lambda move: np.ptp(y - (slope + move * reach) * x), bounds=(-1, 1), method="bounded").x
+    best = optimize.minimize_scalar(
+        lambda move: np.ptp(y - (slope + move * reach) * x), bounds=(-1, 1), method="bounded"
+    ).x
     for factor in _shortened(slope + float(best) * reach):
         rest = y - factor * x
         low, high = float(rest.max()) - half, float(rest.min()) + half

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from pointillist.lazy import stats
 from pointillist.metrics import Estimate
 from pointillist.metrics.estimate import holm
 
@@ -67,8 +68,6 @@ def satterthwaite(variances: Sequence[float] | np.ndarray, degrees_of_freedom: S
 @lru_cache(maxsize=100_000)  # tables, figures and conclusions ask for the same ones
 def p_value_greater(a: Summary, b: Summary) -> float:
     """Computes the p-value of Welch's one-sided test that a's mean is above b's."""
-    from scipy import stats
-
     variances = [a.standard_error**2, b.standard_error**2]
     scale = np.sqrt(sum(variances))
     if scale == 0:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from pointillist import metrics
 from pointillist.datasets.pointsets import POINTSETS, load_pointset, true_class_probabilities, true_log_density
 from pointillist.diffusion.denoisers import Label
+from pointillist.lazy import neighbors
 from pointillist.metrics import Baseline, Estimate
 from pointillist.study.comparisons import satterthwaite
 from pointillist.study.grid import HELD_OUT_SEED, Cell, Dataset, has_fresh_rows, random_seed
@@ -271,17 +272,15 @@ def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d
     """
     if not np.isfinite(rows).all():
         return _diverged(QUANTITIES["classifier"])
-    from sklearn.neighbors import KNeighborsClassifier
-
     labels = dataset.labels_to_draw(len(rows))
-    neighbors = KNeighborsClassifier(min(100, len(rows))).fit(rows, labels)
+    nearest = neighbors.KNeighborsClassifier(min(100, len(rows))).fit(rows, labels)
     weights = dataset.class_sizes / np.bincount(labels)
 
     def probabilities_of(rows: np.ndarray) -> np.ndarray:
-        votes: np.ndarray = neighbors.predict_proba(rows) * weights
+        votes: np.ndarray = nearest.predict_proba(rows) * weights
         return votes / votes.sum(axis=1, keepdims=True)
 
-    return measure_on_both(probabilities_of, dataset, cell.settings, neighbors.predict_proba)
+    return measure_on_both(probabilities_of, dataset, cell.settings, nearest.predict_proba)
 
 
 def _accuracy(hits: np.ndarray) -> Estimate:
