@@ -334,14 +334,6 @@ def test_reference_values_match_columns_by_number(tmp_path):
     assert (reference.column, reference.value, reference.decimals) == ("1e-4..0.02", 30.5, 1)
 
 
-@pytest.mark.parametrize("key", [".".join("a" * 102), " . ".join(['"a"'] * 102)])
-def test_keys_of_many_parts_are_refused_before_they_are_parsed(key, monkeypatch):
-    monkeypatch.setattr("tomllib.loads", lambda _: pytest.fail("parsed"))
-    for text in (f"{key} = 1", f"[{key}]", f"x = [[{{{key} = 1}}]]"):
-        with pytest.raises(SpecError, match=r"my\.toml, line 2: has more than 100 dots: break the line"):
-            parsed(f"# A spec.\n{text}")
-
-
 TOO_MUCH = {
     "nested lists": ("x = " + "[" * 100_000, "nested too deeply"),
     "nested tables": ("x = " + "{a=" * 100_000, "nested too deeply"),

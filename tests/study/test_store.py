@@ -181,21 +181,6 @@ def test_an_empty_file_is_a_store_that_was_never_made(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["study.db"]
 
 
-def test_a_store_is_created_atomically(tmp_path, monkeypatch):
-    path = tmp_path / "study.db"
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.replace", stop)
-        patch.setattr("pathlib.Path.replace", stop)
-        with pytest.raises(KeyboardInterrupt):
-            Store(path)
-    assert not path.exists()
-    Store(path).close()
-
-
 def test_stores_are_regular_files(tmp_path):
     os.mkfifo(tmp_path / "study.db")
     with pytest.raises(OSError, match=r"study\.db: is a pipe or a device"):

@@ -85,7 +85,7 @@ def _alone(folder: Path) -> AbstractContextManager[None]:
 def _remove_results(folder: Path) -> None:
     """Remove a store and the files that it lists, or the store alone if it is damaged."""
     from pointillist.study.outputs import STORE, written_by
-    from pointillist.study.store import Store, StoreError, remove_journals
+    from pointillist.study.store import Store, StoreError
 
     if not (folder / STORE).exists():
         return
@@ -94,6 +94,5 @@ def _remove_results(folder: Path) -> None:
             written = written_by(store, folder)
     except (StoreError, OSError):
         written = []
-    remove_journals(folder / STORE)
-    for path in (folder / STORE, *written):
+    for path in (folder / STORE, folder / f"{STORE}-journal", *written):
         path.unlink(missing_ok=True)

@@ -98,26 +98,18 @@ def load_dataset(name: str) -> Dataset:
 
 
 def columns_to_json(dataset: Dataset) -> dict[str, Any] | None:
-    """Returns names and scaling of a data set's columns as JSON values; None if it has neither."""
-    names, scaling = dataset.names, dataset.scaling
-    if names is None and scaling is None:
+    """Returns names and scaling of a data set's columns as JSON values; None for a point set."""
+    scaling = dataset.scaling
+    if scaling is None:
         return None
-    centre, unit = (None, None) if scaling is None else (scaling.centre.tolist(), scaling.unit.tolist())
-    return {"names": names, "centre": centre, "unit": unit}
+    return {"names": dataset.names, "centre": scaling.centre.tolist(), "unit": scaling.unit.tolist()}
 
 
 def with_columns(dataset: Dataset, content: Any) -> Dataset:
-    """Returns the data set with what `columns_to_json` returned; raises a ValueError if it does not fit."""
+    """Returns the data set with what `columns_to_json` returned."""
     if content is None:
         return dataset
-    d, scaling, names = dataset.rows.shape[1], None, content["names"]
-    if names is not None and not (len(names) == len(set(names)) == d and all(isinstance(each, str) for each in names)):
-        raise ValueError(f"the names of {dataset.name!r:.40} do not match its columns")
-    if content["centre"] is not None:
-        ends = np.array([content["centre"], content["unit"]], np.float64)
-        if ends.shape != (2, d) or not np.isfinite(ends).all() or (ends[1] < 0).any():
-            raise ValueError(f"the scaling of {dataset.name!r:.40} does not match its columns")
-        scaling = AffineScaling(*ends)
+    names, scaling = content["names"], AffineScaling(np.array(content["centre"]), np.array(content["unit"]))
     return replace(dataset, names=None if names is None else tuple(names), scaling=scaling)
 
 
@@ -176,11 +168,8 @@ def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
     return list({cell.key: cell for cell in cells}.values())
 
 
-def check_data(spec: Spec, datasets: dict[str, Dataset], *, with_sizes: bool = True) -> None:
-    """Checks that settings can be used together, and that data sets fit them; raises a SpecError.
-
-    With sizes, data sets need enough rows for training and measures; tables and figures need no more than classes.
-    """
+def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
+    """Checks that settings can be used together, and that data sets fit them; raises a SpecError."""
     for section in spec.sections:
         for column in section.columns:
             with _naming(spec, section, column.label):
@@ -190,7 +179,7 @@ def check_data(spec: Spec, datasets: dict[str, Dataset], *, with_sizes: bool = T
             with _naming(spec, section, f"{short_name(name)} ({len(dataset.rows)} rows)"):
                 if section.kind != "rows":
                     _check_classes(dataset, section.kind)
-                for column in section.columns if with_sizes else ():
+                for column in section.columns:
                     _check_sizes(dataset, column.settings)
 
 

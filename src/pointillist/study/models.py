@@ -123,7 +123,7 @@ def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarr
     """Returns a cell's rows, drawn if no other cell has drawn them."""
     store, dataset, settings = shared.store, shared.dataset(cell), cell.settings
     columns = dataset.rows.shape[1]
-    kept = store.rows(cell.rows_key, columns)
+    kept = store.rows(cell.rows_key)
     if kept is not None:
         return kept
     sampler, work = _sampler(shared, cell, scorer), shared.study.sampling_work(cell)

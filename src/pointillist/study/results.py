@@ -1,10 +1,8 @@
 """A study's results in the form that tables and figures need: a pure function of the store."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,9 +10,9 @@ from pointillist.atomic_files import checking
 from pointillist.diffusion.schedules import prior_kl
 from pointillist.metrics import Baseline
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Better, Summary, best, excess, reach_baseline, summarize
-from pointillist.study.grid import Cell, Dataset, check_data, has_fresh_rows, study_cells, with_columns
+from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells, with_columns
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, SIZES, class_metric, is_asked, protocol
-from pointillist.study.settings import Settings, short_text
+from pointillist.study.settings import Settings
 from pointillist.study.spec import ReferenceValue, Section, from_json, short_name
 from pointillist.study.store import Store, StoreError
 
@@ -185,15 +183,13 @@ class Results:
         self.store = store
         with checking(store.path, StoreError):
             self.spec = from_json(content)
-            names = [name for section in self.spec.sections for name in section.datasets]
-            self.fingerprints = _fingerprints(store.fact("fingerprints"), names)
+            self.fingerprints: dict[str, str] = store.fact("fingerprints")
             # Two files may hold the same rows, which are then in memory once.
             kept = {key: store.dataset(key) for key in set(self.fingerprints.values())}
             columns = store.fact("columns") or {}
             self._datasets = {
                 n: with_columns(replace(kept[key], name=n), columns.get(n)) for n, key in self.fingerprints.items()
             }
-            check_data(self.spec, self._datasets, with_sizes=False)
         # Tables, figures and the page ask again and again.
         self._rows: dict[Section, list[Row]] = {}
         self._prior_kls: dict[tuple[str, Settings], float] = {}
@@ -299,22 +295,16 @@ class Results:
 
     def generated(self, name: str, settings: Settings) -> np.ndarray | None:
         """Returns the generated rows of seed 0, shape (n_samples, d), scaled; None if they are not finished."""
-        columns = self.dataset(name).rows.shape[1]
-        return self.store.rows(self.cells(name, settings)[0].rows_key, columns)
+        return self.store.rows(self.cells(name, settings)[0].rows_key)
 
     def losses(self, name: str, settings: Settings) -> list[np.ndarray]:
         """Returns the mean loss per epoch of the finished models, one array per seed."""
         models = [self.store.model(cell.model_key) for cell in self.cells(name, settings)]
-        losses = [model.losses for model in models if model is not None]
-        if any(len(one) != settings.epochs for one in losses):
-            raise StoreError(f"{self.store.path}: is damaged: a model does not have a loss for each epoch")
-        return losses
+        return [model.losses for model in models if model is not None]
 
     def origin(self, name: str) -> dict[str, str | int]:
         """Returns the store's facts about the "machine" or the "versions" that made it; empty if there are none."""
-        with checking(self.store.path, StoreError):
-            content = self.store.fact(name) or {}
-            return {short_text(key): each if type(each) is int else short_text(each) for key, each in content.items()}
+        return self.store.fact(name) or {}
 
     def finished_and_missing(self) -> tuple[int, int]:
         """Counts the finished and the missing cells."""
@@ -334,12 +324,3 @@ def _one_evaluation(baseline: Baseline) -> Summary:
         baseline.n_repeats - 1 if baseline.n_repeats > 1 else np.inf,
         baseline.n_repeats,
     )
-
-
-def _fingerprints(content: Any, names: Sequence[str]) -> dict[str, str]:
-    """Checks the hash of every data set that a store claims."""
-    if not isinstance(content, dict) or content.keys() != set(names):
-        raise ValueError("its fingerprints do not match its data sets")
-    if not all(isinstance(key, str) and re.fullmatch("[0-9a-f]{32}", key) for key in content.values()):
-        raise ValueError("a fingerprint is not valid")
-    return content

@@ -1,9 +1,5 @@
-"""A study's spec: sections of settings, with the checks of names and values.
+"""A study's spec: sections of settings, with the checks of names and values."""
 
-A spec that was read from a store is not trusted: it passes the same checks as one from a file (`spec_files`).
-"""
-
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -11,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pointillist.files.formats import READABLE
 from pointillist.models.parameters import shown
 from pointillist.study.settings import CHECKS, SEEDS, Check, Settings, label, short_text, symbol
 
@@ -20,9 +15,6 @@ MAX_SETTINGS = 10_000
 
 MAX_CELLS = 200_000
 """Most cells of a study, over all sections: data sets times settings times seeds."""
-
-MAX_SETS = 1_000
-"""Most data sets of a study, counted in each section: figures have panels for each."""
 
 MAX_NAME = 200
 """Most bytes that a section and a data set may add to the name of a figure's file, which has at most 255."""
@@ -100,7 +92,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole study: at most `MAX_CELLS` cells, `MAX_SETTINGS` settings and `MAX_SETS` data sets.
+    """A whole study: at most `MAX_CELLS` cells and `MAX_SETTINGS` settings.
 
     A SpecError says if there are more, or if two of its data sets, or of its files, would have the same name.
     """
@@ -113,13 +105,7 @@ class Spec:
     def __post_init__(self) -> None:
         n_cells = self.seeds * sum(len(section.datasets) * len(section.columns) for section in self.sections)
         n_settings = sum(len(section.columns) for section in self.sections)
-        n_sets = sum(len(section.datasets) for section in self.sections)
-        counts = (
-            (n_cells, MAX_CELLS, "cells"),
-            (n_settings, MAX_SETTINGS, "settings"),
-            (n_sets, MAX_SETS, "data sets"),
-        )
-        for n, most, what in counts:
+        for n, most, what in ((n_cells, MAX_CELLS, "cells"), (n_settings, MAX_SETTINGS, "settings")):
             if n > most:
                 raise SpecError(f"{self.name}: its sections and seeds make {n:,} {what}, more than {most:,}")
         # The page shows the sets of all sections under their short names.
@@ -171,42 +157,28 @@ def to_json(spec: Spec) -> dict[str, Any]:
     return asdict(spec)
 
 
-def from_json(content: Any) -> Spec:
-    """Rebuilds a spec from what `to_json` returned, checking it like any other input.
+def from_json(content: dict[str, Any]) -> Spec:
+    """Rebuilds a spec from what `to_json` returned; raises a ValueError if a setting or a section's name is invalid.
 
-    Raises a ValueError if no spec file could have given it, and a TypeError or a LookupError if its structure is
-    another.
+    A store may be somebody else's: settings decide how much memory is taken, and names which files are written.
     """
-    name, title = (checked(key, content[key], short_text) for key in ("name", "title"))
-    sections = tuple(map(_section_from, content["sections"]))
-    spec = Spec(name, title, checked("seeds", content["seeds"], SEEDS), sections)
-    # No part is missing, unknown or of another type, and no setting without effect has a value.
-    if not sections or json.loads(json.dumps(to_json(spec))) != json.loads(json.dumps(content)):
-        raise SpecError("its parts do not fit together")
-    return spec
+    return Spec(**{**content, "sections": tuple(map(_section_from, content["sections"]))})
 
 
-def _section_from(content: Any) -> Section:
-    section = Section(
-        checked("section", content["name"], section_name),
-        checked("title", content["title"], short_text),
-        tuple(checked("datasets", each, dataset_name) for each in content["datasets"]),
-        tuple(content["varied"]),
-        tuple(map(_column_from, content["columns"])),
-        tuple(ReferenceValue(**each) for each in content["reference"]),
-        checked("note", content["note"], short_text),
-    )
-    if not section.datasets or not section.columns or not {*section.varied} <= {*CHECKS}:
-        raise SpecError(f"section {section.name} lacks data sets or settings, or varies something else")
-    return section
+def _section_from(content: dict[str, Any]) -> Section:
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    checked("section", content["name"], section_name)
+    columns = tuple(Column(each["label"], _settings_from(each["settings"])) for each in content["columns"])
+    reference = tuple(ReferenceValue(**each) for each in content["reference"])
+    return Section(**{**values, "columns": columns, "reference": reference})
 
 
-def _column_from(content: Any) -> Column:
-    settings = Settings(**content["settings"])
+def _settings_from(content: dict[str, Any]) -> Settings:
+    settings = Settings(**content)
     # Settings without effect are empty, and so is the classifier if there is none.
     unused = {*settings.without_effect, *(() if settings.classifier else ("classifier",))}
     values = {key: checked(key, getattr(settings, key), check) for key, check in CHECKS.items() if key not in unused}
-    return Column(checked("column", content["label"], column_label), replace(settings, **values))
+    return replace(settings, **values)
 
 
 def checked(name: str, value: Any, check: Check) -> Any:
@@ -229,15 +201,6 @@ def column_label(value: Any) -> str:
     if not short_text(value).isprintable() or not re.fullmatch(r"[^|\[\]$]+", value):
         raise ValueError("a text without | [ ] $ and line breaks, because it heads a column")
     return value
-
-
-def dataset_name(value: Any) -> str:
-    """Checks a data set: a point set, or a file by its absolute path."""
-    name = short_text(value)
-    is_file = Path(name).is_absolute() and name.endswith(READABLE) and "\0" not in name
-    if not is_file and not re.fullmatch(r"[\w-]+", name):
-        raise ValueError(f"the name of a set, or the path of a {' or '.join(READABLE)} file")
-    return name
 
 
 def short_name(name: str) -> str:

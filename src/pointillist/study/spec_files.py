@@ -30,7 +30,6 @@ from pointillist.study.spec import (
     Spec,
     SpecError,
     column_label,
-    dataset_name,
     section_name,
     short_name,
 )
@@ -40,9 +39,6 @@ Keys = tuple[str, ...]
 
 BUILT_IN = ("report", "recipes")
 """Names of the built-in specs."""
-
-MAX_DOTS = 100
-"""Most dots in a line: the time and memory of reading a dotted key grow with the square of their number."""
 
 MAX_FILE = 2**20
 """Most bytes of a spec, and of a file of reported numbers."""
@@ -67,9 +63,6 @@ def load_spec(name_or_path: str) -> Spec:
 
 def parse_spec(text: str, path: Path) -> Spec:
     """Parses a spec's text; `path` names it in errors, and files in it are relative to the path's folder."""
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.count(".") > MAX_DOTS:
-            raise SpecError(f"{path}, line {number}: has more than {MAX_DOTS} dots: break the line")
     try:
         content = tomllib.loads(text)
     except RecursionError as error:
@@ -191,7 +184,7 @@ class _Reader:
         if not path.exists():
             raise FileNotFoundError(f"there is no file {path}")
         check_regular(path)
-        return dataset_name(str(path))
+        return short_text(str(path))
 
     def _value(self, key: str, value: Any, check: Check, keys: Keys) -> Any:
         try:

@@ -1,13 +1,9 @@
-"""The store: one SQLite file, the single source of truth of a study. A finished cell is written in one transaction.
-
-The file is not trusted: SQLite checks it when it is opened, and the content of its rows is checked when it is read.
-"""
+"""The store: one SQLite file, the single source of truth of a study. A finished cell is written in one transaction."""
 
 import json
-import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, astuple, dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.atomic_files import check_regular, checking, write_whole
+from pointillist.atomic_files import check_regular, checking
 from pointillist.diffusion.networks import Network
 from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
@@ -45,17 +41,10 @@ TABLES = {
 }
 """Columns of each table, in SQL."""
 
-_MAX_FACT = 2**24
-"""Most characters of a fact, enough for a spec with the most settings."""
-
-_LARGEST = 1e100
-"""Largest measure, whose squares and sums are still finite."""
-
 _UNFINISHED = {"models": "checkpoints", "rows": "parts"}
 """Tables of unfinished models and rows, by the table of the finished ones."""
 
 _WAY_OUT = "; --fresh starts a new one"
-_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
 
 T = TypeVar("T")
 Tree = TypeVar("Tree")
@@ -79,26 +68,25 @@ class Model:
 class Store(AbstractContextManager):
     """A study's database; its file is made if it does not exist or is empty.
 
-    The file is checked once, when it is opened: its tables must be exactly `TABLES`, and SQLite must find it intact. It
-    is refused with a StoreError, also with another program's journal, and with an OSError if it is not a regular file.
+    SQLite checks the file once, when it is opened. A file of another version or a damaged one is refused with a
+    StoreError, and one that is not regular with an OSError.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         if path.exists():
             check_regular(path)
-        if not path.exists() or not path.stat().st_size:
-            remove_journals(path)
-            write_whole(path, _empty()[0])
         _check_journal(path)
         try:
-            uri = f"{path.absolute().as_uri()}?mode=rw"
-            self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
+            self.connection = sqlite3.connect(path, isolation_level=None, timeout=60)
+            problem = self._problem()
         except sqlite3.OperationalError as error:
             raise StoreError(f"{path}: cannot be read: {error}") from error
-        if problem := self._problem():
+        except sqlite3.DatabaseError as error:
+            problem = f"cannot be used as a study's store ({error})"
+        if problem:
             self.close()
-            raise StoreError(f"{path}: {problem}")
+            raise StoreError(f"{path}: {problem}{_WAY_OUT}")
 
     def close(self) -> None:
         """Closes the file."""
@@ -108,24 +96,23 @@ class Store(AbstractContextManager):
         self.close()
 
     def _problem(self) -> str:
-        """Says why the file cannot be used; empty if it can."""
-        try:
-            self.connection.execute("PRAGMA trusted_schema = OFF")
-            self.connection.execute("PRAGMA cell_size_check = ON")
-            self.connection.text_factory = lambda text: text.decode(errors="replace")
-            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-            if version != VERSION:
-                return f"is not a store of this version of pointillist{_WAY_OUT}"
-            if self.connection.execute(_SCHEMA).fetchall() != _empty()[1]:
-                return f"is damaged: its tables differ from a store's{_WAY_OUT}"
-            (found,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
-            return "" if found == "ok" else f"is damaged: {' '.join(found.split())}{_WAY_OUT}"
-        except sqlite3.OperationalError as error:
-            return f"cannot be read: {error}"
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
-                return f"is damaged: {error}{_WAY_OUT}"
-            return f"cannot be used as a study's store ({error}){_WAY_OUT}"
+        """Says why the file cannot be used; empty if it can. Makes the tables of a new one."""
+        # The file may come from elsewhere.
+        self.connection.execute("PRAGMA trusted_schema = OFF")
+        self.connection.execute("PRAGMA cell_size_check = ON")
+        kinds = {kind for (kind,) in self.connection.execute("SELECT type FROM sqlite_schema")}
+        if not kinds <= {"table", "index"}:
+            return "holds more than tables"
+        if not kinds:
+            self.connection.execute("PRAGMA auto_vacuum = FULL")
+            with self.transaction():
+                for table, columns in TABLES.items():
+                    self.connection.execute(f"CREATE TABLE {table} ({columns})")
+                self.connection.execute(f"PRAGMA user_version = {VERSION}")
+        if self.connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            return "is not a store of this version of pointillist"
+        (found,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
+        return "" if found == "ok" else f"is damaged: {' '.join(found.split())}"
 
     def _put(self, table: str, *values: Any) -> None:
         """Writes a row, which replaces the one with the same key, and drops the unfinished one that it completes."""
@@ -136,23 +123,12 @@ class Store(AbstractContextManager):
     def _read(self, table: str, convert: Callable[..., T], **keys: str) -> list[T]:
         """Reads the rows with the given keys, and returns what `convert` makes of each row."""
         condition = " AND ".join(f"{name} = ?" for name in keys)
-        with self._reading():
+        with checking(self.path, StoreError):
             rows = self.connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),))
             return [convert(*row) for row in rows.fetchall()]
 
     def _one(self, table: str, convert: Callable[..., T], **key: str) -> T | None:
         return next(iter(self._read(table, convert, **key)), None)
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Turns errors about the store's content into a one-line StoreError."""
-        try:
-            with checking(self.path, StoreError):
-                yield
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{self.path}: is damaged: {error}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -175,20 +151,11 @@ class Store(AbstractContextManager):
 
     def set_fact(self, name: str, value: Any) -> None:
         """Stores a JSON value under a name."""
-        text = json.dumps(value)
-        if len(text) > _MAX_FACT:
-            raise ValueError(f"{self.path}: the {name} takes more than {_MAX_FACT >> 20} MiB in a store")
-        self._put("facts", name, text)
+        self._put("facts", name, json.dumps(value))
 
     def fact(self, name: str) -> Any:
         """Reads the JSON value under a name; None if there is none."""
-
-        def value(_: str, text: str) -> Any:
-            if len(text) > _MAX_FACT:
-                raise ValueError(f"the {name} is too long")
-            return json.loads(text)
-
-        return self._one("facts", value, name=name)
+        return self._one("facts", lambda _, text: json.loads(text), name=name)
 
     def add_dataset(self, dataset: Dataset) -> None:
         """Stores a data set's rows under its fingerprint."""
@@ -208,7 +175,8 @@ class Store(AbstractContextManager):
 
     def baselines(self, dataset: str, protocol: str) -> dict[str, Baseline]:
         """Reads the baselines of a data set by metric."""
-        return dict(self._read("baselines", _baseline, dataset=dataset, protocol=protocol))
+        found = self._read("baselines", lambda *row: (row[2], Baseline(*row[3:])), dataset=dataset, protocol=protocol)
+        return dict(found)
 
     def add_models(self, models: Mapping[str, Model]) -> None:
         """Stores trained models by key and drops their checkpoints, in one transaction."""
@@ -226,7 +194,7 @@ class Store(AbstractContextManager):
 
     def tree(self, template: Tree, data: bytes) -> Tree:
         """Reads a stored network or training state; raises a StoreError if its shapes are not the template's."""
-        with self._reading():
+        with checking(self.path, StoreError):
             return weights.from_bytes(template, data)
 
     def add_checkpoints(self, checkpoints: Mapping[str, Model]) -> None:
@@ -244,13 +212,9 @@ class Store(AbstractContextManager):
         with self.transaction():
             self._put("rows", key, *_packed(rows))
 
-    def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
-        """Reads generated rows, shape (n_samples, d), scaled, if all are there; they must have `columns` columns."""
-        rows = self._one("rows", _rows, key=key)
-        if rows is not None and columns not in (None, rows.shape[1]):
-            found = rows.shape[1]
-            raise StoreError(f"{self.path}: is damaged: generated rows have {found} columns, and the data {columns}")
-        return rows
+    def rows(self, key: str) -> Float[np.ndarray, "n d"] | None:
+        """Reads generated rows, shape (n_samples, d), scaled, if all are there."""
+        return self._one("rows", _rows, key=key)
 
     def add_part(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores the first rows of a draw that is to be continued."""
@@ -273,28 +237,8 @@ class Store(AbstractContextManager):
 
     def measures(self, key: str) -> dict[str, Estimate]:
         """Reads a finished cell's measures by metric; empty if it is not finished."""
-
-        def measures(*row: Any) -> dict[str, Estimate]:
-            return {name: _measure(*values) for name, values in json.loads(row[-1]).items()}
-
-        return self._one("cells", measures, key=key) or {}
-
-
-@cache
-def _empty() -> tuple[bytes, list[tuple[Any, ...]]]:
-    """Makes a store without rows; returns the file's content and its schema."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.execute("PRAGMA auto_vacuum = FULL")
-        for table, columns in TABLES.items():
-            connection.execute(f"CREATE TABLE {table} ({columns})")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        return connection.serialize(), connection.execute(_SCHEMA).fetchall()
-
-
-def remove_journals(path: Path) -> None:
-    """Removes SQLite's journals: those of an earlier database of the same name would be applied to this one."""
-    for ending in ("-journal", "-wal", "-shm"):
-        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+        found = self._one("cells", lambda *row: json.loads(row[-1]), key=key) or {}
+        return {name: Estimate(*values) for name, values in found.items()}
 
 
 def _check_journal(path: Path) -> None:
@@ -327,31 +271,8 @@ def _packed(rows: np.ndarray) -> tuple[int, bytes]:
 
 
 def _rows(_: str, columns: int, data: bytes) -> np.ndarray:
-    if not data:
-        raise ValueError("rows are missing")
     return _floats(data).reshape(-1, columns)
 
 
 def _dataset(_: str, name: str, columns: int, data: bytes, labels: bytes | None) -> Dataset:
-    dataset = Dataset(name, _rows(name, columns, data), None if labels is None else np.frombuffer(labels, "<i4"))
-    n, known = len(dataset.rows), dataset.labels
-    if n < 2 or not np.isfinite(dataset.rows).all():
-        raise ValueError("a data set has too few rows, or rows that are not finite")
-    if known is not None and not (len(known) == n and 0 <= known.min() <= known.max() < n):
-        raise ValueError("a data set has labels that are not valid")
-    return dataset
-
-
-def _baseline(_: str, __: str, metric: str, value: float, spread: float, n_repeats: int) -> tuple[str, Baseline]:
-    _measure(value, spread, float(n_repeats))
-    if type(n_repeats) is not int or n_repeats < 1:
-        raise ValueError("a baseline has no number of repeats")
-    return metric, Baseline(value, spread, n_repeats)
-
-
-def _measure(value: float, standard_error: float, degrees_of_freedom: float) -> Estimate:
-    numbers = value, standard_error, degrees_of_freedom
-    are_numbers = all(type(x) is float and not _LARGEST < abs(x) < math.inf for x in numbers)
-    if not are_numbers or standard_error < 0 or degrees_of_freedom < 0:
-        raise ValueError("a measure is not a number")
-    return Estimate(*numbers)
+    return Dataset(name, _rows(name, columns, data), None if labels is None else np.frombuffer(labels, "<i4"))
