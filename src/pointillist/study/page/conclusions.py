@@ -1,7 +1,6 @@
 """Conclusions of a section's tests, in sentences."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -74,14 +73,6 @@ def live_name(cell: Cell) -> str:
     return cell.model_key[:12]
 
 
-class Statement(NamedTuple):
-    """A statement about a section: a short heading, sentences, and what is said about single sets or metrics."""
-
-    topic: str
-    text: str
-    items: tuple[tuple[str, str], ...] = ()
-
-
 def caution(results: Results) -> str:
     """Says that differences may be luck; empty if each setting was trained often enough to know."""
     times = {1: "once", 2: "twice"}.get(results.fewest_seeds)
@@ -114,32 +105,23 @@ def sum_up(results: Results, section: Section) -> str:
 _BASELINES = {"rows": "data against data", "classes": "data against data", "classifier": "the true class probabilities"}
 
 
-def conclude(results: Results, section: Section) -> list[Statement]:
-    """States what differs, what no test distinguishes from the best or from the baseline, and what is missing.
+def conclude(results: Results, section: Section) -> list[str]:
+    """States which settings are the best, which ones reach the baseline, and what is missing, in sentences.
 
     Every statement about single cells comes from the tests behind the table: Welch's t-test at level 0.05 over a
     row, by Holm's correction.
     """
-    rows = results.rows(section)
-    main, *others = ([row for row in rows if row.metric == metric] for metric in QUANTITIES[section.kind])
-    finished = [row for row in main if row.present]
+    metric, (title, _) = next(iter(QUANTITIES[section.kind].items()))
+    rows = [row for row in results.rows(section) if row.metric == metric]
+    finished = [row for row in rows if row.present]
     if finished:
-        is_one = len(section.columns) == 1
-        head = f"One setting, whose {main[0].title} is" if is_one else f"By {main[0].title},"
-        by_set = tuple((row.dataset, _of_set(section, row)) for row in finished if row.is_ranked)
-        statements = [
-            Statement("", f"{head} {_ranking(section, finished)}."),
-            Statement(f"{main[0].title} by set", "", by_set),
-            Statement("Baseline", _baseline(section, finished)),
-        ]
-    elif any(cell.is_diverged for row in main for cell in row.cells):
-        statements = [Statement("", f"Every finished run diverged, so there is no {main[0].title}.")]
+        head = f"One setting, whose {title} is" if len(section.columns) == 1 else f"By {title},"
+        sentences = [f"{head} {_ranking(section, finished)}.", _baseline(section, finished)]
+    elif any(cell.is_diverged for row in rows for cell in row.cells):
+        sentences = [f"Every finished run diverged, so there is no {title}."]
     else:
-        statements = [Statement("", "No run of this section is finished yet.")]
-    metrics = ([row for row in rows if row.present] for rows in others)
-    items = tuple((of[0].title, f"{_ranking(section, of)}{_reached(of)}") for of in metrics if of)
-    statements += [Statement("Other metrics", "", items), *_missing(results, section)]
-    return [statement for statement in statements if statement.text or statement.items]
+        sentences = ["No run of this section is finished yet."]
+    return [*filter(None, sentences), *_missing(results, section)]
 
 
 def _ranking(section: Section, rows: list[Row]) -> str:
@@ -168,20 +150,6 @@ def _ranking(section: Section, rows: list[Row]) -> str:
     return f"{who} {verb} among the best {on_sets(sets, sets)}{on_none}"
 
 
-def _of_set(section: Section, row: Row) -> str:
-    first = row.leader
-    text = f"{settings(section, [first])} has {row.entries[first].measured}"
-    ties = [i for i in row.present if row.cells[i].is_best and i != first]
-    worse = [i for i in row.present if not row.cells[i].is_best]
-    if ties:
-        which = settings(section, ties, brief=True) if worse or len(ties) == 1 else "the others"
-        text += f"; no test distinguishes {which} from it"
-    if worse:
-        worst = max(worse, key=lambda i: abs(row.cells[i].value - row.cells[first].value))
-        text += f"; {settings(section, [worst])} is furthest off with {row.entries[worst].measured}"
-    return text
-
-
 def _with_baseline(rows: list[Row]) -> tuple[list[str], dict[str, list[int]], str]:
     """Lists the sets whose baseline is known, the columns that reach it by set, and a remark if other sets lack one."""
     known = [row for row in rows if any(cell.excess is not None for cell in row.cells)]
@@ -201,12 +169,7 @@ def _baseline(section: Section, rows: list[Row]) -> str:
     return f"No test finds these settings worse than {baseline} {where}{unknown}: {_by_set(section, reached)}."
 
 
-def _reached(rows: list[Row]) -> str:
-    known, reached, unknown = _with_baseline(rows)
-    return f"; baseline reached {on_sets([*reached], known)}{unknown}" if known else ""
-
-
-def _missing(results: Results, section: Section) -> Iterator[Statement]:
+def _missing(results: Results, section: Section) -> Iterator[str]:
     finished = results.store.finished()
     diverged: dict[str, list[int]] = {}
     missing: dict[str, list[int]] = {}
@@ -221,10 +184,9 @@ def _missing(results: Results, section: Section) -> Iterator[Statement]:
                 missing.setdefault(short_name(name), []).append(i)
                 n_missing += n
     if diverged:
-        yield Statement("Diverged", f"Without numbers, because a model diverged: {_by_set(section, diverged)}.")
+        yield f"Without numbers, because a model diverged: {_by_set(section, diverged)}."
     if missing:
-        runs = f"{count(n_missing, 'run')} of this section: {_by_set(section, missing)}"
-        yield Statement("Not finished", f"{runs}. They are not included here.")
+        yield f"Not finished and not included here: {count(n_missing, 'run')}, {_by_set(section, missing)}."
 
 
 def _by_set(section: Section, columns: dict[str, list[int]]) -> str:
