@@ -261,17 +261,22 @@ def test_contents_that_cannot_be_read_are_refused(folder, do):
 
 
 SCHEMAS = {
+    "another table": "CREATE TABLE more (a)",
     "a view": "CREATE VIEW more AS SELECT * FROM facts",
     "a trigger": "CREATE TRIGGER more AFTER INSERT ON facts BEGIN DELETE FROM cells; END",
+    "an index": "CREATE INDEX more ON facts (value)",
+    "another column": "ALTER TABLE facts ADD COLUMN more TEXT",
+    "a computed column": "ALTER TABLE facts ADD COLUMN more TEXT AS (upper(value))",
+    "a table less": "DROP TABLE parts",
     "a view for a table": "DROP TABLE parts; CREATE VIEW parts AS SELECT * FROM rows",
 }
 
 
 @pytest.mark.parametrize("statements", SCHEMAS.values(), ids=SCHEMAS)
-def test_views_and_triggers_are_refused(folder, statements):
+def test_foreign_tables_are_refused(folder, statements):
     with closing(sqlite3.connect(folder / "study.db")) as connection:
         connection.executescript(statements)
-    assert_refused(folder, "holds more than tables; --fresh starts a new one")
+    assert_refused(folder, "is damaged: its tables differ from a store's; --fresh starts a new one")
 
 
 def test_the_command_reports_errors_in_one_line(folder):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pointillist.atomic_files import checking
 from pointillist.cli import options
 from pointillist.cli.locks import alone
 
@@ -69,12 +70,13 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's
     from rich.console import Console
 
     from pointillist.study.outputs import STORE, check_folder, write_outputs
-    from pointillist.study.store import Store
+    from pointillist.study.store import Store, StoreError
 
     if not (folder / STORE).is_file():
         raise FileNotFoundError(f"{folder}: holds no {STORE}: give a folder that pointillist study has written")
     check_folder(folder)
-    with _alone(folder), Store(folder / STORE) as store:
+    # The store may come from elsewhere.
+    with _alone(folder), Store(folder / STORE) as store, checking(store.path, StoreError):
         write_outputs(store, folder, Console())
 
 

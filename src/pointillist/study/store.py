@@ -100,19 +100,21 @@ class Store(AbstractContextManager):
         # The file may come from elsewhere.
         self.connection.execute("PRAGMA trusted_schema = OFF")
         self.connection.execute("PRAGMA cell_size_check = ON")
-        kinds = {kind for (kind,) in self.connection.execute("SELECT type FROM sqlite_schema")}
-        if not kinds <= {"table", "index"}:
-            return "holds more than tables"
-        if not kinds:
+        self.connection.text_factory = lambda text: text.decode(errors="replace")
+        found = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+        wanted = {table: f"CREATE TABLE {table} ({columns})" for table, columns in TABLES.items()}
+        if not self.connection.execute(found).fetchall():
             self.connection.execute("PRAGMA auto_vacuum = FULL")
             with self.transaction():
-                for table, columns in TABLES.items():
-                    self.connection.execute(f"CREATE TABLE {table} ({columns})")
+                for statement in wanted.values():
+                    self.connection.execute(statement)
                 self.connection.execute(f"PRAGMA user_version = {VERSION}")
         if self.connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             return "is not a store of this version of pointillist"
-        (found,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
-        return "" if found == "ok" else f"is damaged: {' '.join(found.split())}"
+        if dict(self.connection.execute(found)) != wanted:
+            return "is damaged: its tables differ from a store's"
+        (problem,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
+        return "" if problem == "ok" else f"is damaged: {' '.join(problem.split())}"
 
     def _put(self, table: str, *values: Any) -> None:
         """Writes a row, which replaces the one with the same key, and drops the unfinished one that it completes."""
