@@ -6,7 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from support import dump
 
 from pointillist import load_pointset, metrics
-from pointillist.study import models, runner, shared
+from pointillist.study import runner
 from pointillist.study.grid import Cell, Dataset, check_data, load_dataset
 from pointillist.study.measuring import (
     Scorer,
@@ -102,30 +102,6 @@ def test_a_study_of_classes(small, tmp_path):
     names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     assert {"guidance_blobs_rows.png", "reward_moons_rows.png", "classifier_metrics.png"} < names
     assert not any(name.startswith("classifier_") and name != "classifier_metrics.png" for name in names)
-
-
-@pytest.mark.slow
-def test_an_interrupted_draw_resumes(small, tmp_path, monkeypatch):
-    spec = small.only(["reward"])
-    whole = run(spec, tmp_path / "whole")
-    monkeypatch.setattr("pointillist.engine.sampling.CHUNKS_PER_CALL", 1)
-    stream, left, firsts = models.stream_rows, [7], []
-
-    def stream_and_stop(*args, **options):
-        firsts.append(options["first_row"])
-        for part in stream(*args, **options):
-            yield part
-            left[0] -= 1
-            if left[0] == 0:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(shared, "KEEP_EVERY", 0.0)
-    monkeypatch.setattr(models, "stream_rows", stream_and_stop)
-    with pytest.raises(KeyboardInterrupt):
-        run(spec, tmp_path / "stopped")
-    again = run(spec, tmp_path / "stopped")
-    assert any(first > 0 for first in firsts)
-    assert again == whole
 
 
 def test_labels_are_drawn_equally_often():

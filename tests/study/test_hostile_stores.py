@@ -267,8 +267,8 @@ SCHEMAS = {
     "an index": "CREATE INDEX more ON facts (value)",
     "another column": "ALTER TABLE facts ADD COLUMN more TEXT",
     "a computed column": "ALTER TABLE facts ADD COLUMN more TEXT AS (upper(value))",
-    "a table less": "DROP TABLE parts",
-    "a view for a table": "DROP TABLE parts; CREATE VIEW parts AS SELECT * FROM rows",
+    "a table less": "DROP TABLE baselines",
+    "a view for a table": "DROP TABLE baselines; CREATE VIEW baselines AS SELECT * FROM rows",
 }
 
 

@@ -19,7 +19,7 @@ from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.training import StackTrainer
 from pointillist.metrics import METRICS
-from pointillist.study import models, runner, shared
+from pointillist.study import models, runner
 from pointillist.study.grid import Dataset, random_seed, study_cells
 from pointillist.study.measuring import held_out, measure_baseline, measure_rows
 from pointillist.study.outputs import write_outputs
@@ -156,7 +156,7 @@ def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeyp
         left[0] -= 1
         return train(self, 1)
 
-    monkeypatch.setattr(shared, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(models, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(StackTrainer, "run", run_and_stop)
     with pytest.raises(KeyboardInterrupt):
         run(load_spec(str(tiny)), tmp_path / "stopped")
@@ -280,8 +280,8 @@ def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole)
 
 DRIVER = """
 import sys
-from pointillist.study import models, shared
-shared.KEEP_EVERY = 0.0
+from pointillist.study import models
+models.KEEP_EVERY = 0.0
 models.SECONDS_PER_CALL = 0.1
 from pointillist.cli import main
 main()

@@ -43,15 +43,12 @@ def test_results_are_read_back_from_the_file(tmp_path):
         assert kept.network == b"state"
         np.testing.assert_array_equal(kept.losses, MODEL.losses[:2])
         assert store.model(CELL.model_key) is store.rows(CELL.rows_key) is None
-        assert store.part(CELL.rows_key, 2).shape == (0, 2)
         store.add_models({CELL.model_key: MODEL})
-        store.add_part(CELL.rows_key, ROWS[:2])
-        np.testing.assert_array_equal(store.part(CELL.rows_key, 2), ROWS[:2])
         store.add_rows(CELL.rows_key, ROWS)
         store.add_result(CELL, MEASURES)
     with Store(tmp_path / "study.db") as store:
         assert store.finished() == {CELL.key}
-        assert store.checkpoint(CELL.model_key) is None and len(store.part(CELL.rows_key, 2)) == 0
+        assert store.checkpoint(CELL.model_key) is None
         measures = store.measures(CELL.key)
         emd = measures["emd"]
         assert (emd, emd.standard_error, emd.degrees_of_freedom) == (1.5, 0.2, 4.0)
@@ -138,7 +135,6 @@ def fill(path):
             store.add_rows(cell.rows_key, ROWS)
             store.add_result(cell, MEASURES)
         store.add_checkpoints({"c": Model(MODEL.losses, b"state" * 2000)})
-        store.add_part("p", ROWS)
     return path
 
 
@@ -193,13 +189,11 @@ def test_parts_of_a_study_are_merged(tmp_path):
     part = fill(tmp_path / "part.db")
     with Store(tmp_path / "study.db") as store:
         store.add_checkpoints({CELL.model_key: Model(MODEL.losses, b"state")})
-        store.add_part(CELL.rows_key, ROWS)
         store.merge(part)
         merged = dump(store)
         assert store.measures(CELL.key).keys() == MEASURES.keys()
     with Store(part) as store:
         store.connection.execute("DELETE FROM checkpoints")
-        store.connection.execute("DELETE FROM parts")
         assert dump(store) == merged
 
 

@@ -15,7 +15,7 @@ _STATEMENTS = (
     "CREATE TABLE more (a)",
     "CREATE VIEW more AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
     "CREATE TRIGGER more AFTER INSERT ON facts BEGIN DELETE FROM cells; END",
-    "DROP TABLE parts",
+    "DROP TABLE baselines",
     "DROP TABLE rows; CREATE VIEW rows AS SELECT key, key AS columns, key AS rows FROM cells",
     "ALTER TABLE facts RENAME TO others",
     "DELETE FROM facts",

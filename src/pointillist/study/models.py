@@ -18,8 +18,9 @@ from pointillist.engine import weights
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.engine.recipes import Recipe
-from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
+from pointillist.engine.sampling import stream_rows, whole_draws
 from pointillist.engine.training import StackTrainer
+from pointillist.progress import Keeping
 from pointillist.study.grid import Cell, Dataset, random_seed
 from pointillist.study.measuring import Scorer, held_out
 from pointillist.study.quantities import LIKELIHOOD_STEPS
@@ -30,6 +31,9 @@ from pointillist.study.store import Model
 
 MODELS_PER_STACK = 16
 """Number of models trained together: enough to fill the devices, few enough that results come in early."""
+
+KEEP_EVERY = 10.0
+"""Most seconds of training that a killed process loses, in addition to the call in progress."""
 
 SECONDS_PER_CALL = 1.0
 """Desired seconds of a device call; between calls the bar moves and Ctrl-C is checked."""
@@ -64,7 +68,7 @@ def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> N
 
     names = ", ".join(dict.fromkeys(short_name(shared.dataset(cell).name) for cell in cells))
     last = max(recipe.epochs for recipe in trainer.recipes)
-    keeping, epochs = shared.keeping(), 1
+    keeping, epochs = Keeping(KEEP_EVERY, shared.interruption), 1
     _advance(shared, cells, trainer.epochs_done)
     while not trainer.is_done:
         shared.bar.say(f"training {len(cells)} models on {names}: epoch {max(trainer.epochs_done)} of {last}")
@@ -121,9 +125,8 @@ def _advance(shared: Shared, cells: list[Cell], epochs: Iterable[int]) -> None:
 
 def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarray, "n d"]:
     """Returns a cell's rows, drawn if no other cell has drawn them."""
-    store, dataset, settings = shared.store, shared.dataset(cell), cell.settings
-    columns = dataset.rows.shape[1]
-    kept = store.rows(cell.rows_key)
+    dataset, settings = shared.dataset(cell), cell.settings
+    kept = shared.store.rows(cell.rows_key)
     if kept is not None:
         return kept
     sampler, work = _sampler(shared, cell, scorer), shared.study.sampling_work(cell)
@@ -132,32 +135,20 @@ def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarr
     if labels is not None and sampler.rows_per_draw > 1:
         labels, chosen = whole_draws(labels, sampler)
         n_rows = len(labels)
-    part = store.part(cell.rows_key, columns)
-    # Sampling continues at the beginning of a chunk.
-    n_kept = len(part) // rows_per_chunk(sampler) * rows_per_chunk(sampler)
-    parts = [part[:n_kept]]
     shared.bar.say(f"sampling {shared.name(cell)}")
-    shared.bar.advance(work * n_kept / n_rows)
-    denoiser, keeping = denoiser_of(shared, cell), shared.keeping()
+    denoiser, parts = denoiser_of(shared, cell), list[np.ndarray]()
     if settings.guidance:
         assert has_classes(denoiser)
         denoiser = ClassifierFree(denoiser, np.asarray(settings.guidance, np.float32))
-    for new in stream_rows(
-        denoiser,
-        sampler,
-        columns=columns,
-        n_rows=n_rows,
-        seed=random_seed(cell.rows_key),
-        labels=None if labels is None else labels[n_kept:],
-        first_row=n_kept,
-    ):
+    columns, seed = dataset.rows.shape[1], random_seed(cell.rows_key)
+    for new in stream_rows(denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, labels=labels):
         parts.append(new)
         shared.bar.advance(work * len(new) / n_rows)
-        keeping.now_and_then(lambda: store.add_part(cell.rows_key, np.concatenate(parts)))
+        shared.interruption.check()
     rows = np.concatenate(parts)
     if chosen is not None:
         rows = rows[chosen]
-    store.add_rows(cell.rows_key, rows)
+    shared.store.add_rows(cell.rows_key, rows)
     return rows
 
 

@@ -7,16 +7,13 @@ from functools import cached_property
 from pointillist.diffusion.classification import CLASS_STEPS, N_TIMES
 from pointillist.diffusion.likelihood import EVALUATIONS_PER_STEP, n_tangents
 from pointillist.diffusion.schedules import Schedule, padded
-from pointillist.progress import Bar, Interruption, Keeping
+from pointillist.progress import Bar, Interruption
 from pointillist.study import measuring
 from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells
 from pointillist.study.quantities import LIKELIHOOD_STEPS, QUANTITIES, protocol
 from pointillist.study.settings import CHAINED, Settings
 from pointillist.study.spec import Spec, short_name
 from pointillist.study.store import Store
-
-KEEP_EVERY = 10.0
-"""Most seconds of training or sampling that a killed process loses, in addition to the call in progress."""
 
 MEASURING_WORK = 1.5e11
 """Work of measuring a cell, for the progress bar, in floating-point operations."""
@@ -121,10 +118,6 @@ class Shared:
     def schedule(self, cell: Cell) -> Schedule:
         """Returns a cell's noise schedule, padded to the tables' common length."""
         return padded(cell.settings.noise_schedule(), self.study.table_length)
-
-    def keeping(self) -> Keeping:
-        """Returns a timer for keeping the state of long work."""
-        return Keeping(KEEP_EVERY, self.interruption)
 
     def name(self, cell: Cell) -> str:
         """Returns a cell's name for messages."""

@@ -20,7 +20,7 @@ from pointillist.engine.recipes import Architecture
 from pointillist.metrics import Baseline, Estimate
 from pointillist.study.grid import Cell, Dataset
 
-VERSION = 5
+VERSION = 6
 """Version of the tables; a store of another version is refused."""
 
 # Arrays are float32, labels int32, both little-endian; `columns` is the number of columns of rows. The keys of a cell's
@@ -37,12 +37,8 @@ TABLES = {
     "cells": "key TEXT NOT NULL PRIMARY KEY, dataset TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL, "
     "model TEXT NOT NULL, rows TEXT NOT NULL, measures TEXT NOT NULL",
     "checkpoints": "key TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL, losses BLOB NOT NULL, state BLOB NOT NULL",
-    "parts": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
 }
 """Columns of each table, in SQL."""
-
-_UNFINISHED = {"models": "checkpoints", "rows": "parts"}
-"""Tables of unfinished models and rows, by the table of the finished ones."""
 
 _WAY_OUT = "; --fresh starts a new one"
 
@@ -117,10 +113,8 @@ class Store(AbstractContextManager):
         return "" if problem == "ok" else f"is damaged: {' '.join(problem.split())}"
 
     def _put(self, table: str, *values: Any) -> None:
-        """Writes a row, which replaces the one with the same key, and drops the unfinished one that it completes."""
+        """Writes a row, which replaces the one with the same key."""
         self.connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values)
-        if table in _UNFINISHED:
-            self.connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", values[:1])
 
     def _read(self, table: str, convert: Callable[..., T], **keys: str) -> list[T]:
         """Reads the rows with the given keys, and returns what `convert` makes of each row."""
@@ -150,6 +144,7 @@ class Store(AbstractContextManager):
             for table in ("baselines", "models", "rows", "cells"):
                 for row in part.connection.execute(f"SELECT * FROM {table}"):
                     self._put(table, *row)
+            self._drop_checkpoints()
 
     def set_fact(self, name: str, value: Any) -> None:
         """Stores a JSON value under a name."""
@@ -185,6 +180,10 @@ class Store(AbstractContextManager):
         with self.transaction():
             for key, model in models.items():
                 self._put("models", key, _bytes_of(model.losses), model.network)
+            self._drop_checkpoints()
+
+    def _drop_checkpoints(self) -> None:
+        self.connection.execute("DELETE FROM checkpoints WHERE key IN (SELECT key FROM models)")
 
     def model(self, key: str) -> Model | None:
         """Reads a trained model, if there is one."""
@@ -210,22 +209,12 @@ class Store(AbstractContextManager):
         return self._one("checkpoints", lambda _, __, losses, state: Model(_floats(losses), state), key=key)
 
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
-        """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them."""
-        with self.transaction():
-            self._put("rows", key, *_packed(rows))
+        """Stores generated rows, shape (n_samples, d), scaled."""
+        self._put("rows", key, *_packed(rows))
 
     def rows(self, key: str) -> Float[np.ndarray, "n d"] | None:
         """Reads generated rows, shape (n_samples, d), scaled, if all are there."""
         return self._one("rows", _rows, key=key)
-
-    def add_part(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
-        """Stores the first rows of a draw that is to be continued."""
-        self._put("parts", key, *_packed(rows))
-
-    def part(self, key: str, columns: int) -> Float[np.ndarray, "n d"]:
-        """Reads the stored first rows of a draw; none if it has not begun."""
-        rows = self._one("parts", _rows, key=key)
-        return np.empty((0, columns), np.float32) if rows is None else rows
 
     def add_result(self, cell: Cell, measures: Mapping[str, Estimate]) -> None:
         """Stores a finished cell and its measures by metric."""
