@@ -102,10 +102,6 @@ def log_density(
     return jnp.where(solution.result == diffrax.RESULTS.successful, at_T + log_change, jnp.nan)
 
 
-EVALUATIONS_PER_STEP = 3
-"""Number of evaluations of the denoiser per fixed step (the fourth stage is the first of the next step)."""
-
-
 def n_tangents(columns: int) -> int:
     """Return the number of Jacobian-vector products per evaluation for rows of `columns` columns."""
     return columns if columns <= EXACT_COLUMNS else PROBES

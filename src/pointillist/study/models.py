@@ -158,9 +158,7 @@ def log_density_of(shared: Shared, cell: Cell) -> Float[np.ndarray, " n"] | None
     if fresh is None:
         return None
     shared.bar.say(f"likelihood of {shared.name(cell)}")
-    log_density = map_rows(LogDensity(denoiser_of(shared, cell), LIKELIHOOD_STEPS), fresh[0])
-    shared.bar.advance(shared.study.classifying_work(cell))
-    return log_density
+    return map_rows(LogDensity(denoiser_of(shared, cell), LIKELIHOOD_STEPS), fresh[0])
 
 
 def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray, "n classes"], Int[np.ndarray, " n"]]:
@@ -175,7 +173,6 @@ def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray
         else ClassLogDensities(denoiser, dataset.n_classes)
     )
     log_likelihoods = map_rows(method, fresh[0], seed=random_seed(cell.key))
-    shared.bar.advance(shared.study.classifying_work(cell))
     return posterior(log_likelihoods, dataset.class_sizes), fresh[1]
 
 

@@ -4,19 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pointillist.diffusion.classification import CLASS_STEPS, N_TIMES
-from pointillist.diffusion.likelihood import EVALUATIONS_PER_STEP, n_tangents
 from pointillist.diffusion.schedules import Schedule, padded
 from pointillist.progress import Bar, Interruption
 from pointillist.study import measuring
-from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells
-from pointillist.study.quantities import LIKELIHOOD_STEPS, QUANTITIES, protocol
+from pointillist.study.grid import Cell, Dataset, study_cells
+from pointillist.study.quantities import QUANTITIES, protocol
 from pointillist.study.settings import CHAINED, Settings
 from pointillist.study.spec import Spec, short_name
 from pointillist.study.store import Store
 
 MEASURING_WORK = 1.5e11
-"""Work of measuring a cell, for the progress bar, in floating-point operations."""
+"""Work of measuring a cell, with likelihoods, for the progress bar, in floating-point operations."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Study:
         rows = {cell.rows_key: self.sampling_work(cell) for cell in cells if cell.rows_key}
         total = sum(work for key, work in models.items() if store.model(key) is None)
         total += sum(work for key, work in rows.items() if store.rows(key) is None)
-        return total + sum(self.classifying_work(cell) + MEASURING_WORK for cell in cells)
+        return total + MEASURING_WORK * len(cells)
 
     def training_work(self, cell: Cell) -> float:
         """Work of training a cell's model."""
@@ -82,18 +80,6 @@ class Study:
         evaluations = settings.candidates or (2 if settings.guidance else 1)
         evaluations += settings.method == CHAINED
         return float(settings.n_samples * settings.evaluations * evaluations) * _work_of_a_row(settings)
-
-    def classifying_work(self, cell: Cell) -> float:
-        """Work of classifying held-out rows by the model, or of their likelihood; 0 for other classifiers."""
-        dataset, settings = self.by_fingerprint[cell.dataset], cell.settings
-        # A row's evaluation and its tangents', for each stage of a step.
-        per_step = EVALUATIONS_PER_STEP * (1 + n_tangents(dataset.rows.shape[1]))
-        times = {
-            "elbo": N_TIMES * dataset.n_classes,
-            "exact": CLASS_STEPS * per_step * dataset.n_classes,
-            "rows": LIKELIHOOD_STEPS * per_step,
-        }.get(settings.classifier or settings.kind, 0)
-        return float(settings.n_held_out * times) * _work_of_a_row(settings) * has_fresh_rows(dataset.name)
 
 
 def _work_of_a_row(settings: Settings) -> float:
