@@ -39,8 +39,7 @@ class Combination(TableRule):
 
     def restore(self, rows: Rows) -> None:
         """Replace wrong combinations by the most similar one that agrees with the fixed cells, if there is one."""
-        for column in self.columns:
-            rows.columns[column] = in_tokens(rows.columns[column], rows.ranges[column].encoder)
+        rows.columns = self.in_tokens(rows.columns, rows.ranges)
         (values, is_complete), free = self.cells(rows.columns), ~rows.is_fixed[:, list(self.columns)]
         wrong = np.flatnonzero(is_complete & ~self._is_known(values))
         if not len(wrong):
@@ -61,10 +60,7 @@ class Combination(TableRule):
         return self.table[best] if score[best] >= 0 and agrees[best, ~is_free].all() else values
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        replaced = list(columns)
-        for column in self.columns:
-            replaced[column] = in_tokens(columns[column], ranges[column].encoder)
-        values, is_complete = self.cells(replaced)
+        values, is_complete = self.cells(self.in_tokens(columns, ranges))
         return is_complete & ~self._is_known(values)
 
     def _is_known(self, values: Float[np.ndarray, "n k"]) -> Mask:
@@ -105,10 +101,6 @@ class ColumnsRule(Declared):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_names(self.columns, 2)
-
-    @property
-    def names(self) -> tuple[Any, ...]:
-        return self.columns
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,15 +13,13 @@ from pointillist.tables.table import Column, Table
 ON_VIOLATION = ("refuse", "drop", "allow")
 """What happens to training rows that break a declared rule: `fit` refuses them all, drops them, or keeps them."""
 
+_OF_NAMES = ("column", "columns", "parts", "terms")
+"""Attributes of declared rules that hold names of columns."""
+
 
 @dataclass(frozen=True)
 class NamedColumns:
-    """The columns of a table by name.
-
-    Attributes:
-        table: The table.
-        encoders: The encoder of each column.
-    """
+    """The columns of a table by name, with the encoder of each."""
 
     table: Table
     encoders: Sequence[ColumnEncoder]
@@ -79,9 +77,12 @@ class Declared(ABC):
         return f"rules.{self.kind}({', '.join(changed)})"
 
     @property
-    @abstractmethod
     def names(self) -> tuple[Any, ...]:
         """Names of the columns that the rule needs."""
+        found: list[Any] = []
+        for value in (getattr(self, name, ()) for name in _OF_NAMES):
+            found += value if isinstance(value, tuple) else [value]
+        return tuple(found)
 
     @abstractmethod
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:

@@ -109,13 +109,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A parsed expression.
-
-    Attributes:
-        text: The expression, with placeholders for names in backquotes.
-        tree: Its tree.
-        quoted: Names in backquotes, by placeholder.
-    """
+    """A parsed expression, in which placeholders stand for the names in backquotes (`quoted`)."""
 
     text: str
     tree: ast.expr

@@ -39,14 +39,6 @@ class DeclaredColumn(Declared):
         With `is_private`, only the names and types of the columns are read.
         """
 
-    def check_columns(self, table: Table, names: Sequence[Any]) -> None:
-        """Raise a ValueError if a table lacks a column, or has it as labels."""
-        for name in names:
-            if name not in table.names:
-                raise ValueError(f"rules: there is no column {name!r}; the columns are {table.listed()}")
-            if name == table.label:
-                raise ValueError(f"rules: {name!r} is the label column, which is learned: leave it out of the rules")
-
 
 @dataclass(frozen=True)
 class Unique(DeclaredColumn):
@@ -66,7 +58,8 @@ class Unique(DeclaredColumn):
             Pattern(self.pattern)
 
     def generated(self, table: Table, *, is_private: bool) -> GeneratedColumn:
-        self.check_columns(table, self.columns)
+        for column in self.columns:
+            NamedColumns(table, ()).index(column)
         *within, name = self.columns
         if self.pattern is not None:
             key: GeneratedColumn | None = Codes(name=name, pattern=self.pattern, within=tuple(within))
@@ -129,7 +122,8 @@ class PersonalColumn(DeclaredColumn):
         )
 
     def generated(self, table: Table, *, is_private: bool) -> GeneratedColumn:
-        self.check_columns(table, (self.column, *self._by))
+        for column in (self.column, *self._by):
+            NamedColumns(table, ()).index(column)
         check_faker(self.locale)
         return self._column()
 

@@ -122,10 +122,6 @@ class Ordered(Declared):
         self.check_names(self.columns, 2)
         _check_strict(self)
 
-    @property
-    def names(self) -> tuple[Any, ...]:
-        return self.columns
-
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         return [
             difference(columns, high, low, 0.0, self.strict, f"{low} {'<' if self.strict else '≤'} {high}")
@@ -167,10 +163,6 @@ class Bounds(Declared):
                 object.__setattr__(self, name, value.isoformat())
             elif value is not None and not isinstance(value, str | int | float):
                 raise ValueError(f"rules.bounds: {name} must be a number, a date or a duration, not {value!r:.60}")
-
-    @property
-    def names(self) -> tuple[Any, ...]:
-        return (self.column,)
 
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         index, mark, found = columns.number(self.column), "" if self.strict else "=", list[Rule]()

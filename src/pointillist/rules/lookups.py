@@ -55,6 +55,10 @@ class TableRule(Rule):
         if not len(self.table):
             raise ValueError("the table of a rule is empty")
 
+    def in_tokens(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> list[Column]:
+        """Return all columns, those of the rule with the categories of their encoders."""
+        return [in_tokens(each, ranges[i].encoder) if i in self.columns else each for i, each in enumerate(columns)]
+
     def _may_break(self, rows: np.ndarray, observed: Collection[int]) -> Mask:
         """Return which rows of observed cells the rule covers; by default all."""
         return np.ones(len(rows), bool)
@@ -182,8 +186,7 @@ class Lookup(TableRule):
         it and were drawn without it. If there is none, the columns that are not fixed follow it. A row stays as it is
         if the first column has a value that is not in the table.
         """
-        for column in self.columns:
-            rows.columns[column] = in_tokens(rows.columns[column], rows.ranges[column].encoder)
+        rows.columns = self.in_tokens(rows.columns, rows.ranges)
         free, keys, determined = ~rows.is_fixed[:, list(self.columns)], self.table[:, 0], self.table[:, 1:]
         values, index, is_broken = self._looked_up(rows.columns)
         wrong = np.flatnonzero(is_broken)
@@ -200,10 +203,7 @@ class Lookup(TableRule):
         rows.put(self.columns, values)
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Mask:
-        replaced = list(columns)
-        for column in self.columns:
-            replaced[column] = in_tokens(columns[column], ranges[column].encoder)
-        return self._looked_up(replaced)[2]
+        return self._looked_up(self.in_tokens(columns, ranges))[2]
 
     def _looked_up(self, columns: Sequence[Column]) -> tuple[Numbers, Codes, Mask]:
         """Return the values of all columns, each row's index in the table, and which rows differ from that entry."""

@@ -84,10 +84,6 @@ class Increments(Declared):
             raise ValueError("rules.increments cannot train on other numbers: round the column, or drop these rows")
         object.__setattr__(self, "step", float(self.step))
 
-    @property
-    def names(self) -> tuple[Any, ...]:
-        return (self.column,)
-
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         index = columns.number(self.column)
         if columns.cells(self.column).is_date:

@@ -133,10 +133,6 @@ class DeclaredProduct(Declared):
             raise ValueError("rules.product takes a column, a list of two columns, and a factor other than 0")
         object.__setattr__(self, "factor", float(self.factor))
 
-    @property
-    def names(self) -> tuple[Any, ...]:
-        return (self.column, *self.terms)
-
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         for name in self.names:
             if columns.cells(name).is_date:

@@ -97,10 +97,6 @@ class Total(Declared):
             raise ValueError(f"rules.total takes a column and a list of its parts, not {self.parts!r:.60}")
         self.check_names((self.column, *self.parts), 2)
 
-    @property
-    def names(self) -> tuple[Any, ...]:
-        return (self.column, *self.parts)
-
     def bind(self, columns: NamedColumns) -> Sequence[Rule]:
         indices = tuple(columns.number(name) for name in self.names)
         kinds = [columns.arrow_type(name) for name in self.names]
