@@ -105,14 +105,7 @@ class GeneratedColumns:
     def of(
         cls, source: Table, headings: Headings | None, columns: Sequence[GeneratedColumn], learned: Layout
     ) -> "GeneratedColumns":
-        """Places generated columns among the learned columns of a table.
-
-        Args:
-            source: The table with all columns.
-            headings: The headings of a pandas frame.
-            columns: The generated columns.
-            learned: Layout of the learned columns.
-        """
+        """Places generated columns among the learned columns of a table with all columns."""
         names, generated = source.names, {each.name for each in columns}
         placed: list[pa.Field] = []
         categories: list[Any] = []

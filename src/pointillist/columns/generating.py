@@ -64,11 +64,7 @@ class GeneratedRows:
             self._sources.append(source)
 
     def added(self, learned: Sequence[Any]) -> "pa.Table":
-        """Returns the next rows with all columns.
-
-        Args:
-            learned: The learned columns of the rows, in the order of the layout.
-        """
+        """Returns the next rows with all columns, from the learned ones in the order of the layout."""
         layout = self._generated.layout
         cells = {
             name: pa.array(column) if isinstance(column, np.ndarray) else column

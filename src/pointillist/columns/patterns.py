@@ -75,11 +75,6 @@ class Pattern:
         """Number of its strings."""
         return sum(math.prod(map(len, each)) for each in self.alternatives)
 
-    @cached_property
-    def regex(self) -> re.Pattern[str]:
-        """The regular expression, compiled."""
-        return re.compile(self.text, re.ASCII)
-
     def strings(self, indices: Int[np.ndarray, " n"]) -> np.ndarray:
         """Returns the strings with some indices, from 0 to the smaller of `count` and `MOST_KEYS`, minus 1.
 
@@ -211,8 +206,8 @@ def _pattern(
         return None
     parts: list[Part] = []
     for run in zip(*rows, strict=True):
-        is_fixed = len({*run}) == 1
-        found = [(_escaped(run[0]), 1, 1)] if is_fixed else parts_of(run)
+        escaped = re.sub(r"[]\\[.*+?|(){}^$]", r"\\\g<0>", run[0])
+        found = [(escaped, 1, 1)] if len({*run}) == 1 else parts_of(run)
         if not found:
             return None
         parts += found
@@ -263,7 +258,3 @@ def _times(low: int, high: int) -> str:
     if low == high:
         return "" if low == 1 else f"{{{low}}}"
     return f"{{{low},{high}}}"
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"[]\\[.*+?|(){}^$]", r"\\\g<0>", text)

@@ -1,12 +1,12 @@
 """Personal columns, whose values Faker makes up, so that new rows hold no person of the training rows."""
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from jaxtyping import Int
@@ -24,14 +24,7 @@ _PERSONS = 2**16
 
 @dataclass(frozen=True)
 class Person:
-    """The name and the e-mail address of a person.
-
-    Attributes:
-        first: First name.
-        last: Last name.
-        user: The name as the local part of an e-mail address.
-        domain: A domain that RFC 2606 reserves for examples.
-    """
+    """A person: `user` is the name as the local part of an e-mail address, and `domain` one for examples (RFC 2606)."""
 
     first: str
     last: str
@@ -139,11 +132,8 @@ def _seeded(locale: str, salt: int, seed: int, index: int) -> Any:
 def _person(locale: str, seed: int, index: int) -> Person:
     faker = _seeded(locale, 0, seed, index)
     first, last = faker.first_name(), faker.last_name()
-    parts = [re.sub("[^a-z]", "", _ascii(text.casefold())) for text in (first, last)]
+    # Accents become separate characters, which are left out.
+    parts = [re.sub("[^a-z]", "", normalize("NFKD", text.casefold())) for text in (first, last)]
     # Names in other letters than Latin ones leave nothing.
     user = ".".join(parts) if all(parts) else re.sub("[^a-z.]", "", faker.user_name()) or "someone"
     return Person(first, last, user, faker.safe_domain_name())
-
-
-def _ascii(text: str) -> str:
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

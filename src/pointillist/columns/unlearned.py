@@ -5,7 +5,7 @@ import unicodedata
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pointillist.columns.generated import GeneratedColumn, GeneratedColumns
 from pointillist.columns.keys import Codes, Numbering, Uuids
@@ -17,6 +17,9 @@ from pointillist.tables.keys import UNNAMED, is_numbering, learnable_columns, re
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import Headings, is_frame
 from pointillist.tables.table import Table, kind_of
+
+if TYPE_CHECKING:
+    from pointillist.rules.generated import DeclaredColumn
 
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
@@ -49,13 +52,6 @@ _VALUES = {
 
 _ALWAYS = ("email", "iban", "first_name", "last_name", "phone")
 """Contents that are personal even if their values repeat; names, streets and companies may then be categories."""
-
-
-class Declaration(Protocol):
-    """A declared key or personal column."""
-
-    def generated(self, table: Table, *, is_private: bool) -> GeneratedColumn:
-        """Returns the column; raises a ValueError in one line if the table cannot have it."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Separated:
 def separated(
     X: Any,
     kept: Collection[Any] = (),
-    declared: Sequence[Declaration] = (),
+    declared: "Sequence[DeclaredColumn]" = (),
     *,
     is_private: bool = False,
     finds: bool = True,
@@ -170,12 +166,9 @@ def all_differ(column: "pa.ChunkedArray") -> bool:
 
 
 def key_of(name: Any, values: "pa.Array", within: tuple[Any, ...] = ()) -> GeneratedColumn | None:
-    """Returns the kind of key that different values show; None if they show none.
+    """Returns the kind of key that the values of a column show, each once and none missing; None if they show none.
 
-    Args:
-        name: Name of the column.
-        values: Its values, each once and none missing, without an encoding as categories.
-        within: The other columns of a composite key.
+    `within` are the other columns of a composite key.
     """
     if not len(values) or kind_of(values.type) not in ("integer", "category"):
         return None
@@ -204,10 +197,7 @@ def _pattern(values: "pa.Array") -> str | None:
 def _content(name: Any, column: "pa.ChunkedArray", *, is_learned: bool) -> str | None:
     """Returns what a personal column holds, by its name and its values; None if it is not personal.
 
-    Args:
-        name: Name of the column.
-        column: The cells.
-        is_learned: Whether a model could learn the column as categories.
+    `is_learned` says whether a model could learn the column as categories.
     """
     column = plain(column)
     if kind_of(column.type) != "category":

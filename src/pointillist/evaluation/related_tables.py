@@ -203,11 +203,7 @@ def evaluate_tables(
     children: counts, means and numbers of categories (C2ST-Agg: Hudovernik et al. 2024, arXiv 2410.03411). 0.5 is
     perfect. The measures of real rows compare two halves of the real tables.
 
-    Args:
-        real: The real tables; columns that the drawn ones lack are left out.
-        drawn: The drawn tables.
-        schema: Their keys.
-        random_state: Seed.
+    Columns of the real tables that the drawn ones lack are left out.
 
     Raises:
         ValueError: In one line, if a key is not valid.

@@ -33,11 +33,7 @@ def print_evaluation(
 ) -> None:
     """Print tables of all measures, of the pairs and columns that differ most, and the verdict.
 
-    Args:
-        evaluation: The evaluation.
-        console: The console to print on.
-        attack: Verdict of an audit of the model, if there was one.
-        names: Names of the two tables, the data first.
+    `attack` is the verdict of an audit of the model, if there was one; `names` are those of the two tables, data first.
     """
     for table in (summary_table(evaluation, names), pairs_table(evaluation), columns_table(evaluation)):
         if table.rows:

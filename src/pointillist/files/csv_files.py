@@ -243,12 +243,7 @@ def _no_header_error(names: Sequence[str], path: Path, what: str) -> ValueError:
 
 
 class CsvFiles:
-    """Batches of rows of text from one CSV file, or from the files of a folder or a pattern.
-
-    Attributes:
-        path: The file, the folder or the pattern.
-        names: Names of the columns, the same in all files.
-    """
+    """Batches of rows of text from one CSV file, or from the files of a folder or a pattern, with the same columns."""
 
     def __init__(self, path: Path, form: CsvForm) -> None:
         self._files = [CsvFile(part, form) for part in parts_of(path)]
@@ -266,9 +261,7 @@ class CsvFiles:
 class CsvFile:
     """Batches of rows of text from a CSV file, null where a cell is missing.
 
-    Attributes:
-        path: The file.
-        names: Names of the columns, without white space around them; 0, 1, 2, … if the file has no names.
+    `names` have no white space around them; they are 0, 1, 2, … if the file has no names.
 
     Raises:
         ValueError: If the file is not CSV; the message is one line.

@@ -163,15 +163,7 @@ def read_columns(
 ) -> Table:
     """Reads rows of numbers if all columns hold them, and otherwise columns of any kind.
 
-    Args:
-        path: The file.
-        names: Names of its columns.
-        options: The arguments of `read_table`.
-        numbers: Reads the file as rows of numbers; raises `NotNumbers` if it holds anything else.
-        columns: Reads the columns with some names into memory.
-
-    Raises:
-        ValueError: See `read_table`.
+    `numbers` reads rows of numbers, or raises `NotNumbers`; `columns` reads the columns with some names into memory.
     """
     if options.kind != "mixed" and not options.drop and not options.types:
         try:

@@ -96,12 +96,7 @@ def reading(path: Path, ending: str) -> Iterator[None]:
 
 
 class _Part:
-    """A file of the table, opened for each reading, because a folder may hold more files than can be open at once.
-
-    Attributes:
-        path: The file.
-        schema: Its columns.
-    """
+    """A file of the table, opened for each reading, because a folder may hold more files than can be open at once."""
 
     def __init__(self, path: Path) -> None:
         from pyarrow import parquet

@@ -18,9 +18,7 @@ _SEED = 0
 def in_memory(X: Any, name: str = "X") -> Any:
     """Returns an Arrow table of what yields batches of rows, at most `ROWS_IN_MEMORY`, and anything else unchanged.
 
-    Args:
-        X: A dataset of PyArrow, a reader of record batches, a relation of DuckDB, or anything else.
-        name: Name of X, for the warning.
+    Batches come from a dataset of PyArrow, a reader of record batches, or a relation of DuckDB. The warning names X.
     """
     if hasattr(X, "scanner"):
         X = X.scanner().to_reader()

@@ -261,11 +261,7 @@ def _positions(key: ForeignKey, child: Table, parent: Table, primary_key: Column
 
 
 def read_frame(name: str, X: Any) -> Table:
-    """Reads a table in any container.
-
-    Raises:
-        ValueError: In one line, if it cannot be read.
-    """
+    """Reads a table in any container; raises a ValueError in one line if it cannot be read."""
     found = table_of(X)
     if found is None or found[1] == "array":
         raise ValueError(f"table {name!r} is not a data frame: give a frame of pandas, Polars or Arrow")
