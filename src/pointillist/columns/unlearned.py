@@ -16,7 +16,7 @@ from pointillist.tables.frames import table_of, with_columns
 from pointillist.tables.keys import UNNAMED, is_numbering, learnable_columns, reason_not_to_learn
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import Headings, is_frame
-from pointillist.tables.table import Table, kind_of
+from pointillist.tables.table import Table, kind_of, plain_column
 
 if TYPE_CHECKING:
     from pointillist.rules.generated import DeclaredColumn
@@ -157,12 +157,12 @@ def _unlearned(name: Any, column: "pa.ChunkedArray") -> tuple[str | None, Genera
         generated = Personal(name=name, content=content, is_unique=content == "email" and all_differ(column))
         return f"column {name!r} holds {CONTENTS[content]}", generated
     is_key = reason is not None and all_differ(column)
-    return reason, key_of(name, plain(column).unique()) if is_key else None
+    return reason, key_of(name, plain_column(column).unique()) if is_key else None
 
 
 def all_differ(column: "pa.ChunkedArray") -> bool:
     """Whether a column has no missing cell and no value twice."""
-    return column.null_count == 0 and len(plain(column).unique()) == len(column)
+    return column.null_count == 0 and len(plain_column(column).unique()) == len(column)
 
 
 def key_of(name: Any, values: "pa.Array", within: tuple[Any, ...] = ()) -> GeneratedColumn | None:
@@ -183,13 +183,6 @@ def key_of(name: Any, values: "pa.Array", within: tuple[Any, ...] = ()) -> Gener
     return None if pattern is None else Codes(name=name, pattern=pattern, within=within)
 
 
-def plain(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Returns a column with its values instead of categories."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
-
-
 def _pattern(values: "pa.Array") -> str | None:
     return found_pattern([str(value) for value in values.to_pylist()])
 
@@ -199,7 +192,7 @@ def _content(name: Any, column: "pa.ChunkedArray", *, is_learned: bool) -> str |
 
     `is_learned` says whether a model could learn the column as categories.
     """
-    column = plain(column)
+    column = plain_column(column)
     if kind_of(column.type) != "category":
         return None
     values = column.unique().drop_null()[:_SAMPLE]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from pointillist.evaluation.report import Reported, json_value, text_table
-from pointillist.lazy import ensemble
+from pointillist.lazy import ensemble, stats
 from pointillist.metrics.classifiers import MAX_CATEGORIES, two_sample_test
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
@@ -231,7 +231,9 @@ def _measures(data: Keyed, rows: Keyed, seed: int) -> dict[str, Any]:
             found[f"columns: {table}"] = mean_score(column_shapes(*sides)) if _have_rows(*sides) else math.nan
     for table in schema.tables:
         for key in schema.keys_to(table):
-            found[f"number of children: {key.name}"] = 1 - _ks(data.counts(key), rows.counts(key))
+            found[f"number of children: {key.name}"] = 1 - float(
+                stats.ks_2samp(data.counts(key), rows.counts(key), method="asymp").statistic
+            )
             if data.columns[table] and data.columns[key.table]:
                 found[f"parent and child: {key.name}"] = _pairs(data.joined(key), rows.joined(key))
     for table in schema.order:
@@ -247,12 +249,6 @@ def _measures(data: Keyed, rows: Keyed, seed: int) -> dict[str, Any]:
 def _have_rows(*sides: Arrays) -> bool:
     """Whether all tables have at least two rows."""
     return all(len(next(iter(side.values()))) > 1 for side in sides)
-
-
-def _ks(one: Int[np.ndarray, " n"], two: Int[np.ndarray, " m"]) -> float:
-    size = int(max(one.max(), two.max())) + 1
-    fractions = [np.cumsum(np.bincount(each, minlength=size)) / len(each) for each in (one, two)]
-    return float(np.abs(fractions[0] - fractions[1]).max())
 
 
 def _pairs(data: Arrays, rows: Arrays) -> float:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pointillist.atomic_files import naming
 from pointillist.files.csv_format import DEFAULT_FORM
-from pointillist.files.formats import READABLE, format_of
+from pointillist.files.formats import READABLE, ending_of, format_of
 from pointillist.files.reading import read_table
 from pointillist.tables.schema import Schema, propose_keys
 from pointillist.tables.table import Table
@@ -52,7 +52,7 @@ class Folder:
             ValueError: In one line, if there is no table, or the schema is not valid.
             OSError: If a file cannot be read.
         """
-        files = {_stem(file): file for file in sorted(path.iterdir()) if file.name.endswith(READABLE)}
+        files = {file.name.removesuffix(end): file for file in sorted(path.iterdir()) if (end := ending_of(file))}
         if not (path / SCHEMA).exists():
             if not files:
                 raise ValueError(f"{path}: holds no table: its files must end in one of {', '.join(READABLE)}")
@@ -97,7 +97,3 @@ class Folder:
             {name: each["order"] for name, each in declared.items() if "order" in each},
         )
         return cls(tables, schema)
-
-
-def _stem(file: Path) -> str:
-    return file.name[: -len(next(ending for ending in READABLE if file.name.endswith(ending)))]

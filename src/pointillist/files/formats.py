@@ -94,7 +94,7 @@ def parts_of(path: Path) -> list[Path]:
         return [path]
     found = path.parent.glob(path.name) if "*" in path.name else path.iterdir()
     parts = sorted(each for each in found if each.is_file() and not each.name.startswith((".", "_")))
-    endings = {_ending(each) for each in parts}
+    endings = {ending_of(each) for each in parts}
     if not parts or len(endings) > 1 or endings <= {None, ".npy"}:
         listed = ", ".join(sorted(str(each) for each in endings)) or "none"
         raise ValueError(f"{path}: must hold files of one format, CSV or Parquet, but their endings are: {listed}")
@@ -103,10 +103,11 @@ def parts_of(path: Path) -> list[Path]:
 
 def is_table(path: Path) -> bool:
     """Whether a path names a table, by its ending, or a folder or a pattern of files."""
-    return "*" in path.name or path.is_dir() or _ending(path) is not None
+    return "*" in path.name or path.is_dir() or ending_of(path) is not None
 
 
-def _ending(path: Path) -> str | None:
+def ending_of(path: Path) -> str | None:
+    """Returns the ending of a file that can be read; None for other files."""
     return next((ending for ending in _MODULES if path.name.endswith(ending)), None)
 
 
@@ -116,7 +117,7 @@ def format_of(path: Path) -> Format:
     Raises:
         ValueError: If the ending is not in `READABLE`.
     """
-    ending = _ending(path) or _ending(parts_of(path)[0])
+    ending = ending_of(path) or ending_of(parts_of(path)[0])
     if ending is None:
         raise ValueError(f"{path}: the file's name must end in one of {', '.join(READABLE)}")
     return import_module(f"pointillist.files.{_MODULES[ending]}").FORMAT

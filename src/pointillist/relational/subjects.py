@@ -9,8 +9,8 @@ import numpy as np
 from pointillist.lazy import pa, pc
 from pointillist.tables.frames import table_of, with_columns
 from pointillist.tables.layout import Layout
-from pointillist.tables.schema import Schema, plain_column
-from pointillist.tables.table import Table
+from pointillist.tables.schema import Schema
+from pointillist.tables.table import Table, plain_column
 
 SUBJECTS, ROWS = "subjects", "rows"
 

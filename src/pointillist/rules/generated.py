@@ -11,11 +11,11 @@ from pointillist.columns.generated import GeneratedColumn
 from pointillist.columns.keys import Codes, Numbering
 from pointillist.columns.patterns import Pattern
 from pointillist.columns.personal import Personal, check_faker
-from pointillist.columns.unlearned import key_of, plain
+from pointillist.columns.unlearned import key_of
 from pointillist.lazy import pa, pc
 from pointillist.rules.declared import Declared, NamedColumns
 from pointillist.rules.rule import Rule
-from pointillist.tables.table import Table, kind_of
+from pointillist.tables.table import Table, kind_of, plain_column
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Unique(DeclaredColumn):
             is_integer = kind_of(table.schema.field(table.names.index(name)).type) == "integer"
             key = Numbering(name=name, within=tuple(within)) if is_integer else None
         else:
-            key = key_of(name, plain(table.select([name]).arrow.column(0)).unique().drop_null(), tuple(within))
+            key = key_of(name, plain_column(table.select([name]).arrow.column(0)).unique().drop_null(), tuple(within))
         if key is None:
             raise ValueError(f"rules: the type and the values of column {name!r} show no kind of key: give pattern=")
         if self.on_violation == "refuse" and not is_private:
@@ -75,7 +75,7 @@ class Unique(DeclaredColumn):
         return key
 
     def _check_rows(self, part: "pa.Table") -> None:
-        columns = [plain(column).combine_chunks() for column in part.columns]
+        columns = [plain_column(column).combine_chunks() for column in part.columns]
         codes = np.zeros(len(part), np.int64)
         for column in columns:
             values = np.asarray(column.dictionary_encode("encode").indices, np.int64)

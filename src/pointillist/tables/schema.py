@@ -11,7 +11,7 @@ from jaxtyping import Int
 from pointillist.foreign_text import listed
 from pointillist.lazy import pa, pc
 from pointillist.tables.frames import table_of
-from pointillist.tables.table import Table, kind_of
+from pointillist.tables.table import Table, kind_of, plain_column
 
 Columns = tuple[str, ...]
 
@@ -217,15 +217,6 @@ def _check_order(table: str, column: str, data: Table) -> None:
         )
     if data.column(column).is_missing.any():
         raise ValueError(f"order column {table}.{column} has missing cells: drop these rows, or fill them")
-
-
-def plain_column(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Returns a column without dictionaries, in which NaN is null."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
-    return column
 
 
 def _positions(key: ForeignKey, child: Table, parent: Table, primary_key: Columns) -> Int[np.ndarray, " n"]:

@@ -249,6 +249,15 @@ def is_numeric(kind: "pa.DataType") -> bool:
     return kind_of(kind) in ("integer", "boolean") or pa.types.is_floating(kind)
 
 
+def plain_column(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Returns a column with values instead of categories, and null instead of NaN."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if column.type in (pa.float32(), pa.float64()):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+
+
 def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
     """Returns the cells of a column; raises a ValueError if it holds neither numbers, categories nor dates."""
     kind = kind_of(column.type)
