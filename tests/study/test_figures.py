@@ -52,7 +52,7 @@ def make(tmp_path):
             for column in section.columns:
                 for metric in METRICS:
                     record = Baseline(29.0, 0.1, 10)
-                    store.add_baseline(dataset.fingerprint, protocol(column.settings), metric, record)
+                    store.add_baselines(dataset.fingerprint, protocol(column.settings), {metric: record})
                 generated = rows(N_COLUMNS[name], column.settings.timesteps)
                 if generated is not None:
                     value = 30.0 if np.isfinite(generated).all() else np.nan
@@ -386,7 +386,7 @@ def test_the_legend_explains_each_baseline(tmp_path, settings, baselines):
         store.set_fact("fingerprints", {"blobs": dataset.fingerprint})
         store.add_dataset(dataset)
         for name in QUANTITIES[section.kind]:
-            store.add_baseline(dataset.fingerprint, protocol(column.settings), name, Baseline(1.0, 0.1, 1))
+            store.add_baselines(dataset.fingerprint, protocol(column.settings), {name: Baseline(1.0, 0.1, 1)})
         figure = metrics_of(Results(store))
     found = legend_of(figure)
     assert [text for text in found if "data" in text or "true" in text] == baselines
@@ -416,7 +416,7 @@ def test_baselines_may_differ_between_settings_or_be_missing(make):
     section = Section("steps", "A section", ("plane",), ("n_samples",), columns)
     results = make(section=section)
     record = Baseline(27.0, 0.1, 10)
-    results.store.add_baseline(results.fingerprints["plane"], protocol(columns[1].settings), "emd", record)
+    results.store.add_baselines(results.fingerprints["plane"], protocol(columns[1].settings), {"emd": record})
     axes = metrics_of(results).axes[0]
     assert any(list(line.get_ydata()) == [29, 27] for line in axes.lines)
     results.store.connection.execute("DELETE FROM baselines")

@@ -51,7 +51,7 @@ def good(tmp_path_factory):
         store.set_fact("machine", {"processor": "x86_64", "devices": 2})
         store.add_dataset(DATASET)
         for metric in METRICS:
-            store.add_baseline(DATASET.fingerprint, PROTOCOL, metric, Baseline(29.0, 0.1, 10))
+            store.add_baselines(DATASET.fingerprint, PROTOCOL, {metric: Baseline(29.0, 0.1, 10)})
         for column in COLUMNS:
             cell = Cell(DATASET.fingerprint, column.settings, 0)
             store.add_models({cell.model_key: Model(np.ones(3, np.float32), kept)})

@@ -37,7 +37,7 @@ def test_results_are_read_back_from_the_file(tmp_path):
         store.add_dataset(dataset)
         store.add_dataset(labelled)
         store.set_fact("spec", {"a": [1, None]})
-        store.add_baseline("f" * 32, "p", "emd", Baseline(20.0, 2.0, 16))
+        store.add_baselines("f" * 32, "p", {"emd": Baseline(20.0, 2.0, 16)})
         assert store.model(CELL.model_key) is store.rows(CELL.rows_key) is None
         store.add_models({CELL.model_key: MODEL})
         store.add_rows(CELL.rows_key, ROWS)
@@ -122,7 +122,7 @@ def fill(path):
         store.set_fact("spec", {"a": [1, None]})
         store.add_dataset(Dataset("rows", ROWS, np.array([0, 1, 1, 0, 1])))
         for metric in ("emd", "report_nll"):
-            store.add_baseline("f" * 32, "p", metric, Baseline(20.0, 2.0, 16))
+            store.add_baselines("f" * 32, "p", {metric: Baseline(20.0, 2.0, 16)})
         for seed in range(9):
             cell = Cell("f" * 32, Settings(), seed)
             store.add_models({cell.model_key: MODEL})

@@ -40,7 +40,7 @@ def results(tiny, tmp_path):
         store.add_dataset(dataset)
         for metric in ("emd", "report_nll"):
             key = protocol(spec.sections[0].columns[0].settings)
-            store.add_baseline(dataset.fingerprint, key, metric, Baseline(20.0, 2.0, 25))
+            store.add_baselines(dataset.fingerprint, key, {metric: Baseline(20.0, 2.0, 25)})
     cells = study_cells(spec, {dataset.name: dataset.fingerprint for dataset in datasets})
     for cell in cells:
         value = 20.0 + cell.settings.timesteps

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from pointillist.engine.cluster import cluster, results
 from pointillist.engine.devices import configure
-from pointillist.metrics import Baseline, Estimate
+from pointillist.metrics import Estimate
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study import measuring
 from pointillist.study.grid import Cell, check_data, columns_to_json, load_dataset
@@ -112,9 +112,10 @@ class _Measuring:
             for key, settings, quantities in missing:
                 self.shared.bar.say(f"{what}: data against data")
                 scorer = self.scorers[dataset.fingerprint].result if settings.kind == "classes" else None
+                add = partial(store.add_baselines, dataset.fingerprint, key)
                 for quantity in quantities:
                     future = self.pool.submit(measuring.measure_baseline, quantity, dataset, settings, scorer)
-                    self.waiting.append((what, future, partial(self._store_baselines, dataset.fingerprint, key)))
+                    self.waiting.append((what, future, add))
 
     def begin(self, cells: list[Cell]) -> None:
         """Starts to measure some cells whose models, if they have any, are trained."""
@@ -140,11 +141,6 @@ class _Measuring:
     def _store(self, cell: Cell, measures: dict[str, Estimate]) -> None:
         self.shared.store.add_result(cell, measures)
         self.shared.bar.advance(MEASURING_WORK)
-
-    def _store_baselines(self, dataset: str, protocol: str, baselines: dict[str, Baseline]) -> None:
-        with self.shared.store.transaction():
-            for metric, baseline in baselines.items():
-                self.shared.store.add_baseline(dataset, protocol, metric, baseline)
 
     def _measured(self, cell: Cell) -> "Future[Any]":
         """Computes on the devices what a cell needs, and gives the rest to a thread."""

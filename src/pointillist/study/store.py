@@ -160,9 +160,11 @@ class Store(AbstractContextManager):
             raise StoreError(f"{self.path}: is damaged: a data set is missing or has other content")
         return found
 
-    def add_baseline(self, dataset: str, protocol: str, metric: str, baseline: Baseline) -> None:
-        """Stores a baseline; `protocol` names the settings that it depends on."""
-        self._put("baselines", dataset, protocol, metric, *astuple(baseline))
+    def add_baselines(self, dataset: str, protocol: str, baselines: Mapping[str, Baseline]) -> None:
+        """Stores baselines by metric; `protocol` names the settings that they depend on."""
+        with self.transaction():
+            for metric, baseline in baselines.items():
+                self._put("baselines", dataset, protocol, metric, *astuple(baseline))
 
     def baselines(self, dataset: str, protocol: str) -> dict[str, Baseline]:
         """Reads the baselines of a data set by metric."""

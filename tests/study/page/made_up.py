@@ -78,7 +78,7 @@ def fill(store, section, column, of, value, seeds, baseline):
     if baseline is not None:
         for i, name in enumerate(QUANTITIES[section.kind]):
             record = Baseline(baseline, 1.0, 50) if i == 0 else Baseline(baseline / 10, 0.1, 50)
-            store.add_baseline(of.fingerprint, protocol(column.settings), name, record)
+            store.add_baselines(of.fingerprint, protocol(column.settings), {name: record})
     if value is None:
         return
     for seed in range(seeds):
