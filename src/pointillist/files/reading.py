@@ -31,11 +31,8 @@ def read_table(
     rows follow each other in the order of the files' names.
 
     A `.npy` file holds an array of two dimensions, or of three: (n, tokens, width), which is flattened to
-    (n, tokens x width). A `.csv` file, compressed or not, is text: a header, then one line per row. White space around
-    names and values is ignored, and so are empty lines. A header of numbers alone is refused, unless it is 0, 1, 2, …,
-    because the file may have no header (see `form`); so is a header that looks like a row. `pointillist.files.texts`
-    has the rules for cells. The columns of a `.parquet` file have types. Nothing in a file is executed: arrays of
-    Python objects are refused.
+    (n, tokens x width). `pointillist.files.texts` has the rules for the cells of a `.csv` file. The columns of a
+    `.parquet` file have types. Nothing in a file is executed: arrays of Python objects are refused.
 
     Rows of numbers that take more than `SPOOL_ABOVE` bytes are mapped from a temporary file. Rows of a float64 `.npy`
     file are mapped from the file itself, which must then not change while they are in use.
