@@ -166,7 +166,7 @@ def from_json(content: dict[str, Any]) -> Spec:
 
 
 def _section_from(content: dict[str, Any]) -> Section:
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
     checked("section", content["name"], section_name)
     columns = tuple(Column(each["label"], _settings_from(each["settings"])) for each in content["columns"])
     reference = tuple(ReferenceValue(**each) for each in content["reference"])
