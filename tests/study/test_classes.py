@@ -96,7 +96,7 @@ def test_a_study_of_classes(small, tmp_path):
         text = markdown(results, classifier)
         assert "| blobs | log loss (nats) |" in text and "prior KL" not in text
         truth = store.baselines(results.fingerprints["blobs"], protocol(classifier.columns[0].settings))
-        assert 0.9 < truth["accuracy"] < 0.99 and 0.9 < truth["training_accuracy"] < 0.99
+        assert 0.9 < truth["accuracy"].value < 0.99 and 0.9 < truth["training_accuracy"].value < 0.99
         assert "| blobs | accuracy on training rows |" in text
         assert store.baselines(results.fingerprints["moons"], protocol(classifier.columns[0].settings)) == {}
     names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
