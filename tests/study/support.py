@@ -44,6 +44,7 @@ def dump(store):
     connection = store.connection
     names = ("cells", "models", "rows", "baselines")
     tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
+    assert connection.execute("SELECT COUNT(*) FROM checkpoints").fetchone() == (0,)
     return {name: sorted(rows, key=repr) for name, rows in tables.items()}
 
 

@@ -147,7 +147,7 @@ def test_stacks_change_nothing(tiny, tmp_path, whole, monkeypatch, models_per_st
 
 @pytest.mark.parametrize("calls", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))])
 def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeypatch, calls):
-    """Stops after a number of device calls, then resumes."""
+    """Stops after a number of device calls with checkpoints, then resumes."""
     train, left = StackTrainer.run, [calls]
 
     def run_and_stop(self, epochs):
@@ -156,17 +156,19 @@ def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeyp
         left[0] -= 1
         return train(self, 1)
 
+    monkeypatch.setattr(models, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(StackTrainer, "run", run_and_stop)
     with pytest.raises(KeyboardInterrupt):
         run(load_spec(str(tiny)), tmp_path / "stopped")
     with Store(tmp_path / "stopped" / "study.db") as store:
         assert len(store.finished()) < 6
+        assert store.connection.execute("SELECT COUNT(*) FROM checkpoints").fetchone()[0] > 0
     monkeypatch.setattr(StackTrainer, "run", train)
     assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, pytest.param(SystemExit, marks=pytest.mark.slow)])
-def test_a_study_that_was_stopped_continues(tiny, tmp_path, whole, monkeypatch, stop):
+def test_the_state_is_kept_however_a_study_is_stopped(tiny, tmp_path, whole, monkeypatch, stop):
     train = StackTrainer.run
 
     def run_and_ask(self, epochs):
@@ -177,6 +179,8 @@ def test_a_study_that_was_stopped_continues(tiny, tmp_path, whole, monkeypatch, 
     monkeypatch.setattr(StackTrainer, "run", run_and_ask)
     with pytest.raises(stop):
         run(load_spec(str(tiny)), tmp_path / "stopped")
+    with Store(tmp_path / "stopped" / "study.db") as store:
+        assert store.connection.execute("SELECT MIN(epoch), MAX(epoch) FROM checkpoints").fetchone() == (1, 1)
     monkeypatch.setattr(StackTrainer, "run", train)
     assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
 
@@ -277,6 +281,7 @@ def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole)
 DRIVER = """
 import sys
 from pointillist.study import models
+models.KEEP_EVERY = 0.0
 models.SECONDS_PER_CALL = 0.1
 from pointillist.cli import main
 main()
@@ -303,7 +308,8 @@ def test_a_stopped_process_resumes_to_the_same_bits(tiny, tmp_path, command, sto
     arguments = ["study", str(tiny), "--only", "kinds", "--out"]
     assert command(*arguments, tmp_path / "whole").returncode == 0
     out = tmp_path / "stopped"
-    for query in ("SELECT COUNT(*) FROM facts", "SELECT COUNT(*) FROM baselines"):
+    # In the start, in training, and again in training from a checkpoint.
+    for query in ("SELECT COUNT(*) FROM baselines", *["SELECT MAX(epoch) FROM checkpoints"] * 2):
         before = number(out / "study.db", query)
         full = [sys.executable, "-c", DRIVER, *arguments, str(out)]
         process = subprocess.Popen(full, stdout=subprocess.PIPE, text=True)
@@ -331,14 +337,14 @@ def test_a_folder_is_one_process_at_a_time(tiny, tmp_path, command):
     arguments = ["study", str(tiny), "--only", "kinds", "--out", str(out)]
     process = subprocess.Popen([sys.executable, "-c", DRIVER, *arguments], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while number(out / "study.db", "SELECT COUNT(*) FROM baselines") == 0:
+    while number(out / "study.db", "SELECT MAX(epoch) FROM checkpoints") == 0:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
     second = command(*arguments, "--fresh")
     assert second.returncode == 2 and second.stdout == ""
     what = "another process is running this study, or writing its report: wait until it ends"
     assert second.stderr == f"pointillist: {out}: {what}\n"
-    assert process.poll() is None
+    assert number(out / "study.db", "SELECT MAX(epoch) FROM checkpoints") > 0 and process.poll() is None
     process.kill()
     process.wait()
     assert command(*arguments, "--fresh", "--epochs", "1").returncode == 0

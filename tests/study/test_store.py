@@ -38,12 +38,17 @@ def test_results_are_read_back_from_the_file(tmp_path):
         store.add_dataset(labelled)
         store.set_fact("spec", {"a": [1, None]})
         store.add_baselines("f" * 32, "p", {"emd": Baseline(20.0, 2.0, 16)})
+        store.add_checkpoints({CELL.model_key: Model(MODEL.losses[:2], b"state")})
+        kept = store.checkpoint(CELL.model_key)
+        assert kept.network == b"state"
+        np.testing.assert_array_equal(kept.losses, MODEL.losses[:2])
         assert store.model(CELL.model_key) is store.rows(CELL.rows_key) is None
         store.add_models({CELL.model_key: MODEL})
         store.add_rows(CELL.rows_key, ROWS)
         store.add_result(CELL, MEASURES)
     with Store(tmp_path / "study.db") as store:
         assert store.finished() == {CELL.key}
+        assert store.checkpoint(CELL.model_key) is None
         measures = store.measures(CELL.key)
         emd = measures["emd"]
         assert (emd, emd.standard_error, emd.degrees_of_freedom) == (1.5, 0.2, 4.0)
@@ -63,10 +68,11 @@ def test_a_cell_is_written_atomically(tmp_path):
         with pytest.raises(TypeError, match="not 'object'"):
             store.add_result(CELL, {"nll": MEASURES["emd"], "emd": Estimate(object(), 0.0, 1.0)})
         assert store.finished() == set() and store.measures(CELL.key) == {}
+        store.add_checkpoints({CELL.model_key: Model(MODEL.losses, b"state")})
         with pytest.raises(sqlite3.Error, match="object"):
             store.add_models({"other": MODEL, CELL.model_key: Model(MODEL.losses, object())})
         assert store.model("other") is None
-        assert store.model(CELL.model_key) is None
+        assert store.checkpoint(CELL.model_key) is not None and store.model(CELL.model_key) is None
         store.add_result(CELL, MEASURES)
         assert store.finished() == {CELL.key}
 
@@ -128,6 +134,7 @@ def fill(path):
             store.add_models({cell.model_key: MODEL})
             store.add_rows(cell.rows_key, ROWS)
             store.add_result(cell, MEASURES)
+        store.add_checkpoints({"c": Model(MODEL.losses, b"state" * 2000)})
     return path
 
 
@@ -181,10 +188,12 @@ def test_stores_are_regular_files(tmp_path):
 def test_parts_of_a_study_are_merged(tmp_path):
     part = fill(tmp_path / "part.db")
     with Store(tmp_path / "study.db") as store:
+        store.add_checkpoints({CELL.model_key: Model(MODEL.losses, b"state")})
         store.merge(part)
         merged = dump(store)
         assert store.measures(CELL.key).keys() == MEASURES.keys()
     with Store(part) as store:
+        store.connection.execute("DELETE FROM checkpoints")
         assert dump(store) == merged
 
 

@@ -182,11 +182,12 @@ class StackTrainer:
         """The state of a model with shapes and types instead of arrays."""
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self._state)
 
-    def restore(self, states: Sequence[TrainingState]) -> None:
-        """Set the state of every model."""
+    def restore(self, states: Sequence[TrainingState | None]) -> None:
+        """Set the state of the models whose entry is not None."""
         host = jax.tree.map(np.array, jax.device_get(self._state))
         for slot, state in zip(self._slots, states, strict=True):
-            jax.tree.map(lambda leaf, value, slot=slot: leaf.__setitem__(slot, value), host, state)
+            if state is not None:
+                jax.tree.map(lambda leaf, value, slot=slot: leaf.__setitem__(slot, value), host, state)
         # Frees the memory of the old state first.
         self._state = host
         self._state = self._sharded(host)

@@ -1,7 +1,7 @@
 """Trains the models of a study in stacks, and computes rows, likelihoods and classes of held-out rows by them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple
 from itertools import groupby
 from typing import Any
@@ -20,6 +20,7 @@ from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.engine.recipes import Recipe
 from pointillist.engine.sampling import stream_rows, whole_draws
 from pointillist.engine.training import StackTrainer
+from pointillist.progress import Keeping
 from pointillist.study.grid import Cell, Dataset, random_seed
 from pointillist.study.measuring import Scorer, held_out
 from pointillist.study.quantities import LIKELIHOOD_STEPS
@@ -30,6 +31,9 @@ from pointillist.study.store import Model
 
 MODELS_PER_STACK = 16
 """Number of models trained together: enough to fill the devices, few enough that results come in early."""
+
+KEEP_EVERY = 10.0
+"""Most seconds of training that a killed process loses, in addition to the call in progress."""
 
 SECONDS_PER_CALL = 1.0
 """Desired seconds of a device call; between calls the bar moves and Ctrl-C is checked."""
@@ -51,11 +55,21 @@ def stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list
 
 def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> None:
     """Trains models of cells, one for each, in one program; calls `meanwhile` between calls of the devices."""
-    trainer = _trainer(shared, cells)
-    losses = [np.empty(0, np.float32)] * len(cells)
+    store, trainer = shared.store, _trainer(shared, cells)
+    checkpoints = [store.checkpoint(cell.model_key) for cell in cells]
+    if any(checkpoints):
+        template = trainer.template
+        trainer.restore([None if kept is None else store.tree(template, kept.network) for kept in checkpoints])
+    losses = [np.empty(0, np.float32) if kept is None else kept.losses for kept in checkpoints]
+
+    def keep() -> None:
+        parts = zip(cells, losses, map(weights.to_bytes, trainer.states()), strict=True)
+        store.add_checkpoints({cell.model_key: Model(curve, state) for cell, curve, state in parts})
+
     names = ", ".join(dict.fromkeys(short_name(shared.dataset(cell).name) for cell in cells))
     last = max(recipe.epochs for recipe in trainer.recipes)
-    epochs = 1
+    keeping, epochs = Keeping(KEEP_EVERY, shared.interruption), 1
+    _advance(shared, cells, trainer.epochs_done)
     while not trainer.is_done:
         shared.bar.say(f"training {len(cells)} models on {names}: epoch {max(trainer.epochs_done)} of {last}")
         start = time.monotonic()
@@ -64,11 +78,10 @@ def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> N
         meanwhile()
         epochs = int(np.clip(epochs * SECONDS_PER_CALL / seconds, 1, min(2 * epochs, MAX_EPOCHS_PER_CALL)))
         losses = [np.concatenate(pair) for pair in zip(losses, new, strict=True)]
-        for cell, curve in zip(cells, new, strict=True):
-            shared.bar.advance(shared.study.training_work(cell) * len(curve) / cell.settings.epochs)
-        shared.interruption.check()
+        _advance(shared, cells, map(len, new))
+        keeping.now_and_then(keep)
     finished = zip(cells, losses, map(weights.to_bytes, trainer.networks()), strict=True)
-    shared.store.add_models({cell.model_key: Model(curve, network) for cell, curve, network in finished})
+    store.add_models({cell.model_key: Model(curve, network) for cell, curve, network in finished})
 
 
 def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
@@ -103,6 +116,11 @@ def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
 
 
 _OF_RECIPES = ("epochs", "learning_rate", "warmup", "decay", "averaging", "p_uncond")
+
+
+def _advance(shared: Shared, cells: list[Cell], epochs: Iterable[int]) -> None:
+    for cell, n in zip(cells, epochs, strict=True):
+        shared.bar.advance(shared.study.training_work(cell) * n / cell.settings.epochs)
 
 
 def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarray, "n d"]:

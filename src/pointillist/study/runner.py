@@ -38,8 +38,8 @@ Task = tuple[list[Cell], Sequence[str], dict[str, Model], dict[str, np.ndarray]]
 def run_study(spec: Spec, store: Store, console: Console) -> None:
     """Computes every cell of the study that the store lacks; raises a SpecError first if a data set does not fit.
 
-    Ctrl-C stops at the next safe point with a KeyboardInterrupt. Finished models, draws and measures are kept. The next
-    run continues from there and ends with the same numbers, bit for bit.
+    Ctrl-C stops at the next safe point with a KeyboardInterrupt, and a killed process loses a few seconds of training,
+    or one draw. The next run continues from there and ends with the same numbers, bit for bit.
     """
     study = _begin(spec, store)
     pending = study.pending(store)

@@ -36,12 +36,14 @@ TABLES = {
     "rows": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
     "cells": "key TEXT NOT NULL PRIMARY KEY, dataset TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL, "
     "model TEXT NOT NULL, rows TEXT NOT NULL, measures TEXT NOT NULL",
+    "checkpoints": "key TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL, losses BLOB NOT NULL, state BLOB NOT NULL",
 }
 """Columns of each table, in SQL."""
 
 _WAY_OUT = "; --fresh starts a new one"
 
 T = TypeVar("T")
+Tree = TypeVar("Tree")
 
 
 class StoreError(ValueError):
@@ -50,7 +52,10 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model: its mean training loss per epoch, shape (epochs,), and its weights as safetensors bytes."""
+    """A trained model: its mean training loss per epoch, shape (epochs,), and its weights as safetensors bytes.
+
+    For a model in training, `network` has the whole state.
+    """
 
     losses: Float[np.ndarray, " epochs"]
     network: bytes
@@ -139,6 +144,7 @@ class Store(AbstractContextManager):
             for table in ("baselines", "models", "rows", "cells"):
                 for row in part.connection.execute(f"SELECT * FROM {table}"):
                     self._put(table, *row)
+            self._drop_checkpoints()
 
     def set_fact(self, name: str, value: Any) -> None:
         """Stores a JSON value under a name."""
@@ -172,19 +178,37 @@ class Store(AbstractContextManager):
         return dict(found)
 
     def add_models(self, models: Mapping[str, Model]) -> None:
-        """Stores trained models by key, in one transaction."""
+        """Stores trained models by key and drops their checkpoints, in one transaction."""
         with self.transaction():
             for key, model in models.items():
                 self._put("models", key, _bytes_of(model.losses), model.network)
+            self._drop_checkpoints()
+
+    def _drop_checkpoints(self) -> None:
+        self.connection.execute("DELETE FROM checkpoints WHERE key IN (SELECT key FROM models)")
 
     def model(self, key: str) -> Model | None:
         """Reads a trained model, if there is one."""
         return self._one("models", lambda _, losses, network: Model(_floats(losses), network), key=key)
 
     def network(self, data: bytes, architecture: Architecture, columns: int) -> Network:
-        """Reads a stored network for rows of `columns` columns; raises a StoreError if its shapes are others."""
+        """Reads a stored network for rows of `columns` columns."""
+        return self.tree(_template(architecture, columns), data)
+
+    def tree(self, template: Tree, data: bytes) -> Tree:
+        """Reads a stored network or training state; raises a StoreError if its shapes are not the template's."""
         with checking(self.path, StoreError):
-            return weights.from_bytes(_template(architecture, columns), data)
+            return weights.from_bytes(template, data)
+
+    def add_checkpoints(self, checkpoints: Mapping[str, Model]) -> None:
+        """Replaces the checkpoints of models in training, in one transaction."""
+        with self.transaction():
+            for key, model in checkpoints.items():
+                self._put("checkpoints", key, len(model.losses), _bytes_of(model.losses), model.network)
+
+    def checkpoint(self, key: str) -> Model | None:
+        """Reads the last checkpoint of a model in training, if any."""
+        return self._one("checkpoints", lambda _, __, losses, state: Model(_floats(losses), state), key=key)
 
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores generated rows, shape (n_samples, d), scaled."""
