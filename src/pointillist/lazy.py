@@ -36,14 +36,17 @@ class LazyModule:
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
+    from pyarrow import csv, parquet
     from scipy import optimize, spatial, special, stats
     from scipy.spatial import distance
-    from sklearn import ensemble, model_selection, neighbors
+    from sklearn import datasets, ensemble, model_selection, neighbors, neural_network
 else:
     # They take tenths of a second to load, and many commands do not need them.
     pa, pc = LazyModule("pyarrow"), LazyModule("pyarrow.compute")
+    csv, parquet = LazyModule("pyarrow.csv"), LazyModule("pyarrow.parquet")
     optimize, spatial = LazyModule("scipy.optimize"), LazyModule("scipy.spatial")
     special, stats = LazyModule("scipy.special"), LazyModule("scipy.stats")
     distance = LazyModule("scipy.spatial.distance")
-    ensemble, model_selection = LazyModule("sklearn.ensemble"), LazyModule("sklearn.model_selection")
-    neighbors = LazyModule("sklearn.neighbors")
+    datasets, ensemble = LazyModule("sklearn.datasets"), LazyModule("sklearn.ensemble")
+    model_selection = LazyModule("sklearn.model_selection")
+    neighbors, neural_network = LazyModule("sklearn.neighbors"), LazyModule("sklearn.neural_network")

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.columns.scaling import AffineScaling
-from pointillist.lazy import stats
+from pointillist.lazy import datasets, stats
 
 _CANONICAL_SEED = 42
 
@@ -49,15 +49,11 @@ class PointSet:
 
 
 def _moons(n_rows: int, random_state: int) -> Draw:
-    from sklearn.datasets import make_moons
-
-    return make_moons(n_rows, noise=0.04, random_state=random_state)
+    return datasets.make_moons(n_rows, noise=0.04, random_state=random_state)
 
 
 def _circles(n_rows: int, random_state: int) -> Draw:
-    from sklearn.datasets import make_circles
-
-    return make_circles(n_rows, noise=0.04, factor=0.7, random_state=random_state)
+    return datasets.make_circles(n_rows, noise=0.04, factor=0.7, random_state=random_state)
 
 
 _BLOBS_F = 0.005 * np.eye(2)
@@ -127,9 +123,7 @@ def _helix(n_rows: int, random_state: int) -> Draw:
 
 
 def _digits(n_rows: int, random_state: int) -> Draw:
-    from sklearn.datasets import load_digits
-
-    rows, labels = load_digits(return_X_y=True)
+    rows, labels = datasets.load_digits(return_X_y=True)
     if n_rows > len(rows):
         raise ValueError(f"digits is a fixed table of {len(rows)} rows; n_rows = {n_rows} asks for more")
     if n_rows == len(rows):
@@ -168,9 +162,7 @@ def _pinwheel(n_rows: int, random_state: int) -> Draw:
 
 def _swiss_roll(n_rows: int, random_state: int) -> Draw:
     """Draw scikit-learn's Swiss roll (noise 1), seen from the side; the labels are the inner and the outer half."""
-    from sklearn.datasets import make_swiss_roll
-
-    rows, angle = make_swiss_roll(n_rows, noise=1.0, random_state=random_state)
+    rows, angle = datasets.make_swiss_roll(n_rows, noise=1.0, random_state=random_state)
     return rows[:, [0, 2]] / 5, (angle > 3 * np.pi).astype(np.int64)
 
 

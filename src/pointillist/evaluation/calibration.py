@@ -1,18 +1,13 @@
 """Calibration: whether predicted distributions of a number fit the observed values."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
+from rich.table import Table
 
 from pointillist.evaluation.report import percent, rounded, text_table
 from pointillist.metrics import Estimate, crps, interval_coverage, pit
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Levels of the central intervals whose coverage is measured."""

@@ -3,9 +3,10 @@
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from pointillist.arguments import naming_unknown
 from pointillist.evaluation.comparison import Comparison
@@ -18,9 +19,6 @@ from pointillist.evaluation.tables import HEADS, print_evaluation
 from pointillist.evaluation.verdict import copy_signs, verdict_of
 from pointillist.metrics import column_differences, copies, residual_spreads
 from pointillist.metrics.mixed_tables import check_tables, count_rows
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 MIN_ROWS = 10
 """Fewest rows of each table; fewer would show nothing."""
@@ -43,7 +41,7 @@ class Evaluation(Comparison, Reported):
         """Paragraph on whether rows look copied or are distinguishable from the data, and how they score."""
         return verdict_of(self)
 
-    def print_on(self, console: "Console") -> None:
+    def print_on(self, console: Console) -> None:
         print_evaluation(self, console)
 
     def to_frame(self) -> Any:

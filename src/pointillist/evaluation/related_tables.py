@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from rich.console import Console
 
 from pointillist.evaluation.report import Reported, json_value, text_table
 from pointillist.lazy import ensemble, stats
@@ -17,9 +18,6 @@ from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
 from pointillist.metrics.mixed_tables import encode
 from pointillist.tables.schema import ForeignKey, Positions, Schema, read_frame
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 MOST_ROWS = 20_000
 """Largest number of rows whose pairs of columns are compared."""

@@ -1,23 +1,20 @@
 """How results are shown: reports, tables for the terminal, numbers as text, and JSON values."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from io import StringIO
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from pointillist.foreign_text import terminal_text
 from pointillist.metrics import Estimate
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
 
 REPORT_WIDTH = 120
 """Number of characters in a line of a report as text."""
@@ -44,8 +41,6 @@ class Reported(ABC):
         return self._printed().export_html(inline_styles=True, code_format="<pre>{code}</pre>")
 
     def _printed(self) -> Console:
-        from rich.console import Console
-
         console = Console(file=StringIO(), width=REPORT_WIDTH, record=True, force_jupyter=False)
         self.print_on(console)
         return console
@@ -55,9 +50,6 @@ def text_table(
     title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], caption: str | None = None
 ) -> Table:
     """Make a table of rows of text, the first column aligned to the left and the others to the right."""
-    from rich import box
-    from rich.table import Table
-
     table = Table(
         title=terminal_text(title, "bold"),
         caption=caption,

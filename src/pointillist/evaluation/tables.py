@@ -1,17 +1,15 @@
 """The tables of an evaluation."""
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from rich.console import Console
 
 from pointillist.evaluation.comparison import Comparison
 from pointillist.evaluation.report import date_text, p_text, rounded, text_table
 from pointillist.evaluation.verdict import verdict_of
 from pointillist.foreign_text import terminal_text
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 MAX_COLUMNS = 10
 """Most columns, and most pairs of columns, in a table."""
@@ -29,7 +27,7 @@ class TextTable(NamedTuple):
 
 
 def print_evaluation(
-    evaluation: Comparison, console: "Console", attack: str | None = None, names: tuple[str, str] | None = None
+    evaluation: Comparison, console: Console, attack: str | None = None, names: tuple[str, str] | None = None
 ) -> None:
     """Print tables of all measures, of the pairs and columns that differ most, and the verdict.
 

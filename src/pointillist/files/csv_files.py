@@ -36,7 +36,7 @@ from pointillist.files.texts import (
 )
 from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import listed, shown
-from pointillist.lazy import pa, pc
+from pointillist.lazy import csv, pa, pc
 from pointillist.tables import text_formats
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.row_sampling import sample_rows
@@ -66,8 +66,6 @@ class CsvFormat(Format):
         self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
     ) -> Iterator[Write]:
         """Starts a file in UTF-8, with commas between the fields; with tabs in `.tsv` files."""
-        from pyarrow import csv
-
         schema, header = schema_of(names, types, has_categories=False), io.StringIO()
         delimiter = "\t" if path.suffix == ".tsv" else ","
         # Arrow would quote all names.
@@ -309,8 +307,6 @@ class CsvFile:
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
         """Yields the rows in batches that are not empty."""
-        from pyarrow import csv
-
         # Names may repeat, so columns are numbered.
         names = [str(i) for i in range(len(self.names))]
         # Arrow counts the rows only on one thread; converting takes most of the time anyway.

@@ -18,7 +18,7 @@ from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, 
 from pointillist.files.texts import typed
 from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import shown
-from pointillist.lazy import pa, pc
+from pointillist.lazy import pa, parquet, pc
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.row_sampling import sample_rows
 from pointillist.tables.table import Table, is_numeric, kind_of, refusal
@@ -33,8 +33,6 @@ class ParquetFormat(Format):
     """Columns of Arrow types."""
 
     def names(self, path: Path, form: CsvForm) -> list[str]:
-        from pyarrow import parquet
-
         first = parts_of(path)[0]
         check_regular(first)
         try:
@@ -65,8 +63,6 @@ class ParquetFormat(Format):
         self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
     ) -> Iterator[Write]:
         """Starts a file; rows are held until they fill a row group, because small row groups are slow to read."""
-        from pyarrow import parquet
-
         schema = schema_of(names, types)
         held = [schema.empty_table()]
         with parquet.ParquetWriter(file, schema) as writer:
@@ -99,8 +95,6 @@ class _Part:
     """A file of the table, opened for each reading, because a folder may hold more files than can be open at once."""
 
     def __init__(self, path: Path) -> None:
-        from pyarrow import parquet
-
         self.path = path
         with reading(path, ".parquet"):
             self._metadata = parquet.read_metadata(path)
@@ -113,8 +107,6 @@ class _Part:
 
         A small file may repeat a long text in every row, so texts are measured before they are decoded.
         """
-        from pyarrow import parquet
-
         texts = [name for name in _texts(self.schema) if has_dictionaries and name in names]
         with reading(self.path, ".parquet"):
             # Without a buffer, a whole row group, perhaps the whole file, would be read at once.

@@ -14,6 +14,7 @@ from pointillist.diffusion.tokens.masking import OBSERVED_FREQUENCIES, WIDE, Tok
 from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE
 from pointillist.engine.weights import named
+from pointillist.lazy import pa
 from pointillist.models.masked import masked_of
 from pointillist.models.row_model import RowModel
 from pointillist.page.numbers import RANGES, exact, limits
@@ -183,19 +184,17 @@ def _columns(model: RowModel) -> list[dict[str, Any]]:
 
 def _written(name: Any, kind: Any) -> dict[str, Any]:
     """Say how to write the cells of a column of an Arrow type; raise a ValueError if a page cannot."""
-    from pyarrow import types
-
     content = kind_of(kind)
     if content == "date":
-        if not (types.is_date(kind) or (types.is_timestamp(kind) and kind.tz is None)):
+        if not (pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)):
             raise ValueError(f"a page cannot write {kind}, which column {name!r} holds: make it a number or text")
-        if types.is_date(kind):
-            return {"format": "day", "per_second": 1 / 86_400 if types.is_date32(kind) else 1000}
+        if pa.types.is_date(kind):
+            return {"format": "day", "per_second": 1 / 86_400 if pa.types.is_date32(kind) else 1000}
         # Models round nanoseconds to microseconds.
         return {"format": "time", "per_second": {"s": 1, "ms": 1000}.get(kind.unit, 1_000_000)}
     if content == "integer":
         return {"format": "whole", "limits": limits(kind.to_pandas_dtype())}
-    if types.is_decimal(kind):
+    if pa.types.is_decimal(kind):
         end = 10.0 ** (kind.precision - kind.scale) - 10.0**-kind.scale
         return {"format": "decimal", "scale": max(kind.scale, 0), "limits": [-end, end]}
     if content == "number":

@@ -3,33 +3,14 @@
 The functions here declare rules for `Diffusion(rules=[…])`.
 """
 
-from typing import TYPE_CHECKING
-
-from pointillist.lazy import attach
-
-if TYPE_CHECKING:
-    from pointillist.rules.combinations import fixed_combinations, one_hot
-    from pointillist.rules.declared import ignore
-    from pointillist.rules.expressions import expression
-    from pointillist.rules.generated import personal, unique
-    from pointillist.rules.inequalities import bounds, ordered, positive
-    from pointillist.rules.multiples import increments
-    from pointillist.rules.products import product
-    from pointillist.rules.sums import total
-
-__getattr__, __dir__ = attach(
-    __name__,
-    {
-        ".combinations": ["fixed_combinations", "one_hot"],
-        ".declared": ["ignore"],
-        ".expressions": ["expression"],
-        ".multiples": ["increments"],
-        ".generated": ["personal", "unique"],
-        ".inequalities": ["bounds", "ordered", "positive"],
-        ".products": ["product"],
-        ".sums": ["total"],
-    },
-)
+from pointillist.rules.combinations import fixed_combinations, one_hot
+from pointillist.rules.declared import ignore
+from pointillist.rules.expressions import expression
+from pointillist.rules.generated import personal, unique
+from pointillist.rules.inequalities import bounds, ordered, positive
+from pointillist.rules.multiples import increments
+from pointillist.rules.products import product
+from pointillist.rules.sums import total
 
 __all__ = [
     "bounds",

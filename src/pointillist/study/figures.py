@@ -5,9 +5,15 @@ from dataclasses import replace
 from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from pointillist.atomic_files import write_whole
 from pointillist.foreign_text import figure_text, legend_text
@@ -16,10 +22,6 @@ from pointillist.study.results import Results, Row
 from pointillist.study.settings import symbol
 from pointillist.study.spec import Section, short_name
 from pointillist.study.window import Window
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MAX_SETTINGS = 100
 """Most settings of a section that figures show: each has a panel, and a picture has to fit into memory."""
@@ -58,7 +60,7 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
     return paths
 
 
-def _figures(results: Results) -> "Iterator[tuple[str, Figure]]":
+def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
     for section in results.spec.sections:
         table, n = results.rows(section), len(section.columns)
         if n > MAX_SETTINGS:
@@ -72,7 +74,7 @@ def _figures(results: Results) -> "Iterator[tuple[str, Figure]]":
         yield f"{section.name}_metrics.png", metrics_figure(results, section, table)
 
 
-def rows_figure(results: Results, section: Section, name: str, table: Sequence[Row]) -> "Figure":
+def rows_figure(results: Results, section: Section, name: str, table: Sequence[Row]) -> Figure:
     """Draws the real rows, and next to them the rows of every setting's model of seed 0.
 
     All panels have the limits of the real rows with a margin; a panel says how many rows lie outside them. Rows with
@@ -143,8 +145,6 @@ def _frame(axes: Any, window: Window, is_left: bool, is_bottom: bool) -> None:
 
 
 def _draw_rows(axes: Any, window: Window, rows: np.ndarray, color: str, labels: np.ndarray | None) -> None:
-    import matplotlib
-
     shown, is_inside = window.split(rows)
     n = len(rows)
     if window.dimensions == 1:
@@ -159,7 +159,7 @@ def _draw_rows(axes: Any, window: Window, rows: np.ndarray, color: str, labels: 
         style = {"linestyle": "", "marker": "o", "markersize": size, "markeredgewidth": 0, "alpha": 0.45}
         classes = np.zeros(n, int) if labels is None else labels
         for label in range(int(classes.max()) + 1):
-            fill = color if labels is None else matplotlib.colormaps["tab10"](label % 10)
+            fill = color if labels is None else colormaps["tab10"](label % 10)
             axes.plot(*shown[chosen[classes[chosen] == label]].T, color=fill, **style)
     if n_outside := n - int(is_inside.sum()):
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
@@ -167,13 +167,11 @@ def _draw_rows(axes: Any, window: Window, rows: np.ndarray, color: str, labels: 
         axes.annotate(f"{n_outside:,} of {n:,} rows outside", _FREE_CORNER[window.dimensions], **style)
 
 
-def losses_figure(results: Results, section: Section) -> "Figure":
+def losses_figure(results: Results, section: Section) -> Figure:
     """Draws the training loss by epoch: a panel for each data set, a line for each setting.
 
     With more than one seed, the line is their mean, and a band goes from the lowest to the highest.
     """
-    import matplotlib
-
     n_panels = len(section.datasets)
     n_columns = min(n_panels, 3)
     titles = [section.title_of(column) for column in section.columns]
@@ -183,7 +181,7 @@ def losses_figure(results: Results, section: Section) -> "Figure":
     figure, panels = _panels(n_panels, n_columns, size=(2.8, 2.1), spacing=(0.6, 0.6), margins=margins)
     _headline(figure, f"Training loss: {section.title}")
     # They differ in lightness too.
-    colors = list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, len(titles))))
+    colors = list(colormaps["viridis"](np.linspace(0, 0.87, len(titles))))
     for i, (axes, name) in enumerate(zip(panels, section.datasets, strict=True)):
         _title(axes, short_name(name))
         values = []
@@ -207,7 +205,7 @@ def losses_figure(results: Results, section: Section) -> "Figure":
     return figure
 
 
-def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> "Figure":
+def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> Figure:
     """Draws metric against setting: a row of panels for each data set, a column for each metric."""
     titles = {row.metric: row.title for row in table}
     metrics = [name for name in QUANTITIES[section.kind] if name in titles]
@@ -242,7 +240,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
     return figure
 
 
-def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
+def _draw_metric(axes: Axes, row: Row, x: np.ndarray) -> None:
     baselines = np.array([np.nan if cell.baseline is None else cell.baseline.value for cell in row.cells])
     halves = HALF_LENGTH * np.array([np.nan if cell.baseline is None else cell.baseline.spread for cell in row.cells])
     band: dict[str, Any] = {"color": BASELINE, "alpha": 0.25, "linewidth": 0}
@@ -293,9 +291,6 @@ _BASELINES = {
 
 
 def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -> list[Any]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     covers = "training and sampling" if results.covers_training else "sampling only"
     handles: list[Any] = [
         Line2D([], [], label="measured, not distinguished from the best", **_BEST),
@@ -354,11 +349,8 @@ def _panels(
     spacing: tuple[float, float],
     margins: tuple[float, float, float, float],
     projection: str | None = None,
-) -> "tuple[Figure, list[Any]]":
+) -> tuple[Figure, list[Any]]:
     """Makes a figure with a grid of axes, all lengths in inches; margins are left, right, bottom, top."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     n_rows = -(-n_panels // n_columns)
     left, right, bottom, top = margins
     width = left + n_columns * size[0] + (n_columns - 1) * spacing[0] + right
@@ -375,14 +367,14 @@ def _panels(
     return figure, made
 
 
-def _headline(figure: "Figure", text: str) -> None:
+def _headline(figure: Figure, text: str) -> None:
     """Adds one line above all panels."""
     width, height = figure.get_size_inches()
     text = figure_text(text)
     figure.text(0.5, 1 - 0.2 / height, text, ha="center", va="top", fontsize=_font_size(text, width - 0.2, 11))
 
 
-def _title(axes: "Axes", title: str, detail: str | None = None) -> None:
+def _title(axes: Axes, title: str, detail: str | None = None) -> None:
     """Adds a title above the axes, and a smaller line between them; an empty detail leaves room for it."""
     title = figure_text(title)
     size = _font_size(title, axes.bbox.width / DPI, 9)
@@ -398,19 +390,17 @@ def _font_size(text: str, inches: float, size: float) -> float:
     return min(size, max(inches * 72 / (0.56 * max(len(text), 1)), 4.0))
 
 
-def _say(axes: "Axes", text: str) -> None:
+def _say(axes: Axes, text: str) -> None:
     """Puts a remark into the middle of a panel that has nothing to show."""
     axes.annotate(text, (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=8, color=DIVERGED)
 
 
 def _line(color: Any, text: str) -> Any:
     """Makes a legend's entry for a line."""
-    from matplotlib.lines import Line2D
-
     return Line2D([], [], color=color, linewidth=1.5, label=legend_text(text))
 
 
-def _log_if_wide(axes: "Axes", *values: np.ndarray) -> None:
+def _log_if_wide(axes: Axes, *values: np.ndarray) -> None:
     """Makes the y axis logarithmic if the values are positive and span more than a factor of 10."""
     known = np.concatenate([np.empty(0), *values])
     finite = known[np.isfinite(known)]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,15 +14,12 @@ from jaxtyping import Array, Float, Int
 from pointillist import metrics
 from pointillist.datasets.pointsets import POINTSETS, load_pointset, true_class_probabilities, true_log_density
 from pointillist.diffusion.denoisers import Label
-from pointillist.lazy import neighbors
+from pointillist.lazy import neighbors, neural_network
 from pointillist.metrics import Baseline, Estimate
 from pointillist.study.comparisons import satterthwaite
 from pointillist.study.grid import HELD_OUT_SEED, Cell, Dataset, has_fresh_rows, random_seed
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, class_metric
 from pointillist.study.settings import Settings
-
-if TYPE_CHECKING:
-    from sklearn.neural_network import MLPClassifier
 
 Measures = dict[str, Estimate]
 Probabilities = Callable[[np.ndarray], Any]
@@ -63,17 +60,15 @@ class Scorer:
     is the accuracy on the last fifth of a classifier fitted to the rest.
     """
 
-    classifier: "MLPClassifier"
+    classifier: "neural_network.MLPClassifier"
     held_out_accuracy: float
     held_out_error: float
 
     @classmethod
     def fit(cls, dataset: Dataset) -> "Scorer":
         """Fits the classifier; the same data give the same classifier."""
-        from sklearn.neural_network import MLPClassifier
-
         assert dataset.labels is not None
-        perceptron = partial(MLPClassifier, HIDDEN_LAYERS, max_iter=500, random_state=42)
+        perceptron = partial(neural_network.MLPClassifier, HIDDEN_LAYERS, max_iter=500, random_state=42)
         tested = classifier = perceptron().fit(dataset.rows, dataset.labels)
         fresh = held_out(dataset.name)
         if fresh is None:

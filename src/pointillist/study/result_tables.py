@@ -4,9 +4,11 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from rich import box
+from rich.table import Table
 
 from pointillist.atomic_files import write_whole
 from pointillist.foreign_text import csv_cell, markdown_text, terminal_text
@@ -15,9 +17,6 @@ from pointillist.study.quantities import LIKELIHOOD_STEPS, SIZES, cut_off
 from pointillist.study.results import KL_LIMIT, Entry, Results, Row
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import ReferenceValue, Section, short_name
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 _WARNING = "⚠"
 
@@ -104,11 +103,8 @@ def markdown(results: Results, section: Section) -> str:
     return "\n".join([f"# {markdown_text(section.title)}", "", *table, "", *texts, ""])
 
 
-def terminal(results: Results, section: Section) -> "Table":
+def terminal(results: Results, section: Section) -> Table:
     """Formats a section's table for a terminal: standard errors and reported numbers below the measured ones."""
-    from rich import box
-    from rich.table import Table
-
     columns = f" (columns: {', '.join(section.varied)})" if section.varied else ""
     title = terminal_text(f"{section.title}{columns}")
     table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
