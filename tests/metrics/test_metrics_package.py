@@ -10,7 +10,7 @@ import pytest
 
 HEAVY = {
     "pointillist.metrics": {"jax", "equinox", "scipy", "sklearn"},
-    "pointillist.evaluation": {"jax", "equinox", "scipy", "sklearn", "matplotlib", "rich"},
+    "pointillist.evaluation": {"jax", "equinox", "scipy", "sklearn", "matplotlib"},
 }
 """Libraries that each package does not import, because they load slowly."""
 
