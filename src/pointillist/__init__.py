@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pointillist.estimators.regressor import DiffusionRegressor
     from pointillist.estimators.relational import RelationalDiffusion
     from pointillist.evaluation import evaluate
-    from pointillist.privacy import audit
+    from pointillist.privacy.auditing import audit
     from pointillist.tables.conditions import between, missing, one_of, present
 
 __version__ = "0.1.0"
@@ -31,7 +31,7 @@ __getattr__, __dir__ = attach(
         ".estimators.relational": ["RelationalDiffusion"],
         ".evaluation": ["evaluate"],
         ".metrics": ["metrics"],
-        ".privacy": ["audit"],
+        ".privacy.auditing": ["audit"],
         ".rules": ["rules"],
         ".tables.conditions": ["between", "missing", "one_of", "present"],
     },

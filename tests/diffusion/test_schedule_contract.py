@@ -28,7 +28,6 @@ MADE = {
     "linear, constant": lambda timesteps: linear(timesteps, 0.01, 0.01),
     "cosine": cosine,
     "sigmoid": sigmoid,
-    "sigmoid, lopsided": lambda timesteps: sigmoid(timesteps, 0.0, 3.0, 0.7),
 }
 """Every schedule as a function of its number of steps; text before a comma is its registered name."""
 

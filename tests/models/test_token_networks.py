@@ -10,11 +10,13 @@ import pytest
 
 from pointillist.diffusion.registries import TOKEN_NETWORKS
 from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.models import Configuration, Request, prepare
+from pointillist.models.configuration import Configuration
+from pointillist.models.fitting import prepare
 from pointillist.models.gaussian import architecture_of
 from pointillist.models.masked import MaskedProcess
+from pointillist.models.request import Request
 from pointillist.page import write_page
-from pointillist.queries import SamplingRun
+from pointillist.queries.sampling import SamplingRun
 
 rng = np.random.default_rng(0)
 TABLE = pd.DataFrame({"city": rng.choice(["a", "b"], 400, p=[0.8, 0.2]), "size": rng.normal(size=400)})

@@ -28,8 +28,8 @@ from pointillist.metrics.mixed_tables import check_tables
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model
-from pointillist.privacy import MIN_ROWS as MIN_AUDITED
-from pointillist.privacy import Audit, audit
+from pointillist.privacy.auditing import MIN_ROWS as MIN_AUDITED
+from pointillist.privacy.auditing import Audit, audit
 from pointillist.progress import Bar
 from pointillist.queries.label_conditional import conditional_of
 from pointillist.queries.sampling import SamplingRun

@@ -89,7 +89,7 @@ def audit(
 
     from pointillist.cli.table_options import read_for
     from pointillist.models.saving import load_model
-    from pointillist.privacy import audit as attack
+    from pointillist.privacy.auditing import audit as attack
 
     fitted = load_model(model)
     inside, outside = (read_for(fitted, path, form) for path in (members, non_members))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from pointillist.columns.category import CategoryEncoder
 from pointillist.columns.encoder import ColumnEncoder
@@ -100,15 +100,6 @@ def array_lengths(content: dict[str, Any]) -> list[int]:
         if type(length) is not int or not 0 <= length <= most:
             raise ValueError(f"{length!r:.40} is not a number of values")
     return lengths
-
-
-def placeholder_arrays(content: dict[str, Any]) -> list[Float[np.ndarray, " m"]]:
-    """Returns valid arrays with the lengths that a model file declares for an encoder."""
-    arrays = [np.arange(1.0, n + 1) for n in array_lengths(content)]
-    if content["kind"] == "continuous":
-        # The last array holds fractions of rows.
-        arrays[-1] = np.linspace(0, 1, len(arrays[-1]))
-    return arrays
 
 
 def _kind_of(content: dict[str, Any]) -> type[ColumnEncoder]:

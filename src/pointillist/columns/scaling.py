@@ -232,18 +232,14 @@ class TableScaling:
             **self.varying.tensors(),
         }
 
-    @staticmethod
-    def shapes(d: int, k: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        """Returns the shape and type of each tensor of a model file with d columns, k of them not constant."""
-        numbers, counts = np.dtype("f8"), np.dtype("i8")
-        found = {name: ((d,), numbers) for name in ("minimum", "maximum")}
-        found |= {name: ((k,), numbers) for name in ("centre", "unit")}
-        return {**found, "decimals": ((d,), counts), "steps": ((d,), counts), "ends": ((2, d), counts)}
-
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray], is_integer: Bool[np.ndarray, " d"]) -> "TableScaling":
         """Rebuilds a scaling from the result of `tensors`; raises a ValueError if it or a grid is invalid."""
         decimals, steps, ends = (tensors[name] for name in ("decimals", "steps", "ends"))
+        d, k = is_integer.shape, tensors["unit"].shape
+        shapes = {"minimum": d, "maximum": d, "decimals": d, "steps": d, "ends": (2, *d), "centre": k}
+        if any(tensors[name].shape != shape for name, shape in shapes.items()):
+            raise ValueError("its scaling does not fit its columns")
         is_possible = (decimals >= 0) & (decimals <= MAX_DECIMALS) & (steps >= 0) & (steps <= LARGEST_INTEGER)
         is_of_integers = (decimals == 0) & (steps > 0) & (ends == 1).all(axis=0)
         if not is_possible.all() or not np.isin(ends, (0, 1)).all() or not is_of_integers[is_integer].all():

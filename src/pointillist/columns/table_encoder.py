@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -17,9 +17,9 @@ from pointillist.columns.kinds import (
     EXPLAINED,
     FEW_TOKENS,
     UNEXPLAINED,
+    array_lengths,
     encoder_from_json,
     fit_encoder,
-    placeholder_arrays,
 )
 from pointillist.columns.number import NumberEncoder
 from pointillist.columns.scaled_number import ScaledEncoder
@@ -123,25 +123,14 @@ class TableEncoder:
         return np.concatenate([np.empty(0), *(array for encoder in self.columns for array in encoder.arrays)])
 
     @classmethod
-    def from_json(cls, content: list[dict[str, Any]], array: Float[np.ndarray, " m"] | None) -> "TableEncoder":
-        """Rebuilds the encoder from the results of `to_json` and `array`.
-
-        Args:
-            content: Result of `to_json`.
-            array: Result of `array`. None makes an encoder of the same sizes with placeholder values, which determines
-                the network's shapes before any array is read.
-
-        Raises:
-            ValueError: If the content describes no valid encoder.
-        """
-        encoders, first = [], 0
-        for each in content:
-            arrays = placeholder_arrays(each)
-            if array is not None:
-                ends = first + np.cumsum([0, *map(len, arrays)])
-                arrays = [array[low:high] for low, high in pairwise(ends)]
-                first = int(ends[-1])
-            encoders.append(encoder_from_json(each, arrays))
+    def from_json(cls, content: list[dict[str, Any]], array: Float[np.ndarray, " m"]) -> "TableEncoder":
+        """Rebuilds the encoder from the results of `to_json` and `array`; raises a ValueError if they are not valid."""
+        lengths = [array_lengths(each) for each in content]
+        if array.shape != (sum(map(sum, lengths)),):
+            raise ValueError("its arrays do not fit its columns")
+        arrays = iter(np.split(array, np.cumsum([n for each in lengths for n in each])[:-1]))
+        pairs = zip(content, lengths, strict=True)
+        encoders = [encoder_from_json(each, [*islice(arrays, len(n))]) for each, n in pairs]
         check_names([encoder.name for encoder in encoders])
         return cls(tuple(encoders))
 

@@ -92,25 +92,15 @@ def cosine(timesteps: int) -> Schedule:
     return _clipped(f / f[0])
 
 
-def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0, tau: float = 1.0) -> Schedule:
-    """Sigmoid schedule: ᾱ_t = (S(e/τ) - S((t(e - s) + s)/τ)) / (S(e/τ) - S(s/τ)), S the logistic function, t in [0, 1].
+def sigmoid(timesteps: int) -> Schedule:
+    """Sigmoid schedule: ᾱ_t = (S(3) - S(6 t/T - 3)) / (S(3) - S(-3)), S the logistic function.
 
-    Source: Chen 2023, arXiv 2301.10972, algorithm 1 (ᾱ_t clipped from below at 1e-9). beta_t is at most 0.999, as for
-    `cosine`. Other libraries call a schedule whose *beta* is logistic "sigmoid"; this one differs.
-
-    Args:
-        timesteps: T, at least 1.
-        start: s.
-        end: e, above s.
-        tau: τ, positive.
+    Source: Chen 2023, arXiv 2301.10972, algorithm 1, with start -3, end 3 and τ = 1 (ᾱ_t clipped from below at 1e-9).
+    beta_t is at most 0.999, as for `cosine`. Other libraries call a schedule whose *beta* is logistic "sigmoid"; this
+    one differs.
     """
-    t = np.linspace(0, 1, _checked(timesteps) + 1)
-
-    def logistic(x: np.ndarray | float) -> np.ndarray | float:
-        return 1 / (1 + np.exp(-x))
-
-    first, last = logistic(start / tau), logistic(end / tau)
-    return _clipped(np.clip((last - logistic((t * (end - start) + start) / tau)) / (last - first), 1e-9, 1))
+    logistic = 1 / (1 + np.exp(3 - 6 * np.linspace(0, 1, _checked(timesteps) + 1)))
+    return _clipped(np.clip((logistic[-1] - logistic) / (logistic[-1] - logistic[0]), 1e-9, 1))
 
 
 def padded(schedule: Schedule, length: int) -> Schedule:

@@ -1,7 +1,7 @@
 """Maps functions of one row over many, in chunks of one shape, sharded over devices: likelihoods and classes."""
 
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -42,24 +42,12 @@ class LogDensity(eqx.Module):
         return n_tangents(columns) + 1
 
 
-@runtime_checkable
-class RowFunction(Protocol):
-    """A function of one row, a pytree."""
-
-    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, "*values"]:
-        """Compute the value of a row."""
-        ...
-
-    def width(self, columns: int) -> int:
-        """Return the number of network evaluations in parallel."""
-        ...
-
-
 def map_rows(
-    function: RowFunction, rows: Float[np.ndarray, "n d"], *, seed: int = 0, is_brief: bool = False
+    function: Any, rows: Float[np.ndarray, "n d"], *, seed: int = 0, is_brief: bool = False
 ) -> Float[np.ndarray, "n *values"]:  # noqa: F821 - a shape
     """Compute function(key of the row, row) for every row, shape (n, d), scaled as the model sees it.
 
+    The function is a pytree like `LogDensity`, whose `width(columns)` is the number of network evaluations in parallel.
     A value depends only on the row and the seed, 0 … 2³² - 1: equal rows get equal keys, whatever their positions. With
     `is_brief`, the program is not optimized, and values may differ in the last bits.
     """

@@ -78,8 +78,16 @@ class Architecture:
         return NetworkDenoiser(network, schedule, deviations, prediction, bounds, n_labels, self.class_embedding)
 
 
+class Unconditioned:
+    """Base of the architectures without conditioning features of the noise level and the class."""
+
+    class_embedding: ClassVar[int] = 0
+    n_features: ClassVar[int] = 0
+    features: ClassVar[None] = None
+
+
 @dataclass(frozen=True)
-class TokenArchitecture:
+class TokenArchitecture(Unconditioned):
     """The network of masked diffusion, for rows of tokens or of tokens and numbers.
 
     Attributes:
@@ -100,10 +108,6 @@ class TokenArchitecture:
     has_joint_network: bool = False
     is_factored: bool = False
     network: str = "residual"
-
-    class_embedding: ClassVar[int] = 0
-    n_features: ClassVar[int] = 0
-    features: ClassVar[None] = None
 
     def build(self, key: PRNGKeyArray, columns: int) -> Any:
         """Draw the initial weights; products of layers are multiplied out after training."""
@@ -127,7 +131,7 @@ class TokenArchitecture:
 
 
 @dataclass(frozen=True)
-class ObservedArchitecture:
+class ObservedArchitecture(Unconditioned):
     """The network of numbers given tokens and observed numbers; see `TokenArchitecture` for the attributes."""
 
     tokens: Tokens
@@ -136,10 +140,6 @@ class ObservedArchitecture:
     frequencies: int
     is_factored: bool = False
 
-    class_embedding: ClassVar[int] = 0
-    n_features: ClassVar[int] = 0
-    features: ClassVar[None] = None
-
     def build(self, key: PRNGKeyArray, columns: int) -> NumberNetwork:
         """Draw the initial weights."""
         shape = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -147,7 +147,7 @@ class ObservedArchitecture:
 
 
 @dataclass(frozen=True)
-class TargetArchitecture:
+class TargetArchitecture(Unconditioned):
     """The network of one number given `n_inputs` others; see `TokenArchitecture` for the other attributes."""
 
     n_inputs: int
@@ -155,21 +155,11 @@ class TargetArchitecture:
     depth: int = 2
     frequencies: int = 6
 
-    class_embedding: ClassVar[int] = 0
-    n_features: ClassVar[int] = 0
-    features: ClassVar[None] = None
-
     def build(self, key: PRNGKeyArray, columns: int) -> NumberNetwork:
         """Draw the initial weights, for rows of the number, two columns for each of the others, and two of the view."""
         assert columns == 1 + 2 * self.n_inputs + 2, "rows have one column for the number, two for each other, and two"
-        return NumberNetwork.build(
-            key,
-            tokens=target_tokens(self.n_inputs),
-            width=self.width,
-            depth=self.depth,
-            frequencies=self.frequencies,
-            has_observed=False,
-        )
+        shape: dict[str, Any] = {"width": self.width, "depth": self.depth, "frequencies": self.frequencies}
+        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), has_observed=False, **shape)
 
 
 AnyArchitecture = Architecture | TokenArchitecture | ObservedArchitecture | TargetArchitecture

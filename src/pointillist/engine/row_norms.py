@@ -60,11 +60,6 @@ class Unfolded(eqx.Module):
     waves: Float[Array, "slots all_waves"]
     is_first: bool = eqx.field(static=True)
 
-    @property
-    def bias(self) -> Float[Array, " m"]:
-        """Bias of the first layer."""
-        return self.layer.bias
-
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
         """Apply both layers."""
         if self.is_first:

@@ -49,7 +49,7 @@ def sigma_data_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*s
 
 def _mesh(parts: int, models: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
     """Make a mesh of devices that share the models, or that share each batch if batches are cut into parts."""
-    if parts > 1 and devices is None and engine_devices.are_cores():
+    if parts > 1 and devices is None and engine_devices.first()[0].platform == "cpu":
         # All cores share a large product anyway, and every device would hold a state.
         devices = engine_devices.first()
     available = engine_devices.mesh(_AXIS, devices).devices.tolist()

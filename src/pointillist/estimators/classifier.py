@@ -11,7 +11,7 @@ from sklearn.utils import Tags
 
 from pointillist.arguments import RandomState, is_integer, seed_of
 from pointillist.diffusion.classification import N_TIMES, ClassElbos, ClassLogDensities, posterior
-from pointillist.engine.mapping import RowFunction, map_rows
+from pointillist.engine.mapping import map_rows
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import AsEstimator, check_columns, checked_rows, mixed_table, take_over
 from pointillist.models.gaussian import gaussian_of
@@ -118,9 +118,8 @@ class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
             raise ValueError(f"n_times must be an integer of at least 1, not {self.n_times!r}")
         denoiser: Any = process.denoiser(model.model_.network)
         n_classes = len(model.classes_)
-        function: RowFunction = ClassLogDensities(denoiser, n_classes)
-        if self.method == "elbo":
-            function = ClassElbos(denoiser, n_classes, self.n_times)
+        is_exact = self.method == "exact"
+        function = ClassLogDensities(denoiser, n_classes) if is_exact else ClassElbos(denoiser, n_classes, self.n_times)
         scaled = codec.encode(checked_rows(model, X)[1])
         seed = 0 if self.random_state is None else seed_of(self.random_state)
         return map_rows(function, scaled, seed=seed).astype(np.float64)

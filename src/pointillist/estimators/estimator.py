@@ -47,7 +47,7 @@ class Diffusion(WithParameters, Configuration):
         PARAMETERS
 
     Attributes:
-        model_: The fitted model, a `pointillist.models.RowModel`.
+        model_: The fitted model, a `pointillist.models.row_model.RowModel`.
         classes_: The labels, sorted; only in a model with classes.
         class_counts_: Number of training rows of each class; only in a model with classes.
         n_features_in_: Number of columns, d.
@@ -306,8 +306,9 @@ class Diffusion(WithParameters, Configuration):
     def conditional(self, target: Any, *, labels: Any = None) -> Conditional:
         """Returns the distribution of one column, or of several, given the others.
 
-        It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`. A
-        model of numbers has it for its labels and, if it was fitted with `p_given` above 0, for its columns.
+        It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see
+        `pointillist.queries.conditional.Conditional`. A model of numbers has it for its labels and, if it was fitted
+        with `p_given` above 0, for its columns.
 
         Args:
             target: Name of a column, or a list of names; positions in an array. Labels that `fit` was given apart from

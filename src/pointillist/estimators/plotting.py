@@ -17,6 +17,7 @@ from pointillist.models.gaussian import gaussian_of
 from pointillist.models.row_model import RowModel
 from pointillist.queries.density import log_density
 from pointillist.queries.sampling import SamplingRun
+from pointillist.tables.numbers import spread_indices
 from pointillist.tables.table import columns_of
 
 ROWS, DATA = "#1f5fa8", "0.5"
@@ -72,7 +73,7 @@ def plot(  # noqa: D417
     _check_axes(ax, fitted.codec.n_columns)
     data = None if X is None else checked_rows(model, X)[1]
     if data is not None:
-        data = data[np.linspace(0, len(data) - 1, min(len(data), MOST_DATA)).astype(np.int64)]
+        data = data[spread_indices(len(data), MOST_DATA)]
     default = N_SAMPLES if data is None else min(len(data), N_SAMPLES)
     drawn, row_labels = _run(model, n_samples, default, labels=labels, **options).rows()
     rows = fitted.codec.layout.numbers(drawn)

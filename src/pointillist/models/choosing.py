@@ -12,7 +12,7 @@ from pointillist.arguments import is_missing
 from pointillist.columns.grids import has_repeats
 from pointillist.tables.calendar_dates import has_dates
 from pointillist.tables.names import Headings, as_array, is_frame
-from pointillist.tables.numbers import SPOOL_ABOVE, blocks, rows_at
+from pointillist.tables.numbers import SPOOL_ABOVE, blocks, rows_at, spread_indices
 from pointillist.tables.table import Table
 
 _ROWS_FOR_KIND = 20_000
@@ -42,7 +42,12 @@ def masked_table(
         return None
     if is_requested or not found[0].is_plain:
         return found
-    numbers = _some_numbers(found[0])
+    table = found[0]
+    cells = [cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label]
+    if not cells:
+        raise ValueError(f"the table has no column except the labels in {table.label!r}: give one")
+    indices = spread_indices(len(table), _ROWS_FOR_KIND)
+    numbers = np.stack([each.values[indices] for each in cells], axis=1).astype(np.float64)
     return found if has_dates(numbers) or (not prefers_gaussian and has_repeats(numbers)) else None
 
 
@@ -69,21 +74,8 @@ def _is_mixed_array(X: Any) -> bool:
         return True
     try:
         # Encoded tokens are held in memory; larger tables stay in files, with Gaussian diffusion.
-        sample = _some(rows)
+        sample = rows_at(rows, spread_indices(len(rows), _ROWS_FOR_KIND)).astype(np.float64)
         return rows.nbytes <= SPOOL_ABOVE and (has_dates(sample) or has_repeats(sample))
     except OverflowError:
         # Integers beyond the range of floats; a later check refuses them.
         return False
-
-
-def _some(rows: np.ndarray) -> np.ndarray:
-    indices = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_KIND)).astype(np.int64)
-    return rows_at(rows, indices).astype(np.float64)
-
-
-def _some_numbers(table: Table) -> np.ndarray:
-    cells = [cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label]
-    if not cells:
-        raise ValueError(f"the table has no column except the labels in {table.label!r}: give one")
-    indices = np.linspace(0, len(table) - 1, min(len(table), _ROWS_FOR_KIND)).astype(np.int64)
-    return np.stack([each.values[indices] for each in cells], axis=1).astype(np.float64)

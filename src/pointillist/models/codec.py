@@ -153,12 +153,12 @@ class Codec:
         return {"columns": self.encoding.array()} if scaling is None else scaling.tensors()
 
     @classmethod
-    def from_facts(cls, facts: dict[str, Any], tensors: dict[str, np.ndarray] | None) -> "Codec":
-        """Rebuilds a codec from valid `facts` and `tensors`; without tensors, one of the same sizes."""
+    def from_facts(cls, facts: dict[str, Any], tensors: dict[str, np.ndarray]) -> "Codec":
+        """Rebuilds a codec from `facts` and `tensors`; raises a ValueError if they are not valid."""
         layout = Layout.from_json(facts["layout"])
         if facts["scaling"] != "tokens":
-            return cls.from_scaling(layout, TableScaling.from_tensors(tensors or {}, layout.is_whole))
-        encoding = TableEncoder.from_json(facts["encoding"], None if tensors is None else tensors["columns"])
+            return cls.from_scaling(layout, TableScaling.from_tensors(tensors, layout.is_whole))
+        encoding = TableEncoder.from_json(facts["encoding"], tensors["columns"])
         if [encoder.name for encoder in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns do not match its layout")
         for encoder, field in zip(encoding.columns, layout.schema, strict=False):
@@ -169,10 +169,9 @@ class Codec:
         n = len(layout.names)
         rules = tuple(rule_from_json(each, n) for each in facts["rules"])
         codec = cls(layout, encoding, rules, facts["missing"])
-        if tensors is not None:
-            codec._check_values()
-            for rule in rules:
-                rule.check(encoding.columns)
+        codec._check_values()
+        for rule in rules:
+            rule.check(encoding.columns)
         return codec
 
     def _check_values(self) -> None:

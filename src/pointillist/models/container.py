@@ -146,19 +146,24 @@ def _declared(entry: dict[str, Any]) -> Shape:
     return shape, _DTYPES[entry["dtype"]]
 
 
+def check_shapes(found: dict[str, Shape], expected: dict[str, Shape]) -> None:
+    """Raises a ValueError if tensors are not those that are expected, by their names, shapes and types."""
+    differing = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    if differing:
+        raise ValueError(
+            "tensors are missing, unknown or differ in shape from its description: "
+            f"{', '.join(map(repr, differing[:3]))}"
+        )
+
+
 def read_tensors(path: Path, expected: dict[str, Shape]) -> dict[str, np.ndarray]:
     """Reads the tensors of a file; their names, types and shapes must be as expected, and their values finite.
 
     Raises a ModelFileError if they are not, or if a checksum does not match.
     """
     content, _, _ = _header(path)
-    _, found = read_description(path)
-    if found != expected:
-        differing = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-        raise ModelFileError(
-            f"{path}: tensors are missing, unknown or differ in shape from its description: "
-            f"{', '.join(map(repr, differing[:3]))}"
-        )
+    with checking(path, ModelFileError):
+        check_shapes(read_description(path)[1], expected)
     try:
         with naming(path):
             tensors = load(path.read_bytes())

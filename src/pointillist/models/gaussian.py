@@ -31,12 +31,12 @@ from pointillist.diffusion.solvers import Solver
 from pointillist.diffusion.steering import SVDD, FeynmanKac
 from pointillist.engine.mapping import LogDensity
 from pointillist.engine.random_streams import HostStream, generator_of
-from pointillist.engine.recipes import Architecture, Weights
+from pointillist.engine.recipes import Architecture
 from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import number_ranges, sizes, split
 from pointillist.models.process import Learned, Process, SamplingPlan
-from pointillist.models.request import REWARD_FIELDS, Request, check_drawn, number_sampler
+from pointillist.models.request import REWARD_FIELDS, Request, number_sampler
 from pointillist.tables.frames import check_finite
 
 _LABELS_AT_ONCE = 2**20
@@ -127,10 +127,6 @@ class GaussianProcess(Process):
         """The noise schedule, and the root mean square of each column."""
         return self.schedule, self.sigma_data
 
-    def finished(self, network: Weights) -> tuple["GaussianProcess", Weights]:
-        """Returns both unchanged."""
-        return self, network
-
     def tensors(self) -> dict[str, np.ndarray]:
         """Returns the root mean square of each column, and which columns most training rows observed, if any did."""
         is_given = np.isin(np.arange(len(self.sigma_data)), self.given).astype(np.float32)
@@ -141,15 +137,6 @@ class GaussianProcess(Process):
         return self.architecture.denoiser(
             network, self.prediction, self.sigma_data, self.schedule, self.n_classes, bounds
         )
-
-    def check(self, drawn: Float[np.ndarray, "m k"], request: Request) -> None:
-        """Raises a ValueError if drawn rows are not finite."""
-        if request.reward is not None and np.isnan(drawn).any():
-            raise ValueError(
-                f"the reward lost {int(np.isnan(drawn).any(axis=1).sum())} of {len(drawn)} rows: it gave NaN or "
-                "+inf, or -inf for all candidates; give finite numbers, or more candidates"
-            )
-        check_drawn(drawn)
 
     def label_indices(
         self, learned: Learned, plan: SamplingPlan, drawn: Float[np.ndarray, "m k"], rows: slice
@@ -195,7 +182,9 @@ class GaussianProcess(Process):
         # A model with p_uncond = 0 always needs a label, because it was never trained without one.
         elif learned.classes is not None and (request.return_labels or self.p_uncond == 0):
             labels = _drawn_labels(learned.classes, n_rows, seed)
-        if labels is not None and prior is None and isinstance(sampler, Solver) and not sampler.is_stochastic:
+        if any(learned.codec.encoding.number_index(name) is not None for name in cells):
+            sampler, prior = ObservedSampler(sampler), learned.codec.observed_rows(cells, n_rows).astype(np.float32)
+        elif labels is not None and prior is None and isinstance(sampler, Solver) and not sampler.is_stochastic:
             # Only solvers depend on their start: other samplers start at high noise or add noise.
             sampler = CenteredSampler(sampler)
         return SamplingPlan(n_rows, seed, denoiser, sampler, labels, prior)
@@ -220,16 +209,9 @@ class GaussianProcess(Process):
         has_several_classes = plan.labels is not None and len(np.unique(plan.labels)) > 1
         varies_by_row = plan.varies_by_row or has_several_classes
         ranges = replace(ranges, scale=np.asarray(self.sigma_data, np.float32))
-        sampler = RangedSampler(*sizes(False, varies_by_row), ranges, self.schedule, request.steps or POINTS)
+        sampler: Sampler = RangedSampler(*sizes(False, varies_by_row), ranges, self.schedule, request.steps or POINTS)
+        sampler = ObservedSampler(sampler) if isinstance(plan.sampler, ObservedSampler) else sampler
         return replace(plan, sampler=sampler, varies_by_row=varies_by_row)
-
-    def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
-        """Starts the plan from the observed numbers, if one of their columns varies."""
-        if all(codec.encoding.number_index(name) is None for name in plan.observed):
-            return plan
-        sampler = plan.sampler.sampler if isinstance(plan.sampler, CenteredSampler) else plan.sampler
-        prior = codec.observed_rows(plan.observed, plan.n_rows).astype(np.float32)
-        return replace(plan, sampler=ObservedSampler(sampler), prior=prior)
 
     def plan_imputation(
         self, learned: Learned, observed: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any

@@ -27,7 +27,7 @@ from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import restriction_of, sizes
 from pointillist.models.process import Learned, Process, SamplingPlan
-from pointillist.models.request import REWARD_FIELDS, Request, check_drawn, number_sampler
+from pointillist.models.request import REWARD_FIELDS, Request, number_sampler
 from pointillist.tables.conditions import Condition
 
 _REFUSED = {
@@ -130,10 +130,6 @@ class MaskedProcess(Process):
         folded = jax.tree.map(np.asarray, jax.tree.map(jnp.asarray, network).folded())
         return replace(self, architecture=replace(self.architecture, tokens=folded.tokens)), folded
 
-    def check(self, drawn: Float[np.ndarray, "m width"], request: Request) -> None:
-        """Raises a ValueError if drawn tokens are not finite."""
-        check_drawn(drawn)
-
     def label_indices(
         self, learned: Learned, plan: SamplingPlan, drawn: Float[np.ndarray, "m width"], rows: slice
     ) -> Int[np.ndarray, " m"]:
@@ -173,10 +169,6 @@ class MaskedProcess(Process):
         population, kept = sizes(len(allowed) == 1 and restriction.ranges is None, plan.varies_by_row)
         schedule = SCHEDULE if tokens.with_number else None
         return replace(plan, sampler=RestrictedSampler(population, kept, len(tokens.sizes), restriction, schedule))
-
-    def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
-        """Returns the plan unchanged: it starts from the observed cells already."""
-        return plan
 
     def _sampler(self, request: Request) -> Sampler:
         """The sampler of tokens and numbers; DPM-Solver++(2M) with noise by default."""
@@ -250,12 +242,6 @@ class MaskedProcess(Process):
         observed = observed.copy()
         observed[:, _label_token(learned)] = np.where(is_unknown, HIDDEN, indices)
         return observed
-
-    def check_conditional(self, learned: Learned, *, has_label: bool) -> None:
-        """Accepts every model: token models have all conditional distributions."""
-
-    def check_density(self, learned: Learned) -> None:
-        """Accepts every model: token models have a density."""
 
     def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
         """Returns the log-density of some or all numbers; see `Process.number_density`."""

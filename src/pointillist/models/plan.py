@@ -17,7 +17,7 @@ from pointillist.engine.training import sigma_data_of
 from pointillist.models.codec import Codec
 from pointillist.models.configuration import TrainingConfig
 from pointillist.models.process import Process
-from pointillist.tables.numbers import blocks, rows_at
+from pointillist.tables.numbers import blocks, rows_at, spread_indices
 
 SHARD_VALUES = 2**23
 """Largest number of values that an epoch may hold in memory at once; larger tables are trained in shards."""
@@ -168,7 +168,7 @@ def training_sigma_data(
     """Returns the root mean square of each encoded column, over at most `ROWS_FOR_SIGMA` training rows."""
     train_indices = np.delete(np.arange(len(rows)), held_out) if len(held_out) else None
     n = len(rows) - len(held_out)
-    indices = np.linspace(0, n - 1, min(n, ROWS_FOR_SIGMA)).astype(np.int64)
+    indices = spread_indices(n, ROWS_FOR_SIGMA)
     return sigma_data_of(codec.encode(rows_at(rows, indices if train_indices is None else train_indices[indices])))
 
 

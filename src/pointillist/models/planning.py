@@ -37,7 +37,7 @@ from pointillist.rules.table_rules import find_rules
 from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import Headings, free_name
-from pointillist.tables.numbers import column_range, rows_at
+from pointillist.tables.numbers import column_range, rows_at, spread_indices
 from pointillist.tables.table import Column, Table
 
 WIDTH, WIDTH_GIVEN, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 192, 256, 192
@@ -130,8 +130,7 @@ def plan_numbers(
     process = GaussianProcess.of(parameters, n_classes, sigma_data, _given_indices(codec, given))
     if process.given and not process.architecture.has_observed:
         raise ValueError("given needs network='residual' and p_given above 0, without epsilon: set them so")
-    some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
-    warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
+    warn_of_prior(process.schedule, codec.encode(rows_at(rows, spread_indices(len(rows), _ROWS_FOR_PRIOR))))
     batch_size = configuration.batch_size or BATCH_SIZE
     p_given = parameters["p_given"] if process.architecture.has_observed else 0.0
     objective = Objective(

@@ -76,9 +76,9 @@ class Process(ABC):
         None for rows of tokens only.
         """
 
-    @abstractmethod
     def finished(self, network: Weights) -> "tuple[Process, Weights]":
-        """Returns the process and a trained network in the form that a model stores."""
+        """Returns the process and a trained network in the form that a model stores; by default unchanged."""
+        return self, network
 
     @abstractmethod
     def tensors(self) -> dict[str, np.ndarray]:
@@ -107,15 +107,13 @@ class Process(ABC):
         n_rows = agreed_length(request.n_samples, lengths)
         plan = self.unconditional(learned, request, cells, n_rows)
         plan = replace(plan, observed=cells, varies_by_row=any(len(column.values) > 1 for column in cells.values()))
-        if allowed:
-            plan = self.restricted(plan, learned.codec, allowed, request)
-            ends = {
-                column.name: column.ends for column in allowed if np.isfinite([column.ends.low, column.ends.high]).any()
-            }
-            plan = replace(
-                plan, ends=ends, conditions=" and ".join(f"{column.name!r} {column.text}" for column in allowed)
-            )
-        return self.with_observed(plan, learned.codec)
+        if not allowed:
+            return plan
+        plan = self.restricted(plan, learned.codec, allowed, request)
+        ends = {
+            column.name: column.ends for column in allowed if np.isfinite([column.ends.low, column.ends.high]).any()
+        }
+        return replace(plan, ends=ends, conditions=" and ".join(f"{column.name!r} {column.text}" for column in allowed))
 
     @abstractmethod
     def resolve_labels(self, learned: "Learned", request: Request) -> tuple[Request, dict[Any, Any]]:
@@ -130,10 +128,6 @@ class Process(ABC):
         self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
     ) -> SamplingPlan:
         """Adds a sampler of rows that meet conditions to a plan, or raises a ValueError in one line."""
-
-    @abstractmethod
-    def with_observed(self, plan: SamplingPlan, codec: Codec) -> SamplingPlan:
-        """Returns the plan that starts from the observed cells."""
 
     @abstractmethod
     def plan_imputation(
@@ -158,13 +152,11 @@ class Process(ABC):
         Raises a ValueError if a label is unknown but the model needs all labels.
         """
 
-    @abstractmethod
-    def check_conditional(self, learned: "Learned", *, has_label: bool) -> None:
-        """Raises a ValueError if the model has no conditional distributions of columns."""
+    def check_conditional(self, learned: "Learned", *, has_label: bool) -> None:  # noqa: B027
+        """Raises a ValueError if the model has no conditional distributions of columns; by default it has them."""
 
-    @abstractmethod
-    def check_density(self, learned: "Learned") -> None:
-        """Raises a ValueError if the model has no density of rows."""
+    def check_density(self, learned: "Learned") -> None:  # noqa: B027
+        """Raises a ValueError if the model has no density of rows; by default it has one."""
 
     def token_denoiser(self, learned: "Learned", forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
         """Returns the token denoiser, in which `forbidden` token values have probability 0."""
@@ -186,10 +178,6 @@ class Process(ABC):
         The probability-flow ODE maps `starts`, quantiles of N(0, 1), to them; see `number_density` for the other
         arguments.
         """
-
-    @abstractmethod
-    def check(self, drawn: Float[np.ndarray, "m width"], request: Request) -> None:
-        """Raises a ValueError if drawn values are not finite."""
 
     @abstractmethod
     def label_indices(

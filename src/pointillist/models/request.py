@@ -89,9 +89,14 @@ def agreed_length(n_samples: int | None, lengths: Iterable[tuple[Any, int | None
     return stated[0][1] if stated else 1
 
 
-def check_drawn(rows: np.ndarray) -> None:
-    """Raises a ValueError if drawn rows are not finite."""
+def check_drawn(rows: np.ndarray, *, has_reward: bool = False) -> None:
+    """Raises a ValueError if drawn rows, perhaps steered by a reward, are not finite."""
     n_lost = int((~np.isfinite(rows)).any(axis=1).sum())
+    if n_lost and has_reward:
+        raise ValueError(
+            f"the reward lost {n_lost} of {len(rows)} rows: it gave NaN or +inf, or -inf for all candidates; give "
+            "finite numbers, or more candidates"
+        )
     if n_lost:
         raise ValueError(
             f"{n_lost:,} of {len(rows):,} rows are not finite: guidance is too strong, or the model's weights are too "

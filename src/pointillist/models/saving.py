@@ -1,7 +1,7 @@
 """Saves fitted models as model files, and loads them."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,18 @@ from pointillist.arguments import seed_of
 from pointillist.atomic_files import checking
 from pointillist.columns.domain import domain_from_json, domain_to_json
 from pointillist.columns.generating import generated_from_json
-from pointillist.columns.kinds import array_lengths
-from pointillist.columns.scaling import TableScaling
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
-from pointillist.engine.recipes import AnyArchitecture
 from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
 from pointillist.models.configuration import NETWORK_PARAMETERS, PARAMETERS, Configuration, values_of
-from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
-from pointillist.models.gaussian import GaussianProcess, architecture_of, noise_schedule
+from pointillist.models.container import ModelFileError, check_shapes, read_description, read_tensors, write_model
+from pointillist.models.gaussian import GaussianProcess, noise_schedule
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Process
 from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.rules.declarations import declared_from_json
-from pointillist.tables.layout import Layout
 from pointillist.tables.names import name_from_json, name_to_json
 from pointillist.tables.numbers import LONGEST_LABEL
 
@@ -112,133 +108,85 @@ def load_model(path: Path) -> RowModel:
             "info: for imputation, predictions and audits, join the tables and fit the result"
         )
     with checking(path, ModelFileError):
-        expected, assemble = expected_model(facts, declared)
-        return assemble(read_tensors(path, expected))
+        return model_from(facts, read_tensors(path, declared))
 
 
-def expected_model(
-    facts: dict[str, Any], declared: dict[str, Shape]
-) -> tuple[dict[str, Shape], Callable[[Tensors], RowModel]]:
-    """Returns the shapes of the tensors of a model, and a function that makes the model from these tensors.
-
-    Args:
-        facts: The JSON values of `content_of`.
-        declared: Shapes of the tensors that the file declares.
-
-    Raises:
-        ValueError: If the values describe no model.
-    """
+def model_from(facts: dict[str, Any], tensors: Tensors) -> RowModel:
+    """Makes a model from the result of `content_of`; raises a ValueError if it describes none."""
     parameters, trained_with = _parameters(facts["parameters"]), _trained_with(facts["trained_with"])
     seed, fingerprint, column = facts["seed"], facts["fingerprint"], _column(facts)
     if type(seed) is not int or not isinstance(fingerprint, str):
         raise ValueError("seed or fingerprint has the wrong type")
-    claims = _masked_claim if facts["scaling"] == "tokens" else _gaussian_claim
-    claim = claims(facts, declared, trained_with, column)
-    template = jax.eval_shape(lambda: claim.architecture.build(jax.random.key(0), claim.width))
-    expected: dict[str, Shape] = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
-    expected |= claim.shapes
+    read = _masked if facts["scaling"] == "tokens" else _gaussian
+    codec, process, labels = read(facts, tensors, trained_with, column)
+    template = jax.eval_shape(lambda: process.architecture.build(jax.random.key(0), codec.width))
+    encoders, found = codec.encoding.columns, weights.shapes(tensors)
+    expected = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
+    expected |= weights.shapes(codec.tensors() | process.tensors())
     for name, least in (("history", 1), ("validation_history", 0)):
-        length = max(least, *declared.get(name, ((0,), _VALUES))[0][:1], 0)
-        expected[name] = ((length,), _SINGLE)
-    if claim.n_classes:
-        expected["class_counts"] = ((claim.n_classes,), _COUNTS)
-    expected |= Summary.shapes(declared, claim.n_columns, claim.n_token_values)
-
-    def assemble(tensors: Tensors) -> RowModel:
-        if claim.n_classes and (tensors["class_counts"] < 1).any():
-            raise ValueError("a class has no rows")
-        codec, process, labels = claim.assemble(tensors)
-        network = weights.from_named(
-            template, {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
-        )
-        guarantee = None if facts["privacy"] is None else Guarantee.from_json(facts["privacy"])
-        record = Record(tensors["history"], tensors["validation_history"], seed, fingerprint, guarantee)
-        classes = Classes(labels, tensors["class_counts"], column) if claim.n_classes else None
-        summary = Summary.from_tensors(tensors)
-        generated = None if facts["generated"] is None else generated_from_json(facts["generated"])
-        if generated is not None and [*map(str, generated.learned_names)] != [*map(str, codec.names or ())]:
-            raise ValueError("its learned and generated columns do not match its layout")
-        return RowModel(
-            codec, process, network, classes, record, parameters, trained_with, summary, generated=generated
-        )
-
-    return expected, assemble
+        expected[name] = (max(least, tensors[name].size),), _SINGLE
+    if len(labels):
+        expected["class_counts"] = (len(labels),), _COUNTS
+    n_apart = int(len(labels) > 0 and not process.has_label_token)
+    n_token_values = sum(encoder.size for encoder in encoders) if process.has_label_token else 0
+    expected |= Summary.shapes(found, len(encoders) + n_apart, n_token_values)
+    check_shapes(found, expected)
+    network = weights.from_named(
+        template, {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
+    )
+    guarantee = None if facts["privacy"] is None else Guarantee.from_json(facts["privacy"])
+    record = Record(tensors["history"], tensors["validation_history"], seed, fingerprint, guarantee)
+    classes = Classes(labels, tensors["class_counts"], column) if len(labels) else None
+    if classes is not None and (classes.counts < 1).any():
+        raise ValueError("a class has no rows")
+    generated = None if facts["generated"] is None else generated_from_json(facts["generated"])
+    if generated is not None and [*map(str, generated.learned_names)] != [*map(str, codec.names or ())]:
+        raise ValueError("its learned and generated columns do not match its layout")
+    summary = Summary.from_tensors(tensors)
+    return RowModel(codec, process, network, classes, record, parameters, trained_with, summary, generated=generated)
 
 
-@dataclass(frozen=True)
-class _Claim:
-    """The contents of a file according to its description, before a tensor is read.
-
-    `n_columns` includes the classes, `n_token_values` counts the values of all tokens (0 for Gaussian models), `shapes`
-    are those of the tensors of codec and process, and `assemble` makes codec, process and labels from the tensors.
-    """
-
-    architecture: AnyArchitecture
-    width: int
-    n_classes: int
-    n_columns: int
-    n_token_values: int
-    shapes: dict[str, Shape]
-    assemble: Callable[[Tensors], tuple[Codec, Process, np.ndarray]]
-
-
-def _gaussian_claim(
-    facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
-) -> _Claim:
+def _gaussian(
+    facts: dict[str, Any], tensors: Tensors, trained_with: dict[str, Any], column: tuple[Any, int] | None
+) -> tuple[Codec, Process, np.ndarray]:
+    """Codec, process and labels of a model of numbers."""
     if facts["scaling"] != "affine":
         raise ValueError("its scaling is unknown")
-    labels, layout = _labels(facts["classes"], declared), Layout.from_json(facts["layout"])
-    d = len(layout.types)
-    if column is not None and column[1] > d:
+    codec, labels = Codec.from_facts(facts, tensors), _labels(facts["classes"], tensors)
+    if column is not None and column[1] > codec.n_columns:
         raise ValueError("label_column is outside the columns")
-    # `read_tensors` reports a tensor that is missing or has a wrong shape.
-    k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
-    shapes = TableScaling.shapes(d, k) | {"spread": ((k,), _SINGLE)}
-    if "given" in declared:
-        shapes["given"] = (k,), _SINGLE
-
-    def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
-        codec, sigma_data = Codec.from_facts(facts, tensors), tensors["spread"]
-        if not ((sigma_data > 0) & (sigma_data < _LARGEST_SIGMA)).all():
-            raise ValueError("the root mean square of a column is not positive, or too large")
-        given = tuple(np.flatnonzero(tensors["given"]).tolist()) if "given" in tensors else ()
-        return codec, GaussianProcess.of(trained_with, len(labels), sigma_data, given), labels
-
-    architecture = architecture_of(trained_with, len(labels), k)
-    return _Claim(architecture, k, len(labels), d + bool(len(labels)), 0, shapes, assemble)
+    sigma_data = tensors["spread"]
+    check_shapes(weights.shapes({"spread": sigma_data}), {"spread": ((codec.width,), _SINGLE)})
+    if not ((sigma_data > 0) & (sigma_data < _LARGEST_SIGMA)).all():
+        raise ValueError("the root mean square of a column is not positive, or too large")
+    given = tuple(np.flatnonzero(tensors["given"]).tolist()) if "given" in tensors else ()
+    return codec, GaussianProcess.of(trained_with, len(labels), sigma_data, given), labels
 
 
-def _masked_claim(
-    facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
-) -> _Claim:
-    length = sum(sum(array_lengths(column)) for column in facts["encoding"])
-    codec = Codec.from_facts(facts, None)
-    n_classes = 0 if column is None else codec.encoding.encoder(column[0]).n_values
-    if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):
+def _masked(
+    facts: dict[str, Any], tensors: Tensors, trained_with: dict[str, Any], column: tuple[Any, int] | None
+) -> tuple[Codec, Process, np.ndarray]:
+    """Codec, process and labels of a model of tokens."""
+    codec = Codec.from_facts(facts, tensors)
+    n = len(codec.encoding.columns)
+    if n - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
-    has_unknown, is_private = codec.missing == "unknown", facts["privacy"] is not None
-    (n_given,) = declared.get("given", ((0,), _SINGLE))[0]
-    given = tuple(range(max(0, len(codec.encoding.columns) - n_given), len(codec.encoding.columns)))
+    given = tuple(range(max(0, n - len(tensors.get("given", ()))), n))
     process = MaskedProcess.of(
-        trained_with, codec.encoding, has_unknown=has_unknown, is_private=is_private, given=given
+        trained_with,
+        codec.encoding,
+        has_unknown=codec.missing == "unknown",
+        is_private=facts["privacy"] is not None,
+        given=given,
     )
-    shapes: dict[str, Shape] = {"columns": ((length,), _VALUES)}
-    noise_tensors = process.tensors()
-    shapes |= {name: (array.shape, _SINGLE) for name, array in noise_tensors.items()}
-
-    def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
-        codec = Codec.from_facts(facts, tensors)
-        labels = np.empty(0) if column is None else codec.labels(column[0])
-        found = {name: tensors[name] for name in noise_tensors}
-        if not all((np.abs(array) <= _LARGEST_COVARIANCE).all() for array in found.values()):
-            raise ValueError("the covariance of its numbers is too large")
-        if "basis" in found and not (np.linalg.norm(found["basis"], axis=0) >= _SMALLEST_AXIS).all():
-            raise ValueError("an axis of its numbers has no length")
-        return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
-
-    columns = codec.encoding.columns
-    n_token_values = sum(encoder.size for encoder in columns)
-    return _Claim(process.architecture, codec.width, n_classes, len(columns), n_token_values, shapes, assemble)
+    found = {name: tensors[name] for name in process.tensors()}
+    check_shapes(weights.shapes(found), weights.shapes(process.tensors()))
+    if not all((np.abs(array) <= _LARGEST_COVARIANCE).all() for array in found.values()):
+        raise ValueError("the covariance of its numbers is too large")
+    if "basis" in found and not (np.linalg.norm(found["basis"], axis=0) >= _SMALLEST_AXIS).all():
+        raise ValueError("an axis of its numbers has no length")
+    labels = np.empty(0) if column is None else codec.labels(column[0])
+    return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
 
 
 def _column(facts: dict[str, Any]) -> tuple[Any, int] | None:
@@ -272,13 +220,13 @@ def _check_names(parameters: dict[str, Any], expected: Iterable[str]) -> None:
         raise ValueError(f"parameters differ: {', '.join(sorted(differing))}")
 
 
-def _labels(values: list[Any] | None, declared: dict[str, Shape]) -> np.ndarray:
+def _labels(values: list[Any] | None, tensors: Tensors) -> np.ndarray:
     if values is None:
         return np.empty(0)
     # In an array of text, every label takes as much memory as the longest.
     if any(isinstance(value, str) and len(value) > LONGEST_LABEL for value in values):
         raise ValueError(f"classes have more than {LONGEST_LABEL} characters")
-    if "class_counts" not in declared or declared["class_counts"][0] != (len(values),):
+    if "class_counts" not in tensors or tensors["class_counts"].shape != (len(values),):
         raise ValueError("class_counts do not fit its classes")
     kinds = {type(value) for value in values}
     if len(kinds) != 1 or not kinds <= {int, float, str, bool} or len(values) < 2 or sorted(set(values)) != values:

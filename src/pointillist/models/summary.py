@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from pointillist.columns.pair_counts import MOST_COLUMNS, MOST_ROWS, PairCounts
 from pointillist.columns.table_encoder import TableEncoder
-from pointillist.tables.numbers import rows_at
+from pointillist.tables.numbers import rows_at, spread_indices
 from pointillist.tables.table import Table
 
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
@@ -32,7 +32,7 @@ class Summary:
         """Counts rows of numbers, which may be memory-mapped, with class indices of shape (n,)."""
         if rows.shape[1] > MOST_COLUMNS:
             return cls(None)
-        sample = _sample_indices(len(rows))
+        sample = spread_indices(len(rows), MOST_ROWS)
         columns = list(rows_at(rows, sample).astype(np.float64).T)
         classes = [] if labels is None else [labels[sample].astype(np.float64)]
         return cls(PairCounts.of([*columns, *classes], [False] * len(columns) + [True] * len(classes)))
@@ -40,7 +40,7 @@ class Summary:
     @classmethod
     def from_table(cls, rows: Float[np.ndarray, "n width"], table: Table, encoding: TableEncoder) -> "Summary":
         """Counts encoded rows of a table, which may lack the last column, of classes."""
-        sample = _sample_indices(len(rows))
+        sample = spread_indices(len(rows), MOST_ROWS)
         columns, values = [], []
         for index, encoder in enumerate(encoding.columns):
             tokens = rows[:, index]
@@ -79,7 +79,3 @@ class Summary:
         if counts is None and values is None:
             return None
         return cls(None if counts is None else PairCounts(tensors["pair_ends"], counts), values)
-
-
-def _sample_indices(n: int) -> Int[np.ndarray, " m"]:
-    return np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(np.int64)

@@ -22,7 +22,7 @@ from pointillist.engine.sampling import (
 )
 from pointillist.models.conditioning import Acceptance, conditioned
 from pointillist.models.process import Learned, SamplingPlan
-from pointillist.models.request import Request
+from pointillist.models.request import Request, check_drawn
 from pointillist.queries.consistency import Obeying, consistent
 from pointillist.queries.shares import with_shares
 
@@ -106,7 +106,7 @@ class SamplingRun:
         ) -> Iterator[np.ndarray]:
             counts = Acceptance(plan.conditions) if plan.sampler.n_diagnostics and acceptance is None else acceptance
             for drawn in streamed(plan, codec.width, engine, address, counts, chunks_per_call):
-                self._model.process.check(drawn, self._request)
+                check_drawn(drawn, has_reward=self._request.reward is not None)
                 yield drawn
 
         drawn_rows = stream(plan, self._acceptance)

@@ -1,6 +1,6 @@
 """`RelationalModel`: the fitted models of related tables, as one file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ import numpy as np
 
 from pointillist.atomic_files import checking
 from pointillist.engine.devices import configure
-from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
+from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
 from pointillist.models.row_model import RowModel
-from pointillist.models.saving import content_of, expected_model
+from pointillist.models.saving import content_of, model_from
 from pointillist.relational.database import Order, TableModel
 from pointillist.relational.features import Feature
 from pointillist.relational.rows import RowDrawer
@@ -81,18 +81,9 @@ def load_relational(path: Path) -> RelationalModel:
     if "schema" not in facts:
         raise ModelFileError(f"{path}: is a model of one table: read it with Diffusion.load")
     with checking(path, ModelFileError):
-        schema = Schema.from_json(facts["schema"])
-        expected: dict[str, Shape] = {}
-        assemblers: list[Callable[[dict[str, np.ndarray]], RowModel]] = []
-        for index, table in enumerate(facts["tables"]):
-            found, assemble = expected_model(table["model"], _under(index, declared))
-            expected |= {f"{index}.{name}": shape for name, shape in found.items()}
-            assemblers.append(assemble)
-        tensors = read_tensors(path, expected)
-        tables = tuple(
-            _table(each, assemble(_under(index, tensors)))
-            for index, (each, assemble) in enumerate(zip(facts["tables"], assemblers, strict=True))
-        )
+        schema, tensors = Schema.from_json(facts["schema"]), read_tensors(path, declared)
+        models = [model_from(each["model"], _under(index, tensors)) for index, each in enumerate(facts["tables"])]
+        tables = tuple(map(_table, facts["tables"], models))
         if tuple(each.name for each in tables) != schema.tables:
             raise ValueError("its tables are not those of its schema")
         subjects = None if facts["subjects"] is None else Subjects.from_json(facts["subjects"])

@@ -74,6 +74,11 @@ def rows_at(rows: np.ndarray, indices: Int[np.ndarray, " m"]) -> np.ndarray:
     return np.concatenate([rows_at(rows, indices[i : i + _AT_ONCE]) for i in range(0, len(indices), _AT_ONCE)])
 
 
+def spread_indices(n: int, most: int) -> Int[np.ndarray, " m"]:
+    """Returns at most `most` evenly spread indices of n rows."""
+    return np.linspace(0, n - 1, min(n, most)).astype(np.int64)
+
+
 def let_go(rows: np.ndarray) -> None:
     """Frees the memory of rows that are a read-only map of a file; using them reads them again.
 
