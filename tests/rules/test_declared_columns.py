@@ -7,7 +7,7 @@ import pandas
 import pytest
 
 from pointillist import Diffusion, rules
-from pointillist.cli.table_options import rules_in
+from pointillist.cli.table_options import json_in, read_rules
 from pointillist.columns.keys import Codes, Numbering
 from pointillist.columns.personal import Personal
 from pointillist.columns.unlearned import separated
@@ -148,7 +148,7 @@ content = "email"
 locale = "de_DE"
 """
     (tmp_path / "rules.toml").write_text(text)
-    assert rules_in(tmp_path / "rules.toml") == [
+    assert json_in(tmp_path / "rules.toml", read_rules, tomllib.loads) == [
         rules.unique("code", pattern="[A-Z]{3}-[0-9]{6}"),
         rules.personal("mail", "email", locale="de_DE"),
     ]

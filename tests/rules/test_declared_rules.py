@@ -1,11 +1,13 @@
 """Checks that rows obey declared rules, and that rules are refused that nothing can obey."""
 
+import tomllib
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pointillist import Diffusion, between, one_of, rules
-from pointillist.cli.table_options import rules_in
+from pointillist.cli.table_options import json_in, read_rules
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import prepare
 from pointillist.models.request import Request
@@ -322,7 +324,7 @@ def test_rules_are_read_from_toml(tmp_path):
         '[[rules]]\nkind = "bounds"\ncolumn = "start"\nlow = 2024-01-01\non_violation = "drop"\n'
     )
     start = rules.bounds("start", "2024-01-01", on_violation="drop")
-    assert rules_in(path) == [rules.ordered("start", "end", strict=True), start]
+    assert json_in(path, read_rules, tomllib.loads) == [rules.ordered("start", "end", strict=True), start]
     for text, message in (
         ("rules = 3", "must hold tables that begin with"),
         ("[[rules]", "Expected"),
@@ -330,7 +332,7 @@ def test_rules_are_read_from_toml(tmp_path):
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message) as caught:
-            rules_in(path)
+            json_in(path, read_rules, tomllib.loads)
         assert str(caught.value).startswith(str(path))
 
 

@@ -76,9 +76,11 @@ def fit(
     **chosen: Any,
 ) -> None:
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
+    import tomllib
+
     from rich.console import Console
 
-    from pointillist.cli.table_options import json_in, parse_types, print_types, read_domains, rules_in
+    from pointillist.cli.table_options import json_in, parse_types, print_types, read_domains, read_rules
     from pointillist.engine.devices import configure
     from pointillist.files.folders import holds_related_tables
     from pointillist.files.reading import read_table
@@ -101,7 +103,7 @@ def fit(
         **chosen,
         domain=None if domain is None else json_in(domain, read_domains),
         max_minutes=minutes,
-        rules=None if rules is None else rules_in(rules),
+        rules=None if rules is None else json_in(rules, read_rules, tomllib.loads),
         verbose=not quiet,
         random_state=seed if seed is not None or is_private else 0,
     )

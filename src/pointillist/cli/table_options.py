@@ -150,15 +150,18 @@ def labels_in(model: "RowModel", table: Table, unread: str | None = None) -> lis
     return classes.labels_in(table.column(name))
 
 
-def json_in(path: Path, convert: Callable[[Any], T]) -> T:
-    """Reads and converts a JSON file; raises an OSError, or a ValueError in one line that starts with the path."""
+def json_in(path: Path, convert: Callable[[Any], T], parse: Callable[[str], Any] = json.loads) -> T:
+    """Reads and converts a file of JSON, or of TOML by its parser.
+
+    Raises an OSError, or a ValueError in one line that starts with the path.
+    """
     check_regular(path)
     try:
-        return convert(json.loads(path.read_text("utf-8")))
+        return convert(parse(path.read_text("utf-8")))
     except RecursionError as error:
         raise ValueError(f"{path}: its lists or objects are nested too deeply") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is not JSON: {error}") from error
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is not {'JSON' if parse is json.loads else 'TOML'}: {error}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -181,20 +184,13 @@ def read_domains(content: Any) -> dict[str, Any]:
     return found
 
 
-def rules_in(path: Path) -> list["Declared"]:
-    """Reads the rules of a TOML file; raises an OSError, or a ValueError in one line that starts with the path."""
+def read_rules(content: Any) -> list["Declared"]:
+    """Returns the rules in the content of a TOML file; raises a ValueError in one line if they are not valid."""
     from pointillist.rules.declarations import declared_from_json
 
-    check_regular(path)
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-        if content.keys() != {"rules"} or not isinstance(content["rules"], list):
-            raise ValueError("must hold tables that begin with [[rules]], and nothing else")
-        return [declared_from_json(each) for each in content["rules"]]
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: is not TOML: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    if content.keys() != {"rules"} or not isinstance(content["rules"], list):
+        raise ValueError("must hold tables that begin with [[rules]], and nothing else")
+    return [declared_from_json(each) for each in content["rules"]]
 
 
 def print_types(table: Table, codec: Codec, categorical: Sequence[str], console: "Console") -> None:

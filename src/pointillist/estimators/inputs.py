@@ -73,8 +73,8 @@ class WithParameters(AsEstimator):
         return Tags(estimator_type=None, target_tags=TargetTags(required=False), input_tags=InputTags(allow_nan=True))
 
 
-def fitted_model(estimator: Any) -> RowModel:
-    """Return the model of a fitted `Diffusion`, or raise a NotFittedError."""
+def fitted_model(estimator: Any) -> Any:
+    """Return the model of a fitted `Diffusion` or `RelationalDiffusion`, or raise a NotFittedError."""
     if not hasattr(estimator, "model_"):
         from sklearn.exceptions import NotFittedError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pointillist.arguments import RandomState, is_integer, is_number, seed_of
-from pointillist.estimators.inputs import WithParameters
+from pointillist.estimators.inputs import WithParameters, fitted_model
 from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate_tables
 from pointillist.models.configuration import PARAMETERS, Configuration
 from pointillist.models.parameters import Checked, documented, parameter, reused
@@ -146,7 +146,7 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
         Raises:
             ValueError: In one line, if an argument cannot be used.
         """
-        model = self._fitted()
+        model: RelationalModel = fitted_model(self)
         if not is_number(scale) or scale <= 0:
             raise ValueError(f"scale must be a number above 0, not {scale!r}")
         n_rows = {table.name: max(1, round(scale * table.n_rows)) for table in model.tables}
@@ -177,21 +177,14 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
         Raises:
             ValueError: In one line, if a key is not valid.
         """
-        model = self._fitted()
+        model: RelationalModel = fitted_model(self)
         if model.subjects is not None:
             X, drawn = (model.subjects.split(read_frame("X", side)) for side in (X, drawn))
         return evaluate_tables(X, drawn, model.schema, random_state=random_state)
 
-    def _fitted(self) -> RelationalModel:
-        if not hasattr(self, "model_"):
-            from sklearn.exceptions import NotFittedError
-
-            raise NotFittedError("this RelationalDiffusion is not fitted: call fit first")
-        return self.model_
-
     def save(self, path: str | Path) -> None:
         """Writes the fitted models as one safetensors file, whole or not at all. Nothing in it can run code."""
-        self._fitted().save(Path(path))
+        fitted_model(self).save(Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -102,9 +102,6 @@ class LabelConditional(Conditional):
     def _completions(self, observed: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
         return completions(self._model, observed, COMPLETIONS)
 
-    def _decode_targets(self, drawn: Float[np.ndarray, "draws n k"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
-        raise AssertionError("labels are not values of encoded rows")
-
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         labels = self._label_classes.labels
         return labels.astype(object if labels.dtype.kind == "U" else labels.dtype)[values.astype(np.int64)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -222,12 +222,3 @@ def table_and_column(name: str, tables: tuple[str, ...]) -> tuple[str, str]:
         if name.startswith(f"{table}."):
             return table, name[len(table) + 1 :]
     raise ValueError(f"{name!r} is not a column of a table: give 'TABLE.COLUMN', with a table of {', '.join(tables)}")
-
-
-def values_where(where: Mapping[str, Any], tables: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Groups the conditions of a request by table."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, value in where.items():
-        table, column = table_and_column(name, tables)
-        found.setdefault(table, {})[column] = value
-    return found

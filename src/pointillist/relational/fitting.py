@@ -2,9 +2,9 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -15,13 +15,7 @@ from pointillist.engine.devices import configure
 from pointillist.lazy import pa
 from pointillist.models.configuration import Configuration, changed_gaussian_only
 from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, START, STEP, Database, Order, TableModel, linked
-from pointillist.relational.features import (
-    SEPARATOR,
-    Feature,
-    arrow_of,
-    number_column,
-    summarized,
-)
+from pointillist.relational.features import SEPARATOR, Feature, arrow_of, number_column, summarized
 from pointillist.relational.rows import RowDrawer, fit_rows
 from pointillist.tables.frames import table_of, with_columns
 from pointillist.tables.layout import Layout
@@ -34,15 +28,8 @@ MOST_TARGET_FEATURES = 6
 _CONSTANT = f"{SEPARATOR}constant"
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A table as it was given.
-
-    Attributes:
-        table: The table.
-        layout: Its container, names and types, without columns that are not learned.
-        learned: Columns that are learned: neither keys nor the order.
-    """
+class Frame(NamedTuple):
+    """A table as it was given, and the columns that are learned: neither keys nor the order; the layout has both."""
 
     table: Table
     layout: Layout
@@ -108,17 +95,8 @@ def fit_tables(
             replace(configuration, random_state=table_seed), training.drawn(name), training.context(name), name, state
         )
         frame, database = frames[name], training.database
-        models.append(
-            TableModel(
-                name,
-                frame.layout,
-                database.features[name],
-                database.orders[name],
-                training.targets[name],
-                len(frame.table),
-                RowDrawer(model),
-            )
-        )
+        others = database.features[name], database.orders[name], training.targets[name]
+        models.append(TableModel(name, frame.layout, *others, len(frame.table), RowDrawer(model)))
     return schema, tuple(models)
 
 

@@ -114,20 +114,13 @@ class RowDrawer:
 
     def _decoded(self, rows: np.ndarray, observed: Cells | None = None) -> dict[str, Column]:
         encoding, n = self.model.codec.encoding, self._n_drawn
-        encoders = encoding.columns[:n]
-        none = np.zeros(len(rows))
-        cells = [
-            encoder.decode(
-                none if token is None else rows[:, token].astype(np.float64), rows[:, numbers].astype(np.float64)
-            )
-            for encoder, (token, numbers) in zip(encoders, encoding.row_indices, strict=False)
-        ]
+        cells = list(encoding.decode(rows.astype(np.float64))[:n])
         is_fixed = np.zeros((len(rows), n), bool)
         for i, name in enumerate(self.names):
             if observed and name in observed:
                 cells[i], is_fixed[:, i] = observed[name], True
         bounds: dict[int, tuple[float, float]] | None = {} if is_fixed.any() else None
-        restored = restore_rows(cells, encoders, self.model.codec.rules, is_fixed, bounds)
+        restored = restore_rows(cells, encoding.columns[:n], self.model.codec.rules, is_fixed, bounds)
         return dict(zip(self.names, restored, strict=True))
 
     def draw_where(self, where: Mapping[str, Any], n: int, seed: int) -> dict[str, Column]:

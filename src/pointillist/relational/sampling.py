@@ -12,7 +12,7 @@ from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.scores import nearest_index
 from pointillist.models.conditioning import observed_column, split
 from pointillist.models.request import Request
-from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, Database, TableModel, linked, values_where
+from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, Database, TableModel, linked, table_and_column
 from pointillist.relational.features import SEPARATOR, moved_places, moved_to_means, summarized, taken
 from pointillist.relational.matching import coordinates, earlier_rows, fitted_counts, matched, without_repeats
 from pointillist.tables.frames import aligned
@@ -38,7 +38,11 @@ class Sampler:
         seed: int,
     ) -> None:
         self._schema, self._models, self._seed = schema, {each.name: each for each in models}, seed
-        self._where, self._given = values_where(where, schema.tables), given
+        self._given = given
+        self._where: dict[str, dict[str, Any]] = {}
+        for condition, value in where.items():
+            table, column = table_and_column(condition, schema.tables)
+            self._where.setdefault(table, {})[column] = value
         firsts = {name: first_key(schema, model) for name, model in self._models.items()}
         self._database = Database(
             schema,
