@@ -47,7 +47,6 @@ class ClassifierFree(ConditionalDenoiser):
     of the denoiser on a doubled batch computes both.
 
     Attributes:
-        denoiser: A denoiser that was trained with and without labels.
         guidance: w, at least 0: **0 is plain conditional sampling**.
         interval: Noise levels at which w applies; all by default.
         pair: The denoiser's conditions for the class and for no class, stacked; None for no class, which disables

@@ -117,8 +117,6 @@ class MixtureDenoiser(ConditionalDenoiser):
     Attributes:
         variances: Eigenvalues of C_k.
         axes: Eigenvectors of C_k as columns.
-        component_labels: Class of each component.
-        label: The class; None for all classes.
     """
 
     log_weights: Float[Array | np.ndarray, " k"]

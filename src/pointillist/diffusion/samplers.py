@@ -7,7 +7,7 @@ and standard deviation of x_s given x_t, from which `steering` draws.
 
 from abc import abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -64,7 +64,6 @@ class RowSampler(Sampler):
     A state is passed from point to point; it holds x_t and whatever else the next step needs.
 
     Attributes:
-        schedule: The noise schedule; its T may be traced.
         order: Order of convergence of the deterministic method in the length of its steps.
         evaluations_per_step: Number of evaluations of the denoiser per step.
         is_stochastic: Whether steps add noise; if not, x_T determines the row.

@@ -22,11 +22,7 @@ State = tuple[Row, Row]
 
 
 class Solver(RowSampler):
-    """A sampler of one row through N points.
-
-    Attributes:
-        points: N, at least 2.
-    """
+    """A sampler of one row through N points."""
 
     schedule: eqx.AbstractVar[Schedule]
     points: eqx.AbstractVar[int]
@@ -68,7 +64,6 @@ class DPMSolver2M(Solver):
 
     Attributes:
         points: N, also the number of evaluations.
-        is_stochastic: Whether noise is added.
     """
 
     schedule: Schedule

@@ -40,7 +40,6 @@ class Points(eqx.Module):
     """State of a steered draw.
 
     Attributes:
-        x_t: x_t of each particle, shape (width, d).
         x0: Predicted x̂_0, whose reward the caller may evaluate, shape (width, d).
         resampled_by: Log-potential of each particle that earlier resampling has accounted for, shape (width,); 0 for
             samplers that do not resample.
@@ -55,8 +54,6 @@ class Steered(Sampler):
     """A sampler steered by a reward.
 
     Attributes:
-        sampler: The stochastic sampler to steer.
-        reward: The reward, (m, d) → (m,).
         temperature: Increase of the reward that makes a row e times as likely; of `SVDD`, 0 keeps the best candidate.
         candidates: Number of candidates or particles per row, at least 1.
     """

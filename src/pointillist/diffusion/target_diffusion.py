@@ -127,9 +127,6 @@ class TargetDistribution(eqx.Module):
     """The conditional distribution p(y | x): the equal mixture of the distributions of one or several networks.
 
     Attributes:
-        networks: The networks, stacked.
-        views: View of each network.
-        sees_guesses: Whether each network sees the guesses.
         n_inputs: Number of inputs, including guesses; `features` takes two numbers for each.
         n_guesses: Number of guesses, which are the last inputs.
         scale: Calibration factor of the distance of y from the mean of the networks' medians.

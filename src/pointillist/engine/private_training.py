@@ -33,9 +33,7 @@ class PrivateMethod:
     """How a model is trained privately; compiled into the program.
 
     Attributes:
-        objective: The objective to minimize.
         capacity: Most rows of a step: the length of a batch, whose other entries are empty.
-        features: `CleanRows.features`.
     """
 
     objective: AnyObjective
@@ -51,8 +49,6 @@ class PrivateRecipe(NamedTuple):
         clip: Largest norm of the gradient of a row.
         noise: Standard deviation of the noise, divided by `clip`.
         expected: Expected number of rows of a step, by which the sum of gradients is divided.
-        steps: Number of steps.
-        learning_rate: Adam's.
         warmup: Number of steps over which the learning rate rises from 0.
         averaging: Largest decay of the average of the weights per step.
     """

@@ -91,7 +91,6 @@ class TokenArchitecture(Unconditioned):
     """The network of masked diffusion, for rows of tokens or of tokens and numbers.
 
     Attributes:
-        tokens: The tokens of a row.
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
         frequencies: Number of frequencies 1, 2, 4, … of the Fourier features of noised numbers.
@@ -173,8 +172,6 @@ class Method:
     """How every model of a stack is trained; compiled into the program.
 
     Attributes:
-        objective: The objective to minimize.
-        batch_size: Number of rows per step.
         is_averaged: Whether an average of the weights is kept, and used as the network when training ends.
         is_clipped: Whether gradients are clipped to the recipe's norm.
         is_decayed: Whether weights decay at the recipe's rate.
@@ -199,8 +196,6 @@ class Recipe(NamedTuple):
         dataset: Index of the model's data set in the stack's data.
         schedule: The model's noise schedule; None for all models of tokens.
         seed: Seed, 0 … 2³² - 1, of the initial weights, the order of rows, times and noise.
-        epochs: Number of passes over the data, at least 1.
-        learning_rate: Adam's learning rate, positive.
         warmup: Number of steps over which the learning rate rises from 0.
         decay: Whether the learning rate falls to 0 over the epochs, as half a cosine.
         averaging: Decay of the average of the weights per step, in [0, 1), if an average is kept; at most

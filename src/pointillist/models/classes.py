@@ -19,7 +19,6 @@ class Classes:
     """The classes that a model knows.
 
     Attributes:
-        labels: The labels, sorted.
         counts: Number of training rows of each class.
         column: Name and index of the label column; None if the labels were passed separately.
     """

@@ -24,9 +24,7 @@ class Codec:
     Decoded rows are an array if the layout has no schema, and an Arrow table otherwise.
 
     Attributes:
-        layout: Container, names and types of the rows.
         encoding: Encoders of the table's columns, followed by one for labels that are not in the table.
-        rules: Rules that the rows obey.
         missing: Interpretation of missing cells, one of `table_encoder.MISSING`.
     """
 

@@ -48,15 +48,8 @@ class Task:
 
     Attributes:
         configuration: The configuration.
-        plan: Everything that determines the weights.
-        classes: The classes; None without labels.
         trained_with: The parameters that determine the network.
         table: The table, if cells become tokens.
-        before: The model whose training continues.
-        summary: The model's summary of its training rows.
-        guarantee: The guarantee of a differentially private fit; None for other fits.
-        limit: The time limit; None for none.
-        generated: The generated columns; None without them.
     """
 
     configuration: Configuration

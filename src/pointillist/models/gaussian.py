@@ -89,11 +89,8 @@ class GaussianProcess(Process):
     """Gaussian diffusion: noises rows and denoises them.
 
     Attributes:
-        architecture: The network's architecture.
         prediction: Quantity that the network predicts, one of `parameterizations.PREDICTIONS`.
-        schedule: The noise schedule.
         sigma_data: Root mean square of each scaled column, shape (k,), float32.
-        n_classes: Number of classes; 0 without labels.
         p_uncond: Fraction of the labels that were hidden in training.
         given: Indices of the scaled columns that most training rows observed; see `Objective.given`.
     """

@@ -45,7 +45,6 @@ class MaskedProcess(Process):
     """Masked diffusion: tokens are masked and drawn one by one, then numbers are drawn jointly given the tokens.
 
     Attributes:
-        architecture: The network's architecture, with the tokens.
         covariance: Covariance of the numbers, as `conditional_normal` takes it; (0, 0) if there are too many of them.
         basis: Axes along which the joint number network sees the numbers, each as long as its σ_d; None without this
             network.

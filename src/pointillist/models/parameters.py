@@ -19,18 +19,12 @@ class Parameter:
         details: Further sentences for the Python reference.
         unset: Meaning of None.
         choices: Allowed values; empty for all values of the type.
-        low: Smallest allowed number.
-        high: Largest allowed number.
         above: Exclusive lower bound.
         below: Exclusive upper bound.
-        is_even: Whether the number must be even.
         also: Numbers allowed outside the range.
         is_option: Whether the command line has an option for it.
         decides_network: Whether a fitted model keeps the value it was trained with.
         is_gaussian_only: Whether only Gaussian diffusion uses it.
-        name: Its name.
-        types: Its types.
-        default: Its default value.
     """
 
     help: str

@@ -46,15 +46,9 @@ class Plan:
     Attributes:
         rows: Rows of numbers, shape (n, columns), which the codec encodes; may be memory-mapped.
         labels: Class indices, shape (n,); None if the network has no labels.
-        codec: Encodes the rows.
-        process: The process that the network learns.
         method: The training method. If a table has fewer rows than a batch, the batch is the table.
         training: The training configuration, with a learning rate. If `epochs` is None, training makes `default_steps`
             steps, but at most `most_default_epochs` passes.
-        default_steps: Number of training steps if `epochs` is None.
-        most_default_epochs: Largest number of passes over the rows if `epochs` is None.
-        seed: Seed, 0 … 2³² - 1.
-        n_classes: Number of classes; 0 if the network has no labels.
         held_out: Sorted indices of the held-out rows.
         steps_per_check: Smallest number of training steps between two checks of the held-out rows, with early stopping.
         start: Initial weights; None to start from random ones.

@@ -26,13 +26,8 @@ class SamplingPlan:
     """Everything that determines a stream of rows.
 
     Attributes:
-        n_rows: Number of rows.
-        seed: Seed, 0 … 2³² - 1.
-        denoiser: The denoiser.
-        sampler: The sampler.
         labels: Class index of each row, which conditions the denoiser; None without labels.
         prior: Starts of trajectories, or observed values, one row for all rows or one each; drawn by default.
-        observed: Observed cells.
         ends: Lowest and highest value of columns in ranges, in the units of the table.
         conditions: The other conditions on rows as text, for messages; "" without conditions.
         varies_by_row: Whether observed cells differ between rows.
@@ -51,11 +46,7 @@ class SamplingPlan:
 
 
 class Process(ABC):
-    """A diffusion process: noises, learns and draws rows.
-
-    Attributes:
-        architecture: The network's architecture.
-    """
+    """A diffusion process: noises, learns and draws rows."""
 
     architecture: AnyArchitecture
 
@@ -191,10 +182,7 @@ class Learned:
     """A process with its trained network.
 
     Attributes:
-        codec: Encodes and decodes rows.
-        process: Noises and draws rows.
         network: The network; its type depends on the process, see `engine.recipes.Weights`.
-        classes: The classes; None without labels.
         generated: Columns that are not learned but generated; None without them.
     """
 

@@ -19,9 +19,6 @@ class Guarantee:
         epsilon: ε, above 0.
         delta: δ, in (0, 1).
         relation: Definition of neighbouring tables.
-        accountant: The accountant, with its version.
-        mechanisms: Descriptions of the composed mechanisms.
-        public: Descriptions of the public information.
         is_seeded: Whether the noise came from the user's seed and not from the system; with the seed, the noise can be
             removed.
     """
@@ -60,8 +57,6 @@ class Record:
     Attributes:
         history: Mean training loss of each epoch.
         validation_history: Held-out loss at each check; empty without early stopping.
-        seed: Seed of the training run.
-        fingerprint: Hash of the training rows.
         guarantee: Guarantee of a differentially private fit; None for other fits. A private fit keeps no losses, seed
             or hash, because they reveal rows.
     """
@@ -78,7 +73,6 @@ class RowModel(Learned):
     """A fitted model of rows: a codec, a process, and weights.
 
     Attributes:
-        record: Record of the training run.
         parameters: The parameters, as the user set them.
         trained_with: The parameters that determined the network.
         summary: Summary of the training rows; None for private fits.

@@ -45,7 +45,6 @@ class TimeLimit:
     """The time that a fit may take.
 
     Attributes:
-        minutes: The time, from the start.
         started: Start of the fit, by `time.monotonic`.
     """
 

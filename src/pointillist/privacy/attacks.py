@@ -49,8 +49,6 @@ class Attack:
         rates: Fraction of the members that it finds, at the false-positive rates `FALSE_POSITIVES`.
         epsilon: Lower bound of the ε that a differentially private fit could state; the bounds of all attacks of an
             audit hold together at the level 95 %.
-        member_scores: Scores of the members, shape (m,).
-        other_scores: Scores of the non-members, shape (n,).
     """
 
     name: str

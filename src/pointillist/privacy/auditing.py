@@ -61,18 +61,14 @@ class Audit(Reported):
     """The result of attacks on a model.
 
     Attributes:
-        n_members: Number of members to distinguish.
-        n_non_members: Number of non-members to distinguish.
         n_reference: Number of further non-members, with which attacks compare rows.
         n_drawn: Number of generated rows that attacks see.
         given: Numbers of members and of non-members in the two tables.
         n_strangers: Least number of members that are not training rows, by the counts in the model.
         overlap: Rows of the smaller table that equal a row of the larger one.
-        attacks: The attacks, the weakest first.
         exposed: The members with the highest scores of the strongest attack, the highest first.
         delta: δ of the bounds of ε.
         stated: The guarantee (ε, δ) of the model; None if its fit was not differentially private.
-        seconds: Time that the audit took.
     """
 
     n_members: int

@@ -58,7 +58,6 @@ class Obeying:
     Args:
         again: Function that draws the rows of a plan; it is called with another seed.
         plan: The sampling plan of the rows; observed cells are the same in all of them.
-        codec: The codec, with the rules.
 
     Attributes:
         n_drawn: Number of rows drawn so far.

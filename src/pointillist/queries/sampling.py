@@ -51,7 +51,6 @@ class SamplingRun:
         request: The request.
 
     Attributes:
-        n_rows: Number of rows.
         effective_sample_size: Number of independent rows that carry as much information as the rows drawn under ranges,
             sets and `present`; None without these conditions. It is below the number of rows if rows share ancestors.
 

@@ -46,7 +46,6 @@ class SharedColumn:
     """A column with shares, and the values that it takes in the rows to draw.
 
     Attributes:
-        name: Name of the column.
         values: The values, in the types of the table; None for a missing cell.
         tokens: Their tokens, or class indices.
         group: Index in `shares` of each value; values without a share form the last group.

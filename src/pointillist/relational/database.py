@@ -26,9 +26,7 @@ class Order:
     """The column that orders the rows of a parent. It is learned as a first value and steps.
 
     Attributes:
-        column: Name of the column.
         unit: Divisor of all differences between values.
-        base: Lowest value of the training rows.
         last: Place of the highest value of the training rows.
         days: Number of days per unit, for dates; 0 for numbers.
     """
@@ -78,13 +76,9 @@ class TableModel:
     """The fitted model of one table.
 
     Attributes:
-        name: Name of the table.
-        layout: Container, names and types of the returned columns.
         features: Columns that other rows are conditioned on.
         order: The order of rows with the same parent; None without one.
         targets: Features of the parent of each further foreign key, by the key's name.
-        n_rows: Number of training rows.
-        drawer: The model of the rows.
     """
 
     name: str
@@ -101,9 +95,6 @@ class Database:
     """Rows of related tables as features, real or drawn.
 
     Attributes:
-        schema: The schema.
-        features: Features of each table.
-        orders: The order of each ordered table.
         cells: Columns of each table: its features, and the counts and summaries of rows that refer to it.
         rows: Index of the parent's row, by name of the foreign key.
     """

@@ -32,7 +32,6 @@ class Feature:
     """A column of numbers or categories that other rows are conditioned on.
 
     Attributes:
-        name: Name of the column.
         categories: The categories as text; None for numbers.
         common: Indices of the most frequent categories; empty for numbers.
         has_spread: Whether the standard deviation of the numbers is summarized.

@@ -26,7 +26,6 @@ class RelationalModel:
     """The fitted models of related tables.
 
     Attributes:
-        schema: The keys of the tables.
         tables: The model of each table, parents before their children.
         subjects: How one table was split into subjects and their rows; None for several tables.
     """

@@ -20,9 +20,7 @@ class Subjects:
     """A table with several rows per subject.
 
     Attributes:
-        column: Name of the column that names the subject.
         constant: Columns that have one value per subject.
-        layout: Container, names and types of the table.
     """
 
     column: str

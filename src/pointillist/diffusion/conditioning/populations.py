@@ -26,10 +26,6 @@ class PopulationSampler(Sampler):
 
     The rows of one draw share ancestors, so they are not independent. `N_DIAGNOSTICS` columns follow each row; a
     log-probability of -inf means that no candidate met the conditions.
-
-    Attributes:
-        population: Number of candidates.
-        kept: Number of rows kept.
     """
 
     population: int = eqx.field(static=True)

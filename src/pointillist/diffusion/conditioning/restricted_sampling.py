@@ -46,13 +46,11 @@ class Restriction(eqx.Module):
     A piece is a value of a token, or part of the interval that the value stands for.
 
     Attributes:
-        indices: Indices of the restricted tokens.
         slots: Value of each piece, shape (c, p).
         log_fractions: Log of the fraction of the value's probability that falls into the piece, shape (c, p); -inf for
             padding.
         low: Lower end of the piece within the interval, shape (c, p).
         high: Upper end of the piece within the interval, shape (c, p).
-        ranges: Ranges of numbers; None for none.
     """
 
     indices: tuple[int, ...] = eqx.field(static=True)
@@ -64,13 +62,7 @@ class Restriction(eqx.Module):
 
 
 class RestrictedSampler(PopulationSampler):
-    """A sampler of rows of tokens and numbers under a `Restriction`.
-
-    Attributes:
-        n_tokens: Number of tokens of a row.
-        schedule: The noise schedule of the numbers; None without numbers.
-        points: Number of points of the solver of the numbers.
-    """
+    """A sampler of rows of tokens and numbers under a `Restriction`."""
 
     n_tokens: int = eqx.field(static=True)
     restriction: Restriction

@@ -59,7 +59,6 @@ class Tokens:
     """Layout of the tokens of a row. A slot is one value of one token; slots are numbered consecutively.
 
     Attributes:
-        sizes: Number of values of each token.
         ranks: Rank in (0, 1) of the value of each slot; -1 for unordered values. Empty if all values are unordered.
         with_number: Indices of the tokens that may carry a number.
         number_values: For each of these tokens, the value with which its number exists.

@@ -118,7 +118,6 @@ class TokenLogProbability(eqx.Module):
         steps: Step of each token in each order: it is conditioned on all tokens of earlier steps; or `OBSERVED`.
             `HIDDEN` tokens are marginalized out.
         is_target: Which numbers are not observed; all other finite numbers are.
-        n_steps: Number of steps.
     """
 
     denoiser: TokenDenoiser
@@ -156,7 +155,6 @@ class TokenProbabilities(eqx.Module):
 
     Attributes:
         is_target: Which numbers are not observed; all other finite numbers are.
-        index: Index of the hidden token.
     """
 
     denoiser: TokenDenoiser
@@ -178,9 +176,6 @@ class NumberLogDensity(eqx.Module):
     """Log-density, in nats, of the target numbers of a row given all tokens and other numbers.
 
     It is the density of rows drawn by a deterministic solver, with the noise of t = 1 added.
-
-    Attributes:
-        targets: Indices of the target numbers.
     """
 
     denoiser: MixedDenoiser
@@ -206,10 +201,6 @@ class NumberQuantiles(eqx.Module):
 
     In one dimension the probability-flow ODE preserves order, so it maps quantiles of N(0, 1) to quantiles of the
     number.
-
-    Attributes:
-        is_target: Which number is the target.
-        starts: Quantiles of N(0, 1).
     """
 
     denoiser: MixedDenoiser

@@ -39,12 +39,10 @@ class MixedObjective:
     """The training objective of mixed rows.
 
     Attributes:
-        tokens: Layout of the tokens and of the numbers that some of them carry.
         guided: Index of the guiding token; None for none.
         p_uncond: Fraction of rows in which the guiding token is hidden from the number networks.
         has_missing: Whether tokens, and the numbers that they carry, may be missing.
         has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`.
-        hidden_context: See `HIDDEN_CONTEXT`.
         given: Indices of the tokens that are visible in every row, with their numbers; only without a joint network.
     """
 

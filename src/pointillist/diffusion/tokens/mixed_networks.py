@@ -28,9 +28,6 @@ class NumberNetwork(eqx.Module):
     Attributes:
         context: Layer one-hot tokens and, if numbers may be observed, their features → width. In training, the features
             of a `FactoredNetwork` may replace the one-hot tokens.
-        modulation: Layer from features of the noise level to the scale and shift of every block.
-        frequencies: Number of frequencies of the Fourier features of noised numbers.
-        sees_x_t: Whether the network also sees the unshifted noised numbers.
     """
 
     input: Dense

@@ -34,7 +34,6 @@ class NumberDenoiser(Denoiser):
 
     Attributes:
         network: A `NumberNetwork`, or an object with its methods.
-        is_noised: Which numbers are drawn.
         context: The result of `NumberNetwork.embed_context`.
         unguided: The context without the guiding token; None without guidance.
         center: Conditional mean of the numbers given the observed ones.
@@ -78,7 +77,6 @@ class MixedDenoiser(eqx.Module):
     """The denoisers of mixed rows.
 
     Attributes:
-        number_network: Network of the numbers, a `NumberNetwork` or an object with its methods.
         covariance: Covariance of the numbers, as `conditional_normal` takes it; (0, 0) if there are more than
             `MAX_NUMBERS`.
         basis: Axes along which a joint network sees the numbers, as `axes_and_scales` takes them; None for other

@@ -35,14 +35,7 @@ _ROWS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class ObservedObjective:
-    """The training objective of the network of numbers given tokens and observed numbers, without other networks.
-
-    Attributes:
-        tokens: Layout of the tokens and of the numbers that some of them carry.
-        guided: Index of the guiding token; None for none.
-        p_uncond: Fraction of rows in which the guiding token is hidden.
-        hidden_context: See `HIDDEN_CONTEXT`.
-    """
+    """The training objective of the network of numbers given tokens and observed numbers, without other networks."""
 
     tokens: Tokens
     guided: int | None = None

@@ -22,8 +22,6 @@ class TokenNetwork(eqx.Module):
 
     Attributes:
         input: Layer slots → width.
-        inner: The first layer of each of the `depth` residual blocks.
-        outer: The second layer of each block.
         output: Layer width → slots, initialized to 0.
         input_waves: Weights waves → width.
         output_waves: Weights width → waves.
@@ -82,7 +80,6 @@ class FactoredNetwork(eqx.Module):
     Attributes:
         input: Layer features → width, with tokens ordered by block.
         output: Weights features → width, used transposed, initialized to 0.
-        bias: Bias of the logits.
         input_features: Features of every value at the input.
         output_features: Features of every value at the output.
     """

@@ -33,7 +33,6 @@ class TokenDenoiser(eqx.Module):
     w log p(token | visible except the class).
 
     Attributes:
-        network: Network from visible one-hot tokens to logits.
         forbidden: Slots of values that are never drawn; None for none.
         observed: Features of observed numbers; None if rows have no numbers.
         guided: Index of the guiding (class) token; None without guidance.
@@ -98,7 +97,6 @@ class TokenSampler(Sampler):
 
     Attributes:
         n_tokens: Number of tokens of a row; None for all columns.
-        number_sampler: The sampler of the numbers; None without numbers.
     """
 
     n_tokens: int | None = eqx.field(static=True, default=None)
