@@ -148,13 +148,9 @@ class Objective:
     ) -> Noised:
         """Add noise to rows, and compute targets and weights.
 
-        Args:
-            x0: Rows, shape (m, d).
-            eps: ε, shape (m, d).
-            quantile: Quantile of each row's noise level in the distribution of noise levels, in [0, 1).
-            schedule: The noise schedule.
-            sigma_data: Root mean square of each column, shape (d,), or of each cell, shape (m, d); for cells,
-                "log-normal" levels take σ_d to be 1.
+        `quantile` is the quantile of each row's noise level in the distribution of noise levels, in [0, 1), and
+        `sigma_data` the root mean square of each column, shape (d,), or of each cell, shape (m, d); for cells,
+        "log-normal" levels take σ_d to be 1.
         """
         t: Array
         if self.noise_levels == "uniform":

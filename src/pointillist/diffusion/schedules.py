@@ -122,11 +122,7 @@ def prior_kl(schedule: Schedule, rows: Float[np.ndarray, "n d"]) -> float:
     """Compute KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over rows: the error of starting a sampler from N(0, I).
 
     It equals ½ (alpha_T² ‖x_0‖² + d (sigma_T² - 1 - ln sigma_T²)), the prior term of the variational bound
-    (Ho et al. 2020, equation 5), and an upper bound on KL(q(x_T) ‖ N(0, I)).
-
-    Args:
-        schedule: The schedule, not stacked.
-        rows: x_0, shape (n, d), scaled as the model sees them.
+    (Ho et al. 2020, equation 5), and an upper bound on KL(q(x_T) ‖ N(0, I)). Rows are scaled as the model sees them.
     """
     alpha_bar = float(schedule.alpha[schedule.timesteps]) ** 2
     rows = np.asarray(rows, dtype=np.float64)

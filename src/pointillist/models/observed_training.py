@@ -30,13 +30,8 @@ SHORTEST = 10.0
 def train_observed(plan: Plan, networks: Weights, *, is_shown: bool = False, deadline: float | None = None) -> Weights:
     """Trains the network of observed numbers alone, if there is one beside a joint network; returns all networks.
 
-    A network that sees factored tokens stays as it is, because it shares the factors with the network of tokens.
-
-    Args:
-        plan: The plan by which the networks were trained.
-        networks: The networks.
-        is_shown: Whether to show progress.
-        deadline: When the training has to be over, by `time.monotonic`.
+    A network that sees factored tokens stays as it is, because it shares the factors with the network of tokens. The
+    training is over by the `deadline`, by `time.monotonic`.
     """
     architecture, objective = plan.process.architecture, plan.method.objective
     if not isinstance(objective, MixedObjective) or not isinstance(architecture, TokenArchitecture):

@@ -65,17 +65,8 @@ class TimeLimit:
 def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False, has_default_width: bool = False) -> Plan:
     """Runs the trials of a plan, and returns a plan whose training ends within a time limit.
 
-    Args:
-        plan: The plan.
-        limit: The time limit.
-        is_shown: Whether to show progress.
-        has_default_width: Whether the width may be halved.
-
-    Raises:
-        ValueError: In one line, if not even one epoch ends in time.
-
-    Warns:
-        UserWarning: In one line, what was given up for the limit.
+    With `has_default_width`, the width may be halved. A UserWarning in one line says what was given up for the limit,
+    and a ValueError if not even one epoch ends in time.
     """
     with waiting(Console(stderr=True), "measuring the speed of training", is_shown=is_shown):
         compiling, seconds = _speed(plan, limit)

@@ -87,19 +87,10 @@ def prepare(
     before: RowModel | None = None,
     **others: Any,
 ) -> Task:
-    """Check a fit, private or not, and plan the training.
+    """Check a fit, and plan the training; with an `epsilon`, the fit is differentially private.
 
-    Args:
-        asked: The configuration; with an `epsilon`, the fit is differentially private.
-        X: The table, in any container.
-        y: Labels; a private fit takes them as a column of the table only.
-        categorical: Categorical columns; in a private fit, the domain says which columns are.
-        checkpoint: File of the state of training; None for a private fit.
-        before: A model whose training continues; None for a private fit.
-        others: Further arguments of `models.fitting.prepare`.
-
-    Raises:
-        ValueError: In one line, if an argument would reveal something of single rows, or cannot be used.
+    The arguments are those of `models.fitting.prepare`. A ValueError in one line says if an argument would reveal
+    something of single rows, or cannot be used.
     """
     X = in_memory(X)
     if asked.epsilon is None:

@@ -54,14 +54,8 @@ class Obeying:
 
     The k-th row that breaks a rule is replaced by the k-th row that obeys in a second stream of rows. So the rows are
     draws from the model's distribution given the rules, and a row does not depend on the number of rows after it.
-
-    Args:
-        again: Function that draws the rows of a plan; it is called with another seed.
-        plan: The sampling plan of the rows; observed cells are the same in all of them.
-
-    Attributes:
-        n_drawn: Number of rows drawn so far.
-        n_kept: Number of these rows that obey the rules.
+    `again` draws the rows of a plan, and is called with another seed; observed cells are the same in all rows of the
+    plan. So far, `n_drawn` rows were drawn, and `n_kept` of them obey the rules.
     """
 
     def __init__(

@@ -199,15 +199,10 @@ def streamed(
     acceptance: Acceptance | None = None,
     chunks_per_call: int = CHUNKS_PER_CALL,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
-    """Yields encoded rows as they are drawn.
+    """Yields encoded rows, of `width` values, as they are drawn; see `SamplingRun.parts` for the engines.
 
-    Args:
-        plan: The sampling plan.
-        width: Number of values per encoded row.
-        engine: "local", or "ray" for tasks on a cluster.
-        address: Address of the cluster; None for one that Ray finds or starts.
-        acceptance: Acceptance statistics of candidates; None without conditions.
-        chunks_per_call: Most chunks that a device of this machine computes at a time.
+    Under conditions, `acceptance` counts the candidates. A device of this machine computes at most `chunks_per_call`
+    chunks at a time.
     """
     model_and_sampler = plan.denoiser, plan.sampler
     if plan.labels is not None and plan.sampler.rows_per_draw > 1 and acceptance is None:

@@ -64,15 +64,8 @@ def with_shares(model: Learned, request: Request, drawn: Drawn) -> Request:
 
     The joint distribution of the columns is the one closest to the model's, in relative entropy, that has the shares
     (iterative proportional fitting: Deming & Stephan 1940, "On a least squares adjustment of a sampled frequency
-    table"). It is rounded to whole rows at random, and every share is exact up to rounding.
-
-    Args:
-        model: The model.
-        request: The request.
-        drawn: Function that draws the encoded rows of a request.
-
-    Raises:
-        ValueError: In one line, if the model cannot draw rows with these shares.
+    table"). It is rounded to whole rows at random, and every share is exact up to rounding. A ValueError in one line
+    says if the model cannot draw rows with these shares.
     """
     if not request.shares:
         return request

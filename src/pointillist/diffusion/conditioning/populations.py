@@ -73,10 +73,8 @@ def systematic_resampling(u: Float[Array, ""], log_weights: Float[Array, " k"], 
 def resample(u: Float[Array, ""], log_weights: Float[Array, " n"], candidates: Any) -> tuple[Float[Array, " n"], Any]:
     """Resample candidates if their effective sample size is below `THRESHOLD` times their number.
 
-    Args:
-        u: A uniform random number.
-        log_weights: Their log-weights. After resampling, weights are equal and have the same mean.
-        candidates: A pytree whose leaves have candidates as first axis.
+    `u` is a uniform random number, and the leaves of `candidates` have candidates as first axis. After resampling,
+    weights are equal and have the same mean.
     """
     n = len(log_weights)
     if n == 1:

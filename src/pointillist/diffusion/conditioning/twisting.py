@@ -108,14 +108,9 @@ def moments_in_ranges(
     """Compute log ψ, the log-probability that x_0 lies in the ranges, and the mean of x_0 in the ranges.
 
     x_0 is approximated as normal. The ranges are conditioned on one after another, with a new normal approximation
-    after each (assumed-density filtering: Minka 2001, arXiv 1301.2294, section 3).
-
-    Args:
-        ranges: The ranges, of s of the k numbers.
-        x0: E[x_0 | x_t].
-        covariance: Covariance of each number in `ranges` with all numbers.
-        is_constrained: Which of the s numbers the row has.
-        smallest: Smallest variance of each number.
+    after each (assumed-density filtering: Minka 2001, arXiv 1301.2294, section 3). x0 is E[x_0 | x_t], `covariance` is
+    that of each number in the ranges with all numbers, `is_constrained` says which of the s numbers the row has, and
+    `smallest` is the smallest variance of each number.
     """
     smallest, largest = (jnp.broadcast_to(jnp.asarray(each), x0.shape) for each in (smallest, ranges.variance))
     log_psi = jnp.zeros(())
@@ -146,20 +141,10 @@ def smc_sweep(
 ) -> tuple[Float[Array, "n k"], Any, Float[Array, " n"]]:
     """Move a population of candidates from x_T to numbers in ranges, by the stochastic `DPMSolver2M`.
 
-    Args:
-        key: Key of the noise and of resampling.
-        denoise: Function of (context of a candidate, x_t, t) that returns E[x_0 | x_t].
-        contexts: A pytree with one entry per candidate, resampled with them: what `denoise` needs, and other data,
-            such as the index of each candidate's first ancestor.
-        x_T: x_T of each candidate.
-        is_constrained: Which ranges apply to each candidate.
-        ranges: The ranges.
-        log_weights: Initial log-weights of the candidates.
-        schedule: The noise schedule.
-        points: Number of points of the solver.
-
-    Returns:
-        Numbers, contexts and log-weights, which are -inf for numbers outside the ranges.
+    `denoise` is a function of (context of a candidate, x_t, t) that returns E[x_0 | x_t]. `contexts` is a pytree with
+    one entry per candidate, resampled with them: what `denoise` needs, and other data, such as the index of each
+    candidate's first ancestor. `is_constrained` says which ranges apply to each candidate. Returns numbers, contexts
+    and log-weights, which are -inf for numbers outside the ranges.
     """
     solver = DPMSolver2M(schedule, points, is_stochastic=True)
     n, k = x_T.shape

@@ -84,14 +84,9 @@ class NumberNetwork(eqx.Module):
         lambda_t: Array,
         x_t: Float[Array, " k"],
     ) -> Float[Array, " k"]:
-        """Apply the network.
+        """Apply the network to c_in times the difference of x_t from its conditional mean given the observed numbers.
 
-        Args:
-            inside: c_in times the difference of x_t from its conditional mean given the observed numbers, shape (k,).
-            is_noised: Which numbers are noised, shape (k,).
-            context: The result of `embed_context`.
-            lambda_t: log(alpha_t / sigma_t), a scalar.
-            x_t: The unshifted noised numbers, shape (k,); ignored without `sees_x_t`.
+        `context` is the result of `embed_context`, and x_t is ignored without `sees_x_t`.
         """
         waves = [2.0**i for i in range(self.frequencies)]
         # Features are computed before rounding to a lower precision, which would change their phase.

@@ -36,16 +36,10 @@ def mask_tokens(
     the next one: with weights T / (T - v), the expected loss over v and orders is the negative log-likelihood of a row
     (Hoogeboom et al. 2021, equation 5). In a fixed order, the same holds if only the next token has a weight, T.
 
-    Args:
-        tokens: Layout of the tokens.
-        order: Numbers below 1 whose increasing order is the order of the tokens, shape (m, T).
-        fraction: v / T, in [0, 1), shape (m,).
-        is_present: Which tokens are not missing, shape (m, T). Missing tokens are never visible and have no weight; T
-            is the number of present tokens.
-        is_in_column_order: Which rows have a fixed order, shape (m, 1); none by default.
-
-    Returns:
-        Whether each token is visible, and its weight, both of shape (m, T).
+    `order` has numbers below 1 whose increasing order is the order of the tokens, and `fraction` is v / T, in [0, 1).
+    Tokens that are not present are never visible and have no weight; T is the number of present tokens.
+    `is_in_column_order` says which rows have a fixed order, by default none. Returns whether each token is visible, and
+    its weight.
     """
     n_present = is_present.sum(axis=1, keepdims=True)
     # Missing tokens come last in the order.
