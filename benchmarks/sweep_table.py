@@ -90,7 +90,7 @@ def _try_untrained(frame: pd.DataFrame, say: Callable[[str], None]) -> None:
     if codec.encoding.n_tokens:
         for place, code in enumerate(codec.encoding.columns):
             values[:, place] = rng.integers(0, code.size, ROWS) + code.has_intervals * rng.random(ROWS)
-    rows = codec.restore(codec.decode(values, {}, slice(0, ROWS)))
+    rows = codec.layout.restore(codec.decode(values, {}, slice(0, ROWS)))
     _check_rows(rows, _kept(frame, rows), _inside(codec))
 
 

@@ -274,7 +274,7 @@ MOMENTS = {
 def test_times_are_written_in_their_original_form(tmp_path, texts):
     path = write(tmp_path / "a.csv", "when,x\n" + "".join(f"{each},a\n" for each in [*texts * 3, ""]))
     model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(read_table(path)).model_
-    rows = model.codec.restore(model.codec.decode(np.zeros((0, model.codec.width)), {}, slice(0)))
+    rows = model.codec.layout.restore(model.codec.decode(np.zeros((0, model.codec.width)), {}, slice(0)))
     assert rows.schema.field("when").type == read_table(path).arrow.schema.field("when").type
     given = read_table(path).arrow
     for ending in (".csv", ".csv.gz", ".parquet"):

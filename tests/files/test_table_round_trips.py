@@ -186,7 +186,7 @@ def missing_in(X):
 def through(codec, table):
     """Returns the table after encoding and decoding."""
     n = len(table)
-    return codec.restore(codec.decode(codec.encode(codec.encoding.encode(table.cells)), {}, slice(0, n)))
+    return codec.layout.restore(codec.decode(codec.encode(codec.encoding.encode(table.cells)), {}, slice(0, n)))
 
 
 @settings(max_examples=150)
@@ -211,7 +211,7 @@ def test_every_type_comes_back(X):
             assert new.min() >= observed.min() - slack and new.max() <= observed.max() + slack
     again = Codec.from_facts(json.loads(json.dumps(codec.facts())), codec.tensors())
     assert types_of(through(again, table)) == types_of(X)
-    filled = codec.restore(codec.filled(table, codec.encoding.decode(codec.encoding.encode(table.cells))))
+    filled = codec.layout.restore(codec.filled(table, codec.encoding.decode(codec.encoding.encode(table.cells))))
     assert types_of(filled) == types_of(X)
 
 
@@ -245,8 +245,8 @@ def test_every_type_is_written_and_shown(tmp_path_factory, X, ending):
     n = len(table)
     rows = codec.decode(codec.encode(codec.encoding.encode(table.cells)), {}, slice(0, n))
     path = tmp_path_factory.mktemp("tables") / f"rows.{ending}"
-    with TableWriter(path, [str(name) for name in codec.names], codec.types, n) as writer:
-        writer.write(codec.columns(rows))
+    with TableWriter(path, [str(name) for name in codec.names], codec.layout.column_types, n) as writer:
+        writer.write(codec.layout.columns(rows))
     # CSV has no years with five digits, which may occur here.
     is_far = any(str(field.type) in ("timestamp[s]", "timestamp[ms]", "date32[day]") for field in codec.layout.schema)
     if ending == "parquet" or not is_far:

@@ -193,9 +193,10 @@ def plain(column):
 
 
 def test_names_types_and_width_agree(case):
-    codec, columns = case.codec, case.codec.columns(case.decoded())
-    assert [str(getattr(column, "type", None) or column.dtype) for column in columns] == [str(t) for t in codec.types]
-    assert codec.n_columns == len(codec.types) and {len(column) for column in columns} == {case.n}
+    codec, columns = case.codec, case.codec.layout.columns(case.decoded())
+    types = codec.layout.column_types
+    assert [str(getattr(column, "type", None) or column.dtype) for column in columns] == [str(t) for t in types]
+    assert codec.n_columns == len(types) and {len(column) for column in columns} == {case.n}
     assert codec.names is None or len(codec.names) == len(set(codec.names)) == codec.n_columns
     encoded = case.drawn()
     assert encoded.dtype == np.float32 and encoded.shape == (case.n, codec.width) and np.isfinite(encoded).all()
@@ -203,9 +204,8 @@ def test_names_types_and_width_agree(case):
 
 def test_rows_are_restored(case):
     """Checks that rows lie between the decoded least and greatest encodings (equal except for floats)."""
-    given, found, low, high = (
-        columns_of(each) for each in (case.given, *(case.codec.restore(case.decoded(end)) for end in (None, 0, 1)))
-    )
+    restored = [case.codec.layout.restore(case.decoded(end)) for end in (None, 0, 1)]
+    given, found, low, high = map(columns_of, (case.given, *restored))
     for original, back, least, most in zip(given, found, low, high, strict=True):
         if original.dtype == object:
             assert original.tolist() == back.tolist() == least.tolist() == most.tolist()
@@ -225,7 +225,7 @@ def test_rows_are_restored(case):
 
 
 def test_the_container_is_the_one_given(case):
-    restored = case.codec.restore(case.decoded())
+    restored = case.codec.layout.restore(case.decoded())
     assert container(restored) == container(case.given)
     assert len(restored) == case.n
 
@@ -234,36 +234,36 @@ def test_rows_for_pandas_have_the_requested_index(case):
     if case.codec.layout.kind != "pandas":
         return
     index = pandas.Index(np.arange(case.n) * 2, name="index")
-    assert case.codec.restore(case.decoded(), index).index.equals(index)
+    assert case.codec.layout.restore(case.decoded(), index).index.equals(index)
 
 
 def test_parts_are_joined_in_order(case):
     codec, encoded = case.codec, case.drawn()
     parts = [codec.decode(encoded[part], {}, part) for part in (slice(0, 400), slice(400, 401), slice(401, case.n))]
     joined, whole = codec.joined(parts), case.decoded()
-    for one, other in zip(codec.columns(joined), codec.columns(whole), strict=True):
+    for one, other in zip(codec.layout.columns(joined), codec.layout.columns(whole), strict=True):
         assert plain(one) == plain(other)
-    assert container(codec.restore(joined)) == container(case.given)
+    assert container(codec.layout.restore(joined)) == container(case.given)
 
 
 def test_joining_no_parts_gives_no_rows(case):
     codec = case.codec
     none = codec.joined([])
-    assert len(none) == 0 and [len(column) for column in codec.columns(none)] == [0] * codec.n_columns
-    assert container(codec.restore(none)) == container(case.given)
-    assert len(codec.restore(none)) == 0
+    assert len(none) == 0 and [len(column) for column in codec.layout.columns(none)] == [0] * codec.n_columns
+    assert container(codec.layout.restore(none)) == container(case.given)
+    assert len(codec.layout.restore(none)) == 0
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_columns_are_written_as_their_types(case, ending, tmp_path):
     codec, path = case.codec, tmp_path / f"rows.{ending}"
-    columns = codec.columns(case.decoded())
+    columns = codec.layout.columns(case.decoded())
     names = [str(i) if codec.names is None else str(codec.names[i]) for i in range(codec.n_columns)]
-    with TableWriter(path, names, codec.types, case.n) as writer:
+    with TableWriter(path, names, codec.layout.column_types, case.n) as writer:
         writer.write(columns)
     if ending == "parquet":
         table = parquet.read_table(path)
-        for kind, field in zip(codec.types, table.schema, strict=True):
+        for kind, field in zip(codec.layout.column_types, table.schema, strict=True):
             wanted = pa.from_numpy_dtype(np.dtype(kind)) if isinstance(kind, str) else kind
             # Parquet files do not store which Arrow text type categories have.
             assert str(field.type).replace("large_", "") == str(wanted).replace("large_", "")
@@ -288,14 +288,15 @@ def test_a_codec_is_rebuilt_from_facts_and_tensors(case):
     assert {tensor.dtype.str for tensor in tensors.values()} <= {"<f4", "<f8", "<i4", "<i8"}
     again = case.rebuild(facts, {name: tensor.copy() for name, tensor in tensors.items()})
     assert type(again) is type(codec)
-    assert (again.names, again.types, again.width) == (codec.names, codec.types, codec.width)
+    assert again.layout.column_types == codec.layout.column_types
+    assert (again.names, again.width) == (codec.names, codec.width)
     assert json.loads(json.dumps(again.facts())) == facts
     assert again.tensors().keys() == tensors.keys()
     for name, tensor in again.tensors().items():
         np.testing.assert_array_equal(tensor, tensors[name])
     np.testing.assert_array_equal(again.encode(case.read(case.given)), codec.encode(case.read(case.given)))
     decoded = again.decode(case.drawn(), {}, slice(0, case.n))
-    for one, other in zip(again.columns(decoded), codec.columns(case.decoded()), strict=True):
+    for one, other in zip(again.layout.columns(decoded), codec.layout.columns(case.decoded()), strict=True):
         assert plain(one) == plain(other)
     assert container(again.restore(decoded)) == container(case.given)
 
@@ -308,4 +309,4 @@ def test_observed_cells_are_returned_unchanged(case):
         backwards = Column(cells.values[::-1], cells.is_missing[::-1], cells.categories)
         wanted = plain(table.arrow.column(index))[::-1]
         for given, expected in ((backwards, wanted[part]), (backwards.part(slice(0, 1), 1), [wanted[0]] * 200)):
-            assert plain(codec.columns(codec.decode(drawn, {name: given}, part))[index]) == expected
+            assert plain(codec.layout.columns(codec.decode(drawn, {name: given}, part))[index]) == expected

@@ -156,7 +156,7 @@ def plan_sampling(model, n_samples=ROWS, **parts):
 def drawn(model, n_samples=ROWS, **parts):
     """Returns rows by column, and their labels."""
     rows, found = SamplingRun(model, Request(n_samples, **{"random_state": 0, **parts})).rows()
-    return [np.asarray(column) for column in model.codec.columns(rows)], found
+    return [np.asarray(column) for column in model.codec.layout.columns(rows)], found
 
 
 def assert_same(one, other):

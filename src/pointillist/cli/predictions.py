@@ -64,13 +64,14 @@ def impute(
         # An empty column has no type.
         nulls = pa.nulls(len(rows), pa.array(fitted.classes.labels.tolist()).type)
         others[label_name] = pa.chunked_array([nulls])
-    type_of = dict(zip(model_names, codec.types, strict=True)) | {name: column.type for name, column in others.items()}
+    type_of = dict(zip(model_names, codec.layout.column_types, strict=True))
+    type_of |= {name: column.type for name, column in others.items()}
     numbers = [free_name(["draw"], rows.names)] if draws > 1 else []
     types = [*("int64" for _ in numbers), *(type_of[name] for name in rows.names)]
     forms = {name: form for name, form in codec.layout.forms.items() if name not in others}
     with TableWriter(out, [*numbers, *rows.names], types, draws * len(rows), forms) as writer:
         for number, filled in enumerate(tables, 1):
-            columns = dict(zip(model_names, codec.columns(filled), strict=True)) | others
+            columns = dict(zip(model_names, codec.layout.columns(filled), strict=True)) | others
             if unlabelled:
                 label_seed = None if statistic else seed + number
                 columns[label_name] = _with_labels(fitted, filled, others[label_name], unlabelled, label_seed)

@@ -45,7 +45,7 @@ def _model_facts(path: Path) -> dict[str, Any]:
 
     model = load_model(path)
     codec, record, guarantee = model.codec, model.record, model.record.guarantee
-    columns = [f"{name} ({kind})" for name, kind in zip(file_names(model), codec.types, strict=True)]
+    columns = [f"{name} ({kind})" for name, kind in zip(file_names(model), codec.layout.column_types, strict=True)]
     facts: dict[str, Any] = {
         "kind": "tokens (masked diffusion)" if codec.encoding.n_tokens else "numbers (Gaussian diffusion)",
         "columns": f"{codec.n_columns}: {_listed(columns)}",

@@ -9,6 +9,9 @@ from safetensors.numpy import load, save
 
 Tree = TypeVar("Tree")
 
+Shape = tuple[tuple[int, ...], np.dtype]
+"""Shape and type of a tensor."""
+
 
 def to_bytes(tree: object) -> bytes:
     """Write every leaf under its path in the tree, such as `network.hidden.0.weight`."""
@@ -26,15 +29,21 @@ def from_bytes(template: Tree, data: bytes) -> Tree:
         tensors = load(data)
     except SafetensorError as error:
         raise ValueError(f"not whole safetensors data: {error}") from error
-    expected = shapes(template)
-    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-    if found != expected:
-        differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
-        raise ValueError(f"tensors are missing, unknown or of another shape: {', '.join(differing)}")
+    check_shapes(shapes(tensors), shapes(template))
     return from_named(template, tensors)
 
 
-def shapes(template: object) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+def check_shapes(found: dict[str, Shape], expected: dict[str, Shape]) -> None:
+    """Raise a ValueError if tensors are not those that are expected, by their names, shapes and types."""
+    differing = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    if differing:
+        raise ValueError(
+            "tensors are missing, unknown or differ in shape from its description: "
+            f"{', '.join(map(repr, differing[:3]))}"
+        )
+
+
+def shapes(template: object) -> dict[str, Shape]:
     """Map each leaf's path to its shape and dtype."""
     return {name: (tuple(leaf.shape), np.dtype(leaf.dtype)) for name, leaf in _named_leaves(template)}
 

@@ -300,7 +300,7 @@ class Diffusion(WithParameters, Configuration):
         check_room(X, codec.layout)
         index = X.index if codec.layout.kind == "pandas" and hasattr(X, "iloc") else None
         filled = imputed(model, X, n_draws or 1, random_state, labels, statistic)
-        restored = [with_others(codec.restore(rows, index), X, codec.names or ()) for rows in filled]
+        restored = [with_others(codec.layout.restore(rows, index), X, codec.names or ()) for rows in filled]
         return restored[0] if n_draws is None else restored
 
     def conditional(self, target: Any, *, labels: Any = None) -> Conditional:

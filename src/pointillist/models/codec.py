@@ -44,14 +44,9 @@ class Codec:
         return self.layout.names
 
     @property
-    def types(self) -> tuple[Any, ...]:
-        """Types of the d columns, in the format of `TableWriter`."""
-        return self.layout.column_types
-
-    @property
     def n_columns(self) -> int:
         """Number of columns, d."""
-        return len(self.types)
+        return len(self.layout.column_types)
 
     @property
     def width(self) -> int:
@@ -125,14 +120,6 @@ class Codec:
         """Concatenates decoded rows; returns no rows without parts."""
         # Decoding no rows keeps the categories of categorical columns, unlike an empty table of the schema.
         return self.layout.joined([self.decode(np.empty((0, self.width)), {}, slice(0, 0)), *parts])
-
-    def restore(self, decoded: Any, index: Any = None) -> Any:
-        """Converts decoded rows to the container of the training rows, with an index for pandas."""
-        return self.layout.restore(decoded, index)
-
-    def columns(self, decoded: Any) -> list[Any]:
-        """Splits decoded rows into typed columns."""
-        return self.layout.columns(decoded)
 
     def facts(self) -> dict[str, Any]:
         """Returns the JSON values of a model file that describe the codec."""

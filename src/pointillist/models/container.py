@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from pointillist.atomic_files import check_regular, checking, naming, write_whole
+from pointillist.engine.weights import Shape, check_shapes
 
 FORMAT = 28
 """Format version; files with another version are refused."""
@@ -36,9 +37,6 @@ _DTYPES: dict[str, np.dtype] = {
     "I64": np.dtype("i8"),
     "U8": np.dtype("u1"),
 }
-
-Shape = tuple[tuple[int, ...], np.dtype]
-"""Shape and type of a tensor."""
 
 
 class ModelFileError(ValueError):
@@ -144,16 +142,6 @@ def _declared(entry: dict[str, Any]) -> Shape:
     if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError(f"a tensor has the shape {shape!s:.40}")
     return shape, _DTYPES[entry["dtype"]]
-
-
-def check_shapes(found: dict[str, Shape], expected: dict[str, Shape]) -> None:
-    """Raises a ValueError if tensors are not those that are expected, by their names, shapes and types."""
-    differing = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-    if differing:
-        raise ValueError(
-            "tensors are missing, unknown or differ in shape from its description: "
-            f"{', '.join(map(repr, differing[:3]))}"
-        )
 
 
 def read_tensors(path: Path, expected: dict[str, Shape]) -> dict[str, np.ndarray]:

@@ -183,8 +183,7 @@ def prepare(
         )
         summary = Summary.from_rows(plan.rows, plan.labels)
     generated = separate.placed(plan.codec.layout)
-    facts: dict[str, Any] = {"summary": summary, "limit": limit, "generated": generated}
-    return Task(configuration, plan, classes, trained_with, table, before, **facts)
+    return Task(configuration, plan, classes, trained_with, table, before, summary, limit=limit, generated=generated)
 
 
 def _check_masked(given: Sequence[str | int], before: RowModel | None) -> None:

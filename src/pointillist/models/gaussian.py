@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing, seed_of
 from pointillist.columns.encoder import Allowed, Observed
-from pointillist.columns.scaling import AffineScaling, TableScaling
+from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.conditioning.observed_sampling import (
     CenteredSampler,
     ColumnDensity,
@@ -66,11 +66,6 @@ class UnscaledReward(eqx.Module):
     minimum: Float[Values, " d"]
     indices: Values
     varying: AffineScaling
-
-    @classmethod
-    def of(cls, function: Callable[[Any], Any], scaling: TableScaling) -> "UnscaledReward":
-        """Makes the reward for a scaling."""
-        return cls(function, scaling.minimum, np.flatnonzero(scaling.varies), scaling.varying)
 
     def __call__(self, x0: Any) -> Any:
         """Computes the reward of NumPy or JAX rows, (m, k) → (m,)."""
@@ -365,7 +360,8 @@ class GaussianProcess(Process):
             raise ValueError(f"reward must be a function of rows, not {reward!r}")
         if temperature == 0 and steering != "svdd_pm":
             raise ValueError(f"reward_temperature must be a number above 0 with steering={steering!r}, not 0")
-        in_units = UnscaledReward.of(reward, codec.scaling)
+        scaling = codec.scaling
+        in_units = UnscaledReward(reward, scaling.minimum, np.flatnonzero(scaling.varies), scaling.varying)
         return STEERING[steering](sampler, in_units, np.asarray(temperature, np.float32), request.candidates)
 
 

@@ -96,7 +96,7 @@ class RowModel(Learned):
         empty = self.codec.joined([])
         if self.generated is None:
             return empty
-        return GeneratedRows(self.generated, 0, 0, None, 0).added(self.codec.columns(empty))
+        return GeneratedRows(self.generated, 0, 0, None, 0).added(self.codec.layout.columns(empty))
 
     @property
     def output_label_index(self) -> int | None:

@@ -17,7 +17,7 @@ from pointillist.engine.devices import configure
 from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
 from pointillist.models.configuration import NETWORK_PARAMETERS, PARAMETERS, Configuration, values_of
-from pointillist.models.container import ModelFileError, check_shapes, read_description, read_tensors, write_model
+from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
 from pointillist.models.gaussian import GaussianProcess, noise_schedule
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Process
@@ -130,7 +130,7 @@ def model_from(facts: dict[str, Any], tensors: Tensors) -> RowModel:
     n_apart = int(len(labels) > 0 and not process.has_label_token)
     n_token_values = sum(encoder.size for encoder in encoders) if process.has_label_token else 0
     expected |= Summary.shapes(found, len(encoders) + n_apart, n_token_values)
-    check_shapes(found, expected)
+    weights.check_shapes(found, expected)
     network = weights.from_named(
         template, {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
     )
@@ -156,7 +156,7 @@ def _gaussian(
     if column is not None and column[1] > codec.n_columns:
         raise ValueError("label_column is outside the columns")
     sigma_data = tensors["spread"]
-    check_shapes(weights.shapes({"spread": sigma_data}), {"spread": ((codec.width,), _SINGLE)})
+    weights.check_shapes(weights.shapes({"spread": sigma_data}), {"spread": ((codec.width,), _SINGLE)})
     if not ((sigma_data > 0) & (sigma_data < _LARGEST_SIGMA)).all():
         raise ValueError("the root mean square of a column is not positive, or too large")
     given = tuple(np.flatnonzero(tensors["given"]).tolist()) if "given" in tensors else ()
@@ -180,7 +180,7 @@ def _masked(
         given=given,
     )
     found = {name: tensors[name] for name in process.tensors()}
-    check_shapes(weights.shapes(found), weights.shapes(process.tensors()))
+    weights.check_shapes(weights.shapes(found), weights.shapes(process.tensors()))
     if not all((np.abs(array) <= _LARGEST_COVARIANCE).all() for array in found.values()):
         raise ValueError("the covariance of its numbers is too large")
     if "basis" in found and not (np.linalg.norm(found["basis"], axis=0) >= _SMALLEST_AXIS).all():

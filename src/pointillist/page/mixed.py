@@ -174,7 +174,8 @@ def _columns(model: RowModel) -> list[dict[str, Any]]:
         if encoder.categories is not None:
             column["categories"] = exact(encoder.categories)
         is_label = i >= codec.n_columns
-        columns.append(column | ({"format": "category"} if is_label else _written(encoder.name, codec.types[i])))
+        written = {"format": "category"} if is_label else _written(encoder.name, codec.layout.column_types[i])
+        columns.append(column | written)
     order = list(range(codec.n_columns))
     if model.label_index is not None:
         order.insert(model.label_index, codec.n_columns)

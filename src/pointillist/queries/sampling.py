@@ -139,7 +139,7 @@ class SamplingRun:
 
     def with_generated(self, rows: Any) -> Any:
         """Adds the generated columns to the next decoded rows; takes the parts of `parts` in order, or all rows."""
-        return rows if self._generated is None else self._generated.added(self._model.codec.columns(rows))
+        return rows if self._generated is None else self._generated.added(self._model.codec.layout.columns(rows))
 
     def trajectories(self, times: int) -> Trajectories:
         """Draws the rows with their trajectories, at evenly spaced steps, or at every step if there are fewer.

@@ -73,11 +73,8 @@ class ObservedSampler(Sampler):
         columns = len(x_T)
         start = self.sampler.start(key, columns + self.n_diagnostics)
         conditioned = denoiser.condition_on(x_T)
-        if isinstance(self.sampler, RowSampler):
-            sampler: Sampler = CenteredSampler(self.sampler)
-        else:
-            # Populations need no centering: their samplers are stochastic, so the start is forgotten.
-            sampler = self.sampler
+        # Populations need no centering: their samplers are stochastic, so the start is forgotten.
+        sampler = CenteredSampler(self.sampler) if isinstance(self.sampler, RowSampler) else self.sampler
         rows = sampler.draw(key, conditioned, start)
         drawn = jnp.where(jnp.isnan(x_T)[None], rows[:, :columns], x_T[None])
         return jnp.concatenate([drawn, rows[:, columns:]], axis=1)
