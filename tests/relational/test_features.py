@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pointillist.relational.database import Order
-from pointillist.relational.features import Feature, Sequences, moved_places, moved_to_means, number_column, summarized
+from pointillist.relational.database import ChildRows, Order, Walk
+from pointillist.relational.features import Feature, moved_places, moved_to_means, number_column, summarized
 from pointillist.tables.table import Column
 
 N = 40
@@ -41,20 +41,20 @@ def test_summaries_are_means_deviations_fractions_and_numbers_of_categories(chil
 
 
 def walked(children, *, is_ordered):
-    """The context of each row, and the sequences after the last row."""
+    """The context of each row."""
     parents, cells = children
     features = features_of(cells)
-    sequences = Sequences(
-        features, summarized(features, cells, parents, 9), np.bincount(parents, minlength=9), is_ordered=is_ordered
-    )
+    walk = Walk(Order("day", 1.0, 0.0, 9.0), np.zeros(9), np.zeros(9)) if is_ordered else None
+    summaries, counts = summarized(features, cells, parents, 9), np.bincount(parents, minlength=9)
+    sequences = ChildRows(features, summaries, counts, {}, walk)
     firsts = np.searchsorted(parents, np.arange(9))
     contexts = {}
-    for step, of in enumerate(sequences.steps()):
+    for step, of, found in sequences.steps():
         rows = firsts[of] + step
-        found = sequences.context(of)
         for i, row in enumerate(rows.tolist()):
             contexts[row] = {name: each.values[i] for name, each in found.items()}
-        sequences.add(of, {name: each.take(rows) for name, each in cells.items()})
+        days = {"step›day": number_column(np.ones(len(of)))}
+        sequences.add(step, of, days | {name: each.take(rows) for name, each in cells.items()})
     return contexts
 
 

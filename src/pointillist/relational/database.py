@@ -1,13 +1,13 @@
 """The models of related tables: what a row is conditioned on, in training and in sampling."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.relational.features import SEPARATOR, Cells, Feature, Sequences, number_column, taken
+from pointillist.relational.features import SEPARATOR, Cells, Feature, number_column, taken
 from pointillist.relational.rows import RowDrawer
 from pointillist.tables.layout import Layout
 from pointillist.tables.schema import ForeignKey, Schema
@@ -129,10 +129,9 @@ class Database:
         if order is not None:
             start, middle = (self.cells[key.parent][f"{key.name}{SEPARATOR}{each}"] for each in (START, MIDDLE))
             walk = Walk(order, np.where(start.is_missing, 0.0, start.values), middle.values * self.counts(key))
-        sequences = Sequences(self.features[table], summaries, self.counts(key), is_ordered=order is not None)
         parent = {f"parent{SEPARATOR}{name}": cells for name, cells in self.view(key.parent).items()}
-        summaries = {f"total{SEPARATOR}{name}": cells for name, cells in summaries.items()}
-        return ChildRows(sequences, parent | summaries, walk)
+        totals = {f"total{SEPARATOR}{name}": cells for name, cells in summaries.items()}
+        return ChildRows(self.features[table], summaries, self.counts(key), parent | totals, walk)
 
 
 class Walk:
@@ -166,34 +165,82 @@ class Walk:
         cells[self._order.column] = self._order.cells(places)
 
 
-@dataclass
 class ChildRows:
-    """Steps through the rows of all parents, side by side.
+    """The rows of all parents, drawn or read side by side, step by step.
 
-    Attributes:
-        sequences: What is left of the summaries, and the previous rows.
-        parents: Context that stays the same for all rows of a parent.
-        walk: The places of the rows in their order; None without an order.
+    The context of a row is the context that all rows of its parent share, its index, the number of rows that are left,
+    and, for each feature, what is left of the sum over the rows of its parent, divided by that number. So the rows of a
+    parent agree with the summaries that its row has. In ordered tables, the context includes the previous row and the
+    place in the order.
     """
 
-    sequences: Sequences
-    parents: Cells
-    walk: Walk | None
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        summaries: Cells,
+        counts: Int[np.ndarray, " p"],
+        shared: Cells,
+        walk: Walk | None,
+    ) -> None:
+        self._features, self._counts, self._shared, self._walk = features, counts, shared, walk
+        self._summaries = {name: np.where(cells.is_missing, np.nan, cells.values) for name, cells in summaries.items()}
+        self._left = {
+            name: values * counts if name.startswith(("mean", "fraction")) else values.copy()
+            for name, values in self._summaries.items()
+            if not name.startswith("deviation")
+        }
+        self._seen = {
+            feature.name: np.zeros((len(counts), len(feature.categories)), bool)
+            for feature in features
+            if feature.categories is not None
+        }
+        self._previous = {
+            feature.name: Column(np.zeros(len(counts)), np.ones(len(counts), bool), feature.categories)
+            for feature in features
+        }
 
     def steps(self) -> Iterator[tuple[int, Int[np.ndarray, " m"], dict[str, Column]]]:
         """Yields the index of each step, the parents that have such a row, and the context of the row."""
-        for step, parents in enumerate(self.sequences.steps()):
-            context = {name: cells.take(parents) for name, cells in self.parents.items()}
-            context |= self.sequences.context(parents)
-            if self.walk is not None:
-                context |= self.walk.context(parents, context["left"].values)
-            yield step, parents, context
+        # Parents with many rows come first, so that each step is a prefix.
+        order = np.argsort(-self._counts, kind="stable")
+        for step in range(self._counts.max(initial=0)):
+            parents = order[: np.searchsorted(-self._counts[order], -step, side="left")]
+            yield step, parents, self._context(step, parents)
+
+    def _context(self, step: int, parents: Int[np.ndarray, " m"]) -> dict[str, Column]:
+        n_left = (self._counts[parents] - step).astype(float)
+        found = {name: cells.take(parents) for name, cells in self._shared.items()}
+        found |= {"index": number_column(np.full(len(parents), float(step))), "left": number_column(n_left)}
+        for name, left in self._left.items():
+            scale = n_left if name.startswith(("mean", "fraction")) else 1
+            found[f"left{SEPARATOR}{name}"] = number_column(left[parents] / scale)
+        if self._walk is not None:
+            for name, cells in self._previous.items():
+                found[f"previous{SEPARATOR}{name}"] = cells.take(parents)
+            found |= self._walk.context(parents, n_left)
+        return found
 
     def add(self, step: int, parents: Int[np.ndarray, " m"], cells: dict[str, Column]) -> None:
         """Adds the row of each parent."""
-        if self.walk is not None:
-            self.walk.add(step, parents, cells)
-        self.sequences.add(parents, cells)
+        if self._walk is not None:
+            self._walk.add(step, parents, cells)
+        for feature in self._features:
+            coded = feature.coded(cells[feature.name])
+            previous = self._previous[feature.name]
+            previous.values[parents], previous.is_missing[parents] = coded.values, coded.is_missing
+            if feature.categories is None:
+                name = f"mean of {feature.name}"
+                # A missing number counts as the mean.
+                values = np.where(coded.is_missing, self._summaries[name][parents], coded.values)
+                self._left[name][parents] -= values
+                continue
+            for i in feature.common:
+                name = f"fraction of {feature.name} {feature.categories[i]}"
+                self._left[name][parents] -= ~coded.is_missing & (coded.values == i)
+            seen, values = self._seen[feature.name], coded.values.astype(np.int64)
+            is_new = ~coded.is_missing & ~seen[parents, values] if seen.shape[1] else coded.is_missing & False
+            self._left[f"number of {feature.name}"][parents] -= is_new
+            seen[parents[is_new], values[is_new]] = True
 
 
 def linked(

@@ -1,6 +1,6 @@
 """Features: the columns of a table as other rows see them, and the summaries of the rows of a parent."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -176,76 +176,3 @@ def moved_places(
     missing = np.nan_to_num(means - np.bincount(parents, places, len(means)) / n_rows)
     shift = np.clip(missing[parents] / np.where(gap > 0, gap, np.inf), -_MOST_MOVED, _MOST_MOVED)
     return places[firsts[np.clip(np.round(group + within + shift).astype(np.int64), low, high - 1)]]
-
-
-class Sequences:
-    """The rows of all parents, drawn or read side by side, step by step.
-
-    The context of a row is its index, the number of rows that are left, and, for each feature, what is left of the sum
-    over the rows of its parent, divided by that number. In ordered tables, it includes the previous row. So the rows of
-    a parent agree with the summaries that its row has.
-    """
-
-    def __init__(
-        self, features: Sequence[Feature], summaries: Cells, counts: Int[np.ndarray, " p"], *, is_ordered: bool
-    ) -> None:
-        self._features, self._counts, self._is_ordered = features, counts, is_ordered
-        self._index = np.zeros(len(counts), np.int64)
-        self._summaries = {name: np.where(cells.is_missing, np.nan, cells.values) for name, cells in summaries.items()}
-        self._left = {
-            name: values * counts if name.startswith(("mean", "fraction")) else values.copy()
-            for name, values in self._summaries.items()
-            if not name.startswith("deviation")
-        }
-        self._seen = {
-            feature.name: np.zeros((len(counts), len(feature.categories)), bool)
-            for feature in features
-            if feature.categories is not None
-        }
-        self._previous = {
-            feature.name: Column(np.zeros(len(counts)), np.ones(len(counts), bool), feature.categories)
-            for feature in features
-        }
-
-    def steps(self) -> Iterator[Int[np.ndarray, " m"]]:
-        """Yields the parents that have a row with index 0, 1, …, and moves on after each."""
-        # Parents with many rows come first, so that each step is a prefix.
-        order = np.argsort(-self._counts, kind="stable")
-        sorted_counts = self._counts[order]
-        while len(order) and sorted_counts[0] > (step := int(self._index[order[0]])):
-            parents = order[: np.searchsorted(-sorted_counts, -step, side="left")]
-            yield parents
-            self._index[parents] += 1
-
-    def context(self, parents: Int[np.ndarray, " m"]) -> dict[str, Column]:
-        """Returns the context of the next row of some parents."""
-        index = self._index[parents]
-        n_left = self._counts[parents] - index
-        found = {"index": number_column(index.astype(float)), "left": number_column(n_left.astype(float))}
-        for name, left in self._left.items():
-            scale = n_left if name.startswith(("mean", "fraction")) else 1
-            found[f"left{SEPARATOR}{name}"] = number_column(left[parents] / scale)
-        if self._is_ordered:
-            for name, cells in self._previous.items():
-                found[f"previous{SEPARATOR}{name}"] = cells.take(parents)
-        return found
-
-    def add(self, parents: Int[np.ndarray, " m"], cells: Cells) -> None:
-        """Adds the next row of some parents."""
-        for feature in self._features:
-            coded = feature.coded(cells[feature.name])
-            previous = self._previous[feature.name]
-            previous.values[parents], previous.is_missing[parents] = coded.values, coded.is_missing
-            if feature.categories is None:
-                name = f"mean of {feature.name}"
-                # A missing number counts as the mean.
-                values = np.where(coded.is_missing, self._summaries[name][parents], coded.values)
-                self._left[name][parents] -= values
-                continue
-            for i in feature.common:
-                name = f"fraction of {feature.name} {feature.categories[i]}"
-                self._left[name][parents] -= ~coded.is_missing & (coded.values == i)
-            seen, values = self._seen[feature.name], coded.values.astype(np.int64)
-            is_new = ~coded.is_missing & ~seen[parents, values] if seen.shape[1] else coded.is_missing & False
-            self._left[f"number of {feature.name}"][parents] -= is_new
-            seen[parents[is_new], values[is_new]] = True
