@@ -1,8 +1,8 @@
 """Reward guidance: samplers that steer another sampler towards p(x_0) exp(r(x_0) / temperature).
 
-A reward r is a function of rows, (m, d) → (m,). If JAX can trace the reward, `draw` is one program. Otherwise `begin`,
-`step` and `finish` are separate programs, and the caller evaluates the reward between them. A reward of -inf forbids a
-row. Rows are NaN if any reward was NaN or +inf, or if all final candidates are forbidden.
+A reward r is a function of rows, (m, d) → (m,). If JAX cannot trace it, the caller evaluates it between `begin`, `step`
+and `finish`. A reward of -inf forbids a row. Rows are NaN if any reward was NaN or +inf, or if all final candidates are
+forbidden.
 """
 
 from abc import abstractmethod

@@ -1,9 +1,8 @@
 """Diffusion regression: the conditional distribution p(y | x) of one number, from a network of x and noised y.
 
-The network is a `NumberNetwork` of y, conditioned on features of x like those of Gorishniy et al. (2022, arXiv
-2203.05556). In one dimension the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) is a monotone
-map between N(0, 1) and the distribution of y. Some inputs may be out-of-fold predictions of y by another model, called
-guesses.
+The network is conditioned on features of x like those of Gorishniy et al. (2022, arXiv 2203.05556). In one dimension
+the probability-flow ODE is a monotone map between N(0, 1) and the distribution of y. Some inputs may be out-of-fold
+predictions of y by another model, called guesses.
 """
 
 from dataclasses import dataclass, field

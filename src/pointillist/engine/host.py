@@ -1,7 +1,6 @@
 """Steering by a reward that JAX cannot trace: the steps are compiled, and the reward is called in between.
 
-A callback from inside one compiled loop would do the same, but on CPU devices it waits forever once its rows take
-more than some tens of kilobytes.
+A callback from inside one compiled loop waits forever on CPU devices once its rows take some tens of kilobytes.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Differentially private training: DP-SGD (Abadi et al. 2016, arXiv 1607.00133, algorithm 1) with Adam and averaging.
 
-Each step draws each row with the same probability, independently of all others (Poisson sampling), clips the gradient
-of each drawn row, and adds Gaussian noise to their sum; Adam and the average of the weights see nothing else. Each row
-has a key for its noise level, noise and masked cells, so that the examples of other rows do not depend on it.
+Each step draws each row with the same probability (Poisson sampling), clips the gradient of each drawn row, and adds
+Gaussian noise to their sum. Each row has a key for its noise level, noise and masked cells, so that the examples of
+other rows do not depend on it.
 """
 
 from dataclasses import dataclass

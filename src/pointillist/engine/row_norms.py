@@ -1,8 +1,7 @@
 """The norm of the gradient of a single row's loss, without that gradient.
 
 The gradient of a dense layer's weights is the outer product of the layer's input and the loss's derivative by its
-output, so its norm is the product of their norms (Goodfellow 2015, arXiv 1510.01799). A tap on each layer collects this
-product in the backward pass; only parameters without a tap need a gradient per row.
+output (Goodfellow 2015, arXiv 1510.01799). A tap on each layer collects the product of their norms.
 """
 
 from dataclasses import replace

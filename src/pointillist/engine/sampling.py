@@ -1,8 +1,7 @@
 """Draws rows in chunks of one shape, sharded over devices.
 
-The bits of a matrix product depend on its shape, so every chunk has the same number of draws, and the last one is
-padded. The key of a draw follows from its index. So a row depends only on the seed, its index and its label: not on the
-number of rows, calls or devices.
+As chunks have one shape, and the key of a draw follows from its index, a row depends only on the seed, its index and
+its label: not on the number of rows, calls or devices.
 """
 
 from collections.abc import Iterator, Sequence

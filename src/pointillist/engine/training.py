@@ -1,8 +1,7 @@
 """Trains many small models side by side: stacked, compiled, sharded over devices.
 
-Every device trains its models one after another, each for some epochs, so that a model's state stays in the core's
-cache. The weights of a model are the same to the last bit whether it is trained alone or in a stack, on one device or
-several, in one go or with stops.
+The weights of a model are the same to the last bit whether it is trained alone or in a stack, on one device or several,
+in one go or with stops.
 """
 
 from collections.abc import Sequence

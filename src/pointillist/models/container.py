@@ -1,8 +1,7 @@
 """Model files: a fitted model as one safetensors file, which cannot execute code.
 
-The safetensors header names the format and holds checksums. The tensor `description` holds all other values except
-weights as JSON, so that lists of categories may be long. A file's size and header are checked before any tensor is
-read, so false declarations allocate no memory.
+The header names the format and holds checksums. The tensor `description` holds all values except weights as JSON. A
+file's size and header are checked before any tensor is read, so false declarations allocate no memory.
 """
 
 import hashlib

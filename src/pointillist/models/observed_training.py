@@ -1,8 +1,6 @@
 """Trains the network of observed numbers for longer than the other networks of a mixed table.
 
-The networks of tokens and of all numbers together memorize the rows of a table after some 150 epochs. The network of
-numbers given observed ones needs more steps, the more numbers there are: it observes other numbers of a row in each
-epoch, and has more to learn.
+They memorize the rows of a table after some 150 epochs. It observes other numbers of a row in each epoch.
 """
 
 import time

@@ -1,8 +1,4 @@
-"""A time limit for a fit: measures the speed of training, and shortens a plan that would take longer.
-
-The number of epochs is decided before training, so that the learning rate falls to 0 by the last of them. If the
-machine slows down later, the rest of the training is shortened once more.
-"""
+"""A time limit for a fit: measures the speed of training, and shortens a plan that would take longer."""
 
 import time
 import warnings

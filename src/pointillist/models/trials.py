@@ -1,12 +1,8 @@
 """Trials before a fit: held-out rows choose the axes of the numbers, and the number of epochs for small tables.
 
-If numbers determine each other, a network that sees their principal axes is more precise. If they are rounded or on a
-grid, a network that sees single numbers is. A short training with each tells which.
-
-Some tables of a few hundred rows need only the epochs of larger tables; others need many more. The network is therefore
-trained on most of the rows until the loss of the others stops falling. Then it is trained on all rows, for the number
-of epochs with the lowest loss, but at least for the largest number of epochs of larger tables, because the lowest loss
-of some twenty rows may come too early by chance.
+A network that sees principal axes is more precise if numbers determine each other, and one that sees single numbers if
+they are rounded. Small tables need the epochs of larger ones or many more, since the lowest loss of some twenty
+held-out rows may come too early by chance.
 """
 
 import time

@@ -1,8 +1,7 @@
 """Plans and runs a differentially private fit, which learns nothing of a table without noise.
 
-The user declares what columns may hold (`columns.domain`). A part of the budget counts the rows, which sets the
-sampling rate, and the cells of each column, from which training begins; the rest is spent on training
-(`engine.private_training`).
+A part of the budget counts the rows, which sets the sampling rate, and the cells of each column, from which training
+begins; the rest is spent on training (`engine.private_training`).
 """
 
 import os

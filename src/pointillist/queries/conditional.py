@@ -371,7 +371,7 @@ class Conditional:
         # Drop the position in an interval.
         draws[:, :, : encoding.n_tokens] = np.floor(draws[:, :, : encoding.n_tokens])
         # Hide the targets again.
-        for name in self.targets:
+        for name in self._encoders:
             token, numbers = encoding.row_indices[encoding.index(name)]
             draws[:, :, numbers] = observed[:, numbers]
             if token is not None:

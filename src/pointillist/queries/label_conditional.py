@@ -13,8 +13,7 @@ from pointillist.models.classes import Classes
 from pointillist.models.gaussian import gaussian_of
 from pointillist.models.process import Learned
 from pointillist.queries.conditional import Conditional, LogProbability, ObservedRows
-from pointillist.queries.imputation import completions
-from pointillist.queries.predictive import COMPLETIONS, NormalPoints, Predictive, checked_draws
+from pointillist.queries.predictive import NormalPoints, Predictive, checked_draws
 from pointillist.tables.frames import aligned, table_of, with_columns
 
 
@@ -39,6 +38,8 @@ class LabelConditional(Conditional):
         denoiser: Any = process.denoiser(self._model.network)
         self._bounds = ClassElbos(denoiser, len(classes))
         self._categorical = self._discrete = list(self.targets)
+        # Labels are no values of encoded rows.
+        self._encoders = {}
 
     _has_token_probabilities = True
 
@@ -98,9 +99,6 @@ class LabelConditional(Conditional):
 
     def _posterior(self, observed: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
         return posterior(map_rows(self._bounds, observed.astype(np.float32)), self._label_classes.counts)
-
-    def _completions(self, observed: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
-        return completions(self._model, observed, COMPLETIONS)
 
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         labels = self._label_classes.labels

@@ -1,8 +1,7 @@
 """Sampling rows of tokens and numbers under conditions: sets of values, ranges and cells that must be present.
 
-Restricted tokens are drawn first, one at a time, each from its distribution restricted to the allowed values. The
-weight of a row is the product of the probabilities of the allowed values; with a single restricted token all weights
-are equal. Ranges of numbers guide the trajectories of the numbers (`twisting`).
+Restricted tokens are drawn first, and the weight of a row is the product of the probabilities of the allowed values.
+Ranges of numbers then guide the trajectories of the numbers (`twisting`).
 """
 
 from functools import partial

@@ -4,9 +4,6 @@ A token is an integer from 0 to the size of its column - 1. Noise masks tokens (
 section 3.1, "absorbing"); a network predicts the distribution of every masked token given the visible ones. Drawing one
 token at a time samples the reverse process without discretization error, in any order (Hoogeboom et al. 2021, arXiv
 2110.02037, section 3), so any tokens can be observed. A token may carry a number, which is noised rather than masked.
-
-The cost of fitting and sampling is linear in the number of cells: with more than `WIDE` tokens or `MAX_UNFACTORED`
-values, layers are factored in training (`FactoredNetwork`), and wide rows are drawn several tokens at a time.
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,8 @@
 """Log-probabilities of tokens, log-densities of numbers given tokens, and conditional quantiles of a number.
 
-Masked diffusion models every order of the tokens (Hoogeboom et al. 2021, arXiv 2110.02037, section 3): in any order,
-the log-probability of a row is the sum of the log-probabilities of its tokens, each given the preceding ones. The
-density of the numbers given all tokens comes from the probability-flow ODE.
-
-The classes are functions of a row, for `map_rows`. A row holds all tokens, then all numbers.
+The log-probability of a row is the sum of the log-probabilities of its tokens, in any order (Hoogeboom et al. 2021,
+arXiv 2110.02037, section 3), and the log-density of its numbers by the probability-flow ODE. The classes are functions
+of a row, all tokens and then all numbers, for `map_rows`.
 """
 
 import math
