@@ -75,7 +75,6 @@ def _run_on_ray(
 
 
 def _content_written(shared: tuple[Any, ...], part: Path, content: bytes) -> tuple[str, bytes]:
-    """Returns the name of a file, and what a command writes for it."""
     (module, name), model_name, model, others = shared
     with tempfile.TemporaryDirectory() as folder:
         read, written, model_file = (Path(folder, each) for each in ("read", "written", model_name))

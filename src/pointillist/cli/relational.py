@@ -79,7 +79,6 @@ def sample_tables(path: Path, out: Path, n: int | None, scale: float, where: Seq
 
 
 def _where(model: RelationalModel, texts: Sequence[str]) -> dict[str, Any]:
-    """Parses conditions of the form TABLE.COLUMN=VALUE."""
     found: dict[str, Any] = {}
     models = {each.name: each.drawer.model for each in model.tables}
     for text in texts:

@@ -223,7 +223,6 @@ def print_types(table: Table, codec: Codec, categorical: Sequence[str], console:
 
 
 def _shown(value: Any) -> str:
-    """Format an Arrow scalar."""
     if kind_of(value.type) == "number":
         return f"{value.as_py():g}"
     try:

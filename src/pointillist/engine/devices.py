@@ -46,7 +46,6 @@ def configure() -> None:
 
 @cache
 def _set_up() -> int:
-    """Set JAX up, and return the id of the process."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     text = os.environ.get("POINTILLIST_DEVICES") or str(cores)
     if not (text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MOST_DEVICES):

@@ -152,7 +152,6 @@ def updated(
 
 
 def _decayed(network: Weights, fraction: Float[AnyArray, ""]) -> Weights:
-    """Take a fraction away from all weights of products; biases stay."""
     return jax.tree.map(lambda w: w * (1 - fraction) if w.ndim > 1 else w, network)
 
 
@@ -171,7 +170,6 @@ def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
 
 
 def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Weights]:
-    """Compute the loss of a batch, and its gradient."""
 
     def loss(network: Weights, batch: tuple[Array, ...]) -> Float[Array, ""]:
         return method.objective.loss(network, batch, method.precision)

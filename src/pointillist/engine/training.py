@@ -20,14 +20,7 @@ from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import Schedule
 from pointillist.engine import devices as engine_devices
 from pointillist.engine.devices import QUICKLY
-from pointillist.engine.epochs import (
-    MAX_EPOCHS_PER_CALL,
-    PARTS_AXIS,
-    TrainingState,
-    first_network,
-    pick,
-    train,
-)
+from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL, PARTS_AXIS, TrainingState, first_network, pick, train
 from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Recipe, Weights
 

@@ -137,7 +137,6 @@ class Diffusion(WithParameters, Configuration):
         return Configuration(**self.get_params(deep=False))
 
     def _hold(self, model: RowModel) -> None:
-        """Set the attributes of a fitted model."""
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         self.model_ = model

@@ -196,7 +196,6 @@ def plot_density(  # noqa: D417
 
 
 def _check_axes(ax: Any, n_columns: int = 2) -> None:
-    """Raise a ValueError if `ax` is neither None nor axes on which that many columns can be drawn."""
     from matplotlib.axes import Axes
 
     if ax is not None and not isinstance(ax, Axes):
@@ -207,7 +206,6 @@ def _check_axes(ax: Any, n_columns: int = 2) -> None:
 
 
 def _labelled_axes(ax: Any, labels: tuple[str, ...]) -> Any:
-    """Label axes, or new ones if `ax` is None."""
     if ax is None:
         from matplotlib import pyplot
 
@@ -274,7 +272,6 @@ def _palette(
 
 
 def _draw_dots(ax: Any, shown: Float[np.ndarray, "n dimensions"], colors: Any, size: float = 5.0) -> None:
-    """Draw rows as dots in two or three dimensions, above lines."""
     options: dict[str, Any] = {"depthshade": False} if shown.shape[1] == 3 else {}
     ax.scatter(*shown.T, s=size, c=colors, alpha=0.7, linewidths=0, zorder=3, **options)
 

@@ -241,7 +241,6 @@ class Regression:
         return map_rows(TargetFlow(self.target), rows.astype(np.float32)).astype(np.float64)
 
     def _nearest_value(self, y: np.ndarray) -> np.ndarray:
-        """Round a discrete y to the nearest of its values."""
         values = self.values
         return y if values is None else values[np.searchsorted((values[1:] + values[:-1]) / 2, y)]
 

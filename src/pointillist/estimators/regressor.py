@@ -150,7 +150,6 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         return self.model_.log_prob(features, np.asarray(target, np.float64))
 
     def _rows(self, X: Any) -> Float[np.ndarray, "n k"]:
-        """Return the rows of a table as numbers."""
         check_is_fitted(self)
         if self.encoder_ is not None or is_frame(X):
             check_columns(self, X)

@@ -208,7 +208,6 @@ _KEYS = ("primary_keys", "foreign_keys", "order", "subject")
 
 
 def _plain_keys(schema: Schema) -> dict[str, Any]:
-    """The keys of a schema as plain dictionaries."""
 
     def plain(columns: tuple[str, ...]) -> Any:
         return columns[0] if len(columns) == 1 else columns

@@ -250,7 +250,6 @@ class Codec:
 
 
 def _merged(original: Column, drawn: Column) -> Column:
-    """The original column, with drawn cells for its missing cells."""
     is_missing = drawn.is_missing & original.is_missing
     if drawn.categories is None:
         values = original.values if original.categories is None else original.numbers

@@ -229,7 +229,6 @@ class Acceptance:
         return drawn[:, :-2]
 
     def _weight(self, log_mass: float) -> float:
-        """Weight of the next population; 0 if it is rejected."""
         mass = math.exp(log_mass)
         self.masses.append(mass)
         self._total += mass

@@ -91,19 +91,10 @@ class Task:
         # Later fits hold out the same rows as the first.
         seed = plan.seed if before is None else before.record.seed
         record = Record(history, validation, seed, rows_hash)
-        parameters = values_of(self.configuration)
-        return RowModel(
-            plan.codec,
-            process,
-            network,
-            self.classes,
-            record,
-            parameters,
-            # A time limit may have changed the width.
-            self.trained_with | {"width": plan.process.architecture.width},
-            self.summary,
-            generated=self.generated,
-        )
+        # A time limit may have changed the width.
+        parameters = values_of(self.configuration), self.trained_with | {"width": plan.process.architecture.width}
+        learned = plan.codec, process, network, self.classes
+        return RowModel(*learned, record, *parameters, self.summary, generated=self.generated)
 
     def without_table(self) -> "Task":
         """Returns the task without its table; the plan holds everything that training needs."""
@@ -187,7 +178,6 @@ def prepare(
 
 
 def _check_masked(given: Sequence[str | int], before: RowModel | None) -> None:
-    """Raises a ValueError if masked diffusion cannot do what a fit asks for."""
     if len(given):
         raise ValueError(
             "given is for Gaussian diffusion, and this table needs masked diffusion, which learns all conditions "

@@ -263,7 +263,6 @@ class GaussianProcess(Process):
         return ColumnQuantiles(_clipped(learned), self.solver, number, starts, has_label)
 
     def _check_observable(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
-        """Raises a ValueError if the model cannot condition on columns, or only with a label."""
         if not self.architecture.has_observed and learned.codec.width == 1:
             raise ValueError(
                 f"{what} needs columns to condition on, but only one column varies: fit with process='masked'"
@@ -289,7 +288,6 @@ class GaussianProcess(Process):
             )
 
     def _check_observed(self, learned: Learned, request: Request, name: Any) -> None:
-        """Raises a ValueError if the model cannot condition on a value of a column."""
         if not self.architecture.has_observed:
             raise ValueError(
                 f"where sets column {name!r} to a value, but this model was not trained on rows with observed columns: "
@@ -305,7 +303,6 @@ class GaussianProcess(Process):
             raise ValueError("values in where need labels: give labels (--label)")
 
     def _warn_unless_given(self, codec: Codec, cells: Observed) -> None:
-        """Warns if the model was fitted for rows in which other columns are observed."""
         index_of = {name: codec.encoding.number_index(name) for name in (each.name for each in codec.encoding.columns)}
         observed = {index_of[name] for name in cells} - {None}
         if self.given and observed != {*self.given}:

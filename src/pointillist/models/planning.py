@@ -296,7 +296,6 @@ def _token_classes(codec: Codec, rows: Float[np.ndarray, "n width"], label: Any)
 
 
 def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, is_width_set: bool) -> int:
-    """Number of training steps if `epochs` is None."""
     if not encoding.with_number:
         return DEFAULT_STEPS
     if is_width_set:

@@ -110,7 +110,6 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False, has_def
 
 
 def _narrowed(plan: Plan) -> Plan:
-    """The plan with half the width."""
 
     def narrowed(process: Any) -> Any:
         architecture = process.architecture

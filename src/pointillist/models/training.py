@@ -88,16 +88,8 @@ def trainer_of(plan: Plan) -> StackTrainer:
 
 
 class _Run:
-    """A training run in progress."""
-
     def __init__(
-        self,
-        plan: Plan,
-        trainer: StackTrainer,
-        epochs: int,
-        epochs_per_check: int,
-        what: str,
-        deadline: float | None,
+        self, plan: Plan, trainer: StackTrainer, epochs: int, epochs_per_check: int, what: str, deadline: float | None
     ) -> None:
         self._plan = plan
         self._trainer = trainer

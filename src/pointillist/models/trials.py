@@ -87,7 +87,6 @@ def _held_out(plan: Plan) -> Plan:
 
 
 def _error(plan: Plan, *, is_shown: bool) -> float:
-    """Error of a trained joint number network on the held-out rows."""
     process, network = plan.process.finished(train(plan, is_shown=is_shown, what="trial of axes: loss").network)
     learned = Learned(plan.codec, process, network, None)
     denoiser = masked_of(learned).number_denoiser(learned, has_observed=False)

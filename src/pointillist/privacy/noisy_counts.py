@@ -89,7 +89,6 @@ def edges_of(low: float, high: float, *, is_integer: bool) -> Float[np.ndarray, 
 
 
 def _between(edges: Float[np.ndarray, " edges"], n_steps: float) -> Float[np.ndarray, " kept"]:
-    """Move edges between integers."""
     moved = np.unique((np.floor(edges * n_steps) + 0.5) / n_steps)
     return np.concatenate([[0.0], moved[moved < 1], [1.0]])
 

@@ -129,14 +129,7 @@ class PrivateTask(Task):
         record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, self.guarantee)
         asked = values_of(self.configuration) | {"random_state": None}
         model = RowModel(
-            self.plan.codec,
-            process,
-            network,
-            self.classes,
-            record,
-            asked,
-            self.trained_with,
-            generated=self.generated,
+            self.plan.codec, process, network, self.classes, record, asked, self.trained_with, generated=self.generated
         )
         return model if self.logits is None else _with_counted_columns(model, self.logits)
 
@@ -275,7 +268,6 @@ def _recipe(asked: Configuration, budget: _Budget) -> tuple[PrivateRecipe, int]:
 
 
 def _capacity(recipe: PrivateRecipe, budget: _Budget, n_rows: int) -> int:
-    """Return the number of rows that a step has room for."""
     from scipy.stats import binom
 
     # So large that the margin of δ covers a larger batch, in all steps together and in either of two neighbors.
@@ -310,7 +302,6 @@ def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -
 
 
 def _layout(table: Table, kind: str, headings: Any, domains: list[ColumnDomain]) -> Layout:
-    """Return the layout of a table, independent of its cells."""
     fields, categories = [], []
     for field_, domain in zip(table.arrow.schema, domains, strict=True):
         type_, has_categories = field_.type, pa.types.is_dictionary(field_.type)

@@ -66,7 +66,6 @@ class Conditional:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Checks the targets, and looks up their encoders."""
         model, encoding = self._model, self._model.codec.encoding
         self._encoders: dict[Any, ColumnEncoder] = {name: encoding.encoder(name) for name in self.targets}
         column = None if self._labels is None or model.classes is None else model.classes.column
@@ -217,7 +216,6 @@ class Conditional:
     def _summarize_jointly(
         self, observed: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
     ) -> dict[Any, np.ndarray]:
-        """Applies a function to several targets, with their joint draws as distributions."""
         equal = np.full((len(observed), DRAWS), 1 / DRAWS)
         return {
             name: summary(name, Predictive(values, equal, np.full(DRAWS, name in self._discrete)))
@@ -227,7 +225,6 @@ class Conditional:
     def _summarize_one(
         self, observed: np.ndarray, is_complete: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
     ) -> np.ndarray:
-        """Applies a function to the distribution of a single target."""
         complete, incomplete = np.flatnonzero(is_complete), np.flatnonzero(~is_complete)
         parts = [self._distribution(observed[complete], normal_points(POINTS))] if len(complete) else []
         if len(incomplete):
@@ -332,7 +329,6 @@ class Conditional:
         return Predictive(np.hstack([atoms, numbers]), np.hstack([p[:, :n_atoms], weights]), is_atom)
 
     def _token_probabilities(self, observed: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n values"]:
-        """Probability of each value of the single target's token."""
         model, encoding = self._model, self._model.codec.encoding
         token, column = encoding.token_index(self.targets[0]), encoding.index(self.targets[0])
         assert token is not None
@@ -380,7 +376,6 @@ class Conditional:
         return np.concatenate([draws, labels], axis=2)
 
     def _decode_targets(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
-        """The values of each target in drawn rows."""
         encoding, found = self._model.codec.encoding, {}
         shape, rows = drawn.shape[:2], drawn.reshape(-1, drawn.shape[2]).astype(np.float64)
         for name, encoder in self._encoders.items():

@@ -38,12 +38,7 @@ def check_statistic(statistic: Any, *, is_alone: bool) -> None:
 
 
 def imputed(
-    model: Learned,
-    X: Any,
-    n_draws: int,
-    random_state: Any,
-    labels: Any = None,
-    statistic: str | None = None,
+    model: Learned, X: Any, n_draws: int, random_state: Any, labels: Any = None, statistic: str | None = None
 ) -> list[Any]:
     """Returns decoded rows with the missing cells of a table filled, once per draw.
 

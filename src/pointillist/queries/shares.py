@@ -97,7 +97,6 @@ def with_shares(model: Learned, request: Request, drawn: Drawn) -> Request:
 
 
 def _check_others(request: Request, label: Any) -> None:
-    """Refuses arguments that also set a column with shares, or that differ between rows."""
     assert request.shares is not None
     where = request.where or {}
     for name in request.shares:
@@ -110,7 +109,6 @@ def _check_others(request: Request, label: Any) -> None:
 
 
 def _shared_column(model: Learned, name: Any, shares: Any, label: Any) -> SharedColumn:
-    """Reads the shares of one column."""
     if not isinstance(shares, Mapping) or not shares:
         raise ValueError(f"shares of column {name!r} must map values to fractions, as {{'a': 0.5}}, not {shares!r:.60}")
     fractions = np.array([float(share) if is_number(share) else np.nan for share in shares.values()])

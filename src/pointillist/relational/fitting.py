@@ -101,8 +101,6 @@ def fit_tables(
 
 
 class _Training:
-    """The training rows of related tables."""
-
     def __init__(
         self, schema: Schema, frames: Mapping[str, Frame], positions: Positions, rng: np.random.Generator
     ) -> None:

@@ -90,7 +90,6 @@ def load_relational(path: Path) -> RelationalModel:
 
 
 def _under(index: int, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of one table."""
     prefix = f"{index}."
     return {name.removeprefix(prefix): each for name, each in content.items() if name.startswith(prefix)}
 

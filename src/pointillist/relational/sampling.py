@@ -113,7 +113,6 @@ class Sampler:
         self._database.cells[name] = cells | model.drawer.draw(observed, len(table), self._seed_of(name))
 
     def _children(self, model: TableModel, key: ForeignKey) -> dict[str, Column]:
-        """Draws the rows of all parents, step by step."""
         fixed = self._implied(model) | self._fixed(model)
         children = self._database.child_rows(model.name, key)
         parts: list[dict[str, Column]] = []
@@ -169,7 +168,6 @@ class Sampler:
         return {name: cells for name, cells in found.items() if not cells.is_missing[0] and model.drawer.knows(name)}
 
     def _fixed(self, model: TableModel) -> dict[str, Column]:
-        """Observed cells of a table with a parent."""
         values, conditions = split(Request(where=self._where.get(model.name)).where or {})
         if conditions:
             name = next(iter(conditions))
@@ -221,7 +219,6 @@ class Sampler:
         return without_repeats(rows, self._database.rows[first.name], rng) if is_link and first is not None else rows
 
     def _keys(self, name: str, keys: Mapping[str, Mapping[str, Column]]) -> dict[str, Column]:
-        """The columns of the keys of a table."""
         schema, model, cells = self._schema, self._models[name], self._database.cells[name]
         first = self._database.firsts[name]
         n = len(next(iter(cells.values())).values)
@@ -263,7 +260,6 @@ def at_quantiles(encoder: ColumnEncoder, cells: Column, rng: np.random.Generator
 
 
 def _numbered(numbers: Int[np.ndarray, " n"], kind: str) -> Column:
-    """Makes a column of keys from numbers."""
     is_missing = np.zeros(len(numbers), bool)
     if kind != "category":
         return Column(numbers.astype(float), is_missing)

@@ -23,12 +23,7 @@ from pointillist.diffusion.conditioning.populations import (
 )
 from pointillist.diffusion.conditioning.twisting import Ranges, smc_sweep
 from pointillist.diffusion.schedules import Schedule
-from pointillist.diffusion.tokens.mixed_sampling import (
-    POINTS,
-    MixedDenoiser,
-    NumberDenoiser,
-    axes_and_scales,
-)
+from pointillist.diffusion.tokens.mixed_sampling import POINTS, MixedDenoiser, NumberDenoiser, axes_and_scales
 from pointillist.diffusion.tokens.token_sampling import (
     HIDDEN,
     LARGEST_POSITION,

@@ -123,11 +123,7 @@ class TokenObjective:
     given: tuple[int, ...] = ()
 
     def examples(
-        self,
-        keys: tuple[PRNGKeyArray, PRNGKeyArray],
-        clean: CleanRows,
-        batch_size: int,
-        rows_per_fraction: int = 1,
+        self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int, rows_per_fraction: int = 1
     ) -> tuple[Array, ...]:
         """Build rows, the mask of visible tokens, and the loss weights of masked ones, all of shape (m, T).
 

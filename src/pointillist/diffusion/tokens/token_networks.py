@@ -188,7 +188,6 @@ def _without_waves(
 
 
 def _shapes(inputs: int, width: int, depth: int, size: float) -> list[tuple[int, int, float]]:
-    """Return the shapes of all layers but the last, for `normal_layers`."""
     return [(inputs, width, size), *depth * [(width, width, 1.0)], *depth * [(width, width, 0.3)]]
 
 
@@ -203,7 +202,6 @@ def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots ra
 
 
 def _through(inner: tuple[Dense, ...], outer: tuple[Dense, ...], h: Float[Array, " width"]) -> Float[Array, " width"]:
-    """Apply the residual blocks."""
     for first, second in zip(inner, outer, strict=True):
         h = h + second(jax.nn.silu(first(_normalized(h))))
     return _normalized(h)
