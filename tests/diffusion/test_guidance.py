@@ -62,8 +62,3 @@ def test_autoguidance_with_a_class():
     )
     with pytest.raises(ValueError, match="one of the guided pair was fitted without labels"):
         Autoguided(CONDITIONAL, PLAIN, 1.0).given(label)
-
-
-def test_a_model_without_classes_refuses_guidance():
-    with pytest.raises(ValueError, match="guidance needs a model with classes"):
-        ClassifierFree(PLAIN, 1.0)

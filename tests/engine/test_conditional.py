@@ -1,7 +1,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from pointillist import load_pointset
 from pointillist.diffusion.guidance import ClassifierFree
@@ -71,16 +70,6 @@ def test_labeled_rows_depend_only_on_seed_index_and_label():
     many = drawn(1300)
     np.testing.assert_array_equal(drawn(7), many[:7])
     np.testing.assert_array_equal(drawn(1300, devices=jax.devices()[:1]), many)
-
-
-def test_labels_of_a_model_without_classes():
-    from pointillist.diffusion.denoisers import NetworkDenoiser
-    from pointillist.diffusion.networks import MLP
-
-    network = MLP(jax.random.key(0), columns=2, features=16, width=8, depth=1)
-    denoiser = NetworkDenoiser(network=network, schedule=SCHEDULE)
-    with pytest.raises(ValueError, match="labels are given, but the model has no classes"):
-        sample_rows(denoiser, Ancestral(SCHEDULE, "beta"), columns=2, n_rows=3, seed=0, labels=np.zeros(3, np.int32))
 
 
 def test_one_program_for_every_guidance_scale():

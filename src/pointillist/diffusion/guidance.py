@@ -34,12 +34,6 @@ class SigmaInterval(eqx.Module):
         return jnp.where((sigma > self.low) & (sigma <= self.high), jnp.asarray(guidance, jnp.float32), 0.0)
 
 
-def _with_classes(denoiser: Denoiser) -> ConditionalDenoiser:
-    if not has_classes(denoiser):
-        raise ValueError("guidance needs a model with classes: fit one with labels, or leave guidance at 0")
-    return denoiser
-
-
 class ClassifierFree(ConditionalDenoiser):
     """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598, equation 6): (1 + w) ε(x, y) - w ε(x, ∅).
 
@@ -53,7 +47,7 @@ class ClassifierFree(ConditionalDenoiser):
             guidance.
     """
 
-    denoiser: ConditionalDenoiser = eqx.field(converter=_with_classes)
+    denoiser: ConditionalDenoiser
     guidance: Scalar = 0.0
     interval: SigmaInterval = SigmaInterval()
     pair: Array | None = None

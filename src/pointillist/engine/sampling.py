@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pointillist.diffusion.conditioning.observed_sampling import CenteredSampler
 from pointillist.diffusion.denoisers import Denoiser, has_classes
 from pointillist.diffusion.samplers import Sampler, TrajectorySampler
-from pointillist.diffusion.steering import ConditionalReward, Steered
+from pointillist.diffusion.steering import Steered
 from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser
 from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.engine import devices as engine_devices
@@ -71,14 +71,14 @@ def stream_rows(
     `rows_per_chunk` by default; this number decides the last bits of the rows. It computes at most `chunks_per_call`
     chunks before it yields them.
 
-    Raises a ValueError if labels are passed although model and reward have no classes, or if they differ within a draw;
-    and if a reward does not return one number per row or, outside compiled code, returns NaN.
+    Raises a ValueError if labels differ within a draw, and if a reward does not return one number per row or, outside
+    compiled code, returns NaN.
     """
     mesh = engine_devices.mesh(_AXIS, devices)
     key = key_of(seed, Stream.SAMPLING)
     chunk_rows = chunk_rows or rows_per_chunk(sampler)
     draws = chunk_rows // sampler.rows_per_draw
-    by_draw = None if labels is None else _labels_of_draws(labels, denoiser, sampler)
+    by_draw = None if labels is None else _labels_of_draws(labels, sampler)
     is_compiled = not isinstance(sampler, Steered) or host.is_traceable(sampler.reward, columns)
     most_chunks = _chunks_per_call(chunk_rows) if is_compiled else 1
     n_chunks = -(-n_rows // chunk_rows)
@@ -180,12 +180,7 @@ def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np
     return np.repeat(values, in_draws).astype(np.int32), indices
 
 
-def _labels_of_draws(
-    labels: Int[np.ndarray, " n"], denoiser: AnyDenoiser, sampler: Sampler
-) -> Int[np.ndarray, " draws"]:
-    is_conditional_reward = isinstance(sampler, Steered) and isinstance(sampler.reward, ConditionalReward)
-    if not has_classes(denoiser) and not is_conditional_reward:
-        raise ValueError("labels are given, but the model has no classes: fit one with labels, or leave them out")
+def _labels_of_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> Int[np.ndarray, " draws"]:
     if not len(labels):
         return np.zeros(1, np.int32)
     together = sampler.rows_per_draw

@@ -11,12 +11,13 @@ from sklearn.utils import Tags
 
 from pointillist.arguments import RandomState, is_integer, seed_of
 from pointillist.diffusion.classification import N_TIMES, ClassElbos, ClassLogDensities, posterior
+from pointillist.diffusion.tokens.mixed_likelihood import TokenProbabilities
 from pointillist.engine.mapping import map_rows
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import AsEstimator, check_columns, checked_rows, mixed_table, take_over
 from pointillist.models.gaussian import gaussian_of
 from pointillist.models.planning import DEFAULT_STEPS, MOST_EPOCHS
-from pointillist.queries.class_probabilities import class_probabilities
+from pointillist.tables.frames import aligned
 
 
 class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
@@ -129,10 +130,19 @@ class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
 
         The prior p(y) of a Gaussian model is each class's fraction of the training rows.
         """
-        model = self._fitted().model_
-        if model.process.has_label_token:
-            return class_probabilities(model, X)
-        return posterior(self.predict_log_likelihood(X), self._fitted().class_counts_)
+        model: Any = self._fitted().model_
+        if not model.process.has_label_token:
+            return posterior(self.predict_log_likelihood(X), self._fitted().class_counts_)
+        codec, label = model.codec, model.classes.column[0]
+        unread = [label] if label in codec.layout.column_names else []
+        # Unlike in `Conditional`, missing cells are values, and unknown categories count as unobserved.
+        rows = codec.encode_table(
+            aligned(X, codec.layout, absent=unread, unread=unread), unread, are_missing_observed=True
+        )
+        denoiser = model.process.token_denoiser(model, codec.is_missing_value)
+        is_target = np.zeros(len(codec.encoding.with_number), bool)
+        function = TokenProbabilities(denoiser, is_target, codec.encoding.token_index(label))
+        return np.exp(map_rows(function, rows.astype(np.float32)).astype(np.float64))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicts the most probable label of each row, shape (n,)."""

@@ -11,12 +11,12 @@ from pointillist.arguments import RandomState
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.tokens.mixed_likelihood import TokenProbabilities
 from pointillist.diffusion.tokens.mixed_sampling import LARGEST_SCORE
+from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.mapping import map_rows
 from pointillist.models.process import Learned
 from pointillist.queries.declared_rules import given_rules
 from pointillist.queries.density import log_probability
-from pointillist.queries.imputation import blocks, completed, completed_cells, completions
-from pointillist.queries.observed import Observed, observed_cells
+from pointillist.queries.imputation import blocks, completed, completed_cells, completions, with_labels
 from pointillist.queries.predictive import (
     COMPLETIONS,
     DRAWS,
@@ -29,6 +29,8 @@ from pointillist.queries.predictive import (
     normal_points,
     pooled,
 )
+from pointillist.tables.frames import aligned
+from pointillist.tables.table import Table
 
 POINTS_PER_INTERVAL, SUBPOINTS = 8, 4
 """Number of points that represent an interval of numbers, and number of positions averaged for each point."""
@@ -171,8 +173,8 @@ class Conditional:
         """
         n_draws, codec = checked_draws(n_draws), self._model.codec
         if codec.has_declared_rules:
-            read = observed_cells(self._model, X, self.targets, self._labels)
-            draws = completed_cells(self._model, read.table.cells, read.rows, n_draws, random_state)
+            table, (rows, _) = self._read(X)
+            draws = completed_cells(self._model, table.cells, rows, n_draws, random_state)
             index = {name: codec.encoding.index(name) for name in self.targets}
             drawn = {name: np.stack([cells[i].values.astype(float) for cells in draws], 1) for name, i in index.items()}
         else:
@@ -259,24 +261,33 @@ class Conditional:
         classes = self._encoders[name].classes()
         return None if classes is None else self._typed(name, classes, is_rounded=False)
 
-    def _encode(self, X: Any) -> ObservedRows:
-        """The encoded rows of a table, which may lack targets."""
-        return self._with_completeness(observed_cells(self._model, X, self.targets, self._labels))
-
-    def _with_completeness(self, read: Observed) -> ObservedRows:
+    def _read(self, X: Any, *, are_read: bool = False) -> tuple[Table, ObservedRows]:
+        """The table with the model's columns, perhaps with the targets, and its encoded rows without them."""
+        codec, encoding = self._model.codec, self._model.codec.encoding
+        table = aligned(X, codec.layout, absent=self.targets, unread=() if are_read else self.targets)
+        rows = with_labels(self._model, codec.encode_table(table, self.targets), self._labels)
+        is_complete = np.ones(len(rows), bool)
+        for encoder, (token, numbers) in zip(encoding.columns, encoding.row_indices, strict=True):
+            if encoder.name not in self.targets:
+                is_known = ~np.isnan(rows[:, numbers]).any(axis=1) if token is None else rows[:, token] != HIDDEN
+                is_complete &= is_known
         # Tokens need no draws: the network gives their probabilities whatever else is hidden.
         has_numbers = any(encoder.has_number for encoder in self._encoders.values())
-        return read.rows, read.is_complete | (not has_numbers)
+        return table, (rows, is_complete | (not has_numbers))
+
+    def _encode(self, X: Any) -> ObservedRows:
+        """The encoded rows of a table, which may lack targets."""
+        return self._read(X)[1]
 
     def _encode_with_targets(self, X: Any) -> tuple[ObservedRows, LogProbability]:
         """The encoded rows of a table, and a function for the log-probability of their targets."""
-        read = observed_cells(self._model, X, self.targets, self._labels, are_read=True)
+        table, observed_rows = self._read(X, are_read=True)
         cells = {}
         for name in self.targets:
             index = self._model.codec.encoding.index(name)
-            if index >= len(read.table.cells):
+            if index >= len(table.cells):
                 raise ValueError(f"column {name!r} is not in the table: use predict_proba")
-            target = cells[index] = read.table.cells[index]
+            target = cells[index] = table.cells[index]
             if target.is_missing.any():
                 row = target.is_missing.argmax()
                 raise ValueError(f"target {name!r} is missing in row {row}: log_prob needs its values")
@@ -285,7 +296,7 @@ class Conditional:
             target_cells = {index: column.take(indices) for index, column in cells.items()}
             return log_probability(self._model, observed, target_cells, is_present=True, has_label=self._has_label)
 
-        return self._with_completeness(read), log_mass
+        return observed_rows, log_mass
 
     def _distribution(self, observed: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
         """The distribution of the single target given the other cells of each row, and the declared rules."""

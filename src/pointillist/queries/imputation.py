@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.arguments import seed_of
+from pointillist.arguments import is_missing, seed_of
 from pointillist.diffusion.conditioning.observed_sampling import Completions
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.sampling import ROWS_PER_CHUNK
 from pointillist.models.process import Learned
 from pointillist.models.request import check_drawn
 from pointillist.queries.declared_rules import obeying
-from pointillist.queries.observed import with_labels
 from pointillist.queries.sampling import streamed
 from pointillist.tables.frames import aligned
 from pointillist.tables.table import Column, medians, modes
@@ -125,3 +124,28 @@ def blocks(observed: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int
     size = max(1, MOST_VALUES // (n_draws * observed.shape[1]) // ROWS_PER_CHUNK) * ROWS_PER_CHUNK
     for first in range(0, len(observed), size):
         yield np.arange(first, min(first + size, len(observed)))
+
+
+def with_labels(model: Learned, rows: Float[np.ndarray, "n width"], labels: Any) -> Float[np.ndarray, "n values"]:
+    """Returns encoded rows with observed labels: one label, or one per row, None or NaN where it is unknown.
+
+    A ValueError in one line says if the model has no labels outside the table, or a label is unknown.
+    """
+    if labels is None:
+        return rows
+    classes, codec = model.classes, model.codec
+    if classes is None:
+        raise ValueError("labels are given, but this model was fitted without: leave labels out")
+    name = None if classes.column is None else classes.column[0]
+    if model.process.has_label_token and name in codec.names:
+        raise ValueError(f"labels are column {name!r} of the table: leave labels out")
+    array = np.asarray(labels, object)
+    is_unknown = np.array([is_missing(each) for each in array.ravel()])
+    if np.ma.is_masked(labels):
+        is_unknown |= np.ma.getmaskarray(labels).ravel()
+    indices = np.full(is_unknown.shape, len(classes))
+    if not is_unknown.all():
+        indices[~is_unknown] = classes.indices(np.array(array.ravel()[~is_unknown].tolist()))
+    if array.ndim and len(indices) != len(rows):
+        raise ValueError(f"labels has {len(indices)} labels but X has {len(rows)} rows: give one per row, or one")
+    return model.process.with_label_indices(model, rows, indices, is_unknown)

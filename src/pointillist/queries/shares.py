@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.arguments import is_missing, is_number, seed_of
-from pointillist.columns.encoder import Observed, label_cells
+from pointillist.columns.encoder import Observed
 from pointillist.diffusion.tokens.mixed_likelihood import TokenProbabilities
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.random_streams import HostStream, generator_of
@@ -16,7 +16,6 @@ from pointillist.models.conditioning import allowed_cells, observed_column, spli
 from pointillist.models.process import Learned
 from pointillist.models.request import Request
 from pointillist.rules.rule import Conditions
-from pointillist.tables.table import cells_of
 
 MOST_COMBINATIONS = 10_000
 """Largest number of combinations of values whose probabilities are computed."""
@@ -187,7 +186,7 @@ def _joint(
         combinations = np.ravel_multi_index([match[is_used].argmax(axis=1) for match in matches], shape)
         joint = np.bincount(combinations, minlength=joint.size) + PILOT_PRIOR * joint / joint.sum()
     shared = {
-        encoding.index(column.name): _cells(model, column.name, column.values[index])
+        encoding.index(column.name): observed_column(codec, column.name, column.values[index], model.classes)
         for column, index in zip(columns, np.unravel_index(np.arange(joint.size), shape), strict=True)
     }
     all_observed: Observed = shared | {encoding.index(name): column for name, column in cells.items()}
@@ -195,11 +194,6 @@ def _joint(
         if not set(shared).isdisjoint(rule.columns):
             joint = np.where(rule.contradicted(Conditions(encoding.columns, all_observed, dict(allowed))), 0.0, joint)
     return joint.reshape(shape)
-
-
-def _cells(model: Learned, name: Any, values: np.ndarray) -> Any:
-    kind = model.codec.layout.type_of(name)
-    return label_cells(list(values)) if kind is None else cells_of(name, list(values), kind)
 
 
 def proportional_fit(
