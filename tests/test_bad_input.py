@@ -251,9 +251,9 @@ FITS = {
 SAMPLES = {
     "missing model": ("none.model -n 3", "none.model: no such file or directory"),
     "a folder as model": ("folder -n 3", "folder: is a directory"),
-    "a cut model": ("cut.model -n 3", "cut.model: is incomplete: its tensors do not fill it"),
+    "a cut model": ("cut.model -n 3", "cut.model: is not a model file, or it is incomplete"),
     "a table as model": ("good.csv -n 3", "good.csv: is not a model file"),
-    "an empty model": ("empty.csv -n 3", "empty.csv: is not a model file (it has no safetensors header), or it is cut"),
+    "an empty model": ("empty.csv -n 3", "empty.csv: is not a model file, or it is incomplete"),
     "a checkpoint as model": (
         "unfinished.checkpoint -n 3",
         "unfinished.checkpoint: is a checkpoint of an unfinished fit",

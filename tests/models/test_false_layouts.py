@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pointillist import Diffusion
-from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
+from pointillist.models.container import ModelFileError, read_model, write_model
 from pointillist.tables.table import Column, to_arrow
 
 N = 300
@@ -84,19 +84,19 @@ FALSE = {
 
 @pytest.mark.parametrize("change", FALSE.values(), ids=FALSE)
 def test_false_layouts_are_refused(saved, change):
-    facts, shapes = read_description(saved)
+    facts, tensors = read_model(saved)
     change(facts)
     path = saved.with_name("false")
-    write_model(path, facts, read_tensors(saved, shapes))
+    write_model(path, facts, tensors)
     with pytest.raises(ModelFileError, match=r"false: ") as refusal:
         Diffusion.load(path)
     assert "\n" not in str(refusal.value)
 
 
 def test_the_correct_layout_is_read(saved):
-    facts, shapes = read_description(saved)
+    facts, tensors = read_model(saved)
     path = saved.with_name("true")
-    write_model(path, facts, read_tensors(saved, shapes))
+    write_model(path, facts, tensors)
     assert Diffusion.load(path).sample(5, random_state=0).dtypes.tolist() == FRAME.dtypes.tolist()
 
 
@@ -121,8 +121,7 @@ def test_false_scales_of_numbers_are_refused(saved, name, change, message):
     path = saved.with_name("spread")
     table = pandas.DataFrame(numbers, columns=["a", "b"]).assign(kind=FRAME["text"])
     Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(table).save(path)
-    facts, shapes = read_description(path)
-    tensors = read_tensors(path, shapes)
+    facts, tensors = read_model(path)
     change(tensors[name])
     write_model(path, facts, tensors)
     with pytest.raises(ModelFileError, match=f"spread: .*{message}"):

@@ -241,7 +241,7 @@ def without_minimum(tensors):
         (lambda t: {**t, "history": np.zeros((2, 2), np.float32)}, "history"),
         (lambda t: {**t, "history": np.zeros(0, np.float32)}, "history"),
         (lambda t: {**t, "class_counts": np.array([300, 0])}, "a class has no rows"),
-        (lambda t: {**t, "more": np.zeros(2, np.float16)}, "is damaged: 'F16'"),
+        (lambda t: {**t, "more": np.zeros(2, np.float16)}, "differ in shape from its description: 'more'"),
     ],
 )
 def test_invalid_tensors_are_refused(path, tensors, message):
@@ -310,7 +310,7 @@ def test_every_flipped_bit_is_detected(model, path, tmp_path):
 
 def test_a_long_shape_is_refused_at_once(tmp_path):
     (tmp_path / "m").write_bytes(header_only({"w": {"dtype": "F32", "shape": [9] * 400_000}}))
-    with pytest.raises(ModelFileError, match=r"its header cannot be understood|is damaged"):
+    with pytest.raises(ModelFileError, match="is not a model file, or it is incomplete"):
         Diffusion.load(tmp_path / "m")
 
 

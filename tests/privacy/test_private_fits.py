@@ -12,7 +12,7 @@ import pytest
 
 from pointillist import Diffusion, audit
 from pointillist.columns.domain import ColumnDomain, domain_from_json, domain_to_json
-from pointillist.models.container import read_description
+from pointillist.models.container import read_model
 from pointillist.privacy.private_fits import plan_privately, prepare
 from pointillist.tables.table import cells_in
 
@@ -56,7 +56,7 @@ def test_rows_lie_in_the_domain(fitted):
 
 
 def test_the_file_states_the_guarantee_and_nothing_of_the_rows(fitted, saved):
-    facts, _ = read_description(saved)
+    facts, _ = read_model(saved)
     stated = facts["privacy"]
     assert stated["epsilon"] == 3 and 0 < stated["delta"] < 0.01 and stated["relation"] == "one row added or removed"
     assert stated["accountant"].startswith("dp-accounting") and stated["is_seeded"] and len(stated["mechanisms"]) == 3

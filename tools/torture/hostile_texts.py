@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load
 
-from pointillist.models.container import read_description, write_model
+from pointillist.models.container import read_model, write_model
 from torture.changes import changed_bytes, changed_value
 from torture.jobs import SPEC
 
@@ -84,9 +83,7 @@ def hostile_model(rng: np.random.Generator, good: Path, path: Path) -> str:
         content, what = changed_bytes(whole, rng)
         path.write_bytes(content)
         return what
-    facts, _ = read_description(source)
-    tensors = load(whole)
-    del tensors["description"]
+    facts, tensors = read_model(source)
     if kind < 0.7:
         facts, what = changed_value(facts, rng)
     else:

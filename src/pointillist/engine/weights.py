@@ -29,7 +29,6 @@ def from_bytes(template: Tree, data: bytes) -> Tree:
         tensors = load(data)
     except SafetensorError as error:
         raise ValueError(f"not whole safetensors data: {error}") from error
-    check_shapes(shapes(tensors), shapes(template))
     return from_named(template, tensors)
 
 
@@ -49,7 +48,8 @@ def shapes(template: object) -> dict[str, Shape]:
 
 
 def from_named(template: Tree, tensors: dict[str, np.ndarray]) -> Tree:
-    """Make a tree of the template's structure from tensors that are named after the leaves' paths."""
+    """Make a tree of the template's structure from tensors; a ValueError says which tensors differ from its leaves."""
+    check_shapes(shapes(tensors), shapes(template))
     leaves = [tensors[name] for name, _ in _named_leaves(template)]
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
 

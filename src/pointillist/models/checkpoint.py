@@ -8,10 +8,11 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.atomic_files import checking
 from pointillist.engine import weights
 from pointillist.engine.epochs import TrainingState
 from pointillist.engine.recipes import Weights
-from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
+from pointillist.models.container import ModelFileError, read_model, write_model
 
 
 class CheckpointError(ModelFileError):
@@ -49,8 +50,10 @@ class Checkpoint:
         if not _is_written(self.path):
             return None
         try:
-            if read_description(self.path)[0].get("checkpoint") == self.key:
-                return weights.from_named(template, read_tensors(self.path, weights.shapes(template)))
+            facts, tensors = read_model(self.path)
+            if facts.get("checkpoint") == self.key:
+                with checking(self.path, ModelFileError):
+                    return weights.from_named(template, tensors)
         except ModelFileError as error:
             raise CheckpointError(f"{error}; remove it to start over") from error
         raise CheckpointError(
@@ -72,7 +75,7 @@ def seed_in(path: Path) -> int | None:
     """Returns the seed of the training run of a checkpoint; None without a checkpoint that can be read."""
     if _is_written(path):
         with suppress(ModelFileError):
-            seed = read_description(path)[0].get("seed")
+            seed = read_model(path)[0].get("seed")
             return seed if type(seed) is int and 0 <= seed < 2**32 else None
     return None
 
@@ -82,7 +85,7 @@ def remove_checkpoint(path: Path) -> None:
     is_checkpoint = not _is_written(path)
     if not is_checkpoint:
         with suppress(ModelFileError):
-            is_checkpoint = "checkpoint" in read_description(path)[0]
+            is_checkpoint = "checkpoint" in read_model(path)[0]
     if not is_checkpoint:
         raise ValueError(f"{path}: is not a checkpoint of this version: remove it yourself, or give another name")
     path.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from pointillist.engine.devices import configure
 from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
 from pointillist.models.configuration import NETWORK_PARAMETERS, PARAMETERS, Configuration, values_of
-from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
+from pointillist.models.container import ModelFileError, read_model, write_model
 from pointillist.models.gaussian import GaussianProcess, noise_schedule
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Process
@@ -88,7 +88,7 @@ def content_of(model: RowModel) -> tuple[dict[str, Any], Tensors]:
 
 def is_relational(path: Path) -> bool:
     """Whether a model file holds the models of related tables."""
-    return "schema" in read_description(path)[0]
+    return "schema" in read_model(path)[0]
 
 
 def load_model(path: Path) -> RowModel:
@@ -99,16 +99,16 @@ def load_model(path: Path) -> RowModel:
         OSError: If it cannot be read.
     """
     configure()
-    facts, declared = read_description(path)
+    facts, tensors = read_model(path)
     if "checkpoint" in facts:
         raise ModelFileError(f"{path}: is a checkpoint of an unfinished fit, not a model: finish the fit")
-    if is_relational(path):
+    if "schema" in facts:
         raise ModelFileError(
             f"{path}: is a model of related tables, for RelationalDiffusion.load and the commands sample, evaluate and "
             "info: for imputation, predictions and audits, join the tables and fit the result"
         )
     with checking(path, ModelFileError):
-        return model_from(facts, read_tensors(path, declared))
+        return model_from(facts, tensors)
 
 
 def model_from(facts: dict[str, Any], tensors: Tensors) -> RowModel:

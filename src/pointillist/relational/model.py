@@ -9,7 +9,7 @@ import numpy as np
 
 from pointillist.atomic_files import checking
 from pointillist.engine.devices import configure
-from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
+from pointillist.models.container import ModelFileError, read_model, write_model
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import content_of, model_from
 from pointillist.relational.database import Order, TableModel
@@ -76,11 +76,11 @@ def load_relational(path: Path) -> RelationalModel:
         OSError: If it cannot be read.
     """
     configure()
-    facts, declared = read_description(path)
+    facts, tensors = read_model(path)
     if "schema" not in facts:
         raise ModelFileError(f"{path}: is a model of one table: read it with Diffusion.load")
     with checking(path, ModelFileError):
-        schema, tensors = Schema.from_json(facts["schema"]), read_tensors(path, declared)
+        schema = Schema.from_json(facts["schema"])
         models = [model_from(each["model"], _under(index, tensors)) for index, each in enumerate(facts["tables"])]
         tables = tuple(map(_table, facts["tables"], models))
         if tuple(each.name for each in tables) != schema.tables:
