@@ -12,9 +12,8 @@ from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate
 from pointillist.files.folders import Folder
 from pointillist.foreign_text import shown, terminal_text
 from pointillist.relational.database import table_and_column
-from pointillist.relational.fitting import check_configuration, fit_tables
+from pointillist.relational.fitting import fit_subjects, fit_tables
 from pointillist.relational.model import RelationalModel, load_relational
-from pointillist.relational.subjects import Subjects
 
 if TYPE_CHECKING:
     from pointillist.models.configuration import Configuration
@@ -27,21 +26,17 @@ def fit_folder(
     if state is not None and not is_resumed:
         for file in state.parent.glob(f"{state.name}.*"):
             file.unlink()
-    check_configuration(configuration)
     content, started = Folder.read(folder), time.monotonic()
     if content.subject is not None:
         (table,) = content.tables.values()
-        subjects = Subjects.of(table, table, content.subject, content.order)
-        schema, tables = fit_tables(configuration, subjects.split(table), subjects.schema(content.order), state)
-        kept = {name for each in tables for name in each.layout.column_names}
-        model = RelationalModel(schema, tables, subjects.keeping(table, kept))
+        model = fit_subjects(configuration, table, content.subject, content.order, state)
     else:
         assert content.schema is not None
         if content.is_proposed:
             console.print("Keys found by name and content (write schema.toml if others are meant):", highlight=False)
         for line in _keys(content):
             console.print(terminal_text(line), soft_wrap=True)
-        model = RelationalModel(*fit_tables(configuration, content.tables, content.schema, state))
+        model = fit_tables(configuration, content.tables, content.schema, state)
     model.save(out)
     # The checkpoints are forgotten only once the file has proved readable.
     load_relational(out)

@@ -11,9 +11,9 @@ from pointillist.estimators.inputs import WithParameters, fitted_model
 from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate_tables
 from pointillist.models.configuration import PARAMETERS, Configuration
 from pointillist.models.parameters import Checked, documented, parameter, reused
-from pointillist.relational.fitting import check_configuration, fit_tables
+from pointillist.relational.fitting import fit_subjects, fit_tables
 from pointillist.relational.model import RelationalModel, load_relational
-from pointillist.relational.subjects import SUBJECTS, Subjects
+from pointillist.relational.subjects import SUBJECTS
 from pointillist.tables.schema import Schema, propose_keys, read_frame
 
 
@@ -84,26 +84,16 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
         Warns:
             UserWarning: If keys are found by name and content, or columns are dropped.
         """
-        configuration = self._checked_configuration()
+        configuration = Configuration(**{name: v for name, v in self.get_params().items() if name not in _KEYS})
         path = None if checkpoint is None else Path(checkpoint)
         if self.subject is not None:
-            table = read_frame("X", X)
-            subjects = Subjects.of(X, table, self.subject, self.order)
-            schema, tables = fit_tables(configuration, subjects.split(table), subjects.schema(self.order), path)
-            kept = {name for each in tables for name in each.layout.column_names}
-            self.model_ = RelationalModel(schema, tables, subjects.keeping(X, kept))
+            self.model_ = fit_subjects(configuration, X, self.subject, self.order, path)
             return self
         if not isinstance(X, Mapping) or len(X) < 1:
             raise ValueError("X must be a dictionary of tables by name: for one table, give subject=")
         schema = Schema.of(tuple(X), *self._keys(X), self.order)
-        self.model_ = RelationalModel(*fit_tables(configuration, X, schema, path))
+        self.model_ = fit_tables(configuration, X, schema, path)
         return self
-
-    def _checked_configuration(self) -> Configuration:
-        values = {name: value for name, value in self.get_params().items() if name not in _KEYS}
-        configuration = Configuration(**values)
-        check_configuration(configuration)
-        return configuration
 
     def _keys(self, X: Mapping[str, Any]) -> tuple[Any, Any]:
         """The keys that were given, or keys found by name and content."""

@@ -110,7 +110,6 @@ def plan_within(plan: Plan, limit: TimeLimit, *, is_shown: bool = False, has_def
 
 
 def _narrowed(plan: Plan) -> Plan:
-
     def narrowed(process: Any) -> Any:
         architecture = process.architecture
         return replace(process, architecture=replace(architecture, width=architecture.width // 2))

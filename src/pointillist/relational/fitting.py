@@ -16,7 +16,9 @@ from pointillist.lazy import pa
 from pointillist.models.configuration import Configuration, changed_gaussian_only
 from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, START, STEP, Database, Order, TableModel, linked
 from pointillist.relational.features import SEPARATOR, Feature, arrow_of, number_column, summarized
+from pointillist.relational.model import RelationalModel
 from pointillist.relational.rows import RowDrawer, fit_rows
+from pointillist.relational.subjects import Subjects
 from pointillist.tables.frames import table_of, with_columns
 from pointillist.tables.layout import Layout
 from pointillist.tables.schema import ForeignKey, Positions, Schema, read_frame
@@ -70,14 +72,26 @@ def _frame(name: str, X: Any, table: Table, schema: Schema) -> Frame:
     return Frame(table, Layout.of(table.select(kept), kind, headings), named)
 
 
+def fit_subjects(
+    configuration: Configuration, X: Any, column: str, order: str | None, checkpoint: Path | None = None
+) -> RelationalModel:
+    """Fits models of the subjects that a column of a table names, and of their rows; see `fit_tables`."""
+    table = read_frame("X", X)
+    subjects = Subjects.of(X, table, column, order)
+    model = fit_tables(configuration, subjects.split(table), subjects.schema(order), checkpoint)
+    kept = {name for each in model.tables for name in each.layout.column_names}
+    return replace(model, subjects=subjects.keeping(X, kept))
+
+
 def fit_tables(
     configuration: Configuration, tables: Mapping[str, Any], schema: Schema, checkpoint: Path | None = None
-) -> tuple[Schema, tuple[TableModel, ...]]:
+) -> RelationalModel:
     """Fits a model of the rows of each table; `checkpoint` begins the names of the files of states of training.
 
-    In the returned schema, the key that decides the number of rows is first among the keys of each table. Raises a
-    ValueError, in one line, if keys are not valid or a column cannot be learned.
+    In the schema of the model, the key that decides the number of rows is first among the keys of each table. Raises a
+    ValueError, in one line, if keys are not valid, or a column or a parameter cannot be used.
     """
+    check_configuration(configuration)
     configure()
     plain = {name: read_frame(name, X) for name, X in tables.items()}
     positions = Positions.of(schema, plain)
@@ -97,7 +111,7 @@ def fit_tables(
         frame, database = frames[name], training.database
         others = database.features[name], database.orders[name], training.targets[name]
         models.append(TableModel(name, frame.layout, *others, len(frame.table), RowDrawer(model)))
-    return schema, tuple(models)
+    return RelationalModel(schema, tuple(models))
 
 
 class _Training:
