@@ -61,7 +61,7 @@ class Sampler(eqx.Module):
 class RowSampler(Sampler):
     """A sampler of one row by one trajectory: from x_T through one point x_t per step to x_0.
 
-    A state is passed from point to point; it holds x_t and whatever else the next step needs.
+    A state is passed from point to point; it holds x_t, and in some samplers what else the next step needs.
 
     Attributes:
         order: Order of convergence of the deterministic method in the length of its steps.
@@ -96,17 +96,17 @@ class RowSampler(Sampler):
     def log_snr(self, i: Index) -> Float[Array, ""]:
         """Compute half the log-SNR, λ = log(alpha_t / sigma_t), at point i."""
 
-    @abstractmethod
     def begin(self, x_T: Row) -> Any:
-        """Return the state at point 0."""
+        """Return the state at point 0, x_T by default."""
+        return x_T
 
     @abstractmethod
     def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: Any) -> Any:
         """Take step i (not the last): from the state at point i to the state at point i + 1."""
 
-    @abstractmethod
     def x_t(self, i: Index, state: Any) -> Row:
-        """Return x_t at point i from its state."""
+        """Return x_t at point i from its state, by default the state itself."""
+        return state
 
     @abstractmethod
     def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index | int, state: Any) -> Row:
@@ -160,10 +160,6 @@ class TransitionSampler(RowSampler):
         """Compute mean, shape (d,), and standard deviation of x_s given x_t."""
         return self.transition_from_x0(denoiser(x_t, t), x_t, t, s)
 
-    def begin(self, x_T: Row) -> Row:
-        """Return x_T."""
-        return x_T
-
     def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: Row) -> Row:
         """Draw x_s; the step from t uses `fold_in(key, t)`."""
         t = self.time(i)
@@ -171,10 +167,6 @@ class TransitionSampler(RowSampler):
         if not self.is_stochastic:
             return mean
         return mean + std * jax.random.normal(jax.random.fold_in(key, t), state.shape)
-
-    def x_t(self, i: Index, state: Row) -> Row:
-        """Return the state."""
-        return state
 
     def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index | int, state: Row) -> Row:
         """Take the remaining steps, which are all alike."""
