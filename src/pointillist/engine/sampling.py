@@ -71,14 +71,16 @@ def stream_rows(
     `rows_per_chunk` by default; this number decides the last bits of the rows. It computes at most `chunks_per_call`
     chunks before it yields them.
 
-    Raises a ValueError if labels differ within a draw, and if a reward does not return one number per row or, outside
-    compiled code, returns NaN.
+    Raises a ValueError if a reward does not return one number per row or, outside compiled code, returns NaN.
     """
     mesh = engine_devices.mesh(_AXIS, devices)
     key = key_of(seed, Stream.SAMPLING)
     chunk_rows = chunk_rows or rows_per_chunk(sampler)
     draws = chunk_rows // sampler.rows_per_draw
-    by_draw = None if labels is None else _labels_of_draws(labels, sampler)
+    by_draw = None
+    if labels is not None:
+        # A stream without rows has one label too.
+        by_draw = labels[:: sampler.rows_per_draw] if len(labels) else np.zeros(1, np.int32)
     is_compiled = not isinstance(sampler, Steered) or host.is_traceable(sampler.reward, columns)
     most_chunks = _chunks_per_call(chunk_rows) if is_compiled else 1
     n_chunks = -(-n_rows // chunk_rows)
@@ -178,18 +180,6 @@ def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np
     # Before the extended rows of a label come the rows that were added to smaller labels.
     indices[order] = np.arange(len(labels)) + np.repeat(np.cumsum(in_draws - counts) - (in_draws - counts), counts)
     return np.repeat(values, in_draws).astype(np.int32), indices
-
-
-def _labels_of_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> Int[np.ndarray, " draws"]:
-    if not len(labels):
-        return np.zeros(1, np.int32)
-    together = sampler.rows_per_draw
-    by_draw = np.pad(labels, (0, -len(labels) % together), mode="edge").reshape(-1, together)
-    if (by_draw != by_draw[:, :1]).any():
-        raise ValueError(
-            f"this sampler draws {together} rows together, which must share a label: draw one label at a time"
-        )
-    return by_draw[:, 0]
 
 
 @partial(jax.jit, static_argnames=("draws", "columns", "mesh"))
