@@ -203,13 +203,6 @@ def test_rows_depend_on_the_seed_and_not_on_their_number():
     assert not np.array_equal(drawn(denoiser, 700), drawn(denoiser, 700, seed=1))
 
 
-def test_invalid_tokens_are_refused():
-    with pytest.raises(ValueError, match="each token a size of at least 1"):
-        Tokens((2, 0))
-    with pytest.raises(ValueError, match="ranks must be empty or have one entry"):
-        Tokens((2, 3), (0.5,))
-
-
 def test_folding_the_waves_of_ordered_tokens_keeps_the_output():
     tokens = Tokens((20, 3), (*((np.arange(20) + 0.5) / 20).tolist(), -1.0, -1.0, -1.0))
     network = TokenNetwork.build(jax.random.key(0), tokens=tokens, width=16, depth=2)

@@ -10,7 +10,6 @@ from pointillist import Diffusion
 from pointillist.columns.scaling import SCALINGS
 from pointillist.columns.table_encoder import MISSING
 from pointillist.diffusion.parameterizations import PREDICTIONS, WEIGHTINGS
-from pointillist.diffusion.samplers import VARIANCES
 from pointillist.estimators import REPORT
 from pointillist.models.configuration import PARAMETERS, Configuration, SamplingConfig, values_of
 from pointillist.models.gaussian import STEERING
@@ -21,7 +20,7 @@ from pointillist.study.settings import CHECKS, Settings
 ALL = PARAMETERS | parameters_of(SamplingConfig)
 KNOWN = {
     "scaling": SCALINGS, "prediction": PREDICTIONS, "weighting": WEIGHTINGS,
-    "noise_levels": ("uniform", "log-normal"), "variance": VARIANCES, "precision": ("float32", "bfloat16"),
+    "noise_levels": ("uniform", "log-normal"), "variance": ("posterior", "beta"), "precision": ("float32", "bfloat16"),
     "missing": MISSING, "steering": STEERING, "process": ("auto", "gaussian", "masked"),
 }  # fmt: skip
 

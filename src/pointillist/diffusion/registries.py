@@ -69,7 +69,7 @@ SAMPLERS = {
 def sampler_named(
     name: str, schedule: "Schedule", steps: int | None = None, variance: str = "posterior"
 ) -> "RowSampler":
-    """Build one of `SAMPLERS`; only "ancestral" uses the variance, one of `samplers.VARIANCES`.
+    """Build one of `SAMPLERS`; only `Ancestral` uses the variance.
 
     `steps` is the number of steps of samplers in the times of the schedule (T by default), or of points of the others.
     """

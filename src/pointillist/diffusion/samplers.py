@@ -24,9 +24,6 @@ Index = Int[Array, ""]
 Moments = tuple[Row, Float[Array, ""]]
 """Mean, shape (d,), and standard deviation of a row."""
 
-VARIANCES = ("posterior", "beta")
-"""Variances of the ancestral sampler's noise, by name; see `Ancestral`."""
-
 
 class Sampler(eqx.Module):
     """A sampler of one row, or of several dependent rows, per draw."""
@@ -188,10 +185,6 @@ class Ancestral(TransitionSampler):
     schedule: Schedule
     variance: str = eqx.field(static=True)
     steps: int | None = eqx.field(static=True, default=None)
-
-    def __check_init__(self) -> None:
-        if self.variance not in (*VARIANCES, "zero"):
-            raise ValueError(f"variance must be 'beta', 'posterior' or 'zero', not {self.variance!r}")
 
     @property
     def is_stochastic(self) -> bool:

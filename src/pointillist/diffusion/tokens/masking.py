@@ -71,12 +71,6 @@ class Tokens:
     with_intervals: tuple[int, ...] = ()
     has_column_order: bool = True
 
-    def __post_init__(self) -> None:
-        if len(self.ranks) not in (0, sum(self.sizes)):
-            raise ValueError("ranks must be empty or have one entry for each value of each token")
-        if not self.sizes or min(self.sizes) < 1:
-            raise ValueError("a row needs at least one token, and each token a size of at least 1")
-
     @property
     def n_slots(self) -> int:
         """Total number of values of all tokens."""
