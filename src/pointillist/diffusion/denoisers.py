@@ -6,7 +6,7 @@ Samplers need only a `Denoiser`, so denoisers are interchangeable. A `Conditiona
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import equinox as eqx
 import jax.numpy as jnp

@@ -7,7 +7,7 @@ and standard deviation of x_s given x_t, from which `steering` draws.
 
 from abc import abstractmethod
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax

@@ -66,12 +66,6 @@ def _set_up() -> int:
     return os.getpid()
 
 
-def are_cores() -> bool:
-    """Return whether the devices are the cores of a CPU."""
-    configure()
-    return jax.devices()[0].platform == "cpu"
-
-
 def first() -> list[jax.Device]:
     """Return the first device alone; a program for it is compiled faster than one for several."""
     configure()
