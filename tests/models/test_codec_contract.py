@@ -298,7 +298,7 @@ def test_a_codec_is_rebuilt_from_facts_and_tensors(case):
     decoded = again.decode(case.drawn(), {}, slice(0, case.n))
     for one, other in zip(again.layout.columns(decoded), codec.layout.columns(case.decoded()), strict=True):
         assert plain(one) == plain(other)
-    assert container(again.restore(decoded)) == container(case.given)
+    assert container(again.layout.restore(decoded)) == container(case.given)
 
 
 def test_observed_cells_are_returned_unchanged(case):

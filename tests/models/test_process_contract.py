@@ -15,7 +15,7 @@ from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.models.configuration import PARAMETERS
 from pointillist.models.process import Process, SamplingPlan
-from pointillist.models.request import Request
+from pointillist.models.request import Request, check_drawn
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.queries.sampling import SamplingRun
@@ -276,13 +276,13 @@ def test_label_indices_belong_to_the_requested_rows(case, model):
         assert model.classes.labels[found].tolist() == asked[part].tolist()
 
 
-def test_nonfinite_values_are_refused(model):
-    values = np.zeros((4, model.codec.width), np.float32)
-    assert model.process.check(values, Request()) is None
+def test_nonfinite_values_are_refused():
+    values = np.zeros((4, 3), np.float32)
+    check_drawn(values)
     for bad in (np.nan, np.inf):
         values[2, -1] = bad
         with pytest.raises(ValueError, match="1 of 4 rows are not finite") as error:
-            model.process.check(values, Request())
+            check_drawn(values)
         assert "\n" not in str(error.value)
 
 
