@@ -22,9 +22,6 @@ PACKAGES = [
     "evaluation",
     "files",
     "metrics",
-    "models",
-    "privacy",
-    "queries",
     "rules",
 ]
 

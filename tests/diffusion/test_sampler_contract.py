@@ -153,6 +153,7 @@ SAMPLERS = {
         lambda schedule, n: Ancestral(schedule, "zero", n), distribution=None, is_deterministic=True
     ),
     "ddim": Case(lambda schedule, n: DDIM(schedule, steps=n), is_deterministic=True),
+    "ddim, with noise": Case(lambda schedule, n: DDIM(schedule, 0.5, n)),
     "dpm": Case(lambda schedule, n: DPMSolver2M(schedule, n), is_deterministic=True),
     "dpm-sde": Case(lambda schedule, n: DPMSolver2M(schedule, n, is_stochastic=True)),
     "heun": Case(lambda schedule, n: Heun(schedule, n), is_deterministic=True),

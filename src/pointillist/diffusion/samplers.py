@@ -202,20 +202,36 @@ class Ancestral(TransitionSampler):
 
 
 class DDIM(TransitionSampler):
-    """DDIM (Song et al. 2020, arXiv 2010.02502, equation 12 with η = 0): x_s = alpha_s x̂_0 + sigma_s ε̂."""
+    """DDIM (Song et al. 2020, arXiv 2010.02502, equation 12): x_s = alpha_s x̂_0 + √(sigma_s² - ς²) ε̂ + ς z.
+
+    ς² = eta² (sigma_s² / sigma_t²)(1 - alpha_t² / alpha_s²) (equation 16): eta = 1 is the ancestral sampler with the
+    posterior variance; eta = 0 adds no noise, so x_T determines the row.
+
+    Attributes:
+        eta: Amount of noise, in [0, 1].
+    """
 
     schedule: Schedule
+    eta: float = eqx.field(static=True, default=0.0)
     steps: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta must lie between 0 and 1, not {self.eta:g}")
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether the steps add noise: False, so x_T determines the row."""
-        return False
+        """Whether the steps add noise (eta above 0)."""
+        return self.eta > 0
 
     def transition_from_x0(self, x0: Row, x_t: Row, t: Index, s: Index) -> Moments:
-        """Compute the mean of x_s, and its standard deviation, 0."""
+        """Compute mean and standard deviation of x_s."""
         (alpha_t, sigma_t), (alpha_s, sigma_s) = (alpha_sigma(self.schedule, time) for time in (t, s))
-        return alpha_s * x0 + sigma_s * ((x_t - alpha_t * x0) / sigma_t), jnp.zeros(())
+        # The ancestral beta_{t|s}, because 1 - (alpha_t / alpha_s)² would cancel.
+        beta = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
+        variance = self.eta**2 * beta * sigma_s**2 / sigma_t**2
+        eps = (x_t - alpha_t * x0) / sigma_t
+        return alpha_s * x0 + jnp.sqrt(jnp.maximum(sigma_s**2 - variance, 0.0)) * eps, jnp.sqrt(variance)
 
 
 class TrajectorySampler(Sampler):
