@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Row, UnobservedColumns
-from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
+from pointillist.diffusion.likelihood import RowFunction, hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, alpha_sigma, lambda_range, time_at
 
 N_TIMES = 128
@@ -20,7 +20,7 @@ CLASS_STEPS = 40
 """Solver steps for comparing classes; an adaptive solver takes several times as long on ReLU networks."""
 
 
-class ClassElbos(eqx.Module):
+class ClassElbos(RowFunction):
     """Lower bounds of log p(x | y) in nats, up to a constant shared by all classes, shape (n_classes,).
 
     Minus L_y = ½ ∫ ‖x - x̂_0‖² dSNR = ∫ ‖ε - ε̂‖² dλ, λ = log(alpha/sigma) (Kingma et al. 2021, arXiv 2107.00630,
@@ -54,11 +54,10 @@ class ClassElbos(eqx.Module):
         return -(highest - lowest) * total / self.n_times
 
     def width(self, columns: int) -> int:
-        """Return the number of network evaluations in parallel."""
         return self.n_classes
 
 
-class ClassLogDensities(eqx.Module):
+class ClassLogDensities(RowFunction):
     """Log-densities log p(x | y) in nats for every class, shape (n_classes,), by the probability-flow ODE.
 
     The class mean is subtracted, so that noised rows are N(0, I) where solvers start; see `log_density`.
@@ -79,7 +78,6 @@ class ClassLogDensities(eqx.Module):
         return jax.vmap(of_class)(jnp.arange(self.n_classes))
 
     def width(self, columns: int) -> int:
-        """Return the number of network evaluations in parallel."""
         return self.n_classes * (n_tangents(columns) + 1)
 
 

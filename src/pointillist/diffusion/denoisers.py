@@ -125,7 +125,6 @@ class NetworkDenoiser(ConditionalDenoiser):
     observed: ObservedColumns | None = None
 
     def condition_on(self, values: Row) -> "NetworkDenoiser":
-        """Return the denoiser E[x_0 | x_t, observed values]."""
         assert isinstance(self.network, ResidualMLP)
         is_observed = ~jnp.isnan(values)
         values = jnp.where(is_observed, values, 0.0)
@@ -140,11 +139,9 @@ class NetworkDenoiser(ConditionalDenoiser):
         return self.network.contribution(embedding, self.network.features - self.class_embedding)
 
     def under(self, condition: Float[Array, " m"]) -> "NetworkDenoiser":
-        """Return the denoiser E[x_0 | x_t, y]."""
         return replace(self, class_contribution=condition)
 
     def __call__(self, x_t: Row, t: Time) -> Row:
-        """Predict E[x_0 | x_t] or E[x_0 | x_t, y] with the network."""
         network, observed = self.network, self.observed
         of_class: Array | float = 0.0
         if self.n_classes is not None:
@@ -192,7 +189,6 @@ class UnobservedColumns(Denoiser):
 
     @property
     def schedule(self) -> Schedule:
-        """The denoiser's schedule."""
         return self.denoiser.schedule
 
     def __call__(self, x_t: Row, t: Time) -> Row:

@@ -54,12 +54,10 @@ class ClassifierFree(ConditionalDenoiser):
 
     @property
     def schedule(self) -> Schedule:
-        """The denoiser's schedule."""
         return self.denoiser.schedule
 
     @property
     def n_classes(self) -> Label | None:
-        """The denoiser's number of classes."""
         return self.denoiser.n_classes
 
     def condition(self, label: Label) -> Array:
@@ -68,17 +66,14 @@ class ClassifierFree(ConditionalDenoiser):
         return jax.vmap(self.denoiser.condition)(jnp.stack([jnp.asarray(label).astype(none.dtype), none]))
 
     def under(self, condition: Array) -> "ClassifierFree":
-        """Return the guided denoiser of one class."""
         return replace(self, pair=condition)
 
     def condition_on(self, values: Row) -> "ClassifierFree":
-        """Return the guided denoiser conditioned on observed values."""
         conditioned = self.denoiser.condition_on(values)
         assert isinstance(conditioned, ConditionalDenoiser)
         return replace(self, denoiser=conditioned)
 
     def __call__(self, x_t: Row, t: Time) -> Row:
-        """Compute x̂_0(x_t, y) + w (x̂_0(x_t, y) - x̂_0(x_t, ∅))."""
         if self.pair is None:
             return self.denoiser(x_t, t)
         conditional, unconditional = jax.vmap(lambda condition: self.denoiser.under(condition)(x_t, t))(self.pair)
@@ -105,30 +100,24 @@ class Autoguided(ConditionalDenoiser):
 
     @property
     def schedule(self) -> Schedule:
-        """The good denoiser's schedule."""
         return self.good.schedule
 
     @property
     def n_classes(self) -> Label | None:
-        """The good denoiser's number of classes; None if it has none."""
         return self.good.n_classes if isinstance(self.good, ConditionalDenoiser) else None
 
     def condition(self, label: Label) -> tuple[Array, Array]:
-        """Compute the conditions of both denoisers."""
         if not has_classes(self.good) or not has_classes(self.bad):
             raise ValueError("a label needs two models with classes; one of the guided pair was fitted without labels")
         return self.good.condition(label), self.bad.condition(label)
 
     def under(self, condition: tuple[Array, Array]) -> "Autoguided":
-        """Bind both denoisers to one class."""
         assert has_classes(self.good) and has_classes(self.bad)
         return replace(self, good=self.good.under(condition[0]), bad=self.bad.under(condition[1]))
 
     def condition_on(self, values: Row) -> "Autoguided":
-        """Condition both denoisers on observed values."""
         return replace(self, good=self.good.condition_on(values), bad=self.bad.condition_on(values))
 
     def __call__(self, x_t: Row, t: Time) -> Row:
-        """Compute D_good(x_t) + w (D_good(x_t) - D_bad(x_t))."""
         good = self.good(x_t, t)
         return good + self.interval.scale(self.guidance, self.schedule, t) * (good - self.bad(x_t, t))

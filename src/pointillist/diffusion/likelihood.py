@@ -7,6 +7,7 @@ the same for every schedule. Along the flow, d log p(y)/dlog σ = -(d - tr ∂D/
 import math
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -29,6 +30,14 @@ standard deviation is about 1."""
 
 PROBES = 32
 """Number of probes of Hutchinson's estimate of the trace, for more than `EXACT_COLUMNS` columns."""
+
+
+class RowFunction(eqx.Module):
+    """A function of the key of a row and the row, for `map_rows`."""
+
+    def width(self, columns: int) -> int:
+        """Number of parallel network evaluations for rows of `columns` columns; 1 by default."""
+        return 1
 
 
 def log_density(

@@ -76,7 +76,6 @@ class MLP(eqx.Module):
         return int(self.input.weight.shape[-1]) - self.columns
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
-        """Apply the network to a row and conditioning features."""
         weight, bias = self._folded()
         return self._above(jnp.concatenate([x_t, features]) @ weight.T + bias)
 
@@ -113,7 +112,6 @@ class Dense(eqx.Module):
     bias: Float[Array, "*stack m"]
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Apply the layer."""
         return x @ jnp.asarray(self.weight) + jnp.asarray(self.bias)
 
 

@@ -125,15 +125,12 @@ class MixtureDenoiser(ConditionalDenoiser):
     label: Label | None = None
 
     def condition(self, label: Label) -> Int[Array, ""]:
-        """Return the label."""
         return jnp.asarray(label)
 
     def under(self, condition: Int[Array, ""]) -> "MixtureDenoiser":
-        """Return the exact denoiser of one class."""
         return replace(self, label=condition)
 
     def __call__(self, x_t: Row, t: Time) -> Row:
-        """Compute E[x_0 | x_t], the conditional mean under a mixture of jointly normal (x_0, x_t)."""
         alpha, sigma = alpha_sigma(self.schedule, t)
         means, axes = jnp.asarray(self.means), jnp.asarray(self.axes)
         offset = jnp.einsum("kij,ki->kj", axes, x_t[None] - alpha * means)

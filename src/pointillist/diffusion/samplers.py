@@ -110,7 +110,6 @@ class RowSampler(Sampler):
         """Take all steps from point i on and return x_0."""
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
-        """Draw one row by the whole trajectory."""
         return self.end(key, denoiser, 0, self.begin(x_T))[None]
 
 
@@ -130,7 +129,6 @@ class TransitionSampler(RowSampler):
 
     @property
     def n_steps(self) -> Index:
-        """Number of steps: K, or T."""
         return jnp.asarray(self.schedule.timesteps if self.steps is None else self.steps, jnp.int32)
 
     def time(self, i: Index) -> Index:
@@ -145,7 +143,6 @@ class TransitionSampler(RowSampler):
         return whole * left + parts.astype(left.dtype)
 
     def log_snr(self, i: Index) -> Float[Array, ""]:
-        """Compute λ at the time at which step i starts."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, self.time(i))
         return jnp.log(alpha_t / sigma_t)
 
@@ -166,7 +163,6 @@ class TransitionSampler(RowSampler):
         return mean + std * jax.random.normal(jax.random.fold_in(key, t), state.shape)
 
     def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index | int, state: Row) -> Row:
-        """Take the remaining steps, which are all alike."""
         return jax.lax.fori_loop(i, self.n_steps, partial(self.step, key, denoiser), state)
 
 
@@ -188,11 +184,9 @@ class Ancestral(TransitionSampler):
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether the steps add noise (False if variance is "zero")."""
         return self.variance != "zero"
 
     def transition_from_x0(self, x0: Row, x_t: Row, t: Index, s: Index) -> Moments:
-        """Compute mean and standard deviation of x_s."""
         (alpha_t, sigma_t), (alpha_s, sigma_s) = (alpha_sigma(self.schedule, time) for time in (t, s))
         ratio = alpha_t / alpha_s
         beta = sigma_t**2 - ratio**2 * sigma_s**2
@@ -221,11 +215,9 @@ class DDIM(TransitionSampler):
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether the steps add noise (eta above 0)."""
         return self.eta > 0
 
     def transition_from_x0(self, x0: Row, x_t: Row, t: Index, s: Index) -> Moments:
-        """Compute mean and standard deviation of x_s."""
         (alpha_t, sigma_t), (alpha_s, sigma_s) = (alpha_sigma(self.schedule, time) for time in (t, s))
         # The ancestral beta_{t|s}, because 1 - (alpha_t / alpha_s)² would cancel.
         beta = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
@@ -246,11 +238,9 @@ class TrajectorySampler(Sampler):
 
     @property
     def rows_per_draw(self) -> int:
-        """Number of rows per draw: the points, and x_0."""
         return len(self.indices) + 1
 
     def start(self, key: PRNGKeyArray, columns: int) -> Row:
-        """Draw x_T as the wrapped sampler does."""
         return self.sampler.start(key, columns)
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "rows d"]:

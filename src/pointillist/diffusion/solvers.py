@@ -35,11 +35,9 @@ class Solver(RowSampler):
 
     @property
     def n_steps(self) -> Index:
-        """Number of steps: N."""
         return jnp.asarray(self.points, jnp.int32)
 
     def log_snr(self, i: Index) -> Float[Array, ""]:
-        """Compute the λ of point i."""
         lowest, highest = lambda_range(self.schedule)
         fraction = i.astype(jnp.float32) / (self.points - 1)
         return lowest + fraction * (highest - lowest)
@@ -71,7 +69,6 @@ class DPMSolver2M(Solver):
     is_stochastic: bool = eqx.field(static=True, default=False)
 
     def begin(self, x_T: Row) -> State:
-        """Return x_T, and a placeholder for the previous x̂_0."""
         return x_T, jnp.zeros_like(x_T)
 
     def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: State) -> State:
@@ -90,7 +87,6 @@ class DPMSolver2M(Solver):
         return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
 
     def x_t(self, i: Index, state: State) -> Row:
-        """Return the first part of the state."""
         return state[0]
 
 
@@ -109,15 +105,12 @@ class Heun(Solver):
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether the steps add noise: False."""
         return False
 
     def begin(self, x_T: Row) -> Row:
-        """Return y = x_T / alpha_T."""
         return x_T / at_lambda(self.log_snr(jnp.asarray(0)))[0]
 
     def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: Row) -> Row:
-        """Compute y at the next point; the key is unused."""
 
         def slope(y: Array, lambda_t: Array) -> Array:
             x0 = self._predicted(denoiser, at_lambda(lambda_t)[0] * y, lambda_t)
@@ -130,5 +123,4 @@ class Heun(Solver):
         return state + change * (first + second) / 2
 
     def x_t(self, i: Index, state: Row) -> Row:
-        """Return x_t = alpha_t y."""
         return at_lambda(self.log_snr(i))[0] * state

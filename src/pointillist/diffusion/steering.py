@@ -129,11 +129,9 @@ class SVDD(Steered):
 
     @property
     def width(self) -> int:
-        """Number of candidates, M."""
         return self.candidates
 
     def start(self, key: PRNGKeyArray, columns: int) -> Row:
-        """Draw one x_T for all candidates."""
         return self.sampler.start(key, columns)
 
     def _select(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Points:
@@ -142,7 +140,6 @@ class SVDD(Steered):
         return Points(x_t, x0, points.resampled_by)
 
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "1 d"]:
-        """Return the x̂_0 of the kept candidate."""
         row = self._kept(jax.random.fold_in(key, 1), rewards) @ points.x0
         return jnp.where(rewards.max() == -jnp.inf, jnp.nan, row)[None]
 
@@ -170,11 +167,9 @@ class ChainedSVDD(SVDD):
 
     @property
     def width(self) -> int:
-        """Number of parallel network evaluations: 1."""
         return 1
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
-        """Draw one row by the whole trajectory."""
 
         def step(i: Array, x_t: Array) -> Array:
             t, s = self.sampler.time(i), self.sampler.time(i + 1)
@@ -213,16 +208,13 @@ class FeynmanKac(Steered):
 
     @property
     def rows_per_draw(self) -> int:
-        """Number of rows per draw: particles / candidates."""
         return self.width // self.candidates
 
     @property
     def width(self) -> int:
-        """Size of the population."""
         return self.particles or max(1, 500 // self.candidates) * self.candidates
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
-        """Draw one x_T per particle."""
         return jax.random.normal(jax.random.fold_in(key, 0), (self.width, columns))
 
     def _select(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Points:

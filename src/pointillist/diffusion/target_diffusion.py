@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.conditioning.twisting import log_interval
+from pointillist.diffusion.likelihood import RowFunction
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, in_precision
 from pointillist.diffusion.networks import waves
 from pointillist.diffusion.solvers import DPMSolver2M
@@ -164,13 +165,12 @@ class TargetDistribution(eqx.Module):
         return jax.lax.cond(factor == 1, lambda: y, rescaled)
 
 
-class TargetLogDensity(eqx.Module):
+class TargetLogDensity(RowFunction):
     """Log-density of y given x, in nats; a function of rows (x, y), for `map_rows`."""
 
     target: TargetDistribution
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, ""]:
-        """Compute the log-density; the key is unused."""
         target = self.target
         denoisers = target.denoisers(x[:-1])
         y = target.rescale(denoisers, x[-1:], 1 / target.scale)
@@ -178,17 +178,15 @@ class TargetLogDensity(eqx.Module):
         return jax.nn.logsumexp(log_densities) - jnp.log(target.n_networks) - jnp.log(target.scale)
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations."""
         return 2 * self.target.n_networks
 
 
-class TargetLogMass(eqx.Module):
+class TargetLogMass(RowFunction):
     """Log-probability of an interval of y given x, in nats; a function of rows (x, low, high), whose ends may be ±∞."""
 
     target: TargetDistribution
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, ""]:
-        """Compute the log-probability; the key is unused."""
         target = self.target
         denoisers = target.denoisers(x[:-2])
         is_finite = jnp.isfinite(x[-2:])
@@ -201,11 +199,10 @@ class TargetLogMass(eqx.Module):
         return jax.nn.logsumexp(jax.vmap(log_mass)(denoisers)) - jnp.log(target.n_networks)
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations."""
         return 2 * self.target.n_networks
 
 
-class TargetFlow(eqx.Module):
+class TargetFlow(RowFunction):
     """Map from values of N(0, 1) to values of y given x, per network; a function of rows (x, values).
 
     A row concatenates the values of all networks. Each value takes `FLOW_POINTS` network evaluations.
@@ -214,12 +211,10 @@ class TargetFlow(eqx.Module):
     target: TargetDistribution
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, "networks values"]:
-        """Compute the values of y; the key is unused."""
         target, k = self.target, 2 * self.target.n_inputs
         denoisers = target.denoisers(x[:k])
         y = flow_from_prior(denoisers, x[k:].reshape(target.n_networks, -1))
         return target.rescale(denoisers, y, target.scale)
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations."""
         return max(1, columns - 2 * self.target.n_inputs)

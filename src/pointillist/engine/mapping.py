@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
+from pointillist.diffusion.likelihood import RowFunction, hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.schedules import LOWEST_LAMBDA
 from pointillist.engine import devices as engine_devices
 from pointillist.engine.devices import QUICKLY
@@ -21,7 +21,7 @@ from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
 _AXIS = "rows"
 
 
-class LogDensity(eqx.Module):
+class LogDensity(RowFunction):
     """Log-density log p(x) of a row in nats, by the probability-flow ODE; see `likelihood.log_density`.
 
     By default this is the density of rows from the deterministic solvers, which start from N(0, I) at λ = `lowest`.
@@ -38,16 +38,14 @@ class LogDensity(eqx.Module):
         return log_density(self.denoiser, x, probes=probes, steps=self.steps, lowest=self.lowest)
 
     def width(self, columns: int) -> int:
-        """Return the number of network evaluations in parallel: the row and its tangents."""
         return n_tangents(columns) + 1
 
 
 def map_rows(
-    function: Any, rows: Float[np.ndarray, "n d"], *, seed: int = 0, is_brief: bool = False
+    function: RowFunction, rows: Float[np.ndarray, "n d"], *, seed: int = 0, is_brief: bool = False
 ) -> Float[np.ndarray, "n *values"]:  # noqa: F821 - a shape
     """Compute function(key of the row, row) for every row, shape (n, d), scaled as the model sees it.
 
-    The function is a pytree like `LogDensity`, whose `width(columns)` is the number of network evaluations in parallel.
     A value depends only on the row and the seed, 0 … 2³² - 1: equal rows get equal keys, whatever their positions. With
     `is_brief`, the program is not optimized, and values may differ in the last bits.
     """

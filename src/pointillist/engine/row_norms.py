@@ -42,7 +42,6 @@ class Tapped(Dense):
     tap: Float[Array, ""]
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Apply the layer."""
         return _tapped(x, self.weight, self.bias, self.tap)
 
     @property
@@ -60,7 +59,6 @@ class Unfolded(eqx.Module):
     is_first: bool = eqx.field(static=True)
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Apply both layers."""
         if self.is_first:
             return self.layer(x) + self.wave_layer(x[: len(self.waves)] @ self.waves)
         return self.layer(x) + self.waves @ self.wave_layer(x)

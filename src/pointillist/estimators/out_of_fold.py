@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.base import clone
 
 from pointillist.estimators.regression import Units
+from pointillist.lazy import ensemble, model_selection
 
 FEWEST_ROWS = 1000
 """Fewest rows for which trees are fitted: with fewer rows, networks learn as much without them."""
@@ -34,20 +36,16 @@ class OutOfFold:
         cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], seed: int
     ) -> tuple["OutOfFold", Float[np.ndarray, "n kinds"]]:
         """Fit the trees; also predict each row by trees that were not fitted to it."""
-        from sklearn.base import clone
-        from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
-        from sklearn.model_selection import KFold
-
         kinds = (
-            HistGradientBoostingRegressor(max_iter=N_BOOSTED, random_state=seed),
-            ExtraTreesRegressor(N_EXTRA, min_samples_leaf=2, n_jobs=-1, random_state=seed),
+            ensemble.HistGradientBoostingRegressor(max_iter=N_BOOSTED, random_state=seed),
+            ensemble.ExtraTreesRegressor(N_EXTRA, min_samples_leaf=2, n_jobs=-1, random_state=seed),
         )
         units = Units.fit(x, y, is_discrete=False)
         x, y = units.standard(x), units.encode_y(y)
         guessed = np.empty((len(y), len(kinds)))
         models: list[list[Any]] = [[] for _ in kinds]
         n_folds = N_FOLDS if len(x) <= MANY else N_FOLDS_OF_MANY
-        for grown, left in KFold(n_folds, shuffle=True, random_state=seed).split(x):
+        for grown, left in model_selection.KFold(n_folds, shuffle=True, random_state=seed).split(x):
             for i, kind in enumerate(kinds):
                 model = clone(kind).fit(x[grown], y[grown])
                 if hasattr(model, "n_jobs"):

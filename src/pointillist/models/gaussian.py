@@ -116,11 +116,9 @@ class GaussianProcess(Process):
 
     @property
     def noise(self) -> tuple[Schedule, Float[np.ndarray, " k"]]:
-        """The noise schedule, and the root mean square of each column."""
         return self.schedule, self.sigma_data
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Returns the root mean square of each column, and which columns most training rows observed, if any did."""
         is_given = np.isin(np.arange(len(self.sigma_data)), self.given).astype(np.float32)
         return {"spread": self.sigma_data} | ({"given": is_given} if self.given else {})
 
@@ -133,7 +131,6 @@ class GaussianProcess(Process):
     def label_indices(
         self, learned: Learned, plan: SamplingPlan, drawn: Float[np.ndarray, "m k"], rows: slice
     ) -> Int[np.ndarray, " m"]:
-        """Returns the classes that condition the denoiser."""
         assert plan.labels is not None
         return plan.labels[rows]
 
@@ -153,7 +150,6 @@ class GaussianProcess(Process):
         return replace(request, labels=values[name], where=where), where
 
     def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
-        """Plans sampling without conditions: the denoiser, guided or not, and the sampler, steered or not."""
         if cells:
             self._check_observed(learned, request, next(iter(cells)))
         self._warn_unless_given(learned.codec, cells)
@@ -184,7 +180,6 @@ class GaussianProcess(Process):
     def restricted(
         self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
     ) -> SamplingPlan:
-        """Plans sampling of numbers in ranges."""
         for name in (*REWARD_FIELDS, "prior", "deterministic"):
             if request.first_changed((name,)) is not None:
                 raise ValueError(f"{name} cannot be combined with ranges of numbers: leave one of them out")
@@ -208,7 +203,6 @@ class GaussianProcess(Process):
     def plan_imputation(
         self, learned: Learned, observed: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
-        """Plans the draw of all missing numbers of rows; see `Process.plan_imputation`."""
         prior, labels = np.tile(observed, (n_draws, 1)).astype(np.float32), None
         has_label = prior.shape[1] > learned.codec.width
         self._check_observable(learned, "filling cells", has_label=has_label)
@@ -236,12 +230,10 @@ class GaussianProcess(Process):
         return sampler_named("ancestral" if self.schedule.timesteps < 2 else "dpm", self.schedule, None, "posterior")
 
     def check_conditional(self, learned: Learned, *, has_label: bool) -> None:
-        """Raises a ValueError if the model has no conditional distributions of columns."""
         self._check_observable(learned, "conditional", has_label=has_label)
         self.check_noise_levels("conditional")
 
     def check_density(self, learned: Learned) -> None:
-        """Raises a ValueError if the model has no density that is marginal over classes."""
         if learned.classes is not None and self.p_uncond == 0:
             raise ValueError(
                 "densities are marginal over classes, but this model was never trained without labels: fit it with "
@@ -250,7 +242,6 @@ class GaussianProcess(Process):
         self.check_noise_levels("a density")
 
     def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
-        """Returns the log-density of some or all numbers; see `Process.number_density`."""
         denoiser = self.denoiser(learned.network)
         if len(numbers) == learned.codec.width and not has_label:
             return LogDensity(denoiser)
@@ -259,7 +250,6 @@ class GaussianProcess(Process):
     def number_quantiles(
         self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
     ) -> Any:
-        """Returns the quantiles of one number, clipped near the training range; see `Process.number_quantiles`."""
         return ColumnQuantiles(_clipped(learned), self.solver, number, starts, has_label)
 
     def _check_observable(self, learned: Learned, what: str, *, has_label: bool = False) -> None:

@@ -107,7 +107,6 @@ class MaskedProcess(Process):
         return cls(architecture, covariance, basis, float(parameters["p_uncond"]), given)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Returns the covariance of the numbers and, if present, the basis and the given columns."""
         given = np.ones(len(self.given), np.float32) if self.given else None
         found = {"covariance": self.covariance, "basis": self.basis, "given": given}
         return {name: array for name, array in found.items() if array is not None}
@@ -119,7 +118,6 @@ class MaskedProcess(Process):
 
     @property
     def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "..."] | None]:
-        """The noise schedule of the numbers, with their covariance and basis; tokens need neither."""
         if not self.architecture.tokens.with_number:
             return None, None
         return SCHEDULE, self.covariance if self.basis is None else np.stack([self.covariance, self.basis])
@@ -132,7 +130,6 @@ class MaskedProcess(Process):
     def label_indices(
         self, learned: Learned, plan: SamplingPlan, drawn: Float[np.ndarray, "m width"], rows: slice
     ) -> Int[np.ndarray, " m"]:
-        """Returns the tokens of the label column, which are class indices."""
         return drawn[:, _label_token(learned)].astype(np.int64)
 
     def resolve_labels(self, learned: Learned, request: Request) -> tuple[Request, dict[Any, Any]]:
@@ -147,7 +144,6 @@ class MaskedProcess(Process):
         return request, {**where, name: request.labels}
 
     def unconditional(self, learned: Learned, request: Request, cells: Observed, n_rows: int) -> SamplingPlan:
-        """Plans sampling without conditions: the denoiser, guided or not, and the observed tokens and numbers."""
         # Without observed cells too, so that both cases share a compiled program.
         prior = learned.codec.observed_rows(cells, n_rows)
         tokens = self.architecture.tokens
@@ -162,7 +158,6 @@ class MaskedProcess(Process):
     def restricted(
         self, plan: SamplingPlan, codec: Codec, allowed: Sequence[Allowed], request: Request
     ) -> SamplingPlan:
-        """Plans sampling of restricted tokens, and of numbers in ranges."""
         tokens = self.architecture.tokens
         restriction = restriction_of(codec, allowed)
         population, kept = sizes(len(allowed) == 1 and restriction.ranges is None, plan.varies_by_row)
@@ -203,7 +198,6 @@ class MaskedProcess(Process):
         return self._with_numbers(self.token_denoiser(learned, forbidden), learned, has_observed=has_observed)
 
     def token_denoiser(self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None) -> TokenDenoiser:
-        """Returns the token denoiser; see `Process.token_denoiser`."""
         return TokenDenoiser(learned.network.token_network, self.architecture.tokens, forbidden=forbidden)
 
     def number_denoiser(self, learned: Learned, *, has_observed: bool) -> MixedDenoiser:
@@ -225,7 +219,6 @@ class MaskedProcess(Process):
     def plan_imputation(
         self, learned: Learned, observed: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
     ) -> SamplingPlan:
-        """Plans the draw of all missing cells of rows; see `Process.plan_imputation`."""
         prior = np.tile(observed, (n_draws, 1))
         denoiser = self.unguided_denoiser(learned, learned.codec.is_missing_value, has_observed=True)
         return SamplingPlan(len(prior), seed_of(random_state), denoiser, self._sampler(Request()), prior=prior)
@@ -237,20 +230,17 @@ class MaskedProcess(Process):
         indices: Int[np.ndarray, "#n"],
         is_unknown: Bool[np.ndarray, "#n"],
     ) -> Float[np.ndarray, "n width"]:
-        """Returns rows with the tokens of their labels."""
         observed = observed.copy()
         observed[:, _label_token(learned)] = np.where(is_unknown, HIDDEN, indices)
         return observed
 
     def number_density(self, learned: Learned, numbers: tuple[int, ...], *, has_label: bool) -> Any:
-        """Returns the log-density of some or all numbers; see `Process.number_density`."""
         is_all = len(numbers) == len(self.architecture.tokens.with_number)
         return NumberLogDensity(self.number_denoiser(learned, has_observed=not is_all), SCHEDULE, numbers)
 
     def number_quantiles(
         self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
     ) -> Any:
-        """Returns the quantiles of one number; see `Process.number_quantiles`."""
         is_target = np.arange(len(self.architecture.tokens.with_number)) == number
         return NumberQuantiles(self.number_denoiser(learned, has_observed=True), SCHEDULE, is_target, starts)
 

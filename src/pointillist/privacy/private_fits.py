@@ -32,7 +32,7 @@ from pointillist.engine.private_training import ROWS_AT_ONCE, PrivateMethod, Pri
 from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
 from pointillist.engine.recipes import AnyObjective, Method, Weights
 from pointillist.engine.sampling import sample_rows
-from pointillist.lazy import pa
+from pointillist.lazy import pa, stats
 from pointillist.models import fitting
 from pointillist.models.classes import Classes
 from pointillist.models.codec import Codec
@@ -268,11 +268,9 @@ def _recipe(asked: Configuration, budget: _Budget) -> tuple[PrivateRecipe, int]:
 
 
 def _capacity(recipe: PrivateRecipe, budget: _Budget, n_rows: int) -> int:
-    from scipy.stats import binom
-
     # So large that the margin of δ covers a larger batch, in all steps together and in either of two neighbors.
     rare = max(MARGIN * budget.delta / ((1 + np.exp(min(budget.epsilon, 500.0))) * recipe.steps), 1e-300)
-    largest = int(binom.isf(rare, n_rows + 1, recipe.sampling)) + 1
+    largest = int(stats.binom.isf(rare, n_rows + 1, recipe.sampling)) + 1
     return -(-min(largest, n_rows) // ROWS_AT_ONCE) * ROWS_AT_ONCE
 
 

@@ -13,6 +13,7 @@ from pointillist.diffusion.tokens.mixed_likelihood import TokenProbabilities
 from pointillist.diffusion.tokens.mixed_sampling import LARGEST_SCORE
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.mapping import map_rows
+from pointillist.lazy import special
 from pointillist.models.process import Learned
 from pointillist.queries.declared_rules import given_rules
 from pointillist.queries.density import log_probability
@@ -362,11 +363,9 @@ class Conditional:
         self, observed: Float[np.ndarray, "n width"], edges: Float[np.ndarray, " e"]
     ) -> Float[np.ndarray, "n m"]:
         """Probability of an integer target between edges, for rows whose other cells are all observed."""
-        from scipy.special import ndtr
-
         points = normal_points(POINTS).values
         values = self._encoders[self.targets[0]].unrounded(self._quantiles(observed, points))
-        below = np.stack([ndtr(np.interp(edges, np.sort(row), points, -np.inf, np.inf)) for row in values])
+        below = np.stack([special.ndtr(np.interp(edges, np.sort(row), points, -np.inf, np.inf)) for row in values])
         return np.diff(below, axis=1, prepend=0, append=1)
 
     def _completions(

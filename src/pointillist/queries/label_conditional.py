@@ -44,7 +44,6 @@ class LabelConditional(Conditional):
     _has_token_probabilities = True
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> np.ndarray:
-        """Draws the label of each row; see `Conditional.sample`."""
         p = self.predict_proba(X)
         rng = generator_of(seed_of(random_state), HostStream.PREDICTED_LABELS)
         uniform = rng.random((len(p), checked_draws(n_draws)))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.arguments import is_integer
+from pointillist.lazy import special
 
 POINTS = 50
 """Number of quantiles that represent the distribution of a number."""
@@ -62,8 +63,6 @@ class Predictive:
         A quantile of single values is the first value whose cumulative probability reaches the level. Other quantiles
         are interpolated between points, linearly in quantiles of N(0, 1).
         """
-        from scipy.special import ndtri
-
         values, weights, order = self._sorted()
         above = np.cumsum(weights, axis=1)
         below = above - weights
@@ -75,7 +74,7 @@ class Predictive:
         if self.is_atom.all():
             scores = (above[:, None] < np.asarray(levels)[None, :, None] - 1e-9).sum(axis=2)
             return np.take_along_axis(values, np.minimum(scores, values.shape[1] - 1), axis=1)
-        scores, target_scores = ndtri(np.clip(fractions, _FAR, 1 - _FAR)), ndtri(levels)
+        scores, target_scores = special.ndtri(np.clip(fractions, _FAR, 1 - _FAR)), special.ndtri(levels)
         found = [np.interp(target_scores, row, points) for row, points in zip(scores, ends, strict=True)]
         return np.array(found).reshape(len(values), len(levels))
 
@@ -117,12 +116,10 @@ def normal_points(n: int, part: int = 0, parts: int = 1, stretch: float = STRETC
     of the numbers whose probability it has. Parts with few points need a stretch of 1, at which all points have the
     same weight.
     """
-    from scipy.special import ndtr, ndtri
-
     levels, half = (np.arange(n) + (part + 0.5) / parts) / n, 0.5 / (parts * n)
-    below, above = (ndtr(stretch * ndtri(np.clip(levels + side, 0, 1))) for side in (-half, half))
+    below, above = (special.ndtr(stretch * special.ndtri(np.clip(levels + side, 0, 1))) for side in (-half, half))
     weights = above - below
-    return NormalPoints(ndtri((below + above) / 2), weights / weights.sum())
+    return NormalPoints(special.ndtri((below + above) / 2), weights / weights.sum())
 
 
 def checked_levels(levels: Sequence[float]) -> Float[np.ndarray, " levels"]:

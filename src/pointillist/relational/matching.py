@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.lazy import spatial
 from pointillist.relational.features import Cells, Feature
 
 _JITTER = 1e-3
@@ -47,8 +48,6 @@ def matched(
 
     In each round, every point that is left proposes to the nearest target with room, and targets accept at random.
     """
-    from scipy.spatial import cKDTree
-
     room, found = counts.copy(), np.full(len(points), -1)
     for _ in range(_MOST_ROUNDS):
         left, free = np.flatnonzero(found < 0), np.flatnonzero(room > 0)
@@ -57,7 +56,7 @@ def matched(
         # Among equal targets, a target is proposed to in proportion to its room.
         slots = np.repeat(free, np.minimum(room[free], 8))
         jitter = _JITTER * rng.random(len(slots))
-        tree = cKDTree(np.column_stack([targets[slots], jitter]))
+        tree = spatial.cKDTree(np.column_stack([targets[slots], jitter]))
         near = slots[tree.query(np.column_stack([points[left], _JITTER * rng.random(len(left))]))[1]]
         order = rng.permutation(len(left))
         left, near = left[order], near[order]

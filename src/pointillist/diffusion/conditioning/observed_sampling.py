@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser, Row, UnobservedColumns, has_classes
-from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
+from pointillist.diffusion.likelihood import RowFunction, hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.samplers import RowSampler, Sampler, TrajectorySampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray, at_lambda, time_at
 
@@ -23,11 +23,9 @@ class CenteredSampler(Sampler):
 
     @property
     def rows_per_draw(self) -> int:
-        """Rows per draw of the wrapped sampler."""
         return self.sampler.rows_per_draw
 
     def start(self, key: PRNGKeyArray, columns: int) -> Row:
-        """Draw x_T of rows with mean 0."""
         return self.sampler.start(key, columns)
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "rows d"]:
@@ -51,17 +49,14 @@ class ObservedSampler(Sampler):
 
     @property
     def n_diagnostics(self) -> int:
-        """Number of diagnostic columns of the wrapped sampler."""
         return self.sampler.n_diagnostics
 
     @property
     def rows_per_draw(self) -> int:
-        """Rows per draw of the wrapped sampler."""
         return self.sampler.rows_per_draw
 
     @property
     def width(self) -> int:
-        """Number of parallel network evaluations of the wrapped sampler."""
         return self.sampler.width
 
     def start(self, key: PRNGKeyArray, columns: int) -> Row:
@@ -80,7 +75,7 @@ class ObservedSampler(Sampler):
         return jnp.concatenate([drawn, rows[:, columns:]], axis=1)
 
 
-class Completions(eqx.Module):
+class Completions(RowFunction):
     """Draws of the unobserved cells of a row; a function of rows, for `map_rows`.
 
     The start of `sampler`, a sampler of single rows, holds the observed cells. With `has_label`, a row ends with the
@@ -93,17 +88,15 @@ class Completions(eqx.Module):
     has_label: bool = eqx.field(static=True, default=False)
 
     def __call__(self, key: PRNGKeyArray, x: Row) -> Float[Array, "draws width"]:
-        """Draw the row `n_draws` times."""
         denoiser, x = _split_label(self.denoiser, x, self.has_label)
         keys = jax.random.split(key, self.n_draws)
         return jax.vmap(lambda key: self.sampler.draw(key, denoiser, x)[0])(keys)
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations."""
         return self.n_draws
 
 
-class ColumnQuantiles(eqx.Module):
+class ColumnQuantiles(RowFunction):
     """Conditional quantiles of one column given the others.
 
     A deterministic sampler maps `starts`, quantiles of N(0, 1), to these quantiles, because the probability-flow ODE
@@ -125,11 +118,10 @@ class ColumnQuantiles(eqx.Module):
         return drawn + centered.center[0]
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations."""
         return len(self.starts)
 
 
-class ColumnDensity(eqx.Module):
+class ColumnDensity(RowFunction):
     """Conditional log-density of some columns given the others, in nats, by the probability-flow ODE."""
 
     denoiser: Denoiser
@@ -145,7 +137,6 @@ class ColumnDensity(eqx.Module):
         return log_density(denoiser, x[indices] - denoiser.center, probes=probes, lowest=LOWEST_LAMBDA)
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations: the row and its tangents."""
         return n_tangents(len(self.columns)) + 1
 
 

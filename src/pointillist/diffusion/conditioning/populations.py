@@ -33,17 +33,14 @@ class PopulationSampler(Sampler):
 
     @property
     def n_diagnostics(self) -> int:
-        """Number of diagnostic columns, `N_DIAGNOSTICS`."""
         return N_DIAGNOSTICS
 
     @property
     def rows_per_draw(self) -> int:
-        """Number of rows kept."""
         return self.kept
 
     @property
     def width(self) -> int:
-        """Number of candidates."""
         return self.population
 
 

@@ -64,7 +64,6 @@ class RestrictedSampler(PopulationSampler):
     points: int = eqx.field(static=True, default=POINTS)
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
-        """Return a row with all tokens hidden and no number observed."""
         n_numbers = columns - N_DIAGNOSTICS - self.n_tokens
         return jnp.concatenate([jnp.full(self.n_tokens, HIDDEN), jnp.full(n_numbers, jnp.nan)])
 

@@ -208,13 +208,11 @@ class RangedSampler(PopulationSampler):
     points: int = eqx.field(static=True, default=POINTS)
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "n k"]:
-        """Draw x_T of each candidate with `fold_in(key, 0)`."""
         return jax.random.normal(jax.random.fold_in(key, 0), (self.population, columns - N_DIAGNOSTICS))
 
     def draw(
         self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "n k"]
     ) -> Float[Array, "rows k_and_diagnostics"]:
-        """Draw rows, shape (kept, k + `N_DIAGNOSTICS`), from the x_T of each candidate."""
 
         def denoise(ancestor: Array, x_t: Array, t: Array) -> Array:
             return denoiser(x_t, t)

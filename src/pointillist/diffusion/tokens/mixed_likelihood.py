@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.likelihood import hutchinson_probes, n_tangents
+from pointillist.diffusion.likelihood import RowFunction, hutchinson_probes, n_tangents
 from pointillist.diffusion.schedules import Schedule, alpha_sigma, at_lambda, lambda_range, time_at
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser, NumberDenoiser
@@ -109,7 +109,7 @@ def noised_mean(denoiser: NumberDenoiser) -> Float[Array, " k"]:
     return alpha_sigma(denoiser.schedule, t)[0] * denoiser(jnp.zeros(denoiser.is_noised.shape), t)
 
 
-class TokenLogProbability(eqx.Module):
+class TokenLogProbability(RowFunction):
     """Log-probability, in nats, of the tokens of steps 1 … n_steps given those of step 0, in each of several orders.
 
     Attributes:
@@ -124,7 +124,6 @@ class TokenLogProbability(eqx.Module):
     n_steps: int = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " orders"]:
-        """Compute the log-probabilities; the key is unused."""
         tokens = self.denoiser.tokens
         row, denoiser = x[: len(tokens.sizes)], _with_shown_numbers(self.denoiser, x, self.is_target)
         token_of_slot, n_tokens = jnp.asarray(tokens.token_of_slot), len(tokens.sizes)
@@ -144,11 +143,10 @@ class TokenLogProbability(eqx.Module):
         return jax.vmap(in_order)(jnp.asarray(self.steps))
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations."""
         return len(self.steps)
 
 
-class TokenProbabilities(eqx.Module):
+class TokenProbabilities(RowFunction):
     """Log-probabilities of all values of a hidden token given the rest of the row.
 
     Attributes:
@@ -160,17 +158,12 @@ class TokenProbabilities(eqx.Module):
     index: int = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " values"]:
-        """Compute the log-probabilities; the key is unused."""
         tokens = self.denoiser.tokens
         logits = _with_shown_numbers(self.denoiser, x, self.is_target).logits(x[: len(tokens.sizes)])
         return jax.nn.log_softmax(jnp.split(logits, tokens.starts[1:])[self.index])
 
-    def width(self, columns: int) -> int:
-        """Number of parallel network evaluations: 1."""
-        return 1
 
-
-class NumberLogDensity(eqx.Module):
+class NumberLogDensity(RowFunction):
     """Log-density, in nats, of the target numbers of a row given all tokens and other numbers.
 
     It is the density of rows drawn by a deterministic solver, with the noise of t = 1 added.
@@ -190,11 +183,10 @@ class NumberLogDensity(eqx.Module):
         return solve_flow(denoiser, numbers, tangents, 1.0 if probes is None else 1 / len(probes))[1]
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations: the row and its tangents."""
         return n_tangents(len(self.targets)) + 1
 
 
-class NumberQuantiles(eqx.Module):
+class NumberQuantiles(RowFunction):
     """Quantiles of one target number of a row given all tokens and other numbers.
 
     In one dimension the probability-flow ODE preserves order, so it maps quantiles of N(0, 1) to quantiles of the
@@ -207,7 +199,6 @@ class NumberQuantiles(eqx.Module):
     starts: Float[Array | np.ndarray, " levels"]
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, " levels"]:
-        """Compute the quantiles; the key is unused."""
         denoiser, _ = _target_denoiser(self.denoiser, self.schedule, x, self.is_target)
         is_target = jnp.asarray(self.is_target)
         solver, mean = DPMSolver2M(self.schedule, FLOW_POINTS), noised_mean(denoiser)
@@ -219,11 +210,10 @@ class NumberQuantiles(eqx.Module):
         return jax.vmap(quantile)(jnp.asarray(self.starts))
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations."""
         return len(self.starts)
 
 
-class NumberError(eqx.Module):
+class NumberError(RowFunction):
     """Mean squared error of the noise predicted in all numbers of a row jointly.
 
     At evenly spaced log(alpha_t / sigma_t) it estimates, up to a factor and a constant, the variational bound of the
@@ -235,7 +225,6 @@ class NumberError(eqx.Module):
     schedule: Schedule
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, ""]:
-        """Compute the error; the key determines the noise."""
         n_numbers = len(self.denoiser.tokens.with_number)
         denoiser, numbers = _target_denoiser(self.denoiser, self.schedule, x, np.ones(n_numbers, bool))
 
@@ -248,7 +237,6 @@ class NumberError(eqx.Module):
         return jnp.mean(jax.vmap(at_level)(jnp.asarray(LEVELS), eps))
 
     def width(self, columns: int) -> int:
-        """Number of parallel network evaluations."""
         return len(LEVELS)
 
 

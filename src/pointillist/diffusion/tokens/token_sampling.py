@@ -103,7 +103,6 @@ class TokenSampler(Sampler):
     number_sampler: RowSampler | None = None
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
-        """Return a row with all tokens hidden and no number observed."""
         n_tokens = columns if self.n_tokens is None else self.n_tokens
         return jnp.concatenate([jnp.full(n_tokens, HIDDEN), jnp.full(columns - n_tokens, jnp.nan)])
 
