@@ -27,6 +27,7 @@ class Command(TyperCommand):
         return {heading: groups[heading] for heading in HEADINGS if heading in groups}
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and each group of options below its heading."""
         for heading, records in self.groups(ctx).items():
             with formatter.section(heading):
                 formatter.write_dl(records)

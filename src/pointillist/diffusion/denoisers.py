@@ -189,6 +189,7 @@ class UnobservedColumns(Denoiser):
 
     @property
     def schedule(self) -> Schedule:
+        """The denoiser's schedule."""
         return self.denoiser.schedule
 
     def __call__(self, x_t: Row, t: Time) -> Row:

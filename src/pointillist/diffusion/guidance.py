@@ -54,10 +54,12 @@ class ClassifierFree(ConditionalDenoiser):
 
     @property
     def schedule(self) -> Schedule:
+        """The denoiser's schedule."""
         return self.denoiser.schedule
 
     @property
     def n_classes(self) -> Label | None:
+        """The denoiser's number of classes."""
         return self.denoiser.n_classes
 
     def condition(self, label: Label) -> Array:
@@ -100,10 +102,12 @@ class Autoguided(ConditionalDenoiser):
 
     @property
     def schedule(self) -> Schedule:
+        """The good denoiser's schedule."""
         return self.good.schedule
 
     @property
     def n_classes(self) -> Label | None:
+        """The good denoiser's number of classes; None if it has none."""
         return self.good.n_classes if isinstance(self.good, ConditionalDenoiser) else None
 
     def condition(self, label: Label) -> tuple[Array, Array]:

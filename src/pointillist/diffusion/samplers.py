@@ -184,6 +184,7 @@ class Ancestral(TransitionSampler):
 
     @property
     def is_stochastic(self) -> bool:
+        """Whether the steps add noise (False if variance is "zero")."""
         return self.variance != "zero"
 
     def transition_from_x0(self, x0: Row, x_t: Row, t: Index, s: Index) -> Moments:
@@ -215,6 +216,7 @@ class DDIM(TransitionSampler):
 
     @property
     def is_stochastic(self) -> bool:
+        """Whether the steps add noise (eta above 0)."""
         return self.eta > 0
 
     def transition_from_x0(self, x0: Row, x_t: Row, t: Index, s: Index) -> Moments:

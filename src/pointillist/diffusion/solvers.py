@@ -105,6 +105,7 @@ class Heun(Solver):
 
     @property
     def is_stochastic(self) -> bool:
+        """Whether the steps add noise: False."""
         return False
 
     def begin(self, x_T: Row) -> Row:

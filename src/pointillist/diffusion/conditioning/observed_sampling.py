@@ -29,10 +29,7 @@ class CenteredSampler(Sampler):
         return self.sampler.start(key, columns)
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "rows d"]:
-        """Draw a row from x_T of rows with mean 0, with one more network evaluation than the wrapped sampler.
-
-        The denoiser is bound to the class and observed values.
-        """
+        """Draw a row from x_T of rows with mean 0, by a denoiser that is bound to the class and observed values."""
         sampler = self.sampler.sampler if isinstance(self.sampler, TrajectorySampler) else self.sampler
         lambda_T = sampler.log_snr(jnp.zeros((), jnp.int32))
         mean = denoiser(jnp.zeros_like(x_T), time_at(sampler.schedule, lambda_T))

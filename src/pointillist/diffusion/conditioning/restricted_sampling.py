@@ -68,10 +68,6 @@ class RestrictedSampler(PopulationSampler):
         return jnp.concatenate([jnp.full(self.n_tokens, HIDDEN), jnp.full(n_numbers, jnp.nan)])
 
     def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, " n"]) -> Float[Array, "rows n_and_diagnostics"]:
-        """Draw rows, shape (kept, n + `N_DIAGNOSTICS`), by a `TokenDenoiser` or a `MixedDenoiser`.
-
-        `x_T` holds observed tokens, `HIDDEN` where unobserved, then observed numbers, NaN where unobserved.
-        """
         token_denoiser = denoiser.token_denoiser
         first_key, token_key, number_key, choice_key = (jax.random.fold_in(key, i) for i in range(4))
         row, numbers = reveal_single_values(token_denoiser.tokens, x_T[: self.n_tokens]), x_T[self.n_tokens :]
