@@ -73,18 +73,24 @@ def pick(tree: Any, i: AnyArray | int) -> Any:
 
 
 def train(
-    state: TrainingState, recipe: Recipe, epochs: Array, data: CleanRows, architecture: AnyArchitecture, method: Method
+    state: TrainingState,
+    recipe: Recipe,
+    epochs: Array,
+    data: CleanRows,
+    n_rows: Int[Array, ""],
+    architecture: AnyArchitecture,
+    method: Method,
 ) -> tuple[TrainingState, Float[Array, " epochs"]]:
     """Train one model for at most `epochs` more epochs, 1 … `MAX_EPOCHS_PER_CALL`, or to its last.
 
-    The rows, labels and `sigma_data` of `data` are stacks of data sets. The mean loss of each epoch, 0 for epochs not
-    trained, has shape (`MAX_EPOCHS_PER_CALL`,).
+    The rows, labels and `sigma_data` of `data` are stacks of data sets, which have `n_rows` rows each before their
+    padding. The mean loss of each epoch, 0 for epochs not trained, has shape (`MAX_EPOCHS_PER_CALL`,).
     """
     rows = pick(data, recipe.dataset)
 
     def one_epoch(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
         state, losses = carry
-        state, loss = _epoch(state, recipe, rows, architecture, method)
+        state, loss = _epoch(state, recipe, rows, n_rows, architecture, method)
         return state, losses.at[i].set(loss)
 
     n_epochs = jnp.minimum(epochs, recipe.epochs - state.epoch)
@@ -92,15 +98,19 @@ def train(
 
 
 def _epoch(
-    state: TrainingState, recipe: Recipe, data: CleanRows, architecture: AnyArchitecture, method: Method
+    state: TrainingState,
+    recipe: Recipe,
+    data: CleanRows,
+    n_rows: Int[Array, ""],
+    architecture: AnyArchitecture,
+    method: Method,
 ) -> tuple[TrainingState, Float[Array, ""]]:
-    n = len(data.x0)
-    steps = n // method.batch_size
+    most_steps, steps = len(data.x0) // method.batch_size, n_rows // method.batch_size
     epoch_key = jax.random.fold_in(key_of(recipe.seed, Stream.TRAINING), state.epoch + 1)
     # One vmapped call is compiled faster than four calls.
     order_key, level_key, noise_key, label_key = jax.vmap(jax.random.fold_in, (None, 0))(epoch_key, jnp.arange(4))
     # All rows and noise of an epoch are drawn at once, so that a step is nothing but the network.
-    order = shuffled(order_key, n)[: steps * method.batch_size]
+    order = shuffled(order_key, n_rows, len(data.x0))[: most_steps * method.batch_size]
     labels = None
     if data.labels is not None:
         is_dropped = jax.random.bernoulli(label_key, recipe.p_uncond, order.shape)
@@ -110,12 +120,13 @@ def _epoch(
         CleanRows(data.x0[order], labels, recipe.schedule, data.sigma_data, architecture.features),
         method.batch_size,
     )
-    batches = jax.tree.map(lambda a: a.reshape(steps, method.batch_size, -1), examples)
+    batches = jax.tree.map(lambda a: a.reshape(most_steps, method.batch_size, -1), examples)
     first = state.epoch.astype(jnp.float32) * steps
 
-    def step(state: TrainingState, numbered: tuple[Array, tuple[Array, ...]]) -> tuple[TrainingState, Array]:
-        i, batch = first + numbered[0], numbered[1]
-        loss, gradient = _gradient(state.network, batch, method)
+    def step(index: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
+        state, losses = carry
+        i = first + index.astype(jnp.float32)
+        loss, gradient = _gradient(state.network, pick(batches, index), method)
         if method.is_clipped:
             gradient = clipped(gradient, recipe.clip)
         progress = i / (jnp.asarray(recipe.epochs, jnp.float32) * steps)
@@ -123,10 +134,11 @@ def _epoch(
         rate = warm * recipe.learning_rate * (1 - recipe.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))
         if method.is_decayed:
             state = replace(state, network=_decayed(state.network, rate * recipe.weight_decay))
-        return updated(state, gradient, rate, recipe.averaging, i), loss
+        return updated(state, gradient, rate, recipe.averaging, i), losses.at[index].set(loss)
 
-    state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
-    return replace(state, epoch=state.epoch + 1), losses.mean()
+    # The bound is traced, so that tables with different numbers of rows share a program.
+    state, losses = jax.lax.fori_loop(0, steps, step, (state, jnp.zeros(most_steps)))
+    return replace(state, epoch=state.epoch + 1), losses.sum() / steps
 
 
 def updated(
@@ -155,18 +167,20 @@ def _decayed(network: Weights, fraction: Float[AnyArray, ""]) -> Weights:
     return jax.tree.map(lambda w: w * (1 - fraction) if w.ndim > 1 else w, network)
 
 
-def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
-    """Put 0 … n - 1 in a random order.
+def shuffled(key: PRNGKeyArray, n: Int[AnyArray, ""] | int, size: int) -> Int[Array, " size"]:
+    """Put 0 … n - 1 in a random order, followed by `size` - n other numbers; above 2¹⁶, n must be `size`.
 
     Up to 2¹⁶ rows, one sort of random bits that carry the number in their lowest bits is enough. It takes a sixth of
     the time of `jax.random.permutation`, which takes a tenth of a small network's epoch. Rows whose random bits are
     equal keep their order: 61 of the 32 million pairs of 8,000 rows, and one pair in 65,536 of 2¹⁶ rows.
     """
-    n_bits = (n - 1).bit_length()
-    if n_bits > 16:
-        return jax.random.permutation(key, n)
-    numbered = (jax.random.bits(key, (n,)) >> n_bits << n_bits) | jnp.arange(n, dtype=jnp.uint32)
-    return (jax.lax.sort(numbered) & jnp.uint32(2**n_bits - 1)).astype(jnp.int32)
+    if size > 2**16:
+        return jax.random.permutation(key, size)
+    numbers = jnp.arange(size, dtype=jnp.uint32)
+    n_bits = 32 - jax.lax.clz(jnp.asarray(n, jnp.uint32) - 1)
+    numbered = (jax.random.bits(key, (size,)) >> n_bits << n_bits) | numbers
+    in_order = jax.lax.sort(jnp.where(numbers < n, numbered, jnp.uint32(2**32 - 1)))
+    return (in_order & ((jnp.uint32(1) << n_bits) - 1)).astype(jnp.int32)
 
 
 def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Weights]:

@@ -27,6 +27,10 @@ from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Re
 FEW_HELD_OUT_ROWS = 500
 """Most held-out rows whose loss is computed by a program that is not optimized, as optimizing would take longer."""
 
+MOST_PADDED_ROWS = 4096
+"""Largest number of rows that is padded to a power of two, so that small tables share a program. Training takes longer
+than compiling with more rows, and rows of padding get noise too."""
+
 _AXIS = "models"
 
 _DTYPES = {"seed": np.uint32} | dict.fromkeys(("dataset", "epochs", "n_classes"), np.int32)
@@ -37,6 +41,10 @@ def sigma_data_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*s
     """Return the root mean square of each column, float32; 1 where that is 0."""
     squares = np.mean(np.asarray(rows, np.float64) ** 2, axis=-2)
     return np.sqrt(np.where(squares > 0, squares, 1.0)).astype(np.float32)
+
+
+def _padded_size(n: int) -> int:
+    return n if n > MOST_PADDED_ROWS else 1 << (n - 1).bit_length()
 
 
 def _mesh(parts: int, models: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
@@ -114,9 +122,11 @@ class StackTrainer:
 
     def feed(self, data: Float[np.ndarray, "sets n d"], labels: Int[np.ndarray, "sets n"] | None) -> None:
         """Switch to other rows of the same shape."""
+        self._n_rows = np.int32(data.shape[1])
+        added = (0, 0), (0, _padded_size(data.shape[1]) - data.shape[1])
         stacks = CleanRows(
-            x0=jnp.asarray(data, jnp.float32),
-            labels=None if labels is None else jnp.asarray(labels, jnp.int32),
+            x0=jnp.asarray(np.pad(data, (*added, (0, 0))), jnp.float32),
+            labels=None if labels is None else jnp.asarray(np.pad(labels, added), jnp.int32),
             sigma_data=None if self._sigma_data is None else jnp.asarray(self._sigma_data, jnp.float32),
         )
         self._data = jax.device_put(stacks, NamedSharding(self._mesh, P()))
@@ -143,6 +153,7 @@ class StackTrainer:
             self._counts,
             np.asarray(min(epochs, MAX_EPOCHS_PER_CALL), np.int32),
             self._data,
+            self._n_rows,
             architecture=self._architecture,
             method=self._method,
             mesh=self._mesh,
@@ -192,6 +203,7 @@ def _run(
     counts: Int[Array, " devices"],
     epochs: Int[Array, ""],
     data: CleanRows,
+    n_rows: Int[Array, ""],
     *,
     architecture: AnyArchitecture,
     method: Method,
@@ -199,10 +211,10 @@ def _run(
     is_side_by_side: bool,
 ) -> tuple[TrainingState, Float[Array, "models epochs"]]:
     def on_device(
-        states: TrainingState, recipes: Recipe, count: Array, epochs: Array, data: CleanRows
+        states: TrainingState, recipes: Recipe, count: Array, epochs: Array, data: CleanRows, n_rows: Array
     ) -> tuple[TrainingState, Array]:
         n_slots = len(states.epoch)
-        train_model = partial(train, data=data, architecture=architecture, method=method)
+        train_model = partial(train, data=data, n_rows=n_rows, architecture=architecture, method=method)
 
         def train_one(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
             states, losses = carry
@@ -216,9 +228,9 @@ def _run(
         # The bound is traced, so that a stack of one compiles to the same loop as a stack of many.
         return jax.lax.fori_loop(0, count[0], train_one, (states, jnp.zeros((n_slots, MAX_EPOCHS_PER_CALL))))
 
-    specs = P(_AXIS), P(_AXIS), P(_AXIS), P(), P()
+    specs = P(_AXIS), P(_AXIS), P(_AXIS), P(), P(), P()
     mapped = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=P(_AXIS), check_vma=False)
-    return mapped(states, recipes, counts, epochs, data)
+    return mapped(states, recipes, counts, epochs, data, n_rows)
 
 
 def _stacked(recipes: Sequence[Recipe]) -> Recipe:
