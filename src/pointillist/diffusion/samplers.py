@@ -210,10 +210,6 @@ class DDIM(TransitionSampler):
     eta: float = eqx.field(static=True, default=0.0)
     steps: int | None = eqx.field(static=True, default=None)
 
-    def __check_init__(self) -> None:
-        if not 0 <= self.eta <= 1:
-            raise ValueError(f"eta must lie between 0 and 1, not {self.eta:g}")
-
     @property
     def is_stochastic(self) -> bool:
         """Whether the steps add noise (eta above 0)."""
