@@ -180,6 +180,12 @@ def detection(folder: Path, tables: list[str], seeds: int) -> None:
             }
             found[name].append(scores)
             print(f"| {name} | {seed} | {' | '.join(f'{score:.4f}' for score in scores.values())} |", flush=True)
+        if seeds > 1:
+            values = np.array([[*scores.values()] for scores in found[name]])
+            values = np.column_stack([values, values[:, 1] - values[:, 2]])
+            means, errors = values.mean(axis=0), values.std(axis=0, ddof=1) / seeds**0.5
+            *cells, correction = [f"{mean:.3f} ± {error:.3f}" for mean, error in zip(means, errors, strict=True)]
+            print(f"| {name} | mean | {' | '.join(cells)} |\neffect of the correction: {correction}", flush=True)
     report("rules_detection", found)
 
 

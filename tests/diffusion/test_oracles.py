@@ -45,6 +45,13 @@ def test_class_probabilities_follow_bayes_rule():
     np.testing.assert_allclose(MIXTURE.class_probabilities(x), expected, rtol=1e-9)
 
 
+def test_invalid_mixtures_are_refused():
+    with pytest.raises(ValueError, match="weights must be 2 positive numbers"):
+        GaussianMixture.of([1, -1], [[0], [1]], [[1]])
+    with pytest.raises(ValueError, match="covariances must be symmetric and positive semi-definite"):
+        GaussianMixture.of([1], [[0, 0]], [[1, 2], [2, 1]])
+
+
 @pytest.mark.parametrize("t", [1, 60, 200, 99.5])
 def test_a_mixture_of_points_is_an_empirical_distribution(t):
     rows = np.random.default_rng(5).normal(size=(40, 2))

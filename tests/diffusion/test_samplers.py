@@ -127,3 +127,8 @@ def test_the_posterior_variance_equals_the_published_formula():
     _, std = Ancestral(schedule, "posterior").transition(oracle, jnp.zeros(2), jnp.array(50), jnp.array(49))
     beta = 1e-4 + (0.02 - 1e-4) * 49 / 199
     assert float(std) == pytest.approx(np.sqrt(beta * (1 - alpha_bar[49]) / (1 - alpha_bar[50])), rel=1e-3)
+
+
+def test_an_unknown_variance_is_refused():
+    with pytest.raises(ValueError, match="variance must be 'beta', 'posterior' or 'zero', not 'tilde'"):
+        Ancestral(linear(10), "tilde")

@@ -171,6 +171,11 @@ def test_a_deterministic_sampler_is_refused(method):
         method(DDIM(SCHEDULE), linear_reward)
 
 
+def test_invalid_settings_are_refused():
+    with pytest.raises(ValueError, match="particles must be a multiple of candidates: 500 is not a multiple of 7"):
+        FeynmanKac(SAMPLER, linear_reward, candidates=7, particles=500)
+
+
 def test_systematic_resampling_keeps_counts_to_within_one():
     weights = np.array([0.5, 0.25, 0.2, 0.05])
     log_weights = jnp.asarray(np.log(weights), jnp.float32) + 300

@@ -40,6 +40,10 @@ class GaussianMixture:
         weights, means = np.asarray(weights, np.float64), np.asarray(means, np.float64)
         k, d = means.shape
         covariances = np.broadcast_to(np.asarray(covariances, np.float64), (k, d, d))
+        if weights.shape != (k,) or not (weights > 0).all():
+            raise ValueError(f"weights must be {k} positive numbers, one per mean")
+        if np.linalg.eigvalsh(covariances).min() < -1e-12 or not np.allclose(covariances, covariances.mT):
+            raise ValueError("covariances must be symmetric and positive semi-definite")
         classes = np.zeros(k, np.int64) if labels is None else np.asarray(labels, np.int64)
         return cls(weights / weights.sum(), means, np.array(covariances), classes)
 

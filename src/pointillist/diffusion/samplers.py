@@ -182,6 +182,10 @@ class Ancestral(TransitionSampler):
     variance: str = eqx.field(static=True)
     steps: int | None = eqx.field(static=True, default=None)
 
+    def __check_init__(self) -> None:
+        if self.variance not in ("beta", "posterior", "zero"):
+            raise ValueError(f"variance must be 'beta', 'posterior' or 'zero', not {self.variance!r}")
+
     @property
     def is_stochastic(self) -> bool:
         """Whether the steps add noise (False if variance is "zero")."""
@@ -209,6 +213,10 @@ class DDIM(TransitionSampler):
     schedule: Schedule
     eta: float = eqx.field(static=True, default=0.0)
     steps: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta must lie between 0 and 1, not {self.eta:g}")
 
     @property
     def is_stochastic(self) -> bool:

@@ -206,6 +206,12 @@ class FeynmanKac(Steered):
 
     particles: int | None = eqx.field(static=True, default=None)
 
+    def __check_init__(self) -> None:
+        if self.width % self.candidates:
+            raise ValueError(
+                f"particles must be a multiple of candidates: {self.width} is not a multiple of {self.candidates}"
+            )
+
     @property
     def rows_per_draw(self) -> int:
         return self.width // self.candidates

@@ -213,9 +213,28 @@ class Diffusion(WithParameters, Configuration):
         Raises:
             ValueError: In one line, if an argument cannot be used by this model.
         """
-        # The other arguments are fields of `Request`.
-        options = {name: value for name, value in locals().items() if name not in ("self", "n_samples", "progress")}
-        run = sampling_run(self, n_samples, **options)
+        run = sampling_run(
+            self,
+            n_samples,
+            labels=labels,
+            return_labels=return_labels,
+            guidance=guidance,
+            guidance_interval=guidance_interval,
+            worse=worse,
+            reward=reward,
+            reward_temperature=reward_temperature,
+            candidates=candidates,
+            steering=steering,
+            sampler=sampler,
+            steps=steps,
+            prior=prior,
+            deterministic=deterministic,
+            where=where,
+            shares=shares,
+            start=start,
+            exclude=exclude,
+            random_state=random_state,
+        )
         with Bar(Console(stderr=True), run.n_rows, is_shown=progress) as bar:
             rows, row_labels = run.rows(bar.advance)
         if run.effective_sample_size is not None:
