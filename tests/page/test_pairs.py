@@ -201,6 +201,7 @@ def test_conditions_that_no_training_row_meets_are_named_and_kept_in_the_address
     # A class that the model does not have leaves the choice as it is.
     page.goto("about:blank")
     page.goto(address.replace("class=0", "class=99"))
+    page.wait_for_function("() => document.querySelector('#class').options.length")
     assert page.input_value("#class") == "all"
     page.goto("about:blank")
     page.goto(address)
