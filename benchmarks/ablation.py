@@ -48,7 +48,7 @@ def _of_variant(results: Results, datasets, settings) -> dict[str, np.ndarray]:
         baseline = results.store.baselines(results.fingerprints[name], protocol(settings))["emd"].value
         for metric in METRICS:
             scale = baseline if metric == "emd" else 1.0
-            values[metric].append([each[metric].value / scale for each in measures])
+            values[metric].append([float(each[metric]) / scale for each in measures])
     return {metric: np.array(rows) for metric, rows in values.items()}
 
 

@@ -206,8 +206,8 @@ def usefulness(
     features = rows.drop(columns=target)
 
     def score(whole: pd.DataFrame) -> float:
-        sides = [{column: plain(side[column]) for column in rows} for side in (rows, whole, held_out)]
-        return float(utility(*sides, target).of_rows)
+        real, drawn, fresh = ({column: plain(side[column]) for column in rows} for side in (rows, whole, held_out))
+        return float(utility(real, drawn, fresh, target).of_rows)
 
     found: dict[str, dict[str, float]] = {}
     for mechanism in MECHANISMS:

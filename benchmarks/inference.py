@@ -14,6 +14,7 @@ import argparse
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from pointillist import Diffusion
 Simulated = tuple[np.ndarray, np.ndarray]
 """Parameters, shape (n, p), and data, shape (n, d)."""
 
-PUBLISHED = {
+PUBLISHED: dict[str, dict[int, tuple[float, ...]]] = {
     "two_moons": {1000: (0.725, 0.773, 0.822), 10_000: (0.606, 0.713, 0.761), 100_000: (0.542, 0.668, 0.629)},
     "gaussian_linear": {1000: (0.694, 0.650, 0.672), 10_000: (0.552, 0.555, 0.560), 100_000: (0.506, 0.515, 0.536)},
     "gaussian_mixture": {1000: (0.716, 0.740, 0.777), 10_000: (0.615, 0.723, 0.748), 100_000: (0.548, 0.690, 0.735)},
@@ -148,7 +149,7 @@ def c2st(reference: np.ndarray, drawn: np.ndarray) -> float:
     return float(cross_val_score(classifier, rows, is_drawn, cv=KFold(5, shuffle=True, random_state=1)).mean())
 
 
-def measured(name: str, n: int, options: argparse.Namespace) -> dict[str, object]:
+def measured(name: str, n: int, options: argparse.Namespace) -> dict[str, Any]:
     """Fits a task, and measures its posteriors."""
     folder = options.tasks / name / "files"
     theta, data = TASKS[name](np.random.default_rng(options.seed), n, folder)
@@ -181,7 +182,7 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="fit without given")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     print("| task | simulations | C2ST | lowest to highest | NPE, NLE, NRE | fit, s |\n|---|---|---|---|---|---|")
     for name in options.names:
         for n in options.simulations:

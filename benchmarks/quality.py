@@ -91,7 +91,7 @@ def tables(name: str, data: Path, n_seeds: int) -> list[Run]:
             "fit_s": run["fit_s"],
             "sample_s": run["sample_s"],
         }
-        for run in mixed.measured(name, found, "masked", n_seeds, {})
+        for run in mixed.measured(name, found, partial(mixed.generated, {}), n_seeds)
     ]
 
 

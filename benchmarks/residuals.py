@@ -19,6 +19,7 @@ A difference counts if it exceeds two standard errors of the difference between 
 import argparse
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -111,7 +112,7 @@ def hidden(table: pa.Table, n_numbers: int) -> tuple[pa.Table, np.ndarray]:
     return table, is_hidden
 
 
-def measured(made: Made, n: int) -> dict[str, object]:
+def measured(made: Made, n: int) -> dict[str, Any]:
     """Fits a model to a table, and compares the residuals of its rows."""
     table = made.draw(n, 0)
     start = time.perf_counter()
@@ -124,7 +125,7 @@ def measured(made: Made, n: int) -> dict[str, object]:
         "given": model.sample(n, where={"v0": table["v0"].to_numpy()}, random_state=1),
         "imputed": model.impute(gaps, random_state=1),
     }
-    found: dict[str, object] = {"seconds": seconds}
+    found: dict[str, Any] = {"seconds": seconds}
     for way in WAYS:
         residuals = made.residuals(rows[way])
         if way == "imputed":
