@@ -21,7 +21,8 @@ extensions = [
     "mathml",
     "module_text",
 ]
-exclude_patterns = ["_build", "_ext"]
+# Data files of benchmarks are included by pages.
+exclude_patterns = ["_build", "_ext", "explanation/benchmarks/data"]
 nitpicky = True
 
 html_theme = "furo"

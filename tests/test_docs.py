@@ -1,6 +1,7 @@
 """The documentation agrees with the code: public names, commands and notebooks."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -61,3 +62,35 @@ def test_notebooks_were_run_from_top_to_bottom(path):
 
 def test_there_are_two_notebooks():
     assert len(NOTEBOOKS) == 2
+
+
+BENCHMARKS = DOCS / "explanation/benchmarks"
+
+
+def decimals(text):
+    """Numbers with a decimal point, outside of code, links, versions and addresses of papers."""
+    text = re.sub(r"(?s)```.*?```|`[^`]*`|\]\([^)]*\)|arXiv\s[\d.]*|\d+\.\d+\.\d+", "", text)
+    return re.findall(r"(?<![\w.])\d[\d,]*\.\d+", text)
+
+
+PAGES = [path for path in sorted(BENCHMARKS.glob("*.md")) if path.name != "index.md"]
+
+
+@pytest.mark.parametrize("path", [*PAGES, DOCS.parent / "README.md"], ids=lambda path: path.stem)
+def test_measured_numbers_of_a_page_stand_in_a_data_file(path):
+    """Numbers beside the tables of a page, and in the README's comparison, agree with the tables."""
+    page = path.read_text()
+    tables = [BENCHMARKS / name for name in re.findall(r"```\{include\} (data/\S+)", page)]
+    if path.name == "README.md":
+        page, tables = "\n".join(re.findall("(?m)^[|].*", page)), sorted(BENCHMARKS.glob("data/*.md"))
+    held = [float(number.replace(",", "")) for table in tables for number in decimals(table.read_text())]
+    for number in decimals(page):
+        half = 0.5 * 10.0 ** -len(number.partition(".")[2])
+        value = float(number.replace(",", ""))
+        assert any(abs(each - value) <= half * (1 + 1e-9) for each in held), number
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("data/*.md")), ids=lambda path: path.stem)
+def test_data_files_say_where_their_numbers_are_from(path):
+    assert re.search(r"\n\*(`python benchmarks/\w+\.py|`make bench-|Published)", path.read_text())
+    assert any(path.name in page.read_text() for page in BENCHMARKS.glob("*.md"))
