@@ -224,7 +224,7 @@ def test_hidden_tokens_do_not_reveal_whether_a_number_exists(has_missing):
 
 def test_tokens_are_hidden_from_networks_of_numbers_at_low_noise():
     tokens, n = Tokens((3, 3, 3, 1), (), (3,), (0,)), 20_000
-    objective = MixedObjective(tokens, guided=0)
+    objective = MixedObjective(tokens, guided=0, hidden_context=HIDDEN_CONTEXT)
     rng = np.random.default_rng(0)
     rows = np.hstack([rng.integers(0, 3, (n, 3)), np.zeros((n, 1)), rng.normal(size=(n, 1))]).astype(np.float32)
     clean = CleanRows(jnp.asarray(rows), None, SCHEDULE, jnp.eye(1))

@@ -40,7 +40,7 @@ def train_observed(plan: Plan, networks: Weights, *, is_shown: bool = False, dea
         return networks
     steps = min(STEPS_PER_NUMBER * len(architecture.tokens.with_number), MOST_EXAMPLES // plan.method.batch_size)
     epochs = -(-steps // (plan.steps * plan.shards.count))
-    of_observed = ObservedObjective(objective.tokens, objective.guided, objective.p_uncond)
+    of_observed = ObservedObjective(objective.tokens, objective.guided, objective.p_uncond, objective.hidden_context)
     alone = replace(
         plan,
         process=replace(cast(Any, plan.process), architecture=architecture.observed, basis=None),

@@ -21,6 +21,7 @@ from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, prior_kl
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.observed_losses import HIDDEN_CONTEXT
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.models.classes import Classes, checked_labels
@@ -209,7 +210,13 @@ def plan_tokens(
         p_uncond = 0.0 if label is None else configuration.p_uncond
         has_joint_network = process.architecture.has_joint_network
         objective = MixedObjective(
-            tokens, guided, p_uncond, has_missing=has_unknown, has_joint_network=has_joint_network, given=columns
+            tokens,
+            guided,
+            p_uncond,
+            has_missing=has_unknown,
+            has_joint_network=has_joint_network,
+            hidden_context=HIDDEN_CONTEXT if is_small else 0.0,
+            given=columns,
         )
     # A trial on a wide table would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide

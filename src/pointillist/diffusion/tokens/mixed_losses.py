@@ -15,7 +15,6 @@ from pointillist.diffusion.tokens.masking import Tokens, number_features
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork
 from pointillist.diffusion.tokens.mixed_sampling import axes_and_scales
 from pointillist.diffusion.tokens.observed_losses import (
-    HIDDEN_CONTEXT,
     NUMBER_OBJECTIVE,
     noised_given,
     number_error,
@@ -43,6 +42,7 @@ class MixedObjective:
         p_uncond: Fraction of rows in which the guiding token is hidden from the number networks.
         has_missing: Whether tokens, and the numbers that they carry, may be missing.
         has_joint_network: Whether a separate network draws all numbers jointly; see `MixedNetwork`.
+        hidden_context: Probability of hiding a token from the number networks at the lowest noise.
         given: Indices of the tokens that are visible in every row, with their numbers; only without a joint network.
     """
 
@@ -51,7 +51,7 @@ class MixedObjective:
     p_uncond: float = 0.0
     has_missing: bool = False
     has_joint_network: bool = False
-    hidden_context: float = HIDDEN_CONTEXT
+    hidden_context: float = 0.0
     given: tuple[int, ...] = ()
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:

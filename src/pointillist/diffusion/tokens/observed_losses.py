@@ -25,10 +25,11 @@ NUMBER_OBJECTIVE = Objective("edm", "uniform", "log-normal", log_normal=LOG_NORM
 """The training objective of numbers."""
 
 HIDDEN_CONTEXT = 0.3
-"""Probability of hiding a token of a training row from the number networks at the lowest noise.
+"""Probability of hiding a token of a small table from the number networks at the lowest noise.
 
-The tokens of a row often identify it, and a network that always sees all of them memorizes its numbers. The probability
-at alpha_t is `HIDDEN_CONTEXT` alpha_t², so few tokens are hidden at high noise, where only tokens carry information."""
+The tokens of a row often identify it, and a network that sees all of them in every epoch memorizes its numbers. The
+probability at alpha_t is `HIDDEN_CONTEXT` alpha_t², so few tokens are hidden at high noise, where only tokens carry
+information. In tables of more than 2,000 rows, numbers are more precise if no token is hidden."""
 
 _ROWS_AT_ONCE = 32
 
@@ -40,7 +41,7 @@ class ObservedObjective:
     tokens: Tokens
     guided: int | None = None
     p_uncond: float = 0.0
-    hidden_context: float = HIDDEN_CONTEXT
+    hidden_context: float = 0.0
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Build the training examples of an epoch: the arguments of `_loss` except the network, each (m, …)."""
