@@ -267,9 +267,10 @@ declare global {
     constant: number;
     /** Of an inequality. */
     is_strict: boolean;
-    /** Of a product. */
+    /** Of a product or a power. */
     factor: number;
-    /** Of sums and products: the column that is calculated, and whether they hold to its last digit. */
+    exponent: number;
+    /** Of equations: the column that is calculated, and whether they hold to its last digit. */
     solved: number;
     is_exact: boolean;
     /** Of a lookup: the values of the first column, increasing, and beside each those of the others. Of combinations: each of them. */

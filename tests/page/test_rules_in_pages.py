@@ -9,6 +9,7 @@ from pointillist.rules.combinations import Combination
 from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.orders import Order
+from pointillist.rules.powers import Power
 from pointillist.rules.products import Product
 from pointillist.rules.sums import Sum
 from pointillist.rules.table_rules import restore_rows
@@ -32,6 +33,8 @@ EQUATIONS = {
     "product": Product((2, 0, 1), 1.0),
     "rounded product": Product((2, 0, 1), 1.0, is_exact=False),
     "product of a sum": Product((2, 3, 0, 1), 0.5, solved=1),
+    "square": Power((2, 0), 0.5, 2.0),
+    "root of the other": Power((2, 0), 0.5, 2.0, solved=1, is_exact=False),
     "quotient": Product((0, 2, 1), 2.0, solved=2),
     "sum": Sum((2, 0, 1), (1.0, -1.37), 3.0, solved=1),
     "multiple": Sum((2, 1), (3.0,), 5.0),

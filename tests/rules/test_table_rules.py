@@ -12,6 +12,7 @@ from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.multiples import Increment
 from pointillist.rules.orders import Order
+from pointillist.rules.powers import Power
 from pointillist.rules.products import Product
 from pointillist.rules.rule import NumberRange
 from pointillist.rules.sums import Sum
@@ -222,6 +223,7 @@ RULES = [
     Combination((1, 0), np.array([[0.0, 1.0], [2.0, 0.0], [2.0, 1.0]]), "b, a", is_declared=True),
     Increment((1,), 0.05, "b is a multiple of 0.05"),
     Expression((1, 0), "b > 3 or a > 3", (0.0, 0.0), (False, False)),
+    Power((1, 0), 3.0, -0.5),
 ]
 
 

@@ -225,7 +225,9 @@ def _carried(model: RowModel) -> list[str]:
     if sum(encoder.has_number for encoder in encoders) > 1:
         lines.append("how those numbers vary together, two by two")
     if model.codec.rules:
-        lines.append("sums, products and orders of columns that training rows obey, and which values decide others")
+        lines.append(
+            "sums, products, powers and orders of columns that training rows obey, and which values decide others"
+        )
     if any(isinstance(rule, Combination) for rule in model.codec.rules):
         lines.append("all combinations of values of some columns, even of a single row")
     return lines

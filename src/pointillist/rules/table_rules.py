@@ -14,6 +14,7 @@ from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.multiples import Increment
 from pointillist.rules.orders import Order
+from pointillist.rules.powers import Power
 from pointillist.rules.products import Product
 from pointillist.rules.rule import (
     FEWEST_ROWS,
@@ -29,7 +30,7 @@ from pointillist.rules.rule import (
 from pointillist.rules.sums import Sum
 from pointillist.tables.table import Column
 
-EQUATIONS: tuple[type[Equation], ...] = (Sum, Product)
+EQUATIONS: tuple[type[Equation], ...] = (Sum, Power, Product)
 """Kinds of equations, in the order in which they are searched."""
 
 OTHERS: tuple[type[Rule], ...] = (Lookup, Order, Combination, Increment, Inequality, Expression)

@@ -40,15 +40,17 @@ function orderOfMoves(columns, first = 0, shift = 0) {
 }
 
 /**
- * A rule that is an equation, linear in each column: the residual is 0, up to rounding.
+ * A rule that is an equation: the residual is 0, up to rounding.
  *
  * @param {(values: number[], rule: Rule) => number} residual the first value minus the value that the others determine
  * @param {(values: number[], rule: Rule) => number[]} gradient its derivatives
- * @param {boolean} isSearched whether to search for nearby values if solving for one column fails
+ * @param {{isSearched?: boolean, solution?: (values: number[], rule: Rule, i: number) => number}} [how] whether to search
+ *   for nearby values if solving for one column fails; and value i given the others, if not linear in each column
  * @returns {RuleKind}
  */
-function equation(residual, gradient, isSearched = false) {
+function equation(residual, gradient, { isSearched = false, solution } = {}) {
   function solve(rule, values, i) {
+    if (solution) return solution(values, rule, i);
     // The column itself may be so large that rounding hides the others.
     const others = values.map((value, k) => (k === i ? 0 : value));
     return -residual(others, rule) / gradient(others, rule)[i];
@@ -128,7 +130,16 @@ const total = (values) => values.slice(2).reduce((all, value) => all + value, 0)
 const product = equation(
   (values, { factor }) => values[0] - factor * values[1] * total(values),
   (values, { factor }) => values.map((_, i) => (i ? -factor * (i === 1 ? total(values) : values[1]) : 1)),
-  true,
+  { isSearched: true },
+);
+
+const power = equation(
+  ([value, base], { factor, exponent }) => value - factor * base ** exponent,
+  ([, base], { factor, exponent }) => [1, -factor * exponent * base ** (exponent - 1)],
+  {
+    solution: ([value, base], { factor, exponent }, i) =>
+      i ? (value / factor) ** (1 / exponent) : factor * base ** exponent,
+  },
 );
 
 /** @type {RuleKind} the first value is at least the second */
@@ -260,7 +271,7 @@ const combination = {
 };
 
 /** @type {Record<string, RuleKind>} */
-const KINDS = { sum, product, order, inequality, lookup, combination, increment };
+const KINDS = { sum, power, product, order, inequality, lookup, combination, increment };
 
 /**
  * Restores rules in some rows.
