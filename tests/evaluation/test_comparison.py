@@ -25,7 +25,7 @@ def test_arrays_and_frames_of_numbers_are_the_same():
     tables = [dict(zip("pq", rows.T, strict=True)) for rows in (DATA, LIKE, HOLDOUT)]
     expected = evaluate(tables[0], tables[1], holdout=tables[2])
     from_arrays = numbers(evaluate(DATA, LIKE, holdout=HOLDOUT))
-    assert from_arrays["numbers"]["energy"] == numbers(expected)["numbers"]["energy"]
+    assert from_arrays["numbers"]["forest"] == numbers(expected)["numbers"]["forest"]
     frames = [pandas.DataFrame(rows, columns=["p", "q"]) for rows in (DATA, LIKE, HOLDOUT)]
     assert numbers(evaluate(frames[0], frames[1], holdout=frames[2])) == numbers(expected)
     moved = polars.DataFrame(LIKE[:, ::-1], schema=["q", "p"])

@@ -62,14 +62,10 @@ def test_same_distribution(same):
     assert same.verdict.startswith("Not distinguishable from the data at the 1 % level (200 rows, 300 rows of data). ")
     assert not same.is_distinguishable
     assert (same.m, same.n, same.names, same.numbers.names) == (200, 300, ("a", "b", "c", "kind"), ("a", "b", "c"))
-    tests = ["boosted trees", "columns", "residuals", "energy distance", "random forest", "correlations"]
-    assert list(same.p_values) == tests
+    assert list(same.p_values) == ["boosted trees", "columns", "residuals", "random forest", "correlations"]
     numbers = same.numbers
-    assert abs(numbers.energy.distance) < 3 * numbers.energy.distance.null_standard_error
-    assert abs(numbers.forest - 0.5) < 3 * numbers.forest.null_standard_error
-    assert abs(numbers.emd - numbers.emd_baseline.value) < 4 * numbers.emd_baseline.spread
+    assert abs(numbers.forest - 0.5) < 3 * numbers.forest.null_standard_error and numbers.forest_rows == 200
     assert abs(numbers.nearest.share_closer - 0.5) < 3 * numbers.nearest.share_closer.standard_error
-    assert (numbers.forest_rows, numbers.emd_rows) == (200, 150)
     assert same.columns[-1].kind == "label" and same.columns[-1].value == 0
     assert same.seconds > 0
 
@@ -81,7 +77,7 @@ def test_shifted(shifted):
     assert "copied" not in shifted.verdict
     assert "\n" not in shifted.verdict
     assert shifted.worst_columns[0].name == "[b]"
-    assert shifted.numbers.energy.p_value == 0.001
+    assert shifted.numbers.forest_p_value < 0.001
     assert shifted.numbers.nearest.share_closer < 0.4
 
 
@@ -147,12 +143,10 @@ def test_correlations_alone_can_differ():
 
 
 @pytest.mark.slow
-def test_permutation_tests_keep_their_power_with_many_columns():
+def test_a_difference_is_found_in_many_columns_and_few_rows():
     rng = np.random.default_rng(10)
     rows, data = rng.normal(size=(60, 40)), rng.normal(size=(60, 40)) * 1.6
-    result = evaluate(rows, data)
-    assert result.numbers.energy.p_value == 0.001
-    assert result.adjusted_p_values["energy distance"] <= 0.005
+    assert evaluate(rows, data).is_distinguishable
 
 
 def test_json(same, shifted):
@@ -160,10 +154,10 @@ def test_json(same, shifted):
         plain = evaluation.to_json()
         assert json.loads(json.dumps(plain, allow_nan=False)) == plain
         assert plain["verdict"] == evaluation.verdict
-        energy = evaluation.numbers.energy
-        assert plain["numbers"]["energy"]["distance"]["value"] == float(energy.distance)
-        assert plain["numbers"]["energy"]["distance"]["standard_error"] == energy.distance.standard_error
-        assert plain["numbers"]["energy"]["p_value"] == energy.p_value
+        forest = evaluation.numbers.forest
+        assert plain["numbers"]["forest"]["value"] == float(forest)
+        assert plain["numbers"]["forest"]["standard_error"] == forest.standard_error
+        assert plain["numbers"]["forest_p_value"] == evaluation.numbers.forest_p_value
         assert [column["name"] for column in plain["columns"]] == list(evaluation.names)
         assert plain["adjusted_p_values"] == evaluation.adjusted_p_values
     assert same.to_json()["columns"][-1]["rows_mean"] is None  # nan
@@ -186,12 +180,8 @@ def test_few_rows_one_column_and_constants():
 def test_scaled_by_the_data():
     rows, data = sampled(0, 60), sampled(1, 80)
     one, two = evaluate(rows, data), evaluate(rows * [1e6, 1.0, 1e-6], data * [1e6, 1.0, 1e-6])
-    assert one.numbers.energy.distance == pytest.approx(two.numbers.energy.distance, rel=1e-9)
-    assert one.numbers.energy.p_value == two.numbers.energy.p_value
+    assert one.numbers.correlations == two.numbers.correlations
     assert one.numbers.nearest.share_closer == pytest.approx(two.numbers.nearest.share_closer)
-    data_deviations = data.std(axis=0)
-    unscaled = evaluate(rows / data_deviations, data / data_deviations)
-    assert one.numbers.emd == pytest.approx(unscaled.numbers.emd, rel=1e-9)
 
 
 def test_holm_by_hand():
@@ -220,12 +210,7 @@ def text_of(evaluation, width=100):
 def test_report(same, shifted):
     text = text_of(same, 120)
     assert "Data: 300 real rows. Rows: 200 generated rows. 4 columns." in text
-    for title in (
-        "energy distance",
-        "random forest, accuracy, 200 rows per side",
-        "EMD, 150 rows per side",
-        "coverage",
-    ):
+    for title in ("random forest, accuracy, 200 rows per side", "correlation off most", "coverage"):
         assert title in text
     assert "nearer to the data than to held-out rows" in text and "AUC of kind, predicted" in text
     assert "Not distinguishable" in text

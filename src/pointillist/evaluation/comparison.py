@@ -7,7 +7,7 @@ from pointillist.evaluation.figure import Histogram
 from pointillist.evaluation.report import percent
 from pointillist.evaluation.scores import NumberMeasures, Scores
 from pointillist.lazy import stats
-from pointillist.metrics import MEASURES, ColumnDifference, Copies, Estimate, ResidualSpread
+from pointillist.metrics import MEASURES, ColumnDifference, Copies, ResidualSpread
 from pointillist.metrics.estimate import LEVEL, holm
 
 
@@ -170,22 +170,17 @@ class Comparison:
 
 
 def _number_lines(numbers: NumberMeasures) -> list[Line]:
-    """Return the lines about numeric columns; real rows have the best value, or what chance gives."""
-    n, energy, correlations = len(numbers.names), numbers.energy, numbers.correlations
-    forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows per side", (numbers.forest, "0.5", "")
-    called = f"the energy distance ({energy.distance:.3g})", f"a random forest (accuracy {numbers.forest:.2f})"
-    baseline = Estimate(numbers.emd_baseline.value, numbers.emd_baseline.spread)
+    """Return the tests of numeric columns; real rows have the best value."""
+    n, correlations = len(numbers.names), numbers.correlations
+    title, accuracy = f"  random forest, accuracy, {numbers.forest_rows:,} rows per side", (numbers.forest, "0.5", "")
+    text = f"a random forest (accuracy {numbers.forest:.2f})"
     lines = [
         Line(f"{n:,} column{'s' * (n != 1)} of numbers:", ("", "", "")),
-        Line("  energy distance", (energy.distance, "0", ""), energy.p_value, "energy distance", called[0]),
-        Line(*forest, numbers.forest_p_value, "random forest", called[1]),
-        Line(f"  EMD, {numbers.emd_rows:,} rows per side", (numbers.emd, baseline, "")),
+        Line(title, accuracy, numbers.forest_p_value, "random forest", text),
     ]
     if correlations.pair is not None:
         one, two = (numbers.names[column] for column in correlations.pair)
-        largest = correlations.largest, correlations.expected_largest, ""
-        text = f"the correlation of {one!r} and {two!r} (off by {correlations.largest:.2f})"
-        title = f"  correlation off most, {one} and {two}"
-        lines.append(Line(title, largest, correlations.p_value, "correlations", text))
-        lines.append(Line("  correlations off on average", (correlations.mean, correlations.expected_mean, "")))
+        title, difference = f"  correlation off most, {one} and {two}", (correlations.difference, "0", "")
+        text = f"the correlation of {one!r} and {two!r} (off by {correlations.difference:.2f})"
+        lines.append(Line(title, difference, correlations.p_value, "correlations", text))
     return lines

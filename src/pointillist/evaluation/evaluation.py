@@ -82,8 +82,8 @@ def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, r
     number of rows of each table, at most 16,000 per side and 256,000 cells; the residuals of 5,000 rows per side are
     compared, by a regression fitted to 5,000 more data rows; manifold scores see 2,000 rows per side; the
     nearest records are those of 5,000 rows among 15,000 of each side; and a target is learned from at most 50,000 rows.
-    In numeric columns, the energy test sees 4,000 rows per side, the random forest 2,000 (1,000 beyond 16 columns) and
-    the correlations 5,000.
+    In numeric columns, the random forest sees 2,000 rows per side (1,000 beyond 16 columns), and the test of the
+    correlations 5,000.
 
     Args:
         data: Real rows, at least 10: an array of shape (n, d), a data frame of pandas, Polars or PyArrow, or columns of

@@ -1,7 +1,6 @@
 """Measures of rows, of real rows and of independent columns, and further measures of numeric columns."""
 
 from dataclasses import dataclass
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,9 +12,6 @@ from pointillist.metrics import MEASURES, NearestShare, Utility, nearest_share, 
 from pointillist.metrics.checks import check_pair
 from pointillist.metrics.mixed import mean_score
 from pointillist.metrics.mixed_tables import Table, count_rows
-
-ENERGY_ROWS, EMD_ROWS = 4000, 250
-"""Most rows per side of the energy test, whose 8,000² distances in float32 are 256 MB, and of the EMD."""
 
 FOREST_ROWS, FOREST_ROWS_OF_MANY, MANY_COLUMNS = 2000, 1000, 16
 """Most rows per side of the forest, which takes seconds; fewer if there are more columns than that."""
@@ -88,29 +84,21 @@ class NumberMeasures:
 
     Attributes:
         names: Names of the columns.
-        energy: Energy distance with its permutation test.
         forest: Accuracy of a random forest that tries to distinguish rows from data; 0.5 is best.
         forest_rows: Number of rows per side that the forest saw.
         forest_p_value: p-value of an accuracy above 0.5.
-        emd: Earth mover's distance between subsamples.
-        emd_baseline: Real-data baseline of `emd`: the same between halves of the data.
-        emd_rows: Number of rows in a subsample.
+        correlations: Test of the correlations, in columns that are not scaled.
         nearest: Distances to the closest data records.
         closer_p_value: p-value of the excess of `nearest.share_closer` over 0.5.
-        correlations: Differences of correlations, in columns that are not scaled.
     """
 
     names: tuple[str, ...]
-    energy: metrics.EnergyTest
     forest: metrics.Estimate
     forest_rows: int
     forest_p_value: float
-    emd: metrics.Estimate
-    emd_baseline: metrics.Baseline
-    emd_rows: int
+    correlations: metrics.CorrelationTest
     nearest: metrics.NearestRecords
     closer_p_value: float
-    correlations: metrics.CorrelationDifferences
 
 
 def measure_numbers(data: Table, rows: Table, random_state: int) -> NumberMeasures | None:
@@ -127,20 +115,14 @@ def measure_numbers(data: Table, rows: Table, random_state: int) -> NumberMeasur
     nearest = metrics.nearest_records(*scaled, random_state=random_state)
     forest_rows = min(*map(len, scaled), FOREST_ROWS if len(names) <= MANY_COLUMNS else FOREST_ROWS_OF_MANY)
     forest = metrics.two_sample_test(*scaled, max_rows=forest_rows, random_state=random_state)
-    emd_rows = min(EMD_ROWS, len(real) // 2, len(made))
-    emd = partial(metrics.emd, n_subsample=emd_rows)
     return NumberMeasures(
         names=names,
-        energy=metrics.energy_test(*scaled, max_rows=ENERGY_ROWS, random_state=random_state),
         forest=forest,
         forest_rows=forest_rows,
         forest_p_value=_above_half(forest, forest.null_standard_error),
-        emd=emd(*scaled, random_state=random_state),
-        emd_baseline=metrics.baseline(partial(emd, n_repeats=1), scaled[0], random_state=random_state),
-        emd_rows=emd_rows,
+        correlations=metrics.correlation_test(real, made, random_state=random_state),
         nearest=nearest,
         closer_p_value=_above_half(nearest.share_closer, nearest.share_closer.standard_error),
-        correlations=metrics.correlation_differences(real, made, random_state=random_state),
     )
 
 

@@ -9,8 +9,8 @@ average, so compare each score with its `baseline`: the value between two random
 from pointillist.metrics.array_scores import emd, report_nll, spread
 from pointillist.metrics.classifiers import BoostedTwoSample, Utility, boosted_two_sample, two_sample_test, utility
 from pointillist.metrics.column_differences import ColumnDifference, column_differences
-from pointillist.metrics.correlations import CorrelationDifferences, correlation_differences
-from pointillist.metrics.energy import EnergyTest, energy_distance, energy_test
+from pointillist.metrics.correlations import CorrelationTest, correlation_test
+from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
 from pointillist.metrics.mixed import PairTrend, PairTrends, column_shapes, pair_trends
@@ -26,8 +26,7 @@ __all__ = [
     "BoostedTwoSample",
     "ColumnDifference",
     "Copies",
-    "CorrelationDifferences",
-    "EnergyTest",
+    "CorrelationTest",
     "Estimate",
     "ManifoldScores",
     "Measure",
@@ -43,12 +42,11 @@ __all__ = [
     "column_differences",
     "column_shapes",
     "copies",
-    "correlation_differences",
+    "correlation_test",
     "coverage",
     "crps",
     "emd",
     "energy_distance",
-    "energy_test",
     "expected_calibration_error",
     "expected_coverage",
     "interval_coverage",
