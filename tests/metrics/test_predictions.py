@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pointillist.evaluation import calibration
 from pointillist.metrics import crps, interval_coverage, pit
 
 RNG = np.random.default_rng(0)
@@ -43,6 +42,3 @@ def test_intervals_may_have_one_end_and_errors_are_specific():
     ):
         with pytest.raises(ValueError, match=message):
             interval_coverage(lows, highs, [0.5, 0.5])
-    for data in ([1.0, np.nan], []):
-        with pytest.raises(ValueError, match="data must hold finite numbers"):
-            calibration([[0.0, 1.0]], [0.5], data)

@@ -2,28 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from jaxtyping import Float
 from rich.console import Console
 
 from pointillist.atomic_files import check_writable, write_whole
 from pointillist.cli.options import FILES
-from pointillist.cli.predictions import column_of
-from pointillist.cli.table_options import columns_by_text, labels_in, read_for
-from pointillist.evaluation import Calibration, draw_evaluation, evaluate, print_evaluation
-from pointillist.evaluation.calibration import POINTS, calibration
-from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
+from pointillist.cli.table_options import read_for
+from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
+from pointillist.evaluation.evaluation import MIN_ROWS
 from pointillist.evaluation.html import html_of
 from pointillist.evaluation.inputs import as_columns
-from pointillist.evaluation.report import json_value
 from pointillist.files.csv_format import CsvForm
 from pointillist.files.formats import format_of, is_table
 from pointillist.files.number_rows import check_enough
 from pointillist.files.reading import read_table
-from pointillist.foreign_text import terminal_text
-from pointillist.lazy import pa
 from pointillist.metrics.mixed_tables import check_tables
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
@@ -31,16 +23,14 @@ from pointillist.models.saving import load_model
 from pointillist.privacy.auditing import MIN_ROWS as MIN_AUDITED
 from pointillist.privacy.auditing import Audit, audit
 from pointillist.progress import Bar
-from pointillist.queries.label_conditional import conditional_of
 from pointillist.queries.sampling import SamplingRun
-from pointillist.tables.frames import aligned
 from pointillist.tables.numbers import LabelColumn
 from pointillist.tables.row_sampling import ROWS_IN_MEMORY
-from pointillist.tables.table import Column, Table, cells_in
+from pointillist.tables.table import Column, Table
 from pointillist.tables.text_formats import forms_in
 
 MOST_ROWS = 2000
-"""Most held-out rows that are predicted, and most members and non-members of an audit; `audit` uses more."""
+"""Most members and non-members of an audit; `audit` uses more."""
 
 
 def compare(
@@ -82,25 +72,17 @@ def compare(
     held_out = None if holdout is None else columns[str(holdout)]
     evaluation = evaluate(data_columns, row_columns, holdout=held_out, target=target, random_state=seed)
     attacked: Audit | str | None = None
-    predicted: Calibration | str | None = None
     if model is not None and holdout is not None:
         others = _read_like(model, holdout, None, 1, form)
         attacked = _audited(model, real, others, seed)
-        if target is not None and is_of_numbers(data_columns[target]):
-            predicted = calibrated(model, real, others, target, seed)
     verdict = attacked.verdict if isinstance(attacked, Audit) else attacked
     if as_json:
         found = evaluation.to_json()
         if attacked is not None:
             found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
-        if predicted is not None:
-            found["calibration"] = json_value(predicted)
         print(json.dumps(found, indent=1, allow_nan=False))
     else:
-        console = Console()
-        if predicted is not None:
-            console.print(terminal_text(predicted) if isinstance(predicted, str) else predicted.table())
-        print_evaluation(evaluation, console, verdict, (str(data), str(rows)))
+        print_evaluation(evaluation, Console(), verdict, (str(data), str(rows)))
     if figure is not None:
         draw_evaluation(data_columns, row_columns, figure)
     if html is not None:
@@ -180,29 +162,3 @@ def _drawn(model: RowModel, n: int, seed: int) -> Table:
     name, position = (None if classes is None else classes.column) or ("label", codec.n_columns)
     label = None if labels is None or model.label_index is None else LabelColumn(str(name), position, labels)
     return codec.layout.with_labels(drawn, label)
-
-
-def calibrated(model: RowModel, data: Table, holdout: Table, target: str, seed: int) -> Calibration | str:
-    """Measures a model's predictions of a column of numbers in held-out rows, or returns the reason why it cannot."""
-    name = columns_by_text(model).get(target, target)
-    try:
-        values, known = (_numbers(model, name, table.arrow.column(target)) for table in (holdout, data))
-        present = np.flatnonzero(~np.isnan(values))
-        indices = np.sort(np.random.default_rng(seed).permutation(present)[:MOST_ROWS])
-        rows = Table(holdout.arrow.take(indices))
-        view = conditional_of(model, name, labels_in(model, rows))
-        points = view.quantiles(rows, ((np.arange(POINTS) + 0.5) / POINTS).tolist())
-        found = _numbers(model, name, column_of(model, name, points.ravel())).reshape(points.shape)
-    except ValueError as error:
-        return f"no calibration of {target}: {error}"
-    return calibration(found, values[indices], known[~np.isnan(known)], target=target)
-
-
-def _numbers(model: RowModel, name: Any, column: Any) -> Float[np.ndarray, " n"]:
-    """Return a column as numbers, NaN where missing, with dates in the unit and time zone of the model's column."""
-    codec = model.codec
-    if codec.names is not None and name in codec.names:
-        one = Table(pa.table([column], names=[str(name)]))
-        column = aligned(one, codec.layout, absent=codec.names).arrow.column(codec.names.index(name))
-    cells = cells_in(name, column)
-    return np.where(cells.is_missing, np.nan, cells.numbers)
