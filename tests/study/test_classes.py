@@ -5,7 +5,7 @@ from rich.console import Console
 from sklearn.neighbors import KNeighborsClassifier
 from support import dump
 
-from pointillist import load_pointset, metrics
+from pointillist import load_pointset
 from pointillist.study import runner
 from pointillist.study.grid import Cell, Dataset, check_data, load_dataset
 from pointillist.study.measuring import (
@@ -94,10 +94,9 @@ def test_a_study_of_classes(small, tmp_path):
         assert "w = 0 is plain conditional sampling" in text
         assert results.generated("moons", reward.columns[1].settings).shape == (700, 2)
         text = markdown(results, classifier)
-        assert "| blobs | log loss (nats) |" in text and "prior KL" not in text
+        assert "| blobs | accuracy on training rows |" in text and "prior KL" not in text
         truth = store.baselines(results.fingerprints["blobs"], protocol(classifier.columns[0].settings))
         assert 0.9 < truth["accuracy"].value < 0.99 and 0.9 < truth["training_accuracy"].value < 0.99
-        assert "| blobs | accuracy on training rows |" in text
         assert store.baselines(results.fingerprints["moons"], protocol(classifier.columns[0].settings)) == {}
     names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     assert {"guidance_blobs_rows.png", "reward_moons_rows.png", "classifier_metrics.png"} < names
@@ -189,8 +188,6 @@ def test_measures_of_classifiers():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     measures = measure_classifier(probabilities, np.array([0, 1, 1]))
     assert measures["accuracy"] == pytest.approx(2 / 3)
-    assert measures["log_loss"] == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
-    assert measures["calibration_error"] == metrics.expected_calibration_error(probabilities, [0, 1, 1])
     assert np.isnan(measure_classifier(np.full((3, 2), np.nan), np.array([0, 1, 1]))["accuracy"])
 
 
@@ -218,13 +215,10 @@ def test_neighbors_vote_with_the_class_fractions_of_the_data_except_on_training_
     # For rows of the true distribution, about as good as the true class probabilities.
     baseline = measure_baseline("accuracy", dataset, settings, None)["accuracy"]
     assert measures["accuracy"] == pytest.approx(baseline.value, abs=0.005)
-    assert measures["calibration_error"] < 0.02
     equal = KNeighborsClassifier(100).fit(rows, drawn)
     assert measures["training_accuracy"] == equal.score(dataset.rows, dataset.labels)
     fresh, labels = held_out("blobs", 2000)
     assert equal.score(fresh, labels) < measures["accuracy"]
-    equal_error = metrics.expected_calibration_error(equal.predict_proba(fresh), labels)
-    assert float(equal_error) > 2 * measures["calibration_error"], (equal_error, measures["calibration_error"])
 
 
 @pytest.mark.parametrize(

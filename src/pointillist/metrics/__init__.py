@@ -15,7 +15,7 @@ from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
 from pointillist.metrics.mixed import PairTrend, PairTrends, column_shapes, pair_trends
 from pointillist.metrics.nearest import Copies, NearestRecords, NearestShare, copies, nearest_records, nearest_share
-from pointillist.metrics.predictions import crps, expected_calibration_error, interval_coverage, log_loss, pit
+from pointillist.metrics.predictions import crps, interval_coverage, pit
 from pointillist.metrics.registry import MEASURES, METRICS, Baseline, Measure, Metric, baseline
 from pointillist.metrics.residuals import ResidualSpread, residual_spreads
 
@@ -47,10 +47,8 @@ __all__ = [
     "crps",
     "emd",
     "energy_distance",
-    "expected_calibration_error",
     "expected_coverage",
     "interval_coverage",
-    "log_loss",
     "manifold_scores",
     "nearest_records",
     "nearest_share",

@@ -38,8 +38,6 @@ QUANTITIES: dict[str, dict[str, Quantity]] = {
     "classifier": {
         "accuracy": Quantity("held-out accuracy", "higher"),
         "training_accuracy": Quantity("accuracy on training rows", "higher"),
-        "calibration_error": Quantity("calibration error", "lower"),
-        "log_loss": Quantity("log loss (nats)", "lower"),
     },
 }
 """Quantities by kind of section and name. For "classes", they are means over classes."""
@@ -59,7 +57,6 @@ SIZES: dict[str, tuple[Callable[[Settings], float], str]] = {
     "emd": (lambda settings: settings.emd_rows, "it grows with emd_rows, which differs"),
     "two_sample_test": (lambda settings: min(settings.n_samples, MOST_ROWS), _N_SAMPLES),
     "coverage": (lambda settings: settings.n_samples, _N_SAMPLES),
-    "calibration_error": (lambda settings: settings.n_held_out, "it shrinks with n_held_out, which differs"),
     "nll": (cut_off, "the settings' densities have different noise"),
 }
 """By quantity: a number other than the model on which its values depend, and why cells that differ are not ranked."""

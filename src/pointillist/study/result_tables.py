@@ -186,8 +186,6 @@ _BASELINE_NOTES = {
         "votes are weighted by class size, except on training rows; mlp_100_50: a multi-layer perceptron fitted to the "
         "data; elbo and exact: the conditional model's class probabilities by its denoising error and its log-density.",
         "Baseline: the value of the true class probabilities on the same rows, ± its standard error; empty if unknown.",
-        "Calibration error: the expected calibration error in 15 bins. With finitely many rows it is above 0 even for "
-        "the true probabilities.",
     ],
 }
 
