@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from scipy.stats import hypergeom
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from pointillist.metrics import classifiers, manifold_scores, nearest_share
@@ -409,8 +410,6 @@ def test_manifold_by_the_definition():
 
 
 def test_coverage_of_numeric_tables_has_the_expected_value():
-    from pointillist.metrics import expected_coverage
-
     rng = np.random.default_rng(7)
     covered = []
     for _ in range(40):
@@ -418,7 +417,8 @@ def test_coverage_of_numeric_tables_has_the_expected_value():
         found = manifold_scores(data, rows)
         covered.append((found.coverage, found.coverage.standard_error))
     values, errors = np.transpose(covered)
-    assert abs(values.mean() - expected_coverage(100, 100)) < 4 * values.std(ddof=1) / math.sqrt(40)
+    expected = 1 - hypergeom.pmf(0, 199, 100, 5)  # Naeem et al. 2020, lemma 2
+    assert abs(values.mean() - expected) < 4 * values.std(ddof=1) / math.sqrt(40)
     assert 0.6 < np.sqrt(np.mean(errors**2)) / values.std(ddof=1) < 1.6
 
 

@@ -12,7 +12,7 @@ from pointillist.metrics.column_differences import ColumnDifference, column_diff
 from pointillist.metrics.correlations import CorrelationTest, correlation_test
 from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.estimate import Estimate
-from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
+from pointillist.metrics.manifolds import ManifoldScores, coverage, manifold_scores
 from pointillist.metrics.mixed import PairTrend, PairTrends, column_shapes, pair_trends
 from pointillist.metrics.nearest import Copies, NearestRecords, NearestShare, copies, nearest_records, nearest_share
 from pointillist.metrics.predictions import crps, interval_coverage, pit
@@ -47,7 +47,6 @@ __all__ = [
     "crps",
     "emd",
     "energy_distance",
-    "expected_coverage",
     "interval_coverage",
     "manifold_scores",
     "nearest_records",
