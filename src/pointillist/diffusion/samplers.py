@@ -62,7 +62,6 @@ class RowSampler(Sampler):
 
     Attributes:
         order: Order of convergence of the deterministic method in the length of its steps.
-        evaluations_per_step: Number of evaluations of the denoiser per step.
         is_stochastic: Whether steps add noise; if not, x_T determines the row.
     """
 
@@ -78,7 +77,6 @@ class RowSampler(Sampler):
         is_stochastic: eqx.AbstractVar[bool]
 
     order: ClassVar[int] = 1
-    evaluations_per_step: ClassVar[int] = 1
 
     def start(self, key: PRNGKeyArray, columns: int) -> Row:
         """Draw x_T with `fold_in(key, 0)`."""

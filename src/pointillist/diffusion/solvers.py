@@ -29,11 +29,6 @@ class Solver(RowSampler):
     order: ClassVar[int] = 2
 
     @property
-    def evaluations(self) -> int:
-        """Number of evaluations of the denoiser per row: `evaluations_per_step` per point, and one at the last."""
-        return (self.points - 1) * self.evaluations_per_step + 1
-
-    @property
     def n_steps(self) -> Index:
         return jnp.asarray(self.points, jnp.int32)
 
@@ -101,7 +96,6 @@ class Heun(Solver):
 
     schedule: Schedule
     points: int = eqx.field(static=True, default=HEUN_POINTS)
-    evaluations_per_step: ClassVar[int] = 2
 
     @property
     def is_stochastic(self) -> bool:

@@ -120,7 +120,7 @@ _OF_RECIPES = ("epochs", "learning_rate", "warmup", "decay", "averaging", "p_unc
 
 def _advance(shared: Shared, cells: list[Cell], epochs: Iterable[int]) -> None:
     for cell, n in zip(cells, epochs, strict=True):
-        shared.bar.advance(shared.study.training_work(cell) * n / cell.settings.epochs)
+        shared.bar.advance(n / cell.settings.epochs)
 
 
 def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarray, "n d"]:
@@ -129,7 +129,7 @@ def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarr
     kept = shared.store.rows(cell.rows_key)
     if kept is not None:
         return kept
-    sampler, work = _sampler(shared, cell, scorer), shared.study.sampling_work(cell)
+    sampler = _sampler(shared, cell, scorer)
     labels = None if settings.kind == "rows" else dataset.labels_to_draw(settings.n_samples)
     n_rows, chosen = settings.n_samples, None
     if labels is not None and sampler.rows_per_draw > 1:
@@ -143,7 +143,6 @@ def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarr
     columns, seed = dataset.rows.shape[1], random_seed(cell.rows_key)
     for new in stream_rows(denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, labels=labels):
         parts.append(new)
-        shared.bar.advance(work * len(new) / n_rows)
         shared.interruption.check()
     rows = np.concatenate(parts)
     if chosen is not None:

@@ -24,7 +24,7 @@ from pointillist.study import measuring
 from pointillist.study.grid import Cell, check_data, columns_to_json, load_dataset
 from pointillist.study.measuring import Scorer
 from pointillist.study.models import class_probabilities_of, log_density_of, rows_of, stacks, train
-from pointillist.study.shared import MEASURING_WORK, Shared, Study
+from pointillist.study.shared import Shared, Study
 from pointillist.study.spec import Spec, short_name, to_json
 from pointillist.study.store import Model, Store
 
@@ -43,7 +43,7 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
     """
     study = _begin(spec, store)
     pending = study.pending(store)
-    with Bar(console, study.total_work(pending, store)) as bar, deferred_interrupt(console) as interruption:
+    with Bar(console, study.n_steps(pending, store)) as bar, deferred_interrupt(console) as interruption:
         compute(Shared(study, store, bar, interruption), pending, study.without_baselines(store))
 
 
@@ -140,7 +140,7 @@ class _Measuring:
 
     def _store(self, cell: Cell, measures: dict[str, Estimate]) -> None:
         self.shared.store.add_result(cell, measures)
-        self.shared.bar.advance(MEASURING_WORK)
+        self.shared.bar.advance(1)
 
     def _measured(self, cell: Cell) -> "Future[Any]":
         """Computes on the devices what a cell needs, and gives the rest to a thread."""

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.registries import NETWORKS, SCHEDULES, sampler_named
+from pointillist.diffusion.registries import NETWORKS, SCHEDULES
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.schedules import Schedule, linear
-from pointillist.diffusion.solvers import Solver
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.engine.recipes import Architecture, Method
 from pointillist.models.configuration import PARAMETERS, REPORT, SamplingConfig
@@ -126,12 +125,6 @@ class Settings:
         """The method of training."""
         objective = Objective(self.prediction, self.weighting, self.noise_levels)
         return Method(objective, self.batch_size, is_averaged=self.averaging > 0)
-
-    @property
-    def evaluations(self) -> int:
-        """Number of evaluations of the network per row."""
-        sampler = sampler_named(self.sampler, self.noise_schedule(), self.steps or None)
-        return sampler.evaluations if isinstance(sampler, Solver) else self.steps or self.timesteps
 
     def noise_schedule(self) -> Schedule:
         """Returns the schedule that the settings name."""

@@ -9,17 +9,14 @@ from pointillist.progress import Bar, Interruption
 from pointillist.study import measuring
 from pointillist.study.grid import Cell, Dataset, study_cells
 from pointillist.study.quantities import QUANTITIES, protocol
-from pointillist.study.settings import CHAINED, Settings
+from pointillist.study.settings import Settings
 from pointillist.study.spec import Spec, short_name
 from pointillist.study.store import Store
-
-MEASURING_WORK = 1.5e11
-"""Work of measuring a cell, with likelihoods, for the progress bar, in floating-point operations."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """A spec and its data sets, by name. Its methods ending in `work` estimate floating-point operations."""
+    """A spec and its data sets, by name."""
 
     spec: Spec
     datasets: dict[str, Dataset]
@@ -59,33 +56,10 @@ class Study:
             if missing := [quantity for quantity in unknown if measuring.has_baseline(quantity, dataset, settings)]:
                 yield key, settings, missing
 
-    def total_work(self, cells: Sequence[Cell], store: Store) -> float:
-        """Work of some cells, without what the store has."""
-        models = {cell.model_key: self.training_work(cell) for cell in cells if cell.model_key}
-        rows = {cell.rows_key: self.sampling_work(cell) for cell in cells if cell.rows_key}
-        total = sum(work for key, work in models.items() if store.model(key) is None)
-        total += sum(work for key, work in rows.items() if store.rows(key) is None)
-        return total + MEASURING_WORK * len(cells)
-
-    def training_work(self, cell: Cell) -> float:
-        """Work of training a cell's model."""
-        settings = cell.settings
-        n_rows = len(self.by_fingerprint[cell.dataset].rows) // settings.batch_size * settings.batch_size
-        # Forward, and backward for activations and for weights.
-        return 3.0 * settings.epochs * n_rows * _work_of_a_row(settings)
-
-    def sampling_work(self, cell: Cell) -> float:
-        """Work of drawing a cell's rows."""
-        settings = cell.settings
-        evaluations = settings.candidates or (2 if settings.guidance else 1)
-        evaluations += settings.method == CHAINED
-        return float(settings.n_samples * settings.evaluations * evaluations) * _work_of_a_row(settings)
-
-
-def _work_of_a_row(settings: Settings) -> float:
-    """Work of one row's pass through the network, about two operations per weight."""
-    layers = settings.depth * (2 if settings.network == "residual" else 1)
-    return 2.0 * settings.width * (layers * settings.width + settings.time_embedding + settings.class_embedding)
+    def n_steps(self, cells: Sequence[Cell], store: Store) -> int:
+        """Number of steps of some cells, for the progress bar: models that the store lacks, and cells to measure."""
+        models = {cell.model_key for cell in cells if cell.model_key}
+        return sum(store.model(key) is None for key in models) + len(cells)
 
 
 @dataclass(frozen=True)
