@@ -53,17 +53,13 @@ def impute(
     codec = fitted.codec
     rows = read_for(fitted, table, form, others="typed" if format_of(out).has_types else "text")
     labels = labels_in(fitted, rows)
-    unlabelled = [i for i, label in enumerate(labels or ()) if label is None]
+    if labels is not None and None in labels:
+        raise ValueError(f"{table}: the labels of {labels.count(None):,} rows are missing: predict them first")
     model_names = names_in(fitted, rows.names)
     tables = imputed(fitted, only_columns_of(fitted, rows), draws, seed, labels, statistic)
     others = {
         name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in model_names
     }
-    label_name = None if fitted.classes is None else str(fitted.classes.label_name(codec.names or ()))
-    if fitted.classes is not None and len(unlabelled) == len(rows):
-        # An empty column has no type.
-        nulls = pa.nulls(len(rows), pa.array(fitted.classes.labels.tolist()).type)
-        others[label_name] = pa.chunked_array([nulls])
     type_of = dict(zip(model_names, codec.layout.column_types, strict=True))
     type_of |= {name: column.type for name, column in others.items()}
     numbers = [free_name(["draw"], rows.names)] if draws > 1 else []
@@ -72,24 +68,7 @@ def impute(
     with TableWriter(out, [*numbers, *rows.names], types, draws * len(rows), forms) as writer:
         for number, filled in enumerate(tables, 1):
             columns = dict(zip(model_names, codec.layout.columns(filled), strict=True)) | others
-            if unlabelled:
-                label_seed = None if statistic else seed + number
-                columns[label_name] = _with_labels(fitted, filled, others[label_name], unlabelled, label_seed)
             writer.write([*(np.full(len(filled), number) for _ in numbers), *(columns[name] for name in rows.names)])
-
-
-def _with_labels(model: "RowModel", filled: Any, column: Any, indices: list[int], seed: int | None) -> Any:
-    """Fill missing labels with draws given the rows, or without a seed with the most probable labels."""
-    from pointillist.queries.label_conditional import conditional_of
-
-    assert model.classes is not None
-    view = conditional_of(model, model.classes.label_name(model.codec.names or ()))
-    rows = filled.take(indices) if isinstance(filled, pa.Table) else filled[indices]
-    drawn = view.predict(rows) if seed is None else view.sample(rows, random_state=seed % 2**32)[:, 0]
-    labels = column.to_pylist()
-    for index, label in zip(indices, drawn.tolist(), strict=True):
-        labels[index] = label
-    return pa.chunked_array([pa.array(labels, column.type)])
 
 
 @in_parts
