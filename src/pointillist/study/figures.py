@@ -39,7 +39,7 @@ BASELINE = "0.55"
 REPORTED = "#d1600a"
 DIVERGED = "#b2182b"
 
-_LEGEND: dict[str, Any] = {"loc": "lower center", "fontsize": 8, "frameon": False}
+_LEGEND: dict[str, Any] = {"loc": "outside lower center", "fontsize": 8, "frameon": False}
 _BINS = 60
 _FREE_CORNER = {1: (0.02, 0.94), 2: (0.02, 0.02), 3: (0.0, -0.08)}
 
@@ -84,17 +84,9 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     window, n = Window.around(dataset.rows), len(dataset.rows)
     n_panels = 1 + len(section.columns)
     n_columns = min(n_panels, 4)
-    is_3d = window.dimensions == 3
-    figure, panels = _panels(
-        n_panels,
-        n_columns,
-        size=(2.3, 2.3),
-        spacing=(0.1, 0.75 if is_3d else 0.55),
-        margins=(0.2, 0.25, 0.3, 0.9) if is_3d else (0.6, 0.15, 0.5, 0.9),
-        projection="3d" if is_3d else None,
-    )
     note = "" if results.spec.seeds == 1 else " (rows of the models of seed 0, EMD of all seeds)"
-    _headline(figure, f"{short_name(name)}: {section.title}{note}")
+    title = f"{short_name(name)}: {section.title}{note}"
+    figure, panels = _panels(n_panels, n_columns, (2.4, 2.8), title, "3d" if window.dimensions == 3 else None)
     for i, axes in enumerate(panels):
         _frame(axes, window, is_left=i % n_columns == 0, is_bottom=i + n_columns >= n_panels)
 
@@ -131,7 +123,7 @@ def _frame(axes: Any, window: Window, is_left: bool, is_bottom: bool) -> None:
             side.labelpad = -11
             side.label.set_size(7)
         axes.locator_params(nbins=3)
-        axes.set_box_aspect((1, 1, 1), zoom=1.05)
+        axes.set_box_aspect((1, 1, 1), zoom=0.9)
         axes.view_init(elev=25, azim=-60)
         return
     axes.tick_params(labelleft=is_left, labelbottom=is_bottom)
@@ -175,11 +167,7 @@ def losses_figure(results: Results, section: Section) -> Figure:
     n_panels = len(section.datasets)
     n_columns = min(n_panels, 3)
     titles = [section.title_of(column) for column in section.columns]
-    fitting = int(n_columns * 3.4 / (0.55 + 0.08 * max(map(len, titles))))
-    n_legend_rows = -(-len(titles) // max(fitting, 1))
-    margins = (0.65, 0.15, 0.6 + 0.2 * n_legend_rows, 0.8)
-    figure, panels = _panels(n_panels, n_columns, size=(2.8, 2.1), spacing=(0.6, 0.6), margins=margins)
-    _headline(figure, f"Training loss: {section.title}")
+    figure, panels = _panels(n_panels, n_columns, (3.4, 2.7), f"Training loss: {section.title}")
     # They differ in lightness too.
     colors = list(colormaps["viridis"](np.linspace(0, 0.87, len(titles))))
     for i, (axes, name) in enumerate(zip(panels, section.datasets, strict=True)):
@@ -201,7 +189,8 @@ def losses_figure(results: Results, section: Section) -> Figure:
         axes.set_ylabel("mean loss" if i % n_columns == 0 else "")
         axes.set_xlabel("epoch" if i + n_columns >= n_panels else "")
     lines = [_line(color, title) for color, title in zip(colors, titles, strict=True)]
-    figure.legend(handles=lines, ncols=-(-len(titles) // n_legend_rows), **_LEGEND)
+    n_beside = int(3.4 * n_columns / (0.55 + 0.08 * max(map(len, titles))))
+    figure.legend(handles=lines, ncols=max(n_beside, 1), **_LEGEND)
     return figure
 
 
@@ -210,13 +199,11 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
     titles = {row.metric: row.title for row in table}
     metrics = [name for name in QUANTITIES[section.kind] if name in titles]
     labels = [figure_text(column.label) for column in section.columns]
-    width = max(2.2, 0.25 * len(labels))
-    x, limits, is_number, closest = _positions(section, width)
-    turn, height = _turn(labels, closest)
+    x, limits, is_number = _positions(section)
     names = [short_name(name) for name in section.datasets]
-    n_panels, margins = len(names) * len(metrics), (0.85, 0.15, 0.95 + height, 0.8)
-    figure, panels = _panels(n_panels, len(metrics), size=(width, 1.35), spacing=(0.65, 0.18), margins=margins)
-    _headline(figure, section.title)
+    # The legend needs 8.5 inches.
+    size = max(2.8, 0.25 * len(labels), 8.6 / len(metrics)), 1.55
+    figure, panels = _panels(len(names) * len(metrics), len(metrics), size, section.title)
     by_panel = {(row.dataset, row.metric): row for row in table}
     for axes, panel in zip(panels, product(names, metrics), strict=True):
         if panel in by_panel:
@@ -234,7 +221,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
         axes.set_ylabel(figure_text(name), fontsize=9, fontweight="bold")
     figure.align_ylabels(left)
     for axes in panels[-len(metrics) :]:
-        axes.set_xticks(x, labels, **turn)
+        axes.set_xticks(x, labels, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_xlabel(", ".join(map(symbol, section.varied)))
     figure.legend(handles=_metrics_handles(results, section, table), ncols=3, **_LEGEND)
     return figure
@@ -310,55 +297,29 @@ def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -
     return handles
 
 
-def _positions(section: Section, width: float) -> tuple[np.ndarray, tuple[float, float], bool, float]:
-    """Returns positions of the columns on an x axis, its limits, whether it is logarithmic, and their least distance.
+def _positions(section: Section) -> tuple[np.ndarray, tuple[float, float], bool]:
+    """Returns positions of the columns on an x axis, its limits, and whether it is logarithmic.
 
-    The width and the distance are in inches. The axis is logarithmic if a single number above 0 is varied, and no two
-    values come too close to be distinguished.
+    It is if a single number above 0 is varied, and no two values come too close to be distinguished.
     """
-
-    def closest(x: np.ndarray, low: float, high: float) -> float:
-        return float(np.diff(np.sort(x), append=np.inf).min() / (high - low) * width)
-
     values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
     if len(section.varied) == 1 < len(values) and all(isinstance(v, int | float) and v > 0 for v in values):
-        x = np.array(values, dtype=np.float64)
-        margin = (x.max() / x.min()) ** 0.08
-        limits = float(x.min() / margin), float(x.max() * margin)
-        if (inches := closest(np.log(x), *np.log(limits))) > 0.12:
-            return x, limits, True, inches
-    x, limits = np.arange(len(section.columns), dtype=np.float64), (-0.5, len(section.columns) - 0.5)
-    return x, limits, False, closest(x, *limits)
-
-
-def _turn(labels: Sequence[str], closest: float) -> tuple[dict[str, Any], float]:
-    """Decides how to turn tick labels so that they do not overlap, and the inches that they take below the axes."""
-    longest = 0.065 * max(map(len, labels))
-    if closest > longest + 0.05:
-        return {}, 0.1
-    if closest > 0.18 and longest < 1.2:
-        return {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}, 0.75 * longest + 0.1
-    return {"rotation": 90}, longest
+        distances, margin = np.diff(np.log(np.sort(values))), (max(values) / min(values)) ** 0.08
+        if distances.min() > 0.04 * distances.sum():
+            return np.array(values, dtype=np.float64), (min(values) / margin, max(values) * margin), True
+    return np.arange(len(section.columns), dtype=np.float64), (-0.5, len(section.columns) - 0.5), False
 
 
 def _panels(
-    n_panels: int,
-    n_columns: int,
-    *,
-    size: tuple[float, float],
-    spacing: tuple[float, float],
-    margins: tuple[float, float, float, float],
-    projection: str | None = None,
+    n_panels: int, n_columns: int, size: tuple[float, float], title: str, projection: str | None = None
 ) -> tuple[Figure, list[Any]]:
-    """Makes a figure with a grid of axes, all lengths in inches; margins are left, right, bottom, top."""
+    """Makes a figure with a title above a grid of axes; the size of a panel, with its labels, is in inches."""
     n_rows = -(-n_panels // n_columns)
-    left, right, bottom, top = margins
-    width = left + n_columns * size[0] + (n_columns - 1) * spacing[0] + right
-    height = bottom + n_rows * size[1] + (n_rows - 1) * spacing[1] + top
-    figure = Figure(figsize=(width, height), dpi=DPI)
+    figure = Figure((n_columns * size[0], n_rows * size[1] + 0.8), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    edges = {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height}
-    grid = figure.add_gridspec(n_rows, n_columns, **edges, wspace=spacing[0] / size[0], hspace=spacing[1] / size[1])
+    title = figure_text(title)
+    figure.suptitle(title, fontsize=_font_size(title, n_columns * size[0] - 0.2, 11))
+    grid = figure.add_gridspec(n_rows, n_columns)
     made: list[Any] = [figure.add_subplot(grid[divmod(i, n_columns)], projection=projection) for i in range(n_panels)]
     for axes in made:
         axes.tick_params(labelsize=7)
@@ -367,22 +328,11 @@ def _panels(
     return figure, made
 
 
-def _headline(figure: Figure, text: str) -> None:
-    """Adds one line above all panels."""
-    width, height = figure.get_size_inches()
-    text = figure_text(text)
-    figure.text(0.5, 1 - 0.2 / height, text, ha="center", va="top", fontsize=_font_size(text, width - 0.2, 11))
-
-
-def _title(axes: Axes, title: str, detail: str | None = None) -> None:
-    """Adds a title above the axes, and a smaller line between them; an empty detail leaves room for it."""
+def _title(axes: Axes, title: str, detail: str = "") -> None:
+    """Adds a title, and perhaps a detail below it, above the axes."""
     title = figure_text(title)
     size = _font_size(title, axes.bbox.width / DPI, 9)
-    axes.set_title(title, fontsize=size, y=1, pad=5 if detail is None else 14)
-    axes.title.set_y(1)  # three axes put it lower
-    if detail:
-        style: dict[str, Any] = {"ha": "center", "fontsize": 7, "color": "0.3"}
-        axes.annotate(detail, (0.5, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", **style)
+    axes.set_title(f"{title}\n{detail}" if detail else title, fontsize=size)
 
 
 def _font_size(text: str, inches: float, size: float) -> float:
