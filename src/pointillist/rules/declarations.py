@@ -5,18 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.kinds import fit_encoder
-from pointillist.lazy import optimize
 from pointillist.rules.combinations import FixedCombinations, OneHot
 from pointillist.rules.declared import Declared, Ignored, NamedColumns
 from pointillist.rules.expressions import DeclaredExpression
 from pointillist.rules.generated import DeclaredColumn, PersonalColumn, Unique
-from pointillist.rules.inequalities import Bounds, Inequality, Ordered
+from pointillist.rules.inequalities import Bounds, Ordered
 from pointillist.rules.multiples import Increments
 from pointillist.rules.products import DeclaredProduct
 from pointillist.rules.rule import Mask, Rule
-from pointillist.rules.sums import Sum, Total
+from pointillist.rules.sums import Total
 from pointillist.rules.table_rules import broken_rows
 from pointillist.tables.table import Table
 
@@ -37,10 +35,6 @@ DECLARED: dict[str, type[Declared]] = {
     )
 }
 """All kinds of declared rules, by their names in files."""
-
-
-_MARGIN = 1e-9
-"""Smallest margin of strict inequalities, in ranges of a column, that counts as one."""
 
 
 def declared_from_json(content: Any) -> Declared:
@@ -98,7 +92,6 @@ def obeying(declared: Sequence[Declared], table: Table) -> Mask:
     # Unknown names are refused with the names of all columns.
     part = table.select([name for name in table.names if name in wanted]) if wanted <= {*table.names} else table
     columns = NamedColumns(part, [fit_encoder(*each) for each in zip(part.names, part.cells, strict=True)])
-    _check_consistent(bind(declared, columns), columns.encoders)
     is_kept = np.ones(len(table), bool)
     for each in declared:
         for rule in each.bind(columns):
@@ -120,42 +113,3 @@ def _refusal(rule: Rule, part: Table, is_broken: Mask) -> str:
         f"rules: {n:,} of {len(is_broken):,} training rows break {rule.text(part.names)}, first row {first} "
         f"({', '.join(cells)}): correct the rows or the rule, or give on_violation='drop' or 'allow'"
     )
-
-
-def _check_consistent(rules: Sequence[Rule], encoders: Sequence[ColumnEncoder]) -> None:
-    """Raise a ValueError in one line if no row can obey the sums and inequalities together."""
-    linear = [each for each in rules if isinstance(each, Inequality | Sum)]
-    while not _is_feasible(linear, encoders):
-        # What is left after this contradicts itself only as a whole.
-        smaller = [
-            without for i in range(len(linear)) if not _is_feasible(without := linear[:i] + linear[i + 1 :], encoders)
-        ]
-        if not smaller:
-            texts = ", ".join(each.text([encoder.name for encoder in encoders]) for each in linear)
-            raise ValueError(f"rules: {texts} contradict each other: leave one of them out")
-        linear = smaller[0]
-
-
-def _is_feasible(rules: Sequence[Inequality | Sum], encoders: Sequence[ColumnEncoder]) -> bool:
-    """Return whether some numbers obey sums and inequalities, by a linear program over scaled columns."""
-    low, high = np.array([each.ends for each in encoders]).T
-    scales = np.where(high > low, high - low, 1.0)
-    above, equal = list[np.ndarray](), list[np.ndarray]()
-    for rule in rules:
-        factors = np.array([1.0, *(-factor for factor in rule.factors)] if isinstance(rule, Sum) else rule.factors)
-        row = np.zeros(len(encoders) + 2)
-        row[list(rule.columns)] = factors * scales[list(rule.columns)]
-        constant = -rule.constant if isinstance(rule, Sum) else rule.constant
-        row[-1] = constant + factors @ low[list(rule.columns)]
-        row /= np.abs(row[:-2]).max()
-        # The last variable is the margin of strict inequalities.
-        row[-2] = -1.0 if isinstance(rule, Inequality) and rule.is_strict else 0.0
-        (equal if isinstance(rule, Sum) else above).append(row)
-    if not above and not equal:
-        return True
-    sides = {name: np.array(rows) for name, rows in (("ub", above), ("eq", equal)) if rows}
-    arguments = {f"A_{name}": (-1 if name == "ub" else 1) * rows[:, :-1] for name, rows in sides.items()}
-    arguments |= {f"b_{name}": (1 if name == "ub" else -1) * rows[:, -1] for name, rows in sides.items()}
-    limits = [*[(None, None)] * len(encoders), (None, 1.0)]
-    found = optimize.linprog(np.append(np.zeros(len(encoders)), -1.0), **arguments, bounds=limits)
-    return bool(found.status != 2 and (found.status != 0 or found.x[-1] > _MARGIN))
