@@ -170,11 +170,9 @@ def test_ordinary_columns_are_not_keys():
 
 
 def test_names_of_any_type_are_kept():
-    frame = pandas.DataFrame({("a", 1): COLUMNS["key"], ("a", 2): COLUMNS["kind"], ("b", 1): COLUMNS["x"]})
+    frame = pandas.DataFrame({7: COLUMNS["key"], "a": COLUMNS["kind"], 2.5: COLUMNS["x"]})
     left, reasons = without_keys(frame)
-    assert left.columns.tolist() == [("a", 2), ("b", 1)] and reasons[0].startswith("column ('a', 1) has 120")
-    numbered = frame.set_axis([7, 8, 9], axis=1)
-    assert without_keys(numbered)[0].columns.tolist() == [8, 9]
+    assert left.columns.tolist() == ["a", 2.5] and reasons[0].startswith("column 7 has 120")
 
 
 def test_a_fit_warns_of_dropped_columns_and_chooses_the_process_by_the_others():

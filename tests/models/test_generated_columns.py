@@ -105,7 +105,6 @@ CONTAINERS = {
     "arrow types of pandas": lambda X: X.convert_dtypes(dtype_backend="pyarrow"),
     "polars": polars.from_pandas,
     "arrow": lambda X: pa.Table.from_pandas(X, preserve_index=False),
-    "levels": lambda X: X.set_axis(pandas.MultiIndex.from_tuples([("a", name) for name in X]), axis=1),
     "names that are numbers": lambda X: X.set_axis([3, "b", 2.5, "x", None, True], axis=1),
 }
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from pointillist.lazy import pa
 from pointillist.tables.layout import Layout, with_pandas_types
-from pointillist.tables.names import Headings, name_from_json, name_to_json
+from pointillist.tables.names import name_from_json, name_to_json
 from pointillist.tables.table import Table
 
 
@@ -103,7 +103,7 @@ class GeneratedColumns:
 
     @classmethod
     def of(
-        cls, source: Table, headings: Headings | None, columns: Sequence[GeneratedColumn], learned: Layout
+        cls, source: Table, headings: tuple[Any, ...] | None, columns: Sequence[GeneratedColumn], learned: Layout
     ) -> "GeneratedColumns":
         """Places generated columns among the learned columns of a table with all columns."""
         names, generated = source.names, {each.name for each in columns}
@@ -129,8 +129,7 @@ class GeneratedColumns:
         if plain and schema.pandas_metadata:
             schema = with_pandas_types(schema.empty_table(), plain).schema
         if headings is not None:
-            kept = tuple(name for name in names if name in generated or name in learned.column_names)
-            headings = replace(headings, names=kept)
+            headings = tuple(name for name in names if name in generated or name in learned.column_names)
         kind = "file" if learned.schema_bytes is None else learned.kind
         is_apart = source.label is not None and source.label not in learned.column_names
         return cls(

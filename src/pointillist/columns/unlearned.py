@@ -15,7 +15,7 @@ from pointillist.lazy import pa, pc
 from pointillist.tables.frames import table_of, with_columns
 from pointillist.tables.keys import UNNAMED, is_numbering, learnable_columns, reason_not_to_learn
 from pointillist.tables.layout import Layout
-from pointillist.tables.names import Headings, is_frame
+from pointillist.tables.names import is_frame
 from pointillist.tables.table import Table, kind_of, plain_column
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Separated:
     X: Any
     columns: tuple[GeneratedColumn, ...] = ()
     reasons: dict[Any, str] = field(default_factory=dict)
-    _source: tuple[Table, Headings | None] | None = None
+    _source: tuple[Table, tuple[Any, ...] | None] | None = None
 
     @property
     def names(self) -> tuple[Any, ...]:

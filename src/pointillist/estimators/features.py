@@ -9,7 +9,6 @@ from jaxtyping import Float
 from pointillist.lazy import pa
 from pointillist.tables.frames import aligned
 from pointillist.tables.layout import Layout
-from pointillist.tables.names import Headings
 from pointillist.tables.table import Column, Table, kind_of, to_arrow
 
 MOST_CATEGORIES = 64
@@ -34,7 +33,7 @@ class FeatureEncoder:
 
     @classmethod
     def fit(
-        cls, table: Table, kind: str, headings: Headings | None
+        cls, table: Table, kind: str, headings: tuple[Any, ...] | None
     ) -> tuple["FeatureEncoder", Float[np.ndarray, "n k"]]:
         """Learns the encoding of a table in a kind of container; also encodes its rows."""
         from sklearn.compose import ColumnTransformer

@@ -12,7 +12,7 @@ from pointillist.arguments import RandomState
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import AsEstimator, take_over
 from pointillist.queries.imputation import check_statistic
-from pointillist.tables.names import Headings, is_frame
+from pointillist.tables.names import is_frame, pandas_names
 
 
 class DiffusionImputer(AsEstimator, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -81,7 +81,7 @@ class DiffusionImputer(AsEstimator, OneToOneFeatureMixin, TransformerMixin, Base
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """Check X: the column names of a data frame, or an array as scikit-learn does."""
         if is_frame(X):
-            validate_data(self, Headings.of(X)[0], skip_check_array=True, reset=reset)
+            validate_data(self, pandas_names(X)[0], skip_check_array=True, reset=reset)
             return X
         # scikit-learn would read the values below the mask.
         X = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else X

@@ -15,7 +15,7 @@ from pointillist.models.row_model import RowModel
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import check_finite, read_numbers, with_columns
 from pointillist.tables.layout import Layout
-from pointillist.tables.names import Headings, check_container, is_frame
+from pointillist.tables.names import are_text, check_container, is_frame, pandas_names
 from pointillist.tables.table import Table
 
 
@@ -113,9 +113,9 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout
         X = X.arrow if X.has_names else X.numbers.rows
     if known is not None:
         X = with_columns(X, known)
-    frame, headings = Headings.of(X)
+    frame, names = pandas_names(X)
     # scikit-learn accepts only text as names.
-    has_text_names = is_frame(X) and (headings is None or headings.are_text)
+    has_text_names = is_frame(X) and (names is None or are_text(names))
     if has_text_names:
         validate_data(estimator, frame, skip_check_array=True, reset=reset)
     layout, values = read_numbers(X)
@@ -135,8 +135,8 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout
     return layout, np.asarray(rows)
 
 
-def mixed_table(X: Any) -> tuple[Table, str, Headings | None] | None:
-    """Return X as a table, with its kind of container and its headings; None for numbers without missing cells.
+def mixed_table(X: Any) -> tuple[Table, str, tuple[Any, ...] | None] | None:
+    """Return what `table_of` does; None for numbers without missing cells.
 
     X that cannot be read is left to later checks (None), or refused with a ValueError in one line.
     """
@@ -151,9 +151,9 @@ def check_columns(estimator: Any, X: Any, *, reset: bool = False) -> None:
     """
     from sklearn.utils.validation import validate_data
 
-    X, headings = Headings.of(X.arrow if isinstance(X, Table) else X)
+    X, names = pandas_names(X.arrow if isinstance(X, Table) else X)
     # scikit-learn accepts only text as names.
-    shown = X if headings is None or headings.are_text else X.to_numpy()
+    shown = X if names is None or are_text(names) else X.to_numpy()
     try:
         validate_data(estimator, shown, skip_check_array=True, reset=reset)
     except ValueError as error:

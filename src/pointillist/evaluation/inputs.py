@@ -150,7 +150,7 @@ def _table(side: Any, name: str) -> Table:
     if found is None:
         raise ValueError("a data frame is of an unsupported kind, or two of its columns have the same name")
     table, _, headings = found
-    texts = list(map(str, table.names if headings is None else headings.names))
+    texts = list(map(str, table.names if headings is None else headings))
     if not texts:
         raise ValueError(f"{name} has no columns: give at least one")
     if len({*texts}) < len(texts):

@@ -11,7 +11,7 @@ import numpy as np
 from pointillist.arguments import is_missing
 from pointillist.columns.grids import has_repeats
 from pointillist.tables.calendar_dates import has_dates
-from pointillist.tables.names import Headings, as_array, is_frame
+from pointillist.tables.names import as_array, is_frame
 from pointillist.tables.numbers import SPOOL_ABOVE, blocks, rows_at, spread_indices
 from pointillist.tables.table import Table
 
@@ -20,8 +20,8 @@ _ROWS_FOR_KIND = 20_000
 
 def masked_table(
     process: str, X: Any, categorical: Sequence[str | int] = (), *, prefers_gaussian: bool = False
-) -> "tuple[Table, str, Headings | None] | None":
-    """Returns X as a table for masked diffusion, its kind of container and its headings; None for Gaussian diffusion.
+) -> "tuple[Table, str, tuple[Any, ...] | None] | None":
+    """Returns what `table_of` does for masked diffusion; None for Gaussian diffusion.
 
     The process "auto" decides by the contents of the columns, not by their container. With `prefers_gaussian`, it
     chooses Gaussian diffusion for numeric tables even if values repeat.

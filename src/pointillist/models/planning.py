@@ -37,7 +37,7 @@ from pointillist.rules.declared import NamedColumns
 from pointillist.rules.table_rules import find_rules
 from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.layout import Layout
-from pointillist.tables.names import Headings, free_name
+from pointillist.tables.names import free_name
 from pointillist.tables.numbers import column_range, rows_at, spread_indices
 from pointillist.tables.table import Column, Table
 
@@ -175,7 +175,7 @@ def plan_tokens(
     configuration: Configuration,
     table: Table,
     kind: str,
-    headings: Headings | None,
+    headings: tuple[Any, ...] | None,
     y: ArrayLike | None,
     *,
     categorical: Sequence[str | int] = (),
@@ -246,7 +246,7 @@ def _encoded(
     configuration: Configuration,
     table: Table,
     kind: str,
-    headings: Headings | None,
+    headings: tuple[Any, ...] | None,
     y: ArrayLike | None,
     categorical: Sequence[str | int],
     given: Sequence[str],

@@ -11,7 +11,7 @@ import numpy as np
 from pointillist.arguments import LARGEST_INTEGER, is_missing
 from pointillist.lazy import pa, pc
 from pointillist.tables.layout import Layout, with_pandas_types
-from pointillist.tables.names import Headings, as_array, check_container, is_frame
+from pointillist.tables.names import are_text, as_array, check_container, is_frame, pandas_names
 from pointillist.tables.numbers import blocks
 from pointillist.tables.table import Table, in_zone, is_numeric, kind_of
 from pointillist.tables.text_formats import forms_in
@@ -22,17 +22,17 @@ _NOT_UNICODE = (
 _SEVERAL_KINDS = "column {!r} holds values of several kinds: give it one kind, or drop it"
 
 
-def table_of(X: Any) -> tuple[Table, str, Headings | None] | None:
-    """Returns X as a mixed table, with its kind of container and its headings; None if X cannot be read as one.
+def table_of(X: Any) -> tuple[Table, str, tuple[Any, ...] | None] | None:
+    """Returns X as a mixed table, its kind of container, and the names of a pandas frame; None if X cannot be read.
 
     A ValueError in one line says if a column mixes values of several kinds, or names cannot be kept.
     """
     if isinstance(X, Table):
         return X, "file", None
     check_container(X)
-    frame, headings = Headings.of(X)
-    if headings is not None:
-        return _of_pandas(frame, headings), "pandas", headings
+    frame, names = pandas_names(X)
+    if names is not None:
+        return _of_pandas(frame, names), "pandas", names
     if not nw.dependencies.is_into_dataframe(X):
         return _of_array(X), "array", None
     try:
@@ -90,24 +90,24 @@ def _of_objects(name: int, cells: np.ndarray) -> "pa.Array":
         raise ValueError(_SEVERAL_KINDS.format(name)) from error
 
 
-def _of_pandas(frame: Any, headings: Headings) -> Table:
+def _of_pandas(frame: Any, names: tuple[Any, ...]) -> Table:
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
-        _check_columns(frame, headings)
+        _check_columns(frame, names)
         reason = " ".join(" ".join(map(str, error.args)).split())
         raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
-    for index, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
+    for index, (name, kind) in enumerate(zip(names, frame.dtypes, strict=True)):
         if str(kind) == "object" and kind_of(table.schema.field(index).type) == "date":
             _check_times(name, frame.iloc[:, index].tolist())
     decimals = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
     table = with_pandas_types(table, decimals) if decimals else table
-    return Table(table, names=None if headings.are_text else headings.names)
+    return Table(table, names=None if are_text(names) else names)
 
 
-def _check_columns(frame: Any, headings: Headings) -> None:
+def _check_columns(frame: Any, names: tuple[Any, ...]) -> None:
     """Raises a ValueError that names the first column that Arrow cannot read."""
-    for name, text, kind in zip(headings.names, frame.columns, frame.dtypes, strict=True):
+    for name, text, kind in zip(names, frame.columns, frame.dtypes, strict=True):
         if str(kind).startswith("Sparse["):
             raise ValueError(f"column {name!r} holds {kind}: make it dense (.sparse.to_dense())")
         if str(kind).startswith("complex"):
@@ -208,15 +208,15 @@ def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
 
 
 def check_room(X: Any, layout: Layout) -> None:
-    """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold."""
-    is_series = layout.headings is not None and layout.headings.is_series
-    if layout.names and (is_series or layout.kind == "array") and nw.dependencies.is_into_dataframe(X):
+    """Raises a ValueError if X is a frame with more columns than the array that `fit` was given."""
+    if layout.names and layout.kind == "array" and nw.dependencies.is_into_dataframe(X):
         columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
         others = [name for name in columns if name not in layout.names]
         # `aligned` reports absent columns.
         if others and {*layout.names} <= {*columns}:
-            kind = "a Series" if is_series else "an array"
-            raise ValueError(f"fit was given {kind}, in which there is no room for column {others[0]!r} of X: drop it")
+            raise ValueError(
+                f"fit was given an array, in which there is no room for column {others[0]!r} of X: drop it"
+            )
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
@@ -290,7 +290,7 @@ def read_numbers(X: Any) -> tuple[Layout, Any]:
     found = table_of(X)
     if found is None:
         raise ValueError("X cannot be read: give an array, or a data frame of pandas, polars or pyarrow")
-    table, kind, headings = found
+    table, kind, frame_names = found
     columns = []
     for name, column in zip(table.names, table.arrow.columns, strict=True):
         if not is_numeric(column.type):
@@ -302,7 +302,7 @@ def read_numbers(X: Any) -> tuple[Layout, Any]:
             check_whole(values, str(name))
         columns.append(values.astype(np.float64))
     rows = np.stack(columns, axis=1) if columns else np.empty((len(X), 0))
-    return Layout.from_schema(kind, table.arrow.schema, headings), rows
+    return Layout.from_schema(kind, table.arrow.schema, frame_names), rows
 
 
 def _layout_of_array(X: Any) -> Layout:

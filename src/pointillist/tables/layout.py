@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.lazy import pa, pc
-from pointillist.tables.names import Headings, check_names, name_from_json, name_to_json
+from pointillist.tables.names import check_names, name_from_json, name_to_json
 from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.table import Column, Table, is_numeric, kind_of, listed_categories, to_arrow
 from pointillist.tables.text_formats import forms_in
@@ -41,7 +41,7 @@ class Layout:
     schema_bytes: str | None = None
     categories: tuple[tuple[Any, ...] | None, ...] = ()
     is_nan: tuple[bool, ...] = ()
-    headings: Headings | None = None
+    headings: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or (self.schema_bytes is None and self.kind != "array"):
@@ -75,7 +75,7 @@ class Layout:
         cls,
         kind: str,
         schema: "pa.Schema",
-        headings: Headings | None,
+        headings: tuple[Any, ...] | None,
         categories: Sequence[Sequence[Any] | None] | None = None,
         is_nan: Sequence[bool] | None = None,
     ) -> "Layout":
@@ -86,7 +86,7 @@ class Layout:
         return cls(kind, schema_bytes=text, categories=listed, is_nan=flags, headings=headings)
 
     @classmethod
-    def of(cls, table: Table, kind: str, headings: Headings | None) -> "Layout":
+    def of(cls, table: Table, kind: str, headings: tuple[Any, ...] | None) -> "Layout":
         """Makes the layout of a table from its container."""
         categories, is_nan = [], []
         for column, cells in zip(table.arrow.columns, table.cells, strict=True):
@@ -97,22 +97,22 @@ class Layout:
 
     def to_json(self) -> dict[str, Any]:
         """Converts to JSON values, which `from_json` reads."""
-        headings = None if self.headings is None else self.headings.to_json()
+        headings = None if self.headings is None else {"names": [name_to_json(name) for name in self.headings]}
         names = None if self.plain_names is None else [name_to_json(name) for name in self.plain_names]
         return {f.name: getattr(self, f.name) for f in fields(self)} | {"headings": headings, "plain_names": names}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Layout":
         """Rebuilds a layout from the result of `to_json`; raises a ValueError if the content is not valid."""
-        names, text = content["plain_names"], content["schema_bytes"]
+        names, headings, text = content["plain_names"], content["headings"], content["schema_bytes"]
         return cls(
             str(content["kind"]),
             tuple(map(str, content["plain_types"])),
-            None if names is None else tuple(name_from_json(name) for name in names),
+            None if names is None else tuple(map(name_from_json, names)),
             None if text is None else str(text),
             tuple(None if each is None else tuple(each) for each in content["categories"]),
             tuple(bool(each) for each in content["is_nan"]),
-            Headings.from_json(content["headings"]),
+            None if headings is None else tuple(map(name_from_json, headings["names"])),
         )
 
     @cached_property
@@ -133,7 +133,7 @@ class Layout:
             return self.plain_names
         if self.kind == "array":
             return tuple(range(len(self.schema)))
-        return tuple(self.schema.names) if self.headings is None else self.headings.names
+        return tuple(self.schema.names) if self.headings is None else self.headings
 
     @property
     def column_names(self) -> tuple[Any, ...]:
@@ -232,7 +232,7 @@ class Layout:
         if self.schema_bytes is None:
             return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
         if self.headings is not None:
-            return self.headings.put_on(_to_pandas(rows), index)
+            return _to_pandas(rows, self.headings, index)
         if self.kind == "polars":
             return _to_polars(rows, self.categories)
         return _to_array(rows) if self.kind == "array" else rows
@@ -247,8 +247,8 @@ def _with_all(cells: Column, known: tuple[Any, ...] | None) -> Column:
     return Column(np.where(cells.is_missing, 0, indices[cells.values]), cells.is_missing, known)
 
 
-def _to_pandas(table: "pa.Table") -> Any:
-    """Makes a pandas frame whose columns have the types in the schema's metadata."""
+def _to_pandas(table: "pa.Table", names: Sequence[Any], index: Any) -> Any:
+    """Makes a pandas frame with names and an index (None to number the rows), in the types of the metadata."""
     import pandas
 
     described = table.schema.pandas_metadata or {"columns": []}
@@ -263,6 +263,11 @@ def _to_pandas(table: "pa.Table") -> Any:
             frame[name] = pandas.array(column, dtype=pandas.ArrowDtype(column.type))
         elif types.get(name) == "object" and frame[name].dtype != object:
             frame[name] = pandas.Series(column.to_pylist(), dtype=object)
+    found = pandas.Index(names)
+    # pandas converts names of several types to one type if it can, for example None to NaN.
+    frame.columns = found if found.tolist() == [*names] else pandas.Index(names, object)
+    if index is not None:
+        frame.index = index
     return frame
 
 
