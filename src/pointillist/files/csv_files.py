@@ -37,10 +37,10 @@ from pointillist.files.texts import (
 from pointillist.files.writing import in_schema, schema_of
 from pointillist.foreign_text import listed, shown
 from pointillist.lazy import csv, pa, pc
-from pointillist.tables import text_formats
 from pointillist.tables.numbers import Numbers
 from pointillist.tables.row_sampling import sample_rows
 from pointillist.tables.table import Table, kind_of
+from pointillist.tables.text_formats import with_forms
 
 _BLOCK = 2**21
 _MOST_EXAMPLES = 5
@@ -167,25 +167,20 @@ def _mixed(file: "CsvFiles", options: ReadOptions, kept: list[str]) -> "pa.Table
         for name, text in zip(kept, texts, strict=True)
         if pc.any(pc.equal(pc.ascii_trim_whitespace(text), name)).as_py()
     ]
-    columns, forms, notes = {}, dict[str, str](), Notes()
+    columns, notes = {}, Notes()
     try:
         for name in kept:
             # The text of a column is freed before the next one is converted.
-            text, wanted, is_label = texts.pop(0), options.types.get(name), name == options.label
             columns[name] = typed(
                 name,
-                text,
-                wanted,
-                is_label=is_label,
+                texts.pop(0),
+                options.types.get(name),
+                is_label=name == options.label,
                 decimal=options.form.decimal,
                 notes=notes,
                 usual=options.usual.get(name),
             )
-            if kind_of(columns[name].type) == "date":
-                present = pc.ascii_trim_whitespace(text).filter(columns[name].is_valid())
-                forms |= {name: found} if (found := text_formats.form_of(present)) else {}
         notes.check()
-        forms |= notes.forms
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from error
     if options.form.has_names is None:
@@ -194,7 +189,7 @@ def _mixed(file: "CsvFiles", options: ReadOptions, kept: list[str]) -> "pa.Table
         more = f" and {len(examples) - _MOST_EXAMPLES} more" if len(examples) > _MOST_EXAMPLES else ""
         message = f"{file.path}: {what}: {', '.join(examples[:_MOST_EXAMPLES])}{more}; {way_out}"
         warnings.warn(message, UserWarning, stacklevel=5)
-    return text_formats.with_forms(pa.table(columns), forms)
+    return with_forms(pa.table(columns), notes.forms)
 
 
 def _check_header(names: Sequence[str], path: Path) -> None:

@@ -19,9 +19,9 @@ from jaxtyping import Float
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
 from pointillist.tables.calendar_dates import are_dates
-from pointillist.tables.date_formats import SINCE_1970, format_of, in_format, is_format
+from pointillist.tables.date_formats import SINCE_1970, all_match, format_of, in_format, is_format, iso_format, zone_of
 from pointillist.tables.keys import few_words, hardly_repeat
-from pointillist.tables.text_formats import all_match, decimal_of, in_thousands, number_form, offset_of, unmarked
+from pointillist.tables.text_formats import decimal_of, in_thousands, number_form, unmarked
 
 MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
 MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
@@ -250,7 +250,7 @@ def _as_declared(name: str, text: Any, present: Any, wanted: str, notes: Notes) 
         notes.forms[name] = read[1]
         return read[0]
     if wanted == "date":
-        found = _dates(text, present)
+        found = _dates(name, text, present, notes)
         found = _dates_of_format(name, text, notes, is_declared=True) if found is None else found
         if found is None:
             raise ValueError(f"column {shown(name)} cannot be read as {wanted}, as not every cell is a date or time")
@@ -273,7 +273,7 @@ def _as_inferred(name: str, text: Any, present: Any, notes: Notes) -> Any:
         is_calendar = all_match(present, r"^[0-9]{8}$") and are_dates(parsed(present))
         found = None if is_calendar else _dates_of_format(name, text, notes)
         return found if found is not None or are_codes(present) else _integers(name, text, present)
-    found = _dates(text, present) if re.match(r"\d{1,4}[-:]", first) else None
+    found = _dates(name, text, present, notes) if re.match(r"\d{1,4}[-:]", first) else None
     return _dates_of_format(name, text, notes) if found is None else found
 
 
@@ -310,8 +310,8 @@ def _numbers(text: Any, present: Any) -> Any:
     return found if len(found) - found.null_count == len(present) else None
 
 
-def _dates(text: Any, present: Any) -> Any:
-    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these.
+def _dates(name: str, text: Any, present: Any, notes: Notes) -> Any:
+    """Parses the texts as dates, times or both of ISO 8601, in the coarsest unit; None if one is none of these.
 
     Dates such as 20240320 become integers.
     """
@@ -329,8 +329,10 @@ def _dates(text: Any, present: Any) -> Any:
             found = pc.cast(text, kind)
         except pa.ArrowInvalid:
             continue
+        if (form := iso_format(present)) is not None:
+            notes.forms[name] = form
         if is_time:
             return found.cast(pa.time32("s") if kind.unit == "s" else pa.time64(kind.unit))
-        zone = offset_of(present) if getattr(kind, "tz", None) else None
+        zone = zone_of(present) if getattr(kind, "tz", None) else None
         return found if zone is None else found.cast(pa.timestamp(kind.unit, zone))
     return None

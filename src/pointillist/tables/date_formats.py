@@ -1,14 +1,12 @@
 """Formats of dates and times in text: found for a whole column, and kept in new rows.
 
 Formats are written as in `strftime`, with `%-d` for a day without a leading zero (also `%-m`, `%-H`, `%-I`), `%s`
-for seconds and `%Q` for milliseconds since 1970. Dates and times of ISO 8601 are not listed: Arrow reads them.
+for seconds and `%Q` for milliseconds since 1970. Arrow reads dates and times of ISO 8601, whose format is found here.
 """
 
 import re
 from functools import cache
 from typing import Any
-
-import numpy as np
 
 from pointillist.lazy import pa, pc
 from pointillist.tables.calendar_dates import FIRST_YEAR, LAST_YEAR
@@ -24,14 +22,12 @@ DATES = (
     "%-d/%-m/%y",
     "%-d-%-m-%Y",
     "%-m-%-d-%Y",
-    "%Y-%d-%m",
     "%b %-d, %Y",
     "%B %-d, %Y",
     "%-d %b %Y",
     "%-d %B %Y",
     "%-d-%b-%Y",
     "%Y-%m",
-    "%G-W%V",
 )
 """Formats of dates. Of two that differ only in the order of day and month and fit all cells, the first is taken."""
 
@@ -55,29 +51,11 @@ FEW = 2
 
 _TIME_WORDS = {"time", "timestamp", "datetime", "date", "epoch", "unix", "ts", "at", "created", "updated", "modified"}
 
-MONTHS: tuple[str, ...] = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-)
-MONTHS += ("December",)
-_SHORT = tuple(month[:3] for month in MONTHS)
-
 _PARTS = {
     "%Y": r"\d{4}",
     "%y": r"\d\d",
-    "%G": r"\d{4}",
-    "%V": r"0[1-9]|[1-4]\d|5[0-3]",
-    "%B": "|".join(MONTHS),
-    "%b": "|".join(_SHORT),
+    "%B": "January|February|March|April|May|June|July|August|September|October|November|December",
+    "%b": "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec",
     "%m": r"0[1-9]|1[0-2]",
     "%-m": r"0?[1-9]|1[0-2]",
     "%d": r"0[1-9]|[12]\d|3[01]",
@@ -95,6 +73,8 @@ _PARTS = {
 """Patterns of the parts of a format."""
 
 _ZONE = r"Z|[+-]\d\d:?\d\d"
+_DAY, _MINUTE, _SECOND, _ISO_ZONE = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r":\d\d(?:\.\d+)?", r"Z|[+-]\d\d(?::?\d\d)?"
+_ISO = re.compile(rf"(?:({_DAY})([ T]))?{_MINUTE}({_SECOND})?({_ISO_ZONE})?")
 _MARK = "\x01"
 
 LONGEST = 40
@@ -105,7 +85,7 @@ def is_format(form: str) -> bool:
     """Whether a text is a format of dates or times that can be read and written, each part at most once."""
     parts = [part.replace("-", "") for part in re.findall(r"%-?.", form)]
     are_known = all(part in _PARTS for part in re.findall(r"%-?.?", form))
-    is_day = {*parts} >= {"%G", "%V"} or (bool({*parts} & {"%Y", "%y"}) and bool({*parts} & {"%m", "%b", "%B"}))
+    is_day = bool({*parts} & {"%Y", "%y"}) and bool({*parts} & {"%m", "%b", "%B"})
     is_clock = "%M" in parts and bool({*parts} & {"%H", "%I"})
     return (
         are_known
@@ -119,12 +99,40 @@ def is_format(form: str) -> bool:
 
 def has_day(form: str) -> bool:
     """Whether a format has a date, rather than only a time of day."""
-    return form in SINCE_1970 or re.search("%[YyG]", form) is not None
+    return form in SINCE_1970 or re.search("%[Yy]", form) is not None
 
 
 def has_clock(form: str) -> bool:
     """Whether a format has a time of day."""
     return form in SINCE_1970 or "%M" in form
+
+
+def all_match(text: Any, pattern: str) -> bool:
+    """Whether all texts contain a match of a pattern."""
+    return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
+
+
+def iso_format(present: Any) -> str | None:
+    """Returns the format of all texts of times of ISO 8601; None if formats differ, or for the usual one."""
+    found = _ISO.fullmatch(present[0].as_py())
+    if found is None:
+        return None
+    day, between, seconds, zone = (part or "" for part in found.groups())
+    pattern = f"{_DAY + between if day else ''}{_MINUTE}{_SECOND if seconds else ''}{re.escape(zone)}"
+    if (seconds and between != "T" and zone in ("", "Z")) or not all_match(present, f"^{pattern}$"):
+        return None
+    return f"{'%Y-%m-%d' + between if day else ''}%H:%M{':%S' if seconds else ''}{zone}"
+
+
+def zone_of(present: Any) -> str | None:
+    """Returns Arrow's name of the offset of all times of ISO 8601 from UTC; None if they have none, or several."""
+    found = re.search(rf"(?:{_ISO_ZONE})$", present[0].as_py())
+    return _zone(found[0]) if found is not None and all_match(present, f"{re.escape(found[0])}$") else None
+
+
+def _zone(offset: str) -> str:
+    digits = offset.replace(":", "")
+    return "UTC" if offset == "Z" else f"{digits[:3]}:{digits[3:] or '00'}"
 
 
 def in_format(text: Any, form: str) -> tuple[Any, str] | None:
@@ -143,10 +151,9 @@ def in_format(text: Any, form: str) -> tuple[Any, str] | None:
         parts = pc.extract_regex(text, f"^{_pattern(each).pattern}$")
         if parts.null_count == text.null_count:
             try:
-                found = _moments(parts, each)
+                return _moments(parts, each), _padded(parts, each)
             except pa.ArrowInvalid:
                 return None
-            return None if found.null_count > text.null_count else (found, _padded(parts, each))
     return None
 
 
@@ -225,37 +232,22 @@ def _moments(parts: Any, form: str) -> Any:
     zone = re.search(rf"(?:{_ZONE})$", re.sub("%-?[A-Za-z]", " ", form))
     if not has_day(form):
         return pc.cast(found, pa.time32("s"))
-    if zone is None:
-        return found
-    digits = zone[0].replace(":", "")
-    return pc.assume_timezone(found, "UTC" if zone[0] == "Z" else f"{digits[:3]}:{digits[3:]}")
+    return found if zone is None else pc.assume_timezone(found, _zone(zone[0]))
 
 
 def _iso_day(part: dict[str, Any]) -> Any:
     """Dates as texts, for example 2024-03-20."""
-    if "G" in part:
-        return _iso_monday(part["G"], part["V"])
     year = part.get("Y")
     if year is None:
         century = pc.if_else(pc.greater_equal(part["y"], "69"), "19", "20")
         year = pc.binary_join_element_wise(century, part["y"], "")
     month = part.get("m")
     if month is None:
-        names, letter = (MONTHS, "B") if "B" in part else (_SHORT, "b")
-        month = pc.cast(pc.add(pc.index_in(part[letter], pa.array(names)), 1), pa.string())
+        letter = "B" if "B" in part else "b"
+        names = pa.array(_PARTS[f"%{letter}"].split("|"))
+        month = pc.cast(pc.add(pc.index_in(part[letter], names), 1), pa.string())
     day = part.get("d", pa.scalar("01"))
     return pc.binary_join_element_wise(year, pc.utf8_lpad(month, 2, "0"), pc.utf8_lpad(day, 2, "0"), "-")
-
-
-def _iso_monday(year: Any, week: Any) -> Any:
-    """The first days of weeks, as texts; null for a week 53 that its year does not have."""
-    years, weeks = (pc.cast(pc.fill_null(each, "1"), pa.int64()).to_numpy() for each in (year, week))
-    # The fourth of January is in week 1, and 1970 began on a Thursday.
-    fourth = (years - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64) + 3
-    monday = fourth - (fourth + 3) % 7 + 7 * (weeks - 1)
-    thursday = (monday + 3).astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
-    is_null = year.is_null().to_numpy(zero_copy_only=False) | (thursday != years)
-    return pc.cast(pa.array(monday.astype("datetime64[D]"), mask=is_null), pa.string())
 
 
 def _is_plausible(moments: Any, form: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from pointillist.foreign_text import shown
 from pointillist.lazy import pa, pc
 from pointillist.tables import date_formats
-from pointillist.tables.date_formats import has_clock, has_day, is_format
+from pointillist.tables.date_formats import all_match, has_clock, has_day, is_format
 
 _SYMBOLS = "%$€£¥₹₩₽₺"
 _SPACES = "'’ \u00a0\u202f"
@@ -25,11 +25,6 @@ _NUMBER_FORM = re.compile(
     rf"(?P<before>(?:[{_SYMBOLS}][{_SPACES}]?)?)(?:#(?P<group>[.,{_SPACES}])##)?0"
     rf"(?:(?P<mark>[.,])(?P<decimals>0+|#+))?(?P<after>(?:[{_SPACES}]?[{_SYMBOLS}])?)"
 )
-
-_DAY, _MINUTE, _SECOND = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r":\d\d(?:\.\d+)?"
-_OFFSET = r"Z|[+-]\d\d(?::?\d\d)?"
-_MOMENT = re.compile(rf"(?:({_DAY})([ T]))?{_MINUTE}({_SECOND})?({_OFFSET})?")
-_FORM = re.compile(rf"(?:%Y-%m-%d[ T])?%H:%M(?::%S)?(?:{_OFFSET})?", re.ASCII)
 
 
 def unmarked(
@@ -82,32 +77,6 @@ def _bare(text: Any) -> Any:
     return pc.replace_substring_regex(text, rf"[{_SPACES}]?[{_SYMBOLS}][{_SPACES}]?", "")
 
 
-def all_match(text: Any, pattern: str) -> bool:
-    """Whether all texts contain a match of a pattern."""
-    return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
-
-
-def form_of(present: Any) -> str | None:
-    """Returns the `strftime` format of all texts of times; None if formats differ, or for the usual one."""
-    found = _MOMENT.fullmatch(present[0].as_py()) if len(present) else None
-    if found is None:
-        return None
-    day, between, seconds, offset = (part or "" for part in found.groups())
-    pattern = f"{_DAY + between if day else ''}{_MINUTE}{_SECOND if seconds else ''}{re.escape(offset)}"
-    if (seconds and between != "T" and offset in ("", "Z")) or not all_match(present, f"^{pattern}$"):
-        return None
-    return f"{'%Y-%m-%d' + between if day else ''}%H:%M{':%S' if seconds else ''}{offset}"
-
-
-def offset_of(present: Any) -> str | None:
-    """Returns the offset of all times from UTC, for example +02:00; None if there is none, or more than one."""
-    found = re.search(rf"(?:{_OFFSET})$", present[0].as_py())
-    if found is None or found[0] == "Z" or not all_match(present, f"{re.escape(found[0])}$"):
-        return None
-    digits = found[0].replace(":", "")
-    return f"{digits[:3]}:{digits[3:] or '00'}"
-
-
 def number_form(present: "pa.ChunkedArray", mark: str) -> str | None:
     """Returns the format of texts of numbers with a decimal mark; None for plain numbers."""
     first = present[0].as_py()
@@ -137,14 +106,10 @@ def form_in(field: "pa.Field") -> str | None:
     form, kind = (field.metadata or {}).get(FORM, b"").decode(errors="replace"), field.type
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         fits = _NUMBER_FORM.fullmatch(form) is not None
-    elif pa.types.is_date32(kind):
-        fits = is_format(form) and not has_clock(form)
-    elif pa.types.is_time(kind):
-        fits = _FORM.fullmatch(form) is not None or (is_format(form) and not has_day(form))
     else:
-        fits = pa.types.is_timestamp(kind) and (
-            _FORM.fullmatch(form) is not None or (is_format(form) and has_day(form))
-        )
+        is_day, is_clock = pa.types.is_date32(kind), pa.types.is_time(kind)
+        fits = is_day or is_clock or pa.types.is_timestamp(kind)
+        fits = fits and is_format(form) and has_day(form) != is_clock and has_clock(form) != is_day
     return form if fits else None
 
 
