@@ -13,7 +13,7 @@ from pointillist import Diffusion, evaluate
 from pointillist.models.codec import Codec
 from pointillist.models.fitting import prepare
 from pointillist.rules.equation import Equation
-from pointillist.rules.orders import Order
+from pointillist.rules.inequalities import Inequality
 
 TINY = {"width": 16, "depth": 1, "epochs": 1, "random_state": 0}
 """Parameters of fits whose rows need not be good."""
@@ -107,7 +107,7 @@ def _inside(codec: Codec, *, are_given: bool = False) -> set[str]:
     if not codec.encoding.n_tokens:
         return set()
     summed = {column for rule in codec.rules if isinstance(rule, Equation) for column in rule.columns}
-    ordered = {column for rule in codec.rules if isinstance(rule, Order) for column in rule.columns}
+    ordered = {column for rule in codec.rules if isinstance(rule, Inequality) for column in rule.columns}
     codes = enumerate(codec.encoding.columns)
     kept = {code.name for place, code in codes if code.scores is None or place not in summed}
     return kept - {codec.encoding.columns[place].name for place in ordered} if are_given else kept

@@ -267,6 +267,7 @@ declare global {
     constant: number;
     /** Of an inequality. */
     is_strict: boolean;
+    is_declared: boolean;
     /** Of a product or a power. */
     factor: number;
     exponent: number;

@@ -8,7 +8,6 @@ from pointillist.columns.kinds import fit_encoder
 from pointillist.rules.combinations import Combination
 from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
-from pointillist.rules.orders import Order
 from pointillist.rules.powers import Power
 from pointillist.rules.products import Product
 from pointillist.rules.sums import Sum
@@ -104,7 +103,7 @@ def test_rows_under_conditions_are_restored_as_in_python(mixed_model, page_of):
     amount, tip = np.round(quantity * price, 2), np.round(rng.gamma(2, 2, N), 2)
     days = np.sort(rng.integers(0, 90, (2, N)), axis=0).astype(float)
     table = [quantity, price, amount, tip, np.round(amount + tip, 2), *days]
-    rules = Order((6, 5)), Product((2, 0, 1), 1.0), Sum((4, 2, 3), (1.0, 1.0))
+    rules = Inequality((6, 5), (1.0, -1.0), 0.0, False, "5 ≤ 6"), Product((2, 0, 1), 1.0), Sum((4, 2, 3), (1.0, 1.0))
     bounds = {1: (9.5, 12.0), 4: (60.0, 65.0), 5: (30.0, 90.0), 6: (0.0, 50.0)}
     made = [rng.permutation(column) for column in table]
     for index, ends in bounds.items():

@@ -11,7 +11,6 @@ from pointillist.rules.expressions import Expression
 from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.multiples import Increment
-from pointillist.rules.orders import Order
 from pointillist.rules.powers import Power
 from pointillist.rules.products import Product
 from pointillist.rules.rule import NumberRange
@@ -28,6 +27,11 @@ def cells(values, missing=None):
 
 def codes_of(columns):
     return [fit_encoder(str(i), column) for i, column in enumerate(columns)]
+
+
+def order(high, low):
+    """Returns the order of two columns as it is found by `rules_of`."""
+    return Inequality((high, low), (1.0, -1.0), 0.0, False, f"{high} ≥ {low}")
 
 
 def rules_of(*columns):
@@ -108,7 +112,7 @@ def test_orders_are_found_without_implied_ones_and_restore_rows(rng):
     far = rng.integers(5000, 9000, N)
     data = [*map(cells, (end, start, far, middle))]
     found = rules_of(*data)
-    assert {*found} == {Order((3, 1)), Order((0, 3))}
+    assert {each.columns for each in found} == {(3, 1), (0, 3)} and {type(each) for each in found} == {Inequality}
     new = [cells(column) for column in rng.integers(0, 1000, (4, N))]
     is_fixed = np.zeros((N, 4), bool)
     is_fixed[:300, 0] = True
@@ -152,7 +156,7 @@ def test_integers_stay_integers_under_an_order(rng):
     low = np.round(rng.gamma(2, 3, N), 1)
     data = [cells(low), cells(np.ceil(low))]
     found = [rule for rule in rules_of(*data) if not isinstance(rule, Lookup)]
-    assert found == [Order((1, 0))]
+    assert found == [order(1, 0)]
     drawn = [cells(rng.permutation(column.values)) for column in data]
     back = [column.values for column in restore_rows(drawn, codes_of(data), found, np.zeros((N, 2), bool))]
     assert (back[1] >= back[0]).all() and (back[1] % 1 == 0).all() and back[1].max() <= data[1].values.max()
@@ -183,7 +187,7 @@ def test_dates_are_compared_only_with_dates(rng):
     first, last = days.min(axis=0), days.max(axis=0)
     dates = [Column(column, np.zeros(N, bool), is_date=True) for column in (first, last)]
     found = rules_of(*dates, cells(last + rng.integers(0, 9, N)))
-    assert found == (Order((1, 0)),)
+    assert found == (order(1, 0),)
 
 
 def test_training_rows_obey_all_rules_found_in_them(rng):
@@ -203,21 +207,20 @@ def test_training_rows_obey_all_rules_found_in_them(rng):
     ]
     data = [*map(cells, table)]
     found, codes = rules_of(*data), codes_of(data)
-    assert {each.kind for each in found} == {"sum", "product", "order", "lookup"}
+    assert {each.kind for each in found} == {"sum", "product", "inequality", "lookup"}
     assert not np.any(broken_rows(data, codes, found))
     for each in found:
         if not isinstance(each, Lookup):
             ranges = [NumberRange.of(codes[column], is_strict=True) for column in each.columns]
             values = np.stack([data[column].values for column in each.columns], axis=1)
             assert not each.excluded(values, values, ranges).any()
-            values[:, 0] = values[:, 1:].min() - 1 if isinstance(each, Order) else 0.9 * values[:, 0] - 1
+            values[:, 0] = values[:, 1:].min() - 1 if isinstance(each, Inequality) else 0.9 * values[:, 0] - 1
             assert each.excluded(values, values, ranges).all()
 
 
 RULES = [
     Sum((2, 0, 1), (1.0, -0.5), 3.0, solved=1, is_exact=False),
     Product((2, 0, 1), 3.0, solved=2),
-    Order((1, 0)),
     Inequality((1, 0), (1.0, -2.0), 0.5, True, "b > 2 a", is_declared=True),
     Lookup((1, 0), np.array([[0.0, 1.0], [2.0, 0.0]])),
     Combination((1, 0), np.array([[0.0, 1.0], [2.0, 0.0], [2.0, 1.0]]), "b, a", is_declared=True),
@@ -259,10 +262,11 @@ def test_invalid_columns_of_a_rule_are_refused(rule, columns):
         (RULES[1], {"factor": 0.0}),
         (RULES[1], {"is_exact": 1}),
         (RULES[2], {"columns": [0, 1, 2]}),
+        (RULES[2], {"is_strict": 1}),
     ],
 )
 def test_invalid_rules_are_refused(rule, change):
-    with pytest.raises(ValueError, match=r"rule|sum|product|order"):
+    with pytest.raises(ValueError, match=r"rule|sum|product|inequality"):
         rule_from_json({**rule.to_json(), **change}, 3)
 
 
@@ -271,7 +275,7 @@ def test_equations_and_orders_need_numbers():
         fit_encoder("number", cells([1, 2])),
         fit_encoder("text", Column(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
     ]
-    Order((0, 2)).check([*codes, codes[0]])
+    order(0, 2).check([*codes, codes[0]])
     with pytest.raises(ValueError, match="'text' has categories"):
         Sum((0, 1), (1.0,)).check(codes)
 
@@ -280,7 +284,6 @@ def test_a_rule_as_text():
     names = "total", "a", "b", "c"
     assert Sum((0, 1, 2), (1.0, -0.5), -3.0).text(names) == "total = a - 0.5 b - 3"
     assert Sum((0, 1), (2.0,)).text(names) == "total = 2 a"
-    assert Order((0, 1)).text(names) == "total ≥ a"
     assert Product((0, 1, 2), 0.5).text(names) == "total = 0.5 × a × b"
     assert Product((0, 1, 2, 3), 1.0).text(names) == "total = a × (b + c)"
 

@@ -1,9 +1,9 @@
-"""Inequalities that rows obey by declaration: orders of columns, bounds, and comparisons of sums."""
+"""Inequalities that rows obey: orders of columns, found or declared, and declared bounds and comparisons of sums."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,25 @@ from jaxtyping import Float
 from pointillist.columns.encoder import condition_cells
 from pointillist.rules.declared import Declared, NamedColumns
 from pointillist.rules.equation import are_finite
-from pointillist.rules.rule import EXACT, Mask, NumberRange, NumberRule, Numbers, Rows, Rule, Vector, order_of_moves
+from pointillist.rules.rule import (
+    EXACT,
+    FEWEST_ROWS,
+    SAMPLE_ROWS,
+    Mask,
+    NumberRange,
+    NumberRule,
+    Numbers,
+    Rows,
+    Rule,
+    TrainingRows,
+    Vector,
+    order_of_moves,
+)
 from pointillist.tables.table import Column, kind_of, seconds_per_unit
+
+BROKEN_BY_CHANCE, BROKEN_ROWS = 0.05, 10
+"""An order counts only if at least this fraction of rows would break it if the columns were independent, and at least
+this number of rows, plus 2 for every nat of the number of pairs."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,42 @@ class Inequality(NumberRule):
         if type(self.is_strict) is not bool or not isinstance(self.wording, str):
             raise ValueError("an inequality is strict or not, and has a wording")
 
+    @classmethod
+    def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> list["Inequality"]:
+        """Find the orders that no chain of others implies, from the lowest column on: each may raise the one above."""
+        numeric, columns = rows.numeric, rows.columns
+        present = {i: columns[i].values[~columns[i].is_missing] for i in numeric}
+        # The numbers of each column in another order, as if the columns were independent.
+        shuffled = {i: values[np.random.default_rng(i).permutation(len(values))] for i, values in present.items()}
+        fewest = BROKEN_ROWS + 2 * np.log(max(len(numeric) * (len(numeric) - 1), 1))
+        found = set[tuple[int, int]]()
+        for low, high in permutations(numeric, 2):
+            if not rows.may_relate(low, high):
+                continue
+            is_complete = ~(columns[low].is_missing | columns[high].is_missing)
+            a, b = columns[low].values, columns[high].values
+            # Most pairs are out of order in some of the first rows.
+            is_off = any((a[part] > b[part])[is_complete[part]].any() for part in (slice(SAMPLE_ROWS), slice(None)))
+            if is_off or columns[low].is_date != columns[high].is_date or is_complete.sum() < FEWEST_ROWS:
+                continue
+            n = min(len(shuffled[low]), len(shuffled[high]))
+            by_chance = (shuffled[low][:n] > shuffled[high][:n]).mean()
+            is_real = by_chance >= BROKEN_BY_CHANCE and by_chance * is_complete.sum() >= fewest
+            # Equal columns are a sum.
+            if is_real and (a[is_complete] < b[is_complete]).any():
+                found.add((low, high))
+        direct = {
+            (low, high)
+            for low, high in found
+            if not any((low, middle) in found and (middle, high) in found for middle in numeric)
+        }
+        depth = {i: sum(high == i for _, high in found) for i in numeric}
+        names = [encoder.name for encoder in rows.encoders]
+        return [
+            cls((high, low), (1.0, -1.0), 0.0, False, f"{names[high]} ≥ {names[low]}")
+            for low, high in sorted(direct, key=lambda pair: (depth[pair[1]], pair))
+        ]
+
     @property
     def _is_exact(self) -> bool:
         """Whether rounding plays no role: for one column, and for two that are compared as they are."""
@@ -68,14 +121,18 @@ class Inequality(NumberRule):
         return is_complete & self.is_off(values, [ranges[column] for column in self.columns])
 
     def restore(self, rows: Rows) -> None:
-        """Move one column of each wrong row to the other side of its limit, as far as it was off."""
+        """Move one column of each wrong row to the other side of its limit, as far as it was off.
+
+        Found orders never move reserved cells.
+        """
         if rows.turn > 0 and rows.shift < 2:
             return
         (values, is_complete), columns = self.cells(rows.columns), list(self.columns)
         ranges = [rows.ranges[column] for column in columns]
-        for is_fixed in (rows.is_reserved, rows.is_fixed):
+        shift = rows.shift - 2 if self.is_declared else 0
+        for is_fixed in (rows.is_reserved, rows.is_fixed)[: 1 + self.is_declared]:
             free = ~is_fixed[:, columns]
-            for i in order_of_moves(ranges, shift=max(rows.shift - 2, 0)):
+            for i in order_of_moves(ranges, shift=max(shift, 0)):
                 wrong = np.flatnonzero(is_complete & free[:, i] & self.is_off(values, ranges))
                 values[wrong, i] = self._moved(values[wrong], i, ranges)
         rows.put(columns, values)

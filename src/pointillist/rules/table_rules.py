@@ -13,7 +13,6 @@ from pointillist.rules.expressions import Expression
 from pointillist.rules.inequalities import Inequality
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.multiples import Increment
-from pointillist.rules.orders import Order
 from pointillist.rules.powers import Power
 from pointillist.rules.products import Product
 from pointillist.rules.rule import (
@@ -33,7 +32,7 @@ from pointillist.tables.table import Column
 EQUATIONS: tuple[type[Equation], ...] = (Sum, Power, Product)
 """Kinds of equations, in the order in which they are searched."""
 
-OTHERS: tuple[type[Rule], ...] = (Lookup, Order, Combination, Increment, Inequality, Expression)
+OTHERS: tuple[type[Rule], ...] = (Lookup, Combination, Increment, Inequality, Expression)
 """Other kinds of rules, which are restored before equations, so that these hold in the end."""
 
 KINDS: dict[str, type[Rule]] = {kind.kind: kind for kind in (*OTHERS, *EQUATIONS)}

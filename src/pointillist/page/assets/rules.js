@@ -142,23 +142,6 @@ const power = equation(
   },
 );
 
-/** @type {RuleKind} the first value is at least the second */
-const order = {
-  breaks: (_, __, [high, low]) => high < low,
-  restore(_, columns, values, { reserved, isFirst, isStrict }) {
-    for (const i of isFirst ? orderOfMoves(columns) : []) {
-      const sign = i ? -1 : 1;
-      if (!(values[0] < values[1]) || !reserved[i]) continue;
-      const other = values[1 - i];
-      // Mirror the value at the other one, if the column's range allows it.
-      const turned = fitted(columns[i], 2 * other - values[i]);
-      const nearest = bounded(columns[i], other, sign);
-      values[i] = sign * turned >= sign * other ? turned : isStrict ? fitted(columns[i], nearest) : nearest;
-    }
-  },
-  reserved: () => [],
-};
-
 /** The value of one column with which a row obeys an inequality, or as near to that as the column's range allows. */
 function moved(rule, columns, values, i, isStrict) {
   const [column, sign] = [columns[i], Math.sign(rule.factors[i])];
@@ -188,8 +171,9 @@ const inequality = {
     return isStrict ? excess(rule, values) <= within : excess(rule, values) < -within;
   },
   restore(rule, columns, values, { free, reserved, shift, isFirst, isStrict }) {
-    for (const may of isFirst ? [reserved, free] : []) {
-      for (const i of orderOfMoves(columns, 0, Math.max(shift - 2, 0))) {
+    const { is_declared: isDeclared } = rule;
+    for (const may of isFirst ? [reserved, free].slice(0, isDeclared ? 2 : 1) : []) {
+      for (const i of orderOfMoves(columns, 0, isDeclared ? Math.max(shift - 2, 0) : 0)) {
         if (may[i] && inequality.breaks(rule, columns, values)) values[i] = moved(rule, columns, values, i, isStrict);
       }
     }
@@ -271,7 +255,7 @@ const combination = {
 };
 
 /** @type {Record<string, RuleKind>} */
-const KINDS = { sum, power, product, order, inequality, lookup, combination, increment };
+const KINDS = { sum, power, product, inequality, lookup, combination, increment };
 
 /**
  * Restores rules in some rows.
