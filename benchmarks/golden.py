@@ -234,10 +234,6 @@ def numbers_classes() -> Results:
     yield "rows with labels", model.sample(40, return_labels=True, random_state=1)
     yield "rows of a class", model.sample(30, labels=1, random_state=1)
     yield "guided rows", model.sample(30, labels=1, guidance=1.5, random_state=1)
-    ways = {"labels": np.arange(30) % 2, "guidance": 0.7, "guidance_interval": (0.1, 3.0)}
-    yield "guided rows, interval", model.sample(**ways, sampler="heun", random_state=1)
-    worse = Diffusion(**{**NUMBERS, "width": 8, "epochs": 1}).fit(rows, labels)
-    yield "rows guided by a worse model", model.sample(30, labels=0, guidance=1.0, worse=worse, random_state=1)
     yield "rows given a range", model.sample(30, labels=1, where={0: between(0, 1)}, random_state=1)
     yield "densities", model.score_samples(rows[:20])
     yield "filled", model.impute(with_gaps(rows.astype(float)), labels=1, random_state=1)

@@ -1,11 +1,10 @@
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from pointillist.diffusion.denoisers import NetworkDenoiser
-from pointillist.diffusion.guidance import Autoguided, ClassifierFree
+from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.schedules import alpha_sigma, linear
 
@@ -51,14 +50,3 @@ def test_guidance_calls_the_network_once_on_a_doubled_batch():
     # The first of the five hidden layers belongs to the input layer.
     assert sizes(CONDITIONAL) == [500 * 128] * 4
     assert sizes(ClassifierFree(CONDITIONAL, 1.0)) == [1000 * 128] * 4
-
-
-def test_autoguidance_with_a_class():
-    t, label = jnp.asarray(30), jnp.asarray(1)
-    bad = eqx.tree_at(lambda d: d.network.output.bias, CONDITIONAL, jnp.ones(2))
-    good, worse = CONDITIONAL.given(label)(X_T, t), bad.given(label)(X_T, t)
-    np.testing.assert_allclose(
-        Autoguided(CONDITIONAL, bad, 1.0).given(label)(X_T, t), 2 * good - worse, rtol=1e-4, atol=1e-5
-    )
-    with pytest.raises(ValueError, match="one of the guided pair was fitted without labels"):
-        Autoguided(CONDITIONAL, PLAIN, 1.0).given(label)

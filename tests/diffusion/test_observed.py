@@ -15,7 +15,7 @@ from pointillist.diffusion.conditioning.observed_sampling import (
 )
 from pointillist.diffusion.conditioning.twisting import RangedSampler, Ranges
 from pointillist.diffusion.denoisers import Denoiser, NetworkDenoiser, has_classes
-from pointillist.diffusion.guidance import Autoguided, ClassifierFree
+from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.losses import CleanRows, Objective
 from pointillist.diffusion.networks import ResidualMLP
 from pointillist.diffusion.oracles import GaussianMixture
@@ -116,7 +116,6 @@ def with_classes(seed=0):
         NetworkDenoiser(network(), SCHEDULE, np.ones(2), "edm"),
         with_classes(),
         ClassifierFree(with_classes(), 1.5),
-        Autoguided(with_classes(), with_classes(1), 1.5),
     ],
 )
 def test_observed_columns_matter_and_their_noised_values_do_not(denoiser):

@@ -30,7 +30,7 @@ TABLE = pa.table({"size": NUMBERS[:, 0], "city": RNG.choice(["x", "y"], N), "kin
 PAIRED = pa.table({"size": NUMBERS[:, 0] + 0.1 * NUMBERS[:, 1], "weight": NUMBERS[:, 0] ** 2, "city": TABLE["city"]})
 
 
-OF_NUMBERS = {"worse", "interval", "prior", "deterministic", "reward", "population", "sampler", "steps"}
+OF_NUMBERS = {"prior", "deterministic", "reward", "population", "sampler", "steps"}
 """Requests that only Gaussian diffusion answers."""
 
 WHERE = {"where", "cell per row", "set", "range"}
@@ -49,13 +49,13 @@ class Case:
 PROCESSES = {
     "gaussian": Case(
         lambda: untrained(NUMBERS, process="gaussian"),
-        {"label", "labels", "return_labels", "guidance", "interval", *WHERE},
+        {"label", "labels", "return_labels", "guidance", *WHERE},
         has_classes=False,
     ),
     "gaussian, of classes": Case(lambda: untrained(NUMBERS, LABELS, process="gaussian"), WHERE),
     "gaussian, by ranges": Case(
         lambda: untrained(NUMBERS, LABELS == "a", process="gaussian", scaling="minmax", p_uncond=0.0),
-        {*WHERE, "guidance", "interval", "worse"},
+        {*WHERE, "guidance"},
     ),
     "masked": Case(
         lambda: untrained(TABLE, process="masked"),
@@ -90,8 +90,6 @@ REQUESTS: dict[str, Callable[[RowModel], dict[str, Any]]] = {
     "labels": lambda model: {"labels": labels(model).tolist()},
     "return_labels": lambda model: {"return_labels": True},
     "guidance": lambda model: {"labels": labels(model), "guidance": 1.5},
-    "interval": lambda model: {"labels": labels(model)[0], "guidance": 1.5, "guidance_interval": (0.1, 2.0)},
-    "worse": lambda model: {"guidance": 1.5, "worse": model},
     "reward": lambda model: {"reward": reward, "reward_temperature": 0.5, "candidates": 4},
     "population": lambda model: {"reward": reward, "steering": "feynman_kac"},
     "sampler": lambda model: {"sampler": "heun"},
@@ -124,7 +122,6 @@ WRONG: dict[str, dict[str, Any]] = {
     "not a function": {"reward": 3},
     "a prior with an extra column": {"prior": np.zeros((ROWS, 4))},
     "guidance without a label": {"guidance": 1.0},
-    "incomplete guidance": {"guidance_interval": (0.0, 1.0)},
 }
 """Requests that every process refuses."""
 

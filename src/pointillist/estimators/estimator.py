@@ -157,8 +157,6 @@ class Diffusion(WithParameters, Configuration):
         labels: Any = None,
         return_labels: bool = False,
         guidance: float = 0.0,
-        guidance_interval: tuple[float, float] | None = None,
-        worse: "Diffusion | None" = None,
         reward: Callable[[Any], Any] | None = None,
         reward_temperature: float = 0.1,
         candidates: int = 10,
@@ -185,11 +183,6 @@ class Diffusion(WithParameters, Configuration):
             return_labels: Whether to return `(rows, labels)`. Without `labels`, each row's label is drawn first, with
                 the classes' proportions in the training rows.
             PARAMETERS
-            guidance_interval: Noise levels σ = sigma_t / alpha_t at which guidance acts, as (low, high]; all by
-                default.
-            worse: A model of the same data, scaling and noise schedule that is smaller or was trained for less time.
-                Guidance then leads away from it, x̂_0 + w (x̂_0 - x̂_0 of the worse model), with or without labels
-                (autoguidance: Karras et al. 2024, arXiv 2406.02507).
             reward: A function (m, d) → (m,) of rows in the units of the data. Rows with a high reward are drawn more
                 often: the target is p(x) exp(reward(x) / reward_temperature). A function that JAX can trace is
                 compiled; any other gets NumPy arrays. -inf forbids a row. Values that the function closes over are
@@ -219,8 +212,6 @@ class Diffusion(WithParameters, Configuration):
             labels=labels,
             return_labels=return_labels,
             guidance=guidance,
-            guidance_interval=guidance_interval,
-            worse=worse,
             reward=reward,
             reward_temperature=reward_temperature,
             candidates=candidates,

@@ -11,7 +11,6 @@ from pointillist.models.choosing import masked_table
 from pointillist.models.configuration import PARAMETERS
 from pointillist.models.parameters import parameters_of
 from pointillist.models.request import Request
-from pointillist.models.row_model import RowModel
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import check_finite, read_numbers, with_columns
 from pointillist.tables.layout import Layout
@@ -82,14 +81,11 @@ def fitted_model(estimator: Any) -> Any:
     return estimator.model_
 
 
-def sampling_run(estimator: Any, n_samples: int | None, *, worse: Any = None, **options: Any) -> SamplingRun:
+def sampling_run(estimator: Any, n_samples: int | None, **options: Any) -> SamplingRun:
     """Check a request for rows; see `Diffusion.sample` for the options and the ValueError."""
     model = fitted_model(estimator)
-    worse = getattr(worse, "model_", worse)
-    if worse is not None and not isinstance(worse, RowModel):
-        raise ValueError(f"worse must be a fitted Diffusion, not {worse!r}")
     request = naming_unknown(Request, "Diffusion.sample")
-    return SamplingRun(model, request(n_samples, worse=worse, variance=estimator.variance, **options))
+    return SamplingRun(model, request(n_samples, variance=estimator.variance, **options))
 
 
 def take_over(estimator: Any, fitted: Any) -> None:

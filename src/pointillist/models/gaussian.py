@@ -23,7 +23,7 @@ from pointillist.diffusion.conditioning.observed_sampling import (
 )
 from pointillist.diffusion.conditioning.twisting import POINTS, RangedSampler
 from pointillist.diffusion.denoisers import Bounds, Denoiser, has_classes
-from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
+from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.registries import NETWORKS, SCHEDULES, sampler_named
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, linear
@@ -286,8 +286,6 @@ class GaussianProcess(Process):
         for field in (*REWARD_FIELDS, "prior"):
             if request.first_changed((field,)) is not None:
                 raise ValueError(f"{field} cannot be combined with values in where: leave one of them out")
-        if request.worse is not None and not getattr(request.worse.process.architecture, "has_observed", False):
-            raise ValueError("worse was not trained on rows with observed columns: fit it with p_given above 0")
         needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
         if needs_labels and request.labels is None:
             raise ValueError("values in where need labels: give labels (--label)")
@@ -305,37 +303,18 @@ class GaussianProcess(Process):
             )
 
     def _guided(self, learned: Learned, request: Request) -> Denoiser:
-        guidance, interval, worse = request.guidance, request.guidance_interval, request.worse
-        has_labels = request.labels is not None or request.return_labels
         denoiser = _clipped(learned)
-        if guidance == 0:
-            if worse is not None or interval is not None:
-                raise ValueError("worse and guidance_interval have no effect without guidance: give guidance above 0")
+        if request.guidance == 0:
             return denoiser
-        try:
-            low, high = (0.0, np.inf) if interval is None else map(float, interval)
-        except (TypeError, ValueError):
-            low = high = np.nan
-        if not 0 <= low < high:
-            raise ValueError(
-                f"guidance_interval must be (low, high) with 0 <= low < high, where high may be inf, not {interval!r}"
-            )
-        bounds = SigmaInterval(np.asarray(low, np.float32), np.asarray(high, np.float32))
-        scale = np.asarray(guidance, np.float32)
-        if worse is not None:
-            _check_alike(learned, worse)
-            if self.n_classes and not has_labels and worse.process.p_uncond == 0:
-                raise ValueError("worse was never trained without labels: give labels, or fit it with p_uncond above 0")
-            return Autoguided(denoiser, _clipped(worse), scale, bounds)
         if not has_classes(denoiser):
             raise ValueError(
                 "guidance needs a model with classes, but this one was fitted without labels: fit it with y"
             )
-        if not has_labels:
+        if request.labels is None and not request.return_labels:
             raise ValueError("guidance needs a class to guide to: give labels")
         if self.p_uncond == 0:
             raise ValueError("guidance needs a model also trained without labels: fit it with p_uncond above 0")
-        return ClassifierFree(denoiser, scale, bounds)
+        return ClassifierFree(denoiser, np.asarray(request.guidance, np.float32))
 
     def _steered(self, codec: Codec, request: Request) -> Sampler:
         is_ancestral = request.reward is not None or self.schedule.timesteps < 2
@@ -398,23 +377,6 @@ def _prior(codec: Codec, values: ArrayLike) -> Float[np.ndarray, "n k"]:
     check_finite(prior, "prior", None, np.float32)
     varies = codec.scaling.varies
     return prior if varies.all() else prior[:, varies]
-
-
-def _check_alike(model: Learned, worse: Learned) -> None:
-    """Raises a ValueError unless two models have the same columns, labels, scaling and noise schedule."""
-
-    def facts(learned: Learned) -> list[Any]:
-        labels = () if learned.classes is None else learned.classes.labels
-        schedule = learned.process.noise[0]
-        return [None if schedule is None else schedule.alpha, labels, *learned.codec.tensors().values()]
-
-    facts_of_model, facts_of_worse = facts(model), facts(worse)
-    if len(facts_of_model) != len(facts_of_worse) or not all(
-        np.array_equal(a, b) for a, b in zip(facts_of_model, facts_of_worse, strict=True)
-    ):
-        raise ValueError(
-            "worse must have been fitted to the same rows and labels, with the same scaling and noise schedule"
-        )
 
 
 def gaussian_of(model: Learned, what: str) -> GaussianProcess:

@@ -31,8 +31,6 @@ from pointillist.models.request import REWARD_FIELDS, Request, number_sampler
 from pointillist.tables.conditions import Condition
 
 _REFUSED = {
-    "guidance_interval": "tokens are drawn one after another, not by noise level",
-    "worse": "tokens are drawn one after another, not by noise level",
     **dict.fromkeys(REWARD_FIELDS, "a reward steers numbers, but tokens are drawn first"),
     "prior": "tokens do not start from x_T",
     "deterministic": "tokens are drawn at random",

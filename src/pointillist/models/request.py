@@ -23,14 +23,12 @@ REWARD_FIELDS = ("reward", "reward_temperature", "candidates", "steering")
 class Request(SamplingConfig):
     """A request for rows; `Diffusion.sample` describes each field.
 
-    `worse` is a fitted model. A set in `where` becomes `one_of` its elements.
+    A set in `where` becomes `one_of` its elements.
     """
 
     n_samples: int | None = parameter(None, "Number of rows.", low=0)
     labels: Any = None
     return_labels: bool = False
-    guidance_interval: tuple[float, float] | None = None
-    worse: Any = None
     reward: Callable[[Any], Any] | None = None
     prior: ArrayLike | None = None
     where: Mapping[Any, Any] | None = None
