@@ -220,9 +220,6 @@ def numbers_settings() -> Results:
         if name == "report, eps":
             yield f"{name}, rows by ancestral", model.sample(30, sampler="ancestral", random_state=1)
             yield f"{name}, densities", model.score_samples(rows[:20])
-    model = Diffusion(**NUMBERS, warm_start=True).fit(rows).fit(rows[:100])
-    yield "warm start, file", model
-    yield "warm start, rows", model.sample(30, random_state=1)
 
 
 def numbers_classes() -> Results:

@@ -1,7 +1,5 @@
 """Models of tables with columns of any kind."""
 
-from copy import copy
-
 import jax
 import numpy as np
 import pandas as pd
@@ -378,11 +376,6 @@ def test_tables_that_cannot_be_fitted(table, message):
     with pytest.raises(ValueError, match=message) as raised:
         Diffusion(**FAST).fit(table)
     assert "\n" not in str(raised.value)
-
-
-def test_models_that_cannot_continue_training_are_refused(data, model):
-    with pytest.raises(ValueError, match="warm_start needs a Gaussian model"):
-        copy(model).set_params(warm_start=True).fit(data)
 
 
 @pytest.mark.slow

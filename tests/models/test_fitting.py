@@ -113,16 +113,6 @@ def test_the_default_number_of_epochs(monkeypatch):
         assert len(Diffusion(**QUICK | {"epochs": None}).fit(X[:n]).history_) == epochs
 
 
-def test_a_warm_start_on_integers_draws_integers():
-    rows = np.random.default_rng(0).normal(0, 5, (60, 2))
-    model = Diffusion(**QUICK, process="gaussian", warm_start=True).fit(rows)
-    whole = model.fit(np.round(rows).astype(int)).sample(200, random_state=0)
-    assert whole.dtype.kind == "i" and model.model_.codec.scaling.is_integer.all()
-    decoded = model.model_.codec.scaling.inverse(np.full((1, 2), 0.11, np.float32))
-    assert np.array_equal(decoded, np.round(decoded))
-    assert (model.fit(rows).sample(50, random_state=0) % 1 != 0).any()
-
-
 def test_unused_schedule_ends_cause_a_warning():
     values = np.resize([1.0, 2.0, 3.0], (400, 2))
     with pytest.warns(UserWarning, match="the noise schedule is 'cosine', which does not use beta_end"):
@@ -131,71 +121,12 @@ def test_unused_schedule_ends_cause_a_warning():
     assert task.plan.codec.encoding.n_tokens
 
 
-def test_warm_start_continues_training():
-    first = Diffusion(**QUICK, warm_start=True).fit(X, Y)
-    before = weights(first)
-    first.set_params(epochs=5).fit(X, Y)
-    assert len(first.history_) == 17 and not np.array_equal(weights(first), before)
-    # With almost no learning, the weights are those of the warm start.
-    first.set_params(epochs=1, learning_rate=1e-12).fit(X, Y)
-    one_more = first.history_[-1]
-    fresh = Diffusion(**QUICK | {"epochs": 1, "learning_rate": 1e-12}).fit(X, Y)
-    assert one_more < 0.9 * fresh.history_[-1]
-    again = Diffusion(**QUICK, warm_start=True).fit(X, Y).set_params(epochs=5).fit(X, Y)
-    np.testing.assert_array_equal(again.history_, first.history_[:17])
-
-
-@pytest.mark.parametrize("seed", [3, None, np.random.RandomState(0)])
-def test_a_warm_start_holds_out_the_same_rows(seed):
-    options = QUICK | {"epochs": 1, "early_stopping": True, "random_state": seed, "warm_start": True}
-    first = Diffusion(**options).fit(X)
-    first_seed = first.model_.record.seed
-    before = plan_numbers(first, *as_numbers(X), None, seed=first_seed)[0]
-    again = plan_numbers(first, *as_numbers(X), None, before=first.model_)[0]
-    np.testing.assert_array_equal(again.held_out, before.held_out)
-    assert again.seed != first_seed and len(again.held_out) == 60
-    third = plan_numbers(first, *as_numbers(X), None, before=first.fit(X).model_)[0]
-    np.testing.assert_array_equal(third.held_out, before.held_out)
-    assert third.seed not in (first_seed, again.seed)
-
-
 @pytest.mark.parametrize(("n", "batch_size"), [(500, 256), (1000, 256), (960, 64), (450, 64)])
 def test_shards_hold_a_batch_and_together_nearly_all_rows(monkeypatch, n, batch_size):
     monkeypatch.setattr(plans, "SHARD_VALUES", 45 * 128)
     plan = plan_numbers(Diffusion(**QUICK, batch_size=batch_size), *as_numbers(np.arange(float(n))[:, None]), None)[0]
     shards = plan.shards
     assert shards.size >= batch_size and shards.count * shards.size >= 0.9 * (n // 64 * 64)
-
-
-@pytest.mark.parametrize(
-    ("change", "rows", "y", "message"),
-    [
-        ({"width": 8}, X, Y, "warm_start: width is not what the model was fitted with"),
-        ({"scaling": "minmax"}, X, Y, "warm_start: scaling is not what the model was fitted with"),
-        ({}, X[:, :1], Y, "warm_start: X has 1 columns but the model has 2"),
-        ({}, X, None, "warm_start: y and the model have different classes"),
-    ],
-)
-def test_impossible_warm_starts_are_refused(change, rows, y, message):
-    model = Diffusion(**QUICK | {"epochs": 1}, warm_start=True).fit(X, Y)
-    with pytest.raises(ValueError, match=message):
-        model.set_params(**change).fit(rows, y)
-    assert model.sample(3, labels=0).shape == (3, 2)
-
-
-def test_a_warm_start_takes_columns_by_their_names():
-    frame = pandas.DataFrame(X, columns=["a", "b"])
-    model = Diffusion(**QUICK | {"epochs": 1}, warm_start=True).fit(frame)
-    with pytest.raises(ValueError, match="warm_start: column 0 is 'b' but the model has 'a' there"):
-        model.fit(frame[["b", "a"]])
-
-
-def test_a_warm_start_widens_the_range():
-    rows = np.column_stack([X[:, 0], np.arange(600) % 5])
-    model = Diffusion(**QUICK | {"epochs": 30, "learning_rate": 1e-2}, process="gaussian", warm_start=True).fit(rows)
-    model.fit(rows + np.array([3, 20]))
-    assert model.sample(500, random_state=0)[:, 0].max() > 2
-    assert model.model_.codec.scaling.maximum.tolist() == [rows[:, 0].max() + 3, 24]
 
 
 @pytest.mark.slow

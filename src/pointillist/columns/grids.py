@@ -186,21 +186,6 @@ def find_grids(
     return np.array([found or 0 for found in decimals]), steps
 
 
-def common_grids(
-    first: Grids, second: Grids, distance: Float[np.ndarray, " d"], is_integer: Bool[np.ndarray, " d"]
-) -> Grids:
-    """Returns the coarsest grid of each column that contains both given grids; none if either is missing.
-
-    `distance` is that of a value on the second grid from a value on the first. The step of integers is at least 1.
-    """
-    decimals = np.maximum(first[0], second[0])
-    first_steps, second_steps = (steps * 10 ** (decimals - grid_decimals) for grid_decimals, steps in (first, second))
-    has_grid = (first[1] > 0) & (second[1] > 0) & ((decimals == 0) | ~is_integer)
-    apart = np.round(np.where(has_grid, distance, 0) * 10.0**decimals).astype(np.int64)
-    steps = np.gcd(np.gcd(first_steps, second_steps), apart)
-    return np.where(has_grid, decimals, 0), np.where(has_grid, steps, is_integer)
-
-
 def find_ends(
     rows: Float[np.ndarray, "n d"], low: Float[np.ndarray, " d"], high: Float[np.ndarray, " d"]
 ) -> Bool[np.ndarray, "2 d"]:

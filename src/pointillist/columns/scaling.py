@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.columns.grids import MAX_DECIMALS, common_grids, find_ends, find_grids
+from pointillist.columns.grids import MAX_DECIMALS, find_ends, find_grids
 from pointillist.tables.numbers import blocks, column_range
 
 Rows = Float[np.ndarray, "n d"]
@@ -135,19 +135,6 @@ class TableScaling:
         is_end = find_ends(rows, low, high) | is_integer
         decimals, steps = find_grids(rows, low, high, is_integer)
         return cls(low, high, is_integer, scaling.select(varies), decimals, steps, is_end)._with_range_on_grid()
-
-    def widened(self, rows: Float[np.ndarray, "n d"], is_integer: Bool[np.ndarray, " d"]) -> "TableScaling":
-        """Returns the same scaling with ranges and grids that also contain the values of more rows.
-
-        An end stays an end if no value of these rows passes it.
-        """
-        low, high = column_range(rows)
-        found = find_grids(rows, low, high, is_integer)
-        decimals, steps = common_grids((self.decimals, self.steps), found, low - self.minimum, is_integer)
-        low, high = np.minimum(self.minimum, low), np.maximum(self.maximum, high)
-        is_kept = self.is_end & [low == self.minimum, high == self.maximum]
-        is_end = find_ends(rows, low, high) | is_kept | is_integer
-        return TableScaling(low, high, is_integer, self.varying, decimals, steps, is_end)._with_range_on_grid()
 
     def _with_range_on_grid(self) -> "TableScaling":
         return replace(self, minimum=self.rounded(self.minimum), maximum=self.rounded(self.maximum))

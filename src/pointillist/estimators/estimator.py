@@ -109,7 +109,6 @@ class Diffusion(WithParameters, Configuration):
             UserWarning: If the noise schedule leaves more than 0.01 nats per column of signal in the prior.
         """
         path = None if checkpoint is None else Path(checkpoint)
-        before = self.model_ if self.warm_start and hasattr(self, "model_") else None
         # scikit-learn's checks set attributes: use a clone, so that a failed fit changes nothing here.
         read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
         if y is not None and np.asarray(y).ndim == 2:
@@ -124,7 +123,6 @@ class Diffusion(WithParameters, Configuration):
                 categorical=categorical,
                 given=given,
                 checkpoint=path,
-                before=before,
                 read=read,
             ).without_table()
         self._hold(task.fit(path))

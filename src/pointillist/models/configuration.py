@@ -121,9 +121,6 @@ class TrainingConfig(Checked):
     n_iter_no_change: int = parameter(
         10, "Number of checks without a lower held-out loss after which training stops.", low=1,
         details="A check follows every 500 steps, or every epoch if an epoch has more.")
-    warm_start: bool = parameter(
-        False, "Whether `fit` continues from the weights and the scaling of the last `fit`, for `epochs` more.",
-        details="Only for Gaussian diffusion.")
     p_uncond: float = parameter(
         0.2, "Fraction of the training rows whose label is hidden.", low=0, high=1, is_option=True,
         decides_network=True, details="Guidance needs it above 0.")

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from pointillist.atomic_files import check_regular, checking, naming, write_whole
 
-FORMAT = 28
+FORMAT = 29
 """Format version; files with another version are refused."""
 
 MAX_DESCRIPTION = 2**25

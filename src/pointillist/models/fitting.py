@@ -57,7 +57,6 @@ class Task:
     classes: Classes | None
     trained_with: dict[str, Any]
     table: Table | None = None
-    before: RowModel | None = None
     summary: Summary | None = None
     guarantee: Guarantee | None = None
     limit: TimeLimit | None = None
@@ -69,8 +68,7 @@ class Task:
         The state of training is written to the checkpoint, from which training resumes; on Ctrl-C it is written before
         the KeyboardInterrupt. A finished checkpoint is kept, because the result is not saved yet.
         """
-        is_shown, before = shows_progress(self.configuration.verbose), self.before
-        limit = self.limit
+        is_shown, limit = shows_progress(self.configuration.verbose), self.limit
         if limit is None:
             plan = run_trials(self.plan, is_shown=is_shown)
         else:
@@ -84,13 +82,7 @@ class Task:
         if self.configuration.epochs is None:
             networks = train_observed(plan, networks, is_shown=is_shown, deadline=deadline)
         process, network = plan.process.finished(networks)
-        history, validation = trained.history, trained.validation_history
-        if before is not None:
-            history = np.concatenate([before.record.history, history])
-            validation = np.concatenate([before.record.validation_history, validation])
-        # Later fits hold out the same rows as the first.
-        seed = plan.seed if before is None else before.record.seed
-        record = Record(history, validation, seed, rows_hash)
+        record = Record(trained.history, trained.validation_history, plan.seed, rows_hash)
         # A time limit may have changed the width.
         parameters = values_of(self.configuration), self.trained_with | {"width": plan.process.architecture.width}
         learned = plan.codec, process, network, self.classes
@@ -110,7 +102,6 @@ def prepare(
     given: Sequence[str | int] = (),
     keep: Sequence[str] = (),
     checkpoint: Path | None = None,
-    before: RowModel | None = None,
     read: Reader = finite_rows,
     started: float | None = None,
 ) -> Task:
@@ -124,7 +115,6 @@ def prepare(
         given: Columns whose values `where` will set in every draw.
         keep: Names of further columns to keep, even if nearly all rows have different values.
         checkpoint: File of the state of training; its seed is used if the configuration has none.
-        before: A model whose training continues; Gaussian diffusion only.
         read: Reads arrays and data frames of numbers.
         started: Start of the fit by `time.monotonic`, for `max_minutes`; now by default.
 
@@ -153,7 +143,11 @@ def prepare(
     mixed = masked_table(process, X, categorical, prefers_gaussian=bool(unused) or len(given) > 0)
     table, label = None, None
     if mixed is not None:
-        _check_masked(given, before)
+        if len(given):
+            raise ValueError(
+                "given is for Gaussian diffusion, and this table needs masked diffusion, which learns all conditions "
+                "alike: leave given out"
+            )
         table, kind, headings = mixed
         if rules:
             is_kept = obeying(rules, table)
@@ -169,22 +163,10 @@ def prepare(
             configuration = replace(configuration, width=configuration.width or WIDTH_GIVEN)
         if isinstance(X, Table):
             read, label = finite_rows, X.numbers.label
-        plan, classes, trained_with = plan_numbers(
-            configuration, *read(X), y, label=label, given=given, before=before, seed=seed
-        )
+        plan, classes, trained_with = plan_numbers(configuration, *read(X), y, label=label, given=given, seed=seed)
         summary = Summary.from_rows(plan.rows, plan.labels)
     generated = separate.placed(plan.codec.layout)
-    return Task(configuration, plan, classes, trained_with, table, before, summary, limit=limit, generated=generated)
-
-
-def _check_masked(given: Sequence[str | int], before: RowModel | None) -> None:
-    if len(given):
-        raise ValueError(
-            "given is for Gaussian diffusion, and this table needs masked diffusion, which learns all conditions "
-            "alike: leave given out"
-        )
-    if before is not None:
-        raise ValueError("warm_start needs a Gaussian model, and this table needs a masked one: give warm_start=False")
+    return Task(configuration, plan, classes, trained_with, table, summary, limit=limit, generated=generated)
 
 
 def warn_of_unused(names: Sequence[str], model: str) -> None:

@@ -28,17 +28,16 @@ from pointillist.models.classes import Classes, checked_labels
 from pointillist.models.codec import Codec
 from pointillist.models.configuration import Configuration, network_parameters
 from pointillist.models.container import description_of
-from pointillist.models.gaussian import GaussianProcess, gaussian_of
+from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, training_method, training_sigma_data
-from pointillist.models.row_model import RowModel
 from pointillist.rules.declarations import bind, ignored_in, increments_in
 from pointillist.rules.declared import NamedColumns
 from pointillist.rules.table_rules import find_rules
 from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import free_name
-from pointillist.tables.numbers import column_range, rows_at, spread_indices
+from pointillist.tables.numbers import rows_at, spread_indices
 from pointillist.tables.table import Column, Table
 
 WIDTH, WIDTH_GIVEN, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 192, 256, 192
@@ -94,13 +93,12 @@ def plan_numbers(
     *,
     label: Any = None,
     given: Sequence[str | int] = (),
-    before: RowModel | None = None,
     seed: int | None = None,
 ) -> tuple[Plan, Classes | None, dict[str, Any]]:
     """Returns the plan of Gaussian diffusion, the classes, and the parameters that determine the network.
 
-    `label` is the `LabelColumn` of a file, for y=None. `where` will set the columns `given` in every draw, and `before`
-    is a fitted model whose training continues. The seed is a checkpoint's, or the configuration's by default.
+    `label` is the `LabelColumn` of a file, for y=None. `where` will set the columns `given` in every draw. The seed is
+    a checkpoint's, or the configuration's by default.
     """
     column, name = None, "y"
     if y is None and label is not None:
@@ -109,25 +107,10 @@ def plan_numbers(
     classes, n_classes = (Classes(values, counts, column), len(values)) if len(values) else (None, 0)
     labels_shown = labels.astype(np.int32) if n_classes else None
     parameters = network_parameters(configuration, WIDTH)
-    if before is not None:
-        check_continuing(before, layout, rows, values, parameters)
-    base_seed = seed_of(configuration.random_state)
-    if seed is None:
-        # A later fit draws other times and noise than the first.
-        done = [] if before is None else [len(before.record.history)]
-        seed = int(np.random.SeedSequence([base_seed, *done]).generate_state(1)[0]) if done else base_seed
-    split_seed = seed
-    if before is not None:
-        # A later fit holds out the same rows as the first, which was trained on the others.
-        split_seed = base_seed if isinstance(configuration.random_state, int | np.integer) else before.record.seed
-    held_out = rows_to_hold_out(len(rows), labels_shown, n_classes, configuration, split_seed)
-    if before is None:
-        codec = Codec.from_scaling(layout, TableScaling.fit(rows, configuration.scaling, layout.is_whole))
-        sigma_data = training_sigma_data(rows, codec, held_out)
-    else:
-        # The scaling stays the same, with ranges that include the new rows.
-        codec = Codec.from_scaling(layout, before.codec.scaling.widened(rows, layout.is_whole))
-        sigma_data = gaussian_of(before, "warm_start is").sigma_data
+    seed = seed_of(configuration.random_state) if seed is None else seed
+    held_out = rows_to_hold_out(len(rows), labels_shown, n_classes, configuration, seed)
+    codec = Codec.from_scaling(layout, TableScaling.fit(rows, configuration.scaling, layout.is_whole))
+    sigma_data = training_sigma_data(rows, codec, held_out)
     process = GaussianProcess.of(parameters, n_classes, sigma_data, _given_indices(codec, given))
     if process.given and not process.architecture.has_observed:
         raise ValueError("given needs network='residual' and p_given above 0, without epsilon: set them so")
@@ -153,7 +136,6 @@ def plan_numbers(
         seed=seed,
         n_classes=n_classes,
         held_out=held_out,
-        start=None if before is None else before.network,
     )
     return plan, classes, parameters
 
@@ -388,41 +370,4 @@ def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
             f"{kl:.2g} nats: use scaling='standard', or sampler='ancestral'",
             UserWarning,
             stacklevel=5,
-        )
-
-
-def check_continuing(
-    before: RowModel, layout: Layout, rows: np.ndarray, classes: np.ndarray, parameters: dict[str, Any]
-) -> None:
-    """Raises a ValueError in one line if training of a fitted model cannot continue on new rows.
-
-    Columns and classes must be those of the model, and so must `parameters`, which determine the network.
-    """
-    d, codec = rows.shape[1], before.codec
-    if codec.encoding.n_tokens:
-        raise ValueError("warm_start: the model has tokens, but X needs Gaussian diffusion: give warm_start=False")
-    if codec.n_columns != d:
-        raise ValueError(
-            f"warm_start: X has {d} columns but the model has {codec.n_columns}: give the same columns, or "
-            "warm_start=False"
-        )
-    names = codec.names
-    if names is not None and layout.names is not None and names != layout.names:
-        index = next(i for i in range(d) if names[i] != layout.names[i])
-        raise ValueError(
-            f"warm_start: column {index} is {layout.names[index]!r} but the model has {names[index]!r} there: give the "
-            "same columns in the same order, or warm_start=False"
-        )
-    if not np.array_equal(() if before.classes is None else before.classes.labels, classes):
-        raise ValueError("warm_start: y and the model have different classes: give the same ones, or warm_start=False")
-    changed = [name for name in parameters if parameters[name] != before.trained_with[name] and name != "p_uncond"]
-    if changed:
-        raise ValueError(f"warm_start: {changed[0]} is not what the model was fitted with: set it back")
-    low, high = column_range(rows)
-    constant = codec.scaling.minimum
-    moved = ~codec.scaling.varies & ((low != constant) | (high != constant))
-    if moved.any():
-        raise ValueError(
-            f"warm_start: column {np.flatnonzero(moved)[0]} was constant in the first fit and holds another "
-            "value now: give warm_start=False"
         )

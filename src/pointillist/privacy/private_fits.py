@@ -83,7 +83,6 @@ def prepare(
     *,
     categorical: Sequence[str | int] = (),
     checkpoint: Path | None = None,
-    before: RowModel | None = None,
     **others: Any,
 ) -> Task:
     """Check a fit, and plan the training; with an `epsilon`, the fit is differentially private.
@@ -93,9 +92,9 @@ def prepare(
     """
     X = in_memory(X)
     if asked.epsilon is None:
-        return fitting.prepare(asked, X, y, categorical=categorical, checkpoint=checkpoint, before=before, **others)
+        return fitting.prepare(asked, X, y, categorical=categorical, checkpoint=checkpoint, **others)
     configure()
-    if checkpoint is not None or before is not None:
+    if checkpoint is not None:
         raise ValueError("a private fit cannot be continued, as its state reveals single rows: leave checkpoint out")
     if asked.max_minutes is not None:
         raise ValueError("max_minutes is not for private fits, whose number of steps is public: leave it out")
@@ -281,9 +280,8 @@ def _check(asked: Configuration, y: Any, categorical: Any) -> None:
         raise ValueError("with epsilon, the domain lists the values of categorical columns: leave categorical out")
     if asked.missing != "value":
         raise ValueError("with epsilon, the domain says where cells may be missing: leave missing out")
-    for name in ("early_stopping", "warm_start"):
-        if getattr(asked, name):
-            raise ValueError(f"{name} looks at rows without noise, which epsilon does not cover: leave it out")
+    if asked.early_stopping:
+        raise ValueError("early_stopping looks at rows without noise, which epsilon does not cover: leave it out")
 
 
 def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -> bool:

@@ -44,7 +44,6 @@ def check_configuration(configuration: Configuration) -> None:
         raise ValueError("epsilon covers single rows, and a subject has rows in several tables: leave epsilon out")
     unused = changed_gaussian_only(configuration)
     unused += ["missing"] if configuration.missing != "value" else []
-    unused += ["warm_start"] if configuration.warm_start else []
     unused += [name for name in ("max_minutes", "rules") if getattr(configuration, name) is not None]
     if unused:
         raise ValueError(f"the models of related tables do not use {unused[0]}: leave it out")
