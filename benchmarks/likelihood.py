@@ -86,7 +86,11 @@ def _draw(path: Path) -> None:
     FigureCanvasAgg(figure)
     for axes, name in zip(figure.subplots(1, 3), ("moons", "pinwheel", "checkerboard"), strict=True):
         started = time.perf_counter()
-        Diffusion(random_state=0).fit(load_pointset(name)[0]).plot_density(axes, n_grid=200)
+        rows = load_pointset(name)[0]
+        model = Diffusion(random_state=0).fit(rows)
+        x, y = np.meshgrid(*np.linspace(rows.min(axis=0) - 0.1, rows.max(axis=0) + 0.1, 200).T)
+        density = np.exp(model.score_samples(np.column_stack([x.ravel(), y.ravel()]))).reshape(x.shape)
+        axes.figure.colorbar(axes.pcolormesh(x, y, density, shading="gouraud", rasterized=True), ax=axes, label="p(x)")
         axes.set(title=name, xlabel="", ylabel="", xticks=[], yticks=[])
         print(f"{name}: fitted and drawn in {time.perf_counter() - started:.0f} s")
     path.parent.mkdir(parents=True, exist_ok=True)

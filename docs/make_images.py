@@ -66,17 +66,6 @@ def plot(model: Diffusion, X: np.ndarray) -> Figure:
     return figure
 
 
-def trajectories(model: Diffusion) -> Figure:
-    """What `plot_trajectory` draws, of a sampler without noise and of one with noise."""
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    smooth, rough = figure.subplots(1, 2)
-    model.plot_trajectory(ax=smooth, random_state=0)
-    model.plot_trajectory(ax=rough, n_samples=4, sampler="ancestral", random_state=0)
-    for axes, title in ((smooth, "dpm"), (rough, "ancestral")):
-        axes.set_title(title, fontsize=10)
-    return figure
-
-
 def adult(folder: Path) -> None:
     """Four columns of Adult, and of as many generated rows."""
     data = csv.read_csv(folder / "train.csv.gz")
@@ -98,7 +87,6 @@ def main() -> None:
         "schedules": schedules(),
         "moons": moons(model, X),
         "plot": plot(model, X),
-        "trajectories": trajectories(model),
     }
     for name, figure in figures.items():
         figure.savefig(IMAGES / f"{name}.png", dpi=100)

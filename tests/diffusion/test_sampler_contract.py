@@ -20,7 +20,7 @@ from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterizations import coefficients
 from pointillist.diffusion.registries import SAMPLERS as NAMES
 from pointillist.diffusion.registries import sampler_named
-from pointillist.diffusion.samplers import DDIM, Ancestral, RowSampler, Sampler, TrajectorySampler
+from pointillist.diffusion.samplers import DDIM, Ancestral, RowSampler, Sampler
 from pointillist.diffusion.schedules import at_lambda, cosine
 from pointillist.diffusion.solvers import DPMSolver2M, Heun
 from pointillist.diffusion.steering import ChainedSVDD
@@ -117,22 +117,6 @@ def steered(method):
     return lambda schedule, n: STEERING[method](Ancestral(schedule, "beta", n // 8), reward, TEMPERATURE, 10)
 
 
-def pooled(*distributions):
-    """Returns the mixture of distributions with equal weights."""
-    parts = ("weights", "means", "covariances")
-    return GaussianMixture.of(
-        *(np.concatenate([getattr(distribution, part) for distribution in distributions]) for part in parts)
-    )
-
-
-def trajectory(schedule, steps):
-    return TrajectorySampler(Ancestral(schedule, "posterior", steps), np.array([0, steps // 2], np.int32))
-
-
-def noised(t):
-    return MIXTURE.noised(float(SCHEDULE.alpha[t]), float(SCHEDULE.sigma[t]))
-
-
 ORACLE = MIXTURE.denoiser(SCHEDULE)
 
 
@@ -161,7 +145,6 @@ SAMPLERS = {
     "feynman_kac": Case(steered("feynman_kac"), distribution=TILTED),
     # With one candidate a chain is plain sampling; with more it is biased, as its test documents.
     "svdd_pm as published": Case(lambda schedule, n: ChainedSVDD(Ancestral(schedule, "beta", n), reward, 1.0, 1)),
-    "trajectory": Case(trajectory, distribution=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
     "tokens": Case(
         lambda *_: TokenSampler(), TOKEN_DISTRIBUTION, denoiser=TokenDenoiser(TokenOracle(FRACTIONS), TOKENS)
     ),

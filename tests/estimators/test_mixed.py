@@ -332,7 +332,6 @@ def test_numbers_that_are_categories():
         (lambda m: m.sample(2, deterministic=True), "deterministic needs a Gaussian model"),
         (lambda m: m.sample(2, reward=np.sum), "reward needs a Gaussian model"),
         (lambda m: m.plot(), "are for Gaussian models, but this one has tokens"),
-        (lambda m: m.plot_density(), "is for Gaussian models"),
         (lambda m: m.impute(np.zeros((2, 9))), "X has no column 'kind'"),
         (lambda m: m.impute(frame(5).drop(columns="legs")), "X has no column 'legs'"),
         (lambda m: m.impute(frame(5).assign(legs="four")), "column 'legs' of X holds .*string, and it held int64"),

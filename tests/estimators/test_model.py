@@ -1,8 +1,5 @@
-import warnings
-
 import jax.numpy as jnp
 import numpy as np
-import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -166,49 +163,6 @@ def test_log_density_is_a_density(plain):
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     density = np.exp(plain.score_samples(grid * [10.0, 0.1] + [100.0, -5.0]))
     assert density.sum() * (3.6 / 179) ** 2 == pytest.approx(1.0, abs=0.01)
-
-
-@pytest.mark.slow
-def test_plot_density(plain, conditional):
-    ax = plain.plot_density(n_grid=12)
-    (mesh,) = ax.collections
-    low, high = UNITS.min(axis=0), UNITS.max(axis=0)
-    corner = low - 0.05 * (high - low)
-    assert ax.get_xlim()[0] == pytest.approx(corner[0]) and ax.get_ylim()[0] == pytest.approx(corner[1])
-    values = np.asarray(mesh.get_array()).ravel()
-    assert values[0] == pytest.approx(np.exp(plain.score_samples(corner[None])[0]), rel=1e-3, abs=1e-9)
-    same = plain.plot_density(ax, rows=UNITS[:7], bounds=((95, 105), (-5.1, -4.9)), n_grid=3, log=True)
-    assert same is ax and len(ax.collections) == 3 and len(ax.collections[-1].get_offsets()) == 7
-    with pytest.raises(ValueError, match="bounds must be"):
-        plain.plot_density(bounds=((1, 0), (0, 1)))
-    with pytest.raises(ValueError, match="n_grid must be an integer of at least 2"):
-        plain.plot_density(n_grid=1)
-    for columns, found in ((X[:, [0, 1, 0]], "3"), (np.column_stack([X[:, 0], X[:, 0] * 0]), "2, 1 of them constant")):
-        other = Diffusion(**QUICK | {"epochs": 1}).fit(columns)
-        with pytest.raises(ValueError, match=f"needs a model of two columns that vary, and this one has {found}"):
-            other.plot_density()
-
-
-@pytest.mark.slow
-def test_plot_density_draws_the_first_column_horizontally():
-    """Columns with different ranges, on a coarse grid: each point has its density."""
-    frame = pandas.DataFrame({"a": UNITS[:, 0], "b": UNITS[:, 1]})
-    model = Diffusion(**QUICK, random_state=0).fit(frame)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ax = model.plot_density(bounds=((95, 105), (-5.1, -4.9)), n_grid=4)
-    drawn = np.asarray(ax.collections[0].get_array()).reshape(4, 4)
-    a, b = np.meshgrid(np.linspace(95, 105, 4), np.linspace(-5.1, -4.9, 4))
-    points = pandas.DataFrame({"a": a.ravel(), "b": b.ravel()})
-    np.testing.assert_allclose(drawn.ravel(), np.exp(model.score_samples(points)), rtol=1e-4, atol=1e-9)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("a", "b")
-
-
-def test_plot_density_does_not_round_grid_points_of_integers():
-    model = Diffusion(**QUICK, random_state=0, process="gaussian").fit(np.round(UNITS * [1, 100]).astype(np.int64))
-    ax = model.plot_density(n_grid=7)
-    drawn = np.asarray(ax.collections[0].get_array()).reshape(7, 7)
-    assert len(np.unique(drawn)) == 49
 
 
 def test_no_density_of_all_classes_without_p_uncond():

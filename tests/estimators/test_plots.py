@@ -158,72 +158,22 @@ def test_many_classes_have_colors_and_no_legend():
     assert ax.get_legend() is None and len(np.unique(ax.collections[0].get_facecolors(), axis=0)) == 25
 
 
-def test_paths_lead_from_the_prior_to_the_rows(model):
-    prior = np.random.default_rng(0).normal(size=(6, 2))
-    options = {"prior": prior, "labels": ["left", "right"] * 3, "guidance": 1.0, "random_state": 0, **FEW}
-    ax = model.plot_trajectory(**options)
-    start, end = (np.asarray(dots.get_offsets()) for dots in ax.collections)
-    # In the units of the data: with scaling "standard", x_T times the standard deviation plus the mean.
-    np.testing.assert_allclose(start, prior * X.std(axis=0) + X.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(end, model.sample(**options), rtol=1e-5)
-    lines = np.stack([line.get_xydata() for line in ax.lines])
-    assert lines.shape == (6, 5, 2)
-    np.testing.assert_array_equal(lines[:, 0], start)
-    np.testing.assert_array_equal(lines[:, -1], end)
-    colors = [to_rgba(line.get_color())[:3] for line in ax.lines]
-    assert colors == [tuple(c[:3]) for c in ax.collections[1].get_facecolors()] and len(set(colors)) == 2
-    assert [text.get_text() for text in legend_of(ax)[0]] == ["left", "right"]
-
-
-def test_long_paths_show_some_of_their_points(model, monkeypatch):
-    monkeypatch.setattr("pointillist.estimators.plotting.MOST_TIMES", 3)
-    ax = pyplot.subplots()[1]
-    assert model.plot_trajectory(ax=ax, random_state=1, **FEW) is ax and len(ax.lines) == 100
-    assert {len(way.get_xydata()) for way in ax.lines} == {3}
-    expected = model.sample(100, return_labels=True, random_state=1, **FEW)[0]
-    np.testing.assert_allclose(ax.collections[1].get_offsets(), expected, rtol=1e-5)
-
-
-def test_paths_hold_integers_only_at_their_end(spatial):
-    options = {"n_samples": 9, "random_state": 0, **FEW}
-    ax = spatial.plot_trajectory(**options)
-    np.testing.assert_allclose(offsets(ax.collections[1]), spatial.sample(**options), rtol=1e-5)
-    lines = np.stack([way.get_data_3d() for way in ax.lines])
-    assert lines.shape == (9, 3, 5) and (lines[:, 2, -1] % 1 == 0).all() and (lines[:, 2, :-1] % 1 != 0).all()
-
-
-def test_paths_of_one_column_are_drawn_over_the_steps(line):
-    ax = line.plot_trajectory(n_samples=5, random_state=0, **FEW)
-    assert [list(way.get_xdata()) for way in ax.lines] == [[0, 1, 2, 3, 4]] * 5
-    ends = [way.get_ydata()[-1] for way in ax.lines]
-    np.testing.assert_array_equal(ends, line.sample(5, return_labels=True, random_state=0, **FEW)[0][:, 0])
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "column 0")
-
-
 def test_arguments_of_plots_that_are_refused(model, spatial):
     flat, space = pyplot.subplots()[1], pyplot.figure().add_subplot(projection="3d")
-    pictures = [model.plot, model.plot_trajectory]
-    for picture in pictures:
-        with pytest.raises(ValueError, match="n_samples must be an integer of at least 1, not 0"):
-            picture(n_samples=0)
-        with pytest.raises(ValueError, match="there are no rows to show"):
-            picture(labels=[])
-        with pytest.raises(ValueError, match="unknown label 'up'"):
-            picture(labels="up")
-        with pytest.raises(TypeError, match=r"^Diffusion.sample has no parameter 'colour'"):
-            picture(colour="red")
-    with pytest.raises(ValueError, match="a row steered by a reward is selected from candidates"):
-        model.plot_trajectory(reward=lambda x: x[:, 0])
-    for draw in (spatial.plot, spatial.plot_trajectory):
-        with pytest.raises(ValueError, match="this plot needs axes in three dimensions"):
-            draw(ax=flat, n_samples=2)
-    for draw in (model.plot, model.plot_trajectory, model.plot_density):
-        with pytest.raises(ValueError, match="this plot needs axes in two dimensions"):
-            draw(ax=space)
-        with pytest.raises(ValueError, match="ax must be Matplotlib axes, not list"):
-            draw(ax=[flat])
+    for options, message in (
+        ({"n_samples": 0}, "n_samples must be an integer of at least 1, not 0"),
+        ({"labels": []}, "there are no rows to show"),
+        ({"labels": "up"}, "unknown label 'up'"),
+        ({"ax": space}, "this plot needs axes in two dimensions"),
+        ({"ax": [flat]}, "ax must be Matplotlib axes, not list"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.plot(**options)
+    with pytest.raises(TypeError, match=r"^Diffusion.sample has no parameter 'colour'"):
+        model.plot(colour="red")
+    with pytest.raises(ValueError, match="this plot needs axes in three dimensions"):
+        spatial.plot(ax=flat, n_samples=2)
     with pytest.raises(ValueError, match="3 features"):
         model.plot(np.zeros((4, 3)))
-    for picture in (Diffusion().plot, Diffusion().plot_trajectory):
-        with pytest.raises(NotFittedError):
-            picture()
+    with pytest.raises(NotFittedError):
+        Diffusion().plot()

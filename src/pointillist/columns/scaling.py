@@ -184,7 +184,9 @@ class TableScaling:
 
     def inverse(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
         """Converts scaled rows to rows of the table, float64, with constant columns, on grids and within ends."""
-        return self.within(self.rounded(self.in_units(rows)))
+        out = np.repeat(self.minimum[None], len(rows), axis=0)
+        out[:, self.varies] = self.varying.inverse(rows)
+        return self.within(self.rounded(out))
 
     def within(self, values: Float[np.ndarray, "*n"], columns: int | slice = slice(None)) -> Float[np.ndarray, "*n"]:
         """Clips values of one column, or of the columns on the last axis, to the ends of their columns."""
@@ -197,12 +199,6 @@ class TableScaling:
         scale, first, step = self.grid[:, columns]
         on_grid = (first + step * np.round((values * scale - first) / step)) / scale
         return np.where(self.steps[columns] > 0, on_grid, values)
-
-    def in_units(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
-        """Like `inverse`, without grids and ends, for intermediate rows of a sampler."""
-        out = np.repeat(self.minimum[None], len(rows), axis=0)
-        out[:, self.varies] = self.varying.inverse(rows)
-        return out
 
     def log_slope(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Returns the log-determinant of `transform` at rows, shape (n, d)."""

@@ -1,18 +1,15 @@
 """Samplers: from x_T ~ N(0, I) to x_0 with a denoiser.
 
-`draw` takes all steps. A sampler of one row also exposes its single steps, between which `TrajectorySampler` stops.
-Those that step in the times of the schedule, ancestral sampling and DDIM, expose the transition of each step, the mean
-and standard deviation of x_s given x_t, from which `steering` draws.
+Samplers that step in the times of the schedule, ancestral sampling and DDIM, expose the transition of each step, the
+mean and standard deviation of x_s given x_t, from which `steering` draws.
 """
 
 from abc import abstractmethod
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser, Row
@@ -58,8 +55,6 @@ class Sampler(eqx.Module):
 class RowSampler(Sampler):
     """A sampler of one row by one trajectory: from x_T through one point x_t per step to x_0.
 
-    A state is passed from point to point; it holds x_t, and in some samplers what else the next step needs.
-
     Attributes:
         order: Order of convergence of the deterministic method in the length of its steps.
         is_stochastic: Whether steps add noise; if not, x_T determines the row.
@@ -82,33 +77,9 @@ class RowSampler(Sampler):
         """Draw x_T with `fold_in(key, 0)`."""
         return jax.random.normal(jax.random.fold_in(key, 0), (columns,))
 
-    @property
-    @abstractmethod
-    def n_steps(self) -> Index:
-        """Number of steps: step i, 0 … n_steps - 1, starts at point i."""
-
     @abstractmethod
     def log_snr(self, i: Index) -> Float[Array, ""]:
-        """Compute half the log-SNR, λ = log(alpha_t / sigma_t), at point i."""
-
-    def begin(self, x_T: Row) -> Any:
-        """Return the state at point 0, x_T by default."""
-        return x_T
-
-    @abstractmethod
-    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: Any) -> Any:
-        """Take step i (not the last): from the state at point i to the state at point i + 1."""
-
-    def x_t(self, i: Index, state: Any) -> Row:
-        """Return x_t at point i from its state, by default the state itself."""
-        return state
-
-    @abstractmethod
-    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index | int, state: Any) -> Row:
-        """Take all steps from point i on and return x_0."""
-
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
-        return self.end(key, denoiser, 0, self.begin(x_T))[None]
+        """Compute half the log-SNR, λ = log(alpha_t / sigma_t), at point i, where step i starts."""
 
 
 class TransitionSampler(RowSampler):
@@ -127,6 +98,7 @@ class TransitionSampler(RowSampler):
 
     @property
     def n_steps(self) -> Index:
+        """Number of steps."""
         return jnp.asarray(self.schedule.timesteps if self.steps is None else self.steps, jnp.int32)
 
     def time(self, i: Index) -> Index:
@@ -152,16 +124,17 @@ class TransitionSampler(RowSampler):
         """Compute mean, shape (d,), and standard deviation of x_s given x_t."""
         return self.transition_from_x0(denoiser(x_t, t), x_t, t, s)
 
-    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: Row) -> Row:
-        """Draw x_s; the step from t uses `fold_in(key, t)`."""
-        t = self.time(i)
-        mean, std = self.transition(denoiser, state, t, self.time(i + 1))
-        if not self.is_stochastic:
-            return mean
-        return mean + std * jax.random.normal(jax.random.fold_in(key, t), state.shape)
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
+        """Draw x_0, shape (1, d); the step from t uses `fold_in(key, t)`."""
 
-    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index | int, state: Row) -> Row:
-        return jax.lax.fori_loop(i, self.n_steps, partial(self.step, key, denoiser), state)
+        def step(i: Index, x_t: Row) -> Row:
+            t = self.time(i)
+            mean, std = self.transition(denoiser, x_t, t, self.time(i + 1))
+            if not self.is_stochastic:
+                return mean
+            return mean + std * jax.random.normal(jax.random.fold_in(key, t), x_t.shape)
+
+        return jax.lax.fori_loop(0, self.n_steps, step, x_T)[None]
 
 
 class Ancestral(TransitionSampler):
@@ -228,34 +201,3 @@ class DDIM(TransitionSampler):
         variance = self.eta**2 * beta * sigma_s**2 / sigma_t**2
         eps = (x_t - alpha_t * x0) / sigma_t
         return alpha_s * x0 + jnp.sqrt(jnp.maximum(sigma_s**2 - variance, 0.0)) * eps, jnp.sqrt(variance)
-
-
-class TrajectorySampler(Sampler):
-    """A sampler that returns points x_t of the trajectory of another sampler, followed by x_0.
-
-    Attributes:
-        indices: Indices of the points, shape (points,), increasing, each in 0 … n_steps - 1.
-    """
-
-    sampler: RowSampler
-    indices: Int[Array | np.ndarray, " points"]
-
-    @property
-    def rows_per_draw(self) -> int:
-        return len(self.indices) + 1
-
-    def start(self, key: PRNGKeyArray, columns: int) -> Row:
-        return self.sampler.start(key, columns)
-
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "rows d"]:
-        """Draw the points from noise to data, followed by the x_0 that the wrapped sampler draws with this key."""
-        step = partial(self.sampler.step, key, denoiser)
-
-        def advance(at: tuple[Array, Any], index: Array) -> tuple[tuple[Array, Any], Array]:
-            i, state = at
-            state = jax.lax.fori_loop(i, index, step, state)
-            return (index, state), self.sampler.x_t(index, state)
-
-        start = jnp.zeros((), jnp.int32), self.sampler.begin(x_T)
-        (i, state), points = jax.lax.scan(advance, start, jnp.asarray(self.indices, jnp.int32))
-        return jnp.concatenate([points, self.sampler.end(key, denoiser, i, state)[None]])

@@ -4,8 +4,7 @@ The N points of a solver run from the λ of t = T (or `LOWEST_LAMBDA`, if higher
 sigma = 0, returns the x̂_0 predicted at the last point.
 """
 
-from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -17,9 +16,6 @@ from pointillist.diffusion.registries import DPM_POINTS, HEUN_POINTS
 from pointillist.diffusion.samplers import Index, RowSampler
 from pointillist.diffusion.schedules import Schedule, at_lambda, lambda_range, time_at
 
-State = tuple[Row, Row]
-"""State of `DPMSolver2M`: x_t, and the previous x̂_0."""
-
 
 class Solver(RowSampler):
     """A sampler of one row through N points."""
@@ -28,10 +24,6 @@ class Solver(RowSampler):
     points: eqx.AbstractVar[int]
     order: ClassVar[int] = 2
 
-    @property
-    def n_steps(self) -> Index:
-        return jnp.asarray(self.points, jnp.int32)
-
     def log_snr(self, i: Index) -> Float[Array, ""]:
         lowest, highest = lambda_range(self.schedule)
         fraction = i.astype(jnp.float32) / (self.points - 1)
@@ -39,13 +31,6 @@ class Solver(RowSampler):
 
     def _predicted(self, denoiser: Denoiser, x_t: Row, lambda_t: Array) -> Row:
         return denoiser(x_t, time_at(self.schedule, lambda_t))
-
-    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index | int, state: Any) -> Row:
-        """Take the remaining steps and return the x̂_0 predicted at the last point."""
-        last = self.points - 1
-        state = jax.lax.fori_loop(i, last, partial(self.step, key, denoiser), state)
-        point = jnp.asarray(last)
-        return self._predicted(denoiser, self.x_t(point, state), self.log_snr(point))
 
 
 class DPMSolver2M(Solver):
@@ -63,26 +48,26 @@ class DPMSolver2M(Solver):
     points: int = eqx.field(static=True, default=DPM_POINTS)
     is_stochastic: bool = eqx.field(static=True, default=False)
 
-    def begin(self, x_T: Row) -> State:
-        return x_T, jnp.zeros_like(x_T)
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
+        """Draw x_0, shape (1, d); the step to point i uses `fold_in(key, i)`."""
 
-    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: State) -> State:
-        """Compute x_s and x̂_0; the step to point i uses `fold_in(key, i)`."""
-        x_t, previous = state
-        lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
-        x0 = self._predicted(denoiser, x_t, lambda_t)
-        D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * previous)
-        h = lambda_s - lambda_t
-        sigma_t = at_lambda(lambda_t)[1]
-        alpha_s, sigma_s = at_lambda(lambda_s)
-        if not self.is_stochastic:
-            return sigma_s / sigma_t * x_t - alpha_s * jnp.expm1(-h) * D, x0
-        z = jax.random.normal(jax.random.fold_in(key, i + 1), x_t.shape)
-        kept = sigma_s / sigma_t * jnp.exp(-h) * x_t - alpha_s * jnp.expm1(-2 * h) * D
-        return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
+        def step(i: Index, state: tuple[Row, Row]) -> tuple[Row, Row]:
+            """Compute x_s and x̂_0 from x_t and the previous x̂_0."""
+            x_t, previous = state
+            lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
+            x0 = self._predicted(denoiser, x_t, lambda_t)
+            D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * previous)
+            h = lambda_s - lambda_t
+            sigma_t = at_lambda(lambda_t)[1]
+            alpha_s, sigma_s = at_lambda(lambda_s)
+            if not self.is_stochastic:
+                return sigma_s / sigma_t * x_t - alpha_s * jnp.expm1(-h) * D, x0
+            z = jax.random.normal(jax.random.fold_in(key, i + 1), x_t.shape)
+            kept = sigma_s / sigma_t * jnp.exp(-h) * x_t - alpha_s * jnp.expm1(-2 * h) * D
+            return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
 
-    def x_t(self, i: Index, state: State) -> Row:
-        return state[0]
+        x_t, _ = jax.lax.fori_loop(0, self.points - 1, step, (x_T, jnp.zeros_like(x_T)))
+        return self._predicted(denoiser, x_t, self.log_snr(jnp.asarray(self.points - 1)))[None]
 
 
 class Heun(Solver):
@@ -102,20 +87,19 @@ class Heun(Solver):
         """Whether the steps add noise: False."""
         return False
 
-    def begin(self, x_T: Row) -> Row:
-        return x_T / at_lambda(self.log_snr(jnp.asarray(0)))[0]
-
-    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Index, state: Row) -> Row:
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
 
         def slope(y: Array, lambda_t: Array) -> Array:
             x0 = self._predicted(denoiser, at_lambda(lambda_t)[0] * y, lambda_t)
             return (y - x0) * jnp.exp(lambda_t)
 
-        lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
-        change = jnp.exp(-lambda_s) - jnp.exp(-lambda_t)
-        first = slope(state, lambda_t)
-        second = slope(state + change * first, lambda_s)
-        return state + change * (first + second) / 2
+        def step(i: Index, y: Row) -> Row:
+            lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
+            change = jnp.exp(-lambda_s) - jnp.exp(-lambda_t)
+            first = slope(y, lambda_t)
+            second = slope(y + change * first, lambda_s)
+            return y + change * (first + second) / 2
 
-    def x_t(self, i: Index, state: Row) -> Row:
-        return at_lambda(self.log_snr(i))[0] * state
+        y = jax.lax.fori_loop(0, self.points - 1, step, x_T / at_lambda(self.log_snr(jnp.asarray(0)))[0])
+        lambda_1 = self.log_snr(jnp.asarray(self.points - 1))
+        return self._predicted(denoiser, at_lambda(lambda_1)[0] * y, lambda_1)[None]

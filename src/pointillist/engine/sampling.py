@@ -14,9 +14,8 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.conditioning.observed_sampling import CenteredSampler
 from pointillist.diffusion.denoisers import Denoiser, has_classes
-from pointillist.diffusion.samplers import Sampler, TrajectorySampler
+from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.steering import Steered
 from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser
 from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
@@ -29,8 +28,7 @@ ROWS_PER_CHUNK = 500
 """Number of network evaluations in parallel; the activations of so few rows stay in a core's cache."""
 
 CHUNKS_PER_CALL = 16
-"""Number of chunks that a device computes per call, which bounds the memory; fewer if they have more than
-`ROWS_PER_CHUNK` rows because they hold points of trajectories."""
+"""Number of chunks that a device computes per call, which bounds the memory."""
 
 CHUNKS_PER_TASK = 200
 """Size of a Ray task, which draws 100,000 rows with 20 evaluations in about a second on one core."""
@@ -43,10 +41,6 @@ _AXIS = "rows"
 def rows_per_chunk(sampler: Sampler) -> int:
     """Return the number of rows that a device computes together."""
     return max(1, ROWS_PER_CHUNK // sampler.width) * sampler.rows_per_draw
-
-
-def _chunks_per_call(chunk_rows: int) -> int:
-    return max(1, min(CHUNKS_PER_CALL, CHUNKS_PER_CALL * ROWS_PER_CHUNK // chunk_rows))
 
 
 def stream_rows(
@@ -82,7 +76,7 @@ def stream_rows(
         # A stream without rows has one label too.
         by_draw = labels[:: sampler.rows_per_draw] if len(labels) else np.zeros(1, np.int32)
     is_compiled = not isinstance(sampler, Steered) or host.is_traceable(sampler.reward, columns)
-    most_chunks = _chunks_per_call(chunk_rows) if is_compiled else 1
+    most_chunks = CHUNKS_PER_CALL if is_compiled else 1
     n_chunks = -(-n_rows // chunk_rows)
     first_chunk = chunk = first_row // chunk_rows
     while chunk < n_chunks:
@@ -148,28 +142,6 @@ def _rows_of_task(shared: tuple[Any, ...], first: int, last: int, labels: Any, p
     return np.concatenate(list(stream_rows(denoiser, sampler, n_rows=last, first_row=first, **options)))
 
 
-def sample_trajectories(
-    denoiser: Denoiser,
-    sampler: TrajectorySampler | CenteredSampler,
-    *,
-    columns: int,
-    n_rows: int,
-    seed: int,
-    labels: Int[np.ndarray, " n_rows"] | None = None,
-    **options: Any,
-) -> Float[np.ndarray, "times n d"]:
-    """Draw the rows of `sample_rows`, up to rounding, with their trajectories: every x_t of the sampler, and x_0.
-
-    They are float32, scaled as the model sees them; the options are those of `stream_rows`.
-    """
-    times = sampler.rows_per_draw
-    by_point = None if labels is None else np.repeat(labels, times)
-    points = sample_rows(
-        denoiser, sampler, columns=columns, n_rows=n_rows * times, seed=seed, labels=by_point, **options
-    )
-    return points.reshape(n_rows, times, columns).swapaxes(0, 1)
-
-
 def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " n"]]:
     """Extend labels, in any order, to whole draws, whose rows share a label; also return the rows' indices."""
     together = sampler.rows_per_draw
@@ -213,7 +185,7 @@ def _chunks(
             rows = jax.vmap(one_draw)(keys, *part)
             return jax.lax.dynamic_update_slice(out, rows.reshape(chunk_rows, columns), (i * chunk_rows, 0))
 
-        empty = jnp.zeros((_chunks_per_call(chunk_rows) * chunk_rows, columns))
+        empty = jnp.zeros((CHUNKS_PER_CALL * chunk_rows, columns))
         # A loop with a traced bound: one chunk and many compile to the same program.
         return jax.lax.fori_loop(0, count[0], one_chunk, empty)[None]
 

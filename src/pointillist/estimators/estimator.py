@@ -67,8 +67,6 @@ class Diffusion(WithParameters, Configuration):
     """
 
     plot = plotting.plot
-    plot_trajectory = plotting.plot_trajectory
-    plot_density = plotting.plot_density
 
     def fit(
         self,

@@ -1,48 +1,33 @@
-"""Pictures of a fitted model and of its rows, with Matplotlib.
-
-`plot`, `plot_trajectory` and `plot_density` are methods of `Diffusion`: their first argument is the model.
-"""
+"""A picture of a model's rows, with Matplotlib: `plot` is a method of `Diffusion`."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import ArrayLike
 
 from pointillist.arguments import is_integer
 from pointillist.estimators.inputs import checked_rows, fitted_model, sampling_run
 from pointillist.foreign_text import figure_text, legend_text
 from pointillist.models.gaussian import gaussian_of
 from pointillist.models.row_model import RowModel
-from pointillist.queries.density import log_density
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.numbers import spread_indices
-from pointillist.tables.table import columns_of
 
 ROWS, DATA = "#1f5fa8", "0.5"
-"""Colors of generated rows without classes, and of given rows and the starts of paths."""
+"""Colors of generated rows without classes, and of given rows."""
 
-N_SAMPLES, N_TRAJECTORIES = 2000, 100
-"""Number of generated rows, and of paths, by default."""
+N_SAMPLES = 2000
+"""Number of generated rows by default."""
 
 MOST_DATA = 5000
 """Most given rows that are shown."""
-
-MOST_TIMES = 200
-"""Most points of a path."""
 
 MOST_IN_LEGEND = 12
 """Most classes in a legend; a longer one would hide the rows."""
 
 MOST_VALUES = 60
 """Widest range of integers whose histogram has one bin per integer."""
-
-MARGIN = 0.05
-"""Margin on each side of the training rows, as a fraction of their range, if no bounds are given."""
-
-LOG_RANGE = 15.0
-"""Range of log-densities that are drawn, in nats below the highest: empty space would use up the colors."""
 
 
 def plot(  # noqa: D417
@@ -95,103 +80,6 @@ def plot(  # noqa: D417
             _draw_dots(ax, project(data), DATA)
         _draw_dots(ax, project(rows), colors[class_indices])
     _add_legend(ax, classes, colors, has_data=data is not None)
-    return ax
-
-
-def plot_trajectory(  # noqa: D417
-    model: Any, *, ax: Any = None, n_samples: int | None = None, labels: Any = None, **options: Any
-) -> Any:
-    """Draws the paths of new rows from noise to data: thin lines from a gray dot to a dot in the color of the class.
-
-    A line goes through every x_t at which the sampler stops, from x_T ~ N(0, I) to the row, or through 200 of them,
-    spread evenly, if there are more. The points are x_t as the model sees it, alpha_t x_0 + sigma_t ε, which varies
-    about as much as the data at every noise level. Only the scaling is undone, so the units are those of the data:
-    points are not divided by alpha_t, and intermediate values are not rounded.
-
-    Columns are shown as in `plot`; if there are more than three, the new rows determine the principal axes. A single
-    column is drawn over the steps.
-
-    Args:
-        ax: Matplotlib axes to draw on, with projection="3d" for three columns; a new figure by default.
-        n_samples: Number of rows; by default the length of `labels` or `prior`, or else 100.
-        labels: See `plot`.
-        **options: Other arguments of `sample`, except a reward; the rows are the same as from `sample`.
-
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError: In one line, if the axes or an option cannot be used, or if a reward is given.
-    """
-    fitted = fitted_model(model)
-    _check_axes(ax, fitted.codec.n_columns)
-    paths = _run(model, n_samples, N_TRAJECTORIES, labels=labels, **options).trajectories(MOST_TIMES)
-    names, project = _projection(fitted, paths.points[-1], "the rows")
-    shown = project(paths.points)
-    if len(names) == 1:
-        over_steps = np.broadcast_to(paths.steps[:, None, None].astype(np.float64), shown.shape)
-        shown, names = np.concatenate([over_steps, shown], axis=2), ("step", *names)
-    ax = _labelled_axes(ax, names)
-    classes, colors, class_indices = _palette(fitted, paths.labels, shown.shape[1])
-    for line, color in zip(shown.swapaxes(0, 1), colors[class_indices], strict=True):
-        ax.plot(*line.T, color=color, linewidth=0.5, alpha=0.5)
-    _draw_dots(ax, shown[0], DATA)
-    _draw_dots(ax, shown[-1], colors[class_indices], size=12)
-    _add_legend(ax, classes, colors, has_data=False)
-    return ax
-
-
-def plot_density(  # noqa: D417
-    model: Any,
-    ax: Any = None,
-    *,
-    rows: Any = None,
-    bounds: ArrayLike | None = None,
-    n_grid: int = 150,
-    log: bool = False,
-) -> Any:
-    """Draws the density p(x) of a model of two columns on a grid; see `score_samples`.
-
-    Args:
-        ax: Matplotlib axes to draw on; a new figure by default.
-        rows: Rows with the columns of `fit`, shape (m, 2), to draw as dots.
-        bounds: Ranges of the columns, ((low, high), (low, high)); by default the range of the training rows and a
-            little more.
-        n_grid: Number of grid points in each column, at least 2.
-        log: Whether to draw log p(x), down to 15 nats below its highest value.
-
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError: If the model does not have exactly two columns that vary, or an argument cannot be used.
-    """
-    fitted = fitted_model(model)
-    gaussian_of(fitted, "a density is")
-    codec, varies = fitted.codec, fitted.codec.scaling.varies
-    if codec.n_columns != 2 or not varies.all():
-        constant = "" if varies.all() else f", {(~varies).sum()} of them constant"
-        raise ValueError(
-            f"plot_density needs a model of two columns that vary, and this one has {codec.n_columns}{constant}"
-        )
-    _check_axes(ax)
-    if not is_integer(n_grid, 2):
-        raise ValueError(f"n_grid must be an integer of at least 2, not {n_grid!r}")
-    points = None if rows is None else checked_rows(model, rows)[1]
-    low, high = codec.scaling.minimum, codec.scaling.maximum
-    margin = MARGIN * (high - low)
-    ranges = np.stack([low - margin, high + margin], axis=1) if bounds is None else np.asarray(bounds, np.float64)
-    if ranges.shape != (2, 2) or not np.isfinite(ranges).all() or (ranges[:, 0] >= ranges[:, 1]).any():
-        raise ValueError(f"bounds must be ((low, high), (low, high)) with low < high for each column, not {bounds!r}")
-    x, y = (np.linspace(low, high, n_grid) for low, high in ranges)
-    grid = np.stack(np.meshgrid(x, y), axis=-1)
-    found = log_density(fitted, columns_of(grid.reshape(-1, 2))).reshape(n_grid, n_grid)
-    ax = _labelled_axes(ax, _column_names(fitted))
-    shown = np.maximum(found, np.nanmax(found) - LOG_RANGE) if log else np.exp(found)
-    mesh = ax.pcolormesh(x, y, shown, shading="gouraud", rasterized=True)
-    ax.figure.colorbar(mesh, ax=ax, label="log p(x) (nats)" if log else "p(x)")
-    if points is not None:
-        ax.scatter(points[:, 0], points[:, 1], s=2, color="white", alpha=0.5, linewidths=0)
     return ax
 
 
@@ -271,9 +159,9 @@ def _palette(
     return [str(name) for name in classes], palette, np.searchsorted(classes, labels)
 
 
-def _draw_dots(ax: Any, shown: Float[np.ndarray, "n dimensions"], colors: Any, size: float = 5.0) -> None:
+def _draw_dots(ax: Any, shown: Float[np.ndarray, "n dimensions"], colors: Any) -> None:
     options: dict[str, Any] = {"depthshade": False} if shown.shape[1] == 3 else {}
-    ax.scatter(*shown.T, s=size, c=colors, alpha=0.7, linewidths=0, zorder=3, **options)
+    ax.scatter(*shown.T, s=5, c=colors, alpha=0.7, linewidths=0, zorder=3, **options)
 
 
 def _histogram_edges(model: RowModel, values: np.ndarray) -> Float[np.ndarray, " edges"]:

@@ -1,21 +1,17 @@
 """Draws rows from a model: turns a request into a stream of encoded rows, and decodes them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from pointillist.columns.generating import GeneratedRows
-from pointillist.diffusion.conditioning.observed_sampling import CenteredSampler, ObservedSampler
-from pointillist.diffusion.samplers import RowSampler, TrajectorySampler
 from pointillist.engine.sampling import (
     CHUNKS_PER_CALL,
     rows_per_chunk,
     sample_rows,
-    sample_trajectories,
     stream_rows,
     stream_rows_on_ray,
     whole_draws,
@@ -25,22 +21,6 @@ from pointillist.models.process import Learned, SamplingPlan
 from pointillist.models.request import Request, check_drawn
 from pointillist.queries.consistency import Obeying, consistent
 from pointillist.queries.shares import with_shares
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """Trajectories of rows from noise to data.
-
-    Attributes:
-        points: Shape (times, n, d), in the units of the table: x_t of each row with only the scaling inverted, and at
-            the last time the row itself.
-        steps: Number of sampler steps before each time, shape (times,).
-        labels: Labels of the rows, shape (n,), if requested.
-    """
-
-    points: Float[np.ndarray, "times n d"]
-    steps: Int[np.ndarray, " times"]
-    labels: np.ndarray | None
 
 
 class SamplingRun:
@@ -140,42 +120,6 @@ class SamplingRun:
     def with_generated(self, rows: Any) -> Any:
         """Adds the generated columns to the next decoded rows; takes the parts of `parts` in order, or all rows."""
         return rows if self._generated is None else self._generated.added(self._model.codec.layout.columns(rows))
-
-    def trajectories(self, times: int) -> Trajectories:
-        """Draws the rows with their trajectories, at evenly spaced steps, or at every step if there are fewer.
-
-        Args:
-            times: Largest number of times, at least 2; the first is x_T, the last x_0.
-
-        Raises:
-            ValueError: If a reward steers the rows, or the model has tokens.
-        """
-        plan, codec = self._plan, self._model.codec
-        if codec.encoding.n_tokens:
-            raise ValueError("rows of tokens have no trajectories: use a Gaussian model (process='gaussian')")
-        if isinstance(plan.sampler, ObservedSampler):
-            raise ValueError("trajectories need rows without observed values: leave where out")
-        sampler = plan.sampler.sampler if isinstance(plan.sampler, CenteredSampler) else plan.sampler
-        if not isinstance(sampler, RowSampler):
-            what = "in ranges" if plan.sampler.n_diagnostics else "steered by a reward"
-            left_out = "where" if plan.sampler.n_diagnostics else "reward"
-            raise ValueError(
-                f"a row {what} is selected from candidates and has no single trajectory: leave {left_out} out"
-            )
-        n_steps = int(sampler.n_steps)
-        steps = np.linspace(0, n_steps, min(times, n_steps + 1)).astype(np.int32)
-        trajectory_sampler = TrajectorySampler(sampler, steps[:-1])
-        scaled = sample_trajectories(
-            plan.denoiser,
-            trajectory_sampler if sampler is plan.sampler else CenteredSampler(trajectory_sampler),
-            columns=codec.width,
-            n_rows=plan.n_rows,
-            seed=plan.seed,
-            labels=plan.labels,
-            prior=plan.prior,
-        )
-        points = np.stack([*map(codec.scaling.in_units, scaled[:-1]), codec.scaling.inverse(scaled[-1])])
-        return Trajectories(points, steps, self._labels(scaled[-1], slice(None)))
 
     def _labels(self, drawn: np.ndarray, rows: slice) -> np.ndarray | None:
         classes = self._model.classes

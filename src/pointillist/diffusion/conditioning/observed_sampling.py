@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser, Row, UnobservedColumns, has_classes
 from pointillist.diffusion.likelihood import RowFunction, hutchinson_probes, log_density, n_tangents
-from pointillist.diffusion.samplers import RowSampler, Sampler, TrajectorySampler
+from pointillist.diffusion.samplers import RowSampler, Sampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray, at_lambda, time_at
 
 
@@ -19,20 +19,15 @@ class CenteredSampler(Sampler):
     At the noise level where samplers start, part of the mean of the rows remains; this sampler adds it to the start.
     """
 
-    sampler: RowSampler | TrajectorySampler
-
-    @property
-    def rows_per_draw(self) -> int:
-        return self.sampler.rows_per_draw
+    sampler: RowSampler
 
     def start(self, key: PRNGKeyArray, columns: int) -> Row:
         return self.sampler.start(key, columns)
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "rows d"]:
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
         """Draw a row from x_T of rows with mean 0, by a denoiser that is bound to the class and observed values."""
-        sampler = self.sampler.sampler if isinstance(self.sampler, TrajectorySampler) else self.sampler
-        lambda_T = sampler.log_snr(jnp.zeros((), jnp.int32))
-        mean = denoiser(jnp.zeros_like(x_T), time_at(sampler.schedule, lambda_T))
+        lambda_T = self.sampler.log_snr(jnp.zeros((), jnp.int32))
+        mean = denoiser(jnp.zeros_like(x_T), time_at(self.sampler.schedule, lambda_T))
         return self.sampler.draw(key, denoiser, x_T + at_lambda(lambda_T)[0] * mean)
 
 
