@@ -213,10 +213,10 @@ FITS = {
     "a class with one row": ("rare.csv --label kind", "column 'kind': class 'rare' has one row and needs at least 2"),
     "a missing label": ("missing_label.csv --label kind", "has a missing value in row 1, column 'kind'; drop or fill"),
     "values beyond float32": ("huge.csv --scaling none", "has values too large for the model's float32: scale it"),
-    "zero timesteps": ("good.csv --timesteps 0", "timesteps must be an integer from 1 to 100,000, not 0"),
+    "zero timesteps": ("good.csv --timesteps 0", "timesteps must be an integer from 2 to 100,000, not 0"),
     "too many timesteps": (
         "good.csv --timesteps 1000000",
-        "timesteps must be an integer from 1 to 100,000",
+        "timesteps must be an integer from 2 to 100,000",
     ),
     "half a timestep": ("good.csv --timesteps 1.5", "Invalid value for '--timesteps': "),
     "zero width": ("good.csv --epochs 1 --width 0", "width must be an integer from 1 to 65,536, or None, not 0"),

@@ -406,7 +406,6 @@ declare global {
       can_guide: boolean;
     } | null;
     can_fill: boolean;
-    can_restrict: boolean;
     /** Of a model that was fitted with differential privacy. */
     privacy: { line: string; public: string } | null;
     model: PackedWeights & {

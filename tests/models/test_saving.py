@@ -135,7 +135,7 @@ TEXT_LAYOUT = Layout.from_schema("polars", pa.schema({"a": pa.float64(), "b": pa
         (setting("parameters", "depth", value=10**9), "depth must be an integer from 1 to 1,000, not 1000000000"),
         (
             setting("parameters", "timesteps", value=10**12),
-            "timesteps must be an integer from 1 to 100,000",
+            "timesteps must be an integer from 2 to 100,000",
         ),
         (setting("parameters", "width", value="wide"), "width must be an integer"),
         (setting("trained_with", "width", value=17), "tensors are missing, unknown"),

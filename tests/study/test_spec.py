@@ -181,7 +181,7 @@ MISTAKES = {
     ),
     "few held out": (GOOD + "n_held_out = 5", "n_held_out: 5 must be 0 or an integer from 10 to 1,000,000"),
     "decay a number": (GOOD + "decay = 1", "decay: 1 must be true or false"),
-    "T of 0": (GOOD + "timesteps = 0", "timesteps: 0 must be an integer from 1 to 100,000"),
+    "T of 0": (GOOD + "timesteps = 0", "timesteps: 0 must be an integer from 2 to 100,000"),
     "T of 2.5": (GOOD + "timesteps = 2.5", r"timesteps: 2\.5 must be an integer"),
     "T in a list": (GOOD + "timesteps = [5, -1]", "timesteps: -1 must be an integer"),
     "T a truth": (GOOD + "timesteps = true", "timesteps: True must be an integer"),
@@ -340,14 +340,14 @@ TOO_MUCH = {
     "an integer with 5,000 digits": (GOOD + "timesteps = " + "1" * 5000, "my.toml: Exceeds the limit"),
     "an integer with 20,000 bits": (GOOD + "timesteps = 0x" + "f" * 5000, "a very large int must be an integer"),
     "many settings": (
-        GOOD + f"timesteps = {[*range(1, 200)]}\nwidth = {[*range(1, 200)]}", "width: the lists make more than 10,000",
+        GOOD + f"timesteps = {[*range(2, 201)]}\nwidth = {[*range(1, 200)]}", "width: the lists make more than 10,000",
     ),
     "many sections": (
-        GOOD + f"timesteps = {[*range(1, 2000)]}\n" + "".join(f"[sections.s{i}]\n" for i in range(2000)),
+        GOOD + f"timesteps = {[*range(2, 2001)]}\n" + "".join(f"[sections.s{i}]\n" for i in range(2000)),
         "s5.timesteps: the lists make more than 10,000 settings",
     ),
     "many cells": (
-        GOOD + f"seeds = 1000\ntimesteps = {[*range(1, 300)]}", "make 299,000 cells, more than 200,000",
+        GOOD + f"seeds = 1000\ntimesteps = {[*range(2, 301)]}", "make 299,000 cells, more than 200,000",
     ),
     "section names but for case": (GOOD + "[sections.a]\n[sections.A]", "my: files of .a. and of .A. would"),
     "a long title": (GOOD + f'title = "{"a" * 1001}"', "title: 'a*… must be a text of at most 1,000 characters"),

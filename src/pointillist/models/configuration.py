@@ -26,7 +26,7 @@ _network_parameter = partial(parameter, decides_network=True, is_gaussian_only=T
 class NoiseConfig(Checked):
     """Scaling and noising of numeric columns."""
 
-    timesteps: int = _noise_parameter(200, "T, the number of noise levels of the schedule.", low=1, high=100_000)
+    timesteps: int = _noise_parameter(200, "T, the number of noise levels of the schedule.", low=2, high=100_000)
     schedule: str = _noise_parameter(
         "cosine", "Noise schedule.", choices=tuple(SCHEDULES),
         details='"cosine" (Nichol & Dhariwal 2021), "sigmoid" (Chen 2023) or "linear" (Ho et al. 2020).')
@@ -224,7 +224,7 @@ class SamplingConfig(Checked):
         is_option=True, details="The guided noise is ε = (1 + w) ε(x, y) - w ε(x, no class).")
     sampler: str | None = parameter(
         None, "Sampler of numbers.", choices=tuple(SAMPLERS),
-        is_option=True, unset="dpm; ancestral with a reward or a single timestep; dpm-sde for ranges and with tokens",
+        is_option=True, unset="dpm; ancestral with a reward; dpm-sde for ranges and with tokens",
         details='"dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095); '
         '"heun" is from Karras et al. 2022, arXiv 2206.00364; "ddim" is from Song et al. 2020, arXiv 2010.02502, '
         'with eta = 0, so without noise; "ancestral" is algorithm 2 of Ho et al. 2020.')

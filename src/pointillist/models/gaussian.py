@@ -185,8 +185,6 @@ class GaussianProcess(Process):
                 raise ValueError(f"{name} cannot be combined with ranges of numbers: leave one of them out")
         if request.sampler not in (None, "dpm-sde"):
             raise ValueError(f"ranges of numbers need sampler='dpm-sde', not {request.sampler!r}: leave it out")
-        if int(self.schedule.timesteps) < 2:
-            raise ValueError("ranges of numbers need a model of at least 2 timesteps")
         if plan.labels is not None and request.labels is None:
             raise ValueError("ranges of numbers need labels: give labels (--label)")
         ranges = number_ranges(codec, allowed)
@@ -208,7 +206,7 @@ class GaussianProcess(Process):
         self._check_observable(learned, "filling cells", has_label=has_label)
         if has_label:
             prior, labels = prior[:, :-1], prior[:, -1].astype(np.int32)
-        sampler = ObservedSampler(self.solver)
+        sampler = ObservedSampler(sampler_named("dpm", self.schedule))
         return SamplingPlan(len(prior), seed_of(random_state), _clipped(learned), sampler, labels, prior)
 
     def with_label_indices(
@@ -223,11 +221,6 @@ class GaussianProcess(Process):
             raise ValueError("labels has a missing label, but the model was fitted with p_uncond=0: give all labels")
         shown = np.where(is_unknown, self.n_classes, indices)
         return np.column_stack([observed, np.broadcast_to(shown, len(observed))]).astype(np.float32)
-
-    @property
-    def solver(self) -> RowSampler:
-        """The default sampler, deterministic unless there is a single timestep."""
-        return sampler_named("ancestral" if self.schedule.timesteps < 2 else "dpm", self.schedule, None, "posterior")
 
     def check_conditional(self, learned: Learned, *, has_label: bool) -> None:
         self._check_observable(learned, "conditional", has_label=has_label)
@@ -250,7 +243,7 @@ class GaussianProcess(Process):
     def number_quantiles(
         self, learned: Learned, number: int, starts: Float[np.ndarray, " levels"], *, has_label: bool
     ) -> Any:
-        return ColumnQuantiles(_clipped(learned), self.solver, number, starts, has_label)
+        return ColumnQuantiles(_clipped(learned), sampler_named("dpm", self.schedule), number, starts, has_label)
 
     def _check_observable(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
         if not self.architecture.has_observed and learned.codec.width == 1:
@@ -317,8 +310,7 @@ class GaussianProcess(Process):
         return ClassifierFree(denoiser, np.asarray(request.guidance, np.float32))
 
     def _steered(self, codec: Codec, request: Request) -> Sampler:
-        is_ancestral = request.reward is not None or self.schedule.timesteps < 2
-        sampler = number_sampler(request, self.schedule, "ancestral" if is_ancestral else "dpm")
+        sampler = number_sampler(request, self.schedule, "dpm" if request.reward is None else "ancestral")
         reward, temperature, steering = request.reward, request.reward_temperature, request.steering
         if reward is None or not isinstance(sampler, TransitionSampler):
             return sampler

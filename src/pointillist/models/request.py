@@ -104,18 +104,16 @@ def check_drawn(rows: np.ndarray, *, has_reward: bool = False) -> None:
 
 def number_sampler(request: Request, schedule: Schedule, default: str) -> RowSampler:
     """Makes the sampler of numbers, `default` if the request names none; raises a ValueError if it does not fit."""
-    name, steps, timesteps = request.sampler or default, request.steps, int(schedule.timesteps)
+    name, steps = request.sampler or default, request.steps
     if SAMPLERS[name].points:
         if steps is not None and steps < 2:
             raise ValueError(f"steps of {name} must be an integer of at least 2, not {steps!r}")
-        if timesteps < 2:
-            raise ValueError(f"{name} needs a model with at least 2 timesteps: use sampler='ancestral'")
         if request.reward is not None:
             raise ValueError(f"rewards steer ancestral sampling, not {name}: leave sampler out")
         if SAMPLERS[name].is_stochastic and request.deterministic:
             raise ValueError(f"{name} adds noise: use sampler='dpm' for deterministic=True")
-    elif steps is not None and steps > timesteps:
+    elif steps is not None and steps > schedule.timesteps:
         raise ValueError(
-            f"steps of {name} must be an integer from 1 to the model's timesteps, {timesteps}, not {steps!r}"
+            f"steps of {name} must be an integer from 1 to the model's timesteps, {schedule.timesteps}, not {steps!r}"
         )
     return sampler_named(name, schedule, steps, "zero" if request.deterministic else request.variance)

@@ -102,7 +102,6 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "model": drawing,
         "first_rows": FIRST_ROWS,
         "can_fill": True,
-        "can_restrict": True,
         "columns": _columns(model),
         "rules": [rule.to_json() for rule in codec.rules],
         "rule_texts": [rule.text(codec.column_names) for rule in codec.rules],

@@ -37,11 +37,10 @@ def number_content(model: RowModel) -> dict[str, Any]:
     network = network or network_content(model.network, process, "float32", has_observed=has_observed)
     if network is None:
         raise ValueError("the model's weights are not finite: fit it again")
-    is_diffusion = int(process.schedule.timesteps) > 1
     drawing = {
         "kind": "numbers",
-        "sampler": "dpm" if is_diffusion else "ancestral",
-        "steps": DPM_POINTS if is_diffusion else 1,
+        "sampler": "dpm",
+        "steps": DPM_POINTS,
         "bounds": codec.scaling.bounds.astype(float).tolist(),
         "width": network["columns"],
         "chunk": CHUNK,
@@ -52,7 +51,6 @@ def number_content(model: RowModel) -> dict[str, Any]:
         "model": {"id": "model", **network, **drawing},
         "first_rows": FIRST_ROWS,
         "can_fill": has_observed,
-        "can_restrict": is_diffusion,
         "columns": _columns(model, has_observed),
         "classes": _classes(model, process),
         "carried": carried,

@@ -214,14 +214,14 @@ def _check_method(settings: Settings) -> None:
         raise ValueError(f"guidance = {settings.guidance:g} needs p_uncond above 0")
     if settings.method == "feynman_kac" and settings.reward_temperature == 0:
         raise ValueError("feynman_kac needs reward_temperature above 0")
-    name, steps, timesteps = settings.sampler, settings.steps, settings.timesteps
+    name, steps = settings.sampler, settings.steps
     if settings.method in STEERED and name != "ancestral":
         raise ValueError(f"rewards steer ancestral sampling, not {name}: leave sampler out")
     if SAMPLERS[name].points:
-        if steps == 1 or timesteps < 2:
-            raise ValueError(f"{name} needs at least 2 steps, and 2 timesteps")
-    elif steps > timesteps:
-        raise ValueError(f"steps = {steps} of {name} is more than timesteps = {timesteps}")
+        if steps == 1:
+            raise ValueError(f"{name} needs at least 2 steps")
+    elif steps > settings.timesteps:
+        raise ValueError(f"steps = {steps} of {name} is more than timesteps = {settings.timesteps}")
 
 
 def _check_sizes(dataset: Dataset, settings: Settings) -> None:

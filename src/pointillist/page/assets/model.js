@@ -111,7 +111,7 @@
   /** @param {"rows" | "seed"} id */
   const whole = (id, most) => Math.min(most, Math.max(Number(byId(id).min), Math.floor(Number(byId(id).value)) || 0));
 
-  const conditions = content.can_restrict ? new Conditions(content) : null;
+  const conditions = new Conditions(content);
   const guided = byId("guided");
 
   /** @type {{column: PageColumn, read: () => number | null}[]} fields of observed cells */
@@ -136,7 +136,7 @@
       given.push([column.slot, value]);
       wishes.push({ column, values: [value] });
     }
-    const restricted = conditions?.asked(given);
+    const restricted = conditions.asked(given);
     if ((given.length || restricted?.ranges?.length) && classes?.are_drawn && label === null) {
       throw new Error(`classes are not known before the ${given.length ? "given cells" : "ranges"}: choose one`);
     }
@@ -320,7 +320,7 @@
 
   /** The name of a column, which adds a condition on it. */
   function headOf(name) {
-    if (!conditions?.some.some((column) => column.name === name)) return name;
+    if (!conditions.some.some((column) => column.name === name)) return name;
     const button = element("button", { type: "button", title: `Add a condition on ${name}` }, name);
     button.addEventListener("click", () => {
       byId("given")?.setAttribute("open", "");
@@ -352,7 +352,7 @@
 
   function restoreFromAddress() {
     const asked = new URLSearchParams(location.hash.slice(1));
-    for (const name of asked.keys()) conditions?.add(/^(?:from|to|in)\.(.*)$/s.exec(name)?.[1]);
+    for (const name of asked.keys()) conditions.add(/^(?:from|to|in)\.(.*)$/s.exec(name)?.[1]);
     /** @type {NodeListOf<HTMLInputElement>} */
     const fields = byId("form").querySelectorAll("[name]");
     for (const field of fields) {
@@ -377,7 +377,7 @@
     }
     restoreFromAddress();
     const form = byId("given");
-    if (form) form.hidden = !givenCells.length && !conditions?.some.length;
+    if (form) form.hidden = !givenCells.length && !conditions.some.length;
     const isGuided = ({ column, read }) => column.slot === model.guided && read() !== null;
     if (guided) {
       const update = () => {
