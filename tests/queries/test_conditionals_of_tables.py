@@ -51,7 +51,6 @@ def test_quantiles_and_means_agree_with_draws(model, target):
             # A value with a mass covers the levels from those below it up to its cumulative probability.
             low, high = (drawn < value - 0.15).mean(), (drawn <= value + 0.15).mean()
             assert low - 0.06 <= level <= high + 0.06
-    assert np.array_equal(view.quantiles(rows, [0.5])[:, 0], view.predict(rows, "median"))
 
 
 @pytest.mark.slow
@@ -199,12 +198,8 @@ def test_blocks_of_rows_change_nothing(model, monkeypatch):
 def test_predicted_values_have_the_digits_of_the_column_but_means_do_not():
     table = TABLE.assign(size=TABLE["size"].round(1))
     view = conditional_of(untrained(table, process="masked"), "size")
-    for found in (
-        view.quantiles(table[:9], [0.1, 0.5]),
-        view.predict(table[:9], "median"),
-        view.predict(table[:9], "mode"),
-    ):
-        np.testing.assert_array_equal(found, np.round(found, 1))
+    found = view.quantiles(table[:9], [0.1, 0.5])
+    np.testing.assert_array_equal(found, np.round(found, 1))
     assert (view.predict(table[:9]) != np.round(view.predict(table[:9]), 1)).any()
 
 
@@ -215,8 +210,6 @@ def test_predicted_values_have_the_digits_of_the_column_but_means_do_not():
         (lambda m: conditional_of(m, ["kind", "kind"]), "one column or several different ones"),
         (lambda m: conditional_of(m, list(EXTRA)), "all are targets"),
         (lambda m: conditional_of(m, "kind").predict(EXTRA.drop(columns="size")), "X has no column 'size'"),
-        (lambda m: conditional_of(m, "kind").predict(EXTRA[:2], "mean"), "have no mean: use 'mode'"),
-        (lambda m: conditional_of(m, "kind").predict(EXTRA[:2], "best"), "statistic must be"),
         (lambda m: conditional_of(m, "kind").quantiles(EXTRA[:2], [0.5]), "have no quantiles: use predict_proba"),
         (lambda m: conditional_of(m, "size").predict_proba(EXTRA[:2]), "use quantiles"),
         (lambda m: conditional_of(m, "size").quantiles(EXTRA[:2], [5]), "between 0 and 1"),
@@ -243,15 +236,6 @@ def test_points_have_the_moments_of_the_normal_and_of_a_skewed_distribution():
         levels = np.array([0.001, 0.05, 0.5, 0.99])
         one = Predictive(points[None], weights[None] / parts, np.zeros(len(points), bool))
         np.testing.assert_allclose(one.quantiles(levels)[0], norm.ppf(levels), atol=0.001)
-
-
-def test_the_mode_is_the_most_probable_value():
-    between = np.linspace(1, 99, 50)
-    values = np.concatenate([[0.0, 100.0], between])[None]
-    weights = np.concatenate([[0.15, 0.6], np.full(50, 0.25 / 50)])[None]
-    is_atom = np.repeat([True, False], [2, 50])
-    assert Predictive(values, weights, is_atom).mode() == [100]
-    assert Predictive(values, np.where(is_atom, 0.02, 0.96 / 50)[None], is_atom).mode()[0] not in (0, 100)
 
 
 def test_quantiles_of_points_are_between_numbers_and_at_values():

@@ -22,7 +22,6 @@ from pointillist.queries.predictive import (
     COMPLETIONS,
     DRAWS,
     POINTS,
-    STATISTICS,
     NormalPoints,
     Predictive,
     checked_draws,
@@ -98,8 +97,8 @@ class Conditional:
             raise ValueError(f"column {self.targets[0]!r} is continuous and has no classes: use quantiles")
         return found
 
-    def predict(self, X: Any, statistic: str | None = None) -> Any:
-        """Predicts the target of each row.
+    def predict(self, X: Any) -> Any:
+        """Predicts the target of each row: the mean of a number, and the most probable category.
 
         The distribution of a single target is represented by the probabilities of its token values, and by `POINTS`
         quantiles of its numbers, which the probability-flow ODE computes from quantiles of N(0, 1). Several targets are
@@ -107,23 +106,14 @@ class Conditional:
 
         Args:
             X: A table with the columns of `fit`, in any container; targets may be left out, and are ignored.
-            statistic: "mean", "median" or "mode"; by default the mean of numbers and the mode of categories.
 
         Returns:
             Shape (n,); for several targets, a dictionary of arrays by column.
         """
-        if statistic is not None and statistic not in STATISTICS:
-            raise ValueError(f"statistic must be 'mean', 'median' or 'mode', not {statistic!r}")
-        if statistic in ("mean", "median"):
-            self._check_numbers(f"{statistic}: use 'mode'")
 
         def summary(name: Any, distribution: Predictive) -> np.ndarray:
-            chosen = statistic or ("mode" if name in self._categorical else "mean")
-            if chosen == "median":
-                values = distribution.quantiles(np.array([0.5]))[:, 0]
-            else:
-                values = getattr(distribution, chosen)()
-            return self._typed(name, values, is_rounded=chosen != "mean")
+            values = distribution.mode() if name in self._categorical else distribution.mean()
+            return self._typed(name, values, is_rounded=False)
 
         return self._summarize(X, summary)
 
@@ -158,7 +148,11 @@ class Conditional:
             Shape (n, levels); for several targets, a dictionary of arrays by column.
         """
         checked = checked_levels(levels)
-        self._check_numbers("quantiles: use predict_proba (--probabilities)")
+        if self._categorical:
+            raise ValueError(
+                f"column {self._categorical[0]!r} holds categories, which have no quantiles: use predict_proba "
+                "(--probabilities)"
+            )
         return self._summarize(X, lambda name, each: self._typed(name, each.quantiles(checked), is_rounded=True))
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Any:
@@ -245,11 +239,6 @@ class Conditional:
         if len(observed) == 0:
             raise ValueError("X has no rows: give one")
         return observed, is_complete
-
-    def _check_numbers(self, what: str) -> None:
-        for name in self.targets:
-            if name in self._categorical:
-                raise ValueError(f"column {name!r} holds categories, which have no {what}")
 
     @property
     def _has_token_probabilities(self) -> bool:

@@ -26,11 +26,6 @@ COMPLETIONS = 32
 DRAWS = 200
 """Number of draws that represent the joint distribution of several columns."""
 
-STATISTICS = ("mean", "median", "mode")
-
-NARROW = 0.1
-"""Probability of the shortest interval whose midpoint is the mode of a number."""
-
 
 class NormalPoints(NamedTuple):
     """Increasing points that represent N(0, 1), and their weights, which sum to 1."""
@@ -63,7 +58,8 @@ class Predictive:
         A quantile of single values is the first value whose cumulative probability reaches the level. Other quantiles
         are interpolated between points, linearly in quantiles of N(0, 1).
         """
-        values, weights, order = self._sorted()
+        order = np.argsort(self.values, axis=1, kind="stable")
+        values, weights = np.take_along_axis(self.values, order, 1), np.take_along_axis(self.weights, order, 1)
         above = np.cumsum(weights, axis=1)
         below = above - weights
         middle = (above + below) / 2
@@ -79,28 +75,11 @@ class Predictive:
         return np.array(found).reshape(len(values), len(levels))
 
     def mode(self) -> Float[np.ndarray, " n"]:
-        """The most probable value; if all are below 0.1, the midpoint of the shortest interval with probability 0.1."""
-        values, weights, _ = self._sorted()
-        above = np.cumsum(weights, axis=1)
-        # A value may occur several times: the last occurrence has its total mass.
-        is_last = np.diff(values, axis=1, append=np.inf) > 0
-        is_first = np.roll(is_last, 1, axis=1)
-        below = np.maximum.accumulate(np.where(is_first, above - weights, 0.0), axis=1)
-        masses = np.where(is_last, above - below, -1.0)
-        modes = np.take_along_axis(values, masses.argmax(axis=1)[:, None], axis=1)[:, 0]
-        is_open = (masses.max(axis=1) < NARROW) & (not self.is_atom.all())
-        for i in np.flatnonzero(is_open):
-            points, end, weight = values[i], above[i], weights[i]
-            # For each first point, the first point at which the interval has the required probability.
-            last = np.searchsorted(end, end - weight + min(NARROW, end[-1]) - 1e-9)
-            first = np.flatnonzero(last < len(points))
-            best = first[np.argmin(points[last[first]] - points[first])]
-            modes[i] = (points[best] + points[last[best]]) / 2
-        return modes
-
-    def _sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        order = np.argsort(self.values, axis=1, kind="stable")
-        return np.take_along_axis(self.values, order, 1), np.take_along_axis(self.weights, order, 1), order
+        """The most probable category of each row, shape (n,)."""
+        values, indices = np.unique(self.values, return_inverse=True)
+        totals = np.zeros((len(self.values), len(values)))
+        np.add.at(totals, (np.arange(len(totals))[:, None], indices.reshape(self.values.shape)), self.weights)
+        return values[totals.argmax(axis=1)]
 
 
 def pooled(parts: Sequence[Predictive]) -> Predictive:
