@@ -1,15 +1,11 @@
-import importlib
 import re
-import signal
 import subprocess
 import sys
-import time
 
 import jax
 import numpy as np
 import pytest
 
-from pointillist.__main__ import _interrupt
 from pointillist.cli import main
 
 
@@ -228,17 +224,3 @@ def test_running_out_of_a_devices_memory_is_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         main()
     assert capsys.readouterr().err == "pointillist: not enough memory: give fewer rows or a smaller model\n"
-
-
-def test_an_interrupt_waits_for_the_end_of_an_import(tmp_path, monkeypatch):
-    (tmp_path / "half_done.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\nis_whole = True\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    before = signal.signal(signal.SIGINT, _interrupt)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            assert importlib.import_module("half_done").is_whole
-            time.sleep(60)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
