@@ -21,10 +21,10 @@ WIDE = 128
 drawn by methods whose cost is quadratic in the number of tokens."""
 
 N_WAVES = 8
-"""Number of cosines of the rank of an ordered value with which a network is initialized."""
+"""Number of cosines of the rank of an ordered value with which a network is initialized, and which number networks see.
 
-INTERVAL_WAVES = 3
-"""Number of cosines of the rank of an interval that number networks see."""
+With 3 cosines of intervals, numbers are less precise; with free weights, number networks memorize the rows of tables of
+5,000 and 20,000 rows."""
 
 MAX_UNFACTORED = 2048
 """Largest total number of values of a narrow row whose layers are not factored."""
@@ -167,14 +167,13 @@ class Tokens:
     def smooth_functions(self) -> Float[np.ndarray, "slots functions"]:
         """Orthonormal basis of smooth functions of the values of each ordered token; 0 for unordered values.
 
-        The functions of a token span the constant and cos(π k rank), with k up to `INTERVAL_WAVES` for intervals and up
-        to `N_WAVES` for other ordered values. For a token with fewer values they span all functions.
+        The functions of a token span the constant and cos(π k rank), with k up to `N_WAVES`. For a token with fewer
+        values they span all functions.
         """
         blocks, ranks = [np.zeros((self.n_slots, 0), np.float32)], self._rank_of_slot
         for token in self.ordered_tokens:
             slots = np.flatnonzero((self.token_of_slot == token) & (ranks >= 0))
-            n_waves = INTERVAL_WAVES if token in self.with_intervals else N_WAVES
-            waves = np.cos(np.pi * ranks[slots, None] * np.arange(min(n_waves + 1, len(slots))))
+            waves = np.cos(np.pi * ranks[slots, None] * np.arange(min(N_WAVES + 1, len(slots))))
             block = np.zeros((self.n_slots, waves.shape[1]), np.float32)
             block[slots] = np.linalg.qr(waves)[0].round(6)
             blocks.append(block)
