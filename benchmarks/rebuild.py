@@ -15,21 +15,39 @@ from machine import HERE, SOURCE, describe
 
 KEPT = HERE.parent / "docs" / "explanation" / "benchmarks" / "data"
 COMMANDS = {
-    "startup": "startup.py",
-    "training": "training.py",
-    "compiling": "compiling.py",
-    "adult": "mixed.py --adult DATA/adult --seeds 1",
-    "beijing": "mixed.py --beijing DATA/beijing --seeds 1",
-    "default": "mixed.py --default DATA/default --seeds 1",
-    "diamonds": "mixed.py --diamonds --seeds 1",
-    "regression": "regression.py --data DATA/regression --splits 2",
-    "inference": "inference.py --tasks DATA/sbibm/tasks",
-    "small-tables": "small_tables.py --data DATA/small --splits 1",
+    "tables": "mixed.py --adult DATA/adult --beijing DATA/beijing --default DATA/default --diamonds --seeds 1",
+    "axes": "mixed.py --files DATA/beans.csv --without-axes --seeds 1",
     "residuals": "residuals.py",
     "relations": "relations.py",
     "declared-rules": "relations.py --declared 1000000",
+    "rules-detection": "relations.py --data DATA",
     "conditions": "conditions.py --training-rows 2000 --epochs 40 --pool 20000",
-    "peers": "peers.py",
+    "libraries": "mixed.py --adult DATA/adult --seeds 0 "
+    "--libraries pointillist=.venv/bin/python mostly=.venv-mostly/bin/python",
+    "related": "relational.py --data DATA/relational --peer .venv-sdv/bin/python",
+    "regression": "regression.py --data DATA/regression --splits 2",
+    "coverage": "regression.py --coverage 5 20 60 --splits 3",
+    "inference": "inference.py --tasks DATA/sbibm/tasks",
+    "imputation": "imputation.py --data DATA/small --methods pointillist missforest miceforest",
+    "imputed-rows": "imputation.py --data DATA/small --tables '' --adult DATA/adult --beijing DATA/beijing "
+    "--methods pointillist missforest miceforest",
+    "small-tables": "small_tables.py --data DATA/small --splits 1",
+    "others": "small_tables.py --data DATA/small --splits 1 --neighbours",
+    "speed": "peers.py --sections training sampling",
+    "costs": "peers.py --sections startup",
+    "quality": "peers.py --sections quality",
+    "sizes": "peers.py --sizes",
+    "scaling": "scaling.py --parquet",
+    "wide-tables": "wide_tables.py",
+    "categories": "large_tables.py --categories --rows 500000",
+    "large-networks": "large.py",
+    "study": "study.py",
+    "page": "page.py results/report/index.html",
+    "rounding": "quantised.py results/study.db",
+    "training": "training.py",
+    "step": "step_parts.py",
+    "startup": "startup.py",
+    "compiling": "compiling.py",
 }
 """Script in this folder and its arguments, for each data file; DATA stands for the folder of the tables."""
 
@@ -64,7 +82,9 @@ def main() -> None:
             parser.error(f"no data file {name!r}; there are {', '.join(COMMANDS)}")
         script, *arguments = shlex.split(COMMANDS[name].replace("DATA", str(options.data)))
         print(f"{name}: python {script} {shlex.join(arguments)}", flush=True)
-        done = subprocess.run([sys.executable, HERE / script, *arguments], stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [sys.executable, HERE / script, *arguments], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+        )
         if done.returncode:
             print(f"{name}: exit status {done.returncode}; the data file is left as it was", file=sys.stderr)
         else:

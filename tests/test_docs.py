@@ -94,3 +94,5 @@ def test_measured_numbers_of_a_page_stand_in_a_data_file(path):
 def test_data_files_say_where_their_numbers_are_from(path):
     assert re.search(r"\n\*(`python benchmarks/\w+\.py|`make bench-|Published)", path.read_text())
     assert any(path.name in page.read_text() for page in BENCHMARKS.glob("*.md"))
+    rebuilt = re.findall(r'(?m)^    "(\S+)": "\w+\.py', (DOCS.parent / "benchmarks/rebuild.py").read_text())
+    assert path.stem in (*rebuilt, "published")
