@@ -65,7 +65,7 @@ find = jax.jit(time_at)
 def test_every_schedule_is_tested():
     public = {name: item for name, item in vars(schedules).items() if inspect.isfunction(item) and name[0] != "_"}
     makers = {name for name, item in public.items() if next(iter(inspect.signature(item).parameters)) == "timesteps"}
-    assert {name.partition(",")[0] for name in MADE} == makers == SCHEDULES.keys()
+    assert {name.partition(",")[0] for name in MADE} == SCHEDULES.keys() >= makers
 
 
 @pytest.mark.parametrize("timesteps", [1, 2, 7, 200, 1000])
