@@ -72,23 +72,8 @@ def test_rows_are_on_grids_and_within_ends():
     rows = np.stack([0.05 * COUNTS, NORMAL, np.maximum(NORMAL, -1), np.round(NORMAL, 1).astype(np.float32)], axis=1)
     scaling = TableScaling.fit(rows, "standard", np.zeros(4, bool))
     drawn = RNG.normal(scale=3, size=(500, 4)).astype(np.float32)
-    found, unrounded = scaling.inverse(drawn), scaling.in_units(drawn)
+    found, unrounded = scaling.inverse(drawn), scaling.varying.inverse(drawn)
     assert {*np.unique(found[:, 0])} == {*np.round(0.05 * np.arange(40), 2)}
     np.testing.assert_array_equal(found[:, 1], unrounded[:, 1])
     np.testing.assert_array_equal(found[:, 2], np.maximum(unrounded[:, 2], -1))
     np.testing.assert_array_equal(found[:, 3], np.round(unrounded[:, 3], 1) + 0.0)
-
-
-@pytest.mark.parametrize(
-    ("first", "more", "unit"),
-    [
-        (10 + 5 * COUNTS, 5 + 5 * COUNTS, 5),
-        (10 + 5 * COUNTS, 5 * COUNTS + 2, 1),
-        (10 + 5.0 * COUNTS, 0.05 * COUNTS, 0.05),
-        (5 * COUNTS, NORMAL, 0),
-        (NORMAL, 5 * COUNTS, 0),
-    ],
-)
-def test_more_rows_give_a_finer_grid(first, more, unit):
-    scaling = TableScaling.fit(first[:, None].astype(float), "standard", np.array([False]))
-    assert scaling.widened(more[:, None].astype(float), np.array([False])).units.tolist() == [unit]
