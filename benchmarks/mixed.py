@@ -183,6 +183,8 @@ def measured(
     print(f"\n{name}: {len(train):,} rows x {train.num_columns}, {len(test):,} held out, {seeds} seed(s)\n")
     print("| | rows | real held-out rows | independent columns |\n|---|---|---|---|")
     for key, label in SCORES.items():
+        if key == "utility" and target is None:
+            continue
         others = [statistics.mean(run[side][key] for run in runs) for side in ("real", "independent")]
         cells = ["" if isnan(other) else f"{other:.4f}" for other in others]
         print(f"| {label} | {' | '.join([_mean([run['rows'][key] for run in runs], 4), *cells])} |")
