@@ -17,7 +17,7 @@ KEPT = HERE.parent / "docs" / "explanation" / "benchmarks" / "data"
 COMMANDS = {
     "tables": "mixed.py --adult DATA/adult --beijing DATA/beijing --default DATA/default --diamonds --seeds 1",
     "axes": "mixed.py --files DATA/beans.csv --without-axes --seeds 1",
-    "residuals": "residuals.py",
+    "residuals": "residuals.py --tables 0 2 4 10 12 14 15 16 17 19",
     "relations": "relations.py",
     "declared-rules": "relations.py --declared 1000000",
     "rules-detection": "relations.py --data DATA",
