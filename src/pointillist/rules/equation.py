@@ -40,7 +40,7 @@ Solutions = dict[int, tuple[float, bool]]
 
 @dataclass(frozen=True)
 class Equation(NumberRule):
-    """An equation, such as a sum or a product. By default, it is linear in each of its columns.
+    """An equation between columns, such as a sum or a product. `solve` expects it to be linear in each column.
 
     Attributes:
         solved: Index into `columns` of the column that is calculated from the others.

@@ -45,14 +45,15 @@ class Power(Equation):
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> Iterator["Power"]:
         columns = [column for column in rows.numeric if not rows.columns[column].is_date]
+        counts = {column: len(np.unique(rows.numbers([column]))) for column in columns}
+        columns = [each for each in columns if counts[each] >= _FEWEST_VALUES and rows.numbers([each]).min() > 0]
         if len(columns) < 2:
             return
-        values = rows.numbers(columns)
-        chosen = [i for i, each in enumerate(values.T) if each.min() > 0 and len(np.unique(each)) >= _FEWEST_VALUES]
-        logs, units = np.log(values[:, chosen]), [each.encoder.unit for each in rows.ranges(columns)]
-        digits = [(len(np.unique(values[:, i])), -units[i]) for i in chosen]
-        covariance = np.atleast_2d(np.cov(logs, rowvar=False)) if len(chosen) > 1 else np.eye(0)
-        for i, k in permutations(range(len(covariance)), 2):
+        logs = np.log(rows.numbers(columns))
+        covariance = np.cov(logs, rowvar=False)
+        units = [each.encoder.unit for each in rows.ranges(columns)]
+        digits = [(counts[column], -unit) for column, unit in zip(columns, units, strict=True)]
+        for i, k in permutations(range(len(columns)), 2):
             slope = covariance[i, k] / covariance[k, k] if covariance[k, k] > 0 else np.nan
             exponent = min(EXPONENTS, key=lambda each: abs(each - slope))
             # Solved for the column of more digits: the other, rounded, would not determine them.
@@ -60,7 +61,7 @@ class Power(Equation):
             if abs(exponent - slope) > _SLOPE_ERROR or not has_digits:
                 continue
             factor = float(np.exp(np.median(logs[:, i] - exponent * logs[:, k])))
-            pair = columns[chosen[i]], columns[chosen[k]]
+            pair = columns[i], columns[k]
             found = cls(pair, factor, exponent)
             if factor > 0 and found.is_off(rows.numbers(pair), rows.ranges(pair)).mean() <= 1 - HELD:
                 yield found
