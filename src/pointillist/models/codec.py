@@ -14,7 +14,7 @@ from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.rules.rule import Rule
 from pointillist.rules.table_rules import broken_rows, restore_rows, rule_from_json
 from pointillist.tables.layout import Layout
-from pointillist.tables.table import Column, Table, kind_of
+from pointillist.tables.table import Column, Table, kind_of, with_common_categories
 
 
 @dataclass(frozen=True)
@@ -255,11 +255,5 @@ def _merged(original: Column, drawn: Column) -> Column:
         values = original.values if original.categories is None else original.numbers
         return Column(np.where(original.is_missing, drawn.values, values), is_missing)
     assert original.categories is not None
-    indices = {category: i for i, category in enumerate(drawn.categories)}
-    drawn_index = np.array([indices.get(category, 0) for category in original.categories] or [0])
-    values = np.where(
-        original.is_missing,
-        drawn.values,
-        drawn_index[np.where(original.is_missing, 0, original.values).astype(np.int64)],
-    )
-    return Column(values, is_missing, drawn.categories)
+    drawn, original = with_common_categories([drawn, original])
+    return replace(drawn, values=np.where(original.is_missing, drawn.values, original.values), is_missing=is_missing)

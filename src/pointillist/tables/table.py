@@ -62,8 +62,24 @@ class Column:
     @classmethod
     def joined(cls, parts: "Sequence[Column]") -> "Column":
         """Concatenates parts of a column."""
+        parts = with_common_categories(parts)
         values = np.concatenate([each.values for each in parts])
         return replace(parts[0], values=values, is_missing=np.concatenate([each.is_missing for each in parts]))
+
+
+def with_common_categories(columns: Sequence[Column]) -> Sequence[Column]:
+    """Returns columns whose indices mean the same categories: those of the first, then those that others add."""
+    first = columns[0].categories
+    if all(each.categories == first for each in columns):
+        return columns
+    categories = tuple(dict.fromkeys(category for each in columns for category in each.categories or ()))
+    index_of = {category: index for index, category in enumerate(categories)}
+    recoded = []
+    for each in columns:
+        indices = np.array([index_of[category] for category in each.categories or ()] or [0])
+        known = np.where(each.is_missing, 0, each.values).astype(np.int64)
+        recoded.append(replace(each, values=indices[known], categories=categories))
+    return recoded
 
 
 def columns_of(rows: Float[np.ndarray, "n d"]) -> tuple[Column, ...]:
@@ -78,6 +94,7 @@ def medians(draws: Sequence[Column]) -> Column:
 
 def modes(draws: Sequence[Column]) -> Column:
     """Returns the most frequent value of each cell over draws without missing cells; the lowest one for ties."""
+    draws = with_common_categories(draws)
     values = np.sort([each.values for each in draws], axis=0)
     runs = np.ones(values.shape, np.int64)
     for i in range(1, len(values)):
