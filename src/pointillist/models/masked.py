@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -23,6 +24,7 @@ from pointillist.diffusion.tokens.masking import MAX_UNFACTORED, Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser, TokenSampler
+from pointillist.engine.devices import QUICKLY
 from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.codec import Codec
 from pointillist.models.conditioning import restriction_of, sizes
@@ -122,7 +124,7 @@ class MaskedProcess(Process):
 
     def finished(self, network: Weights) -> tuple["MaskedProcess", Weights]:
         """Returns the process without ranks, and the network with its rank weights merged into the others."""
-        folded = jax.tree.map(np.asarray, jax.tree.map(jnp.asarray, network).folded())
+        folded = jax.device_get(_folded(network))
         return replace(self, architecture=replace(self.architecture, tokens=folded.tokens)), folded
 
     def label_indices(
@@ -241,6 +243,11 @@ class MaskedProcess(Process):
     ) -> Any:
         is_target = np.arange(len(self.architecture.tokens.with_number)) == number
         return NumberQuantiles(self.number_denoiser(learned, has_observed=True), SCHEDULE, is_target, starts)
+
+
+@partial(jax.jit, compiler_options=QUICKLY)
+def _folded(network: Weights) -> Weights:
+    return network.folded()
 
 
 def _label_token(learned: Learned) -> int:

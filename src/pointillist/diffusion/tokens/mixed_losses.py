@@ -62,11 +62,11 @@ class MixedObjective:
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
         token_objective = TokenObjective(self.tokens, self.guided, self.given)
         rows, is_seen, weight = token_objective.examples(keys, CleanRows(tokens), batch_size, ROWS_PER_TOKEN_ROW)
-        more_keys = jax.random.split(jax.random.fold_in(keys[0], 1), 6)
-        level_key, noise_key, row_key, number_key, label_key, context_key = more_keys
-        u = jax.random.uniform(row_key, (len(rows), 1))
+        level_key, noise_key, uniform_key = jax.random.split(jax.random.fold_in(keys[0], 1), 3)
+        # One draw for everything: each call of the generator takes a tenth of a second to compile.
+        k, ends = numbers.shape[1], (1, 2, 2 + numbers.shape[1])
+        u, label_u, number_u, context_u = jnp.split(uniform(uniform_key, (len(rows), 2 + k + n)), ends, axis=1)
         fraction = FRACTION_OBSERVED_IF_MISSING if self.has_missing else FRACTION_OBSERVED
-        number_u = uniform(number_key, numbers.shape)
         has_number = self.tokens.has_number(tokens)
         # A fraction of the rows has a uniform fraction of its cells chosen. Cells without a number are chosen too;
         # otherwise the network could infer from a hidden cell whether it has a number.
@@ -77,19 +77,18 @@ class MixedObjective:
         indices = np.asarray(self.tokens.with_number)
         is_seen = is_seen.at[:, indices].set(is_seen[:, indices] | (is_chosen & (rows[:, indices] != HIDDEN)))
         n_batches = len(rows) // batch_size
-        level, eps = NUMBER_OBJECTIVE.noise(level_key, noise_key, n_batches, batch_size, numbers.shape[1])
+        level, eps = NUMBER_OBJECTIVE.noise(level_key, noise_key, n_batches, batch_size, k)
 
         of_numbers = covariance[0] if self.has_joint_network else covariance
         conditional, x_t, alpha_t = noised_given(numbers, is_observed, eps, level, schedule, of_numbers)
-        is_dropped = None if self.guided is None else jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
-        hidden = self.hidden_context * alpha_t**2
-        shown_tokens = with_hidden(context_key, self.tokens, rows, hidden, self.guided, is_dropped)
+        is_hidden = context_u < self.hidden_context * alpha_t**2
+        shown_tokens = with_hidden(self.tokens, rows, is_hidden, self.guided, label_u[:, 0] < self.p_uncond)
         weight, lambda_t = jnp.where(is_seen, 0.0, weight), conditional.lambda_t[:, None]
         of_tokens = rows, is_seen, weight, numbers, is_shown, shown_tokens, x_t
         examples = *of_tokens, conditional.inside, has_number, is_observed, lambda_t, conditional.target
         if not self.has_joint_network:
             return examples
-        axes, sigma_data = axes_and_scales(covariance[1], numbers.shape[1])
+        axes, sigma_data = axes_and_scales(covariance[1], k)
         # The same noise serves along the axes, because isotropic noise is invariant under rotation.
         along = numbers if axes is None else numbers @ axes
         sigma_data = jnp.broadcast_to(sigma_data[None], along.shape)

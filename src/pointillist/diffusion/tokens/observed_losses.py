@@ -49,15 +49,15 @@ class ObservedObjective:
         assert schedule is not None and covariance is not None
         n = len(self.tokens.sizes)
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
-        row_key, number_key, label_key, context_key = jax.random.split(jax.random.fold_in(keys[0], 1), 4)
         has_number, rows = self.tokens.has_number(tokens), reveal_single_values(self.tokens, tokens)
-        u, number_u = jax.random.uniform(row_key, (len(rows), 1)), uniform(number_key, numbers.shape)
+        k, ends = numbers.shape[1], (1, 2, 2 + numbers.shape[1])
+        drawn = uniform(jax.random.fold_in(keys[0], 1), (len(rows), 2 + k + n))
+        u, label_u, number_u, context_u = jnp.split(drawn, ends, axis=1)
         is_observed = some_observed(u, number_u, has_number)
-        level, eps = NUMBER_OBJECTIVE.noise(*keys, len(rows) // batch_size, batch_size, numbers.shape[1])
+        level, eps = NUMBER_OBJECTIVE.noise(*keys, len(rows) // batch_size, batch_size, k)
         noised, x_t, alpha_t = noised_given(numbers, is_observed, eps, level, schedule, covariance)
-        is_dropped = None if self.guided is None else jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
-        hidden = self.hidden_context * alpha_t**2
-        shown_tokens = with_hidden(context_key, self.tokens, rows, hidden, self.guided, is_dropped)
+        is_hidden = context_u < self.hidden_context * alpha_t**2
+        shown_tokens = with_hidden(self.tokens, rows, is_hidden, self.guided, label_u[:, 0] < self.p_uncond)
         of_noise = noised.inside, noised.lambda_t[:, None], x_t, noised.target
         return shown_tokens, numbers, is_observed, has_number, *of_noise
 
@@ -120,15 +120,13 @@ def noised_given(
 
 
 def with_hidden(
-    key: PRNGKeyArray,
     tokens: Tokens,
     rows: Float[Array, "m T"],
-    probability: Float[Array, "m 1"],
+    is_hidden: Bool[Array, "m T"],
     guided: int | None,
-    is_dropped: Bool[Array, " m"] | None,
+    is_dropped: Bool[Array, " m"],
 ) -> Float[Array, "m T"]:
-    """Hide tokens at random from the number networks, and the guiding token where it is dropped."""
-    is_hidden = uniform(key, rows.shape) < probability
+    """Hide tokens from the number networks, and the guiding token, if there is one, where it is dropped."""
     # In sampling the network always sees tokens with a single value.
     is_hidden &= ~tokens.is_single[None]
     if guided is not None:
