@@ -166,6 +166,10 @@ bench-residuals: .venv/core
 bench-inference: .venv/core
 	$(BIN)/python benchmarks/inference.py --tasks $(DATA)
 
+# DATA=FOLDER: sets of ADBench and published areas.
+bench-anomalies: .venv/core
+	$(BIN)/python benchmarks/anomalies.py --data $(DATA)
+
 bench-conditions: .venv/core
 	$(BIN)/python benchmarks/conditions.py
 

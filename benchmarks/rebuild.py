@@ -28,6 +28,8 @@ COMMANDS = {
     "regression": "regression.py --data DATA/regression --splits 2",
     "coverage": "regression.py --coverage 5 20 60 --splits 3",
     "inference": "inference.py --tasks DATA/sbibm/tasks",
+    "anomalies": "anomalies.py --data DATA/adbench",
+    "anomalies-unsupervised": "anomalies.py --data DATA/adbench --unsupervised",
     "imputation": "imputation.py --data DATA/small --methods pointillist missforest miceforest",
     "imputed-rows": "imputation.py --data DATA/small --tables '' --adult DATA/adult --beijing DATA/beijing "
     "--methods pointillist missforest miceforest",
