@@ -246,7 +246,7 @@ class MaskedProcess(Process):
 
 
 @partial(jax.jit, compiler_options=QUICKLY)
-def _folded(network: Weights) -> Weights:
+def _folded(network: Any) -> Any:
     return network.folded()
 
 

@@ -140,7 +140,7 @@ class TokenObjective:
         return reveal_single_values(self.tokens, clean.x0), is_seen | is_shown[None], weight
 
     def _orders(
-        self, key: PRNGKeyArray, shape: tuple[int, int]
+        self, key: PRNGKeyArray, shape: tuple[int, ...]
     ) -> tuple[Float[Array, "m T"], Bool[Array, "m 1"] | None]:
         """Draw the order of the tokens of each row, and return which rows are in column order (None if no row is)."""
         m, n = shape
