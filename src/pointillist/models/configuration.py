@@ -93,8 +93,8 @@ class TrainingConfig(Checked):
         "`epochs` to repeat the fit on another machine. Not for private fits, and without a checkpoint.")
     batch_size: int | None = parameter(
         None, "Number of rows in a step; all rows if the table has fewer.", low=1, is_option=True,
-        unset="64; with mixed columns a sixteenth of the rows (an eighth of at most 2,000), from 8 to 256, "
-        "or to 512 with numbers among them")
+        unset="64; with mixed columns a sixteenth of the rows (up to 2,000 rows: an eighth, rounded down to a power "
+        "of two), from 8 to 256, or to 512 with numbers among them")
     learning_rate: float | None = parameter(
         None, "Adam's learning rate.", above=0, high=1, is_option=True,
         unset="0.001; with numbers among mixed columns 0.003 times the square root of batch_size / 512, if larger")

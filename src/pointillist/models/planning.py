@@ -43,7 +43,7 @@ from pointillist.tables.table import Column, Table
 WIDTH, WIDTH_GIVEN, TOKEN_WIDTH, WIDTH_WITH_MISSING = 96, 192, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
 """Defaults of `width` and `batch_size`. `WIDTH_GIVEN` is for `fit(given=…)`. With tokens, the batch size is a sixteenth
-of the rows, and an eighth in small tables, up to the largest.
+of the rows, up to the largest, and in small tables an eighth of the rows, rounded down to a power of two.
 
 Small tables with missing cells and numbers get the last width, which fills cells as accurately in less time."""
 
@@ -179,9 +179,11 @@ def plan_tokens(
     covariance, is_unknown = _covariance(rows, encoding, columns), configuration.missing == "unknown"
     process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_unknown=is_unknown, given=columns)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
-    # Few epochs of a small table need enough steps.
-    n_steps = 8 if is_small else 16
-    batch_size = configuration.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
+    default_size = int(np.clip(len(rows) // 16, 8, largest))
+    if is_small:
+        # A power of two, so that tables with about as many rows share compiled programs.
+        default_size = 1 << max(8, len(rows) // 8).bit_length() - 1
+    batch_size = configuration.batch_size or default_size
     tokens, guided = process.architecture.tokens, None if label is None else encoding.token_index(label)
     objective: TokenObjective | MixedObjective = TokenObjective(tokens, guided, columns)
     rate = LEARNING_RATE
