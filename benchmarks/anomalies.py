@@ -100,9 +100,19 @@ def main() -> None:
         results[name] |= {f"{method}, published": float(row.get(method, "nan")) for method in METHODS}
         results[name]["seconds"] = statistics.mean(seconds)
         print(line(name, results[name]), flush=True)
-    means = {key: float(np.nanmean([row[key] for row in results.values()])) for key in next(iter(results.values()))}
-    print(line("mean", means))
-    report("anomalies", {"kind": kind, "seeds": options.seeds, "sets": results, "mean": means})
+    is_large = {name: len(np.load(options.data / f"{name}.npz")["y"]) >= FEWEST_ROWS for name in results}
+    means = {
+        "mean": mean(list(results.values())),
+        f"mean from {FEWEST_ROWS:,} rows": mean([row for name, row in results.items() if is_large[name]]),
+    }
+    for name, row in means.items():
+        print(line(name, row))
+    report("anomalies", {"kind": kind, "seeds": options.seeds, "sets": results, "means": means})
+
+
+def mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Returns the mean of each column."""
+    return {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
 
 
 def line(name: str, row: dict[str, float]) -> str:
