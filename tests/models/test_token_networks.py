@@ -50,7 +50,7 @@ def biases(monkeypatch):
 
 @pytest.mark.parametrize("columns", [["city"], ["city", "size"]])
 def test_a_registered_network_is_fitted_and_drawn_from(columns, tmp_path):
-    task = prepare(Configuration(width=8, depth=1, epochs=20, learning_rate=0.05, random_state=0), TABLE[columns])
+    task = prepare(Configuration(width=8, depth=1, epochs=40, learning_rate=0.05, random_state=0), TABLE[columns])
     encoding, covariance = task.plan.codec.encoding, task.plan.process.covariance
     process = MaskedProcess.of({**task.trained_with, "network": "biases"}, encoding, covariance, has_ranks=True)
     model = replace(task, plan=replace(task.plan, process=process, alternative=None)).fit()
