@@ -31,7 +31,7 @@ NEIGHBOURS, FEWEST_ROWS, MOST_ROWS = 5, 1000, 50_000
 """The neighbour whose distance is a score, and the fewest and most rows of a set after resampling."""
 
 TOO_WIDE = ("17_InternetAds",)
-"""Sets that are left out by default: more than a thousand columns take an hour."""
+"""Sets that are left out by default, because they have more than a thousand columns."""
 
 
 def split(folder: Path, name: str, seed: int, *, is_unsupervised: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ class MixedObjective:
         token_objective = TokenObjective(self.tokens, self.guided, self.given)
         rows, is_seen, weight = token_objective.examples(keys, CleanRows(tokens), batch_size, ROWS_PER_TOKEN_ROW)
         level_key, noise_key, uniform_key = jax.random.split(jax.random.fold_in(keys[0], 1), 3)
-        # One draw for everything: each call of the generator takes a tenth of a second to compile.
+        # One draw for everything: every call of the generator is compiled separately.
         k, ends = numbers.shape[1], (1, 2, 2 + numbers.shape[1])
         u, label_u, number_u, context_u = jnp.split(uniform(uniform_key, (len(rows), 2 + k + n)), ends, axis=1)
         fraction = FRACTION_OBSERVED_IF_MISSING if self.has_missing else FRACTION_OBSERVED

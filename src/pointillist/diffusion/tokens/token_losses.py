@@ -146,7 +146,7 @@ class TokenObjective:
         m, n = shape
         if not self.tokens.in_column_order:
             return uniform(key, shape), None
-        # One draw for everything: each call of the generator takes a tenth of a second to compile.
+        # One draw for everything: every call of the generator is compiled separately.
         order, row_u, guided_u = jnp.split(uniform(key, (m, n + 2)), (n, n + 1), axis=1)
         is_in_column_order = row_u < FRACTION_IN_COLUMN_ORDER
         indices = jnp.arange(n)[None]
