@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ from rich.console import Console
 from pointillist.cli.conditions import where_of
 from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate_tables
 from pointillist.files.folders import Folder
+from pointillist.files.writing import TableWriter
 from pointillist.foreign_text import shown, terminal_text
-from pointillist.relational.database import table_and_column
+from pointillist.progress import Bar
 from pointillist.relational.fitting import fit_subjects, fit_tables
 from pointillist.relational.model import RelationalModel, load_relational
 
@@ -63,14 +65,20 @@ def sample_tables(path: Path, out: Path, n: int | None, scale: float, where: Seq
         if len(model.roots) != 1:
             raise ValueError(f"{len(model.roots)} tables have no parent, so -n could mean any of them: give --scale")
         n_rows[model.roots[0]] = n
-    drawn = model.sample(n_rows, _where(model, where), {}, seed)
-    if model.subjects is not None:
-        _write(out, model.subjects.join(drawn))
-        return
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: is a file, and {len(drawn)} tables need a folder: give another name")
-    for name, table in drawn.items():
-        _write(out / f"{name}.csv", table)
+    if model.subjects is None and out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file, and {len(model.tables)} tables need a folder: give another name")
+    total = sum(n_rows[root] for root in model.roots)
+    with ExitStack() as files, Bar(Console(stderr=True), total) as bar:
+        writers: dict[str, TableWriter] = {}
+        bar.say("sampling")
+        for part in model.sampler(_where(model, where), seed=seed).parts(n_rows):
+            tables = part if model.subjects is None else {"": model.subjects.join(part)}
+            for name, table in tables.items():
+                if name not in writers:
+                    path = out / f"{name}.csv" if name else out
+                    writers[name] = files.enter_context(TableWriter(path, table.column_names, table.schema.types))
+                writers[name].write(table.columns)
+            bar.advance(sum(len(part[root]) for root in model.roots if root in part))
 
 
 def _where(model: RelationalModel, texts: Sequence[str]) -> dict[str, Any]:
@@ -78,19 +86,12 @@ def _where(model: RelationalModel, texts: Sequence[str]) -> dict[str, Any]:
     models = {each.name: each.drawer.model for each in model.tables}
     for text in texts:
         full = text if model.subjects is None else model.subjects.where(text)
-        table, rest = table_and_column(full, model.schema.tables)
+        table, rest = model.schema.table_and_column(full)
         for column, value in (where_of(models[table], [rest]) or {}).items():
             if f"{table}.{column}" in found:
                 raise ValueError(f"--where gives column {shown(column)} twice: leave one of them out")
             found[f"{table}.{column}"] = value
     return found
-
-
-def _write(path: Path, table: Any) -> None:
-    from pointillist.files.writing import TableWriter
-
-    with TableWriter(path, table.column_names, table.schema.types, table.num_rows) as writer:
-        writer.write(table.columns)
 
 
 def compare_folders(data: Path, rows: Path, seed: int) -> RelationalEvaluation:

@@ -11,10 +11,12 @@ from pointillist.estimators.inputs import WithParameters, fitted_model
 from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate_tables
 from pointillist.models.configuration import PARAMETERS, Configuration
 from pointillist.models.parameters import Checked, documented, parameter, reused
+from pointillist.relational.filling import filled_tables
 from pointillist.relational.fitting import fit_subjects, fit_tables
 from pointillist.relational.model import RelationalModel, load_relational
-from pointillist.relational.subjects import SUBJECTS
+from pointillist.tables.frames import aligned
 from pointillist.tables.schema import Schema, propose_keys, read_frame
+from pointillist.tables.subjects import SUBJECTS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -34,6 +36,10 @@ class RelationalConfig(Checked):
         details="The name alone is for a single table, with `subject`.")
     subject: Any = parameter(
         None, "Column that names the subject of each row, for a single table with several rows per subject.")
+    rules: list[Any] | None = parameter(
+        None, 'Rules between columns named "table.column", like `rules.ordered("customers.since", "orders.date")`.',
+        unset="the rules that `fit` finds within a table",
+        details="They compare, add or multiply columns of a table and of the rows to which it refers.")
     # fmt: on
     epochs: int | None = reused(PARAMETERS["epochs"])
     batch_size: int | None = reused(PARAMETERS["batch_size"])
@@ -149,7 +155,29 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
             raise ValueError("given is for several tables: leave it out")
         n_rows[SUBJECTS] = n_subjects or n_rows[SUBJECTS]
         conditions = {model.subjects.where(name): value for name, value in conditions.items()}
-        return model.subjects.join(model.sample(n_rows, conditions, {}, seed_of(random_state)))
+        return model.subjects.layout.restore(
+            model.subjects.join(model.sample(n_rows, conditions, {}, seed_of(random_state)))
+        )
+
+    def impute(self, X: Any, *, random_state: RandomState = None) -> Any:
+        """Fills missing cells with draws given the other cells of the row and the rows that belong to it.
+
+        Args:
+            X: All tables of `fit`, with missing cells; keys and orders are complete. With `subject`, the table.
+            random_state: Seed.
+
+        Returns:
+            The tables, in the containers of `fit`. Missing foreign keys stay missing.
+
+        Raises:
+            ValueError: In one line, if a table or a key cannot be used.
+        """
+        model: RelationalModel = fitted_model(self)
+        subjects = model.subjects
+        if subjects is None:
+            return filled_tables(model, X, seed_of(random_state))
+        split = subjects.split(aligned(X, subjects.layout))
+        return subjects.layout.restore(subjects.join(filled_tables(model, split, seed_of(random_state))))
 
     def evaluate(self, X: Any, drawn: Any, *, random_state: int = 0) -> RelationalEvaluation:
         """Compares drawn tables with real ones; `print` shows the report.

@@ -33,7 +33,7 @@ class TableWriter:
             are NumPy arrays, and Arrow types for columns that are Arrow arrays. A `.npy` file holds numbers alone, in
             the one type that holds them all. A `.csv` file holds the values of categories, and floats without a
             fractional part are written without a point, so that a column of only these reads back as integers.
-        n_rows: Number of rows that will be written.
+        n_rows: Number of rows that will be written; None if it is not known, which a `.npy` file needs.
         forms: Formats of numbers, dates and times in a `.csv` file, by column; see `tables.text_formats`.
 
     Raises:
@@ -46,7 +46,7 @@ class TableWriter:
         path: str | Path,
         names: Sequence[str] | None,
         types: Sequence[Any],
-        n_rows: int,
+        n_rows: int | None = None,
         forms: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._path = Path(path)
@@ -67,6 +67,8 @@ class TableWriter:
             raise ValueError(f"{self._path}: a table needs at least one column")
         if len(self._names) != len(self._types):
             raise ValueError(f"{self._path}: {len(self._names)} names do not fit {len(self._types)} columns")
+        if self._n_rows is None and not self._format.holds_text:
+            raise ValueError(f"{self._path}: the number of rows is not known before all are drawn: name a .csv file")
         check_names(self._path, self._names)
         for name, type_ in zip(self._names, self._types, strict=True):
             if isinstance(type_, str) and type_ not in _TYPES:
@@ -85,10 +87,10 @@ class TableWriter:
             naming(self._path),
             whole_file(self._path) as part,
             part.open("wb") as file,
-            self._format.writing(self._path, file, self._names, types, self._n_rows) as self._write,
+            self._format.writing(self._path, file, self._names, types, self._n_rows or 0) as self._write,
         ):
             yield self
-            if self._n_written < self._n_rows:
+            if self._n_rows is not None and self._n_written < self._n_rows:
                 raise ValueError(f"{self._path}: {self._n_written} rows were written of the {self._n_rows} promised")
 
     def __enter__(self) -> "TableWriter":
@@ -116,7 +118,7 @@ class TableWriter:
         if len(columns) != len(self._types) or len({len(column) for column in columns}) > 1:
             raise ValueError(f"{self._path}: {len(self._types)} columns of one length are needed")
         self._n_written += len(columns[0])
-        if self._n_written > self._n_rows:
+        if self._n_rows is not None and self._n_written > self._n_rows:
             raise ValueError(f"{self._path}: more rows were written than the {self._n_rows} promised")
         converted = [self._converted(*column) for column in zip(self._names, self._types, columns, strict=True)]
         with naming(self._path):

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from pointillist.relational.features import SEPARATOR, Cells, Feature, number_column, taken
+from pointillist.relational.features import SEPARATOR, Cells, Feature, number_column
 from pointillist.relational.rows import RowDrawer
 from pointillist.tables.layout import Layout
 from pointillist.tables.schema import ForeignKey, Schema
@@ -79,6 +79,7 @@ class TableModel:
         features: Columns that other rows are conditioned on.
         order: The order of rows with the same parent; None without one.
         targets: Features of the parent of each further foreign key, by the key's name.
+        ends: Values that only the last row of a parent has, by column: nothing follows a death.
     """
 
     name: str
@@ -86,8 +87,18 @@ class TableModel:
     features: tuple[Feature, ...]
     order: Order | None
     targets: Mapping[str, tuple[Feature, ...]]
+    ends: Mapping[str, tuple[Any, ...]]
     n_rows: int
     drawer: RowDrawer
+
+    def is_end(self, cells: Cells) -> Bool[np.ndarray, " n"]:
+        """Whether each row has a value after which no row follows."""
+        masks = [np.zeros(len(next(iter(cells.values())).values), bool)]
+        for name, values in self.ends.items():
+            known = cells[name].categories
+            wanted = values if known is None else [i for i, each in enumerate(known) if each in values]
+            masks.append(np.isin(cells[name].values, wanted) & ~cells[name].is_missing)
+        return np.any(masks, axis=0)
 
 
 @dataclass
@@ -113,7 +124,7 @@ class Database:
         if key is not None:
             for each in self.features[key.parent][:MOST_ANCESTOR_FEATURES]:
                 coded = each.coded(self.cells[key.parent][each.name])
-                found[f"parent{SEPARATOR}{each.name}"] = taken(coded, self.rows[key.name])
+                found[f"parent{SEPARATOR}{each.name}"] = coded.looked_up(self.rows[key.name])
         return found
 
     def counts(self, key: ForeignKey) -> Int[np.ndarray, " p"]:
@@ -125,7 +136,7 @@ class Database:
         """Returns the steps through the rows of a table, side by side for all parents."""
         names = [name for each in self.features[table] for name in each.summaries]
         summaries = {name: self.cells[key.parent][f"{key.name}{SEPARATOR}{name}"] for name in names}
-        order, walk = self.orders[table], None
+        order, walk = self.orders.get(table), None
         if order is not None:
             start, middle = (self.cells[key.parent][f"{key.name}{SEPARATOR}{each}"] for each in (START, MIDDLE))
             walk = Walk(order, np.where(start.is_missing, 0.0, start.values), middle.values * self.counts(key))
@@ -250,13 +261,5 @@ def linked(
     is_missing = Column((rows < 0).astype(int), np.zeros(len(rows), bool), ("no", "yes"))
     found = {f"{key.name}{SEPARATOR}{IS_MISSING}": is_missing}
     for each in features:
-        found[f"{key.name}{SEPARATOR}{each.name}"] = taken(each.coded(cells[each.name]), rows)
+        found[f"{key.name}{SEPARATOR}{each.name}"] = each.coded(cells[each.name]).looked_up(rows)
     return found
-
-
-def table_and_column(name: str, tables: tuple[str, ...]) -> tuple[str, str]:
-    """Splits "table.column"; raises a ValueError if there is no such table."""
-    for table in sorted(tables, key=len, reverse=True):
-        if name.startswith(f"{table}."):
-            return table, name[len(table) + 1 :]
-    raise ValueError(f"{name!r} is not a column of a table: give 'TABLE.COLUMN', with a table of {', '.join(tables)}")

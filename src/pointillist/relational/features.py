@@ -80,26 +80,14 @@ class Feature:
     def from_json(cls, content: Sequence[Any]) -> Self:
         """Rebuilds a feature."""
         name, categories, common, has_spread = content
-        return cls(
-            str(name),
-            None if categories is None else tuple(map(str, categories)),
-            tuple(map(int, common)),
-            bool(has_spread),
-        )
+        known = None if categories is None else tuple(map(str, categories))
+        return cls(str(name), known, tuple(map(int, common)), bool(has_spread))
 
 
 def number_column(values: Float[np.ndarray, " n"]) -> Column:
     """Makes a column of numbers; NaN is missing."""
     is_missing = np.isnan(values)
     return Column(np.where(is_missing, 0.0, values), is_missing)
-
-
-def taken(cells: Column, rows: Int[np.ndarray, " n"]) -> Column:
-    """Returns the cells of some rows; index -1 gives a missing cell."""
-    if not len(cells.values):
-        return Column(np.zeros(len(rows)), np.ones(len(rows), bool), cells.categories)
-    found = cells.take(np.maximum(rows, 0))
-    return Column(found.values, found.is_missing | (rows < 0), cells.categories, cells.is_date)
 
 
 def arrow_of(cells: Cells) -> "pa.Table":
@@ -115,16 +103,16 @@ def arrow_of(cells: Cells) -> "pa.Table":
 
 
 def summarized(
-    features: Sequence[Feature], cells: Cells, parents: Int[np.ndarray, " n"], n_parents: int
+    features: Sequence[Feature], cells: Cells, parents: Int[np.ndarray, " n"], n_parents: int, *, all_rows: bool = True
 ) -> dict[str, Column]:
-    """Summarizes the rows of each parent, as numbers by name; they are missing for parents without rows."""
+    """Summarizes the rows of each parent, or those without a missing cell, as numbers by name; missing without rows."""
     found: dict[str, Column] = {}
-    n_rows = np.bincount(parents, minlength=n_parents)
     for feature in features:
         coded = feature.coded(cells[feature.name])
         here = parents[~coded.is_missing]
         values = coded.values[~coded.is_missing]
         n = np.bincount(here, minlength=n_parents)
+        n_rows = np.bincount(parents, minlength=n_parents) if all_rows else n
         n_or_none = np.where(n > 0, n, np.nan)
         if feature.categories is None:
             mean = np.bincount(here, values, n_parents) / n_or_none

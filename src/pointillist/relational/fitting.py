@@ -1,7 +1,7 @@
 """Fits the models of related tables."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,17 +15,21 @@ from pointillist.engine.devices import configure
 from pointillist.lazy import pa
 from pointillist.models.configuration import Configuration, changed_gaussian_only
 from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, START, STEP, Database, Order, TableModel, linked
-from pointillist.relational.features import SEPARATOR, Feature, arrow_of, number_column, summarized
+from pointillist.relational.features import MOST_CATEGORIES, SEPARATOR, Feature, arrow_of, number_column, summarized
 from pointillist.relational.model import RelationalModel
 from pointillist.relational.rows import RowDrawer, fit_rows
-from pointillist.relational.subjects import Subjects
+from pointillist.rules.related_tables import bound, renamed
 from pointillist.tables.frames import table_of, with_columns
 from pointillist.tables.layout import Layout
 from pointillist.tables.schema import ForeignKey, Positions, Schema, read_frame
+from pointillist.tables.subjects import Subjects
 from pointillist.tables.table import Column, Table
 
 MOST_TARGET_FEATURES = 6
 """Largest number of columns of the parent of a further foreign key by which rows are matched."""
+
+CHANCE_OF_END = 1e-4
+"""Largest probability that all rows with a value are last in their histories by chance."""
 
 _CONSTANT = f"{SEPARATOR}constant"
 
@@ -44,7 +48,7 @@ def check_configuration(configuration: Configuration) -> None:
         raise ValueError("epsilon covers single rows, and a subject has rows in several tables: leave epsilon out")
     unused = changed_gaussian_only(configuration)
     unused += ["missing"] if configuration.missing != "value" else []
-    unused += [name for name in ("max_minutes", "rules") if getattr(configuration, name) is not None]
+    unused += ["max_minutes"] if configuration.max_minutes is not None else []
     if unused:
         raise ValueError(f"the models of related tables do not use {unused[0]}: leave it out")
 
@@ -77,6 +81,7 @@ def fit_subjects(
     """Fits models of the subjects that a column of a table names, and of their rows; see `fit_tables`."""
     table = read_frame("X", X)
     subjects = Subjects.of(X, table, column, order)
+    configuration = replace(configuration, rules=[renamed(each, subjects.where) for each in configuration.rules or ()])
     model = fit_tables(configuration, subjects.split(table), subjects.schema(order), checkpoint)
     kept = {name for each in model.tables for name in each.layout.column_names}
     return replace(model, subjects=subjects.keeping(X, kept))
@@ -97,30 +102,42 @@ def fit_tables(
     schema = positions.schema
     frames = {name: _frame(name, tables[name], plain[name], schema) for name in schema.tables}
     seed = seed_of(configuration.random_state)
-    training = _Training(schema, frames, positions, np.random.default_rng(seed))
+    training = TrainingRows(schema, frames, positions, np.random.default_rng(seed))
+    rules = bound(configuration.rules or (), plain, positions.rows, schema)
     for name in reversed(schema.tables):
         training.prepare(name)
     models = []
     for index, name in enumerate(schema.tables):
         table_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
         state = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.{name}")
-        model = fit_rows(
-            replace(configuration, random_state=table_seed), training.drawn(name), training.context(name), name, state
-        )
+        of_table = replace(configuration, random_state=table_seed, rules=None)
+        model = fit_rows(of_table, training.drawn(name), training.context(name), name, state)
         frame, database = frames[name], training.database
-        others = database.features[name], database.orders[name], training.targets[name]
+        others = database.features[name], database.orders.get(name), training.targets[name], training.ends(name)
         models.append(TableModel(name, frame.layout, *others, len(frame.table), RowDrawer(model)))
-    return RelationalModel(schema, tuple(models))
+    return RelationalModel(schema, tuple(models), rules)
 
 
-class _Training:
+class TrainingRows:
+    """The rows of related tables as features, with the rows of each parent and their context.
+
+    Args:
+        models: Fitted models, whose features and orders are used; empty in a fit, which finds them.
+    """
+
     def __init__(
-        self, schema: Schema, frames: Mapping[str, Frame], positions: Positions, rng: np.random.Generator
+        self,
+        schema: Schema,
+        frames: Mapping[str, Frame],
+        positions: Positions,
+        rng: np.random.Generator,
+        models: Sequence[TableModel] = (),
     ) -> None:
-        self.schema, self.frames, self._rng = schema, frames, rng
+        self.schema, self.frames, self._rng, self._is_fit = schema, frames, rng, not models
         firsts = {name: positions.first(name) for name in schema.tables}
-        self.database = Database(schema, rows=dict(positions.rows), firsts=firsts)
-        self.targets: dict[str, dict[str, tuple[Feature, ...]]] = {}
+        features, orders = {each.name: each.features for each in models}, {each.name: each.order for each in models}
+        self.database = Database(schema, features, orders, rows=dict(positions.rows), firsts=firsts)
+        self.targets = {each.name: dict(each.targets) for each in models}
         self._sorted: dict[str, Int[np.ndarray, " n"]] = {}
 
     def prepare(self, name: str) -> None:
@@ -136,16 +153,14 @@ class _Training:
             rows = database.rows[other.name]
             count = np.bincount(rows[rows >= 0], minlength=len(frame.table)).astype(float)
             cells[f"{other.name}{SEPARATOR}{COUNT}"] = number_column(count)
-        database.features[name] = tuple(
-            feature for column, each in cells.items() if (feature := Feature.of(column, each)) is not None
-        )
+        found = [Feature.of(column, each) for column, each in cells.items()]
+        database.features.setdefault(name, tuple(each for each in found if each is not None))
         for other in self.schema.keys_to(name):
             if database.firsts[other.table] == other:
                 cells |= self._summaries(other, len(frame.table))
 
     def _steps(self, name: str, key: ForeignKey | None) -> dict[str, Column]:
         """Sorts the rows of each parent, and returns the steps of the order column."""
-        self.database.orders[name] = None
         if key is None:
             return {}
         frame, parents = self.frames[name], self.database.rows[key.name]
@@ -154,8 +169,8 @@ class _Training:
             self._sorted[name] = np.lexsort((self._rng.random(len(parents)), parents))
             return {}
         cells = frame.table.column(column)
-        order = Order.of(column, cells, is_day=pa.types.is_date32(frame.table.arrow.column(column).type))
-        self.database.orders[name] = order
+        is_day = pa.types.is_date32(frame.table.arrow.column(column).type)
+        order = self.database.orders[name] = self.database.orders.get(name) or Order.of(column, cells, is_day=is_day)
         places = order.places(cells)
         rows = self._sorted[name] = np.lexsort((places, parents))
         steps = np.diff(places[rows], prepend=0.0)
@@ -167,7 +182,7 @@ class _Training:
     def _linked(self, name: str, first: ForeignKey | None) -> dict[str, Column]:
         """Columns of the rows to which further foreign keys refer."""
         found: dict[str, Column] = {}
-        self.targets[name] = {}
+        targets = self.targets.setdefault(name, {})
         for key in self.schema.foreign_keys.get(name, ()):
             if key == first:
                 continue
@@ -177,9 +192,8 @@ class _Training:
                 columns = {column: parent.table.column(column) for column in parent.learned}
             features = [Feature.of(column, cells) for column, cells in columns.items()]
             some = tuple([each for each in features if each is not None][:MOST_TARGET_FEATURES])
-            self.targets[name][key.name] = some
-            found |= linked(key, self.database.rows[key.name], some, columns)
-            if (self.database.rows[key.name] >= 0).all():
+            found |= linked(key, self.database.rows[key.name], targets.setdefault(key.name, some), columns)
+            if self._is_fit and (self.database.rows[key.name] >= 0).all():
                 del found[f"{key.name}{SEPARATOR}{IS_MISSING}"]
         return found
 
@@ -187,8 +201,8 @@ class _Training:
         """Summaries of the rows of each row of a parent."""
         table, database = key.table, self.database
         parents = database.rows[key.name]
-        found = summarized(database.features[table], database.cells[table], parents, n)
-        order = database.orders[table]
+        found = summarized(database.features[table], database.cells[table], parents, n, all_rows=self._is_fit)
+        order = database.orders.get(table)
         if order is not None:
             places = order.places(self.frames[table].table.column(order.column))
             start = np.full(n, np.inf)
@@ -197,6 +211,33 @@ class _Training:
             with np.errstate(invalid="ignore"):
                 found[MIDDLE] = number_column(np.bincount(parents, places, n) / np.bincount(parents, minlength=n))
         return {f"{key.name}{SEPARATOR}{name}": cells for name, cells in found.items()}
+
+    def ends(self, name: str) -> dict[str, tuple[Any, ...]]:
+        """Values that only the last row of a parent has, by column of an ordered table.
+
+        A value counts if its rows would all be last with a probability of at most `CHANCE_OF_END`, were it anywhere in
+        the rows of its parents.
+        """
+        key, database = self.database.firsts[name], self.database
+        if key is None or name not in database.orders:
+            return {}
+        rows = self._sorted[name]
+        parents = database.rows[key.name][rows]
+        is_last = np.diff(parents, append=-1) != 0
+        log_chance = -np.log(np.bincount(parents)[parents])
+        found = {}
+        for feature in database.features[name]:
+            cells = database.cells[name][feature.name].take(rows)
+            values, codes = np.unique(np.where(cells.is_missing, np.nan, cells.values), return_inverse=True)
+            if feature.name not in self.frames[name].learned or len(values) > MOST_CATEGORIES:
+                continue
+            is_end = np.bincount(codes, ~is_last) == 0
+            is_end &= (np.bincount(codes, log_chance) <= np.log(CHANCE_OF_END)) & ~np.isnan(values)
+            if is_end.any():
+                known = cells.categories
+                ends = values[is_end].tolist()
+                found[feature.name] = tuple(ends if known is None else (known[int(value)] for value in ends))
+        return found
 
     def drawn(self, name: str) -> "pa.Table":
         """The columns of a table that its model draws: in their types, and the others as numbers or text."""

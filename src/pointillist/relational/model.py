@@ -16,9 +16,10 @@ from pointillist.relational.database import Order, TableModel
 from pointillist.relational.features import Feature
 from pointillist.relational.rows import RowDrawer
 from pointillist.relational.sampling import Sampler, first_key
-from pointillist.relational.subjects import Subjects
+from pointillist.rules.related_tables import RelatedRules
 from pointillist.tables.layout import Layout
 from pointillist.tables.schema import Schema
+from pointillist.tables.subjects import Subjects
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +28,13 @@ class RelationalModel:
 
     Attributes:
         tables: The model of each table, parents before their children.
+        rules: Declared rules about several tables, by the last of them.
         subjects: How one table was split into subjects and their rows; None for several tables.
     """
 
     schema: Schema
     tables: tuple[TableModel, ...]
+    rules: Mapping[str, RelatedRules]
     subjects: Subjects | None = None
 
     @property
@@ -39,11 +42,23 @@ class RelationalModel:
         """Names of the tables without a parent that decides how many rows they have."""
         return [each.name for each in self.tables if first_key(self.schema, each) is None]
 
+    def sampler(
+        self, where: Mapping[str, Any] | None = None, given: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> Sampler:
+        """Prepares a draw; see `Sampler`."""
+        return Sampler(self.schema, self.tables, where or {}, given or {}, self.rules, seed)
+
     def sample(
         self, n_rows: Mapping[str, int], where: Mapping[str, Any], given: Mapping[str, Any], seed: int
     ) -> dict[str, Any]:
         """Draws all tables; see `Sampler`."""
-        return Sampler(self.schema, self.tables, where, given, seed).tables(n_rows)
+        parts = list(self.sampler(where, given, seed).parts(n_rows))
+        found = dict(given)
+        for each in self.tables:
+            if each.name not in given:
+                rows = each.layout.joined([part[each.name] for part in parts if each.name in part])
+                found[each.name] = each.layout.restore(rows)
+        return {name: found[name] for name in self.schema.tables}
 
     def save(self, path: Path) -> None:
         """Writes the models to one file, whole or not at all."""
@@ -58,13 +73,16 @@ class RelationalModel:
                     "layout": table.layout.to_json(),
                     "features": [each.to_json() for each in table.features],
                     "order": None if table.order is None else asdict(table.order),
+                    "ends": dict(table.ends),
                     "targets": {key: [each.to_json() for each in found] for key, found in table.targets.items()},
                     "n_rows": table.n_rows,
                     "model": model_facts,
                 }
             )
         subjects = None if self.subjects is None else self.subjects.to_json()
-        description = {"schema": self.schema.to_json(), "tables": facts, "subjects": subjects}
+        tensors |= {f"rules.{name}": each.encoding.array() for name, each in self.rules.items()}
+        rules = [each.to_json() for each in self.rules.values()]
+        description = {"schema": self.schema.to_json(), "tables": facts, "rules": rules, "subjects": subjects}
         write_model(path, description, tensors)
 
 
@@ -86,10 +104,12 @@ def load_relational(path: Path) -> RelationalModel:
         if tuple(each.name for each in tables) != schema.tables:
             raise ValueError("its tables are not those of its schema")
         subjects = None if facts["subjects"] is None else Subjects.from_json(facts["subjects"])
-        return RelationalModel(schema, tables, subjects)
+        arrays = _under("rules", tensors)
+        rules = {each["table"]: RelatedRules.from_json(each, arrays[each["table"]]) for each in facts["rules"]}
+        return RelationalModel(schema, tables, rules, subjects)
 
 
-def _under(index: int, content: Mapping[str, Any]) -> dict[str, Any]:
+def _under(index: int | str, content: Mapping[str, Any]) -> dict[str, Any]:
     prefix = f"{index}."
     return {name.removeprefix(prefix): each for name, each in content.items() if name.startswith(prefix)}
 
@@ -104,6 +124,7 @@ def _table(facts: dict[str, Any], model: RowModel) -> TableModel:
         if order is None
         else Order(str(order["column"]), *(float(order[k]) for k in ("unit", "base", "last", "days"))),
         {str(key): tuple(map(Feature.from_json, found)) for key, found in facts["targets"].items()},
+        {str(column): tuple(values) for column, values in facts["ends"].items()},
         int(facts["n_rows"]),
         RowDrawer(model),
     )

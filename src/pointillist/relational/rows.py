@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.solvers import DPMSolver2M
@@ -20,10 +22,12 @@ from pointillist.models.masked import masked_of
 from pointillist.models.planning import plan_tokens
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
+from pointillist.queries.consistency import with_rows
+from pointillist.queries.imputation import completed
 from pointillist.queries.sampling import SamplingRun
 from pointillist.relational.features import Cells, arrow_of
 from pointillist.rules.table_rules import restore_rows
-from pointillist.tables.table import Column, Table
+from pointillist.tables.table import Column, Table, with_common_categories
 
 CHUNK_ROWS = 64
 """Number of rows that a device draws together: few, because a step draws one row of each parent."""
@@ -90,15 +94,7 @@ class RowDrawer:
         """
         if not n:
             return {name: self._decoded(np.empty((0, self.model.codec.width)))[name] for name in self.names}
-        encoding = self.model.codec.encoding
-        rows = self.model.codec.unobserved_rows(n)
-        for name, cells in observed.items():
-            index = encoding.index(name)
-            encoder, (token, numbers) = encoding.columns[index], encoding.row_indices[index]
-            known, is_unknown = encoder.without_unknown(cells)
-            tokens, rows[:, numbers] = encoder.observed(known)
-            assert token is not None
-            rows[:, token] = np.where(np.isnan(tokens) | is_unknown, encoder.n_values // 2, tokens)
+        encoding, rows = self.model.codec.encoding, self._encoded(observed, n)
         has_numbers = any(encoder.has_number for encoder in encoding.columns[: self._n_drawn])
         solver = DPMSolver2M(SCHEDULE, STEPS if has_numbers else FEWEST_STEPS, is_stochastic=True)
         found = sample_rows(
@@ -111,6 +107,39 @@ class RowDrawer:
             chunk_rows=CHUNK_ROWS,
         )
         return self._decoded(found, observed)
+
+    def _encoded(
+        self, observed: Cells, n: int, is_hidden: Mapping[str, Bool[np.ndarray, " n"]] = MappingProxyType({})
+    ) -> Float[np.ndarray, "n width"]:
+        """Encodes the cells of some columns, except hidden ones; all others are hidden too."""
+        encoding, rows = self.model.codec.encoding, self.model.codec.unobserved_rows(n)
+        for name, cells in observed.items():
+            index = encoding.index(name)
+            encoder, (token, numbers) = encoding.columns[index], encoding.row_indices[index]
+            known, is_unknown = encoder.without_unknown(cells)
+            tokens, values = encoder.observed(known)
+            assert token is not None
+            tokens = np.where(np.isnan(tokens) | is_unknown, encoder.n_values // 2, tokens)
+            is_shown = ~is_hidden.get(name, np.zeros(n, bool))
+            rows[is_shown, numbers], rows[is_shown, token] = values[is_shown], tokens[is_shown]
+        return rows
+
+    def filled(
+        self, cells: Cells, context: Cells, is_hidden: Mapping[str, Bool[np.ndarray, " n"]], seed: int
+    ) -> dict[str, Column]:
+        """Returns the columns of `is_hidden` with its cells drawn, given all other cells and the context."""
+        found = {name: cells[name] for name in is_hidden}
+        rows = np.flatnonzero(np.any([*is_hidden.values()], axis=0))
+        if not len(rows):
+            return found
+        known = {name: cells[name] for name in self.names} | {**context}
+        some = {name: each.take(rows) for name, each in known.items() if self.knows(name)}
+        masks = {name: mask[rows] for name, mask in is_hidden.items()}
+        drawn = self._decoded(completed(self.model, self._encoded(some, len(rows), masks), 1, seed)[0])
+        for name, mask in masks.items():
+            old, new = with_common_categories([found[name], drawn[name]])
+            found[name] = with_rows(old, new.take(mask), rows[mask])
+        return found
 
     def _decoded(self, rows: np.ndarray, observed: Cells | None = None) -> dict[str, Column]:
         encoding, n = self.model.codec.encoding, self._n_drawn

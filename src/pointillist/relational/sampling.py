@@ -1,26 +1,35 @@
 """Draws related tables: parents first, then the rows of all parents side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from scipy.special import ndtri
 
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.scores import nearest_index
+from pointillist.lazy import pa
 from pointillist.models.conditioning import observed_column, split
 from pointillist.models.request import Request
-from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, Database, TableModel, linked, table_and_column
-from pointillist.relational.features import SEPARATOR, moved_places, moved_to_means, summarized, taken
+from pointillist.queries.consistency import with_rows
+from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, Database, TableModel, linked
+from pointillist.relational.features import SEPARATOR, Cells, moved_places, moved_to_means, summarized
 from pointillist.relational.matching import coordinates, earlier_rows, fitted_counts, matched, without_repeats
+from pointillist.rules.related_tables import RelatedRules
 from pointillist.tables.frames import aligned
 from pointillist.tables.schema import ForeignKey, Positions, Schema
 from pointillist.tables.table import Column, kind_of
 
 MOST_KEPT_LEVELS = 12
 """Largest number of values of a number, like a weekday, that is kept as it was drawn."""
+
+ROWS_PER_PART = 100_000
+"""Number of rows, about, of tables that are drawn together."""
+
+_MOST_TURNS = 10
+"""Number of times that a row is drawn again if it ends a history too early."""
 
 
 class Sampler:
@@ -35,13 +44,15 @@ class Sampler:
         models: tuple[TableModel, ...],
         where: Mapping[str, Any],
         given: Mapping[str, Any],
+        rules: Mapping[str, RelatedRules],
         seed: int,
     ) -> None:
         self._schema, self._models, self._seed = schema, {each.name: each for each in models}, seed
-        self._given = given
+        self._given, self._rules, self._part = given, rules, 0
+        self._n_drawn = dict.fromkeys(schema.tables, 0)
         self._where: dict[str, dict[str, Any]] = {}
         for condition, value in where.items():
-            table, column = table_and_column(condition, schema.tables)
+            table, column = schema.table_and_column(condition)
             self._where.setdefault(table, {})[column] = value
         firsts = {name: first_key(schema, model) for name, model in self._models.items()}
         self._database = Database(
@@ -63,29 +74,60 @@ class Sampler:
         self._tables = {name: aligned(X, self._models[name].layout) for name, X in given.items()}
         self._database.rows |= Positions.of(schema.part(given), self._tables).rows
 
-    def tables(self, n_rows: Mapping[str, int]) -> dict[str, Any]:
-        """Draws all tables; `n_rows` has the number of rows of each table without a parent."""
+    def parts(self, n_rows: Mapping[str, int]) -> Iterator[dict[str, "pa.Table"]]:
+        """Draws all tables but the given ones, in parts whose sizes depend on the training rows alone.
+
+        The first part has all rows of given tables' children, and of tables to whose rows other roots' tables refer.
+        Every other part has some rows of a table without a parent, with all rows below them. `n_rows` has the number of
+        rows of each table without a parent.
+        """
         keys: dict[str, dict[str, Column]] = {}
-        drawn: dict[str, Any] = {}
+        groups, firsts = self._groups(), self._database.firsts
+        further = [key for each in self._schema.foreign_keys.values() for key in each if key != firsts[key.table]]
+        targets = {key.parent for key in further if not key.is_self}
+        whole = {root for root, names in groups.items() if root in self._given or targets & {*names}}
+        together = [name for name in self._schema.tables if any(name in groups[root] for root in whole)]
+        if together:
+            drawn = {name: self._table(name, n_rows.get(name, 0), keys) for name in together}
+            yield {name: table for name, table in drawn.items() if table is not None}
+        for root in [root for root in groups if root not in whole]:
+            all_rows = sum(self._models[name].n_rows for name in groups[root])
+            size = max(1, ROWS_PER_PART * self._models[root].n_rows // max(1, all_rows))
+            for first in range(0, n_rows[root], size):
+                self._part += 1
+                n = min(size, n_rows[root] - first)
+                yield {name: self._table(name, n, keys) for name in groups[root]}
+
+    def _groups(self) -> dict[str, list[str]]:
+        """The tables below each table without a parent, with itself, by its name."""
+        root_of: dict[str, str] = {}
+        groups: dict[str, list[str]] = {}
         for name in self._schema.tables:
-            model, key = self._models[name], self._database.firsts[name]
-            if name in self._given:
-                self._read(name)
-            else:
-                drawn_cells = self._roots(model, n_rows[name]) if key is None else self._children(model, key)
-                self._database.cells[name] = drawn_cells
-                self._match(model)
-            keys[name] = self._keys(name, keys)
-            if name in self._given:
-                drawn[name] = self._given[name]
-            else:
-                cells = self._database.cells[name] | keys[name]
-                table = model.layout.table(tuple(cells[column] for column in model.layout.column_names))
-                drawn[name] = model.layout.restore(table)
-        return drawn
+            key = self._database.firsts[name]
+            root_of[name] = name if key is None else root_of[key.parent]
+            groups.setdefault(root_of[name], []).append(name)
+        return groups
+
+    def _table(self, name: str, n: int, keys: dict[str, dict[str, Column]]) -> "pa.Table | None":
+        """Draws the rows of a table, with n rows if it has no parent, and adds its keys; None for a given table."""
+        model, key = self._models[name], self._database.firsts[name]
+        if name in self._given:
+            self._read(name)
+        else:
+            self._database.cells[name] = self._roots(model, n) if key is None else self._children(model, key)
+            self._match(model)
+            if name in self._rules:
+                database = self._database
+                self._rules[name].restore(database.cells, database.rows, self._schema, {*self._where.get(name, ())})
+        keys[name] = self._keys(name, keys)
+        if name in self._given:
+            return None
+        cells = self._database.cells[name] | keys[name]
+        self._n_drawn[name] += len(next(iter(cells.values())).values)
+        return model.layout.table(tuple(cells[column] for column in model.layout.column_names))
 
     def _seed_of(self, *parts: int | str) -> int:
-        entropy = [self._seed, *(self._schema.tables.index(p) if isinstance(p, str) else p for p in parts)]
+        entropy = [self._seed, self._part, *(self._schema.tables.index(p) if isinstance(p, str) else p for p in parts)]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def _roots(self, model: TableModel, n: int) -> dict[str, Column]:
@@ -117,10 +159,13 @@ class Sampler:
         children = self._database.child_rows(model.name, key)
         parts: list[dict[str, Column]] = []
         parents: list[np.ndarray] = []
+        counts = self._database.counts(key)
         for step, of, context in children.steps():
-            observed = context | {name: taken(cells, np.zeros(len(of), int)) for name, cells in fixed.items()}
+            observed = context | {name: cells.looked_up(np.zeros(len(of), int)) for name, cells in fixed.items()}
             known = {name: cells for name, cells in observed.items() if model.drawer.knows(name)}
             cells = model.drawer.draw(known, len(of), self._seed_of(model.name, step))
+            if not model.ends.keys() & fixed.keys():
+                cells = self._not_ended(model, cells, known, counts[of] > step + 1, step)
             children.add(step, of, cells)
             parts.append(cells)
             parents.append(of)
@@ -131,8 +176,11 @@ class Sampler:
                 empty[model.order.column] = model.order.cells(np.empty(0))
             return empty
         order = np.argsort(np.concatenate(parents), kind="stable")
-        rows = self._database.rows[key.name] = np.concatenate(parents)[order]
+        rows = np.concatenate(parents)[order]
         found = {name: Column.joined([part[name] for part in parts]).take(order) for name in parts[0]}
+        is_kept = ~follows_end(model.is_end(found), rows)
+        rows = self._database.rows[key.name] = rows[is_kept]
+        found = {name: cells.take(is_kept) for name, cells in found.items()}
         if model.order is not None:
             middle = self._database.cells[key.parent][f"{key.name}{SEPARATOR}{MIDDLE}"]
             places = moved_places(model.order.places(found[model.order.column]), rows, _or_nan(middle))
@@ -142,6 +190,19 @@ class Sampler:
             for each in model.features
             if each.categories is None and each.name not in fixed
         }
+
+    def _not_ended(
+        self, model: TableModel, cells: dict[str, Column], known: Cells, has_next: Bool[np.ndarray, " n"], step: int
+    ) -> dict[str, Column]:
+        """Draws rows again that end a history although another row follows."""
+        for turn in range(1, _MOST_TURNS + 1):
+            wrong = np.flatnonzero(model.is_end(cells) & has_next)
+            if not len(wrong):
+                break
+            some = {name: each.take(wrong) for name, each in known.items()}
+            again = model.drawer.draw(some, len(wrong), self._seed_of(model.name, step, turn))
+            cells = {name: with_rows(each, again[name], wrong) for name, each in cells.items()}
+        return cells
 
     def _centered(self, encoder: ColumnEncoder, cells: Column, key: ForeignKey, rows: np.ndarray) -> Column:
         """Moves the numbers of each parent to the mean that its row has; weekdays and other few numbers are kept."""
@@ -227,24 +288,24 @@ class Sampler:
         for key in [key for key in foreign if not key.is_self]:
             for column, primary in zip(key.columns, schema.primary_keys[key.parent], strict=True):
                 if column not in found:
-                    found[column] = taken(keys[key.parent][primary], self._database.rows[key.name])
+                    found[column] = keys[key.parent][primary].looked_up(self._database.rows[key.name])
         for column in schema.primary_keys.get(name, ()):
             if name in self._given or (model.order is not None and column == model.order.column):
                 found[column] = cells[column]
             elif column not in found:
-                numbers = np.arange(n)
+                numbers = np.arange(n) + self._n_drawn[name]
                 if first is not None and any(each in found for each in schema.primary_keys[name]):
                     rows = self._database.rows[first.name]
-                    numbers = numbers - np.searchsorted(rows, rows)
+                    numbers = np.arange(n) - np.searchsorted(rows, rows)
                 found[column] = _numbered(numbers + 1, kind_of(model.layout.type_of(column)))
         for key in [key for key in foreign if key.is_self]:
             for column, primary in zip(key.columns, schema.primary_keys[name], strict=True):
-                found[column] = taken(found[primary], self._database.rows[key.name])
+                found[column] = found[primary].looked_up(self._database.rows[key.name])
         return found
 
 
 def at_quantiles(encoder: ColumnEncoder, cells: Column, rng: np.random.Generator) -> Column:
-    """Moves numbers to the quantiles of the training rows, in their order; equal numbers at random.
+    """Moves numbers to random quantiles of the training rows, one in each n-th of them, in the order of the numbers.
 
     The distribution of a few drawn numbers of children is then as near as possible to that of the training rows.
     Numbers stay as they are in a column with both single values and a continuous distribution.
@@ -252,11 +313,17 @@ def at_quantiles(encoder: ColumnEncoder, cells: Column, rng: np.random.Generator
     n = len(cells.values)
     rank = np.empty(n)
     rank[np.lexsort((rng.random(n), cells.values))] = np.arange(n)
-    fraction = (rank + 0.5) / n
+    fraction = (rank + rng.random(n)) / n
     if encoder.scores is None:
         levels = np.cumsum(encoder.counts) / encoder.counts.sum()
         return replace(cells, values=encoder.atoms[np.searchsorted(levels, fraction)])
     return cells if len(encoder.atoms) else replace(cells, values=np.round(encoder.scores.decode(ndtri(fraction))))
+
+
+def follows_end(is_end: Bool[np.ndarray, " n"], parents: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Whether a row of the same parent before each row ends the history; rows are in the order of their parents."""
+    before = np.cumsum(is_end) - is_end
+    return before > before[np.searchsorted(parents, parents)]
 
 
 def _numbered(numbers: Int[np.ndarray, " n"], kind: str) -> Column:

@@ -13,7 +13,7 @@ from pointillist.tables.table import Column, Table
 ON_VIOLATION = ("refuse", "drop", "allow")
 """What happens to training rows that break a declared rule: `fit` refuses them all, drops them, or keeps them."""
 
-_OF_NAMES = ("column", "columns", "parts", "terms")
+OF_NAMES = ("column", "columns", "parts", "terms")
 """Attributes of declared rules that hold names of columns."""
 
 
@@ -80,7 +80,7 @@ class Declared(ABC):
     def names(self) -> tuple[Any, ...]:
         """Names of the columns that the rule needs."""
         found: list[Any] = []
-        for value in (getattr(self, name, ()) for name in _OF_NAMES):
+        for value in (getattr(self, name, ()) for name in OF_NAMES):
             found += value if isinstance(value, tuple) else [value]
         return tuple(found)
 

@@ -109,6 +109,15 @@ class Schema:
             order={},
         )
 
+    def table_and_column(self, name: str) -> tuple[str, str]:
+        """Splits "table.column"; raises a ValueError if there is no such table."""
+        for table in sorted(self.tables, key=len, reverse=True):
+            if name.startswith(f"{table}."):
+                return table, name[len(table) + 1 :]
+        raise ValueError(
+            f"{name!r} is not a column of a table: give 'TABLE.COLUMN', with a table of {listed([*self.tables])}"
+        )
+
     def keys_to(self, parent: str) -> Iterator[ForeignKey]:
         """Yields the foreign keys that refer to a table."""
         for table in self.tables:

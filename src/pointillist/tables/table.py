@@ -59,6 +59,13 @@ class Column:
         """Returns the cells at some indices, or where a mask is true."""
         return replace(self, values=self.values[indices], is_missing=self.is_missing[indices])
 
+    def looked_up(self, indices: Int[np.ndarray, " n"]) -> "Column":
+        """Returns the cells at some indices; index -1 gives a missing cell."""
+        if not len(self.values):
+            return Column(np.zeros(len(indices)), np.ones(len(indices), bool), self.categories, self.is_date)
+        found = self.take(np.maximum(indices, 0))
+        return replace(found, is_missing=found.is_missing | (indices < 0))
+
     @classmethod
     def joined(cls, parts: "Sequence[Column]") -> "Column":
         """Concatenates parts of a column."""

@@ -67,15 +67,15 @@ class Subjects:
         keys, foreign = {SUBJECTS: self.column}, {ROWS: {self.column: SUBJECTS}}
         return Schema.of((SUBJECTS, ROWS), keys, foreign, {} if order is None else {ROWS: order})
 
-    def join(self, tables: dict[str, Any]) -> Any:
-        """Joins drawn tables, in the container of the original table."""
+    def join(self, tables: dict[str, Any]) -> "pa.Table":
+        """Joins Arrow tables of subjects and of their rows."""
         subjects, rows = tables[SUBJECTS], tables[ROWS]
         found = pc.index_in(rows.column(self.column), subjects.column(self.column))
         for name in subjects.column_names:
             if name != self.column:
                 rows = rows.append_column(name, subjects.column(name).take(found))
         columns = [rows.column(field.name).cast(field.type) for field in self.layout.schema]
-        return self.layout.restore(pa.Table.from_arrays(columns, schema=self.layout.schema))
+        return pa.Table.from_arrays(columns, schema=self.layout.schema)
 
     def where(self, name: str) -> str:
         """Returns the name of a column as "table.column"."""

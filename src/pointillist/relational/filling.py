@@ -1,0 +1,56 @@
+"""Fills missing cells of related tables, given the other cells of the row and the rows that belong to it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pointillist.relational.features import SEPARATOR
+from pointillist.relational.fitting import Frame, TrainingRows
+from pointillist.relational.model import RelationalModel
+from pointillist.relational.sampling import first_key
+from pointillist.tables.frames import aligned
+from pointillist.tables.schema import Positions
+
+
+def filled_tables(model: RelationalModel, tables: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Returns tables whose missing cells are drawn, in the containers of the training tables.
+
+    A cell is drawn given the other cells of its row, the row of its parent, the previous row, and summaries of the rows
+    of its parent and below it, as far as these cells are known. Missing foreign keys stay missing. Raises a ValueError
+    in one line if a table or a key cannot be used.
+    """
+    for name in model.schema.tables:
+        if name not in tables:
+            raise ValueError(f"X has no table {name!r}: give all tables of fit")
+    plain = {each.name: aligned(tables[each.name], each.layout) for each in model.tables}
+    models = {each.name: each for each in model.tables}
+    frames = {}
+    for name, table in plain.items():
+        known = {*models[name].drawer.names}
+        frames[name] = Frame(table, models[name].layout, tuple(column for column in table.names if column in known))
+    rows = TrainingRows(
+        model.schema, frames, Positions.of(model.schema, plain), np.random.default_rng(seed), model.tables
+    )
+    rows.database.firsts = {each.name: first_key(model.schema, each) for each in model.tables}
+    for key in rows.database.firsts.values():
+        if key is not None and (rows.database.rows[key.name] < 0).any():
+            raise ValueError(f"foreign key {key.name} has missing cells: fill them, or drop these rows")
+    for name in reversed(model.schema.tables):
+        rows.prepare(name)
+    found = {}
+    for index, name in enumerate(model.schema.tables):
+        drawer, cells = models[name].drawer, rows.database.cells[name]
+        is_hidden = {column: cells[column].is_missing for column in frames[name].learned}
+        for key in model.schema.keys_to(name):
+            if rows.database.firsts[key.table] == key:
+                # Summaries of rows all of whose cells are missing.
+                summaries = [f"{key.name}{SEPARATOR}{each}" for f in models[key.table].features for each in f.summaries]
+                has_rows = rows.database.counts(key) > 0
+                is_hidden |= {each: cells[each].is_missing & has_rows for each in summaries if each in drawer.names}
+        table_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+        cells |= drawer.filled(cells, rows.context(name), is_hidden, table_seed)
+        table = plain[name]
+        complete = [cells.get(column, each) for column, each in zip(table.names, table.cells, strict=True)]
+        found[name] = frames[name].layout.restore(frames[name].layout.filled(table, tuple(complete)))
+    return found
