@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -88,13 +88,29 @@ def audit(
     from rich.console import Console
 
     from pointillist.cli.table_options import read_for
-    from pointillist.models.saving import load_model
+    from pointillist.models.saving import is_relational, load_model
     from pointillist.privacy.auditing import audit as attack
 
-    fitted = load_model(model)
-    inside, outside = (read_for(fitted, path, form) for path in (members, non_members))
+    fitted: Any
+    if is_relational(model):
+        from pointillist.relational.model import load_relational
+
+        fitted = load_relational(model)
+        inside, outside = (_related(path, form, fitted.subjects is not None) for path in (members, non_members))
+    else:
+        fitted = load_model(model)
+        inside, outside = (read_for(fitted, path, form) for path in (members, non_members))
     found = attack(fitted, inside, outside, n_drawn=n, delta=delta, random_state=seed)
     if as_json:
         print(json.dumps(found.to_json(), indent=1, allow_nan=False))
     else:
         found.print_on(Console())
+
+
+def _related(path: Path, form: CsvForm, is_one_table: bool) -> Any:
+    """Reads the tables of a folder, or the table of a folder or a file with several rows per subject."""
+    from pointillist.files.folders import Folder
+    from pointillist.files.reading import read_table
+
+    tables = Folder.read(path).tables if path.is_dir() else {path.stem: read_table(path, kind="mixed", form=form)}
+    return next(iter(tables.values())) if is_one_table and len(tables) == 1 else tables

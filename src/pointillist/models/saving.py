@@ -104,8 +104,8 @@ def load_model(path: Path) -> RowModel:
         raise ModelFileError(f"{path}: is a checkpoint of an unfinished fit, not a model: finish the fit")
     if "schema" in facts:
         raise ModelFileError(
-            f"{path}: is a model of related tables, for RelationalDiffusion.load and the commands sample, evaluate and "
-            "info: for imputation, predictions and audits, join the tables and fit the result"
+            f"{path}: is a model of related tables, for RelationalDiffusion.load and the commands sample, evaluate, "
+            "audit and info: for predictions, join the tables and fit the result"
         )
     with checking(path, ModelFileError):
         return model_from(facts, tensors)

@@ -77,10 +77,11 @@ class Attack:
 class Knowledge:
     """What attacks know: the model, rows drawn from it, reference rows, and the seed of noise and masked cells.
 
-    Reference rows come from the population, and are neither training rows nor to be distinguished.
+    Reference rows come from the population, and are neither training rows nor to be distinguished. Rows may be subjects
+    of related tables; no attack on these sees the model, which is then None.
     """
 
-    model: RowModel
+    model: RowModel | None
     drawn: Columns
     reference: Side
     seed: int
@@ -170,6 +171,7 @@ def loss(known: Knowledge, side: Side) -> Float[np.ndarray, " n"]:
     in arXiv 2503.12008). As losses at high and at low noise differ in size, the logarithms of the losses of each draw
     are standardized by the median and the interquartile range of the reference rows, and clipped to ±`LARGEST`.
     """
+    assert known.model is not None
     found, usual = (
         np.log(np.maximum(row_losses(known.model, each.rows, each.labels, known.seed), SMALLEST_LOSS))
         for each in (side, known.reference)
@@ -185,6 +187,10 @@ ATTACKS: dict[str, Callable[[Knowledge, Side], Float[np.ndarray, " n"]]] = {
     "loss": loss,
 }
 """Scores of rows by the name of the attack, the weakest first."""
+
+WITHOUT_MODEL = ("nearest record", "density ratio")
+"""The attacks on subjects of related tables. A subject has no loss of its own: its rows have losses of several models,
+each given what the rows before it have left of the parent's totals."""
 
 
 def attacked(

@@ -1,8 +1,8 @@
-"""`audit`: attacks a fitted model to measure what it reveals about single training rows."""
+"""`audit`: attacks a fitted model to measure what it reveals about single training rows, or subjects."""
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,13 @@ from pointillist.evaluation.report import Reported, json_value, p_text, percent,
 from pointillist.foreign_text import terminal_text
 from pointillist.metrics import Copies, copies
 from pointillist.metrics.estimate import LEVEL, holm
+from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.models.row_model import RowModel
-from pointillist.models.saving import load_model
-from pointillist.privacy.attacks import ATTACKS, Attack, Knowledge, attacked
+from pointillist.models.saving import is_relational, load_model
+from pointillist.privacy.attacks import ATTACKS, WITHOUT_MODEL, Attack, Knowledge, attacked
 from pointillist.privacy.inputs import Side, count_strangers, drawn_columns, side_of
+from pointillist.privacy.subjects import drawn_subjects, source_of, subjects_of
+from pointillist.relational.model import RelationalModel, load_relational
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +51,7 @@ class Exposed:
     """A member with one of the highest scores of the strongest attack.
 
     Attributes:
-        row: Its index among the members, from 0.
+        row: Its index among the members, from 0; subjects of one table are in the order of their first rows.
         false_positives: Fraction of the non-members with at least its score.
     """
 
@@ -58,17 +61,18 @@ class Exposed:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Audit(Reported):
-    """The result of attacks on a model.
+    """The result of attacks on a model; of related tables, all numbers of rows are numbers of subjects.
 
     Attributes:
         n_reference: Number of further non-members, with which attacks compare rows.
         n_drawn: Number of generated rows that attacks see.
         given: Numbers of members and of non-members in the two tables.
-        n_strangers: Least number of members that are not training rows, by the counts in the model.
+        n_strangers: Least number of members that are not training rows, by the counts in the model; 0 for subjects.
         overlap: Rows of the smaller table that equal a row of the larger one.
         exposed: The members with the highest scores of the strongest attack, the highest first.
         delta: δ of the bounds of ε.
         stated: The guarantee (ε, δ) of the model; None if its fit was not differentially private.
+        source: Table or column that has the subjects, for the title; None for rows.
     """
 
     n_members: int
@@ -83,6 +87,11 @@ class Audit(Reported):
     delta: float
     stated: tuple[float, float] | None
     seconds: float
+    source: str | None = None
+
+    @property
+    def _unit(self) -> str:
+        return "rows" if self.source is None else "subjects"
 
     @cached_property
     def strongest(self) -> Attack:
@@ -144,7 +153,7 @@ class Audit(Reported):
             return f"The audit shows nothing, because its tables are not what you called them: {doubts}."
         if not self.is_exposed:
             found = f"No attack distinguishes members from non-members at the 1 % level ({sizes})"
-            power = f"with this many rows, an AUC of {self.detectable_auc:.2f} is detected nine times in ten"
+            power = f"with this many {self._unit}, an AUC of {self.detectable_auc:.2f} is detected nine times in ten"
             return f"{found}; {power}, and a smaller one may go unnoticed.{known}"
         attack = self.strongest
         rate = attack.rates[-1].value
@@ -162,7 +171,7 @@ class Audit(Reported):
                 rounded(attack.auc),
                 p_text(attack.p_value),
                 *(
-                    "too few rows"
+                    f"too few {self._unit}"
                     if np.isnan(rate.value)
                     else "{:.1f} % ({:.1f}–{:.1f})".format(*(100 * each for each in (rate.value, *rate.interval)))
                     for rate in attack.rates
@@ -171,19 +180,22 @@ class Audit(Reported):
             )
             for attack in self.attacks
         ]
-        title = f"Members against non-members: {self.n_members:,} and {self.n_non_members:,} rows"
+        source = "" if self.source is None else f" of {self.source}"
+        title = f"Members against non-members: {self.n_members:,} and {self.n_non_members:,} {self._unit}{source}"
         heads = ("attack", "AUC", "p", "found at 1 % FP", "at 10 % FP", "ε at least")
+        sees = f"The first two attacks see {self.n_drawn:,} generated rows, the third sees the model; all"
+        if self.source is not None:
+            sees = f"The attacks see {self.n_drawn:,} generated subjects, and"
         caption = (
-            f"The first two attacks see {self.n_drawn:,} generated rows, the third sees the model; all may compare "
-            f"rows with {self.n_reference:,} further non-members. AUC 0.5: members and non-members look alike. Found: "
-            "fraction of the members found, with its 95 % interval, when 1 or 10 % of the non-members are taken for "
-            "members (FP: false positives). ε at least: lower bound of the ε of any guarantee for this fit; all bounds "
-            "hold together at the 95 % level."
+            f"{sees} may compare {self._unit} with {self.n_reference:,} further non-members. AUC 0.5: members and "
+            "non-members look alike. Found: fraction of the members found, with its 95 % interval, when 1 or 10 % of "
+            "the non-members are taken for members (FP: false positives). ε at least: lower bound of the ε of any "
+            "guarantee for this fit; all bounds hold together at the 95 % level."
         )
         console.print(text_table(title, heads, rows, caption))
         if self.is_exposed:
             shown = ", ".join(f"{row.row + 1:,}" for row in self.exposed)
-            console.print(terminal_text(f"Most exposed, as rows of the members counted from 1: {shown}."))
+            console.print(terminal_text(f"Most exposed, as {self._unit} of the members counted from 1: {shown}."))
         console.print(terminal_text(self.verdict, "bold"))
 
     def to_json(self) -> dict[str, Any]:
@@ -209,14 +221,18 @@ def audit(
 ) -> Audit:
     """Attack a fitted model: can the rows that it was fitted to be distinguished from others?
 
+    Of related tables, each subject is attacked as a whole: a row of the table without a parent that has the most rows
+    below it, described by its cells and aggregates of these rows. The models have no loss of a subject to attack.
+
     Args:
-        model: A fitted `Diffusion`, its `model_`, or the path of a model file.
+        model: A fitted `Diffusion` or `RelationalDiffusion`, its `model_`, or the path of a model file.
         members: At least 30 rows that the model was fitted to: an array, or a data frame of pandas, Polars or PyArrow.
+            Of related tables, a dictionary of these: at least 30 subjects with all their rows.
         non_members: At least 30 rows of the same population that were not used in the fit, such as a random part of the
             table that was held out. Rows from elsewhere or from another time may differ from the members whatever the
             model does, and then the audit means nothing. A third of them is set aside as reference.
         labels: Labels of the members and of the non-members, if these are not columns.
-        n_drawn: Number of rows to draw from the model; by default four per member, from 2,000 to 20,000.
+        n_drawn: Number of rows, or subjects, to draw from the model; by default four per member, from 2,000 to 20,000.
         max_rows: Most members, and most non-members, to distinguish; a random subset if there are more.
         delta: δ of the lower bounds of ε. By default δ of the model's guarantee, or 0 if it has none.
         random_state: Seed, 0 … 2³² - 1, of the generated rows, the noise, and the random choices of rows.
@@ -225,63 +241,88 @@ def audit(
         The result of each attack, with `verdict`, `is_exposed`, `doubts` about the tables, and `to_json()`.
 
     Raises:
-        ValueError: In one line, if a table has too few rows or other columns than the model.
+        ValueError: In one line, if a table has too few rows or other columns than the model, or a key is not valid.
 
     Example:
         >>> import numpy as np
         >>> from pointillist import Diffusion
-        >>> rng = np.random.default_rng(0)
-        >>> members, others = rng.normal(size=(2, 60, 2))
+        >>> members, others = np.random.default_rng(0).normal(size=(2, 60, 2))
         >>> model = Diffusion(epochs=2, random_state=0).fit(members)
         >>> audit(model, members, others, n_drawn=500).is_exposed
         False
     """
     start = time.perf_counter()
-    configure()
-    fitted = load_model(Path(model)) if isinstance(model, str | Path) else getattr(model, "model_", model)
-    if not isinstance(fitted, RowModel):
-        raise ValueError(f"model must be a fitted Diffusion or a model file, not {type(model).__name__}")
+    fitted = _fitted(model)
     if n_drawn is not None and not is_integer(n_drawn, 2):
         raise ValueError(f"n_drawn must be an integer of at least 2, not {n_drawn!r}")
     if not is_integer(max_rows, MIN_ROWS):
         raise ValueError(f"max_rows must be an integer of at least {MIN_ROWS}, not {max_rows!r}")
-    guarantee = fitted.record.guarantee
+    rows = fitted if isinstance(fitted, RowModel) else None
+    guarantee = None if rows is None else rows.record.guarantee
     delta = float(delta if delta is not None else 0.0 if guarantee is None else guarantee.delta)
     if not 0 <= delta < 1:
         raise ValueError(f"delta must be at least 0 and below 1, not {delta!r}")
     rng = np.random.default_rng(random_state)
-    inside, outside = _sides(fitted, members, non_members, labels or (None, None))
+    inside, outside = _sides(fitted, members, non_members, labels)
     order, chosen = rng.permutation(len(outside)), rng.permutation(len(inside))[:max_rows]
     n_reference = min(len(outside) // 3, MOST_REFERENCE)
     reference, others = outside.take(order[:n_reference]), outside.take(order[n_reference:][:max_rows])
     n_drawn = n_drawn or int(np.clip(DRAWN_PER_MEMBER * len(inside), LEAST_DRAWN, MOST_DRAWN))
-    known = Knowledge(fitted, drawn_columns(fitted, n_drawn, inside.columns, random_state), reference, random_state)
-    level = LEVEL_OF_BOUNDS / len(ATTACKS)
-    attacks = tuple(attacked(name, known, inside.take(chosen), others, rng, delta, level) for name in ATTACKS)
+    known = Knowledge(rows, _drawn(fitted, n_drawn, inside.columns, random_state), reference, random_state)
+    names = WITHOUT_MODEL if rows is None else tuple(ATTACKS)
+    level = LEVEL_OF_BOUNDS / len(names)
+    attacks = tuple(attacked(name, known, inside.take(chosen), others, rng, delta, level) for name in names)
     return Audit(
         n_members=len(chosen),
         n_non_members=len(others),
         n_reference=n_reference,
         n_drawn=n_drawn,
         given=(len(inside), len(outside)),
-        n_strangers=count_strangers(fitted, inside),
+        n_strangers=0 if rows is None else count_strangers(rows, inside),
         overlap=copies(*(side.columns for side in sorted((inside, outside), key=len, reverse=True))),
         attacks=attacks,
         exposed=_exposed(max(attacks, key=lambda attack: attack.auc), chosen),
         delta=delta,
         stated=None if guarantee is None else (guarantee.epsilon, guarantee.delta),
         seconds=time.perf_counter() - start,
+        source=None if isinstance(fitted, RowModel) else source_of(fitted),
     )
 
 
-def _sides(model: RowModel, members: Any, non_members: Any, labels: tuple[Any, Any]) -> tuple[Side, Side]:
-    inside = side_of(model, members, labels[0], "members")
-    outside = side_of(model, non_members, labels[1], "non_members")
+def _fitted(model: Any) -> RowModel | RelationalModel:
+    """Return the model of rows, or of related tables, that is meant."""
+    configure()
+    if isinstance(model, str | Path):
+        return (load_relational if is_relational(Path(model)) else load_model)(Path(model))
+    fitted = getattr(model, "model_", model)
+    if not isinstance(fitted, RowModel | RelationalModel):
+        kinds = "Diffusion or RelationalDiffusion, or a model file"
+        raise ValueError(f"model must be a fitted {kinds}, not {type(model).__name__}")
+    return fitted
+
+
+def _drawn(model: RowModel | RelationalModel, n: int, like: Columns, seed: int) -> Columns:
+    draw = partial(drawn_columns, model) if isinstance(model, RowModel) else partial(drawn_subjects, model)
+    return draw(n, like, seed)
+
+
+def _sides(
+    model: RowModel | RelationalModel, members: Any, non_members: Any, labels: tuple[Any, Any] | None
+) -> tuple[Side, Side]:
+    if isinstance(model, RowModel):
+        of_members, of_others = labels or (None, None)
+        inside = side_of(model, members, of_members, "members")
+        outside = side_of(model, non_members, of_others, "non_members")
+    elif labels is not None:
+        raise ValueError("labels are for a model of one row per subject: leave them out")
+    else:
+        inside, outside = subjects_of(model, members, "members"), subjects_of(model, non_members, "non_members")
+    unit = "rows" if isinstance(model, RowModel) else "subjects"
     if inside.columns.keys() != outside.columns.keys():
         raise ValueError("one of members and non_members has labels, the other has none: give both, or neither")
     for name, side in (("members", inside), ("non_members", outside)):
         if len(side) < MIN_ROWS:
-            raise ValueError(f"{name} has {len(side)} rows, and an audit needs at least {MIN_ROWS}: give more")
+            raise ValueError(f"{name} has {len(side)} {unit}, and an audit needs at least {MIN_ROWS}: give more")
     return inside, outside
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -23,6 +24,8 @@ from pointillist.tables.table import Column, Table
 @dataclass(frozen=True, eq=False)
 class Side:
     """Rows, as attacks see them: `columns` are their cells, and `rows` what the network sees, shape (n, width).
+
+    Subjects of related tables have the width 0, as no attack shows them to a network.
 
     `labels` are class indices that the network is shown; None if it is shown none. `is_foreign` marks rows with a
     category or a missing cell that no training row had; they cannot be members.
@@ -72,7 +75,7 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
 
 def _read(model: RowModel, X: Any, labels: Any) -> tuple[Any, Any]:
     """Separate the labels from X if the model does, and give X the column names of the model if it has none."""
-    found, classes, names = table_of(X), model.classes, model.codec.names
+    found, classes, names = None if isinstance(X, Mapping) else table_of(X), model.classes, model.codec.names
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     table, kind, _ = found
