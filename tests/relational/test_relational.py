@@ -64,7 +64,8 @@ def test_an_evaluation_compares_drawn_with_real_tables_and_leaves_unlearned_colu
     real = {**shop, "customers": shop["customers"].assign(name=[f"name {i}" for i in range(60)])}
     found = model.evaluate(real, drawn)
     assert found.measures["order kept: orders"][0] == 1.0
-    assert 0.9 < found.measures["number of children: orders.customer"][0] <= 1
+    number, held_out = found.measures["number of children: orders.customer"]
+    assert held_out - 4 * held_out.standard_error < number <= 1
     assert "customers" in str(found) and found.to_json()["verdict"] == found.verdict
     again = model.evaluate(real, shop).measures["accuracy: customers"][0]
     assert again < 0.7
