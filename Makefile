@@ -176,8 +176,9 @@ bench-conditions: .venv/core
 bench-small-tables: .venv/dev .venv-peers/installed
 	$(BIN)/python benchmarks/small_tables.py --data $(DATA)/small
 
-bench-relational: .venv/dev .venv-sdv/installed
-	$(BIN)/python benchmarks/relational.py --data $(DATA)/relational --peer .venv-sdv/bin/python
+bench-relational: .venv/dev .venv-related/installed .venv-syntherela/installed
+	$(BIN)/python benchmarks/relational.py --data $(DATA)/relational --peer .venv-related/bin/python \
+		--syntherela .venv-syntherela/bin/python
 
 bench-regression: .venv/core .venv-peers/installed .venv-regression/installed
 	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression --peers ngboost treeffuser ensemble
@@ -239,4 +240,4 @@ INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt src/pointillis
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers .venv-regression .venv-imputation .venv-mostly .venv-lowest .venv-sweep build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-regression .venv-imputation .venv-mostly .venv-related .venv-syntherela .venv-lowest .venv-sweep build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -24,7 +24,11 @@ COMMANDS = {
     "conditions": "conditions.py --training-rows 2000 --epochs 40 --pool 20000",
     "libraries": "mixed.py --adult DATA/adult --seeds 0 "
     "--libraries pointillist=.venv/bin/python mostly=.venv-mostly/bin/python",
-    "related": "relational.py --data DATA/relational --peer .venv-sdv/bin/python",
+    "related": "relational.py --data DATA/relational --peer .venv-related/bin/python "
+    "--syntherela .venv-syntherela/bin/python --rivals",
+    "related-libraries": "relational.py --data DATA/relational --peer .venv-related/bin/python "
+    "--syntherela .venv-syntherela/bin/python --without",
+    "related-large": "relational.py --children 100000 1000000",
     "regression": "regression.py --data DATA/regression --splits 2",
     "coverage": "regression.py --coverage 5 20 60 --splits 3",
     "inference": "inference.py --tasks DATA/sbibm/tasks",
