@@ -3,6 +3,7 @@
 import json
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from test_relational import made_shop
@@ -66,6 +67,25 @@ def test_without_a_schema_keys_are_proposed(shop):
         "all_orders.customer",
         "all_orders.product",
     }
+
+
+def test_rules_of_a_folder_are_read_from_a_file(run, tmp_path):
+    folder, rng = tmp_path / "shop", np.random.default_rng(0)
+    folder.mkdir()
+    pd.DataFrame({"id": range(40), "limit": rng.integers(50, 90, 40)}).to_csv(folder / "customers.csv", index=False)
+    orders = pd.DataFrame({"customer": rng.integers(0, 40, 90), "amount": rng.integers(1, 50, 90)})
+    orders.to_csv(folder / "orders.csv", index=False)
+    keys = '[tables.customers]\nprimary_key = "id"\n[tables.orders]\nforeign_keys = { customer = "customers" }\n'
+    (folder / "schema.toml").write_text(keys)
+    rule = '[[rules]]\nkind = "ordered"\ncolumns = ["orders.amount", "customers.limit"]\n'
+    (tmp_path / "rules.toml").write_text(rule)
+    options = ["--epochs", 2, "--width", 8, "--depth", 1, "--quiet", "--rules", tmp_path / "rules.toml"]
+    run("fit", folder, "-o", "shop.model", *options)
+    run("sample", "shop.model", "-o", "drawn", "--scale", 3)
+    drawn = pd.read_csv("drawn/orders.csv").merge(pd.read_csv("drawn/customers.csv"), left_on="customer", right_on="id")
+    assert len(drawn) > 100 and (drawn.amount <= drawn.limit).all()
+    (tmp_path / "rules.toml").write_text(rule.replace("amount", "pieces"))
+    run("fit", folder, "-o", "other.model", *options, code=2)
 
 
 @pytest.mark.parametrize(
