@@ -49,6 +49,7 @@ COMMANDS = {
     "large-networks": "large.py",
     "study": "study.py",
     "page": "page.py results/report/index.html",
+    "page-tables": "page.py results/report/index.html --tables DATA/iris.csv DATA/penguins.csv",
     "rounding": "quantised.py results/study.db",
     "training": "training.py",
     "step": "step_parts.py",

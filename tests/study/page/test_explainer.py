@@ -68,25 +68,62 @@ def test_weights_are_packed_in_steps(live_results, page):
             assert (np.abs(array - expected) <= off + 1e-7).all(), name
 
 
-def test_the_steps_share_a_set_and_a_time(page):
-    noise = seen(page, "noise")
-    assert "27 of 60" in noise.inner_text() and noise.locator("svg .line").count() >= 2
-    noise.locator("[name=t]").fill("1000")
-    # Both fractions are of a variance.
-    assert "Now 4.3 % of a unit variance is the data's, at T = 60 4.3 %." in noise.locator(".readout").inner_text()
-    denoise = seen(page, "denoise")
-    page.wait_for_function(
-        "() => document.querySelector('[data-step=denoise] .readout').textContent.includes('At t = 60')"
-    )
-    before = denoise.locator(".readout").inner_text()
-    denoise.locator("canvas").first.click(position={"x": 40, "y": 60})
-    page.wait_for_function(
-        "before => document.querySelector('[data-step=denoise] .readout').textContent !== before", arg=before
-    )
-    page.locator("[data-sets] button", has_text="space").click()
-    page.wait_for_function(
-        "() => document.querySelector('[data-step=denoise] .readout').textContent.split(',').length === 5"
-    )
+def test_rows_of_the_data_are_spoilt(page):
+    spoil = seen(page, "spoil")
+
+    def at(moment):
+        spoil.locator(".time").fill(str(moment))
+        return np.array([line.locator("td").all_inner_texts() for line in spoil.locator("tbody tr").all()])
+
+    data, drifted, covered, nothing = map(at, (0, 250, 750, 1000))
+    assert data[:2, 0].tolist() == ["Adelie"] * 2 and data[0, 2:4].tolist() == ["39.1", "18.7"]
+    # A missing cell is in sight until it is covered.
+    missing = data == "missing"
+    assert missing[3].sum() == 5 and (drifted[missing] == "missing").all() and set(covered[missing]) <= {"missing", "?"}
+    words = np.array([0, 1, 6])
+    assert (drifted[:, words] == data[:, words]).all()
+    moved = (drifted != data)[:, 2:6][~missing[:, 2:6]]
+    assert moved.mean() > 0.8 and not (drifted == "?").any()
+    assert 0.3 < (covered == "?").mean() < 0.7 and (nothing == "?").all()
+    at(750)
+    text = spoil.locator(".readout").inner_text()
+    assert text.startswith("The numbers are noise, and ") and 40 < int(text.split("and ")[1].split(" %")[0]) < 60
+    colors = page.evaluate("pointillist.explain.shown.find(step => step.time && step.stories).scene.labels")
+    assert len(colors) == 344 and {-1, 0, 1, 2} == set(colors)
+
+
+def test_any_cell_is_guessed_from_those_in_sight(page):
+    guess = seen(page, "guess")
+    step = "pointillist.explain.shown.find(step => 'covered' in step)"
+    cells = guess.locator(".cells button")
+
+    def asked(text):
+        page.wait_for_function(f"text => {step}.readout.textContent.startsWith(text)", arg=text, timeout=60_000)
+        return [float(line.split("\n")[-1].removesuffix(" %")) for line in guess.locator(".bars li").all_inner_texts()]
+
+    # An Adelie penguin of Torgersen, where no others live.
+    percents = asked("species, given the 6 cells")
+    assert percents[0] > 90 and sum(percents) == pytest.approx(100, abs=1) and not guess.locator(".curve").is_visible()
+    for c, name in ((1, "island"), (2, "bill length, mm"), (3, "bill depth, mm"), (4, "flipper length, mm")):
+        cells.nth(c).click()
+        percents = asked(f"{name}, given the {6 - c} cells")
+    # A number: whether it is missing, and its density.
+    assert len(percents) == 2 and percents[1] < 5 and guess.locator(".curve svg").is_visible()
+    points = np.array(page.evaluate(f"{step}.curve.chart.series[0].points"))
+    area = np.trapezoid(points[:, 1], points[:, 0])
+    assert area == pytest.approx(1, abs=0.1)
+    wide = np.sqrt(np.average((points[:, 0] - 190) ** 2, weights=points[:, 1]))
+    # With all other cells in sight, less is possible.
+    for c in (3, 2, 1, 0):
+        cells.nth(c).click()
+        cells.nth(c).click()
+    asked("flipper length, mm, given the 6 cells")
+    points = np.array(page.evaluate(f"{step}.curve.chart.series[0].points"))
+    assert np.sqrt(np.average((points[:, 0] - 190) ** 2, weights=points[:, 1])) < wide
+    cells.nth(4).click()
+    assert asked("Click a cell") == []
+    guess.get_by_text("Another penguin").click()
+    assert "?" not in cells.all_inner_texts()
 
 
 def test_a_visitor_tells_real_rows_from_invented_ones(page):
@@ -102,7 +139,7 @@ def test_a_visitor_tells_real_rows_from_invented_ones(page):
         first = round * 150 * columns
         assert shown == [real[(first + i) % len(real)] for i in range(150 * columns)]
         # One wrong answer.
-        judge.locator("button").nth(answer if round else 1 - answer).click()
+        judge.locator(".buttons button").nth(answer if round else 1 - answer).click()
     text = judge.locator(".readout").inner_text()
     assert "You were right in 4 of 5 rounds." in text and "%" in text and "Round 1 of 5" in text
 
@@ -411,28 +448,107 @@ def test_a_seed_trains_the_same_network_as_in_python(page):
 
 
 def test_tables_that_cannot_be_learned_are_refused_in_a_line(page):
-    read = "text => { try { return pointillist.readColumns(text).rows.length } catch (error) { return error.message } }"
-    lines = "\n".join("1.5,2" for _ in range(40))
+    read = "text => { try { return pointillist.readTable(text).cells.length } catch (error) { return error.message } }"
+    lines = "\n".join(f"{i / 2},x" for i in range(40))
     assert page.evaluate(read, f"a,b\n{lines}") == 40 and page.evaluate(read, lines) == 40
-    assert page.evaluate(read, "a,b\n1,2") == "The file has 1 rows without missing cells; it takes 30 or more."
-    found = page.evaluate(read, f"a,b\n1,x\n{lines}")
-    assert found == "The file has 1 column of numbers, without b (line 2 has x); it takes two or more."
+    assert page.evaluate(read, "a,b\n1,2") == "The file has 1 rows; it takes 30 or more."
     assert page.evaluate(read, f"a,b\n1\n{lines}") == "Line 2 has 1 cells instead of 2."
+    assert page.evaluate(read, "a\n1") == "The file has 1 column; it takes two or more."
+    many = "\n".join(f"{i},x" for i in range(2001))
+    assert page.evaluate(read, f"a,b\n{many}") == "The file has 2,001 rows; at most 2,000 can be learned here."
+    wide = "\n".join(",".join("123456789") for _ in range(40))
+    assert page.evaluate(read, wide) == "The file has 9 columns; at most 8 can be learned here."
+    names = "\n".join(f"{i},name {i}" for i in range(40))
+    expected = "b has 40 different words (such as name 0); at most 20 can be learned here."
+    assert page.evaluate(read, f"a,b\n{names}") == expected
 
 
-def test_a_file_with_more_columns_and_missing_cells_is_learned(page, tmp_path):
+def test_rows_of_a_table_are_numbers_and_back(page):
+    """Words, few numbers, missing cells of both kinds, and digits."""
     rng = np.random.default_rng(0)
-    lines = [f"{a:.2f},{b:.2f},{c:.2f},{d:.2f},name" for a, b, c, d in rng.normal(size=(60, 4))]
-    lines[3] = "1,,2,3,name"
-    (tmp_path / "rows.csv").write_text("a,b,c,d,e\n" + "\n".join(lines))
+    size, weight = rng.normal(size=40).round(2).astype(str), rng.integers(1000, 2000, 40).astype(str)
+    kind, grade = rng.choice(["b", "a", "c"], 40), rng.integers(0, 3, 40).astype(str)
+    cells = np.stack([size, kind, weight, grade], axis=1).astype(object)
+    cells[[3, 5], [0, 1]] = cells[7, 2] = None
+    found = page.evaluate(
+        """(cells) => {
+             const { codecs, asCells, readTable } = pointillist;
+             const text = cells.map((row) => row.map((cell) => cell ?? "NA").join()).join("\\n");
+             const { dataset } = readTable(`size,kind,weight,grade\\n${text}`);
+             const codec = codecs.get(dataset);
+             const rows = codec.encode(cells);
+             const moved = rows.map((value, i) => value + 0.0005 * (i % 3));
+             const means = codec.learned(cells).reduce((sums, value, i) => {
+               sums[i % codec.width] += value / 4000;
+               return sums;
+             }, Array(codec.width).fill(0));
+             const odd = asCells(dataset, rows, NaN).map(Number.isNaN);
+             return [codec.decode(rows), codec.decode(moved), means, codec.width, dataset.axes, [...odd]];
+           }""",
+        cells.tolist(),
+    )
+    back, moved, means, width, axes, missing = found
+    wanted = [
+        [None if cell is None else f"{float(cell):g}" if c % 2 == 0 else cell for c, cell in enumerate(row)]
+        for row in cells
+    ]
+    assert back == wanted and moved[0][1] == wanted[0][1] and [row[3] for row in moved] == [row[3] for row in wanted]
+    # A number and whether it is missing, three words and a missing one, and three grades.
+    assert width == 2 + 4 + 2 + 3 and axes == ["size", "weight"]
+    assert np.abs(means).max() < 0.02 and np.flatnonzero(missing).tolist() == [3 * width, 7 * width + 6]
+
+
+def mixed_file(path, rows=600):
+    """Writes a table of two kinds, whose numbers differ and are missing in one of them; returns its cells."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 2, rows)
+    size = (rng.normal(5, 1, rows) + 10 * kind).round(1)
+    place = np.where(rng.random(rows) < 0.9, kind, 1 - kind)
+    lines = [
+        [f"{s:.1f}" if k or i % 2 else "NA", f"{w:.2f}", ("small", "large")[k], ("north", "south")[p] if i % 5 else ""]
+        for i, (k, s, w, p) in enumerate(zip(kind, size, rng.normal(size=rows), place, strict=True))
+    ]
+    path.write_text("\n".join(map(",".join, [["size", "weight", "kind", "place"], *lines])))
+    return lines
+
+
+def test_a_table_of_numbers_words_and_missing_cells_is_learned(page, tmp_path):
+    mixed_file(tmp_path / "rows.csv")
     page.set_input_files("input[type=file]", tmp_path / "rows.csv")
-    page.wait_for_function("() => document.querySelector('.train .readout').textContent.startsWith('59 rows')")
+    page.wait_for_function("() => document.querySelector('.train .readout').textContent.startsWith('600 rows')")
     text = page.inner_text(".train .readout")
-    assert "4 columns; the picture shows a and b" in text
-    assert text.endswith("left out: e (line 2 has name), 1 rows with missing cells")
-    page.evaluate("pointillist.trainer.start(10)")
-    page.wait_for_function("() => document.querySelector('.train .readout').textContent.startsWith('Done')")
-    assert page.evaluate("pointillist.models.get('trained here').columns") == 4
+    assert text.startswith("600 rows of 4 columns; the picture shows size and weight; ")
+    assert text.endswith(" missing cells, which are learned too")
+    page.evaluate("pointillist.trainer.start(600)")
+    page.wait_for_function(
+        "() => document.querySelector('.train .readout').textContent.startsWith('Done')", timeout=90_000
+    )
+    rows = page.evaluate(
+        """async () => {
+             const { codecs, models, pool } = pointillist;
+             const x = await pool.run({ id: "trained here", sampler: "dpm", steps: 20, seed: 0, rows: 1000 });
+             return codecs.get(models.datasets.yours).decode(x);
+           }"""
+    )
+    made = np.array([["missing" if cell is None else cell for cell in row] for row in rows])
+    small = made[:, 2] == "small"
+    assert set(made[:, 2]) == {"small", "large"} and abs(small.mean() - 0.5) < 0.1
+    assert set(made[:, 3]) == {"north", "south", "missing"} and abs((made[:, 3] == "missing").mean() - 0.2) < 0.1
+    no_size = made[:, 0] == "missing"
+    assert abs(no_size[small].mean() - 0.5) < 0.15 and no_size[~small].mean() < 0.05
+    sizes = [made[side & ~no_size, 0].astype(float) for side in (small, ~small)]
+    assert [each.mean() for each in sizes] == pytest.approx([5, 15], abs=1)
+    assert all(abs(size * 10 - round(size * 10)) < 1e-9 for size in np.concatenate(sizes))
+    assert np.mean(made[small & (made[:, 3] != "missing"), 3] == "north") > 0.75
+    # The rows in the table are those of the picture, colored by their kind.
+    table = page.locator("#train table")
+    assert table.locator("th").all_inner_texts() == ["size", "weight", "kind", "place"] and table.is_visible()
+    kinds = [line.locator("td").nth(2).inner_text() for line in table.locator("tbody tr").all()]
+    colors = page.evaluate("pointillist.trainer.stage.scene.labels.slice(0, 6)")
+    assert [["large", "small"][color] for color in colors] == kinds
+    # The judge and the knobs compare cells, as the data are, and the file has them.
+    knobs = page.evaluate("pointillist.models.get('trained here').columns")
+    assert knobs == 2 + 1 + 2 + 3
     # Its rows stay in the page, so no link can hold them.
     page.locator(".train .done button").click()
     assert "has no link" in page.inner_text(".train .readout")
@@ -442,6 +558,7 @@ def test_a_file_with_more_columns_and_missing_cells_is_learned(page, tmp_path):
     page.set_input_files("input[type=file]", tmp_path / "rows.csv")
     page.wait_for_function("() => document.querySelector('.train .readout').classList.contains('wrong')")
     assert not page.locator(".train .pad").is_visible() and page.locator(".train .start").is_disabled()
+    assert not table.is_visible()
 
 
 def test_a_link_trains_the_drawn_model_again(page_of, live_results):
@@ -500,12 +617,11 @@ def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
     rows = page.evaluate(
         """async () => {
              const { models, pool } = pointillist;
-             const dataset = models.datasetOf(models.get("trained here"));
              const x = await pool.run({ id: "trained here", sampler: "dpm", steps: 20, seed: 0, rows: 2000 });
-             return Array.from(x, (value, i) => value * dataset.unit[i % 2] + dataset.centre[i % 2]);
+             return pointillist.codecs.get(models.datasets.yours).decode(x);
            }"""
     )
-    rows = np.array(rows).reshape(-1, 2)
+    rows = np.array(rows, float)
     assert rows.mean(axis=0) == pytest.approx([100, 0], abs=0.5) and rows[:, 0].max() > 103
 
 

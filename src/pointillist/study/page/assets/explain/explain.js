@@ -1,13 +1,14 @@
 /* The explainer: its steps share a data set, a model and a time, and start when they come into view. */
 
-const { Hero, NoiseStep, DenoiseStep, OnceStep, WriteStep, JudgeStep, KnobsStep, RowTable } = window.pointillist;
+const { Hero, SpoilStep, GuessStep, OnceStep, WriteStep, JudgeStep, KnobsStep, RowTable } = window.pointillist;
 const { byId, element, later, models } = window.pointillist;
 
 const root = document.getElementById("page.how");
 const first = Object.keys(models.datasets)[0];
-const state = { set: first, model: models.plain(first), share: 0.45 };
+const state = { set: first, model: models.plain(first) };
 const part = (name) => root.querySelector(`[data-step="${name}"]`);
-/** @type {{show: (shown: Shown) => void}[]} */
+/** @typedef {{show: (shown: Omit<Shown, "t">) => void}} Step */
+/** @type {Step[]} */
 const shown = [];
 const table = RowTable.read();
 
@@ -27,39 +28,15 @@ function whenNear(target, make) {
   watch.observe(target);
 }
 
-/** @returns {Shown} */
-const current = () => ({
-  set: state.set,
-  model: state.model,
-  dataset: models.datasets[state.set],
-  t: state.share * state.model.timesteps,
-});
-
-const times = [...root.querySelectorAll("[name=t]")];
-const schedules = root.querySelector("[name=schedule]");
+const current = () => ({ ...state, dataset: models.datasets[state.set] });
 const pickers = [...document.querySelectorAll("[data-sets]")];
-
-function update() {
-  const t = Math.round(state.share * state.model.timesteps);
-  for (const time of times) {
-    time.value = String(Math.round(1000 * state.share));
-    time.closest("label").querySelector("output").textContent = `${t} of ${state.model.timesteps}`;
-    time.setAttribute("aria-valuetext", `t = ${t} of ${state.model.timesteps}`);
-  }
-  for (const step of shown) step.show(current());
-}
 
 function chooseSet(set) {
   state.set = set;
-  const all = models.of(set);
-  const plain = all.filter((model) => !model.class_embedding);
-  const offered = plain.length ? plain : all;
-  schedules.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
   state.model = models.plain(set);
-  schedules.value = state.model.id;
   for (const button of pickers.flatMap((picker) => [...picker.querySelectorAll("button")]))
     button.setAttribute("aria-pressed", String(button.dataset.set === set));
-  update();
+  for (const step of shown) step.show(current());
 }
 
 function fillPickers() {
@@ -75,16 +52,6 @@ function fillPickers() {
   }
 }
 
-for (const time of times) {
-  time.addEventListener("input", () => {
-    state.share = Number(time.value) / 1000;
-    update();
-  });
-}
-schedules.addEventListener("change", () => {
-  state.model = models.get(schedules.value);
-  update();
-});
 models.onAdded((model) => {
   fillPickers();
   chooseSet(model.dataset);
@@ -94,10 +61,10 @@ fillPickers();
 chooseSet(first);
 const hero = new Hero(document.querySelector(".hero-stage"), byId("page.rows"));
 table.then((found) => hero.begin(found));
-/** @type {Record<string, (root: HTMLElement) => {show: (shown: Shown) => void}>} */
+/** @type {Record<string, (root: HTMLElement) => Step>} */
 const makers = {
-  noise: (root) => new NoiseStep(root),
-  denoise: (root) => new DenoiseStep(root),
+  spoil: (root) => new SpoilStep(root, table),
+  guess: (root) => new GuessStep(root, table),
   once: (root) => new OnceStep(root, table),
   write: (root) => new WriteStep(root, table),
   judge: (root) => new JudgeStep(root),

@@ -1,6 +1,6 @@
 /* The top: a table whose cells turn over one by one, next to the points of its rows, until the user stops them. */
 
-const { Clock, Stage, calm, element, fillTable, keyOf } = window.pointillist;
+const { Clock, Stage, aheadOf, calm, element, fillTable, keyOf, showCells } = window.pointillist;
 /** Seconds of the way, and milliseconds of rest at its end. */
 const [SECONDS, REST] = [6, 2000];
 /** Rows of the table, rows that are drawn first, and rows in all. */
@@ -85,11 +85,7 @@ class Hero {
       line.classList.toggle("chosen", row === this.scene.chosen);
       const color = story.color(this.clock.share, aheadOf(row));
       line.cells[0].firstElementChild?.setAttribute("style", `background: var(--${color < 0 ? "muted" : `series-${color + 1}`})`);
-      story.cells(this.clock.share, aheadOf(row)).forEach(({ text, isDrawn, isMoving }, c) => {
-        const cell = line.cells[c + 1];
-        cell.textContent = text;
-        cell.className = isDrawn ? (isMoving ? "moving" : "") : "masked";
-      });
+      showCells(line, story.cells(this.clock.share, aheadOf(row)), 1);
     });
   }
 
@@ -104,8 +100,5 @@ class Hero {
     this.#write();
   }
 }
-
-/** Rows differ, so that cells turn over one by one. */
-const aheadOf = (row) => (row * 0.618034) % 1;
 
 Object.assign(window.pointillist, { Hero });

@@ -1,6 +1,6 @@
 /* Real or invented? The visitor finds the real rows in several rounds; then a classifier tries. */
 
-const { Stage, labelsFor, models, percentOf, pool, twoSampleTest } = window.pointillist;
+const { Stage, asCells, labelsFor, models, percentOf, pool, twoSampleTest } = window.pointillist;
 const [SHOWN, ROUNDS, TESTED] = [150, 5, 500];
 
 class JudgeStep {
@@ -19,12 +19,12 @@ class JudgeStep {
     this.scenes = [...root.querySelectorAll("canvas")].map(
       (canvas) => new Stage(canvas, { show: { real: false }, hasKeys: false, onPick: () => {} }).scene,
     );
-    [...root.querySelectorAll("button")].forEach((button, side) =>
+    [...root.querySelectorAll(".buttons button")].forEach((button, side) =>
       button.addEventListener("click", () => this.rows && this.#judge(side)),
     );
   }
 
-  /** @param {Shown} shown */
+  /** @param {Pick<Shown, "model" | "dataset">} shown */
   async show({ model, dataset }) {
     if (this.model === model) return;
     this.model = model;
@@ -32,7 +32,7 @@ class JudgeStep {
     const asked = { id: model.id, sampler: "dpm", steps: 20, variance: model.variance, seed: 5, rows: 1000, labels };
     const rows = await pool.run(asked, undefined, "judge");
     if (!rows || this.model !== model) return;
-    this.rows = [dataset.real, rows];
+    this.rows = [dataset.real, asCells(dataset, rows, NaN)];
     this.#deal("");
   }
 
@@ -58,7 +58,7 @@ class JudgeStep {
       return;
     }
     const { columns } = this.model;
-    const [real, rows] = this.rows.map((each) => each.subarray(0, TESTED * columns));
+    const [real, rows] = this.rows.map((each) => asCells(models.datasetOf(this.model), each.subarray(0, TESTED * columns), 0));
     const score = percentOf(twoSampleTest(rows, real, columns));
     const summary = `You were right in ${this.right} of ${ROUNDS} rounds. A test that sees single rows is right in ${score} of all cases. `;
     [this.round, this.right] = [0, 0];

@@ -1,6 +1,6 @@
 /* The last step of the explainer: two lanes from one noise, which differ in model, sampler or guidance. */
 
-const { Duel, chart, copyFrom, csvField, debounced, evaluationsOf, fragment, keyOf, labelsFor } = window.pointillist;
+const { Duel, asCells, chart, codecs, copyFrom, csvField, debounced, evaluationsOf, fragment, keyOf, labelsFor } = window.pointillist;
 const { models, percentOf, pool, save, twoSampleTest } = window.pointillist;
 /** Fewest and most evaluations. */
 const [LEAST, MOST] = [3, 1000];
@@ -58,7 +58,7 @@ class KnobsStep {
     for (const button of this.presets) button.addEventListener("click", () => this.#preset(button.dataset.preset));
   }
 
-  /** @param {Shown} shown */
+  /** @param {Pick<Shown, "set">} shown */
   show({ set }) {
     const offered = models.of(set);
     // A model that was trained here again keeps its name.
@@ -102,9 +102,11 @@ class KnobsStep {
   #save() {
     const { frames, labels, model, ready } = this.duel.stages[0];
     if (ready < 1) return;
-    const { names, centre, unit } = models.datasetOf(model);
+    const dataset = models.datasetOf(model);
+    const { names, centre, unit } = dataset;
     const { x } = frames[frames.length - 1];
-    const lines = Array.from({ length: x.length / model.columns }, (_, r) => {
+    const cells = codecs.get(dataset)?.decode(x).map((row) => row.map((cell) => (cell === null ? "" : csvField(cell))).join());
+    const lines = cells ?? Array.from({ length: x.length / model.columns }, (_, r) => {
       const row = Array.from(unit, (size, c) => x[r * model.columns + c] * size + centre[c]);
       return (labels ? [...row, labels[r]] : row).join();
     });
@@ -157,18 +159,20 @@ class KnobsStep {
     const { columns } = models.get(sides[0].id);
     const evaluations = sides.map(({ sampler, steps }) => evaluationsOf(sampler, steps));
     this.readout.textContent = `1,000 rows on each side: ${evaluations[0]} evaluations on the left, ${evaluations[1]} on the right.`;
-    const real = models.datasets[this.set].real.subarray(0, MEASURED_ROWS * columns);
-    await this.#measure(now, real, columns);
+    const dataset = models.datasets[this.set];
+    const real = asCells(dataset, dataset.real.subarray(0, MEASURED_ROWS * columns), 0);
+    await this.#measure(now, dataset, real, columns);
   }
 
   /** Tests the rows of both sides at the chosen number of evaluations, then at each budget. */
-  async #measure(now, real, columns) {
+  async #measure(now, dataset, real, columns) {
     const test = async (i, evaluations) => {
       const side = this.#side(i, evaluations, MEASURED_ROWS);
       const { variance } = models.get(side.id);
       const rows = await pool.run({ ...side, variance, rows: MEASURED_ROWS, seed: 1 }, undefined, "measure");
       if (!rows || this.measuring !== now) return null;
-      return { ...twoSampleTest(rows, real, columns), evaluations: evaluationsOf(side.sampler, side.steps) };
+      const found = twoSampleTest(asCells(dataset, rows, 0), real, columns);
+      return { ...found, evaluations: evaluationsOf(side.sampler, side.steps) };
     };
     const chosen = [await test(0), await test(1)];
     if (!chosen[0] || !chosen[1]) return;

@@ -40,7 +40,7 @@ class OnceStep {
     this.update = latest((model) => this.#update(model));
   }
 
-  /** @param {Shown} shown */
+  /** @param {Pick<Shown, "model">} shown */
   show({ model }) {
     if (this.model === model) return;
     this.model = model;

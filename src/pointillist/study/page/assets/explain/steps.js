@@ -1,151 +1,157 @@
-/* The first two steps of the explainer, which share a time t: adding noise, and guessing what was there. */
+/* The first two steps of the explainer: rows of the table are spoilt, and the model guesses what a covered cell was. */
 
-const { Stage, chart, keyOf, latest, levelAt, pool } = window.pointillist;
+const { Stage, aheadOf, barsOf, chart, element, fillTable, latest, showCells } = window.pointillist;
+/** Rows in the table, rows that are drawn for a guess, and points of a curve. */
+const [LISTED, GUESSES, POINTS] = [6, 320, 60];
+/** The width of a number's bump in a curve, in standard deviations of all. */
+const WIDTH = 0.18;
 
-/** Normal numbers, by the Box-Muller transform. */
-const normals = (length) =>
-  Float32Array.from({ length }, () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()));
+/** @typedef {InstanceType<typeof window.pointillist.RowTable>} PenguinTable */
 
-const noised = (rows, noise, { alpha, sigma }) => rows.map((value, i) => alpha * value + sigma * noise[i]);
+/** Rows of the data on their way to nothing: numbers drift, then cells are covered. */
+class SpoilStep {
+  /** @type {ReturnType<PenguinTable["spoilt"]>} */
+  stories = [];
 
-const percent = (share) => `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
-
-/** Rows with noise, and how much of the data the schedule leaves at each time. */
-class NoiseStep {
-  /** @type {StudyDataset} set by `show`, like the next two */
-  dataset;
-  /** @type {StudyModel} */
-  model;
-  /** @type {Level} */
-  level;
-
-  /** @param {HTMLElement} root */
-  constructor(root) {
+  /**
+   * @param {HTMLElement} root
+   * @param {Promise<PenguinTable>} table
+   */
+  constructor(root, table) {
     this.readout = root.querySelector(".readout");
-    this.chart = root.querySelector(".curve");
-    this.keys = root.querySelector(".keys");
-    const onPick = (row) => {
-      this.scene.chosen = row;
-      this.#trace();
-      this.scene.draw();
-    };
-    this.scene = new Stage(root.querySelector("canvas"), { onPick, show: { real: false } }).scene;
-  }
-
-  /** @param {Shown} shown */
-  show({ dataset, model, t }) {
-    if (this.dataset !== dataset) {
-      this.noise = normals(dataset.real.length);
-      this.scene.chosen = null;
-    }
-    const [level, last] = [t, model.timesteps].map((time) => levelAt(model, time));
-    Object.assign(this, { dataset, model, level });
-    this.scene.setDataset(dataset, model.columns);
-    this.#trace();
-    this.scene.setRows(noised(dataset.real, this.noise, level), level);
-    const kl = model.prior_kl;
-    this.readout.textContent =
-      `Now ${percent(level.alpha ** 2)} of a unit variance is the data's, at T = ${model.timesteps} ${percent(last.alpha ** 2)}.` +
-      (kl === undefined ? "" : ` Pure noise is off by ${kl < 0.001 ? "less than 0.001" : kl.toPrecision(2)} nats per column.`);
-    this.#drawSchedule(model, t);
-  }
-
-  #drawSchedule(model, t) {
-    const T = model.timesteps;
-    const n = Math.min(T, 200);
-    const times = Array.from({ length: n + 1 }, (_, i) => Math.round((i * T) / n));
-    const series = model.schedule.map((table, i) => ({
-      name: ["α, factor of the data", "σ, factor of the noise"][i],
-      color: i,
-      dash: i,
-      points: times.map((time) => [time, table[time]]),
-    }));
-    chart(this.chart, {
-      label: `α and σ of ${model.title}, t from 0 to ${T}`,
-      x: { range: [0, T], name: "t" },
-      y: { range: [0, 1], name: "factor" },
-      series,
-      marker: t,
+    this.time = root.querySelector(".time");
+    this.list = root.querySelector("table");
+    this.scene = new Stage(root.querySelector("canvas"), { show: { real: false }, hasKeys: false, onPick: () => {} }).scene;
+    this.time.addEventListener("input", () => this.#show());
+    table.then((found) => {
+      this.stories = found.spoilt();
+      this.scene.setDataset(found.dataset, 2);
+      fillTable(this.list, found.titles, LISTED, () => "");
+      this.#show();
     });
-    this.keys.replaceChildren(...keyOf(series));
   }
 
-  /** Traces a row from t = 0 to the current time, with the same noise. */
-  #trace() {
-    const { scene, dataset, noise, model, level } = this;
-    const { chosen } = scene;
-    scene.path = null;
-    if (chosen === null) return;
-    const of = (numbers) => numbers.subarray(chosen * model.columns, (chosen + 1) * model.columns);
-    const levels = Array.from({ length: 41 }, (_, i) => levelAt(model, (level.t * i) / 40));
-    scene.path = Float32Array.from(levels.flatMap((each) => [...noised(of(dataset.real), of(noise), each)]));
+  show() {}
+
+  #show() {
+    if (!this.stories.length) return;
+    const moment = 1 - Number(this.time.value) / 1000;
+    const colors = this.stories.map((story, r) => story.color(moment, aheadOf(r)));
+    this.scene.setRows(Float32Array.from(this.stories.flatMap((story) => story.point(moment))), undefined, colors);
+    const rows = this.stories.map((story, r) => story.cells(moment, aheadOf(r)));
+    rows.slice(0, LISTED).forEach((cells, r) => showCells(this.list.tBodies[0].rows[r], cells));
+    const all = rows.flat();
+    const covered = all.filter(({ isDrawn }) => !isDrawn).length / all.length;
+    this.readout.textContent =
+      moment === 1
+        ? "Rows of the data, as they are."
+        : covered
+          ? `The numbers are noise, and ${Math.round(100 * covered)} % of the cells are covered.`
+          : `The numbers drift. ${Math.round(100 * this.stories[0].noiseAt(moment))} % of what they vary by is noise.`;
   }
 }
 
-/** Noisy rows and the network's predictions for a point, a grid, and all rows. */
-class DenoiseStep {
-  /** @type {StudyDataset} set by `show` */
-  dataset;
-  /** @type {Shown} set by `show` */
-  state;
-  /** @type {ArrayLike<number> | null} x_t to predict from; null for a row's x_t */
-  point = null;
+/** A row of the data, cells of which are covered, and what the model expects in one of them. */
+class GuessStep {
+  /** @type {PenguinTable} set later */
+  table;
   row = 0;
+  /** @type {number[]} the covered cells; the last one is asked about */
+  covered = [];
 
-  /** @param {HTMLElement} root */
-  constructor(root) {
+  /**
+   * @param {HTMLElement} root
+   * @param {Promise<PenguinTable>} table
+   */
+  constructor(root, table) {
     this.readout = root.querySelector(".readout");
-    const [asked, answers] = root.querySelectorAll("canvas");
-    const onPick = (row, x, y) => this.#ask(row, x, y);
-    this.asked = new Stage(asked, { onPick, show: { real: false, field: true } });
-    this.answers = new Stage(answers, { onPick: () => {}, hasKeys: false });
-    this.update = latest((state) => this.#update(state));
+    this.list = root.querySelector("table");
+    this.bars = root.querySelector(".bars");
+    this.curve = root.querySelector(".curve");
+    this.update = latest((asked) => this.#guess(asked));
+    root.querySelector("button").addEventListener("click", () => {
+      this.row = (this.row + 137) % this.table.real.length;
+      this.#show();
+    });
+    table.then((found) => {
+      this.table = found;
+      this.#ask(found.colored);
+    });
   }
 
-  /** @param {Shown} state */
-  show(state) {
-    if (this.dataset !== state.dataset) {
-      this.dataset = state.dataset;
-      this.noise = normals(state.dataset.real.length);
-      this.point = state.model.columns === 2 ? [0.5, 0.9] : null;
-      this.row = 0;
+  show() {}
+
+  /** Covers a cell and asks about it, or uncovers it. */
+  #ask(c) {
+    const isAsked = this.covered.at(-1) === c;
+    this.covered = [...this.covered.filter((each) => each !== c), ...(isAsked ? [] : [c])];
+    this.#show();
+  }
+
+  #show() {
+    const { columns, titles, real } = this.table;
+    const asked = this.covered.at(-1);
+    this.list.replaceChildren(
+      ...columns.map((_, c) => {
+        const isCovered = this.covered.includes(c);
+        const text = isCovered ? "?" : (real[this.row][c] ?? "missing");
+        const ariaLabel = `${titles[c]}: ${isCovered ? "covered" : text}`;
+        const button = element("button", { type: "button", ariaLabel }, text);
+        button.addEventListener("click", () => {
+          this.#ask(c);
+          this.list.rows[c].querySelector("button").focus();
+        });
+        const className = isCovered ? (c === asked ? "masked next" : "masked") : "";
+        return element("tr", {}, element("th", { scope: "row" }, titles[c]), element("td", { className }, button));
+      }),
+    );
+    this.readout.textContent = "asking the network …";
+    this.update({ covered: this.covered, row: this.row });
+  }
+
+  async #guess({ covered, row }) {
+    const { table } = this;
+    const asked = covered.at(-1);
+    if (asked === undefined) {
+      this.bars.replaceChildren();
+      this.curve.hidden = true;
+      this.readout.textContent = "Click a cell to cover it.";
+      return;
     }
-    this.update(state);
+    const stories = await table.draw(GUESSES, { known: table.encoded(table.real[row], covered), seed: 1 });
+    if (covered !== this.covered || row !== this.row) return;
+    const column = table.columns[asked];
+    const all = stories.map(({ order, chances }) => chances[order.indexOf(column.token)]);
+    const chances = all[0].map((_, i) => all.reduce((sum, each) => sum + each[i], 0) / all.length);
+    this.bars.replaceChildren(...(column.nominal || column.has_missing ? barsOf(column, chances) : []));
+    this.curve.hidden = column.nominal !== null;
+    if (!column.nominal) this.#draw(column, table.titles[asked], stories.map((story) => story.cells(1)[asked].value));
+    const seen = table.columns.length - covered.length;
+    const given = seen ? `, given the ${seen === 1 ? "cell" : `${seen} cells`} that you see` : "";
+    this.readout.textContent = `${table.titles[asked]}${given}. Click the cell again to uncover it.`;
   }
 
-  /** Predicts from a point of the picture, or from a row (by keyboard, or in three columns). */
-  #ask(row, x, y) {
-    if (!this.state || (row === null && x === undefined)) return;
-    const { scene } = this.asked;
-    scene.chosen = row;
-    if (this.state.model.columns !== 2) this.row = row ?? this.row;
-    else if (x !== undefined) this.point = scene.at(x, y);
-    else if (row !== null && scene.x) this.point = Array.from(scene.x.subarray(2 * row, 2 * row + 2));
-    this.update(this.state);
-  }
-
-  /** @param {Shown} state */
-  async #update(state) {
-    const { dataset, model } = state;
-    const level = levelAt(model, Math.max(1, state.t));
-    this.state = state;
-    const x = noised(dataset.real, this.noise, level);
-    const { scene } = this.asked;
-    scene.setDataset(dataset, model.columns);
-    Object.assign(scene, { x, level, labels: null });
-    const field = scene.fieldPoints();
-    const point = Float32Array.from(this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns));
-    const x0 = await pool.predict(model.id, level.lambda, Float32Array.of(...x, ...field, ...point));
-    const ofField = x0.subarray(x.length, x.length + field.length);
-    const ofPoint = x0.subarray(x.length + field.length);
-    scene.field = { from: field, to: ofField.map((value) => value * level.alpha) };
-    scene.guess = { from: point, to: ofPoint };
-    scene.setRows(x, level);
-    this.answers.scene.setDataset(dataset, model.columns);
-    this.answers.scene.setRows(x0.slice(0, x.length));
-    const text = (values) => `(${Array.from(values, (value) => value.toFixed(2)).join(", ")})`;
-    this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂₀ = ${text(ofPoint)} for xₜ = ${text(point)}.`;
+  /** Draws the density of a number from draws of it. */
+  #draw({ minimum: low, maximum: high }, name, drawn) {
+    const values = drawn.filter((value) => !Number.isNaN(value));
+    const mean = values.reduce((a, b) => a + b, 0) / values.length;
+    const spread = Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length);
+    // Spread out too, numbers that are nearly known would have an endless peak.
+    const width = WIDTH * spread + (high - low) / POINTS;
+    /** @type {[number, number][]} */
+    const points = Array.from({ length: POINTS + 1 }, (_, i) => {
+      const at = low + ((high - low) * i) / POINTS;
+      const bumps = values.reduce((sum, v) => sum + Math.exp(-(((at - v) / width) ** 2) / 2), 0);
+      return [at, bumps / (values.length * width * Math.sqrt(2 * Math.PI))];
+    });
+    const most = Math.max(...points.map(([, y]) => y)) || 1;
+    chart(this.curve, {
+      label: `How likely each ${name} is`,
+      x: { range: [low, high], name },
+      y: { range: [0, 1.1 * most], log: false, name: "density" },
+      series: [{ name, color: 0, dash: 0, points }],
+    });
   }
 }
 
-Object.assign(window.pointillist, { NoiseStep, DenoiseStep });
+Object.assign(window.pointillist, { SpoilStep, GuessStep });

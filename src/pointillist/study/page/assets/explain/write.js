@@ -1,6 +1,6 @@
 /* Writes one row: its tokens in order, with the probabilities of the next one, then all numbers together. */
 
-const { Clock, Stage, element } = window.pointillist;
+const { Clock, Stage, barsOf, element } = window.pointillist;
 /** Seconds for all tokens and numbers, and steps of numbers at a click. */
 const [SECONDS, AT_ONCE] = [12, 6];
 
@@ -76,22 +76,13 @@ class WriteStep {
   }
 
   #explain(story, seen, next, moment) {
-    const { columns, titles, model } = story.table;
+    const { columns, titles } = story.table;
     if (next < 0) {
       this.bars.replaceChildren();
       this.readout.textContent = moment < 1 ? "Now all numbers together, from noise to their places." : "The row is written.";
       return;
     }
-    const { token, nominal, has_missing: hasMissing } = columns[next];
-    const names = [...(nominal ?? Array(model.sizes[token] - Number(hasMissing)).fill("a number")), ...(hasMissing ? ["missing"] : [])];
-    this.bars.replaceChildren(
-      ...story.chances[seen].map((chance, i) => {
-        const percent = `${(100 * chance).toFixed(chance < 0.0995 ? 1 : 0)} %`;
-        const bar = element("i");
-        bar.style.width = `${60 * chance}%`;
-        return element("li", {}, element("span", {}, names[i]), bar, percent);
-      }),
-    );
+    this.bars.replaceChildren(...barsOf(columns[next], story.chances[seen]));
     const known = seen ? `, given the ${seen === 1 ? "cell" : `${seen} cells`} above` : "";
     this.readout.textContent = `Next: ${titles[next]}${known}.`;
   }

@@ -102,19 +102,6 @@ class Models {
 }
 
 /**
- * The noise level at a real time between 0 and T.
- * @param {StudyModel} model
- * @returns {Level}
- */
-function levelAt(model, t) {
-  const [alphas, sigmas] = model.schedule;
-  const [low, share] = [Math.min(Math.floor(t), model.timesteps), t % 1];
-  const between = (table) => table[low] + (share ? share * (table[low + 1] - table[low]) : 0);
-  const [alpha, sigma] = [between(alphas), between(sigmas)];
-  return { t, alpha, sigma, lambda: Math.log(alpha / sigma) };
-}
-
-/**
  * Classes of rows in order: all classes in the data's proportions, or one class; null for no class.
  * @param {StudyDataset} dataset
  */
@@ -133,4 +120,4 @@ function labelsFor(dataset, rows, chosen) {
 const content = JSON.parse(document.getElementById("live-content").textContent);
 const source = document.getElementById("worker-source").textContent;
 const pool = new Pool(source, content.kernel, content.models);
-Object.assign(window.pointillist, { pool, kernelText: content.kernel, models: new Models(content), levelAt, labelsFor });
+Object.assign(window.pointillist, { pool, kernelText: content.kernel, models: new Models(content), labelsFor });

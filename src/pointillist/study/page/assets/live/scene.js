@@ -1,7 +1,6 @@
-/* Draws rows at one moment: points, a row's trajectory, and the denoiser's field. */
+/* Draws rows at one moment: points, and a row's trajectory. */
 
 const { Dots, View, LAYERS, color, contextOf, onTheme, rgb } = window.pointillist;
-const FIELD_ARROWS = 18;
 /** The level of rows without noise. */
 const CLEAN = { alpha: 1, sigma: 0, t: 0, lambda: Infinity };
 /** Largest distance of a click from a row, in pixels of the page. */
@@ -9,8 +8,6 @@ const REACH = 26;
 
 /** Red, green and blue of a color of the style sheet. */
 const rgbOf = (name) => rgb(color(name));
-
-/** @typedef {{from: Float32Array, to: Float32Array, t?: number}} Moves points, and where they go */
 
 class Scene {
   /** @type {InstanceType<typeof View>} set by `setDataset`, like the next two */
@@ -31,10 +28,6 @@ class Scene {
   chosen = null;
   /** @type {Float32Array | null} the row's trajectory */
   path = null;
-  /** @type {Moves | null} */
-  field = null;
-  /** @type {Moves | null} */
-  guess = null;
   /** @type {(points: Float32Array) => Float32Array} from coordinates to pixels, set by `draw` */
   toPixels;
 
@@ -43,7 +36,7 @@ class Scene {
     this.canvas = canvas;
     this.context = contextOf(canvas);
     this.dots = new Dots();
-    this.show = { field: false, real: true, ground: true };
+    this.show = { real: true, ground: true };
     this.size = 1;
     this.margin = 1;
     new ResizeObserver(() => this.#resize()).observe(canvas);
@@ -67,7 +60,7 @@ class Scene {
     const turn = this.view?.turn;
     this.view = new View(dataset, columns);
     if (turn) this.view.turn = turn;
-    Object.assign(this, { dataset, columns, x: null, field: null, path: null, guess: null });
+    Object.assign(this, { dataset, columns, x: null, path: null });
     this.draw();
   }
 
@@ -114,9 +107,7 @@ class Scene {
       this.#scatter(points, this.labels, styles, view.layers(this.x, half), this.size * scale, 1);
     }
     this.dots.paint(context);
-    if (this.show.field && this.field) this.#drawField(this.field, scale);
     if (this.path) this.#drawPath(this.path, scale);
-    if (this.guess) this.#drawGuess(this.guess, scale);
   }
 
   /** Draws points; points of solid rows that are far are drawn first, smaller and paler. */
@@ -165,33 +156,6 @@ class Scene {
     context.textAlign = "start";
   }
 
-  /** @param {Moves} field */
-  #drawField(field, scale) {
-    const [from, to] = [field.from, field.to].map((points) => this.toPixels(this.view.project(points)));
-    const { context } = this;
-    const longest = (this.canvas.width / FIELD_ARROWS) * 0.8;
-    context.strokeStyle = color("--fg");
-    context.globalAlpha = 0.75;
-    context.lineWidth = scale;
-    context.beginPath();
-    for (let i = 0; i < from.length; i += 2) {
-      const [dx, dy] = [to[i] - from[i], to[i + 1] - from[i + 1]];
-      const length = Math.hypot(dx, dy);
-      const shown = Math.min(longest, length);
-      if (shown < 1) continue;
-      const [ux, uy] = [dx / length, dy / length];
-      const [x, y] = [from[i] + ux * shown, from[i + 1] + uy * shown];
-      const head = Math.min(4 * scale, shown / 2);
-      context.moveTo(from[i], from[i + 1]);
-      context.lineTo(x, y);
-      context.moveTo(x - head * (ux + 0.6 * uy), y - head * (uy - 0.6 * ux));
-      context.lineTo(x, y);
-      context.lineTo(x - head * (ux - 0.6 * uy), y - head * (uy + 0.6 * ux));
-    }
-    context.stroke();
-    context.globalAlpha = 1;
-  }
-
   /**
    * Draws a row's trajectory, with a dot for each state and a ring at the current one.
    * @param {Float32Array} states
@@ -231,19 +195,6 @@ class Scene {
     }
   }
 
-  /** Draws a point x_t as a ring, and its prediction x̂_0 as a dot. @param {Moves} guess */
-  #drawGuess(guess, scale) {
-    const [from, to] = [guess.from, guess.to].map((point) => this.toPixels(this.view.project(point)));
-    this.#line([...from, ...to], "--bg", 6 * scale);
-    this.#line([...from, ...to], "--series-2", 2.4 * scale);
-    this.#ring(from[0], from[1], scale);
-    const { context } = this;
-    context.fillStyle = color("--series-2");
-    context.beginPath();
-    context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
-    context.fill();
-  }
-
   /** The row nearest to a point of the page; null if none is near. */
   nearest(clientX, clientY) {
     if (!this.points) return null;
@@ -257,27 +208,6 @@ class Scene {
       if (distance < least) [best, least] = [r, distance];
     }
     return best;
-  }
-
-  /** The coordinates of a point of the page, for rows of two columns. */
-  at(clientX, clientY) {
-    const box = this.canvas.getBoundingClientRect();
-    const half = this.view.halfWidth(this.level);
-    return [(2 * (clientX - box.left)) / box.width - 1, 1 - (2 * (clientY - box.top)) / box.height].map(
-      (value) => value * half,
-    );
-  }
-
-  /** Points at which to compute the denoiser's field: a grid for two columns, else some rows. */
-  fieldPoints() {
-    if (this.columns !== 2) return (this.x ?? new Float32Array()).slice(0, 300 * this.columns);
-    const half = this.view.halfWidth(this.level);
-    const points = new Float32Array(2 * FIELD_ARROWS ** 2);
-    for (let i = 0; i < FIELD_ARROWS ** 2; i++) {
-      points[2 * i] = half * ((2 * (i % FIELD_ARROWS) + 1) / FIELD_ARROWS - 1);
-      points[2 * i + 1] = half * ((2 * Math.floor(i / FIELD_ARROWS) + 1) / FIELD_ARROWS - 1);
-    }
-    return points;
   }
 }
 

@@ -7,7 +7,7 @@ class View {
   constructor(/** @type {StudyDataset} */ dataset, columns) {
     this.dataset = dataset;
     this.columns = columns;
-    this.isSolid = columns === 3;
+    this.isSolid = dataset.directions.length === 3;
     this.turn = { yaw: -0.6, pitch: 0.42 };
   }
 
@@ -43,8 +43,9 @@ class View {
       let [a, b] = [0, 0];
       for (let c = 0; c < columns; c++) {
         const value = x[r * columns + c] - origin[c];
-        a += value * axes[0][c];
-        if (across) b += value * across[c];
+        // A number that is missing and that the picture does not show leaves the point where it is.
+        if (axes[0][c]) a += value * axes[0][c];
+        if (across?.[c]) b += value * across[c];
       }
       out[2 * r] = a;
       // Rows of a single column are spread out vertically.

@@ -1,6 +1,7 @@
 /* The table of the page: its rows, and a model that draws rows and tells how. */
 
-const { Workers, byId, columnOf, datasetOf, isMissing, kernelText, readCsv, textIn, withNumbers } = window.pointillist;
+const { Workers, byId, columnOf, datasetOf, element, isMissing } = window.pointillist;
+const { kernelText, readCsv, textIn, unpackNumbers, withNumbers } = window.pointillist;
 
 /** Columns that pictures show, to the right and upwards. */
 const SHOWN = ["bill_length_mm", "bill_depth_mm"];
@@ -10,6 +11,8 @@ const [COLORED, HOME] = ["species", "island"];
 const TOKENS = 0.5;
 /** Evaluations of the network of numbers for rows of which only the tokens are shown. */
 const FEW = 2;
+/** Steps of the numbers of rows that are spoilt. */
+const STEPS = 20;
 
 function softmax(logits) {
   const highest = Math.max(...logits);
@@ -56,7 +59,7 @@ class Story {
     const position = Math.max(0, (moment - TOKENS) / (1 - TOKENS)) * (this.scores.length - 1);
     const [from, to] = [Math.floor(position), Math.ceil(position)].map((i) => this.scores[i]);
     const row = this.drawn.slice();
-    from.forEach((score, k) => (row[this.order.length + k] = score + (position % 1) * (to[k] - score)));
+    from.forEach((score, k) => (row[this.table.model.sizes.length + k] = score + (position % 1) * (to[k] - score)));
     return row;
   }
 
@@ -88,12 +91,42 @@ class Story {
     return Float32Array.from(this.scores.flatMap((_, i) => this.point(this.momentAfter(this.order.length + i))));
   }
 
+  /** The fraction of the numbers' variance that is noise at a moment, for a row that is spoilt. */
+  noiseAt(moment) {
+    const { sigma } = this.table;
+    return sigma[Math.round(Math.min(1, (1 - moment) / (1 - TOKENS)) * (sigma.length - 1))] ** 2;
+  }
+
   /** The index of the row's color; -1 before it is drawn. */
   color(moment, ahead = 0) {
     const { value, isDrawn } = this.cells(moment, ahead)[this.table.colored];
     return isDrawn ? value : -1;
   }
 }
+
+/** Rows differ, so that cells turn over one by one. */
+const aheadOf = (row) => (row * 0.618034) % 1;
+
+/** Writes cells of a row into a line of a table, from a column on. */
+function showCells(line, /** @type {ReturnType<Story["cells"]>} */ cells, first = 0) {
+  cells.forEach(({ text, isDrawn, isMoving }, c) =>
+    Object.assign(line.cells[first + c], { textContent: text, className: isDrawn ? (isMoving ? "moving" : "") : "masked" }),
+  );
+}
+
+/** Bars of the values of a column's token. */
+function barsOf(/** @type {PageColumn} */ { nominal, has_missing: hasMissing }, /** @type {number[]} */ chances) {
+  const names = [...(nominal ?? Array(chances.length - Number(hasMissing)).fill("a number")), ...(hasMissing ? ["missing"] : [])];
+  return chances.map((chance, i) => {
+    const percent = `${(100 * chance).toFixed(chance < 0.0995 ? 1 : 0)} %`;
+    const bar = element("i");
+    bar.style.width = `${60 * chance}%`;
+    return element("li", {}, element("span", {}, names[i]), bar, percent);
+  });
+}
+
+/** Normal numbers, by the Box-Muller transform. */
+const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
 
 class RowTable {
   /** Reads what the page holds. */
@@ -111,6 +144,8 @@ class RowTable {
   constructor(model, columns, source) {
     this.model = model;
     this.columns = columns;
+    this.alpha = unpackNumbers(model.alpha, "float32");
+    this.sigma = unpackNumbers(model.sigma, "float32");
     this.titles = columns.map(({ name }) => name.replaceAll("_", " ").replace(/ (mm|g)$/, ", $1"));
     const indexOf = (name) => columns.findIndex((column) => column.name === name);
     this.shown = SHOWN.map(indexOf);
@@ -128,19 +163,45 @@ class RowTable {
     this.workers = new Workers(source, kernelText, [model, alone]);
   }
 
+  /** A row of the data as the model has it, without some cells. */
+  encoded(/** @type {(string | null)[]} */ cells, /** @type {number[]} */ covered = []) {
+    const row = new Float32Array(this.model.width).fill(-1, 0, this.model.sizes.length).fill(NaN, this.model.sizes.length);
+    this.columns.forEach((column, c) => {
+      const cell = cells[c];
+      if (!covered.includes(c)) column.tell(row, cell === null ? NaN : column.parse(cell));
+    });
+    return row;
+  }
+
+  /** The ways of all rows of the data, with noise in place of the model's: backwards, they are spoilt. */
+  spoilt() {
+    const [n, T] = [this.model.sizes.length, this.alpha.length - 1];
+    return this.real.map((cells, r) => {
+      const row = this.encoded(cells);
+      const [x, noise] = [row.slice(n), row.slice(n).map(normal)];
+      const scores = Array.from({ length: STEPS + 1 }, (_, i) => {
+        const t = Math.round(T * (1 - i / STEPS));
+        return x.map((value, k) => this.alpha[t] * value + this.sigma[t] * noise[k]);
+      });
+      const order = Array.from({ length: n }, (_, i) => (i + r) % n);
+      return new Story(this, row, order, [], scores);
+    });
+  }
+
   /**
    * Draws rows.
    * @param {number} rows
-   * @param {{seed?: number, firstRow?: number, id?: "model" | "alone"}} asked
+   * @param {{seed?: number, firstRow?: number, id?: "model" | "alone", known?: Float32Array}} asked known: a row, as
+   *   `encoded` makes it, whose cells all rows have
    */
-  async draw(rows, { seed = 0, firstRow = 0, id = "model" }) {
+  async draw(rows, { seed = 0, firstRow = 0, id = "model", known = undefined }) {
     await this.workers.load(id);
     const { workers } = this.workers;
     const { chunk, width } = this.model;
     const firsts = Array.from({ length: Math.ceil(rows / chunk) }, (_, i) => i * chunk);
     const parts = await Promise.all(
       firsts.map((first, i) => {
-        const asked = { seed, firstRow: firstRow + first, rows: Math.min(chunk, rows - first), guidance: 0, isFilling: false };
+        const asked = { seed, firstRow: firstRow + first, rows: Math.min(chunk, rows - first), guidance: 0, isFilling: false, known };
         return this.workers.call(workers[i % workers.length], { type: "draw", id, isTold: true, ...asked });
       }),
     );
@@ -166,4 +227,4 @@ class RowTable {
   }
 }
 
-Object.assign(window.pointillist, { RowTable });
+Object.assign(window.pointillist, { RowTable, aheadOf, barsOf, showCells });

@@ -1,7 +1,7 @@
 /* Trains a network in the page on drawn points, a file or a data set, and shows its progress. */
 
-const { Pad, Stage, copyFrom, datasetOf, element, fragment, later, models, percentOf, pool, readColumns, strayShare, twoSampleTest, unpackNumbers } =
-  window.pointillist;
+const { Pad, Stage, asCells, codecs, copyFrom, datasetOf, element, fillTable, fragment, later, models } = window.pointillist;
+const { percentOf, pool, readTable, strayShare, twoSampleTest, unpackNumbers } = window.pointillist;
 
 const TRAINED = "trained here";
 const NAME = "yours";
@@ -11,8 +11,10 @@ const HELD_OUT = 0.2;
 /** Largest number of rows on each side of a test. */
 const MEASURED = 400;
 const LEAST_POINTS = 30;
-/** Steps of a training that is not stopped. */
-const STEPS = 6000;
+/** Steps of a training that is not stopped, and of one on a file: small tables are learned by heart afterwards. */
+const [STEPS, FILE_STEPS] = [6000, 3000];
+/** Rows of the table. */
+const LISTED = 6;
 
 class Trainer {
   /** @type {StudyDataset | null} */
@@ -37,7 +39,8 @@ class Trainer {
     this.ofData = element("canvas", { role: "img", ariaLabel: "The rows to learn from" });
     this.data = new Stage(this.ofData, { show: { real: false }, hasKeys: false });
     left.after(this.ofData);
-    this.stage = new Stage(right, { channel: "train", rows: MEASURED, onFrame: () => this.stage.show(1) });
+    this.stage = new Stage(right, { channel: "train", rows: MEASURED });
+    this.list = root.querySelector("table");
     this.choice = root.querySelector("[name=source]");
     this.button = root.querySelector(".start");
     this.clear = root.querySelector(".clear");
@@ -104,7 +107,7 @@ class Trainer {
     this.#end();
     this.training = null;
     this.choice.value = source;
-    this.doneNote.hidden = true;
+    this.doneNote.hidden = this.list.hidden = true;
     const isDrawn = source === "draw";
     this.pad.isOpen = this.ofData.hidden = isDrawn;
     this.pad.canvas.hidden = this.clear.hidden = !isDrawn;
@@ -115,7 +118,7 @@ class Trainer {
       this.#padChanged();
     } else if (source === "csv") {
       this.#show(null);
-      this.say("Choose a CSV file, or drop one here: two to eight columns of numbers are learned.");
+      this.say("Choose a CSV file, or drop one here: two to eight columns of numbers or words, at most 2,000 rows.");
     } else this.#show(models.datasets[source], source);
   }
 
@@ -132,34 +135,40 @@ class Trainer {
     if (!file) return;
     this.choose("csv");
     try {
-      const { names, rows, left } = readColumns(await file.text());
-      this.#show(datasetOf(rows, names), null, left);
+      this.#show(readTable(await file.text()).dataset);
     } catch (error) {
       this.say(error.message, true);
     }
   }
 
   /** Shows the training rows. */
-  #show(/** @type {StudyDataset | null} */ dataset, /** @type {string | null} */ set = null, left = []) {
+  #show(/** @type {StudyDataset | null} */ dataset, /** @type {string | null} */ set = null) {
     this.dataset = dataset;
     this.set = set;
     this.button.disabled = !dataset;
     this.ofData.hidden = !dataset;
     if (!dataset) return;
-    const columns = dataset.names.length;
+    const { codec, columns } = this.#sizesOf(dataset);
     this.data.scene.setDataset(dataset, columns);
-    this.data.scene.setRows(dataset.real);
-    const seen = columns > 3 ? `; the picture shows ${dataset.axes.slice(0, 2).join(" and ")}` : "";
-    const without = left.length ? `; left out: ${left.join(", ")}` : "";
-    this.say(`${(dataset.real.length / columns).toLocaleString("en")} rows of ${columns} columns${seen}${without}`);
+    this.data.scene.setRows(dataset.real, undefined, codec?.colors(codec.cells) ?? null);
+    const seen = dataset.names.length > dataset.axes.length ? `; the picture shows ${dataset.axes.join(" and ")}` : "";
+    const gaps = codec?.cells.flat().filter((cell) => cell === null).length;
+    const missing = gaps ? `; ${gaps.toLocaleString("en")} missing cells, which are learned too` : "";
+    this.say(`${(dataset.real.length / columns).toLocaleString("en")} rows of ${dataset.names.length} columns${seen}${missing}`);
   }
 
-  start(steps = STEPS) {
+  /** How a table from a file is encoded, and the number of columns that the network sees. */
+  #sizesOf(/** @type {StudyDataset} */ dataset) {
+    return { codec: codecs.get(dataset), columns: dataset.origin.length };
+  }
+
+  start(steps = this.dataset && codecs.has(this.dataset) ? FILE_STEPS : STEPS) {
     if (this.pad.isOpen) this.dataset = datasetOf(this.pad.points, ["x", "y"], { together: true });
     const { dataset } = this;
     if (!dataset) return;
-    const columns = dataset.names.length;
-    const [held, rest] = split(dataset.real, columns);
+    const { codec, columns } = this.#sizesOf(dataset);
+    const [held, rest] = split(asCells(dataset, dataset.real, 0), columns);
+    const learned = codec ? codec.learned(codec.decode(rest)) : rest;
     const model = {
       id: TRAINED,
       dataset: NAME,
@@ -172,7 +181,7 @@ class Trainer {
       class_embedding: 0,
       variance: "posterior",
       hidden: Array.from({ length: SETTINGS.depth }, (_, i) => `hidden.${i}`),
-      sigma_data: rootMeanSquares(rest, columns),
+      sigma_data: rootMeanSquares(learned, columns),
       alpha: this.schedule[0],
       sigma: this.schedule[1],
     };
@@ -202,7 +211,7 @@ class Trainer {
     };
     this.kernel.then((compiled) => {
       const settings = { ...SETTINGS, seed: 0 };
-      worker.postMessage({ call: 0, type: "train", model, settings, data: rest, kernel: compiled, steps });
+      worker.postMessage({ call: 0, type: "train", model, settings, data: learned, kernel: compiled, steps });
     });
     this.say("starting …");
   }
@@ -233,9 +242,11 @@ class Trainer {
       models.add(model, training.dataset);
       this.doneNote.hidden = false;
     } else models.preview(model, training.dataset);
-    const rows = await this.stage.run({ id: TRAINED, sampler: "dpm", steps: 20, seed: 2 });
+    const drawn = await this.stage.run({ id: TRAINED, sampler: "dpm", steps: 20, seed: 2 });
     training.isMeasuring = false;
-    if (!rows || training !== this.training) return;
+    if (!drawn || training !== this.training) return;
+    this.#picture(training.dataset, drawn);
+    const rows = asCells(training.dataset, drawn, 0);
     const score = twoSampleTest(rows, training.held, model.columns);
     const stray = Math.round(100 * strayShare(rows, training.held, training.rest, model.columns));
     training.scores.push([seconds, score.value]);
@@ -243,6 +254,15 @@ class Trainer {
       `${isDone ? "Done: " : ""}${step.toLocaleString("en")} steps in ${seconds.toFixed(1)} s. A test tells its rows from ` +
         `held-out ones in ${percentOf(score)} of all cases; at 50 % it only guesses. ${stray} % of its rows lie off the data.`,
     );
+  }
+
+  /** Shows drawn rows: as points, and those of a table as cells. */
+  #picture(/** @type {StudyDataset} */ dataset, /** @type {Float32Array} */ drawn) {
+    const codec = codecs.get(dataset);
+    const cells = codec?.decode(drawn) ?? [];
+    this.stage.scene.setRows(asCells(dataset, drawn, NaN), undefined, codec?.colors(cells) ?? null);
+    this.list.hidden = !codec;
+    if (codec) fillTable(this.list, codec.names, LISTED, (r, c) => cells[r][c] ?? "missing");
   }
 }
 
