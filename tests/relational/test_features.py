@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pointillist.relational.database import ChildRows, Order, Walk
-from pointillist.relational.features import Feature, moved_places, moved_to_means, number_column, summarized
+from pointillist.relational.features import Feature, moved_positions, moved_to_means, number_column, summarized
 from pointillist.tables.table import Column
 
 N = 40
@@ -96,7 +96,7 @@ def test_an_order_of_dates_counts_in_the_steps_of_its_values(unit):
     days = 14_000 + unit * np.array([0, 3, 5, 12.0])
     order = Order.of("day", Column(days, np.zeros(4, bool), is_date=True), is_day=True)
     assert order.unit == unit and order.days == unit
-    np.testing.assert_array_equal(order.places(Column(days, np.zeros(4, bool))), [0, 3, 5, 12])
+    np.testing.assert_array_equal(order.positions(Column(days, np.zeros(4, bool))), [0, 3, 5, 12])
     np.testing.assert_array_equal(order.cells(np.array([3.0])).values, [14_000 + 3 * unit])
     weekdays = order.context(np.array([0.0, 12.0]))["weekday›day"].values
     np.testing.assert_array_equal(weekdays, days[[0, 3]] % 7)
@@ -113,7 +113,7 @@ def test_free_numbers_move_to_the_means_of_their_parents_within_ends():
 def test_rows_at_the_ends_of_groups_move_until_the_mean_place_is_near():
     places = np.array([0.0] * 50 + [3.0] * 50 + [7.0] * 10 + [0.0, 1.0, 2.0] + [5.0, 5.0])
     parents = np.repeat([0, 1, 3], [110, 3, 2])
-    found = moved_places(places, parents, np.array([2.5, 2.0, 0.0, np.nan]))
+    found = moved_positions(places, parents, np.array([2.5, 2.0, 0.0, np.nan]))
     assert abs(found[:110].mean() - 2.5) < 0.15 < abs(places[:110].mean() - 2.5)
     assert set(found[:110]) == {0, 3, 7} and (np.diff(found[:110]) >= 0).all()
     np.testing.assert_array_equal(found[110:], places[110:])

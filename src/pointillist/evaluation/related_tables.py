@@ -82,8 +82,8 @@ class Keyed:
         sides: tuple[Arrays, Arrays] = {}, {}
         for table, key in self.firsts.items():
             if key is None:
-                place, half = rng.permutation(self.sizes[table]), self.sizes[table] // 2
-                sides[0][table], sides[1][table] = place < min(half, most[table]), place >= half
+                position, half = rng.permutation(self.sizes[table]), self.sizes[table] // 2
+                sides[0][table], sides[1][table] = position < min(half, most[table]), position >= half
             else:
                 for side in sides:
                     side[table] = np.append(side[key.parent], False)[self.rows[key.name]]
@@ -123,7 +123,7 @@ class Keyed:
                     found[f"{key.name} mean of {name}"] = means[self.kept[table]]
         return found
 
-    def beside(self, table: str, rows: Rows, other: str, other_rows: Rows) -> Arrays:
+    def paired(self, table: str, rows: Rows, other: str, other_rows: Rows) -> Arrays:
         """The columns of some rows of a table beside the columns of as many rows of another, or of the same, table."""
         found = {f"one {name}": values[rows] for name, values in self.columns[table].items()}
         return found | {f"other {name}": values[other_rows] for name, values in self.columns[other].items()}
@@ -166,13 +166,13 @@ class Keyed:
             found[f"number of children: {key.name}"] = self.counts(key), _columns
             if self.columns[key.table] and self.columns[key.parent]:
                 some = self.kept[key.table][self.rows[key.name][self.kept[key.table]] >= 0]
-                joined = self.beside(key.table, some, key.parent, self.rows[key.name][some])
+                joined = self.paired(key.table, some, key.parent, self.rows[key.name][some])
                 found[f"parent and child: {key.name}"] = joined, _pairs_across
         for table, first in self.firsts.items():
             if first is not None and self.columns[table]:
                 name = "previous and next" if table in self.schema.order else "siblings"
                 one, other, _ = self.successive(table, rng)
-                found[f"{name}: {table}"] = self.beside(table, one, table, other), _pairs_across
+                found[f"{name}: {table}"] = self.paired(table, one, table, other), _pairs_across
         return found
 
     def tested(self, rng: np.random.Generator) -> dict[str, Arrays]:
@@ -188,11 +188,11 @@ class Keyed:
         for table, key in self.firsts.items():
             if key is not None and self.columns[table]:
                 some = self.kept[table][_one_of_each(self.roots(table)[self.kept[table]], rng)]
-                found[f"accuracy, rows: {table}"] = self.beside(table, some, key.parent, self.rows[key.name][some])
+                found[f"accuracy, rows: {table}"] = self.paired(table, some, key.parent, self.rows[key.name][some])
         for table, by in self.schema.order.items():
-            one, other, place = self.successive(table, rng)
+            one, other, position = self.successive(table, rng)
             step = self.columns[table][by][other] - self.columns[table][by][one]
-            pairs = self.beside(table, one, table, other) | {"place": place.astype(float), "step": step}
+            pairs = self.paired(table, one, table, other) | {"position": position.astype(float), "step": step}
             found[f"accuracy, sequences: {table}"] = _take(pairs, _one_of_each(self.roots(table)[one], rng))
         return found
 

@@ -49,19 +49,19 @@ class Order:
         days = 0.0 if not cells.is_date else unit / (1 if is_day else _DAY_IN_MICROSECONDS)
         return cls(column, unit, base, float(differences.max() / unit), days)
 
-    def places(self, cells: Column) -> Float[np.ndarray, " n"]:
+    def positions(self, cells: Column) -> Float[np.ndarray, " n"]:
         """Returns values as multiples of the unit from the base."""
         return (cells.values - self.base) / self.unit
 
-    def cells(self, places: Float[np.ndarray, " n"]) -> Column:
-        """Returns the values at some places."""
-        return Column(self.base + places * self.unit, np.zeros(len(places), bool), is_date=self.days > 0)
+    def cells(self, positions: Float[np.ndarray, " n"]) -> Column:
+        """Returns the values at some positions."""
+        return Column(self.base + positions * self.unit, np.zeros(len(positions), bool), is_date=self.days > 0)
 
-    def context(self, places: Float[np.ndarray, " n"]) -> dict[str, Column]:
-        """Returns the context of rows that follow a row at each place: the place and, for dates, weekday and month."""
-        found = {f"previous{SEPARATOR}{self.column}": number_column(places)}
+    def context(self, positions: Float[np.ndarray, " n"]) -> dict[str, Column]:
+        """Returns the context of rows after a row at each position: the position and, for dates, weekday and month."""
+        found = {f"previous{SEPARATOR}{self.column}": number_column(positions)}
         if self.days and self.days <= 31:
-            since_1970 = self.base / self.unit * self.days + places * self.days
+            since_1970 = self.base / self.unit * self.days + positions * self.days
             days = np.floor(since_1970).astype("datetime64[D]")
             months = days.astype("datetime64[M]").astype(int) % _MONTHS
             calendar = [("weekday", days.astype(int) % _WEEK, _WEEK), ("month", months, _MONTHS)]
@@ -146,34 +146,34 @@ class Database:
 
 
 class Walk:
-    """The places of the last rows of all parents in the order, and what is left of the sum of places."""
+    """The positions of the last rows of all parents in the order, and what is left of the sum of positions."""
 
-    def __init__(self, order: Order, places: Float[np.ndarray, " p"], sums: Float[np.ndarray, " p"]) -> None:
-        self._order, self._places, self._left = order, places, sums
-        self._n_here = np.zeros(len(places))
+    def __init__(self, order: Order, positions: Float[np.ndarray, " p"], sums: Float[np.ndarray, " p"]) -> None:
+        self._order, self._positions, self._left = order, positions, sums
+        self._n_here = np.zeros(len(positions))
 
     def context(self, parents: Int[np.ndarray, " m"], n_left: Float[np.ndarray, " m"]) -> dict[str, Column]:
         """Returns the context of the next row of some parents, which have a number of rows left.
 
-        It has the calendar, the number of rows at the last place, and how far the mean place of the rows that are left
-        is from it.
+        It has the calendar, the number of rows at the last position, and the distance from there to the mean position of
+        the rows that are left.
         """
-        places, name = self._places[parents], self._order.column
-        found = self._order.context(places)
+        positions, name = self._positions[parents], self._order.column
+        found = self._order.context(positions)
         found[f"here{SEPARATOR}{name}"] = number_column(self._n_here[parents])
-        found[f"left{SEPARATOR}{MIDDLE}"] = number_column(self._left[parents] / n_left - places)
+        found[f"left{SEPARATOR}{MIDDLE}"] = number_column(self._left[parents] / n_left - positions)
         return found
 
     def add(self, step: int, parents: Int[np.ndarray, " m"], cells: dict[str, Column]) -> None:
-        """Moves on by the step of each parent's row, and adds the place to the row; the first row has no step."""
+        """Moves on by the step of each parent's row, and adds the position to the row; the first row has no step."""
         name = f"{STEP}{SEPARATOR}{self._order.column}"
         if step == 0:
             cells[name] = number_column(np.zeros(len(parents)))
-        moved = self._places[parents] + np.maximum(cells[name].values, 0.0)
-        self._n_here[parents] = np.where(moved > self._places[parents], 1, self._n_here[parents] + 1)
-        self._places[parents] = places = np.clip(moved, 0.0, self._order.last)
-        self._left[parents] -= places
-        cells[self._order.column] = self._order.cells(places)
+        moved = self._positions[parents] + np.maximum(cells[name].values, 0.0)
+        self._n_here[parents] = np.where(moved > self._positions[parents], 1, self._n_here[parents] + 1)
+        self._positions[parents] = positions = np.clip(moved, 0.0, self._order.last)
+        self._left[parents] -= positions
+        cells[self._order.column] = self._order.cells(positions)
 
 
 class ChildRows:
@@ -182,7 +182,7 @@ class ChildRows:
     The context of a row is the context that all rows of its parent share, its index, the number of rows that are left,
     and, for each feature, what is left of the sum over the rows of its parent, divided by that number. So the rows of a
     parent agree with the summaries that its row has. In ordered tables, the context includes the previous row and the
-    place in the order.
+    position in the order.
     """
 
     def __init__(

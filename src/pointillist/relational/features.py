@@ -22,7 +22,7 @@ _ROUNDS = 3
 """Number of rounds in which numbers are moved; only those that meet an end need more than one."""
 
 _MOST_MOVED = 0.45
-"""Largest fraction of the rows at a place that move to the next one."""
+"""Largest fraction of the rows at a position that move to the next one."""
 
 Cells = Mapping[str, Column]
 
@@ -147,20 +147,20 @@ def moved_to_means(
     return found
 
 
-def moved_places(
-    places: Float[np.ndarray, " n"], parents: Int[np.ndarray, " n"], means: Float[np.ndarray, " p"]
+def moved_positions(
+    positions: Float[np.ndarray, " n"], parents: Int[np.ndarray, " n"], means: Float[np.ndarray, " p"]
 ) -> Float[np.ndarray, " n"]:
-    """Moves rows at the ends of groups with equal places to the group beside theirs, to come near the mean place.
+    """Moves rows at the ends of groups with equal positions to the group beside theirs, to come near the mean position.
 
-    The rows are in the order of parents and places, and stay so. Less than half of a group moves, so that no row moves
-    if all places of a parent differ.
+    The rows are in the order of parents and positions, and stay so. Less than half of a group moves, so that no row
+    moves if all positions of a parent differ.
     """
-    is_new = (np.diff(places, prepend=np.nan) != 0) | (np.diff(parents, prepend=-1) != 0)
+    is_new = (np.diff(positions, prepend=np.nan) != 0) | (np.diff(parents, prepend=-1) != 0)
     firsts, group = np.flatnonzero(is_new), np.cumsum(is_new) - 1
-    within = (np.arange(len(places)) - firsts[group] + 0.5) / np.bincount(group)[group] - 0.5
+    within = (np.arange(len(positions)) - firsts[group] + 0.5) / np.bincount(group)[group] - 0.5
     low, high = (np.searchsorted(parents[firsts], parents, side=side) for side in ("left", "right"))
-    gap = (places[firsts[high - 1]] - places[firsts[low]]) / np.maximum(high - 1 - low, 1)
+    gap = (positions[firsts[high - 1]] - positions[firsts[low]]) / np.maximum(high - 1 - low, 1)
     n_rows = np.maximum(np.bincount(parents, minlength=len(means)), 1)
-    missing = np.nan_to_num(means - np.bincount(parents, places, len(means)) / n_rows)
+    missing = np.nan_to_num(means - np.bincount(parents, positions, len(means)) / n_rows)
     shift = np.clip(missing[parents] / np.where(gap > 0, gap, np.inf), -_MOST_MOVED, _MOST_MOVED)
-    return places[firsts[np.clip(np.round(group + within + shift).astype(np.int64), low, high - 1)]]
+    return positions[firsts[np.clip(np.round(group + within + shift).astype(np.int64), low, high - 1)]]

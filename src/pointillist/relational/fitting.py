@@ -171,9 +171,9 @@ class TrainingRows:
         cells = frame.table.column(column)
         is_day = pa.types.is_date32(frame.table.arrow.column(column).type)
         order = self.database.orders[name] = self.database.orders.get(name) or Order.of(column, cells, is_day=is_day)
-        places = order.places(cells)
-        rows = self._sorted[name] = np.lexsort((places, parents))
-        steps = np.diff(places[rows], prepend=0.0)
+        positions = order.positions(cells)
+        rows = self._sorted[name] = np.lexsort((positions, parents))
+        steps = np.diff(positions[rows], prepend=0.0)
         steps[np.diff(parents[rows], prepend=-1) != 0] = 0.0
         found = np.empty(len(rows))
         found[rows] = steps
@@ -204,12 +204,12 @@ class TrainingRows:
         found = summarized(database.features[table], database.cells[table], parents, n, all_rows=self._is_fit)
         order = database.orders.get(table)
         if order is not None:
-            places = order.places(self.frames[table].table.column(order.column))
+            positions = order.positions(self.frames[table].table.column(order.column))
             start = np.full(n, np.inf)
-            np.minimum.at(start, parents, places)
+            np.minimum.at(start, parents, positions)
             found[START] = number_column(np.where(np.isfinite(start), start, np.nan))
             with np.errstate(invalid="ignore"):
-                found[MIDDLE] = number_column(np.bincount(parents, places, n) / np.bincount(parents, minlength=n))
+                found[MIDDLE] = number_column(np.bincount(parents, positions, n) / np.bincount(parents, minlength=n))
         return {f"{key.name}{SEPARATOR}{name}": cells for name, cells in found.items()}
 
     def ends(self, name: str) -> dict[str, tuple[Any, ...]]:

@@ -77,10 +77,10 @@ def earlier_rows(
     """Assigns rows to other rows of the table, in proportion to `wanted` and without cycles; -1 where missing."""
     order = np.concatenate([rng.permutation(np.flatnonzero(is_missing)), rng.permutation(np.flatnonzero(~is_missing))])
     total = np.concatenate([[0.0], np.cumsum(wanted[order] + 1e-6)])
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
     # Without a row that refers to none, the first one refers to itself.
-    before = total[np.maximum(place, 1)]
+    before = total[np.maximum(position, 1)]
     chosen = order[np.searchsorted(total, rng.random(len(order)) * before, side="right") - 1]
     return np.where(is_missing, -1, chosen)
 

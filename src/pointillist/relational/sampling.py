@@ -15,7 +15,7 @@ from pointillist.models.conditioning import observed_column, split
 from pointillist.models.request import Request
 from pointillist.queries.consistency import with_rows
 from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, Database, TableModel, linked
-from pointillist.relational.features import SEPARATOR, Cells, moved_places, moved_to_means, summarized
+from pointillist.relational.features import SEPARATOR, Cells, moved_positions, moved_to_means, summarized
 from pointillist.relational.matching import coordinates, earlier_rows, fitted_counts, matched, without_repeats
 from pointillist.rules.related_tables import RelatedRules
 from pointillist.tables.frames import aligned
@@ -183,8 +183,8 @@ class Sampler:
         found = {name: cells.take(is_kept) for name, cells in found.items()}
         if model.order is not None:
             middle = self._database.cells[key.parent][f"{key.name}{SEPARATOR}{MIDDLE}"]
-            places = moved_places(model.order.places(found[model.order.column]), rows, _or_nan(middle))
-            found[model.order.column] = model.order.cells(places)
+            positions = moved_positions(model.order.positions(found[model.order.column]), rows, _or_nan(middle))
+            found[model.order.column] = model.order.cells(positions)
         return found | {
             each.name: self._centered(model.drawer.encoder(each.name), found[each.name], key, rows)
             for each in model.features
