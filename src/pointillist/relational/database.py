@@ -155,7 +155,7 @@ class Walk:
     def context(self, parents: Int[np.ndarray, " m"], n_left: Float[np.ndarray, " m"]) -> dict[str, Column]:
         """Returns the context of the next row of some parents, which have a number of rows left.
 
-        It has the calendar, the number of rows at the last position, and the distance from there to the mean position of
+        It has the calendar, the number of rows at the last position, and the distance from it to the mean position of
         the rows that are left.
         """
         positions, name = self._positions[parents], self._order.column
