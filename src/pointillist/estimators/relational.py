@@ -132,8 +132,8 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
             where: Conditions: `{"customers.country": "FR"}`, or `{"country": "FR"}` with `subject`. Tables without a
                 parent take all conditions of `Diffusion.sample`; other tables take single values, which hold in all of
                 their rows. Parents are then drawn with summaries of children that have these values.
-            given: Real rows of tables without a parent, by table: they keep their keys and get new children. A table to
-                which they refer is given too.
+            given: Real rows of tables without a parent, by table: they keep their keys and get new children. If they
+                refer to another table, give that table too.
             random_state: Seed.
 
         Returns:
@@ -160,10 +160,11 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
         )
 
     def impute(self, X: Any, *, random_state: RandomState = None) -> Any:
-        """Fills missing cells with draws given the other cells of the row and the rows that belong to it.
+        """Fills missing cells with draws given the rest of the row, its parent, the previous row and summaries of rows.
 
         Args:
-            X: All tables of `fit`, with missing cells; keys and orders are complete. With `subject`, the table.
+            X: All tables of `fit`, with missing cells; primary keys and the columns of `order` have none. With
+                `subject`, the table.
             random_state: Seed.
 
         Returns:

@@ -18,7 +18,7 @@ from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, START, ST
 from pointillist.relational.features import MOST_CATEGORIES, SEPARATOR, Feature, arrow_of, number_column, summarized
 from pointillist.relational.model import RelationalModel
 from pointillist.relational.rows import RowDrawer, fit_rows
-from pointillist.rules.related_tables import bound, renamed
+from pointillist.rules.related_tables import renamed, rules_by_table
 from pointillist.tables.frames import table_of, with_columns
 from pointillist.tables.layout import Layout
 from pointillist.tables.schema import ForeignKey, Positions, Schema, read_frame
@@ -103,7 +103,7 @@ def fit_tables(
     frames = {name: _frame(name, tables[name], plain[name], schema) for name in schema.tables}
     seed = seed_of(configuration.random_state)
     training = TrainingRows(schema, frames, positions, np.random.default_rng(seed))
-    rules = bound(configuration.rules or (), plain, positions.rows, schema)
+    rules = rules_by_table(configuration.rules or (), plain, positions.rows, schema)
     for name in reversed(schema.tables):
         training.prepare(name)
     models = []

@@ -77,9 +77,9 @@ class Sampler:
     def parts(self, n_rows: Mapping[str, int]) -> Iterator[dict[str, "pa.Table"]]:
         """Draws all tables but the given ones, in parts whose sizes depend on the training rows alone.
 
-        The first part has all rows of given tables' children, and of tables to whose rows other roots' tables refer.
-        Every other part has some rows of a table without a parent, with all rows below them. `n_rows` has the number of
-        rows of each table without a parent.
+        A part has some rows of a table without a parent, with all rows below them. Children of given tables, and tables
+        to which other such groups refer, are in the first part with all of their rows. `n_rows` has the number of rows
+        of each table without a parent.
         """
         keys: dict[str, dict[str, Column]] = {}
         groups, firsts = self._groups(), self._database.firsts

@@ -51,7 +51,7 @@ class RelatedRules:
     def of(
         cls, declared: Sequence[Declared], table: str, tables: Mapping[str, Table], rows: Rows, schema: Schema
     ) -> Self:
-        """Checks that the rows of a table obey rules; raises a ValueError in one line if one does not."""
+        """Makes the rules of a table; raises a ValueError in one line if a training row breaks one."""
         names = [*dict.fromkeys(name for each in declared for name in each.names)]
         columns = tuple(schema.table_and_column(name) for name in names)
         rows_of = related_rows(table, len(tables[table]), rows, schema)
@@ -124,10 +124,10 @@ def related_rows(table: str, n: int, rows: Rows, schema: Schema) -> dict[str, In
     return found
 
 
-def bound(
+def rules_by_table(
     declared: Sequence[Declared], tables: Mapping[str, Table], rows: Rows, schema: Schema
 ) -> dict[str, RelatedRules]:
-    """Checks declared rules, whose columns are named "table.column", and returns them by the last of their tables.
+    """Checks rules whose columns are named "table.column", and groups them by the table that refers to the rest.
 
     Raises a ValueError in one line if a rule is of another kind, or if rows break it.
     """
