@@ -170,7 +170,7 @@ def _learn(browser: Browser, path: Path, table: Path) -> dict[str, object]:
 def _detection(real: pd.DataFrame, rows: pd.DataFrame) -> dict[str, float]:
     """Scores of a logistic regression and of boosted trees, 1 if neither tells the rows from the data.
 
-    The means over parts of the rows, each as many as the data.
+    Each score is the mean over parts of the rows that have as many rows as the data.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score

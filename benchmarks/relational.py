@@ -107,7 +107,7 @@ FAILURE, SECONDS, PROCESSOR, MEMORY = "failure", "seconds to fit; to draw", "…
 """Rows of costs."""
 
 ACCURACIES = ("accuracy", "accuracy, rows", "accuracy, sequences", "syntherela")
-"""Rows of which the largest value matters."""
+"""Rows that show the largest of more than two values."""
 
 OF_RIVALS = (*ACCURACIES, "order kept", "number of children")
 """Measures of other libraries that are shown."""
@@ -275,7 +275,7 @@ def fitted(database: Database, seed: int) -> tuple[Tables, dict[str, Any]]:
 
 
 def of_ours(database: Database, method: str, folder: Path, seed: int) -> dict[str, Any]:
-    """Fits our model in a process of its own, and writes the drawn tables; returns seconds and memory."""
+    """Fits our model in a separate process, and writes the drawn tables; returns seconds and memory."""
     if method == "unordered":
         database = database._replace(keys={**database.keys, "order": {}})
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:

@@ -480,12 +480,11 @@ declare global {
     set: string;
   }
 
-  /** What all steps of the explainer share; t is the time. */
+  /** What all steps of the explainer share. */
   interface Shown {
     set: string;
     model: StudyModel;
     dataset: StudyDataset;
-    t: number;
   }
 
   /** Rows at one moment of their walk. */
@@ -715,10 +714,8 @@ declare global {
     "[name=reported]": HTMLInputElement | null;
     "[name=classes]": HTMLInputElement | null;
     "[name=sampler]": HTMLSelectElement;
-    "[name=schedule]": HTMLSelectElement;
     "[name=set]": HTMLSelectElement;
     "[name=source]": HTMLSelectElement;
-    "[name=t]": HTMLInputElement;
     "[name=w]": HTMLInputElement;
     "input[type=file]": HTMLInputElement;
     "thead th": HTMLTableCellElement;

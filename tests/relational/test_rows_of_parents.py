@@ -196,6 +196,8 @@ def test_missing_cells_are_filled_and_all_others_kept(model):
         pd.testing.assert_frame_equal(filled[name].where(given.notna()), given, check_dtype=False)
     again = model.impute({"customers": customers, "orders": orders}, random_state=0)
     pd.testing.assert_frame_equal(filled["orders"], again["orders"])
+    only_orders = model.impute({"customers": tables["customers"], "orders": orders}, random_state=0)
+    assert not broken(only_orders).any()
     with pytest.raises(ValueError, match="X has no table 'customers'"):
         model.impute({"orders": orders})
 

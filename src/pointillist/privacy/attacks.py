@@ -189,8 +189,8 @@ ATTACKS: dict[str, Callable[[Knowledge, Side], Float[np.ndarray, " n"]]] = {
 """Scores of rows by the name of the attack, the weakest first."""
 
 WITHOUT_MODEL = ("nearest record", "density ratio")
-"""The attacks on subjects of related tables. A subject has no loss of its own: its rows have losses of several models,
-each given what the rows before it have left of the parent's totals."""
+"""The attacks on subjects of related tables. There is no loss of a whole subject, because each table has a model, which
+is given what the parent's other rows have left of its totals."""
 
 
 def attacked(

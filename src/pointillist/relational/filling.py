@@ -18,7 +18,7 @@ def filled_tables(model: RelationalModel, tables: Mapping[str, Any], seed: int) 
 
     A cell is drawn given the other cells of its row, the row of its parent, the previous row, and summaries of the rows
     of its parent and below it, as far as these cells are known. Missing foreign keys stay missing. Raises a ValueError
-    in one line if a table or a key cannot be used.
+    in one line if a table or a key cannot be used. Drawn cells obey the declared rules, as far as known cells allow.
     """
     for name in model.schema.tables:
         if name not in tables:
@@ -29,9 +29,8 @@ def filled_tables(model: RelationalModel, tables: Mapping[str, Any], seed: int) 
     for name, table in plain.items():
         known = {*models[name].drawer.names}
         frames[name] = Frame(table, models[name].layout, tuple(column for column in table.names if column in known))
-    rows = TrainingRows(
-        model.schema, frames, Positions.of(model.schema, plain), np.random.default_rng(seed), model.tables
-    )
+    positions, rng = Positions.of(model.schema, plain), np.random.default_rng(seed)
+    rows = TrainingRows(model.schema, frames, positions, rng, model.tables)
     rows.database.firsts = {each.name: first_key(model.schema, each) for each in model.tables}
     for key in rows.database.firsts.values():
         if key is not None and (rows.database.rows[key.name] < 0).any():
@@ -40,7 +39,8 @@ def filled_tables(model: RelationalModel, tables: Mapping[str, Any], seed: int) 
         rows.prepare(name)
     found = {}
     for index, name in enumerate(model.schema.tables):
-        drawer, cells = models[name].drawer, rows.database.cells[name]
+        drawer, cells, table = models[name].drawer, rows.database.cells[name], plain[name]
+        given = dict(zip(table.names, table.cells, strict=True))
         is_hidden = {column: cells[column].is_missing for column in frames[name].learned}
         for key in model.schema.keys_to(name):
             if rows.database.firsts[key.table] == key:
@@ -49,8 +49,10 @@ def filled_tables(model: RelationalModel, tables: Mapping[str, Any], seed: int) 
                 has_rows = rows.database.counts(key) > 0
                 is_hidden |= {each: cells[each].is_missing & has_rows for each in summaries if each in drawer.names}
         table_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-        cells |= drawer.filled(cells, rows.context(name), is_hidden, table_seed)
-        table = plain[name]
-        complete = [cells.get(column, each) for column, each in zip(table.names, table.cells, strict=True)]
-        found[name] = frames[name].layout.restore(frames[name].layout.filled(table, tuple(complete)))
+        cells |= given | drawer.filled(cells, rows.context(name), is_hidden, table_seed)
+        if name in model.rules:
+            fixed = {column: ~each.is_missing for column, each in given.items()}
+            model.rules[name].restore(rows.database.cells, rows.database.rows, model.schema, fixed)
+        complete = frames[name].layout.filled(table, tuple(cells[column] for column in table.names))
+        found[name] = frames[name].layout.restore(complete)
     return found

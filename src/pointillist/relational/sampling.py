@@ -117,14 +117,14 @@ class Sampler:
             self._database.cells[name] = self._roots(model, n) if key is None else self._children(model, key)
             self._match(model)
             if name in self._rules:
-                database = self._database
-                self._rules[name].restore(database.cells, database.rows, self._schema, {*self._where.get(name, ())})
+                cells, fixed = self._database.cells, dict.fromkeys(self._where.get(name, ()), True)
+                self._rules[name].restore(cells, self._database.rows, self._schema, fixed)
         keys[name] = self._keys(name, keys)
         if name in self._given:
             return None
-        cells = self._database.cells[name] | keys[name]
-        self._n_drawn[name] += len(next(iter(cells.values())).values)
-        return model.layout.table(tuple(cells[column] for column in model.layout.column_names))
+        drawn = self._database.cells[name] | keys[name]
+        self._n_drawn[name] += len(next(iter(drawn.values())).values)
+        return model.layout.table(tuple(drawn[column] for column in model.layout.column_names))
 
     def _seed_of(self, *parts: int | str) -> int:
         entropy = [self._seed, self._part, *(self._schema.tables.index(p) if isinstance(p, str) else p for p in parts)]
@@ -159,13 +159,12 @@ class Sampler:
         children = self._database.child_rows(model.name, key)
         parts: list[dict[str, Column]] = []
         parents: list[np.ndarray] = []
-        counts = self._database.counts(key)
         for step, of, context in children.steps():
             observed = context | {name: cells.looked_up(np.zeros(len(of), int)) for name, cells in fixed.items()}
             known = {name: cells for name, cells in observed.items() if model.drawer.knows(name)}
             cells = model.drawer.draw(known, len(of), self._seed_of(model.name, step))
             if not model.ends.keys() & fixed.keys():
-                cells = self._not_ended(model, cells, known, counts[of] > step + 1, step)
+                cells = self._not_ended(model, cells, known, context["left"].values > 1, step)
             children.add(step, of, cells)
             parts.append(cells)
             parents.append(of)

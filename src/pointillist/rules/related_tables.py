@@ -1,7 +1,7 @@
 """Declared rules between the columns of a table and of the rows to which it refers."""
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -69,20 +69,21 @@ class RelatedRules:
         return cls(table, columns, TableEncoder(encoders), tuple(bind(declared, NamedColumns(joined, encoders))))
 
     def restore(
-        self, tables: Mapping[str, dict[str, Column]], rows: Rows, schema: Schema, fixed: Collection[str]
+        self, tables: Mapping[str, dict[str, Column]], rows: Rows, schema: Schema, fixed: Mapping[str, Any]
     ) -> None:
-        """Moves drawn numbers of the table so that its rows obey the rules, but not the columns in `fixed`.
+        """Moves numbers of the table so that its rows obey the rules, except those that `fixed` marks.
 
-        Rows of a parent stay in their order. Warns of rows that still break a rule.
+        `fixed` has True, or a mask of cells, by column. Drawn rows are in the order of their parents, and a drawn order
+        of the rows of a parent stays. Warns of rows that still break a rule.
         """
         n = len(next(iter(tables[self.table].values())).values)
         rows_of = related_rows(self.table, n, rows, schema)
         cells = [tables[table][name].looked_up(rows_of[table]) for table, name in self.columns]
-        is_fixed = np.zeros((n, len(cells)), bool)
-        is_fixed[:, [table != self.table or name in fixed for table, name in self.columns]] = True
+        marks = [table != self.table or fixed.get(name, False) for table, name in self.columns]
+        is_fixed = np.stack([np.broadcast_to(mark, n) for mark in marks], axis=1)
         cells = [*restore_rows(cells, self.encoding.columns, self.rules, is_fixed)]
         order = self.table, schema.order.get(self.table, "")
-        if order in self.columns:
+        if order in self.columns and order[1] not in fixed:
             i, parents = self.columns.index(order), rows[schema.foreign_keys[self.table][0].name]
             cells[i], is_fixed[:, i] = cells[i].take(np.lexsort((cells[i].values, parents))), True
             cells = [*restore_rows(cells, self.encoding.columns, self.rules, is_fixed)]
