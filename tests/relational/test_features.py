@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pointillist.relational.database import ChildRows, Order, Walk
-from pointillist.relational.features import Feature, moved_positions, moved_to_means, number_column, summarized
-from pointillist.tables.table import Column
+from pointillist.relational.features import Feature, moved_positions, moved_to_means, summarized
+from pointillist.tables.table import Column, number_column
 
 N = 40
 

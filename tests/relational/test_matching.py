@@ -1,6 +1,7 @@
 """Rows matched to rows of another table."""
 
 import numpy as np
+import pytest
 
 from pointillist.columns.kinds import fit_encoder
 from pointillist.relational.matching import earlier_rows, fitted_counts, matched, without_repeats
@@ -40,9 +41,18 @@ def test_rows_refer_to_earlier_rows_without_cycles():
 def test_repeated_pairs_are_swapped_away():
     rng = np.random.default_rng(0)
     others, rows = np.repeat(np.arange(20), 10), rng.integers(0, 40, 200)
-    found = without_repeats(rows, others, rng)
+    found = without_repeats(rows, others, 40, rng)
     assert len({*zip(others.tolist(), found.tolist(), strict=True)}) == 200
     np.testing.assert_array_equal(np.sort(found), np.sort(rows))
+
+
+def test_pairs_of_an_entry_that_goes_with_nearly_all_others_do_not_repeat():
+    rng = np.random.default_rng(0)
+    others, rows = np.repeat([0, 1, 2], [95, 100, 5]), rng.integers(0, 50, 200)
+    found = without_repeats(rows, others, 100, rng)
+    assert len({*zip(others.tolist(), found.tolist(), strict=True)}) == 200
+    with pytest.raises(ValueError, match="100 rows need different partners, and there are 99"):
+        without_repeats(rows, others, 99, rng)
 
 
 def test_numbers_of_many_values_are_moved_to_the_quantiles_of_the_training_rows():

@@ -179,9 +179,13 @@ def test_link_tables_with_composite_keys_have_no_repeated_pairs():
     }
     keys = {"lists": "list", "songs": "song", "links": ("list", "song")}
     model = RelationalDiffusion(primary_keys=keys, foreign_keys={"links": {"list": "lists", "song": "songs"}}, **TINY)
-    links = model.fit(tables).sample(random_state=0)["links"]
-    assert isinstance(links, pa.Table) and links.num_rows > 20
-    assert len({*zip(*(links.column(name).to_pylist() for name in ("list", "song")), strict=True)}) == links.num_rows
+    model.fit(tables)
+    # With two songs, a list has at most two of the five that it would have.
+    for scale, fewest in ((1, 20), (0.2, 2)):
+        links = model.sample(scale=scale, random_state=0)["links"]
+        assert isinstance(links, pa.Table) and links.num_rows >= fewest
+        found = {*zip(*(links.column(name).to_pylist() for name in ("list", "song")), strict=True)}
+        assert len(found) == links.num_rows
 
 
 @pytest.mark.slow
@@ -201,7 +205,7 @@ def test_numbers_of_children_and_their_transitions_are_those_of_a_known_markov_c
     steps["time"] = steps.groupby("run").cumcount()
     runs = pd.DataFrame({"run": np.arange(n), "kind": kinds})
     keys = {"primary_keys": {"runs": "run"}, "foreign_keys": {"steps": {"run": "runs"}}, "order": {"steps": "time"}}
-    model = RelationalDiffusion(**keys, epochs=60, width=128, random_state=0).fit({"runs": runs, "steps": steps})
+    model = RelationalDiffusion(**keys, random_state=0).fit({"runs": runs, "steps": steps})
     drawn = model.sample(scale=2, random_state=1)
     kind = drawn["runs"].set_index("run").kind
     found = drawn["steps"].groupby("run").size().reindex(kind.index, fill_value=0)

@@ -206,7 +206,7 @@ def print_types(table: Table, codec: Codec, categorical: Sequence[str], console:
             values = f"{len(encoder.categories)}: " + ", ".join(map(str, encoder.categories[:4]))
             values += ", …" if len(encoder.categories) > 4 else ""
         else:
-            numbers = np.where(cells.is_missing, np.nan, cells.values)
+            numbers = cells.or_nan
             low, high = (column[int(index)] for index in (np.nanargmin(numbers), np.nanargmax(numbers)))
             values = f"{_shown(low)} to {_shown(high)}"
             if encoder.scores is None:

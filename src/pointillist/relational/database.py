@@ -7,11 +7,11 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.relational.features import SEPARATOR, Cells, Feature, number_column
+from pointillist.relational.features import SEPARATOR, Cells, Feature
 from pointillist.relational.rows import RowDrawer
 from pointillist.tables.layout import Layout
 from pointillist.tables.schema import ForeignKey, Schema
-from pointillist.tables.table import Column
+from pointillist.tables.table import Column, number_column
 
 MOST_ANCESTOR_FEATURES = 8
 """Largest number of columns of a grandparent's row that a row is conditioned on."""
@@ -42,10 +42,8 @@ class Order:
         """Makes the order of a column; `is_day` if the numbers of dates are days, not microseconds."""
         base = float(cells.values.min())
         differences = cells.values - base
-        if (differences == np.round(differences)).all():
-            unit = float(np.gcd.reduce(differences.astype(np.int64))) or 1.0
-        else:
-            unit = 1.0
+        is_whole = (differences == np.round(differences)).all()
+        unit = float(np.gcd.reduce(differences.astype(np.int64)) if is_whole else 0) or 1.0
         days = 0.0 if not cells.is_date else unit / (1 if is_day else _DAY_IN_MICROSECONDS)
         return cls(column, unit, base, float(differences.max() / unit), days)
 
@@ -194,7 +192,7 @@ class ChildRows:
         walk: Walk | None,
     ) -> None:
         self._features, self._counts, self._shared, self._walk = features, counts, shared, walk
-        self._summaries = {name: np.where(cells.is_missing, np.nan, cells.values) for name, cells in summaries.items()}
+        self._summaries = {name: cells.or_nan for name, cells in summaries.items()}
         self._left = {
             name: values * counts if name.startswith(("mean", "fraction")) else values.copy()
             for name, values in self._summaries.items()

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.lazy import pa
-from pointillist.tables.table import Column
+from pointillist.tables.table import Column, number_column
 
 MOST_CATEGORIES = 200
 """Largest number of categories of a feature."""
@@ -82,12 +82,6 @@ class Feature:
         name, categories, common, has_spread = content
         known = None if categories is None else tuple(map(str, categories))
         return cls(str(name), known, tuple(map(int, common)), bool(has_spread))
-
-
-def number_column(values: Float[np.ndarray, " n"]) -> Column:
-    """Makes a column of numbers; NaN is missing."""
-    is_missing = np.isnan(values)
-    return Column(np.where(is_missing, 0.0, values), is_missing)
 
 
 def arrow_of(cells: Cells) -> "pa.Table":

@@ -15,7 +15,7 @@ from pointillist.engine.devices import configure
 from pointillist.lazy import pa
 from pointillist.models.configuration import Configuration, changed_gaussian_only
 from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, START, STEP, Database, Order, TableModel, linked
-from pointillist.relational.features import MOST_CATEGORIES, SEPARATOR, Feature, arrow_of, number_column, summarized
+from pointillist.relational.features import MOST_CATEGORIES, SEPARATOR, Feature, arrow_of, summarized
 from pointillist.relational.model import RelationalModel
 from pointillist.relational.rows import RowDrawer, fit_rows
 from pointillist.rules.related_tables import renamed, rules_by_table
@@ -23,7 +23,7 @@ from pointillist.tables.frames import table_of, with_columns
 from pointillist.tables.layout import Layout
 from pointillist.tables.schema import ForeignKey, Positions, Schema, read_frame
 from pointillist.tables.subjects import Subjects
-from pointillist.tables.table import Column, Table
+from pointillist.tables.table import Column, Table, number_column
 
 MOST_TARGET_FEATURES = 6
 """Largest number of columns of the parent of a further foreign key by which rows are matched."""
@@ -186,10 +186,8 @@ class TrainingRows:
         for key in self.schema.foreign_keys.get(name, ()):
             if key == first:
                 continue
-            columns: dict[str, Column] = {}
-            if not key.is_self:
-                parent = self.frames[key.parent]
-                columns = {column: parent.table.column(column) for column in parent.learned}
+            parent = self.frames[key.parent]
+            columns = {} if key.is_self else {column: parent.table.column(column) for column in parent.learned}
             features = [Feature.of(column, cells) for column, cells in columns.items()]
             some = tuple([each for each in features if each is not None][:MOST_TARGET_FEATURES])
             found |= linked(key, self.database.rows[key.name], targets.setdefault(key.name, some), columns)
@@ -228,7 +226,7 @@ class TrainingRows:
         found = {}
         for feature in database.features[name]:
             cells = database.cells[name][feature.name].take(rows)
-            values, codes = np.unique(np.where(cells.is_missing, np.nan, cells.values), return_inverse=True)
+            values, codes = np.unique(cells.or_nan, return_inverse=True)
             if feature.name not in self.frames[name].learned or len(values) > MOST_CATEGORIES:
                 continue
             is_end = np.bincount(codes, ~is_last) == 0
@@ -264,9 +262,6 @@ class TrainingRows:
                     found[column] = Column(np.zeros(n), np.ones(n, bool), cells.categories)
                 found[column].values[here] = cells.values
                 found[column].is_missing[here] = cells.is_missing
-            children.add(
-                step,
-                of,
-                {each.name: self.database.cells[name][each.name].take(here) for each in self.database.features[name]},
-            )
+            features = self.database.features[name]
+            children.add(step, of, {each.name: self.database.cells[name][each.name].take(here) for each in features})
         return {column: cells for column, cells in found.items() if not cells.is_missing.all()}

@@ -86,17 +86,30 @@ def earlier_rows(
 
 
 def without_repeats(
-    rows: Int[np.ndarray, " n"], others: Int[np.ndarray, " n"], rng: np.random.Generator
+    rows: Int[np.ndarray, " n"], others: Int[np.ndarray, " n"], n_rows: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " n"]:
-    """Swaps entries of `rows` until no pair with `others` repeats, as far as 100 rounds of random swaps succeed."""
+    """Changes entries of `rows`, which are below `n_rows`, until no pair with `others` repeats.
+
+    Random swaps keep how often each entry occurs. Pairs that still repeat after 100 rounds get free entries. Raises a
+    ValueError if an entry of `others` occurs more than `n_rows` times.
+    """
     rows = rows.copy()
     for _ in range(_MOST_ROUNDS):
-        pairs = others * (rows.max() + 1) + rows
-        _, first = np.unique(pairs, return_index=True)
-        repeated = np.setdiff1d(np.arange(len(rows)), first)
+        repeated = _repeated(others * n_rows + rows)
         if not len(repeated):
-            break
+            return rows
         partners = rng.integers(len(rows), size=len(repeated))
         for i, j in zip(repeated, partners, strict=True):
             rows[i], rows[j] = rows[j], rows[i]
+    for other in np.unique(others[_repeated(others * n_rows + rows)]):
+        here = np.flatnonzero(others == other)
+        again, free = here[_repeated(rows[here])], np.setdiff1d(np.arange(n_rows), rows[here])
+        if len(free) < len(again):
+            raise ValueError(f"{len(here)} rows need different partners, and there are {n_rows}")
+        rows[again] = rng.permutation(free)[: len(again)]
     return rows
+
+
+def _repeated(values: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+    """Indices of the values that occur before."""
+    return np.setdiff1d(np.arange(len(values)), np.unique(values, return_index=True)[1])

@@ -115,14 +115,13 @@ def _under(index: int | str, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table(facts: dict[str, Any], model: RowModel) -> TableModel:
-    order = facts["order"]
+    of = facts["order"]
+    order = None if of is None else Order(str(of["column"]), *(float(of[k]) for k in ("unit", "base", "last", "days")))
     return TableModel(
         str(facts["name"]),
         Layout.from_json(facts["layout"]),
         tuple(map(Feature.from_json, facts["features"])),
-        None
-        if order is None
-        else Order(str(order["column"]), *(float(order[k]) for k in ("unit", "base", "last", "days"))),
+        order,
         {str(key): tuple(map(Feature.from_json, found)) for key, found in facts["targets"].items()},
         {str(column): tuple(values) for column, values in facts["ends"].items()},
         int(facts["n_rows"]),

@@ -29,8 +29,8 @@ from pointillist.relational.features import Cells, arrow_of
 from pointillist.rules.table_rules import restore_rows
 from pointillist.tables.table import Column, Table, with_common_categories
 
-CHUNK_ROWS = 64
-"""Number of rows that a device draws together: few, because a step draws one row of each parent."""
+CHUNK_ROWS, FEW_ROWS = 64, 16
+"""Number of rows that a device draws together, and in steps of fewer rows: a step draws one row of each parent."""
 
 STEPS_DIVISOR = 2
 """Divisor of the default number of training steps of rows with a parent, whose context needs no training."""
@@ -52,7 +52,7 @@ def fit_rows(
     try:
         plan, _, trained_with = plan_tokens(configuration, Table(table), "file", None, None, given=[*context])
         if context:
-            plan = replace(plan, default_steps=plan.default_steps // STEPS_DIVISOR)
+            plan = replace(plan, default_steps=plan.default_steps // STEPS_DIVISOR, has_trial=False)
         return Task(configuration, plan, None, trained_with).fit(checkpoint)
     except ValueError as error:
         raise ValueError(f"table {name!r}: {error}") from error
@@ -63,6 +63,7 @@ class RowDrawer:
     """Draws rows of a fitted model, given some of their columns."""
 
     model: RowModel
+    chunk_rows: int = CHUNK_ROWS
 
     @cached_property
     def _n_drawn(self) -> int:
@@ -104,7 +105,7 @@ class RowDrawer:
             n_rows=n,
             seed=seed,
             prior=rows.astype(np.float32),
-            chunk_rows=CHUNK_ROWS,
+            chunk_rows=self.chunk_rows,
         )
         return self._decoded(found, observed)
 

@@ -1,5 +1,6 @@
 """Draws related tables: parents first, then the rows of all parents side by side."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from pointillist.queries.consistency import with_rows
 from pointillist.relational.database import COUNT, IS_MISSING, MIDDLE, Database, TableModel, linked
 from pointillist.relational.features import SEPARATOR, Cells, moved_positions, moved_to_means, summarized
 from pointillist.relational.matching import coordinates, earlier_rows, fitted_counts, matched, without_repeats
+from pointillist.relational.rows import CHUNK_ROWS, FEW_ROWS
 from pointillist.rules.related_tables import RelatedRules
 from pointillist.tables.frames import aligned
 from pointillist.tables.schema import ForeignKey, Positions, Schema
@@ -156,7 +158,14 @@ class Sampler:
 
     def _children(self, model: TableModel, key: ForeignKey) -> dict[str, Column]:
         fixed = self._implied(model) | self._fixed(model)
-        children = self._database.child_rows(model.name, key)
+        if self._schema.is_link(model.name):
+            others = [each for each in self._schema.foreign_keys[model.name] if each != key]
+            most = math.prod(len(self._database.counts(each)) for each in others)
+            cells, name = self._database.cells[key.parent], f"{key.name}{SEPARATOR}{COUNT}"
+            cells[name] = replace(cells[name], values=np.minimum(cells[name].values, most))
+        counts, children = self._database.counts(key), self._database.child_rows(model.name, key)
+        if counts.sum() < CHUNK_ROWS // 2 * counts.max(initial=0):
+            model = replace(model, drawer=replace(model.drawer, chunk_rows=FEW_ROWS))
         parts: list[dict[str, Column]] = []
         parents: list[np.ndarray] = []
         for step, of, context in children.steps():
@@ -182,7 +191,7 @@ class Sampler:
         found = {name: cells.take(is_kept) for name, cells in found.items()}
         if model.order is not None:
             middle = self._database.cells[key.parent][f"{key.name}{SEPARATOR}{MIDDLE}"]
-            positions = moved_positions(model.order.positions(found[model.order.column]), rows, _or_nan(middle))
+            positions = moved_positions(model.order.positions(found[model.order.column]), rows, middle.or_nan)
             found[model.order.column] = model.order.cells(positions)
         return found | {
             each.name: self._centered(model.drawer.encoder(each.name), found[each.name], key, rows)
@@ -211,7 +220,7 @@ class Sampler:
             return cells
         values = cells.values.astype(float)
         is_free = np.isin(values[is_there], () if levels is not None else encoder.atoms, invert=True)
-        moved = moved_to_means(values[is_there], rows[is_there], _or_nan(mean), is_free, encoder.ends)
+        moved = moved_to_means(values[is_there], rows[is_there], mean.or_nan, is_free, encoder.ends)
         values[is_there] = encoder.rounded(moved) if levels is None else levels[nearest_index(levels, moved)]
         return replace(cells, values=values)
 
@@ -267,16 +276,12 @@ class Sampler:
             points = coordinates(features, of_rows, scales, len(present))
             rows = np.full(n, -1)
             rows[present] = matched(points, coordinates(features, scales, scales, len(wanted)), counts, rng)
-            database.rows[key.name] = self._distinct(model.name, key, rows, rng)
-
-    def _distinct(
-        self, table: str, key: ForeignKey, rows: Int[np.ndarray, " n"], rng: np.random.Generator
-    ) -> Int[np.ndarray, " n"]:
-        """Rows of a further key without repeated pairs, if the pairs are the primary key."""
-        keys, first = self._schema.foreign_keys[table], self._database.firsts[table]
-        columns = {column for each in keys for column in each.columns}
-        is_link = first is not None and {*self._schema.primary_keys.get(table, ())} == columns
-        return without_repeats(rows, self._database.rows[first.name], rng) if is_link and first is not None else rows
+            database.rows[key.name] = rows
+        if self._schema.is_link(model.name):
+            *others, last = self._schema.foreign_keys[model.name]
+            _, pairs = np.unique([database.rows[each.name] for each in others], axis=1, return_inverse=True)
+            rows = database.rows[last.name]
+            database.rows[last.name] = without_repeats(rows, pairs, len(database.counts(last)), rng)
 
     def _keys(self, name: str, keys: Mapping[str, Mapping[str, Column]]) -> dict[str, Column]:
         schema, model, cells = self._schema, self._models[name], self._database.cells[name]
@@ -331,10 +336,6 @@ def _numbered(numbers: Int[np.ndarray, " n"], kind: str) -> Column:
         return Column(numbers.astype(float), is_missing)
     values, index = np.unique(numbers, return_inverse=True)
     return Column(index, is_missing, tuple(map(str, values.tolist())))
-
-
-def _or_nan(cells: Column) -> np.ndarray:
-    return np.where(cells.is_missing, np.nan, cells.values)
 
 
 def _is_yes(cells: Column) -> np.ndarray:

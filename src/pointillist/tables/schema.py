@@ -123,6 +123,12 @@ class Schema:
         for table in self.tables:
             yield from (key for key in self.foreign_keys.get(table, ()) if key.parent == parent)
 
+    def is_link(self, table: str) -> bool:
+        """Whether the primary key of a table is two or more foreign keys."""
+        keys = self.foreign_keys.get(table, ())
+        columns = {column for key in keys for column in key.columns}
+        return len(keys) > 1 and {*self.primary_keys.get(table, ())} == columns
+
     def key_columns(self, table: str) -> set[str]:
         """Names of the columns of a table that belong to a key and are not learned."""
         columns = {*self.primary_keys.get(table, ())}

@@ -49,6 +49,11 @@ class Column:
             return self.values.astype(np.float64)
         return np.array(self.categories or [0], np.float64)[self.values.astype(np.int64)]
 
+    @property
+    def or_nan(self) -> np.ndarray:
+        """The values, and NaN where a cell is missing, shape (n,)."""
+        return np.where(self.is_missing, np.nan, self.values)
+
     def part(self, rows: slice, n: int) -> "Column":
         """Returns the cells of n rows; a single cell is repeated for all of them."""
         if len(self.values) == 1:
@@ -92,6 +97,12 @@ def with_common_categories(columns: Sequence[Column]) -> Sequence[Column]:
 def columns_of(rows: Float[np.ndarray, "n d"]) -> tuple[Column, ...]:
     """Returns the columns of rows of numbers without missing cells."""
     return tuple(Column(column, np.zeros(len(rows), bool)) for column in rows.T)
+
+
+def number_column(values: Float[np.ndarray, " n"]) -> Column:
+    """Returns a column of numbers; NaN is missing."""
+    is_missing = np.isnan(values)
+    return Column(np.where(is_missing, 0.0, values), is_missing)
 
 
 def medians(draws: Sequence[Column]) -> Column:
@@ -242,7 +253,7 @@ class Table:
         arrays = {}
         for name, cells in zip(self.names, self.cells, strict=True):
             if cells.categories is None:
-                arrays[name] = np.where(cells.is_missing, np.nan, cells.values)
+                arrays[name] = cells.or_nan
                 continue
             texts = np.array([str(category) for category in cells.categories] or [""], object)
             arrays[name] = texts[cells.values.astype(np.int64)]
