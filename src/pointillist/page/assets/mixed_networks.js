@@ -139,10 +139,13 @@ class NumberNetwork extends ResidualMLP {
       if (!this.isOpen[i]) continue;
       seen[i] = 1;
       seen[size + i] = row[i];
-      this.model.row_frequencies.forEach((frequency, k) => {
-        seen[(2 * k + 2) * size + i] = Math.sin(frequency * row[i]);
-        seen[(2 * k + 3) * size + i] = Math.cos(frequency * row[i]);
-      });
+      let [sin, cos] = [Math.sin(row[i]), Math.cos(row[i])];
+      // The frequencies are 1, 2, 4, …: each doubles the angle.
+      for (let k = 0; k < this.model.row_frequencies.length; k++) {
+        seen[(2 * k + 2) * size + i] = sin;
+        seen[(2 * k + 3) * size + i] = cos;
+        [sin, cos] = [2 * sin * cos, 1 - 2 * sin * sin];
+      }
     }
   }
 }
