@@ -30,7 +30,6 @@ DRAW = """async (asked) => {
   return Object.fromEntries(table.columns.map(({ name }, c) => [name, rows.map((r) => table.text(c, r))]));
 }"""
 
-
 ROWS_IN_RANGE = 250
 RANGES = {"the middle half": (0.25, 0.75), "the lowest 2 %": (0.0, 0.02)}
 """Ranges of the number with most values, as fractions of the training rows."""
@@ -95,8 +94,9 @@ def _compared(browser: Browser, path: Path, model: Diffusion, n: int) -> dict[st
 
 def _seconds(browser: Browser, path: Path, table: pa.Table, fractions: tuple[float, float]) -> float:
     """Seconds that the page prints for rows with a number in a range."""
-    numbers = [name for name in table.column_names if pa.types.is_integer(table.schema.field(name).type)]
-    numbers += [name for name in table.column_names if pa.types.is_floating(table.schema.field(name).type)]
+    numbers = [
+        field.name for field in table.schema if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    ]
     column = max(numbers, key=lambda name: pc.count_distinct(table[name]).as_py())
     low, high = pc.quantile(table[column], fractions).to_pylist()
     page = browser.new_page()

@@ -189,6 +189,21 @@ def test_link_tables_with_composite_keys_have_no_repeated_pairs():
 
 
 @pytest.mark.slow
+def test_primary_keys_of_three_foreign_keys_do_not_repeat():
+    rng = np.random.default_rng(0)
+    taken = pd.DataFrame({name: rng.integers(0, n, 240) for name, n in (("student", 20), ("course", 8), ("term", 3))})
+    taken = taken.drop_duplicates()
+    tables = {f"{name}s": pd.DataFrame({name: range(taken[name].max() + 1)}) for name in taken} | {"taken": taken}
+    keys = {f"{name}s": name for name in taken} | {"taken": (*taken,)}
+    foreign_keys = {"taken": {name: f"{name}s" for name in taken}}
+    model = RelationalDiffusion(primary_keys=keys, foreign_keys=foreign_keys, **TINY).fit(tables)
+    # With half of the courses and terms, a student takes nearly all of them.
+    for scale, fewest in ((1, 150), (0.5, 60)):
+        drawn = model.sample(scale=scale, random_state=0)["taken"]
+        assert len(drawn) >= fewest and not drawn.duplicated().any()
+
+
+@pytest.mark.slow
 def test_numbers_of_children_and_their_transitions_are_those_of_a_known_markov_chain():
     rng = np.random.default_rng(0)
     n, rates = 1500, {"a": 1.0, "b": 4.0}

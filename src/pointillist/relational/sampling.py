@@ -159,8 +159,7 @@ class Sampler:
     def _children(self, model: TableModel, key: ForeignKey) -> dict[str, Column]:
         fixed = self._implied(model) | self._fixed(model)
         if self._schema.is_link(model.name):
-            others = [each for each in self._schema.foreign_keys[model.name] if each != key]
-            most = math.prod(len(self._database.counts(each)) for each in others)
+            most = math.prod(len(self._database.counts(each)) for each in self._schema.foreign_keys[model.name][1:])
             cells, name = self._database.cells[key.parent], f"{key.name}{SEPARATOR}{COUNT}"
             cells[name] = replace(cells[name], values=np.minimum(cells[name].values, most))
         counts, children = self._database.counts(key), self._database.child_rows(model.name, key)
@@ -278,10 +277,11 @@ class Sampler:
             rows[present] = matched(points, coordinates(features, scales, scales, len(wanted)), counts, rng)
             database.rows[key.name] = rows
         if self._schema.is_link(model.name):
-            *others, last = self._schema.foreign_keys[model.name]
-            _, pairs = np.unique([database.rows[each.name] for each in others], axis=1, return_inverse=True)
-            rows = database.rows[last.name]
-            database.rows[last.name] = without_repeats(rows, pairs, len(database.counts(last)), rng)
+            parent, *further = self._schema.foreign_keys[model.name]
+            shape = [len(database.counts(key)) for key in further]
+            codes = np.ravel_multi_index([database.rows[key.name] for key in further], shape)
+            codes = without_repeats(codes, database.rows[parent.name], math.prod(shape), rng)
+            database.rows |= zip((key.name for key in further), np.unravel_index(codes, shape), strict=True)
 
     def _keys(self, name: str, keys: Mapping[str, Mapping[str, Column]]) -> dict[str, Column]:
         schema, model, cells = self._schema, self._models[name], self._database.cells[name]
