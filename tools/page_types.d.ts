@@ -44,19 +44,25 @@ declare global {
   type ResidualContent = Pick<
     NumberNetworkContent,
     "columns" | "row_frequencies" | "noise_level_frequencies" | "inner" | "outer" | "tensors"
-  >;
+  > & { level_features?: number };
 
-  /** W x + b of rows, all at offsets in the kernel's memory. */
-  type KernelDense = (
-    weight: number,
-    bias: number,
-    x: number,
-    y: number,
-    inputs: number,
-    outputs: number,
-    rows: number,
-    relu: 0 | 1,
-  ) => void;
+  /** What kernel.wat computes: all but sizes are offsets in the kernel's memory. */
+  interface Kernel {
+    memory: WebAssembly.Memory;
+    add(x: number, y: number, bytes: number): void;
+    silu(x: number, bytes: number): void;
+    normalize(x: number, y: number, scale: number, shift: number, units: number, rows: number): void;
+    dense(
+      weight: number,
+      bias: number,
+      x: number,
+      y: number,
+      inputs: number,
+      outputs: number,
+      rows: number,
+      relu: 0 | 1,
+    ): void;
+  }
 
   /** What a network that is trained in a page learns, and how. */
   type Learned = Pick<NumberNetworkContent, "columns" | "sigma_data" | "alpha" | "sigma" | "time_embedding">;

@@ -98,6 +98,30 @@ def test_the_kernel_is_compiled_from_its_source():
     assert bytes(compiled) == (ASSETS / "kernel.wasm").read_bytes()
 
 
+def test_the_kernel_computes_what_numpy_does():
+    store = wasmtime.Store()
+    kernel = wasmtime.Instance(store, wasmtime.Module.from_file(store.engine, ASSETS / "kernel.wasm"), []).exports(
+        store
+    )
+    memory = np.frombuffer(kernel["memory"].get_buffer_ptr(store), np.float32)
+    # Offsets, in numbers: x is [units][rows], scale and shift [units].
+    units, rows, x, y, scale, shift = 3, 1000, 0, 3000, 6000, 6003
+    values = np.concatenate([np.linspace(-20, 20, 2990), [-1e4, -100, -88, -87, 0, 87, 88, 100, 1e4, 1]])
+    memory[x:y] = values
+    values = memory[x:y].astype(float)
+    memory[scale : shift + 3] = [1, 2, -1, 0, 0.5, 3]
+    kernel["normalize"](store, *(4 * at for at in (x, y, scale, shift)), units, rows)
+    table = values.reshape(units, rows)
+    expected = np.array([[1], [2], [-1]]) * table / np.sqrt((table**2).mean(0) + 1e-6) + np.array([[0], [0.5], [3]])
+    np.testing.assert_allclose(memory[y:scale].reshape(units, rows), expected, rtol=1e-6, atol=1e-6)
+    silu = values / (1 + np.exp(np.minimum(-values, 700)))
+    kernel["silu"](store, 4 * x, 4 * 3000)
+    np.testing.assert_allclose(memory[x:y], silu, rtol=4e-7, atol=1e-33)
+    memory[y:scale] = values
+    kernel["add"](store, 4 * x, 4 * y, 4 * 3000)
+    np.testing.assert_allclose(memory[x:y], values + silu, rtol=1e-6, atol=1e-33)
+
+
 def drawn(page, **options):
     """Rows that the page draws; labels: one for all."""
     rows = page.evaluate(

@@ -400,28 +400,26 @@ class MixedModel {
   /** x̂_0 of the drawn numbers, and 0 for others. `normals` has the center, standard deviations and axes of each row. */
   #predict(network, x, { alpha, sigma, lambda }, isOpen, known, normals) {
     const { columns, memory } = this;
-    const level = noiseLevelEmbedding(lambda, this.model.level_features, this.model.noise_level_frequencies);
     const block = memory.view(this.block, columns * BLOCK);
     block.fill(0);
     const rows = x.length / columns;
-    const along = normals.slice(0, rows).map(([center, , axes], r) => {
+    const along = normals.slice(0, rows).map(([center, deviation, axes], r) => {
       const left = Float64Array.from(center, (value, c) => x[r * columns + c] - alpha * value);
-      return axes ? left.map((_, a) => left.reduce((sum, value, c) => sum + value * axes[c * columns + a], 0)) : left;
-    });
-    along.forEach((values, r) => {
-      values.forEach((value, a) => (block[a * BLOCK + r] = value / Math.hypot(sigma, alpha * normals[r][1][a])));
+      const values = axes ? left.map((_, a) => left.reduce((sum, value, c) => sum + value * axes[c * columns + a], 0)) : left;
+      const totals = deviation.map((value) => sigma ** 2 + (alpha * value) ** 2);
+      values.forEach((value, a) => (block[a * BLOCK + r] = value / Math.sqrt(totals[a])));
+      return { values, totals };
     });
     const isNoised = this.jointNetwork && network !== this.jointNetwork;
     network.isOpen = isOpen;
     network.known = isNoised ? this.#withNoised(network.context, known, x, isOpen) : known;
-    const found = memory.view(network.apply(this.block, network.share(level)), columns * BLOCK);
+    const found = memory.view(network.apply(this.block, network.ofLevel(lambda)), columns * BLOCK);
     const x0 = new Float32Array(x.length);
-    along.forEach((values, r) => {
+    along.forEach(({ values, totals }, r) => {
       const [center, deviation, axes] = normals[r];
       const moved = values.map((value, a) => {
-        const total = sigma ** 2 + (alpha * deviation[a]) ** 2;
-        const kept = (alpha * deviation[a] ** 2 * value) / total;
-        return kept + ((sigma * deviation[a]) / Math.sqrt(total)) * found[a * BLOCK + r];
+        const kept = (alpha * deviation[a] ** 2 * value) / totals[a];
+        return kept + ((sigma * deviation[a]) / Math.sqrt(totals[a])) * found[a * BLOCK + r];
       });
       for (let c = 0; c < columns; c++) {
         if (!isOpen[c * BLOCK + r]) continue;

@@ -74,19 +74,20 @@ class TokenNetwork {
     this.weight = tensors["token_network.output.weight"];
     this.bias = tensors["token_network.output.bias"];
     this.width = this.seen.width;
+    this.scale = memory.take(this.width, new Float32Array(this.width).fill(1));
+    this.shift = memory.take(this.width);
+    this.h = memory.take(this.width * BLOCK);
     this.u = memory.take(this.width * BLOCK);
     this.v = memory.take(this.width * BLOCK);
   }
 
-  /** The last hidden layer, [width][row]. */
+  /** The last hidden layer, [width][row], until the next call. */
   through(sum) {
-    const size = this.width * BLOCK;
-    const h = sum.slice();
-    for (let block = 0; block < this.inner.length; block++) {
-      this.memory.view(this.u, size).set(normalized(h, this.width));
-      addBlock(this, block, h);
-    }
-    return normalized(h, this.width);
+    const { memory, scale, shift, h, u, width } = this;
+    memory.view(h, sum.length).set(sum);
+    this.inner.forEach((_, block) => addBlock(this, block, scale, shift));
+    memory.kernel.normalize(h, u, scale, shift, width, BLOCK);
+    return memory.view(u, sum.length);
   }
 
   /** Logits of some slots for a row. */
@@ -102,16 +103,12 @@ class TokenNetwork {
   }
 }
 
-/** h / rms(h), row by row. */
-function normalized(h, width) {
-  const factors = inverseRms(h, width);
-  return h.map((value, i) => value * factors[i % BLOCK]);
-}
-
 /** The number network: residual blocks that the noise level modulates, with the tokens' contribution as context. */
 class NumberNetwork extends ResidualMLP {
   /** @type {Uint8Array} whether each number is drawn, [number][row] */
   isOpen = new Uint8Array();
+  /** @type {Map<number, Float64Array>} contributions of noise levels, which all blocks of rows share */
+  levels = new Map();
 
   /**
    * @param {Memory} memory
@@ -127,6 +124,13 @@ class NumberNetwork extends ResidualMLP {
     const layers = (kind) => Array.from({ length: model.depth }, (_, i) => `${kind}.${i}`);
     super(memory, { ...model, tensors, inner: layers("inner"), outer: layers("outer") });
     this.context = new Sum(tensors["context.weight"], tensors["context.bias"]);
+  }
+
+  /** The contribution of a noise level to the scales and shifts of all blocks. */
+  ofLevel(lambda) {
+    const { level_features: width, noise_level_frequencies: frequencies } = this.model;
+    if (!this.levels.has(lambda)) this.levels.set(lambda, this.share(noiseLevelEmbedding(lambda, width, frequencies)));
+    return this.levels.get(lambda);
   }
 
   /** @override */

@@ -128,6 +128,9 @@ function twisted({ variances, ranges, predict, isAsked }, x, level) {
   return { x0, logPsi, wanted };
 }
 
+/** What `twisted` returns where the ranges do not count. */
+const untwisted = (x0, columns) => ({ x0, logPsi: new Float64Array(x0.length / columns), wanted: x0.slice() });
+
 /**
  * Draws a population of numbers in ranges by DPM-Solver++(2M) with noise.
  * @param {Walk} walk
@@ -144,11 +147,9 @@ function walkInto(walk, key, x, weighted) {
   let before;
   for (let i = 0; i < points - 1; i++) {
     const [from, to] = [schedule.atLambda(at[i]), schedule.atLambda(at[i + 1])];
-    let { x0, logPsi, wanted } = twisted(walk, x, from);
-    if (to.sigma > MAX_GUIDED_SIGMA * to.alpha || logPsi.every((value) => value === -Infinity)) {
-      logPsi.fill(0);
-      wanted.set(x0);
-    }
+    const isGuided = to.sigma <= MAX_GUIDED_SIGMA * to.alpha;
+    let { x0, logPsi, wanted } = isGuided ? twisted(walk, x, from) : untwisted(predict(x, from), columns);
+    if (logPsi.every((value) => value === -Infinity)) ({ x0, logPsi, wanted } = untwisted(x0, columns));
     const z = normals(foldIn(key, i), x.length + 1);
     weighted.times(logPsi);
     const parents = weighted.resampled(Math.exp(logCdf(z[x.length])));

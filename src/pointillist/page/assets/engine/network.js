@@ -7,8 +7,8 @@ const BLOCK = 64;
 class Memory {
   /** @param {{exports: any}} instance of the kernel */
   constructor(instance) {
-    /** @type {KernelDense} */
-    this.dense = instance.exports.dense;
+    /** @type {Kernel} */
+    this.kernel = instance.exports;
     /** @type {WebAssembly.Memory} */
     this.memory = instance.exports.memory;
     this.top = 16;
@@ -58,7 +58,7 @@ class Dense {
   }
 
   apply(x, y, { bias = this.bias, relu = false } = {}) {
-    this.memory.dense(this.weight, bias, x, y, this.inputs, this.padded, BLOCK, relu ? 1 : 0);
+    this.memory.kernel.dense(this.weight, bias, x, y, this.inputs, this.padded, BLOCK, relu ? 1 : 0);
   }
 }
 
@@ -135,21 +135,14 @@ class MLP {
   }
 }
 
-/** 1 / rms(h) of each row. */
-function inverseRms(h, width) {
-  const norm = new Float64Array(BLOCK);
-  for (let i = 0; i < h.length; i++) norm[i % BLOCK] += h[i] * h[i];
-  return norm.map((square) => 1 / Math.sqrt(square / width + 1e-6));
-}
-
-/** Adds a residual block of the values at offset `u` to h. */
-function addBlock({ memory, inner, outer, u, v }, block, h) {
+/** Adds a residual block of scale h / rms(h) + shift to h. All but `block` are offsets in memory. */
+function addBlock({ memory: { kernel }, inner, outer, width, h, u, v }, block, scale, shift) {
+  const bytes = 4 * width * BLOCK;
+  kernel.normalize(h, u, scale, shift, width, BLOCK);
   inner[block].apply(u, v);
-  const activations = memory.view(v, h.length);
-  for (let i = 0; i < h.length; i++) activations[i] /= 1 + Math.exp(-activations[i]);
+  kernel.silu(v, bytes);
   outer[block].apply(v, u);
-  const added = memory.view(u, h.length);
-  for (let i = 0; i < h.length; i++) h[i] += added[i];
+  kernel.add(h, u, bytes);
 }
 
 /** Fourier features of the row, residual blocks that the noise level and the class modulate, output layer. */
@@ -167,12 +160,14 @@ class ResidualMLP {
     this.model = model;
     this.columns = model.columns;
     this.modulation = tensors["modulation.weight"];
-    this.modulationBias = tensors["modulation.bias"];
     this.input = layer("input");
     this.inner = model.inner.map(layer);
     this.outer = model.outer.map(layer);
     this.output = layer("output");
     this.width = this.input.outputs;
+    /** Of each block, a scale and then a shift of each unit. */
+    this.modulationBias = tensors["modulation.bias"].map((value, i) => value + Number(i % (2 * this.width) < this.width));
+    this.modulations = memory.take(this.modulationBias.length);
     this.seen = memory.take(this.input.inputs * BLOCK);
     this.h = memory.take(this.input.room);
     this.u = memory.take(this.input.room);
@@ -190,14 +185,16 @@ class ResidualMLP {
   }
 
   apply(x, share) {
-    const size = this.width * BLOCK;
     this.see(x);
     this.input.apply(this.seen, this.h);
-    const h = this.memory.view(this.h, size);
-    for (let i = 0; i < this.known.length; i++) h[i] += this.known[i];
+    if (this.known.length) {
+      this.memory.view(this.u, this.known.length).set(this.known);
+      this.memory.kernel.add(this.h, this.u, this.known.byteLength);
+    }
+    this.memory.view(this.modulations, share.length).set(this.modulationBias.map((bias, i) => bias + share[i]));
     for (let block = 0; block < this.inner.length; block++) {
-      this.#modulate(share, 2 * block * this.width);
-      addBlock(this, block, h);
+      const scale = this.modulations + 8 * block * this.width;
+      addBlock(this, block, scale, scale + 4 * this.width);
     }
     this.output.apply(this.h, this.result);
     return this.result;
@@ -215,18 +212,6 @@ class ResidualMLP {
         seen[(2 * k + 2) * size + i] = Math.cos(frequency * row[i]);
       }
     });
-  }
-
-  /** u = (1 + scale) h / rms(h) + shift. */
-  #modulate(share, first) {
-    const h = this.memory.view(this.h, this.width * BLOCK);
-    const u = this.memory.view(this.u, this.width * BLOCK);
-    const norm = inverseRms(h, this.width);
-    for (let j = 0; j < this.width; j++) {
-      const scale = 1 + this.modulationBias[first + j] + share[first + j];
-      const shift = this.modulationBias[first + this.width + j] + share[first + this.width + j];
-      for (let r = 0; r < BLOCK; r++) u[j * BLOCK + r] = scale * h[j * BLOCK + r] * norm[r] + shift;
-    }
   }
 }
 

@@ -53,7 +53,7 @@ class TrainedLayer {
   forward(x, relu) {
     this.x = x;
     this.relu = relu;
-    this.memory.dense(this.forwards, this.bias, x, this.y, this.inputs, this.padOut, this.rows, relu ? 1 : 0);
+    this.memory.kernel.dense(this.forwards, this.bias, x, this.y, this.inputs, this.padOut, this.rows, relu ? 1 : 0);
     return this.y;
   }
 
@@ -82,11 +82,11 @@ class TrainedLayer {
       }
       this.ofOffset[o] = sum;
     }
-    memory.dense(this.packed, this.nothing, this.turned, this.gradient, rows, padOut, padIn, 0);
+    memory.kernel.dense(this.packed, this.nothing, this.turned, this.gradient, rows, padOut, padIn, 0);
     const gradient = memory.view(this.gradient, padOut * padIn);
     for (let i = 0; i < inputs; i++)
       for (let o = 0; o < outputs; o++) this.ofWeight[i * outputs + o] = gradient[o * padIn + i];
-    if (dx !== null) memory.dense(this.backwards, this.nothing, this.dy, dx, padOut, upTo(inputs, 4), rows, 0);
+    if (dx !== null) memory.kernel.dense(this.backwards, this.nothing, this.dy, dx, padOut, upTo(inputs, 4), rows, 0);
   }
 }
 
