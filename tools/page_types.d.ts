@@ -728,7 +728,8 @@ declare global {
     button: HTMLButtonElement;
     canvas: HTMLCanvasElement;
     input: HTMLInputElement;
-    output: HTMLOutputElement;
+    b: HTMLElement;
+    "[role=region]": HTMLElement;
     select: HTMLSelectElement;
     table: HTMLTableElement;
     tbody: HTMLTableSectionElement;

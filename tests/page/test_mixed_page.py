@@ -288,3 +288,20 @@ def test_a_hidden_cell_is_guessed_from_the_rest_of_its_row(mixed_model, page_of)
     assert note == f"{text}, in nine of ten cases from {text} to {text}. The row has {text}."
     cell.locator("button").click()
     assert cell.inner_text() == text and not page.locator("#guess").is_visible()
+
+
+@IN_CHROMIUM
+def test_cells_are_reached_by_arrow_keys_and_keep_the_focus(mixed_model, page_of):
+    page = page_of(mixed_model)
+    rows = page.locator("#first-rows tbody tr")
+    assert page.locator("#first-rows tbody [tabindex='0']").count() == 1
+    rows.first.locator("button").first.focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "ArrowLeft", "ArrowUp", "ArrowUp", "ArrowDown"):
+        page.keyboard.press(key)
+    cell = rows.nth(1).locator("td").nth(1)
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('#guess-note').textContent.includes(', guessed')")
+    assert cell.inner_text() == "?"
+    assert page.evaluate("document.activeElement.closest('td').cellIndex") == 1
+    page.keyboard.press("Enter")
+    assert cell.inner_text() != "?" and page.locator("#first-rows tbody [tabindex='0']").count() == 1

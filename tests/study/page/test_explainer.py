@@ -52,6 +52,13 @@ def test_sentences_compare_settings_only_after_three_trainings(make):
     assert found[1][0] == "Number of steps: by EMD, T = 500 is better than every other setting on all 3 sets."
 
 
+def test_every_control_has_a_name(page):
+    """A label names the first control within it, which an output would be."""
+    unnamed = """[...document.querySelectorAll('button, select, input')].filter(e =>
+        !(e.ariaLabel || e.textContent.trim() && e.tagName === 'BUTTON' || e.labels?.length)).map(e => e.outerHTML)"""
+    assert page.evaluate(unnamed) == []
+
+
 def test_weights_are_packed_in_steps(live_results, page):
     read = """async id => {
       const { tensors } = await pointillist.pool.unpacked(pointillist.pool.models.get(id));
@@ -99,7 +106,8 @@ def test_any_cell_is_guessed_from_those_in_sight(page):
 
     def asked(text):
         page.wait_for_function(f"text => {step}.readout.textContent.startsWith(text)", arg=text, timeout=60_000)
-        return [float(line.split("\n")[-1].removesuffix(" %")) for line in guess.locator(".bars li").all_inner_texts()]
+        bars = guess.locator(".bars li").all_inner_texts()
+        return [float(text.split("\n")[-1].removesuffix("\u00a0%")) for text in bars]
 
     # An Adelie penguin of Torgersen, where no others live.
     percents = asked("species, given the 6 cells")
@@ -249,7 +257,7 @@ def test_a_row_is_written_token_by_token_and_then_all_numbers(page):
         assert texts[n:] == ["?"] * (7 - n) and "?" not in texts[:n]
         assert write.locator(".bars li").count() in (2, 3)
         percents = [
-            float(text.split("\n")[-1].removesuffix(" %")) for text in write.locator(".bars li").all_inner_texts()
+            float(text.split("\n")[-1].removesuffix("\u00a0%")) for text in write.locator(".bars li").all_inner_texts()
         ]
         assert sum(percents) == pytest.approx(100, abs=1.1)
         step.click()

@@ -53,7 +53,10 @@ function fillTable(table, names, rows, cell) {
   const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
   const line = (_, r) => element("tr", {}, ...names.map((_, c) => element("td", {}, cell(r, c))));
   const body = element("tbody", {}, ...Array.from({ length: rows }, line));
+  const buttons = () => [...table.querySelectorAll("button")];
+  const focused = buttons().findIndex((button) => button === document.activeElement);
   table.replaceChildren(element("thead", {}, head), body);
+  buttons()[focused]?.focus();
 }
 
 Object.assign(window.pointillist, { byId, color, contextOf, element, fillTable, save, seriesColors, sized });

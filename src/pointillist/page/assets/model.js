@@ -7,6 +7,8 @@
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
+  /** @type {Record<string, [down: number, right: number]>} */
+  const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
   /** @type {PageContent} */
   const content = JSON.parse(byId("content").textContent);
@@ -24,6 +26,8 @@
   let ready = 0;
   /** @type {{row: number, column: number} | null} the cell that is guessed */
   let hidden = null;
+  /** @type {{row: number, column: number} | null} the cell at which the tab key stops */
+  let tabbed = null;
   /** Whether the rows were drawn without conditions. */
   let areUnconditional = true;
 
@@ -311,11 +315,33 @@
     fillTable(byId("first-rows"), names.map(headOf), Math.min(FIRST_ROWS, ready), (r, c) => {
       const text = hidden?.row === r && hidden.column === c ? "?" : drawn.text(c, r);
       if (!content.can_fill || !columns[c].can_be_given) return text;
-      const button = element("button", { type: "button" }, text);
-      if (!text) button.ariaLabel = `${names[c]}: missing`;
+      // Of all cells, the tab key stops at one; arrow keys reach the others.
+      tabbed ??= { row: r, column: c };
+      const tabIndex = tabbed.row === r && tabbed.column === c ? 0 : -1;
+      const button = element("button", { type: "button", tabIndex, ariaLabel: `${names[c]}: ${text || "missing"}` }, text);
       button.addEventListener("click", () => hide(drawn, r, c));
+      button.addEventListener("keydown", (event) => {
+        const [down, right] = ARROWS[event.key] ?? [0, 0];
+        if (!down && !right) return;
+        event.preventDefault();
+        for (let k = 1; cellAt(r + k * down, c + k * right); k++) if (stopAt(r + k * down, c + k * right)) return;
+      });
       return button;
     });
+  }
+
+  const cellAt = (row, column) => byId("first-rows").tBodies[0].rows[row]?.cells[column];
+
+  /** Moves the focus to a cell; returns false if it cannot be hidden. */
+  function stopAt(row, column) {
+    const button = cellAt(row, column)?.querySelector("button");
+    if (!button) return false;
+    const before = tabbed && cellAt(tabbed.row, tabbed.column)?.querySelector("button");
+    if (before) before.tabIndex = -1;
+    tabbed = { row, column };
+    button.tabIndex = 0;
+    button.focus();
+    return true;
   }
 
   /** The name of a column, which adds a condition on it. */
@@ -336,6 +362,7 @@
     hidden = isSame ? null : { row, column };
     byId("guess").hidden = isSame;
     show();
+    stopAt(row, column);
     if (!isSame) guess(drawn, row, column, draw).catch(({ message }) => (byId("guess-note").textContent = message));
   }
 

@@ -163,11 +163,15 @@ function draw(holder) {
     end = at + half + 6;
   }
   picture.append(text(right, height - 4, "end", x.name), text(left, 11, "start", y.name ?? ""));
-  if (marker !== undefined) picture.append(path(`M${toX(marker)} ${TOP}V${bottom}`, "marker"));
+  if (marker !== undefined && toX(marker) <= right) picture.append(path(`M${toX(marker)} ${TOP}V${bottom}`, "marker"));
   for (const one of series) picture.append(drawn(one, toX, (value) => within(toY(value)), [left, right, bottom], marker));
   for (const { at, name } of levels) {
     const y = within(toY(at));
-    picture.append(level(y, "level"), text(right, y - 5, "end", name, { class: "over" }));
+    const marks = series.flatMap(({ points, reported = [] }) =>
+      [...points, ...reported].flatMap(([x, y]) => (y === null ? [] : [[toX(x), within(toY(y))]])),
+    );
+    const [side, height] = freeSpot([left + 4, right], [y - 5, y + 13], CHARACTER * name.length, marks);
+    picture.append(level(y, "level"), text(side, height, side === right ? "end" : "start", name, { class: "over" }));
   }
   if (describe) {
     picture.append(svg("rect", { x: left, y: TOP, width: right - left, height: bottom - TOP, class: "area" }));
@@ -176,6 +180,23 @@ function draw(holder) {
   holder.stops = (x.stops ?? x.ticks)?.map(toX);
   holder.querySelector(".curves")?.remove();
   holder.prepend(picture);
+}
+
+/**
+ * The position of a text, of some sides and heights, that is farthest from marks.
+ * @param {[left: number, right: number]} sides left end of the text, or right end
+ * @param {number[]} heights
+ * @param {number[][]} marks x and y of each
+ * @returns {number[]} x and y
+ */
+function freeSpot([left, right], heights, width, marks) {
+  const room = (/** @type {number[]} */ [side, height]) => {
+    const first = side === right ? right - width : left;
+    const aside = (x) => Math.max(0, first - x, x - first - width);
+    return Math.min(...marks.map((/** @type {number[]} */ [x, y]) => Math.hypot(aside(x), y - height)));
+  };
+  const spots = [right, left].flatMap((side) => heights.map((height) => [side, height]));
+  return spots.reduce((best, spot) => (room(spot) > room(best) ? spot : best));
 }
 
 /**

@@ -52,7 +52,7 @@ class JudgeStep {
   #judge(side) {
     const isRight = side === this.answer;
     this.right += Number(isRight);
-    const said = isRight ? "Right. " : "No, that one was invented. ";
+    const said = isRight ? "Correct. " : "Wrong: that one was invented. ";
     if (++this.round < ROUNDS) {
       this.#deal(said);
       return;

@@ -133,9 +133,9 @@ class KnobsStep {
   #update() {
     const hasClasses = this.models.map(({ value }) => models.get(value).class_embedding > 0);
     this.scales.forEach((input, i) => (input.closest("label").hidden = !hasClasses[i]));
-    for (const input of this.scales) input.closest("label").querySelector("output").textContent = input.value;
+    for (const input of this.scales) input.closest("label").querySelector("b").textContent = input.value;
     this.evaluations.value = String(Math.log(this.n / LEAST) / Math.log(MOST / LEAST));
-    this.evaluations.closest("label").querySelector("output").textContent = String(this.n);
+    this.evaluations.closest("label").querySelector("b").textContent = String(this.n);
     this.evaluations.setAttribute("aria-valuetext", String(this.n));
   }
 

@@ -35,7 +35,7 @@ class OnceStep {
         [...lists[side].tBodies[0].rows].forEach((line, r) => line.classList.toggle("bad", found.isImpossible(texts[r])));
         return share ? `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} % of the rows` : "no row";
       });
-      this.readout.textContent = `A species on an island where the data has none: ${shares[0]} on the left, ${shares[1]} on the right.`;
+      this.readout.textContent = `The wrong island for a species: ${shares[0]} on the left, ${shares[1]} on the right.`;
     });
     this.update = latest((model) => this.#update(model));
   }

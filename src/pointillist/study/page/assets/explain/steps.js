@@ -47,7 +47,7 @@ class SpoilStep {
         ? "Rows of the data, as they are."
         : covered
           ? `The numbers are noise, and ${Math.round(100 * covered)} % of the cells are covered.`
-          : `The numbers drift. ${Math.round(100 * this.stories[0].noiseAt(moment))} % of what they vary by is noise.`;
+          : `The numbers drift. Noise makes up ${Math.round(100 * this.stories[0].noiseAt(moment))} % of their spread.`;
   }
 }
 

@@ -80,13 +80,17 @@ class Dots {
     const context = contextOf(canvas);
     context.globalAlpha = OPACITY;
     const outline = new Path2D(shapePath(shape, radius));
-    const masks = Array.from({ length: PARTS * PARTS }, (_, i) => {
+    for (let i = 0; i < PARTS * PARTS; i++) {
       const [down, right] = [Math.floor(i / PARTS), i % PARTS].map((part) => (part + 0.5) / PARTS);
       context.setTransform(1, 0, 0, 1, side / 2 + right, side * (i + 0.5) + down);
       context.fill(outline);
-      const { data } = context.getImageData(0, side * i, side, side);
-      const pixels = Array.from({ length: side * side }, (_, at) => [at % side, Math.floor(at / side), data[4 * at + 3]]);
-      return Uint8Array.from(pixels.filter(([, , opacity]) => opacity).flat());
+    }
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const opacity = Array.from({ length: data.length / 4 }, (_, at) => data[4 * at + 3]);
+    const masks = Array.from({ length: PARTS * PARTS }, (_, i) => {
+      const pixels = opacity.slice(side * side * i, side * side * (i + 1));
+      const rows = pixels.map((value, at) => [at % side, Math.floor(at / side), value]);
+      return Uint8Array.from(rows.filter(([, , value]) => value).flat());
     });
     return { side, masks };
   }

@@ -118,9 +118,10 @@ function showCells(line, /** @type {ReturnType<Story["cells"]>} */ cells, first 
 function barsOf(/** @type {PageColumn} */ { nominal, has_missing: hasMissing }, /** @type {number[]} */ chances) {
   const names = [...(nominal ?? Array(chances.length - Number(hasMissing)).fill("a number")), ...(hasMissing ? ["missing"] : [])];
   return chances.map((chance, i) => {
-    const percent = `${(100 * chance).toFixed(chance < 0.0995 ? 1 : 0)} %`;
+    const percent = `${(100 * chance).toFixed(chance < 0.0995 ? 1 : 0)}\u00a0%`;
     const bar = element("i");
-    bar.style.width = `${60 * chance}%`;
+    // The name and the percentage take 150 pixels.
+    bar.style.width = `calc(${chance} * (100% - 150px))`;
     return element("li", {}, element("span", {}, names[i]), bar, percent);
   });
 }

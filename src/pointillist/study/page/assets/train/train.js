@@ -41,6 +41,7 @@ class Trainer {
     left.after(this.ofData);
     this.stage = new Stage(right, { channel: "train", rows: MEASURED });
     this.list = root.querySelector("table");
+    this.rows = root.querySelector("[role=region]");
     this.choice = root.querySelector("[name=source]");
     this.button = root.querySelector(".start");
     this.clear = root.querySelector(".clear");
@@ -59,7 +60,10 @@ class Trainer {
     this.choice.replaceChildren(new Option("points that you draw", "draw"), new Option("a CSV file", "csv"), ...sets);
     this.choice.addEventListener("change", () => this.choose(this.choice.value));
     this.button.addEventListener("click", () => (this.worker ? this.stop() : this.start()));
-    this.clear.addEventListener("click", () => (this.pad.text = ""));
+    this.clear.addEventListener("click", () => {
+      this.pad.text = "";
+      this.choose("draw");
+    });
     this.file.addEventListener("change", () => {
       this.#read(this.file.files?.[0]);
       // The same file may be chosen again.
@@ -107,7 +111,8 @@ class Trainer {
     this.#end();
     this.training = null;
     this.choice.value = source;
-    this.doneNote.hidden = this.list.hidden = true;
+    this.doneNote.hidden = this.rows.hidden = true;
+    this.stage.scene.setRows(new Float32Array());
     const isDrawn = source === "draw";
     this.pad.isOpen = this.ofData.hidden = isDrawn;
     this.pad.canvas.hidden = this.clear.hidden = !isDrawn;
@@ -126,7 +131,7 @@ class Trainer {
     const count = this.pad.points.length;
     this.button.disabled = count < LEAST_POINTS;
     this.say(
-      count ? `${count.toLocaleString("en")} points` : "Draw some points on the empty picture, with a mouse or a finger.",
+      count ? `${count.toLocaleString("en")} points` : "Draw some points on the empty picture, with a mouse or a finger, or choose something else to learn from.",
     );
   }
 
@@ -261,7 +266,7 @@ class Trainer {
     const codec = codecs.get(dataset);
     const cells = codec?.decode(drawn) ?? [];
     this.stage.scene.setRows(asCells(dataset, drawn, NaN), undefined, codec?.colors(cells) ?? null);
-    this.list.hidden = !codec;
+    this.rows.hidden = !codec;
     if (codec) fillTable(this.list, codec.names, LISTED, (r, c) => cells[r][c] ?? "missing");
   }
 }
