@@ -110,7 +110,7 @@ def test_any_cell_is_guessed_from_those_in_sight(page):
         return [float(text.split("\n")[-1].removesuffix("\u00a0%")) for text in bars]
 
     # An Adelie penguin of Torgersen, where no others live.
-    percents = asked("species, given the 6 cells")
+    percents = asked("species, given the 6 cells that you see: most likely Adelie.")
     assert percents[0] > 90 and sum(percents) == pytest.approx(100, abs=1) and not guess.locator(".curve").is_visible()
     for c, name in ((1, "island"), (2, "bill length, mm"), (3, "bill depth, mm"), (4, "flipper length, mm")):
         cells.nth(c).click()

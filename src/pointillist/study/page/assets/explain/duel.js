@@ -1,6 +1,6 @@
 /* Two stages in lockstep: one noise, one clock that runs through the noise levels, and one frame. */
 
-const { Clock, LAST_LAMBDA, Stage } = window.pointillist;
+const { Clock, LAST_LAMBDA, Stage, moveSlider } = window.pointillist;
 
 class Duel {
   /** @param {HTMLElement} root holds two canvases, a button `.play` and a range `.time` */
@@ -45,7 +45,7 @@ class Duel {
   #show(share) {
     const lambda = this.#first + share * (LAST_LAMBDA - this.#first);
     this.stages.forEach((stage) => (share < 1 ? stage.showLevel(lambda) : stage.show(1)));
-    this.time.value = String(Math.round(1000 * share));
+    moveSlider(this.time, share);
   }
 }
 

@@ -1,6 +1,6 @@
 /* The top: a table whose cells turn over one by one, next to the points of its rows, until the user stops them. */
 
-const { Clock, Stage, aheadOf, calm, element, fillTable, keyOf, showCells } = window.pointillist;
+const { Clock, Stage, aheadOf, calm, element, fillTable, keyOf, moveSlider, showCells } = window.pointillist;
 /** Seconds of the way, and milliseconds of rest at its end. */
 const [SECONDS, REST] = [6, 2000];
 /** Rows of the table, rows that are drawn first, and rows in all. */
@@ -96,7 +96,7 @@ class Hero {
     const colors = Int8Array.from(stories, (story, r) => story.color(moment, aheadOf(r)));
     scene.path = scene.chosen === null ? null : stories[scene.chosen].path;
     scene.setRows(Float32Array.from(stories.flatMap((story) => story.point(moment))), undefined, colors);
-    this.time.value = String(Math.round(1000 * moment));
+    moveSlider(this.time, moment);
     this.#write();
   }
 }

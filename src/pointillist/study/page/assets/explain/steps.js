@@ -1,6 +1,6 @@
 /* The first two steps of the explainer: rows of the table are spoilt, and the model guesses what a covered cell was. */
 
-const { Stage, aheadOf, barsOf, chart, element, fillTable, latest, showCells } = window.pointillist;
+const { Stage, aheadOf, barsOf, chart, element, fillTable, latest, moveSlider, showCells } = window.pointillist;
 /** Rows in the table, rows that are drawn for a guess, and points of a curve. */
 const [LISTED, GUESSES, POINTS] = [6, 320, 60];
 /** The width of a number's bump in a curve, in standard deviations of all. */
@@ -36,6 +36,7 @@ class SpoilStep {
   #show() {
     if (!this.stories.length) return;
     const moment = 1 - Number(this.time.value) / 1000;
+    moveSlider(this.time, 1 - moment);
     const colors = this.stories.map((story, r) => story.color(moment, aheadOf(r)));
     this.scene.setRows(Float32Array.from(this.stories.flatMap((story) => story.point(moment))), undefined, colors);
     const rows = this.stories.map((story, r) => story.cells(moment, aheadOf(r)));
@@ -128,7 +129,9 @@ class GuessStep {
     if (!column.nominal) this.#draw(column, table.titles[asked], stories.map((story) => story.cells(1)[asked].value));
     const seen = table.columns.length - covered.length;
     const given = seen ? `, given the ${seen === 1 ? "cell" : `${seen} cells`} that you see` : "";
-    this.readout.textContent = `${table.titles[asked]}${given}. Click the cell again to uncover it.`;
+    const best = column.nominal?.[chances.indexOf(Math.max(...chances))] ?? "missing";
+    const likely = column.nominal ? `: most likely ${best}` : "";
+    this.readout.textContent = `${table.titles[asked]}${given}${likely}. Click the cell again to uncover it.`;
   }
 
   /** Draws the density of a number from draws of it. */

@@ -1,6 +1,6 @@
 /* Writes one row: its tokens in order, with the probabilities of the next one, then all numbers together. */
 
-const { Clock, Stage, barsOf, element } = window.pointillist;
+const { Clock, Stage, barsOf, element, moveSlider } = window.pointillist;
 /** Seconds for all tokens and numbers, and steps of numbers at a click. */
 const [SECONDS, AT_ONCE] = [12, 6];
 
@@ -67,7 +67,7 @@ class WriteStep {
         return element("tr", {}, element("th", { scope: "row" }, titles[c]), element("td", { className }, text));
       }),
     );
-    this.time.value = String(Math.round(1000 * moment));
+    moveSlider(this.time, moment);
     const color = story.color(moment);
     this.scene.chosen = seen === story.order.length ? 0 : null;
     this.scene.path = story.path;

@@ -104,4 +104,10 @@ function debounced(act) {
   };
 }
 
-Object.assign(window.pointillist, { Clock, animation, debounced, latest });
+/** Moves a slider from 0 to 1000 to a share of its way, and says it in percent. */
+function moveSlider(slider, share) {
+  slider.value = String(1000 * share);
+  slider.ariaValueText = `${Math.round(100 * share)} %`;
+}
+
+Object.assign(window.pointillist, { Clock, animation, debounced, latest, moveSlider });
