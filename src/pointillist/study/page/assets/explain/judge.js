@@ -52,7 +52,7 @@ class JudgeStep {
   #judge(side) {
     const isRight = side === this.answer;
     this.right += Number(isRight);
-    const said = isRight ? "Correct. " : "Wrong: that one was invented. ";
+    const said = `${isRight ? "Correct" : "Wrong"}: the ${["left", "right"][this.answer]} one was real. `;
     if (++this.round < ROUNDS) {
       this.#deal(said);
       return;

@@ -55,7 +55,8 @@ class KnobsStep {
       this.#write();
       copyFrom(currentTarget, location.href);
     });
-    for (const button of this.presets) button.addEventListener("click", () => this.#preset(button.dataset.preset));
+    for (const button of this.presets)
+      button.addEventListener("click", () => (this.#preset(button.dataset.preset), this.#write()));
   }
 
   /** @param {Pick<Shown, "set">} shown */
@@ -66,9 +67,9 @@ class KnobsStep {
     this.set = set;
     this.offered = offered;
     for (const select of this.models) select.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
-    this.presets.forEach((button) => {
-      button.hidden = button.dataset.preset === "guidance" && !models.conditional(set);
-    });
+    /** @type {Record<string, unknown>} */
+    const possible = { sampler: true, schedule: this.#other(), guidance: models.conditional(set) };
+    this.presets.forEach((button) => (button.hidden = !possible[button.dataset.preset ?? ""]));
     this.#preset("sampler");
     if (this.isLinked) return;
     this.isLinked = true;
@@ -114,10 +115,16 @@ class KnobsStep {
     save(new Blob([[heads.map(csvField).join(), ...lines, ""].join("\n")], { type: "text/csv" }), `${model.dataset}.csv`);
   }
 
+  /** Another model without classes than the plain one. */
+  #other() {
+    const plain = models.plain(this.set);
+    return this.offered.find((model) => model !== plain && !model.class_embedding);
+  }
+
   /** Lets the lanes differ in one thing: "sampler", "schedule" or "guidance". */
   #preset(name) {
     const plain = models.plain(this.set);
-    const other = this.offered.find((model) => model !== plain && !model.class_embedding) ?? plain;
+    const other = this.#other() ?? plain;
     const guided = models.conditional(this.set) ?? plain;
     const chosen = name === "guidance" ? [guided, guided] : [plain, name === "sampler" ? plain : other];
     chosen.forEach(({ id }, i) => {
