@@ -12,7 +12,7 @@ const HELD_OUT = 0.2;
 const MEASURED = 400;
 const LEAST_POINTS = 30;
 /** Steps of a training that is not stopped, and of one on a file: small tables are learned by heart afterwards. */
-const [STEPS, FILE_STEPS] = [6000, 3000];
+const [STEPS, FILE_STEPS] = [6000, 4500];
 /** Rows of the table. */
 const LISTED = 6;
 
