@@ -17,6 +17,10 @@ IN_BOTH = pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=T
 IN_CHROMIUM = pytest.mark.parametrize("browser", ["chromium"], indirect=True)
 """For tests that download, set what media queries find, or fill in numbers, which that other protocol cannot yet."""
 
+UNNAMED = """[...document.querySelectorAll('button, select, input:not([hidden])')].filter(e =>
+    !(e.ariaLabel || e.textContent.trim() && e.tagName === 'BUTTON' || e.labels?.length)).map(e => e.outerHTML)"""
+"""The controls of a page without a name. A label names the first control within it, which an output would be."""
+
 
 def launched(playwright, name):
     """Starts a browser; skips the test, loudly, if there is none."""

@@ -10,7 +10,7 @@ import pytest
 from page_steps import as_csv, csv_lines, downloaded, fill, wait_until_filled
 from pyarrow import csv as csv_of
 
-from browsers import IN_BOTH, IN_CHROMIUM
+from browsers import IN_BOTH, IN_CHROMIUM, UNNAMED
 from pointillist import Diffusion
 
 
@@ -304,4 +304,11 @@ def test_cells_are_reached_by_arrow_keys_and_keep_the_focus(mixed_model, page_of
     assert cell.inner_text() == "?"
     assert page.evaluate("document.activeElement.closest('td').cellIndex") == 1
     page.keyboard.press("Enter")
-    assert cell.inner_text() != "?" and page.locator("#first-rows tbody [tabindex='0']").count() == 1
+    stops = page.locator("#first-rows tbody [tabindex='0']")
+    assert cell.inner_text() != "?" and stops.count() == 1
+    # Another draw keeps the focus, and leaves a stop even if the cell is gone.
+    page.locator("#first-rows th button").nth(2).focus()
+    page.evaluate("document.querySelector('#rows').value = 1; document.querySelector('#rows').form.requestSubmit()")
+    page.wait_for_function("() => document.querySelectorAll('#first-rows tbody tr').length === 1")
+    assert stops.count() == 1 and page.evaluate("document.activeElement.closest('th').cellIndex") == 2
+    assert page.evaluate(UNNAMED) == []

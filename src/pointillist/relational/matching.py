@@ -104,7 +104,7 @@ def without_repeats(
     for other in np.unique(others[_repeated(others * n_rows + rows)]):
         here = np.flatnonzero(others == other)
         again = here[_repeated(rows[here])]
-        # Without listing all, which may be many: these are at least as many as are needed.
+        # Twice as many rows as needed, drawn at random, include enough that are free.
         free = np.setdiff1d(rng.choice(n_rows, min(n_rows, 2 * len(here)), replace=False), rows[here])
         rows[again] = rng.permutation(free)[: len(again)]
     return rows

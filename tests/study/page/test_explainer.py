@@ -7,7 +7,7 @@ import pytest
 from reference import loss_of, trained
 from test_live import network_of
 
-from browsers import IN_CHROMIUM
+from browsers import IN_CHROMIUM, UNNAMED
 from pointillist.diffusion.networks import MLP
 from pointillist.diffusion.schedules import cosine
 from pointillist.engine.weights import named
@@ -52,11 +52,8 @@ def test_sentences_compare_settings_only_after_three_trainings(make):
     assert found[1][0] == "Number of steps: by EMD, T = 500 is better than every other setting on all 3 sets."
 
 
-def test_every_control_has_a_name(page):
-    """A label names the first control within it, which an output would be."""
-    unnamed = """[...document.querySelectorAll('button, select, input')].filter(e =>
-        !(e.ariaLabel || e.textContent.trim() && e.tagName === 'BUTTON' || e.labels?.length)).map(e => e.outerHTML)"""
-    assert page.evaluate(unnamed) == []
+def test_controls_of_all_steps_have_names(page):
+    assert page.evaluate(UNNAMED) == []
 
 
 def test_weights_are_packed_in_steps(live_results, page):

@@ -53,6 +53,7 @@ function fillTable(table, names, rows, cell) {
   const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
   const line = (_, r) => element("tr", {}, ...names.map((_, c) => element("td", {}, cell(r, c))));
   const body = element("tbody", {}, ...Array.from({ length: rows }, line));
+  // A button in the table keeps the focus.
   const buttons = () => [...table.querySelectorAll("button")];
   const focused = buttons().findIndex((button) => button === document.activeElement);
   table.replaceChildren(element("thead", {}, head), body);

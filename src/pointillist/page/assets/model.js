@@ -312,7 +312,9 @@
       byId("scatter-note").textContent = `${points}${grid ? ` ${comparison(grid, x, y)}` : ""}`;
     }
     const names = columns.map(({ name }) => name);
-    fillTable(byId("first-rows"), names.map(headOf), Math.min(FIRST_ROWS, ready), (r, c) => {
+    const listed = Math.min(FIRST_ROWS, ready);
+    if (tabbed && tabbed.row >= listed) tabbed = null;
+    fillTable(byId("first-rows"), names.map(headOf), listed, (r, c) => {
       const text = hidden?.row === r && hidden.column === c ? "?" : drawn.text(c, r);
       if (!content.can_fill || !columns[c].can_be_given) return text;
       // Of all cells, the tab key stops at one; arrow keys reach the others.

@@ -9,8 +9,6 @@ class Memory {
   constructor(instance) {
     /** @type {Kernel} */
     this.kernel = instance.exports;
-    /** @type {WebAssembly.Memory} */
-    this.memory = instance.exports.memory;
     this.top = 16;
   }
 
@@ -18,8 +16,9 @@ class Memory {
   take(length, values) {
     const offset = this.top;
     this.top = (offset + length * 4 + 15) & ~15;
-    const missing = this.top - this.memory.buffer.byteLength;
-    if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
+    const { memory } = this.kernel;
+    const missing = this.top - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / 65536));
     const view = this.view(offset, length);
     view.fill(0);
     if (values) view.set(values);
@@ -28,7 +27,7 @@ class Memory {
 
   /** A view of memory. Renew it after every `take`: growing memory empties old views. */
   view(offset, length) {
-    return new Float32Array(this.memory.buffer, offset, length);
+    return new Float32Array(this.kernel.memory.buffer, offset, length);
   }
 }
 

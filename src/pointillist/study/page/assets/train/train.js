@@ -130,9 +130,8 @@ class Trainer {
   #padChanged() {
     const count = this.pad.points.length;
     this.button.disabled = count < LEAST_POINTS;
-    this.say(
-      count ? `${count.toLocaleString("en")} points` : "Draw some points on the empty picture, with a mouse or a finger, or choose something else to learn from.",
-    );
+    const howTo = "Draw some points on the empty picture, with a mouse or a finger, or choose something else to learn from.";
+    this.say(count ? `${count.toLocaleString("en")} points` : howTo);
   }
 
   /** @param {File | undefined} file */
