@@ -1,5 +1,6 @@
 """Checks commands over the files of a folder on a real Ray cluster, also while one of its two nodes is killed."""
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -79,6 +80,13 @@ def test_scores_and_predictions_are_the_same_on_ray(folder, capsys):
     for command in (("score", "m.model", "full"), ("predict", "m.model", "full", "--target", "kind")):
         assert call(*command, "-o", "here") == call(*command, "-o", "there", "--engine", "ray") == 0
         assert written("there") == written("here")
+    compare = ("evaluate", "full", "m.model", "--json")
+    found = []
+    for where in ((), ("--engine", "ray")):
+        capsys.readouterr()
+        assert call(*compare, *where) == 0
+        found.append(json.loads(capsys.readouterr().out) | {"seconds": 0})
+    assert found[0] == found[1]
     Path("full/03.csv").write_text("kind,x,y\na,1\n")
     capsys.readouterr()
     assert call("impute", "m.model", "full", "-o", "there", "--engine", "ray") == 2
@@ -90,3 +98,5 @@ def test_ray_takes_a_folder_of_files(folder, capsys):
     assert "parts/00.csv: is one file, and Ray takes a folder of them" in capsys.readouterr().err
     assert call("score", "m.model", "parts", "-o", "parts", "--engine", "ray") == 2
     assert "is a file to read and would be overwritten" in capsys.readouterr().err
+    assert call("evaluate", "parts", "parts/00.csv", "--engine", "ray") == 2
+    assert "parts/00.csv: is a table, and Ray draws the rows of a model: leave --engine out" in capsys.readouterr().err

@@ -59,7 +59,7 @@ def test_files_of_a_folder_must_be_alike(table, tmp_path):
 
 def test_a_sample_is_uniform_and_does_not_depend_on_the_batches(table):
     with pytest.warns(UserWarning, match="X: only a random sample of 200 of 3,000 rows is used"):
-        samples = [sample_rows(table.to_batches(size), "X", 200) for size in (7, 1000, 3000)]
+        samples = [sample_rows(table.to_batches(size), "X", 200, is_uniform=True) for size in (7, 1000, 3000)]
     indices = samples[0]["n"].to_numpy()
     assert all(each["n"].to_pylist() == indices.tolist() for each in samples)
     assert len({*indices}) == 200 and (np.diff(indices) > 0).all()
@@ -68,6 +68,26 @@ def test_a_sample_is_uniform_and_does_not_depend_on_the_batches(table):
     assert samples[0].equals(table.take(indices))
     assert sample_rows(table.to_batches(100), "X", 3000).equals(table)
     assert sample_rows([], "X") is None
+
+
+def test_a_sample_is_completed_with_the_extremes_and_the_categories_that_it_lacks(table):
+    n = len(table)
+    rare = pa.array(["usual"] * 7 + ["rare"] + ["usual"] * (n - 8))
+    day = pa.array(np.datetime64("2024-01-01") + np.arange(n) % 2)
+    table = table.append_column("rare", rare).append_column("day", day).append_column("name", table["n"].cast("string"))
+    with pytest.warns(UserWarning, match="only a random sample of 50 of 3,000 rows"):
+        samples = [sample_rows(table.to_batches(size), "X", 50) for size in (7, 1000, 3000)]
+        uniform = sample_rows(table.to_batches(), "X", 50, is_uniform=True)
+    assert samples[0].equals(samples[1]) and samples[0].equals(samples[2])
+    assert samples[0].slice(0, 50).equals(uniform)
+    # The sample lacks row 7, and has the first rows with the ends of n and x; the texts of n are numbers too.
+    x = table["x"].to_numpy()
+    wanted = {7, 0, n - 1, int(x.argmin()), int(x.argmax())} - {*uniform["n"].to_pylist()}
+    added = samples[0].slice(50)["n"].to_pylist()
+    assert wanted <= {*added} and len(added) <= 10
+    as_texts = pa.table({"n": table["name"]})
+    with pytest.warns(UserWarning):
+        assert {"0", str(n - 1)} <= {*sample_rows(as_texts.to_batches(), "X", 50)["n"].to_pylist()}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

@@ -1,6 +1,7 @@
 """What `pointillist evaluate` does: reads or draws the tables, compares them, and attacks a model."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -33,6 +34,22 @@ MOST_ROWS = 2000
 """Most members and non-members of an audit; `audit` uses more."""
 
 
+@dataclass(frozen=True)
+class Reports:
+    """How an evaluation is reported: printed, as JSON or for people, and perhaps in files."""
+
+    as_json: bool
+    figure: Path | None
+    html: Path | None
+
+    def __post_init__(self) -> None:
+        for option, ending, file in (("--figure", ".png", self.figure), ("--html", ".html", self.html)):
+            if file is not None and file.suffix.lower() != ending:
+                raise ValueError(f"{file}: the name of {option} must end in {ending}")
+            if file is not None:
+                check_writable(file)
+
+
 def compare(
     data: Path,
     rows: Path,
@@ -40,20 +57,16 @@ def compare(
     target: str | None,
     form: CsvForm,
     seed: int,
-    *,
-    as_json: bool,
-    figure: Path | None,
-    html: Path | None,
+    reports: Reports,
+    engine: str,
+    address: str | None,
 ) -> bool:
     """Prints the evaluation of rows; returns whether they are distinguishable from the data or look copied.
 
     See `pointillist evaluate` for the arguments.
     """
-    for option, ending, file in (("--figure", ".png", figure), ("--html", ".html", html)):
-        if file is not None and file.suffix.lower() != ending:
-            raise ValueError(f"{file}: the name of {option} must end in {ending}")
-        if file is not None:
-            check_writable(file)
+    if engine == "ray" and is_table(rows):
+        raise ValueError(f"{rows}: is a table, and Ray draws the rows of a model: leave --engine out")
     if not is_table(data) and is_table(rows):
         raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
     model = None if is_table(rows) else load_model(rows)
@@ -62,7 +75,7 @@ def compare(
         tables = _tables_alike(dict.fromkeys(paths, form) | {rows: form if rows in paths else CsvForm()}, target)
     else:
         tables = {path: _read_like(model, path, target, MIN_ROWS, form) for path in paths}
-        tables[rows] = _drawn(model, len(tables[data]), seed)
+        tables[rows] = _drawn(model, len(tables[data]), seed, engine, address)
     real = tables[data]
     target = target if real.label is None else str(real.label)
     columns = as_columns({str(path): tables[path] for path in dict.fromkeys((*paths, rows))})
@@ -76,17 +89,17 @@ def compare(
         others = _read_like(model, holdout, None, 1, form)
         attacked = _audited(model, real, others, seed)
     verdict = attacked.verdict if isinstance(attacked, Audit) else attacked
-    if as_json:
+    if reports.as_json:
         found = evaluation.to_json()
         if attacked is not None:
             found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
         print(json.dumps(found, indent=1, allow_nan=False))
     else:
         print_evaluation(evaluation, Console(), verdict, (str(data), str(rows)))
-    if figure is not None:
-        draw_evaluation(data_columns, row_columns, figure)
-    if html is not None:
-        write_whole(html, html_of(evaluation, verdict, (str(data), str(rows))))
+    if reports.figure is not None:
+        draw_evaluation(data_columns, row_columns, reports.figure)
+    if reports.html is not None:
+        write_whole(reports.html, html_of(evaluation, verdict, (str(data), str(rows))))
     return evaluation.is_distinguishable or evaluation.looks_copied
 
 
@@ -153,12 +166,12 @@ def _holds_text(cells: Column) -> bool:
     return any(isinstance(category, str) for category in cells.categories or ())
 
 
-def _drawn(model: RowModel, n: int, seed: int) -> Table:
+def _drawn(model: RowModel, n: int, seed: int, engine: str, address: str | None) -> Table:
     """Draw rows from a model, with their labels if it has classes."""
     codec, classes = model.codec, model.classes
     request = Request(n, return_labels=classes is not None, variance=model.parameters["variance"], random_state=seed)
     with Bar(Console(stderr=True), n) as bar:
-        drawn, labels = SamplingRun(model, request).rows(bar.advance)
+        drawn, labels = SamplingRun(model, request).rows(bar.advance, engine, address)
     name, position = (None if classes is None else classes.column) or ("label", codec.n_columns)
     label = None if labels is None or model.label_index is None else LabelColumn(str(name), position, labels)
     return codec.layout.with_labels(drawn, label)

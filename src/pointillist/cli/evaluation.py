@@ -36,18 +36,23 @@ def evaluate(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with status 1 if the rows are distinguishable, or look copied.")
     ] = False,
+    engine: Annotated[options.Engine, options.engine("the rows of a model are drawn")] = "local",
+    address: options.Address = None,
     form: CsvForm,
     seed: Annotated[int, options.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
+    from pointillist.engine.cluster import check_engine
     from pointillist.files.folders import holds_related_tables
 
+    check_engine(engine, address)
     if holds_related_tables(data):
         from rich.console import Console
 
         from pointillist.cli.relational import compare_folders
 
-        for option, value in (("--target", target), ("--holdout", holdout), ("--figure", figure), ("--html", html)):
+        given = {"--target": target, "--holdout": holdout, "--figure": figure, "--html": html}
+        for option, value in (given | {"--engine": None if engine == "local" else engine}).items():
             if value is not None:
                 raise ValueError(f"{data}: is a folder, for which there is no {option}: leave it out")
         found = compare_folders(data, rows, seed)
@@ -58,9 +63,10 @@ def evaluate(
         if check and found.is_distinguishable:
             raise typer.Exit(1)
         return
-    from pointillist.cli.comparing import compare
+    from pointillist.cli.comparing import Reports, compare
 
-    is_suspicious = compare(data, rows, holdout, target, form, seed, as_json=as_json, figure=figure, html=html)
+    reports = Reports(as_json, figure, html)
+    is_suspicious = compare(data, rows, holdout, target, form, seed, reports, engine, address)
     if check and is_suspicious:
         raise typer.Exit(1)
 

@@ -121,7 +121,14 @@ def fit(
     kind: Literal["mixed", "any"] = "mixed" if categorical or is_private else "any"
     with waiting(console, f"reading {data}", is_shown=not quiet):
         table = read_table(
-            data, label, drop=drop or (), types=parse_types(type or ()), kind=kind, form=form, most_rows=ROWS_IN_MEMORY
+            data,
+            label,
+            drop=drop or (),
+            types=parse_types(type or ()),
+            kind=kind,
+            form=form,
+            most_rows=ROWS_IN_MEMORY,
+            is_uniform=is_private,
         )
     if state is not None and not resume:
         remove_checkpoint(state)

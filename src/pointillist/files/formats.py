@@ -44,6 +44,7 @@ class ReadOptions:
     form: CsvForm = DEFAULT_FORM
     usual: Mapping[str, str] = field(default_factory=dict)
     most_rows: int | None = None
+    is_uniform: bool = False
 
 
 Write = Callable[[Sequence[Any]], object]

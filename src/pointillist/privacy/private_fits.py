@@ -90,7 +90,7 @@ def prepare(
     The arguments are those of `models.fitting.prepare`. A ValueError in one line says if an argument would reveal
     something of single rows, or cannot be used.
     """
-    X = in_memory(X)
+    X = in_memory(X, is_uniform=asked.epsilon is not None)
     if asked.epsilon is None:
         return fitting.prepare(asked, X, y, categorical=categorical, checkpoint=checkpoint, **others)
     configure()

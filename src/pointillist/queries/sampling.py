@@ -104,10 +104,15 @@ class SamplingRun:
             first += len(drawn)
             yield codec.decode(drawn, plan.observed, rows, plan.ends), self._labels(drawn, rows)
 
-    def rows(self, progress: Callable[[int], None] = lambda n: None) -> tuple[Any, np.ndarray | None]:
-        """Returns all rows at once, with their labels; calls `progress` with the number of new rows."""
+    def rows(
+        self, progress: Callable[[int], None] = lambda n: None, engine: str = "local", address: str | None = None
+    ) -> tuple[Any, np.ndarray | None]:
+        """Returns all rows at once, with their labels; calls `progress` with the number of new rows.
+
+        See `parts` for the engines.
+        """
         parts, labels = [], []
-        for part, part_labels in self.parts():
+        for part, part_labels in self.parts(engine, address):
             parts.append(part)
             labels.append(part_labels)
             progress(len(part))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pointillist.lazy import pa
+from pointillist.lazy import pa, pc
 
 ROWS_IN_MEMORY = 1_000_000
 """Largest number of rows of mixed columns that a fit or an evaluation holds. A fit sees some four million rows, so each
@@ -14,11 +14,17 @@ of them is then seen four times."""
 
 _SEED = 0
 
+_MOST_CATEGORIES = 1000
+"""A column with more values than this is not searched for rows with a category that a sample lacks."""
 
-def in_memory(X: Any, name: str = "X") -> Any:
+_NUMBER = r"^[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
+
+
+def in_memory(X: Any, name: str = "X", *, is_uniform: bool = False) -> Any:
     """Returns an Arrow table of what yields batches of rows, at most `ROWS_IN_MEMORY`, and anything else unchanged.
 
     Batches come from a dataset of PyArrow, a reader of record batches, or a relation of DuckDB. The warning names X.
+    See `sample_rows` for `is_uniform`.
     """
     if hasattr(X, "scanner"):
         X = X.scanner().to_reader()
@@ -26,13 +32,20 @@ def in_memory(X: Any, name: str = "X") -> Any:
     if not is_relation and type(X).__name__ != "RecordBatchReader":
         return X
     reader = pa.RecordBatchReader.from_stream(X)
-    return sample_rows(reader, name) or reader.schema.empty_table()
+    return sample_rows(reader, name, is_uniform=is_uniform) or reader.schema.empty_table()
 
 
 def sample_rows(
-    batches: "Iterable[pa.RecordBatch]", what: object, most_rows: int | None = ROWS_IN_MEMORY
+    batches: "Iterable[pa.RecordBatch]",
+    what: object,
+    most_rows: int | None = ROWS_IN_MEMORY,
+    *,
+    is_uniform: bool = False,
 ) -> "pa.Table | None":
-    """Returns all rows, or a uniform sample without replacement if there are more than `most_rows`; None for no batch.
+    """Returns all rows, or a sample without replacement if there are more than `most_rows`; None for no batch.
+
+    The sample is uniform. Unless `is_uniform`, rows follow that hold what it lacks: the lowest and the highest value of
+    each column, and each category of columns of at most 1,000 categories.
 
     The sample depends on the rows and their order, but not on their division into batches, and it keeps their order.
     Memory holds at most twice as many rows, and a batch.
@@ -40,12 +53,14 @@ def sample_rows(
     Args:
         batches: The rows.
         what: Name of the table, for the warning.
-        most_rows: Largest number of rows; None to return all.
+        most_rows: Largest number of rows of the uniform sample; None to return all.
+        is_uniform: Whether to leave out the rows that follow it, which depend on single rows of the table.
 
     Warns:
         UserWarning: If rows are left out.
     """
     rng, n, limit = np.random.default_rng(_SEED), 0, 1.0
+    seen = None if most_rows is None or is_uniform else _SeenValues()
     kept: list[pa.Table] = []
     draws: list[np.ndarray] = []
     for batch in batches:
@@ -56,16 +71,19 @@ def sample_rows(
         rows = pa.Table.from_batches([batch])
         kept.append(rows if is_kept.all() else rows.filter(is_kept))
         draws.append(drawn[is_kept])
+        if seen is not None:
+            seen.add(batch)
         if most_rows is not None and sum(map(len, draws)) > 2 * most_rows:
             limit, kept, draws = _lowest(kept, draws, most_rows)
     if most_rows is None or n <= most_rows:
         return pa.concat_tables(kept) if kept else None
     warnings.warn(
-        f"{what}: only a random sample of {most_rows:,} of {n:,} rows is used; rare values may be absent",
+        f"{what}: only a random sample of {most_rows:,} of {n:,} rows is used",
         UserWarning,
         stacklevel=4,
     )
-    return _lowest(kept, draws, most_rows)[1][0]
+    sample = _lowest(kept, draws, most_rows)[1][0]
+    return sample if seen is None else pa.concat_tables([sample, *seen.absent_from(sample)])
 
 
 def _lowest(
@@ -75,3 +93,91 @@ def _lowest(
     numbers = np.concatenate(draws)
     limit = np.partition(numbers, most_rows)[most_rows] if len(numbers) > most_rows else np.inf
     return limit, [pa.concat_tables(kept).filter(numbers < limit)], [numbers[numbers < limit]]
+
+
+class _SeenValues:
+    """The first row with each category of each column, and the first with its lowest and its highest value."""
+
+    def __init__(self) -> None:
+        # Indices of rows by column and category, without the columns of too many; by column and end, with its value.
+        self._categories: dict[str, dict[Any, int]] = {}
+        self._unlisted: set[str] = set()
+        self._ends: dict[tuple[str, Any], dict[str, tuple[Any, int]]] = {}
+        self._rows: dict[int, pa.Table] = {}
+        self._n = 0
+
+    def add(self, batch: "pa.RecordBatch") -> None:
+        """Looks at the next rows."""
+        new: set[int] = set()
+        for name, cells in zip(batch.schema.names, batch.columns, strict=True):
+            if name not in self._unlisted:
+                new |= self._new_categories(name, cells)
+            for values in _ordered(cells):
+                new |= self._new_ends(name, values)
+        indices = sorted(new)
+        rows = pa.Table.from_batches([batch.take(pa.array(indices, pa.int64()))])
+        self._rows |= {self._n + index: rows.slice(i, 1) for i, index in enumerate(indices)}
+        self._n += batch.num_rows
+
+    def absent_from(self, sample: "pa.Table") -> "list[pa.Table]":
+        """Returns the rows with categories and ends that a sample lacks, in order."""
+        absent: set[int] = set()
+        for name, first in self._categories.items():
+            held = set(_categories(sample[name].combine_chunks()).to_pylist())
+            absent |= {row for category, row in first.items() if category not in held}
+        for name in sample.column_names:
+            for values in _ordered(sample[name].combine_chunks()):
+                found = pc.min_max(values).as_py()
+                ends = self._ends[name, values.type]
+                absent |= {row for end, (value, row) in ends.items() if found[end] != value}
+        return [self._rows[row] for row in sorted(absent)]
+
+    def _new_categories(self, name: str, cells: "pa.Array") -> set[int]:
+        known, found = self._categories.setdefault(name, {}), _categories(cells)
+        new = [each for each in found.to_pylist() if each not in known] if len(found) <= _MOST_CATEGORIES else []
+        if len(found) > _MOST_CATEGORIES or len(known) + len(new) > _MOST_CATEGORIES:
+            self._unlisted.add(name)
+            del self._categories[name]
+            return set()
+        rows = [_first_row(cells, each) for each in new]
+        known.update((category, self._n + row) for category, row in zip(new, rows, strict=True))
+        return set(rows)
+
+    def _new_ends(self, name: str, values: "pa.Array") -> set[int]:
+        known, rows = self._ends.setdefault((name, values.type), {}), set()
+        found = pc.min_max(values).as_py()
+        for end, value in found.items() if found["min"] is not None else ():
+            before = known[end][0] if end in known else value
+            further = min(value, before) if end == "min" else max(value, before)
+            if end not in known or further != before:
+                row = _first_row(values, value)
+                known[end] = value, self._n + row
+                rows.add(row)
+        return rows
+
+
+def _categories(cells: "pa.Array") -> "pa.Array":
+    """Returns the distinct values of a column that may be categories; none for fractions and times."""
+    if pa.types.is_dictionary(cells.type):
+        return cells.dictionary.take(pc.unique(cells.indices).drop_null())
+    tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer
+    if any(test(cells.type) for test in (*tests, pa.types.is_boolean)):
+        return pc.unique(cells).drop_null()
+    return cells.slice(0, 0)
+
+
+def _first_row(cells: "pa.Array", value: Any) -> int:
+    if pa.types.is_dictionary(cells.type):
+        return _first_row(cells.indices, _first_row(cells.dictionary, value))
+    row: int = pc.index(cells, pa.scalar(value, cells.type)).as_py()
+    return row
+
+
+def _ordered(cells: "pa.Array") -> "list[pa.Array]":
+    """Returns numbers and times as they are, and texts twice: as texts, such as dates, and those that are numbers."""
+    if pa.types.is_string(cells.type):
+        trimmed = pc.ascii_trim_whitespace(cells)
+        return [cells, pc.if_else(pc.match_substring_regex(trimmed, _NUMBER), trimmed, None).cast(pa.float64())]
+    if pa.types.is_floating(cells.type):
+        return [pc.if_else(pc.is_nan(cells), None, cells)]
+    return [cells] if pa.types.is_temporal(cells.type) or pa.types.is_integer(cells.type) else []
