@@ -64,15 +64,15 @@ def made(n: int, seed: int) -> pa.Table:
     return pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
 
 
-def measured(folder: Path, *, has_fit: bool) -> dict[str, float]:
+def measured(folder: Path, most_rows: int, *, has_fit: bool) -> dict[str, float]:
     """Reads, and perhaps fits, draws and compares."""
     from pointillist import Diffusion, evaluate
     from pointillist.files.reading import read_table
-    from pointillist.tables.row_sampling import ROWS_IN_MEMORY
+    from pointillist.tables.row_sampling import RowLimit
 
     warnings.simplefilter("ignore")
     start, started = time.perf_counter(), time.process_time()
-    table = read_table(folder, kind="mixed", most_rows=ROWS_IN_MEMORY)
+    table = read_table(folder, kind="mixed", limit=RowLimit(most_rows))
     read, processor = time.perf_counter() - start, time.process_time() - started
     if not has_fit:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -179,6 +179,7 @@ def main() -> None:
     """Prints the table; in the process of one size, measures that size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10**5, 10**6, 10**7])
+    parser.add_argument("--most", type=int, default=10**6, help="rows of a table that are held in memory")
     parser.add_argument("--read", action="store_true", help="only read the tables")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--libraries", nargs="+", default=[], metavar="NAME=PYTHON", help="libraries to fit instead")
@@ -192,7 +193,7 @@ def main() -> None:
         report("large_libraries", {"table": compare(options.libraries, options.rows)})
         return
     if options.measure:
-        print(json.dumps(measured(options.measure, has_fit=not options.read)))
+        print(json.dumps(measured(options.measure, options.most, has_fit=not options.read)))
         return
     table = {}
     print("| rows | GB | read, s | processor s | rows per processor s | fit, s | peak GiB | AUC |")
@@ -204,7 +205,8 @@ def main() -> None:
                 rows = min(PART, wanted - n)
                 parquet.write_table(made(rows, n), folder / f"part-{n:09}.parquet")
                 n += rows
-            command = [sys.executable, __file__, "--measure", str(folder), *["--read"] * options.read]
+            command = [sys.executable, __file__, "--measure", str(folder), "--most", str(options.most)]
+            command += ["--read"] * options.read
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             table[n] = each = json.loads(done.stdout.splitlines()[-1])
             size = sum(part.stat().st_size for part in folder.iterdir()) / 1e9

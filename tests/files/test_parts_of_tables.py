@@ -9,7 +9,7 @@ from pyarrow import csv, dataset, parquet
 from pointillist import Diffusion, evaluate
 from pointillist.files.reading import read_table
 from pointillist.files.writing import FolderWriter
-from pointillist.tables.row_sampling import in_memory, sample_rows
+from pointillist.tables.row_sampling import RowLimit, in_memory, sample_rows
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +59,14 @@ def test_files_of_a_folder_must_be_alike(table, tmp_path):
 
 def test_a_sample_is_uniform_and_does_not_depend_on_the_batches(table):
     with pytest.warns(UserWarning, match="X: only a random sample of 200 of 3,000 rows is used"):
-        samples = [sample_rows(table.to_batches(size), "X", 200, is_uniform=True) for size in (7, 1000, 3000)]
+        samples = [sample_rows(table.to_batches(size), "X", RowLimit(200, is_uniform=True)) for size in (7, 1000, 3000)]
     indices = samples[0]["n"].to_numpy()
     assert all(each["n"].to_pylist() == indices.tolist() for each in samples)
     assert len({*indices}) == 200 and (np.diff(indices) > 0).all()
     # Each fifth of the rows has a hypergeometric number of sampled rows: 40, with a standard deviation of 5.5.
     assert (abs(np.histogram(indices, 5, (0, 3000))[0] - 40) < 3 * 5.5).all()
     assert samples[0].equals(table.take(indices))
-    assert sample_rows(table.to_batches(100), "X", 3000).equals(table)
+    assert sample_rows(table.to_batches(100), "X", RowLimit(3000)).equals(table)
     assert sample_rows([], "X") is None
 
 
@@ -76,8 +76,8 @@ def test_a_sample_is_completed_with_the_extremes_and_the_categories_that_it_lack
     day = pa.array(np.datetime64("2024-01-01") + np.arange(n) % 2)
     table = table.append_column("rare", rare).append_column("day", day).append_column("name", table["n"].cast("string"))
     with pytest.warns(UserWarning, match="only a random sample of 50 of 3,000 rows"):
-        samples = [sample_rows(table.to_batches(size), "X", 50) for size in (7, 1000, 3000)]
-        uniform = sample_rows(table.to_batches(), "X", 50, is_uniform=True)
+        samples = [sample_rows(table.to_batches(size), "X", RowLimit(50)) for size in (7, 1000, 3000)]
+        uniform = sample_rows(table.to_batches(), "X", RowLimit(50, is_uniform=True))
     assert samples[0].equals(samples[1]) and samples[0].equals(samples[2])
     assert samples[0].slice(0, 50).equals(uniform)
     # The sample lacks row 7, and has the first rows with the ends of n and x; the texts of n are numbers too.
@@ -87,7 +87,7 @@ def test_a_sample_is_completed_with_the_extremes_and_the_categories_that_it_lack
     assert wanted <= {*added} and len(added) <= 10
     as_texts = pa.table({"n": table["name"]})
     with pytest.warns(UserWarning):
-        assert {"0", str(n - 1)} <= {*sample_rows(as_texts.to_batches(), "X", 50)["n"].to_pylist()}
+        assert {"0", str(n - 1)} <= {*sample_rows(as_texts.to_batches(), "X", RowLimit(50))["n"].to_pylist()}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
@@ -95,7 +95,7 @@ def test_a_large_file_is_sampled(table, tmp_path, ending):
     path = tmp_path / f"a{ending}"
     csv.write_csv(table, path) if ending == ".csv" else parquet.write_table(table, path, row_group_size=500)
     with pytest.warns(UserWarning, match=f"a{ending}: only a random sample of 100 of 3,000 rows is used"):
-        found = read_table(path, kind="mixed", most_rows=100).arrow
+        found = read_table(path, kind="mixed", limit=RowLimit(100)).arrow
     assert found["x"].to_pylist() == table.take(found["n"].to_pylist())["x"].to_pylist()
     assert {*found["code"].to_pylist()} == {"007", "12", "a", None} if ending == ".parquet" else True
 

@@ -26,7 +26,7 @@ from pointillist.privacy.auditing import Audit, audit
 from pointillist.progress import Bar
 from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.numbers import LabelColumn
-from pointillist.tables.row_sampling import ROWS_IN_MEMORY
+from pointillist.tables.row_sampling import IN_MEMORY
 from pointillist.tables.table import Column, Table
 from pointillist.tables.text_formats import forms_in
 
@@ -117,7 +117,7 @@ def _read_like(model: RowModel, path: Path, target: str | None, min_rows: int, f
     """Read a table with the columns of a model; the target of an array becomes its labels."""
     if not format_of(path).holds_text:
         return read_table(path, target, min_rows=min_rows)
-    table = read_for(model, path, form, most_rows=ROWS_IN_MEMORY)
+    table = read_for(model, path, form, limit=IN_MEMORY)
     check_enough(len(table), path, min_rows)
     return table
 
@@ -138,7 +138,7 @@ def _tables_alike(forms: dict[Path, CsvForm], target: str | None) -> dict[Path, 
             min_rows=MIN_ROWS,
             form=forms[path],
             usual=usual,
-            most_rows=ROWS_IN_MEMORY,
+            limit=IN_MEMORY,
         )
 
     tables: dict[Path, Table] = {}

@@ -90,7 +90,7 @@ def fit(
     from pointillist.models.saving import load_model, save_model
     from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
-    from pointillist.tables.row_sampling import ROWS_IN_MEMORY
+    from pointillist.tables.row_sampling import RowLimit
 
     started = time.monotonic()
     assert out is not None
@@ -120,16 +120,8 @@ def fit(
         return
     kind: Literal["mixed", "any"] = "mixed" if categorical or is_private else "any"
     with waiting(console, f"reading {data}", is_shown=not quiet):
-        table = read_table(
-            data,
-            label,
-            drop=drop or (),
-            types=parse_types(type or ()),
-            kind=kind,
-            form=form,
-            most_rows=ROWS_IN_MEMORY,
-            is_uniform=is_private,
-        )
+        limit, types = RowLimit(is_uniform=is_private), parse_types(type or ())
+        table = read_table(data, label, drop=drop or (), types=types, kind=kind, form=form, limit=limit)
     if state is not None and not resume:
         remove_checkpoint(state)
     with _explained(data, state, resume, console):

@@ -17,6 +17,7 @@ from pointillist.files.texts import TYPES, is_type
 from pointillist.foreign_text import shown, terminal_text
 from pointillist.lazy import pa
 from pointillist.models.codec import Codec
+from pointillist.tables.row_sampling import ALL_ROWS, RowLimit
 from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def read_for(
     *,
     others: Literal["out", "typed", "text"] = "out",
     unread: str | None = None,
-    most_rows: int | None = None,
+    limit: RowLimit = ALL_ROWS,
 ) -> Table:
     """Reads a table for a model: columns of text, such as codes made of digits, are read as text.
 
@@ -76,9 +77,7 @@ def read_for(
         if form.has_names is None and original and original.keys() - {unread, label} <= {*names}:
             form = replace(form, has_names=True)
     usual = {name.strip(): each for name, each in model.codec.layout.forms.items()}
-    table = read_table(
-        path, drop=drop, types=types, kind="mixed", min_rows=1, form=form, usual=usual, most_rows=most_rows
-    )
+    table = read_table(path, drop=drop, types=types, kind="mixed", min_rows=1, form=form, usual=usual, limit=limit)
     if all(name == full for name, full in original.items()):
         return table
     return Table(table.arrow.rename_columns([original.get(name, name) for name in table.names]))

@@ -159,8 +159,7 @@ class _NumberColumn:
 def _mixed(file: "CsvFiles", options: ReadOptions, kept: list[str]) -> "pa.Table":
     """Reads columns of any kind into memory, by the rules of `pointillist.files.texts`."""
     indices = [file.names.index(name) for name in kept]
-    batches = (batch.select(indices) for batch in file.batches())
-    rows = sample_rows(batches, file.path, options.most_rows, is_uniform=options.is_uniform)
+    rows = sample_rows((batch.select(indices) for batch in file.batches()), file.path, options.limit)
     texts = [pa.chunked_array([], pa.string()) for _ in kept] if rows is None else rows.columns
     del rows
     repeated = [

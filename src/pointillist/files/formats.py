@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
+from pointillist.tables.row_sampling import ALL_ROWS, RowLimit
 
 if TYPE_CHECKING:
     from pointillist.tables.table import Table
@@ -43,8 +44,7 @@ class ReadOptions:
     min_rows: int = 2
     form: CsvForm = DEFAULT_FORM
     usual: Mapping[str, str] = field(default_factory=dict)
-    most_rows: int | None = None
-    is_uniform: bool = False
+    limit: RowLimit = ALL_ROWS
 
 
 Write = Callable[[Sequence[Any]], object]

@@ -52,8 +52,7 @@ class ParquetFormat(Format):
 
         def columns(kept: list[str]) -> "pa.Table":
             rows = (batch for part in parts for batch in part.batches(kept, has_dictionaries=True))
-            read = sample_rows(rows, path, options.most_rows, is_uniform=options.is_uniform)
-            read = read or schema.empty_table().select(kept)
+            read = sample_rows(rows, path, options.limit) or schema.empty_table().select(kept)
             return in_types(path, _with_texts(path, read, schema), options.types)
 
         batches = (batch for part in parts for batch in part.batches(schema.names))

@@ -1,7 +1,6 @@
 """Reads and checks tables from files of every format; every error is one line."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ from pointillist.files.formats import ReadOptions, format_of, parts_of
 from pointillist.files.texts import TYPES, is_type
 from pointillist.foreign_text import shown
 from pointillist.tables.numbers import Numbers
+from pointillist.tables.row_sampling import ALL_ROWS, RowLimit
 from pointillist.tables.table import Table
 
 
@@ -24,8 +24,7 @@ def read_table(
     min_rows: int = 2,
     form: CsvForm = DEFAULT_FORM,
     usual: Mapping[str, str] | None = None,
-    most_rows: int | None = None,
-    is_uniform: bool = False,
+    limit: RowLimit = ALL_ROWS,
 ) -> Table:
     """Reads a table: rows of numbers if all columns hold numbers, otherwise columns of any kind.
 
@@ -51,10 +50,8 @@ def read_table(
         min_rows: Smallest number of rows that the file must have.
         form: The form of a `.csv` file: delimiter, encoding, decimal mark, header.
         usual: Formats of columns in other rows of the table, which decide where cells fit several.
-        most_rows: Largest number of rows of mixed columns to read. Of a larger table, a sample is read, with a warning,
-            in bounded memory.
-        is_uniform: Whether the sample is uniform, without rows that are added for values that it lacks; see
-            `sample_rows`.
+        limit: How many rows of mixed columns are held. Of a larger table, a sample is read, with a warning, in bounded
+            memory.
 
     Raises:
         ValueError: If the file does not hold a table as described; the message is one line and counts rows from 1.
@@ -86,8 +83,7 @@ def read_table(
             if not file.read(1):
                 raise ValueError(f"{part}: the file is empty")
     with naming(path):
-        known = ReadOptions(label, tuple(drop), dict(types or {}), kind, min_rows, form, usual or {})
-        options = replace(known, most_rows=most_rows, is_uniform=is_uniform)
+        options = ReadOptions(label, tuple(drop), dict(types or {}), kind, min_rows, form, usual or {}, limit)
         return format_.read(path, options)
 
 

@@ -49,7 +49,7 @@ from pointillist.progress import Bar, shows_progress
 from pointillist.rules.declarations import generated_in
 from pointillist.tables.frames import read_numbers, table_of
 from pointillist.tables.layout import Layout
-from pointillist.tables.row_sampling import in_memory
+from pointillist.tables.row_sampling import RowLimit, in_memory
 from pointillist.tables.table import Table, kind_of
 
 FRACTION_OF_COUNT, FRACTION_OF_COLUMNS = 0.05, 0.1
@@ -90,7 +90,7 @@ def prepare(
     The arguments are those of `models.fitting.prepare`. A ValueError in one line says if an argument would reveal
     something of single rows, or cannot be used.
     """
-    X = in_memory(X, is_uniform=asked.epsilon is not None)
+    X = in_memory(X, limit=RowLimit(is_uniform=asked.epsilon is not None))
     if asked.epsilon is None:
         return fitting.prepare(asked, X, y, categorical=categorical, checkpoint=checkpoint, **others)
     configure()

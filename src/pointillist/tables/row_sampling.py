@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,33 @@ of them is then seen four times."""
 
 _SEED = 0
 
+
+@dataclass(frozen=True)
+class RowLimit:
+    """How many rows of a table are held.
+
+    Attributes:
+        most_rows: Largest number of rows of the uniform sample of a larger table; None to hold all rows.
+        is_uniform: Whether to leave out the rows that are added for values that the sample lacks. They depend on single
+            rows of the table.
+    """
+
+    most_rows: int | None = ROWS_IN_MEMORY
+    is_uniform: bool = False
+
+
+IN_MEMORY, ALL_ROWS = RowLimit(), RowLimit(None)
+
 _MOST_CATEGORIES = 1000
 """A column with more values than this is not searched for rows with a category that a sample lacks."""
 
 _NUMBER = r"^[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
 
 
-def in_memory(X: Any, name: str = "X", *, is_uniform: bool = False) -> Any:
-    """Returns an Arrow table of what yields batches of rows, at most `ROWS_IN_MEMORY`, and anything else unchanged.
+def in_memory(X: Any, name: str = "X", limit: RowLimit = IN_MEMORY) -> Any:
+    """Returns an Arrow table of what yields batches of rows, as `sample_rows` does, and anything else unchanged.
 
     Batches come from a dataset of PyArrow, a reader of record batches, or a relation of DuckDB. The warning names X.
-    See `sample_rows` for `is_uniform`.
     """
     if hasattr(X, "scanner"):
         X = X.scanner().to_reader()
@@ -32,20 +49,14 @@ def in_memory(X: Any, name: str = "X", *, is_uniform: bool = False) -> Any:
     if not is_relation and type(X).__name__ != "RecordBatchReader":
         return X
     reader = pa.RecordBatchReader.from_stream(X)
-    return sample_rows(reader, name, is_uniform=is_uniform) or reader.schema.empty_table()
+    return sample_rows(reader, name, limit) or reader.schema.empty_table()
 
 
-def sample_rows(
-    batches: "Iterable[pa.RecordBatch]",
-    what: object,
-    most_rows: int | None = ROWS_IN_MEMORY,
-    *,
-    is_uniform: bool = False,
-) -> "pa.Table | None":
-    """Returns all rows, or a sample without replacement if there are more than `most_rows`; None for no batch.
+def sample_rows(batches: "Iterable[pa.RecordBatch]", what: object, limit: RowLimit = IN_MEMORY) -> "pa.Table | None":
+    """Returns all rows, or a sample without replacement if there are too many; None for no batch.
 
-    The sample is uniform. Unless `is_uniform`, rows follow that hold what it lacks: the lowest and the highest value of
-    each column, and each category of columns of at most 1,000 categories.
+    The sample is uniform. If the limit allows it, rows follow that hold what it lacks: the lowest and the highest value
+    of each column, and each category of columns of at most 1,000 categories.
 
     The sample depends on the rows and their order, but not on their division into batches, and it keeps their order.
     Memory holds at most twice as many rows, and a batch.
@@ -53,20 +64,20 @@ def sample_rows(
     Args:
         batches: The rows.
         what: Name of the table, for the warning.
-        most_rows: Largest number of rows of the uniform sample; None to return all.
-        is_uniform: Whether to leave out the rows that follow it, which depend on single rows of the table.
+        limit: How many rows are held.
 
     Warns:
         UserWarning: If rows are left out.
     """
-    rng, n, limit = np.random.default_rng(_SEED), 0, 1.0
-    seen = None if most_rows is None or is_uniform else _SeenValues()
+    most_rows, highest = limit.most_rows, 1.0
+    rng, n = np.random.default_rng(_SEED), 0
+    seen = None if most_rows is None or limit.is_uniform else _SeenValues()
     kept: list[pa.Table] = []
     draws: list[np.ndarray] = []
     for batch in batches:
         # Each row has a uniform number, and those with the lowest numbers form the sample.
         drawn = rng.random(batch.num_rows)
-        is_kept = drawn < limit
+        is_kept = drawn < highest
         n += batch.num_rows
         rows = pa.Table.from_batches([batch])
         kept.append(rows if is_kept.all() else rows.filter(is_kept))
@@ -74,7 +85,7 @@ def sample_rows(
         if seen is not None:
             seen.add(batch)
         if most_rows is not None and sum(map(len, draws)) > 2 * most_rows:
-            limit, kept, draws = _lowest(kept, draws, most_rows)
+            highest, kept, draws = _lowest(kept, draws, most_rows)
     if most_rows is None or n <= most_rows:
         return pa.concat_tables(kept) if kept else None
     warnings.warn(
