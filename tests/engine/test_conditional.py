@@ -8,7 +8,7 @@ from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import Ancestral
 from pointillist.diffusion.schedules import cosine, linear
 from pointillist.engine.recipes import Architecture, Method, Recipe
-from pointillist.engine.sampling import sample_rows
+from pointillist.engine.sampling import Division, sample_rows
 from pointillist.engine.training import StackTrainer
 
 SMALL = Architecture(width=16, depth=2, time_embedding=8, class_embedding=8)
@@ -69,7 +69,7 @@ def test_labeled_rows_depend_only_on_seed_index_and_label():
 
     many = drawn(1300)
     np.testing.assert_array_equal(drawn(7), many[:7])
-    np.testing.assert_array_equal(drawn(1300, devices=jax.devices()[:1]), many)
+    np.testing.assert_array_equal(drawn(1300, division=Division(devices=jax.devices()[:1])), many)
 
 
 def test_one_program_for_every_guidance_scale():

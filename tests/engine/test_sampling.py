@@ -8,7 +8,7 @@ from pointillist.diffusion.networks import MLP
 from pointillist.diffusion.samplers import Ancestral
 from pointillist.diffusion.schedules import Schedule, linear, padded
 from pointillist.engine import sampling
-from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK, sample_rows, stream_rows
+from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK, Division, sample_rows, stream_rows
 
 SCHEDULE = linear(4)
 NETWORK = MLP(jax.random.key(0), columns=2, features=16, width=128, depth=5)
@@ -24,7 +24,7 @@ def test_a_row_depends_only_on_seed_and_index():
     assert many.shape == (1234, 2) and many.dtype == np.float32
     np.testing.assert_array_equal(drawn(7), many[:7])
     np.testing.assert_array_equal(drawn(ROWS_PER_CHUNK), many[:ROWS_PER_CHUNK])
-    np.testing.assert_array_equal(drawn(1234, devices=jax.devices()[:1]), many)
+    np.testing.assert_array_equal(drawn(1234, division=Division(devices=jax.devices()[:1])), many)
     assert not np.array_equal(drawn(7, seed=1), many[:7])
     assert len(np.unique(many, axis=0)) == 1234
 
@@ -33,7 +33,7 @@ def test_rows_beyond_one_call_continue_the_sequence():
     n_rows = 2 * CHUNKS_PER_CALL * ROWS_PER_CHUNK + 700
     rows = drawn(n_rows)
     assert len(np.unique(rows, axis=0)) == n_rows
-    np.testing.assert_array_equal(drawn(n_rows, devices=jax.devices()[:1]), rows)
+    np.testing.assert_array_equal(drawn(n_rows, division=Division(devices=jax.devices()[:1])), rows)
 
 
 @pytest.mark.parametrize("n_rows", [100, 800])

@@ -9,7 +9,7 @@ from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import Ancestral
 from pointillist.diffusion.schedules import cosine
 from pointillist.diffusion.steering import SVDD, FeynmanKac
-from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows
+from pointillist.engine.sampling import Division, rows_per_chunk, sample_rows, stream_rows
 
 MIXTURE = GaussianMixture.of([0.5, 0.3, 0.2], [[-1.0, 0.0], [1.0, 1.0], [1.0, -1.0]], 0.05 * np.eye(2), [0, 1, 1])
 SCHEDULE = cosine(20)
@@ -40,7 +40,7 @@ SLOW_SECOND = [METHODS["svdd"], pytest.param(METHODS["feynman-kac"], marks=pytes
 def test_a_reward_on_the_host_gives_the_same_rows(method):
     compiled, host = drawn(method(traceable)), drawn(method(on_host))
     np.testing.assert_allclose(host, compiled, atol=1e-5)
-    np.testing.assert_array_equal(drawn(method(on_host), devices=jax.devices()[:1]), host)
+    np.testing.assert_array_equal(drawn(method(on_host), division=Division(devices=jax.devices()[:1])), host)
 
 
 @pytest.mark.parametrize("method", SLOW_SECOND, ids=METHODS)

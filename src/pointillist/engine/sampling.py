@@ -5,6 +5,7 @@ its label: not on the number of rows, calls or devices.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,25 @@ CHUNKS_PER_CALL = 16
 CHUNKS_PER_TASK = 200
 """Size of a Ray task, which draws 100,000 rows with 20 evaluations in about a second on one core."""
 
+
+@dataclass(frozen=True)
+class Division:
+    """How rows are divided among calls and devices.
+
+    Attributes:
+        chunk_rows: Number of rows that a device computes together, `rows_per_chunk` by default; it decides the last
+            bits of the rows.
+        chunks_per_call: Largest number of chunks that a device computes before it yields them.
+        devices: Devices to use, all by default.
+    """
+
+    chunk_rows: int | None = None
+    chunks_per_call: int = CHUNKS_PER_CALL
+    devices: Sequence[jax.Device] | None = None
+
+
+BY_DEFAULT = Division()
+
 AnyDenoiser = Denoiser | TokenDenoiser | MixedDenoiser
 
 _AXIS = "rows"
@@ -53,23 +73,19 @@ def stream_rows(
     labels: Int[np.ndarray, " rows"] | None = None,
     prior: Float[np.ndarray, "draws start"] | None = None,
     first_row: int = 0,
-    chunk_rows: int | None = None,
-    chunks_per_call: int = CHUNKS_PER_CALL,
-    devices: Sequence[jax.Device] | None = None,
+    division: Division = BY_DEFAULT,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
     """Yield rows in order, as they are computed, in parts: float32, scaled as the model sees them.
 
     `labels` are the class indices of the rows from `first_row` on, a multiple of the number of rows per chunk; rows
     that a sampler draws together share a label. `prior` is the x_T of every draw from there on, shape (draws, d), or
-    one x_T for all, shape (1, d); by default it is drawn from N(0, I). A device computes `chunk_rows` rows together,
-    `rows_per_chunk` by default; this number decides the last bits of the rows. It computes at most `chunks_per_call`
-    chunks before it yields them.
+    one x_T for all, shape (1, d); by default it is drawn from N(0, I).
 
     Raises a ValueError if a reward does not return one number per row or, outside compiled code, returns NaN.
     """
-    mesh = engine_devices.mesh(_AXIS, devices)
+    mesh = engine_devices.mesh(_AXIS, division.devices)
     key = key_of(seed, Stream.SAMPLING)
-    chunk_rows = chunk_rows or rows_per_chunk(sampler)
+    chunk_rows = division.chunk_rows or rows_per_chunk(sampler)
     draws = chunk_rows // sampler.rows_per_draw
     by_draw = None
     if labels is not None:
@@ -80,7 +96,7 @@ def stream_rows(
     n_chunks = -(-n_rows // chunk_rows)
     first_chunk = chunk = first_row // chunk_rows
     while chunk < n_chunks:
-        in_call = min(n_chunks - chunk, min(chunks_per_call, most_chunks) * mesh.size)
+        in_call = min(n_chunks - chunk, min(division.chunks_per_call, most_chunks) * mesh.size)
         counts = np.array([len(part) for part in np.array_split(np.arange(in_call), mesh.size)], np.int32)
         starts = (chunk + np.concatenate([[0], np.cumsum(counts)[:-1]])).astype(np.int32)
         at_draw = (starts - first_chunk)[:, None] * draws + np.arange(most_chunks * draws)

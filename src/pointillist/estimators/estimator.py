@@ -176,8 +176,7 @@ class Diffusion(WithParameters, Configuration):
         Args:
             n_samples: Number of rows; by default the length of `labels` or `prior`, or else 1.
             labels: One label for all rows, or one per row, for a model with classes; None draws rows of all classes.
-            return_labels: Whether to return `(rows, labels)`. Without `labels`, each row's label is drawn first, with
-                the classes' proportions in the training rows.
+            return_labels: Whether to return `(rows, labels)`. Without `labels`, they are as frequent as in training.
             PARAMETERS
             reward: A function (m, d) → (m,) of rows in the units of the data. Rows with a high reward are drawn more
                 often: the target is p(x) exp(reward(x) / reward_temperature). A function that JAX can trace is
@@ -187,14 +186,13 @@ class Diffusion(WithParameters, Configuration):
                 used unchanged, except that "dpm" and "heun" add what is left of a class's mean at T.
             where: Values of some columns, by name, or by position in an array: one value for all rows, or one per row;
                 None or `missing` is a missing cell, `present` any other cell; `between(low, high)` is a range, and
-                `one_of(...)`, or a Python set, several values. The other columns are drawn from their distribution
-                given these. Under ranges, sets and `present`, rows are chosen among weighted candidates;
-                `effective_sample_size_` is the number of independent rows to which they are equivalent. A model with
-                tokens takes no reward or prior.
+                `one_of(...)`, or a Python set, several values. The other columns are drawn given these. Under ranges,
+                sets and `present`, rows are chosen among weighted candidates; they are worth
+                `effective_sample_size_` independent rows. A model with tokens takes no reward or prior.
             shares: Fractions of the rows that have given values, for labels and columns of categories, booleans or few
                 numbers, as {"income": {">50K": 0.5, "<=50K": 0.5}}. Their counts are exact up to rounding; values
-                without a fraction share the rest as the model has them. With several columns, the joint distribution is
-                the one closest to the model's. The order of the rows is random, and depends on their number.
+                without a fraction share the rest as in the model. With several columns, the joint distribution is the
+                closest to the model's. The order of the rows is random and depends on their number.
             exclude: A data frame whose keys the new rows do not get, such as the training rows or rows drawn before.
             progress: Whether to show a progress bar.
             random_state: Seed.

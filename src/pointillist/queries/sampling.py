@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from pointillist.columns.generating import GeneratedRows
 from pointillist.engine.sampling import (
-    CHUNKS_PER_CALL,
+    BY_DEFAULT,
+    Division,
     rows_per_chunk,
     sample_rows,
     stream_rows,
@@ -81,17 +82,17 @@ class SamplingRun:
         codec = self._model.codec
 
         def stream(
-            plan: SamplingPlan, acceptance: Acceptance | None = None, chunks_per_call: int = CHUNKS_PER_CALL
+            plan: SamplingPlan, acceptance: Acceptance | None = None, division: Division = BY_DEFAULT
         ) -> Iterator[np.ndarray]:
             counts = Acceptance(plan.conditions) if plan.sampler.n_diagnostics and acceptance is None else acceptance
-            for drawn in streamed(plan, codec.width, engine, address, counts, chunks_per_call):
+            for drawn in streamed(plan, codec.width, engine, address, counts, division):
                 check_drawn(drawn, has_reward=self._request.reward is not None)
                 yield drawn
 
         drawn_rows = stream(plan, self._acceptance)
         if codec.has_declared_rules and not plan.varies_by_row:
             # Few rows break a rule, so few others are drawn at a time.
-            self._obeying = Obeying(partial(stream, chunks_per_call=1), plan, codec)
+            self._obeying = Obeying(partial(stream, division=Division(chunks_per_call=1)), plan, codec)
             for drawn, cells in self._obeying.rows(drawn_rows):
                 rows = slice(first, first + len(drawn))
                 first += len(drawn)
@@ -146,12 +147,11 @@ def streamed(
     engine: str = "local",
     address: str | None = None,
     acceptance: Acceptance | None = None,
-    chunks_per_call: int = CHUNKS_PER_CALL,
+    division: Division = BY_DEFAULT,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
     """Yields encoded rows, of `width` values, as they are drawn; see `SamplingRun.parts` for the engines.
 
-    Under conditions, `acceptance` counts the candidates. A device of this machine computes at most `chunks_per_call`
-    chunks at a time.
+    Under conditions, `acceptance` counts the candidates. `division` is for this machine.
     """
     model_and_sampler = plan.denoiser, plan.sampler
     if plan.labels is not None and plan.sampler.rows_per_draw > 1 and acceptance is None:
@@ -170,7 +170,7 @@ def streamed(
         }
         if engine == "ray":
             return stream_rows_on_ray(*model_and_sampler, **options, address=address, first_row=first)
-        return stream_rows(*model_and_sampler, **options, first_row=first, chunks_per_call=chunks_per_call)
+        return stream_rows(*model_and_sampler, **options, first_row=first, division=division)
 
     yield from (
         stream(plan) if acceptance is None else conditioned(stream, plan, acceptance, rows_per_chunk(plan.sampler))

@@ -14,7 +14,7 @@ from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
 from pointillist.diffusion.tokens.token_sampling import TokenSampler
-from pointillist.engine.sampling import sample_rows
+from pointillist.engine.sampling import Division, sample_rows
 from pointillist.lazy import pa
 from pointillist.models.configuration import Configuration
 from pointillist.models.fitting import Task
@@ -105,7 +105,7 @@ class RowDrawer:
             n_rows=n,
             seed=seed,
             prior=rows.astype(np.float32),
-            chunk_rows=self.chunk_rows,
+            division=Division(self.chunk_rows),
         )
         return self._decoded(found, observed)
 
