@@ -45,6 +45,9 @@ COMMANDS = {
     "sizes": "peers.py --sizes",
     "scaling": "scaling.py --parquet",
     "wide-tables": "wide_tables.py",
+    "large": "large_tables.py --rows 100000 1000000 10000000 100000000",
+    "large-libraries": "large_tables.py --rows 100000 1000000 --libraries copula=.venv-related/bin/python "
+    "ctgan=.venv-related/bin/python mostly=.venv-mostly/bin/python",
     "categories": "large_tables.py --categories --rows 500000",
     "large-networks": "large.py",
     "study": "study.py",

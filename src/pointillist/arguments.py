@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from numbers import Real
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
@@ -72,6 +73,14 @@ def seed_of(random_state: RandomState) -> int:
     if not 0 <= random_state < 2**32:
         raise ValueError(f"random_state must lie between 0 and 2**32 - 1, not {random_state}")
     return int(random_state)
+
+
+def seeds_of(random_state: RandomState) -> Iterator[int]:
+    """Yield the seed of `seed_of`, and then other seeds that follow from it."""
+    seed = seed_of(random_state)
+    yield seed
+    for i in count(1):
+        yield int(np.random.SeedSequence((seed, i)).generate_state(1)[0])
 
 
 def check_unmasked(**arrays: Any) -> None:

@@ -9,6 +9,7 @@ from pyarrow import csv, dataset, parquet
 from pointillist import Diffusion, evaluate
 from pointillist.files.reading import read_table
 from pointillist.files.writing import FolderWriter
+from pointillist.tables import row_sampling
 from pointillist.tables.row_sampling import RowLimit, in_memory, sample_rows
 
 
@@ -117,6 +118,30 @@ def test_datasets_readers_and_relations_are_tables(table, tmp_path):
     assert fitted[0].equals(fitted[1])
     reader = pa.RecordBatchReader.from_batches(some.schema, some.to_batches(7))
     assert evaluate(reader, fitted[0]).summary() == evaluate(some, fitted[0]).summary()
+
+
+def test_questions_about_a_dataset_are_answered_in_parts(table, tmp_path, monkeypatch):
+    def reader():
+        return pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(7))
+
+    rows = table.set_column(2, "n", pa.array(np.arange(3000) % 5)).slice(0, 60)
+    model = Diffusion(random_state=0, epochs=1, width=8, depth=1).fit(rows)
+    known = model.impute(rows, random_state=3)
+    view, other = model.conditional("x"), model.conditional("code")
+    both = model.conditional(["x", "code"])
+    wanted = model.score_samples(known), view.quantiles(rows, [0.2, 0.7]), other.predict_proba(rows), both.predict(rows)
+    assert pa.concat_tables(model.impute(reader(), random_state=3)).equals(known)
+    monkeypatch.setattr(row_sampling, "ROWS_PER_PART", 25)
+    parquet.write_table(known, tmp_path / "known.parquet")
+    np.testing.assert_array_equal(model.score_samples(dataset.dataset(tmp_path / "known.parquet")), wanted[0])
+    np.testing.assert_array_equal(view.quantiles(reader(), [0.2, 0.7]), wanted[1])
+    np.testing.assert_array_equal(other.predict_proba(duckdb.from_arrow(rows)), wanted[2])
+    np.testing.assert_array_equal(both.predict(reader())["code"], wanted[3]["code"])
+    parts = list(model.impute(reader(), random_state=3))
+    again = model.impute(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches()), random_state=3)
+    assert [len(part) for part in parts] == [25, 25, 10] and pa.concat_tables(parts).equals(pa.concat_tables(again))
+    assert parts[0].equals(model.impute(rows.slice(0, 25), random_state=3))
+    assert not pa.concat_tables(parts)["code"].null_count
 
 
 def test_rows_go_to_files_of_a_given_size(tmp_path):

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from pointillist.arguments import RandomState, is_integer, naming_unknown
+from pointillist.arguments import RandomState, is_integer, naming_unknown, seeds_of
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
 from pointillist.estimators.inputs import WithParameters, checked_rows, fitted_model, sampling_run
@@ -28,6 +28,7 @@ from pointillist.queries.density import log_density
 from pointillist.queries.imputation import check_statistic, imputed
 from pointillist.queries.label_conditional import conditional_of
 from pointillist.tables.frames import aligned, check_room, with_others
+from pointillist.tables.row_sampling import answered_in_parts, parts_of_rows
 from pointillist.tables.table import columns_of
 
 
@@ -261,7 +262,8 @@ class Diffusion(WithParameters, Configuration):
 
         Args:
             X: A table with the columns of `fit`: an array, or a data frame with its columns in any order, and perhaps
-                others if `fit` was given a data frame too. Cells that are not missing keep their values.
+                others if `fit` was given a data frame too. Cells that are not missing keep their values. A
+                `pyarrow.dataset`, a `RecordBatchReader` or a relation of DuckDB may be larger than memory.
             labels: Labels of the rows if they are not a column of X, one for all or one per row, None or NaN where a
                 label is unknown. Without them, cells have their distribution over all classes.
             n_draws: Number of tables to draw independently, for multiple imputation; None for one.
@@ -271,7 +273,8 @@ class Diffusion(WithParameters, Configuration):
 
         Returns:
             A table in the container that `fit` was given, or a list of tables if `n_draws` is given. Frames have the
-            columns of X in the order of X and, for pandas, its index; arrays have the columns of `fit`.
+            columns of X in the order of X and, for pandas, its index; arrays have the columns of `fit`. For a table
+            that may be larger than memory, an iterator of these for every 100,000 rows.
 
         Raises:
             ValueError: In one line, if X lacks a column, or has a category that no training row had.
@@ -280,6 +283,13 @@ class Diffusion(WithParameters, Configuration):
         if n_draws is not None and not is_integer(n_draws, 1):
             raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
         check_statistic(statistic, is_alone=n_draws is None)
+        parts = parts_of_rows(X)
+        if parts is not None:
+            options: dict[str, Any] = {"labels": labels, "n_draws": n_draws, "statistic": statistic}
+            return (
+                self.impute(part, **options, random_state=seed)
+                for part, seed in zip(parts, seeds_of(random_state), strict=False)
+            )
         codec = model.codec
         check_room(X, codec.layout)
         index = X.index if codec.layout.kind == "pandas" and hasattr(X, "iloc") else None
@@ -305,6 +315,7 @@ class Diffusion(WithParameters, Configuration):
         """
         return conditional_of(fitted_model(self), target, labels)
 
+    @answered_in_parts
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes log p(x) per row in nats, shape (n,), in the units of the data and over all classes together.
 

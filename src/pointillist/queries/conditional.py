@@ -30,6 +30,7 @@ from pointillist.queries.predictive import (
     pooled,
 )
 from pointillist.tables.frames import aligned
+from pointillist.tables.row_sampling import answered_in_parts
 from pointillist.tables.table import Table
 
 POINTS_PER_INTERVAL, SUBPOINTS = 8, 4
@@ -97,6 +98,7 @@ class Conditional:
             raise ValueError(f"column {self.targets[0]!r} is continuous and has no classes: use quantiles")
         return found
 
+    @answered_in_parts
     def predict(self, X: Any) -> Any:
         """Predicts the target of each row: the mean of a number, and the most probable category.
 
@@ -117,6 +119,7 @@ class Conditional:
 
         return self._summarize(X, summary)
 
+    @answered_in_parts
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, shape (n, classes).
 
@@ -137,6 +140,7 @@ class Conditional:
                 found[rows] = np.mean([self._masses(draw, edges) for draw in draws], axis=0)
         return found
 
+    @answered_in_parts
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
         """Computes quantiles of a numeric target.
 
@@ -177,6 +181,7 @@ class Conditional:
         found = {name: self._typed(name, values, is_rounded=False) for name, values in drawn.items()}
         return found[self.targets[0]] if self._is_one else found
 
+    @answered_in_parts
     def log_prob(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes the log of mass times density of the targets of each row given its other cells, in nats.
 

@@ -1,7 +1,8 @@
-"""Uniform samples of the rows of tables that may be larger than memory."""
+"""Samples and parts of tables that may be larger than memory."""
 
+import functools
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from pointillist.lazy import pa, pc
 ROWS_IN_MEMORY = 1_000_000
 """Largest number of rows of mixed columns that a fit or an evaluation holds. A fit sees some four million rows, so each
 of them is then seen four times."""
+
+ROWS_PER_PART = 100_000
+"""Number of rows that are answered together."""
 
 _SEED = 0
 
@@ -43,13 +47,47 @@ def in_memory(X: Any, name: str = "X", limit: RowLimit = IN_MEMORY) -> Any:
 
     Batches come from a dataset of PyArrow, a reader of record batches, or a relation of DuckDB. The warning names X.
     """
+    reader = _reader_of(X)
+    return X if reader is None else sample_rows(reader, name, limit) or reader.schema.empty_table()
+
+
+def parts_of_rows(X: Any) -> "Iterator[pa.Table] | None":
+    """Returns tables of `ROWS_PER_PART` rows of what yields batches (see `in_memory`); None for anything else."""
+    reader = _reader_of(X)
+    return None if reader is None else _equal_parts(reader)
+
+
+def _equal_parts(reader: "pa.RecordBatchReader") -> "Iterator[pa.Table]":
+    held = reader.schema.empty_table()
+    for batch in reader:
+        held = pa.concat_tables([held, pa.Table.from_batches([batch])])
+        while len(held) > ROWS_PER_PART:
+            yield held.slice(0, ROWS_PER_PART)
+            held = held.slice(ROWS_PER_PART)
+    yield held
+
+
+def answered_in_parts(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a method that returns an array of the rows X, or some by name, also take what yields batches of rows."""
+
+    @functools.wraps(method)
+    def answer(self: Any, X: Any, *arguments: Any, **keywords: Any) -> Any:
+        parts = parts_of_rows(X)
+        if parts is None:
+            return method(self, X, *arguments, **keywords)
+        found = [method(self, part, *arguments, **keywords) for part in parts]
+        if not isinstance(found[0], dict):
+            return np.concatenate(found)
+        return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+    return answer
+
+
+def _reader_of(X: Any) -> "pa.RecordBatchReader | None":
     if hasattr(X, "scanner"):
         X = X.scanner().to_reader()
     is_relation = type(X).__module__.partition(".")[0] in ("duckdb", "_duckdb")
-    if not is_relation and type(X).__name__ != "RecordBatchReader":
-        return X
-    reader = pa.RecordBatchReader.from_stream(X)
-    return sample_rows(reader, name, limit) or reader.schema.empty_table()
+    return pa.RecordBatchReader.from_stream(X) if is_relation or type(X).__name__ == "RecordBatchReader" else None
 
 
 def sample_rows(batches: "Iterable[pa.RecordBatch]", what: object, limit: RowLimit = IN_MEMORY) -> "pa.Table | None":
