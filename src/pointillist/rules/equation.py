@@ -95,7 +95,7 @@ class Equation(NumberRule):
     def is_off(self, values: Numbers, ranges: Sequence[NumberRange], *, is_exact: bool | None = None) -> Mask:
         """Return which rows break the equation by more than the rounding of its columns.
 
-        Only the rounding of the solved column counts if the equation is exact, or `is_exact`.
+        Only the rounding of the solved column counts if `is_exact`, by default as the equation says.
         """
         solved = ranges[self.solved]
         with np.errstate(all="ignore"):
@@ -105,7 +105,7 @@ class Equation(NumberRule):
             # A small sum of large numbers is no more accurate than they are.
             largest = np.array([each.largest for each in ranges])
             within = 0.5 * solved.encoder.unit + solved.negligible + EXACT * slopes @ largest
-            if not (self.is_exact or is_exact):
+            if not (self.is_exact if is_exact is None else is_exact):
                 units = np.array([each.rounding for each in ranges]) * (np.arange(len(ranges)) != self.solved)
                 within += (slopes * (0.5 * units + NULL * np.abs(values))).sum(axis=1)
             return np.isfinite(error) & (error > within)

@@ -7,7 +7,7 @@ from itertools import product as cartesian
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import is_number
 from pointillist.rules.declared import Declared, NamedColumns
@@ -26,6 +26,9 @@ FEWEST_VALUES = 20
 
 _STEPS = 50
 """Most units of its last digit by which a factor moves to make a product exact."""
+
+_TRIED_TOGETHER = 2**14
+"""Number of changed rows that are checked together in the search for rows that obey a product."""
 
 _SEARCHED = 200
 
@@ -91,24 +94,47 @@ class Product(Equation):
         a few units, another is calculated (or moved one unit further), and then the solved column if it is free.
         """
         others = [i for i in range(len(ranges)) if i != self.solved]
-        steps = [step for size in range(_STEPS + 1) for step in sorted({-size, size})]
-        loose, s, units = replace(self, is_exact=False), self.solved, [each.encoder.unit for each in ranges]
-        for (moved, other), step, neighbor in cartesian(permutations(others, 2), steps, (0, -1, 1)):
-            if not len(wrong):
-                break
-            rows = wrong[free[wrong, other] & (free[wrong, moved] | (step == 0))]
-            if len(rows):
-                tried = values[rows]
-                if step:
-                    tried[:, moved] = ranges[moved].fitted(tried[:, moved] + step * units[moved])
-                tried[:, other] = ranges[other].fitted(self.solve(tried, other) + neighbor * units[other])
-                near, is_free = tried.copy(), free[rows, s]
-                tried[is_free, s] = ranges[s].fitted(self.solve(tried[is_free], s))
-                holds = np.flatnonzero(np.isfinite(tried).all(axis=1) & ~self.is_off(tried, ranges))
-                holds = holds[~loose.is_off(near[holds], ranges)]
-                values[rows[holds]] = tried[holds]
-                wrong = np.setdiff1d(wrong, rows[holds], assume_unique=True)
+        sizes = np.arange(1, _STEPS + 1)
+        steps = np.concatenate([[0], np.stack([-sizes, sizes], axis=1).ravel()])
+        moves, neighbors = np.repeat(steps, 3), np.tile([0, -1, 1], len(steps))
+        for moved, other in permutations(others, 2):
+            first, n_tried = 0, 3
+            while len(wrong) and first < len(moves):
+                tries = slice(first, first + n_tried)
+                rows = wrong[free[wrong, other] & (free[wrong, moved] | (first == 0))]
+                if len(rows):
+                    of_rows = values[rows], ranges, free[rows], (moved, other)
+                    tried, holds = self._tried(*of_rows, moves[tries], neighbors[tries])
+                    is_restored = holds.any(axis=1)
+                    values[rows[is_restored]] = tried[is_restored, holds[is_restored].argmax(axis=1)]
+                    wrong = np.setdiff1d(wrong, rows[is_restored], assume_unique=True)
+                first, n_tried = first + n_tried, max(3, _TRIED_TOGETHER // max(1, len(wrong)))
         return wrong
+
+    def _tried(
+        self,
+        values: Numbers,
+        ranges: Sequence[NumberRange],
+        free: Bool[np.ndarray, "n k"],
+        columns: tuple[int, int],
+        moves: Int[np.ndarray, " t"],
+        neighbors: Int[np.ndarray, " t"],
+    ) -> tuple[Float[np.ndarray, "n t k"], Bool[np.ndarray, "n t"]]:
+        """Move the first of two columns by units, and calculate the second; return the rows, and which ones hold.
+
+        Each row is tried with every move, and the calculated column goes to a neighbor of its nearest value.
+        """
+        (moved, other), s, n, (_, k) = columns, self.solved, len(moves), values.shape
+        tried, is_free = np.repeat(values, n, axis=0), np.repeat(free[:, s], n)
+        steps, nexts = np.tile(moves, len(values)), np.tile(neighbors, len(values))
+        steps_away = steps != 0
+        further = tried[steps_away, moved] + steps[steps_away] * ranges[moved].encoder.unit
+        tried[steps_away, moved] = ranges[moved].fitted(further)
+        tried[:, other] = ranges[other].fitted(self.solve(tried, other) + nexts * ranges[other].encoder.unit)
+        holds = ~self.is_off(tried, ranges, is_exact=False)
+        tried[is_free, s] = ranges[s].fitted(self.solve(tried[is_free], s))
+        holds &= np.isfinite(tried).all(axis=1) & ~self.is_off(tried, ranges)
+        return tried.reshape(-1, n, k), holds.reshape(-1, n)
 
     def text(self, names: Sequence[Any]) -> str:
         column, first, *rest = (names[column] for column in self.columns)
