@@ -76,6 +76,7 @@ def test_a_sample_is_completed_with_the_extremes_and_the_categories_that_it_lack
     rare = pa.array(["usual"] * 7 + ["rare"] + ["usual"] * (n - 8))
     day = pa.array(np.datetime64("2024-01-01") + np.arange(n) % 2)
     table = table.append_column("rare", rare).append_column("day", day).append_column("name", table["n"].cast("string"))
+    table = table.append_column("wait", table["n"].cast(pa.duration("s")))
     with pytest.warns(UserWarning, match="only a random sample of 50 of 3,000 rows"):
         samples = [sample_rows(table.to_batches(size), "X", RowLimit(50)) for size in (7, 1000, 3000)]
         uniform = sample_rows(table.to_batches(), "X", RowLimit(50, is_uniform=True))

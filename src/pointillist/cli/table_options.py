@@ -17,7 +17,7 @@ from pointillist.files.texts import TYPES, is_type
 from pointillist.foreign_text import shown, terminal_text
 from pointillist.lazy import pa
 from pointillist.models.codec import Codec
-from pointillist.tables.row_sampling import ALL_ROWS, RowLimit
+from pointillist.tables.row_sampling import RowLimit
 from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def read_for(
     *,
     others: Literal["out", "typed", "text"] = "out",
     unread: str | None = None,
-    limit: RowLimit = ALL_ROWS,
+    limit: RowLimit | None = None,
 ) -> Table:
     """Reads a table for a model: columns of text, such as codes made of digits, are read as text.
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
-from pointillist.tables.row_sampling import ALL_ROWS, RowLimit
 
 if TYPE_CHECKING:
+    from pointillist.tables.row_sampling import RowLimit
     from pointillist.tables.table import Table
 
 _MODULES = {
@@ -44,7 +44,7 @@ class ReadOptions:
     min_rows: int = 2
     form: CsvForm = DEFAULT_FORM
     usual: Mapping[str, str] = field(default_factory=dict)
-    limit: RowLimit = ALL_ROWS
+    limit: "RowLimit | None" = None
 
 
 Write = Callable[[Sequence[Any]], object]

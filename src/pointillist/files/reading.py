@@ -10,7 +10,7 @@ from pointillist.files.formats import ReadOptions, format_of, parts_of
 from pointillist.files.texts import TYPES, is_type
 from pointillist.foreign_text import shown
 from pointillist.tables.numbers import Numbers
-from pointillist.tables.row_sampling import ALL_ROWS, RowLimit
+from pointillist.tables.row_sampling import RowLimit
 from pointillist.tables.table import Table
 
 
@@ -24,7 +24,7 @@ def read_table(
     min_rows: int = 2,
     form: CsvForm = DEFAULT_FORM,
     usual: Mapping[str, str] | None = None,
-    limit: RowLimit = ALL_ROWS,
+    limit: RowLimit | None = None,
 ) -> Table:
     """Reads a table: rows of numbers if all columns hold numbers, otherwise columns of any kind.
 
@@ -50,8 +50,8 @@ def read_table(
         min_rows: Smallest number of rows that the file must have.
         form: The form of a `.csv` file: delimiter, encoding, decimal mark, header.
         usual: Formats of columns in other rows of the table, which decide where cells fit several.
-        limit: How many rows of mixed columns are held. Of a larger table, a sample is read, with a warning, in bounded
-            memory.
+        limit: How many rows of mixed columns are held; None for all. Of a larger table, a sample is read, with a
+            warning, in bounded memory.
 
     Raises:
         ValueError: If the file does not hold a table as described; the message is one line and counts rows from 1.

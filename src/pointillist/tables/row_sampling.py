@@ -25,16 +25,16 @@ class RowLimit:
     """How many rows of a table are held.
 
     Attributes:
-        most_rows: Largest number of rows of the uniform sample of a larger table; None to hold all rows.
+        most_rows: Largest number of rows of the uniform sample of a larger table.
         is_uniform: Whether to leave out the rows that are added for values that the sample lacks. They depend on single
             rows of the table.
     """
 
-    most_rows: int | None = ROWS_IN_MEMORY
+    most_rows: int = ROWS_IN_MEMORY
     is_uniform: bool = False
 
 
-IN_MEMORY, ALL_ROWS = RowLimit(), RowLimit(None)
+IN_MEMORY = RowLimit()
 
 _MOST_CATEGORIES = 1000
 """A column with more values than this is not searched for rows with a category that a sample lacks."""
@@ -90,7 +90,9 @@ def _reader_of(X: Any) -> "pa.RecordBatchReader | None":
     return pa.RecordBatchReader.from_stream(X) if is_relation or type(X).__name__ == "RecordBatchReader" else None
 
 
-def sample_rows(batches: "Iterable[pa.RecordBatch]", what: object, limit: RowLimit = IN_MEMORY) -> "pa.Table | None":
+def sample_rows(
+    batches: "Iterable[pa.RecordBatch]", what: object, limit: RowLimit | None = IN_MEMORY
+) -> "pa.Table | None":
     """Returns all rows, or a sample without replacement if there are too many; None for no batch.
 
     The sample is uniform. If the limit allows it, rows follow that hold what it lacks: the lowest and the highest value
@@ -102,14 +104,14 @@ def sample_rows(batches: "Iterable[pa.RecordBatch]", what: object, limit: RowLim
     Args:
         batches: The rows.
         what: Name of the table, for the warning.
-        limit: How many rows are held.
+        limit: How many rows are held; None for all.
 
     Warns:
         UserWarning: If rows are left out.
     """
-    most_rows, highest = limit.most_rows, 1.0
+    most_rows, highest = None if limit is None else limit.most_rows, 1.0
     rng, n = np.random.default_rng(_SEED), 0
-    seen = None if most_rows is None or limit.is_uniform else _SeenValues()
+    seen = None if limit is None or limit.is_uniform else _SeenValues()
     kept: list[pa.Table] = []
     draws: list[np.ndarray] = []
     for batch in batches:
@@ -229,4 +231,6 @@ def _ordered(cells: "pa.Array") -> "list[pa.Array]":
         return [cells, pc.if_else(pc.match_substring_regex(trimmed, _NUMBER), trimmed, None).cast(pa.float64())]
     if pa.types.is_floating(cells.type):
         return [pc.if_else(pc.is_nan(cells), None, cells)]
+    if pa.types.is_duration(cells.type):
+        return [cells.cast(pa.int64())]
     return [cells] if pa.types.is_temporal(cells.type) or pa.types.is_integer(cells.type) else []
