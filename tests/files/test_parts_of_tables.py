@@ -87,6 +87,11 @@ def test_a_sample_is_completed_with_the_extremes_and_the_categories_that_it_lack
     wanted = {7, 0, n - 1, int(x.argmin()), int(x.argmax())} - {*uniform["n"].to_pylist()}
     added = samples[0].slice(50)["n"].to_pylist()
     assert wanted <= {*added} and len(added) <= 10
+    x16, time = x.astype(np.float16), pa.array(np.arange(n, dtype=np.int64)).view(pa.time64("ns"))
+    others = pa.table({"half": x16, "time": time, "n": table["n"]})
+    with pytest.warns(UserWarning):
+        found = {*sample_rows(others.to_batches(), "X", RowLimit(50))["n"].to_pylist()}
+    assert {0, n - 1, int(x16.argmin()), int(x16.argmax())} <= found and len(found) <= 54
     as_texts = pa.table({"n": table["name"]})
     with pytest.warns(UserWarning):
         assert {"0", str(n - 1)} <= {*sample_rows(as_texts.to_batches(), "X", RowLimit(50))["n"].to_pylist()}

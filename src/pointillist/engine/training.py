@@ -156,7 +156,7 @@ class StackTrainer:
             self._n_rows,
             architecture=self._architecture,
             method=self._method,
-            place=(self._mesh, self._is_side_by_side),
+            mesh_and_order=(self._mesh, self._is_side_by_side),
         )
         losses = np.asarray(losses)[self._slots]
         return [row[: after - b] for row, b, after in zip(losses, before, self.epochs_done, strict=True)]
@@ -195,7 +195,7 @@ class StackTrainer:
         self._state = self._sharded(host)
 
 
-@partial(jax.jit, static_argnames=("architecture", "method", "place"), donate_argnums=0)
+@partial(jax.jit, static_argnames=("architecture", "method", "mesh_and_order"), donate_argnums=0)
 def _run(
     states: TrainingState,
     recipes: Recipe,
@@ -206,9 +206,9 @@ def _run(
     *,
     architecture: AnyArchitecture,
     method: Method,
-    place: tuple[jax.sharding.Mesh, bool],
+    mesh_and_order: tuple[jax.sharding.Mesh, bool],
 ) -> tuple[TrainingState, Float[Array, "models epochs"]]:
-    mesh, is_side_by_side = place
+    mesh, is_side_by_side = mesh_and_order
 
     def on_device(
         states: TrainingState, recipes: Recipe, count: Array, epochs: Array, data: CleanRows, n_rows: Array

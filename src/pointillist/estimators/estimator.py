@@ -285,9 +285,8 @@ class Diffusion(WithParameters, Configuration):
         check_statistic(statistic, is_alone=n_draws is None)
         parts = parts_of_rows(X)
         if parts is not None:
-            options: dict[str, Any] = {"labels": labels, "n_draws": n_draws, "statistic": statistic}
             return (
-                self.impute(part, **options, random_state=seed)
+                self.impute(part, labels=labels, n_draws=n_draws, statistic=statistic, random_state=seed)
                 for part, seed in zip(parts, seeds_of(random_state), strict=False)
             )
         codec = model.codec

@@ -109,9 +109,9 @@ def sample_rows(
     Warns:
         UserWarning: If rows are left out.
     """
-    most_rows, highest = None if limit is None else limit.most_rows, 1.0
-    rng, n = np.random.default_rng(_SEED), 0
-    seen = None if limit is None or limit.is_uniform else _SeenValues()
+    most_rows, is_completed = (None, False) if limit is None else (limit.most_rows, not limit.is_uniform)
+    rng, n, highest = np.random.default_rng(_SEED), 0, 1.0
+    seen: _SeenValues | None = None
     kept: list[pa.Table] = []
     draws: list[np.ndarray] = []
     for batch in batches:
@@ -125,6 +125,8 @@ def sample_rows(
         if seen is not None:
             seen.add(batch)
         if most_rows is not None and sum(map(len, draws)) > 2 * most_rows:
+            # Up to here, all rows are held.
+            seen = _SeenValues(kept) if is_completed and seen is None else seen
             highest, kept, draws = _lowest(kept, draws, most_rows)
     if most_rows is None or n <= most_rows:
         return pa.concat_tables(kept) if kept else None
@@ -133,6 +135,7 @@ def sample_rows(
         UserWarning,
         stacklevel=4,
     )
+    seen = _SeenValues(kept) if is_completed and seen is None else seen
     sample = _lowest(kept, draws, most_rows)[1][0]
     return sample if seen is None else pa.concat_tables([sample, *seen.absent_from(sample)])
 
@@ -149,13 +152,15 @@ def _lowest(
 class _SeenValues:
     """The first row with each category of each column, and the first with its lowest and its highest value."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: "Iterable[pa.Table]") -> None:
         # Indices of rows by column and category, without the columns of too many; by column and end, with its value.
         self._categories: dict[str, dict[Any, int]] = {}
         self._unlisted: set[str] = set()
         self._ends: dict[tuple[str, Any], dict[str, tuple[Any, int]]] = {}
         self._rows: dict[int, pa.Table] = {}
         self._n = 0
+        for batch in (batch for table in tables for batch in table.to_batches()):
+            self.add(batch)
 
     def add(self, batch: "pa.RecordBatch") -> None:
         """Looks at the next rows."""
@@ -165,9 +170,13 @@ class _SeenValues:
                 new |= self._new_categories(name, cells)
             for values in _ordered(cells):
                 new |= self._new_ends(name, values)
-        indices = sorted(new)
-        rows = pa.Table.from_batches([batch.take(pa.array(indices, pa.int64()))])
-        self._rows |= {self._n + index: rows.slice(i, 1) for i, index in enumerate(indices)}
+        if new:
+            indices = sorted(new)
+            rows = pa.Table.from_batches([batch.take(pa.array(indices, pa.int64()))])
+            self._rows |= {self._n + index: rows.slice(i, 1) for i, index in enumerate(indices)}
+            used = {row for first in self._categories.values() for row in first.values()}
+            used |= {row for ends in self._ends.values() for _, row in ends.values()}
+            self._rows = {row: table for row, table in self._rows.items() if row in used}
         self._n += batch.num_rows
 
     def absent_from(self, sample: "pa.Table") -> "list[pa.Table]":
@@ -211,8 +220,8 @@ def _categories(cells: "pa.Array") -> "pa.Array":
     """Returns the distinct values of a column that may be categories; none for fractions and times."""
     if pa.types.is_dictionary(cells.type):
         return cells.dictionary.take(pc.unique(cells.indices).drop_null())
-    tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer
-    if any(test(cells.type) for test in (*tests, pa.types.is_boolean)):
+    tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean
+    if any(test(cells.type) for test in tests):
         return pc.unique(cells).drop_null()
     return cells.slice(0, 0)
 
@@ -225,12 +234,13 @@ def _first_row(cells: "pa.Array", value: Any) -> int:
 
 
 def _ordered(cells: "pa.Array") -> "list[pa.Array]":
-    """Returns numbers and times as they are, and texts twice: as texts, such as dates, and those that are numbers."""
+    """Returns numbers, times as integers, and texts twice: as texts, such as dates, and those that are numbers."""
     if pa.types.is_string(cells.type):
         trimmed = pc.ascii_trim_whitespace(cells)
         return [cells, pc.if_else(pc.match_substring_regex(trimmed, _NUMBER), trimmed, None).cast(pa.float64())]
     if pa.types.is_floating(cells.type):
-        return [pc.if_else(pc.is_nan(cells), None, cells)]
-    if pa.types.is_duration(cells.type):
-        return [cells.cast(pa.int64())]
-    return [cells] if pa.types.is_temporal(cells.type) or pa.types.is_integer(cells.type) else []
+        numbers = cells.cast(pa.float64())
+        return [pc.if_else(pc.is_nan(numbers), None, numbers)]
+    if pa.types.is_temporal(cells.type):
+        return [cells.view(pa.int32() if cells.type.bit_width == 32 else pa.int64())]
+    return [cells] if pa.types.is_integer(cells.type) else []
