@@ -1,6 +1,6 @@
 """`Conditional`: the distribution of some columns of a table given the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.mapping import map_rows
 from pointillist.lazy import special
 from pointillist.models.process import Learned
-from pointillist.queries.declared_rules import given_rules
+from pointillist.queries.consistency import given_rules
 from pointillist.queries.density import log_probability
 from pointillist.queries.imputation import blocks, completed, completed_cells, completions, with_labels
 from pointillist.queries.predictive import (
@@ -31,7 +31,7 @@ from pointillist.queries.predictive import (
 )
 from pointillist.tables.frames import aligned
 from pointillist.tables.row_sampling import answered_in_parts
-from pointillist.tables.table import Table
+from pointillist.tables.table import Column, Table
 
 POINTS_PER_INTERVAL, SUBPOINTS = 8, 4
 """Number of points that represent an interval of numbers, and number of positions averaged for each point."""
@@ -133,11 +133,8 @@ class Conditional:
             return np.concatenate([part.weights[:, : len(classes)] for part in parts])
         found = np.empty((len(observed), len(classes)))
         edges = (classes[:-1] + classes[1:]) / 2
-        for group, is_drawn in ((np.flatnonzero(is_complete), False), (np.flatnonzero(~is_complete), True)):
-            for indices in blocks(observed[group], max(POINTS, COMPLETIONS)):
-                rows = group[indices]
-                draws = self._completions(observed[rows]) if is_drawn else observed[rows][None]
-                found[rows] = np.mean([self._masses(draw, edges) for draw in draws], axis=0)
+        for rows, draws in self._draws(observed, is_complete, POINTS):
+            found[rows] = np.mean([self._masses(draw, edges) for draw in draws], axis=0)
         return found
 
     @answered_in_parts
@@ -197,47 +194,44 @@ class Conditional:
         """
         (observed, is_complete), log_mass = self._encode_with_targets(X)
         found = np.empty(len(observed))
-        for group, n_draws in ((np.flatnonzero(is_complete), 1), (np.flatnonzero(~is_complete), COMPLETIONS)):
-            for indices in blocks(observed[group], n_draws):
-                rows = group[indices]
-                draws = observed[rows][None] if n_draws == 1 else self._completions(observed[rows])
-                draw_log_masses = log_mass(draws.reshape(-1, draws.shape[2]), np.tile(rows, len(draws)))
-                by_draw = draw_log_masses.reshape(len(draws), len(rows))
-                found[rows] = np.logaddexp.reduce(by_draw, axis=0) - np.log(len(draws))
+        for rows, draws in self._draws(observed, is_complete, 1):
+            log_masses = log_mass(draws.reshape(-1, draws.shape[2]), np.tile(rows, len(draws)))
+            by_draw = log_masses.reshape(len(draws), len(rows))
+            found[rows] = np.logaddexp.reduce(by_draw, axis=0) - np.log(len(draws))
         return found
+
+    def _draws(
+        self, observed: Float[np.ndarray, "n width"], is_complete: Bool[np.ndarray, " n"], n_values: int
+    ) -> Iterator[tuple[Int[np.ndarray, " m"], Float[np.ndarray, "draws m width"]]]:
+        """Yields indices of complete rows with these rows, and of other rows with draws of their missing cells.
+
+        There are `n_values` numbers to hold in memory for each value of a row.
+        """
+        for group, n_draws in ((np.flatnonzero(is_complete), 1), (np.flatnonzero(~is_complete), COMPLETIONS)):
+            for indices in blocks(observed[group], max(n_values, n_draws)):
+                rows = group[indices]
+                yield rows, observed[rows][None] if n_draws == 1 else self._completions(observed[rows])
 
     def _summarize(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
         """Applies a function to the name and distribution of each target."""
         observed, is_complete = self._encode_nonempty(X)
-        indices = blocks(observed, DRAWS)
+        parts, indices = [], []
         if self._is_one:
-            return np.concatenate([self._summarize_one(observed[rows], is_complete[rows], summary) for rows in indices])
-        parts = [self._summarize_jointly(observed[rows], summary) for rows in indices]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.targets}
-
-    def _summarize_jointly(
-        self, observed: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
-    ) -> dict[Any, np.ndarray]:
-        equal = np.full((len(observed), DRAWS), 1 / DRAWS)
-        return {
-            name: summary(name, Predictive(values, equal, np.full(DRAWS, name in self._discrete)))
-            for name, values in self._decode_targets(completions(self._model, observed, DRAWS)).items()
-        }
-
-    def _summarize_one(
-        self, observed: np.ndarray, is_complete: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
-    ) -> np.ndarray:
-        complete, incomplete = np.flatnonzero(is_complete), np.flatnonzero(~is_complete)
-        parts = [self._distribution(observed[complete], normal_points(POINTS))] if len(complete) else []
-        if len(incomplete):
-            draws = self._completions(observed[incomplete])
-            n = max(2, 4 * POINTS // len(draws))
-            distributions = (
-                self._distribution(draw, normal_points(n, i, len(draws), 1)) for i, draw in enumerate(draws)
+            for rows, draws in self._draws(observed, is_complete, DRAWS):
+                n, points = len(draws), [normal_points(POINTS)]
+                if n > 1:
+                    points = [normal_points(max(2, 4 * POINTS // n), i, n, 1) for i in range(n)]
+                distributions = [self._distribution(*pair) for pair in zip(draws, points, strict=True)]
+                parts.append(summary(self.targets[0], pooled(distributions)))
+                indices.append(rows)
+            return np.concatenate(parts)[np.argsort(np.concatenate(indices), kind="stable")]
+        for rows in blocks(observed, DRAWS):
+            drawn = self._decode_targets(completions(self._model, observed[rows], DRAWS))
+            equal = np.full((len(rows), DRAWS), 1 / DRAWS)
+            parts.append(
+                [summary(n, Predictive(v, equal, np.full(DRAWS, n in self._discrete))) for n, v in drawn.items()]
             )
-            parts.append(pooled(list(distributions)))
-        found = np.concatenate([summary(self.targets[0], part) for part in parts])
-        return found[np.argsort(np.concatenate([complete, incomplete]), kind="stable")]
+        return {name: np.concatenate(each) for name, each in zip(drawn, zip(*parts, strict=True), strict=True)}
 
     def _encode_nonempty(self, X: Any) -> ObservedRows:
         observed, is_complete = self._encode(X)
@@ -264,8 +258,7 @@ class Conditional:
         is_complete = np.ones(len(rows), bool)
         for encoder, (token, numbers) in zip(encoding.columns, encoding.row_indices, strict=True):
             if encoder.name not in self.targets:
-                is_known = ~np.isnan(rows[:, numbers]).any(axis=1) if token is None else rows[:, token] != HIDDEN
-                is_complete &= is_known
+                is_complete &= ~np.isnan(rows[:, numbers]).any(axis=1) if token is None else rows[:, token] != HIDDEN
         # Tokens need no draws: the network gives their probabilities whatever else is hidden.
         has_numbers = any(encoder.has_number for encoder in self._encoders.values())
         return table, (rows, is_complete | (not has_numbers))
@@ -282,10 +275,7 @@ class Conditional:
             index = self._model.codec.encoding.index(name)
             if index >= len(table.cells):
                 raise ValueError(f"column {name!r} is not in the table: use predict_proba")
-            target = cells[index] = table.cells[index]
-            if target.is_missing.any():
-                row = target.is_missing.argmax()
-                raise ValueError(f"target {name!r} is missing in row {row}: log_prob needs its values")
+            cells[index] = present_target(name, table.cells[index])
 
         def log_mass(observed: np.ndarray, indices: np.ndarray) -> np.ndarray:
             target_cells = {index: column.take(indices) for index, column in cells.items()}
@@ -317,18 +307,17 @@ class Conditional:
             weights_per_value = np.full(POINTS_PER_INTERVAL, 1 / POINTS_PER_INTERVAL)
             # In long tails, the midpoint of a wide interval is far from its mean; discrete values are exact.
             finer = 1 if encoder.scores.is_discrete else SUBPOINTS
-            inside = np.tile(
-                (np.arange(POINTS_PER_INTERVAL * finer) + 0.5) / (POINTS_PER_INTERVAL * finer), encoder.n_intervals
-            )
-            tokens = np.repeat(np.arange(encoder.n_intervals), POINTS_PER_INTERVAL * finer) + n_atoms
+            per_interval = POINTS_PER_INTERVAL * finer
+            inside = np.tile((np.arange(per_interval) + 0.5) / per_interval, encoder.n_intervals)
+            tokens = np.repeat(np.arange(encoder.n_intervals), per_interval) + n_atoms
             means = encoder.decode(tokens + inside, np.empty((len(tokens), 0))).numbers.reshape(-1, finer).mean(axis=1)
             numbers = np.tile(means, (n, 1))
         else:
             rows = observed.copy()
             # The token value that means "a number".
             rows[:, self._model.codec.encoding.token_index(name)] = n_atoms
-            z = np.clip(self._quantiles(rows, points.values), -LARGEST_SCORE, LARGEST_SCORE)
-            numbers = encoder.predicted(z)
+            z = self._quantiles(rows, points.values)
+            numbers = encoder.predicted(np.clip(z, -LARGEST_SCORE, LARGEST_SCORE))
         weights = (p[:, n_atoms : encoder.n_values, None] * weights_per_value).reshape(n, -1)
         is_atom = np.repeat([True, encoder.scores.is_discrete], [n_atoms, numbers.shape[1]])
         atoms = np.tile(encoder.atoms, (n, 1))
@@ -349,8 +338,7 @@ class Conditional:
         """Quantiles of the single target's encoded number, to which the ODE maps quantiles of N(0, 1)."""
         model, encoding = self._model, self._model.codec.encoding
         number = encoding.with_number.index(encoding.index(self.targets[0]))
-        starts = points.astype(np.float32)
-        function = model.process.number_quantiles(model, number, starts, has_label=self._has_label)
+        function = model.process.number_quantiles(model, number, points.astype(np.float32), has_label=self._has_label)
         return map_rows(function, observed.astype(np.float32)).astype(np.float64)
 
     def _masses(
@@ -366,8 +354,10 @@ class Conditional:
         self, observed: Float[np.ndarray, "n width_and_label"]
     ) -> Float[np.ndarray, "draws n width_and_label"]:
         """Draws of the missing cells of rows, given the observed cells except the targets."""
-        draws = completions(self._model, observed, COMPLETIONS).astype(np.float64)
-        encoding, width = self._model.codec.encoding, draws.shape[2]
+        encoding = self._model.codec.encoding
+        # Labels, which may follow the cells, are observed.
+        draws = np.tile(observed, (COMPLETIONS, 1, 1))
+        draws[:, :, : encoding.width] = completions(self._model, observed, COMPLETIONS)
         # Drop the position in an interval.
         draws[:, :, : encoding.n_tokens] = np.floor(draws[:, :, : encoding.n_tokens])
         # Hide the targets again.
@@ -376,8 +366,7 @@ class Conditional:
             draws[:, :, numbers] = observed[:, numbers]
             if token is not None:
                 draws[:, :, token] = observed[:, token]
-        labels = np.broadcast_to(observed[:, width:], (*draws.shape[:2], observed.shape[1] - width))
-        return np.concatenate([draws, labels], axis=2)
+        return draws
 
     def _decode_targets(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
         encoding, found = self._model.codec.encoding, {}
@@ -391,3 +380,10 @@ class Conditional:
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         """Values of a target in the type of its column, perhaps rounded to its decimals."""
         return self._encoders[name].typed(values, self._model.codec.layout.type_of(name), is_rounded=is_rounded)
+
+
+def present_target(name: Any, cells: Column) -> Column:
+    """Returns the cells of a target; raises a ValueError if one of them is missing."""
+    if cells.is_missing.any():
+        raise ValueError(f"target {name!r} is missing in row {cells.is_missing.argmax()}: log_prob needs its values")
+    return cells

@@ -1,5 +1,7 @@
-"""Redraws rows that break a rule."""
+"""Rows, filled cells and predictions that obey rules: what breaks a rule is drawn again."""
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -8,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.models.codec import Codec
 from pointillist.models.process import SamplingPlan
+from pointillist.queries.predictive import Predictive
+from pointillist.rules.table_rules import broken_rows, restore_rows
 from pointillist.tables.table import Column
 
 MOST_DRAWS = 20
@@ -16,14 +20,15 @@ MOST_DRAWS = 20
 FEWEST_DRAWN = 1000
 """Fewest rows for which so many draws are taken, so that a few rows do not fail by chance."""
 
+Rows = Iterator[Float[np.ndarray, "m width"]]
+"""Encoded rows, in parts."""
 
-def consistent(
-    parts: Iterator[Float[np.ndarray, "m width"]],
-    again: Callable[[SamplingPlan], Iterator[Float[np.ndarray, "m width"]]],
-    plan: SamplingPlan,
-    codec: Codec,
-) -> Iterator[Float[np.ndarray, "m width"]]:
-    """Yields encoded rows, and replaces rows that break a rule of the codec by rows of another draw.
+RowsAndCells = Iterator[tuple[Float[np.ndarray, "m width"], Sequence[Column]]]
+"""Encoded rows, in parts, with their cells."""
+
+
+def consistent(parts: Rows, again: Callable[[SamplingPlan], Rows], plan: SamplingPlan, codec: Codec) -> RowsAndCells:
+    """Yields encoded rows and their cells; under conditions, replaces rows that break a rule by rows of another draw.
 
     The replacement has the same index, so a row does not depend on the number of rows. `again` draws the rows of a
     plan; it is called with other seeds. A ValueError in one line says if none of `MOST_DRAWS` draws of a row obeys the
@@ -34,8 +39,9 @@ def consistent(
     for part in parts:
         rows = slice(first, first + len(part))
         first = rows.stop
-        for turn in range(MOST_DRAWS):
-            found = codec.broken_in(codec.cells(part, plan.observed, rows, plan.ends))
+        cells = codec.cells(part, plan.observed, rows, plan.ends)
+        for turn in range(MOST_DRAWS if plan.observed or plan.ends else 0):
+            found = codec.broken_in(cells)
             is_broken = np.any([mask for _, mask in found], axis=0)
             if not is_broken.any():
                 break
@@ -43,10 +49,10 @@ def consistent(
                 rule, _ = max(found, key=lambda each: int(each[1].sum()))
                 raise ValueError(f"no row drawn under where obeys the rule {rule}: widen the conditions")
             if turn == len(others):
-                seed = int(np.random.SeedSequence([plan.seed, 0, turn]).generate_state(1)[0])
-                others.append(_RowReader(again(replace(plan, seed=seed))))
+                others.append(_RowReader(again(replace(plan, seed=turn_seed(plan.seed, turn)))))
             part = np.where(is_broken[:, None], others[turn].read(rows), part)
-        yield part
+            cells = codec.cells(part, plan.observed, rows, plan.ends)
+        yield part, cells
 
 
 class Obeying:
@@ -58,19 +64,14 @@ class Obeying:
     plan. So far, `n_drawn` rows were drawn, and `n_kept` of them obey the rules.
     """
 
-    def __init__(
-        self, again: Callable[[SamplingPlan], Iterator[Float[np.ndarray, "m width"]]], plan: SamplingPlan, codec: Codec
-    ) -> None:
+    def __init__(self, again: Callable[[SamplingPlan], Rows], plan: SamplingPlan, codec: Codec) -> None:
         self._plan, self._codec = plan, codec
-        self._most = MOST_DRAWS * max(plan.n_rows, FEWEST_DRAWN)
-        seed = int(np.random.SeedSequence([plan.seed, 0, 0]).generate_state(1)[0])
-        self._others = self._obeying_rows(again(replace(plan, seed=seed, n_rows=self._most)))
-        self._counts = dict[str, int]()
+        n_rows = MOST_DRAWS * max(plan.n_rows, FEWEST_DRAWN)
+        self._others = self._obeying_rows(again(replace(plan, seed=turn_seed(plan.seed, 0), n_rows=n_rows)))
+        self._counts = Counter[str]()
         self.n_drawn = self.n_kept = 0
 
-    def rows(
-        self, parts: Iterator[Float[np.ndarray, "m width"]]
-    ) -> Iterator[tuple[Float[np.ndarray, "m width"], Sequence[Column]]]:
+    def rows(self, parts: Rows) -> RowsAndCells:
         """Yields parts of rows with their cells, in which every row obeys the rules.
 
         Raises:
@@ -93,19 +94,84 @@ class Obeying:
         found = self._codec.broken_in(cells, only_declared=not (self._plan.observed or self._plan.ends))
         is_broken = np.any([mask for _, mask in found], axis=0)
         for text, mask in found:
-            self._counts[text] = self._counts.get(text, 0) + int(mask.sum())
+            self._counts[text] += int(mask.sum())
         self.n_drawn += len(is_broken)
         self.n_kept += int((~is_broken).sum())
         return is_broken
 
-    def _obeying_rows(self, parts: Iterator[Float[np.ndarray, "m width"]]) -> Iterator[Float[np.ndarray, " width"]]:
+    def _obeying_rows(self, parts: Rows) -> Iterator[Float[np.ndarray, " width"]]:
         for part in parts:
             yield from part[~self._broken(self._cells(part))]
-        text = max(self._counts, key=lambda each: self._counts[each])
         raise ValueError(
             f"only {self.n_kept / self.n_drawn:.1%} of {self.n_drawn:,} drawn rows obey the rules, and most of the "
-            f"others break {text}: widen the conditions or the rule, or train longer"
+            f"others break {self._counts.most_common(1)[0][0]}: widen the conditions or the rule, or train longer"
         )
+
+
+def obeying(
+    codec: Codec,
+    table_cells: Sequence[Column],
+    cells: Sequence[Column],
+    again: Callable[[Int[np.ndarray, " m"], int], Sequence[Column]],
+) -> Sequence[Column]:
+    """Returns cells in which rows whose drawn cells break a declared rule are drawn again.
+
+    `again` draws the cells of some rows, by the indices of the rows and the number of the turn. Warns of rows that
+    break a rule by observed cells alone, which stay as they are. A ValueError in one line names a row if none of
+    `MOST_DRAWS` draws obeys.
+    """
+    rules = [rule for rule in codec.rules if rule.is_declared]
+    for turn in range(1, MOST_DRAWS + 1 if rules else 1):
+        is_wrong = np.zeros(len(cells[0].values), bool)
+        text = ""
+        for rule, is_broken in zip(rules, broken_rows(cells, codec.encoding.columns, rules), strict=True):
+            is_drawn = np.any([table_cells[column].is_missing for column in rule.columns], axis=0)
+            as_given = np.flatnonzero(is_broken & ~is_drawn)
+            if len(as_given) and turn == 1:
+                warnings.warn(
+                    f"the observed cells of {len(as_given):,} of {len(is_wrong):,} rows break "
+                    f"{rule.text(codec.column_names)}, first row {as_given[0]}: they stay as they are",
+                    UserWarning,
+                    stacklevel=4,
+                )
+            if (is_broken & is_drawn).any():
+                is_wrong |= is_broken & is_drawn
+                text = rule.text(codec.column_names)
+        rows = np.flatnonzero(is_wrong)
+        if not len(rows):
+            break
+        if turn == MOST_DRAWS:
+            raise ValueError(f"no draw of the missing cells of row {rows[0]} obeys {text}: clear or correct its cells")
+        cells = [with_rows(old, new, rows) for old, new in zip(cells, again(rows, turn), strict=True)]
+    return cells
+
+
+def given_rules(codec: Codec, name: object, observed: Float[np.ndarray, "n width"], found: Predictive) -> Predictive:
+    """Returns the distribution of a column given that rows obey the declared rules.
+
+    Points that break a rule get no weight. If all of them do, as with sums, they move to the nearest value that obeys.
+    """
+    target = codec.encoding.index(name)
+    rules = [rule for rule in codec.rules if rule.is_declared and target in rule.columns]
+    if not rules:
+        return found
+    (n, m), encoder = found.values.shape, codec.encoding.columns[target]
+    cells = [each.take(np.repeat(np.arange(n), m)) for each in codec.cells_of(observed)]
+    points = found.values.ravel()
+    values = points.astype(np.int64) if encoder.categories is not None else encoder.rounded(points)
+    cells[target] = Column(values, np.zeros(n * m, bool), encoder.categories)
+    is_broken = np.any(broken_rows(cells, codec.encoding.columns, rules), axis=0).reshape(n, m)
+    weights = np.where(is_broken, 0.0, found.weights)
+    total = weights.sum(axis=1, keepdims=True)
+    is_lost = total <= 0
+    values = found.values
+    if is_lost.any():
+        is_fixed = np.ones((n * m, len(cells)), bool)
+        is_fixed[:, target] = False
+        moved = restore_rows(cells, codec.encoding.columns, rules, is_fixed)[target].values.reshape(n, m)
+        values = np.where(is_lost, moved, values)
+    weights = np.where(is_lost, found.weights, weights / np.where(is_lost, 1.0, total))
+    return replace(found, values=values, weights=weights)
 
 
 def with_rows(cells: Column, new: Column, rows: Int[np.ndarray, " m"]) -> Column:
@@ -115,10 +181,15 @@ def with_rows(cells: Column, new: Column, rows: Int[np.ndarray, " m"]) -> Column
     return replace(cells, values=values, is_missing=is_missing)
 
 
+def turn_seed(seed: int, turn: int) -> int:
+    """Returns the seed with which rows are drawn again."""
+    return int(np.random.SeedSequence([seed, 0, turn]).generate_state(1)[0])
+
+
 class _RowReader:
     """Reads slices of a stream of rows; the starts of the slices must not decrease."""
 
-    def __init__(self, stream: Iterator[Float[np.ndarray, "m width"]]) -> None:
+    def __init__(self, stream: Rows) -> None:
         self._stream, self._first = stream, 0
         self._rows: list[np.ndarray] = []
 

@@ -32,10 +32,8 @@ def log_density(model: Learned, columns: Sequence[Column]) -> Float[np.ndarray, 
     if len(codec.encoding.columns) == len(cells):
         return log_probability(model, observed, cells)
     label = codec.encoding.columns[-1]
-    class_densities = []
-    for index in range(label.n_values):
-        label_cells = label.value_cells().take(np.full(n, index))
-        class_densities.append(log_probability(model, observed, {**cells, len(cells): label_cells}))
+    labels = (label.value_cells().take(np.full(n, index)) for index in range(label.n_values))
+    class_densities = [log_probability(model, observed, {**cells, len(cells): each}) for each in labels]
     return np.logaddexp.reduce(class_densities, axis=0)
 
 
@@ -84,8 +82,7 @@ def log_probability(
     if not encoding.n_tokens:
         return mean_density
     is_target = np.isin(np.arange(len(encoding.with_number)), numbers)
-    forbidden = codec.is_missing_value if is_present else None
-    denoiser = process.token_denoiser(model, forbidden)
+    denoiser = process.token_denoiser(model, codec.is_missing_value if is_present else None)
     steps = orders(denoiser.tokens, list(cells))
     function = TokenLogProbability(denoiser, steps, is_target, int(steps.max()))
     mass = map_rows(function, rows.astype(np.float32)).astype(np.float64)
@@ -101,15 +98,13 @@ def orders(tokens: Tokens, columns: list[int]) -> Int[np.ndarray, "orders T"]:
     n = len(drawn_columns)
     rng = np.random.default_rng(0)
     drawn = [np.arange(n)] if tokens.in_column_order else [rng.permutation(n) for _ in range(ORDERS)]
-    steps = np.full((0, len(tokens.sizes)), OBSERVED)
-    for order in dict.fromkeys(tuple(order_steps.tolist()) for order_steps in drawn):
-        order_steps = np.full(len(tokens.sizes), OBSERVED)
-        turn = np.asarray(order, int)
+    distinct = [*dict.fromkeys(tuple(turns.tolist()) for turns in drawn)]
+    steps = np.full((len(distinct), len(tokens.sizes)), OBSERVED, np.int32)
+    for order_steps, turns in zip(steps, distinct, strict=True):
         if tokens.is_wide and n:
-            turn = np.searchsorted(np.asarray(step_ends(jnp.asarray(n))), turn, side="right")
-        order_steps[drawn_columns] = turn + 1
-        steps = np.vstack([steps, order_steps])
-    return steps.astype(np.int32)
+            turns = np.searchsorted(np.asarray(step_ends(jnp.asarray(n))), turns, side="right")
+        order_steps[drawn_columns] = np.array(turns, int) + 1
+    return steps
 
 
 def _lattice(columns: int) -> Float[np.ndarray, "points columns"]:

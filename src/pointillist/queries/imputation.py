@@ -10,9 +10,10 @@ from pointillist.arguments import is_missing, seed_of
 from pointillist.diffusion.conditioning.observed_sampling import Completions
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.sampling import ROWS_PER_CHUNK
+from pointillist.models.codec import Codec
 from pointillist.models.process import Learned
 from pointillist.models.request import check_drawn
-from pointillist.queries.declared_rules import obeying
+from pointillist.queries.consistency import obeying, turn_seed
 from pointillist.queries.sampling import streamed
 from pointillist.tables.frames import aligned
 from pointillist.tables.table import Column, medians, modes
@@ -47,10 +48,6 @@ def imputed(
     """
     codec, table = model.codec, aligned(X, model.codec.layout)
     observed = with_labels(model, codec.encode_table(table), labels)
-
-    def cells(observed_cells: Sequence[Column], drawn: Float[np.ndarray, "n width"]) -> Sequence[Column]:
-        return codec.completed(observed_cells, codec.encoding.decode(drawn.astype(np.float64)))
-
     if statistic is None:
         filled = completed_cells(model, table.cells, observed, n_draws, random_state)
         return [codec.filled(table, each) for each in filled]
@@ -61,18 +58,19 @@ def imputed(
     parts = []
     for indices in blocks(observed[incomplete], MEDIAN_OF):
         rows = incomplete[indices]
-        observed_cells = [column.take(rows) for column in table.cells]
-        columns_of_draws = zip(
-            *(cells(observed_cells, drawn) for drawn in completions(model, observed[rows], MEDIAN_OF)), strict=True
-        )
-        parts.append([middle(draws) for middle, draws in zip(middles, columns_of_draws, strict=False)])
+        drawn = completions(model, observed[rows], MEDIAN_OF)
+        by_column = zip(*(_completed_part(codec, table.cells, rows, each) for each in drawn), strict=True)
+        parts.append([middle(draws) for middle, draws in zip(middles, by_column, strict=False)])
     draw_index = np.zeros(len(observed), np.int64)
     draw_index[incomplete] = np.arange(len(incomplete))
-    return [
-        codec.filled(
-            table, [Column.joined(blocks_of_column).take(draw_index) for blocks_of_column in zip(*parts, strict=True)]
-        )
-    ]
+    return [codec.filled(table, [Column.joined(column).take(draw_index) for column in zip(*parts, strict=True)])]
+
+
+def _completed_part(
+    codec: Codec, table_cells: Sequence[Column], rows: Int[np.ndarray, " m"], drawn: Float[np.ndarray, "m width"]
+) -> Sequence[Column]:
+    """Returns the cells of some rows of a table, with drawn values where they are missing."""
+    return codec.completed([each.take(rows) for each in table_cells], codec.encoding.decode(drawn.astype(np.float64)))
 
 
 def completed_cells(
@@ -85,16 +83,13 @@ def completed_cells(
     """Draws the missing cells of a table, `n_draws` times; filled rows obey the rules."""
     codec, seed = model.codec, seed_of(random_state)
 
-    def cells(rows: Int[np.ndarray, " m"], drawn: Float[np.ndarray, "m width"]) -> Sequence[Column]:
-        return codec.completed([each.take(rows) for each in table_cells], codec.encoding.decode(drawn.astype(float)))
-
     def again(rows: Int[np.ndarray, " m"], turn: int) -> Sequence[Column]:
-        turn_seed = int(np.random.SeedSequence([seed, 0, turn]).generate_state(1)[0])
-        return cells(rows, completed(model, observed[rows], 1, turn_seed)[0])
+        (drawn,) = completed(model, observed[rows], 1, turn_seed(seed, turn))
+        return _completed_part(codec, table_cells, rows, drawn)
 
     every_row = np.arange(len(observed))
-    draws = completed(model, observed, n_draws, seed)
-    return [obeying(codec, table_cells, cells(every_row, drawn), again) for drawn in draws]
+    draws = (_completed_part(codec, table_cells, every_row, each) for each in completed(model, observed, n_draws, seed))
+    return [obeying(codec, table_cells, cells, again) for cells in draws]
 
 
 def completed(
@@ -113,8 +108,7 @@ def completions(
 ) -> Float[np.ndarray, "draws n width"]:
     """Draws rows like `completed`, with noise that depends only on the row: equal rows get equal draws."""
     plan = model.process.plan_imputation(model, observed, 1, 0)
-    function = Completions(plan.denoiser, plan.sampler, n_draws, plan.labels is not None)
-    rows = map_rows(function, observed)
+    rows = map_rows(Completions(plan.denoiser, plan.sampler, n_draws, plan.labels is not None), observed)
     check_drawn(rows.reshape(-1, model.codec.width))
     return rows.swapaxes(0, 1)
 

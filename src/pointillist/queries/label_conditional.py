@@ -9,10 +9,9 @@ from pointillist.arguments import RandomState, seed_of
 from pointillist.diffusion.classification import ClassElbos, posterior
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.random_streams import HostStream, generator_of
-from pointillist.models.classes import Classes
 from pointillist.models.gaussian import gaussian_of
 from pointillist.models.process import Learned
-from pointillist.queries.conditional import Conditional, LogProbability, ObservedRows
+from pointillist.queries.conditional import Conditional, LogProbability, ObservedRows, present_target
 from pointillist.queries.predictive import NormalPoints, Predictive, checked_draws
 from pointillist.tables.frames import aligned, table_of, with_columns
 
@@ -34,7 +33,7 @@ class LabelConditional(Conditional):
         if self._labels is not None:
             raise ValueError(f"target {self.targets[0]!r} is also in labels: leave labels out")
         process.check_noise_levels("conditional")
-        self._label_classes: Classes = classes
+        self._label_classes = classes
         denoiser: Any = process.denoiser(self._model.network)
         self._bounds = ClassElbos(denoiser, len(classes))
         self._categorical = self._discrete = list(self.targets)
@@ -67,10 +66,7 @@ class LabelConditional(Conditional):
         observed, found = self._encode(X), table_of(with_columns(X, [name]))
         if found is None or found[1] == "array" or name not in found[0].names:
             raise ValueError(f"X has no column {name!r}: log_prob needs its values")
-        is_missing = found[0].arrow.column(found[0].names.index(name)).is_null(nan_is_null=True).to_numpy()
-        if is_missing.any():
-            raise ValueError(f"target {name!r} is missing in row {is_missing.argmax()}: log_prob needs its values")
-        cells = found[0].column(name)
+        cells = present_target(name, found[0].column(name))
         indices = self._label_classes.indices(self._label_classes.labels_in(cells))
 
         def log_mass(observed: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -87,17 +83,11 @@ class LabelConditional(Conditional):
     def _probabilities(self, observed: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
         """p(y | x) of rows; the mean over draws of missing cells where there are some."""
         found = np.empty((len(observed), len(self._label_classes)))
-        is_incomplete = np.isnan(observed).any(axis=1)
-        if not is_incomplete.all():
-            found[~is_incomplete] = self._posterior(observed[~is_incomplete])
-        if is_incomplete.any():
-            draws = self._completions(observed[is_incomplete])
-            probabilities = self._posterior(draws.reshape(-1, draws.shape[2]))
-            found[is_incomplete] = probabilities.reshape(*draws.shape[:2], -1).mean(axis=0)
+        for rows, draws in self._draws(observed, ~np.isnan(observed).any(axis=1), 1):
+            bounds = map_rows(self._bounds, draws.reshape(-1, draws.shape[2]).astype(np.float32))
+            probabilities = posterior(bounds, self._label_classes.counts)
+            found[rows] = probabilities.reshape(*draws.shape[:2], -1).mean(axis=0)
         return found
-
-    def _posterior(self, observed: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
-        return posterior(map_rows(self._bounds, observed.astype(np.float32)), self._label_classes.counts)
 
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         labels = self._label_classes.labels

@@ -61,17 +61,15 @@ class Predictive:
         order = np.argsort(self.values, axis=1, kind="stable")
         values, weights = np.take_along_axis(self.values, order, 1), np.take_along_axis(self.weights, order, 1)
         above = np.cumsum(weights, axis=1)
-        below = above - weights
-        middle = (above + below) / 2
-        is_atom = self.is_atom[order]
-        fractions = np.stack([np.where(is_atom, below, middle), np.where(is_atom, above, middle)], axis=2)
-        fractions = fractions.reshape(len(values), -1)
-        ends = np.repeat(values, 2, axis=1)
         if self.is_atom.all():
-            scores = (above[:, None] < np.asarray(levels)[None, :, None] - 1e-9).sum(axis=2)
-            return np.take_along_axis(values, np.minimum(scores, values.shape[1] - 1), axis=1)
-        scores, target_scores = special.ndtri(np.clip(fractions, _FAR, 1 - _FAR)), special.ndtri(levels)
-        found = [np.interp(target_scores, row, points) for row, points in zip(scores, ends, strict=True)]
+            indices = (above[:, None] < levels[None, :, None] - 1e-9).sum(axis=2)
+            return np.take_along_axis(values, np.minimum(indices, values.shape[1] - 1), axis=1)
+        below, is_atom = above - weights, self.is_atom[order]
+        middle = (above + below) / 2
+        fractions = np.stack([np.where(is_atom, below, middle), np.where(is_atom, above, middle)], axis=2)
+        scores = special.ndtri(np.clip(fractions.reshape(len(values), -1), _FAR, 1 - _FAR))
+        ends = np.repeat(values, 2, axis=1)
+        found = [np.interp(special.ndtri(levels), row, points) for row, points in zip(scores, ends, strict=True)]
         return np.array(found).reshape(len(values), len(levels))
 
     def mode(self) -> Float[np.ndarray, " n"]:

@@ -46,9 +46,14 @@ class SamplingRun:
                 raise ValueError(f"column {name!r} is generated rather than learned: leave it out of the conditions")
         if generated is None and (request.start or request.exclude is not None):
             raise ValueError("the model generates no keys: leave start and exclude out")
-        request = with_shares(model, request, partial(_drawn, model))
+
+        def drawn(request: Request) -> Float[np.ndarray, "n width"]:
+            return np.concatenate([*streamed(model.process.plan_sampling(model, request), model.codec.width)])
+
+        request = with_shares(model, request, drawn)
         self._model = model
-        self._request = request
+        self._has_reward = request.reward is not None
+        self._classes = model.classes if request.return_labels else None
         self._plan = model.process.plan_sampling(model, request)
         self.n_rows = self._plan.n_rows
         self._acceptance: Acceptance | None = None
@@ -77,33 +82,30 @@ class SamplingRun:
             engine: "local", or "ray" for tasks on a cluster.
             address: Address of a Ray cluster, for "ray"; None for a cluster on this machine.
         """
-        first, plan = 0, self._plan
+        plan, model, codec = self._plan, self._model, self._model.codec
         self._acceptance = Acceptance(plan.conditions) if plan.sampler.n_diagnostics else None
-        codec = self._model.codec
 
         def stream(
             plan: SamplingPlan, acceptance: Acceptance | None = None, division: Division = BY_DEFAULT
         ) -> Iterator[np.ndarray]:
-            counts = Acceptance(plan.conditions) if plan.sampler.n_diagnostics and acceptance is None else acceptance
-            for drawn in streamed(plan, codec.width, engine, address, counts, division):
-                check_drawn(drawn, has_reward=self._request.reward is not None)
+            for drawn in streamed(plan, codec.width, engine, address, acceptance, division):
+                check_drawn(drawn, has_reward=self._has_reward)
                 yield drawn
 
         drawn_rows = stream(plan, self._acceptance)
         if codec.has_declared_rules and not plan.varies_by_row:
             # Few rows break a rule, so few others are drawn at a time.
             self._obeying = Obeying(partial(stream, division=Division(chunks_per_call=1)), plan, codec)
-            for drawn, cells in self._obeying.rows(drawn_rows):
-                rows = slice(first, first + len(drawn))
-                first += len(drawn)
-                yield codec.assembled(cells), self._labels(drawn, rows)
-            return
-        if codec.rules and (plan.observed or plan.ends):
-            drawn_rows = consistent(drawn_rows, stream, plan, codec)
-        for drawn in drawn_rows:
-            rows = slice(first, first + len(drawn))
-            first += len(drawn)
-            yield codec.decode(drawn, plan.observed, rows, plan.ends), self._labels(drawn, rows)
+            parts = self._obeying.rows(drawn_rows)
+        else:
+            parts = consistent(drawn_rows, stream, plan, codec)
+        first = 0
+        for drawn, cells in parts:
+            rows, labels = slice(first, first + len(drawn)), None
+            first = rows.stop
+            if self._classes is not None:
+                labels = self._classes.labels[model.process.label_indices(model, plan, drawn, rows)]
+            yield codec.assembled(cells), labels
 
     def rows(
         self, progress: Callable[[int], None] = lambda n: None, engine: str = "local", address: str | None = None
@@ -117,28 +119,12 @@ class SamplingRun:
             parts.append(part)
             labels.append(part_labels)
             progress(len(part))
-        classes = self._model.classes
-        joined = self._model.codec.joined(parts)
-        if not self._request.return_labels or classes is None:
-            return joined, None
-        return joined, np.concatenate([classes.labels[:0], *labels])
+        joined, classes = self._model.codec.joined(parts), self._classes
+        return joined, None if classes is None else np.concatenate([classes.labels[:0], *labels])
 
     def with_generated(self, rows: Any) -> Any:
         """Adds the generated columns to the next decoded rows; takes the parts of `parts` in order, or all rows."""
         return rows if self._generated is None else self._generated.added(self._model.codec.layout.columns(rows))
-
-    def _labels(self, drawn: np.ndarray, rows: slice) -> np.ndarray | None:
-        classes = self._model.classes
-        if not self._request.return_labels or classes is None:
-            return None
-        return classes.labels[self._model.process.label_indices(self._model, self._plan, drawn, rows)]
-
-
-def _drawn(model: Learned, request: Request) -> Float[np.ndarray, "n width"]:
-    """Draws the encoded rows of a request, which the rules may still change."""
-    plan = model.process.plan_sampling(model, request)
-    acceptance = Acceptance(plan.conditions) if plan.sampler.n_diagnostics else None
-    return np.concatenate([*streamed(plan, model.codec.width, acceptance=acceptance)])
 
 
 def streamed(
@@ -153,25 +139,26 @@ def streamed(
 
     Under conditions, `acceptance` counts the candidates. `division` is for this machine.
     """
-    model_and_sampler = plan.denoiser, plan.sampler
-    if plan.labels is not None and plan.sampler.rows_per_draw > 1 and acceptance is None:
-        labels, indices = whole_draws(plan.labels, plan.sampler)
-        drawn = sample_rows(*model_and_sampler, columns=width, n_rows=len(labels), seed=plan.seed, labels=labels)
-        yield drawn[indices]
+    sampler, has_conditions = plan.sampler, plan.sampler.n_diagnostics > 0
+    if plan.labels is not None and sampler.rows_per_draw > 1 and not has_conditions:
+        labels, indices = whole_draws(plan.labels, sampler)
+        options = {"columns": width, "n_rows": len(labels), "seed": plan.seed, "labels": labels}
+        yield sample_rows(plan.denoiser, sampler, **options)[indices]
         return
 
     def stream(plan: SamplingPlan, first: int = 0) -> Iterator[np.ndarray]:
         options: dict[str, Any] = {
-            "columns": width + plan.sampler.n_diagnostics,
+            "columns": width + sampler.n_diagnostics,
             "n_rows": plan.n_rows,
             "seed": plan.seed,
             "labels": plan.labels,
             "prior": plan.prior,
+            "first_row": first,
         }
         if engine == "ray":
-            return stream_rows_on_ray(*model_and_sampler, **options, address=address, first_row=first)
-        return stream_rows(*model_and_sampler, **options, first_row=first, division=division)
+            return stream_rows_on_ray(plan.denoiser, sampler, **options, address=address)
+        return stream_rows(plan.denoiser, sampler, **options, division=division)
 
-    yield from (
-        stream(plan) if acceptance is None else conditioned(stream, plan, acceptance, rows_per_chunk(plan.sampler))
-    )
+    if not has_conditions:
+        return (yield from stream(plan))
+    yield from conditioned(stream, plan, acceptance or Acceptance(plan.conditions), rows_per_chunk(sampler))

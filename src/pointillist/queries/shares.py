@@ -71,7 +71,14 @@ def with_shares(model: Learned, request: Request, drawn: Drawn) -> Request:
     if request.n_samples is None:
         raise ValueError("shares need a number of rows: give n_samples")
     label = None if model.classes is None else model.classes.label_name(model.codec.names or ())
-    _check_others(request, label)
+    where, n = dict(request.where or {}), request.n_samples
+    for name in request.shares:
+        if name in where or (name == label and request.labels is not None):
+            raise ValueError(f"{'where' if name in where else 'labels'} and shares both set column {name!r}: give one")
+    several = [name for name, value in where.items() if not isinstance(value, str) and np.ndim(value) > 0]
+    if several or np.ndim(request.labels) > 0:
+        what = f"where gives column {several[0]!r}" if several else "labels gives"
+        raise ValueError(f"{what} one value per row, which shares would set in any order: give a single value")
     columns = [_shared_column(model, name, shares, label) for name, shares in request.shares.items()]
     n_combinations = int(np.prod([len(column.tokens) for column in columns]))
     if n_combinations > MOST_COMBINATIONS:
@@ -81,11 +88,8 @@ def with_shares(model: Learned, request: Request, drawn: Drawn) -> Request:
     seed = seed_of(request.random_state)
     request = replace(request, shares=None, random_state=seed)
     rng = generator_of(seed, HostStream.SHARES)
-    fitted = proportional_fit(_joint(model, request, columns, drawn), columns)
-    assert request.n_samples is not None
-    counts = whole_counts(fitted, columns, request.n_samples, rng)
+    counts = whole_counts(proportional_fit(_joint(model, request, columns, drawn), columns), columns, n, rng)
     combinations = rng.permutation(np.repeat(np.arange(counts.size), counts.ravel()))
-    where = dict(request.where or {})
     for column, index in zip(columns, np.unravel_index(combinations, counts.shape), strict=True):
         values = column.values[index]
         if column.name == label:
@@ -95,28 +99,16 @@ def with_shares(model: Learned, request: Request, drawn: Drawn) -> Request:
     return replace(request, where=where or None)
 
 
-def _check_others(request: Request, label: Any) -> None:
-    assert request.shares is not None
-    where = request.where or {}
-    for name in request.shares:
-        if name in where or (name == label and request.labels is not None):
-            raise ValueError(f"{'where' if name in where else 'labels'} and shares both set column {name!r}: give one")
-    several = [name for name, value in where.items() if not isinstance(value, str) and np.ndim(value) > 0]
-    if several or np.ndim(request.labels) > 0:
-        what = f"where gives column {several[0]!r}" if several else "labels gives"
-        raise ValueError(f"{what} one value per row, which shares would set in any order: give a single value")
-
-
 def _shared_column(model: Learned, name: Any, shares: Any, label: Any) -> SharedColumn:
     if not isinstance(shares, Mapping) or not shares:
         raise ValueError(f"shares of column {name!r} must map values to fractions, as {{'a': 0.5}}, not {shares!r:.60}")
-    fractions = np.array([float(share) if is_number(share) else np.nan for share in shares.values()])
-    if not ((fractions >= 0) & (fractions <= 1)).all():
-        wrong = list(shares.values())[int(np.argmin((fractions >= 0) & (fractions <= 1)))]
-        raise ValueError(f"a share of column {name!r} is {wrong!r}: give a fraction from 0 to 1")
+    for share in shares.values():
+        if not (is_number(share) and 0 <= share <= 1):
+            raise ValueError(f"a share of column {name!r} is {share!r}: give a fraction from 0 to 1")
     values, listed = _values_and_tokens(model, name, list(shares), label)
     if len(np.unique(listed)) < len(listed):
         raise ValueError(f"shares of column {name!r} list a value twice")
+    fractions = np.array(list(shares.values()), float)
     total, are_all = fractions.sum(), len(listed) == len(values)
     if total > 1 + NEGLIGIBLE or (are_all and total < 1 - NEGLIGIBLE):
         raise ValueError(
