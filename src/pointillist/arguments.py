@@ -22,12 +22,9 @@ R = TypeVar("R")
 def naming_unknown(
     function: Callable[P, R], name: str = "", inner: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[P, R]:
-    """Make the TypeError about an unknown parameter suggest a similar one.
+    """Make the TypeError about an unknown parameter of a function suggest a similar one.
 
-    Args:
-        function: A function or a method.
-        name: Its name in the message; its qualified name by default.
-        inner: How to write parameters that belong to one of its arguments, by their names.
+    The function has the `name` in the message; `inner` says how to write the parameters of one of its arguments.
     """
     parameters = inspect.signature(function).parameters
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
@@ -52,6 +49,12 @@ def naming_unknown(
 def is_integer(value: Any, low: int) -> bool:
     """Return whether a value is an integer of at least `low`."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
+
+
+def check_integer(name: str, value: Any) -> None:
+    """Raise a ValueError unless a value is an integer of at least 1."""
+    if not is_integer(value, 1):
+        raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
 
 
 def is_number(value: Any) -> bool:

@@ -7,9 +7,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import Tags
 
-from pointillist.arguments import RandomState, is_integer, seed_of
+from pointillist.arguments import RandomState, check_integer, seed_of
 from pointillist.diffusion.classification import N_TIMES, ClassElbos, ClassLogDensities, posterior
 from pointillist.diffusion.tokens.mixed_likelihood import TokenProbabilities
 from pointillist.engine.mapping import map_rows
@@ -115,8 +114,7 @@ class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
         process.check_noise_levels("a classifier by denoising")
         if self.method not in ("elbo", "exact"):
             raise ValueError(f"method must be 'elbo' or 'exact', not {self.method!r}")
-        if not is_integer(self.n_times, 1):
-            raise ValueError(f"n_times must be an integer of at least 1, not {self.n_times!r}")
+        check_integer("n_times", self.n_times)
         denoiser: Any = process.denoiser(model.model_.network)
         n_classes = len(model.classes_)
         is_exact = self.method == "exact"
@@ -148,8 +146,3 @@ class DiffusionClassifier(AsEstimator, ClassifierMixin, BaseEstimator):
         """Predicts the most probable label of each row, shape (n,)."""
         most_probable = self.predict_proba(X).argmax(axis=1)
         return self.classes_[most_probable]
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from pointillist.arguments import RandomState, is_integer, naming_unknown, seeds_of
+from pointillist.arguments import RandomState, check_integer, naming_unknown, seeds_of
 from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
-from pointillist.estimators.inputs import WithParameters, checked_rows, fitted_model, sampling_run
+from pointillist.estimators.inputs import WithParameters, checked_rows, drop_fitted, fitted_model, sampling_run
 from pointillist.models.configuration import Configuration, SamplingConfig, values_of
 from pointillist.models.container import ModelFileError
 from pointillist.models.parameters import documented
@@ -28,6 +28,7 @@ from pointillist.queries.density import log_density
 from pointillist.queries.imputation import check_statistic, imputed
 from pointillist.queries.label_conditional import conditional_of
 from pointillist.tables.frames import aligned, check_room, with_others
+from pointillist.tables.names import are_text
 from pointillist.tables.row_sampling import answered_in_parts, parts_of_rows
 from pointillist.tables.table import columns_of
 
@@ -116,13 +117,7 @@ class Diffusion(WithParameters, Configuration):
             y = column_or_1d(y, warn=True)
         with waiting(Console(stderr=True), "encoding X", is_shown=shows_progress(self.verbose)):
             task = prepare(
-                self._configuration,
-                X,
-                y,
-                categorical=categorical,
-                given=given,
-                checkpoint=path,
-                read=read,
+                self._configuration, X, y, categorical=categorical, given=given, checkpoint=path, read=read
             ).without_table()
         self._hold(task.fit(path))
         if path is not None:
@@ -134,14 +129,12 @@ class Diffusion(WithParameters, Configuration):
         return Configuration(**self.get_params(deep=False))
 
     def _hold(self, model: RowModel) -> None:
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+        drop_fitted(self)
         self.model_ = model
         self.n_features_in_ = model.codec.n_columns
         self.history_, self.validation_history_ = model.record.history, model.record.validation_history
-        names = model.codec.names
-        if names is not None and all(type(name) is str for name in names):
-            self.feature_names_in_ = np.array(names, dtype=object)
+        if model.codec.names is not None and are_text(model.codec.names):
+            self.feature_names_in_ = np.array(model.codec.names, dtype=object)
         if model.classes is not None:
             self.classes_, self.class_counts_ = model.classes.labels, model.classes.counts
 
@@ -201,26 +194,9 @@ class Diffusion(WithParameters, Configuration):
         Raises:
             ValueError: In one line, if an argument cannot be used by this model.
         """
-        run = sampling_run(
-            self,
-            n_samples,
-            labels=labels,
-            return_labels=return_labels,
-            guidance=guidance,
-            reward=reward,
-            reward_temperature=reward_temperature,
-            candidates=candidates,
-            steering=steering,
-            sampler=sampler,
-            steps=steps,
-            prior=prior,
-            deterministic=deterministic,
-            where=where,
-            shares=shares,
-            start=start,
-            exclude=exclude,
-            random_state=random_state,
-        )
+        # All other arguments are fields of the request.
+        request = {name: value for name, value in locals().items() if name not in ("self", "progress")}
+        run = sampling_run(self, **request)
         with Bar(Console(stderr=True), run.n_rows, is_shown=progress) as bar:
             rows, row_labels = run.rows(bar.advance)
         if run.effective_sample_size is not None:
@@ -238,8 +214,7 @@ class Diffusion(WithParameters, Configuration):
         Returns:
             An iterator over the parts; each is what `sample` returns, for some of the rows.
         """
-        run = sampling_run(self, n_samples, **options)
-        restore = self.model_.layout.restore
+        run, restore = sampling_run(self, n_samples, **options), self.model_.layout.restore
         parts = ((restore(run.with_generated(rows)), labels) for rows, labels in run.parts())
         return (rows if labels is None else (rows, labels) for rows, labels in parts)
 
@@ -280,8 +255,8 @@ class Diffusion(WithParameters, Configuration):
             ValueError: In one line, if X lacks a column, or has a category that no training row had.
         """
         model = fitted_model(self)
-        if n_draws is not None and not is_integer(n_draws, 1):
-            raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
+        if n_draws is not None:
+            check_integer("n_draws", n_draws)
         check_statistic(statistic, is_alone=n_draws is None)
         parts = parts_of_rows(X)
         if parts is not None:

@@ -52,18 +52,15 @@ class FeatureEncoder:
             handle_unknown="infrequent_if_exist",
             sparse_output=False,
         )
-        transformer = ColumnTransformer(
-            [
-                ("numbers", numbers, np.flatnonzero(~np.array(is_category))),
-                ("categories", categories, np.flatnonzero(is_category)),
-            ]
-        )
-        rows = transformer.fit_transform(_matrix(table))
+        indices = np.flatnonzero(~np.array(is_category)), np.flatnonzero(is_category)
+        transformer = ColumnTransformer([("numbers", numbers, indices[0]), ("categories", categories, indices[1])])
+        rows = transformer.fit_transform(np.column_stack([*table.arrays().values()]))
         return cls(layout, is_category, transformer), np.asarray(rows, np.float64)
 
     def encode(self, X: Any) -> Float[np.ndarray, "n k"]:
         """Encodes the rows of a table with the columns of `fit`; raises a ValueError if it lacks one."""
-        return np.asarray(self.transformer.transform(_matrix(aligned(X, self.layout))), np.float64)
+        cells = np.column_stack([*aligned(X, self.layout).arrays().values()])
+        return np.asarray(self.transformer.transform(cells), np.float64)
 
     @property
     def number_names(self) -> list[Any]:
@@ -77,12 +74,3 @@ class FeatureEncoder:
         if kind is None or kind_of(kind) != "date":
             return f"{value:g}"
         return str(to_arrow([Column(np.array([value]), np.zeros(1, bool))], pa.schema([("", kind)]))[0][0])
-
-
-def _matrix(table: Table) -> np.ndarray:
-    """Returns the cells as an array of shape (n, d), of objects if there are categories."""
-    columns = table.arrays().values()
-    found = np.empty((len(table), len(table.names)), np.result_type(*(column.dtype for column in columns)))
-    for i, column in enumerate(columns):
-        found[:, i] = column
-    return found

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState
@@ -87,8 +86,3 @@ class DiffusionImputer(AsEstimator, OneToOneFeatureMixin, TransformerMixin, Base
         X = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else X
         options: dict[str, Any] = {"ensure_all_finite": "allow-nan", "ensure_min_samples": 2 if reset else 1}
         return validate_data(self, X, reset=reset, dtype=np.float64, **options)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags

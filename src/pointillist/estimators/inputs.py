@@ -35,6 +35,11 @@ class AsEstimator:
     def __post_init__(self) -> None:
         pass
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.allow_nan = True
+        return tags
+
 
 class WithParameters(AsEstimator):
     """The methods of scikit-learn's `BaseEstimator`, which takes longer to import than JAX."""
@@ -56,9 +61,8 @@ class WithParameters(AsEstimator):
         return self
 
     def __repr__(self) -> str:
-        values = sorted(self.get_params().items())
-        defaults = {name: each.default for name, each in parameters_of(type(self)).items()}
-        changed = [f"{name}={value!r}" for name, value in values if repr(value) != repr(defaults[name])]
+        values = ((name, getattr(self, name), each.default) for name, each in parameters_of(type(self)).items())
+        changed = sorted(f"{name}={value!r}" for name, value, default in values if repr(value) != repr(default))
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def _repr_html_(self) -> str:
@@ -83,16 +87,20 @@ def fitted_model(estimator: Any) -> Any:
 
 def sampling_run(estimator: Any, n_samples: int | None, **options: Any) -> SamplingRun:
     """Check a request for rows; see `Diffusion.sample` for the options and the ValueError."""
-    model = fitted_model(estimator)
-    request = naming_unknown(Request, "Diffusion.sample")
+    model, request = fitted_model(estimator), naming_unknown(Request, "Diffusion.sample")
     return SamplingRun(model, request(n_samples, variance=estimator.variance, **options))
 
 
 def take_over(estimator: Any, fitted: Any) -> None:
     """Replace the fitted attributes of an estimator by those of a clone, so that a failed fit changes nothing."""
+    drop_fitted(estimator)
+    vars(estimator).update({name: value for name, value in vars(fitted).items() if name.endswith("_")})
+
+
+def drop_fitted(estimator: Any) -> None:
+    """Remove the fitted attributes of an estimator."""
     for name in [name for name in vars(estimator) if name.endswith("_")]:
         delattr(estimator, name)
-    vars(estimator).update({name: value for name, value in vars(fitted).items() if name.endswith("_")})
 
 
 def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:

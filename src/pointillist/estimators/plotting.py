@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.arguments import is_integer
+from pointillist.arguments import check_integer
 from pointillist.estimators.inputs import checked_rows, fitted_model, sampling_run
 from pointillist.foreign_text import figure_text, legend_text
 from pointillist.models.gaussian import gaussian_of
 from pointillist.models.row_model import RowModel
-from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.numbers import spread_indices
 
 ROWS, DATA = "#1f5fa8", "0.5"
@@ -54,20 +53,28 @@ def plot(  # noqa: D417
     Raises:
         ValueError: In one line, if the rows, the axes or an option cannot be used.
     """
+    from matplotlib.axes import Axes
+
     fitted = fitted_model(model)
-    _check_axes(ax, fitted.codec.n_columns)
+    is_spatial = fitted.codec.n_columns == 3
+    if ax is not None and not isinstance(ax, Axes):
+        raise ValueError(f"ax must be Matplotlib axes, not {type(ax).__name__}")
+    if ax is not None and (ax.name == "3d") != is_spatial:
+        which = "axes in three dimensions (projection='3d')" if is_spatial else "axes in two dimensions"
+        raise ValueError(f"this plot needs {which}: pass others as ax, or leave it out")
     data = None if X is None else checked_rows(model, X)[1]
     if data is not None:
         data = data[spread_indices(len(data), MOST_DATA)]
     default = N_SAMPLES if data is None else min(len(data), N_SAMPLES)
-    drawn, row_labels = _run(model, n_samples, default, labels=labels, **options).rows()
-    rows = fitted.codec.layout.numbers(drawn)
+    rows, row_labels = _drawn(model, n_samples, default, labels=labels, **options)
     classes, colors, class_indices = _palette(fitted, row_labels, len(rows))
-    if data is None:
-        names, project = _projection(fitted, rows, "the rows")
-    else:
-        names, project = _projection(fitted, data, "the data")
-    ax = _labelled_axes(ax, names)
+    names, project = _projection(fitted, *((rows, "the rows") if data is None else (data, "the data")))
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.subplots(layout="constrained", subplot_kw={"projection": "3d" if is_spatial else None})[1]
+    for axis, name in zip("xyz", names, strict=False):
+        getattr(ax, f"set_{axis}label")(name)
     if len(names) == 1:
         edges = _histogram_edges(fitted, rows if data is None else np.concatenate([rows, data]))
         by_class = [rows[class_indices == i, 0] for i in range(len(classes))]
@@ -76,60 +83,39 @@ def plot(  # noqa: D417
             ax.hist(data[:, 0], edges, density=True, histtype="step", color=DATA, linewidth=1.5)
         ax.set_ylabel("density")
     else:
+        dots: dict[str, Any] = {"s": 5, "alpha": 0.7, "linewidths": 0, "zorder": 3}
+        dots |= {"depthshade": False} if is_spatial else {}
         if data is not None:
-            _draw_dots(ax, project(data), DATA)
-        _draw_dots(ax, project(rows), colors[class_indices])
+            ax.scatter(*project(data).T, c=DATA, **dots)
+        ax.scatter(*project(rows).T, c=colors[class_indices], **dots)
     _add_legend(ax, classes, colors, has_data=data is not None)
     return ax
 
 
-def _check_axes(ax: Any, n_columns: int = 2) -> None:
-    from matplotlib.axes import Axes
-
-    if ax is not None and not isinstance(ax, Axes):
-        raise ValueError(f"ax must be Matplotlib axes, not {type(ax).__name__}")
-    if ax is not None and (ax.name == "3d") != (n_columns == 3):
-        which = "axes in three dimensions (projection='3d')" if n_columns == 3 else "axes in two dimensions"
-        raise ValueError(f"this plot needs {which}: pass others as ax, or leave it out")
-
-
-def _labelled_axes(ax: Any, labels: tuple[str, ...]) -> Any:
-    if ax is None:
-        from matplotlib import pyplot
-
-        options = {"projection": "3d" if len(labels) == 3 else None}
-        ax = pyplot.subplots(layout="constrained", subplot_kw=options)[1]
-    for axis, label in zip("xyz", labels, strict=False):
-        getattr(ax, f"set_{axis}label")(label)
-    return ax
-
-
-def _column_names(model: RowModel) -> tuple[str, ...]:
-    """Return the names of the columns, or their numbers, escaped for Matplotlib."""
-    names = model.codec.names or [f"column {i}" for i in range(model.codec.n_columns)]
-    return tuple(figure_text(str(name)) for name in names)
-
-
-def _run(model: Any, n_samples: int | None, default: int, *, labels: Any, **options: Any) -> SamplingRun:
-    """Check a request for the rows of a picture, with their labels if the model has classes."""
+def _drawn(
+    model: Any, n_samples: int | None, default: int, *, labels: Any, **options: Any
+) -> tuple[Float[np.ndarray, "n d"], np.ndarray | None]:
+    """Draw the rows of a picture, with their labels if the model has classes."""
     fitted = fitted_model(model)
     gaussian_of(fitted, "pictures of rows are")
     if n_samples is None and np.ndim(labels) == 0 and options.get("prior") is None:
         n_samples = default
-    if n_samples is not None and not is_integer(n_samples, 1):
-        raise ValueError(f"n_samples must be an integer of at least 1, not {n_samples!r}")
+    if n_samples is not None:
+        check_integer("n_samples", n_samples)
     run = sampling_run(model, n_samples, labels=labels, return_labels=fitted.classes is not None, **options)
     if not run.n_rows:
         raise ValueError("there are no rows to show: give labels or a prior of at least one row")
-    return run
+    drawn, row_labels = run.rows()
+    return fitted.codec.layout.numbers(drawn), row_labels
 
 
 def _projection(
     model: RowModel, rows: Float[np.ndarray, "n d"], name: str
-) -> tuple[tuple[str, ...], Callable[[np.ndarray], np.ndarray]]:
+) -> tuple[list[str], Callable[[np.ndarray], np.ndarray]]:
     """Return labels of axes and a function from rows to coordinates: columns, or two principal axes of over three."""
     if model.codec.n_columns <= 3:
-        return _column_names(model), lambda rows: rows
+        names = model.codec.names or [f"column {i}" for i in range(model.codec.n_columns)]
+        return [figure_text(str(name)) for name in names], lambda rows: rows
     from sklearn.decomposition import PCA
 
     if len(rows) < 2:
@@ -141,7 +127,7 @@ def _projection(
     fitted = PCA(2).fit((rows - origin) / unit)
     directions = fitted.components_.T / unit[:, None]
     fractions = enumerate(fitted.explained_variance_ratio_, 1)
-    labels = tuple(f"principal axis {i} of {name} ({fraction:.0%})" for i, fraction in fractions)
+    labels = [f"principal axis {i} of {name} ({fraction:.0%})" for i, fraction in fractions]
     return labels, lambda rows: (rows - origin) @ directions
 
 
@@ -157,11 +143,6 @@ def _palette(
     k = len(classes)
     palette = colormaps["tab10"](range(k)) if k <= 10 else colormaps["turbo"](np.linspace(0.05, 0.95, k))
     return [str(name) for name in classes], palette, np.searchsorted(classes, labels)
-
-
-def _draw_dots(ax: Any, shown: Float[np.ndarray, "n dimensions"], colors: Any) -> None:
-    options: dict[str, Any] = {"depthshade": False} if shown.shape[1] == 3 else {}
-    ax.scatter(*shown.T, s=5, c=colors, alpha=0.7, linewidths=0, zorder=3, **options)
 
 
 def _histogram_edges(model: RowModel, values: np.ndarray) -> Float[np.ndarray, " edges"]:

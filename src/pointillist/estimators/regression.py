@@ -51,9 +51,6 @@ STEPS_PER_CHECK = 200
 LARGEST = 5.0
 """Largest distance of y from its mean, in its units: predictions are clipped not far beyond."""
 
-INTERQUARTILE = 1.349
-"""Distance of the quartiles of the normal distribution, in standard deviations."""
-
 FARTHEST = 10.0
 """Number of standard deviations beyond which x is clipped."""
 
@@ -122,7 +119,8 @@ class Units:
         if scale <= _deviation(y):
             return cls(*x_units, mean, scale or 1.0)
         low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
-        bend = float(high - low) / INTERQUARTILE
+        # The quartiles of N(0, 1) are 1.349 apart.
+        bend = float(high - low) / 1.349
         if bend == 0 and is_discrete:
             bend = float(np.diff(np.unique(y)).min())
         if bend == 0:

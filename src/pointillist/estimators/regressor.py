@@ -10,10 +10,10 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from rich.console import Console
 from sklearn.base import BaseEstimator, RegressorMixin, clone
-from sklearn.utils import Tags, check_X_y
+from sklearn.utils import check_X_y
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pointillist.arguments import RandomState, check_unmasked, seed_of
+from pointillist.arguments import RandomState, check_integer, check_unmasked, seed_of
 from pointillist.engine.devices import configure
 from pointillist.estimators.features import FeatureEncoder
 from pointillist.estimators.inputs import AsEstimator, check_columns, mixed_table, take_over
@@ -21,7 +21,7 @@ from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
 from pointillist.estimators.regression import RegressionConfig, fit_regression
 from pointillist.models.parameters import documented
 from pointillist.progress import shows_progress, waiting
-from pointillist.queries.predictive import checked_draws, checked_levels
+from pointillist.queries.predictive import checked_levels
 from pointillist.tables.names import is_frame
 
 FEWEST_CALIBRATED = 20
@@ -122,20 +122,17 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
 
     def predict(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes the mean of y for each row, shape (n,), from 32 points of each network."""
-        features = self._features(X)
-        return self.model_.points(features).mean()
+        return self.model_.points(self._features(X)).mean()
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Float[np.ndarray, "n levels"]:
         """Computes quantiles of y for each row, shape (n, levels), for levels in (0, 1)."""
         checked = checked_levels(levels)
-        features = self._features(X)
-        return self.model_.points(features).quantiles(checked)
+        return self.model_.points(self._features(X)).quantiles(checked)
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Float[np.ndarray, "n draws"]:
         """Draws y for each row, shape (n, n_draws)."""
-        n = checked_draws(n_draws)
-        features = self._features(X)
-        return self.model_.sample(features, n, np.random.default_rng(seed_of(random_state)))
+        check_integer("n_draws", n_draws)
+        return self.model_.sample(self._features(X), n_draws, np.random.default_rng(seed_of(random_state)))
 
     def log_prob(self, X: Any, y: ArrayLike) -> Float[np.ndarray, " n"]:
         """Computes log p(y | x) of each row in nats, shape (n,): a log-density in the units of y, or a log-mass.
@@ -157,17 +154,11 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
             return self.encoder_.encode(X)
         if np.ma.is_masked(X):
             X = np.ma.filled(X.astype(np.float64), np.nan)
-        options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
-        rows = np.asarray(validate_data(self, X, reset=False, **options))
-        is_missing = np.isnan(rows)
-        return np.where(is_missing, self.model_.units.x_mean[: rows.shape[1]], rows) if is_missing.any() else rows
+        rows = np.asarray(validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan"))
+        return np.where(np.isnan(rows), self.model_.units.x_mean[: rows.shape[1]], rows)
 
     def _features(self, X: Any) -> Float[np.ndarray, "n k"]:
-        """Return the rows as numbers and, if there are trees, their predictions.
-
-        Warns:
-            UserWarning: If a column of numbers lies beyond its training range by more than `MARGIN` of that range.
-        """
+        """Return the rows as numbers and, if there are trees, their predictions; warn of extrapolations."""
         rows, encoder = self._rows(X), self.encoder_
         names = [f"column {i}" for i in range(rows.shape[1])] if encoder is None else encoder.number_names
         if encoder is None:
@@ -177,8 +168,7 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         return rows if self.guesses_ is None else np.column_stack([rows, self.guesses_.of(rows)])
 
     def _warn_beyond(self, numbers: Float[np.ndarray, "n k"], names: list[Any]) -> None:
-        quantiles = self.model_.units.quantiles[: len(names)]
-        low, high = np.array([[values[0], values[-1]] for values in quantiles]).T
+        low, high = np.array([values[[0, -1]] for values in self.model_.units.quantiles[: len(names)]]).T
         margin = MARGIN * high - MARGIN * low
         with np.errstate(over="ignore"):
             is_beyond = (numbers < low - margin) | (numbers > high + margin)
@@ -190,11 +180,6 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
         text = f"{n_beyond} of {len(numbers)} rows lie far beyond the training rows, most often in {name}"
         training = f"which goes from {texts[0]} to {texts[1]} there"
         warnings.warn(f"{text}, {training}: do not rely on their predictions", UserWarning, stacklevel=4)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
 
 def _check_no_dates(name: str, container: Any) -> None:

@@ -97,22 +97,14 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
             return self
         if not isinstance(X, Mapping) or len(X) < 1:
             raise ValueError("X must be a dictionary of tables by name: for one table, give subject=")
-        schema = Schema.of(tuple(X), *self._keys(X), self.order)
-        self.model_ = fit_tables(configuration, X, schema, path)
+        primary, foreign = self.primary_keys or {}, self.foreign_keys or {}
+        if self.primary_keys is None and self.foreign_keys is None:
+            primary, foreign = propose_keys({name: read_frame(name, each) for name, each in X.items()})
+            found = f"primary_keys={primary}, foreign_keys={foreign}"
+            text = f"keys were found by name and content: {found}: give them if others are meant"
+            warnings.warn(text, UserWarning, stacklevel=2)
+        self.model_ = fit_tables(configuration, X, Schema.of(tuple(X), primary, foreign, self.order), path)
         return self
-
-    def _keys(self, X: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The keys that were given, or keys found by name and content."""
-        if self.primary_keys is not None or self.foreign_keys is not None:
-            return self.primary_keys or {}, self.foreign_keys or {}
-        primary, foreign = propose_keys({name: read_frame(name, each) for name, each in X.items()})
-        warnings.warn(
-            f"keys were found by name and content: primary_keys={primary}, foreign_keys={foreign}: give them if "
-            "others are meant",
-            UserWarning,
-            stacklevel=3,
-        )
-        return primary, foreign
 
     def sample(
         self,
@@ -155,9 +147,8 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
             raise ValueError("given is for several tables: leave it out")
         n_rows[SUBJECTS] = n_subjects or n_rows[SUBJECTS]
         conditions = {model.subjects.where(name): value for name, value in conditions.items()}
-        return model.subjects.layout.restore(
-            model.subjects.join(model.sample(n_rows, conditions, {}, seed_of(random_state)))
-        )
+        drawn = model.sample(n_rows, conditions, {}, seed_of(random_state))
+        return model.subjects.layout.restore(model.subjects.join(drawn))
 
     def impute(self, X: Any, *, random_state: RandomState = None) -> Any:
         """Fills missing cells with draws given the rest of the row, its parent, the previous row and summaries of rows.
@@ -215,10 +206,15 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
         """
         model = load_relational(Path(path))
         schema, subjects = model.schema, model.subjects
-        keys = _plain_keys(schema)
         if subjects is not None:
-            keys = {"subject": subjects.column, "order": next(iter(schema.order.values()), None)}
-        loaded = cls(**keys)
+            loaded = cls(subject=subjects.column, order=next(iter(schema.order.values()), None))
+        else:
+            foreign = schema.foreign_keys.items()
+            loaded = cls(
+                primary_keys={table: _plain(columns) for table, columns in schema.primary_keys.items()},
+                foreign_keys={table: {_plain(key.columns): key.parent for key in keys} for table, keys in foreign},
+                order=dict(schema.order) or None,
+            )
         loaded.model_ = model
         return loaded
 
@@ -226,15 +222,6 @@ class RelationalDiffusion(WithParameters, RelationalConfig):
 _KEYS = ("primary_keys", "foreign_keys", "order", "subject")
 
 
-def _plain_keys(schema: Schema) -> dict[str, Any]:
-
-    def plain(columns: tuple[str, ...]) -> Any:
-        return columns[0] if len(columns) == 1 else columns
-
-    return {
-        "primary_keys": {table: plain(columns) for table, columns in schema.primary_keys.items()},
-        "foreign_keys": {
-            table: {plain(key.columns): key.parent for key in keys} for table, keys in schema.foreign_keys.items()
-        },
-        "order": dict(schema.order) or None,
-    }
+def _plain(columns: tuple[str, ...]) -> Any:
+    """Return the columns of a key as a user gives them."""
+    return columns[0] if len(columns) == 1 else columns

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.arguments import RandomState
+from pointillist.arguments import RandomState, check_integer
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.tokens.mixed_likelihood import TokenProbabilities
 from pointillist.diffusion.tokens.mixed_sampling import LARGEST_SCORE
@@ -24,14 +24,13 @@ from pointillist.queries.predictive import (
     POINTS,
     NormalPoints,
     Predictive,
-    checked_draws,
     checked_levels,
     normal_points,
     pooled,
 )
 from pointillist.tables.frames import aligned
 from pointillist.tables.row_sampling import answered_in_parts
-from pointillist.tables.table import Column, Table
+from pointillist.tables.table import Table
 
 POINTS_PER_INTERVAL, SUBPOINTS = 8, 4
 """Number of points that represent an interval of numbers, and number of positions averaged for each point."""
@@ -87,6 +86,8 @@ class Conditional:
         self._categorical = [name for name, encoder in self._encoders.items() if encoder.has_categories]
         self._discrete = [name for name, encoder in self._encoders.items() if encoder.is_discrete]
         self._has_label = self._labels is not None and not model.process.has_label_token
+        # The probabilities of a token do not depend on draws of missing cells.
+        self._has_token_probabilities = self._encoders[self.targets[0]].has_token
 
     @cached_property
     def classes_(self) -> np.ndarray:
@@ -167,7 +168,8 @@ class Conditional:
         Returns:
             Shape (n, n_draws); for several targets, a dictionary of arrays by column, drawn jointly.
         """
-        n_draws, codec = checked_draws(n_draws), self._model.codec
+        check_integer("n_draws", n_draws)
+        codec = self._model.codec
         if codec.has_declared_rules:
             table, (rows, _) = self._read(X)
             draws = completed_cells(self._model, table.cells, rows, n_draws, random_state)
@@ -215,34 +217,29 @@ class Conditional:
     def _summarize(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
         """Applies a function to the name and distribution of each target."""
         observed, is_complete = self._encode_nonempty(X)
-        parts, indices = [], []
         if self._is_one:
+            found, indices = [], []
             for rows, draws in self._draws(observed, is_complete, DRAWS):
                 n, points = len(draws), [normal_points(POINTS)]
                 if n > 1:
                     points = [normal_points(max(2, 4 * POINTS // n), i, n, 1) for i in range(n)]
                 distributions = [self._distribution(*pair) for pair in zip(draws, points, strict=True)]
-                parts.append(summary(self.targets[0], pooled(distributions)))
+                found.append(summary(self.targets[0], pooled(distributions)))
                 indices.append(rows)
-            return np.concatenate(parts)[np.argsort(np.concatenate(indices), kind="stable")]
+            return np.concatenate(found)[np.argsort(np.concatenate(indices), kind="stable")]
+        parts: dict[Any, list[np.ndarray]] = {name: [] for name in self.targets}
         for rows in blocks(observed, DRAWS):
-            drawn = self._decode_targets(completions(self._model, observed[rows], DRAWS))
             equal = np.full((len(rows), DRAWS), 1 / DRAWS)
-            parts.append(
-                [summary(n, Predictive(v, equal, np.full(DRAWS, n in self._discrete))) for n, v in drawn.items()]
-            )
-        return {name: np.concatenate(each) for name, each in zip(drawn, zip(*parts, strict=True), strict=True)}
+            for name, values in self._decode_targets(completions(self._model, observed[rows], DRAWS)).items():
+                distribution = Predictive(values, equal, np.full(DRAWS, name in self._discrete))
+                parts[name].append(summary(name, distribution))
+        return {name: np.concatenate(each) for name, each in parts.items()}
 
     def _encode_nonempty(self, X: Any) -> ObservedRows:
         observed, is_complete = self._encode(X)
         if len(observed) == 0:
             raise ValueError("X has no rows: give one")
         return observed, is_complete
-
-    @property
-    def _has_token_probabilities(self) -> bool:
-        """Whether the single target has a token, whose probabilities do not depend on draws of missing cells."""
-        return self._encoders[self.targets[0]].has_token
 
     def _classes(self) -> np.ndarray | None:
         """The values of the single target; None if it is continuous."""
@@ -275,7 +272,8 @@ class Conditional:
             index = self._model.codec.encoding.index(name)
             if index >= len(table.cells):
                 raise ValueError(f"column {name!r} is not in the table: use predict_proba")
-            cells[index] = present_target(name, table.cells[index])
+            cells[index] = table.cells[index]
+            check_present(name, cells[index].is_missing)
 
         def log_mass(observed: np.ndarray, indices: np.ndarray) -> np.ndarray:
             target_cells = {index: column.take(indices) for index, column in cells.items()}
@@ -382,8 +380,7 @@ class Conditional:
         return self._encoders[name].typed(values, self._model.codec.layout.type_of(name), is_rounded=is_rounded)
 
 
-def present_target(name: Any, cells: Column) -> Column:
-    """Returns the cells of a target; raises a ValueError if one of them is missing."""
-    if cells.is_missing.any():
-        raise ValueError(f"target {name!r} is missing in row {cells.is_missing.argmax()}: log_prob needs its values")
-    return cells
+def check_present(name: Any, is_missing: Bool[np.ndarray, " n"]) -> None:
+    """Raises a ValueError if a cell of a target is missing."""
+    if is_missing.any():
+        raise ValueError(f"target {name!r} is missing in row {is_missing.argmax()}: log_prob needs its values")

@@ -100,10 +100,11 @@ def orders(tokens: Tokens, columns: list[int]) -> Int[np.ndarray, "orders T"]:
     drawn = [np.arange(n)] if tokens.in_column_order else [rng.permutation(n) for _ in range(ORDERS)]
     distinct = [*dict.fromkeys(tuple(turns.tolist()) for turns in drawn)]
     steps = np.full((len(distinct), len(tokens.sizes)), OBSERVED, np.int32)
-    for order_steps, turns in zip(steps, distinct, strict=True):
+    for order_steps, order in zip(steps, distinct, strict=True):
+        turns = np.array(order, int)
         if tokens.is_wide and n:
             turns = np.searchsorted(np.asarray(step_ends(jnp.asarray(n))), turns, side="right")
-        order_steps[drawn_columns] = np.array(turns, int) + 1
+        order_steps[drawn_columns] = turns + 1
     return steps
 
 

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.arguments import RandomState, seed_of
+from pointillist.arguments import RandomState, check_integer, seed_of
 from pointillist.diffusion.classification import ClassElbos, posterior
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.models.gaussian import gaussian_of
 from pointillist.models.process import Learned
-from pointillist.queries.conditional import Conditional, LogProbability, ObservedRows, present_target
-from pointillist.queries.predictive import NormalPoints, Predictive, checked_draws
+from pointillist.queries.conditional import Conditional, LogProbability, ObservedRows, check_present
+from pointillist.queries.predictive import NormalPoints, Predictive
 from pointillist.tables.frames import aligned, table_of, with_columns
 
 
@@ -39,13 +39,13 @@ class LabelConditional(Conditional):
         self._categorical = self._discrete = list(self.targets)
         # Labels are no values of encoded rows.
         self._encoders = {}
-
-    _has_token_probabilities = True
+        self._has_token_probabilities = True
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> np.ndarray:
+        check_integer("n_draws", n_draws)
         p = self.predict_proba(X)
         rng = generator_of(seed_of(random_state), HostStream.PREDICTED_LABELS)
-        uniform = rng.random((len(p), checked_draws(n_draws)))
+        uniform = rng.random((len(p), n_draws))
         indices = (uniform[:, :, None] > np.cumsum(p, axis=1)[:, None, :-1]).sum(axis=2)
         return self._typed(self.targets[0], indices, is_rounded=False)
 
@@ -66,8 +66,9 @@ class LabelConditional(Conditional):
         observed, found = self._encode(X), table_of(with_columns(X, [name]))
         if found is None or found[1] == "array" or name not in found[0].names:
             raise ValueError(f"X has no column {name!r}: log_prob needs its values")
-        cells = present_target(name, found[0].column(name))
-        indices = self._label_classes.indices(self._label_classes.labels_in(cells))
+        # A column without any value has the type null, whose cells cannot be read.
+        check_present(name, found[0].arrow.column(found[0].names.index(name)).is_null(nan_is_null=True).to_numpy())
+        indices = self._label_classes.indices(self._label_classes.labels_in(found[0].column(name)))
 
         def log_mass(observed: np.ndarray, rows: np.ndarray) -> np.ndarray:
             with np.errstate(divide="ignore"):

@@ -1,4 +1,4 @@
-"""Predictive distributions as weighted points, with mean, quantiles and mode; and checks of levels and draws."""
+"""Predictive distributions as weighted points, with mean, quantiles and mode; and a check of levels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.arguments import is_integer
 from pointillist.lazy import special
 
 POINTS = 50
@@ -105,10 +104,3 @@ def checked_levels(levels: Sequence[float]) -> Float[np.ndarray, " levels"]:
     if array.ndim != 1 or not len(array) or not ((array > 0) & (array < 1)).all():
         raise ValueError(f"levels of quantiles must be numbers between 0 and 1, not {levels!r}")
     return array
-
-
-def checked_draws(n_draws: int) -> int:
-    """Returns a number of draws; raises a ValueError unless it is an integer of at least 1."""
-    if not is_integer(n_draws, 1):
-        raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
-    return int(n_draws)

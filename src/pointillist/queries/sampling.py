@@ -142,8 +142,8 @@ def streamed(
     sampler, has_conditions = plan.sampler, plan.sampler.n_diagnostics > 0
     if plan.labels is not None and sampler.rows_per_draw > 1 and not has_conditions:
         labels, indices = whole_draws(plan.labels, sampler)
-        options = {"columns": width, "n_rows": len(labels), "seed": plan.seed, "labels": labels}
-        yield sample_rows(plan.denoiser, sampler, **options)[indices]
+        n, seed = len(labels), plan.seed
+        yield sample_rows(plan.denoiser, sampler, columns=width, n_rows=n, seed=seed, labels=labels)[indices]
         return
 
     def stream(plan: SamplingPlan, first: int = 0) -> Iterator[np.ndarray]:
