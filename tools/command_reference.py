@@ -5,7 +5,7 @@ from typing import Any
 from typer.main import get_command
 
 from pointillist.cli import app
-from pointillist.cli.command import Command
+from pointillist.cli.options import Command
 
 NAME = "pointillist"
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from pointillist import __version__
-from pointillist.cli.command import Command, suggest
 from pointillist.cli.evaluation import audit, evaluate
+from pointillist.cli.options import Command, suggest
 from pointillist.cli.predictions import impute, predict, score
 from pointillist.cli.rows import fit, sample
 from pointillist.cli.showing import info, page

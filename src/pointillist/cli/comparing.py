@@ -61,19 +61,17 @@ def compare(
     engine: str,
     address: str | None,
 ) -> bool:
-    """Prints the evaluation of rows; returns whether they are distinguishable from the data or look copied.
-
-    See `pointillist evaluate` for the arguments.
-    """
-    if engine == "ray" and is_table(rows):
-        raise ValueError(f"{rows}: is a table, and Ray draws the rows of a model: leave --engine out")
-    if not is_table(data) and is_table(rows):
-        raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
-    model = None if is_table(rows) else load_model(rows)
+    """Prints the evaluation of rows; returns whether they are distinguishable from the data or look copied."""
+    model: RowModel | None = None
     paths = (data,) if holdout is None else (data, holdout)
-    if model is None:
+    if is_table(rows):
+        if engine == "ray":
+            raise ValueError(f"{rows}: is a table, and Ray draws the rows of a model: leave --engine out")
+        if not is_table(data):
+            raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
         tables = _tables_alike(dict.fromkeys(paths, form) | {rows: form if rows in paths else CsvForm()}, target)
     else:
+        model = load_model(rows)
         tables = {path: _read_like(model, path, target, MIN_ROWS, form) for path in paths}
         tables[rows] = _drawn(model, len(tables[data]), seed, engine, address)
     real = tables[data]
@@ -86,8 +84,7 @@ def compare(
     evaluation = evaluate(data_columns, row_columns, holdout=held_out, target=target, random_state=seed)
     attacked: Audit | str | None = None
     if model is not None and holdout is not None:
-        others = _read_like(model, holdout, None, 1, form)
-        attacked = _audited(model, real, others, seed)
+        attacked = _audited(model, real, _read_like(model, holdout, None, 1, form), seed)
     verdict = attacked.verdict if isinstance(attacked, Audit) else attacked
     if reports.as_json:
         found = evaluation.to_json()
@@ -131,14 +128,7 @@ def _tables_alike(forms: dict[Path, CsvForm], target: str | None) -> dict[Path, 
 
     def read(path: Path, types: dict[str, str]) -> Table:
         return read_table(
-            path,
-            target,
-            types=types,
-            kind="mixed",
-            min_rows=MIN_ROWS,
-            form=forms[path],
-            usual=usual,
-            limit=IN_MEMORY,
+            path, target, types=types, kind="mixed", min_rows=MIN_ROWS, form=forms[path], usual=usual, limit=IN_MEMORY
         )
 
     tables: dict[Path, Table] = {}

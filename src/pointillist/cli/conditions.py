@@ -1,18 +1,21 @@
-"""Parses the conditions of `--where`, and `--shares`."""
+"""Parses the options `--where`, `--shares` and `--reward`."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import runpy
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
 
 from pointillist.cli.table_options import columns_by_text
-from pointillist.foreign_text import shown
+from pointillist.foreign_text import listed, shown
 from pointillist.lazy import pa
+from pointillist.models.row_model import RowModel
 from pointillist.tables.conditions import between, missing, one_of, present
 from pointillist.tables.table import kind_of, moment_of
-
-if TYPE_CHECKING:
-    from pointillist.models.row_model import RowModel
 
 FORMS = "COLUMN=VALUE, COLUMN=LOW..HIGH, COLUMN=A|B|C, COLUMN=? (missing) or COLUMN=!? (present)"
 """The forms of `--where`."""
@@ -20,7 +23,7 @@ FORMS = "COLUMN=VALUE, COLUMN=LOW..HIGH, COLUMN=A|B|C, COLUMN=? (missing) or COL
 Parse = Callable[[str], Any]
 
 
-def where_of(model: "RowModel", texts: Sequence[str]) -> dict[Any, Any] | None:
+def where_of(model: RowModel, texts: Sequence[str]) -> dict[Any, Any] | None:
     """Parses options of the `FORMS` into values or conditions by column, or raises a ValueError in one line."""
     where: dict[Any, Any] = {}
     names = columns_by_text(model)
@@ -40,12 +43,8 @@ def where_of(model: "RowModel", texts: Sequence[str]) -> dict[Any, Any] | None:
     return where or None
 
 
-def shares_of(model: "RowModel", texts: Sequence[str]) -> dict[Any, dict[Any, float]] | None:
-    """Parses options `COLUMN:VALUE=SHARE`; returns the share of each value, by column.
-
-    Raises:
-        ValueError: If an option has another form, the model lacks the column, or a value is given twice.
-    """
+def shares_of(model: RowModel, texts: Sequence[str]) -> dict[Any, dict[Any, float]] | None:
+    """Parses options `COLUMN:VALUE=SHARE` into the share of each value, by column, or raises a ValueError."""
     shares: dict[Any, dict[Any, float]] = {}
     names = columns_by_text(model)
     for text in texts:
@@ -75,15 +74,14 @@ def _column_before(text: str, mark: str, names: Mapping[str, Any]) -> str:
     return max(named, key=len, default=text.partition(mark)[0])
 
 
-def _parser(model: "RowModel", name: Any, column: str) -> tuple[list[Any], bool, Parse]:
+def _parser(model: RowModel, name: Any, column: str) -> tuple[list[Any], bool, Parse]:
     """Return a column's categories, if it has some, whether its values have an order, and a parser of its values."""
     codec, classes = model.codec, model.classes
     if classes is not None and not model.process.has_label_token and name == classes.label_name(codec.names or ()):
         labels = classes.labels.tolist()
         return labels, False, partial(category_of, known=labels)
-    encoder, kind = codec.encoding.encoder(name), codec.layout.type_of(name)
-    if encoder.categories is not None or kind is None:
-        order = codec.layout.order_of(name)
+    kind, order = codec.layout.type_of(name), codec.layout.order_of(name)
+    if codec.encoding.encoder(name).categories is not None or kind is None:
         known = list(order or codec.labels(name).tolist())
         return known, order is not None, partial(category_of, known=known)
 
@@ -110,7 +108,7 @@ def _condition(text: str, known: list[Any], has_order: bool, parse: Parse) -> An
 
 
 def _is_same(category: Any, text: str) -> bool:
-    forms = str(category), f"{category:.16g}" if isinstance(category, float) else str(category)
+    forms = [str(category), *([f"{category:.16g}"] if isinstance(category, float) else [])]
     return text.strip().lower() in [form.strip().lower() for form in forms]
 
 
@@ -128,3 +126,44 @@ def _value(text: str, kind: "pa.DataType") -> Any:
     if kind_of(kind) != "date":
         return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
     return moment_of(text, kind)
+
+
+def reward_of(text: str) -> Callable[[Any], Any]:
+    """Runs a Python file, and returns one of its functions, given as FILE.py:NAME.
+
+    The file can import modules from its folder. Raises a ValueError if there is no such file or function, or if the
+    file cannot be run.
+    """
+    file, _, name = text.rpartition(":")
+    if not file or not name.isidentifier():
+        raise ValueError(f"--reward takes FILE.py:NAME, not {shown(text)}")
+    path = Path(file)
+    if not path.is_file():
+        raise ValueError(f"{file}: no such file: --reward takes FILE.py:NAME")
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        # Not imported: Ray would then pass its name to tasks, which cannot import it, and not the function.
+        found = runpy.run_path(file)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{file}: cannot be run: {_line_of(error)}") from error
+    function = found.get(name)
+    if not callable(function):
+        functions = [key for key, value in found.items() if callable(value) and not key.startswith("_")]
+        raise ValueError(f"{file}: has no function {shown(name)}; it has {listed(functions) or 'none'}")
+    return function
+
+
+@contextmanager
+def explained(text: str | None) -> Iterator[None]:
+    """Turns errors of the function of `reward_of` into a ValueError of one line that names it."""
+    file = (text or "").rpartition(":")[0]
+    try:
+        yield
+    except Exception as error:
+        if not any(frame.filename == file for frame in extract_tb(error.__traceback__)):
+            raise
+        raise ValueError(f"the reward {text} failed: {_line_of(error)} (--debug shows where)") from error
+
+
+def _line_of(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Exit, Option
 
 from pointillist.cli import options
 from pointillist.cli.options import FILES, TABLES
@@ -15,26 +15,20 @@ from pointillist.files.csv_format import CsvForm
 def evaluate(
     *,
     data: Annotated[
-        Path,
-        typer.Argument(metavar="DATA", help=f"Real rows to compare with ({TABLES}), or a folder of related tables."),
+        Path, Argument(metavar="DATA", help=f"Real rows to compare with ({TABLES}), or a folder of related tables.")
     ],
     rows: Annotated[
-        Path,
-        typer.Argument(metavar="ROWS", help="Generated rows, or a model file, from which as many rows are drawn."),
+        Path, Argument(metavar="ROWS", help="Generated rows, or a model file, from which as many rows are drawn.")
     ],
     target: Annotated[str | None, options.target("--target", "A column to predict in the held-out rows")] = None,
-    holdout: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="Real rows that the model was not fitted to.")
-    ] = None,
+    holdout: Annotated[Path | None, Option(metavar="TABLE", help="Real rows that the model was not fitted to.")] = None,
     as_json: options.Json = False,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the columns and pairs of columns that differ most.")
+        Path | None, Option(metavar="FILE.png", help="Draw the columns and pairs of columns that differ most.")
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write a report as one page for a browser.")
-    ] = None,
+    html: Annotated[Path | None, Option(metavar="FILE.html", help="Write a report as one page for a browser.")] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with status 1 if the rows are distinguishable, or look copied.")
+        bool, Option("--check", help="Exit with status 1 if the rows are distinguishable, or look copied.")
     ] = False,
     engine: Annotated[options.Engine, options.engine("the rows of a model are drawn")] = "local",
     address: options.Address = None,
@@ -52,40 +46,37 @@ def evaluate(
         from pointillist.cli.relational import compare_folders
 
         given = {"--target": target, "--holdout": holdout, "--figure": figure, "--html": html}
-        for option, value in (given | {"--engine": None if engine == "local" else engine}).items():
-            if value is not None:
-                raise ValueError(f"{data}: is a folder, for which there is no {option}: leave it out")
+        options.refuse_for_folder(data, given | {"--engine": None if engine == "local" else engine})
         found = compare_folders(data, rows, seed)
         if as_json:
             print(json.dumps(found.to_json(), indent=1, allow_nan=False))
         else:
             found.print_on(Console())
         if check and found.is_distinguishable:
-            raise typer.Exit(1)
+            raise Exit(1)
         return
     from pointillist.cli.comparing import Reports, compare
 
     reports = Reports(as_json, figure, html)
     is_suspicious = compare(data, rows, holdout, target, form, seed, reports, engine, address)
     if check and is_suspicious:
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 @options.csv_options("TRAIN and HELDOUT")
 def audit(
     *,
     model: options.Model,
-    members: Annotated[Path, typer.Option(metavar="TRAIN", help=f"Rows that the model was fitted to ({FILES}).")],
+    members: Annotated[Path, Option(metavar="TRAIN", help=f"Rows that the model was fitted to ({FILES}).")],
     non_members: Annotated[
-        Path, typer.Option(metavar="HELDOUT", help="Rows of the same population that it was not fitted to.")
+        Path, Option(metavar="HELDOUT", help="Rows of the same population that it was not fitted to.")
     ],
     as_json: options.Json = False,
     n: Annotated[
-        int | None,
-        typer.Option("--rows", "-n", help="Number of rows to draw.", show_default="4 per member, 2,000 to 20,000"),
+        int | None, Option("--rows", "-n", help="Number of rows to draw.", show_default="4 per member, 2,000 to 20,000")
     ] = None,
     delta: Annotated[
-        float | None, typer.Option(help="δ of the lower bounds of ε.", show_default="the model's δ, or 0")
+        float | None, Option(help="δ of the lower bounds of ε.", show_default="the model's δ, or 0")
     ] = None,
     form: CsvForm,
     seed: Annotated[int, options.seed("Seed of generated rows, noise and subsamples.")] = 0,

@@ -4,19 +4,17 @@ import functools
 import inspect
 import tempfile
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from pointillist.cli import options
-from pointillist.cli.command import TABLE
-from pointillist.cli.options import Command
+from pointillist.cli.options import TABLE, Function
 from pointillist.files.formats import READABLE, parts_of
 
 
-def in_parts(command: Command) -> Command:
+def in_parts(command: Function) -> Function:
     """Lets a command that reads `model` and `table` and writes `out` also take a folder of tables."""
 
     @functools.wraps(command)
@@ -37,26 +35,25 @@ def in_parts(command: Command) -> Command:
         out.mkdir(parents=True, exist_ok=True)
         parts = [part for part in parts if not (resume and (out / part.name).exists())]
         if engine == "ray":
-            _run_on_ray((command.__module__, command.__name__), parts, out, address, others)
+            _run_on_ray(run, parts, out, address, others)
             return
         for part in parts:
             command(table=part, out=out / part.name, **others)
 
     text = "If TABLE has several files, skip those that OUT holds already."
+    engine = Annotated[options.Engine, options.engine("the files of a folder are read and written")]
     added = (
-        ("resume", Annotated[bool, typer.Option("--resume", help=text, rich_help_panel=TABLE)], False),
-        ("engine", Annotated[options.Engine, options.engine("the files of a folder are read and written")], "local"),
-        ("address", options.Address, None),
+        options.keyword("resume", Annotated[bool, Option("--resume", help=text, rich_help_panel=TABLE)], False),
+        options.keyword("engine", engine, "local"),
+        options.keyword("address", options.Address, None),
     )
-    kind = inspect.Parameter.KEYWORD_ONLY
-    keywords = [inspect.Parameter(name, kind, default=value, annotation=hint) for name, hint, value in added]
-    return options.with_signature(run, [*inspect.signature(command).parameters.values(), *keywords])
+    return options.with_signature(run, [*inspect.signature(command).parameters.values(), *added])
 
 
 def _run_on_ray(
-    command: tuple[str, str], parts: Sequence[Path], out: Path, address: str | None, others: dict[str, Any]
+    command: Function, parts: Sequence[Path], out: Path, address: str | None, others: dict[str, Any]
 ) -> None:
-    """Runs a command, given by its module and name, for each file; machines need not share a file system."""
+    """Runs a command for each file; machines need not share a file system."""
     from pointillist.atomic_files import check_different, naming, write_whole
     from pointillist.engine.cluster import cluster, results
 
@@ -75,7 +72,7 @@ def _run_on_ray(
 
 
 def _content_written(shared: tuple[Any, ...], part: Path, content: bytes) -> tuple[str, bytes]:
-    (module, name), model_name, model, others = shared
+    command, model_name, model, others = shared
     with tempfile.TemporaryDirectory() as folder:
         read, written, model_file = (Path(folder, each) for each in ("read", "written", model_name))
         read.mkdir()
@@ -84,7 +81,6 @@ def _content_written(shared: tuple[Any, ...], part: Path, content: bytes) -> tup
         model_file.write_bytes(model)
         local = {"resume": False, "engine": "local", "address": None}
         try:
-            command = getattr(import_module(module), name)
             command(table=read / part.name, out=written / part.name, **{**others, **local, "model": model_file})
         except (ValueError, OSError) as error:
             raise ValueError(str(error).replace(f"{read}/", f"{part.parent}/")) from None

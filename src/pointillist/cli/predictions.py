@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
 from pointillist.cli import options
 from pointillist.cli.locks import exclusive
@@ -16,7 +16,7 @@ from pointillist.lazy import pa, pc
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
 
-Table = Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {TABLES}.")]
+Table = Annotated[Path, Argument(metavar="TABLE", help=f"A table with the model's columns: {TABLES}.")]
 
 
 @in_parts
@@ -28,12 +28,11 @@ def impute(
     table: Table,
     out: Annotated[Path, options.out("FILLED", f"The table to write: {FILES}.")],
     draws: Annotated[
-        int,
-        typer.Option(min=1, help="Number of tables; several are written one below the other, numbered in a column."),
+        int, Option(min=1, help="Number of tables; several are written one below the other, numbered in a column.")
     ] = 1,
     statistic: Annotated[
         Literal["median"] | None,
-        typer.Option(help="Fill numbers with the median of 25 draws, and categories with the most frequent."),
+        Option(help="Fill numbers with the median of 25 draws, and categories with the most frequent."),
     ] = None,
     form: CsvForm,
     seed: Annotated[int, options.seed("Same seed, same cells.")] = 0,
@@ -60,15 +59,16 @@ def impute(
     others = {
         name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in model_names
     }
-    type_of = dict(zip(model_names, codec.layout.column_types, strict=True))
+    draw = free_name(["draw"], rows.names)
+    names = [draw, *rows.names] if draws > 1 else rows.names
+    type_of = {draw: "int64"} | dict(zip(model_names, codec.layout.column_types, strict=True))
     type_of |= {name: column.type for name, column in others.items()}
-    numbers = [free_name(["draw"], rows.names)] if draws > 1 else []
-    types = [*("int64" for _ in numbers), *(type_of[name] for name in rows.names)]
     forms = {name: form for name, form in codec.layout.forms.items() if name not in others}
-    with TableWriter(out, [*numbers, *rows.names], types, draws * len(rows), forms) as writer:
+    with TableWriter(out, names, [type_of[name] for name in names], draws * len(rows), forms) as writer:
         for number, filled in enumerate(tables, 1):
-            columns = dict(zip(model_names, codec.layout.columns(filled), strict=True)) | others
-            writer.write([*(np.full(len(filled), number) for _ in numbers), *(columns[name] for name in rows.names)])
+            columns = {draw: np.full(len(filled), number)} | others
+            columns |= dict(zip(model_names, codec.layout.columns(filled), strict=True))
+            writer.write([columns[name] for name in names])
 
 
 @in_parts
@@ -78,15 +78,15 @@ def predict(
     *,
     model: options.Model,
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns ({TABLES}); COLUMN is not read.")
+        Path, Argument(metavar="TABLE", help=f"A table with the model's columns ({TABLES}); COLUMN is not read.")
     ],
     out: Annotated[Path, options.out("OUT", f"The table to write, with one row per row of TABLE: {FILES}.")],
-    target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict.")],
+    target: Annotated[str, Option(metavar="COLUMN", help="The column to predict.")],
     quantiles: Annotated[
-        str | None, typer.Option(metavar="LEVELS", help="Write quantiles of a number, such as 0.05,0.5,0.95.")
+        str | None, Option(metavar="LEVELS", help="Write quantiles of a number, such as 0.05,0.5,0.95.")
     ] = None,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Write the probability of each value of a discrete column.")
+        bool, Option("--probabilities", help="Write the probability of each value of a discrete column.")
     ] = False,
     form: CsvForm,
 ) -> None:

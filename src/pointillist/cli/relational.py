@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -13,16 +13,14 @@ from pointillist.evaluation.related_tables import RelationalEvaluation, evaluate
 from pointillist.files.folders import Folder
 from pointillist.files.writing import TableWriter
 from pointillist.foreign_text import shown, terminal_text
+from pointillist.models.configuration import Configuration
 from pointillist.progress import Bar
 from pointillist.relational.fitting import fit_subjects, fit_tables
 from pointillist.relational.model import RelationalModel, load_relational
 
-if TYPE_CHECKING:
-    from pointillist.models.configuration import Configuration
-
 
 def fit_folder(
-    folder: Path, out: Path, configuration: "Configuration", state: Path | None, console: Console, *, is_resumed: bool
+    folder: Path, out: Path, configuration: Configuration, state: Path | None, console: Console, *, is_resumed: bool
 ) -> None:
     """Fits the tables of a folder, and writes a model file; `state` begins the names of the files of training."""
     if state is not None and not is_resumed:
@@ -33,12 +31,15 @@ def fit_folder(
         (table,) = content.tables.values()
         model = fit_subjects(configuration, table, content.subject, content.order, state)
     else:
-        assert content.schema is not None
+        schema = content.schema
+        assert schema is not None
         if content.is_proposed:
             console.print("Keys found by name and content (write schema.toml if others are meant):", highlight=False)
-        for line in _keys(content):
+        keys = [f"{table}.{'+'.join(columns)}: primary key" for table, columns in schema.primary_keys.items()]
+        keys += [f"{key.name}: refers to {key.parent}" for each in schema.foreign_keys.values() for key in each]
+        for line in keys:
             console.print(terminal_text(line), soft_wrap=True)
-        model = fit_tables(configuration, content.tables, content.schema, state)
+        model = fit_tables(configuration, content.tables, schema, state)
     model.save(out)
     # The checkpoints are forgotten only once the file has proved readable.
     load_relational(out)
@@ -47,14 +48,6 @@ def fit_folder(
             state.with_name(f"{state.name}.{each.name}").unlink(missing_ok=True)
     rows = ", ".join(f"{each.name} {each.n_rows:,}" for each in model.tables)
     console.print(terminal_text(f"{out}: {rows} rows; {time.monotonic() - started:.0f} s"), soft_wrap=True)
-
-
-def _keys(content: Folder) -> list[str]:
-    schema = content.schema
-    assert schema is not None
-    keys = [f"{table}.{'+'.join(columns)}: primary key" for table, columns in schema.primary_keys.items()]
-    foreign = [f"{key.name}: refers to {key.parent}" for each in schema.foreign_keys.values() for key in each]
-    return [*keys, *foreign]
 
 
 def sample_tables(path: Path, out: Path, n: int | None, scale: float, where: Sequence[str], seed: int) -> None:

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
 from pointillist.cli import options
-from pointillist.cli.command import OPTIONS, PRIVACY, REWARDS, TABLE, TRAINING
 from pointillist.cli.locks import exclusive
-from pointillist.cli.options import FILES, TABLES, Columns
+from pointillist.cli.options import FILES, OPTIONS, PRIVACY, REWARDS, TABLE, TABLES, TRAINING, Columns
 from pointillist.files.csv_format import CsvForm
 from pointillist.models.configuration import Configuration, SamplingConfig
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 @options.configuration_options(Configuration)
 def fit(
     *,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {TABLES}; or a folder of related tables.")],
+    data: Annotated[Path, Argument(metavar="DATA", help=f"A table: {TABLES}; or a folder of related tables.")],
     out: Annotated[
         Path | None, options.out("MODEL", "The model file to write.", show_default="DATA, with the ending .model")
     ] = None,
@@ -51,27 +50,26 @@ def fit(
     keep: Annotated[Columns, options.columns("A column to keep, even if it numbers the rows")] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(
+        Option(
             metavar="MINUTES",
             help="Most minutes that the command may take, with fewer epochs if need be.",
             show_default="no limit",
         ),
     ] = None,
     rules: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.toml", help="Rules that every row obeys; [[rules]] begins each of them."),
+        Path | None, Option(metavar="FILE.toml", help="Rules that every row obeys; [[rules]] begins each of them.")
     ] = None,
     form: CsvForm,
     seed: Annotated[
         int | None, options.seed("Same seed, same model.", show_default="0; for a private fit, the system's entropy")
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="File for the state of training.", show_default="MODEL.checkpoint")
+        Path | None, Option(help="File for the state of training.", show_default="MODEL.checkpoint")
     ] = None,
     resume: Annotated[bool, options.resume("the checkpoint")] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show neither column types nor progress.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Show neither column types nor progress.")] = False,
     domain: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Public range or values of each column, for --epsilon.")
+        Path | None, Option(metavar="FILE.json", help="Public range or values of each column, for --epsilon.")
     ] = None,
     **chosen: Any,
 ) -> None:
@@ -112,9 +110,7 @@ def fit(
         from pointillist.cli.relational import fit_folder
 
         refused = {"--label": label, "--categorical": categorical, "--given": given, "--type": type, "--drop": drop}
-        for option, value in {**refused, "--keep": keep, "--domain": domain}.items():
-            if value is not None:
-                raise ValueError(f"{data}: is a folder, for which there is no {option}: leave it out")
+        options.refuse_for_folder(data, refused | {"--keep": keep, "--domain": domain})
         with _explained(data, state, resume, console):
             fit_folder(data, out, configuration, state, console, is_resumed=resume)
         return
@@ -129,7 +125,7 @@ def fit(
             if name not in table.names:
                 raise ValueError(f"--keep: there is no column {shown(name)}; the columns are {table.listed()}")
         with waiting(console, "encoding the table", is_shown=not quiet):
-            columns: dict[str, Any] = {"categorical": categorical or (), "given": given or (), "keep": keep or ()}
+            columns = {"categorical": categorical or (), "given": given or (), "keep": keep or ()}
             task = prepare(configuration, table, **columns, checkpoint=state, started=started)
         if task.guarantee is not None:
             console.print(terminal_text(task.guarantee.line), soft_wrap=True)
@@ -207,15 +203,13 @@ def sample(
     model: options.Model,
     out: Annotated[Path, options.out("ROWS", f"The table to write: {FILES}; a folder for related tables.")],
     n: Annotated[
-        int | None,
-        typer.Option("--rows", "-n", min=1, help="Number of rows.", show_default="number of rows in --prior"),
+        int | None, Option("--rows", "-n", min=1, help="Number of rows.", show_default="number of rows in --prior")
     ] = None,
     scale: Annotated[
-        float, typer.Option(min=1e-6, help="Number of rows of tables without a parent, relative to the training rows.")
+        float, Option(min=1e-6, help="Number of rows of tables without a parent, relative to the training rows.")
     ] = 1.0,
     label: Annotated[
-        str | None,
-        typer.Option(metavar="VALUE", help="The class of all rows.", show_default="as frequent as in DATA"),
+        str | None, Option(metavar="VALUE", help="The class of all rows.", show_default="as frequent as in DATA")
     ] = None,
     where: Annotated[
         Columns,
@@ -229,21 +223,21 @@ def sample(
         Columns, options.columns("Fraction of the rows with a value, from 0 to 1", "COLUMN:VALUE=SHARE")
     ] = None,
     prior: Annotated[
-        Path | None, typer.Option(metavar="FILE.npy", help="Draws from N(0, I) to start from, one for each row.")
+        Path | None, Option(metavar="FILE.npy", help="Draws from N(0, I) to start from, one for each row.")
     ] = None,
     reward: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="FILE.py:NAME",
             help="A function of rows of numbers, (m, d) → (m,): rows with high values are drawn more often.",
         ),
     ] = None,
     rows_per_file: Annotated[
         int | None,
-        typer.Option(min=1, help="Write Parquet files of this many rows to the folder ROWS.", show_default="one file"),
+        Option(min=1, help="Write Parquet files of this many rows to the folder ROWS.", show_default="one file"),
     ] = None,
     exclude: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help=f"A table whose keys the new rows do not get: {FILES}.")
+        Path | None, Option(metavar="TABLE", help=f"A table whose keys the new rows do not get: {FILES}.")
     ] = None,
     engine: Annotated[options.Engine, options.engine("rows are drawn")] = "local",
     address: options.Address = None,
@@ -253,8 +247,7 @@ def sample(
     """Draws new rows from a model, and writes them as they are drawn."""
     from rich.console import Console
 
-    from pointillist.cli.conditions import category_of, shares_of, where_of
-    from pointillist.cli.rewards import explained, reward_of
+    from pointillist.cli.conditions import category_of, explained, reward_of, shares_of, where_of
     from pointillist.cli.table_options import read_keys
     from pointillist.engine.cluster import check_engine
     from pointillist.files.writing import FolderWriter, TableWriter

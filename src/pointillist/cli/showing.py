@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from pointillist.cli import options
 from pointillist.cli.locks import exclusive
@@ -13,7 +13,7 @@ _MOST_LISTED = 20
 
 
 def info(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file, a study's database, or its folder.")],
+    file: Annotated[Path, Argument(metavar="FILE", help="A model file, a study's database, or its folder.")],
 ) -> None:
     """Shows what a model file or a study's database holds."""
     from rich.console import Console
@@ -109,11 +109,10 @@ def page(
     model: options.Model,
     out: Annotated[Path, options.out("FILE", "The HTML file to write.")],
     title: Annotated[
-        str | None, typer.Option(help="Title of the page.", show_default="the model's name without its ending")
+        str | None, Option(help="Title of the page.", show_default="the model's name without its ending")
     ] = None,
     evaluation: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.json", help="Output of `evaluate --json`, whose verdict the page shows."),
+        Path | None, Option(metavar="FILE.json", help="Output of `evaluate --json`, whose verdict the page shows.")
     ] = None,
 ) -> None:
     """Writes a model as one HTML file that draws rows in a browser, without a server or a network."""

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from pointillist.atomic_files import checking
 from pointillist.cli import options
@@ -12,14 +12,13 @@ from pointillist.cli.locks import alone
 
 
 def study(
-    spec: Annotated[str, typer.Argument(help="A TOML file, or the name of a built-in spec.")] = "report",
+    spec: Annotated[str, Argument(help="A TOML file, or the name of a built-in spec.")] = "report",
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.", show_default="results/NAME"),
+        Path | None, Option("--out", "-o", metavar="DIR", help="Folder for the results.", show_default="results/NAME")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds; from 3 on, error bars include training.")] = None,
+    seeds: Annotated[int | None, Option(help="Number of seeds; from 3 on, error bars include training.")] = None,
     only: Annotated[options.Columns, options.columns("A section to run", "SECTION")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Number of epochs, instead of the spec's.")] = None,
+    epochs: Annotated[int | None, Option(help="Number of epochs, instead of the spec's.")] = None,
     engine: Annotated[options.Engine, options.engine("models are trained")] = "local",
     address: options.Address = None,
     resume: Annotated[bool, options.resume("the folder's results")] = True,
@@ -32,12 +31,9 @@ def study(
 
     check_engine(engine, address)
     plan = load_spec(spec)
-    if only:
-        plan = plan.only(only)
-    if epochs is not None:
-        plan = plan.with_epochs(epochs)
-    if seeds is not None:
-        plan = plan.with_seeds(seeds)
+    plan = plan.only(only) if only else plan
+    plan = plan if epochs is None else plan.with_epochs(epochs)
+    plan = plan if seeds is None else plan.with_seeds(seeds)
 
     from pointillist.study.outputs import STORE, check_folder, write_outputs
     from pointillist.study.results import Results
@@ -65,7 +61,7 @@ def study(
             write_outputs(store, folder, console)
 
 
-def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]) -> None:
+def report(folder: Annotated[Path, Argument(metavar="DIR", help="A study's folder.")]) -> None:
     """Rebuilds tables and figures from a study's database."""
     from rich.console import Console
 

@@ -5,9 +5,10 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+from rich.console import Console
 
 from pointillist.atomic_files import check_regular, naming
 from pointillist.files.csv_format import DEFAULT_FORM, CsvForm
@@ -17,14 +18,10 @@ from pointillist.files.texts import TYPES, is_type
 from pointillist.foreign_text import shown, terminal_text
 from pointillist.lazy import pa
 from pointillist.models.codec import Codec
+from pointillist.models.row_model import RowModel
+from pointillist.rules.declared import Declared
 from pointillist.tables.row_sampling import RowLimit
 from pointillist.tables.table import Table, kind_of
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from pointillist.models.row_model import RowModel
-    from pointillist.rules.declared import Declared
 
 T = TypeVar("T")
 
@@ -44,7 +41,7 @@ def parse_types(texts: Sequence[str]) -> dict[str, str]:
 
 
 def read_for(
-    model: "RowModel",
+    model: RowModel,
     path: Path,
     form: CsvForm = DEFAULT_FORM,
     *,
@@ -83,7 +80,7 @@ def read_for(
     return Table(table.arrow.rename_columns([original.get(name, name) for name in table.names]))
 
 
-def read_keys(model: "RowModel", path: Path) -> Table:
+def read_keys(model: RowModel, path: Path) -> Table:
     """Reads the keys of a table, and the other columns of composite keys, in the types of a model's columns."""
     kinds: dict[str, Any] = {}
     for each in model.generated.columns if model.generated is not None else ():
@@ -104,7 +101,7 @@ def _is_text(kind: Any) -> bool:
     return kind_of(kind.value_type if pa.types.is_dictionary(kind) else kind) == "category"
 
 
-def file_names(model: "RowModel") -> list[str]:
+def file_names(model: RowModel) -> list[str]:
     """Returns the names of a model's columns in files, where columns without names have their positions."""
     names, kinds = model.file_columns()
     names = [str(i) for i in range(len(kinds))] if names is None else list(names)
@@ -113,7 +110,7 @@ def file_names(model: "RowModel") -> list[str]:
     return names
 
 
-def columns_by_text(model: "RowModel") -> dict[str, Any]:
+def columns_by_text(model: RowModel) -> dict[str, Any]:
     """Maps text to the names of a model's columns and labels, which need not be text."""
     codec, classes = model.codec, model.classes
     names = [encoder.name for encoder in codec.encoding.columns]
@@ -122,7 +119,7 @@ def columns_by_text(model: "RowModel") -> dict[str, Any]:
     return dict(zip(texts, names, strict=True)) | {str(name): name for name in label}
 
 
-def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
+def names_in(model: RowModel, names: Sequence[str]) -> list[str]:
     """Returns the names of a model's columns in a table: by name, or else by position."""
     expected = file_names(model)
     if model.codec.names is not None or {*expected} & {*names}:
@@ -131,14 +128,14 @@ def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
     return others if len(others) == len(expected) else expected
 
 
-def only_columns_of(model: "RowModel", table: Table) -> Table:
+def only_columns_of(model: RowModel, table: Table) -> Table:
     """Returns the table; for a model without column names, only the model's columns, in its order."""
     if model.codec.names is not None:
         return table
     return table.select([name for name in names_in(model, table.names) if name in table.names])
 
 
-def labels_in(model: "RowModel", table: Table, unread: str | None = None) -> list[Any] | None:
+def labels_in(model: RowModel, table: Table, unread: str | None = None) -> list[Any] | None:
     """Returns the labels of a table, None where missing, if the model keeps them apart from its columns."""
     classes = model.classes
     if classes is None or classes.column is None or model.label_index is None:
@@ -150,10 +147,7 @@ def labels_in(model: "RowModel", table: Table, unread: str | None = None) -> lis
 
 
 def json_in(path: Path, convert: Callable[[Any], T], parse: Callable[[str], Any] = json.loads) -> T:
-    """Reads and converts a file of JSON, or of TOML by its parser.
-
-    Raises an OSError, or a ValueError in one line that starts with the path.
-    """
+    """Reads and converts a file of JSON, or of TOML by its parser; an error is one line that starts with the path."""
     check_regular(path)
     try:
         return convert(parse(path.read_text("utf-8")))
@@ -183,7 +177,7 @@ def read_domains(content: Any) -> dict[str, Any]:
     return found
 
 
-def read_rules(content: Any) -> list["Declared"]:
+def read_rules(content: Any) -> list[Declared]:
     """Returns the rules in the content of a TOML file; raises a ValueError in one line if they are not valid."""
     from pointillist.rules.declarations import declared_from_json
 
@@ -192,7 +186,7 @@ def read_rules(content: Any) -> list["Declared"]:
     return [declared_from_json(each) for each in content["rules"]]
 
 
-def print_types(table: Table, codec: Codec, categorical: Sequence[str], console: "Console") -> None:
+def print_types(table: Table, codec: Codec, categorical: Sequence[str], console: Console) -> None:
     """Prints the kind and the values of each column of a table, and the rules that rows obey."""
     from rich.table import Table as Grid
 
