@@ -8,7 +8,7 @@ from test_density import KIND, RNG, SIZE, TABLE, N, density, smooth
 
 from made_models import untrained
 from pointillist.queries import imputation
-from pointillist.queries.label_conditional import conditional_of
+from pointillist.queries.conditional import conditional_of
 from pointillist.queries.predictive import Predictive, normal_points
 
 EXTRA = TABLE.assign(

@@ -41,24 +41,18 @@ def evaluate(
 
     check_engine(engine, address)
     if holds_related_tables(data):
-        from rich.console import Console
-
         from pointillist.cli.relational import compare_folders
 
         given = {"--target": target, "--holdout": holdout, "--figure": figure, "--html": html}
         options.refuse_for_folder(data, given | {"--engine": None if engine == "local" else engine})
         found = compare_folders(data, rows, seed)
-        if as_json:
-            print(json.dumps(found.to_json(), indent=1, allow_nan=False))
-        else:
-            found.print_on(Console())
-        if check and found.is_distinguishable:
-            raise Exit(1)
-        return
-    from pointillist.cli.comparing import Reports, compare
+        _show(found, as_json=as_json)
+        is_suspicious = found.is_distinguishable
+    else:
+        from pointillist.cli.comparing import Reports, compare
 
-    reports = Reports(as_json, figure, html)
-    is_suspicious = compare(data, rows, holdout, target, form, seed, reports, engine, address)
+        reports = Reports(as_json, figure, html)
+        is_suspicious = compare(data, rows, holdout, target, form, seed, reports, engine, address)
     if check and is_suspicious:
         raise Exit(1)
 
@@ -82,8 +76,6 @@ def audit(
     seed: Annotated[int, options.seed("Seed of generated rows, noise and subsamples.")] = 0,
 ) -> None:
     """Attacks a model: can its training rows be distinguished from other rows of the same population?"""
-    from rich.console import Console
-
     from pointillist.cli.table_options import read_for
     from pointillist.models.saving import is_relational, load_model
     from pointillist.privacy.auditing import audit as attack
@@ -97,7 +89,12 @@ def audit(
     else:
         fitted = load_model(model)
         inside, outside = (read_for(fitted, path, form) for path in (members, non_members))
-    found = attack(fitted, inside, outside, n_drawn=n, delta=delta, random_state=seed)
+    _show(attack(fitted, inside, outside, n_drawn=n, delta=delta, random_state=seed), as_json=as_json)
+
+
+def _show(found: Any, *, as_json: bool) -> None:
+    from rich.console import Console
+
     if as_json:
         print(json.dumps(found.to_json(), indent=1, allow_nan=False))
     else:

@@ -95,7 +95,7 @@ def predict(
 
     from pointillist.cli.table_options import columns_by_text, labels_in, only_columns_of, read_for
     from pointillist.models.saving import load_model
-    from pointillist.queries.label_conditional import conditional_of
+    from pointillist.queries.conditional import conditional_of
 
     if quantiles is not None and probabilities:
         raise ValueError("--quantiles is for columns of numbers and --probabilities for discrete columns: give one")

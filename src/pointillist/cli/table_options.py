@@ -63,9 +63,8 @@ def read_for(
     # Columns without names are matched by position.
     type_of = dict(zip(original or names, model_types, strict=False))
     drop = [name for name in names if name == unread or (name not in type_of and others == "out")]
-    if model_names is None or len(drop) == len(names):
-        # A later check reports missing columns.
-        drop = []
+    # If all would be left out, a later check reports missing columns.
+    drop = [] if model_names is None or len(drop) == len(names) else drop
     types = {}
     if not has_types:
         is_text = {name: _is_text(type_of[name]) if name in type_of else others == "text" for name in names}
@@ -113,10 +112,9 @@ def file_names(model: RowModel) -> list[str]:
 def columns_by_text(model: RowModel) -> dict[str, Any]:
     """Maps text to the names of a model's columns and labels, which need not be text."""
     codec, classes = model.codec, model.classes
-    names = [encoder.name for encoder in codec.encoding.columns]
+    texts = file_names(model) if codec.names is None else map(str, codec.column_names)
     label = [] if classes is None else [classes.label_name(codec.names or ())]
-    texts = file_names(model) if codec.names is None else map(str, names)
-    return dict(zip(texts, names, strict=True)) | {str(name): name for name in label}
+    return dict(zip(texts, codec.column_names, strict=True)) | {str(name): name for name in label}
 
 
 def names_in(model: RowModel, names: Sequence[str]) -> list[str]:
@@ -163,13 +161,11 @@ def read_domains(content: Any) -> dict[str, Any]:
     """Returns the public range, {"low": …, "high": …, "missing": true}, or list of values of each column."""
     if not isinstance(content, dict):
         raise ValueError("must hold a JSON object of columns")
-    found: dict[str, Any] = {}
+    found = dict(content)
     for name, domain in content.items():
-        if isinstance(domain, list):
-            found[name] = domain
-        elif isinstance(domain, dict) and {"low", "high"} <= domain.keys() <= {"low", "high", "missing"}:
+        if isinstance(domain, dict) and {"low", "high"} <= domain.keys() <= {"low", "high", "missing"}:
             found[name] = (domain["low"], domain["high"], *([None] if domain.get("missing") else []))
-        else:
+        elif not isinstance(domain, list):
             raise ValueError(
                 f'column {shown(name)} needs {{"low": …, "high": …}}, with "missing": true if cells may be '
                 "missing, or a list of values, with null for missing cells"
@@ -196,7 +192,7 @@ def print_types(table: Table, codec: Codec, categorical: Sequence[str], console:
         kind = "category" if field.name in categorical else kind_of(field.type)
         kind = "date" if encoder.grid.is_calendar else "categories" if kind == "category" else kind
         if encoder.categories is not None:
-            values = f"{len(encoder.categories)}: " + ", ".join(map(str, encoder.categories[:4]))
+            values = f"{len(encoder.categories)}: {', '.join(map(str, encoder.categories[:4]))}"
             values += ", …" if len(encoder.categories) > 4 else ""
         else:
             numbers = cells.or_nan

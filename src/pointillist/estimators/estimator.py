@@ -23,10 +23,9 @@ from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.privacy.private_fits import prepare
 from pointillist.progress import Bar, shows_progress, waiting
-from pointillist.queries.conditional import Conditional
+from pointillist.queries.conditional import Conditional, conditional_of
 from pointillist.queries.density import log_density
 from pointillist.queries.imputation import check_statistic, imputed
-from pointillist.queries.label_conditional import conditional_of
 from pointillist.tables.frames import aligned, check_room, with_others
 from pointillist.tables.names import are_text
 from pointillist.tables.row_sampling import answered_in_parts, parts_of_rows
