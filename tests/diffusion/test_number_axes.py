@@ -17,10 +17,9 @@ from pointillist.diffusion.schedules import at_lambda
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import Tokens, number_features
 from pointillist.diffusion.tokens.mixed_likelihood import LEVELS, NumberError, NumberLogDensity, NumberQuantiles
-from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.mixed_losses import HIDDEN_CONTEXT, MixedObjective
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork, NumberNetwork
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, axes_and_scales
-from pointillist.diffusion.tokens.observed_losses import HIDDEN_CONTEXT
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser, TokenSampler
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import TokenArchitecture

@@ -41,8 +41,6 @@ class Denoiser(eqx.Module):
         # A property, because type checkers reject a property that implements an abstract attribute.
         @property
         def schedule(self) -> Schedule: ...
-    else:
-        schedule: eqx.AbstractVar[Schedule]
 
     @abstractmethod
     def __call__(self, x_t: Row, t: Time) -> Row:
@@ -64,11 +62,9 @@ class ConditionalDenoiser(Denoiser):
     """
 
     if TYPE_CHECKING:
-        # A property, because type checkers reject a property that implements an abstract attribute.
+        # As in `Denoiser`.
         @property
         def n_classes(self) -> Label | None: ...
-    else:
-        n_classes: eqx.AbstractVar[Label | None]
 
     @abstractmethod
     def condition(self, label: Label) -> Any:

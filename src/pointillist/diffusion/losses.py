@@ -94,7 +94,7 @@ class Objective:
         is_observed = uniform(column_key, eps.shape) < 1 - u / self.p_given
         if self.given:
             is_observed = jnp.where(is_as_given, self._is_given(eps.shape), is_observed)
-        return _with_observed(is_observed, clean.x0, *examples)
+        return _with_observed(is_observed, clean.x0, examples)
 
     def _is_given(self, shape: tuple[int, ...]) -> Bool[Array, "m d"]:
         return jnp.broadcast_to(np.isin(np.arange(shape[1]), self.given), shape)
@@ -110,13 +110,12 @@ class Objective:
         level_key, noise_key = jax.random.split(key)
         x0 = jnp.repeat(clean.x0, HELD_OUT_DRAWS, axis=0)
         labels = None if clean.labels is None else jnp.repeat(clean.labels, HELD_OUT_DRAWS)
-        n = len(x0)
         # Stratified noise levels in random order have less variance than independent ones.
-        quantile = (jax.random.permutation(level_key, n) + 0.5) / n
+        quantile = (jax.random.permutation(level_key, len(x0)) + 0.5) / len(x0)
         eps = normal(noise_key, x0.shape)
         examples = self._examples(clean._replace(x0=x0, labels=labels), eps, quantile)
         if self.given:
-            examples = _with_observed(self._is_given(x0.shape), x0, *examples)
+            examples = _with_observed(self._is_given(x0.shape), x0, examples)
         return denoising_loss(network, *examples)
 
     def noise(
@@ -180,14 +179,10 @@ class Objective:
 
 
 def _with_observed(
-    is_observed: Bool[Array, "m d"],
-    x0: Float[Array, "m d"],
-    inside: Array,
-    features: Array,
-    target: Array,
-    weight: Array,
+    is_observed: Bool[Array, "m d"], x0: Float[Array, "m d"], examples: tuple[Array, ...]
 ) -> tuple[Array, ...]:
     """Reveal cells of training examples: their noised values are hidden and excluded from the loss."""
+    inside, features, target, weight = examples
     is_shown = is_observed.astype(inside.dtype)
     features = jnp.concatenate([features, is_shown * x0, is_shown], axis=1)
     return inside * (1 - is_shown), features, target, weight * (1 - is_shown)
@@ -204,14 +199,6 @@ def stratified(key: PRNGKeyArray, steps: int, batch_size: int) -> Float[Array, "
     drawn = (jnp.arange(batch_size, dtype=jnp.float32)[None] + shift) / batch_size
     # Rounding may give 1.
     return jnp.minimum(drawn, 1 - 2.0**-24).ravel()
-
-
-def repeat_shuffled(key: PRNGKeyArray, rows: Float[Array, "n d"]) -> Float[Array, "m d"]:
-    """Shuffle held-out rows and repeat them `HELD_OUT_DRAWS` times, so that strata cover each row's draws evenly.
-
-    Strata are in increasing order, and so may the rows be (by class, for example); hence the shuffle.
-    """
-    return jnp.tile(rows[jax.random.permutation(key, len(rows))], (HELD_OUT_DRAWS, 1))
 
 
 def denoising_loss(

@@ -145,11 +145,8 @@ class ResidualMLP(eqx.Module):
         self, key: PRNGKeyArray, *, columns: int, features: int, width: int, depth: int, has_observed: bool = False
     ) -> None:
         seen = columns * (1 + 2 * len(ROW_FREQUENCIES))
-        # Small outer layers, so that initially the blocks together add about as much as they are added to.
         shapes = [(seen, width, 1.0), (features, depth * 2 * width, 0.1)]
-        shapes += depth * [(width, width, 1.0)] + depth * [(width, width, 0.3)]
-        self.input, self.modulation, *middle = normal_layers(key, shapes)
-        self.inner, self.outer = tuple(middle[:depth]), tuple(middle[depth:])
+        (self.input, self.modulation), self.inner, self.outer = residual_layers(key, shapes, width, depth)
         self.output = Dense(jnp.zeros((width, columns)), jnp.zeros(columns))
         self.observed = None
         if has_observed:
@@ -230,6 +227,16 @@ def normal_layers(key: PRNGKeyArray, shapes: list[tuple[int, int, float]]) -> li
         Dense(part.reshape(inputs, outputs) * (scale / inputs**0.5), jnp.zeros(outputs))
         for part, (inputs, outputs, scale) in zip(parts, shapes, strict=True)
     ]
+
+
+def residual_layers(
+    key: PRNGKeyArray, shapes: list[tuple[int, int, float]], width: int, depth: int
+) -> tuple[list[Dense], tuple[Dense, ...], tuple[Dense, ...]]:
+    """Initialize layers of the given shapes, and the inner and outer layers of `depth` residual blocks."""
+    # Small outer layers, so that initially the blocks together add about as much as they are added to.
+    layers = normal_layers(key, shapes + depth * [(width, width, 1.0)] + depth * [(width, width, 0.3)])
+    first, outer = len(shapes), len(shapes) + depth
+    return layers[:first], tuple(layers[first:outer]), tuple(layers[outer:])
 
 
 def _linear(layer: eqx.nn.Linear, x: Float[Array, " n"]) -> Float[Array, " m"]:

@@ -60,16 +60,11 @@ class RowSampler(Sampler):
         is_stochastic: Whether steps add noise; if not, x_T determines the row.
     """
 
+    schedule: eqx.AbstractVar[Schedule]
     if TYPE_CHECKING:
         # A property, because type checkers reject a property that implements an abstract attribute.
         @property
-        def schedule(self) -> Schedule: ...
-
-        @property
         def is_stochastic(self) -> bool: ...
-    else:
-        schedule: eqx.AbstractVar[Schedule]
-        is_stochastic: eqx.AbstractVar[bool]
 
     order: ClassVar[int] = 1
 
@@ -93,8 +88,6 @@ class TransitionSampler(RowSampler):
 
         @property
         def steps(self) -> int | None: ...
-    else:
-        steps: eqx.AbstractVar[int | None]
 
     @property
     def n_steps(self) -> Index:

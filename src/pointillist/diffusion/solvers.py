@@ -20,7 +20,6 @@ from pointillist.diffusion.schedules import Schedule, at_lambda, lambda_range, t
 class Solver(RowSampler):
     """A sampler of one row through N points."""
 
-    schedule: eqx.AbstractVar[Schedule]
     points: eqx.AbstractVar[int]
     order: ClassVar[int] = 2
 
@@ -81,14 +80,9 @@ class Heun(Solver):
 
     schedule: Schedule
     points: int = eqx.field(static=True, default=HEUN_POINTS)
-
-    @property
-    def is_stochastic(self) -> bool:
-        """Whether the steps add noise: False."""
-        return False
+    is_stochastic: ClassVar[bool] = False
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
-
         def slope(y: Array, lambda_t: Array) -> Array:
             x0 = self._predicted(denoiser, at_lambda(lambda_t)[0] * y, lambda_t)
             return (y - x0) * jnp.exp(lambda_t)

@@ -170,7 +170,6 @@ class ChainedSVDD(SVDD):
         return 1
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Row) -> Float[Array, "1 d"]:
-
         def step(i: Array, x_t: Array) -> Array:
             t, s = self.sampler.time(i), self.sampler.time(i + 1)
             selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))

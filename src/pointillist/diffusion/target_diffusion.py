@@ -21,9 +21,9 @@ from pointillist.diffusion.networks import waves
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import FLOW_POINTS, noised_mean, solve_flow
+from pointillist.diffusion.tokens.mixed_losses import NUMBER_OBJECTIVE
 from pointillist.diffusion.tokens.mixed_networks import NumberNetwork
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, NumberDenoiser
-from pointillist.diffusion.tokens.observed_losses import NUMBER_OBJECTIVE
 
 FREQUENCIES = 1.0, 2.0
 """Frequencies of the Fourier features of x that every network sees."""

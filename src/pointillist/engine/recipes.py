@@ -16,9 +16,8 @@ from pointillist.diffusion.registries import NETWORKS, TOKEN_NETWORKS
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.target_diffusion import TargetObjective, target_tokens
 from pointillist.diffusion.tokens.masking import Tokens
-from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective, ObservedObjective
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork, NumberNetwork
-from pointillist.diffusion.tokens.observed_losses import ObservedObjective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork
 

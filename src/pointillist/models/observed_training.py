@@ -7,8 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any, cast
 
-from pointillist.diffusion.tokens.mixed_losses import MixedObjective
-from pointillist.diffusion.tokens.observed_losses import ObservedObjective
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective, ObservedObjective
 from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.plan import Plan
 from pointillist.models.training import train

@@ -20,8 +20,7 @@ from pointillist.columns.table_encoder import SMALL, TableEncoder
 from pointillist.diffusion.conditional_normal import MAX_NUMBERS
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, prior_kl
-from pointillist.diffusion.tokens.mixed_losses import MixedObjective
-from pointillist.diffusion.tokens.observed_losses import HIDDEN_CONTEXT
+from pointillist.diffusion.tokens.mixed_losses import HIDDEN_CONTEXT, MixedObjective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
 from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.models.classes import Classes, checked_labels

@@ -86,9 +86,8 @@ class RestrictedSampler(PopulationSampler):
 
         rows = jax.vmap(draw_unrestricted)(keys, rows, numbers)
         if self.schedule is not None:
-            rows, ancestors, log_weights = self._with_numbers(
-                number_key, denoiser, rows, numbers, ancestors, log_weights
-            )
+            candidates = rows, numbers, ancestors
+            rows, ancestors, log_weights = self._with_numbers(number_key, denoiser, log_weights, candidates)
         is_lost = jnp.isnan(rows).any(axis=1) & (log_mean(log_weights) > -jnp.inf)
         return select_rows(choice_key, log_weights + jnp.where(is_lost, jnp.nan, 0.0), rows, ancestors, self.kept)
 
@@ -132,12 +131,12 @@ class RestrictedSampler(PopulationSampler):
         self,
         key: PRNGKeyArray,
         denoiser: MixedDenoiser,
-        rows: Float[Array, "n T"],
-        numbers: Float[Array, "n k"],
-        ancestors: Int[Array, " n"],
         log_weights: Float[Array, " n"],
+        candidates: tuple[Float[Array, "n T"], Float[Array, "n k"], Int[Array, " n"]],
     ) -> tuple[Float[Array, "n T_and_k"], Int[Array, " n"], Float[Array, " n"]]:
+        """Draw the numbers of candidates; return whole rows, ancestors and log-weights."""
         assert self.schedule is not None
+        rows, numbers, ancestors = candidates
         schedule, ranges, tokens = self.schedule, self.restriction.ranges, denoiser.tokens
         axes = None if denoiser.basis is None else axes_and_scales(denoiser.basis, numbers.shape[1])[0]
         is_observed = jnp.isfinite(numbers) & tokens.has_number(rows)

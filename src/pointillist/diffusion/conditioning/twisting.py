@@ -213,7 +213,6 @@ class RangedSampler(PopulationSampler):
     def draw(
         self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "n k"]
     ) -> Float[Array, "rows k_and_diagnostics"]:
-
         def denoise(ancestor: Array, x_t: Array, t: Array) -> Array:
             return denoiser(x_t, t)
 

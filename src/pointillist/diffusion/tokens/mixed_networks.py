@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pointillist.diffusion.networks import Dense, apply_blocks, noise_level_embedding, normal_layers
+from pointillist.diffusion.networks import Dense, apply_blocks, noise_level_embedding, residual_layers
 from pointillist.diffusion.tokens.masking import Tokens, number_features
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork
 
@@ -59,11 +59,10 @@ class NumberNetwork(eqx.Module):
         shapes = [
             ((2 + 2 * frequencies) * numbers, width, 1.0),
             (n_context, width, (n_inputs / len(tokens.sizes)) ** 0.5),
+            (LEVEL_FEATURES, depth * 2 * width, 0.1),
         ]
-        shapes += [(LEVEL_FEATURES, depth * 2 * width, 0.1), *depth * [(width, width, 1.0)]]
-        first, context, modulation, *middle = normal_layers(key, shapes + depth * [(width, width, 0.3)])
+        (first, context, modulation), inner, outer = residual_layers(key, shapes, width, depth)
         output = Dense(jnp.zeros((width, numbers)), jnp.zeros(numbers))
-        inner, outer = tuple(middle[:depth]), tuple(middle[depth:])
         return cls(first, context, modulation, inner, outer, output, frequencies, sees_x_t)
 
     def embed_context(
@@ -114,13 +113,13 @@ class MixedNetwork(eqx.Module):
 
     def folded(self) -> "MixedNetwork":
         """Return equivalent networks with the two kinds of token weights merged, or with factors multiplied out."""
-        networks, token_network = self.smoothed(), self.token_network
+        networks, token_network = self.smoothed(self.tokens), self.token_network
         if isinstance(token_network, FactoredNetwork):
             unfactored = token_network.unfactored
             networks = self._with_numbers(lambda network: replace(network, context=unfactored(network.context)))
         return replace(networks, token_network=token_network.folded())
 
-    def smoothed(self) -> "MixedNetwork":
+    def smoothed(self, tokens: Tokens) -> "MixedNetwork":
         """Return the networks with weights of tokens in number networks that are smooth in the rank of ordered values.
 
         The intervals of two or three columns together identify a training row. With a free weight per interval, a
@@ -129,7 +128,7 @@ class MixedNetwork(eqx.Module):
         """
         if isinstance(self.token_network, FactoredNetwork):
             return self
-        return self._with_numbers(lambda network: network.smoothed(self.tokens))
+        return self._with_numbers(lambda network: network.smoothed(tokens))
 
     def _with_numbers(self, change: Callable[[NumberNetwork], NumberNetwork]) -> "MixedNetwork":
         joint_network = None if self.joint_network is None else change(self.joint_network)

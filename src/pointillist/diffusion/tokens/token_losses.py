@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.losses import CleanRows, in_precision, repeat_shuffled, stratified
+from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, in_precision, stratified
 from pointillist.diffusion.random_numbers import uniform
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork
@@ -108,6 +108,20 @@ def mean_in_batches(loss: Callable[..., Float[Array, ""]], examples: tuple[Array
     return jax.lax.map(lambda batch: loss(*batch), tuple(padded)).sum() * (size / n)
 
 
+def held_out_examples(
+    examples: Callable[..., tuple[Array, ...]], key: PRNGKeyArray, clean: CleanRows
+) -> tuple[Array, ...]:
+    """Build examples of held-out rows, each repeated `HELD_OUT_DRAWS` times, by the `examples` of an objective.
+
+    The strata of random numbers are in increasing order, and so may the rows be (by class, for example); rows are
+    shuffled, so that strata cover each row's draws evenly.
+    """
+    level_key, noise_key, row_key = jax.random.split(key, 3)
+    rows = jnp.asarray(clean.x0)
+    x0 = jnp.tile(rows[jax.random.permutation(row_key, len(rows))], (HELD_OUT_DRAWS, 1))
+    return examples((level_key, noise_key), clean._replace(x0=x0), len(x0))
+
+
 @dataclass(frozen=True)
 class TokenObjective:
     """The training objective of rows of tokens. Missing tokens, marked as `HIDDEN`, are never visible and have no loss.
@@ -156,10 +170,7 @@ class TokenObjective:
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
         """Compute the mean loss of held-out rows, each masked in `HELD_OUT_DRAWS` random ways."""
-        *keys, row_key = jax.random.split(key, 3)
-        x0 = repeat_shuffled(row_key, jnp.asarray(clean.x0))
-        examples = self.examples((keys[0], keys[1]), CleanRows(x0), len(x0))
-        return mean_in_batches(partial(token_loss, network, self.tokens), examples)
+        return mean_in_batches(partial(token_loss, network, self.tokens), held_out_examples(self.examples, key, clean))
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Compute `token_loss` of a batch, with matrix products in the given precision."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.networks import Dense, normal_layers
+from pointillist.diffusion.networks import Dense, residual_layers
 from pointillist.diffusion.random_numbers import normal
 from pointillist.diffusion.tokens.masking import N_WAVES, Tokens
 
@@ -46,8 +46,7 @@ class TokenNetwork(eqx.Module):
         slots, n_tokens, waves = tokens.n_slots, len(tokens.sizes), N_WAVES * len(tokens.ordered_tokens)
         # Scaled by the number of active inputs: one per token.
         size = ((slots + tokens.n_number_features) / n_tokens) ** 0.5
-        first, *middle = normal_layers(key, _shapes(slots + tokens.n_number_features, width, depth, size))
-        inner, outer = tuple(middle[:depth]), tuple(middle[depth:])
+        (first,), inner, outer = residual_layers(key, [(slots + tokens.n_number_features, width, size)], width, depth)
         output = Dense(jnp.zeros((width, slots)), jnp.zeros(slots))
         input_waves = normal(jax.random.fold_in(key, 1), (waves, width)) / (N_WAVES * n_tokens) ** 0.5
         return cls(first, inner, outer, output, input_waves, jnp.zeros((width, waves)), tokens)
@@ -99,9 +98,8 @@ class FactoredNetwork(eqx.Module):
         n = tokens.n_features
         # Scaled by the number of active inputs: one value per token, whose features have norm 1.
         size = ((n + tokens.n_number_features) / len(tokens.sizes)) ** 0.5
-        first, *middle = normal_layers(key, _shapes(n + tokens.n_number_features, width, depth, size))
+        (first,), inner, outer = residual_layers(key, [(n + tokens.n_number_features, width, size)], width, depth)
         input_features, output_features = (_first_features(jax.random.fold_in(key, i), tokens) for i in (1, 2))
-        inner, outer = tuple(middle[:depth]), tuple(middle[depth:])
         output, bias = jnp.zeros((n, width)), jnp.zeros(tokens.n_slots)
         return cls(first, inner, outer, output, bias, input_features, output_features, tokens)
 
@@ -185,10 +183,6 @@ def _without_waves(
     width, dtype = first.weight.shape[-1], first.weight.dtype
     waves = jnp.zeros((0, width), dtype), jnp.zeros((width, 0), dtype)
     return TokenNetwork(first, inner, outer, output, *waves, replace(tokens, ranks=()))
-
-
-def _shapes(inputs: int, width: int, depth: int, size: float) -> list[tuple[int, int, float]]:
-    return [(inputs, width, size), *depth * [(width, width, 1.0)], *depth * [(width, width, 0.3)]]
 
 
 def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots rank"]:
