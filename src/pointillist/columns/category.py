@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.encoder import (
     EVERY_NUMBER,
@@ -38,23 +38,22 @@ class CategoryEncoder(ColumnEncoder):
     def n_values(self) -> int:
         return len(self.categories)
 
-    @property
-    def ranks(self) -> tuple[float, ...]:
-        return (-1.0,) * self.size
+    def _indices(self, cells: Column) -> Int[np.ndarray, " n"]:
+        """Indices in `categories` of cells that are all present; -1 for unknown categories."""
+        index_of = {category: i for i, category in enumerate(self.categories)}
+        indices = np.array([index_of.get(category, -1) for category in cells.categories or ()] or [-1])
+        return indices[cells.values.astype(np.int64)]
 
-    def _tokens(self, cells: Column) -> Float[np.ndarray, " n"]:
-        """Tokens of cells that are all present; -1 for unknown categories."""
-        token_of = {category: float(i) for i, category in enumerate(self.categories)}
-        tokens = np.array([token_of.get(category, -1.0) for category in cells.categories or ()] or [-1.0])
-        return tokens[cells.values.astype(np.int64)]
+    def _known_indices(self, cells: Column) -> Int[np.ndarray, " n"]:
+        indices = self._indices(cells)
+        if (indices < 0).any():
+            assert cells.categories is not None
+            unknown = cells.categories[int(cells.values[indices < 0].min())]
+            raise unknown_value_error(self.name, repr(unknown), [*map(repr, self.categories)])
+        return indices
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
-        tokens = self._tokens(cells)
-        if (tokens < 0).any():
-            assert cells.categories is not None
-            unknown = cells.categories[int(cells.values[tokens < 0].min())]
-            raise unknown_value_error(self.name, repr(unknown), [*map(repr, self.categories)])
-        return tokens, np.empty((len(tokens), 0))
+        return self._known_indices(cells).astype(float), np.empty((len(cells.values), 0))
 
     def decode(self, tokens: Float[np.ndarray, " n"], numbers: Float[np.ndarray, "n k"]) -> Column:
         values = tokens.astype(np.int64)
@@ -74,7 +73,7 @@ class CategoryEncoder(ColumnEncoder):
     def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
         assert cells.categories is not None
         is_unknown = np.zeros(len(cells.values), bool)
-        is_unknown[~cells.is_missing] = self._tokens(cells.take(~cells.is_missing)) < 0
+        is_unknown[~cells.is_missing] = self._indices(cells.take(~cells.is_missing)) < 0
         values = np.where(is_unknown, len(cells.categories), cells.values)
         return Column(values, cells.is_missing, (*cells.categories, self.categories[0])), is_unknown
 
@@ -82,7 +81,7 @@ class CategoryEncoder(ColumnEncoder):
         return np.isin(values, allowed.token_values)
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
-        return _pieces(np.unique(self.encode(cells)[0].astype(int)))
+        return _pieces(np.unique(self._known_indices(cells)))
 
     def _between(self, condition: Between, arrow_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
         if order is None:
@@ -101,15 +100,15 @@ class CategoryEncoder(ColumnEncoder):
 
     def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
         """Gives unknown categories a fraction of the rarest category's mass, by the rule of succession."""
-        tokens = self._tokens(cells)
-        is_known = tokens >= 0
+        indices = self._indices(cells)
+        is_known = indices >= 0
         factors = np.where(is_known, 0.0, -np.inf)
         if len(self.counts):
             # As for numbers, a category with c training rows keeps c / (c + 1) of its mass.
             rarest = self.counts.argmin()
-            factors[tokens == rarest] = -np.log1p(1 / self.counts[rarest])
-            tokens[~is_known], factors[~is_known] = rarest, -np.log1p(self.counts[rarest])
-        return Volume(np.maximum(tokens, 0.0), np.empty((len(tokens), 0)), factors)
+            factors[indices == rarest] = -np.log1p(1 / self.counts[rarest])
+            indices[~is_known], factors[~is_known] = rarest, -np.log1p(self.counts[rarest])
+        return Volume(np.maximum(indices, 0).astype(float), np.empty((len(indices), 0)), factors)
 
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {"categories": self.categories}

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.tables.numbers import spread_indices
+
 MOST_ROWS = 2000
 """Largest number of rows that the estimate uses."""
 
@@ -35,13 +37,11 @@ def estimate_covariance(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, 
     expectation-maximization (Little & Rubin 2019, Statistical Analysis with Missing Data, section 11.2). Its
     off-diagonal entries are then shrunk by the intensity under which held-out rows are most likely.
     """
-    n, k = numbers.shape
-    rows = np.asarray(numbers[np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(np.int64)], np.float64)
+    rows = np.asarray(numbers[spread_indices(len(numbers), MOST_ROWS)], np.float64)
     # The rows may be sorted.
-    rows = rows[np.isfinite(rows).any(axis=1)]
-    rows = np.random.default_rng(0).permutation(rows)
+    rows = np.random.default_rng(0).permutation(rows[np.isfinite(rows).any(axis=1)])
     if len(rows) < HELD_OUT:
-        return np.eye(k, dtype=np.float32)
+        return np.eye(numbers.shape[1], dtype=np.float32)
     m = len(rows) // HELD_OUT
     learned = _most_likely(rows[m:])
     shrinkage = max(SHRINKAGES, key=lambda shrinkage: _moments(rows[:m], _shrink(learned, shrinkage))[1])

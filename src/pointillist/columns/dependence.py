@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.lazy import special
+from pointillist.tables.numbers import spread_indices
 from pointillist.tables.table import Column
 
 _ROWS = 5000
@@ -25,30 +26,27 @@ def explained(columns: Sequence[Column]) -> Float[np.ndarray, " d"]:
     1930), computed on at most 5,000 rows, and 0 for categories. In a table with too few rows, the fraction is that of
     the best single column. Missing cells have an indicator, and correlations of numbers use the rows with both values.
     """
-    n_rows = len(columns[0].values)
-    indices = np.linspace(0, n_rows - 1, min(n_rows, _ROWS)).astype(np.int64)
+    indices = spread_indices(len(columns[0].values), _ROWS)
     features_of_columns: list[np.ndarray] = []
-    present_of_columns: list[np.ndarray] = []
     first_feature = {}
     for j, cells in enumerate(columns):
         values, is_missing = cells.values[indices], cells.is_missing[indices]
         if cells.categories is None:
             first_feature[j] = sum(part.shape[1] for part in features_of_columns)
             features_of_columns.append(_number_features(values, is_missing))
-            present_of_columns.append(np.stack([~is_missing, ~is_missing, np.ones(len(indices), bool)], axis=1))
         else:
             kinds, inverse = np.unique(np.where(is_missing, -1, values), return_inverse=True)
             if len(kinds) <= _MOST_VALUES:
                 features_of_columns.append(np.eye(len(kinds))[inverse])
-                present_of_columns.append(np.ones((len(indices), len(kinds)), bool))
     found = np.zeros(len(columns))
     if not first_feature:
         return found
     features = np.concatenate(features_of_columns, axis=1)
+    is_present = ~np.isnan(features)
+    features[~is_present] = 0
     features -= features.mean(axis=0)
     std = features.std(axis=0)
     features /= np.where(std > 0, std, 1)
-    is_present = np.concatenate(present_of_columns, axis=1)
     features[~is_present] = 0
     n, varies = len(features), std > 0
     numbers = [*first_feature.values()]
@@ -58,20 +56,18 @@ def explained(columns: Sequence[Column]) -> Float[np.ndarray, " d"]:
     for first in {*numbers} - {*kept}:
         # The indicator of its missing cells may still explain other columns.
         used[first : first + 2] = False
-    p, rows = int(used.sum()), [numbers.index(first) for first in kept]
-    n_least = int(shared[np.ix_(rows, kept)].min(initial=n))
+    p, at = int(used.sum()), np.cumsum(used) - 1
+    n_least = int(shared[np.ix_([numbers.index(first) for first in kept], kept)].min(initial=n))
     if n_least <= p + 1:
         kept = []
     if kept:
-        chosen = np.flatnonzero(used)
-        at = dict(zip(chosen.tolist(), range(p), strict=True))
-        correlation = _correlation(features[:, chosen], is_present[:, chosen], [*range(p)])
+        correlation = _correlation(features[:, used], is_present[:, used], [*range(p)])
         precision = np.linalg.inv(correlation + _RIDGE * np.eye(p))
     alone = _correlation(features, is_present, numbers) if len(kept) < len(numbers) else None
     for j, first in first_feature.items():
         if first in kept and varies[first]:
             # The inverse of a block of the precision matrix is the covariance that the other columns leave.
-            block = [at[first + i] for i in range(3) if used[first + i]]
+            block = at[first : first + 3][used[first : first + 3]]
             left = np.linalg.inv(precision[np.ix_(block, block)]).diagonal()
             found[j] = 1 - (n_least - 1) / (n_least - p - 1) * left[: 1 + varies[first + 1]].min()
         elif alone is not None and first not in kept:
@@ -96,12 +92,12 @@ def _usable(pairs: Float[np.ndarray, "k k"], indices: list[int], varies: Bool[np
 
 
 def _number_features(values: Float[np.ndarray, " n"], is_missing: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
-    """Scores, distances of the rank from the middle, and indicators of missing cells; 0 for missing numbers."""
+    """Scores, distances of the rank from the middle (NaN for missing numbers), and indicators of missing cells."""
     present = values[~is_missing]
     _, inverse, counts = np.unique(present, return_inverse=True, return_counts=True)
     ranks = ((np.cumsum(counts) - counts / 2) / max(len(present), 1))[inverse]
     folded = np.abs(ranks - 0.5) * (len(counts) > _FEW)
-    found = np.zeros((len(values), 3))
+    found = np.full((len(values), 3), np.nan)
     for i, feature in enumerate((special.ndtri(ranks), folded)):
         # Without missing cells, all features are centred later.
         found[~is_missing, i] = feature - (feature.mean() if is_missing.any() and len(feature) else 0)

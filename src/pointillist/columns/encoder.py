@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from pointillist.arguments import is_missing
 from pointillist.columns.grids import Grid
 from pointillist.lazy import pa
+from pointillist.tables.calendar_dates import dates_after, dates_before
 from pointillist.tables.conditions import Between, Condition, Missing, OneOf, Present
 from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.names import name_from_json, name_to_json
@@ -140,9 +141,9 @@ class ColumnEncoder(ABC):
         """Number of values of the token, without the value for missing cells."""
 
     @property
-    @abstractmethod
     def ranks(self) -> tuple[float, ...]:
         """Rank in (0, 1) of each value of the token; -1 for categories, missing cells and unrestricted numbers."""
+        return (-1.0,) * self.size
 
     @property
     def size(self) -> int:
@@ -170,7 +171,10 @@ class ColumnEncoder(ABC):
 
     def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
         """Returns the nearest numbers on the grid at or above the bounds (sign 1), or at or below them (sign -1)."""
-        return self.grid.bounded(bounds, sign)
+        if self.grid.is_calendar:
+            return dates_after(bounds) if sign > 0 else dates_before(bounds)
+        nearest = self.rounded(np.asarray(bounds))
+        return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(np.asarray(nearest + sign * self.unit)))
 
     @property
     def has_intervals(self) -> bool:

@@ -106,37 +106,28 @@ class GeneratedColumns:
         cls, source: Table, headings: tuple[Any, ...] | None, columns: Sequence[GeneratedColumn], learned: Layout
     ) -> "GeneratedColumns":
         """Places generated columns among the learned columns of a table with all columns."""
-        names, generated = source.names, {each.name for each in columns}
-        placed: list[pa.Field] = []
-        categories: list[Any] = []
-        is_nan: list[bool] = []
+        n, generated = len(learned.schema), {each.name for each in columns}
+        described = zip(learned.schema, learned.categories or [None] * n, learned.is_nan or [False] * n, strict=True)
+        known = dict(zip(learned.column_names, described, strict=True))
+        placed: dict[Any, tuple[Any, Any, bool]] = {}
         plain: dict[str, None] = {}
-        for name, field in zip(names, source.schema, strict=True):
+        for name, field in zip(source.names, source.schema, strict=True):
             if name in generated:
                 if pa.types.is_dictionary(field.type):
                     # A list of all keys would be as long as the table.
                     field, plain[field.name] = pa.field(field.name, field.type.value_type), None
-                placed.append(field)
-                categories.append(None)
-                is_nan.append(False)
-            elif name in learned.column_names:
-                index = learned.column_names.index(name)
-                placed.append(learned.schema.field(index).with_name(field.name))
-                categories.append(learned.categories[index] if learned.categories else None)
-                is_nan.append(learned.is_nan[index] if learned.is_nan else False)
-        has_metadata = learned.schema.metadata is not None
-        schema = pa.schema(placed, source.schema.metadata if has_metadata else None)
+                placed[name] = field, None, False
+            elif name in known:
+                placed[name] = known[name][0].with_name(field.name), *known[name][1:]
+        placed_fields, categories, is_nan = zip(*placed.values(), strict=True)
+        schema = pa.schema(placed_fields, None if learned.schema.metadata is None else source.schema.metadata)
         if plain and schema.pandas_metadata:
             schema = with_pandas_types(schema.empty_table(), plain).schema
-        if headings is not None:
-            headings = tuple(name for name in names if name in generated or name in learned.column_names)
         kind = "file" if learned.schema_bytes is None else learned.kind
+        headings = None if headings is None else tuple(placed)
         is_apart = source.label is not None and source.label not in learned.column_names
-        return cls(
-            Layout.from_schema(kind, schema, headings, categories, is_nan),
-            tuple(columns),
-            names.index(source.label) if is_apart else None,
-        )
+        label_index = source.names.index(source.label) if is_apart else None
+        return cls(Layout.from_schema(kind, schema, headings, categories, is_nan), tuple(columns), label_index)
 
     @property
     def names(self) -> tuple[Any, ...]:

@@ -58,7 +58,7 @@ class GeneratedRows:
                 column.prepare()
             kind = generated.layout.type_of(column.name)
             grouped = _Grouped if column.is_key else _Equal
-            source = (grouped if column.within else _Single)(column, kind, start, excluded.get(column.name), seed)
+            source = (grouped if column.within else _Single)(column, kind, start, excluded.get(column.name, ()), seed)
             if isinstance(source, _Single):
                 source.check(start + n_rows)
             self._sources.append(source)
@@ -78,7 +78,9 @@ class GeneratedRows:
 class _Source(ABC):
     """The values of a column for consecutive rows."""
 
-    def __init__(self, column: GeneratedColumn, kind: Any, start: int, excluded: Any, seed: int) -> None:
+    def __init__(
+        self, column: GeneratedColumn, kind: Any, start: int, excluded: "Sequence[pa.ChunkedArray]", seed: int
+    ) -> None:
         self.column, self._kind, self._start, self._excluded, self._seed = column, kind, start, excluded, seed
         self._count = column.count(kind)
 
@@ -96,10 +98,6 @@ class _Source(ABC):
 class _Single(_Source):
     """One value for each row, in order."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._next = self._start
-
     def check(self, end: int) -> None:
         """Raises a ValueError if there are fewer values than `end`."""
         if self._count is not None and end > self._count:
@@ -108,11 +106,11 @@ class _Single(_Source):
     def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
         parts: list[Any] = [self._array(np.arange(0))]
         while missing := n - sum(map(len, parts)):
-            self.check(self._next + missing)
-            values = self._array(np.arange(self._next, self._next + missing))
-            self._next += missing
-            if self._excluded is not None:
-                values = values.filter(pc.invert(pc.is_in(values, self._excluded.column(0))))
+            self.check(self._start + missing)
+            values = self._array(np.arange(self._start, self._start + missing))
+            self._start += missing
+            if self._excluded:
+                values = values.filter(pc.invert(pc.is_in(values, self._excluded[0])))
             parts.append(values)
         return pa.concat_arrays(parts)
 
@@ -132,14 +130,13 @@ class _Grouped(_Source):
         super().__init__(*arguments)
         self._next: dict[tuple[Any, ...], int] = {}
         self._values: list[Any] = []
-        columns = () if self._excluded is None else self._excluded.columns
-        self._excluded = {*zip(*(column.to_pylist() for column in columns), strict=True)}
+        self._taken = {*zip(*(column.to_pylist() for column in self._excluded), strict=True)}
 
     def take(self, n: int, cells: Mapping[Any, Any]) -> "pa.Array":
         values = []
         for group in self._groups(cells):
             index = self._next.get(group, 0)
-            while (*group, self._value(index)) in self._excluded:
+            while (*group, self._value(index)) in self._taken:
                 index += 1
             values.append(self._value(index))
             self._next[group] = index + 1
@@ -163,19 +160,19 @@ def _too_few(column: GeneratedColumn, count: int, needed: int) -> ValueError:
     )
 
 
-def _keys_in(exclude: Any, generated: GeneratedColumns) -> dict[Any, "pa.Table"]:
-    """Returns the cells of each key and of the columns that it is numbered in, by the name of the key."""
-    found, keys = table_of(exclude), [each for each in generated.columns if each.is_key]
+def _keys_in(exclude: Any, generated: GeneratedColumns) -> "dict[Any, list[pa.ChunkedArray]]":
+    """Returns the cells of the columns that each key is numbered in, and of the key, by the name of the key."""
+    found = table_of(exclude)
     if found is None:
         raise ValueError("exclude cannot be read: give a data frame with the keys to leave out")
-    table, _, _ = found
-    names = {name: text for name in generated.layout.column_names for text in table.names if str(text) == str(name)}
+    columns = dict(zip(map(str, found[0].names), found[0].arrow.columns, strict=True))
     excluded = {}
-    for key in keys:
-        for name in (*key.within, key.name):
-            if name not in names:
+    for key in [each for each in generated.columns if each.is_key]:
+        names = (*key.within, key.name)
+        for name in names:
+            if str(name) not in columns:
                 raise ValueError(f"exclude has no column {name!r}, whose keys it leaves out: add it")
-        cells = [table.arrow.column(table.names.index(names[name])) for name in (*key.within, key.name)]
+        cells = [columns[str(name)] for name in names]
         kind = generated.layout.type_of(key.name)
         try:
             cells[-1] = cells[-1].cast(kind)
@@ -183,5 +180,5 @@ def _keys_in(exclude: Any, generated: GeneratedColumns) -> dict[Any, "pa.Table"]
             raise ValueError(
                 f"column {key.name!r} of exclude holds {cells[-1].type}, and its keys are {kind}"
             ) from error
-        excluded[key.name] = pa.table(cells, names=[*map(str, range(len(cells)))])
+        excluded[key.name] = cells
     return excluded

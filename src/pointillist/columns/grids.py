@@ -1,6 +1,5 @@
 """Repeated values of numeric columns, grids of the values that they can take, and the ends that no new value passes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.tables.calendar_dates import dates_after, dates_before, nearest_dates
-from pointillist.tables.numbers import blocks, rows_at
+from pointillist.tables.numbers import blocks, rows_at, spread_indices
 
 MAX_ATOMS = 256
 """Largest number of distinct values of a discrete column, in which each value has at least four rows on average."""
@@ -103,12 +102,6 @@ class Grid:
             return (dates_before(values - 1) + values) / 2, (values + dates_after(values + 1)) / 2
         return values - self.unit / 2, values + self.unit / 2
 
-    def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
-        """Returns the nearest grid values at or above the bounds (sign 1), or at or below them (sign -1)."""
-        if self.is_calendar:
-            return dates_after(bounds) if sign > 0 else dates_before(bounds)
-        return bounded(bounds, sign, self.unit, self.rounded)
-
     def log_width(self, unit: float) -> float:
         """Returns the log-width of a grid cell in the table's units, from its unit; 0 for dates, measured in steps."""
         return 0.0 if self.step else float(np.log(unit))
@@ -127,14 +120,6 @@ class Grid:
         if not are_steps or not are_decimals or not is_increment:
             raise ValueError(f"the grid of {name!r} is invalid")
         return cls(decimals, step, first, is_calendar is True, increment)
-
-
-def bounded(
-    bounds: Float[np.ndarray, "*n"], sign: float, unit: float, rounded: Callable[[np.ndarray], np.ndarray]
-) -> Float[np.ndarray, "*n"]:
-    """Returns the nearest grid values at or above the bounds (sign 1), or at or below them (sign -1)."""
-    nearest = rounded(np.asarray(bounds))
-    return np.where(sign * nearest >= sign * bounds, nearest, rounded(np.asarray(nearest + sign * unit)))
 
 
 def decimals_of(values: np.ndarray, error: float | np.ndarray = 0.0, least: int = 0) -> int | None:
@@ -159,7 +144,7 @@ def find_grids(
     column is discrete, or if random numbers with these decimals have this step with a probability of at most
     `BY_CHANCE`. `low` and `high` are the lowest and highest value of each column; the step of integers is at least 1.
     """
-    sample = rows_at(rows, np.linspace(0, len(rows) - 1, min(len(rows), _SOME_ROWS)).astype(np.int64))
+    sample = rows_at(rows, spread_indices(len(rows), _SOME_ROWS))
     kinds = [next((kind for kind in _KINDS if _decimals(column, kind, 0) is not None), None) for column in sample.T]
     values = [np.unique(column) for column in sample.T]
     decimals = [None if kind is None else 0 for kind in kinds]

@@ -35,10 +35,8 @@ class Numbering(GeneratedColumn):
         return f"integers from {self.first}"
 
     def count(self, kind: "pa.DataType") -> int:
-        if kind_of(kind) != "integer":
-            raise self.refused(kind)
-        ends = np.iinfo(kind.to_pandas_dtype())
-        if not ends.min <= self.first <= ends.max:
+        ends = np.iinfo(kind.to_pandas_dtype()) if kind_of(kind) == "integer" else None
+        if ends is None or not ends.min <= self.first <= ends.max:
             raise self.refused(kind)
         return min(int(ends.max), 2**63 - 1) - self.first + 1
 

@@ -221,11 +221,9 @@ class NumberEncoder(ColumnEncoder):
         is_interval = (token_values >= first) & (token_values < self.n_values)
         pieces = [(value, 0.0, 1.0) for value in token_values[~is_interval]]
         edges = self.scores.edges
-        for low, high in special.ndtr(found.ranges):
-            for i in range(self.n_intervals):
-                begin, end = np.clip((np.array([low, high]) - edges[i]) / (edges[i + 1] - edges[i]), 0, 1)
-                if end > begin:
-                    pieces.append((first + i, begin, end))
+        for low_and_high in special.ndtr(found.ranges):
+            begin, end = np.clip((low_and_high[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
+            pieces += [(first + i, begin[i], end[i]) for i in np.flatnonzero(end > begin)]
         if not pieces:
             raise ValueError(f"column {self.name!r}: no training row is {text}")
         columns = np.array(pieces)
@@ -253,13 +251,12 @@ class NumberEncoder(ColumnEncoder):
         is_atom = np.isin(value, self.atoms)
         tokens, z = np.zeros(len(values)), np.zeros(len(values))
         tokens[is_atom] = np.searchsorted(self.atoms, value[is_atom])
-        if not is_atom.all():
-            point = np.searchsorted(self.scores.points, value[~is_atom])
-            low, high = self.scores.levels[point], self.scores.levels[point + 1]
-            fraction = low + positions[~is_atom] * (high - low)
-            score = special.ndtri(np.clip(fraction, 1 - _LARGEST_FRACTION, _LARGEST_FRACTION))
-            tokens[~is_atom], z[~is_atom], score_factors = self._score_volume(score, np.log(high - low), self.scores)
-            factors[~is_atom] += score_factors
+        point = np.searchsorted(self.scores.points, value[~is_atom])
+        low, high = self.scores.levels[point], self.scores.levels[point + 1]
+        fraction = low + positions[~is_atom] * (high - low)
+        score = special.ndtri(np.clip(fraction, 1 - _LARGEST_FRACTION, _LARGEST_FRACTION))
+        tokens[~is_atom], z[~is_atom], score_factors = self._score_volume(score, np.log(high - low), self.scores)
+        factors[~is_atom] += score_factors
         return Volume(tokens, z[:, None][:, : self.n_numbers], factors)
 
     def _continuous_volume(self, values: np.ndarray, positions: np.ndarray, scores: NormalScores) -> Volume:

@@ -48,9 +48,12 @@ class PairCounts:
             _most_frequent(column, n_bins) if is_index else _quantiles(column, n_bins)
             for column, is_index in zip(columns, is_nominal, strict=True)
         ]
-        bins = [index for _, index in found]
-        pairs = [_counted(a, b, n_bins) for a, b in combinations(bins, 2)]
-        return cls(np.stack([ends for ends, _ in found]), np.stack(pairs))
+        ends, bins = zip(*found, strict=True)
+        counts = []
+        for a, b in combinations(bins, 2):
+            is_counted = (a >= 0) & (b >= 0)
+            counts.append(np.bincount(a[is_counted] * n_bins + b[is_counted], minlength=n_bins**2))
+        return cls(np.stack(ends), np.stack(counts).reshape(-1, n_bins, n_bins).astype(np.int32))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The tensors of a model file."""
@@ -65,23 +68,15 @@ class PairCounts:
         return {"pair_ends": ((n_columns, n_bins + 1), ends), "pair_counts": ((n_pairs, n_bins, n_bins), counts)}
 
 
-def _counted(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"], n_bins: int) -> Int[np.ndarray, "bins bins"]:
-    is_counted = (a >= 0) & (b >= 0)
-    cells = a[is_counted] * n_bins + b[is_counted]
-    return np.bincount(cells, minlength=n_bins**2).reshape(n_bins, n_bins).astype(np.int32)
-
-
 def _most_frequent(
     indices: Float[np.ndarray, " n"], n_bins: int
 ) -> tuple[Float[np.ndarray, " ends"], Int[np.ndarray, " n"]]:
     """The most frequent categories, and the bin of each row; -1 for rows that are not counted."""
     categories, counts = np.unique(indices[~np.isnan(indices)], return_counts=True)
     kept = np.sort(categories[np.argsort(-counts, kind="stable")[:n_bins]])
-    bins = np.searchsorted(kept, indices)
-    is_kept = np.isin(indices, kept)
     ends = np.full(n_bins + 1, -1.0)
     ends[: len(kept)] = kept
-    return ends, np.where(is_kept, bins, -1)
+    return ends, np.where(np.isin(indices, kept), np.searchsorted(kept, indices), -1)
 
 
 def _quantiles(
@@ -97,8 +92,7 @@ def _quantiles(
     lowest, counts = np.unique(present[np.arange(1, n_bins) * len(present) // n_bins], return_counts=True)
     after = np.searchsorted(present, lowest[counts > 1], side="right")
     lowest = np.unique(np.concatenate([lowest[lowest > present[0]], present[after[after < len(present)]]]))
-    below = present[np.searchsorted(present, lowest) - 1]
-    inner = below / 2 + lowest / 2
+    inner = present[np.searchsorted(present, lowest) - 1] / 2 + lowest / 2
     ends = np.full(n_bins + 1, present[-1])
     ends[0] = present[0]
     ends[1 : 1 + len(inner)] = inner

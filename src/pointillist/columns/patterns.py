@@ -28,6 +28,7 @@ _MOST_CODES = 20_000
 _ROUNDS = 6
 _SHORTHANDS = {"d": DIGITS, "w": f"{DIGITS}{UPPER}_{LOWER}"}
 _ATOM = re.compile(r"\[(?P<body>(?:\\.|[^]\\])+)\]|\\(?P<escaped>.)|(?P<literal>[^]\[\\.*+?|(){}^$])", re.DOTALL)
+_RANGE = re.compile(r"\\([dw])|\\?(.)(?:-\\?(.))?", re.DOTALL)
 _TIMES = re.compile(r"\{(\d{1,4})(?:,(\d{1,4}))?\}|\?")
 
 
@@ -55,20 +56,12 @@ class Pattern:
     @cached_property
     def alternatives(self) -> tuple[tuple[str, ...], ...]:
         """For each combination of lengths, the characters that each position allows; shorter strings come first."""
-        atoms = _parsed(self.text)
-        lengths = [range(low, high + 1) for _, low, high in atoms]
-        if math.prod(map(len, lengths)) > _MOST_LENGTHS or sum(high for *_, high in atoms) > _MOST_CHARACTERS:
+        parts = _parsed(self.text)
+        n_lengths = math.prod(high - low + 1 for _, low, high in parts)
+        if n_lengths > _MOST_LENGTHS or sum(high for *_, high in parts) > _MOST_CHARACTERS:
             raise ValueError(f"the pattern {shown(self.text)} has too many lengths, or too long strings: fix a length")
-        characters = [chars for chars, *_ in atoms]
-        return tuple(
-            sorted(
-                (
-                    tuple(chain.from_iterable([chars] * n for chars, n in zip(characters, each, strict=True)))
-                    for each in product(*lengths)
-                ),
-                key=len,
-            )
-        )
+        choices = [[[characters] * n for n in range(low, high + 1)] for characters, low, high in parts]
+        return tuple(sorted((tuple(chain.from_iterable(each)) for each in product(*choices)), key=len))
 
     @property
     def count(self) -> int:
@@ -136,22 +129,14 @@ def _characters(atom: re.Match[str]) -> str:
     if atom["escaped"] is not None:
         # \s, \b and others are not listed.
         return _SHORTHANDS.get(atom["escaped"], "" if atom["escaped"].isalnum() else atom["escaped"])
-    found: set[str] = set()
-    body = re.findall(r"\\.|.", atom["body"], re.DOTALL)
-    if body[0] == "^":
+    if atom["body"][0] == "^":
         return ""
-    while body:
-        low = body.pop(0)
-        if low[0] == "\\" and low[1] in _SHORTHANDS:
-            found |= {*_SHORTHANDS[low[1]]}
-            continue
-        low, high = low[-1], low[-1]
-        if len(body) > 1 and body[0] == "-":
-            high = body[1][-1]
-            body = body[2:]
-        if not 0 <= ord(high) - ord(low) < _MOST_IN_CLASS:
+    found: set[str] = set()
+    for shorthand, low, high in _RANGE.findall(atom["body"]):
+        characters = _SHORTHANDS[shorthand] if shorthand else [*map(chr, range(ord(low), ord(high or low) + 1))]
+        if not 0 < len(characters) <= _MOST_IN_CLASS:
             return ""
-        found |= {chr(code) for code in range(ord(low), ord(high) + 1)}
+        found |= {*characters}
     return "".join(sorted(found))
 
 
@@ -233,25 +218,18 @@ def _parts_of_run(run: Sequence[str]) -> list[Part]:
         # Numbers without leading zeros have none in new codes either.
         is_number = not any(each[0] == "0" and len(each) > 1 for each in run)
         return [("[1-9]", 1, 1), ("[0-9]", low - 1, high - 1)] if is_number else [("[0-9]", low, high)]
-    kind = next((kind for kind in ("A-Z", "a-z") if all(re.match(f"[{kind}]", each) for each in run)), None)
-    return [(f"[{kind}]", low, high)] if kind is not None and low == high else []
+    kind = next((kind for kind in ("[A-Z]", "[a-z]") if all(re.match(kind, each) for each in run)), None)
+    return [(kind, low, high)] if kind is not None and low == high else []
 
 
 def _parts_of_mixed_run(run: Sequence[str]) -> list[Part]:
     """Returns the part for runs of letters and digits of one length; none for others."""
-    kinds = [
-        kind
-        for kind, letter in (("0-9", "[0-9]"), ("A-F", "[A-F]"), ("G-Z", "[G-Z]"), ("a-f", "[a-f]"), ("g-z", "[g-z]"))
-        if any(re.search(letter, each) for each in run)
-    ]
-    if len({*map(len, run)}) > 1 or not kinds or "0-9" not in kinds:
+    characters = "".join(run)
+    kinds = (f"[0-9{upper}{lower}]" for upper, lower in product(("", "A-F", "A-Z"), ("", "a-f", "a-z")))
+    smallest = next((kind for kind in kinds if re.fullmatch(f"{kind}+", characters)), None)
+    if smallest is None or len({*map(len, run)}) > 1 or not re.search("[0-9]", characters):
         return []
-    letters = [
-        whole if rest in kinds else first
-        for first, rest, whole in (("A-F", "G-Z", "A-Z"), ("a-f", "g-z", "a-z"))
-        if {first, rest} & {*kinds}
-    ]
-    return [(f"[{''.join(['0-9', *letters])}]", len(run[0]), len(run[0]))]
+    return [(smallest, len(run[0]), len(run[0]))]
 
 
 def _times(low: int, high: int) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
@@ -22,21 +22,11 @@ _PERSONS = 2**16
 """Number of persons that are kept in memory."""
 
 
-@dataclass(frozen=True)
-class Person:
-    """A person: `user` is the name as the local part of an e-mail address, and `domain` one for examples (RFC 2606)."""
-
-    first: str
-    last: str
-    user: str
-    domain: str
-
-
-_OF_PERSON: dict[str, tuple[str, Callable[[Person], str]]] = {
-    "name": ("names", lambda person: f"{person.first} {person.last}"),
-    "first_name": ("first names", lambda person: person.first),
-    "last_name": ("last names", lambda person: person.last),
-    "email": ("e-mail addresses", lambda person: f"{person.user}@{person.domain}"),
+_OF_PERSON = {
+    "name": ("names", "{first} {last}"),
+    "first_name": ("first names", "{first}"),
+    "last_name": ("last names", "{last}"),
+    "email": ("e-mail addresses", "{user}{number}@{domain}"),
 }
 _OTHERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "phone": ("phone numbers", lambda faker: faker.phone_number()),
@@ -95,9 +85,9 @@ class Personal(GeneratedColumn):
     def _value(self, index: int, seed: int) -> str:
         if self.content in _OTHERS:
             return _OTHERS[self.content][1](_seeded(self.locale, self.salt, seed, index))
-        person, make = _person(self.locale, seed, index), _OF_PERSON[self.content][1]
-        # A name has no digits.
-        return make(replace(person, user=f"{person.user}{index + 1}") if self.is_unique else person)
+        # A name has no digits, so that all addresses with numbers differ.
+        number = index + 1 if self.is_unique else ""
+        return _OF_PERSON[self.content][1].format(**_person(self.locale, seed, index), number=number)
 
 
 def has_faker() -> bool:
@@ -129,11 +119,12 @@ def _seeded(locale: str, salt: int, seed: int, index: int) -> Any:
 
 
 @lru_cache(_PERSONS)
-def _person(locale: str, seed: int, index: int) -> Person:
+def _person(locale: str, seed: int, index: int) -> dict[str, str]:
+    """The names of a person, the local part of an e-mail address, and its domain, which is for examples (RFC 2606)."""
     faker = _seeded(locale, 0, seed, index)
     first, last = faker.first_name(), faker.last_name()
     # Accents become separate characters, which are left out.
     parts = [re.sub("[^a-z]", "", normalize("NFKD", text.casefold())) for text in (first, last)]
     # Names in other letters than Latin ones leave nothing.
     user = ".".join(parts) if all(parts) else re.sub("[^a-z.]", "", faker.user_name()) or "someone"
-    return Person(first, last, user, faker.safe_domain_name())
+    return {"first": first, "last": last, "user": user, "domain": faker.safe_domain_name()}

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.category import CategoryEncoder
-from pointillist.columns.encoder import Allowed, ColumnEncoder, Pieces, Volume
+from pointillist.columns.encoder import Allowed, Pieces, Volume
+from pointillist.columns.scores import LARGEST_POSITION
 from pointillist.lazy import pa
 from pointillist.tables.conditions import Between, OneOf
 from pointillist.tables.keys import MOST_CATEGORIES
@@ -25,12 +26,9 @@ MOST_FREQUENT, FEWEST_ROWS = 1000, 50
 RARE = 0
 """The token value that rare categories share. Positions are added to it, and are exact only next to 0."""
 
-LARGEST_POSITION = 1 - 2.0**-12
-"""Largest position that samplers draw, as in `diffusion.tokens.token_sampling`."""
-
 
 @dataclass(frozen=True, eq=False)
-class RareCategoriesEncoder(ColumnEncoder):
+class RareCategoriesEncoder(CategoryEncoder):
     """Encodes many categories: each frequent one has a token value, and the rare ones share another.
 
     Attributes:
@@ -38,7 +36,6 @@ class RareCategoriesEncoder(ColumnEncoder):
         n_frequent: Number of categories with a token value, at least 1. The category with index i has the value i + 1.
     """
 
-    categories: tuple[Any, ...] = field()  # type: ignore[misc]
     n_frequent: int = field()
 
     kind: ClassVar[str] = "rare_categories"
@@ -51,11 +48,6 @@ class RareCategoriesEncoder(ColumnEncoder):
         order = np.argsort(-counts, kind="stable")
         n_frequent = int(np.clip((counts >= FEWEST_ROWS).sum(), 1, MOST_FREQUENT))
         return cls(name, has_missing, counts[order].astype(float), tuple(categories[i] for i in order), n_frequent)
-
-    @cached_property
-    def _each(self) -> CategoryEncoder:
-        """The encoder that gives each category a token value."""
-        return CategoryEncoder(self.name, self.has_missing, self.counts, self.categories)
 
     @cached_property
     def _ends(self) -> Float[np.ndarray, " rare"]:
@@ -72,10 +64,6 @@ class RareCategoriesEncoder(ColumnEncoder):
         return len(self.categories)
 
     @property
-    def ranks(self) -> tuple[float, ...]:
-        return (-1.0,) * self.size
-
-    @property
     def has_intervals(self) -> bool:
         """True, because the position in the value of the token selects a rare category."""
         return True
@@ -85,7 +73,7 @@ class RareCategoriesEncoder(ColumnEncoder):
         return np.where(indices < self.n_frequent, indices + 1, RARE)
 
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
-        indices = self._each.encode(cells)[0].astype(np.int64)
+        indices = self._known_indices(cells)
         tokens, is_rare = self._token_values(indices).astype(float), indices >= self.n_frequent
         rare = indices[is_rare] - self.n_frequent
         fractions = self.counts[indices[is_rare]] / self.counts[self.n_frequent :].sum()
@@ -106,20 +94,11 @@ class RareCategoriesEncoder(ColumnEncoder):
             "choose another column, or merge its categories before the fit"
         )
 
-    def typed(self, values: np.ndarray, arrow_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
-        return self._each.typed(values, arrow_type, is_rounded=is_rounded)
-
-    def format_value(self, value: float, arrow_type: "pa.DataType | None") -> str:
-        return self._each.format_value(value, arrow_type)
-
-    def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
-        return self._each.without_unknown(cells)
-
     def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         return np.isin(self._token_values(values.astype(np.int64)), allowed.token_values)
 
     def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
-        found = self._each._one_of(cells, condition)
+        found = super()._one_of(cells, condition)
         tokens = self._token_values(found.token_values)
         if RARE in tokens:
             rare = self.categories[found.token_values[tokens == RARE][0]]
@@ -134,7 +113,7 @@ class RareCategoriesEncoder(ColumnEncoder):
 
     def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
         """Gives each rare category its fraction of the mass of all rare ones."""
-        found = self._each.volume(cells, positions)
+        found = super()._volume(cells, positions)
         indices = found.tokens.astype(np.int64)
         rare_rows = self.counts[self.n_frequent :].sum()
         log_fractions = np.where(indices < self.n_frequent, 0.0, np.log(self.counts[indices] / rare_rows))
@@ -142,7 +121,7 @@ class RareCategoriesEncoder(ColumnEncoder):
         return Volume(tokens, found.numbers, found.log_factors + log_fractions)
 
     def to_json(self) -> dict[str, Any]:
-        return super().to_json() | {"categories": self.categories, "n_frequent": self.n_frequent}
+        return super().to_json() | {"n_frequent": self.n_frequent}
 
     @classmethod
     def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "RareCategoriesEncoder":

@@ -1,14 +1,13 @@
 """Encoder of numbers without tokens: it scales each number; a constant column has no number."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from pointillist.columns.encoder import EVERY_NUMBER, Allowed, Pieces, Volume
-from pointillist.columns.grids import Grid, bounded
+from pointillist.columns.encoder import EVERY_NUMBER, Pieces, Volume
+from pointillist.columns.grids import Grid
 from pointillist.columns.number import NumberEncoder
 from pointillist.columns.scaling import TableScaling
 from pointillist.tables.table import Column
@@ -62,9 +61,6 @@ class ScaledEncoder(NumberEncoder):
     def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         return self.scaling.rounded(values, 0)
 
-    def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
-        return bounded(bounds, sign, self.unit, self.rounded)
-
     def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         low, high = self.ends
         values = np.clip(cells.numbers, low - _LARGEST, high + _LARGEST)
@@ -98,23 +94,16 @@ class ScaledEncoder(NumberEncoder):
     def _pieces_between(self, low: float, high: float) -> Pieces:
         low, high = (self.bounded(np.array([end]), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
         least, most = self.ends
-        is_empty = low > high or low > most or high < least or (low == high and self._is_ungridded)
-        ranges = np.empty((0, 2)) if is_empty else self._scaled_range(low, high)
+        if low > high or low > most or high < least or (low == high and self._is_ungridded):
+            ranges = np.empty((0, 2))
+        elif not self.has_number:
+            ranges = np.array([EVERY_NUMBER])
+        else:
+            # A grid value represents all numbers that round to it, and an end of the training range all beyond it.
+            half = _HALF * self.unit
+            scaled = self._scaled(np.clip([low - half, high + half], least - 0.5, most + 0.5))[:, 0]
+            ranges = np.where([low <= least, high >= most], EVERY_NUMBER, scaled)[None]
         return Pieces(np.empty(0, int), ranges, (low, high))
-
-    def _scaled_range(self, low: float, high: float) -> Float[np.ndarray, "1 2"]:
-        """Converts a range of numbers to scaled numbers; infinite at ends that reach the end of the training range."""
-        least, most = self.ends
-        if not self.has_number:
-            return np.array([EVERY_NUMBER])
-        # A grid value represents all numbers that round to it.
-        half = _HALF * self.unit
-        wide = np.array([low - half, high + half])
-        scaled = self._scaled(np.clip(wide, least - 0.5, most + 0.5))[:, 0]
-        return np.where([low <= least, high >= most], EVERY_NUMBER, scaled)[None]
-
-    def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-        return (values >= allowed.ends.low) & (values <= allowed.ends.high)
 
     def volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
         if cells.is_missing.any():
@@ -133,10 +122,6 @@ class ScaledEncoder(NumberEncoder):
 
     def _scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
         return self.scaling.transform(values[:, None]).astype(np.float64)
-
-    @classmethod
-    def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ScaledEncoder":
-        raise NotImplementedError("model files hold one scaling for all columns")
 
     def describe(self) -> dict[str, Any]:
         scaling, (low, high) = self.scaling, self.ends

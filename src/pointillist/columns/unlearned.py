@@ -135,11 +135,10 @@ def separated(
             if reason is not None and (generated is not None or name not in groups):
                 reasons[name] = reason
     rest = [name for name in table.names if name not in columns and name not in reasons]
-    if not {*rest} - {table.label}:
-        if declared:
-            raise ValueError("all columns are keys or personal, and none is left to learn: add one")
-        return Separated(X)
-    if len(rest) == len(table.names):
+    is_any_left = not {*rest} <= {table.label}
+    if declared and not is_any_left:
+        raise ValueError("all columns are keys or personal, and none is left to learn: add one")
+    if not is_any_left or len(rest) == len(table.names):
         return Separated(X)
     # Values that depend on other columns come after these.
     ordered = sorted(columns.values(), key=lambda each: len(each.within))
