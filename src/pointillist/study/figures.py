@@ -23,11 +23,8 @@ from pointillist.study.settings import symbol
 from pointillist.study.spec import Section, short_name
 from pointillist.study.window import Window
 
-MAX_SETTINGS = 100
-"""Most settings of a section that figures show: each has a panel, and a picture has to fit into memory."""
-
-MAX_ROWS = 5000
-"""Most rows that a panel shows."""
+MAX_SETTINGS, MAX_ROWS = 100, 5000
+"""Most settings of a section (each has a panel, and a picture has to fit into memory), and most rows of a panel."""
 
 HALF_LENGTH = 1.96
 """Half length of error bars, in standard errors, and of the baseline's band, in standard deviations: 95 % if normal."""
@@ -113,15 +110,11 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
 
 
 def _frame(axes: Any, window: Window, is_left: bool, is_bottom: bool) -> None:
-    limits = zip(window.low, window.high, strict=True)
-    axes.set(**{f"{axis}lim": low_high for axis, low_high in zip("xyz", limits, strict=False)})
+    axes.set(**{f"{axis}lim": limits for axis, *limits in zip("xyz", window.low, window.high, strict=False)})
     if window.dimensions == 3:
         for axis, text in zip("xyz", window.labels, strict=True):
             axes.tick_params(axis, pad=-4)
-            axes.set(**{f"{axis}label": text})
-        for side in (axes.xaxis, axes.yaxis, axes.zaxis):
-            side.labelpad = -11
-            side.label.set_size(7)
+            getattr(axes, f"set_{axis}label")(text, labelpad=-11, fontsize=7)
         axes.locator_params(nbins=3)
         axes.set_box_aspect((1, 1, 1), zoom=0.9)
         axes.view_init(elev=25, azim=-60)

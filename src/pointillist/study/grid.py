@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +18,7 @@ from pointillist.engine.training import sigma_data_of
 from pointillist.files.reading import read_numbers
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.study.settings import STEERED, Settings
-from pointillist.study.spec import Section, Spec, SpecError, short_name
+from pointillist.study.spec import Spec, SpecError, short_name
 
 RESULT_VERSION = 9
 """Version of the results, raised whenever a change to the code changes them; older ones are computed again."""
@@ -171,24 +169,20 @@ def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
 def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
     """Checks that settings can be used together, and that data sets fit them; raises a SpecError."""
     for section in spec.sections:
-        for column in section.columns:
-            with _naming(spec, section, column.label):
+        what = ""
+        try:
+            for column in section.columns:
+                what = column.label
                 _check_method(column.settings)
-        for name in section.datasets:
-            dataset = datasets[name]
-            with _naming(spec, section, f"{short_name(name)} ({len(dataset.rows)} rows)"):
+            for name in section.datasets:
+                dataset = datasets[name]
+                what = f"{short_name(name)} ({len(dataset.rows)} rows)"
                 if section.kind != "rows":
                     _check_classes(dataset, section.kind)
                 for column in section.columns:
                     _check_sizes(dataset, column.settings)
-
-
-@contextmanager
-def _naming(spec: Spec, section: Section, what: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise SpecError(f"{spec.name}: {section.name}, {what}: {error}") from error
+        except ValueError as error:
+            raise SpecError(f"{spec.name}: {section.name}, {what}: {error}") from error
 
 
 def _check_classes(dataset: Dataset, kind: str) -> None:

@@ -14,7 +14,7 @@ from pointillist.atomic_files import write_whole
 from pointillist.foreign_text import csv_cell, markdown_text, terminal_text
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
 from pointillist.study.quantities import LIKELIHOOD_STEPS, SIZES, cut_off
-from pointillist.study.results import KL_LIMIT, Entry, Results, Row
+from pointillist.study.results import KL_LIMIT, Entry, Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import ReferenceValue, Section, short_name
 
@@ -275,12 +275,9 @@ def _off(results: Results, section: Section, name: str) -> list[str]:
 
 def table_lines(results: Results, section: Section, *, by_class: bool) -> list[Line]:
     """Makes the lines of a section's table, by data set; with `by_class` also the lines of each class alone."""
-
-    def line(row: Row, *, is_of_class: bool) -> Line:
-        return Line(row.dataset, row.title, (*row.entries, row.baseline_entry), is_of_class)
-
-    found = [line(row, is_of_class=False) for row in results.rows(section)]
-    found += [line(row, is_of_class=True) for row in (results.class_rows(section) if by_class else ())]
+    rows = [(row, False) for row in results.rows(section)]
+    rows += [(row, True) for row in results.class_rows(section) if by_class]
+    found = [Line(row.dataset, row.title, (*row.entries, row.baseline_entry), of_class) for row, of_class in rows]
     if not section.drawn:
         return found
     lines = []

@@ -318,9 +318,5 @@ _cell = lru_cache(maxsize=100_000)(Cell)
 
 
 def _one_evaluation(baseline: Baseline) -> Summary:
-    return Summary(
-        baseline.value,
-        baseline.spread,
-        baseline.n_repeats - 1 if baseline.n_repeats > 1 else np.inf,
-        baseline.n_repeats,
-    )
+    n = baseline.n_repeats
+    return Summary(baseline.value, baseline.spread, n - 1 if n > 1 else np.inf, n)
