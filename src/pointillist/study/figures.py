@@ -250,15 +250,15 @@ def _draw_metric(axes: Axes, row: Row, x: np.ndarray) -> None:
     _log_if_wide(axes, values, baselines - halves)
 
 
-def _marker(marker: str, size: float, color: str, **style: Any) -> dict[str, Any]:
-    return {"linestyle": "", "marker": marker, "markersize": size, "color": color, **style}
+def _marker(label: str, marker: str, size: float, color: str, **style: Any) -> dict[str, Any]:
+    return {"label": label, "linestyle": "", "marker": marker, "markersize": size, "color": color, **style}
 
 
-_BEST = _marker("o", 4.5, GENERATED, markerfacecolor=GENERATED)
-_WORSE = _marker("o", 4.5, GENERATED, markerfacecolor="white")
-_UNRANKED = _marker("o", 4.5, GENERATED, fillstyle="bottom", markerfacecoloralt="white")
-_REPORTED = _marker("D", 6, REPORTED, markerfacecolor="none")
-_DIVERGED = _marker("x", 6, DIVERGED)
+_BEST = _marker("measured, not distinguished from the best", "o", 4.5, GENERATED, markerfacecolor=GENERATED)
+_WORSE = _marker("measured, worse than the best", "o", 4.5, GENERATED, markerfacecolor="white")
+_UNRANKED = _marker("measured, not ranked", "o", 4.5, GENERATED, fillstyle="bottom", markerfacecoloralt="white")
+_REPORTED = _marker("reported", "D", 6, REPORTED, markerfacecolor="none")
+_DIVERGED = _marker("diverged", "x", 6, DIVERGED)
 
 _OF_HALVES = f"data against data, ± {HALF_LENGTH} standard deviations"
 _OF_TRUTH = f"true class probabilities, ± {HALF_LENGTH} standard errors"
@@ -272,22 +272,18 @@ _BASELINES = {
 
 def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -> list[Any]:
     covers = "training and sampling" if results.covers_training else "sampling only"
-    handles: list[Any] = [
-        Line2D([], [], label="measured, not distinguished from the best", **_BEST),
-        Line2D([], [], label="measured, worse than the best", **_WORSE),
-        _line(GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
-    ]
-    if not all(row.is_ranked for row in table):
-        handles.insert(2, Line2D([], [], label="measured, not ranked", **_UNRANKED))
     cells = [cell for row in table for cell in row.cells]
     metrics = [row.metric for row in table if any(cell.baseline is not None for cell in row.cells)]
     baselines = [_BASELINES.get((section.kind, metric), _OF_HALVES) for metric in metrics]
-    handles += [Patch(facecolor=BASELINE, alpha=0.5, label=text) for text in dict.fromkeys(baselines)]
-    if any(cell.reference is not None for cell in cells):
-        handles.append(Line2D([], [], label="reported", **_REPORTED))
-    if any(cell.is_diverged for cell in cells):
-        handles.append(Line2D([], [], label="diverged", **_DIVERGED))
-    return handles
+    measured = [_BEST, _WORSE] if all(row.is_ranked for row in table) else [_BEST, _WORSE, _UNRANKED]
+    others = [_REPORTED] if any(cell.reference is not None for cell in cells) else []
+    others += [_DIVERGED] if any(cell.is_diverged for cell in cells) else []
+    return [
+        *(Line2D([], [], **style) for style in measured),
+        _line(GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
+        *(Patch(facecolor=BASELINE, alpha=0.5, label=text) for text in dict.fromkeys(baselines)),
+        *(Line2D([], [], **style) for style in others),
+    ]
 
 
 def _positions(section: Section) -> tuple[np.ndarray, tuple[float, float], bool]:

@@ -61,9 +61,9 @@ def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> N
         trainer.restore([None if kept is None else store.tree(template, kept.network) for kept in checkpoints])
     losses = [np.empty(0, np.float32) if kept is None else kept.losses for kept in checkpoints]
 
-    def keep() -> None:
-        parts = zip(cells, losses, map(weights.to_bytes, trainer.states()), strict=True)
-        store.add_checkpoints({cell.model_key: Model(curve, state) for cell, curve, state in parts})
+    def models_of(trees: Iterable[Any]) -> dict[str, Model]:
+        parts = zip(cells, losses, map(weights.to_bytes, trees), strict=True)
+        return {cell.model_key: Model(curve, content) for cell, curve, content in parts}
 
     names = ", ".join(dict.fromkeys(short_name(shared.dataset(cell).name) for cell in cells))
     last = max(recipe.epochs for recipe in trainer.recipes)
@@ -78,9 +78,8 @@ def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> N
         epochs = int(np.clip(epochs * SECONDS_PER_CALL / seconds, 1, min(2 * epochs, MAX_EPOCHS_PER_CALL)))
         losses = [np.concatenate(pair) for pair in zip(losses, new, strict=True)]
         _advance(shared, cells, map(len, new))
-        keeping.now_and_then(keep)
-    finished = zip(cells, losses, map(weights.to_bytes, trainer.networks()), strict=True)
-    store.add_models({cell.model_key: Model(curve, network) for cell, curve, network in finished})
+        keeping.now_and_then(lambda: store.add_checkpoints(models_of(trainer.states())))
+    store.add_models(models_of(trainer.networks()))
 
 
 def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:

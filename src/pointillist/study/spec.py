@@ -39,6 +39,11 @@ class ReferenceValue:
         if type(self.decimals) is not int or not 0 <= self.decimals <= 30:
             raise ValueError("a reported number has at most 30 decimal places")
 
+    @property
+    def text(self) -> str:
+        """The number as it was printed."""
+        return f"{self.value:.{self.decimals}f}"
+
 
 @dataclass(frozen=True)
 class Column:
